@@ -1,0 +1,48 @@
+"""spared-bench: which methods predict spatial gene expression from histology images, and how well.
+
+What a plugin author or a notebook needs is importable from here, and nothing here is slow to
+import: ``load_dataset`` and ``run`` fetch the heavy modules when they are called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from spared_bench.hookspecs import hookimpl
+from spared_bench.specs import (
+    CompleterSpec,
+    DatasetSpec,
+    ExecutorSpec,
+    MetricSpec,
+    PredictorSpec,
+    ProtocolSpec,
+    RemoteFile,
+    SlideInfo,
+)
+
+if TYPE_CHECKING:
+    from spared_bench.api import load_dataset, run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CompleterSpec",
+    "DatasetSpec",
+    "ExecutorSpec",
+    "MetricSpec",
+    "PredictorSpec",
+    "ProtocolSpec",
+    "RemoteFile",
+    "SlideInfo",
+    "hookimpl",
+    "load_dataset",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"load_dataset", "run"}:
+        from importlib import import_module
+
+        return getattr(import_module("spared_bench.api"), name)
+    raise AttributeError(f"module 'spared_bench' has no attribute {name!r}")

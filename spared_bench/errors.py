@@ -1,0 +1,143 @@
+"""What can go wrong through no fault of ours, as classes.
+
+Every message says what is wrong, what was expected and found, and what to do next. The command line
+prints the message alone; a traceback is for our own mistakes.
+
+::
+
+    SparedBenchError
+    ├── UsageError                 exit status 2: the command asked for something that cannot be
+    │   ├── UnknownNameError       no such dataset, completer, predictor, ...; says the nearest
+    │   ├── AmbiguousNameError     two distributions register one name
+    │   └── ProtocolError          a protocol file with an unknown or impossible setting
+    ├── PluginError                a plugin that cannot be loaded or breaks its interface
+    ├── DataError                  data that cannot be used as it is
+    │   ├── MissingFileError       a file that should be there is not
+    │   ├── DownloadError          a file could not be fetched, or is not the file that was meant
+    │   ├── ImageError             an image that cannot be decoded, or does not cover its spots
+    │   ├── CoordinateError        spots without coordinates, or outside the image
+    │   ├── CountsError            not raw counts, duplicated genes, an empty matrix
+    │   ├── ContractError          an AnnData without the keys of ``spared_bench.data``
+    │   └── SplitError             a split that names unknown slides, or one slide twice
+    ├── ShapeMismatchError         arrays that should have one shape have several
+    ├── WeightsUnavailableError    pretrained weights that cannot be fetched
+    ├── DivergedError              a training whose loss became nan or infinite
+    ├── WithheldError              a method asked for values that its role does not see
+    └── WorkspaceError             the workspace cannot be written, or holds something damaged
+        └── CorruptEntryError      a stored result or product that is not what its manifest says
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SparedBenchError(Exception):
+    """Root of all errors that a user can cause and mend."""
+
+    exit_code = 1
+
+
+class UsageError(SparedBenchError):
+    """The command line or a call asked for something that does not exist or cannot be."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """No plugin has this name.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked for, in the singular: ``"predictor"``.
+    name : str
+        What was asked for.
+    known : iterable of str
+        The names that would have worked.
+    hint : str, optional
+        What to do next, as a sentence.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        names = sorted(known)
+        parts = [f"No {kind} is named {name!r}.", did_you_mean(name, names)]
+        parts.append(f"Known {kind}s: {', '.join(names)}." if names else f"There are no {kind}s.")
+        parts.append(hint)
+        super().__init__(" ".join(part for part in parts if part))
+
+
+class AmbiguousNameError(UsageError):
+    """Two distributions register the same name, so the name alone says nothing."""
+
+
+class ProtocolError(UsageError):
+    """A protocol file that cannot be read, or that sets something unknown or impossible."""
+
+
+class PluginError(SparedBenchError):
+    """A plugin that cannot be loaded, or an object that breaks the interface of its kind."""
+
+
+class DataError(SparedBenchError):
+    """Data that cannot be used as it is."""
+
+
+class MissingFileError(DataError):
+    """A file that a dataset needs is not where it should be."""
+
+
+class DownloadError(DataError):
+    """A file could not be fetched, or what came is not what was meant."""
+
+
+class ImageError(DataError):
+    """An image that is missing, cannot be decoded, or does not cover its spots."""
+
+
+class CoordinateError(DataError):
+    """Spots without coordinates, or with coordinates outside the image."""
+
+
+class CountsError(DataError):
+    """A matrix that does not hold raw counts, or whose genes are not unique."""
+
+
+class ContractError(DataError):
+    """An AnnData that lacks what ``spared_bench.data`` asks for."""
+
+
+class SplitError(DataError):
+    """A split that names unknown slides, names one slide twice, or leaves training empty."""
+
+
+class ShapeMismatchError(SparedBenchError, ValueError):
+    """Arrays that should have the same shape do not."""
+
+
+class WeightsUnavailableError(SparedBenchError):
+    """Pretrained weights were asked for and cannot be had."""
+
+
+class DivergedError(SparedBenchError):
+    """A training whose loss or prediction is no longer finite."""
+
+
+class WithheldError(SparedBenchError):
+    """A method asked for expression that is hidden from it by design."""
+
+
+class WorkspaceError(SparedBenchError):
+    """The workspace cannot be written or read."""
+
+
+class CorruptEntryError(WorkspaceError):
+    """A stored entry that does not match its manifest."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"Did you mean 'x'?"`` for the nearest known name, or an empty string."""
+    folded = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return f"Did you mean {folded[near[0]]!r}?" if near else ""

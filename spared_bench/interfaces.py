@@ -1,0 +1,122 @@
+"""What the object behind a spec must do.
+
+These are structural: a plugin's class needs no base class of ours, only these methods. Predictors
+and completers are constructed as ``factory(**parameters)``; a dataclass is the natural form, and
+its fields are what the harness logs and hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from anndata import AnnData
+
+    from spared_bench.data import Slides
+    from spared_bench.plan import Trial
+    from spared_bench.results import TrialResult
+
+
+class SlideReader(Protocol):
+    """The factory of a dataset."""
+
+    def __call__(self, folder: Path, slide_id: str) -> AnnData:
+        """Read one raw slide (see ``spared_bench.data.validate_raw_slide``)."""
+        ...
+
+
+def _silent(step: int, values: dict[str, float]) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a method may train: the protocol's, and the same for every method.
+
+    Parameters
+    ----------
+    iterations : int
+        Optimisation steps, whatever a step's unit is.
+    batch_size : int
+        Spots per step.
+    validate_every : int
+        Steps between validations; the weights of the lowest validation MSE are kept.
+    augment : bool
+        Flips and quarter turns, drawn for every patch.
+    """
+
+    iterations: int = 1000
+    batch_size: int = 256
+    validate_every: int = 10
+    augment: bool = True
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the harness tells a method besides the data.
+
+    Parameters
+    ----------
+    seed : int
+        All randomness must come from it.
+    budget : Budget
+    device : str
+        A torch device: ``"cpu"``, ``"cuda:0"``.
+    report : callable
+        ``report(step, {"train_mse": ..., "val_mse": ...})``: the curves.
+    """
+
+    seed: int = 0
+    budget: Budget = field(default_factory=Budget)
+    device: str = "cpu"
+    report: Callable[[int, dict[str, float]], None] = _silent
+
+
+@runtime_checkable
+class Completer(Protocol):
+    """Fills the unmeasured entries of the target."""
+
+    def fit(self, train: Slides, val: Slides, context: Context) -> None:
+        """Learn from the training slides; ``val`` may choose a checkpoint, nothing else."""
+        ...
+
+    def complete(self, slides: Slides) -> np.ndarray:
+        """Return (n_spots, n_genes) in which every measured entry is untouched."""
+        ...
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Maps patches to expression.
+
+    Optional members: ``n_parameters`` (int, trainable ones, after ``fit``), ``skip(spec)`` (the
+    reason why a dataset cannot be used, or ``None``), ``save(folder)`` and ``load(folder)``.
+    """
+
+    def fit(self, train: Slides, val: Slides, context: Context) -> None:
+        """Learn ``train.target`` from the patches of ``train``."""
+        ...
+
+    def predict(self, slides: Slides) -> np.ndarray:
+        """Return (n_spots, n_genes); the expression of these slides is not visible."""
+        ...
+
+
+class Metric(Protocol):
+    """The factory of a metric."""
+
+    def __call__(self, truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return one value per gene or per spot, or a scalar, nan where undefined."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs trials somewhere and hands back their results as they come."""
+
+    def run(self, trials: Sequence[Trial], **options: Any) -> Iterator[TrialResult]:
+        """Yield one result per trial, in any order."""
+        ...

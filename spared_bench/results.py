@@ -1,0 +1,93 @@
+"""What a trial leaves behind: one JSON record, in the store, in MLflow and on the board."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["ok", "error", "diverged", "skipped", "killed", "out_of_memory", "timeout"]
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The outcome of one trial.
+
+    Parameters
+    ----------
+    key : str
+        Of the trial.
+    status : str
+        ``"ok"``, or why there are no scores. A failure is a result too.
+    protocol, dataset, completer, predictor : str
+        ``protocol`` with its version: ``"demo@1"``.
+    parameters : dict
+        Every field of the predictor, the searched ones as they were in this trial.
+    seed : int
+        Number of the repetition, as in the protocol's ``seeds``.
+    scores : dict of split to dict of metric to float
+        Means as the protocol pools them; nan where undefined.
+    slide_scores : dict of split to dict of slide to dict of metric to float
+    gene_scores : dict of metric to list of float
+        On the evaluation split, in the order of ``genes``.
+    genes, gene_symbols : list of str
+    curves : dict of str to list of (step, value)
+    n_parameters : int or None
+        Trainable; ``None`` where the method has none to count.
+    seconds : dict
+        ``fit``, ``predict``, ``total``.
+    message, traceback : str
+        For a failure.
+    facts : dict
+        What the board shows beside the scores: tier, evaluation split, weights, control, ...
+    environment : dict
+        Packages, Python, device.
+    """
+
+    key: str
+    status: Status
+    protocol: str
+    dataset: str
+    completer: str
+    predictor: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    scores: dict[str, Scores] = field(default_factory=dict)
+    slide_scores: dict[str, dict[str, Scores]] = field(default_factory=dict)
+    gene_scores: dict[str, list[float]] = field(default_factory=dict)
+    genes: list[str] = field(default_factory=list)
+    gene_symbols: list[str] = field(default_factory=list)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    n_parameters: int | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    message: str = ""
+    traceback: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are scores."""
+        return self.status == "ok"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrialResult:
+        """Read what ``as_dict`` wrote; unknown keys of later versions are left aside."""
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
+        known["curves"] = {
+            name: [(int(step), float(value)) for step, value in points]
+            for name, points in known.get("curves", {}).items()
+        }
+        return cls(**known)
+
+
+def without_times(result: TrialResult) -> dict[str, Any]:
+    """Return what must be equal when a trial is run again: all but times and environment."""
+    values = result.as_dict()
+    for volatile in ("seconds", "environment", "traceback"):
+        values.pop(volatile)
+    return values

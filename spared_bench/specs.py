@@ -1,0 +1,288 @@
+"""What a plugin says about itself: frozen dataclasses of plain values, quick to import.
+
+A hook returns specs, never the objects behind them. ``factory`` is the address of the object,
+``"package.module:attribute"``, and is imported only when a run needs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+from spared_bench.errors import PluginError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_+.-]{0,63}")
+_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_MAX_TEXT = 2_000
+
+SPLITS = ("train", "val", "test")
+
+Scope = Literal["patch", "neighbourhood", "slide"]
+Direction = Literal["lower", "higher"]
+Unit = Literal["entry", "gene", "spot"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What every kind of plugin says.
+
+    Parameters
+    ----------
+    name : str
+        Lower case letters, digits and ``_ + . -``; what a user types.
+    factory : str
+        ``"package.module:attribute"``.
+    summary : str
+        One line for the tables.
+    version : str
+        Of the plugin's algorithm; part of every result's key through the code hash.
+    citation, licence : str
+        Of the method or of the data.
+    extras : tuple of str
+        Packages that must be importable for the factory to work.
+    """
+
+    kind: ClassVar[str] = "plugin"
+
+    name: str
+    factory: str = ""
+    summary: str = ""
+    version: str = "1"
+    citation: str = ""
+    licence: str = ""
+    extras: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        label = f"{type(self).__name__}(name={self.name!r})"
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise PluginError(
+                f"{label}: the name must be 1-64 characters of a-z, 0-9, '_', '+', '.', '-' and"
+                " begin with a letter or digit. Rename the plugin."
+            )
+        if not isinstance(self.factory, str) or not _FACTORY.fullmatch(self.factory):
+            raise PluginError(
+                f"{label}: factory must read 'package.module:attribute', found {self.factory!r}."
+            )
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, str) and len(value) > _MAX_TEXT:
+                raise PluginError(f"{label}: {item.name} is longer than {_MAX_TEXT} characters.")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a dataset and where it can be had.
+
+    Parameters
+    ----------
+    url : str
+        First place to ask.
+    path : str
+        Where it lies in the dataset's folder; the last part of the URL by default.
+    sha256 : str
+        Pinned hash; empty where the source publishes none.
+    size : int
+        In bytes; 0 where unknown.
+    mirrors : tuple of str
+        Further places, asked in order.
+    unpack : bool
+        Whether it is an archive whose members belong in the dataset's folder.
+    """
+
+    url: str
+    path: str = ""
+    sha256: str = ""
+    size: int = 0
+    mirrors: tuple[str, ...] = ()
+    unpack: bool = False
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """What is known of a slide before it is read.
+
+    Parameters
+    ----------
+    slide_id : str
+        Unique within the dataset.
+    patient_id : str
+        The donor; sections of one donor are not independent.
+    section : str
+        The label of the section within the donor, where there is one.
+    """
+
+    slide_id: str
+    patient_id: str = ""
+    section: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetSpec(Spec):
+    """A dataset: slides with donors, files with hashes, and the split.
+
+    ``factory`` names a function ``(folder: Path, slide_id: str) -> AnnData`` that reads one raw
+    slide (see ``spared_bench.data.validate_raw_slide``).
+
+    Parameters
+    ----------
+    organism : str
+        ``"human"`` or ``"mouse"``: which gene lengths apply.
+    tissue, technology : str
+        For people.
+    slides : tuple of SlideInfo
+        In the order in which they are stacked.
+    split : mapping of str to tuple of str
+        Slide ids of ``train``, ``val`` and ``test``. Where ``val`` is empty, the protocol says
+        which part of the training slides is held out.
+    files : tuple of RemoteFile
+        What ``spared-bench data fetch`` downloads.
+    folder : str
+        An importable package whose folder holds the files (``"package.sub"``), for data that is
+        shipped with the plugin; empty for data that is fetched or linked.
+    synthetic : bool
+        True for generated data, which is never ranked beside measured data.
+    """
+
+    kind: ClassVar[str] = "dataset"
+
+    organism: str = ""
+    tissue: str = ""
+    technology: str = ""
+    slides: tuple[SlideInfo, ...] = ()
+    split: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    files: tuple[RemoteFile, ...] = ()
+    folder: str = ""
+    synthetic: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        label = f"DatasetSpec(name={self.name!r})"
+        known = [slide.slide_id for slide in self.slides]
+        if len(set(known)) != len(known):
+            raise PluginError(f"{label}: a slide id stands twice in slides: {known}.")
+        seen: dict[str, str] = {}
+        for split, slide_ids in self.split.items():
+            if split not in SPLITS:
+                raise PluginError(f"{label}: unknown split {split!r}; expected one of {SPLITS}.")
+            for slide_id in slide_ids:
+                if slide_id not in known:
+                    raise PluginError(
+                        f"{label}: split {split!r} names slide {slide_id!r}, which is not among"
+                        f" its slides: {known}."
+                    )
+                if slide_id in seen:
+                    raise PluginError(
+                        f"{label}: slide {slide_id!r} is in split {seen[slide_id]!r} and in"
+                        f" {split!r}. A slide belongs to one split."
+                    )
+                seen[slide_id] = split
+        if not self.split.get("train"):
+            raise PluginError(f"{label}: the split has no training slides.")
+
+    @property
+    def evaluation_split(self) -> str:
+        """``"test"`` where there is one, else ``"val"``."""
+        return "test" if self.split.get("test") else "val"
+
+    @property
+    def tier(self) -> str:
+        """``A``: test on other donors; ``B``: other sections of one donor; ``C``: no test."""
+        if not self.split.get("test"):
+            return "C"
+        donor = {slide.slide_id: slide.patient_id or slide.slide_id for slide in self.slides}
+        learned = {donor[s] for part in ("train", "val") for s in self.split.get(part, ())}
+        return "B" if learned & {donor[s] for s in self.split["test"]} else "A"
+
+
+@dataclass(frozen=True)
+class CompleterSpec(Spec):
+    """A completer: fills unmeasured entries of the training target."""
+
+    kind: ClassVar[str] = "completer"
+
+    gpu: bool = False
+
+
+@dataclass(frozen=True)
+class PredictorSpec(Spec):
+    """A predictor: maps patches to expression.
+
+    Parameters
+    ----------
+    scope : {"patch", "neighbourhood", "slide"}
+        What a prediction at a spot may depend on.
+    pretraining : str
+        What data its weights have seen before, in words; empty for none.
+    control : bool
+        True for negative controls, which the leaderboard shows apart.
+    gpu : bool
+        Whether training without one is hopeless.
+    search : mapping of str to tuple of float
+        Parameters to be chosen on validation scores, each with its grid. A protocol may give
+        another grid for the same parameter, so that all methods have an equal budget.
+    """
+
+    kind: ClassVar[str] = "predictor"
+
+    scope: Scope = "patch"
+    pretraining: str = ""
+    control: bool = False
+    gpu: bool = False
+    search: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MetricSpec(Spec):
+    """A metric: ``(truth, prediction, mask) -> array``.
+
+    Parameters
+    ----------
+    per : {"entry", "gene", "spot"}
+        What one value stands for: all measured entries (a scalar), a column, or a row.
+    better : {"lower", "higher"}
+        Which direction is better.
+    label : str
+        How the leaderboard writes it.
+    """
+
+    kind: ClassVar[str] = "metric"
+
+    per: Unit = "gene"
+    better: Direction = "higher"
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class ProtocolSpec(Spec):
+    """A protocol; ``factory`` names a ``() -> str`` that returns the text of its YAML."""
+
+    kind: ClassVar[str] = "protocol"
+
+
+@dataclass(frozen=True)
+class ExecutorSpec(Spec):
+    """An executor: runs trials somewhere (``spared_bench.interfaces.Executor``)."""
+
+    kind: ClassVar[str] = "executor"
+
+
+KINDS: dict[str, type[Spec]] = {
+    "dataset": DatasetSpec,
+    "completer": CompleterSpec,
+    "predictor": PredictorSpec,
+    "metric": MetricSpec,
+    "protocol": ProtocolSpec,
+    "executor": ExecutorSpec,
+}
+
+
+def spec_as_dict(spec: Spec) -> dict[str, Any]:
+    """Return a spec as JSON-ready values: nested dataclasses as dicts, tuples as lists."""
+    from dataclasses import asdict
+
+    return {
+        key: dict(value) if isinstance(value, Mapping) else value
+        for key, value in asdict(spec).items()
+    }

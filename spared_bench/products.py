@@ -6,7 +6,7 @@ Each is made once, by whoever needs it first, and kept in the store under the ha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,12 +66,14 @@ class Prepared:
         return np.array(features[slides.patches.rows])
 
 
-def read_raw_slides(bench: Bench, name: str) -> dict[str, AnnData]:
-    """Read and check every raw slide of a dataset, in the order of its spec."""
+def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[str, AnnData]:
+    """Read and check the raw slides of a dataset, in the order of its spec; all by default."""
     read = bench.registry.get("dataset", name).load()
     folder = bench.folder(name)
     slides = {}
     for info in bench.dataset(name).slides:
+        if only and info.slide_id not in only:
+            continue
         slide = read(folder, info.slide_id)
         validate_raw_slide(slide, info.slide_id)
         slides[info.slide_id] = slide

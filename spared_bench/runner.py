@@ -247,7 +247,8 @@ def _score_all(
             prediction.astype(np.float64),
             prepared.slides(split).mask,
             prepared.slides(split).slide_ids,
-            bench.protocol.pooling,
+            pooling=bench.protocol.pooling,
+            rule=bench.protocol.mean_rule,
         )
         for split, prediction in predictions.items()
     }

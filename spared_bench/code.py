@@ -26,8 +26,11 @@ _DESCRIPTIVE = {
 }
 
 
+@cache
 def code_hash(module: str) -> str:
     """Return the hash of a module's source and of what it imports from its own package and ours.
+
+    It is taken once per process: what is loaded does not change when a file does.
 
     Parameters
     ----------

@@ -19,6 +19,13 @@ SLIDES = {"one": "donor1", "two": "donor2", "three": "donor3"}
 N_GENES = 8
 
 
+def brightness(slide_id: str) -> np.ndarray:
+    """Return how bright the patch of each spot is, in [0, 1], (49,): a slope with some noise."""
+    rows, columns = np.divmod(np.arange(49), 7)
+    noise = np.random.default_rng(list(SLIDES).index(slide_id)).random(49)
+    return 0.8 * (rows + columns) / 12 + 0.2 * noise
+
+
 def read_slide(folder: Path, slide_id: str):
     """Make a slide whose first genes follow the brightness of its image."""
     import anndata as ad
@@ -26,10 +33,10 @@ def read_slide(folder: Path, slide_id: str):
     from PIL import Image
     from scipy import sparse
 
-    rng = np.random.default_rng(list(SLIDES).index(slide_id))
+    rng = np.random.default_rng(100 + list(SLIDES).index(slide_id))
     rows, columns = np.divmod(np.arange(49), 7)
     centres = np.stack([columns, rows], axis=1) * 20.0 + 20
-    bright = rng.random(49)
+    bright = brightness(slide_id)
     pixels = np.full((160, 160, 3), 255, np.uint8)
     for (x, y), value in zip(centres.astype(int), bright, strict=True):
         pixels[y - 8 : y + 8, x - 8 : x + 8] = int(40 + 200 * value)
@@ -39,7 +46,7 @@ def read_slide(folder: Path, slide_id: str):
         Image.fromarray(pixels).save(beside, "PNG")
         beside.replace(path)
     rate = np.exp(2 + 2 * bright[:, None] * (np.arange(N_GENES) < 4))
-    rate = np.concatenate([rate, np.full((49, 20), 30.0)], axis=1)
+    rate = np.concatenate([rate, np.full((49, 20), 300.0)], axis=1)
     genes = [f"g{gene}" for gene in range(rate.shape[1])]
     slide = ad.AnnData(
         sparse.csr_matrix(rng.poisson(rate).astype(np.float32)),

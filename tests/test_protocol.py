@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from spared_bench.errors import ProtocolError, UnknownNameError, UsageError
 from spared_bench.api import load_protocol
+from spared_bench.errors import ProtocolError, UnknownNameError, UsageError
 from spared_bench.protocol import parse_protocol, read_protocol
 from spared_bench.registry import discover
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from spared_bench_plugins.datasets import painting
 
 if TYPE_CHECKING:

@@ -54,6 +54,17 @@ def test_the_hash_moves_with_an_imported_helper_and_not_with_its_neighbours(pack
     assert code_hash("made_up_package.model") != before
 
 
+def test_the_hash_follows_what_a_package_exports_lazily(package):
+    (package / "__init__.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from made_up_package.deep import g\n"
+        "def __getattr__(name):\n    from importlib import import_module\n"
+        "    return import_module('made_up_package.deep').g\n"
+    )
+    (package / "model.py").write_text("from made_up_package import g\n")
+    assert "made_up_package.deep" in sources("made_up_package.model")
+
+
 def test_an_edit_of_the_trainer_moves_what_trains_with_it_and_the_page_moves_nothing():
     found = sources("spared_bench_plugins.predictors.shufflenet")
     assert any(name.startswith("spared_bench.models.trainer") for name in found)

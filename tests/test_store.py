@@ -126,7 +126,7 @@ def test_a_full_disk_says_so_and_leaves_nothing(store):
     def make(folder):
         raise OSError(28, os.strerror(28))
 
-    with pytest.raises(WorkspaceError, match="No space left on device.*Finished results are safe"):
+    with pytest.raises(WorkspaceError, match=r"No space left on device.*Finished results are safe"):
         store.obtain("kind", {"a": 1}, make)
     assert store.find("kind", {"a": 1}) is None
 

@@ -163,7 +163,7 @@ def test_a_matrix_that_disagrees_with_its_barcodes_is_refused(folder, values):
 
 def test_negative_counts_are_refused_naming_the_matrix(folder, values):
     write_h5(folder / "filtered_feature_bc_matrix.h5", values - 1)
-    with pytest.raises(CountsError, match="The matrix of .* holds negative values"):
+    with pytest.raises(CountsError, match=r"The matrix of .* holds negative values"):
         read_space_ranger(folder)
 
 

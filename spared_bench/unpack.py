@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import ntpath
 import stat
 import tarfile
 import zipfile
@@ -31,13 +32,9 @@ _DAMAGE = (
 def is_safe(name: str) -> bool:
     """Return whether a path is relative and stays where it is joined to, on any system."""
     windows = PureWindowsPath(name)
-    return bool(name) and not (
-        PurePosixPath(name).is_absolute()
-        or windows.drive
-        or windows.root
-        or ".." in windows.parts
-        or "\0" in name
-    )
+    drive, _ = ntpath.splitdrive(name)
+    inside = not (windows.root or ".." in windows.parts or drive or "\0" in name)
+    return bool(name) and inside
 
 
 def unpack(archive: Path, folder: Path, work: Path, max_bytes: int = MAX_BYTES) -> list[str]:

@@ -49,6 +49,11 @@ class LinearProbe:
             return ColorEncoder()
         return TimmEncoder(self.backbone, self.weights)
 
+    @property
+    def weights_(self) -> str | None:
+        """The weights in use; colour features have none."""
+        return None if self.backbone == "color" else self.weights
+
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Solve for the coefficients, towards all entries of the target; ``val`` is not used."""
         features = train.features(self.encoder).astype(np.float64)

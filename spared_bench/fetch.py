@@ -1,8 +1,9 @@
 """Files of a dataset: where they are, and how they get there.
 
 A file becomes visible under its name only when it is complete and its hash and size are those of
-the spec. Archives are unpacked beside their destination and moved into place file by file;
-``.fetched.json`` records, last of all, what each of them brought.
+the spec. Archives are unpacked beside their destination and moved into place file by file, after
+``.fetched.json`` has noted what each of them brings. A folder that someone filled by other means
+has no such note, and is taken as it is.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def fetch(
             f"Dataset {spec.name!r} has nothing to download and is not at {folder}. Put its files"
             " there, or make that path a link to them."
         )
-    missing = [file for file in spec.files if not _is_there(file, folder)]
+    missing = [file for file in spec.files if not _is_there(file, spec, folder)]
     if missing and offline:
         names = ", ".join(_name(file) for file in missing)
         raise DownloadError(
@@ -118,13 +119,15 @@ def _fetch_one(file: RemoteFile, folder: Path, progress: Progress | None) -> Non
         return
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as work:
-        archive = _download(file, Path(work), PurePosixPath(name).name, progress)
-        members = unpack(archive, folder / file.path, Path(work) / "unpacked")
-        entry = {"sha256": _sha256(archive), "path": file.path, "members": members}
-    record = _read_record(folder) | {file.url: entry}
-    partial = folder / f"{_RECORD}.{os.getpid()}.partial"
-    partial.write_text(json.dumps(record, indent=1, sort_keys=True))
-    partial.replace(folder / _RECORD)
+        archive = _download(file, Path(work), name, progress)
+        root, members = unpack(archive, Path(work) / "unpacked")
+        # Noted before they move, so that after a kill the missing ones are known to be missing.
+        entry = {"sha256": _sha256(archive), "members": members}
+        _write_record(folder, _read_record(folder) | {file.url: entry})
+        for member in members:
+            target = folder / file.path / member
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (root / member).replace(target)
 
 
 def _download(file: RemoteFile, folder: Path, name: str, progress: Progress | None) -> Path:
@@ -175,20 +178,30 @@ def _reason(error: Exception) -> str:
     return text[:300] or type(error).__name__
 
 
-def _is_there(file: RemoteFile, folder: Path) -> bool:
-    if file.unpack:
-        entry = _read_record(folder).get(file.url)
+def _is_there(file: RemoteFile, spec: DatasetSpec, folder: Path) -> bool:
+    if not file.unpack:
+        path = folder / _name(file)
         return (
-            entry is not None
-            and file.sha256 in ("", entry["sha256"])
-            and all((folder / file.path / member).is_file() for member in entry["members"])
+            path.is_file()
+            and file.size in (0, path.stat().st_size)
+            and file.sha256 in ("", _sha256(path) if file.sha256 else "")
         )
-    path = folder / _name(file)
+    record = _read_record(folder)
+    if not record and _was_filled_by_hand(spec, folder):
+        return True
+    entry = record.get(file.url)
     return (
-        path.is_file()
-        and file.size in (0, path.stat().st_size)
-        and file.sha256 in ("", _sha256(path) if file.sha256 else "")
+        entry is not None
+        and file.sha256 in ("", entry["sha256"])
+        and all((folder / file.path / member).is_file() for member in entry["members"])
     )
+
+
+def _was_filled_by_hand(spec: DatasetSpec, folder: Path) -> bool:
+    """Return whether a folder holds more than the single files that we may have put there."""
+    ours = {PurePosixPath(_name(file)).parts[0] for file in spec.files if not file.unpack}
+    entries = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return any(not name.startswith(".") and name not in ours for name in entries)
 
 
 def _name(file: RemoteFile) -> str:
@@ -208,6 +221,12 @@ def _read_record(folder: Path) -> dict[str, Any]:
         return json.loads((folder / _RECORD).read_text())
     except (OSError, ValueError):
         return {}  # not there, or not ours: what it would have listed is fetched again
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
+    partial = folder / f"{_RECORD}.{os.getpid()}.partial"
+    partial.write_text(json.dumps(record, indent=1, sort_keys=True))
+    partial.replace(folder / _RECORD)
 
 
 def _sha256(path: Path) -> str:

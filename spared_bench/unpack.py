@@ -37,46 +37,41 @@ def is_safe(name: str) -> bool:
     return bool(name) and inside
 
 
-def unpack(archive: Path, folder: Path, work: Path, max_bytes: int = MAX_BYTES) -> list[str]:
-    """Unpack a zip or tar archive; a single folder that holds everything is stripped.
+def unpack(archive: Path, folder: Path, max_bytes: int = MAX_BYTES) -> tuple[Path, list[str]]:
+    """Unpack a zip or tar archive.
 
     Parameters
     ----------
     archive : Path
         Zip, or tar with any compression that Python knows.
     folder : Path
-        Where its files belong; files of the same name are replaced.
-    work : Path
-        Where to unpack first; on the same file system, and not there yet.
+        Where to unpack; not there yet.
     max_bytes : int
         Of all members together.
 
     Returns
     -------
-    list of str
-        The files, relative to ``folder``.
+    root : Path
+        ``folder``, or the folder in it that holds everything: archives of a repository have one.
+    members : list of str
+        The files, relative to ``root``.
 
     Raises
     ------
     DownloadError
         For damage, too much data, or a member that is a link, a device, or outside the folder.
-        Nothing has reached ``folder`` then.
     """
     left = max_bytes
     names = []
     with _reading(archive) as members:
         for name, source in members:
-            left -= _copy(source, work / name, left, archive)
+            left -= _copy(source, folder / name, left, archive)
             names.append(name)
     tops = {PurePosixPath(name).parts[0] for name in names}
-    nested = all(len(PurePosixPath(name).parts) > 1 for name in names)
-    top = f"{tops.pop()}/" if len(tops) == 1 and nested else ""
-    short = [name.removeprefix(top) for name in names]
-    for name in short:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (work / top / name).replace(target)
-    return short
+    if len(tops) == 1 and all("/" in name for name in names):
+        top = tops.pop()
+        return folder / top, [name.removeprefix(f"{top}/") for name in names]
+    return folder, names
 
 
 def _copy(source: IO[bytes], target: Path, limit: int, archive: Path) -> int:

@@ -155,6 +155,43 @@ def test_an_archive_is_fetched_again_when_a_file_of_it_is_gone(server, tmp_path)
     assert (tmp_path / "inner" / "x").read_text() == "1"
 
 
+def test_an_archive_that_was_killed_between_two_files_is_fetched_again(
+    server, tmp_path, monkeypatch
+):
+    server.files["/a.zip"] = zipped(x="1", y="2")
+    spec = spec_of(RemoteFile(f"{server.url}/a.zip", unpack=True))
+
+    def killed(source, target):
+        if source.name == "y":
+            raise KeyboardInterrupt
+        return replace(source, target)
+
+    replace = type(tmp_path).replace
+    with monkeypatch.context() as patched:
+        patched.setattr(type(tmp_path), "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(spec, tmp_path)
+    assert not (tmp_path / "y").exists()
+    fetch(spec, tmp_path)
+    assert (tmp_path / "y").read_text() == "2"
+
+
+def test_a_folder_filled_by_hand_is_taken_as_it_is(server, tmp_path):
+    (tmp_path / "data").mkdir()
+    spec = spec_of(RemoteFile(f"{server.url}/commit.zip", unpack=True))
+    assert fetch(spec, tmp_path, offline=True) == tmp_path
+    assert server.asked == []
+
+
+def test_a_single_file_of_ours_does_not_pass_for_a_folder_filled_by_hand(server, tmp_path):
+    server.files |= {"/a.bin": CONTENT, "/b.zip": zipped(x="1")}
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    (tmp_path / ".download-of-a-killed-run").mkdir()
+    archive = RemoteFile(f"{server.url}/b.zip", unpack=True)
+    fetch(spec_of(RemoteFile(f"{server.url}/a.bin"), archive), tmp_path)
+    assert (tmp_path / "x").read_text() == "1"
+
+
 def test_a_bad_archive_leaves_nothing_behind(server, tmp_path):
     server.files["/a.zip"] = zipped(x="1", y="2")[:-30]
     with pytest.raises(DownloadError, match=r"a\.zip cannot be unpacked"):

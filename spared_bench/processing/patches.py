@@ -9,6 +9,7 @@ patch centred (the published library cut such windows short, which distorts them
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def check_centres(centres: np.ndarray, image: Image, names: object, path: str) -> None:
+def check_centres(centres: np.ndarray, image: Image, names: Sequence[str], path: str) -> None:
     """Refuse spots whose centre, in pixels of the image, is not in it.
 
     Raises
@@ -87,7 +88,7 @@ def check_centres(centres: np.ndarray, image: Image, names: object, path: str) -
         x, y = centres[first]
         raise CoordinateError(
             f"{int(outside.sum())} of {len(centres)} spots lie outside the image {path}, which is"
-            f" {image.width} x {image.height} pixels: spot {names[first]!r} is at"  # type: ignore[index]
+            f" {image.width} x {image.height} pixels: spot {names[first]!r} is at"
             f" x={x:.1f}, y={y:.1f}. The coordinates belong to another image, its scale is wrong,"
             " or x and y are swapped."
         )

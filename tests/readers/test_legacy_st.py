@@ -225,6 +225,20 @@ def test_a_truncated_gzip_file_is_refused(section):
         read_legacy_st(packed, spots, image)
 
 
+def test_a_table_without_rows_is_refused(section):
+    counts, spots, image = section
+    counts.write_text("\tA\tB\n")
+    with pytest.raises(CountsError, match="names 3 columns but has 0 rows of 0 values"):
+        read_legacy_st(counts, spots, image)
+
+
+def test_a_header_without_its_corner_is_understood(section, values):
+    counts, spots, image = section
+    counts.write_text(counts.read_text()[1:])
+    slide = read_legacy_st(counts, spots, image)
+    np.testing.assert_array_equal(slide.X.toarray(), values)
+
+
 def test_rows_that_are_not_named_by_position_are_refused(section, values):
     counts, spots, image = section
     write_counts(counts, [f"spot{i}" for i in range(len(SPOTS))], GENES, values)

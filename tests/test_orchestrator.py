@@ -144,9 +144,7 @@ def wait_for(condition, seconds=60):
 
 def worker_processes(parent):
     tasks = Path(f"/proc/{parent}/task")
-    return [
-        int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()
-    ]
+    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
 
 
 def alive(pid):
@@ -162,7 +160,10 @@ def test_an_unwritable_workspace_is_a_message_and_not_a_traceback(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("this is no folder")
     done = subprocess.run(
-        command(blocked / "workspace", "-p", "toy-mean"), capture_output=True, text=True, check=False
+        command(blocked / "workspace", "-p", "toy-mean"),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("WorkspaceError: Cannot write to the workspace")

@@ -46,7 +46,9 @@ def test_test_scores_do_not_move_the_choice():
 def test_a_search_is_made_once_per_dataset_on_the_completer_that_the_protocol_names(
     workspace, tmp_path
 ):
-    text = TOY_PROTOCOL.read_text().replace("search: {completer: none}", "search: {completer: median}")
+    text = TOY_PROTOCOL.read_text().replace(
+        "search: {completer: none}", "search: {completer: median}"
+    )
     path = tmp_path / "searching.yaml"
     path.write_text(text + "seeds: [0, 1]\n")
     bench = make_bench(str(path), workspace=workspace, plugin_files=[TOY_PLUGIN])
@@ -107,7 +109,10 @@ def test_a_key_does_not_depend_on_the_workspace_or_on_what_else_is_planned(bench
 
 def test_seeds_come_from_names(bench):
     assert bench.seed_of("a", "b", 0) == bench.seed_of("a", "b", 0)
-    assert len({bench.seed_of("a", "b", 0), bench.seed_of("a", "b", 1), bench.seed_of("b", "a", 0)}) == 3
+    assert (
+        len({bench.seed_of("a", "b", 0), bench.seed_of("a", "b", 1), bench.seed_of("b", "a", 0)})
+        == 3
+    )
 
 
 def test_a_dataset_that_is_not_there_leaves_the_others(bench):

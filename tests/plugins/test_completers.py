@@ -12,13 +12,13 @@ from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
-from spared_bench_plugins.completers import spared_bench_completers
-from spared_bench_plugins.completers.median import Median
 
 from spared_bench.data import Patches, Slides
 from spared_bench.interfaces import Completer, Context
 from spared_bench.processing.graph import neighbour_graph
 from spared_bench.processing.median import median_filter
+from spared_bench_plugins.completers import spared_bench_completers
+from spared_bench_plugins.completers.median import Median
 
 SPECS = {spec.name: spec for spec in spared_bench_completers()}
 

@@ -4,6 +4,7 @@ import importlib
 
 import numpy as np
 import pytest
+
 from spared_bench_plugins.metrics import spared_bench_metrics
 
 SPECS = {spec.name: spec for spec in spared_bench_metrics()}

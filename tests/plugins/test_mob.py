@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spared_bench_plugins.datasets import MOB_DEMO
-from spared_bench_plugins.datasets.mob import read_section
 
 from spared_bench.data import validate_raw_slide
 from spared_bench.fetch import dataset_folder
+from spared_bench_plugins.datasets import MOB_DEMO
+from spared_bench_plugins.datasets.mob import read_section
 
 EMBEDDED = dataset_folder(MOB_DEMO, None)
 

@@ -9,6 +9,10 @@ import pytest
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from spared_bench.data import validate_raw_slide
+from spared_bench.processing.patches import cut_patches
+from spared_bench.protocol import PatchCutting
 from spared_bench_plugins.datasets import PLANTED, painting
 from spared_bench_plugins.datasets.planted import (
     STRENGTHS,
@@ -16,10 +20,6 @@ from spared_bench_plugins.datasets.planted import (
     read_slide,
     visible_fields,
 )
-
-from spared_bench.data import validate_raw_slide
-from spared_bench.processing.patches import cut_patches
-from spared_bench.protocol import PatchCutting
 
 GENES = planted_genes()
 KIND = np.array([gene.kind for gene in GENES])

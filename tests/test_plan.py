@@ -122,7 +122,7 @@ def test_a_dataset_that_is_not_there_leaves_the_others(bench):
 
 
 def test_unknown_names_are_refused_before_anything_runs(bench):
-    with pytest.raises(UnknownNameError, match="No predictor is named 'toy-men'. Did you mean"):
+    with pytest.raises(UnknownNameError, match=r"No predictor is named 'toy-men'. Did you mean"):
         select(bench, ["toy"], ["none"], ["toy-men"])
     with pytest.raises(UnknownNameError, match="No completer is named 'mediam'"):
         select(bench, ["toy"], ["mediam"], ["toy-mean"])

@@ -194,12 +194,14 @@ def select(
 ) -> Plan:
     """Plan a selection; what is not named is everything of the protocol's suite.
 
-    Unnamed datasets and completers are those of the protocol; unnamed predictors are all.
+    Unnamed datasets and completers are those of the protocol; unnamed predictors are all. A scheme
+    of folds (``"her2st.loso"``) stands for all its folds.
     """
     protocol = bench.protocol
+    wanted = list(datasets) or list(protocol.datasets) or bench.registry.names("dataset")
     return make_plan(
         bench,
-        list(dict.fromkeys(datasets)) or list(protocol.datasets) or bench.registry.names("dataset"),
+        list(dict.fromkeys(fold for name in wanted for fold in bench.registry.expand(name))),
         list(dict.fromkeys(completers)) or list(protocol.completers),
         list(dict.fromkeys(predictors)) or bench.registry.names("predictor"),
     )

@@ -120,6 +120,8 @@ class Bench:
         from spared_bench.fetch import dataset_folder
 
         spec = self.dataset(name)
+        if spec.fold_of:
+            return self.folder(spec.fold_of)
         folder = dataset_folder(spec, self.workspace.data_dir)
         if spec.synthetic:
             folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +140,8 @@ class Bench:
             spec = self.dataset(name)
             folder = self.folder(name)
             self._inputs["data", name] = {
-                "dataset": spec.name,
+                # Not the fold: all folds share what comes of the raw slides, patches above all.
+                "dataset": spec.fold_of or spec.name,
                 "organism": spec.organism,
                 "slides": [asdict(slide) for slide in spec.slides],
                 "content": "" if spec.synthetic else self.fingerprints.of_folder(folder),
@@ -163,7 +166,7 @@ class Bench:
             "harness": HARNESS_VERSION,
             "data": self.data_inputs(name),
             "split": {split: list(slides) for split, slides in spec.split.items()},
-            "processing": self.protocol.processing.model_dump(mode="json"),
+            "processing": self.protocol.processing.for_dataset(spec).model_dump(mode="json"),
             "validation": self.protocol.validation.model_dump(mode="json"),
             "code": code_hash("spared_bench.processing.pipeline"),
         }

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -25,9 +26,10 @@ from spared_bench.errors import (
     MissingFileError,
     PluginError,
     UnknownNameError,
+    UsageError,
     did_you_mean,
 )
-from spared_bench.specs import KINDS, Spec
+from spared_bench.specs import KINDS, DatasetSpec, Spec
 
 GROUP = hookspecs.PROJECT
 _PREFIX = "spared_bench_"
@@ -129,6 +131,18 @@ class Registry:
                 found = self._by_kind[spec.kind].setdefault(spec.name, [])
                 found.append(Registered(spec, plugin))
 
+    @cached_property
+    def _folds(self) -> dict[str, list[Registered]]:
+        """The folds of each ``dataset.scheme``, which are found by name and left out of lists."""
+        return {
+            f"{entry.spec.name}.{scheme}": [
+                Registered(fold, entry.plugin) for fold in entry.spec.fold_specs(scheme)
+            ]
+            for entry in self.all("dataset")
+            if isinstance(entry.spec, DatasetSpec)
+            for scheme in entry.spec.folds
+        }
+
     @property
     def quarantined(self) -> list[Plugin]:
         """The plugins that were left out."""
@@ -150,11 +164,17 @@ class Registry:
             for entry in entries
         ]
 
+    def expand(self, name: str) -> list[str]:
+        """Return the names of the datasets that a name stands for: folds, or itself."""
+        return [entry.spec.name for entry in self._folds.get(name, [])] or [name]
+
     def get(self, kind: str, name: str) -> Registered:
-        """Look a plugin up by name or by ``distribution:name``.
+        """Look a plugin up by name or by ``distribution:name``; a dataset also by its fold.
 
         Raises
         ------
+        UsageError
+            For a scheme of folds, which stands for several datasets.
         UnknownNameError
             With the nearest name, and with the quarantined plugins, one of which may have had it.
         AmbiguousNameError
@@ -162,6 +182,8 @@ class Registry:
         """
         distribution, colon, bare = name.rpartition(":")
         entries = self._by_kind[kind].get(bare if colon else name, [])
+        if not entries and kind == "dataset":
+            entries = self._find_fold(bare if colon else name)
         if colon:
             entries = [entry for entry in entries if entry.plugin.distribution == distribution]
         if len(entries) > 1:
@@ -177,6 +199,16 @@ class Registry:
                 hint += f" Plugins that could not be loaded: {names}; `spared-bench plugins why`."
             raise UnknownNameError(kind, name, self.names(kind), hint)
         return entries[0]
+
+    def _find_fold(self, name: str) -> list[Registered]:
+        if name in self._folds:
+            folds = ", ".join(entry.spec.name for entry in self._folds[name])
+            raise UsageError(
+                f"{name!r} stands for {len(self._folds[name])} folds, where one dataset is"
+                f" expected. Name one of: {folds}."
+            )
+        every = (entry for entries in self._folds.values() for entry in entries)
+        return [entry for entry in every if entry.spec.name == name.lower()]
 
     def observers(self) -> list[ModuleType]:
         """Return the loaded modules, for the observer hooks."""

@@ -211,6 +211,16 @@ class Patches:
         size = self._arrays[0].shape[1] if self._arrays else 0
         return len(self), size, size, 3
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Positions of these patches in the stacked arrays, (n_spots,)."""
+        return self._rows
+
+    @property
+    def whole(self) -> Patches:
+        """All patches of the stacked arrays, in storage order."""
+        return Patches(self._arrays)
+
     def subset(self, rows: np.ndarray) -> Patches:
         """Return the patches at these positions, or where a boolean array is True."""
         return Patches(self._arrays, self._rows[rows])

@@ -7,17 +7,17 @@ its fields are what the harness logs and hashes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
 
     from spared_bench.data import Slides
-    from spared_bench.plan import Trial
+    from spared_bench.plan import Job
     from spared_bench.results import TrialResult
 
 
@@ -114,9 +114,48 @@ class Metric(Protocol):
         ...
 
 
-class Executor(Protocol):
-    """Runs trials somewhere and hands back their results as they come."""
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
 
-    def run(self, trials: Sequence[Trial], **options: Any) -> Iterator[TrialResult]:
-        """Yield one result per trial, in any order."""
+    Parameters
+    ----------
+    job : Job
+    status : str
+        ``"ok"``; ``"error"`` for a product that could not be made; ``"killed"`` if its process
+        died. A trial's own failure is ``"ok"`` here and is told by its result.
+    message, traceback : str
+    result : TrialResult, optional
+        Of a trial.
+    overhead : float
+        Seconds that the harness took of the job's time.
+    """
+
+    job: Job
+    status: str = "ok"
+    message: str = ""
+    traceback: str = ""
+    result: TrialResult | None = None
+    overhead: float = 0.0
+
+
+class Executor(Protocol):
+    """Does jobs somewhere.
+
+    The factory of an executor is called as ``factory(settings, workers=..., progress=...)`` with a
+    ``spared_bench.bench.Settings``, and ``progress(job, step, values)`` to tell how a job goes.
+    """
+
+    capacity: int
+
+    def submit(self, job: Job) -> None:
+        """Take a job; never called with more than ``capacity`` jobs open."""
+        ...
+
+    def wait(self) -> list[Outcome]:
+        """Block until at least one submitted job has ended; return all that have."""
+        ...
+
+    def close(self) -> None:
+        """End all workers, at once, whatever they do."""
         ...

@@ -126,6 +126,7 @@ class Protocol(_Section):
     search: Search = Search()
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     pooling: Literal["slide", "split"] = "slide"
+    mean_rule: Literal["strict", "published"] = "strict"
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mse", "pcc-gene")
     overrides: dict[str, dict[str, Any]] = {}
 

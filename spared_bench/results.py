@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -36,6 +37,8 @@ class TrialResult:
         Trainable; ``None`` where the method has none to count.
     seconds : dict
         ``fit``, ``predict``, ``total``.
+    validation_mse : float
+        Mean squared error at measured validation entries: what a search chooses by.
     message, traceback : str
         For a failure.
     facts : dict
@@ -60,6 +63,7 @@ class TrialResult:
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     n_parameters: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    validation_mse: float = math.nan
     message: str = ""
     traceback: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
@@ -71,18 +75,38 @@ class TrialResult:
         return self.status == "ok"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
-        return asdict(self)
+        """Return JSON-ready values; nan, which JSON lacks, becomes ``None``."""
+        values: dict[str, Any] = _nan_to_none(asdict(self))
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrialResult:
         """Read what ``as_dict`` wrote; unknown keys of later versions are left aside."""
         known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
+        for name in ("scores", "slide_scores", "gene_scores", "curves", "validation_mse"):
+            if name in known:
+                known[name] = _none_to_nan(known[name])
         known["curves"] = {
             name: [(int(step), float(value)) for step, value in points]
             for name, points in known.get("curves", {}).items()
         }
         return cls(**known)
+
+
+def _nan_to_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _nan_to_none(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_nan_to_none(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _none_to_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _none_to_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_none_to_nan(item) for item in value]
+    return math.nan if value is None else value
 
 
 def without_times(result: TrialResult) -> dict[str, Any]:

@@ -1,13 +1,259 @@
-"""Results and intermediate products, keyed by the hash of all that made them."""
+"""Results and intermediate products, keyed by the hash of all that made them.
+
+An entry is a folder ``<root>/<kind>/<first two digits>/<key>/`` that holds its files and a
+``manifest.json``: the inputs, whose hash is the key, and the size and hash of every file. It is
+written beside its place and renamed into it, so a reader sees a complete entry or none, whatever
+was killed when. On a hit the manifest is compared with the wanted inputs field by field.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from spared_bench.errors import CorruptEntryError, WorkspaceError
+
+MANIFEST = "manifest.json"
+_STALE_SECONDS = 24 * 3600
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 def digest(values: Any) -> str:
     """Return the SHA-256 (64 hex digits) of JSON-ready values, whatever the order of keys."""
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()
+
+
+def canonical_json(values: Any) -> str:
+    """Return the one JSON text of these values: sorted keys, no spaces, no nan."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it, so that it is never read half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{_stamp()}")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A complete entry of the store."""
+
+    kind: str
+    key: str
+    folder: Path
+    inputs: dict[str, Any]
+
+    def read_json(self, name: str) -> Any:
+        """Read one of its JSON files."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+
+class Store:
+    """A folder of entries, safe for many processes.
+
+    Parameters
+    ----------
+    root : Path
+        Created when first written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Where an entry is or would be."""
+        return self.root / kind / key[:2] / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether there is a complete entry, judged by its manifest alone."""
+        return (self.folder(kind, key) / MANIFEST).is_file()
+
+    def find(self, kind: str, inputs: dict[str, Any]) -> Entry | None:
+        """Return the entry made from exactly these inputs, or ``None``.
+
+        Raises
+        ------
+        CorruptEntryError
+            If an entry of that key was made from other inputs, or lacks a file.
+        """
+        key = digest(inputs)
+        entry = self.open(kind, key)
+        if entry is None:
+            return None
+        wanted = json.loads(canonical_json(inputs))
+        if entry.inputs != wanted:
+            fields = sorted(set(wanted) | set(entry.inputs))
+            odd = [name for name in fields if wanted.get(name) != entry.inputs.get(name)]
+            raise CorruptEntryError(
+                f"{entry.folder} was made from other inputs than its key says ({', '.join(odd)}"
+                " differ). Remove that folder; it will be made again."
+            )
+        return entry
+
+    def open(self, kind: str, key: str) -> Entry | None:
+        """Return the entry of a key, or ``None``; its files are checked by size."""
+        folder = self.folder(kind, key)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            for name, facts in manifest["files"].items():
+                if (folder / name).stat().st_size != facts["bytes"]:
+                    raise ValueError(f"{name} has another size")
+            return Entry(kind, key, folder, manifest["inputs"])
+        except FileNotFoundError as error:
+            if not folder.is_dir():
+                return None
+            damage: Exception = error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            damage = error
+        raise CorruptEntryError(
+            f"{folder} is damaged ({damage}). Remove that folder; it will be made again."
+        )
+
+    def obtain(self, kind: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Entry:
+        """Return the entry of these inputs, making it if there is none or a damaged one.
+
+        Parameters
+        ----------
+        kind : str
+            ``"prepared"``, ``"patches"``, ...
+        inputs : dict
+            JSON-ready; everything that determines the content.
+        make : callable
+            Writes the files into the folder that it is given.
+        """
+        try:
+            entry = self.find(kind, inputs)
+        except CorruptEntryError:
+            self.remove(kind, digest(inputs))
+            entry = None
+        return entry or self.write(kind, inputs, make)
+
+    def write(self, kind: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Entry:
+        """Write an entry; where another process was first, its entry stays."""
+        key = digest(inputs)
+        final = self.folder(kind, key)
+        beside = self.root / "tmp" / f"{kind}-{key[:12]}.{_stamp()}"
+        try:
+            beside.mkdir(parents=True)
+            make(beside)
+            self._seal(beside, kind, inputs)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                beside.rename(final)
+            except OSError:
+                if not (final / MANIFEST).is_file():
+                    raise
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
+            raise WorkspaceError(_why_unwritable(self.root, error)) from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return Entry(kind, key, final, json.loads(canonical_json(inputs)))
+
+    @staticmethod
+    def _seal(folder: Path, kind: str, inputs: dict[str, Any]) -> None:
+        files = {}
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            name = path.relative_to(folder).as_posix()
+            files[name] = {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+        manifest = {"kind": kind, "inputs": inputs, "files": files}
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
+
+    def remove(self, kind: str, key: str) -> None:
+        """Take an entry away in one step, so that no reader meets half of it."""
+        grave = self.root / "tmp" / f"removed-{key[:12]}.{_stamp()}"
+        grave.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder(kind, key).rename(grave)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(grave, ignore_errors=True)
+
+    def entries(self, kind: str) -> Iterator[Entry]:
+        """Yield all sound entries of a kind, in the order of their keys."""
+        for manifest in sorted((self.root / kind).glob(f"*/*/{MANIFEST}")):
+            try:
+                entry = self.open(kind, manifest.parent.name)
+            except CorruptEntryError:
+                continue
+            if entry is not None:
+                yield entry
+
+    def verify(self, entry: Entry) -> list[str]:
+        """Hash every file again; return what is wrong, empty if nothing is."""
+        manifest = json.loads((entry.folder / MANIFEST).read_text(encoding="utf-8"))
+        wrong = []
+        for name, facts in manifest["files"].items():
+            path = entry.folder / name
+            if not path.is_file():
+                wrong.append(f"{name} is missing")
+            elif file_digest(path) != facts["sha256"]:
+                wrong.append(f"{name} has changed")
+        return wrong
+
+    def sweep(self) -> int:
+        """Remove what killed processes of this machine left half-written; return how many."""
+        swept = 0
+        for path in (self.root / "tmp").glob("*"):
+            if _is_orphan(path):
+                shutil.rmtree(path, ignore_errors=True)
+                swept += 1
+        return swept
+
+
+def _stamp() -> str:
+    """Return a suffix that says who is writing, for ``sweep``."""
+    return f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+
+
+def _is_orphan(path: Path) -> bool:
+    parts = path.name.rsplit(".", 2)
+    if len(parts) < 3 or not parts[1].isdigit():
+        return False
+    if parts[0].endswith(socket.gethostname()):
+        try:
+            os.kill(int(parts[1]), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+    try:
+        return time.time() - path.stat().st_mtime > _STALE_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _why_unwritable(root: Path, error: OSError) -> str:
+    return (
+        f"Cannot write to the workspace {root.parent}: {error.strerror or error}."
+        " Finished results are safe. Free some space or choose another workspace"
+        " (`--workspace DIR`), then run the same command again."
+    )

@@ -1,0 +1,1 @@
+"""Who runs the jobs: this process, or worker processes of this machine."""

@@ -1,0 +1,10 @@
+"""Readers of the layouts in which people have their slides; each returns a raw slide.
+
+``spared_bench.data.validate_raw_slide`` says what that is. ``uns["slide"]["repairs"]`` lists, in
+sentences, what a reader left out or put right.
+"""
+
+from spared_bench.readers.genes import merge_duplicated_genes
+from spared_bench.readers.legacy_st import read_legacy_st
+
+__all__ = ["merge_duplicated_genes", "read_legacy_st"]

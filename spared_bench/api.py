@@ -1,0 +1,333 @@
+"""``load_dataset`` and ``run``: what the command line does, for notebooks and scripts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spared_bench.bench import Bench, Settings
+from spared_bench.errors import UsageError
+from spared_bench.interfaces import Executor
+from spared_bench.orchestrator import (
+    Orchestrator,
+    Summary,
+    Watcher,
+    final_results,
+    forget_failures,
+    stored_results,
+)
+from spared_bench.plan import Job, Plan, make_plan
+from spared_bench.protocol import Protocol, parse_protocol, read_protocol
+from spared_bench.registry import Registry, discover, notify
+from spared_bench.results import TrialResult
+from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from spared_bench.products import Prepared
+
+DEFAULT_PROTOCOL = "demo"
+_MAX_DEFAULT_WORKERS = 16
+_TRACK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run came to.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : list of TrialResult
+        One per cell of the plan that has one.
+    new, cached : int
+        Trials done now, and trials found in the store; the search's trials count too.
+    failed : list of TrialResult
+        Cells without a score.
+    seconds : dict
+        ``wall`` and the harness's own shares.
+    page : Path or None
+        The leaderboard.
+    """
+
+    plan: Plan
+    results: list[TrialResult]
+    new: int
+    cached: int
+    failed: list[TrialResult]
+    seconds: dict[str, float] = field(default_factory=dict)
+    page: Path | None = None
+
+
+class _Silent:
+    def planned(self, open_trials: int) -> None:
+        return None
+
+    def started(self, job: Job) -> None:
+        return None
+
+    def finished(self, outcome: Any) -> None:
+        return None
+
+    def progress(self, job: Job, step: int, values: dict[str, float]) -> None:
+        return None
+
+
+def load_protocol(name: str, registry: Registry) -> Protocol:
+    """Return a protocol by name, or from a YAML file.
+
+    Parameters
+    ----------
+    name : str
+        Of a registered protocol (``"demo"`` or ``"demo@1"``), or a path that ends in ``.yaml``.
+    registry : Registry
+    """
+    if name.endswith((".yaml", ".yml")):
+        return read_protocol(Path(name))
+    bare, _, version = name.partition("@")
+    entry = registry.get("protocol", bare)
+    protocol = parse_protocol(entry.load()(), f"protocol {bare!r}")
+    if version and version != str(protocol.version):
+        raise UsageError(
+            f"Protocol {bare!r} is installed in version {protocol.version}, not {version!r}."
+        )
+    return protocol
+
+
+def make_bench(
+    protocol: str = DEFAULT_PROTOCOL,
+    *,
+    workspace: Path | None = None,
+    data_dir: Path | None = None,
+    plugin_files: Sequence[Path] = (),
+    device: str = "auto",
+    weights: str = "",
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    offline: bool = False,
+) -> Bench:
+    """Bring a protocol, a workspace and the plugins together.
+
+    Parameters
+    ----------
+    protocol : str
+        Name or YAML file.
+    workspace, data_dir : Path, optional
+    plugin_files : sequence of Path
+        Single-file plugins.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+    weights : str
+        ``"pretrained"``, ``"random"`` or a file, for every predictor that has weights.
+    parameters : mapping of predictor to mapping
+        Values that replace those of the protocol and of the search.
+    offline : bool
+        Never download.
+    """
+    files = [Path(file).resolve() for file in plugin_files]
+    registry = discover(files)
+    space = Workspace.at(workspace, data_dir)
+    chosen = {name: dict(values) for name, values in (parameters or {}).items()}
+    for name in chosen:
+        registry.get("predictor", name)
+    settings = Settings(
+        workspace=str(space.root),
+        data_dir=str(space.data_dir),
+        protocol=load_protocol(protocol, registry).model_dump(mode="json"),
+        plugin_files=tuple(map(str, files)),
+        device=_device(device),
+        weights=weights,
+        parameters=chosen,
+        offline=offline,
+    )
+    return Bench(settings, registry)
+
+
+def _device(wanted: str) -> str:
+    """Resolve ``"auto"`` without importing torch where there is no sign of an accelerator."""
+    if wanted != "auto":
+        return wanted
+    if not Path("/dev/nvidia0").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_dataset(
+    name: str,
+    protocol: str = DEFAULT_PROTOCOL,
+    *,
+    workspace: Path | None = None,
+    data_dir: Path | None = None,
+) -> Prepared:
+    """Return a dataset prepared as a protocol says, with its patches.
+
+    Parameters
+    ----------
+    name : str
+        Of a registered dataset.
+    protocol : str
+        Name or YAML file.
+    workspace, data_dir : Path, optional
+
+    Returns
+    -------
+    Prepared
+        ``.adata`` holds the AnnData of ``spared_bench.data``; ``.slides("train")`` the slides of a
+        split with ``.target``, ``.mask`` and ``.patches``.
+    """
+    from spared_bench.products import prepare
+
+    bench = make_bench(protocol, workspace=workspace, data_dir=data_dir, device="cpu")
+    bench.workspace.make_writable()
+    return prepare(bench, name)
+
+
+def select(
+    bench: Bench,
+    datasets: Sequence[str] = (),
+    completers: Sequence[str] = (),
+    predictors: Sequence[str] = (),
+) -> Plan:
+    """Plan a selection; what is not named is everything of the protocol's suite.
+
+    Unnamed datasets and completers are those of the protocol; unnamed predictors are all.
+    """
+    protocol = bench.protocol
+    return make_plan(
+        bench,
+        list(dict.fromkeys(datasets)) or list(protocol.datasets) or bench.registry.names("dataset"),
+        list(dict.fromkeys(completers)) or list(protocol.completers),
+        list(dict.fromkeys(predictors)) or bench.registry.names("predictor"),
+    )
+
+
+def default_workers(threads: int) -> int:
+    """Return one worker per usable core, divided by the threads of a trial."""
+    usable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+    return max(1, min(_MAX_DEFAULT_WORKERS, len(usable) // threads))
+
+
+def execute(
+    plan: Plan,
+    *,
+    executor: str = "local",
+    workers: int | None = None,
+    retry_failed: bool = False,
+    watcher: Any = None,
+    command: str = "spared_bench.run(...)",
+    log: Callable[[str], None] = print,
+) -> Report:
+    """Carry a plan out, track it in MLflow and build the leaderboard.
+
+    Parameters
+    ----------
+    plan : Plan
+    executor : str
+        Name of a registered executor.
+    workers : int, optional
+        One per core by default.
+    retry_failed : bool
+        Try trials again that failed before.
+    watcher : object, optional
+        Told of what happens (``orchestrator.Watcher``).
+    command : str
+        What made it, for the page.
+    log : callable
+        For what goes wrong beside the trials.
+    """
+    from spared_bench.board import track_and_build
+
+    begun = time.perf_counter()
+    bench = plan.bench
+    bench.workspace.make_writable()
+    bench.workspace.store.sweep()
+    if retry_failed:
+        forget_failures(plan)
+    factory = bench.registry.get("executor", executor).load()
+    watcher = watcher or _Silent()
+    notify(bench.registry, "spared_bench_run_started", log, plan=plan)
+    runner: Executor = factory(
+        bench.settings,
+        workers=workers or default_workers(bench.settings.threads),
+        progress=watcher.progress,
+    )
+    try:
+        summary = Orchestrator(plan, runner, _Notifying(watcher, bench.registry, log)).run()
+    finally:
+        runner.close()
+    results = final_results(plan, summary.results)
+    tracking = time.perf_counter()
+    page = track_and_build(plan, summary.results, command=command, log=log)
+    ended = time.perf_counter()
+    notify(bench.registry, "spared_bench_run_finished", log, plan=plan, results=results)
+    return Report(
+        plan,
+        results,
+        summary.new,
+        summary.cached,
+        [result for result in results if not result.ok],
+        _seconds(summary, begun, tracking, ended),
+        page,
+    )
+
+
+def _seconds(summary: Summary, begun: float, tracking: float, ended: float) -> dict[str, float]:
+    return {
+        "wall": ended - begun,
+        "orchestrating": tracking - begun - summary.waited,
+        "tracking": ended - tracking,
+        "storing": summary.overhead,
+    }
+
+
+class _Notifying:
+    """Tells a watcher, and the observers among the plugins."""
+
+    def __init__(self, watcher: Watcher, registry: Registry, log: Callable[[str], None]) -> None:
+        self._watcher = watcher
+        self._registry = registry
+        self._log = log
+        self.planned = watcher.planned
+        self.started = watcher.started
+
+    def finished(self, outcome: Any) -> None:
+        self._watcher.finished(outcome)
+        if outcome.result is not None:
+            hook = "spared_bench_trial_finished"
+            notify(self._registry, hook, self._log, result=outcome.result)
+
+
+def run(
+    datasets: Sequence[str] = (),
+    completers: Sequence[str] = (),
+    predictors: Sequence[str] = (),
+    protocol: str = DEFAULT_PROTOCOL,
+    **options: Any,
+) -> Report:
+    """Run a selection and return what came of it.
+
+    Parameters
+    ----------
+    datasets, completers, predictors : sequence of str
+        Names; empty means all of the protocol's suite.
+    protocol : str
+        Name or YAML file.
+    **options
+        Of ``make_bench`` and ``execute``.
+    """
+    ours = {"executor", "workers", "retry_failed", "watcher"}
+    chosen = {name: options.pop(name) for name in ours & set(options)}
+    bench = make_bench(protocol, **options)
+    return execute(select(bench, datasets, completers, predictors), **chosen)
+
+
+def results_of(plan: Plan) -> list[TrialResult]:
+    """Return the results that the store has of a plan, one per cell."""
+    return final_results(plan, stored_results(plan))
+
+
+__all__ = ["Report", "execute", "load_dataset", "make_bench", "replace", "run", "select"]

@@ -1,0 +1,251 @@
+"""One protocol on one workspace with one set of plugins: what determines each product and result.
+
+The inputs returned here are what the store hashes into keys. They name everything that can move a
+number: the protocol, the raw data, the code of the plugins involved, parameters, seeds, and the
+keys of the products consumed. Package versions are recorded in results, and are not in the keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spared_bench.code import code_hash
+from spared_bench.errors import MissingFileError, UsageError
+from spared_bench.fingerprints import Fingerprints
+from spared_bench.protocol import Protocol
+from spared_bench.registry import Registered, Registry, discover
+from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec
+from spared_bench.store import digest
+from spared_bench.workspace import Workspace
+
+#: Raised by hand when the harness itself starts to compute something else from the same inputs.
+HARNESS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker must be told to be the same bench; plain values, so that it can be sent.
+
+    Parameters
+    ----------
+    workspace, data_dir : str
+    protocol : dict
+        ``Protocol.model_dump(mode="json")``.
+    plugin_files : tuple of str
+    device : str
+        A torch device.
+    threads : int
+        CPU threads of one trial. Part of the plan and not of the machine's load, because a sum
+        over threads depends on their number.
+    weights : str
+        Replaces the ``weights`` of every predictor that has them; empty: as each says.
+    parameters : dict of predictor to dict
+        Set by hand (``--set``).
+    offline : bool
+    """
+
+    workspace: str
+    data_dir: str
+    protocol: dict[str, Any]
+    plugin_files: tuple[str, ...] = ()
+    device: str = "cpu"
+    threads: int = 1
+    weights: str = ""
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    offline: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return asdict(self)
+
+
+class Bench:
+    """Looks plugins up and says what determines what.
+
+    Parameters
+    ----------
+    settings : Settings
+    registry : Registry, optional
+        Discovered when not given.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+        self.settings = settings
+        self.protocol = Protocol.model_validate(settings.protocol)
+        self.workspace = Workspace.at(Path(settings.workspace), Path(settings.data_dir))
+        self._inputs: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._registry = registry
+
+    @cached_property
+    def registry(self) -> Registry:
+        """All plugins."""
+        return self._registry or discover([Path(file) for file in self.settings.plugin_files])
+
+    @cached_property
+    def fingerprints(self) -> Fingerprints:
+        """Hashes of the raw files."""
+        return Fingerprints(self.workspace.root / "fingerprints.json")
+
+    def dataset(self, name: str) -> DatasetSpec:
+        """Look a dataset's spec up."""
+        spec = self.registry.get("dataset", name).spec
+        assert isinstance(spec, DatasetSpec)
+        return spec
+
+    def predictor(self, name: str) -> PredictorSpec:
+        """Look a predictor's spec up."""
+        spec = self.registry.get("predictor", name).spec
+        assert isinstance(spec, PredictorSpec)
+        return spec
+
+    def metric(self, name: str) -> MetricSpec:
+        """Look a metric's spec up."""
+        spec = self.registry.get("metric", name).spec
+        assert isinstance(spec, MetricSpec)
+        return spec
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a dataset's raw files, which must be there.
+
+        Raises
+        ------
+        MissingFileError
+            With what to do.
+        """
+        from spared_bench.fetch import dataset_folder
+
+        spec = self.dataset(name)
+        folder = dataset_folder(spec, self.workspace.data_dir)
+        if spec.synthetic:
+            folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            fetch = f"`spared-bench data fetch {name}` downloads it, or " if spec.files else ""
+            raise MissingFileError(
+                f"The files of dataset {name!r} are not in {folder}. {fetch}put them there, or"
+                f" name the folder that contains {name!r} with `--data-dir DIR`."
+            )
+        return folder
+
+    def data_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the raw slides of a dataset."""
+        if ("data", name) not in self._inputs:
+            entry = self.registry.get("dataset", name)
+            spec = self.dataset(name)
+            folder = self.folder(name)
+            self._inputs["data", name] = {
+                "dataset": spec.name,
+                "organism": spec.organism,
+                "slides": [asdict(slide) for slide in spec.slides],
+                "content": "" if spec.synthetic else self.fingerprints.of_folder(folder),
+                "reader": _code(entry),
+            }
+            self.fingerprints.save()
+        return self._inputs["data", name]
+
+    def patches_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the patches of a dataset: all its spots, whatever is kept later."""
+        return {
+            "harness": HARNESS_VERSION,
+            "data": self.data_inputs(name),
+            "cutting": self.protocol.patches.model_dump(mode="json"),
+            "code": code_hash("spared_bench.processing.patches"),
+        }
+
+    def prepared_inputs(self, name: str) -> dict[str, Any]:
+        """What determines a prepared dataset."""
+        spec = self.dataset(name)
+        return {
+            "harness": HARNESS_VERSION,
+            "data": self.data_inputs(name),
+            "split": {split: list(slides) for split, slides in spec.split.items()},
+            "processing": self.protocol.processing.model_dump(mode="json"),
+            "validation": self.protocol.validation.model_dump(mode="json"),
+            "code": code_hash("spared_bench.processing.pipeline"),
+        }
+
+    def completed_inputs(self, dataset: str, completer: str) -> dict[str, Any]:
+        """What determines a completed layer."""
+        entry = self.registry.get("completer", completer)
+        return {
+            "harness": HARNESS_VERSION,
+            "prepared": digest(self.prepared_inputs(dataset)),
+            "patches": digest(self.patches_inputs(dataset)),
+            "completer": self._method(entry, self.protocol.overrides.get(entry.spec.name, {})),
+            "seed": self.seed_of("completer", entry.spec.name, dataset),
+        }
+
+    def trial_inputs(
+        self, dataset: str, completer: str, predictor: str, parameters: Mapping[str, Any], seed: int
+    ) -> dict[str, Any]:
+        """What determines the result of a trial."""
+        entry = self.registry.get("predictor", predictor)
+        return {
+            "harness": HARNESS_VERSION,
+            "protocol": self.protocol.hash,
+            "completed": digest(self.completed_inputs(dataset, completer)),
+            "predictor": self._method(entry, parameters),
+            "metrics": {
+                name: _code(self.registry.get("metric", name)) for name in self.protocol.metrics
+            },
+            "seed": seed,
+            "threads": self.settings.threads,
+            "device": self.settings.device.partition(":")[0],
+        }
+
+    def candidates(self, predictor: str) -> list[dict[str, Any]]:
+        """Return the parameters to choose from; one set where nothing is searched.
+
+        Raises
+        ------
+        UsageError
+            If the grid is larger than the protocol allows.
+        """
+        spec = self.predictor(predictor)
+        fixed = self._fixed_parameters(predictor)
+        sets: list[dict[str, Any]] = [fixed]
+        for name, grid in sorted(spec.search.items()):
+            if name not in fixed:
+                chosen = self.protocol.search.grids.get(name, tuple(grid))
+                sets = [{**known, name: value} for known in sets for value in chosen]
+        if len(sets) > self.protocol.search.max_trials:
+            raise UsageError(
+                f"The search space of predictor {predictor!r} has {len(sets)} points; protocol"
+                f" {self.protocol.id} allows {self.protocol.search.max_trials}. Make the grid"
+                " smaller, or fix a parameter with `--set`."
+            )
+        return sets
+
+    def _fixed_parameters(self, predictor: str) -> dict[str, Any]:
+        entry = self.registry.get("predictor", predictor)
+        name = entry.spec.name
+        fixed = dict(self.protocol.overrides.get(name, {}))
+        if self.settings.weights and "weights" in _field_names(entry.load()):
+            fixed["weights"] = self.settings.weights
+        return fixed | self.settings.parameters.get(name, {})
+
+    def seed_of(self, *names: str | int) -> int:
+        """Return a seed made from names, so that it does not depend on the order of trials."""
+        text = "/".join([self.protocol.id, *map(str, names)])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    @staticmethod
+    def _method(entry: Registered, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "name": entry.spec.name,
+            "distribution": entry.plugin.distribution,
+            "code": _code(entry),
+            "parameters": dict(parameters),
+        }
+
+
+def _code(entry: Registered) -> str:
+    return code_hash(entry.spec.factory.partition(":")[0])
+
+
+def _field_names(factory: Any) -> set[str]:
+    return set(getattr(factory, "__dataclass_fields__", {}))

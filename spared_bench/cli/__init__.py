@@ -1,0 +1,59 @@
+"""The command line: parse, call one function, print."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from spared_bench import __version__
+from spared_bench.cli import board, data, describe, run
+from spared_bench.cli.output import fail
+from spared_bench.errors import SparedBenchError
+
+app = typer.Typer(
+    name="spared-bench",
+    help="Which methods predict spatial gene expression from histology images, and how well.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+run.register(app)
+describe.register(app)
+app.add_typer(data.app, name="data")
+app.add_typer(board.leaderboard_app, name="leaderboard")
+app.add_typer(board.track_app, name="track")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spared-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    return None
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with a message, never with a traceback."""
+    try:
+        app()
+    except SparedBenchError as error:
+        sys.exit(fail(error))
+    except KeyboardInterrupt:
+        typer.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): not our failure, and not worth a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

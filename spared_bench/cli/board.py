@@ -1,0 +1,74 @@
+"""``leaderboard build`` and ``track sync``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from spared_bench.cli.output import JSON, WORKSPACE, print_json
+from spared_bench.errors import UsageError
+
+leaderboard_app = typer.Typer(help="Make the leaderboard from finished runs.")
+track_app = typer.Typer(help="Keep MLflow in step with the store.")
+
+_PROTOCOL = typer.Option("", help="Only this protocol, e.g. demo@1 [default: all].")
+
+
+@leaderboard_app.callback()
+def _leaderboard() -> None:
+    return None
+
+
+@track_app.callback()
+def _track() -> None:
+    return None
+
+
+@leaderboard_app.command("build")
+def build(
+    source: str = typer.Option("mlflow", "--from", help="mlflow or store; both give the same."),
+    protocol: str = _PROTOCOL,
+    out: Path | None = typer.Option(None, help="Folder to write [default: WORKSPACE/leaderboard]."),
+    workspace: Path | None = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Build the static page and its tables."""
+    if source not in ("mlflow", "store"):
+        raise UsageError(f"--from must be 'mlflow' or 'store', found {source!r}.")
+    from spared_bench.board import build_leaderboard
+    from spared_bench.workspace import Workspace
+
+    page = build_leaderboard(
+        Workspace.at(workspace),
+        protocol,
+        source="store" if source == "store" else "mlflow",
+        out=out,
+    )
+    if page is None:
+        raise UsageError(
+            "There are no finished runs to show. `spared-bench run --all --suite demo` makes some;"
+            " `--workspace` names the folder of earlier ones."
+        )
+    if as_json:
+        print_json({"leaderboard": page})
+    else:
+        typer.echo(f"Leaderboard: {page}")
+
+
+@track_app.command("sync")
+def sync(
+    uri: str = typer.Option("", help="Tracking server [default: $MLFLOW_TRACKING_URI, SQLite]."),
+    protocol: str = _PROTOCOL,
+    workspace: Path | None = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Log to MLflow what the store has and MLflow lacks."""
+    from spared_bench.board import sync as sync_store
+    from spared_bench.workspace import Workspace
+
+    logged = sync_store(Workspace.at(workspace), protocol, uri or None)
+    if as_json:
+        print_json({"logged": logged})
+    else:
+        typer.echo(f"{logged} runs logged.")

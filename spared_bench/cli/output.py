@@ -1,0 +1,73 @@
+"""How commands print: tables for people, JSON for programs, errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from spared_bench.errors import SparedBenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JSON = typer.Option(False, "--json", help="Print JSON for programs.")
+WORKSPACE = typer.Option(
+    None, "--workspace", "-w", help="Folder of results [default: ./spared-bench-workspace]."
+)
+DATA_DIR = typer.Option(
+    None, "--data-dir", help="Folder with one folder per dataset [default: WORKSPACE/data]."
+)
+PLUGIN = typer.Option([], "--plugin", help="A single-file plugin; may be given more than once.")
+PROTOCOL = typer.Option("demo", "--protocol", "--suite", help="Protocol: a name or a YAML file.")
+
+
+def err_console() -> Console:
+    """Return the console of standard error: progress and warnings, coloured on a terminal only."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def print_json(values: Any) -> None:
+    """Print values as JSON."""
+    sys.stdout.write(json.dumps(values, indent=2, default=str) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; off a terminal it is as wide as it needs to be."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console() if sys.stdout.isatty() else Console(width=10_000)
+    lines = console.render_lines(table) if not console.is_terminal else None
+    if lines is None:
+        console.print(table)
+        return
+    for line in lines:
+        sys.stdout.write("".join(segment.text for segment in line).rstrip() + "\n")
+
+
+def warn_of_quarantine(plugins: Sequence[Any]) -> None:
+    """Say on one line each which plugins were left out."""
+    for plugin in plugins:
+        typer.echo(
+            f"Plugin {plugin.name!r} of {plugin.distribution} was left out: {plugin.reason}"
+            f" (`spared-bench plugins why {plugin.name}`)",
+            err=True,
+        )
+
+
+def fail(error: SparedBenchError) -> int:
+    """Print an error as a user sees it; return the exit status."""
+    typer.echo(f"{type(error).__name__}: {error}", err=True)
+    return error.exit_code

@@ -1,0 +1,104 @@
+"""The code that a result depends on, as a hash.
+
+The hash of a factory covers its module and every module of the same top-level package, and of
+``spared_bench``, that it imports, directly or not. So an edit of the trainer moves the results of
+the predictors that train with it, and an edit of the leaderboard page moves none.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+#: Modules that name and describe, and compute nothing: they move no result.
+_DESCRIPTIVE = {
+    "spared_bench",
+    "spared_bench.errors",
+    "spared_bench.hookspecs",
+    "spared_bench.interfaces",
+    "spared_bench.specs",
+}
+
+
+def code_hash(module: str) -> str:
+    """Return the hash of a module's source and of what it imports from its own package and ours.
+
+    Parameters
+    ----------
+    module : str
+        Importable name: ``"spared_bench_plugins.predictors.shufflenet"``.
+
+    Returns
+    -------
+    str
+        64 hex digits. Comments count: it is the text that is hashed.
+    """
+    found = sources(module)
+    total = hashlib.sha256()
+    for name in sorted(found):
+        total.update(name.encode() + b"\0" + found[name].read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def sources(module: str) -> dict[str, Path]:
+    """Return the files behind ``code_hash``: module name to source file."""
+    packages = {module.partition(".")[0], "spared_bench"}
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _source_file(name)
+        if name in found or path is None or name in _DESCRIPTIVE:
+            continue
+        found[name] = path
+        waiting += [other for other in _imports(name, path) if other.partition(".")[0] in packages]
+    return found
+
+
+@cache
+def _source_file(module: str) -> Path | None:
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    if loaded is not None:
+        return Path(loaded) if loaded.endswith(".py") else None
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+def _imports(module: str, path: Path) -> set[str]:
+    """Return the names that a source file may import, modules and members alike."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    names: set[str] = set()
+    for node in _executed(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                parents = parents[: len(parents) - node.level + 1]
+                base = ".".join([*parents, base] if base else parents)
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node but those under ``if TYPE_CHECKING``."""
+    for node in ast.iter_child_nodes(tree):
+        guarded = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        yield node
+        if guarded:
+            for other in cast("ast.If", node).orelse:
+                yield from (other, *_executed(other))
+        else:
+            yield from _executed(node)

@@ -1,0 +1,48 @@
+"""Jobs in this process, one after the other: for debugging."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from spared_bench.bench import Bench, Settings
+from spared_bench.executors.work import do_job
+from spared_bench.interfaces import Outcome
+from spared_bench.plan import Job
+from spared_bench.runner import use_threads
+
+
+class InlineExecutor:
+    """Runs a job when its outcome is asked for.
+
+    Parameters
+    ----------
+    settings : Settings
+    workers : int
+        Ignored: there is one.
+    progress : callable
+        ``progress(job, step, values)``.
+    """
+
+    capacity = 1
+
+    def __init__(
+        self, settings: Settings, workers: int, progress: Callable[[Job, int, dict], None]
+    ) -> None:
+        self._bench = Bench(settings)
+        self._progress = progress
+        self._waiting: deque[Job] = deque()
+        use_threads(settings.threads)
+
+    def submit(self, job: Job) -> None:
+        """Take a job."""
+        self._waiting.append(job)
+
+    def wait(self) -> list[Outcome]:
+        """Do the next job."""
+        job = self._waiting.popleft()
+        return [do_job(self._bench, job, lambda step, values: self._progress(job, step, values))]
+
+    def close(self) -> None:
+        """Forget what was not begun."""
+        self._waiting.clear()

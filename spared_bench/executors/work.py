@@ -1,0 +1,26 @@
+"""What every executor does with a job once it is in the right process."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from spared_bench.bench import Bench
+from spared_bench.errors import SparedBenchError
+from spared_bench.interfaces import Outcome
+from spared_bench.plan import Job
+from spared_bench.runner import Report, run_job
+
+
+def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:
+    """Do one job and tell what became of it; only an interrupt gets through."""
+    started = time.perf_counter()
+    try:
+        result = run_job(bench, job, report)
+    except SparedBenchError as error:
+        return Outcome(job, "error", str(error), traceback.format_exc())
+    except Exception as error:
+        return Outcome(job, "error", f"{type(error).__name__}: {error}", traceback.format_exc())
+    took = time.perf_counter() - started
+    worked = result.seconds.get("total", took) if result is not None else took
+    return Outcome(job, result=result, overhead=max(took - worked, 0.0))

@@ -1,0 +1,120 @@
+"""The patch of every spot: a square window of the slide's image, resized.
+
+The window is ``scale`` spot diameters wide and centred on the spot. Its side and its corner are
+rounded to whole pixels of the image, so a patch is off by half a pixel at most. Where it reaches
+beyond the image, the image is mirrored: that invents neither a colour nor a streak, and keeps the
+patch centred (the published library cut such windows short, which distorts them).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.data import SPATIAL
+from spared_bench.errors import CoordinateError, ImageError
+from spared_bench.processing.images import Image, open_image
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spared_bench.protocol import PatchCutting
+
+
+def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
+    """Cut the patch of every spot of one raw slide and write them as one array.
+
+    Parameters
+    ----------
+    slide : AnnData
+        A raw slide (``spared_bench.data.validate_raw_slide``).
+    cutting : PatchCutting
+        ``scale`` in spot diameters, ``size`` in pixels; ``antialias`` says whether a reduction
+        averages over the source pixels (Pillow's bilinear) or only interpolates (OpenCV's).
+    out : Path
+        The ``.npy`` file: (n_spots, size, size, 3), uint8, for ``numpy.load(mmap_mode="r")``.
+        It appears only when complete.
+
+    Raises
+    ------
+    ImageError
+        If the image is missing or cannot be decoded.
+    CoordinateError
+        If the centre of a spot is outside the image.
+    """
+    facts = slide.uns["slide"]
+    if not facts["image_path"]:
+        raise ImageError(
+            "This slide has no image, so no patches can be cut. Add the image to its folder."
+        )
+    image = open_image(facts["image_path"])
+    scale = float(facts["image_scale"])
+    centres = np.asarray(slide.obsm[SPATIAL], dtype=np.float64) * scale
+    check_centres(centres, image, slide.obs_names, facts["image_path"])
+    side = max(1, round(float(facts["spot_diameter_px"]) * cutting.scale * scale))
+    corners = np.floor(centres - side / 2 + 0.5).astype(int)
+    # A window of one pixel around a spot on the right or lower edge would begin behind the image.
+    corners = np.minimum(corners, (image.width - 1, image.height - 1))
+
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    shape = (slide.n_obs, cutting.size, cutting.size, 3)
+    try:
+        patches = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        for spot, (left, top) in enumerate(corners):
+            window = padded_window(image, int(left), int(top), side)
+            patches[spot] = resize(window, cutting.size, cutting.antialias)
+        patches.flush()
+        del patches
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_centres(centres: np.ndarray, image: Image, names: object, path: str) -> None:
+    """Refuse spots whose centre, in pixels of the image, is not in it.
+
+    Raises
+    ------
+    CoordinateError
+    """
+    size = (image.width, image.height)
+    outside = ((centres < 0) | (centres > size)).any(axis=1)
+    if outside.any():
+        first = int(np.flatnonzero(outside)[0])
+        x, y = centres[first]
+        raise CoordinateError(
+            f"{int(outside.sum())} of {len(centres)} spots lie outside the image {path}, which is"
+            f" {image.width} x {image.height} pixels: spot {names[first]!r} is at"  # type: ignore[index]
+            f" x={x:.1f}, y={y:.1f}. The coordinates belong to another image, its scale is wrong,"
+            " or x and y are swapped."
+        )
+
+
+def padded_window(image: Image, left: int, top: int, side: int) -> np.ndarray:
+    """Read a square window, mirrored where it leaves the image: (side, side, 3), uint8."""
+    right, bottom = min(left + side, image.width), min(top + side, image.height)
+    inner_left, inner_top = max(left, 0), max(top, 0)
+    window = image.window(inner_left, inner_top, right - inner_left, bottom - inner_top)
+    if window.shape[:2] == (side, side):
+        return window
+    above, before = inner_top - top, inner_left - left
+    below, after = top + side - bottom, left + side - right
+    return np.pad(window, ((above, below), (before, after), (0, 0)), mode="symmetric")
+
+
+def resize(window: np.ndarray, size: int, antialias: bool) -> np.ndarray:
+    """Resize a square window bilinearly: (side, side, 3) to (size, size, 3), uint8."""
+    from PIL import Image as Pillow
+
+    side = len(window)
+    if side == size:
+        return window
+    picture = Pillow.fromarray(np.ascontiguousarray(window))
+    if antialias:
+        return np.asarray(picture.resize((size, size), Pillow.Resampling.BILINEAR))
+    whole = (0, 0, side, side)
+    method, bilinear = Pillow.Transform.EXTENT, Pillow.Resampling.BILINEAR
+    return np.asarray(picture.transform((size, size), method, whole, bilinear))

@@ -1,0 +1,42 @@
+"""The size of a pixel, from the known distance between the spots of an array."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spared_bench.errors import CoordinateError
+
+
+def lattice_steps(array: np.ndarray, pixels: np.ndarray) -> tuple[float, float]:
+    """Return how many pixels one step of the array is long, along its columns and its rows.
+
+    Fits ``pixels = array @ A + b`` by least squares, so a rotated or mirrored array does no harm.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_spots, 2)
+        Column and row in the array.
+    pixels : ndarray of shape (n_spots, 2)
+        x and y.
+
+    Returns
+    -------
+    tuple of float
+        Pixels per column, pixels per row.
+
+    Raises
+    ------
+    CoordinateError
+        If the spots lie on one line of the array, or all at one pixel.
+    """
+    array = np.asarray(array, dtype=np.float64)
+    pixels = np.asarray(pixels, dtype=np.float64)
+    design = np.column_stack([array, np.ones(len(array))])
+    solution, _, rank, _ = np.linalg.lstsq(design, pixels, rcond=None)
+    columns, rows = np.linalg.norm(solution[:2], axis=1)
+    if rank < 3 or not columns > 0 or not rows > 0:
+        raise CoordinateError(
+            f"The pixel size cannot be deduced from {len(array)} spots: they do not span both"
+            " axes of the array. Check the columns of the position table."
+        )
+    return float(columns), float(rows)

@@ -1,0 +1,190 @@
+"""The first generation of Spatial Transcriptomics: a counts table, a spot table and an image.
+
+*Counts*: TSV, gzipped or not, spots as rows named ``<x>x<y>`` (``10x21``, or adjusted and then
+not whole: ``16.92x9.015``), genes as columns.
+
+*Spots*: TSV with the columns ``x y`` (position in the array), ``new_x new_y`` (the same, adjusted
+to where the spot really is), ``pixel_x pixel_y`` (centre in the full-resolution image) and
+``selected`` (1 under tissue).
+
+The convention of these data is an image cut at the centres of the outermost of 33 x 35 spots, so
+``pixel_x = (new_x - 1) * width / 32`` and ``pixel_y = (new_y - 1) * height / 34``. Where a spot
+table follows it, the width of the full-resolution image is known from the table alone, and an
+image of another width is used as the reduced copy that it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.data import SPATIAL, validate_counts
+from spared_bench.errors import CoordinateError
+from spared_bench.readers.genes import merge_duplicated_genes, without_version
+from spared_bench.readers.lattice import lattice_steps
+from spared_bench.readers.tables import parse_position, read_counts_table, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from scipy.sparse import csr_matrix
+
+_COLUMNS = ("x", "y", "new_x", "new_y", "pixel_x", "pixel_y")
+_STEPS = (32, 34)  # between the outermost of 33 columns and 35 rows of spots
+
+
+def read_legacy_st(
+    counts: Path,
+    spots: Path | None,
+    image: Path | None,
+    *,
+    step_um: float = 200.0,
+    spot_diameter_um: float = 100.0,
+    image_scale: float | None = None,
+) -> AnnData:
+    """Read one slide.
+
+    Parameters
+    ----------
+    counts : Path
+        The counts table.
+    spots : Path or None
+        The spot table; ``None`` where the positions are in the names of the counts' rows and
+        follow the convention above, which needs the image.
+    image : Path or None
+        The image; ``None`` leaves ``image_path`` empty.
+    step_um : float
+        Micrometres from one array position to the next: 200 for the 33 x 35 array.
+    spot_diameter_um : float
+    image_scale : float, optional
+        Pixels of ``image`` per full-resolution pixel; deduced where the table follows the
+        convention, else 1.
+
+    Returns
+    -------
+    AnnData
+        A raw slide; ``uns["slide"]["repairs"]`` says in sentences what was dropped or merged.
+
+    Raises
+    ------
+    MissingFileError
+        If the counts are missing.
+    CountsError
+        If they are not raw counts.
+    CoordinateError
+        If the spot table is missing, lacks a column, or has no position for over half the counts.
+    ImageError
+        If the size of the image is needed and cannot be read.
+    """
+    matrix, names, genes = read_counts_table(counts)
+    validate_counts(matrix, f"The counts table {counts}")
+    if spots is None:
+        table = _positions_by_convention(names, counts, image)
+    else:
+        table = read_table(spots, _COLUMNS, CoordinateError)
+    kept, rows, repairs = _join(names, table, counts, spots)
+    table = table.iloc[rows]
+    if image_scale is None:
+        image_scale = _scale_of(image, table) if image is not None and spots is not None else 1.0
+    slide, merged = _assemble(matrix[kept], genes, table)
+    columns, rows_px = lattice_steps(table[["x", "y"]].to_numpy(), slide.obsm[SPATIAL])
+    um_per_px = step_um / float(np.sqrt(columns * rows_px))
+    slide.uns["slide"] = {
+        "image_path": str(image or ""),
+        "image_scale": image_scale,
+        "spot_diameter_px": spot_diameter_um / um_per_px,
+        "um_per_px": um_per_px,
+        "repairs": [*repairs, *merged],
+    }
+    return slide
+
+
+def _assemble(
+    matrix: csr_matrix, genes: list[str], table: pd.DataFrame
+) -> tuple[AnnData, list[str]]:
+    import pandas as pd
+    from anndata import AnnData
+
+    matrix, names, repairs = merge_duplicated_genes(matrix, without_version(genes))
+    spots = pd.DataFrame(
+        {
+            "array_row": table["y"].round().to_numpy(dtype=int),
+            "array_col": table["x"].round().to_numpy(dtype=int),
+        },
+        index=[f"{x:g}x{y:g}" for x, y in zip(table["x"], table["y"], strict=True)],
+    )
+    slide = AnnData(matrix, obs=spots, var=pd.DataFrame({"gene_name": names}, index=names))
+    slide.obsm[SPATIAL] = table[["pixel_x", "pixel_y"]].to_numpy(dtype=np.float64)
+    return slide, repairs
+
+
+def _join(
+    names: list[str], table: pd.DataFrame, counts: Path, spots: Path | None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Pair rows of the counts with rows of the spot table.
+
+    Returns the rows of the counts, the rows of the table, in the order of the counts, and what
+    was left out. Names are whole array positions, or the adjusted ones; what fits more is used.
+    """
+    wanted = [parse_position(name) for name in names]
+    pairs: dict[int, int] = {}
+    for x, y in (("x", "y"), ("new_x", "new_y")):
+        positions = zip(table[x].astype(float), table[y].astype(float), strict=True)
+        row_of = {position: row for row, position in enumerate(positions)}
+        found = {row: row_of[spot] for row, spot in enumerate(wanted) if spot in row_of}
+        pairs = max(pairs, found, key=len)
+    lacking = len(names) - len(pairs)
+    if lacking * 2 > len(names):
+        first = next(name for row, name in enumerate(names) if row not in pairs)
+        raise CoordinateError(
+            f"{lacking} of {len(names)} spots of {counts} have no position in {spots}: {first!r},"
+            f" for example. The table has {len(table)} positions. Its columns x and y must hold"
+            " the numbers in the names of the counts; are these files of the same section?"
+        )
+    selected = table["selected"].to_numpy() == 1 if "selected" in table else np.full(len(table), 1)
+    used = {row: spot for row, spot in pairs.items() if selected[spot]}
+    left_out = {
+        "Spots with counts but no position, dropped": lacking,
+        "Spots with counts but beside the tissue, dropped": len(pairs) - len(used),
+        "Positions under tissue but without counts, dropped": int(np.sum(selected)) - len(used),
+    }
+    repairs = [f"{what}: {number}." for what, number in left_out.items() if number]
+    if not used:
+        raise CoordinateError(
+            f"No spot of {counts} is under tissue: `selected` is 1 nowhere in {spots} where there"
+            " are counts. Check that column."
+        )
+    return np.array(list(used)), np.array(list(used.values())), repairs
+
+
+def _positions_by_convention(names: list[str], counts: Path, image: Path | None) -> pd.DataFrame:
+    import pandas as pd
+
+    from spared_bench.processing.images import image_size
+
+    if image is None:
+        raise CoordinateError(
+            f"The positions of {counts} are not known in pixels: there is neither a spot table nor"
+            " an image. Give the spot table, or the image that is cut at the outer spots."
+        )
+    width, height = image_size(image)
+    positions = [parse_position(name) for name in names]
+    table = pd.DataFrame(positions, columns=["new_x", "new_y"])
+    table["x"], table["y"] = table["new_x"], table["new_y"]
+    table["pixel_x"] = (table["new_x"] - 1) * width / _STEPS[0]
+    table["pixel_y"] = (table["new_y"] - 1) * height / _STEPS[1]
+    return table
+
+
+def _scale_of(image: Path, table: pd.DataFrame) -> float:
+    """Return pixels of the image per pixel of the table; 1 where the convention does not hold."""
+    from spared_bench.processing.images import image_size
+
+    inner = table[table["new_x"] > 2]
+    widths = inner["pixel_x"] / (inner["new_x"] - 1) * _STEPS[0]
+    if widths.empty or (widths / widths.median() - 1).abs().max() > 0.01:
+        return 1.0
+    # The table is rounded to hundredths of a pixel, hence an image of full width to 0.99999996.
+    return round(image_size(image)[0] / float(widths.median()), 6)

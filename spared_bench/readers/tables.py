@@ -1,0 +1,156 @@
+"""Tables as text: read, checked, and blamed by line when they are not what they should be."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.errors import CountsError, DataError, MissingFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from scipy.sparse import csr_matrix
+
+_POSITION = re.compile(r"X?(\d+(?:\.\d+)?)[x_](\d+(?:\.\d+)?)")
+
+
+def parse_position(name: str) -> tuple[float, float] | None:
+    """Return the x and y of a spot's name, ``None`` if it is not one.
+
+    >>> parse_position("16.92x9.015")
+    (16.92, 9.015)
+    """
+    match = _POSITION.fullmatch(name)
+    return (float(match[1]), float(match[2])) if match else None
+
+
+def read_counts_table(path: Path) -> tuple[csr_matrix, list[str], list[str]]:
+    """Read a table of counts, spots as rows named ``<x>x<y>``.
+
+    A table of genes as rows is turned round, which its names make certain.
+
+    Parameters
+    ----------
+    path : Path
+        TSV, gzipped if its name ends in ``.gz``.
+
+    Returns
+    -------
+    matrix : csr_matrix of float32, of shape (n_spots, n_genes)
+    spots, genes : list of str
+
+    Raises
+    ------
+    MissingFileError
+    CountsError
+        For damage, a value that is no number, or names that are no positions.
+    """
+    from scipy import sparse
+
+    lines = _lines(path)
+    header = lines[0].split("\t")
+    names, rows = [], []
+    for number, line in enumerate(lines[1:], start=2):
+        name, *values = line.split("\t")
+        try:
+            rows.append(sparse.csr_matrix(np.array(values, dtype=np.float32)))
+        except ValueError as error:
+            raise CountsError(f"{path}, line {number} ({name!r}): {error}.") from error
+        if rows[-1].shape != rows[0].shape:
+            raise CountsError(
+                f"{path}, line {number} ({name!r}) has {len(values)} values, but line 2 has"
+                f" {rows[0].shape[1]}. The file is damaged or incomplete; fetch it again."
+            )
+        names.append(name)
+    width = rows[0].shape[1] if rows else 0
+    if not width or len(header) not in (width, width + 1):
+        raise CountsError(
+            f"{path} names {len(header)} columns but has {len(rows)} rows of {width} values;"
+            " expected a tab-separated table of counts with spots as rows and genes as columns."
+        )
+    columns = header[len(header) - width :]
+    matrix = sparse.csr_matrix(sparse.vstack(rows))
+    if all(parse_position(name) for name in names):
+        return matrix, names, columns
+    if all(parse_position(name) for name in columns):
+        return sparse.csr_matrix(matrix.T), columns, names
+    odd = next(name for name in names if not parse_position(name))
+    raise CountsError(
+        f"{path}: row {odd!r} is not named by its position, '<x>x<y>' as in '10x21'. Expected"
+        " spots as rows and genes as columns."
+    )
+
+
+def read_table(
+    path: Path,
+    columns: Sequence[str],
+    error: type[DataError],
+    *,
+    separator: str = "\t",
+    names: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Read a table and check that these columns are there and hold finite numbers.
+
+    Parameters
+    ----------
+    path : Path
+    columns : sequence of str
+        What must be there, as numbers.
+    error : type of DataError
+        What to raise.
+    separator : str
+    names : sequence of str, optional
+        Of the columns, for a file without a header.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise error(
+            f"There is no position table at {path}, so the spots have no coordinates. Fetch the"
+            " dataset again, or check the folder's layout."
+        )
+    try:
+        table = pd.read_csv(
+            path,
+            sep=separator,
+            names=list(names) if names else None,
+            header=None if names else 0,
+        )
+    except (ValueError, OSError, EOFError) as problem:
+        raise error(f"The position table {path} cannot be read: {problem}") from problem
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise error(f"{path} lacks the columns {missing}; found {list(table.columns)}.")
+    for column in columns:
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        bad = ~np.isfinite(numbers.to_numpy(dtype=np.float64))
+        if bad.any():
+            value = table[column].to_numpy()[bad][0]
+            raise error(
+                f"{path}: column {column!r} holds {value!r} in {int(bad.sum())} of {len(table)}"
+                " rows; expected finite numbers."
+            )
+        table[column] = numbers
+    return table
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise MissingFileError(
+            f"There are no counts at {path}. Fetch the dataset again, or check its layout."
+        )
+    try:
+        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        lines = text.decode("utf-8").splitlines()
+    except (OSError, EOFError, ValueError) as error:
+        raise CountsError(
+            f"The counts table {path} is damaged or incomplete ({error}); fetch it again."
+        ) from error
+    if not lines:
+        raise CountsError(f"The counts table {path} is empty.")
+    return lines

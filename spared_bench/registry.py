@@ -1,0 +1,347 @@
+"""Finds plugins through entry points, one at a time; looks a plugin up by name.
+
+A plugin that fails is *quarantined*: it is left out, the reason is kept, and everything else works.
+Two plugins of one name are both refused by that name; ``distribution:name`` picks one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from spared_bench import hookspecs
+from spared_bench.errors import (
+    AmbiguousNameError,
+    MissingFileError,
+    PluginError,
+    UnknownNameError,
+    did_you_mean,
+)
+from spared_bench.specs import KINDS, Spec
+
+GROUP = hookspecs.PROJECT
+_PREFIX = "spared_bench_"
+_HOOK_OF = {kind: f"{_PREFIX}{kind}s" for kind in KINDS}
+_HOOKS = [name for name in vars(hookspecs) if name.startswith(_PREFIX)]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point or file, and what became of it.
+
+    Parameters
+    ----------
+    distribution, version : str
+        The package it comes from; for a file its name, and an empty version.
+    name : str
+        Of the entry point, or the stem of the file.
+    target : str
+        The module, or the path of the file.
+    reason : str
+        Why it is quarantined, one line; empty if it is not.
+    traceback : str
+        The whole story, where there is one.
+    specs : tuple of Spec
+        What it registers; empty if quarantined.
+    """
+
+    distribution: str
+    version: str
+    name: str
+    target: str
+    reason: str = ""
+    traceback: str = ""
+    specs: tuple[Spec, ...] = ()
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether it was left out."""
+        return bool(self.reason)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A spec and the plugin that brought it."""
+
+    spec: Spec
+    plugin: Plugin
+
+    @property
+    def qualified_name(self) -> str:
+        """``distribution:name``, which is never ambiguous."""
+        return f"{self.plugin.distribution}:{self.spec.name}"
+
+    def load(self) -> Any:
+        """Import the object that the spec's factory names.
+
+        Raises
+        ------
+        PluginError
+            If it cannot be imported, or one of its extras is missing.
+        """
+        module, _, attribute = self.spec.factory.partition(":")
+        missing = [name for name in self.spec.extras if importlib.util.find_spec(name) is None]
+        if missing:
+            raise PluginError(
+                f"{self.spec.kind} {self.spec.name!r} needs packages that are not installed:"
+                f" {', '.join(missing)}. Install them into this environment."
+            )
+        try:
+            found: Any = importlib.import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
+        except (KeyboardInterrupt, MemoryError):
+            raise
+        except BaseException as error:
+            raise PluginError(
+                f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} cannot be"
+                f" imported from {self.spec.factory!r}: {_one_line(error)}"
+            ) from error
+        return found
+
+
+@dataclass
+class Registry:
+    """All plugins of an environment.
+
+    Parameters
+    ----------
+    plugins : list of Plugin
+        In the order of (distribution, name); files last.
+    """
+
+    plugins: list[Plugin] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._by_kind: dict[str, dict[str, list[Registered]]] = {kind: {} for kind in KINDS}
+        for plugin in self.plugins:
+            for spec in plugin.specs:
+                found = self._by_kind[spec.kind].setdefault(spec.name, [])
+                found.append(Registered(spec, plugin))
+
+    @property
+    def quarantined(self) -> list[Plugin]:
+        """The plugins that were left out."""
+        return [plugin for plugin in self.plugins if plugin.quarantined]
+
+    def all(self, kind: str) -> list[Registered]:
+        """Return everything of a kind, clashing names included, sorted by name."""
+        names = self._by_kind[kind]
+        return [entry for name in sorted(names) for entry in names[name]]
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names by which plugins of a kind can be asked for, sorted.
+
+        A name that two distributions register is listed once for each, as ``distribution:name``.
+        """
+        return [
+            entry.spec.name if len(entries) == 1 else entry.qualified_name
+            for _, entries in sorted(self._by_kind[kind].items())
+            for entry in entries
+        ]
+
+    def get(self, kind: str, name: str) -> Registered:
+        """Look a plugin up by name or by ``distribution:name``.
+
+        Raises
+        ------
+        UnknownNameError
+            With the nearest name, and with the quarantined plugins, one of which may have had it.
+        AmbiguousNameError
+            If two plugins register the name.
+        """
+        distribution, colon, bare = name.rpartition(":")
+        entries = self._by_kind[kind].get(bare if colon else name, [])
+        if colon:
+            entries = [entry for entry in entries if entry.plugin.distribution == distribution]
+        if len(entries) > 1:
+            choices = ", ".join(entry.qualified_name for entry in entries)
+            raise AmbiguousNameError(
+                f"More than one plugin registers the {kind} {name!r}, so neither is used by that"
+                f" name. Ask for one of: {choices}. Uninstall the other if you do not need it."
+            )
+        if not entries:
+            hint = f"`spared-bench list {kind}s` describes them."
+            if self.quarantined:
+                names = ", ".join(plugin.name for plugin in self.quarantined)
+                hint += f" Plugins that could not be loaded: {names}; `spared-bench plugins why`."
+            raise UnknownNameError(kind, name, self.names(kind), hint)
+        return entries[0]
+
+    def observers(self) -> list[ModuleType]:
+        """Return the loaded modules, for the observer hooks."""
+        return [
+            sys.modules[module]
+            for plugin in self.plugins
+            if not plugin.quarantined and (module := _module_name(plugin.target)) in sys.modules
+        ]
+
+
+def discover(files: Iterable[Path] = (), points: Iterable[EntryPoint] | None = None) -> Registry:
+    """Load all plugins of this environment, each guarded.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        Single-file plugins (``--plugin``), for work in progress.
+    points : iterable of EntryPoint, optional
+        Instead of those of the environment.
+
+    Returns
+    -------
+    Registry
+        With the failed plugins in it, quarantined.
+    """
+    found = entry_points(group=GROUP) if points is None else points
+    sources: dict[tuple[str, str, str], Plugin] = {}
+    for point in found:
+        distribution = point.dist.name if point.dist else "?"
+        version = point.dist.version if point.dist else ""
+        plugin = Plugin(distribution, version, point.name, point.value)
+        sources.setdefault((distribution, point.name, point.value), plugin)
+    plugins = [_load(sources[key], _from_module(sources[key].target)) for key in sorted(sources)]
+    for file in files:
+        plugin = Plugin(Path(file).name, "", Path(file).stem, str(Path(file).resolve()))
+        plugins.append(_load(plugin, _from_file(Path(file).resolve())))
+    return Registry(plugins)
+
+
+def _from_module(name: str) -> Callable[[], ModuleType]:
+    return lambda: importlib.import_module(name)
+
+
+def _module_name(target: str) -> str:
+    """Return the module under which a plugin is found in ``sys.modules``."""
+    return f"{_PREFIX}file_{Path(target).stem}" if target.endswith(".py") else target
+
+
+def _from_file(path: Path) -> Callable[[], ModuleType]:
+    def load() -> ModuleType:
+        if not path.is_file():
+            raise MissingFileError(f"There is no plugin file {path}.")
+        name = _module_name(str(path))
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise PluginError(f"{path} is not a Python file.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+    return load
+
+
+def _load(plugin: Plugin, load: Callable[[], ModuleType]) -> Plugin:
+    """Import one plugin and collect its specs; quarantine it if anything goes wrong."""
+    try:
+        specs = _collect(load())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        story = "".join(traceback.format_exception(error))
+        return Plugin(
+            plugin.distribution,
+            plugin.version,
+            plugin.name,
+            plugin.target,
+            reason=_one_line(error),
+            traceback=story,
+        )
+    return Plugin(
+        plugin.distribution, plugin.version, plugin.name, plugin.target, specs=tuple(specs)
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({text}) when it is imported"
+    if isinstance(error, PluginError | MissingFileError):
+        return text
+    return f"{type(error).__name__}: {text}"
+
+
+def _collect(module: ModuleType) -> list[Spec]:
+    """Return the specs of a plugin module after checking its hooks."""
+    wanted = getattr(module, "requires_api", hookspecs.API_VERSION)
+    if wanted != hookspecs.API_VERSION:
+        raise PluginError(
+            f"it asks for plugin API {wanted!r}; this spared-bench has API"
+            f" {hookspecs.API_VERSION}. Install a matching version of either."
+        )
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    _check_hook_names(module)
+    try:
+        manager.register(module)
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"a hook has a wrong signature: {error}") from error
+    specs: list[Spec] = []
+    for kind, hook in _HOOK_OF.items():
+        for answer in getattr(manager.hook, hook)():
+            specs += _checked(answer, hook, KINDS[kind])
+    names = [(spec.kind, spec.name) for spec in specs]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise PluginError(f"it registers {sorted(twice)} more than once.")
+    return specs
+
+
+def _check_hook_names(module: ModuleType) -> None:
+    """Refuse hooks that no one will call: misspelt, or without the decorator."""
+    marked = 0
+    for name, value in vars(module).items():
+        is_marked = hasattr(value, f"{hookspecs.PROJECT}_impl")
+        marked += is_marked
+        if is_marked and name not in _HOOKS:
+            raise PluginError(
+                f"there is no hook {name!r}. {did_you_mean(name, _HOOKS)} The hooks are:"
+                f" {', '.join(_HOOKS)}."
+            )
+        if not is_marked and name in _HOOKS and getattr(value, "__module__", "") == module.__name__:
+            raise PluginError(f"{name} lacks the decorator @spared_bench.hookimpl.")
+    if not marked:
+        raise PluginError(
+            "it has no hook: no function carries @spared_bench.hookimpl. Point the entry point at"
+            f" the module with the hooks ({', '.join(_HOOKS[:3])}, ...)."
+        )
+
+
+def _checked(answer: Any, hook: str, wanted: type[Spec]) -> Sequence[Spec]:
+    if not isinstance(answer, list | tuple):
+        raise PluginError(
+            f"{hook} must return a list of {wanted.__name__}, found {type(answer).__name__}."
+        )
+    for item in answer:
+        if type(item) is not wanted:
+            raise PluginError(
+                f"{hook} must return {wanted.__name__} objects, found {type(item).__name__}."
+            )
+    return answer
+
+
+def notify(registry: Registry, hook: str, log: Callable[[str], None], **arguments: Any) -> None:
+    """Call an observer hook of every plugin; an error is logged and changes nothing."""
+    for module in registry.observers():
+        function = getattr(module, hook, None)
+        if function is None or not hasattr(function, f"{hookspecs.PROJECT}_impl"):
+            continue
+        try:
+            names = function.__code__.co_varnames[: function.__code__.co_argcount]
+            function(**{name: value for name, value in arguments.items() if name in names})
+        except Exception as error:
+            log(f"Observer {module.__name__}.{hook} failed: {_one_line(error)}")

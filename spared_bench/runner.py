@@ -1,0 +1,403 @@
+"""One trial, start to end: where everything meets.
+
+A predictor is fitted on the training slides with their completed target, chooses its weights on the
+validation slides, and predicts slides whose expression it cannot see. A failure is a result too.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.data import Slides
+from spared_bench.errors import DivergedError, PluginError, SparedBenchError
+from spared_bench.interfaces import Budget, Context
+from spared_bench.plan import Job
+from spared_bench.products import Prepared, build, make_completed, prepare, prepared_target
+from spared_bench.results import Status, TrialResult
+from spared_bench.scoring import Scoring, score
+from spared_bench.store import digest, write_text
+
+RESULT = "result.json"
+PREDICTIONS = "predictions.npz"
+GENES = "genes.csv"
+FIGURE = "expression_map.png"
+MODEL = "model"
+TRIALS = "trials"
+
+Report = Callable[[int, dict[str, float]], None]
+
+_PACKAGES = (
+    "spared-bench",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "torchvision",
+    "timm",
+    "anndata",
+    "scanpy",
+    "squidpy",
+)
+
+
+def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult | None:
+    """Do one job; return the result if it is a trial.
+
+    Raises
+    ------
+    SparedBenchError
+        From a product; a trial's own failure is a result.
+    """
+    if job.kind == "prepare":
+        prepare(bench, job.dataset)
+    elif job.kind == "complete":
+        make_completed(bench, job.dataset, job.completer)
+    else:
+        return run_trial(bench, job, report)
+    return None
+
+
+def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResult:
+    """Run one trial and store what came of it, unless the store has it.
+
+    Parameters
+    ----------
+    bench : Bench
+    job : Job
+        Of kind ``"trial"``.
+    report : callable, optional
+        Called with (step, values) while training.
+
+    Returns
+    -------
+    TrialResult
+    """
+    inputs = bench.trial_inputs(job.dataset, job.completer, job.predictor, job.parameters, job.seed)
+    if digest(inputs) != job.key:
+        raise PluginError(
+            f"{job.label}: this process would run something else than was planned: plugins, data"
+            " or settings differ between them. Make both the same and run again."
+        )
+    made: list[TrialResult] = []
+
+    def make(folder: Path) -> None:
+        result = _attempt(bench, job, folder, report)
+        write_text(folder / RESULT, json.dumps(result.as_dict(), indent=1, allow_nan=False))
+        made.append(result)
+
+    entry = bench.workspace.store.obtain(TRIALS, inputs, make)
+    return made[0] if made else TrialResult.from_dict(entry.read_json(RESULT))
+
+
+def failure(bench: Bench, job: Job, status: Status, message: str, story: str = "") -> TrialResult:
+    """Store a failure that the trial could not record itself, and return it."""
+    inputs = bench.trial_inputs(job.dataset, job.completer, job.predictor, job.parameters, job.seed)
+    result = replace(_blank(bench, job), status=status, message=message, traceback=story)
+
+    def make(folder: Path) -> None:
+        write_text(folder / RESULT, json.dumps(result.as_dict(), indent=1, allow_nan=False))
+
+    bench.workspace.store.obtain(TRIALS, inputs, make)
+    return result
+
+
+def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> TrialResult:
+    """Run a trial; turn what goes wrong into a result that says so."""
+    blank = _blank(bench, job)
+    try:
+        return _train_and_score(bench, job, blank, folder, report)
+    except _Skipped as reason:
+        return replace(blank, status="skipped", message=str(reason))
+    except DivergedError as error:
+        return replace(blank, status="diverged", message=str(error))
+    except MemoryError:
+        message, story = "The trial ran out of memory.", traceback.format_exc()
+        return replace(blank, status="out_of_memory", message=message, traceback=story)
+    except Exception as error:
+        known = isinstance(error, SparedBenchError)
+        message = str(error) if known else f"{type(error).__name__}: {error}"
+        story = traceback.format_exc()
+        return replace(blank, status="error", message=message, traceback=story)
+
+
+class _Skipped(Exception):
+    """The predictor said why it cannot use the dataset."""
+
+
+def _train_and_score(
+    bench: Bench, job: Job, blank: TrialResult, folder: Path, report: Report | None
+) -> TrialResult:
+    started = time.perf_counter()
+    predictor = build(bench, "predictor", job.predictor, job.parameters)
+    reason = getattr(predictor, "skip", lambda spec: None)(bench.dataset(job.dataset))
+    if reason:
+        raise _Skipped(reason)
+    prepared = prepare(bench, job.dataset)
+    seconds, curves = _fit(bench, job, predictor, prepared, report)
+    predictions, seconds["predict"] = _predict(bench, job, predictor, prepared)
+    scoring = _score_all(bench, prepared, predictions)
+    _write_artifacts(folder, bench, prepared, predictor, predictions, scoring)
+    seconds["total"] = time.perf_counter() - started
+    evaluated = scoring[bench.dataset(job.dataset).evaluation_split]
+    return replace(
+        blank,
+        status="ok",
+        parameters=_parameters(predictor, job.parameters),
+        scores={split: each.means for split, each in scoring.items()},
+        slide_scores={split: each.by_slide for split, each in scoring.items()},
+        gene_scores=evaluated.by_gene,
+        genes=list(prepared.adata.var_names),
+        gene_symbols=list(map(str, prepared.adata.var["gene_name"])),
+        curves=curves,
+        n_parameters=_count(predictor),
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        validation_mse=scoring["val"].mse,
+        facts=blank.facts | _weights_fact(predictor) | _sizes(prepared),
+    )
+
+
+def _fit(
+    bench: Bench, job: Job, predictor: Any, prepared: Prepared, report: Report | None
+) -> tuple[dict[str, float], dict[str, list[tuple[int, float]]]]:
+    curves: dict[str, list[tuple[int, float]]] = {}
+
+    def record(step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            curves.setdefault(name, []).append((int(step), float(value)))
+        if report is not None:
+            report(step, values)
+
+    training = bench.protocol.training
+    budget = Budget(
+        training.iterations, training.batch_size, training.validate_every, training.augment
+    )
+    seed = bench.seed_of(job.dataset, job.predictor, job.seed)
+    train = prepared.completed(job.completer, "train")
+    val = prepared.completed(job.completer, "val")
+    offset = _offset(bench, job, prepared)
+    started = time.perf_counter()
+    predictor.fit(
+        train.with_target(train.target - offset),
+        val.with_target(val.target - offset),
+        Context(seed, budget, bench.settings.device, record),
+    )
+    return {"fit": time.perf_counter() - started}, curves
+
+
+def _offset(bench: Bench, job: Job, prepared: Prepared) -> np.ndarray:
+    """Return what the protocol subtracts from the target, (n_genes,): the train mean, or 0."""
+    if not bench.protocol.training.delta:
+        return np.zeros(prepared.adata.n_vars, dtype=np.float32)
+    return prepared.completed(job.completer, "train").target.mean(axis=0)
+
+
+def _predict(
+    bench: Bench, job: Job, predictor: Any, prepared: Prepared
+) -> tuple[dict[str, np.ndarray], float]:
+    """Predict every evaluated split from slides without their expression."""
+    started = time.perf_counter()
+    offset = _offset(bench, job, prepared)
+    predictions = {}
+    for split in _evaluated(bench, job.dataset):
+        slides = prepared.slides(split).without_expression()
+        predictions[split] = _checked_prediction(predictor.predict(slides), slides, job) + offset
+    return predictions, time.perf_counter() - started
+
+
+def _evaluated(bench: Bench, dataset: str) -> list[str]:
+    return list(dict.fromkeys(["val", bench.dataset(dataset).evaluation_split]))
+
+
+def _checked_prediction(values: Any, slides: Slides, job: Job) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float32)
+    wanted = (slides.n_spots, slides.n_genes)
+    if values.shape != wanted:
+        raise PluginError(
+            f"Predictor {job.predictor!r} returned shape {values.shape}; expected {wanted}:"
+            " one row per spot, one column per gene."
+        )
+    if not np.isfinite(values).all():
+        raise DivergedError(f"Predictor {job.predictor!r} predicts nan or infinite values.")
+    return values
+
+
+def _score_all(
+    bench: Bench, prepared: Prepared, predictions: dict[str, np.ndarray]
+) -> dict[str, Scoring]:
+    metrics = {
+        name: (bench.metric(name), bench.registry.get("metric", name).load())
+        for name in bench.protocol.metrics
+    }
+    return {
+        split: score(
+            metrics,
+            prepared_target(prepared, split),
+            prediction.astype(np.float64),
+            prepared.slides(split).mask,
+            prepared.slides(split).slide_ids,
+            pooling=bench.protocol.pooling,
+            rule=bench.protocol.mean_rule,
+        )
+        for split, prediction in predictions.items()
+    }
+
+
+def _write_artifacts(
+    folder: Path,
+    bench: Bench,
+    prepared: Prepared,
+    predictor: Any,
+    predictions: dict[str, np.ndarray],
+    scoring: dict[str, Scoring],
+) -> None:
+    arrays: dict[str, np.ndarray] = {"genes": prepared.adata.var_names.to_numpy(dtype=str)}
+    for split, prediction in predictions.items():
+        slides = prepared.slides(split)
+        arrays |= {
+            f"{split}_prediction": prediction.astype(np.float32),
+            f"{split}_spots": slides.adata.obs_names.to_numpy(dtype=str),
+        }
+    np.savez_compressed(folder / PREDICTIONS, allow_pickle=False, **arrays)
+    split = bench.dataset(prepared.name).evaluation_split
+    _write_gene_table(folder / GENES, prepared, scoring[split])
+    _draw(folder / FIGURE, prepared, split, predictions[split], scoring[split])
+    save = getattr(predictor, "save", None)
+    if save is not None:
+        (folder / MODEL).mkdir()
+        save(folder / MODEL)
+
+
+def _write_gene_table(path: Path, prepared: Prepared, scoring: Scoring) -> None:
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {"gene_name": list(prepared.adata.var["gene_name"]), **scoring.by_gene},
+        index=prepared.adata.var_names,
+    )
+    table.to_csv(path, index_label="gene")
+
+
+def _draw(
+    path: Path, prepared: Prepared, split: str, prediction: np.ndarray, scoring: Scoring
+) -> None:
+    from spared_bench.figures import expression_map
+
+    slides = prepared.slides(split)
+    expression_map(
+        path,
+        coordinates=slides.coordinates,
+        slide_ids=slides.slide_ids,
+        truth=prepared_target(prepared, split),
+        prediction=prediction,
+        mask=slides.mask,
+        genes=list(map(str, prepared.adata.var["gene_name"])),
+        scores=scoring.gene_correlation,
+    )
+
+
+def _blank(bench: Bench, job: Job) -> TrialResult:
+    dataset, predictor = bench.dataset(job.dataset), bench.predictor(job.predictor)
+    return TrialResult(
+        key=job.key,
+        status="error",
+        protocol=bench.protocol.id,
+        dataset=job.dataset,
+        completer=job.completer,
+        predictor=job.predictor,
+        parameters=dict(job.parameters),
+        seed=job.seed,
+        facts={
+            "evaluation_split": dataset.evaluation_split,
+            "tier": dataset.tier,
+            "synthetic": dataset.synthetic,
+            "comparable": bench.protocol.comparable,
+            "target": bench.protocol.processing.target,
+            "control": predictor.control,
+            "scope": predictor.scope,
+            "summary": predictor.summary,
+            "distribution": bench.registry.get("predictor", job.predictor).plugin.distribution,
+            "searched": sorted(predictor.search),
+        },
+        environment=_environment(bench),
+    )
+
+
+def _environment(bench: Bench) -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": bench.settings.device,
+        "threads": bench.settings.threads,
+        "packages": _versions(),
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def _parameters(predictor: Any, fallback: dict[str, Any]) -> dict[str, Any]:
+    if is_dataclass(predictor) and not isinstance(predictor, type):
+        return {key: value for key, value in asdict(predictor).items() if _is_plain(value)}
+    return dict(fallback)
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _count(predictor: Any) -> int | None:
+    number = getattr(predictor, "n_parameters", None)
+    return None if number is None else int(number)
+
+
+def _weights_fact(predictor: Any) -> dict[str, Any]:
+    weights = getattr(predictor, "weights", None)
+    if weights is None:
+        return {}
+    return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}
+
+
+def _sizes(prepared: Prepared) -> dict[str, Any]:
+    splits = prepared.adata.obs["split"].value_counts()
+    mask = np.asarray(prepared.adata.layers["mask"])
+    return {
+        "n_genes": int(prepared.adata.n_vars),
+        "n_spots": {str(split): int(number) for split, number in splits.items()},
+        "missing_fraction": round(1 - float(mask.mean()), 4),
+    }
+
+
+def use_threads(number: int) -> None:
+    """Set the CPU threads of this process, for libraries that are loaded and yet to be."""
+    import os
+
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(number)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(number)

@@ -1,0 +1,73 @@
+"""The folder in which everything of a user's runs lies."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from spared_bench.errors import WorkspaceError
+from spared_bench.store import Store
+
+DEFAULT = "spared-bench-workspace"
+ENVIRONMENT = "SPARED_BENCH_WORKSPACE"
+DATA_ENVIRONMENT = "SPARED_BENCH_DATA"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where runs keep their results, products, logs and pages.
+
+    Parameters
+    ----------
+    root : Path
+        Absolute.
+    data_dir : Path
+        One folder per downloaded or linked dataset; ``root / "data"`` by default.
+    """
+
+    root: Path
+    data_dir: Path
+
+    @classmethod
+    def at(cls, root: Path | None = None, data_dir: Path | None = None) -> Workspace:
+        """Use these folders, else those of the environment, else the defaults."""
+        chosen = Path(root or os.environ.get(ENVIRONMENT) or DEFAULT).expanduser().resolve()
+        data = data_dir or os.environ.get(DATA_ENVIRONMENT) or chosen / "data"
+        return cls(chosen, Path(data).expanduser().resolve())
+
+    @property
+    def store(self) -> Store:
+        """Results and products."""
+        return Store(self.root / "store")
+
+    @property
+    def logs(self) -> Path:
+        """What workers print."""
+        return self.root / "logs"
+
+    @property
+    def leaderboard(self) -> Path:
+        """The generated page."""
+        return self.root / "leaderboard"
+
+    def make_writable(self) -> None:
+        """Create the folder and try to write into it.
+
+        Raises
+        ------
+        WorkspaceError
+            If it cannot be written.
+        """
+        probe = self.root / f".probe-{uuid.uuid4().hex[:8]}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"\0" * 4096)
+            probe.unlink()
+        except OSError as error:
+            probe.unlink(missing_ok=True)
+            raise WorkspaceError(
+                f"Cannot write to the workspace {self.root}: {error.strerror or error}. Free some"
+                " space, change its permissions, or choose another with `--workspace DIR`."
+            ) from error

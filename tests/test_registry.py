@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError
+from spared_bench.registry import discover
+
+GOOD = """
+from spared_bench import PredictorSpec, hookimpl
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("{name}", "{module}:Model", summary="made up")]
+"""
+
+BROKEN = {
+    "raises_at_import": ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+    "calls_exit": ("import sys; sys.exit(3)", "calls sys.exit(3)"),
+    "misspells_hook": (
+        GOOD.replace("spared_bench_predictors", "spared_bench_predictor"),
+        "Did you mean 'spared_bench_predictors'?",
+    ),
+    "forgets_decorator": (GOOD.replace("@hookimpl\n", ""), "lacks the decorator"),
+    "has_no_hook": ("x = 1", "no function carries @spared_bench.hookimpl"),
+    "wants_arguments": (
+        GOOD.replace("spared_bench_predictors()", "spared_bench_predictors(config)"),
+        "wrong signature",
+    ),
+    "returns_a_dict": (
+        GOOD.split("    return")[0] + "    return {'name': 'x'}",
+        "must return a list of PredictorSpec, found dict",
+    ),
+    "returns_another_kind": (
+        GOOD.replace("PredictorSpec", "CompleterSpec"),
+        "must return PredictorSpec objects, found CompleterSpec",
+    ),
+    "names_badly": (GOOD.replace("{name}", "No Spaces!"), "the name must be 1-64 characters"),
+    "wants_another_api": ("requires_api = 99\n" + GOOD, "asks for plugin API 99"),
+    "raises_in_hook": (
+        GOOD.split("    return")[0] + "    raise KeyError('gone')",
+        "KeyError: 'gone'",
+    ),
+    "registers_twice": (
+        GOOD.split("    return")[0]
+        + "    return [PredictorSpec('a', 'a:b'), PredictorSpec('a', 'a:b')]",
+        "more than once",
+    ),
+}
+
+
+class Installed:
+    """Makes importable modules and the entry points that name them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.points: list[EntryPoint] = []
+
+    def add(self, module: str, text: str, distribution: str = "stranger", name: str = "") -> None:
+        text = text.replace("{name}", name or module).replace("{module}", module)
+        (self.folder / f"{module}.py").write_text(text)
+        point = EntryPoint(module, module, "spared_bench")
+        dist = SimpleNamespace(name=distribution, version="1.0")
+        object.__setattr__(point, "dist", dist)
+        self.points.append(point)
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield Installed(tmp_path)
+    for module in set(sys.modules) - before:
+        if str(getattr(sys.modules[module], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[module]
+
+
+@pytest.mark.parametrize("module", sorted(BROKEN))
+def test_a_broken_plugin_is_quarantined_and_the_others_work(installed, module):
+    text, reason = BROKEN[module]
+    installed.add(module, text)
+    installed.add("sound", GOOD)
+
+    registry = discover(points=installed.points)
+
+    (broken,) = registry.quarantined
+    assert broken.name == module
+    assert reason in broken.reason
+    assert "\n" not in broken.reason
+    assert registry.names("predictor") == ["sound"]
+
+
+def test_the_whole_traceback_of_a_broken_plugin_is_kept(installed):
+    installed.add("deep", "def f():\n    raise ValueError('below')\nf()")
+    (plugin,) = discover(points=installed.points).quarantined
+    assert "in f" in plugin.traceback and "ValueError: below" in plugin.traceback
+
+
+def test_an_interrupt_while_a_plugin_is_imported_is_not_swallowed(installed):
+    installed.add("slow", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        discover(points=installed.points)
+
+
+def test_two_plugins_of_one_name_are_both_refused_by_it(installed):
+    installed.add("ours", GOOD, "package-a", name="same")
+    installed.add("theirs", GOOD, "package-b", name="same")
+    registry = discover(points=installed.points)
+
+    with pytest.raises(AmbiguousNameError) as refused:
+        registry.get("predictor", "same")
+
+    assert "package-a:same, package-b:same" in str(refused.value)
+    assert registry.get("predictor", "package-b:same").plugin.name == "theirs"
+    assert registry.names("predictor") == ["package-a:same", "package-b:same"]
+
+
+def test_an_unknown_name_comes_with_the_nearest_one_and_the_plugins_that_failed(installed):
+    installed.add("stnet", GOOD)
+    installed.add("ruined", "raise OSError('disk')")
+    with pytest.raises(UnknownNameError) as unknown:
+        discover(points=installed.points).get("predictor", "st-net")
+    message = str(unknown.value)
+    assert "No predictor is named 'st-net'. Did you mean 'stnet'?" in message
+    assert "could not be loaded: ruined" in message
+    assert unknown.value.exit_code == 2
+
+
+def test_plugins_come_in_the_order_of_their_names_and_not_of_their_installation(installed):
+    for module, distribution in (("b", "z"), ("a", "z"), ("c", "a")):
+        installed.add(f"plugin_{module}", GOOD, distribution)
+    order = [plugin.name for plugin in discover(points=installed.points).plugins]
+    assert order == ["plugin_c", "plugin_a", "plugin_b"]
+
+
+def test_a_single_file_is_a_plugin_under_the_same_rules(tmp_path):
+    good, bad = tmp_path / "mine.py", tmp_path / "bad.py"
+    good.write_text(GOOD.replace("{name}", "mine").replace("{module}", "x"))
+    bad.write_text("1 / 0")
+    registry = discover([good, bad, tmp_path / "absent.py"], points=[])
+    assert registry.names("predictor") == ["mine"]
+    assert [plugin.name for plugin in registry.quarantined] == ["bad", "absent"]
+    assert "There is no plugin file" in registry.quarantined[1].reason
+
+
+def test_a_factory_that_cannot_be_imported_says_which(installed):
+    installed.add("vague", GOOD.replace(":Model", ":Missing"))
+    entry = discover(points=installed.points).get("predictor", "vague")
+    with pytest.raises(PluginError, match="'vague' of stranger cannot be imported from 'vague:Mis"):
+        entry.load()
+
+
+def test_a_missing_extra_is_named_before_anything_is_imported(installed):
+    text = GOOD.replace('summary="made up"', 'extras=("no_such_package",)')
+    installed.add("needy", text)
+    entry = discover(points=installed.points).get("predictor", "needy")
+    with pytest.raises(PluginError, match="not installed: no_such_package"):
+        entry.load()
+
+
+def test_the_built_in_plugins_are_in_order_and_come_through_entry_points():
+    registry = discover()
+    ours = [plugin for plugin in registry.plugins if plugin.distribution == "spared-bench"]
+    assert [plugin.name for plugin in ours if plugin.quarantined] == []
+    assert {"gene-mean", "linear-probe", "shufflenet", "shuffled"} <= set(
+        registry.names("predictor")
+    )
+    assert {"median", "none"} <= set(registry.names("completer"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list", "predictors"], ["list", "datasets"], ["plugins"]]
+)
+def test_describing_commands_import_nothing_heavy(arguments):
+    heavy = ["torch", "scanpy", "squidpy", "mlflow", "anndata", "pandas", "matplotlib"]
+    script = (
+        "import sys\n"
+        "from spared_bench.cli import main\n"
+        f"sys.argv = ['spared-bench', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip().endswith("[]"), done.stderr

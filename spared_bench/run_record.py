@@ -79,9 +79,7 @@ def _unescape(found: re.Match[str]) -> str:
 def to_run(result: TrialResult) -> RunRecord:
     """Split a trial into what MLflow shows and the record that completes it."""
     metrics: dict[str, float] = {}
-    values = result.as_dict()
-    for name in _NOT_RECORDED:
-        values.pop(name)
+    values = {name: value for name, value in vars(result).items() if name not in _NOT_RECORDED}
     trees = _with_paths(values)
     values |= _without_paths({kind: _move(trees[kind], (), metrics) for kind in trees})
     if result.n_parameters is not None:
@@ -110,6 +108,7 @@ def _with_paths(values: Mapping[str, Any]) -> dict[str, Any]:
         "scores": values["scores"],
         "slide_scores": {split: {"slide": slides[split]} for split in slides},
         "seconds": {"seconds": values["seconds"]},
+        "validation_mse": {"validation_mse": values["validation_mse"]},
     }
 
 
@@ -120,6 +119,7 @@ def _without_paths(trees: Mapping[str, Any]) -> dict[str, Any]:
         "scores": trees["scores"],
         "slide_scores": {split: slides[split]["slide"] for split in slides},
         "seconds": trees["seconds"]["seconds"],
+        "validation_mse": trees["validation_mse"]["validation_mse"],
     }
 
 

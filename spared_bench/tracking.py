@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from spared_bench.errors import TrackingError
 from spared_bench.results import TrialResult
@@ -41,36 +41,26 @@ _PAGE = 1_000
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Protocol):
     """One (dataset, completer, predictor, seed): a parent run and its children.
 
-    Parameters
-    ----------
-    final : TrialResult
-        The trial that counts.
-    folder : Path or None
-        Its files, all of which become artifacts; subfolders (weights) stay where they are.
-    search : sequence of (TrialResult, Path or None)
-        The trials among which its parameters were chosen.
+    Such as ``spared_bench.cells.FinishedCell``.
     """
 
-    final: TrialResult
-    folder: Path | None = None
-    search: Sequence[tuple[TrialResult, Path | None]] = ()
+    @property
+    def final(self) -> TrialResult:
+        """The trial that counts."""
+        ...
 
     @property
-    def name(self) -> str:
-        """What the cell is about; at most one of its runs is current."""
-        trial = self.final
-        return json.dumps([trial.dataset, trial.completer, trial.predictor, trial.seed])
+    def folder(self) -> Path:
+        """Its files, which become artifacts; subfolders (weights) stay where they are."""
+        ...
 
     @property
-    def content(self) -> str:
-        """Hash of everything in its results, times included."""
-        results = [self.final, *(result for result, _ in self.search)]
-        text = json.dumps([vars(result) for result in results], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def search(self) -> Sequence[tuple[TrialResult, Path]]:
+        """The trials among which its parameters were chosen; their files stay where they are."""
+        ...
 
 
 @dataclass
@@ -178,8 +168,8 @@ class Tracker:
 
     def _sync_cell(self, cell: Cell) -> bool:
         experiment = self._experiment(cell.final.protocol)
-        parents = experiment.parents.setdefault(cell.name, [])
-        content = cell.content
+        parents = experiment.parents.setdefault(_name(cell), [])
+        content = _content(cell)
         match = next((p for p in parents if p.complete and p.content == content), None)
         if match is None:
             for parent in [p for p in parents if not p.complete or p.key == cell.final.key]:
@@ -198,20 +188,20 @@ class Tracker:
 
     def _log_cell(self, experiment: _Experiment, cell: Cell, content: str) -> _Logged:
         trial = cell.final
-        tags = {ROLE: "cell", CELL: cell.name, CONTENT: content, CURRENT: "true"}
+        tags = {ROLE: "cell", CELL: _name(cell), CONTENT: content, CURRENT: "true"}
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
         run_id = self._log_run(experiment, trial, cell.folder, name, tags)
         for child, folder in cell.search:
             tags = {ROLE: "search", "mlflow.parentRunId": run_id}
             self._log_run(experiment, child, folder, _varied(child, cell), tags)
         self._connected().set_tag(run_id, COMPLETE, "true")
-        return _Logged(run_id, cell.name, trial.key, content, complete=True, current=True)
+        return _Logged(run_id, _name(cell), trial.key, content, complete=True, current=True)
 
     def _log_run(
         self,
         experiment: _Experiment,
         trial: TrialResult,
-        folder: Path | None,
+        folder: Path,
         name: str,
         tags: dict[str, str],
     ) -> str:
@@ -220,10 +210,9 @@ class Tracker:
         run = client.create_run(experiment.experiment_id, start, tags, run_name=name[:250])
         run_id = run.info.run_id
         self._log_values(run_id, trial, now)
-        files = [p for p in sorted(folder.iterdir()) if p.is_file()] if folder else []
-        for path in files:
-            client.log_artifact(run_id, str(path))
-        if trial.environment and tags[ROLE] == "cell":
+        if tags[ROLE] == "cell":
+            for path in sorted(path for path in folder.iterdir() if path.is_file()):
+                client.log_artifact(run_id, str(path))
             client.log_dict(run_id, trial.environment, "environment.json")
         client.set_terminated(run_id, _mlflow_status(trial), end_time=now)
         return run_id
@@ -305,9 +294,22 @@ class Tracker:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise TrackingError(
                 f"Cannot {doing} MLflow at {self.where}: {reason.replace(self.uri, self.where)}"
-                " Results are safe in the workspace. Check MLFLOW_TRACKING_URI (unset, it means"
-                " SQLite in the workspace), then run `spared-bench track sync`."
+                " Check that this place exists and can be written, and what MLFLOW_TRACKING_URI"
+                " says (where it is not set, runs go to SQLite in the workspace)."
             ) from error
+
+
+def _name(cell: Cell) -> str:
+    """Say what a cell is about; at most one of the runs of a name is current."""
+    trial = cell.final
+    return json.dumps([trial.dataset, trial.completer, trial.predictor, trial.seed])
+
+
+def _content(cell: Cell) -> str:
+    """Hash everything in the results of a cell, times included."""
+    results = [cell.final, *(result for result, _ in cell.search)]
+    text = json.dumps([vars(result) for result in results], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _import_quietly() -> Any:

@@ -27,10 +27,10 @@ def visible(text: str, limit: int = MAX_NAME) -> str:
 
 
 def score(value: float) -> str:
-    """Return three decimals, or four digits where that says more; a dash for nan."""
+    """Return three decimals, two digits of what is too small or large for them, a dash for nan."""
     if math.isnan(value):
         return NONE
-    return f"{value:.3f}" if 0.01 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
+    return f"{value:.3f}" if 0.0005 <= abs(value) < 1000 or value == 0 else f"{value:.2g}"
 
 
 def count(value: int | None) -> str:

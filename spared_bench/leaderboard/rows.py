@@ -147,8 +147,9 @@ def _over_seeds(values: Sequence[float]) -> Value:
     mean = _mean(values)
     if len(values) < 2 or math.isnan(mean):
         return Value(mean, math.nan, len(values))
-    squares = math.fsum((value - mean) ** 2 for value in values)
-    return Value(mean, math.sqrt(squares / (len(values) - 1)), len(values))
+    # hypot scales before it squares, so that large errors cannot overflow.
+    spread = math.hypot(*(value - mean for value in values)) / math.sqrt(len(values) - 1)
+    return Value(mean, spread if math.isfinite(spread) else math.nan, len(values))
 
 
 def _mean(values: Sequence[float]) -> float:

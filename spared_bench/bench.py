@@ -233,14 +233,18 @@ class Bench:
         text = "/".join([self.protocol.id, *map(str, names)])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
-    @staticmethod
-    def _method(entry: Registered, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        return {
+    def _method(self, entry: Registered, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        described = {
             "name": entry.spec.name,
             "distribution": entry.plugin.distribution,
             "code": _code(entry),
             "parameters": dict(parameters),
         }
+        weights = parameters.get("weights")
+        if isinstance(weights, str) and Path(weights).is_file():
+            # The content counts: another file of the same name is another experiment.
+            described["weights"] = self.fingerprints.of_file(Path(weights).resolve())
+        return described
 
 
 def _code(entry: Registered) -> str:

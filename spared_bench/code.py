@@ -26,8 +26,11 @@ _DESCRIPTIVE = {
 }
 
 
+@cache
 def code_hash(module: str) -> str:
     """Return the hash of a module's source and of what it imports from its own package and ours.
+
+    It is taken once per process: what is loaded does not change when a file does.
 
     Parameters
     ----------
@@ -79,7 +82,9 @@ def _imports(module: str, path: Path) -> set[str]:
     """Return the names that a source file may import, modules and members alike."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: set[str] = set()
-    for node in _executed(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    # A package that exports lazily names its exports for the type checker alone: follow them.
+    for node in ast.walk(tree) if path.name == "__init__.py" else _executed(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

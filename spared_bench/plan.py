@@ -86,18 +86,15 @@ class Cell:
     def chosen(self, results: Mapping[str, TrialResult]) -> Job | None:
         """Return the trial that counts, ``None`` while candidates are missing.
 
-        The lowest validation error wins, the first on a tie. Where every candidate failed, the
-        first one counts, and shows why.
+        The lowest validation error wins, the first on a tie; also where every candidate failed, so
+        that the cell shows why.
         """
         if not self.search:
             return self.finals[0]
         if any(job.key not in results for job in self.search):
             return None
         errors = [_validation_error(results[job.key]) for job in self.search]
-        best = min(errors)
-        if best == math.inf:
-            return self.search[0]
-        return self.finals[errors.index(best)]
+        return self.finals[errors.index(min(errors))]
 
 
 def _validation_error(result: TrialResult) -> float:

@@ -377,7 +377,8 @@ def _count(predictor: Any) -> int | None:
 
 
 def _weights_fact(predictor: Any) -> dict[str, Any]:
-    weights = getattr(predictor, "weights", None)
+    """Return which weights were used; a predictor whose ``weights_`` is ``None`` used none."""
+    weights = getattr(predictor, "weights_", getattr(predictor, "weights", None))
     if weights is None:
         return {}
     return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}

@@ -67,13 +67,13 @@ def score(
     means, slides = {}, {str(slide): {} for slide in dict.fromkeys(slide_ids.tolist())}
     by_gene = {}
     for name, (spec, metric) in metrics.items():
-        per_slide = by_slide(metric, truth, prediction, mask, slide_ids, rule)
+        per_slide = by_slide(metric, truth, prediction, mask, slide_ids, rule=rule)
         for slide, value in per_slide.items():
             slides[slide][name] = value
         means[name] = (
             mean_over_slides(per_slide)
             if pooling == "slide"
-            else pooled_mean(metric, truth, prediction, mask, rule)
+            else pooled_mean(metric, truth, prediction, mask, rule=rule)
         )
         if spec.per == "gene":
             by_gene[name] = [float(value) for value in metric(truth, prediction, mask)]

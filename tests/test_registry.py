@@ -33,7 +33,7 @@ BROKEN = {
         "wrong signature",
     ),
     "returns_a_dict": (
-        GOOD.split("    return")[0] + "    return {'name': 'x'}",
+        GOOD.split("    return", maxsplit=1)[0] + "    return {'name': 'x'}",
         "must return a list of PredictorSpec, found dict",
     ),
     "returns_another_kind": (
@@ -43,11 +43,11 @@ BROKEN = {
     "names_badly": (GOOD.replace("{name}", "No Spaces!"), "the name must be 1-64 characters"),
     "wants_another_api": ("requires_api = 99\n" + GOOD, "asks for plugin API 99"),
     "raises_in_hook": (
-        GOOD.split("    return")[0] + "    raise KeyError('gone')",
+        GOOD.split("    return", maxsplit=1)[0] + "    raise KeyError('gone')",
         "KeyError: 'gone'",
     ),
     "registers_twice": (
-        GOOD.split("    return")[0]
+        GOOD.split("    return", maxsplit=1)[0]
         + "    return [PredictorSpec('a', 'a:b'), PredictorSpec('a', 'a:b')]",
         "more than once",
     ),

@@ -15,8 +15,9 @@ from spared_bench.store import MANIFEST, Store, digest, write_text
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -125,7 +126,7 @@ def test_a_full_disk_says_so_and_leaves_nothing(store):
     def make(folder):
         raise OSError(28, os.strerror(28))
 
-    with pytest.raises(WorkspaceError, match="No space left on device.*Finished results are safe"):
+    with pytest.raises(WorkspaceError, match=r"No space left on device.*Finished results are safe"):
         store.obtain("kind", {"a": 1}, make)
     assert store.find("kind", {"a": 1}) is None
 

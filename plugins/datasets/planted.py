@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from spared_bench_plugins.datasets import painting
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
     from anndata import AnnData
     from scipy import sparse
 
-    rng = np.random.default_rng(zlib.crc32(f"planted {slide_id}".encode()))
-    tissue = painting.draw_tissue(rng)
+    tissue, rng = _draw(slide_id)
     counts = draw_counts(rng, tissue)
     image = painting.ensure_image(tissue, folder, slide_id)
 
@@ -112,6 +112,11 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
         "repairs": [],
     }
     return slide
+
+
+def visible_fields(slide_id: str) -> np.ndarray:
+    """Return what the image shows at each spot of a slide: (n_spots, 4), as ``FIELDS``."""
+    return _draw(slide_id)[0].field_means()
 
 
 def draw_counts(rng: np.random.Generator, tissue: painting.Tissue) -> np.ndarray:
@@ -138,6 +143,11 @@ def draw_counts(rng: np.random.Generator, tissue: painting.Tissue) -> np.ndarray
     mean = np.array(base) * np.exp(log_mean + depth)
     shape = 1 / _DISPERSION
     return rng.negative_binomial(shape, shape / (shape + mean)).astype(np.float32)
+
+
+def _draw(slide_id: str) -> tuple[painting.Tissue, np.random.Generator]:
+    rng = np.random.default_rng(zlib.crc32(f"planted {slide_id}".encode()))
+    return painting.draw_tissue(rng), rng
 
 
 def _reliability() -> float:

@@ -1,0 +1,45 @@
+"""The built-in predictors, one line each; a predictor's module is imported when it is run."""
+
+from __future__ import annotations
+
+from spared_bench import PredictorSpec, hookimpl
+
+_HERE = "spared_bench_plugins.predictors"
+_IMAGENET = "ImageNet-1k classification"
+
+
+@hookimpl
+def spared_bench_predictors() -> list[PredictorSpec]:
+    return [
+        PredictorSpec(
+            "gene-mean",
+            f"{_HERE}.gene_mean:GeneMean",
+            summary="Control: the training mean of each gene, whatever the patch",
+            licence="MIT",
+            control=True,
+        ),
+        PredictorSpec(
+            "shuffled",
+            f"{_HERE}.shuffled:Shuffled",
+            summary="Control: the linear probe's values dealt to random spots of the slide",
+            licence="MIT",
+            control=True,
+            scope="slide",
+        ),
+        PredictorSpec(
+            "linear-probe",
+            f"{_HERE}.linear_probe:LinearProbe",
+            summary="Ridge regression on colour features, or on those of a frozen backbone",
+            licence="MIT",
+            search={"alpha": (1.0, 10.0, 100.0, 1_000.0, 10_000.0)},
+        ),
+        PredictorSpec(
+            "shufflenet",
+            f"{_HERE}.shufflenet:ShuffleNet",
+            summary="ShuffleNet V2 x0.5 on the spot's own patch",
+            citation="Ma et al., ECCV 2018, doi:10.1007/978-3-030-01264-9_8",
+            licence="MIT",
+            pretraining=_IMAGENET,
+            search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+        ),
+    ]

@@ -9,6 +9,7 @@ patch centred (the published library cut such windows short, which distorts them
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def check_centres(centres: np.ndarray, image: Image, names: object, path: str) -> None:
+def check_centres(centres: np.ndarray, image: Image, names: Sequence[str], path: str) -> None:
     """Refuse spots whose centre, in pixels of the image, is not in it.
 
     Raises
@@ -87,7 +88,7 @@ def check_centres(centres: np.ndarray, image: Image, names: object, path: str) -
         x, y = centres[first]
         raise CoordinateError(
             f"{int(outside.sum())} of {len(centres)} spots lie outside the image {path}, which is"
-            f" {image.width} x {image.height} pixels: spot {names[first]!r} is at"  # type: ignore[index]
+            f" {image.width} x {image.height} pixels: spot {names[first]!r} is at"
             f" x={x:.1f}, y={y:.1f}. The coordinates belong to another image, its scale is wrong,"
             " or x and y are swapped."
         )
@@ -95,14 +96,17 @@ def check_centres(centres: np.ndarray, image: Image, names: object, path: str) -
 
 def padded_window(image: Image, left: int, top: int, side: int) -> np.ndarray:
     """Read a square window, mirrored where it leaves the image: (side, side, 3), uint8."""
-    right, bottom = min(left + side, image.width), min(top + side, image.height)
-    inner_left, inner_top = max(left, 0), max(top, 0)
-    window = image.window(inner_left, inner_top, right - inner_left, bottom - inner_top)
-    if window.shape[:2] == (side, side):
-        return window
-    above, before = inner_top - top, inner_left - left
-    below, after = top + side - bottom, left + side - right
-    return np.pad(window, ((above, below), (before, after), (0, 0)), mode="symmetric")
+    columns = _mirrored(left, side, image.width)
+    rows = _mirrored(top, side, image.height)
+    left, top = int(columns.min()), int(rows.min())
+    window = image.window(left, top, int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+    return window[np.ix_(rows - top, columns - left)]
+
+
+def _mirrored(start: int, side: int, length: int) -> np.ndarray:
+    """Return the pixels that ``side`` places from ``start`` on show, as often as it takes."""
+    places = np.arange(start, start + side) % (2 * length)
+    return np.minimum(places, 2 * length - 1 - places)
 
 
 def resize(window: np.ndarray, size: int, antialias: bool) -> np.ndarray:

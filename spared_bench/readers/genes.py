@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -56,9 +57,9 @@ def merge_duplicated_genes(
     add_up = sparse.csr_matrix(
         (ones, (np.arange(len(names)), target)), shape=(len(names), len(unique))
     )
-    twice = [name for name, n in zip(*np.unique(names, return_counts=True), strict=True) if n > 1]
+    twice = next(name for name, times in Counter(names).items() if times > 1)
     sentence = (
-        f"{len(names) - len(unique)} columns repeated the name of another gene and were added to"
-        f" it ({len(twice)} genes, {twice[0]!r} for example)."
+        f"Columns that repeated the name of another gene, added to it: {len(names) - len(unique)}"
+        f" ({twice!r}, for example)."
     )
     return sparse.csr_matrix(counts @ add_up), unique, [sentence]

@@ -69,10 +69,8 @@ def read_legacy_st(
 
     Raises
     ------
-    MissingFileError
-        If the counts are missing.
-    CountsError
-        If they are not raw counts.
+    MissingFileError, CountsError
+        If the counts are missing, or no raw counts.
     CoordinateError
         If the spot table is missing, lacks a column, or has no position for over half the counts.
     ImageError
@@ -84,19 +82,19 @@ def read_legacy_st(
         table = _positions_by_convention(names, counts, image)
     else:
         table = read_table(spots, _COLUMNS, CoordinateError)
-    kept, rows, repairs = _join(names, table, counts, spots)
+    kept, rows, left_out = _join(names, table, counts, spots)
     table = table.iloc[rows]
+    slide, merged = _assemble(matrix[kept], genes, table)
     if image_scale is None:
         image_scale = _scale_of(image, table) if image is not None and spots is not None else 1.0
-    slide, merged = _assemble(matrix[kept], genes, table)
-    columns, rows_px = lattice_steps(table[["x", "y"]].to_numpy(), slide.obsm[SPATIAL])
-    um_per_px = step_um / float(np.sqrt(columns * rows_px))
+    steps = lattice_steps(table[["x", "y"]].to_numpy(), slide.obsm[SPATIAL])
+    um_per_px = step_um / float(np.sqrt(np.prod(steps)))
     slide.uns["slide"] = {
         "image_path": str(image or ""),
         "image_scale": image_scale,
         "spot_diameter_px": spot_diameter_um / um_per_px,
         "um_per_px": um_per_px,
-        "repairs": [*repairs, *merged],
+        "repairs": [*left_out, *merged],
     }
     return slide
 

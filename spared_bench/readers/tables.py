@@ -50,12 +50,33 @@ def read_counts_table(path: Path) -> tuple[csr_matrix, list[str], list[str]]:
     CountsError
         For damage, a value that is no number, or names that are no positions.
     """
+    lines = _lines(path)
+    names, matrix = _parse_rows(lines[1:], path)
+    n_rows, width = matrix.shape
+    header = lines[0].split("\t")
+    if not width or len(header) not in (width, width + 1):  # R leaves out the corner
+        raise CountsError(
+            f"{path} names {len(header)} columns but has {n_rows} rows of {width} values;"
+            " expected a tab-separated table of counts with spots as rows and genes as columns."
+        )
+    columns = header[len(header) - width :]
+    if all(parse_position(name) for name in names):
+        return matrix, names, columns
+    if all(parse_position(name) for name in columns):
+        return matrix.T.tocsr(), columns, names
+    odd = next(name for name in names if not parse_position(name))
+    raise CountsError(
+        f"{path}: row {odd!r} is not named by its position, '<x>x<y>' as in '10x21'. Expected"
+        " spots as rows and genes as columns."
+    )
+
+
+def _parse_rows(lines: Sequence[str], path: Path) -> tuple[list[str], csr_matrix]:
+    """Split a table's lines, from its second on, into names and numbers."""
     from scipy import sparse
 
-    lines = _lines(path)
-    header = lines[0].split("\t")
     names, rows = [], []
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in enumerate(lines, start=2):
         name, *values = line.split("\t")
         try:
             rows.append(sparse.csr_matrix(np.array(values, dtype=np.float32)))
@@ -67,23 +88,7 @@ def read_counts_table(path: Path) -> tuple[csr_matrix, list[str], list[str]]:
                 f" {rows[0].shape[1]}. The file is damaged or incomplete; fetch it again."
             )
         names.append(name)
-    width = rows[0].shape[1] if rows else 0
-    if not width or len(header) not in (width, width + 1):
-        raise CountsError(
-            f"{path} names {len(header)} columns but has {len(rows)} rows of {width} values;"
-            " expected a tab-separated table of counts with spots as rows and genes as columns."
-        )
-    columns = header[len(header) - width :]
-    matrix = sparse.csr_matrix(sparse.vstack(rows))
-    if all(parse_position(name) for name in names):
-        return matrix, names, columns
-    if all(parse_position(name) for name in columns):
-        return sparse.csr_matrix(matrix.T), columns, names
-    odd = next(name for name in names if not parse_position(name))
-    raise CountsError(
-        f"{path}: row {odd!r} is not named by its position, '<x>x<y>' as in '10x21'. Expected"
-        " spots as rows and genes as columns."
-    )
+    return names, sparse.vstack(rows, format="csr") if rows else sparse.csr_matrix((0, 0))
 
 
 def read_table(
@@ -123,6 +128,16 @@ def read_table(
         )
     except (ValueError, OSError, EOFError) as problem:
         raise error(f"The position table {path} cannot be read: {problem}") from problem
+    _check_numbers(table, columns, path, error)
+    return table
+
+
+def _check_numbers(
+    table: pd.DataFrame, columns: Sequence[str], path: Path, error: type[DataError]
+) -> None:
+    """Refuse missing columns and what is no finite number; the rest becomes numbers in place."""
+    import pandas as pd
+
     missing = [column for column in columns if column not in table]
     if missing:
         raise error(f"{path} lacks the columns {missing}; found {list(table.columns)}.")
@@ -136,7 +151,6 @@ def read_table(
                 " rows; expected finite numbers."
             )
         table[column] = numbers
-    return table
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,0 +1,29 @@
+"""ShuffleNet: ShuffleNet V2 at half width over the patch of each spot, one linear output per gene.
+
+Network: Ma et al., ECCV 2018, doi:10.1007/978-3-030-01264-9_8, as in torchvision. As a baseline:
+Mejia et al., MICCAI 2024; github.com/BCV-Uniandes/SpaRED. Differs from the code there in the
+augmentation, drawn for every patch and not once for a whole batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from spared_bench.models import TorchPredictor, build_backbone
+
+
+@dataclass
+class ShuffleNet(TorchPredictor):
+    """Predict the expression of a spot from its own patch."""
+
+    name: ClassVar[str] = "shufflenet"
+    tiny: ClassVar[dict[str, Any]] = {"weights": "random", "lr": 1e-3}
+
+    lr: float = 1e-4  # of the tutorial that the authors of the benchmark publish
+
+    def build(self, n_genes: int) -> nn.Module:
+        # (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)
+        return build_backbone("shufflenet_v2_x0_5", self.weights, num_classes=n_genes)

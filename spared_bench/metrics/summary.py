@@ -1,0 +1,167 @@
+"""From one value per gene or spot to one number, with a stated rule for undefined values.
+
+``"strict"``, ours. A gene (spot) with fewer than two measured entries, or with constant truth, is
+left out: no method can say anything about it. A prediction that is constant where the truth varies
+has no correlation, and counts 0. Any other nan, as from a prediction that is not finite, makes the
+mean nan: a method gains nothing by failing.
+
+``"published"``, of the SpaRED benchmark (its library 2.2.1). Correlations: nan as a whole if the
+prediction of *any* gene (spot) is constant over all entries, measured or not; otherwise a gene
+counts 0 whose truth is constant, or whose prediction is where it was measured, or that has a single
+measured entry; one with none is left out. R2: genes with fewer than two measured entries are left
+out; constant truth gives minus infinity, and so does the mean, or nan if its prediction is perfect.
+
+Other metrics, those of plugins included: nan values are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from spared_bench.errors import ShapeMismatchError, UnknownNameError
+from spared_bench.metrics.arrays import checked, constant_rows
+from spared_bench.metrics.mse import mae, mse
+from spared_bench.metrics.pearson import pearson_gene, pearson_spot
+from spared_bench.metrics.r2 import r2_gene, r2_spot
+
+Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Rule = Literal["strict", "published"]
+
+_CORRELATIONS: tuple[Metric, ...] = (pearson_gene, pearson_spot)
+_DETERMINATIONS: tuple[Metric, ...] = (r2_gene, r2_spot)
+_ERRORS: tuple[Metric, ...] = (mse, mae)
+_BY_GENE: tuple[Metric, ...] = (pearson_gene, r2_gene)
+_RULES = ("strict", "published")
+
+
+def pooled_mean(
+    metric: Metric,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray,
+    *,
+    rule: Rule = "strict",
+) -> float:
+    """Mean of a metric over genes or spots, all slides together.
+
+    Parameters
+    ----------
+    metric : callable
+        ``(truth, prediction, mask) -> ndarray``.
+    truth, prediction, mask : ndarray of shape (n_spots, n_genes)
+    rule : {"strict", "published"}
+        See the module.
+
+    Returns
+    -------
+    float
+        nan where nothing is left to average.
+
+    Raises
+    ------
+    ShapeMismatchError
+        If the three arrays differ in shape.
+    UnknownNameError
+        For another rule.
+    """
+    if rule not in _RULES:
+        raise UnknownNameError("mean rule", rule, _RULES)
+    truth, prediction, mask = checked(truth, prediction, mask)
+    return _mean(settled(metric, truth, prediction, mask, rule))
+
+
+def settled(
+    metric: Metric, truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray, rule: Rule
+) -> np.ndarray:
+    """Return the values that a rule averages: undefined ones replaced, or left out."""
+    values = np.atleast_1d(np.asarray(metric(truth, prediction, mask), dtype=np.float64))
+    if metric in _ERRORS:
+        return values
+    if metric not in _CORRELATIONS + _DETERMINATIONS:
+        return values[~np.isnan(values)]
+    if metric in _BY_GENE:
+        truth, prediction, mask = truth.T, prediction.T, mask.T
+    settle = _strict if rule == "strict" else _published
+    return settle(values, truth, prediction, mask, metric in _CORRELATIONS)
+
+
+def by_slide(
+    metric: Metric,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray,
+    slide_ids: np.ndarray,
+    *,
+    rule: Rule = "strict",
+) -> dict[str, float]:
+    """Mean of a metric on each slide, in order of appearance; see ``pooled_mean``.
+
+    A slide on which nothing can be scored is nan. All are, if the prediction is not finite at some
+    measured entry: otherwise ``mean_over_slides`` would forgive the slides on which a method fails.
+
+    Raises
+    ------
+    ShapeMismatchError
+        If there is not one slide id per spot.
+    """
+    truth, prediction, mask = checked(truth, prediction, mask)
+    slide_ids = np.asarray(slide_ids)
+    if slide_ids.shape != truth.shape[:1]:
+        raise ShapeMismatchError(
+            f"{slide_ids.shape} slide ids for {truth.shape[0]} spots; one id per spot is needed."
+        )
+    slides = list(dict.fromkeys(slide_ids.tolist()))
+    if not np.isfinite(prediction[mask]).all():
+        return {str(slide): float("nan") for slide in slides}
+    means = {}
+    for slide in slides:
+        here = slide_ids == slide
+        means[str(slide)] = pooled_mean(
+            metric, truth[here], prediction[here], mask[here], rule=rule
+        )
+    return means
+
+
+def mean_over_slides(slide_means: dict[str, float]) -> float:
+    """Mean of what ``by_slide`` returns, each slide with the same weight; nan slides left out."""
+    values = np.array(list(slide_means.values()), dtype=np.float64)
+    return _mean(values[~np.isnan(values)])
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _strict(
+    values: np.ndarray,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray,
+    is_correlation: bool,
+) -> np.ndarray:
+    if is_correlation:
+        values = np.where(constant_rows(prediction, mask), 0.0, values)
+    return values[~constant_rows(truth, mask)]
+
+
+def _published(
+    values: np.ndarray,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray,
+    is_correlation: bool,
+) -> np.ndarray:
+    n_seen = mask.sum(axis=1)
+    constant_truth = constant_rows(truth, mask)
+    if is_correlation:
+        if constant_rows(prediction, np.ones_like(mask)).any():
+            return np.array([np.nan])
+        undefined = constant_truth | constant_rows(prediction, mask)
+        values = np.where(undefined, 0.0, values)[n_seen > 0]
+        return values[~np.isnan(values)]
+    perfect = ~((truth != prediction) & mask).any(axis=1)
+    limit = np.where(perfect, np.nan, -np.inf)
+    return np.where(constant_truth, limit, values)[n_seen > 1]

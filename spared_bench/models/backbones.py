@@ -1,0 +1,153 @@
+"""Image networks by name, from timm and torchvision, with a fresh last layer.
+
+A name that timm knows (``"resnet50"``, ``"densenet121.tv_in1k"``) is timm's, any other is
+torchvision's (``"shufflenet_v2_x0_5"``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from spared_bench.errors import UsageError, did_you_mean
+from spared_bench.models.weights import (
+    in_torch_cache,
+    load_body,
+    local_file,
+    read_weights,
+    require_answer,
+    unavailable,
+)
+
+
+def build_backbone(name: str, weights: str = "pretrained", num_classes: int = 0) -> nn.Module:
+    """Build a network of images with a fresh linear layer on top.
+
+    Parameters
+    ----------
+    name : str
+        Of timm or torchvision.
+    weights : str
+        ``"random"``; ``"pretrained"``: the file ``<name>.safetensors`` (or ``.pth``) in the folder
+        that the variable SPARED_BENCH_WEIGHTS names, if it is there, else what timm or torchvision
+        publishes (torchvision: the ``IMAGENET1K_V1`` set); or the path of such a file.
+    num_classes : int
+        Width of the last layer, which never comes from a file; 0 for pooled features without one.
+
+    Returns
+    -------
+    nn.Module
+        (n, 3, size, size) -> (n, num_classes), or (n, width) without a last layer.
+
+    Raises
+    ------
+    UsageError
+        If neither library has a network of this name.
+    WeightsUnavailableError
+        If the weights cannot be had or are another network's.
+    """
+    library = _Timm(name) if _in_timm(name) else _Torchvision(name)
+    if weights == "random":
+        return library.create(num_classes)
+    file = local_file(name, weights)
+    if file is None:
+        return library.pretrained(num_classes)
+    network = library.create(num_classes)
+    load_body(network, library.heads, file)
+    return network
+
+
+def _in_timm(name: str) -> bool:
+    import timm
+
+    return bool(timm.is_model(name))
+
+
+class _Timm:
+    """A network of timm; ``heads`` are the names of its last layers, once it is created."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.heads: tuple[str, ...] = ()
+
+    def create(self, num_classes: int, **options: Any) -> nn.Module:
+        import timm
+
+        network: Any = timm.create_model(self.name, num_classes=num_classes, **options)
+        heads = network.pretrained_cfg["classifier"]
+        self.heads = (heads,) if isinstance(heads, str) else tuple(heads)
+        return network
+
+    def pretrained(self, num_classes: int) -> nn.Module:
+        try:
+            return self.create(num_classes, pretrained=True, **self._source())
+        except OSError as error:  # every failure of the hub and of a download is one
+            unavailable(self.name, f"{type(error).__name__}: {error}", error)
+
+    def _source(self) -> dict[str, Any]:
+        """Point timm at the cached file, or make sure that it has somewhere to ask."""
+        import timm
+        from huggingface_hub import constants, try_to_load_from_cache
+
+        config = timm.get_pretrained_cfg(self.name)
+        if config is not None and config.hf_hub_id:
+            file = config.hf_hub_filename or "model.safetensors"
+            cached = try_to_load_from_cache(config.hf_hub_id, file)
+            if isinstance(cached, str):
+                return {"pretrained_cfg_overlay": {"state_dict": read_weights(Path(cached))}}
+            require_answer(f"{constants.ENDPOINT}/{config.hf_hub_id}", self.name)
+        elif config is not None and isinstance(config.url, str) and config.url:
+            if not in_torch_cache(config.url):
+                require_answer(config.url, self.name)
+        else:
+            unavailable(self.name, "timm publishes none")
+        return {}
+
+
+class _Torchvision:
+    """A classification network of torchvision; ``heads`` as above."""
+
+    def __init__(self, name: str) -> None:
+        import timm
+        from torchvision import models
+
+        known = models.list_models(module=models)
+        if name not in known:
+            nearest = did_you_mean(name, [*known, *timm.list_models()])
+            raise UsageError(
+                f"Neither timm nor torchvision has a network named {name!r}. {nearest} See"
+                " `timm.list_models()` and `torchvision.models.list_models()`."
+            )
+        self.name = name
+        self.heads: tuple[str, ...] = ()
+
+    def create(self, num_classes: int, weights: Any = None) -> nn.Module:
+        from torchvision import models
+
+        network = models.get_model(self.name, weights=weights)
+        linear = {n: part for n, part in network.named_modules() if isinstance(part, nn.Linear)}
+        if not linear:
+            raise UsageError(
+                f"{self.name!r} ends in no linear layer, so it cannot be a backbone. Take a"
+                " network that does, 'shufflenet_v2_x0_5' for example."
+            )
+        head, last = list(linear.items())[-1]
+        # Replaced rather than asked for: some constructors start a head of another width at zero.
+        fresh = nn.Linear(last.in_features, num_classes) if num_classes else nn.Identity()
+        network.set_submodule(head, fresh)
+        self.heads = (head,)
+        return network
+
+    def pretrained(self, num_classes: int) -> nn.Module:
+        from torchvision import models
+
+        choices: Any = models.get_model_weights(self.name)
+        weights = choices.__members__.get("IMAGENET1K_V1", choices.DEFAULT)
+        if not in_torch_cache(weights.url):
+            require_answer(weights.url, self.name)
+        try:
+            return self.create(num_classes, weights)
+        except (OSError, RuntimeError) as error:  # RuntimeError: a file whose hash is wrong
+            unavailable(self.name, f"{type(error).__name__}: {error}", error)

@@ -1,0 +1,168 @@
+"""Frozen encoders: patches in, features out, the same way every time.
+
+``ColorEncoder`` needs no weights: 24 hand-made numbers of colour and texture, which every symmetry
+of the square leaves as they are. ``TimmEncoder`` takes the pooled features of a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.data import Patches
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Optical density of haematoxylin and eosin in red, green and blue: Ruifrok and Johnston, Anal.
+# Quant. Cytol. Histol. 23 (2001) 291-299. The third row, their cross product, takes the residue.
+_HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
+_EOSIN = np.array([0.07, 0.99, 0.11])
+# Mean density below which a pixel is glass: Macenko et al., ISBI 2009 (there per channel).
+_GLASS_DENSITY = 0.15
+_QUANTILES = (0.1, 0.5, 0.9)
+_TEXTURE_LAGS = (1, 3)
+_CHUNK_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class ColorEncoder:
+    """24 features of a patch: colour, stain, contrast of centre and rim, texture.
+
+    In order: mean (3) and standard deviation (3) of red, green and blue in [0, 1]; for the optical
+    densities of haematoxylin and eosin, mean (2), standard deviation (2), quantiles 0.1, 0.5 and
+    0.9 (6), mean over the central square of half the side minus mean over the rest (2), mean
+    absolute difference of pixels 1 and 3 apart (4); share of pixels that hold tissue (1); standard
+    deviation of the residual density (1).
+    """
+
+    def identity(self) -> dict[str, Any]:
+        """Return what determines the features."""
+        return {"encoder": "color", "version": 1}
+
+    def encode(self, patches: Patches) -> np.ndarray:
+        """Return (n_spots, 24), float32; a patch's features do not depend on the others."""
+        return _in_chunks(patches, _color_features)
+
+
+def _color_features(images: np.ndarray) -> np.ndarray:
+    """(n, size, size, 3) of uint8 -> (n, 24)."""
+    n, size = images.shape[:2]
+    rgb = images.reshape(n, -1, 3).astype(np.float32) / 255
+    density = _density_of_byte()[images]
+    stain = density @ _unmixing()  # (n, size, size, 3): haematoxylin, eosin, residue
+    pixels = stain.reshape(n, -1, 3)
+    quarter = size // 4
+    inner = np.zeros((size, size), dtype=bool)
+    inner[quarter : size - quarter, quarter : size - quarter] = True
+    centre, rim = pixels[:, inner.ravel(), :2], pixels[:, ~inner.ravel(), :2]
+    quantiles = np.quantile(pixels[..., :2], _QUANTILES, axis=1)  # (3, n, 2)
+    parts = [
+        rgb.mean(axis=1),
+        rgb.std(axis=1),
+        pixels[..., :2].mean(axis=1),
+        pixels[..., :2].std(axis=1),
+        *quantiles,
+        centre.mean(axis=1) - rim.mean(axis=1),
+        *(_texture(stain[..., :2], lag) for lag in _TEXTURE_LAGS),
+        (density.mean(axis=3) > _GLASS_DENSITY).mean(axis=(1, 2))[:, None],
+        pixels[..., 2:].std(axis=1),
+    ]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _density_of_byte() -> np.ndarray:
+    """Optical density of each byte, (256,): -log10 of the share of light; black counts as 1/255."""
+    return -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
+
+
+def _unmixing() -> np.ndarray:
+    """Return (3, 3): densities in red, green, blue @ this = haematoxylin, eosin, residue."""
+    residue = np.cross(_HAEMATOXYLIN, _EOSIN)
+    rows = [v / np.linalg.norm(v) for v in (_HAEMATOXYLIN, _EOSIN, residue)]
+    return np.linalg.inv(np.stack(rows)).astype(np.float32)
+
+
+def _texture(channels: np.ndarray, lag: int) -> np.ndarray:
+    """Mean absolute difference of pixels ``lag`` apart in a row or column, (n, channels)."""
+    along = np.abs(channels[:, :, lag:] - channels[:, :, :-lag]).mean(axis=(1, 2))
+    down = np.abs(channels[:, lag:] - channels[:, :-lag]).mean(axis=(1, 2))
+    return along + down
+
+
+@dataclass(frozen=True)
+class TimmEncoder:
+    """Pooled features of a frozen network.
+
+    Parameters
+    ----------
+    backbone : str
+        A name that ``build_backbone`` knows, e.g. ``"resnet50"``.
+    weights : str
+        ``"pretrained"``, ``"random"`` (always the same ones) or the path of a file.
+
+    Raises
+    ------
+    UsageError, WeightsUnavailableError
+        From ``encode``, as ``build_backbone`` raises them.
+    """
+
+    backbone: str
+    weights: str = "pretrained"
+
+    def identity(self) -> dict[str, Any]:
+        """Return what determines the features; a file of weights counts by its content."""
+        facts = {"encoder": "timm", "version": 1, **asdict(self)}
+        if self.weights not in {"pretrained", "random"} and Path(self.weights).is_file():
+            facts["weights"] = hashlib.sha256(Path(self.weights).read_bytes()).hexdigest()
+        return facts
+
+    def encode(self, patches: Patches) -> np.ndarray:
+        """Return (n_spots, width), float32, computed on the CPU."""
+        import torch
+        from torch.nn import functional
+
+        from spared_bench.models.augment import normalise
+        from spared_bench.models.backbones import build_backbone
+        from spared_bench.models.trainer import seeded
+
+        with seeded(0):
+            network = build_backbone(self.backbone, self.weights, num_classes=0).eval()
+        network = network.to(memory_format=torch.channels_last)
+        mean, std, size = _expected_input(network)
+
+        def features(images: np.ndarray) -> np.ndarray:
+            inputs = normalise(torch.from_numpy(images), mean, std)
+            if size is not None and inputs.shape[-1] != size:
+                inputs = functional.interpolate(inputs, size=(size, size), mode="bilinear")
+            with torch.inference_mode():
+                return network(inputs).float().numpy()
+
+        return _in_chunks(patches, features)
+
+
+def _expected_input(network: nn.Module) -> tuple[Any, Any, int | None]:
+    """Mean and std that a network was trained with, and its patch size where it has only one."""
+    from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
+
+    config: dict[str, Any] = getattr(network, "pretrained_cfg", {})
+    size = getattr(network, "image_size", None)  # torchvision's transformers
+    if config.get("fixed_input_size"):
+        size = config["input_size"][-1]
+    return config.get("mean", IMAGENET_MEAN), config.get("std", IMAGENET_STD), size
+
+
+def _in_chunks(patches: Patches, features: Any) -> np.ndarray:
+    return np.concatenate([features(images) for images in _chunks(patches)])
+
+
+def _chunks(patches: Patches) -> Iterator[np.ndarray]:
+    n, size, _, channels = patches.shape
+    step = max(1, _CHUNK_BYTES // (size * size * channels * 4))
+    for start in range(0, max(n, 1), step):
+        yield patches[start : start + step]

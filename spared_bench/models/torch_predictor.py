@@ -1,0 +1,149 @@
+"""The base of predictors that are a network: say what the network is, and the rest is done here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spared_bench.data import Slides
+from spared_bench.errors import CorruptEntryError, UsageError
+from spared_bench.interfaces import Context
+from spared_bench.models import trainer
+from spared_bench.models.arrays import load_arrays, save_arrays
+from spared_bench.models.units import PatchUnits, Units
+
+_INFERENCE_BATCH = 256
+
+
+@dataclass
+class TorchPredictor(ABC):
+    """A network from patches to expression, trained by the shared trainer.
+
+    A subclass implements ``build``. It may override ``loss`` (what is minimised), ``predict_batch``
+    (how a prediction is made, in validation too) and ``units`` (what a step is fed).
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate of Adam.
+    weights : str
+        Initial weights of the backbone: ``"pretrained"``, ``"random"`` or the path of a file
+        (see ``build_backbone``).
+
+    Attributes
+    ----------
+    network_ : nn.Module
+        Trained, with the weights of the lowest validation MSE.
+    gene_names_ : list of str
+        The genes it predicts, in the order of the columns.
+    """
+
+    #: Of the curve of the training loss; a subclass with another loss names it.
+    loss_name: ClassVar[str] = "mse"
+
+    lr: float = 1e-4
+    weights: str = "pretrained"
+
+    @abstractmethod
+    def build(self, n_genes: int) -> nn.Module:
+        """Return the network: (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)."""
+
+    def loss(self, network: nn.Module, batch: Any) -> Tensor:
+        """Return the loss of a batch: as published, MSE over all entries, completed ones too."""
+        return functional.mse_loss(network(batch.images), batch.target)
+
+    def predict_batch(self, network: nn.Module, batch: Any) -> Tensor:
+        """Return the prediction of a ``Batch``, (n_spots, n_genes)."""
+        return trainer.on_images(network, batch)
+
+    def units(self, slides: Slides, device: str, resident: bool) -> Units:
+        """Return the units of a step; ``resident`` where they will be read over and over."""
+        return PatchUnits(slides, device, budget=None if resident else 0)
+
+    def fit(self, train: Slides, val: Slides, context: Context) -> None:
+        """Train a network of fresh weights, all of it determined by ``context.seed``.
+
+        Raises
+        ------
+        WeightsUnavailableError
+            If pretrained weights cannot be had.
+        DivergedError
+            If the loss or a validation prediction is no longer finite.
+        """
+        with trainer.seeded(context.seed, context.device):
+            network = self._place(self.build(train.n_genes), context.device)
+        trainer.train(
+            network,
+            self.loss,
+            self.units(train, context.device, resident=True),
+            self.units(val, context.device, resident=True),
+            lr=self.lr,
+            context=context,
+            predict=self.predict_batch,
+            loss_name=self.loss_name,
+        )
+        self.network_ = network
+        self.gene_names_ = train.gene_names
+
+    def predict(self, slides: Slides, batch_size: int = _INFERENCE_BATCH) -> np.ndarray:
+        """Predict (n_spots, n_genes), float32; the batch size changes rounding at most."""
+        network = self._fitted().eval()
+        units = self.units(slides, self._device, resident=False)
+        with torch.inference_mode():
+            parts = [
+                self.predict_batch(network, units.batch(rows)).float().cpu()
+                for rows in torch.arange(len(units)).split(batch_size)
+            ]
+        return torch.cat(parts).numpy()
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for p in self._fitted().parameters() if p.requires_grad)
+
+    def save(self, folder: Path) -> None:
+        """Write the trained weights into a folder, without pickle."""
+        state = {name: value.cpu().numpy() for name, value in self._fitted().state_dict().items()}
+        save_arrays(folder, state, genes=self.gene_names_)
+
+    def load(self, folder: Path, device: str = "cpu") -> None:
+        """Read what ``save`` wrote, in place of ``fit``; the fields must be those it had.
+
+        Raises
+        ------
+        MissingFileError, CorruptEntryError
+            If the folder does not hold what ``save`` wrote for the same fields.
+        """
+        arrays, facts = load_arrays(folder)
+        # Every weight comes from the folder, so the backbone's own need not be fetched.
+        network = replace(self, weights="random").build(len(facts["genes"]))
+        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            raise CorruptEntryError(
+                f"{folder} holds the weights of another network than {self} builds; construct it"
+                f" with the parameters it was fitted with. {error}"
+            ) from error
+        self.network_ = self._place(network, device)
+        self.gene_names_ = list(facts["genes"])
+
+    def _place(self, network: nn.Module, device: str) -> nn.Module:
+        self._device = device
+        # Channels last is how the patches are stored, and the faster layout for convolutions.
+        return network.to(device).to(memory_format=torch.channels_last)
+
+    def _fitted(self) -> nn.Module:
+        if not hasattr(self, "network_"):
+            raise UsageError(
+                f"{type(self).__name__} has not been fitted, so it has no network. Call `fit`, or"
+                " `load` with a folder that `save` wrote."
+            )
+        return self.network_

@@ -1,0 +1,203 @@
+"""The one training loop: so many steps, validation every few, the best weights kept.
+
+As published (Mejia et al., MICCAI 2024): Adam with PyTorch's defaults, a budget of steps rather
+than epochs, the weights of the lowest validation MSE over measured entries. Unlike there, every
+step sees a full batch, and augmentation is drawn for every patch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spared_bench.errors import DivergedError
+from spared_bench.interfaces import Context
+from spared_bench.models.units import Units
+
+Forward = Callable[[nn.Module, Any], Tensor]
+
+# Far from the seeds a protocol lists, so that no two streams of random numbers are the same one.
+_AUGMENTATION_STREAM = 1 << 32
+
+
+def train(
+    network: nn.Module,
+    loss: Forward,
+    train_units: Units,
+    val_units: Units,
+    *,
+    lr: float,
+    context: Context,
+    predict: Forward | None = None,
+    loss_name: str = "mse",
+) -> None:
+    """Train a network in place and leave it with its best weights, in evaluation mode.
+
+    The same seed gives the same weights, bit for bit on a CPU with the same number of threads;
+    the global random state of torch is left as it was.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On ``context.device``.
+    loss : callable
+        ``(network, batch) -> scalar``; what is minimised.
+    train_units, val_units : Units
+    lr : float
+        Learning rate of Adam.
+    context : Context
+        Budget, seed, device, and ``report``, which gets ``{"train_<loss_name>": mean over the
+        steps since the last report, "val_mse": ...}`` at every validation.
+    predict : callable, optional
+        ``(network, batch) -> (n_spots, n_genes)`` for validation; by default the network on
+        ``batch.images``.
+    loss_name : str
+        How the curve of the training loss is called.
+
+    Raises
+    ------
+    DivergedError
+        As soon as a validation finds that a loss or a prediction was not finite.
+
+    Notes
+    -----
+    Without a measured validation entry there is nothing to choose by, and the last weights stay.
+    """
+    budget = context.budget
+    optimizer = torch.optim.Adam(network.parameters(), lr=lr, fused=True)
+    order = shuffled_batches(len(train_units), budget.batch_size, context.seed)
+    turns = torch.Generator().manual_seed(context.seed + _AUGMENTATION_STREAM)
+    best = BestWeights(network)
+    losses: list[Tensor] = []
+    with seeded(context.seed, context.device):
+        for step in range(1, budget.iterations + 1):
+            network.train()
+            batch = train_units.batch(next(order), turns if budget.augment else None)
+            optimizer.zero_grad(set_to_none=True)
+            value = loss(network, batch)
+            value.backward()
+            optimizer.step()
+            losses.append(value.detach())
+            if step % budget.validate_every == 0 or step == budget.iterations:
+                train_loss = _mean_loss(losses, step, lr)
+                val_mse = validation_mse(network, val_units, budget.batch_size, predict)
+                if math.isinf(val_mse):
+                    raise DivergedError(_diverged("The validation prediction", step, lr))
+                best.offer(val_mse)
+                context.report(step, {f"train_{loss_name}": train_loss, "val_mse": val_mse})
+                losses.clear()
+    best.restore()
+    network.eval()
+
+
+@torch.inference_mode()
+def validation_mse(
+    network: nn.Module, units: Units, batch_size: int, predict: Forward | None = None
+) -> float:
+    """Mean squared error over all measured entries of all units, in evaluation mode.
+
+    Returns
+    -------
+    float
+        Whatever the batches, to rounding; nan without a measured entry, inf where a prediction is
+        nan or infinite.
+    """
+    network.eval()
+    predict = predict or on_images
+    total, count = 0.0, 0
+    for rows in torch.arange(len(units)).split(batch_size):
+        batch = units.batch(rows)
+        error = (predict(network, batch) - batch.target)[batch.mask]
+        total += float(error.square().sum(dtype=torch.float64))
+        count += error.numel()
+    if not count:
+        return math.nan
+    return total / count if math.isfinite(total) else math.inf
+
+
+def on_images(network: nn.Module, batch: Any) -> Tensor:
+    """Apply a network to the images of a batch."""
+    return network(batch.images)
+
+
+class BestWeights:
+    """A copy of the weights that had the lowest error so far.
+
+    Parameters
+    ----------
+    network : nn.Module
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._error = math.inf
+        self._state: dict[str, Tensor] | None = None
+
+    def offer(self, error: float) -> None:
+        """Copy the weights as they are now if this error is the lowest; nan never is."""
+        if error < self._error:
+            self._error = error
+            # Cloned, because a state_dict refers to the very tensors that the next step changes.
+            state = self._network.state_dict()
+            self._state = {name: value.detach().clone() for name, value in state.items()}
+
+    def restore(self) -> None:
+        """Put the best weights back; without any, change nothing."""
+        if self._state is not None:
+            self._network.load_state_dict(self._state)
+
+
+def shuffled_batches(n_units: int, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """Yield positions without end: one fresh permutation after another, cut into full batches.
+
+    A batch has ``min(batch_size, n_units)`` positions and may straddle two permutations, so that
+    no step sees a remainder of a few units (batch normalisation fails on one).
+
+    Parameters
+    ----------
+    n_units, batch_size : int
+    seed : int
+
+    Yields
+    ------
+    Tensor of int64, of shape (min(batch_size, n_units),)
+    """
+    assert n_units > 0
+    generator = torch.Generator().manual_seed(seed)
+    size = min(batch_size, n_units)
+    waiting = torch.empty(0, dtype=torch.int64)
+    while True:
+        if len(waiting) < size:
+            waiting = torch.cat([waiting, torch.randperm(n_units, generator=generator)])
+        yield waiting[:size]
+        waiting = waiting[size:]
+
+
+@contextmanager
+def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Seed torch for a block (initial weights, dropout), and put its random state back after it."""
+    place = torch.device(device)
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _mean_loss(losses: list[Tensor], step: int, lr: float) -> float:
+    """Mean of the losses of the last steps, the latest of which is ``step``."""
+    values = torch.stack(losses).double()
+    odd = (~values.isfinite()).nonzero().flatten().tolist()
+    if odd:
+        raise DivergedError(_diverged("The training loss", step - len(losses) + 1 + odd[0], lr))
+    return float(values.mean())
+
+
+def _diverged(what: str, step: int, lr: float) -> str:
+    return (
+        f"{what} is no longer finite at step {step} with lr={lr:g}. Expected finite numbers"
+        " throughout: try a smaller learning rate, or check the target for extreme values."
+    )

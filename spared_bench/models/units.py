@@ -1,0 +1,79 @@
+"""What a network is fed, cut into the units of a training step.
+
+``PatchUnits`` serves networks that see one patch at a time. A method whose unit is a graph or a
+whole slide brings another class with the same two methods, and the trainer need not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from spared_bench.data import MASK, TARGET, Slides
+from spared_bench.models.augment import apply_symmetries, draw_symmetries, normalise
+from spared_bench.models.device_patches import DevicePatches
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The spots of one step.
+
+    Parameters
+    ----------
+    images : Tensor of float32, of shape (n_spots, 3, size, size)
+        Normalised.
+    target : Tensor of float32, of shape (n_spots, n_genes)
+    mask : Tensor of bool, of shape (n_spots, n_genes)
+        True where measured. Where expression is not visible, neither has any columns.
+    """
+
+    images: Tensor
+    target: Tensor
+    mask: Tensor
+
+
+class Units(Protocol):
+    """What the trainer asks of its data."""
+
+    def __len__(self) -> int:
+        """Return the number of units."""
+        ...
+
+    def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> Any:
+        """Return a ``Batch``, or more, of these units; augmented if a generator is given."""
+        ...
+
+
+class PatchUnits:
+    """Spots, each with its own patch.
+
+    Parameters
+    ----------
+    slides : Slides
+        With or without their expression.
+    device : str
+    budget : int, optional
+        Bytes of patches that may stay on the device (``DevicePatches``).
+    """
+
+    def __init__(self, slides: Slides, device: str = "cpu", budget: int | None = None) -> None:
+        visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
+        nothing = torch.empty(len(slides), 0)
+        self._patches = DevicePatches(slides.patches, device, budget)
+        self._device = torch.device(device)
+        self._target = (torch.tensor(slides.target) if visible else nothing).to(device)
+        self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
+
+    def __len__(self) -> int:
+        return len(self._patches)
+
+    def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> Batch:
+        """Return these spots; with a generator, each patch turned by a symmetry of its own."""
+        images = self._patches[rows]
+        if augment is not None:
+            images = apply_symmetries(images, draw_symmetries(len(rows), augment))
+        here = rows.to(self._device)
+        return Batch(normalise(images), self._target[here], self._mask[here])

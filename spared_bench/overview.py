@@ -1,0 +1,144 @@
+"""A picture of every slide with its spots on it: what to look at before believing any number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.data import SPATIAL
+from spared_bench.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LONGEST_PX = 1600  # of the image behind the spots
+_WIDTH_IN = 8.0
+_MARGIN_SPOTS = 3  # how far around the spots the picture reaches, in spot diameters
+
+
+def draw_slides(
+    slides: Mapping[str, AnnData], out: Path, colour: str | None = None, dataset: str = ""
+) -> list[Path]:
+    """Write one PNG per slide: its image, and its spots as circles of true size.
+
+    Parameters
+    ----------
+    slides : mapping of str to AnnData
+        Raw slides by id.
+    out : Path
+        The folder to write to; made if it is not there.
+    colour : str, optional
+        A gene, by symbol or id, whatever the case; total counts by default.
+    dataset : str
+        For the title and the names of the files.
+
+    Returns
+    -------
+    list of Path
+        ``<dataset>_<slide>[_<gene>].png``, in the order of ``slides``.
+
+    Raises
+    ------
+    UnknownNameError
+        If a slide does not have the gene.
+    ImageError
+        If an image cannot be read.
+    """
+    # All values first, so that an unknown gene leaves no half of the pictures behind.
+    values = {slide_id: spot_values(slide, colour) for slide_id, slide in slides.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for slide_id, slide in slides.items():
+        parts = [dataset, slide_id, colour or ""]
+        name = "_".join(_safe(part) for part in parts if part)
+        title = " · ".join(part for part in (dataset, slide_id) if part)
+        figure = draw_slide(slide, values[slide_id], title, colour or "total counts")
+        written.append(out / f"{name}.png")
+        figure.savefig(written[-1], dpi=120, bbox_inches="tight")
+    return written
+
+
+def spot_values(slide: AnnData, colour: str | None) -> np.ndarray:
+    """Return counts per spot, (n_spots,): of one gene, or in all."""
+    if colour is None:
+        return np.asarray(slide.X.sum(axis=1)).ravel()
+    ids = [str(name) for name in slide.var_names]
+    symbols = [str(name) for name in slide.var.get("gene_name", ids)]
+    wanted = colour.casefold()
+    chosen = [
+        column
+        for column, names in enumerate(zip(ids, symbols, strict=True))
+        if wanted in (name.casefold() for name in names)
+    ]
+    if not chosen:
+        raise _unknown_gene(colour, ids, symbols)
+    # A symbol may stand for several ids; what a person sees under it is their sum.
+    return np.asarray(slide.X[:, chosen].sum(axis=1)).ravel()
+
+
+def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Figure:
+    """Draw one slide; circles are as large as the spots, colours on a log scale of counts."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import EllipseCollection
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    facts = slide.uns["slide"]
+    centres = np.asarray(slide.obsm[SPATIAL]) * facts["image_scale"]
+    diameter = facts["spot_diameter_px"] * facts["image_scale"]
+    low, high = centres.min(axis=0), centres.max(axis=0)
+    width, height = high - low + 2 * _MARGIN_SPOTS * diameter
+
+    size = (_WIDTH_IN, _WIDTH_IN * float(np.clip(height / width, 0.4, 2)) + 0.6)
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    _draw_image(axes, facts["image_path"])
+    circles = EllipseCollection(
+        diameter, diameter, 0, units="xy", offsets=centres, transOffset=axes.transData
+    )
+    circles.set(array=values + 1.0, cmap="viridis", alpha=0.75, edgecolor="black", linewidth=0.3)
+    # A few almost empty spots would otherwise take most of the scale.
+    lowest, highest = np.percentile(values + 1.0, (2, 100))
+    circles.set_norm(LogNorm(lowest, max(highest, 2 * lowest)))
+    axes.add_collection(circles)
+    margin = _MARGIN_SPOTS * diameter
+    axes.set_xlim(low[0] - margin, high[0] + margin)
+    axes.set_ylim(high[1] + margin, low[1] - margin)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(f"{title}: {slide.n_obs:,} spots, {slide.n_vars:,} genes")
+    figure.colorbar(circles, ax=axes, label=f"{label} + 1", fraction=0.04, pad=0.02, extend="min")
+    return figure
+
+
+def _draw_image(axes: Axes, path: str) -> None:
+    if not path:
+        return
+    from spared_bench.processing.images import read_reduced
+
+    pixels, factor = read_reduced(path, _LONGEST_PX)
+    height, width = pixels.shape[0] / factor, pixels.shape[1] / factor
+    axes.imshow(pixels, extent=(0, width, height, 0), interpolation="antialiased")
+
+
+def _unknown_gene(name: str, ids: list[str], symbols: list[str]) -> UnknownNameError:
+    """Suggest the nearest names rather than listing thousands."""
+    import difflib
+
+    folded = {known.casefold(): known for known in (*ids, *symbols)}
+    near = difflib.get_close_matches(name.casefold(), folded, n=5, cutoff=0.6)
+    known = [folded[key] for key in near] or symbols[:5]
+    return UnknownNameError(
+        "gene", name, known, f"These are {len(known)} of {len(ids):,}; symbols and ids both work."
+    )
+
+
+def _safe(part: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in part)

@@ -1,0 +1,77 @@
+"""Which spots and genes are measured well enough to be kept.
+
+The rules of the SpaRED benchmark (Mejia et al., MICCAI 2024), with one difference: where genes tie,
+their id decides, while the published order depends on an unstable sort. All bounds are exclusive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+def totals(counts: csr_matrix, axis: int) -> np.ndarray:
+    """Add up counts over spots (``axis=0``) or genes (``axis=1``), in float64."""
+    # scipy's own sum adds up in the precision of the counts, whatever dtype it is asked for.
+    ones = np.ones(counts.shape[axis], dtype=np.float64)
+    return ones @ counts if axis == 0 else counts @ ones
+
+
+def between(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return where values lie strictly between two bounds."""
+    return (values > low) & (values < high)
+
+
+def expressed_fractions(counts: csr_matrix, slide_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of spots in which each gene is seen.
+
+    Parameters
+    ----------
+    counts : sparse matrix of shape (n_spots, n_genes)
+    slide_ids : ndarray of shape (n_spots,)
+
+    Returns
+    -------
+    smallest : ndarray of shape (n_genes,)
+        On the slide where it is smallest.
+    overall : ndarray of shape (n_genes,)
+        Over all spots, whatever their slide.
+    """
+    seen = counts > 0
+    slides = np.unique(slide_ids)
+    rows = [slide_ids == slide for slide in slides]
+    per_slide = np.stack([totals(seen[here], axis=0) / here.sum() for here in rows])
+    return per_slide.min(axis=0), totals(seen, axis=0) / counts.shape[0]
+
+
+def sparsity_prefix(
+    smallest: np.ndarray, overall: np.ndarray, gene_ids: np.ndarray, real_fraction: float
+) -> np.ndarray:
+    """Choose the longest list of best-measured genes that is real enough on average.
+
+    Genes are ordered by ``smallest``, descending. The list ends at the last position where the
+    mean of ``overall`` up to there is at least ``real_fraction``: an earlier dip does not end it.
+
+    Parameters
+    ----------
+    smallest, overall : ndarray of shape (n_genes,)
+        From ``expressed_fractions``.
+    gene_ids : ndarray of str, of shape (n_genes,)
+        Order genes that tie.
+    real_fraction : float
+        In [0, 1].
+
+    Returns
+    -------
+    ndarray of int
+        Positions of the kept genes, in order; empty if not even the first gene qualifies and no
+        longer list does.
+    """
+    order = np.lexsort((gene_ids, -smallest))
+    running_mean = np.cumsum(overall[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(running_mean >= real_fraction)
+    return order[: enough[-1] + 1] if len(enough) else order[:0]

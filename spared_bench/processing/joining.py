@@ -1,0 +1,146 @@
+"""The slides of a dataset as one matrix, over the genes that all of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.data import SLIDE_FACTS, SPATIAL, validate_raw_slide
+from spared_bench.errors import CountsError, SplitError
+from spared_bench.processing.annotation import Annotation, annotate
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from scipy.sparse import csr_matrix
+
+    from spared_bench.specs import DatasetSpec
+
+
+def join_slides(slides: Mapping[str, AnnData], spec: DatasetSpec) -> tuple[AnnData, dict[str, Any]]:
+    """Stack the slides of a dataset's split, in lexicographic order of their ids.
+
+    Parameters
+    ----------
+    slides : mapping of str to AnnData
+        Raw slides (``spared_bench.data``) by id; those outside the split are left aside.
+    spec : DatasetSpec
+
+    Returns
+    -------
+    AnnData
+        Raw counts of the genes that every slide has, in order of their ids; spots are named
+        ``<slide>_<barcode>``.
+    dict
+        What was joined and what was left out, as plain values.
+
+    Raises
+    ------
+    SplitError
+        If a slide of the split is not given.
+    CountsError
+        If the slides have no gene in common.
+    """
+    wanted = sorted(str(slide_id) for part in spec.split.values() for slide_id in part)
+    lacking = [slide_id for slide_id in wanted if slide_id not in slides]
+    if lacking:
+        raise SplitError(
+            f"The split of dataset {spec.name!r} names slides {lacking}, which were not read; read"
+            f" were {sorted(slides)}. Read all slides of the split, or take these out of it."
+        )
+    for slide_id in wanted:
+        validate_raw_slide(slides[slide_id], slide_id)
+    notes = {
+        slide_id: annotate(list(slides[slide_id].var_names), spec.organism) for slide_id in wanted
+    }
+    genes = _common_genes(notes)
+    joined = _stack({slide_id: slides[slide_id] for slide_id in wanted}, notes, genes, spec)
+    return joined, _report(slides, notes, genes, wanted)
+
+
+def _common_genes(notes: Mapping[str, Annotation]) -> list[str]:
+    ids = {slide_id: set(note.genes["gene_id"]) for slide_id, note in notes.items()}
+    genes = sorted(set.intersection(*ids.values()))
+    if not genes:
+        examples = ", ".join(f"{slide_id}: {min(found)!r}" for slide_id, found in ids.items())
+        raise CountsError(
+            f"No gene is in all {len(ids)} slides (first gene of each: {examples}). Use one way of"
+            " naming genes, symbols or Ensembl ids, in all slides of a dataset."
+        )
+    return genes
+
+
+def _stack(
+    slides: Mapping[str, AnnData],
+    notes: Mapping[str, Annotation],
+    genes: list[str],
+    spec: DatasetSpec,
+) -> AnnData:
+    import pandas as pd
+    from anndata import AnnData
+    from scipy.sparse import vstack
+
+    donors = {slide.slide_id: slide.patient_id or slide.slide_id for slide in spec.slides}
+    obs = pd.concat(
+        pd.DataFrame(
+            {
+                "slide_id": slide_id,
+                "patient_id": donors[slide_id],
+                "barcode": slide.obs_names.astype(str),
+                "array_row": slide.obs["array_row"].to_numpy(),
+                "array_col": slide.obs["array_col"].to_numpy(),
+            },
+            index=[f"{slide_id}_{barcode}" for barcode in slide.obs_names],
+        )
+        for slide_id, slide in slides.items()
+    )
+    described = next(iter(notes.values())).genes.drop_duplicates("gene_id").set_index("gene_id")
+    return AnnData(
+        X=vstack([_columns(slides[s].X, notes[s], genes) for s in slides], format="csr"),
+        obs=obs,
+        var=described.loc[genes].rename_axis(None),
+        obsm={
+            SPATIAL: np.concatenate(
+                [np.asarray(slide.obsm[SPATIAL], dtype=np.float64) for slide in slides.values()]
+            )
+        },
+    )
+
+
+def _columns(matrix: Any, note: Annotation, genes: list[str]) -> csr_matrix:
+    """Pick columns by gene id; of columns that are the same gene, the first."""
+    from scipy.sparse import csr_matrix
+
+    first = note.genes["gene_id"].drop_duplicates()
+    position = dict(zip(first, first.index, strict=True))
+    # float32 is exact for counts up to 2**24; sums are taken in float64.
+    picked = csr_matrix(matrix, dtype=np.float32)[:, [position[gene] for gene in genes]]
+    picked.eliminate_zeros()
+    return picked
+
+
+def _report(
+    slides: Mapping[str, AnnData],
+    notes: Mapping[str, Annotation],
+    genes: list[str],
+    wanted: list[str],
+) -> dict[str, Any]:
+    kept = set(genes)
+    named: dict[str, list[str]] = {}
+    for kind in ("unknown", "ambiguous", "repeated"):
+        named[f"{kind}_genes"] = sorted({name for n in notes.values() for name in getattr(n, kind)})
+    largest = max(len(note.genes) for note in notes.values())
+    facts = [slides[slide_id].uns["slide"] for slide_id in wanted]
+    return {
+        "slides": list(wanted),
+        "unused_slides": sorted(set(slides) - set(wanted)),
+        "spots_read": [int(slides[slide_id].n_obs) for slide_id in wanted],
+        # The path of an image says where it is on this machine, not what the data are.
+        "slide_facts": {
+            key: [float(fact[key]) for fact in facts] for key in SLIDE_FACTS if key != "image_path"
+        },
+        "genes_in_largest_slide": largest,
+        "genes_in_all_slides": len(kept),
+        **named,
+    }

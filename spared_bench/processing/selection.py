@@ -1,0 +1,113 @@
+"""The filters of a protocol, applied to the joined slides of a dataset, and what they left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.errors import CountsError, DataError
+from spared_bench.processing import filtering
+from spared_bench.processing.annotation import gene_table
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spared_bench.protocol import Filtering, Processing
+    from spared_bench.specs import DatasetSpec
+
+
+@dataclass
+class Steps:
+    """How many spots or genes each filter left, in order; for messages and for ``uns``."""
+
+    names: list[str] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def add(self, name: str, count: int) -> None:
+        self.names.append(name)
+        self.counts.append(int(count))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{n} {what}" for what, n in zip(self.names, self.counts, strict=True))
+
+
+def keep_spots(adata: AnnData, bounds: Filtering, steps: Steps) -> AnnData:
+    """Drop spots with too few or too many counts over all joined genes, which are remembered."""
+    library_sizes = filtering.totals(adata.X, axis=1)
+    keep = filtering.between(library_sizes, bounds.spot_min_counts, bounds.spot_max_counts)
+    steps.add("read", adata.n_obs)
+    steps.add("spot counts", keep.sum())
+    adata.obs["library_size"] = library_sizes
+    kept = adata[keep].copy()
+    _refuse_lost_slides(
+        adata,
+        kept,
+        f"counts between {bounds.spot_min_counts:g} and {bounds.spot_max_counts:g} (both excluded)",
+    )
+    return kept
+
+
+def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Steps) -> AnnData:
+    """Keep the genes that pass the count filter and the sparsity prefix on the fitted slides."""
+    bounds = settings.filtering
+    counts, slide_ids = adata.X[fit], adata.obs["slide_id"].to_numpy()[fit]
+    smallest, overall = filtering.expressed_fractions(counts, slide_ids)
+    gene_counts = filtering.totals(counts, axis=0)
+    enough = np.flatnonzero(
+        filtering.between(gene_counts, bounds.gene_min_counts, bounds.gene_max_counts)
+    )
+    steps.add("read", adata.n_vars)
+    steps.add("gene counts", len(enough))
+    names = adata.var_names.to_numpy(dtype=str)[enough]
+    prefix = filtering.sparsity_prefix(
+        smallest[enough], overall[enough], names, bounds.real_fraction
+    )
+    steps.add("real fraction", len(prefix))
+    if not len(prefix):
+        raise CountsError(
+            f"No gene passes the filters. Genes left: {steps}. A gene needs more than"
+            f" {bounds.gene_min_counts:g} and fewer than {bounds.gene_max_counts:g} counts, and the"
+            f" best ones together a share of {bounds.real_fraction:g} of measured entries (the best"
+            f" gene has {overall.max():.2g}). Lower `real_fraction` or `gene_min_counts` in the"
+            " protocol's `processing.filtering`."
+        )
+    return adata[:, enough[prefix]].copy()
+
+
+def drop_empty_spots(adata: AnnData, steps: Steps) -> AnnData:
+    """Drop spots in which no kept gene was seen. Later steps drop no spot."""
+    kept = adata[filtering.totals(adata.X, axis=1) > 0].copy()
+    steps.add("empty", kept.n_obs)
+    _refuse_lost_slides(adata, kept, "any count of the kept genes")
+    return kept
+
+
+def _refuse_lost_slides(before: AnnData, after: AnnData, wanted: str) -> None:
+    lost = sorted(set(before.obs["slide_id"]) - set(after.obs["slide_id"]))
+    if lost:
+        raise CountsError(
+            f"No spot of slide {lost[0]!r} has {wanted}; it had"
+            f" {int((before.obs['slide_id'] == lost[0]).sum())} spots. Check its counts, or take"
+            " it out of the dataset's split."
+        )
+
+
+def require_lengths(
+    adata: AnnData, spec: DatasetSpec, settings: Processing, steps: Steps
+) -> AnnData:
+    """Where lengths are needed, drop the genes without one."""
+    if settings.target != "log2_tpm":
+        return adata
+    gene_table(spec.organism)  # refuses an organism without lengths
+    known = adata.var["gene_length_bp"].notna().to_numpy()
+    steps.add("gene length", known.sum())
+    if not known.any():
+        raise DataError(
+            f"None of the {adata.n_vars} filtered genes of dataset {spec.name!r} is a known"
+            f" {spec.organism} gene ({adata.var_names[0]!r}, for example), so none has the length"
+            " that log2 of TPM needs. Use Ensembl ids or symbols, correct `organism` in the spec,"
+            " or use a protocol with `target: log1p_cp10k`."
+        )
+    return adata[:, known].copy()

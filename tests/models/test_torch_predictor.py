@@ -1,0 +1,101 @@
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spared_bench.errors import CorruptEntryError, MissingFileError, UsageError
+from spared_bench.interfaces import Budget, Context, Predictor
+from spared_bench.models import TorchPredictor
+
+
+@dataclass
+class MeanColour(TorchPredictor):
+    """What a third party writes: the fields of its method and its network."""
+
+    width: int = 4
+
+    def build(self, n_genes):
+        return nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(3, self.width),
+            nn.ReLU(),
+            nn.Linear(self.width, n_genes),
+        )
+
+
+@dataclass
+class MeasuredOnly(MeanColour):
+    loss_name = "measured_mse"
+
+    def loss(self, network, batch):
+        return (network(batch.images) - batch.target)[batch.mask].square().mean()
+
+    def predict_batch(self, network, batch):
+        return network(batch.images) + 100
+
+
+CONTEXT = Context(seed=2, budget=Budget(6, 16, 3))
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_slides):
+    predictor = MeanColour(lr=0.01, width=5)
+    predictor.fit(tiny_slides.train, tiny_slides.val, CONTEXT)
+    return predictor
+
+
+def test_a_subclass_with_a_network_is_a_predictor_whose_fields_are_its_parameters(fitted):
+    assert isinstance(fitted, Predictor)
+    assert asdict(fitted) == {"lr": 0.01, "weights": "pretrained", "width": 5}
+    assert fitted.n_parameters == 3 * 5 + 5 + 5 * 6 + 6
+
+
+def test_frozen_parameters_are_not_counted(tiny_slides):
+    predictor = MeanColour(width=5)
+    predictor.fit(tiny_slides.train, tiny_slides.val, CONTEXT)
+    predictor.network_[2].requires_grad_(False)
+    assert predictor.n_parameters == 5 * 6 + 6
+
+
+def test_initial_weights_come_from_the_seed_and_not_from_the_random_state(tiny_slides, fitted):
+    torch.manual_seed(123)
+    again = MeanColour(lr=0.01, width=5)
+    again.fit(tiny_slides.train, tiny_slides.val, CONTEXT)
+    np.testing.assert_array_equal(again.predict(tiny_slides.test), fitted.predict(tiny_slides.test))
+
+
+def test_own_loss_and_own_prediction_are_used_in_training_and_validation(tiny_slides):
+    reports = []
+    context = Context(budget=Budget(2, 16, 1), report=lambda step, values: reports.append(values))
+    predictor = MeasuredOnly()
+    predictor.fit(tiny_slides.train, tiny_slides.val, context)
+
+    assert set(reports[0]) == {"train_measured_mse", "val_mse"}
+    assert reports[0]["val_mse"] > 80**2
+    assert predictor.predict(tiny_slides.test).min() > 80
+
+
+def test_prediction_before_fitting_says_what_to_do(tiny_slides):
+    with pytest.raises(UsageError, match=r"MeanColour has not been fitted.*Call `fit`, or `load`"):
+        MeanColour().predict(tiny_slides.test)
+
+
+def test_a_loaded_predictor_knows_its_genes_and_predicts_the_same(tiny_slides, fitted, tmp_path):
+    fitted.save(tmp_path)
+    loaded = MeanColour(lr=0.01, width=5)
+    loaded.load(tmp_path)
+    assert loaded.gene_names_ == tiny_slides.train.gene_names
+    np.testing.assert_array_equal(
+        loaded.predict(tiny_slides.test), fitted.predict(tiny_slides.test)
+    )
+
+
+def test_loading_with_other_fields_or_from_nowhere_is_an_error(fitted, tmp_path):
+    fitted.save(tmp_path)
+    with pytest.raises(CorruptEntryError, match=r"another network than MeanColour\(.*width=9"):
+        MeanColour(width=9).load(tmp_path)
+    with pytest.raises(MissingFileError):
+        MeanColour().load(tmp_path / "nowhere")

@@ -1,0 +1,183 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from spared_bench.interfaces import Budget, Context
+from spared_bench.models import ColorEncoder
+from spared_bench_plugins.predictors import spared_bench_predictors
+from spared_bench_plugins.predictors.gene_mean import GeneMean
+from spared_bench_plugins.predictors.linear_probe import LinearProbe
+from spared_bench_plugins.predictors.shuffled import Shuffled
+from spared_bench_plugins.predictors.shufflenet import ShuffleNet
+
+
+def completed(slides):
+    return slides.with_target(slides.adata.layers["prefilled"])
+
+
+def fit(predictor, slides, seed=0):
+    predictor.fit(
+        completed(slides.train), slides.val, Context(seed=seed, budget=Budget(40, 32, 10))
+    )
+    return predictor
+
+
+def correlations(truth, prediction):
+    return np.array([np.corrcoef(t, p)[0, 1] for t, p in zip(truth.T, prediction.T, strict=True)])
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+def test_listing_the_predictors_imports_nothing_heavy():
+    code = (
+        "import sys; from spared_bench_plugins.predictors import spared_bench_predictors as hook;"
+        "hook(); print(*sys.modules)"
+    )
+    heavy = {"torch", "torchvision", "timm", "scanpy", "squidpy", "mlflow", "sklearn", "anndata"}
+    assert not heavy & set(run_python(code))
+
+
+def test_methods_without_a_network_do_not_import_torch():
+    code = (
+        "import sys; import spared_bench_plugins.predictors.shuffled,"
+        " spared_bench_plugins.predictors.gene_mean; print(*sys.modules)"
+    )
+    assert "torch" not in run_python(code)
+
+
+def test_the_controls_are_marked_as_such_and_search_nothing():
+    specs = {spec.name: spec for spec in spared_bench_predictors()}
+    assert {name for name, spec in specs.items() if spec.control} == {"gene-mean", "shuffled"}
+    assert not any(spec.search for spec in specs.values() if spec.control)
+
+
+def test_what_is_searched_is_a_field_of_the_predictor():
+    specs = {spec.name: spec for spec in spared_bench_predictors()}
+    assert set(specs["linear-probe"].search) == {"alpha"} <= set(vars(LinearProbe()))
+    assert set(specs["shufflenet"].search) == {"lr"} <= set(vars(ShuffleNet()))
+
+
+def test_gene_mean_is_the_mean_of_the_measured_training_entries(tiny_slides):
+    train, test = tiny_slides.train, tiny_slides.test
+    prediction = fit(GeneMean(), tiny_slides).predict(test.without_expression())
+    expected = np.ma.masked_array(train.target, ~train.mask).mean(axis=0)
+    np.testing.assert_allclose(prediction, np.tile(expected, (40, 1)), rtol=1e-6)
+
+
+def test_gene_mean_does_not_depend_on_the_completer(tiny_slides):
+    train = tiny_slides.train
+    as_measured, as_completed = GeneMean(), GeneMean()
+    as_measured.fit(train, tiny_slides.val, Context())
+    as_completed.fit(completed(train), tiny_slides.val, Context())
+    np.testing.assert_array_equal(as_measured.mean_, as_completed.mean_)
+
+
+def test_gene_mean_of_a_gene_that_is_never_measured_is_that_of_its_target(tiny_slides):
+    train = completed(tiny_slides.train)
+    train.adata.layers["mask"][:, 2] = False
+    predictor = GeneMean()
+    predictor.fit(train, tiny_slides.val, Context())
+    assert predictor.mean_[2] == pytest.approx(train.target[:, 2].mean())
+
+
+def test_linear_probe_is_ridge_regression_on_standardised_features(tiny_slides):
+    train, test = completed(tiny_slides.train), tiny_slides.test
+    prediction = fit(LinearProbe(alpha=3.0), tiny_slides).predict(test)
+
+    encode = ColorEncoder().encode
+    reference = make_pipeline(StandardScaler(), Ridge(3.0, solver="svd"))
+    reference.fit(encode(train.patches).astype(float), train.target.astype(float))
+    expected = reference.predict(encode(test.patches).astype(float))
+    np.testing.assert_allclose(prediction, expected, rtol=1e-4)
+
+
+def test_linear_probe_finds_the_planted_relation(tiny_slides):
+    test = tiny_slides.test
+    probe = fit(LinearProbe(alpha=1.0), tiny_slides)
+    found = correlations(test.adata.layers["prefilled"], probe.predict(test.without_expression()))
+    assert found.min() > 0.9
+    assert probe.n_parameters == 24 * 6 + 6
+
+
+def test_linear_probe_takes_any_backbone(tiny_slides):
+    probe = fit(LinearProbe("test_resnet", "random", 10.0), tiny_slides)
+    assert probe.predict(tiny_slides.test).shape == (40, 6)
+    assert probe.n_parameters == 96 * 6 + 6
+
+
+def test_linear_probe_survives_features_that_do_not_vary(tiny_slides):
+    class Same:
+        def features(self, encoder):
+            return np.ones((80, 24), dtype=np.float32)
+
+        target = completed(tiny_slides.train).target
+
+    probe = LinearProbe()
+    probe.fit(Same(), tiny_slides.val, Context())
+    np.testing.assert_allclose(probe.intercept_, Same.target.mean(axis=0), rtol=1e-5)
+    assert not probe.coefficients_.any()
+
+
+def test_shuffled_deals_the_values_of_the_probe_within_slide_and_gene(tiny_slides):
+    train = tiny_slides.train  # two slides
+    probe, control = fit(LinearProbe(), tiny_slides), fit(Shuffled(), tiny_slides)
+    values, dealt = probe.predict(train), control.predict(train)
+
+    assert not np.allclose(values, dealt)
+    for slide_id in np.unique(train.slide_ids):
+        here = train.slide_ids == slide_id
+        np.testing.assert_array_equal(np.sort(values[here], axis=0), np.sort(dealt[here], axis=0))
+
+
+def test_shuffled_deals_every_gene_on_its_own(tiny_slides):
+    values = fit(LinearProbe(), tiny_slides).predict(tiny_slides.test)
+    dealt = fit(Shuffled(), tiny_slides).predict(tiny_slides.test)
+    order = [tuple(np.searchsorted(np.sort(v), d)) for v, d in zip(values.T, dealt.T, strict=True)]
+    places = [tuple(np.argsort(v)[list(o)]) for v, o in zip(values.T, order, strict=True)]
+    assert len(set(places)) == 6
+
+
+def test_shuffled_correlates_with_nothing(tiny_slides):
+    test = tiny_slides.test
+    truth = test.adata.layers["prefilled"]
+    means = [
+        correlations(truth, fit(Shuffled(), tiny_slides, seed).predict(test)).mean()
+        for seed in range(20)
+    ]
+    # Of 20 x 6 independent correlations over 40 spots, each with deviation 1 / sqrt(39).
+    assert abs(np.mean(means)) < 4 / np.sqrt(20 * 6 * 39)
+    assert np.std(means) < 2 / np.sqrt(6 * 39)
+
+
+def test_the_deal_of_a_slide_depends_on_the_seed_and_not_on_the_other_slides(tiny_slides):
+    train = tiny_slides.train
+    control = fit(Shuffled(), tiny_slides)
+    together = control.predict(train)
+    alone = [control.predict(slide) for _, slide in train.each()]
+    np.testing.assert_array_equal(together, np.concatenate(alone))
+    assert not np.array_equal(together, fit(Shuffled(), tiny_slides, seed=1).predict(train))
+
+
+def test_shufflenet_has_the_published_number_of_parameters():
+    with torch.device("meta"):
+        network = ShuffleNet(weights="random").build(n_genes=128)
+    assert sum(p.numel() for p in network.parameters()) == 472_992
+
+
+def test_shufflenet_learns_the_planted_relation(tiny_slides):
+    predictor = ShuffleNet(weights="random", lr=3e-3)
+    context = Context(budget=Budget(80, 32, 10))
+    predictor.fit(completed(tiny_slides.train), tiny_slides.val, context)
+    truth = tiny_slides.test.adata.layers["prefilled"]
+    prediction = predictor.predict(tiny_slides.test.without_expression())
+    assert correlations(truth, prediction).mean() > 0.5

@@ -1,0 +1,128 @@
+"""Windows of images are what Pillow decodes, whoever reads them; damage is an error."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+
+from spared_bench.errors import ImageError
+from spared_bench.processing import images
+from spared_bench.processing.images import image_size, open_image, read_reduced
+
+
+@pytest.fixture(params=["vips", "pillow"])
+def reader(request, monkeypatch):
+    """Read with libvips, and as where it does not load."""
+    if request.param == "pillow":
+        monkeypatch.setitem(sys.modules, "pyvips", None)
+    return request.param
+
+
+@pytest.fixture
+def pixels(rng):
+    # Smooth enough that JPEG decoders agree, and different in every channel.
+    y, x = np.mgrid[:90, :120]
+    bands = [x * 2, y * 2, (x + y) + rng.integers(0, 3, size=x.shape)]
+    return np.stack(bands, axis=-1).astype(np.uint8)
+
+
+def test_the_fallback_is_used_where_libvips_does_not_load(reader, tmp_path, pixels):
+    PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
+    expected = images.VipsImage if reader == "vips" else images.PillowImage
+    assert isinstance(open_image(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
+def test_a_window_is_the_crop_of_the_decoded_image(reader, tmp_path, pixels, name):
+    PIL.Image.fromarray(pixels).save(tmp_path / name, **({"quality": 95} if "jpg" in name else {}))
+    decoded = np.asarray(PIL.Image.open(tmp_path / name))
+
+    window = open_image(tmp_path / name).window(30, 20, 50, 40)
+
+    np.testing.assert_allclose(window.astype(int), decoded[20:60, 30:80].astype(int), atol=1)
+    assert image_size(tmp_path / name) == (120, 90)
+
+
+def test_a_grey_image_is_repeated_over_the_channels(reader, tmp_path, pixels):
+    PIL.Image.fromarray(pixels[..., 0]).save(tmp_path / "a.png")
+    window = open_image(tmp_path / "a.png").window(0, 0, 120, 90)
+    np.testing.assert_array_equal(window, np.repeat(pixels[..., :1], 3, axis=2))
+
+
+def test_a_transparent_image_is_laid_on_white(reader, tmp_path, pixels):
+    opacity = np.zeros((90, 120, 1), dtype=np.uint8)
+    opacity[:, 60:] = 255
+    PIL.Image.fromarray(np.concatenate([pixels, opacity], axis=2)).save(tmp_path / "a.png")
+    window = open_image(tmp_path / "a.png").window(0, 0, 120, 90)
+    assert (window[:, :60] == 255).all()
+    np.testing.assert_array_equal(window[:, 60:], pixels[:, 60:])
+
+
+def test_a_palette_image_has_its_colours(reader, tmp_path, pixels):
+    picture = PIL.Image.fromarray(pixels).quantize(16)
+    picture.save(tmp_path / "a.png")
+    window = open_image(tmp_path / "a.png").window(0, 0, 120, 90)
+    np.testing.assert_array_equal(window, np.asarray(picture.convert("RGB")))
+
+
+def test_sixteen_bits_are_scaled_and_truncated(reader, tmp_path, rng):
+    deep = rng.integers(0, 65536, size=(40, 50), dtype=np.uint16)
+    deep[0, :3] = 0, 65534, 65535
+    PIL.Image.fromarray(deep).save(tmp_path / "a.png")
+    window = open_image(tmp_path / "a.png").window(0, 0, 50, 40)
+    np.testing.assert_array_equal(window[..., 0], np.floor(deep / 65535 * 255))
+    assert window[0, :3, 0].tolist() == [0, 254, 255]
+
+
+def test_sixteen_bit_colour_keeps_its_channels(tmp_path, rng):
+    deep = rng.integers(0, 65536, size=(40, 50, 3), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
+    window = open_image(tmp_path / "a.tif").window(5, 5, 20, 20)
+    np.testing.assert_array_equal(window, np.floor(deep[5:25, 5:25] / 65535 * 255))
+
+
+def test_pixels_that_are_no_colours_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), dtype=np.float32))
+    with pytest.raises(ImageError, match=r"a\.tif has pixels of type 'float'; expected 1-4"):
+        open_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_truncated_image_is_refused(reader, tmp_path, rng, name):
+    noise = rng.integers(0, 256, size=(200, 200, 3), dtype=np.uint8)
+    PIL.Image.fromarray(noise).save(tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ImageError, match=rf"{name} \([\d,]+ bytes\) cannot be decoded"):
+        open_image(tmp_path / name).window(0, 150, 50, 50)
+
+
+def test_a_file_that_is_no_image_is_refused(reader, tmp_path):
+    (tmp_path / "a.jpg").write_text("<html>Not found</html>")
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        open_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("name", ["", "missing.png"])
+def test_a_missing_image_is_named(tmp_path, name):
+    with pytest.raises(ImageError, match="There is no image at"):
+        open_image(tmp_path / name if name else "")
+
+
+def test_a_reduced_image_is_the_mean_of_its_blocks(reader, tmp_path, pixels):
+    PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
+    reduced, factor = read_reduced(tmp_path / "a.png", 45)
+    assert factor == 1 / 3
+    blocks = pixels.reshape(30, 3, 40, 3, 3).mean(axis=(1, 3))
+    np.testing.assert_array_equal(reduced, blocks.astype(np.uint8))
+
+
+def test_a_small_image_is_not_reduced(reader, tmp_path, pixels):
+    PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
+    reduced, factor = read_reduced(tmp_path / "a.png", 120)
+    assert factor == 1
+    np.testing.assert_array_equal(reduced, pixels)

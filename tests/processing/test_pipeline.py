@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+
+from spared_bench.errors import CountsError, DataError, SplitError
+from spared_bench.processing.annotation import gene_table
+from spared_bench.processing.pipeline import prepare
+from spared_bench.protocol import Protocol
+
+SPLIT = {"train": ("s1", "s2"), "test": ("s3",)}
+
+
+def protocol(**processing) -> Protocol:
+    settings = {"target": "log1p_cp10k", "n_genes": 5, **processing}
+    return Protocol.model_validate({"name": "trial", "version": 1, "processing": settings})
+
+
+@pytest.fixture
+def genes():
+    table = gene_table("human")
+    return table.index[table["gene_type"] == "protein_coding"][:12].tolist()
+
+
+@pytest.fixture
+def slides(rng, genes, make_slide):
+    """Three slides of 30 spots, 12 genes that are mostly seen."""
+    return {name: make_slide(rng.poisson(4, size=(30, 12)), genes) for name in ("s3", "s1", "s2")}
+
+
+@pytest.fixture
+def spec(make_dataset):
+    return make_dataset(SPLIT, "human")
+
+
+def test_a_prepared_dataset_has_its_slides_sorted_and_its_target_only_where_measured(slides, spec):
+    prepared = prepare(slides, spec, protocol())
+
+    assert list(dict.fromkeys(prepared.obs["slide_id"])) == ["s1", "s2", "s3"]
+    assert prepared.obs_names[0] == "s1_0"
+    assert set(prepared.obs["patient_id"]) == {f"donor_of_s{i}" for i in (1, 2, 3)}
+    assert prepared.n_vars == 5
+    assert np.all(np.diff(prepared.var["moran_i"]) <= 0)
+    counts, mask = prepared.layers["counts"].toarray(), prepared.layers["mask"]
+    np.testing.assert_array_equal(mask, counts > 0)
+    assert not mask.all()
+    np.testing.assert_array_equal(
+        prepared.layers["target"][mask], prepared.layers["prefilled"][mask]
+    )
+    np.testing.assert_array_equal(prepared.layers["expression"][~mask], 0)
+    assert prepared.layers["target"].dtype == np.float64
+
+
+def test_what_is_recorded_survives_json_and_a_file(slides, spec, tmp_path):
+    prepared = prepare(slides, spec, protocol())
+    record = prepared.uns["spared_bench"]
+    assert json.loads(json.dumps(record)) == record
+    assert record["spots"] == {"after": ["read", "spot counts", "empty"], "left": [90, 90, 90]}
+    assert record["genes"]["left"] == [12, 12, 12, 5]
+    assert record["held_out_fraction"] == 0.2
+    assert "/somewhere" not in json.dumps(record)  # where an image lies on one machine
+
+    prepared.write_h5ad(tmp_path / "prepared.h5ad")
+    read = ad.read_h5ad(tmp_path / "prepared.h5ad")
+
+    np.testing.assert_array_equal(read.layers["target"], prepared.layers["target"])
+    assert read.uns["spared_bench"]["processing"]["n_genes"] == 5
+
+
+def test_library_sizes_are_of_all_joined_genes_and_hidden_afterwards(slides, spec, genes):
+    prepared = prepare(slides, spec, protocol())
+    raw = slides["s1"].to_df()
+    gene = prepared.var_names[0]
+    expected = np.log1p(raw[gene] / raw.sum(axis=1) * 1e4)
+    here = prepared.obs["slide_id"] == "s1"
+    np.testing.assert_allclose(prepared[here].to_df("expression")[gene], expected, rtol=1e-6)
+    assert not {"library_size"} & set(prepared.obs)
+
+
+def test_test_slides_do_not_choose_genes_unless_fitted_on_all(slides, spec):
+    def chosen(**processing):
+        return prepare(slides, spec, protocol(**processing)).var[["moran_i"]]
+
+    before, before_all = chosen(), chosen(fit_on="all")
+    noise = np.random.default_rng(1).poisson(0.3, size=slides["s3"].shape)
+    noise[:, 0] = np.arange(len(noise)) + 20  # one smooth gene, and spots that are not too empty
+    slides["s3"].X = csr_matrix(noise, dtype=np.float32)
+
+    pd.testing.assert_frame_equal(chosen(), before)
+    assert not chosen(fit_on="all").equals(before_all)
+
+
+def test_a_strip_of_training_slides_is_held_out_where_there_is_no_validation_slide(slides, spec):
+    labels = prepare(slides, spec, protocol()).obs.groupby("slide_id")["split"].value_counts()
+    assert labels.to_dict() == {
+        ("s1", "train"): 24,
+        ("s1", "val"): 6,
+        ("s2", "train"): 24,
+        ("s2", "val"): 6,
+        ("s3", "test"): 30,
+    }
+
+
+def test_a_gene_without_length_stays_for_counts_per_ten_thousand_and_goes_for_tpm(
+    slides, spec, genes
+):
+    for slide in slides.values():
+        slide.var_names = ["NoSuchGene", *genes[1:]]
+    kept = prepare(slides, spec, protocol(n_genes=99))
+    assert kept.n_vars == 12
+    assert np.isnan(kept.var.loc["NoSuchGene", "gene_length_bp"])
+    assert kept.uns["spared_bench"]["fewer_genes_than_asked"]
+
+    dropped = prepare(slides, spec, protocol(n_genes=99, target="log2_tpm"))
+    assert sorted(dropped.var_names) == sorted(genes[1:])
+    assert dropped.uns["spared_bench"]["unknown_genes"] == ["NoSuchGene"]
+
+
+def test_spots_out_of_bounds_and_spots_without_kept_genes_are_dropped(slides, spec):
+    counts = slides["s1"].X.toarray()
+    counts[0] = 0
+    counts[1] = 0
+    counts[:, 11] = 0
+    counts[1, 11] = 50  # a gene seen in one spot: too rare to be kept
+    slides["s1"].X = csr_matrix(counts)
+    prepared = prepare(slides, spec, protocol(filtering={"real_fraction": 0.97}))
+    assert prepared.uns["spared_bench"]["spots"]["left"] == [90, 89, 88]
+    assert not {"s1_0", "s1_1"} & set(prepared.obs_names)
+
+
+def test_only_genes_of_all_slides_are_joined_by_id_or_symbol(slides, spec, genes, make_slide, rng):
+    symbols = gene_table("human").loc[genes, "gene_name"].tolist()
+    slides["s2"] = make_slide(rng.poisson(4, size=(30, 11)), symbols[::-1][:11])
+    prepared = prepare(slides, spec, protocol(n_genes=99))
+    assert sorted(prepared.var_names) == sorted(genes[1:])
+    counts = pd.DataFrame(slides["s2"].X.toarray(), columns=slides["s2"].var_names)
+    row = prepared[prepared.obs["slide_id"] == "s2"].to_df("counts")
+    np.testing.assert_array_equal(row[genes[3]], counts[symbols[3]])
+
+
+def test_combat_is_applied_to_the_filled_layer(slides, spec):
+    from spared_bench.processing.combat import combat
+
+    plain = prepare(slides, spec, protocol())
+    for setting in ("combat", "combat_published"):
+        corrected = prepare(
+            slides, spec, protocol(batch_correction=setting, batch_key="patient_id")
+        )
+        expected = combat(
+            plain.layers["prefilled"], plain.obs["patient_id"], setting == "combat_published"
+        )
+        np.testing.assert_array_equal(corrected.layers["prefilled"], expected)
+        np.testing.assert_array_equal(corrected.layers["expression"], plain.layers["expression"])
+
+
+def test_slides_that_the_split_does_not_name_are_left_aside(slides, make_dataset):
+    spec = make_dataset({"train": ("s1",), "val": ("s3",)}, "human")
+    prepared = prepare(slides, spec, protocol())
+    assert set(prepared.obs["split"]) == {"train", "val"}
+    assert prepared.uns["spared_bench"]["unused_slides"] == ["s2"]
+
+
+def test_the_input_is_not_changed(slides, spec):
+    before = {name: slide.copy() for name, slide in slides.items()}
+    prepare(slides, spec, protocol(target="log2_tpm", batch_correction="combat"))
+    for name, slide in slides.items():
+        np.testing.assert_array_equal(slide.X.toarray(), before[name].X.toarray())
+        assert list(slide.obs) == list(before[name].obs)
+
+
+def test_a_slide_that_was_not_read_is_named(slides, spec):
+    del slides["s3"]
+    with pytest.raises(SplitError, match=r"names slides \['s3'\].*read were \['s1', 's2'\]"):
+        prepare(slides, spec, protocol())
+
+
+def test_slides_without_a_common_gene_are_refused(slides, spec, make_slide, rng):
+    slides["s2"] = make_slide(rng.poisson(4, size=(30, 2)), ["other", "another"])
+    with pytest.raises(CountsError, match=r"No gene is in all 3 slides.*s2: 'another'.*one way"):
+        prepare(slides, spec, protocol())
+
+
+def test_filters_that_leave_nothing_say_how_many_each_left(slides, spec):
+    counts = slides["s1"].X.toarray()
+    np.fill_diagonal(counts, 0)  # every gene is missing somewhere
+    slides["s1"].X = csr_matrix(counts)
+    with pytest.raises(CountsError, match=r"12 read, 12 gene counts, 0 real fraction.*Lower"):
+        prepare(slides, spec, protocol(filtering={"real_fraction": 1.0}))
+    with pytest.raises(CountsError, match=r"12 read, 0 gene counts"):
+        prepare(slides, spec, protocol(filtering={"gene_min_counts": 1e5}))
+
+
+def test_a_slide_that_loses_all_spots_is_named_with_the_bounds(slides, spec):
+    slides["s2"].X = slides["s2"].X * 0
+    with pytest.raises(CountsError, match=r"slide 's2' has counts between 10 and 1e\+06.*30 spots"):
+        prepare(slides, spec, protocol())
+
+
+def test_genes_of_no_known_length_are_refused_for_tpm(slides, spec, genes):
+    for slide in slides.values():
+        slide.var_names = [f"gene_{i}" for i in range(12)]
+    assert prepare(slides, spec, protocol()).n_vars == 5
+    with pytest.raises(DataError, match=r"None of the 12 filtered genes.*log1p_cp10k"):
+        prepare(slides, spec, protocol(target="log2_tpm"))

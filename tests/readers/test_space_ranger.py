@@ -1,0 +1,208 @@
+"""Space Ranger output: both matrix formats, both position files, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import io, sparse
+
+from spared_bench.data import validate_raw_slide
+from spared_bench.errors import ContractError, CoordinateError, CountsError, MissingFileError
+from spared_bench.readers import read_space_ranger
+
+PITCH = 50  # full-resolution pixels between neighbours in a row
+HEADER = "barcode,in_tissue,array_row,array_col,pxl_row_in_fullres,pxl_col_in_fullres"
+IDS = ["ENSG00000000003.15", "ENSG00000000005", "ENSG00000000419", "CD3"]
+SYMBOLS = ["TSPAN6", "TNMD", "TNMD", "CD3_TotalA"]
+KINDS = ["Gene Expression"] * 3 + ["Antibody Capture"]
+SPOTS = [(row, col) for row in range(4) for col in range(row % 2, 8, 2)]
+BARCODES = [f"AAAC{i:02d}-1" for i in range(len(SPOTS))]
+OUTSIDE = {3, 5}  # not in tissue
+
+
+@pytest.fixture
+def values(rng):
+    return rng.poisson(2, size=(len(SPOTS) - len(OUTSIDE), len(IDS)))
+
+
+@pytest.fixture
+def folder(tmp_path, values):
+    write_h5(tmp_path / "filtered_feature_bc_matrix.h5", values)
+    spatial = tmp_path / "spatial"
+    spatial.mkdir()
+    (spatial / "tissue_positions.csv").write_text("\n".join([HEADER, *position_lines()]))
+    factors = {"spot_diameter_fullres": 32.5, "tissue_hires_scalef": 0.5}
+    factors |= {"tissue_lowres_scalef": 0.125}
+    (spatial / "scalefactors_json.json").write_text(json.dumps(factors))
+    Image.new("RGB", (200, 200)).save(spatial / "tissue_hires_image.png")
+    Image.new("RGB", (50, 50)).save(spatial / "tissue_lowres_image.png")
+    return tmp_path
+
+
+def measured():
+    return [barcode for i, barcode in enumerate(BARCODES) if i not in OUTSIDE]
+
+
+def position_lines():
+    lines = []
+    for i, (row, col) in enumerate(SPOTS):
+        y, x = 10 + row * PITCH * 3**0.5 / 2, 20 + col * PITCH / 2
+        lines.append(f"{BARCODES[i]},{int(i not in OUTSIDE)},{row},{col},{y},{x}")
+    return lines
+
+
+def write_h5(path, values):
+    columns = sparse.csc_matrix(values.T)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("matrix")
+        for name in ("data", "indices", "indptr"):
+            group[name] = getattr(columns, name)
+        group["shape"] = columns.shape
+        group["barcodes"] = np.array(measured(), dtype="S")
+        features = group.create_group("features")
+        features["id"] = np.array(IDS, dtype="S")
+        features["name"] = np.array(SYMBOLS, dtype="S")
+        features["feature_type"] = np.array(KINDS, dtype="S")
+
+
+def write_mtx(folder, values):
+    folder.mkdir()
+    with gzip.open(folder / "matrix.mtx.gz", "wb") as file:
+        io.mmwrite(file, sparse.coo_matrix(values.T))
+    (folder / "barcodes.tsv.gz").write_bytes(gzip.compress("\n".join(measured()).encode()))
+    rows = ["\t".join(row) for row in zip(IDS, SYMBOLS, KINDS, strict=True)]
+    (folder / "features.tsv.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
+
+
+def test_a_slide_is_read_as_its_files_say(folder, values):
+    slide = read_space_ranger(folder)
+
+    validate_raw_slide(slide, "a")
+    np.testing.assert_array_equal(slide.X.toarray(), values[:, :3])  # antibodies are no genes
+    assert list(slide.var_names) == ["ENSG00000000003", "ENSG00000000005", "ENSG00000000419"]
+    assert list(slide.var["gene_name"]) == ["TSPAN6", "TNMD", "TNMD"]
+    assert list(slide.obs_names) == measured()
+    row, col = slide.obs["array_row"].to_numpy(), slide.obs["array_col"].to_numpy()
+    np.testing.assert_allclose(slide.obsm["spatial"][:, 0], 20 + col * PITCH / 2)
+    np.testing.assert_allclose(slide.obsm["spatial"][:, 1], 10 + row * PITCH * 3**0.5 / 2)
+    facts = slide.uns["slide"]
+    assert facts["um_per_px"] == pytest.approx(100 / PITCH)
+    assert facts["spot_diameter_px"] == 32.5
+    assert facts["image_path"].endswith("tissue_hires_image.png")
+    assert facts["image_scale"] == 0.5
+    assert facts["repairs"] == []
+
+
+def test_the_mtx_folder_reads_like_the_h5_file(folder, values):
+    expected = read_space_ranger(folder)
+    (folder / "filtered_feature_bc_matrix.h5").unlink()
+    write_mtx(folder / "filtered_feature_bc_matrix", values)
+    found = read_space_ranger(folder)
+    np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray())
+    assert found.var.equals(expected.var)
+    assert found.obs.equals(expected.obs)
+
+
+def test_positions_without_a_header_read_like_those_with_one(folder):
+    expected = read_space_ranger(folder)
+    spatial = folder / "spatial"
+    (spatial / "tissue_positions.csv").unlink()
+    (spatial / "tissue_positions_list.csv").write_text("\n".join(position_lines()))
+    np.testing.assert_array_equal(
+        read_space_ranger(folder).obsm["spatial"], expected.obsm["spatial"]
+    )
+
+
+def test_counts_beside_the_tissue_are_dropped_and_recorded(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    path.write_text(path.read_text().replace("AAAC00-1,1", "AAAC00-1,0"))
+    slide = read_space_ranger(folder)
+    assert "AAAC00-1" not in slide.obs_names
+    assert slide.uns["slide"]["repairs"] == ["Spots with counts but beside the tissue, dropped: 1."]
+
+
+def test_the_image_is_the_one_given_then_hires_then_lowres(folder):
+    mine = folder / "full.tif"
+    facts = read_space_ranger(folder, image=mine).uns["slide"]
+    assert (facts["image_path"], facts["image_scale"]) == (str(mine), 1)
+    (folder / "spatial" / "tissue_hires_image.png").unlink()
+    facts = read_space_ranger(folder).uns["slide"]
+    assert facts["image_path"].endswith("tissue_lowres_image.png")
+    assert facts["image_scale"] == 0.125
+    (folder / "spatial" / "tissue_lowres_image.png").unlink()
+    assert read_space_ranger(folder).uns["slide"]["image_path"] == ""
+
+
+def test_a_truncated_h5_file_is_refused(folder):
+    path = folder / "filtered_feature_bc_matrix.h5"
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(CountsError, match=r"filtered_feature_bc_matrix\.h5 cannot be read"):
+        read_space_ranger(folder)
+
+
+def test_an_h5_file_of_something_else_is_refused(folder):
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "w") as file:
+        file["other"] = [1]
+    with pytest.raises(CountsError, match="damaged, incomplete or of another format"):
+        read_space_ranger(folder)
+
+
+def test_a_matrix_that_disagrees_with_its_barcodes_is_refused(folder, values):
+    (folder / "filtered_feature_bc_matrix.h5").unlink()
+    write_mtx(folder / "filtered_feature_bc_matrix", values)
+    short = gzip.compress("\n".join(measured()[:-1]).encode())
+    (folder / "filtered_feature_bc_matrix" / "barcodes.tsv.gz").write_bytes(short)
+    with pytest.raises(CountsError, match="4 x 14, but there are 4 features and 13 barcodes"):
+        read_space_ranger(folder)
+
+
+def test_negative_counts_are_refused_naming_the_matrix(folder, values):
+    write_h5(folder / "filtered_feature_bc_matrix.h5", values - 1)
+    with pytest.raises(CountsError, match=r"The matrix of .* holds negative values"):
+        read_space_ranger(folder)
+
+
+def test_a_folder_without_counts_says_what_was_expected(folder):
+    (folder / "filtered_feature_bc_matrix.h5").unlink()
+    with pytest.raises(MissingFileError, match=r"expected filtered_feature_bc_matrix\.h5 or"):
+        read_space_ranger(folder)
+
+
+def test_missing_positions_are_a_lack_of_coordinates(folder):
+    (folder / "spatial" / "tissue_positions.csv").unlink()
+    with pytest.raises(CoordinateError, match=r"no position table at .*tissue_positions\.csv"):
+        read_space_ranger(folder)
+
+
+def test_a_barcode_without_a_position_is_refused(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    path.write_text(path.read_text().replace("AAAC00-1", "TTTT00-1"))
+    with pytest.raises(CoordinateError, match=r"1 of 14 barcodes .* have no position: 'AAAC00-1'"):
+        read_space_ranger(folder)
+
+
+def test_missing_scale_factors_are_named(folder):
+    (folder / "spatial" / "scalefactors_json.json").unlink()
+    with pytest.raises(MissingFileError, match=r"no scale factors at .*scalefactors_json\.json"):
+        read_space_ranger(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("{", "cannot be read"), ("{}", "lacks 'spot_diameter_fullres'"), ("[1]", "cannot be read")],
+)
+def test_scale_factors_that_say_nothing_are_refused(folder, text, complaint):
+    (folder / "spatial" / "scalefactors_json.json").write_text(text)
+    with pytest.raises(ContractError, match=complaint):
+        read_space_ranger(folder)
+
+
+def test_an_image_of_unknown_scale_is_refused(folder):
+    (folder / "spatial" / "scalefactors_json.json").write_text('{"spot_diameter_fullres": 30}')
+    with pytest.raises(ContractError, match="lacks 'tissue_hires_scalef'"):
+        read_space_ranger(folder)

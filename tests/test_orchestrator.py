@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spared_bench.api import execute, make_bench, select
+from spared_bench.results import without_times
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+PREDICTORS = ["toy-ridge", "toy-mean", "toy-raises"]
+
+
+def command(workspace, *arguments):
+    return [
+        sys.executable, "-m", "spared_bench", "run", "--suite", str(TOY_PROTOCOL),
+        "--plugin", str(TOY_PLUGIN), "-w", str(workspace), "-d", "toy", "-c", "none",
+        "--device", "cpu", *arguments,
+    ]  # fmt: skip
+
+
+def scores(report):
+    return {result.key: without_times(result) for result in report.results}
+
+
+def test_local_workers_give_the_results_of_this_process(workspace, tmp_path):
+    def run(root, **options):
+        bench = make_bench(str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN])
+        return execute(select(bench, ["toy"], ["none"], PREDICTORS), **options)
+
+    here = run(tmp_path / "inline", executor="inline")
+    there = run(workspace, executor="local", workers=2)
+
+    assert scores(here) == scores(there)
+    assert [result.status for result in here.results] == ["ok", "ok", "error"]
+    assert here.new == there.new == 4  # two candidates, of which one is the final, and two others
+
+
+def test_a_second_run_trains_nothing(bench):
+    plan = select(bench, ["toy"], ["none"], PREDICTORS)
+    first = execute(plan, executor="inline")
+    second = execute(plan, executor="inline")
+    assert (second.new, second.cached) == (0, first.new)
+    assert scores(first) == scores(second)
+
+
+def test_failed_trials_are_tried_again_only_when_asked(bench):
+    plan = select(bench, ["toy"], ["none"], ["toy-raises"])
+    assert execute(plan, executor="inline").new == 1
+    assert execute(plan, executor="inline").new == 0
+    assert execute(plan, executor="inline", retry_failed=True).new == 1
+
+
+def test_a_worker_that_dies_takes_only_its_trial_with_it(bench):
+    plan = select(bench, ["toy"], ["none"], ["toy-dies", "toy-mean", "toy-ridge"])
+    report = execute(plan, executor="local", workers=1)
+    status = {result.predictor: result.status for result in report.results}
+    assert status == {"toy-dies": "killed", "toy-mean": "ok", "toy-ridge": "ok"}
+    (dead,) = report.failed
+    assert "was killed by SIGKILL in the middle of this job" in dead.message
+
+
+def test_a_trial_whose_worker_dies_once_is_given_to_another(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("TOY_DIED", str(tmp_path / "died"))
+    plan = select(bench, ["toy"], ["none"], ["toy-dies-once"])
+    report = execute(plan, executor="local", workers=1)
+    assert (tmp_path / "died").exists()
+    assert [result.status for result in report.results] == ["ok"]
+
+
+def test_a_dataset_that_cannot_be_prepared_fails_its_cells_and_no_others(bench):
+    plan = select(bench, ["toy-broken", "toy"], ["none"], ["toy-mean", "toy-ridge"])
+    report = execute(plan, executor="inline")
+    told = {(r.dataset, r.predictor): (r.status, r.message) for r in report.results}
+    assert told["toy", "toy-mean"][0] == told["toy", "toy-ridge"][0] == "ok"
+    for predictor in ("toy-mean", "toy-ridge"):
+        status, message = told["toy-broken", predictor]
+        assert status == "error"
+        assert "X of slide 'one' holds fractions" in message
+
+
+def test_a_damaged_result_is_made_again_and_is_the_same(bench):
+    plan = select(bench, ["toy"], ["none"], ["toy-mean"])
+    first = execute(plan, executor="inline")
+    path = bench.workspace.store.folder("trials", first.results[0].key) / "result.json"
+    path.write_text(path.read_text()[:100])
+    again = execute(plan, executor="inline")
+    assert again.new == 1
+    assert scores(first) == scores(again)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
+    workspace, tmp_path, monkeypatch, how
+):
+    sign = tmp_path / "begun"
+    monkeypatch.setenv("TOY_SIGN", str(sign))
+    arguments = ["-p", "toy-ridge", "-p", "toy-slow", "--workers", "2"]
+    process = subprocess.Popen(
+        command(workspace, *arguments, "--set", "toy-slow.seconds=30"),
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_for(sign.exists)
+    children = worker_processes(process.pid)
+    assert children
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=30)
+    wait_for(lambda: not any(alive(pid) for pid in children))
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Interrupted. Finished trials are kept" in errors
+        assert "Traceback" not in errors
+
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=workspace,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"toy-slow": {"seconds": 0.0}},
+    )
+    resumed = execute(select(bench, ["toy"], ["none"], ["toy-ridge", "toy-slow"]))
+    fresh = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=tmp_path / "fresh",
+        plugin_files=[TOY_PLUGIN],
+        parameters={"toy-slow": {"seconds": 0.0}},
+    )
+    undisturbed = execute(select(fresh, ["toy"], ["none"], ["toy-ridge", "toy-slow"]))
+    assert scores(resumed) == scores(undisturbed)
+    assert all(result.ok for result in resumed.results)
+    assert list((workspace / "store" / "tmp").iterdir()) == []
+
+
+def wait_for(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.05)
+
+
+def worker_processes(parent):
+    tasks = Path(f"/proc/{parent}/task")
+    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state != "Z"
+
+
+def test_an_unwritable_workspace_is_a_message_and_not_a_traceback(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("this is no folder")
+    done = subprocess.run(
+        command(blocked / "workspace", "-p", "toy-mean"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("WorkspaceError: Cannot write to the workspace")
+    assert "Traceback" not in done.stderr

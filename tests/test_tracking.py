@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from board_samples import SampleCell, demo_trials, failed, trial
-from test_run_record import assert_same
 
 from spared_bench.errors import TrackingError
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.tracking import COMPLETE, Tracker
+from tests.board_samples import SampleCell, demo_trials, failed, trial
+from tests.test_run_record import assert_same
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 
 import pytest
-from board_samples import demo_trials, failed, trial
 
 from spared_bench.errors import WorkspaceError
 from spared_bench.leaderboard import build
 from spared_bench.leaderboard.page import embedded_json
+from tests.board_samples import demo_trials, failed, trial
 
 COMMAND = "spared-bench leaderboard build"
 HOSTILE = [

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from board_samples import demo_trials, trial
 
 from spared_bench.leaderboard import build
+from tests.board_samples import demo_trials, trial
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: the page was not tried in a browser"

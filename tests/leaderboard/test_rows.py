@@ -7,10 +7,10 @@ import random
 from dataclasses import replace
 
 import pytest
-from board_samples import demo_trials, failed, trial
 
 from spared_bench.leaderboard.board import ProtocolBoard, Row
 from spared_bench.leaderboard.rows import board_rows
+from tests.board_samples import demo_trials, failed, trial
 
 
 def board_of(*trials) -> ProtocolBoard:

@@ -8,12 +8,12 @@ import json
 import math
 
 import pytest
-from board_samples import demo_trials, failed, trial
 
 from spared_bench.leaderboard import terminal_table
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.leaderboard.text import count, duration, score, visible
+from tests.board_samples import demo_trials, failed, trial
 
 COMMAND = "spared-bench leaderboard build"
 

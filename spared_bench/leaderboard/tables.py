@@ -20,6 +20,8 @@ from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.text import (
     MAX_MESSAGE,
     NONE,
+    Number,
+    correlation,
     count,
     coverage,
     duration,
@@ -97,8 +99,10 @@ def terminal_table(results: Iterable[TrialResult]) -> tuple[list[str], list[list
         names = short if not several else [*short[:5], "protocol"]
         for row in part.rows:
             line = [_rank(row), row.predictor, row.completer]
-            line += [_mean(row.mean_normalised_mse), _mean(row.mean_pcc)]
-            per_dataset = [score(row.entries[column.name].pcc.mean) for column in part.columns]
+            line += [_mean(row.mean_normalised_mse, score), _mean(row.mean_pcc, correlation)]
+            per_dataset = [
+                correlation(row.entries[column.name].pcc.mean) for column in part.columns
+            ]
             table.append(
                 [visible(t) for t in [*line, *([part.protocol] if several else per_dataset)]]
             )
@@ -117,10 +121,13 @@ def headings(part: ProtocolBoard) -> list[str]:
 def cells(row: Row, part: ProtocolBoard) -> list[str]:
     """Return a row as people read it."""
     line = [_rank(row), row.predictor, row.completer]
-    line += [_mean(row.mean_normalised_mse), _mean(row.mean_pcc)]
+    line += [_mean(row.mean_normalised_mse, score), _mean(row.mean_pcc, correlation)]
     for column in part.columns:
         entry = row.entries[column.name]
-        line += [_value(entry.mse, entry.failed), _value(entry.pcc, entry.failed)]
+        line += [
+            _value(entry.mse, entry.failed, score),
+            _value(entry.pcc, entry.failed, correlation),
+        ]
     return [*line, count(row.n_parameters), duration(row.fit_seconds)]
 
 
@@ -130,8 +137,8 @@ def _rank(row: Row) -> str:
     return NONE if row.rank is None else str(row.rank)
 
 
-def _mean(mean: Mean) -> str:
-    return " ".join(filter(None, (score(mean.value), _in_brackets(mean))))
+def _mean(mean: Mean, number: Number) -> str:
+    return " ".join(filter(None, (number(mean.value), _in_brackets(mean))))
 
 
 def _in_brackets(mean: Mean) -> str:
@@ -139,10 +146,10 @@ def _in_brackets(mean: Mean) -> str:
     return f"({part})" if part else ""
 
 
-def _value(value: Value, failed: int) -> str:
-    text = score(value.mean)
+def _value(value: Value, failed: int, number: Number) -> str:
+    text = number(value.mean)
     if not math.isnan(value.spread):
-        text += f" ± {score(value.spread)}"
+        text += f" ± {number(value.spread)}"
     if failed and value.seeds:
         text += f" ({value.seeds}/{value.seeds + failed} seeds)"
     return text

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Callable
 
 NONE = "–"
 MAX_NAME = 80
 MAX_MESSAGE = 500
+
+Number = Callable[[float], str]
 
 # Controls, formats (among them those that turn the reading direction), surrogates, separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -33,6 +36,11 @@ def score(value: float) -> str:
     return f"{value:.3f}" if 0.0005 <= abs(value) < 1000 or value == 0 else f"{value:.2g}"
 
 
+def correlation(value: float) -> str:
+    """Return three decimals, for what lies in [-1, 1]; a dash for nan."""
+    return NONE if math.isnan(value) else f"{value:z.3f}"
+
+
 def count(value: int | None) -> str:
     """Return a number of parameters in units: ``7.0 M``."""
     if value is None:
@@ -48,7 +56,7 @@ def duration(seconds: float) -> str:
     if math.isnan(seconds):
         return NONE
     if seconds < 10:
-        return f"{seconds:.2f} s"
+        return f"{seconds:.2f} s" if seconds >= 0.005 else "< 0.01 s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -10,6 +10,8 @@ from spared_bench.leaderboard.board import Column, Entry, Failure, Mean, Protoco
 from spared_bench.leaderboard.text import (
     MAX_MESSAGE,
     NONE,
+    Number,
+    correlation,
     count,
     coverage,
     duration,
@@ -169,8 +171,10 @@ def _line(row: Row, board: ProtocolBoard, top: float) -> Line:
     about = " · ".join(filter(None, (names[2], _WEIGHTS.get(row.weights, visible(row.weights)))))
     best_nmse, best_pcc = _best_means(board)
     cells = [
-        _mean_cell(row.mean_normalised_mse, _inverse(row.mean_normalised_mse.value), best_nmse),
-        _mean_cell(row.mean_pcc, _share(row.mean_pcc.value, top), best_pcc),
+        _mean_cell(
+            row.mean_normalised_mse, score, _inverse(row.mean_normalised_mse.value), best_nmse
+        ),
+        _mean_cell(row.mean_pcc, correlation, _share(row.mean_pcc.value, top), best_pcc),
     ]
     for column in board.columns:
         cells += _entry_cells(row.entries[column.name], column, top, row.control)
@@ -197,11 +201,11 @@ def _rank_cell(row: Row) -> Cell:
     return Cell(NONE, "", title=reason)
 
 
-def _mean_cell(mean: Mean, bar: float | None, best: float) -> Cell:
+def _mean_cell(mean: Mean, number: Number, bar: float | None, best: float) -> Cell:
     part = coverage(mean.covered, mean.total)
     title = f"Over {mean.covered} of {mean.total} datasets" if part else ""
     is_best = not part and mean.value == best
-    return Cell(score(mean.value), _key(mean.value), part, bar, is_best, title)
+    return Cell(number(mean.value), _key(mean.value), part, bar, is_best, title)
 
 
 def _best_means(board: ProtocolBoard) -> tuple[float, float]:
@@ -223,15 +227,15 @@ def _entry_cells(entry: Entry, column: Column, top: float, control: bool) -> tup
         Cell(
             score(entry.mse.mean),
             _key(entry.mse.mean),
-            _beside(entry.mse, entry.failed),
+            _beside(entry.mse, entry.failed, score),
             _inverse(normalised),
             not control and entry.mse.mean == column.lowest_mse,
             _with_seeds(title, entry),
         ),
         Cell(
-            score(entry.pcc.mean),
+            correlation(entry.pcc.mean),
             _key(entry.pcc.mean),
-            _beside(entry.pcc, entry.failed),
+            _beside(entry.pcc, entry.failed, correlation),
             _share(entry.pcc.mean, top),
             not control and entry.pcc.mean == column.best_pcc,
             _with_seeds("", entry),
@@ -239,10 +243,10 @@ def _entry_cells(entry: Entry, column: Column, top: float, control: bool) -> tup
     )
 
 
-def _beside(value: Value, failed: int) -> str:
+def _beside(value: Value, failed: int, number: Number) -> str:
     if failed and value.seeds:
         return f"{value.seeds}/{value.seeds + failed} seeds"
-    return "" if math.isnan(value.spread) else f"±{score(value.spread)}"
+    return "" if math.isnan(value.spread) else f"±{number(value.spread)}"
 
 
 def _with_seeds(title: str, entry: Entry) -> str:

@@ -12,7 +12,7 @@ import pytest
 from spared_bench.leaderboard import terminal_table
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
-from spared_bench.leaderboard.text import count, duration, score, visible
+from spared_bench.leaderboard.text import correlation, count, duration, score, visible
 from tests.board_samples import demo_trials, failed, trial
 
 COMMAND = "spared-bench leaderboard build"
@@ -102,11 +102,16 @@ def test_nothing_invisible_is_left_in_a_name():
         (score(-0.002), "-0.002"),
         (score(0.00012), "0.00012"),
         (score(123456.0), "1.2e+05"),
+        (correlation(0.00017), "0.000"),
+        (correlation(-0.00017), "0.000"),
+        (correlation(-0.0123), "-0.012"),
+        (correlation(math.nan), "–"),
         (count(None), "–"),
         (count(0), "0"),
         (count(999), "999"),
         (count(7_045_000), "7.04 M"),
         (duration(math.nan), "–"),
+        (duration(0.001), "< 0.01 s"),
         (duration(0.5), "0.50 s"),
         (duration(75), "1 min 15 s"),
         (duration(3_599.7), "1 h 00 min"),

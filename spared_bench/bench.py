@@ -110,7 +110,7 @@ class Bench:
         return spec
 
     def folder(self, name: str) -> Path:
-        """Return the folder of a dataset's raw files, which must be there.
+        """Return the folder of a dataset's raw files, which must be there unless it is generated.
 
         Raises
         ------
@@ -123,9 +123,7 @@ class Bench:
         if spec.fold_of:
             return self.folder(spec.fold_of)
         folder = dataset_folder(spec, self.workspace.data_dir)
-        if spec.synthetic:
-            folder.mkdir(parents=True, exist_ok=True)
-        if not folder.is_dir():
+        if not folder.is_dir() and not spec.synthetic:
             fetch = f"`spared-bench data fetch {name}` downloads it, or " if spec.files else ""
             raise MissingFileError(
                 f"The files of dataset {name!r} are not in {folder}. {fetch}put them there, or"

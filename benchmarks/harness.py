@@ -56,7 +56,9 @@ def main() -> None:
     shares = {"planning": planning, **first.seconds}
     wall = shares.pop("wall") + planning
     own = sum(shares.values())
-    print(f"first run: {wall:.1f} s, {first.new} trials; second run: {second.seconds['wall']:.1f} s,")
+    print(
+        f"first run: {wall:.1f} s, {first.new} trials; second run: {second.seconds['wall']:.1f} s,"
+    )
     print(f"{second.new} trials. Peak memory of all processes {memory.peak / 2**30:.2f} GiB.")
     for name, seconds in shares.items():
         print(f"  {name:<14}{seconds:8.2f} s  {seconds / wall:6.1%}")

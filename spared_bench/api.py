@@ -127,8 +127,8 @@ def make_bench(
         Never download.
     """
     files = [Path(file).resolve() for file in plugin_files]
-    registry = discover(files)
     space = Workspace.at(workspace, data_dir)
+    registry = discover(files, data_dir=space.data_dir)
     chosen = {name: dict(values) for name, values in (parameters or {}).items()}
     for name in chosen:
         registry.get("predictor", name)

@@ -84,7 +84,8 @@ class Bench:
     @cached_property
     def registry(self) -> Registry:
         """All plugins."""
-        return self._registry or discover([Path(file) for file in self.settings.plugin_files])
+        files = [Path(file) for file in self.settings.plugin_files]
+        return self._registry or discover(files, data_dir=self.workspace.data_dir)
 
     @cached_property
     def fingerprints(self) -> Fingerprints:
@@ -142,11 +143,20 @@ class Bench:
                 "dataset": spec.fold_of or spec.name,
                 "organism": spec.organism,
                 "slides": [asdict(slide) for slide in spec.slides],
-                "content": "" if spec.synthetic else self.fingerprints.of_folder(folder),
+                "content": self._content(spec, folder),
                 "reader": _code(entry),
             }
             self.fingerprints.save()
         return self._inputs["data", name]
+
+    def _content(self, spec: DatasetSpec, folder: Path) -> Any:
+        if spec.synthetic:
+            return ""
+        if (folder / "dataset.yaml").is_file() and not spec.files:
+            from spared_bench import sources
+
+            return sources.content(folder, self.fingerprints)
+        return self.fingerprints.of_folder(folder)
 
     def patches_inputs(self, name: str) -> dict[str, Any]:
         """What determines the patches of a dataset: all its spots, whatever is kept later."""

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
 from spared_bench.store import digest
+from spared_bench.yamls import load_mapping
 
 if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec
-
-_MAX_BYTES = 100_000
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -249,18 +247,11 @@ def parse_protocol(text: str, source: str) -> Protocol:
     ProtocolError
         For YAML that cannot be read, an unknown setting, or an impossible value.
     """
-    if len(text) > _MAX_BYTES:
-        raise ProtocolError(f"{source} is larger than {_MAX_BYTES} bytes; that is no protocol.")
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ProtocolError(f"{source} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ProtocolError(f"{source} must be a YAML mapping, found {type(values).__name__}.")
+    values = load_mapping(text, source, "protocol", ProtocolError)
     try:
         return Protocol.model_validate(values)
     except ValidationError as error:
-        raise ProtocolError(f"{source}: {_explain(error)}") from error
+        raise ProtocolError(f"{source}: {explain(error, Protocol)}") from error
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -272,24 +263,28 @@ def read_protocol(path: Path) -> Protocol:
     return parse_protocol(text, str(path))
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Turn the first problems into sentences that name the setting and the nearest known one."""
     lines = []
     for problem in error.errors()[:5]:
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            known = _settings_at(problem["loc"][:-1])
+            known = _settings_at(model, problem["loc"][:-1])
             hint = did_you_mean(str(problem["loc"][-1]), known)
             lines.append(f"unknown setting {where!r}. {hint} Known here: {', '.join(known)}.")
         elif problem["type"] == "value_error":  # of our own validators: whole sentences
-            lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}.")
+            told = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{where}: {told}." if where else f"{told}.")
         else:
             lines.append(f"setting {where!r}: {problem['msg']} (found {problem.get('input')!r}).")
     return " ".join(lines)
 
 
-def _settings_at(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Protocol
+def _settings_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Return the settings of a section; entries of a dict of sections are skipped over."""
     for part in location:
-        model = model.model_fields[str(part)].annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[str(part)].annotation
+        else:
+            model = get_args(model)[-1]
     return sorted(model.model_fields)

@@ -11,7 +11,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -25,6 +25,7 @@ from spared_bench.errors import (
     AmbiguousNameError,
     MissingFileError,
     PluginError,
+    SparedBenchError,
     UnknownNameError,
     UsageError,
     did_you_mean,
@@ -219,7 +220,11 @@ class Registry:
         ]
 
 
-def discover(files: Iterable[Path] = (), points: Iterable[EntryPoint] | None = None) -> Registry:
+def discover(
+    files: Iterable[Path] = (),
+    points: Iterable[EntryPoint] | None = None,
+    data_dir: Path | None = None,
+) -> Registry:
     """Load all plugins of this environment, each guarded.
 
     Parameters
@@ -228,6 +233,8 @@ def discover(files: Iterable[Path] = (), points: Iterable[EntryPoint] | None = N
         Single-file plugins (``--plugin``), for work in progress.
     points : iterable of EntryPoint, optional
         Instead of those of the environment.
+    data_dir : Path, optional
+        Where to look for datasets that are described in YAML (``spared-bench data add``).
 
     Returns
     -------
@@ -245,7 +252,21 @@ def discover(files: Iterable[Path] = (), points: Iterable[EntryPoint] | None = N
     for file in files:
         plugin = Plugin(Path(file).name, "", Path(file).stem, str(Path(file).resolve()))
         plugins.append(_load(plugin, _from_file(Path(file).resolve())))
+    if data_dir is not None:
+        plugins += [_load_description(path) for path in sorted(data_dir.glob("*/dataset.yaml"))]
     return Registry(plugins)
+
+
+def _load_description(path: Path) -> Plugin:
+    """Register one described dataset, as distribution ``data``; quarantine it if that fails."""
+    from spared_bench.sources import described_spec
+
+    plugin = Plugin("data", "", path.parent.name, str(path))
+    try:
+        return replace(plugin, specs=(described_spec(path),))
+    except SparedBenchError as error:
+        story = "".join(traceback.format_exception(error))
+        return replace(plugin, reason=" ".join(str(error).split()), traceback=story)
 
 
 def _from_module(name: str) -> Callable[[], ModuleType]:

@@ -4,7 +4,7 @@
 
 Runs ``run --all --suite demo`` twice in a fresh workspace, in this process and its workers, and
 prints the shares of the first run (planning, orchestrating, storing, tracking and the page), the
-peak of the summed resident memory of all its processes, and the time of the second run.
+peak memory of all its processes together, and the time of the second run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from spared_bench.api import Report, execute, make_bench, select
 
 
 class PeakMemory:
-    """Samples the resident memory of this process and its children, 5 times a second."""
+    """Samples the memory of this process and its children: pages they share count once (PSS)."""
 
     def __enter__(self) -> PeakMemory:
         self.peak = 0
@@ -36,11 +36,11 @@ class PeakMemory:
 
     def _sample(self) -> None:
         me = psutil.Process()
-        while not self._stop.wait(0.2):
+        while not self._stop.wait(0.5):
             total = 0
             for process in [me, *me.children(recursive=True)]:
                 try:
-                    total += process.memory_info().rss
+                    total += process.memory_full_info().pss
                 except psutil.NoSuchProcess:
                     continue
             self.peak = max(self.peak, total)

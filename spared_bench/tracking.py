@@ -104,15 +104,16 @@ class Tracker:
         """The tracking URI without its password, for people."""
         return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", self.uri)
 
-    def log(self, cells: Iterable[Cell]) -> int:
-        """Log the cells that are not there yet; return how many that were.
+    def connect(self) -> None:
+        """Import MLflow and open the database, making it where it is missing: seconds, once.
 
         Raises
         ------
         TrackingError
-            If MLflow cannot be reached or refuses. What was half logged is replaced next time.
+            If MLflow cannot be reached.
         """
-        return self.sync(cells)
+        with self._explained("connect to"):
+            self._connected().search_experiments(max_results=1)
 
     def sync(self, cells: Iterable[Cell], progress: Progress | None = None) -> int:
         """Make MLflow show these cells, logging those that it lacks; return how many it lacked.
@@ -129,7 +130,7 @@ class Tracker:
         Raises
         ------
         TrackingError
-            As for ``log``.
+            If MLflow cannot be reached or refuses. What was half logged is replaced next time.
         """
         todo = list(cells)
         added = 0

@@ -89,7 +89,7 @@ def test_logging_twice_adds_nothing(workspace, cell_of):
 def test_the_search_is_below_its_cell_with_curves_and_artifacts(workspace, cell_of):
     candidates = [trial(parameters={"lr": lr}, key=f"lr{lr}") for lr in (0.1, 0.2)]
     tracker = Tracker(workspace)
-    tracker.log([cell_of(trial(), candidates)])
+    tracker.sync([cell_of(trial(), candidates)])
 
     (parent,) = runs_of(tracker, "tags.`spared_bench.role` = 'cell'")
     children = runs_of(tracker, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
@@ -106,7 +106,7 @@ def test_the_search_is_below_its_cell_with_curves_and_artifacts(workspace, cell_
 def test_a_curve_longer_than_a_batch_is_logged_whole(workspace, cell_of):
     points = [(step, 1.0 / (step + 1)) for step in range(2_500)]
     tracker = Tracker(workspace)
-    tracker.log([cell_of(trial(curves={"val_mse": points}))])
+    tracker.sync([cell_of(trial(curves={"val_mse": points}))])
 
     (run,) = runs_of(tracker)
     history = tracker._connected().get_metric_history(run.info.run_id, "curve/step/val_mse")
@@ -136,9 +136,9 @@ def test_an_interrupted_logging_is_repaired(workspace, cell_of, monkeypatch, fat
 
 def test_a_retried_failure_replaces_the_failure(workspace, cell_of):
     tracker = Tracker(workspace)
-    tracker.log([cell_of(failed())])
+    tracker.sync([cell_of(failed())])
 
-    tracker.log([cell_of(trial())])
+    tracker.sync([cell_of(trial())])
 
     assert [result.status for result in tracker.results()] == ["ok"]
     assert len(runs_of(tracker)) == 1
@@ -147,9 +147,9 @@ def test_a_retried_failure_replaces_the_failure(workspace, cell_of):
 def test_only_the_trial_that_was_given_last_counts_and_older_ones_stay(workspace, cell_of):
     old, new = trial(key="old", mse=2.0), trial(key="new", mse=1.0)
     tracker = Tracker(workspace)
-    tracker.log([cell_of(old)])
+    tracker.sync([cell_of(old)])
 
-    tracker.log([cell_of(new)])
+    tracker.sync([cell_of(new)])
     assert [result.key for result in tracker.results()] == ["new"]
 
     assert Tracker(workspace).sync([cell_of(old)]) == 0
@@ -159,7 +159,7 @@ def test_only_the_trial_that_was_given_last_counts_and_older_ones_stay(workspace
 
 def test_protocols_are_experiments_and_can_be_read_alone(workspace, cell_of):
     tracker = Tracker(workspace)
-    tracker.log([cell_of(trial()), cell_of(replace(trial(key="x"), protocol="spared@1"))])
+    tracker.sync([cell_of(trial()), cell_of(replace(trial(key="x"), protocol="spared@1"))])
 
     assert [result.protocol for result in tracker.results("spared@1")] == ["spared@1"]
     assert [result.protocol for result in tracker.results()] == ["demo@1", "spared@1"]
@@ -169,7 +169,7 @@ def test_protocols_are_experiments_and_can_be_read_alone(workspace, cell_of):
 
 def test_a_deleted_experiment_comes_back_with_the_next_sync(workspace, cell_of):
     client = Tracker(workspace)._connected()
-    Tracker(workspace).log([cell_of(trial())])
+    Tracker(workspace).sync([cell_of(trial())])
     client.delete_experiment(client.get_experiment_by_name("spared-bench/demo@1").experiment_id)
     assert Tracker(workspace).results() == []
 
@@ -210,12 +210,12 @@ def test_a_damaged_database_is_explained(tmp_path):
     (tmp_path / "mlflow.db").write_text("this is not a database, " * 100)
 
     with pytest.raises(TrackingError, match="Cannot log to MLflow at sqlite"):
-        Tracker(tmp_path, f"sqlite:///{tmp_path}/mlflow.db").log([SampleCell(trial(), tmp_path)])
+        Tracker(tmp_path, f"sqlite:///{tmp_path}/mlflow.db").sync([SampleCell(trial(), tmp_path)])
 
 
 def test_a_run_changed_by_hand_is_named(workspace, cell_of):
     tracker = Tracker(workspace)
-    tracker.log([cell_of(trial())])
+    tracker.sync([cell_of(trial())])
     (run,) = runs_of(tracker)
     tracker._connected().delete_tag(run.info.run_id, "spared_bench.record.0")
 

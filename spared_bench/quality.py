@@ -196,7 +196,8 @@ def _threshold(values: np.ndarray) -> float:
     mean_below = total / np.maximum(below, 1)
     mean_above = (total[-1] - total + number * centres) / np.maximum(above, 1)
     between = below[:-1] * above[1:] * (mean_below[:-1] - mean_above[1:]) ** 2.0
-    return float(centres[np.argmax(between)])
+    # Where nothing lies between the classes, any value between them is as good: take the middle.
+    return float(centres[:-1][between >= between.max() * (1 - 1e-9)].mean())
 
 
 def _density(rgb: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from spared_bench.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
 TABLES = {"human": "human_gencode_v43.tsv.gz", "mouse": "mouse_gencode_vM33.tsv.gz"}
 
@@ -106,6 +107,17 @@ def annotate(names: Sequence[str], organism: str) -> Annotation:
         ambiguous=tuple(given[ambiguous]),
         repeated=tuple(given[pd.Series(ids).duplicated()]),
     )
+
+
+def add_symbols(slide: AnnData, organism: str) -> None:
+    """Give the genes of a raw slide symbols, in ``var["gene_name"]``, where it has ids only."""
+    names = slide.var_names.astype(str)
+    given = slide.var.get("gene_name")
+    if organism not in TABLES or (given is not None and (given.astype(str) != names).any()):
+        return
+    table = gene_table(organism)["gene_name"]
+    symbols = table.reindex(names.str.extract(f"^{_ENSEMBL_ID}$", expand=False))
+    slide.var["gene_name"] = np.where(symbols.isna(), names, symbols.to_numpy())
 
 
 def _describe(ids: np.ndarray, known: np.ndarray, organism: str) -> dict[str, np.ndarray]:

@@ -197,11 +197,15 @@ def select(
     Unnamed datasets and completers are those of the protocol; unnamed predictors are all.
     """
     protocol = bench.protocol
+
+    def known(kind: str, names: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(bench.registry.canonical(kind, name) for name in names))
+
     return make_plan(
         bench,
-        list(dict.fromkeys(datasets)) or list(protocol.datasets) or bench.registry.names("dataset"),
-        list(dict.fromkeys(completers)) or list(protocol.completers),
-        list(dict.fromkeys(predictors)) or bench.registry.names("predictor"),
+        known("dataset", datasets or protocol.datasets) or bench.registry.names("dataset"),
+        known("completer", completers or protocol.completers),
+        known("predictor", predictors) or bench.registry.names("predictor"),
     )
 
 

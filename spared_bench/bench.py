@@ -118,16 +118,22 @@ class Bench:
             With what to do.
         """
         from spared_bench.fetch import dataset_folder
+        from spared_bench.presence import on_disk
 
         spec = self.dataset(name)
         folder = dataset_folder(spec, self.workspace.data_dir)
         if spec.synthetic:
             folder.mkdir(parents=True, exist_ok=True)
-        if not folder.is_dir():
+        if on_disk(spec, folder)[0] == "incomplete":
+            raise MissingFileError(
+                f"Dataset {spec.name!r} is not complete in {folder}: its download was broken off,"
+                f" or files are gone. `spared-bench data fetch {spec.name}` brings what is missing."
+            )
+        if not spec.synthetic and not _has_files(folder):
             fetch = f"`spared-bench data fetch {name}` downloads it, or " if spec.files else ""
             raise MissingFileError(
                 f"The files of dataset {name!r} are not in {folder}. {fetch}put them there, or"
-                f" name the folder that contains {name!r} with `--data-dir DIR`."
+                f" name the folder that contains {folder.name!r} with `--data-dir DIR`."
             )
         return folder
 
@@ -140,12 +146,17 @@ class Bench:
             self._inputs["data", name] = {
                 "dataset": spec.name,
                 "organism": spec.organism,
+                "image": spec.image,
+                "raw_counts": spec.raw_counts,
                 "slides": [asdict(slide) for slide in spec.slides],
-                "content": "" if spec.synthetic else self.fingerprints.of_folder(folder),
+                "content": "" if spec.synthetic else self._content(spec, folder),
                 "reader": _code(entry),
             }
             self.fingerprints.save()
         return self._inputs["data", name]
+
+    def _content(self, spec: DatasetSpec, folder: Path) -> str:
+        return self.fingerprints.of_folder(folder, spec.members)
 
     def patches_inputs(self, name: str) -> dict[str, Any]:
         """What determines the patches of a dataset: all its spots, whatever is kept later."""
@@ -245,6 +256,11 @@ class Bench:
             # The content counts: another file of the same name is another experiment.
             described["weights"] = self.fingerprints.of_file(Path(weights).resolve())
         return described
+
+
+def _has_files(folder: Path) -> bool:
+    """Return whether anything but the notes of an unfinished download is there."""
+    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def _code(entry: Registered) -> str:

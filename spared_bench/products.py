@@ -69,13 +69,14 @@ class Prepared:
 def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[str, AnnData]:
     """Read and check the raw slides of a dataset, in the order of its spec; all by default."""
     read = bench.registry.get("dataset", name).load()
-    folder = bench.folder(name)
+    folder, spec = bench.folder(name), bench.dataset(name)
     slides = {}
-    for info in bench.dataset(name).slides:
+    for info in spec.slides:
         if only and info.slide_id not in only:
             continue
         slide = read(folder, info.slide_id)
-        validate_raw_slide(slide, info.slide_id)
+        validate_raw_slide(slide, info.slide_id, spec.raw_counts)
+        slide.uns["slide"]["modality"] = spec.image
         slides[info.slide_id] = slide
     return slides
 

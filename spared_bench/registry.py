@@ -162,6 +162,7 @@ class Registry:
         """
         distribution, colon, bare = name.rpartition(":")
         entries = self._by_kind[kind].get(bare if colon else name, [])
+        entries = entries or self._also_called(kind, bare if colon else name)
         if colon:
             entries = [entry for entry in entries if entry.plugin.distribution == distribution]
         if len(entries) > 1:
@@ -177,6 +178,26 @@ class Registry:
                 hint += f" Plugins that could not be loaded: {names}; `spared-bench plugins why`."
             raise UnknownNameError(kind, name, self.names(kind), hint)
         return entries[0]
+
+    def canonical(self, kind: str, name: str) -> str:
+        """Return the name under which a plugin is registered, for one of its other names.
+
+        ``distribution:name`` stays qualified; see ``get`` for the errors.
+        """
+        entry = self.get(kind, name)
+        return entry.qualified_name if ":" in name else entry.spec.name
+
+    def _also_called(self, kind: str, name: str) -> list[Registered]:
+        """Return what has this name in other letters' case, or as an alias."""
+        wanted = name.casefold()
+        return [
+            entry
+            for entry in self.all(kind)
+            if wanted
+            in (
+                known.casefold() for known in (entry.spec.name, *getattr(entry.spec, "aliases", ()))
+            )
+        ]
 
     def observers(self) -> list[ModuleType]:
         """Return the loaded modules, for the observer hooks."""

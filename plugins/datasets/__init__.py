@@ -1,6 +1,7 @@
 """The built-in datasets. Nothing here reads data: the factories are imported when it is needed."""
 
 from spared_bench import DatasetSpec, RemoteFile, SlideInfo, hookimpl
+from spared_bench_plugins.datasets.spared import spared_datasets
 
 _HERE = "spared_bench_plugins.datasets"
 
@@ -85,4 +86,4 @@ PLANTED = DatasetSpec(
 
 @hookimpl
 def spared_bench_datasets() -> list[DatasetSpec]:
-    return [HER2ST, HER2ST_DEMO, MOB_DEMO, PLANTED]
+    return [HER2ST, HER2ST_DEMO, MOB_DEMO, PLANTED, *spared_datasets()]

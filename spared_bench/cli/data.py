@@ -1,8 +1,9 @@
-"""``data show``, ``data fetch`` and ``data prepare``."""
+"""``data show``, ``data fetch``, ``data verify`` and ``data prepare``."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -12,14 +13,24 @@ from spared_bench.cli.output import (
     PLUGIN,
     PROTOCOL,
     WORKSPACE,
+    err_console,
     print_json,
     warn_of_quarantine,
 )
 from spared_bench.errors import UsageError
+from spared_bench.registry import discover
+from spared_bench.specs import DatasetSpec
+from spared_bench.workspace import Workspace
 
 app = typer.Typer(help="Fetch, prepare and look at datasets.")
 
 NAMES = typer.Argument(..., help="Names of datasets.")
+MIRROR = typer.Option(
+    [],
+    "--mirror",
+    help="OLD=NEW: fetch from NEW what is at addresses that begin with OLD; may be given more than"
+    " once. The file that SPARED_BENCH_MIRRORS names holds such lines, too.",
+)
 
 
 @app.callback()
@@ -44,6 +55,7 @@ def show(
     from spared_bench.products import read_raw_slides
 
     bench = make_bench(workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu")
+    name = bench.dataset(name).name
     known = [info.slide_id for info in bench.dataset(name).slides]
     for wanted in slide:
         if wanted not in known:
@@ -60,27 +72,67 @@ def show(
 @app.command("fetch")
 def fetch(
     names: list[str] = NAMES,
-    offline: bool = typer.Option(False, help="Only check what is there."),
+    offline: bool = typer.Option(False, "--offline", help="Only check what is there."),
+    mirror: list[str] = MIRROR,
+    at_once: int = typer.Option(4, min=1, max=32, help="Files to fetch at the same time."),
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Download the files of datasets."""
-    from spared_bench.api import make_bench
-    from spared_bench.fetch import dataset_folder
+    """Download what is missing of datasets; running it again goes on where it stopped."""
+    from spared_bench.fetch import Options, dataset_folder
     from spared_bench.fetch import fetch as download
+    from spared_bench.fetch_display import watcher_for
+    from spared_bench.mirrors import read_mirrors
 
-    bench = make_bench(workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu")
+    space = Workspace.at(workspace, data_dir)
+    options = Options(offline=offline, mirrors=read_mirrors(mirror), at_once=at_once)
     folders = {}
-    for name in names:
-        spec = bench.dataset(name)
-        folder = dataset_folder(spec, bench.workspace.data_dir)
-        folders[name] = download(spec, folder, offline=offline)
-        if not as_json:
-            typer.echo(f"{name}: {folders[name]}")
+    with watcher_for(err_console()) as watcher:
+        for spec in _specs(names, plugin):
+            folder = dataset_folder(spec, space.data_dir)
+            folders[spec.name] = download(spec, folder, options, watcher)
     if as_json:
         print_json(folders)
+        return
+    for name, folder in folders.items():
+        typer.echo(f"{name}: {folder}")
+
+
+@app.command("verify")
+def verify(
+    names: list[str] = NAMES,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Hash the files of datasets again and say what is gone or has changed."""
+    from spared_bench.fetch import dataset_folder
+    from spared_bench.presence import verify as check
+
+    space = Workspace.at(workspace, data_dir)
+    found: dict[str, dict[str, Any]] = {}
+    for spec in _specs(names, plugin):
+        checked, problems = check(spec, dataset_folder(spec, space.data_dir))
+        found[spec.name] = {"checked": checked, "problems": problems}
+        if not as_json:
+            state = f"{len(problems)} problems" if problems else "in order"
+            typer.echo(f"{spec.name}: {checked} files with a known hash, {state}")
+            for problem in problems:
+                typer.echo(f"  {problem}")
+    if as_json:
+        print_json(found)
+    raise typer.Exit(1 if any(each["problems"] for each in found.values()) else 0)
+
+
+def _specs(names: list[str], plugin: list[Path]) -> list[DatasetSpec]:
+    """Look all datasets up before anything is done with the first."""
+    registry = discover(plugin)
+    warn_of_quarantine(registry.quarantined)
+    specs = [registry.get("dataset", name).spec for name in names]
+    return [spec for spec in specs if isinstance(spec, DatasetSpec)]
 
 
 @app.command("prepare")
@@ -101,8 +153,8 @@ def prepare(
     )
     warn_of_quarantine(bench.registry.quarantined)
     bench.workspace.make_writable()
-    described = {}
-    for name in names:
+    described: dict[str, dict[str, Any]] = {}
+    for name in [bench.dataset(name).name for name in names]:
         adata = make(bench, name).adata
         splits = adata.obs["split"].value_counts()
         described[name] = {

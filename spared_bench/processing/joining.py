@@ -50,7 +50,7 @@ def join_slides(slides: Mapping[str, AnnData], spec: DatasetSpec) -> tuple[AnnDa
             f" were {sorted(slides)}. Read all slides of the split, or take these out of it."
         )
     for slide_id in wanted:
-        validate_raw_slide(slides[slide_id], slide_id)
+        validate_raw_slide(slides[slide_id], slide_id, spec.raw_counts)
     notes = {
         slide_id: annotate(list(slides[slide_id].var_names), spec.organism) for slide_id in wanted
     }
@@ -140,6 +140,11 @@ def _report(
         "slide_facts": {
             key: [float(fact[key]) for fact in facts] for key in SLIDE_FACTS if key != "image_path"
         },
+        "repairs": [
+            f"{slide_id}: {repair}"
+            for slide_id in wanted
+            for repair in slides[slide_id].uns["slide"].get("repairs", ())
+        ],
         "genes_in_largest_slide": largest,
         "genes_in_all_slides": len(kept),
         **named,

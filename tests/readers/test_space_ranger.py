@@ -127,7 +127,8 @@ def test_counts_beside_the_tissue_are_dropped_and_recorded(folder):
 
 
 def test_the_image_is_the_one_given_then_hires_then_lowres(folder):
-    mine = folder / "full.tif"
+    mine = folder / "full.png"
+    Image.new("RGB", (400, 400)).save(mine)
     facts = read_space_ranger(folder, image=mine).uns["slide"]
     assert (facts["image_path"], facts["image_scale"]) == (str(mine), 1)
     (folder / "spatial" / "tissue_hires_image.png").unlink()

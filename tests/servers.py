@@ -13,10 +13,10 @@ from contextlib import contextmanager
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves ``server.files``; what ``server.moods[path]`` lists is done first, one per request.
 
-    A mood is ``"drop"`` (half of what was promised, then nothing), an HTTP status such as ``"503"``,
-    ``"-> /other"`` (a redirect), ``"wrong"`` (other bytes), ``"html"``, ``"no range"`` (ranges are
-    ignored), ``"no tag"`` (without a validator), ``"wait"`` (until ``server.go_on`` is set, half-way)
-    or ``""``. The last mood stays.
+    A mood is ``"drop"`` (half of what was promised, then nothing), an HTTP status such as
+    ``"503"``, ``"-> /other"`` (a redirect), ``"wrong"`` (other bytes), ``"html"``, ``"no range"``
+    (ranges are ignored), ``"no tag"`` (without a validator), ``"wait"`` (half-way, until
+    ``server.go_on`` is set) or ``""``. The last mood stays.
     """
 
     protocol_version = "HTTP/1.1"

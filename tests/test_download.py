@@ -132,7 +132,7 @@ def test_a_redirect_is_followed(server, tmp_path):
 
 
 def test_a_missing_file_is_not_asked_for_again(server, tmp_path):
-    with pytest.raises(DownloadError, match="Cannot fetch file.bin.*the server answered 404"):
+    with pytest.raises(DownloadError, match=r"Cannot fetch file\.bin.*the server answered 404"):
         get(tmp_path, f"{server.url}/gone")
     assert server.paths() == ["/gone"]
 
@@ -186,7 +186,7 @@ def test_a_web_page_is_not_taken_for_a_file(server, tmp_path):
 def test_a_host_that_is_not_there_is_named(tmp_path):
     with serving() as server:
         url = f"{server.url}/a"
-    with pytest.raises(DownloadError, match="127.0.0.1.*refused"):
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*refused"):
         get(tmp_path, url, attempts=1)
 
 

@@ -1,4 +1,4 @@
-"""The files of a dataset from a server of our own: what is whole and right appears, else nothing."""
+"""The files of a dataset from a server of our own: what is whole and right appears."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_a_path_outside_the_folder_is_refused(server, tmp_path, path):
 def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "file").write_text("in the way")
     spec = spec_of(RemoteFile(server.serve("/a.bin", CONTENT)))
-    with pytest.raises(DownloadError, match="Cannot write into .*file/toy.*--data-dir"):
+    with pytest.raises(DownloadError, match=r"Cannot write into .*file/toy.*--data-dir"):
         fetch(spec, tmp_path / "file" / "toy")
 
 
@@ -362,8 +362,7 @@ def test_a_killed_process_is_taken_up_by_the_next(server, tmp_path):
     assert visible(tmp_path) == []
     assert start(url, tmp_path).wait(30) == 0
     assert (tmp_path / "a.bin").read_bytes() == content
-    first, second = server.asked
-    assert int(second[1].removeprefix("bytes=").removesuffix("-")) > 1_000_000
+    assert int(server.asked[1][1].removeprefix("bytes=").removesuffix("-")) > 1_000_000
 
 
 def test_shipped_and_generated_data_need_no_download(tmp_path):

@@ -110,7 +110,7 @@ class Bench:
         return spec
 
     def folder(self, name: str) -> Path:
-        """Return the folder of a dataset's raw files, which must be there.
+        """Return the folder of a dataset's raw files, which must be there unless it is generated.
 
         Raises
         ------
@@ -122,8 +122,6 @@ class Bench:
 
         spec = self.dataset(name)
         folder = dataset_folder(spec, self.workspace.data_dir)
-        if spec.synthetic:
-            folder.mkdir(parents=True, exist_ok=True)
         if on_disk(spec, folder)[0] == "incomplete":
             raise MissingFileError(
                 f"Dataset {spec.name!r} is not complete in {folder}: its download was broken off,"

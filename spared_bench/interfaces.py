@@ -94,7 +94,9 @@ class Predictor(Protocol):
     """Maps patches to expression.
 
     Optional members: ``n_parameters`` (int, trainable ones, after ``fit``), ``skip(spec)`` (the
-    reason why a dataset cannot be used, or ``None``), ``save(folder)`` and ``load(folder)``.
+    reason why a dataset cannot be used, or ``None``), ``save(folder)`` and ``load(folder)``, and
+    ``weights_used`` (``"pretrained"``, ``"random"``, a file, or ``None``) where the field
+    ``weights`` does not say it.
     """
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 from spared_bench.errors import CorruptEntryError
 from spared_bench.interfaces import Executor, Outcome
 from spared_bench.plan import Cell, Job, Plan
-from spared_bench.results import TrialResult
+from spared_bench.results import Status, TrialResult
 from spared_bench.runner import RESULT, TRIALS, failure
 
 #: How often a job is given to another process after its process died.
@@ -184,7 +184,7 @@ class Orchestrator:
 
 
 def _record(plan: Plan, outcome: Outcome) -> TrialResult:
-    status = "killed" if outcome.status == "killed" else "error"
+    status: Status = "killed" if outcome.status == "killed" else "error"
     return failure(plan.bench, outcome.job, status, outcome.message, outcome.traceback)
 
 

@@ -377,9 +377,9 @@ def _count(predictor: Any) -> int | None:
 
 
 def _weights_fact(predictor: Any) -> dict[str, Any]:
-    """Return which weights were used; a predictor whose ``weights_`` is ``None`` used none."""
-    weights = getattr(predictor, "weights_", getattr(predictor, "weights", None))
-    if weights is None:
+    """Return which weights were used; a predictor whose ``weights_used`` is ``None`` used none."""
+    weights = getattr(predictor, "weights_used", getattr(predictor, "weights", None))
+    if not isinstance(weights, str):
         return {}
     return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}
 

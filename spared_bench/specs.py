@@ -7,7 +7,7 @@ A hook returns specs, never the objects behind them. ``factory`` is the address 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
@@ -332,6 +332,28 @@ KINDS: dict[str, type[Spec]] = {
     "protocol": ProtocolSpec,
     "executor": ExecutorSpec,
 }
+
+
+def conflicts(specs: Iterable[DatasetSpec]) -> list[str]:
+    """Say which of some datasets use the same slides in different roles, a sentence each.
+
+    What is learned on one of them has seen the answers of the other, so they are not ranked
+    together.
+    """
+    by_name = {spec.name: spec for spec in specs}
+    pairs = sorted(
+        {
+            tuple(sorted((spec.name, other)))
+            for spec in by_name.values()
+            for other in spec.conflicts_with
+            if other in by_name
+        }
+    )
+    return [
+        f"Datasets {first!r} and {second!r} hold the same slides in different roles: a method that"
+        " learns on one has seen the other. They are not ranked together."
+        for first, second in pairs
+    ]
 
 
 def spec_as_dict(spec: Spec) -> dict[str, Any]:

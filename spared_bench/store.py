@@ -229,22 +229,32 @@ class Store:
 
 
 def _stamp() -> str:
-    """Return a suffix that says who is writing, for ``sweep``."""
-    return f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    """Return a suffix that says who is writing, for ``sweep``: host, process, its start."""
+    return f"{socket.gethostname()}.{os.getpid()}-{_started(os.getpid())}.{uuid.uuid4().hex[:8]}"
+
+
+def _started(pid: int) -> int:
+    """Return when a living process began, in whole seconds; 0 if it is gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        # A zombie has ended: its parent was killed before it could take note.
+        return 0 if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
+    except psutil.NoSuchProcess:
+        return 0
+    except psutil.AccessDenied:
+        return -1
 
 
 def _is_orphan(path: Path) -> bool:
     parts = path.name.rsplit(".", 2)
-    if len(parts) < 3 or not parts[1].isdigit():
+    pid, dash, started = parts[1].partition("-") if len(parts) == 3 else ("", "", "")
+    if not (dash and pid.isdigit() and started.isdigit()):
         return False
     if parts[0].endswith(socket.gethostname()):
-        try:
-            os.kill(int(parts[1]), 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
+        found = _started(int(pid))
+        return found >= 0 and abs(found - int(started)) > 1
     try:
         return time.time() - path.stat().st_mtime > _STALE_SECONDS
     except FileNotFoundError:

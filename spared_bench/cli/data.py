@@ -19,7 +19,7 @@ from spared_bench.cli.output import (
 )
 from spared_bench.errors import UsageError
 from spared_bench.registry import discover
-from spared_bench.specs import DatasetSpec
+from spared_bench.specs import SPLITS, DatasetSpec
 from spared_bench.workspace import Workspace
 
 app = typer.Typer(help="Fetch, prepare and look at datasets.")
@@ -62,7 +62,8 @@ def show(
             raise UsageError(f"Dataset {name!r} has no slide {wanted!r}; its slides are {known}.")
     bench.workspace.make_writable()
     folder = out or bench.workspace.root / "pictures" / name
-    pictures = draw_slides(read_raw_slides(bench, name, slide), folder, colour or None)
+    slides = read_raw_slides(bench, name, slide)
+    pictures = draw_slides(slides, folder, colour or None, dataset=name)
     if as_json:
         print_json({"pictures": pictures})
     else:
@@ -153,22 +154,23 @@ def prepare(
     )
     warn_of_quarantine(bench.registry.quarantined)
     bench.workspace.make_writable()
-    described: dict[str, dict[str, Any]] = {}
-    for name in [bench.dataset(name).name for name in names]:
-        adata = make(bench, name).adata
-        splits = adata.obs["split"].value_counts()
-        described[name] = {
-            "spots": {split: int(splits.get(split, 0)) for split in ("train", "val", "test")},
-            "genes": int(adata.n_vars),
-            "missing": round(1 - float(adata.layers["mask"].mean()), 4),
-        }
-        if not as_json:
-            spots = ", ".join(
-                f"{number} {split}" for split, number in described[name]["spots"].items()
-            )
-            typer.echo(
-                f"{name}: {spots} spots x {adata.n_vars} genes,"
-                f" {described[name]['missing']:.1%} of the entries unmeasured"
-            )
+    known = [bench.dataset(name).name for name in names]
+    described = {name: _described(make(bench, name).adata) for name in known}
     if as_json:
         print_json(described)
+        return
+    for name, facts in described.items():
+        spots = ", ".join(f"{number} {split}" for split, number in facts["spots"].items())
+        typer.echo(
+            f"{name}: {spots} spots x {facts['genes']} genes,"
+            f" {facts['missing']:.1%} of the entries unmeasured"
+        )
+
+
+def _described(adata: Any) -> dict[str, Any]:
+    splits = adata.obs["split"].value_counts()
+    return {
+        "spots": {split: int(splits.get(split, 0)) for split in SPLITS},
+        "genes": int(adata.n_vars),
+        "missing": round(1 - float(adata.layers["mask"].mean()), 4),
+    }

@@ -96,7 +96,7 @@ def run(
                 retry_failed=retry_failed,
                 watcher=watcher,
                 command=shlex.join(["spared-bench", *sys.argv[1:]]),
-                log=lambda line: console.print(line, highlight=False, markup=False),
+                log=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
             )
     except KeyboardInterrupt:
         typer.echo(
@@ -130,6 +130,8 @@ def _parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
 def _warn_unavailable(plan: Plan) -> None:
     for name, reason in plan.unavailable.items():
         typer.echo(f"Dataset {name!r} is left out: {reason}", err=True)
+    for warning in plan.warnings:
+        typer.echo(warning, err=True)
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
@@ -155,6 +157,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
                 "protocol": plan.bench.protocol.id,
                 "cells": [dict(zip(columns, row, strict=True)) for row in rows],
                 "unavailable": plan.unavailable,
+                "warnings": plan.warnings,
             }
         )
         return

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spared_bench.processing.images import undecodable, unsupported
+from spared_bench.processing.images import LOADING, undecodable, unsupported
 
 _COLOURS = 3
 
@@ -23,7 +23,7 @@ class FluorescenceImage:
     def __init__(self, path: Path, vips: Any) -> None:
         self._path, self._error = path, vips.Error
         try:
-            first = vips.Image.new_from_file(str(path), access="random", fail_on="error")
+            first = vips.Image.new_from_file(str(path), **LOADING)
             pages = first.get("n-pages") if "n-pages" in first.get_fields() else 1
             planes = [first]
             if first.bands == 1:
@@ -57,7 +57,7 @@ def _further_pages(path: Path, vips: Any, first: Any, count: int) -> list[Any]:
     """Return the pages after the first that are as large; those of a pyramid are not."""
     found = []
     for number in range(1, count):
-        page = vips.Image.new_from_file(str(path), page=number, access="random", fail_on="error")
+        page = vips.Image.new_from_file(str(path), page=number, **LOADING)
         if (page.width, page.height, page.bands) == (first.width, first.height, 1):
             found.append(page)
     return found

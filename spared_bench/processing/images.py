@@ -19,6 +19,9 @@ import numpy as np
 
 from spared_bench.errors import ImageError
 
+#: For libvips; without ``revalidate`` it shows the file that once had this name.
+LOADING = {"access": "random", "fail_on": "error", "revalidate": True}
+
 
 class Image(Protocol):
     """An open image."""
@@ -105,7 +108,7 @@ class VipsImage:
     def __init__(self, path: Path, vips: Any) -> None:
         self._path, self._error = path, vips.Error
         try:
-            image = vips.Image.new_from_file(str(path), access="random", fail_on="error")
+            image = vips.Image.new_from_file(str(path), **LOADING)
             if image.interpretation not in ("srgb", "rgb", "rgb16", "b-w", "grey16", "multiband"):
                 image = image.colourspace("srgb")
         except vips.Error as error:

@@ -5,7 +5,8 @@ Two contracts, both checked by a function whose errors say what is wrong:
 *A raw slide* is what a dataset's reader returns: one slide, spots as rows.
 
 =====================  ==========================================================================
-``X``                  raw counts, sparse CSR; genes are unique
+``X``                  raw counts, sparse CSR; genes are unique. A dataset whose source publishes
+                       normalised values only declares it (``DatasetSpec.raw_counts``)
 ``obs_names``          unique spot names
 ``obs``                ``array_row``, ``array_col``: position in the array
 ``obsm["spatial"]``    spot centres in full-resolution pixels, (x, y), float64

@@ -165,7 +165,7 @@ def fetch(
             f"Dataset {spec.name!r} has nothing to download and is not at {folder}. Put its files"
             " there, or make that path a link to them."
         )
-    missing = missing_files(spec, folder)
+    missing = missing_files(spec, folder, hashes=True)
     if missing and options.offline:
         names = ", ".join(label(file) for file in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
@@ -176,7 +176,7 @@ def fetch(
         )
     if missing:
         with _locked(folder, watcher):
-            missing = missing_files(spec, folder)  # another process may have brought them
+            missing = missing_files(spec, folder, hashes=True)  # others may have brought them
             watcher.planned(spec.name, [label(file) for file in missing])
             _fetch_all(missing, folder, options, watcher)
     return folder
@@ -255,6 +255,7 @@ def _fetch_one(
     size = arrived.stat().st_size
     entry: dict[str, Any] = describe(arrived) | {"fetched": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
     if file.unpack:
+        watcher.say(f"  unpacking {label(file)}")
         _unpack_into(arrived, file, folder, entry, record)
     else:
         record.add(file.url, entry | {"path": place_of(file)})

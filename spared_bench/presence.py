@@ -15,10 +15,20 @@ from spared_bench.unpack import is_safe
 State = Literal["shipped", "generated", "complete", "incomplete", "by hand", ""]
 
 
-def missing_files(spec: DatasetSpec, folder: Path) -> list[RemoteFile]:
-    """Return what of a dataset has not been fetched, or is gone since; sizes count, not hashes."""
+def missing_files(spec: DatasetSpec, folder: Path, hashes: bool = False) -> list[RemoteFile]:
+    """Return what of a dataset has not been fetched, or is gone since.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+    folder : Path
+        Of ``dataset_folder``.
+    hashes : bool
+        Whether files that someone put there are held to the hashes of the spec. What was fetched
+        was checked when it came, and is checked again by ``verify``.
+    """
     record = read_record(folder)
-    return [file for file in spec.files if not _is_there(file, spec, folder, record)]
+    return [file for file in spec.files if not _is_there(file, spec, folder, record, hashes)]
 
 
 def on_disk(spec: DatasetSpec, folder: Path) -> tuple[State, int]:
@@ -89,10 +99,12 @@ def _problem(folder: Path, path: str, sha256: str) -> str:
     return "" if found == sha256 else f"{path}: it has changed (SHA-256 {found[:12]}...)."
 
 
-def _is_there(file: RemoteFile, spec: DatasetSpec, folder: Path, record: dict[str, Any]) -> bool:
+def _is_there(
+    file: RemoteFile, spec: DatasetSpec, folder: Path, record: dict[str, Any], hashes: bool
+) -> bool:
     entry = record.get(file.url)
     if entry is None:
-        return _is_there_by_hand(file, spec, folder, record)
+        return _is_there_by_hand(file, spec, folder, record, hashes)
     if file.sha256 not in ("", entry["sha256"]):
         return False
     return all(
@@ -102,14 +114,14 @@ def _is_there(file: RemoteFile, spec: DatasetSpec, folder: Path, record: dict[st
 
 
 def _is_there_by_hand(
-    file: RemoteFile, spec: DatasetSpec, folder: Path, record: dict[str, Any]
+    file: RemoteFile, spec: DatasetSpec, folder: Path, record: dict[str, Any], hashes: bool
 ) -> bool:
     if not file.unpack:
         path = folder / place_of(file)
         return (
             path.is_file()
             and file.size in (0, path.stat().st_size)
-            and (not file.sha256 or file.sha256 == describe(path)["sha256"])
+            and (not (hashes and file.sha256) or file.sha256 == describe(path)["sha256"])
         )
     if file.path and (folder / file.path).is_dir():
         return any((folder / file.path).iterdir())

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from spared_bench.download import Expected, Meter, Policy, download
-from spared_bench.errors import DownloadError, MissingFileError
+from spared_bench.errors import DownloadError, MissingFileError, WorkspaceError
 from spared_bench.mirrors import Mirrors, rewritten
 from spared_bench.presence import check_place, label, missing_files, place_of
 from spared_bench.records import Record, describe
@@ -154,6 +154,8 @@ def fetch(
     DownloadError
         If a file can be had nowhere, is not what the spec or the record says, or holds what it
         should not; when offline, if one is missing.
+    WorkspaceError
+        If the disk is full.
     """
     options, watcher = options or Options(), watcher or Silent()
     if spec.folder or spec.synthetic:
@@ -277,6 +279,9 @@ def _unpack_into(
             members = unpack_nested(root, members, file.nested)
     except DownloadError:
         shutil.rmtree(archive.parent)  # what cannot be unpacked is not worth keeping
+        raise
+    except WorkspaceError:
+        shutil.rmtree(beside, ignore_errors=True)
         raise
     described = {member: describe(root / member) for member in members}
     # Noted before they move, so that after a kill the missing ones are known to be missing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
 import ntpath
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, cast
 
-from spared_bench.errors import DownloadError
+from spared_bench.errors import DownloadError, WorkspaceError
 
 MAX_BYTES = 2**40  # unpacked, of one archive
 _SMALLEST_BOUND = 64 * 2**20
@@ -22,6 +23,7 @@ _MAX_SWELL = 100  # slides are images and packed counts, which hardly shrink; bo
 _MAX_MEMBERS = 1_000_000
 _ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -70,6 +72,8 @@ def unpack(archive: Path, folder: Path, max_bytes: int | None = None) -> tuple[P
     ------
     DownloadError
         For damage, too much data, or a member that is a link, a device, or outside the folder.
+    WorkspaceError
+        If the disk is full.
     """
     left = bound_of(archive) if max_bytes is None else max_bytes
     names = []
@@ -79,6 +83,7 @@ def unpack(archive: Path, folder: Path, max_bytes: int | None = None) -> tuple[P
             names.append(name)
             if len(names) > _MAX_MEMBERS:
                 raise _swells(archive)
+    names = list(dict.fromkeys(names))  # of a member that comes twice, the last is kept
     tops = {PurePosixPath(name).parts[0] for name in names}
     if len(tops) == 1 and all("/" in name for name in names):
         top = tops.pop()
@@ -143,6 +148,11 @@ def _unpack_member(root: Path, member: str) -> list[str]:
     packed.unlink()
     if not names:
         return []
+    if (root / stem).exists():
+        raise DownloadError(
+            f"The archive holds both {member!r} and {stem!r}, where it would be unpacked. Tell"
+            " whoever publishes it."
+        )
     inner.replace(root / stem)
     return [f"{stem}/{name}" for name in names]
 
@@ -154,7 +164,12 @@ def _swells(archive: Path) -> DownloadError:
     )
 
 
-def _damaged(archive: Path, error: Exception) -> DownloadError:
+def _damaged(archive: Path, error: Exception) -> DownloadError | WorkspaceError:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return WorkspaceError(
+            f"The disk became full while {archive.name} was unpacked. Free some space, or choose"
+            " another folder with `--data-dir DIR`; the archive itself is kept."
+        )
     return DownloadError(
         f"The archive {archive.name} cannot be unpacked: {error}. It is damaged, encrypted, or"
         " neither zip nor tar."

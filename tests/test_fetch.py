@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -17,7 +18,7 @@ import zipfile
 import pytest
 
 from spared_bench.download import Policy
-from spared_bench.errors import DownloadError, MissingFileError
+from spared_bench.errors import DownloadError, MissingFileError, WorkspaceError
 from spared_bench.fetch import Options, Silent, dataset_folder, fetch
 from spared_bench.presence import missing_files, on_disk, verify
 from spared_bench.records import read_record
@@ -229,6 +230,21 @@ def test_a_bad_archive_leaves_nothing_behind(server, tmp_path, packed, complaint
     assert visible(folder) == []
     assert not (folder / ".fetch").exists()
     assert not list(tmp_path.rglob("*evil*"))
+
+
+def test_a_full_disk_keeps_the_archive(server, tmp_path, monkeypatch):
+    spec = spec_of(RemoteFile(server.serve("/a.zip", zipped(x="1")), unpack=True))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("spared_bench.unpack._copy", full)
+        with pytest.raises(WorkspaceError, match=r"disk became full while a\.zip was unpacked"):
+            fetch(spec, tmp_path)
+    fetch(spec, tmp_path)
+    assert (tmp_path / "x").read_text() == "1"
+    assert server.paths() == ["/a.zip"]
 
 
 def test_a_folder_filled_by_hand_is_taken_as_it_is(server, tmp_path):

@@ -78,7 +78,8 @@ def _source_file(module: str) -> Path | None:
     if spec is None:
         return None
     if not parts:
-        return Path(spec.origin) if (spec.origin or "").endswith(".py") else None
+        origin = spec.origin or ""
+        return Path(origin) if origin.endswith(".py") else None
     for folder in spec.submodule_search_locations or ():
         base = Path(folder, *parts)
         for path in (base / "__init__.py", base.with_name(base.name + ".py")):

@@ -125,7 +125,8 @@ class Outcome:
     job : Job
     status : str
         ``"ok"``; ``"error"`` for a product that could not be made; ``"killed"`` if its process
-        died. A trial's own failure is ``"ok"`` here and is told by its result.
+        died; ``"unwritable"`` if the disk takes no more, which ends the run. A trial's own failure
+        is ``"ok"`` here and is told by its result.
     message, traceback : str
     result : TrialResult, optional
         Of a trial.

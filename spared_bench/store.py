@@ -25,7 +25,8 @@ from spared_bench.errors import CorruptEntryError, WorkspaceError
 
 MANIFEST = "manifest.json"
 _STALE_SECONDS = 24 * 3600
-_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_UNWRITABLE = _FULL | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 def digest(values: Any) -> str:
@@ -259,6 +260,11 @@ def _is_orphan(path: Path) -> bool:
         return time.time() - path.stat().st_mtime > _STALE_SECONDS
     except FileNotFoundError:
         return False
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk takes no more, which is nobody's failure."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def _why_unwritable(root: Path, error: OSError) -> str:

@@ -43,8 +43,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def as_markdown(board: Board, command: str) -> str:
     """Return one section per protocol; the first line names the command that wrote it."""
-    named = visible(command, MAX_MESSAGE).replace("--", "- -").replace(">", "&gt;")
-    lines = [f"<!-- Written by: {named} -->", "", "# Leaderboard"]
+    # A link that nothing refers to is Markdown's comment; one of HTML could not hold "--".
+    named = visible(command, MAX_MESSAGE).replace("\\", "/").translate({40: "[", 41: "]"})
+    lines = [f"[//]: # (Written by: {named})", "", "# Leaderboard"]
     for part in board.protocols:
         lines += ["", f"## {_markdown(part.protocol)}", "", *_remarks(part), ""]
         lines += _markdown_table(headings(part), [cells(row, part) for row in part.rows])

@@ -21,7 +21,7 @@ COMMAND = "spared-bench leaderboard build"
 def test_the_first_line_of_the_markdown_names_the_command_that_wrote_it():
     text = as_markdown(board_rows(demo_trials()), COMMAND)
 
-    assert text.splitlines()[0] == f"<!-- Written by: {COMMAND} -->"
+    assert text.splitlines()[0] == f"[//]: # (Written by: {COMMAND})"
 
 
 def test_every_line_of_a_markdown_table_has_the_same_number_of_cells():
@@ -119,3 +119,11 @@ def test_nothing_invisible_is_left_in_a_name():
 )
 def test_numbers_read_well(text, expected):
     assert text == expected
+
+
+def test_a_command_cannot_leave_the_comment_that_names_it():
+    text = as_markdown(board_rows(demo_trials()), "run --plugin a)b\n# c \\")
+    first, second = text.splitlines()[:2]
+    assert first.startswith("[//]: # (Written by: run --plugin a]b")
+    assert first.count(")") == 1 and first.endswith(")") and "\\" not in first
+    assert second == ""

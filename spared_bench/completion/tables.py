@@ -1,0 +1,99 @@
+"""What the completion benchmark found, as JSON, CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spared_bench.completion.benchmark import CompletionResult
+from spared_bench.store import write_text
+
+
+def write_tables(results: Sequence[CompletionResult], folder: Path, command: str) -> list[Path]:
+    """Write ``results.json``, ``summary.csv``, ``slides.csv`` and ``table.md`` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {"command": command, "results": [result.as_dict() for result in results]}
+    write_text(folder / "results.json", json.dumps(values, indent=1))
+    _write_csv(folder / "summary.csv", [_row(result) for result in results])
+    slides = [_row(result, slide) for result in results for slide in result.slides]
+    _write_csv(folder / "slides.csv", slides)
+    write_text(folder / "table.md", markdown(results, command))
+    return [folder / name for name in ("results.json", "summary.csv", "slides.csv", "table.md")]
+
+
+def markdown(results: Sequence[CompletionResult], command: str) -> str:
+    """Return one table of errors and one of correlations per dataset, the best method first."""
+    parts = [f"<!-- {command} -->"]
+    for dataset in dict.fromkeys(result.dataset for result in results):
+        here = [result for result in results if result.dataset == dataset]
+        facts, first = here[0].facts, here[0]
+        parts.append(
+            f"## {dataset}\n\n{facts.get('n_spots')} spots of the {first.split} split ×"
+            f" {facts.get('n_genes')} genes, {facts.get('missing_fraction', math.nan):.1%} of the"
+            f" entries unmeasured; mean ± standard deviation over {len(first.repeats)} masks."
+        )
+        for metric, title in (("mse", "MSE"), ("pcc", "PCC")):
+            parts.append(f"{title} at hidden entries:\n\n{_table(here, metric)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(results: Sequence[CompletionResult], metric: str) -> str:
+    columns = list(dict.fromkeys(result.condition for result in results))
+    by_place = {(result.completer, result.condition): result for result in results}
+    completers = list(dict.fromkeys(result.completer for result in results))
+
+    def order(completer: str) -> float:
+        known = [by_place.get((completer, column)) for column in columns]
+        return sum(each.mean("mse") for each in known if each is not None)
+
+    lines = [
+        "| completer | " + " | ".join(column.label for column in columns) + " |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for completer in sorted(completers, key=order):
+        cells = [_cell(by_place.get((completer, column)), metric) for column in columns]
+        lines.append(f"| {completer} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(result: CompletionResult | None, metric: str) -> str:
+    if result is None or math.isnan(result.mean(metric)):
+        return "–"
+    sd = result.sd(metric)
+    return f"{result.mean(metric):.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
+
+
+def _row(result: CompletionResult, slide: str = "") -> dict[str, Any]:
+    condition = result.condition
+    return {
+        "protocol": result.protocol,
+        "dataset": result.dataset,
+        **({"slide": slide} if slide else {}),
+        "split": result.split,
+        "completer": result.completer,
+        "rule": condition.rule,
+        "rate": condition.rate if condition.rule == "fraction" else "",
+        "masks": len(result.repeats),
+        "mse": _plain(result.mean("mse", slide)),
+        "mse_sd": _plain(result.sd("mse", slide)),
+        "pcc": _plain(result.mean("pcc", slide)),
+        "pcc_sd": _plain(result.sd("pcc", slide)),
+        "parameters": "" if result.n_parameters is None else result.n_parameters,
+        "fit_seconds": result.seconds.get("fit", ""),
+        "complete_seconds": result.seconds.get("complete", ""),
+    }
+
+
+def _plain(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["dataset"])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -59,7 +59,9 @@ def draw_datasets(results: Sequence[CompletionResult]) -> Figure:
 
     From three datasets on, a violin shows their spread.
     """
-    known = list(dict.fromkeys(result.condition for result in results))
+    # Where nothing is missing, prob_median hides nothing, and there is no error to show.
+    told = [result for result in results if result.mean("mse") > 0]
+    known = list(dict.fromkeys(result.condition for result in told or results))
     chosen = [
         each for each in (Condition("fraction", 0.3), Condition("prob_median")) if each in known
     ]
@@ -80,7 +82,7 @@ def draw_datasets(results: Sequence[CompletionResult]) -> Figure:
                 marker = "osD^vP*X"[datasets.index(dataset) % 8]
                 axes.plot(place, error, marker, color="black", markersize=4.5, zorder=3)
         axes.set_xticks(range(len(completers)), completers, rotation=40, ha="right")
-        axes.set_yscale("log")
+        _scale(axes)
         axes.set_title(_title(condition))
         axes.grid(axis="y", alpha=0.3)
     panels[0].set_ylabel("MSE at hidden entries")
@@ -113,7 +115,7 @@ def draw_masking(results: Sequence[CompletionResult]) -> Figure:
             axes.fill_between(
                 rates, np.maximum(mean - sd, 1e-9), mean + sd, color=colour, alpha=0.2
             )
-        axes.set_yscale("log")
+        _scale(axes)
         axes.set_title(dataset)
         axes.set_xlabel("part of all entries hidden")
         axes.grid(alpha=0.3, which="both")
@@ -178,6 +180,7 @@ def _draw_spots(axes: Axes, xy: np.ndarray, values: np.ndarray, scale: Any) -> A
 
 def _draw_spread(axes: Axes, place: float, errors: list[float], colour: Any) -> None:
     """Draw a violin on the log scale that the axes will have, if there are enough errors."""
+    errors = [error for error in errors if error > 0]  # neither nan nor 0 has a place on the axis
     if len(errors) < _FEWEST_FOR_A_VIOLIN or np.ptp(np.log(errors)) < 1e-9:
         return
     from scipy.stats import gaussian_kde
@@ -188,6 +191,12 @@ def _draw_spread(axes: Axes, place: float, errors: list[float], colour: Any) -> 
     density = gaussian_kde(logs)(grid)
     half = 0.4 * density / density.max()
     axes.fill_betweenx(np.exp(grid), place - half, place + half, color=colour, alpha=0.6)
+
+
+def _scale(axes: Axes) -> None:
+    """Make the axis of errors logarithmic, unless it has nothing that could be shown so."""
+    if any(np.any(np.asarray(line.get_ydata(), dtype=float) > 0) for line in axes.lines):
+        axes.set_yscale("log")
 
 
 def _panels(number: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:

@@ -47,8 +47,10 @@ def _table(results: Sequence[CompletionResult], metric: str) -> str:
     completers = list(dict.fromkeys(result.completer for result in results))
 
     def order(completer: str) -> float:
-        known = [by_place.get((completer, column)) for column in columns]
-        return sum(each.mean("mse") for each in known if each is not None)
+        found = [by_place.get((completer, column)) for column in columns]
+        means = [each.mean("mse") for each in found if each is not None]
+        known = [mean for mean in means if not math.isnan(mean)]
+        return sum(known) / len(known) if known else math.inf
 
     lines = [
         "| completer | " + " | ".join(column.label for column in columns) + " |",

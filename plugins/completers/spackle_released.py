@@ -29,33 +29,26 @@ from spared_bench.completion.masking import hiding_probabilities
 from spared_bench.completion.neighbourhoods import NeighbourTable, nearest_points
 from spared_bench.completion.spots import Neighbourhoods, SpotUnits
 from spared_bench.completion.torch_completer import TorchCompleter
+from spared_bench.completion.transformer import NeighbourhoodTransformer
 from spared_bench.data import Slides
 from spared_bench.interfaces import Context
 from spared_bench.models.units import Units
 
 
-class BatchTransformer(nn.Module):
-    """Genes to width, an encoder whose sequence is the batch, width to genes.
+class BatchTransformer(NeighbourhoodTransformer):
+    """Genes to width, an encoder whose sequence is the batch, width to genes."""
 
-    Parameters
-    ----------
-    n_genes, width, n_layers, n_heads, inner : int
-    dropout : float
-    """
+    def forward(
+        self, x: Tensor, present: Tensor | None = None, centre_only: bool = False
+    ) -> Tensor:
+        """(n_spots, n_slots, n_genes) -> the same; every spot sees that slot of all others.
 
-    def __init__(
-        self, n_genes: int, width: int, n_layers: int, n_heads: int, inner: int, dropout: float
-    ) -> None:
-        super().__init__()
-        self.enter = nn.Linear(n_genes, width)
-        layer = nn.TransformerEncoderLayer(width, n_heads, inner, dropout)  # not batch_first
-        self.encoder = nn.TransformerEncoder(layer, n_layers, enable_nested_tensor=False)
-        self.leave = nn.Linear(width, n_genes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n_spots, n_slots, n_genes) -> the same; every spot sees that slot of all others."""
-        out: Tensor = self.leave(self.encoder(self.enter(x)))
-        return out
+        Slots do not meet, so the centre alone costs a part of the whole; absent ones are unknown.
+        """
+        slots = (x[:, :1] if centre_only else x).transpose(0, 1)
+        everyone = torch.ones(slots.shape[:2], dtype=torch.bool, device=x.device)
+        out = super().forward(slots, everyone).transpose(0, 1)
+        return out[:, 0] if centre_only else out
 
 
 @dataclass
@@ -69,6 +62,8 @@ class SpaCKLEReleased(TorchCompleter):
     n_layers, n_heads, inner : int
     dropout : float
     n_neighbours : int
+    low_precision : bool
+        Products of the feed-forward blocks in bfloat16 (on a GPU: all products).
     """
 
     name: ClassVar[str] = "spackle-released"
@@ -80,11 +75,12 @@ class SpaCKLEReleased(TorchCompleter):
     inner: int = 2048
     dropout: float = 0.1
     n_neighbours: int = 18
+    low_precision: bool = False
 
     def build(self, n_genes: int) -> nn.Module:
         """Return the network."""
         sizes = self.width or n_genes, self.n_layers, self.n_heads, self.inner
-        return BatchTransformer(n_genes, *sizes, self.dropout)
+        return BatchTransformer(n_genes, *sizes, self.dropout, self.low_precision)
 
     def table(self, slides: Slides) -> NeighbourTable:
         """Return the nearest spots by pixel, whatever their slide, in the order of their rows."""
@@ -105,8 +101,8 @@ class SpaCKLEReleased(TorchCompleter):
 
     def predict_batch(self, network: nn.Module, batch: Neighbourhoods) -> Tensor:
         """Return what it makes of the centres, (n_spots, n_genes)."""
-        out: Tensor = network(self._visible(batch))
-        return out[:, 0]
+        out: Tensor = network(self._visible(batch), centre_only=True)
+        return out
 
     def _visible(self, batch: Neighbourhoods) -> Tensor:
         return torch.where(batch.hidden, 0.0, batch.values)

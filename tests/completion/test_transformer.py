@@ -37,7 +37,7 @@ def test_it_computes_what_pytorchs_encoder_computes_with_the_same_weights(networ
 def test_as_released_it_is_pytorchs_encoder_fed_with_the_batch_as_its_sequence():
     torch.manual_seed(0)
     network = create("spackle-released").build(5).eval()
-    x, present = some_input()
+    x, _ = some_input()
     layer = nn.TransformerEncoderLayer(5, 1, 16, dropout=0.1)  # batch_first=False, the default
     encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
     encoder.layers.load_state_dict(network.layers.state_dict())

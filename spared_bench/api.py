@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 DEFAULT_PROTOCOL = "demo"
 _MAX_DEFAULT_WORKERS = 16
-_TRACK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -239,7 +238,7 @@ def execute(
     log : callable
         For what goes wrong beside the trials.
     """
-    from spared_bench.board import track_and_build
+    from spared_bench.board import Recorder, publish
 
     begun = time.perf_counter()
     bench = plan.bench
@@ -255,13 +254,18 @@ def execute(
         workers=workers or default_workers(bench.settings.threads),
         progress=watcher.progress,
     )
+    recorder = Recorder(plan)
+    notifying = _Notifying(watcher, bench.registry, log)
     try:
-        summary = Orchestrator(plan, runner, _Notifying(watcher, bench.registry, log)).run()
+        summary = Orchestrator(plan, runner, notifying, recorder.tick).run()
     finally:
         runner.close()
     results = final_results(plan, summary.results)
     tracking = time.perf_counter()
-    page = track_and_build(plan, summary.results, command=command, log=log)
+    error = recorder.finish(summary.results)
+    if error is not None:
+        log(f"{error} The results are in the store; `spared-bench track sync` logs them later.")
+    page = publish(plan, tracked=error is None, command=command)
     ended = time.perf_counter()
     notify(bench.registry, "spared_bench_run_finished", log, plan=plan, results=results)
     return Report(

@@ -110,7 +110,7 @@ class Bench:
         return spec
 
     def folder(self, name: str) -> Path:
-        """Return the folder of a dataset's raw files, which must be there.
+        """Return the folder of a dataset's raw files, which must be there unless it is generated.
 
         Raises
         ------
@@ -121,9 +121,7 @@ class Bench:
 
         spec = self.dataset(name)
         folder = dataset_folder(spec, self.workspace.data_dir)
-        if spec.synthetic:
-            folder.mkdir(parents=True, exist_ok=True)
-        if not folder.is_dir():
+        if not folder.is_dir() and not spec.synthetic:
             fetch = f"`spared-bench data fetch {name}` downloads it, or " if spec.files else ""
             raise MissingFileError(
                 f"The files of dataset {name!r} are not in {folder}. {fetch}put them there, or"

@@ -66,16 +66,26 @@ def sources(module: str) -> dict[str, Path]:
 
 @cache
 def _source_file(module: str) -> Path | None:
+    """Find a module's source without importing it, nor its parents."""
     loaded = getattr(sys.modules.get(module), "__file__", None)
     if loaded is not None:
         return Path(loaded) if loaded.endswith(".py") else None
+    top, *parts = module.split(".")
     try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, AttributeError, ValueError):
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
         return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+    if spec is None:
         return None
-    return Path(spec.origin)
+    if not parts:
+        origin = spec.origin or ""
+        return Path(origin) if origin.endswith(".py") else None
+    for folder in spec.submodule_search_locations or ():
+        base = Path(folder, *parts)
+        for path in (base / "__init__.py", base.with_name(base.name + ".py")):
+            if path.is_file():
+                return path
+    return None
 
 
 def _imports(module: str, path: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from spared_bench.store import digest, file_digest, write_text
@@ -48,7 +49,8 @@ class Fingerprints:
         return digest({path.relative_to(folder).as_posix(): self.of_file(path) for path in files})
 
     def save(self) -> None:
-        """Write the memory back if anything was added."""
+        """Write the memory back if anything was added; where that fails, files are read again."""
         if self._changed:
-            write_text(self._memory, json.dumps(self._known))
+            with suppress(OSError):
+                write_text(self._memory, json.dumps(self._known))
             self._changed = False

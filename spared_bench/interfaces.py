@@ -98,7 +98,9 @@ class Predictor(Protocol):
     """Maps patches to expression.
 
     Optional members: ``n_parameters`` (int, trainable ones, after ``fit``), ``skip(spec)`` (the
-    reason why a dataset cannot be used, or ``None``), ``save(folder)`` and ``load(folder)``.
+    reason why a dataset cannot be used, or ``None``), ``save(folder)`` and ``load(folder)``, and
+    ``weights_used`` (``"pretrained"``, ``"random"``, a file, or ``None``) where the field
+    ``weights`` does not say it.
     """
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
@@ -127,7 +129,8 @@ class Outcome:
     job : Job
     status : str
         ``"ok"``; ``"error"`` for a product that could not be made; ``"killed"`` if its process
-        died. A trial's own failure is ``"ok"`` here and is told by its result.
+        died; ``"unwritable"`` if the disk takes no more, which ends the run. A trial's own failure
+        is ``"ok"`` here and is told by its result.
     message, traceback : str
     result : TrialResult, optional
         Of a trial.

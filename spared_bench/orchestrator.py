@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from spared_bench.errors import CorruptEntryError
+from spared_bench.errors import CorruptEntryError, WorkspaceError
 from spared_bench.interfaces import Executor, Outcome
 from spared_bench.plan import Cell, Job, Plan
-from spared_bench.results import TrialResult
+from spared_bench.results import Status, TrialResult
 from spared_bench.runner import RESULT, TRIALS, failure
 
 #: How often a job is given to another process after its process died.
@@ -154,6 +154,8 @@ class Orchestrator:
     def _settle(self, outcome: Outcome) -> None:
         """Take note of what became of a job."""
         job = outcome.job
+        if outcome.status == "unwritable":
+            raise WorkspaceError(outcome.message)
         self._running.pop(job.key)
         self.summary.overhead += outcome.overhead
         if outcome.status == "killed" and self._deaths.get(job.key, 0) < RETRIES_WHEN_KILLED:
@@ -184,7 +186,7 @@ class Orchestrator:
 
 
 def _record(plan: Plan, outcome: Outcome) -> TrialResult:
-    status = "killed" if outcome.status == "killed" else "error"
+    status: Status = "killed" if outcome.status == "killed" else "error"
     return failure(plan.bench, outcome.job, status, outcome.message, outcome.traceback)
 
 

@@ -74,6 +74,7 @@ def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[s
     """Read and check the raw slides of a dataset, in the order of its spec; all by default."""
     read = bench.registry.get("dataset", name).load()
     folder = bench.folder(name)
+    folder.mkdir(parents=True, exist_ok=True)  # where slides are generated, they are kept there
     slides = {}
     for info in bench.dataset(name).slides:
         if only and info.slide_id not in only:

@@ -21,13 +21,13 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.data import Slides
-from spared_bench.errors import DivergedError, PluginError, SparedBenchError
+from spared_bench.errors import DivergedError, PluginError, SparedBenchError, WorkspaceError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.plan import Job
 from spared_bench.products import Prepared, build, make_completed, prepare, prepared_target
 from spared_bench.results import Status, TrialResult
 from spared_bench.scoring import Scoring, score
-from spared_bench.store import digest, write_text
+from spared_bench.store import digest, is_full, write_text
 
 RESULT = "result.json"
 PREDICTIONS = "predictions.npz"
@@ -126,6 +126,8 @@ def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> Tri
         message, story = "The trial ran out of memory.", traceback.format_exc()
         return replace(blank, status="out_of_memory", message=message, traceback=story)
     except Exception as error:
+        if isinstance(error, WorkspaceError) or is_full(error):
+            raise  # no failure of the trial: it is open until there is space
         known = isinstance(error, SparedBenchError)
         message = str(error) if known else f"{type(error).__name__}: {error}"
         story = traceback.format_exc()
@@ -377,9 +379,9 @@ def _count(predictor: Any) -> int | None:
 
 
 def _weights_fact(predictor: Any) -> dict[str, Any]:
-    """Return which weights were used; a predictor whose ``weights_`` is ``None`` used none."""
-    weights = getattr(predictor, "weights_", getattr(predictor, "weights", None))
-    if weights is None:
+    """Return which weights were used; a predictor whose ``weights_used`` is ``None`` used none."""
+    weights = getattr(predictor, "weights_used", getattr(predictor, "weights", None))
+    if not isinstance(weights, str):
         return {}
     return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}
 

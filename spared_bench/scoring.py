@@ -64,7 +64,10 @@ def score(
     rule : {"strict", "published"}
         How undefined values enter a mean (``spared_bench.metrics.summary``).
     """
-    means, slides = {}, {str(slide): {} for slide in dict.fromkeys(slide_ids.tolist())}
+    means: dict[str, float] = {}
+    slides: dict[str, dict[str, float]] = {
+        str(slide): {} for slide in dict.fromkeys(slide_ids.tolist())
+    }
     by_gene = {}
     for name, (spec, metric) in metrics.items():
         per_slide = by_slide(metric, truth, prediction, mask, slide_ids, rule=rule)

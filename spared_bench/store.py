@@ -25,7 +25,8 @@ from spared_bench.errors import CorruptEntryError, WorkspaceError
 
 MANIFEST = "manifest.json"
 _STALE_SECONDS = 24 * 3600
-_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_UNWRITABLE = _FULL | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 def digest(values: Any) -> str:
@@ -229,26 +230,41 @@ class Store:
 
 
 def _stamp() -> str:
-    """Return a suffix that says who is writing, for ``sweep``."""
-    return f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    """Return a suffix that says who is writing, for ``sweep``: host, process, its start."""
+    return f"{socket.gethostname()}.{os.getpid()}-{_started(os.getpid())}.{uuid.uuid4().hex[:8]}"
+
+
+def _started(pid: int) -> int:
+    """Return when a living process began, in whole seconds; 0 if it is gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        # A zombie has ended: its parent was killed before it could take note.
+        return 0 if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
+    except psutil.NoSuchProcess:
+        return 0
+    except psutil.AccessDenied:
+        return -1
 
 
 def _is_orphan(path: Path) -> bool:
     parts = path.name.rsplit(".", 2)
-    if len(parts) < 3 or not parts[1].isdigit():
+    pid, dash, started = parts[1].partition("-") if len(parts) == 3 else ("", "", "")
+    if not (dash and pid.isdigit() and started.isdigit()):
         return False
     if parts[0].endswith(socket.gethostname()):
-        try:
-            os.kill(int(parts[1]), 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
+        found = _started(int(pid))
+        return found >= 0 and abs(found - int(started)) > 1
     try:
         return time.time() - path.stat().st_mtime > _STALE_SECONDS
     except FileNotFoundError:
         return False
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk takes no more, which is nobody's failure."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def _why_unwritable(root: Path, error: OSError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,8 @@ class Workspace:
             probe.write_bytes(b"\0" * 4096)
             probe.unlink()
         except OSError as error:
-            probe.unlink(missing_ok=True)
+            with suppress(OSError):
+                probe.unlink()
             raise WorkspaceError(
                 f"Cannot write to the workspace {self.root}: {error.strerror or error}. Free some"
                 " space, change its permissions, or choose another with `--workspace DIR`."

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spared_bench.api import execute, make_bench, select
+from spared_bench.errors import WorkspaceError
 from spared_bench.results import without_times
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -154,6 +155,18 @@ def alive(pid):
         return False
     state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return state != "Z"
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_a_full_disk_ends_the_run_and_is_no_result(bench, tmp_path, monkeypatch, executor):
+    monkeypatch.setenv("TOY_SPACE", str(tmp_path / "space"))
+    plan = select(bench, ["toy"], ["none"], ["toy-mean", "toy-fills-disk"])
+    with pytest.raises(WorkspaceError, match=r"No space left on device. Finished results are safe"):
+        execute(plan, executor=executor, workers=1)
+    (tmp_path / "space").touch()
+    report = execute(plan, executor="inline")
+    assert [result.status for result in report.results] == ["ok", "ok"]
+    assert report.cached == 1
 
 
 def test_an_unwritable_workspace_is_a_message_and_not_a_traceback(tmp_path):

@@ -5,6 +5,7 @@ Loaded with ``--plugin tests/toy_plugin.py``, in the process of a test and in wo
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -139,6 +140,12 @@ class DiesOnce(Mean):
         super().fit(train, val, context)
 
 
+class FillsDisk(Mean):
+    def save(self, folder):
+        if not Path(os.environ["TOY_SPACE"]).exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 class WrongShape(Mean):
     def predict(self, slides):
         return super().predict(slides)[:, 1:]
@@ -176,6 +183,7 @@ PREDICTORS = {
     "toy-nan": "Nan",
     "toy-dies": "Dies",
     "toy-dies-once": "DiesOnce",
+    "toy-fills-disk": "FillsDisk",
     "toy-wrong-shape": "WrongShape",
     "toy-peeks": "Peeks",
     "toy-skips": "Skips",

@@ -50,7 +50,7 @@ class LinearProbe:
         return TimmEncoder(self.backbone, self.weights)
 
     @property
-    def weights_(self) -> str | None:
+    def weights_used(self) -> str | None:
         """The weights in use; colour features have none."""
         return None if self.backbone == "color" else self.weights
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -16,6 +17,7 @@ from spared_bench.cli.output import (
     warn_of_quarantine,
 )
 from spared_bench.errors import UsageError
+from spared_bench.specs import SPLITS
 
 app = typer.Typer(help="Fetch, prepare and look at datasets.")
 
@@ -50,7 +52,8 @@ def show(
             raise UsageError(f"Dataset {name!r} has no slide {wanted!r}; its slides are {known}.")
     bench.workspace.make_writable()
     folder = out or bench.workspace.root / "pictures" / name
-    pictures = draw_slides(read_raw_slides(bench, name, slide), folder, colour or None)
+    slides = read_raw_slides(bench, name, slide)
+    pictures = draw_slides(slides, folder, colour or None, dataset=name)
     if as_json:
         print_json({"pictures": pictures})
     else:
@@ -101,22 +104,22 @@ def prepare(
     )
     warn_of_quarantine(bench.registry.quarantined)
     bench.workspace.make_writable()
-    described = {}
-    for name in names:
-        adata = make(bench, name).adata
-        splits = adata.obs["split"].value_counts()
-        described[name] = {
-            "spots": {split: int(splits.get(split, 0)) for split in ("train", "val", "test")},
-            "genes": int(adata.n_vars),
-            "missing": round(1 - float(adata.layers["mask"].mean()), 4),
-        }
-        if not as_json:
-            spots = ", ".join(
-                f"{number} {split}" for split, number in described[name]["spots"].items()
-            )
-            typer.echo(
-                f"{name}: {spots} spots x {adata.n_vars} genes,"
-                f" {described[name]['missing']:.1%} of the entries unmeasured"
-            )
+    described = {name: _described(make(bench, name).adata) for name in names}
     if as_json:
         print_json(described)
+        return
+    for name, facts in described.items():
+        spots = ", ".join(f"{number} {split}" for split, number in facts["spots"].items())
+        typer.echo(
+            f"{name}: {spots} spots x {facts['genes']} genes,"
+            f" {facts['missing']:.1%} of the entries unmeasured"
+        )
+
+
+def _described(adata: Any) -> dict[str, Any]:
+    splits = adata.obs["split"].value_counts()
+    return {
+        "spots": {split: int(splits.get(split, 0)) for split in SPLITS},
+        "genes": int(adata.n_vars),
+        "missing": round(1 - float(adata.layers["mask"].mean()), 4),
+    }

@@ -96,7 +96,7 @@ def run(
                 retry_failed=retry_failed,
                 watcher=watcher,
                 command=shlex.join(["spared-bench", *sys.argv[1:]]),
-                log=lambda line: console.print(line, highlight=False, markup=False),
+                log=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
             )
     except KeyboardInterrupt:
         typer.echo(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,8 +34,8 @@ def neighbour_graph(coordinates: np.ndarray, n_neighbours: int = 6) -> csr_matri
     """
     from anndata import AnnData
     from scipy.sparse import csr_matrix
-    from squidpy import gr
 
+    gr = squidpy_graphs()
     n_spots = len(coordinates)
     n_neighbours = min(n_neighbours, n_spots - 1)
     if n_neighbours < 1:
@@ -48,6 +49,14 @@ def neighbour_graph(coordinates: np.ndarray, n_neighbours: int = 6) -> csr_matri
     graph = slide.obsp["spatial_connectivities"].astype(np.float64).tocsr()
     graph.eliminate_zeros()
     return graph
+
+
+def squidpy_graphs() -> Any:
+    """Import ``squidpy.gr``, whose first import warns of its dependencies' own docstrings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from squidpy import gr
+    return gr
 
 
 @contextmanager

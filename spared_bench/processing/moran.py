@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spared_bench.processing.graph import squidpy_graphs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -31,7 +33,6 @@ def morans_i(values: np.ndarray, graph: csr_matrix) -> np.ndarray:
         and for all genes where no spot has a neighbour.
     """
     from anndata import AnnData
-    from squidpy.gr import spatial_autocorr
 
     n_genes = values.shape[1]
     if n_genes == 0 or graph.nnz == 0:
@@ -40,7 +41,9 @@ def morans_i(values: np.ndarray, graph: csr_matrix) -> np.ndarray:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # Of constant genes, and of p-values (unused) that two spots do not have.
         warnings.simplefilter("ignore")
-        table = spatial_autocorr(slide, mode="moran", n_perms=None, corr_method=None, copy=True)
+        table = squidpy_graphs().spatial_autocorr(
+            slide, mode="moran", n_perms=None, corr_method=None, copy=True
+        )
     return table["I"].reindex(slide.var_names).to_numpy(dtype=np.float64)
 
 

@@ -108,6 +108,19 @@ def test_validation_is_every_so_many_steps_and_at_the_last():
     assert steps == [4, 8, 10]
 
 
+def test_steps_run_in_training_mode_and_validations_in_evaluation_mode():
+    modes = []
+
+    class Watched(Constant):
+        def forward(self, images):
+            modes.append("train" if self.training else "eval")
+            return super().forward(images)
+
+    points = constant_points(1, n=4)
+    train(Watched(), mse, points, points, lr=0.1, context=Context(budget=Budget(4, 4, 2)))
+    assert modes == ["train", "train", "eval"] * 2
+
+
 def test_the_reported_training_loss_is_the_mean_since_the_last_report():
     losses, reported = [], []
 

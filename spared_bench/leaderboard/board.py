@@ -1,0 +1,135 @@
+"""The leaderboard as plain values: what ``rows`` computes, and ``tables`` and ``page`` show."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Value:
+    """A score on one dataset: mean over seeds, and their sample deviation if there are several."""
+
+    mean: float = math.nan
+    spread: float = math.nan
+    seeds: int = 0
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over datasets, and how many of them it covers."""
+
+    value: float
+    covered: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one row has on one dataset.
+
+    Parameters
+    ----------
+    mse, pcc : Value
+    normalised_mse : float
+        nan where there is no MSE, or no method to compare with.
+    failed : int
+        Seeds without scores: failed, skipped, or not run while another row's were.
+    """
+
+    mse: Value = Value()
+    pcc: Value = Value()
+    normalised_mse: float = math.nan
+    failed: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed gave an MSE."""
+        return not self.failed and math.isfinite(self.mse.mean)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A dataset of the board.
+
+    Parameters
+    ----------
+    name, tier, split : str
+        ``split`` is the evaluation split.
+    synthetic : bool
+        Generated data, which enters no mean and no rank.
+    lowest_mse : float
+        The divisor of normalised MSE; nan if no method has an MSE.
+    best_pcc : float
+        Highest PCC-Gene of a row that is not a control.
+    """
+
+    name: str
+    tier: str
+    split: str
+    synthetic: bool
+    lowest_mse: float = math.nan
+    best_pcc: float = math.nan
+
+
+@dataclass(frozen=True)
+class Row:
+    """One predictor with one completer.
+
+    Parameters
+    ----------
+    rank : int or None
+        ``None`` for controls and for incomplete rows.
+    complete : bool
+    entries : dict of str to Entry
+        By dataset, one for every column.
+    n_parameters : int or None
+        Trainable; the largest over datasets, whose numbers of genes differ.
+    fit_seconds : float
+        Training time: the mean over its trials; nan if none was timed.
+    """
+
+    predictor: str
+    completer: str
+    scope: str
+    control: bool
+    weights: str
+    entries: dict[str, Entry]
+    mean_normalised_mse: Mean
+    mean_pcc: Mean
+    n_parameters: int | None
+    fit_seconds: float
+    complete: bool
+    rank: int | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial without scores, and why."""
+
+    dataset: str
+    completer: str
+    predictor: str
+    seed: int
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ProtocolBoard:
+    """Everything under one protocol; rows in the order in which they are shown."""
+
+    protocol: str
+    comparable: bool
+    seeds: tuple[int, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Board:
+    """All protocols, in the order of their names."""
+
+    protocols: tuple[ProtocolBoard, ...] = ()

@@ -1,0 +1,251 @@
+"""Trials -> rows: the arithmetic of the leaderboard, and nothing else.
+
+How each number is computed:
+
+- a *score* is read on the evaluation split (test where there is one), as the protocol pools it;
+- *seeds* are averaged first. The mean over seeds is undefined (nan) if any seed that ran has no
+  finite value; a seed that failed leaves the row incomplete on that dataset;
+- *normalised MSE* is a row's MSE on a dataset divided by the lowest MSE on it of any row that is
+  not a control (completers count as different rows). A control can therefore be below 1;
+- *means over datasets* are over measured (not generated) datasets, and over those on which the
+  value is defined. ``Mean.covered`` of ``Mean.total`` says how many that were;
+- a row is *complete* if it has an MSE from every seed on every measured dataset. Complete rows that
+  are not controls are ranked by mean normalised MSE; equal values share the better rank.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from spared_bench.leaderboard.board import (
+    Board,
+    Column,
+    Entry,
+    Failure,
+    Mean,
+    ProtocolBoard,
+    Row,
+    Value,
+)
+from spared_bench.results import TrialResult
+
+MSE = "mse"
+PCC = "pcc-gene"
+
+
+def board_rows(results: Iterable[TrialResult]) -> Board:
+    """Arrange trials as a leaderboard.
+
+    Parameters
+    ----------
+    results : iterable of TrialResult
+        In any order; the board does not depend on it.
+    """
+    ordered = sorted(results, key=_identity)
+    return Board(
+        tuple(_protocol_board(name, list(part)) for name, part in groupby(ordered, _protocol))
+    )
+
+
+def _protocol(trial: TrialResult) -> str:
+    return trial.protocol
+
+
+def _identity(trial: TrialResult) -> tuple[Any, ...]:
+    name = (trial.protocol, trial.dataset, trial.completer, trial.predictor, trial.seed)
+    return (*name, not trial.ok, trial.key)
+
+
+def _protocol_board(protocol: str, results: list[TrialResult]) -> ProtocolBoard:
+    trials, notes = _one_each(results)
+    seeds = tuple(sorted({trial.seed for trial in trials}))
+    columns = tuple(_column(name, trials) for name in sorted({t.dataset for t in trials}))
+    columns = tuple(sorted(columns, key=lambda column: (column.synthetic, column.name)))
+    methods = _by_method(trials)
+    entries = {name: _entries(mine, columns, len(seeds)) for name, mine in methods.items()}
+    competing = [entries[name] for name, mine in methods.items() if not _is_control(mine)]
+    columns = tuple(_with_best(column, competing) for column in columns)
+    rows = [_row(name, mine, columns, entries[name]) for name, mine in methods.items()]
+    return ProtocolBoard(
+        protocol=protocol,
+        comparable=all(trial.facts.get("comparable", True) for trial in trials),
+        seeds=seeds,
+        columns=columns,
+        rows=_ranked(rows),
+        failures=tuple(_failure(trial) for trial in trials if not trial.ok),
+        notes=tuple(notes),
+    )
+
+
+def _by_method(trials: Iterable[TrialResult]) -> dict[tuple[str, str], list[TrialResult]]:
+    methods: dict[tuple[str, str], list[TrialResult]] = {}
+    for trial in trials:
+        methods.setdefault((trial.predictor, trial.completer), []).append(trial)
+    return methods
+
+
+def _is_control(trials: Iterable[TrialResult]) -> bool:
+    return any(trial.facts.get("control") for trial in trials)
+
+
+def _one_each(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[str]]:
+    """Keep one trial per (dataset, completer, predictor, seed), and say where there were more."""
+    kept, notes = [], []
+    for name, group in groupby(results, lambda trial: _identity(trial)[:5]):
+        first, *others = group
+        kept.append(first)
+        if others:
+            notes.append(
+                f"{len(others) + 1} results stand for {' / '.join(map(str, name[1:4]))}, seed"
+                f" {name[4]}; the one with key {first.key[:12]} is shown."
+            )
+    return kept, notes
+
+
+def _column(name: str, trials: Sequence[TrialResult]) -> Column:
+    facts = [trial.facts for trial in trials if trial.dataset == name]
+    return Column(
+        name=name,
+        tier=_said(facts, "tier"),
+        split=_said(facts, "evaluation_split"),
+        synthetic=any(fact.get("synthetic") for fact in facts),
+    )
+
+
+def _said(facts: Sequence[dict[str, Any]], name: str) -> str:
+    """Return what trials say of themselves, joined if they differ."""
+    return ", ".join(sorted({str(fact[name]) for fact in facts if fact.get(name)}))
+
+
+def _entries(
+    mine: Sequence[TrialResult], columns: Sequence[Column], n_seeds: int
+) -> dict[str, Entry]:
+    done: dict[str, list[TrialResult]] = {column.name: [] for column in columns}
+    for trial in mine:
+        if trial.ok:
+            done[trial.dataset].append(trial)
+    return {
+        name: Entry(
+            mse=_over_seeds([_score(trial, MSE) for trial in trials]),
+            pcc=_over_seeds([_score(trial, PCC) for trial in trials]),
+            failed=n_seeds - len(trials),
+        )
+        for name, trials in done.items()
+    }
+
+
+def _score(trial: TrialResult, metric: str) -> float:
+    split = trial.facts.get("evaluation_split", "test")
+    return float(trial.scores.get(split, {}).get(metric, math.nan))
+
+
+def _over_seeds(values: Sequence[float]) -> Value:
+    mean = _mean(values)
+    if len(values) < 2 or math.isnan(mean):
+        return Value(mean, math.nan, len(values))
+    # hypot scales before it squares, so that large errors cannot overflow.
+    spread = math.hypot(*(value - mean for value in values)) / math.sqrt(len(values) - 1)
+    return Value(mean, spread if math.isfinite(spread) else math.nan, len(values))
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean; nan of nothing, or of anything that is not finite."""
+    if not values or not all(math.isfinite(value) for value in values):
+        return math.nan
+    # Divided first, so that values near the largest float cannot overflow; + 0.0 clears a -0.0.
+    return math.fsum(value / len(values) for value in values) + 0.0
+
+
+def _with_best(column: Column, competing: Sequence[dict[str, Entry]]) -> Column:
+    entries = [entry[column.name] for entry in competing]
+    return replace(
+        column,
+        lowest_mse=min(_finite(entry.mse.mean for entry in entries), default=math.nan),
+        best_pcc=max(_finite(entry.pcc.mean for entry in entries), default=math.nan),
+    )
+
+
+def _finite(values: Iterable[float]) -> list[float]:
+    return [value for value in values if math.isfinite(value)]
+
+
+def _row(
+    method: tuple[str, str],
+    mine: Sequence[TrialResult],
+    columns: Sequence[Column],
+    entries: dict[str, Entry],
+) -> Row:
+    facts = [trial.facts for trial in mine]
+    entries = {c.name: _normalised(entries[c.name], c.lowest_mse) for c in columns}
+    measured = [entries[column.name] for column in columns if not column.synthetic]
+    counts = [trial.n_parameters for trial in mine if trial.n_parameters is not None]
+    times = _finite(trial.seconds["fit"] for trial in mine if trial.ok and "fit" in trial.seconds)
+    return Row(
+        predictor=method[0],
+        completer=method[1],
+        scope=_said(facts, "scope"),
+        control=_is_control(mine),
+        weights=_said(facts, "weights"),
+        entries=entries,
+        mean_normalised_mse=_over_datasets([entry.normalised_mse for entry in measured]),
+        mean_pcc=_over_datasets([entry.pcc.mean for entry in measured]),
+        n_parameters=max(counts, default=None),
+        fit_seconds=_mean(times),
+        complete=bool(measured) and all(entry.complete for entry in measured),
+    )
+
+
+def _normalised(entry: Entry, lowest: float) -> Entry:
+    # A lowest MSE of 0 would make every other row infinite: no ratio is more honest than that one.
+    ratio = entry.mse.mean / lowest if lowest > 0 else math.nan
+    return replace(entry, normalised_mse=ratio if math.isfinite(ratio) else math.nan)
+
+
+def _over_datasets(values: Sequence[float]) -> Mean:
+    defined = _finite(values)
+    return Mean(_mean(defined), len(defined), len(values))
+
+
+def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Order rows: complete ones by mean normalised MSE, then the others; rank the methods."""
+    ordered = sorted(rows, key=_place)
+    ranked = [row for row in ordered if _has_rank(row)]
+    scores = [row.mean_normalised_mse.value for row in ranked]
+    return tuple(
+        replace(row, rank=scores.index(row.mean_normalised_mse.value) + 1)
+        if _has_rank(row)
+        else row
+        for row in ordered
+    )
+
+
+def _has_rank(row: Row) -> bool:
+    return row.complete and not row.control and math.isfinite(row.mean_normalised_mse.value)
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    score = row.mean_normalised_mse
+    undefined = math.isnan(score.value)
+    return (
+        not row.complete,
+        undefined,
+        -score.covered,
+        0.0 if undefined else score.value,
+        row.predictor,
+        row.completer,
+    )
+
+
+def _failure(trial: TrialResult) -> Failure:
+    return Failure(
+        trial.dataset,
+        trial.completer,
+        trial.predictor,
+        trial.seed,
+        trial.status,
+        trial.message,
+    )

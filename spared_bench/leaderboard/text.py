@@ -1,0 +1,70 @@
+"""Names and numbers as people read them, the same in the page, Markdown and the terminal."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable
+
+NONE = "–"
+MAX_NAME = 80
+MAX_MESSAGE = 500
+
+Number = Callable[[float], str]
+
+# Controls, formats (among them those that turn the reading direction), surrogates, separators.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def visible(text: str, limit: int = MAX_NAME) -> str:
+    r"""Return a stranger's text on one line, what cannot be seen replaced by a space or ``�``.
+
+    >>> visible("st\u202enet\nv2")
+    'st�net v2'
+    """
+    text = text[: 2 * limit]
+    shown = "".join(
+        " " if c.isspace() else "\ufffd" if unicodedata.category(c) in _HIDDEN else c for c in text
+    )
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def score(value: float) -> str:
+    """Return three decimals, two digits of what is too small or large for them, a dash for nan."""
+    if math.isnan(value):
+        return NONE
+    return f"{value:.3f}" if 0.0005 <= abs(value) < 1000 or value == 0 else f"{value:.2g}"
+
+
+def correlation(value: float) -> str:
+    """Return three decimals, for what lies in [-1, 1]; a dash for nan."""
+    return NONE if math.isnan(value) else f"{value:z.3f}"
+
+
+def count(value: int | None) -> str:
+    """Return a number of parameters in units: ``7.0 M``."""
+    if value is None:
+        return NONE
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return str(value)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``0.42 s``, ``12 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    if math.isnan(seconds):
+        return NONE
+    if seconds < 10:
+        return f"{seconds:.2f} s" if seconds >= 0.005 else "< 0.01 s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def coverage(covered: int, total: int) -> str:
+    """Return ``2/3`` where a mean lacks datasets, else nothing."""
+    return "" if covered == total else f"{covered}/{total}"

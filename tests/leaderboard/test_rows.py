@@ -1,0 +1,198 @@
+"""The arithmetic of the leaderboard, worked out by hand."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+
+from spared_bench.leaderboard.board import ProtocolBoard, Row
+from spared_bench.leaderboard.rows import board_rows
+from tests.board_samples import demo_trials, failed, trial
+
+
+def board_of(*trials) -> ProtocolBoard:
+    (part,) = board_rows(trials).protocols
+    return part
+
+
+def row_of(part: ProtocolBoard, predictor: str, completer: str = "none") -> Row:
+    return next(
+        row for row in part.rows if (row.predictor, row.completer) == (predictor, completer)
+    )
+
+
+def test_seeds_are_averaged_before_anything_else():
+    part = board_of(trial(seed=0, mse=1.0, pcc=0.2), trial(seed=1, mse=2.0, pcc=0.6))
+    entry = row_of(part, "ridge").entries["breast"]
+
+    assert (entry.mse.mean, entry.pcc.mean) == (1.5, pytest.approx(0.4))
+    assert entry.mse.spread == pytest.approx(math.sqrt(0.5))  # sample deviation of 1 and 2
+    assert entry.mse.seeds == 2
+    assert part.seeds == (0, 1)
+
+
+def test_one_seed_has_no_spread():
+    assert math.isnan(row_of(board_of(trial()), "ridge").entries["breast"].mse.spread)
+
+
+def test_normalised_mse_is_over_the_lowest_of_the_methods_with_any_completer():
+    part = board_of(
+        trial("ridge", "none", "breast", mse=1.0),
+        trial("ridge", "median", "breast", mse=0.8),
+        trial("stnet", "none", "breast", mse=1.2),
+        trial("ridge", "none", "olfactory_bulb", mse=3.0),
+        trial("ridge", "median", "olfactory_bulb", mse=6.0),
+        trial("stnet", "none", "olfactory_bulb", mse=4.8),
+    )
+
+    means = {(row.predictor, row.completer): row.mean_normalised_mse.value for row in part.rows}
+
+    assert means["ridge", "none"] == pytest.approx((1.0 / 0.8 + 1.0) / 2)
+    assert means["ridge", "median"] == pytest.approx((1.0 + 2.0) / 2)
+    assert means["stnet", "none"] == pytest.approx((1.2 / 0.8 + 1.6) / 2)
+    ranks = [(row.predictor, row.completer, row.rank) for row in part.rows]
+    assert ranks == [("ridge", "none", 1), ("ridge", "median", 2), ("stnet", "none", 3)]
+
+
+def test_a_control_is_no_divisor_and_has_no_rank():
+    part = board_of(
+        trial("ridge", mse=1.0), trial("gene-mean", mse=0.5, pcc=math.nan, facts={"control": True})
+    )
+    control = row_of(part, "gene-mean")
+
+    assert control.control
+    assert control.rank is None
+    assert control.mean_normalised_mse.value == 0.5
+    assert row_of(part, "ridge").mean_normalised_mse.value == 1.0
+    assert row_of(part, "ridge").rank == 1
+    assert [row.predictor for row in part.rows] == ["gene-mean", "ridge"]  # but it stands in order
+
+
+def test_generated_data_are_shown_and_enter_no_mean():
+    part = board_of(trial(mse=1.0, pcc=0.5), trial(dataset="planted", mse=9.0, pcc=0.9))
+    row = row_of(part, "ridge")
+
+    assert [(column.name, column.synthetic) for column in part.columns] == [
+        ("breast", False),
+        ("planted", True),
+    ]
+    assert row.entries["planted"].pcc.mean == 0.9
+    assert (row.mean_pcc.value, row.mean_pcc.covered, row.mean_pcc.total) == (0.5, 1, 1)
+
+
+def test_a_row_that_lacks_a_dataset_says_so_and_is_not_ranked():
+    part = board_of(
+        trial("ridge", dataset="breast", mse=2.0),
+        trial("ridge", dataset="olfactory_bulb", mse=2.0),
+        trial("stnet", dataset="breast", mse=1.0),
+        failed("Out of memory.", predictor="stnet", dataset="olfactory_bulb"),
+    )
+    partial = row_of(part, "stnet")
+
+    assert partial.mean_normalised_mse.value == 1.0
+    assert (partial.mean_normalised_mse.covered, partial.mean_normalised_mse.total) == (1, 2)
+    assert not partial.complete
+    assert partial.rank is None
+    assert [row.predictor for row in part.rows] == ["ridge", "stnet"]  # complete rows first
+    (failure,) = part.failures
+    assert (failure.predictor, failure.dataset) == ("stnet", "olfactory_bulb")
+    assert (failure.status, failure.message) == ("error", "Out of memory.")
+
+
+@pytest.mark.parametrize("second", [[], [failed(predictor="stnet", seed=1)]])
+def test_a_seed_that_failed_or_never_ran_leaves_the_row_incomplete(second):
+    part = board_of(trial("ridge"), trial("ridge", seed=1), trial("stnet", mse=0.5), *second)
+    entry = row_of(part, "stnet").entries["breast"]
+
+    assert (entry.mse.mean, entry.mse.seeds, entry.failed) == (0.5, 1, 1)
+    assert row_of(part, "stnet").rank is None
+    assert row_of(part, "ridge").rank == 1
+
+
+@pytest.mark.parametrize("undefined", [math.nan, math.inf])
+def test_a_mean_over_seeds_is_undefined_if_one_of_them_is(undefined):
+    part = board_of(trial(mse=1.0, pcc=0.5), trial(seed=1, mse=undefined, pcc=undefined))
+    row = row_of(part, "ridge")
+
+    assert math.isnan(row.entries["breast"].mse.mean)
+    assert math.isnan(row.mean_pcc.value)
+    assert row.mean_pcc.covered == 0
+    assert row.rank is None
+
+
+def test_equal_rows_share_the_better_rank():
+    trials = [trial(name, mse=mse) for name, mse in zip("abcd", (2.0, 1.0, 2.0, 3.0), strict=True)]
+
+    ranks = {row.predictor: row.rank for row in board_of(*trials).rows}
+
+    assert ranks == {"b": 1, "a": 2, "c": 2, "d": 4}
+
+
+def test_scores_are_read_on_the_evaluation_split():
+    validated = trial(mse=2.0, facts={"evaluation_split": "val", "tier": "C"})
+    part = board_of(validated)
+
+    assert row_of(part, "ridge").entries["breast"].mse.mean == validated.scores["val"]["mse"]
+    assert (part.columns[0].split, part.columns[0].tier) == ("val", "C")
+
+
+def test_a_lowest_mse_of_zero_leaves_the_ratio_undefined():
+    part = board_of(trial("perfect", mse=0.0), trial("ridge", mse=1.0))
+
+    assert all(math.isnan(row.mean_normalised_mse.value) for row in part.rows)
+    assert all(row.rank is None for row in part.rows)
+
+
+def test_errors_near_the_largest_float_do_not_overflow():
+    part = board_of(trial(mse=1e308), trial(seed=1, mse=1.2e308))
+
+    error = row_of(part, "ridge").entries["breast"].mse
+    assert error.mean == pytest.approx(1.1e308)
+    assert error.spread == pytest.approx(math.sqrt(2) * 1e307)
+
+
+def test_parameters_are_the_largest_and_times_the_mean_of_the_trials():
+    part = board_of(
+        trial(n_parameters=10, seconds={"fit": 1.0}),
+        trial(dataset="olfactory_bulb", n_parameters=30, seconds={"fit": 3.0}),
+        trial("gene-mean", n_parameters=None, seconds={}),
+    )
+
+    assert row_of(part, "ridge").n_parameters == 30
+    assert row_of(part, "ridge").fit_seconds == 2.0
+    assert row_of(part, "gene-mean").n_parameters is None
+    assert math.isnan(row_of(part, "gene-mean").fit_seconds)
+
+
+def test_the_order_of_the_results_does_not_matter():
+    trials = demo_trials()
+    shuffled = random.Random(0).sample(trials, len(trials))
+
+    assert repr(board_rows(shuffled)) == repr(board_rows(trials))  # repr, for nan is not nan
+
+
+def test_protocols_are_kept_apart_and_one_says_if_it_is_not_comparable():
+    other = replace(trial(mse=0.1, facts={"comparable": False}), protocol="quick@1")
+
+    demo, quick = board_rows([trial(mse=1.0), other]).protocols
+
+    assert (demo.protocol, demo.comparable) == ("demo@1", True)
+    assert (quick.protocol, quick.comparable) == ("quick@1", False)
+    assert demo.rows[0].mean_normalised_mse.value == 1.0
+
+
+def test_two_results_for_one_cell_are_noted_and_the_successful_one_is_shown():
+    part = board_of(failed(key="first"), replace(trial(mse=2.0), key="second"))
+
+    assert row_of(part, "ridge").entries["breast"].mse.mean == 2.0
+    assert part.notes == (
+        "2 results stand for breast / none / ridge, seed 0; the one with key second is shown.",
+    )
+    assert part.failures == ()
+
+
+def test_no_results_make_an_empty_board():
+    assert board_rows([]).protocols == ()

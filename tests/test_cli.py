@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+
+def spared_bench(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "spared_bench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "Nothing is selected. `spared-bench run --all --suite demo`"),
+        (["run", "-p", "linear-prob"], "No predictor is named 'linear-prob'. Did you mean"),
+        (["run", "-d", "her2st-demo"], "No dataset is named 'her2st-demo'. Did you mean"),
+        (["run", "-c", "meidan"], "No completer is named 'meidan'. Did you mean 'median'?"),
+        (["run", "--all", "--suite", "demmo"], "No protocol is named 'demmo'. Did you mean 'demo'"),
+        (["run", "--all", "--executor", "lokal"], "No executor is named 'lokal'"),
+        (["run", "--all", "--set", "lr=3"], "must read predictor.parameter=value"),
+        (["run", "--all", "--set", "shuffelnet.lr=3"], "No predictor is named 'shuffelnet'"),
+        (["run", "--datset", "x"], "No such option: --datset"),
+        (["rum"], "No such command 'rum'. Did you mean 'run'"),
+        (["list", "predictor_s"], "No kind is named 'predictor_s'"),
+        (["info", "shufflnet"], "No plugin is named 'shufflnet'. Did you mean 'shufflenet'?"),
+        (["plugins", "why", "x"], "No plugin is named 'x'"),
+        (["data", "show", "her2st_demo", "--slide", "C9"], "has no slide 'C9'"),
+        (["leaderboard", "build", "--from", "memory"], "--from must be 'mlflow' or 'store'"),
+        (["status", "--why", "abc"], "No trial of this workspace has a key that begins with 'abc'"),
+    ],
+)
+def test_a_mistake_ends_with_a_message_status_2_and_no_traceback(tmp_path, arguments, message):
+    done = spared_bench(*arguments, SPARED_BENCH_WORKSPACE=str(tmp_path / "w"))
+    assert done.returncode == 2, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_leaderboard_without_runs_says_how_to_make_some(tmp_path):
+    done = spared_bench("leaderboard", "build", "--from", "store", "-w", tmp_path)
+    assert done.returncode == 2
+    assert "There are no finished runs to show. `spared-bench run --all" in done.stderr
+
+
+def test_a_broken_plugin_file_costs_a_line_and_nothing_else(tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import sys\nsys.exit(4)\n")
+    done = spared_bench("list", "predictors", "--plugin", broken, "--json")
+    assert done.returncode == 0
+    assert "Plugin 'broken' of broken.py was left out: it calls sys.exit(4)" in done.stderr
+    assert "linear-probe" in {entry["name"] for entry in json.loads(done.stdout)}
+
+    selected = spared_bench("run", "-p", "broken-model", "--plugin", broken)
+    assert selected.returncode == 2
+    assert "could not be loaded: broken" in selected.stderr
+
+
+def test_why_shows_the_traceback_of_a_broken_plugin(tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("def deep():\n    return 1 / 0\ndeep()\n")
+    done = spared_bench("plugins", "why", "broken", "--plugin", broken)
+    assert done.returncode == 0
+    assert "ZeroDivisionError" in done.stdout and "in deep" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["datasets", "completers", "predictors", "metrics", "protocols"])
+def test_everything_that_is_listed_can_be_described(kind):
+    listed = json.loads(spared_bench("list", kind, "--json").stdout)
+    assert listed
+    described = json.loads(spared_bench("info", listed[0]["name"], "--json").stdout)
+    assert listed[0] in described
+
+
+def toy_run(workspace, *arguments, **environment):
+    return spared_bench(
+        "run", "--suite", TOY_PROTOCOL, "--plugin", TOY_PLUGIN, "-w", workspace,
+        "-d", "toy", "-c", "none", "--device", "cpu", *arguments, **environment,
+    )  # fmt: skip
+
+
+def test_a_run_from_plan_to_leaderboard(workspace):
+    planned = toy_run(workspace, "-p", "toy-ridge", "-p", "toy-raises", "--dry-run", "--json")
+    states = {row["predictor"]: row["state"] for row in json.loads(planned.stdout)["cells"]}
+    assert states == {"toy-ridge": "after a search of 2", "toy-raises": "to run"}
+
+    ran = toy_run(workspace, "-p", "toy-ridge", "-p", "toy-raises", "--json")
+    report = json.loads(ran.stdout)
+    assert ran.returncode == 1  # something selected failed
+    assert (report["new_trials"], len(report["failed"])) == (3, 1)
+    assert report["failed"][0]["message"] == "ValueError: the fit went wrong"
+
+    again = toy_run(workspace, "-p", "toy-ridge", "-p", "toy-raises", "--dry-run", "--json")
+    states = {row["predictor"]: row["state"] for row in json.loads(again.stdout)["cells"]}
+    assert states == {"toy-ridge": "done", "toy-raises": "failed (error)"}
+
+    pages = {}
+    for source in ("mlflow", "store"):
+        out = workspace / source
+        built = spared_bench(
+            "leaderboard", "build", "--from", source, "-w", workspace, "--out", out
+        )
+        assert built.returncode == 0, built.stderr
+        pages[source] = {path.name: path.read_text() for path in out.glob("leaderboard.*")}
+    assert pages["mlflow"] == pages["store"]
+    assert "toy-ridge" in pages["store"]["leaderboard.csv"]
+
+    why = spared_bench("status", "--suite", "toy", "--json", "-w", workspace)
+    key = next(r["key"] for r in json.loads(why.stdout) if r["predictor"] == "toy-raises")
+    shown = spared_bench("status", "--suite", "toy", "--why", key[:8], "-w", workspace)
+    assert 'raise ValueError("the fit went wrong")' in shown.stdout
+
+
+def test_mlflow_is_rebuilt_from_the_store(workspace):
+    assert toy_run(workspace, "-p", "toy-mean").returncode == 0
+    (workspace / "mlflow.db").unlink()
+    synced = spared_bench("track", "sync", "-w", workspace, "--json")
+    assert json.loads(synced.stdout) == {"logged": 1}
+    again = spared_bench("track", "sync", "-w", workspace, "--json")
+    assert json.loads(again.stdout) == {"logged": 0}
+
+
+def test_a_tracking_server_that_is_away_costs_a_line_and_no_result(workspace):
+    done = toy_run(workspace, "-p", "toy-mean", "--json", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert "The results are in the store; `spared-bench track sync` logs them later." in done.stderr
+    assert json.loads(done.stdout)["leaderboard"].endswith("index.html")

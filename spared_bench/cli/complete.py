@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,11 @@ from spared_bench.cli.output import (
     warn_of_quarantine,
 )
 from spared_bench.cli.run import COMPLETERS, parse_settings
-from spared_bench.errors import UsageError
+from spared_bench.errors import TrackingError, UsageError
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
+    from spared_bench.completion.benchmark import CompletionResult
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +69,7 @@ def complete(
     from spared_bench.completion.benchmark import Task, conditions, measure
     from spared_bench.completion.figures import draw_figures
     from spared_bench.completion.masking import check_rule
-    from spared_bench.completion.tables import write_tables
+    from spared_bench.completion.tables import Collection, collect, markdown, write_tables
 
     for each in rule:
         check_rule(each)
@@ -90,22 +92,20 @@ def complete(
     log = lambda line: typer.echo(line, err=True)  # noqa: E731
     measured = measure(bench, datasets, completers, conditions(rule, rates), repeats, log)
     folder = out or bench.workspace.root / "completion" / bench.protocol.id
-    command = shlex.join(["spared-bench", *sys.argv[1:]])
-    written = []
+    written: list[Path] = []
     if measured.results:
         done = {result.completer for result in measured.results}
-        tasks = [
-            Task(bench, name)
-            for name in dict.fromkeys(result.dataset for result in measured.results)
-        ]
-        written = write_tables(measured.results, folder, command)
+        tasks = [Task(bench, name) for name in datasets if name in _datasets(measured.results)]
+        everything = collect(measured.results, folder, shlex.join(["spared-bench", *sys.argv[1:]]))
+        written = write_tables(everything, folder)
         drawn = [name for name in show or completers if name in done]
-        written += draw_figures(measured.results, tasks, drawn, folder)
+        written += draw_figures(everything.results, tasks, drawn, folder)
+        _track(bench, everything.results)
     if as_json:
         results = [result.as_dict() for result in measured.results]
         print_json({"results": results, "failures": measured.failures, "files": written})
     elif measured.results:
-        typer.echo((folder / "table.md").read_text(encoding="utf-8").partition("\n")[2])
+        typer.echo(markdown(Collection(measured.results, [])))
         typer.echo("Written: " + ", ".join(str(path) for path in written))
     raise typer.Exit(1 if measured.failures else 0)
 
@@ -162,6 +162,20 @@ def with_weights(
         )
     name = bench.registry.get("completer", trained[0]).spec.name
     return chosen | {name: chosen.get(name, {}) | {"weights": str(path)}}
+
+
+def _datasets(results: Sequence[CompletionResult]) -> set[str]:
+    return {result.dataset for result in results}
+
+
+def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:
+    """Log to MLflow; a server that is away costs a line."""
+    from spared_bench.tracking import Tracker
+
+    try:
+        Tracker(bench.workspace.root).log_completion(results)
+    except TrackingError as error:
+        typer.echo(f"{error} The results are in the store and in the tables.", err=True)
 
 
 def _use_threads(bench: Bench) -> None:

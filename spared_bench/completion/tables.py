@@ -6,28 +6,61 @@ import csv
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spared_bench.completion.benchmark import CompletionResult
 from spared_bench.store import write_text
 
+RESULTS = "results.json"
 
-def write_tables(results: Sequence[CompletionResult], folder: Path, command: str) -> list[Path]:
+
+@dataclass(frozen=True)
+class Collection:
+    """All that was measured under a protocol in a workspace, and by which commands."""
+
+    results: list[CompletionResult]
+    commands: list[str]
+
+
+def collect(results: Sequence[CompletionResult], folder: Path, command: str) -> Collection:
+    """Add results to those that a folder has from earlier commands.
+
+    A new result takes the place of an earlier one of the same dataset, completer and condition. A
+    folder whose ``results.json`` cannot be read is begun anew.
+    """
+    try:
+        earlier = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        found = [CompletionResult.from_dict(values) for values in earlier["results"]]
+        commands = [each for each in earlier["commands"] if each != command]
+    except (OSError, ValueError, KeyError, TypeError):
+        found, commands = [], []
+    by_place = {(each.dataset, each.completer, each.condition): each for each in found}
+    by_place |= {(each.dataset, each.completer, each.condition): each for each in results}
+    return Collection(list(by_place.values()), [*commands, command])
+
+
+def write_tables(collection: Collection, folder: Path) -> list[Path]:
     """Write ``results.json``, ``summary.csv``, ``slides.csv`` and ``table.md`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    values = {"command": command, "results": [result.as_dict() for result in results]}
-    write_text(folder / "results.json", json.dumps(values, indent=1))
+    results = collection.results
+    values = {
+        "commands": collection.commands,
+        "results": [result.as_dict() for result in results],
+    }
+    write_text(folder / RESULTS, json.dumps(values, indent=1))
     _write_csv(folder / "summary.csv", [_row(result) for result in results])
     slides = [_row(result, slide) for result in results for slide in result.slides]
     _write_csv(folder / "slides.csv", slides)
-    write_text(folder / "table.md", markdown(results, command))
-    return [folder / name for name in ("results.json", "summary.csv", "slides.csv", "table.md")]
+    write_text(folder / "table.md", markdown(collection))
+    return [folder / name for name in (RESULTS, "summary.csv", "slides.csv", "table.md")]
 
 
-def markdown(results: Sequence[CompletionResult], command: str) -> str:
+def markdown(collection: Collection) -> str:
     """Return one table of errors and one of correlations per dataset, the best method first."""
-    parts = [f"<!-- {command} -->"]
+    results = collection.results
+    parts = ["\n".join(f"<!-- {command} -->" for command in collection.commands)]
     for dataset in dict.fromkeys(result.dataset for result in results):
         here = [result for result in results if result.dataset == dataset]
         facts, first = here[0].facts, here[0]
@@ -42,7 +75,7 @@ def markdown(results: Sequence[CompletionResult], command: str) -> str:
 
 
 def _table(results: Sequence[CompletionResult], metric: str) -> str:
-    columns = list(dict.fromkeys(result.condition for result in results))
+    columns = sorted({result.condition for result in results})
     by_place = {(result.completer, result.condition): result for result in results}
     completers = list(dict.fromkeys(result.completer for result in results))
 

@@ -21,9 +21,10 @@ from spared_bench.completion.benchmark import (
 )
 from spared_bench.completion.figures import draw_figures
 from spared_bench.completion.scoring import score_hidden
-from spared_bench.completion.tables import markdown, write_tables
+from spared_bench.completion.tables import collect, markdown, write_tables
 from spared_bench.errors import UsageError
 from spared_bench.products import fitted_completer, make_completed, prepare
+from spared_bench.tracking import Tracker
 from tests.completion.making import slides_of
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -106,7 +107,7 @@ def test_a_completer_that_fails_is_told_and_does_not_stop_the_others(bench):
 def test_a_trained_completer_is_kept_in_the_store_with_its_weights_and_its_curve(bench):
     entry = make_completed(bench, "toy", "graph-mae")
     assert (entry.folder / "model" / "learned.safetensors").is_file()
-    assert [step for step, _ in entry.read_json("fit.json")["curves"]["val_mse"]] == [2, 4]
+    assert [step for step, _ in entry.read_json("fit.json")["curves"]["val_mse"]] == [3, 6]
     prepared = prepare(bench, "toy")
     method, told = fitted_completer(bench, "toy", "graph-mae", prepared)
     layer = np.load(entry.folder / "completed.npy")
@@ -157,7 +158,8 @@ def test_a_result_survives_the_way_through_json_and_tells_mean_and_deviation():
 
 def test_tables_and_figures_tell_every_result(bench, tmp_path):
     measured = measure(bench, ["toy"], ["none", "median"], WANTED, 2)
-    write_tables(measured.results, tmp_path, "the command")
+    collection = collect(measured.results, tmp_path, "the command")
+    write_tables(collection, tmp_path)
     with (tmp_path / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["completer"], row["rate"]) for row in rows][:3] == [
@@ -166,7 +168,7 @@ def test_tables_and_figures_tell_every_result(bench, tmp_path):
         ("none", ""),
     ]
     assert float(rows[3]["mse"]) == pytest.approx(measured.results[3].mean("mse"), rel=1e-5)
-    text = markdown(measured.results, "the command")
+    text = markdown(collection)
     assert text.startswith("<!-- the command -->")
     best = min(
         ("none", "median"), key=lambda name: measured.results[3 * (name == "median")].mean("mse")
@@ -175,6 +177,42 @@ def test_tables_and_figures_tell_every_result(bench, tmp_path):
     drawn = draw_figures(measured.results, [Task(bench, "toy")], ["median"], tmp_path)
     assert [path.name for path in drawn] == ["datasets.png", "masking.png", "map_toy.png"]
     assert all(path.stat().st_size > 5_000 for path in drawn)
+
+
+def test_a_later_command_adds_to_the_tables_and_replaces_what_it_measured_again(tmp_path):
+    def result(completer, mse):
+        scores = {"mse": mse, "pcc": 0.5, "n_hidden": 3}
+        repeats = [scores | {"slides": {"a": scores}}]
+        return CompletionResult(
+            "k", "p@1", "d", completer, "test", Condition("fraction", 0.3), repeats
+        )
+
+    write_tables(collect([result("x", 1.0), result("y", 2.0)], tmp_path, "first"), tmp_path)
+    both = collect([result("y", 3.0), result("z", 4.0)], tmp_path, "second")
+    assert {each.completer: each.mean("mse") for each in both.results} == {"x": 1, "y": 3, "z": 4}
+    assert both.commands == ["first", "second"]
+    (tmp_path / "results.json").write_text("no json")
+    assert collect([], tmp_path, "third").results == []
+
+
+def test_runs_are_tracked_once_apart_from_those_of_predictors(bench, tmp_path):
+    tracker = Tracker(tmp_path)
+    measured = measure(bench, ["toy"], ["none", "median"], WANTED, 2)
+    assert tracker.log_completion(measured.results) == 2
+    assert tracker.log_completion(measured.results) == 0
+    assert tracker.log_completion(measured.results[:1]) == 1  # changed, so it is replaced
+    assert tracker.results() == []
+    client = tracker._connected()
+    experiment = client.get_experiment_by_name("spared-bench/toy@1/completion")
+    runs = {
+        run.data.params["completer"]: run for run in client.search_runs([experiment.experiment_id])
+    }
+    assert set(runs) == {"none", "median"}
+    history = client.get_metric_history(runs["median"].info.run_id, "fraction.mse")
+    assert {point.step: point.value for point in history} == {
+        30: pytest.approx(measured.results[3].mean("mse")),
+        60: pytest.approx(measured.results[4].mean("mse")),
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Each is made once, by whoever needs it first, and kept in the store under the ha
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import time
@@ -153,7 +154,7 @@ def make_completed(
             layer[rows] = checked_completion(method.complete(slides), slides, completer)
         np.save(folder / _COMPLETED, layer)
         (folder / _FIT).write_text(json.dumps(told), encoding="utf-8")
-        if hasattr(method, "save"):
+        if hasattr(method, "save") and hasattr(method, "load"):
             method.save(folder / _MODEL)
 
     return bench.workspace.store.obtain("completed", inputs, make)
@@ -171,11 +172,13 @@ def fitted_completer(
         ``seconds``, and the ``curves``: name to list of (step, value).
     """
     entry = make_completed(bench, dataset, completer, prepared)
-    parameters = bench.completed_inputs(dataset, completer)["completer"]["parameters"]
-    method = build(bench, "completer", completer, parameters)
     if not (entry.folder / _MODEL).is_dir():
         return _fit_completer(bench, dataset, completer, prepared)
-    method.load(entry.folder / _MODEL)
+    parameters = bench.completed_inputs(dataset, completer)["completer"]["parameters"]
+    method = build(bench, "completer", completer, parameters)
+    place = {"device": bench.settings.device}
+    takes_place = "device" in inspect.signature(method.load).parameters
+    method.load(entry.folder / _MODEL, **(place if takes_place else {}))
     return method, entry.read_json(_FIT)
 
 

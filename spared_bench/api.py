@@ -120,7 +120,7 @@ def make_bench(
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
     weights : str
         ``"pretrained"``, ``"random"`` or a file, for every predictor that has weights.
-    parameters : mapping of predictor to mapping
+    parameters : mapping of predictor or completer to mapping
         Values that replace those of the protocol and of the search.
     offline : bool
         Never download.
@@ -130,7 +130,7 @@ def make_bench(
     space = Workspace.at(workspace, data_dir)
     chosen = {name: dict(values) for name, values in (parameters or {}).items()}
     for name in chosen:
-        registry.get("predictor", name)
+        registry.get("completer" if name in registry.names("completer") else "predictor", name)
     settings = Settings(
         workspace=str(space.root),
         data_dir=str(space.data_dir),

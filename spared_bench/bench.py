@@ -180,12 +180,17 @@ class Bench:
     def completed_inputs(self, dataset: str, completer: str) -> dict[str, Any]:
         """What determines a completed layer."""
         entry = self.registry.get("completer", completer)
+        name = entry.spec.name
+        parameters = self.protocol.overrides.get(name, {}) | self.settings.parameters.get(name, {})
         return {
             "harness": HARNESS_VERSION,
             "prepared": digest(self.prepared_inputs(dataset)),
             "patches": digest(self.patches_inputs(dataset)),
-            "completer": self._method(entry, self.protocol.overrides.get(entry.spec.name, {})),
-            "seed": self.seed_of("completer", entry.spec.name, dataset),
+            "completer": self._method(entry, parameters),
+            "budget": self.protocol.completion.model_dump(mode="json"),
+            "seed": self.seed_of("completer", name, dataset),
+            "threads": self.settings.threads,
+            "device": self.settings.device.partition(":")[0],
         }
 
     def trial_inputs(

@@ -338,6 +338,15 @@ class Slides:
         """True where measured, (n_spots, n_genes)."""
         return np.asarray(self._layer(MASK))
 
+    @property
+    def prefilled(self) -> np.ndarray:
+        """The target with the median filter's values at unmeasured entries, float32.
+
+        (n_spots, n_genes). It equals ``target`` as it was before a completer ran, wherever
+        ``mask`` is True. A filter sees one slide at a time, so nothing of another split is in it.
+        """
+        return np.asarray(self._layer(PREFILLED), dtype=np.float32)
+
     def _layer(self, name: str) -> Any:
         if name not in self.adata.layers:
             raise WithheldError(

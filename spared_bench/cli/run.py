@@ -76,7 +76,7 @@ def run(
         plugin_files=plugin,
         device=device,
         weights=weights,
-        parameters=_parse_settings(settings),
+        parameters=parse_settings(settings),
     )
     warn_of_quarantine(bench.registry.quarantined)
     plan = select(bench, dataset, completer, predictor)
@@ -107,7 +107,7 @@ def run(
     raise typer.Exit(1 if report.failed or plan.unavailable else 0)
 
 
-def _parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
+def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
     """Read ``predictor.parameter=value``, the value as YAML."""
     import yaml
 

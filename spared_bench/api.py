@@ -126,8 +126,8 @@ def make_bench(
         Never download.
     """
     files = [Path(file).resolve() for file in plugin_files]
-    registry = discover(files)
     space = Workspace.at(workspace, data_dir)
+    registry = discover(files, data_dir=space.data_dir)
     chosen = {name: dict(values) for name, values in (parameters or {}).items()}
     for name in chosen:
         registry.get("completer" if name in registry.names("completer") else "predictor", name)
@@ -193,16 +193,18 @@ def select(
 ) -> Plan:
     """Plan a selection; what is not named is everything of the protocol's suite.
 
-    Unnamed datasets and completers are those of the protocol; unnamed predictors are all.
+    Unnamed datasets and completers are those of the protocol; unnamed predictors are all. A scheme
+    of folds (``"her2st.loso"``) stands for all its folds.
     """
     protocol = bench.protocol
 
     def known(kind: str, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(bench.registry.canonical(kind, name) for name in names))
 
+    wanted = list(datasets or protocol.datasets) or bench.registry.names("dataset")
     return make_plan(
         bench,
-        known("dataset", datasets or protocol.datasets) or bench.registry.names("dataset"),
+        known("dataset", [fold for name in wanted for fold in bench.registry.expand(name)]),
         known("completer", completers or protocol.completers),
         known("predictor", predictors) or bench.registry.names("predictor"),
     )

@@ -84,7 +84,8 @@ class Bench:
     @cached_property
     def registry(self) -> Registry:
         """All plugins."""
-        return self._registry or discover([Path(file) for file in self.settings.plugin_files])
+        files = [Path(file) for file in self.settings.plugin_files]
+        return self._registry or discover(files, data_dir=self.workspace.data_dir)
 
     @cached_property
     def fingerprints(self) -> Fingerprints:
@@ -121,6 +122,8 @@ class Bench:
         from spared_bench.presence import on_disk
 
         spec = self.dataset(name)
+        if spec.fold_of:
+            return self.folder(spec.fold_of)
         folder = dataset_folder(spec, self.workspace.data_dir)
         if on_disk(spec, folder)[0] == "incomplete":
             raise MissingFileError(
@@ -142,18 +145,25 @@ class Bench:
             spec = self.dataset(name)
             folder = self.folder(name)
             self._inputs["data", name] = {
-                "dataset": spec.name,
+                # Not the fold: all folds share what comes of the raw slides, patches above all.
+                "dataset": spec.fold_of or spec.name,
                 "organism": spec.organism,
                 "image": spec.image,
                 "raw_counts": spec.raw_counts,
                 "slides": [asdict(slide) for slide in spec.slides],
-                "content": "" if spec.synthetic else self._content(spec, folder),
+                "content": self._content(spec, folder),
                 "reader": _code(entry),
             }
             self.fingerprints.save()
         return self._inputs["data", name]
 
-    def _content(self, spec: DatasetSpec, folder: Path) -> str:
+    def _content(self, spec: DatasetSpec, folder: Path) -> Any:
+        if spec.synthetic:
+            return ""
+        if (folder / "dataset.yaml").is_file() and not spec.files:
+            from spared_bench import sources
+
+            return sources.content(folder, self.fingerprints)
         return self.fingerprints.of_folder(folder, spec.members)
 
     def patches_inputs(self, name: str) -> dict[str, Any]:
@@ -172,7 +182,7 @@ class Bench:
             "harness": HARNESS_VERSION,
             "data": self.data_inputs(name),
             "split": {split: list(slides) for split, slides in spec.split.items()},
-            "processing": self.protocol.processing.model_dump(mode="json"),
+            "processing": self.protocol.processing.for_dataset(spec).model_dump(mode="json"),
             "validation": self.protocol.validation.model_dump(mode="json"),
             "code": code_hash("spared_bench.processing.pipeline"),
         }

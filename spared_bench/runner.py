@@ -323,6 +323,8 @@ def _blank(bench: Bench, job: Job) -> TrialResult:
         facts={
             "evaluation_split": dataset.evaluation_split,
             "tier": dataset.tier,
+            "shared_donors": list(dataset.shared_donors),
+            "fold_of": dataset.fold_of,
             "synthetic": dataset.synthetic,
             "comparable": bench.protocol.comparable,
             "target": bench.protocol.processing.target,

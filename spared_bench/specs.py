@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
-from spared_bench.errors import PluginError
+from spared_bench.errors import PluginError, SplitError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_+.-]{0,63}")
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -158,9 +158,6 @@ class DatasetSpec(Spec):
         ``"inter_patient"`` or ``"intra_patient"``: what its authors say it asks.
     n_spots : int
         As published; 0 where unknown.
-    processing : mapping of str to value
-        What a protocol may take from the dataset, by the names of the protocol's settings:
-        ``n_genes``, ``batch_key``, ``spot_min_counts``.
     published : mapping of metric to mapping of method to float
         Scores that others report for it.
     suspect : tuple of str
@@ -178,6 +175,18 @@ class DatasetSpec(Spec):
         Pages about the data.
     notes : tuple of str
         What one should know before believing a number.
+    parameters : mapping of str to value
+        Settings of processing that belong to this dataset (``n_genes``, ``batch_key``,
+        ``spot_min_counts``, ...); used by protocols with ``processing.from_dataset``.
+    allow_shared_donors : bool
+        Whether a donor may have slides to learn from and slides in ``test``. Such sections
+        resemble each other, so it must be said, and the board shows the dataset as tier B.
+    folds : mapping of str to mapping of str to tuple of str
+        Cross-validation: by scheme (``"loso"``), the test slides of each fold. Fold ``A1`` of
+        scheme ``loso`` is a dataset of its own, ``<name>.loso-a1``, with the same files, which
+        trains on all slides that it does not test on; ``<name>.loso`` stands for all of them.
+    fold_of : str
+        Of a fold, the dataset that it is made from.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -195,7 +204,6 @@ class DatasetSpec(Spec):
     members: tuple[str, ...] = ()
     task: str = ""
     n_spots: int = 0
-    processing: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     suspect: tuple[str, ...] = ()
     image: Literal["H&E", "fluorescence"] = "H&E"
@@ -204,6 +212,10 @@ class DatasetSpec(Spec):
     conflicts_with: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    allow_shared_donors: bool = False
+    folds: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    fold_of: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -213,6 +225,24 @@ class DatasetSpec(Spec):
         known = [slide.slide_id for slide in self.slides]
         if len(set(known)) != len(known):
             raise PluginError(f"{label}: a slide id stands twice in slides: {known}.")
+        self._check_split(label, known)
+        if self.shared_donors and not self.allow_shared_donors:
+            raise SplitError(
+                f"{label}: donors {list(self.shared_donors)} have slides both to learn from and in"
+                " `test`, so a test slide resembles the training slides more than one of a new"
+                " donor would. Split by donor, or say `allow_shared_donors=True`: the dataset is"
+                " then shown as tier B."
+            )
+        for scheme, folds in self.folds.items():
+            for fold, slide_ids in folds.items():
+                unknown = sorted(set(slide_ids) - set(known))
+                if unknown or not slide_ids:
+                    raise SplitError(
+                        f"{label}: fold {fold!r} of {scheme!r} tests slides {list(slide_ids)};"
+                        f" expected at least one, all of them among its slides: {known}."
+                    )
+
+    def _check_split(self, label: str, known: list[str]) -> None:
         seen: dict[str, str] = {}
         for split, slide_ids in self.split.items():
             if split not in SPLITS:
@@ -238,18 +268,34 @@ class DatasetSpec(Spec):
         return "test" if self.split.get("test") else "val"
 
     @property
+    def shared_donors(self) -> tuple[str, ...]:
+        """Donors with slides in ``test`` and in ``train`` or ``val``, sorted."""
+        donor = {slide.slide_id: slide.patient_id or slide.slide_id for slide in self.slides}
+        learned = {donor[s] for part in ("train", "val") for s in self.split.get(part, ())}
+        return tuple(sorted(learned & {donor[s] for s in self.split.get("test", ())}))
+
+    @property
     def tier(self) -> str:
         """``A``: test on other donors; ``B``: other sections of one donor; ``C``: no test."""
         if not self.split.get("test"):
             return "C"
         return "B" if self.shared_donors else "A"
 
-    @property
-    def shared_donors(self) -> tuple[str, ...]:
-        """The donors that are in the test split and in another one, sorted."""
-        donor = {slide.slide_id: slide.patient_id or slide.slide_id for slide in self.slides}
-        learned = {donor[s] for part in ("train", "val") for s in self.split.get(part, ())}
-        return tuple(sorted(learned & {donor[s] for s in self.split.get("test", ())}))
+    def fold_specs(self, scheme: str) -> list[DatasetSpec]:
+        """Return the folds of one scheme as datasets, in the order of ``folds``."""
+        return [self._fold(f"{scheme}-{fold}", test) for fold, test in self.folds[scheme].items()]
+
+    def _fold(self, label: str, test: tuple[str, ...]) -> DatasetSpec:
+        rest = tuple(slide.slide_id for slide in self.slides if slide.slide_id not in test)
+        return replace(
+            self,
+            name=f"{self.name}.{label}".lower(),
+            summary=f"{self.summary}; fold that tests {', '.join(test)}",
+            split={"train": rest, "test": tuple(test)},
+            allow_shared_donors=True,  # the scheme says what is left out, and the tier shows it
+            folds={},
+            fold_of=self.name,
+        )
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def _spec(abbreviation: str, entry: Mapping[str, Any], catalogue: Mapping[str, A
         members=tuple(_members(source, patients)),
         task=entry["task"],
         n_spots=entry["published"]["spots"],
-        processing=entry["parameters"],
+        parameters=entry["parameters"],
+        allow_shared_donors=True,  # the splits are the published ones; the tier shows it
         published=_scores(entry, catalogue["methods"]),
         suspect=tuple(entry.get("suspect", ())),
         image=entry["image"],

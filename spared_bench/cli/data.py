@@ -70,6 +70,34 @@ def show(
         typer.echo("\n".join(map(str, pictures)))
 
 
+@app.command("add")
+def add(
+    file: Path = typer.Argument(..., help="A YAML file that describes the dataset."),
+    replace: bool = typer.Option(False, help="Replace the dataset of that name."),
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Make slides of your own a dataset, from a short YAML file."""
+    from spared_bench.registry import discover
+    from spared_bench.sources import add_description, read_description
+    from spared_bench.workspace import Workspace
+
+    space = Workspace.at(workspace, data_dir)
+    name = read_description(file).name
+    if name in discover(plugin).names("dataset"):
+        raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
+    described, kept = add_description(file, space.data_dir, replace)
+    if as_json:
+        print_json({"name": described.name, "slides": list(described.slides), "file": kept})
+    else:
+        typer.echo(
+            f"Added {described.name}: {len(described.slides)} slides, described in {kept}.\n"
+            f"`spared-bench data show {described.name}` draws them."
+        )
+
+
 @app.command("fetch")
 def fetch(
     names: list[str] = NAMES,

@@ -88,9 +88,9 @@ def print_dataset(entry: Registered, disk: Disk) -> None:
     typer.echo(f"dataset {spec.name}{f' ({others})' if others else ''}: {spec.summary}")
     _print_facts(_facts(entry, spec, disk))
     _print_splits(spec)
-    if spec.processing:
+    if spec.parameters:
         typer.echo("\nParameters that a protocol may take from it")
-        _print_facts({key: str(value) for key, value in spec.processing.items()})
+        _print_facts({key: str(value) for key, value in spec.parameters.items()})
     _print_sources(spec)
     if spec.published:
         doubt = "; ?: probably not its own" if spec.suspect else ""

@@ -20,6 +20,7 @@ from spared_bench.cli.output import (
 from spared_bench.errors import UnknownNameError
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.specs import KINDS, DatasetSpec, Spec, spec_as_dict
+from spared_bench.workspace import Workspace
 
 plugins_app = typer.Typer(help="Show the plugins of this environment.", invoke_without_command=True)
 
@@ -42,7 +43,7 @@ def list_plugins(
     singular = kind.removesuffix("s")
     if singular not in KINDS:
         raise UnknownNameError("kind", kind, [f"{known}s" for known in KINDS])
-    registry = discover(plugin)
+    registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
     warn_of_quarantine(registry.quarantined)
     entries = registry.all(singular)
     disk = Disk(workspace, data_dir)
@@ -96,7 +97,7 @@ def info(
     as_json: bool = JSON,
 ) -> None:
     """Show all that is known of a dataset, completer, predictor, metric or protocol."""
-    registry = discover(plugin)
+    registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
     warn_of_quarantine(registry.quarantined)
     entries = _find_everywhere(registry, name)
     disk = Disk(workspace, data_dir)
@@ -138,12 +139,19 @@ def _plain(value: Any) -> str:
 
 
 @plugins_app.callback()
-def show_plugins(context: typer.Context, plugin: list[Path] = PLUGIN, as_json: bool = JSON) -> None:
+def show_plugins(
+    context: typer.Context,
+    plugin: list[Path] = PLUGIN,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    as_json: bool = JSON,
+) -> None:
     """Show every plugin of this environment and what it registers."""
-    context.obj = plugin
+    space = Workspace.at(workspace, data_dir)
+    context.obj = (plugin, space)
     if context.invoked_subcommand is not None:
         return
-    registry = discover(plugin)
+    registry = discover(plugin, data_dir=space.data_dir)
     if as_json:
         print_json([_plugin_as_dict(each) for each in registry.plugins])
         return
@@ -187,9 +195,14 @@ def why(
     context: typer.Context,
     name: str = typer.Argument(..., help="Name of a plugin, as `spared-bench plugins` shows it."),
     plugin: list[Path] = PLUGIN,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
 ) -> None:
     """Show why a plugin was left out, with the whole traceback."""
-    registry = discover([*(context.obj or []), *plugin])
+    before, space = context.obj
+    if workspace or data_dir:
+        space = Workspace.at(workspace, data_dir)
+    registry = discover([*before, *plugin], data_dir=space.data_dir)
     found = [each for each in registry.plugins if name in (each.name, each.distribution)]
     if not found:
         raise UnknownNameError("plugin", name, [each.name for each in registry.plugins])

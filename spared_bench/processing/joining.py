@@ -51,12 +51,22 @@ def join_slides(slides: Mapping[str, AnnData], spec: DatasetSpec) -> tuple[AnnDa
         )
     for slide_id in wanted:
         validate_raw_slide(slides[slide_id], slide_id, spec.raw_counts)
-    notes = {
-        slide_id: annotate(list(slides[slide_id].var_names), spec.organism) for slide_id in wanted
-    }
+    notes = _annotate_all({slide_id: slides[slide_id] for slide_id in wanted}, spec.organism)
     genes = _common_genes(notes)
     joined = _stack({slide_id: slides[slide_id] for slide_id in wanted}, notes, genes, spec)
     return joined, _report(slides, notes, genes, wanted)
+
+
+def _annotate_all(slides: Mapping[str, AnnData], organism: str) -> dict[str, Annotation]:
+    """Annotate the genes of every slide, once for all slides that have the same ones."""
+    known: dict[tuple[str, ...], Annotation] = {}
+    notes = {}
+    for slide_id, slide in slides.items():
+        names = tuple(map(str, slide.var_names))
+        if names not in known:
+            known[names] = annotate(names, organism)
+        notes[slide_id] = known[names]
+    return notes
 
 
 def _common_genes(notes: Mapping[str, Annotation]) -> list[str]:

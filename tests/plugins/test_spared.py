@@ -64,7 +64,7 @@ def test_the_totals_are_those_of_the_paper():
     assert sum(entry["published"]["patients"] for entry in CATALOGUE.values()) == 35
     assert len({slide.slide_id for spec in specs for slide in spec.slides}) == 97
     assert sum(bool(spec.split.get("test")) for spec in specs) == 11
-    assert Counter(spec.processing["n_genes"] for spec in specs) == {128: 20, 32: 6}
+    assert Counter(spec.parameters["n_genes"] for spec in specs) == {128: 20, 32: 6}
     assert Counter(spec.organism for spec in specs) == {"human": 14, "mouse": 12}
     assert Counter(spec.task for spec in specs) == {"inter_patient": 7, "intra_patient": 19}
 
@@ -77,7 +77,7 @@ def test_a_dataset_is_consistent(name):
     assert set(entry["published"]["spots_per_split"]) == set(spec.split)
     assert sum(len(spec.split.get(split, ())) for split in SPLITS) == len(spec.slides)
     assert len({slide.patient_id for slide in spec.slides}) == entry["published"]["patients"]
-    assert spec.processing["batch_key"] == (
+    assert spec.parameters["batch_key"] == (
         "patient_id" if spec.task == "inter_patient" else "slide_id"
     )
     assert spec.files
@@ -96,7 +96,7 @@ def test_the_exceptions_are_those_that_are_known():
     assert [n for n, spec in SPECS.items() if spec.image == "fluorescence"] == ["10XGHB", "10XGMBC"]
     assert [n for n, spec in SPECS.items() if not spec.raw_counts] == ["PMI"]
     thresholds = {
-        n: s.processing["spot_min_counts"] for n, s in SPECS.items() if len(s.processing) > 2
+        n: s.parameters["spot_min_counts"] for n, s in SPECS.items() if len(s.parameters) > 2
     }
     assert thresholds == {"MHSI": 800}
     suspect = {name: spec.suspect for name, spec in SPECS.items() if spec.suspect}

@@ -163,6 +163,13 @@ def _notices(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None)
     if spec.shared_donors:
         donors = ", ".join(spec.shared_donors)
         notices.append(f"Donors on both sides of the split, which the dataset allows: {donors}.")
+    if not spec.donors_verified:
+        notices.append("Donors are not verified: what stands for them may be a serial number.")
+    if not spec.raw_counts:
+        notices.append("The source publishes normalised values only, which stand in for counts.")
+    if spec.image != "H&E":
+        notices.append(f"The images are {spec.image} images, no H&E.")
+    notices += spec.notes
     if spec.synthetic:
         notices.append("Generated data: never ranked beside measured data.")
     if prepared is not None:

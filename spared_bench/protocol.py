@@ -189,6 +189,14 @@ class Training(_Section):
     delta: bool = False
 
 
+class Completion(_Section):
+    """The budget of every completer that is trained; the defaults are the published ones."""
+
+    iterations: Positive = 10_000
+    batch_size: Positive = 256
+    validate_every: Positive = 10
+
+
 class Search(_Section):
     """How a method's searched parameters are chosen: on validation MSE, for one completer.
 
@@ -214,6 +222,7 @@ class Protocol(_Section):
     patches: PatchCutting = PatchCutting()
     validation: Validation = Validation()
     training: Training = Training()
+    completion: Completion = Completion()
     search: Search = Search()
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     pooling: Literal["slide", "split"] = "slide"

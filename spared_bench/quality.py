@@ -83,6 +83,8 @@ def check_slide(slide: AnnData) -> list[Check]:
 def _untestable(slide: AnnData) -> str:
     if not slide.uns["slide"]["image_path"]:
         return "The slide has no image."
+    if slide.uns["slide"].get("modality", "H&E") != "H&E":
+        return "The image is no H&E image, which the tests are made for."
     if slide.n_obs < LEAST_SPOTS:
         return f"The slide has {slide.n_obs} spots; the tests need {LEAST_SPOTS}."
     return ""

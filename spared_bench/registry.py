@@ -183,6 +183,7 @@ class Registry:
         """
         distribution, colon, bare = name.rpartition(":")
         entries = self._by_kind[kind].get(bare if colon else name, [])
+        entries = entries or self._also_called(kind, bare if colon else name)
         if not entries and kind == "dataset":
             entries = self._find_fold(bare if colon else name)
         if colon:
@@ -200,6 +201,26 @@ class Registry:
                 hint += f" Plugins that could not be loaded: {names}; `spared-bench plugins why`."
             raise UnknownNameError(kind, name, self.names(kind), hint)
         return entries[0]
+
+    def canonical(self, kind: str, name: str) -> str:
+        """Return the name under which a plugin is registered, for one of its other names.
+
+        ``distribution:name`` stays qualified; see ``get`` for the errors.
+        """
+        entry = self.get(kind, name)
+        return entry.qualified_name if ":" in name else entry.spec.name
+
+    def _also_called(self, kind: str, name: str) -> list[Registered]:
+        """Return what has this name in other letters' case, or as an alias."""
+        wanted = name.casefold()
+        return [
+            entry
+            for entry in self.all(kind)
+            if wanted
+            in (
+                known.casefold() for known in (entry.spec.name, *getattr(entry.spec, "aliases", ()))
+            )
+        ]
 
     def _find_fold(self, name: str) -> list[Registered]:
         if name in self._folds:

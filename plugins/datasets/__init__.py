@@ -3,6 +3,7 @@
 from spared_bench import DatasetSpec, RemoteFile, SlideInfo, hookimpl
 from spared_bench_plugins.datasets.dlpfc import DLPFC
 from spared_bench_plugins.datasets.mob_stahl import MOB_STAHL
+from spared_bench_plugins.datasets.spared import spared_datasets
 from spared_bench_plugins.datasets.stnet import STNET
 from spared_bench_plugins.datasets.visium_breast import VISIUM_BREAST
 
@@ -94,4 +95,5 @@ PLANTED = DatasetSpec(
 
 @hookimpl
 def spared_bench_datasets() -> list[DatasetSpec]:
-    return [HER2ST, HER2ST_DEMO, MOB_DEMO, PLANTED, STNET, DLPFC, VISIUM_BREAST, MOB_STAHL]
+    ours = [HER2ST, HER2ST_DEMO, MOB_DEMO, PLANTED, STNET, DLPFC, VISIUM_BREAST, MOB_STAHL]
+    return [*ours, *spared_datasets()]

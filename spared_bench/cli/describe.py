@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from spared_bench.cli.datasets import Disk, print_dataset, print_datasets
 from spared_bench.cli.output import (
     DATA_DIR,
     JSON,
@@ -33,9 +34,9 @@ def register(app: typer.Typer) -> None:
 
 def list_plugins(
     kind: str = typer.Argument(..., help="datasets, completers, predictors, protocols, ..."),
-    plugin: list[Path] = PLUGIN,
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
     """List what is registered of one kind."""
@@ -45,8 +46,12 @@ def list_plugins(
     registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
     warn_of_quarantine(registry.quarantined)
     entries = registry.all(singular)
+    disk = Disk(workspace, data_dir)
     if as_json:
-        print_json([_as_dict(entry) for entry in entries])
+        print_json([_as_dict(entry, disk) for entry in entries])
+        return
+    if singular == "dataset":
+        print_datasets([entry.spec for entry in entries], disk)
         return
     extra = _EXTRA.get(singular, {})
     print_table(
@@ -64,14 +69,6 @@ def list_plugins(
 
 
 _EXTRA: dict[str, dict[str, Any]] = {
-    "dataset": {
-        "organism": lambda spec: spec.organism,
-        "tissue": lambda spec: spec.tissue,
-        "technology": lambda spec: spec.technology,
-        "slides": lambda spec: str(len(spec.slides)),
-        "tier": lambda spec: spec.tier,
-        "licence": lambda spec: spec.licence,
-    },
     "predictor": {
         "scope": lambda spec: spec.scope,
         "searched": lambda spec: ", ".join(spec.search),
@@ -80,10 +77,12 @@ _EXTRA: dict[str, dict[str, Any]] = {
 }
 
 
-def _as_dict(entry: Registered) -> dict[str, Any]:
+def _as_dict(entry: Registered, disk: Disk) -> dict[str, Any]:
     described = {"kind": entry.spec.kind, **spec_as_dict(entry.spec)}
     if isinstance(entry.spec, DatasetSpec):
         described["tier"] = entry.spec.tier
+        described["shared_donors"] = entry.spec.shared_donors
+        described["on_disk"], described["bytes_on_disk"] = disk.state(entry.spec)
     return described | {
         "distribution": entry.plugin.distribution,
         "distribution_version": entry.plugin.version,
@@ -92,20 +91,24 @@ def _as_dict(entry: Registered) -> dict[str, Any]:
 
 def info(
     name: str = typer.Argument(..., help="Name of anything registered."),
-    plugin: list[Path] = PLUGIN,
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
     """Show all that is known of a dataset, completer, predictor, metric or protocol."""
     registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
     warn_of_quarantine(registry.quarantined)
     entries = _find_everywhere(registry, name)
+    disk = Disk(workspace, data_dir)
     if as_json:
-        print_json([_as_dict(entry) for entry in entries])
+        print_json([_as_dict(entry, disk) for entry in entries])
         return
     for entry in entries:
-        described = _as_dict(entry)
+        if isinstance(entry.spec, DatasetSpec):
+            print_dataset(entry, disk)
+            continue
+        described = _as_dict(entry, disk)
         typer.echo(f"{described.pop('kind')} {described.pop('name')}")
         for key, value in described.items():
             if value not in ("", (), [], {}, None):
@@ -115,12 +118,13 @@ def info(
 
 
 def _find_everywhere(registry: Registry, name: str) -> list[Registered]:
-    known = {bare for kind in KINDS for bare in registry.names(kind)}
-    found = []
+    found, known = [], set()
     for kind in KINDS:
         wanted = name.partition("@")[0] if kind == "protocol" else name
-        if any(wanted in (e.spec.name, e.qualified_name) for e in registry.all(kind)):
+        try:
             found.append(registry.get(kind, wanted))
+        except UnknownNameError:
+            known.update(registry.names(kind))
     if not found:
         raise UnknownNameError("plugin", name, known, "`spared-bench list KIND` describes them.")
     return found

@@ -50,7 +50,7 @@ def join_slides(slides: Mapping[str, AnnData], spec: DatasetSpec) -> tuple[AnnDa
             f" were {sorted(slides)}. Read all slides of the split, or take these out of it."
         )
     for slide_id in wanted:
-        validate_raw_slide(slides[slide_id], slide_id)
+        validate_raw_slide(slides[slide_id], slide_id, spec.raw_counts)
     notes = _annotate_all({slide_id: slides[slide_id] for slide_id in wanted}, spec.organism)
     genes = _common_genes(notes)
     joined = _stack({slide_id: slides[slide_id] for slide_id in wanted}, notes, genes, spec)

@@ -53,7 +53,7 @@ def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
         raise ImageError(
             "This slide has no image, so no patches can be cut. Add the image to its folder."
         )
-    image = open_image(facts["image_path"])
+    image = open_image(facts["image_path"], facts.get("modality") == "fluorescence")
     scale = float(facts["image_scale"])
     centres = np.asarray(slide.obsm[SPATIAL], dtype=np.float64) * scale
     check_centres(centres, image, slide.obs_names, facts["image_path"])

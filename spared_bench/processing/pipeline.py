@@ -88,6 +88,10 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     adata.uns["spared_bench"] = {
         "dataset": spec.name,
         "dataset_version": spec.version,
+        "raw_counts": spec.raw_counts,
+        "image": spec.image,
+        "donors_verified": spec.donors_verified,
+        "notes": list(spec.notes),
         "protocol": protocol.id,
         "processing": settings.model_dump(mode="json"),
         "fitted_slides": sorted(set(map(str, fitted))),

@@ -64,12 +64,14 @@ def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     shape = (slide.n_obs, cutting.size, cutting.size, 3)
     try:
-        patches = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        for spot, (left, top) in enumerate(corners):
-            window = padded_window(image, int(left), int(top), side)
-            patches[spot] = resize(window, cutting.size, cutting.antialias)
-        patches.flush()
-        del patches
+        # Written one after the other: pages of a memory map would stay resident until the end.
+        with partial.open("wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for left, top in corners:
+                window = padded_window(image, int(left), int(top), side)
+                patch = resize(window, cutting.size, cutting.antialias)
+                file.write(np.ascontiguousarray(patch).data)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)

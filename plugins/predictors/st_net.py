@@ -79,5 +79,5 @@ class STNet(TorchPredictor):
         """Return the mean over the eight symmetries of each patch, (n_spots, n_genes)."""
         images = batch.images.permute(0, 2, 3, 1)  # symmetries act on (n, size, size, channels)
         turned = (symmetry(images, code).permute(0, 3, 1, 2) for code in range(N_SYMMETRIES))
-        total: Tensor = sum(network(each).float() for each in turned)  # type: ignore[assignment]
+        total: Tensor = sum(network(each).float() for each in turned)
         return total / N_SYMMETRIES

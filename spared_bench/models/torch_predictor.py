@@ -75,6 +75,7 @@ class TorchPredictor(ABC):
 
     def start(self, network: nn.Module, train: Slides) -> None:
         """Set what depends on the training slides, in place, before the first step."""
+        return None
 
     def loss(self, network: nn.Module, batch: Any) -> Tensor:
         """Return the loss of a batch: as published, MSE over all entries, completed ones too."""

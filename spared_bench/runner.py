@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from spared_bench.applying import APPLICATION, describe_application
 from spared_bench.bench import Bench
 from spared_bench.data import Slides
 from spared_bench.errors import DivergedError, PluginError, SparedBenchError, WorkspaceError
@@ -166,7 +167,8 @@ def _train_and_score(
     seconds, curves = _fit(bench, job, predictor, prepared, report)
     predictions, seconds["predict"] = _predict(bench, job, predictor, prepared)
     scoring = _score_all(bench, prepared, predictions)
-    _write_artifacts(folder, bench, prepared, predictor, predictions, scoring)
+    offset = _offset(bench, job, predictor, prepared)
+    _write_artifacts(folder, bench, prepared, predictor, predictions, scoring, offset)
     seconds["total"] = time.perf_counter() - started
     evaluated = scoring[bench.dataset(job.dataset).evaluation_split]
     return replace(
@@ -283,6 +285,7 @@ def _write_artifacts(
     predictor: Any,
     predictions: dict[str, np.ndarray],
     scoring: dict[str, Scoring],
+    offset: np.ndarray,
 ) -> None:
     arrays: dict[str, np.ndarray] = {"genes": prepared.adata.var_names.to_numpy(dtype=str)}
     for split, prediction in predictions.items():
@@ -299,6 +302,9 @@ def _write_artifacts(
     if save is not None:
         (folder / MODEL).mkdir()
         save(folder / MODEL)
+        cutting = bench.protocol.patches.model_dump(mode="json")
+        text = describe_application(prepared.adata, cutting, offset)
+        (folder / APPLICATION).write_text(text, encoding="utf-8")
 
 
 def _write_gene_table(path: Path, prepared: Prepared, scoring: Scoring) -> None:

@@ -131,7 +131,9 @@ class Bench:
                 f" or files are gone. `spared-bench data fetch {spec.name}` brings what is missing."
             )
         if not spec.synthetic and not _has_files(folder):
-            fetch = f"`spared-bench data fetch {name}` downloads it; or put" if spec.files else "Put"
+            fetch = (
+                f"`spared-bench data fetch {name}` downloads it; or put" if spec.files else "Put"
+            )
             raise MissingFileError(
                 f"The files of dataset {name!r} are not in {folder}. {fetch} them there, or"
                 f" name the folder that contains {folder.name!r} with `--data-dir DIR`."

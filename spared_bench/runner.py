@@ -326,6 +326,7 @@ def _blank(bench: Bench, job: Job) -> TrialResult:
             "shared_donors": list(dataset.shared_donors),
             "fold_of": dataset.fold_of,
             "synthetic": dataset.synthetic,
+            "conflicts_with": list(dataset.conflicts_with),
             "comparable": bench.protocol.comparable,
             "target": bench.protocol.processing.target,
             "control": predictor.control,

@@ -316,6 +316,12 @@ class Slides:
         """True where measured, (n_spots, n_genes)."""
         return np.asarray(self._layer(MASK))
 
+    @property
+    def counts(self) -> np.ndarray:
+        """Raw counts, (n_spots, n_genes), float32; a method may learn from the training slides'."""
+        counts = self._layer(COUNTS)
+        return np.asarray(counts.toarray() if hasattr(counts, "tocsr") else counts, np.float32)
+
     def _layer(self, name: str) -> Any:
         if name not in self.adata.layers:
             raise WithheldError(

@@ -42,4 +42,13 @@ def spared_bench_predictors() -> list[PredictorSpec]:
             pretraining=_IMAGENET,
             search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
         ),
+        PredictorSpec(
+            "histogene",
+            f"{_HERE}.histogene:HisToGene",
+            summary="Transformer over all spots of a slide, a patch being a token",
+            citation="Pang, Su and Li, bioRxiv 2021, doi:10.1101/2021.11.28.470212",
+            licence="MIT",
+            scope="slide",
+            search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+        ),
     ]

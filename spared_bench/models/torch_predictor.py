@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,12 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from spared_bench.data import Slides
 from spared_bench.errors import CorruptEntryError, UsageError
-from spared_bench.interfaces import Context
+from spared_bench.interfaces import Budget, Context
 from spared_bench.models import trainer
 from spared_bench.models.arrays import load_arrays, save_arrays
+from spared_bench.models.precision import mixed
 from spared_bench.models.units import PatchUnits, Units
 
 _INFERENCE_BATCH = 256
@@ -27,7 +31,8 @@ class TorchPredictor(ABC):
     """A network from patches to expression, trained by the shared trainer.
 
     A subclass implements ``build``. It may override ``loss`` (what is minimised), ``predict_batch``
-    (how a prediction is made, in validation too) and ``units`` (what a step is fed).
+    (how a prediction is made, in validation too), ``units`` (what a step is fed), ``optimizer`` and
+    ``schedule`` (how the weights move) and ``units_per_step`` (how many units a step has).
 
     Parameters
     ----------
@@ -36,6 +41,13 @@ class TorchPredictor(ABC):
     weights : str
         Initial weights of the backbone: ``"pretrained"``, ``"random"`` or the path of a file
         (see ``build_backbone``).
+    micro_batch : int
+        Units in memory at a time; 0 for all of a step. Where memory is short, a smaller number
+        trains with the same gradients (``spared_bench.models.trainer.Recipe``).
+    precision : {"auto", "float32", "bfloat16"}
+        ``"auto"``: bfloat16 on a GPU that has it, float32 elsewhere.
+    compile : bool
+        Whether ``torch.compile`` translates the network first: minutes at the start, faster after.
 
     Attributes
     ----------
@@ -50,6 +62,9 @@ class TorchPredictor(ABC):
 
     lr: float = 1e-4
     weights: str = "pretrained"
+    micro_batch: int = 0
+    precision: str = "auto"
+    compile: bool = False
 
     @abstractmethod
     def build(self, n_genes: int) -> nn.Module:
@@ -66,6 +81,18 @@ class TorchPredictor(ABC):
     def units(self, slides: Slides, device: str, resident: bool) -> Units:
         """Return the units of a step; ``resident`` where they will be read over and over."""
         return PatchUnits(slides, device, budget=None if resident else 0)
+
+    def units_per_step(self, budget: Budget) -> int:
+        """Return how many units a step has: the batch size, where the unit is a spot."""
+        return budget.batch_size
+
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        """Return what moves the weights: Adam with PyTorch's settings, as in the benchmark."""
+        return torch.optim.Adam(parameters, lr=self.lr, fused=True)
+
+    def schedule(self, optimizer: Optimizer, budget: Budget) -> LRScheduler | None:
+        """Return what changes the learning rate after every step; nothing by default."""
+        return None
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Train a network of fresh weights, all of it determined by ``context.seed``.
@@ -88,15 +115,27 @@ class TorchPredictor(ABC):
             context=context,
             predict=self.predict_batch,
             loss_name=self.loss_name,
+            recipe=self.recipe(context.budget),
         )
         self.network_ = network
         self.gene_names_ = train.gene_names
+
+    def recipe(self, budget: Budget, stage: str = "training") -> trainer.Recipe:
+        """Return how this method trains; ``stage`` tells several trainings of one ``fit`` apart."""
+        return trainer.Recipe(
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            units_per_step=self.units_per_step(budget),
+            micro_batch=self.micro_batch,
+            precision=self.precision,
+            stage=stage,
+        )
 
     def predict(self, slides: Slides, batch_size: int = _INFERENCE_BATCH) -> np.ndarray:
         """Predict (n_spots, n_genes), float32; the batch size changes rounding at most."""
         network = self._fitted().eval()
         units = self.units(slides, self._device, resident=False)
-        with torch.inference_mode():
+        with torch.inference_mode(), mixed(self._device, self.precision):
             parts = [
                 self.predict_batch(network, units.batch(rows)).float().cpu()
                 for rows in torch.arange(len(units)).split(batch_size)
@@ -138,7 +177,10 @@ class TorchPredictor(ABC):
     def _place(self, network: nn.Module, device: str) -> nn.Module:
         self._device = device
         # Channels last is how the patches are stored, and the faster layout for convolutions.
-        return network.to(device).to(memory_format=torch.channels_last)
+        network = network.to(device).to(memory_format=torch.channels_last)
+        if self.compile:
+            network.compile()  # in place: the names of the weights stay as they are
+        return network
 
     def _fitted(self) -> nn.Module:
         if not hasattr(self, "network_"):

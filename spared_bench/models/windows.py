@@ -8,7 +8,7 @@ predicted. Cuts depend on where spots are, and not on their order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from spared_bench.data import COUNTS, MASK, TARGET, Slides
 from spared_bench.errors import CoordinateError
-from spared_bench.interfaces import Context
+from spared_bench.interfaces import Budget
 from spared_bench.models.augment import apply_symmetries, draw_symmetries, normalise
 from spared_bench.models.device_patches import DevicePatches
 from spared_bench.models.graphs import positions_by_slide, spacing
+from spared_bench.models.precision import mixed
 from spared_bench.models.torch_predictor import TorchPredictor
 
 
@@ -240,16 +241,16 @@ class SlidePredictor(TorchPredictor):
     A subclass implements ``build`` and ``units`` (which returns ``SlideUnits``).
     """
 
-    def fit(self, train: Slides, val: Slides, context: Context) -> None:
-        """Train as ``TorchPredictor`` does, with one unit per step whatever the batch size."""
-        super().fit(train, val, replace(context, budget=replace(context.budget, batch_size=1)))
+    def units_per_step(self, budget: Budget) -> int:
+        """One, whatever the batch size: a step is a slide, as published."""
+        return 1
 
     def predict(self, slides: Slides, batch_size: int = 1) -> np.ndarray:
         """Predict (n_spots, n_genes), float32, unit after unit; ``batch_size`` has no effect."""
         network = self._fitted().eval()
         units: Any = self.units(slides, self._device, resident=False)
         prediction = np.empty((len(slides), len(self.gene_names_)), dtype=np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), mixed(self._device, self.precision):
             for unit, spots in enumerate(units.predicted):
                 batch = units.batch(torch.tensor([unit]))
                 prediction[spots] = self.predict_batch(network, batch).float().cpu().numpy()

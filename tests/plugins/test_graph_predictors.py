@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from spared_bench_plugins.predictors.egn import EGN
 from spared_bench_plugins.predictors.histogene import HisToGene
+from spared_bench_plugins.predictors.sepal import SEPAL
 
 
 def count(network):
@@ -15,8 +17,11 @@ def count(network):
     [
         (HisToGene(image_size=112, n_positions=64), 105_974_912),
         (HisToGene(), 221_711_488),
+        (EGN(), 132_856_960),
+        (SEPAL(), 967_937),
+        (SEPAL(layout="legacy_st", hops=1), 196_993),
     ],
-    ids=["histogene", "histogene-spared"],
+    ids=["histogene", "histogene-spared", "egn", "sepal-visium", "sepal-legacy"],
 )
 def test_the_published_configuration_has_the_published_number_of_parameters(predictor, published):
     with torch.device("meta"):

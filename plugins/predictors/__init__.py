@@ -61,6 +61,17 @@ def spared_bench_predictors() -> list[PredictorSpec]:
             search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
         ),
         PredictorSpec(
+            "eggn",
+            f"{_HERE}.eggn:EGGN",
+            summary="Graph of the slide's spots and of the training spots that resemble them",
+            citation="Yang et al., Pattern Recognition 2024, github.com/Yan98/EGN",
+            licence="MIT",
+            extras=("torch_geometric",),
+            scope="slide",
+            pretraining=_IMAGENET,
+            search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+        ),
+        PredictorSpec(
             "sepal",
             f"{_HERE}.sepal:SEPAL",
             summary="ViT-B on differences from the mean, corrected by a graph of the neighbours",

@@ -167,8 +167,8 @@ class EGN(ExemplarPredictor):
         "width": 32, "depth": 2, "heads": 1, "bridge_heads": 1, "lr": 1e-3,
     }  # fmt: skip
     small: ClassVar[dict[str, Any]] = {
-        "encoder": "color", "image_size": 48, "tile": 12,
-        "width": 128, "depth": 4, "heads": 2, "bridge_heads": 2,
+        "encoder": "color", "image_size": 48, "tile": 16,
+        "width": 64, "depth": 4, "heads": 1, "bridge_heads": 2,
     }  # fmt: skip
 
     lr: float = 5e-4

@@ -1,4 +1,4 @@
-"""The layers of torch-geometric that predictors use, imported without its dependencies' warnings."""
+"""The layers of torch-geometric that predictors use, imported without warnings of its own making."""
 
 from __future__ import annotations
 

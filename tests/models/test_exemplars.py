@@ -46,7 +46,7 @@ def test_where_exemplars_are_few_the_nearest_are_repeated(tiny_slides):
 def test_a_lone_training_spot_has_no_exemplar_and_the_message_says_so(tiny_slides):
     one = tiny_slides.train.subset(np.array([0]))
     bank = bank_of(one)
-    with pytest.raises(ContractError, match="one training spot.*Train on two or more"):
+    with pytest.raises(ContractError, match=r"one training spot.*Train on two or more"):
         find_exemplars(bank.features, one, bank, 3, 2.0)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from spared_bench_plugins.predictors.eggn import EGGN
 from spared_bench_plugins.predictors.egn import EGN
 from spared_bench_plugins.predictors.histogene import HisToGene
 from spared_bench_plugins.predictors.sepal import SEPAL
@@ -18,10 +19,11 @@ def count(network):
         (HisToGene(image_size=112, n_positions=64), 105_974_912),
         (HisToGene(), 221_711_488),
         (EGN(), 132_856_960),
+        (EGGN(), 11_089_537),
         (SEPAL(), 967_937),
         (SEPAL(layout="legacy_st", hops=1), 196_993),
     ],
-    ids=["histogene", "histogene-spared", "egn", "sepal-visium", "sepal-legacy"],
+    ids=["histogene", "histogene-spared", "egn", "eggn", "sepal-visium", "sepal-legacy"],
 )
 def test_the_published_configuration_has_the_published_number_of_parameters(predictor, published):
     with torch.device("meta"):

@@ -82,4 +82,13 @@ def spared_bench_predictors() -> list[PredictorSpec]:
             pretraining=_IMAGENET,
             search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
         ),
+        PredictorSpec(
+            "hist2st",
+            f"{_HERE}.hist2st:Hist2ST",
+            summary="ConvMixer, transformer over the slide and graph layers, with ZINB loss",
+            citation="Zeng et al., Brief. Bioinform. 2022, doi:10.1093/bib/bbac297",
+            licence="MIT",
+            scope="slide",
+            search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+        ),
     ]

@@ -1,4 +1,4 @@
-"""The layers of torch-geometric that predictors use, imported without warnings of its own making."""
+"""The layers of torch-geometric that predictors use, imported without its own warnings."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ predicted. Cuts depend on where spots are, and not on their order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spared_bench.data import COUNTS, MASK, TARGET, Slides
+from spared_bench.data import MASK, TARGET, Slides
 from spared_bench.errors import CoordinateError
 from spared_bench.interfaces import Budget
 from spared_bench.models.augment import apply_symmetries, draw_symmetries, normalise
@@ -23,6 +23,8 @@ from spared_bench.models.device_patches import DevicePatches
 from spared_bench.models.graphs import positions_by_slide, spacing
 from spared_bench.models.precision import mixed
 from spared_bench.models.torch_predictor import TorchPredictor
+
+_NO_EDGES = np.empty((2, 0), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ class WindowBatch:
         Raw counts, where they are visible and asked for; no columns elsewhere.
     size_factors : Tensor of float32, of shape (n_core,)
         Total count of a spot over the slide's median of it; 1 where counts are not visible.
+    edges : Tensor of int64, of shape (2, n_edges)
+        From neighbours (row 0) to spots, as positions among those seen; none unless asked for.
     """
 
     images: Tensor
@@ -127,6 +131,7 @@ class WindowBatch:
     mask: Tensor
     counts: Tensor
     size_factors: Tensor
+    edges: Tensor
 
 
 class SlideUnits(Protocol):
@@ -160,11 +165,15 @@ class WindowUnits:
         Bytes of patches that may stay on the device (``DevicePatches``).
     counts : bool
         Whether a batch holds raw counts.
+    neighbours : callable, optional
+        ``array coordinates of a slide -> edges``, for methods that want them.
 
     Raises
     ------
     CoordinateError
         If a spot lies beyond the table.
+    WithheldError
+        If counts are asked for, and the slides have a target and no counts.
     """
 
     def __init__(
@@ -176,21 +185,24 @@ class WindowUnits:
         device: str = "cpu",
         budget: int | None = None,
         counts: bool = False,
+        neighbours: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         places = slides.array_coordinates[:, ::-1].copy()
         self._positions = torch.tensor(table_rows(places, n_positions)).to(device)
-        self.windows = [
-            Window(here[window.spots], window.core)
-            for here in positions_by_slide(slides)
-            for window in cut_windows(slides.coordinates[here], max_spots, margin)
-        ]
+        self.windows: list[Window] = []
+        self._edges: list[np.ndarray] = []
+        for here in positions_by_slide(slides):
+            edges = neighbours(slides.array_coordinates[here]) if neighbours else _NO_EDGES
+            for window in cut_windows(slides.coordinates[here], max_spots, margin):
+                self.windows.append(Window(here[window.spots], window.core))
+                self._edges.append(_edges_among(window.spots, edges, len(here)))
         self.predicted = [window.spots[window.core] for window in self.windows]
         self._patches = DevicePatches(slides.patches, device, budget)
         visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
         nothing = torch.empty(len(slides), 0)
         self._target = (torch.tensor(slides.target) if visible else nothing).to(device)
         self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
-        raw = slides.counts if counts and COUNTS in slides.adata.layers else nothing.numpy()
+        raw = slides.counts if counts and visible else nothing.numpy()
         self._counts = torch.tensor(raw).to(device)
         self._size_factors = torch.tensor(size_factors(raw, slides.slide_ids)).to(device)
 
@@ -216,7 +228,16 @@ class WindowUnits:
             self._mask[predicted],
             self._counts[predicted],
             self._size_factors[predicted],
+            torch.from_numpy(self._edges[int(rows)]).to(device),
         )
+
+
+def _edges_among(spots: np.ndarray, edges: np.ndarray, n_spots: int) -> np.ndarray:
+    """Edges between these spots of a slide, as positions among them."""
+    place = np.full(n_spots, -1)
+    place[spots] = np.arange(len(spots))
+    moved = place[edges]
+    return moved[:, (moved >= 0).all(axis=0)]
 
 
 def size_factors(counts: np.ndarray, slide_ids: np.ndarray) -> np.ndarray:

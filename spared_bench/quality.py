@@ -83,6 +83,8 @@ def check_slide(slide: AnnData) -> list[Check]:
 def _untestable(slide: AnnData) -> str:
     if not slide.uns["slide"]["image_path"]:
         return "The slide has no image."
+    if slide.uns["slide"].get("modality", "H&E") != "H&E":
+        return "The image is no H&E image, which the tests are made for."
     if slide.n_obs < LEAST_SPOTS:
         return f"The slide has {slide.n_obs} spots; the tests need {LEAST_SPOTS}."
     return ""
@@ -196,7 +198,8 @@ def _threshold(values: np.ndarray) -> float:
     mean_below = total / np.maximum(below, 1)
     mean_above = (total[-1] - total + number * centres) / np.maximum(above, 1)
     between = below[:-1] * above[1:] * (mean_below[:-1] - mean_above[1:]) ** 2.0
-    return float(centres[np.argmax(between)])
+    # Where nothing lies between the classes, any value between them is as good: take the middle.
+    return float(centres[:-1][between >= between.max() * (1 - 1e-9)].mean())
 
 
 def _density(rgb: np.ndarray) -> np.ndarray:

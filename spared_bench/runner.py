@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import sys
 import time
 import traceback
@@ -35,6 +36,11 @@ GENES = "genes.csv"
 FIGURE = "expression_map.png"
 MODEL = "model"
 TRIALS = "trials"
+
+_LESS_MEMORY = (
+    "A smaller micro_batch trains with the same gradients in less of it:"
+    " `--set PREDICTOR.micro_batch=32`."
+)
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -98,7 +104,13 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
         made.append(result)
 
     entry = bench.workspace.store.obtain(TRIALS, inputs, make)
+    shutil.rmtree(_scratch(bench, job), ignore_errors=True)
     return made[0] if made else TrialResult.from_dict(entry.read_json(RESULT))
+
+
+def _scratch(bench: Bench, job: Job) -> Path:
+    """Where a trial keeps what it needs to go on if it is interrupted."""
+    return bench.workspace.training / job.key
 
 
 def failure(bench: Bench, job: Job, status: Status, message: str, story: str = "") -> TrialResult:
@@ -129,6 +141,10 @@ def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> Tri
         if isinstance(error, WorkspaceError) or is_full(error):
             raise  # no failure of the trial: it is open until there is space
         known = isinstance(error, SparedBenchError)
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be loaded here
+            message = f"The device ran out of memory. {_LESS_MEMORY} {error}"
+            story = traceback.format_exc()
+            return replace(blank, status="out_of_memory", message=message, traceback=story)
         message = str(error) if known else f"{type(error).__name__}: {error}"
         story = traceback.format_exc()
         return replace(blank, status="error", message=message, traceback=story)
@@ -188,19 +204,23 @@ def _fit(
     seed = bench.seed_of(job.dataset, job.predictor, job.seed)
     train = prepared.completed(job.completer, "train")
     val = prepared.completed(job.completer, "val")
-    offset = _offset(bench, job, prepared)
+    offset = _offset(bench, job, predictor, prepared)
     started = time.perf_counter()
     predictor.fit(
         train.with_target(train.target - offset),
         val.with_target(val.target - offset),
-        Context(seed, budget, bench.settings.device, record),
+        Context(seed, budget, bench.settings.device, record, _scratch(bench, job)),
     )
     return {"fit": time.perf_counter() - started}, curves
 
 
-def _offset(bench: Bench, job: Job, prepared: Prepared) -> np.ndarray:
-    """Return what the protocol subtracts from the target, (n_genes,): the train mean, or 0."""
-    if not bench.protocol.training.delta:
+def _offset(bench: Bench, job: Job, predictor: Any, prepared: Prepared) -> np.ndarray:
+    """Return what is subtracted from the target, (n_genes,): the train mean, or 0.
+
+    Whether it is the mean is the protocol's choice, or the method's own (``delta``). It is taken
+    over all entries of the target, completed ones too, as published.
+    """
+    if not (bench.protocol.training.delta or getattr(predictor, "delta", False)):
         return np.zeros(prepared.adata.n_vars, dtype=np.float32)
     return prepared.completed(job.completer, "train").target.mean(axis=0)
 
@@ -210,7 +230,7 @@ def _predict(
 ) -> tuple[dict[str, np.ndarray], float]:
     """Predict every evaluated split from slides without their expression."""
     started = time.perf_counter()
-    offset = _offset(bench, job, prepared)
+    offset = _offset(bench, job, predictor, prepared)
     predictions = {}
     for split in _evaluated(bench, job.dataset):
         slides = prepared.slides(split).without_expression()
@@ -326,6 +346,7 @@ def _blank(bench: Bench, job: Job) -> TrialResult:
             "shared_donors": list(dataset.shared_donors),
             "fold_of": dataset.fold_of,
             "synthetic": dataset.synthetic,
+            "conflicts_with": list(dataset.conflicts_with),
             "comparable": bench.protocol.comparable,
             "target": bench.protocol.processing.target,
             "control": predictor.control,

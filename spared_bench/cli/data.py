@@ -1,9 +1,9 @@
-"""``data show``, ``data fetch``, ``data verify`` and ``data prepare``."""
+"""``data show``, ``data add``, ``data fetch``, ``data verify`` and ``data prepare``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from spared_bench.errors import UsageError
 from spared_bench.registry import discover
 from spared_bench.specs import SPLITS, DatasetSpec
 from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from spared_bench.bench import Bench
 
 app = typer.Typer(help="Fetch, prepare and look at datasets.")
 
@@ -40,34 +43,55 @@ def _data() -> None:
 
 @app.command("show")
 def show(
-    name: str = typer.Argument(..., help="Name of a dataset."),
-    colour: str = typer.Option("", "--gene", "--colour", help="A gene [default: total counts]."),
-    slide: list[str] = typer.Option([], "--slide", help="Only these slides."),
+    names: list[str] = NAMES,
+    colour: str = typer.Option("", "--gene", "--colour", help="Draw slides by this gene instead."),
+    slide: list[str] = typer.Option([], "--slide", help="Draw only these slides instead."),
     out: Path | None = typer.Option(None, help="Folder to write [default: WORKSPACE/pictures]."),
+    raw: bool = typer.Option(False, "--raw", help="Do not prepare: tell of raw slides only."),
+    protocol: str = PROTOCOL,
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Draw every slide of a dataset with its spots on it."""
+    """Make one page with pictures of each dataset; with --gene or --slide, pictures alone."""
     from spared_bench.api import make_bench
+    from spared_bench.dataset_page import write_dataset_page
+
+    bench = make_bench(
+        protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
+    )
+    names = [bench.dataset(name).name for name in names]
+    for name in names:
+        known = [info.slide_id for info in bench.dataset(name).slides]
+        for wanted in slide:
+            if wanted not in known:
+                raise UsageError(
+                    f"Dataset {name!r} has no slide {wanted!r}; its slides are {known}."
+                )
+    bench.workspace.make_writable()
+    folder = out or bench.workspace.root / "pictures"
+    written: list[Path] = []
+    for name in names:
+        if colour or slide:
+            written += _draw(bench, name, slide, folder / name, colour)
+        else:
+            written.append(write_dataset_page(bench, name, folder / f"{name}.html", not raw))
+    if as_json:
+        print_json({"pictures" if colour or slide else "pages": written})
+    else:
+        typer.echo("\n".join(map(str, written)))
+
+
+def _draw(bench: Bench, name: str, slides: list[str], folder: Path, colour: str) -> list[Path]:
     from spared_bench.overview import draw_slides
+    from spared_bench.processing.annotation import add_symbols
     from spared_bench.products import read_raw_slides
 
-    bench = make_bench(workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu")
-    name = bench.dataset(name).name
-    known = [info.slide_id for info in bench.dataset(name).slides]
-    for wanted in slide:
-        if wanted not in known:
-            raise UsageError(f"Dataset {name!r} has no slide {wanted!r}; its slides are {known}.")
-    bench.workspace.make_writable()
-    folder = out or bench.workspace.root / "pictures" / name
-    slides = read_raw_slides(bench, name, slide)
-    pictures = draw_slides(slides, folder, colour or None, dataset=name)
-    if as_json:
-        print_json({"pictures": pictures})
-    else:
-        typer.echo("\n".join(map(str, pictures)))
+    found = read_raw_slides(bench, name, slides)
+    for slide in found.values():
+        add_symbols(slide, bench.dataset(name).organism)
+    return draw_slides(found, folder, colour or None, dataset=name)
 
 
 @app.command("add")
@@ -80,9 +104,7 @@ def add(
     as_json: bool = JSON,
 ) -> None:
     """Make slides of your own a dataset, from a short YAML file."""
-    from spared_bench.registry import discover
     from spared_bench.sources import add_description, read_description
-    from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace, data_dir)
     name = read_description(file).name

@@ -145,16 +145,17 @@ def _report(
     return {
         "slides": list(wanted),
         "unused_slides": sorted(set(slides) - set(wanted)),
-        "spots_read": [int(slides[slide_id].n_obs) for slide_id in wanted],
-        # The path of an image says where it is on this machine, not what the data are.
-        "slide_facts": {
-            key: [float(fact[key]) for fact in facts] for key in SLIDE_FACTS if key != "image_path"
-        },
+        # One list of sentences: a slide may have any name, and h5ad knows no `/` in keys.
         "repairs": [
             f"{slide_id}: {repair}"
             for slide_id in wanted
             for repair in slides[slide_id].uns["slide"].get("repairs", ())
         ],
+        "spots_read": [int(slides[slide_id].n_obs) for slide_id in wanted],
+        # The path of an image says where it is on this machine, not what the data are.
+        "slide_facts": {
+            key: [float(fact[key]) for fact in facts] for key in SLIDE_FACTS if key != "image_path"
+        },
         "genes_in_largest_slide": largest,
         "genes_in_all_slides": len(kept),
         **named,

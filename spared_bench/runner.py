@@ -343,7 +343,10 @@ def _blank(bench: Bench, job: Job) -> TrialResult:
         facts={
             "evaluation_split": dataset.evaluation_split,
             "tier": dataset.tier,
+            "shared_donors": list(dataset.shared_donors),
+            "fold_of": dataset.fold_of,
             "synthetic": dataset.synthetic,
+            "conflicts_with": list(dataset.conflicts_with),
             "comparable": bench.protocol.comparable,
             "target": bench.protocol.processing.target,
             "control": predictor.control,

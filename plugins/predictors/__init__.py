@@ -6,6 +6,7 @@ from spared_bench import PredictorSpec, hookimpl
 
 _HERE = "spared_bench_plugins.predictors"
 _IMAGENET = "ImageNet-1k classification"
+_RATES = (1e-2, 1e-3, 1e-4, 1e-5)
 
 
 @hookimpl
@@ -40,7 +41,47 @@ def spared_bench_predictors() -> list[PredictorSpec]:
             citation="Ma et al., ECCV 2018, doi:10.1007/978-3-030-01264-9_8",
             licence="MIT",
             pretraining=_IMAGENET,
-            search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+            search={"lr": _RATES},
+        ),
+        PredictorSpec(
+            "vit-b",
+            f"{_HERE}.vit_b:ViTB",
+            summary="ViT-B/16 on the spot's own patch",
+            citation="Dosovitskiy et al., ICLR 2021",
+            licence="MIT",
+            pretraining=_IMAGENET,
+            gpu=True,
+            search={"lr": _RATES},
+        ),
+        PredictorSpec(
+            "vit-b-delta",
+            f"{_HERE}.vit_b_delta:ViTBDelta",
+            summary="ViT-B/16 that learns the difference from the training mean of each gene",
+            citation="Mejia et al., ICCV Workshops 2023",
+            licence="MIT",
+            pretraining=_IMAGENET,
+            gpu=True,
+            search={"lr": _RATES},
+        ),
+        PredictorSpec(
+            "st-net",
+            f"{_HERE}.st_net:STNet",
+            summary="DenseNet-121 on the spot's own patch, mean over its eight symmetries",
+            citation="He et al., Nat. Biomed. Eng. 2020, doi:10.1038/s41551-020-0578-x",
+            licence="MIT",
+            pretraining=_IMAGENET,
+            gpu=True,
+            search={"lr": _RATES},
+        ),
+        PredictorSpec(
+            "bleep",
+            f"{_HERE}.bleep:Bleep",
+            summary="Contrastive embedding of patch and expression; mean of the nearest spots",
+            citation="Xie et al., NeurIPS 2023",
+            licence="MIT",
+            pretraining=_IMAGENET,
+            gpu=True,
+            search={"lr": _RATES},
         ),
         PredictorSpec(
             "histogene",

@@ -183,14 +183,15 @@ class SEPAL(TorchPredictor):
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Train the first stage, then the second on its embeddings."""
         self.mean_ = train.target.mean(axis=0)
-        deltas = [part.with_target(part.target - self.mean_) for part in (train, val)]
+        train, val = (part.with_target(part.target - self.mean_) for part in (train, val))
+        scratch = None if context.scratch is None else context.scratch / "first"
 
         def report(step: int, values: dict[str, float]) -> None:
             context.report(step, {f"first_{name}": value for name, value in values.items()})
 
         self.first_ = self._first_stage()
-        self.first_.fit(*deltas, replace(context, report=report))
-        super().fit(*deltas, context)
+        self.first_.fit(train, val, replace(context, report=report, scratch=scratch))
+        super().fit(train, val, context)
 
     def units(self, slides: Slides, device: str, resident: bool) -> LocalGraphUnits:
         """Return spots with the graph of their neighbourhood."""

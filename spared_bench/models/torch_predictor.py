@@ -32,7 +32,8 @@ class TorchPredictor(ABC):
 
     A subclass implements ``build``. It may override ``loss`` (what is minimised), ``predict_batch``
     (how a prediction is made, in validation too), ``units`` (what a step is fed), ``optimizer`` and
-    ``schedule`` (how the weights move) and ``units_per_step`` (how many units a step has).
+    ``schedule`` (how the weights move), ``units_per_step`` (how many units a step has) and
+    ``start`` (what the network takes from the training slides before the first step).
 
     Parameters
     ----------
@@ -59,6 +60,8 @@ class TorchPredictor(ABC):
 
     #: Of the curve of the training loss; a subclass with another loss names it.
     loss_name: ClassVar[str] = "mse"
+    #: Whether the loss is a mean over units, so that a step can be cut into micro-batches.
+    separable: ClassVar[bool] = True
 
     lr: float = 1e-4
     weights: str = "pretrained"
@@ -69,6 +72,10 @@ class TorchPredictor(ABC):
     @abstractmethod
     def build(self, n_genes: int) -> nn.Module:
         """Return the network: (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)."""
+
+    def start(self, network: nn.Module, train: Slides) -> None:
+        """Set what depends on the training slides, in place, before the first step."""
+        return None
 
     def loss(self, network: nn.Module, batch: Any) -> Tensor:
         """Return the loss of a batch: as published, MSE over all entries, completed ones too."""
@@ -105,7 +112,9 @@ class TorchPredictor(ABC):
             If the loss or a validation prediction is no longer finite.
         """
         with trainer.seeded(context.seed, context.device):
-            network = self._place(self.build(train.n_genes), context.device)
+            network = self.build(train.n_genes)
+            self.start(network, train)
+            network = self._place(network, context.device)
         trainer.train(
             network,
             self.loss,
@@ -121,7 +130,19 @@ class TorchPredictor(ABC):
         self.gene_names_ = train.gene_names
 
     def recipe(self, budget: Budget, stage: str = "training") -> trainer.Recipe:
-        """Return how this method trains; ``stage`` tells several trainings of one ``fit`` apart."""
+        """Return how this method trains; ``stage`` tells several trainings of one ``fit`` apart.
+
+        Raises
+        ------
+        UsageError
+            If micro-batches are asked for and the loss is no mean over units.
+        """
+        if self.micro_batch and not self.separable:
+            raise UsageError(
+                f"{type(self).__name__} cannot train with micro_batch={self.micro_batch}: its loss"
+                " compares the spots of a step with each other, so parts of a step give another"
+                " gradient. Leave micro_batch at 0 and choose a protocol with a smaller batch."
+            )
         return trainer.Recipe(
             optimizer=self.optimizer,
             schedule=self.schedule,

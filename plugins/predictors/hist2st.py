@@ -179,7 +179,7 @@ class Hist2ST(WindowPredictor):
         "n_views": 2, "lr": 1e-3,
     }  # fmt: skip
     small: ClassVar[dict[str, Any]] = {
-        "image_size": 42, "depth": 2, "heads": 2, "n_views": 2
+        "image_size": 28, "depth": 2, "heads": 1, "n_views": 1
     }  # fmt: skip
 
     lr: float = 1e-5

@@ -156,7 +156,7 @@ class SEPAL(TorchPredictor):
         "lr": 1e-3, "first_lr": 1e-3,
     }  # fmt: skip
     small: ClassVar[dict[str, Any]] = {
-        "backbone": "shufflenet_v2_x0_5", "weights": "random", "width": 128, "first_lr": 3e-3,
+        "backbone": "test_resnet", "weights": "random", "hops": 2, "width": 128, "first_lr": 3e-3,
     }  # fmt: skip
 
     lr: float = 1e-5

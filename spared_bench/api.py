@@ -120,17 +120,17 @@ def make_bench(
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
     weights : str
         ``"pretrained"``, ``"random"`` or a file, for every predictor that has weights.
-    parameters : mapping of predictor to mapping
+    parameters : mapping of predictor or completer to mapping
         Values that replace those of the protocol and of the search.
     offline : bool
         Never download.
     """
     files = [Path(file).resolve() for file in plugin_files]
-    registry = discover(files)
     space = Workspace.at(workspace, data_dir)
+    registry = discover(files, data_dir=space.data_dir)
     chosen = {name: dict(values) for name, values in (parameters or {}).items()}
     for name in chosen:
-        registry.get("predictor", name)
+        registry.get("completer" if name in registry.names("completer") else "predictor", name)
     settings = Settings(
         workspace=str(space.root),
         data_dir=str(space.data_dir),
@@ -193,14 +193,20 @@ def select(
 ) -> Plan:
     """Plan a selection; what is not named is everything of the protocol's suite.
 
-    Unnamed datasets and completers are those of the protocol; unnamed predictors are all.
+    Unnamed datasets and completers are those of the protocol; unnamed predictors are all. A scheme
+    of folds (``"her2st.loso"``) stands for all its folds.
     """
     protocol = bench.protocol
+
+    def known(kind: str, names: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(bench.registry.canonical(kind, name) for name in names))
+
+    wanted = list(datasets or protocol.datasets) or bench.registry.names("dataset")
     return make_plan(
         bench,
-        list(dict.fromkeys(datasets)) or list(protocol.datasets) or bench.registry.names("dataset"),
-        list(dict.fromkeys(completers)) or list(protocol.completers),
-        list(dict.fromkeys(predictors)) or bench.registry.names("predictor"),
+        known("dataset", [fold for name in wanted for fold in bench.registry.expand(name)]),
+        known("completer", completers or protocol.completers),
+        known("predictor", predictors) or bench.registry.names("predictor"),
     )
 
 

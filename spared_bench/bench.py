@@ -84,7 +84,8 @@ class Bench:
     @cached_property
     def registry(self) -> Registry:
         """All plugins."""
-        return self._registry or discover([Path(file) for file in self.settings.plugin_files])
+        files = [Path(file) for file in self.settings.plugin_files]
+        return self._registry or discover(files, data_dir=self.workspace.data_dir)
 
     @cached_property
     def fingerprints(self) -> Fingerprints:
@@ -118,14 +119,24 @@ class Bench:
             With what to do.
         """
         from spared_bench.fetch import dataset_folder
+        from spared_bench.presence import on_disk
 
         spec = self.dataset(name)
+        if spec.fold_of:
+            return self.folder(spec.fold_of)
         folder = dataset_folder(spec, self.workspace.data_dir)
-        if not folder.is_dir() and not spec.synthetic:
-            fetch = f"`spared-bench data fetch {name}` downloads it, or " if spec.files else ""
+        if on_disk(spec, folder)[0] == "incomplete":
             raise MissingFileError(
-                f"The files of dataset {name!r} are not in {folder}. {fetch}put them there, or"
-                f" name the folder that contains {name!r} with `--data-dir DIR`."
+                f"Dataset {spec.name!r} is not complete in {folder}: its download was broken off,"
+                f" or files are gone. `spared-bench data fetch {spec.name}` brings what is missing."
+            )
+        if not spec.synthetic and not _has_files(folder):
+            fetch = (
+                f"`spared-bench data fetch {name}` downloads it; or put" if spec.files else "Put"
+            )
+            raise MissingFileError(
+                f"The files of dataset {name!r} are not in {folder}. {fetch} them there, or"
+                f" name the folder that contains {folder.name!r} with `--data-dir DIR`."
             )
         return folder
 
@@ -136,14 +147,26 @@ class Bench:
             spec = self.dataset(name)
             folder = self.folder(name)
             self._inputs["data", name] = {
-                "dataset": spec.name,
+                # Not the fold: all folds share what comes of the raw slides, patches above all.
+                "dataset": spec.fold_of or spec.name,
                 "organism": spec.organism,
+                "image": spec.image,
+                "raw_counts": spec.raw_counts,
                 "slides": [asdict(slide) for slide in spec.slides],
-                "content": "" if spec.synthetic else self.fingerprints.of_folder(folder),
+                "content": self._content(spec, folder),
                 "reader": _code(entry),
             }
             self.fingerprints.save()
         return self._inputs["data", name]
+
+    def _content(self, spec: DatasetSpec, folder: Path) -> Any:
+        if spec.synthetic:
+            return ""
+        if (folder / "dataset.yaml").is_file() and not spec.files:
+            from spared_bench import sources
+
+            return sources.content(folder, self.fingerprints)
+        return self.fingerprints.of_folder(folder, spec.members)
 
     def patches_inputs(self, name: str) -> dict[str, Any]:
         """What determines the patches of a dataset: all its spots, whatever is kept later."""
@@ -161,7 +184,7 @@ class Bench:
             "harness": HARNESS_VERSION,
             "data": self.data_inputs(name),
             "split": {split: list(slides) for split, slides in spec.split.items()},
-            "processing": self.protocol.processing.model_dump(mode="json"),
+            "processing": self.protocol.processing.for_dataset(spec).model_dump(mode="json"),
             "validation": self.protocol.validation.model_dump(mode="json"),
             "code": code_hash("spared_bench.processing.pipeline"),
         }
@@ -169,12 +192,17 @@ class Bench:
     def completed_inputs(self, dataset: str, completer: str) -> dict[str, Any]:
         """What determines a completed layer."""
         entry = self.registry.get("completer", completer)
+        name = entry.spec.name
+        parameters = self.protocol.overrides.get(name, {}) | self.settings.parameters.get(name, {})
         return {
             "harness": HARNESS_VERSION,
             "prepared": digest(self.prepared_inputs(dataset)),
             "patches": digest(self.patches_inputs(dataset)),
-            "completer": self._method(entry, self.protocol.overrides.get(entry.spec.name, {})),
-            "seed": self.seed_of("completer", entry.spec.name, dataset),
+            "completer": self._method(entry, parameters),
+            "budget": self.protocol.completion.model_dump(mode="json"),
+            "seed": self.seed_of("completer", name, dataset),
+            "threads": self.settings.threads,
+            "device": self.settings.device.partition(":")[0],
         }
 
     def trial_inputs(
@@ -243,6 +271,11 @@ class Bench:
             # The content counts: another file of the same name is another experiment.
             described["weights"] = self.fingerprints.of_file(Path(weights).resolve())
         return described
+
+
+def _has_files(folder: Path) -> bool:
+    """Return whether anything but the notes of an unfinished download is there."""
+    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def _code(entry: Registered) -> str:

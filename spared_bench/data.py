@@ -5,12 +5,14 @@ Two contracts, both checked by a function whose errors say what is wrong:
 *A raw slide* is what a dataset's reader returns: one slide, spots as rows.
 
 =====================  ==========================================================================
-``X``                  raw counts, sparse CSR; genes are unique
+``X``                  raw counts, sparse CSR; genes are unique. A dataset whose source publishes
+                       normalised values only declares it (``DatasetSpec.raw_counts``)
 ``obs_names``          unique spot names
 ``obs``                ``array_row``, ``array_col``: position in the array
 ``obsm["spatial"]``    spot centres in full-resolution pixels, (x, y), float64
 ``uns["slide"]``       ``image_path`` (may be empty), ``image_scale`` (pixels of that image per
-                       full-resolution pixel), ``spot_diameter_px``, ``um_per_px`` (0: unknown)
+                       full-resolution pixel), ``spot_diameter_px``, ``um_per_px`` (0: unknown);
+                       ``modality`` ("H&E" where not said), ``repairs`` (sentences)
 =====================  ==========================================================================
 
 *A prepared dataset* is all slides of a dataset after a protocol's processing.
@@ -100,7 +102,22 @@ def validate_counts(matrix: Any, where: str) -> None:
         )
 
 
-def validate_raw_slide(slide: AnnData, slide_id: str) -> None:
+def validate_normalised(matrix: Any, where: str) -> None:
+    """Check values of a source that publishes no raw counts: finite, and not negative.
+
+    Raises
+    ------
+    CountsError
+    """
+    values = np.asarray(matrix.data if hasattr(matrix, "tocsr") else matrix)
+    if not np.isfinite(values).all() or (values.size and values.min() < 0):
+        raise CountsError(
+            f"{where} holds negative, nan or infinite values. It is declared to be normalised,"
+            " which may leave fractions, and not scaled or centred."
+        )
+
+
+def validate_raw_slide(slide: AnnData, slide_id: str, raw_counts: bool = True) -> None:
     """Check one raw slide against the contract of this module.
 
     Parameters
@@ -109,6 +126,8 @@ def validate_raw_slide(slide: AnnData, slide_id: str) -> None:
         What a reader returned.
     slide_id : str
         For the messages.
+    raw_counts : bool
+        False for a dataset that declares normalised values (``DatasetSpec.raw_counts``).
 
     Raises
     ------
@@ -117,7 +136,8 @@ def validate_raw_slide(slide: AnnData, slide_id: str) -> None:
     name = f"slide {slide_id!r}"
     if slide.n_obs == 0 or slide.n_vars == 0:
         raise CountsError(f"{name} is empty: {slide.n_obs} spots x {slide.n_vars} genes.")
-    validate_counts(slide.X, f"X of {name}")
+    check = validate_counts if raw_counts else validate_normalised
+    check(slide.X, f"X of {name}")
     for axis, names in (("gene", slide.var_names), ("spot", slide.obs_names)):
         if not names.is_unique:
             twice = names[names.duplicated()][0]
@@ -173,7 +193,9 @@ def validate_prepared(adata: AnnData) -> None:
                 f"This AnnData is no prepared dataset: {what} lacks {missing}; found"
                 f" {sorted(map(str, container.keys()))}. `spared-bench data prepare` makes one."
             )
-    validate_counts(adata.layers[COUNTS], "layers['counts']")
+    raw_counts = adata.uns["spared_bench"].get("raw_counts", True)
+    check = validate_counts if raw_counts else validate_normalised
+    check(adata.layers[COUNTS], "layers['counts']")
     mask = np.asarray(adata.layers[MASK])
     if mask.dtype != bool:
         raise ContractError(f"layers['mask'] must be bool, found {mask.dtype}.")
@@ -315,6 +337,21 @@ class Slides:
     def mask(self) -> np.ndarray:
         """True where measured, (n_spots, n_genes)."""
         return np.asarray(self._layer(MASK))
+
+    @property
+    def prefilled(self) -> np.ndarray:
+        """The target with the median filter's values at unmeasured entries, float32.
+
+        (n_spots, n_genes). It equals ``target`` as it was before a completer ran, wherever
+        ``mask`` is True. A filter sees one slide at a time, so nothing of another split is in it.
+        """
+        return np.asarray(self._layer(PREFILLED), dtype=np.float32)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Raw counts, (n_spots, n_genes), float32; a method may learn from the training slides'."""
+        counts = self._layer(COUNTS)
+        return np.asarray(counts.toarray() if hasattr(counts, "tocsr") else counts, np.float32)
 
     def _layer(self, name: str) -> Any:
         if name not in self.adata.layers:

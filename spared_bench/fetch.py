@@ -1,35 +1,93 @@
 """Files of a dataset: where they are, and how they get there.
 
 A file becomes visible under its name only when it is complete and its hash and size are those of
-the spec. Archives are unpacked beside their destination and moved into place file by file, after
-``.fetched.json`` has noted what each of them brings. A folder that someone filled by other means
-has no such note, and is taken as it is.
+the spec; where the source publishes none, those of the first download are recorded in
+``.fetched.json`` and hold from then on. Archives are unpacked beside their destination and moved
+into place file by file, after the record has noted what each of them brings. A folder that someone
+filled by other means has no such record, and is taken as it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
-import logging
-import os
-import tempfile
-from collections.abc import Callable
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, Protocol
 
-from spared_bench.errors import DownloadError, MissingFileError
+from spared_bench.download import Expected, Meter, Policy, download
+from spared_bench.errors import DownloadError, MissingFileError, WorkspaceError
+from spared_bench.mirrors import Mirrors, rewritten
+from spared_bench.presence import check_place, label, missing_files, place_of
+from spared_bench.records import Record, describe
 from spared_bench.specs import DatasetSpec, RemoteFile
-from spared_bench.unpack import is_safe, unpack
+from spared_bench.unpack import unpack, unpack_nested
 
-_RECORD = ".fetched.json"
-_TIMEOUT_S = 60
-_CHUNK_BYTES = 1 << 20
+_WORK = ".fetch"  # what is on its way, and the lock
 
-#: ``progress(file name)`` returns what pooch takes as ``progressbar``: an object with ``total``,
-#: ``update(n)``, ``reset()`` and ``close()``.
-Progress = Callable[[str], Any]
+
+class Watcher(Protocol):
+    """Told how the files of a dataset come in; from several threads."""
+
+    def planned(self, dataset: str, names: list[str]) -> None:
+        """These are missing and will be fetched."""
+
+    def meter(self, name: str) -> Meter:
+        """Return who is told of the bytes of a file."""
+
+    def finished(self, name: str, size: int) -> None:
+        """A file is in its place."""
+
+    def say(self, text: str) -> None:
+        """Tell the user."""
+
+
+class Silent:
+    """A watcher, and a meter, that say nothing."""
+
+    def planned(self, dataset: str, names: list[str]) -> None:
+        return None
+
+    def meter(self, name: str) -> Meter:
+        return self
+
+    def finished(self, name: str, size: int) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        return None
+
+    def begin(self, done: int, total: int) -> None:
+        return None
+
+    def advance(self, number: int) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to fetch.
+
+    Parameters
+    ----------
+    offline : bool
+        Refuse instead of downloading.
+    mirrors : tuple of (str, str)
+        From ``read_mirrors``.
+    at_once : int
+        Files that are fetched at the same time.
+    policy : Policy
+    """
+
+    offline: bool = False
+    mirrors: Mirrors = ()
+    at_once: int = 4
+    policy: Policy = field(default_factory=Policy)
 
 
 def dataset_folder(spec: DatasetSpec, data_dir: Path | None) -> Path:
@@ -39,7 +97,8 @@ def dataset_folder(spec: DatasetSpec, data_dir: Path | None) -> Path:
     ----------
     spec : DatasetSpec
     data_dir : Path or None
-        Where datasets are kept, one folder or link each, by name.
+        Where datasets are kept, one folder or link each, by name; datasets that share their files
+        have one folder together (``spec.storage``).
 
     Raises
     ------
@@ -58,28 +117,32 @@ def dataset_folder(spec: DatasetSpec, data_dir: Path | None) -> Path:
                 " not installed. Install the plugin again, with its data."
             )
         return Path(places[0])
+    name = spec.storage or spec.name
     if data_dir is None:
         raise MissingFileError(
             f"Dataset {spec.name!r} is not shipped with its plugin: say in which folder datasets"
-            f" are kept, or will be; its files belong in the folder {spec.name!r} there."
+            f" are kept, or will be; its files belong in the folder {name!r} there."
         )
-    return data_dir / spec.name
+    return data_dir / name
 
 
 def fetch(
-    spec: DatasetSpec, folder: Path, offline: bool = False, progress: Progress | None = None
+    spec: DatasetSpec,
+    folder: Path,
+    options: Options | None = None,
+    watcher: Watcher | None = None,
 ) -> Path:
     """Download what is missing of a dataset.
+
+    Processes that want the same folder wait for each other, so that nothing is fetched twice.
 
     Parameters
     ----------
     spec : DatasetSpec
     folder : Path
         Where its files belong (``dataset_folder``).
-    offline : bool
-        Refuse instead of downloading.
-    progress : callable, optional
-        Called with the name of each file that is downloaded.
+    options : Options, optional
+    watcher : Watcher, optional
 
     Returns
     -------
@@ -89,146 +152,141 @@ def fetch(
     Raises
     ------
     DownloadError
-        If a file can be had nowhere, is not what the spec says, or holds what it should not;
-        with ``offline``, if one is missing.
+        If a file can be had nowhere, is not what the spec or the record says, or holds what it
+        should not; when offline, if one is missing.
+    WorkspaceError
+        If the disk is full.
     """
+    options, watcher = options or Options(), watcher or Silent()
     if spec.folder or spec.synthetic:
         return folder
+    for file in spec.files:
+        check_place(file)
     if not spec.files and not folder.is_dir():
         raise DownloadError(
             f"Dataset {spec.name!r} has nothing to download and is not at {folder}. Put its files"
             " there, or make that path a link to them."
         )
-    missing = [file for file in spec.files if not _is_there(file, spec, folder)]
-    if missing and offline:
-        names = ", ".join(_name(file) for file in missing)
+    missing = missing_files(spec, folder, hashes=True)
+    if missing and options.offline:
+        names = ", ".join(label(file) for file in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise DownloadError(
             f"Dataset {spec.name!r} lacks {len(missing)} of {len(spec.files)} files in {folder}"
-            f" ({names}), and downloading is switched off. Run again without `--offline`, or copy"
-            " them there."
+            f" ({names}{more}), and downloading is switched off. Run again without `--offline`, or"
+            " copy them there."
         )
-    for file in missing:
-        _fetch_one(file, folder, progress)
+    if missing:
+        with _locked(folder, watcher):
+            missing = missing_files(spec, folder, hashes=True)  # others may have brought them
+            watcher.planned(spec.name, [label(file) for file in missing])
+            _fetch_all(missing, folder, options, watcher)
     return folder
 
 
-def _fetch_one(file: RemoteFile, folder: Path, progress: Progress | None) -> None:
-    name = _name(file)
-    if not file.unpack:
-        _download(file, folder, name, progress)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as work:
-        archive = _download(file, Path(work), name, progress)
-        root, members = unpack(archive, Path(work) / "unpacked")
-        # Noted before they move, so that after a kill the missing ones are known to be missing.
-        entry = {"sha256": _sha256(archive), "members": members}
-        _write_record(folder, _read_record(folder) | {file.url: entry})
-        for member in members:
-            target = folder / file.path / member
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (root / member).replace(target)
+@contextmanager
+def _locked(folder: Path, watcher: Watcher) -> Iterator[None]:
+    """Hold the folder's lock, which ends with the process."""
+    from filelock import FileLock, Timeout
 
-
-def _download(file: RemoteFile, folder: Path, name: str, progress: Progress | None) -> Path:
-    """Ask the source and its mirrors in order; the first good file is taken."""
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel(logging.WARNING)  # it would print paths and hashes
-    failures = []
-    for url in (file.url, *file.mirrors):
-        try:
-            known = f"sha256:{file.sha256}" if file.sha256 else None
-            get = _downloader(file, progress and progress(name))
-            return Path(pooch.retrieve(url, known, fname=name, path=folder, downloader=get))
-        except (requests.RequestException, OSError, ValueError) as error:
-            failures.append(f"{url}: {_reason(error)}")
-    raise DownloadError(
-        f"Cannot fetch {name}. " + "; ".join(failures) + ". Try again later; or fetch it by other"
-        f" means and put it in {folder}." * (not file.unpack)
-    )
-
-
-def _downloader(file: RemoteFile, progressbar: Any) -> Callable[[str, str, Any], None]:
-    """Return what pooch calls to fill its temporary file; it checks the size before the hash."""
-    import pooch
-
-    # Identity: a server must not unpack a .gz on the way, for its hash is of the packed file.
-    get = pooch.HTTPDownloader(
-        progressbar=progressbar or False,
-        chunk_size=_CHUNK_BYTES,
-        timeout=_TIMEOUT_S,
-        headers={"Accept-Encoding": "identity"},
-    )
-
-    def download(url: str, output_file: str, manager: Any) -> None:
-        get(url, output_file, manager)
-        size = Path(output_file).stat().st_size
-        if file.size and size != file.size:
-            raise ValueError(f"the file has {size:,} bytes instead of {file.size:,}")
-
-    return download
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "does not match the known hash" in text:
-        return "its SHA-256 is not the one of the dataset, so it is another file or damaged"
-    return text[:300] or type(error).__name__
-
-
-def _is_there(file: RemoteFile, spec: DatasetSpec, folder: Path) -> bool:
-    if not file.unpack:
-        path = folder / _name(file)
-        return (
-            path.is_file()
-            and file.size in (0, path.stat().st_size)
-            and file.sha256 in ("", _sha256(path) if file.sha256 else "")
-        )
-    record = _read_record(folder)
-    if not record and _was_filled_by_hand(spec, folder):
-        return True
-    entry = record.get(file.url)
-    return (
-        entry is not None
-        and file.sha256 in ("", entry["sha256"])
-        and all((folder / file.path / member).is_file() for member in entry["members"])
-    )
-
-
-def _was_filled_by_hand(spec: DatasetSpec, folder: Path) -> bool:
-    """Return whether a folder holds more than the single files that we may have put there."""
-    ours = {PurePosixPath(_name(file)).parts[0] for file in spec.files if not file.unpack}
-    entries = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return any(not name.startswith(".") and name not in ours for name in entries)
-
-
-def _name(file: RemoteFile) -> str:
-    """Return the path of a file in the dataset's folder; of an archive, a name to call it by."""
-    last = PurePosixPath(unquote(urlsplit(file.url).path)).name
-    name = last if file.unpack else file.path or last
-    if not is_safe(name) or not is_safe(file.path or "."):
-        raise DownloadError(
-            f"{file.url} would be stored at {file.path or name!r}, outside the dataset's folder."
-            " Correct `path` in the dataset's spec."
-        )
-    return name
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
+    work = folder / _WORK
     try:
-        return json.loads((folder / _RECORD).read_text())
-    except (OSError, ValueError):
-        return {}  # not there, or not ours: what it would have listed is fetched again
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(
+            f"Cannot write into {folder}: {error.strerror or error}. Change its permissions, or"
+            " choose another folder with `--data-dir DIR`."
+        ) from error
+    lock = FileLock(folder / f"{_WORK}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        watcher.say(f"Another process is fetching into {folder}; waiting for it.")
+        lock.acquire()
+    try:
+        work.mkdir(exist_ok=True)
+        yield
+    finally:
+        _remove_empty(work)
+        lock.release()
 
 
-def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    partial = folder / f"{_RECORD}.{os.getpid()}.partial"
-    partial.write_text(json.dumps(record, indent=1, sort_keys=True))
-    partial.replace(folder / _RECORD)
+def _remove_empty(work: Path) -> None:
+    """Remove the work folders that hold nothing; what is to be continued stays."""
+    for each in [*work.glob("*"), work]:
+        if each.is_dir() and not any(each.iterdir()):
+            each.rmdir()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _fetch_all(missing: list[RemoteFile], folder: Path, options: Options, watcher: Watcher) -> None:
+    """Fetch several at once; the first failure lets the others end before it is raised."""
+    record = Record(folder)
+    with ThreadPoolExecutor(max_workers=options.at_once) as pool:
+        running = [
+            pool.submit(_fetch_one, file, folder, record, options, watcher) for file in missing
+        ]
+        try:
+            errors = [error for done in as_completed(running) if (error := done.exception())]
+        except BaseException:
+            options.policy.stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    if len(errors) > 1 and all(isinstance(error, DownloadError) for error in errors):
+        raise DownloadError(
+            f"{len(errors)} of {len(missing)} files could not be fetched. The first: {errors[0]}"
+        )
+    if errors:
+        raise errors[0]
+
+
+def _fetch_one(
+    file: RemoteFile, folder: Path, record: Record, options: Options, watcher: Watcher
+) -> None:
+    work = folder / _WORK / hashlib.sha256(file.url.encode()).hexdigest()[:12]
+    work.mkdir(parents=True, exist_ok=True)
+    known = record.of(file.url)
+    expected = Expected(
+        file.sha256 or str(known.get("sha256", "")),
+        file.size,
+        recorded=not file.sha256 and bool(known),
+    )
+    urls = [rewritten(url, options.mirrors) for url in (file.url, *file.mirrors)]
+    arrived = work / PurePosixPath(label(file)).name
+    if not arrived.is_file():
+        download(urls, arrived, expected, watcher.meter(label(file)), options.policy)
+    size = arrived.stat().st_size
+    entry: dict[str, Any] = describe(arrived) | {"fetched": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+    if file.unpack:
+        watcher.say(f"  unpacking {label(file)}")
+        _unpack_into(arrived, file, folder, entry, record)
+    else:
+        record.add(file.url, entry | {"path": place_of(file)})
+        target = folder / place_of(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        arrived.replace(target)
+    shutil.rmtree(work)
+    watcher.finished(label(file), size)
+
+
+def _unpack_into(
+    archive: Path, file: RemoteFile, folder: Path, entry: dict[str, Any], record: Record
+) -> None:
+    beside = archive.parent / "unpacked"
+    shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
+    try:
+        root, members = unpack(archive, beside)
+        if file.nested:
+            members = unpack_nested(root, members, file.nested)
+    except DownloadError:
+        shutil.rmtree(archive.parent)  # what cannot be unpacked is not worth keeping
+        raise
+    except WorkspaceError:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    described = {member: describe(root / member) for member in members}
+    # Noted before they move, so that after a kill the missing ones are known to be missing.
+    record.add(file.url, entry | {"path": file.path, "members": described})
+    for member in members:
+        target = folder / file.path / member
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (root / member).replace(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,12 +40,19 @@ class Fingerprints:
         self._changed = True
         return found
 
-    def of_folder(self, folder: Path) -> str:
-        """Return one hash of all files below a folder: names and contents, not times."""
+    def of_folder(self, folder: Path, patterns: Sequence[str] = ()) -> str:
+        """Return one hash of the files below a folder: names and contents, not times.
+
+        Parameters
+        ----------
+        folder : Path
+        patterns : sequence of str
+            Which of them, as ``Path.glob`` takes them; all by default.
+        """
         files = sorted(
             path
-            for path in folder.rglob("*")
-            if path.is_file() and not path.name.startswith(".") and path.suffix != ".pyc"
+            for path in {found for each in patterns or ["**/*"] for found in folder.glob(each)}
+            if path.is_file() and not _is_ours(path.relative_to(folder))
         )
         return digest({path.relative_to(folder).as_posix(): self.of_file(path) for path in files})
 
@@ -54,3 +62,8 @@ class Fingerprints:
             with suppress(OSError):
                 write_text(self._memory, json.dumps(self._known))
             self._changed = False
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file is a note or work of this package or of Python, and no data."""
+    return path.suffix == ".pyc" or any(part.startswith(".") for part in path.parts)

@@ -82,7 +82,11 @@ class Context:
 
 @runtime_checkable
 class Completer(Protocol):
-    """Fills the unmeasured entries of the target."""
+    """Fills the unmeasured entries of the target.
+
+    Optional members: ``save(folder)`` and ``load(folder)``, which keep and bring back what ``fit``
+    learnt; a completer without them is fitted again where it is needed again.
+    """
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Learn from the training slides; ``val`` may choose a checkpoint, nothing else."""

@@ -98,7 +98,7 @@ def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Fi
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    _draw_image(axes, facts["image_path"])
+    _draw_image(axes, facts["image_path"], facts.get("modality") == "fluorescence")
     circles = EllipseCollection(
         diameter, diameter, 0, units="xy", offsets=centres, transOffset=axes.transData
     )
@@ -118,12 +118,12 @@ def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Fi
     return figure
 
 
-def _draw_image(axes: Axes, path: str) -> None:
+def _draw_image(axes: Axes, path: str, fluorescence: bool) -> None:
     if not path:
         return
     from spared_bench.processing.images import read_reduced
 
-    pixels, factor = read_reduced(path, _LONGEST_PX)
+    pixels, factor = read_reduced(path, _LONGEST_PX, fluorescence)
     height, width = pixels.shape[0] / factor, pixels.shape[1] / factor
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation="antialiased")
 

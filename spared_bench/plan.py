@@ -15,6 +15,7 @@ from typing import Any, Literal
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
 from spared_bench.results import TrialResult
+from spared_bench.specs import conflicts
 from spared_bench.store import digest
 
 JobKind = Literal["prepare", "complete", "trial"]
@@ -117,6 +118,12 @@ class Plan:
     bench: Bench
     cells: list[Cell]
     unavailable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What one should know of this selection of datasets before believing its averages."""
+        names = dict.fromkeys(cell.dataset for cell in self.cells)
+        return conflicts(self.bench.dataset(name) for name in names)
 
     def prepare_job(self, dataset: str) -> Job:
         """Return the job that makes the prepared dataset and its patches."""

@@ -5,7 +5,10 @@ Each is made once, by whoever needs it first, and kept in the store under the ha
 
 from __future__ import annotations
 
+import inspect
 import json
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,7 @@ from spared_bench.bench import Bench
 from spared_bench.code import code_hash
 from spared_bench.data import TARGET, Encoder, Patches, Slides, open_patches, validate_raw_slide
 from spared_bench.errors import PluginError
-from spared_bench.interfaces import Context
+from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.store import Entry, digest
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ _DATASET = "dataset.h5ad"
 _SPOTS = "spots.json"
 _COMPLETED = "completed.npy"
 _FEATURES = "features.npy"
+_MODEL = "model"
+_FIT = "fit.json"
 
 
 @dataclass(frozen=True)
@@ -69,14 +74,15 @@ class Prepared:
 def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[str, AnnData]:
     """Read and check the raw slides of a dataset, in the order of its spec; all by default."""
     read = bench.registry.get("dataset", name).load()
-    folder = bench.folder(name)
+    folder, spec = bench.folder(name), bench.dataset(name)
     folder.mkdir(parents=True, exist_ok=True)  # where slides are generated, they are kept there
     slides = {}
-    for info in bench.dataset(name).slides:
+    for info in spec.slides:
         if only and info.slide_id not in only:
             continue
         slide = read(folder, info.slide_id)
-        validate_raw_slide(slide, info.slide_id)
+        validate_raw_slide(slide, info.slide_id, spec.raw_counts)
+        slide.uns["slide"]["modality"] = spec.image
         slides[info.slide_id] = slide
     return slides
 
@@ -142,19 +148,61 @@ def make_completed(
 
     def make(folder: Path) -> None:
         source = prepared or prepare(bench, dataset)
-        method = build(bench, "completer", completer, inputs["completer"]["parameters"])
-        train, val = source.slides("train"), source.slides("val")
-        method.fit(train, val, Context(seed=inputs["seed"], device=bench.settings.device))
+        method, told = _fit_completer(bench, dataset, completer, source)
         layer = np.full(source.adata.shape, np.nan, dtype=np.float32)
-        for split, slides in (("train", train), ("val", val)):
-            rows = source.adata.obs["split"].to_numpy() == split
-            layer[rows] = _checked_completion(method.complete(slides), slides, completer)
+        for split in ("train", "val"):
+            slides, rows = source.slides(split), source.adata.obs["split"].to_numpy() == split
+            layer[rows] = checked_completion(method.complete(slides), slides, completer)
         np.save(folder / _COMPLETED, layer)
+        (folder / _FIT).write_text(json.dumps(told), encoding="utf-8")
+        if hasattr(method, "save") and hasattr(method, "load"):
+            method.save(folder / _MODEL)
 
     return bench.workspace.store.obtain("completed", inputs, make)
 
 
-def _checked_completion(values: Any, slides: Slides, completer: str) -> np.ndarray:
+def fitted_completer(
+    bench: Bench, dataset: str, completer: str, prepared: Prepared
+) -> tuple[Completer, dict[str, Any]]:
+    """Return a fitted completer, from the store where it is kept there, and how its fit went.
+
+    Returns
+    -------
+    Completer
+    dict
+        ``seconds``, and the ``curves``: name to list of (step, value).
+    """
+    entry = make_completed(bench, dataset, completer, prepared)
+    if not (entry.folder / _MODEL).is_dir():
+        return _fit_completer(bench, dataset, completer, prepared)
+    parameters = bench.completed_inputs(dataset, completer)["completer"]["parameters"]
+    method = build(bench, "completer", completer, parameters)
+    place = {"device": bench.settings.device}
+    takes_place = "device" in inspect.signature(method.load).parameters
+    method.load(entry.folder / _MODEL, **(place if takes_place else {}))
+    return method, entry.read_json(_FIT)
+
+
+def _fit_completer(
+    bench: Bench, dataset: str, completer: str, prepared: Prepared
+) -> tuple[Completer, dict[str, Any]]:
+    curves: dict[str, list[tuple[int, float | None]]] = {}
+
+    def record(step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            known = float(value) if math.isfinite(value) else None
+            curves.setdefault(name, []).append((int(step), known))
+
+    inputs, completion = bench.completed_inputs(dataset, completer), bench.protocol.completion
+    method = build(bench, "completer", completer, inputs["completer"]["parameters"])
+    budget = Budget(completion.iterations, completion.batch_size, completion.validate_every, False)
+    context = Context(inputs["seed"], budget, bench.settings.device, record)
+    started = time.perf_counter()
+    method.fit(prepared.slides("train"), prepared.slides("val"), context)
+    return method, {"seconds": round(time.perf_counter() - started, 3), "curves": curves}
+
+
+def checked_completion(values: Any, slides: Slides, completer: str) -> np.ndarray:
     """Refuse a completion that breaks the contract of completers."""
     values = np.asarray(values, dtype=np.float32)
     wanted = (slides.n_spots, slides.n_genes)

@@ -6,16 +6,18 @@ mean the default. The whole file is hashed into every result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
 from spared_bench.store import digest
+from spared_bench.yamls import load_mapping
 
-_MAX_BYTES = 100_000
+if TYPE_CHECKING:
+    from spared_bench.specs import DatasetSpec
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -45,12 +47,19 @@ class Processing(_Section):
     Parameters
     ----------
     fit_on : {"train", "all"}
-        The splits that decide which genes stay and which are most autocorrelated. ``"all"`` is
-        what was published; it lets the test slides choose the genes.
+        The splits that decide which genes stay and which are chosen. ``"all"`` is what was
+        published; it lets the test slides choose the genes.
     target : {"log2_tpm", "log1p_cp10k"}
         Normalisation of the target.
+    ranking : {"moran", "variable"}
+        Which genes are chosen: those of highest Moran's I, or the most variable ones.
     n_genes : int
-        How many genes of highest Moran's I are kept.
+        How many are chosen.
+    genes : tuple of str
+        Ids or symbols of genes that are chosen instead, in this order; filters of genes do not
+        apply to them.
+    zeros : {"unmeasured", "measured"}
+        Whether a count of 0 is a gap, to be filled in training and left out of scores, or a value.
     median_hops : int
         Windows of the median filter.
     n_neighbours : int
@@ -58,21 +67,103 @@ class Processing(_Section):
     batch_correction : {"none", "combat", "combat_published"}
         ``"combat_published"`` has the first-gene defect of the published package.
     batch_key : {"slide_id", "patient_id"}
+    from_dataset : bool
+        Whether ``parameters`` of a dataset's spec replace settings of this section and of
+        ``filtering``.
+    per_dataset : dict of dataset to dict
+        The same from the side of the protocol, which has the last word; by the name of a dataset,
+        of a scheme of folds, or of one fold.
     """
 
     filtering: Filtering = Filtering()
     fit_on: Literal["train", "all"] = "train"
     target: Literal["log2_tpm", "log1p_cp10k"] = "log2_tpm"
+    ranking: Literal["moran", "variable"] = "moran"
     n_genes: Positive = 128
+    genes: tuple[str, ...] = ()
+    zeros: Literal["unmeasured", "measured"] = "unmeasured"
     median_hops: Positive = 4
     n_neighbours: Positive = 6
     batch_correction: Literal["none", "combat", "combat_published"] = "none"
     batch_key: Literal["slide_id", "patient_id"] = "slide_id"
+    from_dataset: bool = False
+    per_dataset: dict[str, dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> Processing:
+        if self.fit_on == "train" and self.batch_correction != "none":
+            raise ValueError(
+                f"`fit_on: train` and `batch_correction: {self.batch_correction}` exclude each"
+                " other: ComBat corrects a batch with the batch's own values, so a test slide can"
+                " only be corrected by looking at its answers. Use `batch_correction: none`, or"
+                " `fit_on: all` to repeat what was published"
+            )
+        for name, settings in self.per_dataset.items():
+            self._with(settings, f"per_dataset[{name!r}]")
+        return self
+
+    def for_dataset(self, spec: DatasetSpec) -> Processing:
+        """Return the settings that hold for one dataset.
+
+        Raises
+        ------
+        ProtocolError
+            For a parameter that no dataset may set, with the nearest that it may.
+        """
+        settings = self.model_copy(update={"from_dataset": False, "per_dataset": {}})
+        try:
+            if self.from_dataset:
+                settings = settings._with(spec.parameters, f"parameters of dataset {spec.name!r}")
+            for name in _names_of(spec):
+                settings = settings._with(self.per_dataset.get(name, {}), f"per_dataset[{name!r}]")
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+        return settings
+
+    def _with(self, values: Mapping[str, Any], source: str) -> Processing:
+        """Return a copy with some settings replaced; names of ``filtering`` need no prefix."""
+        ours = {name for name in type(self).model_fields if name in _OF_A_DATASET}
+        filtering = set(Filtering.model_fields)
+        unknown = sorted(set(values) - ours - filtering)
+        if unknown:
+            known = sorted(ours | filtering)
+            raise ValueError(
+                f"{source}: {unknown[0]!r} is no setting that a dataset may have."
+                f" {did_you_mean(unknown[0], known)} Known: {', '.join(known)}."
+            )
+        if not values:
+            return self
+        new = self.model_dump() | {name: values[name] for name in ours & set(values)}
+        new["filtering"] |= {name: values[name] for name in filtering & set(values)}
+        new["per_dataset"] = {}
+        try:
+            return type(self).model_validate(new)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"]))
+            found = f" (found {problem.get('input')!r})" if where else ""
+            raise ValueError(f"{source}: {where} {problem['msg']}{found}.") from error
+
+
+_OF_A_DATASET = ("n_genes", "genes", "batch_key")
+
+
+def _names_of(spec: DatasetSpec) -> list[str]:
+    """Return by which names a protocol may speak of a dataset, the widest first."""
+    if not spec.fold_of:
+        return [spec.name]
+    scheme = spec.name.removeprefix(spec.fold_of.lower() + ".").partition("-")[0]
+    return [spec.fold_of, f"{spec.fold_of}.{scheme}", spec.name]
 
 
 class PatchCutting(_Section):
-    """The window of a spot: ``scale`` spot diameters wide, resized to ``size`` pixels."""
+    """The window of a spot: ``scale`` spot diameters wide, resized to ``size`` pixels.
 
+    ``window`` says how a window becomes whole pixels: ``"centred"`` rounds its side and its corner
+    to the nearest, ``"published"`` truncates the side and the centre and makes the side even.
+    """
+
+    window: Literal["centred", "published"] = "centred"
     scale: Annotated[float, Field(gt=0, le=50)] = 1.0
     size: Annotated[int, Field(ge=8, le=1024)] = 224
     antialias: bool = True
@@ -96,6 +187,14 @@ class Training(_Section):
     validate_every: Positive = 10
     augment: bool = True
     delta: bool = False
+
+
+class Completion(_Section):
+    """The budget of every completer that is trained; the defaults are the published ones."""
+
+    iterations: Positive = 10_000
+    batch_size: Positive = 256
+    validate_every: Positive = 10
 
 
 class Search(_Section):
@@ -123,6 +222,7 @@ class Protocol(_Section):
     patches: PatchCutting = PatchCutting()
     validation: Validation = Validation()
     training: Training = Training()
+    completion: Completion = Completion()
     search: Search = Search()
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     pooling: Literal["slide", "split"] = "slide"
@@ -156,18 +256,11 @@ def parse_protocol(text: str, source: str) -> Protocol:
     ProtocolError
         For YAML that cannot be read, an unknown setting, or an impossible value.
     """
-    if len(text) > _MAX_BYTES:
-        raise ProtocolError(f"{source} is larger than {_MAX_BYTES} bytes; that is no protocol.")
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ProtocolError(f"{source} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ProtocolError(f"{source} must be a YAML mapping, found {type(values).__name__}.")
+    values = load_mapping(text, source, "protocol", ProtocolError)
     try:
         return Protocol.model_validate(values)
     except ValidationError as error:
-        raise ProtocolError(f"{source}: {_explain(error)}") from error
+        raise ProtocolError(f"{source}: {explain(error, Protocol)}") from error
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -179,22 +272,28 @@ def read_protocol(path: Path) -> Protocol:
     return parse_protocol(text, str(path))
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Turn the first problems into sentences that name the setting and the nearest known one."""
     lines = []
     for problem in error.errors()[:5]:
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            known = _settings_at(problem["loc"][:-1])
+            known = _settings_at(model, problem["loc"][:-1])
             hint = did_you_mean(str(problem["loc"][-1]), known)
             lines.append(f"unknown setting {where!r}. {hint} Known here: {', '.join(known)}.")
+        elif problem["type"] == "value_error":  # of our own validators: whole sentences
+            told = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{where}: {told}." if where else f"{told}.")
         else:
             lines.append(f"setting {where!r}: {problem['msg']} (found {problem.get('input')!r}).")
     return " ".join(lines)
 
 
-def _settings_at(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Protocol
+def _settings_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Return the settings of a section; entries of a dict of sections are skipped over."""
     for part in location:
-        model = model.model_fields[str(part)].annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[str(part)].annotation
+        else:
+            model = get_args(model)[-1]
     return sorted(model.model_fields)

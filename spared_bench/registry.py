@@ -11,7 +11,8 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -24,10 +25,12 @@ from spared_bench.errors import (
     AmbiguousNameError,
     MissingFileError,
     PluginError,
+    SparedBenchError,
     UnknownNameError,
+    UsageError,
     did_you_mean,
 )
-from spared_bench.specs import KINDS, Spec
+from spared_bench.specs import KINDS, DatasetSpec, Spec
 
 GROUP = hookspecs.PROJECT
 _PREFIX = "spared_bench_"
@@ -129,6 +132,18 @@ class Registry:
                 found = self._by_kind[spec.kind].setdefault(spec.name, [])
                 found.append(Registered(spec, plugin))
 
+    @cached_property
+    def _folds(self) -> dict[str, list[Registered]]:
+        """The folds of each ``dataset.scheme``, which are found by name and left out of lists."""
+        return {
+            f"{entry.spec.name}.{scheme}": [
+                Registered(fold, entry.plugin) for fold in entry.spec.fold_specs(scheme)
+            ]
+            for entry in self.all("dataset")
+            if isinstance(entry.spec, DatasetSpec)
+            for scheme in entry.spec.folds
+        }
+
     @property
     def quarantined(self) -> list[Plugin]:
         """The plugins that were left out."""
@@ -150,11 +165,17 @@ class Registry:
             for entry in entries
         ]
 
+    def expand(self, name: str) -> list[str]:
+        """Return the names of the datasets that a name stands for: folds, or itself."""
+        return [entry.spec.name for entry in self._folds.get(name, [])] or [name]
+
     def get(self, kind: str, name: str) -> Registered:
-        """Look a plugin up by name or by ``distribution:name``.
+        """Look a plugin up by name or by ``distribution:name``; a dataset also by its fold.
 
         Raises
         ------
+        UsageError
+            For a scheme of folds, which stands for several datasets.
         UnknownNameError
             With the nearest name, and with the quarantined plugins, one of which may have had it.
         AmbiguousNameError
@@ -162,6 +183,9 @@ class Registry:
         """
         distribution, colon, bare = name.rpartition(":")
         entries = self._by_kind[kind].get(bare if colon else name, [])
+        entries = entries or self._also_called(kind, bare if colon else name)
+        if not entries and kind == "dataset":
+            entries = self._find_fold(bare if colon else name)
         if colon:
             entries = [entry for entry in entries if entry.plugin.distribution == distribution]
         if len(entries) > 1:
@@ -178,6 +202,36 @@ class Registry:
             raise UnknownNameError(kind, name, self.names(kind), hint)
         return entries[0]
 
+    def canonical(self, kind: str, name: str) -> str:
+        """Return the name under which a plugin is registered, for one of its other names.
+
+        ``distribution:name`` stays qualified; see ``get`` for the errors.
+        """
+        entry = self.get(kind, name)
+        return entry.qualified_name if ":" in name else entry.spec.name
+
+    def _also_called(self, kind: str, name: str) -> list[Registered]:
+        """Return what has this name in other letters' case, or as an alias."""
+        wanted = name.casefold()
+        return [
+            entry
+            for entry in self.all(kind)
+            if wanted
+            in (
+                known.casefold() for known in (entry.spec.name, *getattr(entry.spec, "aliases", ()))
+            )
+        ]
+
+    def _find_fold(self, name: str) -> list[Registered]:
+        if name in self._folds:
+            folds = ", ".join(entry.spec.name for entry in self._folds[name])
+            raise UsageError(
+                f"{name!r} stands for {len(self._folds[name])} folds, where one dataset is"
+                f" expected. Name one of: {folds}."
+            )
+        every = (entry for entries in self._folds.values() for entry in entries)
+        return [entry for entry in every if entry.spec.name == name.lower()]
+
     def observers(self) -> list[ModuleType]:
         """Return the loaded modules, for the observer hooks."""
         return [
@@ -187,7 +241,11 @@ class Registry:
         ]
 
 
-def discover(files: Iterable[Path] = (), points: Iterable[EntryPoint] | None = None) -> Registry:
+def discover(
+    files: Iterable[Path] = (),
+    points: Iterable[EntryPoint] | None = None,
+    data_dir: Path | None = None,
+) -> Registry:
     """Load all plugins of this environment, each guarded.
 
     Parameters
@@ -196,6 +254,8 @@ def discover(files: Iterable[Path] = (), points: Iterable[EntryPoint] | None = N
         Single-file plugins (``--plugin``), for work in progress.
     points : iterable of EntryPoint, optional
         Instead of those of the environment.
+    data_dir : Path, optional
+        Where to look for datasets that are described in YAML (``spared-bench data add``).
 
     Returns
     -------
@@ -213,7 +273,21 @@ def discover(files: Iterable[Path] = (), points: Iterable[EntryPoint] | None = N
     for file in files:
         plugin = Plugin(Path(file).name, "", Path(file).stem, str(Path(file).resolve()))
         plugins.append(_load(plugin, _from_file(Path(file).resolve())))
+    if data_dir is not None:
+        plugins += [_load_description(path) for path in sorted(data_dir.glob("*/dataset.yaml"))]
     return Registry(plugins)
+
+
+def _load_description(path: Path) -> Plugin:
+    """Register one described dataset, as distribution ``data``; quarantine it if that fails."""
+    from spared_bench.sources import described_spec
+
+    plugin = Plugin("data", "", path.parent.name, str(path))
+    try:
+        return replace(plugin, specs=(described_spec(path),))
+    except SparedBenchError as error:
+        story = "".join(traceback.format_exception(error))
+        return replace(plugin, reason=" ".join(str(error).split()), traceback=story)
 
 
 def _from_module(name: str) -> Callable[[], ModuleType]:

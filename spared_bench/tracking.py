@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import time
@@ -26,12 +27,17 @@ from spared_bench.run_record import PREFIX, from_run, to_run
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+    from spared_bench.completion.benchmark import CompletionResult
+
 EXPERIMENTS = "spared-bench/"
 ROLE = PREFIX + "role"  # "cell" for a parent run, "search" for a child
 CELL = PREFIX + "cell"
 CONTENT = PREFIX + "content"
 COMPLETE = PREFIX + "complete"
 CURRENT = PREFIX + "current"
+COMPLETION = "/completion"  # after the name of a protocol's experiment
+COMPLETION_OF = PREFIX + "completion_of"
+COMPLETION_CONTENT = PREFIX + "completion_content"
 
 # MLflow takes 100 tags, 100 parameters, 1,000 values and 1 MB at once.
 _TAGS_AT_ONCE = 50
@@ -165,7 +171,61 @@ class Tracker:
             results = [_read(run) for run in cells.values()]
         return sorted(results, key=_order)
 
+    def log_completion(self, results: Iterable[CompletionResult]) -> int:
+        """Make MLflow show results of the completion benchmark; return how many runs are new.
+
+        One run per dataset and completer, in an experiment of their own beside the protocol's. Of
+        the errors under the rule that has rates, the step is the rate in percent, so that MLflow
+        draws the curve. A run whose results have changed is replaced.
+
+        Raises
+        ------
+        TrackingError
+            As for ``log``.
+        """
+        groups: dict[tuple[str, str, str], list[CompletionResult]] = {}
+        for result in results:
+            groups.setdefault((result.protocol, result.dataset, result.completer), []).append(
+                result
+            )
+        with self._explained("log to"):
+            return sum(self._log_completion(*names, each) for names, each in groups.items())
+
     # Writing
+
+    def _log_completion(
+        self, protocol: str, dataset: str, completer: str, results: list[CompletionResult]
+    ) -> bool:
+        client, name = self._connected(), f"{EXPERIMENTS}{protocol}{COMPLETION}"
+        found = client.get_experiment_by_name(name)
+        experiment_id = (
+            found.experiment_id
+            if found is not None
+            else client.create_experiment(name, self._artifacts(protocol + COMPLETION))
+        )
+        place = json.dumps([dataset, completer])
+        content = hashlib.sha256(
+            json.dumps([result.as_dict() for result in results], sort_keys=True).encode()
+        ).hexdigest()
+        known = list(self._runs([experiment_id], f"tags.`{COMPLETION_OF}` = {_quoted(place)}"))
+        if any(run.data.tags.get(COMPLETION_CONTENT) == content for run in known):
+            return False
+        for run in known:
+            client.delete_run(run.info.run_id)
+        tags = {COMPLETION_OF: place, "mlflow.runName": f"{dataset} / {completer}"}
+        run_id = client.create_run(experiment_id, tags=tags).info.run_id
+        for key, value in {"dataset": dataset, "completer": completer, **results[0].facts}.items():
+            client.log_param(run_id, key, value)
+        for result in results:
+            label, rate = result.condition.rule, round(100 * result.condition.rate)
+            for metric in ("mse", "pcc"):
+                for kind, value in (("", result.mean(metric)), ("_sd", result.sd(metric))):
+                    if math.isfinite(value):
+                        client.log_metric(run_id, f"{label}.{metric}{kind}", value, step=rate)
+        client.log_dict(run_id, [result.as_dict() for result in results], "results.json")
+        client.set_tag(run_id, COMPLETION_CONTENT, content)  # last: the run is whole
+        client.set_terminated(run_id)
+        return True
 
     def _sync_cell(self, cell: Cell) -> bool:
         experiment = self._experiment(cell.final.protocol)

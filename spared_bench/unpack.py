@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import lzma
 import ntpath
 import stat
@@ -11,12 +13,17 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import IO, cast
 
-from spared_bench.errors import DownloadError
+from spared_bench.errors import DownloadError, WorkspaceError
 
-MAX_BYTES = 50 * 2**30  # unpacked, of one archive
+MAX_BYTES = 2**40  # unpacked, of one archive
+_SMALLEST_BOUND = 64 * 2**20
+_MAX_SWELL = 100  # slides are images and packed counts, which hardly shrink; bombs shrink by 1000
+_MAX_MEMBERS = 1_000_000
+_ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -37,7 +44,12 @@ def is_safe(name: str) -> bool:
     return bool(name) and inside
 
 
-def unpack(archive: Path, folder: Path, max_bytes: int = MAX_BYTES) -> tuple[Path, list[str]]:
+def bound_of(archive: Path) -> int:
+    """Return to how many bytes an archive of this size may unpack."""
+    return min(MAX_BYTES, max(_SMALLEST_BOUND, _MAX_SWELL * archive.stat().st_size))
+
+
+def unpack(archive: Path, folder: Path, max_bytes: int | None = None) -> tuple[Path, list[str]]:
     """Unpack a zip or tar archive.
 
     Parameters
@@ -46,8 +58,8 @@ def unpack(archive: Path, folder: Path, max_bytes: int = MAX_BYTES) -> tuple[Pat
         Zip, or tar with any compression that Python knows.
     folder : Path
         Where to unpack; not there yet.
-    max_bytes : int
-        Of all members together.
+    max_bytes : int, optional
+        Of all members together; a hundred times the archive by default.
 
     Returns
     -------
@@ -60,13 +72,18 @@ def unpack(archive: Path, folder: Path, max_bytes: int = MAX_BYTES) -> tuple[Pat
     ------
     DownloadError
         For damage, too much data, or a member that is a link, a device, or outside the folder.
+    WorkspaceError
+        If the disk is full.
     """
-    left = max_bytes
+    left = bound_of(archive) if max_bytes is None else max_bytes
     names = []
     with _reading(archive) as members:
         for name, source in members:
             left -= _copy(source, folder / name, left, archive)
             names.append(name)
+            if len(names) > _MAX_MEMBERS:
+                raise _swells(archive)
+    names = list(dict.fromkeys(names))  # of a member that comes twice, the last is kept
     tops = {PurePosixPath(name).parts[0] for name in names}
     if len(tops) == 1 and all("/" in name for name in names):
         top = tops.pop()
@@ -82,12 +99,81 @@ def _copy(source: IO[bytes], target: Path, limit: int, archive: Path) -> int:
         while chunk := source.read(1 << 20):
             written += len(chunk)
             if written > limit:
-                raise DownloadError(
-                    f"The archive {archive.name} unpacks to more data than is allowed. It is"
-                    " damaged or hostile; if it is neither, unpack it yourself."
-                )
+                raise _swells(archive)
             file.write(chunk)
     return written
+
+
+def unpack_nested(root: Path, members: list[str], pattern: str) -> list[str]:
+    """Unpack those members of an unpacked archive that are archives themselves.
+
+    Parameters
+    ----------
+    root : Path
+        Where the members are.
+    members : list of str
+    pattern : str
+        Which of them, e.g. ``"raw/*.tar.gz"``: an archive becomes a folder of its name without the
+        suffix, a ``.gz`` that is no tar the file that it packs.
+
+    Returns
+    -------
+    list of str
+        The members, with what they held in the place of those that were unpacked.
+    """
+    found = []
+    for member in members:
+        if PurePosixPath(member).match(pattern):
+            found += _unpack_member(root, member)
+        else:
+            found.append(member)
+    return found
+
+
+def _unpack_member(root: Path, member: str) -> list[str]:
+    packed = root / member
+    suffix = next((end for end in _ARCHIVE_SUFFIXES if member.endswith(end)), "")
+    if not suffix:
+        plain = member.removesuffix(".gz")
+        try:
+            with gzip.open(packed) as source:
+                _copy(cast(IO[bytes], source), root / plain, bound_of(packed), packed)
+        except _DAMAGE as error:
+            raise _damaged(packed, error) from error
+        packed.unlink()
+        return [plain]
+    stem = member.removesuffix(suffix)
+    beside = packed.with_name(f".{packed.name}.unpacked")
+    inner, names = unpack(packed, beside)
+    packed.unlink()
+    if not names:
+        return []
+    if (root / stem).exists():
+        raise DownloadError(
+            f"The archive holds both {member!r} and {stem!r}, where it would be unpacked. Tell"
+            " whoever publishes it."
+        )
+    inner.replace(root / stem)
+    return [f"{stem}/{name}" for name in names]
+
+
+def _swells(archive: Path) -> DownloadError:
+    return DownloadError(
+        f"The archive {archive.name} unpacks to more data than is allowed. It is damaged or"
+        " hostile; if it is neither, unpack it yourself."
+    )
+
+
+def _damaged(archive: Path, error: Exception) -> DownloadError | WorkspaceError:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return WorkspaceError(
+            f"The disk became full while {archive.name} was unpacked. Free some space, or choose"
+            " another folder with `--data-dir DIR`; the archive itself is kept."
+        )
+    return DownloadError(
+        f"The archive {archive.name} cannot be unpacked: {error}. It is damaged, encrypted, or"
+        " neither zip nor tar."
+    )
 
 
 @contextmanager
@@ -103,10 +189,7 @@ def _reading(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
     except DownloadError:
         raise
     except _DAMAGE as error:
-        raise DownloadError(
-            f"The archive {archive.name} cannot be unpacked: {error}. It is damaged, encrypted, or"
-            " neither zip nor tar."
-        ) from error
+        raise _damaged(archive, error) from error
 
 
 def _zip_members(packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:

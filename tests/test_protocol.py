@@ -6,6 +6,7 @@ from spared_bench.api import load_protocol
 from spared_bench.errors import ProtocolError, UnknownNameError, UsageError
 from spared_bench.protocol import parse_protocol, read_protocol
 from spared_bench.registry import discover
+from spared_bench.specs import DatasetSpec, SlideInfo
 
 SMALL = "name: small\nversion: 1\n"
 
@@ -68,3 +69,73 @@ def test_a_protocol_is_found_by_name_version_or_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(SMALL)
     assert load_protocol(str(path), registry).id == "small@1"
+
+
+def test_combat_and_fitting_on_training_slides_exclude_each_other():
+    with pytest.raises(ProtocolError) as refused:
+        parse_protocol(SMALL + "processing: {fit_on: train, batch_correction: combat}", "mine.yaml")
+    message = str(refused.value)
+    assert message.startswith(
+        "mine.yaml: processing: `fit_on: train` and `batch_correction: combat`"
+    )
+    assert "looking at its answers" in message
+    assert "{" not in message  # no dump of the whole section
+
+
+def made_up(**more) -> DatasetSpec:
+    slides = (SlideInfo("a"), SlideInfo("b"))
+    folds = {"loso": {"a": ("a",), "b": ("b",)}}
+    return DatasetSpec(
+        "made_up",
+        factory="no:where",
+        slides=slides,
+        split={"train": ("a", "b")},
+        folds=folds,
+        **more,
+    )
+
+
+def test_a_datasets_parameters_count_only_where_a_protocol_asks_for_them():
+    spec = made_up(parameters={"n_genes": 32, "spot_min_counts": 800, "batch_key": "patient_id"})
+    deaf = parse_protocol(SMALL, "x").processing.for_dataset(spec)
+    assert (deaf.n_genes, deaf.filtering.spot_min_counts) == (128, 10)
+    heard = parse_protocol(SMALL + "processing: {from_dataset: true}", "x").processing
+    settings = heard.for_dataset(spec)
+    assert (settings.n_genes, settings.filtering.spot_min_counts) == (32, 800)
+    assert settings.batch_key == "patient_id"
+    assert settings.filtering.real_fraction == heard.filtering.real_fraction
+
+
+def test_a_protocol_may_name_a_dataset_its_folds_or_one_of_them():
+    processing = parse_protocol(
+        SMALL + "processing: {from_dataset: true, per_dataset: {made_up: {n_genes: 3},"
+        " made_up.loso: {n_genes: 2, real_fraction: 0.5}, made_up.loso-b: {n_genes: 1}}}",
+        "x",
+    ).processing
+    spec = made_up(parameters={"n_genes": 32})
+    a, b = spec.fold_specs("loso")
+    assert [processing.for_dataset(each).n_genes for each in (spec, a, b)] == [3, 2, 1]
+    assert processing.for_dataset(b).filtering.real_fraction == 0.5
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_gene": 3}, "parameters of dataset 'made_up': 'n_gene' is no setting that a dataset"),
+        ({"n_gene": 3}, "Did you mean 'n_genes'?"),
+        ({"fit_on": "all"}, "'fit_on' is no setting that a dataset may have"),
+        ({"n_genes": 0}, "n_genes Input should be greater than 0 (found 0)"),
+    ],
+)
+def test_a_parameter_that_no_dataset_may_set_is_refused(parameters, message):
+    processing = parse_protocol(SMALL + "processing: {from_dataset: true}", "x").processing
+    with pytest.raises(ProtocolError) as refused:
+        processing.for_dataset(made_up(parameters=parameters))
+    assert message in str(refused.value)
+
+
+def test_a_misspelt_setting_per_dataset_is_refused_when_the_protocol_is_read():
+    with pytest.raises(
+        ProtocolError, match=r"per_dataset\['x'\]: 'ngenes'.*Did you mean 'n_genes'"
+    ):
+        parse_protocol(SMALL + "processing: {per_dataset: {x: {ngenes: 3}}}", "mine.yaml")

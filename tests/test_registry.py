@@ -107,6 +107,36 @@ def test_an_interrupt_while_a_plugin_is_imported_is_not_swallowed(installed):
         discover(points=installed.points)
 
 
+ALIASED = """
+from spared_bench import DatasetSpec, SlideInfo, hookimpl
+
+@hookimpl
+def spared_bench_datasets():
+    return [DatasetSpec("{name}", "{module}:read", slides=(SlideInfo("a"),),
+                        split={{"train": ("a",)}}, aliases=("{name}".upper(), "doe_mouse_brain"))]
+""".replace("{{", "{").replace("}}", "}")
+
+
+@pytest.mark.parametrize("name", ["dmb", "DMB", "Dmb", "doe_mouse_brain", "Doe_Mouse_Brain"])
+def test_a_dataset_answers_to_its_other_names_in_any_case(installed, name):
+    installed.add("one", ALIASED, name="dmb")
+    registry = discover(points=installed.points)
+    assert registry.get("dataset", name).spec.name == "dmb"
+    assert registry.canonical("dataset", name) == "dmb"
+    assert registry.canonical("dataset", f"stranger:{name}") == "stranger:dmb"
+    assert registry.names("dataset") == ["dmb"]
+
+
+def test_a_name_goes_before_another_plugin_s_alias_and_shared_aliases_are_refused(installed):
+    installed.add("one", ALIASED, name="dmb")
+    installed.add("two", ALIASED, name="doe_mouse_brain", distribution="other")
+    installed.add("three", ALIASED, name="third", distribution="last")
+    registry = discover(points=installed.points)
+    assert registry.get("dataset", "doe_mouse_brain").plugin.distribution == "other"
+    with pytest.raises(AmbiguousNameError, match="stranger:dmb, other:doe_mouse_brain, last:third"):
+        registry.get("dataset", "DOE_MOUSE_BRAIN")
+
+
 def test_two_plugins_of_one_name_are_both_refused_by_it(installed):
     installed.add("ours", GOOD, "package-a", name="same")
     installed.add("theirs", GOOD, "package-b", name="same")

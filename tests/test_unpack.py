@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spared_bench.errors import DownloadError
-from spared_bench.unpack import is_safe, unpack
+from spared_bench.unpack import is_safe, unpack, unpack_nested
 
 
 def tar(path, *members, mode="w:gz"):
@@ -106,3 +106,17 @@ def test_a_safe_path_stays_in_its_folder(name):
         for flavour in (posixpath, ntpath):
             joined = flavour.normpath(flavour.join("/base/folder", name))
             assert joined.replace("\\", "/").startswith("/base/folder")
+
+
+def test_an_inner_archive_does_not_go_over_what_is_there(tmp_path):
+    inner = zip_(tmp_path / "inner.zip", x="1").read_bytes()
+    (tmp_path / "root" / "a").mkdir(parents=True)
+    (tmp_path / "root" / "a.zip").write_bytes(inner)
+    with pytest.raises(DownloadError, match=r"holds both 'a\.zip' and 'a'"):
+        unpack_nested(tmp_path / "root", ["a.zip", "a/y"], "*.zip")
+
+
+def test_of_a_member_that_comes_twice_the_last_is_kept(tmp_path):
+    twice = [("a", tarfile.REGTYPE, content) for content in (b"1", b"2")]
+    root, names = unpack(tar(tmp_path / "x.tar", *twice, mode="w"), tmp_path / "out")
+    assert (names, (root / "a").read_bytes()) == (["a"], b"2")

@@ -1,9 +1,10 @@
-"""The adaptive median filter as a completer.
+"""The adaptive median filter as a completer, in the three forms that are in circulation.
 
 The SpaRED benchmark (Mejia et al., MICCAI 2024) compares its own completion with this filter, which
-comes from SEPAL (Mejia et al., ICCV Workshops 2023). Here it sees what every completer sees, the
-target: where a protocol corrects batches, that is after the correction, while the layer
-``prefilled`` is filled before it.
+comes from SEPAL (Mejia et al., ICCV Workshops 2023). Its code takes windows of 1 to 4 hops, its
+website speaks of 3 (``n_hops=3``), and SEPAL takes the seven smallest distances between array
+indices (``n_distances=7``). Here it sees what every completer sees, the target: where a protocol
+corrects batches, that is after the correction, while the layer ``prefilled`` is filled before it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Median:
-    """Fill from the neighbourhood on the same slide; see ``spared_bench.processing.median``."""
+    """Fill from the neighbourhood on the same slide; see ``spared_bench.processing.median``.
+
+    Parameters
+    ----------
+    n_hops : int
+        Windows reach 1 to ``n_hops`` hops far.
+    n_neighbours : int
+        Of a spot in the graph that is hopped on.
+    n_distances : int
+        If not 0, windows reach to the so many smallest distances between array indices instead.
+    """
 
     n_hops: int = 4
     n_neighbours: int = 6
+    n_distances: int = 0
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """There is nothing to learn: every slide is filled from itself."""
@@ -33,13 +45,16 @@ class Median:
 
         A gene that was never measured on a slide stays 0 there.
         """
-        from spared_bench.processing.graph import neighbour_graph
-        from spared_bench.processing.median import median_filter
+        from spared_bench.processing.median import fill_from, fill_slides, radial_windows
 
-        completed, unmeasured = slides.target.copy(), ~slides.mask
-        slide_ids, coordinates = slides.slide_ids, slides.coordinates
-        for slide_id in dict.fromkeys(slide_ids):
-            here = slide_ids == slide_id
-            graph = neighbour_graph(coordinates[here], self.n_neighbours)
-            completed[here] = median_filter(completed[here], unmeasured[here], graph, self.n_hops)
+        if not self.n_distances:
+            hops = self.n_hops, self.n_neighbours
+            return fill_slides(
+                slides.target, ~slides.mask, slides.slide_ids, slides.coordinates, *hops
+            )
+        completed = slides.target.copy()
+        for slide_id, slide in slides.each():
+            windows = radial_windows(slide.array_coordinates, self.n_distances)
+            here = slides.slide_ids == slide_id
+            completed[here] = fill_from(slide.target, ~slide.mask, *windows)
         return completed

@@ -1,6 +1,11 @@
 """The built-in datasets. Nothing here reads data: the factories are imported when it is needed."""
 
 from spared_bench import DatasetSpec, RemoteFile, SlideInfo, hookimpl
+from spared_bench_plugins.datasets.dlpfc import DLPFC
+from spared_bench_plugins.datasets.mob_stahl import MOB_STAHL
+from spared_bench_plugins.datasets.spared import spared_datasets
+from spared_bench_plugins.datasets.stnet import STNET
+from spared_bench_plugins.datasets.visium_breast import VISIUM_BREAST
 
 _HERE = "spared_bench_plugins.datasets"
 
@@ -30,6 +35,10 @@ HER2ST = DatasetSpec(
     # By patient: consecutive sections of one tumour are near copies. The patients with six
     # sections all train; of those with three, the last two by letter are kept for choices and test.
     split={"train": _sections("ABCDEF"), "val": _sections("G"), "test": _sections("H")},
+    folds={
+        "patient": {p: _sections(p) for p in _HER2ST_PATIENTS},
+        "loso": {s: (s,) for s in _sections("ABCDEFGH")},
+    },
     files=(
         RemoteFile(
             f"https://github.com/almaan/her2st/archive/{_HER2ST_COMMIT}.zip",
@@ -49,6 +58,7 @@ HER2ST_DEMO = DatasetSpec(
     technology="spatial transcriptomics (200 um)",
     slides=tuple(SlideInfo(s, patient_id="C", section=s[1:]) for s in ("C2", "C3", "C4")),
     split={"train": ("C2", "C3"), "test": ("C4",)},
+    allow_shared_donors=True,  # enough for a demonstration, and shown as tier B
     folder=f"{_HERE}.embedded.her2st",
 )
 
@@ -85,4 +95,5 @@ PLANTED = DatasetSpec(
 
 @hookimpl
 def spared_bench_datasets() -> list[DatasetSpec]:
-    return [HER2ST, HER2ST_DEMO, MOB_DEMO, PLANTED]
+    ours = [HER2ST, HER2ST_DEMO, MOB_DEMO, PLANTED, STNET, DLPFC, VISIUM_BREAST, MOB_STAHL]
+    return [*ours, *spared_datasets()]

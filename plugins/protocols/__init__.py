@@ -10,6 +10,21 @@ def demo() -> str:
     return _read("demo.yaml")
 
 
+def spared() -> str:
+    """Return the text of ``spared.yaml``."""
+    return _read("spared.yaml")
+
+
+def spared_strict() -> str:
+    """Return the text of ``spared-strict.yaml``."""
+    return _read("spared-strict.yaml")
+
+
+def jiang() -> str:
+    """Return the text of ``jiang.yaml``."""
+    return _read("jiang.yaml")
+
+
 def _read(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
@@ -22,5 +37,25 @@ def spared_bench_protocols() -> list[ProtocolSpec]:
             f"{__package__}:demo",
             version="1",
             summary="Small budgets on the embedded real data, for a first run; not comparable",
+        ),
+        ProtocolSpec(
+            "spared",
+            f"{__package__}:spared",
+            version="1",
+            summary="The published SpaRED benchmark, leaks included, for comparison",
+            citation="Mejia et al., MICCAI 2024",
+        ),
+        ProtocolSpec(
+            "spared-strict",
+            f"{__package__}:spared_strict",
+            version="1",
+            summary="SpaRED without its leaks, scored per slide, three seeds",
+        ),
+        ProtocolSpec(
+            "jiang",
+            f"{__package__}:jiang",
+            version="1",
+            summary="Leave one slide out, and another laboratory, on breast cancer",
+            citation="Jiang et al., bioRxiv 2023.09.20.558624",
         ),
     ]

@@ -1,9 +1,9 @@
-"""``data show``, ``data fetch`` and ``data prepare``."""
+"""``data show``, ``data add``, ``data fetch``, ``data verify`` and ``data prepare``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,15 +13,27 @@ from spared_bench.cli.output import (
     PLUGIN,
     PROTOCOL,
     WORKSPACE,
+    err_console,
     print_json,
     warn_of_quarantine,
 )
 from spared_bench.errors import UsageError
-from spared_bench.specs import SPLITS
+from spared_bench.registry import discover
+from spared_bench.specs import SPLITS, DatasetSpec
+from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from spared_bench.bench import Bench
 
 app = typer.Typer(help="Fetch, prepare and look at datasets.")
 
 NAMES = typer.Argument(..., help="Names of datasets.")
+MIRROR = typer.Option(
+    [],
+    "--mirror",
+    help="OLD=NEW: fetch from NEW what is at addresses that begin with OLD; may be given more than"
+    " once. The file that SPARED_BENCH_MIRRORS names holds such lines, too.",
+)
 
 
 @app.callback()
@@ -31,59 +43,147 @@ def _data() -> None:
 
 @app.command("show")
 def show(
-    name: str = typer.Argument(..., help="Name of a dataset."),
-    colour: str = typer.Option("", "--gene", "--colour", help="A gene [default: total counts]."),
-    slide: list[str] = typer.Option([], "--slide", help="Only these slides."),
+    names: list[str] = NAMES,
+    colour: str = typer.Option("", "--gene", "--colour", help="Draw slides by this gene instead."),
+    slide: list[str] = typer.Option([], "--slide", help="Draw only these slides instead."),
     out: Path | None = typer.Option(None, help="Folder to write [default: WORKSPACE/pictures]."),
+    raw: bool = typer.Option(False, "--raw", help="Do not prepare: tell of raw slides only."),
+    protocol: str = PROTOCOL,
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Draw every slide of a dataset with its spots on it."""
+    """Make one page with pictures of each dataset; with --gene or --slide, pictures alone."""
     from spared_bench.api import make_bench
+    from spared_bench.dataset_page import write_dataset_page
+
+    bench = make_bench(
+        protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
+    )
+    names = [bench.dataset(name).name for name in names]
+    for name in names:
+        known = [info.slide_id for info in bench.dataset(name).slides]
+        for wanted in slide:
+            if wanted not in known:
+                raise UsageError(
+                    f"Dataset {name!r} has no slide {wanted!r}; its slides are {known}."
+                )
+    bench.workspace.make_writable()
+    folder = out or bench.workspace.root / "pictures"
+    written: list[Path] = []
+    for name in names:
+        if colour or slide:
+            written += _draw(bench, name, slide, folder / name, colour)
+        else:
+            written.append(write_dataset_page(bench, name, folder / f"{name}.html", not raw))
+    if as_json:
+        print_json({"pictures" if colour or slide else "pages": written})
+    else:
+        typer.echo("\n".join(map(str, written)))
+
+
+def _draw(bench: Bench, name: str, slides: list[str], folder: Path, colour: str) -> list[Path]:
     from spared_bench.overview import draw_slides
+    from spared_bench.processing.annotation import add_symbols
     from spared_bench.products import read_raw_slides
 
-    bench = make_bench(workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu")
-    known = [info.slide_id for info in bench.dataset(name).slides]
-    for wanted in slide:
-        if wanted not in known:
-            raise UsageError(f"Dataset {name!r} has no slide {wanted!r}; its slides are {known}.")
-    bench.workspace.make_writable()
-    folder = out or bench.workspace.root / "pictures" / name
-    slides = read_raw_slides(bench, name, slide)
-    pictures = draw_slides(slides, folder, colour or None, dataset=name)
+    found = read_raw_slides(bench, name, slides)
+    for slide in found.values():
+        add_symbols(slide, bench.dataset(name).organism)
+    return draw_slides(found, folder, colour or None, dataset=name)
+
+
+@app.command("add")
+def add(
+    file: Path = typer.Argument(..., help="A YAML file that describes the dataset."),
+    replace: bool = typer.Option(False, help="Replace the dataset of that name."),
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Make slides of your own a dataset, from a short YAML file."""
+    from spared_bench.sources import add_description, read_description
+
+    space = Workspace.at(workspace, data_dir)
+    name = read_description(file).name
+    if name in discover(plugin).names("dataset"):
+        raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
+    described, kept = add_description(file, space.data_dir, replace)
     if as_json:
-        print_json({"pictures": pictures})
+        print_json({"name": described.name, "slides": list(described.slides), "file": kept})
     else:
-        typer.echo("\n".join(map(str, pictures)))
+        typer.echo(
+            f"Added {described.name}: {len(described.slides)} slides, described in {kept}.\n"
+            f"`spared-bench data show {described.name}` draws them."
+        )
 
 
 @app.command("fetch")
 def fetch(
     names: list[str] = NAMES,
-    offline: bool = typer.Option(False, help="Only check what is there."),
+    offline: bool = typer.Option(False, "--offline", help="Only check what is there."),
+    mirror: list[str] = MIRROR,
+    at_once: int = typer.Option(4, min=1, max=32, help="Files to fetch at the same time."),
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Download the files of datasets."""
-    from spared_bench.api import make_bench
-    from spared_bench.fetch import dataset_folder
+    """Download what is missing of datasets; running it again goes on where it stopped."""
+    from spared_bench.fetch import Options, dataset_folder
     from spared_bench.fetch import fetch as download
+    from spared_bench.fetch_display import watcher_for
+    from spared_bench.mirrors import read_mirrors
 
-    bench = make_bench(workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu")
+    space = Workspace.at(workspace, data_dir)
+    options = Options(offline=offline, mirrors=read_mirrors(mirror), at_once=at_once)
     folders = {}
-    for name in names:
-        spec = bench.dataset(name)
-        folder = dataset_folder(spec, bench.workspace.data_dir)
-        folders[name] = download(spec, folder, offline=offline)
-        if not as_json:
-            typer.echo(f"{name}: {folders[name]}")
+    with watcher_for(err_console()) as watcher:
+        for spec in _specs(names, plugin):
+            folder = dataset_folder(spec, space.data_dir)
+            folders[spec.name] = download(spec, folder, options, watcher)
     if as_json:
         print_json(folders)
+        return
+    for name, folder in folders.items():
+        typer.echo(f"{name}: {folder}")
+
+
+@app.command("verify")
+def verify(
+    names: list[str] = NAMES,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Hash the files of datasets again and say what is gone or has changed."""
+    from spared_bench.fetch import dataset_folder
+    from spared_bench.presence import verify as check
+
+    space = Workspace.at(workspace, data_dir)
+    found: dict[str, dict[str, Any]] = {}
+    for spec in _specs(names, plugin):
+        checked, problems = check(spec, dataset_folder(spec, space.data_dir))
+        found[spec.name] = {"checked": checked, "problems": problems}
+        if not as_json:
+            state = f"{len(problems)} problems" if problems else "in order"
+            typer.echo(f"{spec.name}: {checked} files with a known hash, {state}")
+            for problem in problems:
+                typer.echo(f"  {problem}")
+    if as_json:
+        print_json(found)
+    raise typer.Exit(1 if any(each["problems"] for each in found.values()) else 0)
+
+
+def _specs(names: list[str], plugin: list[Path]) -> list[DatasetSpec]:
+    """Look all datasets up before anything is done with the first."""
+    registry = discover(plugin)
+    warn_of_quarantine(registry.quarantined)
+    specs = [registry.get("dataset", name).spec for name in names]
+    return [spec for spec in specs if isinstance(spec, DatasetSpec)]
 
 
 @app.command("prepare")
@@ -104,7 +204,8 @@ def prepare(
     )
     warn_of_quarantine(bench.registry.quarantined)
     bench.workspace.make_writable()
-    described = {name: _described(make(bench, name).adata) for name in names}
+    known = [bench.dataset(name).name for name in names]
+    described = {name: _described(make(bench, name).adata) for name in known}
     if as_json:
         print_json(described)
         return

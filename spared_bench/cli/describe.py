@@ -7,10 +7,20 @@ from typing import Any
 
 import typer
 
-from spared_bench.cli.output import JSON, PLUGIN, print_json, print_table, warn_of_quarantine
+from spared_bench.cli.datasets import Disk, print_dataset, print_datasets
+from spared_bench.cli.output import (
+    DATA_DIR,
+    JSON,
+    PLUGIN,
+    WORKSPACE,
+    print_json,
+    print_table,
+    warn_of_quarantine,
+)
 from spared_bench.errors import UnknownNameError
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.specs import KINDS, DatasetSpec, Spec, spec_as_dict
+from spared_bench.workspace import Workspace
 
 plugins_app = typer.Typer(help="Show the plugins of this environment.", invoke_without_command=True)
 
@@ -24,6 +34,8 @@ def register(app: typer.Typer) -> None:
 
 def list_plugins(
     kind: str = typer.Argument(..., help="datasets, completers, predictors, protocols, ..."),
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
@@ -31,11 +43,15 @@ def list_plugins(
     singular = kind.removesuffix("s")
     if singular not in KINDS:
         raise UnknownNameError("kind", kind, [f"{known}s" for known in KINDS])
-    registry = discover(plugin)
+    registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
     warn_of_quarantine(registry.quarantined)
     entries = registry.all(singular)
+    disk = Disk(workspace, data_dir)
     if as_json:
-        print_json([_as_dict(entry) for entry in entries])
+        print_json([_as_dict(entry, disk) for entry in entries])
+        return
+    if singular == "dataset":
+        print_datasets([entry.spec for entry in entries], disk)
         return
     extra = _EXTRA.get(singular, {})
     print_table(
@@ -53,14 +69,6 @@ def list_plugins(
 
 
 _EXTRA: dict[str, dict[str, Any]] = {
-    "dataset": {
-        "organism": lambda spec: spec.organism,
-        "tissue": lambda spec: spec.tissue,
-        "technology": lambda spec: spec.technology,
-        "slides": lambda spec: str(len(spec.slides)),
-        "tier": lambda spec: spec.tier,
-        "licence": lambda spec: spec.licence,
-    },
     "predictor": {
         "scope": lambda spec: spec.scope,
         "searched": lambda spec: ", ".join(spec.search),
@@ -69,10 +77,12 @@ _EXTRA: dict[str, dict[str, Any]] = {
 }
 
 
-def _as_dict(entry: Registered) -> dict[str, Any]:
+def _as_dict(entry: Registered, disk: Disk) -> dict[str, Any]:
     described = {"kind": entry.spec.kind, **spec_as_dict(entry.spec)}
     if isinstance(entry.spec, DatasetSpec):
         described["tier"] = entry.spec.tier
+        described["shared_donors"] = entry.spec.shared_donors
+        described["on_disk"], described["bytes_on_disk"] = disk.state(entry.spec)
     return described | {
         "distribution": entry.plugin.distribution,
         "distribution_version": entry.plugin.version,
@@ -81,18 +91,24 @@ def _as_dict(entry: Registered) -> dict[str, Any]:
 
 def info(
     name: str = typer.Argument(..., help="Name of anything registered."),
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
     """Show all that is known of a dataset, completer, predictor, metric or protocol."""
-    registry = discover(plugin)
+    registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
     warn_of_quarantine(registry.quarantined)
     entries = _find_everywhere(registry, name)
+    disk = Disk(workspace, data_dir)
     if as_json:
-        print_json([_as_dict(entry) for entry in entries])
+        print_json([_as_dict(entry, disk) for entry in entries])
         return
     for entry in entries:
-        described = _as_dict(entry)
+        if isinstance(entry.spec, DatasetSpec):
+            print_dataset(entry, disk)
+            continue
+        described = _as_dict(entry, disk)
         typer.echo(f"{described.pop('kind')} {described.pop('name')}")
         for key, value in described.items():
             if value not in ("", (), [], {}, None):
@@ -102,12 +118,13 @@ def info(
 
 
 def _find_everywhere(registry: Registry, name: str) -> list[Registered]:
-    known = {bare for kind in KINDS for bare in registry.names(kind)}
-    found = []
+    found, known = [], set()
     for kind in KINDS:
         wanted = name.partition("@")[0] if kind == "protocol" else name
-        if any(wanted in (e.spec.name, e.qualified_name) for e in registry.all(kind)):
+        try:
             found.append(registry.get(kind, wanted))
+        except UnknownNameError:
+            known.update(registry.names(kind))
     if not found:
         raise UnknownNameError("plugin", name, known, "`spared-bench list KIND` describes them.")
     return found
@@ -122,12 +139,19 @@ def _plain(value: Any) -> str:
 
 
 @plugins_app.callback()
-def show_plugins(context: typer.Context, plugin: list[Path] = PLUGIN, as_json: bool = JSON) -> None:
+def show_plugins(
+    context: typer.Context,
+    plugin: list[Path] = PLUGIN,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    as_json: bool = JSON,
+) -> None:
     """Show every plugin of this environment and what it registers."""
-    context.obj = plugin
+    space = Workspace.at(workspace, data_dir)
+    context.obj = (plugin, space)
     if context.invoked_subcommand is not None:
         return
-    registry = discover(plugin)
+    registry = discover(plugin, data_dir=space.data_dir)
     if as_json:
         print_json([_plugin_as_dict(each) for each in registry.plugins])
         return
@@ -171,9 +195,14 @@ def why(
     context: typer.Context,
     name: str = typer.Argument(..., help="Name of a plugin, as `spared-bench plugins` shows it."),
     plugin: list[Path] = PLUGIN,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
 ) -> None:
     """Show why a plugin was left out, with the whole traceback."""
-    registry = discover([*(context.obj or []), *plugin])
+    before, space = context.obj
+    if workspace or data_dir:
+        space = Workspace.at(workspace, data_dir)
+    registry = discover([*before, *plugin], data_dir=space.data_dir)
     found = [each for each in registry.plugins if name in (each.name, each.distribution)]
     if not found:
         raise UnknownNameError("plugin", name, [each.name for each in registry.plugins])

@@ -76,7 +76,7 @@ def run(
         plugin_files=plugin,
         device=device,
         weights=weights,
-        parameters=_parse_settings(settings),
+        parameters=parse_settings(settings),
     )
     warn_of_quarantine(bench.registry.quarantined)
     plan = select(bench, dataset, completer, predictor)
@@ -107,7 +107,7 @@ def run(
     raise typer.Exit(1 if report.failed or plan.unavailable else 0)
 
 
-def _parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
+def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
     """Read ``predictor.parameter=value``, the value as YAML."""
     import yaml
 
@@ -130,6 +130,8 @@ def _parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
 def _warn_unavailable(plan: Plan) -> None:
     for name, reason in plan.unavailable.items():
         typer.echo(f"Dataset {name!r} is left out: {reason}", err=True)
+    for warning in plan.warnings:
+        typer.echo(warning, err=True)
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
@@ -155,6 +157,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
                 "protocol": plan.bench.protocol.id,
                 "cells": [dict(zip(columns, row, strict=True)) for row in rows],
                 "unavailable": plan.unavailable,
+                "warnings": plan.warnings,
             }
         )
         return

@@ -36,7 +36,7 @@ def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray], **facts: Any) ->
 
 
 def load_arrays(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what ``save_arrays`` wrote: the arrays and the facts.
+    """Read what ``save_arrays`` wrote, into this folder or as this file: arrays and facts.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def load_arrays(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     CorruptEntryError
         If the file is no safetensors file of ours.
     """
-    path = folder / FILE_NAME
+    path = folder if folder.is_file() else folder / FILE_NAME
     if not path.is_file():
         raise MissingFileError(
             f"{folder} holds no {FILE_NAME}: expected a folder that `save` wrote. Fit the method"

@@ -18,8 +18,11 @@ from spared_bench.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
 TABLES = {"human": "human_gencode_v43.tsv.gz", "mouse": "mouse_gencode_vM33.tsv.gz"}
+
+_PREFIXES = {"human": "ENSG", "mouse": "ENSMUSG"}  # of Ensembl's gene ids
 
 _ENSEMBL_ID = r"(ENS[A-Z]*G\d+)(?:\.\w+)?"
 
@@ -108,6 +111,17 @@ def annotate(names: Sequence[str], organism: str) -> Annotation:
     )
 
 
+def add_symbols(slide: AnnData, organism: str) -> None:
+    """Give the genes of a raw slide symbols, in ``var["gene_name"]``, where it has ids only."""
+    names = slide.var_names.astype(str)
+    given = slide.var.get("gene_name")
+    if organism not in TABLES or (given is not None and (given.astype(str) != names).any()):
+        return
+    table = gene_table(organism)["gene_name"]
+    symbols = table.reindex(names.str.extract(f"^{_ENSEMBL_ID}$", expand=False))
+    slide.var["gene_name"] = np.where(symbols.isna(), names, symbols.to_numpy())
+
+
 def _describe(ids: np.ndarray, known: np.ndarray, organism: str) -> dict[str, np.ndarray]:
     names, lengths = ids.copy(), np.full(len(ids), np.nan)
     if known.any():
@@ -129,6 +143,16 @@ def _look_up(bare: pd.Series, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarr
 
 
 def _check_organism(bare: pd.Series, organism: str) -> None:
+    prefixes = bare.str.extract(r"^(ENS[A-Z]*G)\d{11}$", expand=False)
+    foreign = prefixes[prefixes.notna() & ~prefixes.isin(_PREFIXES.values())]
+    if len(foreign) * 2 > len(bare):
+        raise DataError(
+            f"The genes are declared as {organism}, but {len(foreign)} of {len(bare)} ids begin"
+            f" with {foreign.mode().iloc[0]!r} ({bare[foreign.index[0]]!r}, for example), where"
+            f" Ensembl's {organism} genes begin with {_PREFIXES[organism]!r}: they are of another"
+            f" organism. Lengths are known for {', '.join(TABLES)}; correct `organism` in the"
+            " dataset's spec, or use a protocol with `target: log1p_cp10k`."
+        )
     declared = _known_share(bare, gene_table(organism))
     others = {other: _known_share(bare, gene_table(other)) for other in TABLES if other != organism}
     nearest, share = max(others.items(), key=lambda item: item[1])

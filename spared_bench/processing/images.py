@@ -19,6 +19,9 @@ import numpy as np
 
 from spared_bench.errors import ImageError
 
+#: For libvips; without ``revalidate`` it shows the file that once had this name.
+LOADING = {"access": "random", "fail_on": "error", "revalidate": True}
+
 
 class Image(Protocol):
     """An open image."""
@@ -31,13 +34,16 @@ class Image(Protocol):
         ...
 
 
-def open_image(path: str | Path) -> Image:
+def open_image(path: str | Path, fluorescence: bool = False) -> Image:
     """Open an image for reading windows.
 
     Parameters
     ----------
     path : str or Path
         JPEG, PNG, or what libvips reads (TIFF, SVS, ...).
+    fluorescence : bool
+        Whether its channels, or its pages, are stains: the first three become red, green and blue,
+        and none of them is a transparency.
 
     Returns
     -------
@@ -56,7 +62,15 @@ def open_image(path: str | Path) -> Image:
     try:
         import pyvips
     except (ImportError, OSError):  # OSError: the library behind the package is missing
+        if fluorescence:
+            raise ImageError(
+                f"The stains of {path} can only be read with libvips. Install `pyvips[binary]`."
+            ) from None
         return PillowImage(Path(path))
+    if fluorescence:
+        from spared_bench.processing.fluorescence import FluorescenceImage
+
+        return FluorescenceImage(Path(path), pyvips)
     return VipsImage(Path(path), pyvips)
 
 
@@ -66,7 +80,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return image.width, image.height
 
 
-def read_reduced(path: str | Path, longest: int) -> tuple[np.ndarray, float]:
+def read_reduced(
+    path: str | Path, longest: int, fluorescence: bool = False
+) -> tuple[np.ndarray, float]:
     """Read a whole image with at most ``longest`` pixels on its longer side.
 
     Returns
@@ -75,7 +91,7 @@ def read_reduced(path: str | Path, longest: int) -> tuple[np.ndarray, float]:
     factor : float
         Pixels of the returned image per pixel of the file; at most 1.
     """
-    image = open_image(path)
+    image = open_image(path, fluorescence)
     step = max(1, -(-max(image.width, image.height) // longest))
     strips = []
     for top in range(0, image.height - step + 1, step * 64):
@@ -92,13 +108,13 @@ class VipsImage:
     def __init__(self, path: Path, vips: Any) -> None:
         self._path, self._error = path, vips.Error
         try:
-            image = vips.Image.new_from_file(str(path), access="random", fail_on="error")
+            image = vips.Image.new_from_file(str(path), **LOADING)
             if image.interpretation not in ("srgb", "rgb", "rgb16", "b-w", "grey16", "multiband"):
                 image = image.colourspace("srgb")
         except vips.Error as error:
-            raise _undecodable(path, error) from error
+            raise undecodable(path, error) from error
         if image.format not in ("uchar", "ushort"):
-            raise _unsupported(path, f"pixels of type {image.format!r}")
+            raise unsupported(path, f"pixels of type {image.format!r}")
         self.width, self.height, self._bands = image.width, image.height, image.bands
         self._dtype = np.uint8 if image.format == "uchar" else np.uint16
         self._region = vips.Region.new(image)
@@ -108,7 +124,7 @@ class VipsImage:
         try:
             raw = self._region.fetch(left, top, width, height)
         except self._error as error:
-            raise _undecodable(self._path, error) from error
+            raise undecodable(self._path, error) from error
         pixels = np.frombuffer(raw, dtype=self._dtype).reshape(height, width, self._bands)
         return as_rgb(pixels, self._path)
 
@@ -126,7 +142,7 @@ class PillowImage:
                 image = PIL.Image.open(path)
                 image.load()
         except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-            raise _undecodable(path, error) from error
+            raise undecodable(path, error) from error
         modes = ("L", "LA", "RGB", "RGBA", "I;16")
         self._image = image if image.mode in modes else image.convert("RGB")
         self._path = path
@@ -144,14 +160,14 @@ def as_rgb(pixels: np.ndarray, path: Path) -> np.ndarray:
         pixels = (pixels / 65535 * 255).astype(np.uint8)
     bands = pixels.shape[2]
     if bands not in (1, 2, 3, 4):
-        raise _unsupported(path, f"{bands} channels")
+        raise unsupported(path, f"{bands} channels")
     if bands in (2, 4):
         opacity = pixels[..., -1:] / 255
         pixels = np.rint(pixels[..., :-1] * opacity + 255 * (1 - opacity)).astype(np.uint8)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
-def _undecodable(path: Path, error: Exception) -> ImageError:
+def undecodable(path: Path, error: Exception) -> ImageError:
     reason = " ".join(str(error).split())[:300]
     return ImageError(
         f"The image {path} ({path.stat().st_size:,} bytes) cannot be decoded: {reason}. It is"
@@ -159,7 +175,7 @@ def _undecodable(path: Path, error: Exception) -> ImageError:
     )
 
 
-def _unsupported(path: Path, what: str) -> ImageError:
+def unsupported(path: Path, what: str) -> ImageError:
     return ImageError(
         f"The image {path} has {what}; expected 1-4 channels of 8 or 16 bits. Convert it to an"
         " 8-bit RGB TIFF, PNG or JPEG."

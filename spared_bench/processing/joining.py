@@ -50,13 +50,23 @@ def join_slides(slides: Mapping[str, AnnData], spec: DatasetSpec) -> tuple[AnnDa
             f" were {sorted(slides)}. Read all slides of the split, or take these out of it."
         )
     for slide_id in wanted:
-        validate_raw_slide(slides[slide_id], slide_id)
-    notes = {
-        slide_id: annotate(list(slides[slide_id].var_names), spec.organism) for slide_id in wanted
-    }
+        validate_raw_slide(slides[slide_id], slide_id, spec.raw_counts)
+    notes = _annotate_all({slide_id: slides[slide_id] for slide_id in wanted}, spec.organism)
     genes = _common_genes(notes)
     joined = _stack({slide_id: slides[slide_id] for slide_id in wanted}, notes, genes, spec)
     return joined, _report(slides, notes, genes, wanted)
+
+
+def _annotate_all(slides: Mapping[str, AnnData], organism: str) -> dict[str, Annotation]:
+    """Annotate the genes of every slide, once for all slides that have the same ones."""
+    known: dict[tuple[str, ...], Annotation] = {}
+    notes = {}
+    for slide_id, slide in slides.items():
+        names = tuple(map(str, slide.var_names))
+        if names not in known:
+            known[names] = annotate(names, organism)
+        notes[slide_id] = known[names]
+    return notes
 
 
 def _common_genes(notes: Mapping[str, Annotation]) -> list[str]:
@@ -135,6 +145,12 @@ def _report(
     return {
         "slides": list(wanted),
         "unused_slides": sorted(set(slides) - set(wanted)),
+        # One list of sentences: a slide may have any name, and h5ad knows no `/` in keys.
+        "repairs": [
+            f"{slide_id}: {repair}"
+            for slide_id in wanted
+            for repair in slides[slide_id].uns["slide"].get("repairs", ())
+        ],
         "spots_read": [int(slides[slide_id].n_obs) for slide_id in wanted],
         # The path of an image says where it is on this machine, not what the data are.
         "slide_facts": {

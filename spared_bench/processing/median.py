@@ -54,12 +54,81 @@ def median_filter(
             f"values {values.shape}, unmeasured {unmeasured.shape} and graph {graph.shape} must be"
             " (n_spots, n_genes) twice and (n_spots, n_spots)."
         )
+    return fill_from(values, unmeasured, *windows(graph, n_hops))
+
+
+def fill_from(
+    values: np.ndarray, unmeasured: np.ndarray, spots: np.ndarray, ends: np.ndarray
+) -> np.ndarray:
+    """Fill as ``median_filter`` does, from windows of any shape.
+
+    ``spots`` and ``ends`` list them as ``windows`` does: nested, each spot first in its own.
+    """
     dtype = np.result_type(values.dtype, np.float32)
     # One row per gene: the filter walks over the spots of one gene at a time.
     by_gene = np.ascontiguousarray(values.T, dtype=np.float64)
     filled = by_gene.copy()
-    _fill(by_gene, np.ascontiguousarray(unmeasured.T), *windows(graph, n_hops), filled)
+    _fill(by_gene, np.ascontiguousarray(unmeasured.T), spots, ends, filled)
     return np.ascontiguousarray(filled.T).astype(dtype, copy=False)
+
+
+def fill_slides(
+    values: np.ndarray,
+    unmeasured: np.ndarray,
+    slide_ids: np.ndarray,
+    coordinates: np.ndarray,
+    n_hops: int = 4,
+    n_neighbours: int = 6,
+) -> np.ndarray:
+    """Fill every slide from its own spots, through the graph of its nearest neighbours."""
+    from spared_bench.processing.graph import neighbour_graph
+
+    filled = values.copy()
+    for slide_id in dict.fromkeys(slide_ids):
+        here = slide_ids == slide_id
+        graph = neighbour_graph(coordinates[here], n_neighbours)
+        filled[here] = median_filter(values[here], unmeasured[here], graph, n_hops)
+    return filled
+
+
+def radial_windows(array: np.ndarray, n_distances: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    """List the spots within each of the smallest distances that occur between spots of a slide.
+
+    SEPAL's windows (Mejia et al., ICCV Workshops 2023): distances are Euclidean between array
+    indices, so on a Visium slide they are not round in the tissue.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_spots, 2)
+        Array row and column.
+    n_distances : int
+        How many distances count, 0 aside; all where there are fewer.
+
+    Returns
+    -------
+    spots, ends
+        As from ``windows``; ``ends`` has one column more than there are distances.
+    """
+    from scipy.spatial import cKDTree
+
+    points = np.asarray(array, dtype=np.float64)
+    n_spots, tree = len(points), cKDTree(points)
+    asked = min(n_spots, 8 * n_distances)
+    occurring = np.unique(np.round(tree.query(points, k=range(1, asked + 1))[0] ** 2, 6))
+    radii = np.sqrt(occurring[occurring > 0][:n_distances])
+    within = tree.query_ball_point(points, radii[-1] * (1 + 1e-9) if len(radii) else 0.0)
+    owner = np.repeat(np.arange(n_spots), [len(found) for found in within])
+    spots = np.concatenate([np.asarray(found, dtype=np.int64) for found in within])
+    distance = np.sqrt(np.square(points[owner] - points[spots]).sum(axis=1))
+    distance[owner == spots] = -1.0  # first in its own list, whatever lies on the same place
+    order = np.lexsort((distance, owner))
+    reach = np.searchsorted(radii * (1 + 1e-9), distance[order])
+    counts = np.zeros((n_spots, len(radii) + 1), dtype=np.int64)
+    counts[:, 0] = 1
+    np.add.at(counts, (owner, np.where(distance[order] < 0, 0, reach + 1)), 1)
+    counts[:, 0] -= 1
+    starts = np.cumsum(counts.sum(axis=1)) - counts.sum(axis=1)
+    return spots[order], starts[:, None] + np.cumsum(counts, axis=1)
 
 
 def windows(graph: csr_matrix, n_hops: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,10 @@
 """The patch of every spot: a square window of the slide's image, resized.
 
 The window is ``scale`` spot diameters wide and centred on the spot. Its side and its corner are
-rounded to whole pixels of the image, so a patch is off by half a pixel at most. Where it reaches
-beyond the image, the image is mirrored: that invents neither a colour nor a streak, and keeps the
-patch centred (the published library cut such windows short, which distorts them).
+rounded to whole pixels of the image, so a patch is off by half a pixel at most (by one pixel where
+a protocol asks for the published rounding). Where it reaches beyond the image, the image is
+mirrored: that invents neither a colour nor a streak, and keeps the patch centred (the published
+library cut such windows short, which distorts them).
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
         A raw slide (``spared_bench.data.validate_raw_slide``).
     cutting : PatchCutting
         ``scale`` in spot diameters, ``size`` in pixels; ``antialias`` says whether a reduction
-        averages over the source pixels (Pillow's bilinear) or only interpolates (OpenCV's).
+        averages over the source pixels (Pillow's bilinear) or only interpolates (OpenCV's);
+        ``window``, how a window becomes whole pixels.
     out : Path
         The ``.npy`` file: (n_spots, size, size, 3), uint8, for ``numpy.load(mmap_mode="r")``.
         It appears only when complete.
@@ -51,12 +53,11 @@ def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
         raise ImageError(
             "This slide has no image, so no patches can be cut. Add the image to its folder."
         )
-    image = open_image(facts["image_path"])
+    image = open_image(facts["image_path"], facts.get("modality") == "fluorescence")
     scale = float(facts["image_scale"])
     centres = np.asarray(slide.obsm[SPATIAL], dtype=np.float64) * scale
     check_centres(centres, image, slide.obs_names, facts["image_path"])
-    side = max(1, round(float(facts["spot_diameter_px"]) * cutting.scale * scale))
-    corners = np.floor(centres - side / 2 + 0.5).astype(int)
+    side, corners = _windows(centres, float(facts["spot_diameter_px"]) * scale, cutting)
     # A window of one pixel around a spot on the right or lower edge would begin behind the image.
     corners = np.minimum(corners, (image.width - 1, image.height - 1))
 
@@ -72,6 +73,16 @@ def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _windows(centres: np.ndarray, diameter: float, cutting: PatchCutting) -> tuple[int, np.ndarray]:
+    """Return the side of all windows and the upper left corner of each, (n_spots, 2), in pixels."""
+    if cutting.window == "published":
+        side = max(2, int(int(diameter) * cutting.scale))
+        side += side % 2
+        return side, np.trunc(centres).astype(int) - side // 2
+    side = max(1, round(diameter * cutting.scale))
+    return side, np.floor(centres - side / 2 + 0.5).astype(int)
 
 
 def check_centres(centres: np.ndarray, image: Image, names: Sequence[str], path: str) -> None:

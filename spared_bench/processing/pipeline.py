@@ -1,18 +1,16 @@
 """Raw slides in, a prepared dataset out, as a protocol says.
 
-With ``fit_on: train`` the gene filters, the sparsity prefix and Moran's I see the slides that the
-dataset lists for training, and nothing else; their choice is then applied to all slides. The slides
-are used whole, with the strip that is held out for validation: Moran's I needs the neighbours of
-every spot, and a strip cut out would give its border other neighbours. So the strip takes part in
-the choice of genes; test slides do not. ``fit_on: all`` is as published.
-
-ComBat has no such choice: a batch can only be corrected with its own spots.
+With ``fit_on: train``, what training sees depends on nothing else. Genes are filtered and chosen by
+the training spots. Where a strip of a training slide is held out for validation, strip and rest are
+processed as if they were two slides, each with a neighbour graph of its own, so that no value of
+one fills or ranks anything of the other. Only which genes were measured at all is asked of every
+slide. ``fit_on: all`` is as published: all spots choose, and slides are processed whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,10 +24,12 @@ from spared_bench.processing.selection import (
     Steps,
     drop_empty_spots,
     keep_genes,
+    keep_listed_genes,
     keep_spots,
     require_lengths,
 )
 from spared_bench.processing.splitting import assign_splits
+from spared_bench.processing.variable import most_variable
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -49,13 +49,13 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     spec : DatasetSpec
         Organism, donors and split.
     protocol : Protocol
-        Its ``processing`` and ``validation``; a dataset's overrides must have been applied.
+        Its ``processing``, with what it takes from the dataset, and its ``validation``.
 
     Returns
     -------
     AnnData
-        The second contract of ``spared_bench.data``: slides in lexicographic order, genes in
-        descending order of Moran's I. ``uns["spared_bench"]`` tells what each step left.
+        The second contract of ``spared_bench.data``: slides in lexicographic order, the best
+        ranked gene first. ``uns["spared_bench"]`` tells what each step left.
 
     Raises
     ------
@@ -66,45 +66,74 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     DataError
         If the genes are not of the declared organism, or have no known length and need one.
     """
-    settings = protocol.processing
+    settings = protocol.processing.for_dataset(spec)
     adata, report = join_slides(slides, spec)
     spots, genes = Steps(), Steps()
-    adata = keep_spots(adata, settings.filtering, spots)
     fraction = protocol.validation.held_out_fraction
+    # Before a spot is dropped: counts of held-out spots must not decide where the strip ends.
     adata.obs["split"] = assign_splits(
         adata.obs["slide_id"].to_numpy(), adata.obsm[data.SPATIAL], spec.split, fraction
     )
-    fitted = spec.split["train"] if settings.fit_on == "train" else report["slides"]
-    adata = keep_genes(adata, adata.obs["slide_id"].isin(fitted).to_numpy(), settings, genes)
+    adata = keep_spots(adata, settings.filtering, spots)
+    if settings.genes:
+        adata = keep_listed_genes(adata, settings.genes, genes)
+    else:
+        adata = keep_genes(adata, _fitted(adata, settings), settings, genes)
     adata = drop_empty_spots(adata, spots)
     adata = require_lengths(adata, spec, settings, genes)
-    adata = _to_layers(adata, settings, fitted)
+    adata = _to_layers(adata, settings)
+    fitted = adata.obs["slide_id"][_fitted(adata, settings)]
     del adata.obs["library_size"]  # measured, and obs is visible to those who predict
-    genes.add("highest Moran's I", adata.n_vars)
+    genes.add("chosen" if settings.genes else _RANKED_BY[settings.ranking], adata.n_vars)
     adata.uns["spared_bench"] = {
         "dataset": spec.name,
         "dataset_version": spec.version,
+        "raw_counts": spec.raw_counts,
+        "image": spec.image,
+        "donors_verified": spec.donors_verified,
+        "notes": list(spec.notes),
         "protocol": protocol.id,
         "processing": settings.model_dump(mode="json"),
-        "fitted_slides": sorted(map(str, fitted)),
+        "fitted_slides": sorted(set(map(str, fitted))),
         "held_out_fraction": 0.0 if spec.split.get("val") else float(fraction),
+        "shared_donors": list(spec.shared_donors),
         "spots": {"after": spots.names, "left": spots.counts},
         "genes": {"after": genes.names, "left": genes.counts},
-        "fewer_genes_than_asked": bool(adata.n_vars < settings.n_genes),
+        "fewer_genes_than_asked": bool(adata.n_vars < (len(settings.genes) or settings.n_genes)),
         **report,
     }
     data.validate_prepared(adata)
     return adata
 
 
-def _to_layers(adata: AnnData, settings: Processing, fitted: Any) -> AnnData:
-    """Make the layers, for the genes of highest Moran's I."""
+_RANKED_BY = {"moran": "highest Moran's I", "variable": "most variable"}
+
+
+def _fitted(adata: AnnData, settings: Processing) -> np.ndarray:
+    """Return where a spot has a say in which genes stay: (n_spots,), bool."""
+    return (adata.obs["split"] == "train").to_numpy() | (settings.fit_on == "all")
+
+
+def _pieces(adata: AnnData, settings: Processing) -> list[np.ndarray]:
+    """Return the rows of each slide, or of each split of each slide, that is processed as one."""
+    labels = adata.obs["slide_id"].astype(str)
+    if settings.fit_on == "train":
+        labels = labels + "\n" + adata.obs["split"].astype(str)
+    return [np.flatnonzero(labels == label) for label in dict.fromkeys(labels)]
+
+
+def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
+    """Make the layers, for the genes that the protocol chooses."""
     expression = _normalise(adata, settings)
-    filled, graphs = _fill(adata, expression, settings)
-    slide_ids = adata.obs["slide_id"].to_numpy()
-    scores = mean_morans_i((filled[slide_ids == s], graphs[s]) for s in sorted(fitted))
-    names = adata.var_names.to_numpy(dtype=str)
-    best = most_autocorrelated(scores, names, settings.n_genes)
+    pieces = _pieces(adata, settings)
+    filled, graphs = _fill(adata, expression, pieces, settings)
+    fitted = _fitted(adata, settings)
+    scores = mean_morans_i(
+        (filled[rows], graph)
+        for rows, graph in zip(pieces, graphs, strict=True)
+        if fitted[rows].any()
+    )
+    best = _choose(adata, expression, fitted, scores, settings)
     adata = adata[:, best].copy()
     adata.var["moran_i"] = scores[best]
     prefilled = filled[:, best]
@@ -112,12 +141,32 @@ def _to_layers(adata: AnnData, settings: Processing, fitted: Any) -> AnnData:
         published = settings.batch_correction == "combat_published"
         prefilled = combat(prefilled, adata.obs[settings.batch_key].to_numpy(), published)
     mask = adata.X.toarray() > 0
+    if settings.zeros == "measured":
+        mask[:] = True
     adata.layers[data.COUNTS] = adata.X.copy()
     adata.layers[data.EXPRESSION] = expression[:, best]
     adata.layers[data.MASK] = mask
     adata.layers[data.PREFILLED] = prefilled
     adata.layers[data.TARGET] = np.where(mask, prefilled, 0.0)
     return adata
+
+
+def _choose(
+    adata: AnnData,
+    expression: np.ndarray,
+    fitted: np.ndarray,
+    scores: np.ndarray,
+    settings: Processing,
+) -> np.ndarray:
+    """Return the columns of the genes to keep, the best first."""
+    names = adata.var_names.to_numpy(dtype=str)
+    if settings.genes:
+        return np.arange(adata.n_vars)  # in the order of the list
+    if settings.ranking == "moran":
+        return most_autocorrelated(scores, names, settings.n_genes)
+    slide_ids = adata.obs["slide_id"].to_numpy(dtype=str)[fitted]
+    base = 2.0 if settings.target == "log2_tpm" else None
+    return most_variable(expression[fitted], slide_ids, names, settings.n_genes, base)
 
 
 def _normalise(adata: AnnData, settings: Processing) -> np.ndarray:
@@ -128,17 +177,16 @@ def _normalise(adata: AnnData, settings: Processing) -> np.ndarray:
 
 
 def _fill(
-    adata: AnnData, expression: np.ndarray, settings: Processing
-) -> tuple[np.ndarray, dict[str, csr_matrix]]:
-    """Median-filter every slide; return the filled values and the graph of each slide."""
+    adata: AnnData, expression: np.ndarray, pieces: list[np.ndarray], settings: Processing
+) -> tuple[np.ndarray, list[csr_matrix]]:
+    """Median-filter every piece; return the filled values and the graph of each piece."""
     from spared_bench.processing.median import median_filter
 
-    filled, graphs = np.empty_like(expression), {}
-    slide_ids = adata.obs["slide_id"].to_numpy()
-    for slide_id in np.unique(slide_ids):
-        here = slide_ids == slide_id
-        graph = neighbour_graph(adata.obsm[data.SPATIAL][here], settings.n_neighbours)
-        values = expression[here]
-        filled[here] = median_filter(values, values == 0, graph, settings.median_hops)
-        graphs[slide_id] = graph
+    filled, graphs = expression.copy(), []
+    for rows in pieces:
+        graph = neighbour_graph(adata.obsm[data.SPATIAL][rows], settings.n_neighbours)
+        if settings.zeros == "unmeasured":
+            values = expression[rows]
+            filled[rows] = median_filter(values, values == 0, graph, settings.median_hops)
+        graphs.append(graph)
     return filled, graphs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,8 @@ def keep_spots(adata: AnnData, bounds: Filtering, steps: Steps) -> AnnData:
 def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Steps) -> AnnData:
     """Keep the genes that pass the count filter and the sparsity prefix on the fitted slides."""
     bounds = settings.filtering
-    counts, slide_ids = adata.X[fit], adata.obs["slide_id"].to_numpy()[fit]
+    counts = adata.X if fit.all() else adata.X[fit]  # no second copy of a large matrix
+    slide_ids = adata.obs["slide_id"].to_numpy()[fit]
     smallest, overall = filtering.expressed_fractions(counts, slide_ids)
     gene_counts = filtering.totals(counts, axis=0)
     enough = np.flatnonzero(
@@ -76,6 +78,27 @@ def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Ste
     return adata[:, enough[prefix]].copy()
 
 
+def keep_listed_genes(adata: AnnData, wanted: Sequence[str], steps: Steps) -> AnnData:
+    """Keep the genes of a list, by id or symbol, in its order.
+
+    Raises
+    ------
+    CountsError
+        Naming those that are not among the genes of all slides.
+    """
+    column_of = dict(zip(adata.var["gene_name"].astype(str), range(adata.n_vars), strict=True))
+    column_of |= {str(name): column for column, name in enumerate(adata.var_names)}
+    lacking = [gene for gene in wanted if gene not in column_of]
+    if lacking:
+        raise CountsError(
+            f"{len(lacking)} of the {len(wanted)} genes that the protocol lists are not among the"
+            f" {adata.n_vars} genes that all slides have: {', '.join(lacking[:5])}. Correct"
+            " `processing.genes`, or the names of genes in the slides."
+        )
+    steps.add("read", adata.n_vars)
+    return adata[:, [column_of[gene] for gene in dict.fromkeys(wanted)]].copy()
+
+
 def drop_empty_spots(adata: AnnData, steps: Steps) -> AnnData:
     """Drop spots in which no kept gene was seen. Later steps drop no spot."""
     kept = adata[filtering.totals(adata.X, axis=1) > 0].copy()
@@ -85,12 +108,19 @@ def drop_empty_spots(adata: AnnData, steps: Steps) -> AnnData:
 
 
 def _refuse_lost_slides(before: AnnData, after: AnnData, wanted: str) -> None:
+    """Refuse to go on without a slide, or without the spots held out for validation."""
     lost = sorted(set(before.obs["slide_id"]) - set(after.obs["slide_id"]))
     if lost:
         raise CountsError(
             f"No spot of slide {lost[0]!r} has {wanted}; it had"
             f" {int((before.obs['slide_id'] == lost[0]).sum())} spots. Check its counts, or take"
             " it out of the dataset's split."
+        )
+    empty = sorted(set(before.obs["split"]) - set(after.obs["split"]))
+    if empty:
+        raise CountsError(
+            f"No spot of split {empty[0]!r} has {wanted}. Name slides for it in the dataset's"
+            " split, or raise `validation.held_out_fraction` in the protocol."
         )
 
 

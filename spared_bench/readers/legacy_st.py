@@ -37,7 +37,7 @@ _STEPS = (32, 34)  # between the outermost of 33 columns and 35 rows of spots
 
 def read_legacy_st(
     counts: Path,
-    spots: Path | None,
+    spots: Path | pd.DataFrame | None,
     image: Path | None,
     *,
     step_um: float = 200.0,
@@ -50,9 +50,9 @@ def read_legacy_st(
     ----------
     counts : Path
         The counts table.
-    spots : Path or None
-        The spot table; ``None`` where the positions are in the names of the counts' rows and
-        follow the convention above, which needs the image.
+    spots : Path, DataFrame or None
+        The spot table, or where it is; ``None`` where the positions are in the names of the
+        counts' rows and follow the convention above, which needs the image.
     image : Path or None
         The image; ``None`` leaves ``image_path`` empty.
     step_um : float
@@ -80,9 +80,12 @@ def read_legacy_st(
     validate_counts(matrix, f"The counts table {counts}")
     if spots is None:
         table = _positions_by_convention(names, counts, image)
-    else:
+    elif isinstance(spots, Path):
         table = read_table(spots, _COLUMNS, CoordinateError)
-    kept, rows, left_out = _join(names, table, counts, spots)
+    else:
+        table = spots
+    source = str(spots) if isinstance(spots, Path) else "the table of positions"
+    kept, rows, left_out = _join(names, table, counts, source)
     table = table.iloc[rows]
     slide, merged = _assemble(matrix[kept], genes, table)
     if image_scale is None:
@@ -119,7 +122,7 @@ def _assemble(
 
 
 def _join(
-    names: list[str], table: pd.DataFrame, counts: Path, spots: Path | None
+    names: list[str], table: pd.DataFrame, counts: Path, spots: str
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Pair rows of the counts with rows of the spot table.
 

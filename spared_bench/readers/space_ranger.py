@@ -7,6 +7,8 @@
                                                named tissue_positions_list.csv
     spatial/scalefactors_json.json
     spatial/tissue_hires_image.png             or tissue_lowres_image.png
+
+Archives of papers move these files about; the arguments of ``read_space_ranger`` say where to.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.data import SPATIAL, validate_counts
-from spared_bench.errors import ContractError, CoordinateError, MissingFileError
+from spared_bench.errors import ContractError, CoordinateError, ImageError, MissingFileError
 from spared_bench.readers.feature_matrix import FeatureMatrix, read_feature_matrix
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.lattice import lattice_steps
@@ -36,10 +38,18 @@ _COLUMNS = (
     "pxl_row_in_fullres",
     "pxl_col_in_fullres",
 )
+_TOLERANCE = 0.02  # of sizes: the hires image is rounded to whole pixels
 _PITCH_UM = 100.0  # between neighbours in a row, whose array_col differs by 2
 
 
-def read_space_ranger(folder: Path, image: Path | None = None) -> AnnData:
+def read_space_ranger(
+    folder: Path,
+    image: Path | None = None,
+    *,
+    spatial: Path | None = None,
+    hires: Path | None = None,
+    rescaled: bool = False,
+) -> AnnData:
     """Read one Visium slide.
 
     Parameters
@@ -49,6 +59,13 @@ def read_space_ranger(folder: Path, image: Path | None = None) -> AnnData:
     image : Path, optional
         The full-resolution image that Space Ranger was given. Without it the hires image is
         used, else the lowres one, with ``image_scale`` from the scale factors.
+    spatial : Path, optional
+        Where the positions and scale factors are, if not in the folder's ``spatial``.
+    hires : Path, optional
+        The hires image, if not ``tissue_hires_image.png`` in there.
+    rescaled : bool
+        Whether ``image`` may have another size than the one that Space Ranger was given. Its scale
+        is then deduced from the hires image, whose own scale is known.
 
     Returns
     -------
@@ -64,25 +81,128 @@ def read_space_ranger(folder: Path, image: Path | None = None) -> AnnData:
     CountsError
         If the counts are damaged or no raw counts.
     CoordinateError
-        If the positions are missing or do not know a barcode of the counts.
+        If the positions are missing, do not know a barcode of the counts, do not lie on Visium's
+        lattice, or not on the image.
+    ImageError
+        If the size of the image is not that of the slide.
     """
+    spatial = spatial or folder / "spatial"
     counts = read_feature_matrix(folder)
     validate_counts(counts.matrix, f"The matrix of {folder}")
-    factors = read_scale_factors(folder / "spatial" / "scalefactors_json.json")
-    positions = read_positions(folder / "spatial")
-    kept, positions, repairs = _under_tissue(counts.barcodes, positions, folder)
+    factors = read_scale_factors(spatial / "scalefactors_json.json")
+    positions = read_positions(spatial)
+    kept, positions, repairs = under_tissue(counts.barcodes, positions, folder)
     slide, merged = _assemble(counts, kept, positions)
-    array = positions[["array_col", "array_row"]].to_numpy()
-    columns, _ = lattice_steps(array, slide.obsm[SPATIAL])
-    path, scale = find_image(folder, factors) if image is None else (image, 1.0)
+    hires = hires or spatial / "tissue_hires_image.png"
+    if image is None:
+        path, scale = find_image(spatial, factors)
+    else:
+        path, scale = image, full_image_scale(image, hires, factors, rescaled)
     slide.uns["slide"] = {
         "image_path": str(path or ""),
         "image_scale": scale,
         "spot_diameter_px": factors["spot_diameter_fullres"],
-        "um_per_px": _PITCH_UM / (2 * columns),
+        "um_per_px": pixel_size(slide, spatial),
         "repairs": [*repairs, *merged],
     }
+    if path is not None:
+        check_on_image(slide, path, scale)
     return slide
+
+
+def pixel_size(slide: AnnData, where: Path) -> float:
+    """Return the um per full-resolution pixel of a Visium slide from the pitch of its lattice.
+
+    Raises
+    ------
+    CoordinateError
+        If rows and columns are not as far apart as on Visium's hexagonal lattice, which they are
+        not when the columns of the table have been mixed up.
+    """
+    array = slide.obs[["array_col", "array_row"]].to_numpy()
+    columns, rows = lattice_steps(array, slide.obsm[SPATIAL])
+    if not 0.8 < rows / (columns * 3**0.5) < 1.25:
+        raise CoordinateError(
+            f"The spots of {where} do not lie on Visium's lattice: a step of array_row is"
+            f" {rows:.3g} px long and one of array_col {columns:.3g} px; expected a ratio of 1.73,"
+            f" found {rows / columns:.3g}. The columns array_row and array_col are swapped, or the"
+            " table is of another technology."
+        )
+    return _PITCH_UM / (2 * columns)
+
+
+def check_on_image(slide: AnnData, image: Path, scale: float) -> None:
+    """Refuse a slide whose spots are not on its image; see whether swapping x and y would help."""
+    from spared_bench.processing.images import image_size
+
+    size = np.array(image_size(image), dtype=np.float64)
+    centres = slide.obsm[SPATIAL] * scale
+    outside = ((centres < 0) | (centres > size)).any(axis=1)
+    if not outside.any():
+        return
+    turned = ((centres >= 0) & (centres <= size[::-1])).all()
+    hint = (
+        "With x and y exchanged all of them fit: swap pxl_row_in_fullres and pxl_col_in_fullres."
+        if turned
+        else "The image is of another slide, or its scale is wrong."
+    )
+    x, y = centres[np.flatnonzero(outside)[0]]
+    raise CoordinateError(
+        f"{int(outside.sum())} of {len(centres)} spots lie outside the image {image}, which is"
+        f" {size[0]:.0f} x {size[1]:.0f} pixels: one is at x={x:.1f}, y={y:.1f}. {hint}"
+    )
+
+
+def full_image_scale(
+    image: Path, hires: Path, factors: dict[str, float], rescaled: bool = False
+) -> float:
+    """Return the pixels of ``image`` per full-resolution pixel.
+
+    The hires image is the full-resolution one times ``tissue_hires_scalef``, so its size says how
+    large the latter was.
+
+    Parameters
+    ----------
+    image, hires : Path
+        Without the hires image nothing can be compared, and the scale is taken to be 1.
+    factors : dict
+        From ``read_scale_factors``.
+    rescaled : bool
+        Whether a scale other than 1 is to be expected.
+
+    Raises
+    ------
+    ImageError
+        If the image has another shape than the slide; another size, unless it is rescaled.
+    MissingFileError, ContractError
+        If it is rescaled, and the hires image or its factor is missing.
+    """
+    from spared_bench.processing.images import image_size
+
+    if not hires.is_file() and not rescaled:
+        return 1.0
+    if not hires.is_file():
+        raise MissingFileError(
+            f"The scale of {image} is unknown without the hires image {hires}. Fetch the dataset"
+            " again, or copy it there."
+        )
+    if "tissue_hires_scalef" not in factors:
+        raise ContractError(
+            f"The scale of {hires} is unknown: scalefactors_json.json lacks 'tissue_hires_scalef'."
+        )
+    found = np.array(image_size(image), dtype=np.float64)
+    expected = np.array(image_size(hires), dtype=np.float64) / factors["tissue_hires_scalef"]
+    across, down = found / expected
+    same_shape = abs(across / down - 1) < _TOLERANCE
+    if same_shape and rescaled:
+        return float((across + down) / 2)
+    if same_shape and abs(across - 1) < _TOLERANCE:
+        return 1.0
+    raise ImageError(
+        f"The image {image} is {found[0]:.0f} x {found[1]:.0f} pixels, but the slide was measured"
+        f" on one of {expected[0]:.0f} x {expected[1]:.0f}, by its hires image and"
+        " 'tissue_hires_scalef'. It is the image of another slide, turned, cropped or rescaled."
+    )
 
 
 def read_positions(spatial: Path) -> pd.DataFrame:
@@ -90,11 +210,31 @@ def read_positions(spatial: Path) -> pd.DataFrame:
     with_header = spatial / "tissue_positions.csv"
     without_header = spatial / "tissue_positions_list.csv"
     if with_header.is_file() or not without_header.is_file():
-        table = read_table(with_header, _COLUMNS[1:], CoordinateError, separator=",")
-    else:
-        table = read_table(
-            without_header, _COLUMNS[1:], CoordinateError, separator=",", names=_COLUMNS
-        )
+        return read_position_file(with_header, header=True)
+    return read_position_file(without_header, header=False)
+
+
+def read_position_file(path: Path, header: bool) -> pd.DataFrame:
+    """Read one position file, indexed by barcode.
+
+    Raises
+    ------
+    CoordinateError
+        If it is not there, or of the other version: with a header where none belongs.
+    """
+    names = None if header else _COLUMNS
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            first = file.readline().split(",")
+        if ("in_tissue" in first) != header and len(first) == len(_COLUMNS):
+            has, wants = ("no header", "one") if header else ("a header", "none")
+            other = "tissue_positions_list.csv" if header else "tissue_positions.csv"
+            raise CoordinateError(
+                f"The position table {path} has {has}, where a file of this name has {wants}: it is"
+                f" of {'an older' if header else 'a newer'} version of Space Ranger. Rename it to"
+                f" {other}."
+            )
+    table = read_table(path, _COLUMNS[1:], CoordinateError, separator=",", names=names)
     return table.set_index(table.columns[0])
 
 
@@ -115,10 +255,10 @@ def read_scale_factors(path: Path) -> dict[str, float]:
     return factors
 
 
-def find_image(folder: Path, factors: dict[str, float]) -> tuple[Path | None, float]:
+def find_image(spatial: Path, factors: dict[str, float]) -> tuple[Path | None, float]:
     """Return the larger of the images in the folder and its scale; ``None`` and 1 without one."""
     for size in ("hires", "lowres"):
-        path = folder / "spatial" / f"tissue_{size}_image.png"
+        path = spatial / f"tissue_{size}_image.png"
         key = f"tissue_{size}_scalef"
         if path.is_file():
             if key not in factors:
@@ -148,7 +288,7 @@ def _assemble(
     return slide, repairs
 
 
-def _under_tissue(
+def under_tissue(
     barcodes: list[str], positions: pd.DataFrame, folder: Path
 ) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
     """Return the rows of the counts under tissue, their positions, and what was left out."""

@@ -59,6 +59,14 @@ def test_a_wrong_organism_is_refused_with_the_one_it_looks_like():
         annotate(["ENSG00000141510.1"], "mouse")
 
 
+def test_ids_of_an_organism_without_a_table_are_told_by_their_prefix():
+    fish = [f"ENSDARG{number:011d}" for number in range(9)]
+    with pytest.raises(DataError, match=r"9 of 10 ids begin with 'ENSDARG'.*begin with 'ENSMUSG'"):
+        annotate([*fish, "Actb"], "mouse")
+    assert len(annotate(fish, "zebrafish").unknown) == 9  # declared as what it is
+    assert annotate(["TP53", "ACTB", "GAPDH", *fish[:2]], "human").unknown == tuple(fish[:2])
+
+
 def test_names_that_no_organism_knows_are_unknown_not_an_error():
     assert annotate(["gene_1", "gene_2"], "mouse").unknown == ("gene_1", "gene_2")
     assert annotate(["TP53"], "").unknown == ("TP53",)

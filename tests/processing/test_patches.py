@@ -83,6 +83,20 @@ def test_the_window_follows_the_scale_of_the_image_and_of_the_protocol(slide, pi
     np.testing.assert_array_equal(patch, pixels[30:50, 40:60])
 
 
+def test_the_published_window_truncates_the_spot_and_makes_its_side_even(slide, pixels, tmp_path):
+    centres = [(50.0, 40.0), (65.9, 55.9)]
+    for diameter, half in ((20.9, 10), (19.9, 10), (21.0, 11)):
+        patches = cut(
+            slide(centres, diameter), tmp_path / "a.npy", size=2 * half, window="published"
+        )
+        np.testing.assert_array_equal(
+            patches[0], pixels[40 - half : 40 + half, 50 - half : 50 + half]
+        )
+        np.testing.assert_array_equal(
+            patches[1], pixels[55 - half : 55 + half, 65 - half : 65 + half]
+        )
+
+
 @pytest.mark.parametrize(("side", "size"), [(10, 23), (40, 16), (31, 224)])
 def test_without_antialiasing_a_patch_is_interpolated_at_pixel_centres(rng, side, size):
     window = rng.integers(0, 256, size=(side, side, 3), dtype=np.uint8)

@@ -146,11 +146,10 @@ def test_only_genes_of_all_slides_are_joined_by_id_or_symbol(slides, spec, genes
 def test_combat_is_applied_to_the_filled_layer(slides, spec):
     from spared_bench.processing.combat import combat
 
-    plain = prepare(slides, spec, protocol())
+    plain = prepare(slides, spec, protocol(fit_on="all"))
     for setting in ("combat", "combat_published"):
-        corrected = prepare(
-            slides, spec, protocol(batch_correction=setting, batch_key="patient_id")
-        )
+        settings = protocol(fit_on="all", batch_correction=setting, batch_key="patient_id")
+        corrected = prepare(slides, spec, settings)
         expected = combat(
             plain.layers["prefilled"], plain.obs["patient_id"], setting == "combat_published"
         )
@@ -167,7 +166,7 @@ def test_slides_that_the_split_does_not_name_are_left_aside(slides, make_dataset
 
 def test_the_input_is_not_changed(slides, spec):
     before = {name: slide.copy() for name, slide in slides.items()}
-    prepare(slides, spec, protocol(target="log2_tpm", batch_correction="combat"))
+    prepare(slides, spec, protocol(target="log2_tpm", batch_correction="combat", fit_on="all"))
     for name, slide in slides.items():
         np.testing.assert_array_equal(slide.X.toarray(), before[name].X.toarray())
         assert list(slide.obs) == list(before[name].obs)
@@ -207,3 +206,92 @@ def test_genes_of_no_known_length_are_refused_for_tpm(slides, spec, genes):
     assert prepare(slides, spec, protocol()).n_vars == 5
     with pytest.raises(DataError, match=r"None of the 12 filtered genes.*log1p_cp10k"):
         prepare(slides, spec, protocol(target="log2_tpm"))
+
+
+LAYERS = ("counts", "expression", "mask", "prefilled", "target")
+
+
+def what_training_sees(prepared) -> dict[str, object]:
+    train = prepared[prepared.obs["split"] == "train"]
+    layers = {name: train.to_df(name) for name in LAYERS}
+    return {"obs": train.obs, "var": prepared.var, **layers}
+
+
+@pytest.mark.parametrize("target", ["log1p_cp10k", "log2_tpm"])
+@pytest.mark.parametrize("ranking", ["moran", "variable"])
+@pytest.mark.parametrize("split", [SPLIT, {"train": ("s1",), "val": ("s2",), "test": ("s3",)}])
+def test_nothing_that_training_sees_moves_with_the_expression_of_other_splits(
+    slides, make_dataset, split, ranking, target
+):
+    spec = make_dataset(split, "human")
+    settings = protocol(ranking=ranking, target=target, filtering={"real_fraction": 0.98})
+    before = prepare(slides, spec, settings)
+    noise = np.random.default_rng(3)
+    for slide_id, slide in slides.items():
+        rows = [f"{slide_id}_{spot}" for spot in slide.obs_names]
+        of_train = before.obs["split"].reindex(rows).eq("train").to_numpy()
+        counts = slide.X.toarray()
+        counts[~of_train] = noise.poisson(noise.uniform(0, 9, 12), size=((~of_train).sum(), 12))
+        counts[np.flatnonzero(~of_train)[:2]] = 0  # spots that the filters drop
+        slide.X = csr_matrix(counts)
+
+    after = prepare(slides, spec, settings)
+
+    assert after.n_obs < before.n_obs
+    for name, value in what_training_sees(before).items():
+        pd.testing.assert_frame_equal(what_training_sees(after)[name], value, obj=name)
+    everything = settings.model_copy(
+        update={"processing": settings.processing.model_copy(update={"fit_on": "all"})}
+    )
+    with pytest.raises(AssertionError):  # the change is one that the published way notices
+        pd.testing.assert_frame_equal(prepare(slides, spec, everything).var, before.var)
+
+
+def test_the_most_variable_genes_are_those_of_scanpy_on_every_slide(slides, spec, genes):
+    for slide in slides.values():
+        counts = slide.X.toarray()
+        counts[:, 2] = np.where(np.arange(30) % 2, 40, 1)  # twelve genes of like mean but for one
+        slide.X = csr_matrix(counts)
+    chosen = prepare(slides, spec, protocol(ranking="variable", n_genes=3))
+    assert chosen.var_names[0] == genes[2]
+    assert chosen.n_vars == 3
+    assert chosen.uns["spared_bench"]["genes"]["after"][-1] == "most variable"
+
+
+def test_zeros_that_count_as_measured_are_scored_and_not_filled(slides, spec):
+    prepared = prepare(slides, spec, protocol(zeros="measured"))
+    counts = prepared.layers["counts"].toarray()
+    assert prepared.layers["mask"].all()
+    assert (counts == 0).any()
+    np.testing.assert_array_equal(prepared.layers["target"], prepared.layers["expression"])
+    np.testing.assert_array_equal(prepared.layers["target"][counts == 0], 0)
+
+
+def test_listed_genes_are_kept_in_order_whatever_the_filters(slides, spec, genes):
+    symbol = str(gene_table("human").loc[genes[7], "gene_name"])
+    wanted = [genes[9], symbol, genes[0]]
+    prepared = prepare(slides, spec, protocol(genes=wanted, filtering={"gene_min_counts": 1e5}))
+    assert list(prepared.var_names) == [genes[9], genes[7], genes[0]]
+    assert not prepared.uns["spared_bench"]["fewer_genes_than_asked"]
+    with pytest.raises(CountsError, match=r"1 of the 2 genes .* all slides have: NOGENE\. Correct"):
+        prepare(slides, spec, protocol(genes=[genes[0], "NOGENE"]))
+
+
+def test_a_dataset_may_set_what_a_protocol_lets_it(slides, make_dataset):
+    spec = make_dataset(SPLIT, "human", parameters={"n_genes": 4, "spot_min_counts": 30})
+    assert prepare(slides, spec, protocol()).n_vars == 5
+    prepared = prepare(slides, spec, protocol(from_dataset=True))
+    assert prepared.n_vars == 4
+    assert prepared.uns["spared_bench"]["processing"]["filtering"]["spot_min_counts"] == 30
+
+
+def test_validation_spots_that_are_all_dropped_are_missed(slides, make_dataset):
+    spec = make_dataset(SPLIT, "human")
+    before = prepare(slides, spec, protocol())
+    for slide_id in ("s1", "s2"):
+        labels = before.obs["split"].reindex([f"{slide_id}_{i}" for i in range(30)])
+        slides[slide_id].X = csr_matrix(
+            np.where((labels == "val").to_numpy()[:, None], 0, slides[slide_id].X.toarray())
+        )
+    with pytest.raises(CountsError, match=r"No spot of split 'val' has.*held_out_fraction"):
+        prepare(slides, spec, protocol())

@@ -12,7 +12,13 @@ from PIL import Image
 from scipy import io, sparse
 
 from spared_bench.data import validate_raw_slide
-from spared_bench.errors import ContractError, CoordinateError, CountsError, MissingFileError
+from spared_bench.errors import (
+    ContractError,
+    CoordinateError,
+    CountsError,
+    ImageError,
+    MissingFileError,
+)
 from spared_bench.readers import read_space_ranger
 
 PITCH = 50  # full-resolution pixels between neighbours in a row
@@ -127,7 +133,8 @@ def test_counts_beside_the_tissue_are_dropped_and_recorded(folder):
 
 
 def test_the_image_is_the_one_given_then_hires_then_lowres(folder):
-    mine = folder / "full.tif"
+    mine = folder / "full.png"
+    Image.new("RGB", (400, 400)).save(mine)
     facts = read_space_ranger(folder, image=mine).uns["slide"]
     assert (facts["image_path"], facts["image_scale"]) == (str(mine), 1)
     (folder / "spatial" / "tissue_hires_image.png").unlink()
@@ -205,4 +212,77 @@ def test_scale_factors_that_say_nothing_are_refused(folder, text, complaint):
 def test_an_image_of_unknown_scale_is_refused(folder):
     (folder / "spatial" / "scalefactors_json.json").write_text('{"spot_diameter_fullres": 30}')
     with pytest.raises(ContractError, match="lacks 'tissue_hires_scalef'"):
+        read_space_ranger(folder)
+
+
+def full_image(folder, width, height):
+    """The full-resolution image: the hires one of the fixture is 200 x 200 at a scale of 0.5."""
+    Image.new("RGB", (width, height)).save(folder / "full.png")
+    return folder / "full.png"
+
+
+def test_a_rescaled_image_tells_its_scale_by_the_hires_image(folder):
+    small = full_image(folder, 100, 100)
+    facts = read_space_ranger(folder, small, rescaled=True).uns["slide"]
+    assert (facts["image_path"], facts["image_scale"]) == (str(small), 0.25)
+
+
+def test_the_image_of_another_slide_is_refused(folder):
+    for width, height in ((380, 400), (300, 300), (800, 800)):
+        with pytest.raises(ImageError, match=r"measured on one of 400 x 400.*of another slide"):
+            read_space_ranger(folder, full_image(folder, width, height))
+    with pytest.raises(ImageError, match="is 100 x 120 pixels"):
+        read_space_ranger(folder, full_image(folder, 100, 120), rescaled=True)
+
+
+def test_a_rescaled_image_needs_the_hires_image_and_its_factor(folder):
+    image = full_image(folder, 100, 100)
+    factors = folder / "spatial" / "scalefactors_json.json"
+    factors.write_text('{"spot_diameter_fullres": 30}')
+    with pytest.raises(ContractError, match="lacks 'tissue_hires_scalef'"):
+        read_space_ranger(folder, image, rescaled=True)
+    (folder / "spatial" / "tissue_hires_image.png").unlink()
+    with pytest.raises(MissingFileError, match="unknown without the hires image"):
+        read_space_ranger(folder, image, rescaled=True)
+
+
+def exchange(path, first, second):
+    """Exchange two columns of a CSV file below the header."""
+    header, *lines = path.read_text().splitlines()
+    at = [header.split(",").index(name) for name in (first, second)]
+    rows = [line.split(",") for line in lines]
+    for row in rows:
+        row[at[0]], row[at[1]] = row[at[1]], row[at[0]]
+    path.write_text("\n".join([header, *(",".join(row) for row in rows)]))
+
+
+def test_swapped_coordinates_are_told_from_another_image(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    Image.new("RGB", (200, 90)).save(folder / "spatial" / "tissue_hires_image.png")
+    read_space_ranger(folder)
+    exchange(path, "pxl_row_in_fullres", "pxl_col_in_fullres")
+    with pytest.raises(CoordinateError, match="With x and y exchanged all of them fit"):
+        read_space_ranger(folder)
+    Image.new("RGB", (20, 20)).save(folder / "spatial" / "tissue_hires_image.png")
+    with pytest.raises(CoordinateError, match="of another slide, or its scale is wrong"):
+        read_space_ranger(folder)
+
+
+def test_swapped_array_columns_are_refused(folder):
+    exchange(folder / "spatial" / "tissue_positions.csv", "array_row", "array_col")
+    with pytest.raises(CoordinateError, match=r"do not lie on Visium's lattice.*are swapped"):
+        read_space_ranger(folder)
+
+
+def test_a_position_file_of_the_other_version_is_named(folder):
+    spatial = folder / "spatial"
+    newer, older = spatial / "tissue_positions.csv", spatial / "tissue_positions_list.csv"
+    newer.write_text("\n".join(position_lines()))
+    with pytest.raises(CoordinateError, match=r"no header, .*older.*Rename it to .*_list\.csv"):
+        read_space_ranger(folder)
+    newer.unlink()
+    older.write_text("\n".join([HEADER, *position_lines()]))
+    with pytest.raises(
+        CoordinateError, match=r"a header, .*newer.*Rename it to tissue_positions\."
+    ):
         read_space_ranger(folder)

@@ -1,0 +1,308 @@
+"""Time SpaCKLE's training and completion against a literal PyTorch version of the published loop.
+
+    python benchmarks/spackle.py [--spots 10000] [--genes 128] [--steps 8] [--blocks 5]
+                                 [--quality 400] [--device cpu]
+
+Literal: a Dataset that gathers the neighbours of one spot per item, a DataLoader, PyTorch's
+TransformerEncoder in its default settings, masks drawn on the CPU. Both train the same network
+(attention among neighbours, absent ones masked) with Adam on the same made-up slides. They take
+turns, block by block, so that a busy machine disturbs both, and each figure is the median over
+blocks. With ``--quality`` both are then trained for so many steps from the same initial weights,
+and one validation with fixed masks judges both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from spared_bench.completion.masking import draw_hidden, hiding_probabilities
+from spared_bench.completion.spots import SpotUnits
+from spared_bench.data import Patches, Slides
+from spared_bench.models.trainer import seeded, shuffled_batches, validation_mse
+from spared_bench_plugins.completers.spackle import SpaCKLE
+
+BATCH, LR, N_SLIDES, EVERY = 256, 1e-3, 4, 20
+
+
+def made_up(n_spots: int, n_genes: int, seed: int) -> Slides:
+    """Slides on a hexagonal lattice: eight smooth programmes, noise, a quarter unmeasured."""
+    rng = np.random.default_rng(seed)
+    per_slide = n_spots // N_SLIDES
+    side = int(np.ceil(per_slide**0.5))
+    row, place = np.divmod(np.arange(per_slide), side)
+    array = np.column_stack([row, 2 * place + row % 2])
+    pixels = np.column_stack([array[:, 1] * 50.0, row * 50 * 3**0.5])
+    loadings = np.random.default_rng(0).normal(size=(8, n_genes))
+    parts = []
+    for _ in range(N_SLIDES):
+        programmes = np.sin(pixels @ rng.normal(scale=0.004, size=(2, 8)) + rng.uniform(0, 6, 8))
+        parts.append(8 + programmes @ loadings * 0.7 + rng.normal(size=(per_slide, n_genes)) * 0.5)
+    values = np.concatenate(parts).astype(np.float32)
+    mask = rng.random(values.shape) < 0.75
+    names = np.repeat([f"slide{i}" for i in range(N_SLIDES)], per_slide)
+    array, pixels = np.tile(array, (N_SLIDES, 1)), np.tile(pixels, (N_SLIDES, 1))
+    adata = AnnData(
+        obs=pd.DataFrame(
+            {"slide_id": names, "array_row": array[:, 0], "array_col": array[:, 1]},
+            index=[str(i) for i in range(len(values))],
+        ),
+        var=pd.DataFrame(index=[f"g{i}" for i in range(n_genes)]),
+        obsm={"spatial": pixels},
+        layers={"mask": mask, "target": np.where(mask, values, 0), "prefilled": values},
+    )
+    return Slides(adata, Patches([np.zeros((len(values), 8, 8, 3), dtype=np.uint8)]))
+
+
+class SpotDataset(Dataset[Any]):
+    """One item: a spot's matrix of expression with its neighbours, gathered when asked for."""
+
+    def __init__(self, slides: Slides, completer: SpaCKLE) -> None:
+        table = completer.table(slides)
+        self.values = torch.tensor(slides.prefilled)
+        self.mask = torch.tensor(slides.mask)
+        self.index, self.present = table.index, table.present
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, spot: int) -> dict[str, Tensor]:
+        rows = torch.as_tensor(self.index[spot])
+        return {
+            "values": self.values[rows],
+            "mask": self.mask[rows],
+            "present": torch.as_tensor(self.present[spot]),
+        }
+
+
+class LiteralNetwork(nn.Module):
+    """The network in PyTorch's own layers."""
+
+    def __init__(self, n_genes: int, completer: SpaCKLE) -> None:
+        super().__init__()
+        self.enter = nn.Linear(n_genes, completer.width)
+        layer = nn.TransformerEncoderLayer(completer.width, completer.n_heads, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, completer.n_layers, enable_nested_tensor=False)
+        self.leave = nn.Linear(completer.width, n_genes)
+
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        """(n_spots, n_slots, n_genes) -> the same."""
+        out: Tensor = self.leave(self.encoder(self.enter(x), src_key_padding_mask=~present))
+        return out
+
+
+def literal_steps(
+    slides: Slides, completer: SpaCKLE, network: nn.Module, device: str
+) -> Iterator[None]:
+    """Train for one step whenever it is asked for the next."""
+    chances = torch.tensor(hiding_probabilities(slides.mask.mean(axis=0)), dtype=torch.float32)
+    loader = DataLoader(SpotDataset(slides, completer), BATCH, shuffle=True, drop_last=True)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LR)
+    while True:
+        for batch in loader:
+            network.train()
+            hidden = (torch.rand(batch["values"].shape) < chances) & batch["mask"]
+            visible = torch.where(hidden | ~batch["mask"], 0.0, batch["values"]).to(device)
+            truth, present = batch["values"].to(device), batch["present"].to(device)
+            optimizer.zero_grad()
+            there = present[..., None]
+            error = (network(visible, present) - truth).square() * there
+            (error.sum() / (there.sum() * truth.shape[-1])).backward()
+            optimizer.step()
+            yield
+
+
+def our_steps(
+    slides: Slides, completer: SpaCKLE, network: nn.Module, device: str
+) -> Iterator[None]:
+    """The step of the shared trainer."""
+    units = completer.training_units(slides, device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LR, fused=True)
+    order = shuffled_batches(len(units), BATCH, seed=0)
+    while True:
+        network.train()
+        batch = units.batch(next(order))
+        optimizer.zero_grad(set_to_none=True)
+        completer.loss(network, batch).backward()
+        optimizer.step()
+        yield
+
+
+@torch.inference_mode()
+def literal_completion(
+    slides: Slides, completer: SpaCKLE, network: nn.Module, device: str
+) -> np.ndarray:
+    """Complete spot by spot from the loader."""
+    network.eval()
+    parts = []
+    for batch in DataLoader(SpotDataset(slides, completer), BATCH):
+        visible = torch.where(batch["mask"], batch["values"], 0.0).to(device)
+        parts.append(network(visible, batch["present"].to(device))[:, 0].cpu())
+    return np.where(slides.mask, slides.target, torch.cat(parts).numpy())
+
+
+def as_ours(literal: nn.Module, completer: SpaCKLE, n_genes: int, device: str) -> nn.Module:
+    """Our network with the weights of the literal one."""
+    network = completer.build(n_genes).to(device)
+    state = {name.replace("encoder.", ""): value for name, value in literal.state_dict().items()}
+    network.load_state_dict(state)
+    return network
+
+
+def seconds(work: Callable[[], Any], device: str) -> float:
+    """Seconds of some work, the device's included."""
+    begun = time.perf_counter()
+    work()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
+def take(steps: Iterator[None], number: int) -> Callable[[], None]:
+    def work() -> None:
+        for _ in range(number):
+            next(steps)
+
+    return work
+
+
+def time_steps(ways: dict[str, Iterator[None]], options: argparse.Namespace) -> dict[str, float]:
+    """Median seconds a step, the ways taking turns."""
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for steps in ways.values():
+        take(steps, 2)()
+    for _ in range(options.blocks):
+        for name, steps in ways.items():
+            work = take(steps, options.steps)
+            spent[name].append(seconds(work, options.device) / options.steps)
+    return {name: statistics.median(each) for name, each in spent.items()}
+
+
+def curve(
+    steps: Iterator[None], judged: Callable[[], float], options: argparse.Namespace
+) -> list[tuple[int, float, float]]:
+    """(step, seconds of training, validation MSE) every few steps."""
+    told, spent = [], 0.0
+    for step in range(EVERY, options.quality + 1, EVERY):
+        spent += seconds(take(steps, EVERY), options.device)
+        told.append((step, spent, judged()))
+    return told
+
+
+def to_quality(told: list[tuple[int, float, float]]) -> tuple[int, float, float]:
+    """First step, and its seconds, from which on the error is within 2 % of the last; the last."""
+    final = told[-1][2]
+    for place in range(len(told)):
+        if all(error <= 1.02 * final for _, _, error in told[place:]):
+            return told[place][0], told[place][1], final
+    return (*told[-1][:2], final)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name, value in (("spots", 10_000), ("genes", 128), ("steps", 8), ("blocks", 5)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--quality", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device, slides = options.device, made_up(options.spots, options.genes, 1)
+    exact, low = SpaCKLE(), SpaCKLE(low_precision=True)
+
+    def fresh() -> dict[str, nn.Module]:
+        with seeded(0, device):
+            literal = LiteralNetwork(options.genes, exact).to(device)
+        ours = {"ours": exact, "ours, bfloat16": low}
+        return {"literal": literal} | {
+            name: as_ours(literal, completer, options.genes, device)
+            for name, completer in ours.items()
+        }
+
+    def ways(networks: dict[str, nn.Module]) -> dict[str, Iterator[None]]:
+        return {
+            "literal": literal_steps(slides, exact, networks["literal"], device),
+            "ours": our_steps(slides, exact, networks["ours"], device),
+            "ours, bfloat16": our_steps(slides, low, networks["ours, bfloat16"], device),
+        }
+
+    networks = fresh()
+    print(f"{options.spots} spots x {options.genes} genes, {device}, {options.threads} threads")
+    begun = time.perf_counter()
+    table = exact.table(slides)
+    size = table.index.nbytes + table.present.nbytes + table.distance.nbytes
+    print(
+        f"index tables: {time.perf_counter() - begun:.2f} s, {size / len(slides):.0f} bytes a spot"
+    )
+    per_step = time_steps(ways(networks), options)
+    for name, value in per_step.items():
+        ratio = per_step["literal"] / value
+        print(
+            f"training    {name:15} {1 / value:8.2f} steps/s {BATCH / value:10.0f} spots/s"
+            f" {ratio:6.2f} x"
+        )
+    report_completion(slides, exact, networks, options)
+    if options.quality:
+        report_quality(fresh(), ways, exact, options)
+
+
+def report_completion(
+    slides: Slides, completer: SpaCKLE, networks: dict[str, nn.Module], options: argparse.Namespace
+) -> None:
+    """Print spots completed a second, and that both complete the same."""
+    device = options.device
+    results: dict[str, np.ndarray] = {}
+    completer.network_ = as_ours(networks["literal"], completer, options.genes, device)
+    completer.gene_names_, completer._device = slides.gene_names, device
+    spent = {
+        "literal": seconds(
+            lambda: results.update(
+                literal=literal_completion(slides, completer, networks["literal"], device)
+            ),
+            device,
+        ),
+        "ours": seconds(lambda: results.update(ours=completer.complete(slides)), device),
+    }
+    for name, value in spent.items():
+        rate, ratio = len(slides) / value, spent["literal"] / value
+        print(f"completion  {name:15} {rate:26.0f} spots/s {ratio:6.2f} x")
+    apart = float(np.abs(results["literal"] - results["ours"]).max())
+    print(f"largest difference of the two completions: {apart:.1e}")
+
+
+def report_quality(
+    networks: dict[str, nn.Module], ways: Any, completer: SpaCKLE, options: argparse.Namespace
+) -> None:
+    """Print the validation error that each reaches, and when it is within 2 % of it."""
+    val = made_up(1_000, options.genes, 2)
+    hidden = draw_hidden(val.mask, hiding_probabilities(val.mask.mean(axis=0)), 0)
+    table = completer.table(val)
+    units = SpotUnits(val.prefilled, val.mask, table, options.device, hidden=hidden)
+
+    def error(network: nn.Module) -> float:
+        if isinstance(network, LiteralNetwork):
+            network = as_ours(network, completer, options.genes, options.device)
+        return validation_mse(network, units, BATCH, completer.predict_batch)
+
+    for name, steps in ways(networks).items():
+        with seeded(1, options.device):
+            told = curve(steps, lambda name=name: error(networks[name]), options)
+        step, spent, final = to_quality(told)
+        print(
+            f"quality     {name:15} validation MSE {final:.4f} after {options.quality} steps and"
+            f" {told[-1][1]:.0f} s; within 2 % of it after {step} steps and {spent:.0f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""SpaCKLE: a transformer over a spot and its two rings of neighbours.
+
+Mejia et al., SpaRED, MICCAI 2024, as the paper describes it: the spot and its 2-hop neighbours on
+the lattice of its own slide, attention among them, width 128, two layers, one head, linear
+adapters, 30 % of the matrix hidden, mean squared error on the whole matrix, Adam at 1e-3.
+``spackle_released`` is what the published code computes.
+
+Where the paper leaves a choice: neighbours that are not there are masked out of the attention and
+of the loss; entries that were not measured are shown as zeros in training as they are in use
+(``show_medians`` shows the median filter's values in training, which use never does); the
+validation masks are drawn once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from spared_bench.completion.spots import Neighbourhoods
+from spared_bench.completion.torch_completer import TorchCompleter
+from spared_bench.completion.transformer import NeighbourhoodTransformer
+
+
+@dataclass
+class SpaCKLE(TorchCompleter):
+    """Complete a spot from the whole expression of its neighbourhood.
+
+    Parameters
+    ----------
+    width, n_layers, n_heads, inner : int
+        Of the encoder; ``inner`` is PyTorch's default for the feed-forward block.
+    dropout : float
+        PyTorch's default.
+    show_medians : bool
+        In training, what is unmeasured holds the median filter's values, and not zeros.
+    low_precision : bool
+        Products of the feed-forward blocks in bfloat16 (on a GPU: all products).
+    """
+
+    name: ClassVar[str] = "spackle"
+    tiny: ClassVar[dict[str, Any]] = {"width": 8, "inner": 16}
+
+    width: int = 128
+    n_layers: int = 2
+    n_heads: int = 1
+    inner: int = 2048
+    dropout: float = 0.1
+    show_medians: bool = False
+    low_precision: bool = False
+
+    def build(self, n_genes: int) -> nn.Module:
+        """Return the network: (n_spots, n_slots, n_genes) -> the same."""
+        sizes = self.width, self.n_layers, self.n_heads, self.inner
+        return NeighbourhoodTransformer(n_genes, *sizes, self.dropout, self.low_precision)
+
+    def loss(self, network: nn.Module, batch: Neighbourhoods) -> Tensor:
+        """Mean squared error on the whole matrix of every spot, hidden or not, slots present."""
+        error = network(self._visible(batch), batch.present) - batch.values
+        there = batch.present[..., None]
+        return (error.square() * there).sum() / (there.sum() * error.shape[-1])
+
+    def predict_batch(self, network: nn.Module, batch: Neighbourhoods) -> Tensor:
+        """Return what it makes of the centres, (n_spots, n_genes)."""
+        out: Tensor = network(self._visible(batch), batch.present, centre_only=True)
+        return out
+
+    def _visible(self, batch: Neighbourhoods) -> Tensor:
+        # In use, `values` is the target, which is 0 at unmeasured entries anyway.
+        unseen = batch.hidden if self.show_medians else batch.hidden | ~batch.measured
+        return torch.where(unseen, 0.0, batch.values)

@@ -1,0 +1,157 @@
+"""stLearn's imputation: from spots that are near, look alike and express alike.
+
+Pham et al., Nat. Commun. 2023 (doi:10.1038/s41467-023-43120-6). The SpaRED benchmark compares with
+it and publishes no configuration; what is done here is what the function that fills zeros computes:
+
+- the weight of two spots is 1 if they are less than 3 units apart, else 0; times the cosine of
+  their image features, 0 if negative; times the Pearson correlation of their expression after PCA;
+- the unit comes from two straight lines, pixel over array index. Both fits share one object, so
+  the second replaces the first and its slope is used twice;
+- a zero takes the weighted mean over the three spots of highest weight. The spot itself is one of
+  them, with a weight no other exceeds, and it brings its own zero.
+
+``correct`` leaves the spot itself out and uses both slopes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from spared_bench.data import Encoder, Slides
+    from spared_bench.interfaces import Context
+
+
+@dataclass
+class StLearn:
+    """Fill from three spots of the same slide.
+
+    Parameters
+    ----------
+    backbone : str
+        Image features: ``"color"``, or any network of timm or torchvision.
+    weights : str
+        Of the network: ``"pretrained"``, ``"random"`` or a file; ``"color"`` has none.
+    n_components : int
+        Of the PCA of expression; as many as there can be where there are fewer.
+    n_similar : int
+        Spots in the mean.
+    reach : float
+        How far they may be, in units.
+    correct : bool
+        Leave the spot itself out, and fit the unit as it was meant.
+    """
+
+    name: ClassVar[str] = "stlearn"
+    tiny: ClassVar[dict[str, Any]] = {}
+
+    backbone: str = "color"
+    weights: str = "pretrained"
+    n_components: int = 50
+    n_similar: int = 3
+    reach: float = 3.0
+    correct: bool = False
+
+    @property
+    def encoder(self) -> Encoder:
+        """What turns patches into features."""
+        from spared_bench.models import ColorEncoder, TimmEncoder
+
+        if self.backbone == "color":
+            return ColorEncoder()
+        return TimmEncoder(self.backbone, self.weights)
+
+    def fit(self, train: Slides, val: Slides, context: Context) -> None:
+        """There is nothing to learn: every slide is filled from itself."""
+
+    def complete(self, slides: Slides) -> np.ndarray:
+        """Return the target with its zeros replaced, (n_spots, n_genes), float32.
+
+        Where no spot has a positive weight, entries stay 0.
+        """
+        completed = slides.target.copy()
+        for slide_id, slide in slides.each():
+            mask, values = slide.mask, slide.target
+            index, weight = self.similar_spots(slide)
+            mean = np.einsum("sk,skg->sg", weight, values[index])
+            completed[slides.slide_ids == slide_id] = np.where(mask, values, mean)
+        return completed
+
+    def similar_spots(self, slide: Slides) -> tuple[np.ndarray, np.ndarray]:
+        """Return the spots of highest weight and their weights, which add up to 1 or are all 0.
+
+        Returns
+        -------
+        index : ndarray of int64, of shape (n_spots, n_similar)
+        weight : ndarray of float64, of that shape
+        """
+        from scipy.spatial import cKDTree
+
+        looks, expression = self._looks(slide), self._expression(slide)
+        radius = self.reach * self.unit(slide)
+        around = cKDTree(slide.coordinates).query_ball_point(slide.coordinates, radius)
+        index = np.zeros((len(slide), self.n_similar), dtype=np.int64)
+        weight = np.zeros(index.shape)
+        for spot, near in enumerate(around):
+            others = np.sort(np.asarray(near, dtype=np.int64))
+            gap = np.linalg.norm(slide.coordinates[others] - slide.coordinates[spot], axis=1)
+            others = others[gap < radius]
+            if self.correct:
+                others = others[others != spot]
+            alike = np.maximum(looks[others] @ looks[spot], 0)
+            weights = alike * (expression[others] @ expression[spot])
+            best = np.argsort(-weights, kind="stable")[: self.n_similar]
+            best = best[weights[best] > 0]
+            index[spot, : len(best)] = others[best]
+            weight[spot, : len(best)] = weights[best] / weights[best].sum() if len(best) else 0
+        return index, weight
+
+    def unit(self, slide: Slides) -> float:
+        """Return the unit of distance in pixels, from the slopes of pixel over array index."""
+        (x, y), (row, column) = slide.coordinates.T, slide.array_coordinates.T
+        along, down = _slope(column, x), _slope(row, y)
+        return float(np.hypot(along, down if self.correct else along))
+
+    def _looks(self, slide: Slides) -> np.ndarray:
+        """Image features, each standardised over the slide, as rows of length 1."""
+        features = slide.features(self.encoder).astype(np.float64)
+        spread = features.std(axis=0)
+        centred = features - features.mean(axis=0)
+        return _of_length_one(np.divide(centred, spread, out=centred * 0, where=spread > 1e-9))
+
+    def _expression(self, slide: Slides) -> np.ndarray:
+        """Principal components, as centred rows of length 1: a product is a correlation."""
+        from sklearn.decomposition import PCA
+
+        values = slide.target.astype(np.float64)
+        n_components = min(self.n_components, *values.shape)
+        scores = (
+            PCA(n_components, svd_solver="full").fit_transform(values)
+            if len(values) > 1
+            else values
+        )
+        return _of_length_one(scores - scores.mean(axis=1, keepdims=True))
+
+
+@dataclass
+class CorrectedStLearn(StLearn):
+    """The same with the spot itself left out, and the unit fitted as it was meant."""
+
+    name: ClassVar[str] = "stlearn-corrected"
+
+    correct: bool = True
+
+
+def _slope(index: np.ndarray, pixel: np.ndarray) -> float:
+    """Slope of the least-squares line of pixel over array index; 0 if the index is constant."""
+    centred = index - index.mean()
+    square = float(centred @ centred)
+    return float(centred @ pixel) / square if square else 0.0
+
+
+def _of_length_one(rows: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)

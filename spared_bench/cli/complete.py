@@ -1,0 +1,184 @@
+"""``complete``: the completion benchmark."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from spared_bench.cli.output import (
+    DATA_DIR,
+    JSON,
+    PLUGIN,
+    PROTOCOL,
+    WORKSPACE,
+    print_json,
+    warn_of_quarantine,
+)
+from spared_bench.cli.run import COMPLETERS, parse_settings
+from spared_bench.errors import TrackingError, UsageError
+
+if TYPE_CHECKING:
+    from spared_bench.bench import Bench
+    from spared_bench.completion.benchmark import CompletionResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("complete")(complete)
+
+
+def complete(
+    datasets: list[str] = typer.Argument(..., help="Names of datasets."),
+    completer: list[str] = COMPLETERS,
+    mask_rates: str = typer.Option(
+        "0.1..0.7", help="Parts of all entries to hide: 0.1..0.7 in steps of 0.1, or 0.3,0.5."
+    ),
+    rule: list[str] = typer.Option(
+        ["fraction", "prob_median"], help="Which entries are hidden; may be given more than once."
+    ),
+    repeats: int = typer.Option(10, min=1, help="Masks per rate."),
+    weights: str = typer.Option(
+        "", help="A file that a completer saved, used in place of training."
+    ),
+    settings: list[str] = typer.Option(
+        [], "--set", help="Fix a parameter: completer.parameter=value; more than once."
+    ),
+    show: list[str] = typer.Option([], help="Completers in the gene maps [default: all]."),
+    protocol: str = PROTOCOL,
+    device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1, ..."),
+    out: Path | None = typer.Option(
+        None, help="Folder to write [default: WORKSPACE/completion/PROTOCOL]."
+    ),
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Hide measured entries, complete them, and say how well they came back.
+
+    Scores the test slides of a dataset, or the validation slides where it has none. What is in the
+    store is not measured again.
+    """
+    rates = parse_rates(mask_rates)
+    from spared_bench.api import make_bench
+    from spared_bench.completion.benchmark import Task, conditions, measure
+    from spared_bench.completion.figures import draw_figures
+    from spared_bench.completion.masking import check_rule
+    from spared_bench.completion.tables import Collection, collect, markdown, write_tables
+
+    for each in rule:
+        check_rule(each)
+    options: dict[str, Any] = {
+        "workspace": workspace,
+        "data_dir": data_dir,
+        "plugin_files": plugin,
+        "device": device,
+    }
+    bench = make_bench(protocol, parameters=parse_settings(settings), **options)
+    warn_of_quarantine(bench.registry.quarantined)
+    completers = list(dict.fromkeys(completer)) or list(bench.protocol.completers)
+    for kind, names in (("dataset", datasets), ("completer", [*completers, *show])):
+        for name in names:
+            bench.registry.get(kind, name)
+    if weights:
+        chosen = with_weights(bench, completers, weights, parse_settings(settings))
+        bench = make_bench(protocol, parameters=chosen, **options)
+    _use_threads(bench)
+    log = lambda line: typer.echo(line, err=True)  # noqa: E731
+    measured = measure(bench, datasets, completers, conditions(rule, rates), repeats, log)
+    folder = out or bench.workspace.root / "completion" / bench.protocol.id
+    written: list[Path] = []
+    if measured.results:
+        done = {result.completer for result in measured.results}
+        tasks = [Task(bench, name) for name in datasets if name in _datasets(measured.results)]
+        everything = collect(measured.results, folder, shlex.join(["spared-bench", *sys.argv[1:]]))
+        written = write_tables(everything, folder)
+        drawn = [name for name in show or completers if name in done]
+        written += draw_figures(everything.results, tasks, drawn, folder)
+        _track(bench, everything.results)
+    if as_json:
+        results = [result.as_dict() for result in measured.results]
+        print_json({"results": results, "failures": measured.failures, "files": written})
+    elif measured.results:
+        typer.echo(markdown(Collection(measured.results, [])))
+        typer.echo("Written: " + ", ".join(str(path) for path in written))
+    raise typer.Exit(1 if measured.failures else 0)
+
+
+def parse_rates(text: str) -> list[float]:
+    """Read ``0.1..0.7`` (in steps of 0.1) or ``0.3,0.5``.
+
+    Raises
+    ------
+    UsageError
+        If it is neither, or a rate is not above 0 and at most 1.
+    """
+    try:
+        if ".." in text:
+            first, last = (round(float(end) * 10, 6) for end in text.split(".."))
+            steps = int(last - first + 1e-6)
+            rates = [round((first + step) / 10, 6) for step in range(steps + 1)]
+        else:
+            rates = [float(part) for part in text.split(",")]
+    except ValueError:
+        rates = []
+    if not rates or any(not 0 < rate <= 1 for rate in rates):
+        raise UsageError(
+            f"--mask-rates {text!r} must read 0.1..0.7, which goes in steps of 0.1, or 0.3,0.5:"
+            " numbers above 0 and at most 1."
+        )
+    return list(dict.fromkeys(rates))
+
+
+def with_weights(
+    bench: Bench, completers: list[str], weights: str, chosen: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return the parameters by which the one trained completer of a selection reads its weights.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or not exactly one completer that takes it.
+    """
+    path = Path(weights).expanduser().resolve()
+    if not path.is_file():
+        raise UsageError(f"--weights must name a file that a completer saved; {path} is none.")
+    loaded = {name: bench.registry.get("completer", name).load() for name in completers}
+    trained = [
+        name
+        for name, factory in loaded.items()
+        if hasattr(factory, "load") and "weights" in getattr(factory, "__dataclass_fields__", {})
+    ]
+    if len(trained) != 1:
+        found = ", ".join(trained) or "none"
+        raise UsageError(
+            f"--weights is for one trained completer; of those selected, these are: {found}."
+            " Select one with -c."
+        )
+    name = bench.registry.get("completer", trained[0]).spec.name
+    return chosen | {name: chosen.get(name, {}) | {"weights": str(path)}}
+
+
+def _datasets(results: Sequence[CompletionResult]) -> set[str]:
+    return {result.dataset for result in results}
+
+
+def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:
+    """Log to MLflow; a server that is away costs a line."""
+    from spared_bench.tracking import Tracker
+
+    try:
+        Tracker(bench.workspace.root).log_completion(results)
+    except TrackingError as error:
+        typer.echo(f"{error} The results are in the store and in the tables.", err=True)
+
+
+def _use_threads(bench: Bench) -> None:
+    from spared_bench.threads import use_threads
+
+    use_threads(bench.settings.threads)

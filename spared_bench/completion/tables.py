@@ -1,0 +1,134 @@
+"""What the completion benchmark found, as JSON, CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spared_bench.completion.benchmark import CompletionResult
+from spared_bench.store import write_text
+
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """All that was measured under a protocol in a workspace, and by which commands."""
+
+    results: list[CompletionResult]
+    commands: list[str]
+
+
+def collect(results: Sequence[CompletionResult], folder: Path, command: str) -> Collection:
+    """Add results to those that a folder has from earlier commands.
+
+    A new result takes the place of an earlier one of the same dataset, completer and condition. A
+    folder whose ``results.json`` cannot be read is begun anew.
+    """
+    try:
+        earlier = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        found = [CompletionResult.from_dict(values) for values in earlier["results"]]
+        commands = [each for each in earlier["commands"] if each != command]
+    except (OSError, ValueError, KeyError, TypeError):
+        found, commands = [], []
+    by_place = {(each.dataset, each.completer, each.condition): each for each in found}
+    by_place |= {(each.dataset, each.completer, each.condition): each for each in results}
+    return Collection(list(by_place.values()), [*commands, command])
+
+
+def write_tables(collection: Collection, folder: Path) -> list[Path]:
+    """Write ``results.json``, ``summary.csv``, ``slides.csv`` and ``table.md`` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = collection.results
+    values = {
+        "commands": collection.commands,
+        "results": [result.as_dict() for result in results],
+    }
+    write_text(folder / RESULTS, json.dumps(values, indent=1))
+    _write_csv(folder / "summary.csv", [_row(result) for result in results])
+    slides = [_row(result, slide) for result in results for slide in result.slides]
+    _write_csv(folder / "slides.csv", slides)
+    write_text(folder / "table.md", markdown(collection))
+    return [folder / name for name in (RESULTS, "summary.csv", "slides.csv", "table.md")]
+
+
+def markdown(collection: Collection) -> str:
+    """Return one table of errors and one of correlations per dataset, the best method first."""
+    results = collection.results
+    parts = ["\n".join(f"<!-- {command} -->" for command in collection.commands)]
+    for dataset in dict.fromkeys(result.dataset for result in results):
+        here = [result for result in results if result.dataset == dataset]
+        facts, first = here[0].facts, here[0]
+        parts.append(
+            f"## {dataset}\n\n{facts.get('n_spots')} spots of the {first.split} split ×"
+            f" {facts.get('n_genes')} genes, {facts.get('missing_fraction', math.nan):.1%} of the"
+            f" entries unmeasured; mean ± standard deviation over {len(first.repeats)} masks."
+        )
+        for metric, title in (("mse", "MSE"), ("pcc", "PCC")):
+            parts.append(f"{title} at hidden entries:\n\n{_table(here, metric)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(results: Sequence[CompletionResult], metric: str) -> str:
+    columns = sorted({result.condition for result in results})
+    by_place = {(result.completer, result.condition): result for result in results}
+    completers = list(dict.fromkeys(result.completer for result in results))
+
+    def order(completer: str) -> float:
+        found = [by_place.get((completer, column)) for column in columns]
+        means = [each.mean("mse") for each in found if each is not None]
+        known = [mean for mean in means if not math.isnan(mean)]
+        return sum(known) / len(known) if known else math.inf
+
+    lines = [
+        "| completer | " + " | ".join(column.label for column in columns) + " |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for completer in sorted(completers, key=order):
+        cells = [_cell(by_place.get((completer, column)), metric) for column in columns]
+        lines.append(f"| {completer} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(result: CompletionResult | None, metric: str) -> str:
+    if result is None or math.isnan(result.mean(metric)):
+        return "–"
+    sd = result.sd(metric)
+    return f"{result.mean(metric):.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
+
+
+def _row(result: CompletionResult, slide: str = "") -> dict[str, Any]:
+    condition = result.condition
+    return {
+        "protocol": result.protocol,
+        "dataset": result.dataset,
+        **({"slide": slide} if slide else {}),
+        "split": result.split,
+        "completer": result.completer,
+        "rule": condition.rule,
+        "rate": condition.rate if condition.rule == "fraction" else "",
+        "masks": len(result.repeats),
+        "mse": _plain(result.mean("mse", slide)),
+        "mse_sd": _plain(result.sd("mse", slide)),
+        "pcc": _plain(result.mean("pcc", slide)),
+        "pcc_sd": _plain(result.sd("pcc", slide)),
+        "parameters": "" if result.n_parameters is None else result.n_parameters,
+        "fit_seconds": result.seconds.get("fit", ""),
+        "complete_seconds": result.seconds.get("complete", ""),
+    }
+
+
+def _plain(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["dataset"])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,256 @@
+"""An AnnData file with Visium-like conventions, as scanpy and squidpy write it.
+
+Counts are whole numbers in ``X``, or in a layer that the user names. Spot centres, in pixels of the
+full-resolution image, stand in ``obsm["spatial"]`` as (x, y); the size of a spot and the images in
+``uns["spatial"][library]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.data import SPATIAL
+from spared_bench.errors import (
+    ContractError,
+    CoordinateError,
+    CountsError,
+    MissingFileError,
+    did_you_mean,
+)
+from spared_bench.readers.genes import merge_duplicated_genes, without_version
+from spared_bench.readers.images import keep_image
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from scipy.sparse import csr_matrix
+
+_SIZES = ("hires", "lowres")
+
+
+def read_anndata(
+    path: Path,
+    image: Path | None = None,
+    *,
+    layer: str = "",
+    library: str = "",
+    rows: tuple[str, str] | None = None,
+    spot_diameter_px: float = 0.0,
+    um_per_px: float = 0.0,
+    exports: Path | None = None,
+) -> AnnData:
+    """Read one slide.
+
+    Parameters
+    ----------
+    path : Path
+        ``.h5ad``.
+    image : Path, optional
+        The full-resolution image; without it, the largest in the file is used.
+    layer : str
+        Where the raw counts are: a layer, ``"raw"``, or ``X`` by default.
+    library : str
+        Key of ``uns["spatial"]``, where it has several.
+    rows : tuple of str, optional
+        A column of ``obs`` and its value on this slide, for a file of several slides.
+    spot_diameter_px : float
+        Full-resolution pixels; 0: as the file says.
+    um_per_px : float
+        0: unknown.
+    exports : Path, optional
+        A folder for an image that is taken out of the file.
+
+    Returns
+    -------
+    AnnData
+        A raw slide (``spared_bench.data``).
+
+    Raises
+    ------
+    MissingFileError, ContractError
+        If the file is missing, damaged, or lacks what a slide needs.
+    CountsError
+        If the values are no raw counts; says which layer of the file holds some.
+    CoordinateError
+        If the spots have no coordinates.
+    """
+    adata = open_anndata(path)
+    if rows is not None:
+        adata = _rows_of(adata, *rows, path)
+    slide = raw_slide_from(adata, layer, path)
+    facts = _library(adata, library, path)
+    diameter = spot_diameter_px or float(facts["scalefactors"].get("spot_diameter_fullres", 0))
+    if not diameter > 0:
+        raise ContractError(
+            f"{path} does not say how large a spot is (uns['spatial'][...]['scalefactors']"
+            "['spot_diameter_fullres']). Write `spot_diameter_px: ...` in the slide's entry."
+        )
+    found, scale = (image, 1.0) if image is not None else _image_in(facts, path, rows, exports)
+    slide.uns["slide"] |= {
+        "image_path": str(found or ""),
+        "image_scale": scale,
+        "spot_diameter_px": diameter,
+        "um_per_px": um_per_px,
+    }
+    return slide
+
+
+def open_anndata(path: Path) -> AnnData:
+    """Read an ``.h5ad``; damage is told as such."""
+    from anndata import read_h5ad
+
+    if not path.is_file():
+        raise MissingFileError(f"There is no AnnData file at {path}. Check its path.")
+    try:
+        return read_h5ad(path)
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ContractError(
+            f"{path} cannot be read as AnnData: {reason}. It is damaged, incomplete or of another"
+            " format; write it again with `adata.write_h5ad`."
+        ) from error
+
+
+def raw_slide_from(adata: AnnData, layer: str, path: Path) -> AnnData:
+    """Return counts, genes, array positions and centres; ``uns["slide"]`` has the repairs only."""
+    import pandas as pd
+    from anndata import AnnData as Slide
+
+    if SPATIAL not in adata.obsm or np.asarray(adata.obsm[SPATIAL]).shape[1:] != (2,):
+        raise CoordinateError(
+            f"{path} has no spot coordinates: obsm['spatial'] must be (n_spots, 2), x and y in"
+            f" full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}."
+        )
+    matrix, var = _counts(adata, layer, path)
+    column = next((name for name in ("gene_ids", "gene_id") if name in var), None)
+    ids = without_version(list(map(str, var[column] if column else var.index)))
+    matrix, genes, repairs = merge_duplicated_genes(matrix, ids)
+    symbol_of = dict(zip(reversed(ids), reversed(list(map(str, var.index))), strict=True))
+    slide = Slide(
+        matrix,
+        obs=pd.DataFrame(index=adata.obs_names.astype(str)),
+        var=pd.DataFrame({"gene_name": [symbol_of[gene] for gene in genes]}, index=genes),
+    )
+    slide.obsm[SPATIAL] = np.asarray(adata.obsm[SPATIAL], dtype=np.float64)
+    repairs += _place_in_array(slide, adata)
+    slide.uns["slide"] = {"repairs": repairs}
+    return slide
+
+
+def _place_in_array(slide: AnnData, adata: AnnData) -> list[str]:
+    """Take array positions over, or make them from pixels."""
+    if {"array_row", "array_col"} <= set(adata.obs):
+        for name in ("array_row", "array_col"):
+            slide.obs[name] = adata.obs[name].to_numpy(dtype=np.int64)
+        return []
+    from scipy.spatial import cKDTree
+
+    centres = slide.obsm[SPATIAL]
+    pitch = np.median(cKDTree(centres).query(centres, 2)[0][:, 1]) if len(centres) > 1 else 1.0
+    # In half distances, so that the rows of a hexagonal lattice do not fall together.
+    half = max(float(pitch) / 2, 1e-9)
+    steps = np.rint((centres - centres.min(axis=0)) / half).astype(np.int64)
+    slide.obs["array_col"], slide.obs["array_row"] = steps[:, 0], steps[:, 1]
+    return ["Array positions were not in the file and were made from pixels."]
+
+
+def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
+    from scipy.sparse import csr_matrix
+
+    choices = {name: (values, adata.var) for name, values in adata.layers.items()}
+    if adata.raw is not None:
+        choices["raw"] = (adata.raw.X, adata.raw.var)
+    if layer and layer != "X":
+        if layer not in choices:
+            raise CountsError(
+                f"{path} has no layer {layer!r}. {did_you_mean(layer, choices)} It has:"
+                f" X{''.join(f', {name}' for name in choices)}."
+            )
+        values, var = choices[layer]
+        if not _whole(values):
+            raise CountsError(f"Layer {layer!r} of {path} holds {_kind(values)}, no raw counts.")
+        return csr_matrix(values, dtype=np.float32), var
+    if adata.X is not None and _whole(adata.X):
+        return csr_matrix(adata.X, dtype=np.float32), adata.var
+    good = [name for name, (values, _) in choices.items() if _whole(values)]
+    found = _kind(adata.X) if adata.X is not None else "nothing"
+    if good:
+        advice = f"Raw counts are in {good[0]!r}: write `layer: {good[0]}` in the slide's entry."
+    else:
+        others = f" (nor do {', '.join(choices)})" if choices else ""
+        advice = f"It does not hold raw counts{others}: use the file from before normalisation."
+    raise CountsError(f"X of {path} holds {found}, but raw counts are needed. {advice}")
+
+
+def _values(matrix: Any) -> np.ndarray:
+    return np.asarray(matrix.data if hasattr(matrix, "tocsr") else matrix)
+
+
+def _whole(matrix: Any) -> bool:
+    values = _values(matrix)
+    if values.dtype.kind not in "iufb":
+        return False
+    return bool(np.isfinite(values).all() and (values >= 0).all() and (values % 1 == 0).all())
+
+
+def _kind(matrix: Any) -> str:
+    """Say what a matrix that holds no counts looks like."""
+    values = _values(matrix)
+    if values.dtype.kind not in "iufb":
+        return f"values of type {values.dtype}"
+    if not np.isfinite(values).all():
+        return "nan or infinite values"
+    low, high = float(values.min()), float(values.max())
+    if low < 0:
+        return f"negative values (down to {low:.3g}), so it is scaled or centred"
+    like = "is log-normalised" if high < 25 else "is normalised"
+    return f"fractions (up to {high:.3g}), so it {like}"
+
+
+def _library(adata: AnnData, library: str, path: Path) -> Mapping[str, Any]:
+    """Return the images and scale factors of one library; empty ones where the file has none."""
+    libraries = adata.uns.get("spatial", {})
+    libraries = libraries if isinstance(libraries, Mapping) else {}
+    if library and library not in libraries:
+        raise ContractError(
+            f"{path} has no library {library!r}. {did_you_mean(library, libraries)} It has:"
+            f" {', '.join(map(str, libraries)) or 'none'}."
+        )
+    if not library and len(libraries) > 1:
+        raise ContractError(
+            f"{path} has {len(libraries)} libraries in uns['spatial']: {', '.join(libraries)}."
+            " Write `library: ...` in the slide's entry."
+        )
+    chosen = libraries[library] if library else next(iter(libraries.values()), {})
+    return {"images": chosen.get("images", {}), "scalefactors": chosen.get("scalefactors", {})}
+
+
+def _image_in(
+    facts: Mapping[str, Any], path: Path, rows: tuple[str, str] | None, exports: Path | None
+) -> tuple[Path | None, float]:
+    """Take the largest image out of the file; ``None`` where it has none."""
+    for size in _SIZES:
+        scale = facts["scalefactors"].get(f"tissue_{size}_scalef")
+        if size in facts["images"] and scale and exports is not None:
+            name = "_".join([path.stem, *(rows[1:] if rows else ()), size])
+            return keep_image(np.asarray(facts["images"][size]), exports, name, path), float(scale)
+    return None, 1.0
+
+
+def _rows_of(adata: AnnData, column: str, value: str, path: Path) -> AnnData:
+    if column not in adata.obs:
+        raise ContractError(
+            f"{path} has no obs column {column!r}. {did_you_mean(column, adata.obs.columns)} It"
+            f" has: {', '.join(map(str, adata.obs.columns))}."
+        )
+    here = (adata.obs[column].astype(str) == value).to_numpy()
+    if not here.any():
+        known = sorted(adata.obs[column].astype(str).unique())
+        raise ContractError(
+            f"obs[{column!r}] of {path} is nowhere {value!r}. {did_you_mean(value, known)} It is:"
+            f" {', '.join(known[:10])}."
+        )
+    return adata[here].copy()

@@ -1,0 +1,144 @@
+"""A SpatialData object (``.zarr``): a table of counts, circles for its spots, and an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.data import SPATIAL
+from spared_bench.errors import ContractError, CoordinateError, MissingFileError, did_you_mean
+from spared_bench.readers.anndata_file import raw_slide_from
+from spared_bench.readers.images import keep_image
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def read_spatialdata(
+    path: Path,
+    image: str = "",
+    *,
+    table: str = "",
+    shapes: str = "",
+    layer: str = "",
+    um_per_px: float = 0.0,
+    exports: Path,
+) -> AnnData:
+    """Read one slide.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.zarr`` folder.
+    image, table, shapes : str
+        Names of the elements; where a kind has one element only, that is taken. By default the
+        shapes are those that the table annotates.
+    layer : str
+        Where the raw counts are in the table; ``X`` by default.
+    um_per_px : float
+        Of the image; 0: unknown.
+    exports : Path
+        A folder for the image, which is written there as TIFF.
+
+    Returns
+    -------
+    AnnData
+        A raw slide (``spared_bench.data``), in pixels of the image.
+
+    Raises
+    ------
+    MissingFileError, ContractError
+        If the object is missing, cannot be read, or lacks an element.
+    CoordinateError
+        If the spots are no circles.
+    CountsError
+        If the values are no raw counts.
+    """
+    sdata = _open(path)
+    counts = sdata.tables[_pick(sdata.tables, table, "table", path)]
+    attributes = counts.uns.get("spatialdata_attrs", {})
+    region = attributes.get("region", "")
+    if shapes == "" and isinstance(region, str) and region in sdata.shapes:
+        shapes = region
+    shapes = _pick(sdata.shapes, shapes, "shapes", path)
+    if attributes.get("region_key") in counts.obs:
+        here = (counts.obs[attributes["region_key"]].astype(str) == shapes).to_numpy()
+        counts = counts[here].copy()
+    picture = sdata.images[_pick(sdata.images, image, "image", path)]
+    centres, radius = _circles(sdata, sdata.shapes[shapes], picture, counts, attributes, path)
+    counts.obsm[SPATIAL] = centres
+    slide = raw_slide_from(counts, layer, path)
+    found = keep_image(_pixels(picture), exports, f"{path.stem}_{image or 'image'}", path)
+    slide.uns["slide"] |= {
+        "image_path": str(found),
+        "image_scale": 1.0,
+        "spot_diameter_px": 2 * radius,
+        "um_per_px": um_per_px,
+    }
+    return slide
+
+
+def _open(path: Path) -> Any:
+    if not path.is_dir():
+        raise MissingFileError(f"There is no SpatialData object (.zarr folder) at {path}.")
+    import spatialdata
+
+    try:
+        return spatialdata.read_zarr(path)
+    except Exception as error:  # of any of the formats inside it
+        reason = " ".join(str(error).split())[:300]
+        raise ContractError(
+            f"{path} cannot be read as a SpatialData object: {reason}. It is damaged, incomplete,"
+            " or written by another version of spatialdata."
+        ) from error
+
+
+def _pick(elements: Any, name: str, kind: str, path: Path) -> str:
+    known = list(map(str, elements.keys()))
+    if name and name not in known:
+        raise ContractError(
+            f"{path} has no {kind} {name!r}. {did_you_mean(name, known)} It has:"
+            f" {', '.join(known) or 'none'}."
+        )
+    if not name and len(known) != 1:
+        raise ContractError(
+            f"{path} has {len(known)} elements of kind {kind}: {', '.join(known) or 'none'}. Name"
+            f" one with `{kind}: ...` in the slide's entry."
+        )
+    return name or known[0]
+
+
+def _circles(
+    sdata: Any, shapes: Any, picture: Any, counts: AnnData, attributes: Any, path: Path
+) -> tuple[np.ndarray, float]:
+    """Return the centre of each spot of the table, (n_spots, 2), and their radius, in pixels."""
+    from spatialdata.transformations import get_transformation_between_coordinate_systems
+
+    if "radius" not in shapes or set(shapes.geom_type) != {"Point"}:
+        raise CoordinateError(
+            f"The shapes of {path} are {', '.join(sorted(set(shapes.geom_type)))}; expected"
+            " circles, which spots are. Bin cells into spots first."
+        )
+    key = attributes.get("instance_key", "")
+    names = counts.obs.get(key, counts.obs_names)
+    unknown = [name for name in names if name not in shapes.index]
+    if unknown:
+        raise CoordinateError(
+            f"{len(unknown)} of {counts.n_obs} spots of the table of {path} have no circle:"
+            f" {unknown[0]!r}, for example."
+        )
+    found = shapes.loc[list(names)]
+    system = get_transformation_between_coordinate_systems(sdata, shapes, picture)
+    matrix = system.to_affine_matrix(input_axes=("x", "y"), output_axes=("x", "y"))
+    points = np.column_stack([found.geometry.x, found.geometry.y, np.ones(len(found))])
+    stretch = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    return (points @ matrix.T)[:, :2], float(np.median(found["radius"])) * stretch
+
+
+def _pixels(picture: Any) -> np.ndarray:
+    """Return an image element as (height, width, channels), at its largest scale."""
+    if not hasattr(picture, "dims") or "scale0" in getattr(picture, "children", {}):
+        picture = next(iter(picture["scale0"].values()))
+    return np.asarray(picture.transpose("y", "x", "c").data)

@@ -1,0 +1,58 @@
+"""YAML from people: plain mappings, bounded, without what makes a short file large."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from spared_bench.errors import SparedBenchError
+
+MAX_BYTES = 100_000
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses aliases, which can multiply, and keys that stand twice, of which one would win."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = [key for position, key in enumerate(keys) if key in keys[:position]]
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{twice[0]!r} stands twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def load_mapping(
+    text: str, source: str, what: str, error: type[SparedBenchError]
+) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Parameters
+    ----------
+    text : str
+        At most 100 kB.
+    source : str
+        What to call it in a message.
+    what : str
+        What it should have been: ``"protocol"``.
+    error : type
+        What to raise.
+    """
+    if len(text) > MAX_BYTES:
+        raise error(f"{source} is larger than {MAX_BYTES} bytes; that is no {what}.")
+    try:
+        values = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError, TypeError) as problem:
+        reason = " ".join(str(problem).split()) or type(problem).__name__
+        raise error(f"{source} is not valid YAML: {reason}") from problem
+    if not isinstance(values, dict):
+        raise error(f"{source} must be a YAML mapping, found {type(values).__name__}.")
+    return values

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from spared_bench.api import make_bench
+from spared_bench.cli import app
+from spared_bench.cli.complete import parse_rates
+from spared_bench.completion.benchmark import (
+    CompletionResult,
+    Condition,
+    Task,
+    conditions,
+    measure,
+    stored_results,
+)
+from spared_bench.completion.figures import draw_figures
+from spared_bench.completion.scoring import score_hidden
+from spared_bench.completion.tables import collect, markdown, write_tables
+from spared_bench.errors import UsageError
+from spared_bench.products import fitted_completer, make_completed, prepare
+from spared_bench.tracking import Tracker
+from tests.completion.making import slides_of
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+WANTED = conditions(["fraction", "prob_median"], [0.3, 0.6])
+
+
+def test_conditions_are_every_rate_of_the_rule_that_has_rates():
+    assert [condition.label for condition in WANTED] == ["0.3", "0.6", "prob_median"]
+    assert conditions(["prob_median"], [0.3]) == [Condition("prob_median")]
+
+
+def test_scores_are_those_of_the_hidden_entries_of_each_slide(rng):
+    slides = slides_of([30, 20])
+    hidden = slides.mask & (rng.random(slides.mask.shape) < 0.5)
+    completed = slides.target + rng.normal(size=hidden.shape).astype(np.float32)
+    scores = score_hidden(slides, completed, hidden)
+    error = np.square(completed.astype(float) - slides.target)
+    for name, values in scores["slides"].items():
+        here = slides.slide_ids == name
+        assert values["mse"] == pytest.approx(error[here][hidden[here]].mean())
+        assert values["n_hidden"] == hidden[here].sum()
+        each = [
+            np.corrcoef(slides.target[here][seen, gene], completed[here][seen, gene])[0, 1]
+            for gene, seen in enumerate(hidden[here].T)
+        ]
+        assert values["pcc"] == pytest.approx(np.mean(each), abs=1e-6)
+    means = [values["mse"] for values in scores["slides"].values()]
+    assert scores["mse"] == pytest.approx(np.mean(means))
+    pooled = score_hidden(slides, completed, hidden, "split")
+    assert pooled["mse"] == pytest.approx(error[hidden].mean())
+
+
+def test_without_a_hidden_entry_scores_are_nan():
+    slides = slides_of([10])
+    scores = score_hidden(slides, slides.target, np.zeros_like(slides.mask))
+    assert math.isnan(scores["mse"])
+    assert math.isnan(scores["pcc"])
+
+
+def test_leaving_zeros_scores_the_mean_square_of_what_was_hidden(bench):
+    task = Task(bench, "toy")
+    result = task.measure("none", Condition("fraction", 0.3), 2)
+    for repeat, scores in enumerate(result.repeats):
+        hidden = task.hidden(Condition("fraction", 0.3), repeat)
+        assert scores["mse"] == pytest.approx(float(np.square(task.slides.target[hidden]).mean()))
+        assert scores["n_hidden"] == hidden.sum()
+    assert (result.split, result.slides) == ("test", ["three"])
+
+
+def test_every_repetition_has_its_own_mask_and_all_completers_have_the_same(bench):
+    first, second = (Task(bench, "toy") for _ in range(2))
+    condition = Condition("fraction", 0.5)
+    assert (first.hidden(condition, 0) != first.hidden(condition, 1)).any()
+    np.testing.assert_array_equal(first.hidden(condition, 0), second.hidden(condition, 0))
+    results = [first.measure(name, condition, 3) for name in ("median", "gene-mean")]
+    counts = [[repeat["n_hidden"] for repeat in result.repeats] for result in results]
+    assert counts[0] == counts[1]
+
+
+def test_what_was_measured_is_in_the_store_and_not_measured_again(bench, monkeypatch):
+    first = measure(bench, ["toy"], ["none", "median"], WANTED, 2)
+    assert not first.failures
+    monkeypatch.setattr(Task, "prepared", property(lambda task: pytest.fail("measured again")))
+    again = measure(bench, ["toy"], ["none", "median"], WANTED, 2)
+    assert [each.as_dict() for each in again.results] == [each.as_dict() for each in first.results]
+    stored = list(stored_results(bench.workspace.store, "toy@1"))
+    assert {each.key for each in stored} == {each.key for each in first.results}
+    assert list(stored_results(bench.workspace.store, "other@1")) == []
+
+
+def test_a_completer_that_fails_is_told_and_does_not_stop_the_others(bench):
+    lines = []
+    measured = measure(bench, ["toy"], ["toy-cheats", "none"], WANTED[:1], 1, lines.append)
+    assert list(measured.failures) == ["toy · toy-cheats"]
+    assert "changed measured entries" in measured.failures["toy · toy-cheats"]
+    assert [result.completer for result in measured.results] == ["none"]
+    assert lines[0].startswith("toy · toy-cheats: failed")
+
+
+def test_a_trained_completer_is_kept_in_the_store_with_its_weights_and_its_curve(bench):
+    entry = make_completed(bench, "toy", "graph-mae")
+    assert (entry.folder / "model" / "learned.safetensors").is_file()
+    assert [step for step, _ in entry.read_json("fit.json")["curves"]["val_mse"]] == [3, 6]
+    prepared = prepare(bench, "toy")
+    method, told = fitted_completer(bench, "toy", "graph-mae", prepared)
+    layer = np.load(entry.folder / "completed.npy")
+    rows = prepared.adata.obs["split"].to_numpy() == "train"
+    np.testing.assert_array_equal(method.complete(prepared.slides("train")), layer[rows])
+    assert told["seconds"] >= 0
+
+
+def blur_test_slides(adata):
+    """Replace the expression of the test slides by noise, in every layer."""
+    test, rng = adata.obs["split"].to_numpy() == "test", np.random.default_rng(0)
+    noise = rng.normal(scale=10, size=adata.shape)
+    for name in ("expression", "prefilled", "target"):
+        adata.layers[name] = np.where(test[:, None], noise, adata.layers[name])
+    adata.layers["mask"] = np.where(test[:, None], noise > 0, adata.layers["mask"])
+
+
+@pytest.mark.parametrize("completer", ["spackle", "spackle-released", "graph-mae", "knn-spatial"])
+def test_the_expression_of_test_slides_cannot_move_a_completed_layer(bench, completer, tmp_path):
+    def complete(root, noise):
+        place = {"workspace": tmp_path / root, "plugin_files": [TOY_PLUGIN], "device": "cpu"}
+        prepared = prepare(bench, "toy")
+        if noise:
+            blur_test_slides(prepared.adata)
+        entry = make_completed(make_bench(str(TOY_PROTOCOL), **place), "toy", completer, prepared)
+        weights = (entry.folder / "model" / "learned.safetensors").read_bytes()
+        return np.load(entry.folder / "completed.npy"), weights
+
+    (layer, weights), (noisy_layer, noisy_weights) = complete("a", False), complete("b", True)
+
+    np.testing.assert_array_equal(layer, noisy_layer)
+    assert weights == noisy_weights
+    assert np.isnan(layer).any(axis=1).sum() == 49  # the test slide is not completed
+
+
+def test_a_result_survives_the_way_through_json_and_tells_mean_and_deviation():
+    repeats = [
+        {"mse": 1.0, "pcc": None, "n_hidden": 3, "slides": {"a": {"mse": 2.0, "pcc": 0.5}}},
+        {"mse": 2.0, "pcc": 0.5, "n_hidden": 4, "slides": {"a": {"mse": 4.0, "pcc": 0.5}}},
+    ]
+    result = CompletionResult("k", "p@1", "d", "c", "val", Condition("fraction", 0.3), repeats)
+    again = CompletionResult.from_dict(json.loads(json.dumps(result.as_dict())))
+    assert again == result
+    assert (result.mean("mse"), result.sd("mse")) == (1.5, pytest.approx(0.5**0.5))
+    assert (result.mean("pcc"), result.mean("mse", "a")) == (0.5, 3.0)
+    assert math.isnan(result.sd("pcc"))
+
+
+def test_tables_and_figures_tell_every_result(bench, tmp_path):
+    measured = measure(bench, ["toy"], ["none", "median"], WANTED, 2)
+    collection = collect(measured.results, tmp_path, "the command")
+    write_tables(collection, tmp_path)
+    with (tmp_path / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["completer"], row["rate"]) for row in rows][:3] == [
+        ("none", "0.3"),
+        ("none", "0.6"),
+        ("none", ""),
+    ]
+    assert float(rows[3]["mse"]) == pytest.approx(measured.results[3].mean("mse"), rel=1e-5)
+    text = markdown(collection)
+    assert text.startswith("<!-- the command -->")
+    best = min(
+        ("none", "median"), key=lambda name: measured.results[3 * (name == "median")].mean("mse")
+    )
+    assert text.index(f"| {best} |") < text.index("| " + ({"none", "median"} - {best}).pop() + " |")
+    drawn = draw_figures(measured.results, [Task(bench, "toy")], ["median"], tmp_path)
+    assert [path.name for path in drawn] == ["datasets.png", "masking.png", "map_toy.png"]
+    assert all(path.stat().st_size > 5_000 for path in drawn)
+
+
+def test_a_later_command_adds_to_the_tables_and_replaces_what_it_measured_again(tmp_path):
+    def result(completer, mse):
+        scores = {"mse": mse, "pcc": 0.5, "n_hidden": 3}
+        repeats = [scores | {"slides": {"a": scores}}]
+        return CompletionResult(
+            "k", "p@1", "d", completer, "test", Condition("fraction", 0.3), repeats
+        )
+
+    write_tables(collect([result("x", 1.0), result("y", 2.0)], tmp_path, "first"), tmp_path)
+    both = collect([result("y", 3.0), result("z", 4.0)], tmp_path, "second")
+    assert {each.completer: each.mean("mse") for each in both.results} == {"x": 1, "y": 3, "z": 4}
+    assert both.commands == ["first", "second"]
+    (tmp_path / "results.json").write_text("no json")
+    assert collect([], tmp_path, "third").results == []
+
+
+def test_runs_are_tracked_once_apart_from_those_of_predictors(bench, tmp_path):
+    tracker = Tracker(tmp_path)
+    measured = measure(bench, ["toy"], ["none", "median"], WANTED, 2)
+    assert tracker.log_completion(measured.results) == 2
+    assert tracker.log_completion(measured.results) == 0
+    assert tracker.log_completion(measured.results[:1]) == 1  # changed, so it is replaced
+    assert tracker.results() == []
+    client = tracker._connected()
+    experiment = client.get_experiment_by_name("spared-bench/toy@1/completion")
+    runs = {
+        run.data.params["completer"]: run for run in client.search_runs([experiment.experiment_id])
+    }
+    assert set(runs) == {"none", "median"}
+    history = client.get_metric_history(runs["median"].info.run_id, "fraction.mse")
+    assert {point.step: point.value for point in history} == {
+        30: pytest.approx(measured.results[3].mean("mse")),
+        60: pytest.approx(measured.results[4].mean("mse")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [("0.1..0.7", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]), ("0.3,0.5", [0.3, 0.5]), ("0.25", [0.25])],
+)
+def test_rates_are_read_as_a_range_or_a_list(text, rates):
+    assert parse_rates(text) == rates
+
+
+@pytest.mark.parametrize("text", ["", "0.7..0.1", "0..0.3", "0.3,2", "some"])
+def test_rates_that_cannot_be_are_refused(text):
+    with pytest.raises(UsageError, match=r"--mask-rates .* must read 0\.1\.\.0\.7"):
+        parse_rates(text)
+
+
+def run(workspace, *arguments):
+    common = ["--protocol", str(TOY_PROTOCOL), "--plugin", str(TOY_PLUGIN), "-w", str(workspace)]
+    return CliRunner().invoke(app, ["complete", "toy", *common, *arguments])
+
+
+def test_the_command_measures_and_writes_into_the_workspace(workspace):
+    rates = ["--mask-rates", "0.3", "--repeats", "2", "--rule", "fraction"]
+    answer = run(workspace, "-c", "median", "-c", "gene-mean", *rates)
+    assert answer.exit_code == 0, answer.output
+    assert "| gene-mean |" in answer.output
+    names = {path.name for path in (workspace / "completion" / "toy@1").iterdir()}
+    assert {"results.json", "summary.csv", "slides.csv", "table.md", "map_toy.png"} <= names
+
+
+def test_the_command_takes_a_file_of_weights(workspace, bench):
+    entry = make_completed(bench, "toy", "graph-mae")
+    file = entry.folder / "model" / "learned.safetensors"
+    rates = ["--mask-rates", "0.3", "--repeats", "1", "--rule", "fraction", "--json"]
+    trained = run(workspace, "-c", "graph-mae", *rates)
+    loaded = run(workspace, "-c", "graph-mae", *rates, "--weights", str(file))
+    assert loaded.exit_code == 0, loaded.output
+    first, second = (json.loads(each.stdout)["results"][0] for each in (trained, loaded))
+    assert first["key"] != second["key"]
+    assert first["repeats"] == second["repeats"]
+
+
+def test_weights_for_no_trained_completer_are_refused(workspace, tmp_path):
+    (tmp_path / "w.safetensors").touch()
+    answer = run(workspace, "-c", "median", "--weights", str(tmp_path / "w.safetensors"))
+    assert isinstance(answer.exception, UsageError)
+    assert "--weights is for one trained completer" in str(answer.exception)
+    missing = run(workspace, "-c", "graph-mae", "--weights", "nowhere")
+    assert "--weights must name a file" in str(missing.exception)
+
+
+def test_an_unknown_rule_of_the_command_is_refused(workspace):
+    answer = run(workspace, "--rule", "prob_medain")
+    assert "Did you mean 'prob_median'?" in str(answer.exception)

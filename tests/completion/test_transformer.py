@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from spared_bench.completion.feed_forward import dropped, feed_forward, quick_dropout
+from spared_bench.completion.transformer import NeighbourhoodTransformer
+from tests.completion.making import create
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return NeighbourhoodTransformer(5, 8, n_layers=2, n_heads=2, inner=24, dropout=0.1).eval()
+
+
+def some_input(n_spots=6, n_slots=4, n_genes=5):
+    generator = torch.Generator().manual_seed(1)
+    present = torch.rand(n_spots, n_slots, generator=generator) < 0.7
+    present[:, 0] = True
+    return torch.randn(n_spots, n_slots, n_genes, generator=generator), present
+
+
+def test_it_computes_what_pytorchs_encoder_computes_with_the_same_weights(network):
+    x, present = some_input()
+    layer = nn.TransformerEncoderLayer(8, 2, 24, dropout=0.1, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    encoder.layers.load_state_dict(network.layers.state_dict())
+
+    expected = network.leave(encoder(network.enter(x), src_key_padding_mask=~present))
+
+    torch.testing.assert_close(network(x, present)[present], expected[present])
+
+
+def test_as_released_it_is_pytorchs_encoder_fed_with_the_batch_as_its_sequence():
+    torch.manual_seed(0)
+    network = create("spackle-released").build(5).eval()
+    x, _ = some_input()
+    layer = nn.TransformerEncoderLayer(5, 1, 16, dropout=0.1)  # batch_first=False, the default
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    encoder.layers.load_state_dict(network.layers.state_dict())
+
+    expected = network.leave(encoder(network.enter(x)))
+
+    torch.testing.assert_close(network(x), expected)
+    torch.testing.assert_close(network(x, centre_only=True), expected[:, 0])
+
+
+def test_asked_for_the_centre_alone_it_answers_as_for_all(network):
+    x, present = some_input()
+    centre = network(x, present, centre_only=True)
+    torch.testing.assert_close(centre, network(x, present)[:, 0])
+
+
+def test_absent_neighbours_have_no_influence(network):
+    x, present = some_input()
+    other = torch.where(present[..., None], x, 99.0)
+    torch.testing.assert_close(network(other, present)[present], network(x, present)[present])
+
+
+@pytest.mark.parametrize("n_tokens", [1, 639, 1300])
+def test_the_block_and_its_derivatives_are_those_of_the_plain_expression(n_tokens):
+    torch.manual_seed(2)
+    first, second = nn.Linear(3, 7), nn.Linear(7, 3)
+    x = torch.randn(n_tokens, 3, requires_grad=True)
+    inputs = [x, *first.parameters(), *second.parameters()]
+    weight = torch.randn(n_tokens, 3)
+
+    quick = (feed_forward(x, first, second, 0.0, training=True, low=False) * weight).sum()
+    plain = (second(functional.relu(first(x))) * weight).sum()
+
+    torch.testing.assert_close(quick, plain)
+    pairs = zip(torch.autograd.grad(quick, inputs), torch.autograd.grad(plain, inputs), strict=True)
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_derivatives_belong_to_the_entries_that_were_dropped():
+    torch.manual_seed(3)
+    first, second = nn.Linear(3, 9).double(), nn.Linear(9, 2).double()
+    x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+
+    def block(*tensors):
+        torch.manual_seed(7)
+        return feed_forward(tensors[0], first, second, 0.4, training=True, low=False)
+
+    assert torch.autograd.gradcheck(block, (x,))
+
+
+def test_in_low_precision_the_block_is_the_same_to_a_percent():
+    torch.manual_seed(4)
+    first, second = nn.Linear(32, 64), nn.Linear(64, 32)
+    x = torch.randn(200, 32)
+    low, full = (feed_forward(x, first, second, 0.0, True, low) for low in (True, False))
+    assert low.dtype == torch.float32
+    assert (low - full).norm() / full.norm() < 0.01
+
+
+def test_dropout_drops_the_wanted_part_and_keeps_the_expectation():
+    torch.manual_seed(5)
+    drop = dropped(torch.Size((1001, 331)), 0.1, torch.device("cpu"))
+    assert drop.shape == (1001, 331)
+    assert float(drop.double().mean()) == pytest.approx(0.1, abs=0.002)
+    assert drop.double().mean(0).std() < 0.015  # no column is special
+    kept = quick_dropout(torch.ones(1000, 300), 0.25, training=True)
+    assert kept.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert float(kept.mean()) == pytest.approx(1, abs=0.01)
+    assert torch.equal(quick_dropout(kept, 0.25, training=False), kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_genes", "n_parameters"),
+    [
+        ("spackle", 128, 1_219_072),
+        ("spackle", 32, 1_194_400),
+        ("spackle-released", 128, 1_219_072),
+        ("spackle-released", 32, 277_120),
+    ],
+)
+def test_the_networks_have_the_published_number_of_parameters(name, n_genes, n_parameters):
+    completer = create(name, inner=2048, **({"width": 128} if name == "spackle" else {}))
+    network = completer.build(n_genes)
+    assert sum(p.numel() for p in network.parameters()) == n_parameters

@@ -1,0 +1,117 @@
+"""A web server of our own on this machine, which misbehaves on request."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves ``server.files``; what ``server.moods[path]`` lists is done first, one per request.
+
+    A mood is ``"drop"`` (half of what was promised, then nothing), an HTTP status such as
+    ``"503"``, ``"-> /other"`` (a redirect), ``"wrong"`` (other bytes), ``"html"``, ``"no range"``
+    (ranges are ignored), ``"no tag"`` (without a validator), ``"wait"`` (half-way, until
+    ``server.go_on`` is set) or ``""``. The last mood stays.
+    """
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        server = self.server
+        with server.lock:
+            server.asked.append((self.path, self.headers.get("Range", "")))
+            moods = server.moods.get(self.path, [""])
+            mood = moods.pop(0) if len(moods) > 1 else moods[0]
+        if mood.startswith("-> "):
+            self._answer(302, {"Location": mood.removeprefix("-> ")}, b"")
+        elif mood.isdigit():
+            self._answer(int(mood), {}, b"sorry")
+        elif self.path not in server.files:
+            self._answer(404, {}, b"not here")
+        else:
+            self._send(server.files[self.path], mood)
+
+    def _send(self, content, mood):
+        headers = {"ETag": f'"{hashlib.md5(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+        if mood in ("no range", "no tag"):
+            headers = {}
+        if mood == "wrong":
+            content = bytes(255 - byte for byte in content)
+        if mood == "html":
+            headers["Content-Type"] = "text/html; charset=utf-8"
+        start = self._start(content, headers, mood)
+        if start is None:
+            self._answer(416, {"Content-Range": f"bytes */{len(content)}"}, b"")
+            return
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self._answer(206 if start else 200, headers, content[start:], mood)
+
+    def _start(self, content, headers, mood):
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if not asked or mood == "no range" or self.headers.get("If-Range") != headers.get("ETag"):
+            return 0
+        return int(asked[1]) if int(asked[1]) < len(content) else None
+
+    def _answer(self, status, headers, content, mood=""):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        half = len(content) // 2
+        self.wfile.write(content[:half])
+        if mood == "wait":
+            self.wfile.flush()
+            self.server.go_on.wait(30)
+        if mood == "drop":
+            self.close_connection = True
+            return
+        self.wfile.write(content[half:])
+
+    def log_message(self, *args):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files, self.moods, self.asked = {}, {}, []
+        self.lock, self.go_on = threading.Lock(), threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request, client_address):
+        """Say nothing of clients that hang up."""
+
+    def serve(self, path, content, *moods):
+        """Serve something; return its address."""
+        self.files[path] = content
+        if moods:
+            self.moods[path] = list(moods)
+        return f"{self.url}{path}"
+
+    def paths(self):
+        """The paths that were asked for, in order."""
+        return [path for path, _ in self.asked]
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Run a server for as long as a test needs it."""
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.go_on.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,54 @@
+"""What a dataset's spec refuses, and what it says of its donors."""
+
+from __future__ import annotations
+
+import pytest
+
+from spared_bench.errors import PluginError, SplitError
+from spared_bench.specs import DatasetSpec, SlideInfo, conflicts
+
+SLIDES = tuple(SlideInfo(name, donor) for name, donor in zip("abcd", "1123", strict=True))
+
+
+def dataset(split, slides=SLIDES, name="toy", **settings):
+    return DatasetSpec(name, "toy:read", slides=slides, split=split, **settings)
+
+
+def test_a_slide_in_two_splits_is_refused_by_name():
+    with pytest.raises(PluginError, match="slide 'b' is in split 'train' and in 'test'"):
+        dataset({"train": ("a", "b"), "test": ("b",)})
+
+
+def test_an_unknown_slide_and_an_unknown_split_are_refused():
+    with pytest.raises(PluginError, match="'val' names slide 'z', which is not among"):
+        dataset({"train": ("a",), "val": ("z",)})
+    with pytest.raises(PluginError, match="unknown split 'valid'"):
+        dataset({"train": ("a",), "valid": ("b",)})
+    with pytest.raises(PluginError, match="no training slides"):
+        dataset({"test": ("a",)})
+
+
+def test_the_tier_follows_from_the_donors_and_names_those_that_are_shared():
+    other = dataset({"train": ("a", "b"), "val": ("c",), "test": ("d",)})
+    assert (other.tier, other.shared_donors) == ("A", ())
+    with pytest.raises(SplitError, match=r"donors \['1'\] have slides both to learn from and in"):
+        dataset({"train": ("a", "d"), "test": ("b", "c")})
+    same = dataset({"train": ("a", "d"), "test": ("b", "c")}, allow_shared_donors=True)
+    assert (same.tier, same.shared_donors) == ("B", ("1",))
+    chosen_on = dataset({"train": ("d",), "val": ("a",), "test": ("b",)}, allow_shared_donors=True)
+    assert (chosen_on.tier, chosen_on.shared_donors) == ("B", ("1",))
+    untested = dataset({"train": ("a",), "val": ("b",)})
+    assert (untested.tier, untested.shared_donors) == ("C", ())
+
+
+def test_a_shared_folder_needs_a_plain_name():
+    with pytest.raises(PluginError, match=r"storage '\.\./up' is no name of a folder"):
+        dataset({"train": ("a",)}, storage="../up")
+
+
+def test_a_conflict_is_told_once_for_each_pair():
+    whole = dataset({"train": ("a",)}, name="whole", conflicts_with=("half", "absent"))
+    half = dataset({"train": ("a",)}, name="half", conflicts_with=("whole",))
+    assert conflicts([whole]) == []
+    (told,) = conflicts([whole, half])
+    assert told.startswith("Datasets 'half' and 'whole' hold the same slides")

@@ -347,6 +347,12 @@ class Slides:
         """
         return np.asarray(self._layer(PREFILLED), dtype=np.float32)
 
+    @property
+    def counts(self) -> np.ndarray:
+        """Raw counts, (n_spots, n_genes), float32; a method may learn from the training slides'."""
+        counts = self._layer(COUNTS)
+        return np.asarray(counts.toarray() if hasattr(counts, "tocsr") else counts, np.float32)
+
     def _layer(self, name: str) -> Any:
         if name not in self.adata.layers:
             raise WithheldError(

@@ -68,12 +68,16 @@ class Context:
         A torch device: ``"cpu"``, ``"cuda:0"``.
     report : callable
         ``report(step, {"train_mse": ..., "val_mse": ...})``: the curves.
+    scratch : Path, optional
+        A folder of this trial alone, for what an interrupted training needs to go on; it may not
+        exist yet, and is gone once the result is stored.
     """
 
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
     device: str = "cpu"
     report: Callable[[int, dict[str, float]], None] = _silent
+    scratch: Path | None = None
 
 
 @runtime_checkable
@@ -98,9 +102,10 @@ class Predictor(Protocol):
     """Maps patches to expression.
 
     Optional members: ``n_parameters`` (int, trainable ones, after ``fit``), ``skip(spec)`` (the
-    reason why a dataset cannot be used, or ``None``), ``save(folder)`` and ``load(folder)``, and
+    reason why a dataset cannot be used, or ``None``), ``save(folder)`` and ``load(folder)``,
     ``weights_used`` (``"pretrained"``, ``"random"``, a file, or ``None``) where the field
-    ``weights`` does not say it.
+    ``weights`` does not say it, and ``delta`` (True where the method learns the difference from
+    the training mean whatever the protocol says: the harness subtracts and adds that mean).
     """
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:

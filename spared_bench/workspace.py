@@ -49,6 +49,11 @@ class Workspace:
         return self.root / "logs"
 
     @property
+    def training(self) -> Path:
+        """Checkpoints of trainings that have not ended, one folder per trial, named by its key."""
+        return self.root / "training"
+
+    @property
     def leaderboard(self) -> Path:
         """The generated page."""
         return self.root / "leaderboard"

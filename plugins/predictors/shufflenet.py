@@ -21,6 +21,7 @@ class ShuffleNet(TorchPredictor):
 
     name: ClassVar[str] = "shufflenet"
     tiny: ClassVar[dict[str, Any]] = {"weights": "random", "lr": 1e-3}
+    small: ClassVar[dict[str, Any]] = {"weights": "random"}  # as published, it is small enough
 
     lr: float = 1e-4  # of the tutorial that the authors of the benchmark publish
 

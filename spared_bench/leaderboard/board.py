@@ -58,6 +58,9 @@ class Column:
         ``split`` is the evaluation split.
     synthetic : bool
         Generated data, which enters no mean and no rank.
+    repeats : tuple of str
+        Datasets of this board with the same slides in other roles, for whose sake this one enters
+        no mean and no rank either.
     lowest_mse : float
         The divisor of normalised MSE; nan if no method has an MSE.
     best_pcc : float
@@ -68,8 +71,14 @@ class Column:
     tier: str
     split: str
     synthetic: bool
+    repeats: tuple[str, ...] = ()
     lowest_mse: float = math.nan
     best_pcc: float = math.nan
+
+    @property
+    def counts(self) -> bool:
+        """Whether it enters means and ranks."""
+        return not self.synthetic and not self.repeats
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ How each number is computed:
   not a control (completers count as different rows). A control can therefore be below 1;
 - *means over datasets* are over measured (not generated) datasets, and over those on which the
   value is defined. ``Mean.covered`` of ``Mean.total`` says how many that were;
+- datasets that share *slides* in conflicting roles do not enter one mean: the one that shares with
+  most others is set aside, the last by name among equals, until none is left that shares;
 - a row is *complete* if it has an MSE from every seed on every measured dataset. Complete rows that
   are not controls are ranked by mean normalised MSE; equal values share the better rank.
 """
@@ -64,6 +66,7 @@ def _protocol_board(protocol: str, results: list[TrialResult]) -> ProtocolBoard:
     trials, notes = _one_each(results)
     seeds = tuple(sorted({trial.seed for trial in trials}))
     columns = tuple(_column(name, trials) for name in sorted({t.dataset for t in trials}))
+    columns = _set_aside(columns, trials)
     columns = tuple(sorted(columns, key=lambda column: (column.synthetic, column.name)))
     methods = _by_method(trials)
     entries = {name: _entries(mine, columns, len(seeds)) for name, mine in methods.items()}
@@ -113,6 +116,29 @@ def _column(name: str, trials: Sequence[TrialResult]) -> Column:
         tier=_said(facts, "tier"),
         split=_said(facts, "evaluation_split"),
         synthetic=any(fact.get("synthetic") for fact in facts),
+    )
+
+
+def _set_aside(columns: Sequence[Column], trials: Sequence[TrialResult]) -> tuple[Column, ...]:
+    """Mark the datasets that would count other datasets' slides twice."""
+    names = {column.name for column in columns}
+    shares = {name: set[str]() for name in names}
+    for trial in trials:
+        for other in names & set(trial.facts.get("conflicts_with", ())):
+            shares[trial.dataset].add(other)
+            shares[other].add(trial.dataset)
+    counted = set(names)
+    while worst := max(
+        (name for name in counted if shares[name] & counted),
+        key=lambda name: (len(shares[name] & counted), name),
+        default="",
+    ):
+        counted.remove(worst)
+    return tuple(
+        column
+        if column.name in counted
+        else replace(column, repeats=tuple(sorted(shares[column.name])))
+        for column in columns
     )
 
 
@@ -181,7 +207,7 @@ def _row(
 ) -> Row:
     facts = [trial.facts for trial in mine]
     entries = {c.name: _normalised(entries[c.name], c.lowest_mse) for c in columns}
-    measured = [entries[column.name] for column in columns if not column.synthetic]
+    measured = [entries[column.name] for column in columns if column.counts]
     counts = [trial.n_parameters for trial in mine if trial.n_parameters is not None]
     times = _finite(trial.seconds["fit"] for trial in mine if trial.ok and "fit" in trial.seconds)
     return Row(

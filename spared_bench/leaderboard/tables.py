@@ -114,7 +114,11 @@ def headings(part: ProtocolBoard) -> list[str]:
     """Return the headings of ``cells``."""
     names = ["rank", "predictor", "completer", "mean normalised MSE", "mean PCC-Gene"]
     for column in part.columns:
-        label = f"{column.name} (generated)" if column.synthetic else column.name
+        label = column.name
+        if column.synthetic:
+            label += " (generated)"
+        elif column.repeats:
+            label += f" (repeats {', '.join(column.repeats)})"
         names += [f"{label}: MSE", f"{label}: PCC-Gene"]
     return [*names, "parameters", "training time"]
 

@@ -104,7 +104,7 @@ def view(board: ProtocolBoard) -> Part:
         protocol=visible(board.protocol),
         comparable=board.comparable,
         n_seeds=len(board.seeds),
-        n_measured=sum(not column.synthetic for column in board.columns),
+        n_measured=sum(column.counts for column in board.columns),
         groups=_groups(board),
         lines=lines,
         failures=tuple(map(_failure_texts, board.failures)),
@@ -146,6 +146,9 @@ def _dataset_group(number: int, column: Column) -> Group:
         badges.append((visible(column.split), "Scored on this split"))
     if column.synthetic:
         badges.append(("generated", "Generated data: shown, but in no mean and in no rank"))
+    if column.repeats:
+        others = ", ".join(map(visible, column.repeats))
+        badges.append(("repeats", f"Same slides as {others}: shown, but in no mean and in no rank"))
     return Group(
         visible(column.name),
         (

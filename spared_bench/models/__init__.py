@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from spared_bench.models.backbones import build_backbone
     from spared_bench.models.encoders import ColorEncoder, TimmEncoder
     from spared_bench.models.torch_predictor import TorchPredictor
-    from spared_bench.models.trainer import train
+    from spared_bench.models.trainer import Recipe, train
     from spared_bench.models.units import Batch, PatchUnits
 
 __all__ = [
     "Batch",
     "ColorEncoder",
     "PatchUnits",
+    "Recipe",
     "TimmEncoder",
     "TorchPredictor",
     "build_backbone",
@@ -26,6 +27,7 @@ _HOME = {
     "Batch": "units",
     "ColorEncoder": "encoders",
     "PatchUnits": "units",
+    "Recipe": "trainer",
     "TimmEncoder": "encoders",
     "TorchPredictor": "torch_predictor",
     "build_backbone": "backbones",

@@ -22,7 +22,14 @@ from spared_bench.models.weights import (
 )
 
 
-def build_backbone(name: str, weights: str = "pretrained", num_classes: int = 0) -> nn.Module:
+def build_backbone(
+    name: str,
+    weights: str = "pretrained",
+    num_classes: int = 0,
+    *,
+    image_size: int = 0,
+    **options: Any,
+) -> nn.Module:
     """Build a network of images with a fresh linear layer on top.
 
     Parameters
@@ -35,6 +42,12 @@ def build_backbone(name: str, weights: str = "pretrained", num_classes: int = 0)
         publishes (torchvision: the ``IMAGENET1K_V1`` set); or the path of such a file.
     num_classes : int
         Width of the last layer, which never comes from a file; 0 for pooled features without one.
+    image_size : int
+        Of the images, in pixels, for a network that takes only one size (a vision transformer);
+        0: as published.
+    **options
+        Handed to the network's constructor, for a variant of it: ``growth_rate=12``. Where timm
+        publishes weights for the plain network, those that fit no longer are an error.
 
     Returns
     -------
@@ -44,17 +57,28 @@ def build_backbone(name: str, weights: str = "pretrained", num_classes: int = 0)
     Raises
     ------
     UsageError
-        If neither library has a network of this name.
+        If neither library has a network of this name, or it does not take these options.
     WeightsUnavailableError
         If the weights cannot be had or are another network's.
     """
-    library = _Timm(name) if _in_timm(name) else _Torchvision(name)
-    if weights == "random":
-        return library.create(num_classes)
-    file = local_file(name, weights)
+    in_timm = _in_timm(name)
+    if image_size:
+        options["img_size" if in_timm else "image_size"] = image_size
+    library = _Timm(name, options) if in_timm else _Torchvision(name, options)
+    file = None if weights == "random" else local_file(name, weights)
+    try:
+        if weights != "random" and file is None:
+            return library.pretrained(num_classes)
+        network = library.create(num_classes)
+    except (TypeError, ValueError) as error:
+        if not options:
+            raise
+        raise UsageError(
+            f"{name!r} cannot be built with {options}: {error}. Leave an option out that the"
+            " network does not take; with weights='random' more of them are possible."
+        ) from error
     if file is None:
-        return library.pretrained(num_classes)
-    network = library.create(num_classes)
+        return network
     load_body(network, library.heads, file)
     return network
 
@@ -68,14 +92,16 @@ def _in_timm(name: str) -> bool:
 class _Timm:
     """A network of timm; ``heads`` are the names of its last layers, once it is created."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.name, self.options = name, options
         self.heads: tuple[str, ...] = ()
 
-    def create(self, num_classes: int, **options: Any) -> nn.Module:
+    def create(self, num_classes: int, **source: Any) -> nn.Module:
         import timm
 
-        network: Any = timm.create_model(self.name, num_classes=num_classes, **options)
+        network: Any = timm.create_model(
+            self.name, num_classes=num_classes, **source, **self.options
+        )
         heads = network.pretrained_cfg["classifier"]
         self.heads = (heads,) if isinstance(heads, str) else tuple(heads)
         return network
@@ -109,7 +135,7 @@ class _Timm:
 class _Torchvision:
     """A classification network of torchvision; ``heads`` as above."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
         import timm
         from torchvision import models
 
@@ -120,13 +146,13 @@ class _Torchvision:
                 f"Neither timm nor torchvision has a network named {name!r}. {nearest} See"
                 " `timm.list_models()` and `torchvision.models.list_models()`."
             )
-        self.name = name
+        self.name, self.options = name, options
         self.heads: tuple[str, ...] = ()
 
     def create(self, num_classes: int, weights: Any = None) -> nn.Module:
         from torchvision import models
 
-        network = models.get_model(self.name, weights=weights)
+        network = models.get_model(self.name, weights=weights, **self.options)
         linear = {n: part for n, part in network.named_modules() if isinstance(part, nn.Linear)}
         if not linear:
             raise UsageError(

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from spared_bench.data import Patches
 
@@ -59,3 +60,10 @@ class DevicePatches:
 
     def _read(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self._patches[rows]).to(self._device)
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Resize images, (n, channels, side, side), bilinearly to the one size that a network takes."""
+    if images.shape[-1] == size:
+        return images
+    return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class ColorEncoder:
     absolute difference of pixels 1 and 3 apart (4); share of pixels that hold tissue (1); standard
     deviation of the residual density (1).
     """
+
+    width: ClassVar[int] = 24
 
     def identity(self) -> dict[str, Any]:
         """Return what determines the features."""
@@ -115,6 +117,18 @@ class TimmEncoder:
     backbone: str
     weights: str = "pretrained"
 
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        import torch
+
+        from spared_bench.models.backbones import build_backbone
+
+        with torch.device("meta"):  # shapes without numbers
+            network = build_backbone(self.backbone, "random", num_classes=0).eval()
+            size = expected_input(network)[2] or 224
+            return int(network(torch.empty(1, 3, size, size)).shape[1])
+
     def identity(self) -> dict[str, Any]:
         """Return what determines the features; a file of weights counts by its content."""
         facts = {"encoder": "timm", "version": 1, **asdict(self)}
@@ -134,7 +148,7 @@ class TimmEncoder:
         with seeded(0):
             network = build_backbone(self.backbone, self.weights, num_classes=0).eval()
         network = network.to(memory_format=torch.channels_last)
-        mean, std, size = _expected_input(network)
+        mean, std, size = expected_input(network)
 
         def features(images: np.ndarray) -> np.ndarray:
             inputs = normalise(torch.from_numpy(images), mean, std)
@@ -146,7 +160,12 @@ class TimmEncoder:
         return _in_chunks(patches, features)
 
 
-def _expected_input(network: nn.Module) -> tuple[Any, Any, int | None]:
+def frozen_encoder(backbone: str, weights: str = "pretrained") -> ColorEncoder | TimmEncoder:
+    """Return the encoder of a name: ``"color"``, or any network of timm or torchvision."""
+    return ColorEncoder() if backbone == "color" else TimmEncoder(backbone, weights)
+
+
+def expected_input(network: nn.Module) -> tuple[Any, Any, int | None]:
     """Mean and std that a network was trained with, and its patch size where it has only one."""
     from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,12 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from spared_bench.data import Slides
 from spared_bench.errors import CorruptEntryError, UsageError
-from spared_bench.interfaces import Context
+from spared_bench.interfaces import Budget, Context
 from spared_bench.models import trainer
 from spared_bench.models.arrays import load_arrays, save_arrays
+from spared_bench.models.precision import mixed
 from spared_bench.models.units import PatchUnits, Units
 
 _INFERENCE_BATCH = 256
@@ -27,7 +31,9 @@ class TorchPredictor(ABC):
     """A network from patches to expression, trained by the shared trainer.
 
     A subclass implements ``build``. It may override ``loss`` (what is minimised), ``predict_batch``
-    (how a prediction is made, in validation too) and ``units`` (what a step is fed).
+    (how a prediction is made, in validation too), ``units`` (what a step is fed), ``optimizer`` and
+    ``schedule`` (how the weights move), ``units_per_step`` (how many units a step has) and
+    ``start`` (what the network takes from the training slides before the first step).
 
     Parameters
     ----------
@@ -36,6 +42,13 @@ class TorchPredictor(ABC):
     weights : str
         Initial weights of the backbone: ``"pretrained"``, ``"random"`` or the path of a file
         (see ``build_backbone``).
+    micro_batch : int
+        Units in memory at a time; 0 for all of a step. Where memory is short, a smaller number
+        trains with the same gradients (``spared_bench.models.trainer.Recipe``).
+    precision : {"auto", "float32", "bfloat16"}
+        ``"auto"``: bfloat16 on a GPU that has it, float32 elsewhere.
+    compile : bool
+        Whether ``torch.compile`` translates the network first: minutes at the start, faster after.
 
     Attributes
     ----------
@@ -47,13 +60,22 @@ class TorchPredictor(ABC):
 
     #: Of the curve of the training loss; a subclass with another loss names it.
     loss_name: ClassVar[str] = "mse"
+    #: Whether the loss is a mean over units, so that a step can be cut into micro-batches.
+    separable: ClassVar[bool] = True
 
     lr: float = 1e-4
     weights: str = "pretrained"
+    micro_batch: int = 0
+    precision: str = "auto"
+    compile: bool = False
 
     @abstractmethod
     def build(self, n_genes: int) -> nn.Module:
         """Return the network: (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)."""
+
+    def start(self, network: nn.Module, train: Slides) -> None:
+        """Set what depends on the training slides, in place, before the first step."""
+        return None
 
     def loss(self, network: nn.Module, batch: Any) -> Tensor:
         """Return the loss of a batch: as published, MSE over all entries, completed ones too."""
@@ -67,6 +89,18 @@ class TorchPredictor(ABC):
         """Return the units of a step; ``resident`` where they will be read over and over."""
         return PatchUnits(slides, device, budget=None if resident else 0)
 
+    def units_per_step(self, budget: Budget) -> int:
+        """Return how many units a step has: the batch size, where the unit is a spot."""
+        return budget.batch_size
+
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        """Return what moves the weights: Adam with PyTorch's settings, as in the benchmark."""
+        return torch.optim.Adam(parameters, lr=self.lr, fused=True)
+
+    def schedule(self, optimizer: Optimizer, budget: Budget) -> LRScheduler | None:
+        """Return what changes the learning rate after every step; nothing by default."""
+        return None
+
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Train a network of fresh weights, all of it determined by ``context.seed``.
 
@@ -78,7 +112,9 @@ class TorchPredictor(ABC):
             If the loss or a validation prediction is no longer finite.
         """
         with trainer.seeded(context.seed, context.device):
-            network = self._place(self.build(train.n_genes), context.device)
+            network = self.build(train.n_genes)
+            self.start(network, train)
+            network = self._place(network, context.device)
         trainer.train(
             network,
             self.loss,
@@ -88,15 +124,39 @@ class TorchPredictor(ABC):
             context=context,
             predict=self.predict_batch,
             loss_name=self.loss_name,
+            recipe=self.recipe(context.budget),
         )
         self.network_ = network
         self.gene_names_ = train.gene_names
+
+    def recipe(self, budget: Budget, stage: str = "training") -> trainer.Recipe:
+        """Return how this method trains; ``stage`` tells several trainings of one ``fit`` apart.
+
+        Raises
+        ------
+        UsageError
+            If micro-batches are asked for and the loss is no mean over units.
+        """
+        if self.micro_batch and not self.separable:
+            raise UsageError(
+                f"{type(self).__name__} cannot train with micro_batch={self.micro_batch}: its loss"
+                " compares the spots of a step with each other, so parts of a step give another"
+                " gradient. Leave micro_batch at 0 and choose a protocol with a smaller batch."
+            )
+        return trainer.Recipe(
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            units_per_step=self.units_per_step(budget),
+            micro_batch=self.micro_batch,
+            precision=self.precision,
+            stage=stage,
+        )
 
     def predict(self, slides: Slides, batch_size: int = _INFERENCE_BATCH) -> np.ndarray:
         """Predict (n_spots, n_genes), float32; the batch size changes rounding at most."""
         network = self._fitted().eval()
         units = self.units(slides, self._device, resident=False)
-        with torch.inference_mode():
+        with torch.inference_mode(), mixed(self._device, self.precision):
             parts = [
                 self.predict_batch(network, units.batch(rows)).float().cpu()
                 for rows in torch.arange(len(units)).split(batch_size)
@@ -138,7 +198,10 @@ class TorchPredictor(ABC):
     def _place(self, network: nn.Module, device: str) -> nn.Module:
         self._device = device
         # Channels last is how the patches are stored, and the faster layout for convolutions.
-        return network.to(device).to(memory_format=torch.channels_last)
+        network = network.to(device).to(memory_format=torch.channels_last)
+        if self.compile:
+            network.compile()  # in place: the names of the weights stay as they are
+        return network
 
     def _fitted(self) -> nn.Module:
         if not hasattr(self, "network_"):

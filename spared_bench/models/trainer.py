@@ -2,27 +2,68 @@
 
 As published (Mejia et al., MICCAI 2024): Adam with PyTorch's defaults, a budget of steps rather
 than epochs, the weights of the lowest validation MSE over measured entries. Unlike there, every
-step sees a full batch, and augmentation is drawn for every patch.
+step sees a full batch, and augmentation is drawn for every patch. Where the context has a folder
+for it, a training that was killed goes on from its last checkpoint, to the same weights.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from spared_bench.errors import DivergedError
-from spared_bench.interfaces import Context
+from spared_bench.interfaces import Budget, Context
+from spared_bench.models.checkpoint import Checkpoint
+from spared_bench.models.precision import mixed
 from spared_bench.models.units import Units
 
 Forward = Callable[[nn.Module, Any], Tensor]
+Report = Callable[[int, dict[str, float]], None]
 
 # Far from the seeds a protocol lists, so that no two streams of random numbers are the same one.
 _AUGMENTATION_STREAM = 1 << 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a method trains with where it is not the default.
+
+    Parameters
+    ----------
+    optimizer : callable, optional
+        ``(parameters) -> Optimizer``; by default Adam with PyTorch's settings.
+    schedule : callable, optional
+        ``(optimizer, budget) -> LRScheduler or None``, stepped after every step; by default the
+        learning rate stays as it is.
+    units_per_step : int
+        0: as many as the batch size of the budget. A method whose unit is a whole slide says 1.
+    micro_batch : int
+        Units in memory at a time, 0 for all of a step. The gradient of a step is the mean over its
+        micro-batches, weighted by their size: that of the whole step where the loss is a mean over
+        units, and but for batch normalisation, which sees one micro-batch.
+    precision : {"auto", "float32", "bfloat16"}
+        See ``spared_bench.models.precision.mixed``.
+    stage : str
+        Names the checkpoint: one training of several in the same ``fit`` needs its own.
+    """
+
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None
+    schedule: Callable[[Optimizer, Budget], LRScheduler | None] | None = None
+    units_per_step: int = 0
+    micro_batch: int = 0
+    precision: str = "auto"
+    stage: str = "training"
+
+
+DEFAULT_RECIPE = Recipe()
 
 
 def train(
@@ -35,11 +76,12 @@ def train(
     context: Context,
     predict: Forward | None = None,
     loss_name: str = "mse",
+    recipe: Recipe = DEFAULT_RECIPE,
 ) -> None:
     """Train a network in place and leave it with its best weights, in evaluation mode.
 
-    The same seed gives the same weights, bit for bit on a CPU with the same number of threads;
-    the global random state of torch is left as it was.
+    The same seed gives the same weights, bit for bit on a CPU with the same number of threads,
+    whether or not the training was interrupted; torch's global random state is left as it was.
 
     Parameters
     ----------
@@ -49,15 +91,17 @@ def train(
         ``(network, batch) -> scalar``; what is minimised.
     train_units, val_units : Units
     lr : float
-        Learning rate of Adam.
+        Learning rate of Adam; for the messages where the recipe brings its own optimiser.
     context : Context
-        Budget, seed, device, and ``report``, which gets ``{"train_<loss_name>": mean over the
-        steps since the last report, "val_mse": ...}`` at every validation.
+        Budget, seed, device, the folder for checkpoints, and ``report``, which gets
+        ``{"train_<loss_name>": mean over the steps since the last report, "val_mse": ...}`` at
+        every validation.
     predict : callable, optional
         ``(network, batch) -> (n_spots, n_genes)`` for validation; by default the network on
         ``batch.images``.
     loss_name : str
         How the curve of the training loss is called.
+    recipe : Recipe
 
     Raises
     ------
@@ -69,30 +113,62 @@ def train(
     Without a measured validation entry there is nothing to choose by, and the last weights stay.
     """
     budget = context.budget
-    optimizer = torch.optim.Adam(network.parameters(), lr=lr, fused=True)
-    order = shuffled_batches(len(train_units), budget.batch_size, context.seed)
+    make = recipe.optimizer or (lambda parameters: torch.optim.Adam(parameters, lr=lr, fused=True))
+    optimizer = make(network.parameters())
+    schedule = recipe.schedule(optimizer, budget) if recipe.schedule else None
+    per_step = recipe.units_per_step or budget.batch_size
+    order = shuffled_batches(len(train_units), per_step, context.seed)
     turns = torch.Generator().manual_seed(context.seed + _AUGMENTATION_STREAM)
     best = BestWeights(network)
     losses: list[Tensor] = []
     with seeded(context.seed, context.device):
-        for step in range(1, budget.iterations + 1):
+        checkpoint = Checkpoint(
+            context.scratch, recipe.stage, network, optimizer, schedule, best, turns, context.device
+        )
+        done = checkpoint.resume(context.report)
+        for _ in range(done):
+            next(order)
+        for step in range(done + 1, budget.iterations + 1):
             network.train()
-            batch = train_units.batch(next(order), turns if budget.augment else None)
-            optimizer.zero_grad(set_to_none=True)
-            value = loss(network, batch)
-            value.backward()
+            rows, coins = next(order), turns if budget.augment else None
+            losses.append(gradients(network, loss, train_units, rows, coins, recipe, context))
             optimizer.step()
-            losses.append(value.detach())
+            if schedule is not None:
+                schedule.step()
             if step % budget.validate_every == 0 or step == budget.iterations:
                 train_loss = _mean_loss(losses, step, lr)
-                val_mse = validation_mse(network, val_units, budget.batch_size, predict)
+                with mixed(context.device, recipe.precision):
+                    val_mse = validation_mse(network, val_units, per_step, predict)
                 if math.isinf(val_mse):
                     raise DivergedError(_diverged("The validation prediction", step, lr))
                 best.offer(val_mse)
-                context.report(step, {f"train_{loss_name}": train_loss, "val_mse": val_mse})
+                values = {f"train_{loss_name}": train_loss, "val_mse": val_mse}
+                context.report(step, values)
                 losses.clear()
+                checkpoint.offer(step, values)
     best.restore()
     network.eval()
+
+
+def gradients(
+    network: nn.Module,
+    loss: Forward,
+    units: Units,
+    rows: Tensor,
+    turns: torch.Generator | None,
+    recipe: Recipe,
+    context: Context,
+) -> Tensor:
+    """Leave the gradient of the loss over these units in the parameters; return the loss."""
+    network.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=context.device)
+    for part in rows.split(recipe.micro_batch or len(rows)):
+        batch = units.batch(part, turns)
+        with mixed(context.device, recipe.precision):
+            value = loss(network, batch) * (len(part) / len(rows))
+        value.backward()
+        total += value.detach()
+    return total
 
 
 @torch.inference_mode()
@@ -137,6 +213,14 @@ class BestWeights:
         self._network = network
         self._error = math.inf
         self._state: dict[str, Tensor] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what ``load_state_dict`` takes."""
+        return {"error": self._error, "state": self._state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned."""
+        self._error, self._state = state["error"], state["state"]
 
     def offer(self, error: float) -> None:
         """Copy the weights as they are now if this error is the lowest; nan never is."""

@@ -196,3 +196,31 @@ def test_two_results_for_one_cell_are_noted_and_the_successful_one_is_shown():
 
 def test_no_results_make_an_empty_board():
     assert board_rows([]).protocols == ()
+
+
+def test_datasets_that_share_slides_do_not_enter_one_mean():
+    def scored(dataset, mse, conflicts):
+        facts = {"evaluation_split": "test", "conflicts_with": conflicts}
+        scores = {"test": {"mse": mse, "pcc-gene": 0.5}}
+        return replace(trial(dataset=dataset), scores=scores, facts=facts)
+
+    union = scored("mmbr", 100.0, ["mmbp1", "mmbp2"])
+    parts = [scored("mmbp1", 1.0, ["mmbr"]), scored("mmbp2", 2.0, ["mmbr"])]
+
+    (part,) = board_rows([union, *parts, scored("vmb", 3.0, [])]).protocols
+
+    assert {c.name: c.repeats for c in part.columns if c.repeats} == {"mmbr": ("mmbp1", "mmbp2")}
+    (row,) = part.rows
+    assert row.mean_pcc.total == 3 and row.complete
+    assert row.entries["mmbr"].mse.mean == 100.0
+
+    (alone,) = board_rows([union]).protocols
+    assert all(column.counts for column in alone.columns)
+
+
+def test_of_two_datasets_that_share_slides_one_counts():
+    def scored(dataset, conflicts):
+        return replace(trial(dataset=dataset), facts={"conflicts_with": conflicts})
+
+    (part,) = board_rows([scored("mmbr", ["mmbp1"]), scored("mmbp1", [])]).protocols
+    assert {column.name: column.counts for column in part.columns} == {"mmbp1": True, "mmbr": False}

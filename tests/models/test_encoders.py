@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 from spared_bench.data import Patches
 from spared_bench.models import encoders
 from spared_bench.models.backbones import build_backbone
-from spared_bench.models.encoders import ColorEncoder, TimmEncoder
+from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
 
 
 @pytest.fixture
@@ -107,3 +107,10 @@ def test_an_identity_tells_encoders_and_weights_apart(tmp_path):
     assert one == same != other
     assert identity("random") != identity("pretrained")
     assert ColorEncoder().identity() == {"encoder": "color", "version": 1}
+
+
+@pytest.mark.parametrize("name", ["color", "test_resnet"])
+def test_an_encoder_knows_its_width_before_it_has_encoded(name, rng):
+    encoder = frozen_encoder(name, "random")
+    patches = Patches([rng.integers(0, 256, (2, 32, 32, 3), np.uint8)])
+    assert encoder.encode(patches).shape == (2, encoder.width)

@@ -49,7 +49,14 @@ def fitted(tiny_slides):
 
 def test_a_subclass_with_a_network_is_a_predictor_whose_fields_are_its_parameters(fitted):
     assert isinstance(fitted, Predictor)
-    assert asdict(fitted) == {"lr": 0.01, "weights": "pretrained", "width": 5}
+    assert asdict(fitted) == {
+        "lr": 0.01,
+        "weights": "pretrained",
+        "micro_batch": 0,
+        "precision": "auto",
+        "compile": False,
+        "width": 5,
+    }
     assert fitted.n_parameters == 3 * 5 + 5 + 5 * 6 + 6
 
 

@@ -6,10 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spared_bench.errors import DivergedError
+from spared_bench.errors import DivergedError, UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.trainer import (
     BestWeights,
+    Recipe,
     on_images,
     seeded,
     shuffled_batches,
@@ -156,6 +157,60 @@ def test_training_is_adam_with_default_settings_on_the_drawn_batches(rng):
         optimizer.step()
     torch.testing.assert_close(network.weight, plain.weight)
     torch.testing.assert_close(network.bias, plain.bias)
+
+
+def test_a_recipe_brings_its_own_optimiser_schedule_and_number_of_units(rng):
+    images = torch.tensor(rng.normal(size=(20, 4)), dtype=torch.float32)
+    points = Points(images, images @ torch.ones(4, 2) + 1)
+    network, plain = nn.Linear(4, 2), nn.Linear(4, 2)
+    plain.load_state_dict(network.state_dict())
+
+    def sgd(parameters):
+        return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=0.01)
+
+    def halve(optimizer):
+        return torch.optim.lr_scheduler.StepLR(optimizer, 5, 0.5)
+
+    recipe = Recipe(sgd, lambda optimizer, budget: halve(optimizer), units_per_step=3)
+    budget = Budget(iterations=12, batch_size=6, validate_every=12, augment=False)
+    train(network, mse, points, points, lr=0.1, context=Context(4, budget), recipe=recipe)
+
+    optimizer = sgd(plain.parameters())
+    schedule, batches = halve(optimizer), shuffled_batches(20, 3, seed=4)
+    for _ in range(12):
+        optimizer.zero_grad()
+        mse(plain, points.batch(next(batches))).backward()
+        optimizer.step()
+        schedule.step()
+    torch.testing.assert_close(network.weight, plain.weight)
+    torch.testing.assert_close(network.bias, plain.bias)
+
+
+def test_an_unknown_precision_is_an_error_that_names_the_known_ones():
+    points = constant_points(1)
+    with pytest.raises(UsageError, match="'auto', 'float32', 'bfloat16'; found 'half'"):
+        train(
+            Constant(),
+            mse,
+            points,
+            points,
+            lr=0.1,
+            context=Context(budget=Budget(2, 4, 1)),
+            recipe=Recipe(precision="half"),
+        )
+
+
+def test_bfloat16_learns_what_float32_learns(tiny_slides):
+    def error(precision):
+        with seeded(0):
+            network = small_cnn()
+        val = completed(tiny_slides.val)
+        units = PatchUnits(completed(tiny_slides.train)), PatchUnits(val)
+        context = Context(budget=Budget(100, 32, 20))
+        train(network, mse, *units, lr=0.03, context=context, recipe=Recipe(precision=precision))
+        return validation_mse(network, units[1], 40)
+
+    assert error("bfloat16") == pytest.approx(error("float32"), rel=0.5)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_and_names_step_and_rate():

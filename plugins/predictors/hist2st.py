@@ -1,0 +1,234 @@
+"""Hist2ST: ConvMixer within patches, a transformer over the slide, graph layers among neighbours.
+
+Zeng et al., Brief. Bioinform. 2022, doi:10.1093/bib/bbac297; github.com/biomed-AI/Hist2ST. By
+default with the authors' 112 px, and with 128 positions, since Visium's array needs them; 224 px
+and heads 128 wide are the variant of Mejia et al., MICCAI 2024.
+
+Differs from the authors' code: a spot without neighbours gets zeros from them instead of nan;
+spots that are equally near are all neighbours, where storage order would choose; patches are
+normalised by ImageNet's mean and deviation, and augmented where the protocol says so; each patch of
+an augmented view has its own draw, and its corners get the mean colour; validation slides choose
+the weights; the rate falls by a tenth at each seventh of the budget, as it does over their 350
+epochs; a slide of more than ``max_spots`` spots is seen in windows with a margin. Patches of
+another size than ``image_size`` are resized on the device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, StepLR
+
+from spared_bench.data import Slides
+from spared_bench.interfaces import Budget
+from spared_bench.models.attention import Block
+from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
+from spared_bench.models.device_patches import resized
+from spared_bench.models.graphs import nearest
+from spared_bench.models.losses import zinb_loss
+from spared_bench.models.windows import WindowBatch, WindowPredictor, WindowUnits
+
+_TILE = 7  # px
+_MAPS = 32
+_DROPOUT = 0.2
+
+
+def neighbours(array_coordinates: np.ndarray) -> np.ndarray:
+    """Connect every spot to the 4 nearest in the array, at most 2 steps away."""
+    return nearest(array_coordinates, 4, max_distance=2.0)
+
+
+class Mixer(nn.Module):
+    """ConvMixer block: two depthwise convolutions with a shortcut, then one across channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depthwise = nn.Sequential(*_depthwise(), *_depthwise())
+        self.pointwise = nn.Sequential(nn.Conv2d(_MAPS, _MAPS, 1), nn.GELU(), nn.BatchNorm2d(_MAPS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(x) + x)
+
+
+def _depthwise() -> list[nn.Module]:
+    convolution = nn.Conv2d(_MAPS, _MAPS, 5, padding="same", groups=_MAPS)
+    return [convolution, nn.BatchNorm2d(_MAPS), nn.GELU()]
+
+
+class GraphMean(nn.Module):
+    """Mean over the neighbours, a linear layer, ReLU, rows of length 1."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width, bias=False)
+        nn.init.xavier_uniform_(self.linear.weight)
+
+    def forward(self, x: Tensor, edges: Tensor) -> Tensor:
+        total = torch.zeros_like(x).index_add(0, edges[1], x[edges[0]])
+        number = torch.bincount(edges[1], minlength=len(x)).clamp(min=1)  # 0 / 1 where none
+        y = functional.relu(self.linear(total / number[:, None]))
+        return functional.normalize(y, dim=1, eps=1e-12)
+
+
+class Hist2STNet(nn.Module):
+    """Patches, array coordinates and neighbours of a window -> expression of all its spots."""
+
+    def __init__(self, n_genes: int, settings: Hist2ST) -> None:
+        super().__init__()
+        self.image_size = settings.image_size
+        width = (settings.image_size // _TILE) ** 2 * 4
+        self.maps = nn.Sequential(
+            nn.Conv2d(3, _MAPS, _TILE, stride=_TILE),
+            nn.Dropout(_DROPOUT),
+            Mixer(),
+            Mixer(),
+            nn.Conv2d(_MAPS, 4, 1),
+            nn.Flatten(),
+        )
+        self.column = nn.Embedding(settings.n_positions, width)
+        self.row = nn.Embedding(settings.n_positions, width)
+        self.blocks = nn.Sequential(
+            *(
+                Block(width, settings.heads, settings.head_width, width, _DROPOUT)
+                for _ in range(settings.depth)
+            )
+        )
+        self.graphs = nn.ModuleList(GraphMean(width) for _ in range(4))
+        self.jump = nn.LSTM(width, width, num_layers=2)
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, n_genes))
+        self.mean = nn.Linear(width, n_genes)
+        self.dispersion = nn.Linear(width, n_genes)
+        self.zero = nn.Linear(width, n_genes)
+        self.weigh = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def embed(self, images: Tensor, batch: WindowBatch) -> Tensor:
+        """(n_spots, 3, size, size) -> (n_core, width)."""
+        x = self.maps(resized(images, self.image_size).transpose(2, 3))  # columns first, as theirs
+        x = x + self.column(batch.positions[:, 0]) + self.row(batch.positions[:, 1])
+        x = self.blocks(x[None])[0]  # the spots are one sequence
+        levels = []
+        for graph in self.graphs:
+            x = graph(x, batch.edges)
+            levels.append(x)
+        jumped, _ = self.jump(torch.stack(levels))  # the layers are the time: (4, n_spots, width)
+        return jumped.mean(dim=0)[batch.core]
+
+    def forward(self, batch: WindowBatch) -> Tensor:
+        return self.head(self.embed(batch.images, batch))  # (n_core, n_genes)
+
+    def zinb(self, h: Tensor, batch: WindowBatch) -> Tensor:
+        """Return the loss of the counts, given the embedding of their spots."""
+        mean = self.mean(h).float().exp().clamp(1e-5, 1e6)
+        dispersion = functional.softplus(self.dispersion(h).float()).clamp(1e-4, 1e4)
+        dropout = self.zero(h).float().sigmoid()
+        return zinb_loss(batch.counts, mean, dispersion, dropout, batch.size_factors)
+
+
+def distort(images: Tensor) -> Tensor:
+    """Draw a view of normalised patches: some in grey, turned by up to 90 degrees, some flipped.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, 3, size, size)
+
+    Returns
+    -------
+    Tensor of the same shape
+        Each patch by its own draw from torch's random state.
+    """
+    n, device = len(images), images.device
+    std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
+    mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
+    luma = torch.tensor([0.299, 0.587, 0.114], device=device).view(3, 1, 1)
+    grey = (((images * std + mean) * luma).sum(dim=1, keepdim=True) - mean) / std
+    is_grey = torch.rand(n, 1, 1, 1, device=device) < 0.1
+    angle = (torch.rand(n, device=device) - 0.5) * math.pi
+    flip = torch.where(torch.rand(n, device=device) < 0.2, -1.0, 1.0)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    rows = [torch.stack([flip * cos, -sin, zero], 1), torch.stack([flip * sin, cos, zero], 1)]
+    grid = functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    return functional.grid_sample(torch.where(is_grey, grey, images), grid, align_corners=False)
+
+
+@dataclass
+class Hist2ST(WindowPredictor):
+    """Predict the expression of all spots of a slide from all its patches.
+
+    Parameters
+    ----------
+    image_size : int
+        Side that patches are resized to, in pixels; a multiple of 7. Its square determines the
+        width of the network: 4 (image_size / 7)^2.
+    depth, heads, head_width : int
+        Of the transformer.
+    n_views : int
+        Augmented views of self-distillation; 0 for none.
+    """
+
+    name: ClassVar[str] = "hist2st"
+    loss_name: ClassVar[str] = "mse_zinb_and_distillation"
+    tiny: ClassVar[dict[str, Any]] = {
+        "image_size": 14, "n_positions": 16, "depth": 1, "heads": 1, "head_width": 16,
+        "n_views": 2, "lr": 1e-3,
+    }  # fmt: skip
+    small: ClassVar[dict[str, Any]] = {
+        "image_size": 28, "depth": 2, "heads": 1, "n_views": 1
+    }  # fmt: skip
+
+    lr: float = 1e-5
+    weights: str = "random"
+    max_spots: int = 1000
+    image_size: int = 112
+    depth: int = 8
+    heads: int = 16
+    head_width: int = 64
+    n_views: int = 5
+
+    @property
+    def weights_used(self) -> None:
+        """No part of it has weights from elsewhere."""
+        return None
+
+    def build(self, n_genes: int) -> nn.Module:
+        # WindowBatch -> (n_core, n_genes)
+        return Hist2STNet(n_genes, self)
+
+    def units(self, slides: Slides, device: str, resident: bool) -> WindowUnits:
+        """Return windows with neighbours and, where expression is visible, raw counts."""
+        return WindowUnits(
+            slides,
+            self.max_spots,
+            self.margin,
+            self.n_positions,
+            device,
+            budget=None if resident else 0,
+            counts=True,
+            neighbours=neighbours,
+        )
+
+    def predict_batch(self, network: nn.Module, batch: WindowBatch) -> Tensor:
+        """Return the prediction of the core, (n_core, n_genes)."""
+        return network(batch)
+
+    def loss(self, network: Any, batch: WindowBatch) -> Tensor:
+        """Return MSE + 0.25 ZINB + 0.5 MSE to the weighted mean of augmented views."""
+        h = network.embed(batch.images, batch)
+        prediction = network.head(h)
+        loss = functional.mse_loss(prediction, batch.target) + 0.25 * network.zinb(h, batch)
+        if not self.n_views:
+            return loss
+        views = [network.embed(distort(batch.images), batch) for _ in range(self.n_views)]
+        share = torch.stack([network.weigh(view) for view in views]).softmax(dim=0)
+        distilled = (share * torch.stack([network.head(view) for view in views])).sum(dim=0)
+        return loss + 0.5 * functional.mse_loss(distilled, prediction)  # neither side detached
+
+    def schedule(self, optimizer: Optimizer, budget: Budget) -> LRScheduler:
+        """Down by a tenth at every seventh of the budget."""
+        return StepLR(optimizer, max(1, budget.iterations // 7), gamma=0.9)

@@ -1,0 +1,234 @@
+"""SEPAL: a patch network's prediction, corrected by a graph network over the spot's neighbourhood.
+
+Mejia, Cardenas et al., "SEPAL: Spatial Gene Expression Prediction from Local Graphs", ICCV
+workshops 2023; github.com/BCV-Uniandes/SEPAL. The first stage is ViT-B+Delta: ViT-B/16 on the
+difference from the training mean of each gene. It is then frozen, and the second stage sees its
+embeddings of the spots up to ``hops`` steps away. Each stage has the whole budget of the protocol.
+
+Differs from the authors' code: no ELU follows the last layer, where it would bound every correction
+below by -1; the neighbours are those of the array (6 or 8), where the 6 nearest reach over gaps;
+embeddings are of the patch as the first stage was trained on it, not enlarged; offsets are encoded
+without the shift that makes them positive and depends on the data. The pooling is theirs: of each
+graph, the one node with the highest score is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spared_bench.data import Slides
+from spared_bench.errors import UsageError
+from spared_bench.interfaces import Budget, Context
+from spared_bench.models import PatchUnits, TorchPredictor, build_backbone
+from spared_bench.models.arrays import load_arrays, save_arrays
+from spared_bench.models.device_patches import resized
+from spared_bench.models.encoders import TimmEncoder, expected_input
+from spared_bench.models.geometric import GCNConv, GraphConv
+from spared_bench.models.local_graphs import LocalGraphs, LocalGraphUnits, position_code
+from spared_bench.models.precision import mixed
+from spared_bench.models.trainer import Recipe
+
+_CHUNK = 256  # patches that are embedded at a time
+
+
+class PatchNet(nn.Module):
+    """Patches -> embeddings -> expression."""
+
+    def __init__(self, backbone: str, weights: str, n_genes: int) -> None:
+        super().__init__()
+        self.body = build_backbone(backbone, weights, num_classes=0)
+        self.size = expected_input(self.body)[2]
+        self.head = nn.Linear(TimmEncoder(backbone).width, n_genes)
+
+    def embed(self, images: Tensor) -> Tensor:
+        return self.body(images if self.size is None else resized(images, self.size))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.embed(images))  # (n_spots, n_genes)
+
+
+@dataclass
+class FirstStage(TorchPredictor):
+    """A backbone with a linear layer, trained on differences from the mean."""
+
+    backbone: str = "vit_b_16"
+
+    def build(self, n_genes: int) -> nn.Module:
+        return PatchNet(self.backbone, self.weights, n_genes)
+
+    def recipe(self, budget: Budget, stage: str = "first_stage") -> Recipe:
+        return super().recipe(budget, stage)
+
+    def embed(self, slides: Slides) -> tuple[Tensor, Tensor]:
+        """Return embeddings, (n_spots, width), and predictions, (n_spots, n_genes)."""
+        network: Any = self._fitted().eval()
+        units = PatchUnits(slides, self._device, budget=0)
+        parts = []
+        with torch.inference_mode(), mixed(self._device, self.precision):
+            for rows in torch.arange(len(units)).split(_CHUNK):
+                embeddings = network.embed(units.batch(rows).images)
+                parts.append((embeddings.float(), network.head(embeddings).float()))
+        # Cloned outside inference mode, so that the second stage may train on them.
+        embedded, predicted = (torch.cat(each).clone() for each in zip(*parts, strict=True))
+        return embedded, predicted
+
+
+class KeepBest(nn.Module):
+    """Of every graph the node with the highest score, times its score: one row per graph."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = GraphConv(width, 1)
+
+    def forward(self, x: Tensor, batch: LocalGraphs) -> Tensor:
+        scores = self.score(x, batch.edges).squeeze(1).tanh()
+        ranked = scores.detach().float().nan_to_num(-2.0)
+        n_graphs = len(batch.first)
+        highest = ranked.new_full((n_graphs,), -3.0)
+        highest = highest.scatter_reduce(0, batch.graph, ranked, "amax")
+        at = (ranked == highest[batch.graph]).nonzero().squeeze(1)
+        best = batch.graph.new_full((n_graphs,), len(x))
+        best = best.scatter_reduce(0, batch.graph[at], at, "amin")
+        return x[best] * scores[best, None]
+
+
+class VisiumHead(nn.Module):
+    """Embedding beside position, a linear layer, two graph convolutions, pooling, linear."""
+
+    def __init__(self, n_genes: int, embedding: int, width: int) -> None:
+        super().__init__()
+        self.before = nn.Linear(2 * embedding, width)
+        self.graph1 = GCNConv(width, width // 2)
+        self.graph2 = GCNConv(width // 2, width // 4)
+        self.pool = KeepBest(width // 4)
+        self.after = nn.Linear(width // 4, n_genes)
+
+    def forward(self, batch: LocalGraphs) -> Tensor:
+        position = position_code(batch.offsets, batch.embeddings.shape[1])
+        x = functional.elu(self.before(torch.cat([batch.embeddings, position], dim=1)))
+        x = functional.elu(self.graph1(x, batch.edges))
+        x = functional.elu(self.graph2(x, batch.edges))  # (n_nodes, width / 4)
+        return self.after(self.pool(x, batch))  # (n_graphs, n_genes)
+
+
+class LegacyHead(nn.Module):
+    """Embedding plus position, one graph convolution to the genes, pooling."""
+
+    def __init__(self, n_genes: int, embedding: int) -> None:
+        super().__init__()
+        self.graph = GraphConv(embedding, n_genes)
+        self.pool = KeepBest(n_genes)
+
+    def forward(self, batch: LocalGraphs) -> Tensor:
+        x = batch.embeddings + position_code(batch.offsets, batch.embeddings.shape[1])
+        return self.pool(functional.elu(self.graph(x, batch.edges)), batch)
+
+
+@dataclass
+class SEPAL(TorchPredictor):
+    """Predict the expression of a spot from its patch and those around it.
+
+    Parameters
+    ----------
+    backbone : str
+        Of the first stage; any network of timm or torchvision whose embeddings are of a width
+        divisible by 4.
+    first_lr : float
+        Learning rate of the first stage.
+    layout : {"visium", "legacy_st"}
+        The graph network published for Visium (with 3 hops) or for legacy ST (with 1 hop).
+    hops : int
+        How far the neighbourhood reaches.
+    width : int
+        Of the first layer of the Visium layout.
+    """
+
+    name: ClassVar[str] = "sepal"
+    tiny: ClassVar[dict[str, Any]] = {
+        "backbone": "test_resnet", "weights": "random", "hops": 1, "width": 32,
+        "lr": 1e-3, "first_lr": 1e-3,
+    }  # fmt: skip
+    small: ClassVar[dict[str, Any]] = {
+        "backbone": "test_resnet", "weights": "random", "hops": 2, "width": 128, "first_lr": 3e-3,
+    }  # fmt: skip
+
+    lr: float = 1e-5
+    backbone: str = "vit_b_16"
+    first_lr: float = 1e-4
+    layout: str = "visium"
+    hops: int = 3
+    width: int = 512
+
+    def build(self, n_genes: int) -> nn.Module:
+        # LocalGraphs -> (n_graphs, n_genes)
+        embedding = TimmEncoder(self.backbone).width
+        if embedding % 4:
+            raise UsageError(
+                f"The embeddings of {self.backbone!r} are {embedding} wide; SEPAL's code of a"
+                " position needs a width divisible by 4. Take another backbone."
+            )
+        if self.layout == "visium":
+            return VisiumHead(n_genes, embedding, self.width)
+        if self.layout == "legacy_st":
+            return LegacyHead(n_genes, embedding)
+        raise UsageError(f"SEPAL has no layout {self.layout!r}. Expected 'visium' or 'legacy_st'.")
+
+    def fit(self, train: Slides, val: Slides, context: Context) -> None:
+        """Train the first stage, then the second on its embeddings."""
+        self.mean_ = train.target.mean(axis=0)
+        train, val = (part.with_target(part.target - self.mean_) for part in (train, val))
+        scratch = None if context.scratch is None else context.scratch / "first"
+
+        def report(step: int, values: dict[str, float]) -> None:
+            context.report(step, {f"first_{name}": value for name, value in values.items()})
+
+        self.first_ = self._first_stage()
+        self.first_.fit(train, val, replace(context, report=report, scratch=scratch))
+        super().fit(train, val, context)
+
+    def units(self, slides: Slides, device: str, resident: bool) -> LocalGraphUnits:
+        """Return spots with the graph of their neighbourhood."""
+        return LocalGraphUnits(slides, *self.first_.embed(slides), self.hops, device)
+
+    def loss(self, network: nn.Module, batch: LocalGraphs) -> Tensor:
+        """Return the MSE of the corrected difference from the mean."""
+        return functional.mse_loss(self.predict_batch(network, batch), batch.target)
+
+    def predict_batch(self, network: nn.Module, batch: LocalGraphs) -> Tensor:
+        """Return the first stage's prediction plus the correction, (n_graphs, n_genes)."""
+        return batch.first + network(batch)
+
+    def predict(self, slides: Slides, batch_size: int = _CHUNK) -> np.ndarray:
+        """Predict (n_spots, n_genes): the training mean, the first stage and the correction."""
+        return super().predict(slides, batch_size) + self.mean_
+
+    @property
+    def n_parameters(self) -> int:
+        """Of both stages."""
+        return super().n_parameters + self.first_.n_parameters
+
+    def save(self, folder: Path) -> None:
+        """Write both stages and the means into a folder."""
+        super().save(folder)
+        self.first_.save(folder / "first_stage")
+        save_arrays(folder / "mean", {"mean": self.mean_})
+
+    def load(self, folder: Path, device: str = "cpu") -> None:
+        """Read what ``save`` wrote."""
+        super().load(folder, device)
+        self.first_ = self._first_stage()
+        self.first_.load(folder / "first_stage", device)
+        self.mean_ = load_arrays(folder / "mean")[0]["mean"]
+
+    def _first_stage(self) -> FirstStage:
+        return FirstStage(
+            self.first_lr, self.weights, self.micro_batch, self.precision, self.compile,
+            backbone=self.backbone,
+        )  # fmt: skip

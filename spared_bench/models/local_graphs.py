@@ -1,0 +1,112 @@
+"""The neighbourhood of every spot as a graph of its own, with one embedding per spot in memory.
+
+A step's graphs are gathered by index into one disconnected graph; stored apart, the embeddings of a
+slide would be repeated as often as a spot has neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import identity
+from torch import Tensor
+
+from spared_bench.data import MASK, TARGET, Slides
+from spared_bench.models.graphs import hops, lattice_of_slides
+
+
+@dataclass(frozen=True)
+class LocalGraphs:
+    """Graphs of some spots, node after node; the nodes of a graph lie together.
+
+    Parameters
+    ----------
+    embeddings : Tensor of shape (n_nodes, width)
+    offsets : Tensor of float32, of shape (n_nodes, 2)
+        Array row and column, less those of the spot whose graph it is.
+    edges : Tensor of int64, of shape (2, n_edges)
+        From row 0 to row 1.
+    graph : Tensor of int64, of shape (n_nodes,)
+        Which graph a node belongs to.
+    first : Tensor of shape (n_graphs, n_genes)
+        What was predicted for the spot itself before.
+    target, mask : Tensor of shape (n_graphs, n_genes)
+        As in ``Batch``.
+    """
+
+    embeddings: Tensor
+    offsets: Tensor
+    edges: Tensor
+    graph: Tensor
+    first: Tensor
+    target: Tensor
+    mask: Tensor
+
+
+class LocalGraphUnits:
+    """Spots, each with the graph of the spots up to some hops away on its slide's lattice.
+
+    Any two nodes of a graph that are themselves so many hops apart share an edge.
+
+    Parameters
+    ----------
+    slides : Slides
+        With or without their expression.
+    embeddings : Tensor of shape (n_spots, width)
+    first : Tensor of shape (n_spots, n_genes)
+    n_hops : int
+    device : str
+    """
+
+    def __init__(
+        self, slides: Slides, embeddings: Tensor, first: Tensor, n_hops: int, device: str = "cpu"
+    ) -> None:
+        n = len(slides)
+        self._near = hops(lattice_of_slides(slides), n, n_hops).astype(np.int8)
+        self._members = (self._near + identity(n, np.int8, "csr")).tocsr()
+        self._place = slides.array_coordinates.astype(np.float32)
+        self._embeddings, self._first = embeddings.to(device), first.to(device)
+        visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
+        nothing = torch.empty(n, 0)
+        self._target = (torch.tensor(slides.target) if visible else nothing).to(device)
+        self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> LocalGraphs:
+        """Return the graphs of these spots; embeddings are fixed, so nothing is augmented."""
+        spots, n = rows.numpy(), len(self)
+        members = self._members[spots]
+        members.sort_indices()
+        graph = np.repeat(np.arange(len(spots)), np.diff(members.indptr))
+        node = members.indices.astype(np.int64)
+        # Neighbours of every node that are nodes of the same graph.
+        to, neighbour = self._near[node].multiply(members[graph]).nonzero()
+        keys = graph * n + node  # ascending
+        come_from = np.searchsorted(keys, graph[to] * n + neighbour)
+        device = self._target.device
+        here, nodes = rows.to(device), torch.from_numpy(node).to(device)
+        return LocalGraphs(
+            self._embeddings[nodes],
+            torch.from_numpy(self._place[node] - self._place[spots[graph]]).to(device),
+            torch.from_numpy(np.stack([come_from, to]).astype(np.int64)).to(device),
+            torch.from_numpy(graph).to(device),
+            self._first[here],
+            self._target[here],
+            self._mask[here],
+        )
+
+
+def position_code(offsets: Tensor, width: int) -> Tensor:
+    """Encode two offsets as sines and cosines: (n, 2) -> (n, width).
+
+    The first half is of the row, the second of the column; within a half of c numbers, sine and
+    cosine of the offset times 10000^(-2i/c) alternate.
+    """
+    half = width // 2
+    rates = 10000 ** (-torch.arange(0, half, 2, device=offsets.device) / half)
+    angles = offsets[:, :, None] * rates  # (n, 2, half / 2)
+    return torch.stack([angles.sin(), angles.cos()], dim=3).flatten(1)

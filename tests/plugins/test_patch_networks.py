@@ -1,0 +1,160 @@
+"""The networks of single patches: their size, and what sets each method apart."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch.nn import functional
+
+from spared_bench.errors import UsageError
+from spared_bench.interfaces import Budget, Context
+from spared_bench.models.units import PatchUnits
+from spared_bench_plugins.predictors import spared_bench_predictors
+from spared_bench_plugins.predictors.bleep import Bleep, contrastive_loss, retrieve
+from spared_bench_plugins.predictors.st_net import STNet
+from spared_bench_plugins.predictors.vit_b import ViTB
+from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
+from spared_bench_plugins.protocols import demo
+
+PUBLISHED = {
+    "shufflenet": (472_992, 1_025),
+    "vit-b": (85_897_088, 769),
+    "vit-b-delta": (85_897_088, 769),
+    "st-net": (7_085_056, 1_025),
+    "bleep": (24_198_208, 256),
+}
+CONTEXT = Context(seed=1, budget=Budget(iterations=4, batch_size=16, validate_every=2))
+
+
+def factory(name):
+    spec = next(spec for spec in spared_bench_predictors() if spec.name == name)
+    module, attribute = spec.factory.split(":")
+    return getattr(import_module(module), attribute)
+
+
+def count(predictor, n_genes):
+    with torch.device("meta"):
+        return sum(p.numel() for p in predictor.build(n_genes).parameters())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_configuration_has_the_published_number_of_parameters(name):
+    at_128, per_gene = PUBLISHED[name]
+    predictor = factory(name)(weights="random")
+    assert count(predictor, 128) == at_128
+    assert count(predictor, 32) == at_128 - 96 * per_gene
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_demo_runs_the_small_configuration(name):
+    small = factory(name).small
+    assert yaml.safe_load(demo())["overrides"][name] == small
+    assert count(factory(name)(**small), 32) < 3_000_000
+
+
+def test_vit_b_resizes_patches_to_the_size_its_network_takes(tiny_slides):
+    network = ViTB(**ViTB.tiny).build(6).eval()
+    images = PatchUnits(tiny_slides.test).batch(torch.arange(3)).images  # of 24 px
+    resized = functional.interpolate(images, size=(32, 32), mode="bilinear", antialias=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(images), network(resized))
+        torch.testing.assert_close(network(resized), network[1](resized))
+
+
+def test_only_the_delta_method_asks_for_the_difference_from_the_mean():
+    assert ViTBDelta().delta
+    assert not getattr(ViTB(), "delta", False)
+
+
+def test_st_net_begins_at_the_training_mean_whatever_the_patch(tiny_slides):
+    network = STNet(**STNet.tiny).build(6)
+    STNet(**STNet.tiny).start(network, tiny_slides.train)
+    with torch.inference_mode():
+        first = network.eval()(torch.randn(4, 3, 32, 32)).numpy()
+    np.testing.assert_allclose(first, np.tile(tiny_slides.train.target.mean(axis=0), (4, 1)))
+
+
+def test_st_net_predicts_the_mean_over_the_eight_symmetries(tiny_slides):
+    predictor = STNet(**STNet.tiny)
+    predictor.fit(tiny_slides.train, tiny_slides.val, CONTEXT)
+    batch = PatchUnits(tiny_slides.test).batch(torch.arange(5))
+    turned = []
+    for flips in ([], [2], [3], [2, 3]):
+        for quarters in (0, 1):
+            image = batch.images.flip(flips) if flips else batch.images
+            turned.append(image.rot90(quarters, (2, 3)))
+    with torch.inference_mode():
+        expected = torch.stack([predictor.network_(image) for image in turned]).mean(dim=0)
+    np.testing.assert_allclose(
+        predictor.predict(tiny_slides.test)[:5], expected.numpy(), rtol=1e-4, atol=1e-5
+    )
+    assert len({image.sum(dim=(0, 1)).numpy().tobytes() for image in turned}) == 8
+
+
+def test_st_net_has_the_authors_solver_and_refuses_another(tiny_slides):
+    predictor = STNet(**STNet.tiny, solver="sgd")
+    optimizer = predictor.optimizer(predictor.build(2).parameters())
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert optimizer.defaults["momentum"] == 0.9
+    with pytest.raises(UsageError, match=r"'adam' or 'sgd'; found 'lion'"):
+        STNet(**STNet.tiny, solver="lion").build(2)
+
+
+def test_bleeps_loss_is_the_published_one_term_by_term(rng):
+    images, spots = rng.normal(size=(2, 7, 4))
+
+    def softmax(rows):
+        powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    for temperature in (1.0, 0.5):
+        logits = images @ spots.T / temperature
+        targets = softmax((images @ images.T + spots @ spots.T) / (2 * temperature))
+        rows = -(targets * np.log(softmax(logits))).sum(axis=1)
+        columns = -(targets.T * np.log(softmax(logits.T))).sum(axis=1)
+        found = contrastive_loss(torch.tensor(images), torch.tensor(spots), temperature)
+        assert float(found) == pytest.approx(np.mean((rows + columns) / 2))
+
+
+@pytest.mark.parametrize("pooling", ["average", "weighted", "nearest"])
+def test_bleep_retrieves_what_a_search_by_hand_retrieves(rng, pooling):
+    queries, reference = rng.normal(size=(4, 3)), rng.normal(size=(20, 3))
+    expression = rng.normal(size=(20, 5))
+
+    found = retrieve(*map(torch.tensor, (queries, reference, expression)), 6, pooling)
+
+    for row, query in enumerate(queries):
+        cosine = reference @ query / np.linalg.norm(reference, axis=1) / np.linalg.norm(query)
+        nearest = np.argsort(-cosine)[: 1 if pooling == "nearest" else 6]
+        distance = np.square(reference[nearest] - query).sum(axis=1)
+        weights = np.exp(-(distance - distance.min() + 1))
+        if pooling == "average":
+            weights = np.ones(6)
+        expected = weights @ expression[nearest] / weights.sum()
+        np.testing.assert_allclose(found[row].numpy(), expected)
+
+
+def test_bleep_keeps_every_training_spot_as_its_reference(tiny_slides, tmp_path):
+    predictor = Bleep(**Bleep.tiny)
+    predictor.fit(tiny_slides.train, tiny_slides.val, CONTEXT)
+    predictor.save(tmp_path)
+    loaded = Bleep(**Bleep.tiny)
+    loaded.load(tmp_path)
+    np.testing.assert_array_equal(loaded.network_.reference.numpy(), tiny_slides.train.target)
+    one = Bleep(**{**Bleep.tiny, "pooling": "nearest"})
+    one.load(tmp_path)
+    rows = {row.tobytes() for row in tiny_slides.train.target}
+    assert all(row.tobytes() in rows for row in one.predict(tiny_slides.test))
+
+
+def test_bleep_cannot_be_cut_into_micro_batches_and_says_why(tiny_slides):
+    predictor = Bleep(**Bleep.tiny, micro_batch=4)
+    with pytest.raises(UsageError, match=r"Bleep cannot train with micro_batch=4.*with each other"):
+        predictor.fit(tiny_slides.train, tiny_slides.val, CONTEXT)
+
+
+def test_bleep_refuses_an_unknown_pooling():
+    with pytest.raises(UsageError, match=r"'weighted'.*found 'median'"):
+        Bleep(pooling="median", weights="random").build(3)

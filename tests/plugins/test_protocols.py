@@ -39,13 +39,15 @@ def test_every_grid_is_within_the_number_of_trials_it_allows(load, registry, nam
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_datasets_and_metrics_of_every_protocol_are_registered(load, registry, name):
+def test_all_that_a_protocol_names_is_registered(load, registry, name):
     protocol = load(name)
     for dataset in protocol.datasets:
         for each in registry.expand(dataset):
             assert protocol.processing.for_dataset(registry.get("dataset", each).spec)
     for metric in protocol.metrics:
         registry.get("metric", metric)
+    for completer in (*protocol.completers, protocol.search.completer):
+        registry.get("completer", completer)
 
 
 def test_spared_repeats_the_published_data_end_to_end(load, golden, golden_slides, golden_spec):  # noqa: F811

@@ -1,10 +1,14 @@
 """Time every step of processing against a plain, literal version of the same algorithm.
 
-    python benchmarks/processing.py [--quick]
+    python benchmarks/processing.py [--quick] | --whole | --patches | --published
 
 The literal versions loop over spots and genes in Python, on lists, as the algorithm is told. Both
 run on the same made-up counts in the same process, one after the other, and must agree; compiling
 is done before the clock starts. ``--quick`` takes a tenth of the spots and of the genes.
+
+``--whole`` prepares a made-up dataset of 14 slides, 44,000 spots and 32,000 genes, ``--patches``
+cuts 5,000 patches from a large image, ``--published`` runs the package ``spared``, where it is
+installed, on the same input as ours.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import whole_datasets
 from scipy.sparse import csr_matrix
 
 from spared_bench.processing import filtering
@@ -331,7 +336,11 @@ def main() -> None:
     """Parse the command line, compile, compare."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="300 spots x 200 genes")
-    quick = parser.parse_args().quick
+    whole_datasets.add_arguments(parser)
+    choices = parser.parse_args()
+    quick = choices.quick
+    if whole_datasets.run(choices):
+        return
     warnings.simplefilter("ignore")
     _, compiling = timed(lambda: our_prepare(made_up(200, 300)))
     print(f"imports and compiling: {compiling:.1f} s, not counted below")

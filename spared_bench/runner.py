@@ -7,34 +7,29 @@ validation slides, and predicts slides whose expression it cannot see. A failure
 from __future__ import annotations
 
 import json
-import platform
 import shutil
-import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spared_bench.artifacts import write_artifacts
 from spared_bench.bench import Bench
 from spared_bench.data import Slides
 from spared_bench.errors import DivergedError, PluginError, SparedBenchError, WorkspaceError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.plan import Job
 from spared_bench.products import Prepared, build, make_completed, prepare, prepared_target
+from spared_bench.record import blank_record, count_parameters, parameters_of, sizes, weights_fact
 from spared_bench.results import Status, TrialResult
 from spared_bench.scoring import Scoring, score
 from spared_bench.store import digest, is_full, write_text
 
 RESULT = "result.json"
-PREDICTIONS = "predictions.npz"
-GENES = "genes.csv"
-FIGURE = "expression_map.png"
-MODEL = "model"
 TRIALS = "trials"
 
 _LESS_MEMORY = (
@@ -43,19 +38,6 @@ _LESS_MEMORY = (
 )
 
 Report = Callable[[int, dict[str, float]], None]
-
-_PACKAGES = (
-    "spared-bench",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "torch",
-    "torchvision",
-    "timm",
-    "anndata",
-    "scanpy",
-    "squidpy",
-)
 
 
 def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult | None:
@@ -116,7 +98,7 @@ def _scratch(bench: Bench, job: Job) -> Path:
 def failure(bench: Bench, job: Job, status: Status, message: str, story: str = "") -> TrialResult:
     """Store a failure that the trial could not record itself, and return it."""
     inputs = bench.trial_inputs(job.dataset, job.completer, job.predictor, job.parameters, job.seed)
-    result = replace(_blank(bench, job), status=status, message=message, traceback=story)
+    result = replace(blank_record(bench, job), status=status, message=message, traceback=story)
 
     def make(folder: Path) -> None:
         write_text(folder / RESULT, json.dumps(result.as_dict(), indent=1, allow_nan=False))
@@ -127,7 +109,7 @@ def failure(bench: Bench, job: Job, status: Status, message: str, story: str = "
 
 def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> TrialResult:
     """Run a trial; turn what goes wrong into a result that says so."""
-    blank = _blank(bench, job)
+    blank = blank_record(bench, job)
     try:
         return _train_and_score(bench, job, blank, folder, report)
     except _Skipped as reason:
@@ -166,23 +148,24 @@ def _train_and_score(
     seconds, curves = _fit(bench, job, predictor, prepared, report)
     predictions, seconds["predict"] = _predict(bench, job, predictor, prepared)
     scoring = _score_all(bench, prepared, predictions)
-    _write_artifacts(folder, bench, prepared, predictor, predictions, scoring)
+    offset = _offset(bench, job, predictor, prepared)
+    write_artifacts(folder, bench, prepared, predictor, predictions, scoring, offset)
     seconds["total"] = time.perf_counter() - started
     evaluated = scoring[bench.dataset(job.dataset).evaluation_split]
     return replace(
         blank,
         status="ok",
-        parameters=_parameters(predictor, job.parameters),
+        parameters=parameters_of(predictor, job.parameters),
         scores={split: each.means for split, each in scoring.items()},
         slide_scores={split: each.by_slide for split, each in scoring.items()},
         gene_scores=evaluated.by_gene,
         genes=list(prepared.adata.var_names),
         gene_symbols=list(map(str, prepared.adata.var["gene_name"])),
         curves=curves,
-        n_parameters=_count(predictor),
+        n_parameters=count_parameters(predictor),
         seconds={name: round(value, 3) for name, value in seconds.items()},
         validation_mse=scoring["val"].mse,
-        facts=blank.facts | _weights_fact(predictor) | _sizes(prepared),
+        facts=blank.facts | weights_fact(predictor) | sizes(prepared),
     )
 
 
@@ -274,156 +257,3 @@ def _score_all(
         )
         for split, prediction in predictions.items()
     }
-
-
-def _write_artifacts(
-    folder: Path,
-    bench: Bench,
-    prepared: Prepared,
-    predictor: Any,
-    predictions: dict[str, np.ndarray],
-    scoring: dict[str, Scoring],
-) -> None:
-    arrays: dict[str, np.ndarray] = {"genes": prepared.adata.var_names.to_numpy(dtype=str)}
-    for split, prediction in predictions.items():
-        slides = prepared.slides(split)
-        arrays |= {
-            f"{split}_prediction": prediction.astype(np.float32),
-            f"{split}_spots": slides.adata.obs_names.to_numpy(dtype=str),
-        }
-    np.savez_compressed(folder / PREDICTIONS, allow_pickle=False, **arrays)
-    split = bench.dataset(prepared.name).evaluation_split
-    _write_gene_table(folder / GENES, prepared, scoring[split])
-    _draw(folder / FIGURE, prepared, split, predictions[split], scoring[split])
-    save = getattr(predictor, "save", None)
-    if save is not None:
-        (folder / MODEL).mkdir()
-        save(folder / MODEL)
-
-
-def _write_gene_table(path: Path, prepared: Prepared, scoring: Scoring) -> None:
-    import pandas as pd
-
-    table = pd.DataFrame(
-        {"gene_name": list(prepared.adata.var["gene_name"]), **scoring.by_gene},
-        index=prepared.adata.var_names,
-    )
-    table.to_csv(path, index_label="gene")
-
-
-def _draw(
-    path: Path, prepared: Prepared, split: str, prediction: np.ndarray, scoring: Scoring
-) -> None:
-    from spared_bench.figures import expression_map
-
-    slides = prepared.slides(split)
-    expression_map(
-        path,
-        coordinates=slides.coordinates,
-        slide_ids=slides.slide_ids,
-        truth=prepared_target(prepared, split),
-        prediction=prediction,
-        mask=slides.mask,
-        genes=list(map(str, prepared.adata.var["gene_name"])),
-        scores=scoring.gene_correlation,
-    )
-
-
-def _blank(bench: Bench, job: Job) -> TrialResult:
-    dataset, predictor = bench.dataset(job.dataset), bench.predictor(job.predictor)
-    return TrialResult(
-        key=job.key,
-        status="error",
-        protocol=bench.protocol.id,
-        dataset=job.dataset,
-        completer=job.completer,
-        predictor=job.predictor,
-        parameters=dict(job.parameters),
-        seed=job.seed,
-        facts={
-            "evaluation_split": dataset.evaluation_split,
-            "tier": dataset.tier,
-            "shared_donors": list(dataset.shared_donors),
-            "fold_of": dataset.fold_of,
-            "synthetic": dataset.synthetic,
-            "conflicts_with": list(dataset.conflicts_with),
-            "comparable": bench.protocol.comparable,
-            "target": bench.protocol.processing.target,
-            "control": predictor.control,
-            "scope": predictor.scope,
-            "summary": predictor.summary,
-            "distribution": bench.registry.get("predictor", job.predictor).plugin.distribution,
-            "searched": sorted(predictor.search),
-        },
-        environment=_environment(bench),
-    )
-
-
-def _environment(bench: Bench) -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": bench.settings.device,
-        "threads": bench.settings.threads,
-        "packages": _versions(),
-    }
-
-
-@cache
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = ""
-    return found
-
-
-def _parameters(predictor: Any, fallback: dict[str, Any]) -> dict[str, Any]:
-    if is_dataclass(predictor) and not isinstance(predictor, type):
-        return {key: value for key, value in asdict(predictor).items() if _is_plain(value)}
-    return dict(fallback)
-
-
-def _is_plain(value: Any) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _count(predictor: Any) -> int | None:
-    number = getattr(predictor, "n_parameters", None)
-    return None if number is None else int(number)
-
-
-def _weights_fact(predictor: Any) -> dict[str, Any]:
-    """Return which weights were used; a predictor whose ``weights_used`` is ``None`` used none."""
-    weights = getattr(predictor, "weights_used", getattr(predictor, "weights", None))
-    if not isinstance(weights, str):
-        return {}
-    return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}
-
-
-def _sizes(prepared: Prepared) -> dict[str, Any]:
-    splits = prepared.adata.obs["split"].value_counts()
-    mask = np.asarray(prepared.adata.layers["mask"])
-    return {
-        "n_genes": int(prepared.adata.n_vars),
-        "n_spots": {str(split): int(number) for split, number in splits.items()},
-        "missing_fraction": round(1 - float(mask.mean()), 4),
-    }
-
-
-def use_threads(number: int) -> None:
-    """Set the CPU threads of this process, for libraries that are loaded and yet to be."""
-    import os
-
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(number)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(number)

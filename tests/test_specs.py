@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spared_bench.errors import PluginError
+from spared_bench.errors import PluginError, SplitError
 from spared_bench.specs import DatasetSpec, SlideInfo, conflicts
 
 SLIDES = tuple(SlideInfo(name, donor) for name, donor in zip("abcd", "1123", strict=True))
@@ -31,9 +31,11 @@ def test_an_unknown_slide_and_an_unknown_split_are_refused():
 def test_the_tier_follows_from_the_donors_and_names_those_that_are_shared():
     other = dataset({"train": ("a", "b"), "val": ("c",), "test": ("d",)})
     assert (other.tier, other.shared_donors) == ("A", ())
-    same = dataset({"train": ("a", "d"), "test": ("b", "c")})
+    with pytest.raises(SplitError, match=r"donors \['1'\] have slides both to learn from and in"):
+        dataset({"train": ("a", "d"), "test": ("b", "c")})
+    same = dataset({"train": ("a", "d"), "test": ("b", "c")}, allow_shared_donors=True)
     assert (same.tier, same.shared_donors) == ("B", ("1",))
-    chosen_on = dataset({"train": ("d",), "val": ("a",), "test": ("b",)})
+    chosen_on = dataset({"train": ("d",), "val": ("a",), "test": ("b",)}, allow_shared_donors=True)
     assert (chosen_on.tier, chosen_on.shared_donors) == ("B", ("1",))
     untested = dataset({"train": ("a",), "val": ("b",)})
     assert (untested.tier, untested.shared_donors) == ("C", ())

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from spared_bench import __version__
-from spared_bench.cli import board, complete, data, describe, run
+from spared_bench.cli import board, complete, data, describe, predict, run
 from spared_bench.cli.output import fail
 from spared_bench.errors import SparedBenchError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 run.register(app)
 complete.register(app)
 describe.register(app)
+predict.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(board.leaderboard_app, name="leaderboard")
 app.add_typer(board.track_app, name="track")

@@ -179,6 +179,6 @@ def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:
 
 
 def _use_threads(bench: Bench) -> None:
-    from spared_bench.runner import use_threads
+    from spared_bench.threads import use_threads
 
     use_threads(bench.settings.threads)

@@ -9,7 +9,7 @@ from spared_bench.bench import Bench, Settings
 from spared_bench.executors.work import do_job
 from spared_bench.interfaces import Outcome
 from spared_bench.plan import Job
-from spared_bench.runner import use_threads
+from spared_bench.threads import use_threads
 
 
 class InlineExecutor:

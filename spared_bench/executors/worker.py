@@ -52,7 +52,7 @@ def _read(stream: TextIO, jobs: queue.Queue[dict[str, Any]]) -> None:
 
 
 def _set_threads(number: int) -> None:
-    from spared_bench.runner import use_threads
+    from spared_bench.threads import use_threads
 
     use_threads(number)
     import torch

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from spared_bench.processing.graph import squidpy_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,10 +12,14 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-def morans_i(values: np.ndarray, graph: csr_matrix) -> np.ndarray:
-    """Moran's I of every gene on one slide, through squidpy, without permutations.
+_BLOCK = 256  # genes at a time, so that no copy of all values is made
 
-    Weights are the graph with each row divided by its sum.
+
+def morans_i(values: np.ndarray, graph: csr_matrix) -> np.ndarray:
+    """Moran's I of every gene on one slide.
+
+    Weights are the graph with each row divided by its sum, as in squidpy, whose own function costs
+    ten times as much on a slide of a few thousand spots, permutations left aside.
 
     Parameters
     ----------
@@ -32,19 +33,22 @@ def morans_i(values: np.ndarray, graph: csr_matrix) -> np.ndarray:
         1 for perfect resemblance, near 0 for none; nan for a gene that is constant on the slide,
         and for all genes where no spot has a neighbour.
     """
-    from anndata import AnnData
+    from scipy.sparse import diags
 
-    n_genes = values.shape[1]
-    if n_genes == 0 or graph.nnz == 0:
-        return np.full(n_genes, np.nan)
-    slide = AnnData(X=np.asarray(values, dtype=np.float64), obsp={"spatial_connectivities": graph})
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # Of constant genes, and of p-values (unused) that two spots do not have.
-        warnings.simplefilter("ignore")
-        table = squidpy_graphs().spatial_autocorr(
-            slide, mode="moran", n_perms=None, corr_method=None, copy=True
-        )
-    return table["I"].reindex(slide.var_names).to_numpy(dtype=np.float64)
+    sums = graph @ np.ones(graph.shape[0])
+    connected = int((sums > 0).sum())  # the sum of all weights
+    weights = diags(np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 0)) @ graph
+    scores = np.full(values.shape[1], np.nan)
+    if connected == 0:
+        return scores
+    for start in range(0, values.shape[1], _BLOCK):
+        z = np.asarray(values[:, start : start + _BLOCK], dtype=np.float64)
+        varies = np.ptp(z, axis=0) > 0  # exactly: a mean may miss a constant by rounding
+        z = z - z.mean(axis=0)
+        above = (z * (weights @ z)).sum(axis=0) * len(z)
+        below = (z * z).sum(axis=0) * connected
+        np.divide(above, below, out=scores[start : start + _BLOCK], where=varies)
+    return scores
 
 
 def mean_morans_i(slides: Iterable[tuple[np.ndarray, csr_matrix]]) -> np.ndarray:

@@ -32,6 +32,18 @@ def test_morans_i_agrees_with_its_formula_and_is_nan_for_a_constant_gene(slide):
     assert np.isnan(scores[2])
 
 
+def test_morans_i_agrees_with_squidpy(rng):
+    from anndata import AnnData
+    from squidpy.gr import spatial_autocorr
+
+    values = rng.normal(size=(60, 300))  # more genes than are taken at a time
+    graph = neighbour_graph(rng.uniform(size=(60, 2)))
+    adata = AnnData(values, obsp={"spatial_connectivities": graph})
+    table = spatial_autocorr(adata, mode="moran", n_perms=None, corr_method=None, copy=True)
+    expected = table["I"].reindex(adata.var_names)
+    np.testing.assert_allclose(morans_i(values, graph), expected, rtol=1e-10)
+
+
 def test_slides_where_a_gene_is_constant_do_not_enter_its_mean(slide, rng):
     values, graph = slide
     other = rng.normal(size=values.shape)

@@ -1,0 +1,196 @@
+"""Images per second of a training step, against the plain way to write it.
+
+    python benchmarks/training.py [--device cpu] [--network NAME ...] [--batch 32] [--steps 4]
+
+The plain way: a DataLoader over decoded patches, torchvision transforms item by item, float32,
+torch.optim.Adam. Ours: the package's trainer as a protocol runs it. Both train the same network
+from the same random weights on the same 224 px patches, one after the other, in this process. On a
+GPU the share of a step that the data take and the share of the measured matrix-multiply peak (for
+networks whose operations are known) are printed too. Add a line to ``NETWORKS`` for another
+predictor; one whose units are no patches brings its own ``units`` and is timed alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from anndata import AnnData
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from spared_bench.data import MASK, TARGET, Patches, Slides
+from spared_bench.interfaces import Budget, Context
+from spared_bench.models import TorchPredictor
+from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
+from spared_bench.models.trainer import gradients, seeded, shuffled_batches
+from spared_bench_plugins.predictors.shufflenet import ShuffleNet
+from spared_bench_plugins.predictors.st_net import STNet
+from spared_bench_plugins.predictors.vit_b import ViTB
+
+SIZE, N_GENES = 224, 128
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A predictor to time; ``macs`` are those of one image's forward pass, 0 where unknown."""
+
+    predictor: Callable[..., TorchPredictor]
+    macs: float = 0.0
+
+
+NETWORKS = {
+    "shufflenet": Subject(partial(ShuffleNet, weights="random"), 0.04e9),
+    "st-net": Subject(partial(STNet, weights="random"), 2.8e9),
+    "vit-b": Subject(partial(ViTB, weights="random"), 17e9),
+}
+
+
+class Decoded(Dataset):
+    """Patches in memory, transformed one by one when they are asked for."""
+
+    def __init__(self, images: np.ndarray, target: np.ndarray) -> None:
+        self.images, self.target = images, torch.from_numpy(target)
+        self.transform = v2.Compose(
+            [
+                v2.ToImage(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+                v2.RandomHorizontalFlip(),
+                v2.RandomVerticalFlip(),
+                v2.RandomApply([v2.RandomRotation((90, 90))]),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.transform(self.images[row]), self.target[row]
+
+
+def made_up_slides(n_spots: int) -> tuple[Slides, np.ndarray, np.ndarray]:
+    """Return random patches and targets, as slides and as arrays."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (n_spots, SIZE, SIZE, 3), dtype=np.uint8)
+    target = rng.normal(size=(n_spots, N_GENES)).astype(np.float32)
+    adata = AnnData(shape=(n_spots, N_GENES))
+    adata.layers[TARGET], adata.layers[MASK] = target, np.ones_like(target, dtype=bool)
+    return Slides(adata, Patches([images])), images, target
+
+
+def plain_steps(
+    predictor: TorchPredictor, images: np.ndarray, target: np.ndarray, batch: int, device: str
+) -> Iterator[None]:
+    """Train the plain way, a step at a time."""
+    with seeded(0, device):
+        network = predictor.build(N_GENES).to(device).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    workers = min(8, torch.get_num_threads()) if device != "cpu" else 0
+    loader = DataLoader(
+        Decoded(images, target), batch, shuffle=True, drop_last=True, num_workers=workers
+    )
+    while True:
+        for patches, wanted in loader:
+            optimizer.zero_grad()
+            functional.mse_loss(network(patches.to(device)), wanted.to(device)).backward()
+            optimizer.step()
+            yield
+
+
+def our_steps(predictor: TorchPredictor, slides: Slides, batch: int, device: str) -> Iterator[None]:
+    """Train as the trainer does, a step at a time."""
+    with seeded(0, device):
+        network = predictor._place(predictor.build(N_GENES), device).train()
+    optimizer = predictor.optimizer(network.parameters())
+    context = Context(budget=Budget(batch_size=batch), device=device)
+    units = predictor.units(slides, device, resident=True)
+    turns, recipe = torch.Generator().manual_seed(0), predictor.recipe(context.budget)
+    for rows in shuffled_batches(len(units), batch, 0):
+        gradients(network, predictor.loss, units, rows, turns, recipe, context)
+        optimizer.step()
+        yield
+
+
+def our_data(predictor: TorchPredictor, slides: Slides, batch: int, device: str) -> Iterator[None]:
+    """Only fetch, turn and normalise the batches."""
+    units = predictor.units(slides, device, resident=True)
+    turns = torch.Generator().manual_seed(0)
+    for rows in shuffled_batches(len(units), batch, 0):
+        units.batch(rows, turns)
+        yield
+
+
+def seconds_per_step(steps: Iterator[None], number: int, device: str) -> float:
+    """Mean over ``number`` steps, after two that warm up."""
+    for _ in range(2):
+        next(steps)
+    _wait(device)
+    started = time.perf_counter()
+    for _ in range(number):
+        next(steps)
+    _wait(device)
+    return (time.perf_counter() - started) / number
+
+
+def matmul_peak(device: str) -> float:
+    """Return the bfloat16 operations per second of a large matrix product, measured."""
+    left, right = torch.randn(2, 8192, 8192, device=device, dtype=torch.bfloat16)
+
+    def products() -> Iterator[None]:
+        while True:
+            left @ right
+            yield
+
+    return 2 * 8192**3 / seconds_per_step(products(), 20, device)
+
+
+def _wait(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    """Time every network both ways and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    gpu = torch.cuda.is_available()
+    parser.add_argument("--device", default="cuda" if gpu else "cpu")
+    parser.add_argument("--network", action="append", choices=list(NETWORKS))
+    parser.add_argument("--batch", type=int, default=256 if gpu else 32)
+    parser.add_argument("--steps", type=int, default=20 if gpu else 4)
+    parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
+    wanted = parser.parse_args()
+    device, batch = wanted.device, wanted.batch
+    on_gpu = torch.device(device).type == "cuda"
+    slides, images, target = made_up_slides(max(4 * batch, 64))
+    where = torch.cuda.get_device_name(device) if on_gpu else "CPU"
+    print(f"{where}, {torch.get_num_threads()} threads, torch {torch.__version__}, batch {batch}")
+    peak = matmul_peak(device) if on_gpu else 0.0
+    if peak:
+        print(f"measured bfloat16 matrix-multiply peak: {peak / 1e12:.0f} TFLOP/s")
+    for name in wanted.network or NETWORKS:
+        subject = NETWORKS[name]
+        plain = seconds_per_step(
+            plain_steps(subject.predictor(), images, target, batch, device), wanted.steps, device
+        )
+        predictor = subject.predictor(compile=wanted.compile)
+        ours = seconds_per_step(our_steps(predictor, slides, batch, device), wanted.steps, device)
+        data = seconds_per_step(our_data(predictor, slides, batch, device), wanted.steps, device)
+        line = (
+            f"{name:12s} plain {batch / plain:8.1f} images/s   ours {batch / ours:8.1f} images/s"
+            f"   ratio {plain / ours:5.2f}   data {data / ours:6.1%} of our step"
+        )
+        if peak and subject.macs:
+            # A step is a forward and a backward pass, twice as long; 2 operations per MAC.
+            line += f"   {6 * subject.macs * batch / ours / peak:.0%} of the peak"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

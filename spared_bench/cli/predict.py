@@ -1,0 +1,73 @@
+"""``predict``: a trained predictor on a new slide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from spared_bench.cli.output import JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("predict")(predict)
+
+
+def predict(
+    run: str = typer.Argument(
+        ..., help="dataset/completer/predictor, or the start of a trial's key (see `status`)."
+    ),
+    image: Path = typer.Option(..., help="The slide: TIFF, SVS, JPEG, PNG, ..."),
+    spots: Path | None = typer.Option(
+        None, help="CSV with columns x and y, in pixels of the image, and maybe spot."
+    ),
+    grid_um: float = typer.Option(
+        0.0, "--grid-um", min=0, help="Instead: a square grid of this step over the tissue."
+    ),
+    um_per_px: float = typer.Option(0.0, min=0, help="Micrometres per pixel of the image."),
+    diameter: float = typer.Option(
+        0.0, "--spot-diameter-px", min=0, help="Width of a spot [default: a training spot's]."
+    ),
+    gene: list[str] = typer.Option([], "--gene", help="Draw this gene [default: the best four]."),
+    out: Path | None = typer.Option(None, help="The .h5ad to write [default: IMAGE.h5ad, here]."),
+    workspace: Path | None = WORKSPACE,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Predict the expression of a new slide with a predictor that a run has trained."""
+    if (spots is None) == (grid_um == 0):
+        raise UsageError(
+            "Give either `--spots FILE` or `--grid-um STEP`: where is to be predicted?"
+        )
+    if grid_um and not um_per_px:
+        raise UsageError("`--grid-um` needs the image's scale: add `--um-per-px`.")
+    from spared_bench import applying, new_slide
+    from spared_bench.prediction_map import draw_genes
+    from spared_bench.processing.images import image_size
+    from spared_bench.registry import discover
+    from spared_bench.workspace import Workspace
+
+    trained = applying.find_trained(Workspace.at(workspace).store, run)
+    columns = applying.choose_genes(trained.result, gene)
+    width = diameter or applying.spot_diameter_px(trained, um_per_px)
+    if spots is not None:
+        names, centres = new_slide.read_positions(spots)
+    else:
+        centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
+        names = [f"grid_{i}" for i in range(len(centres))]
+    slide = new_slide.make_slide(image, names, centres, width)
+    predicted = applying.apply(trained, discover(plugin), slide, only_tissue=spots is None)
+    path = out or Path(f"{image.stem}.h5ad")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    predicted.write_h5ad(path)
+    picture = path.with_suffix(".png")
+    draw_genes(predicted, columns, image, picture)
+    if as_json:
+        facts = {"spots": predicted.n_obs, "genes": predicted.n_vars}
+        print_json({"trial": trained.result.key, **facts, "adata": path, "picture": picture})
+    else:
+        typer.echo(
+            f"{predicted.n_obs} spots x {predicted.n_vars} genes: {path}\nPicture: {picture}"
+        )

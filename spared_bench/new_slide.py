@@ -1,0 +1,92 @@
+"""A slide that nobody has measured: an image, and where on it expression is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.data import SPATIAL
+from spared_bench.errors import CoordinateError, MissingFileError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def read_positions(path: Path) -> tuple[list[str], np.ndarray]:
+    """Read spots from a CSV with columns ``x`` and ``y``, in pixels of the image, maybe ``spot``.
+
+    Returns
+    -------
+    names : list of str
+        From the column ``spot``, else ``spot_0``, ``spot_1``, ...
+    centres : ndarray of float64, of shape (n_spots, 2)
+
+    Raises
+    ------
+    MissingFileError, CoordinateError
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise MissingFileError(f"There is no file of positions at {str(path)!r}. Check the path.")
+    try:
+        table = pd.read_csv(path, dtype={"spot": str})
+        centres = table[["x", "y"]].to_numpy(dtype=np.float64)
+    except (KeyError, ValueError) as error:
+        raise CoordinateError(
+            f"{path} cannot be read as positions: {error}. Expected a CSV with a header and the"
+            " columns x and y, numbers in pixels of the image; a column spot may name them."
+        ) from error
+    if not len(centres) or not np.isfinite(centres).all():
+        raise CoordinateError(
+            f"{path} has {len(centres)} rows, of which {int(np.isnan(centres).any(axis=1).sum())}"
+            " lack a coordinate. Expected at least one row, each with x and y."
+        )
+    names = list(table["spot"]) if "spot" in table else [f"spot_{i}" for i in range(len(table))]
+    if len(set(names)) < len(names):
+        raise CoordinateError(f"{path} names a spot more than once in its column spot.")
+    return names, centres
+
+
+def grid(width: int, height: int, step: float) -> np.ndarray:
+    """Return the points of a square grid over an image, (n, 2): x, y; half a step from its edge."""
+    across, down = np.arange(step / 2, width, step), np.arange(step / 2, height, step)
+    x, y = np.meshgrid(across, down)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def make_slide(image: Path, names: Sequence[str], centres: np.ndarray, diameter: float) -> AnnData:
+    """Return a new slide without expression: what ``cut_patches`` and a predictor look at."""
+    import pandas as pd
+    from anndata import AnnData
+
+    place = np.rint((centres - centres.min(axis=0)) / spacing(centres)).astype(int)
+    slide = AnnData(
+        obs=pd.DataFrame(
+            {
+                "slide_id": image.stem,
+                "patient_id": image.stem,
+                "split": "test",
+                "array_row": place[:, 1],
+                "array_col": place[:, 0],
+            },
+            index=pd.Index(list(names), dtype=str),
+        ),
+        obsm={SPATIAL: centres},
+    )
+    facts = {"image_path": str(image), "image_scale": 1.0, "spot_diameter_px": diameter}
+    slide.uns["slide"] = facts | {"um_per_px": 0.0}
+    return slide
+
+
+def spacing(centres: np.ndarray) -> float:
+    """Median distance of a spot to its nearest neighbour; 1 for a single spot."""
+    from scipy.spatial import cKDTree
+
+    if len(centres) < 2:
+        return 1.0
+    distance = cKDTree(centres).query(centres, k=2)[0][:, 1]
+    return float(np.median(distance)) or 1.0

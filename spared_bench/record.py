@@ -1,0 +1,124 @@
+"""What a trial's record says beside its scores: settings, facts for the board, environment."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.plan import Job
+from spared_bench.products import Prepared
+from spared_bench.results import TrialResult
+
+_PACKAGES = (
+    "spared-bench",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "torchvision",
+    "timm",
+    "anndata",
+    "scanpy",
+    "squidpy",
+)
+
+
+def blank_record(bench: Bench, job: Job) -> TrialResult:
+    """Return the record of a trial that has not been run: all that is known before."""
+    dataset, predictor = bench.dataset(job.dataset), bench.predictor(job.predictor)
+    return TrialResult(
+        key=job.key,
+        status="error",
+        protocol=bench.protocol.id,
+        dataset=job.dataset,
+        completer=job.completer,
+        predictor=job.predictor,
+        parameters=dict(job.parameters),
+        seed=job.seed,
+        facts={
+            "evaluation_split": dataset.evaluation_split,
+            "tier": dataset.tier,
+            "shared_donors": list(dataset.shared_donors),
+            "fold_of": dataset.fold_of,
+            "synthetic": dataset.synthetic,
+            "conflicts_with": list(dataset.conflicts_with),
+            "comparable": bench.protocol.comparable,
+            "target": bench.protocol.processing.target,
+            "control": predictor.control,
+            "scope": predictor.scope,
+            "summary": predictor.summary,
+            "distribution": bench.registry.get("predictor", job.predictor).plugin.distribution,
+            "searched": sorted(predictor.search),
+        },
+        environment=_environment(bench),
+    )
+
+
+def _environment(bench: Bench) -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": bench.settings.device,
+        "threads": bench.settings.threads,
+        "packages": _versions(),
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def parameters_of(predictor: Any, fallback: dict[str, Any]) -> dict[str, Any]:
+    """Return every field of a dataclass that JSON can hold; else what was set."""
+    if is_dataclass(predictor) and not isinstance(predictor, type):
+        return {key: value for key, value in asdict(predictor).items() if _is_plain(value)}
+    return dict(fallback)
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def count_parameters(predictor: Any) -> int | None:
+    """Return the trainable parameters that a predictor counts, if it does."""
+    number = getattr(predictor, "n_parameters", None)
+    return None if number is None else int(number)
+
+
+def weights_fact(predictor: Any) -> dict[str, Any]:
+    """Return which weights were used; a predictor whose ``weights_used`` is ``None`` used none."""
+    weights = getattr(predictor, "weights_used", getattr(predictor, "weights", None))
+    if not isinstance(weights, str):
+        return {}
+    return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}
+
+
+def sizes(prepared: Prepared) -> dict[str, Any]:
+    """Return numbers of genes and spots, and the share of entries without a measurement."""
+    splits = prepared.adata.obs["split"].value_counts()
+    mask = np.asarray(prepared.adata.layers["mask"])
+    return {
+        "n_genes": int(prepared.adata.n_vars),
+        "n_spots": {str(split): int(number) for split, number in splits.items()},
+        "missing_fraction": round(1 - float(mask.mean()), 4),
+    }

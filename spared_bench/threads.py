@@ -1,0 +1,14 @@
+"""CPU threads of a process. They are part of the plan: a sum depends on their number."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def use_threads(number: int) -> None:
+    """Set the CPU threads of this process, for libraries that are loaded and yet to be."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(number)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(number)

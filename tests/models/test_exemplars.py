@@ -27,6 +27,14 @@ def test_exemplars_are_the_nearest_spots_of_other_slides(tiny_slides, norm, metr
     np.testing.assert_array_equal(found, np.argsort(distances, axis=1)[:, :4])
 
 
+def test_compiled_distances_are_those_of_scipy(rng):
+    queries, reference = (rng.normal(size=(n, 9)).astype(np.float32) for n in (7, 30))
+    expected = cdist(queries, reference, "cityblock")
+    np.testing.assert_allclose(
+        exemplars._absolute_differences(queries, reference), expected, rtol=1e-5
+    )
+
+
 def test_of_a_single_training_slide_a_spot_has_all_exemplars_but_itself(tiny_slides):
     only = tiny_slides.train.subset(np.arange(12))
     bank = bank_of(only)

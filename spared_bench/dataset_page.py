@@ -168,7 +168,8 @@ def _notices(
     notices += [f"Slide {row.slide_id}: {row.problem}" for row in rows if row.problem]
     notices += [
         f"The image of slide {row.slide_id} is coarse: a patch of {patches.size} px is enlarged"
-        f" from {row.spot_px * patches.scale:.3g} px. Give the full-resolution image, if there is one."
+        f" from {row.spot_px * patches.scale:.3g} px. Give the full-resolution image, if there is"
+        " one."
         for row in rows
         if row.spot_px * patches.scale < patches.size / 2
     ]

@@ -36,8 +36,7 @@ N_GENES, WIDTH, N_EXEMPLARS = 128, 512, 9
 def made_up_slides(n_slides: int, per_slide: int, patch: int) -> Slides:
     """Return hexagonal slides of random expression; ``patch`` is the side of a patch in pixels."""
     rng = np.random.default_rng(0)
-    side = int(np.ceil(per_slide**0.5))
-    row, place = np.divmod(np.arange(per_slide), side)
+    row, place = np.divmod(np.arange(per_slide), 64)  # as wide as a Visium array
     array = np.tile(np.column_stack([row, 2 * place + row % 2]), (n_slides, 1))
     n = len(array)
     slide_ids = np.repeat([f"slide{i}" for i in range(n_slides)], per_slide)

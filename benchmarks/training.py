@@ -6,8 +6,8 @@ The plain way: a DataLoader over decoded patches, torchvision transforms item by
 torch.optim.Adam. Ours: the package's trainer as a protocol runs it. Both train the same network
 from the same random weights on the same 224 px patches, one after the other, in this process. On a
 GPU the share of a step that the data take and the share of the measured matrix-multiply peak (for
-networks whose operations are known) are printed too. Add a line to ``NETWORKS`` for another
-predictor; one whose units are no patches brings its own ``units`` and is timed alone.
+networks whose operations are known) are printed too. Methods that see a slide take one of as many
+spots as the others have patches in a batch. Add a line to ``NETWORKS`` for another predictor.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from spared_bench.data import MASK, TARGET, Patches, Slides
+from spared_bench.data import COUNTS, MASK, TARGET, Patches, Slides
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import TorchPredictor
 from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
 from spared_bench.models.trainer import gradients, seeded, shuffled_batches
+from spared_bench_plugins.predictors.hist2st import Hist2ST
 from spared_bench_plugins.predictors.shufflenet import ShuffleNet
 from spared_bench_plugins.predictors.st_net import STNet
 from spared_bench_plugins.predictors.vit_b import ViTB
@@ -39,16 +41,21 @@ SIZE, N_GENES = 224, 128
 
 @dataclass(frozen=True)
 class Subject:
-    """A predictor to time; ``macs`` are those of one image's forward pass, 0 where unknown."""
+    """A predictor to time; ``macs`` are those of one image's forward pass, 0 where unknown.
+
+    ``slide`` says that a step is a slide.
+    """
 
     predictor: Callable[..., TorchPredictor]
     macs: float = 0.0
+    slide: bool = False
 
 
 NETWORKS = {
     "shufflenet": Subject(partial(ShuffleNet, weights="random"), 0.04e9),
     "st-net": Subject(partial(STNet, weights="random"), 2.8e9),
     "vit-b": Subject(partial(ViTB, weights="random"), 17e9),
+    "hist2st": Subject(Hist2ST, slide=True),
 }
 
 
@@ -80,7 +87,12 @@ def made_up_slides(n_spots: int) -> tuple[Slides, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (n_spots, SIZE, SIZE, 3), dtype=np.uint8)
     target = rng.normal(size=(n_spots, N_GENES)).astype(np.float32)
-    adata = AnnData(shape=(n_spots, N_GENES))
+    row, column = np.divmod(np.arange(n_spots), 8)
+    obs = {"slide_id": "made_up", "array_row": row, "array_col": column}
+    adata = AnnData(obs=pd.DataFrame(obs, index=[f"spot{i}" for i in range(n_spots)]))
+    adata.obsm["spatial"] = 100.0 * np.column_stack([column, row])
+    adata = AnnData(np.zeros((n_spots, N_GENES), np.float32), adata.obs, obsm=adata.obsm)
+    adata.layers[COUNTS] = rng.poisson(3, target.shape).astype(np.float32)
     adata.layers[TARGET], adata.layers[MASK] = target, np.ones_like(target, dtype=bool)
     return Slides(adata, Patches([images])), images, target
 
@@ -104,6 +116,23 @@ def plain_steps(
             yield
 
 
+def plain_slide_steps(
+    predictor: TorchPredictor, slides: Slides, images: np.ndarray, device: str
+) -> Iterator[None]:
+    """Train on one slide the plain way, a step at a time."""
+    with seeded(0, device):
+        network = predictor.build(N_GENES).to(device).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    slide = predictor.units(slides, device, resident=True).batch(torch.tensor([0]))
+    loader = DataLoader(Decoded(images, slides.target), len(images))
+    while True:
+        for patches, _ in loader:
+            optimizer.zero_grad()
+            predictor.loss(network, replace(slide, images=patches.to(device))).backward()
+            optimizer.step()
+            yield
+
+
 def our_steps(predictor: TorchPredictor, slides: Slides, batch: int, device: str) -> Iterator[None]:
     """Train as the trainer does, a step at a time."""
     with seeded(0, device):
@@ -112,7 +141,7 @@ def our_steps(predictor: TorchPredictor, slides: Slides, batch: int, device: str
     context = Context(budget=Budget(batch_size=batch), device=device)
     units = predictor.units(slides, device, resident=True)
     turns, recipe = torch.Generator().manual_seed(0), predictor.recipe(context.budget)
-    for rows in shuffled_batches(len(units), batch, 0):
+    for rows in shuffled_batches(len(units), predictor.units_per_step(context.budget), 0):
         gradients(network, predictor.loss, units, rows, turns, recipe, context)
         optimizer.step()
         yield
@@ -122,7 +151,7 @@ def our_data(predictor: TorchPredictor, slides: Slides, batch: int, device: str)
     """Only fetch, turn and normalise the batches."""
     units = predictor.units(slides, device, resident=True)
     turns = torch.Generator().manual_seed(0)
-    for rows in shuffled_batches(len(units), batch, 0):
+    for rows in shuffled_batches(len(units), predictor.units_per_step(Budget(batch_size=batch)), 0):
         units.batch(rows, turns)
         yield
 
@@ -176,12 +205,16 @@ def main() -> None:
         print(f"measured bfloat16 matrix-multiply peak: {peak / 1e12:.0f} TFLOP/s")
     for name in wanted.network or NETWORKS:
         subject = NETWORKS[name]
-        plain = seconds_per_step(
-            plain_steps(subject.predictor(), images, target, batch, device), wanted.steps, device
+        given = slides.subset(np.arange(batch)) if subject.slide else slides
+        plainly = (
+            plain_slide_steps(subject.predictor(), given, images[:batch], device)
+            if subject.slide
+            else plain_steps(subject.predictor(), images, target, batch, device)
         )
+        plain = seconds_per_step(plainly, wanted.steps, device)
         predictor = subject.predictor(compile=wanted.compile)
-        ours = seconds_per_step(our_steps(predictor, slides, batch, device), wanted.steps, device)
-        data = seconds_per_step(our_data(predictor, slides, batch, device), wanted.steps, device)
+        ours = seconds_per_step(our_steps(predictor, given, batch, device), wanted.steps, device)
+        data = seconds_per_step(our_data(predictor, given, batch, device), wanted.steps, device)
         line = (
             f"{name:12s} plain {batch / plain:8.1f} images/s   ours {batch / ours:8.1f} images/s"
             f"   ratio {plain / ours:5.2f}   data {data / ours:6.1%} of our step"

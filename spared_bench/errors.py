@@ -23,6 +23,7 @@ prints the message alone; a traceback is for our own mistakes.
     ├── WeightsUnavailableError    pretrained weights that cannot be fetched
     ├── DivergedError              a training whose loss became nan or infinite
     ├── WithheldError              a method asked for values that its role does not see
+    ├── ExecutorError              a cluster cannot be reached, or has gone
     ├── TrackingError              MLflow cannot be reached, or refuses what it is given
     └── WorkspaceError             the workspace cannot be written, or holds something damaged
         └── CorruptEntryError      a stored result or product that is not what its manifest says
@@ -127,6 +128,10 @@ class DivergedError(SparedBenchError):
 
 class WithheldError(SparedBenchError):
     """A method asked for expression that is hidden from it by design."""
+
+
+class ExecutorError(SparedBenchError):
+    """A cluster cannot be reached, or has gone; finished results are safe in the store."""
 
 
 class TrackingError(SparedBenchError):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.errors import CorruptEntryError, WorkspaceError
+from spared_bench.leases import leases_of
 
 MANIFEST = "manifest.json"
 _STALE_SECONDS = 24 * 3600
@@ -134,7 +135,14 @@ class Store:
             f"{folder} is damaged ({damage}). Remove that folder; it will be made again."
         )
 
-    def obtain(self, kind: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Entry:
+    def obtain(
+        self,
+        kind: str,
+        inputs: dict[str, Any],
+        make: Callable[[Path], None],
+        *,
+        once: bool = False,
+    ) -> Entry:
         """Return the entry of these inputs, making it if there is none or a damaged one.
 
         Parameters
@@ -145,13 +153,27 @@ class Store:
             JSON-ready; everything that determines the content.
         make : callable
             Writes the files into the folder that it is given.
+        once : bool
+            Wait while another living process makes it, on this machine or on another.
         """
+
+        def found() -> Entry | None:
+            try:
+                return self.find(kind, inputs)
+            except CorruptEntryError:
+                self.remove(kind, digest(inputs))
+                return None
+
+        entry = found()
+        if entry is not None or not once:
+            return entry or self.write(kind, inputs, make)
         try:
-            entry = self.find(kind, inputs)
-        except CorruptEntryError:
-            self.remove(kind, digest(inputs))
-            entry = None
-        return entry or self.write(kind, inputs, make)
+            with leases_of(self.root).waiting(f"{kind}-{digest(inputs)}", found) as entry:
+                return entry or self.write(kind, inputs, make)
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
+            raise WorkspaceError(_why_unwritable(self.root, error)) from error
 
     def write(self, kind: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Entry:
         """Write an entry; where another process was first, its entry stays."""
@@ -231,10 +253,10 @@ class Store:
 
 def _stamp() -> str:
     """Return a suffix that says who is writing, for ``sweep``: host, process, its start."""
-    return f"{socket.gethostname()}.{os.getpid()}-{_started(os.getpid())}.{uuid.uuid4().hex[:8]}"
+    return f"{socket.gethostname()}.{os.getpid()}-{started_at(os.getpid())}.{uuid.uuid4().hex[:8]}"
 
 
-def _started(pid: int) -> int:
+def started_at(pid: int) -> int:
     """Return when a living process began, in whole seconds; 0 if it is gone."""
     import psutil
 
@@ -254,7 +276,7 @@ def _is_orphan(path: Path) -> bool:
     if not (dash and pid.isdigit() and started.isdigit()):
         return False
     if parts[0].endswith(socket.gethostname()):
-        found = _started(int(pid))
+        found = started_at(int(pid))
         return found >= 0 and abs(found - int(started)) > 1
     try:
         return time.time() - path.stat().st_mtime > _STALE_SECONDS

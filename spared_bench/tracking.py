@@ -68,6 +68,11 @@ class Cell(Protocol):
         """The trials among which its parameters were chosen; their files stay where they are."""
         ...
 
+    @property
+    def figures(self) -> Path | None:
+        """More files of the trial that counts, if they were drawn."""
+        ...
+
 
 @dataclass
 class _Logged:
@@ -252,6 +257,8 @@ class Tracker:
         tags = {ROLE: "cell", CELL: _name(cell), CONTENT: content, CURRENT: "true"}
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
         run_id = self._log_run(experiment, trial, cell.folder, name, tags)
+        for figure in sorted(cell.figures.glob("*.png")) if cell.figures else ():
+            self._connected().log_artifact(run_id, str(figure))
         for child, folder in cell.search:
             tags = {ROLE: "search", "mlflow.parentRunId": run_id}
             self._log_run(experiment, child, folder, _varied(child, cell), tags)

@@ -110,6 +110,9 @@ def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
     children = worker_processes(process.pid)
     assert children
     process.send_signal(how)
+    if how == signal.SIGINT:  # once: what runs is finished; twice: at once
+        assert any("Ctrl-C again stops at once" in line for line in process.stderr)
+        process.send_signal(how)
     _, errors = process.communicate(timeout=30)
     wait_for(lambda: not any(alive(pid) for pid in children))
     if how == signal.SIGINT:

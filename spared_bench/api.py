@@ -319,6 +319,7 @@ def execute(
             summary = orchestrator.run()
     finally:
         runner.close()
+        leases.sweep()
         leases.close()
     return _finish(plan, summary, recorder, begun, command, log, interrupted.is_set())
 

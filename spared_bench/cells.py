@@ -61,7 +61,7 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
         path = store.root / "cells" / f"{digest(names)}.json"
         text = json.dumps(record, indent=1)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            write_text(path, text)
+            write_text(path, text, sync=False)
             changed += 1
     return changed
 

@@ -22,6 +22,7 @@ from typing import Any
 #: Seconds without a sign of life after which work is given to someone else.
 LIFETIME = 60.0
 _POLL = 0.2
+_FORGOTTEN = 24 * 3600
 
 
 class Leases:
@@ -98,6 +99,14 @@ class Leases:
             yield found()
         finally:
             self.release(name)
+
+    def sweep(self) -> None:
+        """Remove the cards of processes that are gone, and of machines long silent."""
+        for card in (self.root / "owners").glob("*"):
+            found = _read(card)
+            silent = time.time() - card.stat().st_mtime > _FORGOTTEN if card.exists() else False
+            if silent or (found.get("place") == place() and self._is_dead(card, found)):
+                card.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Give everything back and end the heartbeat."""

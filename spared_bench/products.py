@@ -100,8 +100,15 @@ def prepare(bench: Bench, name: str) -> Prepared:
 
     prepared = _make_prepared(bench, name, slides)
     cut = _make_patches(bench, name, slides)
-    adata = read_h5ad(prepared.folder / _DATASET)
-    return Prepared(bench, name, adata, _patches_of(adata, cut))
+    if (prepared.folder, cut.folder) not in _last_read:
+        adata = read_h5ad(prepared.folder / _DATASET)
+        _last_read.clear()
+        _last_read[prepared.folder, cut.folder] = adata, _patches_of(adata, cut)
+    return Prepared(bench, name, *_last_read[prepared.folder, cut.folder])
+
+
+#: The dataset that this process read last. Methods get views of it, which copy when written to.
+_last_read: dict[tuple[Path, Path], tuple[AnnData, Patches]] = {}
 
 
 def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:

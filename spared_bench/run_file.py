@@ -76,7 +76,7 @@ class RunFile:
         running = list(self._running.values())
         facts = {**self._facts, **self._counts, "running": running, "written": time.time()}
         with suppress(OSError):  # whoever looks is told less; the run goes on
-            write_text(self._path, json.dumps(facts, default=float))
+            write_text(self._path, json.dumps(facts, default=float), sync=False)
 
     def close(self) -> None:
         """The run has ended: nothing more to say."""

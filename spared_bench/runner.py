@@ -29,7 +29,7 @@ from spared_bench.products import Prepared, build, make_completed, prepare, prep
 from spared_bench.record import blank_record, count_parameters, parameters_of, sizes, weights_fact
 from spared_bench.results import Status, TrialResult
 from spared_bench.scoring import Scoring, score
-from spared_bench.store import digest, is_full, write_text
+from spared_bench.store import digest, is_full
 
 RESULT = "result.json"
 TRIALS = "trials"
@@ -90,7 +90,7 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
         made.append(_attempt(bench, job, folder, report))
         if goes_again(made[0].status, job.attempt):
             raise _GoesAgain
-        write_text(folder / RESULT, json.dumps(made[0].as_dict(), indent=1, allow_nan=False))
+        _write(folder, made[0])
 
     try:
         entry = bench.workspace.store.obtain(TRIALS, inputs, make)
@@ -102,6 +102,12 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
 
 class _GoesAgain(Exception):
     """The trial failed in a way that is worth another attempt."""
+
+
+def _write(folder: Path, result: TrialResult) -> None:
+    """Write the record; the store brings it to the disk with the other files."""
+    text = json.dumps(result.as_dict(), indent=1, allow_nan=False)
+    (folder / RESULT).write_text(text, encoding="utf-8")
 
 
 def _inputs(bench: Bench, job: Job) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def failure(
     result = replace(blank, status=status, message=message, traceback=story, facts=known)
 
     def make(folder: Path) -> None:
-        write_text(folder / RESULT, json.dumps(result.as_dict(), indent=1, allow_nan=False))
+        _write(folder, result)
 
     bench.workspace.store.obtain(TRIALS, _inputs(bench, job), make)
     return result
@@ -280,15 +286,16 @@ def _score_all(
         name: (bench.metric(name), bench.registry.get("metric", name).load())
         for name in bench.protocol.metrics
     }
-    return {
-        split: score(
+    scorings = {}
+    for split, prediction in predictions.items():
+        slides = prepared.slides(split)
+        scorings[split] = score(
             metrics,
             prepared_target(prepared, split),
             prediction.astype(np.float64),
-            prepared.slides(split).mask,
-            prepared.slides(split).slide_ids,
+            slides.mask,
+            slides.slide_ids,
             pooling=bench.protocol.pooling,
             rule=bench.protocol.mean_rule,
         )
-        for split, prediction in predictions.items()
-    }
+    return scorings

@@ -17,7 +17,9 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +48,24 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it, so that it is never read half-written."""
+def write_text(path: Path, text: str, *, sync: bool = True) -> None:
+    """Write a file beside its place and rename it, so that it is never read half-written.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
+    sync : bool
+        Wait until it is on the disk; not worth it for what can be written again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{_stamp()}")
     try:
         with beside.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
@@ -200,13 +211,11 @@ class Store:
 
     @staticmethod
     def _seal(folder: Path, kind: str, inputs: dict[str, Any]) -> None:
-        files = {}
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-            name = path.relative_to(folder).as_posix()
-            files[name] = {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-        manifest = {"kind": kind, "inputs": inputs, "files": files}
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        # At once, because a file system writes several files in the time of one.
+        facts = _writers(os.getpid()).map(_sync, paths)
+        names = (path.relative_to(folder).as_posix() for path in paths)
+        manifest = {"kind": kind, "inputs": inputs, "files": dict(zip(names, facts, strict=True))}
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
 
     def remove(self, kind: str, key: str) -> None:
@@ -251,9 +260,27 @@ class Store:
         return swept
 
 
+@cache
+def _writers(pid: int) -> ThreadPoolExecutor:
+    """Return the threads of this process that wait for the disk; a forked child has its own."""
+    return ThreadPoolExecutor(4)
+
+
+def _sync(path: Path) -> dict[str, Any]:
+    """Bring a file to the disk; return its size and hash."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+
+
 def _stamp() -> str:
     """Return a suffix that says who is writing, for ``sweep``: host, process, its start."""
-    return f"{socket.gethostname()}.{os.getpid()}-{started_at(os.getpid())}.{uuid.uuid4().hex[:8]}"
+    return f"{socket.gethostname()}.{os.getpid()}-{_own_start(os.getpid())}.{uuid.uuid4().hex[:8]}"
+
+
+@cache
+def _own_start(pid: int) -> int:
+    return started_at(pid)
 
 
 def started_at(pid: int) -> int:

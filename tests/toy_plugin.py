@@ -131,6 +131,19 @@ class Slow(Mean):
         super().fit(train, val, context)
 
 
+@dataclass
+class Busy(Mean):
+    """Keeps one core busy: the same work every time."""
+
+    rounds: int = 4_000_000
+
+    def fit(self, train, val, context):
+        total = 0
+        for number in range(self.rounds):
+            total += number % 7
+        super().fit(train, val, context)
+
+
 class Raises(Mean):
     def fit(self, train, val, context):
         raise ValueError("the fit went wrong")
@@ -262,6 +275,7 @@ class Cheats:
 PREDICTORS = {
     "toy-mean": "Mean",
     "toy-slow": "Slow",
+    "toy-busy": "Busy",
     "toy-raises": "Raises",
     "toy-nan": "Nan",
     "toy-network": "Network",
@@ -290,6 +304,9 @@ def spared_bench_predictors():
     return [
         *specs,
         PredictorSpec("toy-ridge", f"{__name__}:Ridge", search={"penalty": penalties}),
+        PredictorSpec(
+            "toy-badly-staged", f"{__name__}:Staged", stages={"first": Stage("toy-mean")}
+        ),
         PredictorSpec(
             "toy-staged",
             f"{__name__}:Staged",

@@ -122,8 +122,8 @@ class DaskExecutor:
 def _start(settings: Settings, workers: int) -> tuple[Any, Any]:
     """Return the cluster that we start, ``None`` for one that is there, and how to reach it."""
     if settings.cluster.endswith((".yaml", ".yml")):
-        cluster = read_cluster_file(Path(settings.cluster)).start(settings.threads)
-        return cluster, cluster
+        batch = read_cluster_file(Path(settings.cluster)).start(settings.threads)
+        return batch, batch
     if settings.cluster:
         return None, settings.cluster
     import logging

@@ -333,13 +333,9 @@ class Bench:
         UsageError
             If the grid is larger than the protocol allows.
         """
-        spec = self.predictor(predictor)
-        fixed = self._fixed_parameters(predictor)
-        sets: list[dict[str, Any]] = [fixed]
-        for name, grid in sorted(spec.search.items()):
-            if name not in fixed:
-                chosen = self.protocol.search.grids.get(name, tuple(grid))
-                sets = [{**known, name: value} for known in sets for value in chosen]
+        sets: list[dict[str, Any]] = [self._fixed_parameters(predictor)]
+        for name, grid in self._grids(predictor).items():
+            sets = [{**known, name: value} for known in sets for value in grid]
         if len(sets) > self.protocol.search.max_trials:
             raise UsageError(
                 f"The search space of predictor {predictor!r} has {len(sets)} points; protocol"
@@ -347,6 +343,19 @@ class Bench:
                 " smaller, or fix a parameter with `--set`."
             )
         return sets
+
+    def _grids(self, predictor: str) -> dict[str, tuple[float, ...]]:
+        """Return the grid of every searched parameter, by their names' order."""
+        fixed = self._fixed_parameters(predictor)
+        return {
+            name: tuple(self.protocol.search.grids.get(name, grid))
+            for name, grid in sorted(self.predictor(predictor).search.items())
+            if name not in fixed
+        }
+
+    def search_spaces(self, predictor: str) -> dict[str, tuple[float, float]]:
+        """Return the lowest and the highest value of every searched parameter's grid."""
+        return {name: (min(grid), max(grid)) for name, grid in self._grids(predictor).items()}
 
     def _fixed_parameters(self, predictor: str) -> dict[str, Any]:
         entry = self.registry.get("predictor", predictor)

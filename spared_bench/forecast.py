@@ -94,24 +94,14 @@ def forecast(plan: Plan) -> Forecast:
 def _state(cell: Cell, results: dict[str, TrialResult]) -> str:
     job = cell.chosen(results)
     if job is None:
-        return f"after a search of {len(cell.search)}"
+        return f"after a search of {cell.n_candidates}"
     if job.key not in results:
         return "to run"
     return "done" if results[job.key].ok else f"failed ({results[job.key].status})"
 
 
 def _open(plan: Plan, results: dict[str, TrialResult]) -> list[Job]:
-    """Return every trial that is known to come, one candidate standing for an open choice."""
-    wanted: dict[str, Job] = {}
-    for cell in plan.cells:
-        jobs = [job for job in cell.candidates if job.key not in results]
-        chosen = cell.chosen(results)
-        final = cell.finals[0] if chosen is None else chosen
-        if chosen is None and cell.finals[0] in cell.search:
-            jobs = cell.wanted(results)
-        for job in [*(jobs if chosen is None else ()), final]:
-            if job.key not in results:
-                wanted.setdefault(job.key, job)
+    wanted = {job.key: job for cell in plan.cells for job in cell.expected(results)}
     return list(wanted.values())
 
 

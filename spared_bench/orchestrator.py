@@ -116,13 +116,10 @@ class Orchestrator:
         self._made: set[str] = set()
         self._looked = 0.0
         self._store = self.plan.bench.workspace.store
-        self._cells_of: dict[str, list[Cell]] = {}
+        self._waiting_for: dict[str, dict[int, Cell]] = {}
 
     def run(self) -> Summary:
         """Do everything that is open; an interrupt leaves only running jobs undone."""
-        for cell in self.plan.cells:
-            for job in {job.key: job for job in (*cell.candidates, *cell.finals)}.values():
-                self._cells_of.setdefault(job.key, []).append(cell)
         for cell in self.plan.cells:
             self._consider(cell)
         self._tell_planned()
@@ -161,6 +158,7 @@ class Orchestrator:
                 self.summary.cached += 1
                 self.policy.note(result, new=False)
         for job in wanted:
+            self._waiting_for.setdefault(job.key, {})[id(cell)] = cell
             self._want(job)
         self._want_figures(cell)
 
@@ -284,7 +282,11 @@ class Orchestrator:
     def _note_result(self, result: TrialResult) -> None:
         self.policy.note(result)
         self.summary.results[result.key] = result
-        for cell in self._cells_of.get(result.key, ()):
+        self._reconsider(result.key)
+
+    def _reconsider(self, key: str) -> None:
+        """Look again at the cells that waited for a trial."""
+        for cell in self._waiting_for.pop(key, {}).values():
             self._consider(cell)
 
     def _note_product(self, job: Job) -> None:
@@ -302,8 +304,7 @@ class Orchestrator:
             self.summary.results[job.key] = result
             self.summary.new += 1
             self.watcher.finished(replace(outcome, job=job, status="error", result=result))
-            for cell in self._cells_of.get(job.key, ()):
-                self._consider(cell)
+            self._reconsider(job.key)
 
 
 def _record(plan: Plan, job: Job, outcome: Outcome) -> TrialResult:

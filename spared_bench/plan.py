@@ -117,6 +117,20 @@ class Cell:
         """Every trial that its search may take."""
         return tuple(job for rung in self.rungs for job in rung) + self.search
 
+    @property
+    def n_candidates(self) -> int:
+        """How many candidates its search has; 0 where nothing is searched."""
+        return len(self.search)
+
+    def expected(self, results: Mapping[str, TrialResult]) -> list[Job]:
+        """Return the trials that are still to come, one standing for a choice that is open."""
+        chosen = self.chosen(results)
+        if chosen is not None:
+            return [] if chosen.key in results else [chosen]
+        if self.finals[0] in self.search:
+            return self.wanted(results)
+        return [job for job in self.search if job.key not in results] + [self.finals[0]]
+
     def chosen(self, results: Mapping[str, TrialResult]) -> Job | None:
         """Return the trial that counts, ``None`` while candidates are missing.
 
@@ -171,10 +185,11 @@ def _best(
     rung: Sequence[Job], alive: Sequence[int], results: Mapping[str, TrialResult], number: int
 ) -> list[int]:
     """Return the candidates of lowest validation error, the first on a tie."""
-    return sorted(alive, key=lambda i: (_validation_error(results[rung[i].key]), i))[:number]
+    return sorted(alive, key=lambda i: (validation_error(results[rung[i].key]), i))[:number]
 
 
-def _validation_error(result: TrialResult) -> float:
+def validation_error(result: TrialResult) -> float:
+    """Return what a search chooses by: infinite for a failure."""
     usable = result.ok and math.isfinite(result.validation_mse)
     return result.validation_mse if usable else math.inf
 
@@ -307,6 +322,8 @@ def _cells(
 ) -> list[Cell]:
     candidates = bench.candidates(predictor)
     seeds = bench.protocol.seeds
+    if len(candidates) > 1 and bench.protocol.search.strategy == "optuna":
+        return asked_cells(bench, dataset, completers, predictor)
 
     def trials(completer: str, seed: int, iterations: int = 0) -> tuple[Job, ...]:
         return tuple(
@@ -335,6 +352,23 @@ def _cells(
         Cell(dataset, completer, predictor, seed, search, trials(completer, seed), rungs)
         for completer in completers
         for seed in seeds
+    ]
+
+
+def asked_cells(
+    bench: Bench, dataset: str, completers: Sequence[str], predictor: str
+) -> list[Cell]:
+    """Return the cells of one dataset and predictor whose search asks Optuna, once for all."""
+    from spared_bench.asking import Asked, AskedCell
+
+    candidates, spaces = bench.candidates(predictor), bench.search_spaces(predictor)
+    fixed = {name: value for name, value in candidates[0].items() if name not in spaces}
+    completer = bench.protocol.search.completer
+    asked = Asked(bench, dataset, predictor, completer, fixed, spaces, len(candidates))
+    return [
+        AskedCell(dataset, completer, predictor, seed, (), (), asked=asked)
+        for completer in completers
+        for seed in bench.protocol.seeds
     ]
 
 

@@ -14,10 +14,10 @@ def plugins_of(plan: Plan) -> dict[str, str]:
     """Return what a plan uses: ``"kind name"`` to distribution, version and hash of the code."""
     bench = plan.bench
     names = {("metric", name) for name in bench.protocol.metrics}
+    names.add(("completer", bench.protocol.search.completer))
     for cell in plan.cells:
         names |= {("dataset", cell.dataset), ("completer", cell.completer)}
         names.add(("predictor", cell.predictor))
-        names |= {("completer", job.completer) for job in cell.candidates[:1]}
     return describe(bench, (f"{kind} {name}" for kind, name in sorted(names)))
 
 

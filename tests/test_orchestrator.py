@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -137,6 +138,24 @@ def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
     assert scores(resumed) == scores(undisturbed)
     assert all(result.ok for result in resumed.results)
     assert list((workspace / "store" / "tmp").iterdir()) == []
+
+
+def test_an_interrupt_lets_what_runs_finish_and_begins_nothing(workspace, tmp_path, monkeypatch):
+    sign = tmp_path / "begun"
+    monkeypatch.setenv("TOY_SIGN", str(sign))
+    arguments = ["-p", "toy-slow", "-p", "toy-ridge", "--workers", "1", "--no-track", "--json"]
+    process = subprocess.Popen(
+        command(workspace, *arguments, "--set", "toy-slow.seconds=2", "--no-figures"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_for(sign.exists)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopping after the 1 running jobs" in errors
+    report = json.loads(output)
+    assert [(r["predictor"], r["status"]) for r in report["results"]] == [("toy-slow", "ok")]
+    assert report["not_begun"] == 2
 
 
 def wait_for(condition, seconds=60):

@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--executor", choices=["local", "dask"], default="local")
+    parser.add_argument("--seeds", type=int, default=30, help="ten trials each, and a search")
     parser.add_argument("--longest", type=float, default=15.0, help="seconds before a disturbance")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="spared-bench-soak-"))
@@ -153,7 +154,7 @@ def main() -> None:
 def soak(folder: Path, chosen: argparse.Namespace, cluster: Cluster | None) -> bool:
     protocol = folder / "soak.yaml"
     text = (TESTS / "toy.yaml").read_text()
-    protocol.write_text(text + f"seeds: {list(range(8))}\n")
+    protocol.write_text(text + f"seeds: {list(range(chosen.seeds))}\n")
     chance, root = random.Random(chosen.seed), folder / "disturbed"
     done: collections.Counter[str] = collections.Counter()
     seen: dict[int, float] = {}

@@ -2,11 +2,12 @@
 
     python benchmarks/soak.py [--rounds 10] [--seed 0] [--executor local]
 
-Every round starts the same command and, after a random time, kills (SIGKILL) the orchestrator or
-one of its processes, or flips a byte of a stored file, or takes a file away. After the last round
-the store is verified and repaired, the command runs undisturbed, and its results are compared with
-those of a workspace that was never disturbed. With ``--executor dask`` a scheduler and two workers
-run beside, and are killed and started again like the others. Exit status 1 if anything differs.
+Every round, after a random time, kills (SIGKILL) the orchestrator or one of its processes, or flips
+a byte of a stored file, or takes a file away. Where the run has ended, a third of the results is
+taken away and the same command starts again. After the last round the store is verified and
+repaired, the command runs undisturbed, and its results are compared with those of a workspace that
+was never disturbed. With ``--executor dask`` a scheduler and two workers run beside, and are killed
+and started again like the others. Exit status 1 if anything differs or is left behind.
 """
 
 from __future__ import annotations
@@ -158,21 +159,26 @@ def soak(folder: Path, chosen: argparse.Namespace, cluster: Cluster | None) -> b
     chance, root = random.Random(chosen.seed), folder / "disturbed"
     done: collections.Counter[str] = collections.Counter()
     seen: dict[int, float] = {}
+    run = None
     for number in range(chosen.rounds):
-        arguments = ["--executor", chosen.executor, "--workers", "2", "--isolate"]
-        if cluster is not None:
-            arguments += ["--cluster", cluster.start()]
-        run = subprocess.Popen(
-            command(root, protocol, *arguments),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        if run is None or run.poll() is not None:
+            _forget_some(chance, root)
+            arguments = ["--executor", chosen.executor, "--workers", "2", "--isolate"]
+            if cluster is not None:
+                arguments += ["--cluster", cluster.start()]
+            run = subprocess.Popen(
+                command(root, protocol, *arguments),
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
         time.sleep(chance.uniform(2.0, chosen.longest))
         seen |= {child.pid: _begun(child) for child in _children(run.pid)}
         what = disturb(chance, run, root, cluster)
         done[what] += 1
-        run.wait(timeout=600) if run.poll() is None and what != "orchestrator" else run.wait()
         entries = len(list((root / "store").glob("trials/*/*")))
-        print(f"round {number + 1}: {what}, status {run.returncode}, {entries} trials", flush=True)
+        print(f"{number + 1}: {what}, with {entries} trials there", flush=True)
+    if run is not None:
+        run.kill()
+        run.wait()
     subprocess.run(
         [sys.executable, "-m", "spared_bench", "store", "verify", "--repair", "-w", str(root)],
         check=True,
@@ -186,6 +192,13 @@ def soak(folder: Path, chosen: argparse.Namespace, cluster: Cluster | None) -> b
     print(f"{dict(done)}: {len(quiet)} results, {'the same' if same else 'DIFFERENT'};")
     print(f"left behind: {len(litter)} half-written, {len(leases)} leases, {len(left)} processes.")
     return same and not (litter or leases or left)
+
+
+def _forget_some(chance: random.Random, root: Path) -> None:
+    """Take a third of the results away, so that there is work for the next run."""
+    folders = sorted((root / "store").glob("trials/*/*"))
+    for folder in chance.sample(folders, len(folders) // 3):
+        shutil.rmtree(folder)
 
 
 def _begun(process: psutil.Process) -> float:

@@ -11,6 +11,7 @@ prints the message alone; a traceback is for our own mistakes.
     │   ├── AmbiguousNameError     two distributions register one name
     │   └── ProtocolError          a protocol file with an unknown or impossible setting
     ├── PluginError                a plugin that cannot be loaded or breaks its interface
+    │   └── MismatchError          a worker has other code, data or settings than the plan
     ├── DataError                  data that cannot be used as it is
     │   ├── MissingFileError       a file that should be there is not
     │   ├── DownloadError          a file could not be fetched, or is not the file that was meant
@@ -80,6 +81,10 @@ class ProtocolError(UsageError):
 
 class PluginError(SparedBenchError):
     """A plugin that cannot be loaded, or an object that breaks the interface of its kind."""
+
+
+class MismatchError(PluginError):
+    """A worker would run something else than was planned."""
 
 
 class DataError(SparedBenchError):

@@ -27,11 +27,12 @@ def stop_gently(
     Yields
     ------
     threading.Event
-        Set once there was an interrupt. Outside the main thread, where no signal can be had,
-        interrupts are as they were.
+        Set once there was an interrupt. Outside the main thread, where no signal can be had, and
+        where interrupts are ignored, they are as they were.
     """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as in a shell's background job
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield asked
         return
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from spared_bench.agenda import Agenda
-from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
+from spared_bench.errors import CorruptEntryError, MismatchError, WorkspaceError
 from spared_bench.interfaces import Executor, Outcome
 from spared_bench.leases import Leases
 from spared_bench.plan import MAKES, Cell, Job, Plan
@@ -256,7 +256,7 @@ class Orchestrator:
         if outcome.status == "unwritable":
             raise WorkspaceError(outcome.message)
         if outcome.status == "refused":
-            raise PluginError(outcome.message)
+            raise MismatchError(outcome.message)
         self.summary.overhead += outcome.overhead
         status = outcome.result.status if outcome.result is not None else outcome.status
         if goes_again(status, job.attempt):

@@ -20,7 +20,13 @@ import numpy as np
 from spared_bench.artifacts import draw_figures, write_artifacts
 from spared_bench.bench import Bench
 from spared_bench.data import Slides
-from spared_bench.errors import DivergedError, PluginError, SparedBenchError, WorkspaceError
+from spared_bench.errors import (
+    DivergedError,
+    MismatchError,
+    PluginError,
+    SparedBenchError,
+    WorkspaceError,
+)
 from spared_bench.interfaces import Budget, Context
 from spared_bench.networks import fitted_stages, make_network, seed_everything, target_offset
 from spared_bench.plan import Job
@@ -80,7 +86,7 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
     """
     inputs = _inputs(bench, job)
     if digest(inputs) != job.key:
-        raise PluginError(
+        raise MismatchError(
             f"{job.label}: this process would run something else than was planned: plugins, data"
             " or settings differ between them. Make both the same and run again."
         )

@@ -145,6 +145,7 @@ def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
 def test_an_interrupt_lets_what_runs_finish_and_begins_nothing(workspace, tmp_path, monkeypatch):
     sign = tmp_path / "begun"
     monkeypatch.setenv("TOY_SIGN", str(sign))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as above
     arguments = ["-p", "toy-slow", "-p", "toy-ridge", "--workers", "1", "--no-track", "--json"]
     process = subprocess.Popen(
         command(workspace, *arguments, "--set", "toy-slow.seconds=2", "--no-figures"),

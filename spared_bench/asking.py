@@ -120,14 +120,15 @@ class Asked:
     def _write_journal(self) -> None:
         """Write the whole search where Optuna's own tools can read it, replacing an older one."""
         import optuna
+        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
         study = self._opened()
         path = self.bench.workspace.root / "searches" / f"{digest(study.study_name)[:16]}.log"
         beside = path.with_suffix(f".{os.getpid()}")
-        lock = optuna.storages.journal.JournalFileOpenLock(str(beside))
+        lock = JournalFileOpenLock(str(beside))
         with suppress(OSError):  # for looking at; the results are in the store
             path.parent.mkdir(parents=True, exist_ok=True)
-            backend = optuna.storages.journal.JournalFileBackend(str(beside), lock_obj=lock)
+            backend = JournalFileBackend(str(beside), lock_obj=lock)
             storage = optuna.storages.JournalStorage(backend)
             optuna.create_study(storage=storage, study_name=study.study_name).add_trials(
                 study.get_trials(deepcopy=False)
@@ -197,7 +198,3 @@ class AskedCell(Cell):
         jobs = [job for job in self._asked().known(results) if job.key not in results]
         chosen = None if jobs else self.chosen(results)
         return jobs if chosen is None or chosen.key in results else [chosen]
-
-    def searched(self, results: Mapping[str, TrialResult]) -> list[str]:
-        """Return the keys of the candidates that have a result."""
-        return [job.key for job in self.candidates if job.key in results]

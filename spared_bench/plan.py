@@ -145,13 +145,8 @@ class Cell:
         return self.finals[_best(self.search, alive, results, 1)[0]]
 
     def searched(self, results: Mapping[str, TrialResult]) -> list[str]:
-        """Return the keys of the trials that its search took: the last one of every candidate."""
-        last: dict[int, str] = {}
-        for rung in (*self.rungs, self.search):
-            for i in self._alive(results, before=rung):
-                if rung[i].key in results:
-                    last[i] = rung[i].key
-        return [last[i] for i in sorted(last)]
+        """Return the keys of all trials that its search took, short ones too."""
+        return [job.key for job in self.candidates if job.key in results]
 
     def wanted(self, results: Mapping[str, TrialResult]) -> list[Job]:
         """Return the trials that are known to be needed and have no result, in order."""

@@ -44,7 +44,7 @@ def test_halving_keeps_the_better_third_of_every_rung_and_trains_it_three_times_
             results[job.key] = result(job, abs(math.log(job.parameters["penalty"] / 3)))
     assert spent == [(9, 10), (3, 30), (1, 0)]  # 0: the whole budget
     assert cell.chosen(results).parameters["penalty"] == 3.0
-    assert len(cell.searched(results)) == 9
+    assert len(cell.searched(results)) == 13  # the whole history
     assert REDUCTION == 3
 
 

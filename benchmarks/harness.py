@@ -51,6 +51,12 @@ def timed(call):
     return value, time.perf_counter() - started
 
 
+def processor_seconds() -> float:
+    """Return what this process and its ended children have used."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
 def tell(what: str, value: float, unit: str, target: str) -> None:
     print(f"{what:<52}{value:10.2f} {unit:<10} target {target}", flush=True)
 
@@ -59,11 +65,14 @@ def many(root: Path, trials: int, workers: int) -> None:
     plan, seconds = timed(lambda: plan_of(root, trials))
     tell(f"planning {trials} trials", seconds, "s", "< 10 s for 5,000")
     execute(plan_of(root, 1), workers=1, **QUIET)  # prepares; starts no clock
+    before = processor_seconds()
     report, seconds = timed(lambda: execute(plan, workers=workers, **QUIET))
+    busy = processor_seconds() - before
     assert len(report.results) == trials
     tell("a trial, processes reused, wall", 1e3 * seconds / trials * workers, "ms", "-")
     inside = sum(result.seconds["total"] for result in report.results) / trials
     tell("  of this inside the trial (load, score, write)", 1e3 * inside, "ms", "-")
+    tell("  processor time of all processes", 1e3 * busy / trials, "ms", "-")
     over = 1e3 * (seconds * workers / trials - inside)
     tell("  the harness's overhead", over, "ms", "< 30 ms")
     again, seconds = timed(lambda: execute(plan, workers=workers, **QUIET))

@@ -41,6 +41,7 @@ def environment(bench: Bench, job: Job) -> dict[str, Any]:
         "threads": bench.settings.threads,
         "packages": _versions(),
         "git": _git(),
+        "attempts": job.attempt + 1,
         "plugins": {
             kind: _plugin(bench, kind, name)
             for kind, name in (

@@ -310,9 +310,7 @@ class Orchestrator:
 def _record(plan: Plan, job: Job, outcome: Outcome) -> TrialResult:
     """Store a failure that the trial could not record itself."""
     status = _STATUSES.get(outcome.status, "error")
-    facts = {"attempts": job.attempt + 1}
-    if status == "killed":
-        facts["quarantined"] = True
+    facts = {"quarantined": True} if status == "killed" else {}
     return failure(plan.bench, job, status, outcome.message, outcome.traceback, facts)
 
 

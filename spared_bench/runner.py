@@ -211,7 +211,7 @@ def _train_and_score(
         n_parameters=count_parameters(predictor),
         seconds={name: round(value, 3) for name, value in seconds.items()},
         validation_mse=scoring["val"].mse,
-        facts=blank.facts | weights_fact(predictor) | sizes(prepared) | _attempts(job),
+        facts=blank.facts | weights_fact(predictor) | sizes(prepared),
     )
 
 
@@ -220,10 +220,6 @@ def _use_less_memory(predictor: Any, job: Job) -> None:
     whole = getattr(predictor, "micro_batch", None) == 0
     if job.micro_batch and whole and getattr(predictor, "separable", True):
         predictor.micro_batch = job.micro_batch
-
-
-def _attempts(job: Job) -> dict[str, Any]:
-    return {"attempts": job.attempt + 1} if job.attempt else {}
 
 
 def _fit(

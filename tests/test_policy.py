@@ -53,7 +53,7 @@ def test_after_the_memory_was_too_small_a_batch_is_cut_into_parts():
 def test_a_trial_that_killed_two_workers_is_quarantined_until_one_wishes_otherwise(bench):
     summary, executor = carry_out(bench, lambda job: "killed", ["toy-mean"])
     (result,) = summary.results.values()
-    assert (result.status, result.facts["quarantined"], result.facts["attempts"]) == (
+    assert (result.status, result.facts["quarantined"], result.environment["attempts"]) == (
         "killed",
         True,
         2,

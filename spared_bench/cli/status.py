@@ -116,7 +116,7 @@ def _show_one(found: list[TrialResult], why: str, as_json: bool) -> None:
         print_json([result.as_dict() for result in found])
         return
     for result in found:
-        attempts = result.facts.get("attempts", 1)
+        attempts = result.environment.get("attempts", 1)
         typer.echo(
             f"{result.key}\n{result.protocol} · {result.dataset} · {result.completer} ·"
             f" {result.predictor} · seed {result.seed} · {result.parameters}\n"

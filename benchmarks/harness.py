@@ -1,76 +1,176 @@
-"""How much of a demo run is the harness's own time, and how much memory it takes.
+"""What the harness costs where trials cost nothing: thousands of trials of the toy mean.
 
-    python benchmarks/harness.py [--workers N]
+    python benchmarks/harness.py [--trials 5000] [--isolated 60] [--tracked 300] [--workers 1]
 
-Runs ``run --all --suite demo`` twice in a fresh workspace, in this process and its workers, and
-prints the shares of the first run (planning, orchestrating, storing, tracking and the page), the
-peak memory of all its processes together, and the time of the second run.
+Prints, each with its target: planning; wall time per trial with reused processes, and with a child
+process for each; a re-run in which all is cached; MLflow's pace; listing and averaging 20,000
+results; the orchestrator's peak memory; and, on two cores, two workers' throughput against one's on
+trials that compute. It runs from a checkout, with the plugin of the tests.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import resource
+import shutil
 import tempfile
-import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
-import psutil
+from spared_bench.api import execute, make_bench, select
+from spared_bench.bench import Bench, Limits
+from spared_bench.cells import finished_cells
+from spared_bench.leaderboard.rows import board_rows
+from spared_bench.plan import Plan
+from spared_bench.store import Store, digest
 
-from spared_bench.api import Report, execute, make_bench, select
+TESTS = Path(__file__).parents[1] / "tests"
+QUIET = {"track": False, "figures": False}
 
 
-class PeakMemory:
-    """Samples the memory of this process and its children: pages they share count once (PSS)."""
+def plan_of(root: Path, trials: int, predictor: str = "toy-mean", first: int = 0) -> Plan:
+    """Plan so many repetitions of one predictor on the toy dataset."""
+    bench = make_bench(
+        str(TESTS / "toy.yaml"),
+        workspace=root,
+        plugin_files=[TESTS / "toy_plugin.py"],
+        device="cpu",
+    )
+    seeds = tuple(range(first, first + trials))
+    protocol = bench.protocol.model_copy(update={"seeds": seeds})
+    settings = replace(bench.settings, protocol=protocol.model_dump(mode="json"))
+    return select(Bench(settings, bench.registry), ["toy"], ["none"], [predictor])
 
-    def __enter__(self) -> PeakMemory:
-        self.peak = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+def timed(call):
+    """Return what a call returns, and its seconds."""
+    started = time.perf_counter()
+    value = call()
+    return value, time.perf_counter() - started
 
-    def _sample(self) -> None:
-        me = psutil.Process()
-        while not self._stop.wait(0.5):
-            total = 0
-            for process in [me, *me.children(recursive=True)]:
-                try:
-                    total += process.memory_full_info().pss
-                except psutil.NoSuchProcess:
-                    continue
-            self.peak = max(self.peak, total)
+
+def processor_seconds() -> float:
+    """Return what this process and its ended children have used."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+def tell(what: str, value: float, unit: str, target: str) -> None:
+    print(f"{what:<52}{value:10.2f} {unit:<10} target {target}", flush=True)
+
+
+def many(root: Path, trials: int, workers: int) -> None:
+    plan, seconds = timed(lambda: plan_of(root, trials))
+    tell(f"planning {trials} trials", seconds, "s", "< 10 s for 5,000")
+    execute(plan_of(root, 1), workers=1, **QUIET)  # prepares; starts no clock
+    before = processor_seconds()
+    report, seconds = timed(lambda: execute(plan, workers=workers, **QUIET))
+    busy = processor_seconds() - before
+    assert len(report.results) == trials
+    tell("a trial, processes reused, wall", 1e3 * seconds / trials * workers, "ms", "-")
+    inside = sum(result.seconds["total"] for result in report.results) / trials
+    tell("  of this inside the trial (load, score, write)", 1e3 * inside, "ms", "-")
+    tell("  processor time of all processes", 1e3 * busy / trials, "ms", "-")
+    over = 1e3 * (seconds * workers / trials - inside)
+    tell("  the harness's overhead", over, "ms", "< 30 ms")
+    again, seconds = timed(lambda: execute(plan, workers=workers, **QUIET))
+    assert again.new == 0
+    tell("the same again, all cached", seconds, "s", "< 15 s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    tell("peak memory of the orchestrator", peak, "MiB", "< 500 MB")
+
+
+def isolated(root: Path, trials: int) -> None:
+    plan = plan_of(root, trials, first=10**6)
+    report, seconds = timed(lambda: execute(plan, workers=1, limits=Limits(isolate=True), **QUIET))
+    inside = sum(result.seconds["total"] for result in report.results) / trials
+    tell("a trial in a child of its own, overhead", seconds / trials - inside, "s", "< 1 s")
+
+
+def tracked(root: Path, trials: int) -> None:
+    from spared_bench.tracking import Tracker
+
+    cells = [
+        cell for _, cell in zip(range(trials), finished_cells(Store(root / "store")), strict=False)
+    ]
+    tracker = Tracker(root)
+    tracker.connect()
+    busy = time.process_time()
+    _, seconds = timed(lambda: tracker.sync(cells))
+    busy = time.process_time() - busy
+    tell(f"MLflow sync of {len(cells)} trials", len(cells) / seconds, "trials/s", ">= 20")
+    tell("  by the processor's time alone", len(cells) / busy, "trials/s", "-")
+
+
+def listed(root: Path, results: int) -> None:
+    """Copy one result under many keys, then list and average them all."""
+    source, target = Store(root / "store"), Store(root / "many" / "store")
+    (cell, *_) = finished_cells(source)
+    for number in range(results):
+        inputs = {"copy": number}
+        key = digest(inputs)
+        names = ["toy@1", "toy", "none", f"method-{number % 10}", number]
+        record = cell.final.as_dict() | {"key": key, "predictor": names[3], "seed": number}
+        _write_plainly(target, key, inputs, record, names)
+    (rows, found), seconds = timed(lambda: _aggregate(target))
+    assert found == results
+    tell(f"listing and averaging {found} results, {rows} rows", seconds, "s", "< 10 s")
+
+
+def _write_plainly(target: Store, key: str, inputs: dict, record: dict, names: list) -> None:
+    """Write an entry as the store does, without the care for power cuts that takes minutes."""
+    folder = target.folder("trials", key)
+    folder.mkdir(parents=True)
+    text = json.dumps(record)
+    (folder / "result.json").write_text(text)
+    files = {"result.json": {"bytes": len(text.encode()), "sha256": ""}}
+    manifest = {"kind": "trials", "inputs": inputs, "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    cells = target.root / "cells"
+    cells.mkdir(exist_ok=True)
+    (cells / f"{digest(names)}.json").write_text(
+        json.dumps({"cell": names, "final": key, "search": []})
+    )
+
+
+def _aggregate(store: Store) -> tuple[int, int]:
+    finals = [cell.final for cell in finished_cells(store)]
+    return len(board_rows(finals).protocols), len(finals)
+
+
+def scaling(root: Path) -> None:
+    """Two workers against one, on trials that keep a core busy for half a second each."""
+    paces = []
+    for workers, first in ((1, 0), (2, 1000)):
+        plan = plan_of(root, 24, "toy-busy", first=first)
+        _, seconds = timed(
+            lambda plan=plan, workers=workers: execute(plan, workers=workers, **QUIET)
+        )
+        paces.append(24 / seconds)
+    tell("two workers' throughput over one's", paces[1] / paces[0], "times", ">= 1.8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workers", type=int, default=None)
-    workers = parser.parse_args().workers
-    with tempfile.TemporaryDirectory() as folder, PeakMemory() as memory:
-        first, planning = run(Path(folder), workers)
-        second, _ = run(Path(folder), workers)
-    shares = {"planning": planning, **first.seconds}
-    wall = shares.pop("wall") + planning
-    own = sum(shares.values())
-    print(
-        f"first run: {wall:.1f} s, {first.new} trials; second run: {second.seconds['wall']:.1f} s,"
-    )
-    print(f"{second.new} trials. Peak memory of all processes {memory.peak / 2**30:.2f} GiB.")
-    for name, seconds in shares.items():
-        print(f"  {name:<14}{seconds:8.2f} s  {seconds / wall:6.1%}")
-    print(f"  {'harness':<14}{own:8.2f} s  {own / wall:6.1%} of the wall time")
-
-
-def run(workspace: Path, workers: int | None) -> tuple[Report, float]:
-    """Run the demo; return the report and the seconds of planning."""
-    started = time.perf_counter()
-    plan = select(make_bench("demo", workspace=workspace, device="cpu"))
-    planning = time.perf_counter() - started
-    return execute(plan, workers=workers), planning
+    parser.add_argument("--trials", type=int, default=5000)
+    parser.add_argument("--isolated", type=int, default=60)
+    parser.add_argument("--tracked", type=int, default=300)
+    parser.add_argument("--listed", type=int, default=20000)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--no-scaling", action="store_true", help="where cores are not free")
+    chosen = parser.parse_args()
+    root = Path(tempfile.mkdtemp(prefix="spared-bench-harness-"))
+    try:
+        many(root, chosen.trials, chosen.workers)
+        isolated(root, chosen.isolated)
+        tracked(root, chosen.tracked)
+        listed(root, chosen.listed)
+        if not chosen.no_scaling:
+            scaling(root)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 if __name__ == "__main__":

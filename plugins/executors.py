@@ -16,4 +16,9 @@ def spared_bench_executors() -> list[ExecutorSpec]:
             "spared_bench.executors.local:LocalExecutor",
             summary="In worker processes of this machine",
         ),
+        ExecutorSpec(
+            "dask",
+            "spared_bench.executors.dask_cluster:DaskExecutor",
+            summary="On a Dask cluster: an address, this machine, or a batch system",
+        ),
     ]

@@ -18,6 +18,7 @@ from spared_bench.specs import (
     ProtocolSpec,
     RemoteFile,
     SlideInfo,
+    Stage,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "ProtocolSpec",
     "RemoteFile",
     "SlideInfo",
+    "Stage",
     "hookimpl",
     "load_dataset",
     "run",

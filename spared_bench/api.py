@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spared_bench.bench import Bench, Settings
+from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Executor
+from spared_bench.interrupts import stop_gently
+from spared_bench.leases import Leases
 from spared_bench.orchestrator import (
     Orchestrator,
     Summary,
@@ -21,6 +23,8 @@ from spared_bench.orchestrator import (
     stored_results,
 )
 from spared_bench.plan import Job, Plan, make_plan
+from spared_bench.plugin_lock import plugins_of
+from spared_bench.policy import Policy
 from spared_bench.protocol import Protocol, parse_protocol, read_protocol
 from spared_bench.registry import Registry, discover, notify
 from spared_bench.results import TrialResult
@@ -50,6 +54,12 @@ class Report:
         ``wall`` and the harness's own shares.
     page : Path or None
         The leaderboard.
+    held_back : dict of str to int
+        Predictors that failed too often in a row, and how many of their trials were not begun.
+    undone : int
+        Trials that were not begun because the run was stopped.
+    interrupted : bool
+        Whether it was stopped by an interrupt.
     """
 
     plan: Plan
@@ -59,6 +69,47 @@ class Report:
     failed: list[TrialResult]
     seconds: dict[str, float] = field(default_factory=dict)
     page: Path | None = None
+    held_back: dict[str, int] = field(default_factory=dict)
+    undone: int = 0
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a plan is carried out; none of it moves a score.
+
+    Parameters
+    ----------
+    executor : str
+        Name of a registered executor.
+    workers : int, optional
+        One per core by default, divided by the threads of a trial.
+    limits : Limits
+        Of time and memory.
+    cluster : str
+        For executors beyond this machine: an address, or a YAML file.
+    retry_failed, retry_quarantined : bool
+        Try trials again that failed before; also those that killed their process every time.
+    fail_fast : bool
+        Begin nothing new after the first failure.
+    breaker : int
+        Failures in a row after which a predictor's other trials are held back; 0: never.
+    track : bool
+        Log to MLflow and build the page; else ``track sync`` and ``leaderboard build`` do later.
+    figures : bool
+        Draw the figures of the trials that count.
+    """
+
+    executor: str = "local"
+    workers: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    cluster: str = ""
+    retry_failed: bool = False
+    retry_quarantined: bool = False
+    fail_fast: bool = False
+    breaker: int = 5
+    track: bool = True
+    figures: bool = True
 
 
 class _Silent:
@@ -106,6 +157,7 @@ def make_bench(
     weights: str = "",
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     offline: bool = False,
+    threads: int = 1,
 ) -> Bench:
     """Bring a protocol, a workspace and the plugins together.
 
@@ -124,6 +176,8 @@ def make_bench(
         Values that replace those of the protocol and of the search.
     offline : bool
         Never download.
+    threads : int
+        CPU threads of a trial. Part of its key: a sum over threads depends on their number.
     """
     files = [Path(file).resolve() for file in plugin_files]
     space = Workspace.at(workspace, data_dir)
@@ -140,6 +194,7 @@ def make_bench(
         weights=weights,
         parameters=chosen,
         offline=offline,
+        threads=threads,
     )
     return Bench(settings, registry)
 
@@ -219,61 +274,93 @@ def default_workers(threads: int) -> int:
 def execute(
     plan: Plan,
     *,
-    executor: str = "local",
-    workers: int | None = None,
-    retry_failed: bool = False,
     watcher: Any = None,
     command: str = "spared_bench.run(...)",
     log: Callable[[str], None] = print,
+    **options: Any,
 ) -> Report:
     """Carry a plan out, track it in MLflow and build the leaderboard.
 
     Parameters
     ----------
     plan : Plan
-    executor : str
-        Name of a registered executor.
-    workers : int, optional
-        One per core by default.
-    retry_failed : bool
-        Try trials again that failed before.
     watcher : object, optional
         Told of what happens (``orchestrator.Watcher``).
     command : str
         What made it, for the page.
     log : callable
         For what goes wrong beside the trials.
+    **options
+        Of ``RunOptions``.
     """
-    from spared_bench.board import Recorder, publish
+    from spared_bench.board import NoRecorder, Recorder
 
-    begun = time.perf_counter()
-    bench = plan.bench
+    chosen, bench, begun = RunOptions(**options), plan.bench, time.perf_counter()
     bench.workspace.make_writable()
     bench.workspace.store.sweep()
-    if retry_failed:
-        forget_failures(plan)
-    factory = bench.registry.get("executor", executor).load()
-    watcher = watcher or _Silent()
+    if chosen.retry_failed or chosen.retry_quarantined:
+        forget_failures(plan, quarantined=chosen.retry_quarantined)
+    watcher = _Notifying(watcher or _Silent(), bench.registry, log)
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)
-    runner: Executor = factory(
-        bench.settings,
-        workers=workers or default_workers(bench.settings.threads),
-        progress=watcher.progress,
-    )
-    recorder = Recorder(plan)
-    notifying = _Notifying(watcher, bench.registry, log)
+    leases = Leases(bench.workspace.store.root / "leases")
+    recorder = Recorder(plan) if chosen.track else NoRecorder(plan)
+    runner = _executor(plan, chosen, watcher)
     try:
-        summary = Orchestrator(plan, runner, notifying, recorder.tick).run()
+        orchestrator = Orchestrator(
+            plan,
+            runner,
+            watcher,
+            recorder.tick,
+            Policy(chosen.fail_fast, chosen.breaker),
+            leases,
+            chosen.figures,
+        )
+        with stop_gently(orchestrator, log) as interrupted:
+            summary = orchestrator.run()
     finally:
         runner.close()
+        leases.sweep()
+        leases.close()
+    return _finish(plan, summary, recorder, begun, command, log, interrupted.is_set())
+
+
+def _executor(plan: Plan, chosen: RunOptions, watcher: Any) -> Executor:
+    """Start the executor, whose workers must have the plugins of the plan."""
+    bench = plan.bench
+    settings = replace(
+        bench.settings, limits=chosen.limits, cluster=chosen.cluster, plugins=plugins_of(plan)
+    )
+    factory = bench.registry.get("executor", chosen.executor).load()
+    runner: Executor = factory(
+        settings,
+        workers=chosen.workers or default_workers(settings.threads),
+        progress=watcher.progress,
+    )
+    return runner
+
+
+def _finish(
+    plan: Plan,
+    summary: Summary,
+    recorder: Any,
+    begun: float,
+    command: str,
+    log: Callable[[str], None],
+    interrupted: bool,
+) -> Report:
+    """Log what is left, build the page, and say how it went."""
+    from spared_bench.board import publish
+
     results = final_results(plan, summary.results)
     tracking = time.perf_counter()
-    error = recorder.finish(summary.results)
+    error = recorder.finish(summary)
     if error is not None:
         log(f"{error} The results are in the store; `spared-bench track sync` logs them later.")
-    page = publish(plan, tracked=error is None, command=command)
+    page = None
+    if recorder.wanted:
+        page = publish(plan, tracked=error is None, command=command)
     ended = time.perf_counter()
-    notify(bench.registry, "spared_bench_run_finished", log, plan=plan, results=results)
+    notify(plan.bench.registry, "spared_bench_run_finished", log, plan=plan, results=results)
     return Report(
         plan,
         results,
@@ -282,6 +369,9 @@ def execute(
         [result for result in results if not result.ok],
         _seconds(summary, begun, tracking, ended),
         page,
+        summary.held_back,
+        summary.undone,
+        interrupted,
     )
 
 
@@ -303,6 +393,7 @@ class _Notifying:
         self._log = log
         self.planned = watcher.planned
         self.started = watcher.started
+        self.progress = watcher.progress
 
     def finished(self, outcome: Any) -> None:
         self._watcher.finished(outcome)
@@ -329,7 +420,7 @@ def run(
     **options
         Of ``make_bench`` and ``execute``.
     """
-    ours = {"executor", "workers", "retry_failed", "watcher"}
+    ours = {"watcher", *RunOptions.__dataclass_fields__}
     chosen = {name: options.pop(name) for name in ours & set(options)}
     bench = make_bench(protocol, **options)
     return execute(select(bench, datasets, completers, predictors), **chosen)

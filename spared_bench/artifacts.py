@@ -1,4 +1,8 @@
-"""The files of a trial beside its record: predictions, a table of genes, a figure, the model."""
+"""The files of a trial beside its record: predictions, a table of genes, the model; its figures.
+
+Figures are entries of their own, drawn once a trial is known to count: the candidates of a search
+need none.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,18 @@ import numpy as np
 
 from spared_bench.applying import APPLICATION, describe_application
 from spared_bench.bench import Bench
-from spared_bench.products import Prepared, prepared_target
+from spared_bench.metrics.pearson import pearson_gene
+from spared_bench.plan import Job
+from spared_bench.products import Prepared, prepare, prepared_target
 from spared_bench.scoring import Scoring
+from spared_bench.store import Entry
 
 PREDICTIONS = "predictions.npz"
 GENES = "genes.csv"
 FIGURE = "expression_map.png"
 MODEL = "model"
+TRIALS = "trials"
+FIGURES = "figures"
 
 
 def write_artifacts(
@@ -51,7 +60,6 @@ def write_artifacts(
     np.savez_compressed(folder / PREDICTIONS, allow_pickle=False, **arrays)
     split = bench.dataset(prepared.name).evaluation_split
     _write_gene_table(folder / GENES, prepared, scoring[split])
-    _draw(folder / FIGURE, prepared, split, predictions[split], scoring[split])
     save = getattr(predictor, "save", None)
     if save is not None:
         (folder / MODEL).mkdir()
@@ -71,19 +79,29 @@ def _write_gene_table(path: Path, prepared: Prepared, scoring: Scoring) -> None:
     table.to_csv(path, index_label="gene")
 
 
-def _draw(
-    path: Path, prepared: Prepared, split: str, prediction: np.ndarray, scoring: Scoring
-) -> None:
+def draw_figures(bench: Bench, job: Job) -> Entry:
+    """Return the entry of a trial's figures, drawn from its predictions if the store has none."""
     from spared_bench.figures import expression_map
 
-    slides = prepared.slides(split)
-    expression_map(
-        path,
-        coordinates=slides.coordinates,
-        slide_ids=slides.slide_ids,
-        truth=prepared_target(prepared, split),
-        prediction=prediction,
-        mask=slides.mask,
-        genes=list(map(str, prepared.adata.var["gene_name"])),
-        scores=scoring.gene_correlation,
-    )
+    store = bench.workspace.store
+
+    def make(folder: Path) -> None:
+        trial = store.open(TRIALS, job.trial)
+        assert trial is not None
+        prepared = prepare(bench, job.dataset)
+        split = bench.dataset(job.dataset).evaluation_split
+        slides, truth = prepared.slides(split), prepared_target(prepared, split)
+        with np.load(trial.folder / PREDICTIONS, allow_pickle=False) as arrays:
+            prediction = arrays[f"{split}_prediction"]
+        expression_map(
+            folder / FIGURE,
+            coordinates=slides.coordinates,
+            slide_ids=slides.slide_ids,
+            truth=truth,
+            prediction=prediction,
+            mask=slides.mask,
+            genes=list(map(str, prepared.adata.var["gene_name"])),
+            scores=pearson_gene(truth, prediction.astype(np.float64), slides.mask),
+        )
+
+    return store.obtain(FIGURES, bench.figure_inputs(job.trial), make)

@@ -19,12 +19,34 @@ from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.fingerprints import Fingerprints
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
-from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec
+from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
 from spared_bench.store import digest
 from spared_bench.workspace import Workspace
 
 #: Raised by hand when the harness itself starts to compute something else from the same inputs.
 HARNESS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a trial may take, and where it may run; they determine no result.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds of a trial or a completion; 0: any.
+    memory_mb : int
+        Resident memory of a job's processes together, in 2**20 bytes; 0: any.
+    isolate : bool
+        A child process of its own for every job, forked from a worker that has done the imports.
+    gpus : tuple of str
+        What ``CUDA_VISIBLE_DEVICES`` says, one worker after the other; empty: as it is.
+    """
+
+    timeout: float = 0.0
+    memory_mb: int = 0
+    isolate: bool = False
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,11 @@ class Settings:
     parameters : dict of predictor to dict
         Set by hand (``--set``).
     offline : bool
+    limits : Limits
+    cluster : str
+        For executors beyond this machine: an address, or a YAML file.
+    plugins : dict of str to str
+        What workers must have: ``"kind name"`` to distribution, version and hash of the code.
     """
 
     workspace: str
@@ -58,6 +85,17 @@ class Settings:
     weights: str = ""
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     offline: bool = False
+    limits: Limits = field(default_factory=Limits)
+    cluster: str = ""
+    plugins: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """Read what ``as_dict`` made, from JSON or not."""
+        limits = dict(values["limits"])
+        limits["gpus"] = tuple(limits["gpus"])
+        files = tuple(values["plugin_files"])
+        return cls(**{**values, "plugin_files": files, "limits": Limits(**limits)})
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -79,6 +117,7 @@ class Bench:
         self.protocol = Protocol.model_validate(settings.protocol)
         self.workspace = Workspace.at(Path(settings.workspace), Path(settings.data_dir))
         self._inputs: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._completed: dict[tuple[str, str], str] = {}
         self._registry = registry
 
     @cached_property
@@ -205,15 +244,30 @@ class Bench:
             "device": self.settings.device.partition(":")[0],
         }
 
+    def completed_key(self, dataset: str, completer: str) -> str:
+        """Return the key of a completed layer, worked out once."""
+        if (dataset, completer) not in self._completed:
+            inputs = self.completed_inputs(dataset, completer)
+            self._completed[dataset, completer] = digest(inputs)
+        return self._completed[dataset, completer]
+
     def trial_inputs(
-        self, dataset: str, completer: str, predictor: str, parameters: Mapping[str, Any], seed: int
+        self,
+        dataset: str,
+        completer: str,
+        predictor: str,
+        parameters: Mapping[str, Any],
+        seed: int,
+        *,
+        iterations: int = 0,
     ) -> dict[str, Any]:
         """What determines the result of a trial."""
         entry = self.registry.get("predictor", predictor)
+        stages = self.stages(predictor, parameters)
         return {
             "harness": HARNESS_VERSION,
-            "protocol": self.protocol.hash,
-            "completed": digest(self.completed_inputs(dataset, completer)),
+            "protocol": self.protocol_hash,
+            "completed": self.completed_key(dataset, completer),
             "predictor": self._method(entry, parameters),
             "metrics": {
                 name: _code(self.registry.get("metric", name)) for name in self.protocol.metrics
@@ -221,7 +275,55 @@ class Bench:
             "seed": seed,
             "threads": self.settings.threads,
             "device": self.settings.device.partition(":")[0],
+            **({"iterations": iterations} if iterations else {}),
+            **(
+                {
+                    "stages": {
+                        name: digest(self.network_inputs(dataset, completer, stage, seed))
+                        for name, stage in stages.items()
+                    }
+                }
+                if stages
+                else {}
+            ),
         }
+
+    @cached_property
+    def protocol_hash(self) -> str:
+        """Of every setting that can move a score."""
+        return self.protocol.hash
+
+    def stages(self, predictor: str, parameters: Mapping[str, Any]) -> dict[str, Stage]:
+        """Return the networks on which a predictor builds, with all parameters that are set."""
+        made = {}
+        for name, stage in self.predictor(predictor).stages.items():
+            taken = {
+                theirs: parameters[ours]
+                for theirs, ours in stage.taken.items()
+                if ours in parameters
+            }
+            values = self._fixed_parameters(stage.predictor) | dict(stage.parameters) | taken
+            made[name] = Stage(stage.predictor, values)
+        return made
+
+    def network_inputs(
+        self, dataset: str, completer: str, stage: Stage, seed: int
+    ) -> dict[str, Any]:
+        """What determines a trained network that trials of other predictors build on."""
+        entry = self.registry.get("predictor", stage.predictor)
+        return {
+            "harness": HARNESS_VERSION,
+            "completed": self.completed_key(dataset, completer),
+            "predictor": self._method(entry, stage.parameters),
+            "training": self.protocol.training.model_dump(mode="json"),
+            "seed": self.seed_of(dataset, stage.predictor, seed),
+            "threads": self.settings.threads,
+            "device": self.settings.device.partition(":")[0],
+        }
+
+    def figure_inputs(self, trial: str) -> dict[str, Any]:
+        """What determines the figures of a trial."""
+        return {"trial": trial, "code": code_hash("spared_bench.figures")}
 
     def candidates(self, predictor: str) -> list[dict[str, Any]]:
         """Return the parameters to choose from; one set where nothing is searched.
@@ -231,13 +333,9 @@ class Bench:
         UsageError
             If the grid is larger than the protocol allows.
         """
-        spec = self.predictor(predictor)
-        fixed = self._fixed_parameters(predictor)
-        sets: list[dict[str, Any]] = [fixed]
-        for name, grid in sorted(spec.search.items()):
-            if name not in fixed:
-                chosen = self.protocol.search.grids.get(name, tuple(grid))
-                sets = [{**known, name: value} for known in sets for value in chosen]
+        sets: list[dict[str, Any]] = [self._fixed_parameters(predictor)]
+        for name, grid in self._grids(predictor).items():
+            sets = [{**known, name: value} for known in sets for value in grid]
         if len(sets) > self.protocol.search.max_trials:
             raise UsageError(
                 f"The search space of predictor {predictor!r} has {len(sets)} points; protocol"
@@ -245,6 +343,19 @@ class Bench:
                 " smaller, or fix a parameter with `--set`."
             )
         return sets
+
+    def _grids(self, predictor: str) -> dict[str, tuple[float, ...]]:
+        """Return the grid of every searched parameter, by their names' order."""
+        fixed = self._fixed_parameters(predictor)
+        return {
+            name: tuple(self.protocol.search.grids.get(name, grid))
+            for name, grid in sorted(self.predictor(predictor).search.items())
+            if name not in fixed
+        }
+
+    def search_spaces(self, predictor: str) -> dict[str, tuple[float, float]]:
+        """Return the lowest and the highest value of every searched parameter's grid."""
+        return {name: (min(grid), max(grid)) for name, grid in self._grids(predictor).items()}
 
     def _fixed_parameters(self, predictor: str) -> dict[str, Any]:
         entry = self.registry.get("predictor", predictor)

@@ -8,7 +8,7 @@ read, so that both say the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,27 +36,39 @@ class FinishedCell:
     final: TrialResult
     folder: Path
     search: tuple[tuple[TrialResult, Path], ...] = ()
+    figures: Path | None = None
 
 
-def record_cells(plan: Plan, results: Mapping[str, TrialResult]) -> int:
-    """Write the record of every cell that has its result; return how many are new or changed."""
+def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection[str] = ()) -> int:
+    """Write the record of every cell that has its result; return how many are new or changed.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : mapping of key to TrialResult
+    but : collection of str
+        Keys of trials whose cells are left for later.
+    """
     store = plan.bench.workspace.store
     changed = 0
     for cell in plan.cells:
         job = cell.chosen(results)
-        if job is None or job.key not in results:
+        if job is None or job.key not in results or job.key in but:
             continue
         names = [plan.bench.protocol.id, cell.dataset, cell.completer, cell.predictor, cell.seed]
-        record = {"cell": names, "final": job.key, "search": [job.key for job in cell.search]}
+        record = {"cell": names, "final": job.key, "search": cell.searched(results)}
+        record["figures"] = plan.draw_job(job).key
         path = store.root / "cells" / f"{digest(names)}.json"
         text = json.dumps(record, indent=1)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            write_text(path, text)
+            write_text(path, text, sync=False)
             changed += 1
     return changed
 
 
-def finished_cells(store: Store, protocol: str = "") -> Iterator[FinishedCell]:
+def finished_cells(
+    store: Store, protocol: str = "", *, only: Iterable[Path] | None = None
+) -> Iterator[FinishedCell]:
     """Yield the finished cells of a store, sorted by their names.
 
     Parameters
@@ -64,21 +76,48 @@ def finished_cells(store: Store, protocol: str = "") -> Iterator[FinishedCell]:
     store : Store
     protocol : str
         ``"demo@1"``; all where empty.
+    only : iterable of Path, optional
+        These records; all by default.
     """
     records = []
-    for path in (store.root / "cells").glob("*.json"):
+    for path in (store.root / "cells").glob("*.json") if only is None else only:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            records.append((record["cell"], record["final"], record["search"]))
-        except (ValueError, KeyError, TypeError):
+            figures = record.get("figures", "")
+            records.append((record["cell"], record["final"], record["search"], figures))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-    for names, final, search in sorted(records):
+    for names, final, search, figures in sorted(records):
         if protocol and names[0] != protocol:
             continue
         found = _trial(store, final)
         if found is not None:
             others = tuple(trial for key in search if (trial := _trial(store, key)) is not None)
-            yield FinishedCell(*found, others)
+            drawn = store.folder("figures", figures) if store.has("figures", figures) else None
+            yield FinishedCell(*found, others, drawn)
+
+
+class Seen:
+    """Which records of cells were read before, by their time of change."""
+
+    def __init__(self) -> None:
+        self._times: dict[Path, int] = {}
+
+    def fresh(self, store: Store) -> dict[Path, int]:
+        """Return the records that are new or changed, with their times."""
+        found = {}
+        for path in (store.root / "cells").glob("*.json"):
+            try:
+                changed = path.stat().st_mtime_ns
+            except FileNotFoundError:
+                continue
+            if self._times.get(path) != changed:
+                found[path] = changed
+        return found
+
+    def note(self, records: Mapping[Path, int]) -> None:
+        """Remember that these were read."""
+        self._times.update(records)
 
 
 def _trial(store: Store, key: str) -> tuple[TrialResult, Path] | None:

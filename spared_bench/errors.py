@@ -11,6 +11,7 @@ prints the message alone; a traceback is for our own mistakes.
     │   ├── AmbiguousNameError     two distributions register one name
     │   └── ProtocolError          a protocol file with an unknown or impossible setting
     ├── PluginError                a plugin that cannot be loaded or breaks its interface
+    │   └── MismatchError          a worker has other code, data or settings than the plan
     ├── DataError                  data that cannot be used as it is
     │   ├── MissingFileError       a file that should be there is not
     │   ├── DownloadError          a file could not be fetched, or is not the file that was meant
@@ -23,6 +24,7 @@ prints the message alone; a traceback is for our own mistakes.
     ├── WeightsUnavailableError    pretrained weights that cannot be fetched
     ├── DivergedError              a training whose loss became nan or infinite
     ├── WithheldError              a method asked for values that its role does not see
+    ├── ExecutorError              a cluster cannot be reached, or has gone
     ├── TrackingError              MLflow cannot be reached, or refuses what it is given
     └── WorkspaceError             the workspace cannot be written, or holds something damaged
         └── CorruptEntryError      a stored result or product that is not what its manifest says
@@ -81,6 +83,10 @@ class PluginError(SparedBenchError):
     """A plugin that cannot be loaded, or an object that breaks the interface of its kind."""
 
 
+class MismatchError(PluginError):
+    """A worker would run something else than was planned."""
+
+
 class DataError(SparedBenchError):
     """Data that cannot be used as it is."""
 
@@ -127,6 +133,10 @@ class DivergedError(SparedBenchError):
 
 class WithheldError(SparedBenchError):
     """A method asked for expression that is hidden from it by design."""
+
+
+class ExecutorError(SparedBenchError):
+    """A cluster cannot be reached, or has gone; finished results are safe in the store."""
 
 
 class TrackingError(SparedBenchError):

@@ -7,10 +7,10 @@ its fields are what the harness logs and hashes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +71,9 @@ class Context:
     scratch : Path, optional
         A folder of this trial alone, for what an interrupted training needs to go on; it may not
         exist yet, and is gone once the result is stored.
+    stages : mapping of str to Predictor
+        The fitted networks that the predictor's spec asks for; do not train them further, or
+        train a copy.
     """
 
     seed: int = 0
@@ -78,6 +81,7 @@ class Context:
     device: str = "cpu"
     report: Callable[[int, dict[str, float]], None] = _silent
     scratch: Path | None = None
+    stages: Mapping[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -134,8 +138,9 @@ class Outcome:
     job : Job
     status : str
         ``"ok"``; ``"error"`` for a product that could not be made; ``"killed"`` if its process
-        died; ``"unwritable"`` if the disk takes no more, which ends the run. A trial's own failure
-        is ``"ok"`` here and is told by its result.
+        died; ``"timeout"`` or ``"out_of_memory"`` if it was ended for that; ``"unwritable"`` if
+        the disk takes no more and ``"refused"`` if the worker has other plugins, which end the
+        run. A trial's own failure is ``"ok"`` here and is told by its result.
     message, traceback : str
     result : TrialResult, optional
         Of a trial.
@@ -152,7 +157,7 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Does jobs somewhere.
+    """Does jobs somewhere; what becomes of a failure is the orchestrator's to decide.
 
     The factory of an executor is called as ``factory(settings, workers=..., progress=...)`` with a
     ``spared_bench.bench.Settings``, and ``progress(job, step, values)`` to tell how a job goes.
@@ -164,8 +169,8 @@ class Executor(Protocol):
         """Take a job; never called with more than ``capacity`` jobs open."""
         ...
 
-    def wait(self) -> list[Outcome]:
-        """Block until at least one submitted job has ended; return all that have."""
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Block until a submitted job has ended, or so many seconds; return all that have."""
         ...
 
     def close(self) -> None:

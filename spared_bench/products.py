@@ -66,7 +66,7 @@ class Prepared:
         def make(folder: Path) -> None:
             np.save(folder / _FEATURES, encoder.encode(slides.patches.whole))
 
-        entry = self.bench.workspace.store.obtain("features", inputs, make)
+        entry = self.bench.workspace.store.obtain("features", inputs, make, once=True)
         features: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
         return np.array(features[slides.patches.rows])
 
@@ -100,8 +100,15 @@ def prepare(bench: Bench, name: str) -> Prepared:
 
     prepared = _make_prepared(bench, name, slides)
     cut = _make_patches(bench, name, slides)
-    adata = read_h5ad(prepared.folder / _DATASET)
-    return Prepared(bench, name, adata, _patches_of(adata, cut))
+    if (prepared.folder, cut.folder) not in _last_read:
+        adata = read_h5ad(prepared.folder / _DATASET)
+        _last_read.clear()
+        _last_read[prepared.folder, cut.folder] = adata, _patches_of(adata, cut)
+    return Prepared(bench, name, *_last_read[prepared.folder, cut.folder])
+
+
+#: The dataset that this process read last. Methods get views of it, which copy when written to.
+_last_read: dict[tuple[Path, Path], tuple[AnnData, Patches]] = {}
 
 
 def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
@@ -111,7 +118,7 @@ def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnDa
         adata = process(slides(), bench.dataset(name), bench.protocol)
         adata.write_h5ad(folder / _DATASET, compression="lzf")
 
-    return bench.workspace.store.obtain("prepared", bench.prepared_inputs(name), make)
+    return bench.workspace.store.obtain("prepared", bench.prepared_inputs(name), make, once=True)
 
 
 def _make_patches(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
@@ -124,7 +131,7 @@ def _make_patches(bench: Bench, name: str, slides: Callable[[], dict[str, AnnDat
             spots[slide_id] = list(map(str, slide.obs_names))
         (folder / _SPOTS).write_text(json.dumps(spots), encoding="utf-8")
 
-    return bench.workspace.store.obtain("patches", bench.patches_inputs(name), make)
+    return bench.workspace.store.obtain("patches", bench.patches_inputs(name), make, once=True)
 
 
 def _patches_of(adata: AnnData, cut: Entry) -> Patches:
@@ -158,7 +165,7 @@ def make_completed(
         if hasattr(method, "save") and hasattr(method, "load"):
             method.save(folder / _MODEL)
 
-    return bench.workspace.store.obtain("completed", inputs, make)
+    return bench.workspace.store.obtain("completed", inputs, make, once=True)
 
 
 def fitted_completer(

@@ -203,9 +203,12 @@ class Search(_Section):
     """How a method's searched parameters are chosen: on validation MSE, for one completer.
 
     The choice made with ``completer`` is kept for all completers. ``grids`` replaces a method's own
-    grid of that parameter.
+    grid of that parameter. ``strategy``: ``"grid"`` trains every candidate with the whole budget;
+    ``"halving"`` ends the worse two thirds of them early, in several rungs; ``"optuna"`` proposes
+    as many values as the grid has, between its ends, by what the earlier ones came to.
     """
 
+    strategy: Literal["grid", "halving", "optuna"] = "grid"
     completer: str = "median"
     grids: dict[str, tuple[float, ...]] = {}
     max_trials: Positive = 20
@@ -240,7 +243,10 @@ class Protocol(_Section):
     @property
     def hash(self) -> str:
         """Hash of every setting that can move a score; the lists of what to run are not."""
-        return digest(self.model_dump(mode="json", exclude={"summary", "datasets", "completers"}))
+        values = self.model_dump(mode="json", exclude={"summary", "datasets", "completers"})
+        if values["search"]["strategy"] == "grid":  # as it was before there was a choice
+            del values["search"]["strategy"]
+        return digest(values)
 
 
 def parse_protocol(text: str, source: str) -> Protocol:

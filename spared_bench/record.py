@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import asdict, is_dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spared_bench.bench import Bench
+from spared_bench.environment import environment
 from spared_bench.plan import Job
 from spared_bench.products import Prepared
 from spared_bench.results import TrialResult
-
-_PACKAGES = (
-    "spared-bench",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "torch",
-    "torchvision",
-    "timm",
-    "anndata",
-    "scanpy",
-    "squidpy",
-)
 
 
 def blank_record(bench: Bench, job: Job) -> TrialResult:
@@ -57,31 +43,8 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
             "distribution": bench.registry.get("predictor", job.predictor).plugin.distribution,
             "searched": sorted(predictor.search),
         },
-        environment=_environment(bench),
+        environment=environment(bench, job),
     )
-
-
-def _environment(bench: Bench) -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": bench.settings.device,
-        "threads": bench.settings.threads,
-        "packages": _versions(),
-    }
-
-
-@cache
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = ""
-    return found
 
 
 def parameters_of(predictor: Any, fallback: dict[str, Any]) -> dict[str, Any]:

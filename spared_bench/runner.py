@@ -10,24 +10,32 @@ import json
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spared_bench.artifacts import write_artifacts
+from spared_bench.artifacts import draw_figures, write_artifacts
 from spared_bench.bench import Bench
 from spared_bench.data import Slides
-from spared_bench.errors import DivergedError, PluginError, SparedBenchError, WorkspaceError
+from spared_bench.errors import (
+    DivergedError,
+    MismatchError,
+    PluginError,
+    SparedBenchError,
+    WorkspaceError,
+)
 from spared_bench.interfaces import Budget, Context
+from spared_bench.networks import fitted_stages, make_network, seed_everything, target_offset
 from spared_bench.plan import Job
+from spared_bench.policy import goes_again
 from spared_bench.products import Prepared, build, make_completed, prepare, prepared_target
 from spared_bench.record import blank_record, count_parameters, parameters_of, sizes, weights_fact
 from spared_bench.results import Status, TrialResult
 from spared_bench.scoring import Scoring, score
-from spared_bench.store import digest, is_full, write_text
+from spared_bench.store import digest, is_full
 
 RESULT = "result.json"
 TRIALS = "trials"
@@ -52,6 +60,10 @@ def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult
         prepare(bench, job.dataset)
     elif job.kind == "complete":
         make_completed(bench, job.dataset, job.completer)
+    elif job.kind == "network":
+        make_network(bench, job)
+    elif job.kind == "draw":
+        draw_figures(bench, job)
     else:
         return run_trial(bench, job, report)
     return None
@@ -72,22 +84,47 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
     -------
     TrialResult
     """
-    inputs = bench.trial_inputs(job.dataset, job.completer, job.predictor, job.parameters, job.seed)
+    inputs = _inputs(bench, job)
     if digest(inputs) != job.key:
-        raise PluginError(
+        raise MismatchError(
             f"{job.label}: this process would run something else than was planned: plugins, data"
             " or settings differ between them. Make both the same and run again."
         )
     made: list[TrialResult] = []
 
     def make(folder: Path) -> None:
-        result = _attempt(bench, job, folder, report)
-        write_text(folder / RESULT, json.dumps(result.as_dict(), indent=1, allow_nan=False))
-        made.append(result)
+        made.append(_attempt(bench, job, folder, report))
+        if goes_again(made[0].status, job.attempt):
+            raise _GoesAgain
+        _write(folder, made[0])
 
-    entry = bench.workspace.store.obtain(TRIALS, inputs, make)
+    try:
+        entry = bench.workspace.store.obtain(TRIALS, inputs, make)
+    except _GoesAgain:  # no result yet, so nothing is stored
+        return made[0]
     shutil.rmtree(_scratch(bench, job), ignore_errors=True)
     return made[0] if made else TrialResult.from_dict(entry.read_json(RESULT))
+
+
+class _GoesAgain(Exception):
+    """The trial failed in a way that is worth another attempt."""
+
+
+def _write(folder: Path, result: TrialResult) -> None:
+    """Write the record; the store brings it to the disk with the other files."""
+    text = json.dumps(result.as_dict(), indent=1, allow_nan=False)
+    (folder / RESULT).write_text(text, encoding="utf-8")
+
+
+def _inputs(bench: Bench, job: Job) -> dict[str, Any]:
+    return bench.trial_inputs(
+        job.dataset,
+        job.completer,
+        job.predictor,
+        job.parameters,
+        job.seed,
+        iterations=job.iterations,
+    )
 
 
 def _scratch(bench: Bench, job: Job) -> Path:
@@ -95,15 +132,23 @@ def _scratch(bench: Bench, job: Job) -> Path:
     return bench.workspace.training / job.key
 
 
-def failure(bench: Bench, job: Job, status: Status, message: str, story: str = "") -> TrialResult:
+def failure(
+    bench: Bench,
+    job: Job,
+    status: Status,
+    message: str,
+    story: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> TrialResult:
     """Store a failure that the trial could not record itself, and return it."""
-    inputs = bench.trial_inputs(job.dataset, job.completer, job.predictor, job.parameters, job.seed)
-    result = replace(blank_record(bench, job), status=status, message=message, traceback=story)
+    blank = blank_record(bench, job)
+    known = blank.facts | dict(facts or {})
+    result = replace(blank, status=status, message=message, traceback=story, facts=known)
 
     def make(folder: Path) -> None:
-        write_text(folder / RESULT, json.dumps(result.as_dict(), indent=1, allow_nan=False))
+        _write(folder, result)
 
-    bench.workspace.store.obtain(TRIALS, inputs, make)
+    bench.workspace.store.obtain(TRIALS, _inputs(bench, job), make)
     return result
 
 
@@ -141,6 +186,7 @@ def _train_and_score(
 ) -> TrialResult:
     started = time.perf_counter()
     predictor = build(bench, "predictor", job.predictor, job.parameters)
+    _use_less_memory(predictor, job)
     reason = getattr(predictor, "skip", lambda spec: None)(bench.dataset(job.dataset))
     if reason:
         raise _Skipped(reason)
@@ -148,7 +194,7 @@ def _train_and_score(
     seconds, curves = _fit(bench, job, predictor, prepared, report)
     predictions, seconds["predict"] = _predict(bench, job, predictor, prepared)
     scoring = _score_all(bench, prepared, predictions)
-    offset = _offset(bench, job, predictor, prepared)
+    offset = target_offset(bench, job.completer, predictor, prepared)
     write_artifacts(folder, bench, prepared, predictor, predictions, scoring, offset)
     seconds["total"] = time.perf_counter() - started
     evaluated = scoring[bench.dataset(job.dataset).evaluation_split]
@@ -169,6 +215,13 @@ def _train_and_score(
     )
 
 
+def _use_less_memory(predictor: Any, job: Job) -> None:
+    """After the memory did not hold a batch, train with parts of it: the same gradients."""
+    whole = getattr(predictor, "micro_batch", None) == 0
+    if job.micro_batch and whole and getattr(predictor, "separable", True):
+        predictor.micro_batch = job.micro_batch
+
+
 def _fit(
     bench: Bench, job: Job, predictor: Any, prepared: Prepared, report: Report | None
 ) -> tuple[dict[str, float], dict[str, list[tuple[int, float]]]]:
@@ -181,31 +234,21 @@ def _fit(
             report(step, values)
 
     training = bench.protocol.training
-    budget = Budget(
-        training.iterations, training.batch_size, training.validate_every, training.augment
-    )
+    iterations = job.iterations or training.iterations
+    budget = Budget(iterations, training.batch_size, training.validate_every, training.augment)
     seed = bench.seed_of(job.dataset, job.predictor, job.seed)
     train = prepared.completed(job.completer, "train")
     val = prepared.completed(job.completer, "val")
-    offset = _offset(bench, job, predictor, prepared)
+    offset = target_offset(bench, job.completer, predictor, prepared)
+    stages = fitted_stages(bench, job)
+    seed_everything(seed)
     started = time.perf_counter()
     predictor.fit(
         train.with_target(train.target - offset),
         val.with_target(val.target - offset),
-        Context(seed, budget, bench.settings.device, record, _scratch(bench, job)),
+        Context(seed, budget, bench.settings.device, record, _scratch(bench, job), stages),
     )
     return {"fit": time.perf_counter() - started}, curves
-
-
-def _offset(bench: Bench, job: Job, predictor: Any, prepared: Prepared) -> np.ndarray:
-    """Return what is subtracted from the target, (n_genes,): the train mean, or 0.
-
-    Whether it is the mean is the protocol's choice, or the method's own (``delta``). It is taken
-    over all entries of the target, completed ones too, as published.
-    """
-    if not (bench.protocol.training.delta or getattr(predictor, "delta", False)):
-        return np.zeros(prepared.adata.n_vars, dtype=np.float32)
-    return prepared.completed(job.completer, "train").target.mean(axis=0)
 
 
 def _predict(
@@ -213,7 +256,7 @@ def _predict(
 ) -> tuple[dict[str, np.ndarray], float]:
     """Predict every evaluated split from slides without their expression."""
     started = time.perf_counter()
-    offset = _offset(bench, job, predictor, prepared)
+    offset = target_offset(bench, job.completer, predictor, prepared)
     predictions = {}
     for split in _evaluated(bench, job.dataset):
         slides = prepared.slides(split).without_expression()
@@ -245,15 +288,16 @@ def _score_all(
         name: (bench.metric(name), bench.registry.get("metric", name).load())
         for name in bench.protocol.metrics
     }
-    return {
-        split: score(
+    scorings = {}
+    for split, prediction in predictions.items():
+        slides = prepared.slides(split)
+        scorings[split] = score(
             metrics,
             prepared_target(prepared, split),
             prediction.astype(np.float64),
-            prepared.slides(split).mask,
-            prepared.slides(split).slide_ids,
+            slides.mask,
+            slides.slide_ids,
             pooling=bench.protocol.pooling,
             rule=bench.protocol.mean_rule,
         )
-        for split, prediction in predictions.items()
-    }
+    return scorings

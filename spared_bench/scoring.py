@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spared_bench.metrics.mse import mse
-from spared_bench.metrics.pearson import pearson_gene
 from spared_bench.metrics.summary import Rule, by_slide, mean_over_slides, pooled_mean
 from spared_bench.specs import MetricSpec
 
@@ -29,15 +28,12 @@ class Scoring:
         Metrics that have one value per gene, over the whole split, in the order of the columns.
     mse : float
         Over all measured entries of the split, whatever the protocol's metrics are.
-    gene_correlation : ndarray of shape (n_genes,)
-        Pearson over the whole split, for the figure.
     """
 
     means: dict[str, float] = field(default_factory=dict)
     by_slide: dict[str, dict[str, float]] = field(default_factory=dict)
     by_gene: dict[str, list[float]] = field(default_factory=dict)
     mse: float = math.nan
-    gene_correlation: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def score(
@@ -85,5 +81,4 @@ def score(
         slides,
         by_gene,
         float(mse(truth, prediction, mask)),
-        pearson_gene(truth, prediction, mask),
     )

@@ -308,6 +308,27 @@ class CompleterSpec(Spec):
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A trained network that a predictor builds on, made once and shared by all its trials.
+
+    Parameters
+    ----------
+    predictor : str
+        Name of the predictor that is trained, on the same completed layer and with the same seed;
+        it must have ``save`` and ``load``.
+    parameters : mapping
+        Its parameters, where they are not its defaults.
+    taken : mapping of str to str
+        Its parameters that follow those of the consumer: ``{"backbone": "backbone"}``. A searched
+        parameter taken here makes one network per candidate.
+    """
+
+    predictor: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    taken: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class PredictorSpec(Spec):
     """A predictor: maps patches to expression.
 
@@ -324,6 +345,9 @@ class PredictorSpec(Spec):
     search : mapping of str to tuple of float
         Parameters to be chosen on validation scores, each with its grid. A protocol may give
         another grid for the same parameter, so that all methods have an equal budget.
+    stages : mapping of str to Stage
+        Networks that are trained before, by the name under which ``fit`` finds them, fitted, in
+        ``context.stages``.
     """
 
     kind: ClassVar[str] = "predictor"
@@ -333,6 +357,7 @@ class PredictorSpec(Spec):
     control: bool = False
     gpu: bool = False
     search: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,14 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from spared_bench.errors import CorruptEntryError, WorkspaceError
+from spared_bench.leases import leases_of
 
 MANIFEST = "manifest.json"
 _STALE_SECONDS = 24 * 3600
@@ -45,15 +48,24 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it, so that it is never read half-written."""
+def write_text(path: Path, text: str, *, sync: bool = True) -> None:
+    """Write a file beside its place and rename it, so that it is never read half-written.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
+    sync : bool
+        Wait until it is on the disk; not worth it for what can be written again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{_stamp()}")
     try:
         with beside.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
@@ -134,7 +146,14 @@ class Store:
             f"{folder} is damaged ({damage}). Remove that folder; it will be made again."
         )
 
-    def obtain(self, kind: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Entry:
+    def obtain(
+        self,
+        kind: str,
+        inputs: dict[str, Any],
+        make: Callable[[Path], None],
+        *,
+        once: bool = False,
+    ) -> Entry:
         """Return the entry of these inputs, making it if there is none or a damaged one.
 
         Parameters
@@ -145,13 +164,27 @@ class Store:
             JSON-ready; everything that determines the content.
         make : callable
             Writes the files into the folder that it is given.
+        once : bool
+            Wait while another living process makes it, on this machine or on another.
         """
+
+        def found() -> Entry | None:
+            try:
+                return self.find(kind, inputs)
+            except CorruptEntryError:
+                self.remove(kind, digest(inputs))
+                return None
+
+        entry = found()
+        if entry is not None or not once:
+            return entry or self.write(kind, inputs, make)
         try:
-            entry = self.find(kind, inputs)
-        except CorruptEntryError:
-            self.remove(kind, digest(inputs))
-            entry = None
-        return entry or self.write(kind, inputs, make)
+            with leases_of(self.root).waiting(f"{kind}-{digest(inputs)}", found) as entry:
+                return entry or self.write(kind, inputs, make)
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
+            raise WorkspaceError(_why_unwritable(self.root, error)) from error
 
     def write(self, kind: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Entry:
         """Write an entry; where another process was first, its entry stays."""
@@ -178,13 +211,11 @@ class Store:
 
     @staticmethod
     def _seal(folder: Path, kind: str, inputs: dict[str, Any]) -> None:
-        files = {}
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-            name = path.relative_to(folder).as_posix()
-            files[name] = {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-        manifest = {"kind": kind, "inputs": inputs, "files": files}
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        # At once, because a file system writes several files in the time of one.
+        facts = _writers(os.getpid()).map(_sync, paths)
+        names = (path.relative_to(folder).as_posix() for path in paths)
+        manifest = {"kind": kind, "inputs": inputs, "files": dict(zip(names, facts, strict=True))}
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
 
     def remove(self, kind: str, key: str) -> None:
@@ -229,12 +260,30 @@ class Store:
         return swept
 
 
+@cache
+def _writers(pid: int) -> ThreadPoolExecutor:
+    """Return the threads of this process that wait for the disk; a forked child has its own."""
+    return ThreadPoolExecutor(4)
+
+
+def _sync(path: Path) -> dict[str, Any]:
+    """Bring a file to the disk; return its size and hash."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+
+
 def _stamp() -> str:
     """Return a suffix that says who is writing, for ``sweep``: host, process, its start."""
-    return f"{socket.gethostname()}.{os.getpid()}-{_started(os.getpid())}.{uuid.uuid4().hex[:8]}"
+    return f"{socket.gethostname()}.{os.getpid()}-{_own_start(os.getpid())}.{uuid.uuid4().hex[:8]}"
 
 
-def _started(pid: int) -> int:
+@cache
+def _own_start(pid: int) -> int:
+    return started_at(pid)
+
+
+def started_at(pid: int) -> int:
     """Return when a living process began, in whole seconds; 0 if it is gone."""
     import psutil
 
@@ -254,7 +303,7 @@ def _is_orphan(path: Path) -> bool:
     if not (dash and pid.isdigit() and started.isdigit()):
         return False
     if parts[0].endswith(socket.gethostname()):
-        found = _started(int(pid))
+        found = started_at(int(pid))
         return found >= 0 and abs(found - int(started)) > 1
     try:
         return time.time() - path.stat().st_mtime > _STALE_SECONDS

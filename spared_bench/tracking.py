@@ -12,12 +12,14 @@ import logging
 import math
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spared_bench.errors import TrackingError
@@ -39,8 +41,8 @@ COMPLETION = "/completion"  # after the name of a protocol's experiment
 COMPLETION_OF = PREFIX + "completion_of"
 COMPLETION_CONTENT = PREFIX + "completion_content"
 
-# MLflow takes 100 tags, 100 parameters, 1,000 values and 1 MB at once.
-_TAGS_AT_ONCE = 50
+# MLflow takes 100 parameters, 1,000 values and 1 MB at once.
+_PARAMS_AT_ONCE = 50
 _METRICS_AT_ONCE = 800
 _PAGE = 1_000
 
@@ -66,6 +68,11 @@ class Cell(Protocol):
     @property
     def search(self) -> Sequence[tuple[TrialResult, Path]]:
         """The trials among which its parameters were chosen; their files stay where they are."""
+        ...
+
+    @property
+    def figures(self) -> Path | None:
+        """More files of the trial that counts, if they were drawn."""
         ...
 
 
@@ -251,7 +258,7 @@ class Tracker:
         trial = cell.final
         tags = {ROLE: "cell", CELL: _name(cell), CONTENT: content, CURRENT: "true"}
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
-        run_id = self._log_run(experiment, trial, cell.folder, name, tags)
+        run_id = self._log_run(experiment, trial, cell.folder, name, tags, cell.figures)
         for child, folder in cell.search:
             tags = {ROLE: "search", "mlflow.parentRunId": run_id}
             self._log_run(experiment, child, folder, _varied(child, cell), tags)
@@ -265,32 +272,29 @@ class Tracker:
         folder: Path,
         name: str,
         tags: dict[str, str],
+        figures: Path | None = None,
     ) -> str:
         client, now = self._connected(), int(time.time() * 1000)
         start = now - int(1000 * trial.seconds.get("total", 0))  # so that MLflow shows the duration
+        tags = tags | to_run(trial).tags
         run = client.create_run(experiment.experiment_id, start, tags, run_name=name[:250])
         run_id = run.info.run_id
         self._log_values(run_id, trial, now)
         if tags[ROLE] == "cell":
-            for path in sorted(path for path in folder.iterdir() if path.is_file()):
-                client.log_artifact(run_id, str(path))
-            client.log_dict(run_id, trial.environment, "environment.json")
+            with _together(folder, figures, trial.environment) as files:
+                client.log_artifacts(run_id, str(files))
         client.set_terminated(run_id, _mlflow_status(trial), end_time=now)
         return run_id
 
     def _log_values(self, run_id: str, trial: TrialResult, now: int) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Metric, Param
 
         record = to_run(trial)
         metrics = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
         metrics += [Metric(name, value, now, step) for name, step, value in record.points]
         params = [Param(*item) for item in record.params.items()]
-        tags = [RunTag(*item) for item in record.tags.items()]
         for part in zip_longest(
-            _chunks(metrics, _METRICS_AT_ONCE),
-            _chunks(params, _TAGS_AT_ONCE),
-            _chunks(tags, _TAGS_AT_ONCE),
-            fillvalue=(),
+            _chunks(metrics, _METRICS_AT_ONCE), _chunks(params, _PARAMS_AT_ONCE), fillvalue=()
         ):
             self._connected().log_batch(run_id, *part)
 
@@ -358,6 +362,19 @@ class Tracker:
                 " Check that this place exists and can be written, and what MLFLOW_TRACKING_URI"
                 " says (where it is not set, runs go to SQLite in the workspace)."
             ) from error
+
+
+@contextmanager
+def _together(folder: Path, figures: Path | None, environment: dict[str, Any]) -> Iterator[Path]:
+    """Bring a trial's files into one folder, so that they are logged in one step."""
+    with TemporaryDirectory(prefix="spared-bench-") as beside:
+        files = [path for path in folder.iterdir() if path.is_file()]
+        files += figures.glob("*.png") if figures is not None else ()
+        for path in files:
+            shutil.copy(path, beside)
+        text = json.dumps(environment, indent=2)
+        Path(beside, "environment.json").write_text(text, encoding="utf-8")
+        yield Path(beside)
 
 
 def _name(cell: Cell) -> str:

@@ -54,6 +54,11 @@ class Workspace:
         return self.root / "training"
 
     @property
+    def runs(self) -> Path:
+        """What runs that are alive say of themselves."""
+        return self.root / "runs"
+
+    @property
     def leaderboard(self) -> Path:
         """The generated page."""
         return self.root / "leaderboard"

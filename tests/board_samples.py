@@ -22,6 +22,7 @@ class SampleCell:
     final: TrialResult
     folder: Path
     search: tuple[tuple[TrialResult, Path], ...] = ()
+    figures: Path | None = None
 
 
 def trial(

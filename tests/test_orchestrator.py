@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -71,7 +72,10 @@ def test_a_trial_whose_worker_dies_once_is_given_to_another(bench, tmp_path, mon
     plan = select(bench, ["toy"], ["none"], ["toy-dies-once"])
     report = execute(plan, executor="local", workers=1)
     assert (tmp_path / "died").exists()
-    assert [result.status for result in report.results] == ["ok"]
+    (result,) = report.results
+    assert result.ok
+    assert result.environment["attempts"] == 2
+    assert "attempts" not in str(without_times(result))  # it is the result of an undisturbed run
 
 
 def test_a_dataset_that_cannot_be_prepared_fails_its_cells_and_no_others(bench):
@@ -112,6 +116,9 @@ def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
     children = worker_processes(process.pid)
     assert children
     process.send_signal(how)
+    if how == signal.SIGINT:  # once: what runs is finished; twice: at once
+        assert any("Ctrl-C again stops at once" in line for line in process.stderr)
+        process.send_signal(how)
     _, errors = process.communicate(timeout=30)
     wait_for(lambda: not any(alive(pid) for pid in children))
     if how == signal.SIGINT:
@@ -136,6 +143,25 @@ def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
     assert scores(resumed) == scores(undisturbed)
     assert all(result.ok for result in resumed.results)
     assert list((workspace / "store" / "tmp").iterdir()) == []
+
+
+def test_an_interrupt_lets_what_runs_finish_and_begins_nothing(workspace, tmp_path, monkeypatch):
+    sign = tmp_path / "begun"
+    monkeypatch.setenv("TOY_SIGN", str(sign))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as above
+    arguments = ["-p", "toy-slow", "-p", "toy-ridge", "--workers", "1", "--no-track", "--json"]
+    process = subprocess.Popen(
+        command(workspace, *arguments, "--set", "toy-slow.seconds=2", "--no-figures"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_for(sign.exists)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopping after the 1 running jobs" in errors
+    report = json.loads(output)
+    assert [(r["predictor"], r["status"]) for r in report["results"]] == [("toy-slow", "ok")]
+    assert report["not_begun"] == 2
 
 
 def wait_for(condition, seconds=60):

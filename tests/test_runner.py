@@ -20,7 +20,7 @@ def only_trial(bench, predictor):
     return cell.finals[-1]
 
 
-def test_a_trial_leaves_scores_predictions_a_gene_table_and_a_figure(bench):
+def test_a_trial_leaves_scores_predictions_and_a_gene_table(bench):
     job = only_trial(bench, "toy-ridge")
     result = run_trial(bench, job)
 
@@ -33,7 +33,6 @@ def test_a_trial_leaves_scores_predictions_a_gene_table_and_a_figure(bench):
         "result.json",
         "predictions.npz",
         "genes.csv",
-        "expression_map.png",
     }
     stored = TrialResult.from_dict(json.loads((folder / "result.json").read_text()))
     assert stored == result

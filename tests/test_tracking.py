@@ -114,7 +114,7 @@ def test_a_curve_longer_than_a_batch_is_logged_whole(workspace, cell_of):
     assert [(point.step, point.value) for point in history] == points
 
 
-@pytest.mark.parametrize("fatal_call", ["log_batch", "log_artifact", "set_tag"])
+@pytest.mark.parametrize("fatal_call", ["log_batch", "log_artifacts", "set_tag"])
 def test_an_interrupted_logging_is_repaired(workspace, cell_of, monkeypatch, fatal_call):
     cells = [cell_of(trial(), [trial(key="candidate")])]
     interrupted = Tracker(workspace)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spared_bench import CompleterSpec, DatasetSpec, PredictorSpec, SlideInfo, hookimpl
+from spared_bench import CompleterSpec, DatasetSpec, PredictorSpec, SlideInfo, Stage, hookimpl
 
 SLIDES = {"one": "donor1", "two": "donor2", "three": "donor3"}
 N_GENES = 8
@@ -93,6 +93,21 @@ class Ridge:
         return np.concatenate([colours, np.ones((len(slides), 1))], axis=1)
 
 
+class Network(Ridge):
+    """The same, to be kept and brought back; says when it is trained."""
+
+    def fit(self, train, val, context):
+        with Path(os.environ.get("TOY_TRAININGS", os.devnull)).open("a") as file:
+            file.write("trained\n")
+        super().fit(train, val, context)
+
+    def save(self, folder):
+        np.save(folder / "weights.npy", self.weights_)
+
+    def load(self, folder):
+        self.weights_ = np.load(folder / "weights.npy")
+
+
 @dataclass
 class Mean:
     """The mean of the training target."""
@@ -113,6 +128,19 @@ class Slow(Mean):
     def fit(self, train, val, context):
         Path(os.environ.get("TOY_SIGN", os.devnull)).touch()
         time.sleep(self.seconds)
+        super().fit(train, val, context)
+
+
+@dataclass
+class Busy(Mean):
+    """Keeps one core busy: the same work every time."""
+
+    rounds: int = 4_000_000
+
+    def fit(self, train, val, context):
+        total = 0
+        for number in range(self.rounds):
+            total += number % 7
         super().fit(train, val, context)
 
 
@@ -138,6 +166,74 @@ class DiesOnce(Mean):
             sign.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         super().fit(train, val, context)
+
+
+class DiesTwice(Mean):
+    """Kills its process twice, and then does not."""
+
+    def fit(self, train, val, context):
+        folder = Path(os.environ["TOY_DEATHS"])
+        if len(list(folder.iterdir())) < 2:
+            (folder / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().fit(train, val, context)
+
+
+class Segfaults(Mean):
+    def fit(self, train, val, context):
+        import ctypes
+
+        ctypes.string_at(0)
+
+
+class Leaks(Mean):
+    """Takes memory until it is stopped, at most 1 GiB."""
+
+    def fit(self, train, val, context):
+        self.kept_ = [np.ones(2**20) for _ in range(128)]
+        time.sleep(30)
+
+
+@dataclass
+class NeedsLess(Mean):
+    """Runs out of memory unless a batch is cut into parts."""
+
+    micro_batch: int = 0
+
+    def fit(self, train, val, context):
+        if not self.micro_batch:
+            raise MemoryError
+        super().fit(train, val, context)
+
+
+@dataclass
+class Staged:
+    """Predicts what the network it builds on predicts, times a factor."""
+
+    factor: float = 1.0
+    penalty: float = 1.0
+
+    def fit(self, train, val, context):
+        self.first_ = context.stages["first"]
+
+    def predict(self, slides):
+        return self.first_.predict(slides) * self.factor
+
+
+class Sloppy(Mean):
+    """Draws from the global generator, which no method should."""
+
+    def predict(self, slides):
+        return super().predict(slides) + np.random.normal(size=(len(slides), 1))
+
+
+class Reports(Mean):
+    """Says in which process it was trained."""
+
+    def fit(self, train, val, context):
+        super().fit(train, val, context)
+        gpu = float(os.environ.get("CUDA_VISIBLE_DEVICES") or -1)
+        context.report(1, {"pid": float(os.getpid()), "gpu": gpu})
 
 
 class FillsDisk(Mean):
@@ -179,10 +275,18 @@ class Cheats:
 PREDICTORS = {
     "toy-mean": "Mean",
     "toy-slow": "Slow",
+    "toy-busy": "Busy",
     "toy-raises": "Raises",
     "toy-nan": "Nan",
+    "toy-network": "Network",
     "toy-dies": "Dies",
     "toy-dies-once": "DiesOnce",
+    "toy-dies-twice": "DiesTwice",
+    "toy-segfaults": "Segfaults",
+    "toy-leaks": "Leaks",
+    "toy-needs-less": "NeedsLess",
+    "toy-sloppy": "Sloppy",
+    "toy-reports": "Reports",
     "toy-fills-disk": "FillsDisk",
     "toy-wrong-shape": "WrongShape",
     "toy-peeks": "Peeks",
@@ -195,7 +299,21 @@ PREDICTORS = {
 def spared_bench_predictors():
     specs = [PredictorSpec(name, f"{__name__}:{cls}") for name, cls in PREDICTORS.items()]
     penalties = (100.0, 0.01)
-    return [*specs, PredictorSpec("toy-ridge", f"{__name__}:Ridge", search={"penalty": penalties})]
+    factors = (0.5, 1.0)
+    first = Stage("toy-network", {"penalty": 0.5}, taken={"penalty": "penalty"})
+    return [
+        *specs,
+        PredictorSpec("toy-ridge", f"{__name__}:Ridge", search={"penalty": penalties}),
+        PredictorSpec(
+            "toy-badly-staged", f"{__name__}:Staged", stages={"first": Stage("toy-mean")}
+        ),
+        PredictorSpec(
+            "toy-staged",
+            f"{__name__}:Staged",
+            search={"factor": factors},
+            stages={"first": first},
+        ),
+    ]
 
 
 @hookimpl

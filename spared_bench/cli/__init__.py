@@ -8,7 +8,7 @@ import sys
 import typer
 
 from spared_bench import __version__
-from spared_bench.cli import board, complete, data, describe, predict, run
+from spared_bench.cli import board, complete, data, describe, plans, predict, run, status, store
 from spared_bench.cli.output import fail
 from spared_bench.errors import SparedBenchError
 
@@ -23,10 +23,13 @@ app = typer.Typer(
 )
 
 run.register(app)
+status.register(app)
 complete.register(app)
 describe.register(app)
 predict.register(app)
 app.add_typer(data.app, name="data")
+app.add_typer(plans.plan_app, name="plan")
+app.add_typer(store.store_app, name="store")
 app.add_typer(board.leaderboard_app, name="leaderboard")
 app.add_typer(board.track_app, name="track")
 

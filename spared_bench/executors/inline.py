@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from spared_bench.bench import Bench, Settings
+from spared_bench.bench import Bench, Limits, Settings
+from spared_bench.errors import UsageError
 from spared_bench.executors.work import do_job
 from spared_bench.interfaces import Outcome
 from spared_bench.plan import Job
@@ -29,6 +30,11 @@ class InlineExecutor:
     def __init__(
         self, settings: Settings, workers: int, progress: Callable[[Job, int, dict], None]
     ) -> None:
+        if settings.limits != Limits():
+            raise UsageError(
+                "`--executor inline` does everything in one process, which cannot end a trial for"
+                " its time or memory, nor isolate it. Use `--executor local`."
+            )
         self._bench = Bench(settings)
         self._progress = progress
         self._waiting: deque[Job] = deque()
@@ -38,8 +44,8 @@ class InlineExecutor:
         """Take a job."""
         self._waiting.append(job)
 
-    def wait(self) -> list[Outcome]:
-        """Do the next job."""
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Do the next job, however long it takes."""
         job = self._waiting.popleft()
         return [do_job(self._bench, job, lambda step, values: self._progress(job, step, values))]
 

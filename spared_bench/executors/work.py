@@ -6,7 +6,7 @@ import time
 import traceback
 
 from spared_bench.bench import Bench
-from spared_bench.errors import SparedBenchError, WorkspaceError
+from spared_bench.errors import MismatchError, SparedBenchError, WorkspaceError
 from spared_bench.interfaces import Outcome
 from spared_bench.plan import Job
 from spared_bench.runner import Report, run_job
@@ -19,6 +19,8 @@ def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:
         result = run_job(bench, job, report)
     except WorkspaceError as error:
         return Outcome(job, "unwritable", str(error), traceback.format_exc())
+    except MismatchError as error:
+        return Outcome(job, "refused", str(error), traceback.format_exc())
     except SparedBenchError as error:
         return Outcome(job, "error", str(error), traceback.format_exc())
     except Exception as error:

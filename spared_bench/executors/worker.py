@@ -1,54 +1,197 @@
 """A worker process: jobs come as JSON lines on its input, what became of them goes to its output.
 
-What a plugin prints goes to the standard error output, which its parent keeps as a log. When the
-input ends, the parent is gone, however that came about, and the worker ends at once.
+It does them itself, one after the other, or (``limits.isolate``) forks a child for each, which
+starts with all imports done and a state that no other job has touched. What a plugin prints goes to
+the standard error output, which its parent keeps as a log. When the input ends, the parent is gone,
+however that came about, and the worker ends at once.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import queue
+import select
+import signal
 import sys
 import threading
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spared_bench.bench import Bench
+
+_REAP_SECONDS = 0.02
+_PR_SET_PDEATHSIG = 1
+
+
+class Answers:
+    """The way back to the parent: one JSON line per message."""
+
+    def __init__(self) -> None:
+        self._stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def tell(self, **message: Any) -> None:
+        """Send a message, on a line of its own even after half of another."""
+        self._stream.write("\n" + json.dumps(message) + "\n")
+        self._stream.flush()
+
+
+class Jobs:
+    """The lines of the input, read without a thread, so that this process can fork."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.ended = False
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        while not self.ended:
+            line, found, rest = self._rest.partition(b"\n")
+            if found:
+                self._rest = rest
+                yield json.loads(line)
+            else:
+                self.read()
+
+    def read(self) -> None:
+        """Wait for more of the input, or its end."""
+        part = os.read(sys.stdin.fileno(), 1 << 16)
+        self._rest += part
+        self.ended = not part
 
 
 def main() -> None:
     """Serve jobs until the input ends."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    jobs: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_read, args=(sys.stdin, jobs), daemon=True).start()
-    settings = jobs.get()
+    faulthandler.enable()
+    answers, jobs = Answers(), Jobs()
+    settings = next(iter(jobs), None)
+    if settings is None:
+        return
     _set_threads(settings["threads"])
 
     from spared_bench.bench import Bench, Settings
+    from spared_bench.environment import remember
+    from spared_bench.plugin_lock import differences
+
+    bench = Bench(Settings.from_dict(settings))
+    problem = differences(bench, settings["plugins"])
+    if problem:
+        answers.tell(type="refused", message=problem)
+        return
+    remember()
+    answers.tell(type="ready")
+    if settings["limits"]["isolate"]:
+        _serve_forked(bench, jobs, answers)
+    else:
+        _serve(bench, jobs, answers)
+
+
+def _serve(bench: Bench, jobs: Jobs, answers: Answers) -> None:
+    """Do every job in this process; a thread notices when the input ends."""
+    waiting: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def read() -> None:
+        for job in jobs:
+            waiting.put(job)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        _do(bench, waiting.get(), answers)
+
+
+def _do(bench: Bench, values: dict[str, Any], answers: Answers) -> None:
     from spared_bench.executors.work import do_job
     from spared_bench.plan import Job
 
-    settings["plugin_files"] = tuple(settings["plugin_files"])
-    bench = Bench(Settings(**settings))
+    def report(step: int, values: dict[str, float]) -> None:
+        answers.tell(type="progress", step=step, values=values)
+
+    outcome = do_job(bench, Job(**values), report)
+    answers.tell(
+        type="done",
+        status=outcome.status,
+        message=outcome.message,
+        traceback=outcome.traceback,
+        result=outcome.result.as_dict() if outcome.result else None,
+        overhead=outcome.overhead,
+    )
+
+
+def _serve_forked(bench: Bench, jobs: Jobs, answers: Answers) -> None:
+    """Do every job in a child process; of the parent's state it sees only imports."""
+    for values in jobs:
+        _import_factories(bench, values)
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            _end_with(parent)
+            answers.tell(type="forked", pid=os.getpid())
+            _do(bench, values, answers)
+            os._exit(0)
+        code = _reap(child, jobs)
+        if code != 0:
+            answers.tell(type="died", code=code)
+
+
+def _import_factories(bench: Bench, values: dict[str, Any]) -> None:
+    """Import what the job will need; what goes wrong here is told by the child."""
+    import spared_bench.runner  # noqa: F401
+
+    for kind in ("dataset", "completer", "predictor"):
+        if values[kind]:
+            with suppress(Exception):
+                bench.registry.get(kind, values[kind]).load()
+
+
+def _reap(child: int, jobs: Jobs) -> int:
+    """Wait for a child, and end it if our own parent goes; return how it ended."""
     while True:
-        job = Job(**jobs.get())
-        outcome = do_job(bench, job, lambda step, values: _tell_progress(answers, step, values))
-        _tell(
-            answers,
-            {
-                "type": "done",
-                "status": outcome.status,
-                "message": outcome.message,
-                "traceback": outcome.traceback,
-                "result": outcome.result.as_dict() if outcome.result else None,
-                "overhead": outcome.overhead,
-            },
-        )
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        with _ending_of(child) as watched:
+            readable, _, _ = select.select([sys.stdin, *watched], [], [], _patience(watched))
+        if sys.stdin in readable:
+            jobs.read()
+        if jobs.ended:
+            os.kill(child, signal.SIGKILL)
+            os._exit(0)
 
 
-def _read(stream: TextIO, jobs: queue.Queue[dict[str, Any]]) -> None:
-    for line in stream:
-        jobs.put(json.loads(line))
-    os._exit(0)
+class _ending_of:
+    """A file that becomes readable when a child ends, where the system has such files."""
+
+    def __init__(self, child: int) -> None:
+        opened: Callable[[int], int] | None = getattr(os, "pidfd_open", None)
+        try:
+            self._files = [opened(child)] if opened else []
+        except OSError:
+            self._files = []
+
+    def __enter__(self) -> list[int]:
+        return self._files
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            os.close(file)
+
+
+def _patience(watched: list[int]) -> float | None:
+    return None if watched else _REAP_SECONDS
+
+
+def _end_with(parent: int) -> None:
+    """End this child when its parent ends, however that comes about."""
+    with suppress(OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
 
 
 def _set_threads(number: int) -> None:
@@ -58,15 +201,6 @@ def _set_threads(number: int) -> None:
     import torch
 
     torch.set_num_threads(number)
-
-
-def _tell_progress(answers: TextIO, step: int, values: dict[str, float]) -> None:
-    _tell(answers, {"type": "progress", "step": step, "values": values})
-
-
-def _tell(answers: TextIO, message: dict[str, Any]) -> None:
-    answers.write(json.dumps(message) + "\n")
-    answers.flush()
 
 
 if __name__ == "__main__":

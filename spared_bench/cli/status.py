@@ -1,0 +1,130 @@
+"""``status``: what runs now, what is finished, and why trials failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from spared_bench.cli.output import JSON, PROTOCOL, WORKSPACE, print_json, print_table
+from spared_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from spared_bench.results import TrialResult
+    from spared_bench.store import Store
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("status")(status)
+
+
+def status(
+    protocol: str = PROTOCOL,
+    why: str = typer.Option("", help="Show one trial by the start of its key."),
+    failed: bool = typer.Option(False, "--failed", help="Only trials that failed."),
+    workspace: Path | None = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Show what the workspace holds of a protocol, what runs now, and why trials failed."""
+    from spared_bench.run_file import living_runs
+    from spared_bench.workspace import Workspace
+
+    space = Workspace.at(workspace)
+    if why:
+        _show_one(list(_trials(space.store, why)), why, as_json)
+        return
+    results = _results(space.store, protocol.partition("@")[0])
+    if failed:
+        results = [result for result in results if not result.ok]
+    if as_json:
+        print_json([result.as_dict() for result in results])
+        return
+    _show_runs(list(living_runs(space.runs)))
+    print_table(
+        ["key", "dataset", "completer", "predictor", "seed", "state"],
+        [
+            [
+                result.key[:10],
+                result.dataset,
+                result.completer,
+                result.predictor,
+                str(result.seed),
+                _state(result),
+            ]
+            for result in results
+        ],
+    )
+
+
+def _results(store: Store, protocol: str) -> list[TrialResult]:
+    """Return the trials that count, and the failed ones of searches."""
+    from spared_bench.cells import finished_cells
+
+    found = {}
+    for cell in finished_cells(store):
+        if cell.final.protocol.partition("@")[0] == protocol:
+            found[cell.final.key] = cell.final
+            found |= {trial.key: trial for trial, _ in cell.search if not trial.ok}
+    return list(found.values())
+
+
+def _state(result: TrialResult) -> str:
+    if result.ok:
+        return "ok"
+    quarantined = " (quarantined)" if result.facts.get("quarantined") else ""
+    return f"{result.status}{quarantined}: {result.message}"
+
+
+def _show_runs(runs: list[dict[str, Any]]) -> None:
+    for run in runs:
+        typer.echo(
+            f"Running on {run['host']} (process {run['pid']}), {run['protocol']}:"
+            f" {run['done']} trials done, {run['failed']} failed, {run['left']} left."
+        )
+        for job in run["running"]:
+            told = " ".join(f"{name} {value:.4f}" for name, value in job.get("values", {}).items())
+            step = f"  step {job['step']} {told}" if "step" in job else ""
+            typer.echo(f"  {job['kind']} {job['label']}{step}")
+
+
+def _trials(store: Store, why: str) -> Iterator[TrialResult]:
+    """Yield every trial of the store, that of earlier code too, whose key begins so."""
+    from spared_bench.errors import CorruptEntryError
+    from spared_bench.results import TrialResult
+
+    if not why.isalnum():
+        return
+    for folder in sorted((store.root / "trials").glob(f"{why[:2]}*/{why}*")):
+        try:
+            entry = store.open("trials", folder.name)
+            if entry is not None:
+                yield TrialResult.from_dict(entry.read_json("result.json"))
+        except (CorruptEntryError, ValueError, TypeError):
+            continue
+
+
+def _show_one(found: list[TrialResult], why: str, as_json: bool) -> None:
+    if not found:
+        raise UsageError(
+            f"No trial of this workspace has a key that begins with {why!r}."
+            " `spared-bench status` shows the keys."
+        )
+    if as_json:
+        print_json([result.as_dict() for result in found])
+        return
+    for result in found:
+        attempts = result.environment.get("attempts", 1)
+        typer.echo(
+            f"{result.key}\n{result.protocol} · {result.dataset} · {result.completer} ·"
+            f" {result.predictor} · seed {result.seed} · {result.parameters}\n"
+            f"{_state(result)}"
+        )
+        if attempts > 1:
+            typer.echo(f"Tried {attempts} times.")
+        if result.traceback:
+            typer.echo(result.traceback)
+        known = {name: value for name, value in result.environment.items() if name != "packages"}
+        typer.echo("; ".join(f"{name}: {value}" for name, value in known.items()))

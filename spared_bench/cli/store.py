@@ -1,0 +1,116 @@
+"""``store verify``, ``gc``, ``export`` and ``import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from spared_bench.cli.output import JSON, WORKSPACE, print_json
+from spared_bench.errors import UsageError
+
+store_app = typer.Typer(help="Look after the store of results and products.")
+
+
+@store_app.callback()
+def _store() -> None:
+    return None
+
+
+@store_app.command("verify")
+def verify(
+    repair: bool = typer.Option(
+        False, "--repair", help="Take damaged entries away; the next run makes them again."
+    ),
+    workspace: Path | None = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Hash every file of the store again; exit status 1 if something is damaged."""
+    from spared_bench import upkeep
+    from spared_bench.workspace import Workspace
+
+    verdict = upkeep.verify(Workspace.at(workspace).store, repair=repair)
+    if as_json:
+        print_json({"checked": verdict.checked, "damaged": verdict.damaged, "repaired": repair})
+    else:
+        for folder, problems in verdict.damaged.items():
+            typer.echo(f"{folder}: {'; '.join(problems)}")
+        typer.echo(f"{verdict.checked} entries checked, {len(verdict.damaged)} damaged.")
+        if verdict.damaged:
+            typer.echo(
+                "They were taken away; the next run makes them again."
+                if repair
+                else "`--repair` takes them away; the next run makes them again."
+            )
+    raise typer.Exit(1 if verdict.damaged and not repair else 0)
+
+
+@store_app.command("gc")
+def collect(
+    days: float = typer.Option(7.0, min=0, help="Keep what is younger than so many days."),
+    yes: bool = typer.Option(False, "--yes", help="Remove; without it, only say what."),
+    workspace: Path | None = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Remove what no cell of the board needs: earlier code's results, unused products."""
+    from spared_bench import upkeep
+    from spared_bench.workspace import Workspace
+
+    store = Workspace.at(workspace).store
+    found = upkeep.unneeded(store, days)
+    size = sum(each for _, _, each in found)
+    if yes:
+        for kind, key, _ in found:
+            store.remove(kind, key)
+        store.sweep()
+    if as_json:
+        entries = [{"kind": kind, "key": key, "bytes": each} for kind, key, each in found]
+        print_json({"entries": entries, "bytes": size, "removed": yes})
+        return
+    for kind, key, each in found:
+        typer.echo(f"{kind:<10} {key[:12]}  {each / 1e6:10.2f} MB")
+    told = "removed" if yes else "not needed; `--yes` removes them"
+    typer.echo(f"{len(found)} entries, {size / 1e6:.2f} MB, {told}.")
+
+
+@store_app.command("export")
+def export(
+    archive: Path = typer.Argument(..., help="The .tar to write."),
+    products: bool = typer.Option(
+        False, "--products", help="Prepared datasets, patches, layers and features too."
+    ),
+    workspace: Path | None = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Write all results into one file, for another workspace."""
+    from spared_bench import upkeep
+    from spared_bench.workspace import Workspace
+
+    if not archive.resolve().parent.is_dir():
+        raise UsageError(f"There is no folder {archive.resolve().parent} to write {archive} into.")
+    number = upkeep.export(Workspace.at(workspace).store, archive, products=products)
+    if as_json:
+        print_json({"archive": archive, "entries": number})
+    else:
+        typer.echo(f"{archive}: {number} entries.")
+
+
+@store_app.command("import")
+def import_(
+    archive: Path = typer.Argument(..., help="What `store export` wrote."),
+    workspace: Path | None = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Take the results of another workspace over, each hashed again."""
+    from spared_bench import upkeep
+    from spared_bench.workspace import Workspace
+
+    if not archive.is_file():
+        raise UsageError(f"There is no file {archive}.")
+    space = Workspace.at(workspace)
+    space.make_writable()
+    new, known = upkeep.import_archive(space.store, archive)
+    if as_json:
+        print_json({"new": new, "known": known})
+    else:
+        typer.echo(f"{new} entries taken over, {known} were there before.")

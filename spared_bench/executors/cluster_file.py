@@ -1,0 +1,93 @@
+"""Where a Dask cluster comes from: an address, this machine, or a batch system, from a short YAML.
+
+::
+
+    batch: slurm            # or pbs, lsf
+    jobs: 10                # jobs to submit; each is one worker
+    cores: 4                # of a job
+    memory: 16GB
+    walltime: "24:00:00"
+    queue: gpu              # the site's name; left out: its default
+    directives: ["--gres=gpu:1"]
+    prologue: ["module load cuda"]
+    interface: ib0          # the network between the nodes, where the default is the wrong one
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spared_bench.errors import UsageError
+from spared_bench.protocol import explain
+from spared_bench.yamls import load_mapping
+
+if TYPE_CHECKING:
+    from dask_jobqueue import JobQueueCluster
+
+_CLASSES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
+
+
+class ClusterFile(BaseModel):
+    """The settings of a batch system."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch: Literal["slurm", "pbs", "lsf"]
+    jobs: Annotated[int, Field(gt=0, le=10_000)]
+    cores: Annotated[int, Field(gt=0)] = 1
+    memory: str = "16GB"
+    walltime: str = "24:00:00"
+    queue: str = ""
+    directives: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+    interface: str = ""
+
+    def options(self, threads: int) -> dict[str, Any]:
+        """Return what dask-jobqueue is told; a worker does one trial at a time per ``threads``."""
+        optional = {
+            "queue": self.queue,
+            "interface": self.interface,
+            "job_extra_directives": list(self.directives),
+            "job_script_prologue": list(self.prologue),
+        }
+        return {
+            "cores": max(1, self.cores // threads),
+            "processes": 1,
+            "memory": self.memory,
+            "walltime": self.walltime,
+            **{name: value for name, value in optional.items() if value},
+            **({"job_cpu": self.cores} if self.batch == "slurm" else {}),
+        }
+
+    def start(self, threads: int) -> JobQueueCluster:
+        """Submit the jobs."""
+        try:
+            import dask_jobqueue
+        except ImportError as error:
+            raise UsageError(
+                "A batch system needs the package dask-jobqueue: `pip install dask-jobqueue`."
+            ) from error
+        cluster = getattr(dask_jobqueue, _CLASSES[self.batch])(**self.options(threads))
+        cluster.scale(jobs=self.jobs)
+        return cluster
+
+
+def read_cluster_file(path: Path) -> ClusterFile:
+    """Read a cluster file.
+
+    Raises
+    ------
+    UsageError
+        For a file that cannot be read, an unknown setting, or an impossible value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read the cluster file {path}: {error}") from error
+    try:
+        return ClusterFile.model_validate(load_mapping(text, str(path), "cluster", UsageError))
+    except ValidationError as error:
+        raise UsageError(f"{path}: {explain(error, ClusterFile)}") from error

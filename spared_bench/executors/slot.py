@@ -1,0 +1,222 @@
+"""One place where a job runs: a worker process, watched from outside.
+
+Local and distributed executors use the same slots, so that a timeout, a memory cap, a segmentation
+fault or a kill means the same under all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from spared_bench.bench import Limits, Settings
+from spared_bench.errors import WorkspaceError
+from spared_bench.interfaces import Outcome
+from spared_bench.plan import Job
+from spared_bench.results import TrialResult
+
+_TAIL_BYTES = 4_000
+#: What a timeout ends: what plugins compute. Preparing may take as long as it takes.
+_TIMED = ("trial", "complete", "network")
+
+Inbox = queue.Queue  # of (Slot, dict or None)
+
+
+class Slot:
+    """A worker process and the job that it has.
+
+    Parameters
+    ----------
+    settings : Settings
+    number : int
+        Among those of this executor: which of the ``gpus`` is its own, and which log.
+    inbox : queue.Queue
+        Gets ``(slot, message)`` for every message, and ``(slot, None)`` when the process has ended.
+    """
+
+    def __init__(self, settings: Settings, number: int, inbox: Inbox) -> None:
+        self.job: Job | None = None
+        self.number = number
+        self._limits = settings.limits
+        self._begun = math.inf  # its imports are not the job's time
+        self._ready = False
+        self._child = 0
+        self._verdict: tuple[str, str] | None = None
+        self._refused = ""
+        self._log = Path(settings.workspace) / "logs" / f"worker-{os.getpid()}-{number}.log"
+        self._process = self._start(environment(settings.limits, number))
+        self._send(settings.as_dict())
+        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+
+    def _start(self, env: dict[str, str]) -> subprocess.Popen[str]:
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            log = self._log.open("wb")
+        except OSError as error:
+            raise WorkspaceError(f"Cannot write the log {self._log}: {error.strerror}.") from error
+        with log:
+            # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
+            return subprocess.Popen(
+                [sys.executable, "-m", "spared_bench.executors.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                env=env,
+            )
+
+    def give(self, job: Job) -> None:
+        """Give it a job, whose time begins when the worker is ready."""
+        self.job = job
+        self._begun = time.monotonic() if self._ready else math.inf
+        self._verdict, self._child = None, 0
+        self._send(job.as_dict())
+
+    def _send(self, values: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(values) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # It has died: the listener tells.
+
+    def _listen(self, inbox: Inbox) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:  # half a line of a child that was killed
+                continue
+            inbox.put((self, message))
+        self._process.wait()
+        inbox.put((self, None))
+
+    def enforce(self) -> None:
+        """End the job if it takes more than it may; the executor calls this now and then."""
+        if self.job is None or self._verdict is not None:
+            return
+        limits, took = self._limits, time.monotonic() - self._begun
+        if limits.timeout and took > limits.timeout and self.job.kind in _TIMED:
+            self._end(
+                "timeout",
+                f"Ended after {limits.timeout:g} s, which is all that `--timeout` allows.",
+            )
+        elif limits.memory_mb and (used := self._memory()) > limits.memory_mb:
+            self._end(
+                "out_of_memory",
+                f"Ended when it held {used:.0f} MiB; `--memory-mb` allows {limits.memory_mb}.",
+            )
+
+    def _end(self, status: str, message: str) -> None:
+        self._verdict = status, message
+        if self._child:
+            _kill(self._child)
+        else:
+            self.kill()
+
+    def _memory(self) -> float:
+        """Return the resident memory of the job's processes, in MiB."""
+        import psutil
+
+        try:
+            root = psutil.Process(self._child or self._process.pid)
+            family = [root, *root.children(recursive=True)]
+            return sum(process.memory_info().rss for process in family) / 2**20
+        except psutil.Error:
+            return 0.0
+
+    def outcome(self, message: dict[str, Any] | None) -> Outcome | None:
+        """Return what a message says about the job, ``None`` if it does not end it.
+
+        Parameters
+        ----------
+        message : dict or None
+            From the inbox; ``None``: the process has ended.
+        """
+        job, kind = self.job, None if message is None else message["type"]
+        if kind == "refused" and message is not None:
+            self._refused = message["message"]
+        elif kind == "ready":
+            self._ready, self._begun = True, time.monotonic()
+        elif kind == "forked" and message is not None:
+            self._child, self._begun = message["pid"], time.monotonic()
+        if job is None or kind not in (None, "done", "died"):
+            return None
+        self.job, self._child = None, 0
+        if self._refused:
+            return Outcome(job, "refused", self._refused)
+        if kind == "done" and message is not None:
+            return _told(job, message)
+        if self._verdict is not None:
+            return Outcome(job, *self._verdict, traceback=self._log_tail())
+        code = message["code"] if message is not None else self._process.returncode
+        return Outcome(job, "killed", _epitaph(code), self._log_tail())
+
+    def _log_tail(self) -> str:
+        try:
+            return self._log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process is there."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process, and its child, at once."""
+        if self._process.poll() is None:
+            _kill(-self._process.pid)
+            self._process.kill()
+        self._process.wait()
+
+
+def environment(limits: Limits, number: int) -> dict[str, str]:
+    """Return the environment of a slot: which GPU is its own."""
+    env = dict(os.environ)
+    if limits.gpus:
+        env["CUDA_VISIBLE_DEVICES"] = limits.gpus[number % len(limits.gpus)]
+    return env
+
+
+def _told(job: Job, message: dict[str, Any]) -> Outcome:
+    result = TrialResult.from_dict(message["result"]) if message["result"] else None
+    return Outcome(
+        job,
+        message["status"],
+        message["message"],
+        message["traceback"],
+        result,
+        message["overhead"],
+    )
+
+
+def _kill(pid: int) -> None:
+    """Kill a process, or with a negative number its group, if it is still there."""
+    try:
+        if pid < 0:
+            os.killpg(-pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _epitaph(code: int | None) -> str:
+    how = f"ended with status {code}"
+    if code is not None and code < 0:
+        how = f"was killed by {signal.Signals(-code).name}"
+    return (
+        f"The process {how} in the middle of this job. If it was the system, for want of memory,"
+        " use fewer `--workers`. Its last output is in the traceback (`spared-bench status --why`)."
+    )

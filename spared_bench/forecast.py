@@ -1,0 +1,174 @@
+"""What a plan will take: trials, products, downloads, hours and disk, from what is there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from spared_bench.orchestrator import stored_results
+from spared_bench.plan import MAKES, Cell, Job, Plan
+from spared_bench.results import TrialResult
+from spared_bench.store import Store
+
+_ORDER = ("prepare", "complete", "network")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is ahead of a run.
+
+    Parameters
+    ----------
+    states : list of (Cell, str)
+        Every cell and how it stands.
+    cached, open_trials : int
+        Trials of the plan; where a search is still open, the one it will lead to is counted.
+    products : list of (Job, bool)
+        Shared products in the order in which they are needed, and whether they are there.
+    downloads : dict of dataset to int or None
+        Bytes to fetch first; ``None`` where the source does not say.
+    hours : dict of str to float
+        By class of device, one trial at a time, from past trials of the same predictors.
+    without_past : int
+        Open trials of predictors that no class of device has run before: not in ``hours``.
+    disk_bytes : int or None
+        Of the open trials' entries, from past ones; ``None`` without any.
+    """
+
+    states: list[tuple[Cell, str]]
+    cached: int
+    open_trials: int
+    products: list[tuple[Job, bool]]
+    downloads: dict[str, int | None]
+    hours: dict[str, float] = field(default_factory=dict)
+    without_past: int = 0
+    disk_bytes: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {
+            "cells": [
+                {
+                    "dataset": cell.dataset,
+                    "completer": cell.completer,
+                    "predictor": cell.predictor,
+                    "seed": str(cell.seed),
+                    "state": state,
+                }
+                for cell, state in self.states
+            ],
+            "cached_trials": self.cached,
+            "open_trials": self.open_trials,
+            "products": [
+                {"kind": MAKES[job.kind], "of": job.label, "made": made}
+                for job, made in self.products
+            ],
+            "downloads": self.downloads,
+            "hours": {name: round(hours, 3) for name, hours in self.hours.items()},
+            "open_trials_without_past": self.without_past,
+            "disk_bytes": self.disk_bytes,
+        }
+
+
+def forecast(plan: Plan) -> Forecast:
+    """Work out what a plan will take; nothing is made and nothing is fetched."""
+    results = stored_results(plan)
+    wanted = _open(plan, results)
+    past = _Past(plan.bench.workspace.store)
+    hours, without = past.hours(wanted)
+    return Forecast(
+        [(cell, _state(cell, results)) for cell in plan.cells],
+        len(results),
+        len(wanted),
+        _products(plan, wanted),
+        {name: _bytes(plan, name) for name in plan.unavailable},
+        hours,
+        without,
+        past.bytes_of(wanted),
+    )
+
+
+def _state(cell: Cell, results: dict[str, TrialResult]) -> str:
+    job = cell.chosen(results)
+    if job is None:
+        return f"after a search of {cell.n_candidates}"
+    if job.key not in results:
+        return "to run"
+    return "done" if results[job.key].ok else f"failed ({results[job.key].status})"
+
+
+def _open(plan: Plan, results: dict[str, TrialResult]) -> list[Job]:
+    wanted = {job.key: job for cell in plan.cells for job in cell.expected(results)}
+    return list(wanted.values())
+
+
+def _products(plan: Plan, wanted: Iterable[Job]) -> list[tuple[Job, bool]]:
+    """Return what the open trials consume, first what others are made from."""
+    found: dict[str, Job] = {}
+    waiting = list(wanted)
+    while waiting:
+        for need in plan.needs(waiting.pop()):
+            if need.key not in found:
+                found[need.key] = need
+                waiting.append(need)
+    store = plan.bench.workspace.store
+    ordered = sorted(found.values(), key=lambda job: (_ORDER.index(job.kind), job.label))
+    return [(job, store.has(MAKES[job.kind], job.key)) for job in ordered]
+
+
+def _bytes(plan: Plan, dataset: str) -> int | None:
+    sizes = [file.size for file in plan.bench.dataset(dataset).files]
+    known = [size for size in sizes if size]
+    return sum(known) if sizes and len(known) == len(sizes) else None
+
+
+class _Past:
+    """Seconds and bytes of the trials of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._bytes: dict[str, list[int]] = defaultdict(list)
+        self._classes: set[str] = set()
+        for entry in store.entries("trials"):
+            try:
+                result = TrialResult.from_dict(entry.read_json("result.json"))
+            except (OSError, ValueError, TypeError):
+                continue
+            if result.ok and "total" in result.seconds:
+                self._note(result)
+                self._bytes[result.predictor].append(
+                    sum(path.stat().st_size for path in entry.folder.rglob("*") if path.is_file())
+                )
+
+    def _note(self, result: TrialResult) -> None:
+        kind = result.environment.get("accelerator") or result.environment.get("device", "cpu")
+        self._classes.add(kind)
+        for key in ((kind, result.predictor, result.dataset), (kind, result.predictor)):
+            self._seconds[key].append(result.seconds["total"])
+
+    def hours(self, wanted: list[Job]) -> tuple[dict[str, float], int]:
+        """Return hours by class of device, and how many trials nothing is known of."""
+        hours: dict[str, float] = {}
+        unknown = 0
+        for job in wanted:
+            known = {kind: took for kind in self._classes if (took := self._of(kind, job))}
+            unknown += not known
+            for kind, took in known.items():
+                hours[kind] = hours.get(kind, 0.0) + took / 3600
+        return hours, unknown
+
+    def _of(self, kind: str, job: Job) -> float:
+        for key in ((kind, job.predictor, job.dataset), (kind, job.predictor)):
+            if key in self._seconds:
+                return median(self._seconds[key])
+        return 0.0
+
+    def bytes_of(self, wanted: list[Job]) -> int | None:
+        """Return the bytes of so many trials like the past ones."""
+        everything = [size for sizes in self._bytes.values() for size in sizes]
+        if not everything:
+            return None
+        return sum(int(median(self._bytes.get(job.predictor) or everything)) for job in wanted)

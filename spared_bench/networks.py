@@ -1,0 +1,97 @@
+"""Trained networks that other predictors build on: made once, kept in the store, loaded by key.
+
+A predictor's spec names them (``stages``), so that they are jobs of the plan like a completed
+layer, and SEPAL's candidates, say, share one first stage instead of training it each.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.errors import PluginError
+from spared_bench.interfaces import Budget, Context
+from spared_bench.plan import Job
+from spared_bench.products import Prepared, build, prepare
+from spared_bench.specs import Stage
+from spared_bench.store import Entry
+
+_MODEL = "model"
+
+
+def make_network(bench: Bench, job: Job) -> Entry:
+    """Return the entry of a trained network, training it if the store does not have it."""
+    return _obtain(bench, job, Stage(job.predictor, job.parameters))
+
+
+def fitted_stages(bench: Bench, job: Job) -> dict[str, Any]:
+    """Return the fitted networks that a trial's predictor builds on, by their names."""
+    fitted = {}
+    for name, stage in bench.stages(job.predictor, job.parameters).items():
+        entry = _obtain(bench, job, stage)
+        network = build(bench, "predictor", stage.predictor, dict(stage.parameters))
+        place = {"device": bench.settings.device}
+        takes_place = "device" in inspect.signature(network.load).parameters
+        network.load(entry.folder / _MODEL, **(place if takes_place else {}))
+        fitted[name] = network
+    return fitted
+
+
+def _obtain(bench: Bench, job: Job, stage: Stage) -> Entry:
+    inputs = bench.network_inputs(job.dataset, job.completer, stage, job.seed)
+
+    def make(folder: Path) -> None:
+        network = build(bench, "predictor", stage.predictor, dict(stage.parameters))
+        if not (hasattr(network, "save") and hasattr(network, "load")):
+            raise PluginError(
+                f"Predictor {stage.predictor!r} cannot be a stage of another: it lacks `save` and"
+                " `load`."
+            )
+        _fit(bench, job, stage, network, inputs["seed"])
+        (folder / _MODEL).mkdir()
+        network.save(folder / _MODEL)
+
+    return bench.workspace.store.obtain("networks", inputs, make, once=True)
+
+
+def _fit(bench: Bench, job: Job, stage: Stage, network: Any, seed: int) -> None:
+    prepared, training = prepare(bench, job.dataset), bench.protocol.training
+    train, val = (prepared.completed(job.completer, split) for split in ("train", "val"))
+    offset = target_offset(bench, job.completer, network, prepared)
+    budget = Budget(
+        training.iterations, training.batch_size, training.validate_every, training.augment
+    )
+    seed_everything(seed)
+    network.fit(
+        train.with_target(train.target - offset),
+        val.with_target(val.target - offset),
+        Context(seed, budget, bench.settings.device),
+    )
+
+
+def target_offset(bench: Bench, completer: str, predictor: Any, prepared: Prepared) -> np.ndarray:
+    """Return what is subtracted from the target, (n_genes,): the train mean, or 0.
+
+    Whether it is the mean is the protocol's choice, or the method's own (``delta``). It is taken
+    over all entries of the target, completed ones too, as published.
+    """
+    if not (bench.protocol.training.delta or getattr(predictor, "delta", False)):
+        return np.zeros(prepared.adata.n_vars, dtype=np.float32)
+    return prepared.completed(completer, "train").target.mean(axis=0)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators too, whatever ran in this process before.
+
+    A method should draw from ``context.seed``; where one does not, its result is the same anyway.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)

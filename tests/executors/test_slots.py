@@ -1,0 +1,160 @@
+"""Real processes that hang, grow, crash and are killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from dataclasses import replace
+
+import pytest
+
+from spared_bench.api import execute, make_bench, select
+from spared_bench.bench import Limits
+from spared_bench.errors import PluginError, UsageError
+from spared_bench.executors.local import LocalExecutor
+from spared_bench.executors.slot import environment
+from spared_bench.results import without_times
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.test_orchestrator import alive, wait_for
+
+QUIET = {"track": False, "figures": False}
+
+
+def scores(report):
+    return {result.key: without_times(result) for result in report.results}
+
+
+def test_a_method_that_hangs_grows_or_crashes_ends_its_own_trial_and_says_how(workspace):
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=workspace,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"toy-slow": {"seconds": 60.0}},
+    )
+    predictors = ["toy-leaks", "toy-segfaults", "toy-needs-less", "toy-mean"]
+    found = {}
+    for names, limits in (
+        (["toy-slow"], Limits(timeout=1.0, isolate=True)),
+        (predictors, Limits(memory_mb=900, isolate=True)),
+    ):
+        plan = select(bench, ["toy"], ["none"], names)
+        report = execute(plan, workers=1, limits=limits, **QUIET)
+        found |= {result.predictor: result for result in report.results}
+    assert {name: result.status for name, result in found.items()} == {
+        "toy-slow": "timeout",
+        "toy-leaks": "out_of_memory",
+        "toy-segfaults": "killed",
+        "toy-needs-less": "ok",
+        "toy-mean": "ok",
+    }
+    assert "Ended after 1 s" in found["toy-slow"].message
+    assert "`--memory-mb` allows 900" in found["toy-leaks"].message
+    assert "was killed by SIGSEGV" in found["toy-segfaults"].message
+    assert "in fit" in found["toy-segfaults"].traceback  # where it was, from the log
+    assert found["toy-segfaults"].facts["quarantined"]
+    assert found["toy-needs-less"].parameters["micro_batch"] == 4  # a quarter of the batch
+    assert len(list((workspace / "logs").glob("worker-*"))) == 1  # no worker was lost
+
+
+def test_a_worker_without_isolation_is_replaced_when_its_job_is_ended(workspace, tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text(TOY_PROTOCOL.read_text() + "seeds: [0, 1]\n")
+    bench = make_bench(
+        str(path),
+        workspace=workspace,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"toy-slow": {"seconds": 60.0}},
+    )
+    plan = select(bench, ["toy"], ["none"], ["toy-slow"])
+    report = execute(plan, workers=1, limits=Limits(timeout=0.5), **QUIET)
+    assert [result.status for result in report.results] == ["timeout", "timeout"]
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_isolated_trials_have_a_process_each_and_others_share_one(bench, isolate):
+    protocol = bench.protocol.model_copy(update={"seeds": (0, 1)})
+    settings = replace(bench.settings, protocol=protocol.model_dump(mode="json"))
+    plan = select(type(bench)(settings, bench.registry), ["toy"], ["none"], ["toy-reports"])
+    report = execute(plan, workers=1, limits=Limits(isolate=isolate, gpus=("3", "5")), **QUIET)
+    curves = [result.curves for result in report.results]
+    assert len({curve["pid"][0][1] for curve in curves}) == (2 if isolate else 1)
+    assert {curve["gpu"][0][1] for curve in curves} == {3.0}
+
+
+def test_gpus_are_dealt_to_the_workers_in_turn():
+    limits = Limits(gpus=("0", "2"))
+    dealt = [environment(limits, number)["CUDA_VISIBLE_DEVICES"] for number in range(4)]
+    assert dealt == ["0", "2", "0", "2"]
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    assert environment(Limits(), 1).get("CUDA_VISIBLE_DEVICES") == before
+
+
+def test_results_do_not_depend_on_isolation_or_the_number_of_workers(workspace, tmp_path):
+    """Not even of a method that draws from the global generator."""
+    shutil.copytree(workspace, tmp_path / "other")
+
+    def run(root, **options):
+        bench = make_bench(str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN])
+        predictors = ["toy-ridge", "toy-mean", "toy-sloppy", "toy-staged"]
+        return scores(execute(select(bench, ["toy"], ["none"], predictors), **options, **QUIET))
+
+    here = run(workspace, executor="inline")
+    assert here == run(tmp_path / "other", workers=2, limits=Limits(isolate=True))
+
+
+def test_a_worker_with_other_plugins_than_the_plan_refuses(bench):
+    plan = select(bench, ["toy"], ["none"], ["toy-mean"])
+    (job,) = plan.cells[0].finals
+    settings = replace(bench.settings, plugins={"predictor toy-mean": "toys 2.0 code 123"})
+    executor = LocalExecutor(settings, 1, lambda *_: None)
+    try:
+        executor.submit(job)
+        (outcome,) = executor.wait()
+    finally:
+        executor.close()
+    assert outcome.status == "refused"
+    assert "predictor toy-mean: planned toys 2.0 code 123, found" in outcome.message
+    assert "Install the same versions where the workers run" in outcome.message
+
+
+def test_a_refusing_worker_ends_the_run_and_is_no_result(bench, monkeypatch):
+    monkeypatch.setattr("spared_bench.api.plugins_of", lambda plan: {"predictor gone": "x 1 code"})
+    plan = select(bench, ["toy"], ["none"], ["toy-mean"])
+    with pytest.raises(PluginError, match="planned x 1 code, found missing"):
+        execute(plan, workers=1, **QUIET)
+    assert list(bench.workspace.store.entries("trials")) == []
+
+
+def test_inline_cannot_end_a_trial_and_says_so(bench):
+    plan = select(bench, ["toy"], ["none"], ["toy-mean"])
+    with pytest.raises(UsageError, match="Use `--executor local`"):
+        execute(plan, executor="inline", limits=Limits(timeout=1.0), **QUIET)
+
+
+def test_when_an_isolating_worker_is_killed_its_child_does_not_live_on(
+    workspace, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TOY_SIGN", str(tmp_path / "begun"))
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=workspace,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"toy-slow": {"seconds": 60.0}},
+    )
+    (job,) = select(bench, ["toy"], ["none"], ["toy-slow"]).cells[0].finals
+    executor = LocalExecutor(replace(bench.settings, limits=Limits(isolate=True)), 1, print)
+    try:
+        executor.submit(job)
+        wait_for((tmp_path / "begun").exists)
+        assert executor.wait(0.1) == []
+        (slot,) = executor._slots
+        child, worker = slot._child, slot._process.pid
+        assert child != worker
+        assert alive(child)
+        os.kill(worker, signal.SIGKILL)
+        (outcome,) = executor.wait()
+    finally:
+        executor.close()
+    assert outcome.status == "killed"
+    wait_for(lambda: not alive(child))

@@ -1,0 +1,162 @@
+"""``run``, ``status``, ``plan`` and ``store`` as a user meets them, in this process."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+
+import pytest
+from typer.testing import CliRunner
+
+from spared_bench.cli import app
+from spared_bench.errors import SparedBenchError, UsageError
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+
+def spared_bench(*arguments):
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(done.exception, SparedBenchError):
+        raise done.exception
+    return done
+
+
+def toy_run(workspace, *arguments):
+    return spared_bench(
+        "run", "--suite", TOY_PROTOCOL, "--plugin", TOY_PLUGIN, "-w", workspace, "-d", "toy",
+        "-c", "none", "--device", "cpu", "--executor", "inline", "--no-track", "--no-figures",
+        *arguments,
+    )  # fmt: skip
+
+
+def test_status_shows_every_failure_and_why_one_failed(workspace):
+    assert toy_run(workspace, "-p", "toy-raises", "-p", "toy-mean").exit_code == 1
+    shown = spared_bench("status", "--suite", "toy", "-w", workspace).stdout
+    rows = [line.split() for line in shown.splitlines()]
+    (failed,) = (row for row in rows if "toy-raises" in row)
+    assert "ValueError:" in failed
+    only = spared_bench("status", "--suite", "toy", "--failed", "-w", workspace).stdout
+    assert "toy-mean" not in only
+
+    why = spared_bench("status", "--why", failed[0], "-w", workspace).stdout
+    assert "error: ValueError: the fit went wrong" in why
+    assert "in fit" in why
+    assert "plugins: {" in why
+    told = spared_bench("status", "--why", failed[0], "-w", workspace, "--json").stdout
+    (record,) = json.loads(told)
+    environment = record["environment"]
+    assert environment["plugins"]["predictor"].startswith("toy_plugin.py")
+    assert {"packages", "device", "driver", "git", "threads", "host"} <= set(environment)
+
+
+def test_json_lines_tell_every_event_and_nothing_else(workspace):
+    done = toy_run(workspace, "-p", "toy-ridge", "-p", "toy-raises", "--log-json", "--json")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds.count("started") == kinds.count("finished") == 3
+    assert kinds.count("progress") == 2
+    ended = {e["predictor"]: e["status"] for e in events if e["event"] == "finished"}
+    assert ended == {"toy-ridge": "ok", "toy-raises": "error"}
+    assert json.loads(done.stdout)["new_trials"] == 3
+
+
+def test_a_dry_run_says_what_is_shared_what_is_to_fetch_and_how_long_it_takes(workspace):
+    toy_run(workspace, "-p", "toy-mean")
+    shown = toy_run(
+        workspace, "-p", "toy-mean", "-p", "toy-staged", "-d", "toy-absent", "--dry-run"
+    )
+    assert shown.exit_code == 1  # a dataset is missing
+    lines = shown.stdout.splitlines()
+    assert "2 cells under protocol toy@1: 1 done; 1 trials in the store, 2 to run." in lines
+    at = lines.index("Shared products, in this order:")
+    assert lines[at + 1 : at + 4] == [
+        "  there: prepare toy",
+        "  there: complete toy · none",
+        "  to make: network toy · none · toy-network · penalty=0.5",
+    ]
+    assert "To fetch first, if it is to be used: toy-absent, of unknown size" in lines
+    assert "2 trials are of predictors without a past trial here." in lines
+
+
+def test_shards_together_run_everything(workspace):
+    selection = ["-p", "toy-mean", "-p", "toy-ridge", "-p", "toy-nan", "--json"]
+    new = [
+        json.loads(toy_run(workspace, *selection, "--shard", f"{i}/2").stdout)["new_trials"]
+        for i in (1, 2)
+    ]
+    whole = json.loads(toy_run(workspace, *selection).stdout)
+    assert sum(new) == 4
+    assert (whole["new_trials"], len(whole["results"])) == (0, 3)
+
+
+def test_an_exported_plan_is_a_script_whose_tasks_run_its_shards(tmp_path):
+    script = tmp_path / "job.sh"
+    selection = ["--all", "--suite", "demo", "-w", "/shared/my work; rm -rf x"]
+    spared_bench("plan", "export", "--tasks", 3, "--gpus", 1, "-o", script, "--", *selection)
+    text = script.read_text()
+    assert "#SBATCH --array=1-3\n" in text
+    assert "#SBATCH --gres=gpu:1\n" in text
+    called = subprocess.run(
+        ["bash", "-c", f"spared-bench() {{ printf '%s\\n' \"$@\"; }}\n{text}"],
+        env={"SLURM_ARRAY_TASK_ID": "2"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert called.splitlines() == ["run", *selection, "--no-track", "--shard", "2/3"]
+    sync = next(line for line in text.splitlines() if line.startswith("# Afterwards"))
+    assert shlex.split(sync)[-2:] == ["-w", "/shared/my work; rm -rf x"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--all", "--shard", "2"], "must read i/n, for example --shard 1/4"),
+        (["run", "--all", "--shard", "5/4"], "There is no shard 5 of 4"),
+        (["run", "--all", "--device", "cuda:0,cpu"], "must be different GPUs"),
+        (["run", "--all", "--device", "cuda:1,cuda:1"], "must be different GPUs"),
+        (["plan", "export", "--tasks", "2", "--", "--shard", "1/2"], "sets --shard itself"),
+        (["plan", "export", "--tasks", "2", "--time", "1\nrm x", "--", "-p"], "must be one line"),
+        (["store", "import", "none.tar"], "There is no file none.tar"),
+        (["store", "export", "/none/here/x.tar"], "There is no folder /none/here to write"),
+    ],
+)
+def test_a_mistake_says_what_was_expected(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setenv("SPARED_BENCH_WORKSPACE", str(tmp_path / "w"))
+    with pytest.raises(UsageError, match=message.replace("(", r"\(")):
+        spared_bench(*arguments)
+
+
+def test_a_flipped_byte_is_found_reported_and_remade(workspace):
+    toy_run(workspace, "-p", "toy-mean")
+    (genes,) = (workspace / "store" / "trials").glob("*/*/genes.csv")
+    whole = genes.read_bytes()
+    genes.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+
+    found = spared_bench("store", "verify", "-w", workspace)
+    assert found.exit_code == 1
+    assert f"{genes.parent}: genes.csv has changed" in found.stdout
+    assert spared_bench("store", "verify", "--repair", "-w", workspace).exit_code == 0
+    assert json.loads(toy_run(workspace, "-p", "toy-mean", "--json").stdout)["new_trials"] == 1
+    assert genes.read_bytes() == whole
+    assert "0 damaged" in spared_bench("store", "verify", "-w", workspace).stdout
+
+
+def test_results_move_to_another_workspace_and_are_not_run_there_again(workspace, tmp_path):
+    toy_run(workspace, "-p", "toy-ridge")
+    archive = tmp_path / "all.tar"
+    assert "entries." in spared_bench("store", "export", archive, "-w", workspace).stdout
+    other = tmp_path / "other"
+    assert "2 entries taken over" in spared_bench("store", "import", archive, "-w", other).stdout
+    assert json.loads(toy_run(other, "-p", "toy-ridge", "--json").stdout)["new_trials"] == 0
+
+
+def test_gc_says_what_it_would_remove_before_it_does(workspace):
+    toy_run(workspace, "-p", "toy-mean", "--set", "shufflenet.lr=1")
+    before = sorted((workspace / "store").glob("*/*/*"))
+    assert "0 entries" in spared_bench("store", "gc", "-w", workspace).stdout  # all is young
+    for record in (workspace / "store" / "cells").iterdir():
+        record.unlink()
+    told = spared_bench("store", "gc", "--days", 0, "-w", workspace).stdout
+    assert "4 entries" in told
+    assert "`--yes` removes them" in told
+    assert sorted((workspace / "store").glob("*/*/*")) == before
+    spared_bench("store", "gc", "--days", 0, "--yes", "-w", workspace)
+    assert list((workspace / "store").glob("trials/*/*")) == []

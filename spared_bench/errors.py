@@ -23,6 +23,7 @@ prints the message alone; a traceback is for our own mistakes.
     ├── WeightsUnavailableError    pretrained weights that cannot be fetched
     ├── DivergedError              a training whose loss became nan or infinite
     ├── WithheldError              a method asked for values that its role does not see
+    ├── EntryError                 an entry of ``leaderboards/`` that is not valid
     ├── TrackingError              MLflow cannot be reached, or refuses what it is given
     └── WorkspaceError             the workspace cannot be written, or holds something damaged
         └── CorruptEntryError      a stored result or product that is not what its manifest says
@@ -127,6 +128,10 @@ class DivergedError(SparedBenchError):
 
 class WithheldError(SparedBenchError):
     """A method asked for expression that is hidden from it by design."""
+
+
+class EntryError(SparedBenchError):
+    """An ``entry.json`` below ``leaderboards/`` that cannot be used."""
 
 
 class TrackingError(SparedBenchError):

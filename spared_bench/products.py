@@ -104,6 +104,17 @@ def prepare(bench: Bench, name: str) -> Prepared:
     return Prepared(bench, name, adata, _patches_of(adata, cut))
 
 
+def prepared_table(bench: Bench, name: str) -> AnnData:
+    """Return a prepared dataset without its patches: no image is opened.
+
+    What is scored against needs no more.
+    """
+    from anndata import read_h5ad
+
+    entry = _make_prepared(bench, name, lambda: read_raw_slides(bench, name))
+    return read_h5ad(entry.folder / _DATASET)
+
+
 def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
     def make(folder: Path) -> None:
         from spared_bench.processing.pipeline import prepare as process

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from spared_bench import __version__
-from spared_bench.cli import board, complete, data, describe, predict, run
+from spared_bench.cli import board, complete, data, describe, predict, run, submit
 from spared_bench.cli.output import fail
 from spared_bench.errors import SparedBenchError
 
@@ -29,6 +29,7 @@ predict.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(board.leaderboard_app, name="leaderboard")
 app.add_typer(board.track_app, name="track")
+app.add_typer(submit.submit_app, name="submit")
 
 
 def _version(wanted: bool) -> None:

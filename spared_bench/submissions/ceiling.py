@@ -1,0 +1,172 @@
+"""How well anything can score, given the noise of the counts: by binomial thinning.
+
+A count ``c`` is split into two halves, ``c1 ~ Binomial(c, 1/2)`` and ``c2 = c - c1``. If ``c`` is
+Poisson, the halves are independent Poisson counts of half the rate. Each goes through the target's
+own function, ``log(1 + rate * 2 * half)``, with the rate per count (from library size, and gene
+length) that the full count had. Per gene and slide, over measured entries (``c > 0``):
+
+- *correlation.* ``r`` is the Pearson correlation of the halves: the reliability at half depth. The
+  Spearman-Brown formula gives that at full depth, ``R = 2 r / (1 + r)``, and the correlation of the
+  measured values with the noiseless ones is ``sqrt(R)``: what a method reaches that knows the rate
+  of every entry, and nothing can do better except by chance;
+- *squared error.* ``mean((y1 - y2)^2) / 4``: the difference has twice the variance of a half, and a
+  half twice that of the whole.
+
+Assumptions: counts are Poisson given the rate; library sizes are known without error; the noise in
+the target falls as 1/depth, which fails where counts are small. So genes enter that have at least
+``LEAST_COUNT`` counts per measured entry on a slide, and ``LEAST_SPOTS`` measured entries. Noise
+above Poisson makes the true ceiling lower than this one. Batch correction is a scale per gene and
+slide here: the floor is multiplied by var(target) / var(target before correction).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from spared_bench.metrics.pearson import pearson_gene
+
+LEAST_COUNT = 4.0
+LEAST_SPOTS = 20
+_THINNINGS = 4
+
+#: By name of a protocol's target: from a rate to the target, and back.
+Scale = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
+SCALES: dict[str, Scale] = {
+    "log1p_cp10k": (np.log1p, np.expm1),
+    "log2_tpm": (lambda rate: np.log2(1 + rate), lambda value: np.exp2(value) - 1),
+}
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The best that can be expected, beside what a prediction reaches on the same genes.
+
+    Parameters
+    ----------
+    pcc, mse : float
+        Highest correlation and lowest squared error, means over genes and slides; nan where no
+        gene has enough counts.
+    reached_pcc, reached_mse : float
+        Of the prediction.
+    n : int
+        Pairs of gene and slide.
+    """
+
+    pcc: float
+    mse: float
+    reached_pcc: float
+    reached_mse: float
+    n: int
+
+
+def thin(
+    counts: np.ndarray, expression: np.ndarray, scale: Scale, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split counts in two halves, each processed like the whole.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_spots, n_genes)
+        Whole numbers.
+    expression : ndarray of shape (n_spots, n_genes)
+        The target of these counts, before batch correction.
+    scale : pair of callable
+        One of ``SCALES``.
+    rng : Generator
+
+    Returns
+    -------
+    two ndarrays of shape (n_spots, n_genes)
+        On the scale of ``expression``; 0 where a half is 0.
+    """
+    forward, back = scale
+    whole = np.rint(counts).astype(np.int64)
+    per_count = np.divide(
+        back(expression.astype(np.float64)), whole, out=np.zeros(whole.shape), where=whole > 0
+    )
+    first = rng.binomial(whole, 0.5)
+    return forward(2 * first * per_count), forward(2 * (whole - first) * per_count)
+
+
+def ceiling(
+    prediction: np.ndarray,
+    target: np.ndarray,
+    expression: np.ndarray,
+    counts: np.ndarray,
+    mask: np.ndarray,
+    slides: list[np.ndarray],
+    scale: Scale,
+    seed: int = 0,
+) -> Ceiling:
+    """Estimate the noise ceiling, and score a prediction on the genes that it holds for.
+
+    Parameters
+    ----------
+    prediction, target, expression, counts : ndarray of shape (n_spots, n_genes)
+    mask : ndarray of bool, of shape (n_spots, n_genes)
+    slides : list of ndarray of int
+        The rows of each slide.
+    scale : pair of callable
+    seed : int
+        Of the thinning.
+    """
+    rng = np.random.default_rng(seed)
+    parts: list[np.ndarray] = []
+    for rows in slides:
+        enough = _with_enough_counts(counts[rows], mask[rows])
+        if not enough.any():
+            continue
+        here = np.ix_(rows, enough)
+        halves = [thin(counts[here], expression[here], scale, rng) for _ in range(_THINNINGS)]
+        parts.append(
+            np.stack(
+                [
+                    _highest_pcc(halves, mask[here]),
+                    _lowest_mse(halves, target[here], expression[here], mask[here]),
+                    np.nan_to_num(pearson_gene(target[here], prediction[here], mask[here])),
+                    _gene_mse(target[here], prediction[here], mask[here]),
+                ]
+            )
+        )
+    found = np.concatenate(parts, axis=1) if parts else np.empty((4, 0))
+    found = found[:, np.isfinite(found).all(axis=0)]
+    values = found.mean(axis=1) if found.size else np.full(4, np.nan)
+    pcc, mse, reached_pcc, reached_mse = map(float, values)
+    return Ceiling(pcc, mse, reached_pcc, reached_mse, found.shape[1])
+
+
+def _with_enough_counts(counts: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    n_seen = mask.sum(axis=0)
+    total = np.where(mask, counts, 0).sum(axis=0)
+    return (n_seen >= LEAST_SPOTS) & (total >= LEAST_COUNT * n_seen)
+
+
+def _highest_pcc(halves: list[tuple[np.ndarray, np.ndarray]], mask: np.ndarray) -> np.ndarray:
+    half = np.mean([pearson_gene(first, second, mask) for first, second in halves], axis=0)
+    half = np.clip(half, 0, 1)
+    return np.sqrt(2 * half / (1 + half))
+
+
+def _lowest_mse(
+    halves: list[tuple[np.ndarray, np.ndarray]],
+    target: np.ndarray,
+    expression: np.ndarray,
+    mask: np.ndarray,
+) -> np.ndarray:
+    noise = np.mean([_gene_mse(first, second, mask) for first, second in halves], axis=0) / 4
+    before = _gene_variance(expression, mask)
+    after = _gene_variance(target, mask)
+    return noise * np.divide(after, before, out=np.full(len(before), np.nan), where=before > 0)
+
+
+def _gene_mse(first: np.ndarray, second: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    squares = np.square(first.astype(np.float64) - second)
+    return np.where(mask, squares, 0).sum(axis=0) / mask.sum(axis=0)
+
+
+def _gene_variance(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    mean = np.where(mask, values, 0).sum(axis=0) / mask.sum(axis=0)
+    return _gene_mse(values, np.broadcast_to(mean, values.shape), mask)

@@ -14,11 +14,12 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from numpy.lib import format as npy
 
-from spared_bench.errors import SubmissionError
+from spared_bench.errors import DownloadError, SubmissionError
+from spared_bench.unpack import check_zip_directory
 
 CODES, OFFSET, STEP = "codes", "offset", "step"
 _MOST = 65_535
@@ -100,6 +101,7 @@ def read_prediction(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """
     wanted = {CODES: ("<u2", shape), OFFSET: ("<f4", shape[1:]), STEP: ("<f4", shape[1:])}
     try:
+        check_zip_directory(path, len(wanted))
         with zipfile.ZipFile(path) as packed:
             members = packed.infolist()
             names = sorted(info.filename for info in members)
@@ -109,9 +111,11 @@ def read_prediction(path: Path, shape: tuple[int, int]) -> np.ndarray:
             arrays = {
                 name: _read_array(packed, by_name[name], *kind) for name, kind in wanted.items()
             }
+    except DownloadError as error:
+        raise _refused(path, "it must hold codes.npy, offset.npy and step.npy alone") from error
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
         raise _refused(path, f"it cannot be read ({error})") from error
-    except (ValueError, RuntimeError, SyntaxError) as error:
+    except (ValueError, RuntimeError) as error:
         raise _refused(path, f"an array of it cannot be read ({str(error)[:200]})") from error
     if not all(np.isfinite(arrays[name]).all() for name in (OFFSET, STEP)):
         raise _refused(path, "offset or step is nan or infinite")
@@ -132,17 +136,20 @@ def _read_array(
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{info.filename} is compressed in another way than stored or deflated")
     with packed.open(info) as file:
-        if npy.read_magic(file) != (1, 0):
-            raise ValueError(f"{info.filename} is not of npy version 1.0")
-        found = npy.read_array_header_1_0(file, max_header_size=_HEADER_BYTES)
-        if found != (shape, False, np.dtype(dtype)):
-            raise ValueError(
-                f"{info.filename} holds {found[2]} {found[0]}, expected {dtype} {shape}"
-            )
+        _check_header(file, info.filename, dtype, shape)
         content = file.read(size + 1)
     if len(content) != size:
         raise ValueError(f"{info.filename} is cut short, or too long")
     return np.frombuffer(content, dtype=dtype).reshape(shape)
+
+
+def _check_header(file: IO[bytes], name: str, dtype: str, shape: tuple[int, ...]) -> None:
+    """Compare a header with the one that is expected, as text; it is never evaluated."""
+    magic, length = file.read(8), int.from_bytes(file.read(2), "little")
+    header = file.read(min(length, _HEADER_BYTES)).decode("latin-1").rstrip()
+    wanted = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
+    if magic != b"\x93NUMPY\x01\x00" or header != wanted:
+        raise ValueError(f"{name} is not {dtype} {shape} in npy version 1.0")
 
 
 def _refused(path: Path, reason: str) -> SubmissionError:

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from spared_bench import __version__
-from spared_bench.cli import board, complete, data, describe, predict, run, submit
+from spared_bench.cli import board, complete, data, describe, plugins, predict, run, submit
 from spared_bench.cli.output import fail
 from spared_bench.errors import SparedBenchError
 
@@ -26,6 +26,7 @@ run.register(app)
 complete.register(app)
 describe.register(app)
 predict.register(app)
+plugins.register(describe.plugins_app)
 app.add_typer(data.app, name="data")
 app.add_typer(board.leaderboard_app, name="leaderboard")
 app.add_typer(board.track_app, name="track")

@@ -1,0 +1,75 @@
+"""How long it takes to refuse every hostile bundle of the tests, and in how much memory.
+
+    python benchmarks/attacks.py
+
+Makes each bundle of ``tests/submissions/attacks.py`` from a sound one of the toy dataset, runs
+``spared-bench submit check`` on it in a process of its own, and prints the slowest and the largest.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from spared_bench.api import execute, make_bench, select  # noqa: E402
+from spared_bench.submissions.build import build  # noqa: E402
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL  # noqa: E402
+from tests.submissions.attacks import ATTACKS  # noqa: E402
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        here = Path(scratch)
+        bench = make_bench(
+            str(TOY_PROTOCOL), workspace=here / "w", plugin_files=[TOY_PLUGIN], device="cpu"
+        )
+        execute(select(bench, predictors=["toy-ridge"]), executor="inline")
+        sound = build(bench, "toy-ridge", here).archive
+        rows = [(name, *measure(name, sound, here)) for name in ATTACKS]
+        rows.append(("nothing: the sound bundle", *checked(sound, here)))
+    print(f"{'seconds':>8} {'MB':>6}  status  attack")
+    for name, seconds, megabytes, status in sorted(rows, key=lambda row: -row[1])[:10]:
+        print(f"{seconds:8.2f} {megabytes:6.0f}  {status:<6}  {name}")
+    print(f"{len(ATTACKS)} attacks; the largest took {max(row[2] for row in rows):.0f} MB")
+    print(f"not refused: {[row[0] for row in rows if row[3] != 1]}")
+
+
+def measure(name: str, sound: Path, here: Path) -> tuple[float, float, int]:
+    """Make one attack and check it."""
+    folder, out = here / "folder", here / "out"
+    with zipfile.ZipFile(sound) as packed:
+        packed.extractall(folder)
+    out.mkdir()
+    try:
+        return checked(ATTACKS[name][0](folder, out), here)
+    finally:
+        shutil.rmtree(folder)
+        shutil.rmtree(out)
+
+
+def checked(bundle: Path, here: Path) -> tuple[float, float, int]:
+    """Return seconds, peak memory in MB and exit status of ``submit check``."""
+    command = [sys.executable, "-m", "spared_bench", "submit", "check", str(bundle)]
+    command += ["--protocol", str(TOY_PROTOCOL), "--plugin", str(TOY_PLUGIN), "-w", str(here / "w")]
+    begun = time.perf_counter()
+    child = os.posix_spawn(
+        sys.executable,
+        command,
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)],
+    )
+    _, status, usage = os.wait4(child, 0)
+    seconds = time.perf_counter() - begun
+    return seconds, usage.ru_maxrss / 1e3, os.waitstatus_to_exitcode(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -66,6 +66,7 @@ def new(
     kind: str = typer.Argument(..., help="predictor, completer or dataset."),
     name: str = typer.Argument(..., help="Its name: what users will type."),
     out: Path = typer.Option(Path(), help="Where to make its folder."),
+    as_json: bool = JSON,
 ) -> None:
     """Make a package that installs, passes its tests and appears in a run."""
     from spared_bench.registry import discover
@@ -73,6 +74,9 @@ def new(
 
     before, space = context.obj
     written = new_package(kind, name, out, discover(before, data_dir=space.data_dir))
+    if as_json:
+        print_json({"files": written})
+        return
     for path in written:
         typer.echo(str(path))
     typer.echo(f"Next: `pip install -e '{out / name}[test]'`, then `pytest {out / name}`.")

@@ -183,11 +183,16 @@ def withdraw(
     reason: str = typer.Option(..., help="What readers are told."),
     protocol: str = typer.Option("demo@1", "--protocol", help="Its id, e.g. spared@1."),
     leaderboards: Path = LEADERBOARDS,
+    as_json: bool = JSON,
 ) -> None:
     """Withdraw an entry: it stays visible with the reason, and has no rank."""
     from spared_bench.submissions.add import withdraw as withdraw_entry
 
-    typer.echo(f"Withdrawn: {withdraw_entry(leaderboards, protocol, entry, reason)}")
+    path = withdraw_entry(leaderboards, protocol, entry, reason)
+    if as_json:
+        print_json({"withdrawn": entry, "entry": path})
+    else:
+        typer.echo(f"Withdrawn: {path}")
 
 
 def _bench_of(

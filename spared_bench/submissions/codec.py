@@ -2,7 +2,7 @@
 
 A value is ``offset + step * code`` with code from 0 to 65,535, so the largest error is half a step:
 the range of the gene's predictions / 131,070. (float16 residuals around a mean, which take the same
-space, err by up to the range / 8,192.) Nothing but finite numbers can be written in this form, and
+space, err by up to the range / 4,096.) Nothing but finite numbers can be written in this form, and
 equal values stay equal, so a constant gene stays constant, exactly.
 
 The file is an ordinary ``.npz`` of three arrays that ``numpy.load`` opens. Reading it here uses

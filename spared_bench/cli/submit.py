@@ -240,8 +240,10 @@ def _comment(report: Report, bench_of: BenchOf, leaderboards: Path) -> str:
 
 
 def _print(report: Report) -> None:
+    from spared_bench.leaderboard.text import visible
+
     for problem in report.problems:
-        typer.echo(f"problem: {problem}")
+        typer.echo(f"problem: {visible(problem, 2_000)}")  # it may quote the stranger
     for flag in report.flags:
         where = f" ({flag.dataset})" if flag.dataset else ""
         typer.echo(f"flag {flag.kind}{where}: {flag.reason}")

@@ -79,8 +79,8 @@ def entry_of(report: Report, trust: Trust) -> Entry:
     """Return the entry of a checked submission."""
     if not report.ok or report.description is None:
         raise SubmissionError(
-            f"{report.label} is refused: {' '.join(report.problems[:3])} `spared-bench submit"
-            " check` tells all."
+            f"{report.label} is refused: {visible(' '.join(report.problems[:3]), 2_000)}"
+            " `spared-bench submit check` tells all."
         )
     if trust != "reported" and not report.rescored:
         raise SubmissionError(

@@ -1,0 +1,60 @@
+"""Intervals by resampling: over datasets for a board, over slides for one score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESAMPLES = 2_000
+
+
+def over_datasets(
+    matrix: pd.DataFrame, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """Percentile intervals of every method's mean over datasets.
+
+    The same resampled datasets serve all methods, so that two intervals can be compared.
+
+    Parameters
+    ----------
+    matrix : DataFrame of shape (n_datasets, n_methods)
+        nan where a method has no result: its mean is over what a resample has of it.
+
+    Returns
+    -------
+    DataFrame of shape (n_methods, 2)
+        Columns ``low`` and ``high``; nan for a method with fewer than two datasets.
+    """
+    import pandas as pd
+
+    values = matrix.to_numpy(dtype=float)
+    seen = np.isfinite(values)
+    n = len(values)
+    drawn = np.random.default_rng(seed).integers(n, size=(resamples, n)) if n else None
+    bounds = np.full((values.shape[1], 2), np.nan)
+    if drawn is not None:
+        times = np.stack([np.bincount(each, minlength=n) for each in drawn]).astype(float)
+        with np.errstate(invalid="ignore"):
+            means = times @ np.where(seen, values, 0) / (times @ seen)
+        enough = seen.sum(axis=0) >= 2
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        if enough.any():
+            bounds[enough] = np.nanquantile(means[:, enough], tails, axis=0).T
+    return pd.DataFrame(bounds, index=matrix.columns, columns=["low", "high"])
+
+
+def over_slides(
+    scores: np.ndarray, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the mean over a dataset's slides; nan for fewer than two slides."""
+    values = np.asarray(scores, dtype=float)
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    drawn = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

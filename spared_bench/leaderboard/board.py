@@ -139,7 +139,7 @@ class Row:
         Training time: the mean over its trials; nan if none was timed.
     origin : Origin
     interval : tuple of float
-        95 % bootstrap interval of the mean normalised MSE over datasets; nan for fewer than two.
+        95 % bootstrap interval of the mean normalised MSE over datasets; nan for fewer than five.
     """
 
     predictor: str

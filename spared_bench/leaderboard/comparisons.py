@@ -72,12 +72,15 @@ def pairwise(blocks: pd.DataFrame) -> dict[str, Any]:
     from spared_bench.statistics.summaries import normalised
 
     ranks, difference, groups = rank_table(blocks)
+    # Errors of hard datasets are larger: only normalised differences can be ranked together. A
+    # dataset with an error of 0 has no such scale and keeps its own.
+    relative = normalised(blocks).fillna(blocks)
     matrices = {
-        "wilcoxon": tests.wilcoxon_holm(blocks),
+        "wilcoxon": tests.wilcoxon_holm(relative),
         "conover": tests.conover_friedman(blocks),
         "nemenyi": tests.nemenyi(blocks),
-        "dunn": tests.dunn(normalised(blocks)),
-        "effect": rank_biserial_matrix(blocks),
+        "dunn": tests.dunn(relative),
+        "effect": rank_biserial_matrix(relative),
     }
     return {
         "critical_difference": difference,

@@ -219,11 +219,11 @@ def _over_slides(trials: Sequence[TrialResult]) -> tuple[float, float]:
 
 def _with_intervals(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     counted = [column.name for column in columns if column.counts]
-    if len(counted) < 2:
+    from spared_bench.statistics.bootstrap import FEWEST_DATASETS, over_datasets
+
+    if len(counted) < FEWEST_DATASETS:
         return list(rows)
     import pandas as pd
-
-    from spared_bench.statistics.bootstrap import over_datasets
 
     values = [[row.entries[name].normalised_mse for row in rows] for name in counted]
     bounds = over_datasets(pd.DataFrame(values, index=counted)).to_numpy()

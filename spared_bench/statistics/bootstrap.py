@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESAMPLES = 2_000
+FEWEST_DATASETS = 5  # of fewer, resampling shows the few values there are and no spread
 
 
 def over_datasets(
@@ -29,7 +30,7 @@ def over_datasets(
     Returns
     -------
     DataFrame of shape (n_methods, 2)
-        Columns ``low`` and ``high``; nan for a method with fewer than two datasets.
+        Columns ``low`` and ``high``; nan for a method with fewer than five datasets.
     """
     import pandas as pd
 
@@ -42,7 +43,7 @@ def over_datasets(
         times = np.stack([np.bincount(each, minlength=n) for each in drawn]).astype(float)
         with np.errstate(invalid="ignore"):
             means = times @ np.where(seen, values, 0) / (times @ seen)
-        enough = seen.sum(axis=0) >= 2
+        enough = seen.sum(axis=0) >= FEWEST_DATASETS
         tails = [(1 - level) / 2, (1 + level) / 2]
         if enough.any():
             bounds[enough] = np.nanquantile(means[:, enough], tails, axis=0).T

@@ -79,6 +79,8 @@ def check_outcome(name, folder):
     elif name == "reader":
         assert (folder / "board" / "index.html").is_file()
     else:
+        board = (workspace / "leaderboard" / "leaderboard.csv").read_text()
+        assert "re-scored" in board
         entry = (folder / "leaderboards/demo@1/linear-probe@1/entry.json").read_text()
         assert '"trust": "re-scored"' in entry
         assert '"withdrawn": "superseded by version 2"' in entry

@@ -12,7 +12,8 @@ from spared_bench.errors import SubmissionError, UsageError
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
-    from spared_bench.submissions.check import BenchOf, Report
+    from spared_bench.submissions.check import BenchOf
+    from spared_bench.submissions.report import Report
 
 submit_app = typer.Typer(
     help="Hand in results, check those of others, and add them to the leaderboard.",

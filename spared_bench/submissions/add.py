@@ -28,7 +28,7 @@ from spared_bench.leaderboard.text import visible
 from spared_bench.results import TrialResult
 from spared_bench.store import Store
 from spared_bench.submissions.bundle import DESCRIPTION
-from spared_bench.submissions.check import Report
+from spared_bench.submissions.report import Report
 from spared_bench.submissions.sketches import TRACES, write_traces
 
 #: How far a repeated training may lie from the submitted one, times max(1, the score's size).

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from spared_bench.leaderboard.entries import Entry
 from spared_bench.leaderboard.text import correlation, score, visible
-from spared_bench.submissions.check import Report
+from spared_bench.submissions.report import Report
 from spared_bench.submissions.standing import Standing, standings
 
 _MOST_ROWS = 20

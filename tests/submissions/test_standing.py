@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spared_bench.leaderboard.entries import Entry, EntryResult, Flag
-from spared_bench.submissions.check import Report
 from spared_bench.submissions.comment import comment, plain
+from spared_bench.submissions.report import Report
 from spared_bench.submissions.schema import Description
 from spared_bench.submissions.standing import rank_interval, standings
 

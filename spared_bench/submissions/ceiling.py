@@ -108,8 +108,24 @@ def thin(
     return forward(2 * first * per_count), forward(2 * second * per_count), seen
 
 
-def ceiling(
-    prediction: np.ndarray,
+@dataclass(frozen=True)
+class Limit:
+    """What the noise leaves on one slide, for the genes with enough counts.
+
+    Parameters
+    ----------
+    rows, genes : ndarray of int
+        Of the slide, and of the genes.
+    pcc, mse : ndarray of shape (n_genes,)
+    """
+
+    rows: np.ndarray
+    genes: np.ndarray
+    pcc: np.ndarray
+    mse: np.ndarray
+
+
+def limits(
     target: np.ndarray,
     expression: np.ndarray,
     counts: np.ndarray,
@@ -117,40 +133,56 @@ def ceiling(
     slides: list[np.ndarray],
     scale: Scale,
     seed: int = 0,
-) -> Ceiling:
-    """Estimate the noise ceiling, and score a prediction on the genes that it holds for.
+) -> list[Limit]:
+    """Estimate the noise ceiling of a dataset.
 
     Parameters
     ----------
-    prediction, target, expression, counts : ndarray of shape (n_spots, n_genes)
+    target, expression, counts : ndarray of shape (n_spots, n_genes)
     mask : ndarray of bool, of shape (n_spots, n_genes)
     slides : list of ndarray of int
         The rows of each slide.
     scale : pair of callable
     seed : int
         Of the thinning.
+
+    Returns
+    -------
+    list of Limit
+        One per slide that has a gene with enough counts.
     """
     rng = np.random.default_rng(seed)
-    parts: list[np.ndarray] = []
+    found = []
     for rows in slides:
-        enough = _with_enough_counts(counts[rows], mask[rows])
-        if not enough.any():
+        genes = np.flatnonzero(_with_enough_counts(counts[rows], mask[rows]))
+        if not genes.size:
             continue
-        here = np.ix_(rows, enough)
-        halves = [
-            thin(counts[here], expression[here], mask[here], scale, rng) for _ in range(_THINNINGS)
-        ]
-        parts.append(
-            np.stack(
-                [
-                    _highest_pcc(halves),
-                    _lowest_mse(halves, target[here], expression[here], mask[here]),
-                    np.nan_to_num(pearson_gene(target[here], prediction[here], mask[here])),
-                    _gene_mse(target[here], prediction[here], mask[here]),
-                ]
-            )
-        )
-    found = np.concatenate(parts, axis=1) if parts else np.empty((4, 0))
+        here = np.ix_(rows, genes)
+        seen = mask[here]
+        halves = [thin(counts[here], expression[here], seen, scale, rng) for _ in range(_THINNINGS)]
+        lowest = _lowest_mse(halves, target[here], expression[here], seen)
+        found.append(Limit(rows, genes, _highest_pcc(halves), lowest))
+    return found
+
+
+def ceiling(
+    prediction: np.ndarray, target: np.ndarray, mask: np.ndarray, best: list[Limit]
+) -> Ceiling:
+    """Score a prediction on the genes that the limits hold for.
+
+    Parameters
+    ----------
+    prediction, target : ndarray of shape (n_spots, n_genes)
+    mask : ndarray of bool, of shape (n_spots, n_genes)
+    best : list of Limit
+    """
+    parts = [np.empty((4, 0))]
+    for limit in best:
+        here = np.ix_(limit.rows, limit.genes)
+        reached = target[here], prediction[here], mask[here]
+        correlation = np.nan_to_num(pearson_gene(*reached))
+        parts.append(np.stack([limit.pcc, limit.mse, correlation, _gene_mse(*reached)]))
+    found = np.concatenate(parts, axis=1)
     found = found[:, np.isfinite(found).all(axis=0)]
     values = found.mean(axis=1) if found.size else np.full(4, np.nan)
     pcc, mse, reached_pcc, reached_mse = map(float, values)

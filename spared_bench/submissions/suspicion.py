@@ -12,7 +12,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
 from spared_bench.leaderboard.entries import EntryResult, Flag
 from spared_bench.specs import DatasetSpec
-from spared_bench.submissions.ceiling import SCALES, Ceiling, ceiling
+from spared_bench.submissions.ceiling import SCALES, Ceiling, Limit, ceiling, limits
 from spared_bench.submissions.forensics import (
     equal_pairs,
     library_following,
@@ -48,12 +48,15 @@ class Evidence:
         Likewise.
     ceilings : dict of str to Ceiling
         Likewise.
+    limits : dict of str to list of Limit
+        Of the dataset that was last looked at.
     """
 
     flags: list[Flag] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     traces: dict[str, np.ndarray] = field(default_factory=dict)
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
+    limits: dict[str, list[Limit]] = field(default_factory=dict)
 
     def add(self, kind: str, reason: str, dataset: str = "") -> None:
         """Note a flag, once."""
@@ -115,9 +118,11 @@ def _look_at_ceiling(
     target: str,
     few: list[np.ndarray],
 ) -> None:
-    best = ceiling(
-        prediction, truth.target, truth.expression, truth.counts, truth.mask, few, SCALES[target]
-    )
+    if result.dataset not in evidence.limits:
+        of_truth = truth.target, truth.expression, truth.counts, truth.mask
+        # One dataset at a time: results are looked at dataset by dataset.
+        evidence.limits = {result.dataset: limits(*of_truth, few, SCALES[target])}
+    best = ceiling(prediction, truth.target, truth.mask, evidence.limits[result.dataset])
     evidence.ceilings[label_of(result)] = best
     if best.n < _FEW_GENES:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spared_bench.submissions.ceiling import SCALES, ceiling, thin
+from spared_bench.submissions.ceiling import SCALES, ceiling, limits, thin
 
 LOG, BACK = SCALES["log1p_cp10k"]
 
@@ -21,8 +21,8 @@ def made_counts(rng, depth=20.0, spread=0.4, shape=(400, 12)):
 def estimate(prediction, counts, expression, target=None):
     target = expression if target is None else target
     slides = [np.arange(200), np.arange(200, 400)]
-    scale = SCALES["log1p_cp10k"]
-    return ceiling(prediction, target, expression, counts, counts > 0, slides, scale)
+    best = limits(target, expression, counts, counts > 0, slides, SCALES["log1p_cp10k"])
+    return ceiling(prediction, target, counts > 0, best)
 
 
 @pytest.mark.parametrize(("depth", "tolerance"), [(5, 0.04), (8, 0.03), (20, 0.02), (100, 0.01)])
@@ -64,9 +64,8 @@ def test_where_zeros_count_as_measured_they_enter(rng):
     _, counts, expression, noiseless = made_counts(rng, depth=6, shape=(400, 12))
     slides, everywhere = [np.arange(400)], np.ones(counts.shape, bool)
     assert (counts == 0).any()
-    found = ceiling(
-        noiseless, expression, expression, counts, everywhere, slides, SCALES["log1p_cp10k"]
-    )
+    best = limits(expression, expression, counts, everywhere, slides, SCALES["log1p_cp10k"])
+    found = ceiling(noiseless, expression, everywhere, best)
     assert found.n == 12
 
 

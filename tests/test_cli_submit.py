@@ -80,6 +80,11 @@ def test_without_data_nothing_is_prepared_and_the_entry_is_reported(submit, arch
         (["build", "toy-ridge", "--code", "http://x"], "code: String should match pattern"),
         (["build", "toy-ridge", "--pretrained-on", "toi"], "No dataset is named 'toi'"),
         (["build", "toy-ridge", "--conformance", "none.json"], "is no conformance report"),
+        (["build", "toy-ridge", "--absent", "toy"], "--absent must read DATASET=REASON"),
+        (
+            ["build", "toy-ridge", "--absent", "toy=x"],
+            "'toy', which is not absent. Absent are: none",
+        ),
         (["add", "x.zip", "--reproduced", "--without-data"], "--reproduced needs the data"),
     ],
 )

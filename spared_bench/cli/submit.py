@@ -48,6 +48,9 @@ def build(
     pretrained_on: list[str] = typer.Option(
         [], "--pretrained-on", help="A dataset that the weights have seen before; more than once."
     ),
+    absent: list[str] = typer.Option(
+        [], "--absent", help="Why a dataset has no runs: DATASET=REASON; more than once."
+    ),
     conformance: Path | None = typer.Option(
         None, help="Report of `spared-bench plugins check PREDICTOR --json`, to be included."
     ),
@@ -74,6 +77,7 @@ def build(
         method=method,
         version=version,
         details=details,
+        reasons=_reasons(absent),
         conformance=_conformance(conformance),
     )
     size = built.archive.stat().st_size
@@ -86,6 +90,16 @@ def build(
     if built.missing:
         typer.echo(f"Declared absent, as there are no runs: {', '.join(built.missing)}.")
     typer.echo(f"`spared-bench submit check {built.archive}` says what a maintainer will see.")
+
+
+def _reasons(texts: list[str]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        dataset, equals, reason = text.partition("=")
+        if not (dataset and equals and reason):
+            raise UsageError(f"--absent must read DATASET=REASON, found {text!r}.")
+        found[dataset] = reason
+    return found
 
 
 def _conformance(path: Path | None) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import yaml
 from spared_bench.artifacts import PREDICTIONS
 from spared_bench.bench import Bench
 from spared_bench.cells import FinishedCell, finished_cells
-from spared_bench.errors import MissingFileError, SubmissionError, UnknownNameError
+from spared_bench.errors import MissingFileError, SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.specs import PredictorSpec
 from spared_bench.submissions import bundle
@@ -52,6 +52,7 @@ def build(
     method: str = "",
     version: str = "",
     details: dict[str, Any] | None = None,
+    reasons: Mapping[str, str] | None = None,
     conformance: dict[str, Any] | None = None,
 ) -> Built:
     """Make a bundle of all finished cells of one predictor under one protocol.
@@ -68,6 +69,8 @@ def build(
         Those of the predictor's spec by default.
     details : dict, optional
         Further fields of ``submission.yaml``: title, authors, code, ...
+    reasons : mapping of dataset to str, optional
+        Why a dataset of the protocol has no runs; "not run" where nothing is said.
     conformance : dict, optional
         The report of the conformance kit.
 
@@ -82,7 +85,8 @@ def build(
     spec = bench.predictor(predictor)
     wanted = bench.protocol.datasets or tuple(sorted({cell.final.dataset for cell in cells}))
     missing = [name for name in wanted if name not in {cell.final.dataset for cell in cells}]
-    description = _describe(bench, spec, method, version, missing, details or {})
+    absent = _absent(missing, reasons or {})
+    description = _describe(bench, spec, method, version, absent, details or {})
     name = f"{description.method}-{description.version}.{bench.protocol.id}{bundle.SUFFIX}"
     archive = Path(out or name)
     if archive.is_dir():
@@ -118,12 +122,21 @@ def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:
     return mine
 
 
+def _absent(missing: Sequence[str], reasons: Mapping[str, str]) -> list[dict[str, str]]:
+    if odd := sorted(set(reasons) - set(missing)):
+        raise UsageError(
+            f"A reason is given for the absence of {odd[0]!r}, which is not absent. Absent are:"
+            f" {', '.join(missing) or 'none'}."
+        )
+    return [{"dataset": name, "reason": reasons.get(name, "not run")} for name in missing]
+
+
 def _describe(
     bench: Bench,
     spec: PredictorSpec,
     method: str,
     version: str,
-    missing: Sequence[str],
+    absent: Sequence[dict[str, str]],
     details: dict[str, Any],
 ) -> Description:
     values = {
@@ -133,7 +146,7 @@ def _describe(
         "title": spec.summary[:300],
         "citation": spec.citation[:300],
         "licence": spec.licence[:300],
-        "absent": [{"dataset": name, "reason": "not run"} for name in missing],
+        "absent": list(absent),
         **details,
     }
     return read_description(yaml.safe_dump(values), "The description")

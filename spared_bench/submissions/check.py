@@ -119,8 +119,8 @@ def _check_grid(report: Report, opened: Bundle, bench: Bench) -> None:
     ]
     if missing:
         report.problems.append(
-            f"{len(missing)} results are missing, the first of {missing[0]}. Run them, or list the"
-            " dataset with a reason under `absent` in submission.yaml."
+            f"{len(missing)} results are missing, the first of {missing[0]}. Run them and"
+            " build again; `submit build --absent DATASET=REASON` declares what cannot be run."
         )
     if odd := sorted({place[3] for place in places} - set(bench.protocol.seeds)):
         seeds = ", ".join(map(str, bench.protocol.seeds))

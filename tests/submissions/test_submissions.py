@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from spared_bench.bench import Bench
 from spared_bench.cells import finished_cells
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import read_entries
@@ -161,6 +163,24 @@ def test_a_missing_dataset_refuses_unless_it_is_declared(folder, checked, run_be
     report = checked(folder)
     assert "toy is declared absent and has results." in report.problems
     assert "absent" in flags_of(report)
+
+
+def test_a_dataset_without_runs_is_declared_absent_with_the_reason_given(run_bench, tmp_path):
+    from spared_bench.submissions.check import check
+
+    protocol = run_bench.settings.protocol | {"datasets": ["toy", "planted", "mob_demo"]}
+    wider = Bench(replace(run_bench.settings, protocol=protocol), run_bench.registry)
+    built = build(wider, "toy-ridge", tmp_path, reasons={"planted": "needs 2 TB of memory"})
+    assert built.missing == ["planted", "mob_demo"]
+    report = check(built.archive, lambda protocol: wider, tmp_path / "leaderboards")
+    assert report.ok
+    assert {(flag.dataset, flag.reason) for flag in report.flags if flag.kind == "absent"} == {
+        ("planted", "No result: needs 2 TB of memory"),
+        ("mob_demo", "No result: not run"),
+    }
+    undeclared = build(run_bench, "toy-ridge", tmp_path / "other").archive
+    refused = check(undeclared, lambda protocol: wider, tmp_path / "leaderboards")
+    assert "2 results are missing, the first of planted / none / toy-ridge" in refused.problems[0]
 
 
 def test_a_copy_of_an_accepted_entry_is_flagged(archive, folder, checked, tmp_path):

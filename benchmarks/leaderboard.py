@@ -133,7 +133,7 @@ def time_page(page_file: Path, repeats: int) -> dict[str, float]:
         for _ in range(repeats):
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.goto(page_file.as_uri())
-            page.wait_for_function("document.documentElement.dataset.ready === 'table'")
+            page.wait_for_selector("html[data-ready='table']")
             found.setdefault("table_ready_ms", []).append(page.evaluate("performance.now()"))
             page.wait_for_timeout(300)
             paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"

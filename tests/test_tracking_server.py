@@ -45,12 +45,8 @@ def server(tmp_path_factory):
         _wait_until_it_answers(f"http://127.0.0.1:{port}/health", process, folder / "log.txt")
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
+        os.killpg(process.pid, signal.SIGKILL)  # its session is its own: children go with it
+        process.wait(20)
 
 
 def _wait_until_it_answers(address: str, process: subprocess.Popen, log) -> None:
@@ -65,7 +61,7 @@ def _wait_until_it_answers(address: str, process: subprocess.Popen, log) -> None
 
 
 def test_what_a_server_gives_back_makes_the_same_tables_and_logs_once(server, tmp_path):
-    trials = demo_trials()
+    trials = [trial for trial in demo_trials() if trial.predictor in ("ridge", "bleep")][:12]
     cells = []
     for trial in trials:
         folder = tmp_path / trial.key
@@ -77,6 +73,7 @@ def test_what_a_server_gives_back_makes_the_same_tables_and_logs_once(server, tm
     second = Tracker(tmp_path, server).sync(cells)
     stored, tracked = board_rows(trials), board_rows(Tracker(tmp_path, server).results())
 
+    assert any(not trial.ok for trial in trials)
     assert (first, second) == (len(trials), 0)
     for table in (as_csv, as_json, as_markdown):
         assert table(stored, "cmd").encode() == table(tracked, "cmd").encode()

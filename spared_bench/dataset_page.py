@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from spared_bench.bench import Bench
     from spared_bench.products import Prepared
+    from spared_bench.protocol import PatchCutting
     from spared_bench.quality import Check
 
 _TEMPLATE = "dataset_page.html"
@@ -39,7 +40,8 @@ class _Row:
     spots: int
     genes: int
     median_counts: float
-    um_per_px: float
+    image_um_per_px: float  # of the image at hand, which may be a reduced one; 0: unknown
+    spot_px: float  # diameter, in that image
     kept: int | None = None
     checks: list[Check] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
@@ -89,7 +91,7 @@ def write_dataset_page(bench: Bench, name: str, path: Path, prepare: bool = True
         protocol=bench.protocol.id,
         rows=rows,
         problem=problem,
-        notices=_notices(spec, rows, prepared),
+        notices=_notices(spec, rows, prepared, bench.protocol.patches),
         sections=sections,
         steps=_steps(prepared),
         drops=_drops(prepared),
@@ -107,6 +109,7 @@ def _row(spec: DatasetSpec, slide_id: str, slide: AnnData) -> _Row:
     donors = {info.slide_id: info.patient_id for info in spec.slides}
     split = next((part for part in SPLITS if slide_id in spec.split.get(part, ())), "")
     totals = spot_values(slide, None)
+    facts = slide.uns["slide"]
     row = _Row(
         slide_id,
         donors[slide_id],
@@ -114,8 +117,9 @@ def _row(spec: DatasetSpec, slide_id: str, slide: AnnData) -> _Row:
         slide.n_obs,
         slide.n_vars,
         float(np.median(totals)),
-        float(slide.uns["slide"]["um_per_px"]),
-        repairs=list(slide.uns["slide"].get("repairs", ())),
+        float(facts["um_per_px"] / facts["image_scale"]),
+        float(facts["spot_diameter_px"] * facts["image_scale"]),
+        repairs=list(facts.get("repairs", ())),
     )
     try:
         row.checks = check_slide(slide)
@@ -152,7 +156,9 @@ def _facts(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None) -
     return {key: value for key, value in facts.items() if value}
 
 
-def _notices(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None) -> list[str]:
+def _notices(
+    spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None, patches: PatchCutting
+) -> list[str]:
     notices = [
         f"Slide {row.slide_id} fails the test of {check.test}: {check.message}"
         for row in rows
@@ -160,6 +166,13 @@ def _notices(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None)
         if check.passed is False
     ]
     notices += [f"Slide {row.slide_id}: {row.problem}" for row in rows if row.problem]
+    notices += [
+        f"The image of slide {row.slide_id} is coarse: a patch of {patches.size} px is enlarged"
+        f" from {row.spot_px * patches.scale:.3g} px. Give the full-resolution image, if there is"
+        " one."
+        for row in rows
+        if row.spot_px * patches.scale < patches.size / 2
+    ]
     if spec.shared_donors:
         donors = ", ".join(spec.shared_donors)
         notices.append(f"Donors on both sides of the split, which the dataset allows: {donors}.")

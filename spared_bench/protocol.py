@@ -65,7 +65,9 @@ class Processing(_Section):
     n_neighbours : int
         Of the neighbour graph.
     batch_correction : {"none", "combat", "combat_published"}
-        ``"combat_published"`` has the first-gene defect of the published package.
+        ``"combat"`` is fitted where ``fit_on`` says; a batch that it was not fitted to (the slides
+        of other splits under ``fit_on: train``) stays as it is. ``"combat_published"`` has the
+        first-gene defect of the published package.
     batch_key : {"slide_id", "patient_id"}
     from_dataset : bool
         Whether ``parameters`` of a dataset's spec replace settings of this section and of
@@ -91,12 +93,12 @@ class Processing(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> Processing:
-        if self.fit_on == "train" and self.batch_correction != "none":
+        if self.fit_on == "train" and self.batch_correction == "combat_published":
             raise ValueError(
-                f"`fit_on: train` and `batch_correction: {self.batch_correction}` exclude each"
-                " other: ComBat corrects a batch with the batch's own values, so a test slide can"
-                " only be corrected by looking at its answers. Use `batch_correction: none`, or"
-                " `fit_on: all` to repeat what was published"
+                "`fit_on: train` and `batch_correction: combat_published` exclude each other: the"
+                " published correction moves a test slide by looking at its answers. Use `combat`,"
+                " which is then fitted to the training slides, or `fit_on: all` to repeat what was"
+                " published"
             )
         for name, settings in self.per_dataset.items():
             self._with(settings, f"per_dataset[{name!r}]")

@@ -69,6 +69,8 @@ class SlideEntry(_Section):
         SpatialData: names of elements.
     spot_diameter_px, um_per_px : float
         Where the file does not say; 0: unknown.
+    step_um : float
+        Legacy ST: from one array position to the next; 0: as ``read_legacy_st`` takes it.
     """
 
     path: Text
@@ -82,6 +84,7 @@ class SlideEntry(_Section):
     shapes: Text = ""
     spot_diameter_px: Size = 0.0
     um_per_px: Size = 0.0
+    step_um: Size = 0.0
 
 
 class Description(_Section):
@@ -166,6 +169,7 @@ _ONLY: dict[str, tuple[str, ...]] = {
     "shapes": ("spatialdata",),
     "spot_diameter_px": ("h5ad",),
     "um_per_px": ("h5ad", "spatialdata"),
+    "step_um": ("legacy_st",),
 }
 
 
@@ -249,7 +253,8 @@ def _read(described: Description, folder: Path, slide_id: str) -> AnnData:
     if described.format == "legacy_st":
         from spared_bench.readers.legacy_st import read_legacy_st
 
-        return read_legacy_st(path, Path(entry.spots) if entry.spots else None, image)
+        spots = Path(entry.spots) if entry.spots else None
+        return read_legacy_st(path, spots, image, step_um=entry.step_um or None)
     if described.format == "spatialdata":
         from spared_bench.readers.spatial_data import read_spatialdata
 

@@ -102,6 +102,29 @@ def test_names_from_data_are_escaped_and_faults_come_first(tmp_path):
     assert page.index("Donors on both sides of the split") < page.index("<h2>Slides</h2>")
 
 
+def test_the_pixels_told_of_are_those_of_the_image_at_hand(tmp_path):
+    outs = made_slides.space_ranger(tmp_path / "T1")
+    positions = outs / "spatial" / "tissue_positions.csv"
+    header, *lines = positions.read_text().splitlines()
+    for i, line in enumerate(lines):  # the full image is twice as large as the one in the folder
+        *start, y, x = line.split(",")
+        lines[i] = ",".join([*start, str(2 * float(y)), str(2 * float(x))])
+    positions.write_text("\n".join([header, *lines]))
+    factors = {"spot_diameter_fullres": 44.0, "tissue_hires_scalef": 0.5}
+    (outs / "spatial" / "scalefactors_json.json").write_text(json.dumps(factors))
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: space_ranger\norganism: human\nslides: {T1: {path: T1}}\n"
+        "split: {train: [T1]}"
+    )
+    run = CliRunner().invoke
+    workspace = ["-w", str(tmp_path / "w")]
+    assert run(app, ["data", "add", str(tmp_path / "mine.yaml"), *workspace]).exit_code == 0
+    result = run(app, ["data", "show", "mine", "--raw", "--json", *workspace])
+    page = Path(json.loads(result.output)["pages"][0]).read_text(encoding="utf-8")
+    assert '<td class="number">22</td>' in page
+    assert "T1 is coarse: a patch of 48 px is enlarged from 22 px" in page
+
+
 def test_a_slide_with_ids_only_is_drawn_by_symbol(bench, rng):
     import anndata as ad
     import numpy as np

@@ -101,6 +101,8 @@ def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
 ):
     sign = tmp_path / "begun"
     monkeypatch.setenv("TOY_SIGN", str(sign))
+    # A shell's background job ignores Ctrl-C, and would hand that down to the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = ["-p", "toy-ridge", "-p", "toy-slow", "--workers", "2"]
     process = subprocess.Popen(
         command(workspace, *arguments, "--set", "toy-slow.seconds=30"),

@@ -71,14 +71,14 @@ def test_a_protocol_is_found_by_name_version_or_file(tmp_path):
     assert load_protocol(str(path), registry).id == "small@1"
 
 
-def test_combat_and_fitting_on_training_slides_exclude_each_other():
+def test_the_published_combat_and_fitting_on_training_slides_exclude_each_other():
+    section = "processing: {fit_on: train, batch_correction: combat_published}"
     with pytest.raises(ProtocolError) as refused:
-        parse_protocol(SMALL + "processing: {fit_on: train, batch_correction: combat}", "mine.yaml")
+        parse_protocol(SMALL + section, "mine.yaml")
     message = str(refused.value)
-    assert message.startswith(
-        "mine.yaml: processing: `fit_on: train` and `batch_correction: combat`"
-    )
+    assert message.startswith("mine.yaml: processing: `fit_on: train` and `batch_correction: comb")
     assert "looking at its answers" in message
+    assert "Use `combat`" in message
     assert "{" not in message  # no dump of the whole section
 
 

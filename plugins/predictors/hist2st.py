@@ -8,7 +8,8 @@ Differs from the authors' code: a spot without neighbours gets zeros from them i
 spots that are equally near are all neighbours, where storage order would choose; patches are
 normalised by ImageNet's mean and deviation, and augmented where the protocol says so; each patch of
 an augmented view has its own draw, and its corners get the mean colour; validation slides choose
-the weights; the rate falls by a tenth at each seventh of the budget, as it does over their 350
+the weights; the mean of the counts starts at that of the training slides, since from 1 the gradient
+of their loss drowns that of the expression for hundreds of steps; the rate falls by a tenth at each seventh of the budget, as it does over their 350
 epochs; a slide of more than ``max_spots`` spots is seen in windows with a margin. Patches of
 another size than ``image_size`` are resized on the device.
 """
@@ -33,7 +34,12 @@ from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
 from spared_bench.models.device_patches import resized
 from spared_bench.models.graphs import nearest
 from spared_bench.models.losses import zinb_loss
-from spared_bench.models.windows import WindowBatch, WindowPredictor, WindowUnits
+from spared_bench.models.windows import (
+    WindowBatch,
+    WindowPredictor,
+    WindowUnits,
+    size_factors,
+)
 
 _TILE = 7  # px
 _MAPS = 32
@@ -199,6 +205,13 @@ class Hist2ST(WindowPredictor):
     def build(self, n_genes: int) -> nn.Module:
         # WindowBatch -> (n_core, n_genes)
         return Hist2STNet(n_genes, self)
+
+    @torch.no_grad()
+    def start(self, network: Any, train: Slides) -> None:
+        """Let every gene's count begin at its training mean."""
+        counts = np.asarray(train.counts, dtype=np.float64)
+        mean = counts.sum(axis=0) / size_factors(counts, train.slide_ids).sum()
+        network.mean.bias.copy_(torch.as_tensor(np.log(np.maximum(mean, 1e-5))))
 
     def units(self, slides: Slides, device: str, resident: bool) -> WindowUnits:
         """Return windows with neighbours and, where expression is visible, raw counts."""

@@ -6,11 +6,58 @@ no covariates, no reference batch. Written from the formulas of the paper.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from spared_bench.errors import DataError, ShapeMismatchError
 
 _MAX_ITERATIONS = 1_000
+
+
+@dataclass(frozen=True)
+class Correction:
+    """ComBat's estimates: what the genes have in common, and what each batch adds to it.
+
+    Attributes
+    ----------
+    varying : ndarray of bool, of shape (n_genes,)
+        Genes that take part. Those that are constant within every batch have no variance to scale
+        by.
+    grand_mean, sigma : ndarray of float64, of shape (n_varying,)
+        Mean over all spots, and standard deviation within batches.
+    effects : dict of batch label to (gamma, delta)
+        Shift and scale of a batch, in units of ``sigma`` and of its square; each of shape
+        (n_varying,).
+    """
+
+    varying: np.ndarray
+    grand_mean: np.ndarray
+    sigma: np.ndarray
+    effects: dict[Any, tuple[np.ndarray, np.ndarray]]
+
+    def apply(self, values: np.ndarray, batches: np.ndarray) -> np.ndarray:
+        """Take the effects of the known batches out of values.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_spots, n_genes)
+        batches : ndarray of shape (n_spots,)
+            The model expects no shift of a batch that it was not fitted to, so spots of such a
+            batch are returned as they are.
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_spots, n_genes)
+        """
+        values, batches = _checked(values, batches)
+        out = values.copy()
+        for batch, (gamma, delta) in self.effects.items():
+            cells = np.ix_(np.flatnonzero(batches == batch), self.varying)
+            standard = (values[cells] - self.grand_mean) / self.sigma
+            out[cells] = self.sigma * (standard - gamma) / np.sqrt(delta) + self.grand_mean
+        return out
 
 
 def combat(
@@ -19,7 +66,33 @@ def combat(
     """Correct batches towards their common mean and variance.
 
     Every batch is corrected with its own data. So the values of a slide depend on which other
-    slides are corrected with it, and a batch of test spots is moved by looking at the test spots.
+    slides are corrected with it, and a batch of test spots is moved by looking at the test spots;
+    see `fit_combat` for a correction that does not.
+
+    Parameters
+    ----------
+    values, batches, published, tolerance
+        As of `fit_combat`.
+
+    Returns
+    -------
+    ndarray of float64, of shape (n_spots, n_genes)
+        Genes that are constant within every batch are returned unchanged.
+
+    Raises
+    ------
+    ShapeMismatchError
+        If there is not one label per spot.
+    DataError
+        If the iteration does not settle.
+    """
+    return fit_combat(values, batches, published, tolerance).apply(values, batches)
+
+
+def fit_combat(
+    values: np.ndarray, batches: np.ndarray, published: bool = False, tolerance: float = 1e-4
+) -> Correction:
+    """Estimate the effect of every batch on every gene.
 
     Parameters
     ----------
@@ -38,9 +111,7 @@ def combat(
 
     Returns
     -------
-    ndarray of float64, of shape (n_spots, n_genes)
-        Genes that are constant within every batch have no variance to scale by; they are returned
-        unchanged and do not take part.
+    Correction
 
     Raises
     ------
@@ -49,36 +120,34 @@ def combat(
     DataError
         If the iteration does not settle.
     """
+    values, batches = _checked(values, batches)
+    labels = np.unique(batches)
+    rows = [np.flatnonzero(batches == label) for label in labels]
+    varying = np.zeros(values.shape[1], dtype=bool)
+    for here in rows:
+        varying |= np.ptp(values[here], axis=0) > 0
+    values = values[:, varying]
+    means = np.stack([values[here].mean(axis=0) for here in rows])
+    sizes = np.array([len(here) for here in rows])
+    grand_mean = sizes @ means / sizes.sum()
+    squares = [((values[r] - mean) ** 2).sum(axis=0) for r, mean in zip(rows, means, strict=True)]
+    sigma = np.sqrt(np.sum(squares, axis=0) / sizes.sum())
+    effects = {}
+    if len(rows) > 1 and varying.any():
+        for label, here in zip(labels, rows, strict=True):
+            standard = (values[here] - grand_mean) / sigma
+            effects[label] = _shrunken_effects(standard, published, tolerance)
+    return Correction(varying, grand_mean, sigma, effects)
+
+
+def _checked(values: np.ndarray, batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values, batches = np.asarray(values, dtype=np.float64), np.asarray(batches)
     if values.ndim != 2 or batches.shape != values.shape[:1]:
         raise ShapeMismatchError(
             f"ComBat needs one batch label per spot: values {values.shape}, batches"
             f" {batches.shape}."
         )
-    rows = [np.flatnonzero(batches == batch) for batch in np.unique(batches)]
-    varying = np.any([np.ptp(values[here], axis=0) > 0 for here in rows], axis=0)
-    out = values.copy()
-    if len(rows) > 1 and varying.any():
-        out[:, varying] = _correct(values[:, varying], rows, published, tolerance)
-    return out
-
-
-def _correct(
-    values: np.ndarray, rows: list[np.ndarray], published: bool, tolerance: float
-) -> np.ndarray:
-    means = np.stack([values[here].mean(axis=0) for here in rows])
-    sizes = np.array([len(here) for here in rows])
-    grand_mean = sizes @ means / sizes.sum()
-    squares = sum(
-        ((values[r] - mean) ** 2).sum(axis=0) for r, mean in zip(rows, means, strict=True)
-    )
-    sigma = np.sqrt(squares / sizes.sum())
-    out = np.empty_like(values)
-    for here in rows:
-        standard = (values[here] - grand_mean) / sigma
-        gamma, delta = _shrunken_effects(standard, published, tolerance)
-        out[here] = sigma * (standard - gamma) / np.sqrt(delta) + grand_mean
-    return out
+    return values, batches
 
 
 def _shrunken_effects(

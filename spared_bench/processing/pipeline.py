@@ -4,7 +4,8 @@ With ``fit_on: train``, what training sees depends on nothing else. Genes are fi
 the training spots. Where a strip of a training slide is held out for validation, strip and rest are
 processed as if they were two slides, each with a neighbour graph of its own, so that no value of
 one fills or ranks anything of the other. Only which genes were measured at all is asked of every
-slide. ``fit_on: all`` is as published: all spots choose, and slides are processed whole.
+slide. Batches are corrected as the training spots say; a batch without training spots stays as it
+is. ``fit_on: all`` is as published: all spots choose and correct, and slides are processed whole.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from spared_bench import data
 from spared_bench.processing import normalization
-from spared_bench.processing.combat import combat
+from spared_bench.processing.combat import fit_combat
 from spared_bench.processing.graph import neighbour_graph
 from spared_bench.processing.joining import join_slides
 from spared_bench.processing.moran import mean_morans_i, most_autocorrelated
@@ -139,7 +140,9 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
     prefilled = filled[:, best]
     if settings.batch_correction != "none":
         published = settings.batch_correction == "combat_published"
-        prefilled = combat(prefilled, adata.obs[settings.batch_key].to_numpy(), published)
+        batches = adata.obs[settings.batch_key].to_numpy(dtype=str)
+        correction = fit_combat(prefilled[fitted], batches[fitted], published)
+        prefilled = correction.apply(prefilled, batches)
     mask = adata.X.toarray() > 0
     if settings.zeros == "measured":
         mask[:] = True

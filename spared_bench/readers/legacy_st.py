@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _COLUMNS = ("x", "y", "new_x", "new_y", "pixel_x", "pixel_y")
+_STEP_UM, _STAGGERED_UM = 200.0, 150 / 2**0.5
 _STEPS = (32, 34)  # between the outermost of 33 columns and 35 rows of spots
 
 
@@ -40,7 +41,7 @@ def read_legacy_st(
     spots: Path | pd.DataFrame | None,
     image: Path | None,
     *,
-    step_um: float = 200.0,
+    step_um: float | None = None,
     spot_diameter_um: float = 100.0,
     image_scale: float | None = None,
 ) -> AnnData:
@@ -55,8 +56,10 @@ def read_legacy_st(
         counts' rows and follow the convention above, which needs the image.
     image : Path or None
         The image; ``None`` leaves ``image_path`` empty.
-    step_um : float
-        Micrometres from one array position to the next: 200 for the 33 x 35 array.
+    step_um : float, optional
+        Micrometres from one array position to the next. By default 200, and in a staggered array,
+        where every other position is empty, 150 / sqrt(2): its nearest neighbours, one step away
+        along both axes, are taken to be 150 apart.
     spot_diameter_um : float
     image_scale : float, optional
         Pixels of ``image`` per full-resolution pixel; deduced where the table follows the
@@ -91,7 +94,7 @@ def read_legacy_st(
     if image_scale is None:
         image_scale = _scale_of(image, table) if image is not None and spots is not None else 1.0
     steps = lattice_steps(table[["x", "y"]].to_numpy(), slide.obsm[SPATIAL])
-    um_per_px = step_um / float(np.sqrt(np.prod(steps)))
+    um_per_px = (step_um or _default_step(table)) / float(np.sqrt(np.prod(steps)))
     slide.uns["slide"] = {
         "image_path": str(image or ""),
         "image_scale": image_scale,
@@ -100,6 +103,11 @@ def read_legacy_st(
         "repairs": [*left_out, *merged],
     }
     return slide
+
+
+def _default_step(table: pd.DataFrame) -> float:
+    parities = (table["x"] + table["y"]).round().astype(int) % 2
+    return _STAGGERED_UM if len(table) > 1 and parities.nunique() == 1 else _STEP_UM
 
 
 def _assemble(

@@ -155,6 +155,24 @@ def test_a_slide_that_the_table_of_positions_cannot_hold_is_refused(tiny_slides)
         method.fit(tiny_slides.train, tiny_slides.val, Context(budget=Budget(1, 16, 1)))
 
 
+def test_hist2st_begins_at_the_training_mean_of_every_count(tiny_slides):
+    train = tiny_slides.train
+    counts = np.array(train.counts)
+    counts[0], counts[:, 1] = 0, 0  # a spot and a gene without any
+    train = replace(train, adata=train.adata.copy())
+    train.adata.layers["counts"] = counts
+    method = Hist2ST(**Hist2ST.tiny)
+    network = method.build(train.n_genes)
+    method.start(network, train)
+    totals = counts.sum(axis=1)
+    factors = np.concatenate([t / np.median(t) for t in (totals[:40], totals[40:])])
+    assert list(train.slide_ids) == ["a"] * 40 + ["b"] * 40
+    begun = network.mean.bias.exp().detach().numpy()
+    expected = counts.sum(axis=0) / factors.sum()
+    np.testing.assert_allclose(begun, np.maximum(expected, 1e-5), rtol=1e-5)
+    assert (begun * factors.mean()).sum() == pytest.approx(totals.mean(), rel=1e-3)
+
+
 def test_hist2st_without_views_or_with_them_has_a_finite_loss_whose_parts_add_up(tiny_slides):
     method = Hist2ST(**Hist2ST.tiny)
     method.fit(tiny_slides.train, tiny_slides.val, Context(budget=Budget(2, 16, 2)))

@@ -104,7 +104,7 @@ def test_spared_searches_three_learning_rates_per_decade(load):
 def test_strict_sees_no_slide_that_it_is_scored_on(load):
     strict = load("spared-strict")
     assert strict.processing.fit_on == "train"
-    assert strict.processing.batch_correction == "none"
+    assert strict.processing.batch_correction == "combat"
     assert strict.pooling == "slide"
     assert len(set(strict.seeds)) == 3
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spared_bench.errors import DataError, ShapeMismatchError
-from spared_bench.processing.combat import combat
+from spared_bench.processing.combat import combat, fit_combat
 
 BATCHES = np.array(list("aaabbb"))
 GIVEN = np.array(
@@ -76,6 +76,15 @@ def test_genes_that_are_constant_in_every_batch_are_left_alone_and_do_not_distur
 def test_a_batch_of_one_spot_and_a_single_gene_give_finite_values():
     assert np.isfinite(combat(GIVEN, np.array(list("aaabbc")))).all()
     assert np.isfinite(combat(GIVEN[:, :1], BATCHES)).all()
+
+
+def test_a_fit_gives_the_known_batches_their_shift_and_leaves_an_unknown_one_alone():
+    correction = fit_combat(GIVEN, BATCHES)
+    for rows in ([0], [1, 5, 3]):  # spot by spot as all at once
+        np.testing.assert_allclose(
+            correction.apply(GIVEN[rows], BATCHES[rows]), TEXTBOOK[rows], rtol=0, atol=6e-7
+        )
+    np.testing.assert_array_equal(correction.apply(GIVEN, np.full(6, "z")), GIVEN)
 
 
 def test_a_missing_batch_label_is_refused():

@@ -157,6 +157,30 @@ def test_combat_is_applied_to_the_filled_layer(slides, spec):
         np.testing.assert_array_equal(corrected.layers["expression"], plain.layers["expression"])
 
 
+def test_combat_fitted_on_training_spots_leaves_slides_without_any_as_they_are(slides, spec, rng):
+    from spared_bench.processing.combat import fit_combat
+
+    plain = prepare(slides, spec, protocol())
+    corrected = prepare(slides, spec, protocol(batch_correction="combat"))
+    before, after = plain.layers["prefilled"], corrected.layers["prefilled"]
+    splits, ids = plain.obs["split"].to_numpy(), plain.obs["slide_id"].to_numpy()
+    train = splits == "train"
+    fitted = fit_combat(before[train], ids[train])
+    np.testing.assert_array_equal(after[splits == "test"], before[splits == "test"])
+    for split in ("train", "val"):  # the strip held out of a training slide has a known batch
+        rows = splits == split
+        np.testing.assert_array_equal(after[rows], fitted.apply(before[rows], ids[rows]))
+        assert not np.allclose(after[rows], before[rows])
+
+    test_slide = spec.split["test"][0]
+    noise = rng.permutation(slides[test_slide].X.toarray())
+    slides[test_slide].X = csr_matrix(noise)
+    other = prepare(slides, spec, protocol(batch_correction="combat"))
+    np.testing.assert_array_equal(
+        other.layers["prefilled"][train], corrected.layers["prefilled"][train]
+    )
+
+
 def test_slides_that_the_split_does_not_name_are_left_aside(slides, make_dataset):
     spec = make_dataset({"train": ("s1",), "val": ("s3",)}, "human")
     prepared = prepare(slides, spec, protocol())

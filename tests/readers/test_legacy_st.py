@@ -272,3 +272,19 @@ def test_a_missing_image_is_named(section):
     image.unlink()
     with pytest.raises(ImageError, match=r"no image at .*image\.png"):
         read_legacy_st(counts, spots, image)
+
+
+def test_a_staggered_array_has_neighbours_150_um_apart(section, values):
+    counts, spots, image = section
+    whole = read_legacy_st(counts, spots, image).uns["slide"]["um_per_px"]
+    staggered = [(x, y) for x in range(2, 8) for y in range(2, 8) if (x + y) % 2 == 0]
+    few = np.resize(values, (len(staggered), len(GENES)))
+    write_counts(counts, [f"{x}x{y}" for x, y in staggered], GENES, few)
+    write_spots(spots, staggered)
+    slide = read_legacy_st(counts, spots, image)
+    distances = np.linalg.norm(slide.obsm["spatial"] - slide.obsm["spatial"][0], axis=1)
+    nearest = np.sort(distances)[1]
+    assert whole == pytest.approx(200 / np.sqrt(WIDTH / 32 * HEIGHT / 34))
+    assert slide.uns["slide"]["um_per_px"] * nearest == pytest.approx(150, rel=0.05)
+    given = read_legacy_st(counts, spots, image, step_um=100).uns["slide"]["um_per_px"]
+    assert given == pytest.approx(whole / 2)

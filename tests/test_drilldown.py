@@ -77,6 +77,11 @@ def test_spots_beyond_the_bound_are_left_out_evenly_and_counted(bench, trial, mo
     np.testing.assert_allclose(unpacked(files[map_name]["genes"][0]), kept, atol=step + 0.02)
 
 
+def test_a_result_that_mlflow_gave_back_without_its_genes_makes_the_same_maps(bench, trial):
+    assert trial.gene_scores
+    assert drawn_of(bench, replace(trial, gene_scores={}, genes=[])) == drawn_of(bench, trial)
+
+
 def test_what_the_store_lacks_is_not_drawn(bench, trial):
     store = bench.workspace.store
     unknown = replace(trial, key="0" * 64)

@@ -194,7 +194,7 @@ spared.ranking = (() => {
     if (c.dataset !== undefined) return current.choice.columns.includes(c.dataset) && chosen !== "none" && !(chosen || "").split(" ").includes("-datasets");
     const changed = (chosen || "").split(" ");
     if (c.key === "method") return true;
-    if (c.key === "trust" && !chosen) return new Set(current.board.rows.map((row) => row.trust)).size > 1;
+    if (c.key === "trust" && !chosen) return current.board.rows.some((row) => row.trust !== "reproduced");
     return c.hidden ? changed.includes(`+${c.key}`) : !changed.includes(`-${c.key}`);
   }
 

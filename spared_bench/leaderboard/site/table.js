@@ -75,11 +75,12 @@ spared.ranking = (() => {
 
   const flags = (row, dataset) => row.flags.filter(([, , about]) => about === dataset);
   const flag = (row, dataset) => {
+    if (!row.flags.length) return "";
     const found = flags(row, dataset);
     return found.length ? ` <span class="flag" title="${esc(found.map(([kind, why]) => `${kind}: ${why}`).join(" "))}">⚑<span class="unseen"> flagged: ${esc(found[0][1])}</span></span>` : "";
   };
-  // Addresses get the filters when their row is drawn (`refresh`), since those change.
-  const link = (view, label) => `<a data-to="${esc(spared.address(view, NOTHING))}">${esc(label)}</a>`;
+  // Addresses carry the filters, and get new ones when their row is drawn again (`refresh`).
+  const link = (view, label) => `<a href="${esc(spared.address(view, NOTHING) + current.query)}">${esc(label)}</a>`;
 
   let current = { board: null, choice: null, params: null, link: new URLSearchParams(), api: null, keys: [] };
 
@@ -125,11 +126,12 @@ spared.ranking = (() => {
     const spread = { mse: row.mse_sd[i], pcc: row.pcc_sd[i] }[metric()];
     const best = !row.control && column.best?.[metric()] === value;
     const seeds = row.failed[i] ? ` <small>${row.seeds[i]}/${row.seeds[i] + row.failed[i]} seeds</small>` : "";
-    return `<a class="${best ? "best" : ""}" data-to="${esc(`#map/${row.id}/${encodeURIComponent(column.name)}`)}">${shown}</a>${known(spread) ? ` <small>±${score(spread)}</small>` : ""}${seeds}${flag(row, column.name)}`;
+    return `<a class="${best ? "best" : ""}" href="#map/${row.id}/${column.path}${current.escaped}">${shown}</a>${known(spread) ? ` <small>±${score(spread)}</small>` : ""}${seeds}${flag(row, column.name)}`;
   }
 
   function markBest(board) {
     board.columns.forEach((column, i) => {
+      column.path = esc(encodeURIComponent(column.name));
       const competing = board.rows.filter((row) => !row.control && row.withdrawn === null);
       const of = (key) => competing.map((row) => row[key][i]).filter(known);
       column.best = { mse: Math.min(...of("mse")), nmse: Math.min(...of("nmse")), pcc: Math.max(...of("pcc")) };
@@ -185,7 +187,10 @@ spared.ranking = (() => {
     if (tr.stamp === stamp) return;
     tr.stamp = stamp;
     for (const key of DERIVED) tr.children[current.keys.indexOf(key)].innerHTML = current.columns[current.keys.indexOf(key)].html(row);
-    for (const each of tr.querySelectorAll("a[data-to]")) each.setAttribute("href", each.dataset.to + current.query);
+    if (tr.query !== undefined && tr.query !== current.query) {
+      for (const each of tr.querySelectorAll("a")) each.setAttribute("href", each.getAttribute("href").split("?")[0] + current.query);
+    }
+    tr.query = current.query;
     for (const each of tr.querySelectorAll(".bar > span")) each.style.width = `${each.dataset.w}%`;
   }
 
@@ -203,6 +208,7 @@ spared.ranking = (() => {
     current.params = params;
     current.link = new URLSearchParams([...params].filter(([key]) => key !== "gene" && key !== "slide"));
     current.query = current.link.size ? `?${current.link}` : "";
+    current.escaped = esc(current.query);
     current.choice = select(board, params);
     current.shape = [...current.choice.columns, ...ROW_FILTERS.map((f) => params.get(f))].join(" ");
     if (remade || current.metric !== metric()) make(board);

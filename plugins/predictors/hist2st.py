@@ -4,14 +4,15 @@ Zeng et al., Brief. Bioinform. 2022, doi:10.1093/bib/bbac297; github.com/biomed-
 default with the authors' 112 px, and with 128 positions, since Visium's array needs them; 224 px
 and heads 128 wide are the variant of Mejia et al., MICCAI 2024.
 
-Differs from the authors' code: a spot without neighbours gets zeros from them instead of nan;
-spots that are equally near are all neighbours, where storage order would choose; patches are
-normalised by ImageNet's mean and deviation, and augmented where the protocol says so; each patch of
-an augmented view has its own draw, and its corners get the mean colour; validation slides choose
-the weights; the mean of the counts starts at that of the training slides, since from 1 the gradient
-of their loss drowns that of the expression for hundreds of steps; the rate falls by a tenth at each seventh of the budget, as it does over their 350
-epochs; a slide of more than ``max_spots`` spots is seen in windows with a margin. Patches of
-another size than ``image_size`` are resized on the device.
+Differs from the authors' code: a spot without neighbours gets zeros from them instead of nan; spots
+that are equally near are all neighbours, where storage order would choose; patches are normalised
+by ImageNet's mean and deviation, and augmented where the protocol says so; each patch of an
+augmented view has its own draw, and its corners get the mean colour; validation slides choose the
+weights; the mean of the counts starts at that of the training slides, since from 1 the gradient of
+their loss drowns that of the expression for hundreds of steps; the rate falls by a tenth at each
+seventh of the budget, as it does over their 350 epochs; a slide of more than ``max_spots`` spots is
+seen in windows with a margin. Patches of another size than ``image_size`` are resized on the
+device.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from spared_bench.models.units import Batch, PatchUnits
 _CHUNK_ENTRIES = 1 << 24  # of a block of distances: 64 MiB of float32
 # Differences from which on compiling a loop for them pays.
 _COMPILED_FROM = 1 << 32
+_BLOCK = 64  # rows of the reference that stay in the cache while the queries pass
 _FOLDER = "exemplars"
 
 
@@ -138,7 +139,7 @@ def _distances(queries: Tensor, reference: Tensor, norm: float) -> Tensor:
 
 
 def _absolute_differences(queries: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Sum of absolute differences of all pairs, about five times as fast as torch on a CPU."""
+    """Sum of absolute differences of all pairs, many times as fast as torch on a CPU."""
     out = np.empty((len(queries), len(reference)), dtype=np.float32)
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads) as pool:
@@ -149,12 +150,13 @@ def _absolute_differences(queries: np.ndarray, reference: np.ndarray) -> np.ndar
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _fill(queries: np.ndarray, reference: np.ndarray, out: np.ndarray) -> None:
-    for i in range(queries.shape[0]):
-        for j in range(reference.shape[0]):
-            total = np.float32(0)
-            for d in range(queries.shape[1]):
-                total += abs(queries[i, d] - reference[j, d])
-            out[i, j] = total
+    for start in range(0, reference.shape[0], _BLOCK):
+        for i in range(queries.shape[0]):
+            for j in range(start, min(start + _BLOCK, reference.shape[0])):
+                total = np.float32(0)
+                for d in range(queries.shape[1]):
+                    total += abs(queries[i, d] - reference[j, d])
+                out[i, j] = total
 
 
 @dataclass(frozen=True)

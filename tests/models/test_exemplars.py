@@ -28,7 +28,7 @@ def test_exemplars_are_the_nearest_spots_of_other_slides(tiny_slides, norm, metr
 
 
 def test_compiled_distances_are_those_of_scipy(rng):
-    queries, reference = (rng.normal(size=(n, 9)).astype(np.float32) for n in (7, 30))
+    queries, reference = (rng.normal(size=(n, 9)).astype(np.float32) for n in (7, 150))
     expected = cdist(queries, reference, "cityblock")
     np.testing.assert_allclose(
         exemplars._absolute_differences(queries, reference), expected, rtol=1e-5

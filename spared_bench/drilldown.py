@@ -22,7 +22,7 @@ from spared_bench.data import MASK, SPATIAL, TARGET
 from spared_bench.errors import CorruptEntryError
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.results import TrialResult
-from spared_bench.runner import TRIALS
+from spared_bench.runner import RESULT, TRIALS
 from spared_bench.store import Store
 
 MOST_SPOTS = 4_000
@@ -84,9 +84,11 @@ def _map(store: Store, row: str, trial: TrialResult) -> Map | None:
             return None
         completed = store.open("completed", entry.inputs["completed"])
         prepared = completed and store.open("prepared", completed.inputs["prepared"])
-    except (CorruptEntryError, KeyError):
+        # MLflow gives results back without their genes.
+        whole = TrialResult.from_dict(entry.read_json(RESULT))
+    except (CorruptEntryError, KeyError, ValueError, OSError):
         return None
-    return Map(row, trial, entry.folder, prepared.folder) if prepared else None
+    return Map(row, whole, entry.folder, prepared.folder) if prepared else None
 
 
 def draw(maps: Sequence[Map]) -> Iterator[Drawn]:

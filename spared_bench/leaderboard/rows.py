@@ -39,6 +39,7 @@ from spared_bench.leaderboard.board import (
     Row,
     Value,
 )
+from spared_bench.leaderboard.intervals import slide_interval, with_intervals
 from spared_bench.leaderboard.merging import Facts, origin_of
 from spared_bench.results import TrialResult
 
@@ -96,7 +97,7 @@ def _protocol_board(protocol: str, results: list[TrialResult], datasets: Facts) 
         comparable=all(trial.facts.get("comparable", True) for trial in trials),
         seeds=tuple(sorted(set[int]().union(*seeds.values()))),
         columns=columns,
-        rows=_ranked(_with_intervals(rows, columns)),
+        rows=_ranked(with_intervals(rows, columns)),
         failures=tuple(_failure(trial) for trial in trials if not trial.ok),
         notes=tuple(notes),
     )
@@ -197,40 +198,10 @@ def _entries(
             mse=_over_seeds([_score(trial, MSE) for trial in trials]),
             pcc=_over_seeds([_score(trial, PCC) for trial in trials]),
             failed=n_seeds - len(trials),
-            pcc_interval=_over_slides(trials),
+            pcc_interval=slide_interval(trials, PCC),
         )
         for name, trials in done.items()
     }
-
-
-def _over_slides(trials: Sequence[TrialResult]) -> tuple[float, float]:
-    """Return the interval of PCC-Gene over slides, each slide averaged over seeds first."""
-    slides: dict[str, list[float]] = {}
-    for trial in trials:
-        split = trial.facts.get("evaluation_split", "test")
-        for slide, scores in trial.slide_scores.get(split, {}).items():
-            slides.setdefault(slide, []).append(float(scores.get(PCC, math.nan)))
-    if len(slides) < 2:
-        return math.nan, math.nan
-    from spared_bench.statistics.bootstrap import over_slides
-
-    return over_slides([_mean(slides[name]) for name in sorted(slides)])
-
-
-def _with_intervals(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
-    counted = [column.name for column in columns if column.counts]
-    from spared_bench.statistics.bootstrap import FEWEST_DATASETS, over_datasets
-
-    if len(counted) < FEWEST_DATASETS:
-        return list(rows)
-    import pandas as pd
-
-    values = [[row.entries[name].normalised_mse for row in rows] for name in counted]
-    bounds = over_datasets(pd.DataFrame(values, index=counted)).to_numpy()
-    return [
-        replace(row, interval=(float(low), float(high)))
-        for row, (low, high) in zip(rows, bounds, strict=True)
-    ]
 
 
 def _score(trial: TrialResult, metric: str) -> float:

@@ -103,7 +103,8 @@ def dunn(matrix: pd.DataFrame, correction: str = "bonferroni") -> pd.DataFrame:
     samples = [matrix[name].dropna().to_numpy(dtype=float) for name in matrix.columns]
     if len(samples) < 2 or min(map(len, samples)) == 0:
         return _labelled(np.ones((len(samples),) * 2), matrix)
-    found = scikit_posthocs.posthoc_dunn(samples, p_adjust=correction).to_numpy()
+    with np.errstate(all="ignore"):  # values that are all equal have no variance: p is 1
+        found = scikit_posthocs.posthoc_dunn(samples, p_adjust=correction).to_numpy()
     return _labelled(found, matrix)
 
 

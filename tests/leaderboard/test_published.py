@@ -124,3 +124,25 @@ def test_the_boards_own_means_leave_the_union_of_two_datasets_out(part):
     assert (vit.mean_normalised_mse.covered, vit.mean_normalised_mse.total) == (25, 25)
     assert vit.rank == 1
     assert vit.interval[0] < vit.mean_normalised_mse.value < vit.interval[1]
+
+
+def test_the_documentation_prints_the_matrix_and_the_means_that_the_board_computes(part):
+    view = published_view(part)
+    methods, p = view["dunn"]["methods"], view["dunn"]["p"]
+    text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    lines = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+
+    start = next(i for i, line in enumerate(lines) if line[:1] == ["ours"])
+    printed = lines[start + 2 : start + 10]
+    checked = 0
+    for name, *cells in printed:
+        for other, cell in zip(lines[start][1:], cells, strict=True):
+            if cell:
+                value = p[methods.index(name)][methods.index(other)]
+                assert float(cell) == pytest.approx(value, rel=0.005, abs=0.0005 * (value > 1e-3))
+                checked += 1
+    assert checked == 36
+    means = {line[0]: line[1:] for line in lines if len(line) == 6 and line[0] in view["methods"]}
+    for name in view["methods"]:
+        wanted = [f"{view[part]['mean'][name]:.3f}" for part in ("all", "without_suspect")]
+        assert [means[name][1], means[name][3]] == wanted

@@ -25,6 +25,8 @@ prints the message alone; a traceback is for our own mistakes.
     ├── DivergedError              a training whose loss became nan or infinite
     ├── WithheldError              a method asked for values that its role does not see
     ├── ExecutorError              a cluster cannot be reached, or has gone
+    ├── EntryError                 an entry of ``leaderboards/`` that is not valid
+    ├── SubmissionError            a bundle that is refused, or cannot be made or added
     ├── TrackingError              MLflow cannot be reached, or refuses what it is given
     └── WorkspaceError             the workspace cannot be written, or holds something damaged
         └── CorruptEntryError      a stored result or product that is not what its manifest says
@@ -137,6 +139,14 @@ class WithheldError(SparedBenchError):
 
 class ExecutorError(SparedBenchError):
     """A cluster cannot be reached, or has gone; finished results are safe in the store."""
+
+
+class EntryError(SparedBenchError):
+    """An ``entry.json`` below ``leaderboards/`` that cannot be used."""
+
+
+class SubmissionError(SparedBenchError):
+    """A submission that is refused, or cannot be built or added."""
 
 
 class TrackingError(SparedBenchError):

@@ -111,6 +111,17 @@ def prepare(bench: Bench, name: str) -> Prepared:
 _last_read: dict[tuple[Path, Path], tuple[AnnData, Patches]] = {}
 
 
+def prepared_table(bench: Bench, name: str) -> AnnData:
+    """Return a prepared dataset without its patches: no image is opened.
+
+    What is scored against needs no more.
+    """
+    from anndata import read_h5ad
+
+    entry = _make_prepared(bench, name, lambda: read_raw_slides(bench, name))
+    return read_h5ad(entry.folder / _DATASET)
+
+
 def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
     def make(folder: Path) -> None:
         from spared_bench.processing.pipeline import prepare as process

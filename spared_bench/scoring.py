@@ -36,6 +36,25 @@ class Scoring:
     mse: float = math.nan
 
 
+def means(
+    metrics: Mapping[str, tuple[MetricSpec, MetricFunction]],
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray,
+    slide_ids: np.ndarray,
+    *,
+    pooling: str = "slide",
+    rule: Rule = "strict",
+) -> dict[str, float]:
+    """Return ``score(...).means`` alone, which takes a fraction of the time; see ``score``."""
+    return {
+        name: mean_over_slides(by_slide(metric, truth, prediction, mask, slide_ids, rule=rule))
+        if pooling == "slide"
+        else pooled_mean(metric, truth, prediction, mask, rule=rule)
+        for name, (_, metric) in metrics.items()
+    }
+
+
 def score(
     metrics: Mapping[str, tuple[MetricSpec, MetricFunction]],
     truth: np.ndarray,

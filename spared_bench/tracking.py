@@ -40,6 +40,7 @@ CURRENT = PREFIX + "current"
 COMPLETION = "/completion"  # after the name of a protocol's experiment
 COMPLETION_OF = PREFIX + "completion_of"
 COMPLETION_CONTENT = PREFIX + "completion_content"
+_COMPLETION_FILE = "results.json"
 
 # MLflow takes 100 parameters, 1,000 values and 1 MB at once.
 _PARAMS_AT_ONCE = 50
@@ -198,6 +199,27 @@ class Tracker:
         with self._explained("log to"):
             return sum(self._log_completion(*names, each) for names, each in groups.items())
 
+    def completion_results(self, protocol: str = "") -> list[CompletionResult]:
+        """Read back what ``log_completion`` logged, of one protocol or of all.
+
+        Raises
+        ------
+        TrackingError
+            If MLflow cannot be reached, or lacks the file of a run.
+        """
+        from spared_bench.completion.benchmark import CompletionResult
+
+        name = EXPERIMENTS + (protocol or "%") + COMPLETION
+        found: list[CompletionResult] = []
+        with self._explained("read from"):
+            client = self._connected()
+            experiments = client.search_experiments(filter_string=f"name LIKE {_quoted(name)}")
+            for experiment in experiments:
+                for run in self._runs([experiment.experiment_id], f"tags.`{COMPLETION_OF}` != ''"):
+                    if COMPLETION_CONTENT in run.data.tags:
+                        found += map(CompletionResult.from_dict, _load_json(client, run))
+        return found
+
     # Writing
 
     def _log_completion(
@@ -229,7 +251,7 @@ class Tracker:
                 for kind, value in (("", result.mean(metric)), ("_sd", result.sd(metric))):
                     if math.isfinite(value):
                         client.log_metric(run_id, f"{label}.{metric}{kind}", value, step=rate)
-        client.log_dict(run_id, [result.as_dict() for result in results], "results.json")
+        client.log_dict(run_id, [result.as_dict() for result in results], _COMPLETION_FILE)
         client.set_tag(run_id, COMPLETION_CONTENT, content)  # last: the run is whole
         client.set_terminated(run_id)
         return True
@@ -375,6 +397,13 @@ def _together(folder: Path, figures: Path | None, environment: dict[str, Any]) -
         text = json.dumps(environment, indent=2)
         Path(beside, "environment.json").write_text(text, encoding="utf-8")
         yield Path(beside)
+
+
+def _load_json(client: Any, run: Run) -> list[dict[str, Any]]:
+    with TemporaryDirectory() as folder:
+        path = client.download_artifacts(run.info.run_id, _COMPLETION_FILE, folder)
+        values: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return values
 
 
 def _name(cell: Cell) -> str:

@@ -21,6 +21,7 @@ MAX_BYTES = 2**40  # unpacked, of one archive
 _SMALLEST_BOUND = 64 * 2**20
 _MAX_SWELL = 100  # slides are images and packed counts, which hardly shrink; bombs shrink by 1000
 _MAX_MEMBERS = 1_000_000
+_DIRECTORY_BYTES = 1_000  # of a zip's list of members, for each: a name, its place, its times
 _ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -49,7 +50,30 @@ def bound_of(archive: Path) -> int:
     return min(MAX_BYTES, max(_SMALLEST_BOUND, _MAX_SWELL * archive.stat().st_size))
 
 
-def unpack(archive: Path, folder: Path, max_bytes: int | None = None) -> tuple[Path, list[str]]:
+def check_zip_directory(archive: Path, max_members: int = _MAX_MEMBERS) -> None:
+    """Refuse a zip whose list of members is too long, before that list is read into memory.
+
+    Raises
+    ------
+    DownloadError
+        If it says more members than that, or its list has more bytes than they need.
+    """
+    with archive.open("rb") as file:
+        # What `zipfile` itself goes by: with a search of our own, an archive could show each of
+        # them another list.
+        record = getattr(zipfile, "_EndRecData")(file)  # noqa: B009
+    if record is None:
+        raise _damaged(archive, zipfile.BadZipFile("its end is missing"))
+    if record[4] > max_members or record[5] > _DIRECTORY_BYTES * max_members:
+        raise _swells(archive)
+
+
+def unpack(
+    archive: Path,
+    folder: Path,
+    max_bytes: int | None = None,
+    max_members: int = _MAX_MEMBERS,
+) -> tuple[Path, list[str]]:
     """Unpack a zip or tar archive.
 
     Parameters
@@ -60,6 +84,8 @@ def unpack(archive: Path, folder: Path, max_bytes: int | None = None) -> tuple[P
         Where to unpack; not there yet.
     max_bytes : int, optional
         Of all members together; a hundred times the archive by default.
+    max_members : int
+        Files and folders.
 
     Returns
     -------
@@ -77,12 +103,10 @@ def unpack(archive: Path, folder: Path, max_bytes: int | None = None) -> tuple[P
     """
     left = bound_of(archive) if max_bytes is None else max_bytes
     names = []
-    with _reading(archive) as members:
+    with _reading(archive, max_members) as members:
         for name, source in members:
             left -= _copy(source, folder / name, left, archive)
             names.append(name)
-            if len(names) > _MAX_MEMBERS:
-                raise _swells(archive)
     names = list(dict.fromkeys(names))  # of a member that comes twice, the last is kept
     tops = {PurePosixPath(name).parts[0] for name in names}
     if len(tops) == 1 and all("/" in name for name in names):
@@ -177,15 +201,16 @@ def _damaged(archive: Path, error: Exception) -> DownloadError | WorkspaceError:
 
 
 @contextmanager
-def _reading(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
+def _reading(archive: Path, most: int) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
     """Open an archive of either kind and turn any damage into our error."""
     try:
         if zipfile.is_zipfile(archive):
+            check_zip_directory(archive, most)
             with zipfile.ZipFile(archive) as packed:
                 yield _zip_members(packed)
         else:
             with tarfile.open(archive) as packed_tar:
-                yield _tar_members(packed_tar)
+                yield _tar_members(packed_tar, archive, most)
     except DownloadError:
         raise
     except _DAMAGE as error:
@@ -200,8 +225,12 @@ def _zip_members(packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
             yield _normal(info.filename), packed.open(info)
 
 
-def _tar_members(packed: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
-    for member in packed:
+def _tar_members(
+    packed: tarfile.TarFile, archive: Path, most: int
+) -> Iterator[tuple[str, IO[bytes]]]:
+    for number, member in enumerate(packed):
+        if number >= most:
+            raise _swells(archive)
         if _is_wanted(member.name, member.isdir(), member.isreg() or member.isdir()):
             source = packed.extractfile(member)
             assert source is not None, "a regular member has content"

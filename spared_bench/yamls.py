@@ -21,12 +21,14 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = [key for position, key in enumerate(keys) if key in keys[:position]]
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{twice[0]!r} stands twice", node.start_mark
-            )
+        seen: set[Any] = set()  # a TypeError, for keys that cannot be one, is told by the caller
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} stands twice", node.start_mark
+                )
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -50,7 +52,7 @@ def load_mapping(
         raise error(f"{source} is larger than {MAX_BYTES} bytes; that is no {what}.")
     try:
         values = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, TypeError) as problem:
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as problem:
         reason = " ".join(str(problem).split()) or type(problem).__name__
         raise error(f"{source} is not valid YAML: {reason}") from problem
     if not isinstance(values, dict):

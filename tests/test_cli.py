@@ -38,6 +38,10 @@ def spared_bench(*arguments, **environment):
         (["plugins", "why", "x"], "No plugin is named 'x'"),
         (["data", "show", "her2st_demo", "--slide", "C9"], "has no slide 'C9'"),
         (["leaderboard", "build", "--from", "memory"], "--from must be 'mlflow' or 'store'"),
+        (
+            ["leaderboard", "build", "--leaderboards", "nowhere"],
+            "--leaderboards must name a folder",
+        ),
         (["status", "--why", "abc"], "No trial of this workspace has a key that begins with 'abc'"),
     ],
 )
@@ -50,7 +54,8 @@ def test_a_mistake_ends_with_a_message_status_2_and_no_traceback(tmp_path, argum
 
 
 def test_a_leaderboard_without_runs_says_how_to_make_some(tmp_path):
-    done = spared_bench("leaderboard", "build", "--from", "store", "-w", tmp_path)
+    where = ("-w", tmp_path, "--leaderboards", tmp_path)
+    done = spared_bench("leaderboard", "build", "--from", "store", *where)
     assert done.returncode == 2
     assert "There are no finished runs to show. `spared-bench run --all" in done.stderr
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spared_bench.errors import DownloadError
-from spared_bench.unpack import is_safe, unpack, unpack_nested
+from spared_bench.unpack import check_zip_directory, is_safe, unpack, unpack_nested
 
 
 def tar(path, *members, mode="w:gz"):
@@ -120,3 +120,28 @@ def test_of_a_member_that_comes_twice_the_last_is_kept(tmp_path):
     twice = [("a", tarfile.REGTYPE, content) for content in (b"1", b"2")]
     root, names = unpack(tar(tmp_path / "x.tar", *twice, mode="w"), tmp_path / "out")
     assert (names, (root / "a").read_bytes()) == (["a"], b"2")
+
+
+def test_an_archive_of_too_many_members_is_refused_whatever_they_are(tmp_path):
+    folders = [(f"f{i}", tarfile.DIRTYPE, b"") for i in range(30)]
+    archives = [
+        tar(tmp_path / "x.tar.gz", *folders),
+        zip_(tmp_path / "x.zip", **{f"f{i}/": "" for i in range(30)}),
+    ]
+    for number, archive in enumerate(archives):
+        with pytest.raises(DownloadError, match="unpacks to more data than is allowed"):
+            unpack(archive, tmp_path / f"out{number}", max_members=29)
+        unpack(archive, tmp_path / f"out{number}", max_members=30)
+
+
+def test_a_list_of_members_too_long_for_their_number_is_refused_before_it_is_read(tmp_path):
+    archive = zip_(tmp_path / "x.zip", **{"n" * 60_000: "1"})
+    with pytest.raises(DownloadError, match="unpacks to more data than is allowed"):
+        check_zip_directory(archive, max_members=10)
+    check_zip_directory(archive, max_members=100)
+
+
+def test_what_is_no_zip_has_no_list_of_members(tmp_path):
+    (tmp_path / "x.zip").write_bytes(b"PK no zip")
+    with pytest.raises(DownloadError, match="its end is missing"):
+        check_zip_directory(tmp_path / "x.zip")

@@ -8,7 +8,19 @@ import sys
 import typer
 
 from spared_bench import __version__
-from spared_bench.cli import board, complete, data, describe, plans, predict, run, status, store
+from spared_bench.cli import (
+    board,
+    complete,
+    data,
+    describe,
+    plans,
+    plugins,
+    predict,
+    run,
+    status,
+    store,
+    submit,
+)
 from spared_bench.cli.output import fail
 from spared_bench.errors import SparedBenchError
 
@@ -27,11 +39,13 @@ status.register(app)
 complete.register(app)
 describe.register(app)
 predict.register(app)
+plugins.register(describe.plugins_app)
 app.add_typer(data.app, name="data")
 app.add_typer(plans.plan_app, name="plan")
 app.add_typer(store.store_app, name="store")
 app.add_typer(board.leaderboard_app, name="leaderboard")
 app.add_typer(board.track_app, name="track")
+app.add_typer(submit.submit_app, name="submit")
 
 
 def _version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.output import JSON, WORKSPACE, print_json
+from spared_bench.cli.output import JSON, PLUGIN, WORKSPACE, print_json
 from spared_bench.errors import UsageError
 
 leaderboard_app = typer.Typer(help="Make the leaderboard from finished runs.")
@@ -30,20 +30,35 @@ def build(
     source: str = typer.Option("mlflow", "--from", help="mlflow or store; both give the same."),
     protocol: str = _PROTOCOL,
     out: Path | None = typer.Option(None, help="Folder to write [default: WORKSPACE/leaderboard]."),
+    leaderboards: Path | None = typer.Option(
+        None, help="Folder with accepted entries of others [default: ./leaderboards]."
+    ),
+    maps: bool = typer.Option(True, help="Draw predictions, as far as the store has them."),
+    plugin: list[Path] = PLUGIN,
     workspace: Path | None = WORKSPACE,
     as_json: bool = JSON,
 ) -> None:
-    """Build the static page and its tables."""
+    """Build the static site and its tables from finished runs and from entries of others."""
     if source not in ("mlflow", "store"):
         raise UsageError(f"--from must be 'mlflow' or 'store', found {source!r}.")
-    from spared_bench.board import build_leaderboard
+    if leaderboards is not None and not leaderboards.is_dir():
+        raise UsageError(
+            f"--leaderboards must name a folder with <protocol>/<method>@<version>/entry.json;"
+            f" {leaderboards} is none."
+        )
+    from spared_bench.board import LEADERBOARDS, build_leaderboard
+    from spared_bench.registry import discover
     from spared_bench.workspace import Workspace
 
+    space = Workspace.at(workspace)
     page = build_leaderboard(
-        Workspace.at(workspace),
+        space,
         protocol,
         source="store" if source == "store" else "mlflow",
         out=out,
+        leaderboards=leaderboards or LEADERBOARDS,
+        registry=discover([file.resolve() for file in plugin], data_dir=space.data_dir),
+        maps=maps,
     )
     if page is None:
         raise UsageError(

@@ -74,6 +74,27 @@ def markdown(collection: Collection) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def board_records(results: Sequence[CompletionResult]) -> dict[str, list[dict[str, Any]]]:
+    """Return one plain record per result for the leaderboard, by protocol, in a fixed order."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    ordered = sorted(results, key=lambda each: (each.dataset, each.completer, each.condition))
+    for result in ordered:
+        record = {
+            "dataset": result.dataset,
+            "completer": result.completer,
+            "split": result.split,
+            "rule": result.condition.rule,
+            "rate": result.condition.rate,
+            "masks": len(result.repeats),
+            **{metric: result.mean(metric) for metric in ("mse", "pcc")},
+            **{f"{metric}_sd": result.sd(metric) for metric in ("mse", "pcc")},
+            "parameters": result.n_parameters,
+            "seconds": result.seconds.get("fit"),
+        }
+        found.setdefault(result.protocol, []).append(record)
+    return found
+
+
 def _table(results: Sequence[CompletionResult], metric: str) -> str:
     columns = sorted({result.condition for result in results})
     by_place = {(result.completer, result.condition): result for result in results}

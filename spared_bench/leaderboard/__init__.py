@@ -1,7 +1,7 @@
-"""Results -> rows -> tables and the page; no torch, no data."""
+"""Results -> rows -> statistics, tables and the site; no torch, no data."""
 
-from spared_bench.leaderboard.page import build
 from spared_bench.leaderboard.rows import board_rows
+from spared_bench.leaderboard.site import Extras, build
 from spared_bench.leaderboard.tables import terminal_table
 
-__all__ = ["board_rows", "build", "terminal_table"]
+__all__ = ["Extras", "board_rows", "build", "terminal_table"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,48 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class Flagged:
+    """A doubt about a row, or about its value on one dataset (empty: about all of it)."""
+
+    kind: str
+    reason: str
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a row comes from; by default, from runs of this workspace.
+
+    Parameters
+    ----------
+    trust : str
+        ``"reported"``, ``"re-scored"`` or ``"reproduced"``.
+    method, version : str
+        Of an entry; empty for runs of the workspace.
+    source : str
+        In words.
+    withdrawn : str or None
+        The reason, if it was.
+    flags : tuple of Flagged
+    """
+
+    trust: str = "reproduced"
+    method: str = ""
+    version: str = ""
+    source: str = ""
+    withdrawn: str | None = None
+    flags: tuple[Flagged, ...] = ()
+
+
+@dataclass(frozen=True)
 class Entry:
     """What one row has on one dataset.
 
     Parameters
     ----------
     mse, pcc : Value
+    pcc_interval : tuple of float
+        95 % interval of PCC-Gene over slides; nan for fewer than two slides.
     normalised_mse : float
         nan where there is no MSE, or no method to compare with.
     failed : int
@@ -41,6 +78,7 @@ class Entry:
     pcc: Value = Value()
     normalised_mse: float = math.nan
     failed: int = 0
+    pcc_interval: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def complete(self) -> bool:
@@ -65,6 +103,8 @@ class Column:
         The divisor of normalised MSE; nan if no method has an MSE.
     best_pcc : float
         Highest PCC-Gene of a row that is not a control.
+    about : dict
+        Further facts (organism, tissue, task, ...), as far as they are known here.
     """
 
     name: str
@@ -74,6 +114,7 @@ class Column:
     repeats: tuple[str, ...] = ()
     lowest_mse: float = math.nan
     best_pcc: float = math.nan
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def counts(self) -> bool:
@@ -88,7 +129,7 @@ class Row:
     Parameters
     ----------
     rank : int or None
-        ``None`` for controls and for incomplete rows.
+        ``None`` for controls, for incomplete rows and for withdrawn ones.
     complete : bool
     entries : dict of str to Entry
         By dataset, one for every column.
@@ -96,6 +137,9 @@ class Row:
         Trainable; the largest over datasets, whose numbers of genes differ.
     fit_seconds : float
         Training time: the mean over its trials; nan if none was timed.
+    origin : Origin
+    interval : tuple of float
+        95 % bootstrap interval of the mean normalised MSE over datasets; nan for fewer than five.
     """
 
     predictor: str
@@ -110,6 +154,13 @@ class Row:
     fit_seconds: float
     complete: bool
     rank: int | None = None
+    origin: Origin = Origin()
+    interval: tuple[float, float] = (math.nan, math.nan)
+
+    @property
+    def competes(self) -> bool:
+        """Whether it can set a record and have a rank: no control, and not withdrawn."""
+        return not self.control and self.origin.withdrawn is None
 
 
 @dataclass(frozen=True)

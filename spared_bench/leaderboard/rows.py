@@ -11,8 +11,13 @@ How each number is computed:
   value is defined. ``Mean.covered`` of ``Mean.total`` says how many that were;
 - datasets that share *slides* in conflicting roles do not enter one mean: the one that shares with
   most others is set aside, the last by name among equals, until none is left that shares;
+- a row is one predictor with one completer, of one origin: the runs of the workspace, or one
+  version of an entry of others (``merging``). Its seeds are those of its origin;
 - a row is *complete* if it has an MSE from every seed on every measured dataset. Complete rows that
-  are not controls are ranked by mean normalised MSE; equal values share the better rank.
+  are neither controls nor withdrawn are ranked by mean normalised MSE; equal values share the
+  better rank;
+- *intervals* are bootstrap percentiles (95 %): of a mean normalised MSE over datasets, with the
+  same resampled datasets for all rows, and of a PCC-Gene over the dataset's slides.
 """
 
 from __future__ import annotations
@@ -29,27 +34,39 @@ from spared_bench.leaderboard.board import (
     Entry,
     Failure,
     Mean,
+    Origin,
     ProtocolBoard,
     Row,
     Value,
 )
+from spared_bench.leaderboard.intervals import slide_interval, with_intervals
+from spared_bench.leaderboard.merging import Facts, origin_of
 from spared_bench.results import TrialResult
 
 MSE = "mse"
 PCC = "pcc-gene"
 
 
-def board_rows(results: Iterable[TrialResult]) -> Board:
+_Method = tuple[Origin, str, str]
+
+
+def board_rows(results: Iterable[TrialResult], datasets: Facts | None = None) -> Board:
     """Arrange trials as a leaderboard.
 
     Parameters
     ----------
     results : iterable of TrialResult
-        In any order; the board does not depend on it.
+        In any order; the board does not depend on it. Those of entries of others are made by
+        ``merging.entry_trials``.
+    datasets : mapping of name to mapping, optional
+        What is known of the datasets beside their scores.
     """
     ordered = sorted(results, key=_identity)
     return Board(
-        tuple(_protocol_board(name, list(part)) for name, part in groupby(ordered, _protocol))
+        tuple(
+            _protocol_board(name, list(part), datasets or {})
+            for name, part in groupby(ordered, _protocol)
+        )
     )
 
 
@@ -59,36 +76,50 @@ def _protocol(trial: TrialResult) -> str:
 
 def _identity(trial: TrialResult) -> tuple[Any, ...]:
     name = (trial.protocol, trial.dataset, trial.completer, trial.predictor, trial.seed)
-    return (*name, not trial.ok, trial.key)
+    return (*name, *_origin_order(origin_of(trial)), not trial.ok, trial.key)
 
 
-def _protocol_board(protocol: str, results: list[TrialResult]) -> ProtocolBoard:
+def _origin_order(origin: Origin) -> tuple[str, str, str]:
+    return origin.trust, origin.method, origin.version
+
+
+def _protocol_board(protocol: str, results: list[TrialResult], datasets: Facts) -> ProtocolBoard:
     trials, notes = _one_each(results)
-    seeds = tuple(sorted({trial.seed for trial in trials}))
-    columns = tuple(_column(name, trials) for name in sorted({t.dataset for t in trials}))
-    columns = _set_aside(columns, trials)
-    columns = tuple(sorted(columns, key=lambda column: (column.synthetic, column.name)))
+    columns = _columns(trials, datasets)
     methods = _by_method(trials)
-    entries = {name: _entries(mine, columns, len(seeds)) for name, mine in methods.items()}
-    competing = [entries[name] for name, mine in methods.items() if not _is_control(mine)]
+    seeds = _seeds_by_origin(trials)
+    entries = {name: _entries(mine, columns, len(seeds[name[0]])) for name, mine in methods.items()}
+    competing = [entries[name] for name, mine in methods.items() if _competes(name[0], mine)]
     columns = tuple(_with_best(column, competing) for column in columns)
     rows = [_row(name, mine, columns, entries[name]) for name, mine in methods.items()]
     return ProtocolBoard(
         protocol=protocol,
         comparable=all(trial.facts.get("comparable", True) for trial in trials),
-        seeds=seeds,
+        seeds=tuple(sorted(set[int]().union(*seeds.values()))),
         columns=columns,
-        rows=_ranked(rows),
+        rows=_ranked(with_intervals(rows, columns)),
         failures=tuple(_failure(trial) for trial in trials if not trial.ok),
         notes=tuple(notes),
     )
 
 
-def _by_method(trials: Iterable[TrialResult]) -> dict[tuple[str, str], list[TrialResult]]:
-    methods: dict[tuple[str, str], list[TrialResult]] = {}
+def _by_method(trials: Iterable[TrialResult]) -> dict[_Method, list[TrialResult]]:
+    methods: dict[_Method, list[TrialResult]] = {}
     for trial in trials:
-        methods.setdefault((trial.predictor, trial.completer), []).append(trial)
+        name = (origin_of(trial), trial.predictor, trial.completer)
+        methods.setdefault(name, []).append(trial)
     return methods
+
+
+def _seeds_by_origin(trials: Iterable[TrialResult]) -> dict[Origin, set[int]]:
+    seeds: dict[Origin, set[int]] = {}
+    for trial in trials:
+        seeds.setdefault(origin_of(trial), set()).add(trial.seed)
+    return seeds
+
+
+def _competes(origin: Origin, trials: Iterable[TrialResult]) -> bool:
+    return origin.withdrawn is None and not _is_control(trials)
 
 
 def _is_control(trials: Iterable[TrialResult]) -> bool:
@@ -98,7 +129,7 @@ def _is_control(trials: Iterable[TrialResult]) -> bool:
 def _one_each(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[str]]:
     """Keep one trial per (dataset, completer, predictor, seed), and say where there were more."""
     kept, notes = [], []
-    for name, group in groupby(results, lambda trial: _identity(trial)[:5]):
+    for name, group in groupby(results, lambda trial: _identity(trial)[:8]):
         first, *others = group
         kept.append(first)
         if others:
@@ -109,14 +140,22 @@ def _one_each(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[s
     return kept, notes
 
 
-def _column(name: str, trials: Sequence[TrialResult]) -> Column:
-    facts = [trial.facts for trial in trials if trial.dataset == name]
-    return Column(
-        name=name,
-        tier=_said(facts, "tier"),
-        split=_said(facts, "evaluation_split"),
-        synthetic=any(fact.get("synthetic") for fact in facts),
-    )
+def _columns(trials: Sequence[TrialResult], datasets: Facts) -> tuple[Column, ...]:
+    facts: dict[str, list[dict[str, Any]]] = {}
+    for trial in trials:
+        facts.setdefault(trial.dataset, []).append(trial.facts)
+    columns = [
+        Column(
+            name=name,
+            tier=_said(said, "tier"),
+            split=_said(said, "evaluation_split"),
+            synthetic=any(fact.get("synthetic") for fact in said),
+            about=dict(datasets.get(name, {})),
+        )
+        for name, said in sorted(facts.items())
+    ]
+    ordered = _set_aside(columns, trials)
+    return tuple(sorted(ordered, key=lambda column: (column.synthetic, column.name)))
 
 
 def _set_aside(columns: Sequence[Column], trials: Sequence[TrialResult]) -> tuple[Column, ...]:
@@ -159,6 +198,7 @@ def _entries(
             mse=_over_seeds([_score(trial, MSE) for trial in trials]),
             pcc=_over_seeds([_score(trial, PCC) for trial in trials]),
             failed=n_seeds - len(trials),
+            pcc_interval=slide_interval(trials, PCC),
         )
         for name, trials in done.items()
     }
@@ -200,7 +240,7 @@ def _finite(values: Iterable[float]) -> list[float]:
 
 
 def _row(
-    method: tuple[str, str],
+    method: _Method,
     mine: Sequence[TrialResult],
     columns: Sequence[Column],
     entries: dict[str, Entry],
@@ -211,8 +251,9 @@ def _row(
     counts = [trial.n_parameters for trial in mine if trial.n_parameters is not None]
     times = _finite(trial.seconds["fit"] for trial in mine if trial.ok and "fit" in trial.seconds)
     return Row(
-        predictor=method[0],
-        completer=method[1],
+        predictor=method[1],
+        completer=method[2],
+        origin=method[0],
         scope=_said(facts, "scope"),
         control=_is_control(mine),
         weights=_said(facts, "weights"),
@@ -250,7 +291,7 @@ def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 
 def _has_rank(row: Row) -> bool:
-    return row.complete and not row.control and math.isfinite(row.mean_normalised_mse.value)
+    return row.complete and row.competes and math.isfinite(row.mean_normalised_mse.value)
 
 
 def _place(row: Row) -> tuple[Any, ...]:
@@ -263,6 +304,7 @@ def _place(row: Row) -> tuple[Any, ...]:
         0.0 if undefined else score.value,
         row.predictor,
         row.completer,
+        *_origin_order(row.origin),
     )
 
 

@@ -37,6 +37,8 @@ _CSV_COLUMNS = (
     *("mse", "mse_sd", "pcc_gene", "pcc_gene_sd", "seeds", "failed", "normalised_mse"),
     *("mean_normalised_mse", "mean_pcc_gene", "datasets_covered", "datasets"),
     *("n_parameters", "fit_seconds"),
+    *("trust", "method", "version", "withdrawn", "flags"),
+    *("mean_normalised_mse_low", "mean_normalised_mse_high"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -77,6 +79,8 @@ def as_csv(board: Board, command: str = "") -> str:
                         *(entry.mse.seeds, entry.failed, entry.normalised_mse),
                         *(mean.value, row.mean_pcc.value, mean.covered, mean.total),
                         *(row.n_parameters, row.fit_seconds),
+                        *(row.origin.trust, row.origin.method, row.origin.version),
+                        *(row.origin.withdrawn, _flags(row, column.name), *row.interval),
                     )
                 )
     return text.getvalue()
@@ -125,7 +129,7 @@ def headings(part: ProtocolBoard) -> list[str]:
 
 def cells(row: Row, part: ProtocolBoard) -> list[str]:
     """Return a row as people read it."""
-    line = [_rank(row), row.predictor, row.completer]
+    line = [_rank(row), _name(row), row.completer]
     line += [_mean(row.mean_normalised_mse, score), _mean(row.mean_pcc, correlation)]
     for column in part.columns:
         entry = row.entries[column.name]
@@ -136,9 +140,24 @@ def cells(row: Row, part: ProtocolBoard) -> list[str]:
     return [*line, count(row.n_parameters), duration(row.fit_seconds)]
 
 
+def _flags(row: Row, dataset: str) -> str:
+    about = [flag for flag in row.origin.flags if flag.dataset in ("", dataset)]
+    return "; ".join(f"{flag.kind}: {flag.reason}" for flag in about)
+
+
+def _name(row: Row) -> str:
+    """Name a row; what comes from others says from whom, and how far it was checked."""
+    origin = row.origin
+    if not origin.method:
+        return row.predictor
+    return f"{origin.method}@{origin.version} ({origin.trust})"
+
+
 def _rank(row: Row) -> str:
     if row.control:
         return "control"
+    if row.origin.withdrawn is not None:
+        return "withdrawn"
     return NONE if row.rank is None else str(row.rank)
 
 

@@ -1,16 +1,20 @@
-"""The page in headless Chromium: sorting, filtering, the URL, downloads, and a clean console."""
+"""The site in headless Chromium: sorting, filters, drill-down, the address, and a clean console."""
 
 from __future__ import annotations
 
 import csv
+import io
+import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from spared_bench.leaderboard import build
+from spared_bench.leaderboard import Extras, build
+from spared_bench.leaderboard.entries import Entry
+from spared_bench.leaderboard.merging import entry_trials
 from tests.board_samples import demo_trials, trial
+from tests.leaderboard.reading import row_of
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: the page was not tried in a browser"
@@ -19,6 +23,38 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
 ]
+FACTS = {
+    "breast": {"organism": "human", "tissue": "breast", "task": "inter_patient"},
+    "olfactory_bulb": {"organism": "mouse", "tissue": "brain", "task": "intra_patient"},
+}
+COMPLETION = [
+    {
+        **{"dataset": "breast", "completer": name, "split": "test", "rule": "fraction"},
+        **{"rate": rate, "masks": 3, "mse": rate, "pcc": 0.5, "mse_sd": 0.01, "pcc_sd": 0.01},
+        **{"parameters": None, "seconds": 1.5},
+    }
+    for name in ("median", "knn")
+    for rate in (0.1, 0.3)
+]
+
+
+def maps(rows):
+    """One map: two genes on two slides of three spots, one of them unmeasured."""
+    row = next(name for name, mine in rows.items() if mine[0].predictor == "ridge")
+    gene = {"gene": 1, "low": 0.0, "high": 2.0}
+    yield (
+        "truth",
+        {
+            **{"split": "test", "n_spots": 6, "slides": ["s1", "s2"], "symbols": ["A", "B", "C"]},
+            **{"ids": ["E1", "E2", "E3"], "x": [0, 1, 2, 0, 1, 2], "y": [0, 1, 0, 0, 1, 0]},
+            **{"slide": [0, 0, 0, 1, 1, 1]},
+            "genes": [{**gene, "steps": "AH//AH//"}, {**gene, "gene": 2, "steps": "AH7+AH7+"}],
+        },
+    )
+    predicted = [{**gene, "steps": "AH7+AH7+"}, {**gene, "gene": 2, "steps": "AH7+AH7+"}]
+    scores = {"pcc-gene": [0.9, 0.4, None]}
+    yield "map-ridge", {"seed": 0, "scores": scores, "genes": predicted}
+    yield "maps", {row: {"breast": ["truth", "map-ridge"]}}
 
 
 @pytest.fixture(scope="module")
@@ -33,147 +69,324 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
+def site(tmp_path_factory):
     other = [replace(each, protocol="spared@1") for each in (trial("egn"), trial("sepal", mse=2))]
-    slide = [trial("histogene", dataset=d, mse=3, facts={"scope": "slide"}) for d in ("breast",)]
-    trials = [*demo_trials(), *slide, *other]
+    slide = [trial("histogene", dataset="breast", mse=3, facts={"scope": "slide"})]
+    result = {
+        **{"dataset": "breast", "completer": "none", "predictor": "stnet"},
+        "split_scores": {"test": {"mse": 0.5, "pcc-gene": 0.9}},
+    }
+    entry = Entry.model_validate(
+        {
+            **{"method": "STNet", "version": "2024", "protocol": "demo@1", "trust": "reported"},
+            "flags": [{"kind": "suspect-cell", "reason": "Looks copied.", "dataset": "breast"}],
+            "results": [result],
+        }
+    )
+    trials = [*demo_trials(), *slide, *other, *entry_trials([entry])]
     folder = tmp_path_factory.mktemp("board")
-    return build(trials, folder, "spared-bench leaderboard build", "store").as_uri()
+    extras = Extras(datasets=FACTS, completion={"demo@1": COMPLETION}, maps=_maps_of_first)
+    build(trials, folder, "spared-bench leaderboard build", "store", extras)
+    return folder
+
+
+def _maps_of_first(rows):
+    """Return maps for the protocol that has ridge, none for the other."""
+    if any(mine[0].predictor == "ridge" for mine in rows.values()):
+        yield from maps(rows)
+    else:
+        yield "maps", {}
 
 
 @pytest.fixture
-def page(browser, address):
-    """An open page; the test fails if the console reports anything or anything is fetched."""
-    page = browser.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    fetched: list[str] = []
-    page.on("request", lambda request: fetched.append(request.url))
-    page.goto(address)
-    yield page
-    page.close()
+def open_page(browser, site):
+    """Open an address; the test fails if the console reports anything or a stranger is asked."""
+    pages, complaints, fetched = [], [], []
+
+    def open_(where: str = "", **options):
+        page = browser.new_page(**options)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: fetched.append(request.url))
+        page.goto((site / "index.html").as_uri() + where)
+        ready(page)
+        pages.append(page)
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
     assert complaints == []
-    assert {url.partition("#")[0] for url in fetched if not url.startswith("blob:")} == {address}
+    allowed = (site.as_uri(), "blob:", "data:")
+    assert [url for url in fetched if not url.startswith(allowed)] == []
 
 
-def shown(page, column: int) -> list[str]:
-    """Return the texts of a column in the rows that can be seen."""
-    script = """column => [...document.querySelectorAll('.part:not([hidden]) > .scroll tbody tr')]
-        .filter(row => row.offsetParent)
-        .map(row => row.children[column].querySelector('.v, bdi').textContent)"""
-    return page.evaluate(script, column)
+def ready(page, view: str = "") -> None:
+    # A selector: the policy of the page forbids the evaluation that waiting for a function needs.
+    page.wait_for_selector(f"html[data-ready='{view}']" if view else "html[data-ready]")
 
 
-def header(page, key: str):
-    return page.locator(f".part:not([hidden]) th[data-key={key}]")
+def shown(page, heading: str) -> list[str]:
+    """Return the first text of each cell below a heading."""
+    script = """heading => {
+        const head = [...document.querySelectorAll('#board thead th')];
+        const at = head.findIndex(th => th.textContent.startsWith(heading));
+        return [...document.querySelectorAll('#board tbody tr')]
+            .filter(tr => tr.children.length > 1)
+            .map(tr => (tr.children[at].querySelector('a, .v') || tr.children[at]).textContent);
+    }"""
+    return page.evaluate(script, heading)
+
+
+def header(page, heading: str):
+    return page.locator("#board thead th:visible").filter(has_text=heading)
+
+
+def sort(page, heading: str, direction: str) -> None:
+    """Click a heading and wait for the order that should follow."""
+    header(page, heading).click()
+    page.wait_for_selector(f"#board thead th[aria-sort={direction}]")
 
 
 def numbers(texts: list[str]) -> list[float]:
     return [float(text) for text in texts if text != "–"]
 
 
-def test_a_click_sorts_by_a_column_and_another_click_turns_it_round(page):
-    header(page, "pcc0").locator("button").click()
-    first = shown(page, 6)
-    assert header(page, "pcc0").get_attribute("aria-sort") == "descending"
-    header(page, "pcc0").locator("button").click()
-    second = shown(page, 6)
+def test_a_click_sorts_by_a_column_another_turns_it_round_and_undefined_stays_last(open_page):
+    page = open_page()
+    sort(page, "breast", "descending")
+    first = shown(page, "breast")
+    sort(page, "breast", "ascending")
+    second = shown(page, "breast")
 
-    assert header(page, "pcc0").get_attribute("aria-sort") == "ascending"
     assert numbers(first) == sorted(numbers(first), reverse=True)
     assert numbers(second) == sorted(numbers(second))
-    assert first[-2:] == second[-2:] == ["–", "–"]  # undefined is last both ways
-    assert page.locator("[aria-sort=ascending], [aria-sort=descending]").count() == 1
+    assert first[-2:] == second[-2:] == ["–", "–"]
+    assert "sort=d%3Abreast.asc" in page.url
+    assert header(page, "breast").get_attribute("aria-sort") == "ascending"
 
 
-def test_a_header_can_be_reached_and_pressed_on_the_keyboard(page):
-    header(page, "predictor").locator("button").focus()
+def test_a_heading_can_be_reached_and_pressed_on_the_keyboard(open_page):
+    page = open_page()
+    header(page, "Method").locator("[tabindex='0'], button").first.focus()
     page.keyboard.press("Enter")
+    page.wait_for_selector("#board thead th[aria-sort=ascending]")
 
-    names = shown(page, 0)
-    assert names == sorted(names)
-    assert names[0] == "bleep"
+    names = shown(page, "Method")
+    assert names == sorted(names, key=str.lower)
 
 
-def test_text_completer_scope_and_controls_filter_rows_together(page):
-    assert len(shown(page, 0)) == 11
+def test_filters_work_together_and_reset_undoes_them(open_page):
+    page = open_page()
+    everything = len(shown(page, "Method"))
+    assert everything == 12
     page.get_by_label("Search").fill("NET none")
-    assert shown(page, 0) == ["shufflenet", "stnet"]
+    assert set(shown(page, "Method")) == {"shufflenet", "stnet", "STNet 2024"}
+    page.locator("select[name=trust]").select_option("reported")
+    assert shown(page, "Method") == ["STNet 2024"]
     page.get_by_label("Search").fill("")
-    page.get_by_label("Completer").select_option("median")
-    assert set(shown(page, 2)) == {"median"}
+    page.locator("select[name=trust]").select_option("")
+    page.locator("select[name=completer]").select_option("median")
     page.get_by_label("Controls").uncheck()
-    assert "gene-mean" not in shown(page, 0)
-    assert page.get_by_role("status").first.text_content() == "4 of 11 shown."
-    page.get_by_label("Completer").select_option("")
-    page.get_by_label("Scope").select_option("slide")
-    assert shown(page, 0) == ["histogene"]
+    assert set(shown(page, "Completer")) == {"median"}
+    assert "gene-mean" not in shown(page, "Method")
     page.get_by_label("Search").fill("nothing is called this")
-    assert page.get_by_text("No row matches these filters.").first.is_visible()
+    assert page.get_by_text("No row matches these filters.").is_visible()
     page.get_by_role("button", name="Reset").click()
-    page.wait_for_function("location.hash === ''")
-    assert len(shown(page, 0)) == 11
+    assert page.url.endswith("#table")
+    assert len(shown(page, "Method")) == everything
 
 
-def test_the_state_comes_back_from_the_url(page, browser):
+def test_means_and_ranks_follow_the_datasets_that_the_filters_leave(open_page, site):
+    page = open_page("#table?organism=human&trust=reproduced")
+    rows = [row_of(site, name) for name in ("ridge", "shufflenet", "stnet")]
+
+    shown_means = dict(zip(shown(page, "Method"), shown(page, "Norm. MSE"), strict=True))
+    ranks = [int(text) for text in shown(page, "Rank") if text != "–"]
+
+    assert page.locator("#shown").text_content().endswith("on 1 dataset that counts.")
+    assert sorted(ranks) == list(range(1, len(ranks) + 1))
+    assert shown_means["histogene"] == f"{row_of(site, 'histogene')['nmse'][0]:.3f}"
+    assert all(row["nmse"][0] >= 1 for row in rows)
+    assert header(page, "olfactory_bulb").count() == 0
+
+
+def test_ranks_without_filters_are_those_of_the_tables(open_page, site):
+    page = open_page()
+    text = (site / "leaderboard.csv").read_text(encoding="utf-8")
+    ranks = {
+        (line["predictor"], line["completer"]): line["rank"]
+        for line in csv.DictReader(io.StringIO(text))
+        if line["protocol"] == "demo@1" and line["trust"] == "reproduced"
+    }
+
+    table = zip(shown(page, "Method"), shown(page, "Completer"), shown(page, "Rank"), strict=True)
+    for name, completer, rank in table:
+        if name != "STNet 2024":
+            assert (ranks[name, completer] or "–") == rank
+
+
+def test_the_state_comes_back_from_the_address(open_page):
+    page = open_page()
     page.get_by_label("Search").fill("net")
     page.get_by_label("Controls").uncheck()
-    header(page, "time").locator("button").click()
+    page.get_by_label("Per dataset").select_option("mse")
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_role("checkbox", name="Parameters").uncheck()
+    page.get_by_role("checkbox", name="Weights").check()
+    sort(page, "Training", "ascending")
 
-    again = browser.new_page()
-    again.goto(page.url)
+    again = open_page(page.url[page.url.index("#") :])
 
     assert again.get_by_label("Search").input_value() == "net"
     assert not again.get_by_label("Controls").is_checked()
-    assert header(again, "time").get_attribute("aria-sort") == "ascending"
-    assert shown(again, 0) == shown(page, 0)
-    again.close()
+    assert again.get_by_label("Per dataset").input_value() == "mse"
+    assert header(again, "Parameters").count() == 0
+    assert header(again, "Weights").count() == 1
+    assert header(again, "Training").get_attribute("aria-sort") == "ascending"
+    assert shown(again, "breast") == shown(page, "breast")
 
 
-def test_a_url_that_makes_no_sense_shows_everything(page, address):
-    page.goto(address + "#sort=nothing.sideways&completer=%3Cscript%3E&protocol=none&q=%FF")
-    page.get_by_label("Search").fill("")
+def test_an_address_that_makes_no_sense_shows_everything(open_page):
+    page = open_page("#no/such?sort=x.sideways&completer=%3Cscript%3E&protocol=none&dataset=%FF")
 
-    assert len(shown(page, 0)) == 11
-
-
-def test_another_protocol_has_its_own_table(page):
-    page.locator("select[name=protocol]").select_option("spared@1")
-
-    assert shown(page, 0) == ["egn", "sepal"]
-    assert "protocol=spared%401" in page.url
-    assert page.get_by_label("Completer").is_hidden()  # there is nothing to choose
+    assert len(shown(page, "Method")) == 12
 
 
-def test_the_csv_is_downloaded_without_a_network(page, tmp_path):
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
-    download.value.save_as(tmp_path / "board.csv")
+def test_a_drill_down_leads_from_the_table_to_a_gene_and_back_by_its_address(open_page):
+    page = open_page("#table?q=ridge")
+    row = page.locator("#board tbody tr").filter(has_text="none").filter(has_text="ridge")
+    row.get_by_role("link", name="ridge").click()
+    ready(page, "method")
+    assert page.get_by_role("heading", level=2).filter(has_text="ridge").is_visible()
+    page.get_by_role("link", name="slides and genes").click()
+    ready(page, "map")
+    page.get_by_role("heading", name="B on s1").wait_for()
+    assert page.get_by_role("img", name="Measured B: 2 of 3 spots").is_visible()
+    assert page.get_by_role("img", name="Predicted B").first.is_visible()
+    page.locator(".controls").get_by_label("Slide").select_option("s2")
+    page.locator(".controls").get_by_label("Gene").select_option(index=1)
+    page.get_by_role("heading", name="C on s2").wait_for()
+    page.get_by_role("img", name="PCC of each of 2 genes").locator("svg").first.wait_for()
 
-    rows = list(csv.DictReader((tmp_path / "board.csv").open(encoding="utf-8")))
-    assert {row["protocol"] for row in rows} == {"demo@1", "spared@1"}
+    again = open_page(page.url[page.url.index("#") :])
+
+    again.get_by_role("heading", name="C on s2").wait_for()
+    again.get_by_role("navigation").get_by_role("link", name="Ranking").click()
+    ready(again, "table")
+    assert again.get_by_label("Search").input_value() == "ridge"
 
 
+def test_a_dataset_has_a_page_with_its_facts_and_its_scores(open_page):
+    page = open_page("#dataset/breast")
+
+    assert page.get_by_text("inter_patient").is_visible()
+    table = page.get_by_role("table", name="Scores on breast")
+    assert table.locator("tbody tr").first.locator("th").text_content() == "STNet 2024"
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ("figures", "Best PCC-Gene by tissue"),
+        ("statistics", "Raw against completed"),
+        ("completion", "breast (test slides)"),
+        ("about", "How each number is computed"),
+    ],
+)
 @pytest.mark.parametrize("width", [360, 1440])
-def test_only_the_table_scrolls_sideways(page, width):
-    page.set_viewport_size({"width": width, "height": 800})
+def test_every_view_fits_its_width(open_page, view, words, width):
+    page = open_page(f"#{view}", viewport={"width": width, "height": 800})
+    ready(page, view)
 
+    assert page.get_by_text(words).first.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    name = page.locator("tbody th.name").first
-    before = name.bounding_box()["x"]
-    page.evaluate("document.querySelector('.scroll').scrollLeft = 200")
-    assert name.bounding_box()["x"] == pytest.approx(before, abs=2)  # the first column stays
+    if view == "figures":
+        page.locator(".plot svg").nth(6).wait_for(state="attached")
 
 
-def test_a_hostile_name_runs_nothing(browser, tmp_path):
-    names = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>"]
-    path: Path = build([trial(n, n) for n in names], tmp_path, "c", "store")
+def test_only_the_table_scrolls_sideways_and_its_names_stay(open_page):
+    page = open_page(viewport={"width": 360, "height": 800})
+
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.evaluate("document.querySelector('#view-table .scroll').scrollLeft = 300")
+    name = page.locator("#board tbody td.name").first
+    box = page.locator("#view-table .scroll").first.bounding_box()
+    assert name.bounding_box()["x"] == pytest.approx(box["x"], abs=2)
+
+
+def test_what_is_shown_is_downloaded_as_csv_json_and_latex(open_page, tmp_path):
+    page = open_page("#table?q=ridge&sort=completer.desc")
+    texts = {}
+    for kind in ("CSV", "JSON", "LaTeX"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=kind).click()
+        download.value.save_as(tmp_path / kind)
+        texts[kind] = (tmp_path / kind).read_text(encoding="utf-8")
+
+    lines = list(csv.DictReader(io.StringIO(texts["CSV"])))
+    assert [(line["Method"], line["Completer"]) for line in lines] == [
+        ("ridge", "none"),
+        ("ridge", "median"),
+    ]
+    assert [row["completer"] for row in json.loads(texts["JSON"])["rows"]] == ["none", "median"]
+    assert texts["LaTeX"].count(r"\\") == 3
+    assert r"olfactory\_bulb pcc" in texts["LaTeX"]
+
+
+def test_another_protocol_has_its_own_table(open_page):
+    page = open_page()
+    page.locator("select[name=protocol]").select_option("spared@1")
+    page.get_by_role("heading", name="Protocol spared@1").wait_for()
+
+    assert shown(page, "Method") == ["egn", "sepal"]
+    assert "protocol=spared%401" in page.url
+
+
+def test_a_suspect_cell_is_flagged_where_it_stands(open_page):
+    page = open_page("#table?q=stnet+reported")
+
+    flag = page.locator("#board tbody .flag")
+    assert flag.count() == 1
+    assert "Looks copied." in flag.get_attribute("title")
+
+
+def test_dark_and_light_are_the_systems_choice(open_page):
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = open_page(color_scheme="light").evaluate(colour)
+    dark = open_page(color_scheme="dark").evaluate(colour)
+
+    assert sum(map(int, light[4:-1].split(","))) > 600
+    assert sum(map(int, dark[4:-1].split(","))) < 150
+
+
+def test_a_hostile_name_runs_nothing_in_any_view(browser, tmp_path):
+    names = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "a'\"><b>"]
+    facts = {
+        name: {"tissue": name, "task": name, "links": ["javascript:alert(1)"]} for name in names
+    }
+    trials = [trial(n, n, d, facts={"scope": n}) for n in names for d in names]
+    path = build(trials, tmp_path, "c", "store", Extras(datasets=facts))
     page = browser.new_page()
     alerts: list[str] = []
+    errors: list[str] = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-    page.goto(path.as_uri())
+    page.on("console", lambda message: errors.append(message.text))
+    row = row_of(tmp_path, names[0], names[0])
+    for view in (
+        "table",
+        "figures",
+        "statistics",
+        f"method/{row['id']}",
+        "dataset/a'%22%3E%3Cb%3E",
+    ):
+        page.goto(f"{path.as_uri()}#{view}")
+        ready(page, view.partition("/")[0])
+        assert page.locator("img, main b").count() == 0
+        assert page.locator("a[href^='javascript']").count() == 0
+    page.goto(f"{path.as_uri()}#table")
+    ready(page, "table")
 
-    assert set(shown(page, 0)) == set(names)
-    assert alerts == []
+    assert set(shown(page, "Method")) == set(names)
+    assert (alerts, errors) == ([], [])
     page.close()

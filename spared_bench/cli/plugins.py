@@ -1,0 +1,82 @@
+"""``plugins check`` and ``plugins new``: for people who write plugins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from spared_bench.cli.output import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
+
+_STATES = ("passed", "failed", "skipped")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to those of ``plugins``."""
+    app.command("check")(check)
+    app.command("new")(new)
+
+
+def check(
+    context: typer.Context,
+    name: str = typer.Argument(..., help="A predictor, completer, dataset, plugin or package."),
+    plugin: list[Path] = PLUGIN,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    as_json: bool = JSON,
+) -> None:
+    """Run the conformance kit on a plugin: whether it keeps what its kind promises.
+
+    Exit status 0: every check passed or does not apply; 1: one failed.
+    """
+    from spared_bench import conformance
+    from spared_bench.registry import discover
+    from spared_bench.workspace import Workspace
+
+    before, space = context.obj
+    if workspace or data_dir:
+        space = Workspace.at(workspace, data_dir)
+    registry = discover([*before, *plugin], data_dir=space.data_dir)
+    found = []
+    subject = ""
+    for outcome in conformance.examine(registry, conformance.named(registry, name), space.data_dir):
+        found.append(outcome)
+        if as_json:
+            continue
+        if outcome.plugin != subject:
+            subject = outcome.plugin
+            typer.echo(subject)
+        reason = f": {outcome.message}" if outcome.message else ""
+        typer.echo(f"  {outcome.status:<8}{outcome.name}{reason}")
+        if outcome.traceback:
+            typer.echo(
+                "".join(f"    {line}\n" for line in outcome.traceback.splitlines()), nl=False
+            )
+    counts = {state: sum(each.status == state for each in found) for state in _STATES}
+    if as_json:
+        print_json(conformance.report(found))
+    else:
+        typer.echo(", ".join(f"{number} {state}" for state, number in counts.items()) + ".")
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+def new(
+    context: typer.Context,
+    kind: str = typer.Argument(..., help="predictor, completer or dataset."),
+    name: str = typer.Argument(..., help="Its name: what users will type."),
+    out: Path = typer.Option(Path(), help="Where to make its folder."),
+    as_json: bool = JSON,
+) -> None:
+    """Make a package that installs, passes its tests and appears in a run."""
+    from spared_bench.registry import discover
+    from spared_bench.scaffold import new_package
+
+    before, space = context.obj
+    written = new_package(kind, name, out, discover(before, data_dir=space.data_dir))
+    if as_json:
+        print_json({"files": written})
+        return
+    for path in written:
+        typer.echo(str(path))
+    typer.echo(f"Next: `pip install -e '{out / name}[test]'`, then `pytest {out / name}`.")

@@ -1,0 +1,267 @@
+"""``submit build``, ``check``, ``add`` and ``withdraw``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from spared_bench.cli.output import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.errors import SubmissionError, UsageError
+
+if TYPE_CHECKING:
+    from spared_bench.bench import Bench
+    from spared_bench.submissions.check import BenchOf
+    from spared_bench.submissions.report import Report
+
+submit_app = typer.Typer(
+    help="Hand in results, check those of others, and add them to the leaderboard.",
+    no_args_is_help=True,
+)
+
+LEADERBOARDS = typer.Option(
+    Path("leaderboards"), "--leaderboards", help="Folder of accepted entries."
+)
+BUNDLE = typer.Argument(..., metavar="BUNDLE", help="The zip that `submit build` made.")
+WITHOUT_DATA = typer.Option(
+    False, "--without-data", help="Re-score nothing; the entry can be no more than reported."
+)
+PROTOCOL_FILE = typer.Option(
+    "", "--protocol", help="A YAML file, where the protocol is not an installed one."
+)
+
+
+@submit_app.command("build")
+def build(
+    predictor: str = typer.Argument(..., help="Whose finished runs to hand in."),
+    protocol: str = typer.Option("demo", "--protocol", help="Protocol: a name or a YAML file."),
+    out: Path | None = typer.Option(
+        None, help="File or folder [default: METHOD-VERSION.PROTOCOL.zip, here]."
+    ),
+    method: str = typer.Option("", help="Name on the board [default: that of the predictor]."),
+    version: str = typer.Option("", help="[default: that of the predictor's spec]."),
+    title: str = typer.Option("", help="One line [default: the predictor's summary]."),
+    author: list[str] = typer.Option([], "--author", help="May be given more than once."),
+    code: str = typer.Option("", help="https address of the code."),
+    citation: str = typer.Option("", help="[default: that of the predictor's spec]."),
+    pretrained_on: list[str] = typer.Option(
+        [], "--pretrained-on", help="A dataset that the weights have seen before; more than once."
+    ),
+    absent: list[str] = typer.Option(
+        [], "--absent", help="Why a dataset has no runs: DATASET=REASON; more than once."
+    ),
+    conformance: Path | None = typer.Option(
+        None, help="Report of `spared-bench plugins check PREDICTOR --json`, to be included."
+    ),
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Make a bundle of all finished runs of a predictor: predictions, scores and hashes."""
+    from spared_bench.api import make_bench
+    from spared_bench.submissions.build import build as build_bundle
+
+    bench = make_bench(
+        protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
+    )
+    told = {"title": title, "authors": author, "code": code, "citation": citation}
+    details = {name: value for name, value in told.items() if value}
+    if pretrained_on:
+        details["pretrained_on"] = [bench.dataset(name).name for name in pretrained_on]
+    built = build_bundle(
+        bench,
+        bench.registry.canonical("predictor", predictor),
+        out,
+        method=method,
+        version=version,
+        details=details,
+        reasons=_reasons(absent),
+        conformance=_conformance(conformance),
+    )
+    size = built.archive.stat().st_size
+    if as_json:
+        label = f"{built.description.method}@{built.description.version}"
+        facts = {"results": built.n_results, "missing": built.missing, "bytes": size}
+        print_json({"bundle": built.archive, "label": label, **facts})
+        return
+    typer.echo(f"{built.archive}: {built.n_results} results, {size / 1e6:.1f} MB.")
+    if built.missing:
+        typer.echo(f"Declared absent, as there are no runs: {', '.join(built.missing)}.")
+    typer.echo(f"`spared-bench submit check {built.archive}` says what a maintainer will see.")
+
+
+def _reasons(texts: list[str]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        dataset, equals, reason = text.partition("=")
+        if not (dataset and equals and reason):
+            raise UsageError(f"--absent must read DATASET=REASON, found {text!r}.")
+        found[dataset] = reason
+    return found
+
+
+def _conformance(path: Path | None) -> dict[str, Any] | None:
+    import json
+
+    if path is None:
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} is no conformance report ({error}). `spared-bench plugins check NAME --json >"
+            " FILE` makes one."
+        ) from error
+    if not isinstance(values, dict) or "checks" not in values:
+        raise UsageError(f"{path} is no report of `spared-bench plugins check NAME --json`.")
+    return values
+
+
+@submit_app.command("check")
+def check(
+    bundle: Path = BUNDLE,
+    leaderboards: Path = LEADERBOARDS,
+    without_data: bool = WITHOUT_DATA,
+    comment: Path | None = typer.Option(
+        None, help="Write the Markdown that a pull request would get."
+    ),
+    protocol: str = PROTOCOL_FILE,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Check a bundle, and score its predictions again; nothing of it is ever run.
+
+    Exit status 0: accepted; 1: refused.
+    """
+    bench_of = _bench_of(protocol, workspace, data_dir, plugin)
+    report = _checked(bundle, bench_of, leaderboards, with_data=not without_data)
+    if comment is not None:
+        comment.parent.mkdir(parents=True, exist_ok=True)
+        comment.write_text(_comment(report, bench_of, leaderboards), encoding="utf-8")
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print(report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@submit_app.command("add")
+def add(
+    bundle: Path = BUNDLE,
+    leaderboards: Path = LEADERBOARDS,
+    without_data: bool = WITHOUT_DATA,
+    reproduced: bool = typer.Option(
+        False, "--reproduced", help="Trained here too: the workspace's own runs must agree."
+    ),
+    protocol: str = PROTOCOL_FILE,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Check a bundle and add it to the accepted entries; an entry is never replaced."""
+    from spared_bench.submissions.add import add as add_entry
+    from spared_bench.submissions.add import unreproduced
+    from spared_bench.workspace import Workspace
+
+    if reproduced and without_data:
+        raise UsageError("--reproduced needs the data; leave out --without-data.")
+    bench_of = _bench_of(protocol, workspace, data_dir, plugin)
+    report = _checked(bundle, bench_of, leaderboards, with_data=not without_data)
+    if reproduced and report.ok:
+        wrong = unreproduced(report, Workspace.at(workspace, data_dir).store)
+        if wrong:
+            raise SubmissionError(
+                f"{report.label} is not reproduced by the runs of this workspace: {wrong[0]}"
+                f" ({len(wrong)} differences in all.)"
+            )
+    path = add_entry(
+        report,
+        leaderboards,
+        "reproduced" if reproduced else "re-scored" if report.rescored else "reported",
+    )
+    if as_json:
+        print_json(report.as_dict() | {"entry": path})
+    else:
+        _print(report)
+        typer.echo(f"Added: {path}")
+
+
+@submit_app.command("withdraw")
+def withdraw(
+    entry: str = typer.Argument(..., metavar="METHOD@VERSION"),
+    reason: str = typer.Option(..., help="What readers are told."),
+    protocol: str = typer.Option("demo@1", "--protocol", help="Its id, e.g. spared@1."),
+    leaderboards: Path = LEADERBOARDS,
+    as_json: bool = JSON,
+) -> None:
+    """Withdraw an entry: it stays visible with the reason, and has no rank."""
+    from spared_bench.submissions.add import withdraw as withdraw_entry
+
+    path = withdraw_entry(leaderboards, protocol, entry, reason)
+    if as_json:
+        print_json({"withdrawn": entry, "entry": path})
+    else:
+        typer.echo(f"Withdrawn: {path}")
+
+
+def _bench_of(
+    protocol: str, workspace: Path | None, data_dir: Path | None, plugin: list[Path]
+) -> BenchOf:
+    """Return how to make the bench of a protocol that a bundle names."""
+
+    def make(named: str) -> Bench:
+        from spared_bench.api import make_bench
+
+        bench = make_bench(
+            protocol or named,
+            workspace=workspace,
+            data_dir=data_dir,
+            plugin_files=plugin,
+            device="cpu",
+            offline=True,
+        )
+        bench.workspace.make_writable()
+        return bench
+
+    return make
+
+
+def _checked(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bool) -> Report:
+    from spared_bench.submissions.check import check as check_bundle
+
+    if not path.exists():
+        raise UsageError(
+            f"There is no bundle {path}. `spared-bench submit build PREDICTOR` makes one."
+        )
+    return check_bundle(path, bench_of, leaderboards, with_data=with_data)
+
+
+def _comment(report: Report, bench_of: BenchOf, leaderboards: Path) -> str:
+    from spared_bench.leaderboard.entries import read_entries
+    from spared_bench.submissions.comment import comment
+
+    if report.description is None or not report.ok:
+        return comment(report, [], [])
+    bench = bench_of(report.description.protocol)
+    names = dict.fromkeys(result.dataset for result in report.results)
+    ranked = [name for name in names if not bench.dataset(name).synthetic]
+    return comment(report, read_entries(leaderboards, bench.protocol.id)[0], ranked)
+
+
+def _print(report: Report) -> None:
+    from spared_bench.leaderboard.text import visible
+
+    for problem in report.problems:
+        typer.echo(f"problem: {visible(problem, 2_000)}")  # it may quote the stranger
+    for flag in report.flags:
+        where = f" ({flag.dataset})" if flag.dataset else ""
+        typer.echo(f"flag {flag.kind}{where}: {flag.reason}")
+    how = "re-scored from its predictions" if report.rescored else "not re-scored"
+    verdict = f"accepted, {how}" if report.ok else "refused"
+    typer.echo(f"{report.label}: {verdict}; {len(report.results)} results.")

@@ -1,0 +1,83 @@
+"""Entries of others as trials, so that one arithmetic serves them and the runs of a workspace.
+
+What a trial's facts say of its origin decides which row it belongs to. Runs of the workspace say
+nothing: they were trained and scored here, and are ``reproduced``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from spared_bench.leaderboard.board import Flagged, Origin
+from spared_bench.leaderboard.entries import Entry, EntryResult
+from spared_bench.results import Scores, TrialResult
+
+ORIGIN = "origin"
+
+Facts = Mapping[str, Mapping[str, Any]]
+
+
+def entry_trials(
+    entries: Iterable[Entry], datasets: Facts | None = None, predictors: Facts | None = None
+) -> Iterator[TrialResult]:
+    """Yield one trial per result of every entry.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+    datasets, predictors : mapping of name to mapping, optional
+        What is known of them here (tier, evaluation split, scope, ...); an entry cannot say it.
+    """
+    for entry in entries:
+        origin = origin_facts(entry)
+        for result in entry.results:
+            dataset = (datasets or {}).get(result.dataset, {})
+            predictor = (predictors or {}).get(result.predictor, {})
+            yield _trial(entry, result, {**predictor, **dataset, ORIGIN: origin})
+
+
+def origin_facts(entry: Entry) -> dict[str, Any]:
+    """Return what the rows of an entry say of where they come from."""
+    return {
+        "trust": entry.trust,
+        "method": entry.method,
+        "version": entry.version,
+        "source": entry.source,
+        "withdrawn": entry.withdrawn,
+        "flags": [flag.model_dump() for flag in entry.flags],
+    }
+
+
+def origin_of(trial: TrialResult) -> Origin:
+    """Return where a trial comes from."""
+    facts = trial.facts.get(ORIGIN)
+    if facts is None:
+        return Origin()
+    flags = tuple(Flagged(**flag) for flag in facts["flags"])
+    return Origin(**{**facts, "flags": flags})
+
+
+def _trial(entry: Entry, result: EntryResult, facts: dict[str, Any]) -> TrialResult:
+    scores: dict[str, Scores] = {
+        str(split): {name: math.nan if value is None else value for name, value in values.items()}
+        for split, values in result.split_scores.items()
+    }
+    # A known dataset is read on the split on which all are compared, and on no other.
+    split = facts.get("evaluation_split") or ("test" if "test" in scores else "val")
+    weights = {"weights": result.weights} if result.weights else {}
+    return TrialResult(
+        key="/".join([entry.protocol, entry.folder_name, *map(str, result.place)]),
+        status="ok",
+        protocol=entry.protocol,
+        dataset=result.dataset,
+        completer=result.completer,
+        predictor=result.predictor,
+        parameters=result.parameters,
+        seed=result.seed,
+        scores=scores,
+        n_parameters=result.n_parameters,
+        seconds={} if result.train_seconds is None else {"fit": result.train_seconds},
+        facts={**facts, **weights, "evaluation_split": split},
+    )

@@ -1,0 +1,210 @@
+"""The leaderboard as one static folder that opens from disk: no server and no network.
+
+``index.html`` is a frame; scripts beside it draw it from the files of ``data/``, each read when it
+is looked at. A browser reads no JSON from a disk, so every file is a script that hands one value
+over. Texts of strangers are visible characters only (``text.visible``), and the scripts escape them
+wherever they become HTML; the policy of the page allows no script in the document itself.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import spared_bench
+from spared_bench.errors import WorkspaceError
+from spared_bench.leaderboard.board import Board, ProtocolBoard
+from spared_bench.leaderboard.comparisons import comparisons, completion_effects, published_view
+from spared_bench.leaderboard.merging import Facts, origin_of
+from spared_bench.leaderboard.rows import board_rows
+from spared_bench.leaderboard.site_data import board_data, method_data, plain, row_id
+from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
+from spared_bench.leaderboard.text import MAX_MESSAGE, visible
+from spared_bench.leaderboard.vendor import write_libraries
+from spared_bench.results import TrialResult
+
+_HERE = Path(__file__).parent / "site"
+SCRIPTS = tuple(
+    f"{name}.js"
+    for name in ("core", "table", "exports", "pages", "maps", "statistics", "figures", "app")
+)
+# Within a script, these characters could end an element or begin a comment.
+_UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+Files = Iterable[tuple[str, Any]]
+RowTrials = Mapping[str, Sequence[TrialResult]]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a site shows beside the scores.
+
+    Parameters
+    ----------
+    datasets : mapping of name to mapping
+        What is known of the datasets.
+    completion : dict of protocol to list of dict
+        Results of the completion benchmark.
+    maps : callable
+        ``(row id -> trials) -> (name, value) pairs``: the drill-down; ``None`` for none.
+    refused : tuple of str
+        Entries that could not be used, with reasons.
+    """
+
+    datasets: Facts = field(default_factory=dict)
+    completion: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    maps: Any = None
+    refused: tuple[str, ...] = ()
+
+
+def build(
+    results: Iterable[TrialResult],
+    out: Path,
+    command: str,
+    source: str,
+    extras: Extras | None = None,
+) -> Path:
+    """Write the site and the tables; return the page.
+
+    Everything is written beside the folder and renamed into it, so that nothing half-written is
+    read. What else is in the folder stays.
+
+    Parameters
+    ----------
+    results : iterable of TrialResult
+        Runs, and entries of others (``merging.entry_trials``).
+    out : Path
+        Folder; made where it is missing.
+    command : str
+        The command that asks for it, for the tables' first line.
+    source : str
+        Where the results come from, for the page: ``"store"``, ``"mlflow"``.
+    extras : Extras, optional
+
+    Raises
+    ------
+    WorkspaceError
+        If the folder cannot be written.
+    """
+    extras = extras or Extras()
+    trials = list(results)
+    board = board_rows(trials, extras.datasets)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        try:
+            _write(beside, board, trials, command, source, extras)
+            _move(beside, out)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except OSError as error:
+        raise WorkspaceError(
+            f"The leaderboard cannot be written to {out}: {error.strerror or error}. Name a folder"
+            " that can be written with --out."
+        ) from error
+    return out / "index.html"
+
+
+def as_data(name: str, value: Any) -> str:
+    """Return the script that hands a value over under a name."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return f"spared.put({json.dumps(name)},{text});\n".translate(_UNSAFE)
+
+
+def _write(
+    folder: Path,
+    board: Board,
+    trials: Sequence[TrialResult],
+    command: str,
+    source: str,
+    extras: Extras,
+) -> None:
+    assets, data = folder / "assets", folder / "data"
+    write_libraries(assets)
+    for name in (*SCRIPTS, "page.css"):
+        shutil.copyfile(_HERE / name, assets / name)
+    data.mkdir()
+    by_protocol: dict[str, list[TrialResult]] = {}
+    for trial in trials:
+        by_protocol.setdefault(trial.protocol, []).append(trial)
+    for number, part in enumerate(board.protocols):
+        mine = by_protocol.get(part.protocol, [])
+        for name, value in _protocol_files(part, mine, extras):
+            path = data / f"p{number}" / f"{name}.js"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(as_data(f"p{number}/{name}", value), encoding="utf-8")
+    (data / "index.js").write_text(as_data("index", _index(board, extras)), encoding="utf-8")
+    (folder / "index.html").write_text(_frame(command, source), encoding="utf-8")
+    tables = {"md": as_markdown, "csv": as_csv, "json": as_json}
+    for ending, table in tables.items():
+        text = table(board, command)
+        (folder / f"leaderboard.{ending}").write_text(text, encoding="utf-8", newline="\n")
+
+
+def _protocol_files(part: ProtocolBoard, trials: Sequence[TrialResult], extras: Extras) -> Files:
+    yield "board", board_data(part)
+    yield (
+        "statistics",
+        plain(
+            {
+                "comparisons": comparisons(part),
+                "completers": completion_effects(part),
+                "published": published_view(part),
+            }
+        ),
+    )
+    yield "completion", plain(extras.completion.get(part.protocol, []))
+    rows = trials_by_row(part, trials)
+    for row in part.rows:
+        yield f"method-{row_id(row)}", method_data(row, rows[row_id(row)])
+    if extras.maps is not None:
+        yield from extras.maps(rows)
+
+
+def trials_by_row(part: ProtocolBoard, trials: Iterable[TrialResult]) -> RowTrials:
+    """Return the trials of every row, by the row's id."""
+    ids = {(row.origin, row.predictor, row.completer): row_id(row) for row in part.rows}
+    found: dict[str, list[TrialResult]] = {name: [] for name in ids.values()}
+    for trial in trials:
+        found[ids[origin_of(trial), trial.predictor, trial.completer]].append(trial)
+    return found
+
+
+def _index(board: Board, extras: Extras) -> dict[str, Any]:
+    refused = [visible(reason, MAX_MESSAGE) for reason in extras.refused[:100]]
+    return {
+        "protocols": [visible(part.protocol) for part in board.protocols],
+        "refused": refused,
+        "maps": extras.maps is not None,
+    }
+
+
+def _frame(command: str, source: str) -> str:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string((_HERE / "index.html").read_text(encoding="utf-8"))
+    return template.render(
+        scripts=SCRIPTS,
+        date=datetime.now(UTC).date().isoformat(),
+        version=spared_bench.__version__,
+        command=visible(command, MAX_MESSAGE),
+        source={"store": "the store", "mlflow": "MLflow"}.get(source, visible(source)),
+    )
+
+
+def _move(beside: Path, out: Path) -> None:
+    """Put the new files into the folder: first what the page reads, last the page."""
+    for name in ("assets", "data"):
+        old = beside / f"{name}.old"
+        if (out / name).is_dir():
+            (out / name).rename(old)
+        (beside / name).rename(out / name)
+    for path in sorted(path for path in beside.iterdir() if path.is_file()):
+        path.replace(out / path.name)

@@ -1,0 +1,161 @@
+"use strict";
+// The form, the address and the views: what is shown follows from the address alone.
+
+(() => {
+  const { el, values, state, replaceState } = spared;
+  const form = document.getElementById("filters"), view = document.getElementById("view");
+  const field = (name) => form.elements.namedItem(name);
+  const SELECTS = ["completer", "scope", "trust", "weights", "organism", "tissue", "tier"];
+  const FILTERED = ["table", "figures"];
+  let context = null;
+
+  const protocols = () => values.get("index").protocols;
+
+  async function open(protocol) {
+    if (context?.protocol === protocol) return;
+    const [board, maps] = await Promise.all([spared.ofProtocol(protocol, "board"), values.get("index").maps ? spared.ofProtocol(protocol, "maps") : {}]);
+    context = { protocol, board, maps };
+    const offered = { ...Object.fromEntries(["completer", "scope", "trust", "weights"].map((f) => [f, board.rows.map((row) => row[f])])), ...Object.fromEntries(["organism", "tissue", "tier"].map((f) => [f, board.columns.map((c) => c[f])])) };
+    for (const name of SELECTS) offer(field(name), [...new Set(offered[name])].filter(Boolean).sort());
+    boxes("datasets", board.columns.map((c) => [c.name, c.name]));
+  }
+
+  function offer(select, options) {
+    select.replaceChildren(el("option", { value: "" }, "All"), ...options.map((each) => el("option", { value: each }, each)));
+    select.closest("label").hidden = options.length < 2;
+  }
+
+  function boxes(id, entries) {
+    const set = document.getElementById(id);
+    set.replaceChildren(set.firstElementChild, ...entries.map(([value, text]) => el("label", { class: "check" }, el("input", { type: "checkbox", name: id, value }), ` ${text}`)));
+  }
+
+  const checked = (id) => [...form.querySelectorAll(`input[name=${id}]`)];
+
+  // The form shows the address; what the address asks for and the board lacks is left out.
+  function fill(params) {
+    field("protocol").value = context.protocol;
+    field("q").value = params.get("q") || "";
+    for (const name of SELECTS) {
+      field(name).value = params.get(name) || "";
+      if (field(name).selectedIndex < 0) { field(name).value = ""; params.delete(name); }
+    }
+    field("metric").value = ["mse", "nmse"].includes(params.get("metric")) ? params.get("metric") : "pcc";
+    field("controls").checked = params.get("controls") !== "0";
+    const named = params.getAll("dataset");
+    for (const box of checked("datasets")) box.checked = !named.length || named.includes(box.value);
+  }
+
+  function read() {
+    const params = new URLSearchParams();
+    const set = (name, value, usual) => { if (value && value !== usual) params.set(name, value); };
+    set("protocol", field("protocol").value, protocols()[0]);
+    set("q", field("q").value.trim());
+    for (const name of SELECTS) set(name, field(name).value);
+    set("metric", field("metric").value, "pcc");
+    if (!field("controls").checked) params.set("controls", "0");
+    const all = checked("datasets"), some = all.filter((box) => box.checked);
+    if (some.length && some.length < all.length) for (const box of some) params.append("dataset", box.value);
+    const columns = checked("columns").filter((box) => box.checked === (box.dataset.usual !== "on")).map((box) => `${box.checked ? "+" : "-"}${box.value}`);
+    set("columns", columns.join(" "));
+    set("sort", state().params.get("sort"));
+    return params;
+  }
+
+  function columnBoxes(params) {
+    const changed = (params.get("columns") || "").split(" ");
+    const entries = [...spared.ranking.columns().filter((c) => c.dataset === undefined && c.key !== "method").map((c) => [c.key, c.title, c.hidden ? "" : "on"]), ["datasets", "Datasets", "on"]];
+    const set = document.getElementById("columns");
+    if (set.dataset.of !== context.protocol) {
+      boxes("columns", entries);
+      checked("columns").forEach((box, i) => { box.dataset.usual = entries[i][2]; });
+      set.dataset.of = context.protocol;
+    }
+    for (const box of checked("columns")) box.checked = box.dataset.usual === "on" ? !changed.includes(`-${box.value}`) : changed.includes(`+${box.value}`);
+  }
+
+  function notices() {
+    const { board } = context, refused = values.get("index").refused;
+    document.getElementById("notices").replaceChildren(...[
+      board.comparable ? null : el("p", { class: "banner" }, el("strong", {}, "Not comparable with published numbers."), " This protocol differs from that of the published benchmark; compare rows within this table only."),
+      board.columns.some((c) => c.counts) ? null : el("p", { class: "banner" }, "All data here are generated, so nothing is ranked."),
+      ...board.notes.map((note) => el("p", { class: "banner" }, note)),
+      refused.length ? el("details", { class: "banner" }, el("summary", {}, `${refused.length} entr${refused.length === 1 ? "y" : "ies"} could not be used`), el("ul", {}, refused.map((each) => el("li", {}, each)))) : null,
+    ].filter(Boolean));
+  }
+
+  function showTable(params) {
+    const { board } = context;
+    const choice = spared.ranking.show(board, params);
+    const n = choice.counted.length, plural = (k, word) => `${k} ${word}${k === 1 ? "" : "s"}`;
+    document.getElementById("table-title").textContent = `Protocol ${context.protocol}`;
+    document.getElementById("shown").textContent = `${choice.rows.size} of ${plural(board.rows.length, "row")} on ${plural(n, "dataset")} that count${n === 1 ? "s" : ""}.`;
+    columnBoxes(params);
+    const box = document.getElementById("failures");
+    if (box.dataset.of !== context.protocol) {
+      box.dataset.of = context.protocol;
+      box.replaceChildren(board.n_failures ? el("details", {}, el("summary", {}, `${plural(board.n_failures, "trial")} without a result`),
+        spared.table(["Dataset", "Predictor", "Completer", "Seed", "Status", "Reason"], board.failures, "Trials without a result")) : "");
+    }
+  }
+
+  let turn = 0;
+  async function render() {
+    const mine = ++turn;
+    if (!protocols().length) {
+      document.getElementById("notices").replaceChildren(el("p", { class: "banner" }, "There are no results yet."));
+      return;
+    }
+    const { view: [wanted, ...rest], params } = state();
+    const name = wanted === "about" || spared.views[wanted] ? wanted : "table";
+    await open(protocols().includes(params.get("protocol")) ? params.get("protocol") : protocols()[0]);
+    if (mine !== turn) return;
+    fill(params);
+    form.hidden = !FILTERED.includes(name);
+    for (const id of ["table", "about"]) document.getElementById(`view-${id}`).hidden = name !== id;
+    view.hidden = name === "table" || name === "about";
+    notices();
+    for (const each of document.querySelectorAll("[data-view]")) {
+      each.href = spared.address([each.dataset.view], params);
+      if (each.dataset.view === name) each.setAttribute("aria-current", "page"); else each.removeAttribute("aria-current");
+    }
+    if (name === "table") showTable(params);
+    else if (name !== "about") await spared.views[name](context, view, rest);
+    document.documentElement.dataset.ready = name;
+  }
+  spared.render = render;
+
+  function changed() {
+    const { view: [name] } = state();
+    const params = read();
+    replaceState([FILTERED.includes(name) ? name : "table"], params);
+    return render();
+  }
+
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("input", (event) => {
+    if (event.target.name === "protocol") {
+      const params = new URLSearchParams({ protocol: event.target.value });
+      replaceState([state().view[0] || "table"], params);
+      render();
+    } else changed();
+  });
+  form.addEventListener("reset", (event) => {
+    event.preventDefault();
+    const params = new URLSearchParams();
+    if (context.protocol !== protocols()[0]) params.set("protocol", context.protocol);
+    replaceState(["table"], params);
+    render();
+  });
+  document.addEventListener("spared-order", () => {
+    const { view: [name], params } = state();
+    if (name && name !== "table") return;
+    const sort = spared.ranking.sorting();
+    if (sort) params.set("sort", sort); else params.delete("sort");
+    replaceState(["table"], params);
+  });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") form.querySelectorAll("details[open]").forEach((each) => { each.open = false; each.firstElementChild.focus(); }); });
+  window.addEventListener("hashchange", () => { render().then(() => { if (!view.hidden) { document.getElementById("main").focus({ preventScroll: true }); window.scrollTo(0, 0); } }); });
+  const start = () => { field("protocol").replaceChildren(...protocols().map((each) => el("option", { value: each }, each))); field("protocol").closest("label").hidden = protocols().length < 2; render(); };
+  if (values.has("index")) start(); else document.addEventListener("spared-index", start);
+})();

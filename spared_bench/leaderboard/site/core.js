@@ -1,0 +1,105 @@
+"use strict";
+// What all views share: data files, safe elements, numbers as texts, and the state in the address.
+
+const spared = (() => {
+  const values = new Map();
+  const waiting = new Map();
+
+  // Data files are scripts that call this, because a browser reads no JSON from a disk.
+  function put(name, value) {
+    values.set(name, value);
+    if (name === "index") document.dispatchEvent(new Event("spared-index"));
+  }
+
+  function script(address) {
+    if (!waiting.has(address)) {
+      waiting.set(address, new Promise((resolve, reject) => {
+        const node = document.createElement("script");
+        node.src = address;
+        node.onload = resolve;
+        node.onerror = () => reject(new Error(`${address} cannot be read`));
+        document.head.append(node);
+      }));
+    }
+    return waiting.get(address);
+  }
+
+  async function load(name) {
+    if (!values.has(name)) await script(`data/${name}.js`);
+    return values.get(name);
+  }
+
+  const number = (p) => values.get("index").protocols.indexOf(p);
+  const ofProtocol = (protocol, name) => load(`p${number(protocol)}/${name}`);
+
+  // Every text becomes a text node: nothing of a stranger is read as HTML.
+  function el(tag, properties = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [key, value] of Object.entries(properties)) {
+      if (value === undefined || value === null || value === false) continue;
+      if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+      else node.setAttribute(key, value === true ? "" : value);
+    }
+    node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+    return node;
+  }
+
+  const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+  const esc = (text) => String(text).replace(/[&<>"']/g, (c) => ENTITIES[c]);
+
+  const none = "–";
+  const score = (v) => v === null || v === undefined ? none
+    : v === 0 || (Math.abs(v) >= 0.0005 && Math.abs(v) < 1000) ? v.toFixed(3) : v.toPrecision(2);
+  const correlation = (v) => v === null || v === undefined ? none : v.toFixed(3).replace(/^-0\.000$/, "0.000");
+  const p = (v) => v === null || v === undefined ? none : v < 0.001 ? v.toExponential(1) : v.toFixed(3);
+  function count(v) {
+    if (v === null || v === undefined) return none;
+    for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) if (v >= size) return `${Number((v / size).toPrecision(3))} ${unit}`;
+    return String(v);
+  }
+  function duration(s) {
+    if (s === null || s === undefined) return none;
+    if (s < 10) return s >= 0.005 ? `${s.toFixed(2)} s` : "< 0.01 s";
+    const whole = Math.round(s);
+    const two = (n) => String(n).padStart(2, "0");
+    if (whole < 60) return `${whole} s`;
+    if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+    return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+  }
+
+  // The address: #view/part/part?name=value. It is all the state there is.
+  function state() {
+    const [path, query] = location.hash.slice(1).split("?");
+    const parts = path.split("/").map((part) => { try { return decodeURIComponent(part); } catch { return ""; } });
+    return { view: parts, params: new URLSearchParams(query || "") };
+  }
+
+  function address(view, params) {
+    const query = params.toString();
+    return `#${view.map(encodeURIComponent).join("/")}${query ? `?${query}` : ""}`;
+  }
+
+  // A link to another view that keeps the protocol and the filters.
+  function link(view, text, properties = {}) {
+    return el("a", { href: address(view, state().params), ...properties }, text);
+  }
+
+  function replaceState(view, params) {
+    const hash = address(view, params);
+    if (hash !== location.hash) history.replaceState(null, "", hash);
+  }
+
+  function rowName(row) {
+    return row.method ? `${row.method} ${row.version}` : row.predictor;
+  }
+
+  function table(headings, rows, caption) {
+    const head = el("tr", {}, headings.map((text) => el("th", { scope: "col" }, text)));
+    const body = rows.map((cells) => el("tr", {}, cells.map((cell, i) =>
+      el(i ? "td" : "th", i ? {} : { scope: "row" }, cell === null || cell === undefined ? none : cell))));
+    return el("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
+      el("table", { class: "plain" }, el("caption", {}, caption), el("thead", {}, head), el("tbody", {}, body)));
+  }
+
+  return { put, load, ofProtocol, script, values, el, esc, score, correlation, p, count, duration, none, state, address, link, replaceState, rowName, table, views: {} };
+})();

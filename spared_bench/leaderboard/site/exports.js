@@ -1,0 +1,57 @@
+"use strict";
+// What is shown, as a file: the rows that the filters leave, in their order, the columns that are on.
+
+spared.exports = (() => {
+  const heading = (c) => c.dataset === undefined ? c.title : `${c.title} ${spared.ranking.metric()}`;
+
+  function shown() {
+    const columns = spared.ranking.shownColumns();
+    const rows = spared.ranking.shownRows();
+    return { columns, rows, values: rows.map((row) => columns.map((c) => c.value(row) ?? null)) };
+  }
+
+  // A spreadsheet would run a text that begins like a formula.
+  function csvCell(value) {
+    if (value === null) return "";
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }
+
+  function csv() {
+    const { columns, values } = shown();
+    return [columns.map(heading), ...values].map((line) => line.map(csvCell).join(",")).join("\n") + "\n";
+  }
+
+  function json() {
+    const { columns, values } = shown();
+    const rows = values.map((line) => Object.fromEntries(line.map((value, i) => [columns[i].key, value])));
+    return JSON.stringify({ address: location.hash, rows }, null, 1) + "\n";
+  }
+
+  const LATEX = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}" };
+  const tex = (text) => String(text).replace(/[\\~^&%$#_{}]/g, (c) => LATEX[c] || `\\${c}`);
+
+  function latex() {
+    const { columns, values } = shown();
+    const cells = (line) => line.map((value, i) => value === null ? "--"
+      : typeof value !== "number" ? tex(value)
+      : ["rank", "parameters"].includes(columns[i].key) ? String(value) : value.toFixed(3)).join(" & ");
+    return [`\\begin{tabular}{${columns.map((c) => c.number ? "r" : "l").join("")}}`, "\\toprule",
+      `${columns.map((c) => tex(heading(c))).join(" & ")} \\\\`, "\\midrule",
+      ...values.map((line) => `${cells(line)} \\\\`), "\\bottomrule", "\\end{tabular}", ""].join("\n");
+  }
+
+  const KINDS = { csv: [csv, "text/csv"], json: [json, "application/json"], tex: [latex, "text/x-tex"] };
+
+  function save(kind) {
+    const [make, type] = KINDS[kind];
+    const link = spared.el("a", { href: URL.createObjectURL(new Blob([make()], { type })), download: `leaderboard.${kind}` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+
+  for (const button of document.querySelectorAll("[data-export]")) {
+    button.addEventListener("click", () => save(button.dataset.export));
+  }
+  return { csv, json, latex };
+})();

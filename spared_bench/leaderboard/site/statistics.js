@@ -1,0 +1,106 @@
+"use strict";
+// What the tests say: coverage, which test can speak, ranks, matrices, completion, the paper's view.
+
+(() => {
+  const { el, score, correlation, p, table, rowName, none } = spared;
+  const SVG = "http://www.w3.org/2000/svg";
+  const TESTS = {
+    wilcoxon: ["Wilcoxon, Holm", "Signed-rank test of the two methods’ normalised errors, paired by dataset and corrected for the number of pairs."],
+    conover: ["Conover-Friedman, Holm", "Compares rank sums after Friedman’s test; powerful, and optimistic with few datasets."],
+    nemenyi: ["Nemenyi", "Compares average ranks; what the critical-difference diagram shows."],
+    dunn: ["Dunn, Bonferroni (as published)", "Takes the values of two methods for independent samples: that they were scored on the same datasets is not used. For comparison with the paper, of normalised MSE."],
+    effect: ["Effect: rank-biserial", "From −1 to 1; positive where the method of the row has the lower error on most, and by most, of the datasets."],
+  };
+
+  function svg(tag, attributes, text) {
+    const node = document.createElementNS(SVG, tag);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+
+  // Demsar's diagram: ranks on an axis, bars over methods that cannot be told apart.
+  function diagram(found, label) {
+    const names = [...found.pairs].sort((a, b) => found.pairwise_ranks[a] - found.pairwise_ranks[b]);
+    const k = names.length, half = Math.ceil(k / 2), wide = 760, left = 220, right = 220;
+    const bars = found.cliques.length, top = 50 + 9 * bars, tall = top + 20 * (half + 1) + 10;
+    const x = (rank) => left + (wide - left - right) * (rank - 1) / Math.max(1, k - 1);
+    const root = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, class: "cd", role: "img", "aria-label": `Critical-difference diagram: average ranks ${names.map((n) => `${label(n)} ${found.pairwise_ranks[n].toFixed(2)}`).join(", ")}; critical difference ${found.critical_difference.toFixed(2)}` });
+    root.append(svg("line", { x1: left, x2: wide - right, y1: 30, y2: 30 }));
+    for (let r = 1; r <= k; r += Math.ceil(k / 12)) root.append(svg("line", { x1: x(r), x2: x(r), y1: 26, y2: 34 }), svg("text", { x: x(r), y: 20, "text-anchor": "middle" }, r));
+    root.append(svg("text", { x: 4, y: 12 }, `critical difference ${found.critical_difference.toFixed(2)}`));
+    names.forEach((name, i) => {
+      const first = i < half, y = top + 20 * (first ? i : k - 1 - i) + 10, at = x(found.pairwise_ranks[name]);
+      root.append(svg("polyline", { points: `${at},30 ${at},${y} ${first ? left - 8 : wide - right + 8},${y}`, fill: "none" }));
+      const shown = label(name);
+      root.append(svg("text", { x: first ? left - 12 : wide - right + 12, y: y + 4, "text-anchor": first ? "end" : "start" }, `${shown.length > 26 ? `${shown.slice(0, 25)}…` : shown} ${found.pairwise_ranks[name].toFixed(2)}`));
+    });
+    found.cliques.forEach((group, i) => {
+      const ranks = group.map((name) => found.pairwise_ranks[name]);
+      root.append(svg("line", { x1: x(Math.min(...ranks)) - 4, x2: x(Math.max(...ranks)) + 4, y1: 42 + 9 * i, y2: 42 + 9 * i, class: "clique" }));
+    });
+    return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Critical-difference diagram" }, root);
+  }
+
+  function matrix(names, values, kind, caption) {
+    const cell = (v, same) => same ? "" : v === null ? none : kind === "effect" ? v.toFixed(2) : p(v);
+    const strong = (v) => v !== null && (kind === "effect" ? Math.abs(v) >= 0.5 : v < 0.05);
+    return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, el("table", { class: "plain matrix" },
+      el("caption", {}, caption), el("thead", {}, el("tr", {}, el("td", {}), names.map((n) => el("th", { scope: "col" }, n)))),
+      el("tbody", {}, names.map((n, i) => el("tr", {}, el("th", { scope: "row" }, n), names.map((_, j) => el("td", { class: i !== j && strong(values[i][j]) ? "strong" : "" }, cell(values[i][j], i === j))))))));
+  }
+
+  spared.views.statistics = async (context, view) => {
+    const { board, protocol } = context;
+    const data = await spared.ofProtocol(protocol, "statistics");
+    const params = spared.state().params;
+    const index = Math.max(0, data.comparisons.findIndex((each) => each.completer === params.get("completer")));
+    view.replaceChildren(el("h2", {}, "Statistics"), ...(data.comparisons.length ? comparison(board, data, index, params) : [el("p", { class: "banner" }, "There is nothing to compare.")]),
+      ...completion(data.completers), ...published(data.published));
+  };
+
+  function comparison(board, data, index, params) {
+    const found = data.comparisons[index];
+    const label = (place) => { const row = board.rows[Number(place)]; return rowName(row) + (found.completer ? "" : ` · ${row.completer}`); };
+    const test = TESTS[params.get("test")] ? params.get("test") : "wilcoxon";
+    const change = (key) => (event) => { const next = spared.state().params; next.set(key, event.target.value); spared.replaceState(["statistics"], next); spared.render().then(() => document.getElementById(`choose-${key}`)?.focus()); };
+    const choose = (key, text, options, chosen) => el("label", {}, `${text} `, el("select", { id: `choose-${key}`, onchange: change(key) }, options.map(([value, shown]) => el("option", { value, selected: value === chosen }, shown))));
+    const left = Object.entries(found.methods_left_out);
+    const silent = found.reach.filter((each) => !each.speaks);
+    const friedman = found.friedman;
+    return [
+      el("div", { class: "controls" }, choose("completer", "Compare", data.comparisons.map((each) => [each.completer, each.completer || "all rows"]), found.completer)),
+      el("p", {}, `${found.n_methods} rows on ${found.n_datasets} of ${found.total} datasets: only datasets that all of them have. Seeds are averaged first; controls and withdrawn entries take no part.`),
+      left.length ? el("p", {}, `Left out, having less than half of the datasets: ${left.map(([place, n]) => `${label(place)} (${n})`).join(", ")}.`) : "",
+      found.datasets_left_out.length ? el("p", {}, `Left out, lacking a row: ${found.datasets_left_out.join(", ")}.`) : "",
+      silent.length ? el("p", { class: "banner" }, `With ${found.n_datasets} dataset${found.n_datasets === 1 ? "" : "s"}, ${silent.map((each) => `${each.test} cannot speak: its smallest possible p is ${p(each.smallest_p)}`).join("; ")}.`) : "",
+      el("h3", {}, "Is there any difference?"),
+      friedman.p === null ? el("p", {}, "Friedman’s test is undefined here: it needs two datasets and three rows that differ.")
+        : el("p", {}, `Friedman: χ² = ${friedman.statistic.toFixed(2)}, p = ${p(friedman.p)}. Iman-Davenport: F = ${friedman.f_statistic === null ? "infinite, p = 0 (all datasets agree; see the smallest p above)" : `${friedman.f_statistic.toFixed(2)}, p = ${p(friedman.f_p)}`}.`),
+      table(["Row", "Average rank", "Datasets won", "Share"], Object.entries(found.ranks).sort((a, b) => a[1] - b[1]).map(([place, rank]) => [label(place), rank.toFixed(2), score(found.wins[place]).replace(/\.000$/, ""), `${(100 * found.wins[place] / found.total).toFixed(0)} %`]), "Average ranks and wins; ties share a win"),
+      ...(found.pairs ? [
+        el("h3", {}, "Critical differences"),
+        el("p", {}, "Average ranks; a bar joins rows that Nemenyi’s test cannot tell apart at 5 %."), diagram(found, label),
+        el("h3", {}, "Pairs"),
+        el("div", { class: "controls" }, choose("test", "Test", Object.entries(TESTS).map(([key, [name]]) => [key, name]), test)),
+        el("p", {}, TESTS[test][1]),
+        matrix(found.pairs.map(label), found.matrices[test], test, `${TESTS[test][0]}${found.pairs.length < found.n_methods ? ` of the ${found.pairs.length} best` : ""}`),
+      ] : []),
+    ];
+  }
+
+  function completion(completers) {
+    if (!completers.length) return [];
+    return [el("h3", {}, "Raw against completed"), el("p", {}, "The same method, datasets and seeds, trained on raw and on completed targets: paired by dataset, Wilcoxon corrected by Holm over the methods."),
+      ...completers.map(({ completer, methods }) => table(["Method", "Datasets", "Better", "Median change of MSE", "p", "Effect"], methods.map((m) => [m.method, m.n_datasets, m.better, m.median_change === null ? none : `${(100 * m.median_change).toFixed(1)} %`, p(m.p), m.effect === null ? none : m.effect.toFixed(2)]), `none → ${completer}`))];
+  }
+
+  function published(found) {
+    if (!found) return [];
+    const rows = Object.entries(found.all.mean).sort((a, b) => a[1] - b[1]);
+    return [el("h3", {}, "As published"), el("p", {}, `Reported rows over all measured datasets, those that repeat others’ slides included, as their authors average. Hardest by best PCC-Gene: ${found.hardest?.[0]} (${correlation(found.hardest?.[1])}); easiest: ${found.easiest?.[0]} (${correlation(found.easiest?.[1])}).`),
+      found.suspect.length ? el("p", { class: "banner" }, `Cells that are probably copied: ${found.suspect.map(([d, m]) => `${m} on ${d}`).join(", ")}. The last two columns leave them out.`) : "",
+      table(["Method", "Datasets", "Mean norm. MSE", "Wins", "without suspects: mean", "wins"], rows.map(([name, mean]) => [name, found.all.datasets[name], score(mean), found.all.wins[name], score(found.without_suspect.mean[name]), found.without_suspect.wins[name]]), "The published table"),
+      el("p", {}, TESTS.dunn[1]), matrix(found.dunn.methods, found.dunn.p, "dunn", "Dunn’s test of the reported rows")];
+  }
+})();

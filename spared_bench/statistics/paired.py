@@ -1,0 +1,75 @@
+"""Raw against completed: the same methods, datasets and seeds, with and without a completer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.statistics.effects import rank_biserial
+from spared_bench.statistics.pairwise import holm, wilcoxon_p
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """One method trained on raw and on completed targets.
+
+    Parameters
+    ----------
+    method : str
+    n_datasets : int
+        Those that have both.
+    better : int
+        Datasets on which the completed one has the lower error.
+    median_change : float
+        Median over datasets of ``completed / raw - 1``; nan without datasets.
+    p : float
+        Wilcoxon's signed-rank test, corrected by Holm over the methods.
+    effect : float
+        Rank-biserial; positive where completion helps.
+    """
+
+    method: str
+    n_datasets: int
+    better: int
+    median_change: float
+    p: float
+    effect: float
+
+
+def compare(raw: pd.DataFrame, completed: pd.DataFrame) -> list[PairedComparison]:
+    """Compare errors without and with a completer, method by method.
+
+    Parameters
+    ----------
+    raw, completed : DataFrame of shape (n_datasets, n_methods)
+        Only methods and datasets of both count.
+    """
+    methods = [name for name in raw.columns if name in completed.columns]
+    found = []
+    for name in methods:
+        both = raw[[name]].join(completed[[name]], rsuffix=" completed", how="inner").dropna()
+        before, after = both.to_numpy(dtype=float).T
+        found.append(_compared(str(name), before, after))
+    corrected = holm([each.p for each in found])
+    return [replace(each, p=float(p)) for each, p in zip(found, corrected, strict=True)]
+
+
+def _compared(method: str, before: np.ndarray, after: np.ndarray) -> PairedComparison:
+    if not len(before):
+        return PairedComparison(method, 0, 0, math.nan, 1.0, math.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = float(np.median(after / before - 1))
+    return PairedComparison(
+        method,
+        len(before),
+        int((after < before).sum()),
+        change if math.isfinite(change) else math.nan,
+        wilcoxon_p(after, before),
+        rank_biserial(after, before),
+    )

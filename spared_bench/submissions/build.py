@@ -1,0 +1,253 @@
+"""A bundle of the finished runs of a workspace: what was run is what is handed in."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from spared_bench.artifacts import PREDICTIONS
+from spared_bench.bench import Bench
+from spared_bench.cells import FinishedCell, finished_cells
+from spared_bench.errors import MissingFileError, SubmissionError, UnknownNameError, UsageError
+from spared_bench.leaderboard.entries import EntryResult
+from spared_bench.specs import PredictorSpec
+from spared_bench.submissions import bundle
+from spared_bench.submissions.codec import write_prediction
+from spared_bench.submissions.rescoring import is_number
+from spared_bench.submissions.schema import Claim, ClaimedDataset, Description, read_description
+from spared_bench.submissions.truth import Truth, truth_of
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built.
+
+    Parameters
+    ----------
+    archive : Path
+    description : Description
+    n_results : int
+    missing : list of str
+        Datasets of the protocol without results, which are declared absent.
+    """
+
+    archive: Path
+    description: Description
+    n_results: int
+    missing: list[str]
+
+
+def build(
+    bench: Bench,
+    predictor: str,
+    out: Path | None = None,
+    *,
+    method: str = "",
+    version: str = "",
+    details: dict[str, Any] | None = None,
+    reasons: Mapping[str, str] | None = None,
+    conformance: dict[str, Any] | None = None,
+) -> Built:
+    """Make a bundle of all finished cells of one predictor under one protocol.
+
+    Parameters
+    ----------
+    bench : Bench
+        The protocol, and the workspace with the runs.
+    predictor : str
+        Registered name.
+    out : Path, optional
+        ``METHOD-VERSION.PROTOCOL.zip`` here by default.
+    method, version : str
+        Those of the predictor's spec by default.
+    details : dict, optional
+        Further fields of ``submission.yaml``: title, authors, code, ...
+    reasons : mapping of dataset to str, optional
+        Why a dataset of the protocol has no runs; "not run" where nothing is said.
+    conformance : dict, optional
+        The report of the conformance kit.
+
+    Raises
+    ------
+    UnknownNameError
+        If the workspace has no finished runs of the predictor.
+    SubmissionError
+        If a run failed, a description is not valid, or the runs are of other data than is there.
+    """
+    cells = _cells_of(bench, predictor)
+    spec = bench.predictor(predictor)
+    wanted = bench.protocol.datasets or tuple(sorted({cell.final.dataset for cell in cells}))
+    missing = [name for name in wanted if name not in {cell.final.dataset for cell in cells}]
+    absent = _absent(missing, reasons or {})
+    description = _describe(bench, spec, method, version, absent, details or {})
+    name = f"{description.method}-{description.version}.{bench.protocol.id}{bundle.SUFFIX}"
+    archive = Path(out or name)
+    if archive.is_dir():
+        archive /= name
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="spared-bench-") as scratch:
+        folder = Path(scratch)
+        claim = _write_results(folder, bench, cells)
+        _write_texts(folder, bench, cells, description, claim, conformance)
+        bundle.seal(folder)
+        bundle.pack(folder, archive)
+    return Built(archive, description, len(cells), missing)
+
+
+def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:
+    cells = list(finished_cells(bench.workspace.store, bench.protocol.id))
+    mine = [cell for cell in cells if cell.final.predictor == predictor]
+    if not mine:
+        known = {cell.final.predictor for cell in cells}
+        hint = (
+            f"`spared-bench run --protocol {bench.protocol.name} -p {predictor}` makes runs of it;"
+            " `--workspace` names the folder of earlier ones."
+        )
+        raise UnknownNameError("finished predictor", predictor, known, hint)
+    failed = [cell.final for cell in mine if not cell.final.ok]
+    if failed:
+        first = failed[0]
+        raise SubmissionError(
+            f"{len(failed)} of {len(mine)} runs of {predictor!r} have no score, the first on"
+            f" {first.dataset} / {first.completer}, seed {first.seed}: {first.message}"
+            " `spared-bench run --retry-failed` tries them again."
+        )
+    return mine
+
+
+def _absent(missing: Sequence[str], reasons: Mapping[str, str]) -> list[dict[str, str]]:
+    if odd := sorted(set(reasons) - set(missing)):
+        raise UsageError(
+            f"A reason is given for the absence of {odd[0]!r}, which is not absent. Absent are:"
+            f" {', '.join(missing) or 'none'}."
+        )
+    return [{"dataset": name, "reason": reasons.get(name, "not run")} for name in missing]
+
+
+def _describe(
+    bench: Bench,
+    spec: PredictorSpec,
+    method: str,
+    version: str,
+    absent: Sequence[dict[str, str]],
+    details: dict[str, Any],
+) -> Description:
+    values = {
+        "method": method or spec.name,
+        "version": version or spec.version,
+        "protocol": bench.protocol.id,
+        "title": spec.summary[:300],
+        "citation": spec.citation[:300],
+        "licence": spec.licence[:300],
+        "absent": list(absent),
+        **details,
+    }
+    return read_description(yaml.safe_dump(values), "The description")
+
+
+def _write_results(folder: Path, bench: Bench, cells: Sequence[FinishedCell]) -> Claim:
+    truths: dict[str, Truth] = {}
+    datasets: dict[str, ClaimedDataset] = {}
+    results = []
+    for cell in cells:
+        name = cell.final.dataset
+        if name not in truths:
+            truths = {name: truth_of(bench, name)}  # one at a time: cells come sorted by dataset
+            datasets[name] = _write_dataset(folder, truths[name])
+        result = _result(cell, truths[name].split)
+        prediction = _prediction_of(cell, truths[name])
+        path = folder / bundle.prediction_name(result)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_prediction(path, prediction)
+        results.append(result)
+    return Claim(
+        protocol=bench.protocol.id,
+        protocol_hash=bench.protocol.hash,
+        datasets=datasets,
+        results=results,
+    )
+
+
+def _write_dataset(folder: Path, truth: Truth) -> ClaimedDataset:
+    bundle.write_ids(folder / bundle.ids_name(truth.dataset, "spots"), truth.spots)
+    bundle.write_ids(folder / bundle.ids_name(truth.dataset, "genes"), truth.genes)
+    spots, genes = truth.shape
+    return ClaimedDataset(hash=truth.hash, split=truth.split, n_spots=spots, n_genes=genes)
+
+
+def _result(cell: FinishedCell, split: str) -> EntryResult:
+    final = cell.final
+    scores = {
+        name: value if is_number(value) else None
+        for name, value in final.scores.get(split, {}).items()
+    }
+    values = {
+        "dataset": final.dataset,
+        "completer": final.completer,
+        "predictor": final.predictor,
+        "seed": final.seed,
+        "split_scores": {split: scores},
+        "parameters": final.parameters,
+        "n_parameters": final.n_parameters,
+        "train_seconds": final.seconds.get("fit"),
+        "weights": str(final.facts.get("weights") or ""),
+    }
+    return EntryResult.model_validate_json(json.dumps(values))
+
+
+def _prediction_of(cell: FinishedCell, truth: Truth) -> np.ndarray:
+    """Read a run's own prediction file, which must be of the data that is prepared now."""
+    path = cell.folder / PREDICTIONS
+    if not path.is_file():
+        raise MissingFileError(f"{path} is missing: the run kept no predictions. Run it again.")
+    with np.load(path, allow_pickle=False) as arrays:
+        spots = arrays.get(f"{truth.split}_spots", np.empty(0, str)).tolist()
+        if tuple(spots) != truth.spots or tuple(arrays["genes"].tolist()) != truth.genes:
+            raise SubmissionError(
+                f"The run {cell.final.key[:12]} on {truth.dataset} predicted other spots or genes"
+                " than this workspace now prepares: the data, or the code that prepares it, has"
+                " changed since. Run the predictor again."
+            )
+        return np.array(arrays[f"{truth.split}_prediction"])
+
+
+def _write_texts(
+    folder: Path,
+    bench: Bench,
+    cells: Sequence[FinishedCell],
+    description: Description,
+    claim: Claim,
+    conformance: dict[str, Any] | None,
+) -> None:
+    from spared_bench import __version__
+
+    values = description.model_dump(mode="json", exclude_defaults=True)
+    text = yaml.safe_dump({"format": 1, **values}, sort_keys=False, allow_unicode=True)
+    (folder / bundle.DESCRIPTION).write_text(text, encoding="utf-8")
+    _write_json(folder / bundle.CLAIM, claim.model_dump(mode="json"))
+    first = cells[0].final
+    provenance = {
+        "spared_bench": __version__,
+        "environment": first.environment,
+        "distribution": str(first.facts.get("distribution", "")),
+        "trials": {"/".join(map(str, _place(cell))): cell.final.key for cell in cells},
+    }
+    _write_json(folder / bundle.PROVENANCE, provenance)
+    if conformance is not None:
+        _write_json(folder / bundle.CONFORMANCE, conformance)
+
+
+def _place(cell: FinishedCell) -> tuple[str, str, str, int]:
+    final = cell.final
+    return final.dataset, final.completer, final.predictor, final.seed
+
+
+def _write_json(path: Path, values: Any) -> None:
+    path.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")

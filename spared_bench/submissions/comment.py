@@ -1,0 +1,115 @@
+"""What a check says on a pull request: Markdown in which nothing of the submission is markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from spared_bench.leaderboard.entries import Entry
+from spared_bench.leaderboard.text import correlation, score, visible
+from spared_bench.submissions.report import Report
+from spared_bench.submissions.standing import Standing, standings
+
+_MOST_ROWS = 20
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^\s*[-+#=])")
+_FEW_DATASETS = 5
+
+
+def comment(report: Report, others: Iterable[Entry], datasets: Sequence[str]) -> str:
+    """Return the comment.
+
+    Parameters
+    ----------
+    report : Report
+    others : iterable of Entry
+        Accepted entries of the protocol.
+    datasets : sequence of str
+        Those that are ranked.
+    """
+    lines = [f"### Submission {plain(report.label)}: {_verdict(report)}", ""]
+    if report.problems:
+        lines += ["It is refused because of this:", ""]
+        lines += [f"- {plain(problem, 1_000)}" for problem in report.problems]
+    elif report.description is not None:
+        ranked = [name for name in datasets if name in {each.dataset for each in report.results}]
+        lines += _standing_lines(standings(report.results, others, ranked))
+        lines += _score_lines(report)
+    if report.flags:
+        lines += ["", "Flags, for people to look at; none of them refuses it:", ""]
+        lines += [
+            f"- **{plain(flag.kind)}**{f' ({plain(flag.dataset)})' if flag.dataset else ''}:"
+            f" {plain(flag.reason, 1_000)}"
+            for flag in report.flags[:_MOST_ROWS]
+        ]
+        if len(report.flags) > _MOST_ROWS:
+            lines.append(f"- and {len(report.flags) - _MOST_ROWS} more")
+    lines += ["", "Nothing of the submission was run: scores come from its predictions."]
+    return "\n".join(lines) + "\n"
+
+
+def plain(text: str, limit: int = 200) -> str:
+    """Return a stranger's text as Markdown that shows it and does nothing else."""
+    shown = visible(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # An address or a @name would become a link, or call someone: a joiner of no width prevents it.
+    shown = shown.replace("@", "@\u200b").replace("://", ":\u200b//")
+    return _SPECIAL.sub(r"\\\1", shown)
+
+
+def _verdict(report: Report) -> str:
+    if not report.ok:
+        return "refused"
+    if not report.rescored:
+        return "accepted as reported, nothing was re-scored"
+    flags = f", {len(report.flags)} flag{'s' if len(report.flags) != 1 else ''}"
+    return f"accepted as re-scored{flags if report.flags else ''}"
+
+
+def _standing_lines(found: Sequence[Standing]) -> list[str]:
+    if not found:
+        return ["It is not ranked: no completer has an error on every ranked dataset.", ""]
+    lines = [
+        "| predictor | completer | rank | 95 % interval | norm. MSE | best on |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in found[:_MOST_ROWS]:
+        lines.append(
+            f"| {plain(each.predictor)} | {plain(each.completer)} | {each.rank} of {each.n_rows} |"
+            f" {each.low} to {each.high} | {score(each.normalised_mse)} |"
+            f" {', '.join(map(plain, each.best_on)) or 'none'} |"
+        )
+    best = min(found, key=lambda each: each.rank)
+    lines += ["", _change(best)]
+    if best.n_datasets < _FEW_DATASETS:
+        lines.append(
+            f"With {best.n_datasets} ranked dataset{'s' if best.n_datasets != 1 else ''}, an"
+            " interval over datasets says little."
+        )
+    return [*lines, ""]
+
+
+def _change(best: Standing) -> str:
+    if best.n_rows == 1:
+        return "No accepted entry has all these datasets yet."
+    if not best.overtaken:
+        return "No accepted entry would change its rank."
+    shown = ", ".join(plain(name) for name in best.overtaken[:5])
+    more = f" and {len(best.overtaken) - 5} more" if len(best.overtaken) > 5 else ""
+    return f"It would stand before {shown}{more}."
+
+
+def _score_lines(report: Report) -> list[str]:
+    lines = [
+        "| dataset | completer | predictor | seed | MSE | PCC-Gene |",
+        "|---|---|---|---|---|---|",
+    ]
+    for result in report.results[:_MOST_ROWS]:
+        scores = next(iter(result.split_scores.values()), {})
+        mse, pcc = scores.get("mse"), scores.get("pcc-gene")
+        lines.append(
+            f"| {plain(result.dataset)} | {plain(result.completer)} | {plain(result.predictor)} |"
+            f" {result.seed} | {'–' if mse is None else score(mse)} |"
+            f" {'–' if pcc is None else correlation(pcc)} |"
+        )
+    if len(report.results) > _MOST_ROWS:
+        lines += ["", f"and {len(report.results) - _MOST_ROWS} more results."]
+    return lines

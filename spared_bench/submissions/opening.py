@@ -1,0 +1,180 @@
+"""Opening what a stranger hands in.
+
+Before anything is unpacked, every member must have one of the names of the format and at most the
+size of its kind, and predictions must be stored uncompressed (they are compressed inside), so that
+no archive unpacks to much more than itself.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spared_bench.errors import DownloadError, SubmissionError
+from spared_bench.leaderboard.text import visible
+from spared_bench.store import file_digest
+from spared_bench.submissions.bundle import (
+    CLAIM,
+    CONFORMANCE,
+    DESCRIPTION,
+    MANIFEST,
+    PROVENANCE,
+    Bundle,
+    read_text,
+)
+from spared_bench.submissions.schema import (
+    MAX_DATASETS,
+    MAX_RESULTS,
+    Claim,
+    FileFact,
+    Manifest,
+    Provenance,
+    read_description,
+    read_json,
+)
+from spared_bench.unpack import check_zip_directory, unpack
+
+_NAME = r"[a-z0-9][a-z0-9_+.-]{0,63}"
+_IDS = re.compile(rf"ids/{_NAME}\.(?:spots|genes)\.txt")
+_PREDICTION = re.compile(rf"predictions/{_NAME}/{_NAME}/{_NAME}/[0-9]{{1,10}}\.npz")
+
+#: At most this many bytes of a file, by its name; of a prediction, of a manifest.
+_BYTES = {DESCRIPTION: 20_000, CLAIM: 4_000_000, PROVENANCE: 1_000_000, CONFORMANCE: 200_000}
+_IDS_BYTES, _PREDICTION_BYTES, _MANIFEST_BYTES = 8_000_000, 2**31, 4_000_000
+_TEXT_BYTES = 256_000_000  # of all texts together
+_MAX_MEMBERS = MAX_RESULTS + 2 * MAX_DATASETS + 100
+MAX_BYTES = 16 * 2**30
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Bundle]:
+    """Open a bundle: an archive or a folder.
+
+    Raises
+    ------
+    SubmissionError
+        For anything that is not exactly a bundle.
+    """
+    if path.is_dir():
+        _check_folder(path)
+        yield _read(path)
+        return
+    if not path.is_file():
+        raise SubmissionError(
+            f"There is no bundle {path}. `spared-bench submit build PREDICTOR` makes one."
+        )
+    _check_archive(path)
+    with tempfile.TemporaryDirectory(prefix="spared-bench-") as scratch:
+        folder = Path(scratch) / "bundle"
+        try:
+            unpack(path, folder, MAX_BYTES, _MAX_MEMBERS)
+        except DownloadError as error:
+            raise SubmissionError(f"{path.name} is refused: {error}") from error
+        yield _read(folder)
+
+
+def _check_archive(path: Path) -> None:
+    """Look at the list of members, before any of them is unpacked."""
+    if not zipfile.is_zipfile(path):
+        raise SubmissionError(
+            f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
+            " `spared-bench submit build` makes; tar and other archives are not opened."
+        )
+    try:
+        check_zip_directory(path, _MAX_MEMBERS)
+        with zipfile.ZipFile(path) as packed:
+            members = packed.infolist()
+    except (DownloadError, zipfile.BadZipFile, OSError, ValueError) as error:
+        raise SubmissionError(f"{path.name} is refused: {str(error)[:500]}") from error
+    sizes: dict[str, int] = {}
+    for info in members:
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG) or info.flag_bits & 1:
+            raise _refused(info.filename, "is a link, a device, a folder or encrypted")
+        if info.filename in sizes:
+            raise _refused(info.filename, "stands twice in the archive")
+        sizes[info.filename] = info.file_size
+        stored = info.compress_type == zipfile.ZIP_STORED
+        if not stored and (
+            info.filename.endswith(".npz") or info.compress_type != zipfile.ZIP_DEFLATED
+        ):
+            raise _refused(info.filename, "is compressed in another way than `submit build` does")
+    _check_sizes(sizes)
+
+
+def _check_folder(folder: Path) -> None:
+    sizes: dict[str, int] = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise _refused(name, "is a link or a device")
+        if path.is_file():
+            sizes[name] = path.stat().st_size
+        if len(sizes) > _MAX_MEMBERS:
+            raise SubmissionError(f"The bundle has more than {_MAX_MEMBERS} files.")
+    _check_sizes(sizes)
+
+
+def _check_sizes(sizes: dict[str, int]) -> None:
+    texts = 0
+    for name, size in sizes.items():
+        most = _largest(name)
+        if most is None:
+            raise _refused(
+                name, "is no file of a bundle; only what `submit build` writes is read, no pickles"
+            )
+        if size > most:
+            raise _refused(name, f"has {size} bytes; at most {most} are read")
+        texts += 0 if name.endswith(".npz") else size
+    if texts > _TEXT_BYTES or sum(sizes.values()) > MAX_BYTES:
+        raise SubmissionError(
+            f"The bundle has {sum(sizes.values())} bytes, {texts} of them in texts; at most"
+            f" {MAX_BYTES} and {_TEXT_BYTES} are read."
+        )
+
+
+def _largest(name: str) -> int | None:
+    """Return how large a file of this name may be, ``None`` if a bundle has no such file."""
+    if _PREDICTION.fullmatch(name):
+        return _PREDICTION_BYTES
+    if _IDS.fullmatch(name):
+        return _IDS_BYTES
+    return _MANIFEST_BYTES if name == MANIFEST else _BYTES.get(name)
+
+
+def _refused(name: str, reason: str) -> SubmissionError:
+    return SubmissionError(f"The bundle is refused: its member {visible(name)!r} {reason}.")
+
+
+def _read(folder: Path) -> Bundle:
+    manifest = read_json(read_text(folder, MANIFEST), Manifest, MANIFEST)
+    _check_hashes(folder, manifest.files)
+    return Bundle(
+        folder,
+        read_description(read_text(folder, DESCRIPTION), DESCRIPTION),
+        read_json(read_text(folder, CLAIM), Claim, CLAIM),
+        read_json(read_text(folder, PROVENANCE), Provenance, PROVENANCE),
+        {name: fact.sha256 for name, fact in manifest.files.items()},
+    )
+
+
+def _check_hashes(folder: Path, facts: dict[str, FileFact]) -> None:
+    present = {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    } - {MANIFEST}
+    if odd := sorted(present ^ set(facts)):
+        where = "is in the bundle and not in" if odd[0] in present else "is in"
+        end = "" if odd[0] in present else " and not in the bundle"
+        raise SubmissionError(f"{visible(odd[0])} {where} {MANIFEST}{end}. Build the bundle again.")
+    for name, fact in facts.items():
+        path = folder / name
+        if path.stat().st_size != fact.bytes or file_digest(path) != fact.sha256:
+            raise SubmissionError(
+                f"{name} is not the file that {MANIFEST} tells of: its size or SHA-256 differ."
+                " Build the bundle again; files of a bundle are not edited by hand."
+            )

@@ -1,0 +1,123 @@
+"""What a submission is scored against: the checker's own prepared dataset, never the bundle's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from spared_bench import data
+from spared_bench.bench import Bench
+from spared_bench.products import prepared_table
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+Split = Literal["val", "test"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The evaluated split of a prepared dataset.
+
+    Parameters
+    ----------
+    dataset : str
+    split : {"val", "test"}
+    hash : str
+        That of the whole table, other splits included.
+    spots, genes : tuple of str
+        In the order of rows and columns.
+    target, expression : ndarray of float32, of shape (n_spots, n_genes)
+        ``expression`` is the target before batch correction.
+    mask : ndarray of bool, of shape (n_spots, n_genes)
+    slide_ids : ndarray of str, of shape (n_spots,)
+    counts : ndarray of float32, of shape (n_spots, n_genes)
+        Raw, of these genes.
+    """
+
+    dataset: str
+    split: Split
+    hash: str
+    spots: tuple[str, ...]
+    genes: tuple[str, ...]
+    target: np.ndarray
+    expression: np.ndarray
+    mask: np.ndarray
+    slide_ids: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_spots, n_genes)."""
+        return len(self.spots), len(self.genes)
+
+    @cached_property
+    def slides(self) -> list[np.ndarray]:
+        """The rows of each slide."""
+        names = dict.fromkeys(self.slide_ids.tolist())
+        return [np.flatnonzero(self.slide_ids == name) for name in names]
+
+
+def truth_of(bench: Bench, dataset: str) -> Truth:
+    """Return the truth of a dataset, preparing it if the workspace has not.
+
+    Raises
+    ------
+    MissingFileError
+        If its raw files are not there.
+    """
+    adata = prepared_table(bench, dataset)
+    split = cast(Split, bench.dataset(dataset).evaluation_split)
+    rows = adata.obs["split"].to_numpy(dtype=str) == split
+    part = adata[rows]
+    return Truth(
+        dataset=dataset,
+        split=split,
+        hash=table_hash(adata),
+        spots=tuple(map(str, part.obs_names)),
+        genes=tuple(map(str, part.var_names)),
+        target=_dense(part.layers[data.TARGET]),
+        expression=_dense(part.layers[data.EXPRESSION]),
+        mask=np.asarray(part.layers[data.MASK], dtype=bool),
+        slide_ids=part.obs["slide_id"].to_numpy(dtype=str),
+        counts=_dense(part.layers[data.COUNTS]),
+    )
+
+
+def table_hash(adata: AnnData) -> str:
+    """Return the SHA-256 of what a prepared dataset is: 64 hex digits.
+
+    Covers the names of spots and genes, slides, splits, raw counts and which of them are measured:
+    whatever is the same on every machine. The target follows from these by the protocol, whose own
+    hash is compared too; its last bits may differ between processors.
+    """
+    from scipy.sparse import csr_matrix
+
+    total = hashlib.sha256()
+    _add_lines(total, adata.obs_names)
+    _add_lines(total, adata.var_names)
+    _add_lines(total, adata.obs["slide_id"])
+    _add_lines(total, adata.obs["split"])
+    counts = csr_matrix(adata.layers[data.COUNTS], copy=True)
+    counts.sum_duplicates()
+    counts.eliminate_zeros()
+    for values, kind in ((counts.indptr, "<i8"), (counts.indices, "<i8"), (counts.data, "<f4")):
+        total.update(values.astype(kind).tobytes())
+    total.update(np.packbits(np.asarray(adata.layers[data.MASK], dtype=bool)).tobytes())
+    return total.hexdigest()
+
+
+def _add_lines(total: Any, names: Iterable[Any]) -> None:
+    text = "\n".join(map(str, names)).encode()
+    total.update(len(text).to_bytes(8, "little"))
+    total.update(text)
+
+
+def _dense(layer: Any) -> np.ndarray:
+    return np.asarray(layer.toarray() if hasattr(layer, "tocsr") else layer, dtype=np.float32)

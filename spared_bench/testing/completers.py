@@ -1,0 +1,140 @@
+"""What every completer promises."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.data import Slides
+from spared_bench.interfaces import Budget, Completer, Context
+from spared_bench.products import checked_completion
+from spared_bench.registry import Registered, Registry
+from spared_bench.testing.checks import (
+    Check,
+    CheckSkipped,
+    construct,
+    describes_itself,
+    importing_is_light,
+    no_pickles,
+    registered,
+    require,
+    same,
+)
+from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
+
+CONTEXT = Context(seed=1, budget=Budget(6, 16, 3, augment=False))
+
+
+def completer_checks(name: str, registry: Registry | None = None) -> list[Check]:
+    """Return the checks of a completer; see ``predictor_checks``."""
+    subject = _Subject(registered("completer", name, registry))
+    return [Check(sentence, _bound(check, subject)) for sentence, check in _CHECKS.items()]
+
+
+def _bound(check: Callable[[_Subject], None], subject: _Subject) -> Callable[[], None]:
+    return lambda: check(subject)
+
+
+class _Subject:
+    """A completer under examination; fitted once for all checks."""
+
+    def __init__(self, entry: Registered) -> None:
+        self.entry = entry
+
+    @cached_property
+    def slides(self) -> TinySlides:
+        return tiny_slides()
+
+    @cached_property
+    def completer(self) -> Any:
+        return self.fit(self.slides)
+
+    def fit(self, slides: TinySlides) -> Any:
+        completer = construct(self.entry)
+        completer.fit(slides.train, slides.val, CONTEXT)
+        return completer
+
+    def complete(self, slides: Slides) -> np.ndarray:
+        """Complete, and check shape, finiteness and measured entries as a run does."""
+        return checked_completion(self.completer.complete(slides), slides, self.entry.spec.name)
+
+
+def _light(subject: _Subject) -> None:
+    importing_is_light(subject.entry)
+
+
+def _described(subject: _Subject) -> None:
+    describes_itself(subject.entry, ("summary",))
+
+
+def _interface(subject: _Subject) -> None:
+    completer = construct(subject.entry)
+    require(isinstance(completer, Completer), "it lacks a method; it needs fit and complete.")
+
+
+def _untouched(subject: _Subject) -> None:
+    slides = subject.slides.train
+    before = slides.target.copy()
+    subject.complete(slides)
+    same(before, slides.target, "complete changed the slides that it was given.")
+
+
+def _same_seed(subject: _Subject) -> None:
+    again = subject.fit(subject.slides)
+    same(
+        np.asarray(again.complete(subject.slides.val)),
+        subject.complete(subject.slides.val),
+        "two fits from one seed complete differently. All randomness must come from context.seed.",
+    )
+
+
+def _blind(subject: _Subject) -> None:
+    before = subject.complete(subject.slides.train)
+    subject.completer.complete(with_noise(subject.slides.test))
+    after = subject.complete(subject.slides.train)
+    same(before, after, "completing one slide changes the completion of others.")
+
+
+def _one_spot(subject: _Subject) -> None:
+    subject.complete(subject.slides.train.subset(np.array([3])))
+
+
+def _empty_gene(subject: _Subject) -> None:
+    slides = subject.slides.train
+    adata = slides.adata.copy()
+    for layer in ("mask", "target", "expression", "prefilled", "counts"):
+        values = np.array(adata.layers[layer])
+        values[:, 2] = 0
+        adata.layers[layer] = values
+    subject.complete(Slides(adata, slides.patches))
+
+
+def _saved(subject: _Subject) -> None:
+    if not (hasattr(subject.completer, "save") and hasattr(subject.completer, "load")):
+        raise CheckSkipped("it has no save and load: it is fitted again where it is needed again")
+    with tempfile.TemporaryDirectory() as scratch:
+        subject.completer.save(Path(scratch))
+        no_pickles(Path(scratch))
+        loaded = construct(subject.entry)
+        loaded.load(Path(scratch))
+        completed = np.asarray(loaded.complete(subject.slides.val))
+    message = "saved and loaded it completes differently."
+    same(completed, subject.complete(subject.slides.val), message)
+
+
+_CHECKS: dict[str, Callable[[_Subject], None]] = {
+    "its module imports nothing heavy": _light,
+    "its spec describes it": _described,
+    "it has the methods of a completer": _interface,
+    "every measured value is left as it is, and the others are finite": _untouched,
+    "the same seed gives the same completion": _same_seed,
+    "test slides leave the method as it is": _blind,
+    "a slide of one spot survives": _one_spot,
+    "a gene that is never measured survives": _empty_gene,
+    "saved and loaded it completes the same and no file is a pickle": _saved,
+}

@@ -1,0 +1,246 @@
+"""What every predictor promises."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.errors import PluginError
+from spared_bench.interfaces import Budget, Context, Predictor
+from spared_bench.registry import Registered, Registry
+from spared_bench.specs import PredictorSpec
+from spared_bench.testing.checks import (
+    Check,
+    CheckSkipped,
+    close,
+    construct,
+    describes_itself,
+    importing_is_light,
+    no_pickles,
+    registered,
+    require,
+    same,
+)
+from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
+
+CONTEXT = Context(seed=1, budget=Budget(iterations=4, batch_size=16, validate_every=2))
+
+
+def predictor_checks(name: str, registry: Registry | None = None) -> list[Check]:
+    """Return the checks of a predictor; nothing is trained before one of them runs.
+
+    Parameters
+    ----------
+    name : str
+        Registered name.
+    registry : Registry, optional
+        The plugins of this environment by default.
+    """
+    subject = _Subject(registered("predictor", name, registry))
+    return [Check(sentence, _bound(check, subject)) for sentence, check in _CHECKS.items()]
+
+
+def _bound(check: Callable[[_Subject], None], subject: _Subject) -> Callable[[], None]:
+    return lambda: check(subject)
+
+
+class _Subject:
+    """A predictor under examination; trained once for all checks."""
+
+    def __init__(self, entry: Registered) -> None:
+        self.entry = entry
+
+    @cached_property
+    def slides(self) -> TinySlides:
+        return tiny_slides()
+
+    @cached_property
+    def predictor(self) -> Any:
+        return self.fit(self.slides)
+
+    def fit(self, slides: TinySlides, context: Context = CONTEXT) -> Any:
+        predictor = construct(self.entry)
+        predictor.fit(slides.train, slides.val, context)
+        return predictor
+
+    @property
+    def test(self) -> Any:
+        return self.slides.test.without_expression()
+
+
+def _light(subject: _Subject) -> None:
+    importing_is_light(subject.entry)
+
+
+def _described(subject: _Subject) -> None:
+    describes_itself(subject.entry, ("summary",))
+
+
+def _interface(subject: _Subject) -> None:
+    predictor = construct(subject.entry)
+    require(isinstance(predictor, Predictor), "it lacks a method; it needs fit and predict.")
+    name = getattr(predictor, "name", subject.entry.spec.name)
+    require(
+        name == subject.entry.spec.name,
+        f"its `name` is {name!r}, and its spec says {subject.entry.spec.name!r}.",
+    )
+
+
+def _shape(subject: _Subject) -> None:
+    prediction = np.asarray(subject.predictor.predict(subject.test))
+    wanted = subject.slides.test.target.shape
+    require(
+        prediction.shape == wanted,
+        f"predict returned shape {prediction.shape}; expected {wanted}: a row per spot, a column"
+        " per gene.",
+    )
+    require(np.isfinite(prediction).all(), "predict returned nan or infinite values.")
+
+
+def _gene_order(subject: _Subject) -> None:
+    apart = np.arange(0, 180, 30, dtype=np.float32)  # so far that any method tells genes apart
+
+    def level(slides: Any) -> Any:
+        return slides.with_target(np.tile(apart, (len(slides), 1)))
+
+    slides, predictor = subject.slides, construct(subject.entry)
+    if "lr" in vars(predictor):
+        predictor.lr = 0.03
+    budget = Budget(iterations=60, batch_size=32, validate_every=10)
+    predictor.fit(level(slides.train), level(slides.val), replace(CONTEXT, budget=budget))
+    means = np.asarray(predictor.predict(subject.test)).mean(axis=0)
+    require(
+        list(np.argsort(means)) == [0, 1, 2, 3, 4, 5],
+        f"trained on genes at 0, 30, ... 150 it predicts {np.round(means).tolist()}: columns are"
+        " not in the order of the genes, or it learns nothing in 60 steps.",
+    )
+
+
+def _same_seed(subject: _Subject) -> None:
+    again = subject.fit(subject.slides)
+    same(
+        subject.predictor.predict(subject.test),
+        again.predict(subject.test),
+        "two trainings from one seed predict differently. All randomness must come from"
+        " context.seed.",
+    )
+
+
+def _twice(subject: _Subject) -> None:
+    first = subject.predictor.predict(subject.test)
+    message = "predicting the same slides twice gives different values."
+    same(first, subject.predictor.predict(subject.test), message)
+
+
+def _blind(subject: _Subject) -> None:
+    seen = subject.predictor.predict(subject.slides.test)
+    blind = subject.predictor.predict(subject.test)
+    noisy = subject.predictor.predict(with_noise(subject.slides.test))
+    message = "the prediction changes with the measured expression of the slides it is made for."
+    same(seen, blind, message)
+    same(seen, noisy, message)
+
+
+def _unseen(subject: _Subject) -> None:
+    noisy = subject.slides._replace(test=with_noise(subject.slides.test))
+    same(
+        subject.fit(noisy).predict(noisy.test.without_expression()),
+        subject.predictor.predict(subject.test),
+        "noise in place of the test slides' expression changes the prediction.",
+    )
+
+
+def _spot_order(subject: _Subject) -> None:
+    spec = subject.entry.spec
+    if isinstance(spec, PredictorSpec) and spec.control:
+        raise CheckSkipped("a control may deal values to places")
+    order = np.random.default_rng(3).permutation(len(subject.test))
+    close(
+        subject.predictor.predict(subject.test.subset(order)),
+        subject.predictor.predict(subject.test)[order],
+        "spots in another order get other predictions.",
+    )
+
+
+def _batch_size(subject: _Subject) -> None:
+    if "batch_size" not in inspect.signature(subject.predictor.predict).parameters:
+        raise CheckSkipped("its predict takes no batch_size")
+    close(
+        subject.predictor.predict(subject.test, batch_size=7),
+        subject.predictor.predict(subject.test),
+        "the prediction depends on the batch size.",
+    )
+
+
+def _one_spot(subject: _Subject) -> None:
+    one = subject.test.subset(np.array([3]))
+    prediction = np.asarray(subject.predictor.predict(one))
+    wanted = (1, subject.slides.test.n_genes)
+    require(prediction.shape == wanted, f"for one spot it returns shape {prediction.shape}.")
+    require(np.isfinite(prediction).all(), "for one spot it returns nan or infinite values.")
+
+
+def _unmoved(subject: _Subject) -> None:
+    before = subject.predictor.predict(subject.slides.train)
+    subject.predictor.predict(with_noise(subject.slides.test))
+    after = subject.predictor.predict(subject.slides.train)
+    same(before, after, "predicting one slide changes what it predicts for others.")
+
+
+def _saved(subject: _Subject) -> None:
+    if not (hasattr(subject.predictor, "save") and hasattr(subject.predictor, "load")):
+        raise CheckSkipped("it has no save and load, so a trained one cannot be used again")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        subject.predictor.save(folder)
+        no_pickles(folder)
+        loaded = construct(subject.entry)
+        loaded.load(folder)
+        same(
+            loaded.predict(subject.test),
+            subject.predictor.predict(subject.test),
+            "saved and loaded it predicts differently.",
+        )
+    counts = [getattr(each, "n_parameters", None) for each in (loaded, subject.predictor)]
+    require(counts[0] == counts[1], f"loaded it counts {counts[0]} parameters, before {counts[1]}.")
+
+
+def _skip(subject: _Subject) -> None:
+    from spared_bench.specs import DatasetSpec, SlideInfo
+
+    skip = getattr(construct(subject.entry), "skip", None)
+    if skip is None:
+        raise CheckSkipped("it uses every dataset")
+    slides = (SlideInfo("a"), SlideInfo("b"))
+    spec = DatasetSpec("tiny", "a:b", slides=slides, split={"train": ("a",), "test": ("b",)})
+    reason = skip(spec)
+    if reason is not None and not isinstance(reason, str):
+        raise PluginError(
+            f"skip(spec) returned {type(reason).__name__}; expected a reason or None."
+        )
+
+
+_CHECKS: dict[str, Callable[[_Subject], None]] = {
+    "its module imports nothing heavy": _light,
+    "its spec describes it": _described,
+    "it has the methods of a predictor and the name of its spec": _interface,
+    "skip gives a reason or nothing": _skip,
+    "a prediction has a finite value for every spot and gene": _shape,
+    "genes keep their order": _gene_order,
+    "the same seed gives the same prediction": _same_seed,
+    "predicting twice gives the same": _twice,
+    "a prediction does not depend on the measured expression": _blind,
+    "noise in place of unseen expression changes no prediction": _unseen,
+    "the order of the spots is that of the predictions": _spot_order,
+    "the batch size does not matter": _batch_size,
+    "a slide of one spot survives": _one_spot,
+    "other slides leave the method as it is": _unmoved,
+    "saved and loaded it predicts the same and no file is a pickle": _saved,
+}

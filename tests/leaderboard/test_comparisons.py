@@ -1,0 +1,98 @@
+"""What the statistics page says follows from the board."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spared_bench.leaderboard.comparisons import (
+    MOST_PAIRWISE,
+    comparisons,
+    completion_effects,
+    published_view,
+)
+from spared_bench.leaderboard.rows import board_rows
+from tests.board_samples import trial
+
+
+def board(methods: int, datasets: int, completers=("none",), **changes):
+    rng = np.random.default_rng(3)
+    trials = [
+        trial(
+            f"m{m:02}", c, f"d{d}", mse=(1 + m / 10) * (1 + d) * rng.uniform(0.99, 1.01) - 0.2 * k
+        )
+        for m in range(methods)
+        for d in range(datasets)
+        for k, c in enumerate(completers)
+    ]
+    (part,) = board_rows([*trials, *changes.get("more", ())]).protocols
+    return part
+
+
+def test_rows_are_compared_all_together_and_completer_by_completer():
+    found = comparisons(board(3, 6, ("none", "median")))
+
+    assert [(each["completer"], each["n_methods"]) for each in found] == [
+        ("", 6),
+        ("median", 3),
+        ("none", 3),
+    ]
+    assert all(each["n_datasets"] == each["total"] == 6 for each in found)
+    assert found[0]["friedman"]["p"] < 0.01
+
+
+def test_controls_take_no_part_and_thin_rows_are_named_with_their_coverage():
+    more = [
+        *(trial("gene-mean", dataset=f"d{d}", facts={"control": True}) for d in range(6)),
+        trial("thin", dataset="d0"),
+    ]
+    part = board(3, 6, more=more)
+    (found,) = comparisons(part)
+
+    thin = next(str(i) for i, row in enumerate(part.rows) if row.predictor == "thin")
+    assert found["methods_left_out"] == {thin: 1}
+    assert found["n_methods"] == 3
+    named = {part.rows[int(place)].predictor for place in found["ranks"]}
+    assert named == {"m00", "m01", "m02"}
+
+
+def test_a_single_dataset_is_not_compared_in_pairs_and_no_test_speaks():
+    (found,) = comparisons(board(4, 1))
+
+    assert "matrices" not in found
+    assert [each["speaks"] for each in found["reach"]] == [False, False, False]
+
+
+def test_matrices_hold_the_best_rows_only():
+    (found,) = comparisons(board(MOST_PAIRWISE + 5, 4))
+
+    assert found["n_methods"] == MOST_PAIRWISE + 5
+    assert np.array(found["matrices"]["wilcoxon"]).shape == (MOST_PAIRWISE, MOST_PAIRWISE)
+    assert max(found["pairwise_ranks"].values()) <= MOST_PAIRWISE
+
+
+def test_wilcoxon_compares_relative_errors_so_that_large_datasets_do_not_decide():
+    # m1 is a tenth worse on five small datasets and a little better on the largest one.
+    trials = [trial("m0", dataset=f"d{d}", mse=1.0) for d in range(5)]
+    trials += [trial("m1", dataset=f"d{d}", mse=1.1) for d in range(5)]
+    trials += [trial("m0", dataset="large", mse=1000.0), trial("m1", dataset="large", mse=999.0)]
+    trials += [trial("m2", dataset=d, mse=5000.0) for d in ("large", *(f"d{i}" for i in range(5)))]
+    (part,) = board_rows(trials).protocols
+    (found,) = comparisons(part)
+
+    places = [part.rows[int(place)].predictor for place in found["pairs"]]
+    i, j = places.index("m0"), places.index("m1")
+    assert found["matrices"]["effect"][i][j] == pytest.approx(1 - 2 * 1 / 21)
+
+
+def test_raw_and_completed_are_paired_by_method():
+    (found,) = completion_effects(board(3, 6, ("none", "median")))
+
+    assert found["completer"] == "median"
+    assert [each["method"] for each in found["methods"]] == ["m00", "m01", "m02"]
+    assert all(each["better"] == each["n_datasets"] == 6 for each in found["methods"])
+    assert completion_effects(board(2, 3)) == []
+
+
+def test_a_board_without_published_rows_has_no_published_view():
+    assert published_view(board(2, 3)) is None

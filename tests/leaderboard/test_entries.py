@@ -1,0 +1,132 @@
+"""Entries of others: read back as written, refused by reason where they are not sound."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spared_bench.errors import EntryError
+from spared_bench.leaderboard.entries import (
+    Entry,
+    entry_path,
+    parse_entry,
+    read_entries,
+    read_entry,
+    write_entry,
+)
+
+
+def values(**changes):
+    result = {
+        "dataset": "vmb",
+        "completer": "spackle",
+        "predictor": "st-net",
+        "seed": 0,
+        "split_scores": {"test": {"mse": 1.5, "pcc-gene": None}},
+        "parameters": {"lr": 1e-4, "layers": [1, 2]},
+        "train_seconds": 12.5,
+        "weights": "pretrained",
+    }
+    entry = {
+        "method": "STNet",
+        "version": "2024",
+        "protocol": "spared@1",
+        "trust": "reported",
+        "withdrawn": None,
+        "source": "https://example.org/paper",
+        "flags": [{"kind": "suspect-cell", "reason": "Copied.", "dataset": "vmb"}],
+        "results": [result | changes.pop("result", {})],
+    }
+    return entry | changes
+
+
+def refusal(**changes) -> str:
+    with pytest.raises(EntryError) as error:
+        parse_entry(json.dumps(values(**changes)), "entry.json")
+    return str(error.value)
+
+
+def test_an_entry_is_read_back_as_it_was_written(tmp_path):
+    entry = Entry.model_validate(values())
+
+    path = write_entry(tmp_path, entry)
+
+    assert path == tmp_path / "spared@1" / "STNet@2024" / "entry.json"
+    assert read_entry(path) == entry
+    assert read_entries(tmp_path) == ([entry], [])
+    assert read_entries(tmp_path, "demo@1") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method": "../../etc"}, "method: String should match"),
+        ({"method": "<b>"}, "method"),
+        ({"protocol": "spared"}, "protocol"),
+        ({"trust": "certain"}, "trust: Input should be 'reported', 're-scored' or 'reproduced'"),
+        ({"results": []}, "results: List should have at least 1 item"),
+        ({"result": {"split_scores": {"test": {"mse": 1e308}}}}, "less than or equal to"),
+        ({"result": {"split_scores": {"test": {"mse": "0.5"}}}}, "valid number"),
+        ({"result": {"split_scores": {"best": {}}}}, "'train', 'val' or 'test'"),
+        ({"result": {"seed": -1}}, "seed: Input should be greater than or equal to 0"),
+        ({"result": {"parameters": {"note": "x" * 30_000}}}, "at most 20000 are kept"),
+        ({"source": "x" * 2_001}, "source: String should have at most 2000 characters"),
+        ({"rank": 1}, "rank: Extra inputs are not permitted"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_field(changes, said):
+    assert said in refusal(**changes)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_a_number_that_json_lacks_is_refused(number):
+    text = json.dumps(values()).replace("12.5", number)
+
+    with pytest.raises(EntryError, match=r"is no number of JSON|a number is too large"):
+        parse_entry(text, "entry.json")
+
+
+def test_one_place_has_one_result():
+    result = values()["results"][0]
+
+    assert "vmb / spackle / st-net / 0 stands twice" in refusal(results=[result, result])
+
+
+def test_a_key_that_stands_twice_is_refused():
+    text = json.dumps(values()).replace('"seed": 0', '"seed": 0, "seed": 1')
+
+    with pytest.raises(EntryError, match="the key 'seed' stands twice"):
+        parse_entry(text, "entry.json")
+
+
+def test_depth_and_size_are_bounded():
+    with pytest.raises(EntryError, match="is not valid JSON"):
+        parse_entry("[" * 100_000, "entry.json")
+    with pytest.raises(EntryError, match="at most 20000000"):
+        parse_entry(b" " * 20_000_001, "entry.json")
+
+
+def test_an_entry_in_the_folder_of_another_is_refused_and_the_others_are_read(tmp_path):
+    good, stray = Entry.model_validate(values()), Entry.model_validate(values(method="EGN"))
+    write_entry(tmp_path, good)
+    text = write_entry(tmp_path, stray).read_text()
+    moved = tmp_path / "spared@1" / "SEPAL@1"
+    entry_path(tmp_path, stray).parent.rename(moved)
+
+    entries, (refused,) = read_entries(tmp_path)
+
+    assert entries == [good]
+    assert refused.path == moved / "entry.json"
+    assert "is the entry spared@1/EGN@2024, but lies in spared@1/SEPAL@1" in refused.reason
+    assert json.loads(text)["method"] == "EGN"
+
+
+def test_links_are_not_followed(tmp_path):
+    outside = tmp_path / "outside"
+    write_entry(outside, Entry.model_validate(values()))
+    inside = tmp_path / "leaderboards" / "spared@1"
+    inside.mkdir(parents=True)
+    (inside / "STNet@2024").symlink_to(outside / "spared@1" / "STNet@2024")
+
+    assert read_entries(tmp_path / "leaderboards") == ([], [])

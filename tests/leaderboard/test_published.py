@@ -1,0 +1,148 @@
+"""The published table on the board agrees with what its authors say of it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from spared_bench.leaderboard.comparisons import published_view
+from spared_bench.leaderboard.entries import ENTRY, entry_path, read_entries, read_entry
+from spared_bench.leaderboard.matrices import errors, measured, reported_rows
+from spared_bench.leaderboard.merging import entry_trials
+from spared_bench.leaderboard.rows import board_rows
+from spared_bench.statistics.summaries import normalised, wins
+
+ROOT = Path(__file__).parents[2]
+COMMITTED = ROOT / "leaderboards"
+
+
+@pytest.fixture(scope="module")
+def part():
+    from spared_bench.specs import spec_as_dict
+    from spared_bench_plugins.datasets.spared import spared_datasets
+
+    specs = {spec.name: spec for spec in spared_datasets()}
+    facts = {
+        name: {
+            **spec_as_dict(spec),
+            "tier": spec.tier,
+            "evaluation_split": spec.evaluation_split,
+        }
+        for name, spec in specs.items()
+    }
+    entries, refused = read_entries(COMMITTED, "spared@1")
+    published = [entry for entry in entries if entry.trust == "reported"]
+    assert refused == []
+    (part,) = board_rows(entry_trials(published, facts), facts).protocols
+    return part
+
+
+def rounded(values: dict[str, float], digits: int = 3) -> dict[str, float]:
+    return {name: round(float(value), digits) for name, value in values.items()}
+
+
+def test_the_committed_entries_are_what_their_script_writes():
+    spec = importlib.util.spec_from_file_location(
+        "published_entries", ROOT / "tools" / "published_entries.py"
+    )
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+
+    written = script.published_entries()
+
+    assert len(written) == 10
+    assert [read_entry(entry_path(COMMITTED, entry)) for entry in written] == written
+    assert all(entry_path(COMMITTED, entry).name == ENTRY for entry in written)
+
+
+def test_mean_normalised_errors_and_wins_are_those_of_the_published_table(part):
+    view = published_view(part)
+
+    assert rounded(view["all"]["mean"]) == {
+        **{"ViT-B+Delta": 1.036, "SEPAL": 1.048, "EGGN": 1.064, "STNet": 1.093, "ViT-B": 1.106},
+        **{"ShuffleNet": 1.096, "EGN": 1.115, "Hist2ST": 1.293, "BLEEP": 1.451, "HisToGene": 2.099},
+    }
+    assert {name: n for name, n in view["all"]["wins"].items() if n} == {
+        **{"ViT-B+Delta": 8, "EGGN": 5, "STNet": 5, "SEPAL": 3, "ShuffleNet": 2, "EGN": 2},
+        "ViT-B": 1,
+    }
+    assert view["all"]["datasets"]["Hist2ST"] == 2
+    assert view["all"]["datasets"]["HisToGene"] == 25
+
+
+def test_without_the_cell_that_looks_copied_the_wins_are_as_the_paper_says(part):
+    rows = reported_rows(part)
+    names = [row.origin.method for row in rows]
+    left = errors(rows, measured(part), names, without=[("10xgmbsp", "EGGN")])
+
+    assert wins(left)[["STNet", "EGGN"]].tolist() == [6, 4]
+    assert rounded(normalised(left).mean().drop("Hist2ST").to_dict()) == {
+        **{"ViT-B+Delta": 1.028, "SEPAL": 1.040, "EGGN": 1.067, "STNet": 1.086, "ViT-B": 1.098},
+        **{"ShuffleNet": 1.087, "EGN": 1.105, "BLEEP": 1.441, "HisToGene": 2.076},
+    }
+
+
+def test_the_hardest_and_the_easiest_dataset_are_as_the_paper_says(part):
+    view = published_view(part)
+
+    assert (view["hardest"][0], round(view["hardest"][1], 3)) == ("mmbr", 0.164)
+    assert (view["easiest"][0], round(view["easiest"][1], 3)) == ("10xgmbsp", 0.736)
+
+
+def test_the_suspect_cells_are_flagged_with_what_they_equal(part):
+    flags = {
+        (row.origin.method, flag.dataset): flag.reason
+        for row in part.rows
+        for flag in row.origin.flags
+    }
+
+    assert set(flags) == {("HisToGene", "mmbr"), ("HisToGene", "mmbo"), ("EGGN", "10xgmbsp")}
+    assert "equals that of EGGN on mmbo" in flags["EGGN", "10xgmbsp"]
+
+
+def test_dunn_of_normalised_errors_sets_histogene_and_bleep_apart_as_published(part):
+    found = published_view(part)["dunn"]
+    methods, p = found["methods"], found["p"]
+
+    apart = {"HisToGene", "BLEEP"}
+    for i, a in enumerate(methods):
+        for j, b in enumerate(methods):
+            if i != j:
+                assert (p[i][j] < 0.05) == ((a in apart) != (b in apart)), (a, b)
+    pair = p[methods.index("HisToGene")][methods.index("ViT-B+Delta")]
+    assert pair == pytest.approx(2.76e-10, rel=0.005)
+    assert p[methods.index("STNet")][methods.index("HisToGene")] == pytest.approx(8.9e-6, rel=0.01)
+
+
+def test_the_boards_own_means_leave_the_union_of_two_datasets_out(part):
+    (repeats,) = [column for column in part.columns if column.repeats]
+
+    assert repeats.name == "mmbr"
+    vit = next(row for row in part.rows if row.predictor == "vit-b-delta")
+    assert (vit.mean_normalised_mse.covered, vit.mean_normalised_mse.total) == (25, 25)
+    assert vit.rank == 1
+    assert vit.interval[0] < vit.mean_normalised_mse.value < vit.interval[1]
+
+
+def test_the_documentation_prints_the_matrix_and_the_means_that_the_board_computes(part):
+    view = published_view(part)
+    methods, p = view["dunn"]["methods"], view["dunn"]["p"]
+    text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    lines = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+
+    start = next(i for i, line in enumerate(lines) if line[:1] == ["ours"])
+    printed = lines[start + 2 : start + 10]
+    checked = 0
+    for name, *cells in printed:
+        for other, cell in zip(lines[start][1:], cells, strict=True):
+            if cell:
+                value = p[methods.index(name)][methods.index(other)]
+                assert float(cell) == pytest.approx(value, rel=0.005, abs=0.0005 * (value > 1e-3))
+                checked += 1
+    assert checked == 36
+    means = {line[0]: line[1:] for line in lines if len(line) == 6 and line[0] in view["methods"]}
+    for name in view["methods"]:
+        wanted = [f"{view[part]['mean'][name]:.3f}" for part in ("all", "without_suspect")]
+        assert [means[name][1], means[name][3]] == wanted

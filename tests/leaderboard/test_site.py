@@ -1,0 +1,171 @@
+"""The site: complete, self-contained, and safe whatever it is made from."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from spared_bench.errors import PluginError, WorkspaceError
+from spared_bench.leaderboard import Extras, build
+from spared_bench.leaderboard.site import as_data
+from spared_bench.leaderboard.site_data import plain
+from spared_bench.leaderboard.vendor import as_script
+from tests.board_samples import demo_trials, failed, trial
+from tests.leaderboard.reading import data_of, row_of
+
+COMMAND = "spared-bench leaderboard build"
+HOSTILE = [
+    "</script><!-- <img src=x onerror=alert(1)>",
+    "\"><svg onload='alert(1)'>",
+    "a\u202egnp.exe\u2066",
+    "{{ 7 * 7 }}{% raw %}",
+    "../../index",
+    "x" * 10_000,
+]
+
+
+class Page(html.parser.HTMLParser):
+    """Elements, attributes and texts, as a browser would see them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def built(trials, folder: Path, **extras) -> Path:
+    return build(trials, folder, COMMAND, "store", Extras(**extras)).parent
+
+
+def test_the_data_hold_every_row_its_failures_and_what_it_was_made_from(tmp_path):
+    site = built(demo_trials(), tmp_path / "board")
+
+    board = data_of(site, "p0/board")
+    assert data_of(site, "index")["protocols"] == ["demo@1"]
+    assert len(board["rows"]) == 10  # five predictors, two completers
+    assert "Pretrained weights cannot be fetched." in board["failures"][0]
+    assert [c["name"] for c in board["columns"] if not c["counts"]] == ["planted"]
+    page = Page((site / "index.html").read_text(encoding="utf-8"))
+    assert COMMAND in page.texts
+    row = row_of(site, "ridge")
+    more = data_of(site, f"p0/method-{row['id']}")
+    assert {t["seed"] for t in more["trials"]} == {0, 1}
+    assert more["trials"][0]["parameters"]["backbone"] == "resnet18"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_stays_inside_its_string_and_its_folder(name, tmp_path):
+    facts = {"scope": name, "weights": name, "tier": name}
+    site = built([trial(name, name, name, facts=facts), failed(name, predictor="f")], tmp_path)
+
+    for path in (site / "data").rglob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search("[<>&\u2028\u2029\u202a-\u202e\u2066-\u2069]", text)
+        assert not re.search("[\u202a-\u202e\u2066-\u2069]", json.dumps(text, ensure_ascii=False))
+        data_of(site, path.relative_to(site / "data").as_posix().removesuffix(".js"))
+        assert re.fullmatch(r"[\w-]+\.js", path.name)
+    assert (site / "index.html").read_text(encoding="utf-8").count("<script") == 10
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("index.html", "assets", "data", "leaderboard.csv", "leaderboard.json", "leaderboard.md")
+    }
+
+
+def test_a_value_cannot_leave_the_call_that_hands_it_over():
+    text = as_data("a", ["</script><!-- <script> & \u2028", '");alert(1)//'])
+
+    assert not set("<>&\u2028") & set(text)
+    assert (
+        json.loads(text.removeprefix('spared.put("a",').removesuffix(");\n"))[1] == '");alert(1)//'
+    )
+
+
+def test_numbers_keep_six_digits_and_undefined_ones_are_null():
+    assert plain([1 / 3, math.nan, math.inf, 7, None, True]) == [
+        0.333333,
+        None,
+        None,
+        7,
+        None,
+        True,
+    ]
+
+
+def test_the_page_asks_the_network_for_nothing_and_allows_no_script_of_its_own(tmp_path):
+    site = built(demo_trials(), tmp_path)
+    page = Page((site / "index.html").read_text(encoding="utf-8"))
+
+    addresses = [v for k, v in page.attributes if k in {"src", "href", "srcset", "action"}]
+    assert all(v.startswith(("#", "assets/", "data/", "leaderboard.")) for v in addresses)
+    assert all((site / v).is_file() for v in addresses if not v.startswith("#"))
+    policy = next(v for _, v in page.attributes if v and v.startswith("default-src"))
+    assert policy.startswith("default-src 'none';")
+    script = next(part for part in policy.split(";") if "script-src" in part)
+    assert script.split() == ["script-src", "'self'", "file:"]
+    assert not [k for k, _ in page.attributes if k.startswith("on")]
+
+
+def test_the_libraries_come_with_their_licences(tmp_path):
+    site = built(demo_trials(), tmp_path)
+
+    licences = (site / "assets" / "LICENCES.txt").read_text(encoding="utf-8")
+    assert licences.count("MIT License") >= 1
+    assert "itables" in licences and "plotly" in licences
+    assert "Licensed under the MIT license" in (site / "assets" / "plotly.min.js").read_text("utf8")
+    assert "window.DataTable=" in (site / "assets" / "datatables.js").read_text("utf8")
+
+
+def test_a_module_becomes_a_script_that_leaves_one_name():
+    module = "var q=1;var T=2;export{q as jQuery,T as default,q as x};\n/* licence */"
+
+    assert as_script(module) == "(()=>{var q=1;var T=2;window.DataTable=T;\n/* licence */\n})();\n"
+    with pytest.raises(PluginError, match=r"another bundle of DataTables.*pip install --upgrade"):
+        as_script("export default 1;")
+
+
+def test_a_build_replaces_the_old_data_and_leaves_other_files(tmp_path):
+    out = tmp_path / "site" / "board"
+    built([trial(), trial(protocol="old@1")], out)
+    (out / "CNAME").write_text("mine")
+    built([trial()], out)
+
+    assert not (out / "data" / "p1").exists()
+    assert (out / "CNAME").read_text() == "mine"
+    assert [path.name for path in out.parent.iterdir()] == ["board"]
+
+
+def test_a_build_that_fails_leaves_the_old_page_whole(tmp_path, monkeypatch):
+    site = built(demo_trials(), tmp_path / "board")
+    before = {p: p.read_bytes() for p in site.rglob("*") if p.is_file()}
+
+    def full(self, *_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(WorkspaceError, match=r"cannot be written to .*No space left.*--out"):
+        build([trial()], tmp_path / "board", COMMAND, "store")
+
+    assert {p: p.read_bytes() for p in site.rglob("*") if p.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["board"]
+
+
+def test_a_file_in_the_way_is_explained(tmp_path):
+    (tmp_path / "board").write_text("mine")
+
+    with pytest.raises(WorkspaceError, match=r"cannot be written to .*board: File exists"):
+        build([trial()], tmp_path / "board", COMMAND, "store")
+
+
+def test_a_board_without_results_has_no_protocols(tmp_path):
+    assert data_of(built([], tmp_path), "index")["protocols"] == []

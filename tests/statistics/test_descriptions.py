@@ -1,0 +1,125 @@
+"""Blocks, means, effects and intervals: by hand, by brute force, by properties."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spared_bench.statistics.blocks import complete_blocks
+from spared_bench.statistics.bootstrap import over_datasets, over_slides
+from spared_bench.statistics.effects import cliffs_delta, rank_biserial, rank_biserial_matrix
+from spared_bench.statistics.paired import compare
+from spared_bench.statistics.summaries import average_ranks, normalised, wins
+
+nan = math.nan
+values = st.lists(st.floats(0.1, 10), min_size=2, max_size=15)
+
+
+def frame(columns: dict[str, list[float]]) -> pd.DataFrame:
+    return pd.DataFrame(columns, [f"d{i}" for i in range(len(next(iter(columns.values()))))])
+
+
+def test_blocks_leave_out_thin_methods_first_then_datasets_with_gaps():
+    blocks = complete_blocks(
+        frame({"a": [1, 2, 3, 4], "b": [1, nan, 3, 4], "thin": [nan, nan, nan, 1]})
+    )
+
+    assert list(blocks.matrix.columns) == ["a", "b"]
+    assert list(blocks.matrix.index) == ["d0", "d2", "d3"]
+    assert blocks.methods_left_out == {"thin": 1}
+    assert blocks.datasets_left_out == ("d1",)
+    assert blocks.total == 4
+    assert complete_blocks(pd.DataFrame()).matrix.empty
+
+
+def test_normalised_errors_are_one_for_the_best_and_undefined_beside_a_perfect_one():
+    errors = frame({"a": [2.0, 0.0, nan], "b": [1.0, 3.0, 4.0]})
+
+    found = normalised(errors)
+
+    assert found["a"].tolist()[0] == 2
+    assert found["b"].tolist()[0] == 1
+    assert found.loc["d1"].isna().all()
+    assert found.loc["d2", "b"] == 1
+
+
+def test_methods_that_tie_share_a_win():
+    won = wins(frame({"a": [1.0, 2.0, nan], "b": [1.0, 1.0, nan], "c": [3.0, nan, nan]}))
+
+    assert won.to_dict() == {"a": 0.5, "b": 1.5, "c": 0.0}
+
+
+def test_ranks_are_averaged_over_datasets_and_ties():
+    ranks = average_ranks(frame({"a": [1.0, 2.0], "b": [1.0, 3.0], "c": [5.0, 1.0]}))
+
+    assert ranks.to_dict() == {"a": 1.75, "b": 2.25, "c": 2.0}
+
+
+def test_the_rank_biserial_is_favourable_minus_unfavourable_ranks():
+    # Gains 1, 3, -2, 0: the zero is left out, ranks 1, 3, 2 of 6.
+    assert rank_biserial([1, 1, 4, 2], [2, 4, 2, 2]) == pytest.approx((1 + 3 - 2) / 6)
+    assert rank_biserial([1, 1], [2, 3]) == 1
+    assert math.isnan(rank_biserial([1], [1]))
+
+
+@given(values, values)
+@settings(deadline=None, max_examples=50)
+def test_cliffs_delta_counts_pairs(first, second):
+    below = sum(a < b for a in first for b in second)
+    above = sum(a > b for a in first for b in second)
+
+    assert cliffs_delta(first, second) == pytest.approx(
+        (below - above) / (len(first) * len(second))
+    )
+
+
+def test_effects_turn_their_sign_with_the_pair(rng):
+    matrix = rank_biserial_matrix(pd.DataFrame(rng.uniform(size=(9, 4)), columns=list("dcba")))
+
+    assert list(matrix.columns) == list("dcba")
+    np.testing.assert_allclose(matrix, -matrix.T)
+
+
+def test_an_interval_over_datasets_has_the_width_that_theory_gives(rng):
+    matrix = pd.DataFrame({"a": rng.normal(3, 1, 60), "b": rng.normal(0, 2, 60)})
+
+    found = over_datasets(matrix, resamples=4_000)
+
+    for name in matrix:
+        low, high = found.loc[name]
+        assert low < matrix[name].mean() < high
+        wanted = 2 * 1.96 * matrix[name].std(ddof=0) / math.sqrt(60)
+        assert high - low == pytest.approx(wanted, rel=0.1)
+
+
+def test_intervals_do_not_change_from_build_to_build_and_need_five_datasets():
+    matrix = frame({"a": [1.0, 2.0, 4.0, 5.0, 7.0], "four": [1.0, 2.0, 3.0, 4.0, nan]})
+
+    pd.testing.assert_frame_equal(over_datasets(matrix), over_datasets(matrix))
+    assert over_datasets(matrix).loc["four"].isna().all()
+    assert 1.0 < over_datasets(matrix).loc["a", "low"] < 3.8
+    assert over_datasets(matrix.iloc[:0]).isna().all(axis=None)
+
+
+def test_an_interval_over_slides_brackets_their_mean_and_needs_two():
+    low, high = over_slides(np.array([0.1, 0.2, 0.3, nan]))
+
+    assert 0.1 <= low < 0.2 < high <= 0.3
+    assert all(map(math.isnan, over_slides(np.array([0.5]))))
+
+
+def test_raw_and_completed_are_compared_where_both_are():
+    raw = frame({"a": [2.0, 2.0, 2.0, nan], "b": [1.0, 1.0, 1.0, 1.0], "raw only": [1.0] * 4})
+    completed = frame({"a": [1.0, 1.5, 2.5, 1.0], "b": [0.5, 0.6, 0.7, 0.8]})
+
+    a, b = compare(raw, completed)
+
+    assert (a.method, a.n_datasets, a.better) == ("a", 3, 2)
+    assert a.median_change == pytest.approx(-0.25)
+    assert b.p == pytest.approx(2 * 2 / 2**4)  # the smallest of four pairs, twice for two methods
+    assert b.effect == 1

@@ -1,0 +1,74 @@
+"""What a prediction should not know."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from spared_bench.submissions.forensics import (
+    equal_pairs,
+    library_following,
+    mask_following,
+    same_scores,
+    thinned_rows,
+)
+
+SLIDES = [np.arange(60), np.arange(60, 100)]
+
+
+def test_mask_following_is_the_median_area_under_the_curve(rng):
+    prediction = rng.normal(size=(100, 5)).round(1)  # with ties
+    mask = rng.random((100, 5)) > 0.4
+    expected = []
+    for rows in SLIDES:
+        for gene in range(5):
+            area = roc_auc_score(mask[rows, gene], prediction[rows, gene])
+            expected.append(max(area, 1 - area))
+    assert mask_following(prediction, mask, SLIDES) == pytest.approx(np.median(expected))
+
+
+def test_a_prediction_that_knows_the_mask_is_told_from_one_that_does_not(rng):
+    mask = rng.random((100, 5)) > 0.4
+    assert mask_following(np.where(mask, 2.0, 0.1), mask, SLIDES) == 1
+    assert mask_following(rng.normal(size=(100, 5)), mask, SLIDES) < 0.65
+
+
+def test_where_all_is_measured_nothing_can_be_said_of_the_mask(rng):
+    assert np.isnan(mask_following(rng.normal(size=(100, 5)), np.ones((100, 5), bool), SLIDES))
+
+
+def test_library_following_is_the_median_rank_correlation(rng):
+    prediction, counts = rng.normal(size=(100, 5)), rng.poisson(4, size=(100, 5))
+    expected = [
+        abs(spearmanr(prediction[rows].mean(axis=1), counts[rows].sum(axis=1)).statistic)
+        for rows in SLIDES
+    ]
+    assert library_following(prediction, counts, SLIDES) == pytest.approx(np.median(expected))
+
+
+def test_a_constant_prediction_follows_no_library_size(rng):
+    assert np.isnan(library_following(np.ones((100, 5)), rng.poisson(4, size=(100, 5)), SLIDES))
+
+
+def test_equal_pairs_names_each_repetition_once():
+    assert equal_pairs({"0": "a", "1": "b", "2": "a", "3": "a"}) == [("0", "2"), ("0", "3")]
+
+
+def test_scores_are_the_same_only_if_all_of_them_agree_in_six_digits():
+    scores = {
+        "a": {"mse": 0.5, "pcc": 0.25},
+        "b": {"mse": 0.5 + 1e-9, "pcc": 0.25},
+        "c": {"mse": 0.5, "pcc": 0.2501},
+        "constant": {"mse": None, "pcc": 0.0},
+        "also constant": {"mse": None, "pcc": 0.0},
+    }
+    assert same_scores(scores) == [("a", "b")]
+
+
+def test_thinned_rows_keeps_at_most_so_many_and_all_of_a_small_slide():
+    large, small = thinned_rows([np.arange(2_500), np.arange(7)], most=1_000)
+    assert len(large) == 834
+    assert set(np.diff(large)) == {3}
+    np.testing.assert_array_equal(small, np.arange(7))

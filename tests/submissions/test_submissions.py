@@ -1,0 +1,274 @@
+"""From finished runs to an entry on the board."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spared_bench.bench import Bench
+from spared_bench.cells import finished_cells
+from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
+from spared_bench.leaderboard.entries import read_entries
+from spared_bench.results import TrialResult
+from spared_bench.submissions import bundle
+from spared_bench.submissions.add import add, unreproduced, withdraw
+from spared_bench.submissions.build import build
+from spared_bench.submissions.codec import read_prediction, write_prediction
+from spared_bench.submissions.truth import table_hash, truth_of
+from tests.submissions.attacks import PREDICTION
+
+
+def flags_of(report):
+    return {flag.kind for flag in report.flags}
+
+
+def claim(folder, bench, truth, prediction):
+    from spared_bench.submissions.rescoring import rescore
+
+    values = json.loads((folder / "results.json").read_text())
+    values["results"][0]["split_scores"]["test"] = rescore(bench, truth, prediction)
+    (folder / "results.json").write_text(json.dumps(values))
+
+
+@pytest.fixture(scope="module")
+def truth(run_bench):
+    return truth_of(run_bench, "toy")
+
+
+def test_what_a_run_gave_is_accepted_and_rescored_to_the_runs_own_scores(
+    archive, checked, run_bench
+):
+    report = checked(archive)
+    (run,) = [
+        cell.final
+        for cell in finished_cells(run_bench.workspace.store)
+        if cell.final.predictor == "toy-ridge"
+    ]
+    assert report.problems == []
+    assert report.rescored
+    (result,) = report.results
+    for name, value in result.split_scores["test"].items():
+        assert value == pytest.approx(run.scores["test"][name], abs=1e-5)
+    assert result.n_parameters == run.n_parameters
+    assert result.parameters == run.parameters
+
+
+def test_the_same_runs_give_the_same_bytes(archive, run_bench, tmp_path):
+    assert build(run_bench, "toy-ridge", tmp_path).archive.read_bytes() == archive.read_bytes()
+
+
+def test_an_unpacked_bundle_is_checked_like_the_archive(folder, run_bench, tmp_path):
+    from spared_bench.submissions.check import check
+
+    assert check(folder, lambda protocol: run_bench, tmp_path).ok
+
+
+def test_a_bundle_holds_no_truth_and_only_files_of_the_format(archive):
+    with zipfile.ZipFile(archive) as packed:
+        assert sorted(packed.namelist()) == [
+            "ids/toy.genes.txt",
+            "ids/toy.spots.txt",
+            "manifest.json",
+            PREDICTION,
+            "provenance.json",
+            "results.json",
+            "submission.yaml",
+        ]
+
+
+def test_predictors_without_runs_are_told_with_the_nearest_that_has_some(run_bench, tmp_path):
+    with pytest.raises(UnknownNameError, match=r"finished predictor.*Did you mean 'toy-mean'"):
+        build(run_bench, "toy-meen", tmp_path)
+
+
+def test_an_added_entry_is_on_the_board_and_cannot_be_overwritten(archive, checked, tmp_path):
+    report = checked(archive)
+    path = add(report, tmp_path / "leaderboards", "re-scored")
+    entries, refused = read_entries(tmp_path / "leaderboards")
+    assert [entry.folder_name for entry in entries] == ["toy-ridge@1"]
+    assert entries[0].trust == "re-scored"
+    assert entries[0].results == report.results
+    assert not refused
+
+    before = path.read_bytes()
+    again = checked(archive)
+    assert "is on the board already, and entries are never replaced" in again.problems[0]
+    with pytest.raises(SubmissionError, match="never replaced"):
+        add(report, tmp_path / "leaderboards", "re-scored")
+    assert path.read_bytes() == before
+    assert {each.name for each in (tmp_path / "leaderboards").iterdir()} == {"toy@1"}
+
+
+def test_without_data_an_entry_is_no_more_than_reported(archive, checked, tmp_path):
+    report = checked(archive, with_data=False)
+    assert report.ok
+    assert not report.rescored
+    with pytest.raises(SubmissionError, match="can only be added as 'reported'"):
+        add(report, tmp_path / "leaderboards", "re-scored")
+    add(report, tmp_path / "leaderboards", "reported")
+
+
+def test_a_refused_submission_cannot_be_added(folder, checked, tmp_path):
+    (folder / "provenance.json").unlink()
+    report = checked(folder)
+    with pytest.raises(SubmissionError, match=r"is refused: provenance\.json is missing"):
+        add(report, tmp_path / "leaderboards", "reported")
+
+
+def test_runs_of_ones_own_confirm_a_submission_or_say_where_they_do_not(
+    archive, checked, run_bench, prepared_workspace
+):
+    from spared_bench.store import Store
+
+    report = checked(archive)
+    assert unreproduced(report, run_bench.workspace.store) == []
+    missing = unreproduced(report, Store(prepared_workspace / "store"))
+    assert missing == ["toy / none / toy-ridge / 0: there is no finished run of it."]
+    report.results[0].split_scores["test"]["mse"] += 0.5
+    (told,) = unreproduced(report, run_bench.workspace.store)
+    assert "mse is" in told
+
+
+def test_a_withdrawn_entry_stays_with_its_reason(archive, checked, tmp_path):
+    board = tmp_path / "leaderboards"
+    add(checked(archive), board, "re-scored")
+    withdraw(board, "toy@1", "toy-ridge@1", "trained on the\ntest slides")
+    (entry,) = read_entries(board)[0]
+    assert entry.withdrawn == "trained on the test slides"
+    with pytest.raises(UsageError, match="is withdrawn already: trained on"):
+        withdraw(board, "toy@1", "toy-ridge@1", "again")
+    with pytest.raises(UnknownNameError, match="Did you mean 'toy-ridge@1'"):
+        withdraw(board, "toy@1", "toy-rigde@1", "x")
+    with pytest.raises(UsageError, match="needs a reason"):
+        withdraw(board, "toy@1", "toy-ridge@1", " ")
+
+
+def test_a_missing_dataset_refuses_unless_it_is_declared(folder, checked, run_bench):
+    values = json.loads((folder / "results.json").read_text())
+    assert run_bench.protocol.datasets == ("toy",)
+    values["results"][0]["completer"] = "median"
+    (folder / PREDICTION).parent.parent.parent.rename(folder / "predictions" / "x")
+    (folder / "results.json").write_text(json.dumps(values))
+    report = checked(folder)
+    assert any("predictions/toy/median/toy-ridge/0.npz is missing" in p for p in report.problems)
+    text = (folder / "submission.yaml").read_text()
+    (folder / "submission.yaml").write_text(
+        text + "absent: [{dataset: toy, reason: too large for it}]\n"
+    )
+    report = checked(folder)
+    assert "toy is declared absent and has results." in report.problems
+    assert "absent" in flags_of(report)
+
+
+def test_a_dataset_without_runs_is_declared_absent_with_the_reason_given(run_bench, tmp_path):
+    from spared_bench.submissions.check import check
+
+    protocol = run_bench.settings.protocol | {"datasets": ["toy", "planted", "mob_demo"]}
+    wider = Bench(replace(run_bench.settings, protocol=protocol), run_bench.registry)
+    built = build(wider, "toy-ridge", tmp_path, reasons={"planted": "needs 2 TB of memory"})
+    assert built.missing == ["planted", "mob_demo"]
+    report = check(built.archive, lambda protocol: wider, tmp_path / "leaderboards")
+    assert report.ok
+    assert {(flag.dataset, flag.reason) for flag in report.flags if flag.kind == "absent"} == {
+        ("planted", "No result: needs 2 TB of memory"),
+        ("mob_demo", "No result: not run"),
+    }
+    undeclared = build(run_bench, "toy-ridge", tmp_path / "other").archive
+    refused = check(undeclared, lambda protocol: wider, tmp_path / "leaderboards")
+    assert "2 results are missing, the first of planted / none / toy-ridge" in refused.problems[0]
+
+
+def test_a_copy_of_an_accepted_entry_is_flagged(archive, folder, checked, tmp_path):
+    board = tmp_path / "leaderboards"
+    add(checked(archive), board, "re-scored")
+    text = (folder / "submission.yaml").read_text()
+    (folder / "submission.yaml").write_text(text.replace("method: toy-ridge", "method: another"))
+    report = checked(folder, board)
+    assert report.ok
+    (flag,) = [flag for flag in report.flags if flag.kind == "copy"]
+    assert "an estimated correlation of 1.0000 with those of toy-ridge@1" in flag.reason
+
+
+def test_a_later_version_of_the_same_method_is_no_copy(archive, folder, checked, tmp_path):
+    add(checked(archive), tmp_path / "leaderboards", "re-scored")
+    text = (folder / "submission.yaml").read_text()
+    (folder / "submission.yaml").write_text(text.replace("version: '1'", "version: '2'"))
+    report = checked(folder)
+    assert report.ok
+    assert "copy" not in flags_of(report)
+
+
+def test_a_prediction_made_of_the_answer_is_flagged_and_an_honest_one_is_not(
+    folder, checked, run_bench, truth, archive
+):
+    assert flags_of(checked(archive)) == set()
+    leaked = truth.target * 0.9 + 0.2
+    write_prediction(folder / PREDICTION, leaked)
+    claim(folder, run_bench, truth, read_prediction(folder / PREDICTION, truth.shape))
+    report = checked(folder)
+    assert report.ok
+    assert "noise-ceiling" in flags_of(report)
+
+
+def test_predictions_that_follow_the_library_size_are_flagged(folder, checked, run_bench, truth):
+    followed = np.log1p(truth.counts.sum(axis=1, keepdims=True)) + np.zeros(truth.shape)
+    write_prediction(folder / PREDICTION, followed)
+    claim(folder, run_bench, truth, read_prediction(folder / PREDICTION, truth.shape))
+    assert "follows-library-size" in flags_of(checked(folder))
+
+
+def test_a_method_pretrained_on_the_dataset_is_flagged(folder, checked):
+    text = (folder / "submission.yaml").read_text()
+    (folder / "submission.yaml").write_text(text + "pretrained_on: [toy]\n")
+    (flag,) = checked(folder).flags
+    assert flag.kind == "pretrained-on-test"
+
+
+def test_the_hash_of_a_dataset_changes_with_a_count_a_name_or_a_split(run_bench):
+    from spared_bench.products import prepared_table
+
+    adata = prepared_table(run_bench, "toy")
+    first = table_hash(adata)
+    assert table_hash(adata.copy()) == first
+    renamed = adata.copy()
+    renamed.obs_names = ["x", *renamed.obs_names[1:]]
+    moved = adata.copy()
+    moved.obs["split"] = ["val", *moved.obs["split"][1:]]
+    counted = adata.copy()
+    counts = counted.layers["counts"].toarray()
+    counts[0, 0] += 1
+    counted.layers["counts"] = counts
+    assert len({first, *map(table_hash, (renamed, moved, counted))}) == 4
+
+
+def test_a_run_of_other_spots_cannot_be_handed_in(run_workspace, tmp_path):
+    from tests.submissions.conftest import toy_bench
+
+    shutil.copytree(run_workspace, tmp_path / "w")
+    bench = toy_bench(tmp_path / "w")
+    for cell in finished_cells(bench.workspace.store):
+        arrays = dict(np.load(cell.folder / "predictions.npz"))
+        arrays["test_spots"] = arrays["test_spots"][::-1]
+        np.savez_compressed(cell.folder / "predictions.npz", **arrays)
+        size = (cell.folder / "predictions.npz").stat().st_size
+        manifest = json.loads((cell.folder / "manifest.json").read_text())
+        manifest["files"]["predictions.npz"]["bytes"] = size
+        (cell.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SubmissionError, match="predicted other spots or genes than this workspace"):
+        build(bench, "toy-ridge", tmp_path)
+
+
+def test_a_failed_run_cannot_be_handed_in(run_bench, monkeypatch, tmp_path):
+    monkeypatch.setattr(TrialResult, "ok", property(lambda self: False))
+    with pytest.raises(SubmissionError, match="1 of 1 runs of 'toy-ridge' have no score"):
+        build(run_bench, "toy-ridge", tmp_path)
+
+
+def test_names_of_predictions_are_those_of_their_results(archive, checked):
+    (result,) = checked(archive).results
+    assert bundle.prediction_name(result) == PREDICTION

@@ -1,0 +1,106 @@
+"""`submit` as a user types it: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from spared_bench.cli import app
+from spared_bench.errors import SparedBenchError
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.submissions.conftest import archive, run_bench, run_workspace  # noqa: F401
+
+
+@pytest.fixture
+def submit(run_workspace, tmp_path, monkeypatch):  # noqa: F811
+    """Run a command of `submit` in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    common = ["--protocol", str(TOY_PROTOCOL), "--plugin", str(TOY_PLUGIN)]
+    common += ["-w", str(run_workspace)]
+
+    def run(*arguments, options=common):
+        return CliRunner().invoke(app, ["submit", *map(str, arguments), *options])
+
+    return run
+
+
+def error_of(result):
+    assert isinstance(result.exception, SparedBenchError), result.output
+    return str(result.exception)
+
+
+def test_from_build_to_withdraw(submit, tmp_path):
+    built = submit("build", "toy-ridge", "--author", "A. Author", "--code", "https://example.org/x")
+    assert "toy-ridge-1.toy@1.zip: 1 results" in built.output
+    checked = submit("check", "toy-ridge-1.toy@1.zip", "--comment", "out/comment.md")
+    assert checked.exit_code == 0
+    assert "toy-ridge@1: accepted, re-scored from its predictions; 1 results.\n" in checked.output
+    assert "accepted as re-scored" in (tmp_path / "out" / "comment.md").read_text()
+    added = json.loads(submit("add", "toy-ridge-1.toy@1.zip", "--reproduced", "--json").stdout)
+    entry = json.loads((tmp_path / added["entry"]).read_text())
+    assert entry["trust"] == "reproduced"
+    assert entry["source"] == "https://example.org/x; A. Author"
+    named = ["--protocol", "toy@1"]
+    withdrawn = submit("withdraw", "toy-ridge@1", "--reason", "an error", options=named)
+    assert "Withdrawn: leaderboards/toy@1/toy-ridge@1/entry.json" in withdrawn.output
+    again = submit("withdraw", "toy-ridge@1", "--reason", "an error", options=named)
+    assert "is withdrawn already: an error" in error_of(again)
+
+
+def test_a_refused_bundle_ends_with_status_1_and_its_problems(submit, tmp_path):
+    (tmp_path / "evil.zip").write_bytes(b"no archive")
+    checked = submit("check", "evil.zip", "--comment", "comment.md")
+    assert checked.exit_code == 1
+    assert "problem: evil.zip is refused: it is no zip archive" in checked.output
+    assert "evil.zip: refused; 0 results.\n" in checked.output.replace("not re-scored; ", "")
+    assert ": refused" in (tmp_path / "comment.md").read_text()
+    report = json.loads(submit("check", "evil.zip", "--json").stdout)
+    assert report["ok"] is False
+    assert "evil.zip is refused" in error_of(submit("add", "evil.zip"))
+
+
+def test_without_data_nothing_is_prepared_and_the_entry_is_reported(submit, archive, tmp_path):  # noqa: F811
+    added = submit("add", archive, "--without-data", "--json")
+    report = json.loads(added.stdout)
+    assert report["rescored"] is False
+    assert json.loads((tmp_path / report["entry"]).read_text())["trust"] == "reported"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "nothing.zip"], "There is no bundle nothing.zip. `spared-bench submit build"),
+        (["add", "nothing.zip"], "There is no bundle nothing.zip"),
+        (["build", "toy-slow"], "No finished predictor is named 'toy-slow'."),
+        (["build", "toy-rigde"], "No predictor is named 'toy-rigde'. Did you mean 'toy-ridge'?"),
+        (["build", "toy-ridge", "--method", "../x"], "method: String should match pattern"),
+        (["build", "toy-ridge", "--title", "<script>"], "title: holds markup"),
+        (["build", "toy-ridge", "--code", "http://x"], "code: String should match pattern"),
+        (["build", "toy-ridge", "--pretrained-on", "toi"], "No dataset is named 'toi'"),
+        (["build", "toy-ridge", "--conformance", "none.json"], "is no conformance report"),
+        (["build", "toy-ridge", "--absent", "toy"], "--absent must read DATASET=REASON"),
+        (
+            ["build", "toy-ridge", "--absent", "toy=x"],
+            "'toy', which is not absent. Absent are: none",
+        ),
+        (["add", "x.zip", "--reproduced", "--without-data"], "--reproduced needs the data"),
+    ],
+)
+def test_a_mistake_is_told(arguments, message, submit):
+    assert message in error_of(submit(*arguments))
+
+
+def test_the_report_of_the_kit_goes_into_the_bundle(submit, tmp_path):
+    import zipfile
+
+    report = {"failed": 0, "checks": []}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    submit("build", "toy-ridge", "--conformance", "report.json", "--out", "x.zip")
+    with zipfile.ZipFile(tmp_path / "x.zip") as packed:
+        assert json.loads(packed.read("conformance.json")) == report
+    assert submit("check", "x.zip").exit_code == 0
+    (tmp_path / "list.json").write_text("[]")
+    wrong = submit("build", "toy-ridge", "--conformance", "list.json")
+    assert "is no report of `spared-bench plugins check" in error_of(wrong)

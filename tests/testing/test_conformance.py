@@ -1,0 +1,318 @@
+"""The kit finds what is wrong with plugins that misbehave, and its report says so."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from spared_bench.cli import app
+from spared_bench.conformance import examine, named
+from spared_bench.errors import PluginError, UnknownNameError
+from spared_bench.registry import discover
+from spared_bench.testing import completer_checks, predictor_checks, tiny_slides, with_noise
+
+MISBEHAVING = """
+import json
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+
+from spared_bench import CompleterSpec, DatasetSpec, PredictorSpec, SlideInfo, hookimpl
+
+
+@dataclass
+class Good:
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0)
+
+    def predict(self, slides):
+        return np.tile(self.mean_, (len(slides), 1))
+
+    def save(self, folder):
+        (folder / "mean.json").write_text(json.dumps(self.mean_.tolist()))
+
+    def load(self, folder):
+        self.mean_ = np.float32(json.loads((folder / "mean.json").read_text()))
+
+
+class Narrow(Good):
+    def predict(self, slides):
+        return super().predict(slides)[:, 1:]
+
+
+class Undefined(Good):
+    def predict(self, slides):
+        return super().predict(slides) / np.zeros(1)
+
+
+class Backwards(Good):
+    def predict(self, slides):
+        return super().predict(slides)[:, ::-1]
+
+
+class Unseeded(Good):
+    def fit(self, train, val, context):
+        super().fit(train, val, context)
+        self.mean_ = self.mean_ + np.random.default_rng().normal(size=self.mean_.shape)
+
+
+class Restless(Good):
+    calls = 0
+
+    def predict(self, slides):
+        self.calls += 1
+        return super().predict(slides) + self.calls
+
+
+class Peeking(Good):
+    def predict(self, slides):
+        seen = "target" in slides.adata.layers
+        return super().predict(slides) + (slides.target if seen else 0)
+
+
+class Positional(Good):
+    def predict(self, slides):
+        return super().predict(slides) + np.arange(len(slides))[:, None]
+
+
+class Batched(Good):
+    def predict(self, slides, batch_size=16):
+        return super().predict(slides) + batch_size
+
+
+class Crowd(Good):
+    def predict(self, slides):
+        return super().predict(slides) / (len(slides) > 1)
+
+
+class Pickled(Good):
+    def save(self, folder):
+        (folder / "mean.pkl").write_bytes(pickle.dumps(self.mean_))
+
+
+class Objects(Good):
+    def save(self, folder):
+        np.savez(folder / "mean.npz", mean=np.array([self.mean_, None], dtype=object))
+
+
+class Forgetful(Good):
+    def load(self, folder):
+        self.mean_ = np.zeros(6, np.float32)
+
+
+class Other(Good):
+    name = "another"
+
+
+class Half:
+    def fit(self, train, val, context):
+        pass
+
+
+class Raising(Good):
+    def predict(self, slides):
+        raise KeyError("layer")
+
+
+class Fill:
+    def fit(self, train, val, context):
+        self.rng_ = np.random.default_rng(context.seed)
+
+    def complete(self, slides):
+        return np.where(slides.mask, slides.target, 1).astype(np.float32)
+
+
+class Changing(Fill):
+    def complete(self, slides):
+        return slides.target + 1
+
+
+class InPlace(Fill):
+    def complete(self, slides):
+        slides.adata.layers["target"][0, 0] += 1
+        return np.where(slides.mask, slides.target, 1).astype(np.float32)
+
+
+class Dealing(Fill):
+    def complete(self, slides):
+        noise = self.rng_.normal(size=slides.mask.shape)
+        return np.where(slides.mask, slides.target, noise).astype(np.float32)
+
+
+PREDICTORS = [Good, Narrow, Undefined, Backwards, Unseeded, Restless, Peeking, Positional, Batched,
+              Crowd, Pickled, Objects, Forgetful, Other, Half, Raising]
+COMPLETERS = [Fill, Changing, InPlace, Dealing]
+
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec(f"x-{c.__name__.lower()}", f"{__name__}:{c.__name__}", summary="x")
+            for c in PREDICTORS] + [PredictorSpec("x-silent", f"{__name__}:Good")]
+
+
+@hookimpl
+def spared_bench_completers():
+    return [CompleterSpec(f"x-{c.__name__.lower()}", f"{__name__}:{c.__name__}", summary="x")
+            for c in COMPLETERS]
+
+
+@hookimpl
+def spared_bench_datasets():
+    slides = (SlideInfo("a"), SlideInfo("b"))
+    split = {"train": ("a",), "test": ("b",)}
+    return [DatasetSpec("x-data", f"{__name__}:read", slides=slides, split=split, synthetic=True)]
+
+
+def read(folder, slide_id):
+    import anndata as ad
+
+    return ad.AnnData(np.random.default_rng().random((4, 3)))
+"""
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plugin") / "misbehaving.py"
+    path.write_text(MISBEHAVING)
+    return path
+
+
+@pytest.fixture(scope="module")
+def registry(plugin):
+    return discover([plugin])
+
+
+def failed(registry, kind, name):
+    return {
+        outcome.name: outcome.message
+        for outcome in examine(registry, [(kind, name)])
+        if outcome.status == "failed"
+    }
+
+
+@pytest.mark.parametrize(("kind", "name"), [("predictor", "x-good"), ("completer", "x-fill")])
+def test_a_plugin_that_behaves_passes(kind, name, registry):
+    found = failed(registry, kind, name)
+    # This file registers misbehaving ones too, and is quick to import.
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "message"),
+    [
+        ("x-narrow", "a prediction has a finite value for every spot and gene", "shape (40, 5)"),
+        ("x-undefined", "a prediction has a finite value for every spot and gene", "nan or inf"),
+        ("x-backwards", "genes keep their order", "columns are not in the order of the genes"),
+        ("x-unseeded", "the same seed gives the same prediction", "must come from context.seed"),
+        ("x-restless", "predicting twice gives the same", "The largest difference is 1."),
+        ("x-peeking", "a prediction does not depend on the measured expression", "changes with"),
+        ("x-positional", "the order of the spots is that of the predictions", "in another order"),
+        ("x-batched", "the batch size does not matter", "depends on the batch size"),
+        ("x-crowd", "a slide of one spot survives", "for one spot it returns nan or infinite"),
+        ("x-restless", "other slides leave the method as it is", "predicting one slide changes"),
+        ("x-pickled", "saved and loaded it predicts the same and no file is a pickle", "mean.pkl"),
+        ("x-objects", "saved and loaded it predicts the same and no file is a pickle", "objects"),
+        ("x-forgetful", "saved and loaded it predicts the same and no file is a pickle", "differ"),
+        (
+            "x-other",
+            "it has the methods of a predictor and the name of its spec",
+            "its `name` is 'another'",
+        ),
+        ("x-half", "it has the methods of a predictor and the name of its spec", "lacks a method"),
+        ("x-raising", "a slide of one spot survives", "KeyError: 'layer'"),
+        ("x-silent", "its spec describes it", "the spec says nothing in summary"),
+    ],
+)
+def test_the_kit_finds_what_a_predictor_does_wrong(name, check, message, registry):
+    assert message in failed(registry, "predictor", name)[check]
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "message"),
+    [
+        (
+            "x-changing",
+            "every measured value is left as it is, and the others are finite",
+            "changed measured entries",
+        ),
+        (
+            "x-inplace",
+            "every measured value is left as it is, and the others are finite",
+            "complete changed the slides that it was given",
+        ),
+        ("x-dealing", "the same seed gives the same completion", "must come from context.seed"),
+    ],
+)
+def test_the_kit_finds_what_a_completer_does_wrong(name, check, message, registry):
+    assert message in failed(registry, "completer", name)[check]
+
+
+def test_the_kit_finds_what_a_dataset_lacks(registry):
+    found = failed(registry, "dataset", "x-data")
+    assert "says nothing in summary, organism" in found["its spec describes it"]
+    assert "slides a, b name no donor" in found["every slide names its donor"]
+    assert "fractions" in found["every slide is a raw slide"]
+
+
+def test_a_heavy_import_is_found(tmp_path):
+    (tmp_path / "heavy.py").write_text(
+        "import anndata\n" + MISBEHAVING.replace("x-", "heavy-").lstrip()
+    )
+    found = failed(discover([tmp_path / "heavy.py"]), "predictor", "heavy-good")
+    assert "the module of the hooks imports anndata" in found["its module imports nothing heavy"]
+
+
+def test_under_pytest_a_failed_check_raises_its_message_and_one_that_does_not_apply_skips(registry):
+    by_name = {check.name: check for check in predictor_checks("x-narrow", registry)}
+    with pytest.raises(PluginError, match="predict returned shape"):
+        by_name["a prediction has a finite value for every spot and gene"]()
+    with pytest.raises(pytest.skip.Exception, match="takes no batch_size"):
+        by_name["the batch size does not matter"]()
+
+
+@pytest.mark.parametrize("name", ["none", "median", "gene-mean", "knn-spatial"])
+def test_completers_of_ours_pass(name):
+    for check in completer_checks(name):
+        try:
+            check()
+        except pytest.skip.Exception:
+            continue
+
+
+def test_the_slides_of_the_kit_are_the_same_every_time_and_noise_changes_expression_alone():
+    first, second = tiny_slides(), tiny_slides()
+    np.testing.assert_array_equal(first.train.target, second.train.target)
+    np.testing.assert_array_equal(first.test.patches[:], second.test.patches[:])
+    noisy = with_noise(first.test)
+    assert (noisy.target != first.test.target).any()
+    np.testing.assert_array_equal(noisy.patches[:], first.test.patches[:])
+
+
+def test_a_name_stands_for_a_plugin_or_for_all_that_a_package_registers(registry):
+    assert named(registry, "x-good") == [("predictor", "x-good")]
+    assert named(registry, "gene-mean") == [("predictor", "gene-mean"), ("completer", "gene-mean")]
+    assert len(named(registry, "misbehaving")) == 22
+    with pytest.raises(UnknownNameError, match="Did you mean 'x-good'"):
+        named(registry, "x-gooood")
+
+
+def test_a_plugin_that_cannot_be_loaded_is_told_with_the_reason(tmp_path):
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    with pytest.raises(PluginError, match=r"could not be loaded: .*nothing_of_this_name"):
+        named(discover([tmp_path / "broken.py"]), "broken")
+
+
+@pytest.mark.parametrize(("name", "status"), [("x-good", 0), ("x-narrow", 1)])
+def test_the_command_prints_a_report_and_ends_with_its_verdict(name, status, plugin, tmp_path):
+    arguments = ["plugins", "check", name, "--plugin", str(plugin), "-w", str(tmp_path)]
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code == status
+    assert f"predictor {name}\n" in shown.output
+    assert ("  failed  " in shown.output) == bool(status)
+    report = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert bool(report["failed"]) == bool(status)
+    assert {check["plugin"] for check in report["checks"]} == {f"predictor {name}"}

@@ -24,7 +24,8 @@ from spared_bench.interfaces import Outcome
 from spared_bench.plan import Job
 from spared_bench.results import TrialResult
 
-_TAIL_BYTES = 4_000
+_TAIL_CHARS = 8_000  # of a worker's log, that are told of a job it died in
+_READ_BYTES = 64 * 1024
 #: What a timeout ends: what plugins compute. Preparing may take as long as it takes.
 _TIMED = ("trial", "complete", "network")
 
@@ -164,9 +165,15 @@ class Slot:
 
     def _log_tail(self) -> str:
         try:
-            return self._log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
+            with self._log.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _READ_BYTES))
+                text = file.read().decode("utf-8", "replace")
         except OSError:
             return ""
+        # After a crash Python names every compiled module, which would push out where it was.
+        lines = [line for line in text.splitlines() if not line.startswith("Extension modules:")]
+        return "\n".join(lines)[-_TAIL_CHARS:]
 
     @property
     def alive(self) -> bool:

@@ -29,6 +29,10 @@ class SlideReader(Protocol):
         ...
 
 
+#: Called with (step, values) while a method trains.
+Report = Callable[[int, dict[str, float]], None]
+
+
 def _silent(step: int, values: dict[str, float]) -> None:
     return None
 
@@ -79,7 +83,7 @@ class Context:
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
     device: str = "cpu"
-    report: Callable[[int, dict[str, float]], None] = _silent
+    report: Report = _silent
     scratch: Path | None = None
     stages: Mapping[str, Any] = field(default_factory=dict)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 import random
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,21 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.errors import PluginError
-from spared_bench.interfaces import Budget, Context
+from spared_bench.interfaces import Budget, Context, Report
 from spared_bench.plan import Job
 from spared_bench.products import Prepared, build, prepare
 from spared_bench.specs import Stage
-from spared_bench.store import Entry
+from spared_bench.store import Entry, digest
 
 _MODEL = "model"
 
 
-def make_network(bench: Bench, job: Job) -> Entry:
-    """Return the entry of a trained network, training it if the store does not have it."""
-    return _obtain(bench, job, Stage(job.predictor, job.parameters))
+def make_network(bench: Bench, job: Job, report: Report | None = None) -> Entry:
+    """Return the entry of a trained network, training it if the store does not have it.
+
+    ``report`` is called with (step, values) while it trains.
+    """
+    return _obtain(bench, job, Stage(job.predictor, job.parameters), report)
 
 
 def fitted_stages(bench: Bench, job: Job) -> dict[str, Any]:
@@ -43,8 +48,9 @@ def fitted_stages(bench: Bench, job: Job) -> dict[str, Any]:
     return fitted
 
 
-def _obtain(bench: Bench, job: Job, stage: Stage) -> Entry:
+def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) -> Entry:
     inputs = bench.network_inputs(job.dataset, job.completer, stage, job.seed)
+    scratch = bench.workspace.training / digest(inputs)
 
     def make(folder: Path) -> None:
         network = build(bench, "predictor", stage.predictor, dict(stage.parameters))
@@ -53,25 +59,29 @@ def _obtain(bench: Bench, job: Job, stage: Stage) -> Entry:
                 f"Predictor {stage.predictor!r} cannot be a stage of another: it lacks `save` and"
                 " `load`."
             )
-        _fit(bench, job, stage, network, inputs["seed"])
+        context = Context(inputs["seed"], device=bench.settings.device, scratch=scratch)
+        told = context if report is None else replace(context, report=report)
+        _fit(bench, job, network, told)
         (folder / _MODEL).mkdir()
         network.save(folder / _MODEL)
 
-    return bench.workspace.store.obtain("networks", inputs, make, once=True)
+    entry = bench.workspace.store.obtain("networks", inputs, make, once=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return entry
 
 
-def _fit(bench: Bench, job: Job, stage: Stage, network: Any, seed: int) -> None:
+def _fit(bench: Bench, job: Job, network: Any, context: Context) -> None:
     prepared, training = prepare(bench, job.dataset), bench.protocol.training
     train, val = (prepared.completed(job.completer, split) for split in ("train", "val"))
     offset = target_offset(bench, job.completer, network, prepared)
     budget = Budget(
         training.iterations, training.batch_size, training.validate_every, training.augment
     )
-    seed_everything(seed)
+    seed_everything(context.seed)
     network.fit(
         train.with_target(train.target - offset),
         val.with_target(val.target - offset),
-        Context(seed, budget, bench.settings.device),
+        replace(context, budget=budget),
     )
 
 

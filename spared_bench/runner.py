@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from spared_bench.errors import (
     SparedBenchError,
     WorkspaceError,
 )
-from spared_bench.interfaces import Budget, Context
+from spared_bench.interfaces import Budget, Context, Report
 from spared_bench.networks import fitted_stages, make_network, seed_everything, target_offset
 from spared_bench.plan import Job
 from spared_bench.policy import goes_again
@@ -45,8 +45,6 @@ _LESS_MEMORY = (
     " `--set PREDICTOR.micro_batch=32`."
 )
 
-Report = Callable[[int, dict[str, float]], None]
-
 
 def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult | None:
     """Do one job; return the result if it is a trial.
@@ -61,7 +59,7 @@ def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult
     elif job.kind == "complete":
         make_completed(bench, job.dataset, job.completer)
     elif job.kind == "network":
-        make_network(bench, job)
+        make_network(bench, job, report)
     elif job.kind == "draw":
         draw_figures(bench, job)
     else:

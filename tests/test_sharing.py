@@ -15,6 +15,7 @@ from spared_bench.errors import WorkspaceError
 from spared_bench.leases import Leases
 from spared_bench.orchestrator import Orchestrator
 from spared_bench.results import without_times
+from spared_bench.runner import run_job
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.scripted import Deaf
 from tests.test_orchestrator import alive, command, wait_for, worker_processes
@@ -151,6 +152,19 @@ def test_a_network_that_others_build_on_is_trained_once_for_all_their_trials(
     assert cell.finals[0].key != plan.cells[0].finals[0].key
     execute(select(other, ["toy"], ["none"], ["toy-staged"]), executor="inline", **QUIET)
     assert sign.read_text() == "trained\n" * 2  # what it takes from its consumer counts
+
+
+def test_a_network_whose_training_was_cut_off_goes_on_from_its_checkpoint(workspace, monkeypatch):
+    plan = toys(workspace, TOY_PROTOCOL, ["toy-staged"])
+    (network,) = plan.network_jobs(plan.cells[0].finals[0])
+    scratch = plan.bench.workspace.training / network.key
+    scratch.mkdir(parents=True)
+    (scratch / "begun").touch()
+    seen = []
+    report = run_job(plan.bench, network, lambda step, values: seen.append(step))
+    assert report is None
+    assert seen[0] == 7  # what it found in its folder, told as its progress
+    assert not scratch.exists()
 
 
 def test_a_predictor_without_save_cannot_be_a_stage_and_the_trial_says_so(workspace):

@@ -99,6 +99,8 @@ class Network(Ridge):
     def fit(self, train, val, context):
         with Path(os.environ.get("TOY_TRAININGS", os.devnull)).open("a") as file:
             file.write("trained\n")
+        begun = context.scratch is not None and (context.scratch / "begun").exists()
+        context.report(7 if begun else 0, {"train_mse": 0.0})
         super().fit(train, val, context)
 
     def save(self, folder):

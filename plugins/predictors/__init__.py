@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spared_bench import PredictorSpec, hookimpl
+from spared_bench import PredictorSpec, Stage, hookimpl
 
 _HERE = "spared_bench_plugins.predictors"
 _IMAGENET = "ImageNet-1k classification"
@@ -121,6 +121,12 @@ def spared_bench_predictors() -> list[PredictorSpec]:
             extras=("torch_geometric",),
             scope="neighbourhood",
             pretraining=_IMAGENET,
+            stages={
+                "first": Stage(
+                    "vit-b-delta",
+                    taken={"lr": "first_lr", "backbone": "backbone", "weights": "weights"},
+                )
+            },
             search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
         ),
         PredictorSpec(

@@ -4,6 +4,7 @@ Mejia, Cardenas et al., "SEPAL: Spatial Gene Expression Prediction from Local Gr
 workshops 2023; github.com/BCV-Uniandes/SEPAL. The first stage is ViT-B+Delta: ViT-B/16 on the
 difference from the training mean of each gene. It is then frozen, and the second stage sees its
 embeddings of the spots up to ``hops`` steps away. Each stage has the whole budget of the protocol.
+In a run the first stage is a product of the store, made once for all candidates of the second.
 
 Differs from the authors' code: no ELU follows the last layer, where it would bound every correction
 below by -1; the neighbours are those of the array (6 or 8), where the 6 nearest reach over gaps;
@@ -14,7 +15,7 @@ graph, the one node with the highest score is kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,59 +26,15 @@ from torch.nn import functional
 
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
-from spared_bench.interfaces import Budget, Context
-from spared_bench.models import PatchUnits, TorchPredictor, build_backbone
+from spared_bench.interfaces import Context
+from spared_bench.models import TorchPredictor
 from spared_bench.models.arrays import load_arrays, save_arrays
-from spared_bench.models.device_patches import resized
-from spared_bench.models.encoders import TimmEncoder, expected_input
+from spared_bench.models.encoders import TimmEncoder
 from spared_bench.models.geometric import GCNConv, GraphConv
 from spared_bench.models.local_graphs import LocalGraphs, LocalGraphUnits, position_code
-from spared_bench.models.precision import mixed
-from spared_bench.models.trainer import Recipe
+from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
 
-_CHUNK = 256  # patches that are embedded at a time
-
-
-class PatchNet(nn.Module):
-    """Patches -> embeddings -> expression."""
-
-    def __init__(self, backbone: str, weights: str, n_genes: int) -> None:
-        super().__init__()
-        self.body = build_backbone(backbone, weights, num_classes=0)
-        self.size = expected_input(self.body)[2]
-        self.head = nn.Linear(TimmEncoder(backbone).width, n_genes)
-
-    def embed(self, images: Tensor) -> Tensor:
-        return self.body(images if self.size is None else resized(images, self.size))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.embed(images))  # (n_spots, n_genes)
-
-
-@dataclass
-class FirstStage(TorchPredictor):
-    """A backbone with a linear layer, trained on differences from the mean."""
-
-    backbone: str = "vit_b_16"
-
-    def build(self, n_genes: int) -> nn.Module:
-        return PatchNet(self.backbone, self.weights, n_genes)
-
-    def recipe(self, budget: Budget, stage: str = "first_stage") -> Recipe:
-        return super().recipe(budget, stage)
-
-    def embed(self, slides: Slides) -> tuple[Tensor, Tensor]:
-        """Return embeddings, (n_spots, width), and predictions, (n_spots, n_genes)."""
-        network: Any = self._fitted().eval()
-        units = PatchUnits(slides, self._device, budget=0)
-        parts = []
-        with torch.inference_mode(), mixed(self._device, self.precision):
-            for rows in torch.arange(len(units)).split(_CHUNK):
-                embeddings = network.embed(units.batch(rows).images)
-                parts.append((embeddings.float(), network.head(embeddings).float()))
-        # Cloned outside inference mode, so that the second stage may train on them.
-        embedded, predicted = (torch.cat(each).clone() for each in zip(*parts, strict=True))
-        return embedded, predicted
+_CHUNK = 256  # graphs that are predicted at a time
 
 
 class KeepBest(nn.Module):
@@ -141,7 +98,8 @@ class SEPAL(TorchPredictor):
         Of the first stage; any network of timm or torchvision whose embeddings are of a width
         divisible by 4.
     first_lr : float
-        Learning rate of the first stage.
+        Learning rate of the first stage, ViT-B+Delta; in a run its other parameters are those that
+        the protocol gives ``vit-b-delta``.
     layout : {"visium", "legacy_st"}
         The graph network published for Visium (with 3 hops) or for legacy ST (with 1 hop).
     hops : int
@@ -184,18 +142,32 @@ class SEPAL(TorchPredictor):
         """Train the first stage, then the second on its embeddings."""
         self.mean_ = train.target.mean(axis=0)
         train, val = (part.with_target(part.target - self.mean_) for part in (train, val))
-        scratch = None if context.scratch is None else context.scratch / "first"
+        self.first_: ViTBDelta = context.stages.get("first") or self._first_stage(
+            train, val, context
+        )
+        if self.first_.backbone != self.backbone:
+            raise UsageError(
+                f"SEPAL's first stage has the backbone {self.first_.backbone!r}, and SEPAL itself"
+                f" {self.backbone!r}. Set the parameter `backbone` of both to the same network."
+            )
+        super().fit(train, val, context)
 
+    def _first_stage(self, train: Slides, val: Slides, context: Context) -> ViTBDelta:
         def report(step: int, values: dict[str, float]) -> None:
             context.report(step, {f"first_{name}": value for name, value in values.items()})
 
-        self.first_ = self._first_stage()
-        self.first_.fit(train, val, replace(context, report=report, scratch=scratch))
-        super().fit(train, val, context)
+        first = ViTBDelta(
+            self.first_lr, self.weights, self.micro_batch, self.precision, self.compile,
+            backbone=self.backbone,
+        )  # fmt: skip
+        scratch = None if context.scratch is None else context.scratch / "first"
+        first.fit(train, val, replace(context, report=report, scratch=scratch))
+        return first
 
     def units(self, slides: Slides, device: str, resident: bool) -> LocalGraphUnits:
         """Return spots with the graph of their neighbourhood."""
-        return LocalGraphUnits(slides, *self.first_.embed(slides), self.hops, device)
+        embeddings, first = self.first_.embed(slides)
+        return LocalGraphUnits(slides, embeddings, first, self.hops, device)
 
     def loss(self, network: nn.Module, batch: LocalGraphs) -> Tensor:
         """Return the MSE of the corrected difference from the mean."""
@@ -218,17 +190,12 @@ class SEPAL(TorchPredictor):
         """Write both stages and the means into a folder."""
         super().save(folder)
         self.first_.save(folder / "first_stage")
-        save_arrays(folder / "mean", {"mean": self.mean_})
+        save_arrays(folder / "mean", {"mean": self.mean_}, first_stage=asdict(self.first_))
 
     def load(self, folder: Path, device: str = "cpu") -> None:
         """Read what ``save`` wrote."""
         super().load(folder, device)
-        self.first_ = self._first_stage()
+        arrays, facts = load_arrays(folder / "mean")
+        self.mean_ = arrays["mean"]
+        self.first_ = ViTBDelta(**facts["first_stage"])
         self.first_.load(folder / "first_stage", device)
-        self.mean_ = load_arrays(folder / "mean")[0]["mean"]
-
-    def _first_stage(self) -> FirstStage:
-        return FirstStage(
-            self.first_lr, self.weights, self.micro_batch, self.precision, self.compile,
-            backbone=self.backbone,
-        )  # fmt: skip

@@ -8,14 +8,47 @@ the network's are resized to it, where torchvision refuses them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from spared_bench.models import TorchPredictor, build_backbone
+from spared_bench.data import Slides
+from spared_bench.models import PatchUnits, TorchPredictor, build_backbone
+from spared_bench.models.device_patches import resized
+from spared_bench.models.encoders import expected_input, feature_width
+from spared_bench.models.precision import mixed
+
+_CHUNK = 256  # patches that are embedded at a time
+
+
+class PatchNet(nn.Module):
+    """Patches -> embeddings -> expression."""
+
+    def __init__(
+        self,
+        backbone: str,
+        weights: str,
+        n_genes: int,
+        image_size: int = 0,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        body = build_backbone(backbone, weights, **(options or {}))
+        own = expected_input(body)[2]
+        if own and image_size not in (0, own):
+            body = build_backbone(backbone, weights, image_size=image_size, **(options or {}))
+        self.size = image_size or own
+        self.body = body
+        self.head = nn.Linear(feature_width(body, self.size or 224), n_genes)
+
+    def embed(self, images: Tensor) -> Tensor:
+        return self.body(images if self.size is None else resized(images, self.size))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.embed(images))  # (n_spots, n_genes)
 
 
 @dataclass
@@ -27,7 +60,8 @@ class ViTB(TorchPredictor):
     backbone : str
         Any network of timm or torchvision.
     image_size : int
-        Side of the images that the network sees, in pixels.
+        Side of the images that the network sees, in pixels; 0: the one that it was made for, or
+        that of the patches where it takes any.
     options : dict
         Of the network's constructor, for a variant of it.
     """
@@ -48,32 +82,21 @@ class ViTB(TorchPredictor):
 
     lr: float = 1e-4
     backbone: str = "vit_b_16"
-    image_size: int = 224
+    image_size: int = 0
     options: dict[str, Any] = field(default_factory=dict)
 
     def build(self, n_genes: int) -> nn.Module:
-        return nn.Sequential(
-            Resize(self.image_size),  # (n_spots, 3, image_size, image_size)
-            build_backbone(
-                self.backbone,
-                self.weights,
-                n_genes,
-                image_size=self.image_size if self.image_size != 224 else 0,
-                **self.options,
-            ),  # (n_spots, n_genes)
-        )
+        return PatchNet(self.backbone, self.weights, n_genes, self.image_size, self.options)
 
-
-class Resize(nn.Module):
-    """Resize images bilinearly; those of the right size pass untouched."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, 3, size, size)."""
-        if images.shape[-2:] == torch.Size((self.size, self.size)):
-            return images
-        shape = (self.size, self.size)
-        return functional.interpolate(images, size=shape, mode="bilinear", antialias=True)
+    def embed(self, slides: Slides) -> tuple[Tensor, Tensor]:
+        """Return embeddings, (n_spots, width), and predictions, (n_spots, n_genes)."""
+        network: Any = self._fitted().eval()
+        units = PatchUnits(slides, self._device, budget=0)
+        parts = []
+        with torch.inference_mode(), mixed(self._device, self.precision):
+            for rows in torch.arange(len(units)).split(_CHUNK):
+                embeddings = network.embed(units.batch(rows).images)
+                parts.append((embeddings.float(), network.head(embeddings).float()))
+        # Cloned outside inference mode, so that another network may train on them.
+        embedded, predicted = (torch.cat(each).clone() for each in zip(*parts, strict=True))
+        return embedded, predicted

@@ -7,9 +7,9 @@ import traceback
 
 from spared_bench.bench import Bench
 from spared_bench.errors import MismatchError, SparedBenchError, WorkspaceError
-from spared_bench.interfaces import Outcome
+from spared_bench.interfaces import Outcome, Report
 from spared_bench.plan import Job
-from spared_bench.runner import Report, run_job
+from spared_bench.runner import run_job
 
 
 def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:

@@ -125,9 +125,8 @@ class TimmEncoder:
         from spared_bench.models.backbones import build_backbone
 
         with torch.device("meta"):  # shapes without numbers
-            network = build_backbone(self.backbone, "random", num_classes=0).eval()
-            size = expected_input(network)[2] or 224
-            return int(network(torch.empty(1, 3, size, size)).shape[1])
+            network = build_backbone(self.backbone, "random", num_classes=0)
+            return feature_width(network, expected_input(network)[2] or 224)
 
     def identity(self) -> dict[str, Any]:
         """Return what determines the features; a file of weights counts by its content."""
@@ -163,6 +162,17 @@ class TimmEncoder:
 def frozen_encoder(backbone: str, weights: str = "pretrained") -> ColorEncoder | TimmEncoder:
     """Return the encoder of a name: ``"color"``, or any network of timm or torchvision."""
     return ColorEncoder() if backbone == "color" else TimmEncoder(backbone, weights)
+
+
+def feature_width(network: nn.Module, size: int) -> int:
+    """Return how many features a network gives of an image of so many pixels a side."""
+    import torch
+
+    device, training = next(network.parameters()).device, network.training
+    with torch.no_grad():
+        features = network.eval()(torch.zeros(1, 3, size, size, device=device))
+    network.train(training)
+    return int(features.shape[1])
 
 
 def expected_input(network: nn.Module) -> tuple[Any, Any, int | None]:

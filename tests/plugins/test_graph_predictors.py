@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import CoordinateError, UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.trainer import seeded
@@ -14,6 +15,8 @@ from spared_bench_plugins.predictors.egn import EGN
 from spared_bench_plugins.predictors.hist2st import Hist2ST, distort, neighbours
 from spared_bench_plugins.predictors.histogene import HisToGene
 from spared_bench_plugins.predictors.sepal import SEPAL
+from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 
 def count(network):
@@ -142,6 +145,48 @@ def test_sepal_without_a_correction_is_its_first_stage_plus_the_training_mean(ti
     torch.nn.init.zeros_(method.network_.after.bias)
     expected = method.first_.predict(tiny_slides.test) + tiny_slides.train.target.mean(axis=0)
     np.testing.assert_allclose(method.predict(tiny_slides.test), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_all_candidates_of_sepal_build_on_one_first_stage_of_the_store(tmp_path):
+    tiny = {name: value for name, value in SEPAL.tiny.items() if name != "lr"}  # that is searched
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=tmp_path,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"sepal": tiny, "vit-b-delta": {"options": {"drop_rate": 0.1}}},
+    )
+    plan = select(bench, ["toy"], ["none"], ["sepal"])
+    report = execute(plan, executor="inline", track=False, figures=False)
+    assert [result.status for result in report.results] == ["ok"]
+    assert report.new > 2
+    (network,) = bench.workspace.store.entries("networks")
+    assert network.inputs["predictor"]["parameters"] == {
+        "backbone": "test_resnet", "weights": "random", "lr": 1e-3, "options": {"drop_rate": 0.1},
+    }  # fmt: skip
+
+
+def test_sepal_given_its_first_stage_leaves_it_as_it_was_and_survives_being_saved(
+    tiny_slides, tmp_path
+):
+    train = tiny_slides.train
+    mean = train.target.mean(axis=0)
+    first = ViTBDelta(lr=1e-3, backbone="test_resnet", weights="random", options={"drop_rate": 0.1})
+    parts = [each.with_target(each.target - mean) for each in (train, tiny_slides.val)]
+    first.fit(*parts, Context(budget=Budget(4, 16, 2)))
+    before = first.predict(tiny_slides.test)
+
+    method = SEPAL(**SEPAL.tiny)
+    method.fit(train, tiny_slides.val, Context(budget=Budget(4, 16, 2), stages={"first": first}))
+    np.testing.assert_array_equal(method.first_.predict(tiny_slides.test), before)
+    method.save(tmp_path)
+    other = SEPAL(**SEPAL.tiny)
+    other.load(tmp_path)
+    assert other.first_.options == {"drop_rate": 0.1}
+    np.testing.assert_array_equal(other.predict(tiny_slides.test), method.predict(tiny_slides.test))
+
+    larger = SEPAL(**(SEPAL.tiny | {"backbone": "resnet10t"}))
+    with pytest.raises(UsageError, match="first stage has the backbone 'test_resnet', and SEPAL"):
+        larger.fit(train, tiny_slides.val, Context(stages={"first": first}))
 
 
 def test_sepal_names_the_layouts_it_has():

@@ -60,7 +60,7 @@ def test_vit_b_resizes_patches_to_the_size_its_network_takes(tiny_slides):
     resized = functional.interpolate(images, size=(32, 32), mode="bilinear", antialias=True)
     with torch.inference_mode():
         torch.testing.assert_close(network(images), network(resized))
-        torch.testing.assert_close(network(resized), network[1](resized))
+        torch.testing.assert_close(network(resized), network.head(network.body(resized)))
 
 
 def test_only_the_delta_method_asks_for_the_difference_from_the_mean():

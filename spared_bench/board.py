@@ -207,7 +207,11 @@ def known_facts(registry: Registry) -> tuple[Facts, Facts]:
     for name in registry.names("dataset"):
         spec = registry.get("dataset", name).spec
         assert isinstance(spec, DatasetSpec)
-        derived = {"tier": spec.tier, "evaluation_split": spec.evaluation_split}
+        derived = {
+            "tier": spec.tier,
+            "evaluation_split": spec.evaluation_split,
+            "shared_donors": spec.shared_donors,
+        }
         datasets[name] = {**spec_as_dict(spec), **derived}
     for name in registry.names("predictor"):
         method = registry.get("predictor", name).spec
@@ -266,7 +270,10 @@ def build_leaderboard(
 
 def _entry_facts(datasets: Facts) -> Facts:
     """Keep what a trial of the same dataset would say of it."""
-    kept = ("tier", "evaluation_split", "synthetic", "conflicts_with", "fold_of")
+    kept = (
+        *("tier", "evaluation_split", "shared_donors"),
+        *("synthetic", "conflicts_with", "fold_of"),
+    )
     return {
         name: {fact: facts[fact] for fact in kept if fact in facts}
         for name, facts in datasets.items()

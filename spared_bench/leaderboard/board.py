@@ -99,6 +99,9 @@ class Column:
     repeats : tuple of str
         Datasets of this board with the same slides in other roles, for whose sake this one enters
         no mean and no rank either.
+    shared_donors : tuple of str
+        Donors with slides to learn from and slides in the evaluation split; a score there does not
+        show how a method does on a new donor.
     lowest_mse : float
         The divisor of normalised MSE; nan if no method has an MSE.
     best_pcc : float
@@ -112,6 +115,7 @@ class Column:
     split: str
     synthetic: bool
     repeats: tuple[str, ...] = ()
+    shared_donors: tuple[str, ...] = ()
     lowest_mse: float = math.nan
     best_pcc: float = math.nan
     about: dict[str, Any] = field(default_factory=dict)

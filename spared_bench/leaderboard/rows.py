@@ -150,6 +150,9 @@ def _columns(trials: Sequence[TrialResult], datasets: Facts) -> tuple[Column, ..
             tier=_said(said, "tier"),
             split=_said(said, "evaluation_split"),
             synthetic=any(fact.get("synthetic") for fact in said),
+            shared_donors=tuple(
+                sorted({str(donor) for fact in said for donor in fact.get("shared_donors", ())})
+            ),
             about=dict(datasets.get(name, {})),
         )
         for name, said in sorted(facts.items())

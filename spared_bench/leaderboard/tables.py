@@ -123,6 +123,8 @@ def headings(part: ProtocolBoard) -> list[str]:
             label += " (generated)"
         elif column.repeats:
             label += f" (repeats {', '.join(column.repeats)})"
+        if column.shared_donors:
+            label += " (donors in train and test)"
         names += [f"{label}: MSE", f"{label}: PCC-Gene"]
     return [*names, "parameters", "training time"]
 

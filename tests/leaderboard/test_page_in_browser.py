@@ -71,7 +71,14 @@ def browser():
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     other = [replace(each, protocol="spared@1") for each in (trial("egn"), trial("sepal", mse=2))]
-    slide = [trial("histogene", dataset="breast", mse=3, facts={"scope": "slide"})]
+    slide = [
+        trial(
+            "histogene",
+            dataset="breast",
+            mse=3,
+            facts={"scope": "slide", "shared_donors": ["<i>d1"]},
+        )
+    ]
     result = {
         **{"dataset": "breast", "completer": "none", "predictor": "stnet"},
         "split_scores": {"test": {"mse": 0.5, "pcc-gene": 0.9}},
@@ -281,6 +288,7 @@ def test_a_dataset_has_a_page_with_its_facts_and_its_scores(open_page):
     page = open_page("#dataset/breast")
 
     assert page.get_by_text("inter_patient").is_visible()
+    assert page.locator("dd", has_text="<i>d1").is_visible()  # the donor in train and test
     table = page.get_by_role("table", name="Scores on breast")
     assert table.locator("tbody tr").first.locator("th").text_content() == "STNet 2024"
 

@@ -10,6 +10,7 @@ import pytest
 
 from spared_bench.leaderboard.board import ProtocolBoard, Row
 from spared_bench.leaderboard.rows import board_rows
+from spared_bench.leaderboard.tables import headings
 from tests.board_samples import demo_trials, failed, trial
 
 
@@ -216,6 +217,19 @@ def test_datasets_that_share_slides_do_not_enter_one_mean():
 
     (alone,) = board_rows([union]).protocols
     assert all(column.counts for column in alone.columns)
+
+
+def test_donors_in_train_and_test_are_said_by_every_way_of_reading_the_board():
+    facts = {"shared_donors": ["mouse 2", "mouse 1"], "tier": "B"}
+    board = board_rows([trial(facts=facts), trial(dataset="olfactory_bulb")])
+
+    (part,) = board.protocols
+    shared, apart = part.columns
+    assert shared.shared_donors == ("mouse 1", "mouse 2")
+    assert apart.shared_donors == ()
+    labels = headings(part)
+    assert "breast (donors in train and test): MSE" in labels
+    assert "olfactory_bulb: MSE" in labels
 
 
 def test_of_two_datasets_that_share_slides_one_counts():

@@ -100,6 +100,14 @@ def test_a_key_that_stands_twice_is_refused():
         parse_entry(text, "entry.json")
 
 
+def test_the_key_that_stands_twice_is_found_among_very_many():
+    # Comparing every key with every other would take hours.
+    keys = [f'"k{number}": 0' for number in [*range(400_000), 399_999]]
+
+    with pytest.raises(EntryError, match="the key 'k399999' stands twice"):
+        parse_entry("{" + ",".join(keys) + "}", "entry.json")
+
+
 def test_depth_and_size_are_bounded():
     with pytest.raises(EntryError, match="is not valid JSON"):
         parse_entry("[" * 100_000, "entry.json")

@@ -3,7 +3,8 @@
     python benchmarks/training.py [--device cpu] [--network NAME ...] [--batch 32] [--steps 4]
 
 The plain way: a DataLoader over decoded patches, torchvision transforms item by item, float32,
-torch.optim.Adam. Ours: the package's trainer as a protocol runs it. Both train the same network
+torch.optim.Adam. Ours: the package's trainer as a protocol runs it, in the precision that it
+chooses, and in float32 too where that is another. Both train the same network
 from the same random weights on the same 224 px patches, one after the other, in this process. On a
 GPU the share of a step that the data take and the share of the measured matrix-multiply peak (for
 networks whose operations are known) are printed too. Methods that see a slide take one of as many
@@ -30,6 +31,7 @@ from spared_bench.data import COUNTS, MASK, TARGET, Patches, Slides
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import TorchPredictor
 from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
+from spared_bench.models.precision import precision_of
 from spared_bench.models.trainer import gradients, seeded, shuffled_batches
 from spared_bench_plugins.predictors.hist2st import Hist2ST
 from spared_bench_plugins.predictors.shufflenet import ShuffleNet
@@ -212,17 +214,22 @@ def main() -> None:
             else plain_steps(subject.predictor(), images, target, batch, device)
         )
         plain = seconds_per_step(plainly, wanted.steps, device)
-        predictor = subject.predictor(compile=wanted.compile)
-        ours = seconds_per_step(our_steps(predictor, given, batch, device), wanted.steps, device)
-        data = seconds_per_step(our_data(predictor, given, batch, device), wanted.steps, device)
-        line = (
-            f"{name:12s} plain {batch / plain:8.1f} images/s   ours {batch / ours:8.1f} images/s"
-            f"   ratio {plain / ours:5.2f}   data {data / ours:6.1%} of our step"
-        )
-        if peak and subject.macs:
-            # A step is a forward and a backward pass, twice as long; 2 operations per MAC.
-            line += f"   {6 * subject.macs * batch / ours / peak:.0%} of the peak"
-        print(line, flush=True)
+        print(f"{name:12s} plain float32  {batch / plain:8.1f} images/s", flush=True)
+        with torch.device("meta"):
+            default = precision_of(subject.predictor().build(N_GENES), device)
+        for precision in dict.fromkeys((default, "float32")):
+            predictor = subject.predictor(compile=wanted.compile, precision=precision)
+            steps = our_steps(predictor, given, batch, device)
+            ours = seconds_per_step(steps, wanted.steps, device)
+            data = seconds_per_step(our_data(predictor, given, batch, device), wanted.steps, device)
+            line = (
+                f"{name:12s} ours {precision:9s} {batch / ours:8.1f} images/s"
+                f"   {plain / ours:5.2f} x   data {data / ours:6.1%} of the step"
+            )
+            if peak and subject.macs:
+                # A step is a forward and a backward pass, twice as long; 2 operations per MAC.
+                line += f"   {6 * subject.macs * batch / ours / peak:.0%} of the peak"
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

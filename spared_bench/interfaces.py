@@ -112,7 +112,8 @@ class Predictor(Protocol):
     Optional members: ``n_parameters`` (int, trainable ones, after ``fit``), ``skip(spec)`` (the
     reason why a dataset cannot be used, or ``None``), ``save(folder)`` and ``load(folder)``,
     ``weights_used`` (``"pretrained"``, ``"random"``, a file, or ``None``) where the field
-    ``weights`` does not say it, and ``delta`` (True where the method learns the difference from
+    ``weights`` does not say it, ``precision_used`` (``"float32"`` or ``"bfloat16"``, after ``fit``,
+    for the record), and ``delta`` (True where the method learns the difference from
     the training mean whatever the protocol says: the harness subtracts and adds that mean).
     """
 

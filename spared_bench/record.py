@@ -76,6 +76,12 @@ def weights_fact(predictor: Any) -> dict[str, Any]:
     return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}
 
 
+def precision_fact(predictor: Any) -> dict[str, Any]:
+    """Return in which precision a network was computed, where the predictor tells."""
+    precision = getattr(predictor, "precision_used", None)
+    return {} if precision is None else {"precision": str(precision)}
+
+
 def sizes(prepared: Prepared) -> dict[str, Any]:
     """Return numbers of genes and spots, and the share of entries without a measurement."""
     splits = prepared.adata.obs["split"].value_counts()

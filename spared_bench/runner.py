@@ -32,7 +32,14 @@ from spared_bench.networks import fitted_stages, make_network, seed_everything, 
 from spared_bench.plan import Job
 from spared_bench.policy import goes_again
 from spared_bench.products import Prepared, build, make_completed, prepare, prepared_target
-from spared_bench.record import blank_record, count_parameters, parameters_of, sizes, weights_fact
+from spared_bench.record import (
+    blank_record,
+    count_parameters,
+    parameters_of,
+    precision_fact,
+    sizes,
+    weights_fact,
+)
 from spared_bench.results import Status, TrialResult
 from spared_bench.scoring import Scoring, score
 from spared_bench.store import digest, is_full
@@ -209,7 +216,7 @@ def _train_and_score(
         n_parameters=count_parameters(predictor),
         seconds={name: round(value, 3) for name, value in seconds.items()},
         validation_mse=scoring["val"].mse,
-        facts=blank.facts | weights_fact(predictor) | sizes(prepared),
+        facts=blank.facts | weights_fact(predictor) | precision_fact(predictor) | sizes(prepared),
     )
 
 

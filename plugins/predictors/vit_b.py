@@ -93,7 +93,7 @@ class ViTB(TorchPredictor):
         network: Any = self._fitted().eval()
         units = PatchUnits(slides, self._device, budget=0)
         parts = []
-        with torch.inference_mode(), mixed(self._device, self.precision):
+        with torch.inference_mode(), mixed(network, self._device, self.precision):
             for rows in torch.arange(len(units)).split(_CHUNK):
                 embeddings = network.embed(units.batch(rows).images)
                 parts.append((embeddings.float(), network.head(embeddings).float()))

@@ -1,26 +1,45 @@
-"""Mixed precision: bfloat16 where the device computes in it, float32 elsewhere."""
+"""Mixed precision: bfloat16 where the device computes in it and the network gains, else float32."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from torch import nn
 
 from spared_bench.errors import UsageError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
+#: Below it a CPU loses more by converting than it gains (``benchmarks/training.py``).
+_LARGE = 5_000_000
 
-def mixed(device: str, precision: str = "auto") -> AbstractContextManager[object]:
+
+def mixed(
+    network: nn.Module, device: str, precision: str = "auto"
+) -> AbstractContextManager[object]:
     """Compute matrix products and convolutions of a block in bfloat16, or leave them in float32.
 
     Weights, losses and sums stay in float32; bfloat16 has its range, so gradients need no scaling.
+    The parameters are those of ``precision_of``.
+    """
+    if precision_of(network, device, precision) == "bfloat16":
+        return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def precision_of(network: nn.Module, device: str, precision: str = "auto") -> str:
+    """Return ``"bfloat16"`` or ``"float32"``: how a network is computed on a device.
 
     Parameters
     ----------
+    network : Module
     device : str
     precision : {"auto", "float32", "bfloat16"}
-        ``"auto"``: bfloat16 on a GPU that has it, float32 elsewhere (few CPUs gain by it).
+        ``"auto"``: bfloat16 on a GPU that has it; on a CPU that has instructions for it if the
+        network has 5 million parameters or more, so that small ones give the same numbers (to
+        rounding) on every CPU; float32 elsewhere.
 
     Raises
     ------
@@ -31,8 +50,20 @@ def mixed(device: str, precision: str = "auto") -> AbstractContextManager[object
         raise UsageError(
             f"precision must be one of {', '.join(map(repr, PRECISIONS))}; found {precision!r}."
         )
+    if precision != "auto":
+        return precision
     kind = torch.device(device).type
-    able = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    if precision == "bfloat16" or (precision == "auto" and able):
-        return torch.autocast(kind, dtype=torch.bfloat16)
-    return nullcontext()
+    able = (kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)) or (
+        kind == "cpu" and _cpu_has_bfloat16() and _size(network) >= _LARGE
+    )
+    return "bfloat16" if able else "float32"
+
+
+def _size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _cpu_has_bfloat16() -> bool:
+    # Not every version of PyTorch that we accept tells.
+    told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(told.get("avx512_bf16") or told.get("amx_bf16"))

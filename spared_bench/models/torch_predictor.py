@@ -20,7 +20,7 @@ from spared_bench.errors import CorruptEntryError, UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import trainer
 from spared_bench.models.arrays import load_arrays, save_arrays
-from spared_bench.models.precision import mixed
+from spared_bench.models.precision import mixed, precision_of
 from spared_bench.models.units import PatchUnits, Units
 
 _INFERENCE_BATCH = 256
@@ -46,7 +46,7 @@ class TorchPredictor(ABC):
         Units in memory at a time; 0 for all of a step. Where memory is short, a smaller number
         trains with the same gradients (``spared_bench.models.trainer.Recipe``).
     precision : {"auto", "float32", "bfloat16"}
-        ``"auto"``: bfloat16 on a GPU that has it, float32 elsewhere.
+        ``"auto"``: bfloat16 where it is fast (``spared_bench.models.precision``).
     compile : bool
         Whether ``torch.compile`` translates the network first: minutes at the start, faster after.
 
@@ -156,7 +156,7 @@ class TorchPredictor(ABC):
         """Predict (n_spots, n_genes), float32; the batch size changes rounding at most."""
         network = self._fitted().eval()
         units = self.units(slides, self._device, resident=False)
-        with torch.inference_mode(), mixed(self._device, self.precision):
+        with torch.inference_mode(), mixed(network, self._device, self.precision):
             parts = [
                 self.predict_batch(network, units.batch(rows)).float().cpu()
                 for rows in torch.arange(len(units)).split(batch_size)
@@ -167,6 +167,11 @@ class TorchPredictor(ABC):
     def n_parameters(self) -> int:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self._fitted().parameters() if p.requires_grad)
+
+    @property
+    def precision_used(self) -> str:
+        """``"float32"`` or ``"bfloat16"``: how the network is computed on the device it is on."""
+        return precision_of(self._fitted(), self._device, self.precision)
 
     def save(self, folder: Path) -> None:
         """Write the trained weights into a folder, without pickle."""

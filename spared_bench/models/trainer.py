@@ -137,7 +137,7 @@ def train(
                 schedule.step()
             if step % budget.validate_every == 0 or step == budget.iterations:
                 train_loss = _mean_loss(losses, step, lr)
-                with mixed(context.device, recipe.precision):
+                with mixed(network, context.device, recipe.precision):
                     val_mse = validation_mse(network, val_units, per_step, predict)
                 if math.isinf(val_mse):
                     raise DivergedError(_diverged("The validation prediction", step, lr))
@@ -164,7 +164,7 @@ def gradients(
     total = torch.zeros((), device=context.device)
     for part in rows.split(recipe.micro_batch or len(rows)):
         batch = units.batch(part, turns)
-        with mixed(context.device, recipe.precision):
+        with mixed(network, context.device, recipe.precision):
             value = loss(network, batch) * (len(part) / len(rows))
         value.backward()
         total += value.detach()

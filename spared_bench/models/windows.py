@@ -271,7 +271,7 @@ class SlidePredictor(TorchPredictor):
         network = self._fitted().eval()
         units: Any = self.units(slides, self._device, resident=False)
         prediction = np.empty((len(slides), len(self.gene_names_)), dtype=np.float32)
-        with torch.inference_mode(), mixed(self._device, self.precision):
+        with torch.inference_mode(), mixed(network, self._device, self.precision):
             for unit, spots in enumerate(units.predicted):
                 batch = units.batch(torch.tensor([unit]))
                 prediction[spots] = self.predict_batch(network, batch).float().cpu().numpy()

@@ -50,6 +50,21 @@ def test_it_counts_its_parameters_and_predicts_float32(spec, tiny_slides):
     assert predictor.predict(tiny_slides.test.without_expression()).dtype == np.float32
 
 
+def test_in_bfloat16_it_learns_nearly_what_it_learns_in_float32(spec, tiny_slides):
+    if not hasattr(construct(spec), "precision"):
+        pytest.skip("it has no network to compute in another precision")
+    bare = tiny_slides.test.without_expression()
+    plain, low = (construct(spec) for _ in range(2))
+    plain.precision, low.precision = "float32", "bfloat16"
+    for predictor in (plain, low):
+        predictor.fit(tiny_slides.train, tiny_slides.val, CONTEXT)
+        assert predictor.precision_used == predictor.precision
+    expected, found = plain.predict(bare), low.predict(bare)
+    assert found.dtype == np.float32
+    assert not np.array_equal(found, expected), "nothing was computed in bfloat16"
+    assert np.abs(found - expected).mean() < 0.2 * expected.std()
+
+
 def test_noise_in_place_of_validation_expression_reaches_no_weight(spec, tiny_slides):
     # One validation, at the end: it can choose nothing, so what differs has been learnt from it.
     once = replace(CONTEXT, budget=replace(CONTEXT.budget, validate_every=4))

@@ -255,11 +255,12 @@ def build_leaderboard(
     entries, refused = read_entries(leaderboards, protocol) if leaderboards else ([], [])
     results = collect(workspace, protocol, source)
     trials = [*results, *entry_trials(entries, _entry_facts(datasets), predictors)]
-    if not trials:
+    completion = completions(workspace, protocol, source)
+    if not trials and not completion:
         return None
     extras = Extras(
         datasets=datasets,
-        completion=completions(workspace, protocol, source),
+        completion=completion,
         maps=partial(_maps, workspace) if maps else None,
         refused=tuple(each.reason for each in refused),
     )

@@ -50,7 +50,9 @@ PCC = "pcc-gene"
 _Method = tuple[Origin, str, str]
 
 
-def board_rows(results: Iterable[TrialResult], datasets: Facts | None = None) -> Board:
+def board_rows(
+    results: Iterable[TrialResult], datasets: Facts | None = None, protocols: Iterable[str] = ()
+) -> Board:
     """Arrange trials as a leaderboard.
 
     Parameters
@@ -60,13 +62,14 @@ def board_rows(results: Iterable[TrialResult], datasets: Facts | None = None) ->
         ``merging.entry_trials``.
     datasets : mapping of name to mapping, optional
         What is known of the datasets beside their scores.
+    protocols : iterable of str, optional
+        Protocols that the board has even if no trial is of them.
     """
-    ordered = sorted(results, key=_identity)
+    parts: dict[str, list[TrialResult]] = {name: [] for name in protocols}
+    for name, part in groupby(sorted(results, key=_identity), _protocol):
+        parts[name] = list(part)
     return Board(
-        tuple(
-            _protocol_board(name, list(part), datasets or {})
-            for name, part in groupby(ordered, _protocol)
-        )
+        tuple(_protocol_board(name, part, datasets or {}) for name, part in sorted(parts.items()))
     )
 
 

@@ -96,7 +96,7 @@ def build(
     """
     extras = extras or Extras()
     trials = list(results)
-    board = board_rows(trials, extras.datasets)
+    board = board_rows(trials, extras.datasets, extras.completion)
     try:
         out.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

@@ -243,6 +243,18 @@ def test_the_command_measures_and_writes_into_the_workspace(workspace):
     assert {"results.json", "summary.csv", "slides.csv", "table.md", "map_toy.png"} <= names
 
 
+@pytest.mark.parametrize("source", ["store", "mlflow"])
+def test_its_scores_are_on_a_board_without_any_predictor(workspace, tmp_path, source):
+    rates = ["--mask-rates", "0.3", "--repeats", "2", "--rule", "fraction"]
+    assert run(workspace, "-c", "median", "-c", "gene-mean", *rates).exit_code == 0
+    arguments = ["leaderboard", "build", "-w", str(workspace), "--from", source]
+    nothing = ["--leaderboards", str(tmp_path)]
+    answer = CliRunner().invoke(app, [*arguments, *nothing])
+    assert answer.exit_code == 0, answer.output
+    written = (workspace / "leaderboard" / "data" / "p0" / "completion.js").read_text()
+    assert '"completer":"median"' in written and '"completer":"gene-mean"' in written
+
+
 def test_the_command_takes_a_file_of_weights(workspace, bench):
     entry = make_completed(bench, "toy", "graph-mae")
     file = entry.folder / "model" / "learned.safetensors"

@@ -92,7 +92,11 @@ def site(tmp_path_factory):
     )
     trials = [*demo_trials(), *slide, *other, *entry_trials([entry])]
     folder = tmp_path_factory.mktemp("board")
-    extras = Extras(datasets=FACTS, completion={"demo@1": COMPLETION}, maps=_maps_of_first)
+    extras = Extras(
+        datasets=FACTS,
+        completion={"demo@1": COMPLETION, "filled@1": COMPLETION},
+        maps=_maps_of_first,
+    )
     build(trials, folder, "spared-bench leaderboard build", "store", extras)
     return folder
 
@@ -291,6 +295,15 @@ def test_a_dataset_has_a_page_with_its_facts_and_its_scores(open_page):
     assert page.locator("dd", has_text="<i>d1").is_visible()  # the donor in train and test
     table = page.get_by_role("table", name="Scores on breast")
     assert table.locator("tbody tr").first.locator("th").text_content() == "STNet 2024"
+
+
+def test_a_protocol_under_which_only_completers_ran_leads_to_their_scores(open_page):
+    page = open_page("#table?protocol=filled%401")
+
+    page.get_by_text("No predictor has run under this protocol.").wait_for()
+    page.get_by_role("link", name="What the completers scored").click()
+    ready(page, "completion")
+    assert page.get_by_role("table").first.locator("tbody tr").count() == len(COMPLETION)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,14 @@ def test_no_results_make_an_empty_board():
     assert board_rows([]).protocols == ()
 
 
+def test_a_protocol_without_a_trial_has_an_empty_part_among_the_others():
+    board = board_rows([trial()], protocols=["completion@1", "demo@1"])
+
+    empty, demo = board.protocols
+    assert (empty.protocol, empty.rows, empty.columns) == ("completion@1", (), ())
+    assert demo == board_rows([trial()]).protocols[0]
+
+
 def test_datasets_that_share_slides_do_not_enter_one_mean():
     def scored(dataset, mse, conflicts):
         facts = {"evaluation_split": "test", "conflicts_with": conflicts}

@@ -78,7 +78,8 @@
     const { board } = context, refused = values.get("index").refused;
     document.getElementById("notices").replaceChildren(...[
       board.comparable ? null : el("p", { class: "banner" }, el("strong", {}, "Not comparable with published numbers."), " This protocol differs from that of the published benchmark; compare rows within this table only."),
-      board.columns.some((c) => c.counts) ? null : el("p", { class: "banner" }, "All data here are generated, so nothing is ranked."),
+      board.rows.length ? null : el("p", { class: "banner" }, "No predictor has run under this protocol. ", spared.link(["completion"], "What the completers scored")),
+      board.columns.some((c) => c.counts) || !board.rows.length ? null : el("p", { class: "banner" }, "All data here are generated, so nothing is ranked."),
       ...board.notes.map((note) => el("p", { class: "banner" }, note)),
       refused.length ? el("details", { class: "banner" }, el("summary", {}, `${refused.length} entr${refused.length === 1 ? "y" : "ies"} could not be used`), el("ul", {}, refused.map((each) => el("li", {}, each)))) : null,
     ].filter(Boolean));

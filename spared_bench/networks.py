@@ -7,9 +7,11 @@ layer, and SEPAL's candidates, say, share one first stage instead of training it
 from __future__ import annotations
 
 import inspect
+import json
 import random
 import shutil
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from spared_bench.specs import Stage
 from spared_bench.store import Entry, digest
 
 _MODEL = "model"
+_FIT = "fit.json"
 
 
 def make_network(bench: Bench, job: Job, report: Report | None = None) -> Entry:
@@ -35,9 +38,12 @@ def make_network(bench: Bench, job: Job, report: Report | None = None) -> Entry:
     return _obtain(bench, job, Stage(job.predictor, job.parameters), report)
 
 
-def fitted_stages(bench: Bench, job: Job) -> dict[str, Any]:
-    """Return the fitted networks that a trial's predictor builds on, by their names."""
-    fitted = {}
+def fitted_stages(bench: Bench, job: Job) -> tuple[dict[str, Any], float]:
+    """Return the fitted networks that a trial's predictor builds on, by their names.
+
+    And the seconds that their training took, whenever and for whomever that was.
+    """
+    fitted, seconds = {}, 0.0
     for name, stage in bench.stages(job.predictor, job.parameters).items():
         entry = _obtain(bench, job, stage)
         network = build(bench, "predictor", stage.predictor, dict(stage.parameters))
@@ -45,7 +51,8 @@ def fitted_stages(bench: Bench, job: Job) -> dict[str, Any]:
         takes_place = "device" in inspect.signature(network.load).parameters
         network.load(entry.folder / _MODEL, **(place if takes_place else {}))
         fitted[name] = network
-    return fitted
+        seconds += entry.read_json(_FIT)["seconds"]
+    return fitted, seconds
 
 
 def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) -> Entry:
@@ -61,7 +68,8 @@ def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) 
             )
         context = Context(inputs["seed"], device=bench.settings.device, scratch=scratch)
         told = context if report is None else replace(context, report=report)
-        _fit(bench, job, network, told)
+        spent = {"seconds": round(_fit(bench, job, network, told), 3)}
+        (folder / _FIT).write_text(json.dumps(spent), encoding="utf-8")
         (folder / _MODEL).mkdir()
         network.save(folder / _MODEL)
 
@@ -70,7 +78,8 @@ def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) 
     return entry
 
 
-def _fit(bench: Bench, job: Job, network: Any, context: Context) -> None:
+def _fit(bench: Bench, job: Job, network: Any, context: Context) -> float:
+    """Train a network; return the seconds that it took."""
     prepared, training = prepare(bench, job.dataset), bench.protocol.training
     train, val = (prepared.completed(job.completer, split) for split in ("train", "val"))
     offset = target_offset(bench, job.completer, network, prepared)
@@ -78,11 +87,13 @@ def _fit(bench: Bench, job: Job, network: Any, context: Context) -> None:
         training.iterations, training.batch_size, training.validate_every, training.augment
     )
     seed_everything(context.seed)
+    started = time.perf_counter()
     network.fit(
         train.with_target(train.target - offset),
         val.with_target(val.target - offset),
         replace(context, budget=budget),
     )
+    return time.perf_counter() - started
 
 
 def target_offset(bench: Bench, completer: str, predictor: Any, prepared: Prepared) -> np.ndarray:

@@ -36,7 +36,8 @@ class TrialResult:
     n_parameters : int or None
         Trainable; ``None`` where the method has none to count.
     seconds : dict
-        ``fit``, ``predict``, ``total``.
+        ``fit`` (with the training of the networks that it builds on, whenever that was),
+        ``predict``, ``total`` (of the trial itself).
     validation_mse : float
         Mean squared error at measured validation entries: what a search chooses by.
     message, traceback : str

@@ -154,6 +154,22 @@ def test_a_network_that_others_build_on_is_trained_once_for_all_their_trials(
     assert sign.read_text() == "trained\n" * 2  # what it takes from its consumer counts
 
 
+def test_what_a_network_took_is_part_of_what_every_method_on_top_of_it_took(workspace):
+    execute(toys(workspace, TOY_PROTOCOL, ["toy-staged"]), executor="inline", **QUIET)
+    other = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=workspace,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"toy-staged": {"factor": 3.0}},
+    )
+    (network,) = other.workspace.store.entries("networks")
+    (network.folder / "fit.json").write_text('{"seconds": 100.0}')
+    plan = select(other, ["toy"], ["none"], ["toy-staged"])
+    (result,) = execute(plan, executor="inline", **QUIET).results
+    assert len(list(other.workspace.store.entries("networks"))) == 1
+    assert 100 <= result.seconds["fit"] < 110
+
+
 def test_a_network_whose_training_was_cut_off_goes_on_from_its_checkpoint(workspace, monkeypatch):
     plan = toys(workspace, TOY_PROTOCOL, ["toy-staged"])
     (network,) = plan.network_jobs(plan.cells[0].finals[0])

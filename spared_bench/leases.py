@@ -101,7 +101,13 @@ class Leases:
             self.release(name)
 
     def sweep(self) -> None:
-        """Remove the cards of processes that are gone, and of machines long silent."""
+        """Remove the leases of the dead, and the cards of processes gone and machines long silent.
+
+        A dead process's lease stays where nobody takes its work over, because it had been done.
+        """
+        for path in self.root.glob("*.lease"):
+            if self.holder(path.stem) is None:
+                self._break(path)
         for card in (self.root / "owners").glob("*"):
             found = _read(card)
             silent = time.time() - card.stat().st_mtime > _FORGOTTEN if card.exists() else False

@@ -49,6 +49,18 @@ def test_a_lease_has_one_holder_until_it_is_given_back(tmp_path):
     assert one.holder("work")["owner"] == two.owner
 
 
+def test_a_sweep_takes_away_what_the_dead_held_and_nothing_of_the_living(tmp_path, held):
+    mine = Leases(tmp_path)
+    mine.take("my work")
+    mine.sweep()
+    assert {name for name, _ in mine.holders()} == {"my work", "work"}
+    held.kill()
+    held.wait()
+    mine.sweep()
+    assert [path.name for path in tmp_path.glob("*.lease")] == ["my work.lease"]
+    assert [path.name for path in (tmp_path / "owners").iterdir()] == [mine.owner]
+
+
 def test_of_many_that_want_a_lease_at_once_one_gets_it(tmp_path):
     many = [Leases(tmp_path) for _ in range(16)]
     start = threading.Barrier(len(many))

@@ -106,7 +106,8 @@ class Leases:
         A dead process's lease stays where nobody takes its work over, because it had been done.
         """
         for path in self.root.glob("*.lease"):
-            if self.holder(path.stem) is None:
+            found = _read(path)
+            if found and self._is_dead(path, found):  # an empty one is just being written
                 self._break(path)
         for card in (self.root / "owners").glob("*"):
             found = _read(card)

@@ -151,7 +151,7 @@ spared.ranking = (() => {
     current.api = new DataTable("#board", {
       data: board.rows,
       columns: current.columns.map((c) => ({
-        title: `${esc(c.title)}${(c.about || []).map((b) => ` <span class="badge">${esc(b)}</span>`).join("")}`, name: c.key,
+        title: `${esc(c.title)}${c.about?.length ? ` <span class="badges">${c.about.map((b) => `<span class="badge">${esc(b)}</span>`).join(" ")}</span>` : ""}`, name: c.key,
         className: c.number ? "n" : c.key === "method" ? "name" : "", type: c.number ? "last" : "string", searchable: false,
         orderSequence: c.descending || (c.dataset !== undefined && metric() === "pcc") ? ["desc", "asc"] : ["asc", "desc"],
         data: (row, kind) => kind === "display" ? (c.html ? c.html(row) : esc(c.value(row) || none)) : c.value(row) ?? "",

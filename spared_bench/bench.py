@@ -232,7 +232,7 @@ class Bench:
         """What determines a completed layer."""
         entry = self.registry.get("completer", completer)
         name = entry.spec.name
-        parameters = self.protocol.overrides.get(name, {}) | self.settings.parameters.get(name, {})
+        parameters = self._completer_parameters(name)
         return {
             "harness": HARNESS_VERSION,
             "prepared": digest(self.prepared_inputs(dataset)),
@@ -243,6 +243,20 @@ class Bench:
             "threads": self.settings.threads,
             "device": self.settings.device.partition(":")[0],
         }
+
+    def _completer_parameters(self, name: str) -> dict[str, Any]:
+        return self.protocol.overrides.get(name, {}) | self.settings.parameters.get(name, {})
+
+    def encoder_of(self, kind: str, name: str, parameters: Mapping[str, Any] | None = None) -> str:
+        """Return the frozen network whose features a completer or predictor asks for, or "".
+
+        The ``parameters`` of a completer are the protocol's where they are not given.
+        """
+        entry = self.registry.get(kind, name)
+        asked = getattr(entry.spec, "encoder", "")
+        if parameters is None:
+            parameters = self._completer_parameters(entry.spec.name)
+        return str(parameters.get(asked, getattr(entry.load(), asked, ""))) if asked else ""
 
     def completed_key(self, dataset: str, completer: str) -> str:
         """Return the key of a completed layer, worked out once."""

@@ -11,7 +11,7 @@ from typing import Any
 from spared_bench.orchestrator import stored_results
 from spared_bench.plan import MAKES, Cell, Job, Plan
 from spared_bench.results import TrialResult
-from spared_bench.store import Store
+from spared_bench.store import Store, digest
 
 _ORDER = ("prepare", "complete", "network")
 
@@ -28,6 +28,9 @@ class Forecast:
         Trials of the plan; where a search is still open, the one it will lead to is counted.
     products : list of (Job, bool)
         Shared products in the order in which they are needed, and whether they are there.
+    features : list of (dataset, network, bool)
+        Features of patches that trials and completers ask for; the first that does makes them,
+        after the dataset is prepared.
     downloads : dict of dataset to int or None
         Bytes to fetch first; ``None`` where the source does not say.
     hours : dict of str to float
@@ -43,9 +46,18 @@ class Forecast:
     open_trials: int
     products: list[tuple[Job, bool]]
     downloads: dict[str, int | None]
+    features: list[tuple[str, str, bool]] = field(default_factory=list)
     hours: dict[str, float] = field(default_factory=dict)
     without_past: int = 0
     disk_bytes: int | None = None
+
+    @property
+    def shared(self) -> list[tuple[str, str, bool]]:
+        """Kind and name of all that is shared, in the order of need, and whether it is there."""
+        jobs = [(job.kind, job.label, made) for job, made in self.products]
+        asked = [("features", f"{data} · {network}", made) for data, network, made in self.features]
+        first = [each for each in jobs if each[0] == "prepare"]
+        return [*first, *asked, *(each for each in jobs if each[0] != "prepare")]
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -63,8 +75,8 @@ class Forecast:
             "cached_trials": self.cached,
             "open_trials": self.open_trials,
             "products": [
-                {"kind": MAKES[job.kind], "of": job.label, "made": made}
-                for job, made in self.products
+                {"kind": MAKES.get(kind, kind), "of": label, "made": made}
+                for kind, label, made in self.shared
             ],
             "downloads": self.downloads,
             "hours": {name: round(hours, 3) for name, hours in self.hours.items()},
@@ -79,12 +91,14 @@ def forecast(plan: Plan) -> Forecast:
     wanted = _open(plan, results)
     past = _Past(plan.bench.workspace.store)
     hours, without = past.hours(wanted)
+    products = _products(plan, wanted)
     return Forecast(
         [(cell, _state(cell, results)) for cell in plan.cells],
         len(results),
         len(wanted),
-        _products(plan, wanted),
+        products,
         {name: _bytes(plan, name) for name in plan.unavailable},
+        _features(plan, [*wanted, *(job for job, _ in products)]),
         hours,
         without,
         past.bytes_of(wanted),
@@ -117,6 +131,31 @@ def _products(plan: Plan, wanted: Iterable[Job]) -> list[tuple[Job, bool]]:
     store = plan.bench.workspace.store
     ordered = sorted(found.values(), key=lambda job: (_ORDER.index(job.kind), job.label))
     return [(job, store.has(MAKES[job.kind], job.key)) for job in ordered]
+
+
+def _features(plan: Plan, jobs: Iterable[Job]) -> list[tuple[str, str, bool]]:
+    bench = plan.bench
+    asked = set()
+    for job in jobs:
+        if job.kind == "complete":
+            asked.add((job.dataset, bench.encoder_of("completer", job.completer)))
+        elif job.kind == "trial":
+            network = bench.encoder_of("predictor", job.predictor, job.parameters)
+            asked.add((job.dataset, network))
+    made = {
+        (entry.inputs["patches"], _network(entry.inputs["encoder"]))
+        for entry in bench.workspace.store.entries("features")
+    }
+    return [
+        (dataset, network, (digest(bench.patches_inputs(dataset)), network) in made)
+        for dataset, network in sorted(asked)
+        if network
+    ]
+
+
+def _network(identity: dict[str, Any]) -> str:
+    """Return what a parameter calls an encoder: its backbone, or its own name where it has none."""
+    return str(identity.get("backbone") or identity.get("encoder"))
 
 
 def _bytes(plan: Plan, dataset: str) -> int | None:

@@ -300,11 +300,21 @@ class DatasetSpec(Spec):
 
 @dataclass(frozen=True)
 class CompleterSpec(Spec):
-    """A completer: fills unmeasured entries of the training target."""
+    """A completer: fills unmeasured entries of the training target.
+
+    Parameters
+    ----------
+    gpu : bool
+        Whether training without one is hopeless.
+    encoder : str
+        The parameter that names the frozen network whose features of the patches it asks for
+        (``slides.features``), so that a dry run can tell of them; empty for none.
+    """
 
     kind: ClassVar[str] = "completer"
 
     gpu: bool = False
+    encoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -348,6 +358,9 @@ class PredictorSpec(Spec):
     stages : mapping of str to Stage
         Networks that are trained before, by the name under which ``fit`` finds them, fitted, in
         ``context.stages``.
+    encoder : str
+        The parameter that names the frozen network whose features of the patches it asks for
+        (``slides.features``), so that a dry run can tell of them; empty for none.
     """
 
     kind: ClassVar[str] = "predictor"
@@ -358,6 +371,7 @@ class PredictorSpec(Spec):
     gpu: bool = False
     search: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     stages: Mapping[str, Stage] = field(default_factory=dict)
+    encoder: str = ""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,27 @@ def test_hours_and_disk_are_those_of_past_trials_of_the_same_predictor(bench):
     assert ahead.disk_bytes == 2 * size
 
 
+def test_features_that_methods_ask_for_are_told_and_found_once_they_are_made(tmp_path):
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=tmp_path,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"egn": {"encoder": "test_resnet"}},
+    )
+    names = ["linear-probe", "egn", "toy-mean"]
+    before = forecast(select(bench, ["toy"], ["none"], names))
+    assert before.features == [("toy", "color", False), ("toy", "test_resnet", False)]
+    assert ("features", "toy · color", False) in before.shared
+    assert [kind for kind, _, _ in before.shared[:2]] == ["prepare", "features"]
+    completed = forecast(select(bench, ["toy"], ["stlearn"], ["toy-mean"]))
+    assert completed.features == [("toy", "color", False)]
+
+    execute(select(bench, ["toy"], ["none"], ["linear-probe"]), executor="inline", **QUIET)
+    after = forecast(select(bench, ["toy"], ["stlearn"], names))
+    assert after.features == [("toy", "color", True), ("toy", "test_resnet", False)]
+    assert {"kind": "features", "of": "toy · color", "made": True} in after.as_dict()["products"]
+
+
 def test_the_forecast_counts_the_trials_that_a_run_then_does(bench):
     plan = select(bench, ["toy"], ["none"], ["toy-ridge", "toy-mean", "toy-raises"])
     ahead = forecast(plan)

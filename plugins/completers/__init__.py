@@ -48,12 +48,14 @@ def spared_bench_completers() -> list[CompleterSpec]:
             f"{here}.stlearn:StLearn",
             summary="Three spots that are near, look alike and express alike, itself among them",
             citation=_STLEARN,
+            encoder="backbone",
         ),
         CompleterSpec(
             "stlearn-corrected",
             f"{here}.stlearn:CorrectedStLearn",
             summary="stLearn's imputation with the spot itself left out",
             citation=_STLEARN,
+            encoder="backbone",
         ),
         CompleterSpec(
             "graph-mae",

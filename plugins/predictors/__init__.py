@@ -32,6 +32,7 @@ def spared_bench_predictors() -> list[PredictorSpec]:
             f"{_HERE}.linear_probe:LinearProbe",
             summary="Ridge regression on colour features, or on those of a frozen backbone",
             licence="MIT",
+            encoder="backbone",
             search={"alpha": (1.0, 10.0, 100.0, 1_000.0, 10_000.0)},
         ),
         PredictorSpec(
@@ -99,6 +100,7 @@ def spared_bench_predictors() -> list[PredictorSpec]:
             citation="Yang et al., WACV 2023, github.com/Yan98/EGN",
             licence="MIT",
             pretraining=_IMAGENET,
+            encoder="encoder",
             search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
         ),
         PredictorSpec(
@@ -110,6 +112,7 @@ def spared_bench_predictors() -> list[PredictorSpec]:
             extras=("torch_geometric",),
             scope="slide",
             pretraining=_IMAGENET,
+            encoder="encoder",
             search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
         ),
         PredictorSpec(

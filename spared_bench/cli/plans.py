@@ -60,8 +60,7 @@ def show_plan(plan: Plan, as_json: bool) -> None:
 
 def _told(ahead: Forecast) -> list[str]:
     lines = [
-        f"  {'there' if made else 'to make'}: {job.kind} {job.label}"
-        for job, made in ahead.products
+        f"  {'there' if made else 'to make'}: {kind} {label}" for kind, label, made in ahead.shared
     ]
     if lines:
         lines.insert(0, "Shared products, in this order:")

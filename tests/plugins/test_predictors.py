@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from dataclasses import fields
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import ColorEncoder
+from spared_bench_plugins.completers import spared_bench_completers
 from spared_bench_plugins.predictors import spared_bench_predictors
 from spared_bench_plugins.predictors.gene_mean import GeneMean
 from spared_bench_plugins.predictors.linear_probe import LinearProbe
@@ -36,6 +39,18 @@ def run_python(code):
     return subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout.split()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [each for each in [*spared_bench_predictors(), *spared_bench_completers()] if each.encoder],
+    ids=lambda spec: spec.name,
+)
+def test_the_parameter_that_names_an_encoder_is_one_of_the_method(spec):
+    module, _, name = spec.factory.partition(":")
+    method = getattr(import_module(module), name)
+    assert isinstance(getattr(method, spec.encoder), str)  # its default
+    assert spec.encoder in {field.name for field in fields(method)}
 
 
 def test_listing_the_predictors_imports_nothing_heavy():

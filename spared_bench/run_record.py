@@ -2,9 +2,9 @@
 
 Finite scores and times are metrics. All else that the leaderboard needs is one JSON record, cut
 into tags, in which ``null`` stands wherever a metric holds the number. Numbers that MLflow would
-change or refuse (nan, infinities, overlong names) stay in the record itself. Curves, genes,
-tracebacks and the environment are logged for people and are not read back; ``result.json`` among
-the artifacts has them.
+change or refuse (nan, infinities, overlong names) stay in the record itself. Curves, genes and
+tracebacks are logged for people and are not read back; ``result.json`` among the artifacts has
+them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_NAME = 250
 MAX_PARAM = 6_000
 MAX_TAG = 5_000  # MLflow's is 8,000; some databases keep no more than 5,000
 
-_NOT_RECORDED = ("curves", "gene_scores", "genes", "gene_symbols", "traceback", "environment")
+_NOT_RECORDED = ("curves", "gene_scores", "genes", "gene_symbols", "traceback")
 # A literal "-x" is escaped too, so that every "-x" in a name begins an escape.
 _TO_ESCAPE = re.compile(r"[^A-Za-z0-9_. -]|-(?=x)|^\.+$|^ | $")
 _ESCAPED = re.compile(r"-x([0-9a-f]*)-")

@@ -156,7 +156,7 @@ class Tracker:
         return added
 
     def results(self, protocol: str | None = None) -> list[TrialResult]:
-        """Read the current trial of every cell, without curves, genes, traceback and environment.
+        """Read the current trial of every cell, without curves, genes and traceback.
 
         Parameters
         ----------

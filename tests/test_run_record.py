@@ -15,7 +15,7 @@ from spared_bench.results import TrialResult
 from spared_bench.run_record import MAX_NAME, MAX_TAG, from_run, metric_name, name_parts, to_run
 from tests.board_samples import failed, trial
 
-NOT_READ_BACK = {"curves", "gene_scores", "genes", "gene_symbols", "traceback", "environment"}
+NOT_READ_BACK = {"curves", "gene_scores", "genes", "gene_symbols", "traceback"}
 
 
 def assert_same(read: TrialResult, stored: TrialResult) -> None:

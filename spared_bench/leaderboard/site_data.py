@@ -145,8 +145,31 @@ def method_data(row: Row, trials: Sequence[TrialResult]) -> dict[str, Any]:
                 for trial in sorted(trials, key=lambda trial: (trial.dataset, trial.seed))
             ],
             "about": _about(trials),
+            "provenance": _provenance(trials),
         }
     )
+
+
+def _provenance(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
+    """Return where and by what the trials were run, each kind once, with the number of trials."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for trial in trials:
+        told = trial.environment
+        packages = told.get("packages") or {}
+        said = {
+            "code": (told.get("plugins") or {}).get("predictor", ""),
+            "commit": told.get("git", ""),
+            "python": told.get("python", ""),
+            "packages": ", ".join(f"{name} {packages[name]}" for name in sorted(packages)),
+            "platform": told.get("platform", ""),
+            "device": " ".join(filter(None, (told.get("device"), told.get("accelerator")))),
+            "driver": told.get("driver", ""),
+            "precision": trial.facts.get("precision", ""),
+        }
+        if any(said.values()):
+            kind = kinds.setdefault(str(said), {**said, "trials": 0})
+            kind["trials"] += 1
+    return [kinds[name] for name in sorted(kinds)]
 
 
 def _split(trial: TrialResult) -> str:

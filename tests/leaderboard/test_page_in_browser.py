@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -125,9 +126,11 @@ def open_page(browser, site):
         return page
 
     yield open_
+    texts = [page.locator("body").inner_text() for page in pages]
     for page in pages:
         page.close()
     assert complaints == []
+    assert [text for text in texts if "[object" in text] == []
     allowed = (site.as_uri(), "blob:", "data:")
     assert [url for url in fetched if not url.startswith(allowed)] == []
 
@@ -286,6 +289,18 @@ def test_a_drill_down_leads_from_the_table_to_a_gene_and_back_by_its_address(ope
     again.get_by_role("navigation").get_by_role("link", name="Ranking").click()
     ready(again, "table")
     assert again.get_by_label("Search").input_value() == "ridge"
+
+
+def test_a_method_has_a_page_with_its_trials_and_where_they_were_run(open_page):
+    page = open_page("#table?q=ridge")
+    page.locator("#board tbody").get_by_role("link", name="ridge").first.click()
+
+    page.get_by_role("heading", name="Provenance").wait_for()
+    page.get_by_text("breast, seed 0: ok").click()
+    assert page.get_by_text(
+        re.compile("demo-breast-(none|median)-ridge-0")
+    ).first.is_visible()  # the key
+    assert page.get_by_role("definition").filter(has_text="3.11").first.is_visible()
 
 
 def test_a_dataset_has_a_page_with_its_facts_and_its_scores(open_page):

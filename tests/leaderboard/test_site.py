@@ -6,6 +6,7 @@ import html.parser
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,24 @@ class Page(html.parser.HTMLParser):
 
 def built(trials, folder: Path, **extras) -> Path:
     return build(trials, folder, COMMAND, "store", Extras(**extras)).parent
+
+
+def test_a_method_tells_once_for_all_trials_alike_where_and_by_what_they_were_run(tmp_path):
+    here = {"device": "cpu", "git": "abc", "packages": {"torch": "2.14.1", "numpy": "2.4.6"}}
+    there = {**here, "device": "cuda:0", "accelerator": "H100", "host": "secret-name"}
+    trials = [
+        trial(dataset="breast", seed=seed, environment=environment)
+        for seed, environment in enumerate([here, there, here])
+    ]
+    site = built([replace(each, facts={**each.facts, "precision": "bfloat16"}) for each in trials],
+                 tmp_path / "board")  # fmt: skip
+
+    (row,) = data_of(site, "p0/board")["rows"]
+    told = data_of(site, f"p0/method-{row['id']}")["provenance"]
+    assert [(kind["device"], kind["trials"]) for kind in told] == [("cpu", 2), ("cuda:0 H100", 1)]
+    assert told[0]["packages"] == "numpy 2.4.6, torch 2.14.1"
+    assert told[0]["precision"] == "bfloat16"
+    assert "secret-name" not in (site / "data" / "p0" / f"method-{row['id']}.js").read_text()
 
 
 def test_the_data_hold_every_row_its_failures_and_what_it_was_made_from(tmp_path):

@@ -42,12 +42,17 @@
       ]), "Scores per dataset"),
       el("h3", {}, "Trials"),
       el("p", {}, "The settings that each result was made with. A key is the hash of all that determines it, and names its entry in the store."),
-      more.trials.map((trial) => el("details", {}, el("summary", {}, `${trial.dataset}, seed ${trial.seed}: ${trial.status}`),
+      ...more.trials.map((trial) => el("details", {}, el("summary", {}, `${trial.dataset}, seed ${trial.seed}: ${trial.status}`),
         facts([["Key", el("code", {}, trial.key)], ["Trainable parameters", trial.n_parameters],
           ...Object.entries(trial.scores).map(([name, v]) => [name, score(v)]),
           ...Object.entries(trial.seconds).map(([name, v]) => [`time: ${name}`, duration(v)]),
           ...Object.entries(trial.parameters).map(([name, v]) => [name, typeof v === "object" ? JSON.stringify(v) : String(v)])]),
         Object.keys(trial.slides).length ? table(["Slide", "MSE", "PCC-Gene"], Object.entries(trial.slides).map(([slide, s]) => [slide, score(s.mse), correlation(s["pcc-gene"])]), "Slides") : null)),
+      more.provenance.length ? el("h3", {}, "Provenance") : "",
+      ...more.provenance.map((made) => facts([
+        ["Trials", made.trials], ["Predictor", made.code], ["Commit", made.commit], ["Device", made.device], ["Driver", made.driver],
+        ["Precision", made.precision], ["Python", made.python], ["Packages", made.packages], ["Platform", made.platform],
+      ])),
       el("h3", {}, "History"),
       others.length ? table(["Row", "Completer", "Trust", "Norm. MSE", "PCC-Gene"], others.map((each) => [link(["method", each.id], rowName(each)), each.completer, each.trust, score(choice.of(each).nmse), correlation(choice.of(each).pcc)]), "Other versions, completers and sources of this predictor")
         : el("p", {}, "No other version, completer or source of this predictor is on the board."),

@@ -245,7 +245,7 @@ def _read(described: Description, folder: Path, slide_id: str) -> AnnData:
     path, image = Path(entry.path), Path(entry.image) if entry.image else None
     if image is not None and described.format != "spatialdata" and not image.is_file():
         raise MissingFileError(f"There is no image {image}, which the slide's entry names.")
-    exports = folder / _IMAGES
+    exports = folder / _IMAGES / slide_id  # files of several slides may have one name
     if described.format == "space_ranger":
         from spared_bench.readers.space_ranger import read_space_ranger
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
+import numpy as np
+import pandas as pd
 import pytest
+import tifffile
+from anndata import AnnData
+from scipy import sparse
 from typer.testing import CliRunner
 
 from spared_bench.api import make_bench
@@ -12,7 +18,7 @@ from spared_bench.cli import app
 from spared_bench.errors import CountsError, MissingFileError, SplitError, UsageError
 from spared_bench.products import prepare
 from spared_bench.registry import discover
-from spared_bench.sources import add_description, read_description
+from spared_bench.sources import add_description, read_description, read_slide
 from tests import made_slides
 from tests.conftest import TOY_PROTOCOL
 
@@ -181,3 +187,38 @@ def test_legacy_slides_are_described_by_a_table_and_an_image(tmp_path):
     described, kept = add_description(tmp_path / "mine.yaml", tmp_path / "data")
     assert described.spec().tier == "C"
     assert read_description(kept) == described
+
+
+def own_image(path, seed):
+    """Write an AnnData file with an image of one colour inside."""
+    array, centres = made_slides.lattice()
+    pixels = np.full((120, 120, 3), 40 * seed, dtype=np.uint8)
+    factors = {"spot_diameter_fullres": 22.0, "tissue_hires_scalef": 0.25}
+    path.parent.mkdir(exist_ok=True)
+    AnnData(
+        sparse.csr_matrix(made_slides.counts(9, seed)),
+        obs=pd.DataFrame(array, columns=["array_row", "array_col"], dtype=int).rename(str),
+        var=pd.DataFrame(index=made_slides.gene_ids(9)),
+        obsm={"spatial": centres},
+        uns={"spatial": {"lib": {"images": {"hires": pixels}, "scalefactors": factors}}},
+    ).write_h5ad(path)
+
+
+def test_files_of_one_name_and_a_file_that_was_replaced_keep_their_own_images(tmp_path):
+    for seed, slide_id in enumerate(("T1", "T2"), start=1):
+        own_image(tmp_path / slide_id / "adata.h5ad", seed)
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1], test: [T2]},"
+        " slides: {T1: {path: T1/adata.h5ad}, T2: {path: T2/adata.h5ad}}}"
+    )
+    add_description(yaml, tmp_path)
+
+    def colour(slide_id):
+        path = read_slide(tmp_path / "mine", slide_id).uns["slide"]["image_path"]
+        return tifffile.imread(path)[0, 0, 0]
+
+    assert (colour("T1"), colour("T2")) == (40, 80)
+    own_image(tmp_path / "T1/adata.h5ad", 3)
+    os.utime(tmp_path / "T1/adata.h5ad", (1e9, 1e9))  # an older file, put in the place of the new
+    assert colour("T1") == 120

@@ -88,7 +88,9 @@ def read_anndata(
             f"{path} does not say how large a spot is (uns['spatial'][...]['scalefactors']"
             "['spot_diameter_fullres']). Write `spot_diameter_px: ...` in the slide's entry."
         )
-    found, scale = (image, 1.0) if image is not None else _image_in(facts, path, rows, exports)
+    part = [rows[1]] if rows else []
+    named = [path.stem, *part, *([library] if library else [])]
+    found, scale = (image, 1.0) if image is not None else _image_in(facts, path, named, exports)
     slide.uns["slide"] |= {
         "image_path": str(found or ""),
         "image_scale": scale,
@@ -229,13 +231,13 @@ def _library(adata: AnnData, library: str, path: Path) -> Mapping[str, Any]:
 
 
 def _image_in(
-    facts: Mapping[str, Any], path: Path, rows: tuple[str, str] | None, exports: Path | None
+    facts: Mapping[str, Any], path: Path, named: list[str], exports: Path | None
 ) -> tuple[Path | None, float]:
     """Take the largest image out of the file; ``None`` where it has none."""
     for size in _SIZES:
         scale = facts["scalefactors"].get(f"tissue_{size}_scalef")
         if size in facts["images"] and scale and exports is not None:
-            name = "_".join([path.stem, *(rows[1:] if rows else ()), size])
+            name = "_".join([*named, size])
             return keep_image(np.asarray(facts["images"][size]), exports, name, path), float(scale)
     return None, 1.0
 

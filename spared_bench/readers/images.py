@@ -12,7 +12,9 @@ from spared_bench.errors import ImageError
 
 
 def keep_image(pixels: np.ndarray, folder: Path, name: str, source: Path) -> Path:
-    """Write an image as tiled TIFF, unless that was done since the source last changed.
+    """Write an image as tiled TIFF, unless that was done from the source as it is now.
+
+    The image carries the source's time of change: an older file in the source's place is a change.
 
     Parameters
     ----------
@@ -31,7 +33,8 @@ def keep_image(pixels: np.ndarray, folder: Path, name: str, source: Path) -> Pat
         If the array is no image.
     """
     path = folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.tif"
-    if path.is_file() and path.stat().st_mtime >= source.stat().st_mtime:
+    changed = source.stat().st_mtime_ns
+    if path.is_file() and path.stat().st_mtime_ns == changed:
         return path
     import tifffile
 
@@ -45,6 +48,7 @@ def keep_image(pixels: np.ndarray, folder: Path, name: str, source: Path) -> Pat
     photometric = "minisblack" if grey else "rgb"
     try:
         tifffile.imwrite(partial, _as_integers(pixels), photometric=photometric, tile=(256, 256))
+        os.utime(partial, ns=(changed, changed))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,12 +1,15 @@
-"""The output folder of 10x Genomics' Space Ranger, versions 1 to 3, as Visium users have it.
+"""The output folder of 10x Genomics' Space Ranger, as users of Visium and Visium HD have it.
 
 ::
 
     filtered_feature_bc_matrix.h5              or the folder filtered_feature_bc_matrix/ (mtx)
     spatial/tissue_positions.csv               with a header; before version 2 without one and
-                                               named tissue_positions_list.csv
+                                               named tissue_positions_list.csv; of Visium HD,
+                                               tissue_positions.parquet
     spatial/scalefactors_json.json
     spatial/tissue_hires_image.png             or tissue_lowres_image.png
+
+Visium HD has such a folder for each size of bins: ``outs/binned_outputs/square_008um``.
 
 Archives of papers move these files about; the arguments of ``read_space_ranger`` say where to.
 """
@@ -102,7 +105,7 @@ def read_space_ranger(
         "image_path": str(path or ""),
         "image_scale": scale,
         "spot_diameter_px": factors["spot_diameter_fullres"],
-        "um_per_px": pixel_size(slide, spatial),
+        "um_per_px": pixel_size(slide, spatial, factors.get("bin_size_um", 0.0)),
         "repairs": [*repairs, *merged],
     }
     if path is not None:
@@ -110,28 +113,42 @@ def read_space_ranger(
     return slide
 
 
-def pixel_size(slide: AnnData, where: Path) -> float:
+def pixel_size(slide: AnnData, where: Path, bin_um: float = 0.0) -> float:
     """Return the um per full-resolution pixel of a Visium slide from the pitch of its lattice.
+
+    Parameters
+    ----------
+    slide : AnnData
+    where : Path
+        For the message.
+    bin_um : float
+        The side of a bin of Visium HD, whose lattice is square; 0 for Visium's, which is hexagonal.
 
     Raises
     ------
     CoordinateError
-        If rows and columns are not as far apart as on Visium's hexagonal lattice, which they are
-        not when the columns of the table have been mixed up.
+        If rows and columns are not as far apart as on such a lattice, which they are not when the
+        columns of the table have been mixed up.
     """
     array = slide.obs[["array_col", "array_row"]].to_numpy()
     columns, rows = lattice_steps(array, slide.obsm[SPATIAL])
-    if not 0.8 < rows / (columns * 3**0.5) < 1.25:
+    ratio = 1.0 if bin_um else 3**0.5
+    if not 0.8 < rows / (columns * ratio) < 1.25:
         raise CoordinateError(
             f"The spots of {where} do not lie on Visium's lattice: a step of array_row is"
-            f" {rows:.3g} px long and one of array_col {columns:.3g} px; expected a ratio of 1.73,"
-            f" found {rows / columns:.3g}. The columns array_row and array_col are swapped, or the"
-            " table is of another technology."
+            f" {rows:.3g} px long and one of array_col {columns:.3g} px; expected a ratio of"
+            f" {ratio:.3g}, found {rows / columns:.3g}. The columns array_row and array_col are"
+            " swapped, or the table is of another technology."
         )
-    return _PITCH_UM / (2 * columns)
+    return (bin_um or _PITCH_UM / 2) / columns
 
 
-def check_on_image(slide: AnnData, image: Path, scale: float) -> None:
+def check_on_image(
+    slide: AnnData,
+    image: Path,
+    scale: float,
+    columns: str = "pxl_row_in_fullres and pxl_col_in_fullres",
+) -> None:
     """Refuse a slide whose spots are not on its image; see whether swapping x and y would help."""
     from spared_bench.processing.images import image_size
 
@@ -142,7 +159,7 @@ def check_on_image(slide: AnnData, image: Path, scale: float) -> None:
         return
     turned = ((centres >= 0) & (centres <= size[::-1])).all()
     hint = (
-        "With x and y exchanged all of them fit: swap pxl_row_in_fullres and pxl_col_in_fullres."
+        f"With x and y exchanged all of them fit: swap {columns}."
         if turned
         else "The image is of another slide, or its scale is wrong."
     )
@@ -206,9 +223,12 @@ def full_image_scale(
 
 
 def read_positions(spatial: Path) -> pd.DataFrame:
-    """Read the position file of either version, indexed by barcode."""
+    """Read the position file of whichever version, indexed by barcode."""
     with_header = spatial / "tissue_positions.csv"
     without_header = spatial / "tissue_positions_list.csv"
+    packed = with_header.with_suffix(".parquet")
+    if packed.is_file() and not with_header.is_file():
+        return _by_barcode(read_table(packed, _COLUMNS[1:], CoordinateError), packed)
     if with_header.is_file() or not without_header.is_file():
         return read_position_file(with_header, header=True)
     return read_position_file(without_header, header=False)
@@ -235,7 +255,18 @@ def read_position_file(path: Path, header: bool) -> pd.DataFrame:
                 f" {other}."
             )
     table = read_table(path, _COLUMNS[1:], CoordinateError, separator=",", names=names)
-    return table.set_index(table.columns[0])
+    return _by_barcode(table, path)
+
+
+def _by_barcode(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    barcodes = table["barcode" if "barcode" in table else table.columns[0]].astype(str)
+    if barcodes.duplicated().any():
+        raise CoordinateError(
+            f"The position table {path} names barcode {barcodes[barcodes.duplicated()].iloc[0]!r}"
+            " more than once, so its place is unknown. Copy the file again from Space Ranger's"
+            " output, one slide a folder."
+        )
+    return table.set_index(barcodes)
 
 
 def read_scale_factors(path: Path) -> dict[str, float]:

@@ -101,6 +101,8 @@ def read_table(
 ) -> pd.DataFrame:
     """Read a table and check that these columns are there and hold finite numbers.
 
+    What is called ``.parquet`` is read as such, all else as text.
+
     Parameters
     ----------
     path : Path
@@ -120,13 +122,17 @@ def read_table(
             " dataset again, or check the folder's layout."
         )
     try:
-        table = pd.read_csv(
-            path,
-            sep=separator,
-            names=list(names) if names else None,
-            header=None if names else 0,
+        table = (
+            pd.read_parquet(path)
+            if path.suffix == ".parquet"
+            else pd.read_csv(
+                path,
+                sep=separator,
+                names=list(names) if names else None,
+                header=None if names else 0,
+            )
         )
-    except (ValueError, OSError, EOFError) as problem:
+    except (ValueError, OSError, EOFError, ImportError) as problem:  # without pyarrow, no parquet
         raise error(f"The position table {path} cannot be read: {problem}") from problem
     _check_numbers(table, columns, path, error)
     return table
@@ -147,7 +153,7 @@ def _check_numbers(
         if bad.any():
             value = table[column].to_numpy()[bad][0]
             raise error(
-                f"{path}: column {column!r} holds {value!r} in {int(bad.sum())} of {len(table)}"
+                f"{path}: column {column!r} holds '{value}' in {int(bad.sum())} of {len(table)}"
                 " rows; expected finite numbers."
             )
         table[column] = numbers

@@ -7,6 +7,7 @@ import json
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy import io, sparse
@@ -285,4 +286,37 @@ def test_a_position_file_of_the_other_version_is_named(folder):
     with pytest.raises(
         CoordinateError, match=r"a header, .*newer.*Rename it to tissue_positions\."
     ):
+        read_space_ranger(folder)
+
+
+def table_of(folder):
+    return pd.read_csv(folder / "spatial" / "tissue_positions.csv")
+
+
+def test_positions_in_parquet_read_like_those_in_csv(folder):
+    expected = read_space_ranger(folder)
+    table_of(folder).to_parquet(folder / "spatial" / "tissue_positions.parquet")
+    (folder / "spatial" / "tissue_positions.csv").unlink()
+    found = read_space_ranger(folder)
+    pd.testing.assert_frame_equal(found.obs, expected.obs)
+    np.testing.assert_array_equal(found.obsm["spatial"], expected.obsm["spatial"])
+
+
+def test_bins_of_visium_hd_lie_on_a_square_lattice(folder):
+    table = table_of(folder)
+    table["array_col"] //= 2
+    table["pxl_row_in_fullres"] = 10 + 4 * table["array_row"]
+    table["pxl_col_in_fullres"] = 20 + 4 * table["array_col"]
+    table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    with pytest.raises(CoordinateError, match=r"expected a ratio of 1\.73, found 1\."):
+        read_space_ranger(folder)
+    factors = folder / "spatial" / "scalefactors_json.json"
+    factors.write_text(json.dumps(json.loads(factors.read_text()) | {"bin_size_um": 8.0}))
+    assert read_space_ranger(folder).uns["slide"]["um_per_px"] == pytest.approx(2)
+
+
+def test_a_barcode_with_two_positions_is_refused(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    path.write_text("\n".join([path.read_text(), position_lines()[4]]))
+    with pytest.raises(CoordinateError, match=f"names barcode '{BARCODES[4]}' more than once"):
         read_space_ranger(folder)

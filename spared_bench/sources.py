@@ -241,6 +241,18 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
 
 
 def _read(described: Description, folder: Path, slide_id: str) -> AnnData:
+    """Read a slide, and refuse it if its spots are not on its image."""
+    from spared_bench.readers.space_ranger import check_on_image
+
+    slide = _read_file(described, folder, slide_id)
+    facts = slide.uns["slide"]
+    if facts["image_path"]:
+        columns = "the columns of the coordinates"
+        check_on_image(slide, Path(facts["image_path"]), float(facts["image_scale"]), columns)
+    return slide
+
+
+def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
     entry = described.slides[slide_id]
     path, image = Path(entry.path), Path(entry.image) if entry.image else None
     if image is not None and described.format != "spatialdata" and not image.is_file():

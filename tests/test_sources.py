@@ -10,12 +10,19 @@ import pandas as pd
 import pytest
 import tifffile
 from anndata import AnnData
+from PIL import Image
 from scipy import sparse
 from typer.testing import CliRunner
 
 from spared_bench.api import make_bench
 from spared_bench.cli import app
-from spared_bench.errors import CountsError, MissingFileError, SplitError, UsageError
+from spared_bench.errors import (
+    CoordinateError,
+    CountsError,
+    MissingFileError,
+    SplitError,
+    UsageError,
+)
 from spared_bench.products import prepare
 from spared_bench.registry import discover
 from spared_bench.sources import add_description, read_description, read_slide
@@ -222,3 +229,15 @@ def test_files_of_one_name_and_a_file_that_was_replaced_keep_their_own_images(tm
     own_image(tmp_path / "T1/adata.h5ad", 3)
     os.utime(tmp_path / "T1/adata.h5ad", (1e9, 1e9))  # an older file, put in the place of the new
     assert colour("T1") == 120
+
+
+def test_spots_beside_their_image_are_refused_when_a_dataset_is_added(tmp_path):
+    own_image(tmp_path / "T1" / "adata.h5ad", 1)
+    Image.new("RGB", (60, 60)).save(tmp_path / "small.png")
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1]},"
+        " slides: {T1: {path: T1/adata.h5ad, image: small.png}}}"
+    )
+    with pytest.raises(CoordinateError, match=r"of 64 spots lie outside .*small\.png"):
+        add_description(yaml, tmp_path)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _SIZES = ("hires", "lowres")
+_GENES = "Gene Expression"
+_OF_A_LIBRARY = ("images", "scalefactors")
 
 
 def read_anndata(
@@ -81,13 +83,15 @@ def read_anndata(
     if rows is not None:
         adata = _rows_of(adata, *rows, path)
     slide = raw_slide_from(adata, layer, path)
-    facts = _library(adata, library, path)
-    diameter = spot_diameter_px or float(facts["scalefactors"].get("spot_diameter_fullres", 0))
+    facts = _library(adata, library, rows, path)
+    told = _numbers([facts["scalefactors"].get("spot_diameter_fullres", 0)])
+    diameter = spot_diameter_px or float(told[0])
     if not diameter > 0:
         raise ContractError(
             f"{path} does not say how large a spot is (uns['spatial'][...]['scalefactors']"
             "['spot_diameter_fullres']). Write `spot_diameter_px: ...` in the slide's entry."
         )
+    _check_size(slide.obsm[SPATIAL], diameter, path)
     part = [rows[1]] if rows else []
     named = [path.stem, *part, *([library] if library else [])]
     found, scale = (image, 1.0) if image is not None else _image_in(facts, path, named, exports)
@@ -121,39 +125,101 @@ def raw_slide_from(adata: AnnData, layer: str, path: Path) -> AnnData:
     import pandas as pd
     from anndata import AnnData as Slide
 
-    if SPATIAL not in adata.obsm or np.asarray(adata.obsm[SPATIAL]).shape[1:] != (2,):
-        raise CoordinateError(
-            f"{path} has no spot coordinates: obsm['spatial'] must be (n_spots, 2), x and y in"
-            f" full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}."
-        )
-    matrix, var = _counts(adata, layer, path)
-    column = next((name for name in ("gene_ids", "gene_id") if name in var), None)
-    ids = without_version(list(map(str, var[column] if column else var.index)))
-    matrix, genes, repairs = merge_duplicated_genes(matrix, ids)
+    adata, repairs = _under_tissue(adata)
+    centres = _centres(adata, path)
+    matrix, var, left_out = _genes_only(*_counts(adata, layer, path))
+    ids = without_version(_gene_ids(var))
+    matrix, genes, merged = merge_duplicated_genes(matrix, ids)
+    repairs += [*left_out, *merged]
     symbol_of = dict(zip(reversed(ids), reversed(list(map(str, var.index))), strict=True))
     slide = Slide(
         matrix,
         obs=pd.DataFrame(index=adata.obs_names.astype(str)),
         var=pd.DataFrame({"gene_name": [symbol_of[gene] for gene in genes]}, index=genes),
     )
-    slide.obsm[SPATIAL] = np.asarray(adata.obsm[SPATIAL], dtype=np.float64)
-    repairs += _place_in_array(slide, adata)
+    slide.obsm[SPATIAL] = centres
+    repairs += _place_in_array(slide, adata, path)
     slide.uns["slide"] = {"repairs": repairs}
     return slide
 
 
-def _place_in_array(slide: AnnData, adata: AnnData) -> list[str]:
+def _under_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:
+    """Leave out spots beside the tissue, where ``obs["in_tissue"]`` tells them."""
+    told = adata.obs.get("in_tissue", np.ones(adata.n_obs))
+    covered = np.isin(np.asarray(told).astype(str), ("1", "1.0", "True"))
+    if covered.all() or not covered.any():
+        return adata, []
+    return adata[covered], [f"Spots beside the tissue, dropped: {int((~covered).sum())}."]
+
+
+def _centres(adata: AnnData, path: Path) -> np.ndarray:
+    """Return the centres of the spots, (n_spots, 2), float64."""
+    if SPATIAL not in adata.obsm or np.asarray(adata.obsm[SPATIAL]).shape[1:] != (2,):
+        raise CoordinateError(
+            f"{path} has no spot coordinates: obsm['spatial'] must be (n_spots, 2), x and y in"
+            f" full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}."
+        )
+    if not adata.n_obs:
+        raise CountsError(f"{path} holds no spots. Check which rows were kept when it was written.")
+    centres = _numbers(adata.obsm[SPATIAL])
+    if not np.isfinite(centres).all():
+        raise CoordinateError(
+            f"obsm['spatial'] of {path} holds nan or infinite coordinates, or no numbers, for"
+            f" {int((~np.isfinite(centres)).any(axis=1).sum())} of {adata.n_obs} spots. Remove"
+            " these spots, or correct them."
+        )
+    return centres
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """Return values as float64, nan where they are no numbers."""
+    import pandas as pd
+
+    flat = pd.to_numeric(pd.Series(np.ravel(np.asarray(values))), errors="coerce")
+    return flat.to_numpy(dtype=np.float64, na_value=np.nan).reshape(np.shape(values))
+
+
+def _gene_ids(var: Any) -> list[str]:
+    """Return the id of every gene; its name in the index where it has none."""
+    column = next((name for name in ("gene_ids", "gene_id") if name in var), None)
+    if column is None:
+        return list(map(str, var.index))
+    known = var[column].notna() & (var[column].astype(str) != "")
+    return list(map(str, np.where(known, var[column], var.index)))
+
+
+def _genes_only(matrix: csr_matrix, var: Any) -> tuple[csr_matrix, Any, list[str]]:
+    """Leave out antibodies and other features that are no genes, where the file tells them."""
+    genes = np.asarray(var.get("feature_types", np.full(len(var), _GENES))).astype(str) == _GENES
+    if genes.all() or not genes.any():
+        return matrix, var, []
+    left_out = f"Features that are no genes, dropped: {int((~genes).sum())}."
+    return matrix[:, np.flatnonzero(genes)], var[genes], [left_out]
+
+
+def _pitch(centres: np.ndarray) -> float:
+    """Return the median distance of a spot to its nearest neighbour."""
+    from scipy.spatial import cKDTree
+
+    return float(np.median(cKDTree(centres).query(centres, 2)[0][:, 1]))
+
+
+def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:
     """Take array positions over, or make them from pixels."""
     if {"array_row", "array_col"} <= set(adata.obs):
         for name in ("array_row", "array_col"):
-            slide.obs[name] = adata.obs[name].to_numpy(dtype=np.int64)
+            positions = _numbers(adata.obs[name])
+            if not np.isfinite(positions).all():
+                odd = adata.obs[name].to_numpy()[~np.isfinite(positions)][0]
+                raise CoordinateError(
+                    f"obs[{name!r}] of {path} holds {odd!s}; expected whole numbers. Correct it, or"
+                    " remove array_row and array_col: they are then made from pixels."
+                )
+            slide.obs[name] = np.rint(positions).astype(np.int64)
         return []
-    from scipy.spatial import cKDTree
-
     centres = slide.obsm[SPATIAL]
-    pitch = np.median(cKDTree(centres).query(centres, 2)[0][:, 1]) if len(centres) > 1 else 1.0
     # In half distances, so that the rows of a hexagonal lattice do not fall together.
-    half = max(float(pitch) / 2, 1e-9)
+    half = max(_pitch(centres) / 2, 1e-9) if len(centres) > 1 else 1.0
     steps = np.rint((centres - centres.min(axis=0)) / half).astype(np.int64)
     slide.obs["array_col"], slide.obs["array_row"] = steps[:, 0], steps[:, 1]
     return ["Array positions were not in the file and were made from pixels."]
@@ -212,7 +278,19 @@ def _kind(matrix: Any) -> str:
     return f"fractions (up to {high:.3g}), so it {like}"
 
 
-def _library(adata: AnnData, library: str, path: Path) -> Mapping[str, Any]:
+def _check_size(centres: np.ndarray, diameter: float, path: Path) -> None:
+    """Refuse spots that lie on one another: coordinates and diameter are of different scales."""
+    if len(centres) > 1 and _pitch(centres) < diameter / 2:
+        raise CoordinateError(
+            f"Spots of {path} are {_pitch(centres):.3g} px apart, but {diameter:.3g} px wide."
+            " obsm['spatial'] must be in full-resolution pixels, as the diameter is; it may be in"
+            " pixels of the hires image, or in micrometres. Correct it, or `spot_diameter_px`."
+        )
+
+
+def _library(
+    adata: AnnData, library: str, rows: tuple[str, str] | None, path: Path
+) -> Mapping[str, Any]:
     """Return the images and scale factors of one library; empty ones where the file has none."""
     libraries = adata.uns.get("spatial", {})
     libraries = libraries if isinstance(libraries, Mapping) else {}
@@ -221,13 +299,40 @@ def _library(adata: AnnData, library: str, path: Path) -> Mapping[str, Any]:
             f"{path} has no library {library!r}. {did_you_mean(library, libraries)} It has:"
             f" {', '.join(map(str, libraries)) or 'none'}."
         )
+    if rows is None:
+        _refuse_several(adata, set(map(str, libraries)), path)
+    elif rows[1] in libraries:
+        library = library or rows[1]
     if not library and len(libraries) > 1:
         raise ContractError(
             f"{path} has {len(libraries)} libraries in uns['spatial']: {', '.join(libraries)}."
             " Write `library: ...` in the slide's entry."
         )
     chosen = libraries[library] if library else next(iter(libraries.values()), {})
-    return {"images": chosen.get("images", {}), "scalefactors": chosen.get("scalefactors", {})}
+    return {key: _mapping(_mapping(chosen, path).get(key, {}), path) for key in _OF_A_LIBRARY}
+
+
+def _mapping(found: Any, path: Path) -> Mapping[str, Any]:
+    if not isinstance(found, Mapping):
+        raise ContractError(
+            f"uns['spatial'] of {path} is not as squidpy writes it: expected {{library:"
+            f" {{'images': ..., 'scalefactors': ...}}}}, found {type(found).__name__} in there."
+        )
+    return found
+
+
+def _refuse_several(adata: AnnData, libraries: set[str], path: Path) -> None:
+    """Refuse to take a file for one slide, if a column says which library each spot is of."""
+    for column in adata.obs:
+        values = adata.obs[column]
+        if values.dtype.kind in "iufb" or len(libraries) < 2:
+            continue
+        found = sorted(libraries & set(values.astype(str).unique()))
+        if len(found) > 1:
+            raise ContractError(
+                f"{path} holds several slides: obs[{column!r}] is {', '.join(found)}. Write"
+                f" `slide_column: {column}` in the description, and an entry for each of them."
+            )
 
 
 def _image_in(
@@ -235,8 +340,8 @@ def _image_in(
 ) -> tuple[Path | None, float]:
     """Take the largest image out of the file; ``None`` where it has none."""
     for size in _SIZES:
-        scale = facts["scalefactors"].get(f"tissue_{size}_scalef")
-        if size in facts["images"] and scale and exports is not None:
+        scale = _numbers([facts["scalefactors"].get(f"tissue_{size}_scalef", 0)])[0]
+        if size in facts["images"] and scale > 0 and exports is not None:
             name = "_".join([*named, size])
             return keep_image(np.asarray(facts["images"][size]), exports, name, path), float(scale)
     return None, 1.0

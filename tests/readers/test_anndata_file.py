@@ -153,3 +153,60 @@ def test_what_is_missing_or_damaged_is_said(adata, tmp_path):
     del adata.obsm["spatial"]
     with pytest.raises(CoordinateError, match=r"obsm\['spatial'\] must be \(n_spots, 2\)"):
         read_anndata(written(adata, tmp_path))
+
+
+def test_what_is_beside_the_tissue_or_no_gene_is_dropped_and_recorded(adata, tmp_path):
+    adata.obs["in_tissue"] = [0, 0, *[1] * (adata.n_obs - 2)]
+    adata.var["feature_types"] = ["Antibody Capture", *["Gene Expression"] * (N_GENES - 1)]
+    slide = read_anndata(written(adata, tmp_path))
+    np.testing.assert_array_equal(slide.X.toarray(), made_slides.counts(N_GENES, 3)[2:, 1:])
+    np.testing.assert_array_equal(slide.obsm["spatial"], adata.obsm["spatial"][2:])
+    assert slide.uns["slide"]["repairs"] == [
+        "Spots beside the tissue, dropped: 2.",
+        "Features that are no genes, dropped: 1.",
+    ]
+
+
+def test_a_gene_without_an_id_keeps_its_name(adata, tmp_path):
+    ids = list(adata.var["gene_ids"])
+    adata.var["gene_ids"] = [None, None, *ids[2:]]
+    assert list(read_anndata(written(adata, tmp_path)).var_names) == ["S0", "S1", *ids[2:]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda a: a.obsm["spatial"].__setitem__((3, 0), np.nan), "no numbers, for 1 of 64 spots"),
+        (lambda a: a.obs.__setitem__("array_row", "r1"), "array_row.* holds r1; expected whole"),
+        (lambda a: a.obs.__setitem__("array_row", np.nan), "array_row.* holds nan; expected whole"),
+        (lambda a: a.obsm["spatial"].__imul__(0.2), "8 px apart, but 22 px wide"),
+    ],
+)
+def test_impossible_positions_are_refused(adata, tmp_path, spoil, message):
+    spoil(adata)
+    with pytest.raises(CoordinateError, match=message):
+        read_anndata(written(adata, tmp_path))
+
+
+def test_a_file_without_spots_is_refused(adata, tmp_path):
+    with pytest.raises(CountsError, match="holds no spots"):
+        read_anndata(written(adata[:0].copy(), tmp_path))
+
+
+def test_a_library_that_is_none_is_refused(adata, tmp_path):
+    adata.uns["spatial"] = {"lib": "hires.png"}
+    with pytest.raises(ContractError, match=r"not as squidpy writes it.*found str"):
+        read_anndata(written(adata, tmp_path))
+
+
+def test_several_slides_in_one_file_are_told_apart_by_their_libraries(adata, tmp_path):
+    adata.uns["spatial"]["other"] = {"scalefactors": {"spot_diameter_fullres": 9.0}}
+    adata.obs["batch"] = pd.Categorical(["lib"] * 20 + ["other"] * 44)
+    path = written(adata, tmp_path)
+    with pytest.raises(ContractError, match=r"holds several slides.*`slide_column: batch`"):
+        read_anndata(path, library="lib")
+    sizes = {
+        name: read_anndata(path, rows=("batch", name)).uns["slide"]["spot_diameter_px"]
+        for name in ("lib", "other")
+    }
+    assert sizes == {"lib": 22, "other": 9}

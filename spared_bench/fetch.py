@@ -277,6 +277,7 @@ def _unpack_into(
         root, members = unpack(archive, beside)
         if file.nested:
             members = unpack_nested(root, members, file.nested)
+        _check_members(members, file)
     except DownloadError:
         shutil.rmtree(archive.parent)  # what cannot be unpacked is not worth keeping
         raise
@@ -290,3 +291,15 @@ def _unpack_into(
         target = folder / file.path / member
         target.parent.mkdir(parents=True, exist_ok=True)
         (root / member).replace(target)
+
+
+def _check_members(members: list[str], file: RemoteFile) -> None:
+    """Refuse an archive that holds nothing, or that would go over our own notes."""
+    if not members:
+        raise DownloadError(f"The archive {label(file)} holds no files. Tell whoever publishes it.")
+    for member in members:
+        if not file.path and PurePosixPath(member).parts[0].startswith(_WORK):
+            raise DownloadError(
+                f"The archive {label(file)} holds {member!r}, a name that is kept for notes about"
+                " what was fetched. Tell whoever publishes it."
+            )

@@ -221,8 +221,9 @@ def _zip_members(packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
     for info in packed.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archiver knows no modes
         plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
-        if _is_wanted(info.filename, info.is_dir(), plain):
-            yield _normal(info.filename), packed.open(info)
+        name = info.filename.replace("\\", "/")  # as some archivers of Windows separate folders
+        if _is_wanted(name, name.endswith("/"), plain):
+            yield _normal(name), packed.open(info)
 
 
 def _tar_members(

@@ -219,8 +219,10 @@ def test_an_archive_that_was_killed_between_two_files_is_completed(server, tmp_p
         (zipped(bomb=bytes(70 * 2**20)), "unpacks to more data than is allowed"),
         (zipped(**{"..__evil": "1"}), "leads outside its folder; nothing of it was kept"),
         (zipped(**{"in.gz": gzip.compress(bytes(70 * 2**20))}), "unpacks to more data"),
+        (zipped(), r"a\.zip holds no files"),
+        (zipped(**{".fetched.json": "{}", "x": "1"}), "a name that is kept for notes"),
     ],
-    ids=["truncated", "bomb", "traversal", "nested bomb"],
+    ids=["truncated", "bomb", "traversal", "nested bomb", "empty", "over our notes"],
 )
 def test_a_bad_archive_leaves_nothing_behind(server, tmp_path, packed, complaint):
     folder = tmp_path / "data" / "toy"

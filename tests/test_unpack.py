@@ -145,3 +145,9 @@ def test_what_is_no_zip_has_no_list_of_members(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK no zip")
     with pytest.raises(DownloadError, match="its end is missing"):
         check_zip_directory(tmp_path / "x.zip")
+
+
+def test_backslashes_of_windows_separate_folders(tmp_path):
+    archive = zip_(tmp_path / "x.zip", **{"top\\": "", "top\\a\\b": "1", "top\\c": "2"})
+    root, names = unpack(archive, tmp_path / "out")
+    assert {name: (root / name).read_text() for name in names} == {"a/b": "1", "c": "2"}

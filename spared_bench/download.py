@@ -11,8 +11,10 @@ from __future__ import annotations
 import errno
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -167,37 +169,46 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
         headers |= {"Range": f"bytes={start}-", "If-Range": validator}
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=policy.timeout_s)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:  # of an address that is none
         raise _AgainError(_reason(error)) from error
     with response:
-        _check_answer(response, url, part, start, expected)
+        _check_answer(response, url, part, start, validator, expected)
         start = start if response.status_code == 206 else 0
-        length = response.headers.get("Content-Length", "")
-        total = start + int(length) if length.isdigit() else 0
+        packed = _is_packed(response, part, start)
+        total = 0 if packed else _full_size(response, start)
         if expected.size and total and total != expected.size:
             raise _HopelessError(f"the file has {total:,} bytes instead of {expected.size:,}")
         _note(part, url, response, total)
         meter.begin(start, total)
-        _write(part, start, _chunks(response, policy), meter)
+        _write(part, start, _chunks(response, policy, packed), meter)
     size = part.stat().st_size
     if total and size != total:
         raise _AgainError(f"the connection ended after {size:,} of {total:,} bytes")
     if expected.size and size != expected.size:
         _forget(part)
         raise _HopelessError(f"the file has {size:,} bytes instead of {expected.size:,}")
+    if not size:
+        _forget(part)
+        raise _HopelessError("the file is empty")
     return start > 0
 
 
-def _check_answer(response: Response, url: str, part: Path, start: int, expected: Expected) -> None:
+def _check_answer(
+    response: Response, url: str, part: Path, start: int, validator: str, expected: Expected
+) -> None:
     code = response.status_code
     if code == 416 or (
         code == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
     ):
         _forget(part)
         raise _AgainError("the server has no such part of the file")
+    told = response.headers.get("ETag" if validator.startswith('"') else "Last-Modified", "")
+    if code == 206 and start and told not in ("", validator):
+        _forget(part)
+        raise _AgainError("the server has another file now than the part that is there")
     if code in _LATER:
-        wait = response.headers.get("Retry-After", "")
-        raise _AgainError(f"the server answered {code}", float(wait) if wait.isdigit() else 0.0)
+        wait = _seconds(response.headers.get("Retry-After", ""))
+        raise _AgainError(f"the server answered {code}", wait)
     if code not in (200, 206):
         raise _HopelessError(f"the server answered {code} {response.reason}")
     if url.startswith("https:") and response.url.startswith("http:") and not expected.sha256:
@@ -207,14 +218,49 @@ def _check_answer(response: Response, url: str, part: Path, start: int, expected
         raise _HopelessError("the server answered with a web page instead of the file")
 
 
-def _chunks(response: Response, policy: Policy) -> Iterator[bytes]:
+def _seconds(wait: str) -> float:
+    """Return how long a server wants to be left alone: seconds or a date; 0 for neither."""
+    if wait.isdigit():
+        return float(wait)
+    try:
+        return max(0.0, parsedate_to_datetime(wait).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def _full_size(response: Response, start: int) -> int:
+    """Return the size of the whole file, of which a part may come; 0 if it is unknown."""
+    whole = response.headers.get("Content-Range", "").rpartition("/")[2]
+    if response.status_code == 206 and whole.isdigit():
+        return int(whole)
+    length = response.headers.get("Content-Length", "")
+    return start + int(length) if length.isdigit() else 0
+
+
+def _is_packed(response: Response, part: Path, start: int) -> bool:
+    """Return whether the server packed the file for its way, though it was asked not to.
+
+    What is called ``.gz`` is meant to come as it is, whatever the server says of it.
+    """
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding in ("", "identity") or part.name.endswith((".gz.part", ".tgz.part")):
+        return False
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise _HopelessError(f"the server packed the file as {coding!r}, which is not understood")
+    if start:
+        _forget(part)
+        raise _AgainError("what was there cannot be continued: the server packs the file")
+    return True
+
+
+def _chunks(response: Response, policy: Policy, packed: bool) -> Iterator[bytes]:
     from urllib3.exceptions import HTTPError
 
     while True:
         if policy.stop.is_set():
             raise _AgainError("stopped")
         try:
-            chunk = response.raw.read(_CHUNK_BYTES, decode_content=False)
+            chunk = response.raw.read(_CHUNK_BYTES, decode_content=packed)
         except (HTTPError, OSError) as error:
             raise _AgainError(_reason(error)) from error
         if not chunk:
@@ -258,6 +304,8 @@ def _note(part: Path, url: str, response: Response, total: int) -> None:
     # A weak tag promises the same meaning, not the same bytes.
     strong = tag and not tag.startswith("W/")
     validator = tag if strong else response.headers.get("Last-Modified", "")
+    if response.headers.get("Content-Encoding"):  # ranges would be of the packed bytes
+        validator = ""
     note = {"url": url, "validator": validator, "total": total}
     _note_of(part).write_text(json.dumps(note), encoding="utf-8")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import email.utils
+import gzip
 import hashlib
 import http.server
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +19,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     A mood is ``"drop"`` (half of what was promised, then nothing), an HTTP status such as
     ``"503"``, ``"-> /other"`` (a redirect), ``"wrong"`` (other bytes), ``"html"``, ``"no range"``
     (ranges are ignored), ``"no tag"`` (without a validator), ``"wait"`` (half-way, until
-    ``server.go_on`` is set) or ``""``. The last mood stays.
+    ``server.go_on`` is set), ``"packed"`` (gzip on the way, unasked), ``"part"`` (the first half as
+    an answer to no range), ``"any range"`` (a range of whatever there is now), ``"a date"`` (busy
+    for one second more) or ``""``. The last mood stays.
     """
 
     protocol_version = "HTTP/1.1"
@@ -29,6 +34,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             mood = moods.pop(0) if len(moods) > 1 else moods[0]
         if mood.startswith("-> "):
             self._answer(302, {"Location": mood.removeprefix("-> ")}, b"")
+        elif mood == "a date":
+            later = email.utils.formatdate(time.time() + 1.5, usegmt=True)
+            self._answer(429, {"Retry-After": later}, b"sorry")
         elif mood.isdigit():
             self._answer(int(mood), {}, b"sorry")
         elif self.path not in server.files:
@@ -44,6 +52,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             content = bytes(255 - byte for byte in content)
         if mood == "html":
             headers["Content-Type"] = "text/html; charset=utf-8"
+        if mood == "packed":
+            headers["Content-Encoding"] = "gzip"
+            self._answer(200, headers, gzip.compress(content))
+            return
+        if mood == "part" and not self.headers.get("Range"):
+            half = len(content) // 2
+            headers["Content-Range"] = f"bytes 0-{half - 1}/{len(content)}"
+            self._answer(206, headers, content[:half])
+            return
         start = self._start(content, headers, mood)
         if start is None:
             self._answer(416, {"Content-Range": f"bytes */{len(content)}"}, b"")
@@ -54,7 +71,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _start(self, content, headers, mood):
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if not asked or mood == "no range" or self.headers.get("If-Range") != headers.get("ETag"):
+        is_this = mood == "any range" or self.headers.get("If-Range") == headers.get("ETag")
+        if not asked or mood == "no range" or not is_this:
             return 0
         return int(asked[1]) if int(asked[1]) < len(content) else None
 

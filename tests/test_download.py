@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import threading
@@ -207,3 +208,49 @@ def test_a_stop_ends_it_at_the_next_chunk(server, tmp_path):
     with pytest.raises(DownloadError, match="stopped"):
         get(tmp_path, server.serve("/a", CONTENT), stop=stop)
     assert not (tmp_path / "file.bin").exists()
+
+
+def test_a_part_that_nobody_asked_for_is_no_whole_file(server, tmp_path):
+    assert get(tmp_path, server.serve("/a", CONTENT, "part", "")) == CONTENT
+    assert server.asked == [("/a", ""), ("/a", HALF)]
+
+
+def test_a_file_that_was_packed_on_its_way_is_unpacked(server, tmp_path):
+    assert get(tmp_path, server.serve("/a", CONTENT, "packed"), sha256=SHA256) == CONTENT
+
+
+def test_a_packed_file_comes_as_it_is_whatever_the_server_says(server, tmp_path):
+    url = server.serve("/a.gz", CONTENT, "packed")
+    download([url], tmp_path / "a.gz", Expected(), Counter(), Policy(1, timeout_s=5))
+    assert gzip.decompress((tmp_path / "a.gz").read_bytes()) == CONTENT
+
+
+def test_a_range_of_a_newer_file_is_not_added_to_the_older_one(server, tmp_path):
+    url = server.serve("/a", CONTENT, "drop")
+    with pytest.raises(DownloadError):
+        get(tmp_path, url, attempts=1)
+    newer = CONTENT[::-1]
+    assert get(tmp_path, server.serve("/a", newer, "any range")) == newer
+
+
+def test_an_empty_answer_is_no_file(server, tmp_path):
+    with pytest.raises(DownloadError, match="the file is empty"):
+        get(tmp_path, server.serve("/a", b""))
+
+
+def test_a_redirect_to_no_address_is_an_error_of_that_place(server, tmp_path):
+    bad, good = server.serve("/a", CONTENT, "-> http://[bad"), server.serve("/b", CONTENT)
+    assert get(tmp_path, bad, good) == CONTENT
+
+
+def test_a_server_that_names_a_date_is_left_alone_until_then(server, tmp_path):
+    waits = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return False
+
+    url = server.serve("/a", CONTENT, "a date", "")
+    assert get(tmp_path, url, stop=Stop()) == CONTENT
+    assert 0.1 < waits[0] <= 1.5

@@ -241,6 +241,17 @@ class DatasetSpec(Spec):
                         f"{label}: fold {fold!r} of {scheme!r} tests slides {list(slide_ids)};"
                         f" expected at least one, all of them among its slides: {known}."
                     )
+        self._check_folds(label)
+
+    def _check_folds(self, label: str) -> None:
+        """Refuse folds that cannot be datasets of their own, or that have one name."""
+        names = [fold.name for scheme in self.folds for fold in self.fold_specs(scheme)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SplitError(
+                f"{label}: two folds are called {twice[0]!r}; capital letters do not count. Rename"
+                " one of them."
+            )
 
     def _check_split(self, label: str, known: list[str]) -> None:
         seen: dict[str, str] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spared_bench.api import make_bench, select
-from spared_bench.errors import SplitError, UnknownNameError, UsageError
+from spared_bench.errors import PluginError, SplitError, UnknownNameError, UsageError
 from spared_bench.registry import discover
 from spared_bench.specs import DatasetSpec, SlideInfo
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -93,3 +93,16 @@ def test_all_folds_share_the_patches_of_their_dataset(tmp_path):
     assert all(each == patches[0] for each in patches)
     prepared = [str(bench.prepared_inputs(name)) for name in ["toy", *names]]
     assert len(set(prepared)) == 4
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        ({"x": ("a1",), "X": ("b1",)}, r"two folds are called .made_up\.loso-x."),
+        ({"x": ("a1", "a2", "b1")}, "split has no training slides"),
+        ({"a/b": ("a1",)}, "the name must be"),
+    ],
+)
+def test_a_fold_that_cannot_be_a_dataset_is_refused_with_its_scheme(folds, message):
+    with pytest.raises((PluginError, SplitError), match=message):
+        spec({"train": ("a1",)}, folds={"loso": folds})

@@ -6,6 +6,7 @@ mean the default. The whole file is hashed into every result.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -292,8 +293,11 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         elif problem["type"] == "value_error":  # of our own validators: whole sentences
             told = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{where}: {told}." if where else f"{told}.")
+        elif problem["type"] == "missing":
+            lines.append(f"setting {where!r} is missing.")
         else:
-            lines.append(f"setting {where!r}: {problem['msg']} (found {problem.get('input')!r}).")
+            found = reprlib.repr(problem.get("input"))
+            lines.append(f"setting {where!r}: {problem['msg']} (found {found}).")
     return " ".join(lines)
 
 

@@ -23,10 +23,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from spared_bench.errors import DataError, MissingFileError, PluginError, UsageError
-from spared_bench.protocol import explain
+from spared_bench.protocol import Processing, explain
 from spared_bench.specs import DatasetSpec, SlideInfo
 from spared_bench.yamls import load_mapping
 
@@ -49,7 +56,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SlideEntry(_Section):
+class SlideEntry(_Section, coerce_numbers_to_str=True):
     """One slide.
 
     Parameters
@@ -92,7 +99,7 @@ class Description(_Section):
 
     name: Text
     format: Literal["space_ranger", "h5ad", "legacy_st", "spatialdata"]
-    organism: Text
+    organism: Annotated[str, StringConstraints(max_length=2_000, to_lower=True)]
     tissue: Text = ""
     technology: Text = ""
     summary: Text = ""
@@ -151,7 +158,7 @@ class Description(_Section):
         slides = {
             slide_id: entry.model_copy(
                 update={
-                    key: str((folder / Path(getattr(entry, key)).expanduser()).resolve())
+                    key: _absolute(getattr(entry, key), folder)
                     for key in named
                     if getattr(entry, key)
                 }
@@ -159,6 +166,13 @@ class Description(_Section):
             for slide_id, entry in self.slides.items()
         }
         return self.model_copy(update={"slides": slides})
+
+
+def _absolute(path: str, folder: Path) -> str:
+    try:
+        return str((folder / Path(path).expanduser()).resolve())
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UsageError(f"{path!r} cannot be a path: {error}.") from error
 
 
 _ONLY: dict[str, tuple[str, ...]] = {
@@ -200,8 +214,23 @@ def read_description(path: Path) -> Description:
         found = Description.model_validate(values).below(path.resolve().parent)
     except ValidationError as error:
         raise UsageError(f"{path}: {explain(error, Description)}") from error
-    found.spec()
+    _refuse_one_slide_twice(found, path)
+    Processing(from_dataset=True).for_dataset(found.spec())  # refuses unknown parameters
     return found
+
+
+def _refuse_one_slide_twice(described: Description, path: Path) -> None:
+    """Refuse two names for one slide, which could then be learned from and tested."""
+    if described.slide_column:
+        return
+    seen: dict[tuple[str, ...], str] = {}
+    for slide_id, entry in described.slides.items():
+        same = seen.setdefault((entry.path, entry.table, entry.shapes), slide_id)
+        if same != slide_id:
+            raise UsageError(
+                f"{path}: slides {same!r} and {slide_id!r} are both {entry.path}. Correct one"
+                " `path`; an AnnData file of several slides needs `slide_column`."
+            )
 
 
 def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[Description, Path]:

@@ -102,6 +102,14 @@ def test_the_command_adds_lists_and_describes(yaml, tmp_path):
     assert run(app, ["data", "add", str(yaml), "--replace", *workspace]).exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["vicari_mouse_brain", "her2st.loso", "her2st.loso-a1"])
+def test_other_names_and_folds_of_a_plugins_dataset_are_taken(yaml, tmp_path, name):
+    rewritten(yaml, "name: mine", f"name: {name}")
+    result = CliRunner().invoke(app, ["data", "add", str(yaml), "--workspace", str(tmp_path)])
+    assert isinstance(result.exception, UsageError)
+    assert f"registers a dataset {name!r} already" in str(result.exception)
+
+
 def test_the_name_of_a_plugins_dataset_is_taken(yaml, tmp_path):
     rewritten(yaml, "name: mine", "name: planted")
     result = CliRunner().invoke(app, ["data", "add", str(yaml), "-w", str(tmp_path / "w")])
@@ -120,6 +128,9 @@ def test_the_name_of_a_plugins_dataset_is_taken(yaml, tmp_path):
         ("tissue: breast", "tissue: breast\ntissue: lung", "'tissue' stands twice"),
         ("organism: human", "organism: &a human\nlicence: *a", "aliases (*name) are not allowed"),
         ("name: mine", "names: mine", "unknown setting 'names'. Did you mean 'name'?"),
+        ("tissue: breast", "split: {}", "'split' stands twice"),
+        ("format: space_ranger", "", "setting 'format' is missing."),
+        ("slides/T2,", "slides/T1,", "slides '1501' and 'T2' are both"),
     ],
 )
 def test_a_description_that_says_something_unknown_is_refused(yaml, before, after, message):
@@ -131,6 +142,26 @@ def test_a_description_that_says_something_unknown_is_refused(yaml, before, afte
         read_description(yaml)
     assert message in str(refused.value)
     assert str(yaml) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("n_genes: 7", "n_genez: 7", "Did you mean 'n_genes'?"),
+        ("n_genes: 7", "n_genes: 0", "greater than 0"),
+        ("slides/T2,", '"a\\0b",', "cannot be a path: embedded null byte"),
+    ],
+)
+def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, message):
+    with pytest.raises(UsageError) as refused:
+        read_description(rewritten(yaml, before, after))
+    assert message in str(refused.value)
+
+
+def test_numbers_name_donors_and_capital_letters_an_organism(yaml):
+    rewritten(yaml, "patient: p1", "patient: 1")
+    spec = read_description(rewritten(yaml, "organism: human", "organism: Human")).spec()
+    assert (spec.slides[0].patient_id, spec.organism) == ("1", "human")
 
 
 def test_a_description_far_too_large_or_missing_is_refused(yaml, tmp_path):

@@ -17,8 +17,8 @@ from spared_bench.cli.output import (
     print_json,
     warn_of_quarantine,
 )
-from spared_bench.errors import UsageError
-from spared_bench.registry import discover
+from spared_bench.errors import UnknownNameError, UsageError
+from spared_bench.registry import Registry, discover
 from spared_bench.specs import SPLITS, DatasetSpec
 from spared_bench.workspace import Workspace
 
@@ -108,7 +108,7 @@ def add(
 
     space = Workspace.at(workspace, data_dir)
     name = read_description(file).name
-    if name in discover(plugin).names("dataset"):
+    if _is_taken(discover(plugin), name):
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
     described, kept = add_description(file, space.data_dir, replace)
     if as_json:
@@ -118,6 +118,17 @@ def add(
             f"Added {described.name}: {len(described.slides)} slides, described in {kept}.\n"
             f"`spared-bench data show {described.name}` draws them."
         )
+
+
+def _is_taken(registry: Registry, name: str) -> bool:
+    """Return whether a plugin's dataset, or its folds, answer to a name or alias."""
+    try:
+        registry.get("dataset", name)
+    except UnknownNameError:
+        return False
+    except UsageError:  # it stands for several
+        pass
+    return True
 
 
 @app.command("fetch")

@@ -18,7 +18,7 @@ def keep_image(pixels: np.ndarray, folder: Path, name: str, source: Path) -> Pat
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width), or (height, width, 3 or 4)
+    pixels : ndarray of shape (height, width), or (height, width, 1, 3 or 4)
         uint8 or uint16, or floating between 0 and 1.
     folder : Path
         Made if it is not there.
@@ -38,6 +38,8 @@ def keep_image(pixels: np.ndarray, folder: Path, name: str, source: Path) -> Pat
         return path
     import tifffile
 
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
     grey = pixels.ndim == 2
     if not (grey or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
         raise ImageError(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import SPATIAL, validate_counts
-from spared_bench.errors import CoordinateError
+from spared_bench.errors import CoordinateError, ImageError
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.lattice import lattice_steps
 from spared_bench.readers.tables import parse_position, read_counts_table, read_table
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("x", "y", "new_x", "new_y", "pixel_x", "pixel_y")
 _STEP_UM, _STAGGERED_UM = 200.0, 150 / 2**0.5
 _STEPS = (32, 34)  # between the outermost of 33 columns and 35 rows of spots
+_TOLERANCE = 0.02  # of shapes: reduced images are rounded to whole pixels
 
 
 def read_legacy_st(
@@ -75,9 +76,10 @@ def read_legacy_st(
     MissingFileError, CountsError
         If the counts are missing, or no raw counts.
     CoordinateError
-        If the spot table is missing, lacks a column, or has no position for over half the counts.
+        If the spot table is missing, lacks a column, has columns exchanged, or has no position for
+        over half the counts.
     ImageError
-        If the size of the image is needed and cannot be read.
+        If the size of the image is needed and cannot be read, or is not that of the slide.
     """
     matrix, names, genes = read_counts_table(counts)
     validate_counts(matrix, f"The counts table {counts}")
@@ -88,12 +90,14 @@ def read_legacy_st(
     else:
         table = spots
     source = str(spots) if isinstance(spots, Path) else "the table of positions"
+    if isinstance(spots, Path):
+        _check_axes(table, source)
     kept, rows, left_out = _join(names, table, counts, source)
-    table = table.iloc[rows]
+    whole, table = table, table.iloc[rows]
     slide, merged = _assemble(matrix[kept], genes, table)
     if image_scale is None:
         image_scale = _scale_of(image, table) if image is not None and spots is not None else 1.0
-    steps = lattice_steps(table[["x", "y"]].to_numpy(), slide.obsm[SPATIAL])
+    steps = _steps(table, whole)
     um_per_px = (step_um or _default_step(table)) / float(np.sqrt(np.prod(steps)))
     slide.uns["slide"] = {
         "image_path": str(image or ""),
@@ -103,6 +107,28 @@ def read_legacy_st(
         "repairs": [*left_out, *merged],
     }
     return slide
+
+
+def _steps(table: pd.DataFrame, whole: pd.DataFrame) -> tuple[float, float]:
+    """Return the pixels of a step, from all positions where the spots used are too few."""
+    array, pixels = ["x", "y"], ["pixel_x", "pixel_y"]
+    try:
+        return lattice_steps(table[array].to_numpy(), table[pixels].to_numpy())
+    except CoordinateError:
+        return lattice_steps(whole[array].to_numpy(), whole[pixels].to_numpy())
+
+
+def _check_axes(table: pd.DataFrame, source: str) -> None:
+    """Refuse a table whose pixels run along the other axis of the array, as when mixed up."""
+    array = table[["x", "y"]].to_numpy(dtype=np.float64)
+    pixels = table[["pixel_x", "pixel_y"]].to_numpy(dtype=np.float64)
+    # One row for x and one for y: how pixel_x and pixel_y grow with it.
+    growth = np.abs(np.linalg.lstsq(array - array.mean(axis=0), pixels, rcond=None)[0])
+    if growth[0, 0] < growth[1, 0] and growth[1, 1] < growth[0, 1]:
+        raise CoordinateError(
+            f"In {source}, pixel_x grows with y and pixel_y with x: columns are swapped. Exchange x"
+            " and y (new_x and new_y, too), or pixel_x and pixel_y."
+        )
 
 
 def _default_step(table: pd.DataFrame) -> float:
@@ -191,9 +217,26 @@ def _scale_of(image: Path, table: pd.DataFrame) -> float:
     """Return pixels of the image per pixel of the table; 1 where the convention does not hold."""
     from spared_bench.processing.images import image_size
 
-    inner = table[table["new_x"] > 2]
-    widths = inner["pixel_x"] / (inner["new_x"] - 1) * _STEPS[0]
-    if widths.empty or (widths / widths.median() - 1).abs().max() > 0.01:
+    width, height = _side(table, "x", _STEPS[0]), _side(table, "y", _STEPS[1])
+    if not width:
         return 1.0
+    found = image_size(image)
+    if height and abs(found[0] / width / (found[1] / height) - 1) > _TOLERANCE:
+        if (table[["pixel_x", "pixel_y"]].max() <= found).all():
+            return 1.0  # followed by chance
+        raise ImageError(
+            f"The image {image} is {found[0]} x {found[1]} pixels, but its table of positions was"
+            f" made on one of {width:.0f} x {height:.0f}, or a copy of that shape. It is the image"
+            " of another slide, turned or cropped."
+        )
     # The table is rounded to hundredths of a pixel, hence an image of full width to 0.99999996.
-    return round(image_size(image)[0] / float(widths.median()), 6)
+    return round(found[0] / width, 6)
+
+
+def _side(table: pd.DataFrame, axis: str, n_steps: int) -> float:
+    """Return the width or height of the image that a table was made on; 0 if it does not say."""
+    inner = table[table[f"new_{axis}"] > 2]
+    sides = inner[f"pixel_{axis}"] / (inner[f"new_{axis}"] - 1) * n_steps
+    if sides.empty or (sides / sides.median() - 1).abs().max() > 0.01:
+        return 0.0
+    return float(sides.median())

@@ -93,8 +93,8 @@ def read_space_ranger(
     counts = read_feature_matrix(folder)
     validate_counts(counts.matrix, f"The matrix of {folder}")
     factors = read_scale_factors(spatial / "scalefactors_json.json")
-    positions = read_positions(spatial)
-    kept, positions, repairs = under_tissue(counts.barcodes, positions, folder)
+    everywhere = read_positions(spatial)
+    kept, positions, repairs = under_tissue(counts.barcodes, everywhere, folder)
     slide, merged = _assemble(counts, kept, positions)
     hires = hires or spatial / "tissue_hires_image.png"
     if image is None:
@@ -105,7 +105,7 @@ def read_space_ranger(
         "image_path": str(path or ""),
         "image_scale": scale,
         "spot_diameter_px": factors["spot_diameter_fullres"],
-        "um_per_px": pixel_size(slide, spatial, factors.get("bin_size_um", 0.0)),
+        "um_per_px": pixel_size(slide, spatial, factors.get("bin_size_um", 0.0), everywhere),
         "repairs": [*repairs, *merged],
     }
     if path is not None:
@@ -113,7 +113,9 @@ def read_space_ranger(
     return slide
 
 
-def pixel_size(slide: AnnData, where: Path, bin_um: float = 0.0) -> float:
+def pixel_size(
+    slide: AnnData, where: Path, bin_um: float = 0.0, everywhere: pd.DataFrame | None = None
+) -> float:
     """Return the um per full-resolution pixel of a Visium slide from the pitch of its lattice.
 
     Parameters
@@ -123,6 +125,8 @@ def pixel_size(slide: AnnData, where: Path, bin_um: float = 0.0) -> float:
         For the message.
     bin_um : float
         The side of a bin of Visium HD, whose lattice is square; 0 for Visium's, which is hexagonal.
+    everywhere : DataFrame, optional
+        All positions of the array, where those of the slide may be too few.
 
     Raises
     ------
@@ -130,8 +134,13 @@ def pixel_size(slide: AnnData, where: Path, bin_um: float = 0.0) -> float:
         If rows and columns are not as far apart as on such a lattice, which they are not when the
         columns of the table have been mixed up.
     """
-    array = slide.obs[["array_col", "array_row"]].to_numpy()
-    columns, rows = lattice_steps(array, slide.obsm[SPATIAL])
+    axes, pixels = ["array_col", "array_row"], ["pxl_col_in_fullres", "pxl_row_in_fullres"]
+    try:
+        columns, rows = lattice_steps(slide.obs[axes].to_numpy(), slide.obsm[SPATIAL])
+    except CoordinateError:
+        if everywhere is None:
+            raise
+        columns, rows = lattice_steps(everywhere[axes].to_numpy(), everywhere[pixels].to_numpy())
     ratio = 1.0 if bin_um else 3**0.5
     if not 0.8 < rows / (columns * ratio) < 1.25:
         raise CoordinateError(

@@ -171,6 +171,8 @@ def _lines(path: Path) -> list[str]:
         raise CountsError(
             f"The counts table {path} is damaged or incomplete ({error}); fetch it again."
         ) from error
+    while lines and not lines[-1].strip():
+        del lines[-1]
     if not lines:
         raise CountsError(f"The counts table {path} is empty.")
     return lines

@@ -187,6 +187,7 @@ def test_a_slide_with_no_spot_under_tissue_is_refused(section):
 def test_spots_on_one_line_do_not_give_a_pixel_size(section, values):
     counts, spots, image = section
     write_counts(counts, [f"3x{y}" for _, y in SPOTS[:5]], GENES, values[:5])
+    write_spots(spots, SPOTS[:5])
     with pytest.raises(CoordinateError, match="cannot be deduced from 5 spots"):
         read_legacy_st(counts, spots, image)
 
@@ -288,3 +289,39 @@ def test_a_staggered_array_has_neighbours_150_um_apart(section, values):
     assert slide.uns["slide"]["um_per_px"] * nearest == pytest.approx(150, rel=0.05)
     given = read_legacy_st(counts, spots, image, step_um=100).uns["slide"]["um_per_px"]
     assert given == pytest.approx(whole / 2)
+
+
+def test_a_slide_of_one_spot_gets_its_scale_from_the_positions_beside_it(section, values):
+    counts, spots, image = section
+    write_counts(counts, ["3x4"], GENES, values[:1])
+    slide = read_legacy_st(counts, spots, image)
+    assert slide.n_obs == 1
+    assert slide.uns["slide"]["um_per_px"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("pixel_x", "pixel_y")])
+def test_swapped_columns_of_a_spot_table_are_refused(section, names):
+    counts, spots, image = section
+    header, *lines = spots.read_text().splitlines()
+    swapped = dict(zip(names, names[::-1], strict=True))
+    if "x" in swapped:
+        swapped |= {"new_x": "new_y", "new_y": "new_x"}
+    header = "\t".join(swapped.get(name, name) for name in header.split("\t"))
+    spots.write_text("\n".join([header, *lines]))
+    with pytest.raises(CoordinateError, match=r"pixel_x grows with y.*columns are swapped"):
+        read_legacy_st(counts, spots, image)
+
+
+def test_an_image_of_another_shape_is_refused_unless_all_spots_are_on_it(section):
+    counts, spots, image = section
+    Image.new("RGB", (WIDTH, HEIGHT // 2)).save(image)
+    assert read_legacy_st(counts, spots, image).uns["slide"]["image_scale"] == 1
+    Image.new("RGB", (WIDTH, HEIGHT // 5)).save(image)
+    with pytest.raises(ImageError, match=r"640 x 136 pixels, but .* on one of 640 x 680"):
+        read_legacy_st(counts, spots, image)
+
+
+def test_empty_lines_at_the_end_of_a_table_are_nothing(section, values):
+    counts, spots, image = section
+    counts.write_text(counts.read_text() + "\n\n")
+    np.testing.assert_array_equal(read_legacy_st(counts, spots, image).X.toarray(), values)

@@ -320,3 +320,14 @@ def test_a_barcode_with_two_positions_is_refused(folder):
     path.write_text("\n".join([path.read_text(), position_lines()[4]]))
     with pytest.raises(CoordinateError, match=f"names barcode '{BARCODES[4]}' more than once"):
         read_space_ranger(folder)
+
+
+def test_a_slide_of_one_spot_gets_its_scale_from_the_positions_beside_it(folder, values):
+    path = folder / "spatial" / "tissue_positions.csv"
+    expected = read_space_ranger(folder).uns["slide"]["um_per_px"]
+    table = table_of(folder)
+    table["in_tissue"] = (table["barcode"] == BARCODES[0]).astype(int)
+    table.to_csv(path, index=False)
+    slide = read_space_ranger(folder)
+    assert slide.n_obs == 1
+    assert slide.uns["slide"]["um_per_px"] == pytest.approx(expected)

@@ -14,6 +14,7 @@ from scipy import sparse
 from spared_bench.data import validate_raw_slide
 from spared_bench.errors import ContractError, CoordinateError, MissingFileError
 from spared_bench.readers import read_spatialdata
+from spared_bench.readers.images import keep_image
 from tests import made_slides
 
 
@@ -84,3 +85,11 @@ def test_an_element_that_is_not_there_is_named(written, tmp_path):
     (tmp_path / "empty.zarr").mkdir()
     with pytest.raises(ContractError, match="cannot be read as a SpatialData object"):
         read_spatialdata(tmp_path / "empty.zarr", exports=tmp_path)
+
+
+def test_a_grey_image_keeps_its_only_channel(tmp_path):
+    source = tmp_path / "slide.zarr"
+    source.mkdir()
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+    with PIL.Image.open(keep_image(pixels, tmp_path, "he", source)) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels[..., 0])

@@ -211,7 +211,8 @@ class Plan:
     @property
     def warnings(self) -> list[str]:
         """What one should know of this selection of datasets before believing its averages."""
-        names = dict.fromkeys(cell.dataset for cell in self.cells)
+        # Those that are still to be fetched, too: it is better known before than after.
+        names = dict.fromkeys([*(cell.dataset for cell in self.cells), *self.unavailable])
         return conflicts(self.bench.dataset(name) for name in names)
 
     def prepare_job(self, dataset: str) -> Job:

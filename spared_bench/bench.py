@@ -201,7 +201,9 @@ class Bench:
     def _content(self, spec: DatasetSpec, folder: Path) -> Any:
         if spec.synthetic:
             return ""
-        if (folder / "dataset.yaml").is_file() and not spec.files:
+        from spared_bench.presence import is_described
+
+        if is_described(spec, folder):
             from spared_bench import sources
 
             return sources.content(folder, self.fingerprints)

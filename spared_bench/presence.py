@@ -75,6 +75,10 @@ def verify(spec: DatasetSpec, folder: Path) -> tuple[int, list[str]]:
     problems : list of str
         What is missing, has changed, or has no known hash, one sentence each.
     """
+    if is_described(spec, folder):
+        from spared_bench.sources import gone
+
+        return 0, gone(folder)
     record = read_record(folder)
     wanted: dict[str, str] = {}
     problems: list[str] = []
@@ -89,6 +93,11 @@ def verify(spec: DatasetSpec, folder: Path) -> tuple[int, list[str]]:
     with ThreadPoolExecutor(max_workers=4) as pool:
         problems += filter(None, pool.map(lambda item: _problem(folder, *item), wanted.items()))
     return len(wanted), problems
+
+
+def is_described(spec: DatasetSpec, folder: Path) -> bool:
+    """Return whether a dataset is one that `spared-bench data add` keeps the description of."""
+    return not spec.files and (folder / "dataset.yaml").is_file()
 
 
 def _problem(folder: Path, path: str, sha256: str) -> str:

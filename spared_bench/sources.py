@@ -338,6 +338,18 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
     }
 
 
+def gone(folder: Path) -> list[str]:
+    """Return a sentence for each file of a described dataset that is not there."""
+    described = read_description(folder / DESCRIPTION)
+    named = ["path", "spots"] + ["image"] * (described.format != "spatialdata")
+    return [
+        f"{value}, of slide {slide_id!r}: it is gone."
+        for slide_id, entry in described.slides.items()
+        for value in filter(None, (getattr(entry, key) for key in named))
+        if not Path(value).exists()
+    ]
+
+
 def _hash(path: Path, form: str, fingerprints: Fingerprints) -> Any:
     if path.is_file():
         return fingerprints.of_file(path)

@@ -102,6 +102,18 @@ def test_the_command_adds_lists_and_describes(yaml, tmp_path):
     assert run(app, ["data", "add", str(yaml), "--replace", *workspace]).exit_code == 0
 
 
+def test_an_added_dataset_is_fetched_and_verified_by_its_name(yaml, tmp_path):
+    add_description(yaml, tmp_path / "w/data")
+    workspace = ["--workspace", str(tmp_path / "w")]
+    run = CliRunner().invoke
+    for command in ("fetch", "verify"):
+        assert run(app, ["data", command, "mine", *workspace]).exit_code == 0
+    (tmp_path / "slides/T2/full.png").unlink()
+    verified = run(app, ["data", "verify", "mine", *workspace])
+    assert verified.exit_code == 1
+    assert "full.png, of slide 'T2': it is gone." in verified.output
+
+
 @pytest.mark.parametrize("name", ["vicari_mouse_brain", "her2st.loso", "her2st.loso-a1"])
 def test_other_names_and_folds_of_a_plugins_dataset_are_taken(yaml, tmp_path, name):
     rewritten(yaml, "name: mine", f"name: {name}")

@@ -152,7 +152,7 @@ def fetch(
     options = Options(offline=offline, mirrors=read_mirrors(mirror), at_once=at_once)
     folders = {}
     with watcher_for(err_console()) as watcher:
-        for spec in _specs(names, plugin):
+        for spec in _specs(names, plugin, space.data_dir):
             folder = dataset_folder(spec, space.data_dir)
             folders[spec.name] = download(spec, folder, options, watcher)
     if as_json:
@@ -176,7 +176,7 @@ def verify(
 
     space = Workspace.at(workspace, data_dir)
     found: dict[str, dict[str, Any]] = {}
-    for spec in _specs(names, plugin):
+    for spec in _specs(names, plugin, space.data_dir):
         checked, problems = check(spec, dataset_folder(spec, space.data_dir))
         found[spec.name] = {"checked": checked, "problems": problems}
         if not as_json:
@@ -189,9 +189,9 @@ def verify(
     raise typer.Exit(1 if any(each["problems"] for each in found.values()) else 0)
 
 
-def _specs(names: list[str], plugin: list[Path]) -> list[DatasetSpec]:
+def _specs(names: list[str], plugin: list[Path], data_dir: Path) -> list[DatasetSpec]:
     """Look all datasets up before anything is done with the first."""
-    registry = discover(plugin)
+    registry = discover(plugin, data_dir=data_dir)
     warn_of_quarantine(registry.quarantined)
     specs = [registry.get("dataset", name).spec for name in names]
     return [spec for spec in specs if isinstance(spec, DatasetSpec)]

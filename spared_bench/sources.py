@@ -249,7 +249,7 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
     described = read_description(path)
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
-    if folder.exists() and not replace:
+    if kept.exists() and not replace:  # not the folder: a refused dataset may leave images in it
         raise UsageError(
             f"There is a dataset in {folder} already. Choose another `name`, or replace it with"
             " `--replace`."

@@ -102,6 +102,19 @@ def test_the_command_adds_lists_and_describes(yaml, tmp_path):
     assert run(app, ["data", "add", str(yaml), "--replace", *workspace]).exit_code == 0
 
 
+def test_a_dataset_that_was_refused_can_be_added_once_it_is_mended(tmp_path):
+    own_image(tmp_path / "T1/adata.h5ad", 1)
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1, T2]},"
+        " slides: {T1: {path: T1/adata.h5ad}, T2: {path: T2/adata.h5ad}}}"
+    )
+    with pytest.raises(MissingFileError):
+        add_description(yaml, tmp_path / "data")
+    own_image(tmp_path / "T2/adata.h5ad", 2)
+    assert add_description(yaml, tmp_path / "data")[1].is_file()
+
+
 def test_an_added_dataset_is_fetched_and_verified_by_its_name(yaml, tmp_path):
     add_description(yaml, tmp_path / "w/data")
     workspace = ["--workspace", str(tmp_path / "w")]

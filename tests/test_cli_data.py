@@ -83,6 +83,7 @@ def test_verification_names_a_changed_file_and_ends_with_1(fetched, mirror):
     bad = spared_bench("data", "verify", "vko", "-w", root)
     assert bad.returncode == 1
     assert "  images/V19D02-085_B1.jpg: it has changed" in bad.stdout
+    assert "Remove what has changed, then run `spared-bench data fetch vko`." in bad.stdout
     image.unlink()
     assert spared_bench("data", "fetch", "vko", "-w", root, "--mirror", mirror).returncode == 0
     assert image.read_bytes() == content

@@ -184,6 +184,9 @@ def verify(
             typer.echo(f"{spec.name}: {checked} files with a known hash, {state}")
             for problem in problems:
                 typer.echo(f"  {problem}")
+            if problems and spec.files:
+                again = f"`spared-bench data fetch {spec.name}`"
+                typer.echo(f"Remove what has changed, then run {again}.")
     if as_json:
         print_json(found)
     raise typer.Exit(1 if any(each["problems"] for each in found.values()) else 0)

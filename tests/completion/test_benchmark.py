@@ -24,7 +24,7 @@ from spared_bench.completion.scoring import score_hidden
 from spared_bench.completion.tables import collect, markdown, write_tables
 from spared_bench.errors import UsageError
 from spared_bench.products import fitted_completer, make_completed, prepare
-from spared_bench.tracking import Tracker
+from spared_bench.tracking.tracker import Tracker
 from tests.completion.making import slides_of
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -202,7 +202,7 @@ def test_runs_are_tracked_once_apart_from_those_of_predictors(bench, tmp_path):
     assert tracker.log_completion(measured.results) == 0
     assert tracker.log_completion(measured.results[:1]) == 1  # changed, so it is replaced
     assert tracker.results() == []
-    client = tracker._connected()
+    client = tracker.connection.client
     experiment = client.get_experiment_by_name("spared-bench/toy@1/completion")
     runs = {
         run.data.params["completer"]: run for run in client.search_runs([experiment.experiment_id])

@@ -215,6 +215,20 @@ def test_runs_are_tracked_once_apart_from_those_of_predictors(bench, tmp_path):
     }
 
 
+def test_a_deleted_experiment_of_completion_comes_back(bench, tmp_path):
+    results = measure(bench, ["toy"], ["none"], WANTED, 2).results
+    tracker = Tracker(tmp_path)
+    tracker.log_completion(results)
+    client = tracker.connection.client
+    experiment = client.get_experiment_by_name("spared-bench/toy@1/completion")
+    client.delete_experiment(experiment.experiment_id)
+    assert tracker.completion_results() == []
+
+    tracker.log_completion(results)
+
+    assert len(tracker.completion_results()) == len(results)
+
+
 @pytest.mark.parametrize(
     ("text", "rates"),
     [("0.1..0.7", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]), ("0.3,0.5", [0.3, 0.5]), ("0.25", [0.25])],

@@ -6,6 +6,7 @@ import html.parser
 import json
 import math
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,6 +163,28 @@ def test_a_build_replaces_the_old_data_and_leaves_other_files(tmp_path):
     assert not (out / "data" / "p1").exists()
     assert (out / "CNAME").read_text() == "mine"
     assert [path.name for path in out.parent.iterdir()] == ["board"]
+
+
+@pytest.mark.parametrize("name", ["data/counts.csv", "assets/logo.svg", "index.html"])
+def test_what_another_has_written_is_not_replaced(name, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+
+    with pytest.raises(WorkspaceError, match=r"was not written by .*--out"):
+        built([trial()], tmp_path)
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_folder_of_another_file_system_is_written(tmp_path):
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("this machine has one file system")
+    with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
+        (tmp_path / "board").symlink_to(elsewhere)
+
+        assert (built([trial()], tmp_path / "board") / "data" / "index.js").is_file()
 
 
 def test_a_build_that_fails_leaves_the_old_page_whole(tmp_path, monkeypatch):

@@ -50,6 +50,9 @@ _TEXT_BYTES = 256_000_000  # of all texts together
 _MAX_MEMBERS = MAX_RESULTS + 2 * MAX_DATASETS + 100
 MAX_BYTES = 16 * 2**30
 
+#: What ``zipfile`` says of an archive that it cannot read: of several disks, of a later version.
+_DAMAGE = (DownloadError, zipfile.BadZipFile, OSError, ValueError, NotImplementedError)
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[Bundle]:
@@ -80,16 +83,16 @@ def opened(path: Path) -> Iterator[Bundle]:
 
 def _check_archive(path: Path) -> None:
     """Look at the list of members, before any of them is unpacked."""
-    if not zipfile.is_zipfile(path):
-        raise SubmissionError(
-            f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
-            " `spared-bench submit build` makes; tar and other archives are not opened."
-        )
     try:
+        if not zipfile.is_zipfile(path):
+            raise SubmissionError(
+                f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
+                " `spared-bench submit build` makes; tar and other archives are not opened."
+            )
         check_zip_directory(path, _MAX_MEMBERS)
         with zipfile.ZipFile(path) as packed:
             members = packed.infolist()
-    except (DownloadError, zipfile.BadZipFile, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise SubmissionError(f"{path.name} is refused: {str(error)[:500]}") from error
     sizes: dict[str, int] = {}
     for info in members:

@@ -209,6 +209,26 @@ def _damaged(folder: Path, out: Path) -> Path:
     return path
 
 
+@attack("an archive of a later version", "zip file version 12.7")
+def _later_version(folder: Path, out: Path) -> Path:
+    path = packed(folder, out)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        content[archive.start_dir + 6] = 127
+    path.write_bytes(content)
+    return path
+
+
+@attack("an archive of two disks", "span multiple disks")
+def _two_disks(folder: Path, out: Path) -> Path:
+    path = packed(folder, out)
+    content = path.read_bytes()
+    end = content.rindex(b"PK\5\6")
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, 0, 2)
+    path.write_bytes(content[:end] + locator + content[end:])
+    return path
+
+
 @attack("a pickle in place of a prediction", "is refused")
 def _pickled_prediction(folder: Path, out: Path) -> Path:
     (folder / PREDICTION).write_bytes(pickle.dumps(Payload(out / "executed")))

@@ -298,6 +298,11 @@ for _label, _text, _refusal in [
     ("a title of 10,000 characters", _HEAD + f"title: {'x' * 10_000}\n", "at most 300"),
     ("a script for an address", _HEAD + "code: javascript:alert(1)\n", "code: "),
     ("a path for a method", _HEAD.replace("toy-ridge", "../x"), "method: String should match"),
+    (
+        "a version that ends with a dot",
+        _HEAD.replace('"1"', '"1."'),
+        "version: String should match",
+    ),
     ("a path for a protocol", _HEAD.replace("toy@1", "../x@1"), "protocol: String should match"),
     ("an unknown protocol", _HEAD.replace("toy@1", "other@1"), "names protocol other@1"),
 ]:

@@ -261,6 +261,22 @@ def test_the_state_comes_back_from_the_address(open_page):
     assert shown(again, "breast") == shown(page, "breast")
 
 
+@pytest.mark.parametrize("word", ["__proto__", "constructor", "toString"])
+def test_a_word_of_the_language_is_no_view(open_page, word):
+    assert len(shown(open_page(f"#{word}"), "Method")) == 12
+
+
+def test_a_word_of_the_language_is_no_test(browser, tmp_path):
+    trials = [trial(m, dataset=d, mse=k + 1) for k, m in enumerate("abc") for d in ("d", "e")]
+    path = build(trials, tmp_path, "c", "store")
+    page = browser.new_page()
+    page.goto(f"{path.as_uri()}#statistics?test=constructor")
+    ready(page, "statistics")
+
+    assert page.locator("#choose-test").input_value() == "wilcoxon"
+    page.close()
+
+
 def test_an_address_that_makes_no_sense_shows_everything(open_page):
     page = open_page("#no/such?sort=x.sideways&completer=%3Cscript%3E&protocol=none&dataset=%FF")
 
@@ -339,6 +355,19 @@ def test_every_view_fits_its_width(open_page, view, words, width):
     assert page.evaluate("document.documentElement.scrollWidth") == width
     if view == "figures":
         page.locator(".plot svg").nth(6).wait_for(state="attached")
+
+
+def test_long_names_widen_no_view(browser, tmp_path):
+    long = "x" * 80
+    facts = {"scope": long, "weights": long}
+    path = build([trial(long, long, facts=facts), trial()], tmp_path, "c", "store")
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    row = row_of(tmp_path, long, long)
+    for view in ("table", "figures", "statistics", f"method/{row['id']}"):
+        page.goto(f"{path.as_uri()}#{view}")
+        ready(page, view.partition("/")[0])
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.close()
 
 
 def test_only_the_table_scrolls_sideways_and_its_names_stay(open_page):

@@ -62,7 +62,7 @@
   function comparison(board, data, index, params) {
     const found = data.comparisons[index];
     const label = (place) => { const row = board.rows[Number(place)]; return rowName(row) + (found.completer ? "" : ` · ${row.completer}`); };
-    const test = TESTS[params.get("test")] ? params.get("test") : "wilcoxon";
+    const test = Object.hasOwn(TESTS, params.get("test")) ? params.get("test") : "wilcoxon";
     const change = (key) => (event) => { const next = spared.state().params; next.set(key, event.target.value); spared.replaceState(["statistics"], next); spared.render().then(() => document.getElementById(`choose-${key}`)?.focus()); };
     const choose = (key, text, options, chosen) => el("label", {}, `${text} `, el("select", { id: `choose-${key}`, onchange: change(key) }, options.map(([value, shown]) => el("option", { value, selected: value === chosen }, shown))));
     const left = Object.entries(found.methods_left_out);

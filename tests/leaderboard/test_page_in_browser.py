@@ -15,7 +15,7 @@ from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.entries import Entry
 from spared_bench.leaderboard.merging import entry_trials
 from tests.board_samples import demo_trials, trial
-from tests.leaderboard.reading import row_of
+from tests.leaderboard.reading import data_of, row_of
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: the page was not tried in a browser"
@@ -397,6 +397,27 @@ def test_what_is_shown_is_downloaded_as_csv_json_and_latex(open_page, tmp_path):
     assert [row["completer"] for row in json.loads(texts["JSON"])["rows"]] == ["none", "median"]
     assert texts["LaTeX"].count(r"\\") == 3
     assert r"olfactory\_bulb pcc" in texts["LaTeX"]
+
+
+def test_a_download_has_both_ends_of_an_interval_and_no_small_error_as_zero(browser, tmp_path):
+    trials = [
+        trial(m, dataset=f"d{d}", mse=(d + k + 1) / 1e5)
+        for m, k in (("a", 0), ("b", 9))
+        for d in range(6)
+    ]
+    page = browser.new_page()
+    page.goto(f"{build(trials, tmp_path, 'c', 'store').as_uri()}#table?metric=mse")
+    ready(page, "table")
+    rows = json.loads(page.evaluate("spared.exports.json()"))["rows"]
+    csv_row, *_ = csv.DictReader(io.StringIO(page.evaluate("spared.exports.csv()")))
+    latex = page.evaluate("spared.exports.latex()")
+    page.close()
+
+    low, high = data_of(tmp_path, "p0/board")["rows"][1]["interval"]
+    assert (rows[1]["interval_low"], rows[1]["interval_high"]) == (low, high)
+    assert low < rows[1]["nmse"] < high
+    assert {"95 % interval, low", "95 % interval, high"} <= set(csv_row)
+    assert " 0.000010 " in latex
 
 
 def test_another_protocol_has_its_own_table(open_page):

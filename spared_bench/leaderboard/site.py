@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.leaderboard.vendor import write_libraries
 from spared_bench.results import TrialResult
+from spared_bench.store import is_orphan, stamp
 
 _HERE = Path(__file__).parent / "site"
 SCRIPTS = tuple(
@@ -45,6 +45,8 @@ _MARKS = {
     "data": ("data/index.js", "spared.put("),
     "index.html": ("index.html", "<title>spared-bench leaderboard</title>"),
 }
+
+_BUILDING = ".building."
 
 Files = Iterable[tuple[str, Any]]
 RowTrials = Mapping[str, Sequence[TrialResult]]
@@ -107,8 +109,11 @@ def build(
     board = board_rows(trials, extras.datasets, extras.completion)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for left in filter(is_orphan, out.glob(f"{_BUILDING}*")):
+            shutil.rmtree(left, ignore_errors=True)
         # Within the folder, which may be a file system of its own.
-        beside = Path(tempfile.mkdtemp(prefix=".building-", dir=out))
+        beside = out / f"{_BUILDING}{stamp()}"
+        beside.mkdir()
         try:
             _write(beside, board, trials, command, source, extras)
             _move(beside, out)

@@ -6,6 +6,8 @@ import html.parser
 import json
 import math
 import re
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.site import as_data
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.leaderboard.vendor import as_script
+from spared_bench.store import stamp
 from tests.board_samples import demo_trials, failed, trial
 from tests.leaderboard.reading import data_of, row_of
 
@@ -200,6 +203,23 @@ def test_a_build_that_fails_leaves_the_old_page_whole(tmp_path, monkeypatch):
 
     assert {p: p.read_bytes() for p in site.rglob("*") if p.is_file()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["board"]
+
+
+def test_what_a_killed_build_has_left_is_removed_by_the_next(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", "from spared_bench.store import stamp; print(stamp())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    left, alive = (tmp_path / f".building.{each}" for each in (ended.stdout.strip(), stamp()))
+    for path in (left, alive):
+        path.mkdir()
+
+    built([trial()], tmp_path)
+
+    assert alive.is_dir()
+    assert not left.exists()
 
 
 def test_a_file_in_the_way_is_explained(tmp_path):

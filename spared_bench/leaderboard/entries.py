@@ -196,6 +196,8 @@ def read_entry(path: Path) -> Entry:
         If it cannot be read, is not valid, or lies in the folder of another entry.
     """
     try:
+        if not path.is_file():
+            raise EntryError(f"{path} is no file; an entry is plain JSON.")
         if path.stat().st_size > MAX_BYTES:
             raise EntryError(
                 f"{path} has {path.stat().st_size} bytes; an entry has at most {MAX_BYTES}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -138,3 +139,13 @@ def test_links_are_not_followed(tmp_path):
     (inside / "STNet@2024").symlink_to(outside / "spared@1" / "STNet@2024")
 
     assert read_entries(tmp_path / "leaderboards") == ([], [])
+
+
+def test_a_pipe_in_the_place_of_an_entry_is_refused_and_not_waited_for(tmp_path):
+    (tmp_path / "demo@1" / "pipe@1").mkdir(parents=True)
+    os.mkfifo(tmp_path / "demo@1" / "pipe@1" / "entry.json")
+
+    entries, (refused,) = read_entries(tmp_path)
+
+    assert entries == []
+    assert "is no file; an entry is plain JSON" in refused.reason

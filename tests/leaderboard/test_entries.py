@@ -69,6 +69,7 @@ def test_an_entry_is_read_back_as_it_was_written(tmp_path):
         ({"results": []}, "results: List should have at least 1 item"),
         ({"result": {"split_scores": {"test": {"mse": 1e308}}}}, "less than or equal to"),
         ({"result": {"split_scores": {"test": {"mse": "0.5"}}}}, "valid number"),
+        ({"result": {"split_scores": {"test": {"mse": -0.5}}}}, "an error is never below 0"),
         ({"result": {"split_scores": {"best": {}}}}, "'train', 'val' or 'test'"),
         ({"result": {"seed": -1}}, "seed: Input should be greater than or equal to 0"),
         ({"result": {"parameters": {"note": "x" * 30_000}}}, "at most 20000 are kept"),

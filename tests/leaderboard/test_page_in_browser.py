@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from math import nan
 
 import pytest
 
@@ -275,6 +276,26 @@ def test_a_word_of_the_language_is_no_test(browser, tmp_path):
 
     assert page.locator("#choose-test").input_value() == "wilcoxon"
     page.close()
+
+
+@pytest.mark.parametrize("names", [("d", "e"), ("planted", "planted")])
+def test_methods_without_a_common_dataset_are_listed_without_ranks(browser, tmp_path, names):
+    told = {"method": "m", "version": "1", "source": "", "withdrawn": None, "flags": []}
+    trials = [trial(m, dataset=d, pcc=nan) for m, d in zip("ab", names, strict=True)]
+    trials += [
+        trial("c", dataset=names[0], pcc=nan, facts={"origin": {"trust": "reported", **told}})
+    ]
+    errors: list[str] = []
+    page = browser.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{build(trials, tmp_path, 'c', 'store').as_uri()}#statistics")
+    ready(page, "statistics")
+    text = page.locator("#view").inner_text()
+    page.close()
+
+    assert "Average ranks and wins" in text
+    assert not re.search("NaN|undefined \\(|null", text)
+    assert errors == []
 
 
 def test_an_address_that_makes_no_sense_shows_everything(open_page):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.submissions.ceiling import SCALES, ceiling, limits, thin
+from spared_bench.submissions.report import Report
 from spared_bench.submissions.suspicion import Evidence, look_at_prediction
 from spared_bench.submissions.truth import Truth
 
@@ -110,3 +113,12 @@ def test_where_noise_hides_most_the_chance_to_pass_the_ceiling_is_allowed_for():
         found.append([flagged(each, counts, expression) for each in (noiseless, leaked)])
 
     assert np.array(found).mean(axis=0).tolist() == [0, 1]
+
+
+def test_an_unknown_ceiling_is_null_in_a_report():
+    report = Report("x.zip")
+    report.evidence.ceilings["a"] = ceiling(*np.zeros((2, 3, 1)), np.ones((3, 1), bool), [])
+
+    told = json.dumps(report.as_dict()["ceilings"], allow_nan=False)
+
+    assert json.loads(told)["a"]["pcc"] is None

@@ -112,7 +112,9 @@ def test_where_noise_hides_most_the_chance_to_pass_the_ceiling_is_allowed_for():
         leaked = 0.5 * expression + 0.5 * noiseless
         found.append([flagged(each, counts, expression) for each in (noiseless, leaked)])
 
-    assert np.array(found).mean(axis=0).tolist() == [0, 1]
+    honest, leaks = np.array(found).sum(axis=0)
+    assert honest <= 1  # of 12; four pass the margin alone
+    assert leaks == 12
 
 
 def test_an_unknown_ceiling_is_null_in_a_report():

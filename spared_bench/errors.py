@@ -68,7 +68,8 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
         parts = [f"No {kind} is named {name!r}.", did_you_mean(name, names)]
-        parts.append(f"Known {kind}s: {', '.join(names)}." if names else f"There are no {kind}s.")
+        kinds = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+        parts.append(f"Known {kinds}: {', '.join(names)}." if names else f"There are no {kinds}.")
         parts.append(hint)
         super().__init__(" ".join(part for part in parts if part))
 

@@ -41,7 +41,7 @@ def new_package(kind: str, name: str, parent: Path, registry: Registry) -> list[
     UnknownNameError
         For another kind.
     UsageError
-        If the name cannot be one, is taken, or the folder is there.
+        If the name cannot be one, is taken, or the folder is there or cannot be made.
     """
     if kind not in _KINDS:
         raise UnknownNameError("template", kind, _KINDS)
@@ -58,24 +58,39 @@ def new_package(kind: str, name: str, parent: Path, registry: Registry) -> list[
     for template in sorted([*_templates("common"), *_templates(kind)], key=lambda each: each.name):
         target = template.name.removesuffix(_SUFFIX).replace("NAME", values["module"])
         path = folder / "tests" / target if target.startswith("test_") else folder / target
-        write_text(path, Template(template.read_text(encoding="utf-8")).substitute(values))
+        _write(path, Template(template.read_text(encoding="utf-8")).substitute(values))
         written.append(path)
     return written
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror or error}. Name a folder that can be"
+            " written with --out."
+        ) from error
+
+
 def _values(kind: str, name: str) -> dict[str, str]:
     module = re.sub(r"[^a-z0-9]+", "_", name).strip("_")
-    if not _NAME.fullmatch(name) or keyword.iskeyword(module) or name[-1] in "+.-_":
+    class_name = "".join(part.capitalize() for part in module.split("_"))
+    reserved = keyword.iskeyword(module) or keyword.iskeyword(class_name)
+    if not _NAME.fullmatch(name) or reserved or name[-1] in "+.-_":
         raise UsageError(
             f"{name!r} cannot name a package: 1-64 characters of a-z, 0-9, '_', '+', '.', '-',"
-            " beginning with a letter and ending with a letter or digit."
+            " beginning with a letter and ending with a letter or digit, and no word of Python's"
+            " own (class, none, true, ...)."
         )
     file, selection = _KINDS[kind]
     return {
         "name": name,
         "kind": kind,
         "module": module,
-        "class_name": "".join(part.capitalize() for part in module.split("_")),
+        # To install a package `numpy` would replace the other one.
+        "distribution": f"spared-bench-{module.replace('_', '-')}",
+        "class_name": class_name,
         "file": file,
         "selection": Template(selection).substitute(name=name),
     }

@@ -59,7 +59,7 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
         Wait until it is on the disk; not worth it for what can be written again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{_stamp()}")
+    beside = path.with_name(f".{path.name}.{stamp()}")
     try:
         with beside.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -190,7 +190,7 @@ class Store:
         """Write an entry; where another process was first, its entry stays."""
         key = digest(inputs)
         final = self.folder(kind, key)
-        beside = self.root / "tmp" / f"{kind}-{key[:12]}.{_stamp()}"
+        beside = self.root / "tmp" / f"{kind}-{key[:12]}.{stamp()}"
         try:
             beside.mkdir(parents=True)
             make(beside)
@@ -220,7 +220,7 @@ class Store:
 
     def remove(self, kind: str, key: str) -> None:
         """Take an entry away in one step, so that no reader meets half of it."""
-        grave = self.root / "tmp" / f"removed-{key[:12]}.{_stamp()}"
+        grave = self.root / "tmp" / f"removed-{key[:12]}.{stamp()}"
         grave.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.folder(kind, key).rename(grave)
@@ -254,7 +254,7 @@ class Store:
         """Remove what killed processes of this machine left half-written; return how many."""
         swept = 0
         for path in (self.root / "tmp").glob("*"):
-            if _is_orphan(path):
+            if is_orphan(path):
                 shutil.rmtree(path, ignore_errors=True)
                 swept += 1
         return swept
@@ -273,7 +273,7 @@ def _sync(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
-def _stamp() -> str:
+def stamp() -> str:
     """Return a suffix that says who is writing, for ``sweep``: host, process, its start."""
     return f"{socket.gethostname()}.{os.getpid()}-{_own_start(os.getpid())}.{uuid.uuid4().hex[:8]}"
 
@@ -297,7 +297,8 @@ def started_at(pid: int) -> int:
         return -1
 
 
-def _is_orphan(path: Path) -> bool:
+def is_orphan(path: Path) -> bool:
+    """Whether the writer that ``stamp`` names in a path has ended before it was done."""
     parts = path.name.rsplit(".", 2)
     pid, dash, started = parts[1].partition("-") if len(parts) == 3 else ("", "", "")
     if not (dash and pid.isdigit() and started.isdigit()):

@@ -142,3 +142,24 @@ def test_a_tracking_server_that_is_away_costs_a_line_and_no_result(workspace):
     assert done.returncode == 0, done.stderr
     assert "The results are in the store; `spared-bench track sync` logs them later." in done.stderr
     assert json.loads(done.stdout)["leaderboard"].endswith("index.html")
+
+
+def test_what_a_plugin_prints_is_no_part_of_a_json_report(tmp_path):
+    plugin = tmp_path / "loud.py"
+    plugin.write_text(
+        "from spared_bench import DatasetSpec, SlideInfo, hookimpl\n"
+        "def read(folder, slide_id):\n"
+        "    print('reading')\n"
+        "@hookimpl\n"
+        "def spared_bench_datasets():\n"
+        "    told = {'slides': (SlideInfo('a'),), 'split': {'train': ('a',)}, 'synthetic': True}\n"
+        "    return [DatasetSpec('loud', 'loud:read', **told)]\n"
+    )
+
+    done = spared_bench(
+        *("plugins", "check", "loud", "--json", "--plugin", plugin, "-w", tmp_path / "w"),
+        PYTHONPATH=str(tmp_path),
+    )
+
+    assert json.loads(done.stdout)["failed"] > 0
+    assert "reading" in done.stderr

@@ -92,6 +92,18 @@ def test_a_mistake_is_told(arguments, message, submit):
     assert message in error_of(submit(*arguments))
 
 
+def test_a_file_that_cannot_be_written_is_told(submit, tmp_path):
+    submit("build", "toy-ridge", "--out", "x.zip")
+    (tmp_path / "file").write_text("mine")
+
+    for arguments in (
+        ["build", "toy-ridge", "--out", "file/y.zip"],
+        ["check", "x.zip", "--comment", "file/c.md"],
+        ["add", "x.zip", "--leaderboards", "file"],
+    ):
+        assert "Name files and folders that can be" in error_of(submit(*arguments))
+
+
 def test_the_report_of_the_kit_goes_into_the_bundle(submit, tmp_path):
     import zipfile
 

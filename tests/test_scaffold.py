@@ -45,7 +45,7 @@ def test_no_file_is_left_with_a_placeholder(registry, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["My", "2x", "", "a b", "../x", "x/", "class", "x-", "ü", "a" * 80]
+    "name", ["My", "2x", "", "a b", "../x", "x/", "class", "none", "true", "x-", "ü", "a" * 80]
 )
 def test_a_name_that_no_package_can_have_is_refused(name, registry, tmp_path):
     with pytest.raises(UsageError, match="cannot name a package"):
@@ -61,3 +61,22 @@ def test_a_name_that_is_taken_and_a_folder_that_is_there_are_refused(registry, t
         new_package("predictor", "mine", tmp_path, registry)
     with pytest.raises(UnknownNameError, match="Did you mean 'completer'"):
         new_package("complete", "x", tmp_path, registry)
+
+
+def test_a_package_has_a_name_that_installers_take_and_that_replaces_no_library(registry, tmp_path):
+    for name, distribution in (
+        ("a+b", "a-b"),
+        ("numpy", "numpy"),
+        ("spared-bench", "spared-bench"),
+    ):
+        new_package("predictor", name, tmp_path, registry)
+        project = tomllib.loads((tmp_path / name / "pyproject.toml").read_text())["project"]
+
+        assert project["name"] == f"spared-bench-{distribution}"
+
+
+def test_a_file_in_the_place_of_the_folder_is_explained(registry, tmp_path):
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(UsageError, match=r"cannot be written: .*--out"):
+        new_package("predictor", "mine", tmp_path / "file", registry)

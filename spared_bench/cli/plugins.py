@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from spared_bench.cli.output import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
+
+if TYPE_CHECKING:
+    from spared_bench.testing import Outcome
 
 _STATES = ("passed", "failed", "skipped")
 
@@ -37,15 +44,24 @@ def check(
     if workspace or data_dir:
         space = Workspace.at(workspace, data_dir)
     registry = discover([*before, *plugin], data_dir=space.data_dir)
-    found = []
-    subject = ""
-    for outcome in conformance.examine(registry, conformance.named(registry, name), space.data_dir):
+    outcomes = conformance.examine(registry, conformance.named(registry, name), space.data_dir)
+    if as_json:
+        with redirect_stdout(sys.stderr):  # what a plugin prints is no part of the report
+            found = list(outcomes)
+        print_json(conformance.report(found))
+    else:
+        found = _shown(outcomes)
+    if any(each.status == "failed" for each in found):
+        raise typer.Exit(1)
+
+
+def _shown(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Print what becomes of the checks, each when it is done, and return it."""
+    found: list[Outcome] = []
+    for outcome in outcomes:
+        if not found or outcome.plugin != found[-1].plugin:
+            typer.echo(outcome.plugin)
         found.append(outcome)
-        if as_json:
-            continue
-        if outcome.plugin != subject:
-            subject = outcome.plugin
-            typer.echo(subject)
         reason = f": {outcome.message}" if outcome.message else ""
         typer.echo(f"  {outcome.status:<8}{outcome.name}{reason}")
         if outcome.traceback:
@@ -53,12 +69,8 @@ def check(
                 "".join(f"    {line}\n" for line in outcome.traceback.splitlines()), nl=False
             )
     counts = {state: sum(each.status == state for each in found) for state in _STATES}
-    if as_json:
-        print_json(conformance.report(found))
-    else:
-        typer.echo(", ".join(f"{number} {state}" for state, number in counts.items()) + ".")
-    if counts["failed"]:
-        raise typer.Exit(1)
+    typer.echo(", ".join(f"{number} {state}" for state, number in counts.items()) + ".")
+    return found
 
 
 def new(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from spared_bench.cli.output import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
-from spared_bench.errors import SubmissionError, UsageError
+from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
@@ -70,16 +72,17 @@ def build(
     details = {name: value for name, value in told.items() if value}
     if pretrained_on:
         details["pretrained_on"] = [bench.dataset(name).name for name in pretrained_on]
-    built = build_bundle(
-        bench,
-        bench.registry.canonical("predictor", predictor),
-        out,
-        method=method,
-        version=version,
-        details=details,
-        reasons=_reasons(absent),
-        conformance=_conformance(conformance),
-    )
+    with _telling_of_files():
+        built = build_bundle(
+            bench,
+            bench.registry.canonical("predictor", predictor),
+            out,
+            method=method,
+            version=version,
+            details=details,
+            reasons=_reasons(absent),
+            conformance=_conformance(conformance),
+        )
     size = built.archive.stat().st_size
     if as_json:
         label = f"{built.description.method}@{built.description.version}"
@@ -140,8 +143,10 @@ def check(
     bench_of = _bench_of(protocol, workspace, data_dir, plugin)
     report = _checked(bundle, bench_of, leaderboards, with_data=not without_data)
     if comment is not None:
-        comment.parent.mkdir(parents=True, exist_ok=True)
-        comment.write_text(_comment(report, bench_of, leaderboards), encoding="utf-8")
+        text = _comment(report, bench_of, leaderboards)
+        with _telling_of_files():
+            comment.parent.mkdir(parents=True, exist_ok=True)
+            comment.write_text(text, encoding="utf-8")
     if as_json:
         print_json(report.as_dict())
     else:
@@ -180,11 +185,12 @@ def add(
                 f"{report.label} is not reproduced by the runs of this workspace: {wrong[0]}"
                 f" ({len(wrong)} differences in all.)"
             )
-    path = add_entry(
-        report,
-        leaderboards,
-        "reproduced" if reproduced else "re-scored" if report.rescored else "reported",
-    )
+    with _telling_of_files():
+        path = add_entry(
+            report,
+            leaderboards,
+            "reproduced" if reproduced else "re-scored" if report.rescored else "reported",
+        )
     if as_json:
         print_json(report.as_dict() | {"entry": path})
     else:
@@ -203,7 +209,8 @@ def withdraw(
     """Withdraw an entry: it stays visible with the reason, and has no rank."""
     from spared_bench.submissions.add import withdraw as withdraw_entry
 
-    path = withdraw_entry(leaderboards, protocol, entry, reason)
+    with _telling_of_files():
+        path = withdraw_entry(leaderboards, protocol, entry, reason)
     if as_json:
         print_json({"withdrawn": entry, "entry": path})
     else:
@@ -239,7 +246,20 @@ def _checked(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bo
         raise UsageError(
             f"There is no bundle {path}. `spared-bench submit build PREDICTOR` makes one."
         )
-    return check_bundle(path, bench_of, leaderboards, with_data=with_data)
+    with _telling_of_files():
+        return check_bundle(path, bench_of, leaderboards, with_data=with_data)
+
+
+@contextmanager
+def _telling_of_files() -> Iterator[None]:
+    """Tell which of the files that a user names cannot be read or written, without a traceback."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise WorkspaceError(
+            f"{where}{error.strerror or error}. Name files and folders that can be read or written."
+        ) from error
 
 
 def _comment(report: Report, bench_of: BenchOf, leaderboards: Path) -> str:

@@ -126,9 +126,7 @@ def published_view(part: ProtocolBoard) -> dict[str, Any] | None:
     rows = reported_rows(part)
     if not rows:
         return None
-    names = [row.origin.method for row in rows]
-    if len(set(names)) < len(names):
-        names = [f"{row.origin.method}@{row.origin.version} {row.completer}" for row in rows]
+    names = _told_apart(rows)
     columns = measured(part)
     suspect = suspect_cells(rows, names)
     best = correlations(rows, columns, names).max(axis=1).dropna().sort_values()
@@ -142,6 +140,16 @@ def published_view(part: ProtocolBoard) -> dict[str, Any] | None:
         "easiest": [str(best.index[-1]), float(best.iloc[-1])] if len(best) else None,
         "dunn": {"methods": compared, "p": dunn.to_numpy().tolist()},
     }
+
+
+def _told_apart(rows: Sequence[Row]) -> list[str]:
+    """Name each row by its method, or by as much more as tells all of them apart."""
+    methods = [row.origin.method for row in rows]
+    if len(set(methods)) == len(rows):
+        return methods
+    return [
+        f"{row.origin.method}@{row.origin.version} {row.predictor} {row.completer}" for row in rows
+    ]
 
 
 def published_dunn(

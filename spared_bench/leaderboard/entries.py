@@ -31,6 +31,7 @@ ENTRY = "entry.json"
 MAX_BYTES = 20_000_000
 MAX_RESULTS = 20_000
 MAX_SCORE = 1e9
+_ERRORS = {"mse", "mae"}
 _MAX_PARAMETERS = 20_000  # characters of one result's parameters as JSON
 
 Trust = Literal["reported", "re-scored", "reproduced"]
@@ -98,6 +99,15 @@ class EntryResult(_Part):
         text = json.dumps(values, allow_nan=False)
         if len(text) > _MAX_PARAMETERS:
             raise ValueError(f"{len(text)} characters; at most {_MAX_PARAMETERS} are kept")
+        return values
+
+    @field_validator("split_scores")
+    @classmethod
+    def _possible(cls, values: dict[Any, Scores]) -> dict[Any, Scores]:
+        for scores in values.values():
+            for name in _ERRORS & set(scores):
+                if (scores[name] or 0) < 0:
+                    raise ValueError(f"{name} is {scores[name]}; an error is never below 0")
         return values
 
     @property
@@ -196,6 +206,8 @@ def read_entry(path: Path) -> Entry:
         If it cannot be read, is not valid, or lies in the folder of another entry.
     """
     try:
+        if not path.is_file():
+            raise EntryError(f"{path} is no file; an entry is plain JSON.")
         if path.stat().st_size > MAX_BYTES:
             raise EntryError(
                 f"{path} has {path.stat().st_size} bytes; an entry has at most {MAX_BYTES}."

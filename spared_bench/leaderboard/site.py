@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.leaderboard.vendor import write_libraries
 from spared_bench.results import TrialResult
+from spared_bench.store import is_orphan, stamp
 
 _HERE = Path(__file__).parent / "site"
 SCRIPTS = tuple(
@@ -38,6 +38,15 @@ SCRIPTS = tuple(
 )
 # Within a script, these characters could end an element or begin a comment.
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+#: Of what a build replaces: the file that tells ours from another's, and words of it.
+_MARKS = {
+    "assets": ("assets/core.js", "const spared ="),
+    "data": ("data/index.js", "spared.put("),
+    "index.html": ("index.html", "<title>spared-bench leaderboard</title>"),
+}
+
+_BUILDING = ".building."
 
 Files = Iterable[tuple[str, Any]]
 RowTrials = Mapping[str, Sequence[TrialResult]]
@@ -74,8 +83,8 @@ def build(
 ) -> Path:
     """Write the site and the tables; return the page.
 
-    Everything is written beside the folder and renamed into it, so that nothing half-written is
-    read. What else is in the folder stays.
+    Everything is written to a hidden folder in it and renamed from there, so that nothing
+    half-written is read. What else is in the folder stays.
 
     Parameters
     ----------
@@ -92,14 +101,19 @@ def build(
     Raises
     ------
     WorkspaceError
-        If the folder cannot be written.
+        If the folder cannot be written, or holds a page or data that no such build has written.
     """
     extras = extras or Extras()
+    _check_ours(out)
     trials = list(results)
     board = board_rows(trials, extras.datasets, extras.completion)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        for left in filter(is_orphan, out.glob(f"{_BUILDING}*")):
+            shutil.rmtree(left, ignore_errors=True)
+        # Within the folder, which may be a file system of its own.
+        beside = out / f"{_BUILDING}{stamp()}"
+        beside.mkdir()
         try:
             _write(beside, board, trials, command, source, extras)
             _move(beside, out)
@@ -111,6 +125,20 @@ def build(
             " that can be written with --out."
         ) from error
     return out / "index.html"
+
+
+def _check_ours(out: Path) -> None:
+    """Refuse to replace what another has written: `--out .` beside somebody's folder `data`."""
+    for name, (file, words) in _MARKS.items():
+        path = out / name
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            continue
+        mark = out / file
+        if not (mark.is_file() and words in mark.read_text(encoding="utf-8", errors="replace")):
+            raise WorkspaceError(
+                f"{path} was not written by `spared-bench leaderboard build`, which would replace"
+                " it. Name an empty folder, or one of an earlier leaderboard, with --out."
+            )
 
 
 def as_data(name: str, value: Any) -> str:

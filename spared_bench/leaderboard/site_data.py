@@ -38,7 +38,7 @@ def plain(value: Any, limit: int = MAX_MESSAGE) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {visible(str(key)): plain(item, limit) for key, item in value.items()}
+        return {visible(str(key), limit): plain(item, limit) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [plain(item, limit) for item in value]
     return visible(str(value), limit)

@@ -52,7 +52,7 @@ def friedman(blocks: pd.DataFrame) -> Friedman:
     n, k = blocks.shape
     if n < 2 or k < 3 or bool((blocks.nunique(axis=1) == 1).all()):
         return Friedman(n, k)
-    found = stats.friedmanchisquare(*(blocks[name] for name in blocks.columns))
+    found = stats.friedmanchisquare(*blocks.to_numpy(dtype=float).T)
     statistic = float(found.statistic)
     rest = n * (k - 1) - statistic
     f_statistic = (n - 1) * statistic / rest if rest > 1e-9 * n * (k - 1) else math.inf

@@ -56,8 +56,9 @@ def compare(raw: pd.DataFrame, completed: pd.DataFrame) -> list[PairedComparison
         both = raw[[name]].join(completed[[name]], rsuffix=" completed", how="inner").dropna()
         before, after = both.to_numpy(dtype=float).T
         found.append(_compared(str(name), before, after))
-    corrected = holm([each.p for each in found])
-    return [replace(each, p=float(p)) for each, p in zip(found, corrected, strict=True)]
+    tested = [each.p for each in found if each.n_datasets]
+    corrected = iter(holm(tested))
+    return [replace(each, p=float(next(corrected))) if each.n_datasets else each for each in found]
 
 
 def _compared(method: str, before: np.ndarray, after: np.ndarray) -> PairedComparison:

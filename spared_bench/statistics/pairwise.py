@@ -100,7 +100,7 @@ def dunn(matrix: pd.DataFrame, correction: str = "bonferroni") -> pd.DataFrame:
     """
     import scikit_posthocs
 
-    samples = [matrix[name].dropna().to_numpy(dtype=float) for name in matrix.columns]
+    samples = [values.dropna().to_numpy(dtype=float) for _, values in matrix.items()]
     if len(samples) < 2 or min(map(len, samples)) == 0:
         return _labelled(np.ones((len(samples),) * 2), matrix)
     with np.errstate(all="ignore"):  # values that are all equal have no variance: p is 1

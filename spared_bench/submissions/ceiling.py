@@ -56,6 +56,8 @@ class Ceiling:
         Of the prediction.
     n : int
         Pairs of gene and slide.
+    pcc_error : float
+        Standard error of ``reached_pcc - pcc``, from pair to pair; nan for fewer than two.
     """
 
     pcc: float
@@ -63,6 +65,7 @@ class Ceiling:
     reached_pcc: float
     reached_mse: float
     n: int
+    pcc_error: float = float("nan")
 
 
 Halves = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -186,7 +189,9 @@ def ceiling(
     found = found[:, np.isfinite(found).all(axis=0)]
     values = found.mean(axis=1) if found.size else np.full(4, np.nan)
     pcc, mse, reached_pcc, reached_mse = map(float, values)
-    return Ceiling(pcc, mse, reached_pcc, reached_mse, found.shape[1])
+    n = found.shape[1]
+    error = float(np.std(found[2] - found[0], ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    return Ceiling(pcc, mse, reached_pcc, reached_mse, n, error)
 
 
 def _with_enough_counts(counts: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from spared_bench.submissions.standing import Standing, standings
 
 _MOST_ROWS = 20
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^\s*[-+#=])")
+_LINKED = re.compile(r"(@|#|:(?=//)|www(?=\.)|GH-)", re.IGNORECASE)
 _FEW_DATASETS = 5
 
 
@@ -50,8 +51,9 @@ def comment(report: Report, others: Iterable[Entry], datasets: Sequence[str]) ->
 def plain(text: str, limit: int = 200) -> str:
     """Return a stranger's text as Markdown that shows it and does nothing else."""
     shown = visible(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # An address or a @name would become a link, or call someone: a joiner of no width prevents it.
-    shown = shown.replace("@", "@\u200b").replace("://", ":\u200b//")
+    # An address, a #number or a @name would become a link, or call someone: a space of no width
+    # prevents it.
+    shown = _LINKED.sub("\\1\u200b", shown)
     return _SPECIAL.sub(r"\\\1", shown)
 
 

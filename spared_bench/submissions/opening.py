@@ -48,7 +48,11 @@ _BYTES = {DESCRIPTION: 20_000, CLAIM: 4_000_000, PROVENANCE: 1_000_000, CONFORMA
 _IDS_BYTES, _PREDICTION_BYTES, _MANIFEST_BYTES = 8_000_000, 2**31, 4_000_000
 _TEXT_BYTES = 256_000_000  # of all texts together
 _MAX_MEMBERS = MAX_RESULTS + 2 * MAX_DATASETS + 100
+_MAX_DEPTH = 4  # of folders: predictions/<dataset>/<completer>/<predictor>
 MAX_BYTES = 16 * 2**30
+
+#: What ``zipfile`` says of an archive that it cannot read: of several disks, of a later version.
+_DAMAGE = (DownloadError, zipfile.BadZipFile, OSError, ValueError, NotImplementedError)
 
 
 @contextmanager
@@ -80,16 +84,16 @@ def opened(path: Path) -> Iterator[Bundle]:
 
 def _check_archive(path: Path) -> None:
     """Look at the list of members, before any of them is unpacked."""
-    if not zipfile.is_zipfile(path):
-        raise SubmissionError(
-            f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
-            " `spared-bench submit build` makes; tar and other archives are not opened."
-        )
     try:
+        if not zipfile.is_zipfile(path):
+            raise SubmissionError(
+                f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
+                " `spared-bench submit build` makes; tar and other archives are not opened."
+            )
         check_zip_directory(path, _MAX_MEMBERS)
         with zipfile.ZipFile(path) as packed:
             members = packed.infolist()
-    except (DownloadError, zipfile.BadZipFile, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise SubmissionError(f"{path.name} is refused: {str(error)[:500]}") from error
     sizes: dict[str, int] = {}
     for info in members:
@@ -109,14 +113,20 @@ def _check_archive(path: Path) -> None:
 
 def _check_folder(folder: Path) -> None:
     sizes: dict[str, int] = {}
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise _refused(name, "is a link or a device")
-        if path.is_file():
-            sizes[name] = path.stat().st_size
-        if len(sizes) > _MAX_MEMBERS:
-            raise SubmissionError(f"The bundle has more than {_MAX_MEMBERS} files.")
+    folders = [folder]
+    while folders:
+        for path in folders.pop().iterdir():
+            name = path.relative_to(folder).as_posix()
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise _refused(name, "is a link or a device")
+            if path.is_file():
+                sizes[name] = path.stat().st_size
+            elif name.count("/") < _MAX_DEPTH:
+                folders.append(path)
+            else:
+                raise _refused(name, "is no folder of a bundle")
+            if len(sizes) + len(folders) > _MAX_MEMBERS:
+                raise SubmissionError(f"The bundle has more than {_MAX_MEMBERS} files.")
     _check_sizes(sizes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,12 @@ class Report:
             "rescored": self.rescored,
             "problems": self.problems,
             "flags": [flag.model_dump() for flag in self.flags],
-            "ceilings": {name: vars(each) for name, each in self.evidence.ceilings.items()},
+            "ceilings": {
+                name: {
+                    key: value if math.isfinite(value) else None
+                    for key, value in vars(each).items()
+                }
+                for name, each in self.evidence.ceilings.items()
+            },
             "results": [result.model_dump(mode="json") for result in self.results],
         }

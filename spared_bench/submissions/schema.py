@@ -32,6 +32,8 @@ MAX_DATASETS = 500
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 #: Names of plugins are lower case, so that no two differ in case alone; see ``specs.Spec``.
 PluginName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.-]{0,63}$")]
+#: A folder is named after them, and some systems drop a dot at its end.
+OwnName = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9_+.-]{0,62}[a-z0-9_+-])?$")]
 Line = Annotated[str, Field(max_length=300)]
 Address = Annotated[str, Field(pattern=r"^(https://[!-~]{1,290})?$")]
 Count = Annotated[int, Field(gt=0, le=10_000_000)]
@@ -92,8 +94,8 @@ class Description(_Plain):
     """
 
     format: Literal[1] = 1
-    method: PluginName
-    version: PluginName
+    method: OwnName
+    version: OwnName
     protocol: ProtocolId
     title: Line = ""
     authors: Annotated[tuple[Line, ...], Field(max_length=100)] = ()

@@ -87,6 +87,8 @@ def read_traces(path: Path) -> dict[str, np.ndarray]:
         If it is anything else.
     """
     try:
+        if not path.is_file():
+            raise ValueError("it is no file")
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"it has more than {_MAX_BYTES} bytes")
         values = json.loads(path.read_text(encoding="utf-8"))["traces"]

@@ -28,8 +28,8 @@ from spared_bench.submissions.truth import Truth
 #: seeds stay well below.
 COPY = 0.995
 #: A mean over genes and slides may pass the estimated ceiling by chance, and by the estimate's own
-#: error; by less than this.
-PCC_MARGIN = 0.03
+#: error; by less than this, and than so many standard errors.
+PCC_MARGIN, PCC_ERRORS = 0.03, 2.0
 MSE_SHARE = 0.85
 MASK, LIBRARY = 0.95, 0.95
 _FEW_GENES = 5
@@ -128,7 +128,7 @@ def _look_at_ceiling(
         return
     where = f"{result.completer}, {result.predictor}, seed {result.seed}"
     genes = f"on the {best.n} pairs of gene and slide with enough counts"
-    if best.reached_pcc > best.pcc + PCC_MARGIN:
+    if best.reached_pcc > best.pcc + max(PCC_MARGIN, PCC_ERRORS * best.pcc_error):
         evidence.add(
             "noise-ceiling",
             f"{where}: a mean correlation of {best.reached_pcc:.3f} {genes}, where the noise of the"

@@ -12,6 +12,7 @@ from spared_bench.leaderboard.comparisons import (
     published_view,
 )
 from spared_bench.leaderboard.rows import board_rows
+from spared_bench.leaderboard.site_data import plain
 from tests.board_samples import trial
 
 
@@ -96,3 +97,28 @@ def test_raw_and_completed_are_paired_by_method():
 
 def test_a_board_without_published_rows_has_no_published_view():
     assert published_view(board(2, 3)) is None
+
+
+def test_published_rows_of_one_method_are_told_apart_by_predictor_and_completer():
+    long = "m" * 64
+    trials = [
+        trial(name, c, d, mse=mse + k, facts={"origin": reported(long)})
+        for mse, name in enumerate(("ridge", "forest"), start=1)
+        for k, c in enumerate(("none", "median"))
+        for d in ("d0", "d1")
+    ]
+
+    found = plain(published_view(board_rows(trials).protocols[0]))
+
+    assert found["all"]["wins"] == {
+        f"{long}@1 ridge none": 2,
+        f"{long}@1 ridge median": 0,
+        f"{long}@1 forest none": 0,
+        f"{long}@1 forest median": 0,
+    }
+    assert found["dunn"]["methods"] == found["methods"]
+
+
+def reported(method: str):
+    told = {"method": method, "version": "1", "source": "", "withdrawn": None, "flags": []}
+    return {"trust": "reported", **told}

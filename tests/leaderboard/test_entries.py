@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -68,6 +69,7 @@ def test_an_entry_is_read_back_as_it_was_written(tmp_path):
         ({"results": []}, "results: List should have at least 1 item"),
         ({"result": {"split_scores": {"test": {"mse": 1e308}}}}, "less than or equal to"),
         ({"result": {"split_scores": {"test": {"mse": "0.5"}}}}, "valid number"),
+        ({"result": {"split_scores": {"test": {"mse": -0.5}}}}, "an error is never below 0"),
         ({"result": {"split_scores": {"best": {}}}}, "'train', 'val' or 'test'"),
         ({"result": {"seed": -1}}, "seed: Input should be greater than or equal to 0"),
         ({"result": {"parameters": {"note": "x" * 30_000}}}, "at most 20000 are kept"),
@@ -138,3 +140,13 @@ def test_links_are_not_followed(tmp_path):
     (inside / "STNet@2024").symlink_to(outside / "spared@1" / "STNet@2024")
 
     assert read_entries(tmp_path / "leaderboards") == ([], [])
+
+
+def test_a_pipe_in_the_place_of_an_entry_is_refused_and_not_waited_for(tmp_path):
+    (tmp_path / "demo@1" / "pipe@1").mkdir(parents=True)
+    os.mkfifo(tmp_path / "demo@1" / "pipe@1" / "entry.json")
+
+    entries, (refused,) = read_entries(tmp_path)
+
+    assert entries == []
+    assert "is no file; an entry is plain JSON" in refused.reason

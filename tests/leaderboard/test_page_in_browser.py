@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from math import nan
 
 import pytest
 
@@ -15,7 +16,7 @@ from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.entries import Entry
 from spared_bench.leaderboard.merging import entry_trials
 from tests.board_samples import demo_trials, trial
-from tests.leaderboard.reading import row_of
+from tests.leaderboard.reading import data_of, row_of
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: the page was not tried in a browser"
@@ -261,6 +262,42 @@ def test_the_state_comes_back_from_the_address(open_page):
     assert shown(again, "breast") == shown(page, "breast")
 
 
+@pytest.mark.parametrize("word", ["__proto__", "constructor", "toString"])
+def test_a_word_of_the_language_is_no_view(open_page, word):
+    assert len(shown(open_page(f"#{word}"), "Method")) == 12
+
+
+def test_a_word_of_the_language_is_no_test(browser, tmp_path):
+    trials = [trial(m, dataset=d, mse=k + 1) for k, m in enumerate("abc") for d in ("d", "e")]
+    path = build(trials, tmp_path, "c", "store")
+    page = browser.new_page()
+    page.goto(f"{path.as_uri()}#statistics?test=constructor")
+    ready(page, "statistics")
+
+    assert page.locator("#choose-test").input_value() == "wilcoxon"
+    page.close()
+
+
+@pytest.mark.parametrize("names", [("d", "e"), ("planted", "planted")])
+def test_methods_without_a_common_dataset_are_listed_without_ranks(browser, tmp_path, names):
+    told = {"method": "m", "version": "1", "source": "", "withdrawn": None, "flags": []}
+    trials = [trial(m, dataset=d, pcc=nan) for m, d in zip("ab", names, strict=True)]
+    trials += [
+        trial("c", dataset=names[0], pcc=nan, facts={"origin": {"trust": "reported", **told}})
+    ]
+    errors: list[str] = []
+    page = browser.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{build(trials, tmp_path, 'c', 'store').as_uri()}#statistics")
+    ready(page, "statistics")
+    text = page.locator("#view").inner_text()
+    page.close()
+
+    assert "Average ranks and wins" in text
+    assert not re.search("NaN|undefined \\(|null", text)
+    assert errors == []
+
+
 def test_an_address_that_makes_no_sense_shows_everything(open_page):
     page = open_page("#no/such?sort=x.sideways&completer=%3Cscript%3E&protocol=none&dataset=%FF")
 
@@ -341,6 +378,19 @@ def test_every_view_fits_its_width(open_page, view, words, width):
         page.locator(".plot svg").nth(6).wait_for(state="attached")
 
 
+def test_long_names_widen_no_view(browser, tmp_path):
+    long = "x" * 80
+    facts = {"scope": long, "weights": long}
+    path = build([trial(long, long, facts=facts), trial()], tmp_path, "c", "store")
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    row = row_of(tmp_path, long, long)
+    for view in ("table", "figures", "statistics", f"method/{row['id']}"):
+        page.goto(f"{path.as_uri()}#{view}")
+        ready(page, view.partition("/")[0])
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.close()
+
+
 def test_only_the_table_scrolls_sideways_and_its_names_stay(open_page):
     page = open_page(viewport={"width": 360, "height": 800})
 
@@ -368,6 +418,27 @@ def test_what_is_shown_is_downloaded_as_csv_json_and_latex(open_page, tmp_path):
     assert [row["completer"] for row in json.loads(texts["JSON"])["rows"]] == ["none", "median"]
     assert texts["LaTeX"].count(r"\\") == 3
     assert r"olfactory\_bulb pcc" in texts["LaTeX"]
+
+
+def test_a_download_has_both_ends_of_an_interval_and_no_small_error_as_zero(browser, tmp_path):
+    trials = [
+        trial(m, dataset=f"d{d}", mse=(d + k + 1) / 1e5)
+        for m, k in (("a", 0), ("b", 9))
+        for d in range(6)
+    ]
+    page = browser.new_page()
+    page.goto(f"{build(trials, tmp_path, 'c', 'store').as_uri()}#table?metric=mse")
+    ready(page, "table")
+    rows = json.loads(page.evaluate("spared.exports.json()"))["rows"]
+    csv_row, *_ = csv.DictReader(io.StringIO(page.evaluate("spared.exports.csv()")))
+    latex = page.evaluate("spared.exports.latex()")
+    page.close()
+
+    low, high = data_of(tmp_path, "p0/board")["rows"][1]["interval"]
+    assert (rows[1]["interval_low"], rows[1]["interval_high"]) == (low, high)
+    assert low < rows[1]["nmse"] < high
+    assert {"95 % interval, low", "95 % interval, high"} <= set(csv_row)
+    assert " 0.000010 " in latex
 
 
 def test_another_protocol_has_its_own_table(open_page):

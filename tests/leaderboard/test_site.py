@@ -6,6 +6,9 @@ import html.parser
 import json
 import math
 import re
+import subprocess
+import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.site import as_data
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.leaderboard.vendor import as_script
+from spared_bench.store import stamp
 from tests.board_samples import demo_trials, failed, trial
 from tests.leaderboard.reading import data_of, row_of
 
@@ -164,6 +168,28 @@ def test_a_build_replaces_the_old_data_and_leaves_other_files(tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["board"]
 
 
+@pytest.mark.parametrize("name", ["data/counts.csv", "assets/logo.svg", "index.html"])
+def test_what_another_has_written_is_not_replaced(name, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+
+    with pytest.raises(WorkspaceError, match=r"was not written by .*--out"):
+        built([trial()], tmp_path)
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_folder_of_another_file_system_is_written(tmp_path):
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("this machine has one file system")
+    with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
+        (tmp_path / "board").symlink_to(elsewhere)
+
+        assert (built([trial()], tmp_path / "board") / "data" / "index.js").is_file()
+
+
 def test_a_build_that_fails_leaves_the_old_page_whole(tmp_path, monkeypatch):
     site = built(demo_trials(), tmp_path / "board")
     before = {p: p.read_bytes() for p in site.rglob("*") if p.is_file()}
@@ -177,6 +203,23 @@ def test_a_build_that_fails_leaves_the_old_page_whole(tmp_path, monkeypatch):
 
     assert {p: p.read_bytes() for p in site.rglob("*") if p.is_file()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["board"]
+
+
+def test_what_a_killed_build_has_left_is_removed_by_the_next(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", "from spared_bench.store import stamp; print(stamp())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    left, alive = (tmp_path / f".building.{each}" for each in (ended.stdout.strip(), stamp()))
+    for path in (left, alive):
+        path.mkdir()
+
+    built([trial()], tmp_path)
+
+    assert alive.is_dir()
+    assert not left.exists()
 
 
 def test_a_file_in_the_way_is_explained(tmp_path):

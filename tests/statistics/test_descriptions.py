@@ -123,3 +123,13 @@ def test_raw_and_completed_are_compared_where_both_are():
     assert a.median_change == pytest.approx(-0.25)
     assert b.p == pytest.approx(2 * 2 / 2**4)  # the smallest of four pairs, twice for two methods
     assert b.effect == 1
+
+
+def test_a_method_without_a_shared_dataset_is_no_test_to_correct_for():
+    raw = frame({"a": [1.0, 1.0, 1.0, nan], "apart": [nan, nan, nan, 1.0]})
+    completed = frame({"a": [0.5, 0.6, 0.7, nan], "apart": [1.0, 1.0, 1.0, nan]})
+
+    a, apart = compare(raw, completed)
+
+    assert a.p == pytest.approx(2 / 2**3)
+    assert (apart.n_datasets, apart.p) == (0, 1.0)

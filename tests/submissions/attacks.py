@@ -209,6 +209,26 @@ def _damaged(folder: Path, out: Path) -> Path:
     return path
 
 
+@attack("an archive of a later version", "zip file version 12.7")
+def _later_version(folder: Path, out: Path) -> Path:
+    path = packed(folder, out)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        content[archive.start_dir + 6] = 127
+    path.write_bytes(content)
+    return path
+
+
+@attack("an archive of two disks", "span multiple disks")
+def _two_disks(folder: Path, out: Path) -> Path:
+    path = packed(folder, out)
+    content = path.read_bytes()
+    end = content.rindex(b"PK\5\6")
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, 0, 2)
+    path.write_bytes(content[:end] + locator + content[end:])
+    return path
+
+
 @attack("a pickle in place of a prediction", "is refused")
 def _pickled_prediction(folder: Path, out: Path) -> Path:
     (folder / PREDICTION).write_bytes(pickle.dumps(Payload(out / "executed")))
@@ -278,6 +298,11 @@ for _label, _text, _refusal in [
     ("a title of 10,000 characters", _HEAD + f"title: {'x' * 10_000}\n", "at most 300"),
     ("a script for an address", _HEAD + "code: javascript:alert(1)\n", "code: "),
     ("a path for a method", _HEAD.replace("toy-ridge", "../x"), "method: String should match"),
+    (
+        "a version that ends with a dot",
+        _HEAD.replace('"1"', '"1."'),
+        "version: String should match",
+    ),
     ("a path for a protocol", _HEAD.replace("toy@1", "../x@1"), "protocol: String should match"),
     ("an unknown protocol", _HEAD.replace("toy@1", "other@1"), "names protocol other@1"),
 ]:
@@ -340,7 +365,7 @@ for _label, _change, _refusal in [
     ("1e999", _set_score("1e999"), "results.0.split_scores.test.mse"),
     ("a number of 5,000 digits", _set_score("9" * 5_000), "not valid"),
     ("a metric better by 1e-3", _better(1e-3), "the scores are not those of the predictions: mse"),
-    ("a metric better by 1e9", _better(1e8), "the scores are not those of the predictions"),
+    ("a metric better by 1e9", _better(1e8), "an error is never below 0"),
     ("no metric", _no_metric, "mse is not claimed"),
     ("an undefined metric", _no_score, "mse is claimed as undefined"),
     ("another dataset's hash", _other_hash, "the submission was made on other data"),

@@ -43,3 +43,12 @@ def test_a_folder_with_links_or_pipes_is_refused(kind, folder, run_bench, tmp_pa
         os.mkfifo(folder / "provenance.json")
     report = check(folder, lambda protocol: run_bench, tmp_path / "leaderboards")
     assert "'provenance.json' is a link or a device" in report.problems[0]
+
+
+def test_folders_deeper_than_those_of_the_format_are_refused(folder, run_bench, tmp_path):
+    from spared_bench.submissions.check import check
+
+    (folder / "predictions/a/b/c/d/e").mkdir(parents=True)
+    report = check(folder, lambda protocol: run_bench, tmp_path / "leaderboards")
+
+    assert "'predictions/a/b/c/d' is no folder of a bundle" in report.problems[0]

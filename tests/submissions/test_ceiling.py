@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.submissions.ceiling import SCALES, ceiling, limits, thin
+from spared_bench.submissions.report import Report
+from spared_bench.submissions.suspicion import Evidence, look_at_prediction
+from spared_bench.submissions.truth import Truth
 
 LOG, BACK = SCALES["log1p_cp10k"]
 
@@ -77,3 +83,44 @@ def test_the_halves_of_a_count_add_up_on_the_scale_of_rates(rng, target):
     first, second, seen = thin(counts, expression, counts > 0, (forward, back), rng)
     np.testing.assert_allclose((back(first) + back(second)) / 2, counts * 37.0, rtol=1e-6)
     np.testing.assert_array_equal(seen, (first > 0) & (second > 0))
+
+
+def flagged(prediction, counts, expression) -> bool:
+    slides = np.repeat(["a", "b"], 200)
+    names = {"dataset": "made", "split": "test", "hash": "0" * 64, "spots": (), "genes": ()}
+    mask = counts > 0
+    truth = Truth(
+        **names,
+        target=expression,
+        expression=expression,
+        mask=mask,
+        slide_ids=slides,
+        counts=counts,
+    )
+    place = {"dataset": "made", "completer": "none", "predictor": "x", "split_scores": {}}
+    evidence = Evidence()
+    look_at_prediction(
+        evidence, EntryResult.model_validate(place), prediction, truth, "log1p_cp10k"
+    )
+    return "noise-ceiling" in {flag.kind for flag in evidence.flags}
+
+
+def test_where_noise_hides_most_the_chance_to_pass_the_ceiling_is_allowed_for():
+    found = []
+    for seed in range(12):
+        _, counts, expression, noiseless = made_counts(np.random.default_rng(seed), 8, 0.1)
+        leaked = 0.5 * expression + 0.5 * noiseless
+        found.append([flagged(each, counts, expression) for each in (noiseless, leaked)])
+
+    honest, leaks = np.array(found).sum(axis=0)
+    assert honest <= 1  # of 12; four pass the margin alone
+    assert leaks == 12
+
+
+def test_an_unknown_ceiling_is_null_in_a_report():
+    report = Report("x.zip")
+    report.evidence.ceilings["a"] = ceiling(*np.zeros((2, 3, 1)), np.ones((3, 1), bool), [])
+
+    told = json.dumps(report.as_dict()["ceilings"], allow_nan=False)
+
+    assert json.loads(told)["a"]["pcc"] is None

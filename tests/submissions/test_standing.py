@@ -135,3 +135,11 @@ def test_nothing_of_a_submission_is_markup_in_the_comment(text):
     for mark in "[]`*|":
         assert shown.count(mark) == shown.count("\\" + mark)
     assert not shown.startswith("#")
+
+
+def test_nothing_of_a_submission_links_to_an_issue_or_a_site_in_the_comment():
+    shown = plain("closes #12, org/repo#3, GH-4, WWW.evil.example")
+
+    for link in ("#1", "#3", "GH-4", "WWW."):
+        assert link not in shown
+    assert shown.replace("\u200b", "") == "closes #12, org/repo#3, GH-4, WWW.evil.example"

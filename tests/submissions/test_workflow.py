@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,12 @@ def test_no_text_of_a_request_is_pasted_into_a_script(workflow):
     scripts = [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step]
     assert scripts
     assert all("${{" not in script for script in scripts)
+
+
+def test_its_actions_are_commits_which_no_one_can_move(workflow):
+    used = [step["uses"] for step in workflow["jobs"]["check"]["steps"] if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", each) for each in used)
 
 
 @pytest.fixture

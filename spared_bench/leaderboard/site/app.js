@@ -108,7 +108,7 @@
       return;
     }
     const { view: [wanted, ...rest], params } = state();
-    const name = wanted === "about" || spared.views[wanted] ? wanted : "table";
+    const name = wanted === "about" || Object.hasOwn(spared.views, wanted) ? wanted : "table";
     await open(protocols().includes(params.get("protocol")) ? params.get("protocol") : protocols()[0]);
     if (mine !== turn) return;
     fill(params);

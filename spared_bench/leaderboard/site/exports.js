@@ -4,8 +4,12 @@
 spared.exports = (() => {
   const heading = (c) => c.dataset === undefined ? c.title : `${c.title} ${spared.ranking.metric()}`;
 
+  // An interval is two numbers, and a column of each.
+  const bound = (c, at, end) => ({ ...c, key: `${c.key}_${end}`, title: `${c.title}, ${end}`, value: (row) => spared.ranking.interval(row)[at] });
+  const parts = (c) => c.key === "interval" ? [bound(c, 0, "low"), bound(c, 1, "high")] : [c];
+
   function shown() {
-    const columns = spared.ranking.shownColumns();
+    const columns = spared.ranking.shownColumns().flatMap(parts);
     const rows = spared.ranking.shownRows();
     return { columns, rows, values: rows.map((row) => columns.map((c) => c.value(row) ?? null)) };
   }
@@ -31,11 +35,13 @@ spared.exports = (() => {
   const LATEX = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}" };
   const tex = (text) => String(text).replace(/[\\~^&%$#_{}]/g, (c) => LATEX[c] || `\\${c}`);
 
+  const decimal = (v) => v === 0 || Math.abs(v) >= 0.0005 ? v.toFixed(3) : v.toPrecision(2);
+
   function latex() {
     const { columns, values } = shown();
     const cells = (line) => line.map((value, i) => value === null ? "--"
       : typeof value !== "number" ? tex(value)
-      : ["rank", "parameters"].includes(columns[i].key) ? String(value) : value.toFixed(3)).join(" & ");
+      : ["rank", "parameters"].includes(columns[i].key) ? String(value) : decimal(value)).join(" & ");
     return [`\\begin{tabular}{${columns.map((c) => c.number ? "r" : "l").join("")}}`, "\\toprule",
       `${columns.map((c) => tex(heading(c))).join(" & ")} \\\\`, "\\midrule",
       ...values.map((line) => `${cells(line)} \\\\`), "\\bottomrule", "\\end{tabular}", ""].join("\n");

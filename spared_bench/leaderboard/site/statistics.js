@@ -62,7 +62,7 @@
   function comparison(board, data, index, params) {
     const found = data.comparisons[index];
     const label = (place) => { const row = board.rows[Number(place)]; return rowName(row) + (found.completer ? "" : ` · ${row.completer}`); };
-    const test = TESTS[params.get("test")] ? params.get("test") : "wilcoxon";
+    const test = Object.hasOwn(TESTS, params.get("test")) ? params.get("test") : "wilcoxon";
     const change = (key) => (event) => { const next = spared.state().params; next.set(key, event.target.value); spared.replaceState(["statistics"], next); spared.render().then(() => document.getElementById(`choose-${key}`)?.focus()); };
     const choose = (key, text, options, chosen) => el("label", {}, `${text} `, el("select", { id: `choose-${key}`, onchange: change(key) }, options.map(([value, shown]) => el("option", { value, selected: value === chosen }, shown))));
     const left = Object.entries(found.methods_left_out);
@@ -77,7 +77,7 @@
       el("h3", {}, "Is there any difference?"),
       friedman.p === null ? el("p", {}, "Friedman’s test is undefined here: it needs two datasets and three rows that differ.")
         : el("p", {}, `Friedman: χ² = ${friedman.statistic.toFixed(2)}, p = ${p(friedman.p)}. Iman-Davenport: F = ${friedman.f_statistic === null ? "infinite, p = 0 (all datasets agree; see the smallest p above)" : `${friedman.f_statistic.toFixed(2)}, p = ${p(friedman.f_p)}`}.`),
-      table(["Row", "Average rank", "Datasets won", "Share"], Object.entries(found.ranks).sort((a, b) => a[1] - b[1]).map(([place, rank]) => [label(place), rank.toFixed(2), score(found.wins[place]).replace(/\.000$/, ""), `${(100 * found.wins[place] / found.total).toFixed(0)} %`]), "Average ranks and wins; ties share a win"),
+      table(["Row", "Average rank", "Datasets won", "Share"], Object.entries(found.ranks).sort((a, b) => a[1] - b[1]).map(([place, rank]) => [label(place), rank === null ? none : rank.toFixed(2), score(found.wins[place]).replace(/\.000$/, ""), found.total ? `${(100 * found.wins[place] / found.total).toFixed(0)} %` : none]), "Average ranks and wins; ties share a win"),
       ...(found.pairs ? [
         el("h3", {}, "Critical differences"),
         el("p", {}, "Average ranks; a bar joins rows that Nemenyi’s test cannot tell apart at 5 %."), diagram(found, label),
@@ -98,7 +98,7 @@
   function published(found) {
     if (!found) return [];
     const rows = Object.entries(found.all.mean).sort((a, b) => a[1] - b[1]);
-    return [el("h3", {}, "As published"), el("p", {}, `Reported rows over all measured datasets, those that repeat others’ slides included, as their authors average. Hardest by best PCC-Gene: ${found.hardest?.[0]} (${correlation(found.hardest?.[1])}); easiest: ${found.easiest?.[0]} (${correlation(found.easiest?.[1])}).`),
+    return [el("h3", {}, "As published"), el("p", {}, `Reported rows over all measured datasets, those that repeat others’ slides included, as their authors average.${found.hardest ? ` Hardest by best PCC-Gene: ${found.hardest[0]} (${correlation(found.hardest[1])}); easiest: ${found.easiest[0]} (${correlation(found.easiest[1])}).` : ""}`),
       found.suspect.length ? el("p", { class: "banner" }, `Cells that are probably copied: ${found.suspect.map(([d, m]) => `${m} on ${d}`).join(", ")}. The last two columns leave them out.`) : "",
       table(["Method", "Datasets", "Mean norm. MSE", "Wins", "without suspects: mean", "wins"], rows.map(([name, mean]) => [name, found.all.datasets[name], score(mean), found.all.wins[name], score(found.without_suspect.mean[name]), found.without_suspect.wins[name]]), "The published table"),
       el("p", {}, TESTS.dunn[1]), matrix(found.dunn.methods, found.dunn.p, "dunn", "Dunn’s test of the reported rows")];

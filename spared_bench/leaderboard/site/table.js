@@ -224,5 +224,6 @@ spared.ranking = (() => {
   const sorting = () => { const [first] = current.api.order(); return first && first[1] ? `${current.keys[first[0]]}.${first[1]}` : ""; };
   const shownRows = () => current.api.rows({ search: "applied", order: "applied" }).data().toArray();
   const shownColumns = () => current.columns.filter((c, i) => current.visible[i]);
-  return { select, show, sorting, shownRows, shownColumns, metric, columns: () => current.columns, known };
+  const interval = (row) => current.choice.interval(row);
+  return { select, show, sorting, shownRows, shownColumns, interval, metric, columns: () => current.columns, known };
 })();

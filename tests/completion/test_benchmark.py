@@ -223,7 +223,9 @@ def test_rates_are_read_as_a_range_or_a_list(text, rates):
     assert parse_rates(text) == rates
 
 
-@pytest.mark.parametrize("text", ["", "0.7..0.1", "0..0.3", "0.3,2", "some"])
+@pytest.mark.parametrize(
+    "text", ["", "0.7..0.1", "0..0.3", "0.3,2", "some", "0.1..inf", "0.1..1e12", "nan..0.3"]
+)
 def test_rates_that_cannot_be_are_refused(text):
     with pytest.raises(UsageError, match=r"--mask-rates .* must read 0\.1\.\.0\.7"):
         parse_rates(text)

@@ -394,9 +394,9 @@ class Bench:
             "parameters": dict(parameters),
         }
         weights = parameters.get("weights")
-        if isinstance(weights, str) and Path(weights).is_file():
+        if isinstance(weights, str) and Path(weights).expanduser().is_file():
             # The content counts: another file of the same name is another experiment.
-            described["weights"] = self.fingerprints.of_file(Path(weights).resolve())
+            described["weights"] = self.fingerprints.of_file(Path(weights).expanduser().resolve())
         return described
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import SPATIAL
-from spared_bench.errors import CoordinateError, MissingFileError
+from spared_bench.errors import CoordinateError, MissingFileError, UsageError
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+_MOST_POINTS = 1_000_000  # of a grid; a capture area of Visium HD has 700,000 bins of 8 um
 
 
 def read_positions(path: Path) -> tuple[list[str], np.ndarray]:
@@ -40,22 +42,47 @@ def read_positions(path: Path) -> tuple[list[str], np.ndarray]:
             f"{path} cannot be read as positions: {error}. Expected a CSV with a header and the"
             " columns x and y, numbers in pixels of the image; a column spot may name them."
         ) from error
-    if not len(centres) or not np.isfinite(centres).all():
+    lacking = int((~np.isfinite(centres)).any(axis=1).sum())
+    if not len(centres) or lacking:
         raise CoordinateError(
-            f"{path} has {len(centres)} rows, of which {int(np.isnan(centres).any(axis=1).sum())}"
-            " lack a coordinate. Expected at least one row, each with x and y."
+            f"{path} has {len(centres)} rows, of which {lacking} lack a coordinate. Expected at"
+            " least one row, each with x and y."
         )
     names = list(table["spot"]) if "spot" in table else [f"spot_{i}" for i in range(len(table))]
-    if len(set(names)) < len(names):
-        raise CoordinateError(f"{path} names a spot more than once in its column spot.")
+    if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+        raise CoordinateError(
+            f"{path} names a spot more than once, or not at all, in its column spot. Give every"
+            " spot its own name, or leave the column out."
+        )
     return names, centres
 
 
 def grid(width: int, height: int, step: float) -> np.ndarray:
-    """Return the points of a square grid over an image, (n, 2): x, y; half a step from its edge."""
+    """Return the points of a square grid over an image, (n, 2): x, y; half a step from its edge.
+
+    Raises
+    ------
+    UsageError
+        If there is no point on the image, or more than a million.
+    """
+    if not step > 0 or width * height / step**2 > _MOST_POINTS or step / 2 >= min(width, height):
+        raise UsageError(
+            f"A grid of {step:.4g} px over an image of {width} x {height} px has no point on it, or"
+            f" more than {_MOST_POINTS:,}. Check the step and the micrometres per pixel."
+        )
     across, down = np.arange(step / 2, width, step), np.arange(step / 2, height, step)
     x, y = np.meshgrid(across, down)
     return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def check_diameter(diameter: float, width: int, height: int) -> None:
+    """Raise UsageError where a spot is no pixel wide, or wider than the image."""
+    if not 1 <= diameter <= max(width, height):
+        raise UsageError(
+            f"A spot would be {diameter:.4g} px wide on an image of {width} x {height} px. Expected"
+            " a pixel at least and the image at most: check `--um-per-px`, or give the width with"
+            " `--spot-diameter-px`."
+        )
 
 
 def make_slide(image: Path, names: Sequence[str], centres: np.ndarray, diameter: float) -> AnnData:

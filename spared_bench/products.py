@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -163,10 +164,11 @@ def make_completed(
     each split on its own; test slides are never shown to it, and their rows hold nan.
     """
     inputs = bench.completed_inputs(dataset, completer)
+    scratch = bench.workspace.training / digest(inputs)
 
     def make(folder: Path) -> None:
         source = prepared or prepare(bench, dataset)
-        method, told = _fit_completer(bench, dataset, completer, source)
+        method, told = _fit_completer(bench, dataset, completer, source, scratch)
         layer = np.full(source.adata.shape, np.nan, dtype=np.float32)
         for split in ("train", "val"):
             slides, rows = source.slides(split), source.adata.obs["split"].to_numpy() == split
@@ -176,7 +178,9 @@ def make_completed(
         if hasattr(method, "save") and hasattr(method, "load"):
             method.save(folder / _MODEL)
 
-    return bench.workspace.store.obtain("completed", inputs, make, once=True)
+    entry = bench.workspace.store.obtain("completed", inputs, make, once=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return entry
 
 
 def fitted_completer(
@@ -202,7 +206,7 @@ def fitted_completer(
 
 
 def _fit_completer(
-    bench: Bench, dataset: str, completer: str, prepared: Prepared
+    bench: Bench, dataset: str, completer: str, prepared: Prepared, scratch: Path | None = None
 ) -> tuple[Completer, dict[str, Any]]:
     curves: dict[str, list[tuple[int, float | None]]] = {}
 
@@ -214,7 +218,7 @@ def _fit_completer(
     inputs, completion = bench.completed_inputs(dataset, completer), bench.protocol.completion
     method = build(bench, "completer", completer, inputs["completer"]["parameters"])
     budget = Budget(completion.iterations, completion.batch_size, completion.validate_every, False)
-    context = Context(inputs["seed"], budget, bench.settings.device, record)
+    context = Context(inputs["seed"], budget, bench.settings.device, record, scratch)
     started = time.perf_counter()
     method.fit(prepared.slides("train"), prepared.slides("val"), context)
     return method, {"seconds": round(time.perf_counter() - started, 3), "curves": curves}

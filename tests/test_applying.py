@@ -137,6 +137,35 @@ def test_a_blank_image_has_no_grid(trained_workspace, tmp_path):
         applying.apply(trained, None, slide, only_tissue=True)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--grid-um", 1e5, "--um-per-px", 1], r"grid of 1e\+05 px .* 60 x 40 px has no point"),
+        (["--grid-um", 0.01, "--um-per-px", 1], "grid of 0.01 px .* more than 1,000,000"),
+        (["--grid-um", 9, "--um-per-px", "inf"], "grid of 0 px"),
+        (["--spot-diameter-px", 1e5], r"1e\+05 px wide on an image of 60 x 40 px"),
+        (["--spot-diameter-px", 0.2], "0.2 px wide"),
+        (["--um-per-px", 900], "0.1111 px wide .*check `--um-per-px`"),
+        (["--spot-diameter-px", 8, "--out", "."], "cannot be written: it is a folder"),
+        (["--spot-diameter-px", 8, "--out", "/proc/a.h5ad"], "/proc/a.h5ad cannot be written"),
+    ],
+)
+def test_a_size_or_a_place_that_cannot_be_meant_is_told(
+    trained_workspace, tmp_path, arguments, message
+):
+    Image.new("RGB", (60, 40), (150, 80, 150)).save(tmp_path / "i.png")
+    spots = write_positions(tmp_path / "p.csv", [(9, 9), (30, 30)])
+    where = [] if "--grid-um" in arguments else ["--spots", spots]
+    done = run_predict(
+        trained_workspace, "toy/none/linear-probe", "--image", tmp_path / "i.png",
+        *where, *([] if "--out" in arguments else ["--out", tmp_path / "o.h5ad"]), *arguments,
+    )  # fmt: skip
+    assert isinstance(done.exception, UsageError), done.output
+    with pytest.raises(UsageError, match=message):
+        raise done.exception
+    assert not (tmp_path / "o.h5ad").exists()
+
+
 def test_grid_points_are_half_a_step_from_the_edge():
     np.testing.assert_array_equal(grid(25, 10, 10), [[5, 5], [15, 5]])
 
@@ -177,8 +206,10 @@ def test_what_is_missing_on_the_command_line_is_named(trained_workspace, argumen
         ("a,b\n1,2\n", "columns x and y"),
         ("x,y\n1,left\n", "cannot be read as positions"),
         ("x,y\n1,\n", "1 rows, of which 1 lack a coordinate"),
+        ("x,y\n1,inf\n1,2\n", "2 rows, of which 1 lack a coordinate"),
         ("x,y\n", "0 rows"),
         ("x,y,spot\n1,2,a\n3,4,a\n", "more than once"),
+        ("x,y,spot\n1,2,a\n3,4,\n", "or not at all"),
     ],
 )
 def test_positions_that_are_none_say_what_was_expected(tmp_path, text, message):

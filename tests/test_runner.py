@@ -146,3 +146,15 @@ def test_the_search_space_of_a_method_is_bounded_by_the_protocol(workspace, tmp_
     bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN])
     with pytest.raises(UsageError, match="has 2 points; protocol toy@1 allows 1"):
         bench.candidates("toy-ridge")
+
+
+def test_another_file_of_weights_of_the_same_name_is_another_trial(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file, keys = tmp_path / "w.safetensors", {}
+    for content in (b"one", b"other one"):
+        file.write_bytes(content)
+        for name in (str(file), "~/w.safetensors"):
+            inputs = bench.trial_inputs("toy", "none", "shufflenet", {"weights": name}, 0)
+            keys[content, name] = inputs["predictor"]["weights"]
+    assert keys[b"one", str(file)] == keys[b"one", "~/w.safetensors"]
+    assert len(set(keys.values())) == 2

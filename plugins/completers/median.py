@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spared_bench.errors import UsageError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -36,6 +38,13 @@ class Median:
     n_hops: int = 4
     n_neighbours: int = 6
     n_distances: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.n_hops, self.n_neighbours) < 1 or self.n_distances < 0:
+            raise UsageError(
+                "n_hops and n_neighbours must be 1 or more and n_distances 0 or more; found"
+                f" {self.n_hops}, {self.n_neighbours} and {self.n_distances}."
+            )
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """There is nothing to learn: every slide is filled from itself."""

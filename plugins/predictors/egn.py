@@ -162,6 +162,7 @@ class EGN(ExemplarPredictor):
 
     name: ClassVar[str] = "egn"
     loss_name: ClassVar[str] = "mse_and_pcc"
+    separable: ClassVar[bool] = False  # it correlates over the spots of a step
     tiny: ClassVar[dict[str, Any]] = {
         "encoder": "color", "n_exemplars": 3, "image_size": 12, "tile": 6,
         "width": 32, "depth": 2, "heads": 1, "bridge_heads": 1, "lr": 1e-3,

@@ -59,8 +59,10 @@ class LinearProbe:
         features = train.features(self.encoder).astype(np.float64)
         scaler = StandardScaler().fit(features)
         ridge = Ridge(self.alpha).fit(scaler.transform(features), train.target.astype(np.float64))
+        # Of one gene, scikit-learn gives a vector and no matrix of one row.
+        by_gene = ridge.coef_.reshape(-1, features.shape[1])
         # The scaling goes into the coefficients, (width, n_genes), so that they stand alone.
-        self.coefficients_ = ridge.coef_.T / scaler.scale_[:, None]
+        self.coefficients_ = by_gene.T / scaler.scale_[:, None]
         self.intercept_ = ridge.intercept_ - scaler.mean_ @ self.coefficients_
 
     def predict(self, slides: Slides) -> np.ndarray:

@@ -121,7 +121,7 @@ def parse_rates(text: str) -> list[float]:
     try:
         if ".." in text:
             first, last = (round(float(end) * 10, 6) for end in text.split(".."))
-            steps = int(last - first + 1e-6)
+            steps = int(last - first + 1e-6) if first > 0 and last <= 10 else -1
             rates = [round((first + step) / 10, 6) for step in range(steps + 1)]
         else:
             rates = [float(part) for part in text.split(",")]

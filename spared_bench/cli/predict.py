@@ -52,15 +52,16 @@ def predict(
     trained = applying.find_trained(Workspace.at(workspace).store, run)
     columns = applying.choose_genes(trained.result, gene)
     width = diameter or applying.spot_diameter_px(trained, um_per_px)
+    path = out or Path(f"{image.stem}.h5ad")
+    _make_place_for(path)
     if spots is not None:
         names, centres = new_slide.read_positions(spots)
     else:
         centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
         names = [f"grid_{i}" for i in range(len(centres))]
+    new_slide.check_diameter(width, *image_size(image))
     slide = new_slide.make_slide(image, names, centres, width)
     predicted = applying.apply(trained, discover(plugin), slide, only_tissue=spots is None)
-    path = out or Path(f"{image.stem}.h5ad")
-    path.parent.mkdir(parents=True, exist_ok=True)
     predicted.write_h5ad(path)
     picture = path.with_suffix(".png")
     draw_genes(predicted, columns, image, picture)
@@ -71,3 +72,19 @@ def predict(
         typer.echo(
             f"{predicted.n_obs} spots x {predicted.n_vars} genes: {path}\nPicture: {picture}"
         )
+
+
+def _make_place_for(path: Path) -> None:
+    """Make the folder of a file, and tell before the work whether the file can be written."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error}. Name another file with `--out`."
+        ) from error

@@ -97,6 +97,9 @@ def nearest_points(points: np.ndarray, n_neighbours: int) -> tuple[np.ndarray, n
     # A few more than are wanted, so that among equally distant ones storage order can decide.
     asked = min(n, wanted + 1 + 8)
     distance, index = cKDTree(points).query(points, k=range(1, asked + 1))
+    # More points on one place than were asked for can leave a point out of its own list.
+    lost = np.flatnonzero((index != np.arange(n)[:, None]).all(axis=1))
+    index[lost, -1] = lost
     own = index == np.arange(n)[:, None]
     distance = np.where(own, -1.0, np.round(distance, 9))
     order = np.lexsort((index, distance), axis=1)[:, : wanted + 1]

@@ -22,6 +22,8 @@ from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.units import Units
 
 _INFERENCE_BATCH = 256
+# A network that computes in less says so itself, and then in use too.
+_AS_BUILT = trainer.Recipe(precision="float32")
 # So that validation masks are not the noise of the first training batches.
 _VALIDATION_STREAM = 1 << 20
 
@@ -114,6 +116,7 @@ class TorchCompleter(ABC):
             lr=self.lr,
             context=context,
             predict=self.predict_batch,
+            recipe=_AS_BUILT,
         )
         self.network_, self._device = network, context.device
         self.gene_names_ = train.gene_names

@@ -131,8 +131,9 @@ class TimmEncoder:
     def identity(self) -> dict[str, Any]:
         """Return what determines the features; a file of weights counts by its content."""
         facts = {"encoder": "timm", "version": 1, **asdict(self)}
-        if self.weights not in {"pretrained", "random"} and Path(self.weights).is_file():
-            facts["weights"] = hashlib.sha256(Path(self.weights).read_bytes()).hexdigest()
+        file = Path(self.weights).expanduser()
+        if self.weights not in {"pretrained", "random"} and file.is_file():
+            facts["weights"] = hashlib.sha256(file.read_bytes()).hexdigest()
         return facts
 
     def encode(self, patches: Patches) -> np.ndarray:

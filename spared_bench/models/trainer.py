@@ -46,9 +46,10 @@ class Recipe:
     units_per_step : int
         0: as many as the batch size of the budget. A method whose unit is a whole slide says 1.
     micro_batch : int
-        Units in memory at a time, 0 for all of a step. The gradient of a step is the mean over its
-        micro-batches, weighted by their size: that of the whole step where the loss is a mean over
-        units, and but for batch normalisation, which sees one micro-batch.
+        Units in memory at a time, 0 for all of a step; parts are as equal as they can be, so that
+        none is a remainder of one. The gradient of a step is the mean over its micro-batches,
+        weighted by their size: that of the whole step where the loss is a mean over units, and but
+        for batch normalisation, which sees one micro-batch.
     precision : {"auto", "float32", "bfloat16"}
         See ``spared_bench.models.precision.mixed``.
     stage : str
@@ -162,7 +163,7 @@ def gradients(
     """Leave the gradient of the loss over these units in the parameters; return the loss."""
     network.zero_grad(set_to_none=True)
     total = torch.zeros((), device=context.device)
-    for part in rows.split(recipe.micro_batch or len(rows)):
+    for part in rows.tensor_split(math.ceil(len(rows) / (recipe.micro_batch or len(rows)))):
         batch = units.batch(part, turns)
         with mixed(network, context.device, recipe.precision):
             value = loss(network, batch) * (len(part) / len(rows))

@@ -4,7 +4,8 @@ pyvips reads at random from the file (tiled TIFF) or from libvips' own cache (JP
 moves to a temporary file above 100 MB. Where libvips does not load, Pillow decodes the image once.
 
 Every window comes as uint8 RGB. Grey images are repeated over the channels, transparent ones are
-laid on white (the colour of an empty slide), and 16-bit values are scaled by 255 / 65535 and
+laid on white (the colour of an empty slide), the pages of an OME-TIFF of three channels are its
+colours, and 16-bit values are scaled by 255 / 65535 and
 truncated, as in the published library. Orientation tags are ignored: spot coordinates refer to
 the pixels as stored.
 """
@@ -21,6 +22,8 @@ from spared_bench.errors import ImageError
 
 #: For libvips; without ``revalidate`` it shows the file that once had this name.
 LOADING = {"access": "random", "fail_on": "error", "revalidate": True}
+#: In the description of an OME-TIFF; where its pages have one band, each is a colour.
+_CHANNELS_AS_PAGES = 'SizeC="3"'
 
 
 class Image(Protocol):
@@ -109,6 +112,9 @@ class VipsImage:
         self._path, self._error = path, vips.Error
         try:
             image = vips.Image.new_from_file(str(path), **LOADING)
+            if image.bands == 1 and _CHANNELS_AS_PAGES in _description(image):
+                pages = (vips.Image.new_from_file(str(path), page=n, **LOADING) for n in (1, 2))
+                image = image.bandjoin(list(pages))
             if image.interpretation not in ("srgb", "rgb", "rgb16", "b-w", "grey16", "multiband"):
                 image = image.colourspace("srgb")
         except vips.Error as error:
@@ -127,6 +133,11 @@ class VipsImage:
             raise undecodable(self._path, error) from error
         pixels = np.frombuffer(raw, dtype=self._dtype).reshape(height, width, self._bands)
         return as_rgb(pixels, self._path)
+
+
+def _description(image: Any) -> str:
+    field = "image-description"
+    return str(image.get(field)) if field in image.get_fields() else ""
 
 
 class PillowImage:

@@ -23,8 +23,10 @@ from spared_bench.completion.figures import draw_figures
 from spared_bench.completion.scoring import score_hidden
 from spared_bench.completion.tables import collect, markdown, write_tables
 from spared_bench.errors import UsageError
+from spared_bench.models import checkpoint
 from spared_bench.products import fitted_completer, make_completed, prepare
 from spared_bench.tracking.tracker import Tracker
+from spared_bench_plugins.completers.spackle import SpaCKLE
 from tests.completion.making import slides_of
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -237,10 +239,46 @@ def test_rates_are_read_as_a_range_or_a_list(text, rates):
     assert parse_rates(text) == rates
 
 
-@pytest.mark.parametrize("text", ["", "0.7..0.1", "0..0.3", "0.3,2", "some"])
+@pytest.mark.parametrize(
+    "text", ["", "0.7..0.1", "0..0.3", "0.3,2", "some", "0.1..inf", "0.1..1e12", "nan..0.3"]
+)
 def test_rates_that_cannot_be_are_refused(text):
     with pytest.raises(UsageError, match=r"--mask-rates .* must read 0\.1\.\.0\.7"):
         parse_rates(text)
+
+
+class Killed(BaseException):
+    """In place of a signal."""
+
+
+def test_a_completer_that_was_killed_in_training_goes_on_to_the_same_weights(
+    bench, tmp_path, monkeypatch
+):
+    steps, last = [], [4]  # a checkpoint is written after the third of six
+    loss = SpaCKLE.loss
+
+    def counted(self, network, batch):
+        steps.append(1)
+        if len(steps) > last[0]:
+            raise Killed
+        return loss(self, network, batch)
+
+    monkeypatch.setattr(SpaCKLE, "loss", counted)
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoint, "_SHARE_OF_TIME", 1e9)
+    with pytest.raises(Killed):
+        make_completed(bench, "toy", "spackle")
+    assert list(bench.workspace.training.glob("*/training.pt"))
+
+    last[0] = 100
+    entry = make_completed(bench, "toy", "spackle")
+    assert len(steps) == 5 + 3
+    assert not list(bench.workspace.training.glob("*"))
+
+    place = {"workspace": tmp_path / "other", "plugin_files": [TOY_PLUGIN], "device": "cpu"}
+    whole = make_completed(make_bench(str(TOY_PROTOCOL), **place), "toy", "spackle")
+    for name in ("completed.npy", "model/learned.safetensors"):
+        assert (entry.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 
 def run(workspace, *arguments):

@@ -97,3 +97,12 @@ def test_the_nearest_points_are_those_of_brute_force_in_storage_order(rng):
         assert gap[row[1:]] == pytest.approx(gap[order[1:5]])
         assert row[0] == spot
         assert distance[spot] == pytest.approx(gap[row])
+
+
+@pytest.mark.parametrize("n_neighbours", [1, 3, 24])
+def test_a_point_is_the_first_of_its_list_however_many_share_its_place(rng, n_neighbours):
+    points = np.repeat(rng.normal(size=(3, 2)), 50, axis=0)
+    index, distance = nearest_points(points, n_neighbours)
+    assert index[:, 0].tolist() == list(range(150))
+    assert all(len(set(row)) == 1 + n_neighbours for row in index.tolist())
+    assert not distance.any()

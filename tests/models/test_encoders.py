@@ -91,7 +91,8 @@ def test_patches_are_resized_for_a_network_of_one_input_size(images):
     assert len(features) == 5
 
 
-def test_an_identity_tells_encoders_and_weights_apart(tmp_path):
+def test_an_identity_tells_encoders_and_weights_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     state = build_backbone("test_resnet", "random", 3).state_dict()
     for name in ("one", "same", "other"):
         save_file(state, tmp_path / f"{name}.safetensors")
@@ -105,6 +106,7 @@ def test_an_identity_tells_encoders_and_weights_apart(tmp_path):
         identity(str(tmp_path / f"{n}.safetensors")) for n in ("one", "same", "other")
     )
     assert one == same != other
+    assert identity("~/one.safetensors") == one
     assert identity("random") != identity("pretrained")
     assert ColorEncoder().identity() == {"encoder": "color", "version": 1}
 

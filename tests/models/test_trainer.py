@@ -315,3 +315,20 @@ def test_a_network_that_can_learn_the_relation_does(tiny_slides):
         np.nanvar(truth, axis=0)
     )
     assert not network.training
+
+
+@pytest.mark.parametrize("micro_batch", [2, 3, 5, 8])
+def test_no_micro_batch_is_a_remainder_of_one_which_batch_normalisation_refuses(micro_batch):
+    network = nn.BatchNorm1d(1)
+    points = Points(torch.arange(16.0)[:, None], torch.zeros(16, 1))
+    seen = []
+
+    def loss(network, batch):
+        seen.append(len(batch.images))
+        return mse(network, batch)
+
+    recipe = Recipe(micro_batch=micro_batch)
+    context = Context(budget=Budget(1, 16, 1))
+    train(network, loss, points, points, lr=0.1, context=context, recipe=recipe)
+    assert sum(seen) == 16
+    assert 2 <= min(seen) <= max(seen) <= micro_batch

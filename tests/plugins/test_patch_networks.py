@@ -13,6 +13,7 @@ from spared_bench.interfaces import Budget, Context
 from spared_bench.models.units import PatchUnits
 from spared_bench_plugins.predictors import spared_bench_predictors
 from spared_bench_plugins.predictors.bleep import Bleep, contrastive_loss, retrieve
+from spared_bench_plugins.predictors.egn import EGN
 from spared_bench_plugins.predictors.st_net import STNet
 from spared_bench_plugins.predictors.vit_b import ViTB
 from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
@@ -149,9 +150,11 @@ def test_bleep_keeps_every_training_spot_as_its_reference(tiny_slides, tmp_path)
     assert all(row.tobytes() in rows for row in one.predict(tiny_slides.test))
 
 
-def test_bleep_cannot_be_cut_into_micro_batches_and_says_why(tiny_slides):
-    predictor = Bleep(**Bleep.tiny, micro_batch=4)
-    with pytest.raises(UsageError, match=r"Bleep cannot train with micro_batch=4.*with each other"):
+@pytest.mark.parametrize("method", [Bleep, EGN])
+def test_a_loss_over_the_spots_of_a_step_cannot_be_cut_into_micro_batches(method, tiny_slides):
+    predictor = method(**method.tiny, micro_batch=4)
+    message = rf"{method.__name__} cannot train with micro_batch=4.*with each other"
+    with pytest.raises(UsageError, match=message):
         predictor.fit(tiny_slides.train, tiny_slides.val, CONTEXT)
 
 

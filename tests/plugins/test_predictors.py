@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from spared_bench.data import Slides
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import ColorEncoder
 from spared_bench_plugins.completers import spared_bench_completers
@@ -196,3 +197,19 @@ def test_shufflenet_learns_the_planted_relation(tiny_slides):
     truth = tiny_slides.test.adata.layers["prefilled"]
     prediction = predictor.predict(tiny_slides.test.without_expression())
     assert correlations(truth, prediction).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [each for each in spared_bench_predictors() if each.name in {"linear-probe", "shuffled"}],
+    ids=lambda spec: spec.name,
+)
+def test_a_dataset_of_one_gene_gets_a_prediction_of_one_column(spec, tiny_slides):
+    train, val, test = (Slides(each.adata[:, :1].copy(), each.patches) for each in tiny_slides)
+    module, _, name = spec.factory.partition(":")
+    predictor = getattr(import_module(module), name)()
+    predictor.fit(train, val, Context())
+    prediction = predictor.predict(test.without_expression())
+    assert prediction.shape == (40, 1)
+    if spec.name == "linear-probe":
+        assert np.corrcoef(prediction[:, 0], test.adata.layers["prefilled"][:, 0])[0, 1] > 0.5

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
+from spared_bench.errors import UsageError
 from spared_bench.interfaces import Context
 from spared_bench.processing.graph import neighbour_graph
 from spared_bench.processing.median import median_filter, radial_windows
@@ -173,3 +174,9 @@ def test_stlearns_own_zero_pulls_what_it_fills_in_towards_zero():
         create(name).complete(slide)[gone] for name in ("stlearn", "stlearn-corrected")
     )
     assert published.mean() < 0.75 * corrected.mean()
+
+
+@pytest.mark.parametrize("wrong", [{"n_hops": 0}, {"n_neighbours": 0}, {"n_distances": -1}])
+def test_a_median_of_no_neighbourhood_is_refused(wrong):
+    with pytest.raises(UsageError, match=r"1 or more and n_distances 0 or more; found .*(0|-1)"):
+        Median(**wrong)

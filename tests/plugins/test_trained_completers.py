@@ -10,6 +10,7 @@ from spared_bench.completion.masking import draw_hidden, hide
 from spared_bench.completion.spots import Neighbourhoods, SpotUnits
 from spared_bench.errors import CorruptEntryError, ShapeMismatchError, UsageError
 from spared_bench.interfaces import Budget, Context
+from spared_bench.models import precision
 from tests.completion.making import changed, create, slides_of
 
 TRAINED = ("spackle", "spackle-released", "graph-mae")
@@ -191,3 +192,19 @@ def test_without_fitting_it_says_so(name, slides):
     completer = create(name)
     with pytest.raises(UsageError, match="has not been fitted"):
         completer.complete(slides)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_completer_is_computed_in_bfloat16_unasked(name, slides, monkeypatch):
+    monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "_LARGE", 0)
+    completer, seen = create(name), []
+    loss = completer.loss
+
+    def watched(network, batch):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return loss(network, batch)
+
+    completer.loss = watched
+    completer.fit(slides, slides, Context(budget=Budget(2, 16, 1, augment=False)))
+    assert seen == [False, False]

@@ -85,6 +85,19 @@ def test_sixteen_bit_colour_keeps_its_channels(tmp_path, rng):
     np.testing.assert_array_equal(window, np.floor(deep[5:25, 5:25] / 65535 * 255))
 
 
+@pytest.mark.parametrize("planes", [True, False])
+def test_an_ome_tiff_of_three_channels_has_its_colours_however_they_are_stored(
+    tmp_path, pixels, planes
+):
+    path = tmp_path / "a.ome.tif"
+    if planes:
+        axes = {"metadata": {"axes": "CYX"}, "photometric": "minisblack"}
+        tifffile.imwrite(path, np.moveaxis(pixels, 2, 0), **axes)
+    else:
+        tifffile.imwrite(path, pixels, photometric="rgb")
+    np.testing.assert_array_equal(open_image(path).window(5, 5, 20, 30), pixels[5:35, 5:25])
+
+
 def test_pixels_that_are_no_colours_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), dtype=np.float32))
     with pytest.raises(ImageError, match=r"a\.tif has pixels of type 'float'; expected 1-4"):

@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spared_bench.errors import CorruptEntryError, WorkspaceError
+from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
 from spared_bench.leases import leases_of
 
 MANIFEST = "manifest.json"
@@ -182,7 +182,7 @@ class Store:
             with leases_of(self.root).waiting(f"{kind}-{digest(inputs)}", found) as entry:
                 return entry or self.write(kind, inputs, make)
         except OSError as error:
-            if error.errno not in _UNWRITABLE:
+            if not self._is_to_blame(error):
                 raise
             raise WorkspaceError(_why_unwritable(self.root, error)) from error
 
@@ -202,15 +202,26 @@ class Store:
                 if not (final / MANIFEST).is_file():
                     raise
         except OSError as error:
-            if error.errno not in _UNWRITABLE:
+            if not self._is_to_blame(error):
                 raise
             raise WorkspaceError(_why_unwritable(self.root, error)) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         return Entry(kind, key, final, json.loads(canonical_json(inputs)))
 
+    def _is_to_blame(self, error: OSError) -> bool:
+        """Whether it is the workspace that takes nothing: a plugin may lack rights elsewhere."""
+        place = str(error.filename or "")
+        return is_full(error) or (error.errno in _UNWRITABLE and place.startswith(str(self.root)))
+
     @staticmethod
     def _seal(folder: Path, kind: str, inputs: dict[str, Any]) -> None:
+        odd = [p for p in folder.rglob("*") if p.is_symlink() or not (p.is_file() or p.is_dir())]
+        if odd:
+            raise PluginError(
+                f"{odd[0].relative_to(folder)} was saved, which is no plain file but a link or a"
+                " device, and would not stay what it is. Save copies of files."
+            )
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         # At once, because a file system writes several files in the time of one.
         facts = _writers(os.getpid()).map(_sync, paths)

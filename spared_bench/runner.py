@@ -21,6 +21,7 @@ from spared_bench.artifacts import draw_figures, write_artifacts
 from spared_bench.bench import Bench
 from spared_bench.data import Slides
 from spared_bench.errors import (
+    CorruptEntryError,
     DivergedError,
     MismatchError,
     PluginError,
@@ -104,6 +105,7 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
             raise _GoesAgain
         _write(folder, made[0])
 
+    _drop_unreadable(bench, job.key)
     try:
         entry = bench.workspace.store.obtain(TRIALS, inputs, make)
     except _GoesAgain:  # no result yet, so nothing is stored
@@ -154,8 +156,19 @@ def failure(
     def make(folder: Path) -> None:
         _write(folder, result)
 
+    _drop_unreadable(bench, job.key)
     bench.workspace.store.obtain(TRIALS, _inputs(bench, job), make)
     return result
+
+
+def _drop_unreadable(bench: Bench, key: str) -> None:
+    """Take an entry away whose files have the right sizes, and whose record is none."""
+    try:
+        entry = bench.workspace.store.open(TRIALS, key)
+        if entry is not None:
+            TrialResult.from_dict(entry.read_json(RESULT))
+    except (CorruptEntryError, ValueError):
+        bench.workspace.store.remove(TRIALS, key)
 
 
 def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> TrialResult:

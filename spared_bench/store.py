@@ -12,12 +12,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,8 +29,13 @@ from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
 from spared_bench.leases import leases_of
 
 MANIFEST = "manifest.json"
+_SAYS_FULL = re.compile(
+    r"No space left on device|Disk quota exceeded|\d+ requested and \d+ written"
+)
 _STALE_SECONDS = 24 * 3600
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+#: A folder where a file should be, a file for a folder, links in a circle.
+_NOT_THAT_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 _UNWRITABLE = _FULL | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
@@ -81,8 +88,34 @@ class Entry:
     inputs: dict[str, Any]
 
     def read_json(self, name: str) -> Any:
-        """Read one of its JSON files."""
-        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        """Read one of its JSON files.
+
+        Raises
+        ------
+        CorruptEntryError
+            If it has none of that name, or it cannot be read.
+        """
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError, RecursionError) as error:
+            raise CorruptEntryError(
+                f"{self.folder} is damaged ({name}: {error}). Remove that folder; it will be made"
+                " again."
+            ) from error
+
+
+def read_cell(path: Path) -> dict[str, Any] | None:
+    """Return the record of a cell (``spared_bench.cells``), ``None`` for what is none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        names, keys = record["cell"], [record["final"], *record["search"]]
+        dataset, seed = names[:4], names[4]
+        texts = [*dataset, record.setdefault("figures", ""), *keys]
+        sound = all(isinstance(text, str) for text in texts) and isinstance(seed, int)
+        sound = sound and all(key.isalnum() for key in keys)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return None
+    return record if sound else None
 
 
 class Store:
@@ -137,10 +170,14 @@ class Store:
                     raise ValueError(f"{name} has another size")
             return Entry(kind, key, folder, manifest["inputs"])
         except FileNotFoundError as error:
-            if not folder.is_dir():
+            if not (folder.is_dir() or folder.is_symlink()):
                 return None
             damage: Exception = error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            if error.errno not in _NOT_THAT_KIND:
+                raise
+            damage = error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             damage = error
         raise CorruptEntryError(
             f"{folder} is damaged ({damage}). Remove that folder; it will be made again."
@@ -201,7 +238,7 @@ class Store:
             except OSError:
                 if not (final / MANIFEST).is_file():
                     raise
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             if not self._is_to_blame(error):
                 raise
             raise WorkspaceError(_why_unwritable(self.root, error)) from error
@@ -209,10 +246,11 @@ class Store:
             shutil.rmtree(beside, ignore_errors=True)
         return Entry(kind, key, final, json.loads(canonical_json(inputs)))
 
-    def _is_to_blame(self, error: OSError) -> bool:
+    def _is_to_blame(self, error: OSError | RuntimeError) -> bool:
         """Whether it is the workspace that takes nothing: a plugin may lack rights elsewhere."""
-        place = str(error.filename or "")
-        return is_full(error) or (error.errno in _UNWRITABLE and place.startswith(str(self.root)))
+        if is_full(error) or not isinstance(error, OSError):
+            return is_full(error)
+        return error.errno in _UNWRITABLE and str(error.filename or "").startswith(str(self.root))
 
     @staticmethod
     def _seal(folder: Path, kind: str, inputs: dict[str, Any]) -> None:
@@ -237,7 +275,7 @@ class Store:
             self.folder(kind, key).rename(grave)
         except FileNotFoundError:
             return
-        shutil.rmtree(grave, ignore_errors=True)
+        _discard(grave)
 
     def entries(self, kind: str) -> Iterator[Entry]:
         """Yield all sound entries of a kind, in the order of their keys."""
@@ -257,7 +295,7 @@ class Store:
             path = entry.folder / name
             if not path.is_file():
                 wrong.append(f"{name} is missing")
-            elif file_digest(path) != facts["sha256"]:
+            elif file_digest(path) != facts.get("sha256"):
                 wrong.append(f"{name} has changed")
         return wrong
 
@@ -266,9 +304,17 @@ class Store:
         swept = 0
         for path in (self.root / "tmp").glob("*"):
             if _is_orphan(path):
-                shutil.rmtree(path, ignore_errors=True)
+                _discard(path)
                 swept += 1
         return swept
+
+
+def _discard(path: Path) -> None:
+    """Remove a folder, or what lies where one should be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @cache
@@ -324,12 +370,32 @@ def _is_orphan(path: Path) -> bool:
 
 def is_full(error: BaseException) -> bool:
     """Whether an error says that the disk takes no more, which is nobody's failure."""
-    return isinstance(error, OSError) and error.errno in _FULL
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    # Libraries lose the number: HDF5 raises a RuntimeError, numpy counts what was not written.
+    return isinstance(error, OSError | RuntimeError) and bool(_SAYS_FULL.search(str(error)))
 
 
-def _why_unwritable(root: Path, error: OSError) -> str:
+@contextmanager
+def full_disk_explained(root: Path) -> Iterator[None]:
+    """Tell of a disk that takes no more, wherever it was met, as what it is.
+
+    Raises
+    ------
+    WorkspaceError
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise WorkspaceError(_why_unwritable(root, error)) from error
+
+
+def _why_unwritable(root: Path, error: Exception) -> str:
+    reason = "No space left on device" if is_full(error) else getattr(error, "strerror", error)
     return (
-        f"Cannot write to the workspace {root.parent}: {error.strerror or error}."
+        f"Cannot write to the workspace {root.parent}: {reason or error}."
         " Finished results are safe. Free some space or choose another workspace"
         " (`--workspace DIR`), then run the same command again."
     )

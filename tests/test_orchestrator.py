@@ -93,10 +93,12 @@ def test_a_damaged_result_is_made_again_and_is_the_same(bench):
     plan = select(bench, ["toy"], ["none"], ["toy-mean"])
     first = execute(plan, executor="inline")
     path = bench.workspace.store.folder("trials", first.results[0].key) / "result.json"
-    path.write_text(path.read_text()[:100])
-    again = execute(plan, executor="inline")
-    assert again.new == 1
-    assert scores(first) == scores(again)
+    whole = path.read_text()
+    for damaged in (whole[:100], whole.replace('"status"', '"stbtus"'), "[]".ljust(len(whole))):
+        path.write_text(damaged)
+        again = execute(plan, executor="inline")
+        assert again.new == 1
+        assert scores(first) == scores(again)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])

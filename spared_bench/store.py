@@ -341,17 +341,29 @@ def _own_start(pid: int) -> int:
 
 
 def started_at(pid: int) -> int:
-    """Return when a living process began, in whole seconds; 0 if it is gone."""
+    """Return a number that tells a living process from later ones of its id; 0 if it is gone.
+
+    On Linux the ticks of its start since the machine's: a date would move when the clock is set.
+    """
     import psutil
 
     try:
         process = psutil.Process(pid)
-        # A zombie has ended: its parent was killed before it could take note.
-        return 0 if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return 0  # it has ended: its parent was killed before it could take note
+        return _ticks(pid) or round(process.create_time())
     except psutil.NoSuchProcess:
         return 0
     except psutil.AccessDenied:
         return -1
+
+
+def _ticks(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(text.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _is_orphan(path: Path) -> bool:

@@ -187,6 +187,17 @@ def alive(pid):
     return state != "Z"
 
 
+def test_files_in_the_folder_of_the_command_are_not_taken_for_modules(workspace, tmp_path):
+    (tmp_path / "queue.py").write_text("raise RuntimeError('not the one')")
+    arguments = ["-p", "toy-mean", "--workers", "1", "--json"]
+    run = "import sys; sys.path.remove(''); from spared_bench.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", run, *command(workspace, *arguments)[3:]],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["results"][0]["status"] == "ok"
+
+
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_a_full_disk_ends_the_run_and_is_no_result(bench, tmp_path, monkeypatch, executor):
     monkeypatch.setenv("TOY_SPACE", str(tmp_path / "space"))

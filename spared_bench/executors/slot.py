@@ -74,7 +74,7 @@ class Slot:
         with log:
             # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
             return subprocess.Popen(
-                [sys.executable, "-m", "spared_bench.executors.worker"],
+                [sys.executable, *_path_options(), "-m", "spared_bench.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -208,6 +208,11 @@ class Slot:
             _kill(-self._process.pid)
             self._process.kill()
         self._process.wait()
+
+
+def _path_options() -> list[str]:
+    """Keep a worker from importing what lies in the folder of the command, unless we would."""
+    return [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
 
 
 def environment(limits: Limits, number: int) -> dict[str, str]:

@@ -268,13 +268,23 @@ class Store:
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
 
     def remove(self, kind: str, key: str) -> None:
-        """Take an entry away in one step, so that no reader meets half of it."""
+        """Take an entry away in one step, so that no reader meets half of it.
+
+        Raises
+        ------
+        WorkspaceError
+            If the workspace cannot be written.
+        """
         grave = self.root / "tmp" / f"removed-{key[:12]}.{_stamp()}"
-        grave.parent.mkdir(parents=True, exist_ok=True)
         try:
+            grave.parent.mkdir(parents=True, exist_ok=True)
             self.folder(kind, key).rename(grave)
         except FileNotFoundError:
             return
+        except OSError as error:
+            if not self._is_to_blame(error):
+                raise
+            raise WorkspaceError(_why_unwritable(self.root, error)) from error
         _discard(grave)
 
     def entries(self, kind: str) -> Iterator[Entry]:
@@ -405,7 +415,9 @@ def full_disk_explained(root: Path) -> Iterator[None]:
 
 
 def _why_unwritable(root: Path, error: Exception) -> str:
-    reason = "No space left on device" if is_full(error) else getattr(error, "strerror", error)
+    reason = getattr(error, "strerror", None)
+    if reason is None and is_full(error):
+        reason = "No space left on device"
     return (
         f"Cannot write to the workspace {root.parent}: {reason or error}."
         " Finished results are safe. Free some space or choose another workspace"

@@ -7,6 +7,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -177,6 +178,11 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
         Replaced only when complete.
     products : bool
         Prepared datasets, patches, completed layers and features too.
+
+    Raises
+    ------
+    UsageError
+        If the archive cannot be written.
     """
     beside = archive.with_name(f".{archive.name}.part")
     entries = 0
@@ -189,8 +195,11 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
             for path in sorted((store.root / _CELLS).glob("*.json")):
                 tar.add(path, f"{_CELLS}/{path.name}")
         beside.replace(archive)
+    except OSError as error:
+        raise UsageError(f"Cannot write {archive}: {error.strerror or error}.") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
     return entries
 
 

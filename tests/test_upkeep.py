@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import tarfile
 
 import pytest
 
 from spared_bench.cells import finished_cells
-from spared_bench.errors import UsageError
+from spared_bench.errors import UsageError, WorkspaceError
 from spared_bench.leases import Leases
 from spared_bench.store import Store, write_text
 from spared_bench.upkeep import export, import_archive, unneeded, verify
@@ -182,6 +184,25 @@ def test_an_archive_whose_entries_were_altered_is_refused(store, tmp_path, damag
     with pytest.raises(UsageError, match="damaged or was altered"):
         import_archive(other, tmp_path / "bad.tar")
     assert list(other.entries("trials")) == []
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Make every rename and every new file fail as on a file system that takes nothing."""
+
+    def refuse(self, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    monkeypatch.setattr("pathlib.Path.rename", refuse)
+    monkeypatch.setattr("tarfile.open", refuse)
+
+
+def test_a_workspace_that_takes_nothing_is_told_as_such(store, tmp_path, read_only):
+    (kind, key, _), *_ = unneeded(store, days=0)
+    with pytest.raises(WorkspaceError, match=r"Cannot write to the workspace .*: Read-only file"):
+        store.remove(kind, key)
+    with pytest.raises(UsageError, match=r"Cannot write .*all\.tar: Read-only file system"):
+        export(store, tmp_path / "all.tar")
 
 
 def test_what_is_no_archive_is_refused_with_a_message(tmp_path):

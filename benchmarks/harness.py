@@ -91,7 +91,7 @@ def isolated(root: Path, trials: int) -> None:
 
 
 def tracked(root: Path, trials: int) -> None:
-    from spared_bench.tracking import Tracker
+    from spared_bench.tracking.tracker import Tracker
 
     cells = [
         cell for _, cell in zip(range(trials), finished_cells(Store(root / "store")), strict=False)

@@ -1,14 +1,15 @@
 """Time SpaCKLE's training and completion against a literal PyTorch version of the published loop.
 
     python benchmarks/spackle.py [--spots 10000] [--genes 128] [--steps 8] [--blocks 5]
-                                 [--quality 400] [--device cpu]
+                                 [--quality 400] [--seeds 1] [--inner 2048] [--device cpu]
 
 Literal: a Dataset that gathers the neighbours of one spot per item, a DataLoader, PyTorch's
 TransformerEncoder in its default settings, masks drawn on the CPU. Both train the same network
 (attention among neighbours, absent ones masked) with Adam on the same made-up slides. They take
 turns, block by block, so that a busy machine disturbs both, and each figure is the median over
 blocks. With ``--quality`` both are then trained for so many steps from the same initial weights,
-and one validation with fixed masks judges both.
+and one validation with fixed masks judges both; masks, dropout and order are drawn apart, so with
+``--seeds`` above 1 it is repeated, to tell a difference from chance.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,7 +93,8 @@ class LiteralNetwork(nn.Module):
     def __init__(self, n_genes: int, completer: SpaCKLE) -> None:
         super().__init__()
         self.enter = nn.Linear(n_genes, completer.width)
-        layer = nn.TransformerEncoderLayer(completer.width, completer.n_heads, batch_first=True)
+        sizes = completer.width, completer.n_heads, completer.inner
+        layer = nn.TransformerEncoderLayer(*sizes, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, completer.n_layers, enable_nested_tensor=False)
         self.leave = nn.Linear(completer.width, n_genes)
 
@@ -128,7 +131,7 @@ def our_steps(
     """The step of the shared trainer."""
     units = completer.training_units(slides, device)
     optimizer = torch.optim.Adam(network.parameters(), lr=LR, fused=True)
-    order = shuffled_batches(len(units), BATCH, seed=0)
+    order = shuffled_batches(len(units), BATCH, seed=int(torch.randint(1 << 31, ())))
     while True:
         network.train()
         batch = units.batch(next(order))
@@ -213,15 +216,18 @@ def main() -> None:
     for name, value in (("spots", 10_000), ("genes", 128), ("steps", 8), ("blocks", 5)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--quality", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--inner", type=int, default=SpaCKLE.inner)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device, slides = options.device, made_up(options.spots, options.genes, 1)
-    exact, low = SpaCKLE(), SpaCKLE(low_precision=True)
+    exact = SpaCKLE(inner=options.inner)
+    low = SpaCKLE(inner=options.inner, low_precision=True)
 
-    def fresh() -> dict[str, nn.Module]:
-        with seeded(0, device):
+    def fresh(seed: int = 0) -> dict[str, nn.Module]:
+        with seeded(seed, device):
             literal = LiteralNetwork(options.genes, exact).to(device)
         ours = {"ours": exact, "ours, bfloat16": low}
         return {"literal": literal} | {
@@ -253,7 +259,7 @@ def main() -> None:
         )
     report_completion(slides, exact, networks, options)
     if options.quality:
-        report_quality(fresh(), ways, exact, options)
+        report_quality(fresh, ways, exact, options)
 
 
 def report_completion(
@@ -281,7 +287,10 @@ def report_completion(
 
 
 def report_quality(
-    networks: dict[str, nn.Module], ways: Any, completer: SpaCKLE, options: argparse.Namespace
+    fresh: Callable[[int], dict[str, nn.Module]],
+    ways: Callable[[dict[str, nn.Module]], dict[str, Iterator[None]]],
+    completer: SpaCKLE,
+    options: argparse.Namespace,
 ) -> None:
     """Print the validation error that each reaches, and when it is within 2 % of it."""
     val = made_up(1_000, options.genes, 2)
@@ -294,14 +303,27 @@ def report_quality(
             network = as_ours(network, completer, options.genes, options.device)
         return validation_mse(network, units, BATCH, completer.predict_batch)
 
-    for name, steps in ways(networks).items():
-        with seeded(1, options.device):
-            told = curve(steps, lambda name=name: error(networks[name]), options)
-        step, spent, final = to_quality(told)
-        print(
-            f"quality     {name:15} validation MSE {final:.4f} after {options.quality} steps and"
-            f" {told[-1][1]:.0f} s; within 2 % of it after {step} steps and {spent:.0f} s"
-        )
+    finals: dict[str, list[float]] = {}
+    for seed in range(options.seeds):
+        networks = fresh(seed)
+        for name, steps in ways(networks).items():
+            with seeded(1 + seed, options.device):
+                told = curve(steps, partial(error, networks[name]), options)
+            step, spent, final = to_quality(told)
+            finals.setdefault(name, []).append(final)
+            print(
+                f"quality     {name:15} seed {seed}: validation MSE {final:.4f} after"
+                f" {options.quality} steps and {told[-1][1]:.0f} s; within 2 % of it after"
+                f" {step} steps and {spent:.0f} s",
+                flush=True,
+            )
+    if options.seeds > 1:
+        for name, each in finals.items():
+            apart = np.subtract(each, finals["literal"])
+            print(
+                f"quality     {name:15} {np.mean(each):.4f} +- {np.std(each, ddof=1):.4f} over the"
+                f" seeds; less the literal {apart.mean():+.4f} +- {apart.std(ddof=1):.4f}"
+            )
 
 
 if __name__ == "__main__":

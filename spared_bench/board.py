@@ -125,7 +125,7 @@ class Recorder:
         return True
 
     def _connected(self) -> Any:
-        from spared_bench.tracking import Tracker
+        from spared_bench.tracking.tracker import Tracker
 
         tracker = Tracker(self._plan.bench.workspace.root)
         tracker.connect()
@@ -155,7 +155,7 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
 
 def sync(workspace: Workspace, protocol: str = "", uri: str | None = None) -> int:
     """Log every finished cell that MLflow lacks; return how many."""
-    from spared_bench.tracking import Tracker
+    from spared_bench.tracking.tracker import Tracker
 
     cells = list(finished_cells(workspace.store, protocol))
     if not cells:
@@ -170,7 +170,7 @@ def collect(workspace: Workspace, protocol: str, source: Source) -> list[TrialRe
     """Return the results that count, from MLflow or from the store; both say the same."""
     if source == "store":
         return [cell.final for cell in finished_cells(workspace.store, protocol)]
-    from spared_bench.tracking import Tracker
+    from spared_bench.tracking.tracker import Tracker
 
     return Tracker(workspace.root).results(protocol or None)
 
@@ -182,7 +182,7 @@ def completions(
     from spared_bench.completion.tables import RESULTS, board_records
 
     if source == "mlflow":
-        from spared_bench.tracking import Tracker
+        from spared_bench.tracking.tracker import Tracker
 
         found = Tracker(workspace.root).completion_results(protocol)
     else:

@@ -43,7 +43,7 @@ def results(bench):
 def test_a_server_that_comes_back_during_a_run_gets_everything_once(results, monkeypatch):
     plan, summary = results
     server = Server(away=2)
-    monkeypatch.setattr("spared_bench.tracking.Tracker", server)
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
     monkeypatch.setattr(board, "_SECONDS_BETWEEN_TRIES", 0.01)
     recorder = board.Recorder(plan)
     recorder._offer(summary)
@@ -56,12 +56,12 @@ def test_a_server_that_stays_away_is_told_at_the_end_and_the_next_run_catches_up
     results, monkeypatch
 ):
     plan, summary = results
-    monkeypatch.setattr("spared_bench.tracking.Tracker", Server(away=100))
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", Server(away=100))
     recorder = board.Recorder(plan)
     assert "nobody answers" in str(recorder.finish(summary))
 
     server = Server(away=0)
-    monkeypatch.setattr("spared_bench.tracking.Tracker", server)
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
     assert board.Recorder(plan).finish(summary) is None
     assert sorted(server.logged) == ["toy-mean", "toy-nan"]
 
@@ -69,7 +69,7 @@ def test_a_server_that_stays_away_is_told_at_the_end_and_the_next_run_catches_up
 def test_of_two_runs_one_logs_and_the_other_leaves_it_to_it(results, monkeypatch):
     plan, summary = results
     server = Server(away=0)
-    monkeypatch.setattr("spared_bench.tracking.Tracker", server)
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
     monkeypatch.setattr(board, "_SECONDS_FOR_ANOTHER", 0.1)
     other = Leases(plan.bench.workspace.store.root / "leases")
     assert other.take("tracking")

@@ -170,7 +170,7 @@ def _datasets(results: Sequence[CompletionResult]) -> set[str]:
 
 def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:
     """Log to MLflow; a server that is away costs a line."""
-    from spared_bench.tracking import Tracker
+    from spared_bench.tracking.tracker import Tracker
 
     try:
         Tracker(bench.workspace.root).log_completion(results)

@@ -24,7 +24,7 @@ from spared_bench.completion.scoring import score_hidden
 from spared_bench.completion.tables import collect, markdown, write_tables
 from spared_bench.errors import UsageError
 from spared_bench.products import fitted_completer, make_completed, prepare
-from spared_bench.tracking import Tracker
+from spared_bench.tracking.tracker import Tracker
 from tests.completion.making import slides_of
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -202,7 +202,7 @@ def test_runs_are_tracked_once_apart_from_those_of_predictors(bench, tmp_path):
     assert tracker.log_completion(measured.results) == 0
     assert tracker.log_completion(measured.results[:1]) == 1  # changed, so it is replaced
     assert tracker.results() == []
-    client = tracker._connected()
+    client = tracker.connection.client
     experiment = client.get_experiment_by_name("spared-bench/toy@1/completion")
     runs = {
         run.data.params["completer"]: run for run in client.search_runs([experiment.experiment_id])
@@ -213,6 +213,20 @@ def test_runs_are_tracked_once_apart_from_those_of_predictors(bench, tmp_path):
         30: pytest.approx(measured.results[3].mean("mse")),
         60: pytest.approx(measured.results[4].mean("mse")),
     }
+
+
+def test_a_deleted_experiment_of_completion_comes_back(bench, tmp_path):
+    results = measure(bench, ["toy"], ["none"], WANTED, 2).results
+    tracker = Tracker(tmp_path)
+    tracker.log_completion(results)
+    client = tracker.connection.client
+    experiment = client.get_experiment_by_name("spared-bench/toy@1/completion")
+    client.delete_experiment(experiment.experiment_id)
+    assert tracker.completion_results() == []
+
+    tracker.log_completion(results)
+
+    assert len(tracker.completion_results()) == len(results)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import pytest
 from spared_bench.errors import TrackingError
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
-from spared_bench.tracking import COMPLETE, Tracker
+from spared_bench.tracking.cells import COMPLETE
+from spared_bench.tracking.tracker import Tracker
 from tests.board_samples import SampleCell, demo_trials, failed, trial
-from tests.test_run_record import assert_same
+from tests.tracking.test_run_record import assert_same
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ def cell_of(tmp_path):
 
 
 def runs_of(tracker: Tracker, condition: str = "") -> list:
-    client = tracker._connected()
+    client = tracker.connection.client
     found = client.search_experiments()
     return list(client.search_runs([e.experiment_id for e in found], condition))
 
@@ -95,9 +96,9 @@ def test_the_search_is_below_its_cell_with_curves_and_artifacts(workspace, cell_
     children = runs_of(tracker, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
 
     assert {run.info.run_name for run in children} == {"lr=0.1", "lr=0.2"}
-    history = tracker._connected().get_metric_history(parent.info.run_id, "curve/step/val_mse")
+    history = tracker.connection.client.get_metric_history(parent.info.run_id, "curve/step/val_mse")
     assert [(point.step, point.value) for point in history] == [(0, 2.0), (10, 1.5)]
-    files = {item.path for item in tracker._connected().list_artifacts(parent.info.run_id)}
+    files = {item.path for item in tracker.connection.client.list_artifacts(parent.info.run_id)}
     assert files == {"genes.csv", "environment.json"}
     assert (workspace / "mlartifacts").is_dir()
     assert parent.data.params["lr"] == "0.001"
@@ -109,7 +110,7 @@ def test_a_curve_longer_than_a_batch_is_logged_whole(workspace, cell_of):
     tracker.sync([cell_of(trial(curves={"val_mse": points}))])
 
     (run,) = runs_of(tracker)
-    history = tracker._connected().get_metric_history(run.info.run_id, "curve/step/val_mse")
+    history = tracker.connection.client.get_metric_history(run.info.run_id, "curve/step/val_mse")
 
     assert [(point.step, point.value) for point in history] == points
 
@@ -122,7 +123,7 @@ def test_an_interrupted_logging_is_repaired(workspace, cell_of, monkeypatch, fat
     def die(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(interrupted._connected(), fatal_call, die)
+    monkeypatch.setattr(interrupted.connection.client, fatal_call, die)
     with pytest.raises(KeyboardInterrupt):
         interrupted.sync(cells)
     assert Tracker(workspace).results() == []
@@ -164,11 +165,11 @@ def test_protocols_are_experiments_and_can_be_read_alone(workspace, cell_of):
     assert [result.protocol for result in tracker.results("spared@1")] == ["spared@1"]
     assert [result.protocol for result in tracker.results()] == ["demo@1", "spared@1"]
     assert tracker.results("spared@2") == []
-    assert tracker._connected().get_experiment_by_name("spared-bench/spared@1") is not None
+    assert tracker.connection.client.get_experiment_by_name("spared-bench/spared@1") is not None
 
 
 def test_a_deleted_experiment_comes_back_with_the_next_sync(workspace, cell_of):
-    client = Tracker(workspace)._connected()
+    client = Tracker(workspace).connection.client
     Tracker(workspace).sync([cell_of(trial())])
     client.delete_experiment(client.get_experiment_by_name("spared-bench/demo@1").experiment_id)
     assert Tracker(workspace).results() == []
@@ -217,7 +218,7 @@ def test_a_run_changed_by_hand_is_named(workspace, cell_of):
     tracker = Tracker(workspace)
     tracker.sync([cell_of(trial())])
     (run,) = runs_of(tracker)
-    tracker._connected().delete_tag(run.info.run_id, "spared_bench.record.0")
+    tracker.connection.client.delete_tag(run.info.run_id, "spared_bench.record.0")
 
     with pytest.raises(TrackingError, match=f"run {run.info.run_id} cannot be read"):
         tracker.results()

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
 from spared_bench.results import TrialResult
-from spared_bench.run_record import MAX_NAME, MAX_TAG, from_run, metric_name, name_parts, to_run
+from spared_bench.tracking.run_record import (
+    MAX_NAME,
+    MAX_TAG,
+    from_run,
+    metric_name,
+    name_parts,
+    to_run,
+)
 from tests.board_samples import failed, trial
 
 NOT_READ_BACK = {"curves", "gene_scores", "genes", "gene_symbols", "traceback"}

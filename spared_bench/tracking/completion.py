@@ -1,0 +1,94 @@
+"""Results of the completion benchmark in MLflow.
+
+One run per dataset and completer, in an experiment of their own beside the protocol's. Of the
+errors under the rule that has rates, the step is the rate in percent, so that MLflow draws the
+curve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from spared_bench.tracking.connection import Connection, quoted
+from spared_bench.tracking.run_record import PREFIX
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from spared_bench.completion.benchmark import CompletionResult
+
+EXPERIMENT = "/completion"  # after the name of a protocol's experiment
+OF = PREFIX + "completion_of"
+CONTENT = PREFIX + "completion_content"
+_FILE = "results.json"
+
+
+def log_completion(connection: Connection, results: Iterable[CompletionResult]) -> int:
+    """Make MLflow show these results; return how many runs are new.
+
+    A run whose results have changed is replaced; one whose logging was interrupted too, because
+    the tag that tells its content is set last.
+    """
+    groups: dict[tuple[str, str, str], list[CompletionResult]] = {}
+    for result in results:
+        groups.setdefault((result.protocol, result.dataset, result.completer), []).append(result)
+    return sum(_log_group(connection, each) for each in groups.values())
+
+
+def read_completion(connection: Connection, protocol: str) -> list[CompletionResult]:
+    """Read back what was logged, of one protocol, or of all where it is empty."""
+    from spared_bench.completion.benchmark import CompletionResult
+
+    found: list[CompletionResult] = []
+    for experiment_id in connection.experiment_ids((protocol or "%") + EXPERIMENT):
+        for run in connection.runs(experiment_id, f"tags.`{OF}` != ''"):
+            if CONTENT in run.data.tags:
+                found += map(CompletionResult.from_dict, _load_json(connection, run))
+    return found
+
+
+def _log_group(connection: Connection, results: Sequence[CompletionResult]) -> bool:
+    """Log what is known of one completer on one dataset, unless MLflow has it."""
+    first, client = results[0], connection.client
+    experiment_id = connection.experiment_id(first.protocol + EXPERIMENT)
+    place = json.dumps([first.dataset, first.completer])
+    values = [result.as_dict() for result in results]
+    content = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    known = list(connection.runs(experiment_id, f"tags.`{OF}` = {quoted(place)}"))
+    if any(run.data.tags.get(CONTENT) == content for run in known):
+        return False
+    for run in known:
+        client.delete_run(run.info.run_id)
+    tags = {OF: place, "mlflow.runName": f"{first.dataset} / {first.completer}"}
+    run_id = client.create_run(experiment_id, tags=tags).info.run_id
+    _log_values(client, run_id, results)
+    client.log_dict(run_id, values, _FILE)
+    client.set_tag(run_id, CONTENT, content)  # last: the run is whole
+    client.set_terminated(run_id)
+    return True
+
+
+def _log_values(client: Any, run_id: str, results: Sequence[CompletionResult]) -> None:
+    first = results[0]
+    params = {"dataset": first.dataset, "completer": first.completer, **first.facts}
+    for key, value in params.items():
+        client.log_param(run_id, key, value)
+    for result in results:
+        label, rate = result.condition.rule, round(100 * result.condition.rate)
+        for metric in ("mse", "pcc"):
+            for kind, value in (("", result.mean(metric)), ("_sd", result.sd(metric))):
+                if math.isfinite(value):
+                    client.log_metric(run_id, f"{label}.{metric}{kind}", value, step=rate)
+
+
+def _load_json(connection: Connection, run: Run) -> list[dict[str, Any]]:
+    with TemporaryDirectory() as folder:
+        path = connection.client.download_artifacts(run.info.run_id, _FILE, folder)
+        values: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return values

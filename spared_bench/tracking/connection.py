@@ -1,0 +1,130 @@
+"""The connection to MLflow: its client, its experiments and runs, and errors a person can use."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spared_bench.errors import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+EXPERIMENTS = "spared-bench/"
+_PAGE = 1_000  # runs asked for at once
+
+
+class Connection:
+    """MLflow, connected to when it is first asked for something: seconds, once.
+
+    Parameters
+    ----------
+    workspace : Path
+        Where ``mlflow.db`` and ``mlartifacts`` are made, unless a server is named.
+    uri : str, optional
+        MLflow's tracking URI; by default ``MLFLOW_TRACKING_URI``, then SQLite in the workspace.
+    """
+
+    def __init__(self, workspace: Path, uri: str | None = None) -> None:
+        self.workspace = workspace.absolute()
+        local = f"sqlite:///{(self.workspace / 'mlflow.db').as_posix()}"
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or local
+        self._client: Any = None
+
+    @property
+    def where(self) -> str:
+        """The tracking URI without its password, for people."""
+        return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", self.uri)
+
+    @property
+    def client(self) -> Any:
+        """MLflow's client; the database is made where it is missing."""
+        if self._client is None:
+            client_class = _import_quietly()
+            if self.uri.startswith("sqlite:"):
+                self.workspace.mkdir(parents=True, exist_ok=True)
+            client = client_class(tracking_uri=self.uri)
+            client.search_experiments(max_results=1)  # makes the database; finds a dead server
+            self._client = client
+        return self._client
+
+    def experiment_id(self, name: str) -> str:
+        """Find or make the experiment ``spared-bench/<name>``; a deleted one is restored."""
+        found = self.client.get_experiment_by_name(EXPERIMENTS + name)
+        if found is None:
+            made: str = self.client.create_experiment(EXPERIMENTS + name, self._artifacts(name))
+            return made
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        experiment_id: str = found.experiment_id
+        return experiment_id
+
+    def experiment_ids(self, name: str) -> list[str]:
+        """Return those named ``spared-bench/<name>``, in which ``%`` stands for anything."""
+        condition = f"name LIKE {quoted(EXPERIMENTS + name)}"
+        found = self.client.search_experiments(filter_string=condition)
+        return [experiment.experiment_id for experiment in found]
+
+    def runs(self, experiment_id: str, condition: str) -> Iterator[Run]:
+        """Yield the runs of an experiment that meet a condition in MLflow's language."""
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [experiment_id], condition, max_results=_PAGE, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    @contextmanager
+    def explained(self, doing: str) -> Iterator[None]:
+        """Raise what MLflow raises as ``TrackingError``: ``Cannot <doing> MLflow at ...``."""
+        try:
+            yield
+        except _mlflow_errors() as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise TrackingError(
+                f"Cannot {doing} MLflow at {self.where}: {reason.replace(self.uri, self.where)}"
+                " Check that this place exists and can be written, and what MLFLOW_TRACKING_URI"
+                " says (where it is not set, runs go to SQLite in the workspace)."
+            ) from error
+
+    def _artifacts(self, name: str) -> str | None:
+        """Return where artifacts go; ``None`` leaves the choice to a server."""
+        if not self.uri.startswith("sqlite:"):
+            return None
+        return (self.workspace / "mlartifacts" / name.replace("/", "_")).as_uri()
+
+
+def quoted(text: str) -> str:
+    """Return a text as a literal of MLflow's conditions."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _import_quietly() -> Any:
+    """Import MLflow's client with its telemetry, its table of migrations and its adverts off."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # Seven tries with doubling pauses take minutes to say that a server is not there.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    from mlflow.tracking import MlflowClient
+
+    for noisy in ("mlflow.store.db.utils", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    return MlflowClient
+
+
+def _mlflow_errors() -> tuple[type[Exception], ...]:
+    """Return what MLflow raises when it cannot do what it is asked."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    # ImportError: the driver of a database is not installed. ValueError: an unreadable record.
+    return (MlflowException, RequestException, SQLAlchemyError, OSError, ImportError, ValueError)

@@ -1,0 +1,118 @@
+"""The runs of a workspace in MLflow: what the rest of the package logs and reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spared_bench.results import TrialResult
+from spared_bench.tracking.cells import Cell, CellLog
+from spared_bench.tracking.completion import log_completion, read_completion
+from spared_bench.tracking.connection import Connection
+
+if TYPE_CHECKING:
+    from spared_bench.completion.benchmark import CompletionResult
+
+Progress = Callable[[int, int], None]
+
+
+class Tracker:
+    """The runs of a workspace in MLflow.
+
+    Parameters
+    ----------
+    workspace : Path
+        Where ``mlflow.db`` and ``mlartifacts`` are made, unless a server is named.
+    uri : str, optional
+        MLflow's tracking URI; by default ``MLFLOW_TRACKING_URI``, then SQLite in the workspace.
+    """
+
+    def __init__(self, workspace: Path, uri: str | None = None) -> None:
+        self.connection = Connection(workspace, uri)
+        self._cells = CellLog(self.connection)
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI as it was given, a password in it included."""
+        return self.connection.uri
+
+    @property
+    def where(self) -> str:
+        """The tracking URI without its password, for people."""
+        return self.connection.where
+
+    def connect(self) -> None:
+        """Import MLflow and open the database, making it where it is missing: seconds, once.
+
+        Raises
+        ------
+        TrackingError
+            If MLflow cannot be reached.
+        """
+        with self.connection.explained("connect to"):
+            self.connection.client.search_experiments(max_results=1)
+
+    def sync(self, cells: Iterable[Cell], progress: Progress | None = None) -> int:
+        """Make MLflow show these cells, logging those that it lacks; return how many it lacked.
+
+        A cell that was logged before with another trial (an older version of a method, say) keeps
+        its run, which is no longer the current one.
+
+        Parameters
+        ----------
+        cells : iterable of Cell
+        progress : callable, optional
+            Told ``(done, total)`` after each cell.
+
+        Raises
+        ------
+        TrackingError
+            If MLflow cannot be reached or refuses. What was half logged is replaced next time.
+        """
+        todo = list(cells)
+        added = 0
+        with self.connection.explained("log to"):
+            for done, cell in enumerate(todo, start=1):
+                added += self._cells.sync(cell)
+                if progress is not None:
+                    progress(done, len(todo))
+        return added
+
+    def results(self, protocol: str | None = None) -> list[TrialResult]:
+        """Read the current trial of every cell, without curves, genes and traceback.
+
+        Parameters
+        ----------
+        protocol : str, optional
+            Only this one (``"demo@1"``); all by default.
+
+        Raises
+        ------
+        TrackingError
+            If MLflow cannot be reached, or a run has been changed by hand beyond recognition.
+        """
+        with self.connection.explained("read from"):
+            return self._cells.results(protocol)
+
+    def log_completion(self, results: Iterable[CompletionResult]) -> int:
+        """Make MLflow show results of the completion benchmark; return how many runs are new.
+
+        Raises
+        ------
+        TrackingError
+            As for ``sync``.
+        """
+        with self.connection.explained("log to"):
+            return log_completion(self.connection, results)
+
+    def completion_results(self, protocol: str = "") -> list[CompletionResult]:
+        """Read back what ``log_completion`` logged, of one protocol or of all.
+
+        Raises
+        ------
+        TrackingError
+            If MLflow cannot be reached, or lacks the file of a run.
+        """
+        with self.connection.explained("read from"):
+            return read_completion(self.connection, protocol)

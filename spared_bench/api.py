@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from spared_bench.policy import Policy
 from spared_bench.protocol import Protocol, parse_protocol, read_protocol
 from spared_bench.registry import Registry, discover, notify
 from spared_bench.results import TrialResult
+from spared_bench.store import full_disk_explained
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -202,6 +204,11 @@ def make_bench(
 def _device(wanted: str) -> str:
     """Resolve ``"auto"`` without importing torch where there is no sign of an accelerator."""
     if wanted != "auto":
+        if not re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", wanted):
+            raise UsageError(
+                f"There is no device {wanted!r}: it is auto, cpu, mps, cuda, or one GPU, as in"
+                " cuda:1."
+            )
         return wanted
     if not Path("/dev/nvidia0").exists():
         return "cpu"
@@ -293,9 +300,17 @@ def execute(
     **options
         Of ``RunOptions``.
     """
+    chosen = RunOptions(**options)
+    with full_disk_explained(plan.bench.workspace.store.root):
+        return _execute(plan, watcher, command, log, chosen)
+
+
+def _execute(
+    plan: Plan, watcher: Any, command: str, log: Callable[[str], None], chosen: RunOptions
+) -> Report:
     from spared_bench.board import NoRecorder, Recorder
 
-    chosen, bench, begun = RunOptions(**options), plan.bench, time.perf_counter()
+    bench, begun = plan.bench, time.perf_counter()
     bench.workspace.make_writable()
     bench.workspace.store.sweep()
     if chosen.retry_failed or chosen.retry_quarantined:

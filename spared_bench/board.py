@@ -160,7 +160,10 @@ def sync(workspace: Workspace, protocol: str = "", uri: str | None = None) -> in
     cells = list(finished_cells(workspace.store, protocol))
     if not cells:
         return 0
-    return Tracker(workspace.root, uri).sync(cells)
+    tracker = Tracker(workspace.root, uri)
+    if tracker.uri.startswith("sqlite:"):
+        workspace.make_writable()  # MLflow would try for minutes
+    return tracker.sync(cells)
 
 
 def collect(workspace: Workspace, protocol: str, source: Source) -> list[TrialResult]:

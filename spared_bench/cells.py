@@ -8,6 +8,7 @@ read, so that both say the same.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from spared_bench.errors import CorruptEntryError
 from spared_bench.plan import Plan
 from spared_bench.results import TrialResult
 from spared_bench.runner import RESULT, TRIALS
-from spared_bench.store import Entry, Store, digest, write_text
+from spared_bench.store import MANIFEST, Entry, Store, digest, read_cell, write_text
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
         record["figures"] = plan.draw_job(job).key
         path = store.root / "cells" / f"{digest(names)}.json"
         text = json.dumps(record, indent=1)
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if read_cell(path) != record:
+            if path.is_dir():
+                shutil.rmtree(path)
             write_text(path, text, sync=False)
             changed += 1
     return changed
@@ -81,12 +84,9 @@ def finished_cells(
     """
     records = []
     for path in (store.root / "cells").glob("*.json") if only is None else only:
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            figures = record.get("figures", "")
-            records.append((record["cell"], record["final"], record["search"], figures))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
+        record = read_cell(path)
+        if record is not None:
+            records.append((record["cell"], record["final"], record["search"], record["figures"]))
     for names, final, search, figures in sorted(records):
         if protocol and names[0] != protocol:
             continue
@@ -95,6 +95,34 @@ def finished_cells(
             others = tuple(trial for key in search if (trial := _trial(store, key)) is not None)
             drawn = store.folder("figures", figures) if store.has("figures", figures) else None
             yield FinishedCell(*found, others, drawn)
+
+
+def failures_since(store: Store, protocol: str) -> Iterator[TrialResult]:
+    """Yield failed trials that no cell names yet: those of searches that have not come to an end.
+
+    Failures that are older than the records of their dataset and predictor are of earlier code.
+
+    Parameters
+    ----------
+    store : Store
+    protocol : str
+        Its name, without the version.
+    """
+    named: set[str] = set()
+    settled: dict[tuple[str, str], int] = {}
+    for path in (store.root / "cells").glob("*.json"):
+        record = read_cell(path)
+        if record is not None:
+            named |= {record["final"], *record["search"]}
+            pair = (record["cell"][1], record["cell"][3])
+            settled[pair] = max(settled.get(pair, 0), path.stat().st_mtime_ns)
+    for manifest in sorted((store.root / TRIALS).glob(f"*/*/{MANIFEST}")):
+        found = None if manifest.parent.name in named else _trial(store, manifest.parent.name)
+        if found is None or found[0].ok or found[0].protocol.partition("@")[0] != protocol:
+            continue
+        pair = (found[0].dataset, found[0].predictor)
+        if manifest.stat().st_mtime_ns > settled.get(pair, 0):
+            yield found[0]
 
 
 class Seen:

@@ -35,6 +35,7 @@ prints the message alone; a traceback is for our own mistakes.
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
@@ -160,6 +161,35 @@ class WorkspaceError(SparedBenchError):
 
 class CorruptEntryError(WorkspaceError):
     """A stored entry that does not match its manifest."""
+
+
+#: Characters of a message and of a traceback that are kept: methods put whole arrays into theirs.
+_MESSAGE_CHARS = 2_000
+_STORY_CHARS = 40_000
+
+
+def in_words(error: BaseException) -> tuple[str, str]:
+    """Return what happened as a message and a traceback, each within bounds.
+
+    A user's mistake speaks for itself; other errors are named. An error that cannot say what it is
+    about is told by its name alone.
+    """
+    try:
+        text = str(error)
+    except Exception as worse:
+        text = f"(its message cannot be had: {type(worse).__name__})"
+    known = isinstance(error, SparedBenchError)
+    message = text if known else f"{type(error).__name__}: {text}"
+    story = "".join(traceback.format_exception(error))
+    return _cut(message, _MESSAGE_CHARS), _cut(story, _STORY_CHARS)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Leave out the middle of what is too long."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} [... {len(text) - limit} characters ...] {text[-half:]}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

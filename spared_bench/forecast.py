@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from spared_bench.errors import CorruptEntryError
 from spared_bench.orchestrator import stored_results
 from spared_bench.plan import MAKES, Cell, Job, Plan
 from spared_bench.results import TrialResult
@@ -174,7 +175,7 @@ class _Past:
         for entry in store.entries("trials"):
             try:
                 result = TrialResult.from_dict(entry.read_json("result.json"))
-            except (OSError, ValueError, TypeError):
+            except (CorruptEntryError, OSError, ValueError):
                 continue
             if result.ok and "total" in result.seconds:
                 self._note(result)

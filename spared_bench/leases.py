@@ -130,19 +130,23 @@ class Leases:
 
     def _sign_in(self) -> None:
         """Write the card and keep its time fresh."""
+        if not self._card.exists():  # not yet, or somebody has tidied up
+            self._write_card()
         if self._thread is None:
-            self._card.parent.mkdir(parents=True, exist_ok=True)
-            facts = {
-                "owner": self.owner,
-                "host": socket.gethostname(),
-                "place": place(),
-                "pid": os.getpid(),
-                "started": _started(os.getpid()),
-            }
-            self._card.write_text(json.dumps(facts), encoding="utf-8")
             self._ended.clear()
             self._thread = threading.Thread(target=self._beat, daemon=True)
             self._thread.start()
+
+    def _write_card(self) -> None:
+        self._card.parent.mkdir(parents=True, exist_ok=True)
+        facts = {
+            "owner": self.owner,
+            "host": socket.gethostname(),
+            "place": place(),
+            "pid": os.getpid(),
+            "started": _started(os.getpid()),
+        }
+        self._card.write_text(json.dumps(facts), encoding="utf-8")
 
     def _beat(self) -> None:
         while not self._ended.wait(self.lifetime / 6):

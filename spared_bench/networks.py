@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import random
 import shutil
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from spared_bench.errors import PluginError
 from spared_bench.interfaces import Budget, Context, Report
 from spared_bench.plan import Job
 from spared_bench.products import Prepared, build, prepare
+from spared_bench.slate import seed_everything
 from spared_bench.specs import Stage
 from spared_bench.store import Entry, digest
 
@@ -105,14 +104,3 @@ def target_offset(bench: Bench, completer: str, predictor: Any, prepared: Prepar
     if not (bench.protocol.training.delta or getattr(predictor, "delta", False)):
         return np.zeros(prepared.adata.n_vars, dtype=np.float32)
     return prepared.completed(completer, "train").target.mean(axis=0)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed the global generators too, whatever ran in this process before.
-
-    A method should draw from ``context.seed``; where one does not, its result is the same anyway.
-    """
-    random.seed(seed)
-    np.random.seed(seed)
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(seed)

@@ -22,6 +22,7 @@ from spared_bench.code import code_hash
 from spared_bench.data import TARGET, Encoder, Patches, Slides, open_patches, validate_raw_slide
 from spared_bench.errors import PluginError
 from spared_bench.interfaces import Budget, Completer, Context
+from spared_bench.slate import seed_everything
 from spared_bench.store import Entry, digest
 
 if TYPE_CHECKING:
@@ -219,6 +220,7 @@ def _fit_completer(
     method = build(bench, "completer", completer, inputs["completer"]["parameters"])
     budget = Budget(completion.iterations, completion.batch_size, completion.validate_every, False)
     context = Context(inputs["seed"], budget, bench.settings.device, record, scratch)
+    seed_everything(context.seed)
     started = time.perf_counter()
     method.fit(prepared.slides("train"), prepared.slides("val"), context)
     return method, {"seconds": round(time.perf_counter() - started, 3), "curves": curves}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +30,9 @@ from spared_bench.errors import (
     UnknownNameError,
     UsageError,
     did_you_mean,
+    in_words,
 )
+from spared_bench.guard import guarded
 from spared_bench.specs import KINDS, DatasetSpec, Spec
 
 GROUP = hookspecs.PROJECT
@@ -93,14 +96,15 @@ class Registered:
             If it cannot be imported, or one of its extras is missing.
         """
         module, _, attribute = self.spec.factory.partition(":")
-        missing = [name for name in self.spec.extras if importlib.util.find_spec(name) is None]
+        missing = [name for name in self.spec.extras if not _is_installed(name)]
         if missing:
             raise PluginError(
                 f"{self.spec.kind} {self.spec.name!r} needs packages that are not installed:"
                 f" {', '.join(missing)}. Install them into this environment."
             )
         try:
-            found: Any = importlib.import_module(module)
+            with guarded():
+                found: Any = importlib.import_module(module)
             for part in attribute.split("."):
                 found = getattr(found, part)
         except (KeyboardInterrupt, MemoryError):
@@ -111,6 +115,13 @@ class Registered:
                 f" imported from {self.spec.factory!r}: {_one_line(error)}"
             ) from error
         return found
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # of a package that is not there itself
+        return False
 
 
 @dataclass
@@ -270,9 +281,11 @@ def discover(
         plugin = Plugin(distribution, version, point.name, point.value)
         sources.setdefault((distribution, point.name, point.value), plugin)
     plugins = [_load(sources[key], _from_module(sources[key].target)) for key in sorted(sources)]
-    for file in files:
-        plugin = Plugin(Path(file).name, "", Path(file).stem, str(Path(file).resolve()))
-        plugins.append(_load(plugin, _from_file(Path(file).resolve())))
+    modules: dict[str, Path] = {}
+    for path in dict.fromkeys(Path(file).resolve() for file in files):
+        plugin = Plugin(path.name, "", path.stem, str(path))
+        other = modules.setdefault(_module_name(str(path)), path)
+        plugins.append(_load(plugin, _from_file(path) if other == path else _refuse(path, other)))
     if data_dir is not None:
         plugins += [_load_description(path) for path in sorted(data_dir.glob("*/dataset.yaml"))]
     return Registry(plugins)
@@ -296,7 +309,18 @@ def _from_module(name: str) -> Callable[[], ModuleType]:
 
 def _module_name(target: str) -> str:
     """Return the module under which a plugin is found in ``sys.modules``."""
-    return f"{_PREFIX}file_{Path(target).stem}" if target.endswith(".py") else target
+    if not target.endswith(".py"):
+        return target
+    return f"{_PREFIX}file_{re.sub(r'[^A-Za-z0-9_]', '_', Path(target).stem)}"
+
+
+def _refuse(path: Path, other: Path) -> Callable[[], ModuleType]:
+    def load() -> ModuleType:
+        raise PluginError(
+            f"{path} and {other} would be one module, because their names are the same. Rename one."
+        )
+
+    return load
 
 
 def _from_file(path: Path) -> Callable[[], ModuleType]:
@@ -322,7 +346,8 @@ def _from_file(path: Path) -> Callable[[], ModuleType]:
 def _load(plugin: Plugin, load: Callable[[], ModuleType]) -> Plugin:
     """Import one plugin and collect its specs; quarantine it if anything goes wrong."""
     try:
-        specs = _collect(load())
+        with guarded():
+            specs = _collect(load())
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -416,6 +441,7 @@ def notify(registry: Registry, hook: str, log: Callable[[str], None], **argument
             continue
         try:
             names = function.__code__.co_varnames[: function.__code__.co_argcount]
-            function(**{name: value for name, value in arguments.items() if name in names})
-        except Exception as error:
-            log(f"Observer {module.__name__}.{hook} failed: {_one_line(error)}")
+            with guarded():
+                function(**{name: value for name, value in arguments.items() if name in names})
+        except (Exception, SystemExit) as error:
+            log(f"Observer {module.__name__}.{hook} failed: {in_words(error)[0]}")

@@ -82,7 +82,20 @@ class TrialResult:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrialResult:
-        """Read what ``as_dict`` wrote; unknown keys of later versions are left aside."""
+        """Read what ``as_dict`` wrote; unknown keys of later versions are left aside.
+
+        Raises
+        ------
+        ValueError
+            For what is no record of a trial.
+        """
+        try:
+            return cls._read(values)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"this is no record of a trial: {error}") from error
+
+    @classmethod
+    def _read(cls, values: dict[str, Any]) -> TrialResult:
         known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
         for name in ("scores", "slide_scores", "gene_scores", "curves", "validation_mse"):
             if name in known:

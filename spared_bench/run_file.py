@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ from spared_bench.plan import Job
 from spared_bench.store import started_at, write_text
 
 _SECONDS = 2.0
+_BEAT_SECONDS = 15.0
 #: A run of another machine that has said nothing for so long is gone.
 _SILENT_SECONDS = 60.0
 
@@ -44,6 +46,14 @@ class RunFile:
         self._running: dict[str, dict[str, Any]] = {}
         self._counts = {"done": 0, "failed": 0, "left": 0}
         self._written = 0.0
+        self._ended = threading.Event()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        """Keep the file young while a long training says nothing."""
+        while not self._ended.wait(_BEAT_SECONDS):
+            with suppress(OSError):
+                os.utime(self._path)
 
     def planned(self, open_trials: int) -> None:
         """Note how many trials are left."""
@@ -80,6 +90,7 @@ class RunFile:
 
     def close(self) -> None:
         """The run has ended: nothing more to say."""
+        self._ended.set()
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 

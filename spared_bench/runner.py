@@ -21,14 +21,15 @@ from spared_bench.artifacts import draw_figures, write_artifacts
 from spared_bench.bench import Bench
 from spared_bench.data import Slides
 from spared_bench.errors import (
+    CorruptEntryError,
     DivergedError,
     MismatchError,
     PluginError,
-    SparedBenchError,
     WorkspaceError,
+    in_words,
 )
 from spared_bench.interfaces import Budget, Context, Report
-from spared_bench.networks import fitted_stages, make_network, seed_everything, target_offset
+from spared_bench.networks import fitted_stages, make_network, target_offset
 from spared_bench.plan import Job
 from spared_bench.policy import goes_again
 from spared_bench.products import Prepared, build, make_completed, prepare, prepared_target
@@ -42,6 +43,7 @@ from spared_bench.record import (
 )
 from spared_bench.results import Status, TrialResult
 from spared_bench.scoring import Scoring, score
+from spared_bench.slate import seed_everything
 from spared_bench.store import digest, is_full
 
 RESULT = "result.json"
@@ -103,6 +105,7 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
             raise _GoesAgain
         _write(folder, made[0])
 
+    _drop_unreadable(bench, job.key)
     try:
         entry = bench.workspace.store.obtain(TRIALS, inputs, make)
     except _GoesAgain:  # no result yet, so nothing is stored
@@ -153,8 +156,19 @@ def failure(
     def make(folder: Path) -> None:
         _write(folder, result)
 
+    _drop_unreadable(bench, job.key)
     bench.workspace.store.obtain(TRIALS, _inputs(bench, job), make)
     return result
+
+
+def _drop_unreadable(bench: Bench, key: str) -> None:
+    """Take an entry away whose files have the right sizes, and whose record is none."""
+    try:
+        entry = bench.workspace.store.open(TRIALS, key)
+        if entry is not None:
+            TrialResult.from_dict(entry.read_json(RESULT))
+    except (CorruptEntryError, ValueError):
+        bench.workspace.store.remove(TRIALS, key)
 
 
 def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> TrialResult:
@@ -169,16 +183,15 @@ def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> Tri
     except MemoryError:
         message, story = "The trial ran out of memory.", traceback.format_exc()
         return replace(blank, status="out_of_memory", message=message, traceback=story)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit() in a method ends its trial, and nothing else
         if isinstance(error, WorkspaceError) or is_full(error):
             raise  # no failure of the trial: it is open until there is space
-        known = isinstance(error, SparedBenchError)
+        message, story = in_words(error)
         if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be loaded here
-            message = f"The device ran out of memory. {_LESS_MEMORY} {error}"
-            story = traceback.format_exc()
+            message = f"The device ran out of memory. {_LESS_MEMORY} {message}"
             return replace(blank, status="out_of_memory", message=message, traceback=story)
-        message = str(error) if known else f"{type(error).__name__}: {error}"
-        story = traceback.format_exc()
         return replace(blank, status="error", message=message, traceback=story)
 
 
@@ -275,7 +288,19 @@ def _evaluated(bench: Bench, dataset: str) -> list[str]:
 
 
 def _checked_prediction(values: Any, slides: Slides, job: Job) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float32)
+    try:
+        given = np.asarray(values)
+        numbers = given.dtype.kind in "biufO"
+        values = given.astype(np.float32) if numbers else given
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"Predictor {job.predictor!r} returned {type(values).__name__}, which is no array of"
+            f" numbers: {error}"
+        ) from error
+    if not numbers:
+        raise PluginError(
+            f"Predictor {job.predictor!r} returned values of type {given.dtype}; expected numbers."
+        )
     wanted = (slides.n_spots, slides.n_genes)
     if values.shape != wanted:
         raise PluginError(

@@ -6,10 +6,11 @@ A hook returns specs, never the objects behind them. ``factory`` is the address 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from spared_bench.errors import PluginError, SplitError
 
@@ -65,10 +66,33 @@ class Spec:
             raise PluginError(
                 f"{label}: factory must read 'package.module:attribute', found {self.factory!r}."
             )
+        for name in ("summary", "version", "citation", "licence"):
+            if not isinstance(getattr(self, name), str):
+                found = type(getattr(self, name)).__name__
+                raise PluginError(f"{label}: {name} must be a text, found {found}.")
+        if not _are_names(self.extras):
+            raise PluginError(
+                f"{label}: extras must be a tuple of the names of packages, found {self.extras!r}."
+            )
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, str) and len(value) > _MAX_TEXT:
                 raise PluginError(f"{label}: {item.name} is longer than {_MAX_TEXT} characters.")
+
+
+def _are_names(values: object) -> bool:
+    return isinstance(values, tuple | list) and all(
+        isinstance(value, str) and value for value in values
+    )
+
+
+def _are_numbers(values: object) -> bool:
+    """Whether this is a grid: at least one number, all of them finite."""
+    return (
+        isinstance(values, tuple | list)
+        and bool(values)
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    )
 
 
 @dataclass(frozen=True)
@@ -383,6 +407,24 @@ class PredictorSpec(Spec):
     search: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     stages: Mapping[str, Stage] = field(default_factory=dict)
     encoder: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        label = f"PredictorSpec(name={self.name!r})"
+        if self.scope not in get_args(Scope):
+            raise PluginError(
+                f"{label}: scope {self.scope!r} is none of {', '.join(get_args(Scope))}."
+            )
+        if not isinstance(self.search, Mapping) or not all(map(_are_numbers, self.search.values())):
+            raise PluginError(
+                f"{label}: search must map each parameter to a tuple of finite numbers, such as"
+                f" {{'lr': (1e-4, 1e-3)}}; found {self.search!r}."
+            )
+        staged = isinstance(self.stages, Mapping) and self.stages.values()
+        if staged is False or not all(isinstance(stage, Stage) for stage in staged):
+            raise PluginError(
+                f"{label}: stages must map names to Stage objects, found {self.stages!r}."
+            )
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,30 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spared_bench.errors import CorruptEntryError, WorkspaceError
+from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
 from spared_bench.leases import leases_of
 
 MANIFEST = "manifest.json"
+_SAYS_FULL = re.compile(
+    r"No space left on device|Disk quota exceeded|\d+ requested and \d+ written"
+)
 _STALE_SECONDS = 24 * 3600
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+#: A folder where a file should be, a file for a folder, links in a circle.
+_NOT_THAT_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 _UNWRITABLE = _FULL | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
@@ -81,8 +88,34 @@ class Entry:
     inputs: dict[str, Any]
 
     def read_json(self, name: str) -> Any:
-        """Read one of its JSON files."""
-        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        """Read one of its JSON files.
+
+        Raises
+        ------
+        CorruptEntryError
+            If it has none of that name, or it cannot be read.
+        """
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError, RecursionError) as error:
+            raise CorruptEntryError(
+                f"{self.folder} is damaged ({name}: {error}). Remove that folder; it will be made"
+                " again."
+            ) from error
+
+
+def read_cell(path: Path) -> dict[str, Any] | None:
+    """Return the record of a cell (``spared_bench.cells``), ``None`` for what is none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        names, keys = record["cell"], [record["final"], *record["search"]]
+        dataset, seed = names[:4], names[4]
+        texts = [*dataset, record.setdefault("figures", ""), *keys]
+        sound = all(isinstance(text, str) for text in texts) and isinstance(seed, int)
+        sound = sound and all(key.isalnum() for key in keys)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return None
+    return record if sound else None
 
 
 class Store:
@@ -137,10 +170,14 @@ class Store:
                     raise ValueError(f"{name} has another size")
             return Entry(kind, key, folder, manifest["inputs"])
         except FileNotFoundError as error:
-            if not folder.is_dir():
+            if not (folder.is_dir() or folder.is_symlink()):
                 return None
             damage: Exception = error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            if error.errno not in _NOT_THAT_KIND:
+                raise
+            damage = error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             damage = error
         raise CorruptEntryError(
             f"{folder} is damaged ({damage}). Remove that folder; it will be made again."
@@ -182,7 +219,7 @@ class Store:
             with leases_of(self.root).waiting(f"{kind}-{digest(inputs)}", found) as entry:
                 return entry or self.write(kind, inputs, make)
         except OSError as error:
-            if error.errno not in _UNWRITABLE:
+            if not self._is_to_blame(error):
                 raise
             raise WorkspaceError(_why_unwritable(self.root, error)) from error
 
@@ -201,16 +238,28 @@ class Store:
             except OSError:
                 if not (final / MANIFEST).is_file():
                     raise
-        except OSError as error:
-            if error.errno not in _UNWRITABLE:
+        except (OSError, RuntimeError) as error:
+            if not self._is_to_blame(error):
                 raise
             raise WorkspaceError(_why_unwritable(self.root, error)) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         return Entry(kind, key, final, json.loads(canonical_json(inputs)))
 
+    def _is_to_blame(self, error: OSError | RuntimeError) -> bool:
+        """Whether it is the workspace that takes nothing: a plugin may lack rights elsewhere."""
+        if is_full(error) or not isinstance(error, OSError):
+            return is_full(error)
+        return error.errno in _UNWRITABLE and str(error.filename or "").startswith(str(self.root))
+
     @staticmethod
     def _seal(folder: Path, kind: str, inputs: dict[str, Any]) -> None:
+        odd = [p for p in folder.rglob("*") if p.is_symlink() or not (p.is_file() or p.is_dir())]
+        if odd:
+            raise PluginError(
+                f"{odd[0].relative_to(folder)} was saved, which is no plain file but a link or a"
+                " device, and would not stay what it is. Save copies of files."
+            )
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         # At once, because a file system writes several files in the time of one.
         facts = _writers(os.getpid()).map(_sync, paths)
@@ -219,14 +268,24 @@ class Store:
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
 
     def remove(self, kind: str, key: str) -> None:
-        """Take an entry away in one step, so that no reader meets half of it."""
+        """Take an entry away in one step, so that no reader meets half of it.
+
+        Raises
+        ------
+        WorkspaceError
+            If the workspace cannot be written.
+        """
         grave = self.root / "tmp" / f"removed-{key[:12]}.{stamp()}"
-        grave.parent.mkdir(parents=True, exist_ok=True)
         try:
+            grave.parent.mkdir(parents=True, exist_ok=True)
             self.folder(kind, key).rename(grave)
         except FileNotFoundError:
             return
-        shutil.rmtree(grave, ignore_errors=True)
+        except OSError as error:
+            if not self._is_to_blame(error):
+                raise
+            raise WorkspaceError(_why_unwritable(self.root, error)) from error
+        _discard(grave)
 
     def entries(self, kind: str) -> Iterator[Entry]:
         """Yield all sound entries of a kind, in the order of their keys."""
@@ -246,7 +305,7 @@ class Store:
             path = entry.folder / name
             if not path.is_file():
                 wrong.append(f"{name} is missing")
-            elif file_digest(path) != facts["sha256"]:
+            elif file_digest(path) != facts.get("sha256"):
                 wrong.append(f"{name} has changed")
         return wrong
 
@@ -255,9 +314,17 @@ class Store:
         swept = 0
         for path in (self.root / "tmp").glob("*"):
             if is_orphan(path):
-                shutil.rmtree(path, ignore_errors=True)
+                _discard(path)
                 swept += 1
         return swept
+
+
+def _discard(path: Path) -> None:
+    """Remove a folder, or what lies where one should be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @cache
@@ -284,17 +351,29 @@ def _own_start(pid: int) -> int:
 
 
 def started_at(pid: int) -> int:
-    """Return when a living process began, in whole seconds; 0 if it is gone."""
+    """Return a number that tells a living process from later ones of its id; 0 if it is gone.
+
+    On Linux the ticks of its start since the machine's: a date would move when the clock is set.
+    """
     import psutil
 
     try:
         process = psutil.Process(pid)
-        # A zombie has ended: its parent was killed before it could take note.
-        return 0 if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return 0  # it has ended: its parent was killed before it could take note
+        return _ticks(pid) or round(process.create_time())
     except psutil.NoSuchProcess:
         return 0
     except psutil.AccessDenied:
         return -1
+
+
+def _ticks(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(text.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def is_orphan(path: Path) -> bool:
@@ -314,12 +393,34 @@ def is_orphan(path: Path) -> bool:
 
 def is_full(error: BaseException) -> bool:
     """Whether an error says that the disk takes no more, which is nobody's failure."""
-    return isinstance(error, OSError) and error.errno in _FULL
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    # Libraries lose the number: HDF5 raises a RuntimeError, numpy counts what was not written.
+    return isinstance(error, OSError | RuntimeError) and bool(_SAYS_FULL.search(str(error)))
 
 
-def _why_unwritable(root: Path, error: OSError) -> str:
+@contextmanager
+def full_disk_explained(root: Path) -> Iterator[None]:
+    """Tell of a disk that takes no more, wherever it was met, as what it is.
+
+    Raises
+    ------
+    WorkspaceError
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise WorkspaceError(_why_unwritable(root, error)) from error
+
+
+def _why_unwritable(root: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None)
+    if reason is None and is_full(error):
+        reason = "No space left on device"
     return (
-        f"Cannot write to the workspace {root.parent}: {error.strerror or error}."
+        f"Cannot write to the workspace {root.parent}: {reason or error}."
         " Finished results are safe. Free some space or choose another workspace"
         " (`--workspace DIR`), then run the same command again."
     )

@@ -10,5 +10,9 @@ def use_threads(number: int) -> None:
     """Set the CPU threads of this process, for libraries that are loaded and yet to be."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(number)
+    if "numpy" in sys.modules:  # it has read these variables before
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(number)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(number)

@@ -7,19 +7,30 @@ import shutil
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from spared_bench.errors import CorruptEntryError, UsageError
+from spared_bench.errors import CorruptEntryError, UsageError, WorkspaceError
 from spared_bench.leases import leases_of
-from spared_bench.store import MANIFEST, Entry, Store, canonical_json, digest, file_digest
+from spared_bench.store import (
+    MANIFEST,
+    Entry,
+    Store,
+    canonical_json,
+    digest,
+    file_digest,
+    is_full,
+    read_cell,
+)
 
 #: What a store holds, products last.
 RESULTS = ("trials", "figures")
 PRODUCTS = ("prepared", "patches", "completed", "features", "networks")
 _CELLS = "cells"
 _MANIFEST_BYTES = 50 << 20
+_KEY_CHARS = 64
 
 
 @dataclass
@@ -74,7 +85,7 @@ def _problems(store: Store, kind: str, key: str) -> list[str]:
 def _keys(store: Store, kinds: tuple[str, ...] = RESULTS + PRODUCTS) -> Iterator[tuple[str, str]]:
     for kind in kinds:
         for folder in sorted((store.root / kind).glob("*/*")):
-            if folder.is_dir():
+            if folder.is_dir() or len(folder.name) == _KEY_CHARS:
                 yield kind, folder.name
 
 
@@ -109,11 +120,9 @@ def _reachable(store: Store) -> set[str]:
     """Return the keys that cells name, and those that their manifests name, all the way down."""
     waiting: list[str] = []
     for path in (store.root / _CELLS).glob("*.json"):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_cell(path)
+        if record is not None:
             waiting += [record["final"], *record["search"]]
-        except (ValueError, KeyError, TypeError):
-            continue
     kept: set[str] = set()
     while waiting:
         key = waiting.pop()
@@ -169,6 +178,11 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
         Replaced only when complete.
     products : bool
         Prepared datasets, patches, completed layers and features too.
+
+    Raises
+    ------
+    UsageError
+        If the archive cannot be written.
     """
     beside = archive.with_name(f".{archive.name}.part")
     entries = 0
@@ -181,8 +195,11 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
             for path in sorted((store.root / _CELLS).glob("*.json")):
                 tar.add(path, f"{_CELLS}/{path.name}")
         beside.replace(archive)
+    except OSError as error:
+        raise UsageError(f"Cannot write {archive}: {error.strerror or error}.") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
     return entries
 
 
@@ -202,6 +219,8 @@ def import_archive(store: Store, archive: Path) -> tuple[int, int]:
                 _unpack(tar, member, staging)
         return _adopt(store, staging, archive)
     except (tarfile.TarError, OSError, EOFError) as error:
+        if is_full(error):
+            raise WorkspaceError(f"No space to unpack {archive}: {error}") from error
         raise UsageError(
             f"{archive} cannot be read as an archive of `store export`: {error}"
         ) from error
@@ -213,7 +232,8 @@ def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, staging: Path) -> Non
     """Write one plain file of an archive; its directories come by themselves."""
     parts = PurePosixPath(member.name).parts
     wanted = len(parts) >= 2 and parts[0] in (*RESULTS, *PRODUCTS, _CELLS)
-    if not wanted or ".." in parts or not (member.isfile() or member.isdir()):
+    plain = (member.isfile() and not member.issparse()) or member.isdir()
+    if not wanted or ".." in parts or not plain:
         raise UsageError(
             f"The archive holds {member.name!r}, which is no plain file of a store. Nothing of it"
             " was taken over. Only import what `spared-bench store export` wrote."
@@ -237,10 +257,13 @@ def _adopt(store: Store, staging: Path, archive: Path) -> tuple[int, int]:
     for kind, entry in checked:
         final = store.folder(kind, entry.key)
         if not store.has(kind, entry.key):
+            store.remove(kind, entry.key)  # what is left of a damaged one
             final.parent.mkdir(parents=True, exist_ok=True)
             entry.folder.rename(final)
             new += 1
     for path in sorted((staging / _CELLS).glob("*.json")):
+        if read_cell(path) is None:
+            continue
         target = store.root / _CELLS / path.name
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -268,7 +291,7 @@ def _checked(kind: str, folder: Path, archive: Path) -> Entry:
         for name, facts in files.items():
             if file_digest(folder / name) != facts["sha256"]:
                 raise ValueError(f"{name} has changed")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{archive}: entry {kind}/{folder.name[:12]} is damaged or was altered ({error})."
             " Nothing was taken over; export it again."

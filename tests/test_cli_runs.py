@@ -49,6 +49,16 @@ def test_status_shows_every_failure_and_why_one_failed(workspace):
     assert {"packages", "device", "driver", "git", "threads", "host"} <= set(environment)
 
 
+def test_status_shows_the_failures_of_a_search_that_has_not_ended(workspace):
+    done = toy_run(workspace, "-p", "toy-raises-searched", "--breaker", "2")
+    assert "3 of its trials were not begun. `spared-bench status` shows why" in done.output
+    by_file = spared_bench("status", "--suite", TOY_PROTOCOL, "-w", workspace).stdout
+    assert by_file.count("ValueError: the fit went wrong") == 2
+    toy_run(workspace, "-p", "toy-raises-searched", "--breaker", "0")
+    told = spared_bench("status", "--suite", "toy", "-w", workspace, "--json").stdout
+    assert len(json.loads(told)) == 5
+
+
 def test_json_lines_tell_every_event_and_nothing_else(workspace):
     done = toy_run(workspace, "-p", "toy-ridge", "-p", "toy-raises", "--log-json", "--json")
     events = [json.loads(line) for line in done.stderr.splitlines()]
@@ -103,6 +113,8 @@ def test_an_exported_plan_is_a_script_whose_tasks_run_its_shards(tmp_path):
     assert called.splitlines() == ["run", *selection, "--no-track", "--shard", "2/3"]
     sync = next(line for line in text.splitlines() if line.startswith("# Afterwards"))
     assert shlex.split(sync)[-2:] == ["-w", "/shared/my work; rm -rf x"]
+    joined = spared_bench("plan", "export", "--tasks", 3, "--", "--all", "--workspace=/shared/x")
+    assert "track sync -w /shared/x\n" in joined.stdout
 
 
 @pytest.mark.parametrize(
@@ -113,7 +125,13 @@ def test_an_exported_plan_is_a_script_whose_tasks_run_its_shards(tmp_path):
         (["run", "--all", "--device", "cuda:0,cpu"], "must be different GPUs"),
         (["run", "--all", "--device", "cuda:1,cuda:1"], "must be different GPUs"),
         (["plan", "export", "--tasks", "2", "--", "--shard", "1/2"], "sets --shard itself"),
-        (["plan", "export", "--tasks", "2", "--time", "1\nrm x", "--", "-p"], "must be one line"),
+        (["run", "--all", "--shard", "²/3"], "must read i/n, for example --shard 1/4"),
+        (["run", "--all", "--device", "gpu"], "There is no device 'gpu': it is auto, cpu"),
+        (["plan", "export", "--tasks", "2", "--time", "1\nrm x", "--", "-p"], "must be one word"),
+        (["plan", "export", "--tasks", "2", "--", "--al"], "No such option: --al"),
+        (["plan", "export", "--tasks", "2", "--", "-w", "x"], "Nothing is selected"),
+        (["plan", "export", "--tasks", "2", "-o", "/none/x", "--", "--all"], "Cannot write /none"),
+        (["status", "--suite", "nonesuch"], "No protocol is named 'nonesuch'"),
         (["store", "import", "none.tar"], "There is no file none.tar"),
         (["store", "export", "/none/here/x.tar"], "There is no folder /none/here to write"),
     ],

@@ -13,6 +13,7 @@ from spared_bench.interfaces import Outcome
 from spared_bench.plan import Job
 from spared_bench.results import TrialResult
 from spared_bench.run_file import RunFile, living_runs
+from tests.test_orchestrator import wait_for
 
 JOBS = [Job("trial", f"k{n}", "toy", "none", "p", {"lr": n}) for n in range(3)]
 
@@ -88,4 +89,18 @@ def test_a_run_that_was_killed_or_has_long_been_silent_is_not_shown(tmp_path, fi
     os.utime(path, (time.time() - 1000, time.time() - 1000))
     assert list(living_runs(tmp_path)) == []
     path.write_text("no record")
+    assert list(living_runs(tmp_path)) == []
+
+
+def test_a_run_that_says_nothing_for_long_is_still_seen_from_other_machines(tmp_path, monkeypatch):
+    monkeypatch.setattr("spared_bench.run_file._BEAT_SECONDS", 0.05)
+    file = RunFile(tmp_path, "toy@1")
+    file.planned(1)
+    (path,) = tmp_path.glob("*.json")
+    os.utime(path, (0, 0))
+    facts = json.loads(path.read_text()) | {"place": "another-machine"}
+    path.write_text(json.dumps(facts))
+    os.utime(path, (0, 0))
+    wait_for(lambda: list(living_runs(tmp_path)))
+    file.close()
     assert list(living_runs(tmp_path)) == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -59,6 +60,24 @@ def test_a_sweep_takes_away_what_the_dead_held_and_nothing_of_the_living(tmp_pat
     mine.sweep()
     assert [path.name for path in tmp_path.glob("*.lease")] == ["my work.lease"]
     assert [path.name for path in (tmp_path / "owners").iterdir()] == [mine.owner]
+
+
+def test_a_card_that_somebody_took_away_is_written_again(tmp_path):
+    leases = Leases(tmp_path)
+    assert leases.take("one")
+    shutil.rmtree(tmp_path)
+    assert leases.take("two")
+    assert Leases(tmp_path).holder("two")["owner"] == leases.owner
+    leases.close()
+
+
+def test_a_process_stays_alive_for_others_when_the_clock_is_set(tmp_path, monkeypatch):
+    leases = Leases(tmp_path)
+    assert leases.take("work")
+    monkeypatch.setattr("psutil.Process.create_time", lambda self: 12.0)
+    assert Leases(tmp_path).holder("work") is not None
+    assert not Leases(tmp_path).take("work")
+    leases.close()
 
 
 def test_of_many_that_want_a_lease_at_once_one_gets_it(tmp_path):

@@ -93,10 +93,12 @@ def test_a_damaged_result_is_made_again_and_is_the_same(bench):
     plan = select(bench, ["toy"], ["none"], ["toy-mean"])
     first = execute(plan, executor="inline")
     path = bench.workspace.store.folder("trials", first.results[0].key) / "result.json"
-    path.write_text(path.read_text()[:100])
-    again = execute(plan, executor="inline")
-    assert again.new == 1
-    assert scores(first) == scores(again)
+    whole = path.read_text()
+    for damaged in (whole[:100], whole.replace('"status"', '"stbtus"'), "[]".ljust(len(whole))):
+        path.write_text(damaged)
+        again = execute(plan, executor="inline")
+        assert again.new == 1
+        assert scores(first) == scores(again)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -183,6 +185,17 @@ def alive(pid):
         return False
     state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return state != "Z"
+
+
+def test_files_in_the_folder_of_the_command_are_not_taken_for_modules(workspace, tmp_path):
+    (tmp_path / "queue.py").write_text("raise RuntimeError('not the one')")
+    arguments = ["-p", "toy-mean", "--workers", "1", "--json"]
+    run = "import sys; sys.path.remove(''); from spared_bench.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", run, *command(workspace, *arguments)[3:]],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["results"][0]["status"] == "ok"
 
 
 @pytest.mark.parametrize("executor", ["inline", "local"])

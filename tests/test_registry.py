@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError
-from spared_bench.registry import discover
+from spared_bench.registry import discover, notify
 
 GOOD = """
 from spared_bench import PredictorSpec, hookimpl
@@ -54,6 +55,18 @@ BROKEN = {
 }
 
 
+ODD_SPECS = {
+    "extras='numpy'": "extras must be a tuple",
+    "summary=None": "summary must be a text, found NoneType",
+    "scope='everywhere'": "scope 'everywhere' is none of patch, neighbourhood, slide",
+    "search={'lr': 0.1}": "search must map each parameter to a tuple of finite numbers",
+    "search={'lr': ()}": "search must map each parameter to a tuple of finite numbers",
+    "search={'lr': (float('nan'),)}": "search must map each parameter to a tuple of finite numbers",
+    "search=[0.1]": "search must map each parameter to a tuple of finite numbers",
+    "stages={'first': 'sound'}": "stages must map names to Stage objects",
+}
+
+
 class Installed:
     """Makes importable modules and the entry points that name them."""
 
@@ -93,6 +106,55 @@ def test_a_broken_plugin_is_quarantined_and_the_others_work(installed, module):
     assert reason in broken.reason
     assert "\n" not in broken.reason
     assert registry.names("predictor") == ["sound"]
+
+
+@pytest.mark.parametrize("field", ODD_SPECS)
+def test_a_predictor_whose_spec_says_the_impossible_is_quarantined(installed, field):
+    installed.add("odd", GOOD.replace('summary="made up"', field))
+    (plugin,) = discover(points=installed.points).quarantined
+    assert plugin.reason.startswith(f"PredictorSpec(name='odd'): {ODD_SPECS[field]}")
+
+
+LOUD = """
+import os, signal
+print("said at import")
+os.chdir("/")
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+"""
+
+
+def test_a_plugin_that_prints_and_changes_the_process_disturbs_no_output(installed, capsys):
+    here, handler = Path.cwd(), signal.getsignal(signal.SIGTERM)
+    loud = GOOD.replace("    return", "    print('said by the hook')\n    return")
+    installed.add("loud", LOUD + loud)
+    registry = discover(points=installed.points)
+    assert registry.names("predictor") == ["loud"]
+    assert (Path.cwd(), signal.getsignal(signal.SIGTERM)) == (here, handler)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "said at import\nsaid by the hook\n" in printed.err
+
+
+def test_an_observer_that_prints_or_exits_changes_nothing(installed, capsys):
+    hook = "def spared_bench_run_started(plan):\n    print('seen')\n    raise SystemExit(1)\n"
+    installed.add("watcher", GOOD + "@hookimpl\n" + hook)
+    said = []
+    notify(discover(points=installed.points), "spared_bench_run_started", said.append, plan=None)
+    assert said == ["Observer watcher.spared_bench_run_started failed: SystemExit: 1"]
+    assert capsys.readouterr().out == ""
+
+
+def test_two_files_of_one_name_are_not_taken_for_each_other(tmp_path):
+    files = [tmp_path / "one" / "my-plugin.py", tmp_path / "two" / "my-plugin.py"]
+    for number, file in enumerate(files):
+        file.parent.mkdir()
+        text = GOOD.replace("{name}", f"number-{number}").replace('"{module}:', 'f"{__name__}:')
+        file.write_text(text + "\nclass Model: ...\n")
+    registry = discover([files[0], files[0], files[1]], points=[])
+    assert registry.names("predictor") == ["number-0"]
+    assert registry.get("predictor", "number-0").load().__name__ == "Model"
+    (refused,) = registry.quarantined
+    assert "would be one module" in refused.reason
 
 
 def test_the_whole_traceback_of_a_broken_plugin_is_kept(installed):
@@ -190,6 +252,13 @@ def test_a_missing_extra_is_named_before_anything_is_imported(installed):
     installed.add("needy", text)
     entry = discover(points=installed.points).get("predictor", "needy")
     with pytest.raises(PluginError, match="not installed: no_such_package"):
+        entry.load()
+
+
+def test_a_missing_extra_inside_a_missing_package_is_named_too(installed):
+    installed.add("needy", GOOD.replace('summary="made up"', 'extras=("no_such.part",)'))
+    entry = discover(points=installed.points).get("predictor", "needy")
+    with pytest.raises(PluginError, match=r"not installed: no_such\.part"):
         entry.load()
 
 

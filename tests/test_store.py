@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from spared_bench.errors import CorruptEntryError, WorkspaceError
 from spared_bench.store import MANIFEST, Store, digest, write_text
+from spared_bench.upkeep import verify
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -86,6 +88,31 @@ def test_a_damaged_entry_is_made_again(store, damage):
     assert (again.folder / "value.txt").read_text() == "new"
 
 
+def replace_by_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def replace_by_circle(path):
+    path.unlink()
+    path.symlink_to(path)
+
+
+def replace_folder_by_file(path):
+    shutil.rmtree(path.parent)
+    path.parent.write_text("no folder")
+
+
+@pytest.mark.parametrize("replace", [replace_by_folder, replace_by_circle, replace_folder_by_file])
+@pytest.mark.parametrize("name", [MANIFEST, "value.txt"])
+def test_what_lies_where_an_entry_should_be_is_replaced_by_it(store, replace, name):
+    replace(store.obtain("trials", {"a": 1}, writes("old")).folder / name)
+    assert len(verify(store).damaged) == 1
+    again = store.obtain("trials", {"a": 1}, writes("new"))
+    assert (again.folder / "value.txt").read_text() == "new"
+    assert list((store.root / "tmp").iterdir()) == []
+
+
 def test_verify_finds_a_flipped_byte_that_the_size_does_not_show(store):
     entry = store.obtain("kind", {"a": 1}, writes("abc"))
     assert store.verify(entry) == []
@@ -129,6 +156,21 @@ def test_a_full_disk_says_so_and_leaves_nothing(store):
     with pytest.raises(WorkspaceError, match=r"No space left on device.*Finished results are safe"):
         store.obtain("kind", {"a": 1}, make)
     assert store.find("kind", {"a": 1}) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("flush failed (errno = 28, error message = 'No space left on device')"),
+        OSError("800 requested and 0 written"),
+    ],
+)
+def test_a_full_disk_is_known_from_what_libraries_make_of_it(store, error):
+    def make(folder):
+        raise error
+
+    with pytest.raises(WorkspaceError, match=r"No space left on device. Finished results are"):
+        store.obtain("kind", {"a": 1}, make, once=True)
 
 
 def test_an_error_that_is_not_about_writing_keeps_its_own_name(store):

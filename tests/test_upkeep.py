@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import tarfile
 
 import pytest
 
-from spared_bench.errors import UsageError
+from spared_bench.cells import finished_cells
+from spared_bench.errors import UsageError, WorkspaceError
 from spared_bench.leases import Leases
 from spared_bench.store import Store, write_text
 from spared_bench.upkeep import export, import_archive, unneeded, verify
@@ -32,7 +35,7 @@ def store(tmp_path):
         trial = store.obtain("trials", {"completed": completed.key, "of": name}, writes(name))
         store.obtain("figures", {"trial": trial.key}, writes("d"))
         if name == "kept":
-            record = {"cell": ["toy@1"], "final": trial.key, "search": []}
+            record = {"cell": ["toy@1", "toy", "none", "mean", 0], "final": trial.key, "search": []}
             write_text(store.root / "cells" / "one.json", json.dumps(record))
     return store
 
@@ -107,6 +110,17 @@ def add(tar, name, content=b"x", **changes):
         ("trials/../../outside", {}),
         ("code/x/value.py", {}),
         ("trials/k/link", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd", "size": 0}),
+        (
+            "trials/k/sparse",
+            {
+                "pax_headers": {
+                    "GNU.sparse.major": "0",
+                    "GNU.sparse.minor": "1",
+                    "GNU.sparse.map": "0,1",
+                    "GNU.sparse.size": "1000",
+                }
+            },
+        ),
         ("trials/k/hard", {"type": tarfile.LNKTYPE, "linkname": "trials/x", "size": 0}),
     ],
 )
@@ -120,6 +134,38 @@ def test_an_archive_that_reaches_out_of_the_store_is_refused(tmp_path, name, cha
     ):
         import_archive(store, archive)
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
+
+
+def test_what_is_left_of_a_damaged_entry_does_not_keep_a_sound_one_out(store, tmp_path):
+    export(store, tmp_path / "all.tar")
+    trials = list(store.entries("trials"))
+    (trials[0].folder / "manifest.json").unlink()
+    trials[1].folder.rename(tmp_path / "away")
+    trials[1].folder.write_text("a file where a folder should be")
+    assert import_archive(store, tmp_path / "all.tar") == (2, 2)
+    assert sorted(names(store, "trials")) == ["kept", "left"]
+
+
+ODD_RECORDS = [
+    "[]", "5", "{}", "[" * 100_000, '{"cell": [], "final": "a", "search": []}',
+    '{"cell": [1, 2, 3, 4, 5], "final": "a", "search": []}',
+    '{"cell": ["p", "d", "c", "m", 0], "final": 5, "search": []}',
+    '{"cell": ["p", "d", "c", "m", 0], "final": "../../etc", "search": []}',
+]  # fmt: skip
+
+
+def test_records_of_cells_that_are_none_are_neither_read_nor_taken_over(store, tmp_path):
+    for number, text in enumerate(ODD_RECORDS):
+        write_text(store.root / "cells" / f"odd{number}.json", text)
+    (store.root / "cells" / "folder.json").mkdir()
+    assert list(finished_cells(store)) == []  # that of the fixture holds no result
+    assert len(unneeded(store, days=0)) == 6
+    with tarfile.open(tmp_path / "odd.tar", "w") as tar:
+        for number, text in enumerate(ODD_RECORDS):
+            add(tar, f"cells/odd{number}.json", text.encode())
+    other = Store(tmp_path / "other")
+    assert import_archive(other, tmp_path / "odd.tar") == (0, 0)
+    assert not (other.root / "cells").exists()
 
 
 @pytest.mark.parametrize("damage", ["value", "inputs", "extra"])
@@ -138,6 +184,25 @@ def test_an_archive_whose_entries_were_altered_is_refused(store, tmp_path, damag
     with pytest.raises(UsageError, match="damaged or was altered"):
         import_archive(other, tmp_path / "bad.tar")
     assert list(other.entries("trials")) == []
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Make every rename and every new file fail as on a file system that takes nothing."""
+
+    def refuse(self, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    monkeypatch.setattr("pathlib.Path.rename", refuse)
+    monkeypatch.setattr("tarfile.open", refuse)
+
+
+def test_a_workspace_that_takes_nothing_is_told_as_such(store, tmp_path, read_only):
+    (kind, key, _), *_ = unneeded(store, days=0)
+    with pytest.raises(WorkspaceError, match=r"Cannot write to the workspace .*: Read-only file"):
+        store.remove(kind, key)
+    with pytest.raises(UsageError, match=r"Cannot write .*all\.tar: Read-only file system"):
+        export(store, tmp_path / "all.tar")
 
 
 def test_what_is_no_archive_is_refused_with_a_message(tmp_path):

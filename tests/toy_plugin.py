@@ -151,6 +151,13 @@ class Raises(Mean):
         raise ValueError("the fit went wrong")
 
 
+@dataclass
+class RaisesAlways(Raises):
+    """Whatever it is told."""
+
+    value: float = 1.0
+
+
 class Nan(Mean):
     def predict(self, slides):
         return super().predict(slides) * np.nan
@@ -306,6 +313,9 @@ def spared_bench_predictors():
     return [
         *specs,
         PredictorSpec("toy-ridge", f"{__name__}:Ridge", search={"penalty": penalties}),
+        PredictorSpec(
+            "toy-raises-searched", f"{__name__}:RaisesAlways", search={"value": (1, 2, 3, 4, 5)}
+        ),
         PredictorSpec(
             "toy-badly-staged", f"{__name__}:Staged", stages={"first": Stage("toy-mean")}
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -99,9 +99,9 @@ def export(
         if any(word.partition("=")[0] == name for word in selection):
             raise UsageError(f"`plan export` sets {name} itself; leave it out.")
     for name, value in (("--time", time), ("--memory", memory), ("--partition", partition)):
-        if any(sign in value for sign in "\n\r"):
-            raise UsageError(f"{name} must be one line.")
-    workspace = _workspace(selection)
+        if any(sign.isspace() for sign in value):
+            raise UsageError(f"{name} {value!r} must be one word.")
+    workspace = _workspace(_understood(selection))
     lines = [
         "#!/bin/bash",
         "#SBATCH --job-name=spared-bench",
@@ -123,12 +123,36 @@ def export(
     if out is None:
         typer.echo(text, nl=False)
         return
-    out.write_text(text, encoding="utf-8")
-    typer.echo(f"{out}: {tasks} tasks. `sbatch {out}` submits them.")
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write {out}: {error.strerror}.") from error
+    typer.echo(f"{out}: {tasks} tasks. `{shlex.join(['sbatch', str(out)])}` submits them.")
 
 
-def _workspace(selection: list[str]) -> list[str]:
-    for at, word in enumerate(selection):
-        if word in ("-w", "--workspace") and at + 1 < len(selection):
-            return ["-w", selection[at + 1]]
-    return []
+def _understood(selection: list[str]) -> dict[str, Any]:
+    """Return what `run` makes of its options, so that a mistake is told now and not by each task.
+
+    Raises
+    ------
+    UsageError
+        For what `run` would not take.
+    """
+    from typer.main import get_command
+
+    from spared_bench.cli import app
+
+    command = get_command(app).commands["run"]  # type: ignore[attr-defined]
+    try:
+        found: dict[str, Any] = command.make_context("spared-bench run", list(selection)).params
+    except Exception as error:
+        format_message = getattr(error, "format_message", None)
+        told = format_message() if format_message else str(error)
+        raise UsageError(f"`spared-bench run` does not take these options: {told}") from error
+    if not (found["everything"] or found["dataset"] or found["completer"] or found["predictor"]):
+        raise UsageError("Nothing is selected: `-- --all --suite demo`, or `-d`, `-c` and `-p`.")
+    return found
+
+
+def _workspace(options: dict[str, Any]) -> list[str]:
+    return ["-w", str(options["workspace"])] if options["workspace"] else []

@@ -153,7 +153,7 @@ def parse_devices(text: str) -> tuple[str, tuple[str, ...]]:
     if len(devices) == 1:
         return text, ()
     indices = [device.strip().removeprefix("cuda:") for device in devices]
-    if not all(index.isdigit() for index in indices) or len(set(indices)) < len(indices):
+    if not all(index.isdecimal() for index in indices) or len(set(indices)) < len(indices):
         raise UsageError(
             f"--device {text!r}: several devices must be different GPUs, such as cuda:0,cuda:1."
         )
@@ -163,7 +163,7 @@ def parse_devices(text: str) -> tuple[str, tuple[str, ...]]:
 def parse_shard(text: str) -> tuple[int, int]:
     """Read ``i/n``."""
     number, slash, of = text.partition("/")
-    if not (slash and number.isdigit() and of.isdigit()):
+    if not (slash and number.isdecimal() and of.isdecimal()):
         raise UsageError(f"--shard {text!r} must read i/n, for example --shard 1/4.")
     return int(number), int(of)
 

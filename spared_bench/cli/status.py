@@ -36,7 +36,10 @@ def status(
     if why:
         _show_one(list(_trials(space.store, why)), why, as_json)
         return
-    results = _results(space.store, protocol.partition("@")[0])
+    name = _name_of(protocol)
+    results = _results(space.store, name)
+    if not (results or protocol.endswith((".yaml", ".yml"))):
+        _check_name(name)
     if failed:
         results = [result for result in results if not result.ok]
     if as_json:
@@ -59,15 +62,32 @@ def status(
     )
 
 
+def _name_of(protocol: str) -> str:
+    """Return the name of a protocol that is given by its file, or by its name or id."""
+    if protocol.endswith((".yaml", ".yml")):
+        from spared_bench.protocol import read_protocol
+
+        return read_protocol(Path(protocol)).name
+    return protocol.partition("@")[0]
+
+
+def _check_name(name: str) -> None:
+    """Refuse the name of a protocol that nothing was run of, unless it is installed."""
+    from spared_bench.registry import discover
+
+    discover().get("protocol", name)
+
+
 def _results(store: Store, protocol: str) -> list[TrialResult]:
-    """Return the trials that count, and the failed ones of searches."""
-    from spared_bench.cells import finished_cells
+    """Return the trials that count, and the failed ones of searches, ended or not."""
+    from spared_bench.cells import failures_since, finished_cells
 
     found = {}
     for cell in finished_cells(store):
         if cell.final.protocol.partition("@")[0] == protocol:
             found[cell.final.key] = cell.final
             found |= {trial.key: trial for trial, _ in cell.search if not trial.ok}
+    found |= {trial.key: trial for trial in failures_since(store, protocol)}
     return list(found.values())
 
 

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench import Limits, Settings
 from spared_bench.errors import WorkspaceError
@@ -24,8 +25,12 @@ from spared_bench.interfaces import Outcome
 from spared_bench.plan import Job
 from spared_bench.results import TrialResult
 
+if TYPE_CHECKING:
+    import psutil
+
 _TAIL_CHARS = 8_000  # of a worker's log, that are told of a job it died in
 _READ_BYTES = 64 * 1024
+_LAST_WORDS_SECONDS = 2.0  # for what a process said before it ended
 #: What a timeout ends: what plugins compute. Preparing may take as long as it takes.
 _TIMED = ("trial", "complete", "network")
 
@@ -56,7 +61,9 @@ class Slot:
         self._log = Path(settings.workspace) / "logs" / f"worker-{os.getpid()}-{number}.log"
         self._process = self._start(environment(settings.limits, number))
         self._send(settings.as_dict())
-        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+        listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
+        listener.start()
+        threading.Thread(target=self._await_end, args=(listener, inbox), daemon=True).start()
 
     def _start(self, env: dict[str, str]) -> subprocess.Popen[str]:
         try:
@@ -67,7 +74,7 @@ class Slot:
         with log:
             # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
             return subprocess.Popen(
-                [sys.executable, "-m", "spared_bench.executors.worker"],
+                [sys.executable, *_path_options(), "-m", "spared_bench.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -99,7 +106,12 @@ class Slot:
             except ValueError:  # half a line of a child that was killed
                 continue
             inbox.put((self, message))
+
+    def _await_end(self, listener: threading.Thread, inbox: Inbox) -> None:
+        """Tell of the process's end; children of a method may hold its output open for longer."""
         self._process.wait()
+        _kill(-self._process.pid)
+        listener.join(_LAST_WORDS_SECONDS)
         inbox.put((self, None))
 
     def enforce(self) -> None:
@@ -120,21 +132,31 @@ class Slot:
 
     def _end(self, status: str, message: str) -> None:
         self._verdict = status, message
-        if self._child:
-            _kill(self._child)
-        else:
+        family = self._family()
+        if not self._child:
             self.kill()
+        for process in family:
+            _kill(process.pid)
+
+    def _family(self) -> list[psutil.Process]:
+        """Return the processes of the job: the one it runs in, and those it has started."""
+        import psutil
+
+        try:
+            root = psutil.Process(self._child or self._process.pid)
+            return [root, *root.children(recursive=True)]
+        except psutil.Error:
+            return []
 
     def _memory(self) -> float:
         """Return the resident memory of the job's processes, in MiB."""
         import psutil
 
-        try:
-            root = psutil.Process(self._child or self._process.pid)
-            family = [root, *root.children(recursive=True)]
-            return sum(process.memory_info().rss for process in family) / 2**20
-        except psutil.Error:
-            return 0.0
+        total = 0
+        for process in self._family():
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total / 2**20
 
     def outcome(self, message: dict[str, Any] | None) -> Outcome | None:
         """Return what a message says about the job, ``None`` if it does not end it.
@@ -186,6 +208,11 @@ class Slot:
             _kill(-self._process.pid)
             self._process.kill()
         self._process.wait()
+
+
+def _path_options() -> list[str]:
+    """Keep a worker from importing what lies in the folder of the command, unless we would."""
+    return [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
 
 
 def environment(limits: Limits, number: int) -> dict[str, str]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _REAP_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
+#: How a forked child ends that has told its answer; any other end, status 0 too, is a death.
+_TOLD = 77
 
 
 class Answers:
@@ -41,9 +43,16 @@ class Answers:
 
 
 class Jobs:
-    """The lines of the input, read without a thread, so that this process can fork."""
+    """The lines of the input, read without a thread, so that this process can fork.
+
+    They are read from a file of our own: what a method reads from standard input is empty.
+    """
 
     def __init__(self) -> None:
+        self.file = os.dup(sys.stdin.fileno())
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, sys.stdin.fileno())
+        os.close(nothing)
         self._rest = b""
         self.ended = False
 
@@ -58,7 +67,7 @@ class Jobs:
 
     def read(self) -> None:
         """Wait for more of the input, or its end."""
-        part = os.read(sys.stdin.fileno(), 1 << 16)
+        part = os.read(self.file, 1 << 16)
         self._rest += part
         self.ended = not part
 
@@ -96,7 +105,7 @@ def _serve(bench: Bench, jobs: Jobs, answers: Answers) -> None:
     def read() -> None:
         for job in jobs:
             waiting.put(job)
-        os._exit(0)
+        _end_all()
 
     threading.Thread(target=read, daemon=True).start()
     while True:
@@ -108,7 +117,8 @@ def _do(bench: Bench, values: dict[str, Any], answers: Answers) -> None:
     from spared_bench.plan import Job
 
     def report(step: int, values: dict[str, float]) -> None:
-        answers.tell(type="progress", step=step, values=values)
+        told = {str(name): float(value) for name, value in values.items()}
+        answers.tell(type="progress", step=int(step), values=told)
 
     outcome = do_job(bench, Job(**values), report)
     answers.tell(
@@ -131,14 +141,16 @@ def _serve_forked(bench: Bench, jobs: Jobs, answers: Answers) -> None:
             _end_with(parent)
             answers.tell(type="forked", pid=os.getpid())
             _do(bench, values, answers)
-            os._exit(0)
+            os._exit(_TOLD)
         code = _reap(child, jobs)
-        if code != 0:
+        if code != _TOLD:
             answers.tell(type="died", code=code)
 
 
 def _import_factories(bench: Bench, values: dict[str, Any]) -> None:
     """Import what the job will need; what goes wrong here is told by the child."""
+    import anndata  # noqa: F401
+
     import spared_bench.runner  # noqa: F401
 
     for kind in ("dataset", "completer", "predictor"):
@@ -154,12 +166,18 @@ def _reap(child: int, jobs: Jobs) -> int:
         if found:
             return os.waitstatus_to_exitcode(status)
         with _ending_of(child) as watched:
-            readable, _, _ = select.select([sys.stdin, *watched], [], [], _patience(watched))
-        if sys.stdin in readable:
+            readable, _, _ = select.select([jobs.file, *watched], [], [], _patience(watched))
+        if jobs.file in readable:
             jobs.read()
         if jobs.ended:
-            os.kill(child, signal.SIGKILL)
-            os._exit(0)
+            _end_all()
+
+
+def _end_all() -> None:
+    """End this process and all that methods have started in its group, which is its own."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
 
 
 class _ending_of:

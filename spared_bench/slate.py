@@ -1,0 +1,52 @@
+"""What a job finds in its process, whatever methods of other jobs have left there.
+
+A worker does many jobs. What one method sets for a whole process (a folder, threads, a signal's
+handler, a default of torch) must not reach the next one; ``--isolate`` keeps all else apart, too.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from spared_bench.guard import guarded
+from spared_bench.threads import use_threads
+
+
+@contextmanager
+def clean_slate(threads: int) -> Iterator[None]:
+    """Give a job the state that every job begins with, and take back what it changes.
+
+    Parameters
+    ----------
+    threads : int
+        CPU threads of a job.
+    """
+    use_threads(threads)
+    _reset_torch()
+    with guarded(), np.errstate(), warnings.catch_warnings():
+        yield
+
+
+def _reset_torch() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(torch.float32)
+        torch.use_deterministic_algorithms(False)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators too, whatever ran in this process before.
+
+    A method should draw from ``context.seed``; where one does not, its result is the same anyway.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)

@@ -1,0 +1,192 @@
+"""A single-file plugin of methods that do to their process what no method should.
+
+Loaded beside ``toy_plugin.py``, whose dataset they use.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from spared_bench import CompleterSpec, PredictorSpec, hookimpl
+
+
+class Mean:
+    """The mean of the training target."""
+
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0)
+
+    def predict(self, slides):
+        return np.tile(self.mean_, (len(slides), 1))
+
+
+class Leaves(Mean):
+    """Calls ``sys.exit``."""
+
+    def fit(self, train, val, context):
+        sys.exit(0)
+
+
+class LeavesAtOnce(Mean):
+    """Ends its process with status 0, as if all were done."""
+
+    def fit(self, train, val, context):
+        os._exit(0)
+
+
+class Stops(BaseException):
+    """Not even an ``Exception``."""
+
+
+class StopsOddly(Mean):
+    def fit(self, train, val, context):
+        raise Stops("stopped")
+
+
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+class Mute(Mean):
+    def fit(self, train, val, context):
+        raise Speechless
+
+
+class Talks(Mean):
+    def fit(self, train, val, context):
+        raise ValueError("x" * 5_000_000)
+
+
+class Asks(Mean):
+    """Reads standard input, itself and in a process of its own."""
+
+    def fit(self, train, val, context):
+        assert sys.stdin.read() == ""
+        assert subprocess.run(["cat"], capture_output=True, check=True).stdout == b""
+        super().fit(train, val, context)
+
+
+class Unsettles(Mean):
+    """Changes what all of its process share."""
+
+    def fit(self, train, val, context):
+        import torch
+
+        os.chdir("/")
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        torch.set_num_threads(3)
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        np.seterr(all="raise")
+        super().fit(train, val, context)
+
+
+class Looks(Mean):
+    """Says what its process is like."""
+
+    def fit(self, train, val, context):
+        import torch
+        from threadpoolctl import threadpool_info
+
+        found = {
+            "folder": Path.cwd() == Path("/"),
+            "deaf": signal.getsignal(signal.SIGTERM) is signal.SIG_IGN,
+            "threads": max(each["num_threads"] for each in threadpool_info()),
+            "torch_threads": torch.get_num_threads(),
+            "gradients": torch.is_grad_enabled(),
+            "double": torch.get_default_dtype() == torch.float64,
+            "strict": np.geterr()["over"] == "raise",
+        }
+        context.report(0, found)
+        super().fit(train, val, context)
+
+
+class ReportsTensors(Mean):
+    def fit(self, train, val, context):
+        import torch
+
+        context.report(np.int64(1), {"train_mse": torch.tensor(0.5), "val_mse": np.float32(1)})
+        super().fit(train, val, context)
+
+
+def start_child() -> None:
+    """Fork a child that outlives us, and write down which."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    Path(os.environ["STRANGER_CHILD"]).write_text(str(child))
+
+
+class DiesWithChild(Mean):
+    def fit(self, train, val, context):
+        start_child()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class HangsWithChild(Mean):
+    def fit(self, train, val, context):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        start_child()
+        time.sleep(60)
+
+
+class Complex(Mean):
+    def predict(self, slides):
+        return super().predict(slides) * (1 + 1j)
+
+
+class Texts(Mean):
+    def predict(self, slides):
+        return super().predict(slides).astype(str)
+
+
+class SavesLink(Mean):
+    def save(self, folder):
+        (folder / "weights").symlink_to(__file__)
+
+
+class Forbidden(Mean):
+    def fit(self, train, val, context):
+        raise PermissionError(13, "Permission denied", "/somewhere/else")
+
+
+class SloppyFill:
+    """A completer that draws from the global generator, which no method should."""
+
+    def fit(self, train, val, context):
+        self.value_ = np.random.normal()
+
+    def complete(self, slides):
+        return np.where(slides.mask, slides.target, self.value_)
+
+
+class ForbiddenFill(SloppyFill):
+    def fit(self, train, val, context):
+        raise PermissionError(13, "Permission denied", "/somewhere/else")
+
+
+@hookimpl
+def spared_bench_predictors():
+    found = {name: each for name, each in globals().items() if isinstance(each, type)}
+    return [
+        PredictorSpec(f"odd-{name.lower()}", f"{__name__}:{name}")
+        for name, each in found.items()
+        if issubclass(each, Mean)
+    ]
+
+
+@hookimpl
+def spared_bench_completers():
+    return [
+        CompleterSpec("odd-sloppy", f"{__name__}:SloppyFill"),
+        CompleterSpec("odd-forbidden", f"{__name__}:ForbiddenFill"),
+    ]

@@ -321,6 +321,8 @@ def _execute(
     recorder = Recorder(plan) if chosen.track else NoRecorder(plan)
     runner = _executor(plan, chosen, watcher)
     try:
+        if note := getattr(runner, "note", ""):
+            log(note)
         orchestrator = Orchestrator(
             plan,
             runner,

@@ -166,6 +166,7 @@ class Executor(Protocol):
 
     The factory of an executor is called as ``factory(settings, workers=..., progress=...)`` with a
     ``spared_bench.bench.Settings``, and ``progress(job, step, values)`` to tell how a job goes.
+    What its ``note`` says, if it has one, is logged before the first job.
     """
 
     capacity: int

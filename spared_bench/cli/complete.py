@@ -69,7 +69,13 @@ def complete(
     from spared_bench.completion.benchmark import Task, conditions, measure
     from spared_bench.completion.figures import draw_figures
     from spared_bench.completion.masking import check_rule
-    from spared_bench.completion.tables import Collection, collect, markdown, write_tables
+    from spared_bench.completion.tables import (
+        Collection,
+        check_folder,
+        collect,
+        markdown,
+        write_tables,
+    )
 
     for each in rule:
         check_rule(each)
@@ -89,9 +95,10 @@ def complete(
         chosen = with_weights(bench, completers, weights, parse_settings(settings))
         bench = make_bench(protocol, parameters=chosen, **options)
     _use_threads(bench)
+    folder = out or bench.workspace.root / "completion" / bench.protocol.id
+    check_folder(folder, bench.protocol.id)
     log = lambda line: typer.echo(line, err=True)  # noqa: E731
     measured = measure(bench, datasets, completers, conditions(rule, rates), repeats, log)
-    folder = out or bench.workspace.root / "completion" / bench.protocol.id
     written: list[Path] = []
     if measured.results:
         done = {result.completer for result in measured.results}

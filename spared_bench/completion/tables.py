@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.completion.benchmark import CompletionResult
+from spared_bench.errors import UsageError
 from spared_bench.store import write_text
 
 RESULTS = "results.json"
@@ -30,15 +31,36 @@ def collect(results: Sequence[CompletionResult], folder: Path, command: str) -> 
     A new result takes the place of an earlier one of the same dataset, completer and condition. A
     folder whose ``results.json`` cannot be read is begun anew.
     """
+    earlier = _earlier(folder)
+    by_place = {(each.dataset, each.completer, each.condition): each for each in earlier.results}
+    by_place |= {(each.dataset, each.completer, each.condition): each for each in results}
+    commands = [each for each in earlier.commands if each != command]
+    return Collection(list(by_place.values()), [*commands, command])
+
+
+def check_folder(folder: Path, protocol: str) -> None:
+    """Refuse a folder that has results under another protocol, which are not comparable.
+
+    Raises
+    ------
+    UsageError
+        If it has.
+    """
+    others = {result.protocol for result in _earlier(folder).results} - {protocol}
+    if others:
+        raise UsageError(
+            f"{folder} holds results under {', '.join(sorted(others))}, which cannot stand in one"
+            f" table with those under {protocol}. Name another folder with --out."
+        )
+
+
+def _earlier(folder: Path) -> Collection:
     try:
         earlier = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
         found = [CompletionResult.from_dict(values) for values in earlier["results"]]
-        commands = [each for each in earlier["commands"] if each != command]
+        return Collection(found, list(earlier["commands"]))
     except (OSError, ValueError, KeyError, TypeError):
-        found, commands = [], []
-    by_place = {(each.dataset, each.completer, each.condition): each for each in found}
-    by_place |= {(each.dataset, each.completer, each.condition): each for each in results}
-    return Collection(list(by_place.values()), [*commands, command])
+        return Collection([], [])
 
 
 def write_tables(collection: Collection, folder: Path) -> list[Path]:
@@ -64,10 +86,11 @@ def markdown(collection: Collection) -> str:
     for dataset in dict.fromkeys(result.dataset for result in results):
         here = [result for result in results if result.dataset == dataset]
         facts, first = here[0].facts, here[0]
+        masks = " or ".join(str(each) for each in sorted({len(each.repeats) for each in here}))
         parts.append(
             f"## {dataset}\n\n{facts.get('n_spots')} spots of the {first.split} split ×"
             f" {facts.get('n_genes')} genes, {facts.get('missing_fraction', math.nan):.1%} of the"
-            f" entries unmeasured; mean ± standard deviation over {len(first.repeats)} masks."
+            f" entries unmeasured; mean ± standard deviation over {masks} masks."
         )
         for metric, title in (("mse", "MSE"), ("pcc", "PCC")):
             parts.append(f"{title} at hidden entries:\n\n{_table(here, metric)}")

@@ -77,6 +77,17 @@ class DaskExecutor:
             self._counted = time.monotonic()
         return max(1, self._threads // self._settings.threads)
 
+    @property
+    def note(self) -> str:
+        """What a person should know before the first job: that nobody is there to do it."""
+        if self._client.nthreads():
+            return ""
+        address = self._client.scheduler_info()["address"]
+        return (
+            f"The Dask scheduler at {address} has no workers yet: jobs wait for one. Where none is"
+            f" on its way, `dask worker {address}` starts it."
+        )
+
     def submit(self, job: Job) -> None:
         """Give a job to the scheduler."""
         self._number += 1

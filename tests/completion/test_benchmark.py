@@ -21,7 +21,7 @@ from spared_bench.completion.benchmark import (
 )
 from spared_bench.completion.figures import draw_figures
 from spared_bench.completion.scoring import score_hidden
-from spared_bench.completion.tables import collect, markdown, write_tables
+from spared_bench.completion.tables import check_folder, collect, markdown, write_tables
 from spared_bench.errors import UsageError
 from spared_bench.models import checkpoint
 from spared_bench.products import fitted_completer, make_completed, prepare
@@ -195,6 +195,20 @@ def test_a_later_command_adds_to_the_tables_and_replaces_what_it_measured_again(
     assert both.commands == ["first", "second"]
     (tmp_path / "results.json").write_text("no json")
     assert collect([], tmp_path, "third").results == []
+
+
+def test_results_under_two_protocols_do_not_share_a_folder(tmp_path):
+    scores = {"mse": 1.0, "pcc": 0.5, "n_hidden": 3, "slides": {}}
+    condition = Condition("fraction", 0.3)
+    results = [
+        CompletionResult("k", "p@1", "d", name, "test", condition, [scores] * masks)
+        for name, masks in (("x", 2), ("y", 10))
+    ]
+    write_tables(collect(results, tmp_path, "first"), tmp_path)
+    assert "over 2 or 10 masks" in (tmp_path / "table.md").read_text()
+    check_folder(tmp_path, "p@1")
+    with pytest.raises(UsageError, match=r"holds results under p@1, .* under p@2\. Name another"):
+        check_folder(tmp_path, "p@2")
 
 
 def test_runs_are_tracked_once_apart_from_those_of_predictors(bench, tmp_path):

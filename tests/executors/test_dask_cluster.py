@@ -131,6 +131,27 @@ def test_a_scheduler_that_is_killed_ends_the_run_with_a_message_and_the_next_run
     assert all(result.ok for result in report.results)
 
 
+def test_a_scheduler_without_workers_is_told_and_waited_for(workspace, tmp_path):
+    scheduler, address = start_scheduler(tmp_path)
+    started, told = [], []
+
+    def log(line):
+        told.append(line)
+        started.append(start_worker(address, tmp_path / "late"))
+
+    try:
+        report = execute(
+            toys(workspace, ["toy-mean"]), log=log, executor="dask", cluster=address, **QUIET
+        )
+    finally:
+        for process in (scheduler, *started):
+            process.kill()
+            process.wait()
+    assert [result.status for result in report.results] == ["ok"]
+    assert len(told) == 1
+    assert f"The Dask scheduler at {address} has no workers yet" in told[0]
+
+
 def test_a_cluster_of_this_machine_is_started_and_ended(workspace):
     report = execute(
         toys(workspace, ["toy-mean", "toy-raises"]), executor="dask", workers=1, **QUIET

@@ -8,6 +8,7 @@ keys of the products consumed. Package versions are recorded in results, and are
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
 from spared_bench.store import digest
+from spared_bench.weights_folder import WEIGHTS_FOLDER, file_for
 from spared_bench.workspace import Workspace
 
 #: Raised by hand when the harness itself starts to compute something else from the same inputs.
@@ -397,6 +399,8 @@ class Bench:
         if isinstance(weights, str) and Path(weights).expanduser().is_file():
             # The content counts: another file of the same name is another experiment.
             described["weights"] = self.fingerprints.of_file(Path(weights).expanduser().resolve())
+        elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(entry.load(), parameters)):
+            described["weights"] = self.fingerprints.of_file(file)
         return described
 
 

@@ -14,6 +14,7 @@ from spared_bench.environment import environment
 from spared_bench.plan import Job
 from spared_bench.products import Prepared
 from spared_bench.results import TrialResult
+from spared_bench.weights_folder import file_for
 
 
 def blank_record(bench: Bench, job: Job) -> TrialResult:
@@ -73,6 +74,8 @@ def weights_fact(predictor: Any) -> dict[str, Any]:
     weights = getattr(predictor, "weights_used", getattr(predictor, "weights", None))
     if not isinstance(weights, str):
         return {}
+    if weights == "pretrained" and (file := file_for(predictor)):
+        return {"weights": file.name}
     return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}
 
 

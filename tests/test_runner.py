@@ -9,8 +9,11 @@ import pytest
 from spared_bench.api import make_bench, select
 from spared_bench.errors import PluginError, UsageError
 from spared_bench.products import make_completed, prepare
+from spared_bench.record import weights_fact
 from spared_bench.results import TrialResult, without_times
 from spared_bench.runner import run_trial
+from spared_bench.weights_folder import WEIGHTS_FOLDER
+from spared_bench_plugins.predictors.shufflenet import ShuffleNet
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.toy_plugin import brightness
 
@@ -146,6 +149,29 @@ def test_the_search_space_of_a_method_is_bounded_by_the_protocol(workspace, tmp_
     bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN])
     with pytest.raises(UsageError, match="has 2 points; protocol toy@1 allows 1"):
         bench.candidates("toy-ridge")
+
+
+def test_a_folder_of_weights_counts_by_the_file_that_a_method_takes(bench, tmp_path, monkeypatch):
+    def described(**parameters):
+        return bench.trial_inputs("toy", "none", "shufflenet", parameters, 0)["predictor"]
+
+    published = described(weights="pretrained")
+    monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path))
+    (tmp_path / "resnet18.safetensors").write_bytes(b"of another backbone")
+    assert described(weights="pretrained") == published
+
+    file = tmp_path / "shufflenet_v2_x0_5.safetensors"
+    file.write_bytes(b"one")
+    first = described(weights="pretrained")
+    file.write_bytes(b"other one")
+    second = described(weights="pretrained")
+
+    assert published != first != second
+    assert described(weights="random") == published | {"parameters": {"weights": "random"}}
+    assert "weights" in described(weights="pretrained", backbone="resnet18")
+    assert weights_fact(ShuffleNet()) == {"weights": file.name}
+    assert weights_fact(ShuffleNet(weights="random")) == {"weights": "random"}
+    assert weights_fact(ShuffleNet(backbone="resnet50")) == {"weights": "pretrained"}
 
 
 def test_another_file_of_weights_of_the_same_name_is_another_trial(bench, tmp_path, monkeypatch):

@@ -23,8 +23,9 @@ class ShuffleNet(TorchPredictor):
     tiny: ClassVar[dict[str, Any]] = {"weights": "random", "lr": 1e-3}
     small: ClassVar[dict[str, Any]] = {"weights": "random"}  # as published, it is small enough
 
+    backbone: str = "shufflenet_v2_x0_5"
     lr: float = 1e-4  # of the tutorial that the authors of the benchmark publish
 
     def build(self, n_genes: int) -> nn.Module:
         # (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)
-        return build_backbone("shufflenet_v2_x0_5", self.weights, num_classes=n_genes)
+        return build_backbone(self.backbone, self.weights, num_classes=n_genes)

@@ -6,7 +6,6 @@ of the square leaves as they are. ``TimmEncoder`` takes the pooled features of a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from spared_bench.data import Patches
+from spared_bench.store import file_digest
+from spared_bench.weights_folder import file_for
 
 if TYPE_CHECKING:
     from torch import nn
@@ -131,9 +132,10 @@ class TimmEncoder:
     def identity(self) -> dict[str, Any]:
         """Return what determines the features; a file of weights counts by its content."""
         facts = {"encoder": "timm", "version": 1, **asdict(self)}
-        file = Path(self.weights).expanduser()
-        if self.weights not in {"pretrained", "random"} and file.is_file():
-            facts["weights"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        own = self.weights not in {"pretrained", "random"}
+        file = Path(self.weights).expanduser() if own else file_for(self)
+        if file is not None and file.is_file():
+            facts["weights"] = file_digest(file)
         return facts
 
     def encode(self, patches: Patches) -> np.ndarray:

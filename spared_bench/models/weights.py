@@ -5,7 +5,6 @@ Where they cannot be had, the error comes within seconds and says what else can 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NoReturn
 from urllib.error import HTTPError
@@ -16,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from spared_bench.errors import WeightsUnavailableError
+from spared_bench.weights_folder import WEIGHTS_FOLDER, file_of
 
-WEIGHTS_FOLDER = "SPARED_BENCH_WEIGHTS"
 _TIMEOUT_S = 10
-_SUFFIXES = (".safetensors", ".pth")
 
 
 def local_file(name: str, weights: str) -> Path | None:
@@ -45,15 +43,7 @@ def local_file(name: str, weights: str) -> Path | None:
                 " and there is no such file."
             )
         return file
-    if not os.environ.get(WEIGHTS_FOLDER):
-        return None
-    folder = Path(os.environ[WEIGHTS_FOLDER]).expanduser()
-    if not folder.is_dir():
-        raise WeightsUnavailableError(
-            f"{WEIGHTS_FOLDER} must name a folder of weights files; {str(folder)!r} is none."
-        )
-    files = (folder / f"{name}{suffix}" for suffix in _SUFFIXES)
-    return next((file for file in files if file.is_file()), None)
+    return file_of(name)
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:

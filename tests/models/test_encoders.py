@@ -6,6 +6,7 @@ from spared_bench.data import Patches
 from spared_bench.models import encoders
 from spared_bench.models.backbones import build_backbone
 from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
+from spared_bench.weights_folder import WEIGHTS_FOLDER
 
 
 @pytest.fixture
@@ -107,7 +108,12 @@ def test_an_identity_tells_encoders_and_weights_apart(tmp_path, monkeypatch):
     )
     assert one == same != other
     assert identity("~/one.safetensors") == one
-    assert identity("random") != identity("pretrained")
+    published = identity("pretrained")
+    assert identity("random") != published
+    monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path))
+    assert identity("pretrained") == published
+    (tmp_path / "one.safetensors").rename(tmp_path / "test_resnet.safetensors")
+    assert identity("pretrained")["weights"] == same["weights"]
     assert ColorEncoder().identity() == {"encoder": "color", "version": 1}
 
 

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from spared_bench.errors import WeightsUnavailableError
 from spared_bench.models import weights as weights_module
 from spared_bench.models.backbones import build_backbone
-from spared_bench.models.weights import WEIGHTS_FOLDER, read_weights, require_answer
+from spared_bench.models.weights import read_weights, require_answer
+from spared_bench.weights_folder import WEIGHTS_FOLDER
 
 TIMM, TORCHVISION = "test_resnet", "shufflenet_v2_x0_5"
 

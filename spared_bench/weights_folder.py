@@ -1,0 +1,61 @@
+"""The folder of weights files that a user names in SPARED_BENCH_WEIGHTS; it imports no torch.
+
+A file in there takes the place of the published weights of the backbone that it is named after, so
+its content belongs to what a trial is, and its name to what the trial's record says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spared_bench.errors import WeightsUnavailableError
+
+WEIGHTS_FOLDER = "SPARED_BENCH_WEIGHTS"
+_SUFFIXES = (".safetensors", ".pth")
+#: Parameters of methods that name a backbone.
+_NAMING = ("backbone", "encoder")
+
+
+def file_of(name: str) -> Path | None:
+    """Return the file that takes the place of a backbone's published weights, if there is one.
+
+    Raises
+    ------
+    WeightsUnavailableError
+        If the variable names no folder.
+    """
+    if not os.environ.get(WEIGHTS_FOLDER):
+        return None
+    folder = Path(os.environ[WEIGHTS_FOLDER]).expanduser()
+    if not folder.is_dir():
+        raise WeightsUnavailableError(
+            f"{WEIGHTS_FOLDER} must name a folder of weights files; {str(folder)!r} is none."
+        )
+    files = (folder / f"{name}{suffix}" for suffix in _SUFFIXES)
+    return next((file.resolve() for file in files if file.is_file()), None)
+
+
+def file_for(method: Any, parameters: Mapping[str, Any] | None = None) -> Path | None:
+    """Return the file that a method takes for its pretrained weights, ``None`` for published ones.
+
+    Parameters
+    ----------
+    method : object or type
+        With its backbone in the attribute ``backbone`` or ``encoder``.
+    parameters : mapping, optional
+        What is to be set otherwise than in the method.
+
+    Raises
+    ------
+    WeightsUnavailableError
+        If the variable names no folder.
+    """
+    chosen = parameters or {}
+    if chosen.get("weights", getattr(method, "weights", None)) != "pretrained":
+        return None
+    names = (chosen.get(name, getattr(method, name, None)) for name in _NAMING)
+    files = (file_of(name) for name in names if isinstance(name, str))
+    return next((file for file in files if file is not None), None)

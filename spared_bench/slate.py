@@ -38,7 +38,8 @@ def _reset_torch() -> None:
     if torch is not None:
         torch.set_grad_enabled(True)
         torch.set_default_dtype(torch.float32)
-        torch.use_deterministic_algorithms(False)
+        if torch.are_deterministic_algorithms_enabled():  # else it imports torch's compiler: 1.5 s
+            torch.use_deterministic_algorithms(False)
 
 
 def seed_everything(seed: int) -> None:

@@ -85,6 +85,7 @@ class Unsettles(Mean):
         torch.set_num_threads(3)
         torch.set_grad_enabled(False)
         torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
         np.seterr(all="raise")
         super().fit(train, val, context)
 
@@ -102,6 +103,7 @@ class Looks(Mean):
             "threads": max(each["num_threads"] for each in threadpool_info()),
             "torch_threads": torch.get_num_threads(),
             "gradients": torch.is_grad_enabled(),
+            "picky": torch.are_deterministic_algorithms_enabled(),
             "double": torch.get_default_dtype() == torch.float64,
             "strict": np.geterr()["over"] == "raise",
         }

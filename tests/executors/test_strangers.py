@@ -66,7 +66,7 @@ def test_what_a_method_sets_for_its_process_does_not_reach_the_next(workspace, w
     seen = {name: points[0][1] for name, points in found["odd-looks"].curves.items()}
     assert seen == {
         "folder": 0.0, "deaf": 0.0, "threads": 1.0, "torch_threads": 1.0, "gradients": 1.0,
-        "double": 0.0, "strict": 0.0,
+        "picky": 0.0, "double": 0.0, "strict": 0.0,
     }  # fmt: skip
     assert (Path.cwd(), np.geterr()) == (here, errors)
 

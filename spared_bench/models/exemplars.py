@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from spared_bench.compiled import compiled
 from spared_bench.data import Slides
 from spared_bench.errors import ContractError
 from spared_bench.interfaces import Context
@@ -148,7 +148,7 @@ def _absolute_differences(queries: np.ndarray, reference: np.ndarray) -> np.ndar
     return out
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _fill(queries: np.ndarray, reference: np.ndarray, out: np.ndarray) -> None:
     for start in range(0, reference.shape[0], _BLOCK):
         for i in range(queries.shape[0]):

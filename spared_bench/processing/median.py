@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
+from spared_bench.compiled import compiled
 from spared_bench.errors import ShapeMismatchError
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def windows(graph: csr_matrix, n_hops: int) -> tuple[np.ndarray, np.ndarray]:
     return n_windows.indices[order].astype(np.int64), ends.astype(np.int64)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _fill(by_gene, unmeasured, spots, ends, filled):
     n_genes, n_spots = by_gene.shape
     nonzero = np.empty(n_spots, dtype=np.float64)
@@ -180,7 +180,7 @@ def _fill(by_gene, unmeasured, spots, ends, filled):
             filled[gene, spot] = median
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _first_median(row, spots, sizes, nonzero):
     """Return the median of the smallest window where it is not 0, else 0."""
     n_values = n_below = position = 0  # values that differ from 0, and those below
@@ -204,7 +204,7 @@ def _first_median(row, spots, sizes, nonzero):
     return 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _sort_up_to(values, rank):
     """Bring the ``rank`` + 1 smallest values to the front, in order.
 
@@ -219,7 +219,7 @@ def _sort_up_to(values, rank):
         values[slot], values[smallest] = values[smallest], values[slot]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _at(nonzero, rank, n_below, n_zeros):
     """Return the value of a rank among sorted values of which the zeros are only counted."""
     if rank < n_below:

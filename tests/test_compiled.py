@@ -1,0 +1,53 @@
+"""Where the code is kept that numba compiles."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import spared_bench
+
+CALL = """
+import numpy as np
+from scipy.sparse import csr_matrix
+from spared_bench.processing.median import median_filter
+values = np.array([[0.0], [2.0]])
+print(median_filter(values, values == 0, csr_matrix(1 - np.eye(2)))[0, 0])
+"""
+
+
+def compiled_files(folder):
+    return set(Path(folder).rglob("*.nb[ic]"))
+
+
+def filtered(**variables):
+    kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    command = [sys.executable, "-c", CALL]
+    done = subprocess.run(
+        command, env=kept | variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
+
+
+def test_compiled_code_is_kept_for_the_user_and_never_inside_the_package(tmp_path):
+    before = compiled_files(Path(spared_bench.__file__).parent)
+    assert filtered(XDG_CACHE_HOME=str(tmp_path)) == 1.0
+    assert compiled_files(Path(spared_bench.__file__).parent) == before
+    assert compiled_files(tmp_path / "spared-bench" / "numba")
+
+
+def test_a_folder_for_compiled_code_that_the_user_names_is_heeded(tmp_path):
+    filtered(XDG_CACHE_HOME=str(tmp_path / "cache"), NUMBA_CACHE_DIR=str(tmp_path / "named"))
+    assert compiled_files(tmp_path / "named")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_without_a_folder_that_can_be_written_functions_work_all_the_same(tmp_path):
+    (tmp_path / "file").touch()
+    place = str(tmp_path / "file")
+    before = compiled_files(Path(spared_bench.__file__).parent)
+    assert filtered(XDG_CACHE_HOME=place, HOME=place) == 1.0
+    assert compiled_files(Path(spared_bench.__file__).parent) == before

@@ -45,8 +45,12 @@ def test_text_is_no_counts():
         validate_counts(np.array([["a", "b"]]), "X")
 
 
-def test_a_sound_slide_passes(slide):
+def test_a_sound_slide_passes_and_stays_as_it_is(slide):
+    before = slide.copy()
     validate_raw_slide(slide, "one")
+    assert (slide.X != before.X).sum() == 0
+    assert slide.obs.equals(before.obs)
+    assert slide.var.equals(before.var)
 
 
 def breaks(change):

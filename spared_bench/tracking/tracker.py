@@ -23,9 +23,8 @@ class Tracker:
     Parameters
     ----------
     workspace : Path
-        Where ``mlflow.db`` and ``mlartifacts`` are made, unless a server is named.
     uri : str, optional
-        MLflow's tracking URI; by default ``MLFLOW_TRACKING_URI``, then SQLite in the workspace.
+        As for ``Connection``.
     """
 
     def __init__(self, workspace: Path, uri: str | None = None) -> None:

@@ -64,11 +64,15 @@ def test_a_network_that_timm_publishes_no_weights_for_says_so(offline):
 
 
 def test_a_server_that_refuses_is_a_server_that_answers(monkeypatch):
+    asked = []
+
     def refuse(request, timeout):
+        asked.append(request.full_url)
         raise HTTPError(request.full_url, 404, "Not Found", {}, None)
 
     monkeypatch.setattr(weights_module, "urlopen", refuse)
     require_answer("https://example.org/weights", "net")
+    assert asked == ["https://example.org/weights"]
 
 
 @pytest.mark.parametrize("name", [TIMM, TORCHVISION])

@@ -22,10 +22,11 @@ from pathlib import Path
 
 from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Bench, Limits
-from spared_bench.cells import finished_cells
+from spared_bench.keys.hashing import digest
 from spared_bench.leaderboard.rows import board_rows
-from spared_bench.plan import Plan
-from spared_bench.store import Store, digest
+from spared_bench.planning.plan import Plan
+from spared_bench.store.entries import Store
+from spared_bench.trials.cells import finished_cells
 
 TESTS = Path(__file__).parents[1] / "tests"
 QUIET = {"track": False, "figures": False}

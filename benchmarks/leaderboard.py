@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from spared_bench.keys.hashing import digest
 from spared_bench.results import TrialResult
-from spared_bench.store import digest
 
 PREDICTORS, DATASETS, COMPLETERS = 200, 40, 5
 SLIDES = 4
@@ -33,7 +33,7 @@ GENES = 32
 BUILD = """
 import resource, sys, time
 from pathlib import Path
-from spared_bench.board import build_leaderboard
+from spared_bench.leaderboard.publish import build_leaderboard
 from spared_bench.workspace import Workspace
 begun = time.perf_counter()
 build_leaderboard(Workspace.at(Path(sys.argv[1])), source="store", out=Path(sys.argv[2]))

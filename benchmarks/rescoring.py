@@ -25,8 +25,8 @@ import numpy as np
 
 from spared_bench.api import make_bench
 from spared_bench.bench import Bench
+from spared_bench.keys.hashing import digest
 from spared_bench.leaderboard.entries import EntryResult
-from spared_bench.store import digest
 from spared_bench.submissions import bundle
 from spared_bench.submissions.check import check
 from spared_bench.submissions.codec import read_prediction, write_prediction

@@ -12,28 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UsageError
-from spared_bench.interfaces import Executor
-from spared_bench.interrupts import stop_gently
-from spared_bench.leases import Leases
-from spared_bench.orchestrator import (
-    Orchestrator,
-    Summary,
-    Watcher,
-    final_results,
-    forget_failures,
-    stored_results,
-)
-from spared_bench.plan import Job, Plan, make_plan
-from spared_bench.plugin_lock import plugins_of
-from spared_bench.policy import Policy
+from spared_bench.executors.plugin_lock import plugins_of
+from spared_bench.interfaces import Executor, Job
+from spared_bench.planning.plan import Plan, make_plan
+from spared_bench.planning.stored import final_results, stored_results
 from spared_bench.protocol import Protocol, parse_protocol, read_protocol
 from spared_bench.registry import Registry, discover, notify
 from spared_bench.results import TrialResult
-from spared_bench.store import full_disk_explained
+from spared_bench.running.interrupts import stop_gently
+from spared_bench.running.orchestrator import Orchestrator, Summary, Watcher
+from spared_bench.running.retries import Policy, forget_failures
+from spared_bench.store.disk import full_disk_explained
+from spared_bench.store.leases import Leases
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from spared_bench.products import Prepared
+    from spared_bench.trials.products import Prepared
 
 DEFAULT_PROTOCOL = "demo"
 _MAX_DEFAULT_WORKERS = 16
@@ -240,7 +234,7 @@ def load_dataset(
         ``.adata`` holds the AnnData of ``spared_bench.data``; ``.slides("train")`` the slides of a
         split with ``.target``, ``.mask`` and ``.patches``.
     """
-    from spared_bench.products import prepare
+    from spared_bench.trials.products import prepare
 
     bench = make_bench(protocol, workspace=workspace, data_dir=data_dir, device="cpu")
     bench.workspace.make_writable()
@@ -308,7 +302,7 @@ def execute(
 def _execute(
     plan: Plan, watcher: Any, command: str, log: Callable[[str], None], chosen: RunOptions
 ) -> Report:
-    from spared_bench.board import NoRecorder, Recorder
+    from spared_bench.tracking.recorder import NoRecorder, Recorder
 
     bench, begun = plan.bench, time.perf_counter()
     bench.workspace.make_writable()
@@ -366,7 +360,7 @@ def _finish(
     interrupted: bool,
 ) -> Report:
     """Log what is left, build the page, and say how it went."""
-    from spared_bench.board import publish
+    from spared_bench.leaderboard.publish import publish
 
     results = final_results(plan, summary.results)
     tracking = time.perf_counter()

@@ -15,14 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from spared_bench.code import code_hash
 from spared_bench.errors import MissingFileError, UsageError
-from spared_bench.fingerprints import Fingerprints
+from spared_bench.keys.code import code_hash
+from spared_bench.keys.fingerprints import Fingerprints
+from spared_bench.keys.hashing import digest
+from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_for
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
-from spared_bench.store import digest
-from spared_bench.weights_folder import WEIGHTS_FOLDER, file_for
 from spared_bench.workspace import Workspace
 
 #: Raised by hand when the harness itself starts to compute something else from the same inputs.
@@ -159,8 +159,8 @@ class Bench:
         MissingFileError
             With what to do.
         """
-        from spared_bench.fetch import dataset_folder
-        from spared_bench.presence import on_disk
+        from spared_bench.sources.fetch import dataset_folder
+        from spared_bench.sources.fetched import on_disk
 
         spec = self.dataset(name)
         if spec.fold_of:
@@ -203,12 +203,12 @@ class Bench:
     def _content(self, spec: DatasetSpec, folder: Path) -> Any:
         if spec.synthetic:
             return ""
-        from spared_bench.presence import is_described
+        from spared_bench.sources.fetched import is_described
 
         if is_described(spec, folder):
-            from spared_bench import sources
+            from spared_bench.sources.described import content
 
-            return sources.content(folder, self.fingerprints)
+            return content(folder, self.fingerprints)
         return self.fingerprints.of_folder(folder, spec.members)
 
     def patches_inputs(self, name: str) -> dict[str, Any]:
@@ -341,7 +341,7 @@ class Bench:
 
     def figure_inputs(self, trial: str) -> dict[str, Any]:
         """What determines the figures of a trial."""
-        return {"trial": trial, "code": code_hash("spared_bench.figures")}
+        return {"trial": trial, "code": code_hash("spared_bench.reports.expression_map")}
 
     def candidates(self, predictor: str) -> list[dict[str, Any]]:
         """Return the parameters to choose from; one set where nothing is searched.

@@ -66,7 +66,7 @@ def spared_bench_executors() -> Sequence[ExecutorSpec]:  # type: ignore[empty-bo
 
 @hookspec
 def spared_bench_run_started(plan: Any) -> None:
-    """Observe that a run begins; ``plan`` is a ``spared_bench.plan.Plan``."""
+    """Observe that a run begins; ``plan`` is a ``spared_bench.planning.plan.Plan``."""
 
 
 @hookspec

@@ -8,16 +8,15 @@ its fields are what the harness logs and hashes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
 
     from spared_bench.data import Slides
-    from spared_bench.plan import Job
     from spared_bench.results import TrialResult
 
 
@@ -182,3 +181,59 @@ class Executor(Protocol):
     def close(self) -> None:
         """End all workers, at once, whatever they do."""
         ...
+
+
+JobKind = Literal["prepare", "complete", "network", "trial", "draw"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work with one entry of the store as its outcome.
+
+    Parameters
+    ----------
+    kind : {"prepare", "complete", "network", "trial", "draw"}
+    key : str
+        Of the entry that it makes.
+    dataset : str
+    completer, predictor : str
+        Empty where they do not apply.
+    parameters : dict
+        Set and searched ones; the others have their defaults.
+    seed : int
+    iterations : int
+        Of a trial that a search ends early; 0: the protocol's.
+    trial : str
+        Key of the trial of which figures are drawn.
+    attempt, micro_batch : int
+        How often it was tried before, and the spots that go through the network at once after
+        the memory did not hold a batch (0: all). They determine no result and are in no key.
+    """
+
+    kind: JobKind
+    key: str
+    dataset: str
+    completer: str = ""
+    predictor: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    iterations: int = 0
+    trial: str = ""
+    attempt: int = 0
+    micro_batch: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its lease."""
+        return f"{self.kind}-{self.key}"
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        parts = [self.dataset, self.completer, self.predictor]
+        searched = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
+        return " · ".join(part for part in [*parts, searched] if part)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return asdict(self)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
-from spared_bench.store import digest
-from spared_bench.yamls import load_mapping
+from spared_bench.keys.hashing import digest
+from spared_bench.strict import load_mapping
 
 if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec

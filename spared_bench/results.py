@@ -129,3 +129,12 @@ def without_times(result: TrialResult) -> dict[str, Any]:
     for volatile in ("seconds", "environment", "traceback"):
         values.pop(volatile)
     return values
+
+
+#: How often a job is tried again by itself, by what became of it.
+RETRIES = {"killed": 1, "out_of_memory": 1}
+
+
+def goes_again(status: str, attempt: int) -> bool:
+    """Whether a job that ended so in its ``attempt`` (0 is the first) is tried again at once."""
+    return attempt < RETRIES.get(status, 0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spared_bench.errors import WorkspaceError
-from spared_bench.store import Store
+from spared_bench.store.entries import Store
 
 DEFAULT = "spared-bench-workspace"
 ENVIRONMENT = "SPARED_BENCH_WORKSPACE"

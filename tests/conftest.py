@@ -27,7 +27,7 @@ TOY_PROTOCOL = TESTS / "toy.yaml"
 def prepared_workspace(tmp_path_factory) -> Path:
     """A workspace in which the toy dataset is prepared; copy it, do not write to it."""
     from spared_bench.api import make_bench
-    from spared_bench.products import make_completed
+    from spared_bench.trials.products import make_completed
 
     root = tmp_path_factory.mktemp("prepared") / "workspace"
     bench = make_bench(str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN], device="cpu")

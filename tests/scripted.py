@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import replace
 
 from spared_bench.interfaces import Outcome
-from spared_bench.record import blank_record
+from spared_bench.trials.record import blank_record
 
 
 class ScriptedExecutor:

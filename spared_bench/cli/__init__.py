@@ -8,20 +8,11 @@ import sys
 import typer
 
 from spared_bench import __version__
-from spared_bench.cli import (
-    board,
-    complete,
-    data,
-    describe,
-    plans,
-    plugins,
-    predict,
-    run,
-    status,
-    store,
-    submit,
-)
-from spared_bench.cli.output import fail
+from spared_bench.cli import complete, data, plugins, predict, run, status, store, submit
+from spared_bench.cli import leaderboard as board
+from spared_bench.cli import listing as describe
+from spared_bench.cli import plan as plans
+from spared_bench.cli.common import fail
 from spared_bench.errors import SparedBenchError
 
 app = typer.Typer(

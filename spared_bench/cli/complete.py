@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.output import (
+from spared_bench.cli.common import (
     DATA_DIR,
     JSON,
     PLUGIN,
@@ -186,6 +186,6 @@ def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:
 
 
 def _use_threads(bench: Bench) -> None:
-    from spared_bench.threads import use_threads
+    from spared_bench.executors.isolation import use_threads
 
     use_threads(bench.settings.threads)

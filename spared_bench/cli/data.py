@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.output import (
+from spared_bench.cli.common import (
     DATA_DIR,
     JSON,
     PLUGIN,
@@ -56,7 +56,7 @@ def show(
 ) -> None:
     """Make one page with pictures of each dataset; with --gene or --slide, pictures alone."""
     from spared_bench.api import make_bench
-    from spared_bench.dataset_page import write_dataset_page
+    from spared_bench.reports.dataset_page import write_dataset_page
 
     bench = make_bench(
         protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
@@ -84,9 +84,9 @@ def show(
 
 
 def _draw(bench: Bench, name: str, slides: list[str], folder: Path, colour: str) -> list[Path]:
-    from spared_bench.overview import draw_slides
     from spared_bench.processing.annotation import add_symbols
-    from spared_bench.products import read_raw_slides
+    from spared_bench.reports.slide_figures import draw_slides
+    from spared_bench.trials.products import read_raw_slides
 
     found = read_raw_slides(bench, name, slides)
     for slide in found.values():
@@ -104,7 +104,7 @@ def add(
     as_json: bool = JSON,
 ) -> None:
     """Make slides of your own a dataset, from a short YAML file."""
-    from spared_bench.sources import add_description, read_description
+    from spared_bench.sources.described import add_description, read_description
 
     space = Workspace.at(workspace, data_dir)
     name = read_description(file).name
@@ -143,10 +143,10 @@ def fetch(
     as_json: bool = JSON,
 ) -> None:
     """Download what is missing of datasets; running it again goes on where it stopped."""
-    from spared_bench.fetch import Options, dataset_folder
-    from spared_bench.fetch import fetch as download
-    from spared_bench.fetch_display import watcher_for
-    from spared_bench.mirrors import read_mirrors
+    from spared_bench.cli.fetch_progress import watcher_for
+    from spared_bench.sources.fetch import Options, dataset_folder
+    from spared_bench.sources.fetch import fetch as download
+    from spared_bench.sources.mirrors import read_mirrors
 
     space = Workspace.at(workspace, data_dir)
     options = Options(offline=offline, mirrors=read_mirrors(mirror), at_once=at_once)
@@ -171,8 +171,8 @@ def verify(
     as_json: bool = JSON,
 ) -> None:
     """Hash the files of datasets again and say what is gone or has changed."""
-    from spared_bench.fetch import dataset_folder
-    from spared_bench.presence import verify as check
+    from spared_bench.sources.fetch import dataset_folder
+    from spared_bench.sources.fetched import verify as check
 
     space = Workspace.at(workspace, data_dir)
     found: dict[str, dict[str, Any]] = {}
@@ -211,7 +211,7 @@ def prepare(
 ) -> None:
     """Process datasets as a protocol says and cut their patches."""
     from spared_bench.api import make_bench
-    from spared_bench.products import prepare as make
+    from spared_bench.trials.products import prepare as make
 
     bench = make_bench(
         protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from spared_bench.cli.output import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.cli.common import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
 
 if TYPE_CHECKING:
     from spared_bench.testing import Outcome
@@ -36,8 +36,8 @@ def check(
 
     Exit status 0: every check passed or does not apply; 1: one failed.
     """
-    from spared_bench import conformance
     from spared_bench.registry import discover
+    from spared_bench.testing import conformance
     from spared_bench.workspace import Workspace
 
     before, space = context.obj
@@ -82,7 +82,7 @@ def new(
 ) -> None:
     """Make a package that installs, passes its tests and appears in a run."""
     from spared_bench.registry import discover
-    from spared_bench.scaffold import new_package
+    from spared_bench.scaffold.packages import new_package
 
     before, space = context.obj
     written = new_package(kind, name, out, discover(before, data_dir=space.data_dir))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.output import JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, print_json
 from spared_bench.errors import UsageError
 
 
@@ -43,8 +43,9 @@ def predict(
         )
     if grid_um and not um_per_px:
         raise UsageError("`--grid-um` needs the image's scale: add `--um-per-px`.")
-    from spared_bench import applying, new_slide
-    from spared_bench.prediction_map import draw_genes
+    from spared_bench.inference import new_slide
+    from spared_bench.inference import trained as applying
+    from spared_bench.inference.figures import draw_genes
     from spared_bench.processing.images import image_size
     from spared_bench.registry import discover
     from spared_bench.workspace import Workspace

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from spared_bench.cli.output import (
+from spared_bench.cli.common import (
     DATA_DIR,
     JSON,
     PLUGIN,
@@ -18,8 +18,8 @@ from spared_bench.cli.output import (
     err_console,
     warn_of_quarantine,
 )
-from spared_bench.cli.plans import show_plan, warn_unavailable
-from spared_bench.cli.reports import show_report
+from spared_bench.cli.plan import show_plan, warn_unavailable
+from spared_bench.cli.run_report import show_report
 from spared_bench.errors import UsageError
 
 DATASETS = typer.Option([], "--dataset", "-d", help="A dataset; may be given more than once.")
@@ -105,7 +105,7 @@ def run(
         show_plan(plan, as_json)
         raise typer.Exit(1 if plan.unavailable else 0)
     warn_unavailable(plan)
-    from spared_bench.display import watcher_for
+    from spared_bench.cli.run_progress import watcher_for
 
     with watcher_for(err_console(), plan, log_json=log_json) as watcher:
         try:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.output import JSON, PROTOCOL, WORKSPACE, print_json, print_table
+from spared_bench.cli.common import JSON, PROTOCOL, WORKSPACE, print_json, print_table
 from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from spared_bench.results import TrialResult
-    from spared_bench.store import Store
+    from spared_bench.store.entries import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def status(
     as_json: bool = JSON,
 ) -> None:
     """Show what the workspace holds of a protocol, what runs now, and why trials failed."""
-    from spared_bench.run_file import living_runs
+    from spared_bench.running.run_file import living_runs
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
@@ -80,7 +80,7 @@ def _check_name(name: str) -> None:
 
 def _results(store: Store, protocol: str) -> list[TrialResult]:
     """Return the trials that count, and the failed ones of searches, ended or not."""
-    from spared_bench.cells import failures_since, finished_cells
+    from spared_bench.trials.cells import failures_since, finished_cells
 
     found = {}
     for cell in finished_cells(store):
@@ -112,18 +112,14 @@ def _show_runs(runs: list[dict[str, Any]]) -> None:
 
 def _trials(store: Store, why: str) -> Iterator[TrialResult]:
     """Yield every trial of the store, that of earlier code too, whose key begins so."""
-    from spared_bench.errors import CorruptEntryError
-    from spared_bench.results import TrialResult
+    from spared_bench.store.trials import TRIALS, read_trial
 
     if not why.isalnum():
         return
-    for folder in sorted((store.root / "trials").glob(f"{why[:2]}*/{why}*")):
-        try:
-            entry = store.open("trials", folder.name)
-            if entry is not None:
-                yield TrialResult.from_dict(entry.read_json("result.json"))
-        except (CorruptEntryError, ValueError, TypeError):
-            continue
+    for folder in sorted((store.root / TRIALS).glob(f"{why[:2]}*/{why}*")):
+        found = read_trial(store, folder.name)
+        if found is not None:
+            yield found[0]
 
 
 def _show_one(found: list[TrialResult], why: str, as_json: bool) -> None:

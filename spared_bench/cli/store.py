@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.output import JSON, WORKSPACE, print_json
+from spared_bench.cli.common import JSON, WORKSPACE, print_json
 from spared_bench.errors import UsageError
 
 store_app = typer.Typer(help="Look after the store of results and products.")
@@ -26,7 +26,7 @@ def verify(
     as_json: bool = JSON,
 ) -> None:
     """Hash every file of the store again; exit status 1 if something is damaged."""
-    from spared_bench import upkeep
+    from spared_bench.store import maintenance as upkeep
     from spared_bench.workspace import Workspace
 
     verdict = upkeep.verify(Workspace.at(workspace).store, repair=repair)
@@ -53,7 +53,7 @@ def collect(
     as_json: bool = JSON,
 ) -> None:
     """Remove what no cell of the board needs: earlier code's results, unused products."""
-    from spared_bench import upkeep
+    from spared_bench.store import maintenance as upkeep
     from spared_bench.workspace import Workspace
 
     store = Workspace.at(workspace).store
@@ -83,7 +83,7 @@ def export(
     as_json: bool = JSON,
 ) -> None:
     """Write all results into one file, for another workspace."""
-    from spared_bench import upkeep
+    from spared_bench.store import maintenance as upkeep
     from spared_bench.workspace import Workspace
 
     if not archive.resolve().parent.is_dir():
@@ -102,7 +102,7 @@ def import_(
     as_json: bool = JSON,
 ) -> None:
     """Take the results of another workspace over, each hashed again."""
-    from spared_bench import upkeep
+    from spared_bench.store import maintenance as upkeep
     from spared_bench.workspace import Workspace
 
     if not archive.is_file():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.output import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.cli.common import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
 
 if TYPE_CHECKING:

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import HARNESS_VERSION, Bench
-from spared_bench.code import code_hash
 from spared_bench.completion.masking import draw_hidden, hiding_probabilities
 from spared_bench.completion.scoring import complete_hidden, score_hidden
 from spared_bench.data import Slides
 from spared_bench.interfaces import Completer
-from spared_bench.products import Prepared, fitted_completer, prepare
-from spared_bench.store import Store, digest
+from spared_bench.keys.code import code_hash
+from spared_bench.keys.hashing import digest
+from spared_bench.store.entries import Store
+from spared_bench.trials.products import Prepared, fitted_completer, prepare
 
 KIND = "completion"
 RESULT = "result.json"

@@ -12,7 +12,7 @@ from spared_bench.data import Slides
 from spared_bench.interfaces import Completer
 from spared_bench.metrics.mse import mse
 from spared_bench.metrics.pearson import pearson_gene
-from spared_bench.products import checked_completion
+from spared_bench.trials.products import checked_completion
 
 Scores = dict[str, float]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from spared_bench.completion.benchmark import CompletionResult
 from spared_bench.errors import UsageError
-from spared_bench.store import write_text
+from spared_bench.files import write_text
 
 RESULTS = "results.json"
 

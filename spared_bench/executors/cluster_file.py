@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spared_bench.errors import UsageError
 from spared_bench.protocol import explain
-from spared_bench.yamls import load_mapping
+from spared_bench.strict import load_mapping
 
 if TYPE_CHECKING:
     from dask_jobqueue import JobQueueCluster

@@ -19,8 +19,7 @@ from spared_bench.bench import Settings
 from spared_bench.errors import ExecutorError
 from spared_bench.executors.cluster_file import read_cluster_file
 from spared_bench.executors.slot import Slot
-from spared_bench.interfaces import Outcome
-from spared_bench.plan import Job
+from spared_bench.interfaces import Job, Outcome
 from spared_bench.results import TrialResult
 
 _LOOK_SECONDS = 0.2

@@ -13,8 +13,7 @@ from typing import Any
 
 from spared_bench.bench import Settings
 from spared_bench.executors.slot import Slot
-from spared_bench.interfaces import Outcome
-from spared_bench.plan import Job
+from spared_bench.interfaces import Job, Outcome
 
 _LOOK_SECONDS = 0.2
 

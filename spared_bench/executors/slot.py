@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench import Limits, Settings
 from spared_bench.errors import WorkspaceError
-from spared_bench.interfaces import Outcome
-from spared_bench.plan import Job
+from spared_bench.interfaces import Job, Outcome
 from spared_bench.results import TrialResult
 
 if TYPE_CHECKING:

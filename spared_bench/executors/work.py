@@ -7,10 +7,13 @@ import traceback
 
 from spared_bench.bench import Bench
 from spared_bench.errors import MismatchError, WorkspaceError, in_words
-from spared_bench.interfaces import Outcome, Report
-from spared_bench.plan import Job
-from spared_bench.runner import run_job
-from spared_bench.slate import clean_slate
+from spared_bench.executors.isolation import clean_slate
+from spared_bench.interfaces import Job, Outcome, Report
+from spared_bench.reports.trial_figures import draw_figures
+from spared_bench.results import TrialResult
+from spared_bench.trials.products import make_completed, prepare
+from spared_bench.trials.runner import run_trial
+from spared_bench.trials.stages import make_network
 
 
 def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:
@@ -30,3 +33,24 @@ def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:
     took = time.perf_counter() - started
     worked = result.seconds.get("total", took) if result is not None else took
     return Outcome(job, result=result, overhead=max(took - worked, 0.0))
+
+
+def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult | None:
+    """Do one job; return the result if it is a trial.
+
+    Raises
+    ------
+    SparedBenchError
+        From a product; a trial's own failure is a result.
+    """
+    if job.kind == "prepare":
+        prepare(bench, job.dataset)
+    elif job.kind == "complete":
+        make_completed(bench, job.dataset, job.completer)
+    elif job.kind == "network":
+        make_network(bench, job, report)
+    elif job.kind == "draw":
+        draw_figures(bench, job)
+    else:
+        return run_trial(bench, job, report)
+    return None

@@ -82,8 +82,8 @@ def main() -> None:
     _set_threads(settings["threads"])
 
     from spared_bench.bench import Bench, Settings
-    from spared_bench.environment import remember
-    from spared_bench.plugin_lock import differences
+    from spared_bench.executors.plugin_lock import differences
+    from spared_bench.trials.environment import remember
 
     bench = Bench(Settings.from_dict(settings))
     problem = differences(bench, settings["plugins"])
@@ -114,7 +114,7 @@ def _serve(bench: Bench, jobs: Jobs, answers: Answers) -> None:
 
 def _do(bench: Bench, values: dict[str, Any], answers: Answers) -> None:
     from spared_bench.executors.work import do_job
-    from spared_bench.plan import Job
+    from spared_bench.interfaces import Job
 
     def report(step: int, values: dict[str, float]) -> None:
         told = {str(name): float(value) for name, value in values.items()}
@@ -151,7 +151,7 @@ def _import_factories(bench: Bench, values: dict[str, Any]) -> None:
     """Import what the job will need; what goes wrong here is told by the child."""
     import anndata  # noqa: F401
 
-    import spared_bench.runner  # noqa: F401
+    import spared_bench.trials.runner  # noqa: F401
 
     for kind in ("dataset", "completer", "predictor"):
         if values[kind]:
@@ -213,7 +213,7 @@ def _end_with(parent: int) -> None:
 
 
 def _set_threads(number: int) -> None:
-    from spared_bench.threads import use_threads
+    from spared_bench.executors.isolation import use_threads
 
     use_threads(number)
     import torch

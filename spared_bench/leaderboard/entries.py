@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spared_bench.errors import EntryError
-from spared_bench.store import write_text
+from spared_bench.files import write_text
 
 ENTRY = "entry.json"
 MAX_BYTES = 20_000_000

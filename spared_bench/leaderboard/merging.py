@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from spared_bench.leaderboard.board import Flagged, Origin
 from spared_bench.leaderboard.entries import Entry, EntryResult
+from spared_bench.leaderboard.model import Flagged, Origin
 from spared_bench.results import Scores, TrialResult
 
 ORIGIN = "origin"

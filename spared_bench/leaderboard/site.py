@@ -20,16 +20,16 @@ import jinja2
 
 import spared_bench
 from spared_bench.errors import WorkspaceError
-from spared_bench.leaderboard.board import Board, ProtocolBoard
 from spared_bench.leaderboard.comparisons import comparisons, completion_effects, published_view
 from spared_bench.leaderboard.merging import Facts, origin_of
+from spared_bench.leaderboard.model import Board, ProtocolBoard
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.site_data import board_data, method_data, plain, row_id
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.leaderboard.vendor import write_libraries
 from spared_bench.results import TrialResult
-from spared_bench.store import is_orphan, stamp
+from spared_bench.store.processes import is_orphan, stamp
 
 _HERE = Path(__file__).parent / "site"
 SCRIPTS = tuple(

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spared_bench.leaderboard.board import Column, ProtocolBoard, Row
+from spared_bench.leaderboard.model import Column, ProtocolBoard, Row
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.results import TrialResult
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from spared_bench.leaderboard.board import Board, Mean, ProtocolBoard, Row, Value
+from spared_bench.leaderboard.model import Board, Mean, ProtocolBoard, Row, Value
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.text import (
     MAX_MESSAGE,

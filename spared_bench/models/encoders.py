@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from spared_bench.data import Patches
-from spared_bench.store import file_digest
-from spared_bench.weights_folder import file_for
+from spared_bench.keys.hashing import file_digest
+from spared_bench.models.weights_folder import file_for
 
 if TYPE_CHECKING:
     from torch import nn

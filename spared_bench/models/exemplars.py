@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spared_bench.compiled import compiled
 from spared_bench.data import Slides
 from spared_bench.errors import ContractError
 from spared_bench.interfaces import Context
@@ -24,6 +23,7 @@ from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encod
 from spared_bench.models.graphs import positions_by_slide
 from spared_bench.models.torch_predictor import TorchPredictor
 from spared_bench.models.units import Batch, PatchUnits
+from spared_bench.processing.compiled import compiled
 
 _CHUNK_ENTRIES = 1 << 24  # of a block of distances: 64 MiB of float32
 # Differences from which on compiling a loop for them pays.

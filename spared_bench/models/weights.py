@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from spared_bench.errors import WeightsUnavailableError
-from spared_bench.weights_folder import WEIGHTS_FOLDER, file_of
+from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_of
 
 _TIMEOUT_S = 10
 

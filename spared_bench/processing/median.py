@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spared_bench.compiled import compiled
 from spared_bench.errors import ShapeMismatchError
+from spared_bench.processing.compiled import compiled
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -14,7 +14,6 @@ from typing import Any
 
 import yaml
 
-from spared_bench.cells import finished_cells
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import (
     Entry,
@@ -26,10 +25,11 @@ from spared_bench.leaderboard.entries import (
 )
 from spared_bench.leaderboard.text import visible
 from spared_bench.results import TrialResult
-from spared_bench.store import Store
+from spared_bench.store.entries import Store
 from spared_bench.submissions.bundle import DESCRIPTION
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.sketches import TRACES, write_traces
+from spared_bench.trials.cells import finished_cells
 
 #: How far a repeated training may lie from the submitted one, times max(1, the score's size).
 REPRODUCED = 0.01

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import yaml
 
-from spared_bench.artifacts import PREDICTIONS
 from spared_bench.bench import Bench
-from spared_bench.cells import FinishedCell, finished_cells
 from spared_bench.errors import MissingFileError, SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.specs import PredictorSpec
+from spared_bench.store.trials import PREDICTIONS
 from spared_bench.submissions import bundle
 from spared_bench.submissions.codec import write_prediction
 from spared_bench.submissions.rescoring import is_number
 from spared_bench.submissions.schema import Claim, ClaimedDataset, Description, read_description
 from spared_bench.submissions.truth import Truth, truth_of
+from spared_bench.trials.cells import FinishedCell, finished_cells
 
 
 @dataclass(frozen=True)

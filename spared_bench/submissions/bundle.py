@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spared_bench.errors import SubmissionError
+from spared_bench.keys.hashing import file_digest
 from spared_bench.leaderboard.entries import EntryResult
-from spared_bench.store import file_digest
 from spared_bench.submissions.schema import (
     Claim,
     Description,

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 
 from spared_bench.errors import DownloadError, SubmissionError
-from spared_bench.unpack import check_zip_directory
+from spared_bench.sources.archives import check_zip_directory
 
 CODES, OFFSET, STEP = "codes", "offset", "step"
 _MOST = 65_535

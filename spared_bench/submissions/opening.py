@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spared_bench.errors import DownloadError, SubmissionError
+from spared_bench.keys.hashing import file_digest
 from spared_bench.leaderboard.text import visible
-from spared_bench.store import file_digest
+from spared_bench.sources.archives import check_zip_directory, unpack
 from spared_bench.submissions.bundle import (
     CLAIM,
     CONFORMANCE,
@@ -37,7 +38,6 @@ from spared_bench.submissions.schema import (
     read_description,
     read_json,
 )
-from spared_bench.unpack import check_zip_directory, unpack
 
 _NAME = r"[a-z0-9][a-z0-9_+.-]{0,63}"
 _IDS = re.compile(rf"ids/{_NAME}\.(?:spots|genes)\.txt")

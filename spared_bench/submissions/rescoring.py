@@ -9,7 +9,7 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.leaderboard.entries import MAX_SCORE
-from spared_bench.scoring import MetricFunction, means
+from spared_bench.metrics.scoring import MetricFunction, means
 from spared_bench.specs import MetricSpec
 from spared_bench.submissions.truth import Truth
 

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from spared_bench.errors import SubmissionError
 from spared_bench.leaderboard.entries import EntryResult, ProtocolId
 from spared_bench.leaderboard.text import visible
-from spared_bench.yamls import load_mapping
+from spared_bench.strict import load_mapping
 
 FORMAT = 1
 MAX_RESULTS = 5_000

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from spared_bench.errors import SparedBenchError
-from spared_bench.store import write_text
+from spared_bench.files import write_text
 
 TRACES = "traces.json"
 WIDTH = 256

@@ -12,7 +12,7 @@ import numpy as np
 
 from spared_bench import data
 from spared_bench.bench import Bench
-from spared_bench.products import prepared_table
+from spared_bench.trials.products import prepared_table
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -12,7 +12,6 @@ import numpy as np
 
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget, Completer, Context
-from spared_bench.products import checked_completion
 from spared_bench.registry import Registered, Registry
 from spared_bench.testing.checks import (
     Check,
@@ -26,6 +25,7 @@ from spared_bench.testing.checks import (
     same,
 )
 from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
+from spared_bench.trials.products import checked_completion
 
 CONTEXT = Context(seed=1, budget=Budget(6, 16, 3, augment=False))
 

@@ -57,7 +57,7 @@ class _Subject:
 
     @cached_property
     def folder(self) -> Path:
-        from spared_bench.fetch import dataset_folder
+        from spared_bench.sources.fetch import dataset_folder
         from spared_bench.workspace import Workspace
 
         if self.spec.synthetic and self._data_dir is None:

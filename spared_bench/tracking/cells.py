@@ -39,7 +39,7 @@ _METRICS_AT_ONCE = 800
 class Cell(Protocol):
     """One (dataset, completer, predictor, seed): a parent run and its children.
 
-    Such as ``spared_bench.cells.FinishedCell``.
+    Such as ``spared_bench.trials.cells.FinishedCell``.
     """
 
     @property

@@ -47,7 +47,7 @@ def test_rows_of_one_predictor_stand_side_by_side_by_origin_and_version():
 
 
 def board_of(part):
-    from spared_bench.leaderboard.board import Board
+    from spared_bench.leaderboard.model import Board
 
     return Board((part,))
 

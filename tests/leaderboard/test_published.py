@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spared_bench.leaderboard.comparisons import published_view
+from spared_bench.leaderboard.comparisons import errors, measured, published_view, reported_rows
 from spared_bench.leaderboard.entries import ENTRY, entry_path, read_entries, read_entry
-from spared_bench.leaderboard.matrices import errors, measured, reported_rows
 from spared_bench.leaderboard.merging import entry_trials
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.statistics.summaries import normalised, wins

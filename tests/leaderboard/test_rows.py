@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from spared_bench.leaderboard.board import ProtocolBoard, Row
+from spared_bench.leaderboard.model import ProtocolBoard, Row
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.tables import headings
 from tests.board_samples import demo_trials, failed, trial

@@ -19,7 +19,7 @@ from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.site import as_data
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.leaderboard.vendor import as_script
-from spared_bench.store import stamp
+from spared_bench.store.processes import stamp
 from tests.board_samples import demo_trials, failed, trial
 from tests.leaderboard.reading import data_of, row_of
 
@@ -207,7 +207,7 @@ def test_a_build_that_fails_leaves_the_old_page_whole(tmp_path, monkeypatch):
 
 def test_what_a_killed_build_has_left_is_removed_by_the_next(tmp_path):
     ended = subprocess.run(
-        [sys.executable, "-c", "from spared_bench.store import stamp; print(stamp())"],
+        [sys.executable, "-c", "from spared_bench.store.entries import stamp; print(stamp())"],
         capture_output=True,
         text=True,
         check=True,

@@ -6,7 +6,7 @@ from spared_bench.data import Patches
 from spared_bench.models import encoders
 from spared_bench.models.backbones import build_backbone
 from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
-from spared_bench.weights_folder import WEIGHTS_FOLDER
+from spared_bench.models.weights_folder import WEIGHTS_FOLDER
 
 
 @pytest.fixture

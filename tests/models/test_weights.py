@@ -11,7 +11,7 @@ from spared_bench.errors import WeightsUnavailableError
 from spared_bench.models import weights as weights_module
 from spared_bench.models.backbones import build_backbone
 from spared_bench.models.weights import read_weights, require_answer
-from spared_bench.weights_folder import WEIGHTS_FOLDER
+from spared_bench.models.weights_folder import WEIGHTS_FOLDER
 
 TIMM, TORCHVISION = "test_resnet", "shufflenet_v2_x0_5"
 

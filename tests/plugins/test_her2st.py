@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from spared_bench.data import validate_raw_slide
 from spared_bench.errors import CoordinateError, ImageError
-from spared_bench.fetch import dataset_folder
+from spared_bench.sources.fetch import dataset_folder
 from spared_bench_plugins.datasets import HER2ST, HER2ST_DEMO
 from spared_bench_plugins.datasets.her2st import read_section
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spared_bench.data import validate_raw_slide
-from spared_bench.fetch import dataset_folder
+from spared_bench.sources.fetch import dataset_folder
 from spared_bench_plugins.datasets import MOB_DEMO
 from spared_bench_plugins.datasets.mob import read_section
 

@@ -67,7 +67,7 @@ def test_spared_repeats_the_published_data_end_to_end(load, golden, golden_slide
 
 
 def test_spared_scores_a_prediction_as_published(load, registry, golden):  # noqa: F811
-    from spared_bench.scoring import score
+    from spared_bench.metrics.scoring import score
 
     protocol = load("spared")
     metrics = {

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from spared_bench.api import make_bench
-from spared_bench.download import Policy
 from spared_bench.errors import MissingFileError
-from spared_bench.fetch import Options, dataset_folder, fetch
-from spared_bench.mirrors import read_mirrors
-from spared_bench.presence import on_disk, verify
-from spared_bench.products import prepare
+from spared_bench.sources.download import Policy
+from spared_bench.sources.fetch import Options, dataset_folder, fetch
+from spared_bench.sources.fetched import on_disk, verify
+from spared_bench.sources.mirrors import read_mirrors
+from spared_bench.trials.products import prepare
 from spared_bench_plugins.datasets.spared import spared_datasets
 from tests import upstream
 from tests.servers import serving

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from spared_bench.bench import Bench
-from spared_bench.cells import finished_cells
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import read_entries
 from spared_bench.results import TrialResult
@@ -20,6 +19,7 @@ from spared_bench.submissions.add import add, unreproduced, withdraw
 from spared_bench.submissions.build import build
 from spared_bench.submissions.codec import read_prediction, write_prediction
 from spared_bench.submissions.truth import table_hash, truth_of
+from spared_bench.trials.cells import finished_cells
 from tests.submissions.attacks import PREDICTION
 
 
@@ -123,7 +123,7 @@ def test_a_refused_submission_cannot_be_added(folder, checked, tmp_path):
 def test_runs_of_ones_own_confirm_a_submission_or_say_where_they_do_not(
     archive, checked, run_bench, prepared_workspace
 ):
-    from spared_bench.store import Store
+    from spared_bench.store.entries import Store
 
     report = checked(archive)
     assert unreproduced(report, run_bench.workspace.store) == []
@@ -230,7 +230,7 @@ def test_a_method_pretrained_on_the_dataset_is_flagged(folder, checked):
 
 
 def test_the_hash_of_a_dataset_changes_with_a_count_a_name_or_a_split(run_bench):
-    from spared_bench.products import prepared_table
+    from spared_bench.trials.products import prepared_table
 
     adata = prepared_table(run_bench, "toy")
     first = table_hash(adata)

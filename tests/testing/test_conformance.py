@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from spared_bench.cli import app
-from spared_bench.conformance import examine, named
 from spared_bench.errors import PluginError, UnknownNameError
 from spared_bench.registry import discover
 from spared_bench.testing import completer_checks, predictor_checks, tiny_slides, with_noise
+from spared_bench.testing.conformance import examine, named
 
 MISBEHAVING = """
 import json

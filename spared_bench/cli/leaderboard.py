@@ -1,0 +1,89 @@
+"""``leaderboard build`` and ``track sync``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.errors import UsageError
+
+leaderboard_app = typer.Typer(help="Make the leaderboard from finished runs.")
+track_app = typer.Typer(help="Keep MLflow in step with the store.")
+
+_PROTOCOL = typer.Option("", help="Only this protocol, e.g. demo@1 [default: all].")
+
+
+@leaderboard_app.callback()
+def _leaderboard() -> None:
+    return None
+
+
+@track_app.callback()
+def _track() -> None:
+    return None
+
+
+@leaderboard_app.command("build")
+def build(
+    source: str = typer.Option("mlflow", "--from", help="mlflow or store; both give the same."),
+    protocol: str = _PROTOCOL,
+    out: Path | None = typer.Option(None, help="Folder to write [default: WORKSPACE/leaderboard]."),
+    leaderboards: Path | None = typer.Option(
+        None, help="Folder with accepted entries of others [default: ./leaderboards]."
+    ),
+    maps: bool = typer.Option(True, help="Draw predictions, as far as the store has them."),
+    plugin: list[Path] = PLUGIN,
+    workspace: Path | None = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Build the static site and its tables from finished runs and from entries of others."""
+    if source not in ("mlflow", "store"):
+        raise UsageError(f"--from must be 'mlflow' or 'store', found {source!r}.")
+    if leaderboards is not None and not leaderboards.is_dir():
+        raise UsageError(
+            f"--leaderboards must name a folder with <protocol>/<method>@<version>/entry.json;"
+            f" {leaderboards} is none."
+        )
+    from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard
+    from spared_bench.registry import discover
+    from spared_bench.workspace import Workspace
+
+    space = Workspace.at(workspace)
+    page = build_leaderboard(
+        space,
+        protocol,
+        source="store" if source == "store" else "mlflow",
+        out=out,
+        leaderboards=leaderboards or LEADERBOARDS,
+        registry=discover([file.resolve() for file in plugin], data_dir=space.data_dir),
+        maps=maps,
+    )
+    if page is None:
+        raise UsageError(
+            "There are no finished runs to show. `spared-bench run --all --suite demo` makes some;"
+            " `--workspace` names the folder of earlier ones."
+        )
+    if as_json:
+        print_json({"leaderboard": page})
+    else:
+        typer.echo(f"Leaderboard: {page}")
+
+
+@track_app.command("sync")
+def sync(
+    uri: str = typer.Option("", help="Tracking server [default: $MLFLOW_TRACKING_URI, SQLite]."),
+    protocol: str = _PROTOCOL,
+    workspace: Path | None = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Log to MLflow what the store has and MLflow lacks."""
+    from spared_bench.tracking.recorder import sync as sync_store
+    from spared_bench.workspace import Workspace
+
+    logged = sync_store(Workspace.at(workspace), protocol, uri or None)
+    if as_json:
+        print_json({"logged": logged})
+    else:
+        typer.echo(f"{logged} runs logged.")

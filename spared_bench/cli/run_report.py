@@ -1,0 +1,53 @@
+"""How a run went, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from spared_bench.cli.common import print_json, print_table
+
+if TYPE_CHECKING:
+    from spared_bench.api import Report
+
+
+def show_report(report: Report, as_json: bool) -> None:
+    """Print what a run came to."""
+    if as_json:
+        print_json(
+            {
+                "protocol": report.plan.bench.protocol.id,
+                "new_trials": report.new,
+                "cached_trials": report.cached,
+                "failed": [result.as_dict() for result in report.failed],
+                "unavailable": report.plan.unavailable,
+                "seconds": report.seconds,
+                "held_back": report.held_back,
+                "not_begun": report.undone,
+                "leaderboard": report.page,
+                "results": [result.as_dict() for result in report.results],
+            }
+        )
+        return
+    from spared_bench.leaderboard import terminal_table
+
+    columns, rows = terminal_table(report.results)
+    if rows:
+        print_table(columns, rows)
+    typer.echo(
+        f"\n{report.new} trials run, {report.cached} found in the store,"
+        f" {len(report.failed)} failed, in {report.seconds['wall']:.0f} s."
+    )
+    for predictor, number in report.held_back.items():
+        typer.echo(
+            f"  {predictor} failed too often in a row: {number} of its trials were not begun."
+            " `spared-bench status` shows why; `--retry-failed` begins again."
+        )
+    if report.undone:
+        typer.echo(f"  {report.undone} trials were not begun: the same command goes on from here.")
+    for result in report.failed:
+        told = f"{result.dataset} · {result.completer} · {result.predictor}"
+        typer.echo(f"  {told}: {result.status}: {result.message}")
+    if report.page:
+        typer.echo(f"Leaderboard: {report.page}")

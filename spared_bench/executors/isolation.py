@@ -1,0 +1,53 @@
+"""What a job finds in its process, whatever methods of other jobs have left there.
+
+A worker does many jobs. What one method sets for a whole process (a folder, threads, a signal's
+handler, a default of torch) must not reach the next one; ``--isolate`` keeps all else apart, too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from spared_bench.guard import guarded
+
+
+@contextmanager
+def clean_slate(threads: int) -> Iterator[None]:
+    """Give a job the state that every job begins with, and take back what it changes.
+
+    Parameters
+    ----------
+    threads : int
+        CPU threads of a job.
+    """
+    use_threads(threads)
+    _reset_torch()
+    with guarded(), np.errstate(), warnings.catch_warnings():
+        yield
+
+
+def _reset_torch() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(torch.float32)
+        if torch.are_deterministic_algorithms_enabled():  # else it imports torch's compiler: 1.5 s
+            torch.use_deterministic_algorithms(False)
+
+
+def use_threads(number: int) -> None:
+    """Set the CPU threads of this process, for libraries that are loaded and yet to be."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(number)
+    if "numpy" in sys.modules:  # it has read these variables before
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(number)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(number)

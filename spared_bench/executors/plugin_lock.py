@@ -1,0 +1,53 @@
+"""Exactly the plugins of the plan: what a worker must have, and what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from spared_bench.bench import Bench
+from spared_bench.errors import SparedBenchError
+from spared_bench.keys.code import code_hash
+from spared_bench.planning.plan import Plan
+
+
+def plugins_of(plan: Plan) -> dict[str, str]:
+    """Return what a plan uses: ``"kind name"`` to distribution, version and hash of the code."""
+    bench = plan.bench
+    names = {("metric", name) for name in bench.protocol.metrics}
+    names.add(("completer", bench.protocol.search.completer))
+    for cell in plan.cells:
+        names |= {("dataset", cell.dataset), ("completer", cell.completer)}
+        names.add(("predictor", cell.predictor))
+    return describe(bench, (f"{kind} {name}" for kind, name in sorted(names)))
+
+
+def describe(bench: Bench, names: Iterable[str]) -> dict[str, str]:
+    """Return distribution, version and code of some plugins as this process has them."""
+    found = {}
+    for name in names:
+        kind, _, plain = name.partition(" ")
+        try:
+            entry = bench.registry.get(kind, plain)
+            code = code_hash(entry.spec.factory.partition(":")[0])
+            plugin = entry.plugin
+            found[name] = f"{plugin.distribution} {plugin.version} code {code[:12]}"
+        except SparedBenchError:
+            found[name] = "missing"
+    return found
+
+
+def differences(bench: Bench, wanted: Mapping[str, str]) -> str:
+    """Say in what a worker's plugins differ from the plan's; empty if in nothing."""
+    found = describe(bench, wanted)
+    odd = [
+        f"{name}: planned {wanted[name]}, found {found[name]}"
+        for name in wanted
+        if found[name] != wanted[name]
+    ]
+    if not odd:
+        return ""
+    more = f"; and {len(odd) - 5} more" if len(odd) > 5 else ""
+    return (
+        f"A worker has other plugins than the plan: {'; '.join(odd[:5])}{more}. Install the same"
+        " versions where the workers run, and run again."
+    )

@@ -1,0 +1,1 @@
+"""Trained predictors applied to new slides."""

@@ -1,0 +1,43 @@
+"""The picture of a prediction: some genes over the image of a slide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.data import SPATIAL
+from spared_bench.inference.new_slide import spacing
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def draw_genes(prediction: AnnData, columns: Sequence[int], image: Path, path: Path) -> None:
+    """Draw the predicted values of some genes over the image, and save a PNG."""
+    from matplotlib.figure import Figure
+
+    from spared_bench.processing.images import read_reduced
+
+    pixels, factor = read_reduced(image, 1_500)
+    places = np.asarray(prediction.obsm[SPATIAL]) * factor
+    high, wide = pixels.shape[:2]
+    across = min(len(columns), 4)
+    down = -(-len(columns) // across)
+    figure = Figure(figsize=(4.2 * across, 4 * down * high / wide + 0.4), layout="constrained")
+    size = (0.8 * spacing(places) * 4 / wide * 72) ** 2  # an axes is about 4 inches wide
+    for number, column in enumerate(columns, start=1):
+        axes = figure.add_subplot(down, across, number)
+        axes.imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255, alpha=0.5)
+        values = np.asarray(prediction.X)[:, column]
+        low, top = np.percentile(values, (2, 98))
+        dots = axes.scatter(
+            places[:, 0], places[:, 1], c=values, s=max(size, 1), vmin=low, vmax=top, linewidths=0
+        )
+        figure.colorbar(dots, ax=axes, shrink=0.8)
+        name = str(prediction.var["gene_name"].iloc[column])
+        axes.set_title(name, loc="left", fontweight="bold", parse_math=False)
+        axes.set_axis_off()
+    figure.savefig(path, dpi=130, format="png", metadata={"Software": None})

@@ -1,0 +1,230 @@
+"""A trained predictor on a new slide: an image and positions in, predicted expression out.
+
+The model comes from a finished trial of the store, with what it needs besides its weights: how
+patches are cut, how wide a spot was, the genes, and what is to be added to its output.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.data import SPATIAL, Patches, Slides
+from spared_bench.errors import (
+    ImageError,
+    MissingFileError,
+    UnknownNameError,
+    UsageError,
+)
+from spared_bench.results import TrialResult
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spared_bench.registry import Registry
+    from spared_bench.store.entries import Store
+
+#: Of an entry of a trial: what a model needs to be applied.
+APPLICATION = "application.json"
+_MODEL = "model"
+#: Grid points of which less is tissue are left out (``ColorEncoder`` says what tissue is).
+TISSUE_SHARE = 0.2
+_TISSUE_FEATURE = 22
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished trial that left a model.
+
+    Parameters
+    ----------
+    result : TrialResult
+    folder : Path
+        Of its entry in the store.
+    application : dict
+        ``patches`` (the protocol's cutting), ``spot_um`` (width of a training spot, 0 where
+        unknown), ``offset`` (added to each gene's output).
+    """
+
+    result: TrialResult
+    folder: Path
+    application: dict[str, Any]
+
+    def load(self, registry: Registry) -> Any:
+        """Return the predictor as it was after its training.
+
+        Raises
+        ------
+        UsageError
+            If the method cannot be loaded.
+        """
+        factory = registry.get("predictor", self.result.predictor).load()
+        predictor = factory(**self.result.parameters)
+        if not hasattr(predictor, "load"):
+            raise UsageError(
+                f"Predictor {self.result.predictor!r} has no `load`, so a trained one cannot be"
+                " used again. Add `save(folder)` and `load(folder)` to it and run the trial again."
+            )
+        predictor.load(self.folder / _MODEL)
+        return predictor
+
+
+def find_trained(store: Store, run: str) -> Trained:
+    """Return the trial that a user means.
+
+    Parameters
+    ----------
+    store : Store
+    run : str
+        ``dataset/completer/predictor``, or the start of a trial's key.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none.
+    UsageError
+        If there are several, or the trial failed.
+    MissingFileError
+        If the trial left no model.
+    """
+    from spared_bench.trials.cells import finished_cells
+
+    cells = list(finished_cells(store))
+    named = {f"{c.final.dataset}/{c.final.completer}/{c.final.predictor}": c.final for c in cells}
+    trials = [(c.final, c.folder) for c in cells]
+    searched = [pair for c in cells for pair in c.search]
+    by_name = [t for t in trials if _name(t[0]) == run]
+    by_key = {t[0].key: t for t in [*trials, *searched] if t[0].key.startswith(run)}
+    found = by_name or list(by_key.values())
+    if not found:
+        hint = "`spared-bench status` shows the keys of what has been run."
+        raise UnknownNameError("finished trial", run, named, hint)
+    if len(found) > 1:
+        told = ", ".join(f"{r.key[:10]} ({r.protocol}, seed {r.seed})" for r, _ in found)
+        raise UsageError(f"{run!r} means {len(found)} trials: {told}. Name one by its key.")
+    result, folder = found[0]
+    if not result.ok:
+        raise UsageError(f"Trial {run!r} ended as {result.status!r} and has no model.")
+    path = folder / APPLICATION
+    if not (path.is_file() and (folder / _MODEL).is_dir()):
+        raise MissingFileError(
+            f"Trial {run!r} left no model in {folder}: its method does not save itself, or it was"
+            " run by an earlier version. Remove that folder and run the trial again."
+        )
+    return Trained(result, folder, json.loads(path.read_text(encoding="utf-8")))
+
+
+def _name(result: TrialResult) -> str:
+    return f"{result.dataset}/{result.completer}/{result.predictor}"
+
+
+def spot_diameter_px(trained: Trained, um_per_px: float) -> float:
+    """Return how wide a spot of the training data is on the new image, in pixels.
+
+    Raises
+    ------
+    UsageError
+        If the scale of either is unknown.
+    """
+    spot_um = float(trained.application["spot_um"])
+    if um_per_px > 0 and spot_um > 0:
+        return spot_um / um_per_px
+    missing = "the image's scale" if spot_um > 0 else "the width of a training spot in µm"
+    remedy = "`--um-per-px`, or " if spot_um > 0 else ""
+    raise UsageError(
+        f"How wide a spot is on this image cannot be told: {missing} is unknown. Give {remedy}"
+        "`--spot-diameter-px` with the width in pixels of what a training spot covers."
+    )
+
+
+def apply(
+    trained: Trained, registry: Registry, slide: AnnData, *, only_tissue: bool = False
+) -> AnnData:
+    """Predict the expression of a slide that ``make_slide`` made.
+
+    Parameters
+    ----------
+    trained : Trained
+    registry : Registry
+    slide : AnnData
+    only_tissue : bool
+        Leave out spots on glass, as a regular grid has them.
+
+    Returns
+    -------
+    AnnData
+        ``X``: the prediction, (n_spots, n_genes), float32, on the scale of the training target;
+        ``var["gene_name"]``; ``obsm["spatial"]``; ``uns["spared_bench"]``: which trial it is from.
+
+    Raises
+    ------
+    ImageError, CoordinateError
+    """
+    import pandas as pd
+    from anndata import AnnData
+
+    from spared_bench.processing.patches import cut_patches
+    from spared_bench.protocol import PatchCutting
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "patches.npy"
+        cut_patches(slide, PatchCutting(**trained.application["patches"]), path)
+        patches = Patches([np.load(path)])
+    if only_tissue:
+        kept = _on_tissue(patches, slide)
+        slide, patches = slide[kept].copy(), patches.subset(kept)
+    result = trained.result
+    bare = AnnData(
+        obs=slide.obs,
+        var=pd.DataFrame({"gene_name": result.gene_symbols}, index=pd.Index(result.genes)),
+        obsm={SPATIAL: slide.obsm[SPATIAL]},
+        uns={"spared_bench": {"dataset": result.dataset, "protocol": result.protocol}},
+    )
+    prediction = trained.load(registry).predict(Slides(bare, patches))
+    bare.X = (prediction + np.asarray(trained.application["offset"])).astype(np.float32)
+    bare.uns["spared_bench"] |= {
+        "trial": result.key,
+        "completer": result.completer,
+        "predictor": result.predictor,
+        "target": str(result.facts.get("target", "")),
+        "image": Path(slide.uns["slide"]["image_path"]).name,
+        "spot_diameter_px": float(slide.uns["slide"]["spot_diameter_px"]),
+    }
+    return bare
+
+
+def _on_tissue(patches: Patches, slide: AnnData) -> np.ndarray:
+    from spared_bench.models.encoders import ColorEncoder
+
+    kept = ColorEncoder().encode(patches)[:, _TISSUE_FEATURE] >= TISSUE_SHARE
+    if not kept.any():
+        raise ImageError(
+            f"None of the {len(kept)} grid points of {slide.uns['slide']['image_path']} lies on"
+            " tissue: the image looks blank. Give the positions with `--spots` if it is not."
+        )
+    return kept
+
+
+def choose_genes(result: TrialResult, wanted: Sequence[str], number: int = 4) -> list[int]:
+    """Return the columns of these genes, by symbol or id; by default those predicted best.
+
+    Raises
+    ------
+    UnknownNameError
+        If the model does not predict one of them.
+    """
+    if wanted:
+        column = {name: i for i, name in enumerate(result.gene_symbols)}
+        column |= {name: i for i, name in enumerate(result.genes)}
+        for name in wanted:
+            if name not in column:
+                raise UnknownNameError("predicted gene", name, result.gene_symbols)
+        return [column[name] for name in wanted]
+    scores = np.asarray(result.gene_scores.get("pcc-gene", np.zeros(len(result.genes))), float)
+    return list(np.argsort(-np.nan_to_num(scores, nan=-2.0), kind="stable")[:number])

@@ -1,0 +1,1 @@
+"""What keys are made of: hashes of values, of files and of code."""

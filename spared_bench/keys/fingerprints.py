@@ -1,0 +1,70 @@
+"""Hashes of raw data files, remembered by size and time of change, so that they are read once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from spared_bench.files import write_text
+from spared_bench.keys.hashing import digest, file_digest
+
+
+class Fingerprints:
+    """Hashes of files.
+
+    Parameters
+    ----------
+    memory : Path
+        A JSON file; what cannot be read of it is forgotten, never believed.
+    """
+
+    def __init__(self, memory: Path) -> None:
+        self._memory = memory
+        try:
+            known = json.loads(memory.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        self._known: dict[str, list[object]] = known if isinstance(known, dict) else {}
+        self._changed = False
+
+    def of_file(self, path: Path) -> str:
+        """Return the SHA-256 of a file."""
+        facts = path.stat()
+        stamp = [facts.st_size, facts.st_mtime_ns]
+        remembered = self._known.get(str(path))
+        if isinstance(remembered, list) and remembered[:2] == stamp and len(remembered) == 3:
+            return str(remembered[2])
+        found = file_digest(path)
+        self._known[str(path)] = [*stamp, found]
+        self._changed = True
+        return found
+
+    def of_folder(self, folder: Path, patterns: Sequence[str] = ()) -> str:
+        """Return one hash of the files below a folder: names and contents, not times.
+
+        Parameters
+        ----------
+        folder : Path
+        patterns : sequence of str
+            Which of them, as ``Path.glob`` takes them; all by default.
+        """
+        files = sorted(
+            path
+            for path in {found for each in patterns or ["**/*"] for found in folder.glob(each)}
+            if path.is_file() and not _is_ours(path.relative_to(folder))
+        )
+        return digest({path.relative_to(folder).as_posix(): self.of_file(path) for path in files})
+
+    def save(self) -> None:
+        """Write the memory back if anything was added; where that fails, files are read again."""
+        if self._changed:
+            with suppress(OSError):
+                write_text(self._memory, json.dumps(self._known))
+            self._changed = False
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file is a note or work of this package or of Python, and no data."""
+    return path.suffix == ".pyc" or any(part.startswith(".") for part in path.parts)

@@ -1,0 +1,162 @@
+"""From finished cells to MLflow and to the leaderboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from spared_bench.leaderboard import Extras, build
+from spared_bench.leaderboard.entries import read_entries
+from spared_bench.leaderboard.merging import Facts, entry_trials
+from spared_bench.planning.plan import Plan
+from spared_bench.registry import Registry
+from spared_bench.results import TrialResult
+from spared_bench.trials.cells import finished_cells
+from spared_bench.workspace import Workspace
+
+Source = Literal["mlflow", "store"]
+LEADERBOARDS = Path("leaderboards")  # entries of others, where the command is given
+
+
+def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
+    """Build the leaderboard of a plan's protocol, from MLflow if the runs are in it."""
+    source: Source = "mlflow" if tracked else "store"
+    bench = plan.bench
+    return build_leaderboard(
+        bench.workspace,
+        bench.protocol.id,
+        source=source,
+        command=command,
+        leaderboards=LEADERBOARDS,
+        registry=bench.registry,
+    )
+
+
+def collect(workspace: Workspace, protocol: str, source: Source) -> list[TrialResult]:
+    """Return the results that count, from MLflow or from the store; both say the same."""
+    if source == "store":
+        return [cell.final for cell in finished_cells(workspace.store, protocol)]
+    from spared_bench.tracking.tracker import Tracker
+
+    return Tracker(workspace.root).results(protocol or None)
+
+
+def completions(
+    workspace: Workspace, protocol: str, source: Source
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what the completion benchmark found, by protocol, from its tables or from MLflow."""
+    from spared_bench.completion.tables import RESULTS, board_records
+
+    if source == "mlflow":
+        from spared_bench.tracking.tracker import Tracker
+
+        found = Tracker(workspace.root).completion_results(protocol)
+    else:
+        paths = sorted((workspace.root / "completion").glob(f"{protocol or '*'}/{RESULTS}"))
+        found = [each for path in paths for each in _stored_completion(path)]
+    return board_records(found)
+
+
+def _stored_completion(path: Path) -> list[Any]:
+    """Read the results of one protocol; a file that cannot be read holds none."""
+    from spared_bench.completion.benchmark import CompletionResult
+
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))["results"]
+        return [CompletionResult.from_dict(each) for each in values]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def known_facts(registry: Registry) -> tuple[Facts, Facts]:
+    """Return what the plugins say of datasets and predictors, for the board, by name."""
+    from spared_bench.specs import DatasetSpec, PredictorSpec, spec_as_dict
+
+    datasets, predictors = {}, {}
+    for name in registry.names("dataset"):
+        spec = registry.get("dataset", name).spec
+        assert isinstance(spec, DatasetSpec)
+        derived = {
+            "tier": spec.tier,
+            "evaluation_split": spec.evaluation_split,
+            "shared_donors": spec.shared_donors,
+        }
+        datasets[name] = {**spec_as_dict(spec), **derived}
+    for name in registry.names("predictor"):
+        method = registry.get("predictor", name).spec
+        assert isinstance(method, PredictorSpec)
+        predictors[name] = {"scope": method.scope, "summary": method.summary}
+    return datasets, predictors
+
+
+def build_leaderboard(
+    workspace: Workspace,
+    protocol: str = "",
+    *,
+    source: Source = "mlflow",
+    out: Path | None = None,
+    command: str = "spared-bench leaderboard build",
+    leaderboards: Path | None = None,
+    registry: Registry | None = None,
+    maps: bool = True,
+) -> Path | None:
+    """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    protocol : str
+        Only this one; all where empty.
+    source : {"mlflow", "store"}
+    out : Path, optional
+    command : str
+    leaderboards : Path, optional
+        Folder with entries of others (``leaderboard.entries``), merged with the runs.
+    registry : Registry, optional
+        Discovered when not given; says what is known of the datasets.
+    maps : bool
+        Whether predictions are drawn, as far as the store has them.
+    """
+    from spared_bench.registry import discover
+
+    registry = registry or discover([], data_dir=workspace.data_dir)
+    datasets, predictors = known_facts(registry)
+    entries, refused = read_entries(leaderboards, protocol) if leaderboards else ([], [])
+    results = collect(workspace, protocol, source)
+    trials = [*results, *entry_trials(entries, _entry_facts(datasets), predictors)]
+    completion = completions(workspace, protocol, source)
+    if not trials and not completion:
+        return None
+    extras = Extras(
+        datasets=datasets,
+        completion=completion,
+        maps=partial(_maps, workspace) if maps else None,
+        refused=tuple(each.reason for each in refused),
+    )
+    return build(
+        trials, out or workspace.leaderboard, command=command, source=source, extras=extras
+    )
+
+
+def _entry_facts(datasets: Facts) -> Facts:
+    """Keep what a trial of the same dataset would say of it."""
+    kept = (
+        *("tier", "evaluation_split", "shared_donors"),
+        *("synthetic", "conflicts_with", "fold_of"),
+    )
+    return {
+        name: {fact: facts[fact] for fact in kept if fact in facts}
+        for name, facts in datasets.items()
+    }
+
+
+def _maps(
+    workspace: Workspace, rows: Mapping[str, Sequence[TrialResult]]
+) -> Iterator[tuple[str, Any]]:
+    from spared_bench.leaderboard.maps import draw, find_maps
+
+    for drawn in draw(find_maps(workspace.store, rows)):
+        yield drawn.name, drawn.values

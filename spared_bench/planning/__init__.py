@@ -1,0 +1,1 @@
+"""What is to be run, what a search tries, and what it will take."""

@@ -1,0 +1,216 @@
+"""What a plan will take: trials, products, downloads, hours and disk, from what is there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from spared_bench.interfaces import Job
+from spared_bench.keys.hashing import digest
+from spared_bench.planning.plan import MAKES, Cell, Plan
+from spared_bench.planning.stored import stored_results
+from spared_bench.results import TrialResult
+from spared_bench.store.entries import Store
+from spared_bench.store.trials import TRIALS, read_trial
+
+_ORDER = ("prepare", "complete", "network")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is ahead of a run.
+
+    Parameters
+    ----------
+    states : list of (Cell, str)
+        Every cell and how it stands.
+    cached, open_trials : int
+        Trials of the plan; where a search is still open, the one it will lead to is counted.
+    products : list of (Job, bool)
+        Shared products in the order in which they are needed, and whether they are there.
+    features : list of (dataset, network, bool)
+        Features of patches that trials and completers ask for; the first that does makes them,
+        after the dataset is prepared.
+    downloads : dict of dataset to int or None
+        Bytes to fetch first; ``None`` where the source does not say.
+    hours : dict of str to float
+        By class of device, one trial at a time, from past trials of the same predictors.
+    without_past : int
+        Open trials of predictors that no class of device has run before: not in ``hours``.
+    disk_bytes : int or None
+        Of the open trials' entries, from past ones; ``None`` without any.
+    """
+
+    states: list[tuple[Cell, str]]
+    cached: int
+    open_trials: int
+    products: list[tuple[Job, bool]]
+    downloads: dict[str, int | None]
+    features: list[tuple[str, str, bool]] = field(default_factory=list)
+    hours: dict[str, float] = field(default_factory=dict)
+    without_past: int = 0
+    disk_bytes: int | None = None
+
+    @property
+    def shared(self) -> list[tuple[str, str, bool]]:
+        """Kind and name of all that is shared, in the order of need, and whether it is there."""
+        jobs = [(job.kind, job.label, made) for job, made in self.products]
+        asked = [("features", f"{data} · {network}", made) for data, network, made in self.features]
+        first = [each for each in jobs if each[0] == "prepare"]
+        return [*first, *asked, *(each for each in jobs if each[0] != "prepare")]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {
+            "cells": [
+                {
+                    "dataset": cell.dataset,
+                    "completer": cell.completer,
+                    "predictor": cell.predictor,
+                    "seed": str(cell.seed),
+                    "state": state,
+                }
+                for cell, state in self.states
+            ],
+            "cached_trials": self.cached,
+            "open_trials": self.open_trials,
+            "products": [
+                {"kind": MAKES.get(kind, kind), "of": label, "made": made}
+                for kind, label, made in self.shared
+            ],
+            "downloads": self.downloads,
+            "hours": {name: round(hours, 3) for name, hours in self.hours.items()},
+            "open_trials_without_past": self.without_past,
+            "disk_bytes": self.disk_bytes,
+        }
+
+
+def forecast(plan: Plan) -> Forecast:
+    """Work out what a plan will take; nothing is made and nothing is fetched."""
+    results = stored_results(plan)
+    wanted = _open(plan, results)
+    past = _Past(plan.bench.workspace.store)
+    hours, without = past.hours(wanted)
+    products = _products(plan, wanted)
+    return Forecast(
+        [(cell, _state(cell, results)) for cell in plan.cells],
+        len(results),
+        len(wanted),
+        products,
+        {name: _bytes(plan, name) for name in plan.unavailable},
+        _features(plan, [*wanted, *(job for job, _ in products)]),
+        hours,
+        without,
+        past.bytes_of(wanted),
+    )
+
+
+def _state(cell: Cell, results: dict[str, TrialResult]) -> str:
+    job = cell.chosen(results)
+    if job is None:
+        return f"after a search of {cell.n_candidates}"
+    if job.key not in results:
+        return "to run"
+    return "done" if results[job.key].ok else f"failed ({results[job.key].status})"
+
+
+def _open(plan: Plan, results: dict[str, TrialResult]) -> list[Job]:
+    wanted = {job.key: job for cell in plan.cells for job in cell.expected(results)}
+    return list(wanted.values())
+
+
+def _products(plan: Plan, wanted: Iterable[Job]) -> list[tuple[Job, bool]]:
+    """Return what the open trials consume, first what others are made from."""
+    found: dict[str, Job] = {}
+    waiting = list(wanted)
+    while waiting:
+        for need in plan.needs(waiting.pop()):
+            if need.key not in found:
+                found[need.key] = need
+                waiting.append(need)
+    store = plan.bench.workspace.store
+    ordered = sorted(found.values(), key=lambda job: (_ORDER.index(job.kind), job.label))
+    return [(job, store.has(MAKES[job.kind], job.key)) for job in ordered]
+
+
+def _features(plan: Plan, jobs: Iterable[Job]) -> list[tuple[str, str, bool]]:
+    bench = plan.bench
+    asked = set()
+    for job in jobs:
+        if job.kind == "complete":
+            asked.add((job.dataset, bench.encoder_of("completer", job.completer)))
+        elif job.kind == "trial":
+            network = bench.encoder_of("predictor", job.predictor, job.parameters)
+            asked.add((job.dataset, network))
+    made = {
+        (entry.inputs["patches"], _network(entry.inputs["encoder"]))
+        for entry in bench.workspace.store.entries("features")
+    }
+    return [
+        (dataset, network, (digest(bench.patches_inputs(dataset)), network) in made)
+        for dataset, network in sorted(asked)
+        if network
+    ]
+
+
+def _network(identity: dict[str, Any]) -> str:
+    """Return what a parameter calls an encoder: its backbone, or its own name where it has none."""
+    return str(identity.get("backbone") or identity.get("encoder"))
+
+
+def _bytes(plan: Plan, dataset: str) -> int | None:
+    sizes = [file.size for file in plan.bench.dataset(dataset).files]
+    known = [size for size in sizes if size]
+    return sum(known) if sizes and len(known) == len(sizes) else None
+
+
+class _Past:
+    """Seconds and bytes of the trials of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._bytes: dict[str, list[int]] = defaultdict(list)
+        self._classes: set[str] = set()
+        for key in store.keys(TRIALS):
+            found = read_trial(store, key)
+            if found is None:
+                continue
+            result, entry = found
+            if result.ok and "total" in result.seconds:
+                self._note(result)
+                self._bytes[result.predictor].append(
+                    sum(path.stat().st_size for path in entry.folder.rglob("*") if path.is_file())
+                )
+
+    def _note(self, result: TrialResult) -> None:
+        kind = result.environment.get("accelerator") or result.environment.get("device", "cpu")
+        self._classes.add(kind)
+        for key in ((kind, result.predictor, result.dataset), (kind, result.predictor)):
+            self._seconds[key].append(result.seconds["total"])
+
+    def hours(self, wanted: list[Job]) -> tuple[dict[str, float], int]:
+        """Return hours by class of device, and how many trials nothing is known of."""
+        hours: dict[str, float] = {}
+        unknown = 0
+        for job in wanted:
+            known = {kind: took for kind in self._classes if (took := self._of(kind, job))}
+            unknown += not known
+            for kind, took in known.items():
+                hours[kind] = hours.get(kind, 0.0) + took / 3600
+        return hours, unknown
+
+    def _of(self, kind: str, job: Job) -> float:
+        for key in ((kind, job.predictor, job.dataset), (kind, job.predictor)):
+            if key in self._seconds:
+                return median(self._seconds[key])
+        return 0.0
+
+    def bytes_of(self, wanted: list[Job]) -> int | None:
+        """Return the bytes of so many trials like the past ones."""
+        everything = [size for sizes in self._bytes.values() for size in sizes]
+        if not everything:
+            return None
+        return sum(int(median(self._bytes.get(job.predictor) or everything)) for job in wanted)

@@ -1,0 +1,329 @@
+"""What is to be run: protocol x dataset x completer x predictor x seed, as jobs that need others.
+
+A *cell* is one (dataset, completer, predictor, seed): one number on the leaderboard. Where a
+predictor has a searched parameter, the candidates are trained once per dataset, on the completer
+that the protocol names, and the one with the lowest validation error is used in every cell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from spared_bench.bench import Bench
+from spared_bench.errors import SparedBenchError, UsageError
+from spared_bench.interfaces import Job
+from spared_bench.keys.hashing import digest
+from spared_bench.results import TrialResult
+from spared_bench.specs import conflicts
+
+#: The kind of entry that each kind of job makes.
+MAKES: dict[str, str] = {
+    "prepare": "prepared",
+    "complete": "completed",
+    "network": "networks",
+    "trial": "trials",
+    "draw": "figures",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number on the board, and the trials that it takes.
+
+    Parameters
+    ----------
+    dataset, completer, predictor : str
+    seed : int
+    search : tuple of Job
+        The candidates' trials; empty where nothing is searched.
+    finals : tuple of Job
+        One per candidate: the trial whose result counts if that candidate is chosen.
+    rungs : tuple of tuple of Job
+        Shorter trials of the candidates, the shortest first: only the better third of each rung
+        goes on to the next, and of the last to ``search``.
+    """
+
+    dataset: str
+    completer: str
+    predictor: str
+    seed: int
+    search: tuple[Job, ...]
+    finals: tuple[Job, ...]
+    rungs: tuple[tuple[Job, ...], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """For messages."""
+        return f"{self.dataset} · {self.completer} · {self.predictor} · seed {self.seed}"
+
+    @property
+    def candidates(self) -> tuple[Job, ...]:
+        """Every trial that its search may take."""
+        return tuple(job for rung in self.rungs for job in rung) + self.search
+
+    @property
+    def n_candidates(self) -> int:
+        """How many candidates its search has; 0 where nothing is searched."""
+        return len(self.search)
+
+    def expected(self, results: Mapping[str, TrialResult]) -> list[Job]:
+        """Return the trials that are still to come, one standing for a choice that is open."""
+        chosen = self.chosen(results)
+        if chosen is not None:
+            return [] if chosen.key in results else [chosen]
+        if self.finals[0] in self.search:
+            return self.wanted(results)
+        return [job for job in self.search if job.key not in results] + [self.finals[0]]
+
+    def chosen(self, results: Mapping[str, TrialResult]) -> Job | None:
+        """Return the trial that counts, ``None`` while candidates are missing.
+
+        The lowest validation error wins, the first on a tie; also where every candidate failed, so
+        that the cell shows why.
+        """
+        if not self.search:
+            return self.finals[0]
+        alive = self._alive(results)
+        if any(self.search[i].key not in results for i in alive):
+            return None
+        return self.finals[_best(self.search, alive, results, 1)[0]]
+
+    def searched(self, results: Mapping[str, TrialResult]) -> list[str]:
+        """Return the keys of all trials that its search took, short ones too."""
+        return [job.key for job in self.candidates if job.key in results]
+
+    def wanted(self, results: Mapping[str, TrialResult]) -> list[Job]:
+        """Return the trials that are known to be needed and have no result, in order."""
+        for rung in (*self.rungs, self.search):
+            left = [i for i in self._alive(results, before=rung) if rung[i].key not in results]
+            if left:
+                return [rung[i] for i in left]
+        chosen = self.chosen(results)
+        assert chosen is not None
+        return [] if chosen.key in results else [chosen]
+
+    def _alive(
+        self, results: Mapping[str, TrialResult], before: tuple[Job, ...] | None = None
+    ) -> list[int]:
+        """Return which candidates go into a rung; into the last one by default."""
+        alive = list(range(len(self.search)))
+        for rung in self.rungs:
+            if rung is before:
+                break
+            if any(rung[i].key not in results for i in alive):
+                return alive
+            alive = sorted(_best(rung, alive, results, math.ceil(len(alive) / REDUCTION)))
+        return alive
+
+
+#: Successive halving keeps one candidate in so many, and trains those so much longer.
+REDUCTION = 3
+
+
+def _best(
+    rung: Sequence[Job], alive: Sequence[int], results: Mapping[str, TrialResult], number: int
+) -> list[int]:
+    """Return the candidates of lowest validation error, the first on a tie."""
+    return sorted(alive, key=lambda i: (validation_error(results[rung[i].key]), i))[:number]
+
+
+def validation_error(result: TrialResult) -> float:
+    """Return what a search chooses by: infinite for a failure."""
+    usable = result.ok and math.isfinite(result.validation_mse)
+    return result.validation_mse if usable else math.inf
+
+
+@dataclass
+class Plan:
+    """All cells of a run.
+
+    Parameters
+    ----------
+    bench : Bench
+    cells : list of Cell
+    unavailable : dict of str to str
+        Datasets that cannot be used, and why.
+    """
+
+    bench: Bench
+    cells: list[Cell]
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._needs: dict[str, list[Job]] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What one should know of this selection of datasets before believing its averages."""
+        # Those that are still to be fetched, too: it is better known before than after.
+        names = dict.fromkeys([*(cell.dataset for cell in self.cells), *self.unavailable])
+        return conflicts(self.bench.dataset(name) for name in names)
+
+    def prepare_job(self, dataset: str) -> Job:
+        """Return the job that makes the prepared dataset and its patches."""
+        return Job("prepare", digest(self.bench.prepared_inputs(dataset)), dataset)
+
+    def complete_job(self, dataset: str, completer: str) -> Job:
+        """Return the job that makes a completed layer."""
+        key = self.bench.completed_key(dataset, completer)
+        return Job("complete", key, dataset, completer)
+
+    def network_jobs(self, job: Job) -> list[Job]:
+        """Return the jobs that make the networks on which a trial's predictor builds."""
+        return [
+            Job(
+                "network",
+                digest(self.bench.network_inputs(job.dataset, job.completer, stage, job.seed)),
+                job.dataset,
+                job.completer,
+                stage.predictor,
+                dict(stage.parameters),
+                job.seed,
+            )
+            for stage in self.bench.stages(job.predictor, job.parameters).values()
+        ]
+
+    def draw_job(self, job: Job) -> Job:
+        """Return the job that draws the figures of a trial."""
+        return replace(
+            job, kind="draw", key=digest(self.bench.figure_inputs(job.key)), trial=job.key,
+            parameters={}, attempt=0, micro_batch=0,
+        )  # fmt: skip
+
+    def needs(self, job: Job) -> list[Job]:
+        """Return the jobs whose products this one consumes."""
+        if job.key not in self._needs:
+            self._needs[job.key] = self._find_needs(job)
+        return self._needs[job.key]
+
+    def _find_needs(self, job: Job) -> list[Job]:
+        if job.kind in ("trial", "network"):
+            networks = self.network_jobs(job) if job.kind == "trial" else []
+            return [self.complete_job(job.dataset, job.completer), *networks]
+        return [self.prepare_job(job.dataset)] if job.kind == "complete" else []
+
+    def shard(self, number: int, of: int) -> Plan:
+        """Return one of ``of`` parts of the plan, counted from 1.
+
+        A dataset and a predictor stay together, because their cells share a search.
+
+        Raises
+        ------
+        UsageError
+            If there is no such part.
+        """
+        if not 1 <= number <= of:
+            raise UsageError(
+                f"There is no shard {number} of {of}: shards are counted from 1, as in"
+                f" `--shard 1/{max(of, 1)}`."
+            )
+        pairs = dict.fromkeys((cell.dataset, cell.predictor) for cell in self.cells)
+        mine = {pair for at, pair in enumerate(pairs) if at % of == number - 1}
+        cells = [cell for cell in self.cells if (cell.dataset, cell.predictor) in mine]
+        return Plan(self.bench, cells, self.unavailable)
+
+
+def make_plan(
+    bench: Bench, datasets: Sequence[str], completers: Sequence[str], predictors: Sequence[str]
+) -> Plan:
+    """Enumerate all cells of a selection.
+
+    Raises
+    ------
+    UnknownNameError, AmbiguousNameError
+        If a selected plugin cannot be looked up.
+    """
+    search_completer = bench.protocol.search.completer
+    for kind, names in (
+        ("dataset", datasets),
+        ("completer", [*completers, search_completer]),
+        ("predictor", predictors),
+        ("metric", bench.protocol.metrics),
+    ):
+        for name in names:
+            bench.registry.get(kind, name)
+    plan = Plan(bench, [])
+    for dataset in datasets:
+        try:
+            bench.data_inputs(dataset)
+        except SparedBenchError as error:
+            plan.unavailable[dataset] = str(error)
+            continue
+        plan.cells += [
+            cell
+            for predictor in predictors
+            for cell in _cells(bench, dataset, completers, predictor, search_completer)
+        ]
+    return plan
+
+
+def _cells(
+    bench: Bench, dataset: str, completers: Sequence[str], predictor: str, search_completer: str
+) -> list[Cell]:
+    candidates = bench.candidates(predictor)
+    seeds = bench.protocol.seeds
+    if len(candidates) > 1 and bench.protocol.search.strategy == "optuna":
+        return asked_cells(bench, dataset, completers, predictor)
+
+    def trials(completer: str, seed: int, iterations: int = 0) -> tuple[Job, ...]:
+        return tuple(
+            Job(
+                "trial",
+                digest(
+                    bench.trial_inputs(
+                        dataset, completer, predictor, parameters, seed, iterations=iterations
+                    )
+                ),
+                dataset,
+                completer,
+                predictor,
+                parameters,
+                seed,
+                iterations,
+            )
+            for parameters in candidates
+        )
+
+    searched = len(candidates) > 1
+    search = trials(search_completer, seeds[0]) if searched else ()
+    budgets = rung_budgets(bench, len(candidates)) if searched else []
+    rungs = tuple(trials(search_completer, seeds[0], budget) for budget in budgets)
+    return [
+        Cell(dataset, completer, predictor, seed, search, trials(completer, seed), rungs)
+        for completer in completers
+        for seed in seeds
+    ]
+
+
+def asked_cells(
+    bench: Bench, dataset: str, completers: Sequence[str], predictor: str
+) -> list[Cell]:
+    """Return the cells of one dataset and predictor whose search asks Optuna, once for all."""
+    from spared_bench.planning.optuna_search import Asked, AskedCell
+
+    candidates, spaces = bench.candidates(predictor), bench.search_spaces(predictor)
+    fixed = {name: value for name, value in candidates[0].items() if name not in spaces}
+    completer = bench.protocol.search.completer
+    asked = Asked(bench, dataset, predictor, completer, fixed, spaces, len(candidates))
+    return [
+        AskedCell(dataset, completer, predictor, seed, (), (), asked=asked)
+        for completer in completers
+        for seed in bench.protocol.seeds
+    ]
+
+
+def rung_budgets(bench: Bench, n_candidates: int) -> list[int]:
+    """Return the iterations of the early rungs of a search, the shortest first; empty for a grid.
+
+    As many rungs as leave at least one candidate for the whole budget.
+    """
+    if bench.protocol.search.strategy != "halving":
+        return []
+    whole, budgets = bench.protocol.training.iterations, []
+    while n_candidates > 1:
+        n_candidates = math.ceil(n_candidates / REDUCTION)
+        whole = max(1, whole // REDUCTION)
+        budgets.append(whole)
+    return sorted(set(budgets))

@@ -1,0 +1,315 @@
+"""Carries a plan out: hands jobs to an executor in the order of their needs, and minds failures.
+
+The orchestrator decides and waits; it computes nothing. What is in the store is not done again, so
+that running the same command again is resuming; what another orchestrator holds a lease on is left
+to it. What becomes of a failure is said by ``policy``, for every executor alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from spared_bench.errors import MismatchError, WorkspaceError
+from spared_bench.interfaces import Executor, Job, Outcome
+from spared_bench.planning.plan import MAKES, Cell, Plan
+from spared_bench.planning.stored import stored_result
+from spared_bench.results import Status, TrialResult, goes_again
+from spared_bench.running.queue import Agenda
+from spared_bench.running.retries import Policy, next_attempt
+from spared_bench.store.leases import Leases
+from spared_bench.trials.runner import failure
+
+#: Seconds between looks at what other orchestrators do.
+_POLL = 1.0
+_STATUSES: dict[str, Status] = {
+    "killed": "killed",
+    "timeout": "timeout",
+    "out_of_memory": "out_of_memory",
+}
+
+
+class Watcher(Protocol):
+    """What is told of a run while it goes on."""
+
+    def planned(self, open_trials: int) -> None:
+        """So many trials are known to be open; called again when searches open more."""
+        ...
+
+    def started(self, job: Job) -> None:
+        """A job went to a worker."""
+        ...
+
+    def progress(self, job: Job, step: int, values: dict[str, float]) -> None:
+        """A job has come so far."""
+        ...
+
+    def finished(self, outcome: Outcome) -> None:
+        """A job has ended."""
+        ...
+
+
+@dataclass
+class Summary:
+    """How a run went.
+
+    Parameters
+    ----------
+    results : dict of key to TrialResult
+        Of every trial of the plan, found or new, the search's included.
+    new, cached : int
+        Trials done by this run; trials found in the store, others' during the run included.
+    waited : float
+        Seconds in which the orchestrator waited for workers.
+    overhead : float
+        Seconds that workers spent on the harness.
+    held_back : dict of str to int
+        Predictors whose circuit breaker opened, and how many of their trials were not begun.
+    undone : int
+        Trials that were not begun because the run was stopped.
+    undrawn : set of str
+        Keys of trials whose figures are still to be drawn.
+    """
+
+    results: dict[str, TrialResult] = field(default_factory=dict)
+    new: int = 0
+    cached: int = 0
+    waited: float = 0.0
+    overhead: float = 0.0
+    held_back: dict[str, int] = field(default_factory=dict)
+    undone: int = 0
+    undrawn: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Orchestrator:
+    """One run of one plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    executor : Executor
+    watcher : Watcher
+    tick : callable
+        Called with the results so far after every outcome; for tracking.
+    policy : Policy
+    leases : Leases, optional
+        Without, nobody else is expected to work on this store.
+    figures : bool
+        Whether the figures of the trials that count are drawn.
+    """
+
+    plan: Plan
+    executor: Executor
+    watcher: Watcher
+    tick: Callable[[Summary], None] = lambda summary: None
+    policy: Policy = field(default_factory=Policy)
+    leases: Leases | None = None
+    figures: bool = True
+
+    def __post_init__(self) -> None:
+        self.summary = Summary()
+        self._agenda = Agenda()
+        self._running: dict[str, Job] = {}
+        self._elsewhere: dict[str, Job] = {}
+        self._made: set[str] = set()
+        self._looked = 0.0
+        self._store = self.plan.bench.workspace.store
+        self._waiting_for: dict[str, dict[int, Cell]] = {}
+
+    def run(self) -> Summary:
+        """Do everything that is open; an interrupt leaves only running jobs undone."""
+        for cell in self.plan.cells:
+            self._consider(cell)
+        self._tell_planned()
+        while True:
+            self._submit_ready()
+            if not self._running and (self.policy.stopped or not self._elsewhere):
+                break
+            for outcome in self._wait():
+                self._settle(outcome)
+            self._look_elsewhere()
+            self._tell_planned()
+            self.tick(self.summary)
+        self.summary.undone = self._agenda.open_trials + len(self._elsewhere)
+        return self.summary
+
+    def stop(self) -> int:
+        """Begin nothing new; return how many jobs are still running."""
+        self.policy.stopped = True
+        return len(self._running)
+
+    # What is wanted
+
+    def _consider(self, cell: Cell) -> None:
+        """Queue the trials that a cell is known to need and nobody has done."""
+        while True:
+            wanted = cell.wanted(self.summary.results)
+            found = {
+                job.key: known
+                for job in wanted
+                if not self._is_queued(job) and (known := stored_result(self.plan, job)) is not None
+            }
+            if not found:
+                break
+            for key, result in found.items():
+                self.summary.results[key] = result
+                self.summary.cached += 1
+                self.policy.note(result, new=False)
+        for job in wanted:
+            self._waiting_for.setdefault(job.key, {})[id(cell)] = cell
+            self._want(job)
+        self._want_figures(cell)
+
+    def _want_figures(self, cell: Cell) -> None:
+        chosen = cell.chosen(self.summary.results) if self.figures else None
+        result = None if chosen is None else self.summary.results.get(chosen.key)
+        if chosen is None or result is None or not result.ok:
+            return
+        drawing = self.plan.draw_job(chosen)
+        if not self._is_made(drawing):
+            self.summary.undrawn.add(chosen.key)
+            self._want(drawing)
+
+    def _is_queued(self, job: Job) -> bool:
+        return job.key in self._agenda or job.key in self._running or job.key in self._elsewhere
+
+    def _want(self, job: Job) -> None:
+        """Queue a job and the products that it needs and nobody has made."""
+        if self._is_queued(job):
+            return
+        needs = [need for need in self.plan.needs(job) if not self._is_made(need)]
+        for need in needs:
+            self._want(need)
+        self._agenda.add(job, [need.key for need in needs], first=job.kind == "draw")
+
+    def _is_made(self, job: Job) -> bool:
+        if job.key not in self._made and self._store.has(MAKES[job.kind], job.key):
+            self._made.add(job.key)
+        return job.key in self._made
+
+    def _tell_planned(self) -> None:
+        running = sum(job.kind == "trial" for job in self._running.values())
+        elsewhere = sum(job.kind == "trial" for job in self._elsewhere.values())
+        self.watcher.planned(self._agenda.open_trials + running + elsewhere)
+
+    # What is done
+
+    def _submit_ready(self) -> None:
+        while not self.policy.stopped and len(self._running) < self.executor.capacity:
+            job = self._agenda.take()
+            if job is None:
+                return
+            if self.policy.holds_back(job):
+                held = self.summary.held_back
+                held[job.predictor] = held.get(job.predictor, 0) + 1
+            elif self.leases is not None and not self.leases.take(job.name):
+                self._elsewhere[job.key] = job
+            elif self._adopt(job):
+                self._release(job)
+            else:
+                self._running[job.key] = job
+                self.watcher.started(job)
+                self.executor.submit(job)
+
+    def _wait(self) -> list[Outcome]:
+        if not self._running:
+            time.sleep(_POLL)
+            return []
+        started = time.perf_counter()
+        outcomes = self.executor.wait(_POLL if self._elsewhere else None)
+        self.summary.waited += time.perf_counter() - started
+        return outcomes
+
+    def _look_elsewhere(self) -> None:
+        """Take over what other orchestrators have finished, and what they have dropped."""
+        if not self._elsewhere or time.monotonic() - self._looked < _POLL:
+            return
+        self._looked = time.monotonic()
+        assert self.leases is not None
+        for job in list(self._elsewhere.values()):
+            if self.leases.holder(job.name) is None:
+                del self._elsewhere[job.key]
+                if not self._adopt(job):
+                    self._agenda.add(job, first=True)
+
+    def _adopt(self, job: Job) -> bool:
+        """Take what somebody else has made since this was planned; return whether there is."""
+        if job.attempt:
+            return False
+        if job.kind != "trial":
+            if not self._is_made(job):
+                return False
+            self._note_product(job)
+            return True
+        result = stored_result(self.plan, job)
+        if result is None:
+            return False
+        self.summary.cached += 1
+        self._note_result(result)
+        return True
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Take note of what became of a job."""
+        job = self._running.pop(outcome.job.key)
+        if outcome.status == "unwritable":
+            raise WorkspaceError(outcome.message)
+        if outcome.status == "refused":
+            raise MismatchError(outcome.message)
+        self.summary.overhead += outcome.overhead
+        status = outcome.result.status if outcome.result is not None else outcome.status
+        if goes_again(status, job.attempt):
+            batch = self.plan.bench.protocol.training.batch_size
+            self._agenda.add(next_attempt(job, status, batch), first=True)
+        elif job.kind == "trial":
+            result = outcome.result or _record(self.plan, job, outcome)
+            self.summary.new += 1
+            self._note_result(result)
+            self.watcher.finished(replace(outcome, result=result))
+        else:
+            self.watcher.finished(outcome)
+            if outcome.status == "ok" or job.kind == "draw":
+                self._note_product(job)
+            else:
+                self._fail_dependents(job, outcome)
+        self._release(job)
+
+    def _release(self, job: Job) -> None:
+        if self.leases is not None:
+            self.leases.release(job.name)
+
+    def _note_result(self, result: TrialResult) -> None:
+        self.policy.note(result)
+        self.summary.results[result.key] = result
+        self._reconsider(result.key)
+
+    def _reconsider(self, key: str) -> None:
+        """Look again at the cells that waited for a trial."""
+        for cell in self._waiting_for.pop(key, {}).values():
+            self._consider(cell)
+
+    def _note_product(self, job: Job) -> None:
+        self._made.add(job.key)
+        self.summary.undrawn.discard(job.trial)
+        self._agenda.made(job.key)
+
+    def _fail_dependents(self, broken: Job, outcome: Outcome) -> None:
+        """Record that what needed a product cannot be done; no method is to blame."""
+        for job in self._agenda.drop_dependents(broken.key):
+            if job.kind != "trial":
+                self._fail_dependents(job, outcome)
+                continue
+            result = _record(self.plan, job, replace(outcome, status="error"))
+            self.summary.results[job.key] = result
+            self.summary.new += 1
+            self.watcher.finished(replace(outcome, job=job, status="error", result=result))
+            self._reconsider(job.key)
+
+
+def _record(plan: Plan, job: Job, outcome: Outcome) -> TrialResult:
+    """Store a failure that the trial could not record itself."""
+    status = _STATUSES.get(outcome.status, "error")
+    facts = {"quarantined": True} if status == "killed" else {}
+    return failure(plan.bench, job, status, outcome.message, outcome.traceback, facts)

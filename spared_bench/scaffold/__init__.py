@@ -1,0 +1,1 @@
+"""New plugin packages that install, test themselves and run."""

@@ -1,0 +1,101 @@
+"""``plugins new``: a package that installs, passes its tests and appears in a run."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from string import Template
+
+from spared_bench.errors import UnknownNameError, UsageError
+from spared_bench.files import write_text
+from spared_bench.registry import Registry
+
+#: By kind: what the file beside the plugin module is called, and how a run selects it.
+_KINDS = {
+    "predictor": ("model", "-p $name -p gene-mean"),
+    "completer": ("model", "-c $name -p linear-probe"),
+    "dataset": ("reader", "-d $name -p linear-probe"),
+}
+_NAME = re.compile(r"[a-z][a-z0-9_+.-]{0,63}")
+_SUFFIX = ".template"
+
+
+def new_package(kind: str, name: str, parent: Path, registry: Registry) -> list[Path]:
+    """Write a package; return its files.
+
+    Parameters
+    ----------
+    kind : {"predictor", "completer", "dataset"}
+    name : str
+        Of the plugin; its folder bears it.
+    parent : Path
+        Where the folder is made.
+    registry : Registry
+        Names that are taken.
+
+    Raises
+    ------
+    UnknownNameError
+        For another kind.
+    UsageError
+        If the name cannot be one, is taken, or the folder is there or cannot be made.
+    """
+    if kind not in _KINDS:
+        raise UnknownNameError("template", kind, _KINDS)
+    values = _values(kind, name)
+    if name in registry.names(kind):
+        raise UsageError(
+            f"A {kind} named {name!r} is installed already. Choose another name:"
+            f" `spared-bench list {kind}s` shows those that are taken."
+        )
+    folder = parent / name
+    if folder.exists():
+        raise UsageError(f"{folder} is there already, and nothing in it is overwritten.")
+    written = []
+    for template in sorted([*_templates("common"), *_templates(kind)], key=lambda each: each.name):
+        target = template.name.removesuffix(_SUFFIX).replace("NAME", values["module"])
+        path = folder / "tests" / target if target.startswith("test_") else folder / target
+        _write(path, Template(template.read_text(encoding="utf-8")).substitute(values))
+        written.append(path)
+    return written
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror or error}. Name a folder that can be"
+            " written with --out."
+        ) from error
+
+
+def _values(kind: str, name: str) -> dict[str, str]:
+    module = re.sub(r"[^a-z0-9]+", "_", name).strip("_")
+    class_name = "".join(part.capitalize() for part in module.split("_"))
+    reserved = keyword.iskeyword(module) or keyword.iskeyword(class_name)
+    if not _NAME.fullmatch(name) or reserved or name[-1] in "+.-_":
+        raise UsageError(
+            f"{name!r} cannot name a package: 1-64 characters of a-z, 0-9, '_', '+', '.', '-',"
+            " beginning with a letter and ending with a letter or digit, and no word of Python's"
+            " own (class, none, true, ...)."
+        )
+    file, selection = _KINDS[kind]
+    return {
+        "name": name,
+        "kind": kind,
+        "module": module,
+        # To install a package `numpy` would replace the other one.
+        "distribution": f"spared-bench-{module.replace('_', '-')}",
+        "class_name": class_name,
+        "file": file,
+        "selection": Template(selection).substitute(name=name),
+    }
+
+
+def _templates(kind: str) -> list[Traversable]:
+    folder = files("spared_bench.scaffold") / "templates" / kind
+    return [each for each in folder.iterdir() if each.name.endswith(_SUFFIX)]

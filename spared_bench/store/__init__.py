@@ -1,0 +1,1 @@
+"""Results and products on disk, safe for many processes."""

@@ -1,0 +1,53 @@
+"""A workspace that takes no more: how it is recognised, and what a user is told."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spared_bench.errors import WorkspaceError
+
+_SAYSFULL = re.compile(r"No space left on device|Disk quota exceeded|\d+ requested and \d+ written")
+
+
+#: Numbers of errors that mean it.
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk takes no more, which is nobody's failure."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return True
+    # Libraries lose the number: HDF5 raises a RuntimeError, numpy counts what was not written.
+    return isinstance(error, OSError | RuntimeError) and bool(_SAYSFULL.search(str(error)))
+
+
+@contextmanager
+def full_disk_explained(root: Path) -> Iterator[None]:
+    """Tell of a disk that takes no more, wherever it was met, as what it is.
+
+    Raises
+    ------
+    WorkspaceError
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise WorkspaceError(why_unwritable(root, error)) from error
+
+
+def why_unwritable(root: Path, error: Exception) -> str:
+    """Return what to tell of a store below ``root`` that cannot be written."""
+    reason = getattr(error, "strerror", None)
+    if reason is None and is_full(error):
+        reason = "No space left on device"
+    return (
+        f"Cannot write to the workspace {root.parent}: {reason or error}."
+        " Finished results are safe. Free some space or choose another workspace"
+        " (`--workspace DIR`), then run the same command again."
+    )

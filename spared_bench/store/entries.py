@@ -1,0 +1,284 @@
+"""Results and intermediate products, keyed by the hash of all that made them.
+
+An entry is a folder ``<root>/<kind>/<first two digits>/<key>/`` that holds its files and a
+``manifest.json``: the inputs, whose hash is the key, and the size and hash of every file. It is
+written beside its place and renamed into it, so a reader sees a complete entry or none, whatever
+was killed when. On a hit the manifest is compared with the wanted inputs field by field.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
+from spared_bench.files import write_text
+from spared_bench.keys.hashing import canonical_json, digest, file_digest
+from spared_bench.store.disk import FULL, is_full, why_unwritable
+from spared_bench.store.leases import leases_of
+from spared_bench.store.processes import is_orphan, stamp
+
+MANIFEST = "manifest.json"
+#: A folder where a file should be, a file for a folder, links in a circle.
+_NOT_THAT_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
+_UNWRITABLE = FULL | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A complete entry of the store."""
+
+    kind: str
+    key: str
+    folder: Path
+    inputs: dict[str, Any]
+
+    def read_json(self, name: str) -> Any:
+        """Read one of its JSON files.
+
+        Raises
+        ------
+        CorruptEntryError
+            If it has none of that name, or it cannot be read.
+        """
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError, RecursionError) as error:
+            raise CorruptEntryError(
+                f"{self.folder} is damaged ({name}: {error}). Remove that folder; it will be made"
+                " again."
+            ) from error
+
+
+class Store:
+    """A folder of entries, safe for many processes.
+
+    Parameters
+    ----------
+    root : Path
+        Created when first written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Where an entry is or would be."""
+        return self.root / kind / key[:2] / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether there is a complete entry, judged by its manifest alone."""
+        return (self.folder(kind, key) / MANIFEST).is_file()
+
+    def find(self, kind: str, inputs: dict[str, Any]) -> Entry | None:
+        """Return the entry made from exactly these inputs, or ``None``.
+
+        Raises
+        ------
+        CorruptEntryError
+            If an entry of that key was made from other inputs, or lacks a file.
+        """
+        key = digest(inputs)
+        entry = self.open(kind, key)
+        if entry is None:
+            return None
+        wanted = json.loads(canonical_json(inputs))
+        if entry.inputs != wanted:
+            fields = sorted(set(wanted) | set(entry.inputs))
+            odd = [name for name in fields if wanted.get(name) != entry.inputs.get(name)]
+            raise CorruptEntryError(
+                f"{entry.folder} was made from other inputs than its key says ({', '.join(odd)}"
+                " differ). Remove that folder; it will be made again."
+            )
+        return entry
+
+    def open(self, kind: str, key: str) -> Entry | None:
+        """Return the entry of a key, or ``None``; its files are checked by size."""
+        folder = self.folder(kind, key)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            for name, facts in manifest["files"].items():
+                if (folder / name).stat().st_size != facts["bytes"]:
+                    raise ValueError(f"{name} has another size")
+            return Entry(kind, key, folder, manifest["inputs"])
+        except FileNotFoundError as error:
+            if not (folder.is_dir() or folder.is_symlink()):
+                return None
+            damage: Exception = error
+        except OSError as error:
+            if error.errno not in _NOT_THAT_KIND:
+                raise
+            damage = error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            damage = error
+        raise CorruptEntryError(
+            f"{folder} is damaged ({damage}). Remove that folder; it will be made again."
+        )
+
+    def obtain(
+        self,
+        kind: str,
+        inputs: dict[str, Any],
+        make: Callable[[Path], None],
+        *,
+        once: bool = False,
+    ) -> Entry:
+        """Return the entry of these inputs, making it if there is none or a damaged one.
+
+        Parameters
+        ----------
+        kind : str
+            ``"prepared"``, ``"patches"``, ...
+        inputs : dict
+            JSON-ready; everything that determines the content.
+        make : callable
+            Writes the files into the folder that it is given.
+        once : bool
+            Wait while another living process makes it, on this machine or on another.
+        """
+
+        def found() -> Entry | None:
+            try:
+                return self.find(kind, inputs)
+            except CorruptEntryError:
+                self.remove(kind, digest(inputs))
+                return None
+
+        entry = found()
+        if entry is not None or not once:
+            return entry or self.write(kind, inputs, make)
+        try:
+            with leases_of(self.root).waiting(f"{kind}-{digest(inputs)}", found) as entry:
+                return entry or self.write(kind, inputs, make)
+        except OSError as error:
+            if not self._is_to_blame(error):
+                raise
+            raise WorkspaceError(why_unwritable(self.root, error)) from error
+
+    def write(self, kind: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Entry:
+        """Write an entry; where another process was first, its entry stays."""
+        key = digest(inputs)
+        final = self.folder(kind, key)
+        beside = self.root / "tmp" / f"{kind}-{key[:12]}.{stamp()}"
+        try:
+            beside.mkdir(parents=True)
+            make(beside)
+            self._seal(beside, kind, inputs)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                beside.rename(final)
+            except OSError:
+                if not (final / MANIFEST).is_file():
+                    raise
+        except (OSError, RuntimeError) as error:
+            if not self._is_to_blame(error):
+                raise
+            raise WorkspaceError(why_unwritable(self.root, error)) from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return Entry(kind, key, final, json.loads(canonical_json(inputs)))
+
+    def _is_to_blame(self, error: OSError | RuntimeError) -> bool:
+        """Whether it is the workspace that takes nothing: a plugin may lack rights elsewhere."""
+        if is_full(error) or not isinstance(error, OSError):
+            return is_full(error)
+        return error.errno in _UNWRITABLE and str(error.filename or "").startswith(str(self.root))
+
+    @staticmethod
+    def _seal(folder: Path, kind: str, inputs: dict[str, Any]) -> None:
+        odd = [p for p in folder.rglob("*") if p.is_symlink() or not (p.is_file() or p.is_dir())]
+        if odd:
+            raise PluginError(
+                f"{odd[0].relative_to(folder)} was saved, which is no plain file but a link or a"
+                " device, and would not stay what it is. Save copies of files."
+            )
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        # At once, because a file system writes several files in the time of one.
+        facts = _writers(os.getpid()).map(_sync, paths)
+        names = (path.relative_to(folder).as_posix() for path in paths)
+        manifest = {"kind": kind, "inputs": inputs, "files": dict(zip(names, facts, strict=True))}
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
+
+    def remove(self, kind: str, key: str) -> None:
+        """Take an entry away in one step, so that no reader meets half of it.
+
+        Raises
+        ------
+        WorkspaceError
+            If the workspace cannot be written.
+        """
+        grave = self.root / "tmp" / f"removed-{key[:12]}.{stamp()}"
+        try:
+            grave.parent.mkdir(parents=True, exist_ok=True)
+            self.folder(kind, key).rename(grave)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if not self._is_to_blame(error):
+                raise
+            raise WorkspaceError(why_unwritable(self.root, error)) from error
+        _discard(grave)
+
+    def keys(self, kind: str) -> list[str]:
+        """Return the keys of all entries of a kind, sound or not, in order."""
+        return sorted(path.parent.name for path in (self.root / kind).glob(f"*/*/{MANIFEST}"))
+
+    def entries(self, kind: str) -> Iterator[Entry]:
+        """Yield all sound entries of a kind, in the order of their keys."""
+        for key in self.keys(kind):
+            try:
+                entry = self.open(kind, key)
+            except CorruptEntryError:
+                continue
+            if entry is not None:
+                yield entry
+
+    def verify(self, entry: Entry) -> list[str]:
+        """Hash every file again; return what is wrong, empty if nothing is."""
+        manifest = json.loads((entry.folder / MANIFEST).read_text(encoding="utf-8"))
+        wrong = []
+        for name, facts in manifest["files"].items():
+            path = entry.folder / name
+            if not path.is_file():
+                wrong.append(f"{name} is missing")
+            elif file_digest(path) != facts.get("sha256"):
+                wrong.append(f"{name} has changed")
+        return wrong
+
+    def sweep(self) -> int:
+        """Remove what killed processes of this machine left half-written; return how many."""
+        swept = 0
+        for path in (self.root / "tmp").glob("*"):
+            if is_orphan(path):
+                _discard(path)
+                swept += 1
+        return swept
+
+
+def _discard(path: Path) -> None:
+    """Remove a folder, or what lies where one should be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@cache
+def _writers(pid: int) -> ThreadPoolExecutor:
+    """Return the threads of this process that wait for the disk; a forked child has its own."""
+    return ThreadPoolExecutor(4)
+
+
+def _sync(path: Path) -> dict[str, Any]:
+    """Bring a file to the disk; return its size and hash."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return {"bytes": path.stat().st_size, "sha256": file_digest(path)}

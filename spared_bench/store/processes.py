@@ -1,0 +1,72 @@
+"""Who is writing: living processes of this machine, and how files name them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from functools import cache
+from pathlib import Path
+
+_STALE_SECONDS = 24 * 3600
+
+
+def stamp() -> str:
+    """Return a suffix that says who is writing, for ``sweep``: host, process, its start."""
+    return f"{socket.gethostname()}.{os.getpid()}-{_own_start(os.getpid())}.{uuid.uuid4().hex[:8]}"
+
+
+@cache
+def _own_start(pid: int) -> int:
+    return started_at(pid)
+
+
+def started_at(pid: int) -> int:
+    """Return a number that tells a living process from later ones of its id; 0 if it is gone.
+
+    On Linux the ticks of its start since the machine's: a date would move when the clock is set.
+    """
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return 0  # it has ended: its parent was killed before it could take note
+        return _ticks(pid) or round(process.create_time())
+    except psutil.NoSuchProcess:
+        return 0
+    except psutil.AccessDenied:
+        return -1
+
+
+def _ticks(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(text.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def is_orphan(path: Path) -> bool:
+    """Whether the writer that ``stamp`` names in a path has ended before it was done."""
+    parts = path.name.rsplit(".", 2)
+    pid, dash, started = parts[1].partition("-") if len(parts) == 3 else ("", "", "")
+    if not (dash and pid.isdigit() and started.isdigit()):
+        return False
+    if parts[0].endswith(socket.gethostname()):
+        found = started_at(int(pid))
+        return found >= 0 and abs(found - int(started)) > 1
+    try:
+        return time.time() - path.stat().st_mtime > _STALE_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def place() -> str:
+    """Name the machine and, in containers that share its name, the space of process ids."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116
+    except OSError:
+        space = 0
+    return f"{socket.gethostname()}-{space}"

@@ -1,0 +1,147 @@
+"""A run's cells on their way to MLflow: one writer, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from spared_bench.errors import TrackingError
+from spared_bench.planning.plan import Plan
+from spared_bench.running.orchestrator import Summary
+from spared_bench.store.leases import Leases
+from spared_bench.trials.cells import Seen, finished_cells, record_cells
+from spared_bench.workspace import Workspace
+
+_SECONDS_BETWEEN_BATCHES = 10.0
+
+
+_SECONDS_BETWEEN_TRIES = 30.0
+
+
+_SECONDS_FOR_ANOTHER = 60.0
+
+
+_WRITER = "tracking"
+
+
+class NoRecorder:
+    """Logs nothing: the records of cells alone are written, and ``track sync`` does the rest."""
+
+    wanted = False
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._last = time.monotonic()
+
+    def tick(self, summary: Summary) -> None:
+        """Write the records of cells, at most every few seconds."""
+        if time.monotonic() - self._last > _SECONDS_BETWEEN_BATCHES:
+            record_cells(self._plan, summary.results, but=summary.undrawn)
+            self._last = time.monotonic()
+
+    def finish(self, summary: Summary) -> TrackingError | None:
+        """Write the records of all finished cells."""
+        record_cells(self._plan, summary.results)
+        return None
+
+
+class Recorder:
+    """Logs a run's cells to MLflow while the trials go on, in a thread of its own.
+
+    It is the one writer: of several runs on one workspace, the one that has the lease logs for all.
+    A tracking server that is away is tried again until the run ends; what it has not got by then is
+    in the store, from which the next run or ``spared-bench track sync`` logs it.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+
+    wanted = True
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._wake = threading.Event()
+        self._ending = False
+        self._error: TrackingError | None = None
+        self._last = time.monotonic()
+        # A daemon: an interrupted run does not wait for it, and the next one repairs what it left.
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def tick(self, summary: Summary) -> None:
+        """Take note of the results so far, at most every few seconds."""
+        if time.monotonic() - self._last > _SECONDS_BETWEEN_BATCHES:
+            self._offer(summary)
+
+    def finish(self, summary: Summary) -> TrackingError | None:
+        """Log what is left; return what went wrong, if anything did."""
+        self._offer(summary, ending=True)
+        self._thread.join()
+        return self._error
+
+    def _offer(self, summary: Summary, *, ending: bool = False) -> None:
+        """Write the records of finished cells; those that wait for a figure come later."""
+        record_cells(self._plan, summary.results, but=set() if ending else summary.undrawn)
+        self._last = time.monotonic()
+        self._ending = ending
+        self._wake.set()
+
+    def _work(self) -> None:
+        workspace = self._plan.bench.workspace
+        leases = Leases(workspace.store.root / "leases")
+        tracker, seen, ending = None, Seen(), False
+        try:
+            while not ending:
+                self._wake.wait(_SECONDS_BETWEEN_TRIES if self._error else None)
+                self._wake.clear()
+                ending = self._ending
+                if not self._is_ours(leases, ending):
+                    continue
+                try:
+                    tracker = tracker or self._connected()
+                    self._log(tracker, seen)
+                    self._error = None
+                except TrackingError as error:
+                    self._error, tracker, seen = error, None, Seen()
+        finally:
+            leases.close()
+
+    def _is_ours(self, leases: Leases, ending: bool) -> bool:
+        """Take the right to log; at the end, wait for a while until another run gives it back."""
+        until = time.monotonic() + (_SECONDS_FOR_ANOTHER if ending else 0)
+        while not leases.take(_WRITER):
+            if time.monotonic() >= until:
+                if ending:
+                    self._error = TrackingError("Another run is logging to MLflow just now.")
+                return False
+            time.sleep(0.2)
+        return True
+
+    def _connected(self) -> Any:
+        from spared_bench.tracking.tracker import Tracker
+
+        tracker = Tracker(self._plan.bench.workspace.root)
+        tracker.connect()
+        return tracker
+
+    def _log(self, tracker: Any, seen: Seen) -> None:
+        """Log the cells whose records are new since the last time."""
+        bench = self._plan.bench
+        fresh = seen.fresh(bench.workspace.store)
+        tracker.sync(finished_cells(bench.workspace.store, bench.protocol.id, only=fresh))
+        seen.note(fresh)
+
+
+def sync(workspace: Workspace, protocol: str = "", uri: str | None = None) -> int:
+    """Log every finished cell that MLflow lacks; return how many."""
+    from spared_bench.tracking.tracker import Tracker
+
+    cells = list(finished_cells(workspace.store, protocol))
+    if not cells:
+        return 0
+    tracker = Tracker(workspace.root, uri)
+    if tracker.uri.startswith("sqlite:"):
+        workspace.make_writable()  # MLflow would try for minutes
+    return tracker.sync(cells)

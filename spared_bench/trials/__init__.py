@@ -1,0 +1,1 @@
+"""One trial, from its products to its record."""

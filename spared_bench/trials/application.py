@@ -1,0 +1,23 @@
+"""What a saved model needs to be applied to a new slide."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def describe_application(adata: AnnData, cutting: dict[str, Any], offset: np.ndarray) -> str:
+    """Return the text of ``application.json`` for a model trained on this prepared dataset."""
+    facts = adata.uns["spared_bench"].get("slide_facts", {})
+    widths = np.multiply(facts.get("spot_diameter_px", 0.0), facts.get("um_per_px", 0.0))
+    values = {
+        "patches": cutting,
+        "spot_um": float(np.median(widths)),
+        "offset": [float(value) for value in offset],
+    }
+    return json.dumps(values, indent=1, allow_nan=False)

@@ -1,0 +1,66 @@
+"""The files of a trial beside its record: predictions, a table of genes, the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.metrics.scoring import Scoring
+from spared_bench.store.trials import APPLICATION, GENES, MODEL, PREDICTIONS
+from spared_bench.trials.application import describe_application
+from spared_bench.trials.products import Prepared
+
+
+def write_artifacts(
+    folder: Path,
+    bench: Bench,
+    prepared: Prepared,
+    predictor: Any,
+    predictions: dict[str, np.ndarray],
+    scoring: dict[str, Scoring],
+    offset: np.ndarray,
+) -> None:
+    """Write them into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    bench : Bench
+    prepared : Prepared
+    predictor : object
+        Fitted; its ``save``, if it has one, writes into ``model/``.
+    predictions : dict of split to ndarray of shape (n_spots, n_genes)
+    scoring : dict of split to Scoring
+    offset : ndarray of shape (n_genes,)
+        What was subtracted from the target, and is in the predictions again.
+    """
+    arrays: dict[str, np.ndarray] = {"genes": prepared.adata.var_names.to_numpy(dtype=str)}
+    for split, prediction in predictions.items():
+        slides = prepared.slides(split)
+        arrays |= {
+            f"{split}_prediction": prediction.astype(np.float32),
+            f"{split}_spots": slides.adata.obs_names.to_numpy(dtype=str),
+        }
+    np.savez_compressed(folder / PREDICTIONS, allow_pickle=False, **arrays)
+    split = bench.dataset(prepared.name).evaluation_split
+    _write_gene_table(folder / GENES, prepared, scoring[split])
+    save = getattr(predictor, "save", None)
+    if save is not None:
+        (folder / MODEL).mkdir()
+        save(folder / MODEL)
+        cutting = bench.protocol.patches.model_dump(mode="json")
+        text = describe_application(prepared.adata, cutting, offset)
+        (folder / APPLICATION).write_text(text, encoding="utf-8")
+
+
+def _write_gene_table(path: Path, prepared: Prepared, scoring: Scoring) -> None:
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {"gene_name": list(prepared.adata.var["gene_name"]), **scoring.by_gene},
+        index=prepared.adata.var_names,
+    )
+    table.to_csv(path, index_label="gene")

@@ -1,0 +1,106 @@
+"""Where a trial ran: packages, device, driver, code. Recorded with its result; in no key."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from spared_bench.bench import Bench
+from spared_bench.interfaces import Job
+from spared_bench.keys.code import code_hash
+
+_PACKAGES = (
+    "spared-bench",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "torchvision",
+    "timm",
+    "anndata",
+    "scanpy",
+    "squidpy",
+)
+
+
+def environment(bench: Bench, job: Job) -> dict[str, Any]:
+    """Return what should be known of the place where a trial runs, JSON-ready."""
+    on_gpu = bench.settings.device.startswith("cuda")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "device": bench.settings.device,
+        "accelerator": _gpu("name") if on_gpu else "",
+        "driver": _gpu("driver_version") if on_gpu else "",
+        "threads": bench.settings.threads,
+        "packages": _versions(),
+        "git": _git(),
+        "attempts": job.attempt + 1,
+        "plugins": {
+            kind: _plugin(bench, kind, name)
+            for kind, name in (
+                ("dataset", job.dataset),
+                ("completer", job.completer),
+                ("predictor", job.predictor),
+            )
+        },
+    }
+
+
+def remember() -> None:
+    """Ask once for what stays the same, before children are forked that would all ask again."""
+    _git()
+    _versions()
+
+
+def _plugin(bench: Bench, kind: str, name: str) -> str:
+    entry = bench.registry.get(kind, name)
+    code = code_hash(entry.spec.factory.partition(":")[0])
+    return f"{entry.plugin.distribution} {entry.plugin.version} code {code[:12]}"
+
+
+@cache
+def _gpu(wanted: str) -> str:
+    """Ask for a property of the GPU in use, without touching CUDA; empty where there is none."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+    place = ["-i", visible] if visible else []
+    return _first_line("nvidia-smi", f"--query-gpu={wanted}", "--format=csv,noheader", *place)
+
+
+@cache
+def _git() -> str:
+    """Return the commit of the checkout that this package runs from, if it is one."""
+    here = Path(__file__).parent
+    if not (here.parent / ".git").exists():
+        return ""
+    commit = _first_line("git", "-C", str(here), "rev-parse", "HEAD")
+    changed = _first_line("git", "-C", str(here), "status", "--porcelain", "-uno")
+    return f"{commit}{' with changes' if changed else ''}" if commit else ""
+
+
+def _first_line(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    return lines[0].strip() if lines else ""
+
+
+@cache
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found

@@ -1,0 +1,278 @@
+"""Products that trials share: prepared datasets, patches, completed layers, features.
+
+Each is made once, by whoever needs it first, and kept in the store under the hash of its inputs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.data import TARGET, Encoder, Patches, Slides, open_patches, validate_raw_slide
+from spared_bench.errors import PluginError
+from spared_bench.interfaces import Budget, Completer, Context
+from spared_bench.keys.code import code_hash
+from spared_bench.keys.hashing import digest
+from spared_bench.store.entries import Entry
+from spared_bench.trials.seeding import seed_everything
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_DATASET = "dataset.h5ad"
+_SPOTS = "spots.json"
+_COMPLETED = "completed.npy"
+_FEATURES = "features.npy"
+_MODEL = "model"
+_FIT = "fit.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared dataset with its patches, as the store keeps them."""
+
+    bench: Bench
+    name: str
+    adata: AnnData
+    patches: Patches
+
+    def slides(self, split: str) -> Slides:
+        """Return the slides of a split."""
+        everything = Slides(self.adata, self.patches, self._features)
+        return everything.subset(self.adata.obs["split"].to_numpy() == split)
+
+    def completed(self, completer: str, split: str) -> Slides:
+        """Return the slides of a split with their completed target."""
+        slides = self.slides(split)
+        entry = make_completed(self.bench, self.name, completer, self)
+        layer = np.load(entry.folder / _COMPLETED, mmap_mode="r")
+        return slides.with_target(layer[self.adata.obs["split"].to_numpy() == split])
+
+    def _features(self, encoder: Encoder, slides: Slides) -> np.ndarray:
+        inputs = {
+            "patches": digest(self.bench.patches_inputs(self.name)),
+            "encoder": encoder.identity(),
+            "code": code_hash(type(encoder).__module__),
+            "device": self.bench.settings.device.partition(":")[0],
+        }
+
+        def make(folder: Path) -> None:
+            np.save(folder / _FEATURES, encoder.encode(slides.patches.whole))
+
+        entry = self.bench.workspace.store.obtain("features", inputs, make, once=True)
+        features: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
+        return np.array(features[slides.patches.rows])
+
+
+def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[str, AnnData]:
+    """Read and check the raw slides of a dataset, in the order of its spec; all by default."""
+    read = bench.registry.get("dataset", name).load()
+    folder, spec = bench.folder(name), bench.dataset(name)
+    folder.mkdir(parents=True, exist_ok=True)  # where slides are generated, they are kept there
+    slides = {}
+    for info in spec.slides:
+        if only and info.slide_id not in only:
+            continue
+        slide = read(folder, info.slide_id)
+        validate_raw_slide(slide, info.slide_id, spec.raw_counts)
+        slide.uns["slide"]["modality"] = spec.image
+        slides[info.slide_id] = slide
+    return slides
+
+
+def prepare(bench: Bench, name: str) -> Prepared:
+    """Return a prepared dataset, making what the store does not have."""
+    from anndata import read_h5ad
+
+    raw: dict[str, AnnData] = {}
+
+    def slides() -> dict[str, AnnData]:
+        if not raw:
+            raw.update(read_raw_slides(bench, name))
+        return raw
+
+    prepared = _make_prepared(bench, name, slides)
+    cut = _make_patches(bench, name, slides)
+    if (prepared.folder, cut.folder) not in _last_read:
+        adata = read_h5ad(prepared.folder / _DATASET)
+        _last_read.clear()
+        _last_read[prepared.folder, cut.folder] = adata, _patches_of(adata, cut)
+    return Prepared(bench, name, *_last_read[prepared.folder, cut.folder])
+
+
+#: The dataset that this process read last. Methods get views of it, which copy when written to.
+_last_read: dict[tuple[Path, Path], tuple[AnnData, Patches]] = {}
+
+
+def prepared_table(bench: Bench, name: str) -> AnnData:
+    """Return a prepared dataset without its patches: no image is opened.
+
+    What is scored against needs no more.
+    """
+    from anndata import read_h5ad
+
+    entry = _make_prepared(bench, name, lambda: read_raw_slides(bench, name))
+    return read_h5ad(entry.folder / _DATASET)
+
+
+def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
+    def make(folder: Path) -> None:
+        from spared_bench.processing.pipeline import prepare as process
+
+        adata = process(slides(), bench.dataset(name), bench.protocol)
+        adata.write_h5ad(folder / _DATASET, compression="lzf")
+
+    return bench.workspace.store.obtain("prepared", bench.prepared_inputs(name), make, once=True)
+
+
+def _make_patches(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
+    def make(folder: Path) -> None:
+        from spared_bench.processing.patches import cut_patches
+
+        spots = {}
+        for slide_id, slide in slides().items():
+            cut_patches(slide, bench.protocol.patches, folder / f"{slide_id}.npy")
+            spots[slide_id] = list(map(str, slide.obs_names))
+        (folder / _SPOTS).write_text(json.dumps(spots), encoding="utf-8")
+
+    return bench.workspace.store.obtain("patches", bench.patches_inputs(name), make, once=True)
+
+
+def _patches_of(adata: AnnData, cut: Entry) -> Patches:
+    """Find the patch of every prepared spot among those cut, by slide and spot name."""
+    spots: dict[str, list[str]] = cut.read_json(_SPOTS)
+    names = [f"{slide_id}_{spot}" for slide_id, each in spots.items() for spot in each]
+    position = {name: row for row, name in enumerate(names)}
+    rows = np.array([position[name] for name in adata.obs_names], dtype=np.int64)
+    return open_patches(cut.folder, list(spots)).subset(rows)
+
+
+def make_completed(
+    bench: Bench, dataset: str, completer: str, prepared: Prepared | None = None
+) -> Entry:
+    """Return the entry of a completed layer, making it if the store does not have it.
+
+    The completer is fitted on the training slides. It completes training and validation slides,
+    each split on its own; test slides are never shown to it, and their rows hold nan.
+    """
+    inputs = bench.completed_inputs(dataset, completer)
+    scratch = bench.workspace.training / digest(inputs)
+
+    def make(folder: Path) -> None:
+        source = prepared or prepare(bench, dataset)
+        method, told = _fit_completer(bench, dataset, completer, source, scratch)
+        layer = np.full(source.adata.shape, np.nan, dtype=np.float32)
+        for split in ("train", "val"):
+            slides, rows = source.slides(split), source.adata.obs["split"].to_numpy() == split
+            layer[rows] = checked_completion(method.complete(slides), slides, completer)
+        np.save(folder / _COMPLETED, layer)
+        (folder / _FIT).write_text(json.dumps(told), encoding="utf-8")
+        if hasattr(method, "save") and hasattr(method, "load"):
+            method.save(folder / _MODEL)
+
+    entry = bench.workspace.store.obtain("completed", inputs, make, once=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return entry
+
+
+def fitted_completer(
+    bench: Bench, dataset: str, completer: str, prepared: Prepared
+) -> tuple[Completer, dict[str, Any]]:
+    """Return a fitted completer, from the store where it is kept there, and how its fit went.
+
+    Returns
+    -------
+    Completer
+    dict
+        ``seconds``, and the ``curves``: name to list of (step, value).
+    """
+    entry = make_completed(bench, dataset, completer, prepared)
+    if not (entry.folder / _MODEL).is_dir():
+        return _fit_completer(bench, dataset, completer, prepared)
+    parameters = bench.completed_inputs(dataset, completer)["completer"]["parameters"]
+    method = build(bench, "completer", completer, parameters)
+    place = {"device": bench.settings.device}
+    takes_place = "device" in inspect.signature(method.load).parameters
+    method.load(entry.folder / _MODEL, **(place if takes_place else {}))
+    return method, entry.read_json(_FIT)
+
+
+def _fit_completer(
+    bench: Bench, dataset: str, completer: str, prepared: Prepared, scratch: Path | None = None
+) -> tuple[Completer, dict[str, Any]]:
+    curves: dict[str, list[tuple[int, float | None]]] = {}
+
+    def record(step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            known = float(value) if math.isfinite(value) else None
+            curves.setdefault(name, []).append((int(step), known))
+
+    inputs, completion = bench.completed_inputs(dataset, completer), bench.protocol.completion
+    method = build(bench, "completer", completer, inputs["completer"]["parameters"])
+    budget = Budget(completion.iterations, completion.batch_size, completion.validate_every, False)
+    context = Context(inputs["seed"], budget, bench.settings.device, record, scratch)
+    seed_everything(context.seed)
+    started = time.perf_counter()
+    method.fit(prepared.slides("train"), prepared.slides("val"), context)
+    return method, {"seconds": round(time.perf_counter() - started, 3), "curves": curves}
+
+
+def checked_completion(values: Any, slides: Slides, completer: str) -> np.ndarray:
+    """Refuse a completion that breaks the contract of completers."""
+    values = np.asarray(values, dtype=np.float32)
+    wanted = (slides.n_spots, slides.n_genes)
+    if values.shape != wanted:
+        raise PluginError(
+            f"Completer {completer!r} returned shape {values.shape}; expected {wanted}."
+        )
+    if not np.isfinite(values).all():
+        raise PluginError(f"Completer {completer!r} returned nan or infinite values.")
+    mask = slides.mask
+    if not np.array_equal(values[mask], slides.target[mask]):
+        raise PluginError(
+            f"Completer {completer!r} changed measured entries. A completer fills unmeasured"
+            " entries (mask False) and returns the others as they are."
+        )
+    return values
+
+
+def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any:
+    """Construct a completer or predictor.
+
+    Raises
+    ------
+    PluginError
+        If it does not take these parameters, or lacks a method of its interface.
+    """
+    from spared_bench.interfaces import Completer, Predictor
+
+    factory = bench.registry.get(kind, name).load()
+    try:
+        method = factory(**parameters)
+    except TypeError as error:
+        known = ", ".join(getattr(factory, "__dataclass_fields__", {})) or "those of its __init__"
+        raise PluginError(
+            f"{kind} {name!r} cannot be made with parameters {parameters}: {error}."
+            f" Its parameters are: {known}."
+        ) from error
+    wanted = {"completer": Completer, "predictor": Predictor}[kind]
+    if not isinstance(method, wanted):
+        needed = {"completer": "fit and complete", "predictor": "fit and predict"}[kind]
+        raise PluginError(f"{kind} {name!r} lacks a method; it needs {needed}.")
+    return method
+
+
+def prepared_target(prepared: Prepared, split: str) -> np.ndarray:
+    """Return the uncompleted target of a split, the truth of every score."""
+    rows = prepared.adata.obs["split"].to_numpy() == split
+    return np.asarray(prepared.adata.layers[TARGET], dtype=np.float64)[rows]

@@ -1,0 +1,96 @@
+"""What a trial's record says beside its scores: settings, facts for the board, environment."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.interfaces import Job
+from spared_bench.models.weights_folder import file_for
+from spared_bench.results import TrialResult
+from spared_bench.trials.environment import environment
+from spared_bench.trials.products import Prepared
+
+
+def blank_record(bench: Bench, job: Job) -> TrialResult:
+    """Return the record of a trial that has not been run: all that is known before."""
+    dataset, predictor = bench.dataset(job.dataset), bench.predictor(job.predictor)
+    return TrialResult(
+        key=job.key,
+        status="error",
+        protocol=bench.protocol.id,
+        dataset=job.dataset,
+        completer=job.completer,
+        predictor=job.predictor,
+        parameters=dict(job.parameters),
+        seed=job.seed,
+        facts={
+            "evaluation_split": dataset.evaluation_split,
+            "tier": dataset.tier,
+            "shared_donors": list(dataset.shared_donors),
+            "fold_of": dataset.fold_of,
+            "synthetic": dataset.synthetic,
+            "conflicts_with": list(dataset.conflicts_with),
+            "comparable": bench.protocol.comparable,
+            "target": bench.protocol.processing.target,
+            "control": predictor.control,
+            "scope": predictor.scope,
+            "summary": predictor.summary,
+            "distribution": bench.registry.get("predictor", job.predictor).plugin.distribution,
+            "searched": sorted(predictor.search),
+        },
+        environment=environment(bench, job),
+    )
+
+
+def parameters_of(predictor: Any, fallback: dict[str, Any]) -> dict[str, Any]:
+    """Return every field of a dataclass that JSON can hold; else what was set."""
+    if is_dataclass(predictor) and not isinstance(predictor, type):
+        return {key: value for key, value in asdict(predictor).items() if _is_plain(value)}
+    return dict(fallback)
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def count_parameters(predictor: Any) -> int | None:
+    """Return the trainable parameters that a predictor counts, if it does."""
+    number = getattr(predictor, "n_parameters", None)
+    return None if number is None else int(number)
+
+
+def weights_fact(predictor: Any) -> dict[str, Any]:
+    """Return which weights were used; a predictor whose ``weights_used`` is ``None`` used none."""
+    weights = getattr(predictor, "weights_used", getattr(predictor, "weights", None))
+    if not isinstance(weights, str):
+        return {}
+    if weights == "pretrained" and (file := file_for(predictor)):
+        return {"weights": file.name}
+    return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}
+
+
+def precision_fact(predictor: Any) -> dict[str, Any]:
+    """Return in which precision a network was computed, where the predictor tells."""
+    precision = getattr(predictor, "precision_used", None)
+    return {} if precision is None else {"precision": str(precision)}
+
+
+def sizes(prepared: Prepared) -> dict[str, Any]:
+    """Return numbers of genes and spots, and the share of entries without a measurement."""
+    splits = prepared.adata.obs["split"].value_counts()
+    mask = np.asarray(prepared.adata.layers["mask"])
+    return {
+        "n_genes": int(prepared.adata.n_vars),
+        "n_spots": {str(split): int(number) for split, number in splits.items()},
+        "missing_fraction": round(1 - float(mask.mean()), 4),
+    }

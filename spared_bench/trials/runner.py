@@ -1,0 +1,309 @@
+"""One trial, start to end: where everything meets.
+
+A predictor is fitted on the training slides with their completed target, chooses its weights on the
+validation slides, and predicts slides whose expression it cannot see. A failure is a result too.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.data import Slides
+from spared_bench.errors import (
+    DivergedError,
+    MismatchError,
+    PluginError,
+    WorkspaceError,
+    in_words,
+)
+from spared_bench.interfaces import Budget, Context, Job, Report
+from spared_bench.keys.hashing import digest
+from spared_bench.metrics.scoring import Scoring, score
+from spared_bench.results import Status, TrialResult, goes_again
+from spared_bench.store.disk import is_full
+from spared_bench.store.trials import read_trial
+from spared_bench.trials.artifacts import write_artifacts
+from spared_bench.trials.products import Prepared, build, prepare, prepared_target
+from spared_bench.trials.record import (
+    blank_record,
+    count_parameters,
+    parameters_of,
+    precision_fact,
+    sizes,
+    weights_fact,
+)
+from spared_bench.trials.seeding import seed_everything
+from spared_bench.trials.stages import fitted_stages, target_offset
+
+RESULT = "result.json"
+TRIALS = "trials"
+
+_LESS_MEMORY = (
+    "A smaller micro_batch trains with the same gradients in less of it:"
+    " `--set PREDICTOR.micro_batch=32`."
+)
+
+
+def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResult:
+    """Run one trial and store what came of it, unless the store has it.
+
+    Parameters
+    ----------
+    bench : Bench
+    job : Job
+        Of kind ``"trial"``.
+    report : callable, optional
+        Called with (step, values) while training.
+
+    Returns
+    -------
+    TrialResult
+    """
+    inputs = _inputs(bench, job)
+    if digest(inputs) != job.key:
+        raise MismatchError(
+            f"{job.label}: this process would run something else than was planned: plugins, data"
+            " or settings differ between them. Make both the same and run again."
+        )
+    made: list[TrialResult] = []
+
+    def make(folder: Path) -> None:
+        made.append(_attempt(bench, job, folder, report))
+        if goes_again(made[0].status, job.attempt):
+            raise _GoesAgain
+        _write(folder, made[0])
+
+    _drop_unreadable(bench, job.key)
+    try:
+        entry = bench.workspace.store.obtain(TRIALS, inputs, make)
+    except _GoesAgain:  # no result yet, so nothing is stored
+        return made[0]
+    shutil.rmtree(_scratch(bench, job), ignore_errors=True)
+    return made[0] if made else TrialResult.from_dict(entry.read_json(RESULT))
+
+
+class _GoesAgain(Exception):
+    """The trial failed in a way that is worth another attempt."""
+
+
+def _write(folder: Path, result: TrialResult) -> None:
+    """Write the record; the store brings it to the disk with the other files."""
+    text = json.dumps(result.as_dict(), indent=1, allow_nan=False)
+    (folder / RESULT).write_text(text, encoding="utf-8")
+
+
+def _inputs(bench: Bench, job: Job) -> dict[str, Any]:
+    return bench.trial_inputs(
+        job.dataset,
+        job.completer,
+        job.predictor,
+        job.parameters,
+        job.seed,
+        iterations=job.iterations,
+    )
+
+
+def _scratch(bench: Bench, job: Job) -> Path:
+    """Where a trial keeps what it needs to go on if it is interrupted."""
+    return bench.workspace.training / job.key
+
+
+def failure(
+    bench: Bench,
+    job: Job,
+    status: Status,
+    message: str,
+    story: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> TrialResult:
+    """Store a failure that the trial could not record itself, and return it."""
+    blank = blank_record(bench, job)
+    known = blank.facts | dict(facts or {})
+    result = replace(blank, status=status, message=message, traceback=story, facts=known)
+
+    def make(folder: Path) -> None:
+        _write(folder, result)
+
+    _drop_unreadable(bench, job.key)
+    bench.workspace.store.obtain(TRIALS, _inputs(bench, job), make)
+    return result
+
+
+def _drop_unreadable(bench: Bench, key: str) -> None:
+    """Take an entry away whose files have the right sizes, and whose record is none."""
+    store = bench.workspace.store
+    if store.has(TRIALS, key) and read_trial(store, key) is None:
+        store.remove(TRIALS, key)
+
+
+def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> TrialResult:
+    """Run a trial; turn what goes wrong into a result that says so."""
+    blank = blank_record(bench, job)
+    try:
+        return _train_and_score(bench, job, blank, folder, report)
+    except _Skipped as reason:
+        return replace(blank, status="skipped", message=str(reason))
+    except DivergedError as error:
+        return replace(blank, status="diverged", message=str(error))
+    except MemoryError:
+        message, story = "The trial ran out of memory.", traceback.format_exc()
+        return replace(blank, status="out_of_memory", message=message, traceback=story)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit() in a method ends its trial, and nothing else
+        if isinstance(error, WorkspaceError) or is_full(error):
+            raise  # no failure of the trial: it is open until there is space
+        message, story = in_words(error)
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be loaded here
+            message = f"The device ran out of memory. {_LESS_MEMORY} {message}"
+            return replace(blank, status="out_of_memory", message=message, traceback=story)
+        return replace(blank, status="error", message=message, traceback=story)
+
+
+class _Skipped(Exception):
+    """The predictor said why it cannot use the dataset."""
+
+
+def _train_and_score(
+    bench: Bench, job: Job, blank: TrialResult, folder: Path, report: Report | None
+) -> TrialResult:
+    started = time.perf_counter()
+    predictor = build(bench, "predictor", job.predictor, job.parameters)
+    _use_less_memory(predictor, job)
+    reason = getattr(predictor, "skip", lambda spec: None)(bench.dataset(job.dataset))
+    if reason:
+        raise _Skipped(reason)
+    prepared = prepare(bench, job.dataset)
+    seconds, curves = _fit(bench, job, predictor, prepared, report)
+    predictions, seconds["predict"] = _predict(bench, job, predictor, prepared)
+    scoring = _score_all(bench, prepared, predictions)
+    offset = target_offset(bench, job.completer, predictor, prepared)
+    write_artifacts(folder, bench, prepared, predictor, predictions, scoring, offset)
+    seconds["total"] = time.perf_counter() - started
+    evaluated = scoring[bench.dataset(job.dataset).evaluation_split]
+    return replace(
+        blank,
+        status="ok",
+        parameters=parameters_of(predictor, job.parameters),
+        scores={split: each.means for split, each in scoring.items()},
+        slide_scores={split: each.by_slide for split, each in scoring.items()},
+        gene_scores=evaluated.by_gene,
+        genes=list(prepared.adata.var_names),
+        gene_symbols=list(map(str, prepared.adata.var["gene_name"])),
+        curves=curves,
+        n_parameters=count_parameters(predictor),
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        validation_mse=scoring["val"].mse,
+        facts=blank.facts | weights_fact(predictor) | precision_fact(predictor) | sizes(prepared),
+    )
+
+
+def _use_less_memory(predictor: Any, job: Job) -> None:
+    """After the memory did not hold a batch, train with parts of it: the same gradients."""
+    whole = getattr(predictor, "micro_batch", None) == 0
+    if job.micro_batch and whole and getattr(predictor, "separable", True):
+        predictor.micro_batch = job.micro_batch
+
+
+def _fit(
+    bench: Bench, job: Job, predictor: Any, prepared: Prepared, report: Report | None
+) -> tuple[dict[str, float], dict[str, list[tuple[int, float]]]]:
+    curves: dict[str, list[tuple[int, float]]] = {}
+
+    def record(step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            curves.setdefault(name, []).append((int(step), float(value)))
+        if report is not None:
+            report(step, values)
+
+    training = bench.protocol.training
+    iterations = job.iterations or training.iterations
+    budget = Budget(iterations, training.batch_size, training.validate_every, training.augment)
+    seed = bench.seed_of(job.dataset, job.predictor, job.seed)
+    train = prepared.completed(job.completer, "train")
+    val = prepared.completed(job.completer, "val")
+    offset = target_offset(bench, job.completer, predictor, prepared)
+    stages, before = fitted_stages(bench, job)
+    seed_everything(seed)
+    started = time.perf_counter()
+    predictor.fit(
+        train.with_target(train.target - offset),
+        val.with_target(val.target - offset),
+        Context(seed, budget, bench.settings.device, record, _scratch(bench, job), stages),
+    )
+    # A method's training costs what the networks under it cost, though others share them.
+    return {"fit": time.perf_counter() - started + before}, curves
+
+
+def _predict(
+    bench: Bench, job: Job, predictor: Any, prepared: Prepared
+) -> tuple[dict[str, np.ndarray], float]:
+    """Predict every evaluated split from slides without their expression."""
+    started = time.perf_counter()
+    offset = target_offset(bench, job.completer, predictor, prepared)
+    predictions = {}
+    for split in _evaluated(bench, job.dataset):
+        slides = prepared.slides(split).without_expression()
+        predictions[split] = _checked_prediction(predictor.predict(slides), slides, job) + offset
+    return predictions, time.perf_counter() - started
+
+
+def _evaluated(bench: Bench, dataset: str) -> list[str]:
+    return list(dict.fromkeys(["val", bench.dataset(dataset).evaluation_split]))
+
+
+def _checked_prediction(values: Any, slides: Slides, job: Job) -> np.ndarray:
+    try:
+        given = np.asarray(values)
+        numbers = given.dtype.kind in "biufO"
+        values = given.astype(np.float32) if numbers else given
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"Predictor {job.predictor!r} returned {type(values).__name__}, which is no array of"
+            f" numbers: {error}"
+        ) from error
+    if not numbers:
+        raise PluginError(
+            f"Predictor {job.predictor!r} returned values of type {given.dtype}; expected numbers."
+        )
+    wanted = (slides.n_spots, slides.n_genes)
+    if values.shape != wanted:
+        raise PluginError(
+            f"Predictor {job.predictor!r} returned shape {values.shape}; expected {wanted}:"
+            " one row per spot, one column per gene."
+        )
+    if not np.isfinite(values).all():
+        raise DivergedError(f"Predictor {job.predictor!r} predicts nan or infinite values.")
+    return values
+
+
+def _score_all(
+    bench: Bench, prepared: Prepared, predictions: dict[str, np.ndarray]
+) -> dict[str, Scoring]:
+    metrics = {
+        name: (bench.metric(name), bench.registry.get("metric", name).load())
+        for name in bench.protocol.metrics
+    }
+    scorings = {}
+    for split, prediction in predictions.items():
+        slides = prepared.slides(split)
+        scorings[split] = score(
+            metrics,
+            prepared_target(prepared, split),
+            prediction.astype(np.float64),
+            slides.mask,
+            slides.slide_ids,
+            pooling=bench.protocol.pooling,
+            rule=bench.protocol.mean_rule,
+        )
+    return scorings

@@ -1,0 +1,106 @@
+"""Trained networks that other predictors build on: made once, kept in the store, loaded by key.
+
+A predictor's spec names them (``stages``), so that they are jobs of the plan like a completed
+layer, and SEPAL's candidates, say, share one first stage instead of training it each.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.errors import PluginError
+from spared_bench.interfaces import Budget, Context, Job, Report
+from spared_bench.keys.hashing import digest
+from spared_bench.specs import Stage
+from spared_bench.store.entries import Entry
+from spared_bench.trials.products import Prepared, build, prepare
+from spared_bench.trials.seeding import seed_everything
+
+_MODEL = "model"
+_FIT = "fit.json"
+
+
+def make_network(bench: Bench, job: Job, report: Report | None = None) -> Entry:
+    """Return the entry of a trained network, training it if the store does not have it.
+
+    ``report`` is called with (step, values) while it trains.
+    """
+    return _obtain(bench, job, Stage(job.predictor, job.parameters), report)
+
+
+def fitted_stages(bench: Bench, job: Job) -> tuple[dict[str, Any], float]:
+    """Return the fitted networks that a trial's predictor builds on, by their names.
+
+    And the seconds that their training took, whenever and for whomever that was.
+    """
+    fitted, seconds = {}, 0.0
+    for name, stage in bench.stages(job.predictor, job.parameters).items():
+        entry = _obtain(bench, job, stage)
+        network = build(bench, "predictor", stage.predictor, dict(stage.parameters))
+        place = {"device": bench.settings.device}
+        takes_place = "device" in inspect.signature(network.load).parameters
+        network.load(entry.folder / _MODEL, **(place if takes_place else {}))
+        fitted[name] = network
+        seconds += entry.read_json(_FIT)["seconds"]
+    return fitted, seconds
+
+
+def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) -> Entry:
+    inputs = bench.network_inputs(job.dataset, job.completer, stage, job.seed)
+    scratch = bench.workspace.training / digest(inputs)
+
+    def make(folder: Path) -> None:
+        network = build(bench, "predictor", stage.predictor, dict(stage.parameters))
+        if not (hasattr(network, "save") and hasattr(network, "load")):
+            raise PluginError(
+                f"Predictor {stage.predictor!r} cannot be a stage of another: it lacks `save` and"
+                " `load`."
+            )
+        context = Context(inputs["seed"], device=bench.settings.device, scratch=scratch)
+        told = context if report is None else replace(context, report=report)
+        spent = {"seconds": round(_fit(bench, job, network, told), 3)}
+        (folder / _FIT).write_text(json.dumps(spent), encoding="utf-8")
+        (folder / _MODEL).mkdir()
+        network.save(folder / _MODEL)
+
+    entry = bench.workspace.store.obtain("networks", inputs, make, once=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return entry
+
+
+def _fit(bench: Bench, job: Job, network: Any, context: Context) -> float:
+    """Train a network; return the seconds that it took."""
+    prepared, training = prepare(bench, job.dataset), bench.protocol.training
+    train, val = (prepared.completed(job.completer, split) for split in ("train", "val"))
+    offset = target_offset(bench, job.completer, network, prepared)
+    budget = Budget(
+        training.iterations, training.batch_size, training.validate_every, training.augment
+    )
+    seed_everything(context.seed)
+    started = time.perf_counter()
+    network.fit(
+        train.with_target(train.target - offset),
+        val.with_target(val.target - offset),
+        replace(context, budget=budget),
+    )
+    return time.perf_counter() - started
+
+
+def target_offset(bench: Bench, completer: str, predictor: Any, prepared: Prepared) -> np.ndarray:
+    """Return what is subtracted from the target, (n_genes,): the train mean, or 0.
+
+    Whether it is the mean is the protocol's choice, or the method's own (``delta``). It is taken
+    over all entries of the target, completed ones too, as published.
+    """
+    if not (bench.protocol.training.delta or getattr(predictor, "delta", False)):
+        return np.zeros(prepared.adata.n_vars, dtype=np.float32)
+    return prepared.completed(completer, "train").target.mean(axis=0)

@@ -1,0 +1,227 @@
+import json
+
+import anndata as ad
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from spared_bench.api import execute, make_bench, select
+from spared_bench.cli import app
+from spared_bench.errors import (
+    CoordinateError,
+    ImageError,
+    MissingFileError,
+    SparedBenchError,
+    UnknownNameError,
+    UsageError,
+)
+from spared_bench.inference import trained as applying
+from spared_bench.inference.new_slide import grid, make_slide, read_positions
+from spared_bench.trials.products import prepare
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+
+@pytest.fixture(scope="module")
+def trained_workspace(prepared_workspace, tmp_path_factory):
+    """A workspace in which a network, a probe and a method that cannot be saved are trained."""
+    import shutil
+
+    root = tmp_path_factory.mktemp("trained") / "workspace"
+    shutil.copytree(prepared_workspace, root)
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=root,
+        plugin_files=[TOY_PLUGIN],
+        device="cpu",
+        parameters={"linear-probe": {"alpha": 1.0}, "vit-b-delta": DELTA},
+    )
+    plan = select(bench, ["toy"], ["none"], ["linear-probe", "vit-b-delta", "toy-mean"])
+    report = execute(plan, executor="inline", workers=1)
+    assert not report.failed
+    return root
+
+
+DELTA = {
+    "backbone": "test_vit",
+    "image_size": 16,
+    "options": {"depth": 1},
+    "weights": "random",
+    "lr": 0.001,
+}
+
+
+@pytest.fixture
+def toy(trained_workspace):
+    """The prepared toy dataset of that workspace, and where its images are."""
+    bench = make_bench(
+        str(TOY_PROTOCOL), workspace=trained_workspace, plugin_files=[TOY_PLUGIN], device="cpu"
+    )
+    return bench, prepare(bench, "toy").slides("test"), bench.folder("toy") / "three.png"
+
+
+def write_positions(path, centres):
+    rows = [f"{x},{y},here{i}" for i, (x, y) in enumerate(centres)]
+    path.write_text("\n".join(["x,y,spot", *rows]), encoding="utf-8")
+    return path
+
+
+def run_predict(workspace, *arguments):
+    command = ["predict", *map(str, arguments), "-w", str(workspace), "--plugin", str(TOY_PLUGIN)]
+    return CliRunner().invoke(app, command)
+
+
+@pytest.mark.parametrize("predictor", ["linear-probe", "vit-b-delta"])
+def test_a_slide_of_the_dataset_applied_as_a_new_one_gets_the_prediction_of_the_run(
+    trained_workspace, toy, tmp_path, predictor
+):
+    _, slides, image = toy
+    spots = write_positions(tmp_path / "positions.csv", slides.coordinates)
+    out = tmp_path / "new" / "slide.h5ad"
+
+    done = run_predict(
+        trained_workspace, f"toy/none/{predictor}", "--image", image, "--spots", spots,
+        "--um-per-px", 6.25, "--out", out, "--json",
+    )  # fmt: skip
+
+    told = json.loads(done.output)
+    found = ad.read_h5ad(out)
+    trained = applying.find_trained(make_store(trained_workspace), told["trial"])
+    with np.load(trained.folder / "predictions.npz") as arrays:
+        expected = arrays["test_prediction"]
+    np.testing.assert_allclose(found.X, expected, rtol=1e-4, atol=1e-5)
+    assert list(found.var_names) == slides.gene_names
+    assert list(found.obs_names[:2]) == ["here0", "here1"]
+    np.testing.assert_array_equal(found.obsm["spatial"], slides.coordinates)
+    assert found.uns["spared_bench"]["predictor"] == predictor
+    assert Image.open(out.with_suffix(".png")).size[0] > 200
+
+
+def make_store(workspace):
+    from spared_bench.workspace import Workspace
+
+    return Workspace.at(workspace).store
+
+
+def test_a_delta_method_is_told_to_the_file_by_the_mean_it_adds(trained_workspace, toy):
+    bench, _, _ = toy
+    delta = applying.find_trained(make_store(trained_workspace), "toy/none/vit-b-delta")
+    plain = applying.find_trained(make_store(trained_workspace), "toy/none/linear-probe")
+    target = prepare(bench, "toy").completed("none", "train").target
+    np.testing.assert_allclose(delta.application["offset"], target.mean(axis=0), rtol=1e-6)
+    assert not any(plain.application["offset"])
+    assert delta.application["spot_um"] == 100  # 16 px of 6.25 um
+
+
+def test_a_grid_covers_the_tissue_and_leaves_the_glass_out(trained_workspace, tmp_path):
+    pixels = np.full((120, 200, 3), 255, np.uint8)
+    pixels[:, :100] = (150, 80, 150)
+    Image.fromarray(pixels).save(tmp_path / "slide.png")
+
+    done = run_predict(
+        trained_workspace, "toy/none/linear-probe", "--image", tmp_path / "slide.png",
+        "--grid-um", 100, "--um-per-px", 5, "--out", tmp_path / "p.h5ad", "--gene", "g0",
+    )  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    centres = ad.read_h5ad(tmp_path / "p.h5ad").obsm["spatial"]
+    x, y = np.meshgrid(np.arange(10, 100, 20), np.arange(10, 120, 20))
+    np.testing.assert_array_equal(centres, np.stack([x.ravel(), y.ravel()], axis=1))
+
+
+def test_a_blank_image_has_no_grid(trained_workspace, tmp_path):
+    Image.new("RGB", (60, 60), "white").save(tmp_path / "blank.png")
+    slide = make_slide(tmp_path / "blank.png", ["a", "b"], np.array([[9.0, 9], [40, 40]]), 8.0)
+    trained = applying.find_trained(make_store(trained_workspace), "toy/none/linear-probe")
+    with pytest.raises(ImageError, match=r"None of the 2 grid points .*blank\.png lies on tissue"):
+        applying.apply(trained, None, slide, only_tissue=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--grid-um", 1e5, "--um-per-px", 1], r"grid of 1e\+05 px .* 60 x 40 px has no point"),
+        (["--grid-um", 0.01, "--um-per-px", 1], "grid of 0.01 px .* more than 1,000,000"),
+        (["--grid-um", 9, "--um-per-px", "inf"], "grid of 0 px"),
+        (["--spot-diameter-px", 1e5], r"1e\+05 px wide on an image of 60 x 40 px"),
+        (["--spot-diameter-px", 0.2], "0.2 px wide"),
+        (["--um-per-px", 900], "0.1111 px wide .*check `--um-per-px`"),
+        (["--spot-diameter-px", 8, "--out", "."], "cannot be written: it is a folder"),
+        (["--spot-diameter-px", 8, "--out", "/proc/a.h5ad"], "/proc/a.h5ad cannot be written"),
+    ],
+)
+def test_a_size_or_a_place_that_cannot_be_meant_is_told(
+    trained_workspace, tmp_path, arguments, message
+):
+    Image.new("RGB", (60, 40), (150, 80, 150)).save(tmp_path / "i.png")
+    spots = write_positions(tmp_path / "p.csv", [(9, 9), (30, 30)])
+    where = [] if "--grid-um" in arguments else ["--spots", spots]
+    done = run_predict(
+        trained_workspace, "toy/none/linear-probe", "--image", tmp_path / "i.png",
+        *where, *([] if "--out" in arguments else ["--out", tmp_path / "o.h5ad"]), *arguments,
+    )  # fmt: skip
+    assert isinstance(done.exception, UsageError), done.output
+    with pytest.raises(UsageError, match=message):
+        raise done.exception
+    assert not (tmp_path / "o.h5ad").exists()
+
+
+def test_grid_points_are_half_a_step_from_the_edge():
+    np.testing.assert_array_equal(grid(25, 10, 10), [[5, 5], [15, 5]])
+
+
+@pytest.mark.parametrize(
+    ("run", "error", "message"),
+    [
+        ("toy/none/linear-prob", UnknownNameError, "Did you mean 'toy/none/linear-probe'"),
+        ("toy/none/toy-mean", MissingFileError, "left no model"),
+        ("", UsageError, "means 3 trials: .*Name one by its key"),
+    ],
+)
+def test_a_run_that_cannot_be_applied_says_why(trained_workspace, run, error, message):
+    with pytest.raises(error, match=message):
+        applying.find_trained(make_store(trained_workspace), run)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Give either `--spots FILE` or `--grid-um STEP`"),
+        (["--grid-um", 100], "`--grid-um` needs the image's scale"),
+        (["--spots", "none.csv"], "the image's scale is unknown.*--um-per-px.*--spot-diameter-px"),
+        (["--spots", "none.csv", "--um-per-px", 1], "no file of positions at 'none.csv'"),
+        (["--spots", "x", "--um-per-px", 1, "--gene", "g99"], "No predicted gene is named 'g99'"),
+    ],
+)
+def test_what_is_missing_on_the_command_line_is_named(trained_workspace, arguments, message):
+    done = run_predict(trained_workspace, "toy/none/linear-probe", "--image", "i.png", *arguments)
+    assert isinstance(done.exception, SparedBenchError)
+    with pytest.raises(SparedBenchError, match=message):
+        raise done.exception
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "columns x and y"),
+        ("x,y\n1,left\n", "cannot be read as positions"),
+        ("x,y\n1,\n", "1 rows, of which 1 lack a coordinate"),
+        ("x,y\n1,inf\n1,2\n", "2 rows, of which 1 lack a coordinate"),
+        ("x,y\n", "0 rows"),
+        ("x,y,spot\n1,2,a\n3,4,a\n", "more than once"),
+        ("x,y,spot\n1,2,a\n3,4,\n", "or not at all"),
+    ],
+)
+def test_positions_that_are_none_say_what_was_expected(tmp_path, text, message):
+    (tmp_path / "p.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(CoordinateError, match=message):
+        read_positions(tmp_path / "p.csv")
+
+
+def test_spots_without_names_are_numbered_and_a_lattice_has_array_places(tmp_path):
+    (tmp_path / "p.csv").write_text("y,x\n10,30\n20,40\n10,40\n20,30\n", encoding="utf-8")
+    names, centres = read_positions(tmp_path / "p.csv")
+    slide = make_slide(tmp_path / "s.png", names, centres, 5.0)
+    assert names == ["spot_0", "spot_1", "spot_2", "spot_3"]
+    assert slide.obs["array_col"].tolist() == [0, 1, 1, 0]
+    assert slide.obs["array_row"].tolist() == [0, 1, 0, 1]

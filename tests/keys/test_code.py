@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+
+from spared_bench.keys import code
+from spared_bench.keys.code import code_hash, sources
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package whose model imports a helper, relatively and inside a function."""
+    folder = tmp_path / "made_up_package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "model.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from made_up_package import only_types\n"
+        "def f():\n    from . import helper\n"
+    )
+    (folder / "helper.py").write_text("import numpy\nfrom made_up_package.deep import g\n")
+    (folder / "deep.py").write_text("g = 1\n")
+    (folder / "only_types.py").write_text("")
+    (folder / "unrelated.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    code._source_file.cache_clear()
+    code.code_hash.cache_clear()
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("made_up_package")]:
+        del sys.modules[name]
+    code._source_file.cache_clear()
+
+
+def test_the_hash_covers_what_a_module_imports_from_its_own_package(package):
+    assert set(sources("made_up_package.model")) == {
+        "made_up_package",
+        "made_up_package.model",
+        "made_up_package.helper",
+        "made_up_package.deep",
+    }
+
+
+def test_the_hash_moves_with_an_imported_helper_and_not_with_its_neighbours(package):
+    before = code_hash("made_up_package.model")
+    (package / "unrelated.py").write_text("x = 1\n")
+    (package / "only_types.py").write_text("x = 1\n")
+    code_hash.cache_clear()
+    assert code_hash("made_up_package.model") == before
+    (package / "deep.py").write_text("g = 2\n")
+    code_hash.cache_clear()
+    assert code_hash("made_up_package.model") != before
+
+
+def test_the_hash_follows_what_a_package_exports_lazily(package):
+    (package / "__init__.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from made_up_package.deep import g\n"
+        "def __getattr__(name):\n    from importlib import import_module\n"
+        "    return import_module('made_up_package.deep').g\n"
+    )
+    (package / "model.py").write_text("from made_up_package import g\n")
+    assert "made_up_package.deep" in sources("made_up_package.model")
+
+
+def test_an_edit_of_the_trainer_moves_what_trains_with_it_and_the_page_moves_nothing():
+    found = sources("spared_bench_plugins.predictors.shufflenet")
+    assert any(name.startswith("spared_bench.models.trainer") for name in found)
+    assert not any("leaderboard" in name or "cli" in name for name in found)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from spared_bench.api import make_bench, select
+from spared_bench.bench import Bench
+from spared_bench.errors import UnknownNameError, UsageError
+from spared_bench.interfaces import Job
+from spared_bench.planning.plan import Cell
+from spared_bench.results import TrialResult
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+
+def trial(key, validation_mse=math.nan, status="ok"):
+    return TrialResult(key, status, "toy@1", "d", "c", "p", validation_mse=validation_mse)
+
+
+def cell(n_candidates):
+    search = tuple(Job("trial", f"s{i}", "d", "median", "p") for i in range(n_candidates))
+    finals = tuple(Job("trial", f"f{i}", "d", "none", "p") for i in range(n_candidates))
+    return Cell("d", "none", "p", 0, search, finals)
+
+
+def test_the_candidate_of_lowest_validation_error_is_chosen():
+    results = {"s0": trial("s0", 0.5), "s1": trial("s1", 0.2), "s2": trial("s2", 0.3)}
+    assert cell(3).chosen(results).key == "f1"
+
+
+def test_nothing_is_chosen_while_a_candidate_is_missing():
+    assert cell(2).chosen({"s0": trial("s0", 0.5)}) is None
+
+
+@pytest.mark.parametrize("bad", [trial("s0", math.nan), trial("s0", 0.0, "diverged")])
+def test_a_candidate_that_failed_is_not_chosen(bad):
+    assert cell(2).chosen({"s0": bad, "s1": trial("s1", 9.0)}).key == "f1"
+
+
+def test_test_scores_do_not_move_the_choice():
+    results = {"s0": trial("s0", 0.5), "s1": trial("s1", 0.2)}
+    tempting = replace(results["s0"], scores={"test": {"mse": 0.0, "pcc-gene": 1.0}})
+    assert cell(2).chosen({**results, "s0": tempting}).key == "f1"
+
+
+def test_a_search_is_made_once_per_dataset_on_the_completer_that_the_protocol_names(
+    workspace, tmp_path
+):
+    text = TOY_PROTOCOL.read_text().replace(
+        "search: {completer: none}", "search: {completer: median}"
+    )
+    path = tmp_path / "searching.yaml"
+    path.write_text(text + "seeds: [0, 1]\n")
+    bench = make_bench(str(path), workspace=workspace, plugin_files=[TOY_PLUGIN])
+
+    plan = select(bench, ["toy"], ["none", "median"], ["toy-ridge"])
+
+    assert len(plan.cells) == 4
+    searches = {tuple(job.key for job in cell.search) for cell in plan.cells}
+    assert len(searches) == 1
+    assert {job.completer for cell in plan.cells for job in cell.search} == {"median"}
+    with_search = next(c for c in plan.cells if c.completer == "median" and c.seed == 0)
+    assert [job.key for job in with_search.finals] == list(searches.pop())
+
+
+def test_a_fixed_parameter_is_not_searched(workspace):
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=workspace,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"toy-ridge": {"penalty": 3.0}},
+    )
+    (planned,) = select(bench, ["toy"], ["none"], ["toy-ridge"]).cells
+    assert planned.search == ()
+    assert planned.finals[0].parameters == {"penalty": 3.0}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threads": 2},
+        {"device": "cuda"},
+        {"parameters": {"toy-mean": {"x": 1}}},
+        {"protocol": {"training": {"iterations": 5}}},
+        {"protocol": {"processing": {"n_genes": 5}}},
+        {"protocol": {"patches": {"size": 9}}},
+    ],
+)
+def test_a_key_moves_with_everything_that_can_move_a_score(bench, change):
+    settings = bench.settings
+    protocol = {
+        **settings.protocol,
+        **{
+            section: {**settings.protocol[section], **values}
+            for section, values in change.get("protocol", {}).items()
+        },
+    }
+    other = Bench(replace(settings, **{**change, "protocol": protocol}), bench.registry)
+    before = select(bench, ["toy"], ["none"], ["toy-mean"]).cells[0].finals[0].key
+    assert select(other, ["toy"], ["none"], ["toy-mean"]).cells[0].finals[0].key != before
+
+
+def test_a_key_does_not_depend_on_the_workspace_or_on_what_else_is_planned(bench, tmp_path):
+    elsewhere = Bench(replace(bench.settings, workspace=str(tmp_path)), bench.registry)
+    alone = select(bench, ["toy"], ["none"], ["toy-mean"]).cells[0].finals[0].key
+    among = select(elsewhere, ["toy"], ["median", "none"], ["toy-ridge", "toy-mean"]).cells
+    assert alone in {job.key for cell in among for job in cell.finals}
+
+
+def test_seeds_come_from_names(bench):
+    assert bench.seed_of("a", "b", 0) == bench.seed_of("a", "b", 0)
+    assert (
+        len({bench.seed_of("a", "b", 0), bench.seed_of("a", "b", 1), bench.seed_of("b", "a", 0)})
+        == 3
+    )
+
+
+def test_a_dataset_that_is_not_there_leaves_the_others(bench):
+    plan = select(bench, ["toy-absent", "toy"], ["none"], ["toy-mean"])
+    assert [cell.dataset for cell in plan.cells] == ["toy"]
+    assert "The files of dataset 'toy-absent' are not in" in plan.unavailable["toy-absent"]
+
+
+def test_unknown_names_are_refused_before_anything_runs(bench):
+    with pytest.raises(UnknownNameError, match=r"No predictor is named 'toy-men'. Did you mean"):
+        select(bench, ["toy"], ["none"], ["toy-men"])
+    with pytest.raises(UnknownNameError, match="No completer is named 'mediam'"):
+        select(bench, ["toy"], ["mediam"], ["toy-mean"])
+
+
+def test_a_parameter_of_an_unknown_predictor_is_refused(workspace):
+    with pytest.raises(UsageError, match="No predictor is named 'shuffelnet'"):
+        make_bench(workspace=workspace, parameters={"shuffelnet": {"lr": 1}})

@@ -1,0 +1,147 @@
+"""The page of a dataset: one file, all in it, names escaped, faults shown."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from typer.testing import CliRunner
+
+from spared_bench.api import make_bench
+from spared_bench.cli import app
+from spared_bench.processing.annotation import add_symbols, gene_table
+from spared_bench.reports.dataset_page import write_dataset_page
+from tests import made_slides
+from tests.conftest import TOY_PLUGIN
+
+TITLES = [
+    "Slides",
+    "Spots per slide",
+    "Missing entries, before and after",
+    "Expression fraction",
+    "Genes of highest Moran&#39;s I",
+    "Patches",
+    "Mean against variance",
+    "What processing left",
+]
+
+
+@pytest.fixture
+def page(bench, tmp_path):
+    path = write_dataset_page(bench, "toy", tmp_path / "pages" / "toy.html")
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_page_has_every_section_and_needs_no_other_file(page):
+    assert re.findall(r"<h2>(.*?)</h2>", page) == TITLES
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len(sources) == 9  # three slides and six figures
+    for source in sources:
+        head, _, data = source.partition(",")
+        assert head in ("data:image/png;base64", "data:image/jpeg;base64")
+        with PIL.Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+            assert len(picture.convert("RGB").getcolors(1 << 24)) > 2
+    assert "<script" not in page
+
+
+def test_a_page_tells_what_each_step_left(page, bench):
+    from spared_bench.trials.products import prepare
+
+    record = prepare(bench, "toy").adata.uns["spared_bench"]
+    for kind in ("spots", "genes"):
+        for name, left in zip(record[kind]["after"], record[kind]["left"], strict=True):
+            escaped = name.replace("'", "&#39;")
+            assert re.search(rf'<td>{escaped}</td><td class="number">{left:,}</td>', page)
+    assert "– tissue" in page  # 49 spots are too few for the tests
+    assert "The slide has 49 spots; the tests need 60." in page
+
+
+def test_a_raw_page_prepares_nothing(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("spared_bench.trials.products.prepare", None)
+    path = write_dataset_page(bench, "toy", tmp_path / "toy.html", prepare=False)
+    titles = re.findall(r"<h2>(.*?)</h2>", path.read_text(encoding="utf-8"))
+    assert titles == ["Slides", "Spots per slide"]
+
+
+def test_a_dataset_that_cannot_be_prepared_still_has_its_page(workspace, tmp_path):
+    protocol = tmp_path / "strict.yaml"
+    protocol.write_text(
+        "name: strict\nversion: 1\nmetrics: [mse]\n"
+        "processing: {target: log1p_cp10k, filtering: {gene_min_counts: 900000}}"
+    )
+    bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN], device="cpu")
+    page = write_dataset_page(bench, "toy", tmp_path / "toy.html").read_text(encoding="utf-8")
+    assert "Protocol strict@1 cannot prepare this dataset." in page
+    assert "No gene passes the filters" in page
+    assert page.count("data:image/jpeg") == 3
+
+
+def test_names_from_data_are_escaped_and_faults_come_first(tmp_path):
+    for slide_id in ("T1", "T2"):
+        made_slides.space_ranger(tmp_path / slide_id)
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: space_ranger\norganism: human\nallow_shared_donors: true\n"
+        "tissue: <img src=x onerror=alert(1)>\n"
+        "slides: {T1: {path: T1, patient: '$x <b>'}, T2: {path: T2, patient: '$x <b>'}}\n"
+        "split: {train: [T1], test: [T2]}"
+    )
+    run = CliRunner().invoke
+    workspace = ["-w", str(tmp_path / "w")]
+    assert run(app, ["data", "add", str(tmp_path / "mine.yaml"), *workspace]).exit_code == 0
+    result = run(app, ["data", "show", "mine", "--raw", "--json", *workspace])
+    (path,) = json.loads(result.output)["pages"]
+    page = Path(path).read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "&lt;b&gt;" in page
+    assert page.index("Donors on both sides of the split") < page.index("<h2>Slides</h2>")
+
+
+def test_the_pixels_told_of_are_those_of_the_image_at_hand(tmp_path):
+    outs = made_slides.space_ranger(tmp_path / "T1")
+    positions = outs / "spatial" / "tissue_positions.csv"
+    header, *lines = positions.read_text().splitlines()
+    for i, line in enumerate(lines):  # the full image is twice as large as the one in the folder
+        *start, y, x = line.split(",")
+        lines[i] = ",".join([*start, str(2 * float(y)), str(2 * float(x))])
+    positions.write_text("\n".join([header, *lines]))
+    factors = {"spot_diameter_fullres": 44.0, "tissue_hires_scalef": 0.5}
+    (outs / "spatial" / "scalefactors_json.json").write_text(json.dumps(factors))
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: space_ranger\norganism: human\nslides: {T1: {path: T1}}\n"
+        "split: {train: [T1]}"
+    )
+    run = CliRunner().invoke
+    workspace = ["-w", str(tmp_path / "w")]
+    assert run(app, ["data", "add", str(tmp_path / "mine.yaml"), *workspace]).exit_code == 0
+    result = run(app, ["data", "show", "mine", "--raw", "--json", *workspace])
+    page = Path(json.loads(result.output)["pages"][0]).read_text(encoding="utf-8")
+    assert '<td class="number">22</td>' in page
+    assert "T1 is coarse: a patch of 48 px is enlarged from 22 px" in page
+
+
+def test_a_slide_with_ids_only_is_drawn_by_symbol(bench, rng):
+    import anndata as ad
+    import numpy as np
+    import pandas as pd
+
+    from spared_bench.reports.slide_figures import spot_values
+
+    table = gene_table("human")
+    ids = table.index[table["gene_name"].isin(["ERBB2", "MUC1"])].tolist()
+    slide = ad.AnnData(
+        rng.poisson(3, size=(4, 3)).astype(float),
+        var=pd.DataFrame(index=[f"{ids[0]}.7", ids[1], "other"]),
+    )
+    add_symbols(slide, "human")
+    assert sorted(slide.var["gene_name"]) == ["ERBB2", "MUC1", "other"]
+    column = list(slide.var["gene_name"]).index("ERBB2")
+    np.testing.assert_array_equal(spot_values(slide, "erbb2"), slide.X[:, column])
+    slide.var["gene_name"] = ["one", "two", "three"]
+    add_symbols(slide, "human")  # given symbols stay
+    assert list(slide.var["gene_name"]) == ["one", "two", "three"]

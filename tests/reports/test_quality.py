@@ -1,0 +1,127 @@
+"""Slides whose image belongs to their spots pass; the same slides mirrored or shifted do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+import pytest
+from scipy.spatial import cKDTree
+from scipy.stats import pearsonr
+from sklearn.linear_model import Ridge
+
+from spared_bench.processing.images import image_size
+from spared_bench.reports import quality
+from spared_bench.reports.quality import TESTS, check_slide
+from spared_bench.sources.fetch import dataset_folder
+from spared_bench_plugins.datasets import HER2ST_DEMO, MOB_DEMO
+from spared_bench_plugins.datasets.her2st import read_section as read_her2st
+from spared_bench_plugins.datasets.mob import read_section as read_mob
+from spared_bench_plugins.datasets.planted import read_slide as read_planted
+
+READERS = {
+    "C2": lambda: read_her2st(dataset_folder(HER2ST_DEMO, None), "C2"),
+    "C4": lambda: read_her2st(dataset_folder(HER2ST_DEMO, None), "C4"),
+    "MOB1": lambda: read_mob(dataset_folder(MOB_DEMO, None), "MOB1"),
+    "MOB3": lambda: read_mob(dataset_folder(MOB_DEMO, None), "MOB3"),
+}
+
+
+@pytest.fixture(scope="module", params=["C4", "MOB3"])
+def measured(request):
+    return READERS[request.param]()
+
+
+@pytest.fixture
+def slide(measured):
+    return measured.copy()
+
+
+def failed(slide):
+    return {check.test for check in check_slide(slide) if check.passed is False}
+
+
+def full_size(slide):
+    facts = slide.uns["slide"]
+    return np.array(image_size(facts["image_path"])) / facts["image_scale"]
+
+
+@pytest.mark.parametrize("name", list(READERS))
+def test_a_slide_as_measured_passes_every_test(name):
+    checks = check_slide(READERS[name]())
+    assert [check.test for check in checks] == list(TESTS)
+    assert all(check.passed for check in checks), [check.message for check in checks]
+
+
+@pytest.mark.parametrize("axes", [[0], [1], [0, 1]])
+def test_a_mirrored_image_is_flagged_by_its_orientation(slide, axes):
+    slide.obsm["spatial"][:, axes] = (full_size(slide) - slide.obsm["spatial"])[:, axes]
+    told = {check.test: check for check in check_slide(slide)}["orientation"]
+    assert told.passed is False
+    expected = {(0,): "mirrored left to right", (1,): "mirrored top to bottom", (0, 1): "turned"}
+    assert expected[tuple(axes)] in told.message
+
+
+@pytest.mark.parametrize("shift", [(3, 0), (0, -3), (-2, 2)])
+def test_a_shifted_image_is_flagged_by_its_position(slide, shift):
+    centres = slide.obsm["spatial"]
+    pitch = np.median(cKDTree(centres).query(centres, 2)[0][:, 1])
+    slide.obsm["spatial"] = centres + pitch * np.array(shift)
+    assert "position" in failed(slide)
+
+
+def test_spots_beside_the_tissue_are_flagged(slide):
+    slide.obsm["spatial"] = slide.obsm["spatial"] * 0.3
+    told = {check.test: check for check in check_slide(slide)}["tissue"]
+    assert told.passed is False
+    assert "of the spots lie on tissue" in told.message
+
+
+def test_the_image_of_another_slide_is_unrelated(tmp_path):
+    slide = read_planted(tmp_path, "P1")
+    assert not failed(slide)
+    other = read_planted(tmp_path, "P2")
+    slide.uns["slide"]["image_path"] = other.uns["slide"]["image_path"]
+    assert failed(slide) == {"relation"}
+
+
+def test_a_slide_that_cannot_be_tested_says_why(tmp_path):
+    slide = READERS["MOB1"]()
+    (first, *_) = check_slide(slide[:20].copy())
+    assert (first.passed, first.message) == (None, "The slide has 20 spots; the tests need 60.")
+    slide.uns["slide"]["image_path"] = ""
+    assert {check.passed for check in check_slide(slide)} == {None}
+
+
+def test_an_image_without_empty_background_is_not_asked_where_its_tissue_is(tmp_path):
+    slide = READERS["MOB1"]()
+    width, height = image_size(slide.uns["slide"]["image_path"])
+    rng = np.random.default_rng(0)
+    full = rng.integers(90, 150, size=(height, width, 3), dtype=np.uint8)
+    PIL.Image.fromarray(full).save(tmp_path / "full.png")
+    slide.uns["slide"]["image_path"] = str(tmp_path / "full.png")
+    tissue = check_slide(slide)[0]
+    assert tissue.passed is None
+    assert "no empty background" in tissue.message
+
+
+def test_the_held_out_correlation_is_that_of_scikit_learn(rng):
+    seen, responses = rng.normal(size=(90, 5)), rng.normal(size=(90, 2))
+    responses[:, 0] += seen[:, 1]
+    folds = np.repeat(np.arange(5), 18)
+    found = quality._held_out_correlation(seen, responses, folds)
+
+    scaled = (seen - seen.mean(axis=0)) / seen.std(axis=0)
+    foretold = np.empty_like(responses)
+    for fold in range(5):
+        test = folds == fold
+        # Centred on the training rows of the response alone, as ours is.
+        mean = responses[~test].mean(axis=0)
+        model = Ridge(alpha=10, fit_intercept=False).fit(scaled[~test], responses[~test] - mean)
+        foretold[test] = model.predict(scaled[test]) + mean
+    expected = [pearsonr(foretold[:, i], responses[:, i]).statistic for i in range(2)]
+    assert found == pytest.approx(np.mean(expected), abs=1e-6)
+
+
+def test_the_threshold_separates_two_classes(rng):
+    values = np.concatenate([rng.normal(0.1, 0.02, 500), rng.normal(0.8, 0.05, 200)])
+    assert 0.2 < quality._threshold(values) < 0.65

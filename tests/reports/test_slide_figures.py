@@ -1,0 +1,80 @@
+"""Pictures of slides: the file is there, the spots are where they belong, names are found."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+from scipy import sparse
+
+from spared_bench.errors import UnknownNameError
+from spared_bench.reports.slide_figures import draw_slide, draw_slides, spot_values
+
+
+@pytest.fixture
+def slide(tmp_path, rng):
+    PIL.Image.new("RGB", (100, 80), "pink").save(tmp_path / "image.png")
+    counts = sparse.csr_matrix(rng.poisson(3, size=(6, 3)).astype(np.float32))
+    symbols = pd.DataFrame({"gene_name": ["ERBB2", "MUC1", "MUC1"]}, index=["E1", "E2", "E3"])
+    slide = ad.AnnData(counts, var=symbols)
+    slide.obsm["spatial"] = np.array([(x, y) for x in (40.0, 80, 120) for y in (40.0, 80)])
+    slide.uns["slide"] = {
+        "image_path": str(tmp_path / "image.png"),
+        "image_scale": 0.5,
+        "spot_diameter_px": 24.0,
+        "um_per_px": 2.0,
+    }
+    return slide
+
+
+def test_every_slide_becomes_a_picture(slide, tmp_path):
+    paths = draw_slides({"a/1": slide, "b": slide}, tmp_path / "out", dataset="toy")
+    assert [path.name for path in paths] == ["toy_a_1.png", "toy_b.png"]
+    for path in paths:
+        with PIL.Image.open(path) as picture:
+            assert min(picture.size) > 400
+            assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
+
+
+def test_circles_lie_on_the_image_with_the_size_of_a_spot(slide):
+    figure = draw_slide(slide, spot_values(slide, None), "toy", "total counts")
+    axes = figure.axes[0]
+    (circles,) = axes.collections
+    np.testing.assert_allclose(circles.get_offsets(), slide.obsm["spatial"] * 0.5)
+    assert circles.get_widths() == pytest.approx(12)
+    assert axes.images[0].get_extent() == [0, 100, 80, 0]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # rows go down, as in the image
+    assert axes.get_title() == "toy: 6 spots, 3 genes"
+
+
+def test_a_slide_without_an_image_is_drawn_all_the_same(slide, tmp_path):
+    slide.uns["slide"]["image_path"] = ""
+    (path,) = draw_slides({"a": slide}, tmp_path / "out")
+    assert path.is_file()
+
+
+def test_a_slide_without_any_count_is_drawn_all_the_same(slide, tmp_path):
+    slide.X = slide.X * 0
+    (path,) = draw_slides({"a": slide}, tmp_path / "out")
+    assert path.is_file()
+
+
+def test_colours_are_totals_or_a_gene_by_symbol_or_id(slide):
+    counts = slide.X.toarray()
+    np.testing.assert_array_equal(spot_values(slide, None), counts.sum(axis=1))
+    np.testing.assert_array_equal(spot_values(slide, "erbb2"), counts[:, 0])
+    np.testing.assert_array_equal(spot_values(slide, "E2"), counts[:, 1])
+    np.testing.assert_array_equal(spot_values(slide, "MUC1"), counts[:, 1] + counts[:, 2])
+
+
+def test_an_unknown_gene_suggests_the_nearest_and_draws_nothing(slide, tmp_path):
+    with pytest.raises(UnknownNameError, match=r"No gene is named 'ERBB3'\. Did you mean 'ERBB2'"):
+        draw_slides({"a": slide}, tmp_path / "out", "ERBB3")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_like_no_gene_is_answered_with_examples(slide):
+    with pytest.raises(UnknownNameError, match=r"Known genes: .*of 3; symbols and ids both work"):
+        spot_values(slide, "zzzzzz")

@@ -1,0 +1,153 @@
+"""Archives: what is plain arrives, what is not is refused whole."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spared_bench.errors import DownloadError
+from spared_bench.sources.archives import check_zip_directory, is_safe, unpack, unpack_nested
+
+
+def tar(path, *members, mode="w:gz"):
+    with tarfile.open(path, mode) as archive:
+        for name, kind, content in members:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            if kind == tarfile.REGTYPE:
+                info.size = len(content)
+            else:
+                info.linkname = "target"
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def zip_(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_the_folder_around_everything_is_stripped(tmp_path):
+    folder = ("top", tarfile.DIRTYPE, b"")
+    members = ("top/a/b", tarfile.REGTYPE, b"1"), ("top/c", tarfile.REGTYPE, b"2")
+    root, names = unpack(tar(tmp_path / "x.tar.gz", folder, *members), tmp_path / "out")
+    assert names == ["a/b", "c"]
+    assert [(root / name).read_bytes() for name in names] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("names", [["a/x", "b/x"], ["a/x", "y"], ["y"]])
+def test_what_no_single_folder_holds_keeps_its_names(tmp_path, names):
+    archive = zip_(tmp_path / "x.zip", **{name: name for name in names})
+    assert unpack(archive, tmp_path / "out") == (tmp_path / "out", names)
+    assert [(tmp_path / "out" / name).read_text() for name in names] == names
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "C:\\evil", "..\\evil"])
+def test_a_member_outside_the_folder_refuses_the_archive(tmp_path, name):
+    good = ("good", tarfile.REGTYPE, b"1")
+    archives = [
+        tar(tmp_path / "x.tar", good, (name, tarfile.REGTYPE, b"!"), mode="w"),
+        zip_(tmp_path / "x.zip", **{"good": "1", name: "!"}),
+    ]
+    for number, archive in enumerate(archives):
+        with pytest.raises(DownloadError, match="leads outside its folder; nothing of it was kept"):
+            unpack(archive, tmp_path / "a" / f"out{number}")
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
+)
+def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind):
+    with pytest.raises(DownloadError, match="'odd', which is a link or a device"):
+        unpack(tar(tmp_path / "x.tar.gz", ("odd", kind, b"")), tmp_path / "out")
+
+
+def test_links_in_a_zip_are_refused(tmp_path):
+    link = zipfile.ZipInfo("odd")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(DownloadError, match="is a link or a device"):
+        unpack(tmp_path / "x.zip", tmp_path / "out")
+
+
+def test_an_archive_that_swells_is_stopped(tmp_path):
+    archive = zip_(tmp_path / "x.zip", a="0" * 600, b="0" * 600)
+    assert unpack(archive, tmp_path / "out", max_bytes=1200)[1] == ["a", "b"]
+    with pytest.raises(DownloadError, match="unpacks to more data than is allowed"):
+        unpack(archive, tmp_path / "other", max_bytes=1199)
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar.gz"])
+def test_damage_and_other_formats_are_one_clear_error(tmp_path, name):
+    zip_(tmp_path / "good.zip", a="x" * 9000)
+    tar(tmp_path / "good.tar.gz", ("a", tarfile.REGTYPE, bytes(range(256)) * 40))
+    whole = tmp_path / f"good.{name.split('.', 1)[1]}"
+    for content in (whole.read_bytes()[:-40], b"<html>404</html>", b""):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DownloadError, match=f"{name} cannot be unpacked"):
+            unpack(tmp_path / name, tmp_path / "out")
+
+
+@given(st.text(alphabet="a./\\:C", max_size=8))
+def test_a_safe_path_stays_in_its_folder(name):
+    import ntpath
+    import posixpath
+
+    if is_safe(name):
+        for flavour in (posixpath, ntpath):
+            joined = flavour.normpath(flavour.join("/base/folder", name))
+            assert joined.replace("\\", "/").startswith("/base/folder")
+
+
+def test_an_inner_archive_does_not_go_over_what_is_there(tmp_path):
+    inner = zip_(tmp_path / "inner.zip", x="1").read_bytes()
+    (tmp_path / "root" / "a").mkdir(parents=True)
+    (tmp_path / "root" / "a.zip").write_bytes(inner)
+    with pytest.raises(DownloadError, match=r"holds both 'a\.zip' and 'a'"):
+        unpack_nested(tmp_path / "root", ["a.zip", "a/y"], "*.zip")
+
+
+def test_of_a_member_that_comes_twice_the_last_is_kept(tmp_path):
+    twice = [("a", tarfile.REGTYPE, content) for content in (b"1", b"2")]
+    root, names = unpack(tar(tmp_path / "x.tar", *twice, mode="w"), tmp_path / "out")
+    assert (names, (root / "a").read_bytes()) == (["a"], b"2")
+
+
+def test_an_archive_of_too_many_members_is_refused_whatever_they_are(tmp_path):
+    folders = [(f"f{i}", tarfile.DIRTYPE, b"") for i in range(30)]
+    archives = [
+        tar(tmp_path / "x.tar.gz", *folders),
+        zip_(tmp_path / "x.zip", **{f"f{i}/": "" for i in range(30)}),
+    ]
+    for number, archive in enumerate(archives):
+        with pytest.raises(DownloadError, match="unpacks to more data than is allowed"):
+            unpack(archive, tmp_path / f"out{number}", max_members=29)
+        unpack(archive, tmp_path / f"out{number}", max_members=30)
+
+
+def test_a_list_of_members_too_long_for_their_number_is_refused_before_it_is_read(tmp_path):
+    archive = zip_(tmp_path / "x.zip", **{"n" * 60_000: "1"})
+    with pytest.raises(DownloadError, match="unpacks to more data than is allowed"):
+        check_zip_directory(archive, max_members=10)
+    check_zip_directory(archive, max_members=100)
+
+
+def test_what_is_no_zip_has_no_list_of_members(tmp_path):
+    (tmp_path / "x.zip").write_bytes(b"PK no zip")
+    with pytest.raises(DownloadError, match="its end is missing"):
+        check_zip_directory(tmp_path / "x.zip")
+
+
+def test_backslashes_of_windows_separate_folders(tmp_path):
+    archive = zip_(tmp_path / "x.zip", **{"top\\": "", "top\\a\\b": "1", "top\\c": "2"})
+    root, names = unpack(archive, tmp_path / "out")
+    assert {name: (root / name).read_text() for name in names} == {"a/b": "1", "c": "2"}

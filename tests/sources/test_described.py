@@ -1,0 +1,299 @@
+"""A user's own slides as a dataset: described in YAML, kept, found, and run like any other."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from anndata import AnnData
+from PIL import Image
+from scipy import sparse
+from typer.testing import CliRunner
+
+from spared_bench.api import make_bench
+from spared_bench.cli import app
+from spared_bench.errors import (
+    CoordinateError,
+    CountsError,
+    MissingFileError,
+    SplitError,
+    UsageError,
+)
+from spared_bench.registry import discover
+from spared_bench.sources.described import add_description, read_description, read_slide
+from spared_bench.trials.products import prepare
+from tests import made_slides
+from tests.conftest import TOY_PROTOCOL
+
+TEXT = """
+name: mine
+format: space_ranger
+organism: human
+tissue: breast
+slides:
+  1501: {path: slides/T1, patient: p1}
+  T2: {path: slides/T2, patient: p2, image: slides/T2/full.png}
+split: {train: [1501], test: [T2]}
+parameters: {n_genes: 7}
+"""
+
+
+@pytest.fixture
+def yaml(tmp_path):
+    """A description beside two slides."""
+    made_slides.space_ranger(tmp_path / "slides/T1", seed=1)
+    made_slides.space_ranger(tmp_path / "slides/T2", seed=2)
+    made_slides.picture(2).save(tmp_path / "slides/T2/full.png")
+    path = tmp_path / "mine.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def rewritten(yaml, before, after):
+    assert before in yaml.read_text()
+    yaml.write_text(yaml.read_text().replace(before, after))
+    return yaml
+
+
+def test_a_described_dataset_is_found_prepared_and_told_by_its_content(yaml, tmp_path):
+    add_description(yaml, tmp_path / "w/data")
+    bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    spec = bench.dataset("mine")
+    assert spec.tier == "A"
+    assert [slide.patient_id for slide in spec.slides] == ["p1", "p2"]
+
+    prepared = prepare(bench, "mine")
+    assert set(prepared.adata.obs["slide_id"]) == {"1501", "T2"}
+    assert prepared.patches.shape == (prepared.adata.n_obs, 8, 8, 3)
+
+    again = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    assert again.prepared_inputs("mine") == bench.prepared_inputs("mine")
+    made_slides.picture(9).save(tmp_path / "slides/T2/full.png")
+    changed = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    assert changed.prepared_inputs("mine") != bench.prepared_inputs("mine")
+
+
+def test_what_lies_beside_the_output_of_space_ranger_is_not_hashed(yaml, tmp_path):
+    add_description(yaml, tmp_path / "w/data")
+    bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    before = bench.data_inputs("mine")
+    (tmp_path / "slides/T1/possorted_genome_bam.bam").write_bytes(b"large")
+    again = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    assert again.data_inputs("mine") == before
+
+
+def test_the_command_adds_lists_and_describes(yaml, tmp_path):
+    run = CliRunner().invoke
+    workspace = ["--workspace", str(tmp_path / "w")]
+    added = run(app, ["data", "add", str(yaml), *workspace])
+    assert added.exit_code == 0, added.output
+    assert "Added mine: 2 slides" in added.output
+    listed = json.loads(run(app, ["list", "datasets", "--json", *workspace]).output)
+    (entry,) = [each for each in listed if each["name"] == "mine"]
+    assert entry["distribution"] == "data"
+    assert entry["tissue"] == "breast"
+    assert "breast" in run(app, ["info", "mine", *workspace]).output
+    again = run(app, ["data", "add", str(yaml), *workspace])
+    assert isinstance(again.exception, UsageError)
+    assert run(app, ["data", "add", str(yaml), "--replace", *workspace]).exit_code == 0
+
+
+def test_a_dataset_that_was_refused_can_be_added_once_it_is_mended(tmp_path):
+    own_image(tmp_path / "T1/adata.h5ad", 1)
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1, T2]},"
+        " slides: {T1: {path: T1/adata.h5ad}, T2: {path: T2/adata.h5ad}}}"
+    )
+    with pytest.raises(MissingFileError):
+        add_description(yaml, tmp_path / "data")
+    own_image(tmp_path / "T2/adata.h5ad", 2)
+    assert add_description(yaml, tmp_path / "data")[1].is_file()
+
+
+def test_an_added_dataset_is_fetched_and_verified_by_its_name(yaml, tmp_path):
+    add_description(yaml, tmp_path / "w/data")
+    workspace = ["--workspace", str(tmp_path / "w")]
+    run = CliRunner().invoke
+    for command in ("fetch", "verify"):
+        assert run(app, ["data", command, "mine", *workspace]).exit_code == 0
+    (tmp_path / "slides/T2/full.png").unlink()
+    verified = run(app, ["data", "verify", "mine", *workspace])
+    assert verified.exit_code == 1
+    assert "full.png, of slide 'T2': it is gone." in verified.output
+
+
+@pytest.mark.parametrize("name", ["vicari_mouse_brain", "her2st.loso", "her2st.loso-a1"])
+def test_other_names_and_folds_of_a_plugins_dataset_are_taken(yaml, tmp_path, name):
+    rewritten(yaml, "name: mine", f"name: {name}")
+    result = CliRunner().invoke(app, ["data", "add", str(yaml), "--workspace", str(tmp_path)])
+    assert isinstance(result.exception, UsageError)
+    assert f"registers a dataset {name!r} already" in str(result.exception)
+
+
+def test_the_name_of_a_plugins_dataset_is_taken(yaml, tmp_path):
+    rewritten(yaml, "name: mine", "name: planted")
+    result = CliRunner().invoke(app, ["data", "add", str(yaml), "-w", str(tmp_path / "w")])
+    assert "registers a dataset 'planted' already" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("tissue: breast", "tisue: breast", "unknown setting 'tisue'. Did you mean 'tissue'?"),
+        ("patient: p1", "patiant: p1", "unknown setting 'slides.1501.patiant'. Did you mean"),
+        ("patient: p1", "layer: counts", "sets `layer`, which format 'space_ranger' does not use"),
+        ("format: space_ranger", "format: visium", "'space_ranger', 'h5ad', 'legacy_st' or"),
+        ("  T2:", "  ../T2:", "'../T2' cannot name a slide"),
+        ("organism: human", "organism: &a human", ""),
+        ("tissue: breast", "tissue: breast\ntissue: lung", "'tissue' stands twice"),
+        ("organism: human", "organism: &a human\nlicence: *a", "aliases (*name) are not allowed"),
+        ("name: mine", "names: mine", "unknown setting 'names'. Did you mean 'name'?"),
+        ("tissue: breast", "split: {}", "'split' stands twice"),
+        ("format: space_ranger", "", "setting 'format' is missing."),
+        ("slides/T2,", "slides/T1,", "slides '1501' and 'T2' are both"),
+    ],
+)
+def test_a_description_that_says_something_unknown_is_refused(yaml, before, after, message):
+    rewritten(yaml, before, after)
+    if not message:
+        assert read_description(yaml).organism == "human"
+        return
+    with pytest.raises(UsageError) as refused:
+        read_description(yaml)
+    assert message in str(refused.value)
+    assert str(yaml) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("n_genes: 7", "n_genez: 7", "Did you mean 'n_genes'?"),
+        ("n_genes: 7", "n_genes: 0", "greater than 0"),
+        ("slides/T2,", '"a\\0b",', "cannot be a path: embedded null byte"),
+    ],
+)
+def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, message):
+    with pytest.raises(UsageError) as refused:
+        read_description(rewritten(yaml, before, after))
+    assert message in str(refused.value)
+
+
+def test_numbers_name_donors_and_capital_letters_an_organism(yaml):
+    rewritten(yaml, "patient: p1", "patient: 1")
+    spec = read_description(rewritten(yaml, "organism: human", "organism: Human")).spec()
+    assert (spec.slides[0].patient_id, spec.organism) == ("1", "human")
+
+
+def test_a_description_far_too_large_or_missing_is_refused(yaml, tmp_path):
+    with pytest.raises(MissingFileError, match=r"absent\.yaml"):
+        read_description(tmp_path / "absent.yaml")
+    yaml.write_text("a" * 200_000)
+    with pytest.raises(UsageError, match="no description of a dataset"):
+        read_description(yaml)
+
+
+def test_a_donor_on_both_sides_is_refused_unless_it_is_said(yaml):
+    rewritten(yaml, "patient: p2", "patient: p1")
+    with pytest.raises(SplitError, match=r"donors \['p1'\]"):
+        read_description(yaml)
+    rewritten(yaml, "organism: human", "organism: human\nallow_shared_donors: true")
+    assert read_description(yaml).spec().tier == "B"
+
+
+def test_nothing_is_kept_of_a_dataset_with_a_slide_that_cannot_be_read(yaml, tmp_path):
+    (tmp_path / "slides/T2/filtered_feature_bc_matrix.h5").write_bytes(b"damaged")
+    with pytest.raises(
+        CountsError, match=r"Slide 'T2' of .*mine\.yaml: The feature-barcode matrix"
+    ):
+        add_description(yaml, tmp_path / "data")
+    assert not (tmp_path / "data/mine/dataset.yaml").exists()
+    (tmp_path / "slides/T2/full.png").unlink()
+    with pytest.raises(MissingFileError, match=r"no image .*full\.png"):
+        add_description(yaml, tmp_path / "data")
+
+
+def test_a_kept_description_that_went_bad_is_left_out_and_told(yaml, tmp_path):
+    _, kept = add_description(yaml, tmp_path / "data")
+    kept.write_text(kept.read_text().replace("name: mine", "name: other"))
+    registry = discover(points=[], data_dir=tmp_path / "data")
+    (plugin,) = registry.quarantined
+    assert plugin.reason.startswith("it describes dataset 'other' in a folder named 'mine'")
+
+
+def test_a_slide_that_has_gone_is_told_with_what_to_do(yaml, tmp_path):
+    import shutil
+
+    add_description(yaml, tmp_path / "w/data")
+    shutil.rmtree(tmp_path / "slides/T1")
+    bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    with pytest.raises(MissingFileError, match=r"T1, which the description.*--replace"):
+        bench.data_inputs("mine")
+
+
+def test_legacy_slides_are_described_by_a_table_and_an_image(tmp_path):
+    names = made_slides.st_table(tmp_path / "c.tsv.gz")
+    lines = ["x\ty\tnew_x\tnew_y\tpixel_x\tpixel_y"]
+    for name, (px, py) in zip(names, made_slides.st_pixels(names), strict=True):
+        x, y = name.split("x")
+        lines.append("\t".join([x, y, x, y, str(px), str(py)]))
+    (tmp_path / "spots.tsv").write_text("\n".join(lines))
+    made_slides.picture(0).save(tmp_path / "he.png")
+    (tmp_path / "mine.yaml").write_text(
+        "name: old\nformat: legacy_st\norganism: human\n"
+        "slides: {A: {path: c.tsv.gz, spots: spots.tsv, image: he.png}}\nsplit: {train: [A]}"
+    )
+    described, kept = add_description(tmp_path / "mine.yaml", tmp_path / "data")
+    assert described.spec().tier == "C"
+    assert read_description(kept) == described
+
+
+def own_image(path, seed):
+    """Write an AnnData file with an image of one colour inside."""
+    array, centres = made_slides.lattice()
+    pixels = np.full((120, 120, 3), 40 * seed, dtype=np.uint8)
+    factors = {"spot_diameter_fullres": 22.0, "tissue_hires_scalef": 0.25}
+    path.parent.mkdir(exist_ok=True)
+    AnnData(
+        sparse.csr_matrix(made_slides.counts(9, seed)),
+        obs=pd.DataFrame(array, columns=["array_row", "array_col"], dtype=int).rename(str),
+        var=pd.DataFrame(index=made_slides.gene_ids(9)),
+        obsm={"spatial": centres},
+        uns={"spatial": {"lib": {"images": {"hires": pixels}, "scalefactors": factors}}},
+    ).write_h5ad(path)
+
+
+def test_files_of_one_name_and_a_file_that_was_replaced_keep_their_own_images(tmp_path):
+    for seed, slide_id in enumerate(("T1", "T2"), start=1):
+        own_image(tmp_path / slide_id / "adata.h5ad", seed)
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1], test: [T2]},"
+        " slides: {T1: {path: T1/adata.h5ad}, T2: {path: T2/adata.h5ad}}}"
+    )
+    add_description(yaml, tmp_path)
+
+    def colour(slide_id):
+        path = read_slide(tmp_path / "mine", slide_id).uns["slide"]["image_path"]
+        return tifffile.imread(path)[0, 0, 0]
+
+    assert (colour("T1"), colour("T2")) == (40, 80)
+    own_image(tmp_path / "T1/adata.h5ad", 3)
+    os.utime(tmp_path / "T1/adata.h5ad", (1e9, 1e9))  # an older file, put in the place of the new
+    assert colour("T1") == 120
+
+
+def test_spots_beside_their_image_are_refused_when_a_dataset_is_added(tmp_path):
+    own_image(tmp_path / "T1" / "adata.h5ad", 1)
+    Image.new("RGB", (60, 60)).save(tmp_path / "small.png")
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1]},"
+        " slides: {T1: {path: T1/adata.h5ad, image: small.png}}}"
+    )
+    with pytest.raises(CoordinateError, match=r"of 64 spots lie outside .*small\.png"):
+        add_description(yaml, tmp_path)

@@ -1,0 +1,256 @@
+"""One file from a server that misbehaves: what arrives is whole and right, or nothing arrives."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import threading
+
+import pytest
+
+from spared_bench.errors import DownloadError
+from spared_bench.sources.download import Expected, Policy, download
+from tests.servers import serving
+
+CONTENT = os.urandom(1_000_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+HALF = f"bytes={len(CONTENT) // 2}-"
+
+
+@pytest.fixture
+def server():
+    with serving() as server:
+        yield server
+
+
+class Counter:
+    """A meter that counts."""
+
+    def __init__(self):
+        self.begun, self.came = [], 0
+
+    def begin(self, done, total):
+        self.begun.append((done, total))
+
+    def advance(self, number):
+        self.came += number
+
+
+def get(folder, *urls, sha256="", size=0, recorded=False, attempts=3, meter=None, stop=None):
+    policy = Policy(attempts, backoff_s=0.001, timeout_s=5, stop=stop or threading.Event())
+    target = folder / "file.bin"
+    digest = download(urls, target, Expected(sha256, size, recorded), meter or Counter(), policy)
+    assert digest == hashlib.sha256(target.read_bytes()).hexdigest()
+    return target.read_bytes()
+
+
+def test_a_file_comes_whole_and_alone(server, tmp_path):
+    meter = Counter()
+    assert get(tmp_path, server.serve("/a", CONTENT), sha256=SHA256, meter=meter) == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["file.bin"]
+    assert (meter.begun, meter.came) == ([(0, len(CONTENT))], len(CONTENT))
+
+
+def test_a_connection_that_drops_is_taken_up_where_it_ended(server, tmp_path):
+    meter = Counter()
+    assert get(tmp_path, server.serve("/a", CONTENT, "drop", ""), meter=meter) == CONTENT
+    assert server.asked == [("/a", ""), ("/a", HALF)]
+    assert meter.came == len(CONTENT)  # nothing came twice
+
+
+def test_every_step_forward_earns_new_attempts(server, tmp_path):
+    url = server.serve("/a", CONTENT, *["drop"] * 8, "")
+    assert get(tmp_path, url, attempts=2) == CONTENT
+    assert len(server.asked) == 9
+
+
+def test_a_download_of_another_process_is_continued(server, tmp_path):
+    url = server.serve("/a", CONTENT, "drop", "404", "")
+    with pytest.raises(DownloadError, match="404"):
+        get(tmp_path, url)
+    assert not (tmp_path / "file.bin").exists()
+    assert get(tmp_path, url) == CONTENT
+    assert server.asked[-1] == ("/a", HALF)
+
+
+def test_what_was_whole_when_it_was_killed_is_not_asked_for_again(server, tmp_path):
+    url = server.serve("/a", CONTENT)
+
+    class Killed(Counter):
+        def advance(self, number):
+            super().advance(number)
+            if self.came == len(CONTENT):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(tmp_path, url, meter=Killed())
+    assert get(tmp_path, url) == CONTENT
+    assert len(server.asked) == 1
+
+
+def test_a_server_without_ranges_begins_again(server, tmp_path):
+    url = server.serve("/a", CONTENT, "drop", "no range")
+    assert get(tmp_path, url) == CONTENT
+    assert server.asked == [("/a", ""), ("/a", HALF)]
+
+
+def test_a_file_that_changed_meanwhile_is_not_patched_together(server, tmp_path):
+    url = server.serve("/a", CONTENT, "drop", "404", "")
+    with pytest.raises(DownloadError):
+        get(tmp_path, url)
+    changed = server.files["/a"] = os.urandom(900_000)
+    assert get(tmp_path, url) == changed
+
+
+def test_without_a_validator_nothing_is_continued(server, tmp_path):
+    url = server.serve("/a", CONTENT, "no tag")
+
+    class Broken(Counter):
+        def advance(self, number):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(tmp_path, url, meter=Broken())
+    assert get(tmp_path, url) == CONTENT
+    assert server.asked == [("/a", ""), ("/a", "")]
+
+
+def test_a_server_that_is_busy_is_asked_again(server, tmp_path):
+    assert get(tmp_path, server.serve("/a", CONTENT, "503", "429", "")) == CONTENT
+    assert server.paths() == ["/a"] * 3
+
+
+def test_patience_ends(server, tmp_path):
+    with pytest.raises(DownloadError, match=r"/a: the server answered 503\. What has come is kept"):
+        get(tmp_path, server.serve("/a", CONTENT, "503"))
+    assert server.paths() == ["/a"] * 3
+
+
+def test_a_redirect_is_followed(server, tmp_path):
+    server.serve("/b", CONTENT)
+    assert get(tmp_path, server.serve("/a", b"", "-> /b")) == CONTENT
+
+
+def test_a_missing_file_is_not_asked_for_again(server, tmp_path):
+    with pytest.raises(DownloadError, match=r"Cannot fetch file\.bin.*the server answered 404"):
+        get(tmp_path, f"{server.url}/gone")
+    assert server.paths() == ["/gone"]
+
+
+def test_mirrors_are_asked_in_order_until_one_is_good(server, tmp_path):
+    gone, bad = f"{server.url}/gone", server.serve("/bad", CONTENT, "wrong")
+    good, last = server.serve("/good", CONTENT), server.serve("/last", CONTENT)
+    assert get(tmp_path, gone, bad, good, last, sha256=SHA256) == CONTENT
+    assert server.paths() == ["/gone", "/bad", "/good"]
+
+
+def test_a_failure_names_every_place_and_what_it_said(server, tmp_path):
+    wrong = server.serve("/wrong", CONTENT, "wrong")
+    with pytest.raises(
+        DownloadError, match=r"/gone: the server answered 404.*/wrong: its SHA-256 is not the one"
+    ):
+        get(tmp_path, f"{server.url}/gone", wrong, sha256=SHA256)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_file_than_the_first_time_says_what_to_do(server, tmp_path):
+    wrong = server.serve("/a", CONTENT, "wrong")
+    with pytest.raises(
+        DownloadError, match=r"recorded when it was first.*remove `\.fetched\.json`"
+    ):
+        get(tmp_path, wrong, sha256=SHA256, recorded=True)
+
+
+def test_a_wrong_size_is_refused_before_the_file_comes(server, tmp_path):
+    meter = Counter()
+    with pytest.raises(DownloadError, match="has 1,000,000 bytes instead of 1,000,001"):
+        get(tmp_path, server.serve("/a", CONTENT), size=1_000_001, meter=meter)
+    assert meter.came == 0
+
+
+def test_a_part_that_does_not_fit_is_thrown_away_once(server, tmp_path):
+    url = server.serve("/a", CONTENT, "drop", "404", "")
+    with pytest.raises(DownloadError):
+        get(tmp_path, url)
+    part = tmp_path / ".file.bin.part"
+    part.write_bytes(b"x" * part.stat().st_size)
+    assert get(tmp_path, url, sha256=SHA256) == CONTENT
+
+
+def test_a_web_page_is_not_taken_for_a_file(server, tmp_path):
+    with pytest.raises(DownloadError, match="a web page instead of the file"):
+        get(tmp_path, server.serve("/a", b"<html>Please log in</html>", "html"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_that_is_not_there_is_named(tmp_path):
+    with serving() as server:
+        url = f"{server.url}/a"
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*refused"):
+        get(tmp_path, url, attempts=1)
+
+
+def test_a_full_disk_is_told_at_once_and_keeps_what_came(server, tmp_path):
+    class Full(Counter):
+        def advance(self, number):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(DownloadError, match="the disk is full"):
+        get(tmp_path, server.serve("/a", CONTENT), meter=Full())
+    assert len(server.asked) == 1
+    assert (tmp_path / ".file.bin.part").exists()
+
+
+def test_a_stop_ends_it_at_the_next_chunk(server, tmp_path):
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(DownloadError, match="stopped"):
+        get(tmp_path, server.serve("/a", CONTENT), stop=stop)
+    assert not (tmp_path / "file.bin").exists()
+
+
+def test_a_part_that_nobody_asked_for_is_no_whole_file(server, tmp_path):
+    assert get(tmp_path, server.serve("/a", CONTENT, "part", "")) == CONTENT
+    assert server.asked == [("/a", ""), ("/a", HALF)]
+
+
+def test_a_file_that_was_packed_on_its_way_is_unpacked(server, tmp_path):
+    assert get(tmp_path, server.serve("/a", CONTENT, "packed"), sha256=SHA256) == CONTENT
+
+
+def test_a_packed_file_comes_as_it_is_whatever_the_server_says(server, tmp_path):
+    url = server.serve("/a.gz", CONTENT, "packed")
+    download([url], tmp_path / "a.gz", Expected(), Counter(), Policy(1, timeout_s=5))
+    assert gzip.decompress((tmp_path / "a.gz").read_bytes()) == CONTENT
+
+
+def test_a_range_of_a_newer_file_is_not_added_to_the_older_one(server, tmp_path):
+    url = server.serve("/a", CONTENT, "drop")
+    with pytest.raises(DownloadError):
+        get(tmp_path, url, attempts=1)
+    newer = CONTENT[::-1]
+    assert get(tmp_path, server.serve("/a", newer, "any range")) == newer
+
+
+def test_an_empty_answer_is_no_file(server, tmp_path):
+    with pytest.raises(DownloadError, match="the file is empty"):
+        get(tmp_path, server.serve("/a", b""))
+
+
+def test_a_redirect_to_no_address_is_an_error_of_that_place(server, tmp_path):
+    bad, good = server.serve("/a", CONTENT, "-> http://[bad"), server.serve("/b", CONTENT)
+    assert get(tmp_path, bad, good) == CONTENT
+
+
+def test_a_server_that_names_a_date_is_left_alone_until_then(server, tmp_path):
+    waits = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return False
+
+    url = server.serve("/a", CONTENT, "a date", "")
+    assert get(tmp_path, url, stop=Stop()) == CONTENT
+    assert 0.1 < waits[0] <= 1.5

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spared_bench.errors import CorruptEntryError, WorkspaceError
+from spared_bench.files import write_text
+from spared_bench.keys.hashing import digest
+from spared_bench.store.entries import MANIFEST, Store
+from spared_bench.store.maintenance import verify
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def writes(text):
+    def make(folder: Path) -> None:
+        (folder / "value.txt").write_text(text)
+
+    return make
+
+
+@given(st.dictionaries(st.text(max_size=4), plain, max_size=4))
+def test_a_key_does_not_depend_on_the_order_of_fields(values):
+    turned = dict(reversed(values.items()))
+    assert digest(values) == digest(turned)
+    assert digest({**values, "another": 1}) != digest({**values, "another": 2})
+
+
+def test_an_entry_is_made_once_and_found_after(store):
+    first = store.obtain("kind", {"a": 1}, writes("one"))
+    second = store.obtain("kind", {"a": 1}, writes("two"))
+    assert first.folder == second.folder
+    assert (second.folder / "value.txt").read_text() == "one"
+    assert store.find("kind", {"a": 2}) is None
+
+
+def test_what_fails_while_it_is_made_leaves_nothing(store):
+    def make(folder):
+        (folder / "half.txt").write_text("half")
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError):
+        store.obtain("kind", {"a": 1}, make)
+
+    assert store.find("kind", {"a": 1}) is None
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_an_entry_made_from_other_inputs_than_its_key_says_is_refused(store):
+    entry = store.obtain("kind", {"a": 1, "b": 2}, writes("x"))
+    manifest = json.loads((entry.folder / MANIFEST).read_text())
+    manifest["inputs"]["b"] = 3
+    (entry.folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(CorruptEntryError, match=r"other inputs than its key says \(b differ"):
+        store.find("kind", {"a": 1, "b": 2})
+
+
+@pytest.mark.parametrize("damage", ["truncate", "delete", "manifest", "no manifest"])
+def test_a_damaged_entry_is_made_again(store, damage):
+    entry = store.obtain("kind", {"a": 1}, writes("long enough"))
+    victim = entry.folder / ("value.txt" if damage in ("truncate", "delete") else MANIFEST)
+    if damage in ("delete", "no manifest"):
+        victim.unlink()
+    else:
+        victim.write_text("{")
+    with pytest.raises(CorruptEntryError):
+        store.find("kind", {"a": 1})
+
+    again = store.obtain("kind", {"a": 1}, writes("new"))
+
+    assert (again.folder / "value.txt").read_text() == "new"
+
+
+def replace_by_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def replace_by_circle(path):
+    path.unlink()
+    path.symlink_to(path)
+
+
+def replace_folder_by_file(path):
+    shutil.rmtree(path.parent)
+    path.parent.write_text("no folder")
+
+
+@pytest.mark.parametrize("replace", [replace_by_folder, replace_by_circle, replace_folder_by_file])
+@pytest.mark.parametrize("name", [MANIFEST, "value.txt"])
+def test_what_lies_where_an_entry_should_be_is_replaced_by_it(store, replace, name):
+    replace(store.obtain("trials", {"a": 1}, writes("old")).folder / name)
+    assert len(verify(store).damaged) == 1
+    again = store.obtain("trials", {"a": 1}, writes("new"))
+    assert (again.folder / "value.txt").read_text() == "new"
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_verify_finds_a_flipped_byte_that_the_size_does_not_show(store):
+    entry = store.obtain("kind", {"a": 1}, writes("abc"))
+    assert store.verify(entry) == []
+    (entry.folder / "value.txt").write_text("abd")
+    assert store.find("kind", {"a": 1}) is not None
+    assert store.verify(entry) == ["value.txt has changed"]
+
+
+def test_where_two_processes_make_the_same_entry_the_first_one_stays(store):
+    def make(folder):
+        (folder / "value.txt").write_text("second")
+        store.write("kind", {"a": 1}, writes("first"))
+
+    entry = store.write("kind", {"a": 1}, make)
+
+    assert (entry.folder / "value.txt").read_text() == "first"
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(store):
+    script = (
+        "import os, sys; from pathlib import Path; from spared_bench.store.entries import Store\n"
+        f"store = Store(Path({str(store.root)!r}))\n"
+        "def make(folder):\n    (folder / 'half').write_text('x'); os.kill(os.getpid(), 9)\n"
+        "store.write('kind', {'a': 1}, make)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False)
+    assert len(list((store.root / "tmp").iterdir())) == 1
+
+    def make(folder):
+        assert store.sweep() == 1
+        (folder / "value.txt").write_text("safe")
+
+    entry = store.write("kind", {"a": 1}, make)
+    assert (entry.folder / "value.txt").read_text() == "safe"
+
+
+def test_a_full_disk_says_so_and_leaves_nothing(store):
+    def make(folder):
+        raise OSError(28, os.strerror(28))
+
+    with pytest.raises(WorkspaceError, match=r"No space left on device.*Finished results are safe"):
+        store.obtain("kind", {"a": 1}, make)
+    assert store.find("kind", {"a": 1}) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("flush failed (errno = 28, error message = 'No space left on device')"),
+        OSError("800 requested and 0 written"),
+    ],
+)
+def test_a_full_disk_is_known_from_what_libraries_make_of_it(store, error):
+    def make(folder):
+        raise error
+
+    with pytest.raises(WorkspaceError, match=r"No space left on device. Finished results are"):
+        store.obtain("kind", {"a": 1}, make, once=True)
+
+
+def test_an_error_that_is_not_about_writing_keeps_its_own_name(store):
+    def make(folder):
+        (folder / "absent").read_text()
+
+    with pytest.raises(FileNotFoundError):
+        store.obtain("kind", {"a": 1}, make)
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert [child.name for child in tmp_path.iterdir()] == ["file.txt"]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from spared_bench.api import execute, select
+from spared_bench.errors import TrackingError
+from spared_bench.leaderboard import publish as board
+from spared_bench.planning.stored import stored_results
+from spared_bench.running.orchestrator import Summary
+from spared_bench.store.leases import Leases
+from spared_bench.trials.cells import record_cells
+
+QUIET = {"track": False, "figures": False, "executor": "inline"}
+
+
+class Server:
+    """A tracking server that is away for so many tries."""
+
+    def __init__(self, away):
+        self.away, self.logged, self.came_back = away, [], threading.Event()
+
+    def __call__(self, root):
+        return self
+
+    def connect(self):
+        if self.away:
+            self.away -= 1
+            raise TrackingError("nobody answers")
+
+    def sync(self, cells):
+        self.logged += [cell.final.predictor for cell in cells]
+        self.came_back.set()
+
+
+@pytest.fixture
+def results(bench):
+    plan = select(bench, ["toy"], ["none"], ["toy-mean", "toy-nan"])
+    execute(plan, **QUIET)
+    return plan, Summary(results=stored_results(plan))
+
+
+def test_a_server_that_comes_back_during_a_run_gets_everything_once(results, monkeypatch):
+    plan, summary = results
+    server = Server(away=2)
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
+    monkeypatch.setattr(board, "_SECONDS_BETWEEN_TRIES", 0.01)
+    recorder = board.Recorder(plan)
+    recorder._offer(summary)
+    assert server.came_back.wait(30)
+    assert recorder.finish(summary) is None
+    assert sorted(server.logged) == ["toy-mean", "toy-nan"]
+
+
+def test_a_server_that_stays_away_is_told_at_the_end_and_the_next_run_catches_up(
+    results, monkeypatch
+):
+    plan, summary = results
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", Server(away=100))
+    recorder = board.Recorder(plan)
+    assert "nobody answers" in str(recorder.finish(summary))
+
+    server = Server(away=0)
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
+    assert board.Recorder(plan).finish(summary) is None
+    assert sorted(server.logged) == ["toy-mean", "toy-nan"]
+
+
+def test_of_two_runs_one_logs_and_the_other_leaves_it_to_it(results, monkeypatch):
+    plan, summary = results
+    server = Server(away=0)
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
+    monkeypatch.setattr(board, "_SECONDS_FOR_ANOTHER", 0.1)
+    other = Leases(plan.bench.workspace.store.root / "leases")
+    assert other.take("tracking")
+    assert "Another run is logging" in str(board.Recorder(plan).finish(summary))
+    assert server.logged == []
+    other.release("tracking")
+    assert board.Recorder(plan).finish(summary) is None
+    assert len(server.logged) == 2
+
+
+def test_a_cell_that_waits_for_its_figure_is_recorded_later(results):
+    plan, summary = results
+    cells = plan.bench.workspace.store.root / "cells"
+    for record in cells.iterdir():
+        record.unlink()
+    waiting = plan.cells[0].finals[0].key
+    assert record_cells(plan, summary.results, but={waiting}) == 1
+    assert record_cells(plan, summary.results) == 1

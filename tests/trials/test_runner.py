@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spared_bench.api import make_bench, select
+from spared_bench.errors import PluginError, UsageError
+from spared_bench.models.weights_folder import WEIGHTS_FOLDER
+from spared_bench.results import TrialResult, without_times
+from spared_bench.trials.products import make_completed, prepare
+from spared_bench.trials.record import weights_fact
+from spared_bench.trials.runner import run_trial
+from spared_bench_plugins.predictors.shufflenet import ShuffleNet
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.toy_plugin import brightness
+
+
+def only_trial(bench, predictor):
+    (cell,) = select(bench, ["toy"], ["none"], [predictor]).cells
+    return cell.finals[-1]
+
+
+def test_a_trial_leaves_scores_predictions_and_a_gene_table(bench):
+    job = only_trial(bench, "toy-ridge")
+    result = run_trial(bench, job)
+
+    assert result.ok, result.traceback
+    assert result.key == job.key
+    assert set(result.scores) == {"val", "test"}
+    folder = bench.workspace.store.folder("trials", job.key)
+    assert {path.name for path in folder.iterdir()} == {
+        "manifest.json",
+        "result.json",
+        "predictions.npz",
+        "genes.csv",
+    }
+    stored = TrialResult.from_dict(json.loads((folder / "result.json").read_text()))
+    assert stored == result
+
+
+def test_the_stored_scores_are_those_of_the_stored_predictions(bench):
+    job = only_trial(bench, "toy-ridge")
+    result = run_trial(bench, job)
+    prepared = prepare(bench, "toy")
+    test = prepared.adata[prepared.adata.obs["split"] == "test"]
+    stored = np.load(
+        bench.workspace.store.folder("trials", job.key) / "predictions.npz", allow_pickle=False
+    )
+
+    assert list(stored["test_spots"]) == list(test.obs_names)
+    assert list(stored["genes"]) == result.genes == list(test.var_names)
+    error = (stored["test_prediction"] - test.layers["target"])[test.layers["mask"]]
+    assert result.scores["test"]["mse"] == pytest.approx(np.square(error).mean())
+    seen = [
+        np.corrcoef(stored["test_prediction"][m, g], test.layers["target"][m, g])[0, 1]
+        for g, m in enumerate(test.layers["mask"].T)
+    ]
+    assert result.scores["test"]["pcc-gene"] == pytest.approx(np.mean(seen))
+    assert result.gene_scores["pcc-gene"] == pytest.approx(seen)
+
+
+def test_a_method_that_can_learn_the_toy_beats_the_mean(bench):
+    learned = run_trial(bench, only_trial(bench, "toy-ridge"))
+    mean = run_trial(bench, only_trial(bench, "toy-mean"))
+    assert learned.scores["test"]["pcc-gene"] > 0.4
+    assert mean.scores["test"]["pcc-gene"] == 0
+    assert learned.scores["test"]["mse"] < mean.scores["test"]["mse"]
+
+
+@pytest.mark.parametrize(
+    ("predictor", "status", "message"),
+    [
+        ("toy-raises", "error", "ValueError: the fit went wrong"),
+        ("toy-nan", "diverged", "'toy-nan' predicts nan or infinite values"),
+        ("toy-wrong-shape", "error", "returned shape (49, 5); expected (49, 6)"),
+        ("toy-peeks", "error", "Layer 'target' is not visible here"),
+        ("toy-skips", "skipped", "toy is too small"),
+        ("toy-no-predict", "error", "lacks a method; it needs fit and predict"),
+    ],
+)
+def test_a_failure_is_a_result_that_says_why(bench, predictor, status, message):
+    result = run_trial(bench, only_trial(bench, predictor))
+    assert (result.status, result.ok) == (status, False)
+    assert message in result.message
+    again = run_trial(bench, only_trial(bench, predictor))
+    assert without_times(again) == without_times(result)
+
+
+def test_an_unknown_parameter_names_the_known_ones(workspace):
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=workspace,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"toy-slow": {"second": 3}},
+    )
+    result = run_trial(bench, only_trial(bench, "toy-slow"))
+    assert "Its parameters are: seconds." in result.message
+
+
+def test_a_trial_that_was_planned_by_other_code_is_refused(bench):
+    job = replace(only_trial(bench, "toy-mean"), key="0" * 64)
+    with pytest.raises(PluginError, match="would run something else than was planned"):
+        run_trial(bench, job)
+
+
+def test_a_completer_that_changes_measured_entries_is_refused(bench):
+    with pytest.raises(PluginError, match="'toy-cheats' changed measured entries"):
+        make_completed(bench, "toy", "toy-cheats")
+
+
+def test_a_completer_never_sees_the_test_slides(bench):
+    entry = make_completed(bench, "toy", "none")
+    layer = np.load(entry.folder / "completed.npy")
+    split = prepare(bench, "toy").adata.obs["split"].to_numpy()
+    assert np.isnan(layer[split == "test"]).all()
+    assert np.isfinite(layer[split != "test"]).all()
+
+
+def test_patches_belong_to_their_spots(bench):
+    prepared = prepare(bench, "toy")
+    rows, columns = prepared.adata.obs["array_row"], prepared.adata.obs["array_col"]
+    shade = prepared.patches[:][:, 4, 4, 0].astype(float)
+    for slide_id in ("one", "two", "three"):
+        here = (prepared.adata.obs["slide_id"] == slide_id).to_numpy()
+        index = (rows[here] * 7 + columns[here]).astype(int)
+        painted = 40 + 200 * brightness(slide_id)[index]
+        assert shade[here] == pytest.approx(np.floor(painted), abs=2)
+
+
+def test_the_delta_target_is_the_difference_from_the_train_mean(workspace, tmp_path):
+    text = TOY_PROTOCOL.read_text().replace("validate_every: 2", "validate_every: 2, delta: true")
+    protocol = tmp_path / "delta.yaml"
+    protocol.write_text(text)
+    bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN])
+    delta = run_trial(bench, only_trial(bench, "toy-mean"))
+    plain = make_bench(str(TOY_PROTOCOL), workspace=workspace, plugin_files=[TOY_PLUGIN])
+    absolute = run_trial(plain, only_trial(plain, "toy-mean"))
+    assert delta.key != absolute.key
+    assert delta.scores["test"]["mse"] == pytest.approx(absolute.scores["test"]["mse"], rel=1e-5)
+
+
+def test_the_search_space_of_a_method_is_bounded_by_the_protocol(workspace, tmp_path):
+    text = TOY_PROTOCOL.read_text().replace("search: {completer: none}", "search: {max_trials: 1}")
+    protocol = tmp_path / "small.yaml"
+    protocol.write_text(text)
+    bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN])
+    with pytest.raises(UsageError, match="has 2 points; protocol toy@1 allows 1"):
+        bench.candidates("toy-ridge")
+
+
+def test_a_folder_of_weights_counts_by_the_file_that_a_method_takes(bench, tmp_path, monkeypatch):
+    def described(**parameters):
+        return bench.trial_inputs("toy", "none", "shufflenet", parameters, 0)["predictor"]
+
+    published = described(weights="pretrained")
+    monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path))
+    (tmp_path / "resnet18.safetensors").write_bytes(b"of another backbone")
+    assert described(weights="pretrained") == published
+
+    file = tmp_path / "shufflenet_v2_x0_5.safetensors"
+    file.write_bytes(b"one")
+    first = described(weights="pretrained")
+    file.write_bytes(b"other one")
+    second = described(weights="pretrained")
+
+    assert published != first != second
+    assert described(weights="random") == published | {"parameters": {"weights": "random"}}
+    assert "weights" in described(weights="pretrained", backbone="resnet18")
+    assert weights_fact(ShuffleNet()) == {"weights": file.name}
+    assert weights_fact(ShuffleNet(weights="random")) == {"weights": "random"}
+    assert weights_fact(ShuffleNet(backbone="resnet50")) == {"weights": "pretrained"}
+
+
+def test_another_file_of_weights_of_the_same_name_is_another_trial(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file, keys = tmp_path / "w.safetensors", {}
+    for content in (b"one", b"other one"):
+        file.write_bytes(content)
+        for name in (str(file), "~/w.safetensors"):
+            inputs = bench.trial_inputs("toy", "none", "shufflenet", {"weights": name}, 0)
+            keys[content, name] = inputs["predictor"]["weights"]
+    assert keys[b"one", str(file)] == keys[b"one", "~/w.safetensors"]
+    assert len(set(keys.values())) == 2

@@ -31,7 +31,8 @@ from torch.utils.data import DataLoader, Dataset
 from spared_bench.completion.masking import draw_hidden, hiding_probabilities
 from spared_bench.completion.spots import SpotUnits
 from spared_bench.data import Patches, Slides
-from spared_bench.models.trainer import seeded, shuffled_batches, validation_mse
+from spared_bench.models.seeded import seeded
+from spared_bench.models.trainer import shuffled_batches, validation_mse
 from spared_bench_plugins.completers.spackle import SpaCKLE
 
 BATCH, LR, N_SLIDES, EVERY = 256, 1e-3, 4, 20

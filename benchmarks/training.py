@@ -32,7 +32,8 @@ from spared_bench.interfaces import Budget, Context
 from spared_bench.models import TorchPredictor
 from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
 from spared_bench.models.precision import precision_of
-from spared_bench.models.trainer import gradients, seeded, shuffled_batches
+from spared_bench.models.seeded import seeded
+from spared_bench.models.trainer import gradients, shuffled_batches
 from spared_bench_plugins.predictors.hist2st import Hist2ST
 from spared_bench_plugins.predictors.shufflenet import ShuffleNet
 from spared_bench_plugins.predictors.st_net import STNet

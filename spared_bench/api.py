@@ -14,7 +14,8 @@ from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UsageError
 from spared_bench.executors.plugin_lock import plugins_of
 from spared_bench.interfaces import Executor, Job
-from spared_bench.planning.plan import Plan, make_plan
+from spared_bench.planning.plan import Plan
+from spared_bench.planning.selection import make_plan
 from spared_bench.planning.stored import final_results, stored_results
 from spared_bench.protocol import Protocol, parse_protocol, read_protocol
 from spared_bench.registry import Registry, discover, notify

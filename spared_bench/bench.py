@@ -190,6 +190,7 @@ class Bench:
             self._inputs["data", name] = {
                 # Not the fold: all folds share what comes of the raw slides, patches above all.
                 "dataset": spec.fold_of or spec.name,
+                "version": spec.version,
                 "organism": spec.organism,
                 "image": spec.image,
                 "raw_counts": spec.raw_counts,
@@ -279,18 +280,16 @@ class Bench:
         *,
         iterations: int = 0,
     ) -> dict[str, Any]:
-        """What determines the result of a trial."""
+        """What determines the predictions of a trial, and the error that a search chooses by."""
         entry = self.registry.get("predictor", predictor)
         stages = self.stages(predictor, parameters)
         return {
             "harness": HARNESS_VERSION,
-            "protocol": self.protocol_hash,
             "completed": self.completed_key(dataset, completer),
             "predictor": self._method(entry, parameters),
-            "metrics": {
-                name: _code(self.registry.get("metric", name)) for name in self.protocol.metrics
-            },
-            "seed": seed,
+            "training": self.protocol.training.model_dump(mode="json"),
+            "validation_error": code_hash("spared_bench.metrics.mse"),
+            "seed": self.trial_seed(dataset, predictor, seed),
             "threads": self.settings.threads,
             "device": self.settings.device.partition(":")[0],
             **({"iterations": iterations} if iterations else {}),
@@ -306,10 +305,25 @@ class Bench:
             ),
         }
 
-    @cached_property
-    def protocol_hash(self) -> str:
-        """Of every setting that can move a score."""
-        return self.protocol.hash
+    def trial_seed(self, dataset: str, predictor: str, repetition: int) -> int:
+        """Return the seed of a training; the same for all completers."""
+        return self.seed_of(dataset, self.predictor(predictor).name, repetition)
+
+    def score_inputs(self, trial: str) -> dict[str, Any]:
+        """What determines the scores of a trial's predictions."""
+        return {
+            "trial": trial,
+            "metrics": {name: self._metric_inputs(name) for name in self.protocol.metrics},
+            "pooling": self.protocol.pooling,
+            "mean_rule": self.protocol.mean_rule,
+            "code": code_hash("spared_bench.metrics.scoring"),
+        }
+
+    def _metric_inputs(self, name: str) -> dict[str, Any]:
+        entry = self.registry.get("metric", name)
+        described = {"summary", "citation", "licence", "label", "factory", "extras"}
+        spec = {key: value for key, value in asdict(entry.spec).items() if key not in described}
+        return {**spec, "distribution": entry.plugin.distribution, "code": _code(entry)}
 
     def stages(self, predictor: str, parameters: Mapping[str, Any]) -> dict[str, Stage]:
         """Return the networks on which a predictor builds, with all parameters that are set."""
@@ -391,6 +405,7 @@ class Bench:
     def _method(self, entry: Registered, parameters: Mapping[str, Any]) -> dict[str, Any]:
         described = {
             "name": entry.spec.name,
+            "version": entry.spec.version,
             "distribution": entry.plugin.distribution,
             "code": _code(entry),
             "parameters": dict(parameters),

@@ -183,7 +183,7 @@ class Executor(Protocol):
         ...
 
 
-JobKind = Literal["prepare", "complete", "network", "trial", "draw"]
+JobKind = Literal["prepare", "complete", "network", "trial", "score", "draw"]
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class Job:
 
     Parameters
     ----------
-    kind : {"prepare", "complete", "network", "trial", "draw"}
+    kind : {"prepare", "complete", "network", "trial", "score", "draw"}
     key : str
         Of the entry that it makes.
     dataset : str
@@ -204,7 +204,7 @@ class Job:
     iterations : int
         Of a trial that a search ends early; 0: the protocol's.
     trial : str
-        Key of the trial of which figures are drawn.
+        Key of the trial that is scored, or of which figures are drawn.
     attempt, micro_batch : int
         How often it was tried before, and the spots that go through the network at once after
         the memory did not hold a batch (0: all). They determine no result and are in no key.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Status = Literal["ok", "error", "diverged", "skipped", "killed", "out_of_memory", "timeout"]
@@ -11,8 +11,58 @@ Scores = dict[str, float]
 
 
 @dataclass(frozen=True)
+class TrialScores:
+    """The scores of one trial's predictions.
+
+    Parameters
+    ----------
+    status : {"ok", "error"}
+    scores, slide_scores, gene_scores : dict
+        As in ``TrialResult``.
+    message, traceback : str
+        Of a metric that failed.
+    """
+
+    status: Literal["ok", "error"] = "error"
+    scores: dict[str, Scores] = field(default_factory=dict)
+    slide_scores: dict[str, dict[str, Scores]] = field(default_factory=dict)
+    gene_scores: dict[str, list[float]] = field(default_factory=dict)
+    message: str = ""
+    traceback: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are scores."""
+        return self.status == "ok"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values; nan, which JSON lacks, becomes ``None``."""
+        values: dict[str, Any] = _nan_to_none(asdict(self))
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrialScores:
+        """Read what ``as_dict`` wrote.
+
+        Raises
+        ------
+        ValueError
+            For what is no record of scores.
+        """
+        try:
+            known = {name: values[name] for name in cls.__dataclass_fields__}
+            for name in ("scores", "slide_scores", "gene_scores"):
+                known[name] = _none_to_nan(dict(known[name]))
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"this is no record of scores: {error}") from error
+        return cls(**known)
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """The outcome of one trial.
+
+    The store keeps it without the three kinds of scores, which are an entry of their own.
 
     Parameters
     ----------
@@ -72,8 +122,22 @@ class TrialResult:
 
     @property
     def ok(self) -> bool:
-        """Whether there are scores."""
+        """Whether it was trained and scored without a failure."""
         return self.status == "ok"
+
+    def scored(self, scores: TrialScores) -> TrialResult:
+        """Return the result with its scores, or with the reason why there are none."""
+        if not self.ok:
+            return self
+        if not scores.ok:
+            message = f"Its predictions could not be scored: {scores.message}"
+            return replace(self, status="error", message=message, traceback=scores.traceback)
+        return replace(
+            self,
+            scores=scores.scores,
+            slide_scores=scores.slide_scores,
+            gene_scores=scores.gene_scores,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; nan, which JSON lacks, becomes ``None``."""

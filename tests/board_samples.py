@@ -22,6 +22,7 @@ class SampleCell:
     final: TrialResult
     folder: Path
     search: tuple[tuple[TrialResult, Path], ...] = ()
+    scores: Path | None = None
     figures: Path | None = None
 
 

@@ -54,6 +54,8 @@ def show_plan(plan: Plan, as_json: bool) -> None:
         f"{len(rows)} cells under protocol {plan.bench.protocol.id}: {done} done;"
         f" {ahead.cached} trials in the store, {ahead.open_trials} to run."
     )
+    if ahead.open_scores:
+        typer.echo(f"{ahead.open_scores} of these have predictions, and scores to compute.")
     for line in _told(ahead):
         typer.echo(line)
 

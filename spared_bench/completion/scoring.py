@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from spared_bench.completion.masking import hide
+from spared_bench.contracts import checked_completion
 from spared_bench.data import Slides
 from spared_bench.interfaces import Completer
 from spared_bench.metrics.mse import mse
 from spared_bench.metrics.pearson import pearson_gene
-from spared_bench.trials.products import checked_completion
 
 Scores = dict[str, float]
 

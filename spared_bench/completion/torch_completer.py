@@ -19,6 +19,7 @@ from spared_bench.errors import CorruptEntryError, ShapeMismatchError, UsageErro
 from spared_bench.interfaces import Context
 from spared_bench.models import trainer
 from spared_bench.models.arrays import load_arrays, save_arrays
+from spared_bench.models.seeded import seeded
 from spared_bench.models.units import Units
 
 _INFERENCE_BATCH = 256
@@ -105,7 +106,7 @@ class TorchCompleter(ABC):
             self.load(_existing(self.weights), context.device)
             self._check_genes(train)
             return
-        with trainer.seeded(context.seed, context.device):
+        with seeded(context.seed, context.device):
             network = self.build(train.n_genes)
         network = self.prepare(network, train).to(context.device)
         trainer.train(

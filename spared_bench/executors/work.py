@@ -13,6 +13,7 @@ from spared_bench.reports.trial_figures import draw_figures
 from spared_bench.results import TrialResult
 from spared_bench.trials.products import make_completed, prepare
 from spared_bench.trials.runner import run_trial
+from spared_bench.trials.scores import make_scores
 from spared_bench.trials.stages import make_network
 
 
@@ -49,6 +50,8 @@ def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult
         make_completed(bench, job.dataset, job.completer)
     elif job.kind == "network":
         make_network(bench, job, report)
+    elif job.kind == "score":
+        make_scores(bench, job)
     elif job.kind == "draw":
         draw_figures(bench, job)
     else:

@@ -103,8 +103,40 @@ def _imports(module: str, path: Path) -> set[str]:
                 parents = package.split(".")
                 parents = parents[: len(parents) - node.level + 1]
                 base = ".".join([*parents, base] if base else parents)
-            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+            for alias in node.names:
+                names |= _homes(base, alias.name)
     return names
+
+
+def _homes(base: str, name: str) -> set[str]:
+    """Return the modules that ``from base import name`` may depend on.
+
+    Of a package that exports lazily, the module that the name comes from, and not all the others
+    that the package shows.
+    """
+    exports = _lazy_exports(base)
+    if name in exports:
+        return {exports[name]}
+    submodule = f"{base}.{name}"
+    if _source_file(submodule) is None:
+        return {base}
+    return {submodule} if exports else {submodule, base}
+
+
+@cache
+def _lazy_exports(package: str) -> dict[str, str]:
+    """Return what a package imports for the type checker alone: name to module."""
+    path = _source_file(package)
+    if path is None or path.name != "__init__.py":
+        return {}
+    return {
+        alias.asname or alias.name: node.module
+        for guard in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(guard, ast.If) and ast.unparse(guard.test).endswith("TYPE_CHECKING")
+        for node in guard.body
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+        for alias in node.names
+    }
 
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:

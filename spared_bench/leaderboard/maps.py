@@ -23,7 +23,8 @@ from spared_bench.errors import CorruptEntryError
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import Store
-from spared_bench.store.trials import PREDICTIONS, read_trial
+from spared_bench.store.trials import PREDICTIONS, TRIALS
+from spared_bench.trials.cells import FinishedCell, finished_cells
 
 MOST_SPOTS = 4_000
 MOST_MAPS = 2_000
@@ -67,27 +68,30 @@ def find_maps(store: Store, rows: Mapping[str, Sequence[TrialResult]]) -> list[M
     store : Store
     rows : mapping of row id to trials
     """
+    cells = {cell.final.key: cell for cell in finished_cells(store)}
     found: dict[tuple[str, str], Map] = {}
     for row, trials in rows.items():
         for trial in sorted(trials, key=lambda trial: trial.seed):
             if trial.ok and (row, trial.dataset) not in found and len(found) < MOST_MAPS:
-                drawable = _map(store, row, trial)
+                drawable = _map(store, row, cells.get(trial.key))
                 if drawable is not None:
                     found[row, trial.dataset] = drawable
     return list(found.values())
 
 
-def _map(store: Store, row: str, trial: TrialResult) -> Map | None:
-    found = read_trial(store, trial.key)  # whole: MLflow gives results back without their genes
-    if found is None or not (found[1].folder / PREDICTIONS).is_file():
+def _map(store: Store, row: str, cell: FinishedCell | None) -> Map | None:
+    """Return what can be drawn of a cell; of the store's, for MLflow's results have no genes."""
+    if cell is None or not (cell.folder / PREDICTIONS).is_file():
         return None
-    whole, entry = found
     try:
+        entry = store.open(TRIALS, cell.final.key)
+        if entry is None:
+            return None
         completed = store.open("completed", entry.inputs["completed"])
         prepared = completed and store.open("prepared", completed.inputs["prepared"])
     except (CorruptEntryError, KeyError, OSError):
         return None
-    return Map(row, whole, entry.folder, prepared.folder) if prepared else None
+    return Map(row, cell.final, cell.folder, prepared.folder) if prepared else None
 
 
 def draw(maps: Sequence[Map]) -> Iterator[Drawn]:

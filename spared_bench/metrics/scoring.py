@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from spared_bench.metrics.mse import mse
 from spared_bench.metrics.summary import Rule, by_slide, mean_over_slides, pooled_mean
 from spared_bench.specs import MetricSpec
 
@@ -26,14 +24,11 @@ class Scoring:
     by_slide : dict of slide to dict of metric to float
     by_gene : dict of metric to list of float
         Metrics that have one value per gene, over the whole split, in the order of the columns.
-    mse : float
-        Over all measured entries of the split, whatever the protocol's metrics are.
     """
 
     means: dict[str, float] = field(default_factory=dict)
     by_slide: dict[str, dict[str, float]] = field(default_factory=dict)
     by_gene: dict[str, list[float]] = field(default_factory=dict)
-    mse: float = math.nan
 
 
 def means(
@@ -95,9 +90,4 @@ def score(
         )
         if spec.per == "gene":
             by_gene[name] = [float(value) for value in metric(truth, prediction, mask)]
-    return Scoring(
-        means,
-        slides,
-        by_gene,
-        float(mse(truth, prediction, mask)),
-    )
+    return Scoring(means, slides, by_gene)

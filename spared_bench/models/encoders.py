@@ -145,7 +145,7 @@ class TimmEncoder:
 
         from spared_bench.models.augment import normalise
         from spared_bench.models.backbones import build_backbone
-        from spared_bench.models.trainer import seeded
+        from spared_bench.models.seeded import seeded
 
         with seeded(0):
             network = build_backbone(self.backbone, self.weights, num_classes=0).eval()

@@ -21,6 +21,7 @@ from spared_bench.interfaces import Budget, Context
 from spared_bench.models import trainer
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.precision import mixed, precision_of
+from spared_bench.models.seeded import seeded
 from spared_bench.models.units import PatchUnits, Units
 
 _INFERENCE_BATCH = 256
@@ -111,7 +112,7 @@ class TorchPredictor(ABC):
         DivergedError
             If the loss or a validation prediction is no longer finite.
         """
-        with trainer.seeded(context.seed, context.device):
+        with seeded(context.seed, context.device):
             network = self.build(train.n_genes)
             self.start(network, train)
             network = self._place(network, context.device)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ from spared_bench.errors import DivergedError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.checkpoint import Checkpoint
 from spared_bench.models.precision import mixed
+from spared_bench.models.seeded import seeded
 from spared_bench.models.units import Units
 
 Forward = Callable[[nn.Module, Any], Tensor]
@@ -261,15 +261,6 @@ def shuffled_batches(n_units: int, batch_size: int, seed: int) -> Iterator[Tenso
             waiting = torch.cat([waiting, torch.randperm(n_units, generator=generator)])
         yield waiting[:size]
         waiting = waiting[size:]
-
-
-@contextmanager
-def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Seed torch for a block (initial weights, dropout), and put its random state back after it."""
-    place = torch.device(device)
-    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 def _mean_loss(losses: list[Tensor], step: int, lr: float) -> float:

@@ -11,11 +11,12 @@ from typing import Any
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import MAKES, Cell, Plan
-from spared_bench.planning.stored import stored_results
+from spared_bench.planning.stored import stored_results, stored_scores
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import Store
 from spared_bench.store.trials import TRIALS, read_trial
 
+_TO_SCORE = "scores to compute"
 _ORDER = ("prepare", "complete", "network")
 
 
@@ -29,6 +30,8 @@ class Forecast:
         Every cell and how it stands.
     cached, open_trials : int
         Trials of the plan; where a search is still open, the one it will lead to is counted.
+    open_scores : int
+        Trials of the store that count and whose predictions are still to be scored.
     products : list of (Job, bool)
         Shared products in the order in which they are needed, and whether they are there.
     features : list of (dataset, network, bool)
@@ -47,6 +50,7 @@ class Forecast:
     states: list[tuple[Cell, str]]
     cached: int
     open_trials: int
+    open_scores: int
     products: list[tuple[Job, bool]]
     downloads: dict[str, int | None]
     features: list[tuple[str, str, bool]] = field(default_factory=list)
@@ -77,6 +81,7 @@ class Forecast:
             ],
             "cached_trials": self.cached,
             "open_trials": self.open_trials,
+            "open_scores": self.open_scores,
             "products": [
                 {"kind": MAKES.get(kind, kind), "of": label, "made": made}
                 for kind, label, made in self.shared
@@ -95,10 +100,12 @@ def forecast(plan: Plan) -> Forecast:
     past = _Past(plan.bench.workspace.store)
     hours, without = past.hours(wanted)
     products = _products(plan, wanted)
+    states = [(cell, _state(plan, cell, results)) for cell in plan.cells]
     return Forecast(
-        [(cell, _state(cell, results)) for cell in plan.cells],
+        states,
         len(results),
         len(wanted),
+        sum(state == _TO_SCORE for _, state in states),
         products,
         {name: _bytes(plan, name) for name in plan.unavailable},
         _features(plan, [*wanted, *(job for job, _ in products)]),
@@ -108,13 +115,18 @@ def forecast(plan: Plan) -> Forecast:
     )
 
 
-def _state(cell: Cell, results: dict[str, TrialResult]) -> str:
+def _state(plan: Plan, cell: Cell, results: dict[str, TrialResult]) -> str:
     job = cell.chosen(results)
     if job is None:
         return f"after a search of {cell.n_candidates}"
     if job.key not in results:
         return "to run"
-    return "done" if results[job.key].ok else f"failed ({results[job.key].status})"
+    if not results[job.key].ok:
+        return f"failed ({results[job.key].status})"
+    scores = stored_scores(plan, job)
+    if scores is None:
+        return _TO_SCORE
+    return "done" if scores.ok else "failed (error)"
 
 
 def _open(plan: Plan, results: dict[str, TrialResult]) -> list[Job]:

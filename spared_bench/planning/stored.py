@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from spared_bench.interfaces import Job
 from spared_bench.planning.plan import Cell, Plan
-from spared_bench.results import TrialResult
-from spared_bench.store.trials import read_trial
+from spared_bench.results import TrialResult, TrialScores
+from spared_bench.store.trials import read_scores, read_trial
 
 
 def open_trials(cells: Iterable[Cell], results: dict[str, TrialResult]) -> list[Job]:
@@ -41,10 +41,19 @@ def stored_results(plan: Plan) -> dict[str, TrialResult]:
 
 
 def final_results(plan: Plan, results: dict[str, TrialResult]) -> list[TrialResult]:
-    """Return the one result of every cell that has it, in the order of the cells."""
+    """Return the one result of every cell that has it and its scores, in the order of the cells."""
     finals = []
     for cell in plan.cells:
         job = cell.chosen(results)
-        if job is not None and job.key in results:
-            finals.append(results[job.key])
+        if job is None or job.key not in results:
+            continue
+        result = results[job.key]
+        scores = stored_scores(plan, job) if result.ok else None
+        if scores is not None or not result.ok:
+            finals.append(result if scores is None else result.scored(scores))
     return finals
+
+
+def stored_scores(plan: Plan, job: Job) -> TrialScores | None:
+    """Return the scores that the store has of a trial, as the plan's protocol takes them."""
+    return read_scores(plan.bench.workspace.store, plan.score_job(job).key)

@@ -20,10 +20,14 @@ from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.running.queue import Agenda
 from spared_bench.running.retries import Policy, next_attempt
 from spared_bench.store.leases import Leases
+from spared_bench.store.trials import read_scores
 from spared_bench.trials.runner import failure
+from spared_bench.trials.scores import note_failure
 
 #: Seconds between looks at what other orchestrators do.
 _POLL = 1.0
+#: Kinds of jobs that make something of a trial that counts; they hold nothing up.
+_OF_A_TRIAL = ("score", "draw")
 _STATUSES: dict[str, Status] = {
     "killed": "killed",
     "timeout": "timeout",
@@ -69,8 +73,8 @@ class Summary:
         Predictors whose circuit breaker opened, and how many of their trials were not begun.
     undone : int
         Trials that were not begun because the run was stopped.
-    undrawn : set of str
-        Keys of trials whose figures are still to be drawn.
+    unfinished : set of str
+        Keys of trials that count and whose scores or figures are still to be made.
     """
 
     results: dict[str, TrialResult] = field(default_factory=dict)
@@ -80,7 +84,7 @@ class Summary:
     overhead: float = 0.0
     held_back: dict[str, int] = field(default_factory=dict)
     undone: int = 0
-    undrawn: set[str] = field(default_factory=set)
+    unfinished: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -98,7 +102,7 @@ class Orchestrator:
     leases : Leases, optional
         Without, nobody else is expected to work on this store.
     figures : bool
-        Whether the figures of the trials that count are drawn.
+        Whether the figures of the trials that count are drawn; scores always are made.
     """
 
     plan: Plan
@@ -118,6 +122,7 @@ class Orchestrator:
         self._looked = 0.0
         self._store = self.plan.bench.workspace.store
         self._waiting_for: dict[str, dict[int, Cell]] = {}
+        self._after: dict[str, set[str]] = {}  # what is still to be made of a trial
 
     def run(self) -> Summary:
         """Do everything that is open; an interrupt leaves only running jobs undone."""
@@ -161,17 +166,21 @@ class Orchestrator:
         for job in wanted:
             self._waiting_for.setdefault(job.key, {})[id(cell)] = cell
             self._want(job)
-        self._want_figures(cell)
+        self._want_scores_and_figures(cell)
 
-    def _want_figures(self, cell: Cell) -> None:
-        chosen = cell.chosen(self.summary.results) if self.figures else None
+    def _want_scores_and_figures(self, cell: Cell) -> None:
+        """Queue what is made of a trial once it is known to count."""
+        chosen = cell.chosen(self.summary.results)
         result = None if chosen is None else self.summary.results.get(chosen.key)
         if chosen is None or result is None or not result.ok:
             return
-        drawing = self.plan.draw_job(chosen)
-        if not self._is_made(drawing):
-            self.summary.undrawn.add(chosen.key)
-            self._want(drawing)
+        wanted = [self.plan.score_job(chosen)]
+        wanted += [self.plan.draw_job(chosen)] if self.figures else []
+        for job in wanted:
+            if not self._is_made(job):
+                self._after.setdefault(chosen.key, set()).add(job.key)
+                self.summary.unfinished.add(chosen.key)
+                self._want(job)
 
     def _is_queued(self, job: Job) -> bool:
         return job.key in self._agenda or job.key in self._running or job.key in self._elsewhere
@@ -183,11 +192,13 @@ class Orchestrator:
         needs = [need for need in self.plan.needs(job) if not self._is_made(need)]
         for need in needs:
             self._want(need)
-        self._agenda.add(job, [need.key for need in needs], first=job.kind == "draw")
+        self._agenda.add(job, [need.key for need in needs], first=job.kind in _OF_A_TRIAL)
 
     def _is_made(self, job: Job) -> bool:
         if job.key not in self._made and self._store.has(MAKES[job.kind], job.key):
-            self._made.add(job.key)
+            # Scores that cannot be read are as good as none, as a trial's record is.
+            if job.kind != "score" or read_scores(self._store, job.key) is not None:
+                self._made.add(job.key)
         return job.key in self._made
 
     def _tell_planned(self) -> None:
@@ -270,7 +281,9 @@ class Orchestrator:
             self.watcher.finished(replace(outcome, result=result))
         else:
             self.watcher.finished(outcome)
-            if outcome.status == "ok" or job.kind == "draw":
+            if outcome.status == "ok" or job.kind in _OF_A_TRIAL:
+                if outcome.status != "ok" and job.kind == "score":
+                    note_failure(self.plan.bench, job, outcome.message, outcome.traceback)
                 self._note_product(job)
             else:
                 self._fail_dependents(job, outcome)
@@ -292,7 +305,11 @@ class Orchestrator:
 
     def _note_product(self, job: Job) -> None:
         self._made.add(job.key)
-        self.summary.undrawn.discard(job.trial)
+        if job.kind in _OF_A_TRIAL:
+            left = self._after.get(job.trial, set())
+            left.discard(job.key)
+            if not left:
+                self.summary.unfinished.discard(job.trial)
         self._agenda.made(job.key)
 
     def _fail_dependents(self, broken: Job, outcome: Outcome) -> None:

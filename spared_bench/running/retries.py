@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 
 from spared_bench.interfaces import Job
 from spared_bench.planning.plan import Plan
-from spared_bench.planning.stored import stored_results
+from spared_bench.planning.stored import stored_results, stored_scores
 from spared_bench.results import TrialResult
-from spared_bench.store.trials import TRIALS
+from spared_bench.store.trials import SCORES, TRIALS
 
 #: Into how many parts a batch is cut after the memory did not hold all of it.
 _PARTS = 4
@@ -84,11 +84,15 @@ def forget_failures(plan: Plan, *, quarantined: bool = False) -> int:
     quarantined : bool
         Also those that killed their processes every time.
     """
+    store, results = plan.bench.workspace.store, stored_results(plan)
     failed = [
-        result
-        for result in stored_results(plan).values()
+        (TRIALS, result.key)
+        for result in results.values()
         if not result.ok and (quarantined or not is_quarantined(result))
     ]
-    for result in failed:
-        plan.bench.workspace.store.remove(TRIALS, result.key)
+    chosen = [job for cell in plan.cells if (job := cell.chosen(results)) is not None]
+    unscored = [job for job in chosen if (found := stored_scores(plan, job)) and not found.ok]
+    failed += [(SCORES, plan.score_job(job).key) for job in unscored]
+    for kind, key in failed:
+        store.remove(kind, key)
     return len(failed)

@@ -20,7 +20,7 @@ from spared_bench.store.leases import leases_of
 from spared_bench.store.trials import read_cell
 
 #: What a store holds, products last.
-RESULTS = ("trials", "figures")
+RESULTS = ("trials", "scores", "figures")
 PRODUCTS = ("prepared", "patches", "completed", "features", "networks")
 _CELLS = "cells"
 _MANIFEST_BYTES = 50 << 20
@@ -116,7 +116,7 @@ def _reachable(store: Store) -> set[str]:
     for path in (store.root / _CELLS).glob("*.json"):
         record = read_cell(path)
         if record is not None:
-            waiting += [record["final"], *record["search"]]
+            waiting += [record["final"], record["scores"], *record["search"]]
     kept: set[str] = set()
     while waiting:
         key = waiting.pop()

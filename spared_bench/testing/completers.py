@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spared_bench.contracts import checked_completion
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.registry import Registered, Registry
@@ -25,7 +26,6 @@ from spared_bench.testing.checks import (
     same,
 )
 from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
-from spared_bench.trials.products import checked_completion
 
 CONTEXT = Context(seed=1, budget=Budget(6, 16, 3, augment=False))
 

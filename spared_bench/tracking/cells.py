@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spared_bench.results import TrialResult
+from spared_bench.store.entries import MANIFEST
 from spared_bench.tracking.connection import Connection
 from spared_bench.tracking.run_record import PREFIX, from_run, to_run
 
@@ -58,8 +59,13 @@ class Cell(Protocol):
         ...
 
     @property
+    def scores(self) -> Path | None:
+        """The files of its scores."""
+        ...
+
+    @property
     def figures(self) -> Path | None:
-        """More files of the trial that counts, if they were drawn."""
+        """The files of its figures, if they were drawn."""
         ...
 
 
@@ -123,10 +129,11 @@ class CellLog:
         trial = cell.final
         tags = {ROLE: "cell", CELL: _name(cell), CONTENT: content, CURRENT: "true"}
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
-        run_id = self._log_run(experiment, trial, cell.folder, name, tags, cell.figures)
+        folders = [cell.folder, *filter(None, (cell.scores, cell.figures))]
+        run_id = self._log_run(experiment, trial, folders, name, tags)
         for child, folder in cell.search:
             tags = {ROLE: "search", "mlflow.parentRunId": run_id}
-            self._log_run(experiment, child, folder, _varied(child, cell), tags)
+            self._log_run(experiment, child, [folder], _varied(child, cell), tags)
         self._connection.client.set_tag(run_id, COMPLETE, "true")
         return _Logged(run_id, _name(cell), trial.key, content, complete=True, current=True)
 
@@ -134,10 +141,9 @@ class CellLog:
         self,
         experiment: _Experiment,
         trial: TrialResult,
-        folder: Path,
+        folders: Sequence[Path],
         name: str,
         tags: dict[str, str],
-        figures: Path | None = None,
     ) -> str:
         client, now = self._connection.client, int(time.time() * 1000)
         start = now - int(1000 * trial.seconds.get("total", 0))  # so that MLflow shows the duration
@@ -146,7 +152,7 @@ class CellLog:
         run_id = run.info.run_id
         self._log_values(run_id, trial, now)
         if tags[ROLE] == "cell":
-            with _together(folder, figures, trial.environment) as files:
+            with _together(folders, trial.environment) as files:
                 client.log_artifacts(run_id, str(files))
         client.set_terminated(run_id, _mlflow_status(trial), end_time=now)
         return run_id
@@ -181,13 +187,12 @@ class CellLog:
 
 
 @contextmanager
-def _together(folder: Path, figures: Path | None, environment: dict[str, Any]) -> Iterator[Path]:
+def _together(folders: Sequence[Path], environment: dict[str, Any]) -> Iterator[Path]:
     """Bring a trial's files into one folder, so that they are logged in one step."""
     with TemporaryDirectory(prefix="spared-bench-") as beside:
-        files = [path for path in folder.iterdir() if path.is_file()]
-        files += figures.glob("*.png") if figures is not None else ()
-        for path in files:
-            shutil.copy(path, beside)
+        for path in (path for folder in folders for path in folder.iterdir()):
+            if path.is_file() and path.name != MANIFEST:
+                shutil.copy(path, beside)
         text = json.dumps(environment, indent=2)
         Path(beside, "environment.json").write_text(text, encoding="utf-8")
         yield Path(beside)

@@ -37,7 +37,7 @@ class NoRecorder:
     def tick(self, summary: Summary) -> None:
         """Write the records of cells, at most every few seconds."""
         if time.monotonic() - self._last > _SECONDS_BETWEEN_BATCHES:
-            record_cells(self._plan, summary.results, but=summary.undrawn)
+            record_cells(self._plan, summary.results, but=summary.unfinished)
             self._last = time.monotonic()
 
     def finish(self, summary: Summary) -> TrackingError | None:
@@ -82,8 +82,8 @@ class Recorder:
         return self._error
 
     def _offer(self, summary: Summary, *, ending: bool = False) -> None:
-        """Write the records of finished cells; those that wait for a figure come later."""
-        record_cells(self._plan, summary.results, but=set() if ending else summary.undrawn)
+        """Write the records of finished cells; what waits for scores or figures comes later."""
+        record_cells(self._plan, summary.results, but=set() if ending else summary.unfinished)
         self._last = time.monotonic()
         self._ending = ending
         self._wake.set()

@@ -1,4 +1,4 @@
-"""The files of a trial beside its record: predictions, a table of genes, the model."""
+"""The files of a trial beside its record: predictions, and the model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.metrics.scoring import Scoring
-from spared_bench.store.trials import APPLICATION, GENES, MODEL, PREDICTIONS
+from spared_bench.store.trials import APPLICATION, MODEL, PREDICTIONS
 from spared_bench.trials.application import describe_application
 from spared_bench.trials.products import Prepared
 
@@ -20,7 +19,6 @@ def write_artifacts(
     prepared: Prepared,
     predictor: Any,
     predictions: dict[str, np.ndarray],
-    scoring: dict[str, Scoring],
     offset: np.ndarray,
 ) -> None:
     """Write them into a folder.
@@ -33,7 +31,6 @@ def write_artifacts(
     predictor : object
         Fitted; its ``save``, if it has one, writes into ``model/``.
     predictions : dict of split to ndarray of shape (n_spots, n_genes)
-    scoring : dict of split to Scoring
     offset : ndarray of shape (n_genes,)
         What was subtracted from the target, and is in the predictions again.
     """
@@ -45,8 +42,6 @@ def write_artifacts(
             f"{split}_spots": slides.adata.obs_names.to_numpy(dtype=str),
         }
     np.savez_compressed(folder / PREDICTIONS, allow_pickle=False, **arrays)
-    split = bench.dataset(prepared.name).evaluation_split
-    _write_gene_table(folder / GENES, prepared, scoring[split])
     save = getattr(predictor, "save", None)
     if save is not None:
         (folder / MODEL).mkdir()
@@ -54,13 +49,3 @@ def write_artifacts(
         cutting = bench.protocol.patches.model_dump(mode="json")
         text = describe_application(prepared.adata, cutting, offset)
         (folder / APPLICATION).write_text(text, encoding="utf-8")
-
-
-def _write_gene_table(path: Path, prepared: Prepared, scoring: Scoring) -> None:
-    import pandas as pd
-
-    table = pd.DataFrame(
-        {"gene_name": list(prepared.adata.var["gene_name"]), **scoring.by_gene},
-        index=prepared.adata.var_names,
-    )
-    table.to_csv(path, index_label="gene")

@@ -18,7 +18,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST, Store
-from spared_bench.store.trials import FIGURES, TRIALS, read_cell, read_trial
+from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell, read_scores, read_trial
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,19 @@ class FinishedCell:
     Parameters
     ----------
     final : TrialResult
-        The result that counts.
+        The result that counts, with its scores.
     folder : Path
         Of its entry in the store.
     search : tuple of (TrialResult, Path)
-        The candidates; empty where nothing was searched.
+        The candidates, without scores; empty where nothing was searched.
+    scores, figures : Path, optional
+        Of their entries; ``None`` where there is none.
     """
 
     final: TrialResult
     folder: Path
     search: tuple[tuple[TrialResult, Path], ...] = ()
+    scores: Path | None = None
     figures: Path | None = None
 
 
@@ -58,8 +61,16 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
         if job is None or job.key not in results or job.key in but:
             continue
         names = [plan.bench.protocol.id, cell.dataset, cell.completer, cell.predictor, cell.seed]
-        record = {"cell": names, "final": job.key, "search": cell.searched(results)}
-        record["figures"] = plan.draw_job(job).key
+        scores = plan.score_job(job).key if results[job.key].ok else ""
+        if scores and not store.has(SCORES, scores):
+            continue  # the run was stopped before: the cell is not finished
+        record = {
+            "cell": names,
+            "final": job.key,
+            "search": cell.searched(results),
+            "scores": scores,
+            "figures": plan.draw_job(job).key,
+        }
         path = store.root / "cells" / f"{digest(names)}.json"
         text = json.dumps(record, indent=1)
         if read_cell(path) != record:
@@ -87,8 +98,10 @@ def finished_cells(
     for path in (store.root / "cells").glob("*.json") if only is None else only:
         record = read_cell(path)
         if record is not None:
-            records.append((record["cell"], record["final"], record["search"], record["figures"]))
-    for names, final, search, figures in sorted(records):
+            records.append(record)
+    for record in sorted(records, key=lambda record: record["cell"]):
+        names, final, search = record["cell"], record["final"], record["search"]
+        scores, figures = record["scores"], record["figures"]
         if protocol and names[0] != protocol:
             continue
         found = read_trial(store, final)
@@ -96,7 +109,12 @@ def finished_cells(
             others = [trial for key in search if (trial := read_trial(store, key)) is not None]
             drawn = store.folder(FIGURES, figures) if store.has(FIGURES, figures) else None
             searched = tuple((result, entry.folder) for result, entry in others)
-            yield FinishedCell(found[0], found[1].folder, searched, drawn)
+            scored = read_scores(store, scores) if scores else None
+            if found[0].ok and scored is None:
+                continue
+            result = found[0] if scored is None else found[0].scored(scored)
+            place = store.folder(SCORES, scores) if scores else None
+            yield FinishedCell(result, found[1].folder, searched, place, drawn)
 
 
 def failures_since(store: Store, protocol: str) -> Iterator[TrialResult]:

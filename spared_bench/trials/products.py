@@ -12,12 +12,14 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spared_bench.bench import Bench
+from spared_bench.contracts import checked_completion
 from spared_bench.data import TARGET, Encoder, Patches, Slides, open_patches, validate_raw_slide
 from spared_bench.errors import PluginError
 from spared_bench.interfaces import Budget, Completer, Context
@@ -92,8 +94,6 @@ def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[s
 
 def prepare(bench: Bench, name: str) -> Prepared:
     """Return a prepared dataset, making what the store does not have."""
-    from anndata import read_h5ad
-
     raw: dict[str, AnnData] = {}
 
     def slides() -> dict[str, AnnData]:
@@ -104,7 +104,7 @@ def prepare(bench: Bench, name: str) -> Prepared:
     prepared = _make_prepared(bench, name, slides)
     cut = _make_patches(bench, name, slides)
     if (prepared.folder, cut.folder) not in _last_read:
-        adata = read_h5ad(prepared.folder / _DATASET)
+        adata = _read_table(prepared.folder / _DATASET)
         _last_read.clear()
         _last_read[prepared.folder, cut.folder] = adata, _patches_of(adata, cut)
     return Prepared(bench, name, *_last_read[prepared.folder, cut.folder])
@@ -114,15 +114,21 @@ def prepare(bench: Bench, name: str) -> Prepared:
 _last_read: dict[tuple[Path, Path], tuple[AnnData, Patches]] = {}
 
 
+@lru_cache(maxsize=1)
+def _read_table(path: Path) -> AnnData:
+    """Read a prepared dataset, of which this process keeps the last; nobody writes to it."""
+    from anndata import read_h5ad
+
+    return read_h5ad(path)
+
+
 def prepared_table(bench: Bench, name: str) -> AnnData:
     """Return a prepared dataset without its patches: no image is opened.
 
     What is scored against needs no more.
     """
-    from anndata import read_h5ad
-
     entry = _make_prepared(bench, name, lambda: read_raw_slides(bench, name))
-    return read_h5ad(entry.folder / _DATASET)
+    return _read_table(entry.folder / _DATASET)
 
 
 def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
@@ -225,25 +231,6 @@ def _fit_completer(
     started = time.perf_counter()
     method.fit(prepared.slides("train"), prepared.slides("val"), context)
     return method, {"seconds": round(time.perf_counter() - started, 3), "curves": curves}
-
-
-def checked_completion(values: Any, slides: Slides, completer: str) -> np.ndarray:
-    """Refuse a completion that breaks the contract of completers."""
-    values = np.asarray(values, dtype=np.float32)
-    wanted = (slides.n_spots, slides.n_genes)
-    if values.shape != wanted:
-        raise PluginError(
-            f"Completer {completer!r} returned shape {values.shape}; expected {wanted}."
-        )
-    if not np.isfinite(values).all():
-        raise PluginError(f"Completer {completer!r} returned nan or infinite values.")
-    mask = slides.mask
-    if not np.array_equal(values[mask], slides.target[mask]):
-        raise PluginError(
-            f"Completer {completer!r} changed measured entries. A completer fills unmeasured"
-            " entries (mask False) and returns the others as they are."
-        )
-    return values
 
 
 def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""One trial, start to end: where everything meets.
+"""One trial, from its products to its predictions: where everything meets.
 
 A predictor is fitted on the training slides with their completed target, chooses its weights on the
 validation slides, and predicts slides whose expression it cannot see. A failure is a result too.
@@ -18,20 +18,19 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.data import Slides
+from spared_bench.contracts import checked_prediction
 from spared_bench.errors import (
     DivergedError,
     MismatchError,
-    PluginError,
     WorkspaceError,
     in_words,
 )
 from spared_bench.interfaces import Budget, Context, Job, Report
 from spared_bench.keys.hashing import digest
-from spared_bench.metrics.scoring import Scoring, score
+from spared_bench.metrics.mse import mse
 from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.store.disk import is_full
-from spared_bench.store.trials import read_trial
+from spared_bench.store.trials import RESULT, TRIALS, read_trial
 from spared_bench.trials.artifacts import write_artifacts
 from spared_bench.trials.products import Prepared, build, prepare, prepared_target
 from spared_bench.trials.record import (
@@ -44,9 +43,6 @@ from spared_bench.trials.record import (
 )
 from spared_bench.trials.seeding import seed_everything
 from spared_bench.trials.stages import fitted_stages, target_offset
-
-RESULT = "result.json"
-TRIALS = "trials"
 
 _LESS_MEMORY = (
     "A smaller micro_batch trains with the same gradients in less of it:"
@@ -150,7 +146,7 @@ def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> Tri
     """Run a trial; turn what goes wrong into a result that says so."""
     blank = blank_record(bench, job)
     try:
-        return _train_and_score(bench, job, blank, folder, report)
+        return _train_and_predict(bench, job, blank, folder, report)
     except _Skipped as reason:
         return replace(blank, status="skipped", message=str(reason))
     except DivergedError as error:
@@ -174,7 +170,7 @@ class _Skipped(Exception):
     """The predictor said why it cannot use the dataset."""
 
 
-def _train_and_score(
+def _train_and_predict(
     bench: Bench, job: Job, blank: TrialResult, folder: Path, report: Report | None
 ) -> TrialResult:
     started = time.perf_counter()
@@ -186,24 +182,19 @@ def _train_and_score(
     prepared = prepare(bench, job.dataset)
     seconds, curves = _fit(bench, job, predictor, prepared, report)
     predictions, seconds["predict"] = _predict(bench, job, predictor, prepared)
-    scoring = _score_all(bench, prepared, predictions)
     offset = target_offset(bench, job.completer, predictor, prepared)
-    write_artifacts(folder, bench, prepared, predictor, predictions, scoring, offset)
+    write_artifacts(folder, bench, prepared, predictor, predictions, offset)
     seconds["total"] = time.perf_counter() - started
-    evaluated = scoring[bench.dataset(job.dataset).evaluation_split]
     return replace(
         blank,
         status="ok",
         parameters=parameters_of(predictor, job.parameters),
-        scores={split: each.means for split, each in scoring.items()},
-        slide_scores={split: each.by_slide for split, each in scoring.items()},
-        gene_scores=evaluated.by_gene,
         genes=list(prepared.adata.var_names),
         gene_symbols=list(map(str, prepared.adata.var["gene_name"])),
         curves=curves,
         n_parameters=count_parameters(predictor),
         seconds={name: round(value, 3) for name, value in seconds.items()},
-        validation_mse=scoring["val"].mse,
+        validation_mse=_validation_error(prepared, predictions["val"]),
         facts=blank.facts | weights_fact(predictor) | precision_fact(predictor) | sizes(prepared),
     )
 
@@ -229,7 +220,7 @@ def _fit(
     training = bench.protocol.training
     iterations = job.iterations or training.iterations
     budget = Budget(iterations, training.batch_size, training.validate_every, training.augment)
-    seed = bench.seed_of(job.dataset, job.predictor, job.seed)
+    seed = bench.trial_seed(job.dataset, job.predictor, job.seed)
     train = prepared.completed(job.completer, "train")
     val = prepared.completed(job.completer, "val")
     offset = target_offset(bench, job.completer, predictor, prepared)
@@ -254,7 +245,9 @@ def _predict(
     predictions = {}
     for split in _evaluated(bench, job.dataset):
         slides = prepared.slides(split).without_expression()
-        predictions[split] = _checked_prediction(predictor.predict(slides), slides, job) + offset
+        predictions[split] = (
+            checked_prediction(predictor.predict(slides), slides, job.predictor) + offset
+        )
     return predictions, time.perf_counter() - started
 
 
@@ -262,48 +255,7 @@ def _evaluated(bench: Bench, dataset: str) -> list[str]:
     return list(dict.fromkeys(["val", bench.dataset(dataset).evaluation_split]))
 
 
-def _checked_prediction(values: Any, slides: Slides, job: Job) -> np.ndarray:
-    try:
-        given = np.asarray(values)
-        numbers = given.dtype.kind in "biufO"
-        values = given.astype(np.float32) if numbers else given
-    except (TypeError, ValueError) as error:
-        raise PluginError(
-            f"Predictor {job.predictor!r} returned {type(values).__name__}, which is no array of"
-            f" numbers: {error}"
-        ) from error
-    if not numbers:
-        raise PluginError(
-            f"Predictor {job.predictor!r} returned values of type {given.dtype}; expected numbers."
-        )
-    wanted = (slides.n_spots, slides.n_genes)
-    if values.shape != wanted:
-        raise PluginError(
-            f"Predictor {job.predictor!r} returned shape {values.shape}; expected {wanted}:"
-            " one row per spot, one column per gene."
-        )
-    if not np.isfinite(values).all():
-        raise DivergedError(f"Predictor {job.predictor!r} predicts nan or infinite values.")
-    return values
-
-
-def _score_all(
-    bench: Bench, prepared: Prepared, predictions: dict[str, np.ndarray]
-) -> dict[str, Scoring]:
-    metrics = {
-        name: (bench.metric(name), bench.registry.get("metric", name).load())
-        for name in bench.protocol.metrics
-    }
-    scorings = {}
-    for split, prediction in predictions.items():
-        slides = prepared.slides(split)
-        scorings[split] = score(
-            metrics,
-            prepared_target(prepared, split),
-            prediction.astype(np.float64),
-            slides.mask,
-            slides.slide_ids,
-            pooling=bench.protocol.pooling,
-            rule=bench.protocol.mean_rule,
-        )
-    return scorings
+def _validation_error(prepared: Prepared, prediction: np.ndarray) -> float:
+    """Return what a search chooses by: the mean squared error at measured validation entries."""
+    truth, mask = prepared_target(prepared, "val"), prepared.slides("val").mask
+    return float(mse(truth, prediction.astype(np.float64), mask))

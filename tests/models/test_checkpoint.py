@@ -11,7 +11,8 @@ from torch import nn
 
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import checkpoint as checkpoint_module
-from spared_bench.models.trainer import Recipe, seeded, train
+from spared_bench.models.seeded import seeded
+from spared_bench.models.trainer import Recipe, train
 from spared_bench.models.units import PatchUnits
 
 KILLED = """

@@ -9,7 +9,7 @@ import torch
 from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import CoordinateError, UsageError
 from spared_bench.interfaces import Budget, Context
-from spared_bench.models.trainer import seeded
+from spared_bench.models.seeded import seeded
 from spared_bench_plugins.predictors.eggn import EGGN, close_edges, gated_mean
 from spared_bench_plugins.predictors.egn import EGN
 from spared_bench_plugins.predictors.hist2st import Hist2ST, distort, neighbours

@@ -6,7 +6,7 @@ import pytest
 
 from spared_bench.api import execute, select
 from spared_bench.errors import TrackingError
-from spared_bench.leaderboard import publish as board
+from spared_bench.tracking import recorder as recorder_module
 from spared_bench.planning.stored import stored_results
 from spared_bench.running.orchestrator import Summary
 from spared_bench.store.leases import Leases
@@ -45,8 +45,8 @@ def test_a_server_that_comes_back_during_a_run_gets_everything_once(results, mon
     plan, summary = results
     server = Server(away=2)
     monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
-    monkeypatch.setattr(board, "_SECONDS_BETWEEN_TRIES", 0.01)
-    recorder = board.Recorder(plan)
+    monkeypatch.setattr(recorder_module, "_SECONDS_BETWEEN_TRIES", 0.01)
+    recorder = recorder_module.Recorder(plan)
     recorder._offer(summary)
     assert server.came_back.wait(30)
     assert recorder.finish(summary) is None
@@ -58,12 +58,12 @@ def test_a_server_that_stays_away_is_told_at_the_end_and_the_next_run_catches_up
 ):
     plan, summary = results
     monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", Server(away=100))
-    recorder = board.Recorder(plan)
+    recorder = recorder_module.Recorder(plan)
     assert "nobody answers" in str(recorder.finish(summary))
 
     server = Server(away=0)
     monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
-    assert board.Recorder(plan).finish(summary) is None
+    assert recorder_module.Recorder(plan).finish(summary) is None
     assert sorted(server.logged) == ["toy-mean", "toy-nan"]
 
 
@@ -71,13 +71,13 @@ def test_of_two_runs_one_logs_and_the_other_leaves_it_to_it(results, monkeypatch
     plan, summary = results
     server = Server(away=0)
     monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
-    monkeypatch.setattr(board, "_SECONDS_FOR_ANOTHER", 0.1)
+    monkeypatch.setattr(recorder_module, "_SECONDS_FOR_ANOTHER", 0.1)
     other = Leases(plan.bench.workspace.store.root / "leases")
     assert other.take("tracking")
-    assert "Another run is logging" in str(board.Recorder(plan).finish(summary))
+    assert "Another run is logging" in str(recorder_module.Recorder(plan).finish(summary))
     assert server.logged == []
     other.release("tracking")
-    assert board.Recorder(plan).finish(summary) is None
+    assert recorder_module.Recorder(plan).finish(summary) is None
     assert len(server.logged) == 2
 
 

@@ -9,10 +9,13 @@ import pytest
 from spared_bench.api import make_bench, select
 from spared_bench.errors import PluginError, UsageError
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER
+from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult, without_times
+from spared_bench.store.trials import read_scores
 from spared_bench.trials.products import make_completed, prepare
 from spared_bench.trials.record import weights_fact
 from spared_bench.trials.runner import run_trial
+from spared_bench.trials.scores import make_scores
 from spared_bench_plugins.predictors.shufflenet import ShuffleNet
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.toy_plugin import brightness
@@ -23,19 +26,26 @@ def only_trial(bench, predictor):
     return cell.finals[-1]
 
 
-def test_a_trial_leaves_scores_predictions_and_a_gene_table(bench):
+def scored(bench, job):
+    """Run a trial and score it."""
+    result = run_trial(bench, job)
+    scoring = Plan(bench, []).score_job(job)
+    make_scores(bench, scoring)
+    return result.scored(read_scores(bench.workspace.store, scoring.key))
+
+
+def test_a_trial_leaves_its_record_and_its_predictions(bench):
     job = only_trial(bench, "toy-ridge")
     result = run_trial(bench, job)
 
     assert result.ok, result.traceback
     assert result.key == job.key
-    assert set(result.scores) == {"val", "test"}
+    assert result.scores == {}
     folder = bench.workspace.store.folder("trials", job.key)
     assert {path.name for path in folder.iterdir()} == {
         "manifest.json",
         "result.json",
         "predictions.npz",
-        "genes.csv",
     }
     stored = TrialResult.from_dict(json.loads((folder / "result.json").read_text()))
     assert stored == result
@@ -43,7 +53,7 @@ def test_a_trial_leaves_scores_predictions_and_a_gene_table(bench):
 
 def test_the_stored_scores_are_those_of_the_stored_predictions(bench):
     job = only_trial(bench, "toy-ridge")
-    result = run_trial(bench, job)
+    result = scored(bench, job)
     prepared = prepare(bench, "toy")
     test = prepared.adata[prepared.adata.obs["split"] == "test"]
     stored = np.load(
@@ -63,8 +73,8 @@ def test_the_stored_scores_are_those_of_the_stored_predictions(bench):
 
 
 def test_a_method_that_can_learn_the_toy_beats_the_mean(bench):
-    learned = run_trial(bench, only_trial(bench, "toy-ridge"))
-    mean = run_trial(bench, only_trial(bench, "toy-mean"))
+    learned = scored(bench, only_trial(bench, "toy-ridge"))
+    mean = scored(bench, only_trial(bench, "toy-mean"))
     assert learned.scores["test"]["pcc-gene"] > 0.4
     assert mean.scores["test"]["pcc-gene"] == 0
     assert learned.scores["test"]["mse"] < mean.scores["test"]["mse"]
@@ -135,9 +145,9 @@ def test_the_delta_target_is_the_difference_from_the_train_mean(workspace, tmp_p
     protocol = tmp_path / "delta.yaml"
     protocol.write_text(text)
     bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN])
-    delta = run_trial(bench, only_trial(bench, "toy-mean"))
+    delta = scored(bench, only_trial(bench, "toy-mean"))
     plain = make_bench(str(TOY_PROTOCOL), workspace=workspace, plugin_files=[TOY_PLUGIN])
-    absolute = run_trial(plain, only_trial(plain, "toy-mean"))
+    absolute = scored(plain, only_trial(plain, "toy-mean"))
     assert delta.key != absolute.key
     assert delta.scores["test"]["mse"] == pytest.approx(absolute.scores["test"]["mse"], rel=1e-5)
 

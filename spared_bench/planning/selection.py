@@ -1,0 +1,115 @@
+"""From a selection of names to a plan: every cell, and the trials that its search may take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from spared_bench.bench import Bench
+from spared_bench.errors import SparedBenchError
+from spared_bench.interfaces import Job
+from spared_bench.keys.hashing import digest
+from spared_bench.planning.optuna_search import Asked, AskedCell
+from spared_bench.planning.plan import REDUCTION, Cell, Plan
+
+
+def make_plan(
+    bench: Bench, datasets: Sequence[str], completers: Sequence[str], predictors: Sequence[str]
+) -> Plan:
+    """Enumerate all cells of a selection.
+
+    Raises
+    ------
+    UnknownNameError, AmbiguousNameError
+        If a selected plugin cannot be looked up.
+    """
+    search_completer = bench.protocol.search.completer
+    for kind, names in (
+        ("dataset", datasets),
+        ("completer", [*completers, search_completer]),
+        ("predictor", predictors),
+        ("metric", bench.protocol.metrics),
+    ):
+        for name in names:
+            bench.registry.get(kind, name)
+    plan = Plan(bench, [])
+    for dataset in datasets:
+        try:
+            bench.data_inputs(dataset)
+        except SparedBenchError as error:
+            plan.unavailable[dataset] = str(error)
+            continue
+        plan.cells += [
+            cell
+            for predictor in predictors
+            for cell in _cells(bench, dataset, completers, predictor, search_completer)
+        ]
+    return plan
+
+
+def _cells(
+    bench: Bench, dataset: str, completers: Sequence[str], predictor: str, search_completer: str
+) -> list[Cell]:
+    candidates = bench.candidates(predictor)
+    seeds = bench.protocol.seeds
+    if len(candidates) > 1 and bench.protocol.search.strategy == "optuna":
+        return asked_cells(bench, dataset, completers, predictor)
+
+    def trials(completer: str, seed: int, iterations: int = 0) -> tuple[Job, ...]:
+        return tuple(
+            Job(
+                "trial",
+                digest(
+                    bench.trial_inputs(
+                        dataset, completer, predictor, parameters, seed, iterations=iterations
+                    )
+                ),
+                dataset,
+                completer,
+                predictor,
+                parameters,
+                seed,
+                iterations,
+            )
+            for parameters in candidates
+        )
+
+    searched = len(candidates) > 1
+    search = trials(search_completer, seeds[0]) if searched else ()
+    budgets = rung_budgets(bench, len(candidates)) if searched else []
+    rungs = tuple(trials(search_completer, seeds[0], budget) for budget in budgets)
+    return [
+        Cell(dataset, completer, predictor, seed, search, trials(completer, seed), rungs)
+        for completer in completers
+        for seed in seeds
+    ]
+
+
+def asked_cells(
+    bench: Bench, dataset: str, completers: Sequence[str], predictor: str
+) -> list[Cell]:
+    """Return the cells of one dataset and predictor whose search asks Optuna, once for all."""
+    candidates, spaces = bench.candidates(predictor), bench.search_spaces(predictor)
+    fixed = {name: value for name, value in candidates[0].items() if name not in spaces}
+    completer = bench.protocol.search.completer
+    asked = Asked(bench, dataset, predictor, completer, fixed, spaces, len(candidates))
+    return [
+        AskedCell(dataset, completer, predictor, seed, (), (), asked=asked)
+        for completer in completers
+        for seed in bench.protocol.seeds
+    ]
+
+
+def rung_budgets(bench: Bench, n_candidates: int) -> list[int]:
+    """Return the iterations of the early rungs of a search, the shortest first; empty for a grid.
+
+    As many rungs as leave at least one candidate for the whole budget.
+    """
+    if bench.protocol.search.strategy != "halving":
+        return []
+    whole, budgets = bench.protocol.training.iterations, []
+    while n_candidates > 1:
+        n_candidates = math.ceil(n_candidates / REDUCTION)
+        whole = max(1, whole // REDUCTION)
+        budgets.append(whole)
+    return sorted(set(budgets))

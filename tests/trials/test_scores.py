@@ -1,0 +1,177 @@
+"""Scores are made from predictions: what changes them trains nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+import spared_bench
+from spared_bench.api import make_bench, results_of, select
+from spared_bench.keys.code import code_hash
+from spared_bench.planning.forecast import forecast
+from spared_bench.store.trials import SCORES, TRIALS
+from spared_bench.trials.cells import finished_cells
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+METRIC_PLUGIN = """
+import numpy as np
+from spared_bench import MetricSpec, hookimpl
+
+def bias(truth, prediction, mask):
+    {body}
+
+@hookimpl
+def spared_bench_metrics():
+    return [MetricSpec("toy-bias", f"{{__name__}}:bias", per="entry", label="Bias")]
+"""
+
+
+@pytest.fixture
+def run(workspace, tmp_path):
+    """Run toy-ridge under the toy protocol, changed and with more plugins as asked."""
+
+    def run(change=lambda text: text, plugins=(), predictors=("toy-ridge",), **options):
+        protocol = tmp_path / "changed.yaml"
+        protocol.write_text(change(TOY_PROTOCOL.read_text()))
+        return spared_bench.run(
+            ["toy"],
+            ["none"],
+            predictors,
+            str(protocol),
+            workspace=workspace,
+            plugin_files=[TOY_PLUGIN, *plugins],
+            device="cpu",
+            executor="inline",
+            **options,
+        )
+
+    return run
+
+
+def with_metrics(names):
+    return lambda text: text + f"metrics: [{names}]\n"
+
+
+def metric_plugin(tmp_path, body):
+    path = tmp_path / "metric_plugin.py"
+    path.write_text(METRIC_PLUGIN.format(body=body))
+    return path
+
+
+def test_another_metric_is_computed_from_the_predictions_that_are_there(run, workspace, tmp_path):
+    first = run(with_metrics("mse"))
+    plugin = metric_plugin(tmp_path, "return np.asarray((prediction - truth)[mask].mean())")
+    second = run(with_metrics("mse, toy-bias"), [plugin])
+
+    assert first.new > 0
+    assert second.new == 0
+    before, after = first.results[0], second.results[0]
+    assert after.key == before.key
+    assert after.scores["test"]["mse"] == before.scores["test"]["mse"]
+    with np.load(workspace_file(workspace, after.key, "predictions.npz")) as file:
+        predicted = file["test_prediction"].astype(float)
+    prepared = prepared_test(second)
+    wanted = (predicted - prepared.layers["target"])[prepared.layers["mask"]].mean()
+    assert after.scores["test"]["toy-bias"] == pytest.approx(wanted)
+
+
+def workspace_file(workspace, key, name):
+    return workspace / "store" / TRIALS / key[:2] / key / name
+
+
+def prepared_test(report):
+    from spared_bench.trials.products import prepared_table
+
+    table = prepared_table(report.plan.bench, "toy")
+    return table[table.obs["split"] == "test"]
+
+
+def test_mlflow_and_the_page_follow_another_metric(run, workspace):
+    run(with_metrics("mse"))
+    report = run(with_metrics("mse, pcc-gene"))
+    (from_store,) = [cell.final for cell in finished_cells(report.plan.bench.workspace.store)]
+    from spared_bench.tracking.tracker import Tracker
+
+    (from_mlflow,) = Tracker(workspace).results("toy@1")
+
+    assert set(from_store.scores["test"]) == {"mse", "pcc-gene"}
+    assert from_mlflow.scores == from_store.scores
+    table = pd.read_csv(report.page.parent / "leaderboard.csv")
+    assert table["pcc_gene"].notna().all()
+
+
+def test_another_rule_for_means_or_pooling_trains_nothing(run):
+    strict = run()
+    published = run(lambda text: text + "mean_rule: published\npooling: split\n")
+
+    assert published.new == 0
+    (result,) = published.results
+    prepared = prepared_test(published)
+    with np.load(
+        workspace_file(published.plan.bench.workspace.root, result.key, "predictions.npz")
+    ) as file:
+        predicted = file["test_prediction"].astype(float)
+    by_hand = [
+        scipy.stats.pearsonr(predicted[seen, gene], prepared.layers["target"][seen, gene])[0]
+        for gene, seen in enumerate(prepared.layers["mask"].T)
+    ]
+    assert result.scores["test"]["pcc-gene"] == pytest.approx(np.mean(by_hand))
+    assert strict.results[0].key == result.key
+
+
+def test_a_dry_run_tells_of_scores_to_compute(run, workspace, tmp_path):
+    run(with_metrics("mse"))
+    protocol = tmp_path / "more.yaml"
+    protocol.write_text(TOY_PROTOCOL.read_text() + "metrics: [mse, mae]\n")
+    bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN], device="cpu")
+    plan = select(bench, ["toy"], ["none"], ["toy-ridge"])
+    ahead = forecast(plan)
+
+    assert (ahead.open_trials, ahead.open_scores) == (0, 1)
+    assert [state for _, state in ahead.states] == ["scores to compute"]
+    assert results_of(plan) == []
+
+
+def test_a_metric_that_raises_is_the_failure_of_the_scores_and_not_of_the_training(run, tmp_path):
+    broken = metric_plugin(tmp_path, "raise ValueError('no such thing')")
+    failed = run(with_metrics("mse, toy-bias"), [broken])
+    (result,) = failed.results
+
+    assert result.status == "error"
+    assert "could not be scored" in result.message
+    assert "no such thing" in result.message
+
+    again = run(with_metrics("mse, toy-bias"), [broken], retry_failed=True)
+    assert (again.new, again.results[0].status) == (0, "error")
+
+    broken.write_text(METRIC_PLUGIN.format(body="return np.asarray(0.5)"))
+    code_hash.cache_clear()  # it is taken once per process
+    mended = run(with_metrics("mse, toy-bias"), [broken])
+    assert mended.new == 0
+    assert mended.results[0].scores["test"]["toy-bias"] == 0.5
+
+
+def test_scores_that_cannot_be_read_are_made_again(run):
+    first = run()
+    store = first.plan.bench.workspace.store
+    (key,) = store.keys(SCORES)
+    path = store.folder(SCORES, key) / "scores.json"
+    size = path.stat().st_size
+    path.write_text("{".ljust(size))
+    again = run()
+
+    assert again.new == 0
+    assert again.results[0].scores == first.results[0].scores
+    assert json.loads(path.read_text())["status"] == "ok"
+
+
+def test_the_candidates_of_a_search_are_not_scored(run):
+    report = run()
+    store = report.plan.bench.workspace.store
+
+    assert len(store.keys(TRIALS)) > 1
+    assert len(store.keys(SCORES)) == 1

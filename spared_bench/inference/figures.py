@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import SPATIAL
-from spared_bench.inference.new_slide import spacing
+from spared_bench.geometry import spacing
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spared_bench.geometry import spacing
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -54,7 +56,7 @@ def expression_map(
 
     places, labels = _side_by_side(np.asarray(coordinates, float), np.asarray(slide_ids))
     chosen = _choose(np.asarray(scores, float), truth, mask)
-    wide, high = np.ptp(places, axis=0) + _spacing(places)
+    wide, high = np.ptp(places, axis=0) + spacing(places)
     width = 4.6 * float(np.clip(wide / high, 0.6, 2.6))
     figure = Figure(figsize=(2 * width + 1.6, 4.4 * len(chosen) + 0.3), layout="constrained")
     for row, (gene, role) in enumerate(chosen):
@@ -93,7 +95,7 @@ def _side_by_side(
     names = list(dict.fromkeys(map(str, slide_ids)))
     of_slide = {name: np.asarray(slide_ids).astype(str) == name for name in names}
     sides = np.array([np.ptp(coordinates[of_slide[name]], axis=0) for name in names])
-    gap = max(_GAP * float(sides.max(initial=0)), 2 * _spacing(coordinates[of_slide[names[0]]]))
+    gap = max(_GAP * float(sides.max(initial=0)), 2 * spacing(coordinates[of_slide[names[0]]]))
     per_row = math.ceil(math.sqrt(len(names))) if len(names) > 3 else len(names)
     places = np.empty_like(coordinates)
     labels, corner, row_height = [], np.zeros(2), 0.0
@@ -108,28 +110,18 @@ def _side_by_side(
     return places, labels if len(names) > 1 else []
 
 
-def _spacing(places: np.ndarray) -> float:
-    """Return the median distance of a spot to its nearest neighbour; 1 for a single spot."""
-    from scipy.spatial import KDTree
-
-    if len(places) < 2:
-        return 1.0
-    distances = KDTree(places).query(places, k=2)[0][:, 1]
-    return float(np.median(distances)) or 1.0
-
-
 def _draw(
     figure: Figure, axes: Axes, places: np.ndarray, values: np.ndarray, seen: np.ndarray, what: str
 ) -> None:
-    spacing = _spacing(places)
-    blank = _circles(axes, places[~seen], 0.7 * spacing)
+    pitch = spacing(places)
+    blank = _circles(axes, places[~seen], 0.7 * pitch)
     blank.set(facecolor="none", edgecolor=_UNMEASURED, linewidth=0.4)
-    spots = _circles(axes, places[seen], 0.9 * spacing)
+    spots = _circles(axes, places[seen], 0.9 * pitch)
     spots.set(array=values[seen], cmap="viridis", clim=_limits(values[seen]))
     colours = figure.colorbar(spots, ax=axes, shrink=0.75, pad=0.01, aspect=28)
     colours.set_label(what)
     colours.outline.set_visible(False)
-    low, high = places.min(axis=0) - spacing, places.max(axis=0) + spacing
+    low, high = places.min(axis=0) - pitch, places.max(axis=0) + pitch
     axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
     axes.set_axis_off()
 

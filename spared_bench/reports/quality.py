@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import SPATIAL
+from spared_bench.geometry import spacing
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -146,13 +147,9 @@ def _look_at(slide: AnnData) -> _View:
 
 
 def _spots_in(slide: AnnData, factor: float) -> _Spots:
-    from scipy.spatial import cKDTree
-
     centres = np.asarray(slide.obsm[SPATIAL], dtype=np.float64) * factor
-    nearest = cKDTree(centres).query(centres, 2)[0][:, 1]
-    return _Spots(
-        centres, float(slide.uns["slide"]["spot_diameter_px"]) * factor, float(np.median(nearest))
-    )
+    diameter = float(slide.uns["slide"]["spot_diameter_px"]) * factor
+    return _Spots(centres, diameter, spacing(centres))
 
 
 def _check_tissue(view: _View, spots: _Spots) -> Check:

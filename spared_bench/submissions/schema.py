@@ -25,7 +25,6 @@ from spared_bench.leaderboard.entries import EntryResult, ProtocolId
 from spared_bench.leaderboard.text import visible
 from spared_bench.strict import load_mapping
 
-FORMAT = 1
 MAX_RESULTS = 5_000
 MAX_DATASETS = 500
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spared_bench.geometry import spacing
+from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 DPI = 150
 _GAP = 0.08  # between slides, as a share of the larger slide side
-_UNMEASURED = "#b4b8bd"
+_OUTLINE = "#b4b8bd"  # of a spot without a measurement
 
 
 def expression_map(
@@ -114,37 +115,14 @@ def _draw(
     figure: Figure, axes: Axes, places: np.ndarray, values: np.ndarray, seen: np.ndarray, what: str
 ) -> None:
     pitch = spacing(places)
-    blank = _circles(axes, places[~seen], 0.7 * pitch)
-    blank.set(facecolor="none", edgecolor=_UNMEASURED, linewidth=0.4)
-    spots = _circles(axes, places[seen], 0.9 * pitch)
-    spots.set(array=values[seen], cmap="viridis", clim=_limits(values[seen]))
+    hollow = {"facecolor": "none", "edgecolor": _OUTLINE, "linewidth": 0.4}
+    draw_spots(axes, places[~seen], 0.7 * pitch, **hollow)
+    limits = colour_limits(values[seen])
+    spots = draw_spots(axes, places[seen], 0.9 * pitch, values[seen], clim=limits)
     colours = figure.colorbar(spots, ax=axes, shrink=0.75, pad=0.01, aspect=28)
     colours.set_label(what)
     colours.outline.set_visible(False)
-    low, high = places.min(axis=0) - pitch, places.max(axis=0) + pitch
-    axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
-    axes.set_axis_off()
-
-
-def _circles(axes: Axes, places: np.ndarray, diameter: float) -> Any:
-    """Add circles whose size is in the unit of the coordinates, whatever the figure's size."""
-    from matplotlib.collections import EllipseCollection
-
-    size = np.full(len(places), diameter)
-    circles = EllipseCollection(
-        size, size, np.zeros(len(places)), units="xy", offsets=places, transOffset=axes.transData
-    )
-    axes.add_collection(circles)
-    return circles
-
-
-def _limits(values: np.ndarray) -> tuple[float, float]:
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 1.0
-    low, high = np.percentile(values, [2, 98])
-    margin = 0.5 if high - low <= 1e-9 * max(1.0, abs(high)) else 0.0
-    return float(low - margin), float(high + margin)
+    frame_spots(axes, places, pitch)
 
 
 def _label_slides(axes: Axes, labels: list[tuple[str, float, float]]) -> None:

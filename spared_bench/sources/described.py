@@ -33,9 +33,9 @@ from pydantic import (
 )
 
 from spared_bench.errors import DataError, MissingFileError, PluginError, UsageError
-from spared_bench.protocol import Processing, explain
+from spared_bench.protocol import Processing
 from spared_bench.specs import DatasetSpec, SlideInfo
-from spared_bench.strict import load_mapping
+from spared_bench.strict import explain, load_mapping
 
 if TYPE_CHECKING:
     from anndata import AnnData

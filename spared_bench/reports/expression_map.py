@@ -115,8 +115,8 @@ def _draw(
     figure: Figure, axes: Axes, places: np.ndarray, values: np.ndarray, seen: np.ndarray, what: str
 ) -> None:
     pitch = spacing(places)
-    hollow = {"facecolor": "none", "edgecolor": _OUTLINE, "linewidth": 0.4}
-    draw_spots(axes, places[~seen], 0.7 * pitch, **hollow)
+    hollow = draw_spots(axes, places[~seen], 0.7 * pitch)
+    hollow.set(facecolor="none", edgecolor=_OUTLINE, linewidth=0.4)
     limits = colour_limits(values[seen])
     spots = draw_spots(axes, places[seen], 0.9 * pitch, values[seen], clim=limits)
     colours = figure.colorbar(spots, ax=axes, shrink=0.75, pad=0.01, aspect=28)

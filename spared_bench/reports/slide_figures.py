@@ -100,9 +100,9 @@ def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Fi
     _draw_image(axes, facts["image_path"], facts.get("modality") == "fluorescence")
     # A few almost empty spots would otherwise take most of the scale.
     lowest, highest = np.percentile(values + 1.0, (2, 100))
-    style = {"alpha": 0.75, "edgecolor": "black", "linewidth": 0.3}
     scale = LogNorm(lowest, max(highest, 2 * lowest))
-    circles = draw_spots(axes, centres, diameter, values + 1.0, norm=scale, **style)
+    circles = draw_spots(axes, centres, diameter, values + 1.0, norm=scale)
+    circles.set(alpha=0.75, edgecolor="black", linewidth=0.3)
     frame_spots(axes, centres, _MARGIN_SPOTS * diameter)
     axes.set_title(f"{title}: {slide.n_obs:,} spots, {slide.n_vars:,} genes")
     figure.colorbar(circles, ax=axes, label=f"{label} + 1", fraction=0.04, pad=0.02, extend="min")

@@ -14,18 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
-    from anndata import AnnData
 
     from spared_bench.data import Slides
     from spared_bench.results import TrialResult
-
-
-class SlideReader(Protocol):
-    """The factory of a dataset."""
-
-    def __call__(self, folder: Path, slide_id: str) -> AnnData:
-        """Read one raw slide (see ``spared_bench.data.validate_raw_slide``)."""
-        ...
 
 
 #: Called with (step, values) while a method trains.

@@ -6,16 +6,15 @@ mean the default. The whole file is hashed into every result.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
 from spared_bench.keys.hashing import digest
-from spared_bench.strict import load_mapping
+from spared_bench.strict import explain, load_mapping
 
 if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec
@@ -279,33 +278,3 @@ def read_protocol(path: Path) -> Protocol:
     except (OSError, UnicodeDecodeError) as error:
         raise ProtocolError(f"Cannot read the protocol {path}: {error}") from error
     return parse_protocol(text, str(path))
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Turn the first problems into sentences that name the setting and the nearest known one."""
-    lines = []
-    for problem in error.errors()[:5]:
-        where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = _settings_at(model, problem["loc"][:-1])
-            hint = did_you_mean(str(problem["loc"][-1]), known)
-            lines.append(f"unknown setting {where!r}. {hint} Known here: {', '.join(known)}.")
-        elif problem["type"] == "value_error":  # of our own validators: whole sentences
-            told = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{where}: {told}." if where else f"{told}.")
-        elif problem["type"] == "missing":
-            lines.append(f"setting {where!r} is missing.")
-        else:
-            found = reprlib.repr(problem.get("input"))
-            lines.append(f"setting {where!r}: {problem['msg']} (found {found}).")
-    return " ".join(lines)
-
-
-def _settings_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
-    """Return the settings of a section; entries of a dict of sections are skipped over."""
-    for part in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = model.model_fields[str(part)].annotation
-        else:
-            model = get_args(model)[-1]
-    return sorted(model.model_fields)

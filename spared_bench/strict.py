@@ -1,12 +1,19 @@
-"""YAML from people: plain mappings, bounded, without what makes a short file large."""
+"""YAML and JSON from people: bounded, nothing said twice, and told what is wrong with them."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import math
+import reprlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import SparedBenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
 
 MAX_BYTES = 100_000
 
@@ -58,3 +65,100 @@ def load_mapping(
     if not isinstance(values, dict):
         raise error(f"{source} must be a YAML mapping, found {type(values).__name__}.")
     return values
+
+
+def load_json(text: str | bytes, *, finite: bool = False) -> Any:
+    """Read JSON as its standard has it.
+
+    Parameters
+    ----------
+    text : str or bytes
+    finite : bool
+        Refuse numbers that a float cannot hold, too; otherwise they are infinite.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        For what is not JSON, nan and infinities included, and for a key that stands twice.
+    """
+    return json.loads(
+        text,
+        parse_constant=_refuse_constant,
+        parse_float=_finite if finite else None,
+        object_pairs_hook=_once_each,
+    )
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON; what is undefined is null")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
+        raise ValueError(f"the key {twice[:80]!r} stands twice")
+    return values
+
+
+def first_problems(error: ValidationError, whole: str, most: int = 3) -> str:
+    """Name the first fields that are wrong, without what stands in them: ``seed: not a number``.
+
+    Parameters
+    ----------
+    error : ValidationError
+    whole : str
+        How the file is called where it is wrong as a whole.
+    most : int
+    """
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = [
+        f"{'.'.join(map(str, each['loc'])) or whole}: {_message(each)}"[:300]
+        for each in found[:most]
+    ]
+    more = f" (and {len(found) - most} more)" if len(found) > most else ""
+    return "; ".join(lines) + more
+
+
+def _message(problem: Any) -> str:
+    """Return what pydantic or a validator of ours says, which are whole sentences."""
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Turn the first problems into sentences that name the setting and the nearest known one."""
+    lines = []
+    for problem in error.errors()[:5]:
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _settings_at(model, problem["loc"][:-1])
+            hint = did_you_mean(str(problem["loc"][-1]), known)
+            lines.append(f"unknown setting {where!r}. {hint} Known here: {', '.join(known)}.")
+        elif problem["type"] == "value_error":  # of our own validators: whole sentences
+            lines.append(f"{where}: {_message(problem)}." if where else f"{_message(problem)}.")
+        elif problem["type"] == "missing":
+            lines.append(f"setting {where!r} is missing.")
+        else:
+            found = reprlib.repr(problem.get("input"))
+            lines.append(f"setting {where!r}: {problem['msg']} (found {found}).")
+    return " ".join(lines)
+
+
+def _settings_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Return the settings of a section; entries of a dict of sections are skipped over."""
+    from pydantic import BaseModel
+
+    for part in location:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[str(part)].annotation
+        else:
+            model = get_args(model)[-1]
+    return sorted(model.model_fields)

@@ -1,11 +1,12 @@
-"""YAML from people: what is refused, with a message and without a traceback."""
+"""YAML and JSON from people: what is refused, with a message and without a traceback."""
 
-from __future__ import annotations
+import json
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from spared_bench.errors import UsageError
-from spared_bench.strict import load_mapping
+from spared_bench.strict import first_problems, load_json, load_mapping
 
 
 def load(text):
@@ -40,3 +41,39 @@ def test_what_is_refused_says_why(text, reason):
 def test_many_keys_are_no_trouble():
     # With one comparison per pair of keys this took minutes.
     assert len(load("".join(f"k{i}:\n" for i in range(12_000)))) == 12_000
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": NaN}', "NaN is no number of JSON"),
+        ('{"a": [-Infinity]}', "-Infinity is no number"),
+        ('{"a": {"b": 1, "b": 2}}', "the key 'b' stands twice"),
+        ("[1e999]", "a number is too large"),
+        ('{"a": -1e999}', "a number is too large"),
+        ("{'a': 1}", "Expecting property name"),
+    ],
+)
+def test_json_that_is_not_what_its_standard_says_is_refused(text, reason):
+    with pytest.raises(ValueError, match=reason):
+        load_json(text, finite=True)
+
+
+def test_json_is_read_as_the_standard_library_reads_it():
+    text = '{"a": [1, 2.5, 1e3, null, true, "x"], "b": {"a": -0.0}}'
+    assert load_json(text, finite=True) == load_json(text.encode()) == json.loads(text)
+
+
+def test_the_first_wrong_fields_are_named_and_not_quoted():
+    class Model(BaseModel):
+        a: int
+        b: dict[str, int]
+
+    with pytest.raises(ValidationError) as caught:
+        Model.model_validate({"a": "<script>", "b": dict.fromkeys("xyz", "<script>")})
+
+    found = first_problems(caught.value, "file")
+    assert found.startswith("a: Input should be a valid integer")
+    assert "b.x: " in found
+    assert found.endswith(" (and 1 more)")
+    assert "script" not in found

@@ -7,11 +7,12 @@ law: transmitted light falls exponentially with their amount.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from spared_bench.files import replacing
 
 FIELDS = ("haematoxylin", "eosin", "pigment", "grain")
 VERSION = 1  # of what is painted; part of the name of the image
@@ -100,14 +101,9 @@ def ensure_image(tissue: Tissue, folder: Path, slide_id: str) -> Path:
 
     path = folder / f"{slide_id}_v{VERSION}.png"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         # Renamed only when complete: several workers may paint the same slide at once.
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            Image.fromarray(paint(tissue)).save(partial, format="PNG", compress_level=3)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as beside:
+            Image.fromarray(paint(tissue)).save(beside, format="PNG", compress_level=3)
     return path
 
 

@@ -23,9 +23,10 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from spared_bench.data import MASK, TARGET, Slides
+from spared_bench.geometry import rows_by_slide
 from spared_bench.models.exemplars import Bank, ExemplarPredictor, find_exemplars
 from spared_bench.models.geometric import SAGEConv
-from spared_bench.models.graphs import lattice, positions_by_slide
+from spared_bench.models.graphs import lattice
 from spared_bench.models.losses import pearson_loss
 from spared_bench.models.windows import SlidePredictor
 
@@ -72,7 +73,7 @@ class GraphUnits:
         mask = slides.mask if visible else target.astype(bool)
         table = np.concatenate([bank.features, bank.expression], axis=1)
         coordinates = slides.coordinates
-        self.predicted = positions_by_slide(slides)
+        self.predicted = rows_by_slide(slides.slide_ids)
         self._graphs = []
         for here in self.predicted:
             kept, refer = np.unique(exemplars[here], return_inverse=True)

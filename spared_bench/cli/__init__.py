@@ -8,10 +8,19 @@ import sys
 import typer
 
 from spared_bench import __version__
-from spared_bench.cli import complete, data, plugins, predict, run, status, store, submit
+from spared_bench.cli import (
+    complete,
+    data,
+    plan_export,
+    plugins,
+    predict,
+    run,
+    status,
+    store,
+    submit,
+)
 from spared_bench.cli import leaderboard as board
 from spared_bench.cli import listing as describe
-from spared_bench.cli import plan as plans
 from spared_bench.cli.common import fail
 from spared_bench.errors import SparedBenchError
 
@@ -32,7 +41,7 @@ describe.register(app)
 predict.register(app)
 plugins.register(describe.plugins_app)
 app.add_typer(data.app, name="data")
-app.add_typer(plans.plan_app, name="plan")
+app.add_typer(plan_export.plan_app, name="plan")
 app.add_typer(store.store_app, name="store")
 app.add_typer(board.leaderboard_app, name="leaderboard")
 app.add_typer(board.track_app, name="track")

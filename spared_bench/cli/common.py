@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,16 @@ DATA_DIR = typer.Option(
 PLUGIN = typer.Option([], "--plugin", help="A single-file plugin; may be given more than once.")
 PROTOCOL = typer.Option("demo", "--protocol", "--suite", help="Protocol: a name or a YAML file.")
 
+COMPLETERS = typer.Option([], "--completer", "-c", help="A completer; may be given more than once.")
+SETTINGS = typer.Option(
+    [], "--set", help="Fix a parameter: method.parameter=value; more than once."
+)
+
+
+def own_command() -> str:
+    """Return the command that this process was started with, to be run again."""
+    return shlex.join(["spared-bench", *sys.argv[1:]])
+
 
 def err_console() -> Console:
     """Return the console of standard error: progress and warnings, coloured on a terminal only."""
@@ -35,6 +46,14 @@ def err_console() -> Console:
 def print_json(values: Any) -> None:
     """Print values as JSON."""
     sys.stdout.write(json.dumps(values, indent=2, default=str) + "\n")
+
+
+def show_result(values: Any, as_json: bool, text: str) -> None:
+    """Print what a command did: values for programs, or a text for people."""
+    if as_json:
+        print_json(values)
+    else:
+        typer.echo(text)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

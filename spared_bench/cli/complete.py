@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spared_bench.cli.common import (
+    COMPLETERS,
     DATA_DIR,
     JSON,
     PLUGIN,
     PROTOCOL,
+    SETTINGS,
     WORKSPACE,
+    own_command,
     print_json,
     warn_of_quarantine,
 )
-from spared_bench.cli.run import COMPLETERS, parse_settings
+from spared_bench.cli.run import parse_settings
 from spared_bench.errors import TrackingError, UsageError
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def complete(
     weights: str = typer.Option(
         "", help="A file that a completer saved, used in place of training."
     ),
-    settings: list[str] = typer.Option(
-        [], "--set", help="Fix a parameter: completer.parameter=value; more than once."
-    ),
+    settings: list[str] = SETTINGS,
     show: list[str] = typer.Option([], help="Completers in the gene maps [default: all]."),
     protocol: str = PROTOCOL,
     device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1, ..."),
@@ -103,7 +102,7 @@ def complete(
     if measured.results:
         done = {result.completer for result in measured.results}
         tasks = [Task(bench, name) for name in datasets if name in _datasets(measured.results)]
-        everything = collect(measured.results, folder, shlex.join(["spared-bench", *sys.argv[1:]]))
+        everything = collect(measured.results, folder, own_command())
         written = write_tables(everything, folder)
         drawn = [name for name in show or completers if name in done]
         written += draw_figures(everything.results, tasks, drawn, folder)

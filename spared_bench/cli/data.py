@@ -15,6 +15,7 @@ from spared_bench.cli.common import (
     WORKSPACE,
     err_console,
     print_json,
+    show_result,
     warn_of_quarantine,
 )
 from spared_bench.errors import UnknownNameError, UsageError
@@ -77,10 +78,8 @@ def show(
             written += _draw(bench, name, slide, folder / name, colour)
         else:
             written.append(write_dataset_page(bench, name, folder / f"{name}.html", not raw))
-    if as_json:
-        print_json({"pictures" if colour or slide else "pages": written})
-    else:
-        typer.echo("\n".join(map(str, written)))
+    what = "pictures" if colour or slide else "pages"
+    show_result({what: written}, as_json, "\n".join(map(str, written)))
 
 
 def _draw(bench: Bench, name: str, slides: list[str], folder: Path, colour: str) -> list[Path]:
@@ -111,13 +110,12 @@ def add(
     if _is_taken(discover(plugin), name):
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
     described, kept = add_description(file, space.data_dir, replace)
-    if as_json:
-        print_json({"name": described.name, "slides": list(described.slides), "file": kept})
-    else:
-        typer.echo(
-            f"Added {described.name}: {len(described.slides)} slides, described in {kept}.\n"
-            f"`spared-bench data show {described.name}` draws them."
-        )
+    show_result(
+        {"name": described.name, "slides": list(described.slides), "file": kept},
+        as_json,
+        f"Added {described.name}: {len(described.slides)} slides, described in {kept}.\n"
+        f"`spared-bench data show {described.name}` draws them.",
+    )
 
 
 def _is_taken(registry: Registry, name: str) -> bool:
@@ -155,11 +153,8 @@ def fetch(
         for spec in _specs(names, plugin, space.data_dir):
             folder = dataset_folder(spec, space.data_dir)
             folders[spec.name] = download(spec, folder, options, watcher)
-    if as_json:
-        print_json(folders)
-        return
-    for name, folder in folders.items():
-        typer.echo(f"{name}: {folder}")
+    lines = [f"{name}: {folder}" for name, folder in folders.items()]
+    show_result(folders, as_json, "\n".join(lines))
 
 
 @app.command("verify")
@@ -220,15 +215,12 @@ def prepare(
     bench.workspace.make_writable()
     known = [bench.dataset(name).name for name in names]
     described = {name: _described(make(bench, name).adata) for name in known}
-    if as_json:
-        print_json(described)
-        return
+    lines = []
     for name, facts in described.items():
         spots = ", ".join(f"{number} {split}" for split, number in facts["spots"].items())
-        typer.echo(
-            f"{name}: {spots} spots x {facts['genes']} genes,"
-            f" {facts['missing']:.1%} of the entries unmeasured"
-        )
+        missing = f"{facts['missing']:.1%} of the entries unmeasured"
+        lines.append(f"{name}: {spots} spots x {facts['genes']} genes, {missing}")
+    show_result(described, as_json, "\n".join(lines))
 
 
 def _described(adata: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def readable_size(size: float) -> str:
 class LineMeter:
     """Writes a line now and then while a large file comes."""
 
-    def __init__(self, owner: LineWatcher, name: str) -> None:
+    def __init__(self, owner: FetchLines, name: str) -> None:
         self._owner, self._name = owner, name
         self._done = self._total = 0
         self._told = time.monotonic()
@@ -55,7 +55,7 @@ class LineMeter:
             self._owner.say(f"  {self._name}: {readable_size(self._done)}{of}")
 
 
-class LineWatcher:
+class FetchLines:
     """One line for every file that is in its place."""
 
     def __init__(self, console: Console) -> None:
@@ -83,7 +83,7 @@ class LineWatcher:
         """Write a line."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def __enter__(self) -> LineWatcher:
+    def __enter__(self) -> FetchLines:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,7 +105,7 @@ class BarMeter:
         self._progress.advance(self._task, number)
 
 
-class BarWatcher(LineWatcher):
+class BarWatcher(FetchLines):
     """A bar for every file on its way."""
 
     def __init__(self, console: Console) -> None:
@@ -143,6 +143,6 @@ class BarWatcher(LineWatcher):
         self._progress.stop()
 
 
-def watcher_for(console: Console) -> LineWatcher:
+def watcher_for(console: Console) -> FetchLines:
     """Choose by whether a person is watching."""
-    return BarWatcher(console) if console.is_terminal else LineWatcher(console)
+    return BarWatcher(console) if console.is_terminal else FetchLines(console)

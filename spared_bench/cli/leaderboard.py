@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result
 from spared_bench.errors import UsageError
 
 leaderboard_app = typer.Typer(help="Make the leaderboard from finished runs.")
@@ -65,10 +65,7 @@ def build(
             "There are no finished runs to show. `spared-bench run --all --suite demo` makes some;"
             " `--workspace` names the folder of earlier ones."
         )
-    if as_json:
-        print_json({"leaderboard": page})
-    else:
-        typer.echo(f"Leaderboard: {page}")
+    show_result({"leaderboard": page}, as_json, f"Leaderboard: {page}")
 
 
 @track_app.command("sync")
@@ -83,7 +80,4 @@ def sync(
     from spared_bench.workspace import Workspace
 
     logged = sync_store(Workspace.at(workspace), protocol, uri or None)
-    if as_json:
-        print_json({"logged": logged})
-    else:
-        typer.echo(f"{logged} runs logged.")
+    show_result({"logged": logged}, as_json, f"{logged} runs logged.")

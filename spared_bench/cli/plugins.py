@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from spared_bench.cli.common import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.cli.common import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json, show_result
 
 if TYPE_CHECKING:
     from spared_bench.testing import Outcome
@@ -86,9 +86,5 @@ def new(
 
     before, space = context.obj
     written = new_package(kind, name, out, discover(before, data_dir=space.data_dir))
-    if as_json:
-        print_json({"files": written})
-        return
-    for path in written:
-        typer.echo(str(path))
-    typer.echo(f"Next: `pip install -e '{out / name}[test]'`, then `pytest {out / name}`.")
+    following = f"Next: `pip install -e '{out / name}[test]'`, then `pytest {out / name}`."
+    show_result({"files": written}, as_json, "\n".join([*map(str, written), following]))

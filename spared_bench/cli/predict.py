@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result
 from spared_bench.errors import UsageError
 
 
@@ -66,13 +66,12 @@ def predict(
     predicted.write_h5ad(path)
     picture = path.with_suffix(".png")
     draw_genes(predicted, columns, image, picture)
-    if as_json:
-        facts = {"spots": predicted.n_obs, "genes": predicted.n_vars}
-        print_json({"trial": trained.result.key, **facts, "adata": path, "picture": picture})
-    else:
-        typer.echo(
-            f"{predicted.n_obs} spots x {predicted.n_vars} genes: {path}\nPicture: {picture}"
-        )
+    facts = {"spots": predicted.n_obs, "genes": predicted.n_vars}
+    show_result(
+        {"trial": trained.result.key, **facts, "adata": path, "picture": picture},
+        as_json,
+        f"{predicted.n_obs} spots x {predicted.n_vars} genes: {path}\nPicture: {picture}",
+    )
 
 
 def _make_place_for(path: Path) -> None:

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from spared_bench.cli.common import (
+    COMPLETERS,
     DATA_DIR,
     JSON,
     PLUGIN,
     PROTOCOL,
+    SETTINGS,
     WORKSPACE,
     err_console,
+    own_command,
     warn_of_quarantine,
 )
 from spared_bench.cli.plan import show_plan, warn_unavailable
 from spared_bench.cli.run_report import show_report
 from spared_bench.errors import UsageError
 
-DATASETS = typer.Option([], "--dataset", "-d", help="A dataset; may be given more than once.")
-COMPLETERS = typer.Option([], "--completer", "-c", help="A completer; likewise.")
-PREDICTORS = typer.Option([], "--predictor", "-p", help="A predictor; likewise.")
-DEVICE = typer.Option("auto", help="auto, cpu, cuda, cuda:1, or cuda:0,cuda:1 for several workers.")
-WEIGHTS = typer.Option(
-    "", help="For every predictor that has weights: pretrained, random, or a file."
-)
-SETTINGS = typer.Option(
-    [], "--set", help="Fix a parameter: predictor.parameter=value; more than once."
-)
+if TYPE_CHECKING:
+    from spared_bench.api import Report
+    from spared_bench.planning.plan import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -44,17 +38,25 @@ def run(
         False, "--all", help="Every dataset, completer and predictor of the suite."
     ),
     protocol: str = PROTOCOL,
-    dataset: list[str] = DATASETS,
+    dataset: list[str] = typer.Option(
+        [], "--dataset", "-d", help="A dataset; may be given more than once."
+    ),
     completer: list[str] = COMPLETERS,
-    predictor: list[str] = PREDICTORS,
+    predictor: list[str] = typer.Option(
+        [], "--predictor", "-p", help="A predictor; may be given more than once."
+    ),
     executor: str = typer.Option("local", help="Who runs the trials: inline, local or dask."),
     cluster: str = typer.Option(
         "", help="For dask: a scheduler's address, or a YAML file [default: this machine]."
     ),
     workers: int = typer.Option(0, min=0, help="Worker processes [default: one per core]."),
     threads: int = typer.Option(1, min=1, help="CPU threads of a trial: part of its key."),
-    device: str = DEVICE,
-    weights: str = WEIGHTS,
+    device: str = typer.Option(
+        "auto", help="auto, cpu, cuda, cuda:1, or cuda:0,cuda:1 for several workers."
+    ),
+    weights: str = typer.Option(
+        "", help="For every predictor that has weights: pretrained, random, or a file."
+    ),
     settings: list[str] = SETTINGS,
     shard: str = typer.Option("", help="Only part i of n of the plan: i/n, counted from 1."),
     timeout: float = typer.Option(0.0, min=0, help="End a trial after so many seconds."),
@@ -78,12 +80,12 @@ def run(
     as_json: bool = JSON,
 ) -> None:
     """Run a selection of the benchmark; what is finished already is not done again."""
-    if not everything and not (dataset or completer or predictor):
+    if not (everything or dataset or completer or predictor):
         raise UsageError(
             "Nothing is selected. `spared-bench run --all --suite demo` runs the whole demo;"
             " `-d`, `-c` and `-p` select datasets, completers and predictors."
         )
-    from spared_bench.api import execute, make_bench, select
+    from spared_bench.api import make_bench, select
     from spared_bench.bench import Limits
 
     place, gpus = parse_devices(device)
@@ -105,38 +107,46 @@ def run(
         show_plan(plan, as_json)
         raise typer.Exit(1 if plan.unavailable else 0)
     warn_unavailable(plan)
+    report = _watched(
+        plan,
+        log_json,
+        executor=executor,
+        cluster=cluster,
+        workers=workers or None,
+        limits=Limits(timeout, memory_mb, isolate, gpus),
+        retry_failed=retry_failed,
+        retry_quarantined=retry_quarantined,
+        fail_fast=fail_fast,
+        breaker=breaker,
+        track=track,
+        figures=figures,
+    )
+    show_report(report, as_json)
+    raise typer.Exit(_exit_status(report))
+
+
+_INTERRUPTED = "Interrupted. Finished trials are kept: the same command goes on from here."
+
+
+def _watched(plan: Plan, log_json: bool, **options: Any) -> Report:
+    """Run a plan and show how it goes on."""
+    from spared_bench.api import execute
     from spared_bench.cli.run_progress import watcher_for
 
     with watcher_for(err_console(), plan, log_json=log_json) as watcher:
         try:
-            report = execute(
-                plan,
-                watcher=watcher,
-                command=shlex.join(["spared-bench", *sys.argv[1:]]),
-                log=watcher.log,
-                executor=executor,
-                cluster=cluster,
-                workers=workers or None,
-                limits=Limits(timeout, memory_mb, isolate, gpus),
-                retry_failed=retry_failed,
-                retry_quarantined=retry_quarantined,
-                fail_fast=fail_fast,
-                breaker=breaker,
-                track=track,
-                figures=figures,
-            )
+            return execute(plan, watcher=watcher, command=own_command(), log=watcher.log, **options)
         except KeyboardInterrupt:
             watcher.log(_INTERRUPTED)
             raise typer.Exit(130) from None
-    show_report(report, as_json)
+
+
+def _exit_status(report: Report) -> int:
     if report.interrupted:
         typer.echo(_INTERRUPTED, err=True)
-        raise typer.Exit(130)
-    left = report.failed or report.held_back or report.undone or plan.unavailable
-    raise typer.Exit(1 if left else 0)
-
-
-_INTERRUPTED = "Interrupted. Finished trials are kept: the same command goes on from here."
+        return 130
+    left = report.failed or report.held_back or report.undone or report.plan.unavailable
+    return 1 if left else 0
 
 
 def parse_devices(text: str) -> tuple[str, tuple[str, ...]]:

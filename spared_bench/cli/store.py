@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.common import JSON, WORKSPACE, print_json
+from spared_bench.cli.common import JSON, WORKSPACE, print_json, show_result
 from spared_bench.errors import UsageError
 
 store_app = typer.Typer(help="Look after the store of results and products.")
@@ -69,8 +69,8 @@ def collect(
         return
     for kind, key, each in found:
         typer.echo(f"{kind:<10} {key[:12]}  {each / 1e6:10.2f} MB")
-    told = "removed" if yes else "not needed; `--yes` removes them"
-    typer.echo(f"{len(found)} entries, {size / 1e6:.2f} MB, {told}.")
+    done = "removed" if yes else "not needed; `--yes` removes them"
+    typer.echo(f"{len(found)} entries, {size / 1e6:.2f} MB, {done}.")
 
 
 @store_app.command("export")
@@ -89,10 +89,7 @@ def export(
     if not archive.resolve().parent.is_dir():
         raise UsageError(f"There is no folder {archive.resolve().parent} to write {archive} into.")
     number = upkeep.export(Workspace.at(workspace).store, archive, products=products)
-    if as_json:
-        print_json({"archive": archive, "entries": number})
-    else:
-        typer.echo(f"{archive}: {number} entries.")
+    show_result({"archive": archive, "entries": number}, as_json, f"{archive}: {number} entries.")
 
 
 @store_app.command("import")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.common import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json
+from spared_bench.cli.common import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json, show_result
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -211,10 +211,7 @@ def withdraw(
 
     with _telling_of_files():
         path = withdraw_entry(leaderboards, protocol, entry, reason)
-    if as_json:
-        print_json({"withdrawn": entry, "entry": path})
-    else:
-        typer.echo(f"Withdrawn: {path}")
+    show_result({"withdrawn": entry, "entry": path}, as_json, f"Withdrawn: {path}")
 
 
 def _bench_of(

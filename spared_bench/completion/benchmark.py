@@ -30,7 +30,6 @@ from spared_bench.trials.products import Prepared, fitted_completer, prepare
 
 KIND = "completion"
 RESULT = "result.json"
-DEFAULT_RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
 @dataclass(frozen=True, order=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.completion.benchmark import CompletionResult, Condition, Task
-from spared_bench.completion.neighbourhoods import nearest_points
 from spared_bench.completion.scoring import complete_hidden
+from spared_bench.geometry import spacing
+from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _FEWEST_FOR_A_VIOLIN = 3
 _COLUMNS = 3
 _MAP_RATES = (0.3, 0.5, 0.7)
-_NOTHING = "#e6e6e6"  # of a spot without a value
 
 
 def draw_figures(
@@ -136,12 +136,13 @@ def draw_map(task: Task, shown: Sequence[str], rates: Sequence[float] = _MAP_RAT
     here = slides.slide_ids == slides.slide_ids[0]
     truth, measured = slides.target[here, gene], slides.mask[here, gene]
     titles = ["measured", "left", *shown]
-    shape = np.ptp(slides.coordinates[here], axis=0)
+    places = slides.coordinates[here]
+    pitch, shape = spacing(places), np.ptp(places, axis=0)
     height = 2.3 * float(np.clip(shape[1] / max(shape[0], 1), 0.5, 1.8)) + 0.35
     figure, panels = _panels(
         len(rates) * len(titles), len(titles), (2.3 * len(titles) + 0.9, height * len(rates) + 0.5)
     )
-    scale = np.percentile(truth[measured], (2, 98)) if measured.any() else (0, 1)
+    scale = colour_limits(truth[measured])
     for row, rate in enumerate(rates):
         hidden = task.hidden(Condition("fraction", rate), 0)
         gone = hidden[here, gene]
@@ -151,7 +152,8 @@ def draw_map(task: Task, shown: Sequence[str], rates: Sequence[float] = _MAP_RAT
             values.append(completed[here, gene])
         for column, (title, each) in enumerate(zip(titles, values, strict=True)):
             axes = panels[row * len(titles) + column]
-            drawn = _draw_spots(axes, slides.coordinates[here], each, scale)
+            drawn = draw_spots(axes, places, pitch, each, clim=scale)
+            frame_spots(axes, places, pitch)
             error = np.square(each - truth)[gone]
             told = f"MSE {error.mean():.2f}" if column >= 2 and gone.any() else title
             axes.set_title(f"{title}: {told}" if column >= 2 else title, fontsize=8)
@@ -160,22 +162,6 @@ def draw_map(task: Task, shown: Sequence[str], rates: Sequence[float] = _MAP_RAT
     figure.colorbar(drawn, ax=panels, shrink=0.5, pad=0.01)
     figure.suptitle(f"{symbol} on {task.dataset} · {slides.slide_ids[0]}", fontsize=10)
     return figure
-
-
-def _draw_spots(axes: Axes, xy: np.ndarray, values: np.ndarray, scale: Any) -> Any:
-    from matplotlib.collections import EllipseCollection
-
-    diameter = float(np.median(nearest_points(xy, 1)[1][:, -1])) or 1.0
-    circles = EllipseCollection(
-        diameter, diameter, 0, units="xy", offsets=xy, transOffset=axes.transData, linewidth=0
-    )
-    circles.set(array=np.ma.masked_invalid(values), cmap=_with_grey("viridis"), clim=tuple(scale))
-    axes.add_collection(circles)
-    low, high = xy.min(axis=0) - diameter, xy.max(axis=0) + diameter
-    axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), xticks=[], yticks=[], aspect="equal")
-    for side in axes.spines.values():
-        side.set_visible(False)
-    return circles
 
 
 def _draw_spread(axes: Axes, place: float, errors: list[float], colour: Any) -> None:
@@ -217,12 +203,6 @@ def _colour(completers: Sequence[str], completer: str) -> Any:
     from matplotlib import colormaps
 
     return colormaps["tab10"](list(completers).index(completer) % 10)
-
-
-def _with_grey(name: str) -> Any:
-    from matplotlib import colormaps
-
-    return colormaps[name].with_extremes(bad=_NOTHING)
 
 
 def _title(condition: Condition) -> str:

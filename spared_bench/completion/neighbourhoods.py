@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spared_bench.data import Slides
+from spared_bench.geometry import rows_by_slide, spacing
 
 # In units of the lattice. Two steps reach sqrt(3) and 2 in a hexagonal lattice, where the next
 # spot is sqrt(7) = 2.65 away, and sqrt(2) and 2 in a square one, where it is sqrt(5) = 2.24 away.
@@ -46,7 +47,10 @@ def two_hops(slides: Slides) -> NeighbourTable:
     Inside a hexagonal lattice these are 18, inside a square one 12; at the border and beside gaps
     fewer. A position counts as two steps away whether or not the spot between is there.
     """
-    parts = [(rows, *_within(lattice_positions(slides.subset(rows)))) for rows in _rows(slides)]
+    parts = [
+        (rows, *_within(lattice_positions(slides.subset(rows))))
+        for rows in rows_by_slide(slides.slide_ids)
+    ]
     return _stacked(len(slides), parts)
 
 
@@ -56,7 +60,8 @@ def nearest(slides: Slides, n_neighbours: int) -> NeighbourTable:
     Distances are in pixels; equally near spots come in storage order.
     """
     parts = [
-        (rows, *nearest_points(slides.coordinates[rows], n_neighbours)) for rows in _rows(slides)
+        (rows, *nearest_points(slides.coordinates[rows], n_neighbours))
+        for rows in rows_by_slide(slides.slide_ids)
     ]
     return _stacked(len(slides), parts)
 
@@ -73,7 +78,7 @@ def lattice_positions(slide: Slides) -> np.ndarray:
     fitted = design @ solution
     usable = rank == 3 and len(np.unique(array, axis=0)) == len(array)
     points = fitted if usable and _follows(pixels, fitted) else pixels
-    return points / _spacing(points)
+    return points / spacing(points)
 
 
 def nearest_points(points: np.ndarray, n_neighbours: int) -> tuple[np.ndarray, np.ndarray]:
@@ -116,20 +121,7 @@ def _within(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _follows(pixels: np.ndarray, fitted: np.ndarray) -> bool:
     """Whether the fitted positions are those of the pixels, to a third of a lattice step."""
-    return float(np.abs(pixels - fitted).max()) < _spacing(fitted) / 3
-
-
-def _spacing(points: np.ndarray) -> float:
-    """Median distance to the nearest other point; 1 for a single point."""
-    if len(points) < 2:
-        return 1.0
-    _, distance = nearest_points(points, 1)
-    return float(np.median(distance[:, 1])) or 1.0
-
-
-def _rows(slides: Slides) -> list[np.ndarray]:
-    slide_ids = slides.slide_ids
-    return [np.flatnonzero(slide_ids == slide_id) for slide_id in dict.fromkeys(slide_ids)]
+    return float(np.abs(pixels - fitted).max()) < spacing(fitted) / 3
 
 
 def _stacked(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from spared_bench.completion.masking import draw_hidden, hiding_probabilities
 from spared_bench.completion.neighbourhoods import NeighbourTable, two_hops
 from spared_bench.completion.spots import Neighbourhoods, SpotUnits
 from spared_bench.data import Slides
-from spared_bench.errors import CorruptEntryError, ShapeMismatchError, UsageError
+from spared_bench.errors import ShapeMismatchError, UsageError
 from spared_bench.interfaces import Context
 from spared_bench.models import trainer
-from spared_bench.models.arrays import load_arrays, save_arrays
+from spared_bench.models.saved_network import SavedNetwork
 from spared_bench.models.seeded import seeded
 from spared_bench.models.units import Units
 
@@ -30,7 +30,7 @@ _VALIDATION_STREAM = 1 << 20
 
 
 @dataclass
-class TorchCompleter(ABC):
+class TorchCompleter(SavedNetwork):
     """A network that is asked for hidden entries, trained by the shared trainer.
 
     Training slides are learnt from; validation slides choose among the weights, by entries that are
@@ -108,7 +108,7 @@ class TorchCompleter(ABC):
             return
         with seeded(context.seed, context.device):
             network = self.build(train.n_genes)
-        network = self.prepare(network, train).to(context.device)
+        network = self._place(self.prepare(network, train), context.device)
         trainer.train(
             network,
             self.loss,
@@ -119,7 +119,7 @@ class TorchCompleter(ABC):
             predict=self.predict_batch,
             recipe=_AS_BUILT,
         )
-        self.network_, self._device = network, context.device
+        self.network_ = network
         self.gene_names_ = train.gene_names
 
     def complete(self, slides: Slides, batch_size: int = _INFERENCE_BATCH) -> np.ndarray:
@@ -137,41 +137,8 @@ class TorchCompleter(ABC):
             ]
         return np.where(slides.mask, slides.target, torch.cat(parts).numpy())
 
-    @property
-    def n_parameters(self) -> int:
-        """Number of trainable parameters."""
-        return sum(p.numel() for p in self._fitted().parameters() if p.requires_grad)
-
-    def save(self, folder: Path) -> None:
-        """Write the trained weights into a folder, as safetensors."""
-        state = {name: value.cpu().numpy() for name, value in self._fitted().state_dict().items()}
-        save_arrays(folder, state, genes=self.gene_names_, completer=self.name)
-
-    def load(self, folder: Path, device: str = "cpu") -> None:
-        """Read what ``save`` wrote, in place of ``fit``; a folder, or the file in it.
-
-        Raises
-        ------
-        MissingFileError, CorruptEntryError
-            If it does not hold what ``save`` wrote for the same completer and parameters.
-        """
-        arrays, facts = load_arrays(folder)
-        if facts.get("completer") != self.name:
-            raise CorruptEntryError(
-                f"{folder} holds the weights of {facts.get('completer', 'something')!r}, not of"
-                f" completer {self.name!r}. Name the file that {self.name!r} saved."
-            )
-        network = self.build(len(facts["genes"]))
-        state: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            raise CorruptEntryError(
-                f"{folder} holds the weights of another network than {self} builds; construct it"
-                f" with the parameters it was fitted with. {error}"
-            ) from error
-        self.network_, self._device = network.to(device), device
-        self.gene_names_ = list(facts["genes"])
+    def _saved_by(self) -> dict[str, str]:
+        return {"completer": self.name}
 
     def _check_genes(self, slides: Slides) -> None:
         if slides.gene_names != self.gene_names_:
@@ -182,14 +149,6 @@ class TorchCompleter(ABC):
                 f" ({', '.join(odd[:3]) or 'the same names'}). Use the weights of this dataset and"
                 " protocol, or none, to train."
             )
-
-    def _fitted(self) -> nn.Module:
-        if not hasattr(self, "network_"):
-            raise UsageError(
-                f"{type(self).__name__} has not been fitted, so it has no network. Call `fit`, or"
-                " `load` with a folder that `save` wrote."
-            )
-        return self.network_
 
 
 def _existing(weights: str) -> Path:

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spared_bench.errors import UsageError
-from spared_bench.protocol import explain
-from spared_bench.strict import load_mapping
+from spared_bench.strict import explain, load_mapping
 
 if TYPE_CHECKING:
     from dask_jobqueue import JobQueueCluster

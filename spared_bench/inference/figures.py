@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import SPATIAL
-from spared_bench.inference.new_slide import spacing
+from spared_bench.geometry import spacing
+from spared_bench.reports.drawing import colour_limits, draw_spots
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,16 +28,13 @@ def draw_genes(prediction: AnnData, columns: Sequence[int], image: Path, path: P
     across = min(len(columns), 4)
     down = -(-len(columns) // across)
     figure = Figure(figsize=(4.2 * across, 4 * down * high / wide + 0.4), layout="constrained")
-    size = (0.8 * spacing(places) * 4 / wide * 72) ** 2  # an axes is about 4 inches wide
+    diameter = 0.8 * spacing(places)
     for number, column in enumerate(columns, start=1):
         axes = figure.add_subplot(down, across, number)
         axes.imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255, alpha=0.5)
         values = np.asarray(prediction.X)[:, column]
-        low, top = np.percentile(values, (2, 98))
-        dots = axes.scatter(
-            places[:, 0], places[:, 1], c=values, s=max(size, 1), vmin=low, vmax=top, linewidths=0
-        )
-        figure.colorbar(dots, ax=axes, shrink=0.8)
+        spots = draw_spots(axes, places, diameter, values, clim=colour_limits(values))
+        figure.colorbar(spots, ax=axes, shrink=0.8)
         name = str(prediction.var["gene_name"].iloc[column])
         axes.set_title(name, loc="left", fontweight="bold", parse_math=False)
         axes.set_axis_off()

@@ -10,6 +10,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, MissingFileError, UsageError
+from spared_bench.geometry import spacing
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -107,13 +108,3 @@ def make_slide(image: Path, names: Sequence[str], centres: np.ndarray, diameter:
     facts = {"image_path": str(image), "image_scale": 1.0, "spot_diameter_px": diameter}
     slide.uns["slide"] = facts | {"um_per_px": 0.0}
     return slide
-
-
-def spacing(centres: np.ndarray) -> float:
-    """Median distance of a spot to its nearest neighbour; 1 for a single spot."""
-    from scipy.spatial import cKDTree
-
-    if len(centres) < 2:
-        return 1.0
-    distance = cKDTree(centres).query(centres, k=2)[0][:, 1]
-    return float(np.median(distance)) or 1.0

@@ -15,8 +15,6 @@ A withdrawn entry stays visible with its reason, has no rank and sets no record.
 from __future__ import annotations
 
 import json
-import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from spared_bench.errors import EntryError
 from spared_bench.files import write_text
+from spared_bench.strict import first_problems, load_json
 
 ENTRY = "entry.json"
 MAX_BYTES = 20_000_000
@@ -188,10 +187,12 @@ def parse_entry(text: str | bytes, source: str) -> Entry:
     if len(text) > MAX_BYTES:
         raise EntryError(f"{source} has {len(text)} bytes; an entry has at most {MAX_BYTES}.")
     try:
-        values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_once_each)
+        values = load_json(text, finite=True)
         return Entry.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise EntryError(f"{source} is not a valid entry: {_reasons(error)}.") from error
+        raise EntryError(
+            f"{source} is not a valid entry: {first_problems(error, 'entry')}."
+        ) from error
     except (ValueError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise EntryError(f"{source} is not valid JSON: {reason}.") from error
@@ -262,25 +263,3 @@ def _files(leaderboards: Path, protocol: str) -> Iterator[Path]:
         for path in sorted(folder.glob(f"*@*/{ENTRY}")):
             if not (path.is_symlink() or path.parent.is_symlink()):
                 yield path
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON; what is undefined is null")
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        twice = next(name for name, count in counts.items() if count > 1)
-        raise ValueError(f"the key {twice[:80]!r} stands twice")
-    if any(isinstance(value, float) and not math.isfinite(value) for value in values.values()):
-        raise ValueError("a number is too large")
-    return values
-
-
-def _reasons(error: ValidationError, most: int = 3) -> str:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    said = [f"{'.'.join(map(str, each['loc'])) or 'entry'}: {each['msg']}"[:300] for each in found]
-    more = f" (and {len(said) - most} more)" if len(said) > most else ""
-    return "; ".join(said[:most]) + more

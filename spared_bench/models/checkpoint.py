@@ -7,21 +7,57 @@ took to write: short trainings write none, and long ones lose 5 % of their time 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-if TYPE_CHECKING:
-    from spared_bench.models.trainer import BestWeights, Report
+from spared_bench.files import replacing
+from spared_bench.interfaces import Report
 
 SECONDS_BETWEEN = 60.0
 _SHARE_OF_TIME = 0.05
+
+
+class BestWeights:
+    """A copy of the weights that had the lowest error so far.
+
+    Parameters
+    ----------
+    network : nn.Module
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._error = math.inf
+        self._state: dict[str, Tensor] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what ``load_state_dict`` takes."""
+        return {"error": self._error, "state": self._state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned."""
+        self._error, self._state = state["error"], state["state"]
+
+    def offer(self, error: float) -> None:
+        """Copy the weights as they are now if this error is the lowest; nan never is."""
+        if error < self._error:
+            self._error = error
+            # Cloned, because a state_dict refers to the very tensors that the next step changes.
+            state = self._network.state_dict()
+            self._state = {name: value.detach().clone() for name, value in state.items()}
+
+    def restore(self) -> None:
+        """Put the best weights back; without any, change nothing."""
+        if self._state is not None:
+            self._network.load_state_dict(self._state)
 
 
 class Checkpoint:
@@ -97,13 +133,7 @@ class Checkpoint:
         }
         if self._cuda is not None:
             state["cuda_rng"] = torch.cuda.get_rng_state(self._cuda)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with beside.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with replacing(path) as beside, beside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())

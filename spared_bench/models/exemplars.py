@@ -17,10 +17,10 @@ from torch import Tensor
 
 from spared_bench.data import Slides
 from spared_bench.errors import ContractError
+from spared_bench.geometry import rows_by_slide
 from spared_bench.interfaces import Context
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
-from spared_bench.models.graphs import positions_by_slide
 from spared_bench.models.torch_predictor import TorchPredictor
 from spared_bench.models.units import Batch, PatchUnits
 from spared_bench.processing.compiled import compiled
@@ -95,7 +95,7 @@ def find_exemplars(
     """
     found = np.empty((len(slides), number), dtype=np.int64)
     slide_ids, names = slides.slide_ids, slides.adata.obs_names.to_numpy(dtype=str)
-    for here in positions_by_slide(slides):
+    for here in rows_by_slide(slide_ids):
         others = np.flatnonzero(bank.slide_ids != slide_ids[here[0]])
         own = np.empty(0, dtype=np.int64)
         if not len(others):

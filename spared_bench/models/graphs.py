@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import Slides
+from spared_bench.geometry import rows_by_slide, spacing
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -60,17 +61,6 @@ def nearest(coordinates: np.ndarray, n_neighbours: int, max_distance: float = np
     return within(coordinates, np.minimum(distances[:, -1], max_distance) * (1 + 1e-6))
 
 
-def spacing(coordinates: np.ndarray) -> float:
-    """Median distance from a spot to the nearest one elsewhere; 1 where there is none."""
-    from scipy.spatial import cKDTree
-
-    places = np.unique(coordinates, axis=0)
-    if len(places) < 2:
-        return 1.0
-    distances, _ = cKDTree(places).query(places, k=2)
-    return float(np.median(distances[:, 1]))
-
-
 def lattice(coordinates: np.ndarray) -> np.ndarray:
     """Connect every spot of one slide to those around it: 6 in a hexagonal array, 8 in a square.
 
@@ -107,14 +97,8 @@ def hops(edges: np.ndarray, n_spots: int, n_hops: int) -> csr_matrix:
     return pairs
 
 
-def positions_by_slide(slides: Slides) -> list[np.ndarray]:
-    """Positions of the spots of each slide, slides in the order of their first spot."""
-    slide_ids = slides.slide_ids
-    return [np.flatnonzero(slide_ids == slide) for slide in dict.fromkeys(slide_ids)]
-
-
 def lattice_of_slides(slides: Slides) -> np.ndarray:
     """Return the ``lattice`` of every slide, (2, n_edges), in positions among all spots."""
     coordinates = slides.coordinates
-    edges = [here[lattice(coordinates[here])] for here in positions_by_slide(slides)]
+    edges = [here[lattice(coordinates[here])] for here in rows_by_slide(slides.slide_ids)]
     return np.concatenate([np.empty((2, 0), dtype=np.int64), *edges], axis=1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,11 +15,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spared_bench.data import Slides
-from spared_bench.errors import CorruptEntryError, UsageError
+from spared_bench.errors import UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import trainer
-from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.precision import mixed, precision_of
+from spared_bench.models.saved_network import SavedNetwork
 from spared_bench.models.seeded import seeded
 from spared_bench.models.units import PatchUnits, Units
 
@@ -28,7 +27,7 @@ _INFERENCE_BATCH = 256
 
 
 @dataclass
-class TorchPredictor(ABC):
+class TorchPredictor(SavedNetwork):
     """A network from patches to expression, trained by the shared trainer.
 
     A subclass implements ``build``. It may override ``loss`` (what is minimised), ``predict_batch``
@@ -165,54 +164,17 @@ class TorchPredictor(ABC):
         return torch.cat(parts).numpy()
 
     @property
-    def n_parameters(self) -> int:
-        """Number of trainable parameters."""
-        return sum(p.numel() for p in self._fitted().parameters() if p.requires_grad)
-
-    @property
     def precision_used(self) -> str:
         """``"float32"`` or ``"bfloat16"``: how the network is computed on the device it is on."""
         return precision_of(self._fitted(), self._device, self.precision)
 
-    def save(self, folder: Path) -> None:
-        """Write the trained weights into a folder, without pickle."""
-        state = {name: value.cpu().numpy() for name, value in self._fitted().state_dict().items()}
-        save_arrays(folder, state, genes=self.gene_names_)
-
-    def load(self, folder: Path, device: str = "cpu") -> None:
-        """Read what ``save`` wrote, in place of ``fit``; the fields must be those it had.
-
-        Raises
-        ------
-        MissingFileError, CorruptEntryError
-            If the folder does not hold what ``save`` wrote for the same fields.
-        """
-        arrays, facts = load_arrays(folder)
+    def _unfilled(self, n_genes: int) -> nn.Module:
         # Every weight comes from the folder, so the backbone's own need not be fetched.
-        network = replace(self, weights="random").build(len(facts["genes"]))
-        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            raise CorruptEntryError(
-                f"{folder} holds the weights of another network than {self} builds; construct it"
-                f" with the parameters it was fitted with. {error}"
-            ) from error
-        self.network_ = self._place(network, device)
-        self.gene_names_ = list(facts["genes"])
+        return replace(self, weights="random").build(n_genes)
 
     def _place(self, network: nn.Module, device: str) -> nn.Module:
-        self._device = device
         # Channels last is how the patches are stored, and the faster layout for convolutions.
-        network = network.to(device).to(memory_format=torch.channels_last)
+        network = super()._place(network, device).to(memory_format=torch.channels_last)
         if self.compile:
             network.compile()  # in place: the names of the weights stay as they are
         return network
-
-    def _fitted(self) -> nn.Module:
-        if not hasattr(self, "network_"):
-            raise UsageError(
-                f"{type(self).__name__} has not been fitted, so it has no network. Call `fit`, or"
-                " `load` with a folder that `save` wrote."
-            )
-        return self.network_

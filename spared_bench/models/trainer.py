@@ -20,13 +20,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from spared_bench.errors import DivergedError
 from spared_bench.interfaces import Budget, Context
-from spared_bench.models.checkpoint import Checkpoint
+from spared_bench.models.checkpoint import BestWeights, Checkpoint
 from spared_bench.models.precision import mixed
 from spared_bench.models.seeded import seeded
 from spared_bench.models.units import Units
 
 Forward = Callable[[nn.Module, Any], Tensor]
-Report = Callable[[int, dict[str, float]], None]
 
 # Far from the seeds a protocol lists, so that no two streams of random numbers are the same one.
 _AUGMENTATION_STREAM = 1 << 32
@@ -200,41 +199,6 @@ def validation_mse(
 def on_images(network: nn.Module, batch: Any) -> Tensor:
     """Apply a network to the images of a batch."""
     return network(batch.images)
-
-
-class BestWeights:
-    """A copy of the weights that had the lowest error so far.
-
-    Parameters
-    ----------
-    network : nn.Module
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
-        self._error = math.inf
-        self._state: dict[str, Tensor] | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what ``load_state_dict`` takes."""
-        return {"error": self._error, "state": self._state}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` returned."""
-        self._error, self._state = state["error"], state["state"]
-
-    def offer(self, error: float) -> None:
-        """Copy the weights as they are now if this error is the lowest; nan never is."""
-        if error < self._error:
-            self._error = error
-            # Cloned, because a state_dict refers to the very tensors that the next step changes.
-            state = self._network.state_dict()
-            self._state = {name: value.detach().clone() for name, value in state.items()}
-
-    def restore(self) -> None:
-        """Put the best weights back; without any, change nothing."""
-        if self._state is not None:
-            self._network.load_state_dict(self._state)
 
 
 def shuffled_batches(n_units: int, batch_size: int, seed: int) -> Iterator[Tensor]:

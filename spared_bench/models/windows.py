@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from spared_bench.data import MASK, TARGET, Slides
 from spared_bench.errors import CoordinateError
+from spared_bench.geometry import rows_by_slide, spacing
 from spared_bench.interfaces import Budget
 from spared_bench.models.augment import apply_symmetries, draw_symmetries, normalise
 from spared_bench.models.device_patches import DevicePatches
-from spared_bench.models.graphs import positions_by_slide, spacing
 from spared_bench.models.precision import mixed
 from spared_bench.models.torch_predictor import TorchPredictor
 
@@ -191,7 +191,7 @@ class WindowUnits:
         self._positions = torch.tensor(table_rows(places, n_positions)).to(device)
         self.windows: list[Window] = []
         self._edges: list[np.ndarray] = []
-        for here in positions_by_slide(slides):
+        for here in rows_by_slide(slides.slide_ids):
             edges = neighbours(slides.array_coordinates[here]) if neighbours else _NO_EDGES
             for window in cut_windows(slides.coordinates[here], max_spots, margin):
                 self.windows.append(Window(here[window.spots], window.core))

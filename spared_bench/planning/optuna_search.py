@@ -8,7 +8,6 @@ candidates are tried as the method's grid has, so that the budget is that of a g
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench import Bench
 from spared_bench.errors import UsageError
+from spared_bench.files import replacing
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Cell, validation_error
@@ -125,16 +125,14 @@ class Asked:
 
         study = self._opened()
         path = self.bench.workspace.root / "searches" / f"{digest(study.study_name)[:16]}.log"
-        beside = path.with_suffix(f".{os.getpid()}")
-        lock = JournalFileOpenLock(str(beside))
-        with suppress(OSError):  # for looking at; the results are in the store
-            path.parent.mkdir(parents=True, exist_ok=True)
+        # For looking at; the results are in the store.
+        with suppress(OSError), replacing(path) as beside:
+            lock = JournalFileOpenLock(str(beside))
             backend = JournalFileBackend(str(beside), lock_obj=lock)
             storage = optuna.storages.JournalStorage(backend)
             optuna.create_study(storage=storage, study_name=study.study_name).add_trials(
                 study.get_trials(deepcopy=False)
             )
-            beside.replace(path)
 
 
 def _import_optuna() -> Any:

@@ -2,6 +2,5 @@
 
 ``pipeline.prepare`` runs them in order: ``joining`` with ``annotation``, ``selection`` with
 ``filtering``, ``splitting``, ``normalization``, ``graph``, ``median``, ``moran``, ``combat``. The
-computing steps take and return arrays, so that each can be held against an independent reference;
-``deltas`` is for those who train on differences from the training mean.
+computing steps take and return arrays, so that each can be held against an independent reference.
 """

@@ -21,6 +21,7 @@ from spared_bench.errors import (
     MissingFileError,
     did_you_mean,
 )
+from spared_bench.geometry import nearest_distances, spacing
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.images import keep_image
 
@@ -197,13 +198,6 @@ def _genes_only(matrix: csr_matrix, var: Any) -> tuple[csr_matrix, Any, list[str
     return matrix[:, np.flatnonzero(genes)], var[genes], [left_out]
 
 
-def _pitch(centres: np.ndarray) -> float:
-    """Return the median distance of a spot to its nearest neighbour."""
-    from scipy.spatial import cKDTree
-
-    return float(np.median(cKDTree(centres).query(centres, 2)[0][:, 1]))
-
-
 def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:
     """Take array positions over, or make them from pixels."""
     if {"array_row", "array_col"} <= set(adata.obs):
@@ -219,7 +213,7 @@ def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:
         return []
     centres = slide.obsm[SPATIAL]
     # In half distances, so that the rows of a hexagonal lattice do not fall together.
-    half = max(_pitch(centres) / 2, 1e-9) if len(centres) > 1 else 1.0
+    half = max(spacing(centres) / 2, 1e-9) if len(centres) > 1 else 1.0
     steps = np.rint((centres - centres.min(axis=0)) / half).astype(np.int64)
     slide.obs["array_col"], slide.obs["array_row"] = steps[:, 0], steps[:, 1]
     return ["Array positions were not in the file and were made from pixels."]
@@ -280,9 +274,10 @@ def _kind(matrix: Any) -> str:
 
 def _check_size(centres: np.ndarray, diameter: float, path: Path) -> None:
     """Refuse spots that lie on one another: coordinates and diameter are of different scales."""
-    if len(centres) > 1 and _pitch(centres) < diameter / 2:
+    pitch = float(np.median(nearest_distances(centres)))
+    if pitch < diameter / 2:
         raise CoordinateError(
-            f"Spots of {path} are {_pitch(centres):.3g} px apart, but {diameter:.3g} px wide."
+            f"Spots of {path} are {pitch:.3g} px apart, but {diameter:.3g} px wide."
             " obsm['spatial'] must be in full-resolution pixels, as the diameter is; it may be in"
             " pixels of the hires image, or in micrometres. Correct it, or `spot_diameter_px`."
         )

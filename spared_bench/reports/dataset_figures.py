@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spared_bench.geometry import spacing
+from spared_bench.reports.drawing import UNMEASURED, colour_limits, draw_spots, frame_spots
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {"train": "#3d6d8c", "val": "#c98a2b", "test": "#a0453a", "": "#8a9097"}
 _DPI = 110
-_UNMEASURED = "#d5d8dc"
 MAP_SLIDES, MAP_GENES, PATCHES_PER_SPLIT = 6, 4, 14
 
 
@@ -39,7 +41,7 @@ def spots_per_slide(slides: Sequence[tuple[str, str, int, int | None]]) -> Figur
     """
     figure, axes = _figure(8, max(1.2, 0.24 * len(slides) + 0.7))
     for place, (_, split, read, kept) in enumerate(slides):
-        axes.barh(place, read, color=_UNMEASURED, height=0.72)
+        axes.barh(place, read, color=UNMEASURED, height=0.72)
         if kept is not None:
             axes.barh(place, kept, color=COLOURS[split], height=0.72)
     axes.set_yticks(range(len(slides)), [_plain(slide_id) for slide_id, *_ in slides])
@@ -108,26 +110,13 @@ def gene_maps(
     axes = figure.subplots(*shape, squeeze=False)
     for row, gene in enumerate(genes):
         seen = np.concatenate([v[m[:, row], row] for v, m in zip(values, masks, strict=True)])
-        low, high = np.percentile(seen, (2, 98)) if seen.size else (0.0, 1.0)
+        limits = colour_limits(seen)
         for column, (slide_id, centres) in enumerate(slides):
             cell = axes[row][column]
-            mask, size_pt = masks[column][:, row], 4200 / max(len(centres), 120)
-            cell.scatter(*centres[~mask].T, s=size_pt, color=_UNMEASURED, linewidths=0)
-            drawn = cell.scatter(
-                *centres[mask].T,
-                s=size_pt,
-                c=values[column][mask, row],
-                vmin=low,
-                vmax=high,
-                linewidths=0,
-                cmap="viridis",
-            )
-            cell.set_aspect("equal")
-            cell.invert_yaxis()
-            cell.set_xticks([])
-            cell.set_yticks([])
-            for spine in cell.spines.values():
-                spine.set_visible(False)
+            shown = np.where(masks[column][:, row], values[column][:, row], np.nan)
+            pitch = spacing(centres)
+            drawn = draw_spots(cell, centres, 0.9 * pitch, shown, clim=limits)
+            frame_spots(cell, centres, pitch)
             if row == 0:
                 cell.set_title(_plain(slide_id), fontsize=9)
             if column == 0:

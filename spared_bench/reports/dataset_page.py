@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from spared_bench.bench import Bench
     from spared_bench.protocol import PatchCutting
-    from spared_bench.reports.quality import Check
+    from spared_bench.reports.quality import SlideCheck
     from spared_bench.trials.products import Prepared
 
 _TEMPLATE = "dataset_page.html"
@@ -43,7 +43,7 @@ class _Row:
     image_um_per_px: float  # of the image at hand, which may be a reduced one; 0: unknown
     spot_px: float  # diameter, in that image
     kept: int | None = None
-    checks: list[Check] = field(default_factory=list)
+    checks: list[SlideCheck] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
     picture: str = ""
     problem: str = ""
@@ -195,7 +195,7 @@ def _notices(
 
 
 @dataclass(frozen=True)
-class _Section:
+class _PagePart:
     title: str
     caption: str
     picture: str
@@ -206,7 +206,7 @@ def _sections(
     spec: DatasetSpec,
     rows: Sequence[_Row],
     prepared: Prepared | None,
-) -> list[_Section]:
+) -> list[_PagePart]:
     """Draw the figures; those of the prepared data where there is some."""
     if prepared is not None:
         counts = prepared.adata.obs["slide_id"].value_counts()
@@ -214,7 +214,7 @@ def _sections(
             row.kept = int(counts.get(row.slide_id, 0))
     bars = figures.spots_per_slide([(r.slide_id, r.split, r.spots, r.kept) for r in rows])
     caption = "Spots of each slide as read and, coloured by split, as kept."
-    sections = [_Section("Spots per slide", caption, figures.as_data_uri(bars))]
+    sections = [_PagePart("Spots per slide", caption, figures.as_data_uri(bars))]
     if prepared is None:
         return sections
     return [
@@ -228,7 +228,7 @@ def _sections(
 
 def _missing_and_fractions(
     slides: dict[str, AnnData], spec: DatasetSpec, prepared: Prepared
-) -> list[_Section]:
+) -> list[_PagePart]:
     from spared_bench.processing.filtering import expressed_fractions
     from spared_bench.processing.joining import join_slides
 
@@ -248,12 +248,12 @@ def _missing_and_fractions(
     kept = joined.var_names.isin(prepared.adata.var_names)
     fractions = figures.expression_fractions(overall, smallest, kept)
     return [
-        _Section(
+        _PagePart(
             "Missing entries, before and after",
             "What no read was seen of, before genes were filtered and among the chosen ones.",
             figures.as_data_uri(missing),
         ),
-        _Section(
+        _PagePart(
             "Expression fraction",
             "In which share of the spots a gene is seen, over all spots and on the slide where it"
             " is rarest; the chosen genes in red.",
@@ -262,7 +262,7 @@ def _missing_and_fractions(
     ]
 
 
-def _gene_section(prepared: Prepared) -> _Section:
+def _gene_section(prepared: Prepared) -> _PagePart:
     adata = prepared.adata
     labels = adata.obs["slide_id"].to_numpy(dtype=str)
     shown = _some_slides(adata)
@@ -280,7 +280,7 @@ def _gene_section(prepared: Prepared) -> _Section:
     )
     number = len(set(labels))
     part = f" {len(shown)} of {number} slides are shown." if len(shown) < number else ""
-    return _Section(
+    return _PagePart(
         "Genes of highest Moran's I",
         f"The target on the tissue; spots without a count are pale grey.{part}",
         figures.as_data_uri(figure),
@@ -299,7 +299,7 @@ def _some_slides(adata: AnnData) -> list[str]:
     return chosen
 
 
-def _patch_section(prepared: Prepared) -> _Section:
+def _patch_section(prepared: Prepared) -> _PagePart:
     rng = np.random.default_rng(0)
     splits = prepared.adata.obs["split"].to_numpy(dtype=str)
     sheets = {}
@@ -309,14 +309,14 @@ def _patch_section(prepared: Prepared) -> _Section:
             number = min(figures.PATCHES_PER_SPLIT, len(rows))
             sheets[split] = prepared.patches[np.sort(rng.choice(rows, number, replace=False))]
     size = prepared.patches.shape[1]
-    return _Section(
+    return _PagePart(
         "Patches",
         f"Drawn at random from each split, {size} × {size} px as a method sees them.",
         figures.as_data_uri(figures.patch_sheet(sheets), photographic=True),
     )
 
 
-def _moment_section(prepared: Prepared) -> _Section:
+def _moment_section(prepared: Prepared) -> _PagePart:
     target = np.asarray(prepared.adata.layers[TARGET], dtype=np.float64)
     mask = np.asarray(prepared.adata.layers[MASK])
     splits = prepared.adata.obs["split"].to_numpy(dtype=str)
@@ -328,7 +328,7 @@ def _moment_section(prepared: Prepared) -> _Section:
             mean = (target[here] * mask[here]).sum(axis=0) / number
             square = (((target[here] - mean) * mask[here]) ** 2).sum(axis=0) / number
             moments[split] = (mean, square)
-    return _Section(
+    return _PagePart(
         "Mean against variance",
         "Of the target of each gene. Splits that part here differ in more than their images.",
         figures.as_data_uri(figures.mean_against_variance(moments)),

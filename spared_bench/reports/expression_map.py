@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from spared_bench.geometry import spacing
+from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 DPI = 150
 _GAP = 0.08  # between slides, as a share of the larger slide side
-_UNMEASURED = "#b4b8bd"
+_OUTLINE = "#b4b8bd"  # of a spot without a measurement
 
 
 def expression_map(
@@ -54,7 +57,7 @@ def expression_map(
 
     places, labels = _side_by_side(np.asarray(coordinates, float), np.asarray(slide_ids))
     chosen = _choose(np.asarray(scores, float), truth, mask)
-    wide, high = np.ptp(places, axis=0) + _spacing(places)
+    wide, high = np.ptp(places, axis=0) + spacing(places)
     width = 4.6 * float(np.clip(wide / high, 0.6, 2.6))
     figure = Figure(figsize=(2 * width + 1.6, 4.4 * len(chosen) + 0.3), layout="constrained")
     for row, (gene, role) in enumerate(chosen):
@@ -93,7 +96,7 @@ def _side_by_side(
     names = list(dict.fromkeys(map(str, slide_ids)))
     of_slide = {name: np.asarray(slide_ids).astype(str) == name for name in names}
     sides = np.array([np.ptp(coordinates[of_slide[name]], axis=0) for name in names])
-    gap = max(_GAP * float(sides.max(initial=0)), 2 * _spacing(coordinates[of_slide[names[0]]]))
+    gap = max(_GAP * float(sides.max(initial=0)), 2 * spacing(coordinates[of_slide[names[0]]]))
     per_row = math.ceil(math.sqrt(len(names))) if len(names) > 3 else len(names)
     places = np.empty_like(coordinates)
     labels, corner, row_height = [], np.zeros(2), 0.0
@@ -108,51 +111,18 @@ def _side_by_side(
     return places, labels if len(names) > 1 else []
 
 
-def _spacing(places: np.ndarray) -> float:
-    """Return the median distance of a spot to its nearest neighbour; 1 for a single spot."""
-    from scipy.spatial import KDTree
-
-    if len(places) < 2:
-        return 1.0
-    distances = KDTree(places).query(places, k=2)[0][:, 1]
-    return float(np.median(distances)) or 1.0
-
-
 def _draw(
     figure: Figure, axes: Axes, places: np.ndarray, values: np.ndarray, seen: np.ndarray, what: str
 ) -> None:
-    spacing = _spacing(places)
-    blank = _circles(axes, places[~seen], 0.7 * spacing)
-    blank.set(facecolor="none", edgecolor=_UNMEASURED, linewidth=0.4)
-    spots = _circles(axes, places[seen], 0.9 * spacing)
-    spots.set(array=values[seen], cmap="viridis", clim=_limits(values[seen]))
+    pitch = spacing(places)
+    hollow = draw_spots(axes, places[~seen], 0.7 * pitch)
+    hollow.set(facecolor="none", edgecolor=_OUTLINE, linewidth=0.4)
+    limits = colour_limits(values[seen])
+    spots = draw_spots(axes, places[seen], 0.9 * pitch, values[seen], clim=limits)
     colours = figure.colorbar(spots, ax=axes, shrink=0.75, pad=0.01, aspect=28)
     colours.set_label(what)
     colours.outline.set_visible(False)
-    low, high = places.min(axis=0) - spacing, places.max(axis=0) + spacing
-    axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
-    axes.set_axis_off()
-
-
-def _circles(axes: Axes, places: np.ndarray, diameter: float) -> Any:
-    """Add circles whose size is in the unit of the coordinates, whatever the figure's size."""
-    from matplotlib.collections import EllipseCollection
-
-    size = np.full(len(places), diameter)
-    circles = EllipseCollection(
-        size, size, np.zeros(len(places)), units="xy", offsets=places, transOffset=axes.transData
-    )
-    axes.add_collection(circles)
-    return circles
-
-
-def _limits(values: np.ndarray) -> tuple[float, float]:
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 1.0
-    low, high = np.percentile(values, [2, 98])
-    margin = 0.5 if high - low <= 1e-9 * max(1.0, abs(high)) else 0.0
-    return float(low - margin), float(high + margin)
+    frame_spots(axes, places, pitch)
 
 
 def _label_slides(axes: Axes, labels: list[tuple[str, float, float]]) -> None:

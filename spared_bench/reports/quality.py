@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import SPATIAL
+from spared_bench.geometry import spacing
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -36,7 +37,7 @@ TESTS = ("tissue", "orientation", "position", "relation")
 
 
 @dataclass(frozen=True)
-class Check:
+class SlideCheck:
     """The outcome of one test.
 
     Parameters
@@ -54,7 +55,7 @@ class Check:
     message: str
 
 
-def check_slide(slide: AnnData) -> list[Check]:
+def check_slide(slide: AnnData) -> list[SlideCheck]:
     """Run all tests on a raw slide.
 
     Parameters
@@ -64,7 +65,7 @@ def check_slide(slide: AnnData) -> list[Check]:
 
     Returns
     -------
-    list of Check
+    list of SlideCheck
         In the order of ``TESTS``.
 
     Raises
@@ -74,7 +75,7 @@ def check_slide(slide: AnnData) -> list[Check]:
     """
     reason = _untestable(slide)
     if reason:
-        return [Check(test, None, reason) for test in TESTS]
+        return [SlideCheck(test, None, reason) for test in TESTS]
     view = _look_at(slide)
     spots = _spots_in(slide, view.factor)
     return [_check_tissue(view, spots), *_check_placement(view, spots, _responses(slide))]
@@ -146,20 +147,16 @@ def _look_at(slide: AnnData) -> _View:
 
 
 def _spots_in(slide: AnnData, factor: float) -> _Spots:
-    from scipy.spatial import cKDTree
-
     centres = np.asarray(slide.obsm[SPATIAL], dtype=np.float64) * factor
-    nearest = cKDTree(centres).query(centres, 2)[0][:, 1]
-    return _Spots(
-        centres, float(slide.uns["slide"]["spot_diameter_px"]) * factor, float(np.median(nearest))
-    )
+    diameter = float(slide.uns["slide"]["spot_diameter_px"]) * factor
+    return _Spots(centres, diameter, spacing(centres))
 
 
-def _check_tissue(view: _View, spots: _Spots) -> Check:
+def _check_tissue(view: _View, spots: _Spots) -> SlideCheck:
     """Test whether the spots lie on stained tissue."""
     tissue, background = _tissue(view, spots.diameter)
     if not (background > _PALE or background < _BLACK):
-        return Check("tissue", None, "The image has no empty background to tell tissue from.")
+        return SlideCheck("tissue", None, "The image has no empty background to tell tissue from.")
     here = _share(tissue, spots.centres)
     best, share = max(
         ((name, _share(tissue, place)) for name, place in spots.shifted().items()),
@@ -167,10 +164,10 @@ def _check_tissue(view: _View, spots: _Spots) -> Check:
     )
     told = f"{here:.0%} of the spots lie on tissue"
     if here < _LEAST_ON_TISSUE:
-        return Check("tissue", False, f"{told}; expected at least {_LEAST_ON_TISSUE:.0%}.")
+        return SlideCheck("tissue", False, f"{told}; expected at least {_LEAST_ON_TISSUE:.0%}.")
     if share > here + 0.08:
-        return Check("tissue", False, f"{told}; {best}, {share:.0%} would.")
-    return Check("tissue", True, f"{told}.")
+        return SlideCheck("tissue", False, f"{told}; {best}, {share:.0%} would.")
+    return SlideCheck("tissue", True, f"{told}.")
 
 
 def _tissue(view: _View, diameter: float) -> tuple[np.ndarray, float]:
@@ -208,7 +205,7 @@ def _density(rgb: np.ndarray) -> np.ndarray:
     return density
 
 
-def _check_placement(view: _View, spots: _Spots, responses: np.ndarray) -> list[Check]:
+def _check_placement(view: _View, spots: _Spots, responses: np.ndarray) -> list[SlideCheck]:
     """Test whether a mirrored or shifted placement explains the expression better."""
     colours = _colours(view, spots.diameter)
     folds = _folds(spots.centres)
@@ -231,13 +228,13 @@ def _check_placement(view: _View, spots: _Spots, responses: np.ndarray) -> list[
             f"Held-out correlation of colours with expression is {here:.2f}; at best"
             f" {score:.2f} {name}."
         )
-        checks.append(Check(test, not flagged, message))
+        checks.append(SlideCheck(test, not flagged, message))
     related = max(here, best[winner][1] if not all(c.passed for c in checks) else here)
     told = f"Held-out correlation of colours with expression is {related:.2f}"
     passed = related >= _LEAST_RELATION
     end = "." if passed else "; an image of this slide would reach at least"
     checks.append(
-        Check("relation", passed, told + (end if passed else f"{end} {_LEAST_RELATION}."))
+        SlideCheck("relation", passed, told + (end if passed else f"{end} {_LEAST_RELATION}."))
     )
     return checks
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.errors import UnknownNameError
+from spared_bench.reports.drawing import draw_spots, frame_spots
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -84,35 +85,25 @@ def spot_values(slide: AnnData, colour: str | None) -> np.ndarray:
 def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Figure:
     """Draw one slide; circles are as large as the spots, colours on a log scale of counts."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.collections import EllipseCollection
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
     facts = slide.uns["slide"]
     centres = np.asarray(slide.obsm[SPATIAL]) * facts["image_scale"]
     diameter = facts["spot_diameter_px"] * facts["image_scale"]
-    low, high = centres.min(axis=0), centres.max(axis=0)
-    width, height = high - low + 2 * _MARGIN_SPOTS * diameter
+    width, height = np.ptp(centres, axis=0) + 2 * _MARGIN_SPOTS * diameter
 
     size = (_WIDTH_IN, _WIDTH_IN * float(np.clip(height / width, 0.4, 2)) + 0.6)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     _draw_image(axes, facts["image_path"], facts.get("modality") == "fluorescence")
-    circles = EllipseCollection(
-        diameter, diameter, 0, units="xy", offsets=centres, transOffset=axes.transData
-    )
-    circles.set(array=values + 1.0, cmap="viridis", alpha=0.75, edgecolor="black", linewidth=0.3)
     # A few almost empty spots would otherwise take most of the scale.
     lowest, highest = np.percentile(values + 1.0, (2, 100))
-    circles.set_norm(LogNorm(lowest, max(highest, 2 * lowest)))
-    axes.add_collection(circles)
-    margin = _MARGIN_SPOTS * diameter
-    axes.set_xlim(low[0] - margin, high[0] + margin)
-    axes.set_ylim(high[1] + margin, low[1] - margin)
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    scale = LogNorm(lowest, max(highest, 2 * lowest))
+    circles = draw_spots(axes, centres, diameter, values + 1.0, norm=scale)
+    circles.set(alpha=0.75, edgecolor="black", linewidth=0.3)
+    frame_spots(axes, centres, _MARGIN_SPOTS * diameter)
     axes.set_title(f"{title}: {slide.n_obs:,} spots, {slide.n_vars:,} genes")
     figure.colorbar(circles, ax=axes, label=f"{label} + 1", fraction=0.04, pad=0.02, extend="min")
     return figure

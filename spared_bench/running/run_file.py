@@ -14,7 +14,7 @@ from typing import Any
 
 from spared_bench.files import write_text
 from spared_bench.interfaces import Job, Outcome
-from spared_bench.store.processes import place, started_at
+from spared_bench.store.processes import is_running, place, started_at
 
 _SECONDS = 2.0
 _BEAT_SECONDS = 15.0
@@ -107,5 +107,5 @@ def living_runs(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _is_alive(facts: dict[str, Any], path: Path) -> bool:
     if facts["place"] == place():
-        return started_at(int(facts["pid"])) == facts["started"]
+        return is_running(int(facts["pid"]), int(facts["started"]))
     return time.time() - path.stat().st_mtime < _SILENT_SECONDS

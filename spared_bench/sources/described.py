@@ -33,9 +33,9 @@ from pydantic import (
 )
 
 from spared_bench.errors import DataError, MissingFileError, PluginError, UsageError
-from spared_bench.protocol import Processing, explain
+from spared_bench.protocol import Processing
 from spared_bench.specs import DatasetSpec, SlideInfo
-from spared_bench.strict import load_mapping
+from spared_bench.strict import explain, load_mapping
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,11 +52,11 @@ Text = Annotated[str, Field(max_length=2_000)]
 Size = Annotated[float, Field(ge=0, le=1e6)]
 
 
-class _Section(BaseModel):
+class _Described(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SlideEntry(_Section, coerce_numbers_to_str=True):
+class SlideEntry(_Described, coerce_numbers_to_str=True):
     """One slide.
 
     Parameters
@@ -94,7 +94,7 @@ class SlideEntry(_Section, coerce_numbers_to_str=True):
     step_um: Size = 0.0
 
 
-class Description(_Section):
+class Description(_Described):
     """A dataset, as a user describes it; ``slide_column`` splits one AnnData file into slides."""
 
     name: Text

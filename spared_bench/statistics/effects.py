@@ -35,17 +35,6 @@ def rank_biserial(first: np.ndarray, second: np.ndarray) -> float:
     return float((ranks * np.sign(gain)).sum() / ranks.sum())
 
 
-def cliffs_delta(first: np.ndarray, second: np.ndarray) -> float:
-    """Cliff's delta: how much oftener a value of ``first`` is below one of ``second`` than above.
-
-    In [-1, 1], of unpaired values; nan where either is empty.
-    """
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if not (len(a) and len(b)):
-        return math.nan
-    return float(np.sign(b[None, :] - a[:, None]).mean())
-
-
 def rank_biserial_matrix(blocks: pd.DataFrame) -> pd.DataFrame:
     """Return ``rank_biserial`` of every pair; positive where the row's method is better."""
     import pandas as pd

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from spared_bench.errors import WorkspaceError
 
-_SAYSFULL = re.compile(r"No space left on device|Disk quota exceeded|\d+ requested and \d+ written")
+_SAYS_FULL = re.compile(
+    r"No space left on device|Disk quota exceeded|\d+ requested and \d+ written"
+)
 
 
 #: Numbers of errors that mean it.
@@ -22,7 +24,7 @@ def is_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     # Libraries lose the number: HDF5 raises a RuntimeError, numpy counts what was not written.
-    return isinstance(error, OSError | RuntimeError) and bool(_SAYSFULL.search(str(error)))
+    return isinstance(error, OSError | RuntimeError) and bool(_SAYS_FULL.search(str(error)))
 
 
 @contextmanager

@@ -215,17 +215,17 @@ class Store:
         WorkspaceError
             If the workspace cannot be written.
         """
-        grave = self.root / "tmp" / f"removed-{key[:12]}.{stamp()}"
+        removed = self.root / "tmp" / f"removed-{key[:12]}.{stamp()}"
         try:
-            grave.parent.mkdir(parents=True, exist_ok=True)
-            self.folder(kind, key).rename(grave)
+            removed.parent.mkdir(parents=True, exist_ok=True)
+            self.folder(kind, key).rename(removed)
         except FileNotFoundError:
             return
         except OSError as error:
             if not self._is_to_blame(error):
                 raise
             raise WorkspaceError(why_unwritable(self.root, error)) from error
-        _discard(grave)
+        _discard(removed)
 
     def keys(self, kind: str) -> list[str]:
         """Return the keys of all entries of a kind, sound or not, in order."""

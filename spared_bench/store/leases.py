@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from spared_bench.store.processes import place, started_at
+from spared_bench.store.processes import is_running, place, started_at
 
 #: Seconds without a sign of life after which work is given to someone else.
 LIFETIME = 60.0
@@ -159,7 +159,7 @@ class Leases:
 
     def _is_dead(self, path: Path, found: dict[str, Any]) -> bool:
         if found.get("place") == place():
-            return started_at(int(found.get("pid", 0))) != found.get("started")
+            return not is_running(int(found.get("pid", 0)), int(found.get("started", 0)))
         try:
             # Compared with a file of our own, so that the file system's clock judges both.
             self._sign_in()
@@ -173,16 +173,16 @@ class Leases:
         found = _read(path)
         if found and not self._is_dead(path, found):
             return False
-        grave = self.root / "owners" / f"broken-{uuid.uuid4().hex}"
+        removed = self.root / "owners" / f"broken-{uuid.uuid4().hex}"
         try:
-            path.rename(grave)
+            path.rename(removed)
         except FileNotFoundError:
             return True
-        taken = _read(grave)
-        if taken and not self._is_dead(grave, taken):  # somebody was quicker: give it back
+        taken = _read(removed)
+        if taken and not self._is_dead(removed, taken):  # somebody was quicker: give it back
             with suppress(FileExistsError):
-                _link(grave, path)
-        grave.unlink(missing_ok=True)
+                _link(removed, path)
+        removed.unlink(missing_ok=True)
         return True
 
 

@@ -48,6 +48,13 @@ def _ticks(pid: int) -> int:
         return 0
 
 
+def is_running(pid: int, started: int) -> bool:
+    """Whether the process of this machine that began at ``started`` (``started_at``) still runs."""
+    found = started_at(pid)
+    # Less than 0: somebody else's, of which we may not know more than that it is there.
+    return found < 0 or (found > 0 and abs(found - started) <= 1)
+
+
 def is_orphan(path: Path) -> bool:
     """Whether the writer that ``stamp`` names in a path has ended before it was done."""
     parts = path.name.rsplit(".", 2)
@@ -55,8 +62,7 @@ def is_orphan(path: Path) -> bool:
     if not (dash and pid.isdigit() and started.isdigit()):
         return False
     if parts[0].endswith(socket.gethostname()):
-        found = started_at(int(pid))
-        return found >= 0 and abs(found - int(started)) > 1
+        return not is_running(int(pid), int(started))
     try:
         return time.time() - path.stat().st_mtime > _STALE_SECONDS
     except FileNotFoundError:

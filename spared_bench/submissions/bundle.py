@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spared_bench.errors import SubmissionError
+from spared_bench.files import replacing
 from spared_bench.keys.hashing import file_digest
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.submissions.schema import (
@@ -109,17 +110,12 @@ def seal(folder: Path) -> None:
 
 def pack(folder: Path, archive: Path) -> None:
     """Write a bundle's folder as an archive; the same content gives the same bytes."""
-    beside = archive.with_name(f".{archive.name}.part")
-    try:
-        with zipfile.ZipFile(beside, "w") as packed:
-            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                name = path.relative_to(folder).as_posix()
-                info = zipfile.ZipInfo(name)  # dated 1980, whenever it was made
-                info.compress_type = (
-                    zipfile.ZIP_STORED if name.endswith(".npz") else zipfile.ZIP_DEFLATED
-                )
-                info.external_attr = (stat.S_IFREG | 0o644) << 16
-                packed.writestr(info, path.read_bytes())
-        beside.replace(archive)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(archive) as beside, zipfile.ZipFile(beside, "w") as packed:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            name = path.relative_to(folder).as_posix()
+            info = zipfile.ZipInfo(name)  # dated 1980, whenever it was made
+            info.compress_type = (
+                zipfile.ZIP_STORED if name.endswith(".npz") else zipfile.ZIP_DEFLATED
+            )
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            packed.writestr(info, path.read_bytes())

@@ -23,9 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from spared_bench.errors import SubmissionError
 from spared_bench.leaderboard.entries import EntryResult, ProtocolId
 from spared_bench.leaderboard.text import visible
-from spared_bench.strict import load_mapping
+from spared_bench.strict import first_problems, load_json, load_mapping
 
-FORMAT = 1
 MAX_RESULTS = 5_000
 MAX_DATASETS = 500
 
@@ -199,7 +198,7 @@ def read_json(text: str, model: type[Model], source: str) -> Model:
         For what is not JSON (nan and infinities included), and for the first fields that are wrong.
     """
     try:
-        json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_once_each)
+        load_json(text)
         return model.model_validate_json(text)
     except ValidationError as error:
         raise SubmissionError(_invalid(source, error)) from error
@@ -208,22 +207,5 @@ def read_json(text: str, model: type[Model], source: str) -> Model:
         raise SubmissionError(f"{source} is not valid JSON: {reason}.") from error
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON; what is undefined is null")
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return values
-
-
-def _invalid(source: str, error: ValidationError, most: int = 3) -> str:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    said = []
-    for each in found[:most]:
-        where = visible(".".join(map(str, each["loc"])), 120)
-        said.append(f"{where or 'file'}: {visible(each['msg'].removeprefix('Value error, '), 200)}")
-    more = f" (and {len(found) - most} more)" if len(found) > most else ""
-    return f"{source} is not valid: {'; '.join(said)}{more}."
+def _invalid(source: str, error: ValidationError) -> str:
+    return f"{source} is not valid: {visible(first_problems(error, 'file'), 1_000)}."

@@ -12,6 +12,7 @@ import numpy as np
 
 from spared_bench import data
 from spared_bench.bench import Bench
+from spared_bench.geometry import rows_by_slide
 from spared_bench.trials.products import prepared_table
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ class Truth:
     @cached_property
     def slides(self) -> list[np.ndarray]:
         """The rows of each slide."""
-        names = dict.fromkeys(self.slide_ids.tolist())
-        return [np.flatnonzero(self.slide_ids == name) for name in names]
+        return rows_by_slide(self.slide_ids)
 
 
 def truth_of(bench: Bench, dataset: str) -> Truth:

@@ -6,16 +6,18 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from spared_bench.errors import PluginError, SparedBenchError
 from spared_bench.registry import Registered, Registry, discover
 
+Subject = TypeVar("Subject")
 Status = Literal["passed", "failed", "skipped"]
 
 #: What a plugin module may not import: listing plugins would no longer be instant.
@@ -55,6 +57,11 @@ class Check:
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
+
+
+def checks_of(sentences: Mapping[str, Callable[[Subject], None]], subject: Subject) -> list[Check]:
+    """Return the checks of one plugin, which share what was made of it."""
+    return [Check(sentence, partial(check, subject)) for sentence, check in sentences.items()]
 
 
 @dataclass(frozen=True)

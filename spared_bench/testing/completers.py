@@ -17,6 +17,7 @@ from spared_bench.registry import Registered, Registry
 from spared_bench.testing.checks import (
     Check,
     CheckSkipped,
+    checks_of,
     construct,
     describes_itself,
     importing_is_light,
@@ -33,11 +34,7 @@ CONTEXT = Context(seed=1, budget=Budget(6, 16, 3, augment=False))
 def completer_checks(name: str, registry: Registry | None = None) -> list[Check]:
     """Return the checks of a completer; see ``predictor_checks``."""
     subject = _Subject(registered("completer", name, registry))
-    return [Check(sentence, _bound(check, subject)) for sentence, check in _CHECKS.items()]
-
-
-def _bound(check: Callable[[_Subject], None], subject: _Subject) -> Callable[[], None]:
-    return lambda: check(subject)
+    return checks_of(_CHECKS, subject)
 
 
 class _Subject:

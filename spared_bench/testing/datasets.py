@@ -16,6 +16,7 @@ from spared_bench.specs import DatasetSpec
 from spared_bench.testing.checks import (
     Check,
     CheckSkipped,
+    checks_of,
     describes_itself,
     importing_is_light,
     registered,
@@ -40,11 +41,7 @@ def dataset_checks(
         generated data.
     """
     subject = _Subject(registered("dataset", name, registry), data_dir)
-    return [Check(sentence, _bound(check, subject)) for sentence, check in _CHECKS.items()]
-
-
-def _bound(check: Callable[[_Subject], None], subject: _Subject) -> Callable[[], None]:
-    return lambda: check(subject)
+    return checks_of(_CHECKS, subject)
 
 
 class _Subject:

@@ -19,6 +19,7 @@ from spared_bench.specs import PredictorSpec
 from spared_bench.testing.checks import (
     Check,
     CheckSkipped,
+    checks_of,
     close,
     construct,
     describes_itself,
@@ -44,11 +45,7 @@ def predictor_checks(name: str, registry: Registry | None = None) -> list[Check]
         The plugins of this environment by default.
     """
     subject = _Subject(registered("predictor", name, registry))
-    return [Check(sentence, _bound(check, subject)) for sentence, check in _CHECKS.items()]
-
-
-def _bound(check: Callable[[_Subject], None], subject: _Subject) -> Callable[[], None]:
-    return lambda: check(subject)
+    return checks_of(_CHECKS, subject)
 
 
 class _Subject:

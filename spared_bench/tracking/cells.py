@@ -37,7 +37,7 @@ _PARAMS_AT_ONCE = 50
 _METRICS_AT_ONCE = 800
 
 
-class Cell(Protocol):
+class LoggedCell(Protocol):
     """One (dataset, completer, predictor, seed): a parent run and its children.
 
     Such as ``spared_bench.trials.cells.FinishedCell``.
@@ -94,7 +94,7 @@ class CellLog:
         self._connection = connection
         self._experiments: dict[str, _Experiment] = {}
 
-    def sync(self, cell: Cell) -> bool:
+    def sync(self, cell: LoggedCell) -> bool:
         """Make MLflow show a cell as the current one of its name; return whether it lacked it."""
         experiment = self._experiment(cell.final.protocol)
         parents = experiment.parents.setdefault(_name(cell), [])
@@ -125,7 +125,7 @@ class CellLog:
             self._connection.client.set_tag(parent.run_id, CURRENT, str(current).lower())
             parent.current = current
 
-    def _log_cell(self, experiment: _Experiment, cell: Cell, content: str) -> _Logged:
+    def _log_cell(self, experiment: _Experiment, cell: LoggedCell, content: str) -> _Logged:
         trial = cell.final
         tags = {ROLE: "cell", CELL: _name(cell), CONTENT: content, CURRENT: "true"}
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
@@ -198,13 +198,13 @@ def _together(folders: Sequence[Path], environment: dict[str, Any]) -> Iterator[
         yield Path(beside)
 
 
-def _name(cell: Cell) -> str:
+def _name(cell: LoggedCell) -> str:
     """Say what a cell is about; at most one of the runs of a name is current."""
     trial = cell.final
     return json.dumps([trial.dataset, trial.completer, trial.predictor, trial.seed])
 
 
-def _content(cell: Cell) -> str:
+def _content(cell: LoggedCell) -> str:
     """Hash everything in the results of a cell, times included."""
     results = [cell.final, *(result for result, _ in cell.search)]
     text = json.dumps([vars(result) for result in results], sort_keys=True)
@@ -230,7 +230,7 @@ def _read(run: Run) -> TrialResult:
         raise ValueError(f"run {run.info.run_id} cannot be read ({error}); delete it.") from error
 
 
-def _varied(child: TrialResult, cell: Cell) -> str:
+def _varied(child: TrialResult, cell: LoggedCell) -> str:
     """Name a trial of the search by what it does not share with the others: ``lr=0.001``."""
     trials = [result.parameters for result, _ in cell.search]
     varied = [

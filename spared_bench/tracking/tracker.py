@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spared_bench.results import TrialResult
-from spared_bench.tracking.cells import Cell, CellLog
+from spared_bench.tracking.cells import CellLog, LoggedCell
 from spared_bench.tracking.completion import log_completion, read_completion
 from spared_bench.tracking.connection import Connection
 
@@ -52,7 +52,7 @@ class Tracker:
         with self.connection.explained("connect to"):
             self.connection.client.search_experiments(max_results=1)
 
-    def sync(self, cells: Iterable[Cell], progress: Progress | None = None) -> int:
+    def sync(self, cells: Iterable[LoggedCell], progress: Progress | None = None) -> int:
         """Make MLflow show these cells, logging those that it lacks; return how many it lacked.
 
         A cell that was logged before with another trial (an older version of a method, say) keeps
@@ -60,7 +60,7 @@ class Tracker:
 
         Parameters
         ----------
-        cells : iterable of Cell
+        cells : iterable of LoggedCell
         progress : callable, optional
             Told ``(done, total)`` after each cell.
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.spatial.distance import cdist
 
-from spared_bench.models.graphs import hops, lattice, lattice_of_slides, nearest, spacing, within
+from spared_bench.models.graphs import hops, lattice, lattice_of_slides, nearest, within
 
 
 def square(n):
@@ -56,11 +56,6 @@ def test_inside_an_array_the_lattice_is_the_ring_around_a_spot(places, inside, r
     assert graph[24].sum() == inside
     assert graph[0].sum() < inside
     np.testing.assert_array_equal(graph, graph.T)
-
-
-def test_the_spacing_of_an_array_is_that_of_its_neighbours_even_if_two_spots_coincide():
-    assert spacing(np.concatenate([square(4), square(4)])) == pytest.approx(100)
-    assert spacing(np.zeros((3, 2))) == 1
 
 
 def test_hops_reach_what_walks_of_that_length_reach(rng):

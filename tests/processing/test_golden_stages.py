@@ -9,7 +9,6 @@ from scipy.sparse import csr_matrix
 from spared_bench.processing import filtering
 from spared_bench.processing.annotation import annotate
 from spared_bench.processing.combat import combat
-from spared_bench.processing.deltas import deltas
 from spared_bench.processing.graph import neighbour_graph
 from spared_bench.processing.median import median_filter
 from spared_bench.processing.moran import mean_morans_i, most_autocorrelated
@@ -93,13 +92,6 @@ def test_combat_with_the_published_defect_is_the_published_one(golden):
 
     np.testing.assert_allclose(corrected, golden["combat"], **EXACT)
     assert np.abs(combat(values, golden["slide"]) - golden["combat"]).max() > 1e-3
-
-
-def test_deltas_are_the_published_ones(golden):
-    differences, means = deltas(golden["combat"], golden["split"] == "train")
-
-    np.testing.assert_allclose(differences, golden["deltas"], **EXACT)
-    np.testing.assert_allclose(differences + means, golden["combat"], **EXACT)
 
 
 def test_the_whole_pipeline_repeats_the_published_dataset(golden, golden_slides, golden_spec):

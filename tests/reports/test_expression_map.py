@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spared_bench.reports.expression_map import _choose, _limits, _side_by_side, expression_map
+from spared_bench.reports.expression_map import _choose, _side_by_side, expression_map
 
 
 def made_up(rng, n_slides=2, n_spots=40, n_genes=4):
@@ -92,9 +92,3 @@ def test_a_gene_without_a_measured_spot_and_a_slide_of_one_spot_can_be_drawn(tmp
     )
 
     assert (tmp_path / "a.png").is_file()
-
-
-def test_colours_span_the_bulk_of_the_values_and_a_constant_has_a_range():
-    assert _limits(np.arange(101.0)) == (2.0, 98.0)
-    assert _limits(np.full(5, 3.0)) == (2.5, 3.5)
-    assert _limits(np.array([])) == (0.0, 1.0)

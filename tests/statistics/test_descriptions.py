@@ -7,12 +7,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spared_bench.statistics.blocks import complete_blocks
 from spared_bench.statistics.bootstrap import over_datasets, over_slides
-from spared_bench.statistics.effects import cliffs_delta, rank_biserial, rank_biserial_matrix
+from spared_bench.statistics.effects import rank_biserial, rank_biserial_matrix
 from spared_bench.statistics.paired import compare
 from spared_bench.statistics.summaries import average_ranks, normalised, wins
 
@@ -65,17 +64,6 @@ def test_the_rank_biserial_is_favourable_minus_unfavourable_ranks():
     assert rank_biserial([1, 1, 4, 2], [2, 4, 2, 2]) == pytest.approx((1 + 3 - 2) / 6)
     assert rank_biserial([1, 1], [2, 3]) == 1
     assert math.isnan(rank_biserial([1], [1]))
-
-
-@given(values, values)
-@settings(deadline=None, max_examples=50)
-def test_cliffs_delta_counts_pairs(first, second):
-    below = sum(a < b for a in first for b in second)
-    above = sum(a > b for a in first for b in second)
-
-    assert cliffs_delta(first, second) == pytest.approx(
-        (below - above) / (len(first) * len(second))
-    )
 
 
 def test_effects_turn_their_sign_with_the_pair(rng):

@@ -1,0 +1,101 @@
+"""``plan export``: scripts that do the shards of a plan."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from spared_bench.cli.run import run
+from spared_bench.errors import UsageError
+
+plan_app = typer.Typer(help="Turn a plan into scripts for other schedulers.")
+
+
+@plan_app.callback()
+def _plan() -> None:
+    return None
+
+
+@plan_app.command("export", context_settings={"ignore_unknown_options": True})
+def export(
+    selection: list[str] = typer.Argument(
+        ..., help="What `run` would be given: --all --suite demo -w /shared/workspace ..."
+    ),
+    tasks: int = typer.Option(..., min=1, help="Tasks of the array; each runs one shard."),
+    out: Path | None = typer.Option(None, "--out", "-o", help="File to write [default: print]."),
+    time: str = typer.Option("24:00:00", help="Wall time of a task."),
+    cpus: int = typer.Option(1, min=1, help="CPUs of a task."),
+    memory: str = typer.Option("16G", help="Memory of a task."),
+    partition: str = typer.Option("", help="Partition [default: the site's]."),
+    gpus: int = typer.Option(0, min=0, help="GPUs of a task."),
+) -> None:
+    """Write a Slurm array script whose tasks run the shards of a plan.
+
+    Options of `run` come after two dashes:
+
+    spared-bench plan export --tasks 20 -- --all --suite demo -w /shared/workspace
+    """
+    for name in ("--shard", "--dry-run"):
+        if any(word.partition("=")[0] == name for word in selection):
+            raise UsageError(f"`plan export` sets {name} itself; leave it out.")
+    for name, value in (("--time", time), ("--memory", memory), ("--partition", partition)):
+        if any(sign.isspace() for sign in value):
+            raise UsageError(f"{name} {value!r} must be one word.")
+    workspace = _workspace(_understood(selection))
+    lines = [
+        "#!/bin/bash",
+        "#SBATCH --job-name=spared-bench",
+        f"#SBATCH --array=1-{tasks}",
+        f"#SBATCH --time={time}",
+        f"#SBATCH --cpus-per-task={cpus}",
+        f"#SBATCH --mem={memory}",
+        *([f"#SBATCH --partition={partition}"] if partition else []),
+        *([f"#SBATCH --gres=gpu:{gpus}"] if gpus else []),
+        "#SBATCH --output=spared-bench-%A_%a.log",
+        "",
+        "# Afterwards, once: " + shlex.join(["spared-bench", "track", "sync", *workspace]),
+        f"#              and: {shlex.join(['spared-bench', 'leaderboard', 'build', *workspace])}",
+        "set -eu",
+        f"{shlex.join(['spared-bench', 'run', *selection])} \\",
+        f'    --no-track --shard "${{SLURM_ARRAY_TASK_ID}}/{tasks}"',
+    ]
+    text = "\n".join(lines) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write {out}: {error.strerror}.") from error
+    typer.echo(f"{out}: {tasks} tasks. `{shlex.join(['sbatch', str(out)])}` submits them.")
+
+
+def _understood(selection: list[str]) -> dict[str, Any]:
+    """Return what `run` makes of its options, so that a mistake is told now and not by each task.
+
+    Raises
+    ------
+    UsageError
+        For what `run` would not take.
+    """
+    from typer.main import get_command
+
+    alone = typer.Typer(add_completion=False)
+    alone.command("run")(run)
+    try:
+        context = get_command(alone).make_context("spared-bench run", list(selection))
+    except Exception as error:
+        format_message = getattr(error, "format_message", None)
+        reason = format_message() if format_message else str(error)
+        raise UsageError(f"`spared-bench run` does not take these options: {reason}") from error
+    found: dict[str, Any] = context.params
+    if not (found["everything"] or found["dataset"] or found["completer"] or found["predictor"]):
+        raise UsageError("Nothing is selected: `-- --all --suite demo`, or `-d`, `-c` and `-p`.")
+    return found
+
+
+def _workspace(options: dict[str, Any]) -> list[str]:
+    return ["-w", str(options["workspace"])] if options["workspace"] else []

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from spared_bench.store import processes
+from spared_bench.store.processes import is_orphan, is_running, stamp, started_at
+
+
+@pytest.fixture
+def child():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def test_a_process_runs_until_it_ends_also_while_nobody_has_taken_note_of_its_end(child):
+    started = started_at(child.pid)
+    assert is_running(child.pid, started)
+    child.kill()
+    psutil.wait_procs([psutil.Process(child.pid)], timeout=0.2)
+    while psutil.pid_exists(child.pid) and psutil.Process(child.pid).status() != "zombie":
+        pass
+    assert not is_running(child.pid, started)
+    child.wait()
+    assert not is_running(child.pid, started)
+
+
+def test_a_later_process_of_the_same_number_is_another_one():
+    started = started_at(os.getpid())
+    assert is_running(os.getpid(), started)
+    assert not is_running(os.getpid(), started - 1000)
+    assert not is_running(os.getpid(), 0)
+
+
+def test_a_process_that_may_not_be_looked_at_is_taken_to_run(monkeypatch):
+    monkeypatch.setattr(processes, "started_at", lambda pid: -1)
+    assert is_running(1, 12345)
+
+
+def test_what_a_living_writer_has_stamped_is_no_orphan_and_that_of_a_dead_one_is(tmp_path, child):
+    mine = tmp_path / f"prepared-abc.{stamp()}"
+    host, _, last = mine.name.rpartition(".")
+    dead = tmp_path / host.replace(str(os.getpid()), str(child.pid))
+    dead = dead.with_name(f"{dead.name}.{last}")
+    mine.touch()
+    dead.touch()
+    assert not is_orphan(mine)
+    assert is_orphan(dead)  # the child's number, with another process's start
+    assert not is_orphan(tmp_path / "somebody's own file.txt")

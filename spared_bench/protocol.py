@@ -277,7 +277,7 @@ class Protocol(_Section):
 
     @property
     def hash(self) -> str:
-        """Hash of every setting that can move a score; lists of what to run and the ranking do not."""
+        """Hash of every setting that can move a score; what is run and ranked is not one."""
         unhashed = {"summary", "datasets", "completers", "ranking"}
         values = self.model_dump(mode="json", exclude=unhashed)
         if values["search"]["strategy"] == "grid":  # as it was before there was a choice

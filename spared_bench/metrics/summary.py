@@ -94,9 +94,12 @@ def settled(
     if spec.undefined == "left_out":
         return values[~np.isnan(values)]
     # One row for each value: what it was computed from.
-    rows = [part.T if spec.per == "gene" else part for part in (truth, prediction, mask)]
+    t, p, m = (
+        (part.T if spec.per == "gene" else part).reshape(units)
+        for part in (truth, prediction, mask)
+    )
     settle = _strict if rule == "strict" else _published
-    return settle(values, *(part.reshape(units) for part in rows), spec.undefined == "correlation")
+    return settle(values, t, p, m, spec.undefined == "correlation")
 
 
 def by_slide(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from spared_bench import MetricSpec, hookimpl
 
 _HERE = "spared_bench.metrics"
@@ -17,6 +19,7 @@ def spared_bench_metrics() -> list[MetricSpec]:
             per="entry",
             better="lower",
             label="MSE",
+            bounds=(0.0, math.inf),
         ),
         MetricSpec(
             "mae",
@@ -25,6 +28,7 @@ def spared_bench_metrics() -> list[MetricSpec]:
             per="entry",
             better="lower",
             label="MAE",
+            bounds=(0.0, math.inf),
         ),
         MetricSpec(
             "pcc-gene",
@@ -32,6 +36,8 @@ def spared_bench_metrics() -> list[MetricSpec]:
             summary="Pearson correlation of each gene across spots",
             per="gene",
             label="PCC-Gene",
+            bounds=(-1.0, 1.0),
+            undefined="correlation",
         ),
         MetricSpec(
             "pcc-patch",
@@ -39,6 +45,8 @@ def spared_bench_metrics() -> list[MetricSpec]:
             summary="Pearson correlation of each spot across genes",
             per="spot",
             label="PCC-Patch",
+            bounds=(-1.0, 1.0),
+            undefined="correlation",
         ),
         MetricSpec(
             "r2-gene",
@@ -46,6 +54,8 @@ def spared_bench_metrics() -> list[MetricSpec]:
             summary="Coefficient of determination of each gene across spots",
             per="gene",
             label="R2-Gene",
+            bounds=(-math.inf, 1.0),
+            undefined="determination",
         ),
         MetricSpec(
             "r2-patch",
@@ -53,5 +63,7 @@ def spared_bench_metrics() -> list[MetricSpec]:
             summary="Coefficient of determination of each spot across genes",
             per="spot",
             label="R2-Patch",
+            bounds=(-math.inf, 1.0),
+            undefined="determination",
         ),
     ]

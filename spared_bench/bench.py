@@ -321,9 +321,14 @@ class Bench:
 
     def _metric_inputs(self, name: str) -> dict[str, Any]:
         entry = self.registry.get("metric", name)
-        described = {"summary", "citation", "licence", "label", "factory", "extras"}
-        spec = {key: value for key, value in asdict(entry.spec).items() if key not in described}
-        return {**spec, "distribution": entry.plugin.distribution, "code": _code(entry)}
+        spec = self.metric(name)
+        return {
+            "version": spec.version,
+            "per": spec.per,
+            "undefined": spec.undefined,
+            "distribution": entry.plugin.distribution,
+            "code": _code(entry),
+        }
 
     def stages(self, predictor: str, parameters: Mapping[str, Any]) -> dict[str, Stage]:
         """Return the networks on which a predictor builds, with all parameters that are set."""

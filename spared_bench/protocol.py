@@ -214,6 +214,22 @@ class Search(_Section):
     max_trials: Positive = 20
 
 
+class Ranking(_Section):
+    """By what the leaderboard ranks, which moves no score.
+
+    Parameters
+    ----------
+    metric : str
+        One of the protocol's metrics.
+    completer : str
+        Which rows have a rank: ``"all"``, one row per method and completer; ``"best"``, of every
+        method the row whose completer served it best; or those of one completer, by its name.
+    """
+
+    metric: str = "mse"
+    completer: str = "all"
+
+
 class Protocol(_Section):
     """One protocol, as read from YAML."""
 
@@ -233,7 +249,25 @@ class Protocol(_Section):
     pooling: Literal["slide", "split"] = "slide"
     mean_rule: Literal["strict", "published"] = "strict"
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mse", "pcc-gene")
+    ranking: Ranking = Ranking()
     overrides: dict[str, dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> Protocol:
+        metric, completer = self.ranking.metric, self.ranking.completer
+        if metric not in self.metrics:
+            hint = did_you_mean(metric, self.metrics)
+            raise ValueError(
+                f"`ranking.metric` is {metric!r}, which is not among the protocol's metrics:"
+                f" {', '.join(self.metrics)}.{f' {hint}' if hint else ''} Rank by one of them"
+                f" (`ranking: {{metric: {self.metrics[0]}}}`), or add it to `metrics`"
+            )
+        if completer not in ("all", "best", *self.completers):
+            raise ValueError(
+                f"`ranking.completer` is {completer!r}; expected `all`, `best`, or one of the"
+                f" protocol's completers: {', '.join(self.completers)}"
+            )
+        return self
 
     @property
     def id(self) -> str:
@@ -242,8 +276,9 @@ class Protocol(_Section):
 
     @property
     def hash(self) -> str:
-        """Hash of every setting that can move a score; the lists of what to run are not."""
-        values = self.model_dump(mode="json", exclude={"summary", "datasets", "completers"})
+        """Hash of every setting that can move a score; what is run and ranked is not one."""
+        unhashed = {"summary", "datasets", "completers", "ranking"}
+        values = self.model_dump(mode="json", exclude=unhashed)
         if values["search"]["strategy"] == "grid":  # as it was before there was a choice
             del values["search"]["strategy"]
         return digest(values)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spared_bench import leaderboard
+from spared_bench.leaderboard.model import Board
+from spared_bench.leaderboard.rows import Known
+from spared_bench.protocol import Ranking
 from spared_bench.results import TrialResult
+from spared_bench_plugins.metrics import spared_bench_metrics
 
+METRICS = {spec.name: spec for spec in spared_bench_metrics()}
 MEASURED = ("breast", "olfactory_bulb")
 GENERATED = "planted"
 
@@ -108,3 +115,27 @@ def demo_trials() -> list[TrialResult]:
         seed=trials[out].seed,
     )
     return trials
+
+
+def known(trials: Iterable[TrialResult], **changes: Any) -> Known:
+    """What is known where the metrics and the trials' protocols are registered."""
+    rankings = {each.protocol: Ranking() for each in trials}
+    return Known(**{"metrics": METRICS, "rankings": rankings, **changes})
+
+
+def board_rows(
+    results: Iterable[TrialResult], datasets: Any = None, protocols: Iterable[str] = ()
+) -> Board:
+    """The board of made-up trials."""
+    trials = list(results)
+    return leaderboard.board_rows(trials, known(trials, datasets=datasets or {}), protocols)
+
+
+def build(
+    trials: list[TrialResult], out: Path, command: str, source: str, extras: Any = None
+) -> Path:
+    """The site of made-up trials; ``datasets`` among the extras is what is known of them."""
+    extras = dict(extras or {})
+    mine = known(trials, datasets=extras.pop("datasets", {}))
+    made = leaderboard.Extras(known=mine, **extras)
+    return leaderboard.build(trials, out, command=command, source=source, extras=made)

@@ -29,6 +29,14 @@ def test_every_installed_protocol_can_be_read():
         ("processing: {target: log3}", "'processing.target'"),
         ("seeds: []", "'seeds'"),
         ("seeds: [1", "is not valid YAML"),
+        (
+            "ranking: {metric: pcc-gen}",
+            "'pcc-gen', which is not among the protocol's metrics: mse, pcc-gene. Did you mean"
+            " 'pcc-gene'? Rank by one of them (`ranking: {metric: mse}`)",
+        ),
+        ("metrics: [mae]", "`ranking.metric` is 'mse', which is not among"),
+        ("ranking: {completer: knn}", "expected `all`, `best`, or one of"),
+        ("ranking: {metrics: mse}", "'ranking.metrics'. Did you mean 'metric'?"),
         ("patches: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
@@ -53,7 +61,8 @@ def test_a_protocol_file_that_is_not_there_is_named(tmp_path):
 
 def test_the_hash_moves_with_what_moves_a_score_and_not_with_what_is_run():
     base = parse_protocol(SMALL, "x")
-    same = parse_protocol(SMALL + "datasets: [a]\nsummary: other words", "x")
+    ranked = "\nranking: {metric: pcc-gene, completer: best}"
+    same = parse_protocol(SMALL + "datasets: [a]\nsummary: other words" + ranked, "x")
     other = parse_protocol(SMALL + "training: {iterations: 999}", "x")
     assert base.hash == same.hash
     assert base.hash != other.hash

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from spared_bench.leaderboard.entries import Entry, EntryResult, Flag, write_entry
+from spared_bench.leaderboard.entries import EntryResult, Flag, MethodEntry, write_entry
 from spared_bench.specs import DatasetSpec
 from spared_bench_plugins.datasets.spared import spared_datasets
 
@@ -37,11 +37,11 @@ SOURCE = (
 )
 
 
-def published_entries() -> list[Entry]:
+def published_entries() -> list[MethodEntry]:
     """Return one entry per method of the table."""
     datasets = spared_datasets()
     return [
-        Entry(
+        MethodEntry(
             method=method,
             version="2024",
             protocol="spared@1",

@@ -28,7 +28,9 @@ def _track() -> None:
 @leaderboard_app.command("build")
 def build(
     source: str = typer.Option("mlflow", "--from", help="mlflow or store; both give the same."),
-    protocol: str = _PROTOCOL,
+    protocol: str = typer.Option(
+        "", help="Only this protocol, e.g. demo@1, or the YAML file of one [default: all]."
+    ),
     out: Path | None = typer.Option(None, help="Folder to write [default: WORKSPACE/leaderboard]."),
     leaderboards: Path | None = typer.Option(
         None, help="Folder with accepted entries of others [default: ./leaderboards]."
@@ -47,18 +49,22 @@ def build(
             f" {leaderboards} is none."
         )
     from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard
+    from spared_bench.protocol import read_protocol
     from spared_bench.registry import discover
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
+    registry = discover([file.resolve() for file in plugin], data_dir=space.data_dir)
+    protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
     page = build_leaderboard(
         space,
-        protocol,
+        protocols[0].id if protocols else protocol,
         source="store" if source == "store" else "mlflow",
         out=out,
         leaderboards=leaderboards or LEADERBOARDS,
-        registry=discover([file.resolve() for file in plugin], data_dir=space.data_dir),
+        registry=registry,
         maps=maps,
+        protocols=protocols,
     )
     if page is None:
         raise UsageError(

@@ -31,8 +31,10 @@ def show_report(report: Report, as_json: bool) -> None:
         )
         return
     from spared_bench.leaderboard import terminal_table
+    from spared_bench.leaderboard.publish import known_to
 
-    columns, rows = terminal_table(report.results)
+    bench = report.plan.bench
+    columns, rows = terminal_table(report.results, known_to(bench.registry, [bench.protocol]))
     if rows:
         print_table(columns, rows)
     typer.echo(

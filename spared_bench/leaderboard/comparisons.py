@@ -1,22 +1,26 @@
-"""What the statistics say of a board: one comparison of all rows, and one per completer."""
+"""What the statistics say of a board by one metric: of all rows, and completer by completer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from spared_bench.leaderboard.model import Column, Entry, ProtocolBoard, Row
+from spared_bench.leaderboard.measures import can_be_normalised, error
+from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
+from spared_bench.specs import MetricSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from spared_bench.statistics.paired import PairedComparison
 
 MOST_PAIRWISE = 25  # methods of a matrix of pairs; beyond them nobody reads it
 RAW = "none"
 
 
-def comparisons(part: ProtocolBoard) -> list[dict[str, Any]]:
+def comparisons(part: ProtocolBoard, metric: MetricSpec) -> list[dict[str, Any]]:
     """Compare the rows of a board, all together and completer by completer.
 
     Rows are named by their place on the board. Controls and withdrawn rows take no part.
@@ -26,20 +30,24 @@ def comparisons(part: ProtocolBoard) -> list[dict[str, Any]]:
     groups = [("", named)] if len(completers) != 1 else []
     groups += [(c, [(n, row) for n, row in named if row.completer == c]) for c in completers]
     return [
-        {"completer": completer, **comparison(part, [n for n, _ in group], [r for _, r in group])}
+        {
+            "completer": completer,
+            **comparison(part, metric, [n for n, _ in group], [r for _, r in group]),
+        }
         for completer, group in groups
         if group
     ]
 
 
-def comparison(part: ProtocolBoard, names: Sequence[str], rows: Sequence[Row]) -> dict[str, Any]:
+def comparison(
+    part: ProtocolBoard, metric: MetricSpec, names: Sequence[str], rows: Sequence[Row]
+) -> dict[str, Any]:
     """Compare rows over the datasets that count."""
     from spared_bench.statistics.blocks import complete_blocks
     from spared_bench.statistics.omnibus import friedman, reach
     from spared_bench.statistics.summaries import average_ranks, wins
 
-    counted = [column for column in part.columns if column.counts]
-    matrix = errors(rows, counted, names)
+    matrix = errors(rows, part.counted, metric, names)
     blocks = complete_blocks(matrix)
     n, k = blocks.matrix.shape
     ranks = average_ranks(blocks.matrix).sort_values(kind="stable")
@@ -54,27 +62,26 @@ def comparison(part: ProtocolBoard, names: Sequence[str], rows: Sequence[Row]) -
         "ranks": ranks.to_dict(),
         "friedman": asdict(friedman(blocks.matrix)),
         "reach": [asdict(each) for each in reach(n, min(k, MOST_PAIRWISE))],
-        **(pairwise(blocks.matrix[chosen]) if n >= 2 and k >= 2 else {}),
+        **(pairwise(blocks.matrix[chosen], metric) if n >= 2 and k >= 2 else {}),
     }
 
 
-def pairwise(blocks: pd.DataFrame) -> dict[str, Any]:
+def pairwise(blocks: pd.DataFrame, metric: MetricSpec) -> dict[str, Any]:
     """Compare every two methods of complete blocks, and say how large the differences are."""
     from spared_bench.statistics import pairwise as tests
     from spared_bench.statistics.effects import rank_biserial_matrix
     from spared_bench.statistics.omnibus import rank_table
-    from spared_bench.statistics.summaries import normalised
 
     ranks, difference, groups = rank_table(blocks)
-    # Errors of hard datasets are larger: only normalised differences can be ranked together. A
+    # Errors of hard datasets are larger: only relative differences can be ranked together. A
     # dataset with an error of 0 has no such scale and keeps its own.
-    relative = normalised(blocks).fillna(blocks)
+    scaled = relative(blocks, metric).fillna(blocks)
     matrices = {
-        "wilcoxon": tests.wilcoxon_holm(relative),
+        "wilcoxon": tests.wilcoxon_holm(scaled),
         "conover": tests.conover_friedman(blocks),
         "nemenyi": tests.nemenyi(blocks),
-        "dunn": tests.dunn(relative),
-        "effect": rank_biserial_matrix(relative),
+        "dunn": tests.dunn(scaled),
+        "effect": rank_biserial_matrix(scaled),
     }
     return {
         "critical_difference": difference,
@@ -85,24 +92,30 @@ def pairwise(blocks: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def completion_effects(part: ProtocolBoard) -> list[dict[str, Any]]:
+def completion_effects(part: ProtocolBoard, metric: MetricSpec) -> list[dict[str, Any]]:
     """Compare every completer with raw training, paired by method and dataset."""
     from spared_bench.statistics.paired import compare
 
     rows = [row for row in part.rows if row.competes]
-    counted = [column for column in part.columns if column.counts]
 
     def matrix(completer: str) -> pd.DataFrame:
         mine = [row for row in rows if row.completer == completer]
-        return errors(mine, counted, [_method(row) for row in mine])
+        return errors(mine, part.counted, metric, [_method(row) for row in mine])
 
     raw = matrix(RAW)
     others = sorted({row.completer for row in rows} - {RAW}) if len(raw.columns) else []
     return [
-        {"completer": completer, "methods": [asdict(each) for each in found]}
+        {"completer": completer, "methods": [_effect(each, metric) for each in found]}
         for completer in others
         if (found := compare(raw, matrix(completer)))
     ]
+
+
+def _effect(found: PairedComparison, metric: MetricSpec) -> dict[str, Any]:
+    values = asdict(found)
+    if not can_be_normalised(metric):
+        values["median_change"] = math.nan  # a ratio of what has no zero
+    return values
 
 
 def _method(row: Row) -> str:
@@ -111,138 +124,48 @@ def _method(row: Row) -> str:
     return row.predictor + entry
 
 
-def published_view(part: ProtocolBoard) -> dict[str, Any] | None:
-    """Summarise published rows as their authors did; ``None`` where there are none.
-
-    Over all measured datasets, those that repeat others' slides included; with the suspect cells
-    and without them.
-    """
-    rows = reported_rows(part)
-    if not rows:
-        return None
-    names = _told_apart(rows)
-    columns = measured(part)
-    suspect = suspect_cells(rows, names)
-    best = correlations(rows, columns, names).max(axis=1).dropna().sort_values()
-    dunn, compared = published_dunn(rows, part, names)
-    return {
-        "methods": names,
-        "suspect": [list(cell) for cell in suspect],
-        "all": _summary(errors(rows, columns, names)),
-        "without_suspect": _summary(errors(rows, columns, names, suspect)),
-        "hardest": [str(best.index[0]), float(best.iloc[0])] if len(best) else None,
-        "easiest": [str(best.index[-1]), float(best.iloc[-1])] if len(best) else None,
-        "dunn": {"methods": compared, "p": dunn.to_numpy().tolist()},
-    }
-
-
-def _told_apart(rows: Sequence[Row]) -> list[str]:
-    """Name each row by its method, or by as much more as tells all of them apart."""
-    methods = [row.origin.method for row in rows]
-    if len(set(methods)) == len(rows):
-        return methods
-    return [
-        f"{row.origin.method}@{row.origin.version} {row.predictor} {row.completer}" for row in rows
-    ]
-
-
-def published_dunn(
-    rows: Sequence[Row], part: ProtocolBoard, names: Sequence[str]
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return Dunn's matrix of normalised MSE, Bonferroni, of methods with half of the datasets."""
-    from spared_bench.statistics.pairwise import dunn
-    from spared_bench.statistics.summaries import normalised
-
-    matrix = normalised(errors(rows, measured(part), names))
-    enough = matrix.loc[:, matrix.notna().sum() >= len(matrix) / 2]
-    return dunn(enough), list(map(str, enough.columns))
-
-
-def _summary(matrix: pd.DataFrame) -> dict[str, dict[str, float]]:
-    from spared_bench.statistics.summaries import normalised, wins
-
-    columns = {
-        "mean": normalised(matrix).mean(axis=0),
-        "wins": wins(matrix),
-        "datasets": matrix.notna().sum(axis=0),
-    }
-    return {
-        key: {str(name): float(value) for name, value in found.items()}
-        for key, found in columns.items()
-    }
-
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-SUSPECT = "suspect-cell"
-
-
 def errors(
     rows: Sequence[Row],
-    columns: Sequence[Column],
+    datasets: Sequence[BoardDataset],
+    metric: MetricSpec,
     names: Sequence[str],
     without: Collection[tuple[str, str]] = (),
 ) -> pd.DataFrame:
-    """Return the MSE of rows on datasets, seeds averaged, (n_datasets, n_rows).
+    """Return the errors of rows on datasets, seeds averaged, (n_datasets, n_rows).
 
     Parameters
     ----------
-    rows, columns : sequence
+    rows, datasets : sequence
+    metric : MetricSpec
+        What is an error by it, ``measures.error`` says.
     names : sequence of str
         One per row, for the matrix.
     without : collection of (dataset, name)
         Cells to leave empty.
     """
-    return _matrix(rows, columns, names, lambda entry: entry.mse.mean, without)
-
-
-def correlations(
-    rows: Sequence[Row], columns: Sequence[Column], names: Sequence[str]
-) -> pd.DataFrame:
-    """Return PCC-Gene likewise."""
-    return _matrix(rows, columns, names, lambda entry: entry.pcc.mean, ())
-
-
-def suspect_cells(rows: Sequence[Row], names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (dataset, name) of the values that are flagged as probably copied."""
-    return [
-        (flag.dataset, name)
-        for row, name in zip(rows, names, strict=True)
-        for flag in row.origin.flags
-        if flag.kind == SUSPECT and flag.dataset
-    ]
-
-
-def reported_rows(part: ProtocolBoard) -> list[Row]:
-    """Return the rows of published numbers that were not withdrawn."""
-    return [row for row in part.rows if row.origin.trust == "reported" and row.competes]
-
-
-def measured(part: ProtocolBoard) -> list[Column]:
-    """Return the datasets that are not generated; those that repeat others' slides are among them.
-
-    Published tables average over all of them; the board's own means leave repeats out.
-    """
-    return [column for column in part.columns if not column.synthetic]
-
-
-def _matrix(
-    rows: Sequence[Row],
-    columns: Sequence[Column],
-    names: Sequence[str],
-    value: Callable[[Entry], float],
-    without: Collection[tuple[str, str]],
-) -> pd.DataFrame:
     import pandas as pd
 
     left_out = set(without)
     values = [
         [
-            math.nan if (column.name, name) in left_out else value(row.entries[column.name])
+            math.nan
+            if (dataset.name, name) in left_out
+            else error(metric, row.datasets[dataset.name].score(metric).mean)
             for row, name in zip(rows, names, strict=True)
         ]
-        for column in columns
+        for dataset in datasets
     ]
-    labels = [column.name for column in columns]
+    labels = [dataset.name for dataset in datasets]
     return pd.DataFrame(values, index=labels, columns=list(names), dtype=float)
+
+
+def relative(matrix: pd.DataFrame, metric: MetricSpec) -> pd.DataFrame:
+    """Return errors on one scale for all datasets: over the lowest on each, or how far from it.
+
+    A dataset whose lowest error is 0 has no such scale, and becomes nan.
+    """
+    from spared_bench.statistics.summaries import normalised
+
+    if not can_be_normalised(metric):
+        return matrix.sub(matrix.min(axis=1), axis=0)
+    return normalised(matrix)

@@ -15,7 +15,8 @@ A withdrawn entry stays visible with its reason, has no rank and sets no record.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,13 +25,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from spared_bench.errors import EntryError
 from spared_bench.files import write_text
+from spared_bench.specs import MetricSpec
 from spared_bench.strict import first_problems, load_json
 
 ENTRY = "entry.json"
 MAX_BYTES = 20_000_000
 MAX_RESULTS = 20_000
 MAX_SCORE = 1e9
-_ERRORS = {"mse", "mae"}
+_ERRORS = {"mse", "mae"}  # refused below 0 also where no plugins are asked
 _MAX_PARAMETERS = 20_000  # characters of one result's parameters as JSON
 
 Trust = Literal["reported", "re-scored", "reproduced"]
@@ -41,11 +43,11 @@ Number = Annotated[float, Field(ge=-MAX_SCORE, le=MAX_SCORE, allow_inf_nan=False
 Scores = Annotated[dict[Name, Number | None], Field(max_length=100)]
 
 
-class _Part(BaseModel):
+class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Flag(_Part):
+class Flag(_Checked):
     """A doubt about an entry, with its reason; shown beside the rows it is about.
 
     Parameters
@@ -63,7 +65,7 @@ class Flag(_Part):
     dataset: Name | Literal[""] = ""
 
 
-class EntryResult(_Part):
+class EntryResult(_Checked):
     """The scores of one (dataset, completer, predictor, seed).
 
     Parameters
@@ -115,7 +117,7 @@ class EntryResult(_Part):
         return self.dataset, self.completer, self.predictor, self.seed
 
 
-class Entry(_Part):
+class MethodEntry(_Checked):
     """One version of one method under one protocol, as accepted.
 
     Parameters
@@ -143,7 +145,7 @@ class Entry(_Part):
     results: Annotated[list[EntryResult], Field(min_length=1, max_length=MAX_RESULTS)]
 
     @model_validator(mode="after")
-    def _once(self) -> Entry:
+    def _once(self) -> MethodEntry:
         seen = set()
         for result in self.results:
             if result.place in seen:
@@ -165,12 +167,12 @@ class RefusedEntry:
     reason: str
 
 
-def entry_path(leaderboards: Path, entry: Entry) -> Path:
+def entry_path(leaderboards: Path, entry: MethodEntry) -> Path:
     """Where an entry belongs below ``leaderboards/``."""
     return leaderboards / entry.protocol / entry.folder_name / ENTRY
 
 
-def parse_entry(text: str | bytes, source: str) -> Entry:
+def parse_entry(text: str | bytes, source: str) -> MethodEntry:
     """Check the text of an ``entry.json``.
 
     Parameters
@@ -188,7 +190,7 @@ def parse_entry(text: str | bytes, source: str) -> Entry:
         raise EntryError(f"{source} has {len(text)} bytes; an entry has at most {MAX_BYTES}.")
     try:
         values = load_json(text, finite=True)
-        return Entry.model_validate_json(json.dumps(values))
+        return MethodEntry.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise EntryError(
             f"{source} is not a valid entry: {first_problems(error, 'entry')}."
@@ -198,7 +200,7 @@ def parse_entry(text: str | bytes, source: str) -> Entry:
         raise EntryError(f"{source} is not valid JSON: {reason}.") from error
 
 
-def read_entry(path: Path) -> Entry:
+def read_entry(path: Path) -> MethodEntry:
     """Read an ``entry.json`` whose folders say the same as it does.
 
     Raises
@@ -227,7 +229,7 @@ def read_entry(path: Path) -> Entry:
     return entry
 
 
-def write_entry(leaderboards: Path, entry: Entry) -> Path:
+def write_entry(leaderboards: Path, entry: MethodEntry) -> Path:
     """Write an entry to its place and return the file; an earlier one is replaced."""
     path = entry_path(leaderboards, entry)
     text = json.dumps(entry.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
@@ -235,7 +237,21 @@ def write_entry(leaderboards: Path, entry: Entry) -> Path:
     return path
 
 
-def read_entries(leaderboards: Path, protocol: str = "") -> tuple[list[Entry], list[RefusedEntry]]:
+def impossible(entry: MethodEntry, metrics: Mapping[str, MetricSpec]) -> str:
+    """Say which score lies beyond the bounds of its metric; empty if none does."""
+    for result in entry.results:
+        for scores in result.split_scores.values():
+            for name, value in scores.items():
+                low, high = metrics[name].bounds if name in metrics else (-math.inf, math.inf)
+                if value is not None and not low <= value <= high:
+                    place = " / ".join(map(str, result.place))
+                    return f"{place}: {name} is {value}, which lies between {low:g} and {high:g}"
+    return ""
+
+
+def read_entries(
+    leaderboards: Path, protocol: str = "", metrics: Mapping[str, MetricSpec] | None = None
+) -> tuple[list[MethodEntry], list[RefusedEntry]]:
     """Read all entries below ``leaderboards/``, in the order of their folders.
 
     Parameters
@@ -244,12 +260,17 @@ def read_entries(leaderboards: Path, protocol: str = "") -> tuple[list[Entry], l
         Need not exist.
     protocol : str
         Only this one (``"spared@1"``); all where empty.
+    metrics : mapping of name to MetricSpec, optional
+        An entry with a score beyond the bounds of one of them is refused.
     """
-    entries: list[Entry] = []
+    entries: list[MethodEntry] = []
     refused: list[RefusedEntry] = []
     for path in _files(leaderboards, protocol):
         try:
-            entries.append(read_entry(path))
+            entry = read_entry(path)
+            if reason := impossible(entry, metrics or {}):
+                raise EntryError(f"{path} holds a score that cannot be: {reason}.")
+            entries.append(entry)
         except EntryError as error:
             refused.append(RefusedEntry(path, str(error)))
     return entries, refused

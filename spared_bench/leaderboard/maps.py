@@ -20,8 +20,10 @@ import numpy as np
 
 from spared_bench.data import MASK, SPATIAL, TARGET
 from spared_bench.errors import CorruptEntryError
+from spared_bench.leaderboard.means import evaluation_split
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.results import TrialResult
+from spared_bench.specs import MetricSpec
 from spared_bench.store.entries import Store
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.cells import FinishedCell, finished_cells
@@ -94,13 +96,21 @@ def _map(store: Store, row: str, cell: FinishedCell | None) -> Map | None:
     return Map(row, cell.final, cell.folder, prepared.folder) if prepared else None
 
 
-def draw(maps: Sequence[Map]) -> Iterator[Drawn]:
-    """Yield the files of some maps, and last, as ``maps``, which map is in which files."""
+def draw(maps: Sequence[Map], metrics: Sequence[MetricSpec]) -> Iterator[Drawn]:
+    """Yield the files of some maps, and last, as ``maps``, which map is in which files.
+
+    Parameters
+    ----------
+    maps : sequence of Map
+    metrics : sequence of MetricSpec
+        Of the board: the first that has a value per gene chooses the genes.
+    """
+    metric = next((metric for metric in metrics if metric.per == "gene"), None)
     index: dict[str, dict[str, str]] = {}
     for prepared in sorted({each.prepared for each in maps}):
         mine = [each for each in maps if each.prepared == prepared]
         for part in _datasets(mine):
-            truth = _Truth.read(prepared, part)
+            truth = _Truth.read(prepared, part, metric)
             name = f"truth-{prepared.name[:12]}-{truth.split}"
             yield Drawn(name, truth.values())
             for each in part:
@@ -120,7 +130,7 @@ def _datasets(maps: Sequence[Map]) -> list[list[Map]]:
     """Group by evaluation split: folds share a prepared dataset only if their splits are equal."""
     groups: dict[tuple[str, str], list[Map]] = {}
     for each in maps:
-        split = str(each.trial.facts.get("evaluation_split", "test"))
+        split = evaluation_split(each.trial)
         groups.setdefault((each.trial.dataset, split), []).append(each)
     return list(groups.values())
 
@@ -142,14 +152,14 @@ class _Truth:
     total: int
 
     @classmethod
-    def read(cls, folder: Path, maps: Sequence[Map]) -> _Truth:
+    def read(cls, folder: Path, maps: Sequence[Map], metric: MetricSpec | None) -> _Truth:
         from anndata import read_h5ad
 
         adata = read_h5ad(folder / "dataset.h5ad")
-        split = str(maps[0].trial.facts.get("evaluation_split", "test"))
+        split = evaluation_split(maps[0].trial)
         whole = np.flatnonzero(adata.obs["split"].to_numpy() == split)
         kept = whole[:: max(1, math.ceil(len(whole) / MOST_SPOTS))]
-        genes = chosen_genes([each.trial.gene_scores for each in maps], adata.n_vars)
+        genes = chosen_genes([each.trial.gene_scores for each in maps], metric, adata.n_vars)
         slide_ids = adata.obs["slide_id"].astype(str).to_numpy()[kept]
         slides = list(dict.fromkeys(slide_ids.tolist()))
         return cls(
@@ -202,15 +212,21 @@ class _Truth:
         }
 
 
-def chosen_genes(gene_scores: Sequence[Mapping[str, Sequence[float]]], n_genes: int) -> np.ndarray:
+def chosen_genes(
+    gene_scores: Sequence[Mapping[str, Sequence[float]]], metric: MetricSpec | None, n_genes: int
+) -> np.ndarray:
     """Return the columns that are drawn: of six, the three best, the middle and the two worst.
 
-    By PCC-Gene averaged over methods; a gene that no method has a value for counts as worst.
+    By a metric averaged over methods; a gene that no method has a value for counts as worst.
+    Without a metric, all are alike and come in their order.
     """
-    known = [each["pcc-gene"] for each in gene_scores if len(each.get("pcc-gene", ())) == n_genes]
+    scores = [each.get(metric.name, ()) for each in gene_scores] if metric else []
+    known = [each for each in scores if len(each) == n_genes]
     values = np.array(known, dtype=float).reshape(len(known), n_genes)
     seen = np.isfinite(values)
     means = np.where(seen, values, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    if metric and metric.better == "lower":
+        means = -means
     means[~seen.any(axis=0)] = -np.inf
     order = np.argsort(-means, kind="stable")
     if n_genes <= 6:

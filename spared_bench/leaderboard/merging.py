@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from spared_bench.leaderboard.entries import Entry, EntryResult
+from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 from spared_bench.leaderboard.model import Flagged, Origin
 from spared_bench.results import Scores, TrialResult
 
@@ -20,13 +20,13 @@ Facts = Mapping[str, Mapping[str, Any]]
 
 
 def entry_trials(
-    entries: Iterable[Entry], datasets: Facts | None = None, predictors: Facts | None = None
+    entries: Iterable[MethodEntry], datasets: Facts | None = None, predictors: Facts | None = None
 ) -> Iterator[TrialResult]:
     """Yield one trial per result of every entry.
 
     Parameters
     ----------
-    entries : iterable of Entry
+    entries : iterable of MethodEntry
     datasets, predictors : mapping of name to mapping, optional
         What is known of them here (tier, evaluation split, scope, ...); an entry cannot say it.
     """
@@ -38,7 +38,7 @@ def entry_trials(
             yield _trial(entry, result, {**predictor, **dataset, ORIGIN: origin})
 
 
-def origin_facts(entry: Entry) -> dict[str, Any]:
+def origin_facts(entry: MethodEntry) -> dict[str, Any]:
     """Return what the rows of an entry say of where they come from."""
     return {
         "trust": entry.trust,
@@ -59,7 +59,12 @@ def origin_of(trial: TrialResult) -> Origin:
     return Origin(**{**facts, "flags": flags})
 
 
-def _trial(entry: Entry, result: EntryResult, facts: dict[str, Any]) -> TrialResult:
+def origin_order(origin: Origin) -> tuple[str, str, str]:
+    """Return what rows of different origins are ordered by."""
+    return origin.trust, origin.method, origin.version
+
+
+def _trial(entry: MethodEntry, result: EntryResult, facts: dict[str, Any]) -> TrialResult:
     scores: dict[str, Scores] = {
         str(split): {name: math.nan if value is None else value for name, value in values.items()}
         for split, values in result.split_scores.items()

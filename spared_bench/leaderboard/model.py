@@ -1,4 +1,4 @@
-"""The leaderboard as plain values: what ``rows`` computes, and ``tables`` and ``page`` show."""
+"""The leaderboard as plain values: what ``rows`` computes, and ``tables`` and the site show."""
 
 from __future__ import annotations
 
@@ -6,23 +6,61 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from spared_bench.leaderboard.measures import can_be_normalised, is_comparable
+from spared_bench.protocol import Ranking
+from spared_bench.specs import MetricSpec
+
+UNDEFINED = (math.nan, math.nan)
+
 
 @dataclass(frozen=True)
-class Value:
-    """A score on one dataset: mean over seeds, and their sample deviation if there are several."""
+class Score:
+    """One row on one dataset by one metric.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Over seeds; the sample deviation is nan for a single seed.
+    normalised : float
+        The error over the lowest of any method (``measures.normalised``).
+    interval : tuple of float
+        95 % interval over slides; nan for fewer than two slides.
+    """
 
     mean: float = math.nan
-    spread: float = math.nan
-    seeds: int = 0
+    sd: float = math.nan
+    normalised: float = math.nan
+    interval: tuple[float, float] = UNDEFINED
 
 
 @dataclass(frozen=True)
 class Mean:
     """A mean over datasets, and how many of them it covers."""
 
-    value: float
-    covered: int
-    total: int
+    value: float = math.nan
+    covered: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row by one metric, over the datasets that count.
+
+    Parameters
+    ----------
+    mean, normalised : Mean
+        Of the scores, and of the normalised errors.
+    interval : tuple of float
+        95 % bootstrap interval of ``overall``; nan for fewer than five datasets.
+    """
+
+    mean: Mean = Mean()
+    normalised: Mean = Mean()
+    interval: tuple[float, float] = UNDEFINED
+
+    def overall(self, metric: MetricSpec) -> Mean:
+        """Return what rows are ranked by: normalised errors, or scores where there are none."""
+        return self.normalised if can_be_normalised(metric) else self.mean
 
 
 @dataclass(frozen=True)
@@ -60,34 +98,33 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Entry:
+class DatasetScores:
     """What one row has on one dataset.
 
     Parameters
     ----------
-    mse, pcc : Value
-    pcc_interval : tuple of float
-        95 % interval of PCC-Gene over slides; nan for fewer than two slides.
-    normalised_mse : float
-        nan where there is no MSE, or no method to compare with.
+    scores : dict of metric to Score
+    seeds : int
+        With scores.
     failed : int
         Seeds without scores: failed, skipped, or not run while another row's were.
     """
 
-    mse: Value = Value()
-    pcc: Value = Value()
-    normalised_mse: float = math.nan
+    scores: dict[str, Score] = field(default_factory=dict)
+    seeds: int = 0
     failed: int = 0
-    pcc_interval: tuple[float, float] = (math.nan, math.nan)
 
-    @property
-    def complete(self) -> bool:
-        """Whether every seed gave an MSE."""
-        return not self.failed and math.isfinite(self.mse.mean)
+    def score(self, metric: MetricSpec) -> Score:
+        """Return the score by a metric; undefined where there is none."""
+        return self.scores.get(metric.name, Score())
+
+    def complete(self, metric: MetricSpec) -> bool:
+        """Whether every seed gave a value of that metric."""
+        return not self.failed and math.isfinite(self.score(metric).mean)
 
 
 @dataclass(frozen=True)
-class Column:
+class BoardDataset:
     """A dataset of the board.
 
     Parameters
@@ -102,10 +139,8 @@ class Column:
     shared_donors : tuple of str
         Donors with slides to learn from and slides in the evaluation split; a score there does not
         show how a method does on a new donor.
-    lowest_mse : float
-        The divisor of normalised MSE; nan if no method has an MSE.
-    best_pcc : float
-        Highest PCC-Gene of a row that is not a control.
+    best : dict of metric to float
+        The best score of a row that competes; nan if there is none.
     about : dict
         Further facts (organism, tissue, task, ...), as far as they are known here.
     """
@@ -116,8 +151,7 @@ class Column:
     synthetic: bool
     repeats: tuple[str, ...] = ()
     shared_donors: tuple[str, ...] = ()
-    lowest_mse: float = math.nan
-    best_pcc: float = math.nan
+    best: dict[str, float] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -132,18 +166,18 @@ class Row:
 
     Parameters
     ----------
-    rank : int or None
-        ``None`` for controls, for incomplete rows and for withdrawn ones.
-    complete : bool
-    entries : dict of str to Entry
-        By dataset, one for every column.
+    datasets : dict of str to DatasetScores
+        One for every dataset of the board.
+    summaries : dict of metric to Summary
     n_parameters : int or None
         Trainable; the largest over datasets, whose numbers of genes differ.
     fit_seconds : float
         Training time: the mean over its trials; nan if none was timed.
+    complete : bool
+        Whether every seed has a value of the metric that ranks on every dataset that counts.
+    rank : int or None
+        ``None`` for controls, for incomplete rows and for withdrawn ones.
     origin : Origin
-    interval : tuple of float
-        95 % bootstrap interval of the mean normalised MSE over datasets; nan for fewer than five.
     """
 
     predictor: str
@@ -151,15 +185,17 @@ class Row:
     scope: str
     control: bool
     weights: str
-    entries: dict[str, Entry]
-    mean_normalised_mse: Mean
-    mean_pcc: Mean
+    datasets: dict[str, DatasetScores]
+    summaries: dict[str, Summary]
     n_parameters: int | None
     fit_seconds: float
     complete: bool
     rank: int | None = None
     origin: Origin = Origin()
-    interval: tuple[float, float] = (math.nan, math.nan)
+
+    def summary(self, metric: MetricSpec) -> Summary:
+        """Return the means by a metric; undefined where there are none."""
+        return self.summaries.get(metric.name, Summary())
 
     @property
     def competes(self) -> bool:
@@ -181,15 +217,38 @@ class Failure:
 
 @dataclass(frozen=True)
 class ProtocolBoard:
-    """Everything under one protocol; rows in the order in which they are shown."""
+    """Everything under one protocol; rows in the order in which they are shown.
+
+    Parameters
+    ----------
+    metrics : tuple of MetricSpec
+        Those that rows have scores of, the one that ranks first.
+    """
 
     protocol: str
     comparable: bool
     seeds: tuple[int, ...]
-    columns: tuple[Column, ...]
+    datasets: tuple[BoardDataset, ...]
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...]
+    metrics: tuple[MetricSpec, ...] = ()
+    ranking: Ranking = field(default_factory=Ranking)
     notes: tuple[str, ...] = ()
+
+    @property
+    def counted(self) -> tuple[BoardDataset, ...]:
+        """The datasets that enter means and ranks."""
+        return tuple(dataset for dataset in self.datasets if dataset.counts)
+
+    @property
+    def headline(self) -> tuple[MetricSpec, ...]:
+        """The metrics of a small table: the one that ranks, and one that is the other way round.
+
+        The second is the first whose values can be compared between datasets.
+        """
+        first = self.metrics[:1]
+        other = [m for m in self.metrics if is_comparable(m) and m.better != first[0].better]
+        return (*first, *other[:1])
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from spared_bench.leaderboard import Extras, build
+from spared_bench.leaderboard import Extras, Known, build
 from spared_bench.leaderboard.entries import read_entries
 from spared_bench.leaderboard.merging import Facts, entry_trials
 from spared_bench.planning.plan import Plan
+from spared_bench.protocol import Protocol
 from spared_bench.registry import Registry
 from spared_bench.results import TrialResult
+from spared_bench.specs import MetricSpec
 from spared_bench.trials.cells import finished_cells
 from spared_bench.workspace import Workspace
 
@@ -28,6 +30,7 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
     return build_leaderboard(
         bench.workspace,
         bench.protocol.id,
+        protocols=[bench.protocol],
         source=source,
         command=command,
         leaderboards=LEADERBOARDS,
@@ -71,11 +74,18 @@ def _stored_completion(path: Path) -> list[Any]:
         return []
 
 
-def known_facts(registry: Registry) -> tuple[Facts, Facts]:
-    """Return what the plugins say of datasets and predictors, for the board, by name."""
-    from spared_bench.specs import DatasetSpec, PredictorSpec, spec_as_dict
+def known_to(registry: Registry, protocols: Sequence[Protocol] = ()) -> Known:
+    """Return what plugins say of datasets and metrics, and by what protocols rank.
 
-    datasets, predictors = {}, {}
+    Parameters
+    ----------
+    registry : Registry
+    protocols : sequence of Protocol
+        Beside the registered ones, and before them.
+    """
+    from spared_bench.specs import DatasetSpec, MetricSpec, spec_as_dict
+
+    datasets = {}
     for name in registry.names("dataset"):
         spec = registry.get("dataset", name).spec
         assert isinstance(spec, DatasetSpec)
@@ -85,11 +95,34 @@ def known_facts(registry: Registry) -> tuple[Facts, Facts]:
             "shared_donors": spec.shared_donors,
         }
         datasets[name] = {**spec_as_dict(spec), **derived}
-    for name in registry.names("predictor"):
-        method = registry.get("predictor", name).spec
-        assert isinstance(method, PredictorSpec)
-        predictors[name] = {"scope": method.scope, "summary": method.summary}
-    return datasets, predictors
+    specs = [entry.spec for entry in registry.all("metric")]
+    metrics = {spec.name: spec for spec in specs if isinstance(spec, MetricSpec)}
+    rankings = {each.id: each.ranking for each in (*_registered(registry), *protocols)}
+    return Known(datasets, metrics, rankings)
+
+
+def _registered(registry: Registry) -> Iterator[Protocol]:
+    """Yield the registered protocols; one that cannot be read stops no board of others."""
+    from spared_bench.errors import SparedBenchError
+    from spared_bench.protocol import parse_protocol
+
+    for entry in registry.all("protocol"):
+        try:
+            yield parse_protocol(entry.load()(), f"protocol {entry.spec.name!r}")
+        except SparedBenchError:
+            continue
+
+
+def _predictor_facts(registry: Registry) -> Facts:
+    """Return what the rows of others' entries say of predictors that are known here."""
+    from spared_bench.specs import PredictorSpec
+
+    specs = [entry.spec for entry in registry.all("predictor")]
+    return {
+        spec.name: {"scope": spec.scope, "summary": spec.summary}
+        for spec in specs
+        if isinstance(spec, PredictorSpec)
+    }
 
 
 def build_leaderboard(
@@ -102,6 +135,7 @@ def build_leaderboard(
     leaderboards: Path | None = None,
     registry: Registry | None = None,
     maps: bool = True,
+    protocols: Sequence[Protocol] = (),
 ) -> Path | None:
     """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
 
@@ -116,22 +150,29 @@ def build_leaderboard(
     leaderboards : Path, optional
         Folder with entries of others (``leaderboard.entries``), merged with the runs.
     registry : Registry, optional
-        Discovered when not given; says what is known of the datasets.
+        Discovered when not given; says what is known of datasets, metrics and protocols.
     maps : bool
         Whether predictions are drawn, as far as the store has them.
+    protocols : sequence of Protocol
+        That are not registered, or not as they are here: they say by what their rows are ranked.
     """
     from spared_bench.registry import discover
 
     registry = registry or discover([], data_dir=workspace.data_dir)
-    datasets, predictors = known_facts(registry)
-    entries, refused = read_entries(leaderboards, protocol) if leaderboards else ([], [])
+    known = known_to(registry, protocols)
+    entries, refused = (
+        read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
+    )
     results = collect(workspace, protocol, source)
-    trials = [*results, *entry_trials(entries, _entry_facts(datasets), predictors)]
+    trials = [
+        *results,
+        *entry_trials(entries, _entry_facts(known.datasets), _predictor_facts(registry)),
+    ]
     completion = completions(workspace, protocol, source)
     if not trials and not completion:
         return None
     extras = Extras(
-        datasets=datasets,
+        known=known,
         completion=completion,
         maps=partial(_maps, workspace) if maps else None,
         refused=tuple(each.reason for each in refused),
@@ -154,9 +195,11 @@ def _entry_facts(datasets: Facts) -> Facts:
 
 
 def _maps(
-    workspace: Workspace, rows: Mapping[str, Sequence[TrialResult]]
+    workspace: Workspace,
+    rows: Mapping[str, Sequence[TrialResult]],
+    metrics: Sequence[MetricSpec],
 ) -> Iterator[tuple[str, Any]]:
     from spared_bench.leaderboard.maps import draw, find_maps
 
-    for drawn in draw(find_maps(workspace.store, rows)):
+    for drawn in draw(find_maps(workspace.store, rows), metrics):
         yield drawn.name, drawn.values

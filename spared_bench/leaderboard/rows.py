@@ -3,55 +3,80 @@
 How each number is computed:
 
 - a *score* is read on the evaluation split (test where there is one), as the protocol pools it;
-- *seeds* are averaged first. The mean over seeds is undefined (nan) if any seed that ran has no
-  finite value; a seed that failed leaves the row incomplete on that dataset;
-- *normalised MSE* is a row's MSE on a dataset divided by the lowest MSE on it of any row that is
-  not a control (completers count as different rows). A control can therefore be below 1;
-- *means over datasets* are over measured (not generated) datasets, and over those on which the
-  value is defined. ``Mean.covered`` of ``Mean.total`` says how many that were;
-- datasets that share *slides* in conflicting roles do not enter one mean: the one that shares with
-  most others is set aside, the last by name among equals, until none is left that shares;
+- *seeds* are averaged first (``means``); a seed that failed leaves the row incomplete on that
+  dataset;
+- a *normalised* error is a row's error on a dataset divided by the lowest on it of any row that is
+  neither a control nor withdrawn (completers count as different rows). An error is the distance
+  from what a perfect prediction reaches (``measures``). A control can therefore be below 1;
+- *means over datasets* are over measured (not generated) datasets that do not repeat the slides of
+  others (``datasets``);
 - a row is one predictor with one completer, of one origin: the runs of the workspace, or one
   version of an entry of others (``merging``). Its seeds are those of its origin;
-- a row is *complete* if it has an MSE from every seed on every measured dataset. Complete rows that
-  are neither controls nor withdrawn are ranked by mean normalised MSE; equal values share the
-  better rank;
-- *intervals* are bootstrap percentiles (95 %): of a mean normalised MSE over datasets, with the
-  same resampled datasets for all rows, and of a PCC-Gene over the dataset's slides.
+- a row is *complete* if every seed gave a value of the metric that ranks on every dataset that
+  counts; complete rows are ranked (``ranks``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from statistics import fmean
 from typing import Any
 
-from spared_bench.leaderboard.merging import Facts, origin_of
+from spared_bench.leaderboard.datasets import datasets_of, joined
+from spared_bench.leaderboard.means import (
+    dataset_intervals,
+    evaluation_split,
+    finite,
+    mean,
+    over_datasets,
+    over_seeds,
+    slide_interval,
+)
+from spared_bench.leaderboard.measures import best, can_be_normalised, normalised
+from spared_bench.leaderboard.merging import Facts, origin_of, origin_order
 from spared_bench.leaderboard.model import (
     Board,
-    Column,
-    Entry,
+    BoardDataset,
+    DatasetScores,
     Failure,
     Mean,
     Origin,
     ProtocolBoard,
     Row,
-    Value,
+    Score,
+    Summary,
 )
+from spared_bench.leaderboard.ranks import ranked
+from spared_bench.protocol import Ranking
 from spared_bench.results import TrialResult
-
-MSE = "mse"
-PCC = "pcc-gene"
-
+from spared_bench.specs import MetricSpec
 
 _Method = tuple[Origin, str, str]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known here beside the trials.
+
+    Parameters
+    ----------
+    datasets : mapping of name to mapping
+        Facts of datasets.
+    metrics : mapping of name to MetricSpec
+        Scores by any other metric are not shown, because nobody says which direction is better.
+    rankings : mapping of protocol to Ranking
+        By what each protocol (``"demo@1"``) ranks; of any other the usual ranking, with a note.
+    """
+
+    datasets: Facts = field(default_factory=dict)
+    metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
+    rankings: Mapping[str, Ranking] = field(default_factory=dict)
+
+
 def board_rows(
-    results: Iterable[TrialResult], datasets: Facts | None = None, protocols: Iterable[str] = ()
+    results: Iterable[TrialResult], known: Known | None = None, protocols: Iterable[str] = ()
 ) -> Board:
     """Arrange trials as a leaderboard.
 
@@ -60,50 +85,77 @@ def board_rows(
     results : iterable of TrialResult
         In any order; the board does not depend on it. Those of entries of others are made by
         ``merging.entry_trials``.
-    datasets : mapping of name to mapping, optional
-        What is known of the datasets beside their scores.
+    known : Known, optional
+        What is known of datasets, metrics and protocols.
     protocols : iterable of str, optional
         Protocols that the board has even if no trial is of them.
     """
     parts: dict[str, list[TrialResult]] = {name: [] for name in protocols}
-    for name, part in groupby(sorted(results, key=_identity), _protocol):
+    for name, part in groupby(sorted(results, key=_identity), lambda trial: trial.protocol):
         parts[name] = list(part)
-    return Board(
-        tuple(_protocol_board(name, part, datasets or {}) for name, part in sorted(parts.items()))
-    )
-
-
-def _protocol(trial: TrialResult) -> str:
-    return trial.protocol
+    known = known or Known()
+    return Board(tuple(_protocol_board(name, part, known) for name, part in sorted(parts.items())))
 
 
 def _identity(trial: TrialResult) -> tuple[Any, ...]:
     name = (trial.protocol, trial.dataset, trial.completer, trial.predictor, trial.seed)
-    return (*name, *_origin_order(origin_of(trial)), not trial.ok, trial.key)
+    return (*name, *origin_order(origin_of(trial)), not trial.ok, trial.key)
 
 
-def _origin_order(origin: Origin) -> tuple[str, str, str]:
-    return origin.trust, origin.method, origin.version
-
-
-def _protocol_board(protocol: str, results: list[TrialResult], datasets: Facts) -> ProtocolBoard:
+def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> ProtocolBoard:
     trials, notes = _one_each(results)
-    columns = _columns(trials, datasets)
+    ranking, metrics, remarks = _metrics(protocol, trials, known)
+    datasets = datasets_of(trials, known.datasets)
     methods = _by_method(trials)
     seeds = _seeds_by_origin(trials)
-    entries = {name: _entries(mine, columns, len(seeds[name[0]])) for name, mine in methods.items()}
-    competing = [entries[name] for name, mine in methods.items() if _competes(name[0], mine)]
-    columns = tuple(_with_best(column, competing) for column in columns)
-    rows = [_row(name, mine, columns, entries[name]) for name, mine in methods.items()]
+    scores = {
+        name: _scores(mine, datasets, metrics, len(seeds[name[0]]))
+        for name, mine in methods.items()
+    }
+    competing = [scores[name] for name, mine in methods.items() if _competes(name[0], mine)]
+    datasets = tuple(_with_best(dataset, competing, metrics) for dataset in datasets)
+    rows = [_row(name, mine, datasets, scores[name], metrics) for name, mine in methods.items()]
+    rows = _with_intervals(rows, [each.name for each in datasets if each.counts], metrics)
     return ProtocolBoard(
         protocol=protocol,
         comparable=all(trial.facts.get("comparable", True) for trial in trials),
         seeds=tuple(sorted(set[int]().union(*seeds.values()))),
-        columns=columns,
-        rows=_ranked(with_intervals(rows, columns)),
+        datasets=datasets,
+        rows=ranked(rows, metrics[0], ranking) if metrics else tuple(rows),
         failures=tuple(_failure(trial) for trial in trials if not trial.ok),
-        notes=tuple(notes),
+        metrics=metrics,
+        ranking=ranking,
+        notes=(*notes, *remarks),
     )
+
+
+def _metrics(
+    protocol: str, trials: Sequence[TrialResult], known: Known
+) -> tuple[Ranking, tuple[MetricSpec, ...], list[str]]:
+    """Return by what a protocol ranks, its metrics with that one first, and what is not known."""
+    ranking = known.rankings.get(protocol, Ranking())
+    found = {name for trial in trials for scores in trial.scores.values() for name in scores}
+    unknown = sorted(found - set(known.metrics))
+    shown = sorted(found & set(known.metrics), key=lambda name: (name != ranking.metric, name))
+    notes = []
+    if found and unknown:
+        notes.append(
+            f"No plugin here describes {', '.join(unknown)}, so these scores are not shown. Name"
+            " the plugin's file with --plugin."
+        )
+    if shown and shown[0] != ranking.metric:
+        notes.append(
+            f"No score here is by {ranking.metric}, by which the protocol ranks; rows are ranked by"
+            f" {shown[0]}."
+        )
+        ranking = ranking.model_copy(update={"metric": shown[0]})
+    if shown and protocol not in known.rankings:
+        notes.append(
+            f"Protocol {protocol} is not known here, which says by what to rank; rows are ranked by"
+            f" {ranking.metric}. Name its file with --protocol, or that of its plugin with"
+            " --plugin."
+        )
+    return ranking, tuple(known.metrics[name] for name in shown), notes
 
 
 def _by_method(trials: Iterable[TrialResult]) -> dict[_Method, list[TrialResult]]:
@@ -143,175 +195,107 @@ def _one_each(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[s
     return kept, notes
 
 
-def _columns(trials: Sequence[TrialResult], datasets: Facts) -> tuple[Column, ...]:
-    facts: dict[str, list[dict[str, Any]]] = {}
-    for trial in trials:
-        facts.setdefault(trial.dataset, []).append(trial.facts)
-    columns = [
-        Column(
-            name=name,
-            tier=_said(said, "tier"),
-            split=_said(said, "evaluation_split"),
-            synthetic=any(fact.get("synthetic") for fact in said),
-            shared_donors=tuple(
-                sorted({str(donor) for fact in said for donor in fact.get("shared_donors", ())})
-            ),
-            about=dict(datasets.get(name, {})),
-        )
-        for name, said in sorted(facts.items())
-    ]
-    ordered = _set_aside(columns, trials)
-    return tuple(sorted(ordered, key=lambda column: (column.synthetic, column.name)))
-
-
-def _set_aside(columns: Sequence[Column], trials: Sequence[TrialResult]) -> tuple[Column, ...]:
-    """Mark the datasets that would count other datasets' slides twice."""
-    names = {column.name for column in columns}
-    shares = {name: set[str]() for name in names}
-    for trial in trials:
-        for other in names & set(trial.facts.get("conflicts_with", ())):
-            shares[trial.dataset].add(other)
-            shares[other].add(trial.dataset)
-    counted = set(names)
-    while worst := max(
-        (name for name in counted if shares[name] & counted),
-        key=lambda name: (len(shares[name] & counted), name),
-        default="",
-    ):
-        counted.remove(worst)
-    return tuple(
-        column
-        if column.name in counted
-        else replace(column, repeats=tuple(sorted(shares[column.name])))
-        for column in columns
-    )
-
-
-def _said(facts: Sequence[dict[str, Any]], name: str) -> str:
-    """Return what trials say of themselves, joined if they differ."""
-    return ", ".join(sorted({str(fact[name]) for fact in facts if fact.get(name)}))
-
-
-def _entries(
-    mine: Sequence[TrialResult], columns: Sequence[Column], n_seeds: int
-) -> dict[str, Entry]:
-    done: dict[str, list[TrialResult]] = {column.name: [] for column in columns}
+def _scores(
+    mine: Sequence[TrialResult],
+    datasets: Sequence[BoardDataset],
+    metrics: Sequence[MetricSpec],
+    n_seeds: int,
+) -> dict[str, DatasetScores]:
+    done: dict[str, list[TrialResult]] = {dataset.name: [] for dataset in datasets}
     for trial in mine:
         if trial.ok:
             done[trial.dataset].append(trial)
     return {
-        name: Entry(
-            mse=_over_seeds([_score(trial, MSE) for trial in trials]),
-            pcc=_over_seeds([_score(trial, PCC) for trial in trials]),
+        name: DatasetScores(
+            {metric.name: _score(trials, metric.name) for metric in metrics},
+            seeds=len(trials),
             failed=n_seeds - len(trials),
-            pcc_interval=slide_interval(trials, PCC),
         )
         for name, trials in done.items()
     }
 
 
-def _score(trial: TrialResult, metric: str) -> float:
-    split = trial.facts.get("evaluation_split", "test")
-    return float(trial.scores.get(split, {}).get(metric, math.nan))
+def _score(trials: Sequence[TrialResult], metric: str) -> Score:
+    values = [
+        float(trial.scores.get(evaluation_split(trial), {}).get(metric, math.nan))
+        for trial in trials
+    ]
+    centre, sd = over_seeds(values)
+    return Score(centre, sd, interval=slide_interval(trials, metric))
 
 
-def _over_seeds(values: Sequence[float]) -> Value:
-    mean = _mean(values)
-    if len(values) < 2 or math.isnan(mean):
-        return Value(mean, math.nan, len(values))
-    # hypot scales before it squares, so that large errors cannot overflow.
-    spread = math.hypot(*(value - mean for value in values)) / math.sqrt(len(values) - 1)
-    return Value(mean, spread if math.isfinite(spread) else math.nan, len(values))
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Return the mean; nan of nothing, or of anything that is not finite."""
-    if not values or not all(math.isfinite(value) for value in values):
-        return math.nan
-    # Divided first, so that values near the largest float cannot overflow; + 0.0 clears a -0.0.
-    return math.fsum(value / len(values) for value in values) + 0.0
-
-
-def _with_best(column: Column, competing: Sequence[dict[str, Entry]]) -> Column:
-    entries = [entry[column.name] for entry in competing]
-    return replace(
-        column,
-        lowest_mse=min(_finite(entry.mse.mean for entry in entries), default=math.nan),
-        best_pcc=max(_finite(entry.pcc.mean for entry in entries), default=math.nan),
-    )
-
-
-def _finite(values: Iterable[float]) -> list[float]:
-    return [value for value in values if math.isfinite(value)]
+def _with_best(
+    dataset: BoardDataset,
+    competing: Sequence[dict[str, DatasetScores]],
+    metrics: Sequence[MetricSpec],
+) -> BoardDataset:
+    found = {
+        metric.name: best(metric, [each[dataset.name].score(metric).mean for each in competing])
+        for metric in metrics
+    }
+    return replace(dataset, best=found)
 
 
 def _row(
     method: _Method,
     mine: Sequence[TrialResult],
-    columns: Sequence[Column],
-    entries: dict[str, Entry],
+    datasets: Sequence[BoardDataset],
+    scores: Mapping[str, DatasetScores],
+    metrics: Sequence[MetricSpec],
 ) -> Row:
     facts = [trial.facts for trial in mine]
-    entries = {c.name: _normalised(entries[c.name], c.lowest_mse) for c in columns}
-    measured = [entries[column.name] for column in columns if column.counts]
+    scored = {d.name: _with_normalised(scores[d.name], d, metrics) for d in datasets}
+    counted = [scored[dataset.name] for dataset in datasets if dataset.counts]
     counts = [trial.n_parameters for trial in mine if trial.n_parameters is not None]
-    times = _finite(trial.seconds["fit"] for trial in mine if trial.ok and "fit" in trial.seconds)
+    times = finite(trial.seconds["fit"] for trial in mine if trial.ok and "fit" in trial.seconds)
     return Row(
         predictor=method[1],
         completer=method[2],
         origin=method[0],
-        scope=_said(facts, "scope"),
+        scope=joined(facts, "scope"),
         control=_is_control(mine),
-        weights=_said(facts, "weights"),
-        entries=entries,
-        mean_normalised_mse=_over_datasets([entry.normalised_mse for entry in measured]),
-        mean_pcc=_over_datasets([entry.pcc.mean for entry in measured]),
+        weights=joined(facts, "weights"),
+        datasets=scored,
+        summaries={metric.name: _summary(counted, metric) for metric in metrics},
         n_parameters=max(counts, default=None),
-        fit_seconds=_mean(times),
-        complete=bool(measured) and all(entry.complete for entry in measured),
+        fit_seconds=mean(times),
+        complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
 
 
-def _normalised(entry: Entry, lowest: float) -> Entry:
-    # A lowest MSE of 0 would make every other row infinite: no ratio is more honest than that one.
-    ratio = entry.mse.mean / lowest if lowest > 0 else math.nan
-    return replace(entry, normalised_mse=ratio if math.isfinite(ratio) else math.nan)
+def _with_normalised(
+    scores: DatasetScores, dataset: BoardDataset, metrics: Sequence[MetricSpec]
+) -> DatasetScores:
+    found = {}
+    for metric in metrics:
+        score = scores.score(metric)
+        ratio = normalised(metric, score.mean, dataset.best[metric.name])
+        found[metric.name] = replace(score, normalised=ratio)
+    return replace(scores, scores=found)
 
 
-def _over_datasets(values: Sequence[float]) -> Mean:
-    defined = _finite(values)
-    return Mean(_mean(defined), len(defined), len(values))
-
-
-def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Order rows: complete ones by mean normalised MSE, then the others; rank the methods."""
-    ordered = sorted(rows, key=_place)
-    ranked = [row for row in ordered if _has_rank(row)]
-    scores = [row.mean_normalised_mse.value for row in ranked]
-    return tuple(
-        replace(row, rank=scores.index(row.mean_normalised_mse.value) + 1)
-        if _has_rank(row)
-        else row
-        for row in ordered
+def _summary(counted: Sequence[DatasetScores], metric: MetricSpec) -> Summary:
+    scores = [each.score(metric) for each in counted]
+    ratios = [score.normalised for score in scores]
+    return Summary(
+        over_datasets([score.mean for score in scores]),
+        over_datasets(ratios) if can_be_normalised(metric) else Mean(),
     )
 
 
-def _has_rank(row: Row) -> bool:
-    return row.complete and row.competes and math.isfinite(row.mean_normalised_mse.value)
-
-
-def _place(row: Row) -> tuple[Any, ...]:
-    score = row.mean_normalised_mse
-    undefined = math.isnan(score.value)
-    return (
-        not row.complete,
-        undefined,
-        -score.covered,
-        0.0 if undefined else score.value,
-        row.predictor,
-        row.completer,
-        *_origin_order(row.origin),
-    )
+def _with_intervals(
+    rows: Sequence[Row], counted: Sequence[str], metrics: Sequence[MetricSpec]
+) -> list[Row]:
+    """Return rows with the interval, by every metric, of what rows are ranked by."""
+    found: list[dict[str, Summary]] = [{} for _ in rows]
+    for metric in metrics:
+        scores = [[row.datasets[name].score(metric) for row in rows] for name in counted]
+        ratio = can_be_normalised(metric)
+        values = [[each.normalised if ratio else each.mean for each in line] for line in scores]
+        bounds = dataset_intervals(values) or [(math.nan, math.nan)] * len(rows)
+        for summaries, row, interval in zip(found, rows, bounds, strict=True):
+            summaries[metric.name] = replace(row.summary(metric), interval=interval)
+    return [replace(row, summaries=each) for row, each in zip(rows, found, strict=True)]
 
 
 def _failure(trial: TrialResult) -> Failure:
@@ -323,34 +307,3 @@ def _failure(trial: TrialResult) -> Failure:
         trial.status,
         trial.message,
     )
-
-
-def slide_interval(trials: Sequence[TrialResult], metric: str) -> tuple[float, float]:
-    """Return the interval of a metric over slides, each slide averaged over seeds first."""
-    slides: dict[str, list[float]] = {}
-    for trial in trials:
-        split = trial.facts.get("evaluation_split", "test")
-        for slide, scores in trial.slide_scores.get(split, {}).items():
-            slides.setdefault(slide, []).append(float(scores.get(metric, math.nan)))
-    if len(slides) < 2:
-        return math.nan, math.nan
-    from spared_bench.statistics.bootstrap import over_slides
-
-    return over_slides([fmean(slides[name]) for name in sorted(slides)])
-
-
-def with_intervals(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
-    """Return rows with the interval of their mean normalised MSE over the datasets that count."""
-    counted = [column.name for column in columns if column.counts]
-    from spared_bench.statistics.bootstrap import FEWEST_DATASETS, over_datasets
-
-    if len(counted) < FEWEST_DATASETS:
-        return list(rows)
-    import pandas as pd
-
-    values = [[row.entries[name].normalised_mse for row in rows] for name in counted]
-    bounds = over_datasets(pd.DataFrame(values, index=counted)).to_numpy()
-    return [
-        replace(row, interval=(float(low), float(high)))
-        for row, (low, high) in zip(rows, bounds, strict=True)
-    ]

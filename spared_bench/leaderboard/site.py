@@ -20,10 +20,11 @@ import jinja2
 
 import spared_bench
 from spared_bench.errors import WorkspaceError
-from spared_bench.leaderboard.comparisons import comparisons, completion_effects, published_view
-from spared_bench.leaderboard.merging import Facts, origin_of
+from spared_bench.leaderboard.comparisons import comparisons, completion_effects
+from spared_bench.leaderboard.merging import origin_of
 from spared_bench.leaderboard.model import Board, ProtocolBoard
-from spared_bench.leaderboard.rows import board_rows
+from spared_bench.leaderboard.published import published_view
+from spared_bench.leaderboard.rows import Known, board_rows
 from spared_bench.leaderboard.site_data import board_data, method_data, plain, row_id
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
@@ -58,17 +59,17 @@ class Extras:
 
     Parameters
     ----------
-    datasets : mapping of name to mapping
-        What is known of the datasets.
+    known : Known
+        What is known of datasets, metrics and protocols.
     completion : dict of protocol to list of dict
         Results of the completion benchmark.
     maps : callable
-        ``(row id -> trials) -> (name, value) pairs``: the drill-down; ``None`` for none.
+        ``(row id -> trials, metrics) -> (name, value) pairs``; ``None`` for none.
     refused : tuple of str
         Entries that could not be used, with reasons.
     """
 
-    datasets: Facts = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
     completion: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     maps: Any = None
     refused: tuple[str, ...] = ()
@@ -106,7 +107,7 @@ def build(
     extras = extras or Extras()
     _check_ours(out)
     trials = list(results)
-    board = board_rows(trials, extras.datasets, extras.completion)
+    board = board_rows(trials, extras.known, extras.completion)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for left in filter(is_orphan, out.glob(f"{_BUILDING}*")):
@@ -179,22 +180,19 @@ def _write(
 
 def _protocol_files(part: ProtocolBoard, trials: Sequence[TrialResult], extras: Extras) -> Files:
     yield "board", board_data(part)
-    yield (
-        "statistics",
-        plain(
-            {
-                "comparisons": comparisons(part),
-                "completers": completion_effects(part),
-                "published": published_view(part),
-            }
-        ),
-    )
+    for number, metric in enumerate(part.metrics):
+        found = {
+            "comparisons": comparisons(part, metric),
+            "completers": completion_effects(part, metric),
+            "published": published_view(part, metric),
+        }
+        yield f"statistics-{number}", plain(found)
     yield "completion", plain(extras.completion.get(part.protocol, []))
     rows = trials_by_row(part, trials)
     for row in part.rows:
         yield f"method-{row_id(row)}", method_data(row, rows[row_id(row)])
     if extras.maps is not None:
-        yield from extras.maps(rows)
+        yield from extras.maps(rows, part.metrics)
 
 
 def trials_by_row(part: ProtocolBoard, trials: Iterable[TrialResult]) -> RowTrials:

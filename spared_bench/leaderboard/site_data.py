@@ -11,9 +11,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spared_bench.leaderboard.model import Column, ProtocolBoard, Row
+from spared_bench.leaderboard.columns import Column, Place, in_view
+from spared_bench.leaderboard.means import evaluation_split
+from spared_bench.leaderboard.measures import can_be_normalised, is_comparable
+from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.results import TrialResult
+from spared_bench.specs import MetricSpec
 
 MOST_FAILURES = 1_000
 _ABOUT = (
@@ -52,8 +56,12 @@ def board_data(part: ProtocolBoard) -> dict[str, Any]:
             "comparable": part.comparable,
             "seeds": part.seeds,
             "notes": part.notes,
-            "columns": [_column(column) for column in part.columns],
-            "rows": [_row(row, part.columns) for row in part.rows],
+            "metrics": [_metric(metric) for metric in part.metrics],
+            "headline": [part.metrics.index(metric) for metric in part.headline],
+            "completer": part.ranking.completer,
+            "columns": [_column(column, part.metrics) for column in in_view("page")],
+            "datasets": [_dataset(dataset, part.metrics) for dataset in part.datasets],
+            "rows": [_row(row, part) for row in part.rows],
             "n_failures": len(part.failures),
             "failures": [
                 [f.dataset, f.predictor, f.completer, f.seed, f.status, f.message]
@@ -63,7 +71,33 @@ def board_data(part: ProtocolBoard) -> dict[str, Any]:
     )
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _metric(metric: MetricSpec) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "title": metric.title,
+        "summary": metric.summary,
+        "better": metric.better,
+        "per": metric.per,
+        "perfect": metric.perfect,
+        "comparable": is_comparable(metric),
+        "normalised": can_be_normalised(metric),
+    }
+
+
+def _column(column: Column, metrics: Sequence[MetricSpec]) -> dict[str, Any]:
+    return {
+        "key": column.id,
+        "title": column.title,
+        "explanation": column.explanation,
+        "per": column.per,
+        "hidden": column.hidden,
+        "ranks": column.ranks,
+        "only": [column.only(metric) for metric in metrics],
+        "computed": column.computed,
+    }
+
+
+def _dataset(dataset: BoardDataset, metrics: Sequence[MetricSpec]) -> dict[str, Any]:
     slides = [
         {
             "slide": slide.get("slide_id", ""),
@@ -71,30 +105,30 @@ def _column(column: Column) -> dict[str, Any]:
             "split": next(
                 (
                     split
-                    for split, names in column.about.get("split", {}).items()
+                    for split, names in dataset.about.get("split", {}).items()
                     if slide.get("slide_id") in names
                 ),
                 "",
             ),
         }
-        for slide in column.about.get("slides", ())
+        for slide in dataset.about.get("slides", ())
     ]
     return {
-        "name": column.name,
-        "tier": column.tier,
-        "split": column.split,
-        "synthetic": column.synthetic,
-        "repeats": column.repeats,
-        "shared_donors": column.shared_donors,
-        "counts": column.counts,
-        "lowest": column.lowest_mse,
+        "name": dataset.name,
+        "tier": dataset.tier,
+        "split": dataset.split,
+        "synthetic": dataset.synthetic,
+        "repeats": dataset.repeats,
+        "shared_donors": dataset.shared_donors,
+        "counts": dataset.counts,
+        "best": [dataset.best[metric.name] for metric in metrics],
         "slides": slides,
-        **{key: column.about[key] for key in _ABOUT if key in column.about},
+        **{key: dataset.about[key] for key in _ABOUT if key in dataset.about},
     }
 
 
-def _row(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
-    entries = [row.entries[column.name] for column in columns]
+def _row(row: Row, part: ProtocolBoard) -> dict[str, Any]:
+    here = [row.datasets[dataset.name] for dataset in part.datasets]
     origin = row.origin
     return {
         "id": row_id(row),
@@ -112,17 +146,44 @@ def _row(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
         "parameters": row.n_parameters,
         "seconds": row.fit_seconds,
         "rank": row.rank,
-        "complete": row.complete,
-        "interval": row.interval,
-        "mse": [entry.mse.mean for entry in entries],
-        "mse_sd": [entry.mse.spread for entry in entries],
-        "nmse": [entry.normalised_mse for entry in entries],
-        "pcc": [entry.pcc.mean for entry in entries],
-        "pcc_sd": [entry.pcc.spread for entry in entries],
-        "pcc_interval": [entry.pcc_interval for entry in entries],
-        "seeds": [entry.mse.seeds for entry in entries],
-        "failed": [entry.failed for entry in entries],
+        "seeds": [each.seeds for each in here],
+        "failed": [each.failed for each in here],
+        "scores": [_scores(row, metric, part) for metric in part.metrics],
+        "cells": {
+            column.id: _cells(column, row, part)
+            for column in in_view("page")
+            if not column.computed
+        },
     }
+
+
+def _scores(row: Row, metric: MetricSpec, part: ProtocolBoard) -> dict[str, Any]:
+    """Return one row by one metric: lists over datasets, and the interval of what ranks it."""
+    found = [row.datasets[dataset.name].score(metric) for dataset in part.datasets]
+    return {
+        "mean": [score.mean for score in found],
+        "sd": [score.sd for score in found],
+        "normalised": [score.normalised for score in found],
+        "slides": [score.interval for score in found],
+        "interval": row.summary(metric).interval,
+    }
+
+
+def _cells(column: Column, row: Row, part: ProtocolBoard) -> Any:
+    """Return values and texts: a pair, or lists of pairs by dataset, by metric, or by both."""
+
+    def cell(dataset: BoardDataset | None, metric: MetricSpec | None) -> list[Any]:
+        place = Place(part, row, dataset, metric)
+        return [column.value(place), column.read(place)]
+
+    def by_dataset(metric: MetricSpec | None) -> list[Any]:
+        if "dataset" not in column.per:
+            return cell(None, metric)
+        return [cell(dataset, metric) for dataset in part.datasets]
+
+    if "metric" not in column.per:
+        return by_dataset(None)
+    return [by_dataset(metric) for metric in part.metrics]
 
 
 def method_data(row: Row, trials: Sequence[TrialResult]) -> dict[str, Any]:
@@ -139,8 +200,8 @@ def method_data(row: Row, trials: Sequence[TrialResult]) -> dict[str, Any]:
                     "parameters": trial.parameters,
                     "n_parameters": trial.n_parameters,
                     "seconds": trial.seconds,
-                    "scores": trial.scores.get(_split(trial), {}),
-                    "slides": trial.slide_scores.get(_split(trial), {}),
+                    "scores": trial.scores.get(evaluation_split(trial), {}),
+                    "slides": trial.slide_scores.get(evaluation_split(trial), {}),
                 }
                 for trial in sorted(trials, key=lambda trial: (trial.dataset, trial.seed))
             ],
@@ -154,26 +215,22 @@ def _provenance(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
     """Return where and by what the trials were run, each kind once, with the number of trials."""
     kinds: dict[str, dict[str, Any]] = {}
     for trial in trials:
-        told = trial.environment
-        packages = told.get("packages") or {}
+        made = trial.environment
+        packages = made.get("packages") or {}
         said = {
-            "code": (told.get("plugins") or {}).get("predictor", ""),
-            "commit": told.get("git", ""),
-            "python": told.get("python", ""),
+            "code": (made.get("plugins") or {}).get("predictor", ""),
+            "commit": made.get("git", ""),
+            "python": made.get("python", ""),
             "packages": ", ".join(f"{name} {packages[name]}" for name in sorted(packages)),
-            "platform": told.get("platform", ""),
-            "device": " ".join(filter(None, (told.get("device"), told.get("accelerator")))),
-            "driver": told.get("driver", ""),
+            "platform": made.get("platform", ""),
+            "device": " ".join(filter(None, (made.get("device"), made.get("accelerator")))),
+            "driver": made.get("driver", ""),
             "precision": trial.facts.get("precision", ""),
         }
         if any(said.values()):
             kind = kinds.setdefault(str(said), {**said, "trials": 0})
             kind["trials"] += 1
     return [kinds[name] for name in sorted(kinds)]
-
-
-def _split(trial: TrialResult) -> str:
-    return str(trial.facts.get("evaluation_split", "test"))
 
 
 def _about(trials: Sequence[TrialResult]) -> dict[str, Any]:

@@ -11,35 +11,19 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from spared_bench.leaderboard.model import Board, Mean, ProtocolBoard, Row, Value
-from spared_bench.leaderboard.rows import board_rows
-from spared_bench.leaderboard.text import (
-    MAX_MESSAGE,
-    NONE,
-    Number,
-    correlation,
-    count,
-    coverage,
-    duration,
-    score,
-    visible,
-)
+from spared_bench.leaderboard.columns import Column, Place, View, fields, in_view
+from spared_bench.leaderboard.measures import can_be_normalised
+from spared_bench.leaderboard.model import Board, BoardDataset, ProtocolBoard, Row
+from spared_bench.leaderboard.rows import Known, board_rows
+from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.results import TrialResult
+from spared_bench.specs import MetricSpec
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
-_CSV_COLUMNS = (
-    *("protocol", "rank", "predictor", "completer", "control"),
-    *("dataset", "synthetic", "tier", "split"),
-    *("mse", "mse_sd", "pcc_gene", "pcc_gene_sd", "seeds", "failed", "normalised_mse"),
-    *("mean_normalised_mse", "mean_pcc_gene", "datasets_covered", "datasets"),
-    *("n_parameters", "fit_seconds"),
-    *("trust", "method", "version", "withdrawn", "flags"),
-    *("mean_normalised_mse_low", "mean_normalised_mse_high"),
-)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -50,7 +34,11 @@ def as_markdown(board: Board, command: str) -> str:
     lines = [f"[//]: # (Written by: {named})", "", "# Leaderboard"]
     for part in board.protocols:
         lines += ["", f"## {_markdown(part.protocol)}", "", *_remarks(part), ""]
-        lines += _markdown_table(headings(part), [cells(row, part) for row in part.rows])
+        cells = list(_cells("markdown", part))
+        lines += _markdown_table(
+            [cell.heading for cell in cells],
+            [[cell.text(part, row) for cell in cells] for row in part.rows],
+        )
         if part.failures:
             table = [
                 (f.dataset, f.predictor, f.completer, str(f.seed), f.status, f.message)
@@ -63,134 +51,151 @@ def as_markdown(board: Board, command: str) -> str:
 
 def as_csv(board: Board, command: str = "") -> str:
     """Return one line per protocol, row and dataset, with all digits; empty where undefined."""
+    named = {field.key: None for part in board.protocols for field in fields(part.metrics)}
     text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n")
-    write.writerow(_CSV_COLUMNS)
+    write = csv.DictWriter(text, named or [f.key for f in fields(())], lineterminator="\n")
+    write.writeheader()
     for part in board.protocols:
+        here = fields(part.metrics)
         for row in part.rows:
-            for column in part.columns:
-                entry, mean = row.entries[column.name], row.mean_normalised_mse
-                write.writerow(
-                    _csv(value)
-                    for value in (
-                        *(part.protocol, row.rank, row.predictor, row.completer, row.control),
-                        *(column.name, column.synthetic, column.tier, column.split),
-                        *(entry.mse.mean, entry.mse.spread, entry.pcc.mean, entry.pcc.spread),
-                        *(entry.mse.seeds, entry.failed, entry.normalised_mse),
-                        *(mean.value, row.mean_pcc.value, mean.covered, mean.total),
-                        *(row.n_parameters, row.fit_seconds),
-                        *(row.origin.trust, row.origin.method, row.origin.version),
-                        *(row.origin.withdrawn, _flags(row, column.name), *row.interval),
-                    )
-                )
+            for dataset in part.datasets:
+                write.writerow({each.key: _csv(each.value(part, row, dataset)) for each in here})
     return text.getvalue()
 
 
 def as_json(board: Board, command: str) -> str:
     """Return the whole board with all digits; ``null`` where undefined."""
-    values = {"written_by": command, **_json(asdict(board))}
+    values = {"written_by": command, "protocols": [_part(part) for part in board.protocols]}
     return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def terminal_table(results: Iterable[TrialResult]) -> tuple[list[str], list[list[str]]]:
+def _part(part: ProtocolBoard) -> dict[str, Any]:
+    everything = fields(part.metrics)
+    of_dataset = [field for field in everything if "dataset" in field.column.per]
+    of_row = [field for field in everything if "dataset" not in field.column.per]
+    rows = [
+        {
+            **{each.key: each.value(part, row) for each in of_row},
+            "datasets": {
+                dataset.name: {each.key: each.value(part, row, dataset) for each in of_dataset}
+                for dataset in part.datasets
+            },
+        }
+        for row in part.rows
+    ]
+    about = {
+        "protocol": part.protocol,
+        "comparable": part.comparable,
+        "seeds": part.seeds,
+        "ranking": part.ranking.model_dump(),
+        "metrics": [asdict(metric) for metric in part.metrics],
+        "columns": {
+            each.key: {
+                "title": each.column.titled(each.metric),
+                "explanation": each.column.explanation,
+            }
+            for each in (*of_row, *of_dataset)
+        },
+        "datasets": [asdict(dataset) for dataset in part.datasets],
+        "failures": [asdict(failure) for failure in part.failures],
+        "notes": part.notes,
+    }
+    return {**_json(about), "rows": _json(rows)}
+
+
+def terminal_table(
+    results: Iterable[TrialResult], known: Known | None = None
+) -> tuple[list[str], list[list[str]]]:
     """Return headings and rows of a compact table; several protocols stand one after the other."""
-    board = board_rows(results)
+    board = board_rows(results, known)
     several = len(board.protocols) > 1
-    names, table = [], []
+    names: list[str] = []
+    table = []
     for part in board.protocols:
-        short = ["rank", "predictor", "completer", "norm. MSE", "PCC-Gene"]
-        short += [f"PCC {column.name}" for column in part.columns]
-        # Protocols on other datasets need other columns: the widest heading would mislead.
-        names = short if not several else [*short[:5], "protocol"]
+        cells = list(_cells("console", part))
+        if several:
+            # Protocols on other datasets need other columns: the widest heading would mislead.
+            cells = [cell for cell in cells if cell.dataset is None]
+        headings = [cell.heading for cell in cells]
+        names = max(names, [*headings, "Protocol"] if several else headings, key=len)
         for row in part.rows:
-            line = [_rank(row), row.predictor, row.completer]
-            line += [_mean(row.mean_normalised_mse, score), _mean(row.mean_pcc, correlation)]
-            per_dataset = [
-                correlation(row.entries[column.name].pcc.mean) for column in part.columns
-            ]
-            table.append(
-                [visible(t) for t in [*line, *([part.protocol] if several else per_dataset)]]
-            )
-    return [visible(name) for name in names], table
+            line = [cell.text(part, row) for cell in cells]
+            table.append([*line, part.protocol] if several else line)
+    return [visible(name) for name in names], [[visible(text) for text in line] for line in table]
 
 
-def headings(part: ProtocolBoard) -> list[str]:
-    """Return the headings of ``cells``."""
-    names = ["rank", "predictor", "completer", "mean normalised MSE", "mean PCC-Gene"]
-    for column in part.columns:
-        label = column.name
-        if column.synthetic:
-            label += " (generated)"
-        elif column.repeats:
-            label += f" (repeats {', '.join(column.repeats)})"
-        if column.shared_donors:
-            label += " (donors in train and test)"
-        names += [f"{label}: MSE", f"{label}: PCC-Gene"]
-    return [*names, "parameters", "training time"]
+@dataclass(frozen=True)
+class _Cell:
+    """A cell of every row: a column, at a dataset or by a metric if it has one value for each."""
+
+    column: Column
+    metric: MetricSpec | None = None
+    dataset: BoardDataset | None = None
+
+    @property
+    def heading(self) -> str:
+        title = self.column.titled(self.metric)
+        return title if self.dataset is None else f"{_label(self.dataset)}: {title}"
+
+    def text(self, part: ProtocolBoard, row: Row) -> str:
+        return self.column.read(Place(part, row, self.dataset, self.metric))
 
 
-def cells(row: Row, part: ProtocolBoard) -> list[str]:
-    """Return a row as people read it."""
-    line = [_rank(row), _name(row), row.completer]
-    line += [_mean(row.mean_normalised_mse, score), _mean(row.mean_pcc, correlation)]
-    for column in part.columns:
-        entry = row.entries[column.name]
-        line += [
-            _value(entry.mse, entry.failed, score),
-            _value(entry.pcc, entry.failed, correlation),
-        ]
-    return [*line, count(row.n_parameters), duration(row.fit_seconds)]
+def _cells(view: View, part: ProtocolBoard) -> Iterator[_Cell]:
+    """Yield the cells of a table, in the order of the columns, those of each dataset together."""
+    columns = list(in_view(view))
+    scored = [column for column in columns if "dataset" in column.per]
+    for column in columns:
+        if column in scored[:1]:
+            yield from _scored(view, part, scored)
+        elif column not in scored:
+            yield from (_Cell(column, metric) for metric in column.metrics(part))
 
 
-def _flags(row: Row, dataset: str) -> str:
-    about = [flag for flag in row.origin.flags if flag.dataset in ("", dataset)]
-    return "; ".join(f"{flag.kind}: {flag.reason}" for flag in about)
+def _scored(view: View, part: ProtocolBoard, columns: Sequence[Column]) -> Iterator[_Cell]:
+    for dataset in part.datasets:
+        for column in columns:
+            metrics = column.metrics(part)
+            # A terminal has room for one number per dataset: the one that is on one scale.
+            for metric in metrics[-1:] if view == "console" else metrics:
+                yield _Cell(column, metric, dataset)
 
 
-def _name(row: Row) -> str:
-    """Name a row; what comes from others says from whom, and how far it was checked."""
-    origin = row.origin
-    if not origin.method:
-        return row.predictor
-    return f"{origin.method}@{origin.version} ({origin.trust})"
-
-
-def _rank(row: Row) -> str:
-    if row.control:
-        return "control"
-    if row.origin.withdrawn is not None:
-        return "withdrawn"
-    return NONE if row.rank is None else str(row.rank)
-
-
-def _mean(mean: Mean, number: Number) -> str:
-    return " ".join(filter(None, (number(mean.value), _in_brackets(mean))))
-
-
-def _in_brackets(mean: Mean) -> str:
-    part = coverage(mean.covered, mean.total)
-    return f"({part})" if part else ""
-
-
-def _value(value: Value, failed: int, number: Number) -> str:
-    text = number(value.mean)
-    if not math.isnan(value.spread):
-        text += f" ± {number(value.spread)}"
-    if failed and value.seeds:
-        text += f" ({value.seeds}/{value.seeds + failed} seeds)"
-    return text
+def _label(dataset: BoardDataset) -> str:
+    """Name a dataset with what one should know before comparing its scores."""
+    label = dataset.name
+    if dataset.synthetic:
+        label += " (generated)"
+    elif dataset.repeats:
+        label += f" (repeats {', '.join(dataset.repeats)})"
+    return label + (" (donors in train and test)" if dataset.shared_donors else "")
 
 
 def _remarks(part: ProtocolBoard) -> list[str]:
-    remarks = [
-        "Mean normalised MSE: MSE over the lowest of any method on that dataset, averaged over"
-        " measured datasets; lower is better. n/m: only n of m datasets."
-    ]
+    remarks = [_ranked_by(part)]
     if not part.comparable:
         remarks.append("**Not comparable with published numbers.**")
     return [line for remark in [*remarks, *map(_markdown, part.notes)] for line in (remark, "")][
         :-1
     ]
+
+
+def _ranked_by(part: ProtocolBoard) -> str:
+    """Say what rows are ranked by."""
+    if not part.metrics:
+        return "There are no scores."
+    metric = part.metrics[0]
+    if can_be_normalised(metric):
+        what = (
+            f"Norm. {metric.title}: {metric.title} over the lowest of any method on that dataset,"
+            if metric.perfect == 0
+            else f"Norm. {metric.title}: the distance of {metric.title} from {metric.perfect:g},"
+            " over the lowest of any method on that dataset,"
+        )
+        what += " averaged over measured datasets; lower is better."
+    else:
+        what = f"Mean {metric.title} over measured datasets; {metric.better} is better."
+    return _markdown(what) + " n/m: only n of m datasets."
 
 
 def _markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -204,8 +209,6 @@ def _markdown(text: str) -> str:
 
 
 def _csv(value: Any) -> Any:
-    if isinstance(value, float) and math.isnan(value):
-        return ""
     # A spreadsheet would run a name that begins like a formula.
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 

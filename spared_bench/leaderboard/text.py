@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spared_bench.leaderboard.model import Origin
 
 NONE = "–"
 MAX_NAME = 80
 MAX_MESSAGE = 500
-
-Number = Callable[[float], str]
 
 # Controls, formats (among them those that turn the reading direction), surrogates, separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -36,8 +37,8 @@ def score(value: float) -> str:
     return f"{value:.3f}" if 0.0005 <= abs(value) < 1000 or value == 0 else f"{value:.2g}"
 
 
-def correlation(value: float) -> str:
-    """Return three decimals, for what lies in [-1, 1]; a dash for nan."""
+def fixed(value: float) -> str:
+    """Return three decimals, for what lies on a bounded scale; a dash for nan."""
     return NONE if math.isnan(value) else f"{value:z.3f}"
 
 
@@ -63,6 +64,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def row_name(origin: Origin, predictor: str) -> str:
+    """Name a row: an entry of others by method and version, a run by its predictor."""
+    return f"{origin.method} {origin.version}" if origin.method else predictor
 
 
 def coverage(covered: int, total: int) -> str:

@@ -43,10 +43,12 @@ def means(
 ) -> dict[str, float]:
     """Return ``score(...).means`` alone, which takes a fraction of the time; see ``score``."""
     return {
-        name: mean_over_slides(by_slide(metric, truth, prediction, mask, slide_ids, rule=rule))
+        name: mean_over_slides(
+            by_slide(spec, metric, truth, prediction, mask, slide_ids, rule=rule)
+        )
         if pooling == "slide"
-        else pooled_mean(metric, truth, prediction, mask, rule=rule)
-        for name, (_, metric) in metrics.items()
+        else pooled_mean(spec, metric, truth, prediction, mask, rule=rule)
+        for name, (spec, metric) in metrics.items()
     }
 
 
@@ -80,13 +82,13 @@ def score(
     }
     by_gene = {}
     for name, (spec, metric) in metrics.items():
-        per_slide = by_slide(metric, truth, prediction, mask, slide_ids, rule=rule)
+        per_slide = by_slide(spec, metric, truth, prediction, mask, slide_ids, rule=rule)
         for slide, value in per_slide.items():
             slides[slide][name] = value
         means[name] = (
             mean_over_slides(per_slide)
             if pooling == "slide"
-            else pooled_mean(metric, truth, prediction, mask, rule=rule)
+            else pooled_mean(spec, metric, truth, prediction, mask, rule=rule)
         )
         if spec.per == "gene":
             by_gene[name] = [float(value) for value in metric(truth, prediction, mask)]

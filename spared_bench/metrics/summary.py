@@ -1,9 +1,11 @@
 """From one value per gene or spot to one number, with a stated rule for undefined values.
 
-``"strict"``, ours. A gene (spot) with fewer than two measured entries, or with constant truth, is
-left out: no method can say anything about it. A prediction that is constant where the truth varies
-has no correlation, and counts 0. Any other nan, as from a prediction that is not finite, makes the
-mean nan: a method gains nothing by failing.
+A metric's spec says of which kind it is (``MetricSpec.undefined``), the protocol by which rule.
+
+``"strict"``, ours, for correlations and determinations. A gene (spot) with fewer than two measured
+entries, or with constant truth, is left out: no method can say anything about it. A prediction that
+is constant where the truth varies has no correlation, and counts 0. Any other nan, as from a
+prediction that is not finite, makes the mean nan: a method gains nothing by failing.
 
 ``"published"``, of the SpaRED benchmark (its library 2.2.1). Correlations: nan as a whole if the
 prediction of *any* gene (spot) is constant over all entries, measured or not; otherwise a gene
@@ -11,7 +13,7 @@ counts 0 whose truth is constant, or whose prediction is where it was measured, 
 measured entry; one with none is left out. R2: genes with fewer than two measured entries are left
 out; constant truth gives minus infinity, and so does the mean, or nan if its prediction is perfect.
 
-Other metrics, those of plugins included: nan values are left out.
+Of all other metrics, under both rules: nan values are left out.
 """
 
 from __future__ import annotations
@@ -21,23 +23,18 @@ from typing import Literal
 
 import numpy as np
 
-from spared_bench.errors import ShapeMismatchError, UnknownNameError
+from spared_bench.errors import PluginError, ShapeMismatchError, UnknownNameError
 from spared_bench.metrics.arrays import checked, constant_rows
-from spared_bench.metrics.mse import mae, mse
-from spared_bench.metrics.pearson import pearson_gene, pearson_spot
-from spared_bench.metrics.r2 import r2_gene, r2_spot
+from spared_bench.specs import MetricSpec
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 Rule = Literal["strict", "published"]
 
-_CORRELATIONS: tuple[Metric, ...] = (pearson_gene, pearson_spot)
-_DETERMINATIONS: tuple[Metric, ...] = (r2_gene, r2_spot)
-_ERRORS: tuple[Metric, ...] = (mse, mae)
-_BY_GENE: tuple[Metric, ...] = (pearson_gene, r2_gene)
 _RULES = ("strict", "published")
 
 
 def pooled_mean(
+    spec: MetricSpec,
     metric: Metric,
     truth: np.ndarray,
     prediction: np.ndarray,
@@ -49,6 +46,8 @@ def pooled_mean(
 
     Parameters
     ----------
+    spec : MetricSpec
+        What one value stands for, and how undefined ones count.
     metric : callable
         ``(truth, prediction, mask) -> ndarray``.
     truth, prediction, mask : ndarray of shape (n_spots, n_genes)
@@ -66,29 +65,45 @@ def pooled_mean(
         If the three arrays differ in shape.
     UnknownNameError
         For another rule.
+    PluginError
+        If the metric returns another number of values than its spec says.
     """
     if rule not in _RULES:
         raise UnknownNameError("mean rule", rule, _RULES)
     truth, prediction, mask = checked(truth, prediction, mask)
-    return _mean(settled(metric, truth, prediction, mask, rule))
+    return _mean(settled(spec, metric, truth, prediction, mask, rule))
 
 
 def settled(
-    metric: Metric, truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray, rule: Rule
+    spec: MetricSpec,
+    metric: Metric,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray,
+    rule: Rule,
 ) -> np.ndarray:
     """Return the values that a rule averages: undefined ones replaced, or left out."""
     values = np.atleast_1d(np.asarray(metric(truth, prediction, mask), dtype=np.float64))
-    if metric in _ERRORS:
-        return values
-    if metric not in _CORRELATIONS + _DETERMINATIONS:
+    units = {"entry": (1, -1), "gene": truth.T.shape, "spot": truth.shape}[spec.per]
+    if values.shape != units[:1]:
+        raise PluginError(
+            f"Metric {spec.name!r} is declared to have one value per {spec.per}: expected shape"
+            f" {units[:1]} for {truth.shape[0]} spots and {truth.shape[1]} genes, found"
+            f" {values.shape}. Correct the metric, or `per` of its spec."
+        )
+    if spec.undefined == "left_out":
         return values[~np.isnan(values)]
-    if metric in _BY_GENE:
-        truth, prediction, mask = truth.T, prediction.T, mask.T
+    # One row for each value: what it was computed from.
+    t, p, m = (
+        (part.T if spec.per == "gene" else part).reshape(units)
+        for part in (truth, prediction, mask)
+    )
     settle = _strict if rule == "strict" else _published
-    return settle(values, truth, prediction, mask, metric in _CORRELATIONS)
+    return settle(values, t, p, m, spec.undefined == "correlation")
 
 
 def by_slide(
+    spec: MetricSpec,
     metric: Metric,
     truth: np.ndarray,
     prediction: np.ndarray,
@@ -120,7 +135,7 @@ def by_slide(
     for slide in slides:
         here = slide_ids == slide
         means[str(slide)] = pooled_mean(
-            metric, truth[here], prediction[here], mask[here], rule=rule
+            spec, metric, truth[here], prediction[here], mask[here], rule=rule
         )
     return means
 

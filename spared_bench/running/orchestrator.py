@@ -195,10 +195,13 @@ class Orchestrator:
         self._agenda.add(job, [need.key for need in needs], first=job.kind in _OF_A_TRIAL)
 
     def _is_made(self, job: Job) -> bool:
-        if job.key not in self._made and self._store.has(MAKES[job.kind], job.key):
-            # Scores that cannot be read are as good as none, as a trial's record is.
-            if job.kind != "score" or read_scores(self._store, job.key) is not None:
-                self._made.add(job.key)
+        # Scores that cannot be read are as good as none, as a trial's record is.
+        if (
+            job.key not in self._made
+            and self._store.has(MAKES[job.kind], job.key)
+            and (job.kind != "score" or read_scores(self._store, job.key) is not None)
+        ):
+            self._made.add(job.key)
         return job.key in self._made
 
     def _tell_planned(self) -> None:

@@ -16,7 +16,7 @@ import yaml
 
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import (
-    Entry,
+    MethodEntry,
     Scores,
     Trust,
     entry_path,
@@ -75,7 +75,7 @@ def add(report: Report, leaderboards: Path, trust: Trust) -> Path:
     return entry_path(leaderboards, entry)
 
 
-def entry_of(report: Report, trust: Trust) -> Entry:
+def entry_of(report: Report, trust: Trust) -> MethodEntry:
     """Return the entry of a checked submission."""
     if not report.ok or report.description is None:
         raise SubmissionError(
@@ -88,7 +88,7 @@ def entry_of(report: Report, trust: Trust) -> Entry:
         )
     said = report.description
     source = "; ".join(part for part in (said.code, said.citation, ", ".join(said.authors)) if part)
-    return Entry(
+    return MethodEntry(
         method=said.method,
         version=said.version,
         protocol=said.protocol,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from spared_bench.leaderboard.entries import Entry
-from spared_bench.leaderboard.text import correlation, score, visible
+from spared_bench.leaderboard.entries import MethodEntry
+from spared_bench.leaderboard.text import fixed, score, visible
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.standing import Standing, standings
 
@@ -16,13 +16,13 @@ _LINKED = re.compile(r"(@|#|:(?=//)|www(?=\.)|GH-)", re.IGNORECASE)
 _FEW_DATASETS = 5
 
 
-def comment(report: Report, others: Iterable[Entry], datasets: Sequence[str]) -> str:
+def comment(report: Report, others: Iterable[MethodEntry], datasets: Sequence[str]) -> str:
     """Return the comment.
 
     Parameters
     ----------
     report : Report
-    others : iterable of Entry
+    others : iterable of MethodEntry
         Accepted entries of the protocol.
     datasets : sequence of str
         Those that are ranked.
@@ -110,7 +110,7 @@ def _score_lines(report: Report) -> list[str]:
         lines.append(
             f"| {plain(result.dataset)} | {plain(result.completer)} | {plain(result.predictor)} |"
             f" {result.seed} | {'–' if mse is None else score(mse)} |"
-            f" {'–' if pcc is None else correlation(pcc)} |"
+            f" {'–' if pcc is None else fixed(pcc)} |"
         )
     if len(report.results) > _MOST_ROWS:
         lines += ["", f"and {len(report.results) - _MOST_ROWS} more results."]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spared_bench.leaderboard.entries import Entry, EntryResult
+from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 
 MSE = "mse"
 _DRAWS = 2_000
@@ -54,7 +54,7 @@ class Standing:
 
 
 def standings(
-    results: Sequence[EntryResult], others: Iterable[Entry], datasets: Sequence[str]
+    results: Sequence[EntryResult], others: Iterable[MethodEntry], datasets: Sequence[str]
 ) -> list[Standing]:
     """Return the place of each complete row of a submission.
 
@@ -62,7 +62,7 @@ def standings(
     ----------
     results : sequence of EntryResult
         Of the submission.
-    others : iterable of Entry
+    others : iterable of MethodEntry
         Accepted ones of the same protocol.
     datasets : sequence of str
         Those that are ranked.

@@ -7,13 +7,24 @@ import pytest
 
 from spared_bench.leaderboard.comparisons import (
     MOST_PAIRWISE,
-    comparisons,
-    completion_effects,
-    published_view,
 )
-from spared_bench.leaderboard.rows import board_rows
+from spared_bench.leaderboard.comparisons import comparisons as comparisons_of
+from spared_bench.leaderboard.comparisons import completion_effects as effects_of
+from spared_bench.leaderboard.published import published_view as published_view_of
 from spared_bench.leaderboard.site_data import plain
-from tests.board_samples import trial
+from tests.board_samples import METRICS, board_rows, trial
+
+
+def comparisons(part, metric="mse"):
+    return comparisons_of(part, METRICS[metric])
+
+
+def completion_effects(part, metric="mse"):
+    return effects_of(part, METRICS[metric])
+
+
+def published_view(part, metric="mse"):
+    return published_view_of(part, METRICS[metric])
 
 
 def board(methods: int, datasets: int, completers=("none",), **changes):

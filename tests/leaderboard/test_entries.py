@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 
 import pytest
 
 from spared_bench.errors import EntryError
 from spared_bench.leaderboard.entries import (
-    Entry,
+    MethodEntry,
     entry_path,
     parse_entry,
     read_entries,
     read_entry,
     write_entry,
 )
+from spared_bench.specs import MetricSpec
 
 
 def values(**changes):
@@ -49,7 +52,7 @@ def refusal(**changes) -> str:
 
 
 def test_an_entry_is_read_back_as_it_was_written(tmp_path):
-    entry = Entry.model_validate(values())
+    entry = MethodEntry.model_validate(values())
 
     path = write_entry(tmp_path, entry)
 
@@ -118,7 +121,10 @@ def test_depth_and_size_are_bounded():
 
 
 def test_an_entry_in_the_folder_of_another_is_refused_and_the_others_are_read(tmp_path):
-    good, stray = Entry.model_validate(values()), Entry.model_validate(values(method="EGN"))
+    good, stray = (
+        MethodEntry.model_validate(values()),
+        MethodEntry.model_validate(values(method="EGN")),
+    )
     write_entry(tmp_path, good)
     text = write_entry(tmp_path, stray).read_text()
     moved = tmp_path / "spared@1" / "SEPAL@1"
@@ -134,7 +140,7 @@ def test_an_entry_in_the_folder_of_another_is_refused_and_the_others_are_read(tm
 
 def test_links_are_not_followed(tmp_path):
     outside = tmp_path / "outside"
-    write_entry(outside, Entry.model_validate(values()))
+    write_entry(outside, MethodEntry.model_validate(values()))
     inside = tmp_path / "leaderboards" / "spared@1"
     inside.mkdir(parents=True)
     (inside / "STNet@2024").symlink_to(outside / "spared@1" / "STNet@2024")
@@ -150,3 +156,17 @@ def test_a_pipe_in_the_place_of_an_entry_is_refused_and_not_waited_for(tmp_path)
 
     assert entries == []
     assert "is no file; an entry is plain JSON" in refused.reason
+
+
+@pytest.mark.parametrize(("name", "value"), [("pcc-gene", 1.5), ("r2-gene", 1.01), ("mae", 1e300)])
+def test_a_score_beyond_the_bounds_of_its_metric_is_refused(tmp_path, name, value):
+    good = MethodEntry.model_validate(values())
+    result = good.results[0].model_copy(update={"split_scores": {"test": {name: value}}})
+    write_entry(tmp_path, good.model_copy(update={"results": [result]}))
+    metrics = {"pcc-gene": MetricSpec("pcc-gene", "a:b", bounds=(-1, 1)),
+               "r2-gene": MetricSpec("r2-gene", "a:b", bounds=(-math.inf, 1))}  # fmt: skip
+
+    entries, refused = read_entries(tmp_path, metrics=metrics)
+
+    assert entries == []
+    assert re.search(f"{name} is .*lies between|less than or equal", refused[0].reason)

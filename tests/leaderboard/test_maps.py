@@ -13,10 +13,14 @@ from anndata import read_h5ad
 from spared_bench.api import select
 from spared_bench.bench import Bench
 from spared_bench.executors.work import run_job
-from spared_bench.leaderboard import maps as drilldown
+from spared_bench.leaderboard import maps as board_maps
 from spared_bench.leaderboard.publish import build_leaderboard
 from spared_bench.planning.stored import stored_results
+from spared_bench.specs import MetricSpec
+from tests.board_samples import METRICS
 from tests.leaderboard.reading import data_of, row_of
+
+PCC = METRICS["pcc-gene"]
 
 
 @pytest.fixture
@@ -34,8 +38,8 @@ def unpacked(column) -> np.ndarray:
 
 
 def drawn_of(bench: Bench, trial) -> dict:
-    maps = drilldown.find_maps(bench.workspace.store, {"row": [trial]})
-    return {each.name: each.values for each in drilldown.draw(maps)}
+    maps = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
+    return {each.name: each.values for each in board_maps.draw(maps, [METRICS["mse"], PCC])}
 
 
 def test_a_map_holds_what_was_measured_and_predicted_to_one_step(bench, trial):
@@ -43,7 +47,7 @@ def test_a_map_holds_what_was_measured_and_predicted_to_one_step(bench, trial):
     truth_name, map_name = files["maps"]["row"]["toy"]
     truth, drawn = files[truth_name], files[map_name]
 
-    (found,) = drilldown.find_maps(bench.workspace.store, {"row": [trial]})
+    (found,) = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
     adata = read_h5ad(found.prepared / "dataset.h5ad")
     split = trial.facts["evaluation_split"]
     rows = adata.obs["split"].to_numpy() == split
@@ -64,7 +68,7 @@ def test_a_map_holds_what_was_measured_and_predicted_to_one_step(bench, trial):
 
 def test_spots_beyond_the_bound_are_left_out_evenly_and_counted(bench, trial, monkeypatch):
     whole = drawn_of(bench, trial)
-    monkeypatch.setattr(drilldown, "MOST_SPOTS", 10)
+    monkeypatch.setattr(board_maps, "MOST_SPOTS", 10)
     files = drawn_of(bench, trial)
 
     (truth_name, map_name) = files["maps"]["row"]["toy"]
@@ -87,8 +91,8 @@ def test_what_the_store_lacks_is_not_drawn(bench, trial):
     unknown = replace(trial, key="0" * 64)
     failed = replace(trial, status="error")
 
-    assert drilldown.find_maps(store, {"row": [unknown]}) == []
-    assert drilldown.find_maps(store, {"row": [failed]}) == []
+    assert board_maps.find_maps(store, {"row": [unknown]}) == []
+    assert board_maps.find_maps(store, {"row": [failed]}) == []
 
 
 def test_the_chosen_genes_are_the_best_the_middle_and_the_worst_over_methods():
@@ -98,8 +102,17 @@ def test_the_chosen_genes_are_the_best_the_middle_and_the_worst_over_methods():
         {"pcc-gene": [0.5]},
     ]
 
-    assert drilldown.chosen_genes(scores, 8).tolist() == [1, 7, 4, 6, 0, 3]
-    assert drilldown.chosen_genes([], 3).tolist() == [0, 1, 2]
+    assert board_maps.chosen_genes(scores, PCC, 8).tolist() == [1, 7, 4, 6, 0, 3]
+    assert board_maps.chosen_genes([], PCC, 3).tolist() == [0, 1, 2]
+    assert board_maps.chosen_genes(scores, None, 3).tolist() == [0, 1, 2]
+
+
+def test_genes_of_lower_error_come_first():
+    error = MetricSpec("gene-error", "a:b", better="lower")
+
+    found = board_maps.chosen_genes([{"gene-error": [0.5, 0.1, float("nan")]}], error, 3)
+
+    assert found.tolist() == [1, 0, 2]
 
 
 def test_the_site_of_a_workspace_has_the_maps_of_its_runs(bench, trial, tmp_path):

@@ -6,11 +6,10 @@ import math
 
 import pytest
 
-from spared_bench.leaderboard.entries import Entry
+from spared_bench.leaderboard.entries import MethodEntry
 from spared_bench.leaderboard.merging import entry_trials
-from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.tables import as_csv, as_markdown
-from tests.board_samples import trial
+from tests.board_samples import METRICS, board_rows, trial
 
 
 def entry(method="Ridge++", version="2", mse=0.5, trust="re-scored", seeds=(0,), **changes):
@@ -25,7 +24,7 @@ def entry(method="Ridge++", version="2", mse=0.5, trust="re-scored", seeds=(0,),
         for seed in seeds
     ]
     facts = {"method": method, "version": version, "protocol": "demo@1", "trust": trust}
-    return Entry.model_validate({**facts, "results": results, **changes})
+    return MethodEntry.model_validate({**facts, "results": results, **changes})
 
 
 def board(*entries, runs=(), datasets=None):
@@ -42,7 +41,8 @@ def test_rows_of_one_predictor_stand_side_by_side_by_origin_and_version():
         ("re-scored", "Ridge++", "1", 2),
         ("reproduced", "", "", 3),
     ]
-    assert [r.mean_normalised_mse.value for r in part.rows] == [1.0, 1.6, 2.0]
+    mse = METRICS["mse"]
+    assert [r.summary(mse).normalised.value for r in part.rows] == [1.0, 1.6, 2.0]
     assert "| Ridge++@2 (re-scored) |" in as_markdown(board_of(part), "c")
 
 
@@ -57,7 +57,7 @@ def test_a_withdrawn_entry_is_shown_without_rank_and_sets_no_record():
 
     withdrawn, run = part.rows
     assert (withdrawn.origin.withdrawn, withdrawn.rank) == ("Leak found.", None)
-    assert (run.rank, run.mean_normalised_mse.value) == (1, 1.0)
+    assert (run.rank, run.summary(METRICS["mse"]).normalised.value) == (1, 1.0)
     assert "Leak found." in as_csv(board_of(part))
 
 
@@ -76,10 +76,11 @@ def test_an_entry_answers_for_its_own_seeds_and_a_run_for_the_runs_seeds():
 def test_a_known_dataset_is_read_on_its_own_split_and_no_other():
     part = board(entry(), datasets={"breast": {"evaluation_split": "val", "tier": "C"}})
 
-    (row,), (column,) = part.rows, part.columns
-    assert row.entries["breast"].mse.mean == 0.1
-    assert math.isnan(row.entries["breast"].pcc.mean)
-    assert (column.tier, column.split) == ("C", "val")
+    (row,), (dataset,) = part.rows, part.datasets
+    found = row.datasets["breast"]
+    assert found.score(METRICS["mse"]).mean == 0.1
+    assert math.isnan(found.score(METRICS["pcc-gene"]).mean)
+    assert (dataset.tier, dataset.split) == ("C", "val")
 
 
 @pytest.mark.parametrize("dataset", ["breast", ""])

@@ -12,10 +12,9 @@ from math import nan
 
 import pytest
 
-from spared_bench.leaderboard import Extras, build
-from spared_bench.leaderboard.entries import Entry
+from spared_bench.leaderboard.entries import MethodEntry
 from spared_bench.leaderboard.merging import entry_trials
-from tests.board_samples import demo_trials, trial
+from tests.board_samples import build, demo_trials, trial
 from tests.leaderboard.reading import data_of, row_of
 
 sync_api = pytest.importorskip(
@@ -25,6 +24,7 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
 ]
+INTERVAL = "mean_normalised_score_interval"
 FACTS = {
     "breast": {"organism": "human", "tissue": "breast", "task": "inter_patient"},
     "olfactory_bulb": {"organism": "mouse", "tissue": "brain", "task": "intra_patient"},
@@ -40,7 +40,7 @@ COMPLETION = [
 ]
 
 
-def maps(rows):
+def maps(rows, metrics):
     """One map: two genes on two slides of three spots, one of them unmeasured."""
     row = next(name for name, mine in rows.items() if mine[0].predictor == "ridge")
     gene = {"gene": 1, "low": 0.0, "high": 2.0}
@@ -85,7 +85,7 @@ def site(tmp_path_factory):
         **{"dataset": "breast", "completer": "none", "predictor": "stnet"},
         "split_scores": {"test": {"mse": 0.5, "pcc-gene": 0.9}},
     }
-    entry = Entry.model_validate(
+    entry = MethodEntry.model_validate(
         {
             **{"method": "STNet", "version": "2024", "protocol": "demo@1", "trust": "reported"},
             "flags": [{"kind": "suspect-cell", "reason": "Looks copied.", "dataset": "breast"}],
@@ -94,19 +94,19 @@ def site(tmp_path_factory):
     )
     trials = [*demo_trials(), *slide, *other, *entry_trials([entry])]
     folder = tmp_path_factory.mktemp("board")
-    extras = Extras(
-        datasets=FACTS,
-        completion={"demo@1": COMPLETION, "filled@1": COMPLETION},
-        maps=_maps_of_first,
-    )
+    extras = {
+        "datasets": FACTS,
+        "completion": {"demo@1": COMPLETION, "filled@1": COMPLETION},
+        "maps": _maps_of_first,
+    }
     build(trials, folder, "spared-bench leaderboard build", "store", extras)
     return folder
 
 
-def _maps_of_first(rows):
+def _maps_of_first(rows, metrics):
     """Return maps for the protocol that has ridge, none for the other."""
     if any(mine[0].predictor == "ridge" for mine in rows.values()):
-        yield from maps(rows)
+        yield from maps(rows, metrics)
     else:
         yield "maps", {}
 
@@ -167,18 +167,26 @@ def numbers(texts: list[str]) -> list[float]:
     return [float(text) for text in texts if text != "–"]
 
 
-def test_a_click_sorts_by_a_column_another_turns_it_round_and_undefined_stays_last(open_page):
-    page = open_page()
-    sort(page, "breast", "descending")
+@pytest.mark.parametrize(
+    ("metric", "better", "worse"),
+    [("mse", "ascending", "descending"), ("pcc-gene", "descending", "ascending")],
+)
+def test_a_click_sorts_the_best_first_another_turns_it_round_and_undefined_stays_last(
+    open_page, metric, better, worse
+):
+    page = open_page(f"#table?metric={metric}")
+    sort(page, "breast", better)
     first = shown(page, "breast")
-    sort(page, "breast", "ascending")
+    sort(page, "breast", worse)
     second = shown(page, "breast")
 
-    assert numbers(first) == sorted(numbers(first), reverse=True)
-    assert numbers(second) == sorted(numbers(second))
-    assert first[-2:] == second[-2:] == ["–", "–"]
-    assert "sort=d%3Abreast.asc" in page.url
-    assert header(page, "breast").get_attribute("aria-sort") == "ascending"
+    assert numbers(first) == sorted(numbers(first), reverse=better == "descending")
+    assert numbers(second) == sorted(numbers(second), reverse=worse == "descending")
+    undefined = first.count("–")
+    assert undefined == {"mse": 0, "pcc-gene": 2}[metric]
+    assert "–" not in (*first[: len(first) - undefined], *second[: len(second) - undefined])
+    assert f"sort=d%3Abreast.{worse.removesuffix('ending')}" in page.url
+    assert header(page, "breast").get_attribute("aria-sort") == worse
 
 
 def test_a_heading_can_be_reached_and_pressed_on_the_keyboard(open_page):
@@ -221,8 +229,10 @@ def test_means_and_ranks_follow_the_datasets_that_the_filters_leave(open_page, s
 
     assert page.locator("#shown").text_content().endswith("on 1 dataset that counts.")
     assert sorted(ranks) == list(range(1, len(ranks) + 1))
-    assert shown_means["histogene"] == f"{row_of(site, 'histogene')['nmse'][0]:.3f}"
-    assert all(row["nmse"][0] >= 1 for row in rows)
+    assert (
+        shown_means["histogene"] == f"{row_of(site, 'histogene')['scores'][0]['normalised'][0]:.3f}"
+    )
+    assert all(row["scores"][0]["normalised"][0] >= 1 for row in rows)
     assert header(page, "olfactory_bulb").count() == 0
 
 
@@ -245,7 +255,8 @@ def test_the_state_comes_back_from_the_address(open_page):
     page = open_page()
     page.get_by_label("Search").fill("net")
     page.get_by_label("Controls").uncheck()
-    page.get_by_label("Per dataset").select_option("mse")
+    page.get_by_label("Metric").select_option("pcc-gene")
+    page.get_by_label("Per dataset").select_option("normalised")
     page.get_by_text("Columns", exact=True).click()
     page.get_by_role("checkbox", name="Parameters").uncheck()
     page.get_by_role("checkbox", name="Weights").check()
@@ -255,7 +266,8 @@ def test_the_state_comes_back_from_the_address(open_page):
 
     assert again.get_by_label("Search").input_value() == "net"
     assert not again.get_by_label("Controls").is_checked()
-    assert again.get_by_label("Per dataset").input_value() == "mse"
+    assert again.get_by_label("Metric").input_value() == "pcc-gene"
+    assert again.get_by_label("Per dataset").input_value() == "normalised"
     assert header(again, "Parameters").count() == 0
     assert header(again, "Weights").count() == 1
     assert header(again, "Training").get_attribute("aria-sort") == "ascending"
@@ -318,7 +330,7 @@ def test_a_drill_down_leads_from_the_table_to_a_gene_and_back_by_its_address(ope
     page.locator(".controls").get_by_label("Slide").select_option("s2")
     page.locator(".controls").get_by_label("Gene").select_option(index=1)
     page.get_by_role("heading", name="C on s2").wait_for()
-    page.get_by_role("img", name="PCC of each of 2 genes").locator("svg").first.wait_for()
+    page.get_by_role("img", name="PCC-Gene of each of 2 genes").locator("svg").first.wait_for()
 
     again = open_page(page.url[page.url.index("#") :])
 
@@ -361,7 +373,7 @@ def test_a_protocol_under_which_only_completers_ran_leads_to_their_scores(open_p
 @pytest.mark.parametrize(
     ("view", "words"),
     [
-        ("figures", "Best PCC-Gene by tissue"),
+        ("figures", "Best MSE by tissue"),
         ("statistics", "Raw against completed"),
         ("completion", "breast (test slides)"),
         ("about", "How each number is computed"),
@@ -417,7 +429,7 @@ def test_what_is_shown_is_downloaded_as_csv_json_and_latex(open_page, tmp_path):
     ]
     assert [row["completer"] for row in json.loads(texts["JSON"])["rows"]] == ["none", "median"]
     assert texts["LaTeX"].count(r"\\") == 3
-    assert r"olfactory\_bulb pcc" in texts["LaTeX"]
+    assert r"olfactory\_bulb mse" in texts["LaTeX"]
 
 
 def test_a_download_has_both_ends_of_an_interval_and_no_small_error_as_zero(browser, tmp_path):
@@ -434,9 +446,9 @@ def test_a_download_has_both_ends_of_an_interval_and_no_small_error_as_zero(brow
     latex = page.evaluate("spared.exports.latex()")
     page.close()
 
-    low, high = data_of(tmp_path, "p0/board")["rows"][1]["interval"]
-    assert (rows[1]["interval_low"], rows[1]["interval_high"]) == (low, high)
-    assert low < rows[1]["nmse"] < high
+    low, high = data_of(tmp_path, "p0/board")["rows"][1]["scores"][0]["interval"]
+    assert (rows[1][f"{INTERVAL}_low"], rows[1][f"{INTERVAL}_high"]) == (low, high)
+    assert low < rows[1]["mean_normalised_score"] < high
     assert {"95 % interval, low", "95 % interval, high"} <= set(csv_row)
     assert " 0.000010 " in latex
 
@@ -473,7 +485,7 @@ def test_a_hostile_name_runs_nothing_in_any_view(browser, tmp_path):
         name: {"tissue": name, "task": name, "links": ["javascript:alert(1)"]} for name in names
     }
     trials = [trial(n, n, d, facts={"scope": n}) for n in names for d in names]
-    path = build(trials, tmp_path, "c", "store", Extras(datasets=facts))
+    path = build(trials, tmp_path, "c", "store", {"datasets": facts})
     page = browser.new_page()
     alerts: list[str] = []
     errors: list[str] = []
@@ -497,3 +509,46 @@ def test_a_hostile_name_runs_nothing_in_any_view(browser, tmp_path):
     assert set(shown(page, "Method")) == set(names)
     assert (alerts, errors) == ([], [])
     page.close()
+
+
+def test_every_view_follows_the_metric_that_the_reader_chooses(open_page, site):
+    page = open_page("#table?trust=reproduced")
+    page.get_by_label("Metric").select_option("pcc-gene")
+    header(page, "Norm. PCC-Gene").wait_for()
+    assert "metric=pcc-gene" in page.url
+
+    # Worked out here from the scores alone: distances from 1, over the least of each dataset.
+    rows = [r for r in data_of(site, "p0/board")["rows"] if r["trust"] == "reproduced"]
+    rows = [r for r in rows if not r["control"]]
+    scores = {(r["predictor"], r["completer"]): r["scores"][1]["mean"][:2] for r in rows}
+    every = [r["scores"][1]["mean"] for r in data_of(site, "p0/board")["rows"]]
+    lowest = [min(1 - each[i] for each in every if each[i] is not None) for i in (0, 1)]
+    failed = {(r["predictor"], r["completer"]) for r in rows if any(r["failed"])}
+    means = {
+        name: sum((1 - v) / low for v, low in zip(values, lowest, strict=True)) / 2
+        for name, values in scores.items()
+        if None not in values and name not in failed
+    }
+    order = sorted(means, key=means.get)
+    names = list(zip(shown(page, "Method"), shown(page, "Completer"), strict=True))
+    ranks = dict(zip(names, shown(page, "Rank"), strict=True))
+    found = dict(zip(names, shown(page, "Norm. PCC-Gene"), strict=True))
+    assert {name: ranks[name] for name in order} == {n: str(i + 1) for i, n in enumerate(order)}
+    for name, mean in means.items():
+        assert float(found[name]) == pytest.approx(mean, abs=0.0006)
+    assert [name for name in names if name in means] == order  # and stand in that order
+
+    figures = open_page("#figures?metric=pcc-gene")
+    ready(figures, "figures")
+    assert figures.get_by_text("Best PCC-Gene by tissue").first.is_visible()
+    assert figures.get_by_text("Share of datasets with the highest PCC-Gene").first.is_visible()
+    statistics = open_page("#statistics?metric=pcc-gene")
+    ready(statistics, "statistics")
+    assert statistics.get_by_text("Errors are distances of PCC-Gene from 1").is_visible()
+    statistics.locator("#choose-metric").select_option("mse")
+    statistics.get_by_text("Errors are those of MSE.").wait_for()
+    dataset = open_page("#dataset/breast?metric=pcc-gene")
+    ready(dataset, "dataset")
+    table = dataset.get_by_role("table", name="Scores on breast")
+    assert table.locator("tbody tr").first.locator("th").text_content() == "STNet 2024"
+    assert dataset.get_by_text("Best (highest) PCC-Gene").is_visible()

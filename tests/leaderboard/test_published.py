@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from spared_bench.leaderboard.comparisons import errors, measured, published_view, reported_rows
+from spared_bench.leaderboard.comparisons import errors
 from spared_bench.leaderboard.entries import ENTRY, entry_path, read_entries, read_entry
 from spared_bench.leaderboard.merging import entry_trials
-from spared_bench.leaderboard.rows import board_rows
+from spared_bench.leaderboard.published import measured, published_view, reported_rows
 from spared_bench.statistics.summaries import normalised, wins
+from tests.board_samples import METRICS, board_rows
 
+MSE, PCC = METRICS["mse"], METRICS["pcc-gene"]
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "leaderboards"
 
@@ -57,7 +59,7 @@ def test_the_committed_entries_are_what_their_script_writes():
 
 
 def test_mean_normalised_errors_and_wins_are_those_of_the_published_table(part):
-    view = published_view(part)
+    view = published_view(part, MSE)
 
     assert rounded(view["all"]["mean"]) == {
         **{"ViT-B+Delta": 1.036, "SEPAL": 1.048, "EGGN": 1.064, "STNet": 1.093, "ViT-B": 1.106},
@@ -74,7 +76,7 @@ def test_mean_normalised_errors_and_wins_are_those_of_the_published_table(part):
 def test_without_the_cell_that_looks_copied_the_wins_are_as_the_paper_says(part):
     rows = reported_rows(part)
     names = [row.origin.method for row in rows]
-    left = errors(rows, measured(part), names, without=[("10xgmbsp", "EGGN")])
+    left = errors(rows, measured(part), MSE, names, without=[("10xgmbsp", "EGGN")])
 
     assert wins(left)[["STNet", "EGGN"]].tolist() == [6, 4]
     assert rounded(normalised(left).mean().drop("Hist2ST").to_dict()) == {
@@ -84,7 +86,7 @@ def test_without_the_cell_that_looks_copied_the_wins_are_as_the_paper_says(part)
 
 
 def test_the_hardest_and_the_easiest_dataset_are_as_the_paper_says(part):
-    view = published_view(part)
+    view = published_view(part, PCC)
 
     assert (view["hardest"][0], round(view["hardest"][1], 3)) == ("mmbr", 0.164)
     assert (view["easiest"][0], round(view["easiest"][1], 3)) == ("10xgmbsp", 0.736)
@@ -102,7 +104,7 @@ def test_the_suspect_cells_are_flagged_with_what_they_equal(part):
 
 
 def test_dunn_of_normalised_errors_sets_histogene_and_bleep_apart_as_published(part):
-    found = published_view(part)["dunn"]
+    found = published_view(part, MSE)["dunn"]
     methods, p = found["methods"], found["p"]
 
     apart = {"HisToGene", "BLEEP"}
@@ -116,17 +118,18 @@ def test_dunn_of_normalised_errors_sets_histogene_and_bleep_apart_as_published(p
 
 
 def test_the_boards_own_means_leave_the_union_of_two_datasets_out(part):
-    (repeats,) = [column for column in part.columns if column.repeats]
+    (repeats,) = [dataset for dataset in part.datasets if dataset.repeats]
 
     assert repeats.name == "mmbr"
     vit = next(row for row in part.rows if row.predictor == "vit-b-delta")
-    assert (vit.mean_normalised_mse.covered, vit.mean_normalised_mse.total) == (25, 25)
+    found = vit.summary(MSE)
+    assert (found.normalised.covered, found.normalised.total) == (25, 25)
     assert vit.rank == 1
-    assert vit.interval[0] < vit.mean_normalised_mse.value < vit.interval[1]
+    assert found.interval[0] < found.normalised.value < found.interval[1]
 
 
 def test_the_documentation_prints_the_matrix_and_the_means_that_the_board_computes(part):
-    view = published_view(part)
+    view = published_view(part, MSE)
     methods, p = view["dunn"]["methods"], view["dunn"]["p"]
     text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
     lines = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in text.splitlines()]

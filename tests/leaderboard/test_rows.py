@@ -8,10 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from spared_bench.leaderboard.model import ProtocolBoard, Row
-from spared_bench.leaderboard.rows import board_rows
-from spared_bench.leaderboard.tables import headings
-from tests.board_samples import demo_trials, failed, trial
+from spared_bench.leaderboard.model import Mean, ProtocolBoard, Row, Score
+from spared_bench.leaderboard.tables import as_markdown
+from tests.board_samples import METRICS, board_rows, demo_trials, failed, trial
 
 
 def board_of(*trials) -> ProtocolBoard:
@@ -25,18 +24,34 @@ def row_of(part: ProtocolBoard, predictor: str, completer: str = "none") -> Row:
     )
 
 
+MSE, PCC = METRICS["mse"], METRICS["pcc-gene"]
+
+
+def score_of(row: Row, dataset: str = "breast", metric=MSE) -> Score:
+    return row.datasets[dataset].score(metric)
+
+
+def normalised(row: Row) -> Mean:
+    return row.summary(MSE).normalised
+
+
+def pcc(row: Row) -> Mean:
+    return row.summary(PCC).mean
+
+
 def test_seeds_are_averaged_before_anything_else():
     part = board_of(trial(seed=0, mse=1.0, pcc=0.2), trial(seed=1, mse=2.0, pcc=0.6))
-    entry = row_of(part, "ridge").entries["breast"]
+    row = row_of(part, "ridge")
+    error = score_of(row)
 
-    assert (entry.mse.mean, entry.pcc.mean) == (1.5, pytest.approx(0.4))
-    assert entry.mse.spread == pytest.approx(math.sqrt(0.5))  # sample deviation of 1 and 2
-    assert entry.mse.seeds == 2
+    assert (error.mean, score_of(row, metric=PCC).mean) == (1.5, pytest.approx(0.4))
+    assert error.sd == pytest.approx(math.sqrt(0.5))  # sample deviation of 1 and 2
+    assert row.datasets["breast"].seeds == 2
     assert part.seeds == (0, 1)
 
 
 def test_one_seed_has_no_spread():
-    assert math.isnan(row_of(board_of(trial()), "ridge").entries["breast"].mse.spread)
+    assert math.isnan(score_of(row_of(board_of(trial()), "ridge")).sd)
 
 
 def test_normalised_mse_is_over_the_lowest_of_the_methods_with_any_completer():
@@ -49,7 +64,7 @@ def test_normalised_mse_is_over_the_lowest_of_the_methods_with_any_completer():
         trial("stnet", "none", "olfactory_bulb", mse=4.8),
     )
 
-    means = {(row.predictor, row.completer): row.mean_normalised_mse.value for row in part.rows}
+    means = {(row.predictor, row.completer): normalised(row).value for row in part.rows}
 
     assert means["ridge", "none"] == pytest.approx((1.0 / 0.8 + 1.0) / 2)
     assert means["ridge", "median"] == pytest.approx((1.0 + 2.0) / 2)
@@ -66,8 +81,8 @@ def test_a_control_is_no_divisor_and_has_no_rank():
 
     assert control.control
     assert control.rank is None
-    assert control.mean_normalised_mse.value == 0.5
-    assert row_of(part, "ridge").mean_normalised_mse.value == 1.0
+    assert normalised(control).value == 0.5
+    assert normalised(row_of(part, "ridge")).value == 1.0
     assert row_of(part, "ridge").rank == 1
     assert [row.predictor for row in part.rows] == ["gene-mean", "ridge"]  # but it stands in order
 
@@ -76,12 +91,12 @@ def test_generated_data_are_shown_and_enter_no_mean():
     part = board_of(trial(mse=1.0, pcc=0.5), trial(dataset="planted", mse=9.0, pcc=0.9))
     row = row_of(part, "ridge")
 
-    assert [(column.name, column.synthetic) for column in part.columns] == [
+    assert [(dataset.name, dataset.synthetic) for dataset in part.datasets] == [
         ("breast", False),
         ("planted", True),
     ]
-    assert row.entries["planted"].pcc.mean == 0.9
-    assert (row.mean_pcc.value, row.mean_pcc.covered, row.mean_pcc.total) == (0.5, 1, 1)
+    assert score_of(row, "planted", PCC).mean == 0.9
+    assert (pcc(row).value, pcc(row).covered, pcc(row).total) == (0.5, 1, 1)
 
 
 def test_a_row_that_lacks_a_dataset_says_so_and_is_not_ranked():
@@ -93,8 +108,8 @@ def test_a_row_that_lacks_a_dataset_says_so_and_is_not_ranked():
     )
     partial = row_of(part, "stnet")
 
-    assert partial.mean_normalised_mse.value == 1.0
-    assert (partial.mean_normalised_mse.covered, partial.mean_normalised_mse.total) == (1, 2)
+    assert normalised(partial).value == 1.0
+    assert (normalised(partial).covered, normalised(partial).total) == (1, 2)
     assert not partial.complete
     assert partial.rank is None
     assert [row.predictor for row in part.rows] == ["ridge", "stnet"]  # complete rows first
@@ -106,9 +121,10 @@ def test_a_row_that_lacks_a_dataset_says_so_and_is_not_ranked():
 @pytest.mark.parametrize("second", [[], [failed(predictor="stnet", seed=1)]])
 def test_a_seed_that_failed_or_never_ran_leaves_the_row_incomplete(second):
     part = board_of(trial("ridge"), trial("ridge", seed=1), trial("stnet", mse=0.5), *second)
-    entry = row_of(part, "stnet").entries["breast"]
+    stnet = row_of(part, "stnet")
+    here = stnet.datasets["breast"]
 
-    assert (entry.mse.mean, entry.mse.seeds, entry.failed) == (0.5, 1, 1)
+    assert (score_of(stnet).mean, here.seeds, here.failed) == (0.5, 1, 1)
     assert row_of(part, "stnet").rank is None
     assert row_of(part, "ridge").rank == 1
 
@@ -118,9 +134,9 @@ def test_a_mean_over_seeds_is_undefined_if_one_of_them_is(undefined):
     part = board_of(trial(mse=1.0, pcc=0.5), trial(seed=1, mse=undefined, pcc=undefined))
     row = row_of(part, "ridge")
 
-    assert math.isnan(row.entries["breast"].mse.mean)
-    assert math.isnan(row.mean_pcc.value)
-    assert row.mean_pcc.covered == 0
+    assert math.isnan(score_of(row).mean)
+    assert math.isnan(pcc(row).value)
+    assert pcc(row).covered == 0
     assert row.rank is None
 
 
@@ -136,23 +152,23 @@ def test_scores_are_read_on_the_evaluation_split():
     validated = trial(mse=2.0, facts={"evaluation_split": "val", "tier": "C"})
     part = board_of(validated)
 
-    assert row_of(part, "ridge").entries["breast"].mse.mean == validated.scores["val"]["mse"]
-    assert (part.columns[0].split, part.columns[0].tier) == ("val", "C")
+    assert score_of(row_of(part, "ridge")).mean == validated.scores["val"]["mse"]
+    assert (part.datasets[0].split, part.datasets[0].tier) == ("val", "C")
 
 
 def test_a_lowest_mse_of_zero_leaves_the_ratio_undefined():
     part = board_of(trial("perfect", mse=0.0), trial("ridge", mse=1.0))
 
-    assert all(math.isnan(row.mean_normalised_mse.value) for row in part.rows)
+    assert all(math.isnan(normalised(row).value) for row in part.rows)
     assert all(row.rank is None for row in part.rows)
 
 
 def test_errors_near_the_largest_float_do_not_overflow():
     part = board_of(trial(mse=1e308), trial(seed=1, mse=1.2e308))
 
-    error = row_of(part, "ridge").entries["breast"].mse
+    error = score_of(row_of(part, "ridge"))
     assert error.mean == pytest.approx(1.1e308)
-    assert error.spread == pytest.approx(math.sqrt(2) * 1e307)
+    assert error.sd == pytest.approx(math.sqrt(2) * 1e307)
 
 
 def test_parameters_are_the_largest_and_times_the_mean_of_the_trials():
@@ -182,13 +198,13 @@ def test_protocols_are_kept_apart_and_one_says_if_it_is_not_comparable():
 
     assert (demo.protocol, demo.comparable) == ("demo@1", True)
     assert (quick.protocol, quick.comparable) == ("quick@1", False)
-    assert demo.rows[0].mean_normalised_mse.value == 1.0
+    assert normalised(demo.rows[0]).value == 1.0
 
 
 def test_two_results_for_one_cell_are_noted_and_the_successful_one_is_shown():
     part = board_of(failed(key="first"), replace(trial(mse=2.0), key="second"))
 
-    assert row_of(part, "ridge").entries["breast"].mse.mean == 2.0
+    assert score_of(row_of(part, "ridge")).mean == 2.0
     assert part.notes == (
         "2 results stand for breast / none / ridge, seed 0; the one with key second is shown.",
     )
@@ -203,7 +219,7 @@ def test_a_protocol_without_a_trial_has_an_empty_part_among_the_others():
     board = board_rows([trial()], protocols=["completion@1", "demo@1"])
 
     empty, demo = board.protocols
-    assert (empty.protocol, empty.rows, empty.columns) == ("completion@1", (), ())
+    assert (empty.protocol, empty.rows, empty.datasets) == ("completion@1", (), ())
     assert demo == board_rows([trial()]).protocols[0]
 
 
@@ -218,13 +234,15 @@ def test_datasets_that_share_slides_do_not_enter_one_mean():
 
     (part,) = board_rows([union, *parts, scored("vmb", 3.0, [])]).protocols
 
-    assert {c.name: c.repeats for c in part.columns if c.repeats} == {"mmbr": ("mmbp1", "mmbp2")}
+    assert {each.name: each.repeats for each in part.datasets if each.repeats} == {
+        "mmbr": ("mmbp1", "mmbp2")
+    }
     (row,) = part.rows
-    assert row.mean_pcc.total == 3 and row.complete
-    assert row.entries["mmbr"].mse.mean == 100.0
+    assert pcc(row).total == 3 and row.complete
+    assert score_of(row, "mmbr").mean == 100.0
 
     (alone,) = board_rows([union]).protocols
-    assert all(column.counts for column in alone.columns)
+    assert all(dataset.counts for dataset in alone.datasets)
 
 
 def test_donors_in_train_and_test_are_said_by_every_way_of_reading_the_board():
@@ -232,12 +250,12 @@ def test_donors_in_train_and_test_are_said_by_every_way_of_reading_the_board():
     board = board_rows([trial(facts=facts), trial(dataset="olfactory_bulb")])
 
     (part,) = board.protocols
-    shared, apart = part.columns
+    shared, apart = part.datasets
     assert shared.shared_donors == ("mouse 1", "mouse 2")
     assert apart.shared_donors == ()
-    labels = headings(part)
-    assert "breast (donors in train and test): MSE" in labels
-    assert "olfactory_bulb: MSE" in labels
+    text = as_markdown(board, "c")
+    assert "| breast (donors in train and test): MSE |" in text
+    assert r"| olfactory\_bulb: MSE |" in text
 
 
 def test_of_two_datasets_that_share_slides_one_counts():
@@ -245,4 +263,4 @@ def test_of_two_datasets_that_share_slides_one_counts():
         return replace(trial(dataset=dataset), facts={"conflicts_with": conflicts})
 
     (part,) = board_rows([scored("mmbr", ["mmbp1"]), scored("mmbp1", [])]).protocols
-    assert {column.name: column.counts for column in part.columns} == {"mmbp1": True, "mmbr": False}
+    assert {each.name: each.counts for each in part.datasets} == {"mmbp1": True, "mmbr": False}

@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 
 from spared_bench.errors import PluginError, WorkspaceError
-from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.site import as_data
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.leaderboard.vendor import as_script
 from spared_bench.store.processes import stamp
-from tests.board_samples import demo_trials, failed, trial
+from tests.board_samples import build, demo_trials, failed, trial
 from tests.leaderboard.reading import data_of, row_of
 
 COMMAND = "spared-bench leaderboard build"
@@ -51,7 +50,7 @@ class Page(html.parser.HTMLParser):
 
 
 def built(trials, folder: Path, **extras) -> Path:
-    return build(trials, folder, COMMAND, "store", Extras(**extras)).parent
+    return build(trials, folder, COMMAND, "store", extras).parent
 
 
 def test_a_method_tells_once_for_all_trials_alike_where_and_by_what_they_were_run(tmp_path):
@@ -79,7 +78,7 @@ def test_the_data_hold_every_row_its_failures_and_what_it_was_made_from(tmp_path
     assert data_of(site, "index")["protocols"] == ["demo@1"]
     assert len(board["rows"]) == 10  # five predictors, two completers
     assert "Pretrained weights cannot be fetched." in board["failures"][0]
-    assert [c["name"] for c in board["columns"] if not c["counts"]] == ["planted"]
+    assert [c["name"] for c in board["datasets"] if not c["counts"]] == ["planted"]
     page = Page((site / "index.html").read_text(encoding="utf-8"))
     assert COMMAND in page.texts
     row = row_of(site, "ridge")

@@ -9,13 +9,16 @@ import math
 
 import pytest
 
-from spared_bench.leaderboard import terminal_table
-from spared_bench.leaderboard.rows import board_rows
+from spared_bench.leaderboard import terminal_table as table_of
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
-from spared_bench.leaderboard.text import correlation, count, duration, score, visible
-from tests.board_samples import demo_trials, failed, trial
+from spared_bench.leaderboard.text import count, duration, fixed, score, visible
+from tests.board_samples import board_rows, demo_trials, failed, known, trial
 
 COMMAND = "spared-bench leaderboard build"
+
+
+def terminal_table(trials):
+    return table_of(trials, known(trials))
 
 
 def test_the_first_line_of_the_markdown_names_the_command_that_wrote_it():
@@ -58,9 +61,9 @@ def test_json_is_strict_and_holds_every_digit():
     text = as_json(board_rows([trial(mse=0.1 + 0.2, pcc=math.nan)]), COMMAND)
 
     values = json.loads(text, parse_constant=pytest.fail)
-    entry = values["protocols"][0]["rows"][0]["entries"]["breast"]
-    assert entry["mse"]["mean"] == 0.1 + 0.2
-    assert entry["pcc"]["mean"] is None
+    scores = values["protocols"][0]["rows"][0]["datasets"]["breast"]
+    assert scores["mse"] == 0.1 + 0.2
+    assert scores["pcc_gene"] is None
     assert values["written_by"] == COMMAND
 
 
@@ -73,7 +76,10 @@ def test_the_terminal_table_is_compact_and_says_what_is_missing():
 
     names, rows = terminal_table(trials)
 
-    assert names == ["rank", "predictor", "completer", "norm. MSE", "PCC-Gene", "PCC a", "PCC b"]
+    assert names == [
+        *("Rank", "Predictor", "Completer", "Norm. MSE", "PCC-Gene"),
+        *("a: PCC-Gene", "b: PCC-Gene"),
+    ]
     assert rows == [
         ["1", "ridge", "none", "1.000", "0.250", "0.250", "0.250"],
         ["–", "stnet", "none", "2.000 (1/2)", "0.125 (1/2)", "0.125", "–"],
@@ -83,7 +89,7 @@ def test_the_terminal_table_is_compact_and_says_what_is_missing():
 def test_a_terminal_table_of_several_protocols_names_them():
     names, rows = terminal_table([trial(), trial(protocol="spared@1")])
 
-    assert names[-1] == "protocol"
+    assert names[-1] == "Protocol"
     assert [row[-1] for row in rows] == ["demo@1", "spared@1"]
 
 
@@ -102,10 +108,10 @@ def test_nothing_invisible_is_left_in_a_name():
         (score(-0.002), "-0.002"),
         (score(0.00012), "0.00012"),
         (score(123456.0), "1.2e+05"),
-        (correlation(0.00017), "0.000"),
-        (correlation(-0.00017), "0.000"),
-        (correlation(-0.0123), "-0.012"),
-        (correlation(math.nan), "–"),
+        (fixed(0.00017), "0.000"),
+        (fixed(-0.00017), "0.000"),
+        (fixed(-0.0123), "-0.012"),
+        (fixed(math.nan), "–"),
         (count(None), "–"),
         (count(0), "0"),
         (count(999), "999"),

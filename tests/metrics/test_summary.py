@@ -3,11 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spared_bench.errors import ShapeMismatchError, UnknownNameError
+from spared_bench.errors import PluginError, ShapeMismatchError, UnknownNameError
 from spared_bench.metrics.mse import mae, mse
 from spared_bench.metrics.pearson import pearson_gene, pearson_spot
 from spared_bench.metrics.r2 import r2_gene, r2_spot
-from spared_bench.metrics.summary import by_slide, mean_over_slides, pooled_mean
+from spared_bench.metrics.summary import by_slide as by_slide_of
+from spared_bench.metrics.summary import mean_over_slides
+from spared_bench.metrics.summary import pooled_mean as pooled_mean_of
+from spared_bench.specs import MetricSpec
+from spared_bench_plugins.metrics import spared_bench_metrics
 
 METRICS = {
     "MSE": mse,
@@ -17,6 +21,19 @@ METRICS = {
     "R2-Gene": r2_gene,
     "R2-Patch": r2_spot,
 }
+FUNCTIONS = {metric: name for name, metric in METRICS.items()}
+SPECS = {spec.label: spec for spec in spared_bench_metrics()}
+
+
+def pooled_mean(metric, *arrays, **rule):
+    """With the spec under which the metric is registered."""
+    return pooled_mean_of(SPECS[FUNCTIONS[metric]], metric, *arrays, **rule)
+
+
+def by_slide(metric, *arrays, **rule):
+    return by_slide_of(SPECS[FUNCTIONS[metric]], metric, *arrays, **rule)
+
+
 TRUTH = np.array([[1.0, 2, 3], [2, 2, 5], [4, 1, 0], [3, 6, 2]])
 PREDICTION = np.array([[1.5, 2, 2], [2, 3, 4], [3, 1, 1], [3, 5, 3]])
 MASK = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 0], [0, 1, 1]], dtype=bool)
@@ -151,11 +168,66 @@ def test_a_slide_with_nothing_to_score_is_nan_and_left_out_of_the_mean(trio):
     assert np.isnan(mean_over_slides({"one": float("nan")}))
 
 
-def test_metrics_of_plugins_leave_nan_values_out(trio):
+def test_a_metric_that_says_nothing_of_undefined_values_leaves_them_out(trio):
     def odd_metric(truth, prediction, mask):
-        return np.array([1.0, np.nan, 3.0])
+        return np.array([1.0, np.nan, 3.0, *[np.nan] * 4])
 
-    assert pooled_mean(odd_metric, *trio) == 2
+    assert pooled_mean_of(MetricSpec("odd", "a:b"), odd_metric, *trio) == 2
+
+
+def strangers_pearson(truth, prediction, mask):
+    """Pearson's r by numpy, written by somebody who never saw ours."""
+    found = []
+    for gene, seen in enumerate(mask.T):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            pair = (
+                np.corrcoef(truth[seen, gene], prediction[seen, gene]) if seen.sum() > 1 else None
+            )
+        found.append(np.nan if pair is None else pair[0, 1])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("rule", ["strict", "published"])
+def test_a_strangers_correlation_is_settled_like_ours(odd, rule):
+    truth, prediction, mask = (part.copy() for part in odd)
+    truth[:, 0], prediction[:, 3] = 2.0, 1.0  # exact, so that numpy sees that they are constant
+    spec = MetricSpec("theirs", "a:b", undefined="correlation")
+    spots = MetricSpec("theirs-spot", "a:b", undefined="correlation", per="spot")
+
+    for arrays in (odd, (truth, prediction, mask)):
+        ours = pooled_mean(pearson_gene, *arrays, rule=rule)
+        assert pooled_mean_of(spec, strangers_pearson, *arrays, rule=rule) == pytest.approx(
+            ours, nan_ok=True
+        )
+        by_spot = [part.T for part in arrays]
+        assert pooled_mean_of(
+            spots, lambda t, p, m: strangers_pearson(t.T, p.T, m.T), *by_spot, rule=rule
+        ) == pytest.approx(ours, nan_ok=True)
+
+
+def test_one_correlation_over_all_entries_counts_zero_for_a_constant_prediction(trio):
+    truth, prediction, mask = trio
+
+    def overall(truth, prediction, mask):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.corrcoef(truth[mask], prediction[mask])[0, 1]
+
+    spec = MetricSpec("overall", "a:b", per="entry", undefined="correlation")
+    expected = np.corrcoef(truth[mask], prediction[mask])[0, 1]
+
+    assert pooled_mean_of(spec, overall, *trio) == pytest.approx(expected)
+    assert pooled_mean_of(spec, overall, truth, np.ones_like(truth), mask) == 0
+    assert np.isnan(pooled_mean_of(spec, overall, np.ones_like(truth), prediction, mask))
+
+
+@pytest.mark.parametrize("per", ["entry", "gene", "spot"])
+def test_a_metric_that_returns_another_number_of_values_than_it_says_is_refused(trio, per):
+    spec = MetricSpec("odd", "a:b", per=per, undefined="correlation")
+
+    with pytest.raises(
+        PluginError, match=rf"'odd' .* one value per {per}: expected shape .*\(5,\)"
+    ):
+        pooled_mean_of(spec, lambda *_: np.ones(5), *trio)
 
 
 def test_an_unknown_rule_and_missing_slide_ids_are_refused(trio):

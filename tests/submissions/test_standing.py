@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spared_bench.leaderboard.entries import Entry, EntryResult, Flag
+from spared_bench.leaderboard.entries import EntryResult, Flag, MethodEntry
 from spared_bench.submissions.comment import comment, plain
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.schema import Description
@@ -29,7 +29,7 @@ def results(errors, predictor="net", completer="none", seeds=(0,)):
 
 
 def entry(name, errors, **facts):
-    return Entry(
+    return MethodEntry(
         method=name,
         version="1",
         protocol="demo@1",

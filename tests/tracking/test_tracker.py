@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from spared_bench.errors import TrackingError
-from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.tracking.cells import COMPLETE
 from spared_bench.tracking.tracker import Tracker
-from tests.board_samples import SampleCell, demo_trials, failed, trial
+from tests.board_samples import SampleCell, board_rows, demo_trials, failed, trial
 from tests.tracking.test_run_record import assert_same
 
 

@@ -15,19 +15,30 @@
     if (context?.protocol === protocol) return;
     const [board, maps] = await Promise.all([spared.ofProtocol(protocol, "board"), values.get("index").maps ? spared.ofProtocol(protocol, "maps") : {}]);
     context = { protocol, board, maps };
-    const offered = { ...Object.fromEntries(["completer", "scope", "trust", "weights"].map((f) => [f, board.rows.map((row) => row[f])])), ...Object.fromEntries(["organism", "tissue", "tier"].map((f) => [f, board.columns.map((c) => c[f])])) };
+    const offered = { ...Object.fromEntries(["completer", "scope", "trust", "weights"].map((f) => [f, board.rows.map((row) => row[f])])), ...Object.fromEntries(["organism", "tissue", "tier"].map((f) => [f, board.datasets.map((c) => c[f])])) };
     for (const name of SELECTS) offer(field(name), [...new Set(offered[name])].filter(Boolean).sort());
-    boxes("datasets", board.columns.map((c) => [c.name, c.name]));
+    boxes("datasets", board.datasets.map((c) => [c.name, c.name]));
+    offer(field("metric"), board.metrics.map((m) => m.name), board.metrics.map((m) => m.title));
+    explain(board);
   }
 
-  function offer(select, options) {
-    select.replaceChildren(el("option", { value: "" }, "All"), ...options.map((each) => el("option", { value: each }, each)));
+  function offer(select, options, titles) {
+    select.replaceChildren(...(titles ? [] : [el("option", { value: "" }, "All")]), ...options.map((each, i) => el("option", { value: each }, titles ? titles[i] : each)));
     select.closest("label").hidden = options.length < 2;
   }
 
   function boxes(id, entries) {
     const set = document.getElementById(id);
     set.replaceChildren(set.firstElementChild, ...entries.map(([value, text]) => el("label", { class: "check" }, el("input", { type: "checkbox", name: id, value }), ` ${text}`)));
+  }
+
+  // What the metrics and the columns of this protocol are, in their own words.
+  function explain(board) {
+    const ranks = (k) => k ? "" : " The protocol ranks by it.";
+    const scale = (m) => m.perfect === null ? "" : ` A perfect prediction reaches ${m.perfect}.`;
+    document.getElementById("explained").replaceChildren(
+      ...board.metrics.flatMap((m, k) => [el("dt", {}, m.title), el("dd", {}, `${m.summary || m.name}, per ${m.per}; ${m.better} is better.${scale(m)}${ranks(k)}`)]),
+      ...board.columns.flatMap((c) => [el("dt", {}, spared.ranking.titled(c, { title: "metric" })), el("dd", {}, c.explanation)]));
   }
 
   const checked = (id) => [...form.querySelectorAll(`input[name=${id}]`)];
@@ -40,7 +51,8 @@
       field(name).value = params.get(name) || "";
       if (field(name).selectedIndex < 0) { field(name).value = ""; params.delete(name); }
     }
-    field("metric").value = ["mse", "nmse"].includes(params.get("metric")) ? params.get("metric") : "pcc";
+    field("metric").value = spared.metricAt(context.board, spared.metricIndex(context.board, params)).name;
+    field("cells").value = params.get("cells") === "normalised" ? "normalised" : "";
     field("controls").checked = params.get("controls") !== "0";
     const named = params.getAll("dataset");
     for (const box of checked("datasets")) box.checked = !named.length || named.includes(box.value);
@@ -52,7 +64,8 @@
     set("protocol", field("protocol").value, protocols()[0]);
     set("q", field("q").value.trim());
     for (const name of SELECTS) set(name, field(name).value);
-    set("metric", field("metric").value, "pcc");
+    set("metric", field("metric").value, spared.metricAt(context.board, 0).name);
+    set("cells", field("cells").value);
     if (!field("controls").checked) params.set("controls", "0");
     const all = checked("datasets"), some = all.filter((box) => box.checked);
     if (some.length && some.length < all.length) for (const box of some) params.append("dataset", box.value);
@@ -64,12 +77,13 @@
 
   function columnBoxes(params) {
     const changed = (params.get("columns") || "").split(" ");
-    const entries = [...spared.ranking.columns().filter((c) => c.dataset === undefined && c.key !== "method").map((c) => [c.key, c.title, c.hidden ? "" : "on"]), ["datasets", "Datasets", "on"]];
+    const entries = [...spared.ranking.columns().filter((c) => c.dataset === undefined && c.key !== "name").map((c) => [c.key, c.title, c.hidden ? "" : "on"]), ["datasets", "Datasets", "on"]];
     const set = document.getElementById("columns");
-    if (set.dataset.of !== context.protocol) {
+    const shape = [context.protocol, ...entries.map(([key, title]) => `${key} ${title}`)].join(" ");
+    if (set.dataset.of !== shape) {
       boxes("columns", entries);
       checked("columns").forEach((box, i) => { box.dataset.usual = entries[i][2]; });
-      set.dataset.of = context.protocol;
+      set.dataset.of = shape;
     }
     for (const box of checked("columns")) box.checked = box.dataset.usual === "on" ? !changed.includes(`-${box.value}`) : changed.includes(`+${box.value}`);
   }
@@ -79,7 +93,7 @@
     document.getElementById("notices").replaceChildren(...[
       board.comparable ? null : el("p", { class: "banner" }, el("strong", {}, "Not comparable with published numbers."), " This protocol differs from that of the published benchmark; compare rows within this table only."),
       board.rows.length ? null : el("p", { class: "banner" }, "No predictor has run under this protocol. ", spared.link(["completion"], "What the completers scored")),
-      board.columns.some((c) => c.counts) || !board.rows.length ? null : el("p", { class: "banner" }, "All data here are generated, so nothing is ranked."),
+      board.datasets.some((c) => c.counts) || !board.rows.length ? null : el("p", { class: "banner" }, "All data here are generated, so nothing is ranked."),
       ...board.notes.map((note) => el("p", { class: "banner" }, note)),
       refused.length ? el("details", { class: "banner" }, el("summary", {}, `${refused.length} entr${refused.length === 1 ? "y" : "ies"} could not be used`), el("ul", {}, refused.map((each) => el("li", {}, each)))) : null,
     ].filter(Boolean));

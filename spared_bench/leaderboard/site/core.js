@@ -50,7 +50,23 @@ const spared = (() => {
   const none = "–";
   const score = (v) => v === null || v === undefined ? none
     : v === 0 || (Math.abs(v) >= 0.0005 && Math.abs(v) < 1000) ? v.toFixed(3) : v.toPrecision(2);
-  const correlation = (v) => v === null || v === undefined ? none : v.toFixed(3).replace(/^-0\.000$/, "0.000");
+  const fixed = (v) => v === null || v === undefined ? none : v.toFixed(3).replace(/^-0\.000$/, "0.000");
+
+  // Metrics: which one the address chooses, how its values are written, and what is an error by it.
+  const NO_METRIC = { name: "", title: "score", summary: "", better: "lower", per: "", perfect: null, comparable: false, normalised: false };
+  const NO_SCORES = { mean: [], sd: [], normalised: [], slides: [], interval: [null, null] };
+  const metricIndex = (board, params) => Math.max(0, board.metrics.findIndex((m) => m.name === params.get("metric")));
+  const metricAt = (board, k) => board.metrics[k] || NO_METRIC;
+  const scores = (row, k) => row.scores[k] || NO_SCORES;
+  const write = (metric) => metric.comparable ? fixed : score;
+  const error = (metric, v) => metric.perfect !== null ? Math.abs(v - metric.perfect) : metric.better === "higher" ? -v : v;
+  function best(metric, values) {
+    const known = values.filter((v) => v !== null && v !== undefined);
+    return known.length ? known.reduce((a, b) => error(metric, b) < error(metric, a) ? b : a) : null;
+  }
+  const extreme = (metric) => metric.better === "lower" ? "lowest" : "highest";
+  const measure = (metric) => metric.normalised ? `normalised ${metric.title}` : metric.title;
+
   const p = (v) => v === null || v === undefined ? none : v < 0.001 ? v.toExponential(1) : v.toFixed(3);
   function count(v) {
     if (v === null || v === undefined) return none;
@@ -101,5 +117,17 @@ const spared = (() => {
       el("table", { class: "plain" }, el("caption", {}, caption), el("thead", {}, head), el("tbody", {}, body)));
   }
 
-  return { put, load, ofProtocol, script, values, el, esc, score, correlation, p, count, duration, none, state, address, link, replaceState, rowName, table, views: {} };
+  // A choice beside a view that the form does not cover, kept in the address.
+  function chooseMetric(board, view) {
+    const change = (event) => {
+      const next = state().params;
+      next.set("metric", event.target.value);
+      replaceState(view, next);
+      spared.render().then(() => document.getElementById("choose-metric")?.focus());
+    };
+    const chosen = metricIndex(board, state().params);
+    return el("label", {}, "Metric ", el("select", { id: "choose-metric", onchange: change }, board.metrics.map((m, k) => el("option", { value: m.name, selected: k === chosen }, m.title))));
+  }
+
+  return { put, load, ofProtocol, script, values, el, esc, score, fixed, metricIndex, metricAt, scores, write, error, best, extreme, measure, p, count, duration, none, state, address, link, replaceState, rowName, table, chooseMetric, views: {} };
 })();

@@ -2,16 +2,19 @@
 // What is shown, as a file: the rows that the filters leave, in their order, the columns that are on.
 
 spared.exports = (() => {
-  const heading = (c) => c.dataset === undefined ? c.title : `${c.title} ${spared.ranking.metric()}`;
+  const heading = (c) => c.dataset === undefined ? c.title : `${c.title} ${spared.ranking.shownMeasure()}`;
 
   // An interval is two numbers, and a column of each.
-  const bound = (c, at, end) => ({ ...c, key: `${c.key}_${end}`, title: `${c.title}, ${end}`, value: (row) => spared.ranking.interval(row)[at] });
-  const parts = (c) => c.key === "interval" ? [bound(c, 0, "low"), bound(c, 1, "high")] : [c];
+  const bound = (c, at, end) => ({ ...c, key: `${c.key}_${end}`, title: `${c.title}, ${end}`, value: (row) => c.parts(row)[at] });
+  const parts = (c) => c.parts ? [bound(c, 0, "low"), bound(c, 1, "high")] : [c];
 
   function shown() {
     const columns = spared.ranking.shownColumns().flatMap(parts);
     const rows = spared.ranking.shownRows();
-    return { columns, rows, values: rows.map((row) => columns.map((c) => c.value(row) ?? null)) };
+    const values = rows.map((row) => columns.map((c) => c.value(row) ?? null));
+    // A column of whole numbers only, such as ranks, is written without decimals.
+    const whole = columns.map((_, i) => values.every((line) => line[i] === null || Number.isInteger(line[i])));
+    return { columns: columns.map((c, i) => ({ ...c, whole: whole[i] })), rows, values };
   }
 
   // A spreadsheet would run a text that begins like a formula.
@@ -41,7 +44,7 @@ spared.exports = (() => {
     const { columns, values } = shown();
     const cells = (line) => line.map((value, i) => value === null ? "--"
       : typeof value !== "number" ? tex(value)
-      : ["rank", "parameters"].includes(columns[i].key) ? String(value) : decimal(value)).join(" & ");
+      : columns[i].whole && columns[i].dataset === undefined ? String(value) : decimal(value)).join(" & ");
     return [`\\begin{tabular}{${columns.map((c) => c.number ? "r" : "l").join("")}}`, "\\toprule",
       `${columns.map((c) => tex(heading(c))).join(" & ")} \\\\`, "\\midrule",
       ...values.map((line) => `${cells(line)} \\\\`), "\\bottomrule", "\\end{tabular}", ""].join("\n");

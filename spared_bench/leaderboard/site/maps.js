@@ -2,7 +2,7 @@
 // One method on one dataset: measured beside predicted on a slide, gene by gene.
 
 (() => {
-  const { el, correlation, score, link, rowName } = spared;
+  const { el, score, link, rowName } = spared;
   const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
   const RGB = VIRIDIS.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
   const MOST_POINTS = 2000;
@@ -52,7 +52,10 @@
 
   function show(context, view, drawn) {
     const { row, name, truth, map, gene, slide } = drawn;
-    const pcc = map.scores["pcc-gene"] || [];
+    // By the chosen metric, if it has a value per gene, or else by the first that has.
+    const chosen = spared.metricAt(context.board, spared.metricIndex(context.board, spared.state().params));
+    const metric = [chosen, ...context.board.metrics].find((m) => m.name in map.scores) || { title: "Score", name: "" };
+    const [values, write] = [map.scores[metric.name] || [], spared.write(metric)];
     const symbol = (each) => truth.symbols[each.gene] || truth.ids[each.gene] || `gene ${each.gene}`;
     const select = (label, options, chosen, change) => el("label", {}, `${label} `, el("select", { onchange: (event) => change(event.target.selectedIndex) },
       options.map((text, i) => el("option", { selected: i === chosen }, text))));
@@ -76,10 +79,10 @@
     view.replaceChildren(
       el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / ", link(["method", row.id], rowName(row)), " / ", link(["dataset", name], name)),
       el("h2", {}, el("bdi", {}, geneName), " on ", el("bdi", {}, truth.slides[slide])),
-      el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. PCC of this gene over all of them: ${correlation(pcc[truth.genes[gene].gene])}.`
+      el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. ${metric.title} of this gene over all of them: ${write(values[truth.genes[gene].gene])}.`
         + (here.length && truth.x.length < truth.n_spots ? ` ${truth.x.length} of ${truth.n_spots} spots are drawn.` : "")),
       el("div", { class: "controls" },
-        select("Gene", truth.genes.map((each) => `${symbol(each)} (PCC ${correlation(pcc[each.gene])})`), gene, (i) => again({ gene: i })),
+        select("Gene", truth.genes.map((each) => `${symbol(each)} (${metric.title} ${write(values[each.gene])})`), gene, (i) => again({ gene: i })),
         select("Slide", truth.slides, slide, (i) => again({ slide: i })),
         others.length ? el("label", {}, "Compare with ", el("select", { onchange: (event) => { if (event.target.value) location.hash = spared.address(["map", event.target.value, name], spared.state().params); } },
           el("option", { value: "" }, "…"), others.map((each) => el("option", { value: each.id }, `${rowName(each)} · ${each.completer}`)))) : ""),
@@ -90,10 +93,10 @@
       el("div", { class: "pair" }, scatter, histogram),
       el("p", { class: "note" }, "The genes are the same for all methods: of the dataset’s genes, those that all methods together predict best, in the middle and worst."),
     );
-    plots(scatter, histogram, { measured, predicted, pcc, geneName, at: pcc[truth.genes[gene].gene] });
+    plots(scatter, histogram, { measured, predicted, metric, values, geneName, at: values[truth.genes[gene].gene] });
   }
 
-  function plots(scatter, histogram, { measured, predicted, pcc, geneName, at }) {
+  function plots(scatter, histogram, { measured, predicted, metric, values, geneName, at }) {
     const both = measured.map((v, i) => [v, predicted[i]]).filter(([a, b]) => a !== null && b !== null);
     const kept = both.filter((_, i) => i % Math.ceil(both.length / MOST_POINTS) === 0);
     const ends = kept.length ? [Math.min(...kept.flat()), Math.max(...kept.flat())] : [0, 1];
@@ -101,9 +104,9 @@
       { type: "scatter", mode: "markers", x: kept.map((v) => v[0]), y: kept.map((v) => v[1]), marker: { size: 5, opacity: 0.6 }, name: "spots" },
       { type: "scatter", mode: "lines", x: ends, y: ends, line: { dash: "dot", width: 1 }, name: "equal" },
     ], { xaxis: { title: { text: "measured" } }, yaxis: { title: { text: "predicted" } }, showlegend: false });
-    const finite = pcc.filter((v) => v !== null);
-    spared.plot(histogram, `PCC of each of ${finite.length} genes; the line is ${geneName}`, [{ type: "histogram", x: finite, xbins: { size: 0.05 } }], {
-      xaxis: { title: { text: "PCC of a gene" } }, yaxis: { title: { text: "genes" } }, bargap: 0.05,
+    const finite = values.filter((v) => v !== null);
+    spared.plot(histogram, `${metric.title} of each of ${finite.length} genes; the line is ${geneName}`, [{ type: "histogram", x: finite, ...(metric.comparable ? { xbins: { size: 0.05 } } : {}) }], {
+      xaxis: { title: { text: spared.esc(`${metric.title} of a gene`) } }, yaxis: { title: { text: "genes" } }, bargap: 0.05,
       shapes: at === null || at === undefined ? [] : [{ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { width: 2, dash: "dash" } }],
     });
   }

@@ -2,13 +2,13 @@
 // What the tests say: coverage, which test can speak, ranks, matrices, completion, the paper's view.
 
 (() => {
-  const { el, score, correlation, p, table, rowName, none } = spared;
+  const { el, score, p, table, rowName, none } = spared;
   const SVG = "http://www.w3.org/2000/svg";
   const TESTS = {
     wilcoxon: ["Wilcoxon, Holm", "Signed-rank test of the two methods’ normalised errors, paired by dataset and corrected for the number of pairs."],
     conover: ["Conover-Friedman, Holm", "Compares rank sums after Friedman’s test; powerful, and optimistic with few datasets."],
     nemenyi: ["Nemenyi", "Compares average ranks; what the critical-difference diagram shows."],
-    dunn: ["Dunn, Bonferroni (as published)", "Takes the values of two methods for independent samples: that they were scored on the same datasets is not used. For comparison with the paper, of normalised MSE."],
+    dunn: ["Dunn, Bonferroni (as published)", "Takes the values of two methods for independent samples: that they were scored on the same datasets is not used. For comparison with the paper, of normalised errors."],
     effect: ["Effect: rank-biserial", "From −1 to 1; positive where the method of the row has the lower error on most, and by most, of the datasets."],
   };
 
@@ -52,12 +52,18 @@
 
   spared.views.statistics = async (context, view) => {
     const { board, protocol } = context;
-    const data = await spared.ofProtocol(protocol, "statistics");
     const params = spared.state().params;
+    const k = spared.metricIndex(board, params), metric = spared.metricAt(board, k);
+    if (!board.metrics.length) return view.replaceChildren(el("h2", {}, "Statistics"), el("p", { class: "banner" }, "There is nothing to compare."));
+    const data = await spared.ofProtocol(protocol, `statistics-${k}`);
     const index = Math.max(0, data.comparisons.findIndex((each) => each.completer === params.get("completer")));
-    view.replaceChildren(el("h2", {}, "Statistics"), ...(data.comparisons.length ? comparison(board, data, index, params) : [el("p", { class: "banner" }, "There is nothing to compare.")]),
-      ...completion(data.completers), ...published(data.published));
+    view.replaceChildren(el("h2", {}, "Statistics"), el("div", { class: "controls" }, spared.chooseMetric(board, ["statistics"])), el("p", {}, errors(metric)), ...(data.comparisons.length ? comparison(board, data, index, params) : [el("p", { class: "banner" }, "There is nothing to compare.")]),
+      ...completion(data.completers, metric), ...published(data.published, metric));
   };
+
+  const errors = (metric) => metric.perfect === 0 ? `Errors are those of ${metric.title}.`
+    : metric.normalised ? `Errors are distances of ${metric.title} from ${metric.perfect}, which a perfect prediction reaches.`
+    : `${metric.title} has no perfect value: what is called an error is the value itself, ${metric.better} being better, and a normalised one is how far it is from the best.`;
 
   function comparison(board, data, index, params) {
     const found = data.comparisons[index];
@@ -89,18 +95,18 @@
     ];
   }
 
-  function completion(completers) {
+  function completion(completers, metric) {
     if (!completers.length) return [];
     return [el("h3", {}, "Raw against completed"), el("p", {}, "The same method, datasets and seeds, trained on raw and on completed targets: paired by dataset, Wilcoxon corrected by Holm over the methods."),
-      ...completers.map(({ completer, methods }) => table(["Method", "Datasets", "Better", "Median change of MSE", "p", "Effect"], methods.map((m) => [m.method, m.n_datasets, m.better, m.median_change === null ? none : `${(100 * m.median_change).toFixed(1)} %`, p(m.p), m.effect === null ? none : m.effect.toFixed(2)]), `none → ${completer}`))];
+      ...completers.map(({ completer, methods }) => table(["Method", "Datasets", "Better", `Median change of the error by ${metric.title}`, "p", "Effect"], methods.map((m) => [m.method, m.n_datasets, m.better, m.median_change === null ? none : `${(100 * m.median_change).toFixed(1)} %`, p(m.p), m.effect === null ? none : m.effect.toFixed(2)]), `none → ${completer}`))];
   }
 
-  function published(found) {
+  function published(found, metric) {
     if (!found) return [];
     const rows = Object.entries(found.all.mean).sort((a, b) => a[1] - b[1]);
-    return [el("h3", {}, "As published"), el("p", {}, `Reported rows over all measured datasets, those that repeat others’ slides included, as their authors average.${found.hardest ? ` Hardest by best PCC-Gene: ${found.hardest[0]} (${correlation(found.hardest[1])}); easiest: ${found.easiest[0]} (${correlation(found.easiest[1])}).` : ""}`),
+    return [el("h3", {}, "As published"), el("p", {}, `Reported rows over all measured datasets, those that repeat others’ slides included, as their authors average.${found.hardest ? ` Hardest by best ${metric.title}: ${found.hardest[0]} (${spared.write(metric)(found.hardest[1])}); easiest: ${found.easiest[0]} (${spared.write(metric)(found.easiest[1])}).` : ""}`),
       found.suspect.length ? el("p", { class: "banner" }, `Cells that are probably copied: ${found.suspect.map(([d, m]) => `${m} on ${d}`).join(", ")}. The last two columns leave them out.`) : "",
-      table(["Method", "Datasets", "Mean norm. MSE", "Wins", "without suspects: mean", "wins"], rows.map(([name, mean]) => [name, found.all.datasets[name], score(mean), found.all.wins[name], score(found.without_suspect.mean[name]), found.without_suspect.wins[name]]), "The published table"),
+      table(["Method", "Datasets", `Mean norm. ${metric.title}`, "Wins", "without suspects: mean", "wins"], rows.map(([name, mean]) => [name, found.all.datasets[name], score(mean), found.all.wins[name], score(found.without_suspect.mean[name]), found.without_suspect.wins[name]]), "The published table"),
       el("p", {}, TESTS.dunn[1]), matrix(found.dunn.methods, found.dunn.p, "dunn", "Dunn’s test of the reported rows")];
   }
 })();

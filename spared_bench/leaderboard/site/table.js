@@ -2,36 +2,36 @@
 // The ranking: which rows and datasets the filters leave, what follows from them, and the table.
 
 spared.ranking = (() => {
-  const { el, esc, score, correlation, count, duration, none } = spared;
+  const { esc, score, none, metricAt, scores, write, error } = spared;
   const ROW_FILTERS = ["completer", "scope", "trust", "weights"];
   const COLUMN_FILTERS = ["organism", "tissue", "tier"];
-  const DERIVED = ["rank", "nmse", "interval", "pcc"]; // columns that follow from the filters
   const NOTHING = new URLSearchParams();
   const FEWEST = 5; // datasets, below which there are too few to draw from
   const mean = (values) => values.length ? values.reduce((a, b) => a + b, 0) / values.length : null;
   const known = (v) => v !== null && v !== undefined;
 
   function chosenColumns(board, params) {
-    const named = params.getAll("dataset").filter((name) => board.columns.some((c) => c.name === name));
-    return board.columns.map((c, i) => i).filter((i) => {
-      const column = board.columns[i];
+    const named = params.getAll("dataset").filter((name) => board.datasets.some((c) => c.name === name));
+    return board.datasets.map((c, i) => i).filter((i) => {
+      const column = board.datasets[i];
       return (!named.length || named.includes(column.name))
         && COLUMN_FILTERS.every((f) => !params.get(f) || column[f] === params.get(f));
     });
   }
 
   // 95 % bootstrap intervals of means over datasets: the same draws for all rows, and every time.
-  function intervals(columns, resamples = 400) {
+  function intervals(columns, value, resamples = 400) {
     let seed = 20240711;
     const random = () => { seed ^= seed << 13; seed ^= seed >>> 17; seed ^= seed << 5; return (seed >>> 0) / 4294967296; };
     const n = columns.length;
     const draws = Array.from({ length: resamples * n }, () => columns[Math.floor(random() * n)]);
     return (row) => {
-      if (columns.filter((i) => known(row.nmse[i])).length < FEWEST) return [null, null];
+      const v = value(row);
+      if (columns.filter((i) => known(v[i])).length < FEWEST) return [null, null];
       const means = new Float64Array(resamples);
       for (let r = 0; r < resamples; r++) {
         let sum = 0, seen = 0;
-        for (let k = r * n; k < r * n + n; k++) { const v = row.nmse[draws[k]]; if (v !== null) { sum += v; seen++; } }
+        for (let k = r * n; k < r * n + n; k++) { const drawn = v[draws[k]]; if (known(drawn)) { sum += drawn; seen++; } }
         means[r] = seen ? sum / seen : NaN;
       }
       const sorted = means.filter((v) => !Number.isNaN(v)).sort();
@@ -39,33 +39,51 @@ spared.ranking = (() => {
     };
   }
 
-  // What the filters leave: datasets, rows, and for every row its mean, rank and interval.
+  // Of complete rows, which have a rank: all, of every method the best, or those of one completer.
+  function chosenRows(board, rows, err) {
+    if (board.completer === "all") return rows;
+    if (board.completer !== "best") return rows.filter((row) => row.completer === board.completer);
+    const best = new Map();
+    for (const row of rows) {
+      const name = JSON.stringify([row.trust, row.method, row.version, row.predictor]), other = best.get(name);
+      if (!other || err(row) < err(other) || (err(row) === err(other) && row.completer < other.completer)) best.set(name, row);
+    }
+    return [...best.values()];
+  }
+
+  // What the filters leave: datasets, rows, and for every row its mean, rank and interval, all by
+  // the chosen metric: of its normalised errors, or of its values where it has no perfect one.
   function select(board, params) {
+    const k = spared.metricIndex(board, params), metric = metricAt(board, k);
+    const values = (row) => metric.normalised ? scores(row, k).normalised : scores(row, k).mean;
     const columns = chosenColumns(board, params);
-    const counted = columns.filter((i) => board.columns[i].counts);
-    const all = board.columns.filter((c) => c.counts).length === counted.length;
+    const counted = columns.filter((i) => board.datasets[i].counts);
+    const all = board.datasets.filter((c) => c.counts).length === counted.length;
     const passing = board.rows.filter((row) => ROW_FILTERS.every((f) => !params.get(f) || row[f] === params.get(f)));
-    const whole = all && passing.length === board.rows.length;
+    const whole = all && k === 0 && passing.length === board.rows.length;
     const found = new Map();
-    const bounds = all ? null : intervals(counted);
+    const bounds = all ? null : intervals(counted, values);
+    const err = (row) => metric.normalised ? found.get(row).overall : error(metric, found.get(row).overall);
     board.rows.forEach((row) => {
-      const values = counted.map((i) => row.nmse[i]).filter(known);
-      const correlations = counted.map((i) => row.pcc[i]).filter(known);
-      const complete = counted.length > 0 && counted.every((i) => known(row.mse[i]) && !row.failed[i]);
-      found.set(row, { nmse: mean(values), covered: values.length, pcc: mean(correlations), complete,
-        ranked: complete && values.length > 0 && !row.control && row.withdrawn === null,
-        interval: bounds ? null : row.interval, rank: whole ? row.rank : null });
+      const here = counted.map((i) => values(row)[i]).filter(known);
+      const complete = counted.length > 0 && counted.every((i) => known(scores(row, k).mean[i]) && !row.failed[i]);
+      found.set(row, { overall: mean(here), covered: here.length, complete,
+        ranked: complete && here.length > 0 && !row.control && row.withdrawn === null,
+        interval: bounds ? null : scores(row, k).interval, rank: whole ? row.rank : null });
     });
     if (!whole) {
-      const scores = passing.filter((row) => found.get(row).ranked).map((row) => found.get(row).nmse).sort((a, b) => a - b);
-      for (const row of passing) if (found.get(row).ranked) found.get(row).rank = scores.indexOf(found.get(row).nmse) + 1;
+      const chosen = chosenRows(board, passing.filter((row) => found.get(row).ranked), err);
+      const order = chosen.map(err).sort((a, b) => a - b);
+      for (const row of chosen) found.get(row).rank = order.indexOf(err(row)) + 1;
     }
+    // The mean by any metric, over the same datasets.
+    const meanBy = (row, j) => mean(counted.map((i) => scores(row, j).mean[i]).filter(known));
     const words = (params.get("q") || "").toLowerCase().split(/\s+/).filter(Boolean);
     const rows = passing.filter((row) => (!row.control || params.get("controls") !== "0")
       && words.every((word) => text(row).includes(word)));
     // Drawing again is slow for a thousand rows, so only those that are looked at are drawn again.
     const interval = (row) => (found.get(row).interval ??= bounds(row));
-    return { columns, counted, rows: new Set(rows), of: (row) => found.get(row), interval };
+    return { columns, counted, rows: new Set(rows), of: (row) => found.get(row), interval, k, metric, values, err, meanBy };
   }
 
   function text(row) {
@@ -84,31 +102,50 @@ spared.ranking = (() => {
 
   let current = { board: null, choice: null, params: null, link: new URLSearchParams(), api: null, keys: [] };
 
-  // All columns; `value` sorts and is exported, `html` is shown and escapes what it shows.
+  // What the page itself computes of the board's columns, because it follows from the filters and
+  // the chosen metric; `value` sorts and is exported, `html` is shown and escapes what it shows.
+  const of = (row) => current.choice.of(row);
+  const COMPUTED = {
+    rank: () => ({ value: (r) => of(r).rank, html: (r) => of(r).rank ?? (r.withdrawn !== null ? "withdrawn" : r.control || of(r).complete ? none : `<span title="Not ranked: not every seed and dataset has a result">${none}</span>`), number: true, derived: true }),
+    name: () => ({ value: spared.rowName, html: name }),
+    mean_normalised_score: () => ({ value: (r) => of(r).overall, html: (r) => bar(score(of(r).overall), of(r).overall > 0 ? 100 / of(r).overall : 0, coverage(of(r))), number: true, derived: true }),
+    mean_normalised_score_interval: (k, metric) => ({ value: (r) => current.choice.interval(r)[0], parts: (r) => current.choice.interval(r), html: (r) => range(current.choice.interval(r), metric.normalised ? score : write(metric)), number: true, derived: true }),
+    mean_score: (k, metric) => ({ value: (r) => current.choice.meanBy(r, k), html: (r) => bar(write(metric)(current.choice.meanBy(r, k)), share(metric, current.choice.meanBy(r, k)), metric.normalised ? "" : coverage(of(r))), number: true, derived: true, descending: metric.better === "higher" }),
+  };
+  // How much of a perfect value this is; nothing where 0 is perfect.
+  const share = (metric, v) => known(v) && metric.comparable && metric.perfect !== 0 ? 100 * Math.max(0, 1 - error(metric, v) / Math.abs(metric.perfect)) : 0;
+  const range = ([low, high], show) => known(low) ? `${show(low)} to ${show(high)}` : none;
+
+  // All columns: those of the board that have one value per row, and one for every dataset.
   function definitions(board) {
-    const of = (row) => current.choice.of(row);
-    const fixed = [
-      { key: "rank", title: "Rank", value: (r) => of(r).rank, html: (r) => of(r).rank ?? (r.withdrawn !== null ? "withdrawn" : r.control ? none : of(r).complete ? none : `<span title="Not ranked: not every seed and dataset has a result">${none}</span>`), number: true },
-      { key: "method", title: "Method", value: spared.rowName, html: name },
-      { key: "completer", title: "Completer", value: (r) => r.completer },
-      { key: "trust", title: "Trust", value: (r) => r.trust },
-      { key: "nmse", title: "Norm. MSE", value: (r) => of(r).nmse, html: (r) => bar(score(of(r).nmse), of(r).nmse > 0 ? 100 / of(r).nmse : 0, coverage(of(r))), number: true },
-      { key: "interval", title: "95 % interval", value: (r) => current.choice.interval(r)[0], html: (r) => { const [low, high] = current.choice.interval(r); return known(low) ? `${score(low)} to ${score(high)}` : none; }, number: true },
-      { key: "pcc", title: "PCC-Gene", value: (r) => of(r).pcc, html: (r) => bar(correlation(of(r).pcc), 100 * Math.max(0, of(r).pcc ?? 0), ""), number: true, descending: true },
-      { key: "scope", title: "Scope", value: (r) => r.scope, hidden: true },
-      { key: "weights", title: "Weights", value: (r) => r.weights, hidden: true },
-      { key: "parameters", title: "Parameters", value: (r) => r.parameters, html: (r) => count(r.parameters), number: true },
-      { key: "seconds", title: "Training", value: (r) => r.seconds, html: (r) => duration(r.seconds), number: true },
-    ];
-    const datasets = board.columns.map((column, i) => ({
+    const { k } = current.choice;
+    const fixed = board.columns.filter((c) => !c.per.includes("dataset")).flatMap((c) =>
+      metricsOf(board, c, k).map((j) => {
+        const metric = j === null ? null : metricAt(board, j);
+        const cell = (row) => j === null ? row.cells[c.key] : row.cells[c.key][j];
+        const drawn = c.computed ? COMPUTED[c.key](j, metric)
+          : { value: (row) => cell(row)[0], html: (row) => esc(cell(row)[1]), number: board.rows.some((row) => typeof cell(row)[0] === "number") };
+        return { key: j === null || j === k ? c.key : `${c.key}:${metric.name}`, title: titled(c, metric), explanation: c.explanation, hidden: c.hidden, ...drawn };
+      }));
+    const datasets = board.datasets.map((column, i) => ({
       key: `d:${column.name}`, dataset: i, title: column.name, about: badges(column), number: true,
-      value: (r) => r[metric()][i], html: (r) => cell(r, i),
+      value: (r) => cellsOf(r)[i], html: (r) => cell(r, i),
     }));
     return [...fixed, ...datasets];
   }
 
-  const metric = () => ["mse", "nmse"].includes(current.params.get("metric")) ? current.params.get("metric") : "pcc";
-  const coverage = (found) => found.covered === current.choice.counted.length || found.nmse === null ? "" : `${found.covered}/${current.choice.counted.length}`;
+  // Of which metrics a column is shown: the chosen one, and the second of a small table.
+  function metricsOf(board, column, k) {
+    if (!column.per.includes("metric")) return [null];
+    const wanted = column.ranks ? [k] : [...new Set([k, ...board.headline.slice(-1)])];
+    return wanted.filter((j) => column.only[j]);
+  }
+  const titled = (column, metric) => column.title.replace("{metric}", metric ? metric.title : "");
+
+  const relative = () => current.params.get("cells") === "normalised" && current.choice.metric.normalised;
+  const cellsOf = (row) => relative() ? scores(row, current.choice.k).normalised : scores(row, current.choice.k).mean;
+  const shownMeasure = () => `${relative() ? "normalised " : ""}${current.choice.metric.name}`;
+  const coverage = (found) => found.covered === current.choice.counted.length || found.overall === null ? "" : `${found.covered}/${current.choice.counted.length}`;
   const bar = (shown, percent, aside) => `<span class="v">${shown}</span><span class="bar" aria-hidden="true"><span data-w="${Math.min(100, percent).toFixed(0)}"></span></span>${aside ? `<small>${aside}</small>` : ""}`;
   const badges = (c) => [c.tier && `tier ${c.tier}`, c.split && c.split !== "test" && c.split, c.synthetic && "generated", c.repeats.length && "repeats", c.shared_donors.length && "shared donors"].filter(Boolean);
 
@@ -119,43 +156,48 @@ spared.ranking = (() => {
   }
 
   function cell(row, i) {
-    const value = row[metric()][i];
+    const value = cellsOf(row)[i];
     if (!known(value)) return none;
-    const column = current.board.columns[i];
-    const shown = metric() === "pcc" ? correlation(value) : score(value);
-    const spread = { mse: row.mse_sd[i], pcc: row.pcc_sd[i] }[metric()];
-    const best = !row.control && column.best?.[metric()] === value;
+    const { k, metric } = current.choice;
+    const column = current.board.datasets[i];
+    const show = relative() ? score : write(metric);
+    const spread = relative() ? null : scores(row, k).sd[i];
+    const best = !row.control && row.withdrawn === null && column.best[k] === scores(row, k).mean[i];
     const seeds = row.failed[i] ? ` <small>${row.seeds[i]}/${row.seeds[i] + row.failed[i]} seeds</small>` : "";
-    return `<a class="${best ? "best" : ""}" href="#map/${row.id}/${column.path}${current.escaped}">${shown}</a>${known(spread) ? ` <small>±${score(spread)}</small>` : ""}${seeds}${flag(row, column.name)}`;
-  }
-
-  function markBest(board) {
-    board.columns.forEach((column, i) => {
-      column.path = esc(encodeURIComponent(column.name));
-      const competing = board.rows.filter((row) => !row.control && row.withdrawn === null);
-      const of = (key) => competing.map((row) => row[key][i]).filter(known);
-      column.best = { mse: Math.min(...of("mse")), nmse: Math.min(...of("nmse")), pcc: Math.max(...of("pcc")) };
-    });
+    return `<a class="${best ? "best" : ""}" href="#map/${row.id}/${column.path}${current.escaped}">${show(value)}</a>${known(spread) ? ` <small>±${score(spread)}</small>` : ""}${seeds}${flag(row, column.name)}`;
   }
 
   // Undefined values are last in both directions.
   const last = (sign) => (a, b) => a === "" || b === "" ? (a === "") - (b === "") : sign * (a - b);
   DataTable.type("last", { order: { asc: last(1), desc: last(-1) } });
 
+  // The board comes in the order of the metric that ranks; by another, complete rows are first and
+  // the best of them first.
+  function ordered(board) {
+    const { k, metric } = current.choice;
+    if (k === 0) return board.rows;
+    const { of, err } = select(board, new URLSearchParams({ metric: metric.name }));
+    const place = (row) => [of(row).complete ? 0 : 1, known(of(row).overall) ? 0 : 1, -of(row).covered, known(of(row).overall) ? err(row) : 0];
+    const places = new Map(board.rows.map((row) => [row, place(row)]));
+    const compare = (a, b) => { for (const i of a.keys()) if (a[i] !== b[i]) return a[i] - b[i]; return 0; };
+    return [...board.rows].sort((a, b) => compare(places.get(a), places.get(b)));
+  }
+
   function make(board) {
     if (current.api) { current.api.destroy(); document.getElementById("board").replaceChildren(); }
-    markBest(board);
+    for (const dataset of board.datasets) dataset.path = esc(encodeURIComponent(dataset.name));
     current.board = board;
+    current.rows = ordered(board);
     current.columns = definitions(board);
     current.keys = current.columns.map((c) => c.key);
     current.api = new DataTable("#board", {
-      data: board.rows,
+      data: current.rows,
       columns: current.columns.map((c) => ({
         title: `${esc(c.title)}${c.about?.length ? ` <span class="badges">${c.about.map((b) => `<span class="badge">${esc(b)}</span>`).join(" ")}</span>` : ""}`, name: c.key,
-        className: c.number ? "n" : c.key === "method" ? "name" : "", type: c.number ? "last" : "string", searchable: false,
-        orderSequence: c.descending || (c.dataset !== undefined && metric() === "pcc") ? ["desc", "asc"] : ["asc", "desc"],
+        className: c.number ? "n" : c.key === "name" ? "name" : "", type: c.number ? "last" : "string", searchable: false,
+        orderSequence: c.descending || (c.dataset !== undefined && !relative() && current.choice.metric.better === "higher") ? ["desc", "asc"] : ["asc", "desc"],
         data: (row, kind) => kind === "display" ? (c.html ? c.html(row) : esc(c.value(row) || none)) : c.value(row) ?? "",
-        orderDataType: DERIVED.includes(c.key) ? "derived" : undefined,
+        orderDataType: c.derived ? "derived" : undefined,
       })),
       deferRender: true, autoWidth: false, orderClasses: false, order: [], pageLength: 25, lengthMenu: [10, 25, 50, 100, { label: "All", value: -1 }],
       layout: { topStart: null, topEnd: null, bottomStart: ["info", "pageLength"], bottomEnd: "paging" },
@@ -163,6 +205,7 @@ spared.ranking = (() => {
       createdRow: (tr, row) => { if (row.control) tr.classList.add("control"); },
       rowCallback: refresh,
     });
+    current.columns.forEach((c, i) => { if (c.explanation) current.api.column(i).header().title = c.explanation; });
     current.api.search.fixed("page", (all, row) => current.choice.rows.has(row));
     current.api.on("order", () => document.dispatchEvent(new CustomEvent("spared-order")));
   }
@@ -179,14 +222,14 @@ spared.ranking = (() => {
   // table keeps the other cells of all rows, and to render them all again is slow.
   DataTable.ext.order.derived = (settings, index) => {
     const column = current.columns[index];
-    return current.board.rows.map((row) => column.value(row) ?? "");
+    return current.rows.map((row) => column.value(row) ?? "");
   };
 
   function refresh(tr, row) {
     const stamp = `${current.shape} ${current.query}`;
     if (tr.stamp === stamp) return;
     tr.stamp = stamp;
-    for (const key of DERIVED) tr.children[current.keys.indexOf(key)].innerHTML = current.columns[current.keys.indexOf(key)].html(row);
+    current.columns.forEach((c, i) => { if (c.derived) tr.children[i].innerHTML = c.html(row); });
     if (tr.query !== undefined && tr.query !== current.query) {
       for (const each of tr.querySelectorAll("a")) each.setAttribute("href", each.getAttribute("href").split("?")[0] + current.query);
     }
@@ -198,7 +241,7 @@ spared.ranking = (() => {
     const chosen = params.get("columns");
     if (c.dataset !== undefined) return current.choice.columns.includes(c.dataset) && chosen !== "none" && !(chosen || "").split(" ").includes("-datasets");
     const changed = (chosen || "").split(" ");
-    if (c.key === "method") return true;
+    if (c.key === "name") return true;
     if (c.key === "trust" && !chosen) return current.board.rows.some((row) => row.trust !== "reproduced");
     return c.hidden ? changed.includes(`+${c.key}`) : !changed.includes(`-${c.key}`);
   }
@@ -211,8 +254,8 @@ spared.ranking = (() => {
     current.escaped = esc(current.query);
     current.choice = select(board, params);
     current.shape = [...current.choice.columns, ...ROW_FILTERS.map((f) => params.get(f))].join(" ");
-    if (remade || current.metric !== metric()) make(board);
-    current.metric = metric();
+    if (remade || current.measure !== shownMeasure()) make(board);
+    current.measure = shownMeasure();
     current.visible = current.columns.map((c) => visible(params, c));
     hide(current.visible);
     const [key, direction] = (params.get("sort") || "").split(/\.(?=(?:asc|desc)$)/);
@@ -224,6 +267,5 @@ spared.ranking = (() => {
   const sorting = () => { const [first] = current.api.order(); return first && first[1] ? `${current.keys[first[0]]}.${first[1]}` : ""; };
   const shownRows = () => current.api.rows({ search: "applied", order: "applied" }).data().toArray();
   const shownColumns = () => current.columns.filter((c, i) => current.visible[i]);
-  const interval = (row) => current.choice.interval(row);
-  return { select, show, sorting, shownRows, shownColumns, interval, metric, columns: () => current.columns, known };
+  return { select, show, sorting, shownRows, shownColumns, shownMeasure, metricsOf, titled, range, columns: () => current.columns, known };
 })();

@@ -18,7 +18,8 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, ImageError
-from spared_bench.processing.images import Image, open_image
+from spared_bench.processing.blocks import BlockImage
+from spared_bench.processing.images import open_image
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -87,7 +88,7 @@ def _windows(centres: np.ndarray, diameter: float, cutting: PatchCutting) -> tup
     return side, np.floor(centres - side / 2 + 0.5).astype(int)
 
 
-def check_centres(centres: np.ndarray, image: Image, names: Sequence[str], path: str) -> None:
+def check_centres(centres: np.ndarray, image: BlockImage, names: Sequence[str], path: str) -> None:
     """Refuse spots whose centre, in pixels of the image, is not in it.
 
     Raises
@@ -107,7 +108,7 @@ def check_centres(centres: np.ndarray, image: Image, names: Sequence[str], path:
         )
 
 
-def padded_window(image: Image, left: int, top: int, side: int) -> np.ndarray:
+def padded_window(image: BlockImage, left: int, top: int, side: int) -> np.ndarray:
     """Read a square window, mirrored where it leaves the image: (side, side, 3), uint8."""
     columns = _mirrored(left, side, image.width)
     rows = _mirrored(top, side, image.height)

@@ -91,6 +91,11 @@ class BlockImage:
         self._bands, self._dtype = bands, np.dtype(dtype)
         self._cache, self._plausible, self._checking = BlockCache(), set[str](), Lock()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done that a user should know of, in sentences."""
+        return self.colours.notes
+
     def decode(self, row: int, column: int) -> np.ndarray:
         """Decode one block: (height, width, bands). Called by several threads at once."""
         raise NotImplementedError

@@ -64,6 +64,26 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return image.width, image.height
 
 
+def decode_at(path: str | Path, points: np.ndarray) -> None:
+    """Decode an image at some points, to find out whether it can be.
+
+    Parameters
+    ----------
+    path : str or Path
+    points : ndarray of float, of shape (n_points, 2)
+        x and y in pixels of the image; those outside are moved to its border.
+
+    Raises
+    ------
+    ImageError
+        If a block of the image that one of them lies in cannot be decoded.
+    """
+    image = open_image(path)
+    pixels = np.clip(points, 0, (image.width - 1, image.height - 1)).astype(int)
+    for row in image.file_order(pixels, 1):
+        image.window(int(pixels[row, 0]), int(pixels[row, 1]), 1, 1)
+
+
 def read_reduced(
     path: str | Path, longest: int, fluorescence: bool = False
 ) -> tuple[np.ndarray, float]:

@@ -6,6 +6,11 @@ import os
 import sys
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))
+
+
 def use_threads(number: int) -> None:
     """Set the CPU threads of this process, for libraries that are loaded and yet to be."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -24,7 +24,7 @@ CACHE_BYTES = 192 * 2**20
 class BlockCache:
     """The blocks that were used last."""
 
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit, self._held = limit, 0
         self._blocks: OrderedDict[tuple[int, int], Future[np.ndarray]] = OrderedDict()
         self._lock = Lock()
@@ -53,11 +53,12 @@ class BlockCache:
     def _make_room(self, needed: int) -> None:
         with self._lock:
             self._held += needed
-            # The last block stays, however large; one that is being decoded has no size yet.
-            for key in [k for k, block in self._blocks.items() if block.done()][:-1]:
-                if self._held <= self._limit:
-                    break
-                self._held -= self._blocks.pop(key).result().nbytes
+            while self._held > self._limit:
+                # A block that is being decoded has no size yet; the last one stays, however large.
+                oldest = next((key for key in self._blocks if self._blocks[key].done()), None)
+                if oldest is None or len(self._blocks) == 1:
+                    return
+                self._held -= self._blocks.pop(oldest).result().nbytes
 
 
 class BlockImage:
@@ -89,7 +90,7 @@ class BlockImage:
         self.path, self.rows, self.columns, self.colours = path, rows, columns, colours
         self.width, self.height = int(columns[-1]), int(rows[-1])
         self._bands, self._dtype = bands, np.dtype(dtype)
-        self._cache, self._plausible, self._checking = BlockCache(), set[str](), Lock()
+        self._cache, self._plausible, self._checking = BlockCache(CACHE_BYTES), set[str](), Lock()
 
     @property
     def notes(self) -> tuple[str, ...]:

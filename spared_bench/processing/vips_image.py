@@ -37,7 +37,7 @@ class VipsImage(BlockImage):
         super().__init__(path, rows, columns, bands, dtype, colours)
         self._reading, self._next = Lock(), 0
         self._ahead: dict[int, np.ndarray] = {}
-        self._region, self._in_order = _region(image), True
+        self._image, self._in_order = image, True
 
     def decode(self, row: int, column: int) -> np.ndarray:
         """Decode one block: (height, width, bands)."""
@@ -45,33 +45,33 @@ class VipsImage(BlockImage):
             if row in self._ahead:
                 return self._ahead.pop(row)
             if self._in_order and row < self._next:
-                self._region, self._in_order = _region(self._load("random")), False
+                self._image, self._in_order = self._load("random"), False
             if not self._in_order:
-                return self._fetch(self._region, row)
+                return self._fetch(self._image, row)
             for passed in range(self._next, row):
-                self._ahead[passed] = self._fetch(self._region, passed)
+                self._ahead[passed] = self._fetch(self._image, passed)
                 self._ahead.pop(passed - _MOST_AHEAD, None)
             self._next = row + 1
-            return self._fetch(self._region, row)
+            return self._fetch(self._image, row)
 
     def every_block(self) -> Iterator[np.ndarray]:
         """Decode all blocks, one after the other, past the cache."""
-        region = _region(self._load("sequential"))
+        image = self._load("sequential")
         for row in range(len(self.rows) - 1):
-            yield self._fetch(region, row)
+            yield self._fetch(image, row)
 
     def _load(self, access: str) -> Any:
         return _load(self.path, access, self._options)
 
-    def _fetch(self, region: Any, row: int) -> np.ndarray:
+    def _fetch(self, image: Any, row: int) -> np.ndarray:
         import pyvips
 
         top, height = int(self.rows[row]), int(self.rows[row + 1] - self.rows[row])
         try:
-            raw = region.fetch(0, top, self.width, height)
+            pixels = image.crop(0, top, self.width, height).numpy()
         except pyvips.Error as error:
             raise undecodable(self.path, error) from error
-        return np.frombuffer(raw, dtype=self._dtype).reshape(height, self.width, self._bands)
+        return np.asarray(pixels, dtype=self._dtype).reshape(height, self.width, self._bands)
 
 
 def open_vips(path: Path, fluorescence: bool) -> VipsImage:
@@ -123,9 +123,3 @@ def _load(path: Path, access: str, options: dict[str, Any]) -> Any:
     if image.interpretation not in _GREY_OR_RGB:
         image = image.colourspace("srgb")
     return image
-
-
-def _region(image: Any) -> Any:
-    import pyvips
-
-    return pyvips.Region.new(image)

@@ -60,7 +60,8 @@ def open_image(path: str | Path, fluorescence: bool = False) -> BlockImage:
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return width and height in pixels, from the header alone where the format has one."""
-    image = open_image(path)
+    # The size of any number of channels is known, whether or not they are described as colours.
+    image = open_image(path, fluorescence=True)
     return image.width, image.height
 
 

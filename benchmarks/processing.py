@@ -1,14 +1,13 @@
 """Time every step of processing against a plain, literal version of the same algorithm.
 
-    python benchmarks/processing.py [--quick] | --whole | --patches | --published
+    python benchmarks/processing.py [--quick] | --whole | --published
 
 The literal versions loop over spots and genes in Python, on lists, as the algorithm is told. Both
 run on the same made-up counts in the same process, one after the other, and must agree; compiling
 is done before the clock starts. ``--quick`` takes a tenth of the spots and of the genes.
 
-``--whole`` prepares a made-up dataset of 14 slides, 44,000 spots and 32,000 genes, ``--patches``
-cuts 5,000 patches from a large image, ``--published`` runs the package ``spared``, where it is
-installed, on the same input as ours.
+``--whole`` prepares a made-up dataset of 14 slides, 44,000 spots and 32,000 genes, ``--published``
+runs the package ``spared``, where it is installed, on the same input as ours.
 """
 
 from __future__ import annotations

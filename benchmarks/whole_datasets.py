@@ -1,6 +1,6 @@
-"""Prepare a made-up dataset of VMB's size, cut patches from a large image, compare with `spared`.
+"""Prepare a made-up dataset of VMB's size, and compare with `spared`.
 
-Called by ``benchmarks/processing.py`` with ``--whole``, ``--patches`` and ``--published``.
+Called by ``benchmarks/processing.py`` with ``--whole`` and ``--published``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import contextlib
 import math
 import os
 import resource
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,13 +23,11 @@ from scipy.sparse import csr_matrix, vstack
 
 from spared_bench.processing import pipeline
 from spared_bench.processing.annotation import gene_table
-from spared_bench.processing.patches import cut_patches
-from spared_bench.protocol import PatchCutting, Protocol
+from spared_bench.protocol import Protocol
 from spared_bench.specs import DatasetSpec, SlideInfo
 
 SLIDES, SPOTS, GENES, DENSITY = 14, 44_000, 32_000, 0.07
 SPOT_BLOCK = 500
-SIDE_PX, N_PATCHES, PATCH_PX = 20_000, 5_000, 224
 
 
 def peak_gb() -> float:
@@ -203,55 +199,9 @@ def prepare_whole(scale: float) -> None:
     )
 
 
-def make_image(path: Path) -> None:
-    """Write a large made-up image in pieces: coloured noise, smooth over some pixels."""
-    import pyvips
-
-    pyvips.cache_set_max_mem(50_000_000)
-    bands = [
-        pyvips.Image.perlin(SIDE_PX, SIDE_PX, cell_size=64, seed=seed).linear(80, 150).cast("uchar")
-        for seed in range(3)
-    ]
-    image = bands[0].bandjoin(bands[1:]).copy(interpretation="srgb")
-    if path.suffix == ".jpg":
-        image.jpegsave(str(path), Q=85)
-    else:
-        image.tiffsave(str(path), tile=True, tile_width=256, tile_height=256, compression="jpeg")
-
-
-def cut_many(kind: str) -> None:
-    """Cut patches from one large image in a process of its own, and print time and memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"image.{kind}"
-        child = os.fork()  # so that making the image leaves no memory behind in this process
-        if child == 0:
-            make_image(path)
-            os._exit(0)
-        os.waitpid(child, 0)
-        rng = np.random.default_rng(0)
-        slide = AnnData(np.ones((N_PATCHES, 1), dtype=np.float32))
-        slide.obsm["spatial"] = rng.uniform(200, SIDE_PX - 200, (N_PATCHES, 2))
-        slide.uns["slide"] = {
-            "image_path": str(path),
-            "image_scale": 1.0,
-            "spot_diameter_px": 300.0,
-            "um_per_px": 0.25,
-        }
-        size = path.stat().st_size / 1e6
-        started = time.perf_counter()
-        with Watch() as watch:
-            cut_patches(slide, PatchCutting(size=PATCH_PX), Path(folder) / "patches.npy")
-        took = time.perf_counter() - started
-    print(
-        f"{N_PATCHES:,} patches of {PATCH_PX} px from {SIDE_PX:,} x {SIDE_PX:,} {kind.upper()}"
-        f" ({size:.0f} MB): {took:.1f} s, at most {watch.peak:.2f} GB resident"
-    )
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the choices of this module."""
     parser.add_argument("--whole", action="store_true", help="a made-up dataset of VMB's size")
-    parser.add_argument("--patches", action="store_true", help="patches of a large image")
     parser.add_argument("--published", action="store_true", help="beside the package `spared`")
     parser.add_argument("--scale", type=float, default=1.0, help="of the made-up dataset")
 
@@ -260,16 +210,8 @@ def run(choices: argparse.Namespace) -> bool:
     """Run what was chosen; return whether anything was."""
     if choices.whole:
         prepare_whole(choices.scale)
-    if choices.patches:
-        for kind in ("jpg", "tif"):
-            child = os.fork()  # a process each, so that one's memory is not the other's
-            if child == 0:
-                cut_many(kind)
-                sys.stdout.flush()
-                os._exit(0)
-            os.waitpid(child, 0)
     if choices.published:
         from published import compare_with_published
 
         compare_with_published(choices.scale)
-    return bool(choices.whole or choices.patches or choices.published)
+    return bool(choices.whole or choices.published)

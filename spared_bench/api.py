@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from spared_bench.running.orchestrator import Orchestrator, Summary, Watcher
 from spared_bench.running.retries import Policy, forget_failures
 from spared_bench.store.disk import full_disk_explained
 from spared_bench.store.leases import Leases
+from spared_bench.threads import usable_cores
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -269,8 +269,7 @@ def select(
 
 def default_workers(threads: int) -> int:
     """Return one worker per usable core, divided by the threads of a trial."""
-    usable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
-    return max(1, min(_MAX_DEFAULT_WORKERS, len(usable) // threads))
+    return max(1, min(_MAX_DEFAULT_WORKERS, usable_cores() // threads))
 
 
 def execute(

@@ -185,6 +185,6 @@ def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:
 
 
 def _use_threads(bench: Bench) -> None:
-    from spared_bench.executors.isolation import use_threads
+    from spared_bench.threads import use_threads
 
     use_threads(bench.settings.threads)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UsageError
-from spared_bench.executors.isolation import use_threads
 from spared_bench.executors.work import do_job
 from spared_bench.interfaces import Job, Outcome
+from spared_bench.threads import use_threads
 
 
 class InlineExecutor:

@@ -6,7 +6,6 @@ handler, a default of torch) must not reach the next one; ``--isolate`` keeps al
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from spared_bench.guard import guarded
+from spared_bench.threads import use_threads
 
 
 @contextmanager
@@ -39,15 +39,3 @@ def _reset_torch() -> None:
         torch.set_default_dtype(torch.float32)
         if torch.are_deterministic_algorithms_enabled():  # else it imports torch's compiler: 1.5 s
             torch.use_deterministic_algorithms(False)
-
-
-def use_threads(number: int) -> None:
-    """Set the CPU threads of this process, for libraries that are loaded and yet to be."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(number)
-    if "numpy" in sys.modules:  # it has read these variables before
-        from threadpoolctl import threadpool_limits
-
-        threadpool_limits(number)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(number)

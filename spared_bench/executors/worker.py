@@ -213,7 +213,7 @@ def _end_with(parent: int) -> None:
 
 
 def _set_threads(number: int) -> None:
-    from spared_bench.executors.isolation import use_threads
+    from spared_bench.threads import use_threads
 
     use_threads(number)
     import torch

@@ -10,7 +10,9 @@ library cut such windows short, which distorts them).
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,9 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, ImageError
-from spared_bench.processing.images import Image, open_image
+from spared_bench.processing.blocks import BlockImage
+from spared_bench.processing.images import open_image
+from spared_bench.threads import usable_cores
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -64,17 +68,43 @@ def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     shape = (slide.n_obs, cutting.size, cutting.size, 3)
     try:
-        # Written one after the other: pages of a memory map would stay resident until the end.
+        # Written one by one: pages of a memory map would stay resident until the end.
         with partial.open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            for left, top in corners:
-                window = padded_window(image, int(left), int(top), side)
-                patch = resize(window, cutting.size, cutting.antialias)
+            begin, each = file.tell(), int(np.prod(shape[1:]))
+            for spot, patch in _patches(image, corners, side, cutting):
+                file.seek(begin + spot * each)
                 file.write(np.ascontiguousarray(patch).data)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _patches(
+    image: BlockImage, corners: np.ndarray, side: int, cutting: PatchCutting
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the number and the patch of every spot, in the order in which the file is decoded.
+
+    Decoding and resizing release Python's lock, so threads do both on all cores. A patch does not
+    depend on the order, nor on the number of threads.
+    """
+
+    def patch_of(spot: int) -> np.ndarray:
+        window = padded_window(image, int(corners[spot, 0]), int(corners[spot, 1]), side)
+        return resize(window, cutting.size, cutting.antialias)
+
+    order = image.file_order(corners, side).tolist()
+    workers = usable_cores()
+    with ThreadPoolExecutor(workers) as threads:
+        waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
+        for spot in order:
+            waiting.append((spot, threads.submit(patch_of, spot)))
+            if len(waiting) > 4 * workers:  # so that neither patches nor blocks pile up
+                done, patch = waiting.popleft()
+                yield done, patch.result()
+        for done, patch in waiting:
+            yield done, patch.result()
 
 
 def _windows(centres: np.ndarray, diameter: float, cutting: PatchCutting) -> tuple[int, np.ndarray]:
@@ -87,7 +117,7 @@ def _windows(centres: np.ndarray, diameter: float, cutting: PatchCutting) -> tup
     return side, np.floor(centres - side / 2 + 0.5).astype(int)
 
 
-def check_centres(centres: np.ndarray, image: Image, names: Sequence[str], path: str) -> None:
+def check_centres(centres: np.ndarray, image: BlockImage, names: Sequence[str], path: str) -> None:
     """Refuse spots whose centre, in pixels of the image, is not in it.
 
     Raises
@@ -107,8 +137,10 @@ def check_centres(centres: np.ndarray, image: Image, names: Sequence[str], path:
         )
 
 
-def padded_window(image: Image, left: int, top: int, side: int) -> np.ndarray:
+def padded_window(image: BlockImage, left: int, top: int, side: int) -> np.ndarray:
     """Read a square window, mirrored where it leaves the image: (side, side, 3), uint8."""
+    if min(left, top) >= 0 and left + side <= image.width and top + side <= image.height:
+        return image.window(left, top, side, side)
     columns = _mirrored(left, side, image.width)
     rows = _mirrored(top, side, image.height)
     left, top = int(columns.min()), int(rows.min())

@@ -79,6 +79,8 @@ def read_anndata(
         If the values are no raw counts; says which layer of the file holds some.
     CoordinateError
         If the spots have no coordinates.
+    ImageError
+        If it is not clear what the values or channels of its image mean.
     """
     adata = open_anndata(path)
     if rows is not None:
@@ -95,7 +97,10 @@ def read_anndata(
     _check_size(slide.obsm[SPATIAL], diameter, path)
     part = [rows[1]] if rows else []
     named = [path.stem, *part, *([library] if library else [])]
-    found, scale = (image, 1.0) if image is not None else _image_in(facts, path, named, exports)
+    found, scale = image, 1.0
+    if image is None:
+        found, scale, notes = _image_in(facts, path, named, exports)
+        slide.uns["slide"]["repairs"] += notes
     slide.uns["slide"] |= {
         "image_path": str(found or ""),
         "image_scale": scale,
@@ -332,14 +337,16 @@ def _refuse_several(adata: AnnData, libraries: set[str], path: Path) -> None:
 
 def _image_in(
     facts: Mapping[str, Any], path: Path, named: list[str], exports: Path | None
-) -> tuple[Path | None, float]:
+) -> tuple[Path | None, float, list[str]]:
     """Take the largest image out of the file; ``None`` where it has none."""
     for size in _SIZES:
         scale = _numbers([facts["scalefactors"].get(f"tissue_{size}_scalef", 0)])[0]
         if size in facts["images"] and scale > 0 and exports is not None:
             name = "_".join([*named, size])
-            return keep_image(np.asarray(facts["images"][size]), exports, name, path), float(scale)
-    return None, 1.0
+            pixels = np.asarray(facts["images"][size])
+            found, notes = keep_image(pixels, exports, name, path)
+            return found, float(scale), notes
+    return None, 1.0, []
 
 
 def _rows_of(adata: AnnData, column: str, value: str, path: Path) -> AnnData:

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.data import SPATIAL
-from spared_bench.errors import ContractError, CoordinateError, MissingFileError, did_you_mean
+from spared_bench.errors import (
+    ContractError,
+    CoordinateError,
+    ImageError,
+    MissingFileError,
+    did_you_mean,
+)
 from spared_bench.readers.anndata_file import raw_slide_from
 from spared_bench.readers.images import keep_image
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+_COLOURS = "rgb"
 
 
 def read_spatialdata(
@@ -53,6 +61,8 @@ def read_spatialdata(
         If the object is missing, cannot be read, or lacks an element.
     CoordinateError
         If the spots are no circles.
+    ImageError
+        If it is not clear what the values or channels of the image mean.
     CountsError
         If the values are no raw counts.
     """
@@ -70,7 +80,10 @@ def read_spatialdata(
     centres, radius = _circles(sdata, sdata.shapes[shapes], picture, counts, attributes, path)
     counts.obsm[SPATIAL] = centres
     slide = raw_slide_from(counts, layer, path)
-    found = keep_image(_pixels(picture), exports, f"{path.stem}_{image or 'image'}", path)
+    pixels, opacity = _pixels(picture, path)
+    name = f"{path.stem}_{image or 'image'}"
+    found, notes = keep_image(pixels, exports, name, path, opacity)
+    slide.uns["slide"]["repairs"] += notes
     slide.uns["slide"] |= {
         "image_path": str(found),
         "image_scale": 1.0,
@@ -137,8 +150,22 @@ def _circles(
     return (points @ matrix.T)[:, :2], float(np.median(found["radius"])) * stretch
 
 
-def _pixels(picture: Any) -> np.ndarray:
-    """Return an image element as (height, width, channels), at its largest scale."""
+def _pixels(picture: Any, path: Path) -> tuple[np.ndarray, bool]:
+    """Return an image element as (height, width, channels), and whether the last is an opacity.
+
+    At its largest scale, and in the order red, green, blue, where its channels have these names.
+    """
     if not hasattr(picture, "dims") or "scale0" in getattr(picture, "children", {}):
         picture = next(iter(picture["scale0"].values()))
-    return np.asarray(picture.transpose("y", "x", "c").data)
+    if set(picture.dims) != {"y", "x", "c"}:
+        raise ImageError(
+            f"The image of {path} has the dimensions {', '.join(map(str, picture.dims))}; expected"
+            " c, y and x. Choose one plane of it."
+        )
+    pixels = np.asarray(picture.transpose("y", "x", "c").data)
+    names = [str(name).casefold() for name in picture.coords.get("c", np.arange(0)).data]
+    for known in (("r", "g", "b", "a"), ("red", "green", "blue", "alpha")):
+        if len(names) >= len(_COLOURS) and set(names) == set(known[: len(names)]):
+            order = [names.index(name) for name in known[: len(names)]]
+            return pixels[..., order], len(names) > len(_COLOURS)
+    return pixels, False

@@ -241,7 +241,8 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
     UsageError
         If a dataset of that name lies there already.
     DataError
-        If a slide cannot be read, or breaks the contract of raw slides.
+        If a slide cannot be read, or breaks the contract of raw slides, or its image cannot be
+        decoded under the spots.
     """
     from spared_bench.data import validate_raw_slide
     from spared_bench.files import write_text
@@ -256,7 +257,9 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
         )
     for slide_id in described.slides:
         try:
-            validate_raw_slide(_read(described, folder, slide_id), slide_id)
+            slide = _read(described, folder, slide_id)
+            validate_raw_slide(slide, slide_id)
+            _decode_image(slide)
         except DataError as error:
             raise type(error)(f"Slide {slide_id!r} of {path}: {error}") from error
     text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
@@ -271,6 +274,7 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
 
 def _read(described: Description, folder: Path, slide_id: str) -> AnnData:
     """Read a slide, and refuse it if its spots are not on its image."""
+    from spared_bench.processing.images import open_image
     from spared_bench.readers.space_ranger import check_on_image
 
     slide = _read_file(described, folder, slide_id)
@@ -278,7 +282,21 @@ def _read(described: Description, folder: Path, slide_id: str) -> AnnData:
     if facts["image_path"]:
         columns = "the columns of the coordinates"
         check_on_image(slide, Path(facts["image_path"]), float(facts["image_scale"]), columns)
+        facts["repairs"] = [*facts.get("repairs", ()), *open_image(facts["image_path"]).notes]
     return slide
+
+
+def _decode_image(slide: AnnData) -> None:
+    """Refuse an image of which a part under the spots cannot be decoded, before anything runs."""
+    import numpy as np
+
+    from spared_bench.data import SPATIAL
+    from spared_bench.processing.images import decode_at
+
+    facts = slide.uns["slide"]
+    if facts["image_path"]:
+        centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
+        decode_at(facts["image_path"], centres)
 
 
 def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:

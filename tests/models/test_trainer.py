@@ -9,7 +9,14 @@ from torch.nn import functional
 from spared_bench.errors import DivergedError, UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.seeded import seeded
-from spared_bench.models.trainer import BestWeights, Recipe, on_images, shuffled_batches, train, validation_mse
+from spared_bench.models.trainer import (
+    BestWeights,
+    Recipe,
+    on_images,
+    shuffled_batches,
+    train,
+    validation_mse,
+)
 from spared_bench.models.units import PatchUnits
 
 

@@ -6,9 +6,14 @@ import anndata as ad
 import numpy as np
 import PIL.Image
 import pytest
+import pyvips
+import tifffile
 from scipy.ndimage import map_coordinates
 
 from spared_bench.errors import CoordinateError, ImageError
+from spared_bench.processing import blocks
+from spared_bench.processing import patches as patch_module
+from spared_bench.processing.images import open_image
 from spared_bench.processing.patches import cut_patches, resize
 from spared_bench.protocol import PatchCutting
 
@@ -142,3 +147,117 @@ def test_a_truncated_image_leaves_no_patches_behind(slide, tmp_path):
     with pytest.raises(ImageError, match="cannot be decoded"):
         cut(broken, tmp_path / "a.npy", size=20)
     assert [path.name for path in tmp_path.iterdir()] == ["image.png"]
+
+
+@pytest.fixture(scope="module")
+def large():
+    """Smooth colours with noise, (700, 900, 3): several blocks each way."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:700, :900]
+    smooth = np.stack([x // 5 + 30, y // 4 + 40, (x + y) // 8 + 20], axis=-1)
+    return (smooth + rng.integers(0, 30, size=smooth.shape)).astype(np.uint8)
+
+
+def written(path, pixels):
+    """Write an image, and return it as another reader decodes it."""
+    if path.suffix == ".tif":
+        codec = "jpeg" if "jpeg" in path.stem else "zlib"
+        options = {"tile": (128, 96)} if "tiles" in path.stem else {"rowsperstrip": 5}
+        tifffile.imwrite(path, pixels, photometric="rgb", compression=codec, **options)
+        return tifffile.imread(path)
+    if path.suffix == ".jpg":
+        PIL.Image.fromarray(pixels).save(path, quality=90, progressive="slow" in path.stem)
+    else:
+        PIL.Image.fromarray(pixels).save(path)
+    return pyvips.Image.new_from_file(str(path)).numpy()
+
+
+FILES = ["a.jpg", "slow.jpg", "a.png", "tiles_jpeg.tif", "tiles.tif", "strips.tif"]
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("side", [40, 61, 300])
+@pytest.mark.parametrize("name", FILES)
+def test_patches_in_any_order_are_those_of_a_plain_loop(
+    tmp_path, rng, large, monkeypatch, name, side, antialias
+):
+    monkeypatch.setattr(blocks, "CACHE_BYTES", 400_000)  # so that blocks are dropped and come again
+    decoded = written(tmp_path / name, large)
+    inside = rng.uniform(0, (900, 700), size=(60, 2))
+    border = np.array([(0, 0), (900, 0), (0, 700), (900, 700), (899.5, 350), (450, 699.9)])
+    centres = rng.permutation(np.vstack([inside, border]))
+
+    patches = cut(
+        spots_on(tmp_path / name, centres, side), tmp_path / "a.npy", size=56, antialias=antialias
+    )
+
+    around = np.pad(decoded, ((side, side), (side, side), (0, 0)), mode="symmetric")
+    for (x, y), patch in zip(centres, patches, strict=True):
+        left = min(int(np.floor(x - side / 2 + 0.5)), 899)
+        top = min(int(np.floor(y - side / 2 + 0.5)), 699)
+        crop = PIL.Image.fromarray(around[top + side :, left + side :][:side, :side].copy())
+        if antialias:
+            expected = crop.resize((56, 56), PIL.Image.Resampling.BILINEAR)
+        else:
+            box, method = (0, 0, side, side), PIL.Image.Transform.EXTENT
+            expected = crop.transform((56, 56), method, box, PIL.Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(patch, np.asarray(expected))
+
+
+def spots_on(path, centres, diameter):
+    slide = ad.AnnData(np.ones((len(centres), 1), dtype=np.float32))
+    slide.obsm["spatial"] = np.array(centres, dtype=float)
+    slide.uns["slide"] = {
+        "image_path": str(path),
+        "image_scale": 1.0,
+        "spot_diameter_px": float(diameter),
+        "um_per_px": 1.0,
+    }
+    return slide
+
+
+@pytest.mark.parametrize("cores", [1, 8])
+@pytest.mark.parametrize("name", FILES)
+def test_every_block_is_decoded_once(tmp_path, rng, large, monkeypatch, name, cores):
+    written(tmp_path / name, large)
+    image = open_image(tmp_path / name)
+    decoded, decode = [], image.decode
+
+    def counted(row, column):
+        decoded.append((row, column))
+        return decode(row, column)
+
+    image.decode = counted
+    monkeypatch.setattr(patch_module, "open_image", lambda *_: image)
+    monkeypatch.setattr(patch_module, "usable_cores", lambda: cores)
+    centres = rng.uniform(0, (900, 700), size=(400, 2))
+    cut(spots_on(tmp_path / name, centres, 90), tmp_path / "a.npy", size=32)
+
+    assert len(decoded) == len(set(decoded)) == (len(image.rows) - 1) * (len(image.columns) - 1)
+    # From top to bottom, too: libvips has not decoded again, to be read in another order.
+    assert getattr(image, "_in_order", True)
+
+
+def test_blocks_that_were_not_used_for_long_are_dropped():
+    cache = blocks.BlockCache(limit=300)
+    made = []
+
+    def block(key):
+        return cache.obtain(key, lambda: made.append(key) or np.zeros(100, dtype=np.uint8))
+
+    for key in [(0, 0), (0, 1), (0, 2), (0, 0), (0, 3), (0, 0), (0, 1)]:
+        block(key)
+    assert made == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 1)]
+
+
+def test_a_block_that_failed_is_tried_again_and_told_to_all_who_wait():
+    cache, tries = blocks.BlockCache(1000), []
+
+    def fail():
+        tries.append(1)
+        raise ImageError("damaged")
+
+    for _ in range(2):
+        with pytest.raises(ImageError, match="damaged"):
+            cache.obtain((0, 0), fail)
+    assert len(tries) == 2

@@ -19,6 +19,7 @@ from spared_bench.cli import app
 from spared_bench.errors import (
     CoordinateError,
     CountsError,
+    ImageError,
     MissingFileError,
     SplitError,
     UsageError,
@@ -297,3 +298,34 @@ def test_spots_beside_their_image_are_refused_when_a_dataset_is_added(tmp_path):
     )
     with pytest.raises(CoordinateError, match=r"of 64 spots lie outside .*small\.png"):
         add_description(yaml, tmp_path)
+
+
+def test_an_image_that_cannot_be_decoded_is_refused_when_a_dataset_is_added(tmp_path):
+    own_image(tmp_path / "T1" / "adata.h5ad", 1)
+    noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3)).astype(np.uint8)
+    image = tmp_path / "full.tif"
+    tifffile.imwrite(image, noise, photometric="rgb", compression="zlib", tile=(64, 64))
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1]},"
+        " slides: {T1: {path: T1/adata.h5ad, image: full.tif}}}"
+    )
+    image.write_bytes(image.read_bytes()[: image.stat().st_size // 2])
+    with pytest.raises(ImageError, match=r"Slide 'T1' .*full\.tif .* cannot be decoded at x="):
+        add_description(yaml, tmp_path)
+    assert not (tmp_path / "mine" / "dataset.yaml").exists()
+
+
+def test_what_is_done_to_an_image_is_told_with_the_slide(tmp_path):
+    own_image(tmp_path / "T1" / "adata.h5ad", 1)
+    deep = np.full((500, 500, 3), 3000, dtype=np.uint16)
+    options = {"photometric": "rgb", "extratags": [(281, "H", 3, (4095,) * 3, False)]}
+    tifffile.imwrite(tmp_path / "full.tif", deep, **options)
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1]},"
+        " slides: {T1: {path: T1/adata.h5ad, image: full.tif}}}"
+    )
+    add_description(yaml, tmp_path)
+    repairs = read_slide(tmp_path / "mine", "T1").uns["slide"]["repairs"]
+    assert repairs[-1] == "Values of the image are scaled by 255 / 4095, as the file says."

@@ -1,0 +1,187 @@
+"""Images that are decoded block by block: each block once, while the windows come in file order.
+
+A block is a tile, or some full rows. Blocks stay in a cache of bounded size, so memory does not
+depend on the size of the image; threads that ask for the same block at once share it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from spared_bench.errors import ImageError
+from spared_bench.processing.colours import Colours
+
+CACHE_BYTES = 192 * 2**20
+
+
+class BlockCache:
+    """The blocks that were used last."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
+        self._blocks: OrderedDict[tuple[int, int], Future[np.ndarray]] = OrderedDict()
+        self._lock = Lock()
+
+    def obtain(self, key: tuple[int, int], decode: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return a block, decoded by the first thread that asks for it."""
+        with self._lock:
+            block = self._blocks.get(key)
+            if block is not None:
+                self._blocks.move_to_end(key)
+            else:
+                mine = self._blocks[key] = Future()
+        if block is not None:
+            return block.result()
+        try:
+            decoded = decode()
+        except BaseException as error:
+            with self._lock:
+                self._blocks.pop(key, None)
+            mine.set_exception(error)
+            raise
+        mine.set_result(decoded)
+        self._make_room(decoded.nbytes)
+        return decoded
+
+    def _make_room(self, needed: int) -> None:
+        with self._lock:
+            self._held += needed
+            while self._held > self._limit:
+                # A block that is being decoded has no size yet; the last one stays, however large.
+                oldest = next((key for key in self._blocks if self._blocks[key].done()), None)
+                if oldest is None or len(self._blocks) == 1:
+                    return
+                self._held -= self._blocks.pop(oldest).result().nbytes
+
+
+class BlockImage:
+    """An image on a grid of blocks.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    rows, columns : ndarray of int
+        Where the blocks begin, and where the last one ends.
+    bands : int
+        Of a block.
+    dtype : dtype
+        uint8 or uint16.
+    colours : Colours
+        What the bands mean.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        bands: int,
+        dtype: np.dtype,
+        colours: Colours,
+    ) -> None:
+        self.path, self.rows, self.columns, self.colours = path, rows, columns, colours
+        self.width, self.height = int(columns[-1]), int(rows[-1])
+        self._bands, self._dtype = bands, np.dtype(dtype)
+        self._cache, self._plausible, self._checking = BlockCache(CACHE_BYTES), set[str](), Lock()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done that a user should know of, in sentences."""
+        return self.colours.notes
+
+    def decode(self, row: int, column: int) -> np.ndarray:
+        """Decode one block: (height, width, bands). Called by several threads at once."""
+        raise NotImplementedError
+
+    def every_block(self) -> Iterator[np.ndarray]:
+        """Decode all blocks, one after the other, past the cache."""
+        for row in range(len(self.rows) - 1):
+            for column in range(len(self.columns) - 1):
+                yield self.decode(row, column)
+
+    def window(self, left: int, top: int, width: int, height: int) -> np.ndarray:
+        """Read a window that lies in the image: (height, width, 3), uint8.
+
+        Raises
+        ------
+        ImageError
+            If a part of it cannot be decoded, or the whole image can be no picture: all of it
+            transparent, or in the lowest part of the range.
+        """
+        pixels = np.empty((height, width, self._bands), dtype=self._dtype)
+        for row, inner_y, outer_y in _overlaps(self.rows, top, height):
+            for column, inner_x, outer_x in _overlaps(self.columns, left, width):
+                block = self._cache.obtain((row, column), partial(self.decode, row, column))
+                pixels[outer_y, outer_x] = block[inner_y, inner_x]
+        self._check(pixels)
+        return self.colours.to_rgb(pixels)
+
+    def file_order(self, corners: np.ndarray, side: int) -> np.ndarray:
+        """Return an order of windows in which every block is decoded once.
+
+        Parameters
+        ----------
+        corners : ndarray of int, of shape (n_windows, 2)
+            Upper left corners (x, y); those of windows at the border may lie outside.
+        side : int
+            Of all windows, in pixels.
+        """
+        block = int(np.diff(self.rows).max())
+        per_column = (side + 2 * block) * self._bands * self._dtype.itemsize
+        # Half of the cache, as threads are ahead of one another.
+        stripe = max(side, CACHE_BYTES // 2 // per_column)
+        x, y = corners.T
+        return np.lexsort((x, y // block, x // stripe if self.width > stripe else 0 * x))
+
+    def _check(self, pixels: np.ndarray) -> None:
+        """Look at the whole image only where the window is as in an image that is none."""
+        if self.colours.exceeded(pixels):
+            raise ImageError(
+                f"The image {self.path} holds the value {pixels.max()}, but says that its largest"
+                f" is {self.colours.top}. Correct its MaxSampleValue (tag 281) or SignificantBits."
+            )
+        with self._checking:
+            if self._all("dark", self.colours.dark, pixels):
+                raise ImageError(
+                    f"The image {self.path} uses the lowest quarter of its 16 bits only, so it was"
+                    " measured in fewer, and does not say in how many. Write its largest possible"
+                    " value into the TIFF tag MaxSampleValue (281; 4095 for 12 bits), or convert"
+                    " the image to 8 bits."
+                )
+            if self._all("transparent", self.colours.transparent, pixels):
+                raise ImageError(
+                    f"The image {self.path} is transparent everywhere: the opacity in its last"
+                    " band is 0. Save it without that band."
+                )
+
+    def _all(self, name: str, like: Callable[[np.ndarray], bool], pixels: np.ndarray) -> bool:
+        if name in self._plausible or not like(pixels):
+            return False
+        if all(map(like, self.every_block())):
+            return True
+        self._plausible.add(name)
+        return False
+
+
+def _overlaps(edges: np.ndarray, start: int, length: int) -> Iterator[tuple[int, slice, slice]]:
+    """Yield each block that a range meets, and the shared part: in the block, and in the range."""
+    first = int(np.searchsorted(edges, start, side="right")) - 1
+    for block in range(first, len(edges) - 1):
+        low, high = int(edges[block]), int(edges[block + 1])
+        if low >= start + length:
+            break
+        begin, end = max(low, start), min(high, start + length)
+        yield block, slice(begin - low, end - low), slice(begin - start, end - start)
+
+
+def even_edges(length: int, step: int) -> np.ndarray:
+    """Return where blocks of ``step`` pixels begin, and the end of the last one."""
+    return np.append(np.arange(0, length, step), length)

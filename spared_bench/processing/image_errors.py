@@ -1,0 +1,39 @@
+"""What is said of an image that cannot be read, or not in one way only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spared_bench.errors import ImageError
+
+
+def undecodable(path: Path, error: Exception) -> ImageError:
+    """Return the error for a file that is damaged, or of an unknown format."""
+    reason = " ".join(str(error).split())[:300].rstrip(".")
+    return ImageError(
+        f"The image {path} ({path.stat().st_size:,} bytes) cannot be decoded: {reason}. It is"
+        " damaged or incomplete (fetch it again), no image, or of a format that no reader here"
+        " knows (convert it to TIFF, PNG or JPEG)."
+    )
+
+
+def unsupported(path: Path, what: str) -> ImageError:
+    """Return the error for pixels that are no colours."""
+    return ImageError(
+        f"The image {path} has {what}; expected 1-4 channels of 8 or 16 bits. Convert it to an"
+        " 8-bit RGB TIFF, PNG or JPEG."
+    )
+
+
+def unclear(path: Path, what: str) -> ImageError:
+    """Return the error for an image that could be read in several ways."""
+    return ImageError(f"The image {path} has {what}. Save it as one RGB image of one page.")
+
+
+def no_codec(path: Path, codec: str, error: Exception) -> ImageError:
+    """Return the error for an image that may be whole, but that nothing here decodes."""
+    reason = " ".join(str(error).split())[:200].rstrip(".")
+    return ImageError(
+        f"The image {path} is compressed as {codec}, which no reader here decodes ({reason})."
+        " Write it again with the compression deflate, LZW, zstd or JPEG."
+    )

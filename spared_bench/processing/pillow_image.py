@@ -1,0 +1,60 @@
+"""Images that Pillow decodes whole, in its own memory: what libvips does not know, or cannot load.
+
+JPEG 2000, BMP and PPM are among them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from spared_bench.processing.blocks import BlockImage, even_edges
+from spared_bench.processing.colours import Colours
+from spared_bench.processing.image_errors import undecodable, unsupported
+
+_BLOCK_ROWS = 64
+_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")
+_CONVERTED = {"1": "L", "CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}
+_OF_FLOATS = ("F", "I", "LAB", "HSV")
+
+
+class PillowImage(BlockImage):
+    """An image that Pillow decodes whole, in its own memory."""
+
+    def __init__(self, path: Path, fluorescence: bool) -> None:
+        import PIL.Image
+
+        try:
+            with warnings.catch_warnings():
+                # A slide has more pixels than the limit meant for pictures from strangers.
+                warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+                image: PIL.Image.Image = PIL.Image.open(path)
+                image.load()
+        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+            raise undecodable(path, error) from error
+        if image.mode in _OF_FLOATS:
+            raise unsupported(path, f"pixels of mode {image.mode!r}")
+        if image.mode in ("P", "PA"):
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        if image.mode not in _MODES:
+            image = image.convert(_CONVERTED.get(image.mode, "RGB"))
+        self._image = image
+        deep = image.mode.startswith("I;16")
+        bands = len(image.getbands())
+        opacity = bands - 1 if bands in (2, 4) and not fluorescence else None
+        super().__init__(
+            path,
+            even_edges(image.height, _BLOCK_ROWS),
+            np.array([0, image.width]),
+            bands,
+            np.dtype(np.uint16 if deep else np.uint8),
+            Colours(top=65535 if deep else 255, opacity=opacity, stains=fluorescence),
+        )
+
+    def decode(self, row: int, column: int) -> np.ndarray:
+        """Decode one block: (height, width, bands)."""
+        top, bottom = int(self.rows[row]), int(self.rows[row + 1])
+        pixels = np.asarray(self._image.crop((0, top, self.width, bottom)))
+        return pixels.reshape(bottom - top, self.width, -1)

@@ -1,0 +1,142 @@
+"""Which pages and samples of a TIFF are its colours, and what their values mean.
+
+By what the file describes: its axes (OME, ImageJ and others, as tifffile reads them), photometric
+interpretation, ExtraSamples, and the largest value (MaxSampleValue, SignificantBits of OME). What
+it leaves open is refused; only pages of fluorescence images are stains without a description.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from spared_bench.processing.colours import Colours
+from spared_bench.processing.image_errors import unclear, unsupported
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
+_JPEGS = (6, 7)
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+_MAX_SAMPLE_VALUE = 281
+_COLOURS = 3
+
+
+def planes_of(series: Any, path: Path, fluorescence: bool) -> list[Any]:
+    """Return the pages that make the image: one, or one for each colour or stain.
+
+    Parameters
+    ----------
+    series : tifffile.TiffPageSeries
+        At its full resolution.
+
+    Raises
+    ------
+    ImageError
+        If it holds several images, or its channels are not described as colours.
+    """
+    extent = dict(zip(series.axes, series.shape, strict=True))
+    first = series.keyframe
+    across = {axis: n for axis, n in extent.items() if axis not in "YXS" and n > 1}
+    planes = math.prod(across.values())
+    if fluorescence and len(across) > 1 and across.keys() - {"C"}:
+        across.pop("C", None)
+        raise unclear(path, f"{planes} planes, which are not channels only ({_told(across)})")
+    if not fluorescence and across.keys() - {"C"}:
+        raise unclear(path, f"{planes} pages ({_told(across)}) and does not say which is the image")
+    if not fluorescence and planes > 1 and (planes != _COLOURS or first.samplesperpixel > 1):
+        raise unclear(path, f"{planes} pages for its channels; expected 3: red, green and blue")
+    pages = list(series.pages)
+    if len(pages) < planes or any(page is None for page in pages):
+        raise unclear(path, f"{planes} planes, but pages for {len(pages)}")
+    return [page.aspage() for page in pages[: max(planes, 1)]]
+
+
+def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> Colours:
+    """Return what the bands of the image mean.
+
+    Raises
+    ------
+    ImageError
+        If its pixels are no colours of 8 or 16 bits, or not described.
+    """
+    page = pages[0]
+    bands = page.samplesperpixel * len(pages)
+    bits = page.bitspersample
+    sixteen = isinstance(bits, int) and 0 < bits <= 16 and page.dtype is not None
+    if not sixteen or page.dtype.kind not in "ub":
+        raise unsupported(path, f"pixels of type {page.dtype}")
+    if fluorescence:
+        return Colours(top=np.iinfo(page.dtype).max if bits > 8 else 2**bits - 1, stains=True)
+    photometric = int(page.photometric)
+    if photometric == _PALETTE:
+        # 16 bits in the file, of which libtiff's tools take the upper eight, too.
+        return Colours(top=255, palette=(np.asarray(page.colormap).T >> 8).astype(np.uint8))
+    coded = photometric == _YCBCR and page.compression in _JPEGS and page.planarconfig == 1
+    if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not coded:
+        name = getattr(page.photometric, "name", photometric)
+        codec = getattr(page.compression, "name", page.compression)
+        raise unsupported(path, f"colours of kind {name} (compression {codec})")
+    base = _COLOURS if photometric in (_RGB, _YCBCR) or bands == _COLOURS else 1
+    opacity, premultiplied = _opacity(page, base) if len(pages) == 1 else (None, False)
+    if base == 1 and bands > 1 and opacity is None:
+        raise unclear(path, f"{bands} channels and does not say which are red, green and blue")
+    if bands < base:
+        raise unsupported(path, f"{bands} channels of {photometric}")
+    top, stated = _largest(tiff, page, bits)
+    notes = []
+    if bands > base + (opacity is not None):
+        extra = bands - base - (opacity is not None)
+        notes.append(f"Bands of the image that are neither colour nor opacity, left out: {extra}.")
+    if stated and top < 65535 and bits == 16:
+        notes.append(f"Values of the image are scaled by 255 / {top}, as the file says.")
+    return Colours(
+        top=top,
+        stated=stated,
+        opacity=opacity,
+        premultiplied=premultiplied,
+        inverted=photometric == _WHITE_IS_ZERO,
+        notes=tuple(notes),
+    )
+
+
+def _told(axes: dict[str, int]) -> str:
+    """Name axes by the words that tifffile's letters stand for."""
+    words = {"Z": "in z", "T": "in time", "C": "channels", "I": "pages", "Q": "unnamed"}
+    return ", ".join(f"{n} {words.get(axis, 'along ' + axis)}" for axis, n in axes.items())
+
+
+def _opacity(page: Any, base: int) -> tuple[int | None, bool]:
+    for number, kind in enumerate(page.extrasamples):
+        if kind in (_ASSOCIATED, _UNASSOCIATED) and base + number < page.samplesperpixel:
+            return base + number, kind == _ASSOCIATED
+    return None, False
+
+
+def _largest(tiff: Any, page: Any, bits: int) -> tuple[int, bool]:
+    """Return the value of full intensity, and whether the file says more than its type does."""
+    if bits != 16:
+        return 2**bits - 1, bits not in (8, 16)
+    told = page.tags.get(_MAX_SAMPLE_VALUE)
+    if told is not None:
+        value = int(np.max(told.value))
+        if value > 0:
+            # The tag may hold the largest value found: 3,871 is of 12 bits as well.
+            return 2 ** max(8, value.bit_length()) - 1, True
+    significant = _significant_bits(tiff)
+    if 8 <= significant < 16:  # many writers put the size of the type here, which says nothing
+        return 2**significant - 1, True
+    return 65535, False
+
+
+def _significant_bits(tiff: Any) -> int:
+    if not tiff.is_ome:
+        return 0
+    try:
+        root = ElementTree.fromstring(tiff.ome_metadata)
+        pixels = next(element for element in root.iter() if element.tag.endswith("}Pixels"))
+        return int(pixels.get("SignificantBits", 0))
+    except (ElementTree.ParseError, StopIteration, ValueError):
+        return 0

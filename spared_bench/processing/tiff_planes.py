@@ -1,0 +1,233 @@
+"""Pixels of a TIFF, read strictly: a tile or strip that was not decoded is an error.
+
+libvips shows zeros for a tile whose codec it lacks, or that is damaged or missing, so TIFF is read
+through tifffile and imagecodecs, one segment at a time. What these take for complete and is not
+(a JPEG without its end) is looked at here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import weakref
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from tifffile import TIFF
+
+from spared_bench.errors import ImageError
+from spared_bench.processing.blocks import even_edges
+from spared_bench.processing.image_errors import no_codec
+
+_RAW, _JPEG = 1, 7
+_BLOCK_ROWS = 64  # of images in strips, which may be of one row, or of all
+_RAW_BLOCK_BYTES = 4 * 2**20
+_SECTOR = 4096  # bytes; what an interrupted copy leaves unwritten is as long at least
+_END_OF_JPEG = b"\xff\xd9"
+#: In the coded data of a JPEG nothing follows FF but a stuffed zero, a fill byte or a restart.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_HOLE, _LONG_HOLE = bytes(64), bytes(512)
+
+
+class TiffFileBytes:
+    """The bytes of one TIFF; its end may be missing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._lock = path, Lock()
+        self._file = path.open("rb")
+        weakref.finalize(self, self._file.close)
+        self.size = os.fstat(self._file.fileno()).st_size
+        self._written: int | None = None
+
+    def read(self, offset: int, count: int, where: str) -> bytes:
+        """Read a segment, all of it."""
+        if not offset or not count:
+            raise ImageError(
+                f"The image {self.path} holds no data {where}: it was left out when the file was"
+                " written, or the file is incomplete. Fetch it again, or write it in full."
+            )
+        with self._lock:
+            self._file.seek(offset)
+            data = self._file.read(count)
+        if len(data) < count:
+            raise ImageError(
+                f"The image {self.path} ({self.size:,} bytes) cannot be decoded {where}: its data"
+                f" end at byte {offset + count:,}, so the file is cut short. Fetch it again."
+            )
+        return data
+
+    def written(self) -> int:
+        """Return how long the file is without the zeros at its end."""
+        with self._lock:
+            end, step = self.size, 2**20
+            while self._written is None:
+                start = max(0, end - step)
+                self._file.seek(start)
+                kept = len(self._file.read(end - start).rstrip(b"\0"))
+                if kept or not start:
+                    self._written = start + kept
+                end = start
+        return self._written
+
+
+class Plane:
+    """One plane of a page: all samples of its pixels, or one of those that lie apart.
+
+    Parameters
+    ----------
+    file : TiffFileBytes
+    page : tifffile.TiffPage
+        Whose file is still open.
+    sample : int
+        Which plane, where the samples lie apart.
+    brightfield : bool
+        Whether black where the file ends in zeros is a sign of an interrupted copy.
+    """
+
+    def __init__(self, file: TiffFileBytes, page: Any, sample: int, brightfield: bool) -> None:
+        self._file, self._decode, self._dtype = file, page.decode, page.dtype
+        self._tables, self._header = page.jpegtables, page.jpegheader
+        self._compression, self._brightfield = int(page.compression), brightfield
+        self._codec = getattr(page.compression, "name", str(self._compression))
+        # Of WebP, JPEG 2000 and others, which have no checksum, and code no run of zeros.
+        self._is_picture_codec = self._compression in TIFF.IMAGE_COMPRESSIONS
+        self._order = page.parent.byteorder
+        width, height = page.imagewidth, page.imagelength
+        self.samples = page.samplesperpixel if page.planarconfig == 1 else 1
+        self._per_block, self._parts = 1, 1
+        if page.is_tiled:
+            self._length, self._width = page.tilelength, page.tilewidth
+            self.rows = even_edges(height, self._length)
+        else:
+            self._length, self._width = min(page.rowsperstrip, height), width
+            self.rows = self._strip_rows(page, height)
+        self.columns = even_edges(width, self._width)
+        self._n_strips = -(-height // self._length)
+        self.segment_bytes = self._length * self._width * self.samples * page.dtype.itemsize
+        count = self._n_strips * (len(self.columns) - 1)
+        here = slice(sample * count, (sample + 1) * count)
+        self._first = sample * count
+        self._offsets, self._counts = page.dataoffsets[here], page.databytecounts[here]
+        if not len(self._offsets) == len(self._counts) == count:
+            raise ImageError(
+                f"The image {file.path} lists {len(self._offsets)} of the {count} tiles or strips"
+                " that its size asks for: it is damaged. Fetch it again."
+            )
+
+    def _strip_rows(self, page: Any, height: int) -> np.ndarray:
+        """Group short strips, and divide long ones where rows can be read on their own."""
+        plain = page.fillorder == 1 and page.predictor == 1 and page.bitspersample in (8, 16)
+        row_bytes = self._width * self.samples * page.dtype.itemsize
+        if self._length * 2 <= _BLOCK_ROWS:
+            self._per_block = _BLOCK_ROWS // self._length
+        elif self._compression == _RAW and plain and self._length * row_bytes > _RAW_BLOCK_BYTES:
+            part = max(1, _RAW_BLOCK_BYTES // row_bytes)
+            self._parts = -(-self._length // part)
+            starts = np.arange(0, height, self._length)[:, None] + np.arange(self._parts) * part
+            return np.append(starts[starts < height], height)
+        return even_edges(height, self._length * self._per_block)
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a part of a segment can be read without the rest."""
+        return self._parts > 1
+
+    def block(self, row: int, column: int) -> np.ndarray:
+        """Decode a block: (height, width, samples)."""
+        top, bottom = int(self.rows[row]), int(self.rows[row + 1])
+        width = int(self.columns[column + 1] - self.columns[column])
+        if self._parts > 1:
+            return self._raw_rows(top, bottom, width)
+        strips = range(row * self._per_block, min((row + 1) * self._per_block, self._n_strips))
+        parts = [self._segment(strip, column) for strip in strips]
+        block = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return block[: bottom - top, :width]
+
+    def _raw_rows(self, top: int, bottom: int, width: int) -> np.ndarray:
+        strip = top // self._length
+        row_bytes = width * self.samples * self._dtype.itemsize
+        skipped = (top - strip * self._length) * row_bytes
+        where = f"in rows {top:,} to {bottom:,}"
+        offset, count = int(self._offsets[strip]), (bottom - top) * row_bytes
+        if offset and skipped + count > self._counts[strip]:
+            raise self._damaged(where, f"strip {strip} holds {self._counts[strip]:,} bytes only")
+        data = self._file.read(offset and offset + skipped, count, where)
+        self._check_written(offset + skipped, count, where)
+        pixels = np.frombuffer(data, dtype=self._dtype.newbyteorder(self._order))
+        return pixels.astype(self._dtype, copy=False).reshape(bottom - top, width, self.samples)
+
+    def _segment(self, strip: int, column: int) -> np.ndarray:
+        index = strip * (len(self.columns) - 1) + column
+        left, top = int(self.columns[column]), strip * self._length
+        width = int(self.columns[column + 1]) - left
+        height = min(self._length, int(self.rows[-1]) - top)
+        where = f"at x={left:,}, y={top:,}"
+        offset, count = int(self._offsets[index]), int(self._counts[index])
+        data = self._file.read(offset, count, where)
+        if self._compression == _RAW:
+            used = ((height - 1) * self._width + width) * self.samples * self._dtype.itemsize
+            self._check_written(offset, min(used, count), where)
+        else:
+            self._check_complete(data, where)
+        tables = {"jpegtables": self._tables, "jpegheader": self._header}
+        try:
+            pixels = self._decode(data, self._first + index, **tables)[0]
+        except (ImportError, NotImplementedError) as error:
+            raise no_codec(self._file.path, self._codec, error) from error
+        except Exception as error:  # of any of some thirty codecs
+            raise self._damaged(where, str(error)) from error
+        found = pixels.shape[1:]
+        if found[0] < height or found[1] < width or found[2] != self.samples:
+            raise self._damaged(where, f"it holds an image of shape {found}")
+        if pixels.dtype != self._dtype:
+            raise self._damaged(where, f"it holds {pixels.dtype}, expected {self._dtype}")
+        return pixels[0, :height]
+
+    def _check_complete(self, data: bytes, where: str) -> None:
+        """Find what decoders forgive."""
+        end = data.rstrip(b"\0")
+        if self._compression != _JPEG:
+            # Coded data end in a checksum, an end marker, or as good as random bytes.
+            if len(data) - len(end) >= len(_HOLE) and not end.endswith(_END_OF_JPEG):
+                raise self._damaged(where, f"its last {len(data) - len(end):,} bytes are 0")
+            if self._is_picture_codec and _LONG_HOLE in end:
+                raise self._damaged(where, "a part of its data is 0")
+            return
+        if self._header is not None:  # of NDPI, whose pieces are parts of one JPEG
+            return
+        if not end.endswith(_END_OF_JPEG):
+            raise self._damaged(where, "the JPEG has no end")
+        scan = end.find(b"\xff\xda") + 2
+        marker = _MARKER.search(end, scan)
+        if _HOLE in end or marker is None or marker.start() != len(end) - 2:
+            self._check_jpeg(end, where)
+
+    def _check_jpeg(self, data: bytes, where: str) -> None:
+        """Decode with a library that tells of damage; slow, so only where there is a sign of it."""
+        try:
+            import pyvips
+        except (ImportError, OSError):
+            return
+        whole = data if self._tables is None else self._tables[:-2] + data[2:]
+        try:
+            pyvips.Image.jpegload_buffer(whole, access="sequential", fail_on="warning").avg()
+        except pyvips.Error as error:
+            raise self._damaged(where, str(error)) from error
+
+    def _check_written(self, offset: int, used: int, where: str) -> None:
+        """Refuse black at the end of a file that ends in zeros: uncompressed data show no gap."""
+        if self._brightfield and self._file.written() <= offset + used - _SECTOR:
+            raise self._damaged(
+                where,
+                "from there on the file holds nothing but zeros, as an interrupted copy does. If"
+                " the image is black there, save it with a compression",
+            )
+
+    def _damaged(self, where: str, reason: str) -> ImageError:
+        reason = " ".join(reason.split())[:300].rstrip(".")
+        return ImageError(
+            f"The image {self._file.path} ({self._file.size:,} bytes) cannot be decoded {where}"
+            f" (compression {self._codec}): {reason}. It is damaged or incomplete; fetch it again."
+        )

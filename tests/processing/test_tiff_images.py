@@ -1,0 +1,352 @@
+"""TIFFs: what is shown was decoded, and means what the file says it means."""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+
+from spared_bench.errors import ImageError
+from spared_bench.processing import tiff_image
+from spared_bench.processing.images import image_size, open_image
+
+HEIGHT, WIDTH = 150, 200
+CODECS = ["none", "lzw", "deflate", "packbits", "zstd", "lzma", "lerc", "jpeg", "webp", "png"]
+CODECS += ["jpeg2000", "jpegxl", "jpegxr"]
+TILES, STRIPS, ROWS = {"tile": (64, 64)}, {}, {"rowsperstrip": 7}
+
+
+@pytest.fixture
+def pixels(rng):
+    """Smooth colours with some noise, nowhere black, (height, width, 3)."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    smooth = np.stack([x // 2 + 20, y // 2 + 60, (x + y) // 4 + 30], axis=-1)
+    return (smooth + rng.integers(0, 5, size=smooth.shape)).astype(np.uint8)
+
+
+def write(path, pixels, codec="none", **options):
+    options = {"photometric": "rgb", "compression": None if codec == "none" else codec} | options
+    tifffile.imwrite(path, pixels, **options)
+    return path
+
+
+def whole(path, **options):
+    image = open_image(path, **options)
+    return image.window(0, 0, image.width, image.height)
+
+
+@pytest.mark.parametrize("layout", [TILES, STRIPS, ROWS], ids=["tiles", "strip", "strips"])
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_codec_shows_what_tifffile_decodes(tmp_path, pixels, codec, layout):
+    path = write(tmp_path / "a.tif", pixels, codec, **layout)
+    expected = tifffile.imread(path)
+    assert np.abs(expected.astype(int) - pixels).max() < 40  # JPEG XR is coarse
+    np.testing.assert_array_equal(whole(path), expected)
+    part = open_image(path).window(50, 30, 90, 100)
+    np.testing.assert_array_equal(part, expected[30:130, 50:140])
+
+
+@pytest.mark.parametrize("layout", [TILES, ROWS], ids=["tiles", "strips"])
+@pytest.mark.parametrize("damage", ["cut", "zero tail", "one byte short"])
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_file_that_is_not_whole_is_refused(tmp_path, pixels, codec, damage, layout):
+    path = write(tmp_path / "a.tif", pixels, codec, **layout)
+    data = path.read_bytes()
+    end = len(data) - 1 if damage == "one byte short" else len(data) * 6 // 10
+    path.write_bytes(data[:end] + (bytes(len(data) - end) if damage == "zero tail" else b""))
+    with pytest.raises(ImageError, match=r"a\.tif \([\d,]+ bytes\) cannot be decoded (at|in) "):
+        whole(path)
+
+
+@pytest.mark.parametrize("codec", [codec for codec in CODECS if codec != "none"])
+def test_a_hole_in_the_middle_is_found(tmp_path, pixels, codec):
+    path = write(tmp_path / "a.tif", pixels, codec)
+    data = path.read_bytes()
+    middle, length = len(data) // 2, 1200
+    path.write_bytes(data[:middle] + bytes(length) + data[middle + length :])
+    with pytest.raises(ImageError, match="cannot be decoded at x=0, y=0"):
+        whole(path)
+
+
+@pytest.mark.parametrize("codec", ["none", "deflate", "jpeg"])
+def test_a_tile_that_the_file_leaves_out_is_refused_and_the_others_are_read(
+    tmp_path, pixels, codec
+):
+    path = write(tmp_path / "a.tif", pixels, codec, **TILES)
+    expected = tifffile.imread(path)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        counts = list(tiff.pages[0].databytecounts)
+        counts[5] = 0  # the second of the second row
+        tiff.pages[0].tags["TileByteCounts"].overwrite(counts)
+    image = open_image(path)
+    np.testing.assert_array_equal(image.window(0, 0, WIDTH, 64), expected[:64])
+    with pytest.raises(ImageError, match="holds no data at x=64, y=64: it was left out"):
+        image.window(100, 60, 10, 10)
+
+
+def test_black_that_is_compressed_or_not_at_the_end_of_the_file_is_read(tmp_path, pixels):
+    pixels[100:] = 0
+    np.testing.assert_array_equal(whole(write(tmp_path / "a.tif", pixels, "lzw")), pixels)
+    flipped = pixels[::-1]
+    np.testing.assert_array_equal(whole(write(tmp_path / "b.tif", flipped, **TILES)), flipped)
+    with pytest.raises(ImageError, match="nothing but zeros, as an interrupted copy does"):
+        whole(write(tmp_path / "c.tif", pixels, **ROWS))
+
+
+def test_a_white_tile_whose_jpeg_is_all_zeros_inside_is_read(tmp_path):
+    # With Huffman tables of its own an even tile is coded as a run of zeros, as damage is.
+    PIL.Image.new("L", (512, 512), 255).save(
+        tmp_path / "a.tif", compression="jpeg", quality=90, tiffinfo={}
+    )
+    assert (whole(tmp_path / "a.tif") == 255).all()
+
+
+def test_a_codec_that_nobody_knows_is_named_and_not_called_damage(tmp_path, pixels):
+    path = write(tmp_path / "a.tif", pixels, "deflate", **TILES)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags["Compression"].overwrite(34661)  # JBIG
+    with pytest.raises(
+        ImageError, match="compressed as JBIG, which no reader here decodes"
+    ) as told:
+        whole(path)
+    assert "damaged" not in str(told.value)
+    assert "Write it again with the compression deflate" in str(told.value)
+
+
+def test_colours_that_cannot_be_converted_are_named(tmp_path, pixels):
+    PIL.Image.fromarray(pixels).convert("CMYK").save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match="colours of kind SEPARATED") as told:
+        whole(tmp_path / "a.tif")
+    assert "damaged" not in str(told.value)
+
+
+@pytest.mark.parametrize("codec", ["none", "deflate", "jpeg"])
+def test_one_large_strip_is_read_row_by_row(tmp_path, pixels, codec, monkeypatch):
+    monkeypatch.setattr(tiff_image, "_LARGEST_STRIP", 1000)
+    monkeypatch.setattr("spared_bench.processing.tiff_planes._RAW_BLOCK_BYTES", 5000)
+    path = write(tmp_path / "a.tif", pixels, codec)
+    np.testing.assert_array_equal(whole(path), tifffile.imread(path))
+    np.testing.assert_array_equal(
+        open_image(path).window(20, 100, 30, 9), tifffile.imread(path)[100:109, 20:50]
+    )
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        whole(path)
+
+
+def test_a_window_of_a_tiled_image_decodes_its_tiles_only(tmp_path, pixels):
+    path = write(tmp_path / "a.tif", np.tile(pixels, (4, 4, 1)), "deflate", **TILES)
+    image = open_image(path)
+    decoded, decode = [], image.decode
+    image.decode = lambda row, column: (decoded.append((row, column)), decode(row, column))[1]
+    image.window(100, 70, 100, 20)
+    assert sorted(decoded) == [(1, 1), (1, 2), (1, 3)]
+
+
+# --- opacity
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("unassalpha", "white"), ("unspecified", "kept"), ("assocalpha", "kept")]
+)
+def test_a_fourth_band_is_an_opacity_only_where_the_file_says_so(tmp_path, pixels, kind, expected):
+    opacity = np.full((HEIGHT, WIDTH, 1), 255, dtype=np.uint8)
+    opacity[:, :50] = 0 if kind != "assocalpha" else 255
+    four = np.concatenate([pixels, opacity], axis=2)
+    read = whole(write(tmp_path / "a.tif", four, extrasamples=[kind]))
+    np.testing.assert_array_equal(read[:, 50:], pixels[:, 50:])
+    assert (read[:, :50] == (255 if expected == "white" else pixels[:, :50])).all()
+
+
+def test_colours_that_are_multiplied_already_are_not_multiplied_again(tmp_path):
+    half = np.full((16, 16, 4), (60, 40, 20, 128), dtype=np.uint8)
+    read = whole(write(tmp_path / "a.tif", half, extrasamples=["assocalpha"]))
+    assert read[0, 0].tolist() == [60 + 127, 40 + 127, 20 + 127]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_an_image_that_is_transparent_everywhere_is_refused(tmp_path, pixels, name):
+    empty = np.concatenate([pixels, np.zeros((HEIGHT, WIDTH, 1), dtype=np.uint8)], axis=2)
+    PIL.Image.fromarray(empty).save(tmp_path / name)
+    with pytest.raises(ImageError, match="transparent everywhere"):
+        open_image(tmp_path / name).window(0, 0, 10, 10)
+    empty[-1, -1, 3] = 1
+    PIL.Image.fromarray(empty).save(tmp_path / name)
+    assert (open_image(tmp_path / name).window(0, 0, 10, 10) == 255).all()
+
+
+def test_bands_that_are_left_out_are_noted(tmp_path, pixels):
+    six = np.concatenate([pixels, pixels], axis=2)
+    path = write(tmp_path / "a.tif", six, extrasamples=["unspecified"] * 3)
+    np.testing.assert_array_equal(whole(path), pixels)
+    assert "left out: 3" in open_image(path).colours.notes[0]
+
+
+# --- range
+
+
+@pytest.mark.parametrize("bits", [8, 9, 10, 12, 14])
+@pytest.mark.parametrize("said", ["tag", "largest found", "ome"])
+def test_fewer_bits_in_sixteen_are_scaled_by_what_the_file_says(tmp_path, pixels, bits, said):
+    top = 2**bits - 1
+    deep = (pixels / 255 * top).astype(np.uint16)
+    deep[0, 0] = top
+    if said == "ome":
+        path = write(tmp_path / "a.ome.tif", deep, metadata={"SignificantBits": bits})
+    else:
+        value = top if said == "tag" else int(0.9 * top)
+        path = write(tmp_path / "a.tif", deep, extratags=[(281, "H", 3, (value,) * 3, False)])
+    np.testing.assert_array_equal(whole(path), np.floor(deep / top * 255))
+    assert f"255 / {top}" in open_image(path).colours.notes[0]
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_a_dark_image_of_sixteen_bits_is_refused_unless_its_range_is_said(
+    tmp_path, pixels, bits, name
+):
+    dark = (pixels[..., 0] / 255 * (2**bits - 1)).astype(np.uint16)
+    PIL.Image.fromarray(dark).save(tmp_path / name)
+    with pytest.raises(ImageError, match=r"lowest quarter of its 16 bits.*MaxSampleValue \(281"):
+        open_image(tmp_path / name).window(0, 0, 10, 10)
+    dark[-1, -1] = 40_000
+    PIL.Image.fromarray(dark).save(tmp_path / name)
+    window = open_image(tmp_path / name).window(0, 0, 10, 10)
+    np.testing.assert_array_equal(window[..., 1], np.floor(dark[:10, :10] / 65535 * 255))
+
+
+def test_a_dark_image_whose_file_says_sixteen_bits_is_read(tmp_path, pixels):
+    dark = pixels.astype(np.uint16)
+    path = write(tmp_path / "a.tif", dark, extratags=[(281, "H", 3, (65535,) * 3, False)])
+    assert whole(path).max() == 0
+
+
+def test_a_value_above_the_largest_that_the_file_says_is_refused(tmp_path, pixels):
+    deep = pixels.astype(np.uint16) * 256
+    path = write(tmp_path / "a.tif", deep, extratags=[(281, "H", 3, (4095,) * 3, False)])
+    with pytest.raises(ImageError, match="but says that its largest is 4095"):
+        whole(path)
+
+
+def test_packed_twelve_bits_are_read(tmp_path, pixels):
+    deep = pixels[..., 0].astype(np.uint16) * 16
+    bits = np.unpackbits(deep.astype(">u2").view(np.uint8).reshape(HEIGHT, WIDTH, 2), axis=2)
+    packed = np.packbits(bits[..., 4:].reshape(HEIGHT, -1), axis=1)
+    tifffile.imwrite(tmp_path / "a.tif", packed, photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
+        tiff.pages[0].tags["ImageWidth"].overwrite(WIDTH)
+        tiff.pages[0].tags["BitsPerSample"].overwrite(12)
+    np.testing.assert_array_equal(whole(tmp_path / "a.tif")[..., 0], np.floor(deep / 4095 * 255))
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", "int16", "int32", "uint32", "i1"]
+)
+def test_other_types_of_pixels_are_refused_before_anything_is_converted(tmp_path, pixels, dtype):
+    path = write(tmp_path / "a.tif", (pixels // 2).astype(dtype))
+    with pytest.raises(ImageError, match=f"pixels of type {np.dtype(dtype)}; expected 1-4 channel"):
+        open_image(path)
+
+
+def test_grey_where_zero_is_white_is_inverted(tmp_path, pixels):
+    path = write(tmp_path / "a.tif", pixels[..., 0], photometric="miniswhite")
+    np.testing.assert_array_equal(whole(path)[..., 2], 255 - pixels[..., 0])
+
+
+@pytest.mark.parametrize("mode", ["1", "P"])
+def test_bits_and_palettes_are_as_pillow_shows_them(tmp_path, pixels, mode):
+    picture = PIL.Image.fromarray(pixels).convert(mode)
+    picture.save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(whole(tmp_path / "a.tif"), np.asarray(picture.convert("RGB")))
+
+
+# --- channels and pages
+
+
+def planes(pixels):
+    return np.moveaxis(pixels, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "axes"),
+    [("a.ome.tif", axes) for axes in ("CYX", "TZCYX", "ZCTYX", "CZTYX", "YXS", "CSYX")]
+    + [
+        ("a.tif", "imagej"),
+        ("a.tif", "apart"),
+        ("a.tif", "apart in tiles"),
+        ("a.tif", "grey apart"),
+    ],
+)
+def test_three_channels_are_colours_however_they_are_stored(tmp_path, pixels, name, axes):
+    path, apart, grey = tmp_path / name, planes(pixels), {"photometric": "minisblack"}
+    if axes == "imagej":
+        tifffile.imwrite(path, apart, imagej=True, metadata={"axes": "CYX", "mode": "composite"})
+    elif axes.endswith("apart"):
+        kind = "minisblack" if "grey" in axes else "rgb"
+        tifffile.imwrite(path, apart, planarconfig="separate", photometric=kind)
+    elif axes == "apart in tiles":
+        tifffile.imwrite(path, apart, planarconfig="separate", photometric="rgb", tile=(64, 64))
+    elif axes == "YXS":
+        tifffile.imwrite(path, pixels, photometric="rgb")
+    elif axes == "CSYX":
+        tifffile.imwrite(
+            path, apart[None], photometric="rgb", planarconfig="separate", metadata={"axes": axes}
+        )
+    else:
+        shape = [3 if axis == "C" else 1 for axis in axes[:-2]]
+        cube = apart.reshape(*shape, HEIGHT, WIDTH)
+        tifffile.imwrite(path, cube, metadata={"axes": axes}, **grey)
+    np.testing.assert_array_equal(whole(path), pixels)
+    assert image_size(path) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "shape", "told"),
+    [
+        ("a.ome.tif", "CYX", (2,), "2 pages for its channels; expected 3"),
+        ("a.ome.tif", "CYX", (4,), "4 pages for its channels; expected 3"),
+        ("a.ome.tif", "ZYX", (3,), r"3 pages \(3 in z\)"),
+        ("a.ome.tif", "TCYX", (2, 3), r"6 pages \(2 in time, 3 channels\)"),
+        ("a.tif", "IYX", (3,), r"3 pages \(3 pages\)"),
+    ],
+)
+def test_pages_that_are_not_described_as_three_colours_are_counted(
+    tmp_path, pixels, name, axes, shape, told
+):
+    cube = np.broadcast_to(pixels[..., 0], (*shape, HEIGHT, WIDTH))
+    options = {"metadata": {"axes": axes}} if name == "a.ome.tif" else {"metadata": None}
+    tifffile.imwrite(tmp_path / name, cube, photometric="minisblack", **options)
+    with pytest.raises(ImageError, match=f"has {told}.*Save it as one RGB image"):
+        open_image(tmp_path / name)
+    if len(shape) == 1:  # which may be stains, so the size does not depend on the colours
+        assert image_size(tmp_path / name) == (WIDTH, HEIGHT)
+
+
+def test_four_grey_samples_are_not_taken_for_colours_and_opacity(tmp_path, pixels):
+    four = np.concatenate([pixels, pixels[..., :1]], axis=2)
+    path = write(tmp_path / "a.tif", four, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(ImageError, match="4 channels and does not say which are red, green"):
+        open_image(path)
+
+
+def test_smaller_pages_and_other_series_do_not_matter(tmp_path, pixels):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(pixels, photometric="rgb", tile=(64, 64), compression="jpeg")
+        tiff.write(pixels[::4, ::4], photometric="rgb")
+        tiff.write(pixels[:20, :30], photometric="rgb")
+    expected = tifffile.imread(tmp_path / "a.tif", key=0)
+    np.testing.assert_array_equal(whole(tmp_path / "a.tif"), expected)
+
+
+def test_stains_of_an_ome_tiff_are_its_channels_in_order(tmp_path, rng):
+    stains = rng.integers(0, 4000, size=(5, 1, 40, 50)).astype(np.uint16)  # dark, as they are
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", stains, photometric="minisblack", metadata={"axes": "CZYX"}
+    )
+    read = whole(tmp_path / "a.ome.tif", fluorescence=True)
+    np.testing.assert_array_equal(read, np.floor(planes_last(stains[:3, 0]) / 65535 * 255))
+
+
+def planes_last(stains):
+    return np.moveaxis(stains, 0, 2)

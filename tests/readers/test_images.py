@@ -1,0 +1,126 @@
+"""Images out of other files: the range and the channels of their values are told, or refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from spared_bench.errors import ImageError
+from spared_bench.processing.images import open_image
+from spared_bench.readers.images import keep_image
+
+
+@pytest.fixture
+def colours(rng):
+    """Colours of a stained section, (60, 80, 3), uint8."""
+    return rng.integers(100, 256, size=(60, 80, 3)).astype(np.uint8)
+
+
+def kept(pixels, folder, **options):
+    """The picture that is cut into patches, and what is said of it."""
+    path, notes = keep_image(pixels, folder, "he", folder / "slide.h5ad", **options)
+    return open_image(path).window(0, 0, pixels.shape[1], pixels.shape[0]), notes
+
+
+@pytest.mark.parametrize(
+    ("change", "noted"),
+    [
+        (lambda p: p, False),
+        (lambda p: p.astype(np.int64), False),
+        (lambda p: p.astype(np.int32), False),
+        (lambda p: p.astype(np.uint16) * 257, False),
+        (lambda p: p / 255, False),
+        (lambda p: (p / 255).astype(np.float16), False),
+        (lambda p: p / 255 * (1 + 1e-6), False),  # a hair over 1, by rounding
+        (lambda p: p.astype(np.float32), False),
+        (lambda p: np.where(p == 255, 1.1, p / 255), True),  # as resampling overshoots
+    ],
+)
+def test_colours_are_the_same_in_every_type(tmp_path, colours, change, noted):
+    colours[0, 0] = 255
+    picture, notes = kept(change(colours), tmp_path)
+    np.testing.assert_allclose(picture.astype(int), colours, atol=1)
+    assert bool(notes) == noted
+    assert not noted or notes == ["Values of the image from 0.3922 to 1.1, cut to 0-1."]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.astype(np.uint16),  # 8 bits in 16
+        lambda p: p.astype(np.uint16) * 16,  # 12 bits in 16
+        lambda p: p.astype(np.int32) * 257,
+        lambda p: p.astype(np.int16) - 128,
+        lambda p: p.astype(np.float32) * 257,
+        lambda p: p / 255 * 4,
+        lambda p: p / 127.5 - 1,  # as networks take it
+        lambda p: (p / 255).astype(np.uint8),  # cast from floats: all 0 and 1
+    ],
+)
+def test_values_of_an_unclear_range_are_refused(tmp_path, colours, change):
+    with pytest.raises(ImageError, match=r"slide\.h5ad holds .* so it is not clear which value is"):
+        kept(change(colours), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_counted(tmp_path, colours, bad):
+    pixels = colours / 255
+    pixels[3, 4:6, 1] = bad
+    with pytest.raises(ImageError, match="holds nan or infinite values in 2 pixels"):
+        kept(pixels, tmp_path)
+
+
+@pytest.mark.parametrize("pixels", [np.ones((4, 5, 3), dtype=bool), np.ones((4, 5, 3), dtype="c8")])
+def test_types_that_are_no_colours_are_refused(tmp_path, pixels):
+    with pytest.raises(ImageError, match=f"holds {pixels.dtype}; expected uint8"):
+        kept(pixels, tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 5, 2), (4, 5, 7), (2, 4, 5, 3), (0, 5, 3)])
+def test_arrays_of_another_shape_are_refused(tmp_path, shape):
+    with pytest.raises(ImageError, match=r"has shape \(.*expected \(height, width, 3\)"):
+        kept(np.full(shape, 200, dtype=np.uint8), tmp_path)
+
+
+def test_a_fourth_channel_is_an_opacity_only_where_the_source_says_so(tmp_path, colours):
+    def four(opacity):
+        return np.concatenate([colours, np.full((60, 80, 1), opacity, dtype=np.uint8)], axis=2)
+
+    half = four(255)
+    half[:, :40, 3] = 0
+
+    for opacity in (True, False):
+        picture, notes = kept(four(255), tmp_path, opacity=opacity)
+        np.testing.assert_array_equal(picture, colours)
+        assert not notes
+    picture, notes = kept(four(0), tmp_path)
+    np.testing.assert_array_equal(picture, colours)
+    assert notes == ["The fourth channel of the image is 0 everywhere, left out."]
+    with pytest.raises(ImageError, match="transparent everywhere"):
+        kept(four(0), tmp_path, opacity=True)
+    picture, _ = kept(half, tmp_path, opacity=True)
+    assert (picture[:, :40] == 255).all()
+    np.testing.assert_array_equal(picture[:, 40:], colours[:, 40:])
+    with pytest.raises(ImageError, match="does not say whether it is an opacity or a stain"):
+        kept(half, tmp_path)
+
+
+def test_an_image_is_written_once_and_again_when_its_pixels_change(tmp_path, colours):
+    path, _ = keep_image(colours, tmp_path, "he", tmp_path / "slide.zarr")
+    first = path.stat().st_ino
+    keep_image(colours / 255, tmp_path, "he", tmp_path / "slide.zarr")
+    assert path.stat().st_ino == first
+    keep_image(255 - colours, tmp_path, "he", tmp_path / "slide.zarr")
+    np.testing.assert_array_equal(tifffile.imread(path), 255 - colours)
+    path.write_bytes(path.read_bytes()[:40])
+    keep_image(colours, tmp_path, "he", tmp_path / "slide.zarr")
+    np.testing.assert_array_equal(tifffile.imread(path), colours)
+
+
+def test_black_at_the_lower_border_is_kept(tmp_path, colours):
+    pixels = np.tile(colours, (10, 10, 1))
+    pixels[300:] = 0
+    picture, _ = kept(pixels, tmp_path)
+    np.testing.assert_array_equal(picture, pixels)

@@ -9,6 +9,7 @@ import yaml
 from spared_bench.errors import SparedBenchError
 
 MAX_BYTES = 100_000
+_MOST_BITS = 64  # of a whole number; a longer one cannot even be printed in a message
 
 
 class _Loader(yaml.SafeLoader):
@@ -19,6 +20,19 @@ class _Loader(yaml.SafeLoader):
             mark = self.peek_event().start_mark
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed", mark)
         return super().compose_node(parent, index)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            found = super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as problem:  # PyYAML lets out whatever int, float, a dict or a date raise
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            raise _unreadable(node, str(node.value)) from problem
+        if isinstance(found, int) and found.bit_length() > _MOST_BITS:
+            raise _unreadable(node, str(node.value))
+        return found
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()  # a TypeError, for keys that cannot be one, is told by the caller
@@ -32,8 +46,31 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _AsWritten(_Loader):
+    """Leaves numbers, switches and dates the text that they are; what is empty stays empty."""
+
+
+_AsWritten.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in kinds if tag == "tag:yaml.org,2002:null"]
+    for first, kinds in _Loader.yaml_implicit_resolvers.items()
+}
+
+
+def _unreadable(node: Any, text: str) -> yaml.constructor.ConstructorError:
+    kind = str(node.tag).rpartition(":")[2]
+    shown = text if len(text) <= 40 else f"{text[:40]}..."
+    return yaml.constructor.ConstructorError(
+        None, None, f"{shown!r} cannot be read as {kind}", node.start_mark
+    )
+
+
 def load_mapping(
-    text: str, source: str, what: str, error: type[SparedBenchError]
+    text: str,
+    source: str,
+    what: str,
+    error: type[SparedBenchError],
+    *,
+    as_written: bool = False,
 ) -> dict[str, Any]:
     """Read a YAML mapping.
 
@@ -47,12 +84,15 @@ def load_mapping(
         What it should have been: ``"protocol"``.
     error : type
         What to raise.
+    as_written : bool
+        Whether plain values stay text, for files whose values are ids: to YAML, 010 is the number
+        8, 12:30 is 750 and ``on`` is True.
     """
     if len(text) > MAX_BYTES:
         raise error(f"{source} is larger than {MAX_BYTES} bytes; that is no {what}.")
     try:
-        values = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as problem:
+        values = yaml.load(text, Loader=_AsWritten if as_written else _Loader)
+    except Exception as problem:  # keys that cannot be one, depth without end, ...
         reason = " ".join(str(problem).split()) or type(problem).__name__
         raise error(f"{source} is not valid YAML: {reason}") from problem
     if not isinstance(values, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import yaml
@@ -9,11 +10,26 @@ import yaml
 from spared_bench.errors import SparedBenchError
 
 MAX_BYTES = 100_000
+#: What YAML 1.1 takes plain values for: 010 for 8, 12:30 for 750, on for True.
+_GUESSED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "timestamp")}
 _MOST_BITS = 64  # of a whole number; a longer one cannot even be printed in a message
 
 
 class _Loader(yaml.SafeLoader):
     """Refuses aliases, which can multiply, and keys that stand twice, of which one would win."""
+
+    def __init__(self, text: str, typed: Collection[str] | None) -> None:
+        super().__init__(text)
+        self._typed = typed
+
+    def get_single_node(self) -> Any:
+        root = super().get_single_node()
+        if self._typed is not None and isinstance(root, yaml.MappingNode):
+            for key, value in root.value:
+                _keep_text(key)
+                if key.value not in self._typed:
+                    _keep_text(value)
+        return root
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -46,14 +62,16 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-class _AsWritten(_Loader):
-    """Leaves numbers, switches and dates the text that they are; what is empty stays empty."""
-
-
-_AsWritten.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in kinds if tag == "tag:yaml.org,2002:null"]
-    for first, kinds in _Loader.yaml_implicit_resolvers.items()
-}
+def _keep_text(node: Any) -> None:
+    """Let plain values below a node be the text that stands there; nothing stays nothing."""
+    waiting = [node]
+    while waiting:
+        found = waiting.pop()
+        if not isinstance(found, yaml.ScalarNode):
+            pairs = isinstance(found, yaml.MappingNode)
+            waiting += [each for pair in found.value for each in pair] if pairs else found.value
+        elif found.tag in _GUESSED:
+            found.tag = "tag:yaml.org,2002:str"
 
 
 def _unreadable(node: Any, text: str) -> yaml.constructor.ConstructorError:
@@ -70,7 +88,7 @@ def load_mapping(
     what: str,
     error: type[SparedBenchError],
     *,
-    as_written: bool = False,
+    typed: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Read a YAML mapping.
 
@@ -84,14 +102,14 @@ def load_mapping(
         What it should have been: ``"protocol"``.
     error : type
         What to raise.
-    as_written : bool
-        Whether plain values stay text, for files whose values are ids: to YAML, 010 is the number
-        8, 12:30 is 750 and ``on`` is True.
+    typed : collection of str, optional
+        Keys of the mapping below which plain values become numbers, switches and dates; by default
+        all. Elsewhere they stay text, for ids: to YAML, 010 is the number 8.
     """
     if len(text) > MAX_BYTES:
         raise error(f"{source} is larger than {MAX_BYTES} bytes; that is no {what}.")
     try:
-        values = yaml.load(text, Loader=_AsWritten if as_written else _Loader)
+        values = _Loader(text, typed).get_single_data()
     except Exception as problem:  # keys that cannot be one, depth without end, ...
         reason = " ".join(str(problem).split()) or type(problem).__name__
         raise error(f"{source} is not valid YAML: {reason}") from problem

@@ -129,12 +129,14 @@ def _rows_of(barcodes: list[str], positions: pd.DataFrame) -> tuple[np.ndarray, 
     import pandas as pd
 
     rows = positions.index.get_indexer(pd.Index(barcodes))
+    if (rows >= 0).any():
+        return rows, []
     plain = [_SUFFIX.sub("", barcode) for barcode in barcodes]
     places = pd.Index([_SUFFIX.sub("", barcode) for barcode in positions.index])
     # Where both have a suffix, another one means another slide.
     one_lacks_it = plain == barcodes or list(places) == list(positions.index)
     unique = places.is_unique and len(set(plain)) == len(plain)
-    if (rows >= 0).any() or not one_lacks_it or not unique:
+    if not one_lacks_it or not unique:
         return rows, []
     without = places.get_indexer(pd.Index(plain))
     if not (without >= 0).any():

@@ -165,14 +165,19 @@ def as_flags(values: Any, where: str, error: type[DataError]) -> np.ndarray:
     error : type of DataError
         What to raise where a value is none of these.
     """
-    words = [str(value).strip().casefold() for value in np.asarray(values).ravel()]
-    odd = [value for value in words if value not in _YES and value not in _NO]
-    if odd:
+    import pandas as pd
+
+    # Few different values, of which there may be millions.
+    codes, different = pd.factorize(np.asarray(values).ravel(), use_na_sentinel=False)
+    words = [str(value).strip() for value in different]
+    known = np.array([word.casefold() in (*_YES, *_NO) for word in words], dtype=bool)
+    if not known.all():
+        odd = ~known[codes]
         raise error(
-            f"{where} holds {odd[0]!r} in {len(odd)} of {len(words)} rows; expected 1 or 0, true or"
-            " false, yes or no. Correct it."
+            f"{where} holds {words[codes[odd][0]]!r} in {int(odd.sum())} of {len(codes)} rows;"
+            " expected 1 or 0, true or false, yes or no. Correct it."
         )
-    return np.array([value in _YES for value in words], dtype=bool)
+    return np.array([word.casefold() in _YES for word in words], dtype=bool)[codes]
 
 
 def _check_numbers(

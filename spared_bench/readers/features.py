@@ -14,6 +14,8 @@ from spared_bench.errors import CountsError
 
 GENES = "Gene Expression"
 _PREFIXED = re.compile(r"(\w[\w.-]*?)_+(ENS[A-Z]*G\d+.*)")
+_MOST_GENOMES = 8
+_ASSEMBLY = re.compile(r"(GRC[hm]\d+|hg\d+|mm\d+|human|mouse)_", re.IGNORECASE)
 #: Names of assemblies, and ids of Ensembl; what is none of them is a virus, a control, or unknown.
 _ASSEMBLIES = {
     "human": re.compile(r"grch\d|hg\d|(t2t|chm13)|human|homo|hsap"),
@@ -80,7 +82,8 @@ def choose_genes(
         rows = [row for row, name in enumerate(named) if name == kept]
         others = ", ".join(name or "without a name" for name in sorted(known) if name != kept)
         repairs.append(
-            f"Genes of other genomes than {kept}, dropped: {len(ids) - len(rows)} ({others})."
+            f"Genes of other genomes than {kept or 'the one without a name'}, dropped:"
+            f" {len(ids) - len(rows)} ({others})."
         )
         columns = columns[rows]
         ids, symbols = [ids[row] for row in rows], [symbols[row] for row in rows]
@@ -111,13 +114,16 @@ def _words(values: Sequence[Any] | None) -> list[str]:
 
 def _genomes_in(ids: Sequence[str]) -> list[str]:
     """Return the genome of each gene by its id; without prefixes, its organism where it is told."""
-    prefixes = [match[1] if (match := _PREFIXED.fullmatch(gene)) else "" for gene in ids]
-    if any(prefixes):
-        known = sorted(set(prefixes) - {""}, key=len, reverse=True)
-        return [
-            prefix or next((name for name in known if gene.startswith(f"{name}_")), "")
-            for prefix, gene in zip(prefixes, ids, strict=True)
-        ]
+    known = {match[1] for gene in ids if (match := _PREFIXED.fullmatch(gene))}
+    known |= {match[1] for gene in ids if (match := _ASSEMBLY.match(gene))}
+    if len(known) > _MOST_GENOMES:  # ids such as TSPAN6_ENSG00000000003
+        known = set()
+    longest_first = sorted(known, key=len, reverse=True)
+    prefixes = [
+        next((name for name in longest_first if gene.startswith(f"{name}_")), "") for gene in ids
+    ]
+    if ids and all(prefixes):  # where only some have one, it is no genome: DEPRECATED_ENSG...
+        return prefixes
     found = [next((name for name, form in _IDS.items() if form.match(gene)), "") for gene in ids]
     return found if len(set(found) - {""}) > 1 else [""] * len(ids)
 

@@ -214,7 +214,7 @@ def check_visium(diameter: float, pitch: float, where: Path, told: str, pitch_um
         raise ContractError(
             f"Size and distance of the spots of {where} contradict each other: by {told} a spot is"
             f" {diameter:.4g} px wide, but neighbours, which are {pitch_um:.3g} um apart, are"
-            f" {pitch:.4g} px apart, so that it would measure {found:.3g} um; expected"
+            f" {pitch:.4g} px apart, so that it would measure {_short(found)} um; expected"
             f" {expected} um. Either the diameter or the coordinates are not in full-resolution"
             " pixels, or of another slide: take both from one run of Space Ranger."
         )
@@ -248,13 +248,19 @@ def check_um_per_px(um_per_px: float, diameter: float, by_lattice: float, where:
     if not _SPOTS_UM[0] <= found <= _SPOTS_UM[1]:
         raise ContractError(
             f"`um_per_px` {um_per_px:.4g} and a spot diameter of {diameter:.4g} px contradict each"
-            f" other in {where}: a spot would measure {found:.3g} um; expected {_SPOTS_UM[0]:.0f}"
-            f" to {_SPOTS_UM[1]:.0f}. Both refer to full-resolution pixels; correct one of them."
+            f" other in {where}: a spot would measure {_short(found)} um; expected"
+            f" {_SPOTS_UM[0]:.0f} to {_SPOTS_UM[1]:.0f}. Both refer to full-resolution"
+            " pixels; correct one of them."
         )
 
 
 def _agree(one: np.ndarray, other: np.ndarray, slack: np.ndarray) -> bool:
     return bool((np.abs(one / other - 1) < slack).all())
+
+
+def _short(number: float) -> str:
+    """Return three digits of a number, without an exponent: 1,300 or 0.22."""
+    return f"{float(f'{number:.3g}'):,.10g}"
 
 
 def _told(copy: ImageCopy) -> str:

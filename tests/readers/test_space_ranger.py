@@ -397,7 +397,7 @@ def test_a_square_grid_of_another_maker_is_read_and_its_scale_is_asked_for(folde
     assert "write `um_per_px: ...`" in told
     facts = read_space_ranger(folder, um_per_px=1.25).uns["slide"]
     assert (facts["um_per_px"], facts["spot_diameter_px"]) == (1.25, 20)
-    with pytest.raises(ContractError, match=r"a spot would measure 2e\+03 um"):
+    with pytest.raises(ContractError, match=r"a spot would measure 2,000 um"):
         read_space_ranger(folder, um_per_px=100)
     change_factors(folder, spot_diameter_fullres=90.0)
     with pytest.raises(CoordinateError, match="40 px apart, but 90 px wide: they overlap"):
@@ -417,9 +417,7 @@ def change_factors(folder, **factors):
     path.write_text(json.dumps(json.loads(path.read_text()) | factors))
 
 
-@pytest.mark.parametrize(
-    ("diameter", "um"), [(1.5, "3"), (650, r"1\.3e\+03"), (50, "100"), (20, "40")]
-)
+@pytest.mark.parametrize(("diameter", "um"), [(1.5, "3"), (650, "1,300"), (50, "100"), (20, "40")])
 def test_a_size_of_spots_that_visium_does_not_have_is_refused(folder, diameter, um):
     change_factors(folder, spot_diameter_fullres=diameter)
     with pytest.raises(

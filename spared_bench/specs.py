@@ -264,7 +264,8 @@ class DatasetSpec(Spec):
             raise SplitError(
                 f"{label}: donors {list(self.shared_donors)} have slides both to learn from and in"
                 " `test`, so a test slide resembles the training slides more than one of a new"
-                " donor would. Split by donor, or say `allow_shared_donors=True`: the dataset is"
+                " donor would. Split by donor, or say `allow_shared_donors=True` (in the YAML"
+                " description of one's own slides: `allow_shared_donors: true`): the dataset is"
                 " then shown as tier B."
             )
         for scheme, folds in self.folds.items():

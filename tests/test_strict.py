@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from spared_bench.errors import UsageError
@@ -28,6 +30,17 @@ def test_a_mapping_is_read():
         ("a: " + "9" * 5_000, "x.yaml is not valid YAML"),
         ("a: 2024-13-41\n", "x.yaml is not valid YAML"),
         ("a: " + "[" * 5_000, "x.yaml is not valid YAML"),
+        ("a: !!bool foo", "'foo' cannot be read as bool"),
+        ("? !!bool foo\n: 1", "'foo' cannot be read as bool"),
+        ("a: [b, !!int '']", "'' cannot be read as int"),
+        ("a: !!float ''", "'' cannot be read as float"),
+        ("a: !!float .", "'.' cannot be read as float"),
+        ("a: !!timestamp foo", "'foo' cannot be read as timestamp"),
+        ("a: 2001-01-01T10:00:00+99:99", "cannot be read as timestamp"),
+        ("a: " + ":".join(["1"] * 400) + ".5", "cannot be read as float"),
+        ("a: " + ":".join(["1"] * 400), "cannot be read as int"),
+        ("a: 0x" + "f" * 90_000, "cannot be read as int"),
+        ("a: !!map x", "x.yaml is not valid YAML"),
         ("- a\n", "must be a YAML mapping, found list"),
         ("a" * 100_001, "is larger than 100000 bytes"),
     ],
@@ -36,6 +49,73 @@ def test_what_is_refused_says_why(text, reason):
     with pytest.raises(UsageError, match=r"x\.yaml") as error:
         load(text)
     assert reason in str(error.value)
+
+
+def test_a_refusal_says_in_which_line():
+    with pytest.raises(UsageError, match="line 3, column 6"):
+        load("a: 1\nb:\n  c: !!bool foo\n")
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(
+        [
+            "bool",
+            "int",
+            "float",
+            "timestamp",
+            "null",
+            "binary",
+            "set",
+            "omap",
+            "pairs",
+            "map",
+            "seq",
+            "str",
+        ]
+    ),
+    st.text(st.sampled_from("0123456789abxo_:.-+eETZ~ '\"[]{},"), max_size=30),
+)
+def test_whatever_a_tag_stands_before_is_read_or_refused(tag, value):
+    try:
+        repr(load(f"a: !!{tag} {value}"))
+    except UsageError as refused:
+        assert "x.yaml" in str(refused)
+
+
+IDS = [
+    "010",
+    "1_5",
+    "1.10",
+    "12:30",
+    "0x1F",
+    "0b11",
+    "on",
+    "yes",
+    "1e3",
+    "2024-01-02",
+    ".inf",
+    "+1",
+]
+
+
+@pytest.mark.parametrize("text", IDS)
+def test_ids_stay_as_they_are_written_where_that_is_asked_for(text):
+    found = load_mapping(f"{text}: [{text}]", "x.yaml", "thing", UsageError, typed=())
+    assert found == {text: [text]}
+
+
+def test_what_is_empty_is_nothing_and_quoted_text_is_text_where_ids_are_read():
+    text = "a:\nb: ~\nc: 'null'\nd: !!int '7'\n"
+    found = load_mapping(text, "x.yaml", "thing", UsageError, typed=())
+    assert found == {"a": None, "b": None, "c": "null", "d": "7"}
+
+
+def test_below_some_keys_values_are_typed_as_ever():
+    text = "ids: {010: 8, 8: [on]}\nsettings: {n: 010, on: 1.5}\n"
+    found = load_mapping(text, "x.yaml", "thing", UsageError, typed=("settings",))
+    assert found["ids"] == {"010": "8", "8": ["on"]}
+    assert found["settings"] == {"n": 8, True: 1.5}
 
 
 def test_many_keys_are_no_trouble():

@@ -39,13 +39,13 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
         If a barcode has no position, or a spot is not on the image.
     """
     from spared_bench.data import SPATIAL
-    from spared_bench.readers.space_ranger import (
-        check_on_image,
-        pixel_size,
+    from spared_bench.readers.positions import (
         read_position_file,
         read_scale_factors,
         under_tissue,
     )
+    from spared_bench.readers.scale import check_on_image
+    from spared_bench.readers.space_ranger import pixel_size
 
     def file(end: str, error: type = MissingFileError) -> Path:
         from spared_bench_plugins.datasets.lookup import only
@@ -53,7 +53,7 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
         return only(folder.glob(f"GSM*_{slide_id}_{end}"), end, folder, error)
 
     values = read_values(file("normalized_data.tsv"))
-    positions = read_position_file(file("tissue_positions_list.csv"), header=False)
+    positions = read_position_file(file("tissue_positions_list.csv"))
     factors = read_scale_factors(file("scalefactors_json.json"))
     barcodes = [str(name).partition("_")[0] for name in values.columns]
     kept, positions, repairs = under_tissue(barcodes, positions, folder)

@@ -53,7 +53,7 @@ def print_datasets(specs: Sequence[Spec], disk: Disk) -> None:
     """Print the table of ``list datasets``."""
     print_table(DATASET_COLUMNS, [dataset_row(spec, disk) for spec in specs])
     if any(isinstance(spec, DatasetSpec) and not spec.donors_verified for spec in specs):
-        typer.echo("* The donors are not verified: they are serial numbers of capture slides.")
+        typer.echo("* The donors are not verified; `spared-bench info NAME` says what they are.")
 
 
 def dataset_row(spec: Spec, disk: Disk) -> list[str]:
@@ -114,13 +114,20 @@ def _facts(entry: Registered, spec: DatasetSpec, disk: Disk) -> dict[str, str]:
         "task": spec.task.replace("_", " "),
         "spots": f"{spec.n_spots:,} as published" if spec.n_spots else "",
         "tier": f"{spec.tier}: {_TIERS[spec.tier]}",
-        "donors": "" if spec.donors_verified else "not verified (serial numbers of slides)",
+        "donors": "" if spec.donors_verified else f"not verified ({_stand_in(entry)})",
         "never ranked with": ", ".join(spec.conflicts_with),
         "on disk": f"{state} ({folder})" if folder else state,
         "licence": spec.licence or "not stated by the sources read: ask before you redistribute",
         "citation": spec.citation,
         "from": f"{entry.plugin.distribution} {entry.plugin.version}".strip(),
     }
+
+
+def _stand_in(entry: Registered) -> str:
+    """Say what stands for donors that are not verified."""
+    if entry.plugin.distribution == "data":
+        return "as described; `donors_verified: true` in the YAML says that they are known"
+    return "serial numbers of slides"
 
 
 def _print_facts(facts: dict[str, str]) -> None:

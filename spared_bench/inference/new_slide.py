@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, MissingFileError, UsageError
 from spared_bench.geometry import spacing
+from spared_bench.readers.text import bare, read_text
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -35,8 +37,10 @@ def read_positions(path: Path) -> tuple[list[str], np.ndarray]:
 
     if not path.is_file():
         raise MissingFileError(f"There is no file of positions at {str(path)!r}. Check the path.")
+    text = read_text(path, CoordinateError, "file of positions")
     try:
-        table = pd.read_csv(path, dtype={"spot": str})
+        table = pd.read_csv(io.StringIO(text), dtype={"spot": str}, skipinitialspace=True)
+        table.columns = [bare(str(name)) for name in table.columns]
         centres = table[["x", "y"]].to_numpy(dtype=np.float64)
     except (KeyError, ValueError) as error:
         raise CoordinateError(

@@ -21,16 +21,27 @@ from spared_bench.errors import (
     MissingFileError,
     did_you_mean,
 )
-from spared_bench.geometry import nearest_distances, spacing
+from spared_bench.readers.features import choose_genes
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.images import keep_image
+from spared_bench.readers.lattice import lattice_kind, lattice_steps
+from spared_bench.readers.scale import (
+    PITCH_UM,
+    ImageCopy,
+    check_copies,
+    check_overlap,
+    check_um_per_px,
+    check_visium,
+    nearest_px,
+    scale_by_copies,
+)
+from spared_bench.readers.stamps import drop_older, stamp_of
+from spared_bench.readers.tables import as_flags
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from scipy.sparse import csr_matrix
 
-_SIZES = ("hires", "lowres")
-_GENES = "Gene Expression"
 _OF_A_LIBRARY = ("images", "scalefactors")
 
 
@@ -43,6 +54,7 @@ def read_anndata(
     rows: tuple[str, str] | None = None,
     spot_diameter_px: float = 0.0,
     um_per_px: float = 0.0,
+    organism: str = "",
     exports: Path | None = None,
 ) -> AnnData:
     """Read one slide.
@@ -63,6 +75,8 @@ def read_anndata(
         Full-resolution pixels; 0: as the file says.
     um_per_px : float
         0: unknown.
+    organism : str
+        ``"human"`` or ``"mouse"``, whose genes are read where the file has several genomes.
     exports : Path, optional
         A folder for an image that is taken out of the file.
 
@@ -74,18 +88,19 @@ def read_anndata(
     Raises
     ------
     MissingFileError, ContractError
-        If the file is missing, damaged, or lacks what a slide needs.
+        If the file is missing, damaged, lacks what a slide needs, or tells of several scales.
     CountsError
         If the values are no raw counts; says which layer of the file holds some.
     CoordinateError
-        If the spots have no coordinates.
+        If the spots have no coordinates, overlap, or are not known to be under tissue.
     ImageError
-        If it is not clear what the values or channels of its image mean.
+        If it is not clear what the values or channels of its image mean, or the image is not of
+        the size that the images in the file tell of.
     """
     adata = open_anndata(path)
     if rows is not None:
         adata = _rows_of(adata, *rows, path)
-    slide = raw_slide_from(adata, layer, path)
+    slide = raw_slide_from(adata, layer, path, organism)
     facts = _library(adata, library, rows, path)
     told = _numbers([facts["scalefactors"].get("spot_diameter_fullres", 0)])
     diameter = spot_diameter_px or float(told[0])
@@ -94,13 +109,19 @@ def read_anndata(
             f"{path} does not say how large a spot is (uns['spatial'][...]['scalefactors']"
             "['spot_diameter_fullres']). Write `spot_diameter_px: ...` in the slide's entry."
         )
-    _check_size(slide.obsm[SPATIAL], diameter, path)
-    part = [rows[1]] if rows else []
-    named = [path.stem, *part, *([library] if library else [])]
-    found, scale = image, 1.0
-    if image is None:
-        found, scale, notes = _image_in(facts, path, named, exports)
-        slide.uns["slide"]["repairs"] += notes
+    made = "array_row" not in adata.obs or "array_col" not in adata.obs
+    check_scale(slide, diameter, um_per_px, path, from_pixels=made)
+    copies, untold = _copies(facts)
+    where = Path(f"{path}, uns['spatial']")
+    check_copies(list(copies.values()), where)
+    if image is not None:
+        found: Path | None = image
+        scale = scale_by_copies(image, list(copies.values()), where)
+    else:
+        part = [rows[1]] if rows else []
+        name = "_".join([path.stem, *part, *([library] if library else [])])
+        found, scale, notes = _image_in(facts, copies, path, name, exports)
+        slide.uns["slide"]["repairs"] += [*untold, *notes]
     slide.uns["slide"] |= {
         "image_path": str(found or ""),
         "image_scale": scale,
@@ -126,18 +147,62 @@ def open_anndata(path: Path) -> AnnData:
         ) from error
 
 
-def raw_slide_from(adata: AnnData, layer: str, path: Path) -> AnnData:
+def check_scale(
+    slide: AnnData, diameter: float, um_per_px: float, path: Path, *, from_pixels: bool = False
+) -> None:
+    """Refuse a slide whose spots, their distances and its pixels contradict each other.
+
+    Parameters
+    ----------
+    slide : AnnData
+    diameter, um_per_px : float
+        In full-resolution pixels, and of one; a size of 0 is unknown.
+    path : Path
+        For the message.
+    from_pixels : bool
+        Whether array positions were made from pixels, so that they tell of no array.
+
+    Raises
+    ------
+    CoordinateError, ContractError
+    """
+    centres, told = slide.obsm[SPATIAL], "the diameter that is told"
+    kind, columns = "other", 0.0
+    if not from_pixels:
+        array = slide.obs[["array_col", "array_row"]].to_numpy()
+        try:
+            steps = lattice_steps(array, centres)
+        except CoordinateError:  # too few spots to tell
+            steps = (0.0, 0.0)
+        if steps[0]:
+            kind, columns = lattice_kind(array, centres, steps), steps[0]
+    pitch = 2 * columns if kind == "hexagonal" else nearest_px(centres)
+    check_overlap(diameter, pitch, path, "`spot_diameter_px`")
+    if kind == "hexagonal":
+        check_visium(diameter, pitch, path, told, PITCH_UM)
+    check_um_per_px(um_per_px, diameter, PITCH_UM / pitch if kind == "hexagonal" else 0.0, path)
+
+
+def raw_slide_from(adata: AnnData, layer: str, path: Path, organism: str = "") -> AnnData:
     """Return counts, genes, array positions and centres; ``uns["slide"]`` has the repairs only."""
     import pandas as pd
     from anndata import AnnData as Slide
 
-    adata, repairs = _under_tissue(adata)
+    adata, repairs = _under_tissue(adata, path)
     centres = _centres(adata, path)
-    matrix, var, left_out = _genes_only(*_counts(adata, layer, path))
-    ids = without_version(_gene_ids(var))
+    matrix, var = _counts(adata, layer, path)
+    chosen = choose_genes(
+        _gene_ids(var),
+        list(map(str, var.index)),
+        str(path),
+        kinds=var["feature_types"].tolist() if "feature_types" in var else None,
+        genomes=var["genome"].tolist() if "genome" in var else None,
+        organism=organism,
+    )
+    matrix, ids = matrix[:, chosen.columns], without_version(chosen.ids)
     matrix, genes, merged = merge_duplicated_genes(matrix, ids)
-    repairs += [*left_out, *merged]
-    symbol_of = dict(zip(reversed(ids), reversed(list(map(str, var.index))), strict=True))
+    repairs += [*chosen.repairs, *merged]
+    symbol_of = dict(zip(reversed(ids), reversed(chosen.symbols), strict=True))
     slide = Slide(
         matrix,
         obs=pd.DataFrame(index=adata.obs_names.astype(str)),
@@ -149,12 +214,18 @@ def raw_slide_from(adata: AnnData, layer: str, path: Path) -> AnnData:
     return slide
 
 
-def _under_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:
+def _under_tissue(adata: AnnData, path: Path) -> tuple[AnnData, list[str]]:
     """Leave out spots beside the tissue, where ``obs["in_tissue"]`` tells them."""
-    told = adata.obs.get("in_tissue", np.ones(adata.n_obs))
-    covered = np.isin(np.asarray(told).astype(str), ("1", "1.0", "True"))
-    if covered.all() or not covered.any():
+    if "in_tissue" not in adata.obs or not adata.n_obs:
         return adata, []
+    covered = as_flags(adata.obs["in_tissue"], f"obs['in_tissue'] of {path}", CoordinateError)
+    if covered.all():
+        return adata, []
+    if not covered.any():
+        raise CoordinateError(
+            f"No spot of {path} is under tissue: obs['in_tissue'] is 1 or true for none of"
+            f" {adata.n_obs}. Correct that column, or remove it if all of them are."
+        )
     return adata[covered], [f"Spots beside the tissue, dropped: {int((~covered).sum())}."]
 
 
@@ -194,15 +265,6 @@ def _gene_ids(var: Any) -> list[str]:
     return list(map(str, np.where(known, var[column], var.index)))
 
 
-def _genes_only(matrix: csr_matrix, var: Any) -> tuple[csr_matrix, Any, list[str]]:
-    """Leave out antibodies and other features that are no genes, where the file tells them."""
-    genes = np.asarray(var.get("feature_types", np.full(len(var), _GENES))).astype(str) == _GENES
-    if genes.all() or not genes.any():
-        return matrix, var, []
-    left_out = f"Features that are no genes, dropped: {int((~genes).sum())}."
-    return matrix[:, np.flatnonzero(genes)], var[genes], [left_out]
-
-
 def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:
     """Take array positions over, or make them from pixels."""
     if {"array_row", "array_col"} <= set(adata.obs):
@@ -218,7 +280,7 @@ def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:
         return []
     centres = slide.obsm[SPATIAL]
     # In half distances, so that the rows of a hexagonal lattice do not fall together.
-    half = max(spacing(centres) / 2, 1e-9) if len(centres) > 1 else 1.0
+    half = max(nearest_px(centres) / 2, 1e-9) if len(centres) > 1 else 1.0
     steps = np.rint((centres - centres.min(axis=0)) / half).astype(np.int64)
     slide.obs["array_col"], slide.obs["array_row"] = steps[:, 0], steps[:, 1]
     return ["Array positions were not in the file and were made from pixels."]
@@ -277,17 +339,6 @@ def _kind(matrix: Any) -> str:
     return f"fractions (up to {high:.3g}), so it {like}"
 
 
-def _check_size(centres: np.ndarray, diameter: float, path: Path) -> None:
-    """Refuse spots that lie on one another: coordinates and diameter are of different scales."""
-    pitch = float(np.median(nearest_distances(centres)))
-    if pitch < diameter / 2:
-        raise CoordinateError(
-            f"Spots of {path} are {pitch:.3g} px apart, but {diameter:.3g} px wide."
-            " obsm['spatial'] must be in full-resolution pixels, as the diameter is; it may be in"
-            " pixels of the hires image, or in micrometres. Correct it, or `spot_diameter_px`."
-        )
-
-
 def _library(
     adata: AnnData, library: str, rows: tuple[str, str] | None, path: Path
 ) -> Mapping[str, Any]:
@@ -335,18 +386,45 @@ def _refuse_several(adata: AnnData, libraries: set[str], path: Path) -> None:
             )
 
 
+def _copies(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]]:
+    """Return the images of a library that have a factor, and a sentence about each other one.
+
+    An image called ``x`` has the factor ``tissue_x_scalef``: ``hires`` and ``lowres`` of Space
+    Ranger, ``downscaled_fullres`` of HEST-1k, and what others call theirs.
+    """
+    copies, untold = {}, []
+    for key, value in facts["images"].items():
+        name, shape = str(key), np.shape(value)
+        if len(shape) not in (2, 3):
+            untold.append(f"The image {name!r} of the file is no array of pixels and was not used.")
+            continue
+        factor = _numbers([facts["scalefactors"].get(f"tissue_{name}_scalef", 0)]).ravel()[0]
+        if 0 < factor < np.inf:
+            copies[name] = ImageCopy(name, shape[1], shape[0], float(factor))
+        else:
+            untold.append(
+                f"The image {name!r} of the file, {shape[1]} x {shape[0]} px, was not used: its"
+                f" scale is unknown ('tissue_{name}_scalef' is no positive number, or missing)."
+            )
+    return copies, untold
+
+
 def _image_in(
-    facts: Mapping[str, Any], path: Path, named: list[str], exports: Path | None
+    facts: Mapping[str, Any],
+    copies: Mapping[str, ImageCopy],
+    path: Path,
+    name: str,
+    exports: Path | None,
 ) -> tuple[Path | None, float, list[str]]:
-    """Take the largest image out of the file; ``None`` where it has none."""
-    for size in _SIZES:
-        scale = _numbers([facts["scalefactors"].get(f"tissue_{size}_scalef", 0)])[0]
-        if size in facts["images"] and scale > 0 and exports is not None:
-            name = "_".join([*named, size])
-            pixels = np.asarray(facts["images"][size])
-            found, notes = keep_image(pixels, exports, name, path)
-            return found, float(scale), notes
-    return None, 1.0, []
+    """Take the largest image of known scale out of the file; ``None`` where it has none."""
+    if not copies or exports is None:
+        return None, 1.0, []
+    largest = max(copies.values(), key=lambda copy: copy.width * copy.height)
+    pixels = np.asarray(facts["images"][largest.name])
+    name = f"{name}_{largest.name}"
+    found, notes = keep_image(pixels, exports, f"{name}_{stamp_of(path)}", path)
+    drop_older(found)
+    return found, largest.factor, notes
 
 
 def _rows_of(adata: AnnData, column: str, value: str, path: Path) -> AnnData:

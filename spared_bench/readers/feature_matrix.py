@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass
+import io
+import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from spared_bench.errors import CountsError, MissingFileError
+from spared_bench.readers.features import Chosen, choose_genes
+from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _H5 = "filtered_feature_bc_matrix.h5"
 _MTX = "filtered_feature_bc_matrix"
-_GENES = "Gene Expression"
+_MATRIX_MARKET = b"%%MatrixMarket"
 
 
 @dataclass(frozen=True)
@@ -29,23 +33,35 @@ class FeatureMatrix:
     barcodes : list of str
     ids, symbols : list of str
         Of the genes; symbols need not be unique.
+    repairs : list of str
+        What was left out, in sentences.
     """
 
     matrix: csr_matrix
     barcodes: list[str]
     ids: list[str]
     symbols: list[str]
+    repairs: list[str] = field(default_factory=list)
 
 
-def read_feature_matrix(folder: Path) -> FeatureMatrix:
-    """Read the filtered matrix, HDF5 before mtx; features that are no genes are left out.
+def read_feature_matrix(folder: Path, organism: str = "") -> FeatureMatrix:
+    """Read the filtered matrix, HDF5 before mtx.
+
+    Features that are no genes, and genes of other genomes than the organism's, are left out.
+
+    Parameters
+    ----------
+    folder : Path
+        Which has the matrix, as Space Ranger's ``outs``.
+    organism : str
+        See ``choose_genes``.
 
     Raises
     ------
     MissingFileError
         If there is neither, or several HDF5 files.
     CountsError
-        If what is there is damaged.
+        If what is there is damaged, or of several genomes of which none is the organism's.
     """
     h5 = sorted(path for path in folder.glob(f"*{_H5}") if not path.name.startswith("."))
     if len(h5) > 1:
@@ -54,43 +70,93 @@ def read_feature_matrix(folder: Path) -> FeatureMatrix:
             " this slide."
         )
     if h5:
-        return _read_h5(h5[0])
+        return _read_h5(h5[0], organism)
     if (folder / _MTX).is_dir():
-        return _read_mtx(folder / _MTX)
+        return _read_mtx(folder / _MTX, organism)
     raise MissingFileError(
-        f"There are no counts in {folder}: expected {_H5} or the folder {_MTX}/. Name the folder"
-        " that Space Ranger calls `outs`."
+        f"There are no counts in {folder}: expected {_H5} or the folder {_MTX}/."
+        f" {_where_else(folder)}"
     )
 
 
-def _read_h5(path: Path) -> FeatureMatrix:
+def _where_else(folder: Path) -> str:
+    """Say which folder to name instead of one without counts."""
+    if folder.is_file():
+        return "It is a file: name the folder that it is in, with the folder `spatial` beside it."
+    patterns = ("binned_outputs/*", "outs/binned_outputs/*", "square_*", "outs", "*/outs")
+    places = [place for pattern in patterns for place in sorted(folder.glob(pattern))]
+    places += [folder.parent]
+    good = [str(each) for each in places if each.is_dir() and (each / "spatial").is_dir()]
+    good = [each for each in good if any(Path(each).glob(f"*{_MTX}*"))]
+    bins = [each for each in good if "square_" in each]
+    if bins:
+        advice = "Visium HD has counts for each size of bins: name one of their folders, "
+        return f"{advice}{' or '.join(bins)}."
+    if good:
+        return f"Name {' or '.join(good)}, where there are some."
+    if list(folder.glob("raw_feature_bc_matrix*")):
+        return "The raw matrix in there has all barcodes of the array: copy the filtered one, too."
+    return "Name the folder that Space Ranger calls `outs`."
+
+
+def _read_h5(path: Path, organism: str) -> FeatureMatrix:
     import h5py
     from scipy import sparse
 
     try:
         with h5py.File(path) as file:
-            group = file["matrix"]
-            features = group["features"]
-            kinds = features["feature_type"].asstr()[:]
-            ids, symbols = features["id"].asstr()[:], features["name"].asstr()[:]
-            barcodes = group["barcodes"].asstr()[:]
+            group, names = _layout(file)
+            ids, symbols, kinds, genomes = (
+                [bare(text) for text in group[name].asstr()[:]] if name in group else None
+                for name in names
+            )
+            barcodes = [bare(text) for text in group["barcodes"].asstr()[:]]
+            if ids is None:
+                raise KeyError(f"{names[0]} is not in it")
             # Columns of the file are spots: read as rows, the same arrays are their transpose.
             parts = (group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:])
             matrix = sparse.csr_matrix(parts, shape=(len(barcodes), len(ids)))
             matrix.check_format(full_check=True)
+            _check_lengths(path, len(ids), symbols, kinds, genomes)
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
-    return _genes_only(matrix, list(barcodes), ids, symbols, kinds)
+    chosen = choose_genes(
+        ids, symbols or ids, str(path), kinds=kinds, genomes=genomes, organism=organism
+    )
+    return _of_chosen(matrix, barcodes, chosen)
 
 
-def _read_mtx(folder: Path) -> FeatureMatrix:
-    from scipy import io, sparse
+def _layout(file: Any) -> tuple[Any, tuple[str, str, str, str]]:
+    """Return the group with the counts, and its names for ids, symbols, types and genomes.
+
+    Before version 3 of Cell Ranger's format the group is called after the genome, and all features
+    are genes.
+    """
+    if "matrix" in file:
+        kinds = ("id", "name", "feature_type", "genome")
+        first, second, third, fourth = (f"features/{kind}" for kind in kinds)
+        return file["matrix"], (first, second, third, fourth)
+    older = [group for group in file.values() if "genes" in group and "indptr" in group]
+    if len(older) != 1:
+        raise KeyError(f"it holds {', '.join(file) or 'nothing'}; expected the group 'matrix'")
+    return older[0], ("genes", "gene_names", "feature_type", "genome")
+
+
+def _check_lengths(path: Path, n_features: int, *columns: list[str] | None) -> None:
+    for column in columns:
+        if column is not None and len(column) != n_features:
+            raise ValueError(f"it has {n_features} features, but {len(column)} of their names")
+
+
+def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
+    from scipy import io as scipy_io
+    from scipy import sparse
 
     try:
-        barcodes = [line[0] for line in _rows(folder / "barcodes.tsv")]
-        features = np.array([(*line, _GENES)[:3] for line in _rows(folder / "features.tsv")])
+        barcodes = [line[0] for line in _rows(folder, "barcodes.tsv")]
+        features = _rows(folder, "features.tsv", "genes.tsv")
         with _open(folder / "matrix.mtx") as file:
-            matrix = sparse.csr_matrix(io.mmread(file).T.astype(np.float32))
+            matrix = sparse.csr_matrix(scipy_io.mmread(file).T.astype(np.float32))
         if matrix.shape != (len(barcodes), len(features)):
             raise ValueError(
                 f"the matrix is {matrix.shape[1]} x {matrix.shape[0]}, but there are"
@@ -100,33 +166,64 @@ def _read_mtx(folder: Path) -> FeatureMatrix:
         raise MissingFileError(
             f"{error.filename} is missing. Copy the whole folder {_MTX} of Space Ranger's output."
         ) from error
-    except (OSError, EOFError, ValueError, IndexError) as error:
+    except (OSError, EOFError, ValueError, IndexError, OverflowError, zlib.error) as error:
         raise _damaged(folder, error) from error
-    return _genes_only(matrix, barcodes, *features.T)
+    chosen = choose_genes(
+        [row[0] for row in features],
+        [row[min(1, len(row) - 1)] for row in features],  # without symbols, ids stand in
+        str(folder),
+        kinds=[row[2] for row in features] if len(features[0]) > 2 else None,
+        organism=organism,
+    )
+    return _of_chosen(matrix, barcodes, chosen)
 
 
-def _genes_only(
-    matrix: csr_matrix,
-    barcodes: list[str],
-    ids: np.ndarray,
-    symbols: np.ndarray,
-    kinds: np.ndarray,
-) -> FeatureMatrix:
-    genes = np.flatnonzero(kinds == _GENES)
-    if len(genes) < len(ids):
-        matrix = matrix[:, genes]
-    return FeatureMatrix(matrix, barcodes, list(ids[genes]), list(symbols[genes]))
+def _of_chosen(matrix: csr_matrix, barcodes: list[str], chosen: Chosen) -> FeatureMatrix:
+    if len(chosen.columns) < matrix.shape[1]:
+        matrix = matrix[:, chosen.columns]
+    return FeatureMatrix(matrix, barcodes, chosen.ids, chosen.symbols, chosen.repairs)
 
 
-def _rows(path: Path) -> list[list[str]]:
-    with _open(path) as file:
-        return [line.decode().rstrip("\n").split("\t") for line in file]
+def _rows(folder: Path, *names: str) -> list[list[str]]:
+    """Return the fields of each line of a file, under the first of its names that is there."""
+    found = [_packed(folder / name) for name in names]
+    path = next((path for path in found if path.is_file()), found[0])
+    if not path.is_file():
+        raise FileNotFoundError(2, "No such file", str(folder / names[0]))
+    lines = lines_of(read_text(path, CountsError, "part of the feature-barcode matrix"))
+    rows = [fields_of(line, "\t") for line in lines]
+    for number, row in enumerate(rows, start=1):
+        if not row[0] or len(row) != len(rows[0]):
+            raise ValueError(
+                f"line {number} of {path.name} has {len(row)} fields, {row[:3]}, where line 1 has"
+                f" {len(rows[0])}"
+            )
+    if not rows:
+        raise ValueError(f"{path.name} is empty")
+    return rows
+
+
+def _packed(path: Path) -> Path:
+    """Return ``path.gz`` if it is there, else ``path``."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.is_file() else path
 
 
 def _open(path: Path) -> IO[bytes]:
-    """Open ``path.gz`` if it is there, else ``path``."""
-    packed = path.with_name(f"{path.name}.gz")
-    return cast(IO[bytes], gzip.open(packed)) if packed.is_file() else path.open("rb")
+    """Open a matrix, packed or not, whatever its name says; as UTF-8 without a byte-order mark."""
+    path = _packed(path)
+    with _stream(path) as stream:
+        start = stream.read(1_000)
+    if start.startswith(_MATRIX_MARKET) and b"\n" in start:  # may be large: read in parts
+        return _stream(path)
+    text = "\n".join(line.strip() for line in lines_of(decode(unpack(path.read_bytes()))))
+    return io.BytesIO(text.encode())
+
+
+def _stream(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP
+    return cast(IO[bytes], gzip.open(path)) if packed else path.open("rb")
 
 
 def _damaged(path: Path, error: Exception) -> CountsError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from spared_bench.errors import CoordinateError
@@ -40,3 +42,32 @@ def lattice_steps(array: np.ndarray, pixels: np.ndarray) -> tuple[float, float]:
             " axes of the array. Check the columns of the position table."
         )
     return float(columns), float(rows)
+
+
+def lattice_kind(
+    array: np.ndarray, pixels: np.ndarray, steps: tuple[float, float]
+) -> Literal["hexagonal", "square", "other"]:
+    """Say which lattice array positions and pixels are of, whichever way it is turned.
+
+    Parameters
+    ----------
+    array, pixels : ndarray of shape (n_spots, 2)
+        As ``lattice_steps`` takes them.
+    steps : tuple of float
+        What it returned.
+
+    Returns
+    -------
+    str
+        ``"hexagonal"``: Visium's, whose array_col counts half distances. ``"square"``: rows and
+        columns equally far apart, and every spot in its place. Else ``"other"``.
+    """
+    columns, rows = steps
+    if 0.8 < rows / (columns * 3**0.5) < 1.25:
+        return "hexagonal"
+    design = np.column_stack([np.asarray(array, np.float64), np.ones(len(array))])
+    solution = np.linalg.lstsq(design, np.asarray(pixels, np.float64), rcond=None)[0]
+    astray = np.linalg.norm(design @ solution - pixels, axis=1)
+    # Rows of a hexagonal lattice that are counted singly are as far apart, but shifted.
+    in_place = float(np.sqrt((astray**2).mean())) < 0.15 * columns
+    return "square" if 0.8 < rows / columns < 1.25 and in_place else "other"

@@ -24,7 +24,8 @@ from spared_bench.data import SPATIAL, validate_counts
 from spared_bench.errors import CoordinateError, ImageError
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.lattice import lattice_steps
-from spared_bench.readers.tables import parse_position, read_counts_table, read_table
+from spared_bench.readers.scale import check_overlap, nearest_px
+from spared_bench.readers.tables import as_flags, parse_position, read_counts_table, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +100,8 @@ def read_legacy_st(
         image_scale = _scale_of(image, table) if image is not None and spots is not None else 1.0
     steps = _steps(table, whole)
     um_per_px = (step_um or _default_step(table)) / float(np.sqrt(np.prod(steps)))
+    pitch = nearest_px(slide.obsm[SPATIAL])
+    check_overlap(spot_diameter_um / um_per_px, pitch, counts, "`step_um`")
     slide.uns["slide"] = {
         "image_path": str(image or ""),
         "image_scale": image_scale,
@@ -178,7 +181,9 @@ def _join(
             f" for example. The table has {len(table)} positions. Its columns x and y must hold"
             " the numbers in the names of the counts; are these files of the same section?"
         )
-    selected = table["selected"].to_numpy() == 1 if "selected" in table else np.full(len(table), 1)
+    selected = np.full(len(table), True)
+    if "selected" in table:
+        selected = as_flags(table["selected"], f"Column 'selected' of {spots}", CoordinateError)
     used = {row: spot for row, spot in pairs.items() if selected[spot]}
     left_out = {
         "Spots with counts but no position, dropped": lacking,

@@ -1,4 +1,7 @@
-"""A SpatialData object (``.zarr``): a table of counts, circles for its spots, and an image."""
+"""A SpatialData object (``.zarr``): a table of counts, shapes for its spots, and an image.
+
+Spots are circles, or equal squares, which bins of Visium HD are by default (spatialdata-io).
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,20 @@ from spared_bench.data import SPATIAL
 from spared_bench.errors import (
     ContractError,
     CoordinateError,
+    CountsError,
     ImageError,
     MissingFileError,
     did_you_mean,
 )
-from spared_bench.readers.anndata_file import raw_slide_from
+from spared_bench.readers.anndata_file import check_scale, raw_slide_from
 from spared_bench.readers.images import keep_image
+from spared_bench.readers.stamps import drop_older, stamp_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _COLOURS = "rgb"
+_TOLERANCE = 0.02  # of sides and diagonals of squares
 
 
 def read_spatialdata(
@@ -32,6 +38,7 @@ def read_spatialdata(
     shapes: str = "",
     layer: str = "",
     um_per_px: float = 0.0,
+    organism: str = "",
     exports: Path,
 ) -> AnnData:
     """Read one slide.
@@ -47,20 +54,23 @@ def read_spatialdata(
         Where the raw counts are in the table; ``X`` by default.
     um_per_px : float
         Of the image; 0: unknown.
+    organism : str
+        ``"human"`` or ``"mouse"``, whose genes are read where the table has several genomes.
     exports : Path
         A folder for the image, which is written there as TIFF.
 
     Returns
     -------
     AnnData
-        A raw slide (``spared_bench.data``), in pixels of the image.
+        A raw slide (``spared_bench.data``), in pixels of the image. A square is as wide as its
+        side.
 
     Raises
     ------
     MissingFileError, ContractError
-        If the object is missing, cannot be read, or lacks an element.
+        If the object is missing, cannot be read, lacks an element, or tells of several scales.
     CoordinateError
-        If the spots are no circles.
+        If the spots are neither circles nor equal squares, or overlap.
     ImageError
         If it is not clear what the values or channels of the image mean.
     CountsError
@@ -76,18 +86,25 @@ def read_spatialdata(
     if attributes.get("region_key") in counts.obs:
         here = (counts.obs[attributes["region_key"]].astype(str) == shapes).to_numpy()
         counts = counts[here].copy()
-    picture = sdata.images[_pick(sdata.images, image, "image", path)]
-    centres, radius = _circles(sdata, sdata.shapes[shapes], picture, counts, attributes, path)
+    image = _pick(sdata.images, image, "image", path)
+    picture = sdata.images[image]
+    centres, diameter = _spots(sdata, sdata.shapes[shapes], picture, counts, attributes, path)
     counts.obsm[SPATIAL] = centres
-    slide = raw_slide_from(counts, layer, path)
+    slide = raw_slide_from(counts, layer, path, organism)
+    made = "array_row" not in counts.obs or "array_col" not in counts.obs
+    check_scale(slide, diameter, um_per_px, path, from_pixels=made)
+    # A change inside the folder leaves the folder's own time alone.
+    element = path / "images" / image
+    stamp = stamp_of(element if element.is_dir() else path)
+    name = f"{path.stem}_{image}"
     pixels, opacity = _pixels(picture, path)
-    name = f"{path.stem}_{image or 'image'}"
-    found, notes = keep_image(pixels, exports, name, path, opacity)
+    found, notes = keep_image(pixels, exports, f"{name}_{stamp}", path, opacity)
     slide.uns["slide"]["repairs"] += notes
+    drop_older(found)
     slide.uns["slide"] |= {
         "image_path": str(found),
         "image_scale": 1.0,
-        "spot_diameter_px": 2 * radius,
+        "spot_diameter_px": diameter,
         "um_per_px": um_per_px,
     }
     return slide
@@ -123,31 +140,56 @@ def _pick(elements: Any, name: str, kind: str, path: Path) -> str:
     return name or known[0]
 
 
-def _circles(
+def _spots(
     sdata: Any, shapes: Any, picture: Any, counts: AnnData, attributes: Any, path: Path
 ) -> tuple[np.ndarray, float]:
-    """Return the centre of each spot of the table, (n_spots, 2), and their radius, in pixels."""
+    """Return the centre of each spot of the table, (n_spots, 2), and their width, in pixels."""
     from spatialdata.transformations import get_transformation_between_coordinate_systems
 
-    if "radius" not in shapes or set(shapes.geom_type) != {"Point"}:
-        raise CoordinateError(
-            f"The shapes of {path} are {', '.join(sorted(set(shapes.geom_type)))}; expected"
-            " circles, which spots are. Bin cells into spots first."
-        )
     key = attributes.get("instance_key", "")
     names = counts.obs.get(key, counts.obs_names)
     unknown = [name for name in names if name not in shapes.index]
     if unknown:
         raise CoordinateError(
-            f"{len(unknown)} of {counts.n_obs} spots of the table of {path} have no circle:"
+            f"{len(unknown)} of {counts.n_obs} spots of the table of {path} have no shape:"
             f" {unknown[0]!r}, for example."
         )
     found = shapes.loc[list(names)]
     system = get_transformation_between_coordinate_systems(sdata, shapes, picture)
     matrix = system.to_affine_matrix(input_axes=("x", "y"), output_axes=("x", "y"))
-    points = np.column_stack([found.geometry.x, found.geometry.y, np.ones(len(found))])
+    middles, width = _measured(found if len(found) else shapes, path)
+    if not len(found):
+        raise CountsError(
+            f"The table of {path} has no row for these shapes: it annotates"
+            f" {attributes.get('region', 'none')}. Name its shapes, or another table."
+        )
+    points = np.column_stack([middles, np.ones(len(middles))])
     stretch = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    return (points @ matrix.T)[:, :2], float(np.median(found["radius"])) * stretch
+    return (points @ matrix.T)[:, :2], width * stretch
+
+
+def _measured(shapes: Any, path: Path) -> tuple[np.ndarray, float]:
+    """Return the middle of each shape, (n_spots, 2), and the width of all, in their own units."""
+    from shapely import get_coordinates
+
+    kinds = set(shapes.geom_type)
+    if kinds == {"Point"} and "radius" in shapes:
+        return get_coordinates(shapes.geometry), 2 * float(np.median(shapes["radius"]))
+    corners = get_coordinates(shapes.geometry)
+    if kinds == {"Polygon"} and len(corners) == 5 * len(shapes):  # the first stands twice
+        corners = corners.reshape(-1, 5, 2)
+        sides = np.linalg.norm(np.diff(corners, axis=1), axis=2)
+        across = np.linalg.norm(corners[:, :2] - corners[:, 2:4], axis=2)
+        width = float(np.median(sides))
+        slack = _TOLERANCE * width
+        if (abs(sides - width) < slack).all() and (abs(across - width * 2**0.5) < slack).all():
+            return corners[:, :4].mean(axis=1), width
+    found = ", ".join(sorted(map(str, kinds)))
+    raise CoordinateError(
+        f"The shapes of {path} are {found}{'' if 'Point' not in kinds else ' without a radius'};"
+        " expected circles or equal squares, which spots are. Bin cells into spots first; bins of"
+        " Visium HD become circles by `bins_as_squares=False` of spatialdata_io.visium_hd."
+    )
 
 
 def _pixels(picture: Any, path: Path) -> tuple[np.ndarray, bool]:

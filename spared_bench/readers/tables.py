@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.errors import CountsError, DataError, MissingFileError
+from spared_bench.errors import CountsError, DataError
+from spared_bench.readers.text import bare, fields_of, lines_of, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
 
+_YES, _NO = ("1", "1.0", "true", "t", "yes", "y"), ("0", "0.0", "false", "f", "no", "n")
 _POSITION = re.compile(r"X?(\d+(?:\.\d+)?)[x_](\d+(?:\.\d+)?)")
 
 
@@ -37,7 +39,7 @@ def read_counts_table(path: Path) -> tuple[csr_matrix, list[str], list[str]]:
     Parameters
     ----------
     path : Path
-        TSV, gzipped if its name ends in ``.gz``.
+        TSV, gzipped or not; quoted or not.
 
     Returns
     -------
@@ -50,10 +52,12 @@ def read_counts_table(path: Path) -> tuple[csr_matrix, list[str], list[str]]:
     CountsError
         For damage, a value that is no number, or names that are no positions.
     """
-    lines = _lines(path)
+    lines = lines_of(read_text(path, CountsError, "table of counts"))
+    if not lines:
+        raise CountsError(f"The counts table {path} is empty.")
     names, matrix = _parse_rows(lines[1:], path)
     n_rows, width = matrix.shape
-    header = lines[0].split("\t")
+    header = fields_of(lines[0], "\t")
     if not width or len(header) not in (width, width + 1):  # R leaves out the corner
         raise CountsError(
             f"{path} names {len(header)} columns but has {n_rows} rows of {width} values;"
@@ -77,7 +81,7 @@ def _parse_rows(lines: Sequence[str], path: Path) -> tuple[list[str], csr_matrix
 
     names, rows = [], []
     for number, line in enumerate(lines, start=2):
-        name, *values = line.split("\t")
+        name, *values = fields_of(line, "\t") if '"' in line else line.split("\t")
         try:
             rows.append(sparse.csr_matrix(np.array(values, dtype=np.float32)))
         except ValueError as error:
@@ -87,7 +91,7 @@ def _parse_rows(lines: Sequence[str], path: Path) -> tuple[list[str], csr_matrix
                 f"{path}, line {number} ({name!r}) has {len(values)} values, but line 2 has"
                 f" {rows[0].shape[1]}. The file is damaged or incomplete; fetch it again."
             )
-        names.append(name)
+        names.append(bare(name))
     return names, sparse.vstack(rows, format="csr") if rows else sparse.csr_matrix((0, 0))
 
 
@@ -98,10 +102,12 @@ def read_table(
     *,
     separator: str = "\t",
     names: Sequence[str] | None = None,
+    flags: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read a table and check that these columns are there and hold finite numbers.
 
-    What is called ``.parquet`` is read as such, all else as text.
+    What is called ``.parquet`` is read as such, all else as text, whose other columns stay text:
+    a spot named 010 is not spot 10. Capital letters of the columns asked for do not count.
 
     Parameters
     ----------
@@ -113,6 +119,8 @@ def read_table(
     separator : str
     names : sequence of str, optional
         Of the columns, for a file without a header.
+    flags : sequence of str
+        Further columns that must be there, as yes or no (``as_flags``); they become 1 or 0.
     """
     import pandas as pd
 
@@ -126,25 +134,63 @@ def read_table(
             pd.read_parquet(path)
             if path.suffix == ".parquet"
             else pd.read_csv(
-                path,
+                io.StringIO(read_text(path, error, "position table")),
                 sep=separator,
                 names=list(names) if names else None,
                 header=None if names else 0,
+                dtype=str,
+                keep_default_na=False,
+                skipinitialspace=True,
+                index_col=False,
             )
         )
     except (ValueError, OSError, EOFError, ImportError) as problem:  # without pyarrow, no parquet
         raise error(f"The position table {path} cannot be read: {problem}") from problem
-    _check_numbers(table, columns, path, error)
+    wanted = {name.casefold(): name for name in (*columns, *flags)}
+    found = [bare(str(name)) for name in table.columns]
+    table.columns = [wanted.get(name.casefold(), name) for name in found]
+    _check_numbers(table, columns, flags, path, error)
     return table
 
 
+def as_flags(values: Any, where: str, error: type[DataError]) -> np.ndarray:
+    """Return values that say yes or no as bool, whichever words they use.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        Numbers, bool or text: 1 and 0, TRUE and FALSE (as R writes them), yes and no.
+    where : str
+        What to call them in a message: ``"obs['in_tissue'] of a.h5ad"``.
+    error : type of DataError
+        What to raise where a value is none of these.
+    """
+    import pandas as pd
+
+    # Few different values, of which there may be millions.
+    codes, different = pd.factorize(np.asarray(values).ravel(), use_na_sentinel=False)
+    words = [str(value).strip() for value in different]
+    known = np.array([word.casefold() in (*_YES, *_NO) for word in words], dtype=bool)
+    if not known.all():
+        odd = ~known[codes]
+        raise error(
+            f"{where} holds {words[codes[odd][0]]!r} in {int(odd.sum())} of {len(codes)} rows;"
+            " expected 1 or 0, true or false, yes or no. Correct it."
+        )
+    return np.array([word.casefold() in _YES for word in words], dtype=bool)[codes]
+
+
 def _check_numbers(
-    table: pd.DataFrame, columns: Sequence[str], path: Path, error: type[DataError]
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    flags: Sequence[str],
+    path: Path,
+    error: type[DataError],
 ) -> None:
     """Refuse missing columns and what is no finite number; the rest becomes numbers in place."""
     import pandas as pd
 
-    missing = [column for column in columns if column not in table]
+    missing = [column for column in (*columns, *flags) if column not in table]
     if missing:
         raise error(f"{path} lacks the columns {missing}; found {list(table.columns)}.")
     for column in columns:
@@ -157,22 +203,5 @@ def _check_numbers(
                 " rows; expected finite numbers."
             )
         table[column] = numbers
-
-
-def _lines(path: Path) -> list[str]:
-    if not path.is_file():
-        raise MissingFileError(
-            f"There are no counts at {path}. Fetch the dataset again, or check its layout."
-        )
-    try:
-        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = text.decode("utf-8").splitlines()
-    except (OSError, EOFError, ValueError) as error:
-        raise CountsError(
-            f"The counts table {path} is damaged or incomplete ({error}); fetch it again."
-        ) from error
-    while lines and not lines[-1].strip():
-        del lines[-1]
-    if not lines:
-        raise CountsError(f"The counts table {path} is empty.")
-    return lines
+    for column in flags:
+        table[column] = as_flags(table[column], f"{path}: column {column!r}", error).astype(int)

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -56,7 +55,7 @@ class _Described(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SlideEntry(_Described, coerce_numbers_to_str=True):
+class SlideEntry(_Described):
     """One slide.
 
     Parameters
@@ -75,7 +74,8 @@ class SlideEntry(_Described, coerce_numbers_to_str=True):
     table, shapes : str
         SpatialData: names of elements.
     spot_diameter_px, um_per_px : float
-        Where the file does not say; 0: unknown.
+        Where the file does not say; 0: unknown. Of Space Ranger's layout, ``um_per_px`` is needed
+        for arrays that are not Visium's only.
     step_um : float
         Legacy ST: from one array position to the next; 0: as ``read_legacy_st`` takes it.
     """
@@ -95,7 +95,11 @@ class SlideEntry(_Described, coerce_numbers_to_str=True):
 
 
 class Description(_Described):
-    """A dataset, as a user describes it; ``slide_column`` splits one AnnData file into slides."""
+    """A dataset, as a user describes it.
+
+    ``slide_column`` splits one AnnData file into slides. ``donors_verified`` says that ``patient``
+    of the slides, where it is left out the slide itself, is known to be the donor.
+    """
 
     name: Text
     format: Literal["space_ranger", "h5ad", "legacy_st", "spatialdata"]
@@ -109,6 +113,7 @@ class Description(_Described):
     slide_column: Text = ""
     split: dict[Literal["train", "val", "test"], tuple[str, ...]]
     allow_shared_donors: bool = False
+    donors_verified: bool = False
     folds: dict[str, dict[str, tuple[str, ...]]] = {}
     parameters: dict[str, Any] = {}
 
@@ -149,6 +154,7 @@ class Description(_Described):
             split={str(part): slides for part, slides in self.split.items()},
             parameters=self.parameters,
             allow_shared_donors=self.allow_shared_donors,
+            donors_verified=self.donors_verified,
             folds=self.folds,
         )
 
@@ -182,7 +188,7 @@ _ONLY: dict[str, tuple[str, ...]] = {
     "table": ("spatialdata",),
     "shapes": ("spatialdata",),
     "spot_diameter_px": ("h5ad",),
-    "um_per_px": ("h5ad", "spatialdata"),
+    "um_per_px": ("h5ad", "space_ranger", "spatialdata"),
     "step_um": ("legacy_st",),
 }
 
@@ -197,19 +203,13 @@ def read_description(path: Path) -> Description:
     UsageError
         If it is no such description; names the nearest known key.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MissingFileError(f"Cannot read the description {path}: {error}.") from error
-    values = load_mapping(text, str(path), "description of a dataset", UsageError)
-    if isinstance(values.get("slides"), Mapping):
-        # YAML reads `151507:` as a number; slides are called by what stands there.
-        values["slides"] = {str(key): entry for key, entry in values["slides"].items()}
-    if isinstance(values.get("split"), Mapping):
-        values["split"] = {
-            part: [str(slide) for slide in slides] if isinstance(slides, list) else slides
-            for part, slides in values["split"].items()
-        }
+    from spared_bench.readers.text import read_text
+
+    text = read_text(path, MissingFileError, "description")
+    # Ids are what stands there: YAML takes `010` for 8 and `on` for True. Numbers and switches of
+    # the model are read from their text; only `parameters` have no model.
+    what = "description of a dataset"
+    values = load_mapping(text, str(path), what, UsageError, typed=("parameters",))
     try:
         found = Description.model_validate(values).below(path.resolve().parent)
     except ValidationError as error:
@@ -275,7 +275,7 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
 def _read(described: Description, folder: Path, slide_id: str) -> AnnData:
     """Read a slide, and refuse it if its spots are not on its image."""
     from spared_bench.processing.images import open_image
-    from spared_bench.readers.space_ranger import check_on_image
+    from spared_bench.readers.scale import check_on_image
 
     slide = _read_file(described, folder, slide_id)
     facts = slide.uns["slide"]
@@ -308,7 +308,9 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
     if described.format == "space_ranger":
         from spared_bench.readers.space_ranger import read_space_ranger
 
-        return read_space_ranger(path, image)
+        return read_space_ranger(
+            path, image, organism=described.organism, um_per_px=entry.um_per_px
+        )
     if described.format == "legacy_st":
         from spared_bench.readers.legacy_st import read_legacy_st
 
@@ -317,7 +319,12 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
     if described.format == "spatialdata":
         from spared_bench.readers.spatial_data import read_spatialdata
 
-        read = partial(read_spatialdata, table=entry.table, shapes=entry.shapes)
+        read = partial(
+            read_spatialdata,
+            table=entry.table,
+            shapes=entry.shapes,
+            organism=described.organism,
+        )
         return read(
             path, entry.image, layer=entry.layer, um_per_px=entry.um_per_px, exports=exports
         )
@@ -332,6 +339,7 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
         rows=(column, slide_id) if column else None,
         spot_diameter_px=entry.spot_diameter_px,
         um_per_px=entry.um_per_px,
+        organism=described.organism,
         exports=exports,
     )
 

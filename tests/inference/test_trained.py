@@ -218,6 +218,15 @@ def test_positions_that_are_none_say_what_was_expected(tmp_path, text, message):
         read_positions(tmp_path / "p.csv")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_positions_of_windows_and_of_r_are_read(tmp_path, encoding):
+    text = '"spot", "x", "y"\r\n"010", 1.5, 2\r\n"on", 3, 4\r\n\r\n'
+    (tmp_path / "p.csv").write_bytes(text.encode(encoding))
+    names, centres = read_positions(tmp_path / "p.csv")
+    assert names == ["010", "on"]
+    np.testing.assert_array_equal(centres, [[1.5, 2], [3, 4]])
+
+
 def test_spots_without_names_are_numbered_and_a_lattice_has_array_places(tmp_path):
     (tmp_path / "p.csv").write_text("y,x\n10,30\n20,40\n10,40\n20,30\n", encoding="utf-8")
     names, centres = read_positions(tmp_path / "p.csv")

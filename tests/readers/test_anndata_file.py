@@ -10,7 +10,13 @@ import pytest
 from scipy import sparse
 
 from spared_bench.data import validate_raw_slide
-from spared_bench.errors import ContractError, CoordinateError, CountsError, MissingFileError
+from spared_bench.errors import (
+    ContractError,
+    CoordinateError,
+    CountsError,
+    ImageError,
+    MissingFileError,
+)
 from spared_bench.readers import read_anndata
 from tests import made_slides
 
@@ -134,11 +140,11 @@ def test_a_size_of_spots_that_the_file_lacks_may_be_given(adata, tmp_path):
 
 
 def test_one_of_several_libraries_must_be_named(adata, tmp_path):
-    adata.uns["spatial"]["other"] = {"scalefactors": {"spot_diameter_fullres": 9.0}}
+    adata.uns["spatial"]["other"] = {"scalefactors": {"spot_diameter_fullres": 25.0}}
     path = written(adata, tmp_path)
     with pytest.raises(ContractError, match=r"2 libraries .*: lib, other\. Write `library: "):
         read_anndata(path)
-    assert read_anndata(path, library="other").uns["slide"]["spot_diameter_px"] == 9
+    assert read_anndata(path, library="other").uns["slide"]["spot_diameter_px"] == 25
     with pytest.raises(ContractError, match=r"no library 'othr'\. Did you mean 'other'"):
         read_anndata(path, library="othr")
 
@@ -200,7 +206,7 @@ def test_a_library_that_is_none_is_refused(adata, tmp_path):
 
 
 def test_several_slides_in_one_file_are_told_apart_by_their_libraries(adata, tmp_path):
-    adata.uns["spatial"]["other"] = {"scalefactors": {"spot_diameter_fullres": 9.0}}
+    adata.uns["spatial"]["other"] = {"scalefactors": {"spot_diameter_fullres": 25.0}}
     adata.obs["batch"] = pd.Categorical(["lib"] * 20 + ["other"] * 44)
     path = written(adata, tmp_path)
     with pytest.raises(ContractError, match=r"holds several slides.*`slide_column: batch`"):
@@ -209,4 +215,132 @@ def test_several_slides_in_one_file_are_told_apart_by_their_libraries(adata, tmp
         name: read_anndata(path, rows=("batch", name)).uns["slide"]["spot_diameter_px"]
         for name in ("lib", "other")
     }
-    assert sizes == {"lib": 22, "other": 9}
+    assert sizes == {"lib": 22, "other": 25}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("TRUE", "FALSE"), ("true", "false"), ("Yes", "No"), (True, False), (1.0, 0.0), ("T", "F")],
+)
+@pytest.mark.parametrize("kind", [object, "category"])
+def test_words_say_what_is_under_tissue(adata, tmp_path, words, kind):
+    column = pd.Series([words[0]] * 60 + [words[1]] * 4, index=adata.obs_names)
+    adata.obs["in_tissue"] = column.astype(kind) if isinstance(words[0], str) else column
+    slide = read_anndata(written(adata, tmp_path))
+    assert list(slide.obs_names) == list(adata.obs_names[:60])
+    assert slide.uns["slide"]["repairs"] == ["Spots beside the tissue, dropped: 4."]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["maybe"] + ["TRUE"] * 63, r"obs\['in_tissue'\] of .* holds 'maybe' in 1 of 64 rows"),
+        ([0.7] + [1.0] * 63, r"holds '0\.7' in 1 of 64"),
+        ([np.nan] + [1.0] * 63, "holds 'nan' in 1 of 64"),
+        ([0] * 64, "No spot of .* is under tissue"),
+    ],
+)
+def test_what_does_not_say_yes_or_no_is_refused(adata, tmp_path, values, message):
+    adata.obs["in_tissue"] = values
+    with pytest.raises(CoordinateError, match=message):
+        read_anndata(written(adata, tmp_path))
+
+
+@pytest.mark.parametrize("key", ["downscaled_fullres", "hires", "lowres", "fulres", "x"])
+def test_an_image_of_any_name_is_read_by_its_factor(adata, tmp_path, key):
+    library = adata.uns["spatial"]["lib"]
+    pixels = (library["images"].pop("hires") * 255).round().astype(np.uint8)
+    library["images"][key] = pixels
+    del library["scalefactors"]["tissue_hires_scalef"]
+    library["scalefactors"][f"tissue_{key}_scalef"] = 0.5
+    slide = read_anndata(written(adata, tmp_path), exports=tmp_path / "images")
+    facts = slide.uns["slide"]
+    assert (facts["image_scale"], facts["repairs"]) == (0.5, [])
+    with PIL.Image.open(facts["image_path"]) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_the_largest_image_of_a_file_is_used(adata, tmp_path):
+    library = adata.uns["spatial"]["lib"]
+    library["images"]["downscaled_fullres"] = np.asarray(made_slides.picture(3))
+    library["scalefactors"]["tissue_downscaled_fullres_scalef"] = 1.0
+    slide = read_anndata(written(adata, tmp_path), exports=tmp_path / "images")
+    assert slide.uns["slide"]["image_scale"] == 1
+
+
+@pytest.mark.parametrize("factor", [None, 0, "none", np.nan, -1])
+def test_an_image_without_a_factor_is_not_used_and_that_is_said(adata, tmp_path, factor):
+    factors = adata.uns["spatial"]["lib"]["scalefactors"]
+    del factors["tissue_hires_scalef"]
+    if factor is not None:
+        factors["tissue_hires_scalef"] = factor
+    facts = read_anndata(written(adata, tmp_path), exports=tmp_path).uns["slide"]
+    assert facts["image_path"] == ""
+    (told,) = facts["repairs"]
+    assert told.startswith("The image 'hires' of the file, 200 x 200 px, was not used: its scale")
+
+
+def test_an_image_is_compared_with_those_in_the_file(adata, tmp_path):
+    path = written(adata, tmp_path)
+    made_slides.picture(1).save(tmp_path / "same.png")
+    assert read_anndata(path, tmp_path / "same.png").uns["slide"]["image_scale"] == 1
+    made_slides.picture(1).resize((800, 800)).save(tmp_path / "double.png")
+    with pytest.raises(ImageError, match=r"800 x 800 .* one of 400 x 400, by its hires image"):
+        read_anndata(path, tmp_path / "double.png")
+
+
+def test_exchanged_factors_in_a_file_are_noticed(adata, tmp_path):
+    library = adata.uns["spatial"]["lib"]
+    library["images"]["lowres"] = library["images"]["hires"][::4, ::4]
+    library["scalefactors"] |= {"tissue_hires_scalef": 0.125, "tissue_lowres_scalef": 0.5}
+    with pytest.raises(ImageError, match="Exchange the two factors"):
+        read_anndata(written(adata, tmp_path), exports=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("diameter", "um_per_px", "message"),
+    [
+        (1.2, 0, "specks"),
+        (6, 0, "would measure 15 um"),
+        (36, 0, "would measure 90 um"),
+        (60, 0, "overlap"),
+        (22, 0.25, r"contradicts the coordinates .* measures 2\.5 um"),
+    ],
+)
+def test_sizes_that_contradict_each_other_are_refused(
+    adata, tmp_path, diameter, um_per_px, message
+):
+    with pytest.raises((ContractError, CoordinateError), match=message):
+        read_anndata(written(adata, tmp_path), spot_diameter_px=diameter, um_per_px=um_per_px)
+
+
+def test_a_size_of_pixels_that_no_spot_fits_is_refused_without_an_array_too(adata, tmp_path):
+    del adata.obs["array_row"]
+    path = written(adata, tmp_path)
+    assert read_anndata(path, um_per_px=0.5).uns["slide"]["um_per_px"] == 0.5
+    for um_per_px, found in ((0.01, r"0\.22"), (60, "1,320")):
+        with pytest.raises(ContractError, match=rf"a spot would measure {found} um"):
+            read_anndata(path, um_per_px=um_per_px)
+
+
+def test_bins_that_touch_each_other_do_not_overlap(adata, tmp_path):
+    places = np.array([(row, column) for row in range(8) for column in range(8)])
+    adata.obs["array_row"], adata.obs["array_col"] = places.T
+    adata.obsm["spatial"] = 20.0 + 30 * places[:, ::-1]
+    slide = read_anndata(written(adata, tmp_path), spot_diameter_px=30, um_per_px=0.27)
+    assert slide.uns["slide"]["spot_diameter_px"] == 30
+
+
+def test_genes_of_another_genome_are_left_out_of_a_file(adata, tmp_path):
+    adata.var["genome"] = ["GRCh38"] * 10 + ["mm10"] * 2
+    slide = read_anndata(written(adata, tmp_path), organism="human")
+    assert slide.n_vars == 10
+    assert slide.uns["slide"]["repairs"] == [
+        "Genes of other genomes than GRCh38, dropped: 2 (mm10)."
+    ]
+
+
+def test_a_file_without_genes_is_refused(adata, tmp_path):
+    adata.var["feature_types"] = "Antibody Capture"
+    with pytest.raises(CountsError, match=r"No feature of .* is of type 'Gene Expression'"):
+        read_anndata(written(adata, tmp_path))

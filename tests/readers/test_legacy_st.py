@@ -250,7 +250,7 @@ def test_rows_that_are_not_named_by_position_are_refused(section, values):
 def test_missing_counts_are_named(section):
     counts, spots, image = section
     counts.unlink()
-    with pytest.raises(MissingFileError, match=r"no counts at .*counts\.tsv"):
+    with pytest.raises(MissingFileError, match=r"no table of counts at .*counts\.tsv"):
         read_legacy_st(counts, spots, image)
 
 
@@ -325,3 +325,18 @@ def test_empty_lines_at_the_end_of_a_table_are_nothing(section, values):
     counts, spots, image = section
     counts.write_text(counts.read_text() + "\n\n")
     np.testing.assert_array_equal(read_legacy_st(counts, spots, image).X.toarray(), values)
+
+
+@pytest.mark.parametrize("words", [("TRUE", "FALSE"), ("yes", "no"), ("1.0", "0.0")])
+def test_words_say_which_spots_are_selected(section, words):
+    counts, spots, image = section
+    write_spots(spots, SPOTS, selected=lambda x, y: words[int(y == 8)])
+    assert read_legacy_st(counts, spots, image).n_obs == 16
+    write_spots(spots, SPOTS, selected=lambda x, y: "perhaps" if y == 8 else 1)
+    with pytest.raises(CoordinateError, match=r"'selected' of .* holds 'perhaps' in 4 of 20 rows"):
+        read_legacy_st(counts, spots, image)
+
+
+def test_a_step_that_makes_spots_overlap_is_refused(section):
+    with pytest.raises(CoordinateError, match=r"20 px apart, but 100 px wide.*or `step_um`"):
+        read_legacy_st(*section, step_um=20)

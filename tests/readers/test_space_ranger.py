@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -102,7 +105,7 @@ def test_a_slide_is_read_as_its_files_say(folder, values):
     assert facts["spot_diameter_px"] == 32.5
     assert facts["image_path"].endswith("tissue_hires_image.png")
     assert facts["image_scale"] == 0.5
-    assert facts["repairs"] == []
+    assert facts["repairs"] == ["Features that are no genes, dropped: 1."]
 
 
 def test_the_mtx_folder_reads_like_the_h5_file(folder, values):
@@ -130,7 +133,9 @@ def test_counts_beside_the_tissue_are_dropped_and_recorded(folder):
     path.write_text(path.read_text().replace("AAAC00-1,1", "AAAC00-1,0"))
     slide = read_space_ranger(folder)
     assert "AAAC00-1" not in slide.obs_names
-    assert slide.uns["slide"]["repairs"] == ["Spots with counts but beside the tissue, dropped: 1."]
+    assert slide.uns["slide"]["repairs"][1:] == [
+        "Spots with counts but beside the tissue, dropped: 1."
+    ]
 
 
 def test_the_image_is_the_one_given_then_hires_then_lowres(folder):
@@ -187,10 +192,45 @@ def test_missing_positions_are_a_lack_of_coordinates(folder):
         read_space_ranger(folder)
 
 
-def test_a_barcode_without_a_position_is_refused(folder):
+def test_a_spot_without_a_position_is_left_out_and_recorded(folder, values):
     path = folder / "spatial" / "tissue_positions.csv"
-    path.write_text(path.read_text().replace("AAAC00-1", "TTTT00-1"))
-    with pytest.raises(CoordinateError, match=r"1 of 14 barcodes .* have no position: 'AAAC00-1'"):
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if not line.startswith("AAAC02-1")))
+    slide = read_space_ranger(folder)
+    kept = [barcode for barcode in measured() if barcode != "AAAC02-1"]
+    assert list(slide.obs_names) == kept
+    rows = [measured().index(barcode) for barcode in kept]
+    np.testing.assert_array_equal(slide.X.toarray(), values[rows, :3])
+    assert "Spots with counts but no position, dropped: 1." in slide.uns["slide"]["repairs"]
+
+
+def test_barcodes_mostly_without_a_position_are_refused(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    path.write_text(path.read_text().replace("AAAC0", "TTTT0"))
+    with pytest.raises(CoordinateError, match=r"8 of 14 barcodes .* have no position: 'AAAC00-1'"):
+        read_space_ranger(folder)
+
+
+@pytest.mark.parametrize("lacking", ["positions", "counts"])
+def test_barcodes_without_their_suffix_in_one_file_find_their_places(folder, lacking):
+    expected = read_space_ranger(folder)
+    if lacking == "positions":
+        path = folder / "spatial" / "tissue_positions.csv"
+        path.write_text(path.read_text().replace("-1,", ","))
+    else:
+        with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:
+            del file["matrix/barcodes"]
+            file["matrix/barcodes"] = np.array([b[:-2] for b in measured()], dtype="S")
+    slide = read_space_ranger(folder)
+    np.testing.assert_array_equal(slide.obsm["spatial"], expected.obsm["spatial"])
+    np.testing.assert_array_equal(slide.X.toarray(), expected.X.toarray())
+    assert f"Barcodes of the {lacking} lack the suffix" in " ".join(slide.uns["slide"]["repairs"])
+
+
+def test_barcodes_with_another_suffix_are_of_another_slide(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    path.write_text(path.read_text().replace("-1,", "-2,"))
+    with pytest.raises(CoordinateError, match="14 of 14 barcodes"):
         read_space_ranger(folder)
 
 
@@ -259,6 +299,7 @@ def exchange(path, first, second):
 
 def test_swapped_coordinates_are_told_from_another_image(folder):
     path = folder / "spatial" / "tissue_positions.csv"
+    (folder / "spatial" / "tissue_lowres_image.png").unlink()
     Image.new("RGB", (200, 90)).save(folder / "spatial" / "tissue_hires_image.png")
     read_space_ranger(folder)
     exchange(path, "pxl_row_in_fullres", "pxl_col_in_fullres")
@@ -275,17 +316,38 @@ def test_swapped_array_columns_are_refused(folder):
         read_space_ranger(folder)
 
 
-def test_a_position_file_of_the_other_version_is_named(folder):
-    spatial = folder / "spatial"
-    newer, older = spatial / "tissue_positions.csv", spatial / "tissue_positions_list.csv"
-    newer.write_text("\n".join(position_lines()))
-    with pytest.raises(CoordinateError, match=r"no header, .*older.*Rename it to .*_list\.csv"):
+@pytest.mark.parametrize("name", ["tissue_positions.csv", "tissue_positions_list.csv"])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_header_is_seen_whatever_the_file_is_called(folder, name, header):
+    expected = read_space_ranger(folder)
+    (folder / "spatial" / "tissue_positions.csv").unlink()
+    lines = [HEADER, *position_lines()] if header else position_lines()
+    (folder / "spatial" / name).write_text("\n".join(lines))
+    found = read_space_ranger(folder)
+    np.testing.assert_array_equal(found.obsm["spatial"], expected.obsm["spatial"])
+    pd.testing.assert_frame_equal(found.obs, expected.obs)
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ("a,b,c", "3 columns and no header that is known; expected the columns barcode"),
+        ("a,b,c,d,e,f", "column 'array_row' holds 'c' in 1 of"),
+        (HEADER.replace("array_row", "row"), r"lacks the columns \['array_row'\]"),
+        ("", "is empty"),
+    ],
+)
+def test_a_position_file_of_something_else_is_refused(folder, first, message):
+    path = folder / "spatial" / "tissue_positions.csv"
+    path.write_text("\n".join([first, *position_lines()]) if first else "\n\n")
+    with pytest.raises(CoordinateError, match=message):
         read_space_ranger(folder)
-    newer.unlink()
-    older.write_text("\n".join([HEADER, *position_lines()]))
-    with pytest.raises(
-        CoordinateError, match=r"a header, .*newer.*Rename it to tissue_positions\."
-    ):
+
+
+def test_an_array_position_that_is_not_whole_is_refused(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    path.write_text(path.read_text().replace("AAAC02-1,1,0,", "AAAC02-1,1,0.5,"))
+    with pytest.raises(CoordinateError, match=r"'array_row' holds 0\.5 in 1 of 16 rows"):
         read_space_ranger(folder)
 
 
@@ -308,11 +370,252 @@ def test_bins_of_visium_hd_lie_on_a_square_lattice(folder):
     table["pxl_row_in_fullres"] = 10 + 4 * table["array_row"]
     table["pxl_col_in_fullres"] = 20 + 4 * table["array_col"]
     table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
-    with pytest.raises(CoordinateError, match=r"expected a ratio of 1\.73, found 1\."):
+    change_factors(folder, spot_diameter_fullres=4.0, bin_size_um=8.0, microns_per_pixel=2.0)
+    facts = read_space_ranger(folder).uns["slide"]
+    assert facts["um_per_px"] == pytest.approx(2)
+    assert facts["repairs"] == ["Features that are no genes, dropped: 1."]
+    change_factors(folder, microns_per_pixel=0.5)
+    with pytest.raises(ContractError, match=r"'microns_per_pixel' .* is 0\.5, but .* 2 um"):
         read_space_ranger(folder)
-    factors = folder / "spatial" / "scalefactors_json.json"
-    factors.write_text(json.dumps(json.loads(factors.read_text()) | {"bin_size_um": 8.0}))
-    assert read_space_ranger(folder).uns["slide"]["um_per_px"] == pytest.approx(2)
+    change_factors(folder, spot_diameter_fullres=6.5)
+    with pytest.raises(ContractError, match="would measure 13 um; expected 8 um"):
+        read_space_ranger(folder)
+
+
+def test_a_square_grid_of_another_maker_is_read_and_its_scale_is_asked_for(folder):
+    table = table_of(folder)
+    table["array_col"] //= 2
+    table["pxl_row_in_fullres"] = 10 + 40 * table["array_row"]
+    table["pxl_col_in_fullres"] = 20 + 40 * table["array_col"]
+    table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    change_factors(folder, spot_diameter_fullres=20.0)
+    slide = read_space_ranger(folder)
+    assert slide.n_obs == 14
+    assert slide.uns["slide"]["um_per_px"] == 0
+    (told,) = slide.uns["slide"]["repairs"][1:]
+    assert told.startswith("The spots lie on a square grid, which is not Visium's, 40 px apart")
+    assert "write `um_per_px: ...`" in told
+    facts = read_space_ranger(folder, um_per_px=1.25).uns["slide"]
+    assert (facts["um_per_px"], facts["spot_diameter_px"]) == (1.25, 20)
+    with pytest.raises(ContractError, match=r"a spot would measure 2,000 um"):
+        read_space_ranger(folder, um_per_px=100)
+    change_factors(folder, spot_diameter_fullres=90.0)
+    with pytest.raises(CoordinateError, match="40 px apart, but 90 px wide: they overlap"):
+        read_space_ranger(folder)
+
+
+def test_rows_of_visium_that_are_counted_singly_are_no_square_grid(folder):
+    table = table_of(folder)
+    table["array_col"] //= 2
+    table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    with pytest.raises(CoordinateError, match="array_col does not count half distances"):
+        read_space_ranger(folder)
+
+
+def change_factors(folder, **factors):
+    path = folder / "spatial" / "scalefactors_json.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | factors))
+
+
+@pytest.mark.parametrize(("diameter", "um"), [(1.5, "3"), (650, "1,300"), (50, "100"), (20, "40")])
+def test_a_size_of_spots_that_visium_does_not_have_is_refused(folder, diameter, um):
+    change_factors(folder, spot_diameter_fullres=diameter)
+    with pytest.raises(
+        ContractError, match=rf"{diameter} px wide.* 50 px apart.* {um} um; expected 55 to 65"
+    ):
+        read_space_ranger(folder)
+
+
+def test_a_size_of_pixels_that_the_lattice_contradicts_is_refused(folder):
+    assert read_space_ranger(folder, um_per_px=2.1).uns["slide"]["um_per_px"] == pytest.approx(2)
+    with pytest.raises(ContractError, match=r"`um_per_px` 0\.5 contradicts .* measures 2 um"):
+        read_space_ranger(folder, um_per_px=0.5)
+
+
+def test_exchanged_factors_of_the_two_images_are_noticed(folder):
+    change_factors(folder, tissue_hires_scalef=0.125, tissue_lowres_scalef=0.5)
+    with pytest.raises(
+        ImageError,
+        match=r"1600 x 1600, and lowres .* = 100 x 100; the ratio .* 4, that .* 0\.25\. Exchange",
+    ):
+        read_space_ranger(folder)
+
+
+def test_a_factor_that_fits_one_image_only_is_noticed(folder):
+    change_factors(folder, tissue_hires_scalef=0.25)
+    with pytest.raises(ImageError, match=r"contradict each other.*A factor is wrong"):
+        read_space_ranger(folder)
+    with pytest.raises(ImageError, match="contradict each other"):
+        read_space_ranger(folder, full_image(folder, 400, 400))
+
+
+def test_an_image_is_compared_with_the_lowres_one_where_there_is_no_other(folder):
+    (folder / "spatial" / "tissue_hires_image.png").unlink()
+    assert read_space_ranger(folder, full_image(folder, 399, 403)).uns["slide"]["image_scale"] == 1
+    for size in ((800, 800), (400, 500), (460, 400)):
+        with pytest.raises(ImageError, match="one of 400 x 400, by its lowres image"):
+            read_space_ranger(folder, full_image(folder, *size))
+
+
+ODD = [None, "n/a", [1, 2], {"a": 1}, True, -1, 0, float("nan"), "", [], 10**400]
+
+
+@pytest.mark.parametrize("value", ODD, ids=str)
+def test_an_odd_value_that_nobody_needs_does_no_harm(folder, value):
+    expected = read_space_ranger(folder)
+    (folder / "spatial" / "tissue_lowres_image.png").unlink()
+    change_factors(folder, regist_target_img_scalef=value, fiducial_diameter_fullres=value)
+    change_factors(folder, tissue_lowres_scalef=value)
+    assert read_space_ranger(folder).uns["slide"] == expected.uns["slide"]
+
+
+@pytest.mark.parametrize("value", ODD, ids=str)
+def test_an_odd_value_that_is_needed_is_named(folder, value):
+    change_factors(folder, tissue_hires_scalef=value)
+    with pytest.raises(ContractError, match="lacks 'tissue_hires_scalef', a positive number"):
+        read_space_ranger(folder)
+    change_factors(folder, tissue_hires_scalef=[0.5], spot_diameter_fullres=value)
+    with pytest.raises(ContractError, match=r"'spot_diameter_fullres' is .*a positive number"):
+        read_space_ranger(folder)
+
+
+def test_a_factor_as_r_writes_it_is_a_number(folder):
+    expected = read_space_ranger(folder).uns["slide"]
+    change_factors(folder, tissue_hires_scalef=[0.5], spot_diameter_fullres=["32.5"])
+    assert read_space_ranger(folder).uns["slide"] == expected
+
+
+@pytest.mark.parametrize(
+    "words", [("TRUE", "FALSE"), ("true", "false"), ("yes", "no"), ("1.0", "0")]
+)
+def test_words_say_what_is_under_tissue(folder, words):
+    path = folder / "spatial" / "tissue_positions.csv"
+    text = path.read_text().replace("-1,1,", f"-1,{words[0]},").replace("-1,0,", f"-1,{words[1]},")
+    path.write_text(text.replace(f"AAAC00-1,{words[0]}", f"AAAC00-1,{words[1]}"))
+    slide = read_space_ranger(folder)
+    assert list(slide.obs_names) == measured()[1:]
+    path.write_text(text.replace(f"AAAC00-1,{words[0]}", "AAAC00-1,maybe"))
+    with pytest.raises(CoordinateError, match="column 'in_tissue' holds 'maybe' in 1 of 16 rows"):
+        read_space_ranger(folder)
+
+
+@pytest.mark.parametrize("named", ["outs", "outs/binned_outputs", "."])
+def test_a_folder_of_visium_hd_leads_to_its_bins(folder, tmp_path_factory, named):
+    top = tmp_path_factory.mktemp("hd")
+    for size in ("square_008um", "square_016um"):
+        shutil.copytree(folder, top / "outs/binned_outputs" / size)
+    with pytest.raises(
+        MissingFileError, match="Visium HD has counts for each size of bins"
+    ) as told:
+        read_space_ranger(top / named)
+    places = re.findall(r"\S+square_\d+um", str(told.value))
+    assert [read_space_ranger(Path(place)).n_obs for place in places] == [14, 14]
+
+
+def test_a_folder_beside_the_right_one_leads_to_it(folder, tmp_path_factory):
+    top = tmp_path_factory.mktemp("run")
+    shutil.copytree(folder, top / "outs")
+    for wrong in (top, top / "outs/spatial"):
+        with pytest.raises(MissingFileError, match=r"Name \S*/outs, where there are some"):
+            read_space_ranger(wrong)
+
+
+def two_genomes(folder, ids, genomes=None):
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:
+        features = file["matrix/features"]
+        del features["feature_type"]  # written by others than 10x Genomics: all are genes
+        for name, values in (("id", ids), ("name", [f"{i}x" for i in ids]), ("genome", genomes)):
+            if name in features:
+                del features[name]
+            if values:
+                features[name] = np.array(values, dtype="S")
+
+
+MIXED = {
+    "told, with prefixes": (
+        ["GRCh38_ENSG0001", "GRCh38_ENSG0002", "mm10___ENSMUSG0003", "mm10___ENSMUSG0004"],
+        ["GRCh38", "GRCh38", "mm10", "mm10"],
+    ),
+    "told with underscores": (
+        ["GRCh38_ENSG0001", "GRCh38_ENSG0002", "mm10___ENSMUSG0003", "mm10___ENSMUSG0004"],
+        ["GRCh38", "GRCh38", "mm10__", "mm10__"],
+    ),
+    "prefixes only": (
+        ["hg19_ENSG0001", "hg19_ENSG0002", "mm9_ENSMUSG0003", "mm9_ENSMUSG0004"],
+        None,
+    ),
+    "ids only": (["ENSG0001", "ENSG0002", "ENSMUSG0003", "ENSMUSG0004"], None),
+    "own names": (["ENSG0001", "ENSG0002", "ENSMUSG0003", "ENSMUSG0004"], ["a", "a", "b", "b"]),
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_of_several_genomes_the_one_of_the_organism_is_read(folder, values, case):
+    two_genomes(folder, *MIXED[case])
+    human = read_space_ranger(folder, organism="human")
+    assert list(human.var_names) == ["ENSG0001", "ENSG0002"]
+    np.testing.assert_array_equal(human.X.toarray(), values[:, :2])
+    assert human.uns["slide"]["repairs"][0].startswith("Genes of other genomes than ")
+    assert "dropped: 2 (" in human.uns["slide"]["repairs"][0]
+    mouse = read_space_ranger(folder, organism="mouse")
+    assert list(mouse.var_names) == ["ENSMUSG0003", "ENSMUSG0004"]
+    np.testing.assert_array_equal(mouse.X.toarray(), values[:, 2:])
+    for organism in ("", "rat"):
+        with pytest.raises(CountsError, match=r"several genomes: .*2 genes.*Declare the organism"):
+            read_space_ranger(folder, organism=organism)
+
+
+def test_a_virus_beside_the_genome_is_left_out_and_recorded(folder):
+    two_genomes(folder, ["ENSG0001", "ENSG0002", "ENSG0003", "S"], ["GRCh38"] * 3 + ["SARS-CoV-2"])
+    slide = read_space_ranger(folder, organism="human")
+    assert slide.n_vars == 3
+    assert slide.uns["slide"]["repairs"] == [
+        "Genes of other genomes than GRCh38, dropped: 1 (SARS-CoV-2)."
+    ]
+
+
+def test_two_genomes_of_one_organism_are_unclear(folder):
+    two_genomes(folder, ["ENSG0001", "ENSG0002", "ENSG0003", "ENSG0004"], ["hg19", "GRCh38"] * 2)
+    with pytest.raises(CountsError, match=r"hg19 \(2 genes\), GRCh38 \(2 genes\)"):
+        read_space_ranger(folder, organism="human")
+
+
+def test_the_name_of_a_single_genome_is_no_part_of_an_id(folder):
+    two_genomes(folder, [f"GRCh38_ENSG000{i}" for i in range(4)], ["GRCh38"] * 4)
+    slide = read_space_ranger(folder)
+    assert list(slide.var_names) == [f"ENSG000{i}" for i in range(4)]
+    assert slide.var["gene_name"].iloc[0] == "ENSG0000x"
+
+
+def test_a_matrix_without_genes_is_refused(folder):
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:
+        del file["matrix/features/feature_type"]
+        file["matrix/features/feature_type"] = np.array(["Antibody Capture"] * 4, dtype="S")
+    with pytest.raises(
+        CountsError, match=r"No feature of .* is of type 'Gene Expression'; found Anti"
+    ):
+        read_space_ranger(folder)
+
+
+def test_the_format_before_version_3_is_read(folder, values):
+    columns = sparse.csc_matrix(values.T)
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "w") as file:
+        group = file.create_group("GRCh38")
+        for name in ("data", "indices", "indptr"):
+            group[name] = getattr(columns, name)
+        for name, texts in (("barcodes", measured()), ("genes", IDS), ("gene_names", SYMBOLS)):
+            group[name] = np.array(texts, dtype="S")
+    slide = read_space_ranger(folder)
+    np.testing.assert_array_equal(slide.X.toarray(), values)
+    assert list(slide.var["gene_name"]) == SYMBOLS
+
+
+def test_names_of_other_number_than_features_are_refused(folder):
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:
+        del file["matrix/features/name"]
+        file["matrix/features/name"] = np.array(["A"], dtype="S")
+    with pytest.raises(CountsError, match="it has 4 features, but 1 of their names"):
+        read_space_ranger(folder)
 
 
 def test_a_barcode_with_two_positions_is_refused(folder):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import warnings
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -12,9 +15,10 @@ import pytest
 from scipy import sparse
 
 from spared_bench.data import validate_raw_slide
-from spared_bench.errors import ContractError, CoordinateError, MissingFileError
+from spared_bench.errors import ContractError, CoordinateError, CountsError, MissingFileError
 from spared_bench.readers import read_spatialdata
 from spared_bench.readers.images import keep_image
+from spared_bench.readers.stamps import stamp_of
 from tests import made_slides
 
 
@@ -73,8 +77,21 @@ def test_circles_in_micrometres_become_spots_in_pixels(written, tmp_path):
 
 
 def test_cells_are_no_spots(written, tmp_path):
-    with pytest.raises(CoordinateError, match="are Polygon; expected circles"):
+    with pytest.raises(
+        CoordinateError, match=r"are Polygon; expected circles or equal.*bins_as_squares=False"
+    ):
         read_spatialdata(written, shapes="cells", exports=tmp_path)
+
+
+def test_shapes_that_the_table_does_not_annotate_are_refused(tmp_path):
+    import spatialdata
+
+    path = with_shapes(tmp_path / "a.zarr", squares(8, 0))
+    sdata = spatialdata.read_zarr(path)
+    sdata.shapes["others"] = sdata.shapes["bins"].copy()
+    sdata.write_element("others")
+    with pytest.raises(CountsError, match="has no row for these shapes: it annotates bins"):
+        read_spatialdata(path, shapes="others", exports=tmp_path)
 
 
 def test_an_element_that_is_not_there_is_named(written, tmp_path):
@@ -93,3 +110,128 @@ def test_a_grey_image_keeps_its_only_channel(tmp_path):
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
     with PIL.Image.open(keep_image(pixels, tmp_path, "he", source)[0]) as image:
         np.testing.assert_array_equal(np.asarray(image), pixels[..., 0])
+
+
+def with_shapes(path, polygons, value=200, n_spots=36):
+    """Write an object with these polygons, one for each row of its table."""
+    spatialdata = pytest.importorskip("spatialdata")
+    from geopandas import GeoDataFrame
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+
+    names = [f"s{i}" for i in range(n_spots)]
+    table = ad.AnnData(
+        sparse.csr_matrix(np.random.default_rng(0).poisson(3, (n_spots, 9)).astype(np.float32)),
+        obs=pd.DataFrame(
+            {"region": pd.Categorical(["bins"] * n_spots), "spot": names}, index=names
+        ),
+        var=pd.DataFrame(index=made_slides.gene_ids(9)),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        picture = Image2DModel.parse(np.full((3, 200, 200), value, np.uint8), dims=("c", "y", "x"))
+        spatialdata.SpatialData(
+            images={"he": picture},
+            shapes={"bins": ShapesModel.parse(GeoDataFrame(geometry=polygons, index=names))},
+            tables={
+                "t": TableModel.parse(
+                    table, region="bins", region_key="region", instance_key="spot"
+                )
+            },
+        ).write(path)
+    return path
+
+
+CENTRES = np.array([(60 + 12.0 * i, 50 + 12.0 * j) for i in range(6) for j in range(6)])
+
+
+def squares(width, angle):
+    from shapely import affinity, box
+
+    half = width / 2
+    return [affinity.rotate(box(x - half, y - half, x + half, y + half), angle) for x, y in CENTRES]
+
+
+@pytest.mark.parametrize(("width", "angle"), [(8, 0), (12, 0), (8, 3.7), (8, 45)])
+def test_equal_squares_are_spots_as_wide_as_their_side(tmp_path, width, angle):
+    path = with_shapes(tmp_path / "a.zarr", squares(width, angle))
+    slide = read_spatialdata(path, exports=tmp_path / "images")
+    validate_raw_slide(slide, "a")
+    assert slide.n_obs == 36
+    np.testing.assert_allclose(slide.obsm["spatial"], CENTRES)
+    assert slide.uns["slide"]["spot_diameter_px"] == pytest.approx(width)
+
+
+@pytest.mark.parametrize("odd", ["oblong", "rhomb", "larger", "triangle"])
+def test_polygons_that_are_no_equal_squares_are_refused(tmp_path, odd):
+    from shapely import Polygon, affinity
+
+    shapes = squares(8, 0)
+    if odd == "oblong":
+        shapes = [affinity.scale(shape, 1.5, 1) for shape in shapes]
+    elif odd == "rhomb":
+        shapes = [affinity.skew(affinity.scale(shape, 1, 0.9), 25) for shape in shapes]
+    elif odd == "larger":
+        shapes[7] = affinity.scale(shapes[7], 1.5, 1.5)
+    else:
+        shapes[7] = Polygon([(0, 0), (0, 9), (9, 0)])
+    path = with_shapes(tmp_path / "a.zarr", shapes)
+    with pytest.raises(CoordinateError, match="are Polygon; expected circles or equal squares"):
+        read_spatialdata(path, exports=tmp_path / "images")
+
+
+def test_squares_that_overlap_or_contradict_the_size_of_a_pixel_are_refused(tmp_path):
+    path = with_shapes(tmp_path / "a.zarr", squares(18, 0))
+    with pytest.raises(CoordinateError, match="12 px apart, but 18 px wide: they overlap"):
+        read_spatialdata(path, exports=tmp_path / "images")
+    path = with_shapes(tmp_path / "b.zarr", squares(8, 0))
+    with pytest.raises(ContractError, match="a spot would measure 800 um"):
+        read_spatialdata(path, um_per_px=100, exports=tmp_path / "images")
+
+
+def copy_as_is(source, target):
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copy2)
+
+
+def copy_anew(source, target):
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+
+
+def put_in_the_place(source, target):
+    shutil.rmtree(target)
+    shutil.move(source, target)
+
+
+@pytest.mark.parametrize("replace", [copy_as_is, copy_anew, put_in_the_place])
+def test_an_image_that_was_replaced_inside_the_folder_is_exported_again(tmp_path, replace):
+    newer = with_shapes(tmp_path / "b.zarr", squares(8, 0), value=60)
+    path = with_shapes(tmp_path / "a.zarr", squares(8, 0), value=200)
+
+    def exported():
+        found = read_spatialdata(path, exports=tmp_path / "images").uns["slide"]["image_path"]
+        return Path(found), int(np.asarray(PIL.Image.open(found))[100, 100, 0])
+
+    first, before = exported()
+    assert (exported(), before) == ((first, 200), 200)  # and left alone while nothing changes
+    times = path.stat().st_mtime_ns
+    replace(newer / "images/he", path / "images/he")
+    os.utime(path, ns=(times, times))
+    second, after = exported()
+    assert after == 60
+    assert list((tmp_path / "images").iterdir()) == [second]  # the older export is gone
+
+
+def test_a_stamp_changes_with_any_file_and_with_nothing_else(tmp_path):
+    folder = tmp_path / "a"
+    (folder / "b").mkdir(parents=True)
+    (folder / "b/c").write_bytes(b"1234")
+    before = stamp_of(folder)
+    assert stamp_of(folder) == before
+    facts = (folder / "b/c").stat()
+    (folder / "b/c").write_bytes(b"4321")  # of one size, at one time
+    os.utime(folder / "b/c", ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    changed = stamp_of(folder)
+    (folder / "b/c").rename(folder / "b/d")
+    renamed = stamp_of(folder)
+    (folder / "b/e").touch()
+    assert len({before, changed, renamed, stamp_of(folder)}) == 4
+    assert len({stamp_of(folder / "b/d"), stamp_of(folder / "b/e")}) == 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 
+import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -190,6 +192,69 @@ def test_numbers_name_donors_and_capital_letters_an_organism(yaml):
     assert (spec.slides[0].patient_id, spec.organism) == ("1", "human")
 
 
+@pytest.mark.parametrize("ids", [("010", "011"), ("0012", "0013"), ("1.10", "1.1"), ("1_5", "15")])
+@pytest.mark.parametrize("yaml_of", ["{}", "'{}'"])
+def test_slides_and_donors_are_called_what_is_written(yaml, tmp_path, ids, yaml_of):
+    first, second = map(yaml_of.format, ids)
+    text = TEXT.replace("1501", first).replace("T2:", f"{second}:").replace("[T2]", f"[{second}]")
+    text = text.replace("patient: p1", f"patient: {first}").replace("patient: p2", "patient: on")
+    yaml.write_text(text + f"folds: {{loo: {{a: [{first}]}}}}\n")
+    _, kept = add_description(yaml, tmp_path / "data")
+    for each in (read_description(yaml), read_description(kept)):
+        spec = each.spec()
+        assert [(s.slide_id, s.patient_id) for s in spec.slides] == [
+            (ids[0], ids[0]),
+            (ids[1], "on"),
+        ]
+        assert spec.split == {"train": ids[:1], "test": ids[1:]}
+        assert spec.folds == {"loo": {"a": ids[:1]}}
+        assert spec.parameters == {"n_genes": 7}
+
+
+@pytest.mark.parametrize("slide_id", ["12:30", "~", "[a]"])
+def test_an_id_that_cannot_be_a_file_or_is_no_text_is_refused_as_written(yaml, slide_id):
+    with pytest.raises(UsageError, match=r"12:30|slides|not valid"):
+        read_description(rewritten(yaml, "  1501:", f"  ? {slide_id}\n  :"))
+
+
+def test_the_organism_of_a_description_says_which_genome_is_read(yaml, tmp_path):
+    for slide in ("T1", "T2"):
+        path = tmp_path / f"slides/{slide}/filtered_feature_bc_matrix.h5"
+        with h5py.File(path, "a") as file:
+            file["matrix/features/genome"] = np.array(["GRCh38"] * 8 + ["mm10"] * 4, dtype="S")
+    _, kept = add_description(yaml, tmp_path / "data")
+    slide = read_slide(kept.parent, "T2")
+    assert slide.n_vars == 8
+    assert slide.uns["slide"]["repairs"] == [
+        "Genes of other genomes than GRCh38, dropped: 4 (mm10)."
+    ]
+
+
+def test_numbers_and_switches_of_a_description_are_read_as_such(yaml):
+    rewritten(yaml, "patient: p1", "patient: p1, um_per_px: 0.5")
+    rewritten(yaml, "organism: human", "organism: human\nallow_shared_donors: yes")
+    found = read_description(yaml)
+    assert (found.slides["1501"].um_per_px, found.allow_shared_donors) == (0.5, True)
+    with pytest.raises(UsageError, match=r"um_per_px.*valid number"):
+        read_description(rewritten(yaml, "um_per_px: 0.5", "um_per_px: half"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_description_of_windows_is_read(yaml, encoding):
+    text = yaml.read_text()
+    yaml.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert list(read_description(yaml).slides) == ["1501", "T2"]
+
+
+def test_donors_are_verified_only_where_that_is_said(yaml, tmp_path):
+    assert not read_description(yaml).spec().donors_verified
+    add_description(yaml, tmp_path / "w/data")
+    info = CliRunner().invoke(app, ["info", "mine", "-w", str(tmp_path / "w")]).output
+    assert "not verified (as described; `donors_verified: true` in the YAML" in info
+    rewritten(yaml, "organism: human", "organism: human\ndonors_verified: true")
+    assert read_description(yaml).spec().donors_verified
+
+
 def test_a_description_far_too_large_or_missing_is_refused(yaml, tmp_path):
     with pytest.raises(MissingFileError, match=r"absent\.yaml"):
         read_description(tmp_path / "absent.yaml")
@@ -200,7 +265,7 @@ def test_a_description_far_too_large_or_missing_is_refused(yaml, tmp_path):
 
 def test_a_donor_on_both_sides_is_refused_unless_it_is_said(yaml):
     rewritten(yaml, "patient: p2", "patient: p1")
-    with pytest.raises(SplitError, match=r"donors \['p1'\]"):
+    with pytest.raises(SplitError, match=r"donors \['p1'\].*`allow_shared_donors: true`"):
         read_description(yaml)
     rewritten(yaml, "organism: human", "organism: human\nallow_shared_donors: true")
     assert read_description(yaml).spec().tier == "B"
@@ -290,6 +355,9 @@ def test_files_of_one_name_and_a_file_that_was_replaced_keep_their_own_images(tm
 
 def test_spots_beside_their_image_are_refused_when_a_dataset_is_added(tmp_path):
     own_image(tmp_path / "T1" / "adata.h5ad", 1)
+    slide = anndata.read_h5ad(tmp_path / "T1" / "adata.h5ad")
+    del slide.uns["spatial"]["lib"]["images"]  # which would tell that it is another image
+    slide.write_h5ad(tmp_path / "T1" / "adata.h5ad")
     Image.new("RGB", (60, 60)).save(tmp_path / "small.png")
     yaml = tmp_path / "mine.yaml"
     yaml.write_text(

@@ -1,0 +1,158 @@
+"""Which rows of a feature table are genes, and of the organism that a dataset declares."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spared_bench.errors import CountsError
+
+GENES = "Gene Expression"
+_PREFIXED = re.compile(r"(\w[\w.-]*?)_+(ENS[A-Z]*G\d+.*)")
+_MOST_GENOMES = 8
+_ASSEMBLY = re.compile(r"(GRC[hm]\d+|hg\d+|mm\d+|human|mouse)_", re.IGNORECASE)
+#: Names of assemblies, and ids of Ensembl; what is none of them is a virus, a control, or unknown.
+_ASSEMBLIES = {
+    "human": re.compile(r"grch\d|hg\d|(t2t|chm13)|human|homo|hsap"),
+    "mouse": re.compile(r"grcm\d|mm\d|mouse|mus_?m|mmus"),
+}
+_IDS = {"human": re.compile(r"ENSG\d"), "mouse": re.compile(r"ENSMUSG\d")}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The genes among features.
+
+    Parameters
+    ----------
+    columns : ndarray of int, of shape (n_genes,)
+        Where they stand.
+    ids, symbols : list of str
+        Of the genes, without the name of their genome.
+    repairs : list of str
+        What was left out, in sentences.
+    """
+
+    columns: np.ndarray
+    ids: list[str]
+    symbols: list[str]
+    repairs: list[str]
+
+
+def choose_genes(
+    ids: Sequence[str],
+    symbols: Sequence[str],
+    where: str,
+    *,
+    kinds: Sequence[Any] | None = None,
+    genomes: Sequence[Any] | None = None,
+    organism: str = "",
+) -> Chosen:
+    """Leave out features that are no genes, and genes of another genome than the dataset's.
+
+    Parameters
+    ----------
+    ids, symbols : sequence of str
+        Of the features.
+    where : str
+        What holds them, for messages.
+    kinds, genomes : sequence, optional
+        The type of each feature, and the genome it is of. Where genomes are not told, they are
+        taken from ids such as ``GRCh38_ENSG00000186092``.
+    organism : str
+        Of the dataset: ``"human"`` or ``"mouse"``; asked for where there are several genomes.
+
+    Raises
+    ------
+    CountsError
+        If no feature is a gene, or which genome is meant is unclear.
+    """
+    columns, repairs = _of_genes(_words(kinds), len(ids), where)
+    ids, symbols = [ids[i] for i in columns], [symbols[i] for i in columns]
+    told = _words(genomes)
+    named = [told[i].rstrip("_") for i in columns] if told else _genomes_in(ids)
+    known = Counter(named)
+    if len(known) > 1:
+        kept = _genome_of(organism, known, ids, named, where)
+        rows = [row for row, name in enumerate(named) if name == kept]
+        others = ", ".join(name or "without a name" for name in sorted(known) if name != kept)
+        repairs.append(
+            f"Genes of other genomes than {kept or 'the one without a name'}, dropped:"
+            f" {len(ids) - len(rows)} ({others})."
+        )
+        columns = columns[rows]
+        ids, symbols = [ids[row] for row in rows], [symbols[row] for row in rows]
+        known = Counter({kept: len(rows)})
+    (genome,) = known or ("",)
+    return Chosen(columns, _without(genome, ids), _without(genome, symbols), repairs)
+
+
+def _of_genes(kinds: list[str], n_features: int, where: str) -> tuple[np.ndarray, list[str]]:
+    if not kinds:
+        return np.arange(n_features), []
+    genes = np.flatnonzero([kind.casefold() == GENES.casefold() for kind in kinds])
+    if n_features and not len(genes):
+        raise CountsError(
+            f"No feature of {where} is of type {GENES!r}; found {', '.join(sorted(set(kinds)))}."
+            f" Give the matrix of gene expression, or correct the types of the features."
+        )
+    dropped = n_features - len(genes)
+    return genes, [f"Features that are no genes, dropped: {dropped}."] if dropped else []
+
+
+def _words(values: Sequence[Any] | None) -> list[str]:
+    """Return values as text, empty where nothing is told; an empty list where nothing is at all."""
+    told = [None if value is None or value != value else value for value in values or ()]  # noqa: PLR0124
+    words = ["" if value is None else str(value).strip() for value in told]
+    return words if any(words) else []
+
+
+def _genomes_in(ids: Sequence[str]) -> list[str]:
+    """Return the genome of each gene by its id; without prefixes, its organism where it is told."""
+    known = {match[1] for gene in ids if (match := _PREFIXED.fullmatch(gene))}
+    known |= {match[1] for gene in ids if (match := _ASSEMBLY.match(gene))}
+    if len(known) > _MOST_GENOMES:  # ids such as TSPAN6_ENSG00000000003
+        known = set()
+    longest_first = sorted(known, key=len, reverse=True)
+    prefixes = [
+        next((name for name in longest_first if gene.startswith(f"{name}_")), "") for gene in ids
+    ]
+    if ids and all(prefixes):  # where only some have one, it is no genome: DEPRECATED_ENSG...
+        return prefixes
+    found = [next((name for name, form in _IDS.items() if form.match(gene)), "") for gene in ids]
+    return found if len(set(found) - {""}) > 1 else [""] * len(ids)
+
+
+def _genome_of(
+    organism: str, known: Counter[str], ids: Sequence[str], named: Sequence[str], where: str
+) -> str:
+    """Return which genome is the organism's: by its name, else by the ids of its genes."""
+    assembly, form = _ASSEMBLIES.get(organism), _IDS.get(organism)
+    fitting = [name for name in known if assembly and assembly.match(name.casefold())]
+    if not fitting and form:
+        bare = Counter(
+            name
+            for name, gene in zip(named, ids, strict=True)
+            if form.match(gene.removeprefix(name).lstrip("_"))
+        )
+        fitting = [name for name, found in bare.items() if found > known[name] / 2]
+    if len(fitting) == 1:
+        return fitting[0]
+    counted = ", ".join(f"{name or 'without a name'} ({n} genes)" for name, n in known.items())
+    raise CountsError(
+        f"{where} holds genes of several genomes: {counted}; which of them is that of"
+        f" {organism or 'the dataset, whose organism is not told,'} is unclear. Declare the"
+        " organism (human or mouse), or give a matrix of one genome."
+    )
+
+
+def _without(genome: str, names: list[str]) -> list[str]:
+    """Cut the name of the genome off, where it stands before every name."""
+    if not genome or not all(name.startswith(f"{genome}_") for name in names):
+        return names
+    return [name.removeprefix(genome).lstrip("_") for name in names]

@@ -1,0 +1,195 @@
+"""The position table and the scale factors of Space Ranger, of whichever version."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.errors import ContractError, CoordinateError, MissingFileError
+from spared_bench.readers.tables import read_table
+from spared_bench.readers.text import bare, fields_of, lines_of, read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = (
+    "barcode",
+    "in_tissue",
+    "array_row",
+    "array_col",
+    "pxl_row_in_fullres",
+    "pxl_col_in_fullres",
+)
+_FACTOR = re.compile(r"spot_diameter_fullres|tissue_\w+_scalef|bin_size_um|microns_per_pixel")
+_SUFFIX = re.compile(r"-\d+$")
+
+
+def read_positions(spatial: Path) -> pd.DataFrame:
+    """Read the position file of whichever version, indexed by barcode."""
+    names = ("tissue_positions.csv", "tissue_positions.parquet", "tissue_positions_list.csv")
+    paths = [spatial / name for name in names]
+    return read_position_file(next((path for path in paths if path.is_file()), paths[0]))
+
+
+def read_position_file(path: Path) -> pd.DataFrame:
+    """Read one position file, indexed by barcode; with a header or without, which it shows itself.
+
+    Raises
+    ------
+    CoordinateError
+        If it is not there, lacks a column, or names a barcode twice.
+    """
+    separator, names = ",", None
+    if path.is_file() and path.suffix != ".parquet":
+        separator, names = _form(path)
+    table = read_table(
+        path,
+        _COLUMNS[2:],
+        CoordinateError,
+        separator=separator,
+        names=names,
+        flags=("in_tissue",),
+    )
+    for column in ("array_row", "array_col"):
+        odd = table[column][table[column] % 1 != 0]
+        if len(odd):
+            raise CoordinateError(
+                f"{path}: column {column!r} holds {odd.iloc[0]} in {len(odd)} of {len(table)} rows;"
+                " expected whole numbers, the place in the array. Are columns exchanged?"
+            )
+    barcodes = table["barcode" if "barcode" in table else table.columns[0]].astype(str).map(bare)
+    if barcodes.duplicated().any():
+        raise CoordinateError(
+            f"The position table {path} names barcode {barcodes[barcodes.duplicated()].iloc[0]!r}"
+            " more than once, so its place is unknown. Copy the file again from Space Ranger's"
+            " output, one slide a folder."
+        )
+    return table.set_index(barcodes)
+
+
+def _form(path: Path) -> tuple[str, Sequence[str] | None]:
+    """Return the separator of a position table, and names for its columns if it has no header."""
+    lines = lines_of(read_text(path, CoordinateError, "position table"))
+    if not lines:
+        raise CoordinateError(f"The position table {path} is empty. Copy it again.")
+    separator = max(",\t;", key=lines[0].count)
+    first = [name.casefold() for name in fields_of(lines[0], separator)]
+    if set(first) & set(_COLUMNS):
+        return separator, None
+    if len(first) != len(_COLUMNS):
+        raise CoordinateError(
+            f"The position table {path} begins with {lines[0][:100]!r}: {len(first)} columns and no"
+            f" header that is known; expected the columns {', '.join(_COLUMNS)}."
+        )
+    return separator, _COLUMNS
+
+
+def under_tissue(
+    barcodes: list[str], positions: pd.DataFrame, folder: Path
+) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
+    """Return the rows of the counts under tissue, their positions, and what was left out.
+
+    Raises
+    ------
+    CoordinateError
+        If over half of the barcodes have no position, or none is under tissue.
+    """
+    rows, repairs = _rows_of(barcodes, positions)
+    lacking = np.flatnonzero(rows < 0)
+    if len(lacking) * 2 > len(barcodes):
+        raise CoordinateError(
+            f"{len(lacking)} of {len(barcodes)} barcodes of {folder} have no position:"
+            f" {barcodes[lacking[0]]!r}, for example, while the positions name"
+            f" {positions.index[0]!r}. The counts and the `spatial` folder are of different slides."
+        )
+    placed = np.flatnonzero(rows >= 0)
+    found = positions.iloc[rows[placed]].set_axis([barcodes[row] for row in placed], axis=0)
+    covered = found["in_tissue"].to_numpy() == 1
+    if not covered.any():
+        raise CoordinateError(
+            f"No spot of {folder} is under tissue: in_tissue is 1 for none of its barcodes."
+        )
+    without_counts = int((positions["in_tissue"] == 1).sum() - covered.sum())
+    left_out = {
+        "Spots with counts but no position, dropped": len(lacking),
+        "Spots with counts but beside the tissue, dropped": int((~covered).sum()),
+        "Positions under tissue but without counts, dropped": without_counts,
+    }
+    repairs += [f"{what}: {number}." for what, number in left_out.items() if number]
+    return placed[covered], found[covered], repairs
+
+
+def _rows_of(barcodes: list[str], positions: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """Return the row of each barcode's position, -1 where it has none."""
+    import pandas as pd
+
+    rows = positions.index.get_indexer(pd.Index(barcodes))
+    if (rows >= 0).any():
+        return rows, []
+    plain = [_SUFFIX.sub("", barcode) for barcode in barcodes]
+    places = pd.Index([_SUFFIX.sub("", barcode) for barcode in positions.index])
+    # Where both have a suffix, another one means another slide.
+    one_lacks_it = plain == barcodes or list(places) == list(positions.index)
+    unique = places.is_unique and len(set(plain)) == len(plain)
+    if not one_lacks_it or not unique:
+        return rows, []
+    without = places.get_indexer(pd.Index(plain))
+    if not (without >= 0).any():
+        return rows, []
+    which = "counts" if plain == barcodes else "positions"
+    return without, [f"Barcodes of the {which} lack the suffix of the others, such as '-1'."]
+
+
+def read_scale_factors(path: Path) -> dict[str, float]:
+    """Read the scale factors that are of use; the spot diameter must be there.
+
+    Raises
+    ------
+    MissingFileError, ContractError
+        If the file is missing or damaged, or one of these factors is no positive number.
+    """
+    if not path.is_file():
+        raise MissingFileError(
+            f"There are no scale factors at {path}, so the size of a spot is unknown. Copy the"
+            " whole `spatial` folder of Space Ranger's output."
+        )
+    try:
+        values: Any = json.loads(read_text(path, ContractError, "file of scale factors"))
+    except (ValueError, RecursionError) as error:
+        raise ContractError(f"The scale factors {path} cannot be read: {error}.") from error
+    if not isinstance(values, dict):
+        raise ContractError(
+            f"The scale factors {path} cannot be read: expected a JSON object, found"
+            f" {type(values).__name__}."
+        )
+    used = {key: value for key, value in values.items() if _FACTOR.fullmatch(key)}
+    if "spot_diameter_fullres" not in used:
+        raise ContractError(f"{path} lacks 'spot_diameter_fullres'; found {sorted(values)}.")
+    return {
+        key: number
+        for key, value in used.items()
+        # An image without a factor is refused if it is used, and an odd factor is none.
+        if (number := _factor(value, key, path, needed=not key.startswith("tissue_")))
+    }
+
+
+def _factor(value: Any, key: str, path: Path, needed: bool) -> float:
+    if isinstance(value, list) and len(value) == 1:  # as R writes numbers
+        value = value[0]
+    try:
+        number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not 0 < number < float("inf"):
+        if not needed:
+            return 0.0
+        raise ContractError(
+            f"{path}: {key!r} is {json.dumps(value)[:100]}; expected a positive number. Copy the"
+            " file again from Space Ranger's output."
+        )
+    return number

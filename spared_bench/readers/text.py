@@ -1,0 +1,113 @@
+"""Text files as they were meant, whoever wrote them: Windows, Excel, R or Space Ranger."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import re
+import zlib
+from pathlib import Path
+
+from spared_bench.errors import DataError, MissingFileError
+
+GZIP = b"\x1f\x8b"
+#: The longer marks first: the one of UTF-32 begins with the one of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+#: Not ``str.splitlines``, which also cuts at characters that stand within names.
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_QUOTES = "\"'"
+
+
+def read_text(path: Path, error: type[DataError], what: str) -> str:
+    """Return the text of a file, unpacked and without a byte-order mark.
+
+    Parameters
+    ----------
+    path : Path
+        Packed by gzip or not, whatever it is called. UTF-8, or UTF-16 and UTF-32 as Windows writes
+        them.
+    error : type of DataError
+        What to raise for damage.
+    what : str
+        What to call the file in a message: ``"position table"``.
+
+    Raises
+    ------
+    MissingFileError
+        If it is not there.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"There is no {what} at {path}. Check the path, or copy it there.")
+    try:
+        return decode(unpack(path.read_bytes()))
+    except UnicodeDecodeError as problem:
+        raise error(
+            f"The {what} {path} is no text in UTF-8 or UTF-16: {problem.reason} at byte"
+            f" {problem.start}. Save it again as UTF-8."
+        ) from problem
+    except (OSError, EOFError, zlib.error) as problem:
+        raise error(
+            f"The {what} {path} cannot be read: {problem}. It is damaged or incomplete; copy or"
+            " fetch it again."
+        ) from problem
+
+
+def unpack(raw: bytes) -> bytes:
+    """Return what is packed by gzip, which the name of a file does not always say."""
+    return gzip.decompress(raw) if raw.startswith(GZIP) else raw
+
+
+def decode(raw: bytes) -> str:
+    """Decode by the byte-order mark; without one, as UTF-8 or, where every other byte is 0, UTF-16.
+
+    Raises
+    ------
+    UnicodeDecodeError
+    """
+    for mark, encoding in _MARKS:
+        if raw.startswith(mark):
+            return raw.decode(encoding)
+    start = raw[:64]
+    if b"\0" in start[:4]:  # no text in UTF-8 begins like this
+        little = start[1::2].count(0) >= start[::2].count(0)
+        return raw.decode("utf-16-le" if little else "utf-16-be")
+    return raw.decode("utf-8")
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text; empty ones at its end are nothing."""
+    lines = _LINE_END.split(text)
+    while lines and not lines[-1].strip():
+        del lines[-1]
+    return lines
+
+
+def fields_of(line: str, separator: str) -> list[str]:
+    """Split a line into fields, without quotes and blanks around them.
+
+    >>> fields_of('"x y", 2,"a,b"', ",")
+    ['x y', '2', 'a,b']
+    """
+    if '"' in line:
+        fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+    else:
+        fields = line.split(separator)
+    return [bare(field) for field in fields]
+
+
+def bare(name: str) -> str:
+    """Return a name without the blanks and quotes around it.
+
+    >>> bare(" 'ERBB2' "), bare("5'-ETS")
+    ('ERBB2', "5'-ETS")
+    """
+    name = name.strip()
+    quoted = len(name) > 1 and name[0] == name[-1] and name[0] in _QUOTES
+    return name[1:-1].strip() if quoted else name

@@ -1,0 +1,80 @@
+"""Which features are genes, and of which genome."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spared_bench.errors import CountsError
+from spared_bench.readers.features import choose_genes
+
+
+def chosen(ids, **told):
+    found = choose_genes(ids, [f"{gene}x" for gene in ids], "m", **told)
+    return found.columns.tolist(), found.ids, found.repairs
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ["Gene Expression", "Antibody Capture"],
+        ["Gene Expression", np.nan],
+        ["Gene Expression", None],
+        pd.Categorical(["gene expression", "Multiplexing Capture"]),
+    ],
+)
+def test_features_of_another_type_are_left_out_and_counted(kinds):
+    repairs = ["Features that are no genes, dropped: 1."]
+    assert chosen(["ENSG1", "CD3"], kinds=kinds) == ([0], ["ENSG1"], repairs)
+
+
+@pytest.mark.parametrize("kinds", [None, [], ["", ""], [None, None], pd.Categorical([np.nan] * 2)])
+def test_without_types_all_features_are_genes(kinds):
+    assert chosen(["ENSG1", "CD3"], kinds=kinds) == ([0, 1], ["ENSG1", "CD3"], [])
+
+
+@pytest.mark.parametrize(
+    ("ids", "kept", "found"),
+    [
+        (["GRCh38_ENSG1", "GRCh38_MT", "mm10_ENSMUSG1"], [0, 1], ["ENSG1", "MT"]),
+        (["mm10___Actb", "hg19_ACTB", "hg19_TP53"], [1, 2], ["ACTB", "TP53"]),
+        (["GRCh38_ACTB", "GRCh38_TP53"], [0, 1], ["ACTB", "TP53"]),
+        (["ENSMUSG1", "ENSG1.4", "ENSMUSG2"], [1], ["ENSG1.4"]),
+    ],
+)
+def test_genomes_that_only_the_ids_tell_are_told_apart(ids, kept, found):
+    assert chosen(ids, organism="human")[:2] == (kept, found)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["ENSG1", "DEPRECATED_ENSG2", "ENSG3"],
+        ["ENSG1", "ERCC-00002"],
+        ["ENSG1", "HPV16_E6"],
+        ["HLA_A", "MM1_B", "5S_rRNA"],
+        ["ENSMUSG1", "ENSMUSG2"],
+        [f"S{i}_ENSG{i}" for i in range(30_000)],
+    ],
+    ids=lambda ids: ids[0],
+)
+def test_names_that_only_look_like_a_genomes_stay_as_they_are(ids):
+    assert chosen(ids, organism="human") == (list(range(len(ids))), ids, [])
+
+
+def test_an_antibody_has_no_genome():
+    found = chosen(
+        ["ENSG1", "CD3"],
+        kinds=["Gene Expression", "Antibody Capture"],
+        genomes=["GRCh38", ""],
+        organism="",
+    )
+    assert found == ([0], ["ENSG1"], ["Features that are no genes, dropped: 1."])
+
+
+def test_which_genome_is_meant_must_be_clear():
+    with pytest.raises(CountsError, match=r"x \(1 genes\), y \(1 genes\); .* of human is unclear"):
+        chosen(["g1", "g2"], genomes=["x", "y"], organism="human")
+    with pytest.raises(CountsError, match="whose organism is not told, is unclear"):
+        chosen(["ENSG1", "ENSMUSG2"])

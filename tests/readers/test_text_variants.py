@@ -1,0 +1,255 @@
+"""Text files as Windows, Excel, R and others leave them are read as meant, by every reader."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from spared_bench.errors import ContractError, CoordinateError, CountsError
+from spared_bench.readers import read_legacy_st, read_space_ranger
+from spared_bench.readers.text import bare, decode, fields_of, lines_of
+from tests import made_slides
+
+N_GENES = 12
+BARCODES = [f"AAAC{i:04d}-1" for i in range(made_slides.SIDE**2)]
+
+
+def quoted(text: str, separator: str) -> bytes:
+    """As ``write.table`` and ``write.csv`` of R do by default."""
+    rows = [line.split(separator) for line in text.splitlines()]
+    out = io.StringIO()
+    csv.writer(
+        out, delimiter=separator, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
+    ).writerows([[_number(field) for field in row] for row in rows])
+    return out.getvalue().encode()
+
+
+def _number(field: str) -> str | float | int:
+    try:
+        return int(field) if field.isdigit() else float(field)
+    except ValueError:
+        return field
+
+
+def spaced(text: str, separator: str) -> bytes:
+    return text.replace(separator, f"{separator} ").replace("\n", " \n").encode()
+
+
+VARIANTS = {
+    "crlf": lambda text, _: text.replace("\n", "\r\n").encode(),
+    "cr": lambda text, _: text.replace("\n", "\r").encode(),
+    "bom": lambda text, _: text.encode("utf-8-sig"),
+    "bom and crlf": lambda text, _: text.replace("\n", "\r\n").encode("utf-8-sig"),
+    "utf-16": lambda text, _: text.encode("utf-16"),
+    "utf-16-be with mark": lambda text, _: b"\xfe\xff" + text.encode("utf-16-be"),
+    "utf-16-le without mark": lambda text, _: text.encode("utf-16-le"),
+    "utf-16-be without mark": lambda text, _: text.encode("utf-16-be"),
+    "utf-32": lambda text, _: text.encode("utf-32"),
+    "blank lines last": lambda text, _: (text + "\n\n  \n").encode(),
+    "packed": lambda text, _: gzip.compress(text.encode()),
+}
+OF_TABLES = VARIANTS | {
+    "quoted": quoted,
+    "quoted, bom, crlf": lambda text, separator: (
+        b"\xef\xbb\xbf" + quoted(text, separator).replace(b"\n", b"\r\n")
+    ),
+    "spaced": spaced,
+}
+
+
+@pytest.fixture
+def texts():
+    """What stands in the three files of a matrix, as Space Ranger writes them."""
+    out = io.BytesIO()
+    scipy.io.mmwrite(out, sparse.coo_matrix(made_slides.counts(N_GENES, 1).T))
+    ids = made_slides.gene_ids(N_GENES)
+    features = [f"{gene}\tS{i}\tGene Expression" for i, gene in enumerate(ids)]
+    return {
+        "matrix.mtx": out.getvalue().decode(),
+        "features.tsv": "\n".join(features) + "\n",
+        "barcodes.tsv": "\n".join(BARCODES) + "\n",
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, texts):
+    made_slides.space_ranger(tmp_path, N_GENES, seed=1)
+    (tmp_path / "filtered_feature_bc_matrix.h5").unlink()
+    (tmp_path / "filtered_feature_bc_matrix").mkdir()
+    for name, text in texts.items():
+        (tmp_path / "filtered_feature_bc_matrix" / name).write_text(text)
+    return tmp_path
+
+
+def check(slide):
+    np.testing.assert_array_equal(slide.X.toarray(), made_slides.counts(N_GENES, 1))
+    assert list(slide.obs_names) == BARCODES
+    assert list(slide.var_names) == made_slides.gene_ids(N_GENES)
+    assert list(slide.var["gene_name"]) == [f"S{i}" for i in range(N_GENES)]
+    np.testing.assert_allclose(slide.obsm["spatial"], made_slides.lattice()[1])
+
+
+@pytest.mark.parametrize("name", ["features.tsv", "barcodes.tsv"])
+@pytest.mark.parametrize("variant", OF_TABLES)
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_names_of_spots_and_genes_are_read_as_meant(folder, texts, name, variant, ending):
+    path = folder / "filtered_feature_bc_matrix" / name
+    path.unlink()
+    # Whether it is packed shows in the file, not in its name: browsers unpack and keep the name.
+    path.with_name(name + ending).write_bytes(OF_TABLES[variant](texts[name], "\t"))
+    check(read_space_ranger(folder))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_matrix_of_numbers_is_read_as_meant(folder, texts, variant):
+    path = folder / "filtered_feature_bc_matrix" / "matrix.mtx"
+    path.write_bytes(VARIANTS[variant](texts["matrix.mtx"], " "))
+    check(read_space_ranger(folder))
+
+
+@pytest.mark.parametrize("variant", OF_TABLES)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_positions_are_read_as_meant(folder, variant, separator):
+    path = folder / "spatial" / "tissue_positions.csv"
+    text = path.read_text().replace(",", separator)
+    path.write_bytes(OF_TABLES[variant](text, separator))
+    check(read_space_ranger(folder))
+    path.write_bytes(OF_TABLES[variant](text.partition("\n")[2], separator))
+    check(read_space_ranger(folder))
+
+
+def test_positions_with_row_names_or_capital_letters_are_read(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    table = pd.read_csv(path)
+    table.to_csv(path)  # numbered, as by R and pandas
+    check(read_space_ranger(folder))
+    table.rename(columns={"in_tissue": "In_Tissue", "array_row": "ARRAY_ROW"}).to_csv(
+        path, index=False
+    )
+    check(read_space_ranger(folder))
+    table.set_index("barcode").rename_axis("").to_csv(path)
+    check(read_space_ranger(folder))
+
+
+def test_barcodes_that_look_like_numbers_stay_text(folder, texts):
+    names = [f"{i:04d}" for i in range(len(BARCODES))]
+    path = folder / "spatial" / "tissue_positions.csv"
+    text = path.read_text()
+    for barcode, name in zip(BARCODES, names, strict=True):
+        text = text.replace(barcode, name)
+    path.write_text(text)
+    (folder / "filtered_feature_bc_matrix" / "barcodes.tsv").write_text("\n".join(names))
+    assert list(read_space_ranger(folder).obs_names) == names
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_scale_factors_are_read_as_meant(folder, variant):
+    path = folder / "spatial" / "scalefactors_json.json"
+    path.write_bytes(VARIANTS[variant](json.dumps(json.loads(path.read_text()), indent=1), ","))
+    check(read_space_ranger(folder))
+
+
+def test_genes_of_one_column_are_called_by_it(folder):
+    path = folder / "filtered_feature_bc_matrix" / "features.tsv"
+    path.write_text("\n".join(made_slides.gene_ids(N_GENES)))
+    slide = read_space_ranger(folder)
+    assert list(slide.var_names) == made_slides.gene_ids(N_GENES)
+    assert list(slide.var["gene_name"]) == made_slides.gene_ids(N_GENES)
+
+
+def test_genes_of_two_columns_under_the_older_name_are_read(folder, texts):
+    path = folder / "filtered_feature_bc_matrix" / "features.tsv"
+    path.with_name("genes.tsv").write_text(texts["features.tsv"].replace("\tGene Expression", ""))
+    path.unlink()
+    check(read_space_ranger(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("features.tsv", "a\tb\nc\n", r"line 2 of features\.tsv has 1 fields, \['c'\], .* 2"),
+        ("features.tsv", "a\tb\n\nc\td\n", r"line 2 of features\.tsv"),
+        ("barcodes.tsv", "a\n\nb\n", r"line 2 of barcodes\.tsv"),
+        ("barcodes.tsv", "", r"barcodes\.tsv is empty"),
+        ("matrix.mtx", "", "cannot be read"),
+        ("matrix.mtx", "%%MatrixMarket matrix coordinate integer general\n1 1 1\n1 1\n", "cannot"),
+        ("barcodes.tsv", b"\xb5m\n", r"no text in UTF-8 or UTF-16: .* at byte 0\. Save it again"),
+        ("barcodes.tsv", gzip.compress(b"a\nb\n")[:-9], "cannot be read: .*incomplete"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_by_file_and_line(folder, name, text, message):
+    raw = text if isinstance(text, bytes) else text.encode()
+    (folder / "filtered_feature_bc_matrix" / name).write_bytes(raw)
+    with pytest.raises(CountsError, match=message):
+        read_space_ranger(folder)
+
+
+def test_positions_and_factors_in_another_encoding_are_told(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    before = path.read_bytes()
+    path.write_bytes(b"barcode \xb5m" + before)
+    with pytest.raises(CoordinateError, match=r"at byte 8\. Save it again as UTF-8"):
+        read_space_ranger(folder)
+    path.write_bytes(before)
+    (folder / "spatial" / "scalefactors_json.json").write_bytes(b'{"\xff": 1}')
+    with pytest.raises(ContractError, match="Save it again as UTF-8"):
+        read_space_ranger(folder)
+
+
+@pytest.fixture
+def legacy(tmp_path):
+    """Counts and positions of legacy ST, as text."""
+    names = made_slides.st_table(tmp_path / "c.tsv", N_GENES, 1)
+    spots = ["x\ty\tnew_x\tnew_y\tpixel_x\tpixel_y\tselected"]
+    for name, (px, py) in zip(names, made_slides.st_pixels(names), strict=True):
+        spots.append("\t".join([*name.split("x") * 2, str(px), str(py), "1"]))
+    made_slides.picture(0).save(tmp_path / "he.png")
+    counts = gzip.decompress((tmp_path / "c.tsv").read_bytes()).decode()
+    return tmp_path, {"c.tsv": counts, "s.tsv": "\n".join(spots) + "\n"}
+
+
+@pytest.mark.parametrize("variant", OF_TABLES)
+@pytest.mark.parametrize("corner", [True, False])
+@pytest.mark.parametrize("changed", ["c.tsv", "s.tsv"])
+def test_legacy_tables_are_read_as_meant(legacy, variant, corner, changed):
+    folder, texts = legacy
+    if not corner:
+        texts["c.tsv"] = texts["c.tsv"][1:]
+    for name, text in texts.items():
+        (folder / name).write_bytes(
+            OF_TABLES[variant](text, "\t") if name == changed else text.encode()
+        )
+    slide = read_legacy_st(folder / "c.tsv", folder / "s.tsv", folder / "he.png")
+    np.testing.assert_array_equal(slide.X.toarray(), made_slides.counts(N_GENES, 1))
+    assert list(slide.var_names) == made_slides.gene_ids(N_GENES)
+    assert slide.obs_names[0] == "2x2"
+
+
+def test_fields_with_separators_and_quotes_are_one():
+    assert fields_of('"a,b", "c ""d""",\'e\', f', ",") == ["a,b", 'c "d"', "e", "f"]
+    assert bare("5'-ETS") == "5'-ETS"
+    assert bare('"') == '"'
+
+
+NAMES = st.text(st.characters(blacklist_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1)
+
+
+@given(st.lists(NAMES.filter(lambda name: not set("\"'") & set(name)), min_size=1, max_size=20))
+def test_names_come_back_whatever_the_encoding(names):
+    for ends in ("\n", "\r\n", "\r"):
+        text = ends.join(names)
+        for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):
+            if text.startswith("\ufeff"):
+                continue
+            assert lines_of(decode(text.encode(encoding))) == names
+    assert fields_of("\t".join(f'"{name}"' for name in names), "\t") == names

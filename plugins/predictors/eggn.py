@@ -229,7 +229,7 @@ class EGGN(ExemplarPredictor, SlidePredictor):
     }
 
     lr: float = 5e-4
-    encoder: str = "resnet18"
+    encoder: str = "resnet18.tv_in1k"
     width: int = 512
     depth: int = 4
 

@@ -231,7 +231,7 @@ class ExemplarPredictor(TorchPredictor):
         Per spot.
     """
 
-    encoder: str = "resnet50"
+    encoder: str = "resnet50.tv_in1k"
     n_exemplars: int = 6
 
     @property

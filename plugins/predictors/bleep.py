@@ -63,6 +63,8 @@ class Bleep(TorchPredictor):
     }
     configurations: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {"backbone": "test_resnet", "weights": "random"},  # 0.5 million parameters
+        # Adam without decay, which AdamW is at a decay of 0.
+        "spared": {"lr": 1e-2, "weight_decay": 0.0, "normalisation": "egn"},
     }
 
     lr: float = 1e-3

@@ -226,6 +226,7 @@ class EGGN(ExemplarPredictor, SlidePredictor):
     }  # fmt: skip
     configurations: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {"encoder": "color", "width": 128},
+        "spared": {"lr": 2.154e-3, "own_slide": True},
     }
 
     lr: float = 5e-4
@@ -240,7 +241,9 @@ class EGGN(ExemplarPredictor, SlidePredictor):
     def units(self, slides: Slides, device: str, resident: bool) -> Any:
         """Return slides as graphs with their exemplars, by the sum of absolute differences."""
         features = slides.features(self.frozen)
-        exemplars = find_exemplars(features, slides, self.bank_, self.n_exemplars, 1.0, device)
+        exemplars = find_exemplars(
+            features, slides, self.bank_, self.n_exemplars, 1.0, device, self.own_slide
+        )
         return GraphUnits(slides, features, self.bank_, exemplars, device)
 
     def predict_batch(self, network: nn.Module, batch: ExemplarGraph) -> Tensor:

@@ -9,7 +9,8 @@ Differs from the authors' code: batches are drawn from all training spots, for t
 over a batch; patches are normalised by ImageNet's mean and deviation; the rate has no warm-up, and
 its first cycle is half the budget, as in the benchmark; exemplars come from other slides wherever
 there are others; numbers of tiles and genes are nowhere written into a reshape. Patches of another
-size than ``image_size`` are resized on the device.
+size than ``image_size`` are resized on the device. The configuration ``spared`` normalises by the
+authors' constants, turns no patch, and takes exemplars from a spot's own slide, too.
 """
 
 from __future__ import annotations
@@ -172,6 +173,7 @@ class EGN(ExemplarPredictor):
             "encoder": "color", "image_size": 48, "tile": 16,
             "width": 64, "depth": 4, "heads": 1, "bridge_heads": 2,
         },
+        "spared": {"lr": 1e-2, "normalisation": "egn", "augment": False, "own_slide": True},
     }  # fmt: skip
 
     lr: float = 5e-4
@@ -189,9 +191,13 @@ class EGN(ExemplarPredictor):
     def units(self, slides: Slides, device: str, resident: bool) -> Units:
         """Return spots with their exemplars, which are found once."""
         features = slides.features(self.frozen)
-        exemplars = find_exemplars(features, slides, self.bank_, self.n_exemplars, 2.0, device)
+        exemplars = find_exemplars(
+            features, slides, self.bank_, self.n_exemplars, 2.0, device, self.own_slide
+        )
         budget = None if resident else 0
-        return ExemplarUnits(slides, features, self.bank_, exemplars, device, budget)
+        return ExemplarUnits(
+            slides, features, self.bank_, exemplars, device, budget, self.normalisation
+        )
 
     def predict_batch(self, network: nn.Module, batch: ExemplarBatch) -> Tensor:
         """Return the prediction, (n_spots, n_genes)."""

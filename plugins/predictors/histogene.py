@@ -65,6 +65,7 @@ class HisToGene(WindowPredictor):
     }  # fmt: skip
     configurations: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {"image_size": 48, "n_positions": 128, "width": 128, "depth": 2, "heads": 2},
+        "spared": {"lr": 4.642e-3, "augment": False, "max_spots": 0},
     }
 
     lr: float = 1e-5

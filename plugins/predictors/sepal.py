@@ -167,7 +167,7 @@ class SEPAL(TorchPredictor):
 
         first = ViTBDelta(
             self.first_lr, self.weights, self.micro_batch, self.precision, self.compile,
-            backbone=self.backbone,
+            self.normalisation, self.augment, backbone=self.backbone,
         )  # fmt: skip
         scratch = None if context.scratch is None else context.scratch / "first"
         first.fit(train, val, replace(context, report=report, scratch=scratch))

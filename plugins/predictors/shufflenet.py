@@ -23,6 +23,7 @@ class ShuffleNet(TorchPredictor):
     tiny: ClassVar[dict[str, Any]] = {"weights": "random", "lr": 1e-3}
     configurations: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {"weights": "random"},  # as published, it is small enough
+        "spared": {},  # the defaults
     }
 
     backbone: str = "shufflenet_v2_x0_5"

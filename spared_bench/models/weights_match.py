@@ -15,14 +15,15 @@ from torch import Tensor
 
 #: What training scripts and wrappers put before the names of a network.
 _WRAPPERS = {
-    "_orig_mod", "backbone", "base_model", "encoder", "model", "module", "net", "network",
-    "state_dict", "student", "teacher",
+    "_orig_mod", "backbone", "base_encoder", "base_model", "encoder", "encoder_q", "model",
+    "module", "net", "network", "state_dict", "student", "teacher", "trunk", "visual",
 }  # fmt: skip
 #: Parts beside a wrapped network that give no features.
 _OTHER_PARTS = {
-    "classifier", "decoder", "dino_head", "dino_loss", "fc", "head", "heads", "ibot_head",
-    "ibot_patch_loss", "loss", "optimizer", "predictor", "projection_head", "projector",
-    "queue", "queue_ptr", "student",
+    "classifier", "decoder", "dino_head", "dino_loss", "encoder_k", "fc", "head", "heads",
+    "ibot_head", "ibot_patch_loss", "logit_bias", "logit_scale", "loss", "momentum_encoder",
+    "optimizer", "predictor", "projection_head", "projector",
+    "queue", "queue_ptr", "student", "text",
 }  # fmt: skip
 _LAST_LAYERS = ("fc", "head", "heads.head", "classifier", "last_linear")
 #: Ends of names of what follows from the settings, or is seen in training alone.

@@ -262,9 +262,18 @@ def test_encoders_and_the_folder_of_files_refuse_as_methods_do(tmp_path, monkeyp
             | {"projector.0.weight": torch.ones(2), "queue": torch.ones(2)}
             | {"decoder.0.weight": torch.ones(2)}
         ),
+        lambda state: (
+            {f"module.encoder_q.{n}": v for n, v in state.items()}
+            | {f"module.encoder_k.{n}": v + 1 for n, v in state.items()}
+            | {"module.encoder_q.head.0.weight": torch.ones(2), "module.queue": torch.ones(2)}
+        ),
+        lambda state: (
+            {f"visual.trunk.{n}": v for n, v in state.items()}
+            | {"text.token_embedding.weight": torch.ones(2), "logit_scale": torch.ones(())}
+        ),
         lambda state: state | {"head.weight": torch.ones(7, 192), "mask_token": torch.ones(1, 192)},
     ],
-    ids=["module", "lightning", "compiled", "teacher", "projector", "head"],
+    ids=["module", "lightning", "compiled", "teacher", "projector", "momentum", "clip", "head"],
 )
 def test_what_training_scripts_put_around_a_network_is_taken_off(tmp_path, wrap):
     network = vit(init_values=1e-5)

@@ -11,6 +11,12 @@ it and publishes no configuration; what is done here is what the function that f
   them, with a weight no other exceeds, and it brings its own zero.
 
 ``correct`` leaves the spot itself out and uses both slopes.
+
+Differs from that function in the image features: by default they are 24 numbers of colour, each
+standardised over the slide, which need no weights. The configuration ``resnet50`` takes features of
+a ResNet-50, reduced to their first 50 principal components and not standardised, as the function
+does, with torchvision's weights where that has Keras's; and its reach, which is 3 units on Visium
+and 1.5 on legacy arrays.
 """
 
 from __future__ import annotations
@@ -37,20 +43,34 @@ class StLearn:
         Of the network: ``"pretrained"``, ``"random"`` or a file; ``"color"`` has none.
     n_components : int
         Of the PCA of expression; as many as there can be where there are fewer.
+    n_image_components : int
+        Of a PCA of the image features, whose scores take their place; 0: none.
+    standardise : bool
+        Whether image features are scaled to the same deviation over the slide, or only centred.
     n_similar : int
         Spots in the mean.
     reach : float
-        How far they may be, in units.
+        How far they may be, in units; 0: 3 on a hexagonal array, 1.5 on a square one.
     correct : bool
         Leave the spot itself out, and fit the unit as it was meant.
     """
 
     name: ClassVar[str] = "stlearn"
     tiny: ClassVar[dict[str, Any]] = {}
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "resnet50": {
+            "backbone": "resnet50.tv_in1k",
+            "n_image_components": 50,
+            "standardise": False,
+            "reach": 0.0,
+        },
+    }
 
     backbone: str = "color"
     weights: str = "pretrained"
     n_components: int = 50
+    n_image_components: int = 0
+    standardise: bool = True
     n_similar: int = 3
     reach: float = 3.0
     correct: bool = False
@@ -91,7 +111,7 @@ class StLearn:
         from scipy.spatial import cKDTree
 
         looks, expression = self._looks(slide), self._expression(slide)
-        radius = self.reach * self.unit(slide)
+        radius = self.reach_on(slide) * self.unit(slide)
         around = cKDTree(slide.coordinates).query_ball_point(slide.coordinates, radius)
         index = np.zeros((len(slide), self.n_similar), dtype=np.int64)
         weight = np.zeros(index.shape)
@@ -109,6 +129,12 @@ class StLearn:
             weight[spot, : len(best)] = weights[best] / weights[best].sum() if len(best) else 0
         return index, weight
 
+    def reach_on(self, slide: Slides) -> float:
+        """Return how far similar spots may be on this slide, in units."""
+        from spared_bench.models.graphs import is_square
+
+        return self.reach or (1.5 if is_square(slide.array_coordinates) else 3.0)
+
     def unit(self, slide: Slides) -> float:
         """Return the unit of distance in pixels, from the slopes of pixel over array index."""
         (x, y), (row, column) = slide.coordinates.T, slide.array_coordinates.T
@@ -116,23 +142,19 @@ class StLearn:
         return float(np.hypot(along, down if self.correct else along))
 
     def _looks(self, slide: Slides) -> np.ndarray:
-        """Image features, each standardised over the slide, as rows of length 1."""
+        """Image features, centred over the slide, as rows of length 1."""
         features = slide.features(self.encoder).astype(np.float64)
-        spread = features.std(axis=0)
         centred = features - features.mean(axis=0)
-        return _of_length_one(np.divide(centred, spread, out=centred * 0, where=spread > 1e-9))
+        if self.standardise:
+            spread = features.std(axis=0)
+            centred = np.divide(centred, spread, out=centred * 0, where=spread > 1e-9)
+        if self.n_image_components:
+            centred = _principal(centred, self.n_image_components)
+        return _of_length_one(centred)
 
     def _expression(self, slide: Slides) -> np.ndarray:
         """Principal components, as centred rows of length 1: a product is a correlation."""
-        from sklearn.decomposition import PCA
-
-        values = slide.target.astype(np.float64)
-        n_components = min(self.n_components, *values.shape)
-        scores = (
-            PCA(n_components, svd_solver="full").fit_transform(values)
-            if len(values) > 1
-            else values
-        )
+        scores = _principal(slide.target.astype(np.float64), self.n_components)
         return _of_length_one(scores - scores.mean(axis=1, keepdims=True))
 
 
@@ -150,6 +172,15 @@ def _slope(index: np.ndarray, pixel: np.ndarray) -> float:
     centred = index - index.mean()
     square = float(centred @ centred)
     return float(centred @ pixel) / square if square else 0.0
+
+
+def _principal(values: np.ndarray, n_components: int) -> np.ndarray:
+    """Scores of the first principal components, as many as there can be; of one row, the row."""
+    from sklearn.decomposition import PCA
+
+    if len(values) < 2:
+        return values
+    return PCA(min(n_components, *values.shape), svd_solver="full").fit_transform(values)
 
 
 def _of_length_one(rows: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ Differs from the authors' code: channels in the order of RGB and normalised as t
 training spot (an adaptation drops the last batch); weights are chosen on validation slides by the
 error of the prediction, not on a random fifth of the spots by the loss. Kept, because they are
 published: targets that are not detached, and the second cross-entropy with transposed targets,
-whose rows do not sum to 1.
+whose rows do not sum to 1. The temperature divides the targets' similarities, as in the paper; the
+authors' code multiplies by it there, which is the same at the published 1.
 """
 
 from __future__ import annotations
@@ -60,9 +61,10 @@ class Bleep(TorchPredictor):
         "width": 16,
         "n_neighbours": 5,
     }
-    small: ClassVar[dict[str, Any]] = {  # 0.5 million parameters
-        "backbone": "test_resnet",
-        "weights": "random",
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"backbone": "test_resnet", "weights": "random"},  # 0.5 million parameters
+        # Adam without decay, which AdamW is at a decay of 0.
+        "spared": {"lr": 1e-2, "weight_decay": 0.0, "normalisation": "egn"},
     }
 
     lr: float = 1e-3
@@ -164,7 +166,10 @@ class Projection(nn.Module):
 
 
 def contrastive_loss(images: Tensor, spots: Tensor, temperature: float = 1.0) -> Tensor:
-    """Cross-entropy of image-to-expression similarities with soft targets, in both directions.
+    """Cross-entropy of expression-to-image similarities with soft targets, in both directions.
+
+    Rows are spots and columns images, in the logits as in the targets. It matters: a target's row
+    sums to 1 and its column does not.
 
     Parameters
     ----------
@@ -178,12 +183,12 @@ def contrastive_loss(images: Tensor, spots: Tensor, temperature: float = 1.0) ->
         Scalar.
     """
     with torch.autocast(images.device.type, enabled=False):
-        logits = images @ spots.T / temperature  # (n_spots, n_spots)
+        logits = spots @ images.T / temperature  # (n_spots, n_spots)
         similar = (images @ images.T + spots @ spots.T) / (2 * temperature)
         targets = similar.softmax(dim=1)
-        to_spots = -(targets * logits.log_softmax(dim=1)).sum(dim=1)
-        to_images = -(targets.T * logits.T.log_softmax(dim=1)).sum(dim=1)
-        return (to_spots + to_images).mean() / 2
+        of_spots = -(targets * logits.log_softmax(dim=1)).sum(dim=1)
+        of_images = -(targets.T * logits.T.log_softmax(dim=1)).sum(dim=1)
+        return (of_spots + of_images).mean() / 2
 
 
 def retrieve(

@@ -225,10 +225,13 @@ class EGGN(ExemplarPredictor, SlidePredictor):
     tiny: ClassVar[dict[str, Any]] = {
         "encoder": "color", "n_exemplars": 3, "width": 32, "depth": 2, "lr": 1e-3,
     }  # fmt: skip
-    small: ClassVar[dict[str, Any]] = {"encoder": "color", "width": 128}
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"encoder": "color", "width": 128},
+        "spared": {"lr": 2.154e-3, "own_slide": True},
+    }
 
     lr: float = 5e-4
-    encoder: str = "resnet18"
+    encoder: str = "resnet18.tv_in1k"
     width: int = 512
     depth: int = 4
 
@@ -239,7 +242,9 @@ class EGGN(ExemplarPredictor, SlidePredictor):
     def units(self, slides: Slides, device: str, resident: bool) -> Any:
         """Return slides as graphs with their exemplars, by the sum of absolute differences."""
         features = slides.features(self.frozen)
-        exemplars = find_exemplars(features, slides, self.bank_, self.n_exemplars, 1.0, device)
+        exemplars = find_exemplars(
+            features, slides, self.bank_, self.n_exemplars, 1.0, device, self.own_slide
+        )
         return GraphUnits(slides, features, self.bank_, exemplars, device)
 
     def predict_batch(self, network: nn.Module, batch: ExemplarGraph) -> Tensor:

@@ -9,7 +9,8 @@ Differs from the authors' code: batches are drawn from all training spots, for t
 over a batch; patches are normalised by ImageNet's mean and deviation; the rate has no warm-up, and
 its first cycle is half the budget, as in the benchmark; exemplars come from other slides wherever
 there are others; numbers of tiles and genes are nowhere written into a reshape. Patches of another
-size than ``image_size`` are resized on the device.
+size than ``image_size`` are resized on the device. The configuration ``spared`` normalises by the
+authors' constants, turns no patch, and takes exemplars from a spot's own slide, too.
 """
 
 from __future__ import annotations
@@ -167,9 +168,12 @@ class EGN(ExemplarPredictor):
         "encoder": "color", "n_exemplars": 3, "image_size": 12, "tile": 6,
         "width": 32, "depth": 2, "heads": 1, "bridge_heads": 1, "lr": 1e-3,
     }  # fmt: skip
-    small: ClassVar[dict[str, Any]] = {
-        "encoder": "color", "image_size": 48, "tile": 16,
-        "width": 64, "depth": 4, "heads": 1, "bridge_heads": 2,
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "encoder": "color", "image_size": 48, "tile": 16,
+            "width": 64, "depth": 4, "heads": 1, "bridge_heads": 2,
+        },
+        "spared": {"lr": 1e-2, "normalisation": "egn", "augment": False, "own_slide": True},
     }  # fmt: skip
 
     lr: float = 5e-4
@@ -187,9 +191,13 @@ class EGN(ExemplarPredictor):
     def units(self, slides: Slides, device: str, resident: bool) -> Units:
         """Return spots with their exemplars, which are found once."""
         features = slides.features(self.frozen)
-        exemplars = find_exemplars(features, slides, self.bank_, self.n_exemplars, 2.0, device)
+        exemplars = find_exemplars(
+            features, slides, self.bank_, self.n_exemplars, 2.0, device, self.own_slide
+        )
         budget = None if resident else 0
-        return ExemplarUnits(slides, features, self.bank_, exemplars, device, budget)
+        return ExemplarUnits(
+            slides, features, self.bank_, exemplars, device, budget, self.normalisation
+        )
 
     def predict_batch(self, network: nn.Module, batch: ExemplarBatch) -> Tensor:
         """Return the prediction, (n_spots, n_genes)."""

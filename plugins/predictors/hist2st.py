@@ -1,8 +1,9 @@
 """Hist2ST: ConvMixer within patches, a transformer over the slide, graph layers among neighbours.
 
 Zeng et al., Brief. Bioinform. 2022, doi:10.1093/bib/bbac297; github.com/biomed-AI/Hist2ST. By
-default with the authors' 112 px, and with 128 positions, since Visium's array needs them; 224 px
-and heads 128 wide are the variant of Mejia et al., MICCAI 2024.
+default with the authors' 112 px, and with 128 positions, since Visium's array needs them. The
+configuration ``spared`` is the variant of Mejia et al., MICCAI 2024: 224 px, heads 128 wide, no
+dropout, bytes that are not normalised, slides in 2 by 2 pieces, neighbours however far.
 
 Differs from the authors' code: a spot without neighbours gets zeros from them instead of nan; spots
 that are equally near are all neighbours, where storage order would choose; patches are normalised
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,7 +33,7 @@ from torch.optim.lr_scheduler import LRScheduler, StepLR
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget
 from spared_bench.models.attention import Block
-from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
+from spared_bench.models.augment import normalisation_of
 from spared_bench.models.device_patches import resized
 from spared_bench.models.graphs import nearest
 from spared_bench.models.losses import zinb_loss
@@ -44,12 +46,11 @@ from spared_bench.models.windows import (
 
 _TILE = 7  # px
 _MAPS = 32
-_DROPOUT = 0.2
 
 
-def neighbours(array_coordinates: np.ndarray) -> np.ndarray:
-    """Connect every spot to the 4 nearest in the array, at most 2 steps away."""
-    return nearest(array_coordinates, 4, max_distance=2.0)
+def neighbours(array_coordinates: np.ndarray, reach: float = 2.0) -> np.ndarray:
+    """Connect every spot to the 4 nearest in the array, at most ``reach`` away; 0: however far."""
+    return nearest(array_coordinates, 4, max_distance=reach or np.inf)
 
 
 class Mixer(nn.Module):
@@ -93,7 +94,7 @@ class Hist2STNet(nn.Module):
         width = (settings.image_size // _TILE) ** 2 * 4
         self.maps = nn.Sequential(
             nn.Conv2d(3, _MAPS, _TILE, stride=_TILE),
-            nn.Dropout(_DROPOUT),
+            nn.Dropout(settings.dropout),
             Mixer(),
             Mixer(),
             nn.Conv2d(_MAPS, 4, 1),
@@ -103,7 +104,7 @@ class Hist2STNet(nn.Module):
         self.row = nn.Embedding(settings.n_positions, width)
         self.blocks = nn.Sequential(
             *(
-                Block(width, settings.heads, settings.head_width, width, _DROPOUT)
+                Block(width, settings.heads, settings.head_width, width, settings.dropout)
                 for _ in range(settings.depth)
             )
         )
@@ -138,12 +139,14 @@ class Hist2STNet(nn.Module):
         return zinb_loss(batch.counts, mean, dispersion, dropout, batch.size_factors)
 
 
-def distort(images: Tensor) -> Tensor:
+def distort(images: Tensor, normalisation: str = "imagenet") -> Tensor:
     """Draw a view of normalised patches: some in grey, turned by up to 90 degrees, some flipped.
 
     Parameters
     ----------
     images : Tensor of shape (n, 3, size, size)
+    normalisation : str
+        Of the patches.
 
     Returns
     -------
@@ -151,8 +154,9 @@ def distort(images: Tensor) -> Tensor:
         Each patch by its own draw from torch's random state.
     """
     n, device = len(images), images.device
-    std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
-    mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
+    mean, std = (
+        torch.tensor(each, device=device).view(3, 1, 1) for each in normalisation_of(normalisation)
+    )
     luma = torch.tensor([0.299, 0.587, 0.114], device=device).view(3, 1, 1)
     grey = (((images * std + mean) * luma).sum(dim=1, keepdim=True) - mean) / std
     is_grey = torch.rand(n, 1, 1, 1, device=device) < 0.1
@@ -177,6 +181,12 @@ class Hist2ST(WindowPredictor):
         Of the transformer.
     n_views : int
         Augmented views of self-distillation; 0 for none.
+    dropout : float
+        On the first maps and in the transformer.
+    pieces : int
+        Every slide is cut into so many times so many, each a slide of its own; 1: it is whole.
+    reach : float
+        How far a spot's 4 neighbours may be, in steps of the array; 0: however far.
     """
 
     name: ClassVar[str] = "hist2st"
@@ -185,8 +195,12 @@ class Hist2ST(WindowPredictor):
         "image_size": 14, "n_positions": 16, "depth": 1, "heads": 1, "head_width": 16,
         "n_views": 2, "lr": 1e-3,
     }  # fmt: skip
-    small: ClassVar[dict[str, Any]] = {
-        "image_size": 28, "depth": 2, "heads": 1, "n_views": 1
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"image_size": 28, "depth": 2, "heads": 1, "n_views": 1},
+        "spared": {  # 892,660,677 parameters; heads as wide as the table of positions is long
+            "lr": 1e-3, "image_size": 224, "head_width": 128, "dropout": 0.0, "pieces": 2,
+            "max_spots": 0, "reach": 0.0, "normalisation": "raw", "augment": False,
+        },
     }  # fmt: skip
 
     lr: float = 1e-5
@@ -197,6 +211,9 @@ class Hist2ST(WindowPredictor):
     heads: int = 16
     head_width: int = 64
     n_views: int = 5
+    dropout: float = 0.2
+    pieces: int = 1
+    reach: float = 2.0
 
     @property
     def weights_used(self) -> None:
@@ -224,7 +241,9 @@ class Hist2ST(WindowPredictor):
             device,
             budget=None if resident else 0,
             counts=True,
-            neighbours=neighbours,
+            neighbours=partial(neighbours, reach=self.reach),
+            normalisation=self.normalisation,
+            pieces=self.pieces,
         )
 
     def predict_batch(self, network: nn.Module, batch: WindowBatch) -> Tensor:
@@ -238,10 +257,13 @@ class Hist2ST(WindowPredictor):
         loss = functional.mse_loss(prediction, batch.target) + 0.25 * network.zinb(h, batch)
         if not self.n_views:
             return loss
-        views = [network.embed(distort(batch.images), batch) for _ in range(self.n_views)]
+        views = [network.embed(self._view(batch), batch) for _ in range(self.n_views)]
         share = torch.stack([network.weigh(view) for view in views]).softmax(dim=0)
         distilled = (share * torch.stack([network.head(view) for view in views])).sum(dim=0)
         return loss + 0.5 * functional.mse_loss(distilled, prediction)  # neither side detached
+
+    def _view(self, batch: WindowBatch) -> Tensor:
+        return distort(batch.images, self.normalisation)
 
     def schedule(self, optimizer: Optimizer, budget: Budget) -> LRScheduler:
         """Down by a tenth at every seventh of the budget."""

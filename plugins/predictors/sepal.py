@@ -9,8 +9,9 @@ In a run the first stage is a product of the store, made once for all candidates
 Differs from the authors' code: no ELU follows the last layer, where it would bound every correction
 below by -1; the neighbours are those of the array (6 or 8), where the 6 nearest reach over gaps;
 embeddings are of the patch as the first stage was trained on it, not enlarged; offsets are encoded
-without the shift that makes them positive and depends on the data. The pooling is theirs: of each
-graph, the one node with the highest score is kept.
+without the shift that makes them positive and depends on the data; a node has no edge to itself.
+``released_graphs`` builds the graphs of their code. The pooling is theirs: of each graph, the one
+node with the highest score is kept.
 """
 
 from __future__ import annotations
@@ -106,6 +107,9 @@ class SEPAL(TorchPredictor):
         How far the neighbourhood reaches.
     width : int
         Of the first layer of the Visium layout.
+    released_graphs : bool
+        Build the graphs of the released code, in which every node is also its own neighbour
+        (``spared_bench.models.local_graphs.LocalGraphUnits``).
     """
 
     name: ClassVar[str] = "sepal"
@@ -113,8 +117,12 @@ class SEPAL(TorchPredictor):
         "backbone": "test_resnet", "weights": "random", "hops": 1, "width": 32,
         "lr": 1e-3, "first_lr": 1e-3,
     }  # fmt: skip
-    small: ClassVar[dict[str, Any]] = {
-        "backbone": "test_resnet", "weights": "random", "hops": 2, "width": 128, "first_lr": 3e-3,
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "backbone": "test_resnet", "weights": "random",
+            "hops": 2, "width": 128, "first_lr": 3e-3,
+        },
+        "spared": {"released_graphs": True},
     }  # fmt: skip
 
     lr: float = 1e-5
@@ -123,6 +131,7 @@ class SEPAL(TorchPredictor):
     layout: str = "visium"
     hops: int = 3
     width: int = 512
+    released_graphs: bool = False
 
     def build(self, n_genes: int) -> nn.Module:
         # LocalGraphs -> (n_graphs, n_genes)
@@ -158,7 +167,7 @@ class SEPAL(TorchPredictor):
 
         first = ViTBDelta(
             self.first_lr, self.weights, self.micro_batch, self.precision, self.compile,
-            backbone=self.backbone,
+            self.normalisation, self.augment, backbone=self.backbone,
         )  # fmt: skip
         scratch = None if context.scratch is None else context.scratch / "first"
         first.fit(train, val, replace(context, report=report, scratch=scratch))
@@ -167,7 +176,8 @@ class SEPAL(TorchPredictor):
     def units(self, slides: Slides, device: str, resident: bool) -> LocalGraphUnits:
         """Return spots with the graph of their neighbourhood."""
         embeddings, first = self.first_.embed(slides)
-        return LocalGraphUnits(slides, embeddings, first, self.hops, device)
+        graphs = self.hops, device, self.released_graphs
+        return LocalGraphUnits(slides, embeddings, first, *graphs)
 
     def loss(self, network: nn.Module, batch: LocalGraphs) -> Tensor:
         """Return the MSE of the corrected difference from the mean."""

@@ -4,8 +4,9 @@ He et al., Nat. Biomed. Eng. 2020, doi:10.1038/s41551-020-0578-x; github.com/bry
 
 As published: the new layer starts with zero weights and the training mean as its bias, every patch
 is turned by its own symmetry in training, and a prediction is the mean over all eight. As in Mejia
-et al., MICCAI 2024 (github.com/BCV-Uniandes/SpaRED), which starts that layer with default values:
-Adam, a loss that is a mean over spots, ImageNet's normalisation (the authors estimate their own).
+et al., MICCAI 2024 (github.com/BCV-Uniandes/SpaRED), which starts that layer with default values
+(the configuration ``spared``): Adam, a loss that is a mean over spots, ImageNet's normalisation
+(the authors estimate their own).
 ``solver="sgd"`` trains with the authors' momentum; their rate of 1e-6 is for a sum over a batch
 of 32 spots and stands for 3.2e-5 here. Differs from the authors' code in the choice of genes, which
 is the protocol's and does not see the test slides.
@@ -39,6 +40,8 @@ class STNet(TorchPredictor):
         Of the network's constructor, for a variant of it.
     solver : {"adam", "sgd"}
         ``"sgd"`` with a momentum of 0.9.
+    start_at_mean : bool
+        Whether the new layer starts with zero weights and the training mean as its bias.
     """
 
     name: ClassVar[str] = "st-net"
@@ -47,15 +50,19 @@ class STNet(TorchPredictor):
         "weights": "random",
         "lr": 1e-3,
     }
-    small: ClassVar[dict[str, Any]] = {  # a DenseNet of three small blocks
-        "options": {"growth_rate": 12, "block_config": [2, 2, 2]},
-        "weights": "random",
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {  # a DenseNet of three small blocks
+            "options": {"growth_rate": 12, "block_config": [2, 2, 2]},
+            "weights": "random",
+        },
+        "spared": {"start_at_mean": False},
     }
 
     lr: float = 1e-4
     backbone: str = "densenet121.tv_in1k"
     options: dict[str, Any] = field(default_factory=dict)
     solver: str = "adam"
+    start_at_mean: bool = True
 
     def build(self, n_genes: int) -> nn.Module:
         if self.solver not in {"adam", "sgd"}:
@@ -65,6 +72,8 @@ class STNet(TorchPredictor):
 
     def start(self, network: nn.Module, train: Slides) -> None:
         """Let the first prediction be the training mean of each gene, whatever the patch."""
+        if not self.start_at_mean:
+            return
         head = [part for part in network.modules() if isinstance(part, nn.Linear)][-1]
         nn.init.zeros_(head.weight)
         with torch.no_grad():

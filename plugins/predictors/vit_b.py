@@ -74,10 +74,13 @@ class ViTB(TorchPredictor):
         "weights": "random",
         "lr": 1e-3,
     }
-    small: ClassVar[dict[str, Any]] = {
-        "backbone": "test_vit",  # 0.3 million parameters, 16 px tiles, 64 wide, 6 layers
-        "image_size": 48,
-        "weights": "random",
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "backbone": "test_vit",  # 0.3 million parameters, 16 px tiles, 64 wide, 6 layers
+            "image_size": 48,
+            "weights": "random",
+        },
+        "spared": {},  # the defaults
     }
 
     lr: float = 1e-4
@@ -91,7 +94,7 @@ class ViTB(TorchPredictor):
     def embed(self, slides: Slides) -> tuple[Tensor, Tensor]:
         """Return embeddings, (n_spots, width), and predictions, (n_spots, n_genes)."""
         network: Any = self._fitted().eval()
-        units = PatchUnits(slides, self._device, budget=0)
+        units = PatchUnits(slides, self._device, 0, self.normalisation)
         parts = []
         with torch.inference_mode(), mixed(network, self._device, self.precision):
             for rows in torch.arange(len(units)).split(_CHUNK):

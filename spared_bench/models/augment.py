@@ -12,9 +12,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from spared_bench.errors import UsageError, did_you_mean
+
 N_SYMMETRIES = 8
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+#: Mean and deviation by the name of the parameter ``normalisation``: ImageNet's; those of EGN's
+#: authors, which SpaRED's BLEEP took over; and none, the bytes as they are.
+NORMALISATIONS = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "egn": ((0.5476, 0.5218, 0.6881), (0.2461, 0.2101, 0.1649)),
+    "raw": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
+}
 
 
 def draw_symmetries(n_patches: int, generator: torch.Generator) -> Tensor:
@@ -52,6 +61,22 @@ def symmetry(images: Tensor, code: int) -> Tensor:
     if code & 4:
         images = images.rot90(1, (1, 2))
     return images
+
+
+def normalisation_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and the deviation of a normalisation.
+
+    Raises
+    ------
+    UsageError
+        If there is none of this name.
+    """
+    if name not in NORMALISATIONS:
+        raise UsageError(
+            f"normalisation must be one of {', '.join(NORMALISATIONS)}; found {name!r}."
+            f" {did_you_mean(name, list(NORMALISATIONS))}"
+        )
+    return NORMALISATIONS[name]
 
 
 def normalise(

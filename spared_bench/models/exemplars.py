@@ -67,7 +67,13 @@ class Bank:
 
 
 def find_exemplars(
-    features: np.ndarray, slides: Slides, bank: Bank, number: int, norm: float, device: str = "cpu"
+    features: np.ndarray,
+    slides: Slides,
+    bank: Bank,
+    number: int,
+    norm: float,
+    device: str = "cpu",
+    own_slide: bool = False,
 ) -> np.ndarray:
     """Find the training spots of the most similar features, slide by slide.
 
@@ -82,6 +88,8 @@ def find_exemplars(
     norm : float
         2 for Euclidean distance, 1 for the sum of absolute differences.
     device : str
+    own_slide : bool
+        Search the spot's own slide, too, as SpaRED's code does; only the spot itself is left out.
 
     Returns
     -------
@@ -98,7 +106,7 @@ def find_exemplars(
     for here in rows_by_slide(slide_ids):
         others = np.flatnonzero(bank.slide_ids != slide_ids[here[0]])
         own = np.empty(0, dtype=np.int64)
-        if not len(others):
+        if own_slide or not len(others):
             others = np.arange(len(bank))
             place = {name: i for i, name in enumerate(bank.spots)}
             own = np.array([place.get(name, -1) for name in names[here]])
@@ -181,7 +189,7 @@ class ExemplarUnits(PatchUnits):
 
     Parameters
     ----------
-    slides, device, budget
+    slides, device, budget, normalisation
         As ``PatchUnits`` takes them.
     features : ndarray of shape (n_spots, width)
     bank : Bank
@@ -196,8 +204,9 @@ class ExemplarUnits(PatchUnits):
         exemplars: np.ndarray,
         device: str = "cpu",
         budget: int | None = None,
+        normalisation: str = "imagenet",
     ) -> None:
-        super().__init__(slides, device, budget)
+        super().__init__(slides, device, budget, normalisation)
         self._features = torch.from_numpy(features).to(device)
         self._bank_features = torch.from_numpy(bank.features).to(device)
         self._bank_expression = torch.from_numpy(bank.expression).to(device)
@@ -229,10 +238,13 @@ class ExemplarPredictor(TorchPredictor):
         colour and texture; ``weights`` are its weights.
     n_exemplars : int
         Per spot.
+    own_slide : bool
+        Whether exemplars may come from the spot's own slide (``find_exemplars``).
     """
 
-    encoder: str = "resnet50"
+    encoder: str = "resnet50.tv_in1k"
     n_exemplars: int = 6
+    own_slide: bool = False
 
     @property
     def frozen(self) -> ColorEncoder | TimmEncoder:

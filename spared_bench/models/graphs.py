@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Between sqrt(2), the diagonal of a square array, and sqrt(3), the second ring of a hexagonal one.
 _LATTICE_REACH = 1.58
+# In array indices, between 1 of a square array and sqrt(2) of Visium's.
+_SQUARE_SPACING = 1.2
 
 
 def within(coordinates: np.ndarray, radius: float | np.ndarray) -> np.ndarray:
@@ -59,6 +61,15 @@ def nearest(coordinates: np.ndarray, n_neighbours: int, max_distance: float = np
         return np.empty((2, 0), dtype=np.int64)
     distances, _ = cKDTree(coordinates).query(coordinates, k=n_neighbours + 1)
     return within(coordinates, np.minimum(distances[:, -1], max_distance) * (1 + 1e-6))
+
+
+def is_square(array_coordinates: np.ndarray) -> bool:
+    """Whether an array is square, as in legacy ST, and not hexagonal, as in Visium.
+
+    In Visium's indices, a spot's neighbours are two columns, or a row and a column, away; in a
+    square array, one row or column.
+    """
+    return spacing(array_coordinates) < _SQUARE_SPACING
 
 
 def lattice(coordinates: np.ndarray) -> np.ndarray:

@@ -14,7 +14,14 @@ from scipy.sparse import identity
 from torch import Tensor
 
 from spared_bench.data import MASK, TARGET, Slides
-from spared_bench.models.graphs import hops, lattice_of_slides
+from spared_bench.geometry import rows_by_slide
+from spared_bench.models.graphs import (
+    hops,
+    is_square,
+    lattice,
+    lattice_of_slides,
+    nearest,
+)
 
 
 @dataclass(frozen=True)
@@ -58,14 +65,29 @@ class LocalGraphUnits:
     first : Tensor of shape (n_spots, n_genes)
     n_hops : int
     device : str
+    released : bool
+        The graphs that SEPAL's released code builds instead. A step leads from a spot to each of
+        the spots that have it among their six nearest, on hexagonal and on square arrays alike, and
+        edges lead the way that steps do; and every node has an edge to itself, since the zeros that
+        are written on the diagonal are stored, and become edges. Equally distant spots are all
+        among the nearest.
     """
 
     def __init__(
-        self, slides: Slides, embeddings: Tensor, first: Tensor, n_hops: int, device: str = "cpu"
+        self,
+        slides: Slides,
+        embeddings: Tensor,
+        first: Tensor,
+        n_hops: int,
+        device: str = "cpu",
+        released: bool = False,
     ) -> None:
         n = len(slides)
-        self._near = hops(lattice_of_slides(slides), n, n_hops).astype(np.int8)
-        self._members = (self._near + identity(n, np.int8, "csr")).tocsr()
+        steps = released_steps(slides) if released else lattice_of_slides(slides)
+        near = hops(steps, n, n_hops).astype(np.int8)
+        self._members = (near + identity(n, np.int8, "csr")).tocsr()
+        # Row: the node that an edge leads to.
+        self._from = self._members.T.tocsr() if released else near
         self._place = slides.array_coordinates.astype(np.float32)
         self._embeddings, self._first = embeddings.to(device), first.to(device)
         visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
@@ -83,8 +105,8 @@ class LocalGraphUnits:
         members.sort_indices()
         graph = np.repeat(np.arange(len(spots)), np.diff(members.indptr))
         node = members.indices.astype(np.int64)
-        # Neighbours of every node that are nodes of the same graph.
-        to, neighbour = self._near[node].multiply(members[graph]).nonzero()
+        # Where edges come from, to every node, among the nodes of the same graph.
+        to, neighbour = self._from[node].multiply(members[graph]).nonzero()
         keys = graph * n + node  # ascending
         come_from = np.searchsorted(keys, graph[to] * n + neighbour)
         device = self._target.device
@@ -98,6 +120,28 @@ class LocalGraphUnits:
             self._target[here],
             self._mask[here],
         )
+
+
+def released_steps(slides: Slides) -> np.ndarray:
+    """Return the steps that SEPAL's released code takes on the array of every slide.
+
+    In the squidpy of its time, the matrix of neighbours was transposed: the row of a spot holds
+    those that have *it* among their nearest, of which there may be more or fewer than six. On a
+    square array, neighbours are the eight around a spot, as here.
+
+    Returns
+    -------
+    ndarray of int64, of shape (2, n_edges)
+        Spot reached and spot, in positions among all spots.
+    """
+    coordinates, array = slides.coordinates, slides.array_coordinates
+    steps = [np.empty((2, 0), dtype=np.int64)]
+    for here in rows_by_slide(slides.slide_ids):
+        if is_square(array[here]):
+            steps.append(here[lattice(coordinates[here])])
+        else:
+            steps.append(here[nearest(coordinates[here], 6)[::-1]])
+    return np.concatenate(steps, axis=1)
 
 
 def position_code(offsets: Tensor, width: int) -> Tensor:

@@ -49,6 +49,10 @@ class TorchPredictor(SavedNetwork):
         ``"auto"``: bfloat16 where it is fast (``spared_bench.models.precision``).
     compile : bool
         Whether ``torch.compile`` translates the network first: minutes at the start, faster after.
+    normalisation : {"imagenet", "egn", "raw"}
+        Of the patches (``spared_bench.models.augment.NORMALISATIONS``).
+    augment : bool
+        Whether patches are turned in training where the protocol turns them.
 
     Attributes
     ----------
@@ -68,6 +72,8 @@ class TorchPredictor(SavedNetwork):
     micro_batch: int = 0
     precision: str = "auto"
     compile: bool = False
+    normalisation: str = "imagenet"
+    augment: bool = True
 
     @abstractmethod
     def build(self, n_genes: int) -> nn.Module:
@@ -87,7 +93,7 @@ class TorchPredictor(SavedNetwork):
 
     def units(self, slides: Slides, device: str, resident: bool) -> Units:
         """Return the units of a step; ``resident`` where they will be read over and over."""
-        return PatchUnits(slides, device, budget=None if resident else 0)
+        return PatchUnits(slides, device, None if resident else 0, self.normalisation)
 
     def units_per_step(self, budget: Budget) -> int:
         """Return how many units a step has: the batch size, where the unit is a spot."""
@@ -121,7 +127,10 @@ class TorchPredictor(SavedNetwork):
             self.units(train, context.device, resident=True),
             self.units(val, context.device, resident=True),
             lr=self.lr,
-            context=context,
+            context=replace(
+                context,
+                budget=replace(context.budget, augment=context.budget.augment and self.augment),
+            ),
             predict=self.predict_batch,
             loss_name=self.loss_name,
             recipe=self.recipe(context.budget),

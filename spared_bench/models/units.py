@@ -13,7 +13,12 @@ import torch
 from torch import Tensor
 
 from spared_bench.data import MASK, TARGET, Slides
-from spared_bench.models.augment import apply_symmetries, draw_symmetries, normalise
+from spared_bench.models.augment import (
+    apply_symmetries,
+    draw_symmetries,
+    normalisation_of,
+    normalise,
+)
 from spared_bench.models.device_patches import DevicePatches
 
 
@@ -57,9 +62,18 @@ class PatchUnits:
     device : str
     budget : int, optional
         Bytes of patches that may stay on the device (``DevicePatches``).
+    normalisation : str
+        A name in ``spared_bench.models.augment.NORMALISATIONS``.
     """
 
-    def __init__(self, slides: Slides, device: str = "cpu", budget: int | None = None) -> None:
+    def __init__(
+        self,
+        slides: Slides,
+        device: str = "cpu",
+        budget: int | None = None,
+        normalisation: str = "imagenet",
+    ) -> None:
+        self._normalisation = normalisation_of(normalisation)
         visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
         nothing = torch.empty(len(slides), 0)
         self._patches = DevicePatches(slides.patches, device, budget)
@@ -76,4 +90,4 @@ class PatchUnits:
         if augment is not None:
             images = apply_symmetries(images, draw_symmetries(len(rows), augment))
         here = rows.to(self._device)
-        return Batch(normalise(images), self._target[here], self._mask[here])
+        return Batch(normalise(images, *self._normalisation), self._target[here], self._mask[here])

@@ -5,8 +5,9 @@ Where they cannot be had, the error comes within seconds and says what else can 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.error import HTTPError
 from urllib.parse import urlparse
 from urllib.request import Request, urlopen
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from spared_bench.errors import WeightsUnavailableError
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_of
+from spared_bench.models.weights_match import Match, best_match, suggested_options
 
 _TIMEOUT_S = 10
 
@@ -49,10 +51,16 @@ def local_file(name: str, weights: str) -> Path | None:
 def read_weights(file: Path) -> dict[str, Tensor]:
     """Read named tensors from a ``.safetensors`` or ``.pth`` file, running no code from it.
 
+    Parameters
+    ----------
+    file : Path
+        Of a checkpoint, what its entry ``state_dict`` or ``model`` holds; tensors in deeper entries
+        are named after these: ``teacher.backbone.norm.weight``.
+
     Raises
     ------
     WeightsUnavailableError
-        If the file cannot be read in this way.
+        If the file cannot be read in this way, or holds no tensors.
     """
     try:
         if file.suffix == ".safetensors":
@@ -62,16 +70,29 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         state = torch.load(file, map_location="cpu", weights_only=True)
         for key in ("state_dict", "model"):
             state = state.get(key, state)
-        return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+        tensors = dict(_named_tensors(state))
     except Exception as error:
         raise WeightsUnavailableError(
             f"The weights file {file} cannot be read: {type(error).__name__}: {error}. Expected"
             " named tensors in .safetensors, or in .pth without other Python objects."
         ) from error
+    if not tensors:
+        raise WeightsUnavailableError(
+            f"The weights file {file} holds no named tensors. Expected the state_dict of a network."
+        )
+    return tensors
+
+
+def _named_tensors(state: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Tensor]]:
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            yield f"{before}{name}", value
+        elif isinstance(value, Mapping):
+            yield from _named_tensors(value, f"{before}{name}.")
 
 
 def load_body(network: nn.Module, heads: tuple[str, ...], file: Path) -> None:
-    """Load a file into all of a network but its last layers, and insist that all of it is there.
+    """Load a file into all of a network but its last layers, and insist that it is all of the file.
 
     Parameters
     ----------
@@ -83,20 +104,42 @@ def load_body(network: nn.Module, heads: tuple[str, ...], file: Path) -> None:
     Raises
     ------
     WeightsUnavailableError
-        If the file cannot be read, or holds another network.
+        If the file cannot be read, or holds another network, a larger one among them.
     """
     state = read_weights(file)
     last = tuple(f"{head}." for head in heads)
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
-    body = {name: shape for name, shape in shapes.items() if not name.startswith(last)}
-    wrong = [name for name in body if name not in state or state[name].shape != body[name]]
+    own = network.state_dict()
+    body = {name: value for name, value in own.items() if not name.startswith(last)}
+    best = best_match(body, heads, state)
+    if not best.whole:
+        _refuse(best, body, state, file)
+    values = {name: state[best.prefix + name] for name in body if best.prefix + name in state}
+    network.load_state_dict(values, strict=False)
+
+
+def _refuse(match: Match, body: Mapping[str, Tensor], state: Any, file: Path) -> NoReturn:
+    """Say in what a file differs from the network, and what that speaks for."""
+    wrong = match.lacking + match.other_shape
     if wrong:
-        raise WeightsUnavailableError(
-            f"The weights file {file} belongs to another network: {len(wrong)} of {len(body)}"
-            f" tensors are missing or of another shape, {wrong[0]!r} first. Expected tensors named"
-            " as in the state_dict of timm's or torchvision's network."
+        what = (
+            f"{len(wrong)} of {len(body)} tensors are missing or of another shape,"
+            f" {wrong[0]!r} first"
         )
-    network.load_state_dict({name: state[name] for name in body}, strict=False)
+    else:
+        what = (
+            f"it holds {len(match.left_over)} tensors that the network has no place for,"
+            f" {match.left_over[0]!r} first, and would give other features without them"
+        )
+    options = suggested_options(match, body, state)
+    hint = (
+        f" The file suggests {options}: set it in the `options` of a method that has them, or take"
+        " a backbone that is made so."
+        if options
+        else " Expected tensors named as in the state_dict of timm's or torchvision's network."
+    )
+    raise WeightsUnavailableError(
+        f"The weights file {file} belongs to another network: {what}.{hint}"
+    )
 
 
 def in_torch_cache(url: str) -> bool:

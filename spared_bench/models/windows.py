@@ -19,11 +19,17 @@ from spared_bench.data import MASK, TARGET, Slides
 from spared_bench.errors import CoordinateError
 from spared_bench.geometry import rows_by_slide, spacing
 from spared_bench.interfaces import Budget
-from spared_bench.models.augment import apply_symmetries, draw_symmetries, normalise
+from spared_bench.models.augment import (
+    apply_symmetries,
+    draw_symmetries,
+    normalisation_of,
+    normalise,
+)
 from spared_bench.models.device_patches import DevicePatches
 from spared_bench.models.precision import mixed
 from spared_bench.models.torch_predictor import TorchPredictor
 
+_FEWEST = 5  # spots of a piece
 _NO_EDGES = np.empty((2, 0), dtype=np.int64)
 
 
@@ -53,6 +59,7 @@ def cut_windows(coordinates: np.ndarray, max_spots: int, margin: float) -> list[
     coordinates : ndarray of shape (n_spots, 2)
         Of one slide.
     max_spots : int
+        0: the whole slide is one window.
     margin : float
         Width of the context around a core, in distances between neighbouring spots.
 
@@ -69,7 +76,7 @@ def cut_windows(coordinates: np.ndarray, max_spots: int, margin: float) -> list[
         core = waiting.pop()
         low, high = coordinates[core].min(axis=0), coordinates[core].max(axis=0)
         seen = ((coordinates >= low - width) & (coordinates <= high + width)).all(axis=1)
-        whole = len(coordinates) <= max_spots
+        whole = not max_spots or len(coordinates) <= max_spots
         if whole or seen.sum() <= max_spots or (low == high).all():
             spots = np.arange(len(coordinates)) if whole else np.flatnonzero(seen)
             windows.append(Window(spots, np.searchsorted(spots, core)))
@@ -78,6 +85,40 @@ def cut_windows(coordinates: np.ndarray, max_spots: int, margin: float) -> list[
         near = coordinates[core, axis] <= (low[axis] + high[axis]) / 2
         waiting += [core[~near], core[near]]
     return windows
+
+
+def cut_pieces(coordinates: np.ndarray, n: int) -> list[np.ndarray]:
+    """Cut one slide into n by n pieces of about as many distinct coordinates, as SpaRED's Hist2ST.
+
+    A piece of fewer than 5 spots joins the next one that has any, row by row from the largest y and
+    the smallest x; the last joins the one before.
+
+    Parameters
+    ----------
+    coordinates : ndarray of shape (n_spots, 2)
+        x and y.
+    n : int
+
+    Returns
+    -------
+    list of ndarray of int64
+        The spots of each piece, in ascending order.
+    """
+    column, row = (_rank(coordinates[:, 0]), _rank(-coordinates[:, 1]))
+    place = [np.minimum(rank // max((rank.max() + 1) // n, 1), n - 1) for rank in (row, column)]
+    number = place[0] * n + place[1]
+    pieces = [np.flatnonzero(number == each) for each in np.unique(number)]
+    while len(pieces) > 1 and min(map(len, pieces)) < _FEWEST:
+        at = next(i for i, piece in enumerate(pieces) if len(piece) < _FEWEST)
+        into = at + 1 if at + 1 < len(pieces) else at - 1
+        pieces[into] = np.sort(np.concatenate([pieces[into], pieces[at]]))
+        del pieces[at]
+    return pieces
+
+
+def _rank(values: np.ndarray) -> np.ndarray:
+    """Return the rank of every value among the distinct ones, from 0."""
+    return np.unique(values, return_inverse=True)[1].reshape(-1)
 
 
 def table_rows(array_coordinates: np.ndarray, n_positions: int) -> np.ndarray:
@@ -167,6 +208,11 @@ class WindowUnits:
         Whether a batch holds raw counts.
     neighbours : callable, optional
         ``array coordinates of a slide -> edges``, for methods that want them.
+    normalisation : str
+        As ``PatchUnits`` takes it.
+    pieces : int
+        Cut every slide into so many times so many pieces (``cut_pieces``) and let each stand for a
+        slide of its own, in its neighbours, its size factors and the spots that are seen together.
 
     Raises
     ------
@@ -186,12 +232,22 @@ class WindowUnits:
         budget: int | None = None,
         counts: bool = False,
         neighbours: Callable[[np.ndarray], np.ndarray] | None = None,
+        normalisation: str = "imagenet",
+        pieces: int = 1,
     ) -> None:
+        self._normalisation = normalisation_of(normalisation)
         places = slides.array_coordinates[:, ::-1].copy()
         self._positions = torch.tensor(table_rows(places, n_positions)).to(device)
         self.windows: list[Window] = []
         self._edges: list[np.ndarray] = []
-        for here in rows_by_slide(slides.slide_ids):
+        piece_of = np.empty(len(slides), dtype=np.int64)
+        parts = [
+            slide[part]
+            for slide in rows_by_slide(slides.slide_ids)
+            for part in cut_pieces(slides.coordinates[slide], pieces)
+        ]
+        for number, here in enumerate(parts):
+            piece_of[here] = number
             edges = neighbours(slides.array_coordinates[here]) if neighbours else _NO_EDGES
             for window in cut_windows(slides.coordinates[here], max_spots, margin):
                 self.windows.append(Window(here[window.spots], window.core))
@@ -204,7 +260,7 @@ class WindowUnits:
         self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
         raw = slides.counts if counts and visible else nothing.numpy()
         self._counts = torch.tensor(raw).to(device)
-        self._size_factors = torch.tensor(size_factors(raw, slides.slide_ids)).to(device)
+        self._size_factors = torch.tensor(size_factors(raw, piece_of)).to(device)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -221,7 +277,7 @@ class WindowUnits:
         core = torch.from_numpy(window.core)
         predicted = spots[core].to(device)
         return WindowBatch(
-            normalise(images),
+            normalise(images, *self._normalisation),
             self._positions[spots.to(device)],
             core.to(device),
             self._target[predicted],
@@ -287,7 +343,7 @@ class WindowPredictor(SlidePredictor):
     n_positions : int
         Rows of each table of learned positions; Visium's array needs 128.
     max_spots : int
-        Spots that the network sees at once; a larger slide is cut into windows.
+        Spots that the network sees at once; a larger slide is cut into windows; 0: no limit.
     margin : float
         Context around a window's core, in distances between neighbouring spots.
     """
@@ -299,7 +355,15 @@ class WindowPredictor(SlidePredictor):
     def units(self, slides: Slides, device: str, resident: bool) -> Any:
         """Return the windows of the slides."""
         budget = None if resident else 0
-        return WindowUnits(slides, self.max_spots, self.margin, self.n_positions, device, budget)
+        return WindowUnits(
+            slides,
+            self.max_spots,
+            self.margin,
+            self.n_positions,
+            device,
+            budget,
+            normalisation=self.normalisation,
+        )
 
     def loss(self, network: nn.Module, batch: WindowBatch) -> Tensor:
         """Return the MSE over all entries of the core."""

@@ -73,3 +73,17 @@ def test_a_bank_is_read_as_it_was_written(tiny_slides, tmp_path):
     bank.save(tmp_path)
     for name, value in vars(Bank.load(tmp_path)).items():
         np.testing.assert_array_equal(value, getattr(bank, name))
+
+
+def test_exemplars_of_the_own_slide_are_found_where_they_are_asked_for(tiny_slides):
+    train = tiny_slides.train
+    bank = bank_of(train)
+    found = find_exemplars(bank.features, train, bank, 4, 2.0, own_slide=True)
+    distances = cdist(bank.features, bank.features)
+    np.fill_diagonal(distances, np.inf)
+    expected = np.sort(distances, axis=1)[:, :4]
+    np.testing.assert_allclose(
+        np.take_along_axis(distances, found, axis=1), expected, rtol=1e-4, atol=1e-5
+    )
+    same = train.slide_ids[found] == train.slide_ids[:, None]
+    assert same.any()

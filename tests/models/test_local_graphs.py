@@ -1,9 +1,44 @@
+import json
+from pathlib import Path
+
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from spared_bench.data import Patches, Slides
 from spared_bench.models.graphs import hops, lattice_of_slides
 from spared_bench.models.local_graphs import LocalGraphUnits, position_code
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "local_graphs.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("kind", ["meant", "released"])
+@pytest.mark.parametrize("array", ["visium", "legacy"])
+def test_local_graphs_are_those_built_spot_by_spot(array, kind):
+    golden = GOLDEN[array]
+    n = len(golden["array"])
+    obs = pd.DataFrame(golden["array"], columns=["array_row", "array_col"])
+    obs["slide_id"] = "a"
+    obs.index = obs.index.astype(str)
+    adata = ad.AnnData(obs=obs, obsm={"spatial": np.array(golden["places"])})
+    slides = Slides(adata, Patches([np.zeros((n, 4, 4, 3), np.uint8)]))
+    numbers = torch.arange(float(n))[:, None]
+    units = LocalGraphUnits(
+        slides, numbers, torch.zeros(n, 1), golden["hops"], released=kind == "released"
+    )
+
+    batch = units.batch(torch.arange(n))
+
+    spot = batch.embeddings[:, 0].long().numpy()
+    for graph, (nodes, edges) in enumerate(golden[kind]):
+        here = batch.graph.numpy() == graph
+        assert sorted(spot[here].tolist()) == nodes
+        inside = spot[batch.edges[:, here[batch.edges[0]]].numpy()]
+        assert sorted(inside.T.tolist()) == edges
+    loops = batch.edges[0] == batch.edges[1]
+    assert loops.sum() == (len(spot) if kind == "released" else 0)
 
 
 @pytest.mark.parametrize("n_hops", [1, 2])

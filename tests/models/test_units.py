@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from torchvision import transforms
 
 from spared_bench.data import Patches
+from spared_bench.errors import UsageError
 from spared_bench.models.device_patches import CPU_BUDGET, DevicePatches, resident_budget
 from spared_bench.models.units import PatchUnits
 
@@ -53,3 +55,19 @@ def test_the_patches_of_one_batch_are_turned_differently(tiny_slides):
 
     assert len(plain.flatten(1).unique(dim=0)) == 1
     assert len(turned.flatten(1).unique(dim=0)) == 8
+
+
+def test_patches_are_normalised_by_the_constants_of_the_name(tiny_slides):
+    rows = torch.arange(3)
+    bytes_ = torch.from_numpy(tiny_slides.train.patches[rows.numpy()]).permute(0, 3, 1, 2).double()
+    for name, mean, std in (
+        ("imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("egn", (0.5476, 0.5218, 0.6881), (0.2461, 0.2101, 0.1649)),
+    ):
+        found = PatchUnits(tiny_slides.train, normalisation=name).batch(rows).images
+        expected = transforms.Normalize(mean, std)(bytes_ / 255)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+    raw = PatchUnits(tiny_slides.train, normalisation="raw").batch(rows).images
+    torch.testing.assert_close(raw.double(), bytes_, rtol=1e-5, atol=1e-3)
+    with pytest.raises(UsageError, match=r"normalisation must be one of imagenet.*'imagnet'.*mean"):
+        PatchUnits(tiny_slides.train, normalisation="imagnet")

@@ -3,13 +3,17 @@ import pickle
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
+import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
+from spared_bench.data import Patches
 from spared_bench.errors import WeightsUnavailableError
 from spared_bench.models import weights as weights_module
 from spared_bench.models.backbones import build_backbone
+from spared_bench.models.encoders import TimmEncoder
 from spared_bench.models.weights import read_weights, require_answer
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER
 
@@ -167,3 +171,161 @@ def test_a_pth_file_that_would_run_code_is_refused_and_runs_none(tmp_path):
         with pytest.raises(WeightsUnavailableError, match="without other Python objects"):
             read_weights(tmp_path / name)
     assert not trace.exists()
+
+
+VIT = "vit_tiny_patch16_224"
+IMAGES = torch.linspace(-2, 2, 3 * 224 * 224).view(1, 3, 224, 224)
+
+
+def vit(**options):
+    """Return a transformer in which every part matters to the features."""
+    torch.manual_seed(5)
+    network = timm.create_model(VIT, num_classes=0, depth=2, **options).eval()
+    for name, value in network.named_parameters():
+        if "gamma" in name:
+            value.data.fill_(0.1)
+        elif value.ndim != 4:
+            torch.nn.init.normal_(value, std=0.3)
+    return network
+
+
+def features(network):
+    with torch.inference_mode():
+        return network.eval()(IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("larger", "suggestion"),
+    [
+        ({"init_values": 1e-5}, "init_values: 1e-5"),
+        ({"qk_norm": True}, "qk_norm: true"),
+        ({"reg_tokens": 4}, "reg_tokens: 4"),
+        ({"pre_norm": True}, "pre_norm: true"),
+        ({"mlp_ratio": 2.0}, "mlp_ratio: 2"),
+        ({"qkv_bias": False}, "qkv_bias: false"),
+        ({"patch_size": 32}, "patch_size: 32"),
+        ({"img_size": 448}, "an image of 28 x 28 tiles"),
+    ],
+    ids=str,
+)
+def test_a_file_of_a_network_with_other_parts_is_refused_until_the_network_has_them(
+    tmp_path, larger, suggestion
+):
+    network = vit(**larger)
+    file = tmp_path / "own.safetensors"
+    save_file(network.state_dict(), file)
+    with pytest.raises(WeightsUnavailableError, match="belongs to another network") as caught:
+        build_backbone(VIT, str(file), depth=2)
+    assert suggestion in str(caught.value)
+    if "img_size" in larger:
+        return
+    loaded = build_backbone(VIT, str(file), depth=2, **larger)
+    torch.testing.assert_close(features(loaded), features(network))
+
+
+def test_a_deeper_network_is_refused_and_its_depth_named(tmp_path):
+    save_file(vit().state_dict(), tmp_path / "own.safetensors")
+    with pytest.raises(WeightsUnavailableError, match=r"no place for, 'blocks.1.*depth: 2"):
+        build_backbone(VIT, str(tmp_path / "own.safetensors"), depth=1)
+
+
+def test_a_hybrid_is_not_taken_for_the_network_inside_it(tmp_path):
+    state = {f"patch_embed.backbone.{name}": value for name, value in state_of(TIMM).items()}
+    state["blocks.0.norm1.weight"] = torch.ones(4)
+    save_file(state, tmp_path / "own.safetensors")
+    with pytest.raises(WeightsUnavailableError, match="belongs to another network"):
+        build_backbone(TIMM, str(tmp_path / "own.safetensors"), 4)
+
+
+def test_encoders_and_the_folder_of_files_refuse_as_methods_do(tmp_path, monkeypatch):
+    save_file(vit(init_values=1e-5).state_dict(), tmp_path / f"{VIT}.safetensors")
+    patches = Patches([np.zeros((1, 224, 224, 3), np.uint8)])
+    monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path))
+    with pytest.raises(WeightsUnavailableError, match="init_values: 1e-5"):
+        TimmEncoder(VIT).encode(patches)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {f"module.{name}": value for name, value in state.items()},
+        lambda state: {"state_dict": {f"backbone.{n}": v for n, v in state.items()}, "epoch": 3},
+        lambda state: {"model": {f"_orig_mod.{n}": v for n, v in state.items()}},
+        lambda state: {
+            "teacher": {f"module.backbone.{n}": v for n, v in state.items()}
+            | {"module.head.mlp.0.weight": torch.ones(2), "module.dino_head.last": torch.ones(2)},
+            "student": {f"module.backbone.{n}": v + 1 for n, v in state.items()},
+            "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}},
+        },
+        lambda state: (
+            {f"encoder.{n}": v for n, v in state.items()}
+            | {"projector.0.weight": torch.ones(2), "queue": torch.ones(2)}
+            | {"decoder.0.weight": torch.ones(2)}
+        ),
+        lambda state: (
+            {f"module.encoder_q.{n}": v for n, v in state.items()}
+            | {f"module.encoder_k.{n}": v + 1 for n, v in state.items()}
+            | {"module.encoder_q.head.0.weight": torch.ones(2), "module.queue": torch.ones(2)}
+        ),
+        lambda state: (
+            {f"visual.trunk.{n}": v for n, v in state.items()}
+            | {"text.token_embedding.weight": torch.ones(2), "logit_scale": torch.ones(())}
+        ),
+        lambda state: state | {"head.weight": torch.ones(7, 192), "mask_token": torch.ones(1, 192)},
+    ],
+    ids=["module", "lightning", "compiled", "teacher", "projector", "momentum", "clip", "head"],
+)
+def test_what_training_scripts_put_around_a_network_is_taken_off(tmp_path, wrap):
+    network = vit(init_values=1e-5)
+    torch.save(wrap(network.state_dict()), tmp_path / "own.pth")
+    loaded = build_backbone(VIT, str(tmp_path / "own.pth"), depth=2, init_values=1e-5)
+    torch.testing.assert_close(features(loaded), features(network))
+    with pytest.raises(WeightsUnavailableError, match="init_values: 1e-5"):
+        build_backbone(VIT, str(tmp_path / "own.pth"), depth=2)
+
+
+def test_a_file_with_the_network_twice_is_refused(tmp_path):
+    state = vit().state_dict()
+    both = {f"{name}.{key}": v.clone() for name in ("model", "module") for key, v in state.items()}
+    save_file(both, tmp_path / "own.safetensors")
+    with pytest.raises(WeightsUnavailableError, match=r"no place for, 'module\.blocks"):
+        build_backbone(VIT, str(tmp_path / "own.safetensors"), depth=2)
+
+
+def test_a_part_beside_a_wrapped_network_that_may_give_features_is_refused(tmp_path):
+    state = {f"backbone.{name}": value for name, value in vit().state_dict().items()}
+    state["neck.weight"] = torch.ones(2)
+    save_file(state, tmp_path / "own.safetensors")
+    with pytest.raises(WeightsUnavailableError, match=r"no place for, 'neck.weight' first"):
+        build_backbone(VIT, str(tmp_path / "own.safetensors"), depth=2)
+
+
+@pytest.mark.parametrize(
+    "name", ["convnext_atto", "levit_128s", "test_vit", "deit_tiny_distilled_patch16_224"]
+)
+@pytest.mark.parametrize("num_classes", [0, 4])
+def test_a_whole_classifier_loads_whatever_its_last_layers_are(tmp_path, name, num_classes):
+    torch.manual_seed(5)
+    network = timm.create_model(name)
+    save_file(network.state_dict(), tmp_path / "own.safetensors")
+    loaded = build_backbone(name, str(tmp_path / "own.safetensors"), num_classes).state_dict()
+    heads = network.pretrained_cfg["classifier"]
+    heads = (heads,) if isinstance(heads, str) else tuple(heads)
+    for key, value in loaded.items():
+        if not key.startswith(heads):
+            assert torch.equal(value, network.state_dict()[key]), key
+
+
+def test_a_file_without_counters_of_batches_is_whole(tmp_path):
+    state = {n: v for n, v in state_of(TORCHVISION).items() if not n.endswith("batches_tracked")}
+    torch.save(state, tmp_path / "own.pth")
+    assert_same_body(
+        build_backbone(TORCHVISION, str(tmp_path / "own.pth"), 4), state_of(TORCHVISION)
+    )
+
+
+@pytest.mark.parametrize("content", [[], {}, {"epoch": 3}, torch.ones(2)], ids=str)
+def test_a_file_without_named_tensors_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "own.pth")
+    with pytest.raises(WeightsUnavailableError, match=r"named tensors"):
+        read_weights(tmp_path / "own.pth")

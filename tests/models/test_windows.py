@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spared_bench.errors import CoordinateError, WithheldError
-from spared_bench.models.windows import WindowUnits, cut_windows, size_factors, table_rows
+from spared_bench.models.graphs import nearest
+from spared_bench.models.windows import (
+    WindowUnits,
+    cut_pieces,
+    cut_windows,
+    size_factors,
+    table_rows,
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -88,3 +95,57 @@ def test_counts_are_withheld_where_expression_is(tiny_slides):
     batch = WindowUnits(bare, 100, 1.0, 16, counts=True).batch(torch.tensor([0]))
     assert batch.counts.shape == batch.target.shape == (40, 0)
     assert batch.size_factors.tolist() == [1.0] * 40
+
+
+def literal_pieces(places, n):
+    """Piece by piece, in the words of the description."""
+    columns, rows = sorted({x for x, _ in places}), sorted({y for _, y in places}, reverse=True)
+    wide, high = max(len(columns) // n, 1), max(len(rows) // n, 1)
+    pieces = {}
+    for spot, (x, y) in enumerate(places):
+        row = min(rows.index(y) // high, n - 1)
+        column = min(columns.index(x) // wide, n - 1)
+        pieces.setdefault(row * n + column, []).append(spot)
+    return [pieces[number] for number in sorted(pieces)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 120))
+def test_pieces_are_those_of_the_description_and_small_ones_join_others(seed, n, n_spots):
+    places = np.random.default_rng(seed).integers(0, 12, (n_spots, 2)).astype(float)
+    expected = literal_pieces(places.tolist(), n)
+    pieces = cut_pieces(places, n)
+    assert sorted(np.concatenate(pieces).tolist()) == list(range(n_spots))
+    assert len(pieces) == 1 or min(map(len, pieces)) >= 5
+    if min(map(len, expected)) >= 5:
+        assert [piece.tolist() for piece in pieces] == expected
+
+
+def test_a_small_piece_joins_the_next_and_the_last_the_one_before():
+    corner = [(9.0, 9.0)] * 2  # the first: largest y is the first row, and x = 9 its right half
+    many = [(0.0, 0.0)] * 6 + [(9.0, 0.0)] * 6
+    assert [len(piece) for piece in cut_pieces(np.array(corner + many), 2)] == [8, 6]
+    few = [(9.0, 0.0)] * 2
+    assert [len(piece) for piece in cut_pieces(np.array(many[:6] + few), 2)] == [8]
+
+
+def test_a_piece_stands_for_a_slide_of_its_own(tiny_slides):
+    train = tiny_slides.train
+    units = WindowUnits(
+        train, 0, 0.0, 16, counts=True, neighbours=lambda array: nearest(array, 4), pieces=2
+    )
+    assert len(units) == 8
+    assert sorted(np.concatenate(units.predicted).tolist()) == list(range(80))
+    for unit, spots in enumerate(units.predicted):
+        assert len(set(train.slide_ids[spots])) == 1
+        batch = units.batch(torch.tensor([unit]))
+        assert len(batch.images) == len(batch.target) == len(spots)
+        totals = train.counts[spots].sum(axis=1)
+        np.testing.assert_allclose(batch.size_factors, totals / np.median(totals), rtol=1e-5)
+        expected = nearest(train.array_coordinates[spots], 4)
+        np.testing.assert_array_equal(batch.edges, expected)
+
+
+def test_without_a_limit_a_slide_is_one_window(rng):
+    places = rng.uniform(size=(50, 2))
+    assert [len(window.core) for window in cut_windows(places, 0, 1.0)] == [50]

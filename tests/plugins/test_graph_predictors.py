@@ -189,6 +189,15 @@ def test_sepal_given_its_first_stage_leaves_it_as_it_was_and_survives_being_save
         larger.fit(train, tiny_slides.val, Context(stages={"first": first}))
 
 
+def test_sepal_builds_released_graphs_only_where_it_is_told_to(tiny_slides):
+    assert SEPAL.configurations["spared"] == {"released_graphs": True}
+    for released in (False, True):
+        method = SEPAL(**SEPAL.tiny, released_graphs=released)
+        method.fit(tiny_slides.train, tiny_slides.val, Context(budget=Budget(2, 16, 2)))
+        batch = method.units(tiny_slides.test, "cpu", False).batch(torch.arange(40))
+        assert (batch.edges[0] == batch.edges[1]).any() == released
+
+
 def test_sepal_names_the_layouts_it_has():
     with pytest.raises(UsageError, match=r"no layout 'hexagon'.*'visium' or 'legacy_st'"):
         SEPAL(backbone="test_resnet", layout="hexagon").build(4)

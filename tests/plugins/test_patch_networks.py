@@ -1,11 +1,12 @@
 """The networks of single patches: their size, and what sets each method apart."""
 
+import json
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch.nn import functional
 
 from spared_bench.errors import UsageError
@@ -17,7 +18,6 @@ from spared_bench_plugins.predictors.egn import EGN
 from spared_bench_plugins.predictors.st_net import STNet
 from spared_bench_plugins.predictors.vit_b import ViTB
 from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
-from spared_bench_plugins.protocols import demo
 
 PUBLISHED = {
     "shufflenet": (472_992, 1_025),
@@ -26,6 +26,9 @@ PUBLISHED = {
     "st-net": (7_085_056, 1_025),
     "bleep": (24_198_208, 256),
 }
+BLEEP_LOSS = json.loads(
+    (Path(__file__).parents[1] / "golden" / "bleep_loss.json").read_text("utf-8")
+)
 CONTEXT = Context(seed=1, budget=Budget(iterations=4, batch_size=16, validate_every=2))
 
 
@@ -49,10 +52,8 @@ def test_the_published_configuration_has_the_published_number_of_parameters(name
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_demo_runs_the_small_configuration(name):
-    small = factory(name).small
-    assert yaml.safe_load(demo())["overrides"][name] == small
-    assert count(factory(name)(**small), 32) < 3_000_000
+def test_the_small_configuration_is_small(name):
+    assert count(factory(name)(**factory(name).configurations["small"]), 32) < 3_000_000
 
 
 def test_vit_b_resizes_patches_to_the_size_its_network_takes(tiny_slides):
@@ -103,20 +104,30 @@ def test_st_net_has_the_authors_solver_and_refuses_another(tiny_slides):
         STNet(**STNet.tiny, solver="lion").build(2)
 
 
-def test_bleeps_loss_is_the_published_one_term_by_term(rng):
-    images, spots = rng.normal(size=(2, 7, 4))
+@pytest.mark.parametrize("at", BLEEP_LOSS["at"], ids=lambda at: f"t={at['temperature']}")
+def test_bleeps_loss_and_its_gradient_are_those_worked_out_without_torch(at):
+    images, spots = (
+        torch.tensor(BLEEP_LOSS[name], dtype=torch.float64, requires_grad=True)
+        for name in ("images", "spots")
+    )
+    loss = contrastive_loss(images, spots, at["temperature"])
+    loss.backward()
+    assert loss.item() == pytest.approx(at["loss"], rel=1e-10)
+    for found, name in ((images, "of_images"), (spots, "of_spots")):
+        expected = np.array(at[name])
+        np.testing.assert_allclose(found.grad.numpy(), expected, atol=1e-6 * abs(expected).max())
 
-    def softmax(rows):
-        powers = np.exp(rows - rows.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
 
-    for temperature in (1.0, 0.5):
-        logits = images @ spots.T / temperature
-        targets = softmax((images @ images.T + spots @ spots.T) / (2 * temperature))
-        rows = -(targets * np.log(softmax(logits))).sum(axis=1)
-        columns = -(targets.T * np.log(softmax(logits.T))).sum(axis=1)
-        found = contrastive_loss(torch.tensor(images), torch.tensor(spots), temperature)
-        assert float(found) == pytest.approx(np.mean((rows + columns) / 2))
+def test_bleep_hands_its_loss_images_and_spots_in_their_places(tiny_slides):
+    predictor = Bleep(**Bleep.tiny)
+    network = predictor.build(6).eval()
+    batch = PatchUnits(tiny_slides.train).batch(torch.arange(8))
+    with torch.inference_mode():
+        images = network.embed_images(batch.images)
+        spots = network.embed_expression(batch.target)
+        found = predictor.loss(network, batch)
+        torch.testing.assert_close(found, contrastive_loss(images, spots))
+        assert abs(found - contrastive_loss(spots, images)) > 1e-4 * found
 
 
 @pytest.mark.parametrize("pooling", ["average", "weighted", "nearest"])

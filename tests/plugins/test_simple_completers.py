@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
+from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Context
 from spared_bench.processing.graph import neighbour_graph
 from spared_bench.processing.median import median_filter, radial_windows
 from spared_bench_plugins.completers.median import Median
+from spared_bench_plugins.completers.stlearn import StLearn
 from tests.completion.making import changed, create, hexagonal, slides_of
 
 
@@ -131,12 +133,13 @@ def test_the_fields_of_median_are_its_parameters():
     assert asdict(Median()) == {"n_hops": 4, "n_neighbours": 6, "n_distances": 0}
 
 
-def literal_stlearn(slide, completer, own: bool):
+def literal_stlearn(slide, completer, own: bool, looks=None, reach=3.0):
     """Every pair of spots, one at a time."""
     from sklearn.decomposition import PCA
 
-    features = slide.features(completer.encoder).astype(float)
-    looks = (features - features.mean(0)) / features.std(0)
+    if looks is None:
+        features = slide.features(completer.encoder).astype(float)
+        looks = (features - features.mean(0)) / features.std(0)
     scores = PCA(min(50, *slide.target.shape), svd_solver="full").fit_transform(slide.target)
     (x, y), (row, column) = slide.coordinates.T, slide.array_coordinates.T
     along, down = np.polyfit(column, x, 1)[0], np.polyfit(row, y, 1)[0]
@@ -146,7 +149,7 @@ def literal_stlearn(slide, completer, own: bool):
         weights = np.zeros(n)
         for other in range(n):
             gap = np.linalg.norm(slide.coordinates[spot] - slide.coordinates[other])
-            if gap >= 3 * unit or (spot == other and not own):
+            if gap >= reach * unit or (spot == other and not own):
                 continue
             lengths = np.linalg.norm(looks[spot]) * np.linalg.norm(looks[other])
             cosine = looks[spot] @ looks[other] / lengths
@@ -180,3 +183,32 @@ def test_stlearns_own_zero_pulls_what_it_fills_in_towards_zero():
 def test_a_median_of_no_neighbourhood_is_refused(wrong):
     with pytest.raises(UsageError, match=r"1 or more and n_distances 0 or more; found .*(0|-1)"):
         Median(**wrong)
+
+
+def on_a_square_array(slide):
+    """The same spots on a legacy array."""
+    row, column = np.divmod(np.arange(len(slide)), 6)
+    adata = slide.adata.copy()
+    adata.obs["array_row"], adata.obs["array_col"] = row, column
+    adata.obsm["spatial"] = np.column_stack([column, row]) * 100.0
+    return Slides(adata, slide.patches)
+
+
+@pytest.mark.parametrize("square", [False, True], ids=["visium", "legacy"])
+def test_stlearn_with_a_network_fills_as_its_own_function_does(square):
+    settings = StLearn.configurations["resnet50"]
+    assert settings["backbone"] == "resnet50.tv_in1k"
+    small = {"backbone": "test_resnet", "weights": "random", "n_image_components": 7}
+    completer = create("stlearn", **(settings | small))
+    slide = slides_of([40], seed=8, measured=0.4)
+    slide = on_a_square_array(slide) if square else slide
+
+    features = slide.features(completer.encoder).astype(float)
+    left, scale, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
+    looks = (left * scale)[:, :7]
+    reach = 1.5 if square else 3.0
+    expected = literal_stlearn(slide, completer, own=True, looks=looks, reach=reach)
+
+    np.testing.assert_allclose(completer.complete(slide), expected, rtol=1e-4, atol=1e-5)
+    other = literal_stlearn(slide, completer, own=True, looks=looks, reach=4.5 - reach)
+    assert not np.allclose(expected, other), "the reach makes no difference here"

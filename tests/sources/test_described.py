@@ -370,7 +370,7 @@ def test_spots_beside_their_image_are_refused_when_a_dataset_is_added(tmp_path):
 
 def test_an_image_that_cannot_be_decoded_is_refused_when_a_dataset_is_added(tmp_path):
     own_image(tmp_path / "T1" / "adata.h5ad", 1)
-    noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (480, 480, 3)).astype(np.uint8)
     image = tmp_path / "full.tif"
     tifffile.imwrite(image, noise, photometric="rgb", compression="zlib", tile=(64, 64))
     yaml = tmp_path / "mine.yaml"
@@ -386,7 +386,7 @@ def test_an_image_that_cannot_be_decoded_is_refused_when_a_dataset_is_added(tmp_
 
 def test_what_is_done_to_an_image_is_told_with_the_slide(tmp_path):
     own_image(tmp_path / "T1" / "adata.h5ad", 1)
-    deep = np.full((500, 500, 3), 3000, dtype=np.uint16)
+    deep = np.full((480, 480, 3), 3000, dtype=np.uint16)
     options = {"photometric": "rgb", "extratags": [(281, "H", 3, (4095,) * 3, False)]}
     tifffile.imwrite(tmp_path / "full.tif", deep, **options)
     yaml = tmp_path / "mine.yaml"

@@ -50,6 +50,13 @@ class Processing(_Section):
     fit_on : {"train", "all"}
         The splits that decide which genes stay and which are chosen. ``"all"`` is what was
         published; it lets the test slides choose the genes.
+    ties : {"id", "published"}
+        Which of genes that are equally well measured comes first at the cut of ``real_fraction``:
+        by id, so that the order of columns in a file does not matter; or as numpy's unstable sort
+        leaves them in the order of the file (``processing.ties``).
+    mitochondrial : {"counted", "left_out"}
+        Whether genes of the mitochondrion have a part in the million of TPM (in the 10,000 of
+        counts), and may be chosen. Left out, they still count in the filters, as published.
     target : {"log2_tpm", "log1p_cp10k"}
         Normalisation of the target.
     ranking : {"moran", "variable"}
@@ -80,6 +87,8 @@ class Processing(_Section):
 
     filtering: Filtering = Filtering()
     fit_on: Literal["train", "all"] = "train"
+    ties: Literal["id", "published"] = "id"
+    mitochondrial: Literal["counted", "left_out"] = "counted"
     target: Literal["log2_tpm", "log1p_cp10k"] = "log2_tpm"
     ranking: Literal["moran", "variable"] = "moran"
     n_genes: Positive = 128

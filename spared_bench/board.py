@@ -13,11 +13,12 @@ from typing import Any, Literal
 from spared_bench.cells import Seen, finished_cells, record_cells
 from spared_bench.errors import TrackingError
 from spared_bench.leaderboard import Extras, build
-from spared_bench.leaderboard.entries import read_entries
+from spared_bench.leaderboard.entries import Entry, read_entries
 from spared_bench.leaderboard.merging import Facts, entry_trials
 from spared_bench.leases import Leases
 from spared_bench.orchestrator import Summary
 from spared_bench.plan import Plan
+from spared_bench.protocol import Validation, parse_protocol
 from spared_bench.registry import Registry
 from spared_bench.results import TrialResult
 from spared_bench.workspace import Workspace
@@ -202,14 +203,23 @@ def _stored_completion(path: Path) -> list[Any]:
         return []
 
 
-def known_facts(registry: Registry) -> tuple[Facts, Facts]:
-    """Return what the plugins say of datasets and predictors, for the board, by name."""
+def known_facts(registry: Registry, protocol: str = "") -> tuple[Facts, Facts]:
+    """Return what the plugins say of datasets and predictors, for the board, by name.
+
+    Parameters
+    ----------
+    registry : Registry
+    protocol : str
+        ``"spared@1"``: which slides are reported is as it says; without one, as the datasets say.
+    """
     from spared_bench.specs import DatasetSpec, PredictorSpec, spec_as_dict
 
     datasets, predictors = {}, {}
+    validation = _validation(registry, protocol)
     for name in registry.names("dataset"):
         spec = registry.get("dataset", name).spec
         assert isinstance(spec, DatasetSpec)
+        spec = validation.divide(spec)
         derived = {
             "tier": spec.tier,
             "evaluation_split": spec.evaluation_split,
@@ -221,6 +231,22 @@ def known_facts(registry: Registry) -> tuple[Facts, Facts]:
         assert isinstance(method, PredictorSpec)
         predictors[name] = {"scope": method.scope, "summary": method.summary}
     return datasets, predictors
+
+
+def _validation(registry: Registry, protocol: str) -> Validation:
+    """Return how a protocol divides datasets; one that is not installed leaves them as they are."""
+    name = protocol.partition("@")[0]
+    if name not in registry.names("protocol"):
+        return Validation()
+    known = parse_protocol(registry.get("protocol", name).load()(), f"protocol {name!r}")
+    return known.validation if known.id == protocol else Validation()
+
+
+def _entries_as_trials(entries: Sequence[Entry], registry: Registry) -> Iterator[TrialResult]:
+    for protocol in dict.fromkeys(entry.protocol for entry in entries):
+        datasets, predictors = known_facts(registry, protocol)
+        mine = [entry for entry in entries if entry.protocol == protocol]
+        yield from entry_trials(mine, _entry_facts(datasets), predictors)
 
 
 def build_leaderboard(
@@ -254,10 +280,10 @@ def build_leaderboard(
     from spared_bench.registry import discover
 
     registry = registry or discover([], data_dir=workspace.data_dir)
-    datasets, predictors = known_facts(registry)
+    datasets, _ = known_facts(registry)
     entries, refused = read_entries(leaderboards, protocol) if leaderboards else ([], [])
     results = collect(workspace, protocol, source)
-    trials = [*results, *entry_trials(entries, _entry_facts(datasets), predictors)]
+    trials = [*results, *_entries_as_trials(entries, registry)]
     completion = completions(workspace, protocol, source)
     if not trials and not completion:
         return None

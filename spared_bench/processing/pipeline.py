@@ -68,6 +68,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     DataError
         If the genes are not of the declared organism, or have no known length and need one.
     """
+    spec = protocol.validation.divide(spec)
     settings = protocol.processing.for_dataset(spec)
     adata, report = join_slides(slides, spec)
     spots, genes = Steps(), Steps()

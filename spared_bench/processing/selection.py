@@ -142,8 +142,8 @@ def leave_out_mitochondrial(adata: AnnData, settings: Processing, steps: Steps) 
     if settings.genes and theirs.any():
         named = ", ".join(adata.var["gene_name"][theirs][:5])
         raise CountsError(
-            f"The protocol lists {named} among its genes and says `mitochondrial: left_out`. Take them off `processing.genes`, or say"
-            " `mitochondrial: counted`."
+            f"The protocol lists {named} among its genes and says `mitochondrial: left_out`. Take"
+            " them off `processing.genes`, or say `mitochondrial: counted`."
         )
     adata.obs["library_size"] -= adata.obs.pop("mitochondrial_counts")
     steps.add("not mitochondrial", (~theirs).sum())

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from spared_bench.api import load_protocol
 from spared_bench.bench import Bench, Settings
+from spared_bench.board import known_facts
+from spared_bench.processing.annotation import gene_table
 from spared_bench.processing.pipeline import prepare
 from spared_bench.registry import discover
-from tests.processing.conftest import golden, golden_slides, golden_spec  # noqa: F401
+from spared_bench_plugins.datasets.spared import spared_datasets
+from tests.processing.conftest import (  # noqa: F401
+    golden,
+    golden_slides,
+    golden_spec,
+    lattice,
+    raw_slide,
+)
 
 NAMES = ["demo", "jiang", "spared", "spared-strict"]
 
@@ -107,6 +118,57 @@ def test_strict_sees_no_slide_that_it_is_scored_on(load):
     assert strict.processing.batch_correction == "combat"
     assert strict.pooling == "slide"
     assert len(set(strict.seeds)) == 3
+
+
+SPARED = [spec.name for spec in spared_datasets()]
+
+
+def made_up_slides(spec):
+    """Slides of a dataset's names on a lattice, of genes that nearly all spots have."""
+    table = gene_table(spec.organism)
+    genes = table.index[table["gene_type"] == "protein_coding"][:6].tolist()
+    draw = np.random.default_rng(len(spec.slides))
+    xy = lattice(60)
+
+    def counts():
+        return draw.poisson(300, size=(60, 6)) * (draw.random((60, 6)) > 0.1)
+
+    return {slide.slide_id: raw_slide(counts(), genes, xy) for slide in spec.slides}
+
+
+@pytest.mark.parametrize("name", SPARED)
+def test_what_chooses_in_strict_is_never_what_is_reported(registry, load, tmp_path, name):
+    strict = load("spared-strict")
+    settings = Settings(str(tmp_path), str(tmp_path), strict.model_dump(mode="json"))
+    bench, published = Bench(settings, registry), registry.get("dataset", name).spec
+    slides = made_up_slides(published)
+
+    obs = prepare(slides, published, strict).obs
+
+    reported = set(obs.index[obs["split"] == bench.dataset(name).evaluation_split])
+    # Checkpoints and candidates are chosen on `val`, and completers on `val`; all learn from train.
+    chooses, learns = (set(obs.index[obs["split"] == split]) for split in ("val", "train"))
+    assert reported and chooses and learns
+    assert not reported & (chooses | learns)
+    by_slide = obs.groupby("slide_id", observed=True)["split"].unique().map(set)
+    scored = published.split.get("test") or published.split["val"]
+    assert all(by_slide[slide] == {"test"} for slide in scored)  # whole slides are reported
+    if not published.split.get("test"):
+        assert all(by_slide[slide] == {"train", "val"} for slide in published.split["train"])
+
+
+def test_only_spared_reports_what_it_chose_on(load, registry):
+    def reported(protocol):
+        divided = [
+            load(protocol).validation.divide(registry.get("dataset", name).spec) for name in SPARED
+        ]
+        return Counter(spec.evaluation_split for spec in divided)
+
+    assert reported("spared") == {"test": 11, "val": 15}  # as published
+    assert reported("spared-strict") == {"test": 26}
+    # What the board reads of entries of others is the same.
+    for protocol, split in (("spared@1", "val"), ("spared-strict@1", "test"), ("no@1", "val")):
+        assert known_facts(registry, protocol)[0]["vko"]["evaluation_split"] == split
 
 
 def test_the_fold_schemes_of_jiang_have_one_test_slide_each(registry):

@@ -79,7 +79,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     )
     adata = keep_spots(adata, settings.filtering, spots)
     if settings.genes:
-        adata = keep_listed_genes(adata, settings.genes, genes)
+        adata = keep_listed_genes(adata, _fitted(adata, settings), settings.genes, genes)
     else:
         adata = keep_genes(adata, _fitted(adata, settings), settings, genes)
     adata = drop_empty_spots(adata, spots)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spared_bench.data import EXPRESSED
 from spared_bench.errors import CountsError, DataError
 from spared_bench.processing import filtering
 from spared_bench.processing.annotation import gene_table, is_mitochondrial
@@ -76,10 +77,13 @@ def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Ste
             f" gene has {overall.max():.2g}). Lower `real_fraction` or `gene_min_counts` in the"
             " protocol's `processing.filtering`."
         )
+    adata.var[EXPRESSED] = overall
     return adata[:, enough[prefix]].copy()
 
 
-def keep_listed_genes(adata: AnnData, wanted: Sequence[str], steps: Steps) -> AnnData:
+def keep_listed_genes(
+    adata: AnnData, fit: np.ndarray, wanted: Sequence[str], steps: Steps
+) -> AnnData:
     """Keep the genes of a list, by id or symbol, in its order.
 
     Raises
@@ -97,6 +101,8 @@ def keep_listed_genes(adata: AnnData, wanted: Sequence[str], steps: Steps) -> An
             " `processing.genes`, or the names of genes in the slides."
         )
     steps.add("read", adata.n_vars)
+    slide_ids = adata.obs["slide_id"].to_numpy()[fit]
+    adata.var[EXPRESSED] = filtering.expressed_fractions(adata.X[fit], slide_ids)[1]
     return adata[:, [column_of[gene] for gene in dict.fromkeys(wanted)]].copy()
 
 

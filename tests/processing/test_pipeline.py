@@ -422,3 +422,27 @@ def test_which_gene_is_cut_follows_the_file_only_where_the_protocol_says_publish
     assert by_id[0] == by_id[1]
     assert len(by_id[0]) == len(by_file[0]) == 10  # nine, and one of three that tie
     assert by_file[0] != by_file[1]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_the_share_of_spots_that_have_a_gene_is_of_the_spots_that_choose(
+    slides, spec, genes, listed
+):
+    slides["s1"].X = csr_matrix(np.where(np.arange(30)[:, None] < 2, 0, slides["s1"].X.toarray()))
+
+    def shares(fit_on):
+        prepared = prepare(slides, spec, protocol(fit_on=fit_on, genes=genes[:4] * listed))
+        assert prepared.n_vars == 4 + (not listed)
+        return prepared.var["expressed_fraction"], prepared
+
+    everywhere, prepared = shares("all")
+    seen = {
+        name: slide.to_df()[slide.to_df().sum(axis=1) > 10] > 0 for name, slide in slides.items()
+    }
+    whole = pd.concat(seen.values())[prepared.var_names].mean()
+    pd.testing.assert_series_equal(everywhere, whole, check_names=False)
+    trained, prepared = shares("train")
+    spots = prepared.obs_names[prepared.obs["split"] == "train"]
+    of_train = pd.concat(each.add_prefix(f"{name}_", axis=0) for name, each in seen.items())
+    expected = of_train.loc[spots, prepared.var_names].mean()
+    pd.testing.assert_series_equal(trained, expected, check_names=False)

@@ -121,7 +121,8 @@ def published_view(part: ProtocolBoard) -> dict[str, Any] | None:
     """Summarise published rows as their authors did; ``None`` where there are none.
 
     Over all measured datasets, those that repeat others' slides included; with the suspect cells
-    and without them.
+    and without them. ``best`` names the method of highest PCC-Gene on each dataset, the first of
+    the rows on a tie.
     """
     rows = reported_rows(part)
     if not rows:
@@ -129,7 +130,8 @@ def published_view(part: ProtocolBoard) -> dict[str, Any] | None:
     names = _told_apart(rows)
     columns = measured(part)
     suspect = suspect_cells(rows, names)
-    best = correlations(rows, columns, names).max(axis=1).dropna().sort_values()
+    found = correlations(rows, columns, names).dropna(how="all")
+    best = found.max(axis=1).sort_values()
     dunn, compared = published_dunn(rows, part, names)
     return {
         "methods": names,
@@ -138,6 +140,7 @@ def published_view(part: ProtocolBoard) -> dict[str, Any] | None:
         "without_suspect": _summary(errors(rows, columns, names, suspect)),
         "hardest": [str(best.index[0]), float(best.iloc[0])] if len(best) else None,
         "easiest": [str(best.index[-1]), float(best.iloc[-1])] if len(best) else None,
+        "best": {str(name): str(method) for name, method in found.idxmax(axis=1).items()},
         "dunn": {"methods": compared, "p": dunn.to_numpy().tolist()},
     }
 

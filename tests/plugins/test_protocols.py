@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,3 +192,26 @@ def test_jiang_predicts_the_marker_genes_only_between_laboratories(load, registr
     assert settings("visium_breast.loso-ffpe").genes == ()
     assert settings("visium_breast.loso-ffpe").n_genes == 685
     assert settings("her2st.loso-a1").n_genes == 769
+
+
+def test_the_readme_says_of_every_protocol_how_it_scores(load):
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    part = text.partition("## How a score is computed")[2].partition("\n## ")[0]
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in part.splitlines()]
+    rows = {row[0]: row[1:] for row in rows if len(row) == 5}
+    protocols = [load(name.partition("@")[0]) for name in rows[""]]
+    assert [protocol.id for protocol in protocols] == rows[""]
+    said = zip(
+        protocols, rows["scored entries"], rows["on"], rows["metrics are taken"],
+        rows["a gene of constant prediction"], strict=True,
+    )  # fmt: skip
+    for protocol, entries, slides, taken, constant in said:
+        assert ("zeros" in entries) == (protocol.processing.zeros == "measured")
+        assert taken.startswith(f"per {protocol.pooling}") or protocol.pooling == "split"
+        assert ("whole split" in taken) == (protocol.pooling == "split")
+        assert ("as published" in constant) == (protocol.mean_rule == "published")
+        if "SpaRED" in protocol.summary:
+            rule = (
+                "chose nothing" if protocol.validation.without_test == "hold_out" else "also chose"
+            )
+            assert rule in slides

@@ -261,6 +261,59 @@ class Patches:
         return out
 
 
+class DeferredPatches(Patches):
+    """Patches that are cut, or looked for, when the first of them is asked for.
+
+    So what looks at no patch needs no image: preparing a dataset, most completers, two controls.
+
+    Parameters
+    ----------
+    find : callable
+        Returns the patches of all rows; with ``functools.cache``, so that it cuts but once.
+    rows : ndarray of int
+        Which of them these are, in order.
+    """
+
+    def __init__(self, find: Callable[[], Patches], rows: np.ndarray) -> None:
+        self._find = find
+        self._rows = np.asarray(rows)
+
+    @property
+    def found(self) -> Patches:
+        """The patches themselves.
+
+        Raises
+        ------
+        ImageError
+            If a slide has no image, or one that cannot be used.
+        """
+        return self._find().subset(self._rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(n_spots, size, size, 3)."""
+        return self.found.shape
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Positions of these patches in the stacked arrays, (n_spots,)."""
+        return self.found.rows
+
+    @property
+    def whole(self) -> Patches:
+        """All patches of the stacked arrays, in storage order."""
+        return self.found.whole
+
+    def subset(self, rows: np.ndarray) -> Patches:
+        """Return the patches at these positions, or where a boolean array is True."""
+        return DeferredPatches(self._find, self._rows[rows])
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Read patches into memory: (n, size, size, 3), uint8."""
+        values: np.ndarray = self.found[rows]
+        return values
+
+
 class Encoder(Protocol):
     """Turns patches into features, the same way every time."""
 

@@ -32,7 +32,14 @@ from spared_bench.interfaces import Budget, Context, Report
 from spared_bench.networks import fitted_stages, make_network, target_offset
 from spared_bench.plan import Job
 from spared_bench.policy import goes_again
-from spared_bench.products import Prepared, build, make_completed, prepare, prepared_target
+from spared_bench.products import (
+    Prepared,
+    build,
+    cut_all_patches,
+    make_completed,
+    prepare,
+    prepared_target,
+)
 from spared_bench.record import (
     blank_record,
     count_parameters,
@@ -65,6 +72,7 @@ def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult
     """
     if job.kind == "prepare":
         prepare(bench, job.dataset)
+        cut_all_patches(bench, job.dataset)
     elif job.kind == "complete":
         make_completed(bench, job.dataset, job.completer)
     elif job.kind == "network":

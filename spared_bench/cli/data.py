@@ -209,8 +209,9 @@ def prepare(
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Process datasets as a protocol says and cut their patches."""
+    """Process datasets as a protocol says, and cut their patches where slides have images."""
     from spared_bench.api import make_bench
+    from spared_bench.products import cut_all_patches
     from spared_bench.products import prepare as make
 
     bench = make_bench(
@@ -220,6 +221,8 @@ def prepare(
     bench.workspace.make_writable()
     known = [bench.dataset(name).name for name in names]
     described = {name: _described(make(bench, name).adata) for name in known}
+    for name in known:
+        described[name]["slides_without_image"] = cut_all_patches(bench, name)
     if as_json:
         print_json(described)
         return
@@ -229,6 +232,11 @@ def prepare(
             f"{name}: {spots} spots x {facts['genes']} genes,"
             f" {facts['missing']:.1%} of the entries unmeasured"
         )
+        if without := facts["slides_without_image"]:
+            typer.echo(
+                f"  Without an image: {', '.join(without)}. No patches are cut: the dataset can be"
+                " completed, and not predicted."
+            )
 
 
 def _described(adata: Any) -> dict[str, Any]:

@@ -204,9 +204,8 @@ def our_filter(raw: dict[str, Any], bounds: Filtering) -> tuple[np.ndarray, np.n
         )
     )
     smallest, overall = filtering.expressed_fractions(counts, raw["slide_ids"][spots])
-    prefix = filtering.sparsity_prefix(
-        smallest[enough], overall[enough], raw["gene_ids"][enough], bounds.real_fraction
-    )
+    order = filtering.gene_order(smallest[enough], raw["gene_ids"][enough], "published")
+    prefix = filtering.sparsity_prefix(order, overall[enough], bounds.real_fraction)
     return np.flatnonzero(spots), enough[prefix]
 
 

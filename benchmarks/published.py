@@ -21,7 +21,7 @@ import numpy as np
 
 from spared_bench.errors import MissingFileError
 from spared_bench.processing import filtering
-from spared_bench.processing.annotation import gene_table
+from spared_bench.processing.annotation import gene_table, is_mitochondrial
 from spared_bench.processing.combat import combat
 from spared_bench.processing.graph import neighbour_graph
 from spared_bench.processing.joining import join_slides
@@ -157,9 +157,8 @@ def _our_stages() -> dict[str, Callable[[Any], tuple[np.ndarray, Any]]]:
         )
         smallest, overall = filtering.expressed_fractions(counts, labels)
         names = adata.var_names.to_numpy(dtype=str)
-        prefix = filtering.sparsity_prefix(
-            smallest[enough], overall[enough], names[enough], bounds.real_fraction
-        )
+        order = filtering.gene_order(smallest[enough], names[enough], "published")
+        prefix = filtering.sparsity_prefix(order, overall[enough], bounds.real_fraction)
         counts = counts[:, enough[prefix]]
         return names[enough[prefix]], counts[filtering.totals(counts, axis=1) > 0]
 
@@ -192,7 +191,8 @@ def _our_stages() -> dict[str, Callable[[Any], tuple[np.ndarray, Any]]]:
         labels = adata.obs["slide_id"].to_numpy()
         return adata.var_names.to_numpy(), combat(values, labels, published=True)
 
-    lengths = gene_table("mouse")["length_bp"]
+    table = gene_table("mouse")
+    lengths = table["length_bp"][~is_mitochondrial(table["gene_name"])]
     return {
         "filters": filters,
         "TPM and log": tpm,

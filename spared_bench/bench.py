@@ -134,10 +134,10 @@ class Bench:
         return Fingerprints(self.workspace.root / "fingerprints.json")
 
     def dataset(self, name: str) -> DatasetSpec:
-        """Look a dataset's spec up."""
+        """Look a dataset's spec up; its slides are split as the protocol uses them."""
         spec = self.registry.get("dataset", name).spec
         assert isinstance(spec, DatasetSpec)
-        return spec
+        return self.protocol.validation.divide(spec)
 
     def predictor(self, name: str) -> PredictorSpec:
         """Look a predictor's spec up."""
@@ -222,8 +222,15 @@ class Bench:
         }
 
     def prepared_inputs(self, name: str) -> dict[str, Any]:
-        """What determines a prepared dataset."""
+        """What determines a prepared dataset.
+
+        Raises
+        ------
+        SplitError
+            If the protocol has nothing to report of it.
+        """
         spec = self.dataset(name)
+        self.protocol.validation.require_reported(spec)
         return {
             "harness": HARNESS_VERSION,
             "data": self.data_inputs(name),

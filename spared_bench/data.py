@@ -28,7 +28,8 @@ Two contracts, both checked by a function whose errors say what is wrong:
                                 ``array_col``
 ``obsm["spatial"]``             as above
 ``var``                         gene id as index; ``gene_name``, ``gene_length_bp`` (nan: unknown),
-                                ``moran_i``
+                                ``moran_i``; ``expressed_fraction``, the share of the spots that
+                                chose the genes in which it was seen
 ``uns["spared_bench"]``         dataset, protocol, parameters, what was repaired or dropped
 ==============================  =================================================================
 
@@ -63,9 +64,10 @@ PREFILLED = "prefilled"
 TARGET = "target"
 MASK = "mask"
 SPATIAL = "spatial"
+EXPRESSED = "expressed_fraction"
 PREPARED_LAYERS = (COUNTS, EXPRESSION, PREFILLED, TARGET, MASK)
 PREPARED_OBS = ("slide_id", "patient_id", "split", "array_row", "array_col")
-PREPARED_VAR = ("gene_name", "gene_length_bp", "moran_i")
+PREPARED_VAR = ("gene_name", "gene_length_bp", "moran_i", EXPRESSED)
 SLIDE_FACTS = ("image_path", "image_scale", "spot_diameter_px", "um_per_px")
 
 
@@ -259,6 +261,59 @@ class Patches:
         return out
 
 
+class DeferredPatches(Patches):
+    """Patches that are cut, or looked for, when the first of them is asked for.
+
+    So what looks at no patch needs no image: preparing a dataset, most completers, two controls.
+
+    Parameters
+    ----------
+    find : callable
+        Returns the patches of all rows; with ``functools.cache``, so that it cuts but once.
+    rows : ndarray of int
+        Which of them these are, in order.
+    """
+
+    def __init__(self, find: Callable[[], Patches], rows: np.ndarray) -> None:
+        self._find = find
+        self._rows = np.asarray(rows)
+
+    @property
+    def found(self) -> Patches:
+        """The patches themselves.
+
+        Raises
+        ------
+        ImageError
+            If a slide has no image, or one that cannot be used.
+        """
+        return self._find().subset(self._rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(n_spots, size, size, 3)."""
+        return self.found.shape
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Positions of these patches in the stacked arrays, (n_spots,)."""
+        return self.found.rows
+
+    @property
+    def whole(self) -> Patches:
+        """All patches of the stacked arrays, in storage order."""
+        return self.found.whole
+
+    def subset(self, rows: np.ndarray) -> Patches:
+        """Return the patches at these positions, or where a boolean array is True."""
+        return DeferredPatches(self._find, self._rows[rows])
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Read patches into memory: (n, size, size, 3), uint8."""
+        values: np.ndarray = self.found[rows]
+        return values
+
+
 class Encoder(Protocol):
     """Turns patches into features, the same way every time."""
 
@@ -346,6 +401,19 @@ class Slides:
         ``mask`` is True. A filter sees one slide at a time, so nothing of another split is in it.
         """
         return np.asarray(self._layer(PREFILLED), dtype=np.float32)
+
+    @property
+    def expressed_fraction(self) -> np.ndarray:
+        """In which share of the spots that chose the genes each was seen, (n_genes,), float64.
+
+        Of all splits where the protocol is fitted on all, else of the training spots.
+        """
+        if EXPRESSED not in self.adata.var:
+            raise ContractError(
+                f"These slides do not say in which share of the spots a gene was seen: var lacks"
+                f" {EXPRESSED!r}. `spared-bench data prepare` writes it."
+            )
+        return self.adata.var[EXPRESSED].to_numpy(dtype=np.float64)
 
     @property
     def counts(self) -> np.ndarray:

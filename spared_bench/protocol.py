@@ -7,12 +7,13 @@ mean the default. The whole file is hashed into every result.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from spared_bench.errors import ProtocolError, did_you_mean
+from spared_bench.errors import ProtocolError, SplitError, did_you_mean
 from spared_bench.keys.hashing import digest
 from spared_bench.strict import explain, load_mapping
 
@@ -49,6 +50,13 @@ class Processing(_Section):
     fit_on : {"train", "all"}
         The splits that decide which genes stay and which are chosen. ``"all"`` is what was
         published; it lets the test slides choose the genes.
+    ties : {"id", "published"}
+        Which of genes that are equally well measured comes first at the cut of ``real_fraction``:
+        by id, so that the order of columns in a file does not matter; or as numpy's unstable sort
+        leaves them in the order of the file (``processing.ties``).
+    mitochondrial : {"counted", "left_out"}
+        Whether genes of the mitochondrion have a part in the million of TPM (in the 10,000 of
+        counts), and may be chosen. Left out, they still count in the filters, as published.
     target : {"log2_tpm", "log1p_cp10k"}
         Normalisation of the target.
     ranking : {"moran", "variable"}
@@ -79,6 +87,8 @@ class Processing(_Section):
 
     filtering: Filtering = Filtering()
     fit_on: Literal["train", "all"] = "train"
+    ties: Literal["id", "published"] = "id"
+    mitochondrial: Literal["counted", "left_out"] = "counted"
     target: Literal["log2_tpm", "log1p_cp10k"] = "log2_tpm"
     ranking: Literal["moran", "variable"] = "moran"
     n_genes: Positive = 128
@@ -172,13 +182,45 @@ class PatchCutting(_Section):
 
 
 class Validation(_Section):
-    """What is held out for choices where a dataset declares no validation slides.
+    """What checkpoints, searched parameters and completers are chosen on, and what is reported.
 
-    ``held_out_fraction`` of the spots of every training slide: a contiguous strip across its
-    longer side, so that held-out spots have few training neighbours.
+    Parameters
+    ----------
+    held_out_fraction : float
+        Of the spots of every training slide, where no slides are for validation: a contiguous
+        strip across its longer side, so that held-out spots have few training neighbours.
+    without_test : {"report_val", "hold_out"}
+        What is reported of a dataset that declares validation slides and no test slides:
+        ``"report_val"``, the slides that all was chosen on, as published; or ``"hold_out"``, the
+        same slides, which then choose nothing: a strip of the training slides does.
     """
 
     held_out_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    without_test: Literal["report_val", "hold_out"] = "report_val"
+
+    def divide(self, spec: DatasetSpec) -> DatasetSpec:
+        """Return a dataset with its slides in the splits that this protocol gives them."""
+        if self.without_test == "report_val" or spec.split.get("test") or not spec.split.get("val"):
+            return spec
+        split = {"train": spec.split["train"], "test": spec.split["val"]}
+        # Donors may be shared, as they were with validation; the tier then says so.
+        return replace(spec, split=split, allow_shared_donors=True)
+
+    def require_reported(self, spec: DatasetSpec) -> None:
+        """Refuse a divided dataset whose reported spots would be those that choose.
+
+        Raises
+        ------
+        SplitError
+        """
+        if self.without_test == "hold_out" and not spec.split.get("test"):
+            raise SplitError(
+                f"Dataset {spec.name!r} has training slides only"
+                f" ({', '.join(map(str, spec.split['train'][:3]))}), and this protocol reports no"
+                " slide that a method learns from or is chosen on (`validation.without_test:"
+                " hold_out`). Name a slide for `test` in the dataset's split, or use a protocol"
+                " with `without_test: report_val`."
+            )
 
 
 class Training(_Section):

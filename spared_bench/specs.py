@@ -351,7 +351,8 @@ class CompleterSpec(Spec):
     Parameters
     ----------
     gpu : bool
-        Whether training without one is hopeless.
+        Whether training without one is hopeless in the published size: a plan for a machine
+        without a GPU then warns.
     encoder : str
         The parameter that names the frozen network whose features of the patches it asks for
         (``slides.features``), so that a dry run can tell of them; empty for none.
@@ -397,7 +398,8 @@ class PredictorSpec(Spec):
     control : bool
         True for negative controls, which the leaderboard shows apart.
     gpu : bool
-        Whether training without one is hopeless.
+        Whether training without one is hopeless in the published size: a plan for a machine
+        without a GPU then warns.
     search : mapping of str to tuple of float
         Parameters to be chosen on validation scores, each with its grid. A protocol may give
         another grid for the same parameter, so that all methods have an equal budget.

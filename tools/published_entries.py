@@ -2,9 +2,11 @@
 
     python tools/published_entries.py [leaderboards]
 
-The figures are those of the catalogue beside the dataset plugins. Which split was scored, that the
-training targets were completed, and that there was one run per cell are inferences, said in
-`source`. A test holds the committed files against this script.
+The figures are those of the catalogue beside the dataset plugins, and the numbers of parameters
+those of `parameters.yaml` there. Which split was scored, that the training targets were completed
+by SpaCKLE as its code computes it, and that there was one run per cell are inferences, said in
+`source`. Labels are those of a run of `spared@1`, so that reported and reproduced rows are set side
+by side. A test holds the committed files against this script.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from spared_bench.leaderboard.entries import EntryResult, Flag, MethodEntry, write_entry
 from spared_bench.specs import DatasetSpec
-from spared_bench_plugins.datasets.spared import spared_datasets
+from spared_bench_plugins.datasets.spared import published_parameters, spared_datasets
 
 PREDICTORS = {
     "ShuffleNet": "shufflenet",
@@ -28,12 +30,14 @@ PREDICTORS = {
     "BLEEP": "bleep",
     "Hist2ST": "hist2st",
 }
+COMPLETER = "spackle-released"  # what the published code of SpaCKLE computes
 SOURCE = (
     "Mejia et al., Enhancing Gene Expression Prediction from Histology Images with Spatial"
     " Transcriptomics Completion, MICCAI 2024; the table of its website,"
     " https://bcv-uniandes.github.io/spared_webpage/. One run per cell, trained on targets"
-    " completed by SpaCKLE and scored on the test split, or on validation where there is none:"
-    " inferred, not stated. Written by tools/published_entries.py."
+    " completed by SpaCKLE (as released) and scored on the test split, or on validation where there"
+    " is none: inferred, not stated. Parameters are counted on our networks; the paper draws them"
+    " in its figure 4b without numbers. Written by tools/published_entries.py."
 )
 
 
@@ -60,8 +64,9 @@ def _result(method: str, spec: DatasetSpec) -> EntryResult:
     }
     return EntryResult(
         dataset=spec.name,
-        completer="spackle",
+        completer=COMPLETER,
         predictor=PREDICTORS[method],
+        n_parameters=published_parameters()[method][int(spec.parameters["n_genes"])],
         split_scores={"test" if spec.evaluation_split == "test" else "val": scores},
     )
 

@@ -5,10 +5,14 @@ the lattice of its own slide, attention among them, width 128, two layers, one h
 adapters, 30 % of the matrix hidden, mean squared error on the whole matrix, Adam at 1e-3.
 ``spackle_released`` is what the published code computes.
 
+The input is the median-completed matrix, and the mask does not fall on what the median filter
+filled (equation 2 and the sentence after it): so in training and validation its values are seen,
+and in use the mask marks the missing entries, which are then zeros (equation 4). A network that is
+to read a gap as zero is thus trained on medians; ``show_medians: false`` shows zeros from the
+start, which is not in the paper.
+
 Where the paper leaves a choice: neighbours that are not there are masked out of the attention and
-of the loss; entries that were not measured are shown as zeros in training as they are in use
-(``show_medians`` shows the median filter's values in training, which use never does); the
-validation masks are drawn once.
+of the loss, and the validation masks are drawn once.
 """
 
 from __future__ import annotations
@@ -35,20 +39,25 @@ class SpaCKLE(TorchCompleter):
     dropout : float
         PyTorch's default.
     show_medians : bool
-        In training, what is unmeasured holds the median filter's values, and not zeros.
+        In training, what is unmeasured holds the median filter's values, as in the paper, and not
+        zeros, as in use.
     low_precision : bool
         Products of the feed-forward blocks in bfloat16 (on a GPU: all products).
     """
 
     name: ClassVar[str] = "spackle"
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "inner": 16}
+    #: ``hidden-medians``: gaps are zeros in training, too (ours).
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "hidden-medians": {"show_medians": False},
+    }
 
     width: int = 128
     n_layers: int = 2
     n_heads: int = 1
     inner: int = 2048
     dropout: float = 0.1
-    show_medians: bool = False
+    show_medians: bool = True
     low_precision: bool = False
 
     def build(self, n_genes: int) -> nn.Module:

@@ -7,7 +7,8 @@ From the code of the SpaRED benchmark (Mejia et al., MICCAI 2024), which differs
 - the width is the number of genes, not 128;
 - neighbours are the 18 nearest spots by pixel over all slides of a split, mixing the slides, in the
   order of their rows;
-- in training, unmeasured entries show the median filter's values; in use they are zero;
+- an entry of a gene is hidden with the rate 0.3 over the share of spots that have it, and this
+  share is of all splits, taken when genes were filtered (the paper speaks of 30 %);
 - validation masks are drawn anew each time, so the lowest validation error is partly luck.
 
 It differs from the code where that would lose spots: batches at the end of a split are kept, not
@@ -18,7 +19,7 @@ splits are completed one at a time, so that no test spot enters a batch of train
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -31,8 +32,11 @@ from spared_bench.completion.spots import Neighbourhoods, SpotUnits
 from spared_bench.completion.torch_completer import TorchCompleter
 from spared_bench.completion.transformer import NeighbourhoodTransformer
 from spared_bench.data import Slides
+from spared_bench.errors import UsageError
 from spared_bench.interfaces import Context
 from spared_bench.models.units import Units
+
+RatesFrom = Literal["fitted", "train"]
 
 
 class BatchTransformer(NeighbourhoodTransformer):
@@ -62,6 +66,9 @@ class SpaCKLEReleased(TorchCompleter):
     n_layers, n_heads, inner : int
     dropout : float
     n_neighbours : int
+    rates_from : {"fitted", "train"}
+        Which spots the shares behind the mask rates are of: those that chose the genes, which are
+        all splits under ``fit_on: all``, as released; or those of the training slides.
     low_precision : bool
         Products of the feed-forward blocks in bfloat16 (on a GPU: all products).
     """
@@ -75,6 +82,7 @@ class SpaCKLEReleased(TorchCompleter):
     inner: int = 2048
     dropout: float = 0.1
     n_neighbours: int = 18
+    rates_from: RatesFrom = "fitted"
     low_precision: bool = False
 
     def build(self, n_genes: int) -> nn.Module:
@@ -88,6 +96,15 @@ class SpaCKLEReleased(TorchCompleter):
         order = np.argsort(np.where(np.arange(index.shape[1]) == 0, -1, index), axis=1)
         index, distance = (np.take_along_axis(each, order, axis=1) for each in (index, distance))
         return NeighbourTable(index, np.ones(index.shape, dtype=bool), distance.astype(np.float32))
+
+    def expressed(self, train: Slides) -> np.ndarray:
+        """Return in which share of the spots each gene is seen, (n_genes,)."""
+        if self.rates_from not in get_args(RatesFrom):
+            raise UsageError(
+                f"rates_from must be one of {', '.join(get_args(RatesFrom))}; found"
+                f" {self.rates_from!r}."
+            )
+        return train.expressed_fraction if self.rates_from == "fitted" else super().expressed(train)
 
     def validation_units(self, val: Slides, expressed: np.ndarray, context: Context) -> Units:
         """Return spots whose entries are hidden anew at every validation."""

@@ -23,9 +23,18 @@ _SERIALS = (
 
 def read_catalogue() -> dict[str, Any]:
     """Return ``catalogue.yaml`` as plain values."""
-    text = (resources.files(__package__) / "catalogue.yaml").read_text(encoding="utf-8")
+    return _read("catalogue.yaml")
+
+
+def _read(name: str) -> dict[Any, Any]:
+    text = (resources.files(__package__) / name).read_text(encoding="utf-8")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the former is ten times faster
     return dict(yaml.load(text, Loader=loader))
+
+
+def published_parameters() -> dict[str, dict[int, int]]:
+    """Return the trainable parameters of the published methods, by number of genes."""
+    return _read("parameters.yaml")
 
 
 def spared_datasets() -> list[DatasetSpec]:
@@ -42,13 +51,15 @@ def _spec(abbreviation: str, entry: Mapping[str, Any], catalogue: Mapping[str, A
     return DatasetSpec(
         name=abbreviation.lower(),
         factory=f"{_READERS}.{source['reader']}:read_slide",
-        summary=f"SpaRED {abbreviation}: {source['citation'].partition(',')[0]}",
+        summary=(
+            f"SpaRED {abbreviation}: {entry['tissue']}, {source['citation'].partition(',')[0]}"
+        ),
         citation=f"{source['citation']}, doi:{source['doi']}"
         if "doi" in source
         else source["citation"],
         licence=source["licence"] or "",
         organism=entry["organism"],
-        tissue=entry["tissue"],
+        tissue=entry["organ"],  # the nine types by which the paper compares datasets
         technology="Visium (100 um)",
         slides=tuple(
             SlideInfo(slide, patient, slide.removeprefix(f"{patient}_"))

@@ -204,8 +204,9 @@ def prepare(
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Process datasets as a protocol says and cut their patches."""
+    """Process datasets as a protocol says, and cut their patches where slides have images."""
     from spared_bench.api import make_bench
+    from spared_bench.trials.products import cut_all_patches
     from spared_bench.trials.products import prepare as make
 
     bench = make_bench(
@@ -215,11 +216,18 @@ def prepare(
     bench.workspace.make_writable()
     known = [bench.dataset(name).name for name in names]
     described = {name: _described(make(bench, name).adata) for name in known}
+    for name in known:
+        described[name]["slides_without_image"] = cut_all_patches(bench, name)
     lines = []
     for name, facts in described.items():
         spots = ", ".join(f"{number} {split}" for split, number in facts["spots"].items())
         missing = f"{facts['missing']:.1%} of the entries unmeasured"
         lines.append(f"{name}: {spots} spots x {facts['genes']} genes, {missing}")
+        if without := facts["slides_without_image"]:
+            lines.append(
+                f"  Without an image: {', '.join(without)}. No patches are cut: the dataset can be"
+                " completed, and not predicted."
+            )
     show_result(described, as_json, "\n".join(lines))
 
 

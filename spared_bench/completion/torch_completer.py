@@ -75,9 +75,14 @@ class TorchCompleter(SavedNetwork):
         """Return who is near whom."""
         return two_hops(slides)
 
+    def expressed(self, train: Slides) -> np.ndarray:
+        """Return in which share of the spots each gene is seen, (n_genes,), for the mask rates."""
+        share: np.ndarray = train.mask.mean(axis=0)
+        return share
+
     def training_units(self, train: Slides, device: str) -> Units:
         """Return spots whose entries are hidden anew at every step."""
-        chances = hiding_probabilities(train.mask.mean(axis=0), rate=self.mask_rate)
+        chances = hiding_probabilities(self.expressed(train), rate=self.mask_rate)
         table = self.table(train)
         return SpotUnits(train.prefilled, train.mask, table, device, probabilities=chances)
 
@@ -113,7 +118,7 @@ class TorchCompleter(SavedNetwork):
             network,
             self.loss,
             self.training_units(train, context.device),
-            self.validation_units(val, train.mask.mean(axis=0), context),
+            self.validation_units(val, self.expressed(train), context),
             lr=self.lr,
             context=context,
             predict=self.predict_batch,

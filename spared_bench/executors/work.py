@@ -11,7 +11,7 @@ from spared_bench.executors.isolation import clean_slate
 from spared_bench.interfaces import Job, Outcome, Report
 from spared_bench.reports.trial_figures import draw_figures
 from spared_bench.results import TrialResult
-from spared_bench.trials.products import make_completed, prepare
+from spared_bench.trials.products import cut_all_patches, make_completed, prepare
 from spared_bench.trials.runner import run_trial
 from spared_bench.trials.scores import make_scores
 from spared_bench.trials.stages import make_network
@@ -46,6 +46,7 @@ def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult
     """
     if job.kind == "prepare":
         prepare(bench, job.dataset)
+        cut_all_patches(bench, job.dataset)
     elif job.kind == "complete":
         make_completed(bench, job.dataset, job.completer)
     elif job.kind == "network":

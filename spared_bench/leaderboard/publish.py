@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spared_bench.leaderboard import Extras, Known, build
-from spared_bench.leaderboard.entries import read_entries
+from spared_bench.leaderboard.entries import MethodEntry, read_entries
 from spared_bench.leaderboard.merging import Facts, entry_trials
 from spared_bench.planning.plan import Plan
-from spared_bench.protocol import Protocol
+from spared_bench.protocol import Protocol, Validation
 from spared_bench.registry import Registry
 from spared_bench.results import TrialResult
-from spared_bench.specs import MetricSpec
+from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, spec_as_dict
 from spared_bench.trials.cells import finished_cells
 from spared_bench.workspace import Workspace
 
@@ -83,22 +83,26 @@ def known_to(registry: Registry, protocols: Sequence[Protocol] = ()) -> Known:
     protocols : sequence of Protocol
         Beside the registered ones, and before them.
     """
-    from spared_bench.specs import DatasetSpec, MetricSpec, spec_as_dict
+    specs = [entry.spec for entry in registry.all("metric")]
+    metrics = {spec.name: spec for spec in specs if isinstance(spec, MetricSpec)}
+    rankings = {each.id: each.ranking for each in (*_registered(registry), *protocols)}
+    return Known(dataset_facts(registry), metrics, rankings)
 
-    datasets = {}
-    for name in registry.names("dataset"):
-        spec = registry.get("dataset", name).spec
-        assert isinstance(spec, DatasetSpec)
-        derived = {
+
+def dataset_facts(registry: Registry, validation: Validation | None = None) -> Facts:
+    """Return what the datasets say of themselves, divided as a protocol does."""
+    divide = (validation or Validation()).divide
+    specs = [entry.spec for entry in registry.all("dataset")]
+    divided = [divide(spec) for spec in specs if isinstance(spec, DatasetSpec)]
+    return {
+        spec.name: {
+            **spec_as_dict(spec),
             "tier": spec.tier,
             "evaluation_split": spec.evaluation_split,
             "shared_donors": spec.shared_donors,
         }
-        datasets[name] = {**spec_as_dict(spec), **derived}
-    specs = [entry.spec for entry in registry.all("metric")]
-    metrics = {spec.name: spec for spec in specs if isinstance(spec, MetricSpec)}
-    rankings = {each.id: each.ranking for each in (*_registered(registry), *protocols)}
-    return Known(datasets, metrics, rankings)
+        for spec in divided
+    }
 
 
 def _registered(registry: Registry) -> Iterator[Protocol]:
@@ -115,8 +119,6 @@ def _registered(registry: Registry) -> Iterator[Protocol]:
 
 def _predictor_facts(registry: Registry) -> Facts:
     """Return what the rows of others' entries say of predictors that are known here."""
-    from spared_bench.specs import PredictorSpec
-
     specs = [entry.spec for entry in registry.all("predictor")]
     return {
         spec.name: {"scope": spec.scope, "summary": spec.summary}
@@ -164,10 +166,7 @@ def build_leaderboard(
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )
     results = collect(workspace, protocol, source)
-    trials = [
-        *results,
-        *entry_trials(entries, _entry_facts(known.datasets), _predictor_facts(registry)),
-    ]
+    trials = [*results, *_entries_as_trials(entries, registry, protocols)]
     completion = completions(workspace, protocol, source)
     if not trials and not completion:
         return None
@@ -180,6 +179,17 @@ def build_leaderboard(
     return build(
         trials, out or workspace.leaderboard, command=command, source=source, extras=extras
     )
+
+
+def _entries_as_trials(
+    entries: Sequence[MethodEntry], registry: Registry, protocols: Sequence[Protocol]
+) -> Iterator[TrialResult]:
+    """Yield the trials of others' entries, with what their protocol makes of each dataset."""
+    divisions = {each.id: each.validation for each in (*_registered(registry), *protocols)}
+    for protocol in dict.fromkeys(entry.protocol for entry in entries):
+        facts = _entry_facts(dataset_facts(registry, divisions.get(protocol)))
+        mine = [entry for entry in entries if entry.protocol == protocol]
+        yield from entry_trials(mine, facts, _predictor_facts(registry))
 
 
 def _entry_facts(datasets: Facts) -> Facts:

@@ -20,7 +20,8 @@ def published_view(part: ProtocolBoard, metric: MetricSpec) -> dict[str, Any] | 
     """Summarise published rows as their authors did; ``None`` where there are none.
 
     Over all measured datasets, those that repeat others' slides included; with the suspect cells
-    and without them.
+    and without them. ``best`` names the method that is best on each dataset, the first of the rows
+    on a tie.
     """
     rows = reported_rows(part)
     if not rows:
@@ -30,6 +31,7 @@ def published_view(part: ProtocolBoard, metric: MetricSpec) -> dict[str, Any] | 
     suspect = suspect_cells(rows, names)
     matrix = errors(rows, datasets, metric, names)
     order = matrix.min(axis=1).dropna().sort_values(ascending=False)
+    winners = matrix.dropna(how="all").idxmin(axis=1)
     dunn, compared = published_dunn(rows, part, metric, names)
     return {
         "methods": names,
@@ -38,6 +40,7 @@ def published_view(part: ProtocolBoard, metric: MetricSpec) -> dict[str, Any] | 
         "without_suspect": _summary(errors(rows, datasets, metric, names, suspect), metric),
         "hardest": _with_score(rows, order.index[0], metric) if len(order) else None,
         "easiest": _with_score(rows, order.index[-1], metric) if len(order) else None,
+        "best": {str(name): str(method) for name, method in winners.items()},
         "dunn": {"methods": compared, "p": dunn.to_numpy().tolist()},
     }
 

@@ -160,7 +160,38 @@ class Plan:
         """What one should know of this selection of datasets before believing its averages."""
         # Those that are still to be fetched, too: it is better known before than after.
         names = dict.fromkeys([*(cell.dataset for cell in self.cells), *self.unavailable])
-        return conflicts(self.bench.dataset(name) for name in names)
+        told = conflicts(self.bench.dataset(name) for name in names)
+        if slow := self.needing_gpu:
+            told.append(
+                f"{', '.join(slow)}: training without a GPU is hopeless in the published size, and"
+                f" this plan is for {self.bench.settings.device!r}. Run it where there is a GPU"
+                " (`--device cuda`), or leave them out with `-p` and `-c`; `--dry-run` forecasts"
+                " the hours from past trials."
+            )
+        return told
+
+    @property
+    def needing_gpu(self) -> list[str]:
+        """Methods of cells that declare a GPU (``gpu``), where the plan is for a machine without.
+
+        One whose parameters the protocol or ``--set`` replaces, as a small configuration does, is
+        of another size than its spec speaks of.
+        """
+        bench = self.bench
+        if bench.settings.device.partition(":")[0] == "cuda":
+            return []
+        used = dict.fromkeys(
+            (kind, name)
+            for cell in self.cells
+            for kind, name in (("predictor", cell.predictor), ("completer", cell.completer))
+        )
+        return [
+            name
+            for kind, name in used
+            if getattr(bench.registry.get(kind, name).spec, "gpu", False)
+            and not bench.protocol.overrides.get(name)
+            and not bench.settings.parameters.get(name)
+        ]
 
     def prepare_job(self, dataset: str) -> Job:
         """Return the job that makes the prepared dataset and its patches."""

@@ -35,6 +35,7 @@ def make_plan(
     plan = Plan(bench, [])
     for dataset in datasets:
         try:
+            bench.protocol.validation.require_reported(bench.dataset(dataset))
             bench.data_inputs(dataset)
         except SparedBenchError as error:
             plan.unavailable[dataset] = str(error)

@@ -1,7 +1,9 @@
 """Which genes the columns of a count matrix are, and how long these genes are.
 
 The tables hold the gene lengths of GENCODE v43 (human) and vM33 (mouse), basic set: the number of
-bases in the union of all exons of a gene.
+bases in the union of all exons of a gene. They hold all genes; those of the SpaRED benchmark lack
+the 37 of the mitochondrion, so its library drops them before TPM. Here a protocol says whether
+they count (``Processing.mitochondrial``).
 """
 
 from __future__ import annotations
@@ -109,6 +111,16 @@ def annotate(names: Sequence[str], organism: str) -> Annotation:
         ambiguous=tuple(given[ambiguous]),
         repeated=tuple(given[pd.Series(ids).duplicated()]),
     )
+
+
+def is_mitochondrial(symbols: pd.Series) -> np.ndarray:
+    """Return which symbols are of genes on the mitochondrial chromosome, (n_genes,), bool.
+
+    They begin with ``MT-`` or ``mt-`` in human, mouse and most others; ``MT.`` is what R makes of
+    it. Symbols of the tables are these 37 and no other (GENCODE's ``MT-`` and ``mt-`` genes).
+    """
+    found: np.ndarray = symbols.astype(str).str.match(r"(?i:mt)[-.]").to_numpy(dtype=bool)
+    return found
 
 
 def add_symbols(slide: AnnData, organism: str) -> None:

@@ -1,7 +1,6 @@
 """Which spots and genes are measured well enough to be kept.
 
-The rules of the SpaRED benchmark (Mejia et al., MICCAI 2024), with one difference: where genes tie,
-their id decides, while the published order depends on an unstable sort. All bounds are exclusive.
+The rules of the SpaRED benchmark (Mejia et al., MICCAI 2024). All bounds are exclusive.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from spared_bench.processing.ties import published_order
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -48,20 +49,39 @@ def expressed_fractions(counts: csr_matrix, slide_ids: np.ndarray) -> tuple[np.n
     return per_slide.min(axis=0), totals(seen, axis=0) / counts.shape[0]
 
 
-def sparsity_prefix(
-    smallest: np.ndarray, overall: np.ndarray, gene_ids: np.ndarray, real_fraction: float
-) -> np.ndarray:
-    """Choose the longest list of best-measured genes that is real enough on average.
-
-    Genes are ordered by ``smallest``, descending. The list ends at the last position where the
-    mean of ``overall`` up to there is at least ``real_fraction``: an earlier dip does not end it.
+def gene_order(smallest: np.ndarray, gene_ids: np.ndarray, ties: str) -> np.ndarray:
+    """Order genes by the share of spots in which they are seen where they are rarest, descending.
 
     Parameters
     ----------
-    smallest, overall : ndarray of shape (n_genes,)
-        From ``expressed_fractions``.
+    smallest : ndarray of shape (n_genes,)
+        From ``expressed_fractions``, in the order of the file.
     gene_ids : ndarray of str, of shape (n_genes,)
-        Order genes that tie.
+    ties : {"id", "published"}
+        What decides between equal shares: the id, whatever the order of the file; or their places
+        in the file, as in ``processing.ties``.
+
+    Returns
+    -------
+    ndarray of int, of shape (n_genes,)
+    """
+    if ties == "published":
+        return published_order(smallest)
+    return np.lexsort((gene_ids, -smallest))
+
+
+def sparsity_prefix(order: np.ndarray, overall: np.ndarray, real_fraction: float) -> np.ndarray:
+    """Choose the longest list of best-measured genes that is real enough on average.
+
+    The list ends at the last position where the mean of ``overall`` up to there is at least
+    ``real_fraction``: an earlier dip does not end it.
+
+    Parameters
+    ----------
+    order : ndarray of int, of shape (n_genes,)
+        From ``gene_order``.
+    overall : ndarray of shape (n_genes,)
+        From ``expressed_fractions``.
     real_fraction : float
         In [0, 1].
 
@@ -71,7 +91,6 @@ def sparsity_prefix(
         Positions of the kept genes, in order; empty if not even the first gene qualifies and no
         longer list does.
     """
-    order = np.lexsort((gene_ids, -smallest))
     running_mean = np.cumsum(overall[order]) / np.arange(1, len(order) + 1)
     enough = np.flatnonzero(running_mean >= real_fraction)
     return order[: enough[-1] + 1] if len(enough) else order[:0]

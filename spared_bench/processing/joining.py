@@ -30,8 +30,8 @@ def join_slides(slides: Mapping[str, AnnData], spec: DatasetSpec) -> tuple[AnnDa
     Returns
     -------
     AnnData
-        Raw counts of the genes that every slide has, in order of their ids; spots are named
-        ``<slide>_<barcode>``.
+        Raw counts of the genes that every slide has, in the order of the file of the first
+        training slide; spots are named ``<slide>_<barcode>``.
     dict
         What was joined and what was left out, as plain values.
 
@@ -52,7 +52,7 @@ def join_slides(slides: Mapping[str, AnnData], spec: DatasetSpec) -> tuple[AnnDa
     for slide_id in wanted:
         validate_raw_slide(slides[slide_id], slide_id, spec.raw_counts)
     notes = _annotate_all({slide_id: slides[slide_id] for slide_id in wanted}, spec.organism)
-    genes = _common_genes(notes)
+    genes = _common_genes(notes, str(spec.split["train"][0]))
     joined = _stack({slide_id: slides[slide_id] for slide_id in wanted}, notes, genes, spec)
     return joined, _report(slides, notes, genes, wanted)
 
@@ -69,9 +69,11 @@ def _annotate_all(slides: Mapping[str, AnnData], organism: str) -> dict[str, Ann
     return notes
 
 
-def _common_genes(notes: Mapping[str, Annotation]) -> list[str]:
+def _common_genes(notes: Mapping[str, Annotation], first: str) -> list[str]:
+    """Return the genes of all slides in the order of the first, as the published join does."""
     ids = {slide_id: set(note.genes["gene_id"]) for slide_id, note in notes.items()}
-    genes = sorted(set.intersection(*ids.values()))
+    common = set.intersection(*ids.values())
+    genes = [gene for gene in notes[first].genes["gene_id"].drop_duplicates() if gene in common]
     if not genes:
         examples = ", ".join(f"{slide_id}: {min(found)!r}" for slide_id, found in ids.items())
         raise CountsError(

@@ -27,6 +27,7 @@ from spared_bench.processing.selection import (
     keep_genes,
     keep_listed_genes,
     keep_spots,
+    leave_out_mitochondrial,
     require_lengths,
 )
 from spared_bench.processing.splitting import assign_splits
@@ -67,6 +68,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     DataError
         If the genes are not of the declared organism, or have no known length and need one.
     """
+    spec = protocol.validation.divide(spec)
     settings = protocol.processing.for_dataset(spec)
     adata, report = join_slides(slides, spec)
     spots, genes = Steps(), Steps()
@@ -77,14 +79,16 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     )
     adata = keep_spots(adata, settings.filtering, spots)
     if settings.genes:
-        adata = keep_listed_genes(adata, settings.genes, genes)
+        adata = keep_listed_genes(adata, _fitted(adata, settings), settings.genes, genes)
     else:
         adata = keep_genes(adata, _fitted(adata, settings), settings, genes)
     adata = drop_empty_spots(adata, spots)
+    adata = leave_out_mitochondrial(adata, settings, genes)
     adata = require_lengths(adata, spec, settings, genes)
     adata = _to_layers(adata, settings)
     fitted = adata.obs["slide_id"][_fitted(adata, settings)]
-    del adata.obs["library_size"]  # measured, and obs is visible to those who predict
+    # Measured, and obs is visible to those who predict.
+    adata.obs = adata.obs.drop(columns=["library_size", "mitochondrial_counts"], errors="ignore")
     genes.add("chosen" if settings.genes else _RANKED_BY[settings.ranking], adata.n_vars)
     adata.uns["spared_bench"] = {
         "dataset": spec.name,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spared_bench.data import EXPRESSED
 from spared_bench.errors import CountsError, DataError
 from spared_bench.processing import filtering
-from spared_bench.processing.annotation import gene_table
+from spared_bench.processing.annotation import gene_table, is_mitochondrial
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -41,6 +42,8 @@ def keep_spots(adata: AnnData, bounds: Filtering, steps: Steps) -> AnnData:
     steps.add("read", adata.n_obs)
     steps.add("spot counts", keep.sum())
     adata.obs["library_size"] = library_sizes
+    theirs = is_mitochondrial(adata.var["gene_name"])
+    adata.obs["mitochondrial_counts"] = filtering.totals(adata.X[:, theirs], axis=1)
     kept = adata[keep].copy()
     _refuse_lost_slides(
         adata,
@@ -63,9 +66,8 @@ def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Ste
     steps.add("read", adata.n_vars)
     steps.add("gene counts", len(enough))
     names = adata.var_names.to_numpy(dtype=str)[enough]
-    prefix = filtering.sparsity_prefix(
-        smallest[enough], overall[enough], names, bounds.real_fraction
-    )
+    order = filtering.gene_order(smallest[enough], names, settings.ties)
+    prefix = filtering.sparsity_prefix(order, overall[enough], bounds.real_fraction)
     steps.add("real fraction", len(prefix))
     if not len(prefix):
         raise CountsError(
@@ -75,10 +77,13 @@ def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Ste
             f" gene has {overall.max():.2g}). Lower `real_fraction` or `gene_min_counts` in the"
             " protocol's `processing.filtering`."
         )
+    adata.var[EXPRESSED] = overall
     return adata[:, enough[prefix]].copy()
 
 
-def keep_listed_genes(adata: AnnData, wanted: Sequence[str], steps: Steps) -> AnnData:
+def keep_listed_genes(
+    adata: AnnData, fit: np.ndarray, wanted: Sequence[str], steps: Steps
+) -> AnnData:
     """Keep the genes of a list, by id or symbol, in its order.
 
     Raises
@@ -96,6 +101,8 @@ def keep_listed_genes(adata: AnnData, wanted: Sequence[str], steps: Steps) -> An
             " `processing.genes`, or the names of genes in the slides."
         )
     steps.add("read", adata.n_vars)
+    slide_ids = adata.obs["slide_id"].to_numpy()[fit]
+    adata.var[EXPRESSED] = filtering.expressed_fractions(adata.X[fit], slide_ids)[1]
     return adata[:, [column_of[gene] for gene in dict.fromkeys(wanted)]].copy()
 
 
@@ -122,6 +129,37 @@ def _refuse_lost_slides(before: AnnData, after: AnnData, wanted: str) -> None:
             f"No spot of split {empty[0]!r} has {wanted}. Name slides for it in the dataset's"
             " split, or raise `validation.held_out_fraction` in the protocol."
         )
+
+
+def leave_out_mitochondrial(adata: AnnData, settings: Processing, steps: Steps) -> AnnData:
+    """Where a protocol does not count mitochondrial genes, drop them and their counts.
+
+    After the filters, in which they have a say: the published pipeline loses them there, because
+    its tables of gene lengths hold none.
+
+    Raises
+    ------
+    CountsError
+        If there are no other genes.
+    """
+    if settings.mitochondrial == "counted":
+        return adata
+    theirs = is_mitochondrial(adata.var["gene_name"])
+    if settings.genes and theirs.any():
+        named = ", ".join(adata.var["gene_name"][theirs][:5])
+        raise CountsError(
+            f"The protocol lists {named} among its genes and says `mitochondrial: left_out`. Take"
+            " them off `processing.genes`, or say `mitochondrial: counted`."
+        )
+    adata.obs["library_size"] -= adata.obs.pop("mitochondrial_counts")
+    steps.add("not mitochondrial", (~theirs).sum())
+    if theirs.all():
+        raise CountsError(
+            f"All {adata.n_vars} genes that passed the filters are mitochondrial"
+            f" ({adata.var['gene_name'].iloc[0]!r}, for example), which this protocol leaves out."
+            " Lower `processing.filtering.real_fraction`, or say `mitochondrial: counted`."
+        )
+    return adata[:, ~theirs].copy()
 
 
 def require_lengths(

@@ -70,8 +70,8 @@ def write_dataset_page(bench: Bench, name: str, path: Path, prepare: bool = True
     """
     from spared_bench.files import write_text
     from spared_bench.processing.annotation import add_symbols
+    from spared_bench.trials.products import cut_all_patches, read_raw_slides
     from spared_bench.trials.products import prepare as make
-    from spared_bench.trials.products import read_raw_slides
 
     spec = bench.dataset(name)
     slides = read_raw_slides(bench, name)
@@ -81,6 +81,7 @@ def write_dataset_page(bench: Bench, name: str, path: Path, prepare: bool = True
     prepared, problem = None, ""
     if prepare:
         try:
+            cut_all_patches(bench, name)
             prepared = make(bench, name)
         except SparedBenchError as error:
             problem = f"{type(error).__name__}: {error}"
@@ -217,11 +218,13 @@ def _sections(
     sections = [_PagePart("Spots per slide", caption, figures.as_data_uri(bars))]
     if prepared is None:
         return sections
+    from spared_bench.trials.products import without_image
+
     return [
         *sections,
         *_missing_and_fractions(slides, spec, prepared),
         _gene_section(prepared),
-        _patch_section(prepared),
+        *([] if without_image(slides) else [_patch_section(prepared)]),
         _moment_section(prepared),
     ]
 

@@ -121,7 +121,8 @@ def _image(subject: _Subject) -> None:
     from spared_bench.processing.images import image_size
 
     facts = subject.first.uns["slide"]
-    require(facts["image_path"], "it has no image, and every predictor needs one.")
+    if not facts["image_path"]:
+        raise CheckSkipped("it has no image: it can be prepared and completed, and not predicted")
     width, height = image_size(Path(facts["image_path"]))
     centres = np.asarray(subject.first.obsm[SPATIAL]) * float(facts["image_scale"])
     inside = (centres >= 0).all() and (centres <= [width, height]).all()

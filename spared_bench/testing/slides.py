@@ -54,6 +54,7 @@ def tiny_slides() -> TinySlides:
         "gene_name": [f"G{i}" for i in range(N_GENES)],
         "gene_length_bp": 1000.0,
         "moran_i": 0.5,
+        "expressed_fraction": mask.mean(axis=0),
     }
     adata = AnnData(
         X=np.where(mask, np.maximum(np.rint(expression), 1), 0).astype(np.float32),

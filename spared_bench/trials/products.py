@@ -10,9 +10,9 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,16 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_completion
-from spared_bench.data import TARGET, Encoder, Patches, Slides, open_patches, validate_raw_slide
-from spared_bench.errors import PluginError
+from spared_bench.data import (
+    TARGET,
+    DeferredPatches,
+    Encoder,
+    Patches,
+    Slides,
+    open_patches,
+    validate_raw_slide,
+)
+from spared_bench.errors import ImageError, PluginError
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
@@ -41,7 +49,7 @@ _FIT = "fit.json"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared dataset with its patches, as the store keeps them."""
+    """A prepared dataset with its patches, which are cut when they are looked at."""
 
     bench: Bench
     name: str
@@ -93,7 +101,11 @@ def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[s
 
 
 def prepare(bench: Bench, name: str) -> Prepared:
-    """Return a prepared dataset, making what the store does not have."""
+    """Return a prepared dataset, making what the store does not have.
+
+    Patches are cut when the first is looked at; ``cut_all_patches`` does it before. A dataset
+    without images is prepared and completed as any other.
+    """
     raw: dict[str, AnnData] = {}
 
     def slides() -> dict[str, AnnData]:
@@ -102,16 +114,38 @@ def prepare(bench: Bench, name: str) -> Prepared:
         return raw
 
     prepared = _make_prepared(bench, name, slides)
-    cut = _make_patches(bench, name, slides)
-    if (prepared.folder, cut.folder) not in _last_read:
+    known = prepared.folder, digest(bench.patches_inputs(name))
+    if known not in _last_read:
         adata = _read_table(prepared.folder / _DATASET)
+        names = adata.obs_names
+
+        @cache
+        def found() -> Patches:
+            return _patches_of(names, _make_patches(bench, name, slides))
+
         _last_read.clear()
-        _last_read[prepared.folder, cut.folder] = adata, _patches_of(adata, cut)
-    return Prepared(bench, name, *_last_read[prepared.folder, cut.folder])
+        _last_read[known] = adata, DeferredPatches(found, np.arange(adata.n_obs))
+    return Prepared(bench, name, *_last_read[known])
 
 
 #: The dataset that this process read last. Methods get views of it, which copy when written to.
-_last_read: dict[tuple[Path, Path], tuple[AnnData, Patches]] = {}
+_last_read: dict[tuple[Path, str], tuple[AnnData, Patches]] = {}
+
+
+def cut_all_patches(bench: Bench, name: str) -> list[str]:
+    """Cut the patches of a dataset; return its slides without an image, for which none is cut."""
+    if bench.workspace.store.has("patches", digest(bench.patches_inputs(name))):
+        return []
+    slides = read_raw_slides(bench, name)
+    without = without_image(slides)
+    if not without:
+        _make_patches(bench, name, lambda: slides)
+    return without
+
+
+def without_image(slides: Mapping[str, AnnData]) -> list[str]:
+    """Return the ids of slides that have no image."""
+    return [slide_id for slide_id, slide in slides.items() if not slide.uns["slide"]["image_path"]]
 
 
 @lru_cache(maxsize=1)
@@ -145,6 +179,13 @@ def _make_patches(bench: Bench, name: str, slides: Callable[[], dict[str, AnnDat
     def make(folder: Path) -> None:
         from spared_bench.processing.patches import cut_patches
 
+        if without := without_image(slides()):
+            raise ImageError(
+                f"Slides {', '.join(without[:5])} of dataset {name!r} have no image"
+                f" ({len(without)} of {len(slides())}), so no patches can be cut, which predictors"
+                " look at. Add the images to their folder; without them the dataset can be prepared"
+                " and completed (`spared-bench complete`)."
+            )
         spots = {}
         for slide_id, slide in slides().items():
             cut_patches(slide, bench.protocol.patches, folder / f"{slide_id}.npy")
@@ -154,12 +195,12 @@ def _make_patches(bench: Bench, name: str, slides: Callable[[], dict[str, AnnDat
     return bench.workspace.store.obtain("patches", bench.patches_inputs(name), make, once=True)
 
 
-def _patches_of(adata: AnnData, cut: Entry) -> Patches:
+def _patches_of(spot_names: Iterable[str], cut: Entry) -> Patches:
     """Find the patch of every prepared spot among those cut, by slide and spot name."""
     spots: dict[str, list[str]] = cut.read_json(_SPOTS)
     names = [f"{slide_id}_{spot}" for slide_id, each in spots.items() for spot in each]
     position = {name: row for row, name in enumerate(names)}
-    rows = np.array([position[name] for name in adata.obs_names], dtype=np.int64)
+    rows = np.array([position[name] for name in spot_names], dtype=np.int64)
     return open_patches(cut.folder, list(spots)).subset(rows)
 
 

@@ -99,7 +99,9 @@ def test_offline_is_refused_with_what_is_missing(tmp_path):
 @pytest.mark.parametrize("name", ["VMB", "vmb", "vicari_mouse_brain"])
 def test_a_dataset_is_shown_under_all_its_names(name, tmp_path):
     shown = spared_bench("info", name, "-w", tmp_path).stdout
-    assert shown.startswith("dataset vmb (VMB, vicari_mouse_brain): SpaRED VMB: Vicari et al.\n")
+    assert shown.startswith(
+        "dataset vmb (VMB, vicari_mouse_brain): SpaRED VMB: brain, Vicari et al.\n"
+    )
 
 
 def test_a_dataset_is_shown_with_all_that_matters(tmp_path):

@@ -42,7 +42,9 @@ def slides_of(
             },
             index=[f"s{i}" for i in range(n_spots)],
         ),
-        var=pd.DataFrame(index=[f"g{i}" for i in range(n_genes)]),
+        var=pd.DataFrame(
+            {"expressed_fraction": mask.mean(axis=0)}, index=[f"g{i}" for i in range(n_genes)]
+        ),
         obsm={"spatial": pixels},
         layers={"mask": mask, "target": np.where(mask, values, 0), "prefilled": values},
     )

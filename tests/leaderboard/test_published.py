@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
-from spared_bench.leaderboard.comparisons import errors
+from spared_bench.api import load_protocol
+from spared_bench.leaderboard.comparisons import comparisons, errors
 from spared_bench.leaderboard.entries import ENTRY, entry_path, read_entries, read_entry
-from spared_bench.leaderboard.merging import entry_trials
+from spared_bench.leaderboard.merging import ORIGIN, entry_trials
 from spared_bench.leaderboard.published import measured, published_view, reported_rows
+from spared_bench.registry import discover
 from spared_bench.statistics.summaries import normalised, wins
 from tests.board_samples import METRICS, board_rows
 
@@ -44,14 +48,15 @@ def rounded(values: dict[str, float], digits: int = 3) -> dict[str, float]:
     return {name: round(float(value), digits) for name, value in values.items()}
 
 
-def test_the_committed_entries_are_what_their_script_writes():
-    spec = importlib.util.spec_from_file_location(
-        "published_entries", ROOT / "tools" / "published_entries.py"
-    )
+def load_script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
 
-    written = script.published_entries()
+
+def test_the_committed_entries_are_what_their_script_writes():
+    written = load_script("published_entries").published_entries()
 
     assert len(written) == 10
     assert [read_entry(entry_path(COMMITTED, entry)) for entry in written] == written
@@ -90,6 +95,51 @@ def test_the_hardest_and_the_easiest_dataset_are_as_the_paper_says(part):
 
     assert (view["hardest"][0], round(view["hardest"][1], 3)) == ("mmbr", 0.164)
     assert (view["easiest"][0], round(view["easiest"][1], 3)) == ("10xgmbsp", 0.736)
+
+
+def test_the_best_method_of_each_dataset_is_the_highest_of_the_catalogue(part):
+    """Figure 1b names it; here from the catalogue's columns, not through the board."""
+    catalogue = yaml.safe_load((ROOT / "plugins/datasets/catalogue.yaml").read_text("utf-8"))
+    best = published_view(part, PCC)["best"]
+
+    assert len(best) == 26
+    for name, entry in catalogue["datasets"].items():
+        scores = dict(zip(catalogue["methods"], entry["pcc"], strict=True))
+        highest = max(value for value in scores.values() if value is not None)
+        assert scores[best[name.lower()]] == highest, name
+
+
+def test_reported_rows_carry_the_labels_of_a_run_of_the_protocol(part):
+    registry = discover()
+    protocol = load_protocol("spared", registry)
+    assert {row.completer for row in part.rows} <= set(protocol.completers)
+    assert {row.predictor for row in part.rows} <= set(registry.names("predictor"))
+    # Where both are there, a reported and a reproduced row are compared in one group.
+    runs = [
+        replace(trial, facts={k: v for k, v in trial.facts.items() if k != ORIGIN})
+        for trial in entry_trials(read_entries(COMMITTED, "spared@1")[0])
+        if trial.predictor == "vit-b"
+    ]
+    both = [*runs, *entry_trials(read_entries(COMMITTED, "spared@1")[0])]
+    (joined,) = board_rows(both).protocols
+    (group,) = comparisons(joined, MSE)
+    assert group["completer"] == "spackle-released"
+    assert group["n_methods"] + len(group["methods_left_out"]) == 11
+
+
+def test_reported_rows_have_as_many_parameters_as_their_script_counts():
+    script = load_script("published_parameters")
+    counts = script.counts()
+    assert yaml.safe_load((ROOT / "plugins/datasets/parameters.yaml").read_text()) == counts
+    # Known from elsewhere: torchvision's and timm's own heads for 128 and 32 outputs.
+    assert counts["ShuffleNet"] == {128: 472_992, 32: 374_592}
+    assert counts["STNet"] == {128: 7_085_056, 32: 6_986_656}
+    assert counts["ViT-B+Delta"] == counts["ViT-B"] == {128: 85_897_088, 32: 85_823_264}
+    entries = {entry.method: entry for entry in read_entries(COMMITTED, "spared@1")[0]}
+    for method, entry in entries.items():
+        assert {result.n_parameters for result in entry.results} <= set(counts[method].values())
+    order = sorted(entries, key=lambda name: counts[name][128])
+    assert (order[0], order[-1]) == ("ShuffleNet", "Hist2ST")  # as the paper says of figure 4b
 
 
 def test_the_suspect_cells_are_flagged_with_what_they_equal(part):

@@ -132,3 +132,19 @@ def test_unknown_names_are_refused_before_anything_runs(bench):
 def test_a_parameter_of_an_unknown_predictor_is_refused(workspace):
     with pytest.raises(UsageError, match="No predictor is named 'shuffelnet'"):
         make_bench(workspace=workspace, parameters={"shuffelnet": {"lr": 1}})
+
+
+def test_a_plan_without_a_gpu_warns_of_methods_that_are_hopeless_without(workspace):
+    def warned(device="cpu", protocol=str(TOY_PROTOCOL), dataset="toy", **more):
+        options = {"workspace": workspace, "plugin_files": [TOY_PLUGIN], "device": device}
+        bench = make_bench(protocol, **options, **more)
+        return select(bench, [dataset], ["none"], ["vit-b", "st-net", "shufflenet"]).warnings
+
+    (told,) = warned()
+    assert told.startswith("vit-b, st-net: training without a GPU is hopeless")
+    assert "'cpu'" in told and "`--device cuda`" in told and "--dry-run" in told
+    assert warned("cuda:1") == []
+    small = {"backbone": "test_vit", "image_size": 48}
+    (told,) = warned(parameters={"vit-b": small})  # a size that one chose for the machine
+    assert told.startswith("st-net: ")
+    assert warned(protocol="demo", dataset="planted") == []  # its overrides are made for two cores

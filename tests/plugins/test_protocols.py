@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 
 from spared_bench.api import load_protocol
 from spared_bench.bench import Bench, Settings
+from spared_bench.leaderboard.publish import dataset_facts
+from spared_bench.processing.annotation import gene_table
 from spared_bench.processing.pipeline import prepare
 from spared_bench.registry import discover
-from tests.processing.conftest import golden, golden_slides, golden_spec  # noqa: F401
+from spared_bench_plugins.datasets.spared import spared_datasets
+from tests.processing.conftest import (  # noqa: F401
+    golden,
+    golden_slides,
+    golden_spec,
+    lattice,
+    raw_slide,
+)
 
 NAMES = ["demo", "jiang", "spared", "spared-strict"]
 
@@ -109,6 +122,59 @@ def test_strict_sees_no_slide_that_it_is_scored_on(load):
     assert len(set(strict.seeds)) == 3
 
 
+SPARED = [spec.name for spec in spared_datasets()]
+
+
+def made_up_slides(spec):
+    """Slides of a dataset's names on a lattice, of genes that nearly all spots have."""
+    table = gene_table(spec.organism)
+    genes = table.index[table["gene_type"] == "protein_coding"][:6].tolist()
+    draw = np.random.default_rng(len(spec.slides))
+    xy = lattice(60)
+
+    def counts():
+        return draw.poisson(300, size=(60, 6)) * (draw.random((60, 6)) > 0.1)
+
+    return {slide.slide_id: raw_slide(counts(), genes, xy) for slide in spec.slides}
+
+
+@pytest.mark.parametrize("name", SPARED)
+def test_what_chooses_in_strict_is_never_what_is_reported(registry, load, tmp_path, name):
+    strict = load("spared-strict")
+    settings = Settings(str(tmp_path), str(tmp_path), strict.model_dump(mode="json"))
+    bench, published = Bench(settings, registry), registry.get("dataset", name).spec
+    slides = made_up_slides(published)
+
+    obs = prepare(slides, published, strict).obs
+
+    reported = set(obs.index[obs["split"] == bench.dataset(name).evaluation_split])
+    # Checkpoints and candidates are chosen on `val`, and completers on `val`; all learn from train.
+    chooses, learns = (set(obs.index[obs["split"] == split]) for split in ("val", "train"))
+    assert reported and chooses and learns
+    assert not reported & (chooses | learns)
+    by_slide = obs.groupby("slide_id", observed=True)["split"].unique().map(set)
+    scored = published.split.get("test") or published.split["val"]
+    assert all(by_slide[slide] == {"test"} for slide in scored)  # whole slides are reported
+    if not published.split.get("test"):
+        assert all(by_slide[slide] == {"train", "val"} for slide in published.split["train"])
+
+
+def test_only_spared_reports_what_it_chose_on(load, registry):
+    def reported(protocol):
+        divided = [
+            load(protocol).validation.divide(registry.get("dataset", name).spec) for name in SPARED
+        ]
+        return Counter(spec.evaluation_split for spec in divided)
+
+    assert reported("spared") == {"test": 11, "val": 15}  # as published
+    assert reported("spared-strict") == {"test": 26}
+    # What the board reads of entries of others is the same.
+    for protocol, split in (("spared", "val"), ("spared-strict", "test")):
+        facts = dataset_facts(registry, load(protocol).validation)
+        assert facts["vko"]["evaluation_split"] == split
+    assert dataset_facts(registry)["vko"]["evaluation_split"] == "val"  # by no known protocol
+
+
 def test_the_fold_schemes_of_jiang_have_one_test_slide_each(registry):
     sizes = {"her2st.loso": 36, "visium_breast.loso": 9}
     for scheme, number in sizes.items():
@@ -129,3 +195,48 @@ def test_jiang_predicts_the_marker_genes_only_between_laboratories(load, registr
     assert settings("visium_breast.loso-ffpe").genes == ()
     assert settings("visium_breast.loso-ffpe").n_genes == 685
     assert settings("her2st.loso-a1").n_genes == 769
+
+
+def test_the_readme_says_of_every_protocol_how_it_scores(load):
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    part = text.partition("## How a score is computed")[2].partition("\n## ")[0]
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in part.splitlines()]
+    rows = {row[0]: row[1:] for row in rows if len(row) == 5}
+    protocols = [load(name.partition("@")[0]) for name in rows[""]]
+    assert [protocol.id for protocol in protocols] == rows[""]
+    said = zip(
+        protocols, rows["scored entries"], rows["on"], rows["metrics are taken"],
+        rows["a gene of constant prediction"], strict=True,
+    )  # fmt: skip
+    for protocol, entries, slides, taken, constant in said:
+        assert ("zeros" in entries) == (protocol.processing.zeros == "measured")
+        assert taken.startswith(f"per {protocol.pooling}") or protocol.pooling == "split"
+        assert ("whole split" in taken) == (protocol.pooling == "split")
+        assert ("as published" in constant) == (protocol.mean_rule == "published")
+        if "SpaRED" in protocol.summary:
+            rule = (
+                "chose nothing" if protocol.validation.without_test == "hold_out" else "also chose"
+            )
+            assert rule in slides
+
+
+def test_every_difference_from_the_published_processing_names_what_makes_it(load):
+    from importlib import import_module, resources
+
+    text = resources.files("spared_bench_plugins.protocols") / "spared_differences_processing.yaml"
+    entries = yaml.safe_load(text.read_text(encoding="utf-8"))["differences"]
+    spared = load("spared").model_dump()
+    for entry in entries:
+        assert set(entry) == {"what", "published", "here", "why", "made_by"}
+        kind, _, address = entry["made_by"].partition(":")
+        if kind == "protocol":
+            value = spared
+            for name in address.split("."):
+                value = value[name]  # a KeyError names a setting that is gone
+        else:
+            module, _, name = address.partition(":")
+            assert callable(getattr(import_module(module), name)), entry["what"]
+    said = {entry["what"]: entry["here"] for entry in entries}
+    assert f"{spared['completion']['iterations']:,}" == said["steps of SpaCKLE"]
+    assert spared["processing"]["ties"] == "published"
+    assert spared["search"]["completer"] == "median"

@@ -69,6 +69,15 @@ def test_the_totals_are_those_of_the_paper():
     assert Counter(spec.task for spec in specs) == {"inter_patient": 7, "intra_patient": 19}
 
 
+def test_tissues_are_the_nine_types_of_the_paper_and_table_1_says_more():
+    types = Counter(spec.tissue for spec in SPECS.values())
+    assert types == {
+        "brain": 14, "prostate gland": 3, "colon": 3, "small intestine": 1, "skin": 1, "breast": 1,
+        "bone marrow": 1, "lung": 1, "kidney": 1,
+    }  # fmt: skip
+    assert "brain sagittal posterior" in SPECS["10XGMBSP"].summary
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_a_dataset_is_consistent(name):
     spec, entry = SPECS[name], CATALOGUE[name]

@@ -11,12 +11,13 @@ from spared_bench.completion.spots import Neighbourhoods, SpotUnits
 from spared_bench.errors import CorruptEntryError, ShapeMismatchError, UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import precision
+from spared_bench_plugins.completers.spackle import SpaCKLE
 from tests.completion.making import changed, create, slides_of
 
 TRAINED = ("spackle", "spackle-released", "graph-mae")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def slides():
     return slides_of([60], n_genes=6, seed=1, columns=8)
 
@@ -71,19 +72,53 @@ def visible_of(completer, batch):
     return completer._visible(batch)
 
 
-def test_in_training_spackle_shows_zeros_and_the_released_code_shows_medians(slides):
-    for name, medians in (("spackle", False), ("spackle-released", True)):
-        completer = create(name)
-        batch = batch_of(slides, completer, range(60), probabilities=np.full(6, 0.5))
-        shown = visible_of(completer, batch)
-        there = batch.present[..., None]
-        assert (batch.hidden & batch.measured & there == batch.hidden).all()
-        assert 0.4 < float(batch.hidden.sum() / (batch.measured & there).sum()) < 0.6
-        assert not shown[batch.hidden].any()
-        unmeasured = ~batch.measured & there
-        assert bool(shown[unmeasured].any()) == medians
-        plain = batch.measured & ~batch.hidden
-        assert torch.equal(shown[plain], batch.values[plain])
+@pytest.mark.parametrize(
+    ("name", "parameters", "medians"),
+    [
+        ("spackle", {}, True),  # E_x is median-completed, and M leaves those entries alone
+        ("spackle", SpaCKLE.configurations["hidden-medians"], False),
+        ("spackle-released", {}, True),
+    ],
+)
+def test_in_training_medians_are_seen_and_the_mask_never_falls_on_them(
+    slides, name, parameters, medians
+):
+    completer = create(name, **parameters)
+    batch = batch_of(slides, completer, range(60), probabilities=np.full(6, 0.5))
+    shown = visible_of(completer, batch)
+    there = batch.present[..., None]
+    assert (batch.hidden & batch.measured & there == batch.hidden).all()
+    assert 0.4 < float(batch.hidden.sum() / (batch.measured & there).sum()) < 0.6
+    assert not shown[batch.hidden].any()
+    unmeasured = ~batch.measured & there
+    wanted = batch.values[unmeasured] if medians else torch.zeros(int(unmeasured.sum()))
+    assert torch.equal(shown[unmeasured], wanted)
+    assert wanted.numel()
+    plain = batch.measured & ~batch.hidden
+    assert torch.equal(shown[plain], batch.values[plain])
+
+
+@pytest.mark.parametrize("name", ["spackle", "spackle-released"])
+def test_in_use_every_gap_is_a_zero_whatever_the_median_filter_says(slides, name):
+    completer = create(name)
+    completer.fit(slides, slides, Context(1, Budget(2, 16, 2, False)))
+    wild = changed(slides, prefilled=slides.prefilled + 100 * ~slides.mask)
+    np.testing.assert_array_equal(completer.complete(wild), completer.complete(slides))
+
+
+def test_as_released_mask_rates_are_of_all_spots_that_chose_the_genes(slides):
+    slides.adata.var["expressed_fraction"] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.9]  # of all splits
+    rates = {
+        "fitted": [1, 1, 0.75, 0.6, 0.5, 1 / 3],  # 0.3 over the shares, at most 1
+        "train": np.minimum(1, 0.3 / slides.mask.mean(axis=0)),
+    }
+    for choice, expected in rates.items():
+        completer = create("spackle-released", rates_from=choice)
+        batch = completer.training_units(slides, "cpu").batch(torch.arange(60).repeat(20))
+        hidden = batch.hidden.sum(dim=(0, 1)) / batch.measured.sum(dim=(0, 1))
+        np.testing.assert_allclose(hidden.numpy(), expected, atol=0.02)
+    with pytest.raises(UsageError, match="rates_from must be one of fitted, train; found 'test'"):
+        create("spackle-released", rates_from="test").expressed(slides)
 
 
 def test_hidden_entries_are_drawn_anew_in_training_and_once_for_validation(slides):
@@ -157,7 +192,7 @@ def test_trained_where_genes_foretell_each_other_it_beats_the_mean_of_the_gene(n
     assert np.square(error).mean() < 0.7 * np.square(spread).mean()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def saved(slides, tmp_path_factory):
     completer = create("graph-mae")
     completer.fit(slides, slides, Context(1, Budget(2, 16, 2, False)))

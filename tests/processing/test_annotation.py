@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from importlib.resources import files
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spared_bench.errors import DataError
-from spared_bench.processing.annotation import TABLES, annotate, gene_table
+from spared_bench.processing.annotation import TABLES, annotate, gene_table, is_mitochondrial
 
 
 def test_a_gene_is_the_same_by_symbol_by_id_and_by_versioned_id():
@@ -75,3 +77,22 @@ def test_names_that_no_organism_knows_are_unknown_not_an_error():
 def test_an_organism_without_lengths_is_refused_with_what_to_do():
     with pytest.raises(DataError, match=r"organism 'rat'.*known: human, mouse.*log1p_cp10k"):
         gene_table("rat")
+
+
+@pytest.mark.parametrize(("organism", "rows"), [("human", 62_666), ("mouse", 56_847)])
+def test_without_the_37_of_the_mitochondrion_the_tables_are_the_published_ones(organism, rows):
+    path = files("spared_bench.processing") / "gene_lengths" / TABLES[organism]
+    with path.open("rb") as raw, gzip.open(raw, "rt") as lines:
+        table = [line.split("\t") for line in lines][1:]
+    theirs = is_mitochondrial(pd.Series([row[1] for row in table]))
+
+    assert len(table) - theirs.sum() == rows
+    kinds = Counter(row[2] for row, found in zip(table, theirs, strict=True) if found)
+    assert kinds == {"protein_coding": 13, "Mt_tRNA": 22, "Mt_rRNA": 2}  # the whole chromosome
+
+
+def test_a_mitochondrial_gene_is_known_by_symbol_id_and_as_r_writes_it():
+    given = ["MT-ND1", "ENSG00000198888.2", "MT1X", "MTOR", "TP53"]
+    symbols = annotate(given, "human").genes["gene_name"]
+    assert is_mitochondrial(symbols).tolist() == [True, True, False, False, False]
+    assert is_mitochondrial(pd.Series(["mt-Nd1", "Mt-nd1", "MT.CO1", "mtor"])).sum() == 3

@@ -319,3 +319,130 @@ def test_validation_spots_that_are_all_dropped_are_missed(slides, make_dataset):
         )
     with pytest.raises(CountsError, match=r"No spot of split 'val' has.*held_out_fraction"):
         prepare(slides, spec, protocol())
+
+
+@pytest.fixture
+def with_mitochondrial(slides, genes, rng):
+    """The slides with three mitochondrial genes, half of all reads, in place of three others."""
+    names = [*genes[:9], "MT-CO1", "ENSG00000198888", "MT-RNR2"]
+    for slide in slides.values():
+        counts = slide.X.toarray()
+        counts[:, 9:] = counts[:, :9].sum(axis=1, keepdims=True) // 3
+        slide.X, slide.var_names = csr_matrix(counts), names
+    return slides
+
+
+def test_mitochondrial_genes_have_no_part_in_tpm_where_they_are_left_out(
+    with_mitochondrial, spec, genes
+):
+    def prepared(mitochondrial):
+        settings = {"target": "log2_tpm", "n_genes": 99, "mitochondrial": mitochondrial}
+        return prepare(with_mitochondrial, spec, protocol(**settings))
+
+    left_out, counted = prepared("left_out"), prepared("counted")
+
+    lengths = gene_table("human").loc[genes[:9], "length_bp"].to_numpy()
+    for name, slide in with_mitochondrial.items():
+        rates = slide.X.toarray()[:, :9] / lengths
+        tpm = 1e6 * rates / rates.sum(axis=1, keepdims=True)
+        here = left_out[left_out.obs["slide_id"] == name].to_df("expression")[genes[:9]]
+        np.testing.assert_allclose(here, np.log2(tpm + 1), rtol=1e-12)
+    assert set(counted.var_names) - set(left_out.var_names) == {
+        "ENSG00000198804", "ENSG00000198888", "ENSG00000210082"  # of MT-CO1, MT-ND1, MT-RNR2
+    }  # fmt: skip
+    shift = left_out.to_df("expression") - counted.to_df("expression")[left_out.var_names]
+    seen = left_out.to_df("counts").to_numpy() > 0
+    assert shift.to_numpy()[seen].min() > 0.5  # more than half of TPM: they are short
+    record = left_out.uns["spared_bench"]["genes"]
+    assert dict(zip(record["after"], record["left"], strict=True))["not mitochondrial"] == 9
+
+
+def test_mitochondrial_counts_leave_the_ten_thousand_too_but_not_the_filters(
+    with_mitochondrial, spec, genes
+):
+    slide = with_mitochondrial["s1"]
+    counts = slide.X.toarray()
+    counts[0, :9] = [1, 0, 0, 0, 0, 0, 0, 0, 0]  # kept for its mitochondrial reads alone
+    counts[0, 9:] = 20
+    slide.X = csr_matrix(counts)
+    settings = {"n_genes": 99, "mitochondrial": "left_out"}
+
+    prepared = prepare(with_mitochondrial, spec, protocol(**settings))
+
+    values = prepared[prepared.obs["slide_id"] == "s1"].to_df("expression")[genes[:9]]
+    expected = np.log1p(1e4 * counts[:, :9] / counts[:, :9].sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    assert "s1_0" in prepared.obs_names
+    assert not {"mitochondrial_counts", "library_size"} & set(prepared.obs)
+
+
+def test_mitochondrial_genes_that_are_all_or_that_are_asked_for_are_refused(
+    with_mitochondrial, spec, genes
+):
+    with pytest.raises(CountsError, match=r"lists MT-CO1 among its genes.*counted"):
+        settings = {"genes": [genes[0], "MT-CO1"], "mitochondrial": "left_out"}
+        prepare(with_mitochondrial, spec, protocol(**settings))
+    for slide in with_mitochondrial.values():
+        counts = slide.X.toarray()
+        counts[:, :9] = 0
+        slide.X = csr_matrix(counts)
+    with pytest.raises(CountsError, match=r"All 3 genes that passed .* are mitochondrial"):
+        prepare(with_mitochondrial, spec, protocol(mitochondrial="left_out"))
+
+
+def test_joined_genes_stand_in_the_order_of_the_first_training_slide(
+    slides, make_dataset, genes, make_slide, rng
+):
+    from spared_bench.processing.joining import join_slides
+
+    order = rng.permutation(genes).tolist()
+    slides["s2"] = make_slide(rng.poisson(4, size=(30, 12)), order)
+    spec = make_dataset({"train": ("s2", "s1"), "test": ("s3",)}, "human")
+    assert join_slides(slides, spec)[0].var_names.tolist() == order
+
+
+def test_which_gene_is_cut_follows_the_file_only_where_the_protocol_says_published(
+    slides, spec, genes, rng
+):
+    mostly = np.ones((30, 12))
+    mostly[:12] = 1 - np.eye(12)  # every gene is missing in one spot: all tie
+    mostly[:, 9:] = 0
+    mostly[0, 9:] = 5  # and three are far too rare
+
+    def kept(order, ties):
+        for slide in slides.values():
+            slide._inplace_subset_var(slice(None))
+            slide.X, slide.var_names = csr_matrix(mostly[:, order] * 9), np.array(genes)[order]
+        settings = protocol(n_genes=99, ties=ties, fit_on="all", filtering={"real_fraction": 0.8})
+        return set(prepare(slides, spec, settings).var_names)
+
+    orders = [np.arange(12), np.arange(12)[::-1]]
+    by_id = [kept(order, "id") for order in orders]
+    by_file = [kept(order, "published") for order in orders]
+    assert by_id[0] == by_id[1]
+    assert len(by_id[0]) == len(by_file[0]) == 10  # nine, and one of three that tie
+    assert by_file[0] != by_file[1]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_the_share_of_spots_that_have_a_gene_is_of_the_spots_that_choose(
+    slides, spec, genes, listed
+):
+    slides["s1"].X = csr_matrix(np.where(np.arange(30)[:, None] < 2, 0, slides["s1"].X.toarray()))
+
+    def shares(fit_on):
+        prepared = prepare(slides, spec, protocol(fit_on=fit_on, genes=genes[:4] * listed))
+        assert prepared.n_vars == 4 + (not listed)
+        return prepared.var["expressed_fraction"], prepared
+
+    everywhere, prepared = shares("all")
+    seen = {
+        name: slide.to_df()[slide.to_df().sum(axis=1) > 10] > 0 for name, slide in slides.items()
+    }
+    whole = pd.concat(seen.values())[prepared.var_names].mean()
+    pd.testing.assert_series_equal(everywhere, whole, check_names=False)
+    trained, prepared = shares("train")
+    spots = prepared.obs_names[prepared.obs["split"] == "train"]
+    of_train = pd.concat(each.add_prefix(f"{name}_", axis=0) for name, each in seen.items())
+    expected = of_train.loc[spots, prepared.var_names].mean()
+    pd.testing.assert_series_equal(trained, expected, check_names=False)

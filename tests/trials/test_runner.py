@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spared_bench.api import make_bench, select
-from spared_bench.errors import PluginError, UsageError
+from spared_bench.errors import PluginError, SplitError, UsageError
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult, without_times
@@ -78,6 +78,62 @@ def test_a_method_that_can_learn_the_toy_beats_the_mean(bench):
     assert learned.scores["test"]["pcc-gene"] > 0.4
     assert mean.scores["test"]["pcc-gene"] == 0
     assert learned.scores["test"]["mse"] < mean.scores["test"]["mse"]
+
+
+@pytest.fixture
+def without_test(tmp_path):
+    """A bench over the toy dataset without its test slide, under ``hold_out`` or not."""
+
+    def make(rule, split):
+        plugin = tmp_path / "untested_plugin.py"
+        plugin.write_text(
+            "from dataclasses import replace\n"
+            "from spared_bench import hookimpl\n"
+            "from tests import toy_plugin\n"
+            "@hookimpl\n"
+            "def spared_bench_datasets():\n"
+            "    toy = toy_plugin.spared_bench_datasets()[0]\n"
+            f"    return [replace(toy, name='untested', split={split!r})]\n"
+        )
+        protocol = tmp_path / f"{rule}.yaml"
+        text = TOY_PROTOCOL.read_text().replace("completers: [none]", "completers: [spackle]")
+        protocol.write_text(text + f"validation: {{without_test: {rule}}}\n")
+        return make_bench(
+            str(protocol),
+            workspace=tmp_path / rule,
+            data_dir=tmp_path / "data",
+            plugin_files=[TOY_PLUGIN, plugin],
+            device="cpu",
+        )
+
+    return make
+
+
+def test_slides_that_chose_nothing_are_reported_where_a_protocol_holds_out(without_test):
+    split = {"train": ("one", "three"), "val": ("two",)}
+    scored = {}
+    for rule in ("report_val", "hold_out"):
+        bench = without_test(rule, split)
+        (cell,) = select(bench, ["untested"], ["spackle"], ["toy-ridge"]).cells
+        scored[rule] = run_trial(bench, cell.finals[-1])
+        assert scored[rule].ok, scored[rule].traceback
+    published, strict = scored["report_val"], scored["hold_out"]
+    assert set(published.slide_scores["val"]) == {"two"}
+    assert published.scores["val"]["mse"] == published.validation_mse  # what strict must not do
+    assert set(strict.slide_scores["test"]) == {"two"}
+    assert set(strict.slide_scores["val"]) == {"one", "three"}
+    assert strict.validation_mse != strict.scores["test"]["mse"]
+    assert (published.facts["tier"], published.facts["evaluation_split"]) == ("C", "val")
+    assert (strict.facts["tier"], strict.facts["evaluation_split"]) == ("A", "test")
+
+
+def test_a_dataset_with_nothing_to_report_is_named_before_anything_is_made(without_test):
+    bench = without_test("hold_out", {"train": ("one", "two", "three")})
+    plan = select(bench, ["untested"], ["none"], ["toy-ridge"])
+    assert not plan.cells
+    assert "'untested' has training slides only" in plan.unavailable["untested"]
+    with pytest.raises(SplitError, match="Name a slide for `test`"):
+        prepare(bench, "untested")
 
 
 @pytest.mark.parametrize(

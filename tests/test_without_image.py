@@ -1,0 +1,108 @@
+"""A dataset without images prepares and completes; only what looks at patches needs one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from spared_bench.api import load_dataset, make_bench, select
+from spared_bench.completion.benchmark import Condition, measure
+from spared_bench.errors import ImageError
+from spared_bench.executors.work import run_job
+from spared_bench.trials.products import cut_all_patches, prepare
+from spared_bench.trials.runner import run_trial
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.test_cli_runs import spared_bench
+
+PLUGIN = """
+from spared_bench import DatasetSpec, SlideInfo, hookimpl
+from tests import toy_plugin
+
+def read(folder, slide_id):
+    slide = toy_plugin.read_slide(folder, slide_id)
+    slide.uns["slide"]["image_path"] = ""
+    return slide
+
+def read_one_without(folder, slide_id):
+    return (read if slide_id == "two" else toy_plugin.read_slide)(folder, slide_id)
+
+@hookimpl
+def spared_bench_datasets():
+    from dataclasses import replace
+    toy = toy_plugin.spared_bench_datasets()[0]
+    return [
+        replace(toy, name="blind", factory=f"{__name__}:read"),
+        replace(toy, name="half-blind", factory=f"{__name__}:read_one_without"),
+    ]
+"""
+
+
+@pytest.fixture
+def options(tmp_path):
+    plugin = tmp_path / "blind_plugin.py"
+    plugin.write_text(PLUGIN)
+    places = {"workspace": tmp_path / "workspace", "data_dir": tmp_path / "data"}
+    return {**places, "plugin_files": [TOY_PLUGIN, plugin], "device": "cpu"}
+
+
+@pytest.fixture
+def bench(options):
+    return make_bench(str(TOY_PROTOCOL), **options)
+
+
+@pytest.mark.parametrize("dataset", ["blind", "half-blind"])
+def test_it_is_prepared_as_with_images_and_no_image_is_opened(bench, dataset, monkeypatch):
+    expected = prepare(bench, "toy").adata
+    monkeypatch.setattr("spared_bench.processing.patches.open_image", None)
+
+    prepared = prepare(bench, dataset)
+
+    np.testing.assert_array_equal(prepared.adata.layers["target"], expected.layers["target"])
+    assert len(prepared.slides("test").subset(np.arange(5)).patches) == 5
+
+
+def test_it_completes_and_enters_the_completion_benchmark(bench):
+    found = measure(
+        bench, ["blind"], ["median", "spackle", "none"], [Condition("fraction", 0.3)], 2
+    )
+    assert not found.failures
+    assert {result.completer for result in found.results} == {"median", "spackle", "none"}
+    assert all(result.mean("mse") > 0 for result in found.results)
+    assert not list((bench.workspace.store.root / "patches").glob("*"))
+
+
+def test_a_completer_that_looks_at_patches_says_what_is_missing(bench):
+    found = measure(bench, ["blind"], ["stlearn"], [Condition("fraction", 0.3)], 1)
+    (told,) = found.failures.values()
+    assert "ImageError: Slides one, two, three of dataset 'blind' have no image (3 of 3)" in told
+
+
+def test_a_run_prepares_it_and_only_methods_that_look_at_patches_fail(bench):
+    assert cut_all_patches(bench, "half-blind") == ["two"]
+    plan = select(bench, ["half-blind"], ["none"], ["gene-mean", "shufflenet"])
+    run_job(bench, plan.prepare_job("half-blind"))
+    mean, network = (run_trial(bench, cell.finals[-1]) for cell in plan.cells)
+    assert mean.ok, mean.traceback
+    assert network.status == "error"
+    assert "Slides two of dataset 'half-blind' have no image (1 of 3)" in network.message
+
+
+def test_the_user_is_told_which_slide_of_which_dataset_lacks_its_image(bench, options):
+    prepared = prepare(bench, "half-blind")
+    with pytest.raises(ImageError, match=r"Slides two of dataset 'half-blind'.*Add the images"):
+        prepared.slides("train").patches[:2]
+    del options["plugin_files"], options["device"]
+    assert load_dataset("planted", **options).slides("train").patches[0].shape == (1, 48, 48, 3)
+
+
+def test_data_prepare_names_slides_without_an_image(options, tmp_path):
+    places = ["-w", tmp_path / "workspace", "--data-dir", tmp_path / "data"]
+    plugins = [word for file in options["plugin_files"] for word in ("--plugin", file)]
+    words = ["data", "prepare", "half-blind", "--protocol", TOY_PROTOCOL, *places, *plugins]
+    assert "Without an image: two. No patches are cut" in spared_bench(*words).stdout
+    told = json.loads(spared_bench(*words, "--json").stdout)
+    assert told["half-blind"]["slides_without_image"] == ["two"]
+    page = spared_bench("data", "show", "blind", "--protocol", TOY_PROTOCOL, *places, *plugins)
+    assert "Preparing it failed" not in page.stdout

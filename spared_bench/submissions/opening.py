@@ -37,7 +37,7 @@ from spared_bench.submissions.schema import (
     read_description,
     read_json,
 )
-from spared_bench.unpack import check_zip_directory, unpack
+from spared_bench.unpack import sound_zip, unpack
 
 _NAME = r"[a-z0-9][a-z0-9_+.-]{0,63}"
 _IDS = re.compile(rf"ids/{_NAME}\.(?:spots|genes)\.txt")
@@ -90,8 +90,7 @@ def _check_archive(path: Path) -> None:
                 f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
                 " `spared-bench submit build` makes; tar and other archives are not opened."
             )
-        check_zip_directory(path, _MAX_MEMBERS)
-        with zipfile.ZipFile(path) as packed:
+        with sound_zip(path, _MAX_MEMBERS) as packed:
             members = packed.infolist()
     except _DAMAGE as error:
         raise SubmissionError(f"{path.name} is refused: {str(error)[:500]}") from error

@@ -6,18 +6,20 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from spared_bench.cells import Seen, finished_cells, record_cells
-from spared_bench.errors import TrackingError
+from spared_bench.errors import SparedBenchError, TrackingError
 from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.entries import read_entries
-from spared_bench.leaderboard.merging import Facts, entry_trials
+from spared_bench.leaderboard.merging import Facts, entry_trials, with_listing
 from spared_bench.leases import Leases
 from spared_bench.orchestrator import Summary
 from spared_bench.plan import Plan
+from spared_bench.protocol import parse_protocol
 from spared_bench.registry import Registry
 from spared_bench.results import TrialResult
 from spared_bench.workspace import Workspace
@@ -150,6 +152,7 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
         command=command,
         leaderboards=LEADERBOARDS,
         registry=bench.registry,
+        listed={bench.protocol.id: bench.protocol.datasets},
     )
 
 
@@ -223,6 +226,17 @@ def known_facts(registry: Registry) -> tuple[Facts, Facts]:
     return datasets, predictors
 
 
+def listed_datasets(registry: Registry) -> dict[str, tuple[str, ...]]:
+    """Return the datasets of every installed protocol, by its id, but of broken ones."""
+    found = {}
+    for name in registry.names("protocol"):
+        with suppress(SparedBenchError):
+            text = registry.get("protocol", name).load()()
+            protocol = parse_protocol(text, f"protocol {name!r}")
+            found[protocol.id] = protocol.datasets
+    return found
+
+
 def build_leaderboard(
     workspace: Workspace,
     protocol: str = "",
@@ -232,6 +246,7 @@ def build_leaderboard(
     command: str = "spared-bench leaderboard build",
     leaderboards: Path | None = None,
     registry: Registry | None = None,
+    listed: Mapping[str, Sequence[str]] | None = None,
     maps: bool = True,
 ) -> Path | None:
     """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
@@ -248,6 +263,8 @@ def build_leaderboard(
         Folder with entries of others (``leaderboard.entries``), merged with the runs.
     registry : Registry, optional
         Discovered when not given; says what is known of the datasets.
+    listed : mapping of protocol id to sequence of str, optional
+        The datasets of protocols that are not installed, as those of a file are not.
     maps : bool
         Whether predictions are drawn, as far as the store has them.
     """
@@ -257,7 +274,8 @@ def build_leaderboard(
     datasets, predictors = known_facts(registry)
     entries, refused = read_entries(leaderboards, protocol) if leaderboards else ([], [])
     results = collect(workspace, protocol, source)
-    trials = [*results, *entry_trials(entries, _entry_facts(datasets), predictors)]
+    found = [*results, *entry_trials(entries, _entry_facts(datasets), predictors)]
+    trials = list(with_listing(found, {**listed_datasets(registry), **(listed or {})}))
     completion = completions(workspace, protocol, source)
     if not trials and not completion:
         return None

@@ -99,6 +99,9 @@ class Column:
     repeats : tuple of str
         Datasets of this board with the same slides in other roles, for whose sake this one enters
         no mean and no rank either.
+    listed : bool
+        Whether the protocol lists it. What a single entry brings in addition enters no mean, no
+        rank and no question of completeness.
     shared_donors : tuple of str
         Donors with slides to learn from and slides in the evaluation split; a score there does not
         show how a method does on a new donor.
@@ -115,6 +118,7 @@ class Column:
     split: str
     synthetic: bool
     repeats: tuple[str, ...] = ()
+    listed: bool = True
     shared_donors: tuple[str, ...] = ()
     lowest_mse: float = math.nan
     best_pcc: float = math.nan
@@ -123,7 +127,7 @@ class Column:
     @property
     def counts(self) -> bool:
         """Whether it enters means and ranks."""
-        return not self.synthetic and not self.repeats
+        return self.listed and not self.synthetic and not self.repeats
 
 
 @dataclass(frozen=True)

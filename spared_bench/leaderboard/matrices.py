@@ -60,7 +60,7 @@ def measured(part: ProtocolBoard) -> list[Column]:
 
     Published tables average over all of them; the board's own means leave repeats out.
     """
-    return [column for column in part.columns if not column.synthetic]
+    return [column for column in part.columns if column.listed and not column.synthetic]
 
 
 def _matrix(

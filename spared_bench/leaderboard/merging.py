@@ -7,7 +7,8 @@ nothing: they were trained and scored here, and are ``reproduced``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spared_bench.leaderboard.board import Flagged, Origin
@@ -15,6 +16,7 @@ from spared_bench.leaderboard.entries import Entry, EntryResult
 from spared_bench.results import Scores, TrialResult
 
 ORIGIN = "origin"
+UNLISTED = "unlisted"
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -36,6 +38,28 @@ def entry_trials(
             dataset = (datasets or {}).get(result.dataset, {})
             predictor = (predictors or {}).get(result.predictor, {})
             yield _trial(entry, result, {**predictor, **dataset, ORIGIN: origin})
+
+
+def with_listing(
+    trials: Iterable[TrialResult], listed: Mapping[str, Sequence[str]]
+) -> Iterator[TrialResult]:
+    """Mark the trials on datasets that their protocol does not list.
+
+    Parameters
+    ----------
+    trials : iterable of TrialResult
+    listed : mapping of protocol id to sequence of str
+        The datasets of each protocol that is known here; of one that names none, all count, and so
+        do folds of its datasets that were run here.
+    """
+    for trial in trials:
+        known = listed.get(trial.protocol) or (trial.dataset,)
+        facts = {name: value for name, value in trial.facts.items() if name != UNLISTED}
+        # Who runs the folds of a listed dataset means them; an entry of others cannot add them.
+        is_own_fold = ORIGIN not in facts and facts.get("fold_of") in known
+        if trial.dataset not in known and not is_own_fold:
+            facts[UNLISTED] = True
+        yield replace(trial, facts=facts)
 
 
 def origin_facts(entry: Entry) -> dict[str, Any]:

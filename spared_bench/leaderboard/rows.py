@@ -7,8 +7,8 @@ How each number is computed:
   finite value; a seed that failed leaves the row incomplete on that dataset;
 - *normalised MSE* is a row's MSE on a dataset divided by the lowest MSE on it of any row that is
   not a control (completers count as different rows). A control can therefore be below 1;
-- *means over datasets* are over measured (not generated) datasets, and over those on which the
-  value is defined. ``Mean.covered`` of ``Mean.total`` says how many that were;
+- *means over datasets* are over measured (not generated) datasets of the protocol, and over
+  those on which the value is defined. ``Mean.covered`` of ``Mean.total`` says how many that were;
 - datasets that share *slides* in conflicting roles do not enter one mean: the one that shares with
   most others is set aside, the last by name among equals, until none is left that shares;
 - a row is one predictor with one completer, of one origin: the runs of the workspace, or one
@@ -40,7 +40,7 @@ from spared_bench.leaderboard.board import (
     Value,
 )
 from spared_bench.leaderboard.intervals import slide_interval, with_intervals
-from spared_bench.leaderboard.merging import Facts, origin_of
+from spared_bench.leaderboard.merging import UNLISTED, Facts, origin_of
 from spared_bench.results import TrialResult
 
 MSE = "mse"
@@ -153,6 +153,7 @@ def _columns(trials: Sequence[TrialResult], datasets: Facts) -> tuple[Column, ..
             tier=_said(said, "tier"),
             split=_said(said, "evaluation_split"),
             synthetic=any(fact.get("synthetic") for fact in said),
+            listed=not any(fact.get(UNLISTED) for fact in said),
             shared_donors=tuple(
                 sorted({str(donor) for fact in said for donor in fact.get("shared_donors", ())})
             ),
@@ -166,9 +167,11 @@ def _columns(trials: Sequence[TrialResult], datasets: Facts) -> tuple[Column, ..
 
 def _set_aside(columns: Sequence[Column], trials: Sequence[TrialResult]) -> tuple[Column, ...]:
     """Mark the datasets that would count other datasets' slides twice."""
-    names = {column.name for column in columns}
+    names = {column.name for column in columns if column.listed}
     shares = {name: set[str]() for name in names}
     for trial in trials:
+        if trial.dataset not in names:
+            continue
         for other in names & set(trial.facts.get("conflicts_with", ())):
             shares[trial.dataset].add(other)
             shares[other].add(trial.dataset)
@@ -181,7 +184,7 @@ def _set_aside(columns: Sequence[Column], trials: Sequence[TrialResult]) -> tupl
         counted.remove(worst)
     return tuple(
         column
-        if column.name in counted
+        if column.name in counted or not column.listed
         else replace(column, repeats=tuple(sorted(shares[column.name])))
         for column in columns
     )

@@ -85,6 +85,7 @@ def _column(column: Column) -> dict[str, Any]:
         "split": column.split,
         "synthetic": column.synthetic,
         "repeats": column.repeats,
+        "listed": column.listed,
         "shared_donors": column.shared_donors,
         "counts": column.counts,
         "lowest": column.lowest_mse,

@@ -119,7 +119,9 @@ def headings(part: ProtocolBoard) -> list[str]:
     names = ["rank", "predictor", "completer", "mean normalised MSE", "mean PCC-Gene"]
     for column in part.columns:
         label = column.name
-        if column.synthetic:
+        if not column.listed:
+            label += " (not of the protocol)"
+        elif column.synthetic:
             label += " (generated)"
         elif column.repeats:
             label += f" (repeats {', '.join(column.repeats)})"

@@ -109,6 +109,14 @@ def _check_grid(report: Report, opened: Bundle, bench: Bench) -> None:
     absent = {each.dataset: each.reason for each in opened.description.absent}
     columns = sorted({place[1:3] for place in places})
     wanted = bench.protocol.datasets or tuple(opened.claim.datasets)
+    listed = bench.protocol.datasets or tuple(bench.registry.names("dataset"))
+    for name in sorted({*opened.claim.datasets, *absent} - set(listed)):
+        told = "is declared absent" if name in absent else "has results"
+        report.problems.append(
+            f"{name} {told}, and is no dataset of {bench.protocol.id}. A further dataset would"
+            " leave every other entry incomplete; leave it out and build again. Its datasets are"
+            f" {', '.join(listed[:30])}."
+        )
     missing = [
         f"{dataset} / {completer} / {predictor}, seed {seed}"
         for dataset in wanted

@@ -57,6 +57,8 @@ class _Plain(_Part):
                 continue
             if visible(text, len(text)) != text:
                 raise ValueError("holds line ends or characters that cannot be seen")
+            if text and not text.strip():
+                raise ValueError("holds nothing but spaces")
             if _MARKUP.search(text):
                 raise ValueError("holds markup; plain text is expected")
         return value
@@ -105,6 +107,16 @@ class Description(_Plain):
     code: Address = ""
     pretrained_on: Annotated[tuple[PluginName, ...], Field(max_length=MAX_DATASETS)] = ()
     absent: Annotated[tuple[Absence, ...], Field(max_length=MAX_DATASETS)] = ()
+
+    @field_validator("absent")
+    @classmethod
+    def _absent_once(cls, values: tuple[Absence, ...]) -> tuple[Absence, ...]:
+        seen: set[str] = set()
+        for each in values:
+            if each.dataset in seen:
+                raise ValueError(f"{each.dataset} is declared absent twice")
+            seen.add(each.dataset)
+        return values
 
 
 class ClaimedDataset(_Part):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from spared_bench.leaderboard.entries import Entry
-from spared_bench.leaderboard.merging import entry_trials
+from spared_bench.leaderboard.entries import Entry, EntryResult
+from spared_bench.leaderboard.merging import UNLISTED, entry_trials, with_listing
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.tables import as_csv, as_markdown
 from tests.board_samples import trial
@@ -87,3 +88,51 @@ def test_flags_reach_the_csv_beside_the_values_they_are_about(dataset):
     flag = {"kind": "copy", "reason": "Equals another.", "dataset": dataset}
 
     assert "copy: Equals another." in as_csv(board_of(board(entry(flags=[flag]))))
+
+
+def on(name, mse):
+    return {
+        "dataset": name,
+        "completer": "none",
+        "predictor": "ridge",
+        "split_scores": {"test": {"mse": mse}},
+    }
+
+
+def test_a_further_dataset_of_one_entry_takes_nobodys_rank_and_enters_no_mean():
+    results = [on("breast", 0.5), on("planted-by-me", 1e-9)]
+    odd = entry().model_copy(update={"results": [EntryResult(**each) for each in results]})
+    shares = {"planted-by-me": {"conflicts_with": ("breast",)}}
+    trials = [trial("ridge", mse=1.0), trial("stnet", mse=2.0), *entry_trials([odd], shares)]
+
+    (part,) = board_rows(with_listing(trials, {"demo@1": ("breast",)})).protocols
+
+    assert [(row.predictor, row.origin.method, row.rank) for row in part.rows] == [
+        ("ridge", "Ridge++", 1),
+        ("ridge", "", 2),
+        ("stnet", "", 3),
+    ]
+    assert [row.mean_normalised_mse.value for row in part.rows] == [1.0, 2.0, 4.0]
+    assert all(row.complete and row.mean_normalised_mse.total == 1 for row in part.rows)
+    assert {c.name: (c.listed, c.counts) for c in part.columns} == {
+        "breast": (True, True),
+        "planted-by-me": (False, False),
+    }
+    assert "planted-by-me (not of the protocol): MSE" in as_markdown(board_of(part), "c")
+
+
+def test_folds_count_where_they_were_run_and_not_where_an_entry_brings_them():
+    of_breast = {"breast.lodo-1": {"fold_of": "breast"}}
+    fold = entry().model_copy(update={"results": [EntryResult(**on("breast.lodo-1", 0.5))]})
+    mine = replace(trial("ridge", dataset="breast.lodo-1"), facts=of_breast["breast.lodo-1"])
+    listed = {"demo@1": ("breast",)}
+
+    (theirs,) = with_listing(entry_trials([fold], of_breast), listed)
+    (own,) = with_listing([mine], listed)
+    assert (theirs.facts.get(UNLISTED), own.facts.get(UNLISTED)) == (True, None)
+
+
+def test_a_trial_cannot_say_itself_whether_its_dataset_counts():
+    odd = replace(trial("ridge"), facts={UNLISTED: True})
+    (found,) = with_listing([odd], {"demo@1": ("breast",)})
+    assert UNLISTED not in found.facts

@@ -110,7 +110,7 @@ spared.ranking = (() => {
   const metric = () => ["mse", "nmse"].includes(current.params.get("metric")) ? current.params.get("metric") : "pcc";
   const coverage = (found) => found.covered === current.choice.counted.length || found.nmse === null ? "" : `${found.covered}/${current.choice.counted.length}`;
   const bar = (shown, percent, aside) => `<span class="v">${shown}</span><span class="bar" aria-hidden="true"><span data-w="${Math.min(100, percent).toFixed(0)}"></span></span>${aside ? `<small>${aside}</small>` : ""}`;
-  const badges = (c) => [c.tier && `tier ${c.tier}`, c.split && c.split !== "test" && c.split, c.synthetic && "generated", c.repeats.length && "repeats", c.shared_donors.length && "shared donors"].filter(Boolean);
+  const badges = (c) => [c.tier && `tier ${c.tier}`, c.split && c.split !== "test" && c.split, !c.listed && "not of the protocol", c.synthetic && "generated", c.repeats.length && "repeats", c.shared_donors.length && "shared donors"].filter(Boolean);
 
   function name(row) {
     const badge = row.control ? ' <span class="badge">control</span>' : row.withdrawn !== null ? ' <span class="badge">withdrawn</span>' : "";

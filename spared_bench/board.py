@@ -15,7 +15,12 @@ from spared_bench.cells import Seen, finished_cells, record_cells
 from spared_bench.errors import SparedBenchError, TrackingError
 from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.entries import read_entries
-from spared_bench.leaderboard.merging import Facts, entry_trials, with_listing
+from spared_bench.leaderboard.merging import (
+    Facts,
+    entry_trials,
+    with_listing,
+    without_foreign_facts,
+)
 from spared_bench.leases import Leases
 from spared_bench.orchestrator import Summary
 from spared_bench.plan import Plan
@@ -274,6 +279,7 @@ def build_leaderboard(
     datasets, predictors = known_facts(registry)
     entries, refused = read_entries(leaderboards, protocol) if leaderboards else ([], [])
     results = collect(workspace, protocol, source)
+    results = without_foreign_facts(results, _entry_facts(datasets), predictors)
     found = [*results, *entry_trials(entries, _entry_facts(datasets), predictors)]
     trials = list(with_listing(found, {**listed_datasets(registry), **(listed or {})}))
     completion = completions(workspace, protocol, source)

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spared_bench.errors import CorruptEntryError
+from spared_bench.imports import read_result
 from spared_bench.plan import Plan
 from spared_bench.results import TrialResult
-from spared_bench.runner import RESULT, TRIALS
+from spared_bench.runner import TRIALS
 from spared_bench.store import MANIFEST, Entry, Store, digest, read_cell, write_text
+
+Trial = tuple[TrialResult, Path]
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,11 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
 
 
 def finished_cells(
-    store: Store, protocol: str = "", *, only: Iterable[Path] | None = None
+    store: Store,
+    protocol: str = "",
+    *,
+    only: Iterable[Path] | None = None,
+    unread: list[str] | None = None,
 ) -> Iterator[FinishedCell]:
     """Yield the finished cells of a store, sorted by their names.
 
@@ -81,16 +88,20 @@ def finished_cells(
         ``"demo@1"``; all where empty.
     only : iterable of Path, optional
         These records; all by default.
+    unread : list of str, optional
+        Takes a sentence for every record or trial that is there and cannot be read.
     """
     records = []
     for path in (store.root / "cells").glob("*.json") if only is None else only:
         record = read_cell(path)
+        if record is None and unread is not None:
+            unread.append(f"cells/{path.name} is no record of a cell and is left out.")
         if record is not None:
             records.append((record["cell"], record["final"], record["search"], record["figures"]))
     for names, final, search, figures in sorted(records):
         if protocol and names[0] != protocol:
             continue
-        found = _trial(store, final)
+        found = _trial(store, final, unread)
         if found is not None:
             others = tuple(trial for key in search if (trial := _trial(store, key)) is not None)
             drawn = store.folder("figures", figures) if store.has("figures", figures) else None
@@ -148,11 +159,11 @@ class Seen:
         self._times.update(records)
 
 
-def _trial(store: Store, key: str) -> tuple[TrialResult, Path] | None:
+def _trial(store: Store, key: str, unread: list[str] | None = None) -> Trial | None:
     try:
         entry: Entry | None = store.open(TRIALS, key)
-        if entry is None:
-            return None
-        return TrialResult.from_dict(entry.read_json(RESULT)), entry.folder
-    except (CorruptEntryError, ValueError):
+        return None if entry is None else (read_result(entry.folder), entry.folder)
+    except (CorruptEntryError, OSError, ValueError, RecursionError) as error:
+        if unread is not None:
+            unread.append(f"{TRIALS}/{key[:12]} cannot be read and is left out: {error}")
         return None

@@ -20,9 +20,10 @@ import numpy as np
 
 from spared_bench.data import MASK, SPATIAL, TARGET
 from spared_bench.errors import CorruptEntryError
+from spared_bench.imports import read_result
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.results import TrialResult
-from spared_bench.runner import RESULT, TRIALS
+from spared_bench.runner import TRIALS
 from spared_bench.store import Store
 
 MOST_SPOTS = 4_000
@@ -85,8 +86,8 @@ def _map(store: Store, row: str, trial: TrialResult) -> Map | None:
         completed = store.open("completed", entry.inputs["completed"])
         prepared = completed and store.open("prepared", completed.inputs["prepared"])
         # MLflow gives results back without their genes.
-        whole = TrialResult.from_dict(entry.read_json(RESULT))
-    except (CorruptEntryError, KeyError, ValueError, OSError):
+        whole = read_result(entry.folder)
+    except (CorruptEntryError, KeyError, ValueError, OSError, RecursionError):
         return None
     return Map(row, whole, entry.folder, prepared.folder) if prepared else None
 

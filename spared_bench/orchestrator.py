@@ -14,12 +14,13 @@ from typing import Protocol
 
 from spared_bench.agenda import Agenda
 from spared_bench.errors import CorruptEntryError, MismatchError, WorkspaceError
+from spared_bench.imports import read_result
 from spared_bench.interfaces import Executor, Outcome
 from spared_bench.leases import Leases
 from spared_bench.plan import MAKES, Cell, Job, Plan
 from spared_bench.policy import Policy, goes_again, is_quarantined, next_attempt
 from spared_bench.results import Status, TrialResult
-from spared_bench.runner import RESULT, TRIALS, failure
+from spared_bench.runner import TRIALS, failure
 
 #: Seconds between looks at what other orchestrators do.
 _POLL = 1.0
@@ -327,8 +328,8 @@ def stored_result(plan: Plan, job: Job) -> TrialResult | None:
     """Return the result that the store has of a trial; a damaged one is as good as none."""
     try:
         entry = plan.bench.workspace.store.open(TRIALS, job.key)
-        return None if entry is None else TrialResult.from_dict(entry.read_json(RESULT))
-    except (CorruptEntryError, ValueError):
+        return None if entry is None else read_result(entry.folder)
+    except (CorruptEntryError, FileNotFoundError, ValueError, RecursionError):
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 Status = Literal["ok", "error", "diverged", "skipped", "killed", "out_of_memory", "timeout"]
@@ -91,7 +92,7 @@ class TrialResult:
         """
         try:
             return cls._read(values)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ValueError(f"this is no record of a trial: {error}") from error
 
     @classmethod
@@ -104,7 +105,36 @@ class TrialResult:
             name: [(int(step), float(value)) for step, value in points]
             for name, points in known.get("curves", {}).items()
         }
-        return cls(**known)
+        facts = known.get("facts", {})
+        for name, kind in _KINDS_OF_FACTS.items():
+            if not isinstance(facts.get(name, kind()), kind):
+                raise TypeError(f"its fact {name!r} is {facts[name]!r:.80}")
+        return _checked(known)
+
+
+#: What the board computes with; other facts it shows as text.
+_KINDS_OF_FACTS: dict[str, type] = {
+    "evaluation_split": str,
+    "fold_of": str,
+    "conflicts_with": list,
+    "shared_donors": list,
+    "synthetic": bool,
+    "comparable": bool,
+    "control": bool,
+}
+
+
+@cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(TrialResult)
+
+
+def _checked(values: dict[str, Any]) -> TrialResult:
+    """Return the record, whose fields have the types that they are said to have."""
+    result: TrialResult = _adapter().validate_python(values)
+    return result
 
 
 def _nan_to_none(value: Any) -> Any:

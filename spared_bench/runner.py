@@ -28,6 +28,7 @@ from spared_bench.errors import (
     WorkspaceError,
     in_words,
 )
+from spared_bench.imports import read_result
 from spared_bench.interfaces import Budget, Context, Report
 from spared_bench.networks import fitted_stages, make_network, target_offset
 from spared_bench.plan import Job
@@ -111,7 +112,7 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
     except _GoesAgain:  # no result yet, so nothing is stored
         return made[0]
     shutil.rmtree(_scratch(bench, job), ignore_errors=True)
-    return made[0] if made else TrialResult.from_dict(entry.read_json(RESULT))
+    return made[0] if made else read_result(entry.folder)
 
 
 class _GoesAgain(Exception):
@@ -166,8 +167,8 @@ def _drop_unreadable(bench: Bench, key: str) -> None:
     try:
         entry = bench.workspace.store.open(TRIALS, key)
         if entry is not None:
-            TrialResult.from_dict(entry.read_json(RESULT))
-    except (CorruptEntryError, ValueError):
+            read_result(entry.folder)
+    except (CorruptEntryError, FileNotFoundError, ValueError, RecursionError):
         bench.workspace.store.remove(TRIALS, key)
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
+from spared_bench.imports import inherit_mark
 from spared_bench.leases import leases_of
 
 MANIFEST = "manifest.json"
@@ -232,6 +233,7 @@ class Store:
             beside.mkdir(parents=True)
             make(beside)
             self._seal(beside, kind, inputs)
+            inherit_mark(self.root, beside, inputs)
             final.parent.mkdir(parents=True, exist_ok=True)
             try:
                 beside.rename(final)

@@ -41,7 +41,8 @@ class Origin:
     Parameters
     ----------
     trust : str
-        ``"reported"``, ``"re-scored"`` or ``"reproduced"``.
+        ``"reported"``, ``"re-scored"`` or ``"reproduced"``; ``"imported"`` for runs of another
+        workspace.
     method, version : str
         Of an entry; empty for runs of the workspace.
     source : str
@@ -57,6 +58,11 @@ class Origin:
     source: str = ""
     withdrawn: str | None = None
     flags: tuple[Flagged, ...] = ()
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether parameters, times and weights were seen here, rather than claimed by others."""
+        return not self.method and self.trust == "reproduced"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Entries of others as trials, so that one arithmetic serves them and the runs of a workspace.
 
 What a trial's facts say of its origin decides which row it belongs to. Runs of the workspace say
-nothing: they were trained and scored here, and are ``reproduced``.
+nothing: they were trained and scored here, and are ``reproduced``. Those that ``store import``
+brought are ``imported``, and never count as trained here.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from spared_bench.imports import IMPORTED, ORIGIN, UNLISTED
 from spared_bench.leaderboard.board import Flagged, Origin
 from spared_bench.leaderboard.entries import Entry, EntryResult
 from spared_bench.results import Scores, TrialResult
 
-ORIGIN = "origin"
-UNLISTED = "unlisted"
-
 Facts = Mapping[str, Mapping[str, Any]]
+
+#: What an imported trial may say of itself.
+_OWN_FACTS = (IMPORTED, "control", "weights", "precision", "distribution", "target", "searched")
 
 
 def entry_trials(
@@ -62,6 +64,25 @@ def with_listing(
         yield replace(trial, facts=facts)
 
 
+def without_foreign_facts(
+    trials: Iterable[TrialResult], datasets: Facts, predictors: Facts
+) -> Iterator[TrialResult]:
+    """Let imported trials say nothing of datasets: what is known here is put in its place.
+
+    A trial that says of its dataset that it is generated, or that it shares slides with all others,
+    would take it out of everybody's mean.
+    """
+    for trial in trials:
+        if trial.facts.get(IMPORTED):
+            known = {**predictors.get(trial.predictor, {}), **datasets.get(trial.dataset, {})}
+            facts = {name: trial.facts[name] for name in _OWN_FACTS if name in trial.facts}
+            split = known.get("evaluation_split") or ("test" if "test" in trial.scores else "val")
+            facts = {**facts, **known, "evaluation_split": split}
+            yield replace(trial, facts=facts)
+        else:
+            yield trial
+
+
 def origin_facts(entry: Entry) -> dict[str, Any]:
     """Return what the rows of an entry say of where they come from."""
     return {
@@ -78,7 +99,7 @@ def origin_of(trial: TrialResult) -> Origin:
     """Return where a trial comes from."""
     facts = trial.facts.get(ORIGIN)
     if facts is None:
-        return Origin()
+        return Origin("imported") if trial.facts.get(IMPORTED) else Origin()
     flags = tuple(Flagged(**flag) for flag in facts["flags"])
     return Origin(**{**facts, "flags": flags})
 

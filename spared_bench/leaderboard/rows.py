@@ -28,6 +28,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from spared_bench.imports import UNLISTED
 from spared_bench.leaderboard.board import (
     Board,
     Column,
@@ -40,7 +41,7 @@ from spared_bench.leaderboard.board import (
     Value,
 )
 from spared_bench.leaderboard.intervals import slide_interval, with_intervals
-from spared_bench.leaderboard.merging import UNLISTED, Facts, origin_of
+from spared_bench.leaderboard.merging import Facts, origin_of
 from spared_bench.results import TrialResult
 
 MSE = "mse"

@@ -109,6 +109,7 @@ def _row(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
         "version": origin.version,
         "source": origin.source,
         "withdrawn": origin.withdrawn,
+        "claimed": not origin.trained_here,
         "flags": [[flag.kind, flag.reason, flag.dataset] for flag in origin.flags],
         "parameters": row.n_parameters,
         "seconds": row.fit_seconds,

@@ -103,7 +103,7 @@ def terminal_table(results: Iterable[TrialResult]) -> tuple[list[str], list[list
         # Protocols on other datasets need other columns: the widest heading would mislead.
         names = short if not several else [*short[:5], "protocol"]
         for row in part.rows:
-            line = [_rank(row), row.predictor, row.completer]
+            line = [_rank(row), _name(row), row.completer]
             line += [_mean(row.mean_normalised_mse, score), _mean(row.mean_pcc, correlation)]
             per_dataset = [
                 correlation(row.entries[column.name].pcc.mean) for column in part.columns
@@ -141,7 +141,13 @@ def cells(row: Row, part: ProtocolBoard) -> list[str]:
             _value(entry.mse, entry.failed, score),
             _value(entry.pcc, entry.failed, correlation),
         ]
-    return [*line, count(row.n_parameters), duration(row.fit_seconds)]
+    costs = count(row.n_parameters), duration(row.fit_seconds)
+    return [*line, *(_claimed(row, cost) for cost in costs)]
+
+
+def _claimed(row: Row, text: str) -> str:
+    """Say of what nobody has seen here that it is claimed."""
+    return text if row.origin.trained_here or text == NONE else f"{text} (claimed)"
 
 
 def _flags(row: Row, dataset: str) -> str:
@@ -153,7 +159,7 @@ def _name(row: Row) -> str:
     """Name a row; what comes from others says from whom, and how far it was checked."""
     origin = row.origin
     if not origin.method:
-        return row.predictor
+        return row.predictor if origin.trained_here else f"{row.predictor} ({origin.trust})"
     return f"{origin.method}@{origin.version} ({origin.trust})"
 
 

@@ -16,6 +16,7 @@ import yaml
 
 from spared_bench.cells import finished_cells
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
+from spared_bench.imports import IMPORTED
 from spared_bench.leaderboard.entries import (
     Entry,
     Scores,
@@ -102,7 +103,8 @@ def entry_of(report: Report, trust: Trust) -> Entry:
 def unreproduced(report: Report, store: Store) -> list[str]:
     """Say where trainings of one's own do not confirm a submission, a sentence each.
 
-    Every result must have a finished run in the store with all its scores within ``REPRODUCED``.
+    Every result must have a finished run in the store with all its scores within ``REPRODUCED``;
+    runs that were imported are not one's own.
     """
     assert report.description is not None
     runs = {
@@ -113,7 +115,7 @@ def unreproduced(report: Report, store: Store) -> list[str]:
             cell.final.seed,
         ): cell.final
         for cell in finished_cells(store, report.description.protocol)
-        if cell.final.ok
+        if cell.final.ok and IMPORTED not in cell.final.facts
     }
     found = []
     for result in report.results:

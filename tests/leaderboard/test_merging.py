@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from spared_bench.imports import UNLISTED
 from spared_bench.leaderboard.entries import Entry, EntryResult
-from spared_bench.leaderboard.merging import UNLISTED, entry_trials, with_listing
+from spared_bench.leaderboard.merging import entry_trials, with_listing, without_foreign_facts
 from spared_bench.leaderboard.rows import board_rows
 from spared_bench.leaderboard.tables import as_csv, as_markdown
 from tests.board_samples import trial
@@ -136,3 +137,41 @@ def test_a_trial_cannot_say_itself_whether_its_dataset_counts():
     odd = replace(trial("ridge"), facts={UNLISTED: True})
     (found,) = with_listing([odd], {"demo@1": ("breast",)})
     assert UNLISTED not in found.facts
+
+
+def imported(*arguments, **facts):
+    given = trial(*arguments)
+    return replace(given, facts={**given.facts, "imported": [{"archive": "a.tar"}], **facts})
+
+
+def test_imported_runs_are_rows_of_their_own_that_never_count_as_trained_here():
+    (part,) = board_rows([trial("ridge", mse=1.0), imported("stnet")]).protocols
+    shown = {row.predictor: (row.origin.trust, row.origin.trained_here) for row in part.rows}
+    assert shown == {"ridge": ("reproduced", True), "stnet": ("imported", False)}
+    text = as_markdown(board_of(part), "c")
+    assert "| stnet (imported) |" in text
+    assert "| 1 k (claimed) | 2.50 s (claimed) |" in text
+    assert "| 1 k | 2.50 s |" in text
+
+
+def test_imported_runs_say_nothing_of_datasets():
+    odd = imported("stnet", synthetic=True, conflicts_with=["breast", "x"], shared_donors=["d"])
+    known = {"breast": {"evaluation_split": "test", "tier": "A", "synthetic": False}}
+    (found,) = without_foreign_facts([odd], known, {})
+    assert found.facts["synthetic"] is False
+    assert not {"conflicts_with", "shared_donors"} & set(found.facts)
+    (part,) = board_rows([trial("ridge"), found]).protocols
+    assert [row.rank for row in part.rows] == [1, 1]
+
+
+def test_costs_of_entries_are_claims_whatever_their_trust():
+    results = [{**on("breast", 0.5), "n_parameters": 7_000_000, "train_seconds": 60}]
+    for trust in ("reported", "re-scored", "reproduced"):
+        odd = Entry.model_validate(entry(trust=trust).model_dump() | {"results": results})
+        assert "| 7 M (claimed) | 1 min 00 s (claimed) |" in as_markdown(board_of(board(odd)), "c")
+
+
+@pytest.mark.parametrize("number", [10**12 + 1, -1, 2.5, "7", True])
+def test_a_number_of_parameters_is_whole_and_bounded(number):
+    with pytest.raises(ValueError, match="n_parameters"):
+        EntryResult.model_validate({**on("breast", 0.5), "n_parameters": number})

@@ -93,6 +93,9 @@ const spared = (() => {
     return row.method ? `${row.method} ${row.version}` : row.predictor;
   }
 
+  // Of what nobody has seen here: parameters, times and weights of others.
+  const claimed = (row, text) => row.claimed && text && text !== none ? `${text} (claimed)` : text;
+
   function table(headings, rows, caption) {
     const head = el("tr", {}, headings.map((text) => el("th", { scope: "col" }, text)));
     const body = rows.map((cells) => el("tr", {}, cells.map((cell, i) =>
@@ -101,5 +104,5 @@ const spared = (() => {
       el("table", { class: "plain" }, el("caption", {}, caption), el("thead", {}, head), el("tbody", {}, body)));
   }
 
-  return { put, load, ofProtocol, script, values, el, esc, score, correlation, p, count, duration, none, state, address, link, replaceState, rowName, table, views: {} };
+  return { put, load, ofProtocol, script, values, el, esc, score, correlation, p, count, duration, none, state, address, link, replaceState, rowName, claimed, table, views: {} };
 })();

@@ -96,9 +96,9 @@ spared.ranking = (() => {
       { key: "interval", title: "95 % interval", value: (r) => current.choice.interval(r)[0], html: (r) => { const [low, high] = current.choice.interval(r); return known(low) ? `${score(low)} to ${score(high)}` : none; }, number: true },
       { key: "pcc", title: "PCC-Gene", value: (r) => of(r).pcc, html: (r) => bar(correlation(of(r).pcc), 100 * Math.max(0, of(r).pcc ?? 0), ""), number: true, descending: true },
       { key: "scope", title: "Scope", value: (r) => r.scope, hidden: true },
-      { key: "weights", title: "Weights", value: (r) => r.weights, hidden: true },
-      { key: "parameters", title: "Parameters", value: (r) => r.parameters, html: (r) => count(r.parameters), number: true },
-      { key: "seconds", title: "Training", value: (r) => r.seconds, html: (r) => duration(r.seconds), number: true },
+      { key: "weights", title: "Weights", value: (r) => r.weights, html: (r) => esc(spared.claimed(r, r.weights)), hidden: true },
+      { key: "parameters", title: "Parameters", value: (r) => r.parameters, html: (r) => spared.claimed(r, count(r.parameters)), number: true },
+      { key: "seconds", title: "Training", value: (r) => r.seconds, html: (r) => spared.claimed(r, duration(r.seconds)), number: true },
     ];
     const datasets = board.columns.map((column, i) => ({
       key: `d:${column.name}`, dataset: i, title: column.name, about: badges(column), number: true,
@@ -113,8 +113,8 @@ spared.ranking = (() => {
   const badges = (c) => [c.tier && `tier ${c.tier}`, c.split && c.split !== "test" && c.split, !c.listed && "not of the protocol", c.synthetic && "generated", c.repeats.length && "repeats", c.shared_donors.length && "shared donors"].filter(Boolean);
 
   function name(row) {
-    const badge = row.control ? ' <span class="badge">control</span>' : row.withdrawn !== null ? ' <span class="badge">withdrawn</span>' : "";
-    const small = [row.method && row.predictor, row.scope, row.weights].filter(Boolean).map(esc).join(" · ");
+    const badge = row.control ? ' <span class="badge">control</span>' : row.withdrawn !== null ? ' <span class="badge">withdrawn</span>' : row.trust === "imported" ? ' <span class="badge">imported</span>' : "";
+    const small = [row.method && row.predictor, row.scope, spared.claimed(row, row.weights)].filter(Boolean).map(esc).join(" · ");
     return `<bdi>${link(["method", row.id], spared.rowName(row))}</bdi>${badge}${flag(row, "")}${small ? `<small>${small}</small>` : ""}`;
   }
 

@@ -16,6 +16,7 @@ from spared_bench.bench import Bench
 from spared_bench.metrics.pearson import pearson_gene
 from spared_bench.plan import Job
 from spared_bench.products import Prepared, prepare, prepared_target
+from spared_bench.saving import save_apart
 from spared_bench.scoring import Scoring
 from spared_bench.store import Entry
 
@@ -60,10 +61,8 @@ def write_artifacts(
     np.savez_compressed(folder / PREDICTIONS, allow_pickle=False, **arrays)
     split = bench.dataset(prepared.name).evaluation_split
     _write_gene_table(folder / GENES, prepared, scoring[split])
-    save = getattr(predictor, "save", None)
-    if save is not None:
-        (folder / MODEL).mkdir()
-        save(folder / MODEL)
+    if hasattr(predictor, "save"):
+        save_apart(predictor, folder / MODEL)
         cutting = bench.protocol.patches.model_dump(mode="json")
         text = describe_application(prepared.adata, cutting, offset)
         (folder / APPLICATION).write_text(text, encoding="utf-8")

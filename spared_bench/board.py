@@ -174,10 +174,16 @@ def sync(workspace: Workspace, protocol: str = "", uri: str | None = None) -> in
     return tracker.sync(cells)
 
 
-def collect(workspace: Workspace, protocol: str, source: Source) -> list[TrialResult]:
-    """Return the results that count, from MLflow or from the store; both say the same."""
+def collect(
+    workspace: Workspace, protocol: str, source: Source, unread: list[str] | None = None
+) -> list[TrialResult]:
+    """Return the results that count, from MLflow or from the store; both say the same.
+
+    ``unread`` takes a sentence for every result of the store that cannot be read.
+    """
     if source == "store":
-        return [cell.final for cell in finished_cells(workspace.store, protocol)]
+        cells = finished_cells(workspace.store, protocol, unread=unread)
+        return [cell.final for cell in cells]
     from spared_bench.tracking.tracker import Tracker
 
     return Tracker(workspace.root).results(protocol or None)
@@ -278,7 +284,8 @@ def build_leaderboard(
     registry = registry or discover([], data_dir=workspace.data_dir)
     datasets, predictors = known_facts(registry)
     entries, refused = read_entries(leaderboards, protocol) if leaderboards else ([], [])
-    results = collect(workspace, protocol, source)
+    left_out: list[str] = []
+    results = collect(workspace, protocol, source, left_out)
     results = without_foreign_facts(results, _entry_facts(datasets), predictors)
     found = [*results, *entry_trials(entries, _entry_facts(datasets), predictors)]
     trials = list(with_listing(found, {**listed_datasets(registry), **(listed or {})}))
@@ -288,8 +295,9 @@ def build_leaderboard(
     extras = Extras(
         datasets=datasets,
         completion=completion,
-        maps=partial(_maps, workspace) if maps else None,
+        maps=partial(_maps, workspace, left_out) if maps else None,
         refused=tuple(each.reason for each in refused),
+        left_out=left_out,
     )
     return build(
         trials, out or workspace.leaderboard, command=command, source=source, extras=extras
@@ -309,9 +317,9 @@ def _entry_facts(datasets: Facts) -> Facts:
 
 
 def _maps(
-    workspace: Workspace, rows: Mapping[str, Sequence[TrialResult]]
+    workspace: Workspace, left_out: list[str], rows: Mapping[str, Sequence[TrialResult]]
 ) -> Iterator[tuple[str, Any]]:
     from spared_bench.drilldown import draw, find_maps
 
-    for drawn in draw(find_maps(workspace.store, rows)):
+    for drawn in draw(find_maps(workspace.store, rows), left_out):
         yield drawn.name, drawn.values

@@ -22,6 +22,7 @@ from spared_bench.code import code_hash
 from spared_bench.data import TARGET, Encoder, Patches, Slides, open_patches, validate_raw_slide
 from spared_bench.errors import PluginError
 from spared_bench.interfaces import Budget, Completer, Context
+from spared_bench.saving import save_apart
 from spared_bench.slate import seed_everything
 from spared_bench.store import Entry, digest
 
@@ -177,7 +178,7 @@ def make_completed(
         np.save(folder / _COMPLETED, layer)
         (folder / _FIT).write_text(json.dumps(told), encoding="utf-8")
         if hasattr(method, "save") and hasattr(method, "load"):
-            method.save(folder / _MODEL)
+            save_apart(method, folder / _MODEL)
 
     entry = bench.workspace.store.obtain("completed", inputs, make, once=True)
     shutil.rmtree(scratch, ignore_errors=True)

@@ -47,8 +47,13 @@ def is_safe(name: str) -> bool:
 
 
 def bound_of(archive: Path) -> int:
-    """Return to how many bytes an archive of this size may unpack."""
-    return min(MAX_BYTES, max(_SMALLEST_BOUND, _MAX_SWELL * archive.stat().st_size))
+    """Return to how many bytes an archive may unpack."""
+    return swollen(archive.stat().st_size)
+
+
+def swollen(size: int) -> int:
+    """Return to how many bytes so many packed ones may unpack."""
+    return min(MAX_BYTES, max(_SMALLEST_BOUND, _MAX_SWELL * size))
 
 
 def check_zip_directory(archive: Path, max_members: int = _MAX_MEMBERS) -> None:

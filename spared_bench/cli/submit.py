@@ -1,4 +1,4 @@
-"""``submit build``, ``check``, ``add`` and ``withdraw``."""
+"""``submit build``, ``check``, ``review``, ``add`` and ``withdraw``."""
 
 from __future__ import annotations
 
@@ -152,6 +152,39 @@ def check(
     else:
         _print(report)
     if not report.ok:
+        raise typer.Exit(1)
+
+
+@submit_app.command("review")
+def review(
+    base: str = typer.Argument(..., help="Commit that the request goes to: 40 hex digits."),
+    head: str = typer.Argument(..., help="Last commit of the request: 40 hex digits."),
+    out: Path = typer.Option(Path("checked"), help="Folder for comment.md and the bundles."),
+    leaderboards: Path = LEADERBOARDS,
+    protocol: str = PROTOCOL_FILE,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+) -> None:
+    """Check the bundles of a pull request, in a checkout of the branch that it goes to.
+
+    Both commits must have been fetched; nothing of the request is checked out or run. A request
+    that changes anything else is refused. Exit status 0: all is accepted; 1: refused.
+    """
+    from spared_bench.submissions.request import review as review_request
+
+    bench_of = _bench_of(protocol, workspace, data_dir, plugin)
+
+    def check_one(path: Path) -> tuple[Report, str]:
+        report = _checked(path, bench_of, leaderboards, with_data=True)
+        return report, _comment(report, bench_of, leaderboards)
+
+    with _telling_of_files():
+        out.mkdir(parents=True, exist_ok=True)
+        found = review_request(Path(), base, head, out / "bundles", check_one)
+        (out / "comment.md").write_text(found.comment, encoding="utf-8")
+    typer.echo(found.comment)
+    if not found.ok:
         raise typer.Exit(1)
 
 

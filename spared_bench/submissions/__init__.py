@@ -13,6 +13,7 @@
 ``forensics.py``    pure functions behind the flags; ``ceiling.py`` the noise of counts,
                     ``sketches.py`` traces by which copies are found, ``suspicion.py`` the flags
 ``standing.py``     the rank that a method would have; ``comment.py`` says it in Markdown
+``request.py``      a pull request with bundles, as data
 ``add.py``          into ``leaderboards/``, and withdrawing
 ==================  ===============================================================================
 """

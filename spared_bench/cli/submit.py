@@ -53,6 +53,9 @@ def build(
     absent: list[str] = typer.Option(
         [], "--absent", help="Why a dataset has no runs: DATASET=REASON; more than once."
     ),
+    key: Path | None = typer.Option(
+        None, help="Sign with the key of this file, made where it is missing: the name is yours."
+    ),
     conformance: Path | None = typer.Option(
         None, help="Report of `spared-bench plugins check PREDICTOR --json`, to be included."
     ),
@@ -64,6 +67,7 @@ def build(
     """Make a bundle of all finished runs of a predictor: predictions, scores and hashes."""
     from spared_bench.api import make_bench
     from spared_bench.submissions.build import build as build_bundle
+    from spared_bench.submissions.names import load_key
 
     bench = make_bench(
         protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
@@ -82,6 +86,7 @@ def build(
             details=details,
             reasons=_reasons(absent),
             conformance=_conformance(conformance),
+            key=None if key is None else load_key(key),
         )
     size = built.archive.stat().st_size
     if as_json:

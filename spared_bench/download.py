@@ -350,8 +350,9 @@ def _so_far(part: Path, url: str) -> tuple[int, str, int]:
         return 0, "", 0
     validator, total = note.get("validator"), note.get("total")
     # It goes into a header, so nothing but what a header can hold comes back from the disk.
-    sound = isinstance(validator, str) and re.fullmatch(r"[!-~][ -~]{0,500}", validator)
-    if not (sound and type(total) is int and total >= 0 and size <= (total or size)):
+    if not (isinstance(validator, str) and re.fullmatch(r"[!-~][ -~]{0,500}", validator)):
+        return 0, "", 0
+    if not (type(total) is int and total >= 0 and size <= (total or size)):
         return 0, "", 0
     return size, validator, total
 

@@ -286,8 +286,8 @@ def build_leaderboard(
     entries, refused = read_entries(leaderboards, protocol) if leaderboards else ([], [])
     left_out: list[str] = []
     results = collect(workspace, protocol, source, left_out)
-    results = without_foreign_facts(results, _entry_facts(datasets), predictors)
-    found = [*results, *entry_trials(entries, _entry_facts(datasets), predictors)]
+    own = without_foreign_facts(results, _entry_facts(datasets), predictors)
+    found = [*own, *entry_trials(entries, _entry_facts(datasets), predictors)]
     trials = list(with_listing(found, {**listed_datasets(registry), **(listed or {})}))
     completion = completions(workspace, protocol, source)
     if not trials and not completion:

@@ -195,7 +195,7 @@ def _median(
 ) -> float:
     """Return the median over genes that vary in both; nan where these are few."""
     varies = mine.any(axis=1) & theirs.any(axis=1)
-    enough = varies.sum() >= max(1, min(_LEAST_GENES, len(varies)))
+    enough = varies.sum() >= max(1, min(_LEAST_GENES, len(mine)))
     return float(over(values[varies])) if enough else float("nan")
 
 

@@ -303,9 +303,9 @@ def _look_at_lead(
                 rivals.setdefault(result.dataset, []).append((entry.method, scores))
     for result in results:
         best: dict[str, dict[str, float]] = {"pcc-gene": {}, "mse": {}}
-        for name, scores in rivals.get(result.dataset, []):
+        for name, theirs in rivals.get(result.dataset, []):
             for metric, found in best.items():
-                value = _higher_is_better(metric, scores.get(metric))
+                value = _higher_is_better(metric, theirs.get(metric))
                 if plain_name(name) != method:
                     found[name] = max(value, found.get(name, -np.inf))
         scores = next(iter(result.split_scores.values()))

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Status = Literal["ok", "error", "diverged", "skipped", "killed", "out_of_memory", "timeout"]
 Scores = dict[str, float]
+#: The fact of a result that ``store import`` brought it, and those that the board gives.
+IMPORTED, ORIGIN, UNLISTED = "imported", "origin", "unlisted"
+
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,9 @@ class TrialScores:
         As in ``TrialResult``.
     message, traceback : str
         Of a metric that failed.
+    imported : list or bool
+        Where they came from, if they were not made here (``store.imports``). It is no part of what
+        is written: nobody can say it of himself.
     """
 
     status: Literal["ok", "error"] = "error"
@@ -29,6 +41,7 @@ class TrialScores:
     gene_scores: dict[str, list[float]] = field(default_factory=dict)
     message: str = ""
     traceback: str = ""
+    imported: list[Any] | bool = False
 
     @property
     def ok(self) -> bool:
@@ -38,6 +51,7 @@ class TrialScores:
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; nan, which JSON lacks, becomes ``None``."""
         values: dict[str, Any] = _nan_to_none(asdict(self))
+        del values[IMPORTED]
         return values
 
     @classmethod
@@ -50,12 +64,12 @@ class TrialScores:
             For what is no record of scores.
         """
         try:
-            known = {name: values[name] for name in cls.__dataclass_fields__}
+            known = {name: values[name] for name in cls.__dataclass_fields__ if name != IMPORTED}
             for name in ("scores", "slide_scores", "gene_scores"):
                 known[name] = _none_to_nan(dict(known[name]))
+            return _checked(cls, known)
         except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"this is no record of scores: {error}") from error
-        return cls(**known)
 
 
 @dataclass(frozen=True)
@@ -129,11 +143,18 @@ class TrialResult:
         """Return the result with its scores, or with the reason why there are none."""
         if not self.ok:
             return self
+        facts = {IMPORTED: scores.imported, **self.facts} if scores.imported else self.facts
         if not scores.ok:
-            message = f"Its predictions could not be scored: {scores.message}"
-            return replace(self, status="error", message=message, traceback=scores.traceback)
+            return replace(
+                self,
+                status="error",
+                message=f"Its predictions could not be scored: {scores.message}",
+                traceback=scores.traceback,
+                facts=facts,
+            )
         return replace(
             self,
+            facts=facts,
             scores=scores.scores,
             slide_scores=scores.slide_scores,
             gene_scores=scores.gene_scores,
@@ -155,7 +176,7 @@ class TrialResult:
         """
         try:
             return cls._read(values)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ValueError(f"this is no record of a trial: {error}") from error
 
     @classmethod
@@ -168,7 +189,36 @@ class TrialResult:
             name: [(int(step), float(value)) for step, value in points]
             for name, points in known.get("curves", {}).items()
         }
-        return cls(**known)
+        facts = known.get("facts", {})
+        for name, kind in _KINDS_OF_FACTS.items():
+            if not isinstance(facts.get(name, kind()), kind):
+                raise TypeError(f"its fact {name!r} is {facts[name]!r:.80}")
+        return _checked(cls, known)
+
+
+#: What the board computes with; other facts it shows as text.
+_KINDS_OF_FACTS: dict[str, type] = {
+    "evaluation_split": str,
+    "fold_of": str,
+    "conflicts_with": list,
+    "shared_donors": list,
+    "synthetic": bool,
+    "comparable": bool,
+    "control": bool,
+}
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _checked(kind: type[_Record], values: dict[str, Any]) -> _Record:
+    """Return the record, whose fields have the types that they are said to have."""
+    result: _Record = _adapter(kind).validate_python(values)
+    return result
 
 
 def _nan_to_none(value: Any) -> Any:

@@ -9,8 +9,9 @@ import http.server
 import re
 import threading
 import time
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -21,7 +22,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     (ranges are ignored), ``"no tag"`` (without a validator), ``"wait"`` (half-way, until
     ``server.go_on`` is set), ``"packed"`` (gzip on the way, unasked), ``"part"`` (the first half as
     an answer to no range), ``"any range"`` (a range of whatever there is now), ``"a date"`` (busy
-    for one second more) or ``""``. The last mood stays.
+    for one second more), ``"endless"`` (chunks without an end and without a size), ``"bomb"`` (the
+    same, packed), ``"crawl"`` (a byte at a time), ``"length X"`` (X for a Content-Length) or
+    ``""``. The last mood stays.
     """
 
     protocol_version = "HTTP/1.1"
@@ -50,6 +53,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             headers = {}
         if mood == "wrong":
             content = bytes(255 - byte for byte in content)
+        if mood in ("endless", "bomb"):
+            self._never_end(headers, packed=mood == "bomb")
+            return
         if mood == "html":
             headers["Content-Type"] = "text/html; charset=utf-8"
         if mood == "packed":
@@ -80,8 +86,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        told = mood.removeprefix("length ") if mood.startswith("length ") else str(len(content))
+        self.send_header("Content-Length", told)
         self.end_headers()
+        if mood.startswith("length "):
+            self.close_connection = True
+        if mood == "crawl":
+            self._crawl(content)
+            return
         half = len(content) // 2
         self.wfile.write(content[:half])
         if mood == "wait":
@@ -91,6 +103,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.wfile.write(content[half:])
+
+    def _never_end(self, headers, packed):
+        self.send_response(200)
+        headers = {**headers, "Transfer-Encoding": "chunked"}
+        for name, value in {**headers, **({"Content-Encoding": "gzip"} if packed else {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        packer = zlib.compressobj(wbits=31)
+        with suppress(OSError):  # until the other side hangs up
+            for _ in range(4_000):
+                block = bytes(2**20)
+                block = packer.compress(block) if packed else block
+                if block:
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
+                    self.server.sent += len(block)
+        self.close_connection = True
+
+    def _crawl(self, content):
+        self.close_connection = True
+        with suppress(OSError):
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                if self.server.go_on.wait(0.01):
+                    return
 
     def log_message(self, *args):
         pass
@@ -102,6 +138,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.moods, self.asked = {}, {}, []
+        self.sent = 0
         self.lock, self.go_on = threading.Lock(), threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"
 

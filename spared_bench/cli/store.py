@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
 from spared_bench.cli.common import JSON, WORKSPACE, print_json, show_result
 from spared_bench.errors import UsageError
+
+_LINE_EVERY_S = 10.0
 
 store_app = typer.Typer(help="Look after the store of results and products.")
 
@@ -22,20 +27,26 @@ def verify(
     repair: bool = typer.Option(
         False, "--repair", help="Take damaged entries away; the next run makes them again."
     ),
+    sample: float = typer.Option(
+        1.0, help="Look at this share of the entries only, drawn anew each time: 0.05."
+    ),
     workspace: Path | None = WORKSPACE,
     as_json: bool = JSON,
 ) -> None:
     """Hash every file of the store again; exit status 1 if something is damaged."""
-    from spared_bench.store import maintenance as upkeep
+    from spared_bench.store import maintenance
     from spared_bench.workspace import Workspace
 
-    verdict = upkeep.verify(Workspace.at(workspace).store, repair=repair)
+    store = Workspace.at(workspace).store
+    with _progress("checking") as told:
+        verdict = maintenance.verify(store, repair=repair, sample=sample, told=told)
     if as_json:
         print_json({"checked": verdict.checked, "damaged": verdict.damaged, "repaired": repair})
     else:
         for folder, problems in verdict.damaged.items():
             typer.echo(f"{folder}: {'; '.join(problems)}")
-        typer.echo(f"{verdict.checked} entries checked, {len(verdict.damaged)} damaged.")
+        part = f" (a sample of {sample:.3g})" if sample < 1 else ""
+        typer.echo(f"{verdict.checked} entries checked{part}, {len(verdict.damaged)} damaged.")
         if verdict.damaged:
             typer.echo(
                 "They were taken away; the next run makes them again."
@@ -43,6 +54,30 @@ def verify(
                 else "`--repair` takes them away; the next run makes them again."
             )
     raise typer.Exit(1 if verdict.damaged and not repair else 0)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far something is on standard error: a bar on a terminal, a line now and then."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    last = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _LINE_EVERY_S:
+            last = time.monotonic()
+            typer.echo(f"{what}: {done} of {total} entries", err=True)
+
+    yield told
 
 
 @store_app.command("gc")
@@ -53,11 +88,11 @@ def collect(
     as_json: bool = JSON,
 ) -> None:
     """Remove what no cell of the board needs: earlier code's results, unused products."""
-    from spared_bench.store import maintenance as upkeep
+    from spared_bench.store import maintenance
     from spared_bench.workspace import Workspace
 
     store = Workspace.at(workspace).store
-    found = upkeep.unneeded(store, days)
+    found = maintenance.unneeded(store, days)
     size = sum(each for _, _, each in found)
     if yes:
         for kind, key, _ in found:
@@ -83,12 +118,12 @@ def export(
     as_json: bool = JSON,
 ) -> None:
     """Write all results into one file, for another workspace."""
-    from spared_bench.store import maintenance as upkeep
+    from spared_bench.store import maintenance
     from spared_bench.workspace import Workspace
 
     if not archive.resolve().parent.is_dir():
         raise UsageError(f"There is no folder {archive.resolve().parent} to write {archive} into.")
-    number = upkeep.export(Workspace.at(workspace).store, archive, products=products)
+    number = maintenance.export(Workspace.at(workspace).store, archive, products=products)
     show_result({"archive": archive, "entries": number}, as_json, f"{archive}: {number} entries.")
 
 
@@ -99,15 +134,18 @@ def import_(
     as_json: bool = JSON,
 ) -> None:
     """Take the results of another workspace over, each hashed again."""
-    from spared_bench.store import maintenance as upkeep
+    from spared_bench.store import maintenance
     from spared_bench.workspace import Workspace
 
     if not archive.is_file():
         raise UsageError(f"There is no file {archive}.")
     space = Workspace.at(workspace)
     space.make_writable()
-    new, known = upkeep.import_archive(space.store, archive)
+    new, known = maintenance.import_archive(space.store, archive)
     if as_json:
         print_json({"new": new, "known": known})
     else:
-        typer.echo(f"{new} entries taken over, {known} were there before.")
+        typer.echo(
+            f"{new} entries taken over, {known} were there before. What is new is marked as"
+            " imported; the board shows it as that."
+        )

@@ -1,4 +1,4 @@
-"""``submit build``, ``check``, ``add`` and ``withdraw``."""
+"""``submit build``, ``check``, ``review``, ``add`` and ``withdraw``."""
 
 from __future__ import annotations
 
@@ -53,6 +53,9 @@ def build(
     absent: list[str] = typer.Option(
         [], "--absent", help="Why a dataset has no runs: DATASET=REASON; more than once."
     ),
+    key: Path | None = typer.Option(
+        None, help="Sign with the key of this file, made where it is missing: the name is yours."
+    ),
     conformance: Path | None = typer.Option(
         None, help="Report of `spared-bench plugins check PREDICTOR --json`, to be included."
     ),
@@ -64,6 +67,7 @@ def build(
     """Make a bundle of all finished runs of a predictor: predictions, scores and hashes."""
     from spared_bench.api import make_bench
     from spared_bench.submissions.build import build as build_bundle
+    from spared_bench.submissions.names import load_key
 
     bench = make_bench(
         protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
@@ -82,6 +86,7 @@ def build(
             details=details,
             reasons=_reasons(absent),
             conformance=_conformance(conformance),
+            key=None if key is None else load_key(key),
         )
     size = built.archive.stat().st_size
     if as_json:
@@ -152,6 +157,39 @@ def check(
     else:
         _print(report)
     if not report.ok:
+        raise typer.Exit(1)
+
+
+@submit_app.command("review")
+def review(
+    base: str = typer.Argument(..., help="Commit that the request goes to: 40 hex digits."),
+    head: str = typer.Argument(..., help="Last commit of the request: 40 hex digits."),
+    out: Path = typer.Option(Path("checked"), help="Folder for comment.md and the bundles."),
+    leaderboards: Path = LEADERBOARDS,
+    protocol: str = PROTOCOL_FILE,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+) -> None:
+    """Check the bundles of a pull request, in a checkout of the branch that it goes to.
+
+    Both commits must have been fetched; nothing of the request is checked out or run. A request
+    that changes anything else is refused. Exit status 0: all is accepted; 1: refused.
+    """
+    from spared_bench.submissions.request import review as review_request
+
+    bench_of = _bench_of(protocol, workspace, data_dir, plugin)
+
+    def check_one(path: Path) -> tuple[Report, str]:
+        report = _checked(path, bench_of, leaderboards, with_data=True)
+        return report, _comment(report, bench_of, leaderboards)
+
+    with _telling_of_files():
+        out.mkdir(parents=True, exist_ok=True)
+        found = review_request(Path(), base, head, out / "bundles", check_one)
+        (out / "comment.md").write_text(found.comment, encoding="utf-8")
+    typer.echo(found.comment)
+    if not found.ok:
         raise typer.Exit(1)
 
 

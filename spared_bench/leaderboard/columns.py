@@ -155,8 +155,19 @@ def _rank(at: Place) -> str:
 def _name(at: Place) -> str:
     origin = at.row.origin
     if not origin.method:
-        return at.row.predictor
+        return _predictor(at)
     return f"{origin.method}@{origin.version} ({origin.trust})"
+
+
+def _predictor(at: Place) -> str:
+    """Name a predictor; what was not run here says so, also where trust has no column."""
+    origin = at.row.origin
+    return at.row.predictor if origin.trained_here else f"{at.row.predictor} ({origin.trust})"
+
+
+def _claimed(at: Place, text: str) -> str:
+    """Say of what nobody has seen here that it is claimed."""
+    return text if at.row.origin.trained_here or text == NONE else f"{text} (claimed)"
 
 
 def _mean(mean: Mean, write: Callable[[float], str]) -> str:
@@ -201,9 +212,10 @@ COLUMNS: list[Column] = [
     Column("protocol", "Protocol", "What all but the method is fixed by.", lambda at: at.board.protocol, but_not=_VIEWS),
     Column("rank", "Rank", "By the mean normalised error of the chosen metric (its mean, where it has no perfect value), among rows that have a result for every seed on every dataset that counts. Controls and withdrawn entries are not ranked; the protocol may rank the rows of one completer only, or of every method the best. Generated datasets, and those that repeat the slides of others, enter no mean and no rank.", lambda at: at.row.rank, _rank, computed=True),
     Column("name", "Method", "The predictor, or the method and version of an entry of others.", lambda at: row_name(at.row.origin, at.row.predictor), _name, but_not=("console",), computed=True),
-    Column("predictor", "Predictor", "What maps patches to expression.", lambda at: at.row.predictor, but_not=("markdown", "page")),
+    Column("predictor", "Predictor", "What maps patches to expression.", lambda at: at.row.predictor, _predictor, but_not=("markdown", "page")),
     Column("completer", "Completer", "What filled unmeasured entries of the training target. Scores count measured entries only, whatever the completer.", lambda at: at.row.completer),
-    Column("trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here.", lambda at: at.row.origin.trust, but_not=_TEXTS),
+    Column("trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: what `store import` brought from another workspace.", lambda at: at.row.origin.trust, but_not=_TEXTS),
+    Column("claimed", "Claimed", "Whether parameters, times and weights are what others say of them, and not what was seen here.", lambda at: not at.row.origin.trained_here, but_not=_VIEWS),
     Column("control", "Control", "Whether it is a negative control, which has no rank and sets no record.", lambda at: at.row.control, but_not=_VIEWS),
     Column("method", "Entry", "The method of an entry of others.", lambda at: at.row.origin.method, but_not=_VIEWS),
     Column("version", "Version", "Of that entry.", lambda at: at.row.origin.version, but_not=_VIEWS),
@@ -214,9 +226,10 @@ COLUMNS: list[Column] = [
     Column("datasets_covered", "Datasets with a value", "How many datasets enter the means by the metric that ranks.", lambda at: at.summary.overall(at.spec).covered, but_not=_VIEWS),
     Column("datasets", "Datasets", "How many datasets count.", lambda at: at.summary.overall(at.spec).total, but_not=_VIEWS),
     Column("scope", "Scope", "What a prediction at a spot may depend on: its patch, its neighbourhood, the slide.", lambda at: at.row.scope, but_not=_TEXTS, hidden=True),
-    Column("weights", "Weights", "Where the weights that training began with come from.", lambda at: at.row.weights, but_not=_TEXTS, hidden=True),
+    Column("weights", "Weights", "Where the weights that training began with come from.", lambda at: at.row.weights, lambda at: _claimed(at, shown(at.row.weights)), but_not=_TEXTS, hidden=True),
     Column("dataset", "Dataset", "What the scores beside it are on.", lambda at: at.about.name, per=("dataset",), but_not=_VIEWS),
     Column("synthetic", "Generated", "Whether the data are generated.", lambda at: at.about.synthetic, per=("dataset",), but_not=_VIEWS),
+    Column("listed", "Listed", "Whether the protocol lists the dataset. Any other enters no mean and no rank.", lambda at: at.about.listed, per=("dataset",), but_not=_VIEWS),
     Column("tier", "Tier", "A: test slides of other donors. B: other sections of the same donors. C: no independent test slides.", lambda at: at.about.tier, per=("dataset",), but_not=_VIEWS),
     Column("split", "Split", "The split that is scored: test, or validation where a dataset has no test slides.", lambda at: at.about.split, per=("dataset",), but_not=_VIEWS),
     Column("{metric}", "{metric}", "The score on one dataset, over its measured entries, averaged over seeds; ± is the sample standard deviation over seeds.", lambda at: at.score.mean, _score, per=_CELL, computed=True),
@@ -225,8 +238,8 @@ COLUMNS: list[Column] = [
     Column("{metric}", "{metric}, 95 % over slides", "95 % of the means over a dataset’s slides drawn again with replacement; with fewer than two slides, none.", lambda at: at.score.interval, lambda at: _interval(at.score.interval, number(at.spec)), per=_CELL, parts=("low", "high"), but_not=_TEXTS, ranks=True, computed=True),
     Column("seeds", "Seeds", "How many seeds have scores.", lambda at: at.scores.seeds, per=("dataset",), but_not=_TEXTS, computed=True),
     Column("failed", "Failed seeds", "Seeds without scores: failed, skipped, or not run.", lambda at: at.scores.failed, per=("dataset",), but_not=_VIEWS, computed=True),
-    Column("n_parameters", "Parameters", "Trainable parameters, the largest number over datasets.", lambda at: at.row.n_parameters, lambda at: short_count(at.row.n_parameters), but_not=("console",)),
-    Column("fit_seconds", "Training", "The mean time of a training, on whatever machine it ran.", lambda at: at.row.fit_seconds, lambda at: duration(at.row.fit_seconds), but_not=("console",)),
+    Column("n_parameters", "Parameters", "Trainable parameters, the largest number over datasets.", lambda at: at.row.n_parameters, lambda at: _claimed(at, short_count(at.row.n_parameters)), but_not=("console",)),
+    Column("fit_seconds", "Training", "The mean time of a training, on whatever machine it ran.", lambda at: at.row.fit_seconds, lambda at: _claimed(at, duration(at.row.fit_seconds)), but_not=("console",)),
     Column("flags", "Flags", "⚑: a doubt with its reason, on the row’s page and at the score it is about.", _flags, per=("dataset",), but_not=_VIEWS, computed=True),
 ]
 # fmt: on

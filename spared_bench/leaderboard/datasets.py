@@ -12,7 +12,7 @@ from typing import Any
 
 from spared_bench.leaderboard.merging import Facts
 from spared_bench.leaderboard.model import BoardDataset
-from spared_bench.results import TrialResult
+from spared_bench.results import UNLISTED, TrialResult
 
 
 def datasets_of(trials: Sequence[TrialResult], known: Facts) -> tuple[BoardDataset, ...]:
@@ -26,6 +26,7 @@ def datasets_of(trials: Sequence[TrialResult], known: Facts) -> tuple[BoardDatas
             tier=joined(said, "tier"),
             split=joined(said, "evaluation_split"),
             synthetic=any(fact.get("synthetic") for fact in said),
+            listed=not any(fact.get(UNLISTED) for fact in said),
             shared_donors=tuple(
                 sorted({str(donor) for fact in said for donor in fact.get("shared_donors", ())})
             ),
@@ -46,9 +47,11 @@ def _set_aside(
     datasets: Sequence[BoardDataset], trials: Sequence[TrialResult]
 ) -> tuple[BoardDataset, ...]:
     """Mark the datasets that would count other datasets' slides twice."""
-    names = {dataset.name for dataset in datasets}
+    names = {dataset.name for dataset in datasets if dataset.listed}
     shares = {name: set[str]() for name in names}
     for trial in trials:
+        if trial.dataset not in names:
+            continue
         for other in names & set(trial.facts.get("conflicts_with", ())):
             shares[trial.dataset].add(other)
             shares[other].add(trial.dataset)
@@ -61,7 +64,7 @@ def _set_aside(
         counted.remove(worst)
     return tuple(
         dataset
-        if dataset.name in counted
+        if dataset.name in counted or not dataset.listed
         else replace(dataset, repeats=tuple(sorted(shares[dataset.name])))
         for dataset in datasets
     )

@@ -32,6 +32,7 @@ ENTRY = "entry.json"
 MAX_BYTES = 20_000_000
 MAX_RESULTS = 20_000
 MAX_SCORE = 1e9
+MAX_PARAMETERS = 10**12  # as many as the largest networks that anyone has published
 _ERRORS = {"mse", "mae"}  # refused below 0 also where no plugins are asked
 _MAX_PARAMETERS = 20_000  # characters of one result's parameters as JSON
 
@@ -90,7 +91,7 @@ class EntryResult(_Checked):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     split_scores: dict[Literal["train", "val", "test"], Scores]
     parameters: dict[str, Any] = {}
-    n_parameters: Annotated[int, Field(ge=0, lt=10**15)] | None = None
+    n_parameters: Annotated[int, Field(ge=0, le=MAX_PARAMETERS)] | None = None
     train_seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     weights: Annotated[str, Field(max_length=200)] = ""
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import base64
 import math
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,11 @@ from spared_bench.trials.cells import FinishedCell, finished_cells
 MOST_SPOTS = 4_000
 MOST_MAPS = 2_000
 MOST_GENES = 512  # of a histogram
+#: What libraries say of files that are damaged, cut short, of other shapes, or not to be read.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, MemoryError),
+)
 _UNMEASURED = 255
 _STEPS = 254
 
@@ -91,12 +98,14 @@ def _map(store: Store, row: str, cell: FinishedCell | None) -> Map | None:
             return None
         completed = store.open("completed", entry.inputs["completed"])
         prepared = completed and store.open("prepared", completed.inputs["prepared"])
-    except (CorruptEntryError, KeyError, OSError):
+    except (CorruptEntryError, KeyError, TypeError, OSError):
         return None
     return Map(row, cell.final, cell.folder, prepared.folder) if prepared else None
 
 
-def draw(maps: Sequence[Map], metrics: Sequence[MetricSpec]) -> Iterator[Drawn]:
+def draw(
+    maps: Sequence[Map], metrics: Sequence[MetricSpec], left_out: list[str] | None = None
+) -> Iterator[Drawn]:
     """Yield the files of some maps, and last, as ``maps``, which map is in which files.
 
     Parameters
@@ -104,18 +113,32 @@ def draw(maps: Sequence[Map], metrics: Sequence[MetricSpec]) -> Iterator[Drawn]:
     maps : sequence of Map
     metrics : sequence of MetricSpec
         Of the board: the first that has a value per gene chooses the genes.
+    left_out : list of str, optional
+        Takes a sentence for every file that cannot be read, whose maps are left out.
     """
     metric = next((metric for metric in metrics if metric.per == "gene"), None)
+    left_out = [] if left_out is None else left_out
     index: dict[str, dict[str, str]] = {}
     for prepared in sorted({each.prepared for each in maps}):
         mine = [each for each in maps if each.prepared == prepared]
         for part in _datasets(mine):
-            truth = _Truth.read(prepared, part, metric)
+            try:
+                truth = _Truth.read(prepared, part, metric)
+                values = truth.values()
+            except _UNREADABLE as error:
+                left_out.append(_unread(f"The prepared dataset {part[0].trial.dataset}", error))
+                continue
             name = f"truth-{prepared.name[:12]}-{truth.split}"
-            yield Drawn(name, truth.values())
+            yield Drawn(name, values)
             for each in part:
+                try:
+                    predicted = truth.prediction(each)
+                except _UNREADABLE as error:
+                    what = f"The predictions of {each.trial.predictor} on {each.trial.dataset}"
+                    left_out.append(_unread(f"{what} ({each.trial.key[:12]})", error))
+                    continue
                 index.setdefault(each.row, {})[each.trial.dataset] = name
-                yield Drawn(f"map-{each.row}-{each.trial.key[:12]}", truth.prediction(each))
+                yield Drawn(f"map-{each.row}-{each.trial.key[:12]}", predicted)
     keys = {(each.row, each.trial.dataset): each.trial.key[:12] for each in maps}
     yield Drawn(
         "maps",
@@ -123,6 +146,14 @@ def draw(maps: Sequence[Map], metrics: Sequence[MetricSpec]) -> Iterator[Drawn]:
             row: {name: [truth, f"map-{row}-{keys[row, name]}"] for name, truth in each.items()}
             for row, each in index.items()
         },
+    )
+
+
+def _unread(what: str, error: BaseException) -> str:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return (
+        f"{what} cannot be read, so no map is drawn of them: {reason}. `spared-bench store verify"
+        " --repair` takes damaged entries away."
     )
 
 

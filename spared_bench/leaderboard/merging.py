@@ -1,22 +1,25 @@
 """Entries of others as trials, so that one arithmetic serves them and the runs of a workspace.
 
 What a trial's facts say of its origin decides which row it belongs to. Runs of the workspace say
-nothing: they were trained and scored here, and are ``reproduced``.
+nothing: they were trained and scored here, and are ``reproduced``. Those that ``store import``
+brought are ``imported``, and never count as trained here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 from spared_bench.leaderboard.model import Flagged, Origin
-from spared_bench.results import Scores, TrialResult
-
-ORIGIN = "origin"
+from spared_bench.results import IMPORTED, ORIGIN, UNLISTED, Scores, TrialResult
 
 Facts = Mapping[str, Mapping[str, Any]]
+
+#: What an imported trial may say of itself.
+_OWN_FACTS = (IMPORTED, "control", "weights", "precision", "distribution", "target", "searched")
 
 
 def entry_trials(
@@ -38,6 +41,47 @@ def entry_trials(
             yield _trial(entry, result, {**predictor, **dataset, ORIGIN: origin})
 
 
+def with_listing(
+    trials: Iterable[TrialResult], listed: Mapping[str, Sequence[str]]
+) -> Iterator[TrialResult]:
+    """Mark the trials on datasets that their protocol does not list.
+
+    Parameters
+    ----------
+    trials : iterable of TrialResult
+    listed : mapping of protocol id to sequence of str
+        The datasets of each protocol that is known here; of one that names none, all count, and so
+        do folds of its datasets that were run here.
+    """
+    for trial in trials:
+        known = listed.get(trial.protocol) or (trial.dataset,)
+        facts = {name: value for name, value in trial.facts.items() if name != UNLISTED}
+        # Who runs the folds of a listed dataset means them; an entry of others cannot add them.
+        is_own_fold = ORIGIN not in facts and facts.get("fold_of") in known
+        if trial.dataset not in known and not is_own_fold:
+            facts[UNLISTED] = True
+        yield replace(trial, facts=facts)
+
+
+def without_foreign_facts(
+    trials: Iterable[TrialResult], datasets: Facts, predictors: Facts
+) -> Iterator[TrialResult]:
+    """Let imported trials say nothing of datasets: what is known here is put in its place.
+
+    A trial that says of its dataset that it is generated, or that it shares slides with all others,
+    would take it out of everybody's mean.
+    """
+    for trial in trials:
+        if trial.facts.get(IMPORTED):
+            known = {**predictors.get(trial.predictor, {}), **datasets.get(trial.dataset, {})}
+            facts = {name: trial.facts[name] for name in _OWN_FACTS if name in trial.facts}
+            split = known.get("evaluation_split") or ("test" if "test" in trial.scores else "val")
+            facts = {**facts, **known, "evaluation_split": split}
+            yield replace(trial, facts=facts)
+        else:
+            yield trial
+
+
 def origin_facts(entry: MethodEntry) -> dict[str, Any]:
     """Return what the rows of an entry say of where they come from."""
     return {
@@ -54,7 +98,7 @@ def origin_of(trial: TrialResult) -> Origin:
     """Return where a trial comes from."""
     facts = trial.facts.get(ORIGIN)
     if facts is None:
-        return Origin()
+        return Origin("imported") if trial.facts.get(IMPORTED) else Origin()
     flags = tuple(Flagged(**flag) for flag in facts["flags"])
     return Origin(**{**facts, "flags": flags})
 

@@ -79,7 +79,8 @@ class Origin:
     Parameters
     ----------
     trust : str
-        ``"reported"``, ``"re-scored"`` or ``"reproduced"``.
+        ``"reported"``, ``"re-scored"`` or ``"reproduced"``; ``"imported"`` for runs of another
+        workspace.
     method, version : str
         Of an entry; empty for runs of the workspace.
     source : str
@@ -95,6 +96,11 @@ class Origin:
     source: str = ""
     withdrawn: str | None = None
     flags: tuple[Flagged, ...] = ()
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether parameters, times and weights were seen here, rather than claimed by others."""
+        return not self.method and self.trust == "reproduced"
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,9 @@ class BoardDataset:
     repeats : tuple of str
         Datasets of this board with the same slides in other roles, for whose sake this one enters
         no mean and no rank either.
+    listed : bool
+        Whether the protocol lists it. What a single entry brings in addition enters no mean, no
+        rank and no question of completeness.
     shared_donors : tuple of str
         Donors with slides to learn from and slides in the evaluation split; a score there does not
         show how a method does on a new donor.
@@ -150,6 +159,7 @@ class BoardDataset:
     split: str
     synthetic: bool
     repeats: tuple[str, ...] = ()
+    listed: bool = True
     shared_donors: tuple[str, ...] = ()
     best: dict[str, float] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
@@ -157,7 +167,7 @@ class BoardDataset:
     @property
     def counts(self) -> bool:
         """Whether it enters means and ranks."""
-        return not self.synthetic and not self.repeats
+        return self.listed and not self.synthetic and not self.repeats
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,12 @@ from typing import Any, Literal
 
 from spared_bench.leaderboard import Extras, Known, build
 from spared_bench.leaderboard.entries import MethodEntry, read_entries
-from spared_bench.leaderboard.merging import Facts, entry_trials
+from spared_bench.leaderboard.merging import (
+    Facts,
+    entry_trials,
+    with_listing,
+    without_foreign_facts,
+)
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol, Validation
 from spared_bench.registry import Registry
@@ -38,10 +43,16 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
     )
 
 
-def collect(workspace: Workspace, protocol: str, source: Source) -> list[TrialResult]:
-    """Return the results that count, from MLflow or from the store; both say the same."""
+def collect(
+    workspace: Workspace, protocol: str, source: Source, unread: list[str] | None = None
+) -> list[TrialResult]:
+    """Return the results that count, from MLflow or from the store; both say the same.
+
+    ``unread`` takes a sentence for every result of the store that cannot be read.
+    """
     if source == "store":
-        return [cell.final for cell in finished_cells(workspace.store, protocol)]
+        cells = finished_cells(workspace.store, protocol, unread=unread)
+        return [cell.final for cell in cells]
     from spared_bench.tracking.tracker import Tracker
 
     return Tracker(workspace.root).results(protocol or None)
@@ -165,31 +176,47 @@ def build_leaderboard(
     entries, refused = (
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )
-    results = collect(workspace, protocol, source)
-    trials = [*results, *_entries_as_trials(entries, registry, protocols)]
+    left_out: list[str] = []
+    results = collect(workspace, protocol, source, left_out)
+    trials = _with_what_is_known(results, entries, registry, protocols)
     completion = completions(workspace, protocol, source)
     if not trials and not completion:
         return None
     extras = Extras(
         known=known,
         completion=completion,
-        maps=partial(_maps, workspace) if maps else None,
+        maps=partial(_maps, workspace, left_out) if maps else None,
         refused=tuple(each.reason for each in refused),
+        left_out=left_out,
     )
     return build(
         trials, out or workspace.leaderboard, command=command, source=source, extras=extras
     )
 
 
-def _entries_as_trials(
-    entries: Sequence[MethodEntry], registry: Registry, protocols: Sequence[Protocol]
-) -> Iterator[TrialResult]:
-    """Yield the trials of others' entries, with what their protocol makes of each dataset."""
-    divisions = {each.id: each.validation for each in (*_registered(registry), *protocols)}
-    for protocol in dict.fromkeys(entry.protocol for entry in entries):
-        facts = _entry_facts(dataset_facts(registry, divisions.get(protocol)))
-        mine = [entry for entry in entries if entry.protocol == protocol]
-        yield from entry_trials(mine, facts, _predictor_facts(registry))
+def _with_what_is_known(
+    results: Sequence[TrialResult],
+    entries: Sequence[MethodEntry],
+    registry: Registry,
+    protocols: Sequence[Protocol],
+) -> list[TrialResult]:
+    """Return runs and others' entries as trials, with what is known here of their datasets.
+
+    Neither an entry nor an imported run says it of itself; a protocol divides its datasets and
+    lists them.
+    """
+    known = {each.id: each for each in (*_registered(registry), *protocols)}
+    predictors = _predictor_facts(registry)
+    found: list[TrialResult] = []
+    names = [*(run.protocol for run in results), *(entry.protocol for entry in entries)]
+    for name in dict.fromkeys(names):
+        validation = known[name].validation if name in known else None
+        datasets = _entry_facts(dataset_facts(registry, validation))
+        runs = [result for result in results if result.protocol == name]
+        theirs = [entry for entry in entries if entry.protocol == name]
+        found += without_foreign_facts(runs, datasets, predictors)
+        found += entry_trials(theirs, datasets, predictors)
+    return list(with_listing(found, {name: each.datasets for name, each in known.items()}))
 
 
 def _entry_facts(datasets: Facts) -> Facts:
@@ -206,10 +233,11 @@ def _entry_facts(datasets: Facts) -> Facts:
 
 def _maps(
     workspace: Workspace,
+    left_out: list[str],
     rows: Mapping[str, Sequence[TrialResult]],
     metrics: Sequence[MetricSpec],
 ) -> Iterator[tuple[str, Any]]:
     from spared_bench.leaderboard.maps import draw, find_maps
 
-    for drawn in draw(find_maps(workspace.store, rows), metrics):
+    for drawn in draw(find_maps(workspace.store, rows), metrics, left_out):
         yield drawn.name, drawn.values

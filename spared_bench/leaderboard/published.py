@@ -101,8 +101,8 @@ def reported_rows(part: ProtocolBoard) -> list[Row]:
 
 
 def measured(part: ProtocolBoard) -> list[BoardDataset]:
-    """Return the datasets that are not generated; those that repeat others' slides are among them.
+    """Return the protocol's datasets that are not generated, those that repeat others' slides too.
 
     Published tables average over all of them; the board's own means leave repeats out.
     """
-    return [dataset for dataset in part.datasets if not dataset.synthetic]
+    return [dataset for dataset in part.datasets if dataset.listed and not dataset.synthetic]

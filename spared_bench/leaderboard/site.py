@@ -67,12 +67,15 @@ class Extras:
         ``(row id -> trials, metrics) -> (name, value) pairs``; ``None`` for none.
     refused : tuple of str
         Entries that could not be used, with reasons.
+    left_out : list of str
+        Results and files that could not be read, with reasons; ``maps`` may add to it.
     """
 
     known: Known = field(default_factory=Known)
     completion: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     maps: Any = None
     refused: tuple[str, ...] = ()
+    left_out: list[str] = field(default_factory=list)
 
 
 def build(
@@ -206,7 +209,9 @@ def trials_by_row(part: ProtocolBoard, trials: Iterable[TrialResult]) -> RowTria
 
 def _index(board: Board, extras: Extras) -> dict[str, Any]:
     refused = [visible(reason, MAX_MESSAGE) for reason in extras.refused[:100]]
+    left_out = [visible(reason, MAX_MESSAGE) for reason in extras.left_out[:100]]
     return {
+        "left_out": left_out,
         "protocols": [visible(part.protocol) for part in board.protocols],
         "refused": refused,
         "maps": extras.maps is not None,

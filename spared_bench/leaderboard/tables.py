@@ -164,7 +164,9 @@ def _scored(view: View, part: ProtocolBoard, columns: Sequence[Column]) -> Itera
 def _label(dataset: BoardDataset) -> str:
     """Name a dataset with what one should know before comparing its scores."""
     label = dataset.name
-    if dataset.synthetic:
+    if not dataset.listed:
+        label += " (not of the protocol)"
+    elif dataset.synthetic:
         label += " (generated)"
     elif dataset.repeats:
         label += f" (repeats {', '.join(dataset.repeats)})"

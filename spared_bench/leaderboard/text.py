@@ -13,8 +13,19 @@ NONE = "–"
 MAX_NAME = 80
 MAX_MESSAGE = 500
 
-# Controls, formats (among them those that turn the reading direction), surrogates, separators.
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# Controls, formats (among them those that turn the reading direction), surrogates, separators, and
+# what has no picture that all readers share: private and unassigned code points.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
+#: Letters, marks and symbols that are drawn as nothing: the rest of Unicode's property
+#: Default_Ignorable_Code_Point (DerivedCoreProperties.txt, 16.0), Braille's empty cell and what
+#: else Unicode calls blank, filler or null.
+_BLANK = (
+    *((0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065)),
+    *((0x2800, 0x2800), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8)),
+    *((0x13441, 0x13442), (0x16FE4, 0x16FE4), (0x1D159, 0x1D159), (0xE0000, 0xE0FFF)),
+)
+#: More marks on one letter than any written language puts there grow out of their line.
+_MOST_MARKS = 4
 
 
 def visible(text: str, limit: int = MAX_NAME) -> str:
@@ -23,11 +34,25 @@ def visible(text: str, limit: int = MAX_NAME) -> str:
     >>> visible("st\u202enet\nv2")
     'st�net v2'
     """
-    text = text[: 2 * limit]
-    shown = "".join(
-        " " if c.isspace() else "\ufffd" if unicodedata.category(c) in _HIDDEN else c for c in text
-    )
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    shown, marks = [], 0
+    for c in text[: 2 * limit]:
+        is_mark = unicodedata.category(c) in ("Mn", "Me")
+        marks = marks + 1 if is_mark else 0
+        if c.isspace():
+            shown.append(" ")
+        elif _is_hidden(c) or marks > _MOST_MARKS:
+            shown.append("\ufffd")
+        else:
+            shown.append(c)
+    line = "".join(shown)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _is_hidden(c: str) -> bool:
+    if c.isascii():
+        return not c.isprintable()
+    code = ord(c)
+    return unicodedata.category(c) in _HIDDEN or any(low <= code <= high for low, high in _BLANK)
 
 
 def score(value: float) -> str:

@@ -21,6 +21,7 @@ MAX_BYTES = 2**40  # unpacked, of one archive
 _SMALLEST_BOUND = 64 * 2**20
 _MAX_SWELL = 100  # slides are images and packed counts, which hardly shrink; bombs shrink by 1000
 _MAX_MEMBERS = 1_000_000
+_LOCAL_HEADER_BYTES = 30  # before the names in it (APPNOTE.TXT of PKWARE, 4.3.7)
 _DIRECTORY_BYTES = 1_000  # of a zip's list of members, for each: a name, its place, its times
 _ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 
@@ -46,8 +47,13 @@ def is_safe(name: str) -> bool:
 
 
 def bound_of(archive: Path) -> int:
-    """Return to how many bytes an archive of this size may unpack."""
-    return min(MAX_BYTES, max(_SMALLEST_BOUND, _MAX_SWELL * archive.stat().st_size))
+    """Return to how many bytes an archive may unpack."""
+    return swollen(archive.stat().st_size)
+
+
+def swollen(size: int) -> int:
+    """Return to how many bytes so many packed ones may unpack."""
+    return min(MAX_BYTES, max(_SMALLEST_BOUND, _MAX_SWELL * size))
 
 
 def check_zip_directory(archive: Path, max_members: int = _MAX_MEMBERS) -> None:
@@ -66,6 +72,46 @@ def check_zip_directory(archive: Path, max_members: int = _MAX_MEMBERS) -> None:
         raise _damaged(archive, zipfile.BadZipFile("its end is missing"))
     if record[4] > max_members or record[5] > _DIRECTORY_BYTES * max_members:
         raise _swells(archive)
+
+
+@contextmanager
+def sound_zip(archive: Path, max_members: int = _MAX_MEMBERS) -> Iterator[zipfile.ZipFile]:
+    """Open a zip of a stranger, every byte of which belongs to one member at most.
+
+    Members that share their bytes unpack to many times the archive (Fifield, "A better zip bomb",
+    WOOT 2019), which no bound on the size of one member finds.
+
+    Raises
+    ------
+    DownloadError
+        If its list of members is too long, two members overlap, one reaches into that list, or a
+        stored one claims another size than it takes.
+    zipfile.BadZipFile
+        If it is damaged.
+    """
+    check_zip_directory(archive, max_members)
+    with zipfile.ZipFile(archive) as packed, archive.open("rb") as file:
+        end, last = 0, ""
+        for info in sorted(packed.infolist(), key=lambda each: each.header_offset):
+            stored = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1
+            if stored and info.file_size != info.compress_size:
+                raise _untrue(archive, info.filename, "claims another size than it takes")
+            if info.header_offset < end:
+                raise _untrue(archive, info.filename, f"shares its bytes with {last[:60]!r}")
+            end, last = _end_of_member(file, info), info.filename
+            if end > packed.start_dir:
+                raise _untrue(archive, info.filename, "reaches into the list of members")
+        yield packed
+
+
+def _end_of_member(file: IO[bytes], info: zipfile.ZipInfo) -> int:
+    """Return where the data of a member end: its own header says how long that header is."""
+    file.seek(info.header_offset)
+    header = file.read(_LOCAL_HEADER_BYTES)
+    if len(header) < _LOCAL_HEADER_BYTES or not header.startswith(b"PK\3\4"):
+        raise zipfile.BadZipFile(f"the header of {info.filename[:60]!r} is missing")
+    names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    return info.header_offset + _LOCAL_HEADER_BYTES + names + info.compress_size
 
 
 def unpack(
@@ -181,6 +227,13 @@ def _unpack_member(root: Path, member: str) -> list[str]:
     return [f"{stem}/{name}" for name in names]
 
 
+def _untrue(archive: Path, member: str, what: str) -> DownloadError:
+    return DownloadError(
+        f"The archive {archive.name} is damaged or hostile: its member {member[:60]!r} {what}."
+        " Nothing of it was unpacked. Tell whoever publishes it."
+    )
+
+
 def _swells(archive: Path) -> DownloadError:
     return DownloadError(
         f"The archive {archive.name} unpacks to more data than is allowed. It is damaged or"
@@ -205,8 +258,7 @@ def _reading(archive: Path, most: int) -> Iterator[Iterator[tuple[str, IO[bytes]
     """Open an archive of either kind and turn any damage into our error."""
     try:
         if zipfile.is_zipfile(archive):
-            check_zip_directory(archive, most)
-            with zipfile.ZipFile(archive) as packed:
+            with sound_zip(archive, most) as packed:
                 yield _zip_members(packed)
         else:
             with tarfile.open(archive) as packed_tar:

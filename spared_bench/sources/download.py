@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spared_bench.errors import DownloadError
 from spared_bench.keys.hashing import file_digest
+from spared_bench.sources.archives import MAX_BYTES, swollen
 
 if TYPE_CHECKING:
     from requests import Response
@@ -41,6 +43,11 @@ class Policy:
         Before the second attempt; doubled before every further one.
     timeout_s : float
         Without a byte.
+    slowest_bytes_s : float
+        A server that sends less than that, over ``slow_s``, is asked again, and at last given up.
+    slow_s : float
+    most_bytes : int
+        Of a file whose size nobody says.
     stop : threading.Event
         Set to end all downloads at the next chunk.
     """
@@ -48,6 +55,9 @@ class Policy:
     attempts: int = 5
     backoff_s: float = 1.0
     timeout_s: float = 60.0
+    slowest_bytes_s: float = 1_000.0
+    slow_s: float = 60.0
+    most_bytes: int = MAX_BYTES
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -80,11 +90,14 @@ class Meter(Protocol):
 
 
 class _AgainError(Exception):
-    """What may go better next time; ``wait_s`` if the server said when."""
+    """What may go better next time; ``wait_s`` if the server said when.
 
-    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
+    ``crawls``: what came does not count as a step forward.
+    """
+
+    def __init__(self, reason: str, wait_s: float = 0.0, *, crawls: bool = False) -> None:
         super().__init__(reason)
-        self.wait_s = wait_s
+        self.wait_s, self.crawls = wait_s, crawls
 
 
 class _HopelessError(Exception):
@@ -147,7 +160,7 @@ def _from_one_place(
             return digest
         except _AgainError as error:
             reached = part.stat().st_size if part.exists() else 0
-            tries = 1 if reached > furthest else tries + 1
+            tries = 1 if reached > furthest and not error.crawls else tries + 1
             furthest = max(reached, furthest)
             if tries >= policy.attempts:
                 raise
@@ -180,7 +193,8 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
             raise _HopelessError(f"the file has {total:,} bytes instead of {expected.size:,}")
         _note(part, url, response, total)
         meter.begin(start, total)
-        _write(part, start, _chunks(response, policy, packed), meter)
+        most = _most(response, expected, total, packed, policy)
+        _write(part, start, most, _chunks(response, policy, packed), meter)
     size = part.stat().st_size
     if total and size != total:
         raise _AgainError(f"the connection ended after {size:,} of {total:,} bytes")
@@ -191,6 +205,14 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
         _forget(part)
         raise _HopelessError("the file is empty")
     return start > 0
+
+
+def _most(response: Response, expected: Expected, total: int, packed: bool, policy: Policy) -> int:
+    """Return how many bytes the file can have, unpacked where the server packed it for its way."""
+    known = expected.size or total
+    if not known and packed and (length := _number(response.headers.get("Content-Length", ""))):
+        known = swollen(length)
+    return min(known or policy.most_bytes, policy.most_bytes)
 
 
 def _check_answer(
@@ -220,8 +242,8 @@ def _check_answer(
 
 def _seconds(wait: str) -> float:
     """Return how long a server wants to be left alone: seconds or a date; 0 for neither."""
-    if wait.isdigit():
-        return float(wait)
+    if (seconds := _number(wait)) is not None:
+        return float(seconds)
     try:
         return max(0.0, parsedate_to_datetime(wait).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
@@ -231,10 +253,19 @@ def _seconds(wait: str) -> float:
 def _full_size(response: Response, start: int) -> int:
     """Return the size of the whole file, of which a part may come; 0 if it is unknown."""
     whole = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if response.status_code == 206 and whole.isdigit():
-        return int(whole)
-    length = response.headers.get("Content-Length", "")
-    return start + int(length) if length.isdigit() else 0
+    if response.status_code == 206 and (size := _number(whole)) is not None:
+        return size
+    told = response.headers.get("Content-Length", "")
+    length = _number(told)
+    if length is None and response.raw.length_remaining:
+        # Read otherwise below us ("1_0" as 10): the file would seem whole where it ends early.
+        raise _HopelessError(f"the server says {told[:40]!r} for the length of the file")
+    return 0 if length is None else start + length
+
+
+def _number(text: str) -> int | None:
+    """Return a whole number of a header, ``None`` for anything else: "12, 12", "²", "1e9"."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text.strip(" \t")) else None
 
 
 def _is_packed(response: Response, part: Path, start: int) -> bool:
@@ -256,24 +287,40 @@ def _is_packed(response: Response, part: Path, start: int) -> bool:
 def _chunks(response: Response, policy: Policy, packed: bool) -> Iterator[bytes]:
     from urllib3.exceptions import HTTPError
 
+    since, came = time.monotonic(), 0
     while True:
         if policy.stop.is_set():
             raise _AgainError("stopped")
         try:
-            chunk = response.raw.read(_CHUNK_BYTES, decode_content=packed)
+            # What one call of the system gives: to wait for a whole chunk could take for ever.
+            chunk = response.raw.read1(_CHUNK_BYTES, decode_content=packed)
         except (HTTPError, OSError) as error:
             raise _AgainError(_reason(error)) from error
         if not chunk:
             return
+        came += len(chunk)
+        seconds = time.monotonic() - since
+        if seconds >= policy.slow_s:
+            if came < policy.slowest_bytes_s * seconds:
+                raise _AgainError(
+                    f"the server sent {came:,} bytes in {seconds:.0f} s, and less than"
+                    f" {policy.slowest_bytes_s:,.0f} a second is given up",
+                    crawls=True,
+                )
+            since, came = time.monotonic(), 0
         yield chunk
 
 
-def _write(part: Path, start: int, chunks: Iterator[bytes], meter: Meter) -> None:
+def _write(part: Path, start: int, most: int, chunks: Iterator[bytes], meter: Meter) -> None:
+    size = start
     try:
         with part.open("r+b" if start else "wb") as file:
             file.truncate(start)
             file.seek(start)
             for chunk in chunks:
+                size += len(chunk)
+                if size > most:
+                    break
                 file.write(chunk)
                 meter.advance(len(chunk))
     except OSError as error:
@@ -282,6 +329,11 @@ def _write(part: Path, start: int, chunks: Iterator[bytes], meter: Meter) -> Non
             f"Cannot write {part}: {why}. Free some space or choose another folder with"
             " `--data-dir DIR`; what has come is kept."
         ) from error
+    if size > most:
+        _forget(part)
+        raise _HopelessError(
+            f"the server sends more than the {most:,} bytes that the file can have"
+        )
 
 
 def _so_far(part: Path, url: str) -> tuple[int, str, int]:
@@ -292,11 +344,17 @@ def _so_far(part: Path, url: str) -> tuple[int, str, int]:
     try:
         note: Any = json.loads(_note_of(part).read_text(encoding="utf-8"))
         size = part.stat().st_size
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return 0, "", 0
-    if not isinstance(note, dict) or note.get("url") != url or not note.get("validator"):
+    if not isinstance(note, dict) or note.get("url") != url:
         return 0, "", 0
-    return size, str(note["validator"]), int(note.get("total", 0))
+    validator, total = note.get("validator"), note.get("total")
+    # It goes into a header, so nothing but what a header can hold comes back from the disk.
+    if not (isinstance(validator, str) and re.fullmatch(r"[!-~][ -~]{0,500}", validator)):
+        return 0, "", 0
+    if not (type(total) is int and total >= 0 and size <= (total or size)):
+        return 0, "", 0
+    return size, validator, total
 
 
 def _note(part: Path, url: str, response: Response, total: int) -> None:

@@ -192,7 +192,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """Return the entries by address; what is no record of ours is as good as none."""
     try:
         record = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(record, dict):
         return {}
@@ -200,7 +200,18 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _is_entry(entry: Any) -> bool:
-    return isinstance(entry, dict) and {"sha256", "size", "path"} <= set(entry)
+    if not (_is_file(entry) and isinstance(entry.get("path"), str)):
+        return False
+    members = entry.get("members", {})
+    return isinstance(members, dict) and all(map(_is_file, members.values()))
+
+
+def _is_file(facts: Any) -> bool:
+    return (
+        isinstance(facts, dict)
+        and isinstance(facts.get("sha256"), str)
+        and type(facts.get("size")) is int
+    )
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:

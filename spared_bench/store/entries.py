@@ -23,6 +23,7 @@ from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.store.disk import FULL, is_full, why_unwritable
+from spared_bench.store.imports import inherit_mark
 from spared_bench.store.leases import leases_of
 from spared_bench.store.processes import is_orphan, stamp
 
@@ -172,6 +173,7 @@ class Store:
             beside.mkdir(parents=True)
             make(beside)
             self._seal(beside, kind, inputs)
+            inherit_mark(self.root, beside, inputs)
             final.parent.mkdir(parents=True, exist_ok=True)
             try:
                 beside.rename(final)

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import random
 import shutil
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from spared_bench.errors import CorruptEntryError, UsageError, WorkspaceError
+from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.store.disk import is_full
 from spared_bench.store.entries import MANIFEST, Entry, Store
+from spared_bench.store.imports import ARCHIVES, MARK, keys_in, write_mark
 from spared_bench.store.leases import leases_of
-from spared_bench.store.trials import read_cell
+from spared_bench.store.processes import stamp
+from spared_bench.store.trials import FIGURES, SCORES, TRIALS, check_record, read_cell
 
 #: What a store holds, products last.
-RESULTS = ("trials", "scores", "figures")
+RESULTS = (TRIALS, SCORES, FIGURES)
 PRODUCTS = ("prepared", "patches", "completed", "features", "networks")
 _CELLS = "cells"
 _MANIFEST_BYTES = 50 << 20
 _KEY_CHARS = 64
+_FEW_ENTRIES = 2_000  # which take no longer than processes to check them would take to start
+_ENTRIES_AT_ONCE = 200
+_MOST_WORKERS = 16
 
 
 @dataclass
@@ -43,34 +55,83 @@ class Verdict:
     damaged: dict[str, list[str]] = field(default_factory=dict)
 
 
-def verify(store: Store, *, repair: bool = False) -> Verdict:
-    """Hash every file of a store again.
+def verify(
+    store: Store,
+    *,
+    repair: bool = False,
+    sample: float = 1.0,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> Verdict:
+    """Hash every file of a store again, with all cores.
 
     Parameters
     ----------
     store : Store
     repair : bool
         Take damaged entries away, so that the next run makes them again.
+    sample : float
+        The share of entries to look at, drawn anew each time; the rest is not looked at.
+    told : callable, optional
+        Told how many entries are done, and of how many, as it goes on.
+
+    Raises
+    ------
+    UsageError
+        If the share is not above 0 and at most 1.
     """
+    if not 0 < sample <= 1:
+        raise UsageError(f"A sample is a share above 0 and at most 1, found {sample}.")
+    wanted = list(_keys(store))
+    if sample < 1:
+        wanted = random.sample(wanted, max(1, round(sample * len(wanted)))) if wanted else []
     verdict = Verdict()
-    for kind, key in _keys(store):
+    for (kind, key), problems in _all_problems(store, wanted):
         verdict.checked += 1
-        problems = _problems(store, kind, key)
         if problems:
             verdict.damaged[str(store.folder(kind, key))] = problems
             if repair:
                 store.remove(kind, key)
+        told(verdict.checked, len(wanted))
+    verdict.damaged = dict(sorted(verdict.damaged.items()))
     return verdict
+
+
+def _all_problems(
+    store: Store, wanted: Sequence[tuple[str, str]]
+) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    """Yield what is wrong with each entry; several processes, where that is worth their start."""
+    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    if workers == 1 or len(wanted) < _FEW_ENTRIES:
+        yield from ((each, _problems(store, *each)) for each in wanted)
+        return
+    # Reading manifests keeps an interpreter busy, so threads would wait for each other.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        try:
+            yield from zip(
+                wanted,
+                pool.map(partial(_problems_of, store), wanted, chunksize=_ENTRIES_AT_ONCE),
+                strict=True,
+            )
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _problems_of(store: Store, entry: tuple[str, str]) -> list[str]:
+    return _problems(store, *entry)
 
 
 def _problems(store: Store, kind: str, key: str) -> list[str]:
     try:
         entry = store.open(kind, key)
+        if entry is None:
+            return []
+        wrong = store.verify(entry)
     except CorruptEntryError as error:
         return [str(error)]
-    if entry is None:
-        return []
-    wrong = store.verify(entry)
+    except OSError as error:
+        return [f"it cannot be read: {error.strerror or error}"]
     if digest(entry.inputs) != key:
         wrong.append("its inputs are not those of its key")
     return wrong
@@ -122,7 +183,7 @@ def _reachable(store: Store) -> set[str]:
         key = waiting.pop()
         if key not in kept:
             kept.add(key)
-            waiting += _named_in(_inputs(store, key))
+            waiting += keys_in(_inputs(store, key))
     return kept
 
 
@@ -149,15 +210,6 @@ def _belongs(store: Store, kind: str, key: str, kept: set[str]) -> bool:
     return entry is not None and entry.inputs.get(source) in kept
 
 
-def _named_in(value: object) -> list[str]:
-    """Return every key (64 hex digits) in the inputs of a manifest."""
-    if isinstance(value, dict):
-        return [key for item in value.values() for key in _named_in(item)]
-    if isinstance(value, list):
-        return [key for item in value for key in _named_in(item)]
-    return [value] if isinstance(value, str) and len(value) == 64 else []
-
-
 def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -177,6 +229,8 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
     ------
     UsageError
         If the archive cannot be written.
+    WorkspaceError
+        If a file of the store cannot be read.
     """
     beside = archive.with_name(f".{archive.name}.part")
     entries = 0
@@ -190,6 +244,11 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
                 tar.add(path, f"{_CELLS}/{path.name}")
         beside.replace(archive)
     except OSError as error:
+        if str(error.filename or "").startswith(str(store.root)):
+            raise WorkspaceError(
+                f"Cannot read {error.filename}: {error.strerror or error}. `spared-bench store"
+                " verify` finds all files of the store that cannot be read."
+            ) from error
         raise UsageError(f"Cannot write {archive}: {error.strerror or error}.") from error
     finally:
         with suppress(OSError):
@@ -200,26 +259,43 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
 def import_archive(store: Store, archive: Path) -> tuple[int, int]:
     """Take the entries of an archive over, each one checked; return how many are new and known.
 
+    Hashes say that an entry is as its exporter made it, not that its numbers were computed. So what
+    is new is marked as imported, and the board shows it as that.
+
     Raises
     ------
     UsageError
         If it is no archive of ``export``, names a place outside the store, or holds an entry whose
         files or inputs are not those of its manifest. What was taken over before stays.
     """
-    staging = store.root / "tmp" / f"import-{archive.name}-{time.time_ns()}"
+    store.sweep()  # of an import that was killed
+    # Named as whatever is written is, so that the next sweep knows whether its writer lives.
+    staging = store.root / "tmp" / f"import.{stamp()}"
     try:
+        source = _source_of(archive)
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
                 _unpack(tar, member, staging)
-        return _adopt(store, staging, archive)
+        return _adopt(store, staging, archive, source)
     except (tarfile.TarError, OSError, EOFError) as error:
         if is_full(error):
             raise WorkspaceError(f"No space to unpack {archive}: {error}") from error
+        if str(getattr(error, "filename", None) or "").startswith(str(store.root)):
+            raise WorkspaceError(
+                f"Cannot write to the workspace {store.root.parent}: {error}. Choose another one"
+                " with `--workspace DIR`."
+            ) from error
         raise UsageError(
             f"{archive} cannot be read as an archive of `store export`: {error}"
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _source_of(archive: Path) -> dict[str, Any]:
+    """Return what marks say of where an entry comes from."""
+    today = datetime.now(UTC).date().isoformat()
+    return {"archive": archive.name, "sha256": file_digest(archive), "imported": today}
 
 
 def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, staging: Path) -> None:
@@ -244,15 +320,19 @@ def _copy(source: IO[bytes], target: Path) -> None:
         shutil.copyfileobj(source, file)
 
 
-def _adopt(store: Store, staging: Path, archive: Path) -> tuple[int, int]:
+def _adopt(store: Store, staging: Path, archive: Path, source: dict[str, Any]) -> tuple[int, int]:
     arrived = [(kind, folder) for kind in RESULTS + PRODUCTS for folder in _folders(staging / kind)]
     checked = [(kind, _checked(kind, folder, archive)) for kind, folder in arrived]
+    if checked:  # before any of it is there, so that what is made of it is marked too
+        text = json.dumps(source, indent=1)
+        write_text(store.root / ARCHIVES / f"{source['sha256'][:16]}.json", text)
     new = 0
     for kind, entry in checked:
         final = store.folder(kind, entry.key)
         if not store.has(kind, entry.key):
             store.remove(kind, entry.key)  # what is left of a damaged one
             final.parent.mkdir(parents=True, exist_ok=True)
+            write_mark(entry.folder, source)
             entry.folder.rename(final)
             new += 1
     for path in sorted((staging / _CELLS).glob("*.json")):
@@ -280,14 +360,24 @@ def _checked(kind: str, folder: Path, archive: Path) -> Entry:
         if digest(inputs) != folder.name:
             raise ValueError("its inputs are not those of its key")
         there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-        if there != {*files, MANIFEST}:
+        if MARK in files or there - {MARK} != {*files, MANIFEST}:
             raise ValueError("its files are not those of its manifest")
         for name, facts in files.items():
             if file_digest(folder / name) != facts["sha256"]:
                 raise ValueError(f"{name} has changed")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        entry = Entry(kind, folder.name, folder, json.loads(canonical_json(inputs)))
+        check_record(entry)
+    except (
+        CorruptEntryError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise UsageError(
             f"{archive}: entry {kind}/{folder.name[:12]} is damaged or was altered ({error})."
             " Nothing was taken over; export it again."
         ) from error
-    return Entry(kind, folder.name, folder, json.loads(canonical_json(inputs)))
+    return entry

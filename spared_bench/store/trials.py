@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spared_bench.errors import CorruptEntryError
-from spared_bench.results import TrialResult, TrialScores
+from spared_bench.results import IMPORTED, ORIGIN, UNLISTED, TrialResult, TrialScores
 from spared_bench.store.entries import Entry, Store
+from spared_bench.store.imports import stations_of
 
 #: Kinds of entries.
 TRIALS = "trials"
@@ -24,24 +27,102 @@ SCORE_RECORD = "scores.json"
 GENES = "genes.csv"
 #: File of its figures.
 FIGURE = "expression_map.png"
+#: What no record can say of itself.
+_NOT_ITS_OWN = (IMPORTED, ORIGIN, UNLISTED)
+
+_T = TypeVar("_T")
 
 
-def read_trial(store: Store, key: str) -> tuple[TrialResult, Entry] | None:
-    """Return the record of a trial and its entry; ``None`` for none and for a damaged one."""
+def read_trial(
+    store: Store, key: str, unread: list[str] | None = None
+) -> tuple[TrialResult, Entry] | None:
+    """Return the record of a trial and its entry; ``None`` for none and for a damaged one.
+
+    Parameters
+    ----------
+    store : Store
+    key : str
+    unread : list of str, optional
+        Takes a sentence for one that is there and cannot be read. Without it, what is not damaged
+        and yet cannot be read, such as a file of somebody else, is an error.
+    """
+    return _read(store, TRIALS, key, lambda entry: (trial_of(entry), entry), unread)
+
+
+def read_scores(store: Store, key: str, unread: list[str] | None = None) -> TrialScores | None:
+    """Return the scores of an entry; ``None`` for none and for a damaged one.
+
+    Parameters
+    ----------
+    store : Store
+    key : str
+    unread : list of str, optional
+        As ``read_trial`` takes it.
+    """
+    return _read(store, SCORES, key, scores_of, unread)
+
+
+def _read(
+    store: Store, kind: str, key: str, read: Callable[[Entry], _T], unread: list[str] | None
+) -> _T | None:
     try:
-        entry = store.open(TRIALS, key)
-        return None if entry is None else (TrialResult.from_dict(entry.read_json(RESULT)), entry)
-    except (CorruptEntryError, ValueError):
-        return None
+        entry = store.open(kind, key)
+        return None if entry is None else read(entry)
+    except CorruptEntryError as error:
+        damage: Exception = error
+    except OSError as error:
+        if unread is None:
+            raise
+        damage = error
+    if unread is not None:
+        unread.append(f"{kind}/{key[:12]} cannot be read and is left out: {damage}")
+    return None
 
 
-def read_scores(store: Store, key: str) -> TrialScores | None:
-    """Return the scores of an entry; ``None`` for none and for a damaged one."""
+def trial_of(entry: Entry) -> TrialResult:
+    """Read the record of a trial; what it says of its own origin is left aside.
+
+    Raises
+    ------
+    CorruptEntryError
+        If there is none, or it is no record of a trial.
+    """
+    result = _record(entry, RESULT, TrialResult.from_dict)
+    facts = {name: said for name, said in result.facts.items() if name not in _NOT_ITS_OWN}
+    if stations := stations_of(entry.folder):
+        facts[IMPORTED] = stations
+    return replace(result, facts=facts)
+
+
+def scores_of(entry: Entry) -> TrialScores:
+    """Read the scores of a trial.
+
+    Raises
+    ------
+    CorruptEntryError
+        If there are none, or they are no scores.
+    """
+    scores = _record(entry, SCORE_RECORD, TrialScores.from_dict)
+    return replace(scores, imported=stations_of(entry.folder))
+
+
+def check_record(entry: Entry) -> None:
+    """Raise ``CorruptEntryError`` if the record that an entry has is none of its kind."""
+    if entry.kind == TRIALS and (entry.folder / RESULT).is_file():
+        trial_of(entry)
+    elif entry.kind == SCORES and (entry.folder / SCORE_RECORD).is_file():
+        scores_of(entry)
+
+
+def _record(entry: Entry, name: str, read: Callable[[Any], _T]) -> _T:
+    values = entry.read_json(name)
     try:
-        entry = store.open(SCORES, key)
-        return None if entry is None else TrialScores.from_dict(entry.read_json(SCORE_RECORD))
-    except (CorruptEntryError, ValueError):
-        return None
+        return read(values)
+    except (ValueError, RecursionError) as error:
+        raise CorruptEntryError(
+            f"{entry.folder} is damaged ({name}: {error}). Remove that folder; it will be made"
+            " again."
+        ) from error
 
 
 def read_cell(path: Path) -> dict[str, Any] | None:

@@ -10,9 +10,11 @@
 ``build.py``        a bundle of the finished runs of a workspace
 ``check.py``        everything that is asked of a bundle: problems refuse it, flags are shown;
                     ``report.py`` what it found
+``names.py``        whose a method's name is: keys, signatures, repositories
 ``forensics.py``    pure functions behind the flags; ``ceiling.py`` the noise of counts,
                     ``sketches.py`` traces by which copies are found, ``suspicion.py`` the flags
 ``standing.py``     the rank that a method would have; ``comment.py`` says it in Markdown
+``request.py``      a pull request with bundles, as data
 ``add.py``          into ``leaderboards/``, and withdrawing
 ==================  ===============================================================================
 """

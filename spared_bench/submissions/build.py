@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from spared_bench.bench import Bench
-from spared_bench.errors import MissingFileError, SubmissionError, UnknownNameError, UsageError
+from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.specs import PredictorSpec
-from spared_bench.store.trials import PREDICTIONS
 from spared_bench.submissions import bundle
 from spared_bench.submissions.codec import write_prediction
+from spared_bench.submissions.names import public_key, sign
 from spared_bench.submissions.rescoring import is_number
 from spared_bench.submissions.schema import Claim, ClaimedDataset, Description, read_description
-from spared_bench.submissions.truth import Truth, truth_of
+from spared_bench.submissions.truth import Truth, own_prediction, truth_of
 from spared_bench.trials.cells import FinishedCell, finished_cells
 
 
@@ -54,6 +53,7 @@ def build(
     details: dict[str, Any] | None = None,
     reasons: Mapping[str, str] | None = None,
     conformance: dict[str, Any] | None = None,
+    key: bytes | None = None,
 ) -> Built:
     """Make a bundle of all finished cells of one predictor under one protocol.
 
@@ -73,6 +73,8 @@ def build(
         Why a dataset of the protocol has no runs; "not run" where nothing is said.
     conformance : dict, optional
         The report of the conformance kit.
+    key : bytes, optional
+        Private; binds the name to whoever has it (``names.load_key``).
 
     Raises
     ------
@@ -84,9 +86,10 @@ def build(
     cells = _cells_of(bench, predictor)
     spec = bench.predictor(predictor)
     wanted = bench.protocol.datasets or tuple(sorted({cell.final.dataset for cell in cells}))
+    details = {**(details or {}), **({} if key is None else {"key": public_key(key)})}
     missing = [name for name in wanted if name not in {cell.final.dataset for cell in cells}]
     absent = _absent(missing, reasons or {})
-    description = _describe(bench, spec, method, version, absent, details or {})
+    description = _describe(bench, spec, method, version, absent, details)
     name = f"{description.method}-{description.version}.{bench.protocol.id}{bundle.SUFFIX}"
     archive = Path(out or name)
     if archive.is_dir():
@@ -97,6 +100,9 @@ def build(
         claim = _write_results(folder, bench, cells)
         _write_texts(folder, bench, cells, description, claim, conformance)
         bundle.seal(folder)
+        if key is not None:
+            signature = sign(key, (folder / bundle.MANIFEST).read_bytes())
+            (folder / bundle.SIGNATURE).write_text(f"{signature}\n", encoding="ascii")
         bundle.pack(folder, archive)
     return Built(archive, description, len(cells), missing)
 
@@ -162,7 +168,7 @@ def _write_results(folder: Path, bench: Bench, cells: Sequence[FinishedCell]) ->
             truths = {name: truth_of(bench, name)}  # one at a time: cells come sorted by dataset
             datasets[name] = _write_dataset(folder, truths[name])
         result = _result(cell, truths[name].split)
-        prediction = _prediction_of(cell, truths[name])
+        prediction = own_prediction(cell, truths[name])
         path = folder / bundle.prediction_name(result)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_prediction(path, prediction)
@@ -200,22 +206,6 @@ def _result(cell: FinishedCell, split: str) -> EntryResult:
         "weights": str(final.facts.get("weights") or ""),
     }
     return EntryResult.model_validate_json(json.dumps(values))
-
-
-def _prediction_of(cell: FinishedCell, truth: Truth) -> np.ndarray:
-    """Read a run's own prediction file, which must be of the data that is prepared now."""
-    path = cell.folder / PREDICTIONS
-    if not path.is_file():
-        raise MissingFileError(f"{path} is missing: the run kept no predictions. Run it again.")
-    with np.load(path, allow_pickle=False) as arrays:
-        spots = arrays.get(f"{truth.split}_spots", np.empty(0, str)).tolist()
-        if tuple(spots) != truth.spots or tuple(arrays["genes"].tolist()) != truth.genes:
-            raise SubmissionError(
-                f"The run {cell.final.key[:12]} on {truth.dataset} predicted other spots or genes"
-                " than this workspace now prepares: the data, or the code that prepares it, has"
-                " changed since. Run the predictor again."
-            )
-        return np.array(arrays[f"{truth.split}_prediction"])
 
 
 def _write_texts(

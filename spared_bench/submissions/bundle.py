@@ -24,6 +24,7 @@ from spared_bench.submissions.schema import (
 
 DESCRIPTION, CLAIM, PROVENANCE = "submission.yaml", "results.json", "provenance.json"
 CONFORMANCE, MANIFEST = "conformance.json", "manifest.json"
+SIGNATURE = "signature.txt"
 SUFFIX = ".zip"
 
 
@@ -102,7 +103,7 @@ def seal(folder: Path) -> None:
             "sha256": file_digest(path),
         }
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name not in (MANIFEST, SIGNATURE)
     }
     text = json.dumps({"format": 1, "files": files}, indent=1) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")

@@ -18,6 +18,7 @@ from spared_bench.leaderboard.text import visible
 from spared_bench.submissions import bundle
 from spared_bench.submissions.bundle import Bundle
 from spared_bench.submissions.codec import read_prediction
+from spared_bench.submissions.names import why_not_ones_own
 from spared_bench.submissions.opening import opened as opened_bundle
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.rescoring import disagreements, metrics_of, rescore
@@ -25,11 +26,14 @@ from spared_bench.submissions.suspicion import (
     label_of,
     look_across,
     look_at_donors,
+    look_at_own_runs,
     look_at_prediction,
 )
 from spared_bench.submissions.truth import Truth, truth_of
+from spared_bench.trials.cells import finished_cells
 
 _MOST_TOLD = 20
+MOST_COMPLETERS = 12
 
 #: Makes the bench of a protocol's id, in the checker's workspace.
 BenchOf = Callable[[str], Bench]
@@ -59,6 +63,7 @@ def check(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bool 
         with opened_bundle(path) as opened:
             report.description = opened.description
             _check_place(report, opened.label, leaderboards)
+            _check_rows(report, opened)
             bench = bench_of(opened.description.protocol)
             _check_protocol(report, opened, bench)
             _check_grid(report, opened, bench)
@@ -86,6 +91,28 @@ def _check_place(report: Report, label: str, leaderboards: Path) -> None:
             f"{label} is on the board already, and entries are never replaced. Submit it with"
             " another `version`; `spared-bench submit withdraw` takes the earlier one back."
         )
+    else:
+        _check_name(report, leaderboards)
+
+
+def _check_name(report: Report, leaderboards: Path) -> None:
+    assert report.description is not None
+    problem, doubt = why_not_ones_own(leaderboards, report.description)
+    if problem:
+        report.problems.append(problem)
+    if doubt:
+        report.evidence.add("name-by-repository", doubt)
+
+
+def _check_rows(report: Report, opened: Bundle) -> None:
+    """A bundle is one method: of many rows, one would be the best by chance."""
+    predictors = sorted({result.predictor for result in opened.claim.results})
+    completers = sorted({result.completer for result in opened.claim.results})
+    if len(predictors) > 1 or len(completers) > MOST_COMPLETERS:
+        report.problems.append(
+            f"The bundle has {len(predictors)} predictors with {len(completers)} completers; it can"
+            f" have one, with at most {MOST_COMPLETERS}. `submit build` makes one for each."
+        )
 
 
 def _check_protocol(report: Report, opened: Bundle, bench: Bench) -> None:
@@ -109,6 +136,14 @@ def _check_grid(report: Report, opened: Bundle, bench: Bench) -> None:
     absent = {each.dataset: each.reason for each in opened.description.absent}
     columns = sorted({place[1:3] for place in places})
     wanted = bench.protocol.datasets or tuple(opened.claim.datasets)
+    listed = bench.protocol.datasets or tuple(bench.registry.names("dataset"))
+    for name in sorted({*opened.claim.datasets, *absent} - set(listed)):
+        told = "is declared absent" if name in absent else "has results"
+        report.problems.append(
+            f"{name} {told}, and is no dataset of {bench.protocol.id}. A further dataset would"
+            " leave every other entry incomplete; leave it out and build again. Its datasets are"
+            f" {', '.join(listed[:30])}."
+        )
     missing = [
         f"{dataset} / {completer} / {predictor}, seed {seed}"
         for dataset in wanted
@@ -150,10 +185,12 @@ def _check_results(report: Report, opened: Bundle, bench: Bench, with_data: bool
         report.results = list(opened.claim.results)
         return
     metrics = metrics_of(bench)
+    own = list(finished_cells(bench.workspace.store, bench.protocol.id))
     for dataset in sorted(opened.claim.datasets):
         with _telling(report, dataset):
             truth = truth_of(bench, dataset)
             _check_dataset(opened, truth)
+            look_at_own_runs(report.evidence, own, truth)
             for result in opened.claim.results:
                 if result.dataset == dataset:
                     with _telling(report, label_of(result)):

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 
 from spared_bench.errors import DownloadError, SubmissionError
-from spared_bench.sources.archives import check_zip_directory
+from spared_bench.sources.archives import sound_zip
 
 CODES, OFFSET, STEP = "codes", "offset", "step"
 _MOST = 65_535
@@ -101,8 +101,7 @@ def read_prediction(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """
     wanted = {CODES: ("<u2", shape), OFFSET: ("<f4", shape[1:]), STEP: ("<f4", shape[1:])}
     try:
-        check_zip_directory(path, len(wanted))
-        with zipfile.ZipFile(path) as packed:
+        with sound_zip(path, len(wanted)) as packed:
             members = packed.infolist()
             names = sorted(info.filename for info in members)
             if names != sorted(f"{name}.npy" for name in wanted):

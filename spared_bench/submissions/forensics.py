@@ -10,9 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from spared_bench.submissions.truth import slide_mean
+
 #: A gene and slide enter where this share of entries, and of the others, is measured.
 _LEAST_SHARE = 0.05
 _LEAST_SPOTS = 20
+_FEW_MEANS = 5
+_FEW_OTHERS = 3
 
 
 def mask_following(prediction: np.ndarray, mask: np.ndarray, slides: list[np.ndarray]) -> float:
@@ -87,6 +91,72 @@ def library_following(
         if len(rows) >= _LEAST_SPOTS and np.ptp(level) > 0 and np.ptp(total) > 0:
             found.append(abs(float(np.corrcoef(level, total)[0, 1])))
     return float(np.median(found)) if found else float("nan")
+
+
+def slide_means_known(
+    prediction: np.ndarray,
+    target: np.ndarray,
+    mask: np.ndarray,
+    slides: Sequence[np.ndarray],
+    training_means: np.ndarray,
+) -> float:
+    """How much a prediction knows of the means of the tested slides beyond the training slides.
+
+    How high a gene is on a slide as a whole depends on its preparation and depth, which an image
+    hardly tells: the best guess is the mean over training slides. Genes enter whose mean lies
+    further from that guess than three standard errors of the slide's own mean.
+
+    Parameters
+    ----------
+    prediction, target : ndarray of shape (n_spots, n_genes)
+    mask : ndarray of bool, of shape (n_spots, n_genes)
+    slides : sequence of ndarray of int
+        The rows of each tested slide.
+    training_means : ndarray of shape (n_training_slides, n_genes)
+        Means of the target; nan where a slide has none of a gene.
+
+    Returns
+    -------
+    float
+        1 - (squared error of the prediction's means) / (squared error of the guess): 0 or less for
+        ignorance, 1 for knowledge. nan where fewer than five pairs of gene and slide enter.
+    """
+    n_known = np.isfinite(training_means).sum(axis=0)
+    total = np.where(np.isfinite(training_means), training_means, 0).sum(axis=0)
+    guess = np.divide(total, n_known, out=np.full(len(total), np.nan), where=n_known > 0)
+    own, wrong = [np.empty(0)], [np.empty(0)]
+    for rows in slides:
+        seen, truth = mask[rows], target[rows].astype(np.float64)
+        n_seen = seen.sum(axis=0)
+        mean, said = slide_mean(truth, seen), slide_mean(prediction[rows], seen)
+        variance = slide_mean(np.square(truth - np.nan_to_num(mean)), seen)
+        with np.errstate(invalid="ignore"):
+            told = np.square(guess - mean) > 9 * variance / np.maximum(n_seen, 1)
+        own.append((said - mean)[told])
+        wrong.append((guess - mean)[told])
+    errors, guesses = np.concatenate(own), np.concatenate(wrong)
+    if len(errors) < _FEW_MEANS:
+        return float("nan")
+    return float(1 - np.square(errors).sum() / np.square(guesses).sum())
+
+
+def far_above(score: float, others: Sequence[float], least: float) -> bool:
+    """Whether a score lies above the best of others by more than they lie apart themselves.
+
+    Parameters
+    ----------
+    score : float
+        Higher is better.
+    others : sequence of float
+        At least three; of fewer nothing is said.
+    least : float
+        A smaller lead is none.
+    """
+    known = [each for each in others if np.isfinite(each)]
+    if len(known) < _FEW_OTHERS or not np.isfinite(score):
+        return False
+    best = max(known)
+    return score - best > max(least, best - float(np.median(known)))
 
 
 def equal_pairs(values: Mapping[str, object]) -> list[tuple[str, str]]:

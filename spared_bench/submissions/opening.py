@@ -18,16 +18,18 @@ from pathlib import Path
 from spared_bench.errors import DownloadError, SubmissionError
 from spared_bench.keys.hashing import file_digest
 from spared_bench.leaderboard.text import visible
-from spared_bench.sources.archives import check_zip_directory, unpack
+from spared_bench.sources.archives import sound_zip, unpack
 from spared_bench.submissions.bundle import (
     CLAIM,
     CONFORMANCE,
     DESCRIPTION,
     MANIFEST,
     PROVENANCE,
+    SIGNATURE,
     Bundle,
     read_text,
 )
+from spared_bench.submissions.names import check_signature
 from spared_bench.submissions.schema import (
     MAX_DATASETS,
     MAX_RESULTS,
@@ -45,6 +47,7 @@ _PREDICTION = re.compile(rf"predictions/{_NAME}/{_NAME}/{_NAME}/[0-9]{{1,10}}\.n
 
 #: At most this many bytes of a file, by its name; of a prediction, of a manifest.
 _BYTES = {DESCRIPTION: 20_000, CLAIM: 4_000_000, PROVENANCE: 1_000_000, CONFORMANCE: 200_000}
+_SIGNATURE_BYTES = 200
 _IDS_BYTES, _PREDICTION_BYTES, _MANIFEST_BYTES = 8_000_000, 2**31, 4_000_000
 _TEXT_BYTES = 256_000_000  # of all texts together
 _MAX_MEMBERS = MAX_RESULTS + 2 * MAX_DATASETS + 100
@@ -90,8 +93,7 @@ def _check_archive(path: Path) -> None:
                 f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
                 " `spared-bench submit build` makes; tar and other archives are not opened."
             )
-        check_zip_directory(path, _MAX_MEMBERS)
-        with zipfile.ZipFile(path) as packed:
+        with sound_zip(path, _MAX_MEMBERS) as packed:
             members = packed.infolist()
     except _DAMAGE as error:
         raise SubmissionError(f"{path.name} is refused: {str(error)[:500]}") from error
@@ -154,6 +156,8 @@ def _largest(name: str) -> int | None:
         return _PREDICTION_BYTES
     if _IDS.fullmatch(name):
         return _IDS_BYTES
+    if name == SIGNATURE:
+        return _SIGNATURE_BYTES
     return _MANIFEST_BYTES if name == MANIFEST else _BYTES.get(name)
 
 
@@ -164,9 +168,13 @@ def _refused(name: str, reason: str) -> SubmissionError:
 def _read(folder: Path) -> Bundle:
     manifest = read_json(read_text(folder, MANIFEST), Manifest, MANIFEST)
     _check_hashes(folder, manifest.files)
+    description = read_description(read_text(folder, DESCRIPTION), DESCRIPTION)
+    if description.key:
+        signature = read_text(folder, SIGNATURE)
+        check_signature(description.key, (folder / MANIFEST).read_bytes(), signature)
     return Bundle(
         folder,
-        read_description(read_text(folder, DESCRIPTION), DESCRIPTION),
+        description,
         read_json(read_text(folder, CLAIM), Claim, CLAIM),
         read_json(read_text(folder, PROVENANCE), Provenance, PROVENANCE),
         {name: fact.sha256 for name, fact in manifest.files.items()},
@@ -176,7 +184,7 @@ def _read(folder: Path) -> Bundle:
 def _check_hashes(folder: Path, facts: dict[str, FileFact]) -> None:
     present = {
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-    } - {MANIFEST}
+    } - {MANIFEST, SIGNATURE}
     if odd := sorted(present ^ set(facts)):
         where = "is in the bundle and not in" if odd[0] in present else "is in"
         end = "" if odd[0] in present else " and not in the bundle"

@@ -10,6 +10,7 @@
     ids/<dataset>.genes.txt
     predictions/<dataset>/<completer>/<predictor>/<seed>.npz
     manifest.json                    size and SHA-256 of every other file
+    signature.txt                    of manifest.json, 128 hex digits; where a key is named
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class _Plain(_Part):
                 continue
             if visible(text, len(text)) != text:
                 raise ValueError("holds line ends or characters that cannot be seen")
+            if text and not text.strip():
+                raise ValueError("holds nothing but spaces")
             if _MARKUP.search(text):
                 raise ValueError("holds markup; plain text is expected")
         return value
@@ -85,6 +88,9 @@ class Description(_Plain):
     authors : tuple of str
     code : str
         An https address, or empty.
+    key : str
+        Public key by which a name is its first submitter's, ``"ed25519:"`` and 64 hex digits;
+        empty, or proved by ``signature.txt``.
     pretrained_on : tuple of str
         Datasets of this benchmark that the method or its weights have seen before.
     absent : tuple of Absence
@@ -102,8 +108,19 @@ class Description(_Plain):
     citation: Line = ""
     licence: Line = ""
     code: Address = ""
+    key: Annotated[str, Field(pattern=r"^(ed25519:[0-9a-f]{64})?$")] = ""
     pretrained_on: Annotated[tuple[PluginName, ...], Field(max_length=MAX_DATASETS)] = ()
     absent: Annotated[tuple[Absence, ...], Field(max_length=MAX_DATASETS)] = ()
+
+    @field_validator("absent")
+    @classmethod
+    def _absent_once(cls, values: tuple[Absence, ...]) -> tuple[Absence, ...]:
+        seen: set[str] = set()
+        for each in values:
+            if each.dataset in seen:
+                raise ValueError(f"{each.dataset} is declared absent twice")
+            seen.add(each.dataset)
+        return values
 
 
 class ClaimedDataset(_Part):

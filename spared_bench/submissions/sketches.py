@@ -1,11 +1,18 @@
 """Short traces of predictions, by which a copy is found without keeping the prediction.
 
-A trace is a random projection: every gene is centred and scaled to unit variance, every entry gets
-a random sign and one of 256 places, and what falls on a place is summed (a count sketch; Charikar,
-Chen and Farach-Colton, ICALP 2002, doi:10.1007/3-540-45465-9_59). Distances between traces estimate
-those between predictions with a relative error of about sqrt(2 / 256) = 9 % of the squared
-distance, so near copies are told from near misses. Signs and places come from the hash of the
-dataset: traces of the same dataset compare, others do not.
+Per gene, ranks within each slide, so that no monotone change of the values hides a copy:
+
+- *smooth*: ranks averaged over a spot and its nearest ones, without what the truth (averaged
+  likewise) explains of them: how two methods err alike, with noise of single spots averaged out;
+- *shape*: ranks without the spot's mean over genes, which all methods share that see how dense the
+  tissue is. Compared gene by gene, and each gene with that which is nearest (permuted genes);
+- *quantiles*: of the standardised values, which stay when spots are permuted.
+
+The first two are kept as count sketches (Charikar, Chen and Farach-Colton, ICALP 2002,
+doi:10.1007/3-540-45465-9_59): every spot gets a random sign and one of 256 places, and what falls
+on a place is summed, in steps of 1/127. The correlation of two genes is then known to about 0.06,
+its median over genes to about 0.01; up to 256 spots it is exact but for the steps. Signs and places
+come from the hash of the dataset: traces of the same dataset compare, others do not.
 """
 
 from __future__ import annotations
@@ -13,43 +20,143 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spared_bench.errors import SparedBenchError
 from spared_bench.files import write_text
+from spared_bench.submissions.truth import Truth
 
 TRACES = "traces.json"
 WIDTH = 256
-_MAX_BYTES = 40_000_000
+MOST_GENES = 64  # of an entry, evenly spaced; a submission that is checked has all of its own
+NEIGHBOURS = 18
+_QUANTILES = 16
+_LEAST_GENES = 3
+_SAME = 0.02 / np.sqrt(_QUANTILES)  # of quantiles scaled to length 1: 0.02 deviations
+_MAX_BYTES = 80_000_000
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,63}@[A-Za-z0-9][A-Za-z0-9_+.-]{0,63}")
 
 
-def trace(prediction: np.ndarray, dataset_hash: str) -> np.ndarray:
-    """Return the trace of a prediction, (256,), float32, of length 1; zeros if it is constant.
+@dataclass(frozen=True)
+class Trace:
+    """What is kept of one prediction.
+
+    Parameters
+    ----------
+    genes : ndarray of int, of shape (n_kept,)
+        Columns of the dataset.
+    smooth, shape : ndarray of float32, of shape (n_kept, width)
+        Rows of length 1; zeros for a gene without variation.
+    quantiles : ndarray of float32, of shape (n_kept, 16)
+        Likewise.
+    """
+
+    genes: np.ndarray
+    smooth: np.ndarray
+    shape: np.ndarray
+    quantiles: np.ndarray
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two predictions are: medians over genes, in [-1, 1]; nan where none varies.
+
+    Parameters
+    ----------
+    smooth, shape : float
+        Correlations gene by gene.
+    nearest : float
+        Of *shape*, each gene with the one that is most like it.
+    spread : float
+        Share of genes whose quantiles are the same, to 0.02 standard deviations.
+    """
+
+    smooth: float
+    shape: float
+    nearest: float
+    spread: float
+
+
+def neighbours(truth: Truth) -> list[np.ndarray]:
+    """Return the nearest spots of each spot, itself included, per slide: (n_spots, n_near)."""
+    from scipy.spatial import cKDTree
+
+    found = []
+    for rows in truth.slides:
+        near = min(NEIGHBOURS + 1, len(rows))
+        _, index = cKDTree(truth.places[rows]).query(truth.places[rows], k=near)
+        found.append(index.reshape(len(rows), near))
+    return found
+
+
+def trace(prediction: np.ndarray, truth: Truth, near: list[np.ndarray] | None = None) -> Trace:
+    """Return the trace of a prediction.
 
     Parameters
     ----------
     prediction : ndarray of shape (n_spots, n_genes)
-    dataset_hash : str
-        64 hex digits.
+    truth : Truth
+    near : list of ndarray, optional
+        What ``neighbours`` returns, where several predictions are traced.
     """
-    total = np.zeros(WIDTH)
-    mean, deviation = prediction.mean(axis=0, dtype=np.float64), prediction.std(axis=0)
-    scale = np.divide(1.0, deviation, out=np.zeros_like(mean), where=deviation > 1e-9)
-    n_genes = prediction.shape[1]
-    step = max(1, 2**20 // n_genes)
-    for start in range(0, len(prediction), step):
-        block = (prediction[start : start + step] - mean) * scale
-        first = np.uint64(start * n_genes)
-        bits = _mixed(np.arange(block.size, dtype=np.uint64) + first, int(dataset_hash[:16], 16))
-        signs = 1.0 - 2.0 * (bits >> np.uint64(63)).astype(np.float64)
-        places = (bits & np.uint64(WIDTH - 1)).astype(np.intp)
-        total += np.bincount(places, signs * block.ravel(), WIDTH)
-    length = np.linalg.norm(total)
-    return (total / length if length > 0 else total).astype(np.float32)
+    from scipy.stats import rankdata
+
+    smooth, shape = np.zeros(prediction.shape), np.zeros(prediction.shape)
+    for rows, index in zip(truth.slides, near or neighbours(truth), strict=True):
+        ranks = _centred(rankdata(prediction[rows], axis=0))
+        shape[rows] = _without(ranks, ranks.mean(axis=1, keepdims=True))
+        wanted = _averaged(rankdata(truth.target[rows], axis=0), index)
+        smooth[rows] = _without(_averaged(ranks, index), _centred(wanted))
+    spread = np.quantile(prediction, np.linspace(0, 1, _QUANTILES), axis=0)
+    return Trace(
+        np.arange(prediction.shape[1]),
+        _sketched(smooth, truth.hash),
+        _sketched(shape, truth.hash),
+        _unit(_centred(spread).T).astype(np.float32),
+    )
+
+
+def _averaged(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Average over a spot's nearest ones, a few spots at a time."""
+    step = max(1, 2**22 // (index.shape[1] * values.shape[1]))
+    parts = [values[index[at : at + step]].mean(axis=1) for at in range(0, len(index), step)]
+    return np.concatenate(parts)
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    return values - values.mean(axis=0)
+
+
+def _without(values: np.ndarray, explaining: np.ndarray) -> np.ndarray:
+    """Return what a column (or a column for each) does not explain of columns, by least squares."""
+    total = np.square(explaining).sum(axis=0)
+    slope = np.divide((values * explaining).sum(axis=0), total, out=np.zeros(values.shape[1]),
+                      where=np.broadcast_to(total > 1e-9, values.shape[1]))  # fmt: skip
+    return values - slope * explaining
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    # Constant columns leave rounding errors, which are no trace of anything.
+    return np.divide(rows, length, out=np.zeros(rows.shape), where=length > 1e-6)
+
+
+def _sketched(values: np.ndarray, dataset_hash: str) -> np.ndarray:
+    n_spots = len(values)
+    if n_spots <= WIDTH:
+        return _unit(values.T).astype(np.float32)
+    bits = _mixed(np.arange(n_spots, dtype=np.uint64), int(dataset_hash[:16], 16))
+    signs = 1.0 - 2.0 * (bits >> np.uint64(63)).astype(np.float64)
+    places = (bits & np.uint64(WIDTH - 1)).astype(np.intp)
+    total = np.zeros((WIDTH, values.shape[1]))
+    np.add.at(total, places, values * signs[:, None])
+    varies = np.linalg.norm(values, axis=0) > 1e-6
+    return (_unit(total.T) * varies[:, None]).astype(np.float32)
 
 
 def _mixed(index: np.ndarray, seed: int) -> np.ndarray:
@@ -61,24 +168,84 @@ def _mixed(index: np.ndarray, seed: int) -> np.ndarray:
         return state ^ (state >> np.uint64(31))
 
 
-def likeness(first: np.ndarray, second: np.ndarray) -> float:
-    """Estimate the mean correlation of two predictions over genes; 0 if either is constant."""
-    if not (first.any() and second.any()):
-        return 0.0
-    distance = float(np.square(first.astype(np.float64) - second).sum())
-    return 1 - distance / 2
+def likeness(mine: Trace, theirs: Trace) -> Likeness:
+    """Compare two traces of one dataset, on the genes that the second has kept."""
+    undefined = Likeness(*[float("nan")] * 4)
+    if (
+        mine.smooth.shape[1] != theirs.smooth.shape[1]
+        or not np.isin(theirs.genes, mine.genes).all()
+    ):
+        return undefined
+    at = np.searchsorted(mine.genes, theirs.genes)
+    apart = np.abs(mine.quantiles[at] - theirs.quantiles).max(axis=1)
+    # A method of one factor has no shape, and still has quantiles: each is looked at by itself.
+    return Likeness(
+        _median(mine.smooth[at], theirs.smooth, (mine.smooth[at] * theirs.smooth).sum(axis=1)),
+        _median(mine.shape[at], theirs.shape, (mine.shape[at] * theirs.shape).sum(axis=1)),
+        _median(mine.shape[at], theirs.shape, (theirs.shape @ mine.shape.T).max(axis=1)),
+        _median(mine.quantiles[at], theirs.quantiles, apart <= _SAME, np.mean),
+    )
 
 
-def write_traces(path: Path, traces: Mapping[str, np.ndarray]) -> None:
+def _median(
+    mine: np.ndarray,
+    theirs: np.ndarray,
+    values: np.ndarray,
+    over: Callable[[np.ndarray], Any] = np.median,
+) -> float:
+    """Return the median over genes that vary in both; nan where these are few."""
+    varies = mine.any(axis=1) & theirs.any(axis=1)
+    enough = varies.sum() >= max(1, min(_LEAST_GENES, len(mine)))
+    return float(over(values[varies])) if enough else float("nan")
+
+
+def write_traces(path: Path, traces: Mapping[str, Trace]) -> None:
     """Write traces by name as JSON."""
-    values = {
-        name: base64.b64encode(each.astype("<f4").tobytes()).decode()
-        for name, each in traces.items()
+    values = {name: _packed(each) for name, each in traces.items()}
+    write_text(path, json.dumps({"format": 2, "traces": values}, indent=1) + "\n")
+
+
+def _packed(trace: Trace) -> dict[str, Any]:
+    step = max(1, -(-len(trace.genes) // MOST_GENES))
+    kept = slice(None, None, step)
+    return {
+        "genes": trace.genes[kept].tolist(),
+        "smooth": _text(_steps(trace.smooth[kept])),
+        "shape": _text(_steps(trace.shape[kept])),
+        "quantiles": _text(trace.quantiles[kept].astype("<f2")),
     }
-    write_text(path, json.dumps({"width": WIDTH, "traces": values}, indent=1) + "\n")
 
 
-def read_traces(path: Path) -> dict[str, np.ndarray]:
+def _steps(rows: np.ndarray) -> np.ndarray:
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    return np.rint(
+        np.divide(127 * rows, largest, out=np.zeros(rows.shape), where=largest > 0)
+    ).astype("i1")
+
+
+def _text(values: np.ndarray) -> str:
+    return base64.b64encode(values.tobytes()).decode()
+
+
+def _unpacked(values: dict[str, Any]) -> Trace:
+    genes = np.array(values["genes"], dtype=np.int64)
+    if genes.ndim != 1 or not 0 < len(genes) <= MOST_GENES or (np.diff(genes) <= 0).any():
+        raise ValueError("its genes are not a few rising numbers")
+
+    def rows(name: str, kind: str) -> np.ndarray:
+        flat = np.frombuffer(base64.b64decode(values[name], validate=True), kind)
+        shaped = flat.reshape(len(genes), -1).astype(np.float32)
+        if not np.isfinite(shaped).all() or shaped.shape[1] > WIDTH:
+            raise ValueError(f"{name} is not at most {WIDTH} finite numbers for each gene")
+        return _unit(shaped).astype(np.float32)
+
+    smooth, shape, quantiles = rows("smooth", "i1"), rows("shape", "i1"), rows("quantiles", "<f2")
+    if smooth.shape != shape.shape or quantiles.shape[1] != _QUANTILES:
+        raise ValueError("its parts do not fit together")
+    return Trace(genes, smooth, shape, quantiles)
+
+
+def read_traces(path: Path) -> dict[str, Trace]:
     """Read what ``write_traces`` wrote.
 
     Raises
@@ -92,20 +259,14 @@ def read_traces(path: Path) -> dict[str, np.ndarray]:
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"it has more than {_MAX_BYTES} bytes")
         values = json.loads(path.read_text(encoding="utf-8"))["traces"]
-        found = {
-            str(name): np.frombuffer(base64.b64decode(text, validate=True), "<f4")
-            for name, text in values.items()
-        }
-        if any(each.shape != (WIDTH,) or not np.isfinite(each).all() for each in found.values()):
-            raise ValueError(f"a trace is not {WIDTH} finite numbers")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return {str(name): _unpacked(each) for name, each in values.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise SparedBenchError(f"{path} cannot be read: {error}.") from error
-    return found
 
 
 def traces_of_others(
     leaderboards: Path, protocol: str, label: str
-) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+) -> Iterator[tuple[str, dict[str, Trace]]]:
     """Yield the traces of all accepted entries but one; those that cannot be read are left out."""
     for path in sorted((leaderboards / protocol).glob(f"*@*/{TRACES}")):
         name = path.parent.name

@@ -10,23 +10,39 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
-from spared_bench.leaderboard.entries import EntryResult, Flag
+from spared_bench.leaderboard.entries import EntryResult, Flag, read_entries
 from spared_bench.specs import DatasetSpec
 from spared_bench.submissions.ceiling import SCALES, Ceiling, Limit, ceiling, limits
 from spared_bench.submissions.forensics import (
     equal_pairs,
+    far_above,
     library_following,
     mask_following,
     same_scores,
+    slide_means_known,
     thinned_rows,
 )
+from spared_bench.submissions.names import plain_name
 from spared_bench.submissions.schema import Description
-from spared_bench.submissions.sketches import likeness, trace, traces_of_others
-from spared_bench.submissions.truth import Truth
+from spared_bench.submissions.sketches import (
+    Likeness,
+    Trace,
+    likeness,
+    neighbours,
+    trace,
+    traces_of_others,
+)
+from spared_bench.submissions.truth import UNREADABLE, Truth, own_prediction
+from spared_bench.trials.cells import FinishedCell
 
-#: Estimated correlation from which two entries count as copies. Trainings of one network from two
-#: seeds stay well below.
-COPY = 0.995
+#: From which two predictions count as copies (``sketches.Likeness``): *smooth*, on every dataset
+#: that both have, at least two; *shape*, *nearest* and *spread*, on any. By docs/submissions.md,
+#: methods that learned apart stay below, and copies with 30 % noise mostly above.
+SMOOTH, SHAPE, NEAREST, SPREAD = 0.90, 0.95, 0.95, 0.8
+#: Of what test slides' means differ from training slides', an image hardly shows more than this.
+MEANS_KNOWN = 0.5
+#: A lead over every other: in correlation, in log of squared error.
+LEAD_PCC, LEAD_LOG_MSE = 0.1, 0.2
 #: A mean over genes and slides may pass the estimated ceiling by chance, and by the estimate's own
 #: error; by less than this, and than so many standard errors.
 PCC_MARGIN, PCC_ERRORS = 0.03, 2.0
@@ -44,8 +60,12 @@ class Evidence:
     flags : list of Flag
     hashes : dict of str to str
         SHA-256 of each prediction file by ``dataset/completer/predictor/seed``.
-    traces : dict of str to ndarray
+    traces : dict of str to Trace
         Likewise.
+    rivals : dict of str to dict of str to list of Trace
+        Of the checker's own runs: by predictor and dataset.
+    rival_scores : dict of str to list of (str, dict)
+        By dataset, of own runs and other entries: whose, and its scores.
     ceilings : dict of str to Ceiling
         Likewise.
     limits : dict of str to list of Limit
@@ -54,7 +74,11 @@ class Evidence:
 
     flags: list[Flag] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
-    traces: dict[str, np.ndarray] = field(default_factory=dict)
+    traces: dict[str, Trace] = field(default_factory=dict)
+    rivals: dict[str, dict[str, list[Trace]]] = field(default_factory=dict)
+    rival_scores: dict[str, list[tuple[str, Mapping[str, float | None]]]] = field(
+        default_factory=dict
+    )
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
     limits: dict[str, list[Limit]] = field(default_factory=dict)
 
@@ -87,7 +111,7 @@ def look_at_prediction(
     """
     label = label_of(result)
     where = f"{result.completer}, {result.predictor}, seed {result.seed}"
-    evidence.traces[label] = trace(prediction, truth.hash)
+    evidence.traces[label] = trace(prediction, truth)
     few = thinned_rows(truth.slides)
     follows = mask_following(prediction, truth.mask, few)
     if follows >= MASK:
@@ -104,6 +128,17 @@ def look_at_prediction(
             "follows-library-size",
             f"{where}: the mean prediction of a spot has a rank correlation of {follows:.3f} with"
             " its number of counts, which is hidden from methods.",
+            result.dataset,
+        )
+    known = slide_means_known(
+        prediction, truth.target, truth.mask, truth.slides, truth.training_means
+    )
+    if known >= MEANS_KNOWN:
+        evidence.add(
+            "knows-slide-means",
+            f"{where}: {known:.0%} of how the tested slides' means differ from those of training"
+            " slides is in the predictions. Preparation and depth decide most of it, and an image"
+            " hardly tells.",
             result.dataset,
         )
     if target in SCALES:
@@ -144,11 +179,33 @@ def _look_at_ceiling(
         )
 
 
+def look_at_own_runs(evidence: Evidence, cells: Iterable[FinishedCell], truth: Truth) -> None:
+    """Take traces and scores of what this workspace has run on a dataset, to compare with.
+
+    What cannot be read, or is of other spots, is left out. Controls set no record.
+    """
+    near = neighbours(truth)
+    for cell in cells:
+        run = cell.final
+        if not run.ok or run.dataset != truth.dataset:
+            continue
+        try:
+            prediction = own_prediction(cell, truth)
+        except (SparedBenchError, *UNREADABLE):
+            continue
+        found = evidence.rivals.setdefault(run.predictor, {}).setdefault(truth.dataset, [])
+        found.append(trace(prediction, truth, near))
+        if not run.facts.get("control"):
+            scores = run.scores.get(truth.split, {})
+            evidence.rival_scores.setdefault(truth.dataset, []).append((run.predictor, scores))
+
+
 def look_across(
     evidence: Evidence, results: Sequence[EntryResult], leaderboards: Path, protocol: str, own: str
 ) -> None:
-    """Compare the predictions of a submission with each other, and with other entries."""
+    """Compare the predictions of a submission with each other, and with other entries and runs."""
     _look_for_copies(evidence, leaderboards, protocol, own)
+    _look_at_lead(evidence, results, leaderboards, protocol, own)
     _look_at_seeds(evidence, results)
     for others in _by(results, ("completer", "predictor", "seed")).values():
         scores = {each.dataset: next(iter(each.split_scores.values())) for each in others}
@@ -162,24 +219,113 @@ def look_across(
 
 
 def _look_for_copies(evidence: Evidence, leaderboards: Path, protocol: str, own: str) -> None:
-    for name, traces in traces_of_others(leaderboards, protocol, own):
-        if name.partition("@")[0] == own.partition("@")[0]:
-            continue  # another version of the same method may well predict the same
-        places = {key.split("/")[0]: key for key in traces}
-        for label, mine in evidence.traces.items():
-            dataset = label.split("/")[0]
-            if dataset not in places:
-                continue
-            rivals = {key: each for key, each in traces.items() if key.split("/")[0] == dataset}
-            closest = max(rivals, key=lambda key: likeness(mine, rivals[key]))
-            found = likeness(mine, rivals[closest])
-            if found >= COPY:
+    method = plain_name(own.partition("@")[0])
+    mine = _by_dataset(evidence.traces)
+    others = {
+        f"{name} ({column})": _by_dataset(part)
+        for name, traces in traces_of_others(leaderboards, protocol, own)
+        # Another version of the same method may well predict the same.
+        if plain_name(name.partition("@")[0]) != method
+        for column, part in _by_column(traces).items()
+    } | {
+        f"the run of {predictor} here": traces
+        for predictor, traces in evidence.rivals.items()
+        if plain_name(predictor) != method
+    }
+    for name, theirs in others.items():
+        found = {
+            dataset: [likeness(a, b) for a in mine[dataset] for b in theirs[dataset]]
+            for dataset in sorted(set(mine) & set(theirs))
+        }
+        _look_at_likeness(evidence, name, found)
+
+
+def _look_at_likeness(
+    evidence: Evidence, name: str, found: Mapping[str, Sequence[Likeness]]
+) -> None:
+    for dataset, pairs in found.items():
+        measures = [
+            ("shape", SHAPE, "gene by gene, the ranks of spots have a correlation of {:.3f} with"),
+            (
+                "nearest",
+                NEAREST,
+                "the genes, in another order, have ranks that correlate {:.3f} with",
+            ),
+            ("spread", SPREAD, "of {:.0%} of the genes, the values, in any order, are spread as"),
+        ]
+        for measure, least, words in measures:
+            most = _largest(getattr(each, measure) for each in pairs)
+            if most >= least:
+                evidence.add("copy", f"{words.format(most)} those of {name}.".capitalize(), dataset)
+                break
+    smooth = [_largest(each.smooth for each in pairs) for pairs in found.values()]
+    smooth = [value for value in smooth if np.isfinite(value)]
+    if len(smooth) > 1 and min(smooth) >= SMOOTH:
+        evidence.add(
+            "copy",
+            f"On all {len(smooth)} datasets, at least {min(smooth):.3f} is the correlation with"
+            f" {name} in what the truth does not explain, averaged over near spots.",
+        )
+
+
+def _largest(values: Iterable[float]) -> float:
+    return max((value for value in values if np.isfinite(value)), default=float("nan"))
+
+
+def _by_dataset(traces: Mapping[str, Trace]) -> dict[str, list[Trace]]:
+    found: dict[str, list[Trace]] = {}
+    for label, each in traces.items():
+        found.setdefault(label.split("/")[0], []).append(each)
+    return found
+
+
+def _by_column(traces: Mapping[str, Trace]) -> dict[str, dict[str, Trace]]:
+    found: dict[str, dict[str, Trace]] = {}
+    for label, each in traces.items():
+        column = ", ".join(label.split("/")[1:3])
+        found.setdefault(column, {})[label] = each
+    return found
+
+
+def _look_at_lead(
+    evidence: Evidence,
+    results: Sequence[EntryResult],
+    leaderboards: Path,
+    protocol: str,
+    own: str,
+) -> None:
+    method = plain_name(own.partition("@")[0])
+    rivals = {name: list(scores) for name, scores in evidence.rival_scores.items()}
+    for entry in read_entries(leaderboards, protocol)[0]:
+        if entry.withdrawn is None and entry.trust != "reported":
+            for result in entry.results:
+                scores = next(iter(result.split_scores.values()), {})
+                rivals.setdefault(result.dataset, []).append((entry.method, scores))
+    for result in results:
+        best: dict[str, dict[str, float]] = {"pcc-gene": {}, "mse": {}}
+        for name, theirs in rivals.get(result.dataset, []):
+            for metric, found in best.items():
+                value = _higher_is_better(metric, theirs.get(metric))
+                if plain_name(name) != method:
+                    found[name] = max(value, found.get(name, -np.inf))
+        scores = next(iter(result.split_scores.values()))
+        for metric, least in (("pcc-gene", LEAD_PCC), ("mse", LEAD_LOG_MSE)):
+            value = _higher_is_better(metric, scores.get(metric))
+            if far_above(value, list(best[metric].values()), least):
+                leader = max(best[metric], key=lambda name: best[metric][name])
                 evidence.add(
-                    "copy",
-                    f"The predictions of {label} have an estimated correlation of {found:.4f} with"
-                    f" those of {name} ({closest}).",
-                    dataset,
+                    "far-above",
+                    f"{result.completer}, {result.predictor}, seed {result.seed}: {metric}"
+                    f" {scores[metric]:.4g} leads the best of {len(best[metric])} other methods"
+                    f" ({leader}) by more than that one leads their median.",
+                    result.dataset,
                 )
+
+
+def _higher_is_better(metric: str, value: float | None) -> float:
+    if value is None or not np.isfinite(value):
+        return -np.inf
+    return -float(np.log(max(value, 1e-12))) if metric == "mse" else float(value)
 
 
 def _look_at_seeds(evidence: Evidence, results: Sequence[EntryResult]) -> None:

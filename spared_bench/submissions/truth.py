@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +14,10 @@ import numpy as np
 
 from spared_bench import data
 from spared_bench.bench import Bench
+from spared_bench.errors import MissingFileError, SubmissionError
 from spared_bench.geometry import rows_by_slide
+from spared_bench.store.trials import PREDICTIONS
+from spared_bench.trials.cells import FinishedCell
 from spared_bench.trials.products import prepared_table
 
 if TYPE_CHECKING:
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
 
 
 Split = Literal["val", "test"]
+
+#: What reading a damaged prediction raises.
+UNREADABLE = (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,10 @@ class Truth:
     slide_ids : ndarray of str, of shape (n_spots,)
     counts : ndarray of float32, of shape (n_spots, n_genes)
         Raw, of these genes.
+    places : ndarray of float, of shape (n_spots, 2)
+        Centres of the spots.
+    training_means : ndarray of shape (n_training_slides, n_genes)
+        Means of the target over measured entries; nan where a slide has none of a gene.
     """
 
     dataset: str
@@ -52,6 +64,8 @@ class Truth:
     mask: np.ndarray
     slide_ids: np.ndarray
     counts: np.ndarray
+    places: np.ndarray
+    training_means: np.ndarray
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,7 +101,27 @@ def truth_of(bench: Bench, dataset: str) -> Truth:
         mask=np.asarray(part.layers[data.MASK], dtype=bool),
         slide_ids=part.obs["slide_id"].to_numpy(dtype=str),
         counts=_dense(part.layers[data.COUNTS]),
+        places=np.asarray(part.obsm[data.SPATIAL], dtype=np.float64),
+        training_means=_slide_means(adata[adata.obs["split"].to_numpy(dtype=str) == "train"]),
     )
+
+
+def _slide_means(adata: AnnData) -> np.ndarray:
+    target, mask = _dense(adata.layers[data.TARGET]), np.asarray(adata.layers[data.MASK], bool)
+    slide_ids = adata.obs["slide_id"].to_numpy(dtype=str)
+    return np.stack(
+        [
+            slide_mean(target[slide_ids == name], mask[slide_ids == name])
+            for name in dict.fromkeys(slide_ids.tolist())
+        ]
+    )
+
+
+def slide_mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return each gene's mean over measured entries; nan where there is none."""
+    n_seen = mask.sum(axis=0)
+    total = np.where(mask, values, 0).sum(axis=0, dtype=np.float64)
+    return np.divide(total, n_seen, out=np.full(len(total), np.nan), where=n_seen > 0)
 
 
 def table_hash(adata: AnnData) -> str:
@@ -121,3 +155,25 @@ def _add_lines(total: Any, names: Iterable[Any]) -> None:
 
 def _dense(layer: Any) -> np.ndarray:
     return np.asarray(layer.toarray() if hasattr(layer, "tocsr") else layer, dtype=np.float32)
+
+
+def own_prediction(cell: FinishedCell, truth: Truth) -> np.ndarray:
+    """Read a run's prediction of the evaluated split, (n_spots, n_genes).
+
+    Raises
+    ------
+    MissingFileError, SubmissionError
+        If it is not there, or is of other spots or genes than are prepared now.
+    """
+    path = cell.folder / PREDICTIONS
+    if not path.is_file():
+        raise MissingFileError(f"{path} is missing: the run kept no predictions. Run it again.")
+    with np.load(path, allow_pickle=False) as arrays:
+        spots = arrays.get(f"{truth.split}_spots", np.empty(0, str)).tolist()
+        if tuple(spots) != truth.spots or tuple(arrays["genes"].tolist()) != truth.genes:
+            raise SubmissionError(
+                f"The run {cell.final.key[:12]} on {truth.dataset} predicted other spots or genes"
+                " than this workspace now prepares: the data, or the code that prepares it, has"
+                " changed since. Run the predictor again."
+            )
+        return np.array(arrays[f"{truth.split}_prediction"])

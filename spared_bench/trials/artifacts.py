@@ -11,6 +11,7 @@ from spared_bench.bench import Bench
 from spared_bench.store.trials import APPLICATION, MODEL, PREDICTIONS
 from spared_bench.trials.application import describe_application
 from spared_bench.trials.products import Prepared
+from spared_bench.trials.saving import save_apart
 
 
 def write_artifacts(
@@ -42,10 +43,8 @@ def write_artifacts(
             f"{split}_spots": slides.adata.obs_names.to_numpy(dtype=str),
         }
     np.savez_compressed(folder / PREDICTIONS, allow_pickle=False, **arrays)
-    save = getattr(predictor, "save", None)
-    if save is not None:
-        (folder / MODEL).mkdir()
-        save(folder / MODEL)
+    if hasattr(predictor, "save"):
+        save_apart(predictor, folder / MODEL)
         cutting = bench.protocol.patches.model_dump(mode="json")
         text = describe_application(prepared.adata, cutting, offset)
         (folder / APPLICATION).write_text(text, encoding="utf-8")

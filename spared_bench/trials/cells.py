@@ -82,7 +82,11 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
 
 
 def finished_cells(
-    store: Store, protocol: str = "", *, only: Iterable[Path] | None = None
+    store: Store,
+    protocol: str = "",
+    *,
+    only: Iterable[Path] | None = None,
+    unread: list[str] | None = None,
 ) -> Iterator[FinishedCell]:
     """Yield the finished cells of a store, sorted by their names.
 
@@ -93,23 +97,28 @@ def finished_cells(
         ``"demo@1"``; all where empty.
     only : iterable of Path, optional
         These records; all by default.
+    unread : list of str, optional
+        Takes a sentence for every record, trial or scores that are there and cannot be read.
     """
+    unread = [] if unread is None else unread
     records = []
     for path in (store.root / "cells").glob("*.json") if only is None else only:
         record = read_cell(path)
-        if record is not None:
+        if record is None:
+            unread.append(f"cells/{path.name} is no record of a cell and is left out.")
+        else:
             records.append(record)
     for record in sorted(records, key=lambda record: record["cell"]):
         names, final, search = record["cell"], record["final"], record["search"]
         scores, figures = record["scores"], record["figures"]
         if protocol and names[0] != protocol:
             continue
-        found = read_trial(store, final)
+        found = read_trial(store, final, unread)
         if found is not None:
-            others = [trial for key in search if (trial := read_trial(store, key)) is not None]
+            others = [trial for key in search if (trial := read_trial(store, key, [])) is not None]
             drawn = store.folder(FIGURES, figures) if store.has(FIGURES, figures) else None
             searched = tuple((result, entry.folder) for result, entry in others)
-            scored = read_scores(store, scores) if scores else None
+            scored = read_scores(store, scores, unread) if scores else None
             if found[0].ok and scored is None:
                 continue
             result = found[0] if scored is None else found[0].scored(scored)
@@ -137,7 +146,9 @@ def failures_since(store: Store, protocol: str) -> Iterator[TrialResult]:
             pair = (record["cell"][1], record["cell"][3])
             settled[pair] = max(settled.get(pair, 0), path.stat().st_mtime_ns)
     for manifest in sorted((store.root / TRIALS).glob(f"*/*/{MANIFEST}")):
-        found = None if manifest.parent.name in named else read_trial(store, manifest.parent.name)
+        found = (
+            None if manifest.parent.name in named else read_trial(store, manifest.parent.name, [])
+        )
         if found is None or found[0].ok or found[0].protocol.partition("@")[0] != protocol:
             continue
         pair = (found[0].dataset, found[0].predictor)

@@ -34,6 +34,7 @@ from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Entry
+from spared_bench.trials.saving import save_apart
 from spared_bench.trials.seeding import seed_everything
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def make_completed(
         np.save(folder / _COMPLETED, layer)
         (folder / _FIT).write_text(json.dumps(told), encoding="utf-8")
         if hasattr(method, "save") and hasattr(method, "load"):
-            method.save(folder / _MODEL)
+            save_apart(method, folder / _MODEL)
 
     entry = bench.workspace.store.obtain("completed", inputs, make, once=True)
     shutil.rmtree(scratch, ignore_errors=True)

@@ -30,7 +30,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.metrics.mse import mse
 from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.store.disk import is_full
-from spared_bench.store.trials import RESULT, TRIALS, read_trial
+from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
 from spared_bench.trials.artifacts import write_artifacts
 from spared_bench.trials.products import Prepared, build, prepare, prepared_target
 from spared_bench.trials.record import (
@@ -85,7 +85,7 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
     except _GoesAgain:  # no result yet, so nothing is stored
         return made[0]
     shutil.rmtree(_scratch(bench, job), ignore_errors=True)
-    return made[0] if made else TrialResult.from_dict(entry.read_json(RESULT))
+    return made[0] if made else trial_of(entry)
 
 
 class _GoesAgain(Exception):

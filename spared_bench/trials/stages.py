@@ -23,6 +23,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.specs import Stage
 from spared_bench.store.entries import Entry
 from spared_bench.trials.products import Prepared, build, prepare
+from spared_bench.trials.saving import save_apart
 from spared_bench.trials.seeding import seed_everything
 
 _MODEL = "model"
@@ -69,8 +70,7 @@ def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) 
         told = context if report is None else replace(context, report=report)
         spent = {"seconds": round(_fit(bench, job, network, told), 3)}
         (folder / _FIT).write_text(json.dumps(spent), encoding="utf-8")
-        (folder / _MODEL).mkdir()
-        network.save(folder / _MODEL)
+        save_apart(network, folder / _MODEL)
 
     entry = bench.workspace.store.obtain("networks", inputs, make, once=True)
     shutil.rmtree(scratch, ignore_errors=True)

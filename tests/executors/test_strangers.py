@@ -11,9 +11,9 @@ import pytest
 
 from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
-from spared_bench.store.entries import maintenance as upkeep
+from spared_bench.store import maintenance
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
-from tests.test_orchestrator import alive, wait_for
+from tests.running.test_orchestrator import alive, wait_for
 
 STRANGER = Path(__file__).parents[1] / "stranger_plugin.py"
 QUIET = {"track": False, "figures": False, "breaker": 0}
@@ -113,9 +113,9 @@ def test_a_link_among_saved_files_is_refused_so_that_every_export_can_be_importe
     found = run(workspace, ["odd-saveslink", "odd-mean"], executor="inline")
     assert "model/weights was saved, which is no plain file" in found["odd-saveslink"].message
     bench = make_bench(str(TOY_PROTOCOL), workspace=workspace)
-    upkeep.export(bench.workspace.store, tmp_path / "all.tar")
+    maintenance.export(bench.workspace.store, tmp_path / "all.tar")
     other = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "other").workspace.store
-    assert upkeep.import_archive(other, tmp_path / "all.tar") == (2, 0)
+    assert maintenance.import_archive(other, tmp_path / "all.tar") == (2, 0)
 
 
 def test_a_plugin_without_rights_elsewhere_fails_alone_and_does_not_blame_the_workspace(workspace):

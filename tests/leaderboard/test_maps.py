@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,3 +137,82 @@ def test_the_site_of_a_workspace_has_the_maps_of_its_runs(bench, trial, tmp_path
     truth, drawn = data_of(page.parent, "p0/maps")[row["id"]]["toy"]
     assert data_of(page.parent, f"p0/{drawn}")["seed"] == 0
     assert data_of(page.parent, f"p0/{truth}")["slides"]
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def rewritten(path):
+    path.write_bytes(os.urandom(path.stat().st_size))
+
+
+def of_other_arrays(path):
+    np.savez(path, other=np.zeros(3))
+
+
+def of_other_shape(path):
+    arrays = dict(np.load(path))
+    np.savez(path, **{name: values[:2] for name, values in arrays.items()})
+
+
+def a_flipped_member(path):
+    """The list of members is whole, and the data of one are not."""
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as packed:
+        member = packed.getinfo("test_prediction.npy")
+    middle = member.header_offset + member.compress_size // 2
+    content[middle : middle + 200] = bytes(200)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage", [cut_short, rewritten, of_other_arrays, of_other_shape, a_flipped_member]
+)
+def test_one_damaged_prediction_costs_its_own_map_and_is_named(bench, trial, damage):
+    plan = select(bench, ["toy"], ["none"], ["toy-mean"])
+    (job,) = plan.cells[0].finals
+    other = run_job(bench, job)
+    maps = board_maps.find_maps(bench.workspace.store, {"row": [trial], "whole": [other]})
+    damage(maps[0].folder / "predictions.npz")
+
+    left_out: list[str] = []
+    files = {each.name: each.values for each in board_maps.draw(maps, [PCC], left_out)}
+    assert list(files["maps"]) == ["whole"]
+    assert set(files["maps"]["whole"]["toy"]) < set(files)
+    (told,) = left_out
+    assert f"The predictions of toy-ridge on toy ({trial.key[:12]}) cannot be read" in told
+
+
+@pytest.mark.parametrize("damage", [cut_short, rewritten])
+def test_a_damaged_dataset_costs_its_maps_and_not_the_board(bench, trial, damage):
+    maps = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
+    damage(maps[0].prepared / "dataset.h5ad")
+    left_out: list[str] = []
+    (index,) = board_maps.draw(maps, [PCC], left_out)
+    assert index == board_maps.Drawn("maps", {})
+    assert "The prepared dataset toy cannot be read" in left_out[0]
+
+
+def test_a_file_that_may_not_be_read_is_named_on_the_site_which_is_written(
+    bench, trial, tmp_path, monkeypatch
+):
+    from spared_bench.trials.cells import record_cells
+
+    plan = select(bench, ["toy"], ["none"], ["toy-ridge"])
+    record_cells(plan, stored_results(plan))
+    (bench.workspace.store.root / "cells" / "odd.json").write_text("[")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "predictions.npz")
+
+    monkeypatch.setattr("numpy.load", refuse)
+    page = build_leaderboard(
+        bench.workspace, source="store", out=tmp_path / "site", registry=bench.registry
+    )
+    assert page is not None
+    assert row_of(page.parent, "toy-ridge")["rank"] is None  # generated data
+    told = data_of(page.parent, "index")["left_out"]
+    assert ["cells/odd.json is no record" in each for each in told] == [True, False]
+    assert "cannot be read, so no map is drawn" in told[1]
+    assert "Permission denied" in told[1]

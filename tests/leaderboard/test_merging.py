@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from spared_bench.leaderboard.entries import MethodEntry
-from spared_bench.leaderboard.merging import entry_trials
+from spared_bench.leaderboard.entries import EntryResult, MethodEntry
+from spared_bench.leaderboard.merging import entry_trials, with_listing, without_foreign_facts
 from spared_bench.leaderboard.tables import as_csv, as_markdown
+from spared_bench.results import UNLISTED
 from tests.board_samples import METRICS, board_rows, trial
 
 
@@ -88,3 +90,91 @@ def test_flags_reach_the_csv_beside_the_values_they_are_about(dataset):
     flag = {"kind": "copy", "reason": "Equals another.", "dataset": dataset}
 
     assert "copy: Equals another." in as_csv(board_of(board(entry(flags=[flag]))))
+
+
+def on(name, mse):
+    return {
+        "dataset": name,
+        "completer": "none",
+        "predictor": "ridge",
+        "split_scores": {"test": {"mse": mse}},
+    }
+
+
+def test_a_further_dataset_of_one_entry_takes_nobodys_rank_and_enters_no_mean():
+    results = [on("breast", 0.5), on("planted-by-me", 1e-9)]
+    odd = entry().model_copy(update={"results": [EntryResult(**each) for each in results]})
+    shares = {"planted-by-me": {"conflicts_with": ("breast",)}}
+    trials = [trial("ridge", mse=1.0), trial("stnet", mse=2.0), *entry_trials([odd], shares)]
+
+    (part,) = board_rows(with_listing(trials, {"demo@1": ("breast",)})).protocols
+
+    assert [(row.predictor, row.origin.method, row.rank) for row in part.rows] == [
+        ("ridge", "Ridge++", 1),
+        ("ridge", "", 2),
+        ("stnet", "", 3),
+    ]
+    assert [row.summary(METRICS["mse"]).normalised.value for row in part.rows] == [1.0, 2.0, 4.0]
+    assert all(
+        row.complete and row.summary(METRICS["mse"]).normalised.total == 1 for row in part.rows
+    )
+    assert {c.name: (c.listed, c.counts) for c in part.datasets} == {
+        "breast": (True, True),
+        "planted-by-me": (False, False),
+    }
+    assert "planted-by-me (not of the protocol): MSE" in as_markdown(board_of(part), "c")
+
+
+def test_folds_count_where_they_were_run_and_not_where_an_entry_brings_them():
+    of_breast = {"breast.lodo-1": {"fold_of": "breast"}}
+    fold = entry().model_copy(update={"results": [EntryResult(**on("breast.lodo-1", 0.5))]})
+    mine = replace(trial("ridge", dataset="breast.lodo-1"), facts=of_breast["breast.lodo-1"])
+    listed = {"demo@1": ("breast",)}
+
+    (theirs,) = with_listing(entry_trials([fold], of_breast), listed)
+    (own,) = with_listing([mine], listed)
+    assert (theirs.facts.get(UNLISTED), own.facts.get(UNLISTED)) == (True, None)
+
+
+def test_a_trial_cannot_say_itself_whether_its_dataset_counts():
+    odd = replace(trial("ridge"), facts={UNLISTED: True})
+    (found,) = with_listing([odd], {"demo@1": ("breast",)})
+    assert UNLISTED not in found.facts
+
+
+def imported(*arguments, **facts):
+    given = trial(*arguments)
+    return replace(given, facts={**given.facts, "imported": [{"archive": "a.tar"}], **facts})
+
+
+def test_imported_runs_are_rows_of_their_own_that_never_count_as_trained_here():
+    (part,) = board_rows([trial("ridge", mse=1.0), imported("stnet")]).protocols
+    shown = {row.predictor: (row.origin.trust, row.origin.trained_here) for row in part.rows}
+    assert shown == {"ridge": ("reproduced", True), "stnet": ("imported", False)}
+    text = as_markdown(board_of(part), "c")
+    assert "| stnet (imported) |" in text
+    assert "| 1 k (claimed) | 2.50 s (claimed) |" in text
+    assert "| 1 k | 2.50 s |" in text
+
+
+def test_imported_runs_say_nothing_of_datasets():
+    odd = imported("stnet", synthetic=True, conflicts_with=["breast", "x"], shared_donors=["d"])
+    known = {"breast": {"evaluation_split": "test", "tier": "A", "synthetic": False}}
+    (found,) = without_foreign_facts([odd], known, {})
+    assert found.facts["synthetic"] is False
+    assert not {"conflicts_with", "shared_donors"} & set(found.facts)
+    (part,) = board_rows([trial("ridge"), found]).protocols
+    assert [row.rank for row in part.rows] == [1, 1]
+
+
+def test_costs_of_entries_are_claims_whatever_their_trust():
+    results = [{**on("breast", 0.5), "n_parameters": 7_000_000, "train_seconds": 60}]
+    for trust in ("reported", "re-scored", "reproduced"):
+        odd = MethodEntry.model_validate(entry(trust=trust).model_dump() | {"results": results})
+        assert "| 7 M (claimed) | 1 min 00 s (claimed) |" in as_markdown(board_of(board(odd)), "c")
+
+
+@pytest.mark.parametrize("number", [10**12 + 1, -1, 2.5, "7", True])
+def test_a_number_of_parameters_is_whole_and_bounded(number):
+    with pytest.raises(ValueError, match="n_parameters"):
+        EntryResult.model_validate({**on("breast", 0.5), "n_parameters": number})

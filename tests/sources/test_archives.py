@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
+import tempfile
 import zipfile
+import zlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spared_bench.errors import DownloadError
-from spared_bench.sources.archives import check_zip_directory, is_safe, unpack, unpack_nested
+from spared_bench.sources.archives import (
+    check_zip_directory,
+    is_safe,
+    sound_zip,
+    unpack,
+    unpack_nested,
+)
 
 
 def tar(path, *members, mode="w:gz"):
@@ -151,3 +161,121 @@ def test_backslashes_of_windows_separate_folders(tmp_path):
     archive = zip_(tmp_path / "x.zip", **{"top\\": "", "top\\a\\b": "1", "top\\c": "2"})
     root, names = unpack(archive, tmp_path / "out")
     assert {name: (root / name).read_text() for name in names} == {"a/b": "1", "c": "2"}
+
+
+KERNEL = zlib.compress(bytes(2**20), 9)[2:-4]  # raw deflate, as in a zip
+KERNEL_BYTES = len(KERNEL)
+CRC = zlib.crc32(bytes(2**20))
+
+
+def local_header(name, compressed=KERNEL_BYTES, size=2**20, method=zipfile.ZIP_DEFLATED):
+    facts = struct.pack("<5H3I2H", 20, 0, method, 0, 33, CRC, compressed, size, len(name), 0)
+    return b"PK\3\4" + facts + name
+
+
+def listed(name, offset, compressed=KERNEL_BYTES, size=2**20, method=zipfile.ZIP_DEFLATED):
+    facts = struct.pack("<6H3I5H2I", 20, 20, 0, method, 0, 33, CRC, compressed, size, len(name),
+                        *[0] * 5, offset)  # fmt: skip
+    return b"PK\1\2" + facts + name
+
+
+def by_hand(path, body, entries):
+    """Write a zip of any body and any list of members."""
+    size = sum(map(len, entries))
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, len(entries), len(entries), size, len(body), 0)
+    path.write_bytes(body + b"".join(entries) + end)
+    return path
+
+
+def all_in_one_place(path):
+    body = local_header(b"m000") + KERNEL
+    return by_hand(path, body, [listed(b"m%03d" % number, 0) for number in range(200)])
+
+
+def one_within_another(path):
+    """A stored member whose content is another member, header and all."""
+    inner = local_header(b"inner") + KERNEL
+    outer = local_header(b"outer", len(inner), len(inner), zipfile.ZIP_STORED)
+    entries = [
+        listed(b"outer", 0, len(inner), len(inner), zipfile.ZIP_STORED),
+        listed(b"inner", len(outer)),
+    ]
+    return by_hand(path, outer + inner, entries)
+
+
+def headers_quoted(path, count=50):
+    """As of Fifield: each member's deflate stream quotes the next header, then shares the rest."""
+    body, offsets, stream = b"", [], KERNEL
+    for number in reversed(range(count)):
+        name = b"m%03d" % number
+        header = local_header(name, len(stream))
+        offsets.append((name, len(stream), len(header)))
+        body = header + stream
+        stream = b"\0" + struct.pack("<2H", len(header), len(header) ^ 0xFFFF) + body
+    entries, place = [], 0
+    for name, compressed, header in reversed(offsets):
+        entries.append(listed(name, place, compressed))
+        place += header + 5
+    return by_hand(path, body, entries)
+
+
+def into_the_list(path):
+    body = local_header(b"m", len(KERNEL) + 40) + KERNEL
+    return by_hand(path, body, [listed(b"m", 0, len(KERNEL) + 40)])
+
+
+def stored_and_larger(path):
+    body = local_header(b"m", 10, 2**30, zipfile.ZIP_STORED) + bytes(10)
+    return by_hand(path, body, [listed(b"m", 0, 10, 2**30, zipfile.ZIP_STORED)])
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (all_in_one_place, "shares its bytes with"),
+        (one_within_another, "shares its bytes with 'outer'"),
+        (headers_quoted, "shares its bytes with"),
+        (into_the_list, "reaches into the list of members"),
+        (stored_and_larger, "claims another size than it takes"),
+    ],
+)
+def test_members_that_take_bytes_of_others_refuse_the_archive(tmp_path, make, what):
+    archive = make(tmp_path / "x.zip")
+    with zipfile.ZipFile(archive) as packed:  # a zip as far as Python is concerned
+        assert sum(info.file_size for info in packed.infolist()) >= 2**20
+    with pytest.raises(DownloadError, match=what):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@given(
+    contents=st.lists(st.tuples(st.binary(max_size=50), st.booleans()), max_size=6),
+    prefix=st.binary(max_size=20),
+)
+def test_what_an_archiver_writes_is_never_said_to_overlap(contents, prefix):
+    """Stored, deflated, empty, streamed (sizes after the data), and behind a prefix."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.zip"
+        with path.open("wb") as file:
+            file.write(prefix)
+        with zipfile.ZipFile(path, "a") as archive:
+            for number, (content, deflated) in enumerate(contents):
+                kind = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
+                archive.writestr(f"{number}", content, kind)
+        streamed = Path(folder) / "streamed.zip"
+        with (
+            streamed.open("wb") as file,
+            zipfile.ZipFile(Unseekable(file), "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            for number, (content, _) in enumerate(contents):
+                archive.writestr(f"{number}", content)
+        for each in (path, streamed):
+            with sound_zip(each) as packed:
+                assert [packed.read(info) for info in packed.infolist()] == [c for c, _ in contents]
+
+
+class Unseekable:
+    """A file that cannot be gone back in, as standard output is."""
+
+    def __init__(self, file):
+        self.write, self.flush = file.write, file.flush

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import threading
 
@@ -254,3 +255,77 @@ def test_a_server_that_names_a_date_is_left_alone_until_then(server, tmp_path):
     url = server.serve("/a", CONTENT, "a date", "")
     assert get(tmp_path, url, stop=Stop()) == CONTENT
     assert 0.1 < waits[0] <= 1.5
+
+
+@pytest.mark.parametrize("mood", ["endless", "bomb"])
+@pytest.mark.parametrize("known", ["size", "most"])
+def test_a_server_that_never_ends_is_left_at_the_size_that_is_known(server, tmp_path, mood, known):
+    url = server.serve("/a", CONTENT, mood)
+    policy = Policy(3, 0.001, 5, most_bytes=5_000_000)
+    expected = Expected(size=len(CONTENT) if known == "size" else 0)
+    most = "1,000,000" if known == "size" else "5,000,000"
+    with pytest.raises(DownloadError, match=f"sends more than the {most} bytes"):
+        download([url], tmp_path / "file.bin", expected, Counter(), policy)
+    assert list(tmp_path.iterdir()) == []
+    assert len(server.asked) == 1
+
+
+def test_a_server_that_crawls_is_asked_again_and_given_up(server, tmp_path):
+    url = server.serve("/a", CONTENT, "crawl")
+    policy = Policy(3, 0.001, timeout_s=5, slowest_bytes_s=10_000, slow_s=0.2)
+    with pytest.raises(DownloadError, match="less than 10,000 a second is given up"):
+        download([url], tmp_path / "file.bin", Expected(), Counter(), policy)
+    assert len(server.asked) == 3  # though something new came each time
+
+    there = server.serve("/b", CONTENT)
+    assert download([url, there], tmp_path / "file.bin", Expected(), Counter(), policy) == SHA256
+
+
+@pytest.mark.parametrize("told", ["abc", "\u00b2", "-5", "1e6", "0x10", "9" * 5_000, ""])
+def test_a_length_that_is_no_number_is_no_length(server, tmp_path, told):
+    told = told.encode().decode("latin-1")
+    url = server.serve("/a", CONTENT, f"length {told}")
+    assert get(tmp_path, url, sha256=SHA256) == CONTENT
+
+
+@pytest.mark.parametrize("told", ["1_0", "+10"])
+def test_a_length_that_some_read_as_a_number_is_refused(server, tmp_path, told):
+    url = server.serve("/a", CONTENT, f"length {told}")
+    with pytest.raises(DownloadError, match="for the length of the file"):
+        get(tmp_path, url)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"total": "abc"}, {"total": None}, {"total": -1}, {"total": 1e300}, {"total": True},
+        {"total": [1]}, {"total": 10}, {"validator": 5}, {"validator": ["x"]}, {"validator": ""},
+        {"validator": "a\r\nX-Evil: 1"}, {"validator": "\u2603"}, {"validator": "x" * 10_000},
+        {"url": {}},
+    ],
+)  # fmt: skip
+def test_a_note_with_nonsense_is_as_good_as_none(server, tmp_path, change):
+    url = server.serve("/a", CONTENT, "drop", "404", "")
+    with pytest.raises(DownloadError):
+        get(tmp_path, url)
+    (note,) = tmp_path.glob("*.part.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | change))
+    assert get(tmp_path, url) == CONTENT
+    assert server.asked[-1] == ("/a", "")
+
+
+@pytest.mark.parametrize("text", ["", "[", "5", "null", "[" * 100_000, '{"total": ' + "9" * 5_000])
+def test_a_note_that_is_none_is_as_good_as_none(server, tmp_path, text):
+    url = server.serve("/a", CONTENT, "drop", "404", "")
+    with pytest.raises(DownloadError):
+        get(tmp_path, url)
+    (note,) = tmp_path.glob("*.part.json")
+    note.write_text(text)
+    assert get(tmp_path, url) == CONTENT
+
+
+@pytest.mark.parametrize("wait", ["\u00b2", "9" * 5_000, "soon", "-3", "Mon, 99 Foo 2026"])
+def test_a_time_to_wait_that_is_none_is_not_waited_for(wait):
+    from spared_bench.sources.download import _seconds
+
+    assert _seconds(wait) == 0

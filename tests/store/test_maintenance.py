@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from spared_bench.errors import UsageError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.store.entries import Store
+from spared_bench.store.imports import MARK, read_mark
 from spared_bench.store.leases import Leases
 from spared_bench.store.maintenance import export, import_archive, unneeded, verify
 from spared_bench.trials.cells import finished_cells
@@ -185,6 +190,148 @@ def test_an_archive_whose_entries_were_altered_is_refused(store, tmp_path, damag
     with pytest.raises(UsageError, match="damaged or was altered"):
         import_archive(other, tmp_path / "bad.tar")
     assert list(other.entries("trials")) == []
+
+
+def is_marked(entry):
+    return read_mark(entry.folder) is not None
+
+
+def test_what_was_imported_is_marked_through_any_chain_of_stores(store, tmp_path):
+    first, second = Store(tmp_path / "first"), Store(tmp_path / "second")
+    export(store, tmp_path / "a.tar")
+    import_archive(first, tmp_path / "a.tar")
+    export(first, tmp_path / "b.tar")
+    import_archive(second, tmp_path / "b.tar")
+
+    assert not any(map(is_marked, store.entries("trials")))
+    assert all(map(is_marked, first.entries("trials")))
+    stations = [read_mark(entry.folder)["stations"] for entry in second.entries("trials")]
+    assert [[each["archive"] for each in found] for found in stations] == [["b.tar", "a.tar"]] * 2
+    digest = hashlib.sha256((tmp_path / "b.tar").read_bytes()).hexdigest()
+    assert stations[0][0]["sha256"] == digest
+
+
+@pytest.mark.parametrize("mark", [None, b"{}", b"[", b'{"stations": 5}', b"[]", b"x" * 200_000])
+def test_no_editing_of_an_archive_takes_the_mark_away(store, tmp_path, mark):
+    export(store, tmp_path / "a.tar")
+    import_archive(first := Store(tmp_path / "first"), tmp_path / "a.tar")
+    with tarfile.open(tmp_path / "edited.tar", "w") as tar:
+        for entry in first.entries("trials"):
+            for path in sorted(entry.folder.iterdir()):
+                if path.name != MARK:
+                    add(tar, f"trials/{entry.key}/{path.name}", path.read_bytes())
+            if mark is not None:
+                add(tar, f"trials/{entry.key}/{MARK}", mark)
+    import_archive(second := Store(tmp_path / "second"), tmp_path / "edited.tar")
+    assert len(list(second.entries("trials"))) == 2
+    assert all(map(is_marked, second.entries("trials")))
+
+
+def test_a_manifest_that_names_the_mark_its_own_is_refused(store, tmp_path):
+    entry = next(store.entries("trials"))
+    manifest = json.loads((entry.folder / "manifest.json").read_text())
+    manifest["files"][MARK] = {"bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest()}
+    with tarfile.open(tmp_path / "bad.tar", "w") as tar:
+        add(tar, f"trials/{entry.key}/manifest.json", json.dumps(manifest).encode())
+        add(tar, f"trials/{entry.key}/value.txt", (entry.folder / "value.txt").read_bytes())
+        add(tar, f"trials/{entry.key}/{MARK}", b"x")
+    with pytest.raises(UsageError, match="its files are not those of its manifest"):
+        import_archive(Store(tmp_path / "other"), tmp_path / "bad.tar")
+
+
+def test_what_is_made_of_an_imported_dataset_is_marked_and_what_is_made_again_is_not(
+    store, tmp_path
+):
+    export(store, tmp_path / "all.tar", products=True)
+    other = Store(tmp_path / "other")
+    own = other.obtain("trials", {"of": "nothing imported"}, writes("t"))
+    import_archive(other, tmp_path / "all.tar")
+    prepared = next(other.entries("prepared"))
+    layer = other.obtain("completed", {"prepared": prepared.key, "by": "me"}, writes("l"))
+    trial = other.obtain("trials", {"completed": layer.key, "of": "me"}, writes("t"))
+    apart = other.obtain("trials", {"of": "nothing imported either"}, writes("t"))
+    assert [is_marked(each) for each in (layer, trial, own, apart)] == [True, True, False, False]
+
+    for kind, entry in (("trials", trial), ("completed", layer), ("prepared", prepared)):
+        other.remove(kind, entry.key)
+    other.remove("patches", prepared.key)  # of the same inputs in this made-up store
+    again = other.obtain("prepared", prepared.inputs, writes("p"))
+    layer = other.obtain("completed", layer.inputs, writes("l"))
+    assert not is_marked(again)
+    assert not is_marked(layer)
+
+
+def test_what_was_there_before_an_import_is_not_marked(store, tmp_path):
+    export(store, tmp_path / "all.tar")
+    assert import_archive(store, tmp_path / "all.tar") == (0, 4)
+    assert not any(map(is_marked, store.entries("trials")))
+
+
+def test_a_result_that_is_no_record_of_a_trial_is_not_taken_over(store, tmp_path):
+    def odd(folder):
+        (folder / "result.json").write_text('{"key": "k", "status": "ok", "n_parameters": "<b>"}')
+
+    store.obtain("trials", {"odd": 1}, odd)
+    export(store, tmp_path / "odd.tar")
+    with pytest.raises(UsageError, match="this is no record of a trial"):
+        import_archive(Store(tmp_path / "other"), tmp_path / "odd.tar")
+
+
+def test_what_a_killed_import_left_is_swept_away_by_the_next(store, tmp_path):
+    export(store, tmp_path / "all.tar")
+    other = Store(tmp_path / "other")
+    program = (
+        "import os, sys; from pathlib import Path; from spared_bench.store import maintenance;"
+        "from spared_bench.store.entries import Store;"
+        "maintenance._adopt = lambda *_: os.kill(os.getpid(), 9);"
+        "maintenance.import_archive(Store(Path(sys.argv[1])), Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", program, str(other.root), str(tmp_path / "all.tar")]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    (left,) = (other.root / "tmp").iterdir()
+    assert any(left.rglob("manifest.json"))
+
+    assert import_archive(other, tmp_path / "all.tar") == (4, 0)
+    assert list((other.root / "tmp").iterdir()) == []
+
+
+def test_a_sample_is_so_many_and_over_time_everything(store):
+    damaged = next(store.entries("trials"))
+    (damaged.folder / "value.txt").write_text("xxxx")
+    told = []
+    half = verify(store, sample=0.5, told=lambda *numbers: told.append(numbers))
+    assert half.checked == 6
+    assert told == [(done, 6) for done in range(1, 7)]
+    assert any(verify(store, sample=0.5).damaged for _ in range(40))  # missed once in 2^40
+    for share in (0, -1, 1.5, float("nan")):
+        with pytest.raises(UsageError, match="a share above 0 and at most 1"):
+            verify(store, sample=share)
+
+
+def test_many_processes_find_what_one_finds(store, monkeypatch):
+    damaged = next(store.entries("trials"))
+    (damaged.folder / "value.txt").write_text("xxxx")
+    (next(store.entries("prepared")).folder / "manifest.json").write_text("[" * 100_000)
+    alone = verify(store)
+    monkeypatch.setattr("spared_bench.store.maintenance._FEW_ENTRIES", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert verify(store) == alone
+    assert len(alone.damaged) == 2
+
+
+def test_a_file_that_cannot_be_read_is_no_failure_to_write(store, tmp_path, monkeypatch):
+    bad = next(store.entries("trials")).folder / "value.txt"
+    opened = tarfile.bltn_open
+
+    def refuse(path, *rest):
+        if str(path) == str(bad):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return opened(path, *rest)
+
+    monkeypatch.setattr("tarfile.bltn_open", refuse)
+    with pytest.raises(WorkspaceError, match=r"Cannot read .*value\.txt: Input/output error"):
+        export(store, tmp_path / "all.tar")
+    assert not list(tmp_path.glob("*all.tar*"))
 
 
 @pytest.fixture

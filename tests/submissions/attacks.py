@@ -200,6 +200,23 @@ def _twice(folder: Path, out: Path) -> Path:
     return with_member(folder, out, "results.json", b"{}")
 
 
+@attack("a zip whose members share their bytes", "shares its bytes with")
+def _overlapping(folder: Path, out: Path) -> Path:
+    """Two hundred texts of 3 MB, all of them the same 3 kB of the archive."""
+    path = out / "hostile.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ids/x0.spots.txt", bytes(3_000_000))
+    content = path.read_bytes()
+    start, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    entries = b"".join(
+        content[start:end].replace(b"ids/x0.", b"ids/%c%d." % (97 + number // 10, number % 10))
+        for number in range(200)
+    )
+    ending = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 200, 200, len(entries), start, 0)
+    path.write_bytes(content[:start] + entries + ending)
+    return path
+
+
 @attack("a damaged archive", "refused")
 def _damaged(folder: Path, out: Path) -> Path:
     path = packed(folder, out)
@@ -304,6 +321,25 @@ for _label, _text, _refusal in [
         "version: String should match",
     ),
     ("a path for a protocol", _HEAD.replace("toy@1", "../x@1"), "protocol: String should match"),
+    ("letters that are not seen", _HEAD + 'title: "a\\u3164b"\n', "characters that cannot be seen"),
+    ("an empty Braille cell", _HEAD + 'title: "\\u2800"\n', "characters that cannot be seen"),
+    ("a variation selector", _HEAD + 'title: "a\\ufe0fb"\n', "characters that cannot be seen"),
+    (
+        "heaps of marks",
+        _HEAD + 'title: "a' + "\u0301" * 40 + '"\n',
+        "characters that cannot be seen",
+    ),
+    ("spaces alone", _HEAD + 'title: "   "\n', "title: holds nothing but spaces"),
+    (
+        "a dataset absent twice",
+        _HEAD + "absent: [{dataset: toy, reason: big}, {dataset: toy, reason: slow}]\n",
+        "toy is declared absent twice",
+    ),
+    (
+        "an absent dataset that does not exist",
+        _HEAD + "absent: [{dataset: brain-of-all, reason: too large}]\n",
+        "brain-of-all is declared absent, and is no dataset of toy@1",
+    ),
     ("an unknown protocol", _HEAD.replace("toy@1", "other@1"), "names protocol other@1"),
 ]:
     ATTACKS[f"a description with {_label}"] = (_changed_yaml(_text), _refusal)
@@ -346,6 +382,19 @@ def _other_dataset(values: dict) -> None:
     values["results"][0]["dataset"] = "planted"
 
 
+def _further(values: dict, name: str) -> None:
+    values["datasets"][name] = values["datasets"]["toy"]
+    values["results"].append({**values["results"][0], "dataset": name})
+
+
+def _further_dataset(values: dict) -> None:
+    _further(values, "planted")
+
+
+def _further_fold(values: dict) -> None:
+    _further(values, "toy.lodo-1")
+
+
 def _no_score(values: dict) -> None:
     values["results"][0]["split_scores"]["test"]["mse"] = None
 
@@ -369,7 +418,9 @@ for _label, _change, _refusal in [
     ("no metric", _no_metric, "mse is not claimed"),
     ("an undefined metric", _no_score, "mse is claimed as undefined"),
     ("another dataset's hash", _other_hash, "the submission was made on other data"),
-    ("another dataset's name", _other_dataset, "are missing"),
+    ("another dataset's name", _other_dataset, "planted has results, and is no dataset of toy@1"),
+    ("a further dataset", _further_dataset, "planted has results, and is no dataset of toy@1"),
+    ("a fold of a dataset", _further_fold, "toy.lodo-1 has results, and is no dataset of toy@1"),
     ("brackets", lambda values: "[" * 1_000_000, "not valid JSON"),
     ("a key twice", lambda values: '{"format": 1, "format": 1}', "stands twice"),
     ("no protocol hash", _no_hash, "protocol_hash"),

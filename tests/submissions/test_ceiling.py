@@ -96,6 +96,8 @@ def flagged(prediction, counts, expression) -> bool:
         mask=mask,
         slide_ids=slides,
         counts=counts,
+        places=np.indices((20, 20)).reshape(2, 400).T.astype(float),
+        training_means=np.full((1, counts.shape[1]), np.nan),
     )
     place = {"dataset": "made", "completer": "none", "predictor": "x", "split_scores": {}}
     evidence = Evidence()

@@ -9,9 +9,11 @@ from sklearn.metrics import roc_auc_score
 
 from spared_bench.submissions.forensics import (
     equal_pairs,
+    far_above,
     library_following,
     mask_following,
     same_scores,
+    slide_means_known,
     thinned_rows,
 )
 
@@ -72,3 +74,55 @@ def test_thinned_rows_keeps_at_most_so_many_and_all_of_a_small_slide():
     assert len(large) == 834
     assert set(np.diff(large)) == {3}
     np.testing.assert_array_equal(small, np.arange(7))
+
+
+def shifted(rng, shift=1.0):
+    """Two slides whose genes lie off the training slides' means by a shift each."""
+    offsets = rng.normal(scale=shift, size=(2, 8))
+    target = rng.normal(size=(100, 8))
+    for rows, offset in zip(SLIDES, offsets, strict=True):
+        target[rows] += offset
+    return target, rng.random(target.shape) > 0.2, np.zeros((3, 8))
+
+
+def test_who_predicts_the_training_means_knows_nothing_of_the_slides(rng):
+    target, mask, training = shifted(rng)
+    known = slide_means_known(np.zeros(target.shape), target, mask, SLIDES, training)
+    assert known == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1.0, 1.0), (0.5, 0.75), (0.0, 0.0), (-1, -3)])
+def test_a_share_of_the_slides_own_means_is_known_as_its_square(rng, share, expected):
+    target, mask, training = shifted(rng)
+    prediction = np.zeros(target.shape)
+    for rows in SLIDES:
+        for gene in range(8):
+            seen = mask[rows, gene]
+            prediction[rows, gene] = share * target[rows, gene][seen].mean()
+    known = slide_means_known(prediction, target, mask, SLIDES, training)
+    assert known == pytest.approx(expected)
+
+
+def test_where_slides_are_as_the_training_slides_nothing_can_be_said(rng):
+    target, mask, training = shifted(rng, shift=0.0)
+    assert np.isnan(slide_means_known(target, target, mask, SLIDES, training))
+    assert np.isnan(slide_means_known(target, target, mask, SLIDES, np.full((1, 8), np.nan)))
+
+
+@pytest.mark.parametrize(
+    ("score", "others", "expected"),
+    [
+        (0.9, [0.5, 0.4, 0.3], True),
+        (0.59, [0.5, 0.4, 0.3], False),  # no more than the best leads the median, or 0.1
+        (0.65, [0.5, 0.4, 0.3], True),
+        (0.65, [0.5, 0.2, 0.1], False),
+        (0.9, [0.5, 0.4], False),
+        (0.9, [0.5, 0.4, -np.inf], False),
+        (-np.inf, [0.5, 0.4, 0.3], False),
+        (np.nan, [0.5, 0.4, 0.3], False),
+    ],
+)
+def test_a_score_is_far_above_where_its_lead_is_larger_than_that_of_the_best(
+    score, others, expected
+):
+    assert far_above(score, others, least=0.1) is expected

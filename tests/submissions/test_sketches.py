@@ -1,67 +1,173 @@
-"""Traces of predictions."""
+"""Traces of predictions: copies, and what hides them."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from spared_bench.errors import SparedBenchError
-from spared_bench.submissions.sketches import likeness, read_traces, trace, write_traces
+from spared_bench.submissions.sketches import (
+    MOST_GENES,
+    likeness,
+    neighbours,
+    read_traces,
+    trace,
+    write_traces,
+)
+from spared_bench.submissions.truth import Truth
 
-HASH, OTHER = "ab" * 32, "cd" * 32
+
+def made(rng, side=14, n_genes=12, slides=1, dataset_hash="ab" * 32) -> Truth:
+    """A dataset on square lattices, whose target is noise."""
+    n = side * side * slides
+    grid = np.stack(np.divmod(np.arange(side * side), side), axis=1).astype(float)
+    values = rng.normal(size=(n, n_genes))
+    return Truth(
+        dataset="made",
+        split="test",
+        hash=dataset_hash,
+        spots=tuple(map(str, range(n))),
+        genes=tuple(map(str, range(n_genes))),
+        target=values,
+        expression=values,
+        mask=np.ones(values.shape, bool),
+        slide_ids=np.repeat([f"s{i}" for i in range(slides)], side * side),
+        counts=np.ones(values.shape),
+        places=np.tile(grid, (slides, 1)),
+        training_means=np.zeros((1, n_genes)),
+    )
 
 
-def correlated(prediction, rng, correlation):
-    noise = rng.normal(size=prediction.shape)
-    return correlation * prediction + np.sqrt(1 - correlation**2) * noise
+@pytest.fixture
+def truth(rng):
+    return made(rng)
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9, 0.99, 0.999])
-def test_likeness_estimates_the_correlation_with_an_error_relative_to_the_distance(
-    correlation, rng
-):
-    prediction = rng.normal(size=(400, 30))
+def predicted(truth, rng, n_factors=6):
+    """What a method might predict: smooth factors over the slide, mixed for each gene."""
+    waves = rng.normal(size=(2, n_factors))
+    factors = np.sin(truth.places @ waves * 0.5 + rng.uniform(0, 6, n_factors))
+    return factors @ rng.normal(size=(n_factors, truth.shape[1]))
+
+
+CHANGES = {
+    "other levels and scales": lambda p, rng: p * rng.uniform(0.5, 2, p.shape[1]) + 3,
+    "exp": lambda p, rng: np.exp(p),
+    "ranks": lambda p, rng: p.argsort(axis=0).argsort(axis=0),
+    "one gene random": lambda p, rng: np.column_stack([rng.normal(size=len(p)), p[:, 1:]]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_copy_is_like_its_source_however_its_values_are_changed(truth, rng, change):
+    source = predicted(truth, rng)
+    found = likeness(trace(CHANGES[change](source, rng), truth), trace(source, truth))
+    assert found.smooth > 0.9
+    assert found.shape > 0.95
+
+
+def test_methods_that_learned_apart_are_not_alike(truth, rng):
     found = [
-        likeness(trace(prediction, f"{i:064x}"), trace(other, f"{i:064x}"))
-        for i, other in enumerate(correlated(prediction, rng, correlation) for _ in range(20))
+        likeness(trace(predicted(truth, rng), truth), trace(predicted(truth, rng), truth))
+        for _ in range(10)
     ]
-    assert np.mean(found) == pytest.approx(correlation, abs=0.1 * (1 - correlation) + 1e-4)
-    assert np.abs(np.subtract(found, correlation)).max() < 0.4 * (1 - correlation) + 1e-4
+    assert max(abs(each.smooth) for each in found) < 0.7
+    assert max(abs(each.shape) for each in found) < 0.7
+    assert max(each.nearest for each in found) < 0.95
+    assert max(each.spread for each in found) < 0.3
 
 
-def test_a_copy_with_other_levels_and_scales_of_genes_is_still_a_copy(rng):
-    prediction = rng.normal(size=(200, 10))
-    moved = prediction * rng.uniform(0.5, 2, size=10) + rng.normal(size=10)
-    assert likeness(trace(prediction, HASH), trace(moved, HASH)) == pytest.approx(1, abs=1e-5)
+def test_noise_of_single_spots_is_averaged_out(truth, rng):
+    source = predicted(truth, rng)
+    noise = 0.3 * source.std(axis=0) * rng.normal(size=source.shape)
+    found = likeness(trace(source + noise, truth), trace(source, truth))
+    assert found.smooth > 0.95 > found.shape
+
+
+def test_genes_in_another_order_are_found_by_their_nearest(truth, rng):
+    source = predicted(truth, rng)
+    order = np.roll(np.arange(truth.shape[1]), 3)
+    found = likeness(trace(source[:, order], truth), trace(source, truth))
+    assert found.shape < 0.8
+    assert found.nearest == pytest.approx(1, abs=1e-5)
+
+
+def test_spots_in_another_order_are_found_by_their_spread(truth, rng):
+    source = predicted(truth, rng)
+    found = likeness(trace(source[rng.permutation(len(source))], truth), trace(source, truth))
+    assert found.shape < 0.5
+    assert found.spread == 1
+
+
+def test_what_both_have_of_the_truth_makes_them_no_copies(truth, rng):
+    """Two methods that are right are alike; what counts is how they err."""
+    smooth_truth = replace(truth, target=predicted(truth, rng))
+    first, second = (smooth_truth.target + 0.5 * predicted(truth, rng) for _ in range(2))
+    assert spearmanr(first.ravel(), second.ravel()).statistic > 0.6
+    found = likeness(trace(first, smooth_truth), trace(second, smooth_truth))
+    assert found.smooth < 0.7
+
+
+@pytest.mark.parametrize("correlation", [0.5, 0.9, 0.98])
+def test_a_sketch_gives_the_correlation_of_ranks_that_all_spots_give(rng, correlation):
+    truth = made(rng, side=40, n_genes=40, slides=2)  # 3,200 spots in 256 places
+    first = rng.normal(size=truth.shape)
+    second = correlation * first + np.sqrt(1 - correlation**2) * rng.normal(size=truth.shape)
+    exact = np.median([spearmanr(a, b).statistic for a, b in zip(first.T, second.T, strict=True)])
+    near = neighbours(truth)
+    found = likeness(trace(first, truth, near), trace(second, truth, near))
+    assert found.shape == pytest.approx(exact, abs=0.04)
 
 
 def test_traces_of_different_datasets_do_not_compare(rng):
-    prediction = rng.normal(size=(200, 10))
-    assert abs(likeness(trace(prediction, HASH), trace(prediction, OTHER))) < 0.3
+    first, second = (made(rng, side=20, dataset_hash=each * 32) for each in ("ab", "cd"))
+    source = predicted(first, rng)
+    assert abs(likeness(trace(source, first), trace(source, second)).shape) < 0.3
 
 
-def test_a_constant_prediction_is_like_nothing():
-    constant = trace(np.ones((50, 4)), HASH)
-    assert likeness(constant, constant) == 0
+def test_a_constant_prediction_is_like_nothing(truth, rng):
+    constant = trace(np.ones(truth.shape) * np.pi, truth)
+    for other in (constant, trace(predicted(truth, rng), truth)):
+        found = likeness(constant, other)
+        assert np.isnan([found.smooth, found.shape, found.nearest, found.spread]).all()
 
 
-def test_the_trace_of_a_large_prediction_does_not_depend_on_the_blocks_it_is_read_in(
-    rng, monkeypatch
-):
-    prediction = rng.normal(size=(3_000, 700)).astype(np.float32)  # several blocks
-    standard = (prediction - prediction.mean(axis=0, dtype=float)) / prediction.std(axis=0)
-    pieces = np.concatenate([prediction[:1], prediction[1:]])
-    assert likeness(trace(prediction, HASH), trace(pieces, HASH)) == 1
-    assert likeness(trace(prediction, HASH), trace(standard, HASH)) == pytest.approx(1, abs=1e-4)
+def test_traces_survive_a_file_with_few_genes_and_small_steps(rng, tmp_path):
+    truth = made(rng, n_genes=150)
+    source = predicted(truth, rng)
+    write_traces(tmp_path / "traces.json", {"a/b/c/0": trace(source, truth)})
+    kept = read_traces(tmp_path / "traces.json")["a/b/c/0"]
+    assert 0 < len(kept.genes) <= MOST_GENES
+    found = likeness(trace(source, truth), kept)
+    assert min(found.smooth, found.shape, found.nearest) > 0.999
+    assert found.spread == 1
 
 
-def test_traces_survive_a_file_and_other_files_are_refused(rng, tmp_path):
-    traces = {"a/b/c/0": trace(rng.normal(size=(50, 4)), HASH)}
-    write_traces(tmp_path / "traces.json", traces)
-    np.testing.assert_array_equal(
-        read_traces(tmp_path / "traces.json")["a/b/c/0"], traces["a/b/c/0"]
-    )
-    for text in ("[]", "{", '{"traces": {"a": "AAAA"}}', '{"traces": {"a": 3}}', "[" * 100_000):
-        (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(SparedBenchError, match=r"bad\.json cannot be read"):
-            read_traces(tmp_path / "bad.json")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"genes": [3, 2, 1]}, {"genes": []}, {"genes": "x"}, {"genes": list(range(1_000))},
+        {"smooth": "AAAA"}, {"smooth": "not base64!"}, {"shape": 5}, {"quantiles": ""},
+    ],
+)  # fmt: skip
+def test_a_trace_that_does_not_fit_together_is_refused(truth, rng, tmp_path, change):
+    path = tmp_path / "bad.json"
+    write_traces(path, {"a": trace(predicted(truth, rng), truth)})
+    values = json.loads(path.read_text())
+    values["traces"]["a"] |= change
+    path.write_text(json.dumps(values))
+    with pytest.raises(SparedBenchError, match=r"bad\.json cannot be read"):
+        read_traces(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"traces": {"a": "AAAA"}}', '{"traces": {"a": 3}}', "[" * 100_000]
+)
+def test_what_holds_no_traces_is_refused(tmp_path, text):
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(SparedBenchError, match=r"bad\.json cannot be read"):
+        read_traces(tmp_path / "bad.json")

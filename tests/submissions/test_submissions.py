@@ -190,13 +190,18 @@ def test_a_copy_of_an_accepted_entry_is_flagged(archive, folder, checked, tmp_pa
     (folder / "submission.yaml").write_text(text.replace("method: toy-ridge", "method: another"))
     report = checked(folder, board)
     assert report.ok
-    (flag,) = [flag for flag in report.flags if flag.kind == "copy"]
-    assert "an estimated correlation of 1.0000 with those of toy-ridge@1" in flag.reason
+    reasons = [flag.reason for flag in report.flags if flag.kind == "copy"]
+    assert len(reasons) == 2
+    # Least squares on one colour: the genes differ in nothing but level and scale.
+    assert "Of 100% of the genes" in reasons[0]
+    assert "are spread as those of toy-ridge@1 (none, toy-ridge)" in reasons[0]
+    assert "are spread as those of the run of toy-ridge here" in reasons[1]
 
 
-def test_a_later_version_of_the_same_method_is_no_copy(archive, folder, checked, tmp_path):
-    add(checked(archive), tmp_path / "leaderboards", "re-scored")
-    text = (folder / "submission.yaml").read_text()
+def test_a_later_version_of_the_same_method_is_no_copy(folder, checked, tmp_path):
+    text = (folder / "submission.yaml").read_text() + "code: https://example.org/x\n"
+    (folder / "submission.yaml").write_text(text)
+    add(checked(folder), tmp_path / "leaderboards", "re-scored")
     (folder / "submission.yaml").write_text(text.replace("version: '1'", "version: '2'"))
     report = checked(folder)
     assert report.ok
@@ -272,3 +277,30 @@ def test_a_failed_run_cannot_be_handed_in(run_bench, monkeypatch, tmp_path):
 def test_names_of_predictions_are_those_of_their_results(archive, checked):
     (result,) = checked(archive).results
     assert bundle.prediction_name(result) == PREDICTION
+
+
+def test_a_bundle_is_one_method(folder, checked):
+    """A hundred predictors in one bundle: the best of them would be the best by chance."""
+    values = json.loads((folder / "results.json").read_text())
+    (first,) = values["results"]
+    for number in range(100):
+        name = f"toy-ridge{number}"
+        values["results"].append({**first, "predictor": name})
+        target = folder / "predictions" / "toy" / "none" / name / "0.npz"
+        target.parent.mkdir()
+        shutil.copyfile(folder / PREDICTION, target)
+    (folder / "results.json").write_text(json.dumps(values))
+    (problem,) = checked(folder).problems
+    assert "The bundle has 101 predictors with 1 completers; it can have one" in problem
+
+
+def test_a_run_of_ones_own_that_is_damaged_is_left_out(archive, run_workspace, checked, tmp_path):
+    from spared_bench.submissions.check import check
+    from tests.submissions.conftest import toy_bench
+
+    shutil.copytree(run_workspace, tmp_path / "w")
+    bench = toy_bench(tmp_path / "w")
+    for cell in finished_cells(bench.workspace.store):
+        path = cell.folder / "predictions.npz"
+        path.write_bytes(bytes(path.stat().st_size))
+    assert check(archive, lambda protocol: bench, tmp_path / "leaderboards").ok

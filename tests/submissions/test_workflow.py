@@ -13,7 +13,6 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github" / "workflows" / "submission.yml"
-SCRIPT = ROOT / "tools" / "check_submissions.sh"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,9 @@ def test_its_token_can_only_read_and_it_has_no_secrets(workflow):
     assert workflow["permissions"] == {"contents": "read"}
     assert all("permissions" not in job for job in workflow["jobs"].values())
     triggers = workflow[True]  # YAML 1.1 reads the key `on` as a boolean
-    assert set(triggers) == {"pull_request"}  # not pull_request_target, which has secrets
+    assert set(triggers) == {"pull_request_target"}  # of pull_request, the request brings the file
+    assert triggers["pull_request_target"]["branches"] == ["main"]
+    assert {"submissions/**", "leaderboards/**"} == set(triggers["pull_request_target"]["paths"])
     assert "secrets." not in WORKFLOW.read_text()
 
 
@@ -51,14 +52,19 @@ def test_its_actions_are_commits_which_no_one_can_move(workflow):
     assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", each) for each in used)
 
 
+HOSTILE = b"from pathlib import Path\nPath('executed').touch()\n"
+ENTRY = "leaderboards/toy@1/best@1/entry.json"
+
+
 @pytest.fixture
 def repository(tmp_path):
-    """A repository with a base commit checked out."""
-    (tmp_path / "repo").mkdir()
-    git(tmp_path / "repo", "init", "--quiet", "--initial-branch=main")
-    (tmp_path / "repo" / "README").write_text("base")
-    commit(tmp_path / "repo", "base")
-    return tmp_path / "repo"
+    """What a forge keeps: a branch with one bundle of long ago, checked out by nobody."""
+    path = tmp_path / "origin"
+    path.mkdir()
+    git(path, "init", "--quiet", "--initial-branch=main")
+    write(path, {"README": b"base", "submissions/old-1.toy@1.zip": b"old", ENTRY: b"{}"})
+    commit(path, "base")
+    return path
 
 
 def git(folder, *arguments):
@@ -69,69 +75,180 @@ def git(folder, *arguments):
     return done.stdout.strip()
 
 
+def write(folder, files):
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            path.unlink()
+        elif isinstance(content, Path):
+            path.symlink_to(content)
+        else:
+            path.write_bytes(content)
+
+
 def commit(folder, message):
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", message)
     return git(folder, "rev-parse", "HEAD")
 
 
-def request_of(repository, files):
-    """Commit files on a branch, as a request would, and return to the base."""
+def request_of(repository, files, after=()):
+    """Commit files on a branch, as pull request 7; then, perhaps, more files on the target."""
     git(repository, "checkout", "--quiet", "-b", "request")
-    for name, content in files.items():
-        path = repository / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, Path):
-            path.symlink_to(content)
-        else:
-            path.write_bytes(content)
+    write(repository, files)
     head = commit(repository, "request")
+    git(repository, "update-ref", "refs/pull/7/head", head)
     git(repository, "checkout", "--quiet", "main")
+    git(repository, "branch", "--quiet", "-D", "request")
+    if after:
+        write(repository, dict(after))
+        commit(repository, "later")
     return head
 
 
-def check(repository, head, out):
-    shims = out.parent / "bin"
-    shims.mkdir(exist_ok=True)
+def run_workflow(workflow, repository, head, folder):
+    """Do what a runner does: the checkout that is asked for, then the very scripts of the steps."""
+    git(folder, "clone", "--quiet", "--branch", "main", str(repository), "checkout")
+    checkout = folder / "checkout"
+    shims = folder / "bin"
+    shims.mkdir()
     (shims / "spared-bench").write_text(f'#!/bin/sh\nexec {sys.executable} -m spared_bench "$@"\n')
     (shims / "spared-bench").chmod(0o755)
-    done = subprocess.run(
-        ["bash", str(SCRIPT), head, str(out)],
-        cwd=repository,
-        env={**os.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, (out / "comment.md").read_text()
+    told = {
+        "${{ github.event.pull_request.number }}": "7",
+        "${{ github.event.pull_request.base.sha }}": git(repository, "rev-parse", "main"),
+        "${{ github.event.pull_request.head.sha }}": head,
+        "${{ vars.SPARED_BENCH_DATA }}": "",
+    }
+    env = {**os.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    env |= {"GITHUB_STEP_SUMMARY": str(folder / "summary"), "HOME": str(folder)}
+    env |= {"SPARED_BENCH_WORKSPACE": str(folder / "w"), "PYTHONSAFEPATH": "1"}
+    for step in workflow["jobs"]["check"]["steps"]:
+        if "run" not in step or step["name"] == "Install the checker":
+            continue
+        mine = {name: told[value] for name, value in step.get("env", {}).items()}
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            cwd=checkout,
+            env={**env, **mine},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    return done, (folder / "summary").read_text(), checkout
 
 
-def test_a_hostile_request_is_refused_and_nothing_of_it_is_checked_out(repository, tmp_path):
-    hostile = b"from pathlib import Path\nPath('executed').touch()\n"
-    head = request_of(
-        repository,
-        {
-            "submissions/evil.zip": b"no archive",
-            "submissions/$(touch executed).zip": b"x",
-            "submissions/link.zip": Path("/etc/passwd"),
-            "spared_bench/__init__.py": hostile,
-            "sitecustomize.py": hostile,
-            "tools/check_submissions.sh": b"touch executed",
-        },
-    )
-    status, comment = check(repository, head, tmp_path / "out")
-    assert status == 1
-    assert comment.count(": refused") == 2
-    assert "it is no zip archive" in comment
-    assert "is not named like METHOD-VERSION" in comment
-    assert "root:" not in comment
-    assert {path.name for path in repository.iterdir()} == {".git", "README"}
+def test_a_request_that_edits_entry_workflow_and_tools_is_refused_by_the_targets_own_script(
+    workflow, repository, tmp_path
+):
+    odd = {
+        ENTRY: b'{"trust": "reproduced"}',
+        "leaderboards/toy@1/new@1/entry.json": b"{}",
+        ".github/workflows/submission.yml": b"on: push\n",
+        "tools/check_submissions.sh": b"touch executed",
+        "spared_bench/__init__.py": HOSTILE,
+        "spared_bench/submissions/request.py": HOSTILE,
+        "sitecustomize.py": HOSTILE,
+        "pyproject.toml": b"[build-system]\nbuild-backend = 'evil'\n",
+        ".gitattributes": b"*.zip filter=evil merge=evil\n",
+        ".gitmodules": b'[submodule "x"]\n\tpath = x\n\turl = ext::sh -c touch% executed\n',
+        "submissions/notes.txt": b"x",
+        "submissions/deeper/a-1.toy@1.zip": b"x",
+        "submissions/UPPER-1.toy@1.zip": b"x",
+        "submissions/$(touch executed).zip": b"x",
+        "submissions/a\n# b.zip": b"x",
+        "submissions/link.zip": Path("/etc/passwd"),
+        "submissions/old-1.toy@1.zip": b"another",
+        "README": None,
+    }
+    head = request_of(repository, {**odd, "submissions/evil-1.toy@1.zip": b"no archive"})
+
+    done, summary, checkout = run_workflow(workflow, repository, head, tmp_path)
+
+    assert done.returncode == 1, done.stderr
+    lines = summary.split("### Submission")[0].splitlines()
+    assert sum(line.startswith("- ") for line in lines) == len(odd)
+    assert summary.count("never come with a request") == 2
+    assert summary.count("no link, no submodule, not executable") == 1
+    assert summary.count("is never changed; hand in another version") == 1
+    assert "it is no zip archive" in summary
+    assert "root:" not in summary
+    assert {path.name for path in checkout.iterdir()} == {
+        *(".git", "README", "leaderboards", "submissions", "checked"),
+    }
+    assert (checkout / ENTRY).read_text() == "{}"
     assert not list(tmp_path.rglob("executed"))
-    assert (tmp_path / "out" / "bundles" / "link.zip").read_text() == "/etc/passwd"
 
 
-def test_a_request_without_a_bundle_says_so(repository, tmp_path):
-    head = request_of(repository, {"README": b"other"})
-    status, comment = check(repository, head, tmp_path / "out")
-    assert status == 2
-    assert "adds no bundle" in comment
+def test_what_the_target_got_since_is_not_the_requests_doing(workflow, repository, tmp_path):
+    later = {"README": b"later", "leaderboards/toy@1/other@1/entry.json": b"{}"}
+    head = request_of(repository, {"submissions/a-1.toy@1.zip": b"x"}, later.items())
+    done, summary, _ = run_workflow(workflow, repository, head, tmp_path)
+    assert done.returncode == 1
+    assert "The request is refused" not in summary
+    assert "it is no zip archive" in summary
+
+
+@pytest.mark.parametrize(
+    ("files", "after", "said"),
+    [
+        ({"docs/x.md": b"x"}, {}, "adds no bundle below submissions/"),
+        ({"submissions/old-1.toy@1.zip": None}, {}, "is never removed"),
+        ({"README": b"a"}, {"README": b"b"}, "It cannot be merged"),
+        ({f"submissions/a{i}.zip": b"x" for i in range(6)}, {}, "adds 6 bundles; at most 5"),
+    ],
+)
+def test_a_request_that_is_no_submission_says_why(
+    workflow, repository, tmp_path, files, after, said
+):
+    head = request_of(repository, files, after.items())
+    done, summary, _ = run_workflow(workflow, repository, head, tmp_path)
+    assert done.returncode == 1
+    assert said in summary
+
+
+def test_a_sound_bundle_is_accepted_once_and_a_submodule_or_program_is_not(
+    repository, archive, run_bench, tmp_path
+):
+    from spared_bench.submissions.check import check
+    from spared_bench.submissions.request import review
+
+    def check_one(path):
+        return check(path, lambda protocol: run_bench, tmp_path / "leaderboards"), "said"
+
+    base = git(repository, "rev-parse", "main")
+    content = archive.read_bytes()
+    head = request_of(repository, {"submissions/toy-ridge-1.toy@1.zip": content})
+    found = review(repository, base, head, tmp_path / "out", check_one)
+    assert found.ok
+    assert found.comment == "said"
+
+    names = ("submissions/a.zip", "submissions/b.zip")
+    twice = request_of(repository, dict.fromkeys(names, content))
+    found = review(repository, base, twice, tmp_path / "out", check_one)
+    assert not found.ok
+    assert found.problems == ["submissions/b.zip: toy-ridge@1 is in another bundle too."]
+
+    git(repository, "checkout", "--quiet", "-b", "odd")
+    write(repository, {"submissions/run.zip": content})
+    (repository / "submissions" / "run.zip").chmod(0o755)
+    git(repository, "add", "--all")
+    git(repository, "update-index", "--add", "--cacheinfo", f"160000,{base},submissions/sub.zip")
+    git(repository, "commit", "--quiet", "--message", "odd")
+    odd = git(repository, "rev-parse", "HEAD")
+    found = review(repository, base, odd, tmp_path / "out", check_one)
+    assert [each.split(":")[0] for each in found.problems[:2]] == [
+        "submissions/run.zip",
+        "submissions/sub.zip",
+    ]
+
+
+@pytest.mark.parametrize("name", ["HEAD", "--output=x", "0" * 40, "", "main; touch executed"])
+def test_a_commit_that_is_none_is_told(repository, tmp_path, name):
+    from spared_bench.errors import UsageError
+    from spared_bench.submissions.request import review
+
+    base = git(repository, "rev-parse", "main")
+    with pytest.raises(UsageError, match="commit"):
+        review(repository, base, name, tmp_path / "out", lambda path: None)

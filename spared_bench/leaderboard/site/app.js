@@ -89,13 +89,14 @@
   }
 
   function notices() {
-    const { board } = context, refused = values.get("index").refused;
+    const { board } = context, { refused, left_out = [] } = values.get("index");
     document.getElementById("notices").replaceChildren(...[
       board.comparable ? null : el("p", { class: "banner" }, el("strong", {}, "Not comparable with published numbers."), " This protocol differs from that of the published benchmark; compare rows within this table only."),
       board.rows.length ? null : el("p", { class: "banner" }, "No predictor has run under this protocol. ", spared.link(["completion"], "What the completers scored")),
       board.datasets.some((c) => c.counts) || !board.rows.length ? null : el("p", { class: "banner" }, "All data here are generated, so nothing is ranked."),
       ...board.notes.map((note) => el("p", { class: "banner" }, note)),
       refused.length ? el("details", { class: "banner" }, el("summary", {}, `${refused.length} entr${refused.length === 1 ? "y" : "ies"} could not be used`), el("ul", {}, refused.map((each) => el("li", {}, each)))) : null,
+      left_out.length ? el("details", { class: "banner" }, el("summary", {}, `${left_out.length} result${left_out.length === 1 ? "" : "s"} or map${left_out.length === 1 ? "" : "s"} could not be read`), el("ul", {}, left_out.map((each) => el("li", {}, each)))) : null,
     ].filter(Boolean));
   }
 

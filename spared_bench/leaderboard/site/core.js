@@ -109,6 +109,9 @@ const spared = (() => {
     return row.method ? `${row.method} ${row.version}` : row.predictor;
   }
 
+  // Of what nobody has seen here: parameters, times and weights of others.
+  const claimed = (row, text) => row.claimed && text && text !== none ? `${text} (claimed)` : text;
+
   function table(headings, rows, caption) {
     const head = el("tr", {}, headings.map((text) => el("th", { scope: "col" }, text)));
     const body = rows.map((cells) => el("tr", {}, cells.map((cell, i) =>
@@ -129,5 +132,5 @@ const spared = (() => {
     return el("label", {}, "Metric ", el("select", { id: "choose-metric", onchange: change }, board.metrics.map((m, k) => el("option", { value: m.name, selected: k === chosen }, m.title))));
   }
 
-  return { put, load, ofProtocol, script, values, el, esc, score, fixed, metricIndex, metricAt, scores, write, error, best, extreme, measure, p, count, duration, none, state, address, link, replaceState, rowName, table, chooseMetric, views: {} };
+  return { put, load, ofProtocol, script, values, el, esc, score, fixed, metricIndex, metricAt, scores, write, error, best, extreme, measure, p, count, duration, none, state, address, link, replaceState, rowName, claimed, table, chooseMetric, views: {} };
 })();

@@ -147,11 +147,11 @@ spared.ranking = (() => {
   const shownMeasure = () => `${relative() ? "normalised " : ""}${current.choice.metric.name}`;
   const coverage = (found) => found.covered === current.choice.counted.length || found.overall === null ? "" : `${found.covered}/${current.choice.counted.length}`;
   const bar = (shown, percent, aside) => `<span class="v">${shown}</span><span class="bar" aria-hidden="true"><span data-w="${Math.min(100, percent).toFixed(0)}"></span></span>${aside ? `<small>${aside}</small>` : ""}`;
-  const badges = (c) => [c.tier && `tier ${c.tier}`, c.split && c.split !== "test" && c.split, c.synthetic && "generated", c.repeats.length && "repeats", c.shared_donors.length && "shared donors"].filter(Boolean);
+  const badges = (c) => [c.tier && `tier ${c.tier}`, c.split && c.split !== "test" && c.split, !c.listed && "not of the protocol", c.synthetic && "generated", c.repeats.length && "repeats", c.shared_donors.length && "shared donors"].filter(Boolean);
 
   function name(row) {
-    const badge = row.control ? ' <span class="badge">control</span>' : row.withdrawn !== null ? ' <span class="badge">withdrawn</span>' : "";
-    const small = [row.method && row.predictor, row.scope, row.weights].filter(Boolean).map(esc).join(" · ");
+    const badge = row.control ? ' <span class="badge">control</span>' : row.withdrawn !== null ? ' <span class="badge">withdrawn</span>' : row.trust === "imported" ? ' <span class="badge">imported</span>' : "";
+    const small = [row.method && row.predictor, row.scope, spared.claimed(row, row.weights)].filter(Boolean).map(esc).join(" · ");
     return `<bdi>${link(["method", row.id], spared.rowName(row))}</bdi>${badge}${flag(row, "")}${small ? `<small>${small}</small>` : ""}`;
   }
 

@@ -1,0 +1,272 @@
+"""Which cheats a check of submissions finds, and how often it doubts an honest run.
+
+    spared-bench run --all --suite demo
+    python benchmarks/cheats.py spared-bench-workspace
+
+Takes every method of a finished workspace in turn. Honest: its own predictions, against the
+entries and runs of all other methods. Cheats of two kinds: predictions that were bent towards the
+truth (against all other methods), and copies of one that is on the board, under another name. Every
+bundle goes through ``submissions.check``, as a stranger's would. Prints a table in Markdown: how
+many of the methods' bundles were refused or flagged, by which flags. Reads the workspace; writes to
+a scratch folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from spared_bench.api import make_bench
+from spared_bench.bench import Bench
+from spared_bench.submissions import bundle
+from spared_bench.submissions.add import add
+from spared_bench.submissions.build import build
+from spared_bench.submissions.check import check
+from spared_bench.submissions.codec import read_prediction, write_prediction
+from spared_bench.submissions.report import Report
+from spared_bench.submissions.rescoring import metrics_of, rescore
+from spared_bench.submissions.truth import Truth, truth_of
+from spared_bench.trials.cells import finished_cells
+
+#: Facts of the data, of which a method is told, rather than doubts about its predictions.
+NO_DOUBT = {"donor-overlap", "absent", "constant-seeds", "pretrained-on-test"}
+COMPLETER = "none"
+
+Bend = Callable[[np.ndarray, Truth, np.random.Generator], np.ndarray]
+
+
+def means_of(values: np.ndarray, truth: Truth) -> np.ndarray:
+    """Return each gene's mean over measured entries of a slide, at every spot of it."""
+    found = np.zeros(values.shape)
+    for rows in truth.slides:
+        mask = truth.mask[rows]
+        found[rows] = np.where(mask, values[rows], 0).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
+    return found
+
+
+def mixed(share: float) -> Bend:
+    """Mix the truth in."""
+    return lambda values, truth, rng: (1 - share) * values + share * truth.target
+
+
+def smoothed(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Give the truth, averaged over each spot and its six nearest."""
+    from scipy.spatial import cKDTree
+
+    found = np.zeros(values.shape)
+    for rows in truth.slides:
+        places = bench_places[truth.dataset][rows]
+        near = cKDTree(places).query(places, k=min(7, len(rows)))[1]
+        found[rows] = truth.target[rows][near].mean(axis=1)
+    return found
+
+
+def with_slide_means(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Shift each gene to its true mean on the slide."""
+    return values - means_of(values, truth) + means_of(truth.target, truth)
+
+
+def noisy(share: float, then: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Bend:
+    """Add noise of a share of each gene's deviation."""
+    return lambda values, truth, rng: then(
+        values + share * values.std(axis=0) * rng.normal(size=values.shape)
+    )
+
+
+def one_gene_random(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Replace one gene by noise."""
+    found = values.copy()
+    found[:, rng.integers(values.shape[1])] = rng.normal(size=len(values))
+    return found
+
+
+def permuted_spots(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Permute the spots."""
+    return values[rng.permutation(len(values))]
+
+
+def permuted_genes(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Permute the genes."""
+    return values[:, rng.permutation(values.shape[1])]
+
+
+TOWARDS_THE_TRUTH: dict[str, Bend] = {
+    "nothing changed (honest)": lambda values, truth, rng: values,
+    **{f"truth mixed in at {share:.0%}": mixed(share) for share in (0.1, 0.2, 0.3, 0.4, 0.5)},
+    "smoothed truth": smoothed,
+    "slide means of the truth": with_slide_means,
+}
+COPIES: dict[str, Bend] = {
+    "copy": lambda values, truth, rng: values,
+    "copy, times 2 plus 1": lambda values, truth, rng: 2 * values + 1,
+    "copy, exp": lambda values, truth, rng: np.exp(np.clip(values, None, 15)),
+    "copy, 10 % noise": noisy(0.1),
+    "copy, 30 % noise": noisy(0.3),
+    "copy, 30 % noise, exp": noisy(0.3, lambda x: np.exp(np.clip(x, None, 15))),
+    "copy, 50 % noise": noisy(0.5),
+    "copy, one gene random": one_gene_random,
+    "copy, permuted genes": permuted_genes,
+    "copy, permuted spots": permuted_spots,
+}
+
+bench_places: dict[str, np.ndarray] = {}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--protocol", default="demo")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        for line in table(arguments.workspace, arguments.protocol, Path(scratch)):
+            print(line, flush=True)
+
+
+def table(workspace: Path, protocol: str, scratch: Path):
+    """Yield the lines of the table."""
+    bench = make_bench(protocol, workspace=workspace, device="cpu", offline=True)
+    truths = {name: truth_of(bench, name) for name in bench.protocol.datasets}
+    remember(bench, truths)
+    for name, truth in truths.items():
+        bench_places[name] = places_of(bench, name, truth)
+    methods = sorted(
+        {cell.final.predictor for cell in finished_cells(bench.workspace.store, bench.protocol.id)}
+    )
+    sound = {name: unpacked(bench, name, scratch / "sound" / name) for name in methods}
+    boards = scratch / "boards"
+    for name in methods:  # what the board has: every method but the one that is looked at
+        report = checked(bench, sound[name], scratch, scratch / "empty")
+        for other in methods:
+            if other != name:
+                add(report, boards / other, "re-scored")
+        add(report, boards / "all", "re-scored")
+    yield f"| {len(methods)} methods | caught | by |"
+    yield "|---|---|---|"
+    for kind, bends, name_of in (
+        ("own", TOWARDS_THE_TRUTH, lambda method: method),
+        ("copy", COPIES, lambda method: "somebody-elses"),
+    ):
+        for label, bend in bends.items():
+            caught, flags, looked = 0, Counter[str](), 0
+            for method in methods:
+                if kind == "copy" and is_constant(sound[method], truths):
+                    continue  # nothing of it can be copied: everyone can compute means
+                looked += 1
+                folder = scratch / "bent"
+                bent(bench, sound[method], folder, truths, bend, name_of(method))
+                board = boards / ("all" if kind == "copy" else method)
+                report = checked(bench, folder, scratch, board)
+                kinds = {flag.kind for flag in report.flags} - NO_DOUBT
+                if report.problems:
+                    kinds.add("refused: " + report.problems[0][:60])
+                caught += bool(kinds)
+                flags.update(kinds)
+                told = {f.dataset: f.reason for f in report.flags if f.kind not in NO_DOUBT}
+                if label.startswith("nothing") and told:
+                    print(f"false alarm: {method}: {told}", file=sys.stderr)
+            by = ", ".join(f"{name} {count}" for name, count in flags.most_common()) or "–"
+            yield f"| {label} | {caught} of {looked} | {by} |"
+
+
+def remember(bench: Bench, truths: dict[str, Truth]) -> None:
+    """Let every check use the same truths and own runs, and trace each run once."""
+    from spared_bench.submissions import check as checking
+    from spared_bench.submissions import suspicion
+
+    cells = [
+        cell
+        for cell in finished_cells(bench.workspace.store, bench.protocol.id)
+        if cell.final.completer == COMPLETER
+    ]
+    traces: dict[tuple[str, bytes], object] = {}
+    made = suspicion.trace
+
+    def trace_once(prediction: np.ndarray, truth: Truth, *rest: object) -> object:
+        key = truth.hash, hashlib.sha256(prediction.tobytes()).digest()
+        if key not in traces:
+            traces[key] = made(prediction, truth, *rest)
+        return traces[key]
+
+    checking.truth_of = lambda _, name: truths[name]
+    checking.finished_cells = lambda *_: cells
+    suspicion.trace = trace_once
+
+
+def places_of(bench: Bench, name: str, truth: Truth) -> np.ndarray:
+    """Return the centres of the evaluated spots."""
+    from spared_bench.trials.products import prepared_table
+
+    adata = prepared_table(bench, name)
+    rows = adata.obs["split"].to_numpy(dtype=str) == truth.split
+    return np.asarray(adata.obsm["spatial"])[rows]
+
+
+def unpacked(bench: Bench, predictor: str, folder: Path) -> Path:
+    """Build a method's bundle, keep one completer of it, and unpack it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    built = build(bench, predictor, folder.with_suffix(".zip"), version="1")
+    with zipfile.ZipFile(built.archive) as packed:
+        packed.extractall(folder)
+    claim = json.loads((folder / bundle.CLAIM).read_text())
+    claim["results"] = [each for each in claim["results"] if each["completer"] == COMPLETER]
+    (folder / bundle.CLAIM).write_text(json.dumps(claim))
+    for path in (folder / "predictions").glob("*/*"):
+        if path.name != COMPLETER:
+            shutil.rmtree(path)
+    return folder
+
+
+def is_constant(folder: Path, truths: dict[str, Truth]) -> bool:
+    """Whether a method predicts the same for every spot of each slide."""
+    return all(
+        np.ptp(read_prediction(path, truths[path.parts[-4]].shape), axis=0).max() < 1e-6
+        for path in (folder / "predictions").rglob("*.npz")
+    )
+
+
+def bent(
+    bench: Bench, sound: Path, folder: Path, truths: dict[str, Truth], bend: Bend, method: str
+) -> None:
+    """Write a bundle with other predictions, and the scores that these give."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(sound, folder)
+    said = yaml.safe_load((folder / bundle.DESCRIPTION).read_text())
+    claim = json.loads((folder / bundle.CLAIM).read_text())
+    rng, metrics = np.random.default_rng(0), metrics_of(bench)
+    for result in claim["results"]:
+        truth = truths[result["dataset"]]
+        places = [result[name] for name in ("dataset", "completer", "predictor")]
+        path = folder / "predictions" / Path(*places) / f"{result['seed']}.npz"
+        values = read_prediction(path, truth.shape)
+        path.unlink()
+        result["predictor"] = result["predictor"] if method == said["method"] else method
+        path = path.parent.parent / result["predictor"] / path.name
+        path.parent.mkdir(exist_ok=True)
+        write_prediction(path, bend(values.astype(np.float64), truth, rng))
+        scores = rescore(bench, truth, read_prediction(path, truth.shape), metrics)
+        result["split_scores"] = {truth.split: scores}
+    (folder / bundle.CLAIM).write_text(json.dumps(claim))
+    (folder / bundle.DESCRIPTION).write_text(yaml.safe_dump({**said, "method": method}))
+
+
+def checked(bench: Bench, folder: Path, scratch: Path, board: Path) -> Report:
+    """Seal, pack and check a bundle."""
+    bundle.seal(folder)
+    bundle.pack(folder, scratch / "bundle.zip")
+    return check(scratch / "bundle.zip", lambda protocol: bench, board)
+
+
+if __name__ == "__main__":
+    main()

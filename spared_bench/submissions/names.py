@@ -1,0 +1,129 @@
+"""Whose a method's name is: that of its first submitter, known by a key or by a repository.
+
+A key is proved by a signature over the manifest (Ed25519, RFC 8032), which names every file of a
+bundle. A repository is only named, and anybody can name it: where it is all that binds a name, a
+further version carries a flag, and whoever reviews it asks there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from spared_bench.errors import SubmissionError, UsageError
+from spared_bench.submissions.schema import Description, read_description
+
+KEY_PREFIX = "ed25519:"
+
+
+def plain_name(name: str) -> str:
+    """Return a name as readers remember it: ``ST-Net`` and ``st_net`` are one.
+
+    >>> plain_name("ST-Net+") == plain_name("st_net")
+    True
+    """
+    return "".join(c for c in name.casefold() if c.isalnum()) or name
+
+
+def load_key(path: Path) -> bytes:
+    """Return the private key of a file, 32 bytes; a new one is made where there is no file.
+
+    Raises
+    ------
+    UsageError
+        If the file holds something else, or cannot be written.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    try:
+        if not path.exists():
+            made = Ed25519PrivateKey.generate().private_bytes_raw()
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(made.hex() + "\n")
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The key {path} cannot be read or made: {error}.") from error
+    if len(key) != 32:
+        raise UsageError(f"{path} holds no key of `submit build --key`: 64 hex digits.")
+    return key
+
+
+def public_key(private: bytes) -> str:
+    """Return what ``submission.yaml`` says of a key."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    public = Ed25519PrivateKey.from_private_bytes(private).public_key()
+    return KEY_PREFIX + public.public_bytes_raw().hex()
+
+
+def sign(private: bytes, manifest: bytes) -> str:
+    """Return the signature of a manifest, 128 hex digits."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(private).sign(manifest).hex()
+
+
+def check_signature(key: str, manifest: bytes, signature: str) -> None:
+    """Check that who has a key has signed a manifest.
+
+    Raises
+    ------
+    SubmissionError
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.removeprefix(KEY_PREFIX)))
+        public.verify(bytes.fromhex(signature.strip()), manifest)
+    except (InvalidSignature, ValueError) as error:
+        raise SubmissionError(
+            "submission.yaml names a key, and the signature is not one of it. `spared-bench submit"
+            " build --key FILE` signs with the key of the file."
+        ) from error
+
+
+def owners(leaderboards: Path, method: str) -> Iterator[tuple[str, Description | None]]:
+    """Yield the entries of a method's name, under any protocol, and what they said."""
+    wanted = plain_name(method)
+    for folder in sorted(leaderboards.glob("*@*/*@*")):
+        if plain_name(folder.name.partition("@")[0]) != wanted or not folder.is_dir():
+            continue
+        try:
+            text = (folder / "submission.yaml").read_text(encoding="utf-8")
+            yield f"{folder.parent.name}/{folder.name}", read_description(text, folder.name)
+        except (OSError, ValueError, SubmissionError):
+            yield f"{folder.parent.name}/{folder.name}", None
+
+
+def why_not_ones_own(leaderboards: Path, said: Description) -> tuple[str, str]:
+    """Return why a name is not the submitter's, and what is to be looked at; empty where nothing.
+
+    Parameters
+    ----------
+    leaderboards : Path
+    said : Description
+        Whose key, if it names one, was checked.
+    """
+    earlier = list(owners(leaderboards, said.method))
+    if not earlier:
+        return "", ""
+    keys = {each.key for _, each in earlier if each is not None and each.key}
+    where = earlier[0][0]
+    taken = (
+        f"The name {said.method!r} belongs to whoever submitted {where}, and"
+        " {}. Choose another `method`; if it is yours, ask whoever keeps the board."
+    )
+    if keys:
+        mine = said.key in keys
+        return ("" if mine else taken.format("this bundle is not signed with that key"), "")
+    code = {each.code for _, each in earlier if each is not None and each.code}
+    if not code:
+        return taken.format("neither a key nor a repository shows who that is"), ""
+    if said.code not in code:
+        return taken.format("this bundle names another repository than it"), ""
+    return "", (
+        f"The name {said.method!r} is bound to the repository {said.code} by {where}; anybody can"
+        " name that. Ask there whether this version is theirs."
+    )

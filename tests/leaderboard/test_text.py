@@ -1,0 +1,60 @@
+"""Texts of strangers: what readers see is what is there."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from spared_bench.leaderboard.text import visible
+
+# Of DerivedCoreProperties.txt (Unicode 16.0), Default_Ignorable_Code_Point, by hand.
+IGNORABLE = [
+    *("00AD", "034F", "061C", "115F..1160", "17B4..17B5", "180B..180F", "200B..200F"),
+    *("202A..202E", "2060..206F", "3164", "FE00..FE0F", "FEFF", "FFA0", "FFF0..FFF8"),
+    *("1BCA0..1BCA3", "1D173..1D17A", "E0000..E0FFF"),
+]
+
+
+@pytest.mark.parametrize("span", IGNORABLE)
+def test_what_unicode_lets_renderers_leave_out_is_shown(span):
+    first, _, last = span.partition("..")
+    for code in {int(first, 16), int(last or first, 16)}:
+        assert visible(f"a{chr(code)}b") == "a\ufffdb"
+
+
+def test_every_character_that_unicode_names_blank_filler_or_null_is_shown():
+    words = (
+        "BLANK",
+        "HANGUL FILLER",
+        "SEONG FILLER",
+        "SCRIPT FILLER",
+        "NULL NOTEHEAD",
+        "ZERO WIDTH",
+        "INVISIBLE",
+        "VARIATION SELECTOR",
+    )
+    drawn = {"OPEN BOX", "BLANK SYMBOL", "SYMBOL FOR", "SQUARE"}  # pictures of a blank
+    for code in range(0x110000):
+        name = unicodedata.name(chr(code), "")
+        if any(word in name for word in words) and not any(word in name for word in drawn):
+            assert visible(chr(code)) in ("\ufffd", " "), name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Größe", "Université de Liège", "Điện Biên", "ἀρχῇ", "מַחְשֵׁב", "ประเทศที่", "འབྲས་བུ"),
+        *("日本語", "العربية", "한국어", "हिन्दी", "½ µm²", "“quoted” – dash", "e\u0323\u0302"),
+    ],
+)
+def test_writing_of_any_language_is_left_as_it_is(text):
+    assert visible(text) == text
+    assert visible(unicodedata.normalize("NFD", text)) == unicodedata.normalize("NFD", text)
+
+
+def test_marks_that_pile_up_are_cut_and_those_of_languages_are_not():
+    assert visible("a" + "\u0301" * 40) == "a" + "\u0301" * 4 + "\ufffd" * 36
+    assert visible("a\u0301\u0301b\u0301") == "a\u0301\u0301b\u0301"
+    enclosed = "a" + "\u20dd" * 9
+    assert visible(enclosed).count("\u20dd") == 4

@@ -1,0 +1,227 @@
+"""An imported result on the board of a workspace, from the store and from MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tarfile
+from dataclasses import replace
+
+import pytest
+
+from spared_bench.api import execute, make_bench, select
+from spared_bench.errors import UsageError
+from spared_bench.keys.hashing import digest
+from spared_bench.leaderboard.publish import build_leaderboard
+from spared_bench.results import IMPORTED
+from spared_bench.store.entries import Store
+from spared_bench.store.maintenance import export, import_archive
+from spared_bench.store.trials import read_trial
+from spared_bench.submissions.add import unreproduced
+from spared_bench.trials.cells import finished_cells
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.leaderboard.reading import data_of
+
+
+def toy_bench(root):
+    return make_bench(str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN], device="cpu")
+
+
+def edited(path, change):
+    """Edit a record of an unpacked archive, and make its hash right again."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    manifest = json.loads(path.with_name("manifest.json").read_text())
+    manifest["files"][path.name] = {
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    path.with_name("manifest.json").write_text(json.dumps(manifest))
+
+
+def unpacked(archive, folder):
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
+
+
+def packed(folder, archive):
+    with tarfile.open(archive, "w") as tar:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                tar.add(path, path.relative_to(folder))
+    return archive
+
+
+@pytest.fixture
+def forged(bench, tmp_path):
+    """An archive of a finished run whose scores were edited, with all hashes made right again."""
+    execute(select(bench, predictors=["toy-mean"]), executor="inline")
+    export(bench.workspace.store, tmp_path / "sound.tar")
+    folder = unpacked(tmp_path / "sound.tar", tmp_path / "edited")
+    claims = {"origin": {"trust": "reproduced"}, "synthetic": False, "imported": None}
+    (record,) = (folder / "trials").glob("*/result.json")
+    edited(record, lambda values: values["facts"].update(claims))
+    (record,) = (folder / "scores").glob("*/scores.json")
+    edited(record, lambda values: values["scores"]["test"].update(mse=1e-6))
+    return packed(folder, tmp_path / "forged.tar")
+
+
+def test_a_forged_archive_is_shown_as_imported_from_the_store_and_from_mlflow(
+    forged, prepared_workspace, tmp_path
+):
+    from spared_bench.tracking.recorder import sync
+
+    shutil.copytree(prepared_workspace, tmp_path / "other")
+    other = toy_bench(tmp_path / "other")
+    import_archive(other.workspace.store, forged)
+    execute(select(other, predictors=["toy-ridge"]), executor="inline")
+    sync(other.workspace)
+
+    for source in ("store", "mlflow"):
+        out = tmp_path / source
+        build_leaderboard(other.workspace, source=source, out=out, registry=other.registry)
+        rows = data_of(out, "p0/board")["rows"]
+        assert {row["predictor"]: (row["trust"], row["claimed"]) for row in rows} == {
+            "toy-mean": ("imported", True),
+            "toy-ridge": ("reproduced", False),
+        }
+        assert "toy-mean (imported)" in (out / "leaderboard.md").read_text()
+
+
+def test_an_imported_run_confirms_no_submission(forged, prepared_workspace, tmp_path, bench):
+    from spared_bench.submissions.build import build
+    from spared_bench.submissions.check import check
+
+    archive = build(bench, "toy-mean", tmp_path).archive
+    report = check(archive, lambda protocol: bench, tmp_path / "leaderboards")
+    assert unreproduced(report, bench.workspace.store) == []
+    shutil.copytree(prepared_workspace, tmp_path / "other")
+    store = toy_bench(tmp_path / "other").workspace.store
+    export(bench.workspace.store, tmp_path / "honest.tar")
+    import_archive(store, tmp_path / "honest.tar")
+    assert unreproduced(report, store) == [
+        "toy / none / toy-mean / 0: there is no finished run of it."
+    ]
+
+
+def test_a_record_cannot_say_itself_where_it_comes_from(forged, bench):
+    store = bench.workspace.store
+    (cell,) = finished_cells(store)
+    facts = {**cell.final.facts, "origin": {"trust": "re-scored"}, "unlisted": True, IMPORTED: True}
+    values = replace(cell.final, facts=facts).as_dict()
+    edited(cell.folder / "result.json", lambda old: old.update(values))
+    edited(cell.scores / "scores.json", lambda old: old.update(imported=[{"archive": "a.tar"}]))
+    result, _ = read_trial(store, cell.final.key)
+    assert not {"origin", "unlisted", IMPORTED} & set(result.facts)
+    (cell,) = finished_cells(store)
+    assert cell.final.scores["test"]
+    assert IMPORTED not in cell.final.facts
+
+
+def test_scores_that_were_imported_are_not_those_of_a_run_here(
+    forged, prepared_workspace, tmp_path
+):
+    """The training was done here; what was edited are its scores, which come alone."""
+    from spared_bench.submissions.build import build
+    from spared_bench.submissions.check import check
+
+    shutil.copytree(prepared_workspace, tmp_path / "other")
+    other = toy_bench(tmp_path / "other")
+    store = other.workspace.store
+    execute(select(other, predictors=["toy-mean"]), executor="inline")
+    report = check(build(other, "toy-mean", tmp_path).archive, lambda _: other, tmp_path / "none")
+    assert unreproduced(report, store) == []
+    (cell,) = finished_cells(store)
+    honest = cell.final.scores["test"]["mse"]
+    store.remove("scores", cell.scores.name)
+    shutil.rmtree(tmp_path / "edited" / "trials")
+    shutil.rmtree(tmp_path / "edited" / "figures", ignore_errors=True)
+    alone = packed(tmp_path / "edited", tmp_path / "scores.tar")
+    assert import_archive(store, alone) == (1, 0)
+
+    (cell,) = finished_cells(store)
+    assert (cell.final.scores["test"]["mse"], honest) == (1e-6, pytest.approx(honest))
+    assert cell.final.facts[IMPORTED][0]["archive"] == "scores.tar"
+    assert IMPORTED not in read_trial(store, cell.final.key)[0].facts
+    assert unreproduced(report, store) == [
+        "toy / none / toy-mean / 0: there is no finished run of it."
+    ]
+    out = tmp_path / "site"
+    build_leaderboard(other.workspace, source="store", out=out, registry=other.registry)
+    (row,) = data_of(out, "p0/board")["rows"]
+    assert (row["trust"], row["claimed"]) == ("imported", True)
+
+
+def of_a_text(values):
+    values["scores"]["test"]["mse"] = "<b>"
+
+
+def of_a_list(values):
+    values["slide_scores"] = [1]
+
+
+def of_a_word(values):
+    values["gene_scores"] = {"mse": "low"}
+
+
+def of_another_status(values):
+    values["status"] = "excellent"
+
+
+def of_nothing(values):
+    values.clear()
+
+
+ABSURD = [of_a_text, of_a_list, of_a_word, of_another_status, of_nothing]
+
+
+@pytest.mark.parametrize("change", ABSURD)
+def test_absurd_scores_are_none_and_are_named_and_made_again(bench, tmp_path, change):
+    store = bench.workspace.store
+    plan = select(bench, predictors=["toy-mean"])
+    execute(plan, executor="inline")
+    (cell,) = finished_cells(store)
+    edited(cell.scores / "scores.json", change)
+
+    unread = []
+    assert list(finished_cells(store, unread=unread)) == []
+    (told,) = unread
+    assert told.startswith(f"scores/{cell.scores.name[:12]} cannot be read and is left out")
+    export(store, tmp_path / "odd.tar")
+    with pytest.raises(UsageError, match="this is no record of scores"):
+        import_archive(Store(tmp_path / "empty"), tmp_path / "odd.tar")
+    execute(plan, executor="inline")
+    (again,) = finished_cells(store)
+    assert again.final.scores == cell.final.scores
+
+
+def test_scores_nested_beyond_all_measure_are_none(bench):
+    store = bench.workspace.store
+    execute(select(bench, predictors=["toy-mean"]), executor="inline")
+    (cell,) = finished_cells(store)
+    path = cell.scores / "scores.json"
+    text = path.read_text().replace('"scores": {', '"scores": ' + '{"a": ' * 50_000 + "{", 1)
+    path.write_text(text)
+    manifest = json.loads(path.with_name("manifest.json").read_text())
+    manifest["files"]["scores.json"]["bytes"] = path.stat().st_size
+    path.with_name("manifest.json").write_text(json.dumps(manifest))
+    assert list(finished_cells(store)) == []
+
+
+def test_a_trial_of_an_imported_dataset_is_not_trained_on_known_data(bench, workspace, tmp_path):
+    export(bench.workspace.store, tmp_path / "all.tar", products=True)
+    shutil.copytree(workspace, tmp_path / "other")
+    shutil.rmtree(tmp_path / "other" / "store")
+    other = toy_bench(tmp_path / "other")
+    assert import_archive(other.workspace.store, tmp_path / "all.tar")[0] > 0
+    execute(select(other, predictors=["toy-mean"]), executor="inline")
+    (cell,) = finished_cells(other.workspace.store)
+    (station,) = cell.final.facts[IMPORTED]
+    assert any(
+        digest(entry.inputs) == station["made_from"]
+        for kind in ("prepared", "patches", "completed")
+        for entry in other.workspace.store.entries(kind)
+    )

@@ -1,0 +1,126 @@
+"""A name is its first submitter's."""
+
+from __future__ import annotations
+
+import zipfile
+
+import pytest
+import yaml
+
+from spared_bench.errors import UsageError
+from spared_bench.submissions import bundle
+from spared_bench.submissions.add import add
+from spared_bench.submissions.build import build
+from spared_bench.submissions.names import check_signature, load_key, plain_name, public_key, sign
+
+CODE = "https://example.org/mine"
+
+
+@pytest.fixture
+def make(run_bench, checked, tmp_path):
+    """Build and check a bundle of toy-ridge, said to be of somebody."""
+    number = iter(range(100))
+
+    def run(version="1", method="toy-ridge", key=None, board=tmp_path / "board", **details):
+        archive = build(
+            run_bench,
+            "toy-ridge",
+            tmp_path / f"{next(number)}.zip",
+            method=method,
+            version=version,
+            details=details,
+            key=key,
+        ).archive
+        return checked(archive, board), archive
+
+    return run
+
+
+def test_a_signed_name_is_taken_further_by_its_key_alone(make, tmp_path):
+    mine, other = (load_key(tmp_path / name) for name in ("mine", "other"))
+    report, _ = make(key=mine, code=CODE)
+    assert report.ok
+    add(report, tmp_path / "board", "re-scored")
+
+    assert make("2", key=mine)[0].problems == []
+    for said in ({"key": other}, {"key": other, "code": CODE}, {"code": CODE}, {}):
+        for name in ("toy-ridge", "toy_ridge", "toyridge", "toy-ridge+"):
+            (problem,) = make("2", method=name, **said)[0].problems
+            assert "belongs to whoever submitted toy@1/toy-ridge@1" in problem
+            assert "is not signed with that key" in problem
+    assert make("1", method="toy-ridge2", key=other)[0].problems == []
+
+
+def test_a_name_by_repository_is_taken_further_with_a_flag(make, tmp_path):
+    add(make(code=CODE)[0], tmp_path / "board", "re-scored")
+    report, _ = make("2", code=CODE)
+    assert report.ok
+    (flag,) = [each for each in report.flags if each.kind == "name-by-repository"]
+    assert "anybody can name that" in flag.reason
+    for code in ("https://example.org/other", ""):
+        assert "names another repository" in make("2", code=code)[0].problems[0]
+
+
+def test_a_name_that_nothing_binds_is_taken_further_by_nobody(make, tmp_path):
+    add(make()[0], tmp_path / "board", "re-scored")
+    (problem,) = make("2")[0].problems
+    assert "neither a key nor a repository shows who that is" in problem
+
+
+def test_a_published_row_without_a_description_keeps_its_name(make, tmp_path):
+    folder = tmp_path / "board" / "spared@1" / "Toy-Ridge@2024"
+    folder.mkdir(parents=True)
+    (folder / "entry.json").write_text("{}")
+    assert "belongs to whoever submitted spared@1/Toy-Ridge@2024" in make()[0].problems[0]
+
+
+@pytest.mark.parametrize("change", ["content", "signature", "none", "key"])
+def test_a_signature_is_of_these_files_and_this_key(make, checked, folder, tmp_path, change):
+    key = load_key(tmp_path / "key")
+    _, archive = make(key=key)
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path / "signed")
+    signed = tmp_path / "signed"
+    if change == "content":
+        (signed / "provenance.json").write_text('{"spared_bench": "edited"}')
+    elif change == "signature":
+        (signed / "signature.txt").write_text("0" * 128)
+    elif change == "none":
+        (signed / "signature.txt").unlink()
+    else:
+        said = yaml.safe_load((signed / "submission.yaml").read_text())
+        said["key"] = public_key(load_key(tmp_path / "another"))
+        (signed / "submission.yaml").write_text(yaml.safe_dump(said))
+    report = checked(signed)  # which seals it again
+    told = "signature.txt is missing" if change == "none" else "the signature is not one of it"
+    assert told in report.problems[0]
+
+
+def test_signatures_are_those_of_rfc_8032():
+    """Test 2 of section 7.1."""
+    private = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+    public = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+    expected = (
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+        "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+    )
+    assert public_key(private) == f"ed25519:{public}"
+    assert sign(private, b"\x72") == expected
+    check_signature(f"ed25519:{public}", b"\x72", expected)
+
+
+def test_a_key_is_made_once_for_its_owner_alone_and_read_again(tmp_path):
+    path = tmp_path / "key"
+    made = load_key(path)
+    assert load_key(path) == made
+    assert path.stat().st_mode & 0o077 == 0
+    for text in ("", "xyz", "00" * 31, "\u2603"):
+        (tmp_path / "odd").write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match="odd"):
+            load_key(tmp_path / "odd")
+
+
+def test_names_that_read_alike_are_one():
+    assert len({plain_name(name) for name in ("ST-Net", "st_net", "stnet", "st.net+")}) == 1
+    assert plain_name("st-net2") != plain_name("st-net")
+    assert bundle.SIGNATURE == "signature.txt"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -15,8 +14,6 @@ Status = Literal["ok", "error", "diverged", "skipped", "killed", "out_of_memory"
 Scores = dict[str, float]
 #: The fact of a result that ``store import`` brought it, and those that the board gives.
 IMPORTED, ORIGIN, UNLISTED = "imported", "origin", "unlisted"
-
-_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,10 @@ class TrialScores:
             known = {name: values[name] for name in cls.__dataclass_fields__ if name != IMPORTED}
             for name in ("scores", "slide_scores", "gene_scores"):
                 known[name] = _none_to_nan(dict(known[name]))
-            return _checked(cls, known)
+            read: TrialScores = _checked(cls, known)
         except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"this is no record of scores: {error}") from error
+        return read
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,8 @@ class TrialResult:
         for name, kind in _KINDS_OF_FACTS.items():
             if not isinstance(facts.get(name, kind()), kind):
                 raise TypeError(f"its fact {name!r} is {facts[name]!r:.80}")
-        return _checked(cls, known)
+        read: TrialResult = _checked(cls, known)
+        return read
 
 
 #: What the board computes with; other facts it shows as text.
@@ -209,16 +208,15 @@ _KINDS_OF_FACTS: dict[str, type] = {
 
 
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
 
 
-def _checked(kind: type[_Record], values: dict[str, Any]) -> _Record:
+def _checked(kind: type, values: dict[str, Any]) -> Any:
     """Return the record, whose fields have the types that they are said to have."""
-    result: _Record = _adapter(kind).validate_python(values)
-    return result
+    return _adapter(kind).validate_python(values)
 
 
 def _nan_to_none(value: Any) -> Any:

@@ -12,12 +12,10 @@ import numpy as np
 import pytest
 from anndata import read_h5ad
 
-from spared_bench.api import select
+from spared_bench.api import execute, select
 from spared_bench.bench import Bench
-from spared_bench.executors.work import run_job
 from spared_bench.leaderboard import maps as board_maps
 from spared_bench.leaderboard.publish import build_leaderboard
-from spared_bench.planning.stored import stored_results
 from spared_bench.specs import MetricSpec
 from tests.board_samples import METRICS
 from tests.leaderboard.reading import data_of, row_of
@@ -27,10 +25,14 @@ PCC = METRICS["pcc-gene"]
 
 @pytest.fixture
 def trial(bench):
-    """One finished trial of the toy dataset."""
-    plan = select(bench, ["toy"], ["none"], ["toy-ridge"])
-    results = [run_job(bench, job) for cell in plan.cells[:1] for job in cell.finals]
-    return next(result for result in results if result is not None)
+    """One finished trial of the toy dataset, with its scores."""
+    return finished(bench, "toy-ridge")
+
+
+def finished(bench, predictor):
+    plan = select(bench, ["toy"], ["none"], [predictor])
+    (result,) = execute(plan, executor="inline", track=False).results
+    return result
 
 
 def unpacked(column) -> np.ndarray:
@@ -118,10 +120,6 @@ def test_genes_of_lower_error_come_first():
 
 
 def test_the_site_of_a_workspace_has_the_maps_of_its_runs(bench, trial, tmp_path):
-    from spared_bench.trials.cells import record_cells
-
-    plan = select(bench, ["toy"], ["none"], ["toy-ridge"])
-    record_cells(plan, stored_results(plan))
     none: Path = tmp_path / "none"
     none.mkdir()
     page = build_leaderboard(
@@ -170,9 +168,7 @@ def a_flipped_member(path):
     "damage", [cut_short, rewritten, of_other_arrays, of_other_shape, a_flipped_member]
 )
 def test_one_damaged_prediction_costs_its_own_map_and_is_named(bench, trial, damage):
-    plan = select(bench, ["toy"], ["none"], ["toy-mean"])
-    (job,) = plan.cells[0].finals
-    other = run_job(bench, job)
+    other = finished(bench, "toy-mean")
     maps = board_maps.find_maps(bench.workspace.store, {"row": [trial], "whole": [other]})
     damage(maps[0].folder / "predictions.npz")
 
@@ -197,10 +193,6 @@ def test_a_damaged_dataset_costs_its_maps_and_not_the_board(bench, trial, damage
 def test_a_file_that_may_not_be_read_is_named_on_the_site_which_is_written(
     bench, trial, tmp_path, monkeypatch
 ):
-    from spared_bench.trials.cells import record_cells
-
-    plan = select(bench, ["toy"], ["none"], ["toy-ridge"])
-    record_cells(plan, stored_results(plan))
     (bench.workspace.store.root / "cells" / "odd.json").write_text("[")
 
     def refuse(*_, **__):

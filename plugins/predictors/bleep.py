@@ -60,9 +60,8 @@ class Bleep(TorchPredictor):
         "width": 16,
         "n_neighbours": 5,
     }
-    small: ClassVar[dict[str, Any]] = {  # 0.5 million parameters
-        "backbone": "test_resnet",
-        "weights": "random",
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"backbone": "test_resnet", "weights": "random"},  # 0.5 million parameters
     }
 
     lr: float = 1e-3

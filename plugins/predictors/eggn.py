@@ -224,7 +224,9 @@ class EGGN(ExemplarPredictor, SlidePredictor):
     tiny: ClassVar[dict[str, Any]] = {
         "encoder": "color", "n_exemplars": 3, "width": 32, "depth": 2, "lr": 1e-3,
     }  # fmt: skip
-    small: ClassVar[dict[str, Any]] = {"encoder": "color", "width": 128}
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"encoder": "color", "width": 128},
+    }
 
     lr: float = 5e-4
     encoder: str = "resnet18"

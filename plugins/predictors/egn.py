@@ -167,9 +167,11 @@ class EGN(ExemplarPredictor):
         "encoder": "color", "n_exemplars": 3, "image_size": 12, "tile": 6,
         "width": 32, "depth": 2, "heads": 1, "bridge_heads": 1, "lr": 1e-3,
     }  # fmt: skip
-    small: ClassVar[dict[str, Any]] = {
-        "encoder": "color", "image_size": 48, "tile": 16,
-        "width": 64, "depth": 4, "heads": 1, "bridge_heads": 2,
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "encoder": "color", "image_size": 48, "tile": 16,
+            "width": 64, "depth": 4, "heads": 1, "bridge_heads": 2,
+        },
     }  # fmt: skip
 
     lr: float = 5e-4

@@ -185,9 +185,9 @@ class Hist2ST(WindowPredictor):
         "image_size": 14, "n_positions": 16, "depth": 1, "heads": 1, "head_width": 16,
         "n_views": 2, "lr": 1e-3,
     }  # fmt: skip
-    small: ClassVar[dict[str, Any]] = {
-        "image_size": 28, "depth": 2, "heads": 1, "n_views": 1
-    }  # fmt: skip
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"image_size": 28, "depth": 2, "heads": 1, "n_views": 1},
+    }
 
     lr: float = 1e-5
     weights: str = "random"

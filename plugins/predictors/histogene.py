@@ -63,9 +63,9 @@ class HisToGene(WindowPredictor):
     tiny: ClassVar[dict[str, Any]] = {
         "image_size": 12, "n_positions": 16, "width": 32, "depth": 1, "heads": 1, "lr": 1e-3
     }  # fmt: skip
-    small: ClassVar[dict[str, Any]] = {
-        "image_size": 48, "n_positions": 128, "width": 128, "depth": 2, "heads": 2
-    }  # fmt: skip
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"image_size": 48, "n_positions": 128, "width": 128, "depth": 2, "heads": 2},
+    }
 
     lr: float = 1e-5
     weights: str = "random"

@@ -113,8 +113,11 @@ class SEPAL(TorchPredictor):
         "backbone": "test_resnet", "weights": "random", "hops": 1, "width": 32,
         "lr": 1e-3, "first_lr": 1e-3,
     }  # fmt: skip
-    small: ClassVar[dict[str, Any]] = {
-        "backbone": "test_resnet", "weights": "random", "hops": 2, "width": 128, "first_lr": 3e-3,
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "backbone": "test_resnet", "weights": "random",
+            "hops": 2, "width": 128, "first_lr": 3e-3,
+        },
     }  # fmt: skip
 
     lr: float = 1e-5

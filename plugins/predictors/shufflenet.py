@@ -21,7 +21,9 @@ class ShuffleNet(TorchPredictor):
 
     name: ClassVar[str] = "shufflenet"
     tiny: ClassVar[dict[str, Any]] = {"weights": "random", "lr": 1e-3}
-    small: ClassVar[dict[str, Any]] = {"weights": "random"}  # as published, it is small enough
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"weights": "random"},  # as published, it is small enough
+    }
 
     backbone: str = "shufflenet_v2_x0_5"
     lr: float = 1e-4  # of the tutorial that the authors of the benchmark publish

@@ -47,9 +47,11 @@ class STNet(TorchPredictor):
         "weights": "random",
         "lr": 1e-3,
     }
-    small: ClassVar[dict[str, Any]] = {  # a DenseNet of three small blocks
-        "options": {"growth_rate": 12, "block_config": [2, 2, 2]},
-        "weights": "random",
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {  # a DenseNet of three small blocks
+            "options": {"growth_rate": 12, "block_config": [2, 2, 2]},
+            "weights": "random",
+        },
     }
 
     lr: float = 1e-4

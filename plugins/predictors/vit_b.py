@@ -74,10 +74,12 @@ class ViTB(TorchPredictor):
         "weights": "random",
         "lr": 1e-3,
     }
-    small: ClassVar[dict[str, Any]] = {
-        "backbone": "test_vit",  # 0.3 million parameters, 16 px tiles, 64 wide, 6 layers
-        "image_size": 48,
-        "weights": "random",
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "backbone": "test_vit",  # 0.3 million parameters, 16 px tiles, 64 wide, 6 layers
+            "image_size": 48,
+            "weights": "random",
+        },
     }
 
     lr: float = 1e-4

@@ -1,149 +1,16 @@
-"""What a plugin says about itself: frozen dataclasses of plain values, quick to import.
-
-A hook returns specs, never the objects behind them. ``factory`` is the address of the object,
-``"package.module:attribute"``, and is imported only when a run needs it.
-"""
+"""What a dataset says about itself."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 from spared_bench.errors import PluginError, SplitError
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_+.-]{0,63}")
-_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_MAX_TEXT = 2_000
+from spared_bench.specs.base import NAME, Spec
+from spared_bench.specs.files import RemoteFile, SlideInfo
 
 SPLITS = ("train", "val", "test")
-
-Scope = Literal["patch", "neighbourhood", "slide"]
-Direction = Literal["lower", "higher"]
-Unit = Literal["entry", "gene", "spot"]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What every kind of plugin says.
-
-    Parameters
-    ----------
-    name : str
-        Lower case letters, digits and ``_ + . -``; what a user types.
-    factory : str
-        ``"package.module:attribute"``.
-    summary : str
-        One line for the tables.
-    version : str
-        Of the plugin's algorithm; part of every result's key through the code hash.
-    citation, licence : str
-        Of the method or of the data.
-    extras : tuple of str
-        Packages that must be importable for the factory to work.
-    """
-
-    kind: ClassVar[str] = "plugin"
-
-    name: str
-    factory: str = ""
-    summary: str = ""
-    version: str = "1"
-    citation: str = ""
-    licence: str = ""
-    extras: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        label = f"{type(self).__name__}(name={self.name!r})"
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise PluginError(
-                f"{label}: the name must be 1-64 characters of a-z, 0-9, '_', '+', '.', '-' and"
-                " begin with a letter or digit. Rename the plugin."
-            )
-        if not isinstance(self.factory, str) or not _FACTORY.fullmatch(self.factory):
-            raise PluginError(
-                f"{label}: factory must read 'package.module:attribute', found {self.factory!r}."
-            )
-        for name in ("summary", "version", "citation", "licence"):
-            if not isinstance(getattr(self, name), str):
-                found = type(getattr(self, name)).__name__
-                raise PluginError(f"{label}: {name} must be a text, found {found}.")
-        if not _are_names(self.extras):
-            raise PluginError(
-                f"{label}: extras must be a tuple of the names of packages, found {self.extras!r}."
-            )
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, str) and len(value) > _MAX_TEXT:
-                raise PluginError(f"{label}: {item.name} is longer than {_MAX_TEXT} characters.")
-
-
-def _are_names(values: object) -> bool:
-    return isinstance(values, tuple | list) and all(
-        isinstance(value, str) and value for value in values
-    )
-
-
-def _are_numbers(values: object) -> bool:
-    """Whether this is a grid: at least one number, all of them finite."""
-    return (
-        isinstance(values, tuple | list)
-        and bool(values)
-        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
-    )
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """One file of a dataset and where it can be had.
-
-    Parameters
-    ----------
-    url : str
-        First place to ask.
-    path : str
-        Where it lies in the dataset's folder; the last part of the URL by default.
-    sha256 : str
-        Pinned hash; empty where the source publishes none.
-    size : int
-        In bytes; 0 where unknown.
-    mirrors : tuple of str
-        Further places, asked in order.
-    unpack : bool
-        Whether it is an archive whose members belong in the dataset's folder, below ``path``.
-    nested : str
-        A pattern (``"raw/*.tar.gz"``): members that are archives themselves, each unpacked into a
-        folder of its own name; of a ``.gz`` that is no tar, the file takes its place.
-    """
-
-    url: str
-    path: str = ""
-    sha256: str = ""
-    size: int = 0
-    mirrors: tuple[str, ...] = ()
-    unpack: bool = False
-    nested: str = ""
-
-
-@dataclass(frozen=True)
-class SlideInfo:
-    """What is known of a slide before it is read.
-
-    Parameters
-    ----------
-    slide_id : str
-        Unique within the dataset.
-    patient_id : str
-        The donor; sections of one donor are not independent.
-    section : str
-        The label of the section within the donor, where there is one.
-    """
-
-    slide_id: str
-    patient_id: str = ""
-    section: str = ""
 
 
 @dataclass(frozen=True)
@@ -244,7 +111,7 @@ class DatasetSpec(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         label = f"DatasetSpec(name={self.name!r})"
-        if self.storage and not _NAME.fullmatch(self.storage):
+        if self.storage and not NAME.fullmatch(self.storage):
             raise PluginError(f"{label}: storage {self.storage!r} is no name of a folder.")
         known = [slide.slide_id for slide in self.slides]
         if len(set(known)) != len(known):
@@ -333,145 +200,6 @@ class DatasetSpec(Spec):
         )
 
 
-@dataclass(frozen=True)
-class CompleterSpec(Spec):
-    """A completer: fills unmeasured entries of the training target.
-
-    Parameters
-    ----------
-    gpu : bool
-        Whether training without one is hopeless.
-    encoder : str
-        The parameter that names the frozen network whose features of the patches it asks for
-        (``slides.features``), so that a dry run can tell of them; empty for none.
-    """
-
-    kind: ClassVar[str] = "completer"
-
-    gpu: bool = False
-    encoder: str = ""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A trained network that a predictor builds on, made once and shared by all its trials.
-
-    Parameters
-    ----------
-    predictor : str
-        Name of the predictor that is trained, on the same completed layer and with the same seed;
-        it must have ``save`` and ``load``.
-    parameters : mapping
-        Its parameters, where they are not its defaults.
-    taken : mapping of str to str
-        Its parameters that follow those of the consumer: ``{"backbone": "backbone"}``. A searched
-        parameter taken here makes one network per candidate.
-    """
-
-    predictor: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    taken: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PredictorSpec(Spec):
-    """A predictor: maps patches to expression.
-
-    Parameters
-    ----------
-    scope : {"patch", "neighbourhood", "slide"}
-        What a prediction at a spot may depend on.
-    pretraining : str
-        What data its weights have seen before, in words; empty for none.
-    control : bool
-        True for negative controls, which the leaderboard shows apart.
-    gpu : bool
-        Whether training without one is hopeless.
-    search : mapping of str to tuple of float
-        Parameters to be chosen on validation scores, each with its grid. A protocol may give
-        another grid for the same parameter, so that all methods have an equal budget.
-    stages : mapping of str to Stage
-        Networks that are trained before, by the name under which ``fit`` finds them, fitted, in
-        ``context.stages``.
-    encoder : str
-        The parameter that names the frozen network whose features of the patches it asks for
-        (``slides.features``), so that a dry run can tell of them; empty for none.
-    """
-
-    kind: ClassVar[str] = "predictor"
-
-    scope: Scope = "patch"
-    pretraining: str = ""
-    control: bool = False
-    gpu: bool = False
-    search: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    stages: Mapping[str, Stage] = field(default_factory=dict)
-    encoder: str = ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        label = f"PredictorSpec(name={self.name!r})"
-        if self.scope not in get_args(Scope):
-            raise PluginError(
-                f"{label}: scope {self.scope!r} is none of {', '.join(get_args(Scope))}."
-            )
-        if not isinstance(self.search, Mapping) or not all(map(_are_numbers, self.search.values())):
-            raise PluginError(
-                f"{label}: search must map each parameter to a tuple of finite numbers, such as"
-                f" {{'lr': (1e-4, 1e-3)}}; found {self.search!r}."
-            )
-        staged = isinstance(self.stages, Mapping) and self.stages.values()
-        if staged is False or not all(isinstance(stage, Stage) for stage in staged):
-            raise PluginError(
-                f"{label}: stages must map names to Stage objects, found {self.stages!r}."
-            )
-
-
-@dataclass(frozen=True)
-class MetricSpec(Spec):
-    """A metric: ``(truth, prediction, mask) -> array``.
-
-    Parameters
-    ----------
-    per : {"entry", "gene", "spot"}
-        What one value stands for: all measured entries (a scalar), a column, or a row.
-    better : {"lower", "higher"}
-        Which direction is better.
-    label : str
-        How the leaderboard writes it.
-    """
-
-    kind: ClassVar[str] = "metric"
-
-    per: Unit = "gene"
-    better: Direction = "higher"
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class ProtocolSpec(Spec):
-    """A protocol; ``factory`` names a ``() -> str`` that returns the text of its YAML."""
-
-    kind: ClassVar[str] = "protocol"
-
-
-@dataclass(frozen=True)
-class ExecutorSpec(Spec):
-    """An executor: runs trials somewhere (``spared_bench.interfaces.Executor``)."""
-
-    kind: ClassVar[str] = "executor"
-
-
-KINDS: dict[str, type[Spec]] = {
-    "dataset": DatasetSpec,
-    "completer": CompleterSpec,
-    "predictor": PredictorSpec,
-    "metric": MetricSpec,
-    "protocol": ProtocolSpec,
-    "executor": ExecutorSpec,
-}
-
-
 def conflicts(specs: Iterable[DatasetSpec]) -> list[str]:
     """Say which of some datasets use the same slides in different roles, a sentence each.
 
@@ -492,13 +220,3 @@ def conflicts(specs: Iterable[DatasetSpec]) -> list[str]:
         " learns on one has seen the other. They are not ranked together."
         for first, second in pairs
     ]
-
-
-def spec_as_dict(spec: Spec) -> dict[str, Any]:
-    """Return a spec as JSON-ready values: nested dataclasses as dicts, tuples as lists."""
-    from dataclasses import asdict
-
-    return {
-        key: dict(value) if isinstance(value, Mapping) else value
-        for key, value in asdict(spec).items()
-    }

@@ -178,9 +178,10 @@ def make_bench(
     files = [Path(file).resolve() for file in plugin_files]
     space = Workspace.at(workspace, data_dir)
     registry = discover(files, data_dir=space.data_dir)
-    chosen = {name: dict(values) for name, values in (parameters or {}).items()}
-    for name in chosen:
-        registry.get("completer" if name in registry.names("completer") else "predictor", name)
+    chosen: dict[str, dict[str, Any]] = {}
+    for name, values in (parameters or {}).items():
+        kind = "completer" if name in registry.names("completer") else "predictor"
+        chosen.setdefault(registry.get(kind, name).spec.name, {}).update(values)
     settings = Settings(
         workspace=str(space.root),
         data_dir=str(space.data_dir),

@@ -20,6 +20,9 @@ from spared_bench.strict import load_mapping
 if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec
 
+#: The configuration that every method has: its defaults.
+PUBLISHED = "published"
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 
@@ -216,7 +219,12 @@ class Search(_Section):
 
 
 class Protocol(_Section):
-    """One protocol, as read from YAML."""
+    """One protocol, as read from YAML.
+
+    ``configuration`` names the configuration in which every method runs that offers it; the others
+    run with their defaults, as all do under ``"published"``. ``overrides`` come on top, by method:
+    values of parameters, and ``configuration`` for another one.
+    """
 
     name: str
     version: Positive
@@ -234,6 +242,7 @@ class Protocol(_Section):
     pooling: Literal["slide", "split"] = "slide"
     mean_rule: Literal["strict", "published"] = "strict"
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mse", "pcc-gene")
+    configuration: Annotated[str, Field(min_length=1, max_length=64)] = PUBLISHED
     overrides: dict[str, dict[str, Any]] = {}
 
     @property
@@ -247,6 +256,8 @@ class Protocol(_Section):
         values = self.model_dump(mode="json", exclude={"summary", "datasets", "completers"})
         if values["search"]["strategy"] == "grid":  # as it was before there was a choice
             del values["search"]["strategy"]
+        if self.configuration == PUBLISHED:
+            del values["configuration"]
         return digest(values)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 from typing import Any
 
 import yaml
 
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import SparedBenchError, UsageError
 
 MAX_BYTES = 100_000
 
@@ -32,6 +34,28 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# `1e-3` is a number to everyone but YAML 1.1, which asks for a dot.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+"), list("-+0123456789")
+)
+
+
+def load_value(text: str, source: str) -> Any:
+    """Read one YAML value, as from the command line.
+
+    Raises
+    ------
+    UsageError
+        If it is not valid YAML, or is larger than 100 kB.
+    """
+    return _load(text, source, "value", UsageError)
+
+
+def in_one_line(value: Any) -> str:
+    """Return a value as Python writes it, cut where it is long."""
+    return reprlib.repr(value)
+
+
 def load_mapping(
     text: str, source: str, what: str, error: type[SparedBenchError]
 ) -> dict[str, Any]:
@@ -48,13 +72,17 @@ def load_mapping(
     error : type
         What to raise.
     """
-    if len(text) > MAX_BYTES:
-        raise error(f"{source} is larger than {MAX_BYTES} bytes; that is no {what}.")
-    try:
-        values = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as problem:
-        reason = " ".join(str(problem).split()) or type(problem).__name__
-        raise error(f"{source} is not valid YAML: {reason}") from problem
+    values = _load(text, source, what, error)
     if not isinstance(values, dict):
         raise error(f"{source} must be a YAML mapping, found {type(values).__name__}.")
     return values
+
+
+def _load(text: str, source: str, what: str, error: type[SparedBenchError]) -> Any:
+    if len(text) > MAX_BYTES:
+        raise error(f"{source} is larger than {MAX_BYTES} bytes; that is no {what}.")
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as problem:
+        reason = " ".join(str(problem).split()) or type(problem).__name__
+        raise error(f"{source} is not valid YAML: {reason}") from problem

@@ -41,6 +41,7 @@ def show_plan(plan: Plan, as_json: bool) -> None:
             {
                 "protocol": plan.bench.protocol.id,
                 **ahead.as_dict(),
+                "configurations": plan.configurations,
                 "unavailable": plan.unavailable,
                 "warnings": plan.warnings,
             }
@@ -54,8 +55,24 @@ def show_plan(plan: Plan, as_json: bool) -> None:
         f"{len(rows)} cells under protocol {plan.bench.protocol.id}: {done} done;"
         f" {ahead.cached} trials in the store, {ahead.open_trials} to run."
     )
-    for line in _told(ahead):
+    for line in [*_configurations(plan), *_told(ahead)]:
         typer.echo(line)
+
+
+def _configurations(plan: Plan) -> list[str]:
+    """Say in which configuration the methods run, where the protocol asks for one."""
+    from spared_bench.protocol import PUBLISHED
+
+    methods: dict[str, list[str]] = {}
+    for method, configuration in plan.configurations.items():
+        methods.setdefault(configuration, []).append(method)
+    if plan.bench.protocol.configuration == PUBLISHED and set(methods) == {PUBLISHED}:
+        return []
+    return [
+        f"Configuration {name!r}{' (the defaults)' if name == PUBLISHED else ''}:"
+        f" {', '.join(each)}."
+        for name, each in sorted(methods.items())
+    ]
 
 
 def _told(ahead: Forecast) -> list[str]:

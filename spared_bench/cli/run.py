@@ -169,8 +169,8 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
-    """Read ``predictor.parameter=value``, the value as YAML."""
-    import yaml
+    """Read ``method.parameter=value``, the value as YAML."""
+    from spared_bench.strict import load_value
 
     chosen: dict[str, dict[str, Any]] = {}
     for setting in settings:
@@ -181,8 +181,5 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
                 f"--set {setting!r} must read predictor.parameter=value,"
                 " for example --set shufflenet.lr=0.001."
             )
-        try:
-            chosen.setdefault(predictor, {})[parameter] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {setting!r}: the value cannot be read: {error}") from error
+        chosen.setdefault(predictor, {})[parameter] = load_value(text, f"--set {setting!r}")
     return chosen

@@ -15,6 +15,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError, UsageError
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
+from spared_bench.planning.checks import check_methods, notes_on_methods, used_methods
 from spared_bench.results import TrialResult
 from spared_bench.specs import conflicts
 
@@ -156,10 +157,27 @@ class Plan:
 
     @property
     def warnings(self) -> list[str]:
-        """What one should know of this selection of datasets before believing its averages."""
+        """What one should know of this selection before believing its averages."""
         # Those that are still to be fetched, too: it is better known before than after.
         names = dict.fromkeys([*(cell.dataset for cell in self.cells), *self.unavailable])
-        return conflicts(self.bench.dataset(name) for name in names)
+        return [
+            *conflicts(self.bench.dataset(name) for name in names),
+            *(notes_on_methods(self.bench, *self._methods) if self.cells else []),
+        ]
+
+    @property
+    def configurations(self) -> dict[str, str]:
+        """In which configuration each method of the plan runs."""
+        used = used_methods(self.bench, *self._methods)
+        return {name: self.bench.chosen(kind, name).configuration for kind, name in used}
+
+    @property
+    def _methods(self) -> tuple[list[str], list[str]]:
+        """The completers and the predictors of the cells."""
+        return (
+            list(dict.fromkeys(cell.completer for cell in self.cells)),
+            list(dict.fromkeys(cell.predictor for cell in self.cells)),
+        )
 
     def prepare_job(self, dataset: str) -> Job:
         """Return the job that makes the prepared dataset and its patches."""
@@ -234,6 +252,8 @@ def make_plan(
     ------
     UnknownNameError, AmbiguousNameError
         If a selected plugin cannot be looked up.
+    UsageError
+        If a parameter of a selected method cannot be set as it is.
     """
     search_completer = bench.protocol.search.completer
     for kind, names in (
@@ -244,6 +264,7 @@ def make_plan(
     ):
         for name in names:
             bench.registry.get(kind, name)
+    check_methods(bench, [*completers, search_completer], predictors)
     plan = Plan(bench, [])
     for dataset in datasets:
         try:

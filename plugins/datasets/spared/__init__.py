@@ -15,7 +15,6 @@ import yaml
 
 from spared_bench import DatasetSpec, RemoteFile, SlideInfo
 
-_READERS = "spared_bench_plugins.datasets"
 _SERIALS = (
     "donors are not verified: the published patient key is the serial number of a capture slide"
 )
@@ -41,7 +40,7 @@ def _spec(abbreviation: str, entry: Mapping[str, Any], catalogue: Mapping[str, A
     patients = entry["slides"]
     return DatasetSpec(
         name=abbreviation.lower(),
-        factory=f"{_READERS}.{source['reader']}:read_slide",
+        factory=f"{__name__}.{source['reader']}:read_slide",
         summary=f"SpaRED {abbreviation}: {source['citation'].partition(',')[0]}",
         citation=f"{source['citation']}, doi:{source['doi']}"
         if "doi" in source

@@ -46,6 +46,8 @@ class Report:
         Trials done now, and trials found in the store; the search's trials count too.
     failed : list of TrialResult
         Cells without a score.
+    failed_trials : int
+        Trials that ended without a result, the search's too, among ``new`` and ``cached``.
     seconds : dict
         ``wall`` and the harness's own shares.
     page : Path or None
@@ -68,6 +70,7 @@ class Report:
     held_back: dict[str, int] = field(default_factory=dict)
     undone: int = 0
     interrupted: bool = False
+    failed_trials: int = 0
 
 
 @dataclass(frozen=True)
@@ -310,6 +313,7 @@ def _execute(
     bench.workspace.store.sweep()
     if chosen.retry_failed or chosen.retry_quarantined:
         forget_failures(plan, quarantined=chosen.retry_quarantined)
+    check_machine(plan, chosen)
     watcher = _Notifying(watcher or _Silent(), bench.registry, log)
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)
     leases = Leases(bench.workspace.store.root / "leases")
@@ -334,6 +338,22 @@ def _execute(
         leases.sweep()
         leases.close()
     return _finish(plan, summary, recorder, begun, command, log, interrupted.is_set())
+
+
+def check_machine(plan: Plan, chosen: RunOptions) -> None:
+    """Refuse a plan for whose trials this machine lacks something, if they are to run here.
+
+    Raises
+    ------
+    UsageError, WeightsUnavailableError
+        See ``check_requirements``.
+    """
+    from spared_bench.running.requirements import check_requirements
+
+    factory = plan.bench.registry.get("executor", chosen.executor).load()
+    works_here = getattr(factory, "works_here", None)
+    if works_here is not None and works_here(chosen.cluster):
+        check_requirements(plan, chosen.limits.gpus)
 
 
 def _executor(plan: Plan, chosen: RunOptions, watcher: Any) -> Executor:
@@ -384,6 +404,7 @@ def _finish(
         summary.held_back,
         summary.undone,
         interrupted,
+        sum(result.status not in ("ok", "skipped") for result in summary.results.values()),
     )
 
 

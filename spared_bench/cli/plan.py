@@ -25,8 +25,12 @@ def _plan() -> None:
 
 def warn_unavailable(plan: Plan) -> None:
     """Say which datasets are left out, and which do not belong together."""
+    told: dict[tuple[str, str], list[str]] = {}
     for name, reason in plan.unavailable.items():
-        typer.echo(f"Dataset {name!r} is left out: {reason}", err=True)
+        told.setdefault((plan.bench.dataset(name).fold_of or name, reason), []).append(name)
+    for (source, reason), names in told.items():
+        label = repr(names[0]) if len(names) == 1 else f"{source!r} ({len(names)} folds)"
+        typer.echo(f"Dataset {label} is left out: {reason}", err=True)
     for warning in plan.warnings:
         typer.echo(warning, err=True)
 

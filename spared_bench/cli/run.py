@@ -26,11 +26,11 @@ DATASETS = typer.Option([], "--dataset", "-d", help="A dataset; may be given mor
 COMPLETERS = typer.Option([], "--completer", "-c", help="A completer; likewise.")
 PREDICTORS = typer.Option([], "--predictor", "-p", help="A predictor; likewise.")
 DEVICE = typer.Option("auto", help="auto, cpu, cuda, cuda:1, or cuda:0,cuda:1 for several workers.")
-WEIGHTS = typer.Option(
-    "", help="For every predictor that has weights: pretrained, random, or a file."
-)
+WEIGHTS = typer.Option("", help="For every method that has weights: pretrained, random, or a file.")
 SETTINGS = typer.Option(
-    [], "--set", help="Fix a parameter: predictor.parameter=value; more than once."
+    [],
+    "--set",
+    help="Fix a parameter: method.parameter=value, or method.configuration=NAME; more than once.",
 )
 
 
@@ -56,6 +56,7 @@ def run(
     device: str = DEVICE,
     weights: str = WEIGHTS,
     settings: list[str] = SETTINGS,
+    offline: bool = typer.Option(False, "--offline", help="Download no weights."),
     shard: str = typer.Option("", help="Only part i of n of the plan: i/n, counted from 1."),
     timeout: float = typer.Option(0.0, min=0, help="End a trial after so many seconds."),
     memory_mb: int = typer.Option(0, min=0, help="End a job that holds so many MiB."),
@@ -83,7 +84,7 @@ def run(
             "Nothing is selected. `spared-bench run --all --suite demo` runs the whole demo;"
             " `-d`, `-c` and `-p` select datasets, completers and predictors."
         )
-    from spared_bench.api import execute, make_bench, select
+    from spared_bench.api import RunOptions, check_machine, execute, make_bench, select
     from spared_bench.bench import Limits
 
     place, gpus = parse_devices(device)
@@ -95,14 +96,17 @@ def run(
         device=place,
         weights=weights,
         parameters=parse_settings(settings),
+        offline=offline,
         threads=threads,
     )
     warn_of_quarantine(bench.registry.quarantined)
     plan = select(bench, dataset, completer, predictor)
     if shard:
         plan = plan.shard(*parse_shard(shard))
+    limits = Limits(timeout, memory_mb, isolate, gpus)
     if dry_run:
         show_plan(plan, as_json)
+        check_machine(plan, RunOptions(executor, limits=limits, cluster=cluster))
         raise typer.Exit(1 if plan.unavailable else 0)
     warn_unavailable(plan)
     from spared_bench.cli.run_progress import watcher_for
@@ -117,7 +121,7 @@ def run(
                 executor=executor,
                 cluster=cluster,
                 workers=workers or None,
-                limits=Limits(timeout, memory_mb, isolate, gpus),
+                limits=limits,
                 retry_failed=retry_failed,
                 retry_quarantined=retry_quarantined,
                 fail_fast=fail_fast,

@@ -22,6 +22,7 @@ from spared_bench.results import TrialResult
 from spared_bench.running.interrupts import stop_gently
 from spared_bench.running.orchestrator import Orchestrator, Summary, Watcher
 from spared_bench.running.retries import Policy, forget_failures
+from spared_bench.sources.described import FACTORY as DESCRIBED
 from spared_bench.store.disk import full_disk_explained
 from spared_bench.store.leases import Leases
 from spared_bench.workspace import Workspace
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from spared_bench.trials.products import Prepared
 
 DEFAULT_PROTOCOL = "demo"
+#: Taken instead where all datasets are people's own (``spared-bench data add``).
+OWN_PROTOCOL = "own"
 _MAX_DEFAULT_WORKERS = 16
 
 
@@ -146,9 +149,30 @@ def load_protocol(name: str, registry: Registry) -> Protocol:
     return protocol
 
 
+def default_protocol(registry: Registry, datasets: Sequence[str]) -> str:
+    """Return the protocol that is meant where none is named.
+
+    Raises
+    ------
+    UsageError
+        If some of the datasets are people's own and others are not.
+    """
+    entries = [registry.get("dataset", fold) for name in datasets for fold in registry.expand(name)]
+    own = {entry.spec.name for entry in entries if entry.spec.factory == DESCRIBED}
+    others = {entry.spec.name for entry in entries} - own
+    if own and others:
+        raise UsageError(
+            f"No protocol is named, and it is not clear which one is meant: {min(own)!r} is a"
+            f" dataset of your own, which protocol {OWN_PROTOCOL!r} is for, and {min(others)!r} is"
+            f" not. Name one with `--suite`: {', '.join(registry.names('protocol'))}."
+        )
+    return OWN_PROTOCOL if own else DEFAULT_PROTOCOL
+
+
 def make_bench(
-    protocol: str = DEFAULT_PROTOCOL,
+    protocol: str = "",
     *,
+    datasets: Sequence[str] = (),
     workspace: Path | None = None,
     data_dir: Path | None = None,
     plugin_files: Sequence[Path] = (),
@@ -163,7 +187,9 @@ def make_bench(
     Parameters
     ----------
     protocol : str
-        Name or YAML file.
+        Name or YAML file; empty: ``"own"`` for datasets that people described, else ``"demo"``.
+    datasets : sequence of str
+        What is selected, for that choice.
     workspace, data_dir : Path, optional
     plugin_files : sequence of Path
         Single-file plugins.
@@ -188,7 +214,9 @@ def make_bench(
     settings = Settings(
         workspace=str(space.root),
         data_dir=str(space.data_dir),
-        protocol=load_protocol(protocol, registry).model_dump(mode="json"),
+        protocol=load_protocol(
+            protocol or default_protocol(registry, datasets), registry
+        ).model_dump(mode="json"),
         plugin_files=tuple(map(str, files)),
         device=_device(device),
         weights=weights,
@@ -217,7 +245,7 @@ def _device(wanted: str) -> str:
 
 def load_dataset(
     name: str,
-    protocol: str = DEFAULT_PROTOCOL,
+    protocol: str = "",
     *,
     workspace: Path | None = None,
     data_dir: Path | None = None,
@@ -229,7 +257,7 @@ def load_dataset(
     name : str
         Of a registered dataset.
     protocol : str
-        Name or YAML file.
+        Name or YAML file; empty: ``"own"`` for a dataset that people described, else ``"demo"``.
     workspace, data_dir : Path, optional
 
     Returns
@@ -240,7 +268,8 @@ def load_dataset(
     """
     from spared_bench.trials.products import prepare
 
-    bench = make_bench(protocol, workspace=workspace, data_dir=data_dir, device="cpu")
+    where = {"workspace": workspace, "data_dir": data_dir}
+    bench = make_bench(protocol, datasets=[name], device="cpu", **where)
     bench.workspace.make_writable()
     return prepare(bench, name)
 
@@ -439,7 +468,7 @@ def run(
     datasets: Sequence[str] = (),
     completers: Sequence[str] = (),
     predictors: Sequence[str] = (),
-    protocol: str = DEFAULT_PROTOCOL,
+    protocol: str = "",
     **options: Any,
 ) -> Report:
     """Run a selection and return what came of it.
@@ -449,13 +478,13 @@ def run(
     datasets, completers, predictors : sequence of str
         Names; empty means all of the protocol's suite.
     protocol : str
-        Name or YAML file.
+        Name or YAML file; empty: ``"own"`` for datasets that people described, else ``"demo"``.
     **options
         Of ``make_bench`` and ``execute``.
     """
     ours = {"watcher", *RunOptions.__dataclass_fields__}
     chosen = {name: options.pop(name) for name in ours & set(options)}
-    bench = make_bench(protocol, **options)
+    bench = make_bench(protocol, datasets=datasets, **options)
     return execute(select(bench, datasets, completers, predictors), **chosen)
 
 

@@ -23,6 +23,7 @@ from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_for
 from spared_bench.parameters import Chosen, Signature, Wishes, resolve, signature_of
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
+from spared_bench.sources.described import FACTORY as DESCRIBED
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
 from spared_bench.workspace import Workspace
 
@@ -184,6 +185,24 @@ class Bench:
             )
         return folder
 
+    def check_dataset(self, name: str) -> None:
+        """Refuse parameters of somebody's own dataset that would have no effect.
+
+        Raises
+        ------
+        UsageError
+            With the parameters, and what would honour them.
+        """
+        spec = self.dataset(name)
+        idle = self.protocol.processing.idle_parameters(spec) if spec.factory == DESCRIBED else {}
+        if idle:
+            reasons = "; ".join(f"`{key}`, {reason}" for key, reason in idle.items())
+            raise UsageError(
+                f"Parameters in the description of dataset {spec.name!r} have no effect under"
+                f" protocol {self.protocol.id}: {reasons}. Take them out, or choose a protocol that"
+                " honours them, such as `--suite own`."
+            )
+
     def data_inputs(self, name: str) -> dict[str, Any]:
         """What determines the raw slides of a dataset."""
         if ("data", name) not in self._inputs:
@@ -226,6 +245,7 @@ class Bench:
     def prepared_inputs(self, name: str) -> dict[str, Any]:
         """What determines a prepared dataset."""
         spec = self.dataset(name)
+        self.check_dataset(name)
         return {
             "harness": HARNESS_VERSION,
             "data": self.data_inputs(name),

@@ -126,6 +126,26 @@ class Processing(_Section):
             raise ProtocolError(str(error)) from error
         return settings
 
+    def idle_parameters(self, spec: DatasetSpec) -> dict[str, str]:
+        """Return the ``parameters`` of a dataset's spec that change nothing here, and why."""
+        if not self.from_dataset:
+            return dict.fromkeys(spec.parameters, "since it takes no parameters of datasets")
+        settled = self.for_dataset(spec)
+        last = {key for name in _names_of(spec) for key in self.per_dataset.get(name, {})}
+        idle = {
+            key: "which the protocol sets itself for this dataset"
+            for key in spec.parameters
+            if key in last
+        }
+        if settled.batch_correction == "none" and "batch_key" in spec.parameters:
+            idle["batch_key"] = "since it corrects no batches"
+        if settled.genes:
+            passed_over = {"n_genes", "real_fraction", "gene_min_counts", "gene_max_counts"}
+            idle |= dict.fromkeys(
+                passed_over & set(spec.parameters), "since `genes` names the genes"
+            )
+        return idle
+
     def _with(self, values: Mapping[str, Any], source: str) -> Processing:
         """Return a copy with some settings replaced; names of ``filtering`` need no prefix."""
         ours = {name for name in type(self).model_fields if name in _OF_A_DATASET}

@@ -17,6 +17,7 @@ from spared_bench.cli.common import (
     PROTOCOL,
     WORKSPACE,
     print_json,
+    tell_protocol,
     warn_of_quarantine,
 )
 from spared_bench.cli.run import COMPLETERS, parse_settings
@@ -84,9 +85,11 @@ def complete(
         "data_dir": data_dir,
         "plugin_files": plugin,
         "device": device,
+        "datasets": datasets,
     }
     bench = make_bench(protocol, parameters=parse_settings(settings), **options)
     warn_of_quarantine(bench.registry.quarantined)
+    tell_protocol(protocol, bench.protocol)
     completers = list(dict.fromkeys(completer)) or list(bench.protocol.completers)
     for kind, names in (("dataset", datasets), ("completer", [*completers, *show])):
         for name in names:

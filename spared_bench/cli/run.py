@@ -16,6 +16,7 @@ from spared_bench.cli.common import (
     PROTOCOL,
     WORKSPACE,
     err_console,
+    tell_protocol,
     warn_of_quarantine,
 )
 from spared_bench.cli.plan import show_plan, warn_unavailable
@@ -90,6 +91,7 @@ def run(
     place, gpus = parse_devices(device)
     bench = make_bench(
         protocol,
+        datasets=dataset,
         workspace=workspace,
         data_dir=data_dir,
         plugin_files=plugin,
@@ -100,6 +102,8 @@ def run(
         threads=threads,
     )
     warn_of_quarantine(bench.registry.quarantined)
+    if not log_json:
+        tell_protocol(protocol, bench.protocol)
     plan = select(bench, dataset, completer, predictor)
     if shard:
         plan = plan.shard(*parse_shard(shard))

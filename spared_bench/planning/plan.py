@@ -265,6 +265,8 @@ def make_plan(
         for name in names:
             bench.registry.get(kind, name)
     check_methods(bench, [*completers, search_completer], predictors)
+    for dataset in datasets:
+        bench.check_dataset(dataset)
     plan = Plan(bench, [])
     for dataset in datasets:
         try:

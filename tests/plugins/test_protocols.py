@@ -11,7 +11,7 @@ from spared_bench.processing.pipeline import prepare
 from spared_bench.registry import discover
 from tests.processing.conftest import golden, golden_slides, golden_spec  # noqa: F401
 
-NAMES = ["demo", "jiang", "spared", "spared-strict"]
+NAMES = ["demo", "jiang", "own", "spared", "spared-strict"]
 
 
 @pytest.fixture(scope="module")

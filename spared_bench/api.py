@@ -268,8 +268,9 @@ def load_dataset(
     """
     from spared_bench.trials.products import prepare
 
-    where = {"workspace": workspace, "data_dir": data_dir}
-    bench = make_bench(protocol, datasets=[name], device="cpu", **where)
+    bench = make_bench(
+        protocol, datasets=[name], workspace=workspace, data_dir=data_dir, device="cpu"
+    )
     bench.workspace.make_writable()
     return prepare(bench, name)
 

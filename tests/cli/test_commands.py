@@ -113,6 +113,23 @@ def test_info_of_a_method_shows_its_parameters_and_configurations(tmp_path):
     assert "parameters cannot be shown: predictor 'lacking'" in told.stdout
 
 
+def test_several_plugins_are_checked_at_once_and_each_once(tmp_path):
+    done = spared_bench(
+        "plugins", "check", "toy-mean", "none", "toy-mean", "--json", "--plugin", TOY_PLUGIN,
+        "-w", tmp_path,
+    )  # fmt: skip
+    checks = json.loads(done.stdout)["checks"]
+    assert {each["plugin"] for each in checks} == {"predictor toy-mean", "completer none"}
+    assert len({(each["plugin"], each["check"]) for each in checks}) == len(checks)
+
+
+def test_a_plugin_file_that_is_not_there_ends_the_command(tmp_path):
+    for command in (["list", "predictors"], ["run", "-p", "gene-mean"], ["info", "median"]):
+        done = spared_bench(*command, "--plugin", tmp_path / "absent.py")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "UsageError: There is no plugin file" in done.stderr
+
+
 def toy_run(workspace, *arguments, **environment):
     return spared_bench(
         "run", "--suite", TOY_PROTOCOL, "--plugin", TOY_PLUGIN, "-w", workspace,

@@ -20,7 +20,6 @@ from spared_bench.protocol import Protocol, parse_protocol, read_protocol
 from spared_bench.registry import Registry, discover, notify
 from spared_bench.results import TrialResult
 from spared_bench.running.interrupts import stop_gently
-from spared_bench.running.orchestrator import Orchestrator, Summary, Watcher
 from spared_bench.running.retries import Policy, forget_failures
 from spared_bench.sources.described import FACTORY as DESCRIBED
 from spared_bench.store.disk import full_disk_explained
@@ -28,6 +27,7 @@ from spared_bench.store.leases import Leases
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
+    from spared_bench.running.orchestrator import Summary, Watcher
     from spared_bench.trials.products import Prepared
 
 DEFAULT_PROTOCOL = "demo"
@@ -336,6 +336,7 @@ def execute(
 def _execute(
     plan: Plan, watcher: Any, command: str, log: Callable[[str], None], chosen: RunOptions
 ) -> Report:
+    from spared_bench.running.orchestrator import Orchestrator
     from spared_bench.tracking.recorder import NoRecorder, Recorder
 
     bench, begun = plan.bench, time.perf_counter()

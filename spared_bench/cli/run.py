@@ -102,9 +102,9 @@ def run(
         threads=threads,
     )
     warn_of_quarantine(bench.registry.quarantined)
+    plan = select(bench, dataset, completer, predictor)
     if not log_json:
         tell_protocol(protocol, bench.protocol)
-    plan = select(bench, dataset, completer, predictor)
     if shard:
         plan = plan.shard(*parse_shard(shard))
     limits = Limits(timeout, memory_mb, isolate, gpus)

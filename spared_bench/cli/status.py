@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.common import JSON, PROTOCOL, WORKSPACE, print_json, print_table
+from spared_bench.cli.common import JSON, WORKSPACE, print_json, print_table
 from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    protocol: str = PROTOCOL,
+    protocol: str = typer.Option(
+        "demo", "--protocol", "--suite", help="Protocol: a name or a YAML file."
+    ),
     why: str = typer.Option("", help="Show one trial by the start of its key."),
     failed: bool = typer.Option(False, "--failed", help="Only trials that failed."),
     workspace: Path | None = WORKSPACE,

@@ -57,11 +57,15 @@ def sources(module: str) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _source_file(name)
-        if name in found or path is None or name in _DESCRIPTIVE:
+        if name in found or path is None or _is_descriptive(name):
             continue
         found[name] = path
         waiting += [other for other in _imports(name, path) if other.partition(".")[0] in packages]
     return found
+
+
+def _is_descriptive(module: str) -> bool:
+    return module in _DESCRIPTIVE or module.startswith("spared_bench.specs.")
 
 
 @cache

@@ -24,7 +24,7 @@ from tests.processing.conftest import (  # noqa: F401
     raw_slide,
 )
 
-NAMES = ["demo", "jiang", "spared", "spared-strict"]
+NAMES = ["demo", "jiang", "own", "spared", "spared-strict"]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import MissingFileError, PluginError, UsageError
 from spared_bench.keys.code import code_hash
@@ -26,6 +26,9 @@ from spared_bench.registry import Registered, Registry, discover
 from spared_bench.sources.described import FACTORY as DESCRIBED
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
 from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from spared_bench.data import Encoder
 
 #: Raised by hand when the harness itself starts to compute something else from the same inputs.
 HARNESS_VERSION = 1
@@ -241,6 +244,15 @@ class Bench:
             "data": self.data_inputs(name),
             "cutting": self.protocol.patches.model_dump(mode="json"),
             "code": code_hash("spared_bench.processing.patches"),
+        }
+
+    def features_inputs(self, name: str, encoder: Encoder) -> dict[str, Any]:
+        """What determines the features that a frozen network has of a dataset's patches."""
+        return {
+            "patches": digest(self.patches_inputs(name)),
+            "encoder": encoder.identity(),
+            "code": code_hash(type(encoder).__module__),
+            "device": self.settings.device.partition(":")[0],
         }
 
     def prepared_inputs(self, name: str) -> dict[str, Any]:

@@ -92,8 +92,9 @@ def _source_file(module: str) -> Path | None:
     return None
 
 
-def _imports(module: str, path: Path) -> set[str]:
-    """Return the names that a source file may import, modules and members alike."""
+@cache
+def _imports(module: str, path: Path) -> frozenset[str]:
+    """Return the modules that a source file may import."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: set[str] = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -109,7 +110,7 @@ def _imports(module: str, path: Path) -> set[str]:
                 base = ".".join([*parents, base] if base else parents)
             for alias in node.names:
                 names |= _homes(base, alias.name)
-    return names
+    return frozenset(names)
 
 
 def _homes(base: str, name: str) -> set[str]:

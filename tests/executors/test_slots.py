@@ -16,7 +16,7 @@ from spared_bench.executors.local import LocalExecutor
 from spared_bench.executors.slot import environment
 from spared_bench.results import without_times
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
-from tests.test_orchestrator import alive, wait_for
+from tests.running.test_orchestrator import alive, wait_for
 
 QUIET = {"track": False, "figures": False}
 

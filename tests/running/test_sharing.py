@@ -17,8 +17,8 @@ from spared_bench.results import without_times
 from spared_bench.running.orchestrator import Orchestrator
 from spared_bench.store.leases import Leases
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.running.test_orchestrator import alive, command, wait_for, worker_processes
 from tests.scripted import Deaf
-from tests.test_orchestrator import alive, command, wait_for, worker_processes
 
 QUIET = {"track": False, "figures": False}
 

@@ -32,12 +32,15 @@ def status(
 ) -> None:
     """Show what the workspace holds of a protocol, what runs now, and why trials failed."""
     from spared_bench.running.run_file import living_runs
+    from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
     if why:
         _show_one(list(_trials(space.store, why)), why, as_json)
         return
+    if note := note_on_earlier(space.store):
+        typer.echo(note, err=True)
     name = _name_of(protocol)
     results = _results(space.store, name)
     if not (results or protocol.endswith((".yaml", ".yml"))):

@@ -44,6 +44,15 @@ def read_scores(store: Store, key: str) -> TrialScores | None:
         return None
 
 
+def is_earlier_cell(path: Path) -> bool:
+    """Return whether a record is one of the version in which scores were part of a trial."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {"cell", "final", "search"} <= set(record) and "scores" not in record
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+
+
 def read_cell(path: Path) -> dict[str, Any] | None:
     """Return the record of a cell (``spared_bench.trials.cells``).
 

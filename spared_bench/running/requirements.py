@@ -5,15 +5,15 @@ What is in the store needs neither, so only trials that are still to be run are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.errors import UsageError, WeightsUnavailableError
 from spared_bench.interfaces import Job
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, downloads
-from spared_bench.planning.checks import used_methods
 from spared_bench.planning.forecast import needed_features, needed_products, open_trials
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.stored import stored_results
@@ -98,8 +98,8 @@ def _missing_weights(plan: Plan) -> list[_Lack]:
     predictors = dict.fromkeys(cell.predictor for cell in plan.cells)
     reasons: dict[tuple[str, str], str] = {}
     found = []
-    for kind, name in used_methods(bench, completers, predictors):
-        for network, weights in _starts_from(bench, kind, name):
+    for kind, name, values in _methods(bench, completers, predictors):
+        for network, weights in _starts_from(bench, kind, name, values):
             if (network, weights) not in reasons:
                 reasons[network, weights] = _why_unavailable(bench, network, weights)
             if reason := reasons[network, weights]:
@@ -107,9 +107,24 @@ def _missing_weights(plan: Plan) -> list[_Lack]:
     return found
 
 
-def _starts_from(bench: Bench, kind: str, name: str) -> list[tuple[str, str]]:
+def _methods(
+    bench: Bench, completers: Iterable[str], predictors: Iterable[str]
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield kind, name and set parameters of all methods, with what they give to their stages."""
+    for name in completers:
+        yield "completer", name, bench.chosen("completer", name).values
+    for name in predictors:
+        values = bench.chosen("predictor", name).values
+        yield "predictor", name, values
+        for stage in bench.stages(name, values).values():
+            yield "predictor", stage.predictor, stage.parameters
+
+
+def _starts_from(
+    bench: Bench, kind: str, name: str, values: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     """Return the networks of a method that start from weights, and from which."""
-    signature, values = bench.signature(kind, name), bench.chosen(kind, name).values
+    signature = bench.signature(kind, name)
 
     def value(parameter: str) -> object:
         known = signature.parameters.get(parameter)

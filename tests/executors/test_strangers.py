@@ -11,7 +11,7 @@ import pytest
 
 from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
-from spared_bench.store.entries import maintenance as upkeep
+from spared_bench.store import maintenance as upkeep
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.running.test_orchestrator import alive, wait_for
 

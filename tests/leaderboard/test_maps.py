@@ -15,8 +15,8 @@ from spared_bench.bench import Bench
 from spared_bench.executors.work import run_job
 from spared_bench.leaderboard import maps as board_maps
 from spared_bench.leaderboard.publish import build_leaderboard
-from spared_bench.planning.stored import stored_results
 from spared_bench.specs import MetricSpec
+from spared_bench.trials.cells import finished_cells, record_cells
 from tests.board_samples import METRICS
 from tests.leaderboard.reading import data_of, row_of
 
@@ -27,8 +27,11 @@ PCC = METRICS["pcc-gene"]
 def trial(bench):
     """One finished trial of the toy dataset."""
     plan = select(bench, ["toy"], ["none"], ["toy-ridge"])
-    results = [run_job(bench, job) for cell in plan.cells[:1] for job in cell.finals]
-    return next(result for result in results if result is not None)
+    results = {job.key: run_job(bench, job) for cell in plan.cells for job in cell.finals}
+    chosen = plan.cells[0].chosen(results)
+    run_job(bench, plan.score_job(chosen))
+    record_cells(plan, results)
+    return next(cell.final for cell in finished_cells(bench.workspace.store))
 
 
 def unpacked(column) -> np.ndarray:
@@ -116,10 +119,6 @@ def test_genes_of_lower_error_come_first():
 
 
 def test_the_site_of_a_workspace_has_the_maps_of_its_runs(bench, trial, tmp_path):
-    from spared_bench.trials.cells import record_cells
-
-    plan = select(bench, ["toy"], ["none"], ["toy-ridge"])
-    record_cells(plan, stored_results(plan))
     none: Path = tmp_path / "none"
     none.mkdir()
     page = build_leaderboard(

@@ -201,10 +201,10 @@ def test_settings_without_effect_are_said(workspace, tmp_path):
 
 def test_only_a_protocol_that_names_a_configuration_has_another_hash(workspace, tmp_path):
     hashes = [
-        toy_bench(workspace, protocol_with(tmp_path, f"configuration: {name}")).protocol_hash
+        toy_bench(workspace, protocol_with(tmp_path, f"configuration: {name}")).protocol.hash
         for name in ("published", "small")
     ]
-    plain = toy_bench(workspace, protocol_with(tmp_path, "")).protocol_hash
+    plain = toy_bench(workspace, protocol_with(tmp_path, "")).protocol.hash
     assert hashes[0] == plain != hashes[1]
 
 

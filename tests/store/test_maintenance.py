@@ -37,6 +37,7 @@ def store(tmp_path):
         store.obtain("figures", {"trial": trial.key}, writes("d"))
         if name == "kept":
             record = {"cell": ["toy@1", "toy", "none", "mean", 0], "final": trial.key, "search": []}
+            record |= {"scores": "", "figures": ""}
             write_text(store.root / "cells" / "one.json", json.dumps(record))
     return store
 

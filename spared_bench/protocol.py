@@ -1,7 +1,7 @@
 """A protocol: everything but the method that a score depends on, as one versioned YAML file.
 
 Unknown settings are refused with the nearest known one, so that a misspelt setting cannot silently
-mean the default. The whole file is hashed into every result.
+mean the default. A setting is part of the keys of what depends on it (``spared_bench.bench``).
 """
 
 from __future__ import annotations

@@ -20,17 +20,20 @@ from spared_bench.protocol import Protocol, parse_protocol, read_protocol
 from spared_bench.registry import Registry, discover, notify
 from spared_bench.results import TrialResult
 from spared_bench.running.interrupts import stop_gently
-from spared_bench.running.orchestrator import Orchestrator, Summary, Watcher
 from spared_bench.running.retries import Policy, forget_failures
+from spared_bench.sources.described import FACTORY as DESCRIBED
 from spared_bench.store.disk import full_disk_explained
 from spared_bench.store.leases import Leases
 from spared_bench.threads import usable_cores
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
+    from spared_bench.running.orchestrator import Summary, Watcher
     from spared_bench.trials.products import Prepared
 
 DEFAULT_PROTOCOL = "demo"
+#: Taken instead where all datasets are people's own (``spared-bench data add``).
+OWN_PROTOCOL = "own"
 _MAX_DEFAULT_WORKERS = 16
 
 
@@ -47,6 +50,8 @@ class Report:
         Trials done now, and trials found in the store; the search's trials count too.
     failed : list of TrialResult
         Cells without a score.
+    failed_trials : int
+        Trials that ended without a result, the search's too, among ``new`` and ``cached``.
     seconds : dict
         ``wall`` and the harness's own shares.
     page : Path or None
@@ -69,6 +74,7 @@ class Report:
     held_back: dict[str, int] = field(default_factory=dict)
     undone: int = 0
     interrupted: bool = False
+    failed_trials: int = 0
 
 
 @dataclass(frozen=True)
@@ -144,9 +150,30 @@ def load_protocol(name: str, registry: Registry) -> Protocol:
     return protocol
 
 
+def default_protocol(registry: Registry, datasets: Sequence[str]) -> str:
+    """Return the protocol that is meant where none is named.
+
+    Raises
+    ------
+    UsageError
+        If some of the datasets are people's own and others are not.
+    """
+    entries = [registry.get("dataset", fold) for name in datasets for fold in registry.expand(name)]
+    own = {entry.spec.name for entry in entries if entry.spec.factory == DESCRIBED}
+    others = {entry.spec.name for entry in entries} - own
+    if own and others:
+        raise UsageError(
+            f"No protocol is named, and it is not clear which one is meant: {min(own)!r} is a"
+            f" dataset of your own, which protocol {OWN_PROTOCOL!r} is for, and {min(others)!r} is"
+            f" not. Name one with `--suite`: {', '.join(registry.names('protocol'))}."
+        )
+    return OWN_PROTOCOL if own else DEFAULT_PROTOCOL
+
+
 def make_bench(
-    protocol: str = DEFAULT_PROTOCOL,
+    protocol: str = "",
     *,
+    datasets: Sequence[str] = (),
     workspace: Path | None = None,
     data_dir: Path | None = None,
     plugin_files: Sequence[Path] = (),
@@ -161,7 +188,9 @@ def make_bench(
     Parameters
     ----------
     protocol : str
-        Name or YAML file.
+        Name or YAML file; empty: ``"own"`` for datasets that people described, else ``"demo"``.
+    datasets : sequence of str
+        What is selected, for that choice.
     workspace, data_dir : Path, optional
     plugin_files : sequence of Path
         Single-file plugins.
@@ -179,13 +208,16 @@ def make_bench(
     files = [Path(file).resolve() for file in plugin_files]
     space = Workspace.at(workspace, data_dir)
     registry = discover(files, data_dir=space.data_dir)
-    chosen = {name: dict(values) for name, values in (parameters or {}).items()}
-    for name in chosen:
-        registry.get("completer" if name in registry.names("completer") else "predictor", name)
+    chosen: dict[str, dict[str, Any]] = {}
+    for name, values in (parameters or {}).items():
+        kind = "completer" if name in registry.names("completer") else "predictor"
+        chosen.setdefault(registry.get(kind, name).spec.name, {}).update(values)
     settings = Settings(
         workspace=str(space.root),
         data_dir=str(space.data_dir),
-        protocol=load_protocol(protocol, registry).model_dump(mode="json"),
+        protocol=load_protocol(
+            protocol or default_protocol(registry, datasets), registry
+        ).model_dump(mode="json"),
         plugin_files=tuple(map(str, files)),
         device=_device(device),
         weights=weights,
@@ -214,7 +246,7 @@ def _device(wanted: str) -> str:
 
 def load_dataset(
     name: str,
-    protocol: str = DEFAULT_PROTOCOL,
+    protocol: str = "",
     *,
     workspace: Path | None = None,
     data_dir: Path | None = None,
@@ -226,7 +258,7 @@ def load_dataset(
     name : str
         Of a registered dataset.
     protocol : str
-        Name or YAML file.
+        Name or YAML file; empty: ``"own"`` for a dataset that people described, else ``"demo"``.
     workspace, data_dir : Path, optional
 
     Returns
@@ -237,7 +269,9 @@ def load_dataset(
     """
     from spared_bench.trials.products import prepare
 
-    bench = make_bench(protocol, workspace=workspace, data_dir=data_dir, device="cpu")
+    bench = make_bench(
+        protocol, datasets=[name], workspace=workspace, data_dir=data_dir, device="cpu"
+    )
     bench.workspace.make_writable()
     return prepare(bench, name)
 
@@ -302,6 +336,7 @@ def execute(
 def _execute(
     plan: Plan, watcher: Any, command: str, log: Callable[[str], None], chosen: RunOptions
 ) -> Report:
+    from spared_bench.running.orchestrator import Orchestrator
     from spared_bench.tracking.recorder import NoRecorder, Recorder
 
     bench, begun = plan.bench, time.perf_counter()
@@ -309,6 +344,7 @@ def _execute(
     bench.workspace.store.sweep()
     if chosen.retry_failed or chosen.retry_quarantined:
         forget_failures(plan, quarantined=chosen.retry_quarantined)
+    check_machine(plan, chosen)
     watcher = _Notifying(watcher or _Silent(), bench.registry, log)
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)
     leases = Leases(bench.workspace.store.root / "leases")
@@ -333,6 +369,22 @@ def _execute(
         leases.sweep()
         leases.close()
     return _finish(plan, summary, recorder, begun, command, log, interrupted.is_set())
+
+
+def check_machine(plan: Plan, chosen: RunOptions) -> None:
+    """Refuse a plan for whose trials this machine lacks something, if they are to run here.
+
+    Raises
+    ------
+    UsageError, WeightsUnavailableError
+        See ``check_requirements``.
+    """
+    from spared_bench.running.requirements import check_requirements
+
+    factory = plan.bench.registry.get("executor", chosen.executor).load()
+    works_here = getattr(factory, "works_here", None)
+    if works_here is not None and works_here(chosen.cluster):
+        check_requirements(plan, chosen.limits.gpus)
 
 
 def _executor(plan: Plan, chosen: RunOptions, watcher: Any) -> Executor:
@@ -383,6 +435,7 @@ def _finish(
         summary.held_back,
         summary.undone,
         interrupted,
+        sum(result.status not in ("ok", "skipped") for result in summary.results.values()),
     )
 
 
@@ -417,7 +470,7 @@ def run(
     datasets: Sequence[str] = (),
     completers: Sequence[str] = (),
     predictors: Sequence[str] = (),
-    protocol: str = DEFAULT_PROTOCOL,
+    protocol: str = "",
     **options: Any,
 ) -> Report:
     """Run a selection and return what came of it.
@@ -427,13 +480,13 @@ def run(
     datasets, completers, predictors : sequence of str
         Names; empty means all of the protocol's suite.
     protocol : str
-        Name or YAML file.
+        Name or YAML file; empty: ``"own"`` for datasets that people described, else ``"demo"``.
     **options
         Of ``make_bench`` and ``execute``.
     """
     ours = {"watcher", *RunOptions.__dataclass_fields__}
     chosen = {name: options.pop(name) for name in ours & set(options)}
-    bench = make_bench(protocol, **options)
+    bench = make_bench(protocol, datasets=datasets, **options)
     return execute(select(bench, datasets, completers, predictors), **chosen)
 
 

@@ -13,17 +13,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spared_bench.errors import MissingFileError, UsageError
+from spared_bench.errors import MissingFileError, PluginError, UsageError
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.fingerprints import Fingerprints
 from spared_bench.keys.hashing import digest
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_for
+from spared_bench.parameters import Chosen, Signature, Wishes, resolve, signature_of
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
+from spared_bench.sources.described import FACTORY as DESCRIBED
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
 from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from spared_bench.data import Encoder
 
 #: Raised by hand when the harness itself starts to compute something else from the same inputs.
 HARNESS_VERSION = 1
@@ -67,10 +72,11 @@ class Settings:
         CPU threads of one trial. Part of the plan and not of the machine's load, because a sum
         over threads depends on their number.
     weights : str
-        Replaces the ``weights`` of every predictor that has them; empty: as each says.
-    parameters : dict of predictor to dict
+        Replaces the ``weights`` of every method that has them; empty: as each says.
+    parameters : dict of method to dict
         Set by hand (``--set``).
     offline : bool
+        Whether nothing may be downloaded.
     limits : Limits
     cluster : str
         For executors beyond this machine: an address, or a YAML file.
@@ -120,6 +126,7 @@ class Bench:
         self.workspace = Workspace.at(Path(settings.workspace), Path(settings.data_dir))
         self._inputs: dict[tuple[str, ...], dict[str, Any]] = {}
         self._completed: dict[tuple[str, str], str] = {}
+        self._chosen: dict[tuple[str, str], Chosen] = {}
         self._registry = registry
 
     @cached_property
@@ -181,6 +188,24 @@ class Bench:
             )
         return folder
 
+    def check_dataset(self, name: str) -> None:
+        """Refuse parameters of somebody's own dataset that would have no effect.
+
+        Raises
+        ------
+        UsageError
+            With the parameters, and what would honour them.
+        """
+        spec = self.dataset(name)
+        idle = self.protocol.processing.idle_parameters(spec) if spec.factory == DESCRIBED else {}
+        if idle:
+            reasons = "; ".join(f"`{key}`, {reason}" for key, reason in idle.items())
+            raise UsageError(
+                f"Parameters in the description of dataset {spec.name!r} have no effect under"
+                f" protocol {self.protocol.id}: {reasons}. Take them out, or choose a protocol that"
+                " honours them, such as `--suite own`."
+            )
+
     def data_inputs(self, name: str) -> dict[str, Any]:
         """What determines the raw slides of a dataset."""
         if ("data", name) not in self._inputs:
@@ -221,6 +246,15 @@ class Bench:
             "code": code_hash("spared_bench.processing.patches"),
         }
 
+    def features_inputs(self, name: str, encoder: Encoder) -> dict[str, Any]:
+        """What determines the features that a frozen network has of a dataset's patches."""
+        return {
+            "patches": digest(self.patches_inputs(name)),
+            "encoder": encoder.identity(),
+            "code": code_hash(type(encoder).__module__),
+            "device": self.settings.device.partition(":")[0],
+        }
+
     def prepared_inputs(self, name: str) -> dict[str, Any]:
         """What determines a prepared dataset.
 
@@ -231,6 +265,7 @@ class Bench:
         """
         spec = self.dataset(name)
         self.protocol.validation.require_reported(spec)
+        self.check_dataset(name)
         return {
             "harness": HARNESS_VERSION,
             "data": self.data_inputs(name),
@@ -244,7 +279,7 @@ class Bench:
         """What determines a completed layer."""
         entry = self.registry.get("completer", completer)
         name = entry.spec.name
-        parameters = self._completer_parameters(name)
+        parameters = self.chosen("completer", completer).values
         return {
             "harness": HARNESS_VERSION,
             "prepared": digest(self.prepared_inputs(dataset)),
@@ -256,8 +291,29 @@ class Bench:
             "device": self.settings.device.partition(":")[0],
         }
 
-    def _completer_parameters(self, name: str) -> dict[str, Any]:
-        return self.protocol.overrides.get(name, {}) | self.settings.parameters.get(name, {})
+    def signature(self, kind: str, name: str) -> Signature:
+        """Return what a completer or predictor can be made with; see ``signature_of``."""
+        entry = self.registry.get(kind, name)
+        try:
+            factory = entry.load()
+        except PluginError:
+            return Signature({}, takes_all=True, configurations={})  # its trials will say why
+        return signature_of(f"{kind} {entry.spec.name!r}", factory)
+
+    def chosen(self, kind: str, name: str) -> Chosen:
+        """Return the parameters of a completer or predictor, worked out once; see ``resolve``."""
+        if (kind, name) not in self._chosen:
+            own = self.registry.get(kind, name).spec.name
+            wishes = Wishes(
+                self.protocol.configuration,
+                self.protocol.overrides.get(own, {}),
+                self.settings.weights,
+                self.settings.parameters.get(own, {}),
+                f"protocol {self.protocol.id}",
+            )
+            signature = self.signature(kind, name)
+            self._chosen[kind, name] = resolve(f"{kind} {own!r}", signature, wishes)
+        return self._chosen[kind, name]
 
     def encoder_of(self, kind: str, name: str, parameters: Mapping[str, Any] | None = None) -> str:
         """Return the frozen network whose features a completer or predictor asks for, or "".
@@ -267,7 +323,7 @@ class Bench:
         entry = self.registry.get(kind, name)
         asked = getattr(entry.spec, "encoder", "")
         if parameters is None:
-            parameters = self._completer_parameters(entry.spec.name)
+            parameters = self.chosen(kind, name).values
         return str(parameters.get(asked, getattr(entry.load(), asked, ""))) if asked else ""
 
     def completed_key(self, dataset: str, completer: str) -> str:
@@ -346,7 +402,8 @@ class Bench:
                 for theirs, ours in stage.taken.items()
                 if ours in parameters
             }
-            values = self._fixed_parameters(stage.predictor) | dict(stage.parameters) | taken
+            fixed = self.chosen("predictor", stage.predictor).values
+            values = fixed | dict(stage.parameters) | taken
             made[name] = Stage(stage.predictor, values)
         return made
 
@@ -377,7 +434,7 @@ class Bench:
         UsageError
             If the grid is larger than the protocol allows.
         """
-        sets: list[dict[str, Any]] = [self._fixed_parameters(predictor)]
+        sets: list[dict[str, Any]] = [dict(self.chosen("predictor", predictor).values)]
         for name, grid in self._grids(predictor).items():
             sets = [{**known, name: value} for known in sets for value in grid]
         if len(sets) > self.protocol.search.max_trials:
@@ -390,7 +447,7 @@ class Bench:
 
     def _grids(self, predictor: str) -> dict[str, tuple[float, ...]]:
         """Return the grid of every searched parameter, by their names' order."""
-        fixed = self._fixed_parameters(predictor)
+        fixed = self.chosen("predictor", predictor).values
         return {
             name: tuple(self.protocol.search.grids.get(name, grid))
             for name, grid in sorted(self.predictor(predictor).search.items())
@@ -400,14 +457,6 @@ class Bench:
     def search_spaces(self, predictor: str) -> dict[str, tuple[float, float]]:
         """Return the lowest and the highest value of every searched parameter's grid."""
         return {name: (min(grid), max(grid)) for name, grid in self._grids(predictor).items()}
-
-    def _fixed_parameters(self, predictor: str) -> dict[str, Any]:
-        entry = self.registry.get("predictor", predictor)
-        name = entry.spec.name
-        fixed = dict(self.protocol.overrides.get(name, {}))
-        if self.settings.weights and "weights" in _field_names(entry.load()):
-            fixed["weights"] = self.settings.weights
-        return fixed | self.settings.parameters.get(name, {})
 
     def seed_of(self, *names: str | int) -> int:
         """Return a seed made from names, so that it does not depend on the order of trials."""
@@ -438,7 +487,3 @@ def _has_files(folder: Path) -> bool:
 
 def _code(entry: Registered) -> str:
     return code_hash(entry.spec.factory.partition(":")[0])
-
-
-def _field_names(factory: Any) -> set[str]:
-    return set(getattr(factory, "__dataclass_fields__", {}))

@@ -156,7 +156,9 @@ class Executor(Protocol):
 
     The factory of an executor is called as ``factory(settings, workers=..., progress=...)`` with a
     ``spared_bench.bench.Settings``, and ``progress(job, step, values)`` to tell how a job goes.
-    What its ``note`` says, if it has one, is logged before the first job.
+    What its ``note`` says, if it has one, is logged before the first job. Where a static method
+    ``works_here(cluster)`` of the factory says so, device and weights are looked for on this
+    machine before anything runs.
     """
 
     capacity: int

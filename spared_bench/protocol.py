@@ -1,7 +1,7 @@
 """A protocol: everything but the method that a score depends on, as one versioned YAML file.
 
 Unknown settings are refused with the nearest known one, so that a misspelt setting cannot silently
-mean the default. The whole file is hashed into every result.
+mean the default. A setting is part of the keys of what depends on it (``spared_bench.bench``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from spared_bench.strict import explain, load_mapping
 
 if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec
+
+#: The configuration that every method has: its defaults.
+PUBLISHED = "published"
+#: By convention, the configuration for a few processor cores.
+SMALL = "small"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -131,6 +136,26 @@ class Processing(_Section):
         except ValueError as error:
             raise ProtocolError(str(error)) from error
         return settings
+
+    def idle_parameters(self, spec: DatasetSpec) -> dict[str, str]:
+        """Return the ``parameters`` of a dataset's spec that change nothing here, and why."""
+        if not self.from_dataset:
+            return dict.fromkeys(spec.parameters, "since it takes no parameters of datasets")
+        settled = self.for_dataset(spec)
+        last = {key for name in _names_of(spec) for key in self.per_dataset.get(name, {})}
+        idle = {
+            key: "which the protocol sets itself for this dataset"
+            for key in spec.parameters
+            if key in last
+        }
+        if settled.batch_correction == "none" and "batch_key" in spec.parameters:
+            idle["batch_key"] = "since it corrects no batches"
+        if settled.genes:
+            passed_over = {"n_genes", "real_fraction", "gene_min_counts", "gene_max_counts"}
+            idle |= dict.fromkeys(
+                passed_over & set(spec.parameters), "since `genes` names the genes"
+            )
+        return idle
 
     def _with(self, values: Mapping[str, Any], source: str) -> Processing:
         """Return a copy with some settings replaced; names of ``filtering`` need no prefix."""
@@ -273,7 +298,12 @@ class Ranking(_Section):
 
 
 class Protocol(_Section):
-    """One protocol, as read from YAML."""
+    """One protocol, as read from YAML.
+
+    ``configuration`` names the configuration in which every method runs that offers it; the others
+    run with their defaults, as all do under ``"published"``. ``overrides`` come on top, by method:
+    values of parameters, and ``configuration`` for another one.
+    """
 
     name: str
     version: Positive
@@ -292,6 +322,7 @@ class Protocol(_Section):
     mean_rule: Literal["strict", "published"] = "strict"
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mse", "pcc-gene")
     ranking: Ranking = Ranking()
+    configuration: Annotated[str, Field(min_length=1, max_length=64)] = PUBLISHED
     overrides: dict[str, dict[str, Any]] = {}
 
     @model_validator(mode="after")
@@ -323,6 +354,8 @@ class Protocol(_Section):
         values = self.model_dump(mode="json", exclude=unhashed)
         if values["search"]["strategy"] == "grid":  # as it was before there was a choice
             del values["search"]["strategy"]
+        if self.configuration == PUBLISHED:
+            del values["configuration"]
         return digest(values)
 
 

@@ -24,7 +24,6 @@ import pluggy
 from spared_bench import hookspecs
 from spared_bench.errors import (
     AmbiguousNameError,
-    MissingFileError,
     PluginError,
     SparedBenchError,
     UnknownNameError,
@@ -272,7 +271,16 @@ def discover(
     -------
     Registry
         With the failed plugins in it, quarantined.
+
+    Raises
+    ------
+    UsageError
+        If one of ``files`` is not there: whoever names a file means it.
     """
+    paths = list(dict.fromkeys(Path(file).resolve() for file in files))
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"There is no plugin file {path}. Check the path after `--plugin`.")
     found = entry_points(group=GROUP) if points is None else points
     sources: dict[tuple[str, str, str], Plugin] = {}
     for point in found:
@@ -282,7 +290,7 @@ def discover(
         sources.setdefault((distribution, point.name, point.value), plugin)
     plugins = [_load(sources[key], _from_module(sources[key].target)) for key in sorted(sources)]
     modules: dict[str, Path] = {}
-    for path in dict.fromkeys(Path(file).resolve() for file in files):
+    for path in paths:
         plugin = Plugin(path.name, "", path.stem, str(path))
         other = modules.setdefault(_module_name(str(path)), path)
         plugins.append(_load(plugin, _from_file(path) if other == path else _refuse(path, other)))
@@ -325,8 +333,6 @@ def _refuse(path: Path, other: Path) -> Callable[[], ModuleType]:
 
 def _from_file(path: Path) -> Callable[[], ModuleType]:
     def load() -> ModuleType:
-        if not path.is_file():
-            raise MissingFileError(f"There is no plugin file {path}.")
         name = _module_name(str(path))
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
@@ -369,7 +375,7 @@ def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, SystemExit):
         return f"it calls sys.exit({text}) when it is imported"
-    if isinstance(error, PluginError | MissingFileError):
+    if isinstance(error, PluginError):
         return text
     return f"{type(error).__name__}: {text}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 from collections import Counter
 from collections.abc import Collection
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
-from spared_bench.errors import SparedBenchError, did_you_mean
+from spared_bench.errors import SparedBenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -89,6 +90,28 @@ def _unreadable(node: Any, text: str) -> yaml.constructor.ConstructorError:
     )
 
 
+# `1e-3` is a number to everyone but YAML 1.1, which asks for a dot.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+"), list("-+0123456789")
+)
+
+
+def load_value(text: str, source: str) -> Any:
+    """Read one YAML value, as from the command line.
+
+    Raises
+    ------
+    UsageError
+        If it is not valid YAML, or is larger than 100 kB.
+    """
+    return _load(text, source, "value", UsageError)
+
+
+def in_one_line(value: Any) -> str:
+    """Return a value as Python writes it, cut where it is long."""
+    return reprlib.repr(value)
+
+
 def load_mapping(
     text: str,
     source: str,
@@ -113,16 +136,26 @@ def load_mapping(
         Keys of the mapping below which plain values become numbers, switches and dates; by default
         all. Elsewhere they stay text, for ids: to YAML, 010 is the number 8.
     """
-    if len(text) > MAX_BYTES:
-        raise error(f"{source} is larger than {MAX_BYTES} bytes; that is no {what}.")
-    try:
-        values = _Loader(text, typed).get_single_data()
-    except Exception as problem:  # keys that cannot be one, depth without end, ...
-        reason = " ".join(str(problem).split()) or type(problem).__name__
-        raise error(f"{source} is not valid YAML: {reason}") from problem
+    values = _load(text, source, what, error, typed)
     if not isinstance(values, dict):
         raise error(f"{source} must be a YAML mapping, found {type(values).__name__}.")
     return values
+
+
+def _load(
+    text: str,
+    source: str,
+    what: str,
+    error: type[SparedBenchError],
+    typed: Collection[str] | None = None,
+) -> Any:
+    if len(text) > MAX_BYTES:
+        raise error(f"{source} is larger than {MAX_BYTES} bytes; that is no {what}.")
+    try:
+        return _Loader(text, typed).get_single_data()
+    except Exception as problem:  # keys that cannot be one, depth without end, ...
+        reason = " ".join(str(problem).split()) or type(problem).__name__
+        raise error(f"{source} is not valid YAML: {reason}") from problem
 
 
 def load_json(text: str | bytes, *, finite: bool = False) -> Any:

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[1]
 
 #: From the ground up. Rooms of one floor stand in the order in which they may use each other.
 FLOORS = (
-    ("ground", "errors results specs statistics files threads geometry guard strict"),
+    ("ground", "errors annotations results specs statistics files threads geometry guard strict"),
     ("keys", "keys"),
     ("store", "store"),
-    ("contracts", "data interfaces contracts hookspecs protocol workspace"),
+    ("contracts", "data interfaces contracts hookspecs protocol parameters workspace"),
     ("numbers", "metrics processing"),
     ("material", "readers models sources registry"),
     ("bench", "bench"),

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError
+from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError, UsageError
 from spared_bench.registry import discover, notify
 
 GOOD = """
@@ -234,10 +234,15 @@ def test_a_single_file_is_a_plugin_under_the_same_rules(tmp_path):
     good, bad = tmp_path / "mine.py", tmp_path / "bad.py"
     good.write_text(GOOD.replace("{name}", "mine").replace("{module}", "x"))
     bad.write_text("1 / 0")
-    registry = discover([good, bad, tmp_path / "absent.py"], points=[])
+    registry = discover([good, bad], points=[])
     assert registry.names("predictor") == ["mine"]
-    assert [plugin.name for plugin in registry.quarantined] == ["bad", "absent"]
-    assert "There is no plugin file" in registry.quarantined[1].reason
+    assert [plugin.name for plugin in registry.quarantined] == ["bad"]
+
+
+@pytest.mark.parametrize("name", ["absent.py", "."])
+def test_a_plugin_file_that_is_not_there_ends_the_command(tmp_path, name):
+    with pytest.raises(UsageError, match="There is no plugin file"):
+        discover([tmp_path / name], points=[])
 
 
 def test_a_factory_that_cannot_be_imported_says_which(installed):

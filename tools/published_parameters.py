@@ -1,6 +1,6 @@
 """Count the trainable parameters of the ten methods as SpaRED ran them (the paper's figure 4b).
 
-    python tools/published_parameters.py > plugins/datasets/parameters.yaml
+    python tools/published_parameters.py > plugins/datasets/spared/parameters.yaml
 
 The paper draws the numbers and prints none. Our networks are built on torch's meta device, without
 memory for their weights, in the configuration that the published adapters use, for both numbers of

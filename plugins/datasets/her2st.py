@@ -13,12 +13,66 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spared_bench import DatasetSpec, RemoteFile, SlideInfo
 from spared_bench.errors import ImageError
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+
+_PATIENTS = {"A": 6, "B": 6, "C": 6, "D": 6, "E": 3, "F": 3, "G": 3, "H": 3}
+_COMMIT = "85df7411b987a7dec3feff9718b869a7a82091ec"
+_CITATION = (
+    "Andersson et al., Spatial deconvolution of HER2-positive breast cancer delineates"
+    " tumor-associated cell type interactions, Nat. Commun. 12, 6012 (2021),"
+    " doi:10.1038/s41467-021-26271-2"
+)
+
+
+def _sections(patients: str) -> tuple[str, ...]:
+    return tuple(f"{p}{i + 1}" for p in patients for i in range(_PATIENTS[p]))
+
+
+HER2ST = DatasetSpec(
+    name="her2st",
+    factory=f"{__name__}:read_section",
+    summary="HER2+ breast tumours: 36 sections of eight patients",
+    citation=_CITATION,
+    licence="CC-BY-4.0",
+    organism="human",
+    tissue="breast cancer",
+    technology="spatial transcriptomics (200 um)",
+    slides=tuple(SlideInfo(s, patient_id=s[0], section=s[1:]) for s in _sections("ABCDEFGH")),
+    # By patient: consecutive sections of one tumour are near copies. The patients with six
+    # sections all train; of those with three, the last two by letter are kept for choices and test.
+    split={"train": _sections("ABCDEF"), "val": _sections("G"), "test": _sections("H")},
+    folds={
+        "patient": {p: _sections(p) for p in _PATIENTS},
+        "loso": {s: (s,) for s in _sections("ABCDEFGH")},
+    },
+    files=(
+        RemoteFile(
+            f"https://github.com/almaan/her2st/archive/{_COMMIT}.zip",
+            unpack=True,
+        ),
+    ),
+)
+
+HER2ST_DEMO = DatasetSpec(
+    name="her2st_demo",
+    factory=f"{__name__}:read_section",
+    summary="HER2+ breast tumour: three sections of one patient, images at a quarter of the width",
+    citation=_CITATION,
+    licence="CC-BY-4.0",
+    organism="human",
+    tissue="breast cancer",
+    technology="spatial transcriptomics (200 um)",
+    slides=tuple(SlideInfo(s, patient_id="C", section=s[1:]) for s in ("C2", "C3", "C4")),
+    split={"train": ("C2", "C3"), "test": ("C4",)},
+    allow_shared_donors=True,  # enough for a demonstration, and shown as tier B
+    folder="spared_bench_plugins.datasets.embedded.her2st",
+)
 
 
 def read_section(folder: Path, slide_id: str) -> AnnData:

@@ -9,8 +9,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spared_bench import DatasetSpec, SlideInfo
+
 if TYPE_CHECKING:
     from anndata import AnnData
+
+MOB_DEMO = DatasetSpec(
+    name="mob_demo",
+    factory=f"{__name__}:read_section",
+    summary="mouse olfactory bulb: two sections of two mice, 1,000 genes",
+    citation=(
+        "Bergenstråhle et al., Seamless integration of image and molecular analysis for spatial"
+        " transcriptomics workflows, BMC Genomics 21, 482 (2020), doi:10.1186/s12864-020-06832-3"
+    ),
+    licence="MIT",
+    organism="mouse",
+    tissue="olfactory bulb",
+    technology="spatial transcriptomics (staggered array)",
+    slides=(SlideInfo("MOB1", patient_id="mouse1"), SlideInfo("MOB3", patient_id="mouse2")),
+    split={"train": ("MOB1",), "test": ("MOB3",)},
+    folder="spared_bench_plugins.datasets.embedded.mob",
+)
 
 
 def read_section(folder: Path, slide_id: str) -> AnnData:

@@ -25,6 +25,11 @@ def jiang() -> str:
     return _read("jiang.yaml")
 
 
+def own() -> str:
+    """Return the text of ``own.yaml``."""
+    return _read("own.yaml")
+
+
 def _read(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
@@ -57,5 +62,11 @@ def spared_bench_protocols() -> list[ProtocolSpec]:
             version="1",
             summary="Leave one slide out, and another laboratory, on breast cancer",
             citation="Jiang et al., bioRxiv 2023.09.20.558624",
+        ),
+        ProtocolSpec(
+            "own",
+            f"{__package__}:own",
+            version="1",
+            summary="Methods as published, on slides of your own; not comparable",
         ),
     ]

@@ -23,7 +23,12 @@ DATA_DIR = typer.Option(
     None, "--data-dir", help="Folder with one folder per dataset [default: WORKSPACE/data]."
 )
 PLUGIN = typer.Option([], "--plugin", help="A single-file plugin; may be given more than once.")
-PROTOCOL = typer.Option("demo", "--protocol", "--suite", help="Protocol: a name or a YAML file.")
+PROTOCOL = typer.Option(
+    "",
+    "--protocol",
+    "--suite",
+    help="Protocol: a name or a YAML file [default: own for slides of your own, else demo].",
+)
 
 COMPLETERS = typer.Option([], "--completer", "-c", help="A completer; may be given more than once.")
 SETTINGS = typer.Option(
@@ -82,6 +87,16 @@ def warn_of_quarantine(plugins: Sequence[Any]) -> None:
         typer.echo(
             f"Plugin {plugin.name!r} of {plugin.distribution} was left out: {plugin.reason}"
             f" (`spared-bench plugins why {plugin.name}`)",
+            err=True,
+        )
+
+
+def tell_protocol(named: str, protocol: Any) -> None:
+    """Say on standard error which protocol is taken, and what that means, where none was named."""
+    if not named:
+        typer.echo(
+            f"Protocol {protocol.id}, since none was named with `--suite`: {protocol.summary}"
+            f" `spared-bench info {protocol.name}` shows it whole.",
             err=True,
         )
 

@@ -18,6 +18,7 @@ from spared_bench.cli.common import (
     WORKSPACE,
     own_command,
     print_json,
+    tell_protocol,
     warn_of_quarantine,
 )
 from spared_bench.cli.run import parse_settings
@@ -83,9 +84,11 @@ def complete(
         "data_dir": data_dir,
         "plugin_files": plugin,
         "device": device,
+        "datasets": datasets,
     }
     bench = make_bench(protocol, parameters=parse_settings(settings), **options)
     warn_of_quarantine(bench.registry.quarantined)
+    tell_protocol(protocol, bench.protocol)
     completers = list(dict.fromkeys(completer)) or list(bench.protocol.completers)
     for kind, names in (("dataset", datasets), ("completer", [*completers, *show])):
         for name in names:

@@ -16,6 +16,7 @@ from spared_bench.cli.common import (
     err_console,
     print_json,
     show_result,
+    tell_protocol,
     warn_of_quarantine,
 )
 from spared_bench.errors import UnknownNameError, UsageError
@@ -60,8 +61,14 @@ def show(
     from spared_bench.reports.dataset_page import write_dataset_page
 
     bench = make_bench(
-        protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
+        protocol,
+        datasets=names,
+        workspace=workspace,
+        data_dir=data_dir,
+        plugin_files=plugin,
+        device="cpu",
     )
+    tell_protocol(protocol, bench.protocol)
     names = [bench.dataset(name).name for name in names]
     for name in names:
         known = [info.slide_id for info in bench.dataset(name).slides]
@@ -210,8 +217,14 @@ def prepare(
     from spared_bench.trials.products import prepare as make
 
     bench = make_bench(
-        protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
+        protocol,
+        datasets=names,
+        workspace=workspace,
+        data_dir=data_dir,
+        plugin_files=plugin,
+        device="cpu",
     )
+    tell_protocol(protocol, bench.protocol)
     warn_of_quarantine(bench.registry.quarantined)
     bench.workspace.make_writable()
     known = [bench.dataset(name).name for name in names]

@@ -51,10 +51,13 @@ def build(
     from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard
     from spared_bench.protocol import read_protocol
     from spared_bench.registry import discover
+    from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
     registry = discover([file.resolve() for file in plugin], data_dir=space.data_dir)
+    if note := note_on_earlier(space.store):
+        typer.echo(note, err=True)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
     page = build_leaderboard(
         space,

@@ -17,7 +17,7 @@ from spared_bench.cli.common import (
     warn_of_quarantine,
 )
 from spared_bench.cli.dataset_listing import Disk, print_dataset, print_datasets
-from spared_bench.errors import UnknownNameError
+from spared_bench.errors import PluginError, UnknownNameError
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.specs import KINDS, DatasetSpec, Spec, spec_as_dict
 from spared_bench.workspace import Workspace
@@ -102,7 +102,7 @@ def info(
     entries = _find_everywhere(registry, name)
     disk = Disk(workspace, data_dir)
     if as_json:
-        print_json([_as_dict(entry, disk) for entry in entries])
+        print_json([_as_dict(entry, disk) | _made_with(entry) for entry in entries])
         return
     for entry in entries:
         if isinstance(entry.spec, DatasetSpec):
@@ -113,8 +113,42 @@ def info(
         for key, value in described.items():
             if value not in ("", (), [], {}, None):
                 typer.echo(f"  {key:<22}{_plain(value)}")
+        _print_parameters(_made_with(entry))
         if entry.spec.kind == "protocol":
             typer.echo("\n" + entry.load()())
+
+
+def _made_with(entry: Registered) -> dict[str, Any]:
+    """Return parameters and configurations of a method, or why it cannot be asked for them."""
+    if entry.spec.kind not in ("completer", "predictor"):
+        return {}
+    from spared_bench.parameters import signature_of
+
+    try:
+        found = signature_of(f"{entry.spec.kind} {entry.spec.name!r}", entry.load())
+    except PluginError as error:
+        return {"parameters": [], "configurations": {}, "not_loaded": str(error)}
+    return {
+        "parameters": [
+            {"name": one.name, "type": one.type}
+            | ({} if one.required else {"default": one.default})
+            for one in found.parameters.values()
+        ],
+        "configurations": found.configurations,
+    }
+
+
+def _print_parameters(made_with: dict[str, Any]) -> None:
+    if parameters := made_with.get("parameters"):
+        typer.echo("  parameters, and their defaults:")
+        for each in parameters:
+            default = f" = {each['default']!r}" if "default" in each else ", must be given"
+            typer.echo(f"    {each['name']}: {each['type']}{default}")
+    for name, values in made_with.get("configurations", {}).items():
+        told = ", ".join(f"{key}={value!r}" for key, value in values.items())
+        typer.echo(f"  configuration {name}: {told}")
+    if reason := made_with.get("not_loaded"):
+        typer.echo(f"  parameters cannot be shown: {reason}")
 
 
 def _find_everywhere(registry: Registry, name: str) -> list[Registered]:

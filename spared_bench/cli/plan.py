@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 def warn_unavailable(plan: Plan) -> None:
     """Say which datasets are left out, and which do not belong together."""
+    told: dict[tuple[str, str], list[str]] = {}
     for name, reason in plan.unavailable.items():
-        typer.echo(f"Dataset {name!r} is left out: {reason}", err=True)
+        told.setdefault((plan.bench.dataset(name).fold_of or name, reason), []).append(name)
+    for (source, reason), names in told.items():
+        label = repr(names[0]) if len(names) == 1 else f"{source!r} ({len(names)} folds)"
+        typer.echo(f"Dataset {label} is left out: {reason}", err=True)
     for warning in plan.warnings:
         typer.echo(warning, err=True)
 
@@ -31,6 +35,7 @@ def show_plan(plan: Plan, as_json: bool) -> None:
             {
                 "protocol": plan.bench.protocol.id,
                 **ahead.as_dict(),
+                "configurations": plan.configurations,
                 "unavailable": plan.unavailable,
                 "warnings": plan.warnings,
             }
@@ -46,8 +51,24 @@ def show_plan(plan: Plan, as_json: bool) -> None:
     )
     if ahead.open_scores:
         typer.echo(f"{ahead.open_scores} of these have predictions, and scores to compute.")
-    for line in _told(ahead):
+    for line in [*_configurations(plan), *_told(ahead)]:
         typer.echo(line)
+
+
+def _configurations(plan: Plan) -> list[str]:
+    """Say in which configuration the methods run, where the protocol asks for one."""
+    from spared_bench.protocol import PUBLISHED
+
+    methods: dict[str, list[str]] = {}
+    for method, configuration in plan.configurations.items():
+        methods.setdefault(configuration, []).append(method)
+    if plan.bench.protocol.configuration == PUBLISHED and set(methods) == {PUBLISHED}:
+        return []
+    return [
+        f"Configuration {name!r}{' (the defaults)' if name == PUBLISHED else ''}:"
+        f" {', '.join(each)}."
+        for name, each in sorted(methods.items())
+    ]
 
 
 def _told(ahead: Forecast) -> list[str]:

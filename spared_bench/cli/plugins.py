@@ -26,13 +26,15 @@ def register(app: typer.Typer) -> None:
 
 def check(
     context: typer.Context,
-    name: str = typer.Argument(..., help="A predictor, completer, dataset, plugin or package."),
+    names: list[str] = typer.Argument(
+        ..., metavar="NAME...", help="Predictors, completers, datasets, plugins or packages."
+    ),
     plugin: list[Path] = PLUGIN,
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     as_json: bool = JSON,
 ) -> None:
-    """Run the conformance kit on a plugin: whether it keeps what its kind promises.
+    """Run the conformance kit on plugins: whether they keep what their kinds promise.
 
     Exit status 0: every check passed or does not apply; 1: one failed.
     """
@@ -44,7 +46,8 @@ def check(
     if workspace or data_dir:
         space = Workspace.at(workspace, data_dir)
     registry = discover([*before, *plugin], data_dir=space.data_dir)
-    outcomes = conformance.examine(registry, conformance.named(registry, name), space.data_dir)
+    subjects = dict.fromkeys(each for name in names for each in conformance.named(registry, name))
+    outcomes = conformance.examine(registry, subjects, space.data_dir)
     if as_json:
         with redirect_stdout(sys.stderr):  # what a plugin prints is no part of the report
             found = list(outcomes)

@@ -30,6 +30,9 @@ def predict(
     diameter: float = typer.Option(
         0.0, "--spot-diameter-px", min=0, help="Width of a spot [default: a training spot's]."
     ),
+    tissue_share: float = typer.Option(
+        0.5, min=0, max=1, help="Of a grid: the share of a spot that must be tissue; 0: take all."
+    ),
     gene: list[str] = typer.Option([], "--gene", help="Draw this gene [default: the best four]."),
     out: Path | None = typer.Option(None, help="The .h5ad to write [default: IMAGE.h5ad, here]."),
     workspace: Path | None = WORKSPACE,
@@ -44,8 +47,9 @@ def predict(
     if grid_um and not um_per_px:
         raise UsageError("`--grid-um` needs the image's scale: add `--um-per-px`.")
     from spared_bench.inference import new_slide
+    from spared_bench.inference import tissue as tissues
     from spared_bench.inference import trained as applying
-    from spared_bench.inference.figures import draw_genes
+    from spared_bench.inference.figures import draw_genes, draw_taken
     from spared_bench.processing.images import image_size
     from spared_bench.registry import discover
     from spared_bench.workspace import Workspace
@@ -61,17 +65,25 @@ def predict(
         centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
         names = [f"grid_{i}" for i in range(len(centres))]
     new_slide.check_diameter(width, *image_size(image))
+    overview = None
+    if spots is None and tissue_share:
+        pixels, mask, factor = tissues.find_tissue(image)
+        taken = tissues.share_of_tissue(mask, factor, centres, width) >= tissue_share
+        overview = path.with_suffix(".tissue.png")
+        draw_taken(pixels, mask, factor, centres, taken, overview)
+        tissues.require_some(taken, image)
+        names = [name for name, kept in zip(names, taken, strict=True) if kept]
+        centres = centres[taken]
     slide = new_slide.make_slide(image, names, centres, width)
-    predicted = applying.apply(trained, discover(plugin), slide, only_tissue=spots is None)
+    predicted = applying.apply(trained, discover(plugin), slide)
     predicted.write_h5ad(path)
     picture = path.with_suffix(".png")
     draw_genes(predicted, columns, image, picture)
     facts = {"spots": predicted.n_obs, "genes": predicted.n_vars}
-    show_result(
-        {"trial": trained.result.key, **facts, "adata": path, "picture": picture},
-        as_json,
-        f"{predicted.n_obs} spots x {predicted.n_vars} genes: {path}\nPicture: {picture}",
-    )
+    lines = [f"{predicted.n_obs} spots x {predicted.n_vars} genes: {path}", f"Picture: {picture}"]
+    lines += [f"What was taken for tissue: {overview}"] if overview else []
+    files = {"adata": path, "picture": picture, "tissue": overview}
+    show_result({"trial": trained.result.key, **facts, **files}, as_json, "\n".join(lines))
 
 
 def _make_place_for(path: Path) -> None:

@@ -17,6 +17,7 @@ from spared_bench.cli.common import (
     WORKSPACE,
     err_console,
     own_command,
+    tell_protocol,
     warn_of_quarantine,
 )
 from spared_bench.cli.plan import show_plan, warn_unavailable
@@ -58,6 +59,7 @@ def run(
         "", help="For every predictor that has weights: pretrained, random, or a file."
     ),
     settings: list[str] = SETTINGS,
+    offline: bool = typer.Option(False, "--offline", help="Download no weights."),
     shard: str = typer.Option("", help="Only part i of n of the plan: i/n, counted from 1."),
     timeout: float = typer.Option(0.0, min=0, help="End a trial after so many seconds."),
     memory_mb: int = typer.Option(0, min=0, help="End a job that holds so many MiB."),
@@ -85,26 +87,32 @@ def run(
             "Nothing is selected. `spared-bench run --all --suite demo` runs the whole demo;"
             " `-d`, `-c` and `-p` select datasets, completers and predictors."
         )
-    from spared_bench.api import make_bench, select
+    from spared_bench.api import RunOptions, check_machine, make_bench, select
     from spared_bench.bench import Limits
 
     place, gpus = parse_devices(device)
     bench = make_bench(
         protocol,
+        datasets=dataset,
         workspace=workspace,
         data_dir=data_dir,
         plugin_files=plugin,
         device=place,
         weights=weights,
         parameters=parse_settings(settings),
+        offline=offline,
         threads=threads,
     )
     warn_of_quarantine(bench.registry.quarantined)
     plan = select(bench, dataset, completer, predictor)
+    if not log_json:
+        tell_protocol(protocol, bench.protocol)
     if shard:
         plan = plan.shard(*parse_shard(shard))
+    limits = Limits(timeout, memory_mb, isolate, gpus)
     if dry_run:
         show_plan(plan, as_json)
+        check_machine(plan, RunOptions(executor, limits=limits, cluster=cluster))
         raise typer.Exit(1 if plan.unavailable else 0)
     warn_unavailable(plan)
     report = _watched(
@@ -113,7 +121,7 @@ def run(
         executor=executor,
         cluster=cluster,
         workers=workers or None,
-        limits=Limits(timeout, memory_mb, isolate, gpus),
+        limits=limits,
         retry_failed=retry_failed,
         retry_quarantined=retry_quarantined,
         fail_fast=fail_fast,
@@ -179,8 +187,8 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
-    """Read ``predictor.parameter=value``, the value as YAML."""
-    import yaml
+    """Read ``method.parameter=value``, the value as YAML."""
+    from spared_bench.strict import load_value
 
     chosen: dict[str, dict[str, Any]] = {}
     for setting in settings:
@@ -191,8 +199,5 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
                 f"--set {setting!r} must read predictor.parameter=value,"
                 " for example --set shufflenet.lr=0.001."
             )
-        try:
-            chosen.setdefault(predictor, {})[parameter] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {setting!r}: the value cannot be read: {error}") from error
+        chosen.setdefault(predictor, {})[parameter] = load_value(text, f"--set {setting!r}")
     return chosen

@@ -20,9 +20,12 @@ _VERBS = {
     "prepare": "prepared",
     "complete": "completed",
     "network": "trained",
+    "score": "scored",
     "draw": "drawn",
     "trial": "",
 }
+#: Made of every trial that counts, whose line has told of it.
+_QUIET = ("score", "draw")
 
 
 class LineWatcher:
@@ -62,7 +65,7 @@ class LineWatcher:
     def finished(self, outcome: Outcome) -> None:
         """Write a line."""
         self._count(outcome)
-        if outcome.job.kind != "draw" or outcome.status != "ok":
+        if outcome.job.kind not in _QUIET or outcome.status != "ok":
             self.log(self._line(outcome))
 
     def log(self, line: str) -> None:

@@ -20,6 +20,7 @@ def show_report(report: Report, as_json: bool) -> None:
                 "protocol": report.plan.bench.protocol.id,
                 "new_trials": report.new,
                 "cached_trials": report.cached,
+                "failed_trials": report.failed_trials,
                 "failed": [result.as_dict() for result in report.failed],
                 "unavailable": report.plan.unavailable,
                 "seconds": report.seconds,
@@ -37,9 +38,10 @@ def show_report(report: Report, as_json: bool) -> None:
     columns, rows = terminal_table(report.results, known_to(bench.registry, [bench.protocol]))
     if rows:
         print_table(columns, rows)
+    without = f", {len(report.failed)} cells without a score" if report.failed else ""
     typer.echo(
         f"\n{report.new} trials run, {report.cached} found in the store,"
-        f" {len(report.failed)} failed, in {report.seconds['wall']:.0f} s."
+        f" {report.failed_trials} failed{without}, in {report.seconds['wall']:.0f} s."
     )
     for predictor, number in report.held_back.items():
         typer.echo(

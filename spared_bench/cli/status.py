@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.common import JSON, PROTOCOL, WORKSPACE, print_json, print_table
+from spared_bench.cli.common import JSON, WORKSPACE, print_json, print_table
 from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    protocol: str = PROTOCOL,
+    protocol: str = typer.Option(
+        "demo", "--protocol", "--suite", help="Protocol: a name or a YAML file."
+    ),
     why: str = typer.Option("", help="Show one trial by the start of its key."),
     failed: bool = typer.Option(False, "--failed", help="Only trials that failed."),
     workspace: Path | None = WORKSPACE,
@@ -30,12 +32,15 @@ def status(
 ) -> None:
     """Show what the workspace holds of a protocol, what runs now, and why trials failed."""
     from spared_bench.running.run_file import living_runs
+    from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
     if why:
         _show_one(list(_trials(space.store, why)), why, as_json)
         return
+    if note := note_on_earlier(space.store):
+        typer.echo(note, err=True)
     name = _name_of(protocol)
     results = _results(space.store, name)
     if not (results or protocol.endswith((".yaml", ".yml"))):

@@ -46,6 +46,11 @@ class DaskExecutor:
         If the scheduler cannot be reached.
     """
 
+    @staticmethod
+    def works_here(cluster: str) -> bool:
+        """Return whether jobs run on this machine: without a cluster's address or file."""
+        return not cluster
+
     def __init__(
         self, settings: Settings, workers: int, progress: Callable[[Job, int, dict], None]
     ) -> None:

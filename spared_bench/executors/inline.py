@@ -26,6 +26,11 @@ class InlineExecutor:
 
     capacity = 1
 
+    @staticmethod
+    def works_here(cluster: str) -> bool:
+        """Return whether jobs run on this machine."""
+        return True
+
     def __init__(
         self, settings: Settings, workers: int, progress: Callable[[Job, int, dict], None]
     ) -> None:

@@ -9,6 +9,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import MismatchError, WorkspaceError, in_words
 from spared_bench.executors.isolation import clean_slate
 from spared_bench.interfaces import Job, Outcome, Report
+from spared_bench.models.weights_folder import downloads
 from spared_bench.reports.trial_figures import draw_figures
 from spared_bench.results import TrialResult
 from spared_bench.trials.products import cut_all_patches, make_completed, prepare
@@ -21,7 +22,7 @@ def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:
     """Do one job and tell what became of it; only an interrupt gets through."""
     started = time.perf_counter()
     try:
-        with clean_slate(bench.settings.threads):
+        with clean_slate(bench.settings.threads), downloads(allowed=not bench.settings.offline):
             result = run_job(bench, job, report)
     except WorkspaceError as error:
         return Outcome(job, "unwritable", str(error), traceback.format_exc())

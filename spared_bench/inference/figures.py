@@ -39,3 +39,42 @@ def draw_genes(prediction: AnnData, columns: Sequence[int], image: Path, path: P
         axes.set_title(name, loc="left", fontweight="bold", parse_math=False)
         axes.set_axis_off()
     figure.savefig(path, dpi=130, format="png", metadata={"Software": None})
+
+
+def draw_taken(
+    pixels: np.ndarray,
+    mask: np.ndarray,
+    factor: float,
+    centres: np.ndarray,
+    taken: np.ndarray,
+    path: Path,
+) -> None:
+    """Draw what was taken for tissue, and which points of a grid were, and save a PNG.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, of shape (height, width, 3)
+    mask : ndarray of bool, of shape (height, width)
+    factor : float
+        Pixels of both per pixel of the image.
+    centres : ndarray of shape (n_points, 2)
+        In pixels of the image.
+    taken : ndarray of bool, of shape (n_points,)
+    path : Path
+    """
+    from matplotlib.figure import Figure
+
+    high, wide = mask.shape
+    figure = Figure(figsize=(8, 8 * high / wide + 0.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(pixels)
+    if mask.any() and not mask.all():
+        axes.contour(mask, levels=[0.5], colors=["#1b7837"], linewidths=1.5)
+    places = centres * factor
+    size = max((0.3 * spacing(places) * 8 / wide * 72) ** 2, 0.5)
+    for chosen, colour in ((~taken, "#d9d9d9"), (taken, "#1b7837")):
+        axes.scatter(places[chosen, 0], places[chosen, 1], s=size, c=colour, linewidths=0)
+    title = f"{int(taken.sum()):,} of {len(taken):,} grid points are taken; outlined: tissue"
+    axes.set_title(title, loc="left")
+    axes.set_axis_off()
+    figure.savefig(path, dpi=130, format="png", metadata={"Software": None})

@@ -17,7 +17,6 @@ import numpy as np
 
 from spared_bench.data import SPATIAL, Patches, Slides
 from spared_bench.errors import (
-    ImageError,
     MissingFileError,
     UnknownNameError,
     UsageError,
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 #: Of an entry of a trial: what a model needs to be applied.
 APPLICATION = "application.json"
 _MODEL = "model"
-#: Grid points of which less is tissue are left out (``ColorEncoder`` says what tissue is).
-TISSUE_SHARE = 0.2
-_TISSUE_FEATURE = 22
 
 
 @dataclass(frozen=True)
@@ -143,9 +139,7 @@ def spot_diameter_px(trained: Trained, um_per_px: float) -> float:
     )
 
 
-def apply(
-    trained: Trained, registry: Registry, slide: AnnData, *, only_tissue: bool = False
-) -> AnnData:
+def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
     """Predict the expression of a slide that ``make_slide`` made.
 
     Parameters
@@ -153,8 +147,6 @@ def apply(
     trained : Trained
     registry : Registry
     slide : AnnData
-    only_tissue : bool
-        Leave out spots on glass, as a regular grid has them.
 
     Returns
     -------
@@ -176,9 +168,6 @@ def apply(
         path = Path(folder) / "patches.npy"
         cut_patches(slide, PatchCutting(**trained.application["patches"]), path)
         patches = Patches([np.load(path)])
-    if only_tissue:
-        kept = _on_tissue(patches, slide)
-        slide, patches = slide[kept].copy(), patches.subset(kept)
     result = trained.result
     bare = AnnData(
         obs=slide.obs,
@@ -197,18 +186,6 @@ def apply(
         "spot_diameter_px": float(slide.uns["slide"]["spot_diameter_px"]),
     }
     return bare
-
-
-def _on_tissue(patches: Patches, slide: AnnData) -> np.ndarray:
-    from spared_bench.models.encoders import ColorEncoder
-
-    kept = ColorEncoder().encode(patches)[:, _TISSUE_FEATURE] >= TISSUE_SHARE
-    if not kept.any():
-        raise ImageError(
-            f"None of the {len(kept)} grid points of {slide.uns['slide']['image_path']} lies on"
-            " tissue: the image looks blank. Give the positions with `--spots` if it is not."
-        )
-    return kept
 
 
 def choose_genes(result: TrialResult, wanted: Sequence[str], number: int = 4) -> list[int]:

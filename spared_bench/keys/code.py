@@ -57,11 +57,15 @@ def sources(module: str) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _source_file(name)
-        if name in found or path is None or name in _DESCRIPTIVE:
+        if name in found or path is None or _is_descriptive(name):
             continue
         found[name] = path
         waiting += [other for other in _imports(name, path) if other.partition(".")[0] in packages]
     return found
+
+
+def _is_descriptive(module: str) -> bool:
+    return module in _DESCRIPTIVE or module.startswith("spared_bench.specs.")
 
 
 @cache
@@ -88,8 +92,9 @@ def _source_file(module: str) -> Path | None:
     return None
 
 
-def _imports(module: str, path: Path) -> set[str]:
-    """Return the names that a source file may import, modules and members alike."""
+@cache
+def _imports(module: str, path: Path) -> frozenset[str]:
+    """Return the modules that a source file may import."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: set[str] = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -105,7 +110,7 @@ def _imports(module: str, path: Path) -> set[str]:
                 base = ".".join([*parents, base] if base else parents)
             for alias in node.names:
                 names |= _homes(base, alias.name)
-    return names
+    return frozenset(names)
 
 
 def _homes(base: str, name: str) -> set[str]:

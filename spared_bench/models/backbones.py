@@ -83,6 +83,20 @@ def build_backbone(
     return network
 
 
+def require_weights(name: str, weights: str) -> None:
+    """Raise what ``build_backbone`` would raise for want of weights, without reading them.
+
+    Raises
+    ------
+    UsageError
+        If neither library has a network of this name.
+    WeightsUnavailableError
+        If the weights are no file, and are neither on this machine nor to be had.
+    """
+    if weights != "random" and local_file(name, weights) is None:
+        (_Timm(name, {}) if _in_timm(name) else _Torchvision(name, {})).find()
+
+
 def _in_timm(name: str) -> bool:
     import timm
 
@@ -113,7 +127,14 @@ class _Timm:
             unavailable(self.name, f"{type(error).__name__}: {error}", error)
 
     def _source(self) -> dict[str, Any]:
-        """Point timm at the cached file, or make sure that it has somewhere to ask."""
+        """Point timm at the cached file, where it is the hub's."""
+        file = self.find()
+        return (
+            {} if file is None else {"pretrained_cfg_overlay": {"state_dict": read_weights(file)}}
+        )
+
+    def find(self) -> Path | None:
+        """Return the hub's cached file, or make sure that timm has another, or somewhere to ask."""
         import timm
         from huggingface_hub import constants, try_to_load_from_cache
 
@@ -122,14 +143,14 @@ class _Timm:
             file = config.hf_hub_filename or "model.safetensors"
             cached = try_to_load_from_cache(config.hf_hub_id, file)
             if isinstance(cached, str):
-                return {"pretrained_cfg_overlay": {"state_dict": read_weights(Path(cached))}}
+                return Path(cached)
             require_answer(f"{constants.ENDPOINT}/{config.hf_hub_id}", self.name)
         elif config is not None and isinstance(config.url, str) and config.url:
             if not in_torch_cache(config.url):
                 require_answer(config.url, self.name)
         else:
             unavailable(self.name, "timm publishes none")
-        return {}
+        return None
 
 
 class _Torchvision:
@@ -166,13 +187,18 @@ class _Torchvision:
         self.heads = (head,)
         return network
 
-    def pretrained(self, num_classes: int) -> nn.Module:
+    def find(self) -> Any:
+        """Return torchvision's name of the weights; make sure that they are there or to be had."""
         from torchvision import models
 
         choices: Any = models.get_model_weights(self.name)
         weights = choices.__members__.get("IMAGENET1K_V1", choices.DEFAULT)
         if not in_torch_cache(weights.url):
             require_answer(weights.url, self.name)
+        return weights
+
+    def pretrained(self, num_classes: int) -> nn.Module:
+        weights = self.find()
         try:
             return self.create(num_classes, weights)
         except (OSError, RuntimeError) as error:  # RuntimeError: a file whose hash is wrong

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from spared_bench.errors import WeightsUnavailableError
-from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_of
+from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_of, is_offline
 from spared_bench.models.weights_match import Match, best_match, suggested_options
 
 _TIMEOUT_S = 10
@@ -148,7 +148,15 @@ def in_torch_cache(url: str) -> bool:
 
 
 def require_answer(url: str, name: str) -> None:
-    """Raise within seconds where a server is away; the libraries retry for most of a minute."""
+    """Raise within seconds where a server is away; the libraries retry for most of a minute.
+
+    Raises
+    ------
+    WeightsUnavailableError
+        Also where downloading is switched off; nothing is asked then.
+    """
+    if is_offline():
+        unavailable(name, "they are not on this machine, and downloading is switched off")
     try:
         urlopen(Request(url, method="HEAD"), timeout=_TIMEOUT_S).close()
     except HTTPError:

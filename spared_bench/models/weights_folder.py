@@ -7,7 +7,8 @@ its content belongs to what a trial is, and its name to what the trial's record 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,29 @@ WEIGHTS_FOLDER = "SPARED_BENCH_WEIGHTS"
 _SUFFIXES = (".safetensors", ".pth")
 #: Parameters of methods that name a backbone.
 _NAMING = ("backbone", "encoder")
+
+
+#: Set while nothing may be downloaded.
+_OFFLINE = "SPARED_BENCH_OFFLINE"
+
+
+@contextmanager
+def downloads(*, allowed: bool) -> Iterator[None]:
+    """Let nothing be downloaded for a while, in child processes neither; or leave it as it is."""
+    before = os.environ.get(_OFFLINE)
+    if not allowed:
+        os.environ[_OFFLINE] = "1"
+    try:
+        yield
+    finally:
+        if not allowed and before is None:
+            os.environ.pop(_OFFLINE, None)
+
+
+def is_offline() -> bool:
+    """Return whether downloads are switched off: by ``--offline``, or for the hub's library."""
+    values = (os.environ.get(name, "") for name in (_OFFLINE, "HF_HUB_OFFLINE"))
+    return any(value.upper() in {"1", "ON", "YES", "TRUE"} for value in values)
 
 
 def file_of(name: str) -> Path | None:

@@ -96,10 +96,10 @@ class Forecast:
 def forecast(plan: Plan) -> Forecast:
     """Work out what a plan will take; nothing is made and nothing is fetched."""
     results = stored_results(plan)
-    wanted = _open(plan, results)
+    wanted = open_trials(plan, results)
     past = _Past(plan.bench.workspace.store)
     hours, without = past.hours(wanted)
-    products = _products(plan, wanted)
+    products = needed_products(plan, wanted)
     states = [(cell, _state(plan, cell, results)) for cell in plan.cells]
     return Forecast(
         states,
@@ -107,8 +107,8 @@ def forecast(plan: Plan) -> Forecast:
         len(wanted),
         sum(state == _TO_SCORE for _, state in states),
         products,
-        {name: _bytes(plan, name) for name in plan.unavailable},
-        _features(plan, [*wanted, *(job for job, _ in products)]),
+        _downloads(plan),
+        needed_features(plan, [*wanted, *(job for job, _ in products)]),
         hours,
         without,
         past.bytes_of(wanted),
@@ -129,12 +129,13 @@ def _state(plan: Plan, cell: Cell, results: dict[str, TrialResult]) -> str:
     return "done" if scores.ok else "failed (error)"
 
 
-def _open(plan: Plan, results: dict[str, TrialResult]) -> list[Job]:
+def open_trials(plan: Plan, results: dict[str, TrialResult]) -> list[Job]:
+    """Return the trials still to be run, one standing for a choice that is open."""
     wanted = {job.key: job for cell in plan.cells for job in cell.expected(results)}
     return list(wanted.values())
 
 
-def _products(plan: Plan, wanted: Iterable[Job]) -> list[tuple[Job, bool]]:
+def needed_products(plan: Plan, wanted: Iterable[Job]) -> list[tuple[Job, bool]]:
     """Return what the open trials consume, first what others are made from."""
     found: dict[str, Job] = {}
     waiting = list(wanted)
@@ -148,7 +149,8 @@ def _products(plan: Plan, wanted: Iterable[Job]) -> list[tuple[Job, bool]]:
     return [(job, store.has(MAKES[job.kind], job.key)) for job in ordered]
 
 
-def _features(plan: Plan, jobs: Iterable[Job]) -> list[tuple[str, str, bool]]:
+def needed_features(plan: Plan, jobs: Iterable[Job]) -> list[tuple[str, str, bool]]:
+    """Return dataset and network of the features that jobs ask for, and whether they are made."""
     bench = plan.bench
     asked = set()
     for job in jobs:
@@ -171,6 +173,15 @@ def _features(plan: Plan, jobs: Iterable[Job]) -> list[tuple[str, str, bool]]:
 def _network(identity: dict[str, Any]) -> str:
     """Return what a parameter calls an encoder: its backbone, or its own name where it has none."""
     return str(identity.get("backbone") or identity.get("encoder"))
+
+
+def _downloads(plan: Plan) -> dict[str, int | None]:
+    """Return the bytes of what is missing; folds, and datasets of one source, are fetched once."""
+    sources: dict[str, str] = {}
+    for name in plan.unavailable:
+        spec = plan.bench.dataset(name)
+        sources.setdefault(spec.storage or spec.fold_of or spec.name, spec.fold_of or spec.name)
+    return {name: _bytes(plan, name) for name in sources.values()}
 
 
 def _bytes(plan: Plan, dataset: str) -> int | None:

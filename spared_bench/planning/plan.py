@@ -15,6 +15,8 @@ from spared_bench.bench import Bench
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Job, JobKind
 from spared_bench.keys.hashing import digest
+from spared_bench.planning.checks import notes_on_methods, used_methods
+from spared_bench.protocol import SMALL
 from spared_bench.results import TrialResult
 from spared_bench.specs import conflicts
 
@@ -157,40 +159,53 @@ class Plan:
 
     @property
     def warnings(self) -> list[str]:
-        """What one should know of this selection of datasets before believing its averages."""
+        """What one should know of this selection before believing its averages."""
         # Those that are still to be fetched, too: it is better known before than after.
         names = dict.fromkeys([*(cell.dataset for cell in self.cells), *self.unavailable])
-        told = conflicts(self.bench.dataset(name) for name in names)
-        if slow := self.needing_gpu:
-            told.append(
-                f"{', '.join(slow)}: training without a GPU is hopeless in the published size, and"
-                f" this plan is for {self.bench.settings.device!r}. Run it where there is a GPU"
-                " (`--device cuda`), or leave them out with `-p` and `-c`; `--dry-run` forecasts"
-                " the hours from past trials."
-            )
-        return told
+        return [
+            *conflicts(self.bench.dataset(name) for name in names),
+            *(notes_on_methods(self.bench, *self._methods) if self.cells else []),
+            *self._hopeless(),
+        ]
 
     @property
-    def needing_gpu(self) -> list[str]:
-        """Methods of cells that declare a GPU (``gpu``), where the plan is for a machine without.
+    def configurations(self) -> dict[str, str]:
+        """In which configuration each method of the plan runs."""
+        used = used_methods(self.bench, *self._methods)
+        return {name: self.bench.chosen(kind, name).configuration for kind, name in used}
 
-        One whose parameters the protocol or ``--set`` replaces, as a small configuration does, is
-        of another size than its spec speaks of.
+    @property
+    def _methods(self) -> tuple[list[str], list[str]]:
+        """The completers and the predictors of the cells."""
+        return (
+            list(dict.fromkeys(cell.completer for cell in self.cells)),
+            list(dict.fromkeys(cell.predictor for cell in self.cells)),
+        )
+
+    def _hopeless(self) -> list[str]:
+        """Say which methods declare a GPU (``gpu``), where the plan is for a machine without.
+
+        A method whose small configuration is used, or whose parameters are replaced, is of another
+        size than its spec speaks of.
         """
         bench = self.bench
-        if bench.settings.device.partition(":")[0] == "cuda":
+        if not self.cells or bench.settings.device.partition(":")[0] == "cuda":
             return []
-        used = dict.fromkeys(
-            (kind, name)
-            for cell in self.cells
-            for kind, name in (("predictor", cell.predictor), ("completer", cell.completer))
-        )
-        return [
+        slow = [
             name
-            for kind, name in used
+            for kind, name in used_methods(bench, *self._methods)
             if getattr(bench.registry.get(kind, name).spec, "gpu", False)
+            and bench.chosen(kind, name).configuration != SMALL
             and not bench.protocol.overrides.get(name)
             and not bench.settings.parameters.get(name)
+        ]
+        if not slow:
+            return []
+        return [
+            f"{', '.join(slow)}: training without a GPU is hopeless in the published size, and"
+            f" this plan is for {bench.settings.device!r}. Run it where there is a GPU"
+            " (`--device cuda`), or leave them out with `-p` and `-c`; `--dry-run` forecasts"
+            " the hours from past trials."
         ]
 
     def prepare_job(self, dataset: str) -> Job:

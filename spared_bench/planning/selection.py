@@ -9,6 +9,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
+from spared_bench.planning.checks import check_methods
 from spared_bench.planning.optuna_search import Asked, AskedCell
 from spared_bench.planning.plan import REDUCTION, Cell, Plan
 
@@ -22,6 +23,8 @@ def make_plan(
     ------
     UnknownNameError, AmbiguousNameError
         If a selected plugin cannot be looked up.
+    UsageError
+        If a parameter of a selected method cannot be set as it is.
     """
     search_completer = bench.protocol.search.completer
     for kind, names in (
@@ -32,6 +35,9 @@ def make_plan(
     ):
         for name in names:
             bench.registry.get(kind, name)
+    check_methods(bench, [*completers, search_completer], predictors)
+    for dataset in datasets:
+        bench.check_dataset(dataset)
     plan = Plan(bench, [])
     for dataset in datasets:
         try:

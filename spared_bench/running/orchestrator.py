@@ -17,7 +17,7 @@ from spared_bench.interfaces import Executor, Job, Outcome
 from spared_bench.planning.plan import MAKES, Cell, Plan
 from spared_bench.planning.stored import stored_result
 from spared_bench.results import Status, TrialResult, goes_again
-from spared_bench.running.queue import Agenda
+from spared_bench.running.queue import Queue
 from spared_bench.running.retries import Policy, next_attempt
 from spared_bench.store.leases import Leases
 from spared_bench.store.trials import read_scores
@@ -115,7 +115,7 @@ class Orchestrator:
 
     def __post_init__(self) -> None:
         self.summary = Summary()
-        self._agenda = Agenda()
+        self._queue = Queue()
         self._running: dict[str, Job] = {}
         self._elsewhere: dict[str, Job] = {}
         self._made: set[str] = set()
@@ -138,7 +138,7 @@ class Orchestrator:
             self._look_elsewhere()
             self._tell_planned()
             self.tick(self.summary)
-        self.summary.undone = self._agenda.open_trials + len(self._elsewhere)
+        self.summary.undone = self._queue.open_trials + len(self._elsewhere)
         return self.summary
 
     def stop(self) -> int:
@@ -183,7 +183,7 @@ class Orchestrator:
                 self._want(job)
 
     def _is_queued(self, job: Job) -> bool:
-        return job.key in self._agenda or job.key in self._running or job.key in self._elsewhere
+        return job.key in self._queue or job.key in self._running or job.key in self._elsewhere
 
     def _want(self, job: Job) -> None:
         """Queue a job and the products that it needs and nobody has made."""
@@ -192,7 +192,7 @@ class Orchestrator:
         needs = [need for need in self.plan.needs(job) if not self._is_made(need)]
         for need in needs:
             self._want(need)
-        self._agenda.add(job, [need.key for need in needs], first=job.kind in _OF_A_TRIAL)
+        self._queue.add(job, [need.key for need in needs], first=job.kind in _OF_A_TRIAL)
 
     def _is_made(self, job: Job) -> bool:
         # Scores that cannot be read are as good as none, as a trial's record is.
@@ -207,13 +207,13 @@ class Orchestrator:
     def _tell_planned(self) -> None:
         running = sum(job.kind == "trial" for job in self._running.values())
         elsewhere = sum(job.kind == "trial" for job in self._elsewhere.values())
-        self.watcher.planned(self._agenda.open_trials + running + elsewhere)
+        self.watcher.planned(self._queue.open_trials + running + elsewhere)
 
     # What is done
 
     def _submit_ready(self) -> None:
         while not self.policy.stopped and len(self._running) < self.executor.capacity:
-            job = self._agenda.take()
+            job = self._queue.take()
             if job is None:
                 return
             if self.policy.holds_back(job):
@@ -247,7 +247,7 @@ class Orchestrator:
             if self.leases.holder(job.name) is None:
                 del self._elsewhere[job.key]
                 if not self._adopt(job):
-                    self._agenda.add(job, first=True)
+                    self._queue.add(job, first=True)
 
     def _adopt(self, job: Job) -> bool:
         """Take what somebody else has made since this was planned; return whether there is."""
@@ -276,7 +276,7 @@ class Orchestrator:
         status = outcome.result.status if outcome.result is not None else outcome.status
         if goes_again(status, job.attempt):
             batch = self.plan.bench.protocol.training.batch_size
-            self._agenda.add(next_attempt(job, status, batch), first=True)
+            self._queue.add(next_attempt(job, status, batch), first=True)
         elif job.kind == "trial":
             result = outcome.result or _record(self.plan, job, outcome)
             self.summary.new += 1
@@ -313,11 +313,11 @@ class Orchestrator:
             left.discard(job.key)
             if not left:
                 self.summary.unfinished.discard(job.trial)
-        self._agenda.made(job.key)
+        self._queue.made(job.key)
 
     def _fail_dependents(self, broken: Job, outcome: Outcome) -> None:
         """Record that what needed a product cannot be done; no method is to blame."""
-        for job in self._agenda.drop_dependents(broken.key):
+        for job in self._queue.drop_dependents(broken.key):
             if job.kind != "trial":
                 self._fail_dependents(job, outcome)
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from spared_bench.interfaces import Job
 
 
-class Agenda:
+class Queue:
     """A queue in which a job appears once all that it needs is made.
 
     All operations take a time that does not grow with the number of jobs.

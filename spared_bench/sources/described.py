@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from spared_bench.keys.fingerprints import Fingerprints
 
 DESCRIPTION = "dataset.yaml"
+#: The factory of every dataset that is described in YAML.
+FACTORY = f"{__name__}:read_slide"
 _IMAGES = "images"  # taken out of other files; made again when it is missing
 _SPACE_RANGER = ("*filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix/*", "spatial/*")
 
@@ -119,6 +121,11 @@ class Description(_Described):
 
     @model_validator(mode="after")
     def _check(self) -> Description:
+        if self.slide_column and self.format != "h5ad":
+            raise ValueError(
+                f"`slide_column` is set, which format {self.format!r} does not use (it belongs to"
+                " h5ad)"
+            )
         for slide_id, entry in self.slides.items():
             if not _SLIDE_ID.fullmatch(slide_id):
                 raise ValueError(
@@ -143,7 +150,7 @@ class Description(_Described):
         """
         return DatasetSpec(
             name=self.name,
-            factory=f"{__name__}:read_slide",
+            factory=FACTORY,
             summary=self.summary or f"{len(self.slides)} slides of one's own ({self.format})",
             citation=self.citation,
             licence=self.licence,

@@ -125,6 +125,15 @@ def _record(entry: Entry, name: str, read: Callable[[Any], _T]) -> _T:
         ) from error
 
 
+def is_earlier_cell(path: Path) -> bool:
+    """Return whether a record is one of the version in which scores were part of a trial."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {"cell", "final", "search"} <= set(record) and "scores" not in record
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+
+
 def read_cell(path: Path) -> dict[str, Any] | None:
     """Return the record of a cell (``spared_bench.trials.cells``).
 

@@ -31,6 +31,9 @@ CELL = PREFIX + "cell"
 CONTENT = PREFIX + "content"
 COMPLETE = PREFIX + "complete"
 CURRENT = PREFIX + "current"
+FORMAT = PREFIX + "format"
+#: Raised when runs of earlier versions are no longer what the board reads.
+VERSION = "2"
 
 # MLflow takes 100 parameters, 1,000 values and 1 MB at once.
 _PARAMS_AT_ONCE = 50
@@ -113,6 +116,7 @@ class CellLog:
     def results(self, protocol: str | None) -> list[TrialResult]:
         """Read the current trial of every cell, of one protocol or of all."""
         complete = f"tags.`{COMPLETE}` = 'true' and tags.`{CURRENT}` = 'true'"
+        complete += f" and tags.`{FORMAT}` = '{VERSION}'"
         found = self._connection.experiment_ids(protocol or "%")
         runs = [run for each in found for run in self._connection.runs(each, complete)]
         # Oldest first: if logging was interrupted between two versions, the newer one counts.
@@ -127,7 +131,7 @@ class CellLog:
 
     def _log_cell(self, experiment: _Experiment, cell: LoggedCell, content: str) -> _Logged:
         trial = cell.final
-        tags = {ROLE: "cell", CELL: _name(cell), CONTENT: content, CURRENT: "true"}
+        tags = {ROLE: "cell", CELL: _name(cell), CONTENT: content, CURRENT: "true", FORMAT: VERSION}
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
         folders = [cell.folder, *filter(None, (cell.scores, cell.figures))]
         run_id = self._log_run(experiment, trial, folders, name, tags)

@@ -89,6 +89,8 @@ class Connection:
             yield
         except _mlflow_errors() as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if doing == "connect to" and not _is_away(error):
+                doing = "use"
             raise TrackingError(
                 f"Cannot {doing} MLflow at {self.where}: {reason.replace(self.uri, self.where)}"
                 " Check that this place exists and can be written, and what MLFLOW_TRACKING_URI"
@@ -118,6 +120,25 @@ def _import_quietly() -> Any:
     for noisy in ("mlflow.store.db.utils", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return MlflowClient
+
+
+def _is_away(error: BaseException) -> bool:
+    """Return whether a server did not answer, as opposed to answering something, or to a file."""
+    import requests
+    import urllib3
+
+    away = (
+        requests.ConnectionError,
+        requests.Timeout,
+        urllib3.exceptions.HTTPError,
+        ConnectionError,
+    )
+    while error is not None:
+        # MLflow hands on the text of some errors only.
+        if isinstance(error, away) or "Max retries exceeded" in str(error):
+            return True
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return False
 
 
 def _mlflow_errors() -> tuple[type[Exception], ...]:

@@ -18,7 +18,15 @@ from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST, Store
-from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell, read_scores, read_trial
+from spared_bench.store.trials import (
+    FIGURES,
+    SCORES,
+    TRIALS,
+    is_earlier_cell,
+    read_cell,
+    read_scores,
+    read_trial,
+)
 
 
 @dataclass(frozen=True)
@@ -104,9 +112,9 @@ def finished_cells(
     records = []
     for path in (store.root / "cells").glob("*.json") if only is None else only:
         record = read_cell(path)
-        if record is None:
+        if record is None and not is_earlier_cell(path):  # of which the commands tell
             unread.append(f"cells/{path.name} is no record of a cell and is left out.")
-        else:
+        if record is not None:
             records.append(record)
     for record in sorted(records, key=lambda record: record["cell"]):
         names, final, search = record["cell"], record["final"], record["search"]
@@ -154,6 +162,23 @@ def failures_since(store: Store, protocol: str) -> Iterator[TrialResult]:
         pair = (found[0].dataset, found[0].predictor)
         if manifest.stat().st_mtime_ns > settled.get(pair, 0):
             yield found[0]
+
+
+def earlier_cells(store: Store) -> int:
+    """Return how many cells were finished by an earlier version and not run again since."""
+    return sum(map(is_earlier_cell, (store.root / "cells").glob("*.json")))
+
+
+def note_on_earlier(store: Store) -> str:
+    """Say what becomes of the cells of an earlier version; empty where there are none."""
+    number = earlier_cells(store)
+    if not number:
+        return ""
+    return (
+        f"{number} results in this workspace were made by an earlier version of spared-bench and"
+        " are not shown. The same run makes them again; `spared-bench store gc --yes` takes"
+        " their files away."
+    )
 
 
 class Seen:

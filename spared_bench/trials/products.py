@@ -31,7 +31,6 @@ from spared_bench.data import (
 )
 from spared_bench.errors import ImageError, PluginError
 from spared_bench.interfaces import Budget, Completer, Context
-from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Entry
 from spared_bench.trials.saving import save_apart
@@ -70,12 +69,7 @@ class Prepared:
         return slides.with_target(layer[self.adata.obs["split"].to_numpy() == split])
 
     def _features(self, encoder: Encoder, slides: Slides) -> np.ndarray:
-        inputs = {
-            "patches": digest(self.bench.patches_inputs(self.name)),
-            "encoder": encoder.identity(),
-            "code": code_hash(type(encoder).__module__),
-            "device": self.bench.settings.device.partition(":")[0],
-        }
+        inputs = self.bench.features_inputs(self.name, encoder)
 
         def make(folder: Path) -> None:
             np.save(folder / _FEATURES, encoder.encode(slides.patches.whole))

@@ -43,6 +43,7 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
             "summary": predictor.summary,
             "distribution": bench.registry.get("predictor", job.predictor).plugin.distribution,
             "searched": sorted(predictor.search),
+            "configuration": bench.chosen("predictor", job.predictor).configuration,
         },
         environment=environment(bench, job),
     )

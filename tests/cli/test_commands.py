@@ -31,6 +31,14 @@ def spared_bench(*arguments, **environment):
         (["run", "--all", "--executor", "lokal"], "No executor is named 'lokal'"),
         (["run", "--all", "--set", "lr=3"], "must read predictor.parameter=value"),
         (["run", "--all", "--set", "shuffelnet.lr=3"], "No predictor is named 'shuffelnet'"),
+        (
+            ["run", "-d", "planted", "-p", "linear-probe", "--set", "linear-probe.alfa=1"],
+            "--set: predictor 'linear-probe' has no parameter 'alfa'. Did you mean 'alpha'?",
+        ),
+        (
+            ["run", "-d", "planted", "-p", "linear-probe", "--set", "linear-probe.alpha=[1"],
+            "--set 'linear-probe.alpha=[1' is not valid YAML",
+        ),
         (["run", "--datset", "x"], "No such option: --datset"),
         (["rum"], "No such command 'rum'. Did you mean 'run'"),
         (["list", "predictor_s"], "No kind is named 'predictor_s'"),
@@ -86,7 +94,40 @@ def test_everything_that_is_listed_can_be_described(kind):
     listed = json.loads(spared_bench("list", kind, "--json").stdout)
     assert listed
     described = json.loads(spared_bench("info", listed[0]["name"], "--json").stdout)
-    assert listed[0] in described
+    assert any(listed[0].items() <= each.items() for each in described)
+
+
+def test_info_of_a_method_shows_its_parameters_and_configurations(tmp_path):
+    told = spared_bench("info", "hist2st").stdout
+    assert "    lr: float = 1e-05\n" in told
+    assert "  configuration small: image_size=28, depth=2, heads=1, n_views=1\n" in told
+
+    plugin = tmp_path / "lacking.py"
+    plugin.write_text(
+        "from spared_bench import PredictorSpec, hookimpl\n\n\n@hookimpl\n"
+        "def spared_bench_predictors():\n"
+        "    return [PredictorSpec('lacking', 'no_such_module:Model')]\n"
+    )
+    told = spared_bench("info", "lacking", "--plugin", plugin)
+    assert told.returncode == 0
+    assert "parameters cannot be shown: predictor 'lacking'" in told.stdout
+
+
+def test_several_plugins_are_checked_at_once_and_each_once(tmp_path):
+    done = spared_bench(
+        "plugins", "check", "toy-mean", "none", "toy-mean", "--json", "--plugin", TOY_PLUGIN,
+        "-w", tmp_path,
+    )  # fmt: skip
+    checks = json.loads(done.stdout)["checks"]
+    assert {each["plugin"] for each in checks} == {"predictor toy-mean", "completer none"}
+    assert len({(each["plugin"], each["check"]) for each in checks}) == len(checks)
+
+
+def test_a_plugin_file_that_is_not_there_ends_the_command(tmp_path):
+    for command in (["list", "predictors"], ["run", "-p", "gene-mean"], ["info", "median"]):
+        done = spared_bench(*command, "--plugin", tmp_path / "absent.py")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "UsageError: There is no plugin file" in done.stderr
 
 
 def toy_run(workspace, *arguments, **environment):

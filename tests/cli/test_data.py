@@ -9,8 +9,8 @@ import pytest
 
 from spared_bench_plugins.datasets.spared import read_catalogue
 from tests import upstream
+from tests.cli.test_commands import spared_bench
 from tests.servers import serving
-from tests.test_cli import spared_bench
 
 PROTOCOL = Path(upstream.__file__).with_name("upstream.yaml")
 

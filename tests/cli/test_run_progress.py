@@ -4,12 +4,13 @@ import io
 import json
 import os
 import time
+from typing import get_args
 
 import pytest
 from rich.console import Console
 
 from spared_bench.cli.run_progress import LineWatcher, LiveWatcher
-from spared_bench.interfaces import Job, Outcome
+from spared_bench.interfaces import Job, JobKind, Outcome
 from spared_bench.results import TrialResult
 from spared_bench.running.run_file import RunFile, living_runs
 from tests.running.test_orchestrator import wait_for
@@ -103,3 +104,17 @@ def test_a_run_that_says_nothing_for_long_is_still_seen_from_other_machines(tmp_
     wait_for(lambda: list(living_runs(tmp_path)))
     file.close()
     assert list(living_runs(tmp_path)) == []
+
+
+@pytest.mark.parametrize("kind", get_args(JobKind))
+@pytest.mark.parametrize("status", ["ok", "timeout"])
+def test_every_kind_of_job_can_be_told_of(kind, status):
+    console = Console(file=io.StringIO(), width=200)
+    job = Job(kind, "k", "toy", "none", "p")
+    result = ended(job).result if kind == "trial" else None
+    LineWatcher(console).finished(Outcome(job, status, "it took too long", result=result))
+    told = console.file.getvalue()
+    if status == "ok":
+        assert (told == "") == (kind in ("score", "draw"))  # one line for a trial is enough
+    elif kind != "trial":
+        assert "timeout: it took too long" in told

@@ -63,9 +63,12 @@ def test_json_lines_tell_every_event_and_nothing_else(workspace):
     done = toy_run(workspace, "-p", "toy-ridge", "-p", "toy-raises", "--log-json", "--json")
     events = [json.loads(line) for line in done.stderr.splitlines()]
     kinds = [event["event"] for event in events]
-    assert kinds.count("started") == kinds.count("finished") == 3
+    ran = [(event["event"], event["kind"]) for event in events if "kind" in event]
+    assert ran.count(("started", "trial")) == ran.count(("finished", "trial")) == 3
+    assert ran.count(("finished", "score")) == 1
     assert kinds.count("progress") == 2
-    ended = {e["predictor"]: e["status"] for e in events if e["event"] == "finished"}
+    trials = [e for e in events if e["event"] == "finished" and e["kind"] == "trial"]
+    ended = {e["predictor"]: e["status"] for e in trials}
     assert ended == {"toy-ridge": "ok", "toy-raises": "error"}
     assert json.loads(done.stdout)["new_trials"] == 3
 
@@ -144,7 +147,7 @@ def test_a_mistake_says_what_was_expected(tmp_path, monkeypatch, arguments, mess
 
 def test_a_flipped_byte_is_found_reported_and_remade(workspace):
     toy_run(workspace, "-p", "toy-mean")
-    (genes,) = (workspace / "store" / "trials").glob("*/*/genes.csv")
+    (genes,) = (workspace / "store" / "scores").glob("*/*/genes.csv")
     whole = genes.read_bytes()
     genes.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
 
@@ -152,7 +155,7 @@ def test_a_flipped_byte_is_found_reported_and_remade(workspace):
     assert found.exit_code == 1
     assert f"{genes.parent}: genes.csv has changed" in found.stdout
     assert spared_bench("store", "verify", "--repair", "-w", workspace).exit_code == 0
-    assert json.loads(toy_run(workspace, "-p", "toy-mean", "--json").stdout)["new_trials"] == 1
+    assert json.loads(toy_run(workspace, "-p", "toy-mean", "--json").stdout)["new_trials"] == 0
     assert genes.read_bytes() == whole
     assert "0 damaged" in spared_bench("store", "verify", "-w", workspace).stdout
 
@@ -162,7 +165,7 @@ def test_results_move_to_another_workspace_and_are_not_run_there_again(workspace
     archive = tmp_path / "all.tar"
     assert "entries." in spared_bench("store", "export", archive, "-w", workspace).stdout
     other = tmp_path / "other"
-    assert "2 entries taken over" in spared_bench("store", "import", archive, "-w", other).stdout
+    assert "3 entries taken over" in spared_bench("store", "import", archive, "-w", other).stdout
     assert json.loads(toy_run(other, "-p", "toy-ridge", "--json").stdout)["new_trials"] == 0
 
 
@@ -173,7 +176,7 @@ def test_gc_says_what_it_would_remove_before_it_does(workspace):
     for record in (workspace / "store" / "cells").iterdir():
         record.unlink()
     told = spared_bench("store", "gc", "--days", 0, "-w", workspace).stdout
-    assert "4 entries" in told
+    assert "5 entries" in told
     assert "`--yes` removes them" in told
     assert sorted((workspace / "store").glob("*/*/*")) == before
     spared_bench("store", "gc", "--days", 0, "--yes", "-w", workspace)

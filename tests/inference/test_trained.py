@@ -131,10 +131,16 @@ def test_a_grid_covers_the_tissue_and_leaves_the_glass_out(trained_workspace, tm
 
 def test_a_blank_image_has_no_grid(trained_workspace, tmp_path):
     Image.new("RGB", (60, 60), "white").save(tmp_path / "blank.png")
-    slide = make_slide(tmp_path / "blank.png", ["a", "b"], np.array([[9.0, 9], [40, 40]]), 8.0)
-    trained = applying.find_trained(make_store(trained_workspace), "toy/none/linear-probe")
-    with pytest.raises(ImageError, match=r"None of the 2 grid points .*blank\.png lies on tissue"):
-        applying.apply(trained, None, slide, only_tissue=True)
+    arguments = [
+        "toy/none/linear-probe", "--image", tmp_path / "blank.png", "--grid-um", 100,
+        "--um-per-px", 5, "--out", tmp_path / "p.h5ad",
+    ]  # fmt: skip
+    done = run_predict(trained_workspace, *arguments)
+    with pytest.raises(ImageError, match=r"None of the 9 grid points .*blank\.png lies on tissue"):
+        raise done.exception
+    assert (tmp_path / "p.tissue.png").is_file()
+    assert run_predict(trained_workspace, *arguments, "--tissue-share", 0).exit_code == 0
+    assert ad.read_h5ad(tmp_path / "p.h5ad").n_obs == 9
 
 
 @pytest.mark.parametrize(

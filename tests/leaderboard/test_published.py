@@ -99,7 +99,7 @@ def test_the_hardest_and_the_easiest_dataset_are_as_the_paper_says(part):
 
 def test_the_best_method_of_each_dataset_is_the_highest_of_the_catalogue(part):
     """Figure 1b names it; here from the catalogue's columns, not through the board."""
-    catalogue = yaml.safe_load((ROOT / "plugins/datasets/catalogue.yaml").read_text("utf-8"))
+    catalogue = yaml.safe_load((ROOT / "plugins/datasets/spared/catalogue.yaml").read_text("utf-8"))
     best = published_view(part, PCC)["best"]
 
     assert len(best) == 26
@@ -130,7 +130,7 @@ def test_reported_rows_carry_the_labels_of_a_run_of_the_protocol(part):
 def test_reported_rows_have_as_many_parameters_as_their_script_counts():
     script = load_script("published_parameters")
     counts = script.counts()
-    assert yaml.safe_load((ROOT / "plugins/datasets/parameters.yaml").read_text()) == counts
+    assert yaml.safe_load((ROOT / "plugins/datasets/spared/parameters.yaml").read_text()) == counts
     # Known from elsewhere: torchvision's and timm's own heads for 128 and 32 outputs.
     assert counts["ShuffleNet"] == {128: 472_992, 32: 374_592}
     assert counts["STNet"] == {128: 7_085_056, 32: 6_986_656}

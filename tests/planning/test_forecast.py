@@ -76,3 +76,10 @@ def test_the_forecast_counts_the_trials_that_a_run_then_does(bench):
 def test_a_shard_that_is_none_says_how_they_are_counted(bench, number, of):
     with pytest.raises(UsageError, match="shards are counted from 1"):
         select(bench, ["toy"], ["none"], ["toy-mean"]).shard(number, of)
+
+
+def test_folds_of_one_source_are_to_be_fetched_once(tmp_path):
+    bench = make_bench("jiang", workspace=tmp_path, device="cpu")
+    plan = select(bench, (), (), ["gene-mean"])
+    assert len(plan.unavailable) == 46  # 36 and 9 folds, and one split
+    assert list(forecast(plan).downloads) == ["her2st", "visium_breast"]

@@ -81,7 +81,7 @@ def test_a_fixed_parameter_is_not_searched(workspace):
     [
         {"threads": 2},
         {"device": "cuda"},
-        {"parameters": {"toy-mean": {"x": 1}}},
+        {"parameters": {"toy-slow": {"seconds": 2.0}}},
         {"protocol": {"training": {"iterations": 5}}},
         {"protocol": {"processing": {"n_genes": 5}}},
         {"protocol": {"patches": {"size": 9}}},
@@ -97,8 +97,8 @@ def test_a_key_moves_with_everything_that_can_move_a_score(bench, change):
         },
     }
     other = Bench(replace(settings, **{**change, "protocol": protocol}), bench.registry)
-    before = select(bench, ["toy"], ["none"], ["toy-mean"]).cells[0].finals[0].key
-    assert select(other, ["toy"], ["none"], ["toy-mean"]).cells[0].finals[0].key != before
+    before = select(bench, ["toy"], ["none"], ["toy-slow"]).cells[0].finals[0].key
+    assert select(other, ["toy"], ["none"], ["toy-slow"]).cells[0].finals[0].key != before
 
 
 def test_a_key_does_not_depend_on_the_workspace_or_on_what_else_is_planned(bench, tmp_path):
@@ -132,6 +132,80 @@ def test_unknown_names_are_refused_before_anything_runs(bench):
 def test_a_parameter_of_an_unknown_predictor_is_refused(workspace):
     with pytest.raises(UsageError, match="No predictor is named 'shuffelnet'"):
         make_bench(workspace=workspace, parameters={"shuffelnet": {"lr": 1}})
+
+
+def toy_bench(workspace, protocol=TOY_PROTOCOL, **options):
+    return make_bench(
+        str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN], device="cpu", **options
+    )
+
+
+def protocol_with(tmp_path, lines):
+    path = tmp_path / "changed.yaml"
+    text = TOY_PROTOCOL.read_text()
+    path.write_text(text[: text.index("overrides:")] + lines)
+    return path
+
+
+def test_wrong_parameters_of_all_selected_methods_are_told_before_data_are_read(
+    workspace, tmp_path
+):
+    protocol = protocol_with(
+        tmp_path, "overrides: {toy-ridge: {penatly: 3}, median: {n_hops: four}}"
+    )
+    bench = toy_bench(workspace, protocol, parameters={"toy-slow": {"seconds": "long"}})
+    bench.data_inputs = None  # whoever asks for data fails
+    with pytest.raises(UsageError) as caught:
+        select(bench, ["toy"], ["median"], ["toy-ridge", "toy-slow", "toy-mean"])
+    told = str(caught.value).splitlines()
+    assert told == [
+        "overrides of protocol toy@1: parameter 'n_hops' of completer 'median' is 'four', of type"
+        " str; expected int.",
+        "overrides of protocol toy@1: predictor 'toy-ridge' has no parameter 'penatly'. Did you"
+        " mean 'penalty'? Its parameters are: penalty (float).",
+        "--set: parameter 'seconds' of predictor 'toy-slow' is 'long', of type str; expected"
+        " float.",
+    ]
+
+
+def test_a_protocol_that_overrides_what_is_not_there_is_refused(workspace, tmp_path):
+    protocol = protocol_with(tmp_path, "overrides: {toy-rigde: {penalty: 3}}")
+    with pytest.raises(UsageError, match=r"'toy-rigde', and no .* Did you mean 'toy-ridge'"):
+        select(toy_bench(workspace, protocol), ["toy"], ["none"], ["toy-mean"])
+
+
+def test_networks_that_others_build_on_are_checked_too(workspace):
+    bench = toy_bench(workspace, parameters={"toy-network": {"penalty": "x"}})
+    with pytest.raises(UsageError, match="'penalty' of predictor 'toy-network'"):
+        select(bench, ["toy"], ["none"], ["toy-staged"])
+
+
+def test_parameters_by_any_spelling_of_a_name_reach_the_method(workspace):
+    bench = toy_bench(workspace, parameters={"Toy-Ridge": {"penalty": 3}})
+    (planned,) = select(bench, ["toy"], ["none"], ["toy-ridge"]).cells
+    assert planned.finals[0].parameters == {"penalty": 3.0}
+
+
+def test_settings_without_effect_are_said(workspace, tmp_path):
+    bench = toy_bench(workspace, parameters={"toy-ridge": {"penalty": 3}})
+    (note,) = select(bench, ["toy"], ["none"], ["toy-mean"]).warnings
+    assert (
+        note == "`--set` fixes parameters of 'toy-ridge', which is not among the selected methods."
+    )
+
+    protocol = protocol_with(tmp_path, "configuration: smal")
+    (note,) = select(toy_bench(workspace, protocol), ["toy"], ["none"], ["hist2st"]).warnings
+    assert "No selected method offers the configuration 'smal' of protocol toy@1" in note
+    assert "They offer: small" in note
+
+
+def test_only_a_protocol_that_names_a_configuration_has_another_hash(workspace, tmp_path):
+    hashes = [
+        toy_bench(workspace, protocol_with(tmp_path, f"configuration: {name}")).protocol.hash
+        for name in ("published", "small")
+    ]
+    plain = toy_bench(workspace, protocol_with(tmp_path, "")).protocol.hash
+    assert hashes[0] == plain != hashes[1]
 
 
 def test_a_plan_without_a_gpu_warns_of_methods_that_are_hopeless_without(workspace):

@@ -8,7 +8,7 @@ import pytest
 import timm
 from torchvision import models
 
-from spared_bench.api import load_protocol
+from spared_bench.api import load_protocol, make_bench
 from spared_bench.registry import discover
 
 REGISTRY = discover()
@@ -39,13 +39,16 @@ def test_every_network_has_a_small_configuration():
     assert networks & set(REGISTRY.names("predictor")) == set(SMALL)
 
 
-@pytest.mark.parametrize("method", SMALL)
-def test_the_demo_runs_the_small_configuration_of_a_method(method):
-    assert DEMO.overrides[method] == METHODS[method].configurations["small"]
+def test_the_demo_runs_every_network_small_and_repeats_no_values():
+    bench = make_bench("demo", device="cpu")
+    assert not DEMO.overrides
+    for method in SMALL:
+        chosen = bench.chosen("predictor", method)
+        assert chosen.configuration == "small"
+        assert chosen.values == METHODS[method].configurations["small"]
 
 
-def test_the_demo_overrides_nothing_that_is_not_there():
-    assert set(DEMO.overrides) <= set(METHODS)
+def test_the_demo_names_what_is_there():
     assert set(DEMO.datasets) <= set(REGISTRY.names("dataset"))
     assert set(DEMO.completers) <= set(REGISTRY.names("completer"))
 

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from spared_bench.data import validate_raw_slide
 from spared_bench.processing.patches import cut_patches
 from spared_bench.protocol import PatchCutting
-from spared_bench_plugins.datasets import PLANTED, painting
-from spared_bench_plugins.datasets.planted import (
+from spared_bench_plugins.datasets.planted import PLANTED, painting
+from spared_bench_plugins.datasets.planted.expression import (
     STRENGTHS,
     planted_genes,
     read_slide,

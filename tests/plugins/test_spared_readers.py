@@ -7,7 +7,7 @@ import pytest
 
 from spared_bench.data import validate_raw_slide
 from spared_bench.errors import CoordinateError, CountsError, ImageError, MissingFileError
-from spared_bench_plugins.datasets import erickson, mirzazadeh, parigi, slide_folder
+from spared_bench_plugins.datasets.spared import erickson, mirzazadeh, parigi, slide_folder
 from tests import upstream
 
 SLIDE = "V10F24-015_A1"

@@ -94,7 +94,7 @@ def test_names_from_data_are_escaped_and_faults_come_first(tmp_path):
     workspace = ["-w", str(tmp_path / "w")]
     assert run(app, ["data", "add", str(tmp_path / "mine.yaml"), *workspace]).exit_code == 0
     result = run(app, ["data", "show", "mine", "--raw", "--json", *workspace])
-    (path,) = json.loads(result.output)["pages"]
+    (path,) = json.loads(result.stdout)["pages"]
     page = Path(path).read_text(encoding="utf-8")
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
@@ -120,7 +120,7 @@ def test_the_pixels_told_of_are_those_of_the_image_at_hand(tmp_path):
     workspace = ["-w", str(tmp_path / "w")]
     assert run(app, ["data", "add", str(tmp_path / "mine.yaml"), *workspace]).exit_code == 0
     result = run(app, ["data", "show", "mine", "--raw", "--json", *workspace])
-    page = Path(json.loads(result.output)["pages"][0]).read_text(encoding="utf-8")
+    page = Path(json.loads(result.stdout)["pages"][0]).read_text(encoding="utf-8")
     assert '<td class="number">22</td>' in page
     assert "T1 is coarse: a patch of 48 px is enlarged from 22 px" in page
 

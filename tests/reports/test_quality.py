@@ -16,7 +16,7 @@ from spared_bench.sources.fetch import dataset_folder
 from spared_bench_plugins.datasets import HER2ST_DEMO, MOB_DEMO
 from spared_bench_plugins.datasets.her2st import read_section as read_her2st
 from spared_bench_plugins.datasets.mob import read_section as read_mob
-from spared_bench_plugins.datasets.planted import read_slide as read_planted
+from spared_bench_plugins.datasets.planted.expression import read_slide as read_planted
 
 READERS = {
     "C2": lambda: read_her2st(dataset_folder(HER2ST_DEMO, None), "C2"),

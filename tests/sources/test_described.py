@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import sparse
 from typer.testing import CliRunner
 
-from spared_bench.api import make_bench
+from spared_bench.api import make_bench, select
 from spared_bench.cli import app
 from spared_bench.errors import (
     CoordinateError,
@@ -397,3 +397,58 @@ def test_what_is_done_to_an_image_is_told_with_the_slide(tmp_path):
     add_description(yaml, tmp_path)
     repairs = read_slide(tmp_path / "mine", "T1").uns["slide"]["repairs"]
     assert repairs[-1] == "Values of the image are scaled by 255 / 4095, as the file says."
+
+
+def test_own_slides_take_the_protocol_own_and_are_told_so(yaml, tmp_path):
+    add_description(yaml, tmp_path / "w/data")
+    arguments = ["-c", "none", "-p", "gene-mean", "--dry-run", "-w", str(tmp_path / "w")]
+    run = CliRunner().invoke
+    done = run(app, ["run", "-d", "mine", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "1 cells under protocol own@1" in done.stdout
+    assert "Protocol own@1, since none was named with `--suite`: Methods as pub" in done.stderr
+    named = run(app, ["run", "-d", "mine", "--suite", str(TOY_PROTOCOL), *arguments])
+    assert "under protocol toy@1" in named.stdout
+    assert "none was named" not in named.stderr
+
+    both = run(app, ["run", "-d", "mine", "-d", "planted", *arguments])
+    assert isinstance(both.exception, UsageError)
+    assert "not clear which one is meant: 'mine' is a dataset of your own" in str(both.exception)
+    toys = run(app, ["run", "-d", "planted", *arguments])
+    assert "Protocol demo@1, since none was named" in toys.stderr
+
+
+def test_own_has_full_networks_and_honours_the_parameters_of_the_description(yaml, tmp_path):
+    add_description(yaml, tmp_path / "w/data")
+    bench = make_bench(workspace=tmp_path / "w", device="cpu", datasets=["mine"])
+    assert bench.protocol.id == "own@1"
+    assert bench.protocol.processing.for_dataset(bench.dataset("mine")).n_genes == 7
+    assert bench.chosen("predictor", "hist2st").values == {}
+    assert bench.protocol.patches.size == 224
+
+
+@pytest.mark.parametrize(
+    ("parameters", "protocol", "message"),
+    [
+        ("{n_genes: 7}", "demo", "`n_genes`, since it takes no parameters of datasets"),
+        ("{batch_key: patient_id}", "own", "`batch_key`, since it corrects no batches"),
+        ("{genes: [g1, g2], n_genes: 3}", "own", "`n_genes`, since `genes` names the genes"),
+        ("{genes: [g1], real_fraction: 0.1}", "own", "`real_fraction`, since `genes`"),
+    ],
+)
+def test_a_parameter_that_would_have_no_effect_is_refused(
+    yaml, tmp_path, parameters, protocol, message
+):
+    rewritten(yaml, "{n_genes: 7}", parameters)
+    add_description(yaml, tmp_path / "w/data")
+    bench = make_bench(protocol, workspace=tmp_path / "w", device="cpu")
+    for ask in (lambda: select(bench, ["mine"], ["none"], ["gene-mean"]),
+                lambda: bench.prepared_inputs("mine")):  # fmt: skip
+        with pytest.raises(UsageError, match=message):
+            ask()
+
+
+def test_a_column_of_slides_is_refused_where_it_has_no_effect(yaml):
+    rewritten(yaml, "tissue: breast", "slide_column: section")
+    with pytest.raises(UsageError, match="`slide_column` is set, which format 'space_ranger'"):
+        read_description(yaml)

@@ -41,9 +41,8 @@ def store(tmp_path):
         trial = store.obtain("trials", {"completed": completed.key, "of": name}, writes(name))
         store.obtain("figures", {"trial": trial.key}, writes("d"))
         if name == "kept":
-            cell = ["toy@1", "toy", "none", "mean", 0]
-            others = {"search": [], "scores": "", "figures": ""}
-            record = {"cell": cell, "final": trial.key, **others}
+            record = {"cell": ["toy@1", "toy", "none", "mean", 0], "final": trial.key, "search": []}
+            record |= {"scores": "", "figures": ""}
             write_text(store.root / "cells" / "one.json", json.dumps(record))
     return store
 

@@ -221,3 +221,14 @@ def test_a_run_changed_by_hand_is_named(workspace, cell_of):
 
     with pytest.raises(TrackingError, match=f"run {run.info.run_id} cannot be read"):
         tracker.results()
+
+
+def test_cannot_connect_is_said_of_a_server_that_is_away_only(tmp_path):
+    away = Tracker(tmp_path, "http://127.0.0.1:9")
+    with pytest.raises(TrackingError, match=r"^Cannot connect to MLflow at http"):
+        away.connect()
+    (tmp_path / "mlflow.db").write_bytes(b"this is no database, however long it is" * 100)
+    with pytest.raises(TrackingError, match=r"^Cannot use MLflow at sqlite"):
+        Tracker(tmp_path).connect()
+    with pytest.raises(TrackingError, match=r"^Cannot use MLflow at "):
+        Tracker(tmp_path, "nonesuch://somewhere").connect()

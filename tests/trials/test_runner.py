@@ -162,8 +162,8 @@ def test_an_unknown_parameter_names_the_known_ones(workspace):
         plugin_files=[TOY_PLUGIN],
         parameters={"toy-slow": {"second": 3}},
     )
-    result = run_trial(bench, only_trial(bench, "toy-slow"))
-    assert "Its parameters are: seconds." in result.message
+    with pytest.raises(UsageError, match=r"Did you mean 'seconds'\? Its parameters are: seconds"):
+        only_trial(bench, "toy-slow")
 
 
 def test_a_trial_that_was_planned_by_other_code_is_refused(bench):

@@ -11,7 +11,6 @@ import scipy.stats
 
 import spared_bench
 from spared_bench.api import make_bench, results_of, select
-from spared_bench.keys.code import code_hash
 from spared_bench.planning.forecast import forecast
 from spared_bench.store.trials import SCORES, TRIALS
 from spared_bench.trials.cells import finished_cells
@@ -148,9 +147,9 @@ def test_a_metric_that_raises_is_the_failure_of_the_scores_and_not_of_the_traini
     again = run(with_metrics("mse, toy-bias"), [broken], retry_failed=True)
     assert (again.new, again.results[0].status) == (0, "error")
 
-    broken.write_text(METRIC_PLUGIN.format(body="return np.asarray(0.5)"))
-    code_hash.cache_clear()  # it is taken once per process
-    mended = run(with_metrics("mse, toy-bias"), [broken])
+    whole = tmp_path / "mended_plugin.py"  # another name: this process has loaded the first
+    whole.write_text(METRIC_PLUGIN.format(body="return np.asarray(0.5)"))
+    mended = run(with_metrics("mse, toy-bias"), [whole])
     assert mended.new == 0
     assert mended.results[0].scores["test"]["toy-bias"] == 0.5
 
@@ -175,3 +174,27 @@ def test_the_candidates_of_a_search_are_not_scored(run):
 
     assert len(store.keys(TRIALS)) > 1
     assert len(store.keys(SCORES)) == 1
+
+
+def test_a_workspace_of_an_earlier_version_is_told_of_and_tidied(run, workspace, capsys):
+    """Until scores were entries, a cell's record had none, and its trial held them."""
+    from typer.testing import CliRunner
+
+    from spared_bench.cli import app
+    from spared_bench.store.maintenance import unneeded
+
+    store = run().plan.bench.workspace.store
+    (path,) = (store.root / "cells").glob("*.json")
+    record = json.loads(path.read_text())
+    del record["scores"]
+    path.write_text(json.dumps(record))
+
+    told = CliRunner().invoke(app, ["status", "--suite", str(TOY_PROTOCOL), "-w", str(workspace)])
+    assert told.exit_code == 0
+    assert "1 results in this workspace were made by an earlier version" in told.stderr
+    assert list(finished_cells(store)) == []
+    assert {kind for kind, _, _ in unneeded(store, 0)} >= {"trials", "scores", "prepared"}
+
+    again = run()
+    assert again.new == 0
+    assert len(list(finished_cells(store))) == 1

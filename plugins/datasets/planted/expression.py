@@ -1,7 +1,7 @@
 """A generated tissue in which it is known what the image says of each gene.
 
 Every slide is a hexagonal lattice of spots on an image painted from four smooth random fields
-(``spared_bench_plugins.datasets.painting``). Genes are of three kinds:
+(``spared_bench_plugins.datasets.planted.painting``). Genes are of three kinds:
 
 *planted*     The log-mean follows one field, averaged over the spot, up to a smooth residual that
               the image does not show. ``strength`` is the Pearson correlation with the field that
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spared_bench_plugins.datasets import painting
+from spared_bench_plugins.datasets.planted import painting
 
 if TYPE_CHECKING:
     from anndata import AnnData

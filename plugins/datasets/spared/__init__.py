@@ -15,7 +15,6 @@ import yaml
 
 from spared_bench import DatasetSpec, RemoteFile, SlideInfo
 
-_READERS = "spared_bench_plugins.datasets"
 _SERIALS = (
     "donors are not verified: the published patient key is the serial number of a capture slide"
 )
@@ -50,7 +49,7 @@ def _spec(abbreviation: str, entry: Mapping[str, Any], catalogue: Mapping[str, A
     patients = entry["slides"]
     return DatasetSpec(
         name=abbreviation.lower(),
-        factory=f"{_READERS}.{source['reader']}:read_slide",
+        factory=f"{__name__}.{source['reader']}:read_slide",
         summary=(
             f"SpaRED {abbreviation}: {entry['tissue']}, {source['citation'].partition(',')[0]}"
         ),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def read_slide(folder: Path, slide_id: str) -> AnnData:
     """Read one slide; see ``read_space_ranger`` for the errors."""
     from spared_bench.readers import read_space_ranger
-    from spared_bench_plugins.datasets.lookup import only_folder
+    from spared_bench_plugins.datasets.spared.lookup import only_folder
 
     what = f"Space Ranger output of slide {slide_id}"
     own = only_folder(folder, f"spaceranger_output/*/{slide_id}", what)
@@ -33,7 +33,7 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
 def find_image(folder: Path, slide_id: str) -> Path:
     """Return the full-resolution image of a slide, from either supplement."""
     from spared_bench.errors import ImageError
-    from spared_bench_plugins.datasets.lookup import IMAGES, only
+    from spared_bench_plugins.datasets.spared.lookup import IMAGES, only
 
     starts = (slide_id, slide_id.replace("-", "_", 1))
     found = (

@@ -22,7 +22,7 @@ _SECTIONS = {"HC_A1": "HC1", "HC_B1": "HC2", "MOB_C1": "MOB1", "MOB_D1": "MOB2"}
 def read_slide(folder: Path, slide_id: str) -> AnnData:
     """Read one slide; see ``read_space_ranger`` for the errors."""
     from spared_bench.readers import read_space_ranger
-    from spared_bench_plugins.datasets.lookup import only_folder, only_image
+    from spared_bench_plugins.datasets.spared.lookup import only_folder, only_image
 
     section, area = _SECTIONS[slide_id], slide_id.partition("_")[2]
     outputs = folder / "processed_data" / "spaceranger_output"

@@ -25,7 +25,7 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
     """Read one slide; see ``read_space_ranger`` for the errors."""
     from spared_bench.errors import ImageError, MissingFileError
     from spared_bench.readers import read_space_ranger
-    from spared_bench_plugins.datasets.lookup import only
+    from spared_bench_plugins.datasets.spared.lookup import only
 
     patient = slide_id[1]
     matrices = folder / "Count_matrices" / f"Patient {patient}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def read_slide(folder: Path, slide_id: str) -> AnnData:
     """Read one slide; see ``read_space_ranger`` for the errors."""
     from spared_bench.readers import read_space_ranger
-    from spared_bench_plugins.datasets.lookup import only_folder, only_image
+    from spared_bench_plugins.datasets.spared.lookup import only_folder, only_image
 
     own = only_folder(folder, f"data/*/{slide_id}", f"Space Ranger output of slide {slide_id}")
     image = only_image(folder, f"images/{slide_id}.*", f"image of slide {slide_id}")

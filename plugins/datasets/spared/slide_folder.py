@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def read_slide(folder: Path, slide_id: str) -> AnnData:
     """Read one slide; see ``read_space_ranger`` for the errors."""
     from spared_bench.readers import read_space_ranger
-    from spared_bench_plugins.datasets.lookup import only_image
+    from spared_bench_plugins.datasets.spared.lookup import only_image
 
     own = folder / slide_id
     return read_space_ranger(own, only_image(own, "*", f"image of slide {slide_id}"))

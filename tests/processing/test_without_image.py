@@ -13,8 +13,8 @@ from spared_bench.errors import ImageError
 from spared_bench.executors.work import run_job
 from spared_bench.trials.products import cut_all_patches, prepare
 from spared_bench.trials.runner import run_trial
+from tests.cli.test_runs import spared_bench
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
-from tests.test_cli_runs import spared_bench
 
 PLUGIN = """
 from spared_bench import DatasetSpec, SlideInfo, hookimpl

@@ -48,7 +48,7 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
     from spared_bench.readers.space_ranger import pixel_size
 
     def file(end: str, error: type = MissingFileError) -> Path:
-        from spared_bench_plugins.datasets.lookup import only
+        from spared_bench_plugins.datasets.spared.lookup import only
 
         return only(folder.glob(f"GSM*_{slide_id}_{end}"), end, folder, error)
 

@@ -1,0 +1,102 @@
+"""What is wrong with the methods of a selection, told before any data are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from spared_bench.bench import Bench
+from spared_bench.errors import ProtocolError, UsageError, did_you_mean
+from spared_bench.parameters import Signature
+from spared_bench.protocol import PUBLISHED
+
+
+def check_methods(bench: Bench, completers: Sequence[str], predictors: Sequence[str]) -> None:
+    """Check the parameters that protocol and user set, of all selected methods at once.
+
+    Raises
+    ------
+    ProtocolError
+        If the protocol overrides parameters of a method that is not registered.
+    UsageError
+        For names of parameters, types of values and configurations that no method has.
+    PluginError
+        If a method's ``configurations`` cannot be.
+    """
+    _check_overridden(bench)
+    problems: list[str] = []
+    for kind, name in used_methods(bench, completers, predictors):
+        try:
+            bench.chosen(kind, name)
+        except UsageError as error:
+            problems.append(str(error))
+        problems += _misfits(bench, name) if kind == "predictor" else []
+    if problems:
+        raise UsageError("\n".join(dict.fromkeys(problems)))
+
+
+def used_methods(
+    bench: Bench, completers: Iterable[str], predictors: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Return kind and name of what a selection uses, networks that others build on included."""
+    found = [("completer", name) for name in completers]
+    for name in predictors:
+        stages = bench.predictor(name).stages.values()
+        found += [("predictor", name), *(("predictor", stage.predictor) for stage in stages)]
+    return list(dict.fromkeys(found))
+
+
+def notes_on_methods(
+    bench: Bench, completers: Iterable[str], predictors: Iterable[str]
+) -> list[str]:
+    """Say what of the settings has no effect on a selection, a sentence each."""
+    used = used_methods(bench, completers, predictors)
+    names = {bench.registry.get(kind, name).spec.name for kind, name in used}
+    notes = [
+        f"`--set` fixes parameters of {name!r}, which is not among the selected methods."
+        for name in bench.settings.parameters
+        if name not in names
+    ]
+    wanted = bench.protocol.configuration
+    offered = [bench.signature(kind, name).configurations for kind, name in used]
+    if wanted != PUBLISHED and any(offered) and not any(wanted in each for each in offered):
+        known = sorted({name for each in offered for name in each})
+        notes.append(
+            f"No selected method offers the configuration {wanted!r} of protocol"
+            f" {bench.protocol.id}, so all run with their defaults. They offer: {', '.join(known)}."
+        )
+    return notes
+
+
+def _check_overridden(bench: Bench) -> None:
+    known = {
+        entry.spec.name for kind in ("completer", "predictor") for entry in bench.registry.all(kind)
+    }
+    for name in bench.protocol.overrides:
+        if name not in known:
+            raise ProtocolError(
+                f"Protocol {bench.protocol.id} overrides parameters of {name!r}, and no completer"
+                f" or predictor is named so. {did_you_mean(name, known)} Known:"
+                f" {', '.join(sorted(known))}."
+            )
+
+
+def _misfits(bench: Bench, predictor: str) -> list[str]:
+    """Say which parameters a predictor's spec speaks of that it, or what it builds on, lacks."""
+    spec, own = bench.predictor(predictor), bench.signature("predictor", predictor)
+    label = f"the spec of predictor {spec.name!r}"
+    told = [_lacking(own, name, f"{label} searches") for name in spec.search]
+    for stage in spec.stages.values():
+        other = bench.signature("predictor", stage.predictor)
+        builds = f"{label} builds on {stage.predictor!r} and sets"
+        told += [_lacking(other, name, builds) for name in (*stage.parameters, *stage.taken)]
+        told += [_lacking(own, name, f"{label} hands on") for name in stage.taken.values()]
+    return [problem for problem in told if problem]
+
+
+def _lacking(signature: Signature, name: str, doing: str) -> str:
+    if signature.takes_all or name in signature.parameters:
+        return ""
+    return (
+        f"{doing[0].upper()}{doing[1:]} {name!r}, which is no parameter there. Known:"
+        f" {', '.join(signature.parameters) or 'none'}. Correct the plugin's spec."
+    )

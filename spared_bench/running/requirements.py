@@ -1,0 +1,179 @@
+"""What this machine lacks for a plan, told before anything runs: an accelerator, or weights.
+
+What is in the store needs neither, so only trials that are still to be run are asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from spared_bench.bench import Bench
+from spared_bench.errors import UsageError, WeightsUnavailableError
+from spared_bench.interfaces import Job
+from spared_bench.models.weights_folder import WEIGHTS_FOLDER, downloads
+from spared_bench.planning.forecast import needed_features, needed_products, open_trials
+from spared_bench.planning.plan import Plan
+from spared_bench.planning.stored import stored_results
+
+#: Parameters of methods that name a network, and the network that has no weights.
+_NAMING, _NO_NETWORK = ("backbone", "encoder"), ("", "color")
+
+
+def check_requirements(plan: Plan, gpus: Iterable[str] = ()) -> None:
+    """Refuse a plan that cannot be carried out on this machine.
+
+    Parameters
+    ----------
+    plan : Plan
+    gpus : iterable of str
+        Indices of the GPUs that workers take in turn.
+
+    Raises
+    ------
+    UsageError
+        If the device of its trials is not there.
+    WeightsUnavailableError
+        If pretrained weights of methods are neither on this machine nor to be had: all at once.
+    """
+    ahead = _Ahead(plan)
+    problem = missing_device(plan.bench.settings.device, gpus)
+    if problem and ahead.trials:
+        raise UsageError(problem)
+    lacking = [lack for lack in _missing_weights(plan) if ahead.needs(lack)]
+    if lacking:
+        reasons: dict[str, list[str]] = {}
+        for lack in lacking:
+            reasons.setdefault(f"{lack.network!r}: {lack.reason}", []).append(lack.method)
+        told = "".join(
+            f"\n  {', '.join(dict.fromkeys(methods))} with {reason}"
+            for reason, methods in reasons.items()
+        )
+        raise WeightsUnavailableError(
+            f"Weights that selected methods start from cannot be had, so nothing was run:{told}\n"
+            "Leave these methods out, or choose: `--weights random`, which the results record;"
+            " `--weights FILE`, or `--set METHOD.weights=FILE` for one of them, with a local"
+            f" .safetensors or .pth file; or a folder of such files, named after the networks, in"
+            f" the environment variable {WEIGHTS_FOLDER}."
+        )
+
+
+def missing_device(device: str, gpus: Iterable[str] = ()) -> str:
+    """Return why trials cannot run on a device of this machine, or an empty string."""
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return ""
+    import torch
+
+    if kind == "mps":
+        there = torch.backends.mps.is_available()
+        return "" if there else "`--device mps` was asked for, and this machine has no such device."
+    number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not number:
+        return (
+            f"`--device {device}` was asked for, and PyTorch finds no GPU on this machine. Check"
+            " the driver and that PyTorch was built for it, or run with `--device cpu`."
+        )
+    absent = [each for each in [*gpus, *([index] if index else [])] if int(each) >= number]
+    if absent:
+        return f"There is no GPU {absent[0]}: PyTorch finds {number} here, counted from 0."
+    return ""
+
+
+@dataclass(frozen=True)
+class _Lack:
+    """Weights that a method would start from and that cannot be had."""
+
+    kind: str
+    method: str
+    network: str
+    reason: str
+
+
+def _missing_weights(plan: Plan) -> list[_Lack]:
+    bench = plan.bench
+    completers = dict.fromkeys(cell.completer for cell in plan.cells)
+    predictors = dict.fromkeys(cell.predictor for cell in plan.cells)
+    reasons: dict[tuple[str, str], str] = {}
+    found = []
+    for kind, name, values in _methods(bench, completers, predictors):
+        for network, weights in _starts_from(bench, kind, name, values):
+            if (network, weights) not in reasons:
+                reasons[network, weights] = _why_unavailable(bench, network, weights)
+            if reason := reasons[network, weights]:
+                found.append(_Lack(kind, name, network, reason))
+    return found
+
+
+def _methods(
+    bench: Bench, completers: Iterable[str], predictors: Iterable[str]
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield kind, name and set parameters of all methods, with what they give to their stages."""
+    for name in completers:
+        yield "completer", name, bench.chosen("completer", name).values
+    for name in predictors:
+        values = bench.chosen("predictor", name).values
+        yield "predictor", name, values
+        for stage in bench.stages(name, values).values():
+            yield "predictor", stage.predictor, stage.parameters
+
+
+def _starts_from(
+    bench: Bench, kind: str, name: str, values: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """Return the networks of a method that start from weights, and from which."""
+    signature = bench.signature(kind, name)
+
+    def value(parameter: str) -> object:
+        known = signature.parameters.get(parameter)
+        return values.get(parameter, known.default if known else "")
+
+    weights, networks = value("weights"), map(value, _NAMING)
+    if not isinstance(weights, str) or weights in ("", "random"):
+        return []
+    return [(net, weights) for net in networks if isinstance(net, str) and net not in _NO_NETWORK]
+
+
+def _why_unavailable(bench: Bench, network: str, weights: str) -> str:
+    from spared_bench.models.backbones import require_weights
+
+    try:
+        with downloads(allowed=not bench.settings.offline):
+            require_weights(network, weights)
+    except WeightsUnavailableError as error:
+        return str(error).partition(" Three ways out:")[0]
+    except UsageError:  # a network of the method's own: its trial will say what it lacks
+        return ""
+    return ""
+
+
+class _Ahead:
+    """What of a plan is still to be done; the store is asked when that is first asked for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    @cached_property
+    def trials(self) -> list[Job]:
+        return open_trials(self._plan, stored_results(self._plan))
+
+    @cached_property
+    def _jobs(self) -> list[Job]:
+        products = needed_products(self._plan, self.trials)
+        return [*self.trials, *(job for job, made in products if not made)]
+
+    @cached_property
+    def _features(self) -> set[str]:
+        asked = needed_features(self._plan, self._jobs)
+        return {network for _, network, made in asked if not made}
+
+    def needs(self, lack: _Lack) -> bool:
+        """Return whether open work starts from these weights; features may be made already."""
+        bench = self._plan.bench
+        if bench.encoder_of(lack.kind, lack.method) == lack.network:
+            return lack.network in self._features
+        jobs = (job.completer if lack.kind == "completer" else job.predictor for job in self._jobs
+                if (job.kind == "complete") == (lack.kind == "completer"))  # fmt: skip
+        return lack.method in set(jobs)

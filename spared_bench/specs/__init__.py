@@ -1,0 +1,47 @@
+"""What a plugin says about itself: frozen dataclasses of plain values, quick to import.
+
+A hook returns specs, never the objects behind them. ``factory`` is the address of the object,
+``"package.module:attribute"``, and is imported only when a run needs it.
+"""
+
+from spared_bench.specs.base import Spec, spec_as_dict
+from spared_bench.specs.completer import CompleterSpec
+from spared_bench.specs.dataset import SPLITS, DatasetSpec, conflicts
+from spared_bench.specs.executor import ExecutorSpec
+from spared_bench.specs.files import RemoteFile, SlideInfo
+from spared_bench.specs.metric import Direction, MetricSpec, Undefined, Unit
+from spared_bench.specs.predictor import PredictorSpec, Scope, Stage
+from spared_bench.specs.protocol import ProtocolSpec
+
+KINDS: dict[str, type[Spec]] = {
+    spec.kind: spec
+    for spec in (
+        DatasetSpec,
+        CompleterSpec,
+        PredictorSpec,
+        MetricSpec,
+        ProtocolSpec,
+        ExecutorSpec,
+    )
+}
+
+__all__ = [
+    "KINDS",
+    "SPLITS",
+    "CompleterSpec",
+    "DatasetSpec",
+    "Direction",
+    "ExecutorSpec",
+    "MetricSpec",
+    "PredictorSpec",
+    "ProtocolSpec",
+    "RemoteFile",
+    "Scope",
+    "SlideInfo",
+    "Spec",
+    "Stage",
+    "Undefined",
+    "Unit",
+    "conflicts",
+    "spec_as_dict",
+]

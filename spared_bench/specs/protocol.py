@@ -1,0 +1,15 @@
+"""What a protocol says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spared_bench.specs.base import Spec
+
+
+@dataclass(frozen=True)
+class ProtocolSpec(Spec):
+    """A protocol; ``factory`` names a ``() -> str`` that returns the text of its YAML."""
+
+    kind: ClassVar[str] = "protocol"

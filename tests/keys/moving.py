@@ -1,0 +1,62 @@
+"""Run in a copy of the package: comment on one file after the other, and tell which keys move.
+
+Prints one JSON object: file to the kinds of keys that it moves.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from spared_bench.api import make_bench
+from spared_bench.bench import Bench
+from spared_bench.completion.benchmark import Condition, Task
+from spared_bench.keys.code import code_hash
+from spared_bench.keys.hashing import digest
+from spared_bench.models.encoders import ColorEncoder
+
+DATASET = "her2st_demo"
+
+
+def keys(bench: Bench) -> dict[str, str]:
+    """Return a key of every kind."""
+    code_hash.cache_clear()
+    bench = Bench(bench.settings, bench.registry)  # it remembers what it worked out
+
+    def trial(predictor: str) -> str:
+        (parameters, *_) = bench.candidates(predictor)
+        return digest(bench.trial_inputs(DATASET, "none", predictor, parameters, 0))
+
+    task = Task(bench, DATASET)
+    return {
+        "prepared": digest(bench.prepared_inputs(DATASET)),
+        "patches": digest(bench.patches_inputs(DATASET)),
+        "features": digest(bench.features_inputs(DATASET, ColorEncoder())),
+        "spackle": digest(bench.completed_inputs(DATASET, "spackle")),
+        "linear-probe": trial("linear-probe"),
+        "shufflenet": trial("shufflenet"),
+        "scores": digest(bench.score_inputs("0" * 64)),
+        "figures": digest(bench.figure_inputs("0" * 64)),
+        "completion": digest(task.inputs("none", Condition("fraction", 0.3), 1)),
+    }
+
+
+def main() -> None:
+    root = Path(sys.argv[1])
+    bench = make_bench("demo", workspace=root / "workspace", device="cpu")
+    before, moved = keys(bench), {}
+    for path in sorted([*root.glob("spared_bench/**/*.py"), *root.glob("plugins/**/*.py")]):
+        text = path.read_bytes()
+        path.write_bytes(text + b"\n# A comment.\n")
+        after = keys(bench)
+        path.write_bytes(text)
+        found = sorted(kind for kind in before if before[kind] != after[kind])
+        if found:
+            moved[path.relative_to(root).as_posix()] = found
+    assert keys(bench) == before
+    print(json.dumps(moved))
+
+
+if __name__ == "__main__":
+    main()

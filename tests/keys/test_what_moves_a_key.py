@@ -1,0 +1,152 @@
+"""Which modules may move which keys: the table, and the proof by editing every file of a copy."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spared_bench.api import make_bench
+from spared_bench.registry import Registry
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("spared_bench", "plugins")
+
+
+def modules(folder: str, names: str) -> set[str]:
+    return {f"{folder}/{name}.py" for name in names.split()}
+
+
+IMAGES = modules(
+    "spared_bench/processing",
+    "blocks colours image_errors images pillow_image tiff_image tiff_layout tiff_planes vips_image",
+)
+#: How the raw slides of her2st_demo are read; the size of the image belongs to it.
+READING = (
+    modules("plugins/datasets", "her2st")
+    | modules("spared_bench", "data")
+    | modules("spared_bench/readers", "genes lattice legacy_st scale tables text")
+    | IMAGES
+)
+PATCHES = (
+    READING | modules("spared_bench/processing", "patches") | modules("spared_bench", "threads")
+)
+PREPARED = READING | modules(
+    "spared_bench/processing",
+    "__init__ annotation combat compiled filtering graph joining median moran normalization"
+    " pipeline selection splitting ties variable",
+)
+ENCODERS = modules(
+    "spared_bench/models",
+    "augment backbones encoders seeded weights weights_folder weights_match",
+) | modules("spared_bench/keys", "hashing")
+COMPLETED = PREPARED | PATCHES | modules("plugins/completers", "none")
+#: What a search chooses by.
+ERROR = modules("spared_bench/metrics", "arrays mse")
+TRAINING = modules(
+    "spared_bench/models",
+    "arrays augment checkpoint device_patches precision saved_network seeded trainer units",
+) | modules("spared_bench", "files")
+
+TABLE = {
+    "prepared": PREPARED,
+    "patches": PATCHES,
+    "features": PATCHES | ENCODERS,
+    "spackle": PREPARED
+    | PATCHES
+    | TRAINING
+    | modules("plugins/completers", "spackle")
+    | modules("spared_bench", "geometry")
+    | modules(
+        "spared_bench/completion",
+        "feed_forward masking neighbourhoods spots torch_completer transformer",
+    ),
+    "linear-probe": COMPLETED
+    | ERROR
+    | ENCODERS
+    | modules("plugins/predictors", "linear_probe")
+    | modules("spared_bench/models", "arrays"),
+    "shufflenet": COMPLETED
+    | ERROR
+    | TRAINING
+    | modules("plugins/predictors", "shufflenet")
+    | modules("spared_bench/models", "backbones torch_predictor weights weights_folder")
+    | modules("spared_bench/models", "weights_match"),
+    "scores": modules("spared_bench/metrics", "arrays mse pearson r2 scoring summary"),
+    "figures": modules("spared_bench/reports", "drawing expression_map")
+    | modules("spared_bench", "geometry"),
+    "completion": COMPLETED
+    | modules("spared_bench/completion", "masking scoring")
+    | modules("spared_bench", "contracts")
+    | modules("spared_bench/metrics", "arrays mse pearson"),
+}
+NEVER = ("store/", "sources/", "cli/", "tracking/", "running/", "executors/", "leaderboard/")
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory) -> dict[str, list[str]]:
+    """Edit every file of a copy of the package, one at a time: file to the keys that moved."""
+    root = tmp_path_factory.mktemp("copy")
+    for folder in COPIED:
+        shutil.copytree(ROOT / folder, root / folder)
+    (root / "spared_bench_plugins").symlink_to("plugins")
+    done = subprocess.run(
+        [sys.executable, "-P", str(Path(__file__).with_name("moving.py")), str(root)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("kind", TABLE)
+def test_a_key_moves_with_the_modules_of_the_table_and_with_no_other(moved, kind):
+    assert {path for path, kinds in moved.items() if kind in kinds} == TABLE[kind]
+
+
+def test_no_key_holds_what_moves_no_number(moved):
+    assert [path for path in moved if any(f"spared_bench/{room}" in path for room in NEVER)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "moves"),
+    [
+        ("dataset", "her2st_demo", {"prepared", "trial"}),
+        ("completer", "none", {"trial"}),
+        ("predictor", "linear-probe", {"trial"}),
+        ("metric", "pcc-gene", {"scores"}),
+    ],
+)
+def test_the_version_of_a_spec_moves_the_keys_of_what_it_makes(
+    tmp_path, monkeypatch, kind, name, moves
+):
+    def keys():
+        bench = make_bench("demo", workspace=tmp_path, device="cpu")
+        (parameters, *_) = bench.candidates("linear-probe")
+        trial = ("her2st_demo", "none", "linear-probe", parameters, 0)
+        return {
+            "prepared": bench.prepared_inputs("her2st_demo"),
+            "trial": bench.trial_inputs(*trial),
+            "scores": bench.score_inputs("0" * 64),
+        }
+
+    before, get = keys(), Registry.get
+
+    def newer(self, asked, called):
+        found = get(self, asked, called)
+        if asked == kind and found.spec.name == name:
+            return replace(found, spec=replace(found.spec, version="2"))
+        return found
+
+    monkeypatch.setattr(Registry, "get", newer)
+    after = keys()
+
+    assert {each for each in before if before[each] != after[each]} == moves

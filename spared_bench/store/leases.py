@@ -5,8 +5,8 @@ link to that card, made under the name of the work: a link is made once or not a
 network file system, and renewing the card renews all its leases at once. A lease whose time was not
 renewed, or whose process of this machine is gone, is taken away by renaming it. A process that is
 stopped (SIGSTOP, a debugger) therefore loses its leases as one of another machine does; when it
-goes on, it finds them taken and leaves them alone. After a sleep of the whole machine, or a step of its
-clock, every process has a moment to renew its own before another of this machine takes them.
+goes on, it finds them taken and leaves them alone. After a sleep of the whole machine, or a step of
+its clock, every process has a moment to renew its own before another of this machine takes them.
 
 Leases save time. That nothing is half-written or written twice rests on renames alone.
 """

@@ -24,7 +24,7 @@ _UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
 
 
 class ImportStopped(BaseException):
-    """A plugin's import tried to end the process, or did not end; ``except Exception`` misses it."""
+    """A plugin's import tried to end the process, or does not end; no ``Exception``."""
 
 
 @contextmanager

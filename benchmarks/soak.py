@@ -4,11 +4,12 @@
 
 Every round, after a random time, kills (SIGKILL) the orchestrator or one of its processes, or flips
 a byte of a stored file, or takes a file away. With ``--track`` the runs log to MLflow, and a round
-may take its database away and kill the run while a new one is made. Where the run has ended, a third of the results is
-taken away and the same command starts again. After the last round the store is verified and
-repaired, the command runs undisturbed, and its results are compared with those of a workspace that
-was never disturbed; with ``--track`` so is what MLflow holds. With ``--executor dask`` a scheduler and two workers run beside, and are killed
-and started again like the others. Exit status 1 if anything differs or is left behind.
+may take its database away and kill who makes it again. Where the run has ended, a third of the
+results is taken away and the same command starts again. After the last round the store is verified
+and repaired, the command runs undisturbed, and its results (and what MLflow holds) are compared
+with those of a workspace that was never disturbed. With ``--executor dask`` a scheduler and two
+workers run beside, and are killed and started again like the others. Exit status 1 if anything
+differs or is left behind.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ def test_a_run_changed_by_hand_is_named(workspace, cell_of):
     tracker = Tracker(workspace)
     tracker.sync([cell_of(trial())])
     (run,) = runs_of(tracker)
-    tracker.connection.client.delete_tag(run.info.run_id, "spared_bench.trials.record.0")
+    tracker.connection.client.delete_tag(run.info.run_id, "spared_bench.record.0")
 
     with pytest.raises(TrackingError, match=f"run {run.info.run_id} cannot be read"):
         tracker.results()

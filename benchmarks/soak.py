@@ -3,11 +3,13 @@
     python benchmarks/soak.py [--rounds 10] [--seed 0] [--executor local]
 
 Every round, after a random time, kills (SIGKILL) the orchestrator or one of its processes, or flips
-a byte of a stored file, or takes a file away. Where the run has ended, a third of the results is
-taken away and the same command starts again. After the last round the store is verified and
-repaired, the command runs undisturbed, and its results are compared with those of a workspace that
-was never disturbed. With ``--executor dask`` a scheduler and two workers run beside, and are killed
-and started again like the others. Exit status 1 if anything differs or is left behind.
+a byte of a stored file, or takes a file away. With ``--track`` the runs log to MLflow, and a round
+may take its database away and kill who makes it again. Where the run has ended, a third of the
+results is taken away and the same command starts again. After the last round the store is verified
+and repaired, the command runs undisturbed, and its results (and what MLflow holds) are compared
+with those of a workspace that was never disturbed. With ``--executor dask`` a scheduler and two
+workers run beside, and are killed and started again like the others. Exit status 1 if anything
+differs or is left behind.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ def command(root: Path, protocol: Path, *arguments: str) -> list[str]:
     return [
         sys.executable, "-m", "spared_bench", "run", "--suite", str(protocol), "-d", "toy",
         "-c", "none", "-c", "median", "--plugin", str(TESTS / "toy_plugin.py"), "-w", str(root),
-        "--device", "cpu", "--no-track", "--no-figures", "--breaker", "0", "--json",
+        "--device", "cpu", "--no-figures", "--breaker", "0", "--json",
         "--set", "toy-busy.rounds=1500000", *chosen, *arguments,
     ]  # fmt: skip
 
@@ -84,10 +86,13 @@ class Cluster:
 
 
 def disturb(
-    chance: random.Random, run: subprocess.Popen, root: Path, cluster: Cluster | None
+    chance: random.Random, run: subprocess.Popen, root: Path, cluster: Cluster | None, track: bool
 ) -> str:
     """Do one bad thing; return what."""
-    what = chance.choice(["orchestrator", "orchestrator", "worker", "worker", "flip", "remove"])
+    bad = ["orchestrator", "orchestrator", "worker", "worker", "flip", "remove"]
+    what = chance.choice([*bad, *["database"] * 3 * track])
+    if what == "database":
+        return _kill_while_database_is_made(chance, run, root)
     if what == "orchestrator":
         run.kill()
     elif what == "worker":
@@ -101,6 +106,24 @@ def disturb(
             return "nothing (no file yet)"
         _damage(chance.choice(files), what)
     return what
+
+
+def _kill_while_database_is_made(chance: random.Random, run: subprocess.Popen, root: Path) -> str:
+    """Kill the run and take MLflow's database away; kill who makes it again."""
+    run.kill()
+    run.wait()
+    (root / "mlflow.db").unlink(missing_ok=True)
+    sync = [sys.executable, "-m", "spared_bench", "track", "sync", "-w", str(root)]
+    maker = subprocess.Popen(sync, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while maker.poll() is None and time.monotonic() < until:
+        if any(root.glob("mlflow.db.making.*")) or (root / "mlflow.db").exists():
+            time.sleep(chance.uniform(0, 3))
+            break
+        time.sleep(0.01)
+    maker.kill()
+    maker.wait()
+    return "database" if not (root / "mlflow.db").exists() else "database (it was whole)"
 
 
 def _children(pid: int) -> list[psutil.Process]:
@@ -123,7 +146,7 @@ def _damage(path: Path, how: str) -> None:
 def results_of(root: Path, protocol: Path, *arguments: str) -> dict[str, dict]:
     """Run undisturbed; return the results by key, without times."""
     done = subprocess.run(
-        command(root, protocol, "--executor", "inline", *arguments),
+        command(root, protocol, "--executor", "inline", "--no-track", *arguments),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     results = {result["key"]: result for result in json.loads(done.stdout)["results"]}
@@ -133,10 +156,21 @@ def results_of(root: Path, protocol: Path, *arguments: str) -> dict[str, dict]:
     }
 
 
+def tracked_of(root: Path) -> list[dict]:
+    """Log everything to MLflow and read it back, without times."""
+    from spared_bench.results import without_times
+    from spared_bench.tracking.tracker import Tracker
+
+    sync = [sys.executable, "-m", "spared_bench", "track", "sync", "-w", str(root)]
+    subprocess.run(sync, check=True, stdout=subprocess.DEVNULL)
+    return [without_times(result) for result in Tracker(root).results()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--track", action="store_true", help="log to MLflow, and kill that too")
     parser.add_argument("--executor", choices=["local", "dask"], default="local")
     parser.add_argument("--seeds", type=int, default=30, help="ten trials each, and a search")
     parser.add_argument("--longest", type=float, default=15.0, help="seconds before a disturbance")
@@ -164,6 +198,7 @@ def soak(folder: Path, chosen: argparse.Namespace, cluster: Cluster | None) -> b
         if run is None or run.poll() is not None:
             _forget_some(chance, root)
             arguments = ["--executor", chosen.executor, "--workers", "2", "--isolate"]
+            arguments += [] if chosen.track else ["--no-track"]
             if cluster is not None:
                 arguments += ["--cluster", cluster.start()]
             run = subprocess.Popen(
@@ -172,7 +207,7 @@ def soak(folder: Path, chosen: argparse.Namespace, cluster: Cluster | None) -> b
             )  # fmt: skip
         time.sleep(chance.uniform(2.0, chosen.longest))
         seen |= {child.pid: _begun(child) for child in _children(run.pid)}
-        what = disturb(chance, run, root, cluster)
+        what = disturb(chance, run, root, cluster, chosen.track)
         done[what] += 1
         entries = len(list((root / "store").glob("trials/*/*")))
         print(f"{number + 1}: {what}, with {entries} trials there", flush=True)
@@ -185,13 +220,17 @@ def soak(folder: Path, chosen: argparse.Namespace, cluster: Cluster | None) -> b
     )
     disturbed = results_of(root, protocol, "--retry-failed", "--retry-quarantined")
     quiet = results_of(folder / "quiet", protocol)
+    tracked = not chosen.track or tracked_of(root) == tracked_of(folder / "quiet")
     litter = [str(path) for path in (root / "store" / "tmp").glob("*")]
+    litter += [str(path) for path in root.glob("mlflow.db?*")]
     leases = [str(path) for path in (root / "store" / "leases").glob("*.lease")]
     left = [pid for pid, begun in seen.items() if _lives(pid, begun)]
     same = disturbed == quiet
     print(f"{dict(done)}: {len(quiet)} results, {'the same' if same else 'DIFFERENT'};")
     print(f"left behind: {len(litter)} half-written, {len(leases)} leases, {len(left)} processes.")
-    return same and not (litter or leases or left)
+    if chosen.track:
+        print(f"MLflow holds {'the same' if tracked else 'SOMETHING ELSE'}.")
+    return same and tracked and not (litter or leases or left)
 
 
 def _forget_some(chance: random.Random, root: Path) -> None:

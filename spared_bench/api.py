@@ -128,6 +128,9 @@ class _Silent:
     def progress(self, job: Job, step: int, values: dict[str, float]) -> None:
         return None
 
+    def waiting(self, message: str) -> None:
+        return None
+
 
 def load_protocol(name: str, registry: Registry) -> Protocol:
     """Return a protocol by name, or from a YAML file.
@@ -458,6 +461,8 @@ class _Notifying:
         self.planned = watcher.planned
         self.started = watcher.started
         self.progress = watcher.progress
+        # Watchers of earlier versions lack it.
+        self.waiting = getattr(watcher, "waiting", lambda message: None)
 
     def finished(self, outcome: Any) -> None:
         self._watcher.finished(outcome)

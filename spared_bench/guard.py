@@ -1,35 +1,166 @@
-"""Keeps a plugin's code from what the whole process shares: standard output, folder, signals."""
+"""Keeps a plugin's code from what the whole process shares: output, folder, signals, its end.
+
+Imports are watched in this process, because a child for each would make every command slow. What
+ends a process from C (a crash, ``abort``) still ends the command, with the system's message.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Seconds after which a slow import is told, and after which it is given up.
+TOLD_SECONDS = 10.0
+IMPORT_SECONDS = 120.0
+_SECONDS_TO_END = 5.0
+_UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
+
+
+class ImportStopped(BaseException):
+    """A plugin's import tried to end the process, or does not end; no ``Exception``."""
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Send what is printed to standard error, and take back a new folder or signal handler.
+    """Send what is printed to standard error, and take back a new folder, signal handler or alarm.
 
-    Standard output belongs to the command, whose ``--json`` must stay JSON.
+    Standard output belongs to the command, whose ``--json`` must stay JSON: what C code and child
+    processes write to file descriptor 1 goes to standard error, too.
     """
-    folder, handlers = _folder(), _handlers()
+    folder, handlers, alarm = _folder(), _handlers(), signal.getitimer(signal.ITIMER_REAL)
     try:
-        with redirect_stdout(sys.stderr):
+        with _OUTPUT.away(), redirect_stdout(sys.stderr):
             yield
     finally:
         if folder is not None:
             with suppress(OSError):  # it is gone
                 os.chdir(folder)
+        if threading.current_thread() is threading.main_thread():
+            signal.setitimer(signal.ITIMER_REAL, *alarm)
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+class _Output:
+    """File descriptor 1, which is elsewhere while code of a plugin runs in any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._kept = -1
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        with self._lock:
+            if self._depth == 0:
+                self._redirect()
+            self._depth += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._restore()
+
+    def _redirect(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):  # closed, or none
+            sys.stdout.flush()
+        with suppress(OSError):
+            self._kept = os.dup(1)
+            os.dup2(2, 1)
+
+    def _restore(self) -> None:
+        if self._kept >= 0:
+            with suppress(OSError, AttributeError, TypeError):
+                ctypes.CDLL(None).fflush(None)  # what C code has printed and not yet written
+            os.dup2(self._kept, 1)
+            os.close(self._kept)
+            self._kept = -1
+
+
+_OUTPUT = _Output()
+
+
+def end_output() -> None:
+    """Send all that comes after a command's own output to standard error: of ``atexit``, of C."""
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+        os.dup2(2, 1)
+
+
+@contextmanager
+def importing(name: str, seconds: float | None = IMPORT_SECONDS) -> Iterator[None]:
+    """Guard the import of a plugin: it can neither end the process nor take for ever untold.
+
+    Parameters
+    ----------
+    name : str
+        Of the plugin, for what is told.
+    seconds : float, optional
+        After which the import is given up; ``None`` for one that may take long.
+
+    Raises
+    ------
+    ImportStopped
+        If it calls ``os._exit`` or takes longer.
+    """
+    ended, main = threading.Event(), threading.current_thread() is threading.main_thread()
+    process, leave = os.getpid(), os._exit
+
+    def refuse(code: int = 0) -> None:
+        if ended.is_set() or os.getpid() != process:  # kept for later, or in a child of its own
+            leave(code)
+        raise ImportStopped(f"it calls os._exit({code}) when it is imported")
+
+    def stop(*_: Any) -> None:
+        raise ImportStopped(f"its import takes longer than {seconds:g} s")
+
+    with guarded():
+        if main and seconds is not None:
+            signal.signal(signal.SIGALRM, stop)
+        watch = threading.Thread(
+            target=_watch, args=(name, ended, seconds if main else None, leave), daemon=True
+        )
+        watch.start()
+        os._exit = refuse  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            ended.set()
+            os._exit = leave
+            watch.join()
+
+
+def _watch(
+    name: str, ended: threading.Event, seconds: float | None, leave: Callable[[int], Any]
+) -> None:
+    """Tell that an import is slow; where it has a limit, stop it, and if it does not stop, end."""
+    limit = TOLD_SECONDS if seconds is None else seconds
+    if ended.wait(min(TOLD_SECONDS, limit)):
+        return
+    if limit > TOLD_SECONDS or seconds is None:
+        _tell(f"Plugin {name} is still being imported.")
+    if seconds is None or ended.wait(limit - min(TOLD_SECONDS, limit)):
+        return
+    for _ in range(int(_SECONDS_TO_END / 0.5)):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        if ended.wait(0.5):
+            return
+    _tell(f"Plugin {name} hangs when it is imported and cannot be stopped: uninstall it.")
+    leave(70)
+
+
+def _tell(text: str) -> None:
+    os.write(2, f"{text}\n".encode())
 
 
 def _folder() -> Path | None:
@@ -42,5 +173,5 @@ def _folder() -> Path | None:
 def _handlers() -> dict[int, Any]:
     if threading.current_thread() is not threading.main_thread():
         return {}
-    found = {number: signal.getsignal(number) for number in _SIGNALS}
+    found = {number: signal.getsignal(number) for number in signal.valid_signals() - _UNCAUGHT}
     return {number: handler for number, handler in found.items() if handler is not None}

@@ -31,7 +31,7 @@ from spared_bench.errors import (
     did_you_mean,
     in_words,
 )
-from spared_bench.guard import guarded
+from spared_bench.guard import ImportStopped, guarded, importing
 from spared_bench.specs import KINDS, DatasetSpec, Spec
 
 GROUP = hookspecs.PROJECT
@@ -102,7 +102,7 @@ class Registered:
                 f" {', '.join(missing)}. Install them into this environment."
             )
         try:
-            with guarded():
+            with importing(self.spec.name, seconds=None):  # torch may take a minute
                 found: Any = importlib.import_module(module)
             for part in attribute.split("."):
                 found = getattr(found, part)
@@ -352,7 +352,7 @@ def _from_file(path: Path) -> Callable[[], ModuleType]:
 def _load(plugin: Plugin, load: Callable[[], ModuleType]) -> Plugin:
     """Import one plugin and collect its specs; quarantine it if anything goes wrong."""
     try:
-        with guarded():
+        with importing(plugin.name):
             specs = _collect(load())
     except KeyboardInterrupt:
         raise
@@ -375,7 +375,7 @@ def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, SystemExit):
         return f"it calls sys.exit({text}) when it is imported"
-    if isinstance(error, PluginError):
+    if isinstance(error, PluginError | ImportStopped):
         return text
     return f"{type(error).__name__}: {text}"
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError, UsageError
+from spared_bench.guard import guarded
 from spared_bench.registry import discover, notify
 
 GOOD = """
@@ -294,3 +297,84 @@ def test_describing_commands_import_nothing_heavy(arguments):
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip().endswith("[]"), done.stderr
+
+
+WRITER = """
+import atexit, ctypes, os, subprocess, sys
+{before}
+os.write(1, b"by os.write\\n")
+print("by print")
+subprocess.run(["echo", "by a child"])
+ctypes.CDLL(None).puts(b"by C")
+atexit.register(lambda: os.write(1, b"at exit\\n"))
+atexit.register(print, "printed at exit")
+"""
+ENDINGS = {
+    "leaves": ("os._exit(3)", "it calls os._exit(3) when it is imported"),
+    "leaves_by_name": ("from os import _exit; _exit(0)", "it calls os._exit(0)"),
+    "exits": ("sys.exit()", "it calls sys.exit() when it is imported"),
+    "recurses": ("def f(): f()\nf()", "RecursionError"),
+    "alarms": ("import signal; signal.alarm(1); raise OSError('no')", "OSError: no"),
+    "hangs": ("import time; time.sleep(600)", "its import takes longer than 1 s"),
+    "swallows": (
+        "import time\nfor i in range(3):\n  try: time.sleep(600)\n  except BaseException: pass\n"
+        "time.sleep(600)",
+        "its import takes longer than 1 s",
+    ),
+}
+
+
+def listed(file):
+    code = (
+        "import time; from spared_bench import guard, cli;"
+        " guard.importing.__wrapped__.__defaults__ = (1.0,); cli.main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, "list", "predictors", "--json", "--plugin", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_plugin_that_ends_or_holds_up_its_import_is_quarantined_and_told(
+    name, tmp_path, monkeypatch
+):
+    code, reason = ENDINGS[name]
+    (tmp_path / "bad.py").write_text(WRITER.replace("{before}", "") + code)
+    done = listed(tmp_path / "bad.py")
+    assert done.returncode == 0
+    assert isinstance(json.loads(done.stdout), list)  # and nothing else
+    assert reason in done.stderr
+    for line in ("by os.write", "by print", "by a child", "by C", "at exit", "printed at exit"):
+        assert f"{line}\n" in done.stderr
+
+
+def test_a_child_that_a_plugin_forks_may_leave_and_a_kept_exit_works_later(tmp_path):
+    plugin = GOOD.replace("{name}", "forks").replace("{module}", "forks") + (
+        "\nimport os\nfrom os import _exit as kept\n"
+        "if not (child := os.fork()): os._exit(7)\n"
+        "code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
+    )
+    (tmp_path / "forks.py").write_text(plugin)
+    code = (
+        "import sys; from pathlib import Path; from spared_bench.registry import discover;"
+        f"r = discover([Path({str(tmp_path / 'forks.py')!r})], points=[]);"
+        "m = sys.modules['spared_bench_file_forks']; assert not r.quarantined; m.kept(m.code)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 7
+
+
+def test_threads_that_run_plugins_at_once_give_the_output_back(capfd):
+    first, second = guarded(), guarded()
+    first.__enter__()
+    second.__enter__()
+    os.write(1, b"within\n")
+    first.__exit__(None, None, None)
+    os.write(1, b"within\n")
+    second.__exit__(None, None, None)
+    os.write(1, b"after\n")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("after\n", "within\nwithin\n")

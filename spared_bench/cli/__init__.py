@@ -23,6 +23,7 @@ from spared_bench.cli import leaderboard as board
 from spared_bench.cli import listing as describe
 from spared_bench.cli.common import fail
 from spared_bench.errors import SparedBenchError
+from spared_bench.guard import end_output
 
 app = typer.Typer(
     name="spared-bench",
@@ -76,3 +77,5 @@ def main() -> None:
         # The reader of our output has gone (`| head`): not our failure, and not worth a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    finally:
+        end_output()  # what plugins still print when the process ends is no part of it

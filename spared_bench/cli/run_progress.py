@@ -68,6 +68,13 @@ class LineWatcher:
         if outcome.job.kind not in _QUIET or outcome.status != "ok":
             self.log(self._line(outcome))
 
+    def waiting(self, message: str) -> None:
+        """Say for whom the run waits."""
+        if self._file is not None:
+            self._file.waiting(message)
+        if message:
+            self.log(f"Waiting for another run: {message}.")
+
     def log(self, line: str) -> None:
         """Write a line as it is."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -105,10 +105,13 @@ def _state(result: TrialResult) -> str:
 
 def _show_runs(runs: list[dict[str, Any]]) -> None:
     for run in runs:
+        state = "Suspended" if run["suspended"] else "Running"
         typer.echo(
-            f"Running on {run['host']} (process {run['pid']}), {run['protocol']}:"
+            f"{state} on {run['host']} (process {run['pid']}), {run['protocol']}:"
             f" {run['done']} trials done, {run['failed']} failed, {run['left']} left."
         )
+        if run.get("waiting"):
+            typer.echo(f"  waits for another run: {run['waiting']}")
         for job in run["running"]:
             told = " ".join(f"{name} {value:.4f}" for name, value in job.get("values", {}).items())
             step = f"  step {job['step']} {told}" if "step" in job else ""

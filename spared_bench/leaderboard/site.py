@@ -2,13 +2,16 @@
 
 ``index.html`` is a frame; scripts beside it draw it from the files of ``data/``, each read when it
 is looked at. A browser reads no JSON from a disk, so every file is a script that hands one value
-over. Texts of strangers are visible characters only (``text.visible``), and the scripts escape them
-wherever they become HTML; the policy of the page allows no script in the document itself.
+over. The page names the folders of its scripts and data, which are called by what is in them: a
+build writes new ones beside the old, and renames the page last. Texts of strangers are visible
+characters only (``text.visible``), and the scripts escape them wherever they become HTML; the
+policy of the page allows no script in the document itself.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +23,7 @@ import jinja2
 
 import spared_bench
 from spared_bench.errors import WorkspaceError
+from spared_bench.keys.hashing import digest, file_digest
 from spared_bench.leaderboard.comparisons import comparisons, completion_effects
 from spared_bench.leaderboard.merging import origin_of
 from spared_bench.leaderboard.model import Board, ProtocolBoard
@@ -40,12 +44,11 @@ SCRIPTS = tuple(
 # Within a script, these characters could end an element or begin a comment.
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
-#: Of what a build replaces: the file that tells ours from another's, and words of it.
-_MARKS = {
-    "assets": ("assets/core.js", "const spared ="),
-    "data": ("data/index.js", "spared.put("),
-    "index.html": ("index.html", "<title>spared-bench leaderboard</title>"),
-}
+#: The file of each folder of a page that tells ours from another's, and words of it.
+_MARKS = {"assets": ("core.js", "const spared ="), "data": ("index.js", "spared.put(")}
+_PAGE = "index.html"
+_PAGE_WORDS = "<title>spared-bench leaderboard</title>"
+_NAMED = re.compile(r"\b(?:assets|data)-[0-9a-f]{16}\b")
 
 _BUILDING = ".building."
 
@@ -87,8 +90,10 @@ def build(
 ) -> Path:
     """Write the site and the tables; return the page.
 
-    Everything is written to a hidden folder in it and renamed from there, so that nothing
-    half-written is read. What else is in the folder stays.
+    Everything is written to a hidden folder in it and renamed from there, the page last, so that
+    whenever a build is killed, the page there is whole with its data: the old one or the new one.
+    The files of the page before stay for those who have it open, until the next build. What else is
+    in the folder stays.
 
     Parameters
     ----------
@@ -105,7 +110,7 @@ def build(
     Raises
     ------
     WorkspaceError
-        If the folder cannot be written, or holds a page or data that no such build has written.
+        If the folder cannot be written, or holds a page that no such build has written.
     """
     extras = extras or Extras()
     _check_ours(out)
@@ -120,7 +125,9 @@ def build(
         beside.mkdir()
         try:
             _write(beside, board, trials, command, source, extras)
+            before = _named_by(out / _PAGE)
             _move(beside, out)
+            _sweep(out, before | _named_by(out / _PAGE), beside)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
@@ -128,21 +135,30 @@ def build(
             f"The leaderboard cannot be written to {out}: {error.strerror or error}. Name a folder"
             " that can be written with --out."
         ) from error
-    return out / "index.html"
+    return out / _PAGE
 
 
 def _check_ours(out: Path) -> None:
-    """Refuse to replace what another has written: `--out .` beside somebody's folder `data`."""
-    for name, (file, words) in _MARKS.items():
-        path = out / name
-        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-            continue
-        mark = out / file
-        if not (mark.is_file() and words in mark.read_text(encoding="utf-8", errors="replace")):
-            raise WorkspaceError(
-                f"{path} was not written by `spared-bench leaderboard build`, which would replace"
-                " it. Name an empty folder, or one of an earlier leaderboard, with --out."
-            )
+    """Refuse to replace a page that another has written: `--out .` in a site of somebody's."""
+    path = out / _PAGE
+    if path.exists() and not _has(path, _PAGE_WORDS):
+        raise WorkspaceError(
+            f"{path} was not written by `spared-bench leaderboard build`, which would replace it."
+            " Name an empty folder, or one of an earlier leaderboard, with --out."
+        )
+
+
+def _has(path: Path, words: str) -> bool:
+    return path.is_file() and words in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _named_by(page: Path) -> set[str]:
+    """Return the folders that a page reads; those of earlier versions have no such names."""
+    try:
+        found = set(_NAMED.findall(page.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return set()
+    return found or set(_MARKS)
 
 
 def as_data(name: str, value: Any) -> str:
@@ -174,7 +190,8 @@ def _write(
             path.parent.mkdir(exist_ok=True)
             path.write_text(as_data(f"p{number}/{name}", value), encoding="utf-8")
     (data / "index.js").write_text(as_data("index", _index(board, extras)), encoding="utf-8")
-    (folder / "index.html").write_text(_frame(command, source), encoding="utf-8")
+    names = {kind: _name_by_content(folder / kind) for kind in _MARKS}
+    (folder / _PAGE).write_text(_frame(command, source, names), encoding="utf-8")
     tables = {"md": as_markdown, "csv": as_csv, "json": as_json}
     for ending, table in tables.items():
         text = table(board, command)
@@ -218,11 +235,24 @@ def _index(board: Board, extras: Extras) -> dict[str, Any]:
     }
 
 
-def _frame(command: str, source: str) -> str:
+def _name_by_content(folder: Path) -> str:
+    """Rename a folder to its name and a hash of its files; return the new name."""
+    name = f"{folder.name}-{_hash(folder)}"
+    folder.rename(folder.with_name(name))
+    return name
+
+
+def _hash(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])[:16]
+
+
+def _frame(command: str, source: str, folders: Mapping[str, str]) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((_HERE / "index.html").read_text(encoding="utf-8"))
     return template.render(
         scripts=SCRIPTS,
+        **folders,
         date=datetime.now(UTC).date().isoformat(),
         version=spared_bench.__version__,
         command=visible(command, MAX_MESSAGE),
@@ -232,10 +262,34 @@ def _frame(command: str, source: str) -> str:
 
 def _move(beside: Path, out: Path) -> None:
     """Put the new files into the folder: first what the page reads, last the page."""
-    for name in ("assets", "data"):
-        old = beside / f"{name}.old"
-        if (out / name).is_dir():
-            (out / name).rename(old)
-        (beside / name).rename(out / name)
-    for path in sorted(path for path in beside.iterdir() if path.is_file()):
+    folders = [path for path in beside.iterdir() if path.is_dir()]
+    for path in folders:
+        _put(path, out / path.name)
+    tables = [path for path in beside.iterdir() if path.is_file() and path.name != _PAGE]
+    for path in sorted(tables):
         path.replace(out / path.name)
+    (beside / _PAGE).replace(out / _PAGE)
+    for path in folders:  # another build may have swept what was there before
+        _put(path, out / path.name)
+
+
+def _put(folder: Path, final: Path) -> None:
+    """Rename a folder into its place, unless one with these very files is there."""
+    if not folder.is_dir() or (final.is_dir() and final.name.endswith(f"-{_hash(final)}")):
+        return
+    if final.exists():
+        final.rename(folder.with_name(f"{folder.name}.damaged"))
+    folder.rename(final)
+
+
+def _sweep(out: Path, kept: set[str], beside: Path) -> None:
+    """Remove the folders of earlier pages, unless another build may be about to name one."""
+    found = [path for kind in _MARKS for path in (out / kind, *out.glob(f"{kind}-*"))]
+    if any(path != beside for path in out.glob(f"{_BUILDING}*")):
+        return
+    for path in found:
+        file, words = _MARKS[path.name.partition("-")[0]]
+        ours = path.name in _MARKS or _NAMED.fullmatch(path.name)
+        if ours and path.name not in kept and _has(path / file, words):
+            removed = beside / f"{path.name}.old"  # nobody meets half of it
+            path.rename(removed)

@@ -19,7 +19,7 @@ from spared_bench.planning.stored import stored_result
 from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.running.queue import Queue
 from spared_bench.running.retries import Policy, next_attempt
-from spared_bench.store.leases import Leases
+from spared_bench.store.leases import SECONDS_BETWEEN_REMINDERS, Leases, described
 from spared_bench.store.trials import read_scores
 from spared_bench.trials.runner import failure
 from spared_bench.trials.scores import note_failure
@@ -52,6 +52,10 @@ class Watcher(Protocol):
 
     def finished(self, outcome: Outcome) -> None:
         """A job has ended."""
+        ...
+
+    def waiting(self, message: str) -> None:
+        """Nothing is left to do but what others are doing; empty when that has ended."""
         ...
 
 
@@ -120,6 +124,7 @@ class Orchestrator:
         self._elsewhere: dict[str, Job] = {}
         self._made: set[str] = set()
         self._looked = 0.0
+        self._told: tuple[str, float] = ("", 0.0)
         self._store = self.plan.bench.workspace.store
         self._waiting_for: dict[str, dict[int, Cell]] = {}
         self._after: dict[str, set[str]] = {}  # what is still to be made of a trial
@@ -248,6 +253,24 @@ class Orchestrator:
                 del self._elsewhere[job.key]
                 if not self._adopt(job):
                     self._queue.add(job, first=True)
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        """Say for whom this run waits when it has nothing else to do, and again now and then."""
+        assert self.leases is not None
+        jobs: dict[str, list[str]] = {}
+        if not self._running and not self._queue.open_trials:
+            for job in self._elsewhere.values():
+                if holder := self.leases.holder(job.name):
+                    jobs.setdefault(described(holder), []).append(f"{job.kind} {job.label}")
+        told = "; ".join(
+            f"{who} has {labels[0]}" + (f" and {len(labels) - 1} more" if labels[1:] else "")
+            for who, labels in sorted(jobs.items())
+        )
+        message, since = self._told
+        if told != message or (told and time.monotonic() - since > SECONDS_BETWEEN_REMINDERS):
+            self._told = (told, time.monotonic())
+            self.watcher.waiting(told)
 
     def _adopt(self, job: Job) -> bool:
         """Take what somebody else has made since this was planned; return whether there is."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from spared_bench.files import write_text
 from spared_bench.interfaces import Job, Outcome
-from spared_bench.store.processes import is_running, place, started_at
+from spared_bench.store.processes import is_running, is_stopped, place, started_at
 
 _SECONDS = 2.0
 _BEAT_SECONDS = 15.0
@@ -78,6 +78,12 @@ class RunFile:
             self._counts["failed" if failed else "done"] += 1
         self._write()
 
+    def waiting(self, message: str) -> None:
+        """Note for whom it waits; empty when it goes on."""
+        self._facts["waiting"] = message
+        self._written = 0.0  # told at once: nothing may happen for long
+        self._write()
+
     def _write(self) -> None:
         if time.monotonic() - self._written < _SECONDS:
             return
@@ -100,8 +106,9 @@ def living_runs(folder: Path) -> Iterator[dict[str, Any]]:
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             if _is_alive(facts, path):
-                yield facts
-        except (OSError, ValueError, KeyError, TypeError):
+                stopped = facts["place"] == place() and is_stopped(int(facts["pid"]))
+                yield facts | {"suspended": stopped}
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
 
 

@@ -24,7 +24,7 @@ from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.store.disk import is_full
 from spared_bench.store.entries import MANIFEST, Entry, Store
 from spared_bench.store.imports import ARCHIVES, MARK, keys_in, write_mark
-from spared_bench.store.leases import leases_of
+from spared_bench.store.leases import described, leases_of
 from spared_bench.store.processes import stamp
 from spared_bench.store.trials import FIGURES, SCORES, TRIALS, check_record, read_cell
 
@@ -158,8 +158,8 @@ def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
     working = [who for _, who in leases_of(store.root).holders()]
     if working:
         raise UsageError(
-            f"A run on {working[0]['host']} (process {working[0]['pid']}) uses this store. Wait"
-            " until it has ended; `spared-bench status` shows it."
+            f"A run, {described(working[0])}, uses this store. Wait until it has ended;"
+            " `spared-bench status` shows it."
         )
     kept = _reachable(store)
     found = []

@@ -55,6 +55,16 @@ def is_running(pid: int, started: int) -> bool:
     return found < 0 or (found > 0 and abs(found - started) <= 1)
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process of this machine is there but does nothing: SIGSTOP, Ctrl-Z, a debugger."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except (psutil.Error, ValueError, OverflowError):
+        return False
+
+
 def is_orphan(path: Path) -> bool:
     """Whether the writer that ``stamp`` names in a path has ended before it was done."""
     parts = path.name.rsplit(".", 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import TrackingError
+from spared_bench.tracking.database import database_file, is_sqlite, make_database, sqlite_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -32,7 +33,7 @@ class Connection:
 
     def __init__(self, workspace: Path, uri: str | None = None) -> None:
         self.workspace = workspace.absolute()
-        local = f"sqlite:///{(self.workspace / 'mlflow.db').as_posix()}"
+        local = sqlite_uri(self.workspace / "mlflow.db")
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or local
         self._client: Any = None
 
@@ -46,11 +47,11 @@ class Connection:
         """MLflow's client; the database is made where it is missing."""
         if self._client is None:
             client_class = _import_quietly()
-            if self.uri.startswith("sqlite:"):
+            if is_sqlite(self.uri):
                 self.workspace.mkdir(parents=True, exist_ok=True)
-            client = client_class(tracking_uri=self.uri)
-            client.search_experiments(max_results=1)  # makes the database; finds a dead server
-            self._client = client
+            if (path := database_file(self.uri)) is not None and path.parent.is_dir():
+                make_database(path, lambda uri: _open(client_class, uri))
+            self._client = _open(client_class, self.uri)
         return self._client
 
     def experiment_id(self, name: str) -> str:
@@ -99,9 +100,15 @@ class Connection:
 
     def _artifacts(self, name: str) -> str | None:
         """Return where artifacts go; ``None`` leaves the choice to a server."""
-        if not self.uri.startswith("sqlite:"):
+        if not is_sqlite(self.uri):
             return None
         return (self.workspace / "mlartifacts" / name.replace("/", "_")).as_uri()
+
+
+def _open(client_class: Any, uri: str) -> Any:
+    client = client_class(tracking_uri=uri)
+    client.search_experiments(max_results=1)  # makes the tables; finds a dead server
+    return client
 
 
 def quoted(text: str) -> str:
@@ -120,6 +127,20 @@ def _import_quietly() -> Any:
     for noisy in ("mlflow.store.db.utils", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return MlflowClient
+
+
+def is_of_the_value(error: BaseException | None) -> bool:
+    """Whether MLflow refuses what it was to log, as opposed to logging at all."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import DataError, InterfaceError, ProgrammingError
+
+    while error is not None:
+        code = error.error_code if isinstance(error, MlflowException) else ""
+        of_a_value = OverflowError | UnicodeError | DataError | InterfaceError | ProgrammingError
+        if code == "INVALID_PARAMETER_VALUE" or isinstance(error, of_a_value):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_away(error: BaseException) -> bool:
@@ -147,5 +168,14 @@ def _mlflow_errors() -> tuple[type[Exception], ...]:
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
+    # OverflowError: a number that the database cannot hold.
     # ImportError: the driver of a database is not installed. ValueError: an unreadable record.
-    return (MlflowException, RequestException, SQLAlchemyError, OSError, ImportError, ValueError)
+    return (
+        MlflowException,
+        RequestException,
+        SQLAlchemyError,
+        OSError,
+        ImportError,
+        ValueError,
+        OverflowError,
+    )

@@ -10,6 +10,7 @@ from spared_bench.errors import TrackingError
 from spared_bench.planning.plan import Plan
 from spared_bench.running.orchestrator import Summary
 from spared_bench.store.leases import Leases
+from spared_bench.tracking.database import is_sqlite
 from spared_bench.trials.cells import Seen, finished_cells, record_cells
 from spared_bench.workspace import Workspace
 
@@ -102,7 +103,7 @@ class Recorder:
                 try:
                     tracker = tracker or self._connected()
                     self._log(tracker, seen)
-                    self._error = None
+                    self._error = tracker.refusal() if ending else None
                 except TrackingError as error:
                     self._error, tracker, seen = error, None, Seen()
         finally:
@@ -142,6 +143,9 @@ def sync(workspace: Workspace, protocol: str = "", uri: str | None = None) -> in
     if not cells:
         return 0
     tracker = Tracker(workspace.root, uri)
-    if tracker.uri.startswith("sqlite:"):
+    if is_sqlite(tracker.uri):
         workspace.make_writable()  # MLflow would try for minutes
-    return tracker.sync(cells)
+    added = tracker.sync(cells)
+    if error := tracker.refusal():
+        raise error
+    return added

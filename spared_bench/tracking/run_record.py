@@ -24,6 +24,7 @@ RECORD = PREFIX + "record"
 # Limits of MLflow (mlflow.utils.validation), which cuts silently or refuses beyond them.
 MAX_NAME = 250
 MAX_PARAM = 6_000
+MAX_STEP = 2**63 - 1  # databases keep 64 bits; the record of the trial has any
 MAX_TAG = 5_000  # MLflow's is 8,000; some databases keep no more than 5,000
 
 _NOT_RECORDED = ("curves", "gene_scores", "genes", "gene_symbols", "traceback")
@@ -151,7 +152,7 @@ def _points(result: TrialResult) -> list[tuple[str, int, float]]:
         for curve, points in result.curves.items()
         if len(name := metric_name("curve", "step", curve)) <= MAX_NAME
         for step, value in points
-        if math.isfinite(value)
+        if math.isfinite(value) and -MAX_STEP <= step <= MAX_STEP
     ]
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spared_bench.errors import TrackingError
 from spared_bench.results import TrialResult
 from spared_bench.tracking.cells import CellLog, LoggedCell
 from spared_bench.tracking.completion import log_completion, read_completion
-from spared_bench.tracking.connection import Connection
+from spared_bench.tracking.connection import Connection, is_of_the_value
 
 if TYPE_CHECKING:
     from spared_bench.completion.benchmark import CompletionResult
@@ -30,6 +31,8 @@ class Tracker:
     def __init__(self, workspace: Path, uri: str | None = None) -> None:
         self.connection = Connection(workspace, uri)
         self._cells = CellLog(self.connection)
+        #: Cells that MLflow has refused, and why: by name, until it takes them.
+        self.refused: dict[str, str] = {}
 
     @property
     def uri(self) -> str:
@@ -56,7 +59,8 @@ class Tracker:
         """Make MLflow show these cells, logging those that it lacks; return how many it lacked.
 
         A cell that was logged before with another trial (an older version of a method, say) keeps
-        its run, which is no longer the current one.
+        its run, which is no longer the current one. One that MLflow refuses (a number beyond what
+        its database holds, say) is left out and noted in ``refused``.
 
         Parameters
         ----------
@@ -73,10 +77,37 @@ class Tracker:
         added = 0
         with self.connection.explained("log to"):
             for done, cell in enumerate(todo, start=1):
-                added += self._cells.sync(cell)
+                added += self._log(cell)
                 if progress is not None:
                     progress(done, len(todo))
         return added
+
+    def _log(self, cell: LoggedCell) -> bool:
+        trial = cell.final
+        name = f"{trial.dataset} · {trial.completer} · {trial.predictor} · seed {trial.seed}"
+        try:
+            added = self._cells.sync(cell)
+        except Exception as error:
+            if not is_of_the_value(error):
+                raise
+            self.refused[name] = (str(error).strip().splitlines() or [type(error).__name__])[0][
+                :200
+            ]
+            return False
+        self.refused.pop(name, None)
+        return added
+
+    def refusal(self) -> TrackingError | None:
+        """Return an error that names the cells that MLflow has refused; ``None`` without any."""
+        if not self.refused:
+            return None
+        told = "; ".join(f"{name}: {why}" for name, why in list(self.refused.items())[:3])
+        more = f" and {len(self.refused) - 3} more" if len(self.refused) > 3 else ""
+        return TrackingError(
+            f"MLflow at {self.where} refuses {len(self.refused)} of the cells, and has the others:"
+            f" {told}{more}. Their results are in the store and on the leaderboard"
+            " (`spared-bench leaderboard build --from store`)."
+        )
 
     def results(self, protocol: str | None = None) -> list[TrialResult]:
         """Read the current trial of every cell, without curves, genes and traceback.

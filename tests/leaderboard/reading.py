@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 
+def folder_of(site: Path, kind: str) -> Path:
+    """Return the folder of ``assets`` or ``data`` that the page names."""
+    page = (site / "index.html").read_text(encoding="utf-8")
+    (name,) = set(re.findall(rf'"({kind}-[0-9a-f]+)[/"]', page))
+    return site / name
+
+
 def data_of(site: Path, name: str) -> Any:
     """Return the value that a data file hands over."""
-    text = (site / "data" / f"{name}.js").read_text(encoding="utf-8")
+    text = (folder_of(site, "data") / f"{name}.js").read_text(encoding="utf-8")
     head = f"spared.put({json.dumps(name)},"
     assert text.startswith(head) and text.endswith(");\n")
     return json.loads(text[len(head) : -3])

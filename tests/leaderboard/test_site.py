@@ -5,10 +5,15 @@ from __future__ import annotations
 import html.parser
 import json
 import math
+import os
+import random
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +23,10 @@ from spared_bench.errors import PluginError, WorkspaceError
 from spared_bench.leaderboard.site import as_data
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.leaderboard.vendor import as_script
-from spared_bench.store.processes import stamp
+from spared_bench.store.processes import is_running, stamp, started_at
 from tests.board_samples import build, demo_trials, failed, trial
-from tests.leaderboard.reading import data_of, row_of
+from tests.leaderboard.reading import data_of, folder_of, row_of
+from tests.running.test_orchestrator import wait_for
 
 COMMAND = "spared-bench leaderboard build"
 HOSTILE = [
@@ -68,7 +74,9 @@ def test_a_method_tells_once_for_all_trials_alike_where_and_by_what_they_were_ru
     assert [(kind["device"], kind["trials"]) for kind in told] == [("cpu", 2), ("cuda:0 H100", 1)]
     assert told[0]["packages"] == "numpy 2.4.6, torch 2.14.1"
     assert told[0]["precision"] == "bfloat16"
-    assert "secret-name" not in (site / "data" / "p0" / f"method-{row['id']}.js").read_text()
+    assert (
+        "secret-name" not in (folder_of(site, "data") / "p0" / f"method-{row['id']}.js").read_text()
+    )
 
 
 def test_the_data_hold_every_row_its_failures_and_what_it_was_made_from(tmp_path):
@@ -92,15 +100,22 @@ def test_a_hostile_name_stays_inside_its_string_and_its_folder(name, tmp_path):
     facts = {"scope": name, "weights": name, "tier": name}
     site = built([trial(name, name, name, facts=facts), failed(name, predictor="f")], tmp_path)
 
-    for path in (site / "data").rglob("*.js"):
+    for path in folder_of(site, "data").rglob("*.js"):
         text = path.read_text(encoding="utf-8")
         assert not re.search("[<>&\u2028\u2029\u202a-\u202e\u2066-\u2069]", text)
         assert not re.search("[\u202a-\u202e\u2066-\u2069]", json.dumps(text, ensure_ascii=False))
-        data_of(site, path.relative_to(site / "data").as_posix().removesuffix(".js"))
+        data_of(site, path.relative_to(folder_of(site, "data")).as_posix().removesuffix(".js"))
         assert re.fullmatch(r"[\w-]+\.js", path.name)
     assert (site / "index.html").read_text(encoding="utf-8").count("<script") == 10
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("index.html", "assets", "data", "leaderboard.csv", "leaderboard.json", "leaderboard.md")
+        *(
+            "index.html",
+            folder_of(site, "assets").name,
+            folder_of(site, "data").name,
+            "leaderboard.csv",
+            "leaderboard.json",
+            "leaderboard.md",
+        )
     }
 
 
@@ -129,7 +144,7 @@ def test_the_page_asks_the_network_for_nothing_and_allows_no_script_of_its_own(t
     page = Page((site / "index.html").read_text(encoding="utf-8"))
 
     addresses = [v for k, v in page.attributes if k in {"src", "href", "srcset", "action"}]
-    assert all(v.startswith(("#", "assets/", "data/", "leaderboard.")) for v in addresses)
+    assert all(v.startswith(("#", "assets-", "data-", "leaderboard.")) for v in addresses)
     assert all((site / v).is_file() for v in addresses if not v.startswith("#"))
     policy = next(v for _, v in page.attributes if v and v.startswith("default-src"))
     assert policy.startswith("default-src 'none';")
@@ -141,11 +156,13 @@ def test_the_page_asks_the_network_for_nothing_and_allows_no_script_of_its_own(t
 def test_the_libraries_come_with_their_licences(tmp_path):
     site = built(demo_trials(), tmp_path)
 
-    licences = (site / "assets" / "LICENCES.txt").read_text(encoding="utf-8")
+    licences = (folder_of(site, "assets") / "LICENCES.txt").read_text(encoding="utf-8")
     assert licences.count("MIT License") >= 1
     assert "itables" in licences and "plotly" in licences
-    assert "Licensed under the MIT license" in (site / "assets" / "plotly.min.js").read_text("utf8")
-    assert "window.DataTable=" in (site / "assets" / "datatables.js").read_text("utf8")
+    assert "Licensed under the MIT license" in (
+        folder_of(site, "assets") / "plotly.min.js"
+    ).read_text("utf8")
+    assert "window.DataTable=" in (folder_of(site, "assets") / "datatables.js").read_text("utf8")
 
 
 def test_a_module_becomes_a_script_that_leaves_one_name():
@@ -158,25 +175,153 @@ def test_a_module_becomes_a_script_that_leaves_one_name():
 
 def test_a_build_replaces_the_old_data_and_leaves_other_files(tmp_path):
     out = tmp_path / "site" / "board"
-    built([trial(), trial(protocol="old@1")], out)
+    first = folder_of(built([trial(), trial(protocol="old@1")], out), "data")
+    for name in ("data", "data-0123456789abcdef"):  # of an earlier version, and of a killed build
+        shutil.copytree(first, out / name)
     (out / "CNAME").write_text("mine")
-    built([trial()], out)
+    second = folder_of(built([trial()], out), "data")
 
-    assert not (out / "data" / "p1").exists()
+    assert data_of(out, "index")["protocols"] == ["demo@1"]
     assert (out / "CNAME").read_text() == "mine"
     assert [path.name for path in out.parent.iterdir()] == ["board"]
+    # What the page before reads stays for who has it open, until the next build.
+    assert sorted(out.glob("data*")) == sorted([first, second])
+    built([trial(), trial(dataset="x")], out)
+    assert sorted(out.glob("data*")) == sorted([second, folder_of(out, "data")])
+    assert len(list(out.glob("assets-*"))) == 1
 
 
-@pytest.mark.parametrize("name", ["data/counts.csv", "assets/logo.svg", "index.html"])
-def test_what_another_has_written_is_not_replaced(name, tmp_path):
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text("mine")
+def test_a_page_of_another_is_not_replaced(tmp_path):
+    (tmp_path / "index.html").write_text("mine")
 
     with pytest.raises(WorkspaceError, match=r"was not written by .*--out"):
         built([trial()], tmp_path)
 
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+    assert [path.name for path in tmp_path.rglob("*")] == ["index.html"]
+    assert (tmp_path / "index.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name", ["data/counts.csv", "data/index.js", "assets/core.js", "data-0123456789abcdef/index.js"]
+)
+def test_folders_of_others_stay(name, tmp_path):
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text("mine")
+
+    for number in range(2):
+        built([trial(seed=number)], tmp_path)
+
     assert (tmp_path / name).read_text() == "mine"
+
+
+def test_files_that_were_damaged_are_made_again_by_the_same_build(tmp_path):
+    site = built([trial()], tmp_path)
+    index = folder_of(site, "data") / "index.js"
+    index.write_text("")
+    built([trial()], tmp_path)
+    assert data_of(site, "index")["protocols"] == ["demo@1"]
+
+
+BUILDER = """
+import os, signal, sys
+from pathlib import Path
+from tests.board_samples import build, trial
+
+BOARDS = {
+    "a": [trial(protocol="a@1", mse=0.25)],
+    "b": [trial(protocol="b@1", mse=0.5), trial(protocol="b@2", mse=0.5)],
+}
+
+
+def dying(function, after):
+    def called(*arguments, **options):
+        after[0] -= 1
+        if after[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+
+    return called
+
+
+for line in sys.stdin:  # "a 5": build board a and be killed at the fifth change of the folder
+    board, steps = line.split()
+    child = os.fork()
+    if child == 0:
+        after = [int(steps)]
+        for name in ("rename", "replace", "unlink", "rmdir"):
+            setattr(os, name, dying(getattr(os, name), after))
+        while True:
+            build(BOARDS[board], Path(sys.argv[1]), "cmd", "store")
+            if after[0] > 0:
+                os._exit(0)
+            board = "ab"[board == "a"]  # on and on, until killed from outside
+    print(child, flush=True)
+    if int(steps):
+        _, status = os.waitpid(child, 0)
+        print(os.WIFSIGNALED(status), flush=True)
+"""
+
+
+@pytest.fixture
+def builder(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUILDER, str(tmp_path / "board")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.wait()
+
+
+def order(builder, what):
+    builder.stdin.write(what + "\n")
+    builder.stdin.flush()
+    return int(builder.stdout.readline())
+
+
+def assert_whole(site):
+    """All that a page names is there, and the data of all its views belong together."""
+    page = Page((site / "index.html").read_text(encoding="utf-8"))
+    files = [value for name, value in page.attributes if name in ("src", "href")]
+    for file in files:
+        assert file.startswith("#") or (site / file).stat().st_size > 0
+    protocols = data_of(site, "index")["protocols"]
+    assert protocols in (["a@1"], ["b@1", "b@2"])
+    for number, name in enumerate(protocols):
+        board = data_of(site, f"p{number}/board")
+        assert board["protocol"] == name
+        (row,) = board["rows"]
+        assert data_of(site, f"p{number}/method-{row['id']}")["trials"]
+    return protocols
+
+
+def test_a_build_that_is_killed_at_any_step_leaves_a_page_with_its_data(tmp_path, builder):
+    site = built([trial(protocol="a@1", mse=0.25)], tmp_path / "board")
+    seen, killed, step = set(), True, 0
+    while killed:
+        step += 1
+        order(builder, f"{'ba'[step % 2]} {step}")
+        killed = builder.stdout.readline() == "True\n"
+        seen.add(assert_whole(site)[0])
+    assert step > 8  # folders, tables, page and what is swept
+    assert seen == {"a@1", "b@1"}
+    built([trial(protocol="a@1", mse=0.25)], site)
+    built([trial(protocol="b@1", mse=0.25)], site)
+    assert list(site.glob(".building.*")) == []
+    assert len(list(site.glob("data*"))) == 2
+
+
+def test_builds_that_are_killed_at_random_moments_leave_a_page_with_its_data(tmp_path, builder):
+    site = built([trial(protocol="a@1", mse=0.25)], tmp_path / "board")
+    chance = random.Random(1)
+    for _ in range(12):
+        child = order(builder, "b 0")
+        time.sleep(chance.uniform(0, 0.5))
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda pid=child: not is_running(pid, started_at(pid)))
+        assert_whole(site)
 
 
 def test_a_folder_of_another_file_system_is_written(tmp_path):
@@ -186,7 +331,7 @@ def test_a_folder_of_another_file_system_is_written(tmp_path):
     with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
         (tmp_path / "board").symlink_to(elsewhere)
 
-        assert (built([trial()], tmp_path / "board") / "data" / "index.js").is_file()
+        assert data_of(built([trial()], tmp_path / "board"), "index")["protocols"] == ["demo@1"]
 
 
 def test_a_build_that_fails_leaves_the_old_page_whole(tmp_path, monkeypatch):

@@ -83,6 +83,68 @@ def test_what_a_killed_run_had_begun_is_taken_over_by_the_other(workspace, proto
     wait_for(lambda: not any(alive(pid) for pid in children))
 
 
+def test_a_suspended_run_is_named_and_its_work_taken_over_and_it_spoils_nothing_when_it_goes_on(
+    workspace, tmp_path
+):
+    protocol = TOY_PROTOCOL
+    short = tmp_path / "short.py"  # as the command does, with leases that lapse soon
+    short.write_text(
+        "from spared_bench.store import leases\n"
+        "leases.Leases.__init__.__defaults__ = (15.0,)\n"
+        "from spared_bench.cli import main\n"
+        "main()\n"
+    )
+    words = command_of(workspace, protocol, "-p", "toy-slow", "--json")
+    words[1:3] = [str(short)]
+    log = (tmp_path / "log").open("w")
+    first = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    leases = workspace / "store" / "leases"
+    wait_for(lambda: list(leases.glob("trial-*.lease")))
+    everything = [first.pid, *worker_processes(first.pid)]
+    for pid in everything:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        other = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True)
+        seen = []
+
+        def told():
+            text = status(workspace, protocol)
+            if "waits for another run" in text:
+                seen.append(text)
+            return other.poll() is not None
+
+        wait_for(told, 90)
+        assert other.returncode == 0
+        done = json.loads(other.stdout.read())
+    finally:
+        for pid in everything:
+            os.kill(pid, signal.SIGCONT)
+    assert [result["status"] for result in done["results"]] == ["ok"]
+    who = f"process {first.pid} on "
+    assert f"Waiting for another run: {who}" in (tmp_path / "log").read_text()
+    assert seen and "Suspended on" in seen[0]
+    assert f"waits for another run: {who}" in seen[0]
+    again = json.loads(first.communicate(timeout=90)[0])
+    assert first.returncode == 0
+    assert [result["key"] for result in again["results"]] == [
+        result["key"] for result in done["results"]
+    ]
+    assert [result["validation_mse"] for result in again["results"]] == [
+        result["validation_mse"] for result in done["results"]
+    ]
+    assert list(leases.glob("*.lease")) == []
+    assert list((workspace / "store" / "tmp").glob("*")) == []
+
+
+def status(workspace, protocol):
+    done = subprocess.run(
+        [sys.executable, "-m", "spared_bench", "status", "--suite", str(protocol),
+         "-w", str(workspace)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
 def test_a_run_leaves_alone_what_another_has_and_adopts_its_result(workspace, protocol):
     plan = toys(workspace, protocol, ["toy-mean"])
     taken = plan.cells[0].finals[0]

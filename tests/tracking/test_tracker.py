@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +17,7 @@ import pytest
 from spared_bench.errors import TrackingError
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.tracking.cells import COMPLETE
+from spared_bench.tracking.database import database_file, is_half_made
 from spared_bench.tracking.tracker import Tracker
 from tests.board_samples import SampleCell, board_rows, demo_trials, failed, trial
 from tests.tracking.test_run_record import assert_same
@@ -217,7 +224,7 @@ def test_a_run_changed_by_hand_is_named(workspace, cell_of):
     tracker = Tracker(workspace)
     tracker.sync([cell_of(trial())])
     (run,) = runs_of(tracker)
-    tracker.connection.client.delete_tag(run.info.run_id, "spared_bench.trials.record.0")
+    tracker.connection.client.delete_tag(run.info.run_id, "spared_bench.record.0")
 
     with pytest.raises(TrackingError, match=f"run {run.info.run_id} cannot be read"):
         tracker.results()
@@ -232,3 +239,132 @@ def test_cannot_connect_is_said_of_a_server_that_is_away_only(tmp_path):
         Tracker(tmp_path).connect()
     with pytest.raises(TrackingError, match=r"^Cannot use MLflow at "):
         Tracker(tmp_path, "nonesuch://somewhere").connect()
+
+
+MAKER = """
+import sys
+from pathlib import Path
+from spared_bench.tracking import database
+from spared_bench.tracking.tracker import Tracker
+if sys.argv[2] == "in place":  # as MLflow does it
+    import spared_bench.tracking.connection as connection
+    connection.make_database = lambda path, make: None
+import mlflow
+print("begun", flush=True)
+Tracker(Path(sys.argv[1])).connect()
+"""
+
+
+def kill_while_made(folder: Path, way: str, n_tables: int) -> None:
+    """Kill a process that makes the database once it has made so many tables."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKER, str(folder), way], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "begun\n"
+    while (
+        process.poll() is None
+        and max(map(tables_in, [*folder.rglob("mlflow.db")]), default=0) < n_tables
+    ):
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+
+
+def tables_in(path: Path) -> int:
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as found:
+            return found.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+@pytest.mark.parametrize("n_tables", [1, 12, 30])
+def test_a_kill_while_the_database_is_made_leaves_none_and_the_next_run_makes_it(
+    tmp_path, cell_of, monkeypatch, n_tables
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    kill_while_made(tmp_path, "beside", n_tables)
+    assert not (tmp_path / "mlflow.db").exists()
+    assert len(list(tmp_path.glob("mlflow.db.making.*"))) == 1
+
+    assert Tracker(tmp_path).sync([cell_of(trial())]) == 1
+    assert len(Tracker(tmp_path).results()) == 1
+    assert [path.name for path in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
+
+
+def test_half_a_database_is_set_aside_and_made_again(tmp_path, cell_of, monkeypatch, capsys):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    kill_while_made(tmp_path, "in place", 12)
+    left = tables_in(tmp_path / "mlflow.db")
+    assert left >= 12
+    os.utime(tmp_path / "mlflow.db", (1, 1))
+
+    assert Tracker(tmp_path).sync([cell_of(trial())]) == 1
+    assert len(Tracker(tmp_path).results()) == 1
+    (aside,) = tmp_path.glob("mlflow.db.half-made-*")
+    assert tables_in(aside) == left
+    told = capsys.readouterr().err
+    assert f"it is now {aside.name}, and a new one is made" in told
+    assert "`spared-bench track sync`" in told
+
+
+def test_a_database_of_another_version_that_holds_runs_stays_in_its_place(workspace, cell_of):
+    Tracker(workspace).sync([cell_of(trial())])
+    with closing(sqlite3.connect(workspace / "mlflow.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    assert not is_half_made(workspace / "mlflow.db")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"SQLite format 3\0 and no more"])
+def test_what_is_no_database_of_mlflow_is_never_set_aside_but_if_it_is_empty(tmp_path, content):
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(content)
+    assert is_half_made(path) is (content == b"")
+    path.unlink()
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE mine (value)")
+    assert not is_half_made(path)
+
+
+@pytest.mark.parametrize("name", ["what? #1 50% off", "a%20b", "a?uri=true", "ü b#"])
+def test_the_path_of_a_workspace_may_hold_what_means_something_in_a_uri(
+    name, empty_database, tmp_path, cell_of, monkeypatch
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(empty_database, folder / "mlflow.db")
+
+    Tracker(folder).sync([cell_of(trial())])
+
+    assert len(Tracker(folder).results()) == 1
+    monkeypatch.chdir(folder)  # by a path that means nothing to SQLite
+    with closing(sqlite3.connect("mlflow.db")) as found:
+        assert found.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+    assert list(folder.glob("mlartifacts/**/genes.csv"))
+    assert database_file(Tracker(folder).uri) == folder / "mlflow.db"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "store"])
+
+
+def test_a_step_beyond_64_bits_is_not_logged_and_the_rest_is(workspace, cell_of):
+    curves = {"train_mse": [(1, 0.5), (2**63, 0.25), (-(2**70), 0.1), (2**63 - 1, 0.125)]}
+    Tracker(workspace).sync([cell_of(replace(trial(), curves=curves))])
+    tracker = Tracker(workspace)
+    (run,) = runs_of(tracker)
+    points = tracker.connection.client.get_metric_history(run.info.run_id, "curve/step/train_mse")
+    assert [(point.step, point.value) for point in points] == [(1, 0.5), (2**63 - 1, 0.125)]
+
+
+def test_a_cell_that_the_database_cannot_hold_is_left_out_and_told(workspace, cell_of):
+    cells = [
+        cell_of(trial(dataset="a")),
+        cell_of(replace(trial(dataset="b"), seconds={"total": 1e300})),
+        cell_of(trial(dataset="c")),
+    ]
+    tracker = Tracker(workspace)
+    assert tracker.sync(cells) == 2
+    assert [result.dataset for result in Tracker(workspace).results()] == ["a", "c"]
+    error = str(tracker.refusal())
+    assert "refuses 1 of the cells, and has the others: b · " in error
+    assert tracker.sync(cells) == 0
+    assert len(tracker.refused) == 1

@@ -25,7 +25,7 @@ const spared = (() => {
   }
 
   async function load(name) {
-    if (!values.has(name)) await script(`data/${name}.js`);
+    if (!values.has(name)) await script(`${document.documentElement.dataset.files}/${name}.js`);
     return values.get(name);
   }
 

@@ -11,7 +11,7 @@
   spared.plot = async (node, title, traces, layout = {}) => {
     const inner = el("div", { role: "img", "aria-label": title });
     node.replaceChildren(el("p", { class: "plot-title" }, title), inner);
-    await spared.script("assets/plotly.min.js");
+    await spared.script(`${document.documentElement.dataset.assets}/plotly.min.js`);
     if (!node.isConnected) return;
     const style = getComputedStyle(document.documentElement);
     const ink = style.getPropertyValue("--ink").trim(), line = style.getPropertyValue("--line").trim();

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UsageError
-from spared_bench.executors.plugin_lock import plugins_of
+from spared_bench.executors.plugin_lock import plugins_of, strangers_of
 from spared_bench.interfaces import Executor, Job
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.selection import make_plan
@@ -394,7 +394,11 @@ def _executor(plan: Plan, chosen: RunOptions, watcher: Any) -> Executor:
     """Start the executor, whose workers must have the plugins of the plan."""
     bench = plan.bench
     settings = replace(
-        bench.settings, limits=chosen.limits, cluster=chosen.cluster, plugins=plugins_of(plan)
+        bench.settings,
+        limits=chosen.limits,
+        cluster=chosen.cluster,
+        plugins=plugins_of(plan),
+        strangers=strangers_of(plan),
     )
     factory = bench.registry.get("executor", chosen.executor).load()
     runner: Executor = factory(

@@ -45,7 +45,8 @@ class Limits:
     memory_mb : int
         Resident memory of a job's processes together, in 2**20 bytes; 0: any.
     isolate : bool
-        A child process of its own for every job, forked from a worker that has done the imports.
+        A child process of its own for every job, forked from a worker that has done the imports;
+        without it only the jobs with a stranger's plugin have one.
     gpus : tuple of str
         What ``CUDA_VISIBLE_DEVICES`` says, one worker after the other; empty: as it is.
     """
@@ -82,6 +83,9 @@ class Settings:
         For executors beyond this machine: an address, or a YAML file.
     plugins : dict of str to str
         What workers must have: ``"kind name"`` to distribution, version and hash of the code.
+    strangers : dict of str to str, optional
+        Which of the plan's plugins are not our own: ``"kind name"`` to distribution. Their jobs run
+        in processes of their own. ``None``: not known, so that every job does.
     """
 
     workspace: str
@@ -96,6 +100,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     cluster: str = ""
     plugins: dict[str, str] = field(default_factory=dict)
+    strangers: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
@@ -118,10 +123,16 @@ class Bench:
     settings : Settings
     registry : Registry, optional
         Discovered when not given.
+    guests : tuple of str
+        Distributions of the strangers' methods for whose one job this process is there. It sees no
+        expression of test slides, and makes no features for others.
     """
 
-    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry | None = None, guests: tuple[str, ...] = ()
+    ) -> None:
         self.settings = settings
+        self.guests = guests
         self.protocol = Protocol.model_validate(settings.protocol)
         self.workspace = Workspace.at(Path(settings.workspace), Path(settings.data_dir))
         self._inputs: dict[tuple[str, ...], dict[str, Any]] = {}

@@ -39,7 +39,8 @@ completed values ``c_t_log1p``, and those with zeros at unmeasured entries ``noi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -458,16 +459,29 @@ class Slides:
         return replace(self, adata=adata)
 
     def without_expression(self) -> Slides:
-        """Return the same spots as a predictor sees them: no counts, no layers."""
+        """Return the same spots as a predictor sees them: no counts, no layers.
+
+        Everything is copied into plain tables and arrays: views would remember what they are of.
+        """
+        import pandas as pd
         from anndata import AnnData
 
         bare = AnnData(
-            obs=self.adata.obs,
-            var=self.adata.var,
-            obsm={SPATIAL: self.adata.obsm[SPATIAL]},
-            uns=dict(self.adata.uns),
+            obs=pd.DataFrame(self.adata.obs, copy=True),
+            var=pd.DataFrame(self.adata.var, copy=True),
+            obsm={SPATIAL: np.array(self.adata.obsm[SPATIAL])},
+            uns=_plain_copy(self.adata.uns),
         )
         return replace(self, adata=bare)
+
+
+def _plain_copy(values: Any) -> Any:
+    """Copy nested mappings into dicts, and arrays into arrays that know of no other."""
+    if isinstance(values, Mapping):
+        return {name: _plain_copy(each) for name, each in values.items()}
+    if isinstance(values, np.ndarray):
+        return np.array(values)
+    return deepcopy(values)
 
 
 def open_patches(folder: Path, slide_ids: Sequence[str]) -> Patches:

@@ -11,7 +11,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -35,6 +35,10 @@ from spared_bench.guard import ImportStopped, guarded, importing
 from spared_bench.specs import KINDS, DatasetSpec, Spec
 
 GROUP = hookspecs.PROJECT
+#: The distribution of our own plugins, and the package that they are in.
+OURS, _OUR_PACKAGE = "spared-bench", "spared_bench_plugins."
+#: What a dataset that is described in YAML counts as; no code comes with it.
+_DESCRIBED, _DESCRIPTION = "data", "dataset.yaml"
 _PREFIX = "spared_bench_"
 _HOOK_OF = {kind: f"{_PREFIX}{kind}s" for kind in KINDS}
 _HOOKS = [name for name in vars(hookspecs) if name.startswith(_PREFIX)]
@@ -72,6 +76,13 @@ class Plugin:
     def quarantined(self) -> bool:
         """Whether it was left out."""
         return bool(self.reason)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it comes with spared-bench, or brings no code: all others are strangers'."""
+        if self.distribution == OURS:
+            return self.target.startswith(_OUR_PACKAGE)
+        return self.distribution == _DESCRIBED and Path(self.target).name == _DESCRIPTION
 
 
 @dataclass(frozen=True)
@@ -255,6 +266,7 @@ def discover(
     files: Iterable[Path] = (),
     points: Iterable[EntryPoint] | None = None,
     data_dir: Path | None = None,
+    only: Collection[str] | None = None,
 ) -> Registry:
     """Load all plugins of this environment, each guarded.
 
@@ -266,6 +278,9 @@ def discover(
         Instead of those of the environment.
     data_dir : Path, optional
         Where to look for datasets that are described in YAML (``spared-bench data add``).
+    only : collection of str, optional
+        Strangers' distributions (of a file: its name) whose modules may be imported beside our
+        own; all by default. The others are as if they were not installed.
 
     Returns
     -------
@@ -287,15 +302,16 @@ def discover(
         distribution = point.dist.name if point.dist else "?"
         version = point.dist.version if point.dist else ""
         plugin = Plugin(distribution, version, point.name, point.value)
-        sources.setdefault((distribution, point.name, point.value), plugin)
+        if only is None or plugin.is_ours or distribution in only:
+            sources.setdefault((distribution, point.name, point.value), plugin)
     plugins = [_load(sources[key], _from_module(sources[key].target)) for key in sorted(sources)]
     modules: dict[str, Path] = {}
-    for path in paths:
+    for path in (path for path in paths if only is None or path.name in only):
         plugin = Plugin(path.name, "", path.stem, str(path))
         other = modules.setdefault(_module_name(str(path)), path)
         plugins.append(_load(plugin, _from_file(path) if other == path else _refuse(path, other)))
     if data_dir is not None:
-        plugins += [_load_description(path) for path in sorted(data_dir.glob("*/dataset.yaml"))]
+        plugins += [_load_description(path) for path in sorted(data_dir.glob(f"*/{_DESCRIPTION}"))]
     return Registry(plugins)
 
 
@@ -303,7 +319,7 @@ def _load_description(path: Path) -> Plugin:
     """Register one described dataset, as distribution ``data``; quarantine it if that fails."""
     from spared_bench.sources.described import described_spec
 
-    plugin = Plugin("data", "", path.parent.name, str(path))
+    plugin = Plugin(_DESCRIBED, "", path.parent.name, str(path))
     try:
         return replace(plugin, specs=(described_spec(path),))
     except SparedBenchError as error:

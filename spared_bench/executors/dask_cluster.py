@@ -19,6 +19,7 @@ from spared_bench.bench import Settings
 from spared_bench.errors import ExecutorError
 from spared_bench.executors.cluster_file import read_cluster_file
 from spared_bench.executors.slot import Slot
+from spared_bench.executors.strangers import choose, runs_apart, settings_of
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.results import TrialResult
 
@@ -236,13 +237,14 @@ def _give(job: Job, settings: Settings, run: str) -> tuple[Slot, queue.Queue]:
     """Give a job to an idle slot of this worker, starting one if there is none."""
     with _lock:
         pool = _slots.setdefault(run, [])
-        idle = next((each for each in pool if each[0].job is None and each[0].alive), None)
-        if idle is None:
+        apart = runs_apart(settings, job)
+        slot, number = choose((slot for slot, _ in pool), apart)
+        if slot is None:
             inbox: queue.Queue = queue.Queue()
-            idle = Slot(settings, len(pool), inbox), inbox
-            pool.append(idle)
-        idle[0].give(job)
-        return idle
+            slot = Slot(settings_of(settings, apart), number, inbox)
+            pool.append((slot, inbox))
+        slot.give(job)
+        return next(each for each in pool if each[0] is slot)
 
 
 def _forget(run: str, gone: Slot) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from spared_bench.bench import Settings
 from spared_bench.executors.slot import Slot
+from spared_bench.executors.strangers import choose, runs_apart, settings_of
 from spared_bench.interfaces import Job, Outcome
 
 _LOOK_SECONDS = 0.2
@@ -50,11 +51,10 @@ class LocalExecutor:
 
     def submit(self, job: Job) -> None:
         """Give a job to an idle worker, starting one if there is none."""
-        slot = next((slot for slot in self._slots if slot.job is None), None)
+        apart = runs_apart(self._settings, job)
+        slot, number = choose(self._slots, apart)
         if slot is None:
-            taken = {slot.number for slot in self._slots}
-            number = next(n for n in range(len(taken) + 1) if n not in taken)
-            slot = Slot(self._settings, number, self._inbox)
+            slot = Slot(settings_of(self._settings, apart), number, self._inbox)
             self._slots.append(slot)
         slot.give(job)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
@@ -12,13 +13,30 @@ from spared_bench.planning.plan import Plan
 
 def plugins_of(plan: Plan) -> dict[str, str]:
     """Return what a plan uses: ``"kind name"`` to distribution, version and hash of the code."""
+    return describe(plan.bench, (f"{kind} {name}" for kind, name in _used(plan)))
+
+
+def strangers_of(plan: Plan) -> dict[str, str]:
+    """Return which plugins of a plan are not our own: ``"kind name"`` to distribution."""
+    found = {}
+    for kind, name in _used(plan):
+        with suppress(SparedBenchError):  # what is missing stops the run by ``plugins_of``
+            plugin = plan.bench.registry.get(kind, name).plugin
+            if not plugin.is_ours:
+                found[f"{kind} {name}"] = plugin.distribution
+    return found
+
+
+def _used(plan: Plan) -> list[tuple[str, str]]:
     bench = plan.bench
     names = {("metric", name) for name in bench.protocol.metrics}
     names.add(("completer", bench.protocol.search.completer))
     for cell in plan.cells:
         names |= {("dataset", cell.dataset), ("completer", cell.completer)}
         names.add(("predictor", cell.predictor))
-    return describe(bench, (f"{kind} {name}" for kind, name in sorted(names)))
+        stages = bench.predictor(cell.predictor).stages.values()
+        names |= {("predictor", stage.predictor) for stage in stages}
+    return sorted(names)
 
 
 def describe(bench: Bench, names: Iterable[str]) -> dict[str, str]:

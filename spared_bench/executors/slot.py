@@ -10,6 +10,7 @@ import json
 import math
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -33,6 +34,9 @@ _LAST_WORDS_SECONDS = 2.0  # for what a process said before it ended
 #: What a timeout ends: what plugins compute. Preparing may take as long as it takes.
 _TIMED = ("trial", "complete", "network")
 
+#: What a worker says before its first job.
+_OF_THE_WORKER = ("ready", "refused")
+
 Inbox = queue.Queue  # of (Slot, dict or None)
 
 
@@ -51,13 +55,17 @@ class Slot:
     def __init__(self, settings: Settings, number: int, inbox: Inbox) -> None:
         self.job: Job | None = None
         self.number = number
+        self.forks = settings.limits.isolate
         self._limits = settings.limits
         self._begun = math.inf  # its imports are not the job's time
         self._ready = False
         self._child = 0
         self._verdict: tuple[str, str] | None = None
         self._refused = ""
-        self._log = Path(settings.workspace) / "logs" / f"worker-{os.getpid()}-{number}.log"
+        self._token = ""
+        self._done: dict[str, Any] | None = None
+        kind = "-forks" if self.forks else ""
+        self._log = Path(settings.workspace) / "logs" / f"worker-{os.getpid()}-{number}{kind}.log"
         self._process = self._start(environment(settings.limits, number))
         self._send(settings.as_dict())
         listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
@@ -86,8 +94,9 @@ class Slot:
         """Give it a job, whose time begins when the worker is ready."""
         self.job = job
         self._begun = time.monotonic() if self._ready else math.inf
-        self._verdict, self._child = None, 0
-        self._send(job.as_dict())
+        self._verdict, self._child, self._done = None, 0, None
+        self._token = secrets.token_hex(8)
+        self._send({"token": self._token, "job": job.as_dict()})
 
     def _send(self, values: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -104,7 +113,16 @@ class Slot:
                 message = json.loads(line)
             except ValueError:  # half a line of a child that was killed
                 continue
-            inbox.put((self, message))
+            if self._is_of_this_job(message):
+                inbox.put((self, message))
+
+    def _is_of_this_job(self, message: Any) -> bool:
+        """Tell what is said of this job from the words of what an earlier one left running."""
+        if not isinstance(message, dict) or "type" not in message:
+            return False
+        if message["type"] in _OF_THE_WORKER:
+            return not self._ready
+        return bool(message.get("token") == self._token)
 
     def _await_end(self, listener: threading.Thread, inbox: Inbox) -> None:
         """Tell of the process's end; children of a method may hold its output open for longer."""
@@ -172,6 +190,11 @@ class Slot:
             self._ready, self._begun = True, time.monotonic()
         elif kind == "forked" and message is not None:
             self._child, self._begun = message["pid"], time.monotonic()
+        elif kind == "done" and self.forks:
+            self._done = message  # which counts when the child has ended, and all that it started
+            return None
+        elif kind == "ended":
+            message, kind = self._done or message, "done" if self._done else "died"
         if job is None or kind not in (None, "done", "died"):
             return None
         self.job, self._child = None, 0
@@ -224,6 +247,8 @@ def environment(limits: Limits, number: int) -> dict[str, str]:
 
 def _told(job: Job, message: dict[str, Any]) -> Outcome:
     result = TrialResult.from_dict(message["result"]) if message["result"] else None
+    if result is not None and result.key != job.key:
+        return Outcome(job, "error", f"The job told the result of another: {result.key[:12]}.")
     return Outcome(
         job,
         message["status"],

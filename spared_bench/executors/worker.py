@@ -1,7 +1,8 @@
 """A worker process: jobs come as JSON lines on its input, what became of them goes to its output.
 
-It does them itself, one after the other, or (``limits.isolate``) forks a child for each, which
-starts with all imports done and a state that no other job has touched. What a plugin prints goes to
+It does them itself, one after the other, and imports our own plugins only; or (``limits.isolate``)
+it forks a child for each, which starts with our imports done and a state that no other job has
+touched, and which imports the strangers' plugins that its job needs. What a plugin prints goes to
 the standard error output, which its parent keeps as a log. When the input ends, the parent is gone,
 however that came about, and the worker ends at once.
 """
@@ -16,15 +17,17 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spared_bench.bench import Bench
+    from spared_bench.bench import Bench, Settings
 
 _REAP_SECONDS = 0.02
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_LEFT_SECONDS = 10.0  # for ending what a job has left running
 #: How a forked child ends that has told its answer; any other end, status 0 too, is a death.
 _TOLD = 77
 
@@ -33,12 +36,13 @@ class Answers:
     """The way back to the parent: one JSON line per message."""
 
     def __init__(self) -> None:
+        self.token = ""  # of the job that messages are about
         self._stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def tell(self, **message: Any) -> None:
         """Send a message, on a line of its own even after half of another."""
-        self._stream.write("\n" + json.dumps(message) + "\n")
+        self._stream.write("\n" + json.dumps(message | {"token": self.token}) + "\n")
         self._stream.flush()
 
 
@@ -81,21 +85,46 @@ def main() -> None:
         return
     _set_threads(settings["threads"])
 
-    from spared_bench.bench import Bench, Settings
-    from spared_bench.executors.plugin_lock import differences
+    from spared_bench.bench import Settings
+    from spared_bench.executors.strangers import own_bench
     from spared_bench.trials.environment import remember
 
-    bench = Bench(Settings.from_dict(settings))
-    problem = differences(bench, settings["plugins"])
-    if problem:
-        answers.tell(type="refused", message=problem)
+    told = Settings.from_dict(settings)
+    bench = own_bench(told)
+    if not _has_plugins(bench, answers):
         return
     remember()
     answers.tell(type="ready")
-    if settings["limits"]["isolate"]:
+    if told.limits.isolate:
         _serve_forked(bench, jobs, answers)
     else:
         _serve(bench, jobs, answers)
+
+
+def _has_plugins(bench: Bench, answers: Answers) -> bool:
+    """Refuse to work with other plugins than the plan's; strangers' are looked at in a child."""
+    from spared_bench.bench import Bench
+    from spared_bench.executors.plugin_lock import differences
+
+    def refuses(bench: Bench, wanted: dict[str, str]) -> bool:
+        problem = differences(bench, wanted)
+        if problem:
+            answers.tell(type="refused", message=problem)
+        return bool(problem)
+
+    settings = bench.settings
+    strangers = settings.strangers or {}
+    if not settings.limits.isolate:
+        ours = {name: each for name, each in settings.plugins.items() if name not in strangers}
+        return not refuses(bench, ours)
+    if not settings.plugins:
+        return True
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _end_with(parent)
+        os._exit(1 if refuses(Bench(settings), settings.plugins) else 0)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _serve(bench: Bench, jobs: Jobs, answers: Answers) -> None:
@@ -109,10 +138,13 @@ def _serve(bench: Bench, jobs: Jobs, answers: Answers) -> None:
 
     threading.Thread(target=read, daemon=True).start()
     while True:
-        _do(bench, waiting.get(), answers)
+        given = waiting.get()
+        answers.token = given["token"]
+        _do(bench, given["job"], answers)
 
 
 def _do(bench: Bench, values: dict[str, Any], answers: Answers) -> None:
+    """Do a job and tell what became of it; a process that a method forked does not tell."""
     from spared_bench.executors.work import do_job
     from spared_bench.interfaces import Job
 
@@ -120,7 +152,10 @@ def _do(bench: Bench, values: dict[str, Any], answers: Answers) -> None:
         told = {str(name): float(value) for name, value in values.items()}
         answers.tell(type="progress", step=int(step), values=told)
 
+    process = os.getpid()
     outcome = do_job(bench, Job(**values), report)
+    if os.getpid() != process:
+        os._exit(0)
     answers.tell(
         type="done",
         status=outcome.status,
@@ -133,22 +168,47 @@ def _do(bench: Bench, values: dict[str, Any], answers: Answers) -> None:
 
 def _serve_forked(bench: Bench, jobs: Jobs, answers: Answers) -> None:
     """Do every job in a child process; of the parent's state it sees only imports."""
-    for values in jobs:
-        _import_factories(bench, values)
+    _adopt_orphans()
+    for given in jobs:
+        answers.token = given["token"]
+        _import_factories(bench, given["job"])
         parent = os.getpid()
         child = os.fork()
         if child == 0:
             _end_with(parent)
+            os.close(jobs.file)  # the jobs of others
             answers.tell(type="forked", pid=os.getpid())
-            _do(bench, values, answers)
+            _do_apart(bench.settings, given["job"], answers)
             os._exit(_TOLD)
         code = _reap(child, jobs)
-        if code != _TOLD:
+        _end_what_is_left()
+        if code == _TOLD:
+            answers.tell(type="ended", code=code)
+        else:
             answers.tell(type="died", code=code)
 
 
+def _do_apart(settings: Settings, values: dict[str, Any], answers: Answers) -> None:
+    from spared_bench.errors import in_words
+    from spared_bench.executors.strangers import bench_for
+    from spared_bench.interfaces import Job
+
+    process = os.getpid()
+    try:
+        bench = bench_for(settings, Job(**values))
+    except BaseException as error:  # from a stranger's module, which is imported here
+        message, where = in_words(error)
+        failed = {"status": "error", "message": message, "traceback": where}
+        answers.tell(type="done", result=None, overhead=0.0, **failed)
+        return
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
+    _do(bench, values, answers)
+
+
 def _import_factories(bench: Bench, values: dict[str, Any]) -> None:
-    """Import what the job will need; what goes wrong here is told by the child."""
+    """Import what the job will need of our own; what goes wrong here is told by the child."""
     import anndata  # noqa: F401
 
     import spared_bench.trials.runner  # noqa: F401
@@ -171,6 +231,32 @@ def _reap(child: int, jobs: Jobs) -> int:
             jobs.read()
         if jobs.ended:
             _end_all()
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of what a child leaves running, where the system can do that."""
+    with suppress(OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_what_is_left() -> None:
+    """Kill the processes that a job has left, those that left its group and session too."""
+    import psutil
+
+    until = time.monotonic() + _LEFT_SECONDS
+    while time.monotonic() < until:
+        left = psutil.Process().children(recursive=True)
+        for process in left:
+            with suppress(psutil.Error):
+                process.kill()
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(_REAP_SECONDS)
 
 
 def _end_all() -> None:

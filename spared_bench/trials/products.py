@@ -21,6 +21,7 @@ import numpy as np
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_completion
 from spared_bench.data import (
+    MASK,
     TARGET,
     DeferredPatches,
     Encoder,
@@ -55,10 +56,11 @@ class Prepared:
     name: str
     adata: AnnData
     patches: Patches
+    missing_fraction: float
 
     def slides(self, split: str) -> Slides:
         """Return the slides of a split."""
-        everything = Slides(self.adata, self.patches, self._features)
+        everything = Slides(self.adata, self.patches, _features_of(self.bench, self.name))
         return everything.subset(self.adata.obs["split"].to_numpy() == split)
 
     def completed(self, completer: str, split: str) -> Slides:
@@ -68,15 +70,28 @@ class Prepared:
         layer = np.load(entry.folder / _COMPLETED, mmap_mode="r")
         return slides.with_target(layer[self.adata.obs["split"].to_numpy() == split])
 
-    def _features(self, encoder: Encoder, slides: Slides) -> np.ndarray:
-        inputs = self.bench.features_inputs(self.name, encoder)
+
+def _features_of(bench: Bench, name: str) -> Callable[[Encoder, Slides], np.ndarray]:
+    """Return what makes or loads the features of a dataset's patches.
+
+    It is handed to methods with their slides, and so holds nothing from which the dataset's
+    expression could be reached.
+    """
+    store, guests = bench.workspace.store, bench.guests
+
+    def features(encoder: Encoder, slides: Slides) -> np.ndarray:
+        inputs = bench.features_inputs(name, encoder)
+        if guests and not store.has("features", digest(inputs)):
+            inputs |= {"made_by": list(guests)}  # what a stranger makes is for nobody else
 
         def make(folder: Path) -> None:
             np.save(folder / _FEATURES, encoder.encode(slides.patches.whole))
 
-        entry = self.bench.workspace.store.obtain("features", inputs, make, once=True)
-        features: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
-        return np.array(features[slides.patches.rows])
+        entry = store.obtain("features", inputs, make, once=True)
+        found: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
+        return np.array(found[slides.patches.rows])
+
+    return features
 
 
 def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[str, AnnData]:
@@ -109,9 +124,13 @@ def prepare(bench: Bench, name: str) -> Prepared:
         return raw
 
     prepared = _make_prepared(bench, name, slides)
-    known = prepared.folder, digest(bench.patches_inputs(name))
+    known = prepared.folder, digest(bench.patches_inputs(name)), bench.guests
     if known not in _last_read:
         adata = _read_table(prepared.folder / _DATASET)
+        missing = 1 - float(np.asarray(adata.layers[MASK]).mean())
+        if bench.guests:
+            adata = _without_test_expression(adata)
+            _read_table.cache_clear()
         names = adata.obs_names
 
         @cache
@@ -119,12 +138,12 @@ def prepare(bench: Bench, name: str) -> Prepared:
             return _patches_of(names, _make_patches(bench, name, slides))
 
         _last_read.clear()
-        _last_read[known] = adata, DeferredPatches(found, np.arange(adata.n_obs))
+        _last_read[known] = adata, DeferredPatches(found, np.arange(adata.n_obs)), missing
     return Prepared(bench, name, *_last_read[known])
 
 
 #: The dataset that this process read last. Methods get views of it, which copy when written to.
-_last_read: dict[tuple[Path, str], tuple[AnnData, Patches]] = {}
+_last_read: dict[tuple[Path, str, tuple[str, ...]], tuple[AnnData, Patches, float]] = {}
 
 
 def cut_all_patches(bench: Bench, name: str) -> list[str]:
@@ -148,7 +167,44 @@ def _read_table(path: Path) -> AnnData:
     """Read a prepared dataset, of which this process keeps the last; nobody writes to it."""
     from anndata import read_h5ad
 
-    return read_h5ad(path)
+    adata = read_h5ad(path)
+    for values in (adata.X, *adata.layers.values(), *adata.obsm.values()):
+        for array in _arrays_of(values):
+            array.flags.writeable = False
+    return adata
+
+
+def _arrays_of(values: Any) -> list[np.ndarray]:
+    """Return the arrays that hold a matrix, dense or sparse."""
+    if values is None:
+        return []
+    if hasattr(values, "tocsr"):
+        return [values.data, values.indices, values.indptr]
+    return [values]
+
+
+def _without_test_expression(adata: AnnData) -> AnnData:
+    """Return a copy in which no entry of a test slide is measured: all is 0, the mask False."""
+    from scipy import sparse
+
+    hidden = ~adata.obs["split"].isin(["train", "val"]).to_numpy()
+    seen = adata.copy()
+
+    def hide(values: Any) -> Any:
+        if values is None:
+            return None
+        if not hasattr(values, "tocsr"):
+            values[hidden] = 0
+            return values
+        kept = sparse.diags(1 - hidden.astype(values.dtype)) @ values
+        kept = kept.asformat(values.format).astype(values.dtype)
+        kept.eliminate_zeros()
+        return kept
+
+    seen.X = hide(seen.X)
+    for name in list(seen.layers):
+        seen.layers[name] = hide(seen.layers[name])
+    return seen
 
 
 def prepared_table(bench: Bench, name: str) -> AnnData:

@@ -7,8 +7,6 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.models.weights_folder import file_for
@@ -89,9 +87,8 @@ def precision_fact(predictor: Any) -> dict[str, Any]:
 def sizes(prepared: Prepared) -> dict[str, Any]:
     """Return numbers of genes and spots, and the share of entries without a measurement."""
     splits = prepared.adata.obs["split"].value_counts()
-    mask = np.asarray(prepared.adata.layers["mask"])
     return {
         "n_genes": int(prepared.adata.n_vars),
         "n_spots": {str(split): int(number) for split, number in splits.items()},
-        "missing_fraction": round(1 - float(mask.mean()), 4),
+        "missing_fraction": round(prepared.missing_fraction, 4),
     }

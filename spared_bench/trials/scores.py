@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,17 +107,41 @@ def _score(bench: Bench, job: Job, folder: Path) -> None:
 
 
 def _score_split(bench: Bench, table: AnnData, split: str, prediction: np.ndarray) -> Scoring:
+    """Score one split: by our own metrics first, then by each stranger's on copies of its own."""
     rows = table.obs["split"].to_numpy() == split
-    metrics = {
-        name: (bench.metric(name), bench.registry.get("metric", name).load())
-        for name in bench.protocol.metrics
+
+    def by(names: list[str]) -> Scoring:
+        return score(
+            {
+                name: (bench.metric(name), bench.registry.get("metric", name).load())
+                for name in names
+            },
+            np.array(table.layers[TARGET], dtype=np.float64)[rows],
+            prediction.astype(np.float64),
+            np.array(table.layers[MASK], dtype=bool)[rows],
+            table.obs["slide_id"].to_numpy(dtype=str)[rows],
+            pooling=bench.protocol.pooling,
+            rule=bench.protocol.mean_rule,
+        )
+
+    wanted = bench.protocol.metrics
+    ours = [name for name in wanted if bench.registry.get("metric", name).plugin.is_ours]
+    parts = [by(ours), *(by([name]) for name in wanted if name not in ours)]
+    return _joined(parts, wanted)
+
+
+def _joined(parts: Sequence[Scoring], names: Sequence[str]) -> Scoring:
+    """Put scorings by different metrics together, in the order of their names."""
+
+    def ordered(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: values[name] for name in names if name in values}
+
+    means = {name: value for part in parts for name, value in part.means.items()}
+    genes = {name: value for part in parts for name, value in part.by_gene.items()}
+    slides = {
+        slide: ordered(
+            {name: value for part in parts for name, value in part.by_slide[slide].items()}
+        )
+        for slide in parts[0].by_slide
     }
-    return score(
-        metrics,
-        np.asarray(table.layers[TARGET], dtype=np.float64)[rows],
-        prediction.astype(np.float64),
-        np.asarray(table.layers[MASK], dtype=bool)[rows],
-        table.obs["slide_id"].to_numpy(dtype=str)[rows],
-        pooling=bench.protocol.pooling,
-        rule=bench.protocol.mean_rule,
-    )
+    return Scoring(ordered(means), slides, ordered(genes))

@@ -72,13 +72,13 @@ def test_a_worker_without_isolation_is_replaced_when_its_job_is_ended(workspace,
 
 
 @pytest.mark.parametrize("isolate", [True, False])
-def test_isolated_trials_have_a_process_each_and_others_share_one(bench, isolate):
+def test_trials_of_a_strangers_plugin_have_a_process_each_isolated_or_not(bench, isolate):
     protocol = bench.protocol.model_copy(update={"seeds": (0, 1)})
     settings = replace(bench.settings, protocol=protocol.model_dump(mode="json"))
     plan = select(type(bench)(settings, bench.registry), ["toy"], ["none"], ["toy-reports"])
     report = execute(plan, workers=1, limits=Limits(isolate=isolate, gpus=("3", "5")), **QUIET)
     curves = [result.curves for result in report.results]
-    assert len({curve["pid"][0][1] for curve in curves}) == (2 if isolate else 1)
+    assert len({curve["pid"][0][1] for curve in curves}) == 2
     assert {curve["gpu"][0][1] for curve in curves} == {3.0}
 
 

@@ -115,7 +115,8 @@ def test_a_link_among_saved_files_is_refused_so_that_every_export_can_be_importe
     bench = make_bench(str(TOY_PROTOCOL), workspace=workspace)
     maintenance.export(bench.workspace.store, tmp_path / "all.tar")
     other = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "other").workspace.store
-    assert maintenance.import_archive(other, tmp_path / "all.tar") == (2, 0)
+    # Two trials and a score.
+    assert maintenance.import_archive(other, tmp_path / "all.tar") == (3, 0)
 
 
 def test_a_plugin_without_rights_elsewhere_fails_alone_and_does_not_blame_the_workspace(workspace):

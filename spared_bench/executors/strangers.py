@@ -1,0 +1,98 @@
+"""Which jobs run code that is not our own, and in which process they run.
+
+A worker either does jobs itself, and then imports our own plugins only, or forks a child for each
+job, which imports the strangers' plugins of this job and ends with it. Nothing that one plugin does
+to its process is there in a job of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from spared_bench.bench import Bench, Settings
+from spared_bench.executors.slot import Slot
+from spared_bench.interfaces import Job
+from spared_bench.registry import Registry, discover
+
+#: What a kind of job runs of its plugins beside the dataset's; metrics are the protocol's.
+_METHODS = {
+    "complete": ("completer",),
+    "network": ("completer", "predictor"),
+    "trial": ("completer", "predictor"),
+}
+SlotType = TypeVar("SlotType", bound=Slot)
+
+
+def runs_apart(settings: Settings, job: Job) -> bool:
+    """Return whether a job gets a process of its own."""
+    if settings.limits.isolate or settings.strangers is None:
+        return True
+    return bool(_strangers(settings, job, ("dataset", *_METHODS.get(job.kind, ())))) or bool(
+        job.kind == "score" and _strangers_among_metrics(settings)
+    )
+
+
+def settings_of(settings: Settings, apart: bool) -> Settings:
+    """Return what a worker is told that does jobs itself, or forks a child for each."""
+    return replace(settings, limits=replace(settings.limits, isolate=apart))
+
+
+def choose(slots: Iterable[SlotType], apart: bool) -> tuple[SlotType | None, int]:
+    """Return an idle slot of a kind, or ``None`` and the number with which to start one.
+
+    Two slots of one number, one of each kind, share a GPU, and only one of them is busy.
+    """
+    slots = list(slots)
+    busy = {slot.number for slot in slots if slot.job is not None}
+    for slot in slots:
+        if slot.forks == apart and slot.number not in busy and slot.alive:
+            return slot, slot.number
+    return None, next(number for number in range(len(busy) + 1) if number not in busy)
+
+
+def own_bench(settings: Settings) -> Bench:
+    """Return the bench of a process that imports none but our own plugins."""
+    bench = Bench(settings)
+    return Bench(settings, _discover(bench, ()))
+
+
+def bench_for(settings: Settings, job: Job) -> Bench:
+    """Return the bench of a process that is there for one job, with the plugins of this job.
+
+    A predictor's stages, which its spec names, are among them.
+    """
+    if settings.strangers is None:
+        return Bench(settings)
+    bench, kinds = Bench(settings), _METHODS.get(job.kind, ())
+    methods = _strangers(settings, job, kinds)
+    wanted = [*methods, *_strangers(settings, job, ("dataset",))]
+    if job.kind == "score":
+        wanted += _strangers_among_metrics(settings)
+    registry = _discover(bench, wanted)
+    if "predictor" in kinds and f"predictor {job.predictor}" in settings.strangers:
+        stages = Bench(settings, registry).predictor(job.predictor).stages.values()
+        named = (settings.strangers.get(f"predictor {stage.predictor}") for stage in stages)
+        more = [name for name in named if name is not None and name not in wanted]
+        if more:
+            registry = _discover(bench, [*wanted, *more])
+    return Bench(settings, registry, tuple(methods))
+
+
+def _discover(bench: Bench, only: Sequence[str]) -> Registry:
+    files = [Path(file) for file in bench.settings.plugin_files]
+    return discover(files, data_dir=bench.workspace.data_dir, only=only)
+
+
+def _strangers(settings: Settings, job: Job, kinds: Sequence[str]) -> list[str]:
+    """Return the distributions of a job's plugins of these kinds that are not our own."""
+    known = settings.strangers or {}
+    named = (known.get(f"{kind} {getattr(job, kind)}") for kind in kinds)
+    return list(dict.fromkeys(name for name in named if name is not None))
+
+
+def _strangers_among_metrics(settings: Settings) -> list[str]:
+    known = settings.strangers or {}
+    return [name for plugin, name in known.items() if plugin.startswith("metric ")]

@@ -1,0 +1,93 @@
+"""A stranger's plugin beside our own methods: what they score is what they score without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spared_bench.api import execute, make_bench, select
+from spared_bench.results import without_times
+from tests.conftest import TOY_PROTOCOL
+from tests.running.test_orchestrator import alive
+
+HOSTILE = Path(__file__).parents[1] / "hostile_plugin.py"
+ATTACKS = ("poisons", "reaches", "replaces", "limits", "retypes", "settles", "threads", "returns")
+ATTACKS += ("stays", "pretends")
+OURS = ("gene-mean", "linear-probe")
+METRIC = """
+import numpy as np
+from spared_bench import MetricSpec, hookimpl
+
+def spoil(truth, prediction, mask):
+    for array in (truth, prediction, mask):
+        array.flags.writeable = True
+        array[:] = 0
+        array.shape = (-1,)
+    np.mean = np.corrcoef = lambda *_, **__: 0.0
+    return np.array([1.0])
+
+@hookimpl
+def spared_bench_metrics():
+    return [MetricSpec("bad-metric", f"{__name__}:spoil", per="entry", label="Bad")]
+"""
+
+
+def run(root, predictors, plugin_files=(), metrics="mse, pcc-gene"):
+    """Return what became of each predictor on a dataset of our own, worked off by one worker."""
+    protocol = root / "protocol.yaml"
+    root.mkdir(exist_ok=True)
+    text = TOY_PROTOCOL.read_text().replace("[toy]", "[planted]")
+    protocol.write_text(text + f"metrics: [{metrics}]\n")
+    bench = make_bench(
+        str(protocol), workspace=root / "workspace", plugin_files=plugin_files, device="cpu"
+    )
+    plan = select(bench, ["planted"], ["none"], predictors)
+    report = execute(plan, workers=1, track=False, figures=False, breaker=0)
+    return {result.predictor: result for result in report.results}
+
+
+def told(result):
+    """Return what is stored of a result, but for when and in which attempt it was made."""
+    return without_times(result)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Our methods' results where no stranger's plugin is."""
+    return run(tmp_path_factory.mktemp("alone"), OURS)
+
+
+def test_our_methods_score_what_they_score_without_a_plugin_that_attacks_them(
+    alone, tmp_path, monkeypatch
+):
+    sign = tmp_path / "stayed"
+    monkeypatch.setenv("HOSTILE_SIGN", str(sign))
+    bad = [f"bad-{attack}" for attack in ATTACKS]
+    found = run(tmp_path / "beside", [*bad, *OURS], [HOSTILE])
+
+    for name in OURS:
+        assert alone[name].ok
+        assert alone[name].scores["test"]["mse"] > 0
+        assert told(found[name]) == told(alone[name])
+    # Who does nothing to its own prediction has the plain mean's scores, whatever else it did.
+    plain = ("poisons", "reaches", "stays")
+    assert {found[f"bad-{each}"].status for each in plain} == {"ok"}
+    assert len({found[f"bad-{each}"].scores["test"]["mse"] for each in plain}) == 1
+    assert found["bad-pretends"].status == "killed"
+    stayed = [int(line) for line in sign.read_text().split()]
+    assert stayed
+    assert not any(map(alive, stayed))
+    # No measured entry of a test slide was in the process that predicts, nor a way to one.
+    seen = {name: points[0][1] for name, points in found["bad-reaches"].curves.items()}
+    assert seen == {"known": 0.0, "behind": 0.0, "framed": 0.0}
+
+
+def test_a_strangers_metric_does_not_change_what_ours_score(alone, tmp_path):
+    path = tmp_path / "bad_metric.py"
+    path.write_text(METRIC)
+    found = run(tmp_path / "scored", OURS, [path], "bad-metric, mse, pcc-gene")
+    for name in OURS:
+        scores = found[name].scores["test"]
+        assert scores["bad-metric"] == 1.0
+        assert {each: scores[each] for each in ("mse", "pcc-gene")} == alone[name].scores["test"]

@@ -1,0 +1,103 @@
+"""What methods are handed: no way to the truth of test slides, and nothing of it to write to."""
+
+from __future__ import annotations
+
+from types import FunctionType
+
+import numpy as np
+import pytest
+from anndata import read_h5ad
+
+from spared_bench.bench import Bench
+from spared_bench.models.encoders import ColorEncoder
+from spared_bench.trials import products
+from spared_bench.trials.products import prepare, prepared_table
+
+
+@pytest.fixture(autouse=True)
+def nothing_read():
+    """Begin, and end, as a process that has read no dataset."""
+    products._last_read.clear()
+    products._read_table.cache_clear()
+    yield
+    products._last_read.clear()
+    products._read_table.cache_clear()
+
+
+@pytest.fixture
+def for_a_stranger(bench):
+    """The bench of a process that does the job of a stranger's method."""
+    return Bench(bench.settings, bench.registry, ("someone",))
+
+
+def on_disk(bench):
+    (path,) = bench.workspace.store.root.glob("prepared/*/*/dataset.h5ad")
+    return read_h5ad(path)
+
+
+def test_a_strangers_process_holds_no_measured_entry_of_a_test_slide(bench, for_a_stranger):
+    truth, prepared = on_disk(bench), prepare(for_a_stranger, "toy")
+    test = (truth.obs["split"] == "test").to_numpy()
+    assert test.any()
+    assert truth.layers["mask"][test].any()
+    for name in [None, *truth.layers]:
+        whole = truth.X if name is None else truth.layers[name]
+        seen = prepared.adata.X if name is None else prepared.adata.layers[name]
+        whole, seen = (
+            each.toarray() if hasattr(each, "tocsr") else np.asarray(each) for each in (whole, seen)
+        )
+        assert not seen[test].any()
+        assert seen.dtype == whole.dtype
+        np.testing.assert_array_equal(seen[~test], whole[~test])
+    assert prepared.missing_fraction == 1 - np.mean(truth.layers["mask"])
+    assert products._read_table.cache_info().currsize == 0
+
+
+def test_slides_to_be_predicted_lead_to_no_table_of_the_dataset(bench):
+    blind = prepare(bench, "toy").slides("test").without_expression()
+    assert isinstance(blind.features_of, FunctionType)  # a method would have __self__
+    behind = [cell.cell_contents for cell in blind.features_of.__closure__]
+    assert not [each for each in behind if hasattr(each, "adata") or hasattr(each, "layers")]
+    assert not blind.adata.is_view
+    parts = [blind.adata.obs, blind.adata.var, blind.adata.obsm["spatial"], blind.adata.uns]
+    parts += [blind.adata.uns["spared_bench"], *blind.adata.uns["spared_bench"].values()]
+    assert not [part for part in parts if getattr(part, "_view_args", None) is not None]
+
+
+def test_what_a_method_writes_into_its_slides_does_not_reach_the_dataset(bench):
+    before, prepared = on_disk(bench), prepare(bench, "toy")
+    blind = prepared.slides("test").without_expression()
+    blind.adata.obsm["spatial"][:] = -1
+    blind.adata.uns["spared_bench"].clear()
+    blind.adata.obs["slide_id"] = "x"
+    np.testing.assert_array_equal(prepared.adata.obsm["spatial"], before.obsm["spatial"])
+    assert set(prepared.adata.uns["spared_bench"]) == set(before.uns["spared_bench"])
+    assert list(prepared.adata.obs["slide_id"]) == list(before.obs["slide_id"])
+
+
+def test_the_prepared_data_in_memory_are_read_only(bench):
+    table = prepared_table(bench, "toy")
+    for name, layer in table.layers.items():
+        values = layer.data if hasattr(layer, "tocsr") else layer
+        with pytest.raises(ValueError, match="read-only"):
+            values[:] = 0
+        assert name
+    with pytest.raises(ValueError, match="read-only"):
+        table.obsm["spatial"][:] = 0
+
+
+def test_features_that_a_strangers_process_makes_are_for_nobody_else(bench, for_a_stranger):
+    class False_(ColorEncoder):
+        def encode(self, patches):
+            return np.zeros((len(patches), 24), np.float32)
+
+    False_.__module__ = ColorEncoder.__module__
+    false = prepare(for_a_stranger, "toy").slides("val").features(False_())
+    products._last_read.clear()
+    slides = prepare(bench, "toy").slides("val")
+    true = slides.features(ColorEncoder())
+    assert not false.any()
+    np.testing.assert_array_equal(true, ColorEncoder().encode(slides.patches))
+    products._last_read.clear()
+    shared = prepare(for_a_stranger, "toy").slides("val").features(ColorEncoder())
+    np.testing.assert_array_equal(shared, true)  # ours are there, and are read

@@ -20,6 +20,7 @@ _VERBS = {
     "prepare": "prepared",
     "complete": "completed",
     "network": "trained",
+    "score": "scored",
     "draw": "drawn",
     "trial": "",
 }
@@ -62,7 +63,7 @@ class LineWatcher:
     def finished(self, outcome: Outcome) -> None:
         """Write a line."""
         self._count(outcome)
-        if outcome.job.kind != "draw" or outcome.status != "ok":
+        if outcome.job.kind not in ("score", "draw") or outcome.status != "ok":
             self.log(self._line(outcome))
 
     def log(self, line: str) -> None:

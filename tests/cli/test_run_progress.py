@@ -4,12 +4,13 @@ import io
 import json
 import os
 import time
+from typing import get_args
 
 import pytest
 from rich.console import Console
 
 from spared_bench.cli.run_progress import LineWatcher, LiveWatcher
-from spared_bench.interfaces import Job, Outcome
+from spared_bench.interfaces import Job, JobKind, Outcome
 from spared_bench.results import TrialResult
 from spared_bench.running.run_file import RunFile, living_runs
 from tests.running.test_orchestrator import wait_for
@@ -52,6 +53,15 @@ def test_names_with_brackets_are_shown_as_they_are():
     watcher = LiveWatcher(Console(file=io.StringIO(), force_terminal=True))
     watcher.started(Job("trial", "k", "[red]toy[/red]", "none", "p"))
     assert "[red]toy[/red]" in shown(watcher)[0]
+
+
+@pytest.mark.parametrize("kind", get_args(JobKind))
+def test_a_job_of_any_kind_that_fails_has_its_line_and_none_ends_the_run(kind):
+    console = Console(file=io.StringIO(), width=100)
+    watcher, job = LineWatcher(console), Job(kind, "k", "toy", "none", "p")
+    watcher.finished(Outcome(job, result=ended(job).result if kind == "trial" else None))
+    watcher.finished(Outcome(job, "error", "it went wrong"))
+    assert console.file.getvalue().splitlines()[-1].endswith("toy · none · p  error: it went wrong")
 
 
 @pytest.fixture

@@ -271,6 +271,8 @@ def _fit_completer(
 def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any:
     """Construct a completer or predictor.
 
+    A predictor that leaves its precision open gets that of the protocol.
+
     Raises
     ------
     PluginError
@@ -291,6 +293,9 @@ def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any
     if not isinstance(method, wanted):
         needed = {"completer": "fit and complete", "predictor": "fit and predict"}[kind]
         raise PluginError(f"{kind} {name!r} lacks a method; it needs {needed}.")
+    wanted = bench.protocol.training.precision
+    if kind == "predictor" and wanted != "auto" and getattr(method, "precision", None) == "auto":
+        method.precision = wanted
     return method
 
 

@@ -173,6 +173,8 @@ class Row:
         Trainable; the largest over datasets, whose numbers of genes differ.
     fit_seconds : float
         Training time: the mean over its trials; nan if none was timed.
+    machine : str
+        The classes of machines that computed its trials; empty where that is not known.
     complete : bool
         Whether every seed has a value of the metric that ranks on every dataset that counts.
     rank : int or None
@@ -192,6 +194,7 @@ class Row:
     complete: bool
     rank: int | None = None
     origin: Origin = Origin()
+    machine: str = ""
 
     def summary(self, metric: MetricSpec) -> Summary:
         """Return the means by a metric; undefined where there are none."""

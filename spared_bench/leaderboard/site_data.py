@@ -224,6 +224,7 @@ def _provenance(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
             "packages": ", ".join(f"{name} {packages[name]}" for name in sorted(packages)),
             "platform": made.get("platform", ""),
             "device": " ".join(filter(None, (made.get("device"), made.get("accelerator")))),
+            "machine": made.get("machine", ""),
             "driver": made.get("driver", ""),
             "precision": trial.facts.get("precision", ""),
         }

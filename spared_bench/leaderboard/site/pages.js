@@ -75,7 +75,7 @@
         Object.keys(trial.slides).length ? table(["Slide", ...board.metrics.map((m) => m.title)], Object.entries(trial.slides).map(([slide, s]) => [slide, ...board.metrics.map((m) => write(m)(s[m.name]))]), "Slides") : null)),
       more.provenance.length ? el("h3", {}, "Provenance") : "",
       ...more.provenance.map((made) => facts([
-        ["Trials", made.trials], ["Predictor", made.code], ["Commit", made.commit], ["Device", made.device], ["Driver", made.driver],
+        ["Trials", made.trials], ["Predictor", made.code], ["Commit", made.commit], ["Device", made.device], ["Machine", made.machine], ["Driver", made.driver],
         ["Precision", made.precision], ["Python", made.python], ["Packages", made.packages], ["Platform", made.platform],
       ])),
       el("h3", {}, "History"),

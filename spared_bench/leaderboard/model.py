@@ -139,6 +139,8 @@ class BoardDataset:
     shared_donors : tuple of str
         Donors with slides to learn from and slides in the evaluation split; a score there does not
         show how a method does on a new donor.
+    doubts : tuple of str
+        Slides that fail a check of their image, and why.
     best : dict of metric to float
         The best score of a row that competes; nan if there is none.
     about : dict
@@ -151,6 +153,7 @@ class BoardDataset:
     synthetic: bool
     repeats: tuple[str, ...] = ()
     shared_donors: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     best: dict[str, float] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
 

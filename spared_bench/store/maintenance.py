@@ -21,7 +21,7 @@ from spared_bench.store.trials import read_cell
 
 #: What a store holds, products last.
 RESULTS = ("trials", "scores", "figures")
-PRODUCTS = ("prepared", "patches", "completed", "features", "networks")
+PRODUCTS = ("prepared", "patches", "completed", "features", "networks", "checks")
 _CELLS = "cells"
 _MANIFEST_BYTES = 50 << 20
 _KEY_CHARS = 64

@@ -293,9 +293,9 @@ def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any
     if not isinstance(method, wanted):
         needed = {"completer": "fit and complete", "predictor": "fit and predict"}[kind]
         raise PluginError(f"{kind} {name!r} lacks a method; it needs {needed}.")
-    wanted = bench.protocol.training.precision
-    if kind == "predictor" and wanted != "auto" and getattr(method, "precision", None) == "auto":
-        method.precision = wanted
+    precision = bench.protocol.training.precision
+    if kind == "predictor" and precision != "auto" and getattr(method, "precision", "") == "auto":
+        setattr(method, "precision", precision)  # noqa: B010  # a field that not every method has
     return method
 
 

@@ -69,9 +69,8 @@ def test_status_asks_which_protocol_is_meant_where_there_are_several_and_none_is
     other = tmp_path / "other.yaml"
     other.write_text(Path(TOY_PROTOCOL).read_text().replace("name: toy", "name: other"))
     toy_run(workspace, "-p", "toy-mean", "--suite", other)
-    asked = spared_bench("status", "-w", workspace)
-    assert isinstance(asked.exception, UsageError)
-    assert "several protocols: other, toy. Name one with `--suite`." in str(asked.exception)
+    with pytest.raises(UsageError, match=r"protocols: other, toy\. Name one with `--suite`\."):
+        spared_bench("status", "-w", workspace)
     other.write_text(other.read_text().replace("name: other", "name: demo"))
     toy_run(workspace, "-p", "toy-mean", "--suite", other)
     shown = spared_bench("status", "--json", "-w", workspace).stdout

@@ -339,6 +339,7 @@ def execute(
 def _execute(
     plan: Plan, watcher: Any, command: str, log: Callable[[str], None], chosen: RunOptions
 ) -> Report:
+    from spared_bench.reports.slide_checks import warn_of_slides
     from spared_bench.running.orchestrator import Orchestrator
     from spared_bench.tracking.recorder import NoRecorder, Recorder
 
@@ -349,6 +350,7 @@ def _execute(
         forget_failures(plan, quarantined=chosen.retry_quarantined)
     check_machine(plan, chosen)
     watcher = _Notifying(watcher or _Silent(), bench.registry, log)
+    warn_of_slides(bench, dict.fromkeys(cell.dataset for cell in plan.cells), log)
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)
     leases = Leases(bench.workspace.store.root / "leases")
     recorder = Recorder(plan) if chosen.track else NoRecorder(plan)

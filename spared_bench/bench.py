@@ -237,6 +237,14 @@ class Bench:
             self.fingerprints.save()
         return self._inputs["data", name]
 
+    def slide_check_inputs(self, name: str, slide_id: str) -> dict[str, Any]:
+        """What determines the checks of a slide, whatever the protocol."""
+        return {
+            "data": self.data_inputs(name),
+            "slide": slide_id,
+            "code": code_hash("spared_bench.reports.quality"),
+        }
+
     def _content(self, spec: DatasetSpec, folder: Path) -> Any:
         if spec.synthetic:
             return ""

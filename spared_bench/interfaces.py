@@ -103,8 +103,10 @@ class Predictor(Protocol):
     reason why a dataset cannot be used, or ``None``), ``save(folder)`` and ``load(folder)``,
     ``weights_used`` (``"pretrained"``, ``"random"``, a file, or ``None``) where the field
     ``weights`` does not say it, ``precision_used`` (``"float32"`` or ``"bfloat16"``, after ``fit``,
-    for the record), and ``delta`` (True where the method learns the difference from
-    the training mean whatever the protocol says: the harness subtracts and adds that mean).
+    for the record), ``precision`` (an attribute; where it is ``"auto"`` and the protocol's
+    ``training.precision`` is not, the harness sets it to that before ``fit`` and ``predict``), and
+    ``delta`` (True where the method learns the difference from the training mean whatever the
+    protocol says: the harness subtracts and adds that mean).
     """
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:

@@ -249,13 +249,27 @@ class Validation(_Section):
 
 
 class Training(_Section):
-    """The budget of every method, and whether the target is the difference from the train mean."""
+    """The budget of every method, and what its networks learn in which precision.
+
+    Parameters
+    ----------
+    iterations, batch_size, validate_every : int
+    augment : bool
+        See ``spared_bench.interfaces.Budget``.
+    delta : bool
+        Whether the target is the difference from the train mean.
+    precision : {"auto", "float32", "bfloat16"}
+        In which a network is computed whose method leaves it open (``precision: auto``, the
+        default of all). ``"auto"`` goes by device and size (``spared_bench.models.precision``), so
+        that the numbers of a large network depend on the machine.
+    """
 
     iterations: Positive = 1000
     batch_size: Positive = 256
     validate_every: Positive = 10
     augment: bool = True
     delta: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
 class Completion(_Section):
@@ -356,6 +370,8 @@ class Protocol(_Section):
             del values["search"]["strategy"]
         if self.configuration == PUBLISHED:
             del values["configuration"]
+        if self.training.precision == "auto":
+            del values["training"]["precision"]
         return digest(values)
 
 

@@ -27,6 +27,8 @@ def test_every_installed_protocol_can_be_read():
         ("processing: {filtering: {real_fractoin: 1}}", "Did you mean 'real_fraction'?"),
         ("training: {iterations: 0}", "'training.iterations': Input should be greater than 0"),
         ("processing: {target: log3}", "'processing.target'"),
+        ("training: {precision: float16}", "'auto', 'float32' or 'bfloat16' (found 'float16')"),
+        ("training: {precison: float32}", "Did you mean 'precision'?"),
         ("seeds: []", "'seeds'"),
         ("seeds: [1", "is not valid YAML"),
         (
@@ -45,6 +47,12 @@ def test_a_wrong_setting_is_refused_by_name(text, message):
         parse_protocol(SMALL + text, "mine.yaml")
     assert "mine.yaml" in str(refused.value)
     assert message in str(refused.value)
+
+
+def test_a_precision_is_hashed_and_one_left_open_hashes_as_before_there_was_a_choice():
+    plain = parse_protocol(SMALL, "x").hash
+    assert parse_protocol(SMALL + "training: {precision: auto}", "x").hash == plain
+    assert parse_protocol(SMALL + "training: {precision: float32}", "x").hash != plain
 
 
 def test_what_is_no_mapping_or_far_too_large_is_no_protocol():

@@ -117,12 +117,30 @@ def add(
     if _is_taken(discover(plugin), name):
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
     described, kept = add_description(file, space.data_dir, replace)
+    doubts = _doubts(described.name, workspace, data_dir, plugin)
+    for line in doubts:
+        typer.echo(line, err=True)
     show_result(
-        {"name": described.name, "slides": list(described.slides), "file": kept},
+        {"name": described.name, "slides": list(described.slides), "file": kept, "doubts": doubts},
         as_json,
         f"Added {described.name}: {len(described.slides)} slides, described in {kept}.\n"
         f"`spared-bench data show {described.name}` draws them.",
     )
+
+
+def _doubts(
+    name: str, workspace: Path | None, data_dir: Path | None, plugin: list[Path]
+) -> list[str]:
+    """Check the slides of a dataset that was just added; return a line for each in doubt."""
+    from spared_bench.api import OWN_PROTOCOL, make_bench
+    from spared_bench.reports.slide_checks import warn_of_slides
+
+    lines: list[str] = []
+    bench = make_bench(
+        OWN_PROTOCOL, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
+    )
+    warn_of_slides(bench, [name], lines.append)
+    return lines
 
 
 def _is_taken(registry: Registry, name: str) -> bool:

@@ -14,6 +14,7 @@ from spared_bench.errors import UsageError
 if TYPE_CHECKING:
     from spared_bench.results import TrialResult
     from spared_bench.store.entries import Store
+    from spared_bench.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +24,10 @@ def register(app: typer.Typer) -> None:
 
 def status(
     protocol: str = typer.Option(
-        "demo", "--protocol", "--suite", help="Protocol: a name or a YAML file."
+        "",
+        "--protocol",
+        "--suite",
+        help="Protocol: a name or a YAML file [default: demo, or the only one with results].",
     ),
     why: str = typer.Option("", help="Show one trial by the start of its key."),
     failed: bool = typer.Option(False, "--failed", help="Only trials that failed."),
@@ -41,7 +45,7 @@ def status(
         return
     if note := note_on_earlier(space.store):
         typer.echo(note, err=True)
-    name = _name_of(protocol)
+    name = _name_of(protocol or _default(space))
     results = _results(space.store, name)
     if not (results or protocol.endswith((".yaml", ".yml"))):
         _check_name(name)
@@ -65,6 +69,32 @@ def status(
             for result in results
         ],
     )
+
+
+def _default(space: Workspace) -> str:
+    """Return the protocol that is meant where none is named: the demo, unless all is of another.
+
+    Raises
+    ------
+    UsageError
+        If there are runs or results of several protocols and none of the demo.
+    """
+    from spared_bench.api import DEFAULT_PROTOCOL
+    from spared_bench.running.run_file import living_runs
+    from spared_bench.trials.cells import failures_since, finished_cells
+
+    found = [cell.final.protocol for cell in finished_cells(space.store)]
+    found += [trial.protocol for trial in failures_since(space.store)]
+    found += [run["protocol"] for run in living_runs(space.runs)]
+    there = {protocol.partition("@")[0] for protocol in found}
+    if DEFAULT_PROTOCOL in there or not there:
+        return DEFAULT_PROTOCOL
+    if len(there) > 1:
+        raise UsageError(
+            f"The workspace holds results of several protocols: {', '.join(sorted(there))}. Name"
+            " one with `--suite`."
+        )
+    return there.pop()
 
 
 def _name_of(protocol: str) -> str:

@@ -232,6 +232,7 @@ COLUMNS: list[Column] = [
     Column("listed", "Listed", "Whether the protocol lists the dataset. Any other enters no mean and no rank.", lambda at: at.about.listed, per=("dataset",), but_not=_VIEWS),
     Column("tier", "Tier", "A: test slides of other donors. B: other sections of the same donors. C: no independent test slides.", lambda at: at.about.tier, per=("dataset",), but_not=_VIEWS),
     Column("split", "Split", "The split that is scored: test, or validation where a dataset has no test slides.", lambda at: at.about.split, per=("dataset",), but_not=_VIEWS),
+    Column("slides_in_doubt", "Slides in doubt", "Slides that may not belong to their image, or not lie on it as they are placed, by the checks of raw slides, and what these found.", lambda at: "; ".join(at.about.doubts), per=("dataset",), but_not=_VIEWS),
     Column("{metric}", "{metric}", "The score on one dataset, over its measured entries, averaged over seeds; ± is the sample standard deviation over seeds.", lambda at: at.score.mean, _score, per=_CELL, computed=True),
     Column("{metric}_sd", "{metric}, sd", "The sample standard deviation over seeds.", lambda at: at.score.sd, per=_CELL, but_not=_VIEWS, computed=True),
     Column("normalised_{metric}", "Norm. {metric}", "The normalised error on one dataset.", lambda at: at.score.normalised, per=_CELL, but_not=_TEXTS, only=can_be_normalised, ranks=True, computed=True),
@@ -240,6 +241,7 @@ COLUMNS: list[Column] = [
     Column("failed", "Failed seeds", "Seeds without scores: failed, skipped, or not run.", lambda at: at.scores.failed, per=("dataset",), but_not=_VIEWS, computed=True),
     Column("n_parameters", "Parameters", "Trainable parameters, the largest number over datasets.", lambda at: at.row.n_parameters, lambda at: _claimed(at, short_count(at.row.n_parameters)), but_not=("console",)),
     Column("fit_seconds", "Training", "The mean time of a training, on whatever machine it ran.", lambda at: at.row.fit_seconds, lambda at: _claimed(at, duration(at.row.fit_seconds)), but_not=("console",)),
+    Column("machine", "Machine", "The class of machine that computed it: the GPU, or the widest instructions of the CPU. Libraries choose their kernels by them, so the numbers of networks differ a little from class to class.", lambda at: at.row.machine, but_not=_TEXTS, hidden=True),
     Column("flags", "Flags", "⚑: a doubt with its reason, on the row’s page and at the score it is about.", _flags, per=("dataset",), but_not=_VIEWS, computed=True),
 ]
 # fmt: on

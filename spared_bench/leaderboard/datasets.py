@@ -30,12 +30,24 @@ def datasets_of(trials: Sequence[TrialResult], known: Facts) -> tuple[BoardDatas
             shared_donors=tuple(
                 sorted({str(donor) for fact in said for donor in fact.get("shared_donors", ())})
             ),
+            doubts=_doubts(said),
             about=dict(known.get(name, {})),
         )
         for name, said in sorted(facts.items())
     ]
     ordered = _set_aside(datasets, trials)
     return tuple(sorted(ordered, key=lambda dataset: (dataset.synthetic, dataset.name)))
+
+
+def _doubts(facts: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Return which slides fail a check of their image, by what trials say; each sentence once."""
+    told = {
+        f"{slide} ({sentence})"
+        for fact in facts
+        for slide, sentences in fact.get("slide_checks", {}).get("failed", {}).items()
+        for sentence in sentences
+    }
+    return tuple(sorted(told))
 
 
 def joined(facts: Sequence[dict[str, Any]], name: str) -> str:

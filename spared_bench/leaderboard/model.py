@@ -148,6 +148,8 @@ class BoardDataset:
     shared_donors : tuple of str
         Donors with slides to learn from and slides in the evaluation split; a score there does not
         show how a method does on a new donor.
+    doubts : tuple of str
+        Slides that fail a check of their image, and why.
     best : dict of metric to float
         The best score of a row that competes; nan if there is none.
     about : dict
@@ -161,6 +163,7 @@ class BoardDataset:
     repeats: tuple[str, ...] = ()
     listed: bool = True
     shared_donors: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     best: dict[str, float] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -183,6 +186,8 @@ class Row:
         Trainable; the largest over datasets, whose numbers of genes differ.
     fit_seconds : float
         Training time: the mean over its trials; nan if none was timed.
+    machine : str
+        The classes of machines that computed its trials; empty where that is not known.
     complete : bool
         Whether every seed has a value of the metric that ranks on every dataset that counts.
     rank : int or None
@@ -202,6 +207,7 @@ class Row:
     complete: bool
     rank: int | None = None
     origin: Origin = Origin()
+    machine: str = ""
 
     def summary(self, metric: MetricSpec) -> Summary:
         """Return the means by a metric; undefined where there are none."""

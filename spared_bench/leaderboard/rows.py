@@ -259,6 +259,7 @@ def _row(
         summaries={metric.name: _summary(counted, metric) for metric in metrics},
         n_parameters=max(counts, default=None),
         fit_seconds=mean(times),
+        machine=joined([trial.environment for trial in mine if trial.ok], "machine"),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
 

@@ -33,7 +33,9 @@ def as_data_uri(figure: Figure, photographic: bool = False) -> str:
 
 
 def spots_per_slide(slides: Sequence[tuple[str, str, int, int | None]]) -> Figure:
-    """Bars of the spots of each slide: read, and kept where that is known.
+    """Bars of the spots of each slide, coloured by split: read, and kept where that is known.
+
+    Grey is what was dropped. Where nobody knows what is kept, nothing counts as dropped.
 
     Parameters
     ----------
@@ -41,12 +43,13 @@ def spots_per_slide(slides: Sequence[tuple[str, str, int, int | None]]) -> Figur
     """
     figure, axes = _figure(8, max(1.2, 0.24 * len(slides) + 0.7))
     for place, (_, split, read, kept) in enumerate(slides):
-        axes.barh(place, read, color=UNMEASURED, height=0.72)
         if kept is not None:
-            axes.barh(place, kept, color=COLOURS[split], height=0.72)
+            axes.barh(place, read, color=UNMEASURED, height=0.72)
+        axes.barh(place, read if kept is None else kept, color=COLOURS[split], height=0.72)
     axes.set_yticks(range(len(slides)), [_plain(slide_id) for slide_id, *_ in slides])
     axes.invert_yaxis()
-    axes.set_xlabel("spots (grey: dropped)")
+    prepared = any(kept is not None for *_, kept in slides)
+    axes.set_xlabel("spots (grey: dropped)" if prepared else "spots as read")
     _legend(axes, {split for _, split, _, _ in slides})
     return figure
 

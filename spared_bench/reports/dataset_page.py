@@ -77,7 +77,7 @@ def write_dataset_page(bench: Bench, name: str, path: Path, prepare: bool = True
     slides = read_raw_slides(bench, name)
     for slide in slides.values():
         add_symbols(slide, spec.organism)
-    rows = [_row(spec, slide_id, slide) for slide_id, slide in slides.items()]
+    rows = [_row(bench, spec, slide_id, slide) for slide_id, slide in slides.items()]
     prepared, problem = None, ""
     if prepare:
         try:
@@ -103,8 +103,8 @@ def write_dataset_page(bench: Bench, name: str, path: Path, prepare: bool = True
     return path
 
 
-def _row(spec: DatasetSpec, slide_id: str, slide: AnnData) -> _Row:
-    from spared_bench.reports.quality import check_slide
+def _row(bench: Bench, spec: DatasetSpec, slide_id: str, slide: AnnData) -> _Row:
+    from spared_bench.reports.slide_checks import checks_of
     from spared_bench.reports.slide_figures import draw_slide, spot_values
 
     donors = {info.slide_id: info.patient_id for info in spec.slides}
@@ -123,7 +123,7 @@ def _row(spec: DatasetSpec, slide_id: str, slide: AnnData) -> _Row:
         repairs=list(facts.get("repairs", ())),
     )
     try:
-        row.checks = check_slide(slide)
+        row.checks = checks_of(bench, spec.name, slide_id, slide)
         figure = draw_slide(slide, totals, slide_id, "total counts")
         width, height = figure.get_size_inches()
         figure.set_size_inches(0.6 * width, 0.6 * height)  # so that its letters can be read
@@ -214,7 +214,7 @@ def _sections(
         for row in rows:
             row.kept = int(counts.get(row.slide_id, 0))
     bars = figures.spots_per_slide([(r.slide_id, r.split, r.spots, r.kept) for r in rows])
-    caption = "Spots of each slide as read and, coloured by split, as kept."
+    caption = "Spots of each slide, coloured by split: as read and, where that is known, as kept."
     sections = [_PagePart("Spots per slide", caption, figures.as_data_uri(bars))]
     if prepared is None:
         return sections

@@ -30,7 +30,7 @@ from spared_bench.store.trials import FIGURES, SCORES, TRIALS, check_record, rea
 
 #: What a store holds, products last.
 RESULTS = (TRIALS, SCORES, FIGURES)
-PRODUCTS = ("prepared", "patches", "completed", "features", "networks")
+PRODUCTS = ("prepared", "patches", "completed", "features", "networks", "checks")
 _CELLS = "cells"
 _MANIFEST_BYTES = 50 << 20
 _KEY_CHARS = 64

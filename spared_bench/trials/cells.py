@@ -134,7 +134,7 @@ def finished_cells(
             yield FinishedCell(result, found[1].folder, searched, place, drawn)
 
 
-def failures_since(store: Store, protocol: str) -> Iterator[TrialResult]:
+def failures_since(store: Store, protocol: str = "") -> Iterator[TrialResult]:
     """Yield failed trials that no cell names yet: those of searches that have not come to an end.
 
     Failures that are older than the records of their dataset and predictor are of earlier code.
@@ -143,7 +143,7 @@ def failures_since(store: Store, protocol: str) -> Iterator[TrialResult]:
     ----------
     store : Store
     protocol : str
-        Its name, without the version.
+        Its name, without the version; empty: of all.
     """
     named: set[str] = set()
     settled: dict[tuple[str, str], int] = {}
@@ -157,7 +157,9 @@ def failures_since(store: Store, protocol: str) -> Iterator[TrialResult]:
         found = (
             None if manifest.parent.name in named else read_trial(store, manifest.parent.name, [])
         )
-        if found is None or found[0].ok or found[0].protocol.partition("@")[0] != protocol:
+        if found is None or found[0].ok:
+            continue
+        if protocol and found[0].protocol.partition("@")[0] != protocol:
             continue
         pair = (found[0].dataset, found[0].predictor)
         if manifest.stat().st_mtime_ns > settled.get(pair, 0):

@@ -13,6 +13,7 @@ from typing import Any
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.keys.code import code_hash
+from spared_bench.trials.machine import machine_class
 
 _PACKAGES = (
     "spared-bench",
@@ -36,6 +37,7 @@ def environment(bench: Bench, job: Job) -> dict[str, Any]:
         "platform": platform.platform(),
         "host": socket.gethostname(),
         "device": bench.settings.device,
+        "machine": machine_class(bench.settings.device, _gpu("name") if on_gpu else ""),
         "accelerator": _gpu("name") if on_gpu else "",
         "driver": _gpu("driver_version") if on_gpu else "",
         "threads": bench.settings.threads,

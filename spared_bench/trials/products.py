@@ -328,6 +328,8 @@ def _fit_completer(
 def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any:
     """Construct a completer or predictor.
 
+    A predictor that leaves its precision open gets that of the protocol.
+
     Raises
     ------
     PluginError
@@ -348,6 +350,9 @@ def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any
     if not isinstance(method, wanted):
         needed = {"completer": "fit and complete", "predictor": "fit and predict"}[kind]
         raise PluginError(f"{kind} {name!r} lacks a method; it needs {needed}.")
+    precision = bench.protocol.training.precision
+    if kind == "predictor" and precision != "auto" and getattr(method, "precision", "") == "auto":
+        setattr(method, "precision", precision)  # noqa: B010  # a field that not every method has
     return method
 
 

@@ -11,6 +11,7 @@ from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.models.weights_folder import file_for
 from spared_bench.results import TrialResult
+from spared_bench.trials.checks import slide_checks_fact
 from spared_bench.trials.environment import environment
 from spared_bench.trials.products import Prepared
 
@@ -42,7 +43,8 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
             "distribution": bench.registry.get("predictor", job.predictor).plugin.distribution,
             "searched": sorted(predictor.search),
             "configuration": bench.chosen("predictor", job.predictor).configuration,
-        },
+        }
+        | slide_checks_fact(bench, job.dataset),
         environment=environment(bench, job),
     )
 

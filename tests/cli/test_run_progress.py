@@ -55,6 +55,15 @@ def test_names_with_brackets_are_shown_as_they_are():
     assert "[red]toy[/red]" in shown(watcher)[0]
 
 
+@pytest.mark.parametrize("kind", get_args(JobKind))
+def test_a_job_of_any_kind_that_fails_has_its_line_and_none_ends_the_run(kind):
+    console = Console(file=io.StringIO(), width=100)
+    watcher, job = LineWatcher(console), Job(kind, "k", "toy", "none", "p")
+    watcher.finished(Outcome(job, result=ended(job).result if kind == "trial" else None))
+    watcher.finished(Outcome(job, "error", "it went wrong"))
+    assert console.file.getvalue().splitlines()[-1].endswith("toy · none · p  error: it went wrong")
+
+
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     monkeypatch.setattr("spared_bench.running.run_file._SECONDS", 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -35,6 +36,7 @@ def test_status_shows_every_failure_and_why_one_failed(workspace):
     rows = [line.split() for line in shown.splitlines()]
     (failed,) = (row for row in rows if "toy-raises" in row)
     assert "ValueError:" in failed
+    assert spared_bench("status", "-w", workspace).stdout == shown  # there is no other protocol
     only = spared_bench("status", "--suite", "toy", "--failed", "-w", workspace).stdout
     assert "toy-mean" not in only
 
@@ -57,6 +59,22 @@ def test_status_shows_the_failures_of_a_search_that_has_not_ended(workspace):
     toy_run(workspace, "-p", "toy-raises-searched", "--breaker", "0")
     told = spared_bench("status", "--suite", "toy", "-w", workspace, "--json").stdout
     assert len(json.loads(told)) == 5
+
+
+def test_status_asks_which_protocol_is_meant_where_there_are_several_and_none_is_the_demo(
+    workspace, tmp_path
+):
+    assert spared_bench("status", "-w", workspace).exit_code == 0  # nothing was run yet
+    assert toy_run(workspace, "-p", "toy-mean").exit_code == 0
+    other = tmp_path / "other.yaml"
+    other.write_text(Path(TOY_PROTOCOL).read_text().replace("name: toy", "name: other"))
+    toy_run(workspace, "-p", "toy-mean", "--suite", other)
+    with pytest.raises(UsageError, match=r"protocols: other, toy\. Name one with `--suite`\."):
+        spared_bench("status", "-w", workspace)
+    other.write_text(other.read_text().replace("name: other", "name: demo"))
+    toy_run(workspace, "-p", "toy-mean", "--suite", other)
+    shown = spared_bench("status", "--json", "-w", workspace).stdout
+    assert {each["protocol"] for each in json.loads(shown)} == {"demo@1"}
 
 
 def test_json_lines_tell_every_event_and_nothing_else(workspace):

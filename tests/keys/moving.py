@@ -32,6 +32,7 @@ def keys(bench: Bench) -> dict[str, str]:
     return {
         "prepared": digest(bench.prepared_inputs(DATASET)),
         "patches": digest(bench.patches_inputs(DATASET)),
+        "checks": digest(bench.slide_check_inputs(DATASET, "C2")),
         "features": digest(bench.features_inputs(DATASET, ColorEncoder())),
         "spackle": digest(bench.completed_inputs(DATASET, "spackle")),
         "linear-probe": trial("linear-probe"),

@@ -57,6 +57,9 @@ TRAINING = modules(
 TABLE = {
     "prepared": PREPARED,
     "patches": PATCHES,
+    "checks": READING
+    | modules("spared_bench/reports", "quality")
+    | modules("spared_bench", "geometry"),
     "features": PATCHES | ENCODERS,
     "spackle": PREPARED
     | PATCHES

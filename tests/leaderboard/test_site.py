@@ -60,8 +60,14 @@ def built(trials, folder: Path, **extras) -> Path:
 
 
 def test_a_method_tells_once_for_all_trials_alike_where_and_by_what_they_were_run(tmp_path):
-    here = {"device": "cpu", "git": "abc", "packages": {"torch": "2.14.1", "numpy": "2.4.6"}}
+    here = {
+        "device": "cpu",
+        "machine": "x86-64 avx2",
+        "git": "abc",
+        "packages": {"torch": "2.14.1", "numpy": "2.4.6"},
+    }
     there = {**here, "device": "cuda:0", "accelerator": "H100", "host": "secret-name"}
+    there["machine"] = "H100"
     trials = [
         trial(dataset="breast", seed=seed, environment=environment)
         for seed, environment in enumerate([here, there, here])
@@ -72,6 +78,8 @@ def test_a_method_tells_once_for_all_trials_alike_where_and_by_what_they_were_ru
     (row,) = data_of(site, "p0/board")["rows"]
     told = data_of(site, f"p0/method-{row['id']}")["provenance"]
     assert [(kind["device"], kind["trials"]) for kind in told] == [("cpu", 2), ("cuda:0 H100", 1)]
+    assert [kind["machine"] for kind in told] == ["x86-64 avx2", "H100"]
+    assert row["cells"]["machine"] == ["H100, x86-64 avx2", "H100, x86-64 avx2"]
     assert told[0]["packages"] == "numpy 2.4.6, torch 2.14.1"
     assert told[0]["precision"] == "bfloat16"
     assert (

@@ -12,7 +12,7 @@ from spared_bench.models.weights_folder import WEIGHTS_FOLDER
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult, without_times
 from spared_bench.store.trials import read_scores
-from spared_bench.trials.products import make_completed, prepare
+from spared_bench.trials.products import build, make_completed, prepare
 from spared_bench.trials.record import weights_fact
 from spared_bench.trials.runner import run_trial
 from spared_bench.trials.scores import make_scores
@@ -250,3 +250,54 @@ def test_another_file_of_weights_of_the_same_name_is_another_trial(bench, tmp_pa
             keys[content, name] = inputs["predictor"]["weights"]
     assert keys[b"one", str(file)] == keys[b"one", "~/w.safetensors"]
     assert len(set(keys.values())) == 2
+
+
+@pytest.fixture
+def bench_in(workspace, tmp_path):
+    """A bench whose protocol asks for a precision."""
+
+    def make(precision, **parameters):
+        protocol = tmp_path / f"{precision}.yaml"
+        text = TOY_PROTOCOL.read_text().replace(
+            "training: {", f"training: {{precision: {precision}, "
+        )
+        protocol.write_text(text)
+        return make_bench(
+            str(protocol),
+            workspace=workspace,
+            plugin_files=[TOY_PLUGIN],
+            device="cpu",
+            parameters=parameters,
+        )
+
+    return make
+
+
+def test_a_protocol_fixes_the_precision_of_networks_whatever_the_cpu(bench_in, monkeypatch):
+    # A CPU with bfloat16, on which every network is large enough to gain.
+    monkeypatch.setattr("spared_bench.models.precision._cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr("spared_bench.models.precision._LARGE", 0)
+    made, keys = {}, set()
+    for precision in ("auto", "float32", "bfloat16"):
+        job = only_trial(bench_in(precision), "shufflenet")
+        keys.add(job.key)
+        made[precision] = run_trial(bench_in(precision), job)
+        assert made[precision].ok, made[precision].traceback
+    assert len(keys) == 3
+    assert {name: result.facts["precision"] for name, result in made.items()} == {
+        "auto": "bfloat16",
+        "float32": "float32",
+        "bfloat16": "bfloat16",
+    }
+    # Whoever loads the trained network later, for another slide, computes it in the same.
+    assert made["float32"].parameters["precision"] == "float32"
+    assert made["auto"].parameters["precision"] == "auto"
+
+
+def test_networks_under_others_and_what_is_set_for_one_method(bench_in):
+    bench = bench_in("float32", shufflenet={"precision": "bfloat16"})
+    assert build(bench, "predictor", "sepal", {}).precision == "float32"
+    assert build(bench, "predictor", "vit-b-delta", {}).precision == "float32"
+    own = bench.chosen("predictor", "shufflenet").values
+    assert build(bench, "predictor", "shufflenet", own).precision == "bfloat16"
+    assert not hasattr(build(bench, "predictor", "toy-mean", {}), "precision")

@@ -75,7 +75,7 @@
         Object.keys(trial.slides).length ? table(["Slide", ...board.metrics.map((m) => m.title)], Object.entries(trial.slides).map(([slide, s]) => [slide, ...board.metrics.map((m) => write(m)(s[m.name]))]), "Slides") : null)),
       more.provenance.length ? el("h3", {}, "Provenance") : "",
       ...more.provenance.map((made) => facts([
-        ["Trials", made.trials], ["Predictor", made.code], ["Commit", made.commit], ["Device", made.device], ["Driver", made.driver],
+        ["Trials", made.trials], ["Predictor", made.code], ["Commit", made.commit], ["Device", made.device], ["Machine", made.machine], ["Driver", made.driver],
         ["Precision", made.precision], ["Python", made.python], ["Packages", made.packages], ["Platform", made.platform],
       ])),
       el("h3", {}, "History"),
@@ -102,7 +102,7 @@
         ["Organism", column.organism], ["Tissue", column.tissue], ["Task", column.task], ["Technology", column.technology],
         ["Images", column.image], ["Tier", column.tier], ["Scored on", column.split],
         ["Spots", column.n_spots || null], ["Generated", column.synthetic ? "yes: in no mean and in no rank" : null],
-        ["Of the protocol", column.listed ? null : "no: in no mean and in no rank"], ["Repeats the slides of", column.repeats.join(", ")], ["Donors in train and test", column.shared_donors.join(", ")], ["Donors verified", known(column.donors_verified) ? yes(column.donors_verified) : null],
+        ["Of the protocol", column.listed ? null : "no: in no mean and in no rank"], ["Repeats the slides of", column.repeats.join(", ")], ["Donors in train and test", column.shared_donors.join(", ")], ["Slides in doubt", column.doubts.join("; ")], ["Donors verified", known(column.donors_verified) ? yes(column.donors_verified) : null],
         ["Raw counts", known(column.raw_counts) ? yes(column.raw_counts) : null], ["Licence", column.licence], ["Citation", column.citation],
         ["Pages", (column.links || []).map((each) => el("div", {}, source(each)))],
       ]),

@@ -1,0 +1,173 @@
+"""Slides are checked when data are added and when a run starts: once, in a line each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from spared_bench.api import execute, make_bench, select
+from spared_bench.cli import app
+from spared_bench.errors import ImageError
+from spared_bench.leaderboard.tables import as_csv
+from spared_bench.reports import slide_checks
+from spared_bench.reports.quality import SlideCheck
+from spared_bench.reports.slide_checks import checks_of, warn_of_slides
+from spared_bench.trials.checks import slide_checks_fact, stored_checks
+from tests import made_slides
+from tests.board_samples import board_rows, trial
+from tests.conftest import TOY_PROTOCOL
+
+PLUGIN = """
+import sys
+import numpy as np
+from spared_bench import DatasetSpec, SlideInfo, hookimpl
+from spared_bench_plugins.datasets.planted.expression import read_slide as planted
+
+def read_slide(folder, slide_id):
+    if slide_id == "raises":
+        raise ValueError("no such\\ncolumn")
+    if slide_id == "leaves":
+        sys.exit(3)
+    slide = planted(folder, {{"first": "P1", "second": "P2"}}.get(slide_id, "P3"))
+    centres = slide.obsm["spatial"]
+    if slide_id == "mirrored":
+        slide.obsm["spatial"] = np.column_stack(
+            [centres[:, 0].min() + centres[:, 0].max() - centres[:, 0], centres[:, 1]]
+        )
+    if slide_id == "bare":
+        slide.uns["slide"]["image_path"] = ""
+    if slide_id == "few":
+        slide = slide[:50].copy()
+    if slide_id == "gone":
+        slide.uns["slide"]["image_path"] = str(folder / "gone.png")
+    return slide
+
+@hookimpl
+def spared_bench_datasets():
+    slides = {slides}
+    return [
+        DatasetSpec(
+            "doubtful", factory=f"{{__name__}}:read_slide", organism="human", synthetic=True,
+            slides=tuple(SlideInfo(name, name) for name in slides),
+            split={{"train": slides[:1], "val": slides[1:2], "test": slides[2:]}},
+        )
+    ]
+"""
+
+
+@pytest.fixture
+def made(tmp_path):
+    """What makes a bench of a dataset with slides of these kinds."""
+
+    def make(*slides):
+        plugin = tmp_path / "doubtful_plugin.py"
+        plugin.write_text(PLUGIN.format(slides=repr(slides)))
+        return make_bench(
+            str(TOY_PROTOCOL), workspace=tmp_path / "w", plugin_files=[plugin], device="cpu"
+        )
+
+    return make
+
+
+def test_a_slide_in_doubt_is_one_line_and_what_cannot_be_tested_or_read_ends_nothing(made):
+    bench = made("first", "raises", "leaves", "gone", "bare", "few", "mirrored")
+    lines: list[str] = []
+    warn_of_slides(bench, ["doubtful"], lines.append)
+
+    assert [line.split()[1] for line in lines] == ["raises", "leaves", "gone", "mirrored"]
+    assert not any("\n" in line for line in lines)
+    assert lines[0].endswith("was not checked: ValueError: no such column")
+    assert "was not checked: SystemExit: 3" in lines[1]
+    assert "gone.png" in lines[2]
+    assert "mirrored left to right" in lines[3]
+    assert "`spared-bench data show doubtful`" in lines[3]
+    # What could not be read is asked again; what was tested, or could not be, is known.
+    known = [stored_checks(bench, "doubtful", each.slide_id) is not None
+             for each in bench.dataset("doubtful").slides]  # fmt: skip
+    assert known == [True, False, False, False, True, True, True]
+
+
+def test_a_slide_is_checked_once_and_again_where_its_entry_is_damaged(made, monkeypatch):
+    bench = made("first", "second", "bare")
+    first = checks_of(bench, "doubtful", "first")
+    assert [check.passed for check in first] == [True] * 4
+    monkeypatch.setattr(slide_checks, "check_slide", lambda slide: [])
+    assert checks_of(bench, "doubtful", "first") == first
+    (path,) = (bench.workspace.store.root / "checks").glob("*/*/checks.json")
+    path.write_bytes(b"x" * path.stat().st_size)
+    assert checks_of(bench, "doubtful", "first") == []
+    assert json.loads(next(path.parent.glob("checks.json")).read_text()) == []
+
+
+def test_a_run_warns_and_its_records_say_which_slides_are_in_doubt(made):
+    bench = made("first", "second", "mirrored")
+    lines: list[str] = []
+    plan = select(bench, ["doubtful"], ["none"], ["gene-mean"])
+    report = execute(plan, executor="inline", track=False, figures=False, log=lines.append)
+
+    (line,) = [line for line in lines if "may not belong to its image" in line]
+    assert line.startswith("Slide mirrored of doubtful")
+    (result,) = report.results
+    assert result.ok, result.message
+    fact = result.facts["slide_checks"]
+    assert fact["tested"] == 3
+    assert list(fact["failed"]) == ["mirrored"]
+    assert fact["failed"]["mirrored"][0].startswith("orientation: Held-out correlation")
+    assert slide_checks_fact(bench, "doubtful") == {"slide_checks": fact}
+
+
+def test_the_board_says_which_slides_are_in_doubt():
+    facts = {"slide_checks": {"tested": 3, "failed": {"B2": ["position: 0.1.", "tissue: 3 %."]}}}
+    plain = trial()
+    doubted = trial(facts={**plain.facts, **facts})
+    (line,) = csv.DictReader(io.StringIO(as_csv(board_rows([doubted]))))
+    assert line["slides_in_doubt"] == "B2 (position: 0.1.); B2 (tissue: 3 %.)"
+    (line,) = csv.DictReader(io.StringIO(as_csv(board_rows([plain]))))
+    assert line["slides_in_doubt"] == ""
+
+
+@pytest.mark.parametrize("fault", ["doubt", "error"])
+def test_adding_data_tells_of_a_slide_and_adds_it(tmp_path, monkeypatch, fault):
+    def check(slide):
+        if fault == "error":
+            raise ImageError("the codec\nis missing")
+        return [SlideCheck("tissue", False, "3% of the spots lie on tissue.")]
+
+    monkeypatch.setattr(slide_checks, "check_slide", check)
+    made_slides.space_ranger(tmp_path / "T1")
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: space_ranger\norganism: human\nslides: {T1: {path: T1}}\n"
+        "split: {train: [T1]}"
+    )
+    arguments = ["data", "add", str(tmp_path / "mine.yaml"), "-w", str(tmp_path / "w"), "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    told = {
+        "doubt": "Slide T1 of mine may not belong to its image (tissue: 3% of the spots lie on"
+        " tissue.) `spared-bench data show mine` draws it.",
+        "error": "Slide T1 of mine was not checked: the codec is missing",
+    }[fault]
+    assert json.loads(done.stdout)["doubts"] == [told]
+    assert done.stderr.strip() == told
+
+
+def test_bars_of_a_dataset_that_is_not_prepared_show_no_spot_as_dropped():
+    from matplotlib.colors import to_rgba
+
+    from spared_bench.reports.dataset_figures import COLOURS, UNMEASURED, spots_per_slide
+
+    raw = spots_per_slide([("a", "train", 30, None), ("b", "", 20, None)]).axes[0]
+    assert [bar.get_width() for bar in raw.patches] == [30, 20]
+    assert [bar.get_facecolor() for bar in raw.patches] == [
+        to_rgba(COLOURS["train"]),
+        to_rgba(COLOURS[""]),
+    ]
+    assert "dropped" not in raw.get_xlabel()
+    known = spots_per_slide([("a", "train", 30, 25), ("b", "test", 20, 0)]).axes[0]
+    assert [bar.get_width() for bar in known.patches] == [30, 25, 20, 0]
+    assert known.patches[0].get_facecolor() == to_rgba(UNMEASURED)
+    assert "grey: dropped" in known.get_xlabel()

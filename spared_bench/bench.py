@@ -157,6 +157,11 @@ class Bench:
         assert isinstance(spec, DatasetSpec)
         return self.protocol.validation.divide(spec)
 
+    def listed(self) -> list[str]:
+        """Return the datasets of the protocol, folds by name; all where it lists none."""
+        names = self.protocol.datasets or self.registry.names("dataset")
+        return [fold for name in names for fold in self.registry.expand(name)]
+
     def predictor(self, name: str) -> PredictorSpec:
         """Look a predictor's spec up."""
         spec = self.registry.get("predictor", name).spec

@@ -17,6 +17,7 @@ _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _LARGEST_STRIP = 128 * 2**20  # bytes: decoded whole, where it is compressed
 _LARGEST_TILE = 2**30
 _RAW, _CONTIGUOUS = 1, 1
+_JPEG = (6, 7)
 
 
 class TiffImage(BlockImage):
@@ -67,7 +68,7 @@ def open_tiff(path: Path, fluorescence: bool) -> BlockImage:
                 for sample in range(apart)
             ]
             dtype = np.dtype(np.uint8) if page.dtype.kind == "b" else page.dtype.newbyteorder("=")
-            tiled, number = page.is_tiled, page.index
+            tiled, number, compression = page.is_tiled, page.index, int(page.compression)
     except ImageError:
         raise
     except Exception as error:  # of a file that may hold anything
@@ -78,7 +79,7 @@ def open_tiff(path: Path, fluorescence: bool) -> BlockImage:
             raise unsupported(path, f"tiles or strips of {size:,} bytes each")
         from spared_bench.processing.vips_image import open_strip
 
-        return open_strip(path, number, dtype, colours)
+        return open_strip(path, number, dtype, colours, by_rows=compression not in _JPEG)
     return TiffImage(path, planes, dtype, colours)
 
 

@@ -29,15 +29,23 @@ class VipsImage(BlockImage):
     """An image behind libvips."""
 
     def __init__(
-        self, path: Path, colours: Colours, bands: int, dtype: np.dtype, **options: Any
+        self,
+        path: Path,
+        colours: Colours,
+        bands: int,
+        dtype: np.dtype,
+        *,
+        by_rows: bool = True,
+        **options: Any,
     ) -> None:
         self._options = options
-        image = _load(path, "sequential", options)
+        self._access = "sequential" if by_rows else "random"
+        image = _load(path, self._access, options)
         rows, columns = even_edges(image.height, _BLOCK_ROWS), np.array([0, image.width])
         super().__init__(path, rows, columns, bands, dtype, colours)
         self._reading, self._next = Lock(), 0
         self._ahead: dict[int, np.ndarray] = {}
-        self._image, self._in_order = image, True
+        self._image, self._in_order = image, by_rows
 
     def decode(self, row: int, column: int) -> np.ndarray:
         """Decode one block: (height, width, bands)."""
@@ -56,7 +64,7 @@ class VipsImage(BlockImage):
 
     def every_block(self) -> Iterator[np.ndarray]:
         """Decode all blocks, one after the other, past the cache."""
-        image = self._load("sequential")
+        image = self._load(self._access)
         for row in range(len(self.rows) - 1):
             yield self._fetch(image, row)
 
@@ -95,13 +103,16 @@ def open_vips(path: Path, fluorescence: bool) -> VipsImage:
     return VipsImage(path, colours, image.bands, np.dtype(np.uint8 if eight else np.uint16))
 
 
-def open_strip(path: Path, page: int, dtype: np.dtype, colours: Colours) -> VipsImage:
+def open_strip(
+    path: Path, page: int, dtype: np.dtype, colours: Colours, *, by_rows: bool
+) -> VipsImage:
     """Open a TIFF whose compressed strips are too large to be decoded in one piece.
 
-    libvips reads them row by row; in strips, unlike in tiles, it tells of damage.
+    libvips reads them row by row; in strips, unlike in tiles, it tells of damage. A strip of JPEG it
+    decodes as a whole (not ``by_rows``), and keeps.
     """
     image = _load(path, "sequential", {"page": page})
-    return VipsImage(path, colours, image.bands, dtype, page=page)
+    return VipsImage(path, colours, image.bands, dtype, by_rows=by_rows, page=page)
 
 
 class UnknownFormatError(ImageError):

@@ -217,8 +217,9 @@ class Orchestrator:
     # What is done
 
     def _submit_ready(self) -> None:
-        while not self.policy.stopped and len(self._running) < self.executor.capacity:
-            job = self._queue.take()
+        while len(self._running) < self.executor.capacity:
+            # Once stopped, what has been trained is still scored, which takes no time.
+            job = self._queue.take("score" if self.policy.stopped else "")
             if job is None:
                 return
             if self.policy.holds_back(job):

@@ -50,12 +50,14 @@ class Queue:
         else:
             self._ready.append(job.key)
 
-    def take(self) -> Job | None:
-        """Take the next job that is ready; ``None`` if none is."""
-        while self._ready:
+    def take(self, kind: str = "") -> Job | None:
+        """Take the next job that is ready, of one kind if it is given; ``None`` if none is."""
+        for _ in range(len(self._ready)):
             key = self._ready.popleft()
-            if key in self.jobs:
+            if key in self.jobs and self.jobs[key].kind == (kind or self.jobs[key].kind):
                 return self._forget(key)
+            if key in self.jobs:
+                self._ready.append(key)
         return None
 
     def made(self, key: str) -> None:

@@ -83,9 +83,9 @@ def build(
     SubmissionError
         If a run failed, a description is not valid, or the runs are of other data than is there.
     """
-    cells = _cells_of(bench, predictor)
+    cells = [cell for cell in _cells_of(bench, predictor) if _is_listed(bench, cell)]
     spec = bench.predictor(predictor)
-    wanted = bench.protocol.datasets or tuple(sorted({cell.final.dataset for cell in cells}))
+    wanted = bench.listed() if bench.protocol.datasets else []
     details = {**(details or {}), **({} if key is None else {"key": public_key(key)})}
     missing = [name for name in wanted if name not in {cell.final.dataset for cell in cells}]
     absent = _absent(missing, reasons or {})
@@ -126,6 +126,11 @@ def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:
             " `spared-bench run --retry-failed` tries them again."
         )
     return mine
+
+
+def _is_listed(bench: Bench, cell: FinishedCell) -> bool:
+    """Return whether a run is of a dataset of the protocol; others may be there, and stay out."""
+    return cell.final.dataset in bench.listed()
 
 
 def _absent(missing: Sequence[str], reasons: Mapping[str, str]) -> list[dict[str, str]]:

@@ -135,8 +135,8 @@ def _check_grid(report: Report, opened: Bundle, bench: Bench) -> None:
     places = {result.place for result in opened.claim.results}
     absent = {each.dataset: each.reason for each in opened.description.absent}
     columns = sorted({place[1:3] for place in places})
-    wanted = bench.protocol.datasets or tuple(opened.claim.datasets)
-    listed = bench.protocol.datasets or tuple(bench.registry.names("dataset"))
+    listed = bench.listed()
+    wanted = listed if bench.protocol.datasets else list(opened.claim.datasets)
     for name in sorted({*opened.claim.datasets, *absent} - set(listed)):
         told = "is declared absent" if name in absent else "has results"
         report.problems.append(

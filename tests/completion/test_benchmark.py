@@ -29,6 +29,7 @@ from spared_bench.trials.products import fitted_completer, make_completed, prepa
 from spared_bench_plugins.completers.spackle import SpaCKLE
 from tests.completion.making import slides_of
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.leaderboard.reading import folder_of
 
 WANTED = conditions(["fraction", "prob_median"], [0.3, 0.6])
 
@@ -317,7 +318,7 @@ def test_its_scores_are_on_a_board_without_any_predictor(workspace, tmp_path, so
     nothing = ["--leaderboards", str(tmp_path)]
     answer = CliRunner().invoke(app, [*arguments, *nothing])
     assert answer.exit_code == 0, answer.output
-    written = (workspace / "leaderboard" / "data" / "p0" / "completion.js").read_text()
+    written = (folder_of(workspace / "leaderboard", "data") / "p0" / "completion.js").read_text()
     assert '"completer":"median"' in written and '"completer":"gene-mean"' in written
 
 

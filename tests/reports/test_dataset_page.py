@@ -122,7 +122,7 @@ def test_the_pixels_told_of_are_those_of_the_image_at_hand(tmp_path):
     result = run(app, ["data", "show", "mine", "--raw", "--json", *workspace])
     page = Path(json.loads(result.stdout)["pages"][0]).read_text(encoding="utf-8")
     assert '<td class="number">22</td>' in page
-    assert "T1 is coarse: a patch of 48 px is enlarged from 22 px" in page
+    assert "T1 is coarse: a patch of 224 px is enlarged from 22 px" in page
 
 
 def test_a_slide_with_ids_only_is_drawn_by_symbol(bench, rng):

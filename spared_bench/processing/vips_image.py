@@ -108,8 +108,8 @@ def open_strip(
 ) -> VipsImage:
     """Open a TIFF whose compressed strips are too large to be decoded in one piece.
 
-    libvips reads them row by row; in strips, unlike in tiles, it tells of damage. A strip of JPEG it
-    decodes as a whole (not ``by_rows``), and keeps.
+    libvips reads them row by row; in strips, unlike in tiles, it tells of damage. A strip of JPEG
+    it decodes as a whole (not ``by_rows``), and keeps.
     """
     image = _load(path, "sequential", {"page": page})
     return VipsImage(path, colours, image.bands, dtype, by_rows=by_rows, page=page)

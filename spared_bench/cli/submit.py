@@ -302,11 +302,13 @@ def _comment(report: Report, bench_of: BenchOf, leaderboards: Path) -> str:
     from spared_bench.submissions.comment import comment
 
     if report.description is None or not report.ok:
-        return comment(report, [], [])
+        return comment(report, [], [], [])
     bench = bench_of(report.description.protocol)
     names = dict.fromkeys(result.dataset for result in report.results)
     ranked = [name for name in names if not bench.dataset(name).synthetic]
-    return comment(report, read_entries(leaderboards, bench.protocol.id)[0], ranked)
+    told = dict.fromkeys([bench.protocol.ranking.metric, *bench.protocol.metrics])
+    metrics = [bench.metric(name) for name in told]
+    return comment(report, read_entries(leaderboards, bench.protocol.id)[0], ranked, metrics)
 
 
 def _print(report: Report) -> None:

@@ -203,5 +203,6 @@ def choose_genes(result: TrialResult, wanted: Sequence[str], number: int = 4) ->
             if name not in column:
                 raise UnknownNameError("predicted gene", name, result.gene_symbols)
         return [column[name] for name in wanted]
-    scores = np.asarray(result.gene_scores.get("pcc-gene", np.zeros(len(result.genes))), float)
-    return list(np.argsort(-np.nan_to_num(scores, nan=-2.0), kind="stable")[:number])
+    # By the first metric of the protocol that has a value per gene.
+    scores = np.asarray(next(iter(result.gene_scores.values()), np.zeros(len(result.genes))), float)
+    return list(np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")[:number])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from spared_bench.leaderboard.columns import number
 from spared_bench.leaderboard.entries import MethodEntry
-from spared_bench.leaderboard.text import fixed, score, visible
+from spared_bench.leaderboard.text import score, visible
+from spared_bench.specs import MetricSpec
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.standing import Standing, standings
 
@@ -14,9 +16,15 @@ _MOST_ROWS = 20
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^\s*[-+#=])")
 _LINKED = re.compile(r"(@|#|:(?=//)|www(?=\.)|GH-)", re.IGNORECASE)
 _FEW_DATASETS = 5
+_MOST_METRICS = 3
 
 
-def comment(report: Report, others: Iterable[MethodEntry], datasets: Sequence[str]) -> str:
+def comment(
+    report: Report,
+    others: Iterable[MethodEntry],
+    datasets: Sequence[str],
+    metrics: Sequence[MetricSpec],
+) -> str:
     """Return the comment.
 
     Parameters
@@ -26,6 +34,8 @@ def comment(report: Report, others: Iterable[MethodEntry], datasets: Sequence[st
         Accepted entries of the protocol.
     datasets : sequence of str
         Those that are ranked.
+    metrics : sequence of MetricSpec
+        Of the protocol; the first is the one that ranks.
     """
     lines = [f"### Submission {plain(report.label)}: {_verdict(report)}", ""]
     if report.problems:
@@ -33,8 +43,8 @@ def comment(report: Report, others: Iterable[MethodEntry], datasets: Sequence[st
         lines += [f"- {plain(problem, 1_000)}" for problem in report.problems]
     elif report.description is not None:
         ranked = [name for name in datasets if name in {each.dataset for each in report.results}]
-        lines += _standing_lines(standings(report.results, others, ranked))
-        lines += _score_lines(report)
+        lines += _standing_lines(standings(report.results, others, ranked, metrics[0]), metrics[0])
+        lines += _score_lines(report, metrics[:_MOST_METRICS])
     if report.flags:
         lines += ["", "Flags, for people to look at; none of them refuses it:", ""]
         lines += [
@@ -66,17 +76,17 @@ def _verdict(report: Report) -> str:
     return f"accepted as re-scored{flags if report.flags else ''}"
 
 
-def _standing_lines(found: Sequence[Standing]) -> list[str]:
+def _standing_lines(found: Sequence[Standing], metric: MetricSpec) -> list[str]:
     if not found:
         return ["It is not ranked: no completer has an error on every ranked dataset.", ""]
     lines = [
-        "| predictor | completer | rank | 95 % interval | norm. MSE | best on |",
+        f"| predictor | completer | rank | 95 % interval | norm. {plain(metric.title)} | best on |",
         "|---|---|---|---|---|---|",
     ]
     for each in found[:_MOST_ROWS]:
         lines.append(
             f"| {plain(each.predictor)} | {plain(each.completer)} | {each.rank} of {each.n_rows} |"
-            f" {each.low} to {each.high} | {score(each.normalised_mse)} |"
+            f" {each.low} to {each.high} | {score(each.normalised_error)} |"
             f" {', '.join(map(plain, each.best_on)) or 'none'} |"
         )
     best = min(found, key=lambda each: each.rank)
@@ -99,18 +109,19 @@ def _change(best: Standing) -> str:
     return f"It would stand before {shown}{more}."
 
 
-def _score_lines(report: Report) -> list[str]:
+def _score_lines(report: Report, metrics: Sequence[MetricSpec]) -> list[str]:
     lines = [
-        "| dataset | completer | predictor | seed | MSE | PCC-Gene |",
-        "|---|---|---|---|---|---|",
+        "| dataset | completer | predictor | seed |"
+        + "".join(f" {plain(metric.title)} |" for metric in metrics),
+        "|---|---|---|---|" + "---|" * len(metrics),
     ]
     for result in report.results[:_MOST_ROWS]:
         scores = next(iter(result.split_scores.values()), {})
-        mse, pcc = scores.get("mse"), scores.get("pcc-gene")
+        values = [(metric, scores.get(metric.name)) for metric in metrics]
+        shown = ["–" if value is None else number(metric)(value) for metric, value in values]
         lines.append(
             f"| {plain(result.dataset)} | {plain(result.completer)} | {plain(result.predictor)} |"
-            f" {result.seed} | {'–' if mse is None else score(mse)} |"
-            f" {'–' if pcc is None else fixed(pcc)} |"
+            f" {result.seed} | {' | '.join(shown)} |"
         )
     if len(report.results) > _MOST_ROWS:
         lines += ["", f"and {len(report.results) - _MOST_ROWS} more results."]

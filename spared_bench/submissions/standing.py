@@ -1,23 +1,25 @@
 """The rank that a submission would have among accepted entries, with an interval over datasets.
 
-A row is one (entry, predictor, completer). Its squared error on a dataset, mean over seeds, is
-divided by the lowest of any row there; rows are ranked by the mean over datasets. The interval is
-the 2.5th to 97.5th percentile of the rank when the datasets are drawn again with replacement
-(percentile bootstrap, errors of a dataset staying together). It says how far the rank hangs on the
-choice of datasets; with fewer than five of them it says little. Generated datasets, withdrawn
-entries and rows that lack a dataset do not enter.
+A row is one (entry, predictor, completer). Its error on a dataset by the metric that ranks, mean
+over seeds, is divided by the lowest of any row there; rows are ranked by the mean over datasets.
+The interval is the 2.5th to 97.5th percentile of the rank when the datasets are drawn again with
+replacement (percentile bootstrap, errors of a dataset staying together). It says how far the rank
+hangs on the choice of datasets; with fewer than five of them it says little. Generated datasets,
+withdrawn entries and rows that lack a dataset do not enter.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from spared_bench.leaderboard.entries import EntryResult, MethodEntry
+from spared_bench.leaderboard.measures import can_be_normalised, error
+from spared_bench.specs import MetricSpec
 
-MSE = "mse"
 _DRAWS = 2_000
 
 Row = tuple[str, str, str]
@@ -33,7 +35,7 @@ class Standing:
     rank, low, high : int
         Among ``n_rows``, this one included, and the interval.
     n_rows, n_datasets : int
-    normalised_mse : float
+    normalised_error : float
         Mean over datasets.
     overtaken : tuple of str
         Rows of others that would now have a worse rank than this one.
@@ -48,15 +50,20 @@ class Standing:
     high: int
     n_rows: int
     n_datasets: int
-    normalised_mse: float
+    normalised_error: float
     overtaken: tuple[str, ...]
     best_on: tuple[str, ...]
 
 
 def standings(
-    results: Sequence[EntryResult], others: Iterable[MethodEntry], datasets: Sequence[str]
+    results: Sequence[EntryResult],
+    others: Iterable[MethodEntry],
+    datasets: Sequence[str],
+    metric: MetricSpec,
 ) -> list[Standing]:
     """Return the place of each complete row of a submission.
+
+    None has one by a metric without a perfect value, whose errors have no ratio.
 
     Parameters
     ----------
@@ -66,17 +73,21 @@ def standings(
         Accepted ones of the same protocol.
     datasets : sequence of str
         Those that are ranked.
+    metric : MetricSpec
+        By which the protocol ranks.
     """
-    mine = _errors("", results, datasets)
+    if not can_be_normalised(metric):
+        return []
+    mine = _errors("", results, datasets, metric)
     rivals: dict[Row, np.ndarray] = {}
     for entry in others:
         if entry.withdrawn is None:
-            rivals |= _errors(entry.folder_name, entry.results, datasets)
+            rivals |= _errors(entry.folder_name, entry.results, datasets, metric)
     return [_standing(row, mine | rivals, datasets) for row in mine]
 
 
 def _errors(
-    label: str, results: Iterable[EntryResult], datasets: Sequence[str]
+    label: str, results: Iterable[EntryResult], datasets: Sequence[str], metric: MetricSpec
 ) -> dict[Row, np.ndarray]:
     """Return the error on each dataset, (n_datasets,), of the rows that have all of them."""
     found: dict[Row, dict[str, list[float]]] = {}
@@ -84,10 +95,11 @@ def _errors(
         scores: Mapping[str, float | None] = (
             result.split_scores.get("test") or result.split_scores.get("val") or {}
         )
-        value = scores.get(MSE)
-        if value is not None and value > 0:
+        value = scores.get(metric.name)
+        distance = math.nan if value is None else error(metric, value)
+        if distance > 0:
             row = found.setdefault((label, result.predictor, result.completer), {})
-            row.setdefault(result.dataset, []).append(value)
+            row.setdefault(result.dataset, []).append(distance)
     return {
         row: np.array([np.mean(errors[name]) for name in datasets])
         for row, errors in found.items()
@@ -123,7 +135,7 @@ def _standing(row: Row, rows: Mapping[Row, np.ndarray], datasets: Sequence[str])
         high=high,
         n_rows=len(names),
         n_datasets=len(datasets),
-        normalised_mse=float(means[place]),
+        normalised_error=float(means[place]),
         overtaken=tuple(sorted(worse)),
         best_on=tuple(best),
     )

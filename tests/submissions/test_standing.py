@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from spared_bench.leaderboard.entries import EntryResult, Flag, MethodEntry
+from spared_bench.specs import MetricSpec
 from spared_bench.submissions.comment import comment, plain
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.schema import Description
 from spared_bench.submissions.standing import rank_interval, standings
+from tests.board_samples import METRICS
 
 DATASETS = ["a", "b", "c"]
+SHOWN = [METRICS["mse"], METRICS["pcc-gene"]]
 
 
 def results(errors, predictor="net", completer="none", seeds=(0,)):
@@ -41,13 +44,13 @@ def entry(name, errors, **facts):
 
 def test_the_rank_is_that_of_the_mean_normalised_error():
     others = [entry("x", [1.0, 2.0, 4.0]), entry("y", [2.0, 1.0, 1.0])]
-    (found,) = standings(results([1.5, 1.5, 0.5]), others, DATASETS)
+    (found,) = standings(results([1.5, 1.5, 0.5]), others, DATASETS, METRICS["mse"])
     means = {
         "x": np.mean([1, 2, 8]),
         "y": np.mean([2, 1, 2]),
         "mine": np.mean([1.5, 1.5, 1]),
     }
-    assert found.normalised_mse == pytest.approx(means["mine"])
+    assert found.normalised_error == pytest.approx(means["mine"])
     assert found.rank == 1
     assert found.n_rows == 3
     assert found.overtaken == ("x@1 / x / none", "y@1 / y / none")
@@ -56,16 +59,16 @@ def test_the_rank_is_that_of_the_mean_normalised_error():
 
 def test_seeds_are_averaged_and_rows_without_a_dataset_have_no_rank():
     others = [entry("short", [0.1, 0.1]), entry("x", [1.005, 1.005, 1.005])]
-    (found,) = standings(results([1.0, 1.0, 1.0], seeds=(0, 1)), others, DATASETS)
+    (found,) = standings(results([1.0, 1.0, 1.0], seeds=(0, 1)), others, DATASETS, METRICS["mse"])
     assert found.n_rows == 2
     assert found.rank == 1
     assert found.overtaken == ()  # exactly as good: 1.0 and 1.01 average to 1.005
-    assert standings(results([1.0, 1.0]), others, DATASETS) == []
+    assert standings(results([1.0, 1.0]), others, DATASETS, METRICS["mse"]) == []
 
 
 def test_a_withdrawn_entry_competes_with_no_one():
     others = [entry("x", [0.1, 0.1, 0.1], withdrawn="by its authors")]
-    (found,) = standings(results([1.0, 1.0, 1.0]), others, DATASETS)
+    (found,) = standings(results([1.0, 1.0, 1.0]), others, DATASETS, METRICS["mse"])
     assert (found.rank, found.n_rows) == (1, 1)
 
 
@@ -95,7 +98,7 @@ def report_of(**facts):
 def test_the_comment_tells_rank_interval_changes_and_flags():
     report = report_of()
     report.evidence.flags.append(Flag(kind="copy", reason="like x@1", dataset="a"))
-    text = comment(report, [entry("x", [2.0, 2.0, 2.0])], DATASETS)
+    text = comment(report, [entry("x", [2.0, 2.0, 2.0])], DATASETS, SHOWN)
     assert "### Submission net@\u200b1: accepted as re-scored, 1 flag\n" in text
     assert "| net | none | 1 of 2 | 1 to 1 | 1.000 | a, b, c |" in text
     assert "It would stand before x@\u200b1 / x / none." in text
@@ -105,7 +108,7 @@ def test_the_comment_tells_rank_interval_changes_and_flags():
 
 def test_the_comment_of_a_refusal_tells_the_problems_and_no_rank():
     report = report_of(problems=["results.json is missing."])
-    text = comment(report, [], DATASETS)
+    text = comment(report, [], DATASETS, SHOWN)
     assert "### Submission net@\u200b1: refused" in text
     assert "- results.json is missing." in text
     assert "| rank |" not in text
@@ -143,3 +146,20 @@ def test_nothing_of_a_submission_links_to_an_issue_or_a_site_in_the_comment():
     for link in ("#1", "#3", "GH-4", "WWW."):
         assert link not in shown
     assert shown.replace("\u200b", "") == "closes #12, org/repo#3, GH-4, WWW.evil.example"
+
+
+def test_the_place_is_by_the_metric_that_the_protocol_ranks_by():
+    def of(name, value):
+        scores = {"test": {"mse": 1.0, "pcc-gene": value}}
+        facts = {"completer": "none", "predictor": name, "seed": 0, "split_scores": scores}
+        return [EntryResult(dataset=dataset, **facts) for dataset in DATASETS]
+
+    worse = MethodEntry(
+        method="x", version="1", protocol="demo@1", trust="re-scored", results=of("x", 0.2)
+    )
+    (found,) = standings(of("net", 0.6), [worse], DATASETS, METRICS["pcc-gene"])
+    assert (found.rank, found.normalised_error) == (1, 1.0)
+    (behind,) = standings(worse.results, [], DATASETS, METRICS["pcc-gene"])
+    assert behind.rank == 1  # alone
+    unbounded = MetricSpec("gain", "a:b", better="higher")
+    assert standings(of("net", 0.6), [worse], DATASETS, unbounded) == []

@@ -116,7 +116,7 @@ def terminal_table(
         if several:
             # Protocols on other datasets need other columns: the widest heading would mislead.
             cells = [cell for cell in cells if cell.dataset is None]
-        headings = [cell.heading for cell in cells]
+        headings = [cell.short_heading for cell in cells]
         names = max(names, [*headings, "Protocol"] if several else headings, key=len)
         for row in part.rows:
             line = [cell.text(part, row) for cell in cells]
@@ -136,6 +136,15 @@ class _Cell:
     def heading(self) -> str:
         title = self.column.titled(self.metric)
         return title if self.dataset is None else f"{_label(self.dataset)}: {title}"
+
+    @property
+    def short_heading(self) -> str:
+        """For a terminal: the other tables say in words what a tier means."""
+        title = self.column.titled(self.metric)
+        if self.dataset is None:
+            return title
+        tier = f" (tier {self.dataset.tier})" if self.dataset.shared_donors else ""
+        return f"{self.dataset.name}{tier}: {title}"
 
     def text(self, part: ProtocolBoard, row: Row) -> str:
         return self.column.read(Place(part, row, self.dataset, self.metric))

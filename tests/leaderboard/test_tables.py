@@ -133,3 +133,12 @@ def test_a_command_cannot_leave_the_comment_that_names_it():
     assert first.startswith("[//]: # (Written by: run --plugin a]b")
     assert first.count(")") == 1 and first.endswith(")") and "\\" not in first
     assert second == ""
+
+
+def test_a_terminal_names_the_tier_and_markdown_says_in_words_what_it_is():
+    trials = [trial(dataset="breast", facts={"shared_donors": ["donor 1"], "tier": "B"})]
+
+    names, _ = terminal_table(trials)
+
+    assert "breast (tier B): PCC-Gene" in names
+    assert "breast (donors in train and test): PCC-Gene" in as_markdown(board_rows(trials), COMMAND)

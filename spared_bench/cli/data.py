@@ -57,18 +57,9 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Make one page with pictures of each dataset; with --gene or --slide, pictures alone."""
-    from spared_bench.api import make_bench
     from spared_bench.reports.dataset_page import write_dataset_page
 
-    bench = make_bench(
-        protocol,
-        datasets=names,
-        workspace=workspace,
-        data_dir=data_dir,
-        plugin_files=plugin,
-        device="cpu",
-    )
-    tell_protocol(protocol, bench.protocol)
+    bench = _bench(protocol, names, workspace, data_dir, plugin)
     names = [bench.dataset(name).name for name in names]
     for name in names:
         known = [info.slide_id for info in bench.dataset(name).slides]
@@ -87,6 +78,28 @@ def show(
             written.append(write_dataset_page(bench, name, folder / f"{name}.html", not raw))
     what = "pictures" if colour or slide else "pages"
     show_result({what: written}, as_json, "\n".join(map(str, written)))
+
+
+def _bench(
+    protocol: str,
+    datasets: list[str],
+    workspace: Path | None,
+    data_dir: Path | None,
+    plugin: list[Path],
+) -> Bench:
+    """Return the bench of some datasets, and tell which protocol it takes."""
+    from spared_bench.api import make_bench
+
+    bench = make_bench(
+        protocol,
+        datasets=datasets,
+        workspace=workspace,
+        data_dir=data_dir,
+        plugin_files=plugin,
+        device="cpu",
+    )
+    tell_protocol(protocol, bench.protocol)
+    return bench
 
 
 def _draw(bench: Bench, name: str, slides: list[str], folder: Path, colour: str) -> list[Path]:
@@ -230,19 +243,10 @@ def prepare(
     as_json: bool = JSON,
 ) -> None:
     """Process datasets as a protocol says, and cut their patches where slides have images."""
-    from spared_bench.api import make_bench
     from spared_bench.trials.products import cut_all_patches
     from spared_bench.trials.products import prepare as make
 
-    bench = make_bench(
-        protocol,
-        datasets=names,
-        workspace=workspace,
-        data_dir=data_dir,
-        plugin_files=plugin,
-        device="cpu",
-    )
-    tell_protocol(protocol, bench.protocol)
+    bench = _bench(protocol, names, workspace, data_dir, plugin)
     warn_of_quarantine(bench.registry.quarantined)
     bench.workspace.make_writable()
     known = [bench.dataset(name).name for name in names]

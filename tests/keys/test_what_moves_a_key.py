@@ -30,7 +30,7 @@ IMAGES = modules(
 #: How the raw slides of her2st_demo are read; the size of the image belongs to it.
 READING = (
     modules("plugins/datasets", "her2st")
-    | modules("spared_bench", "data")
+    | modules("spared_bench/data", "__init__ contract patches slides")
     | modules("spared_bench/readers", "genes lattice legacy_st scale tables text")
     | IMAGES
 )

@@ -1,0 +1,186 @@
+"""The spots of some slides as completers and predictors see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from spared_bench.data.contract import COUNTS, EXPRESSED, MASK, PREFILLED, SPATIAL, TARGET
+from spared_bench.data.patches import Patches
+from spared_bench.errors import ContractError, ShapeMismatchError, WithheldError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+class Encoder(Protocol):
+    """Turns patches into features, the same way every time."""
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that determine the features: name, weights, version."""
+        ...
+
+    def encode(self, patches: Patches) -> np.ndarray:
+        """Return features of shape (n_spots, width), float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Slides:
+    """The spots of some slides, slide after slide, as completers and predictors see them.
+
+    Parameters
+    ----------
+    adata : AnnData
+        A prepared dataset, or rows of one.
+    patches : Patches
+        One per row.
+    features_of : callable, optional
+        ``(encoder, slides) -> (n_spots, width)``; the harness passes one that remembers.
+    """
+
+    adata: AnnData
+    patches: Patches
+    features_of: Callable[[Encoder, Slides], np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.patches) != self.adata.n_obs:
+            raise ShapeMismatchError(
+                f"{self.adata.n_obs} spots but {len(self.patches)} patches; one patch per spot."
+            )
+
+    def __len__(self) -> int:
+        return int(self.adata.n_obs)
+
+    @property
+    def n_spots(self) -> int:
+        """Number of rows."""
+        return int(self.adata.n_obs)
+
+    @property
+    def n_genes(self) -> int:
+        """Number of columns."""
+        return int(self.adata.n_vars)
+
+    @property
+    def gene_names(self) -> list[str]:
+        """Ids of the genes, in the order of the columns."""
+        return list(self.adata.var_names)
+
+    @property
+    def slide_ids(self) -> np.ndarray:
+        """Slide of each spot, (n_spots,), str."""
+        return self.adata.obs["slide_id"].to_numpy(dtype=str)
+
+    @property
+    def coordinates(self) -> np.ndarray:
+        """Spot centres in full-resolution pixels, (n_spots, 2): x, y."""
+        return np.asarray(self.adata.obsm[SPATIAL], dtype=np.float64)
+
+    @property
+    def array_coordinates(self) -> np.ndarray:
+        """Array row and column of each spot, (n_spots, 2)."""
+        return self.adata.obs[["array_row", "array_col"]].to_numpy(dtype=np.float64)
+
+    @property
+    def target(self) -> np.ndarray:
+        """What to learn: (n_spots, n_genes), float32, completed where a completer ran."""
+        return np.asarray(self._layer(TARGET), dtype=np.float32)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """True where measured, (n_spots, n_genes)."""
+        return np.asarray(self._layer(MASK))
+
+    @property
+    def prefilled(self) -> np.ndarray:
+        """The target with the median filter's values at unmeasured entries, float32.
+
+        (n_spots, n_genes). It equals ``target`` as it was before a completer ran, wherever
+        ``mask`` is True. A filter sees one slide at a time, so nothing of another split is in it.
+        """
+        return np.asarray(self._layer(PREFILLED), dtype=np.float32)
+
+    @property
+    def expressed_fraction(self) -> np.ndarray:
+        """In which share of the spots that chose the genes each was seen, (n_genes,), float64.
+
+        Of all splits where the protocol is fitted on all, else of the training spots.
+        """
+        if EXPRESSED not in self.adata.var:
+            raise ContractError(
+                f"These slides do not say in which share of the spots a gene was seen: var lacks"
+                f" {EXPRESSED!r}. `spared-bench data prepare` writes it."
+            )
+        return self.adata.var[EXPRESSED].to_numpy(dtype=np.float64)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Raw counts, (n_spots, n_genes), float32; a method may learn from the training slides'."""
+        counts = self._layer(COUNTS)
+        return np.asarray(counts.toarray() if hasattr(counts, "tocsr") else counts, np.float32)
+
+    def _layer(self, name: str) -> Any:
+        if name not in self.adata.layers:
+            raise WithheldError(
+                f"Layer {name!r} is not visible here: a method that predicts or completes these"
+                " slides does not see their measured expression. Learn from the training slides"
+                " in `fit`."
+            )
+        return self.adata.layers[name]
+
+    def features(self, encoder: Encoder) -> np.ndarray:
+        """Encode every patch, (n_spots, width), float32; computed once per encoder and slide."""
+        if self.features_of is None:
+            return encoder.encode(self.patches)
+        return self.features_of(encoder, self)
+
+    def subset(self, rows: np.ndarray) -> Slides:
+        """Return the spots at these positions, or where a boolean array is True."""
+        rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows)
+        return replace(self, adata=self.adata[rows], patches=self.patches.subset(rows))
+
+    def each(self) -> Iterator[tuple[str, Slides]]:
+        """Yield every slide on its own, with its id, in storage order."""
+        slide_ids = self.slide_ids
+        for slide_id in dict.fromkeys(slide_ids):
+            yield str(slide_id), self.subset(slide_ids == slide_id)
+
+    def with_target(self, target: np.ndarray) -> Slides:
+        """Return the same spots with another target, e.g. a completed one."""
+        if target.shape != (self.n_spots, self.n_genes):
+            raise ShapeMismatchError(
+                f"The target must have shape {(self.n_spots, self.n_genes)}, found {target.shape}."
+            )
+        adata = self.adata.copy()
+        adata.layers[TARGET] = target
+        return replace(self, adata=adata)
+
+    def without_expression(self) -> Slides:
+        """Return the same spots as a predictor sees them: no counts, no layers.
+
+        Everything is copied into plain tables and arrays: views would remember what they are of.
+        """
+        import pandas as pd
+        from anndata import AnnData
+
+        bare = AnnData(
+            obs=pd.DataFrame(self.adata.obs, copy=True),
+            var=pd.DataFrame(self.adata.var, copy=True),
+            obsm={SPATIAL: np.array(self.adata.obsm[SPATIAL])},
+            uns=_plain_copy(self.adata.uns),
+        )
+        return replace(self, adata=bare)
+
+
+def _plain_copy(values: Any) -> Any:
+    """Copy nested mappings into dicts, and arrays into arrays that know of no other."""
+    if isinstance(values, Mapping):
+        return {name: _plain_copy(each) for name, each in values.items()}
+    if isinstance(values, np.ndarray):
+        return np.array(values)
+    return deepcopy(values)

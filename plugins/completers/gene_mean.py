@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from spared_bench import CompleterSpec
+
 if TYPE_CHECKING:
     from spared_bench.data import Slides
     from spared_bench.interfaces import Context
@@ -47,3 +49,10 @@ def measured_mean(target: np.ndarray, mask: np.ndarray) -> np.ndarray:
     total = np.where(mask, target, 0).sum(axis=0, dtype=np.float64)
     out = np.zeros(len(n_seen))
     return np.divide(total, n_seen, out=out, where=n_seen > 0).astype(np.float32)
+
+
+SPEC = CompleterSpec(
+    "gene-mean",
+    f"{__name__}:GeneMean",
+    summary="Mean of the gene's measured values on the training slides",
+)

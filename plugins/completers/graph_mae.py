@@ -17,11 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spared_bench import CompleterSpec
 from spared_bench.completion.masking import hiding_probabilities
 from spared_bench.completion.spots import Neighbourhoods, SpotUnits
 from spared_bench.completion.torch_completer import TorchCompleter
 from spared_bench.data import Slides
 from spared_bench.models.units import Units
+
+SPEC = CompleterSpec(
+    "graph-mae",
+    f"{__name__}:GraphMAE",
+    summary="Masked graph auto-encoder on averages over the rings of neighbours",
+    citation="After Hou et al., GraphMAE, KDD 2022, and Frasca et al., arXiv:2004.11198",
+)
 
 _FIRST_RING = 1.3  # in lattice units; sqrt(2), a square lattice's diagonal, is beyond
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from spared_bench import CompleterSpec
+
 if TYPE_CHECKING:
     from spared_bench.data import Slides
     from spared_bench.interfaces import Context
@@ -78,3 +80,10 @@ class KNNSpatial:
         from spared_bench.models.arrays import load_arrays
 
         self.mean_ = load_arrays(folder)[0]["mean"]
+
+
+SPEC = CompleterSpec(
+    "knn-spatial",
+    f"{__name__}:KNNSpatial",
+    summary="Mean of the measured neighbours, the nearer ones weighing more",
+)

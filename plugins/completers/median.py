@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spared_bench import CompleterSpec
 from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,3 +68,11 @@ class Median:
             here = slides.slide_ids == slide_id
             completed[here] = fill_from(slide.target, ~slide.mask, *windows)
         return completed
+
+
+SPEC = CompleterSpec(
+    "median",
+    f"{__name__}:Median",
+    summary="Median of the measured neighbourhood, widened hop by hop",
+    citation="Mejia et al., SpaRED, MICCAI 2024",
+)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spared_bench import CompleterSpec
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -22,3 +24,10 @@ class Unchanged:
     def complete(self, slides: Slides) -> np.ndarray:
         """Return the target, (n_spots, n_genes), 0 at unmeasured entries."""
         return slides.target.copy()
+
+
+SPEC = CompleterSpec(
+    "none",
+    f"{__name__}:Unchanged",
+    summary="Leaves zeros at unmeasured entries",
+)

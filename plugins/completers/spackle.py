@@ -23,9 +23,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from spared_bench import CompleterSpec
 from spared_bench.completion.spots import Neighbourhoods
 from spared_bench.completion.torch_completer import TorchCompleter
 from spared_bench.completion.transformer import NeighbourhoodTransformer
+
+SPEC = CompleterSpec(
+    "spackle",
+    f"{__name__}:SpaCKLE",
+    summary="Transformer over a spot and its two rings of neighbours, as the paper says",
+    citation="Mejia et al., SpaRED, MICCAI 2024",
+)
 
 
 @dataclass

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spared_bench import CompleterSpec
 from spared_bench.completion.masking import hiding_probabilities
 from spared_bench.completion.neighbourhoods import NeighbourTable, nearest_points
 from spared_bench.completion.spots import Neighbourhoods, SpotUnits
@@ -35,6 +36,13 @@ from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Context
 from spared_bench.models.units import Units
+
+SPEC = CompleterSpec(
+    "spackle-released",
+    f"{__name__}:SpaCKLEReleased",
+    summary="What SpaCKLE's published code computes: attention over the batch",
+    citation="Mejia et al., SpaRED, MICCAI 2024",
+)
 
 RatesFrom = Literal["fitted", "train"]
 

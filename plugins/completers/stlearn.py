@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from spared_bench import CompleterSpec
+
 if TYPE_CHECKING:
     from spared_bench.data import Encoder, Slides
     from spared_bench.interfaces import Context
@@ -186,3 +188,19 @@ def _principal(values: np.ndarray, n_components: int) -> np.ndarray:
 def _of_length_one(rows: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)
+
+
+SPEC = CompleterSpec(
+    "stlearn",
+    f"{__name__}:StLearn",
+    summary="Three spots that are near, look alike and express alike, itself among them",
+    citation="Pham et al., Nat. Commun. 2023, doi:10.1038/s41467-023-43120-6",
+    encoder="backbone",
+)
+CORRECTED_SPEC = CompleterSpec(
+    "stlearn-corrected",
+    f"{__name__}:CorrectedStLearn",
+    summary="stLearn's imputation with the spot itself left out",
+    citation="Pham et al., Nat. Commun. 2023, doi:10.1038/s41467-023-43120-6",
+    encoder="backbone",
+)

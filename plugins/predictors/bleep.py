@@ -24,9 +24,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.models import TorchPredictor, build_backbone
+
+SPEC = PredictorSpec(
+    "bleep",
+    f"{__name__}:Bleep",
+    summary="Contrastive embedding of patch and expression; mean of the nearest spots",
+    citation="Xie et al., NeurIPS 2023",
+    licence="MIT",
+    pretraining="ImageNet-1k classification",
+    gpu=True,
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+)
 
 POOLINGS = ("average", "weighted", "nearest")
 

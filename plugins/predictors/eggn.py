@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from spared_bench import PredictorSpec
 from spared_bench.data import MASK, TARGET, Slides
 from spared_bench.geometry import rows_by_slide
 from spared_bench.models.exemplars import Bank, ExemplarPredictor, find_exemplars
@@ -29,6 +30,19 @@ from spared_bench.models.geometric import SAGEConv
 from spared_bench.models.graphs import lattice
 from spared_bench.models.losses import pearson_loss
 from spared_bench.models.windows import SlidePredictor
+
+SPEC = PredictorSpec(
+    "eggn",
+    f"{__name__}:EGGN",
+    summary="Graph of the slide's spots and of the training spots that resemble them",
+    citation="Yang et al., Pattern Recognition 2024, github.com/Yan98/EGN",
+    licence="MIT",
+    extras=("torch_geometric",),
+    scope="slide",
+    pretraining="ImageNet-1k classification",
+    encoder="encoder",
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+)
 
 _SLOPE = 0.2  # of the leaky rectifier
 _CLOSE = 3  # neighbours of an example among the examples

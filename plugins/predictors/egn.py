@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler
 
+from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget
 from spared_bench.models.attention import Attention, feed_forward
@@ -37,6 +38,17 @@ from spared_bench.models.exemplars import (
 )
 from spared_bench.models.losses import pearson_loss
 from spared_bench.models.units import Units
+
+SPEC = PredictorSpec(
+    "egn",
+    f"{__name__}:EGN",
+    summary="Transformer over tiles of the patch, guided by training spots that look alike",
+    citation="Yang et al., WACV 2023, github.com/Yan98/EGN",
+    licence="MIT",
+    pretraining="ImageNet-1k classification",
+    encoder="encoder",
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+)
 
 _CHANNELS = 64  # of a head
 

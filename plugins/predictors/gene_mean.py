@@ -13,9 +13,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.interfaces import Context
 from spared_bench.models.arrays import load_arrays, save_arrays
+
+SPEC = PredictorSpec(
+    "gene-mean",
+    f"{__name__}:GeneMean",
+    summary="Control: the training mean of each gene, whatever the patch",
+    licence="MIT",
+    control=True,
+)
 
 
 @dataclass

@@ -30,6 +30,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
+from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget
 from spared_bench.models.attention import Block
@@ -42,6 +43,16 @@ from spared_bench.models.windows import (
     WindowPredictor,
     WindowUnits,
     size_factors,
+)
+
+SPEC = PredictorSpec(
+    "hist2st",
+    f"{__name__}:Hist2ST",
+    summary="ConvMixer, transformer over the slide and graph layers, with ZINB loss",
+    citation="Zeng et al., Brief. Bioinform. 2022, doi:10.1093/bib/bbac297",
+    licence="MIT",
+    scope="slide",
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
 )
 
 _TILE = 7  # px

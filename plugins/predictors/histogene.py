@@ -16,9 +16,20 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from spared_bench import PredictorSpec
 from spared_bench.models.attention import Block
 from spared_bench.models.device_patches import resized
 from spared_bench.models.windows import WindowPredictor
+
+SPEC = PredictorSpec(
+    "histogene",
+    f"{__name__}:HisToGene",
+    summary="Transformer over all spots of a slide, a patch being a token",
+    citation="Pang, Su and Li, bioRxiv 2021, doi:10.1101/2021.11.28.470212",
+    licence="MIT",
+    scope="slide",
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+)
 
 
 class HisToGeneNet(nn.Module):

@@ -15,10 +15,20 @@ import numpy as np
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from spared_bench import PredictorSpec
 from spared_bench.data import Encoder, Slides
 from spared_bench.interfaces import Context
 from spared_bench.models import ColorEncoder, TimmEncoder
 from spared_bench.models.arrays import load_arrays, save_arrays
+
+SPEC = PredictorSpec(
+    "linear-probe",
+    f"{__name__}:LinearProbe",
+    summary="Ridge regression on colour features, or on those of a frozen backbone",
+    licence="MIT",
+    encoder="backbone",
+    search={"alpha": (1.0, 10.0, 100.0, 1_000.0, 10_000.0)},
+)
 
 
 @dataclass

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spared_bench import PredictorSpec, Stage
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Context
@@ -34,6 +35,23 @@ from spared_bench.models.encoders import TimmEncoder
 from spared_bench.models.geometric import GCNConv, GraphConv
 from spared_bench.models.local_graphs import LocalGraphs, LocalGraphUnits, position_code
 from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
+
+SPEC = PredictorSpec(
+    "sepal",
+    f"{__name__}:SEPAL",
+    summary="ViT-B on differences from the mean, corrected by a graph of the neighbours",
+    citation="Mejia, Cardenas et al., ICCV workshops 2023, github.com/BCV-Uniandes/SEPAL",
+    licence="MIT",
+    extras=("torch_geometric",),
+    scope="neighbourhood",
+    pretraining="ImageNet-1k classification",
+    stages={
+        "first": Stage(
+            "vit-b-delta", taken={"lr": "first_lr", "backbone": "backbone", "weights": "weights"}
+        )
+    },
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+)
 
 _CHUNK = 256  # graphs that are predicted at a time
 

@@ -18,10 +18,20 @@ from typing import ClassVar
 
 import numpy as np
 
+from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.interfaces import Context
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench_plugins.predictors.linear_probe import LinearProbe
+
+SPEC = PredictorSpec(
+    "shuffled",
+    f"{__name__}:Shuffled",
+    summary="Control: the linear probe's values dealt to random spots of the slide",
+    licence="MIT",
+    control=True,
+    scope="slide",
+)
 
 
 @dataclass

@@ -12,7 +12,18 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from spared_bench import PredictorSpec
 from spared_bench.models import TorchPredictor, build_backbone
+
+SPEC = PredictorSpec(
+    "shufflenet",
+    f"{__name__}:ShuffleNet",
+    summary="ShuffleNet V2 x0.5 on the spot's own patch",
+    citation="Ma et al., ECCV 2018, doi:10.1007/978-3-030-01264-9_8",
+    licence="MIT",
+    pretraining="ImageNet-1k classification",
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+)
 
 
 @dataclass

@@ -22,10 +22,22 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.models import TorchPredictor, build_backbone
 from spared_bench.models.augment import N_SYMMETRIES, symmetry
+
+SPEC = PredictorSpec(
+    "st-net",
+    f"{__name__}:STNet",
+    summary="DenseNet-121 on the spot's own patch, mean over its eight symmetries",
+    citation="He et al., Nat. Biomed. Eng. 2020, doi:10.1038/s41551-020-0578-x",
+    licence="MIT",
+    pretraining="ImageNet-1k classification",
+    gpu=True,
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+)
 
 
 @dataclass

@@ -15,11 +15,23 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.models import PatchUnits, TorchPredictor, build_backbone
 from spared_bench.models.device_patches import resized
 from spared_bench.models.encoders import expected_input, feature_width
 from spared_bench.models.precision import mixed
+
+SPEC = PredictorSpec(
+    "vit-b",
+    f"{__name__}:ViTB",
+    summary="ViT-B/16 on the spot's own patch",
+    citation="Dosovitskiy et al., ICLR 2021",
+    licence="MIT",
+    pretraining="ImageNet-1k classification",
+    gpu=True,
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+)
 
 _CHUNK = 256  # patches that are embedded at a time
 

@@ -10,7 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from spared_bench import PredictorSpec
 from spared_bench_plugins.predictors.vit_b import ViTB
+
+SPEC = PredictorSpec(
+    "vit-b-delta",
+    f"{__name__}:ViTBDelta",
+    summary="ViT-B/16 that learns the difference from the training mean of each gene",
+    citation="Mejia et al., ICCV Workshops 2023",
+    licence="MIT",
+    pretraining="ImageNet-1k classification",
+    gpu=True,
+    search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
+)
 
 
 @dataclass

@@ -8,19 +8,7 @@ import sys
 import typer
 
 from spared_bench import __version__
-from spared_bench.cli import (
-    complete,
-    data,
-    plan_export,
-    plugins,
-    predict,
-    run,
-    status,
-    store,
-    submit,
-)
-from spared_bench.cli import leaderboard as board
-from spared_bench.cli import listing as describe
+from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
 from spared_bench.errors import SparedBenchError
 from spared_bench.guard import end_output
@@ -35,18 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-run.register(app)
-status.register(app)
-complete.register(app)
-describe.register(app)
-predict.register(app)
-plugins.register(describe.plugins_app)
-app.add_typer(data.app, name="data")
-app.add_typer(plan_export.plan_app, name="plan")
-app.add_typer(store.store_app, name="store")
-app.add_typer(board.leaderboard_app, name="leaderboard")
-app.add_typer(board.track_app, name="track")
-app.add_typer(submit.submit_app, name="submit")
+register_all(app)
 
 
 def _version(wanted: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -53,12 +53,14 @@ def print_json(values: Any) -> None:
     sys.stdout.write(json.dumps(values, indent=2, default=str) + "\n")
 
 
-def show_result(values: Any, as_json: bool, text: str) -> None:
-    """Print what a command did: values for programs, or a text for people."""
+def show_result(values: Any, as_json: bool, people: str | Callable[[], None]) -> None:
+    """Print what a command did: values for programs; a text, or what a function prints, else."""
     if as_json:
         print_json(values)
+    elif callable(people):
+        people()
     else:
-        typer.echo(text)
+        typer.echo(people)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from spared_bench.cli.common import print_json, print_table
+from spared_bench.cli.common import print_table, show_result
 
 if TYPE_CHECKING:
     from spared_bench.planning.forecast import Forecast
@@ -30,17 +30,17 @@ def show_plan(plan: Plan, as_json: bool) -> None:
     from spared_bench.planning.forecast import forecast
 
     ahead = forecast(plan)
-    if as_json:
-        print_json(
-            {
-                "protocol": plan.bench.protocol.id,
-                **ahead.as_dict(),
-                "configurations": plan.configurations,
-                "unavailable": plan.unavailable,
-                "warnings": plan.warnings,
-            }
-        )
-        return
+    values = {
+        "protocol": plan.bench.protocol.id,
+        **ahead.as_dict(),
+        "configurations": plan.configurations,
+        "unavailable": plan.unavailable,
+        "warnings": plan.warnings,
+    }
+    show_result(values, as_json, lambda: _print_plan(plan, ahead))
+
+
+def _print_plan(plan: Plan, ahead: Forecast) -> None:
     rows = [list(cell.values()) for cell in ahead.as_dict()["cells"]]
     print_table(["dataset", "completer", "predictor", "seed", "state"], rows)
     warn_unavailable(plan)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from spared_bench.cli.common import print_json, print_table
+from spared_bench.cli.common import print_table, show_result
 
 if TYPE_CHECKING:
     from spared_bench.api import Report
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 def show_report(report: Report, as_json: bool) -> None:
     """Print what a run came to."""
-    if as_json:
-        print_json(
-            {
-                "protocol": report.plan.bench.protocol.id,
-                "new_trials": report.new,
-                "cached_trials": report.cached,
-                "failed_trials": report.failed_trials,
-                "failed": [result.as_dict() for result in report.failed],
-                "unavailable": report.plan.unavailable,
-                "seconds": report.seconds,
-                "held_back": report.held_back,
-                "not_begun": report.undone,
-                "leaderboard": report.page,
-                "results": [result.as_dict() for result in report.results],
-            }
-        )
-        return
+    values = {
+        "protocol": report.plan.bench.protocol.id,
+        "new_trials": report.new,
+        "cached_trials": report.cached,
+        "failed_trials": report.failed_trials,
+        "failed": [result.as_dict() for result in report.failed],
+        "unavailable": report.plan.unavailable,
+        "seconds": report.seconds,
+        "held_back": report.held_back,
+        "not_begun": report.undone,
+        "leaderboard": report.page,
+        "results": [result.as_dict() for result in report.results],
+    }
+    show_result(values, as_json, lambda: _print_report(report))
+
+
+def _print_report(report: Report) -> None:
     from spared_bench.leaderboard import terminal_table
     from spared_bench.leaderboard.publish import known_to
 

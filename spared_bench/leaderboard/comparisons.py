@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.leaderboard.measures import can_be_normalised, error
@@ -18,6 +19,91 @@ if TYPE_CHECKING:
 
 MOST_PAIRWISE = 25  # methods of a matrix of pairs; beyond them nobody reads it
 RAW = "none"
+
+
+@dataclass(frozen=True)
+class PairTest:
+    """What every two methods are compared by, as the page offers it.
+
+    Parameters
+    ----------
+    name : str
+        In the page's address.
+    function : str
+        Of ``spared_bench.statistics``, with its module: complete blocks to a square table.
+    title, explanation : str
+    relative : bool
+        Whether it compares errors over the lowest of their dataset; else ranks, which have no
+        scale.
+    effect : bool
+        Whether its values are sizes, from -1 to 1, and not p values.
+    """
+
+    name: str
+    function: str
+    title: str
+    explanation: str
+    relative: bool = False
+    effect: bool = False
+
+    def load(self) -> Callable[[pd.DataFrame], pd.DataFrame]:
+        """Return the function, whose module imports scipy."""
+        module, _, function = self.function.partition(".")
+        loaded: Callable[[pd.DataFrame], pd.DataFrame] = getattr(
+            import_module(f"spared_bench.statistics.{module}"), function
+        )
+        return loaded
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the page needs."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "explanation": self.explanation,
+            "effect": self.effect,
+        }
+
+
+#: In the order in which the page offers them; the first is shown first.
+PAIR_TESTS = (
+    PairTest(
+        "wilcoxon",
+        "pairwise.wilcoxon_holm",
+        "Wilcoxon, Holm",
+        "Signed-rank test of the two methods’ normalised errors, paired by dataset and corrected"
+        " for the number of pairs.",
+        relative=True,
+    ),
+    PairTest(
+        "conover",
+        "pairwise.conover_friedman",
+        "Conover-Friedman, Holm",
+        "Compares rank sums after Friedman’s test; powerful, and optimistic with few datasets.",
+    ),
+    PairTest(
+        "nemenyi",
+        "pairwise.nemenyi",
+        "Nemenyi",
+        "Compares average ranks; what the critical-difference diagram shows.",
+    ),
+    PairTest(
+        "dunn",
+        "pairwise.dunn",
+        "Dunn, Bonferroni (as published)",
+        "Takes the values of two methods for independent samples: that they were scored on the same"
+        " datasets is not used. For comparison with the paper, of normalised errors.",
+        relative=True,
+    ),
+    PairTest(
+        "effect",
+        "effects.rank_biserial_matrix",
+        "Effect: rank-biserial",
+        "From −1 to 1; positive where the method of the row has the lower error on most, and by"
+        " most, of the datasets.",
+        relative=True,
+        effect=True,
+    ),
+)
 
 
 def comparisons(part: ProtocolBoard, metric: MetricSpec) -> list[dict[str, Any]]:
@@ -68,21 +154,13 @@ def comparison(
 
 def pairwise(blocks: pd.DataFrame, metric: MetricSpec) -> dict[str, Any]:
     """Compare every two methods of complete blocks, and say how large the differences are."""
-    from spared_bench.statistics import pairwise as tests
-    from spared_bench.statistics.effects import rank_biserial_matrix
     from spared_bench.statistics.omnibus import rank_table
 
     ranks, difference, groups = rank_table(blocks)
     # Errors of hard datasets are larger: only relative differences can be ranked together. A
     # dataset with an error of 0 has no such scale and keeps its own.
     scaled = relative(blocks, metric).fillna(blocks)
-    matrices = {
-        "wilcoxon": tests.wilcoxon_holm(scaled),
-        "conover": tests.conover_friedman(blocks),
-        "nemenyi": tests.nemenyi(blocks),
-        "dunn": tests.dunn(scaled),
-        "effect": rank_biserial_matrix(scaled),
-    }
+    matrices = {test.name: test.load()(scaled if test.relative else blocks) for test in PAIR_TESTS}
     return {
         "critical_difference": difference,
         "pairwise_ranks": ranks.to_dict(),

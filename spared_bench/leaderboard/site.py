@@ -24,7 +24,7 @@ import jinja2
 import spared_bench
 from spared_bench.errors import WorkspaceError
 from spared_bench.keys.hashing import digest, file_digest
-from spared_bench.leaderboard.comparisons import comparisons, completion_effects
+from spared_bench.leaderboard.comparisons import PAIR_TESTS, comparisons, completion_effects
 from spared_bench.leaderboard.merging import origin_of
 from spared_bench.leaderboard.model import Board, ProtocolBoard
 from spared_bench.leaderboard.published import published_view
@@ -202,6 +202,7 @@ def _protocol_files(part: ProtocolBoard, trials: Sequence[TrialResult], extras: 
     yield "board", board_data(part)
     for number, metric in enumerate(part.metrics):
         found = {
+            "tests": [test.as_dict() for test in PAIR_TESTS],
             "comparisons": comparisons(part, metric),
             "completers": completion_effects(part, metric),
             "published": published_view(part, metric),

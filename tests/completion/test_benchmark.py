@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from spared_bench.api import make_bench
 from spared_bench.cli import app
-from spared_bench.cli.complete import parse_rates
+from spared_bench.cli.commands.complete import parse_rates
 from spared_bench.completion.benchmark import (
     CompletionResult,
     Condition,

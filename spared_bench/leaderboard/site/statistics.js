@@ -4,14 +4,6 @@
 (() => {
   const { el, score, p, table, rowName, none } = spared;
   const SVG = "http://www.w3.org/2000/svg";
-  const TESTS = {
-    wilcoxon: ["Wilcoxon, Holm", "Signed-rank test of the two methods’ normalised errors, paired by dataset and corrected for the number of pairs."],
-    conover: ["Conover-Friedman, Holm", "Compares rank sums after Friedman’s test; powerful, and optimistic with few datasets."],
-    nemenyi: ["Nemenyi", "Compares average ranks; what the critical-difference diagram shows."],
-    dunn: ["Dunn, Bonferroni (as published)", "Takes the values of two methods for independent samples: that they were scored on the same datasets is not used. For comparison with the paper, of normalised errors."],
-    effect: ["Effect: rank-biserial", "From −1 to 1; positive where the method of the row has the lower error on most, and by most, of the datasets."],
-  };
-
   function svg(tag, attributes, text) {
     const node = document.createElementNS(SVG, tag);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -42,9 +34,9 @@
     return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Critical-difference diagram" }, root);
   }
 
-  function matrix(names, values, kind, caption) {
-    const cell = (v, same) => same ? "" : v === null ? none : kind === "effect" ? v.toFixed(2) : p(v);
-    const strong = (v) => v !== null && (kind === "effect" ? Math.abs(v) >= 0.5 : v < 0.05);
+  function matrix(names, values, effect, caption) {
+    const cell = (v, same) => same ? "" : v === null ? none : effect ? v.toFixed(2) : p(v);
+    const strong = (v) => v !== null && (effect ? Math.abs(v) >= 0.5 : v < 0.05);
     return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, el("table", { class: "plain matrix" },
       el("caption", {}, caption), el("thead", {}, el("tr", {}, el("td", {}), names.map((n) => el("th", { scope: "col" }, n)))),
       el("tbody", {}, names.map((n, i) => el("tr", {}, el("th", { scope: "row" }, n), names.map((_, j) => el("td", { class: i !== j && strong(values[i][j]) ? "strong" : "" }, cell(values[i][j], i === j))))))));
@@ -58,7 +50,7 @@
     const data = await spared.ofProtocol(protocol, `statistics-${k}`);
     const index = Math.max(0, data.comparisons.findIndex((each) => each.completer === params.get("completer")));
     view.replaceChildren(el("h2", {}, "Statistics"), el("div", { class: "controls" }, spared.chooseMetric(board, ["statistics"])), el("p", {}, errors(metric)), ...(data.comparisons.length ? comparison(board, data, index, params) : [el("p", { class: "banner" }, "There is nothing to compare.")]),
-      ...completion(data.completers, metric), ...published(data.published, metric));
+      ...completion(data.completers, metric), ...published(data.published, metric, data.tests.find((each) => each.name === "dunn")));
   };
 
   const errors = (metric) => metric.perfect === 0 ? `Errors are those of ${metric.title}.`
@@ -68,7 +60,7 @@
   function comparison(board, data, index, params) {
     const found = data.comparisons[index];
     const label = (place) => { const row = board.rows[Number(place)]; return rowName(row) + (found.completer ? "" : ` · ${row.completer}`); };
-    const test = Object.hasOwn(TESTS, params.get("test")) ? params.get("test") : "wilcoxon";
+    const test = data.tests.find((each) => each.name === params.get("test")) || data.tests[0];
     const change = (key) => (event) => { const next = spared.state().params; next.set(key, event.target.value); spared.replaceState(["statistics"], next); spared.render().then(() => document.getElementById(`choose-${key}`)?.focus()); };
     const choose = (key, text, options, chosen) => el("label", {}, `${text} `, el("select", { id: `choose-${key}`, onchange: change(key) }, options.map(([value, shown]) => el("option", { value, selected: value === chosen }, shown))));
     const left = Object.entries(found.methods_left_out);
@@ -88,9 +80,9 @@
         el("h3", {}, "Critical differences"),
         el("p", {}, "Average ranks; a bar joins rows that Nemenyi’s test cannot tell apart at 5 %."), diagram(found, label),
         el("h3", {}, "Pairs"),
-        el("div", { class: "controls" }, choose("test", "Test", Object.entries(TESTS).map(([key, [name]]) => [key, name]), test)),
-        el("p", {}, TESTS[test][1]),
-        matrix(found.pairs.map(label), found.matrices[test], test, `${TESTS[test][0]}${found.pairs.length < found.n_methods ? ` of the ${found.pairs.length} best` : ""}`),
+        el("div", { class: "controls" }, choose("test", "Test", data.tests.map((each) => [each.name, each.title]), test.name)),
+        el("p", {}, test.explanation),
+        matrix(found.pairs.map(label), found.matrices[test.name], test.effect, `${test.title}${found.pairs.length < found.n_methods ? ` of the ${found.pairs.length} best` : ""}`),
       ] : []),
     ];
   }
@@ -101,13 +93,13 @@
       ...completers.map(({ completer, methods }) => table(["Method", "Datasets", "Better", `Median change of the error by ${metric.title}`, "p", "Effect"], methods.map((m) => [m.method, m.n_datasets, m.better, m.median_change === null ? none : `${(100 * m.median_change).toFixed(1)} %`, p(m.p), m.effect === null ? none : m.effect.toFixed(2)]), `none → ${completer}`))];
   }
 
-  function published(found, metric) {
+  function published(found, metric, dunn) {
     if (!found) return [];
     const rows = Object.entries(found.all.mean).sort((a, b) => a[1] - b[1]);
     return [el("h3", {}, "As published"), el("p", {}, `Reported rows over all measured datasets, those that repeat others’ slides included, as their authors average.${found.hardest ? ` Hardest by best ${metric.title}: ${found.hardest[0]} (${spared.write(metric)(found.hardest[1])}); easiest: ${found.easiest[0]} (${spared.write(metric)(found.easiest[1])}).` : ""}`),
       found.suspect.length ? el("p", { class: "banner" }, `Cells that are probably copied: ${found.suspect.map(([d, m]) => `${m} on ${d}`).join(", ")}. The last two columns leave them out.`) : "",
       table(["Method", "Datasets", `Mean norm. ${metric.title}`, "Wins", "without suspects: mean", "wins"], rows.map(([name, mean]) => [name, found.all.datasets[name], score(mean), found.all.wins[name], score(found.without_suspect.mean[name]), found.without_suspect.wins[name]]), "The published table"),
       table(["Dataset", `Best by ${metric.title}`], Object.entries(found.best), "The best method of each dataset"),
-      el("p", {}, TESTS.dunn[1]), matrix(found.dunn.methods, found.dunn.p, "dunn", "Dunn’s test of the reported rows")];
+      el("p", {}, dunn.explanation), matrix(found.dunn.methods, found.dunn.p, false, "Dunn’s test of the reported rows")];
   }
 })();

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.common import DATA_DIR, JSON, PLUGIN, WORKSPACE, print_json, show_result
+from spared_bench.cli.common import DATA_DIR, JSON, PLUGIN, WORKSPACE, show_result
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ WITHOUT_DATA = typer.Option(
 PROTOCOL_FILE = typer.Option(
     "", "--protocol", help="A YAML file, where the protocol is not an installed one."
 )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(submit_app, name="submit")
 
 
 @submit_app.command("build")
@@ -89,15 +94,13 @@ def build(
             key=None if key is None else load_key(key),
         )
     size = built.archive.stat().st_size
-    if as_json:
-        label = f"{built.description.method}@{built.description.version}"
-        facts = {"results": built.n_results, "missing": built.missing, "bytes": size}
-        print_json({"bundle": built.archive, "label": label, **facts})
-        return
-    typer.echo(f"{built.archive}: {built.n_results} results, {size / 1e6:.1f} MB.")
+    label = f"{built.description.method}@{built.description.version}"
+    facts = {"results": built.n_results, "missing": built.missing, "bytes": size}
+    lines = [f"{built.archive}: {built.n_results} results, {size / 1e6:.1f} MB."]
     if built.missing:
-        typer.echo(f"Declared absent, as there are no runs: {', '.join(built.missing)}.")
-    typer.echo(f"`spared-bench submit check {built.archive}` says what a maintainer will see.")
+        lines += [f"Declared absent, as there are no runs: {', '.join(built.missing)}."]
+    lines += [f"`spared-bench submit check {built.archive}` says what a maintainer will see."]
+    show_result({"bundle": built.archive, "label": label, **facts}, as_json, "\n".join(lines))
 
 
 def _reasons(texts: list[str]) -> dict[str, str]:
@@ -152,10 +155,7 @@ def check(
         with _telling_of_files():
             comment.parent.mkdir(parents=True, exist_ok=True)
             comment.write_text(text, encoding="utf-8")
-    if as_json:
-        print_json(report.as_dict())
-    else:
-        _print(report)
+    show_result(report.as_dict(), as_json, lambda: _print(report))
     if not report.ok:
         raise typer.Exit(1)
 
@@ -229,11 +229,9 @@ def add(
             leaderboards,
             "reproduced" if reproduced else "re-scored" if report.rescored else "reported",
         )
-    if as_json:
-        print_json(report.as_dict() | {"entry": path})
-    else:
-        _print(report)
-        typer.echo(f"Added: {path}")
+    show_result(
+        report.as_dict() | {"entry": path}, as_json, lambda: _print(report, f"Added: {path}")
+    )
 
 
 @submit_app.command("withdraw")
@@ -311,7 +309,7 @@ def _comment(report: Report, bench_of: BenchOf, leaderboards: Path) -> str:
     return comment(report, read_entries(leaderboards, bench.protocol.id)[0], ranked, metrics)
 
 
-def _print(report: Report) -> None:
+def _print(report: Report, *added: str) -> None:
     from spared_bench.leaderboard.text import visible
 
     for problem in report.problems:
@@ -321,4 +319,5 @@ def _print(report: Report) -> None:
         typer.echo(f"flag {flag.kind}{where}: {flag.reason}")
     how = "re-scored from its predictions" if report.rescored else "not re-scored"
     verdict = f"accepted, {how}" if report.ok else "refused"
-    typer.echo(f"{report.label}: {verdict}; {len(report.results)} results.")
+    for line in (f"{report.label}: {verdict}; {len(report.results)} results.", *added):
+        typer.echo(line)

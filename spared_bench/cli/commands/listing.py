@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,21 @@ from spared_bench.cli.common import (
     JSON,
     PLUGIN,
     WORKSPACE,
-    print_json,
     print_table,
+    show_result,
     warn_of_quarantine,
 )
 from spared_bench.cli.dataset_listing import Disk, print_dataset, print_datasets
 from spared_bench.errors import PluginError, UnknownNameError
 from spared_bench.registry import Registered, Registry, discover
-from spared_bench.specs import KINDS, DatasetSpec, Spec, spec_as_dict
+from spared_bench.specs import KINDS, DatasetSpec, spec_as_dict
 from spared_bench.workspace import Workspace
-
-plugins_app = typer.Typer(help="Show the plugins of this environment.", invoke_without_command=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("list")(list_plugins)
     app.command("info")(info)
-    app.add_typer(plugins_app, name="plugins")
 
 
 def list_plugins(
@@ -47,13 +45,15 @@ def list_plugins(
     warn_of_quarantine(registry.quarantined)
     entries = registry.all(singular)
     disk = Disk(workspace, data_dir)
-    if as_json:
-        print_json([_as_dict(entry, disk) for entry in entries])
-        return
-    if singular == "dataset":
+    values = [_as_dict(entry, disk) for entry in entries]
+    show_result(values, as_json, lambda: _print_entries(singular, entries, disk))
+
+
+def _print_entries(kind: str, entries: Sequence[Registered], disk: Disk) -> None:
+    if kind == "dataset":
         print_datasets([entry.spec for entry in entries], disk)
         return
-    extra = _EXTRA.get(singular, {})
+    extra = _EXTRA.get(kind, {})
     print_table(
         ["name", *extra, "summary", "from"],
         [
@@ -101,10 +101,15 @@ def info(
     warn_of_quarantine(registry.quarantined)
     entries = _find_everywhere(registry, name)
     disk = Disk(workspace, data_dir)
-    if as_json:
-        print_json([_as_dict(entry, disk) | _made_with(entry) for entry in entries])
-        return
-    for entry in entries:
+    made_with = [_made_with(entry) for entry in entries]
+    values = [_as_dict(entry, disk) | made for entry, made in zip(entries, made_with, strict=True)]
+    show_result(values, as_json, lambda: _print_details(entries, made_with, disk))
+
+
+def _print_details(
+    entries: Sequence[Registered], made_with: Sequence[dict[str, Any]], disk: Disk
+) -> None:
+    for entry, made in zip(entries, made_with, strict=True):
         if isinstance(entry.spec, DatasetSpec):
             print_dataset(entry, disk)
             continue
@@ -113,7 +118,7 @@ def info(
         for key, value in described.items():
             if value not in ("", (), [], {}, None):
                 typer.echo(f"  {key:<22}{_plain(value)}")
-        _print_parameters(_made_with(entry))
+        _print_parameters(made)
         if entry.spec.kind == "protocol":
             typer.echo("\n" + entry.load()())
 
@@ -170,79 +175,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_plain(item) for item in value)
     return str(value)
-
-
-@plugins_app.callback()
-def show_plugins(
-    context: typer.Context,
-    plugin: list[Path] = PLUGIN,
-    workspace: Path | None = WORKSPACE,
-    data_dir: Path | None = DATA_DIR,
-    as_json: bool = JSON,
-) -> None:
-    """Show every plugin of this environment and what it registers."""
-    space = Workspace.at(workspace, data_dir)
-    context.obj = (plugin, space)
-    if context.invoked_subcommand is not None:
-        return
-    registry = discover(plugin, data_dir=space.data_dir)
-    if as_json:
-        print_json([_plugin_as_dict(each) for each in registry.plugins])
-        return
-    print_table(
-        ["distribution", "version", "plugin", "registers", "state"],
-        [
-            [
-                each.distribution,
-                each.version,
-                each.name,
-                _registers(each.specs),
-                f"left out: {each.reason}" if each.quarantined else "ok",
-            ]
-            for each in registry.plugins
-        ],
-    )
-
-
-def _registers(specs: tuple[Spec, ...]) -> str:
-    counts = {kind: sum(spec.kind == kind for spec in specs) for kind in KINDS}
-    told = [
-        f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in counts.items() if number
-    ]
-    return ", ".join(told)
-
-
-def _plugin_as_dict(plugin: Any) -> dict[str, Any]:
-    return {
-        "distribution": plugin.distribution,
-        "version": plugin.version,
-        "name": plugin.name,
-        "target": plugin.target,
-        "quarantined": plugin.quarantined,
-        "reason": plugin.reason,
-        "registers": [{"kind": spec.kind, "name": spec.name} for spec in plugin.specs],
-    }
-
-
-@plugins_app.command("why")
-def why(
-    context: typer.Context,
-    name: str = typer.Argument(..., help="Name of a plugin, as `spared-bench plugins` shows it."),
-    plugin: list[Path] = PLUGIN,
-    workspace: Path | None = WORKSPACE,
-    data_dir: Path | None = DATA_DIR,
-) -> None:
-    """Show why a plugin was left out, with the whole traceback."""
-    before, space = context.obj
-    if workspace or data_dir:
-        space = Workspace.at(workspace, data_dir)
-    registry = discover([*before, *plugin], data_dir=space.data_dir)
-    found = [each for each in registry.plugins if name in (each.name, each.distribution)]
-    if not found:
-        raise UnknownNameError("plugin", name, [each.name for each in registry.plugins])
-    if not any(each.quarantined for each in found):
-        typer.echo(f"Plugin {name!r} is in order: it registers {_registers(found[0].specs)}.")
-        return
-    for each in found:
-        if each.quarantined:
-            typer.echo(f"{each.distribution} {each.version}: {each.reason}\n\n{each.traceback}")

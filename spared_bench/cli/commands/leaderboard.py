@@ -15,6 +15,12 @@ track_app = typer.Typer(help="Keep MLflow in step with the store.")
 _PROTOCOL = typer.Option("", help="Only this protocol, e.g. demo@1 [default: all].")
 
 
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(leaderboard_app, name="leaderboard")
+    app.add_typer(track_app, name="track")
+
+
 @leaderboard_app.callback()
 def _leaderboard() -> None:
     return None

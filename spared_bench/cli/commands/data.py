@@ -14,7 +14,6 @@ from spared_bench.cli.common import (
     PROTOCOL,
     WORKSPACE,
     err_console,
-    print_json,
     show_result,
     tell_protocol,
     warn_of_quarantine,
@@ -27,7 +26,7 @@ from spared_bench.workspace import Workspace
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
 
-app = typer.Typer(help="Fetch, prepare and look at datasets.")
+data_app = typer.Typer(help="Fetch, prepare and look at datasets.")
 
 NAMES = typer.Argument(..., help="Names of datasets.")
 MIRROR = typer.Option(
@@ -38,12 +37,17 @@ MIRROR = typer.Option(
 )
 
 
-@app.callback()
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(data_app, name="data")
+
+
+@data_app.callback()
 def _data() -> None:
     return None
 
 
-@app.command("show")
+@data_app.command("show")
 def show(
     names: list[str] = NAMES,
     colour: str = typer.Option("", "--gene", "--colour", help="Draw slides by this gene instead."),
@@ -113,7 +117,7 @@ def _draw(bench: Bench, name: str, slides: list[str], folder: Path, colour: str)
     return draw_slides(found, folder, colour or None, dataset=name)
 
 
-@app.command("add")
+@data_app.command("add")
 def add(
     file: Path = typer.Argument(..., help="A YAML file that describes the dataset."),
     replace: bool = typer.Option(False, help="Replace the dataset of that name."),
@@ -167,7 +171,7 @@ def _is_taken(registry: Registry, name: str) -> bool:
     return True
 
 
-@app.command("fetch")
+@data_app.command("fetch")
 def fetch(
     names: list[str] = NAMES,
     offline: bool = typer.Option(False, "--offline", help="Only check what is there."),
@@ -195,7 +199,7 @@ def fetch(
     show_result(folders, as_json, "\n".join(lines))
 
 
-@app.command("verify")
+@data_app.command("verify")
 def verify(
     names: list[str] = NAMES,
     workspace: Path | None = WORKSPACE,
@@ -209,19 +213,17 @@ def verify(
 
     space = Workspace.at(workspace, data_dir)
     found: dict[str, dict[str, Any]] = {}
+    lines: list[str] = []
     for spec in _specs(names, plugin, space.data_dir):
         checked, problems = check(spec, dataset_folder(spec, space.data_dir))
         found[spec.name] = {"checked": checked, "problems": problems}
-        if not as_json:
-            state = f"{len(problems)} problems" if problems else "in order"
-            typer.echo(f"{spec.name}: {checked} files with a known hash, {state}")
-            for problem in problems:
-                typer.echo(f"  {problem}")
-            if problems and spec.files:
-                again = f"`spared-bench data fetch {spec.name}`"
-                typer.echo(f"Remove what has changed, then run {again}.")
-    if as_json:
-        print_json(found)
+        state = f"{len(problems)} problems" if problems else "in order"
+        lines += [f"{spec.name}: {checked} files with a known hash, {state}"]
+        lines += [f"  {problem}" for problem in problems]
+        if problems and spec.files:
+            again = f"`spared-bench data fetch {spec.name}`"
+            lines += [f"Remove what has changed, then run {again}."]
+    show_result(found, as_json, "\n".join(lines))
     raise typer.Exit(1 if any(each["problems"] for each in found.values()) else 0)
 
 
@@ -233,7 +235,7 @@ def _specs(names: list[str], plugin: list[Path], data_dir: Path) -> list[Dataset
     return [spec for spec in specs if isinstance(spec, DatasetSpec)]
 
 
-@app.command("prepare")
+@data_app.command("prepare")
 def prepare(
     names: list[str] = NAMES,
     protocol: str = PROTOCOL,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.common import JSON, WORKSPACE, print_json, print_table
+from spared_bench.cli.common import JSON, WORKSPACE, print_table, show_result
 from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ def status(
     as_json: bool = JSON,
 ) -> None:
     """Show what the workspace holds of a protocol, what runs now, and why trials failed."""
-    from spared_bench.running.run_file import living_runs
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
@@ -51,9 +50,13 @@ def status(
         _check_name(name)
     if failed:
         results = [result for result in results if not result.ok]
-    if as_json:
-        print_json([result.as_dict() for result in results])
-        return
+    values = [result.as_dict() for result in results]
+    show_result(values, as_json, lambda: _print_state(space, results))
+
+
+def _print_state(space: Workspace, results: Sequence[TrialResult]) -> None:
+    from spared_bench.running.run_file import living_runs
+
     _show_runs(list(living_runs(space.runs)))
     print_table(
         ["key", "dataset", "completer", "predictor", "seed", "state"],
@@ -166,9 +169,10 @@ def _show_one(found: list[TrialResult], why: str, as_json: bool) -> None:
             f"No trial of this workspace has a key that begins with {why!r}."
             " `spared-bench status` shows the keys."
         )
-    if as_json:
-        print_json([result.as_dict() for result in found])
-        return
+    show_result([result.as_dict() for result in found], as_json, lambda: _print_trials(found))
+
+
+def _print_trials(found: Sequence[TrialResult]) -> None:
     for result in found:
         attempts = result.environment.get("attempts", 1)
         typer.echo(

@@ -8,10 +8,15 @@ from typing import Any
 
 import typer
 
-from spared_bench.cli.run import run
+from spared_bench.cli.commands.run import run
 from spared_bench.errors import UsageError
 
 plan_app = typer.Typer(help="Turn a plan into scripts for other schedulers.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(plan_app, name="plan")
 
 
 @plan_app.callback()

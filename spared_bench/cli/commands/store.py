@@ -9,12 +9,17 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.common import JSON, WORKSPACE, print_json, show_result
+from spared_bench.cli.common import JSON, WORKSPACE, show_result
 from spared_bench.errors import UsageError
 
 _LINE_EVERY_S = 10.0
 
 store_app = typer.Typer(help="Look after the store of results and products.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(store_app, name="store")
 
 
 @store_app.callback()
@@ -40,19 +45,14 @@ def verify(
     store = Workspace.at(workspace).store
     with _progress("checking") as told:
         verdict = maintenance.verify(store, repair=repair, sample=sample, told=told)
-    if as_json:
-        print_json({"checked": verdict.checked, "damaged": verdict.damaged, "repaired": repair})
-    else:
-        for folder, problems in verdict.damaged.items():
-            typer.echo(f"{folder}: {'; '.join(problems)}")
-        part = f" (a sample of {sample:.3g})" if sample < 1 else ""
-        typer.echo(f"{verdict.checked} entries checked{part}, {len(verdict.damaged)} damaged.")
-        if verdict.damaged:
-            typer.echo(
-                "They were taken away; the next run makes them again."
-                if repair
-                else "`--repair` takes them away; the next run makes them again."
-            )
+    lines = [f"{folder}: {'; '.join(problems)}" for folder, problems in verdict.damaged.items()]
+    part = f" (a sample of {sample:.3g})" if sample < 1 else ""
+    lines += [f"{verdict.checked} entries checked{part}, {len(verdict.damaged)} damaged."]
+    if verdict.damaged:
+        taken = "They were taken away" if repair else "`--repair` takes them away"
+        lines += [f"{taken}; the next run makes them again."]
+    values = {"checked": verdict.checked, "damaged": verdict.damaged, "repaired": repair}
+    show_result(values, as_json, "\n".join(lines))
     raise typer.Exit(1 if verdict.damaged and not repair else 0)
 
 
@@ -98,14 +98,12 @@ def collect(
         for kind, key, _ in found:
             store.remove(kind, key)
         store.sweep()
-    if as_json:
-        entries = [{"kind": kind, "key": key, "bytes": each} for kind, key, each in found]
-        print_json({"entries": entries, "bytes": size, "removed": yes})
-        return
-    for kind, key, each in found:
-        typer.echo(f"{kind:<10} {key[:12]}  {each / 1e6:10.2f} MB")
+    entries = [{"kind": kind, "key": key, "bytes": each} for kind, key, each in found]
     done = "removed" if yes else "not needed; `--yes` removes them"
-    typer.echo(f"{len(found)} entries, {size / 1e6:.2f} MB, {done}.")
+    lines = [f"{kind:<10} {key[:12]}  {each / 1e6:10.2f} MB" for kind, key, each in found]
+    lines += [f"{len(found)} entries, {size / 1e6:.2f} MB, {done}."]
+    values = {"entries": entries, "bytes": size, "removed": yes}
+    show_result(values, as_json, "\n".join(lines))
 
 
 @store_app.command("export")
@@ -142,10 +140,8 @@ def import_(
     space = Workspace.at(workspace)
     space.make_writable()
     new, known = maintenance.import_archive(space.store, archive)
-    if as_json:
-        print_json({"new": new, "known": known})
-    else:
-        typer.echo(
-            f"{new} entries taken over, {known} were there before. What is new is marked as"
-            " imported; the board shows it as that."
-        )
+    text = (
+        f"{new} entries taken over, {known} were there before. What is new is marked as"
+        " imported; the board shows it as that."
+    )
+    show_result({"new": new, "known": known}, as_json, text)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from spared_bench.cli.commands.run import parse_settings
 from spared_bench.cli.common import (
     COMPLETERS,
     DATA_DIR,
@@ -17,11 +18,10 @@ from spared_bench.cli.common import (
     SETTINGS,
     WORKSPACE,
     own_command,
-    print_json,
+    show_result,
     tell_protocol,
     warn_of_quarantine,
 )
-from spared_bench.cli.run import parse_settings
 from spared_bench.errors import TrackingError, UsageError
 
 if TYPE_CHECKING:
@@ -110,12 +110,13 @@ def complete(
         drawn = [name for name in show or completers if name in done]
         written += draw_figures(everything.results, tasks, drawn, folder)
         _track(bench, everything.results)
-    if as_json:
-        results = [result.as_dict() for result in measured.results]
-        print_json({"results": results, "failures": measured.failures, "files": written})
-    elif measured.results:
-        typer.echo(markdown(Collection(measured.results, [])))
-        typer.echo("Written: " + ", ".join(str(path) for path in written))
+    results = [result.as_dict() for result in measured.results]
+    values = {"results": results, "failures": measured.failures, "files": written}
+    text = ""
+    if measured.results:
+        text = markdown(Collection(measured.results, []))
+        text += "\nWritten: " + ", ".join(str(path) for path in written)
+    show_result(values, as_json, text)
     raise typer.Exit(1 if measured.failures else 0)
 
 

@@ -1,0 +1,185 @@
+"""``plugins``: which there are, why one was left out, and what people need who write them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from spared_bench.cli.common import (
+    DATA_DIR,
+    JSON,
+    PLUGIN,
+    WORKSPACE,
+    print_json,
+    print_table,
+    show_result,
+)
+from spared_bench.errors import UnknownNameError
+from spared_bench.registry import Registry, discover
+from spared_bench.specs import KINDS, Spec
+from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from spared_bench.testing import Outcome
+
+_STATES = ("passed", "failed", "skipped")
+
+
+plugins_app = typer.Typer(help="Show the plugins of this environment.", invoke_without_command=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(plugins_app, name="plugins")
+
+
+@plugins_app.callback()
+def show_plugins(
+    context: typer.Context,
+    plugin: list[Path] = PLUGIN,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    as_json: bool = JSON,
+) -> None:
+    """Show every plugin of this environment and what it registers."""
+    space = Workspace.at(workspace, data_dir)
+    context.obj = (plugin, space)
+    if context.invoked_subcommand is not None:
+        return
+    registry = discover(plugin, data_dir=space.data_dir)
+    values = [_plugin_as_dict(each) for each in registry.plugins]
+    show_result(values, as_json, lambda: _print_plugins(registry))
+
+
+def _print_plugins(registry: Registry) -> None:
+    print_table(
+        ["distribution", "version", "plugin", "registers", "state"],
+        [
+            [
+                each.distribution,
+                each.version,
+                each.name,
+                _registers(each.specs),
+                f"left out: {each.reason}" if each.quarantined else "ok",
+            ]
+            for each in registry.plugins
+        ],
+    )
+
+
+def _registers(specs: tuple[Spec, ...]) -> str:
+    counts = {kind: sum(spec.kind == kind for spec in specs) for kind in KINDS}
+    told = [
+        f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in counts.items() if number
+    ]
+    return ", ".join(told)
+
+
+def _plugin_as_dict(plugin: Any) -> dict[str, Any]:
+    return {
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "name": plugin.name,
+        "target": plugin.target,
+        "quarantined": plugin.quarantined,
+        "reason": plugin.reason,
+        "registers": [{"kind": spec.kind, "name": spec.name} for spec in plugin.specs],
+    }
+
+
+@plugins_app.command("why")
+def why(
+    context: typer.Context,
+    name: str = typer.Argument(..., help="Name of a plugin, as `spared-bench plugins` shows it."),
+    plugin: list[Path] = PLUGIN,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+) -> None:
+    """Show why a plugin was left out, with the whole traceback."""
+    before, space = context.obj
+    if workspace or data_dir:
+        space = Workspace.at(workspace, data_dir)
+    registry = discover([*before, *plugin], data_dir=space.data_dir)
+    found = [each for each in registry.plugins if name in (each.name, each.distribution)]
+    if not found:
+        raise UnknownNameError("plugin", name, [each.name for each in registry.plugins])
+    if not any(each.quarantined for each in found):
+        typer.echo(f"Plugin {name!r} is in order: it registers {_registers(found[0].specs)}.")
+        return
+    for each in found:
+        if each.quarantined:
+            typer.echo(f"{each.distribution} {each.version}: {each.reason}\n\n{each.traceback}")
+
+
+@plugins_app.command("check")
+def check(
+    context: typer.Context,
+    names: list[str] = typer.Argument(
+        ..., metavar="NAME...", help="Predictors, completers, datasets, plugins or packages."
+    ),
+    plugin: list[Path] = PLUGIN,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    as_json: bool = JSON,
+) -> None:
+    """Run the conformance kit on plugins: whether they keep what their kinds promise.
+
+    Exit status 0: every check passed or does not apply; 1: one failed.
+    """
+    from spared_bench.testing import conformance
+
+    before, space = context.obj
+    if workspace or data_dir:
+        space = Workspace.at(workspace, data_dir)
+    registry = discover([*before, *plugin], data_dir=space.data_dir)
+    subjects = dict.fromkeys(each for name in names for each in conformance.named(registry, name))
+    outcomes = conformance.examine(registry, subjects, space.data_dir)
+    if as_json:
+        with redirect_stdout(sys.stderr):  # what a plugin prints is no part of the report
+            found = list(outcomes)
+        print_json(conformance.report(found))
+    else:
+        found = _shown(outcomes)
+    if any(each.status == "failed" for each in found):
+        raise typer.Exit(1)
+
+
+def _shown(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Print what becomes of the checks, each when it is done, and return it."""
+    found: list[Outcome] = []
+    for outcome in outcomes:
+        if not found or outcome.plugin != found[-1].plugin:
+            typer.echo(outcome.plugin)
+        found.append(outcome)
+        reason = f": {outcome.message}" if outcome.message else ""
+        typer.echo(f"  {outcome.status:<8}{outcome.name}{reason}")
+        if outcome.traceback:
+            typer.echo(
+                "".join(f"    {line}\n" for line in outcome.traceback.splitlines()), nl=False
+            )
+    counts = {state: sum(each.status == state for each in found) for state in _STATES}
+    typer.echo(", ".join(f"{number} {state}" for state, number in counts.items()) + ".")
+    return found
+
+
+@plugins_app.command("new")
+def new(
+    context: typer.Context,
+    kind: str = typer.Argument(..., help="predictor, completer or dataset."),
+    name: str = typer.Argument(..., help="Its name: what users will type."),
+    out: Path = typer.Option(Path(), help="Where to make its folder."),
+    as_json: bool = JSON,
+) -> None:
+    """Make a package that installs, passes its tests and appears in a run."""
+    from spared_bench.registry import discover
+    from spared_bench.scaffold.packages import new_package
+
+    before, space = context.obj
+    written = new_package(kind, name, out, discover(before, data_dir=space.data_dir))
+    following = f"Next: `pip install -e '{out / name}[test]'`, then `pytest {out / name}`."
+    show_result({"files": written}, as_json, "\n".join([*map(str, written), following]))

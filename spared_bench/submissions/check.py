@@ -18,12 +18,12 @@ from spared_bench.leaderboard.text import visible
 from spared_bench.submissions import bundle
 from spared_bench.submissions.bundle import Bundle
 from spared_bench.submissions.codec import read_prediction
+from spared_bench.submissions.evidence import label_of
 from spared_bench.submissions.names import why_not_ones_own
 from spared_bench.submissions.opening import opened as opened_bundle
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.rescoring import disagreements, metrics_of, rescore
 from spared_bench.submissions.suspicion import (
-    label_of,
     look_across,
     look_at_donors,
     look_at_own_runs,
@@ -72,7 +72,8 @@ def check(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bool 
                 _check_results(report, opened, bench, with_data)
             if report.ok and with_data:
                 names = leaderboards, bench.protocol.id, opened.label
-                look_across(report.evidence, report.results, *names)
+                metrics = [bench.metric(name) for name in bench.protocol.metrics]
+                look_across(report.evidence, report.results, *names, metrics)
                 look_at_donors(report.evidence, opened.description, bench, opened.claim.datasets)
     except SparedBenchError as error:
         report.problems.append(str(error))

@@ -8,8 +8,8 @@ from typing import Any
 
 from spared_bench.leaderboard.entries import EntryResult, Flag
 from spared_bench.leaderboard.text import visible
+from spared_bench.submissions.evidence import Evidence
 from spared_bench.submissions.schema import Description
-from spared_bench.submissions.suspicion import Evidence
 
 
 @dataclass

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
-from spared_bench.leaderboard.entries import EntryResult, Flag, read_entries
-from spared_bench.specs import DatasetSpec
-from spared_bench.submissions.ceiling import SCALES, Ceiling, Limit, ceiling, limits
+from spared_bench.leaderboard.entries import EntryResult
+from spared_bench.specs import DatasetSpec, MetricSpec
+from spared_bench.submissions.ceiling import SCALES, ceiling, limits
+from spared_bench.submissions.evidence import Evidence, label_of
 from spared_bench.submissions.forensics import (
     equal_pairs,
-    far_above,
     library_following,
     mask_following,
     same_scores,
     slide_means_known,
     thinned_rows,
 )
+from spared_bench.submissions.leads import look_at_lead
 from spared_bench.submissions.names import plain_name
 from spared_bench.submissions.schema import Description
 from spared_bench.submissions.sketches import (
@@ -41,57 +41,12 @@ from spared_bench.trials.cells import FinishedCell
 SMOOTH, SHAPE, NEAREST, SPREAD = 0.90, 0.95, 0.95, 0.8
 #: Of what test slides' means differ from training slides', an image hardly shows more than this.
 MEANS_KNOWN = 0.5
-#: A lead over every other: in correlation, in log of squared error.
-LEAD_PCC, LEAD_LOG_MSE = 0.1, 0.2
 #: A mean over genes and slides may pass the estimated ceiling by chance, and by the estimate's own
 #: error; by less than this, and than so many standard errors.
 PCC_MARGIN, PCC_ERRORS = 0.03, 2.0
 MSE_SHARE = 0.85
 MASK, LIBRARY = 0.95, 0.95
 _FEW_GENES = 5
-
-
-@dataclass
-class Evidence:
-    """What is kept of each prediction once it has been read.
-
-    Parameters
-    ----------
-    flags : list of Flag
-    hashes : dict of str to str
-        SHA-256 of each prediction file by ``dataset/completer/predictor/seed``.
-    traces : dict of str to Trace
-        Likewise.
-    rivals : dict of str to dict of str to list of Trace
-        Of the checker's own runs: by predictor and dataset.
-    rival_scores : dict of str to list of (str, dict)
-        By dataset, of own runs and other entries: whose, and its scores.
-    ceilings : dict of str to Ceiling
-        Likewise.
-    limits : dict of str to list of Limit
-        Of the dataset that was last looked at.
-    """
-
-    flags: list[Flag] = field(default_factory=list)
-    hashes: dict[str, str] = field(default_factory=dict)
-    traces: dict[str, Trace] = field(default_factory=dict)
-    rivals: dict[str, dict[str, list[Trace]]] = field(default_factory=dict)
-    rival_scores: dict[str, list[tuple[str, Mapping[str, float | None]]]] = field(
-        default_factory=dict
-    )
-    ceilings: dict[str, Ceiling] = field(default_factory=dict)
-    limits: dict[str, list[Limit]] = field(default_factory=dict)
-
-    def add(self, kind: str, reason: str, dataset: str = "") -> None:
-        """Note a flag, once."""
-        flag = Flag(kind=kind, reason=reason, dataset=dataset)
-        if flag not in self.flags:
-            self.flags.append(flag)
-
-
-def label_of(result: EntryResult) -> str:
-    """``dataset/completer/predictor/seed``."""
-    return "/".join(map(str, result.place))
 
 
 def look_at_prediction(
@@ -201,11 +156,16 @@ def look_at_own_runs(evidence: Evidence, cells: Iterable[FinishedCell], truth: T
 
 
 def look_across(
-    evidence: Evidence, results: Sequence[EntryResult], leaderboards: Path, protocol: str, own: str
+    evidence: Evidence,
+    results: Sequence[EntryResult],
+    leaderboards: Path,
+    protocol: str,
+    own: str,
+    metrics: Sequence[MetricSpec],
 ) -> None:
     """Compare the predictions of a submission with each other, and with other entries and runs."""
     _look_for_copies(evidence, leaderboards, protocol, own)
-    _look_at_lead(evidence, results, leaderboards, protocol, own)
+    look_at_lead(evidence, results, leaderboards, protocol, own, metrics)
     _look_at_seeds(evidence, results)
     for others in _by(results, ("completer", "predictor", "seed")).values():
         scores = {each.dataset: next(iter(each.split_scores.values())) for each in others}
@@ -285,47 +245,6 @@ def _by_column(traces: Mapping[str, Trace]) -> dict[str, dict[str, Trace]]:
         column = ", ".join(label.split("/")[1:3])
         found.setdefault(column, {})[label] = each
     return found
-
-
-def _look_at_lead(
-    evidence: Evidence,
-    results: Sequence[EntryResult],
-    leaderboards: Path,
-    protocol: str,
-    own: str,
-) -> None:
-    method = plain_name(own.partition("@")[0])
-    rivals = {name: list(scores) for name, scores in evidence.rival_scores.items()}
-    for entry in read_entries(leaderboards, protocol)[0]:
-        if entry.withdrawn is None and entry.trust != "reported":
-            for result in entry.results:
-                scores = next(iter(result.split_scores.values()), {})
-                rivals.setdefault(result.dataset, []).append((entry.method, scores))
-    for result in results:
-        best: dict[str, dict[str, float]] = {"pcc-gene": {}, "mse": {}}
-        for name, theirs in rivals.get(result.dataset, []):
-            for metric, found in best.items():
-                value = _higher_is_better(metric, theirs.get(metric))
-                if plain_name(name) != method:
-                    found[name] = max(value, found.get(name, -np.inf))
-        scores = next(iter(result.split_scores.values()))
-        for metric, least in (("pcc-gene", LEAD_PCC), ("mse", LEAD_LOG_MSE)):
-            value = _higher_is_better(metric, scores.get(metric))
-            if far_above(value, list(best[metric].values()), least):
-                leader = max(best[metric], key=lambda name: best[metric][name])
-                evidence.add(
-                    "far-above",
-                    f"{result.completer}, {result.predictor}, seed {result.seed}: {metric}"
-                    f" {scores[metric]:.4g} leads the best of {len(best[metric])} other methods"
-                    f" ({leader}) by more than that one leads their median.",
-                    result.dataset,
-                )
-
-
-def _higher_is_better(metric: str, value: float | None) -> float:
-    if value is None or not np.isfinite(value):
-        return -np.inf
-    return -float(np.log(max(value, 1e-12))) if metric == "mse" else float(value)
 
 
 def _look_at_seeds(evidence: Evidence, results: Sequence[EntryResult]) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.submissions.ceiling import SCALES, ceiling, limits, thin
+from spared_bench.submissions.evidence import Evidence
 from spared_bench.submissions.report import Report
-from spared_bench.submissions.suspicion import Evidence, look_at_prediction
+from spared_bench.submissions.suspicion import look_at_prediction
 from spared_bench.submissions.truth import Truth
 
 LOG, BACK = SCALES["log1p_cp10k"]

@@ -150,11 +150,15 @@ class Plan:
     cells : list of Cell
     unavailable : dict of str to str
         Datasets that cannot be used, and why.
+    left_out : list of str
+        Why predictors were left out whose views the protocol refuses or no slide has, a sentence
+        each.
     """
 
     bench: Bench
     cells: list[Cell]
     unavailable: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._needs: dict[str, list[Job]] = {}
@@ -169,6 +173,7 @@ class Plan:
             *conflicts(self.bench.dataset(name) for name in names),
             *(notes_on_methods(self.bench, *self._methods) if self.cells else []),
             *self._hopeless(),
+            *(f"Left out: {reason}" for reason in self.left_out),
         ]
 
     @property
@@ -296,7 +301,7 @@ class Plan:
         pairs = dict.fromkeys((cell.dataset, cell.predictor) for cell in self.cells)
         mine = {pair for at, pair in enumerate(pairs) if at % of == number - 1}
         cells = [cell for cell in self.cells if (cell.dataset, cell.predictor) in mine]
-        return Plan(self.bench, cells, self.unavailable)
+        return Plan(self.bench, cells, self.unavailable, self.left_out)
 
 
 def _after(job: Job, kind: JobKind, key: str) -> Job:

@@ -75,7 +75,7 @@ def _problems(bench: Bench, dataset: str, methods: Iterable[Method]) -> Iterator
                 if view == bench.patch_view:
                     continue
                 try:
-                    check_view(view, slide, (slide["width"], slide["height"]))
+                    check_view(view, slide, (int(slide["width"]), int(slide["height"])))
                 except ViewError as error:
                     yield (
                         f"{kind.capitalize()} {name!r}, view {at!r}, dataset {dataset!r}, slide"

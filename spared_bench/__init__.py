@@ -23,6 +23,7 @@ from spared_bench.specs import (
 
 if TYPE_CHECKING:
     from spared_bench.api import load_dataset, run
+    from spared_bench.data.views import View
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ __all__ = [
     "RemoteFile",
     "SlideInfo",
     "Stage",
+    "View",
     "hookimpl",
     "load_dataset",
     "run",
@@ -43,8 +45,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"load_dataset", "run"}:
+    home = {"load_dataset": "api", "run": "api", "View": "data.views"}.get(name)
+    if home is not None:
         from importlib import import_module
 
-        return getattr(import_module("spared_bench.api"), name)
+        return getattr(import_module(f"spared_bench.{home}"), name)
     raise AttributeError(f"module 'spared_bench' has no attribute {name!r}")

@@ -301,6 +301,7 @@ def select(
         known("dataset", [fold for name in wanted for fold in bench.registry.expand(name)]),
         known("completer", completers or protocol.completers),
         known("predictor", predictors) or bench.registry.names("predictor"),
+        named=bool(predictors),
     )
 
 

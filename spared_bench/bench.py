@@ -8,6 +8,7 @@ keys of the products consumed. Package versions are recorded in results, and are
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spared_bench.data.views import View, checked_views
 from spared_bench.errors import MissingFileError, PluginError, UsageError
+from spared_bench.guard import guarded
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.fingerprints import Fingerprints
 from spared_bench.keys.hashing import digest
@@ -270,10 +273,43 @@ class Bench:
             "code": code_hash("spared_bench.processing.patches"),
         }
 
-    def features_inputs(self, name: str, encoder: Encoder) -> dict[str, Any]:
-        """What determines the features that a frozen network has of a dataset's patches."""
+    @property
+    def patch_view(self) -> View:
+        """What the protocol's patches are, as a view."""
+        return View(size=self.protocol.patches.size, scale=self.protocol.patches.scale)
+
+    def view_inputs(self, name: str, view: View) -> dict[str, Any]:
+        """What determines a view of a dataset; of what the protocol's patches are, theirs."""
+        if view == self.patch_view:
+            return self.patches_inputs(name)
+        cutting = self.protocol.patches
         return {
-            "patches": digest(self.patches_inputs(name)),
+            "harness": HARNESS_VERSION,
+            "data": self.data_inputs(name),
+            "view": view.as_dict(),
+            "cutting": {"window": cutting.window, "antialias": cutting.antialias},
+            "code": code_hash("spared_bench.processing.views"),
+        }
+
+    def view_kind(self, view: View) -> str:
+        """Return the kind of entry that holds a view."""
+        return "patches" if view == self.patch_view else "views"
+
+    def has_view(self, name: str, view: View) -> bool:
+        """Return whether the store has a view of a dataset."""
+        key = digest(self.view_inputs(name, view))
+        return self.workspace.store.has(self.view_kind(view), key)
+
+    def facts_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the sizes and scales of a dataset's images."""
+        return {"harness": HARNESS_VERSION, "data": self.data_inputs(name), "made": "image facts"}
+
+    def features_inputs(
+        self, name: str, encoder: Encoder, view: View | None = None
+    ) -> dict[str, Any]:
+        """What determines a frozen network's features of a dataset's patches, or of a view."""
+        return {
+            "patches": digest(self.view_inputs(name, view or self.patch_view)),
             "encoder": encoder.identity(),
             "code": code_hash(type(encoder).__module__),
             "device": self.settings.device.partition(":")[0],
@@ -313,7 +349,37 @@ class Bench:
             "seed": self.seed_of("completer", name, dataset),
             "threads": self.settings.threads,
             "device": self.settings.device.partition(":")[0],
+            **self._view_keys(dataset, "completer", completer, parameters),
         }
+
+    def _view_keys(
+        self, dataset: str, kind: str, method: str, parameters: Mapping[str, Any]
+    ) -> dict[str, dict[str, str]]:
+        """Return the keys of the views that a method declares; nothing where it declares none."""
+        views = self.views_of(kind, method, parameters)
+        keys = {name: digest(self.view_inputs(dataset, view)) for name, view in views.items()}
+        return {"views": keys} if keys else {}
+
+    def views_of(self, kind: str, name: str, parameters: Mapping[str, Any]) -> dict[str, View]:
+        """Return the views that a completer or predictor declares, by their names.
+
+        What they leave open is taken from the protocol. A class that declares them by a property is
+        made with these parameters; where it cannot be, there are none, and its trials say why.
+
+        Raises
+        ------
+        PluginError
+            If what it declares are no views.
+        """
+        entry = self.registry.get(kind, name)
+        try:
+            factory = entry.load()
+        except PluginError:
+            return {}
+        label = f"{kind.capitalize()} {entry.spec.name!r}"
+        declared = checked_views(_declared_views(factory, parameters), label)
+        cutting = self.protocol.patches
+        return {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
 
     def signature(self, kind: str, name: str) -> Signature:
         """Return what a completer or predictor can be made with; see ``signature_of``."""
@@ -379,6 +445,7 @@ class Bench:
             "seed": self.trial_seed(dataset, predictor, seed),
             "threads": self.settings.threads,
             "device": self.settings.device.partition(":")[0],
+            **self._view_keys(dataset, "predictor", predictor, parameters),
             **({"iterations": iterations} if iterations else {}),
             **(
                 {
@@ -444,6 +511,7 @@ class Bench:
             "seed": self.seed_of(dataset, stage.predictor, seed),
             "threads": self.settings.threads,
             "device": self.settings.device.partition(":")[0],
+            **self._view_keys(dataset, "predictor", stage.predictor, stage.parameters),
         }
 
     def figure_inputs(self, trial: str) -> dict[str, Any]:
@@ -502,6 +570,21 @@ class Bench:
         elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(entry.load(), parameters)):
             described["weights"] = self.fingerprints.of_file(file)
         return described
+
+
+def _declared_views(factory: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return ``views`` of a method; one that has a property, or a field, of that name is made."""
+    declared = getattr(factory, "views", None)
+    fields = getattr(factory, "__dataclass_fields__", {})
+    if isinstance(declared, Mapping) and "views" not in fields:
+        return declared
+    if declared is None and "views" not in fields and inspect.isclass(factory):
+        return None
+    try:
+        with guarded():
+            return getattr(factory(**parameters), "views", None)
+    except (Exception, SystemExit):  # a trial makes it again, and tells what is wrong
+        return None
 
 
 def _has_files(folder: Path) -> bool:

@@ -107,6 +107,10 @@ class ImageError(DataError):
     """An image that is missing, cannot be decoded, or does not cover its spots."""
 
 
+class ViewError(DataError):
+    """A view that cannot be cut from a slide: larger than its image, or without a scale."""
+
+
 class CoordinateError(DataError):
     """Spots without coordinates, or with coordinates outside the image."""
 

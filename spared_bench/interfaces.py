@@ -83,7 +83,8 @@ class Completer(Protocol):
     """Fills the unmeasured entries of the target.
 
     Optional members: ``save(folder)`` and ``load(folder)``, which keep and bring back what ``fit``
-    learnt; a completer without them is fitted again where it is needed again.
+    learnt; a completer without them is fitted again where it is needed again. ``views``: as a
+    predictor's.
     """
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
@@ -107,6 +108,11 @@ class Predictor(Protocol):
     ``training.precision`` is not, the harness sets it to that before ``fit`` and ``predict``), and
     ``delta`` (True where the method learns the difference from the training mean whatever the
     protocol says: the harness subtracts and adds that mean).
+
+    ``views`` (a mapping of names to ``spared_bench.data.views.View``; a class attribute, or a
+    property of the fields) is what a method looks at beside the patches: ``slides.view(name)``,
+    ``slides.tiles(name)``, ``slides.windows(name)``, ``slides.features(encoder, view=name)``. The
+    view ``"target"`` replaces ``slides.patches``.
     """
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
@@ -200,6 +206,9 @@ class Job:
         Of a trial that a search ends early; 0: the protocol's.
     trial : str
         Key of the trial that is scored, or of which figures are drawn.
+    views : tuple of dict
+        Of ``prepare``: the views that the plan's methods declare, cut together with the patches.
+        They determine no result and are in no key.
     attempt, micro_batch : int
         How often it was tried before, and the spots that go through the network at once after
         the memory did not hold a batch (0: all). They determine no result and are in no key.
@@ -214,6 +223,7 @@ class Job:
     seed: int = 0
     iterations: int = 0
     trial: str = ""
+    views: tuple[dict[str, Any], ...] = ()
     attempt: int = 0
     micro_batch: int = 0
 

@@ -316,7 +316,9 @@ class Protocol(_Section):
 
     ``configuration`` names the configuration in which every method runs that offers it; the others
     run with their defaults, as all do under ``"published"``. ``overrides`` come on top, by method:
-    values of parameters, and ``configuration`` for another one.
+    values of parameters, and ``configuration`` for another one. ``views``: whether a method may
+    look at other windows of a slide than the protocol's patches (``spared_bench.data.views``);
+    under ``"target-only"`` one that asks for others is not run.
     """
 
     name: str
@@ -327,6 +329,7 @@ class Protocol(_Section):
     completers: tuple[str, ...] = ("none", "median")
     processing: Processing = Processing()
     patches: PatchCutting = PatchCutting()
+    views: Literal["allowed", "target-only"] = "allowed"
     validation: Validation = Validation()
     training: Training = Training()
     completion: Completion = Completion()
@@ -363,8 +366,8 @@ class Protocol(_Section):
 
     @property
     def hash(self) -> str:
-        """Hash of every setting that can move a score; what is run and ranked is not one."""
-        unhashed = {"summary", "datasets", "completers", "ranking"}
+        """Hash of every setting that can move a score; what may run and is ranked is not one."""
+        unhashed = {"summary", "datasets", "completers", "ranking", "views"}
         values = self.model_dump(mode="json", exclude=unhashed)
         if values["search"]["strategy"] == "grid":  # as it was before there was a choice
             del values["search"]["strategy"]

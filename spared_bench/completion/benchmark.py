@@ -26,7 +26,12 @@ from spared_bench.interfaces import Completer
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Store
-from spared_bench.trials.products import Prepared, fitted_completer, prepare
+from spared_bench.trials.products import (
+    Prepared,
+    fitted_completer,
+    prepare,
+    seen_by_completer,
+)
 
 KIND = "completion"
 RESULT = "result.json"
@@ -185,7 +190,8 @@ class Task:
         self, key: str, completer: str, condition: Condition, repeats: int
     ) -> CompletionResult:
         method, told = self.fitted(completer)
-        slides, pooling, scores = self.slides, self.bench.protocol.pooling, []
+        pooling, scores = self.bench.protocol.pooling, []
+        slides = seen_by_completer(self.prepared, completer).slides(self.split)
         started, spent = time.perf_counter(), 0.0
         for repeat in range(repeats):
             hidden = self.hidden(condition, repeat)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from spared_bench.data.contract import COUNTS, EXPRESSED, MASK, PREFILLED, SPATIAL, TARGET
 from spared_bench.data.patches import Patches
-from spared_bench.errors import ContractError, ShapeMismatchError, WithheldError
+from spared_bench.errors import ContractError, PluginError, ShapeMismatchError, WithheldError
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from spared_bench.data.viewed import SpotView, Tiles, Windows
 
 
 class Encoder(Protocol):
@@ -38,14 +40,17 @@ class Slides:
     adata : AnnData
         A prepared dataset, or rows of one.
     patches : Patches
-        One per row.
+        One per row: the protocol's, or the view ``target`` of a method that declares one.
     features_of : callable, optional
-        ``(encoder, slides) -> (n_spots, width)``; the harness passes one that remembers.
+        ``(encoder, slides, view) -> features``; the harness passes one that remembers.
+    views : mapping of str to SpotView, optional
+        What the method declares that these slides are handed to.
     """
 
     adata: AnnData
     patches: Patches
-    features_of: Callable[[Encoder, Slides], np.ndarray] | None = None
+    features_of: Callable[[Encoder, Slides, str], np.ndarray] | None = None
+    views: Mapping[str, SpotView] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.patches) != self.adata.n_obs:
@@ -133,16 +138,95 @@ class Slides:
             )
         return self.adata.layers[name]
 
-    def features(self, encoder: Encoder) -> np.ndarray:
-        """Encode every patch, (n_spots, width), float32; computed once per encoder and slide."""
-        if self.features_of is None:
+    def features(self, encoder: Encoder, view: str = "") -> np.ndarray:
+        """Encode every patch, or every window or tile of a view; computed once for all methods.
+
+        Parameters
+        ----------
+        encoder : Encoder
+        view : str
+            The name of a view that the method declares; empty: ``patches``.
+
+        Returns
+        -------
+        ndarray of float32
+            (n_spots, width); of tiles (n_spots, tiles * tiles, width); of a grid (n_windows,
+            width), in the order of ``windows(view)``.
+
+        Raises
+        ------
+        PluginError
+            If no view of that name is declared.
+        """
+        view = "" if view == "target" else view  # which is what the patches are
+        if self.features_of is not None:
+            return self.features_of(encoder, self, view)
+        if not view:
             return encoder.encode(self.patches)
-        return self.features_of(encoder, self)
+        return self._view(view).features(encoder.encode)
+
+    def view(self, name: str) -> Patches:
+        """Return the window of every spot: (n_spots, size, size, 3), uint8.
+
+        ``"target"`` is ``patches``, also where a method does not declare it.
+
+        Raises
+        ------
+        PluginError
+            If no view of that name is declared, or it has no one window per spot.
+        """
+        return self.patches if name == "target" else self._view(name, "view").patches
+
+    def tiles(self, name: str) -> Tiles:
+        """Return the tiles around every spot: (n_spots, tiles * tiles, size, size, 3), uint8.
+
+        Row by row, from the upper left. They are cut when they are read, ``tiles[rows]``, because
+        all of them would be large; beyond the image, the image is mirrored.
+
+        Raises
+        ------
+        PluginError
+            If no view of that name is declared, or it has no tiles.
+        """
+        return self._view(name, "tiles").tiles
+
+    def tiles_inside(self, name: str) -> np.ndarray:
+        """Return whether the centre of each tile lies in the image, (n_spots, tiles * tiles)."""
+        return self._view(name, "tiles").inside
+
+    def windows(self, name: str) -> Windows:
+        """Return the windows of a grid in which these spots lie, and which spot lies in which.
+
+        Raises
+        ------
+        PluginError
+            If no view of that name is declared, or it is no grid.
+        """
+        return self._view(name, "windows").windows
+
+    def _view(self, name: str, asked: str = "") -> SpotView:
+        if name not in self.views:
+            raise PluginError(
+                f"No view is named {name!r} here. Declared: {', '.join(self.views) or 'none'}. A"
+                f" method names what it looks at in `views = {{{name!r}: View(...)}}`."
+            )
+        found = self.views[name]
+        if asked not in ("", found.handed_out_by):
+            raise PluginError(
+                f"View {name!r} is {found.view.in_words}, which `slides.{asked}({name!r})` does not"
+                f" hand out. Ask for `slides.{found.handed_out_by}({name!r})`."
+            )
+        return found
 
     def subset(self, rows: np.ndarray) -> Slides:
         """Return the spots at these positions, or where a boolean array is True."""
         rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows)
-        return replace(self, adata=self.adata[rows], patches=self.patches.subset(rows))
+        return replace(
+            self,
+            adata=self.adata[rows],
+            patches=self.patches.subset(rows),
+            views={name: each.subset(rows) for name, each in self.views.items()},
+        )
 
     def each(self) -> Iterator[tuple[str, Slides]]:
         """Yield every slide on its own, with its id, in storage order."""

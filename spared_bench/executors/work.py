@@ -6,6 +6,7 @@ import time
 import traceback
 
 from spared_bench.bench import Bench
+from spared_bench.data.views import View
 from spared_bench.errors import MismatchError, WorkspaceError, in_words
 from spared_bench.executors.isolation import clean_slate
 from spared_bench.interfaces import Job, Outcome, Report
@@ -47,7 +48,7 @@ def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult
     """
     if job.kind == "prepare":
         prepare(bench, job.dataset)
-        cut_all_patches(bench, job.dataset)
+        cut_all_patches(bench, job.dataset, [View(**values) for values in job.views])
     elif job.kind == "complete":
         make_completed(bench, job.dataset, job.completer)
     elif job.kind == "network":

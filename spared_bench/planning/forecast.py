@@ -144,9 +144,8 @@ def needed_products(plan: Plan, wanted: Iterable[Job]) -> list[tuple[Job, bool]]
             if need.key not in found:
                 found[need.key] = need
                 waiting.append(need)
-    store = plan.bench.workspace.store
     ordered = sorted(found.values(), key=lambda job: (_ORDER.index(job.kind), job.label))
-    return [(job, store.has(MAKES[job.kind], job.key)) for job in ordered]
+    return [(job, plan.is_made(job)) for job in ordered]
 
 
 def needed_features(plan: Plan, jobs: Iterable[Job]) -> list[tuple[str, str, bool]]:

@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spared_bench.bench import Bench
+from spared_bench.data.views import View
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Job, JobKind
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.checks import notes_on_methods, used_methods
+from spared_bench.planning.views import declared_views, methods_of
 from spared_bench.protocol import SMALL
 from spared_bench.results import TrialResult
 from spared_bench.specs import conflicts
@@ -148,14 +150,19 @@ class Plan:
     cells : list of Cell
     unavailable : dict of str to str
         Datasets that cannot be used, and why.
+    left_out : list of str
+        Why predictors were left out whose views the protocol refuses or no slide has, a sentence
+        each.
     """
 
     bench: Bench
     cells: list[Cell]
     unavailable: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._needs: dict[str, list[Job]] = {}
+        self._views: dict[str, list[View]] = {}
 
     @property
     def warnings(self) -> list[str]:
@@ -166,6 +173,7 @@ class Plan:
             *conflicts(self.bench.dataset(name) for name in names),
             *(notes_on_methods(self.bench, *self._methods) if self.cells else []),
             *self._hopeless(),
+            *(f"Left out: {reason}" for reason in self.left_out),
         ]
 
     @property
@@ -209,8 +217,29 @@ class Plan:
         ]
 
     def prepare_job(self, dataset: str) -> Job:
-        """Return the job that makes the prepared dataset and its patches."""
-        return Job("prepare", digest(self.bench.prepared_inputs(dataset)), dataset)
+        """Return the job that makes the prepared dataset, its patches and all views of the plan."""
+        views = tuple(view.as_dict() for view in self.views(dataset))
+        return Job("prepare", digest(self.bench.prepared_inputs(dataset)), dataset, views=views)
+
+    def views(self, dataset: str) -> list[View]:
+        """Return what the plan's methods look at in a dataset beside the protocol's patches."""
+        if dataset not in self._views:
+            cells = [cell for cell in self.cells if cell.dataset == dataset]
+            methods = methods_of(
+                self.bench,
+                dict.fromkeys(cell.completer for cell in cells),
+                dict.fromkeys(cell.predictor for cell in cells),
+            )
+            declared = declared_views(self.bench, methods)
+            self._views[dataset] = [view for view in declared if view != self.bench.patch_view]
+        return self._views[dataset]
+
+    def is_made(self, job: Job) -> bool:
+        """Return whether the store has what a job makes."""
+        return self.bench.workspace.store.has(MAKES[job.kind], job.key) and (
+            job.kind != "prepare"
+            or all(self.bench.has_view(job.dataset, view) for view in self.views(job.dataset))
+        )
 
     def complete_job(self, dataset: str, completer: str) -> Job:
         """Return the job that makes a completed layer."""
@@ -249,7 +278,9 @@ class Plan:
     def _find_needs(self, job: Job) -> list[Job]:
         if job.kind in ("trial", "network"):
             networks = self.network_jobs(job) if job.kind == "trial" else []
-            return [self.complete_job(job.dataset, job.completer), *networks]
+            needs = [self.complete_job(job.dataset, job.completer), *networks]
+            views = self.bench.views_of("predictor", job.predictor, job.parameters)
+            return [*needs, self.prepare_job(job.dataset)] if views else needs
         return [self.prepare_job(job.dataset)] if job.kind == "complete" else []
 
     def shard(self, number: int, of: int) -> Plan:
@@ -270,7 +301,7 @@ class Plan:
         pairs = dict.fromkeys((cell.dataset, cell.predictor) for cell in self.cells)
         mine = {pair for at, pair in enumerate(pairs) if at % of == number - 1}
         cells = [cell for cell in self.cells if (cell.dataset, cell.predictor) in mine]
-        return Plan(self.bench, cells, self.unavailable)
+        return Plan(self.bench, cells, self.unavailable, self.left_out)
 
 
 def _after(job: Job, kind: JobKind, key: str) -> Job:

@@ -6,25 +6,39 @@ import math
 from collections.abc import Sequence
 
 from spared_bench.bench import Bench
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import SparedBenchError, UsageError
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.checks import check_methods
 from spared_bench.planning.optuna_search import Asked, AskedCell
 from spared_bench.planning.plan import REDUCTION, Cell, Plan
+from spared_bench.planning.views import impossible, refusal
 
 
 def make_plan(
-    bench: Bench, datasets: Sequence[str], completers: Sequence[str], predictors: Sequence[str]
+    bench: Bench,
+    datasets: Sequence[str],
+    completers: Sequence[str],
+    predictors: Sequence[str],
+    *,
+    named: bool = False,
 ) -> Plan:
     """Enumerate all cells of a selection.
+
+    Parameters
+    ----------
+    bench : Bench
+    datasets, completers, predictors : sequence of str
+    named : bool
+        Whether the user named the predictors. A predictor whose views cannot be had is then an
+        error, where otherwise it is left out, with the reason (``Plan.left_out``).
 
     Raises
     ------
     UnknownNameError, AmbiguousNameError
         If a selected plugin cannot be looked up.
     UsageError
-        If a parameter of a selected method cannot be set as it is.
+        If a parameter of a selected method cannot be set as it is, or its views cannot be had.
     """
     search_completer = bench.protocol.search.completer
     for kind, names in (
@@ -39,6 +53,9 @@ def make_plan(
     for dataset in datasets:
         bench.check_dataset(dataset)
     plan = Plan(bench, [])
+    refused = {name: why for name in predictors if (why := refusal(bench, name))}
+    plan.left_out += refused.values()
+    predictors = [name for name in predictors if name not in refused]
     for dataset in datasets:
         try:
             bench.protocol.validation.require_reported(bench.dataset(dataset))
@@ -46,11 +63,13 @@ def make_plan(
         except SparedBenchError as error:
             plan.unavailable[dataset] = str(error)
             continue
-        plan.cells += [
-            cell
-            for predictor in predictors
-            for cell in _cells(bench, dataset, completers, predictor, search_completer)
-        ]
+        for predictor in predictors:
+            if why := impossible(bench, dataset, predictor):
+                plan.left_out.append(why)
+                continue
+            plan.cells += _cells(bench, dataset, completers, predictor, search_completer)
+    if plan.left_out and (named or not plan.cells):
+        raise UsageError("\n".join(plan.left_out))
     return plan
 
 

@@ -9,10 +9,7 @@ library cut such windows short, which distorts them).
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +18,8 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, ImageError
 from spared_bench.processing.blocks import BlockImage
+from spared_bench.processing.cutting import WindowsToCut, cut_windows
 from spared_bench.processing.images import open_image
-from spared_bench.threads import usable_cores
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -58,62 +55,35 @@ def cut_patches(slide: AnnData, cutting: PatchCutting, out: Path) -> None:
             "This slide has no image, so no patches can be cut. Add the image to its folder."
         )
     image = open_image(facts["image_path"], facts.get("modality") == "fluorescence")
+    cut_windows(image, [patch_windows(slide, image, cutting, out)])
+
+
+def patch_windows(
+    slide: AnnData, image: BlockImage, cutting: PatchCutting, out: Path
+) -> WindowsToCut:
+    """Return where the patches of a slide are in its image; see ``cut_patches``."""
+    facts = slide.uns["slide"]
     scale = float(facts["image_scale"])
     centres = np.asarray(slide.obsm[SPATIAL], dtype=np.float64) * scale
     check_centres(centres, image, slide.obs_names, facts["image_path"])
-    side, corners = _windows(centres, float(facts["spot_diameter_px"]) * scale, cutting)
+    diameter = float(facts["spot_diameter_px"]) * scale
+    width = (int(diameter) if cutting.window == "published" else diameter) * cutting.scale
+    side, corners = centred_windows(centres, width, cutting.window)
     # A window of one pixel around a spot on the right or lower edge would begin behind the image.
     corners = np.minimum(corners, (image.width - 1, image.height - 1))
-
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    shape = (slide.n_obs, cutting.size, cutting.size, 3)
-    try:
-        # Written one by one: pages of a memory map would stay resident until the end.
-        with partial.open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            begin, each = file.tell(), int(np.prod(shape[1:]))
-            for spot, patch in _patches(image, corners, side, cutting):
-                file.seek(begin + spot * each)
-                file.write(np.ascontiguousarray(patch).data)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    return WindowsToCut(corners, side, cutting.size, cutting.antialias, out)
 
 
-def _patches(
-    image: BlockImage, corners: np.ndarray, side: int, cutting: PatchCutting
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the number and the patch of every spot, in the order in which the file is decoded.
+def centred_windows(centres: np.ndarray, width: float, window: str) -> tuple[int, np.ndarray]:
+    """Return the side of all windows and the upper left corner of each, (n_spots, 2), in pixels.
 
-    Decoding and resizing release Python's lock, so threads do both on all cores. A patch does not
-    depend on the order, nor on the number of threads.
+    ``window`` is the rule of ``PatchCutting`` by which a width becomes whole pixels.
     """
-
-    def patch_of(spot: int) -> np.ndarray:
-        window = padded_window(image, int(corners[spot, 0]), int(corners[spot, 1]), side)
-        return resize(window, cutting.size, cutting.antialias)
-
-    order = image.file_order(corners, side).tolist()
-    workers = usable_cores()
-    with ThreadPoolExecutor(workers) as threads:
-        waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
-        for spot in order:
-            waiting.append((spot, threads.submit(patch_of, spot)))
-            if len(waiting) > 4 * workers:  # so that neither patches nor blocks pile up
-                done, patch = waiting.popleft()
-                yield done, patch.result()
-        for done, patch in waiting:
-            yield done, patch.result()
-
-
-def _windows(centres: np.ndarray, diameter: float, cutting: PatchCutting) -> tuple[int, np.ndarray]:
-    """Return the side of all windows and the upper left corner of each, (n_spots, 2), in pixels."""
-    if cutting.window == "published":
-        side = max(2, int(int(diameter) * cutting.scale))
+    if window == "published":
+        side = max(2, int(width))
         side += side % 2
         return side, np.trunc(centres).astype(int) - side // 2
-    side = max(1, round(diameter * cutting.scale))
+    side = max(1, round(width))
     return side, np.floor(centres - side / 2 + 0.5).astype(int)
 
 
@@ -135,35 +105,3 @@ def check_centres(centres: np.ndarray, image: BlockImage, names: Sequence[str], 
             f" x={x:.1f}, y={y:.1f}. The coordinates belong to another image, its scale is wrong,"
             " or x and y are swapped."
         )
-
-
-def padded_window(image: BlockImage, left: int, top: int, side: int) -> np.ndarray:
-    """Read a square window, mirrored where it leaves the image: (side, side, 3), uint8."""
-    if min(left, top) >= 0 and left + side <= image.width and top + side <= image.height:
-        return image.window(left, top, side, side)
-    columns = _mirrored(left, side, image.width)
-    rows = _mirrored(top, side, image.height)
-    left, top = int(columns.min()), int(rows.min())
-    window = image.window(left, top, int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
-    return window[np.ix_(rows - top, columns - left)]
-
-
-def _mirrored(start: int, side: int, length: int) -> np.ndarray:
-    """Return the pixels that ``side`` places from ``start`` on show, as often as it takes."""
-    places = np.arange(start, start + side) % (2 * length)
-    return np.minimum(places, 2 * length - 1 - places)
-
-
-def resize(window: np.ndarray, size: int, antialias: bool) -> np.ndarray:
-    """Resize a square window bilinearly: (side, side, 3) to (size, size, 3), uint8."""
-    from PIL import Image as Pillow
-
-    side = len(window)
-    if side == size:
-        return window
-    picture = Pillow.fromarray(np.ascontiguousarray(window))
-    if antialias:
-        return np.asarray(picture.resize((size, size), Pillow.Resampling.BILINEAR))
-    whole = (0, 0, side, side)
-    method, bilinear = Pillow.Transform.EXTENT, Pillow.Resampling.BILINEAR
-    return np.asarray(picture.transform((size, size), method, whole, bilinear))

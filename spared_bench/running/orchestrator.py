@@ -14,7 +14,7 @@ from typing import Protocol
 
 from spared_bench.errors import MismatchError, WorkspaceError
 from spared_bench.interfaces import Executor, Job, Outcome
-from spared_bench.planning.plan import MAKES, Cell, Plan
+from spared_bench.planning.plan import Cell, Plan
 from spared_bench.planning.stored import stored_result
 from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.running.queue import Queue
@@ -203,7 +203,7 @@ class Orchestrator:
         # Scores that cannot be read are as good as none, as a trial's record is.
         if (
             job.key not in self._made
-            and self._store.has(MAKES[job.kind], job.key)
+            and self.plan.is_made(job)
             and (job.kind != "score" or read_scores(self._store, job.key) is not None)
         ):
             self._made.add(job.key)

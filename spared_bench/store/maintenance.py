@@ -30,7 +30,7 @@ from spared_bench.store.trials import FIGURES, SCORES, TRIALS, check_record, rea
 
 #: What a store holds, products last.
 RESULTS = (TRIALS, SCORES, FIGURES)
-PRODUCTS = ("prepared", "patches", "completed", "features", "networks", "checks")
+PRODUCTS = ("prepared", "patches", "views", "completed", "features", "networks", "checks", "facts")
 _CELLS = "cells"
 _MANIFEST_BYTES = 50 << 20
 _KEY_CHARS = 64
@@ -223,7 +223,7 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
     archive : Path
         Replaced only when complete.
     products : bool
-        Prepared datasets, patches, completed layers and features too.
+        Prepared datasets, patches, views, completed layers and features too.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from spared_bench.testing.completers import completer_checks
 from spared_bench.testing.datasets import dataset_checks
 from spared_bench.testing.predictors import predictor_checks
 from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
+from spared_bench.testing.views import with_views
 
 __all__ = [
     "Check",
@@ -33,4 +34,5 @@ __all__ = [
     "predictor_checks",
     "tiny_slides",
     "with_noise",
+    "with_views",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from spared_bench.testing.checks import (
     same,
 )
 from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
+from spared_bench.testing.views import with_views
 
 CONTEXT = Context(seed=1, budget=Budget(6, 16, 3, augment=False))
 
@@ -45,7 +47,7 @@ class _Subject:
 
     @cached_property
     def slides(self) -> TinySlides:
-        return tiny_slides()
+        return with_views(tiny_slides(), getattr(construct(self.entry), "views", None))
 
     @cached_property
     def completer(self) -> Any:
@@ -108,7 +110,7 @@ def _empty_gene(subject: _Subject) -> None:
         values = np.array(adata.layers[layer])
         values[:, 2] = 0
         adata.layers[layer] = values
-    subject.complete(Slides(adata, slides.patches))
+    subject.complete(replace(slides, adata=adata))
 
 
 def _saved(subject: _Subject) -> None:

@@ -30,6 +30,7 @@ from spared_bench.testing.checks import (
     same,
 )
 from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
+from spared_bench.testing.views import with_views
 
 CONTEXT = Context(seed=1, budget=Budget(iterations=4, batch_size=16, validate_every=2))
 
@@ -56,7 +57,7 @@ class _Subject:
 
     @cached_property
     def slides(self) -> TinySlides:
-        return tiny_slides()
+        return with_views(tiny_slides(), getattr(construct(self.entry), "views", None))
 
     @cached_property
     def predictor(self) -> Any:

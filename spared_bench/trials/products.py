@@ -10,9 +10,9 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,94 +20,74 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_completion
-from spared_bench.data import (
-    MASK,
-    TARGET,
-    DeferredPatches,
-    Encoder,
-    Patches,
-    Slides,
-    open_patches,
-    validate_raw_slide,
-)
-from spared_bench.errors import ImageError, PluginError
+from spared_bench.data import MASK, TARGET, Patches, Slides
+from spared_bench.data.views import TARGET as TARGET_VIEW
+from spared_bench.data.views import View, checked_views
+from spared_bench.errors import PluginError, ViewError
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Entry
+from spared_bench.trials.raw_slides import read_raw_slides, without_image
 from spared_bench.trials.saving import save_apart
 from spared_bench.trials.seeding import seed_everything
+from spared_bench.trials.views import cut_together, features_of, make_view, spot_view
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _DATASET = "dataset.h5ad"
-_SPOTS = "spots.json"
 _COMPLETED = "completed.npy"
-_FEATURES = "features.npy"
 _MODEL = "model"
 _FIT = "fit.json"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared dataset with its patches, which are cut when they are looked at."""
+    """A prepared dataset with its patches and views, which are cut when they are looked at."""
 
     bench: Bench
     name: str
     adata: AnnData
     patches: Patches
     missing_fraction: float
+    views: Mapping[str, View] = field(default_factory=dict)
+
+    def seen_by(self, kind: str, name: str, parameters: Mapping[str, Any]) -> Prepared:
+        """Return the same dataset with the views that a completer or predictor declares.
+
+        They are cut now, where the store does not have them.
+
+        Raises
+        ------
+        ViewError
+            If one cannot be cut, naming the method, the view and the slide.
+        """
+        views = self.bench.views_of(kind, name, parameters)
+        slides = cache(partial(read_raw_slides, self.bench, self.name))
+        for at, view in views.items():
+            try:
+                make_view(self.bench, self.name, view, slides)
+            except ViewError as error:
+                told = f"{kind.capitalize()} {name!r}, view {at!r}, dataset {self.name!r}"
+                raise ViewError(f"{told}, {error}.") from error
+        return replace(self, views=views)
 
     def slides(self, split: str) -> Slides:
         """Return the slides of a split."""
-        everything = Slides(self.adata, self.patches, _features_of(self.bench, self.name))
+        bench, names = self.bench, self.adata.obs_names
+        seen = {at: spot_view(bench, self.name, names, each) for at, each in self.views.items()}
+        patches = seen[TARGET_VIEW].patches if TARGET_VIEW in seen else self.patches
+        patch_view = self.views.get(TARGET_VIEW, bench.patch_view)
+        features = features_of(bench, self.name, patch_view)
+        everything = Slides(self.adata, patches, features, seen)
         return everything.subset(self.adata.obs["split"].to_numpy() == split)
 
     def completed(self, completer: str, split: str) -> Slides:
         """Return the slides of a split with their completed target."""
         slides = self.slides(split)
-        entry = make_completed(self.bench, self.name, completer, self)
+        entry = make_completed(self.bench, self.name, completer, replace(self, views={}))
         layer = np.load(entry.folder / _COMPLETED, mmap_mode="r")
         return slides.with_target(layer[self.adata.obs["split"].to_numpy() == split])
-
-
-def _features_of(bench: Bench, name: str) -> Callable[[Encoder, Slides], np.ndarray]:
-    """Return what makes or loads the features of a dataset's patches.
-
-    It is handed to methods with their slides, and so holds nothing from which the dataset's
-    expression could be reached.
-    """
-    store, guests = bench.workspace.store, bench.guests
-
-    def features(encoder: Encoder, slides: Slides) -> np.ndarray:
-        inputs = bench.features_inputs(name, encoder)
-        if guests and not store.has("features", digest(inputs)):
-            inputs |= {"made_by": list(guests)}  # what a stranger makes is for nobody else
-
-        def make(folder: Path) -> None:
-            np.save(folder / _FEATURES, encoder.encode(slides.patches.whole))
-
-        entry = store.obtain("features", inputs, make, once=True)
-        found: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
-        return np.array(found[slides.patches.rows])
-
-    return features
-
-
-def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[str, AnnData]:
-    """Read and check the raw slides of a dataset, in the order of its spec; all by default."""
-    read = bench.registry.get("dataset", name).load()
-    folder, spec = bench.folder(name), bench.dataset(name)
-    folder.mkdir(parents=True, exist_ok=True)  # where slides are generated, they are kept there
-    slides = {}
-    for info in spec.slides:
-        if only and info.slide_id not in only:
-            continue
-        slide = read(folder, info.slide_id)
-        validate_raw_slide(slide, info.slide_id, spec.raw_counts)
-        slide.uns["slide"]["modality"] = spec.image
-        slides[info.slide_id] = slide
-    return slides
 
 
 def prepare(bench: Bench, name: str) -> Prepared:
@@ -131,14 +111,9 @@ def prepare(bench: Bench, name: str) -> Prepared:
         if bench.guests:
             adata = _without_test_expression(adata)
             _read_table.cache_clear()
-        names = adata.obs_names
-
-        @cache
-        def found() -> Patches:
-            return _patches_of(names, _make_patches(bench, name, slides))
-
+        seen = spot_view(bench, name, adata.obs_names, bench.patch_view, slides)
         _last_read.clear()
-        _last_read[known] = adata, DeferredPatches(found, np.arange(adata.n_obs)), missing
+        _last_read[known] = adata, seen.patches, missing
     return Prepared(bench, name, *_last_read[known])
 
 
@@ -146,20 +121,22 @@ def prepare(bench: Bench, name: str) -> Prepared:
 _last_read: dict[tuple[Path, str, tuple[str, ...]], tuple[AnnData, Patches, float]] = {}
 
 
-def cut_all_patches(bench: Bench, name: str) -> list[str]:
-    """Cut the patches of a dataset; return its slides without an image, for which none is cut."""
-    if bench.workspace.store.has("patches", digest(bench.patches_inputs(name))):
+def cut_all_patches(bench: Bench, name: str, views: Iterable[View] = ()) -> list[str]:
+    """Cut the patches of a dataset, and these views with them, in one pass over each image.
+
+    Returns
+    -------
+    list of str
+        Slides without an image; where there is one, nothing is cut.
+    """
+    wanted = [bench.patch_view, *views]
+    if all(bench.has_view(name, view) for view in wanted):
         return []
     slides = read_raw_slides(bench, name)
     without = without_image(slides)
     if not without:
-        _make_patches(bench, name, lambda: slides)
+        cut_together(bench, name, wanted, slides)
     return without
-
-
-def without_image(slides: Mapping[str, AnnData]) -> list[str]:
-    """Return the ids of slides that have no image."""
-    return [slide_id for slide_id, slide in slides.items() if not slide.uns["slide"]["image_path"]]
 
 
 @lru_cache(maxsize=1)
@@ -226,35 +203,6 @@ def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnDa
     return bench.workspace.store.obtain("prepared", bench.prepared_inputs(name), make, once=True)
 
 
-def _make_patches(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
-    def make(folder: Path) -> None:
-        from spared_bench.processing.patches import cut_patches
-
-        if without := without_image(slides()):
-            raise ImageError(
-                f"Slides {', '.join(without[:5])} of dataset {name!r} have no image"
-                f" ({len(without)} of {len(slides())}), so no patches can be cut, which predictors"
-                " look at. Add the images to their folder; without them the dataset can be prepared"
-                " and completed (`spared-bench complete`)."
-            )
-        spots = {}
-        for slide_id, slide in slides().items():
-            cut_patches(slide, bench.protocol.patches, folder / f"{slide_id}.npy")
-            spots[slide_id] = list(map(str, slide.obs_names))
-        (folder / _SPOTS).write_text(json.dumps(spots), encoding="utf-8")
-
-    return bench.workspace.store.obtain("patches", bench.patches_inputs(name), make, once=True)
-
-
-def _patches_of(spot_names: Iterable[str], cut: Entry) -> Patches:
-    """Find the patch of every prepared spot among those cut, by slide and spot name."""
-    spots: dict[str, list[str]] = cut.read_json(_SPOTS)
-    names = [f"{slide_id}_{spot}" for slide_id, each in spots.items() for spot in each]
-    position = {name: row for row, name in enumerate(names)}
-    rows = np.array([position[name] for name in spot_names], dtype=np.int64)
-    return open_patches(cut.folder, list(spots)).subset(rows)
-
-
 def make_completed(
     bench: Bench, dataset: str, completer: str, prepared: Prepared | None = None
 ) -> Entry:
@@ -267,7 +215,7 @@ def make_completed(
     scratch = bench.workspace.training / digest(inputs)
 
     def make(folder: Path) -> None:
-        source = prepared or prepare(bench, dataset)
+        source = seen_by_completer(prepared or prepare(bench, dataset), completer)
         method, told = _fit_completer(bench, dataset, completer, source, scratch)
         layer = np.full(source.adata.shape, np.nan, dtype=np.float32)
         for split in ("train", "val"):
@@ -305,6 +253,12 @@ def fitted_completer(
     return method, entry.read_json(_FIT)
 
 
+def seen_by_completer(prepared: Prepared, completer: str) -> Prepared:
+    """Return a dataset with the views that a completer declares."""
+    parameters = prepared.bench.chosen("completer", completer).values
+    return prepared.seen_by("completer", completer, parameters)
+
+
 def _fit_completer(
     bench: Bench, dataset: str, completer: str, prepared: Prepared, scratch: Path | None = None
 ) -> tuple[Completer, dict[str, Any]]:
@@ -316,6 +270,7 @@ def _fit_completer(
             curves.setdefault(name, []).append((int(step), known))
 
     inputs, completion = bench.completed_inputs(dataset, completer), bench.protocol.completion
+    prepared = seen_by_completer(prepared, completer)
     method = build(bench, "completer", completer, inputs["completer"]["parameters"])
     budget = Budget(completion.iterations, completion.batch_size, completion.validate_every, False)
     context = Context(inputs["seed"], budget, bench.settings.device, record, scratch)
@@ -354,6 +309,26 @@ def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any
     if kind == "predictor" and precision != "auto" and getattr(method, "precision", "") == "auto":
         setattr(method, "precision", precision)  # noqa: B010  # a field that not every method has
     return method
+
+
+def check_declared_views(
+    bench: Bench, name: str, predictor: Any, parameters: Mapping[str, Any]
+) -> None:
+    """Refuse a predictor that asks for other views than were known when it was planned.
+
+    Raises
+    ------
+    PluginError
+    """
+    label, cutting = f"Predictor {name!r}", bench.protocol.patches
+    declared = checked_views(getattr(predictor, "views", None), label)
+    settled = {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
+    if settled != bench.views_of("predictor", name, parameters):
+        raise PluginError(
+            f"{label} declares views only once it is made ({', '.join(settled) or 'none'}), so they"
+            " were not planned. Declare `views` as an attribute of the class, or as a property that"
+            " follows from its fields."
+        )
 
 
 def prepared_target(prepared: Prepared, split: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,23 @@ def precision_fact(predictor: Any) -> dict[str, Any]:
     """Return in which precision a network was computed, where the predictor tells."""
     precision = getattr(predictor, "precision_used", None)
     return {} if precision is None else {"precision": str(precision)}
+
+
+def view_fact(bench: Bench, job: Job, prepared: Prepared) -> dict[str, Any]:
+    """Return how far a method sees from end to end, in µm, where it is not the protocol's patch.
+
+    The largest over its views, those of networks under it, and slides; absent where a method asks
+    for nothing but the protocol's patches, or where no pixel has a known size.
+    """
+    views = list(bench.views_of("predictor", job.predictor, job.parameters).values())
+    for stage in bench.stages(job.predictor, job.parameters).values():
+        views += bench.views_of("predictor", stage.predictor, stage.parameters).values()
+    others = [view for view in views if view != bench.patch_view]
+    facts = prepared.adata.uns["spared_bench"].get("slide_facts", {})
+    slides = [dict(zip(facts, values, strict=True)) for values in zip(*facts.values(), strict=True)]
+    reached = [view.reach_um(slide) for view in others for slide in slides]
+    known = [um for um in reached if math.isfinite(um)]
+    return {"field_of_view_um": round(max(known), 1)} if known else {}
 
 
 def sizes(prepared: Prepared) -> dict[str, Any]:

@@ -32,13 +32,20 @@ from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.store.disk import is_full
 from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
 from spared_bench.trials.artifacts import write_artifacts
-from spared_bench.trials.products import Prepared, build, prepare, prepared_target
+from spared_bench.trials.products import (
+    Prepared,
+    build,
+    check_declared_views,
+    prepare,
+    prepared_target,
+)
 from spared_bench.trials.record import (
     blank_record,
     count_parameters,
     parameters_of,
     precision_fact,
     sizes,
+    view_fact,
     weights_fact,
 )
 from spared_bench.trials.seeding import seed_everything
@@ -179,7 +186,8 @@ def _train_and_predict(
     reason = getattr(predictor, "skip", lambda spec: None)(bench.dataset(job.dataset))
     if reason:
         raise _Skipped(reason)
-    prepared = prepare(bench, job.dataset)
+    check_declared_views(bench, job.predictor, predictor, job.parameters)
+    prepared = prepare(bench, job.dataset).seen_by("predictor", job.predictor, job.parameters)
     seconds, curves = _fit(bench, job, predictor, prepared, report)
     predictions, seconds["predict"] = _predict(bench, job, predictor, prepared)
     offset = target_offset(bench, job.completer, predictor, prepared)
@@ -195,7 +203,11 @@ def _train_and_predict(
         n_parameters=count_parameters(predictor),
         seconds={name: round(value, 3) for name, value in seconds.items()},
         validation_mse=_validation_error(prepared, predictions["val"]),
-        facts=blank.facts | weights_fact(predictor) | precision_fact(predictor) | sizes(prepared),
+        facts=blank.facts
+        | weights_fact(predictor)
+        | precision_fact(predictor)
+        | view_fact(bench, job, prepared)
+        | sizes(prepared),
     )
 
 

@@ -68,7 +68,7 @@ def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) 
             )
         context = Context(inputs["seed"], device=bench.settings.device, scratch=scratch)
         told = context if report is None else replace(context, report=report)
-        spent = {"seconds": round(_fit(bench, job, network, told), 3)}
+        spent = {"seconds": round(_fit(bench, job, stage, network, told), 3)}
         (folder / _FIT).write_text(json.dumps(spent), encoding="utf-8")
         save_apart(network, folder / _MODEL)
 
@@ -77,9 +77,10 @@ def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) 
     return entry
 
 
-def _fit(bench: Bench, job: Job, network: Any, context: Context) -> float:
+def _fit(bench: Bench, job: Job, stage: Stage, network: Any, context: Context) -> float:
     """Train a network; return the seconds that it took."""
     prepared, training = prepare(bench, job.dataset), bench.protocol.training
+    prepared = prepared.seen_by("predictor", stage.predictor, stage.parameters)
     train, val = (prepared.completed(job.completer, split) for split in ("train", "val"))
     offset = target_offset(bench, job.completer, network, prepared)
     budget = Budget(

@@ -11,10 +11,10 @@ import tifffile
 from scipy.ndimage import map_coordinates
 
 from spared_bench.errors import CoordinateError, ImageError
-from spared_bench.processing import blocks
-from spared_bench.processing import patches as patch_module
+from spared_bench.processing import blocks, cutting, patches
+from spared_bench.processing.cutting import resize
 from spared_bench.processing.images import open_image
-from spared_bench.processing.patches import cut_patches, resize
+from spared_bench.processing.patches import cut_patches
 from spared_bench.protocol import PatchCutting
 
 WIDTH, HEIGHT = 130, 100
@@ -228,8 +228,8 @@ def test_every_block_is_decoded_once(tmp_path, rng, large, monkeypatch, name, co
         return decode(row, column)
 
     image.decode = counted
-    monkeypatch.setattr(patch_module, "open_image", lambda *_: image)
-    monkeypatch.setattr(patch_module, "usable_cores", lambda: cores)
+    monkeypatch.setattr(patches, "open_image", lambda *_: image)
+    monkeypatch.setattr(cutting, "usable_cores", lambda: cores)
     centres = rng.uniform(0, (900, 700), size=(400, 2))
     cut(spots_on(tmp_path / name, centres, 90), tmp_path / "a.npy", size=32)
 

@@ -1,0 +1,50 @@
+"""The raw slides of a dataset, as its reader hands them on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from spared_bench.bench import Bench
+from spared_bench.data import validate_raw_slide
+from spared_bench.errors import ImageError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[str, AnnData]:
+    """Read and check the raw slides of a dataset, in the order of its spec; all by default."""
+    read = bench.registry.get("dataset", name).load()
+    folder, spec = bench.folder(name), bench.dataset(name)
+    folder.mkdir(parents=True, exist_ok=True)  # where slides are generated, they are kept there
+    slides = {}
+    for info in spec.slides:
+        if only and info.slide_id not in only:
+            continue
+        slide = read(folder, info.slide_id)
+        validate_raw_slide(slide, info.slide_id, spec.raw_counts)
+        slide.uns["slide"]["modality"] = spec.image
+        slides[info.slide_id] = slide
+    return slides
+
+
+def without_image(slides: Mapping[str, AnnData]) -> list[str]:
+    """Return the ids of slides that have no image."""
+    return [slide_id for slide_id, slide in slides.items() if not slide.uns["slide"]["image_path"]]
+
+
+def require_images(name: str, slides: Mapping[str, AnnData]) -> None:
+    """Refuse a dataset of which a slide has no image, where images are to be cut.
+
+    Raises
+    ------
+    ImageError
+    """
+    if without := without_image(slides):
+        raise ImageError(
+            f"Slides {', '.join(without[:5])} of dataset {name!r} have no image"
+            f" ({len(without)} of {len(slides)}), so no patches can be cut, which predictors"
+            " look at. Add the images to their folder; without them the dataset can be prepared"
+            " and completed (`spared-bench complete`)."
+        )

@@ -1,0 +1,277 @@
+"""Patches and views as products: cut once, kept in the store, opened without being read.
+
+What several methods ask for is one entry. Those that are cut at one time are cut in one pass over
+each image.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.data import Encoder, Patches, Slides, open_patches
+from spared_bench.data.viewed import Cut, SpotView, Tiles, Windows
+from spared_bench.data.views import View
+from spared_bench.errors import ViewError
+from spared_bench.keys.hashing import digest
+from spared_bench.processing.images import open_image
+from spared_bench.processing.views import check_view, cut_slide, opened, tile_reader
+from spared_bench.store.entries import Entry
+from spared_bench.store.processes import stamp
+from spared_bench.trials.raw_slides import read_raw_slides, require_images
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spared_bench.processing.blocks import BlockImage
+
+#: Returns the raw slides, in the order of the dataset's spec.
+RawSlides = Callable[[], Mapping[str, "AnnData"]]
+FACTS = "facts.json"
+_SPOTS = "spots.json"
+_FEATURES = "features.npy"
+_SLIDES = "slides.json"
+
+
+def make_view(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
+    """Return the entry of a view, cutting it if the store does not have it.
+
+    In a process that is there for a stranger's method, what is cut is for nobody else.
+
+    Raises
+    ------
+    ViewError
+        If it cannot be cut from one of the slides, which is named.
+    ImageError, CoordinateError
+    """
+    inputs, kind = bench.view_inputs(name, view), bench.view_kind(view)
+    if bench.guests and kind == "views" and not bench.has_view(name, view):
+        inputs |= {"made_by": list(bench.guests)}
+
+    def make(folder: Path) -> None:
+        raw = slides()
+        require_images(name, raw)
+        if kind == "views":
+            check_slides(raw, view)
+        _cut(bench, raw, {view: folder})
+
+    return bench.workspace.store.obtain(kind, inputs, make, once=True)
+
+
+def check_slides(raw: Mapping[str, AnnData], view: View) -> None:
+    """Refuse a view that cannot be cut from one of these slides.
+
+    Raises
+    ------
+    ViewError
+        Naming the slide.
+    """
+    for slide_id, slide in raw.items():
+        image, _ = opened(slide)
+        try:
+            check_view(view, slide.uns["slide"], (image.width, image.height))
+        except ViewError as error:
+            raise ViewError(f"slide {slide_id!r}: {error}") from error
+
+
+def note_facts(bench: Bench, name: str, raw: Mapping[str, AnnData]) -> None:
+    """Keep size and scale of each image, by which a later plan knows whether a view can be cut."""
+
+    def make(folder: Path) -> None:
+        facts = {}
+        for slide_id, slide in raw.items():
+            image, told = opened(slide)[0], slide.uns["slide"]
+            facts[slide_id] = {"width": image.width, "height": image.height} | {
+                key: float(told[key]) for key in ("image_scale", "spot_diameter_px", "um_per_px")
+            }
+        (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+    bench.workspace.store.obtain("facts", bench.facts_inputs(name), make)
+
+
+def cut_together(
+    bench: Bench, name: str, views: Iterable[View], raw: Mapping[str, AnnData]
+) -> None:
+    """Cut whatever of these views the store lacks, in one pass over each image.
+
+    One that cannot be cut from a slide is left out: a trial that asks for it says why.
+    """
+    store, missing = bench.workspace.store, []
+    note_facts(bench, name, raw)
+    for view in dict.fromkeys(views):
+        if bench.has_view(name, view):
+            continue
+        try:
+            if bench.view_kind(view) == "views":
+                check_slides(raw, view)
+        except ViewError:
+            continue
+        missing.append(view)
+    if not missing:
+        return
+    staging = store.root / "tmp" / f"cut-{digest(name)[:12]}.{stamp()}"
+    folders = {view: staging / str(at) for at, view in enumerate(missing)}
+    try:
+        for folder in folders.values():
+            folder.mkdir(parents=True)
+        _cut(bench, raw, folders)
+        for view, folder in folders.items():
+            inputs = bench.view_inputs(name, view)
+            store.obtain(bench.view_kind(view), inputs, partial(_move, folder), once=True)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move(source: Path, folder: Path) -> None:
+    for path in sorted(source.iterdir()):
+        path.replace(folder / path.name)
+
+
+def _cut(bench: Bench, raw: Mapping[str, AnnData], folders: Mapping[View, Path]) -> None:
+    """Cut views of all slides, each into its folder."""
+    patches = folders.get(bench.patch_view)
+    others = {view: folder for view, folder in folders.items() if view != bench.patch_view}
+    for slide_id, slide in raw.items():
+        cut_slide(
+            slide,
+            bench.protocol.patches,
+            patches=None if patches is None else patches / f"{slide_id}.npy",
+            views=[(view, folder / f"{slide_id}.npy") for view, folder in others.items()],
+        )
+    spots = {slide_id: list(map(str, slide.obs_names)) for slide_id, slide in raw.items()}
+    for folder in folders.values():
+        (folder / _SPOTS).write_text(json.dumps(spots), encoding="utf-8")
+    facts = {slide_id: _image_facts(slide) for slide_id, slide in raw.items()}
+    for folder in others.values():
+        (folder / _SLIDES).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _image_facts(slide: AnnData) -> dict[str, Any]:
+    facts = slide.uns["slide"]
+    return {"image": str(facts["image_path"]), "stains": facts.get("modality") == "fluorescence"}
+
+
+def stored_rows(entry: Entry, spot_names: Iterable[str]) -> np.ndarray:
+    """Return where each spot of a prepared dataset is among those cut, by slide and spot name."""
+    spots: dict[str, list[str]] = entry.read_json(_SPOTS)
+    names = [f"{slide_id}_{spot}" for slide_id, each in spots.items() for spot in each]
+    position = {name: row for row, name in enumerate(names)}
+    return np.array([position[name] for name in spot_names], dtype=np.int64)
+
+
+def spot_view(
+    bench: Bench,
+    name: str,
+    spot_names: Sequence[str],
+    view: View,
+    slides: RawSlides | None = None,
+) -> SpotView:
+    """Return a view of the spots of a prepared dataset; it is cut when it is first looked at.
+
+    ``slides`` are the raw ones where they are at hand.
+    """
+
+    @cache
+    def found() -> Cut:
+        raw = partial(read_raw_slides, bench, name) if slides is None else slides
+        entry = make_view(bench, name, view, raw)
+        return _open(bench, name, view, entry, stored_rows(entry, spot_names))
+
+    return SpotView(view, found, np.arange(len(spot_names)))
+
+
+def _open(bench: Bench, name: str, view: View, entry: Entry, spots: np.ndarray) -> Cut:
+    slide_ids = list(entry.read_json(_SPOTS))
+    if view.per_spot:
+        return Cut(spots, patches=open_patches(entry.folder, slide_ids))
+    places = [np.load(entry.folder / f"{slide_id}.npz") for slide_id in slide_ids]
+    if view.grid:
+        windows = _windows(slide_ids, places, open_patches(entry.folder, slide_ids))
+        return Cut(spots, windows=windows)
+    images = [partial(_open_image, bench, name, entry, slide_id) for slide_id in slide_ids]
+    corners = [place["corners"] for place in places]
+    sides = [int(place["side"]) for place in places]
+    read = tile_reader(images, corners, sides, view, bench.protocol.patches.antialias)
+    inside = np.concatenate([place["inside"] for place in places])
+    shape = (view.tiles**2, view.size, view.size, 3)
+    tiles = Tiles(read, shape, np.arange(len(inside)))
+    return Cut(spots, tiles=tiles, inside=inside, reading_order=_reading_order(corners, view))
+
+
+def _windows(slide_ids: Sequence[str], places: Sequence[Any], patches: Patches) -> Windows:
+    counts = [len(place["corners"]) for place in places]
+    starts = np.cumsum([0, *counts[:-1]])
+    cells = np.concatenate([place["cells"] for place in places])
+    return Windows(
+        patches=patches,
+        of_spot=np.concatenate(
+            [p["of_spot"] + start for p, start in zip(places, starts, strict=True)]
+        ),
+        slide_ids=np.repeat(np.array(slide_ids, dtype=str), counts),
+        centres=np.concatenate([place["centres"] for place in places]),
+        rows=cells[:, 1],
+        columns=cells[:, 0],
+    )
+
+
+def _reading_order(corners: Sequence[np.ndarray], view: View) -> np.ndarray:
+    """Return an order of all spots, slide by slide, from the top of each image to its bottom."""
+    orders, start = [], 0
+    for each in corners:
+        top = each.reshape(-1, view.tiles**2, 2)[:, 0, 1]
+        orders.append(start + np.argsort(top, kind="stable"))
+        start += len(top)
+    return np.concatenate(orders)
+
+
+def _open_image(bench: Bench, name: str, entry: Entry, slide_id: str) -> BlockImage:
+    """Open a slide's image; where it is not where it was cut from, its reader is asked again."""
+    facts = entry.read_json(_SLIDES)[slide_id]
+    if Path(facts["image"]).is_file():
+        return open_image(facts["image"], facts["stains"])
+    return opened(read_raw_slides(bench, name, [slide_id])[slide_id])[0]
+
+
+def features_of(
+    bench: Bench, name: str, patch_view: View
+) -> Callable[[Encoder, Slides, str], np.ndarray]:
+    """Return what makes or loads the features of a dataset's patches and views.
+
+    Parameters
+    ----------
+    bench : Bench
+    name : str
+    patch_view : View
+        What the patches of these slides are.
+
+    Returns
+    -------
+    callable
+        Of ``Slides.features_of``. It is handed to methods with their slides, and so holds nothing
+        from which the dataset's expression could be reached.
+    """
+    store, guests = bench.workspace.store, bench.guests
+
+    def features(encoder: Encoder, slides: Slides, view: str = "") -> np.ndarray:
+        seen = slides._view(view) if view else None
+        inputs = bench.features_inputs(name, encoder, seen.view if seen else patch_view)
+        if guests and not store.has("features", digest(inputs)):
+            inputs |= {"made_by": list(guests)}  # what a stranger makes is for nobody else
+
+        def make(folder: Path) -> None:
+            encode = encoder.encode
+            whole = seen.all_features(encode) if seen else encode(slides.patches.whole)
+            np.save(folder / _FEATURES, whole)
+
+        entry = store.obtain("features", inputs, make, once=True)
+        found: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
+        return seen.select(found) if seen else np.array(found[slides.patches.rows])
+
+    return features

@@ -35,7 +35,9 @@ READING = (
     | IMAGES
 )
 PATCHES = (
-    READING | modules("spared_bench/processing", "patches") | modules("spared_bench", "threads")
+    READING
+    | modules("spared_bench/processing", "cutting patches")
+    | modules("spared_bench", "threads")
 )
 PREPARED = READING | modules(
     "spared_bench/processing",

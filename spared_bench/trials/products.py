@@ -21,6 +21,8 @@ import numpy as np
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_completion
 from spared_bench.data import (
+    DEPTH,
+    LABEL,
     MASK,
     TARGET,
     DeferredPatches,
@@ -104,7 +106,7 @@ def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[s
         if only and info.slide_id not in only:
             continue
         slide = read(folder, info.slide_id)
-        validate_raw_slide(slide, info.slide_id, spec.raw_counts)
+        validate_raw_slide(slide, info.slide_id, spec.raw_counts, spec.classes)
         slide.uns["slide"]["modality"] = spec.image
         slides[info.slide_id] = slide
     return slides
@@ -184,7 +186,7 @@ def _arrays_of(values: Any) -> list[np.ndarray]:
 
 
 def _without_test_expression(adata: AnnData) -> AnnData:
-    """Return a copy in which no entry of a test slide is measured: all is 0, the mask False."""
+    """Return a copy in which nothing of a test slide is measured: all is 0, no spot labelled."""
     from scipy import sparse
 
     hidden = ~adata.obs["split"].isin(["train", "val"]).to_numpy()
@@ -201,6 +203,10 @@ def _without_test_expression(adata: AnnData) -> AnnData:
         kept.eliminate_zeros()
         return kept
 
+    if LABEL in seen.obs:
+        seen.obs[LABEL] = seen.obs[LABEL].astype(object).where(~hidden, "")
+    if DEPTH in seen.obsm:
+        seen.obsm[DEPTH] = np.where(hidden[:, None], 0.0, seen.obsm[DEPTH])
     seen.X = hide(seen.X)
     for name in list(seen.layers):
         seen.layers[name] = hide(seen.layers[name])

@@ -238,6 +238,7 @@ class Bench:
                 "organism": spec.organism,
                 "image": spec.image,
                 "raw_counts": spec.raw_counts,
+                "classes": list(spec.classes),
                 "slides": [asdict(slide) for slide in spec.slides],
                 "content": self._content(spec, folder),
                 "reader": _code(entry),

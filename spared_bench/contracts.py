@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spared_bench.errors import DivergedError, PluginError
+from spared_bench.prediction import Prediction
 
 if TYPE_CHECKING:
     from spared_bench.data import Slides
@@ -38,8 +39,8 @@ def checked_completion(values: Any, slides: Slides, completer: str) -> np.ndarra
     return values
 
 
-def checked_prediction(values: Any, slides: Slides, predictor: str) -> np.ndarray:
-    """Return what a predictor returned as float32, of shape (n_spots, n_genes).
+def checked_output(values: Any, slides: Slides, predictor: str) -> Prediction:
+    """Return what a predictor returned, an array or a ``Prediction``, as float32 of the right form.
 
     Rows and columns of an array are spots and genes in the order of ``slides``. Those of a
     DataFrame are found by their names, whatever their order; an axis that is merely numbered
@@ -48,52 +49,122 @@ def checked_prediction(values: Any, slides: Slides, predictor: str) -> np.ndarra
     Raises
     ------
     PluginError
-        If it is no array of numbers of that shape, a masked array with masked entries, or a
-        DataFrame with other names than those of the spots and genes.
+        If a part is no array of numbers of its shape, a masked array with masked entries, or a
+        DataFrame with other names than those of the spots and genes (classes); if a variance is
+        negative; if probabilities of classes are, or do not sum to 1, or there are no classes.
     DivergedError
         If it holds nan or infinite values.
     """
+    if not isinstance(values, Prediction):
+        return Prediction(_numbers(values, slides, predictor, "", slides.gene_names, _PER_GENE))
+    genes = slides.gene_names
+    mean = _numbers(values.mean, slides, predictor, "", genes, _PER_GENE)
+    variance = classes = None
+    if values.variance is not None:
+        variance = _numbers(
+            values.variance, slides, predictor, " for the variance", genes, _PER_GENE
+        )
+        if (variance < 0).any():
+            raise PluginError(
+                f"Predictor {predictor!r} returned a variance that is negative"
+                f" ({float(variance.min()):.4g}, for example). A variance is 0 or more: if the"
+                " method predicts its logarithm, return the exponential of that."
+            )
+    if values.classes is not None:
+        classes = _probabilities(values.classes, slides, predictor)
+    return Prediction(mean, variance, classes)
+
+
+def checked_prediction(values: Any, slides: Slides, predictor: str) -> np.ndarray:
+    """Return the means of what a predictor returned, (n_spots, n_genes); see ``checked_output``."""
+    return checked_output(values, slides, predictor).mean
+
+
+#: How far the probabilities of a spot may be from 1 in sum: the rounding of half precision.
+_SUM_TOLERANCE = 5e-3
+_PER_GENE = "one row per spot, one column per gene"
+
+
+def _probabilities(values: Any, slides: Slides, predictor: str) -> np.ndarray:
+    classes = list(slides.classes)
+    if not classes:
+        raise PluginError(
+            f"Predictor {predictor!r} returned probabilities of classes, and the dataset declares"
+            " none (`slides.classes` is empty). Return `classes=None` there."
+        )
+    per_class = f"one row per spot, one column per class ({', '.join(classes)})"
+    found = _numbers(values, slides, predictor, " for the classes", classes, per_class)
+    if (found < 0).any():
+        raise PluginError(
+            f"Predictor {predictor!r} returned a negative probability of a class"
+            f" ({float(found.min()):.4g}). Return probabilities, not scores: a softmax makes them."
+        )
+    sums = found.sum(axis=1, dtype=np.float64)
+    if len(sums) and (worst := float(np.abs(sums - 1).max())) > _SUM_TOLERANCE:
+        row = int(np.abs(sums - 1).argmax())
+        raise PluginError(
+            f"Predictor {predictor!r} returned probabilities of classes that do not sum to 1: those"
+            f" of spot {slides.adata.obs_names[row]!r} sum to {sums[row]:.4g} ({worst:.2g} off)."
+            " Return probabilities, not scores: a softmax makes them."
+        )
+    return (found / np.maximum(sums, 1e-12)[:, None]).astype(np.float32)
+
+
+def _numbers(
+    values: Any, slides: Slides, predictor: str, what: str, columns: list[str], wants: str
+) -> np.ndarray:
+    """Return one part of a prediction as finite float32, of shape (n_spots, len(columns))."""
     if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
         raise PluginError(
-            f"Predictor {predictor!r} returned a masked array with"
-            f" {int(np.ma.getmaskarray(values).sum())} masked entries. Every spot needs a value of"
-            " every gene: fill them (`.filled(value)`) before returning."
+            f"Predictor {predictor!r} returned a masked array{what} with"
+            f" {int(np.ma.getmaskarray(values).sum())} masked entries. Every spot needs a value in"
+            " every column: fill them (`.filled(value)`) before returning."
         )
     if isinstance(values, pd.DataFrame):
-        spots, genes = list(slides.adata.obs_names), slides.gene_names
-        values = _in_order(_in_order(values, 0, spots, predictor), 1, genes, predictor)
+        spots = list(slides.adata.obs_names)
+        of = "classes" if "classes" in what else "genes"
+        values = _in_order(values, 0, "spots", spots, predictor)
+        values = _in_order(values, 1, of, columns, predictor)
     try:
         given = np.asarray(values)
         numbers = given.dtype.kind in "biufO"
         values = given.astype(np.float32) if numbers else given
     except (TypeError, ValueError) as error:
         raise PluginError(
-            f"Predictor {predictor!r} returned {type(values).__name__}, which is no array of"
+            f"Predictor {predictor!r} returned {type(values).__name__}{what}, which is no array of"
             f" numbers: {error}"
         ) from error
     if not numbers:
         raise PluginError(
-            f"Predictor {predictor!r} returned values of type {given.dtype}; expected numbers."
+            f"Predictor {predictor!r} returned values of type {given.dtype}{what}; expected"
+            " numbers."
         )
-    wanted = (slides.n_spots, slides.n_genes)
+    wanted = (slides.n_spots, len(columns))
     if values.shape != wanted:
         raise PluginError(
-            f"Predictor {predictor!r} returned shape {values.shape}; expected {wanted}:"
-            " one row per spot, one column per gene."
+            f"Predictor {predictor!r} returned shape {values.shape}{what}; expected {wanted}:"
+            f" {wants}."
         )
     if not np.isfinite(values).all():
-        raise DivergedError(f"Predictor {predictor!r} predicts nan or infinite values.")
+        raise DivergedError(f"Predictor {predictor!r} predicts nan or infinite values{what}.")
     return values
 
 
+_NAMED = {
+    "spots": "`slides.adata.obs_names`",
+    "genes": "`slides.gene_names`",
+    "classes": "`slides.classes`",
+}
+
+
 def _in_order(
-    table: pd.DataFrame, axis: Literal[0, 1], names: list[str], predictor: str
+    table: pd.DataFrame, axis: Literal[0, 1], what: str, names: list[str], predictor: str
 ) -> pd.DataFrame:
     """Return a table with its rows (axis 0) or columns (1) in the order of these names."""
     found = list(table.axes[axis])
     if found == names or found == list(range(len(found))):
         return table
-    what, wanted, there = ("spots", "genes")[axis], set(names), set(found)
+    wanted, there = set(names), set(found)
     if not table.axes[axis].is_unique:
         twice = table.axes[axis][table.axes[axis].duplicated()][0]
         raise PluginError(
@@ -107,8 +178,7 @@ def _in_order(
         told += [f"{lacking[:3]} are lacking"] if lacking else []
         raise PluginError(
             f"Predictor {predictor!r} returned a DataFrame whose {('rows', 'columns')[axis]} are"
-            f" not the {len(names)} {what}: {' and '.join(told)}. Name them as"
-            f" {('`slides.adata.obs_names`', '`slides.gene_names`')[axis]} does, or return an array"
-            " in that order."
+            f" not the {len(names)} {what}: {' and '.join(told)}. Name them as {_NAMED[what]} does,"
+            " or return an array in that order."
         )
     return table.reindex(names, axis=axis)

@@ -12,12 +12,30 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from spared_bench.data.transform import TargetTransform
+from spared_bench.prediction import Prediction
+
 if TYPE_CHECKING:
     import numpy as np
 
     from spared_bench.data import Slides
     from spared_bench.results import TrialResult
 
+
+__all__ = [
+    "Budget",
+    "Completer",
+    "Context",
+    "Executor",
+    "Job",
+    "JobKind",
+    "Metric",
+    "Outcome",
+    "Prediction",
+    "Predictor",
+    "Report",
+    "TargetTransform",
+]
 
 #: Called with (step, values) while a method trains.
 Report = Callable[[int, dict[str, float]], None]
@@ -68,6 +86,9 @@ class Context:
     stages : mapping of str to Predictor
         The fitted networks that the predictor's spec asks for; do not train them further, or
         train a copy.
+    transform : TargetTransform
+        The way between counts and the target that ``predict`` must return, fitted on the training
+        slides; for a method that learns something else than ``train.target``.
     """
 
     seed: int = 0
@@ -76,6 +97,7 @@ class Context:
     report: Report = _silent
     scratch: Path | None = None
     stages: Mapping[str, Any] = field(default_factory=dict)
+    transform: TargetTransform = field(default_factory=TargetTransform)
 
 
 @runtime_checkable
@@ -119,8 +141,11 @@ class Predictor(Protocol):
         """Learn ``train.target`` from the patches of ``train``."""
         ...
 
-    def predict(self, slides: Slides) -> np.ndarray:
-        """Return (n_spots, n_genes); the expression of these slides is not visible."""
+    def predict(self, slides: Slides) -> np.ndarray | Prediction:
+        """Return (n_spots, n_genes); expression and labels of these slides are not visible.
+
+        A ``Prediction`` may carry a variance and probabilities of classes beside.
+        """
         ...
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from spared_bench.contracts import checked_prediction
-from spared_bench.errors import PluginError
+from spared_bench.contracts import checked_output, checked_prediction
+from spared_bench.errors import PluginError, SparedBenchError
+from spared_bench.prediction import Prediction
 
 
 @pytest.fixture
@@ -67,3 +70,56 @@ def test_a_masked_array_is_refused_where_it_is_masked_and_taken_where_it_is_not(
     whole[2, 1] = np.ma.masked
     with pytest.raises(PluginError, match=r"masked array with 1 masked entries.*filled"):
         checked_prediction(whole, blind, "x")
+
+
+@pytest.fixture
+def full(blind, values, rng):
+    """Means, variances and probabilities of the two classes of the tiny slides."""
+    share = rng.random(len(blind)).astype(np.float32)
+    return Prediction(values, np.abs(values), np.stack([share, 1 - share], axis=1))
+
+
+def test_a_prediction_keeps_its_parts_and_a_plain_array_has_means_alone(blind, values, full):
+    found = checked_output(full, blind, "x")
+    np.testing.assert_array_equal(found.mean, values)
+    np.testing.assert_array_equal(found.variance, np.abs(values))
+    np.testing.assert_allclose(found.classes, full.classes, atol=1e-6)
+    plain = checked_output(values, blind, "x")
+    assert (plain.variance, plain.classes) == (None, None)
+
+
+def test_the_parts_of_a_prediction_may_be_tables_in_another_order(blind, full):
+    order = [3, 1, 0, 2, 5, 4]
+    variance = table(full.variance, blind).iloc[::-1, order]
+    classes = pd.DataFrame(full.classes, blind.adata.obs_names, ["bright", "dark"])
+    given = Prediction(full.mean, variance, classes[["dark", "bright"]])
+    found = checked_output(given, blind, "x")
+    np.testing.assert_array_equal(found.variance, full.variance)
+    np.testing.assert_allclose(found.classes, full.classes, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("variance", lambda v: v - 9, r"Predictor 'x' returned a variance that is negative"),
+        ("variance", lambda v: v[:, 1:], r"'x' returned shape \(40, 5\) for the variance"),
+        ("variance", lambda v: v * np.nan, r"'x' predicts nan or infinite .* for the variance"),
+        ("variance", lambda v: v.astype(str), r"'x' returned values of type .* for the variance"),
+        ("classes", lambda c: c * 2, r"'x' returned probabilities .* do not sum to 1"),
+        ("classes", lambda c: c * 3 - 1, r"'x' returned a negative probability"),
+        ("classes", lambda c: c[:, :1], r"shape \(40, 1\) for the classes; .*bright, dark"),
+        ("classes", lambda c: c / 0, "nan or infinite values for the classes"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_a_part_that_cannot_be_is_refused_by_the_name_of_its_method(
+    blind, full, part, change, message
+):
+    with pytest.raises(SparedBenchError, match=message):
+        checked_output(replace(full, **{part: change(getattr(full, part))}), blind, "x")
+
+
+def test_probabilities_of_a_dataset_without_classes_are_refused(blind, full):
+    blind.adata.uns["spared_bench"]["classes"] = []
+    with pytest.raises(PluginError, match="the dataset declares none"):
+        checked_output(full, blind, "x")

@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[1]
 
 #: From the ground up. Rooms of one floor stand in the order in which they may use each other.
 FLOORS = (
-    ("ground", "errors annotations results specs statistics files threads geometry guard strict"),
+    (
+        "ground",
+        "errors annotations prediction results specs statistics files threads geometry guard strict",  # noqa: E501
+    ),
     ("keys", "keys"),
     ("store", "store"),
     ("contracts", "data interfaces contracts hookspecs protocol parameters workspace"),

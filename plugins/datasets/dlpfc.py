@@ -7,6 +7,10 @@ holds one folder per section, named by its number, as Space Ranger writes it::
     <section>/spatial/                                     positions, scale factors, images
     <section>/<section>_full_image.tif                     full resolution; the image in spatial/
                                                            is used where it is missing
+    barcode_level_layer_map.tsv                            the authors' layers, L1 to L6 and white
+                                                           matter: barcode, section and layer of
+                                                           each spot, without a header (folder
+                                                           `10X` of LieberInstitute/HumanPilot)
 
 Four sections of one donor are two pairs of neighbours: split by donor.
 """
@@ -46,12 +50,20 @@ DLPFC = DatasetSpec(
     ),
     split={"train": (*_DONORS["Br5292"], *_DONORS["Br5595"]), "test": _DONORS["Br8100"]},
     folds={"donor": _DONORS},
+    classes=("L1", "L2", "L3", "L4", "L5", "L6", "WM"),
 )
 
 
 def read_section(folder: Path, slide_id: str) -> AnnData:
-    """Read one section, e.g. ``"151507"``; see ``read_space_ranger`` for the errors."""
+    """Read one section, e.g. ``"151507"``, with its layers; errors are ``read_space_ranger``'s."""
+    from spared_bench.readers.labels import as_labels, label_table, put_labels
     from spared_bench.readers.space_ranger import read_space_ranger
 
     image = folder / slide_id / f"{slide_id}_full_image.tif"
-    return read_space_ranger(folder / slide_id, image if image.is_file() else None)
+    slide = read_space_ranger(folder / slide_id, image if image.is_file() else None)
+    layers = folder / "barcode_level_layer_map.tsv"
+    if layers.is_file():
+        table = label_table(layers, ["barcode", "section", "layer"], header=False)
+        here = table[table["section"] == slide_id]
+        put_labels(slide, as_labels(here["barcode"], here["layer"], layers), f"The table {layers}")
+    return slide

@@ -6,6 +6,10 @@ Reads the layout of github.com/almaan/her2st, wherever it lies::
     data/ST-spotfiles/<section>_selection.tsv
     data/ST-imgs/<patient>/<section>/<one file, of any name>
     app/www/imgs/<section>_HE_image_dark.png      reduced; used where the image is not there
+    data/ST-pat/lbl/<section>_labeled_coordinates.tsv     a pathologist's labels of eight sections
+
+The table of labels names spots by their adjusted positions, ``x`` and ``y``, which round to those
+of the array. Its ``pixel_x`` and ``pixel_y`` belong to an image of another size.
 """
 
 from __future__ import annotations
@@ -14,13 +18,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spared_bench import DatasetSpec, RemoteFile, SlideInfo
-from spared_bench.errors import ImageError
+from spared_bench.errors import ContractError, ImageError
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
+#: ``undetermined`` is a label as well: the pathologist looked, and could not tell.
+_CLASSES = (
+    "adipose tissue",
+    "breast glands",
+    "cancer in situ",
+    "connective tissue",
+    "immune infiltrate",
+    "invasive cancer",
+    "undetermined",
+)
 _PATIENTS = {"A": 6, "B": 6, "C": 6, "D": 6, "E": 3, "F": 3, "G": 3, "H": 3}
 _COMMIT = "85df7411b987a7dec3feff9718b869a7a82091ec"
 _CITATION = (
@@ -57,6 +71,7 @@ HER2ST = DatasetSpec(
             unpack=True,
         ),
     ),
+    classes=_CLASSES,
 )
 
 HER2ST_DEMO = DatasetSpec(
@@ -76,20 +91,38 @@ HER2ST_DEMO = DatasetSpec(
 
 
 def read_section(folder: Path, slide_id: str) -> AnnData:
-    """Read one section, e.g. ``"C2"``; see ``read_legacy_st`` for the errors.
+    """Read one section, e.g. ``"C2"``, with its labels; see ``read_legacy_st`` for the errors.
 
     Raises
     ------
     ImageError
         If the section has no image, or several.
     """
+    from spared_bench.readers.labels import put_labels
     from spared_bench.readers.legacy_st import read_legacy_st
 
-    return read_legacy_st(
+    slide = read_legacy_st(
         folder / "data" / "ST-cnts" / f"{slide_id}.tsv.gz",
         folder / "data" / "ST-spotfiles" / f"{slide_id}_selection.tsv",
         find_image(folder, slide_id),
     )
+    labels = folder / "data" / "ST-pat" / "lbl" / f"{slide_id}_labeled_coordinates.tsv"
+    if labels.is_file():
+        put_labels(slide, _labels(labels), f"The table {labels}")
+    return slide
+
+
+def _labels(path: Path) -> dict[str, str]:
+    """Return the label of each spot by its name, ``<x>x<y>``."""
+    from spared_bench.readers.labels import as_labels, label_table
+
+    table = label_table(path, ["x", "y", "label"])
+    try:
+        places = table[["x", "y"]].astype(float).round().astype(int)
+    except (ValueError, OverflowError) as error:
+        raise ContractError(f"{path}: x and y must be numbers: {error}.") from error
+    names = [f"{x}x{y}" for x, y in zip(places["x"], places["y"], strict=True)]
+    return as_labels(names, table["label"], path)
 
 
 def find_image(folder: Path, slide_id: str) -> Path:

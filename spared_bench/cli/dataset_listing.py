@@ -112,6 +112,7 @@ def _facts(entry: Registered, spec: DatasetSpec, disk: Disk) -> dict[str, str]:
         "image": spec.image if spec.image == "H&E" else f"{spec.image}, not H&E",
         "values": "raw counts" if spec.raw_counts else "NORMALISED by the source: no raw counts",
         "task": spec.task.replace("_", " "),
+        "classes of spots": ", ".join(spec.classes),
         "spots": f"{spec.n_spots:,} as published" if spec.n_spots else "",
         "tier": f"{spec.tier}: {_TIERS[spec.tier]}",
         "donors": "" if spec.donors_verified else f"not verified ({_stand_in(entry)})",

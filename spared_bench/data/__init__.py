@@ -8,7 +8,8 @@ Two contracts, both checked by a function whose errors say what is wrong:
 ``X``                  raw counts, sparse CSR; genes are unique. A dataset whose source publishes
                        normalised values only declares it (``DatasetSpec.raw_counts``)
 ``obs_names``          unique spot names
-``obs``                ``array_row``, ``array_col``: position in the array
+``obs``                ``array_row``, ``array_col``: position in the array; ``label``, optional:
+                       a class that the dataset declares (``DatasetSpec.classes``), or ``""``
 ``obsm["spatial"]``    spot centres in full-resolution pixels, (x, y), float64
 ``uns["slide"]``       ``image_path`` (may be empty), ``image_scale`` (pixels of that image per
                        full-resolution pixel), ``spot_diameter_px``, ``um_per_px`` (0: unknown);
@@ -25,12 +26,15 @@ Two contracts, both checked by a function whose errors say what is wrong:
 ``layers["prefilled"]``         ``expression`` after the median filter and batch correction
 ``layers["target"]``            ``prefilled`` at measured entries, 0 elsewhere
 ``obs``                         ``slide_id``, ``patient_id``, ``split``, ``array_row``,
-                                ``array_col``
+                                ``array_col``; ``label`` where the dataset declares classes
 ``obsm["spatial"]``             as above
+``obsm["depth"]``               (n_spots, 1): what the counts of a spot were divided by; hidden, as
+                                the layers are, from those who predict
 ``var``                         gene id as index; ``gene_name``, ``gene_length_bp`` (nan: unknown),
                                 ``moran_i``; ``expressed_fraction``, the share of the spots that
                                 chose the genes in which it was seen
-``uns["spared_bench"]``         dataset, protocol, parameters, what was repaired or dropped
+``uns["spared_bench"]``         dataset, protocol, parameters, ``classes``, what was repaired or
+                                dropped
 ==============================  =================================================================
 
 The published library calls ``expression`` ``log1p``, ``prefilled`` ``c_d_log1p``, the layers of
@@ -40,9 +44,12 @@ completed values ``c_t_log1p``, and those with zeros at unmeasured entries ``noi
 from __future__ import annotations
 
 from spared_bench.data.contract import (
+    CLASSES,
     COUNTS,
+    DEPTH,
     EXPRESSED,
     EXPRESSION,
+    LABEL,
     MASK,
     PREFILLED,
     PREPARED_LAYERS,
@@ -52,6 +59,7 @@ from spared_bench.data.contract import (
     SPATIAL,
     TARGET,
     validate_counts,
+    validate_labels,
     validate_normalised,
     validate_prepared,
     validate_raw_slide,
@@ -60,9 +68,12 @@ from spared_bench.data.patches import DeferredPatches, Patches, open_patches
 from spared_bench.data.slides import Encoder, Slides
 
 __all__ = [
+    "CLASSES",
     "COUNTS",
+    "DEPTH",
     "EXPRESSED",
     "EXPRESSION",
+    "LABEL",
     "MASK",
     "PREFILLED",
     "PREPARED_LAYERS",
@@ -77,6 +88,7 @@ __all__ = [
     "Slides",
     "open_patches",
     "validate_counts",
+    "validate_labels",
     "validate_normalised",
     "validate_prepared",
     "validate_raw_slide",

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.errors import ContractError, CoordinateError, CountsError
+from spared_bench.errors import ContractError, CoordinateError, CountsError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anndata import AnnData
 
 COUNTS = "counts"
@@ -18,6 +20,9 @@ TARGET = "target"
 MASK = "mask"
 SPATIAL = "spatial"
 EXPRESSED = "expressed_fraction"
+LABEL = "label"
+DEPTH = "depth"
+CLASSES = "classes"
 PREPARED_LAYERS = (COUNTS, EXPRESSION, PREFILLED, TARGET, MASK)
 PREPARED_OBS = ("slide_id", "patient_id", "split", "array_row", "array_col")
 PREPARED_VAR = ("gene_name", "gene_length_bp", "moran_i", EXPRESSED)
@@ -72,7 +77,40 @@ def validate_normalised(matrix: Any, where: str) -> None:
         )
 
 
-def validate_raw_slide(slide: AnnData, slide_id: str, raw_counts: bool = True) -> None:
+def validate_labels(labels: Any, classes: Sequence[str], where: str) -> None:
+    """Check the labels of spots: text, each of them a class or empty (unlabelled).
+
+    Parameters
+    ----------
+    labels : Series or sequence
+    classes : sequence of str
+        Those that the dataset declares (``DatasetSpec.classes``).
+    where : str
+        What to call them in a message.
+
+    Raises
+    ------
+    ContractError
+        Naming the first label that is none of them.
+    """
+    for label in dict.fromkeys(labels):
+        if not isinstance(label, str):
+            raise ContractError(
+                f"{where} holds {label!r}, a {type(label).__name__}; expected text, and '' where a"
+                " spot has no label."
+            )
+        if label and label not in classes:
+            hint = did_you_mean(label, classes)
+            raise ContractError(
+                f"{where} holds {label!r}, which is no class of the dataset."
+                f"{f' {hint}' if hint else ''} Its classes are: {', '.join(classes)}. Correct the"
+                " label, or name it among `classes`."
+            )
+
+
+def validate_raw_slide(
+    slide: AnnData, slide_id: str, raw_counts: bool = True, classes: Sequence[str] = ()
+) -> None:
     """Check one raw slide against the contract of this module.
 
     Parameters
@@ -83,6 +121,8 @@ def validate_raw_slide(slide: AnnData, slide_id: str, raw_counts: bool = True) -
         For the messages.
     raw_counts : bool
         False for a dataset that declares normalised values (``DatasetSpec.raw_counts``).
+    classes : sequence of str
+        Those of the dataset; where it has none, labels are not looked at.
 
     Raises
     ------
@@ -103,6 +143,8 @@ def validate_raw_slide(slide: AnnData, slide_id: str, raw_counts: bool = True) -
     missing = [key for key in ("array_row", "array_col") if key not in slide.obs]
     if missing:
         raise ContractError(f"{name} lacks obs columns {missing}; found {list(slide.obs.columns)}.")
+    if classes and LABEL in slide.obs:
+        validate_labels(slide.obs[LABEL], classes, f"obs['label'] of {name}")
     if SPATIAL not in slide.obsm:
         raise CoordinateError(
             f"{name} has no obsm['spatial']: spot centres (x, y) in full-resolution pixels."
@@ -159,6 +201,9 @@ def validate_prepared(adata: AnnData) -> None:
             raise ContractError(f"layers[{layer!r}] holds nan or infinite values.")
     if np.asarray(adata.layers[TARGET])[~mask].any():
         raise ContractError("layers['target'] is not 0 at an unmeasured entry (mask False).")
+    classes = tuple(map(str, adata.uns["spared_bench"].get(CLASSES, ())))
+    if LABEL in adata.obs:
+        validate_labels(adata.obs[LABEL].astype(object), classes, "obs['label']")
     unknown = set(adata.obs["split"]) - {"train", "val", "test"}
     if unknown:
         raise ContractError(f"obs['split'] holds {sorted(unknown)}; expected train, val or test.")

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from spared_bench.data.contract import COUNTS, EXPRESSED, MASK, PREFILLED, SPATIAL, TARGET
+from spared_bench.data.contract import (
+    CLASSES,
+    COUNTS,
+    DEPTH,
+    EXPRESSED,
+    LABEL,
+    MASK,
+    PREFILLED,
+    SPATIAL,
+    TARGET,
+)
 from spared_bench.data.patches import Patches
 from spared_bench.errors import ContractError, PluginError, ShapeMismatchError, WithheldError
 
@@ -129,6 +139,51 @@ class Slides:
         counts = self._layer(COUNTS)
         return np.asarray(counts.toarray() if hasattr(counts, "tocsr") else counts, np.float32)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that the dataset declares for its spots, in order; empty for none."""
+        return tuple(map(str, self.adata.uns.get("spared_bench", {}).get(CLASSES, ())))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class of each spot, (n_spots,), object array of str; ``""`` where unlabelled.
+
+        Of training and validation slides in ``fit`` alone. All are unlabelled where the dataset
+        declares no classes.
+
+        Raises
+        ------
+        WithheldError
+            For slides that are to be predicted.
+        """
+        if LABEL in self.adata.obs:
+            return self.adata.obs[LABEL].to_numpy(dtype=object)
+        if self.classes:
+            raise WithheldError(
+                "The labels of these spots are not visible here: a method that predicts these"
+                " slides does not see them. Learn from the training slides in `fit`."
+            )
+        return np.full(self.n_spots, "", dtype=object)
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether ``depth`` is known and visible."""
+        return DEPTH in self.adata.obsm
+
+    @property
+    def depth(self) -> np.ndarray:
+        """What the counts of each spot were divided by to make the target, (n_spots,), float64.
+
+        Its counts over all genes that the protocol counts (``log1p_cp10k``), or its counts per
+        base over the genes that passed the filters (``log2_tpm``).
+        """
+        if not self.has_depth:
+            raise WithheldError(
+                "The depth of these spots is not visible here: it is measured, as their expression"
+                " is. Learn from the training slides in `fit`."
+            )
+        return np.asarray(self.adata.obsm[DEPTH], dtype=np.float64)[:, 0]
+
     def _layer(self, name: str) -> Any:
         if name not in self.adata.layers:
             raise WithheldError(
@@ -245,7 +300,7 @@ class Slides:
         return replace(self, adata=adata)
 
     def without_expression(self) -> Slides:
-        """Return the same spots as a predictor sees them: no counts, no layers.
+        """Return the same spots as a predictor sees them: no counts, no layers, no labels.
 
         Everything is copied into plain tables and arrays: views would remember what they are of.
         """
@@ -253,7 +308,7 @@ class Slides:
         from anndata import AnnData
 
         bare = AnnData(
-            obs=pd.DataFrame(self.adata.obs, copy=True),
+            obs=pd.DataFrame(self.adata.obs, copy=True).drop(columns=LABEL, errors="ignore"),
             var=pd.DataFrame(self.adata.var, copy=True),
             obsm={SPATIAL: np.array(self.adata.obsm[SPATIAL])},
             uns=_plain_copy(self.adata.uns),

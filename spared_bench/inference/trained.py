@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.data import SPATIAL, Patches, Slides
+from spared_bench.contracts import checked_output
+from spared_bench.data import CLASSES, SPATIAL, Patches, Slides
 from spared_bench.errors import (
     MissingFileError,
     UnknownNameError,
@@ -153,6 +154,8 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
     AnnData
         ``X``: the prediction, (n_spots, n_genes), float32, on the scale of the training target;
         ``var["gene_name"]``; ``obsm["spatial"]``; ``uns["spared_bench"]``: which trial it is from.
+        Where the method predicts them, ``layers["variance"]``, and ``obsm["classes"]``, a table of
+        probabilities with a column for each class.
 
     Raises
     ------
@@ -173,10 +176,23 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
         obs=slide.obs,
         var=pd.DataFrame({"gene_name": result.gene_symbols}, index=pd.Index(result.genes)),
         obsm={SPATIAL: slide.obsm[SPATIAL]},
-        uns={"spared_bench": {"dataset": result.dataset, "protocol": result.protocol}},
+        uns={
+            "spared_bench": {
+                "dataset": result.dataset,
+                "protocol": result.protocol,
+                CLASSES: list(trained.application.get(CLASSES, ())),
+            }
+        },
     )
-    prediction = trained.load(registry).predict(Slides(bare, patches))
-    bare.X = (prediction + np.asarray(trained.application["offset"])).astype(np.float32)
+    slides = Slides(bare, patches)
+    found = checked_output(trained.load(registry).predict(slides), slides, result.predictor)
+    bare.X = (found.mean + np.asarray(trained.application["offset"])).astype(np.float32)
+    if found.variance is not None:
+        bare.layers["variance"] = found.variance
+    if found.classes is not None:
+        bare.obsm["classes"] = pd.DataFrame(
+            found.classes, index=bare.obs_names, columns=list(slides.classes)
+        )
     bare.uns["spared_bench"] |= {
         "trial": result.key,
         "completer": result.completer,

@@ -22,7 +22,7 @@ from spared_bench.specs import MetricSpec
 MOST_FAILURES = 1_000
 _ABOUT = (
     *("organism", "tissue", "technology", "task", "image", "licence", "citation", "summary"),
-    *("n_spots", "raw_counts", "donors_verified", "notes", "links"),
+    *("n_spots", "raw_counts", "donors_verified", "classes", "notes", "links"),
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.data import SLIDE_FACTS, SPATIAL, validate_raw_slide
+from spared_bench.data import LABEL, SLIDE_FACTS, SPATIAL, validate_raw_slide
 from spared_bench.errors import CountsError, SplitError
 from spared_bench.processing.annotation import Annotation, annotate
 
@@ -50,7 +50,7 @@ def join_slides(slides: Mapping[str, AnnData], spec: DatasetSpec) -> tuple[AnnDa
             f" were {sorted(slides)}. Read all slides of the split, or take these out of it."
         )
     for slide_id in wanted:
-        validate_raw_slide(slides[slide_id], slide_id, spec.raw_counts)
+        validate_raw_slide(slides[slide_id], slide_id, spec.raw_counts, spec.classes)
     notes = _annotate_all({slide_id: slides[slide_id] for slide_id in wanted}, spec.organism)
     genes = _common_genes(notes, str(spec.split["train"][0]))
     joined = _stack({slide_id: slides[slide_id] for slide_id in wanted}, notes, genes, spec)
@@ -93,6 +93,7 @@ def _stack(
     from anndata import AnnData
     from scipy.sparse import vstack
 
+    labelled = {LABEL: _labels(slides)} if spec.classes else {}
     donors = {slide.slide_id: slide.patient_id or slide.slide_id for slide in spec.slides}
     obs = pd.concat(
         pd.DataFrame(
@@ -106,7 +107,7 @@ def _stack(
             index=[f"{slide_id}_{barcode}" for barcode in slide.obs_names],
         )
         for slide_id, slide in slides.items()
-    )
+    ).assign(**labelled)
     described = next(iter(notes.values())).genes.drop_duplicates("gene_id").set_index("gene_id")
     return AnnData(
         X=vstack([_columns(slides[s].X, notes[s], genes) for s in slides], format="csr"),
@@ -117,6 +118,19 @@ def _stack(
                 [np.asarray(slide.obsm[SPATIAL], dtype=np.float64) for slide in slides.values()]
             )
         },
+    )
+
+
+def _labels(slides: Mapping[str, AnnData]) -> np.ndarray:
+    """Return the label of every spot, ``""`` on slides without labels: (n_spots,), object."""
+    unlabelled = np.full(1, "", dtype=object)
+    return np.concatenate(
+        [
+            slide.obs[LABEL].to_numpy(dtype=object)
+            if LABEL in slide.obs
+            else np.repeat(unlabelled, slide.n_obs)
+            for slide in slides.values()
+        ]
     )
 
 

@@ -85,6 +85,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     adata = drop_empty_spots(adata, spots)
     adata = leave_out_mitochondrial(adata, settings, genes)
     adata = require_lengths(adata, spec, settings, genes)
+    adata.obsm[data.DEPTH] = _depths(adata, settings)
     adata = _to_layers(adata, settings)
     fitted = adata.obs["slide_id"][_fitted(adata, settings)]
     # Measured, and obs is visible to those who predict.
@@ -95,6 +96,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         "dataset_version": spec.version,
         "raw_counts": spec.raw_counts,
         "image": spec.image,
+        "classes": list(spec.classes),
         "donors_verified": spec.donors_verified,
         "notes": list(spec.notes),
         "protocol": protocol.id,
@@ -181,6 +183,13 @@ def _normalise(adata: AnnData, settings: Processing) -> np.ndarray:
     if settings.target == "log2_tpm":
         return normalization.log2_tpm(counts, adata.var["gene_length_bp"].to_numpy())
     return normalization.log1p_cp10k(counts, adata.obs["library_size"].to_numpy())
+
+
+def _depths(adata: AnnData, settings: Processing) -> np.ndarray:
+    """Return what the counts of each spot are divided by, (n_spots, 1)."""
+    if settings.target == "log1p_cp10k":
+        return adata.obs["library_size"].to_numpy(dtype=np.float64)[:, None]
+    return np.asarray(adata.X @ (1 / adata.var["gene_length_bp"].to_numpy()))[:, None]
 
 
 def _fill(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.data import SPATIAL
+from spared_bench.data import LABEL, SPATIAL
 from spared_bench.errors import (
     ContractError,
     CoordinateError,
@@ -24,6 +24,7 @@ from spared_bench.errors import (
 from spared_bench.readers.features import choose_genes
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.images import keep_image
+from spared_bench.readers.labels import labels_of_column
 from spared_bench.readers.lattice import lattice_kind, lattice_steps
 from spared_bench.readers.scale import (
     PITCH_UM,
@@ -55,6 +56,7 @@ def read_anndata(
     spot_diameter_px: float = 0.0,
     um_per_px: float = 0.0,
     organism: str = "",
+    label: str = "",
     exports: Path | None = None,
 ) -> AnnData:
     """Read one slide.
@@ -77,6 +79,8 @@ def read_anndata(
         0: unknown.
     organism : str
         ``"human"`` or ``"mouse"``, whose genes are read where the file has several genomes.
+    label : str
+        The column of ``obs`` that holds the labels of spots; empty for none.
     exports : Path, optional
         A folder for an image that is taken out of the file.
 
@@ -100,7 +104,7 @@ def read_anndata(
     adata = open_anndata(path)
     if rows is not None:
         adata = _rows_of(adata, *rows, path)
-    slide = raw_slide_from(adata, layer, path, organism)
+    slide = raw_slide_from(adata, layer, path, organism, label)
     facts = _library(adata, library, rows, path)
     told = _numbers([facts["scalefactors"].get("spot_diameter_fullres", 0)])
     diameter = spot_diameter_px or float(told[0])
@@ -183,8 +187,10 @@ def check_scale(
     check_um_per_px(um_per_px, diameter, PITCH_UM / pitch if kind == "hexagonal" else 0.0, path)
 
 
-def raw_slide_from(adata: AnnData, layer: str, path: Path, organism: str = "") -> AnnData:
-    """Return counts, genes, array positions and centres; ``uns["slide"]`` has the repairs only."""
+def raw_slide_from(
+    adata: AnnData, layer: str, path: Path, organism: str = "", label: str = ""
+) -> AnnData:
+    """Return counts, genes, labels, array positions and centres; ``uns["slide"]``: the repairs."""
     import pandas as pd
     from anndata import AnnData as Slide
 
@@ -208,6 +214,8 @@ def raw_slide_from(adata: AnnData, layer: str, path: Path, organism: str = "") -
         obs=pd.DataFrame(index=adata.obs_names.astype(str)),
         var=pd.DataFrame({"gene_name": [symbol_of[gene] for gene in genes]}, index=genes),
     )
+    if label:
+        slide.obs[LABEL] = labels_of_column(adata.obs, label, path)
     slide.obsm[SPATIAL] = centres
     repairs += _place_in_array(slide, adata, path)
     slide.uns["slide"] = {"repairs": repairs}

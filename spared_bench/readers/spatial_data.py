@@ -39,6 +39,7 @@ def read_spatialdata(
     layer: str = "",
     um_per_px: float = 0.0,
     organism: str = "",
+    label: str = "",
     exports: Path,
 ) -> AnnData:
     """Read one slide.
@@ -56,6 +57,8 @@ def read_spatialdata(
         Of the image; 0: unknown.
     organism : str
         ``"human"`` or ``"mouse"``, whose genes are read where the table has several genomes.
+    label : str
+        The column of the table's ``obs`` that holds the labels of spots; empty for none.
     exports : Path
         A folder for the image, which is written there as TIFF.
 
@@ -90,7 +93,7 @@ def read_spatialdata(
     picture = sdata.images[image]
     centres, diameter = _spots(sdata, sdata.shapes[shapes], picture, counts, attributes, path)
     counts.obsm[SPATIAL] = centres
-    slide = raw_slide_from(counts, layer, path, organism)
+    slide = raw_slide_from(counts, layer, path, organism, label)
     made = "array_row" not in counts.obs or "array_col" not in counts.obs
     check_scale(slide, diameter, um_per_px, path, from_pixels=made)
     # A change inside the folder leaves the folder's own time alone.

@@ -69,6 +69,9 @@ class SlideEntry(_Described):
     patient, section : str
     spots : str
         Legacy ST: the table of positions.
+    labels : str
+        Space Ranger and legacy ST: a table, separated by commas or tabs, whose first column names
+        spots; ``label_column`` of the dataset is the one with their labels.
     layer : str
         AnnData and SpatialData: where the raw counts are.
     library : str
@@ -87,6 +90,7 @@ class SlideEntry(_Described):
     patient: Text = ""
     section: Text = ""
     spots: Text = ""
+    labels: Text = ""
     layer: Text = ""
     library: Text = ""
     table: Text = ""
@@ -101,6 +105,9 @@ class Description(_Described):
 
     ``slide_column`` splits one AnnData file into slides. ``donors_verified`` says that ``patient``
     of the slides, where it is left out the slide itself, is known to be the donor.
+    ``label_column`` holds the labels of spots: a column of ``obs`` (AnnData, SpatialData) or of the
+    slides' tables of ``labels``. ``classes`` says which there may be and in which order; left out,
+    ``data add`` takes those that occur, sorted.
     """
 
     name: Text
@@ -113,6 +120,8 @@ class Description(_Described):
     licence: Text = ""
     slides: Annotated[dict[str, SlideEntry], Field(min_length=1, max_length=10_000)]
     slide_column: Text = ""
+    label_column: Text = ""
+    classes: Annotated[tuple[Text, ...], Field(max_length=1_000)] = ()
     split: dict[Literal["train", "val", "test"], tuple[str, ...]]
     allow_shared_donors: bool = False
     donors_verified: bool = False
@@ -126,6 +135,7 @@ class Description(_Described):
                 f"`slide_column` is set, which format {self.format!r} does not use (it belongs to"
                 " h5ad)"
             )
+        self._check_labels()
         for slide_id, entry in self.slides.items():
             if not _SLIDE_ID.fullmatch(slide_id):
                 raise ValueError(
@@ -139,6 +149,21 @@ class Description(_Described):
                     f" use (it belongs to {', '.join(_ONLY[unused[0]])})"
                 )
         return self
+
+    def _check_labels(self) -> None:
+        tables = [slide_id for slide_id, entry in self.slides.items() if entry.labels]
+        if (tables or self.classes) and not self.label_column:
+            named = (
+                f"slide {tables[0]!r} names a table of `labels`" if tables else "`classes` is set"
+            )
+            raise ValueError(
+                f"{named}, and no `label_column` says in which column the labels stand"
+            )
+        if self.label_column and self.format in _ONLY["labels"] and not tables:
+            raise ValueError(
+                f"`label_column` is set, and no slide names a table of `labels`, which format"
+                f" {self.format!r} needs"
+            )
 
     def spec(self) -> DatasetSpec:
         """Return the spec under which the dataset is registered.
@@ -163,11 +188,12 @@ class Description(_Described):
             allow_shared_donors=self.allow_shared_donors,
             donors_verified=self.donors_verified,
             folds=self.folds,
+            classes=self.classes,
         )
 
     def below(self, folder: Path) -> Description:
         """Return the same with absolute paths, taken to be relative to a folder."""
-        named = ("path", "spots") if self.format == "spatialdata" else ("path", "spots", "image")
+        named = ["path", "spots", "labels"] + ["image"] * (self.format != "spatialdata")
         slides = {
             slide_id: entry.model_copy(
                 update={
@@ -190,6 +216,7 @@ def _absolute(path: str, folder: Path) -> str:
 
 _ONLY: dict[str, tuple[str, ...]] = {
     "spots": ("legacy_st",),
+    "labels": ("space_ranger", "legacy_st"),
     "layer": ("h5ad", "spatialdata"),
     "library": ("h5ad",),
     "table": ("spatialdata",),
@@ -249,9 +276,9 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
         If a dataset of that name lies there already.
     DataError
         If a slide cannot be read, or breaks the contract of raw slides, or its image cannot be
-        decoded under the spots.
+        decoded under the spots, or it has a label that is no class.
     """
-    from spared_bench.data import validate_raw_slide
+    from spared_bench.data import LABEL, validate_raw_slide
     from spared_bench.files import write_text
 
     described = read_description(path)
@@ -262,13 +289,22 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
             f"There is a dataset in {folder} already. Choose another `name`, or replace it with"
             " `--replace`."
         )
+    found: set[str] = set()
     for slide_id in described.slides:
         try:
             slide = _read(described, folder, slide_id)
-            validate_raw_slide(slide, slide_id)
+            validate_raw_slide(slide, slide_id, classes=described.classes)
             _decode_image(slide)
         except DataError as error:
             raise type(error)(f"Slide {slide_id!r} of {path}: {error}") from error
+        found |= set(slide.obs.get(LABEL, ())) - {""}
+    if described.label_column and not described.classes:
+        if not found:
+            raise UsageError(
+                f"{path}: no spot has a label in column {described.label_column!r}. Name another"
+                " `label_column`, or leave it out."
+            )
+        described = described.model_copy(update={"classes": tuple(sorted(found))})
     text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     write_text(kept, text)
     return described, kept
@@ -285,6 +321,11 @@ def _read(described: Description, folder: Path, slide_id: str) -> AnnData:
     from spared_bench.readers.scale import check_on_image
 
     slide = _read_file(described, folder, slide_id)
+    if table := described.slides[slide_id].labels:
+        from spared_bench.readers.labels import put_labels, read_labels
+
+        labels = read_labels(Path(table), described.label_column)
+        put_labels(slide, labels, f"The table {table}")
     facts = slide.uns["slide"]
     if facts["image_path"]:
         columns = "the columns of the coordinates"
@@ -331,6 +372,7 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
             table=entry.table,
             shapes=entry.shapes,
             organism=described.organism,
+            label=described.label_column,
         )
         return read(
             path, entry.image, layer=entry.layer, um_per_px=entry.um_per_px, exports=exports
@@ -347,6 +389,7 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
         spot_diameter_px=entry.spot_diameter_px,
         um_per_px=entry.um_per_px,
         organism=described.organism,
+        label=described.label_column,
         exports=exports,
     )
 
@@ -357,11 +400,12 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
     return {
         "format": described.format,
         "slide_column": described.slide_column,
+        "label_column": described.label_column,
         "slides": {
             slide_id: {
                 # Where a file lies moves no number; what is in it does.
                 key: _hash(Path(value), described.format, fingerprints)
-                if key in ("path", "spots")
+                if key in ("path", "spots", "labels")
                 or (key == "image" and described.format != "spatialdata")
                 else value
                 for key, value in entry.model_dump(exclude_defaults=True).items()
@@ -374,7 +418,7 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
 def gone(folder: Path) -> list[str]:
     """Return a sentence for each file of a described dataset that is not there."""
     described = read_description(folder / DESCRIPTION)
-    named = ["path", "spots"] + ["image"] * (described.format != "spatialdata")
+    named = ["path", "spots", "labels"] + ["image"] * (described.format != "spatialdata")
     return [
         f"{value}, of slide {slide_id!r}: it is gone."
         for slide_id, entry in described.slides.items()

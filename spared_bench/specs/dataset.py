@@ -78,6 +78,9 @@ class DatasetSpec(Spec):
         trains on all slides that it does not test on; ``<name>.loso`` stands for all of them.
     fold_of : str
         Of a fold, the dataset that it is made from.
+    classes : tuple of str
+        What a label of its spots may be (``obs["label"]`` of its slides), in the order of the
+        columns of predicted probabilities; empty where spots have no labels.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -107,6 +110,7 @@ class DatasetSpec(Spec):
     allow_shared_donors: bool = False
     folds: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     fold_of: str = ""
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,6 +121,7 @@ class DatasetSpec(Spec):
         if len(set(known)) != len(known):
             raise PluginError(f"{label}: a slide id stands twice in slides: {known}.")
         self._check_split(label, known)
+        self._check_classes(label)
         if self.shared_donors and not self.allow_shared_donors:
             raise SplitError(
                 f"{label}: donors {list(self.shared_donors)} have slides both to learn from and in"
@@ -134,6 +139,16 @@ class DatasetSpec(Spec):
                         f" expected at least one, all of them among its slides: {known}."
                     )
         self._check_folds(label)
+
+    def _check_classes(self, label: str) -> None:
+        sound = isinstance(self.classes, tuple | list) and all(
+            isinstance(name, str) and name.strip() for name in self.classes
+        )
+        if not sound or len(set(self.classes)) != len(self.classes):
+            raise PluginError(
+                f"{label}: classes must be a tuple of texts, each once and none empty (a spot"
+                f" without a label has ''); found {self.classes!r}."
+            )
 
     def _check_folds(self, label: str) -> None:
         """Refuse folds that cannot be datasets of their own, or that have one name."""

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from spared_bench.contracts import checked_output
+from spared_bench.data import COUNTS, Slides
 from spared_bench.errors import PluginError
-from spared_bench.interfaces import Budget, Context, Predictor
+from spared_bench.interfaces import Budget, Context, Prediction, Predictor, TargetTransform
 from spared_bench.registry import Registered, Registry
 from spared_bench.specs import PredictorSpec
 from spared_bench.testing.checks import (
@@ -65,8 +67,18 @@ class _Subject:
 
     def fit(self, slides: TinySlides, context: Context = CONTEXT) -> Any:
         predictor = construct(self.entry)
-        predictor.fit(slides.train, slides.val, context)
+        transform = TargetTransform.fitted(slides.train)
+        predictor.fit(slides.train, slides.val, replace(context, transform=transform))
         return predictor
+
+    def values(self, slides: Slides, predictor: Any = None, **settings: Any) -> np.ndarray:
+        """Predict; variances and probabilities stand behind the means, column by column."""
+        predictor = self.predictor if predictor is None else predictor
+        found = predictor.predict(slides, **settings)
+        if not isinstance(found, Prediction):
+            return np.asarray(found)
+        parts = (found.mean, found.variance, found.classes)
+        return np.concatenate([np.asarray(part) for part in parts if part is not None], axis=1)
 
     @property
     def test(self) -> Any:
@@ -92,7 +104,7 @@ def _interface(subject: _Subject) -> None:
 
 
 def _shape(subject: _Subject) -> None:
-    prediction = np.asarray(subject.predictor.predict(subject.test))
+    prediction = _mean(subject.predictor.predict(subject.test))
     wanted = subject.slides.test.target.shape
     require(
         prediction.shape == wanted,
@@ -102,18 +114,35 @@ def _shape(subject: _Subject) -> None:
     require(np.isfinite(prediction).all(), "predict returned nan or infinite values.")
 
 
+def _mean(found: Any) -> np.ndarray:
+    return np.asarray(found.mean if isinstance(found, Prediction) else found)
+
+
+def _sound_parts(subject: _Subject) -> None:
+    found = subject.predictor.predict(subject.test)
+    if not isinstance(found, Prediction):
+        raise CheckSkipped("it predicts neither variances nor classes")
+    checked_output(found, subject.test, subject.entry.spec.name)
+
+
 def _gene_order(subject: _Subject) -> None:
     apart = np.arange(0, 180, 30, dtype=np.float32)  # so far that any method tells genes apart
 
     def level(slides: Any) -> Any:
-        return slides.with_target(np.tile(apart, (len(slides), 1)))
+        levelled = slides.with_target(np.tile(apart, (len(slides), 1)))
+        # The same order for a method that learns counts.
+        counts = np.tile(4.0 ** np.arange(6), (len(slides), 1))
+        levelled.adata.layers[COUNTS] = counts.astype(np.float32)
+        return levelled
 
     slides, predictor = subject.slides, construct(subject.entry)
     if "lr" in vars(predictor):
         predictor.lr = 0.03
     budget = Budget(iterations=60, batch_size=32, validate_every=10)
-    predictor.fit(level(slides.train), level(slides.val), replace(CONTEXT, budget=budget))
-    means = np.asarray(predictor.predict(subject.test)).mean(axis=0)
+    transform = TargetTransform.fitted(slides.train)
+    context = replace(CONTEXT, budget=budget, transform=transform)
+    predictor.fit(level(slides.train), level(slides.val), context)
+    means = _mean(predictor.predict(subject.test)).mean(axis=0)
     require(
         list(np.argsort(means)) == [0, 1, 2, 3, 4, 5],
         f"trained on genes at 0, 30, ... 150 it predicts {np.round(means).tolist()}: columns are"
@@ -124,23 +153,23 @@ def _gene_order(subject: _Subject) -> None:
 def _same_seed(subject: _Subject) -> None:
     again = subject.fit(subject.slides)
     same(
-        subject.predictor.predict(subject.test),
-        again.predict(subject.test),
+        subject.values(subject.test),
+        subject.values(subject.test, again),
         "two trainings from one seed predict differently. All randomness must come from"
         " context.seed.",
     )
 
 
 def _twice(subject: _Subject) -> None:
-    first = subject.predictor.predict(subject.test)
+    first = subject.values(subject.test)
     message = "predicting the same slides twice gives different values."
-    same(first, subject.predictor.predict(subject.test), message)
+    same(first, subject.values(subject.test), message)
 
 
 def _blind(subject: _Subject) -> None:
-    seen = subject.predictor.predict(subject.slides.test)
-    blind = subject.predictor.predict(subject.test)
-    noisy = subject.predictor.predict(with_noise(subject.slides.test))
+    seen = subject.values(subject.slides.test)
+    blind = subject.values(subject.test)
+    noisy = subject.values(with_noise(subject.slides.test))
     message = "the prediction changes with the measured expression of the slides it is made for."
     same(seen, blind, message)
     same(seen, noisy, message)
@@ -149,8 +178,8 @@ def _blind(subject: _Subject) -> None:
 def _unseen(subject: _Subject) -> None:
     noisy = subject.slides._replace(test=with_noise(subject.slides.test))
     same(
-        subject.fit(noisy).predict(noisy.test.without_expression()),
-        subject.predictor.predict(subject.test),
+        subject.values(noisy.test.without_expression(), subject.fit(noisy)),
+        subject.values(subject.test),
         "noise in place of the test slides' expression changes the prediction.",
     )
 
@@ -161,8 +190,8 @@ def _spot_order(subject: _Subject) -> None:
         raise CheckSkipped("a control may deal values to places")
     order = np.random.default_rng(3).permutation(len(subject.test))
     close(
-        subject.predictor.predict(subject.test.subset(order)),
-        subject.predictor.predict(subject.test)[order],
+        subject.values(subject.test.subset(order)),
+        subject.values(subject.test)[order],
         "spots in another order get other predictions.",
     )
 
@@ -171,24 +200,25 @@ def _batch_size(subject: _Subject) -> None:
     if "batch_size" not in inspect.signature(subject.predictor.predict).parameters:
         raise CheckSkipped("its predict takes no batch_size")
     close(
-        subject.predictor.predict(subject.test, batch_size=7),
-        subject.predictor.predict(subject.test),
+        subject.values(subject.test, batch_size=7),
+        subject.values(subject.test),
         "the prediction depends on the batch size.",
     )
 
 
 def _one_spot(subject: _Subject) -> None:
     one = subject.test.subset(np.array([3]))
-    prediction = np.asarray(subject.predictor.predict(one))
+    prediction = subject.values(one)
+    means = _mean(subject.predictor.predict(one))
     wanted = (1, subject.slides.test.n_genes)
-    require(prediction.shape == wanted, f"for one spot it returns shape {prediction.shape}.")
+    require(means.shape == wanted, f"for one spot it returns shape {means.shape}.")
     require(np.isfinite(prediction).all(), "for one spot it returns nan or infinite values.")
 
 
 def _unmoved(subject: _Subject) -> None:
-    before = subject.predictor.predict(subject.slides.train)
-    subject.predictor.predict(with_noise(subject.slides.test))
-    after = subject.predictor.predict(subject.slides.train)
+    before = subject.values(subject.slides.train)
+    subject.values(with_noise(subject.slides.test))
+    after = subject.values(subject.slides.train)
     same(before, after, "predicting one slide changes what it predicts for others.")
 
 
@@ -202,8 +232,8 @@ def _saved(subject: _Subject) -> None:
         loaded = construct(subject.entry)
         loaded.load(folder)
         same(
-            loaded.predict(subject.test),
-            subject.predictor.predict(subject.test),
+            subject.values(subject.test, loaded),
+            subject.values(subject.test),
             "saved and loaded it predicts differently.",
         )
     counts = [getattr(each, "n_parameters", None) for each in (loaded, subject.predictor)]
@@ -231,6 +261,7 @@ _CHECKS: dict[str, Callable[[_Subject], None]] = {
     "it has the methods of a predictor and the name of its spec": _interface,
     "skip gives a reason or nothing": _skip,
     "a prediction has a finite value for every spot and gene": _shape,
+    "variances are not negative and probabilities of classes sum to one": _sound_parts,
     "genes keep their order": _gene_order,
     "the same seed gives the same prediction": _same_seed,
     "predicting twice gives the same": _twice,

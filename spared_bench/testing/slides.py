@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spared_bench.data import SPATIAL, Patches, Slides
+from spared_bench.data import DEPTH, LABEL, SPATIAL, Patches, Slides
 from spared_bench.specs import SPLITS
 
 _SPLIT_OF = {"a": "train", "b": "train", "c": "val", "d": "test"}
 N_SPOTS, N_GENES, PATCH = 40, 6, 24
+CLASSES = ("bright", "dark")
 
 
 class TinySlides(NamedTuple):
@@ -27,7 +28,8 @@ def tiny_slides() -> TinySlides:
 
     Two slides to train on, one to choose by, one to test on, each of its own donor. Expression is
     linear in the mean red, green and blue of the patch, with a little noise; one in six entries is
-    unmeasured. Satisfies ``validate_prepared``.
+    unmeasured. It is what ``log1p_cp10k`` makes of the counts and depths. Most spots have a label,
+    ``bright`` or ``dark`` by the red of their patch. Satisfies ``validate_prepared``.
     """
     import pandas as pd
     from anndata import AnnData
@@ -41,6 +43,11 @@ def tiny_slides() -> TinySlides:
     planted = (colours[:, 0, 0] / 255) @ rng.normal(size=(3, N_GENES)) * 3 + 5
     expression = planted + rng.normal(scale=0.1, size=(n, N_GENES))
     mask = rng.random((n, N_GENES)) > 1 / 6
+    depth = 10_000 * rng.uniform(0.5, 2.0, size=(n, 1))
+    counts = np.maximum(np.rint(np.expm1(expression) * depth / 10_000), 1)
+    expression = np.log1p(counts * 10_000 / depth)
+    labels = np.where(colours[:, 0, 0, 0] > 130, *CLASSES).astype(object)
+    labels[rng.random(n) < 0.1] = ""
     slide_ids = np.repeat(list(_SPLIT_OF), N_SPOTS)
     place = np.stack(np.divmod(np.tile(np.arange(N_SPOTS), len(_SPLIT_OF)), 8), axis=1)
     obs = {
@@ -49,6 +56,7 @@ def tiny_slides() -> TinySlides:
         "split": [_SPLIT_OF[slide] for slide in slide_ids],
         "array_row": place[:, 0],
         "array_col": place[:, 1],
+        LABEL: labels,
     }
     var = {
         "gene_name": [f"G{i}" for i in range(N_GENES)],
@@ -57,11 +65,18 @@ def tiny_slides() -> TinySlides:
         "expressed_fraction": mask.mean(axis=0),
     }
     adata = AnnData(
-        X=np.where(mask, np.maximum(np.rint(expression), 1), 0).astype(np.float32),
+        X=np.where(mask, counts, 0).astype(np.float32),
         obs=pd.DataFrame(obs, index=[f"{slide}_{i}" for i, slide in enumerate(slide_ids)]),
         var=pd.DataFrame(var, index=[f"ENSG{i:011d}" for i in range(N_GENES)]),
-        obsm={SPATIAL: place[:, ::-1] * 100.0 + 50},
-        uns={"spared_bench": {"dataset": "tiny", "protocol": "tests"}},
+        obsm={SPATIAL: place[:, ::-1] * 100.0 + 50, DEPTH: depth},
+        uns={
+            "spared_bench": {
+                "dataset": "tiny",
+                "protocol": "tests",
+                "processing": {"target": "log1p_cp10k", "batch_correction": "none"},
+                "classes": list(CLASSES),
+            }
+        },
     )
     adata.layers["counts"] = adata.X.copy()
     adata.layers["mask"] = mask
@@ -74,7 +89,7 @@ def tiny_slides() -> TinySlides:
 
 
 def with_noise(slides: Slides, seed: int = 0) -> Slides:
-    """Return the same spots with expression that means nothing."""
+    """Return the same spots with expression and labels that mean nothing."""
     adata = slides.adata.copy()
     rng = np.random.default_rng(seed)
     for layer in ("expression", "prefilled", "target"):
@@ -82,4 +97,7 @@ def with_noise(slides: Slides, seed: int = 0) -> Slides:
     adata.layers["mask"] = rng.random(adata.shape) > 0.5
     adata.layers["counts"] = rng.poisson(3, adata.shape)
     adata.X = adata.layers["counts"]
+    adata.obsm[DEPTH] = rng.uniform(5_000, 20_000, size=(adata.n_obs, 1))
+    if LABEL in adata.obs:
+        adata.obs[LABEL] = rng.permutation(adata.obs[LABEL].to_numpy(dtype=object))
     return replace(slides, adata=adata)

@@ -19,5 +19,6 @@ def describe_application(adata: AnnData, cutting: dict[str, Any], offset: np.nda
         "patches": cutting,
         "spot_um": float(np.median(widths)),
         "offset": [float(value) for value in offset],
+        "classes": [str(name) for name in adata.uns["spared_bench"].get("classes", ())],
     }
     return json.dumps(values, indent=1, allow_nan=False)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import Bench
+from spared_bench.prediction import Prediction
 from spared_bench.store.trials import APPLICATION, MODEL, PREDICTIONS
 from spared_bench.trials.application import describe_application
 from spared_bench.trials.products import Prepared
@@ -19,7 +20,7 @@ def write_artifacts(
     bench: Bench,
     prepared: Prepared,
     predictor: Any,
-    predictions: dict[str, np.ndarray],
+    predictions: dict[str, Prediction],
     offset: np.ndarray,
 ) -> None:
     """Write them into a folder.
@@ -31,7 +32,7 @@ def write_artifacts(
     prepared : Prepared
     predictor : object
         Fitted; its ``save``, if it has one, writes into ``model/``.
-    predictions : dict of split to ndarray of shape (n_spots, n_genes)
+    predictions : dict of split to Prediction
     offset : ndarray of shape (n_genes,)
         What was subtracted from the target, and is in the predictions again.
     """
@@ -39,9 +40,14 @@ def write_artifacts(
     for split, prediction in predictions.items():
         slides = prepared.slides(split)
         arrays |= {
-            f"{split}_prediction": prediction.astype(np.float32),
+            f"{split}_prediction": prediction.mean.astype(np.float32),
             f"{split}_spots": slides.adata.obs_names.to_numpy(dtype=str),
         }
+        if prediction.variance is not None:
+            arrays[f"{split}_variance"] = prediction.variance
+        if prediction.classes is not None:
+            arrays[f"{split}_classes"] = prediction.classes
+            arrays["classes"] = np.array(slides.classes, dtype=str)
     np.savez_compressed(folder / PREDICTIONS, allow_pickle=False, **arrays)
     if hasattr(predictor, "save"):
         save_apart(predictor, folder / MODEL)

@@ -20,7 +20,7 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_completion
-from spared_bench.data import MASK, TARGET, Patches, Slides
+from spared_bench.data import DEPTH, LABEL, MASK, TARGET, Patches, Slides
 from spared_bench.data.views import TARGET as TARGET_VIEW
 from spared_bench.data.views import View, checked_views
 from spared_bench.errors import PluginError, ViewError
@@ -161,7 +161,7 @@ def _arrays_of(values: Any) -> list[np.ndarray]:
 
 
 def _without_test_expression(adata: AnnData) -> AnnData:
-    """Return a copy in which no entry of a test slide is measured: all is 0, the mask False."""
+    """Return a copy in which nothing of a test slide is measured: all is 0, no spot labelled."""
     from scipy import sparse
 
     hidden = ~adata.obs["split"].isin(["train", "val"]).to_numpy()
@@ -178,6 +178,10 @@ def _without_test_expression(adata: AnnData) -> AnnData:
         kept.eliminate_zeros()
         return kept
 
+    if LABEL in seen.obs:
+        seen.obs[LABEL] = seen.obs[LABEL].astype(object).where(~hidden, "")
+    if DEPTH in seen.obsm:
+        seen.obsm[DEPTH] = np.where(hidden[:, None], 0.0, seen.obsm[DEPTH])
     seen.X = hide(seen.X)
     for name in list(seen.layers):
         seen.layers[name] = hide(seen.layers[name])

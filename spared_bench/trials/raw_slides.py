@@ -23,7 +23,7 @@ def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[s
         if only and info.slide_id not in only:
             continue
         slide = read(folder, info.slide_id)
-        validate_raw_slide(slide, info.slide_id, spec.raw_counts)
+        validate_raw_slide(slide, info.slide_id, spec.raw_counts, spec.classes)
         slide.uns["slide"]["modality"] = spec.image
         slides[info.slide_id] = slide
     return slides

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.contracts import checked_prediction
+from spared_bench.contracts import checked_output
 from spared_bench.errors import (
     DivergedError,
     MismatchError,
@@ -28,6 +28,7 @@ from spared_bench.errors import (
 from spared_bench.interfaces import Budget, Context, Job, Report
 from spared_bench.keys.hashing import digest
 from spared_bench.metrics.mse import mse
+from spared_bench.prediction import Prediction
 from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.store.disk import is_full
 from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
@@ -49,7 +50,7 @@ from spared_bench.trials.record import (
     weights_fact,
 )
 from spared_bench.trials.seeding import seed_everything
-from spared_bench.trials.stages import fitted_stages, target_offset
+from spared_bench.trials.stages import fitted_stages, target_offset, target_transform
 
 _LESS_MEMORY = (
     "A smaller micro_batch trains with the same gradients in less of it:"
@@ -202,7 +203,7 @@ def _train_and_predict(
         curves=curves,
         n_parameters=count_parameters(predictor),
         seconds={name: round(value, 3) for name, value in seconds.items()},
-        validation_mse=_validation_error(prepared, predictions["val"]),
+        validation_mse=_validation_error(prepared, predictions["val"].mean),
         facts=blank.facts
         | weights_fact(predictor)
         | precision_fact(predictor)
@@ -242,7 +243,15 @@ def _fit(
     predictor.fit(
         train.with_target(train.target - offset),
         val.with_target(val.target - offset),
-        Context(seed, budget, bench.settings.device, record, _scratch(bench, job), stages),
+        Context(
+            seed,
+            budget,
+            bench.settings.device,
+            record,
+            _scratch(bench, job),
+            stages,
+            target_transform(prepared, offset),
+        ),
     )
     # A method's training costs what the networks under it cost, though others share them.
     return {"fit": time.perf_counter() - started + before}, curves
@@ -250,16 +259,15 @@ def _fit(
 
 def _predict(
     bench: Bench, job: Job, predictor: Any, prepared: Prepared
-) -> tuple[dict[str, np.ndarray], float]:
+) -> tuple[dict[str, Prediction], float]:
     """Predict every evaluated split from slides without their expression."""
     started = time.perf_counter()
     offset = target_offset(bench, job.completer, predictor, prepared)
     predictions = {}
     for split in _evaluated(bench, job.dataset):
         slides = prepared.slides(split).without_expression()
-        predictions[split] = (
-            checked_prediction(predictor.predict(slides), slides, job.predictor) + offset
-        )
+        found = checked_output(predictor.predict(slides), slides, job.predictor)
+        predictions[split] = replace(found, mean=found.mean + offset)
     return predictions, time.perf_counter() - started
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import Bench
+from spared_bench.data.transform import TargetTransform
 from spared_bench.errors import PluginError
 from spared_bench.interfaces import Budget, Context, Job, Report
 from spared_bench.keys.hashing import digest
@@ -91,9 +92,18 @@ def _fit(bench: Bench, job: Job, stage: Stage, network: Any, context: Context) -
     network.fit(
         train.with_target(train.target - offset),
         val.with_target(val.target - offset),
-        replace(context, budget=budget),
+        replace(
+            context,
+            budget=budget,
+            transform=target_transform(prepared, offset),
+        ),
     )
     return time.perf_counter() - started
+
+
+def target_transform(prepared: Prepared, offset: np.ndarray) -> TargetTransform:
+    """Return the way between counts and what a predictor must return, which lacks ``offset``."""
+    return TargetTransform.fitted(prepared.slides("train"), offset)
 
 
 def target_offset(bench: Bench, completer: str, predictor: Any, prepared: Prepared) -> np.ndarray:

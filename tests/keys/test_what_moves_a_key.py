@@ -31,7 +31,7 @@ IMAGES = modules(
 READING = (
     modules("plugins/datasets", "her2st")
     | modules("spared_bench/data", "__init__ contract patches slides")
-    | modules("spared_bench/readers", "genes lattice legacy_st scale tables text")
+    | modules("spared_bench/readers", "genes labels lattice legacy_st scale tables text")
     | IMAGES
 )
 PATCHES = (
@@ -88,7 +88,7 @@ TABLE = {
     | modules("spared_bench", "geometry"),
     "completion": COMPLETED
     | modules("spared_bench/completion", "masking scoring")
-    | modules("spared_bench", "contracts")
+    | modules("spared_bench", "contracts prediction")
     | modules("spared_bench/metrics", "arrays mse pearson"),
 }
 NEVER = ("store/", "sources/", "cli/", "tracking/", "running/", "executors/", "leaderboard/")

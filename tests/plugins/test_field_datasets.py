@@ -62,6 +62,22 @@ def test_visium_samples_are_read_at_full_resolution_where_the_image_is_there(tmp
         assert read(tmp_path, slide_id).uns["slide"]["image_path"] == str(folder / image)
 
 
+def test_the_layers_of_dlpfc_are_those_of_the_authors_map_for_that_section(tmp_path):
+    made_slides.space_ranger(tmp_path / "151507", prefix="151507_")
+    assert "label" not in read_dlpfc(tmp_path, "151507").obs
+    lines = [
+        "AAAC0003-1\t151507\tL1",
+        "AAAC0004-1\t151508\tL4",  # of another section
+        "AAAC0005-1\t151507\tWM",
+        "AAAC0006-1\t151507\tNA",
+    ]
+    (tmp_path / "barcode_level_layer_map.tsv").write_text("\n".join(lines) + "\n")
+    slide = read_dlpfc(tmp_path, "151507")
+    validate_raw_slide(slide, "151507", classes=DLPFC.classes)
+    labels = slide.obs["label"]
+    assert labels[labels != ""].to_dict() == {"AAAC0003-1": "L1", "AAAC0005-1": "WM"}
+
+
 @pytest.fixture
 def stnet(tmp_path):
     """The archive as it unpacks, with one section."""

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from spared_bench.data import validate_raw_slide
-from spared_bench.errors import CoordinateError, ImageError
+from spared_bench.errors import ContractError, CoordinateError, ImageError
 from spared_bench.sources.fetch import dataset_folder
 from spared_bench_plugins.datasets import HER2ST, HER2ST_DEMO
 from spared_bench_plugins.datasets.her2st import read_section
@@ -119,3 +119,48 @@ def test_all_sections_are_split_by_patient():
     assert of_split == {"train": set("ABCDEF"), "val": {"G"}, "test": {"H"}}
     assert HER2ST.tier == "A"
     assert HER2ST_DEMO.tier == "B"
+
+
+def label_file(folder, lines):
+    path = folder / "data/ST-pat/lbl/C2_labeled_coordinates.tsv"
+    path.parent.mkdir(parents=True)
+    header = "Row.names\tx\ty\tpixel_x\tpixel_y\tlabel"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def test_labels_are_joined_by_rounded_positions_and_not_by_their_pixels(upstream):
+    names = list(read_section(upstream, "C2").obs_names)
+    told = {names[3]: "invasive cancer", names[7]: "undetermined", names[9]: "breast glands"}
+    lines = []
+    for name, label in told.items():
+        x, y = map(int, name.split("x"))
+        lines.append(f"7x8\t{x - 0.31}\t{y + 0.28}\t7\t8\t{label}")
+    label_file(upstream, [*lines, "1x1\t1.0\t1.0\t1\t1\tconnective tissue"])  # no such spot
+
+    section = read_section(upstream, "C2")
+
+    validate_raw_slide(section, "C2", classes=HER2ST.classes)
+    labels = section.obs["label"]
+    assert labels[labels != ""].to_dict() == told
+    np.testing.assert_array_equal(section.X.toarray(), read_section(EMBEDDED, "C2").X.toarray())
+
+
+def test_a_section_nobody_labelled_has_no_labels_and_the_demo_declares_no_classes():
+    assert "label" not in read_section(EMBEDDED, "C2").obs
+    assert len(HER2ST.classes) == 7
+    assert HER2ST_DEMO.classes == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["1\tleft\t2\t0\t0\tbreast glands"], "x and y must be numbers"),
+        (["1\t90\t90\t0\t0\tbreast glands"], r"labels 1 spots, '90x90' .* none of them"),
+        (["1\t9\t9\t0\t0\ta", "1\t9.2\t9\t0\t0\tb"], "labels spot '9x9' twice"),
+    ],
+)
+def test_a_table_of_labels_that_cannot_be_is_refused(upstream, lines, message):
+    label_file(upstream, lines)
+    with pytest.raises(ContractError, match=message):
+        read_section(upstream, "C2")

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from spared_bench.api import make_bench, select
 from spared_bench.cli import app
 from spared_bench.errors import (
+    ContractError,
     CoordinateError,
     CountsError,
     ImageError,
@@ -452,3 +453,78 @@ def test_a_column_of_slides_is_refused_where_it_has_no_effect(yaml):
     rewritten(yaml, "tissue: breast", "slide_column: section")
     with pytest.raises(UsageError, match="`slide_column` is set, which format 'space_ranger'"):
         read_description(yaml)
+
+
+def labelled_yaml(tmp_path, labels, more=""):
+    """Two AnnData files with a column of labels, and their description."""
+    for number, slide_id in enumerate(("T1", "T2"), start=1):
+        path = tmp_path / slide_id / "adata.h5ad"
+        own_image(path, number)
+        slide = anndata.read_h5ad(path)
+        slide.obs["region"] = pd.Categorical(np.resize(labels, slide.n_obs))
+        slide.write_h5ad(path)
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1], test: [T2]},"
+        f" label_column: region{more},"
+        " slides: {T1: {path: T1/adata.h5ad}, T2: {path: T2/adata.h5ad}}}"
+    )
+    return yaml
+
+
+def test_a_column_of_obs_gives_labels_and_their_sorted_classes(tmp_path):
+    yaml = labelled_yaml(tmp_path, ["tumour", "fat", None])
+    described, kept = add_description(yaml, tmp_path / "data")
+    assert described.spec().classes == ("fat", "tumour")
+    assert read_description(kept) == described
+    labels = read_slide(tmp_path / "data/mine", "T2").obs["label"]
+    assert list(labels[:4]) == ["tumour", "fat", "", "tumour"]
+
+
+def test_classes_that_are_given_keep_their_order_and_refuse_others(tmp_path):
+    yaml = labelled_yaml(tmp_path, ["tumour", "fat"], ", classes: [tumour, fat, stroma]")
+    spec = add_description(yaml, tmp_path / "data")[0].spec()
+    assert spec.classes == ("tumour", "fat", "stroma")
+    other = rewritten(yaml, "[tumour, fat, stroma]", "[tumor, fat]")
+    with pytest.raises(ContractError, match=r"'T1' .*'tumour'.* no class .*Did you mean 'tumor'"):
+        add_description(other, tmp_path / "data", replace=True)
+
+
+def test_a_column_that_is_not_there_or_empty_is_refused(tmp_path):
+    yaml = labelled_yaml(tmp_path, ["tumour"])
+    with pytest.raises(ContractError, match=r"no obs column 'regions'.* Did you mean 'region'\?"):
+        add_description(rewritten(yaml, "column: region", "column: regions"), tmp_path / "data")
+    nothing = labelled_yaml(tmp_path, [None])
+    with pytest.raises(UsageError, match="no spot has a label in column 'region'"):
+        add_description(nothing, tmp_path / "data")
+
+
+def test_a_table_labels_the_spots_of_a_slide_and_a_change_of_it_makes_them_again(yaml, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("barcode,region,sure\nAAAC0002-1,fat,1\nAAAC0001-1,tumour,0\n")
+    rewritten(yaml, "patient: p1", "patient: p1, labels: labels.csv")
+    rewritten(yaml, "organism: human", "organism: human\nlabel_column: region")
+    add_description(yaml, tmp_path / "w/data")
+    bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    assert bench.dataset("mine").classes == ("fat", "tumour")
+    train = prepare(bench, "mine").slides("train")
+    labels = dict(zip(train.adata.obs_names, train.labels, strict=True))
+    assert labels["1501_AAAC0002-1"] == "fat"
+    assert set(labels.values()) <= {"", "fat", "tumour"}
+    before = bench.data_inputs("mine")
+    table.write_text(table.read_text().replace("0002-1,fat", "0002-1,tumour"))
+    again = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    assert again.data_inputs("mine") != before
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("tissue: breast", "label_column: region", "no slide names a table of `labels`"),
+        ("patient: p1", "labels: x.csv", "no `label_column` says in which column"),
+        ("tissue: breast", "classes: [a]", "`classes` is set, and no `label_column`"),
+    ],
+)
+def test_labels_need_a_column_and_a_column_needs_labels(yaml, before, after, message):
+    with pytest.raises(UsageError, match=message):
+        read_description(rewritten(yaml, before, after))

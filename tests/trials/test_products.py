@@ -49,6 +49,9 @@ def test_a_strangers_process_holds_no_measured_entry_of_a_test_slide(bench, for_
         assert not seen[test].any()
         assert seen.dtype == whole.dtype
         np.testing.assert_array_equal(seen[~test], whole[~test])
+    assert truth.obsm["depth"][test].all()
+    assert not prepared.adata.obsm["depth"][test].any()
+    np.testing.assert_array_equal(prepared.adata.obsm["depth"][~test], truth.obsm["depth"][~test])
     assert prepared.missing_fraction == 1 - np.mean(truth.layers["mask"])
     assert products._read_table.cache_info().currsize == 0
 

@@ -19,7 +19,8 @@ from spared_bench.errors import (
     MissingFileError,
     did_you_mean,
 )
-from spared_bench.readers.anndata_file import check_scale, raw_slide_from
+from spared_bench.readers.anndata_file import check_scale
+from spared_bench.readers.anndata_spots import raw_slide_from
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.stamps import drop_older, stamp_of
 

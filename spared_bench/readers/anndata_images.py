@@ -1,0 +1,108 @@
+"""Images and scale factors in ``uns["spatial"]`` of an AnnData file, as squidpy writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.errors import ContractError, did_you_mean
+from spared_bench.readers.anndata_spots import numbers
+from spared_bench.readers.images import keep_image
+from spared_bench.readers.scale import ImageCopy
+from spared_bench.readers.stamps import drop_older, stamp_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_OF_A_LIBRARY = ("images", "scalefactors")
+
+
+def library_of(
+    adata: AnnData, library: str, rows: tuple[str, str] | None, path: Path
+) -> Mapping[str, Any]:
+    """Return the images and scale factors of one library; empty ones where the file has none."""
+    libraries = adata.uns.get("spatial", {})
+    libraries = libraries if isinstance(libraries, Mapping) else {}
+    if library and library not in libraries:
+        raise ContractError(
+            f"{path} has no library {library!r}. {did_you_mean(library, libraries)} It has:"
+            f" {', '.join(map(str, libraries)) or 'none'}."
+        )
+    if rows is None:
+        _refuse_several(adata, set(map(str, libraries)), path)
+    elif rows[1] in libraries:
+        library = library or rows[1]
+    if not library and len(libraries) > 1:
+        raise ContractError(
+            f"{path} has {len(libraries)} libraries in uns['spatial']: {', '.join(libraries)}."
+            " Write `library: ...` in the slide's entry."
+        )
+    chosen = libraries[library] if library else next(iter(libraries.values()), {})
+    return {key: _mapping(_mapping(chosen, path).get(key, {}), path) for key in _OF_A_LIBRARY}
+
+
+def _mapping(found: Any, path: Path) -> Mapping[str, Any]:
+    if not isinstance(found, Mapping):
+        raise ContractError(
+            f"uns['spatial'] of {path} is not as squidpy writes it: expected {{library:"
+            f" {{'images': ..., 'scalefactors': ...}}}}, found {type(found).__name__} in there."
+        )
+    return found
+
+
+def _refuse_several(adata: AnnData, libraries: set[str], path: Path) -> None:
+    """Refuse to take a file for one slide, if a column says which library each spot is of."""
+    for column in adata.obs:
+        values = adata.obs[column]
+        if values.dtype.kind in "iufb" or len(libraries) < 2:
+            continue
+        found = sorted(libraries & set(values.astype(str).unique()))
+        if len(found) > 1:
+            raise ContractError(
+                f"{path} holds several slides: obs[{column!r}] is {', '.join(found)}. Write"
+                f" `slide_column: {column}` in the description, and an entry for each of them."
+            )
+
+
+def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]]:
+    """Return the images of a library that have a factor, and a sentence about each other one.
+
+    An image called ``x`` has the factor ``tissue_x_scalef``: ``hires`` and ``lowres`` of Space
+    Ranger, ``downscaled_fullres`` of HEST-1k, and what others call theirs.
+    """
+    copies, untold = {}, []
+    for key, value in facts["images"].items():
+        name, shape = str(key), np.shape(value)
+        if len(shape) not in (2, 3):
+            untold.append(f"The image {name!r} of the file is no array of pixels and was not used.")
+            continue
+        factor = numbers([facts["scalefactors"].get(f"tissue_{name}_scalef", 0)]).ravel()[0]
+        if 0 < factor < np.inf:
+            copies[name] = ImageCopy(name, shape[1], shape[0], float(factor))
+        else:
+            untold.append(
+                f"The image {name!r} of the file, {shape[1]} x {shape[0]} px, was not used: its"
+                f" scale is unknown ('tissue_{name}_scalef' is no positive number, or missing)."
+            )
+    return copies, untold
+
+
+def image_in(
+    facts: Mapping[str, Any],
+    copies: Mapping[str, ImageCopy],
+    path: Path,
+    name: str,
+    exports: Path | None,
+) -> tuple[Path | None, float, list[str]]:
+    """Take the largest image of known scale out of the file; ``None`` where it has none."""
+    if not copies or exports is None:
+        return None, 1.0, []
+    largest = max(copies.values(), key=lambda copy: copy.width * copy.height)
+    pixels = np.asarray(facts["images"][largest.name])
+    name = f"{name}_{largest.name}"
+    found, notes = keep_image(pixels, exports, f"{name}_{stamp_of(path)}", path)
+    drop_older(found)
+    return found, largest.factor, notes

@@ -1,0 +1,180 @@
+"""Spots of an AnnData file: their counts, genes, centres and places in the array."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.data import LABEL, SPATIAL
+from spared_bench.errors import CoordinateError, CountsError, did_you_mean
+from spared_bench.readers.features import choose_genes
+from spared_bench.readers.genes import merge_duplicated_genes, without_version
+from spared_bench.readers.labels import labels_of_column
+from spared_bench.readers.scale import nearest_px
+from spared_bench.readers.tables import as_flags
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from scipy.sparse import csr_matrix
+
+
+def raw_slide_from(
+    adata: AnnData, layer: str, path: Path, organism: str = "", label: str = ""
+) -> AnnData:
+    """Return counts, genes, labels, array positions and centres; ``uns["slide"]``: the repairs."""
+    import pandas as pd
+    from anndata import AnnData as Slide
+
+    adata, repairs = _under_tissue(adata, path)
+    centres = _centres(adata, path)
+    matrix, var = _counts(adata, layer, path)
+    chosen = choose_genes(
+        _gene_ids(var),
+        list(map(str, var.index)),
+        str(path),
+        kinds=var["feature_types"].tolist() if "feature_types" in var else None,
+        genomes=var["genome"].tolist() if "genome" in var else None,
+        organism=organism,
+    )
+    matrix, ids = matrix[:, chosen.columns], without_version(chosen.ids)
+    matrix, genes, merged = merge_duplicated_genes(matrix, ids)
+    repairs += [*chosen.repairs, *merged]
+    symbol_of = dict(zip(reversed(ids), reversed(chosen.symbols), strict=True))
+    slide = Slide(
+        matrix,
+        obs=pd.DataFrame(index=adata.obs_names.astype(str)),
+        var=pd.DataFrame({"gene_name": [symbol_of[gene] for gene in genes]}, index=genes),
+    )
+    if label:
+        slide.obs[LABEL] = labels_of_column(adata.obs, label, path)
+    slide.obsm[SPATIAL] = centres
+    repairs += _place_in_array(slide, adata, path)
+    slide.uns["slide"] = {"repairs": repairs}
+    return slide
+
+
+def _under_tissue(adata: AnnData, path: Path) -> tuple[AnnData, list[str]]:
+    """Leave out spots beside the tissue, where ``obs["in_tissue"]`` tells them."""
+    if "in_tissue" not in adata.obs or not adata.n_obs:
+        return adata, []
+    covered = as_flags(adata.obs["in_tissue"], f"obs['in_tissue'] of {path}", CoordinateError)
+    if covered.all():
+        return adata, []
+    if not covered.any():
+        raise CoordinateError(
+            f"No spot of {path} is under tissue: obs['in_tissue'] is 1 or true for none of"
+            f" {adata.n_obs}. Correct that column, or remove it if all of them are."
+        )
+    return adata[covered], [f"Spots beside the tissue, dropped: {int((~covered).sum())}."]
+
+
+def _centres(adata: AnnData, path: Path) -> np.ndarray:
+    """Return the centres of the spots, (n_spots, 2), float64."""
+    if SPATIAL not in adata.obsm or np.asarray(adata.obsm[SPATIAL]).shape[1:] != (2,):
+        raise CoordinateError(
+            f"{path} has no spot coordinates: obsm['spatial'] must be (n_spots, 2), x and y in"
+            f" full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}."
+        )
+    if not adata.n_obs:
+        raise CountsError(f"{path} holds no spots. Check which rows were kept when it was written.")
+    centres = numbers(adata.obsm[SPATIAL])
+    if not np.isfinite(centres).all():
+        raise CoordinateError(
+            f"obsm['spatial'] of {path} holds nan or infinite coordinates, or no numbers, for"
+            f" {int((~np.isfinite(centres)).any(axis=1).sum())} of {adata.n_obs} spots. Remove"
+            " these spots, or correct them."
+        )
+    return centres
+
+
+def numbers(values: Any) -> np.ndarray:
+    """Return values as float64, nan where they are no numbers."""
+    import pandas as pd
+
+    flat = pd.to_numeric(pd.Series(np.ravel(np.asarray(values))), errors="coerce")
+    return flat.to_numpy(dtype=np.float64, na_value=np.nan).reshape(np.shape(values))
+
+
+def _gene_ids(var: Any) -> list[str]:
+    """Return the id of every gene; its name in the index where it has none."""
+    column = next((name for name in ("gene_ids", "gene_id") if name in var), None)
+    if column is None:
+        return list(map(str, var.index))
+    known = var[column].notna() & (var[column].astype(str) != "")
+    return list(map(str, np.where(known, var[column], var.index)))
+
+
+def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:
+    """Take array positions over, or make them from pixels."""
+    if {"array_row", "array_col"} <= set(adata.obs):
+        for name in ("array_row", "array_col"):
+            positions = numbers(adata.obs[name])
+            if not np.isfinite(positions).all():
+                odd = adata.obs[name].to_numpy()[~np.isfinite(positions)][0]
+                raise CoordinateError(
+                    f"obs[{name!r}] of {path} holds {odd!s}; expected whole numbers. Correct it, or"
+                    " remove array_row and array_col: they are then made from pixels."
+                )
+            slide.obs[name] = np.rint(positions).astype(np.int64)
+        return []
+    centres = slide.obsm[SPATIAL]
+    # In half distances, so that the rows of a hexagonal lattice do not fall together.
+    half = max(nearest_px(centres) / 2, 1e-9) if len(centres) > 1 else 1.0
+    steps = np.rint((centres - centres.min(axis=0)) / half).astype(np.int64)
+    slide.obs["array_col"], slide.obs["array_row"] = steps[:, 0], steps[:, 1]
+    return ["Array positions were not in the file and were made from pixels."]
+
+
+def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
+    from scipy.sparse import csr_matrix
+
+    choices = {name: (values, adata.var) for name, values in adata.layers.items()}
+    if adata.raw is not None:
+        choices["raw"] = (adata.raw.X, adata.raw.var)
+    if layer and layer != "X":
+        if layer not in choices:
+            raise CountsError(
+                f"{path} has no layer {layer!r}. {did_you_mean(layer, choices)} It has:"
+                f" X{''.join(f', {name}' for name in choices)}."
+            )
+        values, var = choices[layer]
+        if not _whole(values):
+            raise CountsError(f"Layer {layer!r} of {path} holds {_kind(values)}, no raw counts.")
+        return csr_matrix(values, dtype=np.float32), var
+    if adata.X is not None and _whole(adata.X):
+        return csr_matrix(adata.X, dtype=np.float32), adata.var
+    good = [name for name, (values, _) in choices.items() if _whole(values)]
+    found = _kind(adata.X) if adata.X is not None else "nothing"
+    if good:
+        advice = f"Raw counts are in {good[0]!r}: write `layer: {good[0]}` in the slide's entry."
+    else:
+        others = f" (nor do {', '.join(choices)})" if choices else ""
+        advice = f"It does not hold raw counts{others}: use the file from before normalisation."
+    raise CountsError(f"X of {path} holds {found}, but raw counts are needed. {advice}")
+
+
+def _values(matrix: Any) -> np.ndarray:
+    return np.asarray(matrix.data if hasattr(matrix, "tocsr") else matrix)
+
+
+def _whole(matrix: Any) -> bool:
+    values = _values(matrix)
+    if values.dtype.kind not in "iufb":
+        return False
+    return bool(np.isfinite(values).all() and (values >= 0).all() and (values % 1 == 0).all())
+
+
+def _kind(matrix: Any) -> str:
+    """Say what a matrix that holds no counts looks like."""
+    values = _values(matrix)
+    if values.dtype.kind not in "iufb":
+        return f"values of type {values.dtype}"
+    if not np.isfinite(values).all():
+        return "nan or infinite values"
+    low, high = float(values.min()), float(values.max())
+    if low < 0:
+        return f"negative values (down to {low:.3g}), so it is scaled or centred"
+    like = "is log-normalised" if high < 25 else "is normalised"
+    return f"fractions (up to {high:.3g}), so it {like}"

@@ -138,7 +138,7 @@ class FeaturePredictor(TorchPredictor):
     encoder: str = "color"
 
     @abstractmethod
-    def build(self, width: int, n_genes: int) -> nn.Module:  # type: ignore[override]
+    def build(self, width: int, n_genes: int) -> nn.Module:
         """Return the network: standardised features (n_spots, width) -> (n_spots, n_genes)."""
 
     @property

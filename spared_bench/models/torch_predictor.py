@@ -83,8 +83,8 @@ class TorchPredictor(SavedNetwork):
     augment: Augment = True
 
     @abstractmethod
-    def build(self, n_genes: int) -> nn.Module:
-        """Return the network: (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)."""
+    def build(self, *sizes: Any, **others: Any) -> nn.Module:
+        """``build(n_genes)``: (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)."""
 
     def new_network(self, n_genes: int) -> nn.Module:
         """Return the network with fresh weights; what ``build`` returns."""

@@ -43,7 +43,7 @@ def test_the_table_says_how_many_parameters_the_default_has(name):
     factory = REGISTRY.get("predictor", name).load()
     random = {"weights": "random"} if "weights" in {each.name for each in fields(factory)} else {}
     with torch.device("meta"):
-        network = factory(**random).build(128)
+        network = factory(**random).new_network(128)
     assert sum(each.numel() for each in network.parameters()) == PARAMETERS[name]
 
 

@@ -42,9 +42,11 @@ class ColourJitter:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Change bytes, (n_patches, 3, size, size)."""
         widths = self.brightness, self.contrast, self.saturation
-        factors = [uniform(len(images), max(0, 1 - w), 1 + w, generator) for w in widths]
-        turns = uniform(len(images), -self.hue, self.hue, generator)
-        return jitter(images, *factors, turns if self.hue else None)
+        bright, contrast, saturation = (
+            uniform(len(images), max(0, 1 - width), 1 + width, generator) for width in widths
+        )
+        turns = uniform(len(images), -self.hue, self.hue, generator) if self.hue else None
+        return jitter(images, bright, contrast, saturation, turns)
 
 
 def jitter(

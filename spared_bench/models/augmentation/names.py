@@ -48,7 +48,7 @@ def named(augment: Any) -> list[tuple[str, dict[str, Any]]]:
     listed = [augment] if isinstance(augment, str | Mapping) else augment
     if not isinstance(listed, Sequence):
         raise UsageError(_not_one(augment))
-    found = []
+    found: list[tuple[str, dict[str, Any]]] = []
     for each in listed:
         if isinstance(each, str):
             found.append((_known(each), {}))
@@ -74,6 +74,16 @@ def made(augment: Any) -> list[Any]:
 def modules(augment: Any) -> list[str]:
     """Return the modules in which what ``augment`` names is computed, sorted."""
     return sorted({f"{_HERE}.{BUILT_IN[name][0]}" for name, _ in named(augment)})
+
+
+def of_method(factory: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return what ``augment`` of a method says with these parameters.
+
+    ``True`` for a method that is made on no base of ours: its parameter of that name is its own.
+    """
+    if not hasattr(factory, "augmenter"):
+        return True
+    return parameters.get("augment", factory.augment)
 
 
 def _known(name: str) -> str:

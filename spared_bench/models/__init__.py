@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from spared_bench.models.torch_predictor import TorchPredictor
     from spared_bench.models.trainer import Recipe, train
     from spared_bench.models.units import Batch, PatchUnits
+    from spared_bench.models.viewed import ViewBatch, ViewPredictor
     from spared_bench.models.window_units import WindowBatch, WindowUnits
     from spared_bench.models.windows import SlidePredictor, WindowPredictor
 
@@ -25,6 +26,8 @@ __all__ = [
     "SlidePredictor",
     "TimmEncoder",
     "TorchPredictor",
+    "ViewBatch",
+    "ViewPredictor",
     "WindowBatch",
     "WindowPredictor",
     "WindowUnits",
@@ -42,6 +45,8 @@ _HOME = {
     "SlidePredictor": "windows",
     "TimmEncoder": "encoders",
     "TorchPredictor": "torch_predictor",
+    "ViewBatch": "viewed",
+    "ViewPredictor": "viewed",
     "WindowBatch": "window_units",
     "WindowPredictor": "windows",
     "WindowUnits": "window_units",

@@ -52,7 +52,7 @@ def test_a_linear_head_finds_the_least_squares_on_standardised_features(tiny_sli
 def test_features_are_asked_for_once_a_fit_and_by_the_encoder_of_the_field(tiny_slides):
     asked = []
 
-    def remembered(encoder, slides):
+    def remembered(encoder, slides, view=""):
         asked.append((encoder, len(slides)))
         return encoder.encode(slides.patches)
 

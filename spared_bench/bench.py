@@ -22,6 +22,8 @@ from spared_bench.guard import guarded
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.fingerprints import Fingerprints
 from spared_bench.keys.hashing import digest
+from spared_bench.models.augmentation.names import modules as augmentation_modules
+from spared_bench.models.augmentation.names import of_method as augment_of
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_for
 from spared_bench.parameters import Chosen, Signature, Wishes, resolve, signature_of
 from spared_bench.protocol import Protocol
@@ -570,6 +572,9 @@ class Bench:
             described["weights"] = self.fingerprints.of_file(Path(weights).expanduser().resolve())
         elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(entry.load(), parameters)):
             described["weights"] = self.fingerprints.of_file(file)
+        if named := augmentation_modules(augment_of(_loaded(entry), parameters)):
+            # They are imported by name, so the code of the method does not hold theirs.
+            described["augmentation"] = {module: code_hash(module) for module in named}
         return described
 
 
@@ -591,6 +596,14 @@ def _declared_views(factory: Any, parameters: Mapping[str, Any]) -> Any:
 def _has_files(folder: Path) -> bool:
     """Return whether anything but the notes of an unfinished download is there."""
     return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+
+
+def _loaded(entry: Registered) -> Any:
+    """Return the factory of a method, ``None`` where it cannot be had: its trials will say why."""
+    try:
+        return entry.load()
+    except PluginError:
+        return None
 
 
 def _code(entry: Registered) -> str:

@@ -208,8 +208,9 @@ class EGN(ExemplarPredictor):
         )
         budget = None if resident else 0
         return ExemplarUnits(
-            slides, features, self.bank_, exemplars, device, budget, self.normalisation
-        )
+            slides, features, self.bank_, exemplars, device, budget, self.normalisation,
+            self.augmenter,
+        )  # fmt: skip
 
     def predict_batch(self, network: nn.Module, batch: ExemplarBatch) -> Tensor:
         """Return the prediction, (n_spots, n_genes)."""

@@ -38,12 +38,8 @@ from spared_bench.models.augment import normalisation_of
 from spared_bench.models.device_patches import resized
 from spared_bench.models.graphs import nearest
 from spared_bench.models.losses import zinb_loss
-from spared_bench.models.windows import (
-    WindowBatch,
-    WindowPredictor,
-    WindowUnits,
-    size_factors,
-)
+from spared_bench.models.window_units import WindowBatch, WindowUnits, size_factors
+from spared_bench.models.windows import WindowPredictor
 
 SPEC = PredictorSpec(
     "hist2st",
@@ -255,6 +251,7 @@ class Hist2ST(WindowPredictor):
             neighbours=partial(neighbours, reach=self.reach),
             normalisation=self.normalisation,
             pieces=self.pieces,
+            augmentation=self.augmenter,
         )
 
     def predict_batch(self, network: nn.Module, batch: WindowBatch) -> Tensor:

@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spared_bench.models.backbones import build_backbone
     from spared_bench.models.encoders import ColorEncoder, TimmEncoder
+    from spared_bench.models.features import FeatureBatch, FeaturePredictor
     from spared_bench.models.torch_predictor import TorchPredictor
     from spared_bench.models.trainer import Recipe, train
     from spared_bench.models.units import Batch, PatchUnits
+    from spared_bench.models.viewed import ViewBatch, ViewPredictor
+    from spared_bench.models.window_units import WindowBatch, WindowUnits
+    from spared_bench.models.windows import SlidePredictor, WindowPredictor
 
 __all__ = [
     "Batch",
     "ColorEncoder",
+    "FeatureBatch",
+    "FeaturePredictor",
     "PatchUnits",
     "Recipe",
+    "SlidePredictor",
     "TimmEncoder",
     "TorchPredictor",
+    "ViewBatch",
+    "ViewPredictor",
+    "WindowBatch",
+    "WindowPredictor",
+    "WindowUnits",
     "build_backbone",
     "train",
 ]
@@ -26,10 +38,18 @@ __all__ = [
 _HOME = {
     "Batch": "units",
     "ColorEncoder": "encoders",
+    "FeatureBatch": "features",
+    "FeaturePredictor": "features",
     "PatchUnits": "units",
     "Recipe": "trainer",
+    "SlidePredictor": "windows",
     "TimmEncoder": "encoders",
     "TorchPredictor": "torch_predictor",
+    "ViewBatch": "viewed",
+    "ViewPredictor": "viewed",
+    "WindowBatch": "window_units",
+    "WindowPredictor": "windows",
+    "WindowUnits": "window_units",
     "build_backbone": "backbones",
     "train": "trainer",
 }

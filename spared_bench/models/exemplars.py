@@ -20,6 +20,7 @@ from spared_bench.errors import ContractError
 from spared_bench.geometry import rows_by_slide
 from spared_bench.interfaces import Context
 from spared_bench.models.arrays import load_arrays, save_arrays
+from spared_bench.models.augmentation.augmenter import Augmentation
 from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
 from spared_bench.models.torch_predictor import TorchPredictor
 from spared_bench.models.units import Batch, PatchUnits
@@ -189,7 +190,7 @@ class ExemplarUnits(PatchUnits):
 
     Parameters
     ----------
-    slides, device, budget, normalisation
+    slides, device, budget, normalisation, augmentation
         As ``PatchUnits`` takes them.
     features : ndarray of shape (n_spots, width)
     bank : Bank
@@ -205,8 +206,9 @@ class ExemplarUnits(PatchUnits):
         device: str = "cpu",
         budget: int | None = None,
         normalisation: str = "imagenet",
+        augmentation: Augmentation | None = None,
     ) -> None:
-        super().__init__(slides, device, budget, normalisation)
+        super().__init__(slides, device, budget, normalisation, augmentation)
         self._features = torch.from_numpy(features).to(device)
         self._bank_features = torch.from_numpy(bank.features).to(device)
         self._bank_expression = torch.from_numpy(bank.expression).to(device)

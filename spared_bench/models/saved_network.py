@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,8 +28,11 @@ class SavedNetwork(ABC):
     _device: str
 
     @abstractmethod
-    def build(self, n_genes: int) -> nn.Module:
-        """Return the network that the fields describe, of fresh weights."""
+    def build(self, *sizes: Any, **others: Any) -> nn.Module:
+        """Return the network that the fields describe, of fresh weights: ``build(n_genes)``.
+
+        Written so that a base may ask its subclasses for other sizes, too.
+        """
 
     @property
     def n_parameters(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import trainer
+from spared_bench.models.augmentation.augmenter import Augmenter
+from spared_bench.models.augmentation.names import Augment
+from spared_bench.models.augmentation.symmetries import Symmetries
 from spared_bench.models.precision import mixed, precision_of
 from spared_bench.models.saved_network import SavedNetwork
 from spared_bench.models.seeded import seeded
@@ -32,8 +36,9 @@ class TorchPredictor(SavedNetwork):
 
     A subclass implements ``build``. It may override ``loss`` (what is minimised), ``predict_batch``
     (how a prediction is made, in validation too), ``units`` (what a step is fed), ``optimizer`` and
-    ``schedule`` (how the weights move), ``units_per_step`` (how many units a step has) and
-    ``start`` (what the network takes from the training slides before the first step).
+    ``schedule`` (how the weights move), ``units_per_step`` (how many units a step has),
+    ``augmentation`` (what is done to patches in training) and ``start`` (what the network takes
+    from the training slides before the first step).
 
     Parameters
     ----------
@@ -51,8 +56,10 @@ class TorchPredictor(SavedNetwork):
         Whether ``torch.compile`` translates the network first: minutes at the start, faster after.
     normalisation : {"imagenet", "egn", "raw"}
         Of the patches (``spared_bench.models.augment.NORMALISATIONS``).
-    augment : bool
-        Whether patches are turned in training where the protocol turns them.
+    augment : bool, str or list
+        What is done to patches in training where the protocol augments: ``True``, the method's own
+        ``augmentation``; ``False``, nothing; or names with or without parameters
+        (``spared_bench.models.augmentation.names``), one after the other.
 
     Attributes
     ----------
@@ -73,11 +80,15 @@ class TorchPredictor(SavedNetwork):
     precision: str = "auto"
     compile: bool = False
     normalisation: str = "imagenet"
-    augment: bool = True
+    augment: Augment = True
 
     @abstractmethod
-    def build(self, n_genes: int) -> nn.Module:
-        """Return the network: (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)."""
+    def build(self, *sizes: Any, **others: Any) -> nn.Module:
+        """``build(n_genes)``: (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)."""
+
+    def new_network(self, n_genes: int) -> nn.Module:
+        """Return the network with fresh weights; what ``build`` returns."""
+        return self.build(n_genes)
 
     def start(self, network: nn.Module, train: Slides) -> None:
         """Set what depends on the training slides, in place, before the first step."""
@@ -91,9 +102,39 @@ class TorchPredictor(SavedNetwork):
         """Return the prediction of a ``Batch``, (n_spots, n_genes)."""
         return trainer.on_images(network, batch)
 
+    def augmentation(self) -> Any:
+        """Return what is done to patches in training: the eight symmetries of the square.
+
+        A subclass may return, or have as an attribute of this name, a callable
+        ``(images, generator) -> images`` on bytes of shape (n_patches, 3, size, size) that draws
+        for every patch, and from the generator alone; a transform of
+        ``torchvision.transforms.v2``, which is applied patch by patch; or a list of such.
+        """
+        return Symmetries()
+
+    @property
+    def augmenter(self) -> Augmenter:
+        """What ``units`` hands to its patches: what ``augment`` names, or ``augmentation``.
+
+        Raises
+        ------
+        UsageError
+            For a name or a parameter that there is not.
+        PluginError
+            For what can augment nothing.
+        """
+        named = getattr(self, "name", type(self).__name__)
+        wanted: Any = self.augment
+        if wanted is True:
+            own = self.augmentation
+            makes_it = inspect.ismethod(own) and not inspect.signature(own).parameters
+            wanted = own() if makes_it else own
+        return Augmenter(wanted, f"predictor {named!r}")
+
     def units(self, slides: Slides, device: str, resident: bool) -> Units:
         """Return the units of a step; ``resident`` where they will be read over and over."""
-        return PatchUnits(slides, device, None if resident else 0, self.normalisation)
+        budget = None if resident else 0
+        return PatchUnits(slides, device, budget, self.normalisation, self.augmenter)
 
     def units_per_step(self, budget: Budget) -> int:
         """Return how many units a step has: the batch size, where the unit is a spot."""
@@ -118,7 +159,7 @@ class TorchPredictor(SavedNetwork):
             If the loss or a validation prediction is no longer finite.
         """
         with seeded(context.seed, context.device):
-            network = self.build(train.n_genes)
+            network = self.new_network(train.n_genes)
             self.start(network, train)
             network = self._place(network, context.device)
         trainer.train(
@@ -129,7 +170,9 @@ class TorchPredictor(SavedNetwork):
             lr=self.lr,
             context=replace(
                 context,
-                budget=replace(context.budget, augment=context.budget.augment and self.augment),
+                budget=replace(
+                    context.budget, augment=bool(context.budget.augment and self.augment)
+                ),
             ),
             predict=self.predict_batch,
             loss_name=self.loss_name,
@@ -179,7 +222,7 @@ class TorchPredictor(SavedNetwork):
 
     def _unfilled(self, n_genes: int) -> nn.Module:
         # Every weight comes from the folder, so the backbone's own need not be fetched.
-        return replace(self, weights="random").build(n_genes)
+        return replace(self, weights="random").new_network(n_genes)
 
     def _place(self, network: nn.Module, device: str) -> nn.Module:
         # Channels last is how the patches are stored, and the faster layout for convolutions.

@@ -13,12 +13,9 @@ import torch
 from torch import Tensor
 
 from spared_bench.data import MASK, TARGET, Slides
-from spared_bench.models.augment import (
-    apply_symmetries,
-    draw_symmetries,
-    normalisation_of,
-    normalise,
-)
+from spared_bench.models.augment import normalisation_of, normalise
+from spared_bench.models.augmentation.augmenter import Augmentation, augmented
+from spared_bench.models.augmentation.symmetries import Symmetries
 from spared_bench.models.device_patches import DevicePatches
 
 
@@ -64,6 +61,9 @@ class PatchUnits:
         Bytes of patches that may stay on the device (``DevicePatches``).
     normalisation : str
         A name in ``spared_bench.models.augment.NORMALISATIONS``.
+    augmentation : callable, optional
+        What is done to patches where they are augmented (``spared_bench.models.augmentation``);
+        by default the eight symmetries.
     """
 
     def __init__(
@@ -72,8 +72,10 @@ class PatchUnits:
         device: str = "cpu",
         budget: int | None = None,
         normalisation: str = "imagenet",
+        augmentation: Augmentation | None = None,
     ) -> None:
         self._normalisation = normalisation_of(normalisation)
+        self._augmentation = augmentation or Symmetries()
         visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
         nothing = torch.empty(len(slides), 0)
         self._patches = DevicePatches(slides.patches, device, budget)
@@ -85,9 +87,9 @@ class PatchUnits:
         return len(self._patches)
 
     def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> Batch:
-        """Return these spots; with a generator, each patch turned by a symmetry of its own."""
+        """Return these spots; with a generator, each patch augmented by a draw of its own."""
         images = self._patches[rows]
         if augment is not None:
-            images = apply_symmetries(images, draw_symmetries(len(rows), augment))
+            images = augmented(images, self._augmentation, augment)
         here = rows.to(self._device)
         return Batch(normalise(images, *self._normalisation), self._target[here], self._mask[here])

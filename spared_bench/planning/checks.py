@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from spared_bench.bench import Bench
-from spared_bench.errors import ProtocolError, UsageError, did_you_mean
+from spared_bench.errors import PluginError, ProtocolError, UsageError, did_you_mean
+from spared_bench.models.augmentation.names import made as augmentations
+from spared_bench.models.augmentation.names import of_method as augment_of
 from spared_bench.parameters import Signature
 from spared_bench.protocol import PUBLISHED
 
@@ -26,7 +29,8 @@ def check_methods(bench: Bench, completers: Sequence[str], predictors: Sequence[
     problems: list[str] = []
     for kind, name in used_methods(bench, completers, predictors):
         try:
-            bench.chosen(kind, name)
+            parameters = bench.chosen(kind, name).values
+            problems += _augmentation(bench, kind, name, parameters)
         except UsageError as error:
             problems.append(str(error))
         problems += _misfits(bench, name) if kind == "predictor" else []
@@ -91,6 +95,17 @@ def _misfits(bench: Bench, predictor: str) -> list[str]:
         told += [_lacking(other, name, builds) for name in (*stage.parameters, *stage.taken)]
         told += [_lacking(own, name, f"{label} hands on") for name in stage.taken.values()]
     return [problem for problem in told if problem]
+
+
+def _augmentation(bench: Bench, kind: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with the augmentations that a method's parameters name."""
+    try:
+        augmentations(augment_of(bench.registry.get(kind, name).load(), parameters))
+    except PluginError:
+        return []  # its trials will say why
+    except UsageError as error:
+        return [f"{kind} {name!r}: {error}"]
+    return []
 
 
 def _lacking(signature: Signature, name: str, doing: str) -> str:

@@ -19,11 +19,15 @@ _KINDS = {
     "completer": ("model", "-c $name -p linear-probe"),
     "dataset": ("reader", "-d $name -p linear-probe"),
 }
+#: What a predictor sees, and the folder of its template.
+FORMS = {"patch": "predictor", "slide": "predictor-slide", "features": "predictor-features"}
 _NAME = re.compile(r"[a-z][a-z0-9_+.-]{0,63}")
 _SUFFIX = ".template"
 
 
-def new_package(kind: str, name: str, parent: Path, registry: Registry) -> list[Path]:
+def new_package(
+    kind: str, name: str, parent: Path, registry: Registry, form: str = ""
+) -> list[Path]:
     """Write a package; return its files.
 
     Parameters
@@ -35,16 +39,21 @@ def new_package(kind: str, name: str, parent: Path, registry: Registry) -> list[
         Where the folder is made.
     registry : Registry
         Names that are taken.
+    form : {"patch", "slide", "features"}
+        What a predictor sees: the spot's patch, unless it is said; the whole slide; features of a
+        frozen encoder.
 
     Raises
     ------
     UnknownNameError
-        For another kind.
+        For another kind, or another form.
     UsageError
-        If the name cannot be one, is taken, or the folder is there or cannot be made.
+        If the name cannot be one, is taken, or the folder is there or cannot be made; for a form of
+        what is no predictor.
     """
     if kind not in _KINDS:
         raise UnknownNameError("template", kind, _KINDS)
+    folder_of_template = _template_folder(kind, form)
     values = _values(kind, name)
     if name in registry.names(kind):
         raise UsageError(
@@ -55,12 +64,24 @@ def new_package(kind: str, name: str, parent: Path, registry: Registry) -> list[
     if folder.exists():
         raise UsageError(f"{folder} is there already, and nothing in it is overwritten.")
     written = []
-    for template in sorted([*_templates("common"), *_templates(kind)], key=lambda each: each.name):
+    for template in sorted(
+        [*_templates("common"), *_templates(folder_of_template)], key=lambda each: each.name
+    ):
         target = template.name.removesuffix(_SUFFIX).replace("NAME", values["module"])
         path = folder / "tests" / target if target.startswith("test_") else folder / target
         _write(path, Template(template.read_text(encoding="utf-8")).substitute(values))
         written.append(path)
     return written
+
+
+def _template_folder(kind: str, form: str) -> str:
+    if form and kind != "predictor":
+        raise UsageError(
+            f"--kind {form} says what a predictor sees; a {kind} has one template. Leave it out."
+        )
+    if form and form not in FORMS:
+        raise UnknownNameError("kind of predictor", form, FORMS)
+    return FORMS[form] if form else kind
 
 
 def _write(path: Path, text: str) -> None:

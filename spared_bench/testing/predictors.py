@@ -32,6 +32,7 @@ from spared_bench.testing.checks import (
     same,
 )
 from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
+from spared_bench.testing.ties import agree
 from spared_bench.testing.views import with_views
 
 CONTEXT = Context(seed=1, budget=Budget(iterations=4, batch_size=16, validate_every=2))
@@ -189,21 +190,29 @@ def _spot_order(subject: _Subject) -> None:
     if isinstance(spec, PredictorSpec) and spec.control:
         raise CheckSkipped("a control may deal values to places")
     order = np.random.default_rng(3).permutation(len(subject.test))
-    close(
-        subject.values(subject.test.subset(order)),
-        subject.values(subject.test)[order],
-        "spots in another order get other predictions.",
-    )
+
+    def compare(predictor: Any, slides: Slides) -> None:
+        close(
+            subject.values(slides.subset(order), predictor),
+            subject.values(slides, predictor)[order],
+            "spots in another order get other predictions.",
+        )
+
+    agree(compare, subject.predictor, subject.slides, subject.fit)
 
 
 def _batch_size(subject: _Subject) -> None:
     if "batch_size" not in inspect.signature(subject.predictor.predict).parameters:
         raise CheckSkipped("its predict takes no batch_size")
-    close(
-        subject.values(subject.test, batch_size=7),
-        subject.values(subject.test),
-        "the prediction depends on the batch size.",
-    )
+
+    def compare(predictor: Any, slides: Slides) -> None:
+        close(
+            subject.values(slides, predictor, batch_size=7),
+            subject.values(slides, predictor),
+            "the prediction depends on the batch size.",
+        )
+
+    agree(compare, subject.predictor, subject.slides, subject.fit)
 
 
 def _one_spot(subject: _Subject) -> None:

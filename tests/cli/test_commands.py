@@ -39,6 +39,10 @@ def spared_bench(*arguments, **environment):
             ["run", "-d", "planted", "-p", "linear-probe", "--set", "linear-probe.alpha=[1"],
             "--set 'linear-probe.alpha=[1' is not valid YAML",
         ),
+        (
+            ["run", "-d", "planted", "-p", "shufflenet", "--set", "shufflenet.augment=[blurr]"],
+            "predictor 'shufflenet': No augmentation is named 'blurr'. Did you mean 'blur'?",
+        ),
         (["run", "--datset", "x"], "No such option: --datset"),
         (["rum"], "No such command 'rum'. Did you mean 'run'"),
         (["list", "predictor_s"], "No kind is named 'predictor_s'"),

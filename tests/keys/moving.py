@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from spared_bench.api import make_bench
 from spared_bench.bench import Bench
@@ -24,9 +25,9 @@ def keys(bench: Bench) -> dict[str, str]:
     code_hash.cache_clear()
     bench = Bench(bench.settings, bench.registry)  # it remembers what it worked out
 
-    def trial(predictor: str) -> str:
+    def trial(predictor: str, **others: Any) -> str:
         (parameters, *_) = bench.candidates(predictor)
-        return digest(bench.trial_inputs(DATASET, "none", predictor, parameters, 0))
+        return digest(bench.trial_inputs(DATASET, "none", predictor, parameters | others, 0))
 
     task = Task(bench, DATASET)
     return {
@@ -37,6 +38,7 @@ def keys(bench: Bench) -> dict[str, str]:
         "spackle": digest(bench.completed_inputs(DATASET, "spackle")),
         "linear-probe": trial("linear-probe"),
         "shufflenet": trial("shufflenet"),
+        "shufflenet with blur": trial("shufflenet", augment=["flips", {"blur": {"p": 1.0}}]),
         "scores": digest(bench.score_inputs("0" * 64)),
         "figures": digest(bench.figure_inputs("0" * 64)),
         "completion": digest(task.inputs("none", Condition("fraction", 0.3), 1)),

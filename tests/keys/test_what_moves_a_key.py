@@ -51,10 +51,22 @@ ENCODERS = modules(
 COMPLETED = PREPARED | PATCHES | modules("plugins/completers", "none")
 #: What a search chooses by.
 ERROR = modules("spared_bench/metrics", "arrays mse")
-TRAINING = modules(
-    "spared_bench/models",
-    "arrays augment checkpoint device_patches precision saved_network seeded trainer units",
-) | modules("spared_bench", "files")
+TRAINING = (
+    modules(
+        "spared_bench/models",
+        "arrays augment checkpoint device_patches precision saved_network seeded trainer units",
+    )
+    | modules("spared_bench/models/augmentation", "augmenter names per_patch symmetries")
+    | modules("spared_bench", "files")
+)
+SHUFFLENET = (
+    COMPLETED
+    | ERROR
+    | TRAINING
+    | modules("plugins/predictors", "shufflenet")
+    | modules("spared_bench/models", "backbones torch_predictor weights weights_folder")
+    | modules("spared_bench/models", "weights_match")
+)
 
 TABLE = {
     "prepared": PREPARED,
@@ -77,12 +89,9 @@ TABLE = {
     | ENCODERS
     | modules("plugins/predictors", "linear_probe")
     | modules("spared_bench/models", "arrays"),
-    "shufflenet": COMPLETED
-    | ERROR
-    | TRAINING
-    | modules("plugins/predictors", "shufflenet")
-    | modules("spared_bench/models", "backbones torch_predictor weights weights_folder")
-    | modules("spared_bench/models", "weights_match"),
+    "shufflenet": SHUFFLENET,
+    "shufflenet with blur": SHUFFLENET
+    | modules("spared_bench/models/augmentation", "blur drawing flips"),
     "scores": modules("spared_bench/metrics", "arrays mse pearson r2 scoring summary"),
     "figures": modules("spared_bench/reports", "drawing expression_map")
     | modules("spared_bench", "geometry"),

@@ -6,13 +6,8 @@ from hypothesis import strategies as st
 
 from spared_bench.errors import CoordinateError, WithheldError
 from spared_bench.models.graphs import nearest
-from spared_bench.models.windows import (
-    WindowUnits,
-    cut_pieces,
-    cut_windows,
-    size_factors,
-    table_rows,
-)
+from spared_bench.models.window_cutting import cut_pieces, cut_windows
+from spared_bench.models.window_units import WindowUnits, size_factors, table_rows
 
 
 @settings(max_examples=40, deadline=None)

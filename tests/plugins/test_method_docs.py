@@ -43,7 +43,7 @@ def test_the_table_says_how_many_parameters_the_default_has(name):
     factory = REGISTRY.get("predictor", name).load()
     random = {"weights": "random"} if "weights" in {each.name for each in fields(factory)} else {}
     with torch.device("meta"):
-        network = factory(**random).build(128)
+        network = factory(**random).new_network(128)
     assert sum(each.numel() for each in network.parameters()) == PARAMETERS[name]
 
 
@@ -66,6 +66,6 @@ def names(cell):
 def test_the_literature_in_is_what_is_registered():
     page = (DOCS / "literature.md").read_text(encoding="utf-8")
     listed = {name for row in rows("literature.md", "are in") for name in names(row[1])}
-    beside = {"gene-mean", "shuffled", "linear-probe"}
+    beside = {"gene-mean", "shuffled", "linear-probe", "feature-mlp"}
     assert all(f"`{name}`" in page for name in beside)
     assert listed | beside == set(REGISTRY.names("predictor"))

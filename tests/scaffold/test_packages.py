@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -16,14 +19,20 @@ def registry():
     return discover()
 
 
-@pytest.mark.parametrize("kind", ["predictor", "completer", "dataset"])
+ALL = [
+    ("predictor", ""), ("predictor", "patch"), ("predictor", "slide"), ("predictor", "features"),
+    ("completer", ""), ("dataset", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "form"), ALL)
 def test_a_package_registers_a_plugin_of_its_name_that_passes_the_kit(
-    kind, registry, tmp_path, monkeypatch
+    kind, form, registry, tmp_path, monkeypatch
 ):
     from spared_bench.testing.conformance import examine
 
-    name = f"new-{kind}.2"
-    written = new_package(kind, name, tmp_path, registry)
+    name = f"new-{kind}.{form}2"
+    written = new_package(kind, name, tmp_path, registry, form)
     project = tomllib.loads((tmp_path / name / "pyproject.toml").read_text())
     ((_, module),) = project["project"]["entry-points"]["spared_bench"].items()
     assert {f"{each}.py" for each in project["tool"]["setuptools"]["py-modules"]} <= {
@@ -39,9 +48,41 @@ def test_a_package_registers_a_plugin_of_its_name_that_passes_the_kit(
 
 
 def test_no_file_is_left_with_a_placeholder(registry, tmp_path):
-    for kind in ("predictor", "completer", "dataset"):
-        for path in new_package(kind, f"plain-{kind}", tmp_path, registry):
+    for kind, form in ALL:
+        for path in new_package(kind, f"plain-{kind}{form}", tmp_path, registry, form):
             assert "$" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("form", ["slide", "features"])
+def test_the_tests_of_a_package_pass_where_it_is_installed(form, registry, tmp_path):
+    new_package("predictor", "mine", tmp_path, registry, form)
+    # As `pip install -e` leaves it: modules to be found, and a distribution with the entry point.
+    site = tmp_path / "site"
+    (site / "spared_bench_mine-0.1.0.dist-info").mkdir(parents=True)
+    metadata = site / "spared_bench_mine-0.1.0.dist-info"
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: spared-bench-mine\nVersion: 0.1.0\n"
+    )
+    (metadata / "entry_points.txt").write_text("[spared_bench]\nmine = mine_plugin\n")
+    path = os.pathsep.join([str(site), str(tmp_path / "mine")])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "mine")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+def test_a_form_is_one_of_a_predictor(registry, tmp_path):
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'slide'"):
+        new_package("predictor", "mine", tmp_path, registry, "slides")
+    with pytest.raises(UsageError, match=r"a completer has one template"):
+        new_package("completer", "mine", tmp_path, registry, "slide")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

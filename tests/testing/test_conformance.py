@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 from typer.testing import CliRunner
 
 from spared_bench.cli import app
@@ -13,6 +14,7 @@ from spared_bench.errors import PluginError, UnknownNameError
 from spared_bench.registry import discover
 from spared_bench.testing import completer_checks, predictor_checks, tiny_slides, with_noise
 from spared_bench.testing.conformance import examine, named
+from spared_bench.testing.ties import untied, with_twins
 
 MISBEHAVING = """
 import json
@@ -84,6 +86,26 @@ class Batched(Good):
         return super().predict(slides) + batch_size
 
 
+class Neighbour(Good):
+    def predict(self, slides):
+        # The brightness of one neighbour, the first of those that are equally far.
+        places, patches = slides.coordinates, slides.patches[:]
+        far = np.linalg.norm(places[:, None] - places, axis=2)
+        near = np.argsort(far, axis=1, kind="stable")[:, 1]
+        return super().predict(slides) + patches[near].mean(axis=(1, 2, 3))[:, None]
+
+
+class Ranked(Good):
+    def predict(self, slides, batch_size=40):
+        ranks = []
+        for start in range(0, len(slides), batch_size):
+            bright = slides.patches[start : start + batch_size].mean(axis=(1, 2, 3))
+            # Of two that are equally bright, the second gets another value than the first.
+            twin = np.array([np.sum(bright[:i] == bright[i]) for i in range(len(bright))])
+            ranks.append(bright + 9 * twin)
+        return super().predict(slides) + np.concatenate(ranks)[:, None]
+
+
 class Crowd(Good):
     def predict(self, slides):
         return super().predict(slides) / (len(slides) > 1)
@@ -144,7 +166,7 @@ class Dealing(Fill):
 
 
 PREDICTORS = [Good, Narrow, Undefined, Backwards, Unseeded, Restless, Peeking, Positional, Batched,
-              Crowd, Pickled, Objects, Forgetful, Other, Half, Raising]
+              Neighbour, Ranked, Crowd, Pickled, Objects, Forgetful, Other, Half, Raising]
 COMPLETERS = [Fill, Changing, InPlace, Dealing]
 
 
@@ -231,6 +253,38 @@ def test_the_kit_finds_what_a_predictor_does_wrong(name, check, message, registr
     assert message in failed(registry, "predictor", name)[check]
 
 
+ORDER, BATCH = "the order of the spots is that of the predictions", "the batch size does not matter"
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "hint"),
+    [
+        ("x-neighbour", ORDER, "Ties explain it: where no two spots are equally far from a third"),
+        ("x-ranked", ORDER, "Ties explain it: it happens where two patches are the same"),
+        ("x-ranked", BATCH, "Ties explain it: it happens where two patches are the same"),
+        ("x-positional", ORDER, ""),
+        ("x-batched", BATCH, ""),
+    ],
+)
+def test_the_kit_says_where_ties_explain_a_difference_and_only_there(name, check, hint, registry):
+    message = failed(registry, "predictor", name)[check]
+    assert "The largest difference is" in message
+    assert hint in message if hint else "Ties" not in message
+
+
+def test_without_ties_no_two_spots_are_equally_far_and_twins_come_in_pairs():
+    slides = tiny_slides()
+    for part in untied(slides):
+        for places, unit in ((part.coordinates, 100), (part.array_coordinates, 1)):
+            here = places[part.slide_ids == part.slide_ids[0]]
+            far = np.sort(pdist(here))
+            assert np.diff(far).min() > 0
+            assert abs(far[0] - unit) < 0.1 * unit
+    patches = with_twins(slides.test).patches[:]
+    np.testing.assert_array_equal(patches[::2], slides.test.patches[:][::2])
+    np.testing.assert_array_equal(patches[1::2], patches[::2])
+
+
 @pytest.mark.parametrize(
     ("name", "check", "message"),
     [
@@ -295,7 +349,7 @@ def test_the_slides_of_the_kit_are_the_same_every_time_and_noise_changes_express
 def test_a_name_stands_for_a_plugin_or_for_all_that_a_package_registers(registry):
     assert named(registry, "x-good") == [("predictor", "x-good")]
     assert named(registry, "gene-mean") == [("predictor", "gene-mean"), ("completer", "gene-mean")]
-    assert len(named(registry, "misbehaving")) == 22
+    assert len(named(registry, "misbehaving")) == 24
     with pytest.raises(UnknownNameError, match="Did you mean 'x-good'"):
         named(registry, "x-gooood")
 

@@ -172,6 +172,9 @@ def new(
     context: typer.Context,
     kind: str = typer.Argument(..., help="predictor, completer or dataset."),
     name: str = typer.Argument(..., help="Its name: what users will type."),
+    form: str = typer.Option(
+        "", "--kind", help="What a predictor sees: patch (by default), slide or features."
+    ),
     out: Path = typer.Option(Path(), help="Where to make its folder."),
     as_json: bool = JSON,
 ) -> None:
@@ -180,6 +183,6 @@ def new(
     from spared_bench.scaffold.packages import new_package
 
     before, space = context.obj
-    written = new_package(kind, name, out, discover(before, data_dir=space.data_dir))
+    written = new_package(kind, name, out, discover(before, data_dir=space.data_dir), form)
     following = f"Next: `pip install -e '{out / name}[test]'`, then `pytest {out / name}`."
     show_result({"files": written}, as_json, "\n".join([*map(str, written), following]))

@@ -185,7 +185,7 @@ def cut_slide(
         _write_places(placed, float(slide.uns["slide"]["image_scale"]), out.with_suffix(".npz"))
         if view.tiles == 1:
             wanted.append(
-                WindowsToCut(placed.corners, placed.side, view.size, cutting.antialias, out)
+                WindowsToCut(placed.corners, placed.side, view.size, cutting.antialias, out, True)
             )
     if wanted:
         cut_windows(image, wanted)
@@ -235,7 +235,7 @@ def tile_reader(
             here = slide_of == slide
             mine = corners[slide].reshape(-1, each, 2)[rows[here] - starts[slide]]
             wanted = WindowsToCut(
-                mine.reshape(-1, 2), sides[slide], view.size, antialias, Path("tiles")
+                mine.reshape(-1, 2), sides[slide], view.size, antialias, Path("tiles"), True
             )
             found = read_windows(kept[slide], wanted)
             out[here] = found.reshape(-1, each, view.size, view.size, 3)

@@ -109,7 +109,9 @@ def _cut(slides: Slides, pictures: Mapping[str, np.ndarray], view: View) -> Cut:
             inside=inside,
         )
     arrays = [
-        read_windows(images[slide_id], WindowsToCut(p.corners, p.side, view.size, True, Path()))
+        read_windows(
+            images[slide_id], WindowsToCut(p.corners, p.side, view.size, True, Path(), True)
+        )
         for slide_id, p in placed.items()
     ]
     if not view.grid:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.data import SPATIAL, Patches, Slides
+from spared_bench.data import SPATIAL
 from spared_bench.errors import (
     MissingFileError,
     UnknownNameError,
     UsageError,
 )
+from spared_bench.inference.seen import seen
 from spared_bench.results import TrialResult
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class Trained:
     folder : Path
         Of its entry in the store.
     application : dict
-        ``patches`` (the protocol's cutting), ``spot_um`` (width of a training spot, 0 where
-        unknown), ``offset`` (added to each gene's output).
+        ``patches`` (the protocol's cutting), ``views`` (the method's), ``spot_um`` (width of a
+        training spot, 0 where unknown), ``offset`` (added to each gene's output).
     """
 
     result: TrialResult
@@ -157,17 +158,12 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
     Raises
     ------
     ImageError, CoordinateError
+    ViewError
+        If a window that the method looks at cannot be cut from this image.
     """
     import pandas as pd
     from anndata import AnnData
 
-    from spared_bench.processing.patches import cut_patches
-    from spared_bench.protocol import PatchCutting
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "patches.npy"
-        cut_patches(slide, PatchCutting(**trained.application["patches"]), path)
-        patches = Patches([np.load(path)])
     result = trained.result
     bare = AnnData(
         obs=slide.obs,
@@ -175,7 +171,9 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
         obsm={SPATIAL: slide.obsm[SPATIAL]},
         uns={"spared_bench": {"dataset": result.dataset, "protocol": result.protocol}},
     )
-    prediction = trained.load(registry).predict(Slides(bare, patches))
+    with tempfile.TemporaryDirectory() as folder:
+        slides = seen(slide, bare, trained.application, result.predictor, Path(folder))
+        prediction = trained.load(registry).predict(slides)
     bare.X = (prediction + np.asarray(trained.application["offset"])).astype(np.float32)
     bare.uns["spared_bench"] |= {
         "trial": result.key,

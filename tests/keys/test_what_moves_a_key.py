@@ -35,7 +35,14 @@ READING = (
     | IMAGES
 )
 PATCHES = (
-    READING | modules("spared_bench/processing", "patches") | modules("spared_bench", "threads")
+    READING
+    | modules("spared_bench/processing", "compiled cutting patches reducing")
+    | modules("spared_bench", "threads")
+)
+VIEWS = (
+    PATCHES
+    | modules("spared_bench/data", "viewed views")
+    | modules("spared_bench/processing", "view_products views")
 )
 PREPARED = READING | modules(
     "spared_bench/processing",
@@ -57,6 +64,13 @@ TRAINING = modules(
 TABLE = {
     "prepared": PREPARED,
     "patches": PATCHES,
+    "view": VIEWS,
+    "view features": VIEWS | ENCODERS,
+    "viewer": COMPLETED
+    | VIEWS
+    | ERROR
+    | modules("plugins/predictors", "gene_mean")
+    | modules("spared_bench/models", "arrays"),
     "checks": READING
     | modules("spared_bench/reports", "quality")
     | modules("spared_bench", "geometry"),

@@ -292,6 +292,7 @@ class Bench:
             "view": view.as_dict(),
             "cutting": {"window": cutting.window, "antialias": cutting.antialias},
             "code": code_hash("spared_bench.processing.views"),
+            "opened": code_hash("spared_bench.processing.view_products"),
         }
 
     def view_kind(self, view: View) -> str:

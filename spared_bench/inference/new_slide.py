@@ -90,8 +90,17 @@ def check_diameter(diameter: float, width: int, height: int) -> None:
         )
 
 
-def make_slide(image: Path, names: Sequence[str], centres: np.ndarray, diameter: float) -> AnnData:
-    """Return a new slide without expression: what ``cut_patches`` and a predictor look at."""
+def make_slide(
+    image: Path,
+    names: Sequence[str],
+    centres: np.ndarray,
+    diameter: float,
+    um_per_px: float = 0.0,
+) -> AnnData:
+    """Return a new slide without expression: what ``cut_slide`` and a predictor look at.
+
+    ``um_per_px`` is needed by methods that look at windows in micrometres; 0: unknown.
+    """
     import pandas as pd
     from anndata import AnnData
 
@@ -110,5 +119,5 @@ def make_slide(image: Path, names: Sequence[str], centres: np.ndarray, diameter:
         obsm={SPATIAL: centres},
     )
     facts = {"image_path": str(image), "image_scale": 1.0, "spot_diameter_px": diameter}
-    slide.uns["slide"] = facts | {"um_per_px": 0.0}
+    slide.uns["slide"] = facts | {"um_per_px": um_per_px}
     return slide

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.contracts import checked_output
-from spared_bench.data import CLASSES, SPATIAL, Patches, Slides
+from spared_bench.data import CLASSES, SPATIAL
 from spared_bench.errors import (
     MissingFileError,
     UnknownNameError,
     UsageError,
 )
+from spared_bench.inference.seen import seen
 from spared_bench.results import TrialResult
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class Trained:
     folder : Path
         Of its entry in the store.
     application : dict
-        ``patches`` (the protocol's cutting), ``spot_um`` (width of a training spot, 0 where
-        unknown), ``offset`` (added to each gene's output).
+        ``patches`` (the protocol's cutting), ``views`` (the method's), ``spot_um`` (width of a
+        training spot, 0 where unknown), ``offset`` (added to each gene's output).
     """
 
     result: TrialResult
@@ -160,17 +161,12 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
     Raises
     ------
     ImageError, CoordinateError
+    ViewError
+        If a window that the method looks at cannot be cut from this image.
     """
     import pandas as pd
     from anndata import AnnData
 
-    from spared_bench.processing.patches import cut_patches
-    from spared_bench.protocol import PatchCutting
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "patches.npy"
-        cut_patches(slide, PatchCutting(**trained.application["patches"]), path)
-        patches = Patches([np.load(path)])
     result = trained.result
     bare = AnnData(
         obs=slide.obs,
@@ -184,8 +180,9 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
             }
         },
     )
-    slides = Slides(bare, patches)
-    found = checked_output(trained.load(registry).predict(slides), slides, result.predictor)
+    with tempfile.TemporaryDirectory() as folder:
+        slides = seen(slide, bare, trained.application, result.predictor, Path(folder))
+        found = checked_output(trained.load(registry).predict(slides), slides, result.predictor)
     bare.X = (found.mean + np.asarray(trained.application["offset"])).astype(np.float32)
     if found.variance is not None:
         bare.layers["variance"] = found.variance

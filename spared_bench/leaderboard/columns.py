@@ -104,6 +104,8 @@ class Column:
         For which metrics the views for people show it.
     ranks : bool
         Whether they show it of the metric that ranks, or that the reader chose, and of no second.
+    if_any : bool
+        Whether small tables leave it out where no row has a value.
     """
 
     key: str
@@ -118,9 +120,12 @@ class Column:
     only: Callable[[MetricSpec], bool] = lambda metric: True
     ranks: bool = False
     computed: bool = False
+    if_any: bool = False
 
     def metrics(self, board: ProtocolBoard) -> Sequence[MetricSpec | None]:
-        """Return of which metrics a small table shows it."""
+        """Return of which metrics a small table shows it; none where it is not shown."""
+        if self.if_any and all(self.value(Place(board, row)) is None for row in board.rows):
+            return ()
         if "metric" not in self.per:
             return (None,)
         return [each for each in board.headline[: 1 if self.ranks else 2] if self.only(each)]
@@ -193,6 +198,11 @@ def _overall(at: Place) -> str:
     return _interval(at.summary.interval, score if can_be_normalised(at.spec) else number(at.spec))
 
 
+def _field_of_view(at: Place) -> str:
+    um = at.row.field_of_view_um
+    return NONE if um is None else f"{um:,.0f} µm"
+
+
 def _flags(at: Place) -> str:
     found = [flag for flag in at.row.origin.flags if flag.dataset in ("", at.about.name)]
     return "; ".join(f"{flag.kind}: {flag.reason}" for flag in found)
@@ -226,6 +236,7 @@ COLUMNS: list[Column] = [
     Column("datasets_covered", "Datasets with a value", "How many datasets enter the means by the metric that ranks.", lambda at: at.summary.overall(at.spec).covered, but_not=_VIEWS),
     Column("datasets", "Datasets", "How many datasets count.", lambda at: at.summary.overall(at.spec).total, but_not=_VIEWS),
     Column("scope", "Scope", "What a prediction at a spot may depend on: its patch, its neighbourhood, the slide.", lambda at: at.row.scope, but_not=_TEXTS, hidden=True),
+    Column("field_of_view_um", "Field of view", "How wide the largest window is, in µm, of a method that looks at others than the protocol’s patches.", lambda at: at.row.field_of_view_um, _field_of_view, but_not=("console",), hidden=True, if_any=True),
     Column("weights", "Weights", "Where the weights that training began with come from.", lambda at: at.row.weights, lambda at: _claimed(at, shown(at.row.weights)), but_not=_TEXTS, hidden=True),
     Column("dataset", "Dataset", "What the scores beside it are on.", lambda at: at.about.name, per=("dataset",), but_not=_VIEWS),
     Column("synthetic", "Generated", "Whether the data are generated.", lambda at: at.about.synthetic, per=("dataset",), but_not=_VIEWS),

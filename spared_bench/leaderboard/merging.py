@@ -19,7 +19,16 @@ from spared_bench.results import IMPORTED, ORIGIN, UNLISTED, Scores, TrialResult
 Facts = Mapping[str, Mapping[str, Any]]
 
 #: What an imported trial may say of itself.
-_OWN_FACTS = (IMPORTED, "control", "weights", "precision", "distribution", "target", "searched")
+_OWN_FACTS = (
+    IMPORTED,
+    "control",
+    "weights",
+    "precision",
+    "distribution",
+    "target",
+    "searched",
+    "field_of_view_um",
+)
 
 
 def entry_trials(

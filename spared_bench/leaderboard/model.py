@@ -193,6 +193,9 @@ class Row:
     rank : int or None
         ``None`` for controls, for incomplete rows and for withdrawn ones.
     origin : Origin
+    field_of_view_um : float or None
+        How wide the largest window is that it looks at, where it asks for others than the
+        protocol's patches; ``None`` where it does not, or no image has a scale.
     """
 
     predictor: str
@@ -208,6 +211,7 @@ class Row:
     rank: int | None = None
     origin: Origin = Origin()
     machine: str = ""
+    field_of_view_um: float | None = None
 
     def summary(self, metric: MetricSpec) -> Summary:
         """Return the means by a metric; undefined where there are none."""

@@ -259,9 +259,16 @@ def _row(
         summaries={metric.name: _summary(counted, metric) for metric in metrics},
         n_parameters=max(counts, default=None),
         fit_seconds=mean(times),
+        field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
         machine=joined([trial.environment for trial in mine if trial.ok], "machine"),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
+
+
+def _field_of_view(facts: Mapping[str, Any]) -> float:
+    """Return what a trial says of it, in µm; nan where it says nothing, or no number."""
+    um = facts.get("field_of_view_um")
+    return float(um) if isinstance(um, int | float) and not isinstance(um, bool) else math.nan
 
 
 def _with_normalised(

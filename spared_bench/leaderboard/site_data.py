@@ -137,6 +137,7 @@ def _row(row: Row, part: ProtocolBoard) -> dict[str, Any]:
         "predictor": row.predictor,
         "completer": row.completer,
         "scope": row.scope,
+        "field_of_view_um": row.field_of_view_um,
         "weights": row.weights,
         "control": row.control,
         "trust": origin.trust,

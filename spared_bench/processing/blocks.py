@@ -182,6 +182,12 @@ def _overlaps(edges: np.ndarray, start: int, length: int) -> Iterator[tuple[int,
         yield block, slice(begin - low, end - low), slice(begin - start, end - start)
 
 
+def mirrored(start: int, side: int, length: int) -> np.ndarray:
+    """Return the pixels that ``side`` places from ``start`` on show, as often as it takes."""
+    places = np.arange(start, start + side) % (2 * length)
+    return np.minimum(places, 2 * length - 1 - places)
+
+
 def even_edges(length: int, step: int) -> np.ndarray:
     """Return where blocks of ``step`` pixels begin, and the end of the last one."""
     return np.append(np.arange(0, length, step), length)

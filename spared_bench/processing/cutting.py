@@ -7,17 +7,19 @@ decoded once whatever is cut.
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
-from spared_bench.processing.blocks import BlockImage
+from spared_bench.processing.blocks import BlockImage, mirrored
+from spared_bench.processing.reducing import HalvedImage, halvings_of, resized
 from spared_bench.threads import usable_cores
 
 
@@ -38,6 +40,8 @@ class WindowsToCut:
         interpolates (OpenCV's).
     out : Path
         The ``.npy`` file: (n_windows, size, size, 3), uint8. It appears only when complete.
+    quick : bool
+        Whether a reduction that averages does so as ``reducing`` says, and not by Pillow.
     """
 
     corners: np.ndarray
@@ -45,6 +49,12 @@ class WindowsToCut:
     size: int
     antialias: bool
     out: Path
+    quick: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether each window is resized by Pillow."""
+        return not (self.quick and self.antialias)
 
 
 def cut_windows(image: BlockImage, wanted: Sequence[WindowsToCut]) -> None:
@@ -111,47 +121,98 @@ def _in_file_order(
     Decoding and resizing release Python's lock, so threads do both on all cores. A window does not
     depend on the order, nor on the number of threads.
     """
-    which = np.repeat(np.arange(len(wanted)), [len(each.corners) for each in wanted])
-    number = np.concatenate([np.arange(len(each.corners)) for each in wanted])
-    corners = np.concatenate([each.corners for each in wanted])
-
-    def pixels_of(at: int) -> np.ndarray:
-        one, (left, top) = wanted[which[at]], corners[at]
-        window = padded_window(image, int(left), int(top), one.side)
-        return resize(window, one.size, one.antialias)
-
-    order = image.file_order(corners, max(each.side for each in wanted)).tolist()
+    tasks = _tasks(image, wanted)
+    points = np.array([task.point for task in tasks], dtype=np.int64).reshape(-1, 2)
+    order = image.file_order(points, max((task.side for task in tasks), default=1)).tolist()
     workers = usable_cores()
     with ThreadPoolExecutor(workers) as threads:
-        waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
+        waiting: deque[tuple[_Task, Future[np.ndarray | None]]] = deque()
 
-        def next_done() -> tuple[int, int, np.ndarray]:
-            at, pixels = waiting.popleft()
-            return int(which[at]), int(number[at]), pixels.result()
+        def done() -> Iterator[tuple[int, int, np.ndarray]]:
+            task, future = waiting.popleft()
+            pixels = future.result()
+            if pixels is not None:
+                yield task.which, task.number, pixels
 
         for at in order:
-            waiting.append((at, threads.submit(pixels_of, at)))
+            waiting.append((tasks[at], threads.submit(tasks[at].do)))
             if len(waiting) > 4 * workers:  # so that neither windows nor blocks pile up
-                yield next_done()
+                yield from done()
         while waiting:
-            yield next_done()
+            yield from done()
+
+
+class _Task(NamedTuple):
+    """One window, or one block of an averaged image that windows are going to need.
+
+    ``point`` and ``side`` say where it reads the image itself, ``which`` and ``number`` whose
+    window it is.
+    """
+
+    point: tuple[int, int]
+    side: int
+    do: Callable[[], np.ndarray | None]
+    which: int = -1
+    number: int = -1
+
+
+def _tasks(image: BlockImage, wanted: Sequence[WindowsToCut]) -> list[_Task]:
+    levels, needed = [image], defaultdict[int, set[tuple[int, int]]](set)
+    tasks: list[_Task] = []
+    for which, one in enumerate(wanted):
+        level = 0 if one.exact else halvings_of(one.side, one.size)
+        while len(levels) <= level:
+            levels.append(HalvedImage(levels[-1]))
+        for number, (left, top) in enumerate(one.corners.tolist()):
+            if not level:
+                do = partial(_whole, image, left, top, one)
+                tasks.append(_Task((left, top), one.side, do, which, number))
+                continue
+            source = levels[level]
+            assert isinstance(source, HalvedImage)
+            needed[level] |= source.blocks_of(*_place_in(source, left, top, one.side))
+            # By then all blocks that it needs are there.
+            point = left, min(top + one.side, image.height)
+            tasks.append(_Task(point, 1, partial(_small, source, left, top, one), which, number))
+    for level, blocks in needed.items():
+        source = levels[level]
+        assert isinstance(source, HalvedImage)
+        for row, column in sorted(blocks):
+            x, y = source.columns[column] * source.factor, source.rows[row] * source.factor
+            height = int(source.rows[row + 1] - source.rows[row]) * source.factor
+            tasks.append(_Task((int(x), int(y)), height, partial(source.hold, row, column)))
+    return tasks
+
+
+def _whole(image: BlockImage, left: int, top: int, one: WindowsToCut) -> np.ndarray:
+    """Return a window, resized from all its pixels."""
+    window = padded_window(image, left, top, one.side)
+    if one.exact or one.side == one.size:
+        return resize(window, one.size, one.antialias)
+    return resized(window, 0, 0, one.side, one.size)
+
+
+def _place_in(source: HalvedImage, left: int, top: int, side: int) -> tuple[int, int, int]:
+    """Return corner and side of the pixels of a halved image that hold a window."""
+    return left // source.factor, top // source.factor, -(-side // source.factor) + 1
+
+
+def _small(source: HalvedImage, left: int, top: int, one: WindowsToCut) -> np.ndarray:
+    """Return a window, resized from a halved image."""
+    x, y, side = _place_in(source, left, top, one.side)
+    window, factor = padded_window(source, x, y, side), source.factor
+    return resized(window, left / factor - x, top / factor - y, one.side / factor, one.size)
 
 
 def padded_window(image: BlockImage, left: int, top: int, side: int) -> np.ndarray:
     """Read a square window, mirrored where it leaves the image: (side, side, 3), uint8."""
     if min(left, top) >= 0 and left + side <= image.width and top + side <= image.height:
         return image.window(left, top, side, side)
-    columns = _mirrored(left, side, image.width)
-    rows = _mirrored(top, side, image.height)
+    columns = mirrored(left, side, image.width)
+    rows = mirrored(top, side, image.height)
     left, top = int(columns.min()), int(rows.min())
     window = image.window(left, top, int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
     return window[np.ix_(rows - top, columns - left)]
-
-
-def _mirrored(start: int, side: int, length: int) -> np.ndarray:
-    """Return the pixels that ``side`` places from ``start`` on show, as often as it takes."""
-    places = np.arange(start, start + side) % (2 * length)
-    return np.minimum(places, 2 * length - 1 - places)
 
 
 def resize(window: np.ndarray, size: int, antialias: bool) -> np.ndarray:

@@ -8,7 +8,7 @@ mirrored, as for patches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.data import SPATIAL
-from spared_bench.data.viewed import ReadTiles
 from spared_bench.data.views import View
 from spared_bench.errors import ImageError, ViewError
 from spared_bench.processing.blocks import BlockImage
-from spared_bench.processing.cutting import WindowsToCut, cut_windows, read_windows
+from spared_bench.processing.cutting import WindowsToCut, cut_windows
 from spared_bench.processing.images import open_image
 from spared_bench.processing.patches import centred_windows, check_centres, patch_windows
 
@@ -182,17 +181,26 @@ def cut_slide(
     for view, out in views:
         size = (image.width, image.height)
         placed = place(view, centres, slide.uns["slide"], size, cutting.window)
-        _write_places(placed, float(slide.uns["slide"]["image_scale"]), out.with_suffix(".npz"))
+        where = arrays_of(placed, float(slide.uns["slide"]["image_scale"]))
+        np.savez(out.with_suffix(".npz"), allow_pickle=False, **where)
         if view.tiles == 1:
             wanted.append(
-                WindowsToCut(placed.corners, placed.side, view.size, cutting.antialias, out)
+                WindowsToCut(placed.corners, placed.side, view.size, cutting.antialias, out, True)
             )
     if wanted:
         cut_windows(image, wanted)
 
 
-def _write_places(placed: Placed, scale: float, out: Path) -> None:
-    arrays = {
+def arrays_of(placed: Placed, scale: float) -> dict[str, np.ndarray]:
+    """Return what ``view_products.cut_of`` reads of a slide.
+
+    Parameters
+    ----------
+    placed : Placed
+    scale : float
+        Pixels of the image per full-resolution pixel.
+    """
+    return {
         "corners": placed.corners.astype(np.int64),
         "side": np.array(placed.side),
         "of_spot": placed.of_spot,
@@ -200,45 +208,3 @@ def _write_places(placed: Placed, scale: float, out: Path) -> None:
         "centres": (placed.corners + placed.side / 2) / scale,
         "cells": placed.corners // placed.side,
     }
-    np.savez(out, allow_pickle=False, **arrays)
-
-
-def tile_reader(
-    images: Sequence[Callable[[], BlockImage]],
-    corners: Sequence[np.ndarray],
-    sides: Sequence[int],
-    view: View,
-    antialias: bool,
-) -> ReadTiles:
-    """Return what cuts the tiles of stored spots when they are read.
-
-    Parameters
-    ----------
-    images : sequence of callable
-        One per slide; opens its image.
-    corners : sequence of ndarray of int, each (n_spots of the slide * tiles * tiles, 2)
-    sides : sequence of int
-    view : View
-    antialias : bool
-    """
-    each = view.tiles**2
-    starts = np.cumsum([0, *(len(one) // each for one in corners)])
-    kept: dict[int, BlockImage] = {}
-
-    def read(rows: np.ndarray) -> np.ndarray:
-        out = np.empty((len(rows), each, view.size, view.size, 3), dtype=np.uint8)
-        slide_of = np.searchsorted(starts, rows, side="right") - 1
-        for slide in np.unique(slide_of):
-            if slide not in kept:
-                kept.clear()  # the blocks of one image are held, not those of all
-                kept[slide] = images[slide]()
-            here = slide_of == slide
-            mine = corners[slide].reshape(-1, each, 2)[rows[here] - starts[slide]]
-            wanted = WindowsToCut(
-                mine.reshape(-1, 2), sides[slide], view.size, antialias, Path("tiles")
-            )
-            found = read_windows(kept[slide], wanted)
-            out[here] = found.reshape(-1, each, view.size, view.size, 3)
-        return out
-
-    return read

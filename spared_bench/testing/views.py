@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spared_bench.data import Patches, Slides
-from spared_bench.data.viewed import Cut, SpotView, Tiles, Windows
+from spared_bench.data.viewed import Cut, SpotView
 from spared_bench.data.views import TARGET, View, checked_views
 from spared_bench.processing.blocks import BlockImage
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.cutting import WindowsToCut, read_windows
-from spared_bench.processing.views import Placed, place, tile_reader
+from spared_bench.processing.view_products import cut_of
+from spared_bench.processing.views import arrays_of, place
 from spared_bench.testing.slides import PATCH, TinySlides
 
 #: A spot of Visium, which is what the patches show.
@@ -86,6 +86,7 @@ class _Picture(BlockImage):
         edges = np.array([0, height]), np.array([0, width])
         super().__init__(Path("picture"), *edges, bands, pixels.dtype, Colours(top=255))
         self._pixels = pixels
+        self.size = width, height
 
     def decode(self, row: int, column: int) -> np.ndarray:
         return self._pixels
@@ -94,43 +95,18 @@ class _Picture(BlockImage):
 def _cut(slides: Slides, pictures: Mapping[str, np.ndarray], view: View) -> Cut:
     images = {slide_id: _Picture(pixels) for slide_id, pixels in pictures.items()}
     placed = {
-        slide_id: place(view, slide.coordinates, _FACTS, _size(pictures[slide_id]), "centred")
+        slide_id: place(view, slide.coordinates, _FACTS, images[slide_id].size, "centred")
         for slide_id, slide in slides.each()
     }
-    spots = np.arange(len(slides))
-    if view.tiles > 1:
-        corners, sides = [p.corners for p in placed.values()], [p.side for p in placed.values()]
-        opening: list[Any] = [lambda image=image: image for image in images.values()]
-        read = tile_reader(opening, corners, sides, view, antialias=True)
-        inside = np.concatenate([p.inside for p in placed.values()])
-        return Cut(
-            spots,
-            tiles=Tiles(read, (view.tiles**2, view.size, view.size, 3), spots),
-            inside=inside,
-        )
     arrays = [
-        read_windows(images[slide_id], WindowsToCut(p.corners, p.side, view.size, True, Path()))
-        for slide_id, p in placed.items()
+        read_windows(image, WindowsToCut(p.corners, p.side, view.size, True, Path(), True))
+        for image, p in zip(images.values(), placed.values(), strict=True)
+        if view.tiles == 1
     ]
-    if not view.grid:
-        return Cut(spots, patches=Patches(arrays))
-    return Cut(spots, windows=_windows(placed, Patches(arrays)))
-
-
-def _size(picture: np.ndarray) -> tuple[int, int]:
-    return picture.shape[1], picture.shape[0]
-
-
-def _windows(placed: Mapping[str, Placed], patches: Patches) -> Windows:
-    counts = [len(p.corners) for p in placed.values()]
-    starts = np.cumsum([0, *counts[:-1]])
-    of_spot = [p.of_spot + start for p, start in zip(placed.values(), starts, strict=True)]
-    cells = np.concatenate([p.corners // p.side for p in placed.values()])
-    return Windows(
-        patches=patches,
-        of_spot=np.concatenate(of_spot),
-        slide_ids=np.repeat(np.array(list(placed), dtype=str), counts),
-        centres=np.concatenate([p.corners + p.side / 2 for p in placed.values()]),
-        rows=cells[:, 1],
-        columns=cells[:, 0],
+    return cut_of(
+        view,
+        {slide_id: arrays_of(p, 1.0) for slide_id, p in placed.items()},
+        np.arange(len(slides)),
+        patches=Patches(arrays),
+        images=[partial(images.__getitem__, slide_id) for slide_id in placed],
     )

@@ -52,5 +52,5 @@ def write_artifacts(
     if hasattr(predictor, "save"):
         save_apart(predictor, folder / MODEL)
         cutting = bench.protocol.patches.model_dump(mode="json")
-        text = describe_application(prepared.adata, cutting, offset)
+        text = describe_application(prepared.adata, cutting, offset, prepared.views)
         (folder / APPLICATION).write_text(text, encoding="utf-8")

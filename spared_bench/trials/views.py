@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.data import Encoder, Patches, Slides, open_patches
-from spared_bench.data.viewed import Cut, SpotView, Tiles, Windows
+from spared_bench.data import Encoder, Slides, open_patches
+from spared_bench.data.viewed import Cut, SpotView
 from spared_bench.data.views import View
 from spared_bench.errors import ViewError
 from spared_bench.keys.hashing import digest
 from spared_bench.processing.images import open_image
-from spared_bench.processing.views import check_view, cut_slide, opened, tile_reader
+from spared_bench.processing.view_products import cut_of
+from spared_bench.processing.views import check_view, cut_slide, opened
 from spared_bench.store.entries import Entry
 from spared_bench.store.processes import stamp
 from spared_bench.trials.raw_slides import read_raw_slides, require_images
@@ -191,44 +192,15 @@ def _open(bench: Bench, name: str, view: View, entry: Entry, spots: np.ndarray) 
     slide_ids = list(entry.read_json(_SPOTS))
     if view.per_spot:
         return Cut(spots, patches=open_patches(entry.folder, slide_ids))
-    places = [np.load(entry.folder / f"{slide_id}.npz") for slide_id in slide_ids]
-    if view.grid:
-        windows = _windows(slide_ids, places, open_patches(entry.folder, slide_ids))
-        return Cut(spots, windows=windows)
-    images = [partial(_open_image, bench, name, entry, slide_id) for slide_id in slide_ids]
-    corners = [place["corners"] for place in places]
-    sides = [int(place["side"]) for place in places]
-    read = tile_reader(images, corners, sides, view, bench.protocol.patches.antialias)
-    inside = np.concatenate([place["inside"] for place in places])
-    shape = (view.tiles**2, view.size, view.size, 3)
-    tiles = Tiles(read, shape, np.arange(len(inside)))
-    return Cut(spots, tiles=tiles, inside=inside, reading_order=_reading_order(corners, view))
-
-
-def _windows(slide_ids: Sequence[str], places: Sequence[Any], patches: Patches) -> Windows:
-    counts = [len(place["corners"]) for place in places]
-    starts = np.cumsum([0, *counts[:-1]])
-    cells = np.concatenate([place["cells"] for place in places])
-    return Windows(
-        patches=patches,
-        of_spot=np.concatenate(
-            [p["of_spot"] + start for p, start in zip(places, starts, strict=True)]
-        ),
-        slide_ids=np.repeat(np.array(slide_ids, dtype=str), counts),
-        centres=np.concatenate([place["centres"] for place in places]),
-        rows=cells[:, 1],
-        columns=cells[:, 0],
+    places = {slide_id: np.load(entry.folder / f"{slide_id}.npz") for slide_id in slide_ids}
+    return cut_of(
+        view,
+        places,
+        spots,
+        patches=open_patches(entry.folder, slide_ids) if view.grid else None,
+        images=[partial(_open_image, bench, name, entry, slide_id) for slide_id in slide_ids],
+        antialias=bench.protocol.patches.antialias,
     )
-
-
-def _reading_order(corners: Sequence[np.ndarray], view: View) -> np.ndarray:
-    """Return an order of all spots, slide by slide, from the top of each image to its bottom."""
-    orders, start = [], 0
-    for each in corners:
-        top = each.reshape(-1, view.tiles**2, 2)[:, 0, 1]
-        orders.append(start + np.argsort(top, kind="stable"))
-        start += len(top)
-    return np.concatenate(orders)
 
 
 def _open_image(bench: Bench, name: str, entry: Entry, slide_id: str) -> BlockImage:

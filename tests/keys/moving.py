@@ -13,11 +13,13 @@ from typing import Any
 from spared_bench.api import make_bench
 from spared_bench.bench import Bench
 from spared_bench.completion.benchmark import Condition, Task
+from spared_bench.data.views import View
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
 from spared_bench.models.encoders import ColorEncoder
 
 DATASET = "her2st_demo"
+VIEW = View(scale=3.0)
 
 
 def keys(bench: Bench) -> dict[str, str]:
@@ -29,10 +31,17 @@ def keys(bench: Bench) -> dict[str, str]:
         (parameters, *_) = bench.candidates(predictor)
         return digest(bench.trial_inputs(DATASET, "none", predictor, parameters | others, 0))
 
+    factory = bench.registry.get("predictor", "gene-mean").load()
+    factory.views = {"region": VIEW}
+    viewer = trial("gene-mean")
+    del factory.views
     task = Task(bench, DATASET)
     return {
         "prepared": digest(bench.prepared_inputs(DATASET)),
         "patches": digest(bench.patches_inputs(DATASET)),
+        "view": digest(bench.view_inputs(DATASET, VIEW)),
+        "view features": digest(bench.features_inputs(DATASET, ColorEncoder(), VIEW)),
+        "viewer": viewer,
         "checks": digest(bench.slide_check_inputs(DATASET, "C2")),
         "features": digest(bench.features_inputs(DATASET, ColorEncoder())),
         "spackle": digest(bench.completed_inputs(DATASET, "spackle")),

@@ -36,8 +36,13 @@ READING = (
 )
 PATCHES = (
     READING
-    | modules("spared_bench/processing", "cutting patches")
+    | modules("spared_bench/processing", "compiled cutting patches reducing")
     | modules("spared_bench", "threads")
+)
+VIEWS = (
+    PATCHES
+    | modules("spared_bench/data", "viewed views")
+    | modules("spared_bench/processing", "view_products views")
 )
 PREPARED = READING | modules(
     "spared_bench/processing",
@@ -71,6 +76,13 @@ SHUFFLENET = (
 TABLE = {
     "prepared": PREPARED,
     "patches": PATCHES,
+    "view": VIEWS,
+    "view features": VIEWS | ENCODERS,
+    "viewer": COMPLETED
+    | VIEWS
+    | ERROR
+    | modules("plugins/predictors", "gene_mean")
+    | modules("spared_bench/models", "arrays"),
     "checks": READING
     | modules("spared_bench/reports", "quality")
     | modules("spared_bench", "geometry"),

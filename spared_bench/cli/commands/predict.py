@@ -74,7 +74,7 @@ def predict(
         tissues.require_some(taken, image)
         names = [name for name, kept in zip(names, taken, strict=True) if kept]
         centres = centres[taken]
-    slide = new_slide.make_slide(image, names, centres, width)
+    slide = new_slide.make_slide(image, names, centres, width, um_per_px)
     predicted = applying.apply(trained, discover(plugin), slide)
     predicted.write_h5ad(path)
     picture = path.with_suffix(".png")

@@ -77,9 +77,9 @@ def _blocks(edges: np.ndarray, start: int, side: int, length: int) -> range:
 
 
 @compiled(inline="always")
-def _mean(a: int, b: int, c: int, d: int) -> int:
+def _mean(a: np.uint8, b: np.uint8, c: np.uint8, d: np.uint8) -> np.int32:
     total = np.int32(a) + np.int32(b) + np.int32(c) + np.int32(d)
-    return (total + np.int32(2)) >> np.int32(2)
+    return np.int32((total + np.int32(2)) >> np.int32(2))
 
 
 @compiled()

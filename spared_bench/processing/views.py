@@ -93,7 +93,7 @@ def place(
     down, across = (each.ravel() for each in np.meshgrid(steps, steps, indexing="ij"))
     shifts = np.stack([across, down], axis=1) * side  # row by row, (tiles * tiles, 2)
     shifted = centres[:, None] + shifts
-    inside = np.logical_and(shifted >= 0, shifted <= np.array(size)).all(axis=2)
+    inside: np.ndarray = np.all((shifted >= 0) & (shifted <= np.array(size)), axis=2)
     every = (corners[:, None] + shifts).reshape(-1, 2)
     return Placed(side, every, np.arange(n) * view.tiles**2, inside)
 

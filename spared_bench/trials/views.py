@@ -60,6 +60,8 @@ def make_view(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
         raw = slides()
         require_images(name, raw)
         if kind == "views":
+            if not bench.guests:
+                note_facts(bench, name, raw)
             check_slides(raw, view)
         _cut(bench, raw, {view: folder})
 

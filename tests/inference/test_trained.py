@@ -15,6 +15,7 @@ from spared_bench.errors import (
     SparedBenchError,
     UnknownNameError,
     UsageError,
+    ViewError,
 )
 from spared_bench.inference import trained as applying
 from spared_bench.inference.new_slide import grid, make_slide, read_positions
@@ -42,6 +43,7 @@ def trained_workspace(prepared_workspace, tmp_path_factory):
     return root
 
 
+VIEW_PLUGIN = TOY_PLUGIN.with_name("view_plugin.py")
 DELTA = {
     "backbone": "test_vit",
     "image_size": 16,
@@ -240,3 +242,52 @@ def test_spots_without_names_are_numbered_and_a_lattice_has_array_places(tmp_pat
     assert names == ["spot_0", "spot_1", "spot_2", "spot_3"]
     assert slide.obs["array_col"].tolist() == [0, 1, 1, 0]
     assert slide.obs["array_row"].tolist() == [0, 1, 0, 1]
+
+
+@pytest.fixture(scope="module")
+def seeing_workspace(prepared_workspace, tmp_path_factory):
+    """A workspace in which a method with four views is trained."""
+    import shutil
+
+    root = tmp_path_factory.mktemp("seeing") / "workspace"
+    shutil.copytree(prepared_workspace, root)
+    bench = make_bench(
+        str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN, VIEW_PLUGIN], device="cpu"
+    )
+    plan = select(bench, ["toy"], ["none"], ["sees-all"])
+    assert not execute(plan, executor="inline", workers=1, track=False, figures=False).failed
+    return root
+
+
+def predict_seeing(workspace, bench, slides, tmp_path, *arguments):
+    spots = write_positions(tmp_path / "positions.csv", slides.coordinates)
+    image = bench.folder("toy") / "three.png"
+    out = tmp_path / "slide.h5ad"
+    return out, run_predict(
+        workspace, "toy/none/sees-all", "--image", image, "--spots", spots, "--out", out,
+        "--plugin", VIEW_PLUGIN, *arguments,
+    )  # fmt: skip
+
+
+def test_a_new_slide_is_seen_through_the_views_of_the_training(seeing_workspace, tmp_path):
+    bench = make_bench(
+        str(TOY_PROTOCOL), workspace=seeing_workspace, plugin_files=[TOY_PLUGIN, VIEW_PLUGIN]
+    )
+    slides = prepare(bench, "toy").slides("test")
+    out, done = predict_seeing(seeing_workspace, bench, slides, tmp_path, "--um-per-px", 6.25)
+    assert done.exit_code == 0, done.output
+    trained = applying.find_trained(make_store(seeing_workspace), "toy/none/sees-all")
+    with np.load(trained.folder / "predictions.npz") as arrays:
+        expected = arrays["test_prediction"]
+    np.testing.assert_allclose(ad.read_h5ad(out).X, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_new_slide_without_a_scale_cannot_show_micrometres(seeing_workspace, tmp_path):
+    bench = make_bench(
+        str(TOY_PROTOCOL), workspace=seeing_workspace, plugin_files=[TOY_PLUGIN, VIEW_PLUGIN]
+    )
+    slides = prepare(bench, "toy").slides("test")
+    _, done = predict_seeing(seeing_workspace, bench, slides, tmp_path, "--spot-diameter-px", 16)
+    assert isinstance(done.exception, ViewError)
+    assert "Predictor 'sees-all', view 'context', image " in str(done.exception)
+    assert "`--um-per-px` says" in str(done.exception)

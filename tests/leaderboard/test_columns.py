@@ -116,3 +116,28 @@ def test_every_column_explains_itself_and_has_a_value_on_a_board_without_scores(
     (line,) = csv.DictReader(io.StringIO(as_csv(board)))
     assert (line["predictor"], line["rank"]) == ("ridge", "")
     assert "No plugin here describes mse, pcc-gene" in as_markdown(board, "c").replace("\\", "")
+
+
+def test_the_field_of_view_is_shown_of_methods_that_look_at_other_windows(tmp_path):
+    facts = {"field_of_view_um": 512.0}
+    seeing = [trial(), trial("wide", mse=2.0, facts=facts)]
+    board = sample_board(seeing)
+    assert [row.field_of_view_um for row in board.protocols[0].rows] == [None, 512.0]
+    header, *rows = (
+        [cell.strip() for cell in line.split("|")]
+        for line in as_markdown(board, "c").splitlines()
+        if line.startswith("|") and "---" not in line
+    )
+    assert [row[header.index("Field of view")] for row in rows] == ["–", "512 µm"]
+    lines = list(csv.DictReader(io.StringIO(as_csv(board))))
+    assert [line["field_of_view_um"] for line in lines] == ["", "512.0"]
+    assert "Field of view" not in as_markdown(sample_board([trial()]), "c")
+    build(seeing, tmp_path, "c", "store")
+    shown = [row["cells"]["field_of_view_um"] for row in data_of(tmp_path, "p0/board")["rows"]]
+    assert [text for _, text in shown] == ["–", "512 µm"]
+
+
+@pytest.mark.parametrize("told", ["wide", True, None, float("nan"), [512]])
+def test_a_field_of_view_that_is_no_number_is_not_shown(told):
+    board = sample_board([trial(facts={"field_of_view_um": told})])
+    assert board.protocols[0].rows[0].field_of_view_um is None

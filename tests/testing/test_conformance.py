@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.distance import pdist
 from typer.testing import CliRunner
 
+from spared_bench import View
 from spared_bench.cli import app
 from spared_bench.errors import PluginError, UnknownNameError
+from spared_bench.models.encoders import ColorEncoder
 from spared_bench.registry import discover
-from spared_bench.testing import completer_checks, predictor_checks, tiny_slides, with_noise
+from spared_bench.testing import (
+    completer_checks,
+    outcomes,
+    predictor_checks,
+    tiny_slides,
+    with_noise,
+    with_views,
+)
 from spared_bench.testing.conformance import examine, named
 from spared_bench.testing.ties import untied, with_twins
+from spared_bench.testing.views import picture_of
 
 MISBEHAVING = """
 import json
@@ -370,3 +382,50 @@ def test_the_command_prints_a_report_and_ends_with_its_verdict(name, status, plu
     report = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert bool(report["failed"]) == bool(status)
     assert {check["plugin"] for check in report["checks"]} == {f"predictor {name}"}
+
+
+VIEWS = {
+    "target": View(size=16),
+    "region": View(scale=4.6, size=20),
+    "huge": View(um=5000, size=20, grid=True),
+    "context": View(um=500, size=30, grid=True),
+    "tiles": View(size=10, tiles=3),
+}
+
+
+def test_the_small_slides_serve_every_view():
+    plain, slides = tiny_slides(), with_views(tiny_slides(), VIEWS)
+    for part, bare in zip(slides, plain, strict=True):
+        for (_, slide), (_, alone) in zip(part.each(), bare.each(), strict=True):
+            around = np.pad(picture_of(alone), ((99, 99), (99, 99), (0, 0)), mode="symmetric")
+            assert slide.patches.shape == (len(slide), 16, 16, 3)
+            regions, tiles = slide.view("region")[:], slide.tiles("tiles")[:]
+            for spot in (0, 7, 17, 39):
+                x, y = slide.coordinates[spot].astype(int) + 99
+                for side, size, shift, found in [
+                    (110, 20, 0, regions[spot]),
+                    (24, 10, 0, tiles[spot, 4]),
+                    (24, 10, -24, tiles[spot, 0]),
+                ]:
+                    left, top = x + shift - side // 2, y + shift - side // 2
+                    square = Image.fromarray(around[top : top + side, left : left + side])
+                    expected = square.resize((size, size), Image.Resampling.BILINEAR)
+                    assert np.abs(np.asarray(expected).astype(int) - found).max() <= 1
+            windows = slide.windows("context")
+            side = round(500 * 24 / 55)
+            cells = slide.coordinates // side
+            np.testing.assert_array_equal(windows.columns[windows.of_spot], cells[:, 0])
+            np.testing.assert_array_equal(windows.rows[windows.of_spot], cells[:, 1])
+            assert slide.tiles_inside("tiles")[:, 4].all()
+            assert len(slide.windows("huge")) == 2  # 800 px wide, in windows of 500
+        features = part.features(ColorEncoder(), view="tiles")
+        assert features.shape == (len(part), 9, 24)
+
+
+def test_a_method_of_four_views_keeps_its_promises():
+    plugin = Path(__file__).parents[1] / "view_plugin.py"
+    checks = predictor_checks("sees-all", discover([plugin]))
+    failed = [
+        check.name for check in outcomes("predictor sees-all", checks) if check.status == "failed"
+    ]
+    assert failed == ["its spec describes it"]  # of a test it says nothing

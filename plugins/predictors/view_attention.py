@@ -304,7 +304,7 @@ class ViewAttention(TorchPredictor):
         mean: Tensor = network(batch)[0]
         return mean
 
-    def predict(self, slides: Slides, batch_size: int = _CHUNK) -> Prediction:  # type: ignore[override]
+    def predict(self, slides: Slides, batch_size: int = _CHUNK) -> Prediction:
         """Return mean and variance, (n_spots, n_genes) each."""
         network = self._fitted().eval()
         units = self.units(slides, self._device, resident=False)

@@ -1,4 +1,4 @@
-"""The metrics of the SpaRED benchmark (Mejia et al., MICCAI 2024)."""
+"""The metrics of the SpaRED benchmark (Mejia et al., MICCAI 2024), of variances and of classes."""
 
 from __future__ import annotations
 
@@ -65,5 +65,72 @@ def spared_bench_metrics() -> list[MetricSpec]:
             label="R2-Patch",
             bounds=(-math.inf, 1.0),
             undefined="determination",
+        ),
+        *_of_variances(),
+        *_of_classes(),
+    ]
+
+
+def _of_variances() -> list[MetricSpec]:
+    here = f"{_HERE}.uncertainty"
+    intervals = [
+        MetricSpec(
+            f"coverage-{percent}",
+            f"{here}:coverage_{percent}",
+            summary=f"Share of what was measured within the predicted {percent} % interval",
+            per="entry",
+            better="nearest",
+            label=f"Coverage {percent} %",
+            bounds=(0.0, 1.0),
+            given="variance",
+            goal=percent / 100,
+        )
+        for percent in (50, 90)
+    ]
+    return [
+        MetricSpec(
+            "nll",
+            f"{here}:nll",
+            summary="Negative log-likelihood of what was measured, per entry, for a normal"
+            " distribution of the predicted mean and variance",
+            per="entry",
+            better="lower",
+            label="NLL",
+            given="variance",
+        ),
+        *intervals,
+        MetricSpec(
+            "sharpness",
+            f"{here}:sharpness",
+            summary="Mean predicted standard deviation over measured entries",
+            per="entry",
+            better="lower",
+            label="Sharpness",
+            bounds=(0.0, math.inf),
+            given="variance",
+        ),
+    ]
+
+
+def _of_classes() -> list[MetricSpec]:
+    here = f"{_HERE}.classes"
+    return [
+        MetricSpec(
+            "f1-class",
+            f"{here}:f1_class",
+            summary="F1 of each class of spots; their mean is the macro F1",
+            per="class",
+            label="F1-Class",
+            bounds=(0.0, 1.0),
+            given="classes",
+        ),
+        MetricSpec(
+            "auc-class",
+            f"{here}:auc_class",
+            summary="Area under the ROC curve of each class of spots against all others",
+            per="class",
+            label="AUC-Class",
+            bounds=(0.0, 1.0),
+            given="classes",
         ),
     ]

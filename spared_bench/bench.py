@@ -471,11 +471,17 @@ class Bench:
         """What determines the scores of a trial's predictions."""
         return {
             "trial": trial,
-            "metrics": {name: self._metric_inputs(name) for name in self.protocol.metrics},
+            "metrics": {name: self._metric_inputs(name) for name in self.scored_metrics},
+            "genes": list(self.protocol.scored_genes),
             "pooling": self.protocol.pooling,
             "mean_rule": self.protocol.mean_rule,
             "code": code_hash("spared_bench.metrics.scoring"),
         }
+
+    @property
+    def scored_metrics(self) -> list[str]:
+        """All metrics of the protocol, those that only some methods have values of included."""
+        return list(dict.fromkeys([*self.protocol.metrics, *self.protocol.further_metrics]))
 
     def _metric_inputs(self, name: str) -> dict[str, Any]:
         entry = self.registry.get("metric", name)
@@ -484,6 +490,7 @@ class Bench:
             "version": spec.version,
             "per": spec.per,
             "undefined": spec.undefined,
+            "given": spec.given,
             "distribution": entry.plugin.distribution,
             "code": _code(entry),
         }
@@ -520,7 +527,12 @@ class Bench:
 
     def figure_inputs(self, trial: str) -> dict[str, Any]:
         """What determines the figures of a trial."""
-        return {"trial": trial, "code": code_hash("spared_bench.reports.expression_map")}
+        return {
+            "trial": trial,
+            "genes": list(self.protocol.scored_genes),
+            "code": code_hash("spared_bench.reports.expression_map"),
+            "calibration": code_hash("spared_bench.reports.calibration"),
+        }
 
     def candidates(self, predictor: str) -> list[dict[str, Any]]:
         """Return the parameters to choose from; one set where nothing is searched.

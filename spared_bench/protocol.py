@@ -25,6 +25,9 @@ PUBLISHED = "published"
 #: By convention, the configuration for a few processor cores.
 SMALL = "small"
 
+#: Metrics of variances and of classes, for methods that predict them.
+FURTHER_METRICS = ("nll", "coverage-50", "coverage-90", "sharpness", "f1-class", "auc-class")
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 
@@ -38,6 +41,9 @@ class Filtering(_Section):
 
     ``real_fraction`` keeps the longest prefix of genes, ordered by their smallest per-slide
     expressed fraction, whose mean overall expressed fraction is at least this.
+    ``min_fraction`` and ``min_slide_fraction`` are the thresholds of SEPAL (Mejia et al., ICCV
+    Workshops 2023; there ε_T and ε_WSI): a gene needs a larger overall expressed fraction than the
+    first, and a larger one on every slide than the second; -1: any.
     """
 
     spot_min_counts: float = 10
@@ -45,6 +51,8 @@ class Filtering(_Section):
     gene_min_counts: float = 10
     gene_max_counts: float = 1_000_000
     real_fraction: Fraction = 0.7
+    min_fraction: Annotated[float, Field(ge=-1, le=1)] = -1
+    min_slide_fraction: Annotated[float, Field(ge=-1, le=1)] = -1
 
 
 class Processing(_Section):
@@ -64,8 +72,9 @@ class Processing(_Section):
         counts), and may be chosen. Left out, they still count in the filters, as published.
     target : {"log2_tpm", "log1p_cp10k"}
         Normalisation of the target.
-    ranking : {"moran", "variable"}
-        Which genes are chosen: those of highest Moran's I, or the most variable ones.
+    ranking : {"moran", "variable", "mean"}
+        Which genes are chosen: those of highest Moran's I, the most variable ones, or those of
+        highest mean of the target's layer, zeros included, over the spots that ``fit_on`` names.
     n_genes : int
         How many are chosen.
     genes : tuple of str
@@ -82,6 +91,10 @@ class Processing(_Section):
         of other splits under ``fit_on: train``) stays as it is. ``"combat_published"`` has the
         first-gene defect of the published package.
     batch_key : {"slide_id", "patient_id"}
+    smoothing : {"none", "array_neighbours"}
+        Whether the target of a spot, in training and in scores, is the mean over it and its
+        neighbours in the array (8 of a square one, 6 of a hexagonal one), as of TRIPLEX. Such
+        scores are of another, easier quantity, and the board says so.
     from_dataset : bool
         Whether ``parameters`` of a dataset's spec replace settings of this section and of
         ``filtering``.
@@ -95,7 +108,7 @@ class Processing(_Section):
     ties: Literal["id", "published"] = "id"
     mitochondrial: Literal["counted", "left_out"] = "counted"
     target: Literal["log2_tpm", "log1p_cp10k"] = "log2_tpm"
-    ranking: Literal["moran", "variable"] = "moran"
+    ranking: Literal["moran", "variable", "mean"] = "moran"
     n_genes: Positive = 128
     genes: tuple[str, ...] = ()
     zeros: Literal["unmeasured", "measured"] = "unmeasured"
@@ -103,6 +116,7 @@ class Processing(_Section):
     n_neighbours: Positive = 6
     batch_correction: Literal["none", "combat", "combat_published"] = "none"
     batch_key: Literal["slide_id", "patient_id"] = "slide_id"
+    smoothing: Literal["none", "array_neighbours"] = "none"
     from_dataset: bool = False
     per_dataset: dict[str, dict[str, Any]] = {}
 
@@ -151,7 +165,10 @@ class Processing(_Section):
         if settled.batch_correction == "none" and "batch_key" in spec.parameters:
             idle["batch_key"] = "since it corrects no batches"
         if settled.genes:
-            passed_over = {"n_genes", "real_fraction", "gene_min_counts", "gene_max_counts"}
+            passed_over = {
+                *("n_genes", "real_fraction", "gene_min_counts", "gene_max_counts"),
+                *("min_fraction", "min_slide_fraction"),
+            }
             idle |= dict.fromkeys(
                 passed_over & set(spec.parameters), "since `genes` names the genes"
             )
@@ -319,6 +336,10 @@ class Protocol(_Section):
     values of parameters, and ``configuration`` for another one. ``views``: whether a method may
     look at other windows of a slide than the protocol's patches (``spared_bench.data.views``);
     under ``"target-only"`` one that asks for others is not run.
+
+    ``further_metrics`` are computed where a method predicts what they are of, variances or classes.
+    ``scored_genes``, ids or symbols, restricts all scores to some of the trained genes; empty: all.
+    Neither moves a training.
     """
 
     name: str
@@ -338,6 +359,8 @@ class Protocol(_Section):
     pooling: Literal["slide", "split"] = "slide"
     mean_rule: Literal["strict", "published"] = "strict"
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mse", "pcc-gene")
+    further_metrics: tuple[str, ...] = FURTHER_METRICS
+    scored_genes: tuple[str, ...] = ()
     ranking: Ranking = Ranking()
     configuration: Annotated[str, Field(min_length=1, max_length=64)] = PUBLISHED
     overrides: dict[str, dict[str, Any]] = {}
@@ -375,6 +398,14 @@ class Protocol(_Section):
             del values["configuration"]
         if self.training.precision == "auto":
             del values["training"]["precision"]
+        processing = values["processing"]
+        for settings, added in (
+            (values, {"further_metrics": list(FURTHER_METRICS), "scored_genes": []}),
+            (processing, {"smoothing": "none"}),
+            (processing["filtering"], {"min_fraction": -1, "min_slide_fraction": -1}),
+        ):
+            for name in [name for name, default in added.items() if settings[name] == default]:
+                del settings[name]
         return digest(values)
 
 

@@ -23,7 +23,7 @@ class TrialScores:
     Parameters
     ----------
     status : {"ok", "error"}
-    scores, slide_scores, gene_scores : dict
+    scores, slide_scores, gene_scores, calibration, confusion : dict
         As in ``TrialResult``.
     message, traceback : str
         Of a metric that failed.
@@ -36,6 +36,8 @@ class TrialScores:
     scores: dict[str, Scores] = field(default_factory=dict)
     slide_scores: dict[str, dict[str, Scores]] = field(default_factory=dict)
     gene_scores: dict[str, list[float]] = field(default_factory=dict)
+    calibration: dict[str, list[float]] = field(default_factory=dict)
+    confusion: dict[str, list[list[int]]] = field(default_factory=dict)
     message: str = ""
     traceback: str = ""
     imported: list[Any] | bool = False
@@ -61,8 +63,10 @@ class TrialScores:
             For what is no record of scores.
         """
         try:
+            later = {name: values.get(name, {}) for name in ("calibration", "confusion")}
+            values = later | values
             known = {name: values[name] for name in cls.__dataclass_fields__ if name != IMPORTED}
-            for name in ("scores", "slide_scores", "gene_scores"):
+            for name in ("scores", "slide_scores", "gene_scores", "calibration"):
                 known[name] = _none_to_nan(dict(known[name]))
             read: TrialScores = _checked(cls, known)
         except (TypeError, KeyError, ValueError) as error:
@@ -74,7 +78,7 @@ class TrialScores:
 class TrialResult:
     """The outcome of one trial.
 
-    The store keeps it without the three kinds of scores, which are an entry of their own.
+    The store keeps it without what is computed of its predictions, which is an entry of its own.
 
     Parameters
     ----------
@@ -92,7 +96,14 @@ class TrialResult:
         Means as the protocol pools them; nan where undefined.
     slide_scores : dict of split to dict of slide to dict of metric to float
     gene_scores : dict of metric to list of float
-        On the evaluation split, in the order of ``genes``.
+        On the evaluation split, in the order of ``genes``; nan for a gene that is not scored.
+    calibration : dict of split to list of float
+        Share of the measured entries within the predicted central interval of each of
+        ``metrics.uncertainty.LEVELS``; empty for a method without variances.
+    confusion : dict of split to list of list of int
+        Labelled spots by label (rows) and predicted class (columns), in the order of ``classes``.
+    classes : list of str
+        Those of the dataset, where the method predicts them.
     genes, gene_symbols : list of str
     curves : dict of str to list of (step, value)
     n_parameters : int or None
@@ -121,6 +132,9 @@ class TrialResult:
     scores: dict[str, Scores] = field(default_factory=dict)
     slide_scores: dict[str, dict[str, Scores]] = field(default_factory=dict)
     gene_scores: dict[str, list[float]] = field(default_factory=dict)
+    calibration: dict[str, list[float]] = field(default_factory=dict)
+    confusion: dict[str, list[list[int]]] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
     genes: list[str] = field(default_factory=list)
     gene_symbols: list[str] = field(default_factory=list)
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
@@ -156,6 +170,8 @@ class TrialResult:
             scores=scores.scores,
             slide_scores=scores.slide_scores,
             gene_scores=scores.gene_scores,
+            calibration=scores.calibration,
+            confusion=scores.confusion,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -180,7 +196,8 @@ class TrialResult:
     @classmethod
     def _read(cls, values: dict[str, Any]) -> TrialResult:
         known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
-        for name in ("scores", "slide_scores", "gene_scores", "curves", "validation_mse"):
+        undefined = ("scores", "slide_scores", "gene_scores", "calibration")
+        for name in (*undefined, "curves", "validation_mse"):
             if name in known:
                 known[name] = _none_to_nan(known[name])
         known["curves"] = {

@@ -3,14 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from spared_bench.errors import PluginError
+from spared_bench.metrics.classes import confusion
 from spared_bench.metrics.summary import Rule, by_slide, mean_over_slides, pooled_mean
+from spared_bench.metrics.uncertainty import calibration_curve
 from spared_bench.specs import MetricSpec
 
-MetricFunction = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+MetricFunction = Callable[..., np.ndarray]
+Metrics = Mapping[str, tuple[MetricSpec, MetricFunction]]
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What a prediction may hold beside its means, and the labels that classes answer to.
+
+    Parameters
+    ----------
+    variance : ndarray of shape (n_spots, n_genes), optional
+    probabilities : ndarray of shape (n_spots, n_classes), optional
+    labels : ndarray of int, of shape (n_spots,), optional
+        Columns of ``probabilities``; -1 where unlabelled.
+    """
+
+    variance: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+    def has(self, spec: MetricSpec) -> bool:
+        """Whether a metric can be computed: it is undefined where a method gives no such values."""
+        if spec.given == "variance":
+            return self.variance is not None
+        if spec.given == "classes":
+            return self.probabilities is not None and self.labels is not None
+        return True
+
+    def rows(self, here: np.ndarray) -> Beside:
+        """Return the same of some spots."""
+        parts = {name: getattr(self, name) for name in ("variance", "probabilities", "labels")}
+        return replace(self, **{n: part[here] for n, part in parts.items() if part is not None})
+
+
+NOTHING = Beside()
 
 
 @dataclass(frozen=True)
@@ -20,45 +57,55 @@ class Scoring:
     Parameters
     ----------
     means : dict of metric to float
-        Over slides or over the whole split, as the protocol pools.
+        Over slides or over the whole split, as the protocol pools. A metric of a variance or of
+        classes is not among them where the prediction has none.
     by_slide : dict of slide to dict of metric to float
     by_gene : dict of metric to list of float
         Metrics that have one value per gene, over the whole split, in the order of the columns.
+    calibration : list of float
+        Share of the measured entries within the interval of each of ``uncertainty.LEVELS``, over
+        the whole split; empty without a variance.
+    confusion : list of list of int
+        Labelled spots by label and predicted class; empty without classes.
     """
 
     means: dict[str, float] = field(default_factory=dict)
     by_slide: dict[str, dict[str, float]] = field(default_factory=dict)
     by_gene: dict[str, list[float]] = field(default_factory=dict)
+    calibration: list[float] = field(default_factory=list)
+    confusion: list[list[int]] = field(default_factory=list)
 
 
 def means(
-    metrics: Mapping[str, tuple[MetricSpec, MetricFunction]],
+    metrics: Metrics,
     truth: np.ndarray,
     prediction: np.ndarray,
     mask: np.ndarray,
     slide_ids: np.ndarray,
     *,
+    beside: Beside = NOTHING,
     pooling: str = "slide",
     rule: Rule = "strict",
 ) -> dict[str, float]:
     """Return ``score(...).means`` alone, which takes a fraction of the time; see ``score``."""
+    arrays = truth, prediction, mask
     return {
-        name: mean_over_slides(
-            by_slide(spec, metric, truth, prediction, mask, slide_ids, rule=rule)
-        )
+        name: mean_over_slides(_per_slide(spec, metric, arrays, slide_ids, beside, rule))
         if pooling == "slide"
-        else pooled_mean(spec, metric, truth, prediction, mask, rule=rule)
+        else _pooled(spec, metric, arrays, beside, rule)
         for name, (spec, metric) in metrics.items()
+        if beside.has(spec)
     }
 
 
 def score(
-    metrics: Mapping[str, tuple[MetricSpec, MetricFunction]],
+    metrics: Metrics,
     truth: np.ndarray,
     prediction: np.ndarray,
     mask: np.ndarray,
     slide_ids: np.ndarray,
     *,
+    beside: Beside = NOTHING,
     pooling: str = "slide",
     rule: Rule = "strict",
 ) -> Scoring:
@@ -71,25 +118,95 @@ def score(
     mask : ndarray of bool, of shape (n_spots, n_genes)
         True where measured.
     slide_ids : ndarray of str, of shape (n_spots,)
+    beside : Beside
+        Variances and classes, where the method predicts them.
     pooling : {"slide", "split"}
         Mean over the slides' scores, or one score over all spots.
     rule : {"strict", "published"}
         How undefined values enter a mean (``spared_bench.metrics.summary``).
     """
+    arrays = truth, prediction, mask
     means: dict[str, float] = {}
     slides: dict[str, dict[str, float]] = {
         str(slide): {} for slide in dict.fromkeys(slide_ids.tolist())
     }
     by_gene = {}
     for name, (spec, metric) in metrics.items():
-        per_slide = by_slide(spec, metric, truth, prediction, mask, slide_ids, rule=rule)
+        if not beside.has(spec):
+            continue
+        per_slide = _per_slide(spec, metric, arrays, slide_ids, beside, rule)
         for slide, value in per_slide.items():
             slides[slide][name] = value
         means[name] = (
             mean_over_slides(per_slide)
             if pooling == "slide"
-            else pooled_mean(spec, metric, truth, prediction, mask, rule=rule)
+            else _pooled(spec, metric, arrays, beside, rule)
         )
         if spec.per == "gene":
-            by_gene[name] = [float(value) for value in metric(truth, prediction, mask)]
+            values = _bound(spec, metric, beside)(truth, prediction, mask)
+            by_gene[name] = [float(value) for value in values]
     return Scoring(means, slides, by_gene)
+
+
+def details(
+    truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray, beside: Beside
+) -> tuple[list[float], list[list[int]]]:
+    """Return the calibration curve and the table of confusion of a split, empty without either."""
+    curve: list[float] = []
+    table: list[list[int]] = []
+    if beside.variance is not None:
+        curve = [float(v) for v in calibration_curve(truth, prediction, mask, beside.variance)]
+    if beside.probabilities is not None and beside.labels is not None:
+        table = [list(map(int, row)) for row in confusion(beside.labels, beside.probabilities)]
+    return curve, table
+
+
+_Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _bound(spec: MetricSpec, metric: MetricFunction, beside: Beside) -> MetricFunction:
+    """Return the metric as one of truth, prediction and mask alone."""
+    if spec.given != "variance":
+        return metric
+    return lambda truth, prediction, mask: metric(truth, prediction, mask, beside.variance)
+
+
+def _pooled(
+    spec: MetricSpec, metric: MetricFunction, arrays: _Arrays, beside: Beside, rule: Rule
+) -> float:
+    if spec.given == "classes":
+        return _class_mean(spec, metric, beside)
+    return pooled_mean(spec, _bound(spec, metric, beside), *arrays, rule=rule)
+
+
+def _per_slide(
+    spec: MetricSpec,
+    metric: MetricFunction,
+    arrays: _Arrays,
+    slide_ids: np.ndarray,
+    beside: Beside,
+    rule: Rule,
+) -> dict[str, float]:
+    if spec.given == "expression":
+        return by_slide(spec, metric, *arrays, slide_ids, rule=rule)
+    found = {}
+    for slide in dict.fromkeys(slide_ids.tolist()):
+        here = slide_ids == slide
+        part = tuple(array[here] for array in arrays)
+        found[str(slide)] = _pooled(spec, metric, part, beside.rows(here), rule)
+    return found
+
+
+def _class_mean(spec: MetricSpec, metric: MetricFunction, beside: Beside) -> float:
+    """Mean over classes, undefined ones left out; nan where none is defined."""
+    assert beside.labels is not None
+    assert beside.probabilities is not None
+    values = np.atleast_1d(np.asarray(metric(beside.labels, beside.probabilities), np.float64))
+    wanted = (beside.probabilities.shape[1],) if spec.per == "class" else (1,)
+    if values.shape != wanted:
+        raise PluginError(
+            f"Metric {spec.name!r} is declared to have one value per {spec.per}: expected shape"
+            f" {wanted}, found {values.shape}. Correct the metric, or `per` of its spec."
+        )
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if values.size else float("nan")

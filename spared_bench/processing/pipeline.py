@@ -30,8 +30,9 @@ from spared_bench.processing.selection import (
     leave_out_mitochondrial,
     require_lengths,
 )
+from spared_bench.processing.smoothing import array_mean
 from spared_bench.processing.splitting import assign_splits
-from spared_bench.processing.variable import most_variable
+from spared_bench.processing.variable import highest_mean, most_variable
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -113,7 +114,11 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     return adata
 
 
-_RANKED_BY = {"moran": "highest Moran's I", "variable": "most variable"}
+_RANKED_BY = {
+    "moran": "highest Moran's I",
+    "variable": "most variable",
+    "mean": "highest mean",
+}
 
 
 def _fitted(adata: AnnData, settings: Processing) -> np.ndarray:
@@ -149,6 +154,10 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
         batches = adata.obs[settings.batch_key].to_numpy(dtype=str)
         correction = fit_combat(prefilled[fitted], batches[fitted], published)
         prefilled = correction.apply(prefilled, batches)
+    if settings.smoothing == "array_neighbours":
+        array = adata.obs[["array_row", "array_col"]].to_numpy()
+        for rows in pieces:
+            prefilled[rows] = array_mean(prefilled[rows], array[rows])
     mask = adata.X.toarray() > 0
     if settings.zeros == "measured":
         mask[:] = True
@@ -173,6 +182,8 @@ def _choose(
         return np.arange(adata.n_vars)  # in the order of the list
     if settings.ranking == "moran":
         return most_autocorrelated(scores, names, settings.n_genes)
+    if settings.ranking == "mean":
+        return highest_mean(expression[fitted], names, settings.n_genes)
     slide_ids = adata.obs["slide_id"].to_numpy(dtype=str)[fitted]
     base = 2.0 if settings.target == "log2_tpm" else None
     return most_variable(expression[fitted], slide_ids, names, settings.n_genes, base)

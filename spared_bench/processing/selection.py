@@ -65,6 +65,7 @@ def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Ste
     )
     steps.add("read", adata.n_vars)
     steps.add("gene counts", len(enough))
+    enough = _above_thresholds(enough, smallest, overall, bounds, steps)
     names = adata.var_names.to_numpy(dtype=str)[enough]
     order = filtering.gene_order(smallest[enough], names, settings.ties)
     prefix = filtering.sparsity_prefix(order, overall[enough], bounds.real_fraction)
@@ -79,6 +80,30 @@ def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Ste
         )
     adata.var[EXPRESSED] = overall
     return adata[:, enough[prefix]].copy()
+
+
+def _above_thresholds(
+    genes: np.ndarray, smallest: np.ndarray, overall: np.ndarray, bounds: Filtering, steps: Steps
+) -> np.ndarray:
+    """Keep the genes whose shares of spots are above the thresholds of SEPAL, where there are any.
+
+    Raises
+    ------
+    CountsError
+        If none is.
+    """
+    if bounds.min_fraction < 0 and bounds.min_slide_fraction < 0:
+        return genes
+    above = (overall > bounds.min_fraction) & (smallest > bounds.min_slide_fraction)
+    kept = genes[above[genes]]
+    steps.add("thresholds", len(kept))
+    if not len(kept):
+        raise CountsError(
+            f"No gene is seen in a share of more than {bounds.min_fraction:g} of all spots and of"
+            f" more than {bounds.min_slide_fraction:g} of each slide's. Genes left: {steps}. Lower"
+            " `min_fraction` or `min_slide_fraction` in `processing.filtering`."
+        )
+    return kept
 
 
 def keep_listed_genes(

@@ -1,10 +1,31 @@
-"""Which genes vary most, beyond what their mean explains."""
+"""Which genes vary most, beyond what their mean explains, and which have the highest mean."""
 
 from __future__ import annotations
 
 import warnings
 
 import numpy as np
+
+
+def highest_mean(values: np.ndarray, gene_ids: np.ndarray, n_genes: int) -> np.ndarray:
+    """Rank genes by their mean over all spots, zeros included.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_spots, n_genes)
+        Logged expression, 0 where nothing was measured.
+    gene_ids : ndarray of str, of shape (n_genes,)
+        Order genes that tie.
+    n_genes : int
+        How many to return; all where there are fewer.
+
+    Returns
+    -------
+    ndarray of int
+        Columns, the highest mean first.
+    """
+    means = np.asarray(values, dtype=np.float64).mean(axis=0)
+    return np.lexsort((gene_ids, -means))[:n_genes]
 
 
 def most_variable(

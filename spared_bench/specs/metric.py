@@ -9,8 +9,9 @@ from typing import ClassVar, Literal, get_args
 from spared_bench.errors import PluginError
 from spared_bench.specs.base import Spec
 
-Direction = Literal["lower", "higher"]
-Unit = Literal["entry", "gene", "spot"]
+Direction = Literal["lower", "higher", "nearest"]
+Unit = Literal["entry", "gene", "spot", "class"]
+Given = Literal["expression", "variance", "classes"]
 Undefined = Literal["left_out", "correlation", "determination"]
 
 
@@ -22,10 +23,10 @@ class MetricSpec(Spec):
 
     Parameters
     ----------
-    per : {"entry", "gene", "spot"}
-        What one value stands for: all measured entries (a scalar), a column, or a row.
-    better : {"lower", "higher"}
-        Which direction is better.
+    per : {"entry", "gene", "spot", "class"}
+        What one value stands for: all measured entries (a scalar), a column, a row, or a class.
+    better : {"lower", "higher", "nearest"}
+        Which direction is better; ``"nearest"``: which is nearer to ``goal``.
     label : str
         How the leaderboard writes it; the name where empty.
     bounds : tuple of float
@@ -36,6 +37,13 @@ class MetricSpec(Spec):
         How undefined values enter a mean (``spared_bench.metrics.summary``): not at all, or as
         those of a correlation, for which a constant prediction of what varies counts 0, or as
         those of a coefficient of determination.
+    given : {"expression", "variance", "classes"}
+        What it is computed from. ``"variance"``: called with the predicted variance as a fourth
+        argument; ``"classes"``: called as ``metric(labels, probabilities)``, labels being columns
+        and -1 without one. It is undefined for methods that predict no such thing.
+    goal : float
+        The value of a perfect prediction, where it lies between the bounds (``better="nearest"``):
+        0.9 of the share of the truth within an interval of 90 %.
 
     Raises
     ------
@@ -50,11 +58,14 @@ class MetricSpec(Spec):
     label: str = ""
     bounds: tuple[float, float] = (-math.inf, math.inf)
     undefined: Undefined = "left_out"
+    given: Given = "expression"
+    goal: float = math.nan
 
     def __post_init__(self) -> None:
         super().__post_init__()
         label = f"MetricSpec(name={self.name!r})"
-        for name, known in (("per", Unit), ("better", Direction), ("undefined", Undefined)):
+        words = {"per": Unit, "better": Direction, "undefined": Undefined, "given": Given}
+        for name, known in words.items():
             if getattr(self, name) not in get_args(known):
                 raise PluginError(
                     f"{label}: {name} {getattr(self, name)!r} is none of"
@@ -67,6 +78,28 @@ class MetricSpec(Spec):
                 f"{label}: bounds must be the lowest and the highest possible value, such as"
                 f" (-1.0, 1.0) or (0.0, math.inf); found {self.bounds!r}."
             )
+        self._check_kind(label)
+
+    def _check_kind(self, label: str) -> None:
+        if (self.better == "nearest") != math.isfinite(self.goal):
+            raise PluginError(
+                f"{label}: `goal` is the perfect value of a metric with `better='nearest'`, which"
+                f" needs one, and of no other; found better {self.better!r}, goal {self.goal!r}."
+            )
+        if self.better == "nearest" and not self.bounds[0] <= self.goal <= self.bounds[1]:
+            raise PluginError(f"{label}: goal {self.goal!r} is not between {self.bounds!r}.")
+        if self.given != "classes" and self.per == "class":
+            raise PluginError(f"{label}: a value per class needs `given='classes'`.")
+        if self.given == "classes" and self.per not in ("class", "entry"):
+            raise PluginError(
+                f"{label}: a metric of classes has one value per class, or one of all (`per` is"
+                f" {self.per!r}; expected 'class' or 'entry')."
+            )
+        if self.given != "expression" and self.undefined != "left_out":
+            raise PluginError(
+                f"{label}: undefined values of a metric of a variance or of classes are left out;"
+                f" found {self.undefined!r}."
+            )
 
     @property
     def title(self) -> str:
@@ -76,6 +109,8 @@ class MetricSpec(Spec):
     @property
     def perfect(self) -> float:
         """The value of a perfect prediction; infinite where there is no such value."""
+        if self.better == "nearest":
+            return self.goal
         return self.bounds[1] if self.better == "higher" else self.bounds[0]
 
 

@@ -25,8 +25,10 @@ MODEL = "model"  # a folder
 #: Files of its scores.
 SCORE_RECORD = "scores.json"
 GENES = "genes.csv"
-#: File of its figures.
+#: Files of its figures; the last two for methods that predict variances, and classes.
 FIGURE = "expression_map.png"
+CALIBRATION = "calibration.png"
+CONFUSION = "confusion.png"
 #: What no record can say of itself.
 _NOT_ITS_OWN = (IMPORTED, ORIGIN, UNLISTED)
 

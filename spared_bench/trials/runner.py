@@ -200,6 +200,7 @@ def _train_and_predict(
         parameters=parameters_of(predictor, job.parameters),
         genes=list(prepared.adata.var_names),
         gene_symbols=list(map(str, prepared.adata.var["gene_name"])),
+        classes=_classes_of(prepared, predictions),
         curves=curves,
         n_parameters=count_parameters(predictor),
         seconds={name: round(value, 3) for name, value in seconds.items()},
@@ -210,6 +211,12 @@ def _train_and_predict(
         | view_fact(bench, job, prepared)
         | sizes(prepared),
     )
+
+
+def _classes_of(prepared: Prepared, predictions: Mapping[str, Prediction]) -> list[str]:
+    """Return the classes of the dataset if the method predicts them."""
+    told = any(prediction.classes is not None for prediction in predictions.values())
+    return list(prepared.slides("train").classes) if told else []
 
 
 def _use_less_memory(predictor: Any, job: Job) -> None:

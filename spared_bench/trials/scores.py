@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import pandas as pd
 from anndata import AnnData
 
 from spared_bench.bench import Bench
-from spared_bench.data import MASK, TARGET
-from spared_bench.errors import CorruptEntryError, WorkspaceError, in_words
+from spared_bench.data import LABEL, MASK, TARGET
+from spared_bench.errors import CorruptEntryError, ProtocolError, WorkspaceError, in_words
 from spared_bench.interfaces import Job
-from spared_bench.metrics.scoring import Scoring, score
+from spared_bench.metrics.classes import class_numbers
+from spared_bench.metrics.scoring import Beside, Scoring, details, score
+from spared_bench.protocol import Protocol
 from spared_bench.results import TrialScores
 from spared_bench.store.disk import is_full
 from spared_bench.store.entries import Entry
@@ -86,48 +89,119 @@ def _score(bench: Bench, job: Job, folder: Path) -> None:
     table = prepared_table(bench, job.dataset)
     with np.load(trial.folder / PREDICTIONS, allow_pickle=False) as file:
         arrays = dict(file)
+    columns = scored_columns(bench.protocol, list(table.var_names), list(table.var["gene_name"]))
     splits = [name.removesuffix("_prediction") for name in arrays if name.endswith("_prediction")]
-    scorings = {
-        split: _score_split(bench, table, split, arrays[f"{split}_prediction"]) for split in splits
-    }
+    scorings = {split: _score_split(bench, table, split, arrays, columns) for split in splits}
     evaluated = scorings[bench.dataset(job.dataset).evaluation_split]
+    by_gene = {
+        name: _at(columns, values, table.n_vars) for name, values in evaluated.by_gene.items()
+    }
     _write(
         folder,
         TrialScores(
             status="ok",
             scores={split: each.means for split, each in scorings.items()},
             slide_scores={split: each.by_slide for split, each in scorings.items()},
-            gene_scores=evaluated.by_gene,
+            gene_scores=by_gene,
+            calibration={s: each.calibration for s, each in scorings.items() if each.calibration},
+            confusion={s: each.confusion for s, each in scorings.items() if each.confusion},
         ),
     )
-    genes = pd.DataFrame(
-        {"gene_name": list(table.var["gene_name"]), **evaluated.by_gene}, index=table.var_names
-    )
-    genes.to_csv(folder / GENES, index_label="gene")
+    genes = pd.DataFrame({"gene_name": list(table.var["gene_name"]), **by_gene}, table.var_names)
+    genes.iloc[columns].to_csv(folder / GENES, index_label="gene")
 
 
-def _score_split(bench: Bench, table: AnnData, split: str, prediction: np.ndarray) -> Scoring:
+def scored_columns(
+    protocol: Protocol, gene_ids: Sequence[str], symbols: Sequence[str]
+) -> np.ndarray:
+    """Return the columns of the genes that a protocol scores, in the order of the columns.
+
+    Raises
+    ------
+    ProtocolError
+        If one of ``scored_genes`` is not among the trained genes.
+    """
+    if not protocol.scored_genes:
+        return np.arange(len(gene_ids))
+    column_of = dict(zip(map(str, symbols), range(len(symbols)), strict=True))
+    column_of |= dict(zip(map(str, gene_ids), range(len(gene_ids)), strict=True))
+    lacking = [gene for gene in protocol.scored_genes if gene not in column_of]
+    if lacking:
+        raise ProtocolError(
+            f"{len(lacking)} of the {len(protocol.scored_genes)} genes that protocol {protocol.id}"
+            f" scores are not among the {len(gene_ids)} trained ones: {', '.join(lacking[:5])}."
+            " Correct `scored_genes`, or choose more genes (`processing.n_genes`)."
+        )
+    return np.array(sorted({column_of[gene] for gene in protocol.scored_genes}), dtype=np.int64)
+
+
+def _at(columns: np.ndarray, values: Sequence[float], n_genes: int) -> list[float]:
+    """Return the values in the places of their genes; nan for a gene that is not scored."""
+    whole = np.full(n_genes, np.nan)
+    whole[columns] = values
+    return [float(value) for value in whole]
+
+
+def _score_split(
+    bench: Bench,
+    table: AnnData,
+    split: str,
+    arrays: Mapping[str, np.ndarray],
+    columns: np.ndarray,
+) -> Scoring:
     """Score one split: by our own metrics first, then by each stranger's on copies of its own."""
     rows = table.obs["split"].to_numpy() == split
+    cells = np.ix_(rows, columns)
+
+    def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray, Beside]:
+        return (
+            np.array(table.layers[TARGET], dtype=np.float64)[cells],
+            arrays[f"{split}_prediction"].astype(np.float64)[:, columns],
+            np.array(table.layers[MASK], dtype=bool)[cells],
+            _beside(table, rows, split, arrays, columns),
+        )
 
     def by(names: list[str]) -> Scoring:
+        truth, prediction, mask, beside = parts()
         return score(
             {
                 name: (bench.metric(name), bench.registry.get("metric", name).load())
                 for name in names
             },
-            np.array(table.layers[TARGET], dtype=np.float64)[rows],
-            prediction.astype(np.float64),
-            np.array(table.layers[MASK], dtype=bool)[rows],
+            truth,
+            prediction,
+            mask,
             table.obs["slide_id"].to_numpy(dtype=str)[rows],
+            beside=beside,
             pooling=bench.protocol.pooling,
             rule=bench.protocol.mean_rule,
         )
 
-    wanted = bench.protocol.metrics
+    wanted = bench.scored_metrics
     ours = [name for name in wanted if bench.registry.get("metric", name).plugin.is_ours]
-    parts = [by(ours), *(by([name]) for name in wanted if name not in ours)]
-    return _joined(parts, wanted)
+    found = [by(ours), *(by([name]) for name in wanted if name not in ours)]
+    calibration, confusion = details(*parts())
+    return replace(_joined(found, wanted), calibration=calibration, confusion=confusion)
+
+
+def _beside(
+    table: AnnData,
+    rows: np.ndarray,
+    split: str,
+    arrays: Mapping[str, np.ndarray],
+    columns: np.ndarray,
+) -> Beside:
+    """Return variances, probabilities and labels of a split, as far as a trial has predicted."""
+    variance, classes = (arrays.get(f"{split}_{part}") for part in ("variance", "classes"))
+    labels = None
+    if classes is not None and LABEL in table.obs:
+        names = tuple(map(str, arrays["classes"]))
+        labels = class_numbers(table.obs[LABEL].to_numpy(dtype=object)[rows], names)
+    return Beside(
+        None if variance is None else variance.astype(np.float64)[:, columns],
+        None if classes is None else classes.astype(np.float64),
+        labels,
+    )
 
 
 def _joined(parts: Sequence[Scoring], names: Sequence[str]) -> Scoring:

@@ -388,6 +388,22 @@ class Protocol(_Section):
         return f"{self.name}@{self.version}"
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What makes the scores another quantity than those of other protocols, for the board."""
+        found = []
+        if self.processing.smoothing != "none":
+            found.append(
+                "Targets are smoothed: what is learnt and scored of a spot is the mean over it and"
+                " its neighbours, which is easier to predict than the spot itself."
+            )
+        if self.scored_genes:
+            found.append(
+                f"Scores are of {len(self.scored_genes)} of the trained genes, as the protocol"
+                " names them."
+            )
+        return tuple(found)
+
+    @property
     def hash(self) -> str:
         """Hash of every setting that can move a score; what may run and is ranked is not one."""
         unhashed = {"summary", "datasets", "completers", "ranking", "views"}

@@ -41,6 +41,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]{0,63}$")]
 ProtocolId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.-]{0,63}@[0-9]{1,6}$")]
 Text = Annotated[str, Field(max_length=2_000)]
 Number = Annotated[float, Field(ge=-MAX_SCORE, le=MAX_SCORE, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Tally = Annotated[list[Annotated[int, Field(ge=0, le=10**9)]], Field(max_length=1_000)]
 Scores = Annotated[dict[Name, Number | None], Field(max_length=100)]
 
 
@@ -83,6 +85,11 @@ class EntryResult(_Checked):
     train_seconds : float or None
     weights : str
         ``"pretrained"``, ``"random"``, a name; empty where not known.
+    calibration : list of float or None
+        Share of the truth within each predicted interval (``metrics.uncertainty.LEVELS``), on that
+        split; empty for a method without variances.
+    confusion, classes : list
+        Labelled spots by label and predicted class; empty for a method without classes.
     """
 
     dataset: Name
@@ -94,6 +101,9 @@ class EntryResult(_Checked):
     n_parameters: Annotated[int, Field(ge=0, le=MAX_PARAMETERS)] | None = None
     train_seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     weights: Annotated[str, Field(max_length=200)] = ""
+    calibration: Annotated[list[Share | None], Field(max_length=100)] = []
+    confusion: Annotated[list[Tally], Field(max_length=1_000)] = []
+    classes: Annotated[list[Annotated[str, Field(max_length=300)]], Field(max_length=1_000)] = []
 
     @field_validator("parameters")
     @classmethod

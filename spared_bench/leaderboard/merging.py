@@ -125,6 +125,7 @@ def _trial(entry: MethodEntry, result: EntryResult, facts: dict[str, Any]) -> Tr
     # A known dataset is read on the split on which all are compared, and on no other.
     split = facts.get("evaluation_split") or ("test" if "test" in scores else "val")
     weights = {"weights": result.weights} if result.weights else {}
+    curve = [math.nan if value is None else value for value in result.calibration]
     return TrialResult(
         key="/".join([entry.protocol, entry.folder_name, *map(str, result.place)]),
         status="ok",
@@ -135,6 +136,9 @@ def _trial(entry: MethodEntry, result: EntryResult, facts: dict[str, Any]) -> Tr
         parameters=result.parameters,
         seed=result.seed,
         scores=scores,
+        calibration={split: curve} if curve else {},
+        confusion={split: result.confusion} if result.confusion else {},
+        classes=result.classes,
         n_parameters=result.n_parameters,
         seconds={} if result.train_seconds is None else {"fit": result.train_seconds},
         facts={**facts, **weights, "evaluation_split": split},

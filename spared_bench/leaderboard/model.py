@@ -267,7 +267,11 @@ class ProtocolBoard:
         The second is the first whose values can be compared between datasets.
         """
         first = self.metrics[:1]
-        other = [m for m in self.metrics if is_comparable(m) and m.better != first[0].better]
+        other = [
+            m
+            for m in self.metrics
+            if is_comparable(m) and m.better != first[0].better and m.given == "expression"
+        ]
         return (*first, *other[:1])
 
 

@@ -96,8 +96,13 @@ def known_to(registry: Registry, protocols: Sequence[Protocol] = ()) -> Known:
     """
     specs = [entry.spec for entry in registry.all("metric")]
     metrics = {spec.name: spec for spec in specs if isinstance(spec, MetricSpec)}
-    rankings = {each.id: each.ranking for each in (*_registered(registry), *protocols)}
-    return Known(dataset_facts(registry), metrics, rankings)
+    known = (*_registered(registry), *protocols)
+    return Known(
+        dataset_facts(registry),
+        metrics,
+        rankings={each.id: each.ranking for each in known},
+        remarks={each.id: each.remarks for each in known if each.remarks},
+    )
 
 
 def dataset_facts(registry: Registry, validation: Validation | None = None) -> Facts:

@@ -68,11 +68,14 @@ class Known:
         Scores by any other metric are not shown, because nobody says which direction is better.
     rankings : mapping of protocol to Ranking
         By what each protocol (``"demo@1"``) ranks; of any other the usual ranking, with a note.
+    remarks : mapping of protocol to tuple of str
+        What makes its scores another quantity than those of other protocols, in sentences.
     """
 
     datasets: Facts = field(default_factory=dict)
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
+    remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def board_rows(
@@ -125,8 +128,12 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
         failures=tuple(_failure(trial) for trial in trials if not trial.ok),
         metrics=metrics,
         ranking=ranking,
-        notes=(*notes, *remarks),
+        notes=(*known.remarks.get(protocol, ()), *notes, *remarks),
     )
+
+
+#: In which order metrics are shown: those that all methods have values of come first.
+_GIVEN = ("expression", "variance", "classes")
 
 
 def _metrics(
@@ -136,7 +143,10 @@ def _metrics(
     ranking = known.rankings.get(protocol, Ranking())
     found = {name for trial in trials for scores in trial.scores.values() for name in scores}
     unknown = sorted(found - set(known.metrics))
-    shown = sorted(found & set(known.metrics), key=lambda name: (name != ranking.metric, name))
+    given = {name: known.metrics[name].given for name in found & set(known.metrics)}
+    shown = sorted(
+        given, key=lambda name: (name != ranking.metric, _GIVEN.index(given[name]), name)
+    )
     notes = []
     if found and unknown:
         notes.append(

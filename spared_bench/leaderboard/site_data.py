@@ -16,6 +16,7 @@ from spared_bench.leaderboard.means import evaluation_split
 from spared_bench.leaderboard.measures import can_be_normalised, is_comparable
 from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
+from spared_bench.metrics.uncertainty import LEVELS
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 
@@ -206,9 +207,13 @@ def method_data(row: Row, trials: Sequence[TrialResult]) -> dict[str, Any]:
                     "seconds": trial.seconds,
                     "scores": trial.scores.get(evaluation_split(trial), {}),
                     "slides": trial.slide_scores.get(evaluation_split(trial), {}),
+                    "calibration": trial.calibration.get(evaluation_split(trial), []),
+                    "confusion": trial.confusion.get(evaluation_split(trial), []),
+                    "classes": trial.classes,
                 }
                 for trial in sorted(trials, key=lambda trial: (trial.dataset, trial.seed))
             ],
+            "levels": LEVELS,
             "about": _about(trials),
             "provenance": _provenance(trials),
         }

@@ -16,11 +16,11 @@ from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.specs import PredictorSpec
 from spared_bench.submissions import bundle
-from spared_bench.submissions.codec import write_prediction
+from spared_bench.submissions.codec import read_output, write_prediction
 from spared_bench.submissions.names import public_key, sign
-from spared_bench.submissions.rescoring import is_number
+from spared_bench.submissions.rescoring import is_number, metrics_of, redetailed, rescore
 from spared_bench.submissions.schema import Claim, ClaimedDataset, Description, read_description
-from spared_bench.submissions.truth import Truth, own_prediction, truth_of
+from spared_bench.submissions.truth import Truth, own_output, truth_of
 from spared_bench.trials.cells import FinishedCell, finished_cells
 
 
@@ -172,12 +172,12 @@ def _write_results(folder: Path, bench: Bench, cells: Sequence[FinishedCell]) ->
         if name not in truths:
             truths = {name: truth_of(bench, name)}  # one at a time: cells come sorted by dataset
             datasets[name] = _write_dataset(folder, truths[name])
-        result = _result(cell, truths[name].split)
-        prediction = own_prediction(cell, truths[name])
+        truth = truths[name]
+        result = _result(cell, truth.split)
         path = folder / bundle.prediction_name(result)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_prediction(path, prediction)
-        results.append(result)
+        write_prediction(path, own_output(cell, truth))
+        results.append(_with_what_is_beside(bench, result, truth, path))
     return Claim(
         protocol=bench.protocol.id,
         protocol_hash=bench.protocol.hash,
@@ -186,11 +186,44 @@ def _write_results(folder: Path, bench: Bench, cells: Sequence[FinishedCell]) ->
     )
 
 
+def _with_what_is_beside(
+    bench: Bench, result: EntryResult, truth: Truth, path: Path
+) -> EntryResult:
+    """Return a result with what the written file gives of variances and classes.
+
+    Shares of entries, and of spots, may differ from the run's own by the rounding of the file.
+    """
+    written = read_output(path, truth.shape, len(truth.classes))
+    metrics = {
+        name: (spec, metric)
+        for name, (spec, metric) in metrics_of(bench).items()
+        if spec.given != "expression" and name in result.split_scores[truth.split]
+    }
+    if not metrics:
+        return result
+    scores = {**result.split_scores[truth.split], **rescore(bench, truth, written, metrics)}
+    curve, table = redetailed(bench, truth, written)
+    return result.model_copy(
+        update={
+            "split_scores": {truth.split: scores},
+            "calibration": [value if is_number(value) else None for value in curve],
+            "confusion": table,
+            "classes": list(truth.classes) if table else [],
+        }
+    )
+
+
 def _write_dataset(folder: Path, truth: Truth) -> ClaimedDataset:
     bundle.write_ids(folder / bundle.ids_name(truth.dataset, "spots"), truth.spots)
     bundle.write_ids(folder / bundle.ids_name(truth.dataset, "genes"), truth.genes)
     spots, genes = truth.shape
-    return ClaimedDataset(hash=truth.hash, split=truth.split, n_spots=spots, n_genes=genes)
+    return ClaimedDataset(
+        hash=truth.hash,
+        split=truth.split,
+        n_spots=spots,
+        n_genes=genes,
+        classes=list(truth.classes),
+    )
 
 
 def _result(cell: FinishedCell, split: str) -> EntryResult:

@@ -17,12 +17,18 @@ from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.leaderboard.text import visible
 from spared_bench.submissions import bundle
 from spared_bench.submissions.bundle import Bundle
-from spared_bench.submissions.codec import read_prediction
+from spared_bench.submissions.codec import read_output
 from spared_bench.submissions.evidence import label_of
 from spared_bench.submissions.names import why_not_ones_own
 from spared_bench.submissions.opening import opened as opened_bundle
 from spared_bench.submissions.report import Report
-from spared_bench.submissions.rescoring import disagreements, metrics_of, rescore
+from spared_bench.submissions.rescoring import (
+    disagreements,
+    is_number,
+    metrics_of,
+    redetailed,
+    rescore,
+)
 from spared_bench.submissions.suspicion import (
     look_across,
     look_at_donors,
@@ -224,6 +230,11 @@ def _check_dataset(opened: Bundle, truth: Truth) -> None:
     found = claimed.split, claimed.n_spots, claimed.n_genes
     if found != (truth.split, *truth.shape):
         raise SubmissionError(f"results.json says {found}, expected {(truth.split, *truth.shape)}.")
+    if tuple(claimed.classes) != truth.classes:
+        raise SubmissionError(
+            f"results.json names the classes {claimed.classes}; those of the dataset are"
+            f" {list(truth.classes)}, in this order."
+        )
 
 
 def _check_ids(found: list[str], wanted: tuple[str, ...], kind: str) -> None:
@@ -263,14 +274,23 @@ def _check_result(
             f"scores are claimed for {sorted(result.split_scores)}; expected {truth.split} alone."
         )
     name = bundle.prediction_name(result)
-    prediction = read_prediction(opened.folder / name, truth.shape)
+    prediction = read_output(opened.folder / name, truth.shape, len(truth.classes))
     scores = rescore(bench, truth, prediction, metrics)
-    wrong = disagreements(result.split_scores[truth.split], scores)
+    wrong = disagreements(result.split_scores[truth.split], scores, metrics)
     if wrong:
         raise SubmissionError(
             f"the scores are not those of the predictions: {'; '.join(wrong)}. `spared-bench"
             " submit build` claims what a run's predictions give."
         )
     report.evidence.hashes[label_of(result)] = opened.hashes[name]
-    look_at_prediction(report.evidence, result, prediction, truth, bench.protocol.processing.target)
-    return result.model_copy(update={"split_scores": {truth.split: scores}})
+    target = bench.protocol.processing.target
+    look_at_prediction(report.evidence, result, prediction.mean, truth, target)
+    curve, table = redetailed(bench, truth, prediction)
+    return result.model_copy(
+        update={
+            "split_scores": {truth.split: scores},
+            "calibration": [value if is_number(value) else None for value in curve],
+            "confusion": table,
+            "classes": list(truth.classes) if table else [],
+        }
+    )

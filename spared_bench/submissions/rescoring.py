@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.leaderboard.entries import MAX_SCORE
-from spared_bench.metrics.scoring import MetricFunction, means
+from spared_bench.metrics.scoring import Beside, MetricFunction, details, means
+from spared_bench.prediction import Prediction
 from spared_bench.specs import MetricSpec
 from spared_bench.submissions.truth import Truth
+from spared_bench.trials.scores import scored_columns
 
 #: How far a claim may lie from the score of the predictions, times max(1, its size). Rounding to
 #: 16 bits moves a score by less than 1e-5, and another processor by less still.
@@ -21,15 +23,15 @@ Metrics = Mapping[str, tuple[MetricSpec, MetricFunction]]
 
 
 def metrics_of(bench: Bench) -> Metrics:
-    """Return the metrics of a protocol."""
+    """Return the metrics of a protocol, those of variances and classes included."""
     return {
         name: (bench.metric(name), bench.registry.get("metric", name).load())
-        for name in bench.protocol.metrics
+        for name in bench.scored_metrics
     }
 
 
 def rescore(
-    bench: Bench, truth: Truth, prediction: np.ndarray, metrics: Metrics | None = None
+    bench: Bench, truth: Truth, prediction: np.ndarray | Prediction, metrics: Metrics | None = None
 ) -> dict[str, float | None]:
     """Score a prediction as the protocol says; ``None`` where a metric is undefined.
 
@@ -37,29 +39,61 @@ def rescore(
     ----------
     bench : Bench
     truth : Truth
-    prediction : ndarray of shape (n_spots, n_genes)
-        In the order of the truth.
+    prediction : Prediction, or ndarray of shape (n_spots, n_genes)
+        In the order of the truth. Metrics of what it does not hold are left out.
     """
+    arrays, beside = _scored(bench, truth, prediction)
     found = means(
         metrics or metrics_of(bench),
-        truth.target,
-        prediction,
-        truth.mask,
+        *arrays,
         truth.slide_ids,
+        beside=beside,
         pooling=bench.protocol.pooling,
         rule=bench.protocol.mean_rule,
     )
     return {name: value if is_number(value) else None for name, value in found.items()}
 
 
+def redetailed(
+    bench: Bench, truth: Truth, prediction: Prediction
+) -> tuple[list[float], list[list[int]]]:
+    """Return the calibration curve and the table of confusion of a prediction."""
+    arrays, beside = _scored(bench, truth, prediction)
+    return details(*arrays, beside)
+
+
+def _scored(
+    bench: Bench, truth: Truth, prediction: np.ndarray | Prediction
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], Beside]:
+    """Return target, means and mask of the scored genes, and what is beside the means."""
+    if not isinstance(prediction, Prediction):
+        prediction = Prediction(prediction)
+    chosen = scored_columns(bench.protocol, truth.genes, truth.symbols or truth.genes)
+    # All genes without a copy.
+    columns = slice(None) if len(chosen) == len(truth.genes) else chosen
+    variance = prediction.variance
+    arrays = truth.target[:, columns], prediction.mean[:, columns], truth.mask[:, columns]
+    return arrays, Beside(
+        None if variance is None else variance[:, columns], prediction.classes, truth.labels
+    )
+
+
 def disagreements(
-    claimed: Mapping[str, float | None], rescored: Mapping[str, float | None]
+    claimed: Mapping[str, float | None],
+    rescored: Mapping[str, float | None],
+    known: Collection[str] = (),
 ) -> list[str]:
-    """Say which claims are not what the predictions give, a clause each; empty if all are."""
+    """Say which claims are not what the predictions give, a clause each; empty if all are.
+
+    ``known`` are the metrics that a prediction may have a value of.
+    """
     found = []
     for name in sorted(set(claimed) | set(rescored)):
         if name not in claimed or name not in rescored:
-            found.append(f"{name} is {'not claimed' if name in rescored else 'no metric here'}")
+            why = "no metric here"
+            if name in known:
+                why = "claimed, and the predictions hold nothing that gives it"
+            found.append(f"{name} is {'not claimed' if name in rescored else why}")
             continue
         said, is_ = claimed[name], rescored[name]
         if not _agree(said, is_):

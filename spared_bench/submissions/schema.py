@@ -134,12 +134,15 @@ class ClaimedDataset(_Part):
         The one that is scored.
     n_spots, n_genes : int
         Of that split.
+    classes : list of str
+        Of the dataset, in the order of the columns of predicted probabilities.
     """
 
     hash: Sha256
     split: Literal["val", "test"]
     n_spots: Count
     n_genes: Annotated[int, Field(gt=0, le=100_000)]
+    classes: Annotated[list[Line], Field(max_length=1_000)] = []
 
 
 class Claim(_Part):

@@ -16,6 +16,8 @@ from spared_bench import data
 from spared_bench.bench import Bench
 from spared_bench.errors import MissingFileError, SubmissionError
 from spared_bench.geometry import rows_by_slide
+from spared_bench.metrics.classes import class_numbers
+from spared_bench.prediction import Prediction
 from spared_bench.store.trials import PREDICTIONS
 from spared_bench.trials.cells import FinishedCell
 from spared_bench.trials.products import prepared_table
@@ -52,6 +54,12 @@ class Truth:
         Centres of the spots.
     training_means : ndarray of shape (n_training_slides, n_genes)
         Means of the target over measured entries; nan where a slide has none of a gene.
+    symbols : tuple of str
+        Of the genes.
+    classes : tuple of str
+        Those of the dataset; empty for none.
+    labels : ndarray of int, of shape (n_spots,), optional
+        Numbers of classes, -1 where unlabelled; ``None`` where the dataset has none.
     """
 
     dataset: str
@@ -66,6 +74,9 @@ class Truth:
     counts: np.ndarray
     places: np.ndarray
     training_means: np.ndarray
+    symbols: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    labels: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,6 +101,7 @@ def truth_of(bench: Bench, dataset: str) -> Truth:
     split = cast(Split, bench.dataset(dataset).evaluation_split)
     rows = adata.obs["split"].to_numpy(dtype=str) == split
     part = adata[rows]
+    classes = tuple(map(str, adata.uns["spared_bench"].get(data.CLASSES, ())))
     return Truth(
         dataset=dataset,
         split=split,
@@ -103,6 +115,9 @@ def truth_of(bench: Bench, dataset: str) -> Truth:
         counts=_dense(part.layers[data.COUNTS]),
         places=np.asarray(part.obsm[data.SPATIAL], dtype=np.float64),
         training_means=_slide_means(adata[adata.obs["split"].to_numpy(dtype=str) == "train"]),
+        symbols=tuple(map(str, part.var["gene_name"])),
+        classes=classes,
+        labels=class_numbers(part.obs[data.LABEL].to_numpy(object), classes) if classes else None,
     )
 
 
@@ -129,7 +144,8 @@ def table_hash(adata: AnnData) -> str:
 
     Covers the names of spots and genes, slides, splits, raw counts and which of them are measured:
     whatever is the same on every machine. The target follows from these by the protocol, whose own
-    hash is compared too; its last bits may differ between processors.
+    hash is compared too; its last bits may differ between processors. Labels of spots count where
+    the dataset has some.
     """
     from scipy.sparse import csr_matrix
 
@@ -144,6 +160,8 @@ def table_hash(adata: AnnData) -> str:
     for values, kind in ((counts.indptr, "<i8"), (counts.indices, "<i8"), (counts.data, "<f4")):
         total.update(values.astype(kind).tobytes())
     total.update(np.packbits(np.asarray(adata.layers[data.MASK], dtype=bool)).tobytes())
+    if data.LABEL in adata.obs:
+        _add_lines(total, adata.obs[data.LABEL])
     return total.hexdigest()
 
 
@@ -158,7 +176,12 @@ def _dense(layer: Any) -> np.ndarray:
 
 
 def own_prediction(cell: FinishedCell, truth: Truth) -> np.ndarray:
-    """Read a run's prediction of the evaluated split, (n_spots, n_genes).
+    """Read a run's means of the evaluated split, (n_spots, n_genes); see ``own_output``."""
+    return own_output(cell, truth).mean
+
+
+def own_output(cell: FinishedCell, truth: Truth) -> Prediction:
+    """Read a run's prediction of the evaluated split.
 
     Raises
     ------
@@ -176,4 +199,8 @@ def own_prediction(cell: FinishedCell, truth: Truth) -> np.ndarray:
                 " than this workspace now prepares: the data, or the code that prepares it, has"
                 " changed since. Run the predictor again."
             )
-        return np.array(arrays[f"{truth.split}_prediction"])
+        mean, variance, classes = (
+            arrays.get(f"{truth.split}_{part}") for part in ("prediction", "variance", "classes")
+        )
+    assert mean is not None
+    return Prediction(np.array(mean), variance, classes)

@@ -37,7 +37,7 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
             "synthetic": dataset.synthetic,
             "conflicts_with": list(dataset.conflicts_with),
             "comparable": bench.protocol.comparable,
-            "target": bench.protocol.processing.target,
+            "target": _target(bench),
             "control": predictor.control,
             "scope": predictor.scope,
             "summary": predictor.summary,
@@ -48,6 +48,12 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
         | slide_checks_fact(bench, job.dataset),
         environment=environment(bench, job),
     )
+
+
+def _target(bench: Bench) -> str:
+    settings = bench.protocol.processing
+    smoothed = ", smoothed over neighbours" if settings.smoothing != "none" else ""
+    return f"{settings.target}{smoothed}"
 
 
 def parameters_of(predictor: Any, fallback: dict[str, Any]) -> dict[str, Any]:

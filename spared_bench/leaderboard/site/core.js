@@ -64,7 +64,7 @@ const spared = (() => {
     const known = values.filter((v) => v !== null && v !== undefined);
     return known.length ? known.reduce((a, b) => error(metric, b) < error(metric, a) ? b : a) : null;
   }
-  const extreme = (metric) => metric.better === "lower" ? "lowest" : "highest";
+  const extreme = (metric) => ({ lower: "lowest", nearest: "nearest" })[metric.better] || "highest";
   const measure = (metric) => metric.normalised ? `normalised ${metric.title}` : metric.title;
 
   const p = (v) => v === null || v === undefined ? none : v < 0.001 ? v.toExponential(1) : v.toFixed(3);

@@ -65,6 +65,7 @@
         link(["dataset", column.name], column.name), ...columns.map((c) => c.show(row, i)),
         maps[id]?.[column.name] ? link(["map", id, column.name], "slides and genes") : none,
       ]), "Scores per dataset"),
+      ...calibration(more),
       el("h3", {}, "Trials"),
       el("p", {}, "The settings that each result was made with. A key is the hash of all that determines it, and names its entry in the store."),
       ...more.trials.map((trial) => el("details", {}, el("summary", {}, `${trial.dataset}, seed ${trial.seed}: ${trial.status}`),
@@ -72,7 +73,8 @@
           ...board.metrics.map((m) => [m.title, known(trial.scores[m.name]) ? write(m)(trial.scores[m.name]) : null]),
           ...Object.entries(trial.seconds).map(([name, v]) => [`time: ${name}`, duration(v)]),
           ...Object.entries(trial.parameters).map(([name, v]) => [name, typeof v === "object" ? JSON.stringify(v) : String(v)])]),
-        Object.keys(trial.slides).length ? table(["Slide", ...board.metrics.map((m) => m.title)], Object.entries(trial.slides).map(([slide, s]) => [slide, ...board.metrics.map((m) => write(m)(s[m.name]))]), "Slides") : null)),
+        Object.keys(trial.slides).length ? table(["Slide", ...board.metrics.map((m) => m.title)], Object.entries(trial.slides).map(([slide, s]) => [slide, ...board.metrics.map((m) => write(m)(s[m.name]))]), "Slides") : null,
+        trial.confusion.length ? table(["Label", ...trial.classes.map((name) => `as ${name}`)], trial.confusion.map((line, i) => [trial.classes[i], ...line]), "Labelled spots by label and predicted class") : null)),
       more.provenance.length ? el("h3", {}, "Provenance") : "",
       ...more.provenance.map((made) => facts([
         ["Trials", made.trials], ["Predictor", made.code], ["Commit", made.commit], ["Device", made.device], ["Machine", made.machine], ["Driver", made.driver],
@@ -82,7 +84,29 @@
       others.length ? table(["Row", "Completer", "Trust", `Mean ${measure(metric)}`], others.map((each) => [link(["method", each.id], rowName(each)), each.completer, each.trust, overall(choice.of(each).overall)]), "Other versions, completers and sources of this predictor")
         : el("p", {}, "No other version, completer or source of this predictor is on the board."),
     );
+    await drawCalibration(more, view);
   };
+
+  // How much of the truth lies in the intervals that a method predicts, where it predicts any.
+  const sure = (more) => more.trials.filter((trial) => trial.calibration.length);
+  const percent = (v) => known(v) ? `${(100 * v).toFixed(1)} %` : none;
+  function calibration(more) {
+    if (!sure(more).length) return [];
+    const shown = more.levels.map((level, i) => [level, i]).filter(([level]) => [0.5, 0.9].includes(level));
+    return [
+      el("h3", {}, "Calibration"),
+      el("p", {}, "Share of the measured entries within the central interval of the predicted normal distribution. On the line, a variance is right; below it, the method is surer than it may be."),
+      el("div", { class: "plot calibration" }),
+      table(["Dataset", "Seed", ...shown.map(([level]) => `within ${100 * level} %`)], sure(more).map((trial) => [trial.dataset, trial.seed, ...shown.map(([, i]) => percent(trial.calibration[i]))]), "Calibration"),
+    ];
+  }
+  async function drawCalibration(more, view) {
+    const node = view.querySelector(".calibration");
+    if (!node) return;
+    const line = { type: "scatter", mode: "lines", x: [0, 1], y: [0, 1], name: "as predicted", line: { dash: "dash", color: "#999999" }, hoverinfo: "skip" };
+    const traces = sure(more).map((trial) => ({ type: "scatter", mode: "lines+markers", x: more.levels, y: trial.calibration, name: spared.esc(`${trial.dataset}, seed ${trial.seed}`) }));
+    await spared.plot(node, "Share of the truth by the size of the predicted interval", [line, ...traces], { xaxis: { title: { text: "predicted interval" }, range: [0, 1] }, yaxis: { title: { text: "measured share" }, range: [0, 1] } });
+  }
 
   spared.views.dataset = async ({ board, maps }, view, [name]) => {
     const i = board.datasets.findIndex((each) => each.name === name);

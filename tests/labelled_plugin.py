@@ -49,16 +49,16 @@ class Full:
         red = x[:, 0]
         lit = {name: red[train.labels == name] for name in train.classes}
         self.threshold_ = 0.5 * (lit["dark"].max() + lit["bright"].min())
-        self.seen_ = sorted(set(train.labels)), sorted(set(val.labels))
 
     def predict(self, slides):
         x = self._features(slides)
         if self.means_only:
             return x @ self.weights_
-        assert slides.classes == CLASSES
         bright = 1 / (1 + np.exp(-60 * (x[:, 0] - self.threshold_)))
         variance = np.tile(self.variance_, (len(slides), 1))
-        return Prediction(x @ self.weights_, variance, np.stack([1 - bright, bright], axis=1))
+        shares = {"dark": 1 - bright, "bright": bright}
+        classes = np.stack([shares[name] for name in slides.classes], axis=1)
+        return Prediction(x @ self.weights_, variance, classes)
 
     def save(self, folder):
         np.savez(folder / "x.npz", w=self.weights_, v=self.variance_, t=self.threshold_)

@@ -47,7 +47,7 @@ VIEWS = (
 PREPARED = READING | modules(
     "spared_bench/processing",
     "__init__ annotation combat compiled filtering graph joining median moran normalization"
-    " pipeline selection splitting ties variable",
+    " pipeline selection smoothing splitting ties variable",
 )
 ENCODERS = modules(
     "spared_bench/models",
@@ -104,8 +104,11 @@ TABLE = {
     "shufflenet": SHUFFLENET,
     "shufflenet with blur": SHUFFLENET
     | modules("spared_bench/models/augmentation", "blur drawing flips"),
-    "scores": modules("spared_bench/metrics", "arrays mse pearson r2 scoring summary"),
-    "figures": modules("spared_bench/reports", "drawing expression_map")
+    "scores": modules(
+        "spared_bench/metrics", "arrays classes mse pearson r2 scoring summary uncertainty"
+    ),
+    "figures": modules("spared_bench/reports", "calibration drawing expression_map")
+    | modules("spared_bench/metrics", "arrays uncertainty")
     | modules("spared_bench", "geometry"),
     "completion": COMPLETED
     | modules("spared_bench/completion", "masking scoring")

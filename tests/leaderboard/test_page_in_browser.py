@@ -14,6 +14,7 @@ import pytest
 
 from spared_bench.leaderboard.entries import MethodEntry
 from spared_bench.leaderboard.merging import entry_trials
+from spared_bench.metrics.uncertainty import LEVELS
 from tests.board_samples import build, demo_trials, trial
 from tests.leaderboard.reading import data_of, row_of
 
@@ -552,3 +553,35 @@ def test_every_view_follows_the_metric_that_the_reader_chooses(open_page, site):
     table = dataset.get_by_role("table", name="Scores on breast")
     assert table.locator("tbody tr").first.locator("th").text_content() == "STNet 2024"
     assert dataset.get_by_text("Best (highest) PCC-Gene").is_visible()
+
+
+def test_the_page_of_a_method_draws_its_calibration_and_says_which_classes_it_confuses(
+    browser, tmp_path
+):
+    sure = replace(
+        trial("sure"),
+        calibration={"test": [0.8 * level for level in LEVELS]},
+        confusion={"test": [[3, 1], [0, 2]]},
+        classes=["<i>fat", "tumour"],
+    )
+    build([trial("ridge"), sure], tmp_path, "x", "store", {})
+    page, complaints = browser.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    start = (tmp_path / "index.html").as_uri()
+
+    page.goto(f"{start}#method/{row_of(tmp_path, 'sure')['id']}")
+    page.wait_for_selector(".calibration svg .scatterlayer")
+    assert page.locator(".calibration .scatterlayer .point").count() == len(LEVELS)
+    table = page.locator("table", has_text="within 50 %").inner_text()
+    assert "40.0 %" in table
+    assert "72.0 %" in table
+    confused = page.locator("table", has_text="as tumour").last.text_content()
+    assert "as <i>fat" in confused
+
+    page.goto(f"{start}#method/{row_of(tmp_path, 'ridge')['id']}")
+    ready(page)
+    page.wait_for_selector("h3:has-text('Trials')")
+    assert page.locator(".calibration").count() == 0
+    page.close()
+    assert complaints == []

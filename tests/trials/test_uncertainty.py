@@ -9,7 +9,9 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from spared_bench.api import run as run_cells
+from spared_bench.bench import Bench
 from spared_bench.metrics.uncertainty import LEVELS
+from spared_bench.trials import products
 from spared_bench.trials.cells import finished_cells
 from spared_bench.trials.products import prepared_table
 from tests.conftest import TESTS, TOY_PLUGIN, TOY_PROTOCOL
@@ -169,3 +171,15 @@ def test_its_model_predicts_a_new_slide_with_variances_and_classes(run, tmp_path
     assert (found.layers["variance"] > 0).all()
     assert list(found.obsm["classes"].columns) == ["dark", "bright"]
     np.testing.assert_allclose(found.obsm["classes"].sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_strangers_process_holds_no_label_of_a_test_slide(run):
+    bench = run(["toy-mean"]).plan.bench
+    products._last_read.clear()
+    whole = prepared_table(bench, "labelled").obs
+    seen = products.prepare(Bench(bench.settings, bench.registry, ("someone",)), "labelled").adata
+    products._last_read.clear()
+    test = (whole["split"] == "test").to_numpy()
+    assert set(whole["label"][test]) == {"", "dark", "bright"}
+    assert set(seen.obs["label"][test]) == {""}
+    assert (seen.obs["label"].astype(str) == whole["label"].astype(str))[~test].all()

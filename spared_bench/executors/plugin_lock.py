@@ -29,7 +29,7 @@ def strangers_of(plan: Plan) -> dict[str, str]:
 
 def _used(plan: Plan) -> list[tuple[str, str]]:
     bench = plan.bench
-    names = {("metric", name) for name in bench.protocol.metrics}
+    names = {("metric", name) for name in bench.scored_metrics}
     names.add(("completer", bench.protocol.search.completer))
     for cell in plan.cells:
         names |= {("dataset", cell.dataset), ("completer", cell.completer)}

@@ -45,7 +45,7 @@ def make_plan(
         ("dataset", datasets),
         ("completer", [*completers, search_completer]),
         ("predictor", predictors),
-        ("metric", bench.protocol.metrics),
+        ("metric", bench.scored_metrics),
     ):
         for name in names:
             bench.registry.get(kind, name)

@@ -101,7 +101,8 @@ def _pinned(subject: _Subject) -> None:
 
 def _slides(subject: _Subject) -> None:
     for info in subject.spec.slides:
-        validate_raw_slide(subject.read(info.slide_id), info.slide_id, subject.spec.raw_counts)
+        slide, spec = subject.read(info.slide_id), subject.spec
+        validate_raw_slide(slide, info.slide_id, spec.raw_counts, spec.classes)
 
 
 def _again(subject: _Subject) -> None:

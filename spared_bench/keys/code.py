@@ -22,6 +22,7 @@ _DESCRIPTIVE = {
     "spared_bench.errors",
     "spared_bench.hookspecs",
     "spared_bench.interfaces",
+    "spared_bench.prediction",
     "spared_bench.specs",
 }
 

@@ -26,6 +26,7 @@ from spared_bench.models.precision import mixed, precision_of
 from spared_bench.models.saved_network import SavedNetwork
 from spared_bench.models.seeded import seeded
 from spared_bench.models.units import PatchUnits, Units
+from spared_bench.prediction import Prediction
 
 _INFERENCE_BATCH = 256
 
@@ -101,6 +102,14 @@ class TorchPredictor(SavedNetwork):
     def predict_batch(self, network: nn.Module, batch: Any) -> Tensor:
         """Return the prediction of a ``Batch``, (n_spots, n_genes)."""
         return trainer.on_images(network, batch)
+
+    def predict_with_variance(self, network: nn.Module, batch: Any) -> tuple[Tensor, Tensor] | None:
+        """Return mean and variance of a ``Batch``, each (n_spots, n_genes), in one pass.
+
+        ``None``, the default: the method has no variance. The mean is that of ``predict_batch``,
+        by which validation chooses the weights.
+        """
+        return None
 
     def augmentation(self) -> Any:
         """Return what is done to patches in training: the eight symmetries of the square.
@@ -204,16 +213,25 @@ class TorchPredictor(SavedNetwork):
             stage=stage,
         )
 
-    def predict(self, slides: Slides, batch_size: int = _INFERENCE_BATCH) -> np.ndarray:
-        """Predict (n_spots, n_genes), float32; the batch size changes rounding at most."""
+    def predict(
+        self, slides: Slides, batch_size: int = _INFERENCE_BATCH
+    ) -> np.ndarray | Prediction:
+        """Predict (n_spots, n_genes), float32; the batch size changes rounding at most.
+
+        With variances, where the method has them (``predict_with_variance``).
+        """
         network = self._fitted().eval()
         units = self.units(slides, self._device, resident=False)
         with torch.inference_mode(), mixed(network, self._device, self.precision):
             parts = [
-                self.predict_batch(network, units.batch(rows)).float().cpu()
+                [part.float().cpu() for part in self._outputs(network, units.batch(rows))]
                 for rows in torch.arange(len(units)).split(batch_size)
             ]
-        return torch.cat(parts).numpy()
+        mean, *variance = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+        return Prediction(mean, variance[0]) if variance else mean
+
+    def _outputs(self, network: nn.Module, batch: Any) -> tuple[Tensor, ...]:
+        return self.predict_with_variance(network, batch) or (self.predict_batch(network, batch),)
 
     @property
     def precision_used(self) -> str:

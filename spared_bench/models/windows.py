@@ -14,6 +14,7 @@ from spared_bench.interfaces import Budget
 from spared_bench.models.precision import mixed
 from spared_bench.models.torch_predictor import TorchPredictor
 from spared_bench.models.window_units import WindowBatch, WindowUnits
+from spared_bench.prediction import Prediction
 
 
 @dataclass
@@ -27,16 +28,24 @@ class SlidePredictor(TorchPredictor):
         """One, whatever the batch size: a step is a slide, as published."""
         return 1
 
-    def predict(self, slides: Slides, batch_size: int = 1) -> np.ndarray:
-        """Predict (n_spots, n_genes), float32, unit after unit; ``batch_size`` has no effect."""
+    def predict(self, slides: Slides, batch_size: int = 1) -> np.ndarray | Prediction:
+        """Predict (n_spots, n_genes), float32, unit after unit; ``batch_size`` has no effect.
+
+        With variances, where the method has them (``predict_with_variance``).
+        """
         network = self._fitted().eval()
         units: Any = self.units(slides, self._device, resident=False)
-        prediction = np.empty((len(slides), len(self.gene_names_)), dtype=np.float32)
+        parts: list[np.ndarray] = []
         with torch.inference_mode(), mixed(network, self._device, self.precision):
             for unit, spots in enumerate(units.predicted):
                 batch = units.batch(torch.tensor([unit]))
-                prediction[spots] = self.predict_batch(network, batch).float().cpu().numpy()
-        return prediction
+                for number, values in enumerate(self._outputs(network, batch)):
+                    if number == len(parts):
+                        shape = len(slides), len(self.gene_names_)
+                        parts.append(np.empty(shape, dtype=np.float32))
+                    parts[number][spots] = values.float().cpu().numpy()
+        mean, *variance = parts
+        return Prediction(mean, variance[0]) if variance else mean
 
 
 @dataclass

@@ -112,7 +112,7 @@ TABLE = {
     | modules("spared_bench", "geometry"),
     "completion": COMPLETED
     | modules("spared_bench/completion", "masking scoring")
-    | modules("spared_bench", "contracts prediction")
+    | modules("spared_bench", "contracts")
     | modules("spared_bench/metrics", "arrays mse pearson"),
 }
 NEVER = ("store/", "sources/", "cli/", "tracking/", "running/", "executors/", "leaderboard/")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from spared_bench.contracts import checked_output
 from spared_bench.errors import CorruptEntryError, MissingFileError, UsageError
 from spared_bench.interfaces import Budget, Context, Predictor
 from spared_bench.models import TorchPredictor
@@ -37,6 +38,7 @@ class MeasuredOnly(MeanColour):
         return network(batch.images) + 100
 
 
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CONTEXT = Context(seed=2, budget=Budget(6, 16, 3))
 
 
@@ -108,3 +110,40 @@ def test_loading_with_other_fields_or_from_nowhere_is_an_error(fitted, tmp_path)
         MeanColour(width=9).load(tmp_path)
     with pytest.raises(MissingFileError):
         MeanColour().load(tmp_path / "nowhere")
+
+
+@dataclass
+class Sure(MeanColour):
+    """Mean and log variance from one network; a Gaussian likelihood as its loss."""
+
+    loss_name = "nll"
+
+    def build(self, n_genes):
+        return super().build(2 * n_genes)
+
+    def loss(self, network, batch):
+        mean, log_variance = network(batch.images).chunk(2, dim=1)
+        return nn.functional.gaussian_nll_loss(mean, batch.target, log_variance.exp())
+
+    def predict_batch(self, network, batch):
+        return network(batch.images).chunk(2, dim=1)[0]
+
+    def predict_with_variance(self, network, batch):
+        mean, log_variance = network(batch.images).chunk(2, dim=1)
+        return mean, log_variance.exp()
+
+
+def test_a_network_of_means_and_variances_predicts_both_whatever_the_batch_size(tiny_slides):
+    predictor = Sure(lr=0.05)
+    predictor.fit(tiny_slides.train, tiny_slides.val, Context(2, Budget(60, 32, 10)))
+    blind = tiny_slides.test.without_expression()
+    found = checked_output(predictor.predict(blind), blind, "sure")
+    again = predictor.predict(blind, batch_size=7)
+    np.testing.assert_allclose(again.mean, found.mean, rtol=1e-5)
+    np.testing.assert_allclose(again.variance, found.variance, rtol=1e-5)
+    with torch.inference_mode():
+        images = torch.from_numpy(blind.patches[:]).permute(0, 3, 1, 2).float() / 255
+        scale = [torch.tensor(v).view(3, 1, 1) for v in IMAGENET]
+        by_hand = predictor.network_((images - scale[0]) / scale[1])
+    np.testing.assert_allclose(found.mean, by_hand[:, :6], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found.variance, by_hand[:, 6:].exp(), rtol=1e-3)

@@ -84,7 +84,7 @@ class Negative(Full):
 
     def predict(self, slides):
         found = super().predict(slides)
-        return Prediction(found.mean, np.log(found.variance))
+        return Prediction(found.mean, np.log(found.variance + 1e-9))
 
 
 @hookimpl

@@ -31,7 +31,7 @@ from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.data.views import View
 from spared_bench.errors import UsageError
-from spared_bench.interfaces import Context, Prediction
+from spared_bench.interfaces import Context
 from spared_bench.models import TorchPredictor, trainer
 from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
 from spared_bench.models.neighbour_units import (
@@ -39,7 +39,6 @@ from spared_bench.models.neighbour_units import (
     NeighbourUnits,
     standardised_by_slide,
 )
-from spared_bench.models.precision import mixed
 from spared_bench.models.seeded import seeded
 from spared_bench.models.units import Units
 
@@ -304,15 +303,9 @@ class ViewAttention(TorchPredictor):
         mean: Tensor = network(batch)[0]
         return mean
 
-    def predict(self, slides: Slides, batch_size: int = _CHUNK) -> Prediction:
-        """Return mean and variance, (n_spots, n_genes) each."""
-        network = self._fitted().eval()
-        units = self.units(slides, self._device, resident=False)
-        with torch.inference_mode(), mixed(network, self._device, self.precision):
-            found = [
-                network(units.batch(rows)) for rows in torch.arange(len(units)).split(batch_size)
-            ]
-        mean, variance = (
-            torch.cat(part).float().cpu().numpy() for part in zip(*found, strict=True)
-        )
-        return Prediction(mean, variance)
+    def predict_with_variance(
+        self, network: nn.Module, batch: NeighbourBatch
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and variance of the ensemble, (n_spots, n_genes) each."""
+        found: tuple[Tensor, Tensor] = network(batch)
+        return found

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spared_bench.completion.feed_forward import dropped, feed_forward, quick_dropout
+from spared_bench.completion.feed_forward import Kept, feed_forward, quick_dropout
 from spared_bench.completion.transformer import NeighbourhoodTransformer
 from tests.completion.making import create
 
@@ -100,10 +100,13 @@ def test_in_low_precision_the_block_is_the_same_to_a_percent():
 
 def test_dropout_drops_the_wanted_part_and_keeps_the_expectation():
     torch.manual_seed(5)
-    drop = dropped(torch.Size((1001, 331)), 0.1, torch.device("cpu"))
-    assert drop.shape == (1001, 331)
-    assert float(drop.double().mean()) == pytest.approx(0.1, abs=0.002)
-    assert drop.double().mean(0).std() < 0.015  # no column is special
+    draws = Kept(0.1, torch.float32)
+    kept, again = (draws.factors(torch.Size((1001, 331))).double() for _ in range(2))
+    assert kept.shape == (1001, 331)
+    assert kept.unique().tolist() == [0, 1]
+    assert float(kept.mean()) == pytest.approx(0.9, abs=0.002)
+    assert kept.mean(0).std() < 0.015  # no column is special
+    assert float((kept * again).mean()) == pytest.approx(0.81, abs=0.003)  # no draw is repeated
     kept = quick_dropout(torch.ones(1000, 300), 0.25, training=True)
     assert kept.unique().tolist() == pytest.approx([0, 4 / 3])
     assert float(kept.mean()) == pytest.approx(1, abs=0.01)

@@ -34,6 +34,31 @@ def test_it_computes_what_pytorchs_encoder_computes_with_the_same_weights(networ
     torch.testing.assert_close(network(x, present)[present], expected[present])
 
 
+def test_in_training_its_derivatives_are_those_of_pytorchs_encoder():
+    torch.manual_seed(0)
+    network = NeighbourhoodTransformer(5, 8, n_layers=2, n_heads=2, inner=24, dropout=0.0)
+    x, present = some_input(n_spots=40)
+    x.requires_grad_()
+    layer = nn.TransformerEncoderLayer(8, 2, 24, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    encoder.layers.load_state_dict(network.layers.state_dict())
+    inner = encoder(network.enter(x), src_key_padding_mask=~present)
+    theirs = network.leave(inner)[present].square().sum()
+    ours = network(x, present)[present].square().sum()
+
+    torch.testing.assert_close(ours, theirs)
+    of_theirs = torch.autograd.grad(theirs, [x, *encoder.layers.parameters()])
+    of_ours = torch.autograd.grad(ours, [x, *network.layers.parameters()])
+    for found, expected in zip(of_ours, of_theirs, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_slots_without_a_neighbour_are_told_as_zeros(network):
+    x, present = some_input()
+    assert not present.all()
+    assert (network(x, present)[~present] == 0).all()
+
+
 def test_as_released_it_is_pytorchs_encoder_fed_with_the_batch_as_its_sequence():
     torch.manual_seed(0)
     network = create("spackle-released").build(5).eval()

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image, ImageFilter
 from pydantic import BaseModel
+from torchvision.models import ViT_B_16_Weights
 
 from spared_bench.interfaces import Budget, Context
+from spared_bench.models import PatchUnits
+from spared_bench.models.augment import normalisation_of, normalise
 from spared_bench.protocol import Protocol
 from spared_bench.registry import discover
 from spared_bench_plugins.predictors.bleep import Bleep
@@ -21,6 +25,7 @@ from spared_bench_plugins.predictors.histogene import HisToGene
 from spared_bench_plugins.predictors.sepal import SEPAL
 from spared_bench_plugins.predictors.shufflenet import ShuffleNet
 from spared_bench_plugins.predictors.st_net import STNet
+from spared_bench_plugins.predictors.vit_b import magnified
 
 LIST = yaml.safe_load(
     (files("spared_bench_plugins.protocols") / "spared_differences.yaml").read_text("utf-8")
@@ -187,6 +192,35 @@ def test_hist2st_of_spared_sees_rows_first_where_the_authors_see_columns(tiny_sl
         found = network(batch)
         assert torch.allclose(found, theirs(turned), rtol=0, atol=1e-5)
         assert not torch.allclose(found, theirs(batch), rtol=0, atol=1e-4)
+
+
+def test_sepal_of_spared_embeds_what_torchvisions_transform_makes_of_a_patch(rng):
+    """Of the patch as an image; it resizes bytes by Pillow, which rounds to whole ones."""
+    patch = rng.integers(0, 256, size=(224, 224, 3), dtype=np.uint8)
+    smooth = Image.fromarray(patch).filter(ImageFilter.GaussianBlur(3))
+    expected = ViT_B_16_Weights.IMAGENET1K_V1.transforms()(smooth)
+    pixels = torch.tensor(np.asarray(smooth))[None]
+    found = magnified(normalise(pixels, *normalisation_of("imagenet")), 224)[0]
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() < 1 / 255 / 0.22  # one level of a byte
+
+
+def test_sepal_of_spared_hands_enlarged_patches_to_its_first_stage(tiny_slides):
+    assert SEPAL.configurations["spared"]["enlarged"]
+    method = SEPAL(**SEPAL.tiny)
+    method.fit(tiny_slides.train, tiny_slides.val, Context(budget=Budget(1, 16, 1)))
+    rows = torch.arange(8)
+    images = PatchUnits(tiny_slides.test, "cpu", 0).batch(rows).images
+    with torch.no_grad():
+        first = method.first_.network_.eval()
+        plain, large = first.embed(images), first.embed(magnified(images, first.size))
+    assert not torch.allclose(plain, large, atol=1e-4)
+    for enlarged, expected in ((False, plain), (True, large)):
+        units = replace(method, enlarged=enlarged)
+        units.first_ = method.first_
+        batch = units.units(tiny_slides.test, "cpu", False).batch(rows)
+        own = batch.embeddings[(batch.offsets == 0).all(dim=1)]
+        torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_sepal_of_spared_ends_with_an_elu(tiny_slides):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import spared_bench.completion.feed_forward
 from spared_bench.completion.feed_forward import Kept, feed_forward, quick_dropout
 from spared_bench.completion.transformer import NeighbourhoodTransformer
 from tests.completion.making import create
@@ -86,7 +87,8 @@ def test_absent_neighbours_have_no_influence(network):
 
 
 @pytest.mark.parametrize("n_tokens", [1, 639, 1300])
-def test_the_block_and_its_derivatives_are_those_of_the_plain_expression(n_tokens):
+def test_the_block_and_its_derivatives_are_those_of_the_plain_expression(n_tokens, monkeypatch):
+    monkeypatch.setattr(spared_bench.completion.feed_forward, "_BLOCK_BYTES", 640 * 7 * 4)
     torch.manual_seed(2)
     first, second = nn.Linear(3, 7), nn.Linear(7, 3)
     x = torch.randn(n_tokens, 3, requires_grad=True)
@@ -102,7 +104,8 @@ def test_the_block_and_its_derivatives_are_those_of_the_plain_expression(n_token
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_the_derivatives_belong_to_the_entries_that_were_dropped():
+def test_the_derivatives_belong_to_the_entries_that_were_dropped(monkeypatch):
+    monkeypatch.setattr(spared_bench.completion.feed_forward, "_BLOCK_BYTES", 2 * 9 * 8)
     torch.manual_seed(3)
     first, second = nn.Linear(3, 9).double(), nn.Linear(9, 2).double()
     x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)

@@ -125,7 +125,7 @@ def literal_steps(
         for batch in loader:
             network.train()
             hidden = (torch.rand(batch["values"].shape) < chances) & batch["mask"]
-            visible = torch.where(hidden | ~batch["mask"], 0.0, batch["values"]).to(device)
+            visible = torch.where(hidden, 0.0, batch["values"]).to(device)  # medians are seen
             truth, present = batch["values"].to(device), batch["present"].to(device)
             optimizer.zero_grad()
             there = present[..., None]

@@ -2,14 +2,21 @@
 
     python benchmarks/spackle.py [--spots 10000] [--genes 128] [--steps 8] [--blocks 5]
                                  [--quality 400] [--seeds 1] [--inner 2048] [--device cpu]
+                                 [--compile]
 
 Literal: a Dataset that gathers the neighbours of one spot per item, a DataLoader, PyTorch's
 TransformerEncoder in its default settings, masks drawn on the CPU. Both train the same network
-(attention among neighbours, absent ones masked) with Adam on the same made-up slides. They take
-turns, block by block, so that a busy machine disturbs both, and each figure is the median over
-blocks. With ``--quality`` both are then trained for so many steps from the same initial weights,
-and one validation with fixed masks judges both; masks, dropout and order are drawn apart, so with
-``--seeds`` above 1 it is repeated, to tell a difference from chance.
+(attention among neighbours, absent ones masked) with Adam on the same made-up slides. "Before" is
+our step as it was until 26 November 2026 (``benchmarks/earlier_spackle.py``). They take turns,
+block by block, so that a busy machine disturbs all, and each figure is the median over blocks;
+beside the seconds on the clock stand those of the processor, which with one thread say what a quiet
+machine would take. The share of slots that are present is printed: absent ones cost nothing in our
+step and as much as others elsewhere.
+
+``--compile`` times the literal network in autocast's bfloat16 and translated by ``torch.compile``,
+too. With ``--quality`` the literal network and ours are trained for so many steps from the same
+initial weights, and one validation with fixed masks judges all; masks, dropout and order are drawn
+apart, so with ``--seeds`` above 1 it is repeated, to tell a difference from chance.
 """
 
 from __future__ import annotations
@@ -34,6 +41,8 @@ from spared_bench.data import Patches, Slides
 from spared_bench.models.seeded import seeded
 from spared_bench.models.trainer import shuffled_batches, validation_mse
 from spared_bench_plugins.completers.spackle import SpaCKLE
+
+from earlier_spackle import EarlierNetwork  # isort: skip
 
 BATCH, LR, N_SLIDES, EVERY = 256, 1e-3, 4, 20
 
@@ -106,9 +115,9 @@ class LiteralNetwork(nn.Module):
 
 
 def literal_steps(
-    slides: Slides, completer: SpaCKLE, network: nn.Module, device: str
+    slides: Slides, completer: SpaCKLE, network: nn.Module, device: str, low: bool = False
 ) -> Iterator[None]:
-    """Train for one step whenever it is asked for the next."""
+    """Train for one step whenever it is asked for the next; ``low``: in autocast's bfloat16."""
     chances = torch.tensor(hiding_probabilities(slides.mask.mean(axis=0)), dtype=torch.float32)
     loader = DataLoader(SpotDataset(slides, completer), BATCH, shuffle=True, drop_last=True)
     optimizer = torch.optim.Adam(network.parameters(), lr=LR)
@@ -116,11 +125,13 @@ def literal_steps(
         for batch in loader:
             network.train()
             hidden = (torch.rand(batch["values"].shape) < chances) & batch["mask"]
-            visible = torch.where(hidden | ~batch["mask"], 0.0, batch["values"]).to(device)
+            visible = torch.where(hidden, 0.0, batch["values"]).to(device)  # medians are seen
             truth, present = batch["values"].to(device), batch["present"].to(device)
             optimizer.zero_grad()
             there = present[..., None]
-            error = (network(visible, present) - truth).square() * there
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=low):
+                predicted = network(visible, present)
+            error = (predicted.float() - truth).square() * there
             (error.sum() / (there.sum() * truth.shape[-1])).backward()
             optimizer.step()
             yield
@@ -180,16 +191,24 @@ def take(steps: Iterator[None], number: int) -> Callable[[], None]:
     return work
 
 
-def time_steps(ways: dict[str, Iterator[None]], options: argparse.Namespace) -> dict[str, float]:
-    """Median seconds a step, the ways taking turns."""
-    spent: dict[str, list[float]] = {name: [] for name in ways}
+def time_steps(
+    ways: dict[str, Iterator[None]], options: argparse.Namespace
+) -> dict[str, tuple[float, float]]:
+    """Median seconds a step, on the clock and of the processor, the ways taking turns."""
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for steps in ways.values():
         take(steps, 2)()
     for _ in range(options.blocks):
         for name, steps in ways.items():
-            work = take(steps, options.steps)
-            spent[name].append(seconds(work, options.device) / options.steps)
-    return {name: statistics.median(each) for name, each in spent.items()}
+            work, used = take(steps, options.steps), time.process_time()
+            clock = seconds(work, options.device)
+            used = time.process_time() - used
+            spent[name].append((clock / options.steps, used / options.steps))
+    medians = {}
+    for name, each in spent.items():
+        clock, used = (statistics.median(times) for times in zip(*each, strict=True))
+        medians[name] = clock, used
+    return medians
 
 
 def curve(
@@ -221,6 +240,7 @@ def main() -> None:
     parser.add_argument("--inner", type=int, default=SpaCKLE.inner)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device, slides = options.device, made_up(options.spots, options.genes, 1)
@@ -236,6 +256,23 @@ def main() -> None:
             for name, completer in ours.items()
         }
 
+    def earlier(literal: nn.Module) -> dict[str, Iterator[None]]:
+        found = {}
+        for name, settings in (("before", exact), ("before, bfloat16", low)):
+            network = EarlierNetwork(options.genes, settings).to(device)
+            network.load_state_dict(as_ours(literal, exact, options.genes, device).state_dict())
+            found[name] = our_steps(slides, settings, network, device)
+        return found
+
+    def translated() -> dict[str, Iterator[None]]:
+        found = {}
+        for name, low_, compiled in (("bfloat16", True, False), ("compiled", False, True)):
+            network = fresh()["literal"]
+            if compiled:
+                network.compile()
+            found[f"literal, {name}"] = literal_steps(slides, exact, network, device, low_)
+        return found
+
     def ways(networks: dict[str, nn.Module]) -> dict[str, Iterator[None]]:
         return {
             "literal": literal_steps(slides, exact, networks["literal"], device),
@@ -249,14 +286,18 @@ def main() -> None:
     table = exact.table(slides)
     size = table.index.nbytes + table.present.nbytes + table.distance.nbytes
     print(
-        f"index tables: {time.perf_counter() - begun:.2f} s, {size / len(slides):.0f} bytes a spot"
+        f"index tables: {time.perf_counter() - begun:.2f} s, {size / len(slides):.0f} bytes a spot;"
+        f" {table.present.mean():.1%} of {table.present.shape[1]} slots present"
     )
-    per_step = time_steps(ways(networks), options)
-    for name, value in per_step.items():
-        ratio = per_step["literal"] / value
+    # What was before is written for a CPU.
+    before = earlier(networks["literal"]) if device == "cpu" else {}
+    others = translated() if options.compile else {}
+    per_step = time_steps(ways(networks) | before | others, options)
+    for name, (clock, used) in per_step.items():
+        ratios = [per_step["literal"][i] / each for i, each in enumerate((clock, used))]
         print(
-            f"training    {name:15} {1 / value:8.2f} steps/s {BATCH / value:10.0f} spots/s"
-            f" {ratio:6.2f} x"
+            f"training    {name:17} {clock:7.3f} s a step, {ratios[0]:5.2f} x;"
+            f" {used:7.3f} s of the processor, {ratios[1]:5.2f} x; {BATCH / clock:6.0f} spots/s"
         )
     report_completion(slides, exact, networks, options)
     if options.quality:

@@ -3,7 +3,8 @@
 Zeng et al., Brief. Bioinform. 2022, doi:10.1093/bib/bbac297; github.com/biomed-AI/Hist2ST. By
 default with the authors' 112 px, and with 128 positions, since Visium's array needs them. The
 configuration ``spared`` is the variant of Mejia et al., MICCAI 2024: 224 px, heads 128 wide, no
-dropout, bytes that are not normalised, slides in 2 by 2 pieces, neighbours however far.
+dropout, bytes that are not normalised, slides in 2 by 2 pieces, neighbours however far, rows of
+patches first, counts that start at 1, a rate that falls every 50 epochs.
 
 Differs from the authors' code: a spot without neighbours gets zeros from them instead of nan; spots
 that are equally near are all neighbours, where storage order would choose; patches are normalised
@@ -97,7 +98,7 @@ class Hist2STNet(nn.Module):
 
     def __init__(self, n_genes: int, settings: Hist2ST) -> None:
         super().__init__()
-        self.image_size = settings.image_size
+        self.image_size, self.columns_first = settings.image_size, settings.columns_first
         width = (settings.image_size // _TILE) ** 2 * 4
         self.maps = nn.Sequential(
             nn.Conv2d(3, _MAPS, _TILE, stride=_TILE),
@@ -125,7 +126,8 @@ class Hist2STNet(nn.Module):
 
     def embed(self, images: Tensor, batch: WindowBatch) -> Tensor:
         """(n_spots, 3, size, size) -> (n_core, width)."""
-        x = self.maps(resized(images, self.image_size).transpose(2, 3))  # columns first, as theirs
+        images = resized(images, self.image_size)
+        x = self.maps(images.transpose(2, 3) if self.columns_first else images)
         x = x + self.column(batch.positions[:, 0]) + self.row(batch.positions[:, 1])
         x = self.blocks(x[None])[0]  # the spots are one sequence
         levels = []
@@ -194,6 +196,13 @@ class Hist2ST(WindowPredictor):
         Every slide is cut into so many times so many, each a slide of its own; 1: it is whole.
     reach : float
         How far a spot's 4 neighbours may be, in steps of the array; 0: however far.
+    columns_first : bool
+        Whether the network sees patches with columns and rows exchanged, as the authors' does.
+    start_at_mean : bool
+        Whether the means of the counts start at those of the training slides, or at about 1.
+    decay_epochs : int
+        After how many passes over all training pieces the rate falls by a tenth; 0: at every
+        seventh of the budget.
     """
 
     name: ClassVar[str] = "hist2st"
@@ -207,6 +216,7 @@ class Hist2ST(WindowPredictor):
         "spared": {  # 892,660,677 parameters; heads as wide as the table of positions is long
             "lr": 1e-3, "image_size": 224, "head_width": 128, "dropout": 0.0, "pieces": 2,
             "max_spots": 0, "reach": 0.0, "normalisation": "raw", "augment": False,
+            "columns_first": False, "start_at_mean": False, "decay_epochs": 50,
         },
     }  # fmt: skip
 
@@ -221,6 +231,9 @@ class Hist2ST(WindowPredictor):
     dropout: float = 0.2
     pieces: int = 1
     reach: float = 2.0
+    columns_first: bool = True
+    start_at_mean: bool = True
+    decay_epochs: int = 0
 
     @property
     def weights_used(self) -> None:
@@ -233,7 +246,11 @@ class Hist2ST(WindowPredictor):
 
     @torch.no_grad()
     def start(self, network: Any, train: Slides) -> None:
-        """Let every gene's count begin at its training mean."""
+        """Let every gene's count begin at its training mean, and count the steps of an epoch."""
+        if self.decay_epochs:
+            self.steps_per_epoch_ = len(self.units(train, "cpu", resident=False))
+        if not self.start_at_mean:
+            return
         counts = np.asarray(train.counts, dtype=np.float64)
         mean = counts.sum(axis=0) / size_factors(counts, train.slide_ids).sum()
         network.mean.bias.copy_(torch.as_tensor(np.log(np.maximum(mean, 1e-5))))
@@ -274,5 +291,6 @@ class Hist2ST(WindowPredictor):
         return distort(batch.images, self.normalisation)
 
     def schedule(self, optimizer: Optimizer, budget: Budget) -> LRScheduler:
-        """Down by a tenth at every seventh of the budget."""
-        return StepLR(optimizer, max(1, budget.iterations // 7), gamma=0.9)
+        """Down by a tenth every ``decay_epochs``, or at every seventh of the budget."""
+        steps = self.decay_epochs * getattr(self, "steps_per_epoch_", 1) or budget.iterations // 7
+        return StepLR(optimizer, max(1, steps), gamma=0.9)

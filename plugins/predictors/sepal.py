@@ -10,8 +10,8 @@ Differs from the authors' code: no ELU follows the last layer, where it would bo
 below by -1; the neighbours are those of the array (6 or 8), where the 6 nearest reach over gaps;
 embeddings are of the patch as the first stage was trained on it, not enlarged; offsets are encoded
 without the shift that makes them positive and depends on the data; a node has no edge to itself.
-``released_graphs`` builds the graphs of their code. The pooling is theirs: of each graph, the one
-node with the highest score is kept.
+``released_graphs``, ``enlarged`` and ``last_elu`` do as their code does. The pooling is theirs: of
+each graph, the one node with the highest score is kept.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ class KeepBest(nn.Module):
 class VisiumHead(nn.Module):
     """Embedding beside position, a linear layer, two graph convolutions, pooling, linear."""
 
-    def __init__(self, n_genes: int, embedding: int, width: int) -> None:
+    def __init__(self, n_genes: int, embedding: int, width: int, last_elu: bool = False) -> None:
         super().__init__()
+        self.last_elu = last_elu
         self.before = nn.Linear(2 * embedding, width)
         self.graph1 = GCNConv(width, width // 2)
         self.graph2 = GCNConv(width // 2, width // 4)
@@ -91,7 +92,8 @@ class VisiumHead(nn.Module):
         x = functional.elu(self.before(torch.cat([batch.embeddings, position], dim=1)))
         x = functional.elu(self.graph1(x, batch.edges))
         x = functional.elu(self.graph2(x, batch.edges))  # (n_nodes, width / 4)
-        return self.after(self.pool(x, batch))  # (n_graphs, n_genes)
+        correction = self.after(self.pool(x, batch))  # (n_graphs, n_genes)
+        return functional.elu(correction) if self.last_elu else correction
 
 
 class LegacyHead(nn.Module):
@@ -128,6 +130,12 @@ class SEPAL(TorchPredictor):
     released_graphs : bool
         Build the graphs of the released code, in which every node is also its own neighbour
         (``spared_bench.models.local_graphs.LocalGraphUnits``).
+    enlarged : bool
+        Embeddings and first predictions are of patches enlarged by an eighth and cropped, as by the
+        transform that comes with torchvision's weights; the first stage was trained on none such.
+    last_elu : bool
+        Of the Visium layout: an ELU after the last layer, too, which bounds every correction below
+        by -1, as in the released code.
     """
 
     name: ClassVar[str] = "sepal"
@@ -140,7 +148,7 @@ class SEPAL(TorchPredictor):
             "backbone": "test_resnet", "weights": "random",
             "hops": 2, "width": 128, "first_lr": 3e-3,
         },
-        "spared": {"released_graphs": True},
+        "spared": {"released_graphs": True, "enlarged": True, "last_elu": True},
     }  # fmt: skip
 
     lr: float = 1e-5
@@ -150,6 +158,8 @@ class SEPAL(TorchPredictor):
     hops: int = 3
     width: int = 512
     released_graphs: bool = False
+    enlarged: bool = False
+    last_elu: bool = False
 
     def build(self, n_genes: int) -> nn.Module:
         # LocalGraphs -> (n_graphs, n_genes)
@@ -160,7 +170,7 @@ class SEPAL(TorchPredictor):
                 " position needs a width divisible by 4. Take another backbone."
             )
         if self.layout == "visium":
-            return VisiumHead(n_genes, embedding, self.width)
+            return VisiumHead(n_genes, embedding, self.width, self.last_elu)
         if self.layout == "legacy_st":
             return LegacyHead(n_genes, embedding)
         raise UsageError(f"SEPAL has no layout {self.layout!r}. Expected 'visium' or 'legacy_st'.")
@@ -193,7 +203,7 @@ class SEPAL(TorchPredictor):
 
     def units(self, slides: Slides, device: str, resident: bool) -> LocalGraphUnits:
         """Return spots with the graph of their neighbourhood."""
-        embeddings, first = self.first_.embed(slides)
+        embeddings, first = self.first_.embed(slides, self.enlarged)
         graphs = self.hops, device, self.released_graphs
         return LocalGraphUnits(slides, embeddings, first, *graphs)
 

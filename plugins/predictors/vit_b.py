@@ -63,6 +63,23 @@ class PatchNet(nn.Module):
         return self.head(self.embed(images))  # (n_spots, n_genes)
 
 
+def magnified(images: Tensor, size: int | None) -> Tensor:
+    """Resize images to 8/7 of a size and cut the middle out of them, as torchvision's weights do.
+
+    Its presets for images of 224 px enlarge to 256 px and crop to 224 px.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, channels, side, side)
+    size : int or None
+        Of what is returned; None: that of the images.
+    """
+    size = size or images.shape[-1]
+    large = resized(images, round(size * 256 / 224))
+    begin = (large.shape[-1] - size) // 2
+    return large[..., begin : begin + size, begin : begin + size]
+
+
 @dataclass
 class ViTB(TorchPredictor):
     """Predict the expression of a spot from its own patch.
@@ -103,14 +120,18 @@ class ViTB(TorchPredictor):
     def build(self, n_genes: int) -> nn.Module:
         return PatchNet(self.backbone, self.weights, n_genes, self.image_size, self.options)
 
-    def embed(self, slides: Slides) -> tuple[Tensor, Tensor]:
-        """Return embeddings, (n_spots, width), and predictions, (n_spots, n_genes)."""
+    def embed(self, slides: Slides, enlarged: bool = False) -> tuple[Tensor, Tensor]:
+        """Return embeddings, (n_spots, width), and predictions, (n_spots, n_genes).
+
+        ``enlarged``: of the middle of the patches, ``magnified`` to the size of the whole.
+        """
         network: Any = self._fitted().eval()
         units = PatchUnits(slides, self._device, 0, self.normalisation)
         parts = []
         with torch.inference_mode(), mixed(network, self._device, self.precision):
             for rows in torch.arange(len(units)).split(_CHUNK):
-                embeddings = network.embed(units.batch(rows).images)
+                images = units.batch(rows).images
+                embeddings = network.embed(magnified(images, network.size) if enlarged else images)
                 parts.append((embeddings.float(), network.head(embeddings).float()))
         # Cloned outside inference mode, so that another network may train on them.
         embedded, predicted = (torch.cat(each).clone() for each in zip(*parts, strict=True))

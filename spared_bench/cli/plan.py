@@ -25,6 +25,15 @@ def warn_unavailable(plan: Plan) -> None:
         typer.echo(warning, err=True)
 
 
+def warn_of_hours(plan: Plan) -> None:
+    """Say how long a plan takes without a GPU, where a method asks for one."""
+    from spared_bench.planning.forecast import forecast
+
+    if plan.hopeless:
+        for line in _hours(forecast(plan)):
+            typer.echo(line, err=True)
+
+
 def show_plan(plan: Plan, as_json: bool) -> None:
     """Print a plan and what it will take."""
     from spared_bench.planning.forecast import forecast
@@ -80,10 +89,17 @@ def _told(ahead: Forecast) -> list[str]:
     for name, size in ahead.downloads.items():
         known = f"{size / 1e6:,.0f} MB" if size is not None else "of unknown size"
         lines.append(f"To fetch first, if it is to be used: {name}, {known}")
-    for device, hours in sorted(ahead.hours.items()):
-        lines.append(f"About {hours:.2f} hours of one worker on {device}, from past trials.")
-    if ahead.without_past:
-        lines.append(f"{ahead.without_past} trials are of predictors without a past trial here.")
+    lines += _hours(ahead)
     if ahead.disk_bytes is not None and ahead.open_trials:
         lines.append(f"About {ahead.disk_bytes / 1e6:,.1f} MB of disk for the open trials.")
+    return lines
+
+
+def _hours(ahead: Forecast) -> list[str]:
+    lines = [
+        f"About {hours:.2f} hours of one worker on {device}, from past trials."
+        for device, hours in sorted(ahead.hours.items())
+    ]
+    if ahead.without_past:
+        lines.append(f"{ahead.without_past} trials are of predictors without a past trial here.")
     return lines

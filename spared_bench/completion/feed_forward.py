@@ -2,7 +2,7 @@
 
 It is nine tenths of the arithmetic of a narrow encoder with PyTorch's default width of 2048. What
 PyTorch spends beside the products is what this file saves: dropout takes 16 random bits an entry
-and not a whole draw, ReLU, dropout and their derivatives share one stored array, and tokens go
+of a quick generator, ReLU, dropout and their derivatives share one stored array, and tokens go
 through in blocks that stay in the cache.
 """
 
@@ -10,27 +10,43 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_BLOCK = 640  # tokens; times 2048 units in float32: 5 MB
+_BLOCK_BYTES = 5 << 20  # of inner units at a time, for the cache
 _LEVELS = 1 << 16
 
 
-def dropped(shape: torch.Size, p: float, device: torch.device) -> Tensor:
-    """Draw where to drop: True with probability ``p`` to 1 in 65,536, from torch's random state."""
-    n = shape.numel()
-    words = torch.empty((n + 3) // 4, dtype=torch.int64, device=device)
-    words.random_(-(2**63), None)
-    return words.view(torch.int16)[:n].view(shape) < round(p * _LEVELS) - _LEVELS // 2
+class Kept:
+    """Draws what dropout keeps, from a stream of its own that torch's random state begins.
+
+    Parameters
+    ----------
+    p : float
+        In [0, 1), the probability with which an entry is dropped, to 1 in 65,536.
+    dtype : torch.dtype
+        Of the factors.
+    """
+
+    def __init__(self, p: float, dtype: torch.dtype) -> None:
+        self._bound, self._dtype = round(p * _LEVELS) - _LEVELS // 2, dtype
+        self._bits = np.random.SFC64(int(torch.randint(1 << 62, ())))
+
+    def factors(self, shape: torch.Size) -> Tensor:
+        """Return 1 where an entry is kept and 0 where it is dropped, of this shape."""
+        n = shape.numel()
+        words = torch.from_numpy(self._bits.random_raw((n + 3) // 4).view(np.int16)[:n])
+        # Into integers of the same width, which the processor compares many at a time.
+        return torch.ge(words, self._bound, out=words).to(self._dtype).view(shape)
 
 
 def quick_dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """Return dropout of ``x``; on a CPU with fewer random bits, elsewhere PyTorch's."""
     if not training or p == 0 or x.device.type != "cpu":
         return functional.dropout(x, p, training)
-    return x.masked_fill(dropped(x.shape, p, x.device), 0.0) * (1 / (1 - p))
+    return x * Kept(p, x.dtype).factors(x.shape).mul_(1 / (1 - p))
 
 
 def feed_forward(
@@ -55,9 +71,14 @@ def feed_forward(
         result: Tensor = _FeedForward.apply(x, *weights, p, dtype)
         return result
     if x.device.type == "cpu":
-        blocks = [second(functional.relu_(first(block))) for block in x.split(_BLOCK)]
+        size = _block_size(first.out_features, x.dtype)
+        blocks = [second(functional.relu_(first(block))) for block in x.split(size)]
         return torch.cat(blocks)
     return second(functional.dropout(functional.relu(first(x)), p, training))
+
+
+def _block_size(inner: int, dtype: torch.dtype) -> int:
+    return max(1, _BLOCK_BYTES // (inner * dtype.itemsize))
 
 
 class _FeedForward(torch.autograd.Function):
@@ -67,30 +88,32 @@ class _FeedForward(torch.autograd.Function):
     ) -> Tensor:
         tokens, enter, shift = x.to(dtype), w1.to(dtype), b1.to(dtype)
         leave = (w2 / (1 - p)).to(dtype)  # what is kept counts for what is dropped
+        ctx.p, ctx.size = p, _block_size(len(enter), dtype)
+        kept = Kept(p, dtype) if p else None
         inner, out = [], []
-        for block in tokens.split(_BLOCK):
+        for block in tokens.split(ctx.size):
             hidden = torch.addmm(shift, block, enter.t()).relu_()
-            hidden.masked_fill_(dropped(hidden.shape, p, hidden.device), 0.0)
+            if kept is not None:
+                hidden.mul_(kept.factors(hidden.shape))
             inner.append(hidden)
             out.append(hidden @ leave.t())
         ctx.save_for_backward(tokens, enter, leave, *inner)
-        ctx.p = p
         return torch.cat(out).to(x.dtype) + b2
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         tokens, enter, leave, *inner = ctx.saved_tensors
         grad = grads[0]
-        given = grad.to(tokens.dtype)
+        given, ones = grad.to(tokens.dtype), tokens.new_ones(1, ctx.size)
         to_w1, to_w2 = grad.new_zeros(enter.shape), grad.new_zeros(leave.shape)
         to_b1, to_x = grad.new_zeros(len(enter)), []
-        blocks = zip(tokens.split(_BLOCK), given.split(_BLOCK), inner, strict=True)
+        blocks = zip(tokens.split(ctx.size), given.split(ctx.size), inner, strict=True)
         for block, above, hidden in blocks:
             to_w2 += above.t() @ hidden
             # Where hidden is not above 0, ReLU or dropout stopped it.
             back = torch.ops.aten.threshold_backward(above @ leave, hidden, 0)
             to_w1 += back.t() @ block
-            to_b1 += back.sum(0, dtype=grad.dtype)
+            to_b1 += (ones[:, : len(back)] @ back)[0]  # a sum, as a product
             to_x.append(back @ enter)
         scale = 1 / (1 - ctx.p)
         to_tokens = torch.cat(to_x).to(grad.dtype)

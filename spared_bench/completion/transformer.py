@@ -2,8 +2,8 @@
 
 The layers are PyTorch's ``TransformerEncoderLayer`` in its defaults (post-norm, ReLU), with its
 parameters, names and initial values; only how they are computed differs: absent neighbours are
-masked, the last layer may be asked for the centre alone, and the wide block is
-``completion.feed_forward``.
+left out of everything and cost next to nothing, the last layer may be asked for the centre alone,
+and the wide block is ``completion.feed_forward``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,39 @@ from torch.nn import functional
 from spared_bench.completion.feed_forward import feed_forward, quick_dropout
 
 
+class Slots:
+    """Where in a batch of neighbourhoods there is a neighbour.
+
+    Parameters
+    ----------
+    present : Tensor of bool, of shape (n_spots, n_slots)
+        The first column, the centre, is True.
+
+    Attributes
+    ----------
+    places : Tensor of int64, of shape (n_tokens,)
+        Of those that are there, among all slots of the batch one after the other.
+    centres : Tensor of int64, of shape (n_spots,)
+        Where among those that are there the centres are.
+    """
+
+    def __init__(self, present: Tensor) -> None:
+        self.present = present
+        self.places = present.flatten().nonzero()[:, 0]
+        per_spot = present.sum(1)
+        self.centres = per_spot.cumsum(0) - per_spot
+
+    def gather(self, x: Tensor) -> Tensor:
+        """(n_spots, n_slots, n) -> (n_tokens, n)."""
+        return x.flatten(0, 1).index_select(0, self.places)
+
+    def spread(self, tokens: Tensor) -> Tensor:
+        """(n_tokens, n) -> (n_spots, n_slots, n), 0 where there is no neighbour."""
+        everywhere = tokens.new_zeros(self.present.numel(), tokens.shape[1])
+        spread = everywhere.index_copy(0, self.places, tokens)
+        return spread.view(*self.present.shape, tokens.shape[1])
+
+
 class EncoderLayer(nn.TransformerEncoderLayer):
     """One layer; attention is over the slots of a neighbourhood."""
 
@@ -24,28 +57,28 @@ class EncoderLayer(nn.TransformerEncoderLayer):
         super().__init__(width, n_heads, inner, dropout, batch_first=True)
         self.rate, self.low = dropout, low
 
-    def forward(self, x: Tensor, present: Tensor, centre_only: bool = False) -> Tensor:  # type: ignore[override]
-        """(n_spots, n_slots, width) -> the same, or (n_spots, 1, width) for the centre."""
-        asking = x[:, :1] if centre_only else x
-        x = self.norm1(asking + self._dropped(self._attend(asking, x, present)))
-        inner = feed_forward(
-            x.flatten(0, 1), self.linear1, self.linear2, self.rate, self.training, self.low
-        )
-        return self.norm2(x + self._dropped(inner.view(x.shape)))
+    def forward(self, x: Tensor, slots: Slots, centre_only: bool = False) -> Tensor:  # type: ignore[override]
+        """(n_tokens, width) -> the same, or (n_spots, width) for the centres."""
+        asking = x[slots.centres] if centre_only else x
+        x = self.norm1(asking + self._dropped(self._attend(asking, x, slots, centre_only)))
+        inner = feed_forward(x, self.linear1, self.linear2, self.rate, self.training, self.low)
+        return self.norm2(x + self._dropped(inner))
 
-    def _attend(self, asking: Tensor, x: Tensor, present: Tensor) -> Tensor:
+    def _attend(self, asking: Tensor, x: Tensor, slots: Slots, centre_only: bool) -> Tensor:
         attention, width = self.self_attn, x.shape[-1]
         weight, bias = attention.in_proj_weight, attention.in_proj_bias
         query = functional.linear(asking, weight[:width], bias[:width])
-        key, value = functional.linear(x, weight[width:], bias[width:]).chunk(2, dim=-1)
+        seen = slots.spread(functional.linear(x, weight[width:], bias[width:]))
+        key, value = seen.chunk(2, dim=-1)
         mixed = functional.scaled_dot_product_attention(
-            self._heads(query),
+            self._heads(query[:, None] if centre_only else slots.spread(query)),
             self._heads(key),
             self._heads(value),
-            attn_mask=present[:, None, None, :],
+            attn_mask=slots.present[:, None, None, :],
             dropout_p=self.rate if self.training else 0.0,
         )
-        joined: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
+        mixed = mixed.transpose(1, 2).flatten(2)
+        joined: Tensor = attention.out_proj(mixed[:, 0] if centre_only else slots.gather(mixed))
         return joined
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -98,10 +131,12 @@ class NeighbourhoodTransformer(nn.Module):
         Returns
         -------
         Tensor of shape (n_spots, n_slots, n_genes), or (n_spots, n_genes) for the centre
+            0 where a slot is not present.
         """
+        slots = Slots(present)
         with torch.autocast(x.device.type, torch.bfloat16, self.low and x.is_cuda):
-            x = self.enter(x)
+            tokens = self.enter(slots.gather(x))
             for place, layer in enumerate(self.layers, start=1):
-                x = layer(x, present, centre_only and place == len(self.layers))
-            out: Tensor = self.leave(x)
-        return (out[:, 0] if centre_only else out).float()
+                tokens = layer(tokens, slots, centre_only and place == len(self.layers))
+            out: Tensor = self.leave(tokens).float()
+        return out if centre_only else slots.spread(out)

@@ -66,11 +66,11 @@ class LocalGraphUnits:
     n_hops : int
     device : str
     released : bool
-        The graphs that SEPAL's released code builds instead. A step leads from a spot to each of
-        the spots that have it among their six nearest, on hexagonal and on square arrays alike, and
-        edges lead the way that steps do; and every node has an edge to itself, since the zeros that
-        are written on the diagonal are stored, and become edges. Equally distant spots are all
-        among the nearest.
+        The graphs that SEPAL's released code builds instead. On a hexagonal array, a step leads
+        from a spot to each of the spots that have it among their six nearest, equally distant ones
+        included, and edges lead the way that steps do (``released_steps``); and every node has an
+        edge to itself, since the zeros that are written on the diagonal are stored, and become
+        edges.
     """
 
     def __init__(

@@ -172,7 +172,7 @@ class Plan:
         return [
             *conflicts(self.bench.dataset(name) for name in names),
             *(notes_on_methods(self.bench, *self._methods) if self.cells else []),
-            *self._hopeless(),
+            *self._without_gpu(),
             *(f"Left out: {reason}" for reason in self.left_out),
         ]
 
@@ -190,8 +190,9 @@ class Plan:
             list(dict.fromkeys(cell.predictor for cell in self.cells)),
         )
 
-    def _hopeless(self) -> list[str]:
-        """Say which methods declare a GPU (``gpu``), where the plan is for a machine without.
+    @property
+    def hopeless(self) -> list[str]:
+        """The methods that declare a GPU (``gpu``), where the plan is for a machine without.
 
         A method whose small configuration is used, or whose parameters are replaced, is of another
         size than its spec speaks of.
@@ -199,7 +200,7 @@ class Plan:
         bench = self.bench
         if not self.cells or bench.settings.device.partition(":")[0] == "cuda":
             return []
-        slow = [
+        return [
             name
             for kind, name in used_methods(bench, *self._methods)
             if getattr(bench.registry.get(kind, name).spec, "gpu", False)
@@ -207,11 +208,14 @@ class Plan:
             and not bench.protocol.overrides.get(name)
             and not bench.settings.parameters.get(name)
         ]
+
+    def _without_gpu(self) -> list[str]:
+        slow = self.hopeless
         if not slow:
             return []
         return [
             f"{', '.join(slow)}: training without a GPU is hopeless in the published size, and"
-            f" this plan is for {bench.settings.device!r}. Run it where there is a GPU"
+            f" this plan is for {self.bench.settings.device!r}. Run it where there is a GPU"
             " (`--device cuda`), or leave them out with `-p` and `-c`; `--dry-run` forecasts"
             " the hours from past trials."
         ]

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spared_bench.completion.feed_forward import dropped, feed_forward, quick_dropout
+import spared_bench.completion.feed_forward
+from spared_bench.completion.feed_forward import Kept, feed_forward, quick_dropout
 from spared_bench.completion.transformer import NeighbourhoodTransformer
 from tests.completion.making import create
 
@@ -32,6 +33,31 @@ def test_it_computes_what_pytorchs_encoder_computes_with_the_same_weights(networ
     expected = network.leave(encoder(network.enter(x), src_key_padding_mask=~present))
 
     torch.testing.assert_close(network(x, present)[present], expected[present])
+
+
+def test_in_training_its_derivatives_are_those_of_pytorchs_encoder():
+    torch.manual_seed(0)
+    network = NeighbourhoodTransformer(5, 8, n_layers=2, n_heads=2, inner=24, dropout=0.0)
+    x, present = some_input(n_spots=40)
+    x.requires_grad_()
+    layer = nn.TransformerEncoderLayer(8, 2, 24, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    encoder.layers.load_state_dict(network.layers.state_dict())
+    inner = encoder(network.enter(x), src_key_padding_mask=~present)
+    theirs = network.leave(inner)[present].square().sum()
+    ours = network(x, present)[present].square().sum()
+
+    torch.testing.assert_close(ours, theirs)
+    of_theirs = torch.autograd.grad(theirs, [x, *encoder.layers.parameters()])
+    of_ours = torch.autograd.grad(ours, [x, *network.layers.parameters()])
+    for found, expected in zip(of_ours, of_theirs, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_slots_without_a_neighbour_are_told_as_zeros(network):
+    x, present = some_input()
+    assert not present.all()
+    assert (network(x, present)[~present] == 0).all()
 
 
 def test_as_released_it_is_pytorchs_encoder_fed_with_the_batch_as_its_sequence():
@@ -61,7 +87,8 @@ def test_absent_neighbours_have_no_influence(network):
 
 
 @pytest.mark.parametrize("n_tokens", [1, 639, 1300])
-def test_the_block_and_its_derivatives_are_those_of_the_plain_expression(n_tokens):
+def test_the_block_and_its_derivatives_are_those_of_the_plain_expression(n_tokens, monkeypatch):
+    monkeypatch.setattr(spared_bench.completion.feed_forward, "_BLOCK_BYTES", 640 * 7 * 4)
     torch.manual_seed(2)
     first, second = nn.Linear(3, 7), nn.Linear(7, 3)
     x = torch.randn(n_tokens, 3, requires_grad=True)
@@ -77,7 +104,8 @@ def test_the_block_and_its_derivatives_are_those_of_the_plain_expression(n_token
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_the_derivatives_belong_to_the_entries_that_were_dropped():
+def test_the_derivatives_belong_to_the_entries_that_were_dropped(monkeypatch):
+    monkeypatch.setattr(spared_bench.completion.feed_forward, "_BLOCK_BYTES", 2 * 9 * 8)
     torch.manual_seed(3)
     first, second = nn.Linear(3, 9).double(), nn.Linear(9, 2).double()
     x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
@@ -100,10 +128,13 @@ def test_in_low_precision_the_block_is_the_same_to_a_percent():
 
 def test_dropout_drops_the_wanted_part_and_keeps_the_expectation():
     torch.manual_seed(5)
-    drop = dropped(torch.Size((1001, 331)), 0.1, torch.device("cpu"))
-    assert drop.shape == (1001, 331)
-    assert float(drop.double().mean()) == pytest.approx(0.1, abs=0.002)
-    assert drop.double().mean(0).std() < 0.015  # no column is special
+    draws = Kept(0.1, torch.float32)
+    kept, again = (draws.factors(torch.Size((1001, 331))).double() for _ in range(2))
+    assert kept.shape == (1001, 331)
+    assert kept.unique().tolist() == [0, 1]
+    assert float(kept.mean()) == pytest.approx(0.9, abs=0.002)
+    assert kept.mean(0).std() < 0.015  # no column is special
+    assert float((kept * again).mean()) == pytest.approx(0.81, abs=0.003)  # no draw is repeated
     kept = quick_dropout(torch.ones(1000, 300), 0.25, training=True)
     assert kept.unique().tolist() == pytest.approx([0, 4 / 3])
     assert float(kept.mean()) == pytest.approx(1, abs=0.01)

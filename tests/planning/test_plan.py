@@ -7,8 +7,10 @@ import pytest
 
 from spared_bench.api import make_bench, select
 from spared_bench.bench import Bench
+from spared_bench.cli.plan import warn_of_hours
 from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.interfaces import Job
+from spared_bench.planning.forecast import _Past
 from spared_bench.planning.plan import Cell
 from spared_bench.results import TrialResult
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -206,6 +208,21 @@ def test_only_a_protocol_that_names_a_configuration_has_another_hash(workspace, 
     ]
     plain = toy_bench(workspace, protocol_with(tmp_path, "")).protocol.hash
     assert hashes[0] == plain != hashes[1]
+
+
+def test_a_run_without_a_gpu_is_told_the_hours_of_past_trials(workspace, monkeypatch, capsys):
+    monkeypatch.setattr(_Past, "hours", lambda self, wanted: ({"cpu": 12.5}, len(wanted) - 1))
+
+    def told(device, predictors):
+        options = {"workspace": workspace, "plugin_files": [TOY_PLUGIN], "device": device}
+        bench = make_bench(str(TOY_PROTOCOL), **options)
+        warn_of_hours(select(bench, ["toy"], ["none"], predictors))
+        return capsys.readouterr().err
+
+    lines = told("cpu", ["vit-b", "st-net"]).splitlines()
+    assert lines[0] == "About 12.50 hours of one worker on cpu, from past trials."
+    assert len(lines) == 2 and lines[1].endswith("of predictors without a past trial here.")
+    assert told("cpu", ["shufflenet"]) == told("cuda:0", ["vit-b"]) == ""
 
 
 def test_a_plan_without_a_gpu_warns_of_methods_that_are_hopeless_without(workspace):

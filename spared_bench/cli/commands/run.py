@@ -20,7 +20,7 @@ from spared_bench.cli.common import (
     tell_protocol,
     warn_of_quarantine,
 )
-from spared_bench.cli.plan import show_plan, warn_unavailable
+from spared_bench.cli.plan import show_plan, warn_of_hours, warn_unavailable
 from spared_bench.cli.run_report import show_report
 from spared_bench.errors import UsageError
 
@@ -115,6 +115,7 @@ def run(
         check_machine(plan, RunOptions(executor, limits=limits, cluster=cluster))
         raise typer.Exit(1 if plan.unavailable else 0)
     warn_unavailable(plan)
+    warn_of_hours(plan)
     report = _watched(
         plan,
         log_json,

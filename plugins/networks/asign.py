@@ -338,12 +338,15 @@ WEIGHTS_2D = (0.75, 0.1, 0.1, 0.1)
 WEIGHTS_3D = (0.75, 0.25, 0.125, 0.125)
 
 
-def asign_loss(found: Levels, labels: Levels, nodes: dict[str, Nodes]) -> LossParts:
-    """Compare predictions of all resolutions with their labels."""
+def asign_loss(found: Levels, labels: Levels, of_spot: dict[str, Tensor]) -> LossParts:
+    """Compare predictions of all resolutions with their labels.
+
+    ``of_spot`` has, for regions and global patches, in which of them each spot lies.
+    """
     pairs = [(getattr(found, name), getattr(labels, name)) for name in LEVELS[1:]]
     coarse = [row_correlation_loss(*pair) for pair in pairs]
     of_spots = [
-        row_correlation_loss(getattr(found, name)[nodes[name].of_spot], labels.spot)
+        row_correlation_loss(getattr(found, name)[of_spot[name]], labels.spot)
         for name in LEVELS[1:]
     ]
     return LossParts(

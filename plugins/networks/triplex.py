@@ -291,15 +291,13 @@ class FeatureMap(nn.Module):
 
     def __init__(self, name: str, weights: str) -> None:
         super().__init__()
-        self.network: Any = build_backbone(name, weights)
-        if not hasattr(self.network, "forward_features") or not hasattr(
-            self.network, "feature_info"
-        ):
+        network: Any = build_backbone(name, weights)
+        if not (hasattr(network, "forward_features") and hasattr(network, "feature_info")):
             raise UsageError(
                 f"{name!r} gives no map of its last layer, which TRIPLEX reads as tokens. Take a"
                 " convolutional network of timm, 'resnet18.tv_in1k' for example."
             )
-        self.channels: int = self.network.num_features
+        self.network, self.channels = network, int(network.num_features)
 
     def forward(self, images: Tensor) -> Tensor:
         # (n, 3, size, size) -> (n, channels, rows, columns)

@@ -120,7 +120,8 @@ def test_spots_regions_and_globals_are_predicted_as_by_the_authors(golden):
 def test_every_part_of_the_loss_and_their_sum_are_those_of_the_authors(golden):
     form, arrays = golden
     found = predicted(arrays, form, arrays["input.spot_features"])
-    parts = asign_loss(found, labels_of(arrays), nodes_of(arrays))
+    inside = {name: node.of_spot for name, node in nodes_of(arrays).items()}
+    parts = asign_loss(found, labels_of(arrays), inside)
     close(parts.mse, arrays["output.loss_mse_spots"])
     close(parts.spots, arrays["output.loss_correlation_spots"])
     close(parts.coarse, arrays["output.loss_correlation_regions_and_globals"])

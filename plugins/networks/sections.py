@@ -5,18 +5,22 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spared_bench.data import MASK, TARGET, Slides, TargetTransform
+from spared_bench.data import MASK, TARGET, Slides
 from spared_bench.geometry import rows_by_slide, spacing
 from spared_bench.models.augment import apply_symmetries, draw_symmetries
 from spared_bench.models.device_patches import DevicePatches
 from spared_bench.models.graphs import nearest
 from spared_bench.models.windows import Window
 from spared_bench_plugins.networks.asign import LEVELS, Graph, Levels, Nodes
+
+if TYPE_CHECKING:
+    from spared_bench.data.transform import TargetTransform
 
 _NEAREST = 1e-3  # of the distance between neighbours: what one place is taken for in a weight
 

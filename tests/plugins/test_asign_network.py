@@ -14,15 +14,17 @@ from torch import nn
 
 from spared_bench_plugins.networks.asign import (
     LEVELS,
-    WEIGHTS_2D,
-    WEIGHTS_3D,
     ASIGN3DNet,
     ASIGNNet,
     Graph,
     Levels,
     Nodes,
-    asign_loss,
     propagated,
+)
+from spared_bench_plugins.networks.asign_loss import (
+    WEIGHTS_2D,
+    WEIGHTS_3D,
+    asign_loss,
     row_correlation_loss,
 )
 

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from spared_bench.data import MASK, TARGET, Slides
 from spared_bench.geometry import rows_by_slide, spacing
-from spared_bench.models.augment import apply_symmetries, draw_symmetries
+from spared_bench.models.augmentation.augmenter import Augmentation, augmented
+from spared_bench.models.augmentation.symmetries import Symmetries
 from spared_bench.models.device_patches import DevicePatches
 from spared_bench.models.graphs import nearest
-from spared_bench.models.windows import Window
+from spared_bench.models.window_cutting import Window
 from spared_bench_plugins.networks.asign import LEVELS, Graph, Levels, Nodes
 
 if TYPE_CHECKING:
@@ -233,6 +234,8 @@ class SectionUnits:
     device : str
     budget : int, optional
         Bytes of patches that may stay on the device (``DevicePatches``).
+    augmentation : callable, optional
+        What is done to patches where they are augmented; by default the eight symmetries.
     """
 
     def __init__(
@@ -245,7 +248,9 @@ class SectionUnits:
         images: bool = True,
         device: str = "cpu",
         budget: int | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
+        self._augmentation = augmentation or Symmetries()
         self._sections, self._parts, self._device = sections, parts, torch.device(device)
         self._graphs = [[on_device(graph, device) for graph in each] for each in graphs]
         self._order = [(i, j) for i, each in enumerate(parts) for j in range(len(each))]
@@ -266,7 +271,7 @@ class SectionUnits:
         return len(self._order)
 
     def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> SectionBatch:
-        """Return one unit; with a generator, each patch turned by a symmetry of its own."""
+        """Return one unit; with a generator, each patch augmented by a draw of its own."""
         assert len(rows) == 1, "a step of this method is one section, or a part of it"
         number, which = self._order[int(rows)]
         section, part = self._sections[number], self._parts[number][which]
@@ -274,7 +279,7 @@ class SectionUnits:
         if self._patches is not None:
             images = self._patches[torch.from_numpy(section.spots[part.spots])]
             if augment is not None:
-                images = apply_symmetries(images, draw_symmetries(len(images), augment))
+                images = augmented(images, self._augmentation, augment)
         seen = torch.from_numpy(part.spots).to(self._device)
         own = torch.arange(len(seen), device=self._device)
         nodes = {"spot": Nodes(own.new_empty(0), self._graphs[number][which], own)}

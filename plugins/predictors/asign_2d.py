@@ -35,7 +35,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from spared_bench import PredictorSpec
-from spared_bench.data import Slides
+from spared_bench.data import TARGET, Slides
+from spared_bench.data.transform import TargetTransform
 from spared_bench.data.views import View
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.augment import normalisation_of, normalise
@@ -177,12 +178,19 @@ class ASIGN2D(SlidePredictor):
             sections,
             parts,
             [self._graphs(*each) for each in zip(sections, parts, strict=True)],
-            coarse_labels(slides, sections, context.transform) if context else (),
+            self._labels(slides, sections, context),
             images=not self.released,
             device=device,
             budget=None if resident else 0,
             augmentation=self.augmenter,
         )
+
+    def _labels(
+        self, slides: Slides, sections: list[Section], context: Context | None
+    ) -> list[dict[str, np.ndarray]]:
+        if TARGET not in slides.adata.layers:
+            return []
+        return coarse_labels(slides, sections, context.transform if context else TargetTransform())
 
     def _parts(self, section: Section, max_spots: int, rng: np.random.Generator) -> list[Window]:
         if self.released:

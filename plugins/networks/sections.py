@@ -187,6 +187,8 @@ def coarse_labels(
         Of these slides.
     transform : TargetTransform
     """
+    from scipy.sparse import csr_matrix
+
     if transform.undefined:
         values, factors = slides.target, np.ones(len(slides))
     else:
@@ -195,9 +197,10 @@ def coarse_labels(
     for section in sections:
         labels = {}
         for name, nodes in section.coarse.items():
-            shares = np.zeros((len(nodes.features), len(section.spots)))
-            shares[nodes.of_spot.cpu().numpy(), np.arange(len(section.spots))] = 1
-            total, factor = shares @ values[section.spots], shares @ factors[section.spots]
+            places = nodes.of_spot.cpu().numpy(), np.arange(len(section.spots))
+            shape = len(nodes.features), len(section.spots)
+            inside = csr_matrix((np.ones(len(section.spots)), places), shape=shape)
+            total, factor = inside @ values[section.spots], inside @ factors[section.spots]
             factor = np.maximum(factor, np.finfo(np.float32).tiny)  # of spots without any count
             labels[name] = (
                 total / factor[:, None] if transform.undefined

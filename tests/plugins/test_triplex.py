@@ -181,3 +181,13 @@ def test_another_version_and_a_network_without_a_map_are_refused():
         Triplex(version="2026")
     with pytest.raises(UsageError, match="'shufflenet_v2_x0_5' gives no map"):
         Triplex(backbone="shufflenet_v2_x0_5", weights="random", encoder="color").build(3)
+
+
+def test_augmentation_turns_the_target_and_leaves_the_features(seen):
+    method = fitted(seen, augment="symmetries")
+    units = method.units(seen.train, "cpu", resident=True)
+    rows = torch.arange(20)
+    plain, turned = units.batch(rows), units.batch(rows, torch.Generator().manual_seed(0))
+    assert not torch.equal(turned.images, plain.images)
+    assert torch.equal(turned.neighbours, plain.neighbours)
+    assert torch.equal(turned.images.sum(dim=(2, 3)).round(), plain.images.sum(dim=(2, 3)).round())

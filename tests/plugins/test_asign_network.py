@@ -2,7 +2,7 @@
 
 ``tests/golden/asign_{2d,3d}.npz`` hold weights, inputs and outputs in evaluation mode; names:
 ``param.<block>.<part>``, ``input.*``, ``output.*``. Their ``spot_features`` stand for the output
-of the image encoder.
+of the image encoder. They come from hrlblab/ASIGN at a98c5d6, run by PyTorch 2.14 on a CPU.
 """
 
 from pathlib import Path

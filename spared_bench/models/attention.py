@@ -11,7 +11,10 @@ from torch.nn import functional
 
 
 class Attention(nn.Module):
-    """Self-attention of several heads: (batch, n, width) -> (batch, n, width)."""
+    """Self-attention of several heads: (batch, n, width) -> (batch, n, width).
+
+    A bias, (batch, heads, n, n), is added to the scores of every query (row) and key (column).
+    """
 
     def __init__(self, width: int, heads: int, head_width: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -20,11 +23,11 @@ class Attention(nn.Module):
         self.out = nn.Linear(heads * head_width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         batch, n, _ = x.shape
         qkv = self.qkv(x).view(batch, n, 3, self.heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (batch, heads, n, head_width)
-        mixed = functional.scaled_dot_product_attention(q, k, v)
+        mixed = functional.scaled_dot_product_attention(q, k, v, bias)
         return self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, n, -1)))
 
 
@@ -51,6 +54,6 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.feed_forward = feed_forward(width, hidden, dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x))
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        x = x + self.attention(self.norm1(x), bias)
         return x + self.feed_forward(self.norm2(x))

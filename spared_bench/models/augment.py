@@ -18,10 +18,11 @@ N_SYMMETRIES = 8
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 #: Mean and deviation by the name of the parameter ``normalisation``: ImageNet's; those of EGN's
-#: authors, which SpaRED's BLEEP took over; and none, the bytes as they are.
+#: authors, which SpaRED's BLEEP took over; none, from 0 to 1; and none, the bytes as they are.
 NORMALISATIONS = {
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
     "egn": ((0.5476, 0.5218, 0.6881), (0.2461, 0.2101, 0.1649)),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "raw": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
 

@@ -55,7 +55,7 @@ class TorchPredictor(SavedNetwork):
         ``"auto"``: bfloat16 where it is fast (``spared_bench.models.precision``).
     compile : bool
         Whether ``torch.compile`` translates the network first: minutes at the start, faster after.
-    normalisation : {"imagenet", "egn", "raw"}
+    normalisation : {"imagenet", "egn", "unit", "raw"}
         Of the patches (``spared_bench.models.augment.NORMALISATIONS``).
     augment : bool, str or list
         What is done to patches in training where the protocol augments: ``True``, the method's own

@@ -16,7 +16,7 @@ from torch import Tensor
 #: What training scripts and wrappers put before the names of a network.
 _WRAPPERS = {
     "_orig_mod", "backbone", "base_encoder", "base_model", "encoder", "encoder_q", "model",
-    "module", "net", "network", "state_dict", "student", "teacher", "trunk", "visual",
+    "module", "net", "network", "resnet", "state_dict", "student", "teacher", "trunk", "visual",
 }  # fmt: skip
 #: Parts beside a wrapped network that give no features.
 _OTHER_PARTS = {

@@ -63,6 +63,7 @@ def test_patches_are_normalised_by_the_constants_of_the_name(tiny_slides):
     for name, mean, std in (
         ("imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         ("egn", (0.5476, 0.5218, 0.6881), (0.2461, 0.2101, 0.1649)),
+        ("unit", (0, 0, 0), (1, 1, 1)),
     ):
         found = PatchUnits(tiny_slides.train, normalisation=name).batch(rows).images
         expected = transforms.Normalize(mean, std)(bytes_ / 255)

@@ -251,6 +251,7 @@ def test_encoders_and_the_folder_of_files_refuse_as_methods_do(tmp_path, monkeyp
         lambda state: {f"module.{name}": value for name, value in state.items()},
         lambda state: {"state_dict": {f"backbone.{n}": v for n, v in state.items()}, "epoch": 3},
         lambda state: {"model": {f"_orig_mod.{n}": v for n, v in state.items()}},
+        lambda state: {"state_dict": {f"model.resnet.{n}": v for n, v in state.items()}},  # Ciga's
         lambda state: {
             "teacher": {f"module.backbone.{n}": v for n, v in state.items()}
             | {"module.head.mlp.0.weight": torch.ones(2), "module.dino_head.last": torch.ones(2)},
@@ -273,7 +274,17 @@ def test_encoders_and_the_folder_of_files_refuse_as_methods_do(tmp_path, monkeyp
         ),
         lambda state: state | {"head.weight": torch.ones(7, 192), "mask_token": torch.ones(1, 192)},
     ],
-    ids=["module", "lightning", "compiled", "teacher", "projector", "momentum", "clip", "head"],
+    ids=[
+        "module",
+        "lightning",
+        "compiled",
+        "histology",
+        "teacher",
+        "projector",
+        "momentum",
+        "clip",
+        "head",
+    ],
 )
 def test_what_training_scripts_put_around_a_network_is_taken_off(tmp_path, wrap):
     network = vit(init_values=1e-5)

@@ -63,6 +63,7 @@ PUBLISHED_WEIGHTS = {
     "st-net": models.DenseNet121_Weights.IMAGENET1K_V1,
     "egn": models.ResNet50_Weights.IMAGENET1K_V1,
     "eggn": models.ResNet18_Weights.IMAGENET1K_V1,
+    "asign-2d": models.ResNet50_Weights.IMAGENET1K_V1,
 }
 
 

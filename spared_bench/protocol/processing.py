@@ -1,0 +1,188 @@
+"""How raw slides become a prepared dataset: filters, normalisation, genes, targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from spared_bench.errors import ProtocolError, did_you_mean
+from spared_bench.protocol.section import Fraction, Positive, Section
+
+if TYPE_CHECKING:
+    from spared_bench.specs import DatasetSpec
+
+#: Settings that a dataset may have of its own, beside those of ``filtering``.
+_OF_A_DATASET = ("n_genes", "genes", "batch_key")
+
+
+class Filtering(Section):
+    """Which spots and genes stay; all count bounds are exclusive (PROTOCOL, filtering).
+
+    ``real_fraction`` keeps the longest prefix of genes, ordered by their smallest per-slide
+    expressed fraction, whose mean overall expressed fraction is at least this.
+    ``min_fraction`` and ``min_slide_fraction`` are the thresholds of SEPAL (Mejia et al., ICCV
+    Workshops 2023; there ε_T and ε_WSI): a gene needs a larger overall expressed fraction than the
+    first, and a larger one on every slide than the second; -1: any.
+    """
+
+    spot_min_counts: float = 10
+    spot_max_counts: float = 1_000_000
+    gene_min_counts: float = 10
+    gene_max_counts: float = 1_000_000
+    real_fraction: Fraction = 0.7
+    min_fraction: Annotated[float, Field(ge=-1, le=1)] = -1
+    min_slide_fraction: Annotated[float, Field(ge=-1, le=1)] = -1
+
+
+class Processing(Section):
+    """From raw counts to the target.
+
+    Parameters
+    ----------
+    fit_on : {"train", "all"}
+        The splits that decide which genes stay and which are chosen. ``"all"`` is what was
+        published; it lets the test slides choose the genes.
+    ties : {"id", "published"}
+        Which of genes that are equally well measured comes first at the cut of ``real_fraction``:
+        by id, so that the order of columns in a file does not matter; or as numpy's unstable sort
+        leaves them in the order of the file (``processing.ties``).
+    mitochondrial : {"counted", "left_out"}
+        Whether genes of the mitochondrion have a part in the million of TPM (in the 10,000 of
+        counts), and may be chosen. Left out, they still count in the filters, as published.
+    target : {"log2_tpm", "log1p_cp10k"}
+        Normalisation of the target.
+    ranking : {"moran", "variable", "mean"}
+        Which genes are chosen: those of highest Moran's I, the most variable ones, or those of
+        highest mean of the target's layer, zeros included, over the spots that ``fit_on`` names.
+    n_genes : int
+        How many are chosen.
+    genes : tuple of str
+        Ids or symbols of genes that are chosen instead, in this order; filters of genes do not
+        apply to them.
+    zeros : {"unmeasured", "measured"}
+        Whether a count of 0 is a gap, to be filled in training and left out of scores, or a value.
+    median_hops : int
+        Windows of the median filter.
+    n_neighbours : int
+        Of the neighbour graph.
+    batch_correction : {"none", "combat", "combat_published"}
+        ``"combat"`` is fitted where ``fit_on`` says; a batch that it was not fitted to (the slides
+        of other splits under ``fit_on: train``) stays as it is. ``"combat_published"`` has the
+        first-gene defect of the published package.
+    batch_key : {"slide_id", "patient_id"}
+    smoothing : {"none", "array_neighbours"}
+        Whether the target of a spot, in training and in scores, is the mean over it and its
+        neighbours in the array (8 of a square one, 6 of a hexagonal one), as of TRIPLEX. Such
+        scores are of another, easier quantity, and the board says so.
+    from_dataset : bool
+        Whether ``parameters`` of a dataset's spec replace settings of this section and of
+        ``filtering``.
+    per_dataset : dict of dataset to dict
+        The same from the side of the protocol, which has the last word; by the name of a dataset,
+        of a scheme of folds, or of one fold.
+    """
+
+    filtering: Filtering = Filtering()
+    fit_on: Literal["train", "all"] = "train"
+    ties: Literal["id", "published"] = "id"
+    mitochondrial: Literal["counted", "left_out"] = "counted"
+    target: Literal["log2_tpm", "log1p_cp10k"] = "log2_tpm"
+    ranking: Literal["moran", "variable", "mean"] = "moran"
+    n_genes: Positive = 128
+    genes: tuple[str, ...] = ()
+    zeros: Literal["unmeasured", "measured"] = "unmeasured"
+    median_hops: Positive = 4
+    n_neighbours: Positive = 6
+    batch_correction: Literal["none", "combat", "combat_published"] = "none"
+    batch_key: Literal["slide_id", "patient_id"] = "slide_id"
+    smoothing: Literal["none", "array_neighbours"] = "none"
+    from_dataset: bool = False
+    per_dataset: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Processing:
+        if self.fit_on == "train" and self.batch_correction == "combat_published":
+            raise ValueError(
+                "`fit_on: train` and `batch_correction: combat_published` exclude each other: the"
+                " published correction moves a test slide by looking at its answers. Use `combat`,"
+                " which is then fitted to the training slides, or `fit_on: all` to repeat what was"
+                " published"
+            )
+        for name, settings in self.per_dataset.items():
+            self._with(settings, f"per_dataset[{name!r}]")
+        return self
+
+    def for_dataset(self, spec: DatasetSpec) -> Processing:
+        """Return the settings that hold for one dataset.
+
+        Raises
+        ------
+        ProtocolError
+            For a parameter that no dataset may set, with the nearest that it may.
+        """
+        settings = self.model_copy(update={"from_dataset": False, "per_dataset": {}})
+        try:
+            if self.from_dataset:
+                settings = settings._with(spec.parameters, f"parameters of dataset {spec.name!r}")
+            for name in _names_of(spec):
+                settings = settings._with(self.per_dataset.get(name, {}), f"per_dataset[{name!r}]")
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+        return settings
+
+    def idle_parameters(self, spec: DatasetSpec) -> dict[str, str]:
+        """Return the ``parameters`` of a dataset's spec that change nothing here, and why."""
+        if not self.from_dataset:
+            return dict.fromkeys(spec.parameters, "since it takes no parameters of datasets")
+        settled = self.for_dataset(spec)
+        last = {key for name in _names_of(spec) for key in self.per_dataset.get(name, {})}
+        idle = {
+            key: "which the protocol sets itself for this dataset"
+            for key in spec.parameters
+            if key in last
+        }
+        if settled.batch_correction == "none" and "batch_key" in spec.parameters:
+            idle["batch_key"] = "since it corrects no batches"
+        if settled.genes:
+            passed_over = {
+                *("n_genes", "real_fraction", "gene_min_counts", "gene_max_counts"),
+                *("min_fraction", "min_slide_fraction"),
+            }
+            idle |= dict.fromkeys(
+                passed_over & set(spec.parameters), "since `genes` names the genes"
+            )
+        return idle
+
+    def _with(self, values: Mapping[str, Any], source: str) -> Processing:
+        """Return a copy with some settings replaced; names of ``filtering`` need no prefix."""
+        ours = {name for name in type(self).model_fields if name in _OF_A_DATASET}
+        filtering = set(Filtering.model_fields)
+        unknown = sorted(set(values) - ours - filtering)
+        if unknown:
+            known = sorted(ours | filtering)
+            raise ValueError(
+                f"{source}: {unknown[0]!r} is no setting that a dataset may have."
+                f" {did_you_mean(unknown[0], known)} Known: {', '.join(known)}."
+            )
+        if not values:
+            return self
+        new = self.model_dump() | {name: values[name] for name in ours & set(values)}
+        new["filtering"] |= {name: values[name] for name in filtering & set(values)}
+        new["per_dataset"] = {}
+        try:
+            return type(self).model_validate(new)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"]))
+            found = f" (found {problem.get('input')!r})" if where else ""
+            raise ValueError(f"{source}: {where} {problem['msg']}{found}.") from error
+
+
+def _names_of(spec: DatasetSpec) -> list[str]:
+    """Return by which names a protocol may speak of a dataset, the widest first."""
+    if not spec.fold_of:
+        return [spec.name]
+    scheme = spec.name.removeprefix(spec.fold_of.lower() + ".").partition("-")[0]
+    return [spec.fold_of, f"{spec.fold_of}.{scheme}", spec.name]

@@ -1,0 +1,72 @@
+"""How patches are cut, and how long methods train and search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from spared_bench.protocol.section import Positive, Section
+
+if TYPE_CHECKING:
+    pass
+
+
+class PatchCutting(Section):
+    """The window of a spot: ``scale`` spot diameters wide, resized to ``size`` pixels.
+
+    ``window`` says how a window becomes whole pixels: ``"centred"`` rounds its side and its corner
+    to the nearest, ``"published"`` truncates the side and the centre and makes the side even.
+    """
+
+    window: Literal["centred", "published"] = "centred"
+    scale: Annotated[float, Field(gt=0, le=50)] = 1.0
+    size: Annotated[int, Field(ge=8, le=1024)] = 224
+    antialias: bool = True
+
+
+class Training(Section):
+    """The budget of every method, and what its networks learn in which precision.
+
+    Parameters
+    ----------
+    iterations, batch_size, validate_every : int
+    augment : bool
+        See ``spared_bench.interfaces.Budget``.
+    delta : bool
+        Whether the target is the difference from the train mean.
+    precision : {"auto", "float32", "bfloat16"}
+        In which a network is computed whose method leaves it open (``precision: auto``, the
+        default of all). ``"auto"`` goes by device and size (``spared_bench.models.precision``), so
+        that the numbers of a large network depend on the machine.
+    """
+
+    iterations: Positive = 1000
+    batch_size: Positive = 256
+    validate_every: Positive = 10
+    augment: bool = True
+    delta: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class Completion(Section):
+    """The budget of every completer that is trained; the defaults are the published ones."""
+
+    iterations: Positive = 10_000
+    batch_size: Positive = 256
+    validate_every: Positive = 10
+
+
+class Search(Section):
+    """How a method's searched parameters are chosen: on validation MSE, for one completer.
+
+    The choice made with ``completer`` is kept for all completers. ``grids`` replaces a method's own
+    grid of that parameter. ``strategy``: ``"grid"`` trains every candidate with the whole budget;
+    ``"halving"`` ends the worse two thirds of them early, in several rungs; ``"optuna"`` proposes
+    as many values as the grid has, between its ends, by what the earlier ones came to.
+    """
+
+    strategy: Literal["grid", "halving", "optuna"] = "grid"
+    completer: str = "median"
+    grids: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    max_trials: Positive = 20

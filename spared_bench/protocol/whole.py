@@ -1,0 +1,171 @@
+"""A protocol, read from YAML: all sections, metrics and the ranking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from spared_bench.errors import ProtocolError, did_you_mean
+from spared_bench.keys.hashing import digest
+from spared_bench.protocol.processing import Processing
+from spared_bench.protocol.section import Positive, Section
+from spared_bench.protocol.training import Completion, PatchCutting, Search, Training
+from spared_bench.protocol.validation import Validation
+from spared_bench.strict import explain, load_mapping
+
+if TYPE_CHECKING:
+    pass
+
+#: The configuration that every method has: its defaults.
+PUBLISHED = "published"
+#: By convention, the configuration for a few processor cores.
+SMALL = "small"
+
+#: Metrics of variances and of classes, for methods that predict them.
+FURTHER_METRICS = ("nll", "coverage-50", "coverage-90", "sharpness", "f1-class", "auc-class")
+
+
+class Ranking(Section):
+    """By what the leaderboard ranks, which moves no score.
+
+    Parameters
+    ----------
+    metric : str
+        One of the protocol's metrics.
+    completer : str
+        Which rows have a rank: ``"all"``, one row per method and completer; ``"best"``, of every
+        method the row whose completer served it best; or those of one completer, by its name.
+    """
+
+    metric: str = "mse"
+    completer: str = "all"
+
+
+class Protocol(Section):
+    """One protocol, as read from YAML.
+
+    ``configuration`` names the configuration in which every method runs that offers it; the others
+    run with their defaults, as all do under ``"published"``. ``overrides`` come on top, by method:
+    values of parameters, and ``configuration`` for another one. ``views``: whether a method may
+    look at other windows of a slide than the protocol's patches (``spared_bench.data.views``);
+    under ``"target-only"`` one that asks for others is not run.
+
+    ``further_metrics`` are computed where a method predicts what they are of, variances or classes.
+    ``scored_genes``, ids or symbols, restricts all scores to some of the trained genes; empty: all.
+    Neither moves a training.
+    """
+
+    name: str
+    version: Positive
+    summary: str = ""
+    comparable: bool = True
+    datasets: tuple[str, ...] = ()
+    completers: tuple[str, ...] = ("none", "median")
+    processing: Processing = Processing()
+    patches: PatchCutting = PatchCutting()
+    views: Literal["allowed", "target-only"] = "allowed"
+    validation: Validation = Validation()
+    training: Training = Training()
+    completion: Completion = Completion()
+    search: Search = Search()
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    pooling: Literal["slide", "split"] = "slide"
+    mean_rule: Literal["strict", "published"] = "strict"
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mse", "pcc-gene")
+    further_metrics: tuple[str, ...] = FURTHER_METRICS
+    scored_genes: tuple[str, ...] = ()
+    ranking: Ranking = Ranking()
+    configuration: Annotated[str, Field(min_length=1, max_length=64)] = PUBLISHED
+    overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Protocol:
+        metric, completer = self.ranking.metric, self.ranking.completer
+        if metric not in self.metrics:
+            hint = did_you_mean(metric, self.metrics)
+            raise ValueError(
+                f"`ranking.metric` is {metric!r}, which is not among the protocol's metrics:"
+                f" {', '.join(self.metrics)}.{f' {hint}' if hint else ''} Rank by one of them"
+                f" (`ranking: {{metric: {self.metrics[0]}}}`), or add it to `metrics`"
+            )
+        if completer not in ("all", "best", *self.completers):
+            raise ValueError(
+                f"`ranking.completer` is {completer!r}; expected `all`, `best`, or one of the"
+                f" protocol's completers: {', '.join(self.completers)}"
+            )
+        return self
+
+    @property
+    def id(self) -> str:
+        """``name@version``."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What makes the scores another quantity than those of other protocols, for the board."""
+        found = []
+        if self.processing.smoothing != "none":
+            found.append(
+                "Targets are smoothed: what is learnt and scored of a spot is the mean over it and"
+                " its neighbours, which is easier to predict than the spot itself."
+            )
+        if self.scored_genes:
+            found.append(
+                f"Scores are of {len(self.scored_genes)} of the trained genes, as the protocol"
+                " names them."
+            )
+        return tuple(found)
+
+    @property
+    def hash(self) -> str:
+        """Hash of every setting that can move a score; what may run and is ranked is not one."""
+        unhashed = {"summary", "datasets", "completers", "ranking", "views"}
+        values = self.model_dump(mode="json", exclude=unhashed)
+        if values["search"]["strategy"] == "grid":  # as it was before there was a choice
+            del values["search"]["strategy"]
+        if self.configuration == PUBLISHED:
+            del values["configuration"]
+        if self.training.precision == "auto":
+            del values["training"]["precision"]
+        processing = values["processing"]
+        for settings, added in (
+            (values, {"further_metrics": list(FURTHER_METRICS), "scored_genes": []}),
+            (processing, {"smoothing": "none"}),
+            (processing["filtering"], {"min_fraction": -1, "min_slide_fraction": -1}),
+        ):
+            for name in [name for name, default in added.items() if settings[name] == default]:
+                del settings[name]
+        return digest(values)
+
+
+def parse_protocol(text: str, source: str) -> Protocol:
+    """Read a protocol from YAML.
+
+    Parameters
+    ----------
+    text : str
+        The file's content; at most 100 kB.
+    source : str
+        What to call it in a message.
+
+    Raises
+    ------
+    ProtocolError
+        For YAML that cannot be read, an unknown setting, or an impossible value.
+    """
+    values = load_mapping(text, source, "protocol", ProtocolError)
+    try:
+        return Protocol.model_validate(values)
+    except ValidationError as error:
+        raise ProtocolError(f"{source}: {explain(error, Protocol)}") from error
+
+
+def read_protocol(path: Path) -> Protocol:
+    """Read a protocol file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"Cannot read the protocol {path}: {error}") from error
+    return parse_protocol(text, str(path))

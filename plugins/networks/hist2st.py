@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spared_bench.data import Slides
-from spared_bench.models.augment import normalisation_of
+from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
 from spared_bench.models.graphs import nearest
 from spared_bench.models.losses import zinb_loss
 from spared_bench.models.window_units import WindowBatch, size_factors
@@ -151,14 +151,18 @@ def start_counts(network: JoinedHeads, train: Slides) -> None:
     network.mean.bias.copy_(torch.as_tensor(np.log(np.maximum(mean, 1e-5))))
 
 
-def distort(images: Tensor, normalisation: str = "imagenet") -> Tensor:
+def distort(
+    images: Tensor,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> Tensor:
     """Draw a view of normalised patches: some in grey, turned by up to 90 degrees, some flipped.
 
     Parameters
     ----------
     images : Tensor of shape (n, 3, size, size)
-    normalisation : str
-        Of the patches.
+    mean, std : sequence of 3 floats
+        By which the patches are normalised.
 
     Returns
     -------
@@ -166,11 +170,9 @@ def distort(images: Tensor, normalisation: str = "imagenet") -> Tensor:
         Each patch by its own draw from torch's random state.
     """
     n, device = len(images), images.device
-    mean, std = (
-        torch.tensor(each, device=device).view(3, 1, 1) for each in normalisation_of(normalisation)
-    )
+    shift, scale = (torch.tensor(each, device=device).view(3, 1, 1) for each in (mean, std))
     luma = torch.tensor([0.299, 0.587, 0.114], device=device).view(3, 1, 1)
-    grey = (((images * std + mean) * luma).sum(dim=1, keepdim=True) - mean) / std
+    grey = (((images * scale + shift) * luma).sum(dim=1, keepdim=True) - shift) / scale
     is_grey = torch.rand(n, 1, 1, 1, device=device) < 0.1
     angle = (torch.rand(n, device=device) - 0.5) * math.pi
     flip = torch.where(torch.rand(n, device=device) < 0.2, -1.0, 1.0)

@@ -31,6 +31,7 @@ from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget
 from spared_bench.models.attention import Block
+from spared_bench.models.augment import normalisation_of
 from spared_bench.models.device_patches import resized
 from spared_bench.models.window_units import WindowBatch, WindowUnits
 from spared_bench.models.windows import WindowPredictor
@@ -192,12 +193,15 @@ class Hist2ST(WindowPredictor):
 
     def loss(self, network: Any, batch: WindowBatch) -> Tensor:
         """Return MSE + 0.25 ZINB + 0.5 MSE to the weighted mean of augmented views."""
+        return hist2st_loss(network, *self.embeddings(network, batch), batch)
+
+    def embeddings(self, network: Any, batch: WindowBatch) -> tuple[Tensor, list[Tensor]]:
+        """Return the embedding of the spots, (n_core, width), and those of augmented views."""
         h = network.embed(batch.images, batch)
-        views = [network.embed(self._view(batch), batch) for _ in range(self.n_views)]
-        return hist2st_loss(network, h, views, batch)
+        return h, [network.embed(self._view(batch), batch) for _ in range(self.n_views)]
 
     def _view(self, batch: WindowBatch) -> Tensor:
-        return distort(batch.images, self.normalisation)
+        return distort(batch.images, *normalisation_of(self.normalisation))
 
     def schedule(self, optimizer: Optimizer, budget: Budget) -> LRScheduler:
         """Down by a tenth every ``decay_epochs``, or at every seventh of the budget."""

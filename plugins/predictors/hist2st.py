@@ -19,15 +19,11 @@ device.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
@@ -37,10 +33,17 @@ from spared_bench.interfaces import Budget
 from spared_bench.models.attention import Block
 from spared_bench.models.augment import normalisation_of
 from spared_bench.models.device_patches import resized
-from spared_bench.models.graphs import nearest
-from spared_bench.models.losses import zinb_loss
-from spared_bench.models.window_units import WindowBatch, WindowUnits, size_factors
+from spared_bench.models.window_units import WindowBatch, WindowUnits
 from spared_bench.models.windows import WindowPredictor
+from spared_bench_plugins.networks.hist2st import (
+    GraphLayers,
+    JoinedHeads,
+    Mixer,
+    distort,
+    hist2st_loss,
+    neighbours,
+    start_counts,
+)
 
 SPEC = PredictorSpec(
     "hist2st",
@@ -56,44 +59,7 @@ _TILE = 7  # px
 _MAPS = 32
 
 
-def neighbours(array_coordinates: np.ndarray, reach: float = 2.0) -> np.ndarray:
-    """Connect every spot to the 4 nearest in the array, at most ``reach`` away; 0: however far."""
-    return nearest(array_coordinates, 4, max_distance=reach or np.inf)
-
-
-class Mixer(nn.Module):
-    """ConvMixer block: two depthwise convolutions with a shortcut, then one across channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.depthwise = nn.Sequential(*_depthwise(), *_depthwise())
-        self.pointwise = nn.Sequential(nn.Conv2d(_MAPS, _MAPS, 1), nn.GELU(), nn.BatchNorm2d(_MAPS))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x) + x)
-
-
-def _depthwise() -> list[nn.Module]:
-    convolution = nn.Conv2d(_MAPS, _MAPS, 5, padding="same", groups=_MAPS)
-    return [convolution, nn.BatchNorm2d(_MAPS), nn.GELU()]
-
-
-class GraphMean(nn.Module):
-    """Mean over the neighbours, a linear layer, ReLU, rows of length 1."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, width, bias=False)
-        nn.init.xavier_uniform_(self.linear.weight)
-
-    def forward(self, x: Tensor, edges: Tensor) -> Tensor:
-        total = torch.zeros_like(x).index_add(0, edges[1], x[edges[0]])
-        number = torch.bincount(edges[1], minlength=len(x)).clamp(min=1)  # 0 / 1 where none
-        y = functional.relu(self.linear(total / number[:, None]))
-        return functional.normalize(y, dim=1, eps=1e-12)
-
-
-class Hist2STNet(nn.Module):
+class Hist2STNet(JoinedHeads):
     """Patches, array coordinates and neighbours of a window -> expression of all its spots."""
 
     def __init__(self, n_genes: int, settings: Hist2ST) -> None:
@@ -103,8 +69,8 @@ class Hist2STNet(nn.Module):
         self.maps = nn.Sequential(
             nn.Conv2d(3, _MAPS, _TILE, stride=_TILE),
             nn.Dropout(settings.dropout),
-            Mixer(),
-            Mixer(),
+            Mixer(_MAPS),
+            Mixer(_MAPS),
             nn.Conv2d(_MAPS, 4, 1),
             nn.Flatten(),
         )
@@ -116,13 +82,8 @@ class Hist2STNet(nn.Module):
                 for _ in range(settings.depth)
             )
         )
-        self.graphs = nn.ModuleList(GraphMean(width) for _ in range(4))
-        self.jump = nn.LSTM(width, width, num_layers=2)
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, n_genes))
-        self.mean = nn.Linear(width, n_genes)
-        self.dispersion = nn.Linear(width, n_genes)
-        self.zero = nn.Linear(width, n_genes)
-        self.weigh = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.graphs = GraphLayers(width)
+        self.add_heads(width, n_genes)
 
     def embed(self, images: Tensor, batch: WindowBatch) -> Tensor:
         """(n_spots, 3, size, size) -> (n_core, width)."""
@@ -130,51 +91,10 @@ class Hist2STNet(nn.Module):
         x = self.maps(images.transpose(2, 3) if self.columns_first else images)
         x = x + self.column(batch.positions[:, 0]) + self.row(batch.positions[:, 1])
         x = self.blocks(x[None])[0]  # the spots are one sequence
-        levels = []
-        for graph in self.graphs:
-            x = graph(x, batch.edges)
-            levels.append(x)
-        jumped, _ = self.jump(torch.stack(levels))  # the layers are the time: (4, n_spots, width)
-        return jumped.mean(dim=0)[batch.core]
+        return self.join(self.graphs(x, batch.edges))[batch.core]
 
     def forward(self, batch: WindowBatch) -> Tensor:
         return self.head(self.embed(batch.images, batch))  # (n_core, n_genes)
-
-    def zinb(self, h: Tensor, batch: WindowBatch) -> Tensor:
-        """Return the loss of the counts, given the embedding of their spots."""
-        mean = self.mean(h).float().exp().clamp(1e-5, 1e6)
-        dispersion = functional.softplus(self.dispersion(h).float()).clamp(1e-4, 1e4)
-        dropout = self.zero(h).float().sigmoid()
-        return zinb_loss(batch.counts, mean, dispersion, dropout, batch.size_factors)
-
-
-def distort(images: Tensor, normalisation: str = "imagenet") -> Tensor:
-    """Draw a view of normalised patches: some in grey, turned by up to 90 degrees, some flipped.
-
-    Parameters
-    ----------
-    images : Tensor of shape (n, 3, size, size)
-    normalisation : str
-        Of the patches.
-
-    Returns
-    -------
-    Tensor of the same shape
-        Each patch by its own draw from torch's random state.
-    """
-    n, device = len(images), images.device
-    mean, std = (
-        torch.tensor(each, device=device).view(3, 1, 1) for each in normalisation_of(normalisation)
-    )
-    luma = torch.tensor([0.299, 0.587, 0.114], device=device).view(3, 1, 1)
-    grey = (((images * std + mean) * luma).sum(dim=1, keepdim=True) - mean) / std
-    is_grey = torch.rand(n, 1, 1, 1, device=device) < 0.1
-    angle = (torch.rand(n, device=device) - 0.5) * math.pi
-    flip = torch.where(torch.rand(n, device=device) < 0.2, -1.0, 1.0)
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    rows = [torch.stack([flip * cos, -sin, zero], 1), torch.stack([flip * sin, cos, zero], 1)]
-    grid = functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
-    return functional.grid_sample(torch.where(is_grey, grey, images), grid, align_corners=False)
 
 
 @dataclass
@@ -244,16 +164,12 @@ class Hist2ST(WindowPredictor):
         # WindowBatch -> (n_core, n_genes)
         return Hist2STNet(n_genes, self)
 
-    @torch.no_grad()
     def start(self, network: Any, train: Slides) -> None:
         """Let every gene's count begin at its training mean, and count the steps of an epoch."""
         if self.decay_epochs:
             self.steps_per_epoch_ = len(self.units(train, "cpu", resident=False))
-        if not self.start_at_mean:
-            return
-        counts = np.asarray(train.counts, dtype=np.float64)
-        mean = counts.sum(axis=0) / size_factors(counts, train.slide_ids).sum()
-        network.mean.bias.copy_(torch.as_tensor(np.log(np.maximum(mean, 1e-5))))
+        if self.start_at_mean:
+            start_counts(network, train)
 
     def units(self, slides: Slides, device: str, resident: bool) -> WindowUnits:
         """Return windows with neighbours and, where expression is visible, raw counts."""
@@ -277,18 +193,15 @@ class Hist2ST(WindowPredictor):
 
     def loss(self, network: Any, batch: WindowBatch) -> Tensor:
         """Return MSE + 0.25 ZINB + 0.5 MSE to the weighted mean of augmented views."""
+        return hist2st_loss(network, *self.embeddings(network, batch), batch)
+
+    def embeddings(self, network: Any, batch: WindowBatch) -> tuple[Tensor, list[Tensor]]:
+        """Return the embedding of the spots, (n_core, width), and those of augmented views."""
         h = network.embed(batch.images, batch)
-        prediction = network.head(h)
-        loss = functional.mse_loss(prediction, batch.target) + 0.25 * network.zinb(h, batch)
-        if not self.n_views:
-            return loss
-        views = [network.embed(self._view(batch), batch) for _ in range(self.n_views)]
-        share = torch.stack([network.weigh(view) for view in views]).softmax(dim=0)
-        distilled = (share * torch.stack([network.head(view) for view in views])).sum(dim=0)
-        return loss + 0.5 * functional.mse_loss(distilled, prediction)  # neither side detached
+        return h, [network.embed(self._view(batch), batch) for _ in range(self.n_views)]
 
     def _view(self, batch: WindowBatch) -> Tensor:
-        return distort(batch.images, self.normalisation)
+        return distort(batch.images, *normalisation_of(self.normalisation))
 
     def schedule(self, optimizer: Optimizer, budget: Budget) -> LRScheduler:
         """Down by a tenth every ``decay_epochs``, or at every seventh of the budget."""

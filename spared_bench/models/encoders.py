@@ -18,7 +18,7 @@ from spared_bench.keys.hashing import file_digest
 from spared_bench.models.weights_folder import file_for
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 # Optical density of haematoxylin and eosin in red, green and blue: Ruifrok and Johnston, Anal.
 # Quant. Cytol. Histol. 23 (2001) 291-299. The third row, their cross product, takes the residue.
@@ -108,6 +108,9 @@ class TimmEncoder:
         A name that ``build_backbone`` knows, e.g. ``"resnet50"``.
     weights : str
         ``"pretrained"``, ``"random"`` (always the same ones) or the path of a file.
+    resize, crop : int
+        Side in pixels that patches are resized to, and of the middle square that the network then
+        sees; 0: the patch as it is, resized only where the network takes one size alone.
 
     Raises
     ------
@@ -117,6 +120,8 @@ class TimmEncoder:
 
     backbone: str
     weights: str = "pretrained"
+    resize: int = 0
+    crop: int = 0
 
     @property
     def width(self) -> int:
@@ -131,31 +136,53 @@ class TimmEncoder:
 
     def identity(self) -> dict[str, Any]:
         """Return what determines the features; a file of weights counts by its content."""
-        facts = {"encoder": "timm", "version": 1, **asdict(self)}
+        plain = {name: value for name, value in asdict(self).items() if value != 0}
+        facts = {"encoder": "timm", "version": 1, **plain}
         own = self.weights not in {"pretrained", "random"}
         file = Path(self.weights).expanduser() if own else file_for(self)
         if file is not None and file.is_file():
             facts["weights"] = file_digest(file)
         return facts
 
-    def encode(self, patches: Patches) -> np.ndarray:
-        """Return (n_spots, width), float32, computed on the CPU."""
+    def network(self) -> nn.Module:
+        """Return the network, which changes no more: (n, 3, size, size) -> (n, width)."""
         import torch
-        from torch.nn import functional
 
-        from spared_bench.models.augment import normalise
         from spared_bench.models.backbones import build_backbone
         from spared_bench.models.seeded import seeded
 
         with seeded(0):
             network = build_backbone(self.backbone, self.weights, num_classes=0).eval()
-        network = network.to(memory_format=torch.channels_last)
+        return network.requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def framed(self, images: Tensor, size: int | None = None) -> Tensor:
+        """Resize and crop patches, (n, 3, side, side), to what the network sees.
+
+        ``size`` is the one that the network takes (``expected_input``), if there is one.
+        """
+        from torch.nn import functional
+
+        if self.resize:
+            side = (self.resize, self.resize)
+            images = functional.interpolate(images, size=side, mode="bilinear", antialias=True)
+        if self.crop:
+            edge = (images.shape[-1] - self.crop) // 2
+            images = images[..., edge : edge + self.crop, edge : edge + self.crop]
+        if size is not None and images.shape[-1] != size:
+            images = functional.interpolate(images, size=(size, size), mode="bilinear")
+        return images
+
+    def encode(self, patches: Patches) -> np.ndarray:
+        """Return (n_spots, width), float32, computed on the CPU."""
+        import torch
+
+        from spared_bench.models.augment import normalise
+
+        network = self.network()
         mean, std, size = expected_input(network)
 
         def features(images: np.ndarray) -> np.ndarray:
-            inputs = normalise(torch.from_numpy(images), mean, std)
-            if size is not None and inputs.shape[-1] != size:
-                inputs = functional.interpolate(inputs, size=(size, size), mode="bilinear")
+            inputs = self.framed(normalise(torch.from_numpy(images), mean, std), size)
             with torch.inference_mode():
                 return network(inputs).float().numpy()
 

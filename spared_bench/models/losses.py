@@ -58,3 +58,26 @@ def zinb_loss(
     no_count = (dispersion / (dispersion + mean + _TINY)) ** dispersion
     none = -torch.log(dropout + (1 - dropout) * no_count + _TINY)
     return torch.where(counts > _EPSILON, some, none).mean()
+
+
+def negative_binomial_loss(counts: Tensor, n: Tensor, p: Tensor) -> Tensor:
+    """Negative log likelihood of counts under negative binomial distributions.
+
+    Parameters
+    ----------
+    counts : Tensor of shape (n_spots, n_genes)
+        Not negative; they need not be integers (STimage's authors give their logarithms), but then
+        the likelihood is one in name only.
+    n : Tensor of shape (n_spots, n_genes)
+        Positive. The mean is n (1 - p) / p, the variance n (1 - p) / p^2.
+    p : Tensor of shape (n_spots, n_genes)
+        In (0, 1).
+
+    Returns
+    -------
+    Tensor of shape (n_spots, n_genes)
+        In nats. Undefined (nan) where a count is negative.
+    """
+    constant = torch.lgamma(n) + torch.lgamma(counts + 1) - torch.lgamma(n + counts)
+    loss = constant - n * torch.log(p) - counts * torch.log1p(-p)
+    return torch.where(counts < 0, torch.nan, loss)

@@ -42,7 +42,8 @@ class SavedNetwork(ABC):
     def save(self, folder: Path) -> None:
         """Write the trained weights into a folder, as safetensors: without pickle."""
         state = {name: value.cpu().numpy() for name, value in self._fitted().state_dict().items()}
-        save_arrays(folder, state, genes=self.gene_names_, **self._saved_by())
+        facts = self._saved_by() | self._learnt()
+        save_arrays(folder, state, genes=self.gene_names_, **facts)
 
     def load(self, folder: Path, device: str = "cpu") -> None:
         """Read what ``save`` wrote, in place of ``fit``; the fields must be those it had.
@@ -59,6 +60,7 @@ class SavedNetwork(ABC):
                     f"{folder} holds the weights of {facts.get(kind, 'something')!r}, not of"
                     f" {kind} {name!r}. Name the file that {name!r} saved."
                 )
+        self._recall(facts)
         network = self._unfilled(len(facts["genes"]))
         try:
             network.load_state_dict({name: torch.from_numpy(each) for name, each in arrays.items()})
@@ -73,6 +75,14 @@ class SavedNetwork(ABC):
     def _saved_by(self) -> dict[str, str]:
         """Kind and name of the method, where the file says whose weights it holds."""
         return {}
+
+    def _learnt(self) -> dict[str, Any]:
+        """Plain facts from the training slides that ``build`` needs beside the number of genes."""
+        return {}
+
+    def _recall(self, facts: dict[str, Any]) -> None:
+        """Take back what ``_learnt`` told, before the network is built to be filled."""
+        return None
 
     def _unfilled(self, n_genes: int) -> nn.Module:
         """Return the network whose weights are about to be read."""

@@ -153,14 +153,11 @@ class WindowUnits:
         assert len(rows) == 1, "a step of these methods is one window"
         window = self.windows[int(rows)]
         spots = torch.from_numpy(window.spots)
-        images = self._patches[spots]
-        if augment is not None:
-            images = augmented(images, self._augmentation, augment)
         device = self._target.device
         core = torch.from_numpy(window.core)
         predicted = spots[core].to(device)
         return WindowBatch(
-            normalise(images, *self._normalisation),
+            self._images(spots, augment),
             self._positions[spots.to(device)],
             core.to(device),
             self._target[predicted],
@@ -169,6 +166,12 @@ class WindowUnits:
             self._size_factors[predicted],
             torch.from_numpy(self._edges[int(rows)]).to(device),
         )
+
+    def _images(self, spots: Tensor, augment: torch.Generator | None) -> Tensor:
+        images = self._patches[spots]
+        if augment is not None:
+            images = augmented(images, self._augmentation, augment)
+        return normalise(images, *self._normalisation)
 
 
 def _edges_among(spots: np.ndarray, edges: np.ndarray, n_spots: int) -> np.ndarray:

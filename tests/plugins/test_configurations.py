@@ -64,6 +64,10 @@ PUBLISHED_WEIGHTS = {
     "egn": models.ResNet50_Weights.IMAGENET1K_V1,
     "eggn": models.ResNet18_Weights.IMAGENET1K_V1,
     "asign-2d": models.ResNet50_Weights.IMAGENET1K_V1,
+    "stimage": models.ResNet50_Weights.IMAGENET1K_V1,
+    "deepspace": models.VGG16_Weights.IMAGENET1K_V1,
+    "hist2st-encoder": models.ResNet50_Weights.IMAGENET1K_V1,
+    "hist2st-gat": models.ResNet50_Weights.IMAGENET1K_V1,
 }
 
 

@@ -10,9 +10,10 @@ from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import CoordinateError, UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.seeded import seeded
+from spared_bench_plugins.networks.hist2st import distort, neighbours
 from spared_bench_plugins.predictors.eggn import EGGN, close_edges, gated_mean
 from spared_bench_plugins.predictors.egn import EGN
-from spared_bench_plugins.predictors.hist2st import Hist2ST, distort, neighbours
+from spared_bench_plugins.predictors.hist2st import Hist2ST
 from spared_bench_plugins.predictors.histogene import HisToGene
 from spared_bench_plugins.predictors.sepal import SEPAL
 from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta

@@ -111,7 +111,7 @@ class ASIGN2D(SlidePredictor):
     configurations: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "backbone": "test_resnet", "weights": "random", "encoder": "color", "region_size": 64,
-            "width": 64, "heads": 4,
+            "width": 64, "heads": 4, "lr": 0.03,
         },
         "released": {"released": True, "n_neighbours": 8},
     }  # fmt: skip

@@ -154,7 +154,7 @@ class DeepSpaCE(TorchPredictor):
     configurations: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "channels": 8, "wide": 128, "pool": 2, "weights": "random", "view_scale": 0.0,
-            "start_at_mean": True,
+            "start_at_mean": True, "lr": 1e-3,
         },
         "densenet": {"backbone": "densenet121.tv_in1k"},
         "student": {"students": 1},
@@ -239,7 +239,9 @@ class DeepSpaCE(TorchPredictor):
         super().fit(train, val, replace(context, report=report))
         for student in range(1, self.students + 1):
             images = self._further_images(train, val)
-            labelled = images.with_target(self.predict(images))
+            told = self.predict(images)
+            assert isinstance(told, np.ndarray)  # it has no variance
+            labelled = images.with_target(told)
             labelled.adata.layers[MASK] = np.ones(labelled.target.shape, dtype=bool)
             here = replace(
                 context,

@@ -116,7 +116,7 @@ class STimage(TorchPredictor):
     configurations: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "backbone": "test_resnet", "weights": "random", "biases": False, "members": 2,
-            "reduction": "mean", "pixels": 0,
+            "reduction": "mean", "pixels": 0, "lr": 1e-3,
         },
         "pytorch": {"biases": False, "hidden": 512, "dropout": 0.5, "reduction": "mean"},
         "pytorch-released": {
@@ -207,9 +207,7 @@ class STimage(TorchPredictor):
             members.append(self.network_)
         self.network_ = nn.ModuleList(members)
 
-    def predict(  # type: ignore[override]
-        self, slides: Slides, batch_size: int = 256
-    ) -> Prediction:
+    def predict(self, slides: Slides, batch_size: int = 256) -> Prediction:
         """Predict mean and variance, each (n_spots, n_genes), float32."""
         units = self.units(slides, self._device, resident=False)
         found = [self._of_member(each, units, batch_size) for each in self._members()]

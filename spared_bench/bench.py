@@ -391,6 +391,8 @@ class Bench:
         entry = self.registry.get(kind, name)
         label = f"{kind.capitalize()} {entry.spec.name!r}"
         if entry.told is not None:
+            if "unknown_views" in entry.told:
+                raise UsageError(entry.told["unknown_views"])
             declared = {at: View(**each) for at, each in entry.told["views"].items()}
         else:
             try:

@@ -83,9 +83,9 @@ def _made_with(entry: Registered) -> dict[str, Any]:
         declared = checked_views(views, entry.spec.name)
         found["views"] = {at: asdict(view) for at, view in declared.items()}
     elif views is not None:
-        found["problem"] = (
-            f"{entry.spec.kind} {entry.spec.name!r} declares its views by a property, which depend on"
-            " its parameters. In a run with `--isolate strict` its code is not asked for them: let"
+        found["unknown_views"] = (
+            f"{entry.spec.kind} {entry.spec.name!r} declares its views by a property, which depends"
+            " on its parameters. In a run with `--isolate strict` its code is not asked for them: let"
             " its class declare them as a mapping."
         )
     return found

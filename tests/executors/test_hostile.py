@@ -46,7 +46,10 @@ def dies(truth, prediction, mask):
 
 def short(truth, prediction, mask):
     return np.ones(1)
-
+"""
+ATTACKS_WHEN_IMPORTED = (
+    METRIC
+    + """
 if "pytest" not in sys.modules:  # in whose process plugins are listed
     import spared_bench.metrics.scoring
     import spared_bench.metrics.summary
@@ -55,6 +58,7 @@ if "pytest" not in sys.modules:  # in whose process plugins are listed
     spared_bench.trials.scores._joined = lambda *_, **__: None
     np.mean = np.corrcoef = lambda *_, **__: 0.0
 """
+)
 
 
 def run(root, predictors, plugin_files=(), metrics="mse, pcc-gene"):
@@ -115,6 +119,15 @@ def test_a_strangers_metric_does_not_change_what_ours_score(alone, tmp_path):
         scores = found[name].scores["test"]
         assert scores["bad-metric"] == 1.0
         assert {each: scores[each] for each in ("mse", "pcc-gene")} == alone[name].scores["test"]
+
+
+def test_a_metric_that_attacks_when_it_is_imported_hurts_its_own_column(alone, tmp_path):
+    path = tmp_path / "bad_metric.py"
+    path.write_text(ATTACKS_WHEN_IMPORTED)
+    found = run(tmp_path / "scored", OURS, [path], "mse, bad-metric, pcc-gene")
+    for name in OURS:
+        assert found[name].scores == alone[name].scores
+        assert found[name].gene_scores == alone[name].gene_scores
 
 
 def test_a_strangers_metric_that_fails_leaves_its_own_column_empty_and_no_other(alone, tmp_path):

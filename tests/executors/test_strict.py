@@ -83,7 +83,7 @@ def test_a_strangers_method_can_read_nothing_and_scores_what_it_scores_without(p
     assert "SIGKILL" in found["dies"].message
     saved = list((prey / "store" / "trials").rglob(f"{open_.key}/model/mean.txt"))
     assert len(saved) == 1
-    assert not list((prey / "store" / "tmp").iterdir())
+    assert not list((prey / "store" / "tmp").glob("strict-*"))
 
 
 @needs_landlock
@@ -109,13 +109,13 @@ def test_a_plan_whose_code_was_imported_is_no_strict_one(workspace, monkeypatch)
 
 
 @pytest.mark.parametrize("words", [["--isolate", "strict"], ["--isolate=strict"]])
-def test_where_the_system_offers_nothing_of_the_kind_nothing_is_run(workspace, monkeypatch, words):
+def test_where_the_system_offers_nothing_of_the_kind_nothing_is_run(tmp_path, monkeypatch, words):
     monkeypatch.setattr(sandbox, "why_unavailable", lambda: "no Landlock here")
-    arguments = ["run", "-d", "planted", "-p", "gene-mean", "-w", str(workspace), *words]
+    arguments = ["run", "-d", "planted", "-p", "gene-mean", "-w", str(tmp_path / "w"), *words]
     done = CliRunner().invoke(app, arguments)
     assert isinstance(done.exception, UsageError)
     assert "`--isolate strict` is not available here: no Landlock here" in str(done.exception)
-    assert not (workspace / "store").exists()
+    assert not (tmp_path / "w").exists()
 
 
 def test_another_word_after_isolate_is_refused(workspace):

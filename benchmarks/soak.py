@@ -141,9 +141,7 @@ def kill_makers(chance: random.Random, root: Path, times: int) -> collections.Co
     for _ in range(times):
         if chance.random() < 0.5:
             database.unlink(missing_ok=True)
-        maker = subprocess.Popen(
-            _sync(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        maker = subprocess.Popen(_sync(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + chance.uniform(0.2, 1) * longest
         while maker.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
@@ -264,7 +262,8 @@ def soak(folder: Path, chosen: argparse.Namespace, cluster: Cluster | None) -> b
     quiet = results_of(folder / "quiet", protocol)
     if chosen.makings:
         phases = kill_makers(chance, root, chosen.makings)
-        print(f"MLflow's database, {len(list((root / 'cells').rglob('*.json')))} cells: {phases}")
+        cells = len(list((root / "store" / "cells").glob("*.json")))
+        print(f"MLflow's database, {cells} cells to be logged: {dict(phases)}", flush=True)
     tracked = not chosen.track or tracked_of(root) == tracked_of(folder / "quiet")
     litter = [str(path) for path in (root / "store" / "tmp").glob("*")]
     litter += [str(path) for path in root.glob("mlflow.db?*")]

@@ -26,6 +26,7 @@ from spared_bench.registry import GROUP, Registry
 from spared_bench.sources.described import DESCRIPTION, read_description
 from spared_bench.sources.described import FACTORY as DESCRIBED
 from spared_bench.sources.fetch import dataset_folder
+from spared_bench.specs import DatasetSpec
 from spared_bench.store.processes import stamp
 from spared_bench.told import with_imported
 from spared_bench.workspace import Workspace
@@ -174,6 +175,7 @@ def _places_of_data(registry: Registry, space: Workspace) -> Iterator[Path]:
     """Yield where the workspace, raw data and what they are linked to lie."""
     yield from (space.root, space.data_dir)
     for entry in registry.all("dataset"):
+        assert isinstance(entry.spec, DatasetSpec)
         with suppress(SparedBenchError, OSError):
             folder = dataset_folder(entry.spec, space.data_dir)
             yield folder
@@ -197,7 +199,7 @@ def _places_of_code(guests: Sequence[str] | None) -> Iterator[Path]:
         with suppress(ImportError, ValueError):
             found = importlib.util.find_spec(module.partition(".")[0])
             if found is not None:
-                places = found.submodule_search_locations or [found.origin]
+                places = found.submodule_search_locations or [found.origin or ""]
                 yield from (Path(place) for place in places if place)
 
 
@@ -209,7 +211,7 @@ def _places_of_weights() -> Iterator[Path]:
 
 def _files_named(bench: Bench) -> Iterator[Path]:
     """Yield files of weights that a user has named: ``--weights``, ``--set METHOD.weights=``."""
-    named = [bench.settings.weights]
+    named: list[object] = [bench.settings.weights]
     named += [values.get("weights") for values in bench.settings.parameters.values()]
     yield from (Path(name) for name in named if isinstance(name, str) and Path(name).suffix)
 

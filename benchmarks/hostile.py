@@ -3,7 +3,7 @@
     python benchmarks/hostile.py [WORDS]
 
 With words, only the attacks whose line holds them. Needs no data and no network: everything is made
-from the toy dataset of the tests, in a scratch folder, with a web server of its own on this machine.
+from the toy dataset of the tests, in a scratch folder, with a web server of its own here.
 Exit status 1 if something did not hold. ``benchmarks/attacks.py`` measures the refusal of hostile
 bundles, ``benchmarks/cheats.py`` how many dishonest predictions are found.
 """

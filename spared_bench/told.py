@@ -85,8 +85,8 @@ def _made_with(entry: Registered) -> dict[str, Any]:
     elif views is not None:
         found["unknown_views"] = (
             f"{entry.spec.kind} {entry.spec.name!r} declares its views by a property, which depends"
-            " on its parameters. In a run with `--isolate strict` its code is not asked for them: let"
-            " its class declare them as a mapping."
+            " on its parameters. In a run with `--isolate strict` its code is not asked for them:"
+            " let its class declare them as a mapping."
         )
     return found
 

@@ -122,7 +122,7 @@ def test_a_strangers_metric_does_not_change_what_ours_score(alone, tmp_path):
 
 
 def test_a_metric_that_attacks_when_it_is_imported_hurts_its_own_column(alone, tmp_path):
-    path = tmp_path / "bad_metric.py"
+    path = tmp_path / "bad_import.py"
     path.write_text(ATTACKS_WHEN_IMPORTED)
     found = run(tmp_path / "scored", OURS, [path], "mse, bad-metric, pcc-gene")
     for name in OURS:

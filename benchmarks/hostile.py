@@ -1,11 +1,11 @@
 """Repeat what strangers might try, one line each: the attack, what came of it, held or not.
 
-    python benchmarks/hostile.py
+    python benchmarks/hostile.py [WORDS]
 
-Needs no data and no network: everything is made from the toy dataset of the tests, in a scratch
-folder, with a web server of its own on this machine. Exit status 1 if something did not hold.
-``benchmarks/attacks.py`` measures the refusal of hostile bundles, ``benchmarks/cheats.py`` how many
-dishonest predictions are found.
+With words, only the attacks whose line holds them. Needs no data and no network: everything is made
+from the toy dataset of the tests, in a scratch folder, with a web server of its own here.
+Exit status 1 if something did not hold. ``benchmarks/attacks.py`` measures the refusal of hostile
+bundles, ``benchmarks/cheats.py`` how many dishonest predictions are found.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from spared_bench.leaderboard.columns import COLUMNS, Place  # noqa: E402
 from spared_bench.leaderboard.entries import MethodEntry  # noqa: E402
 from spared_bench.leaderboard.merging import entry_trials, with_listing  # noqa: E402
 from spared_bench.leaderboard.publish import build_leaderboard  # noqa: E402
-from spared_bench.leaderboard.rows import board_rows  # noqa: E402
 from spared_bench.leaderboard.text import visible  # noqa: E402
 from spared_bench.sources.archives import unpack  # noqa: E402
 from spared_bench.sources.download import Expected, Policy, download  # noqa: E402
@@ -50,7 +49,9 @@ from spared_bench.submissions.names import load_key  # noqa: E402
 from spared_bench.submissions.request import review  # noqa: E402
 from spared_bench.trials.cells import finished_cells  # noqa: E402
 from spared_bench.trials.saving import save_apart  # noqa: E402
+from tests.board_samples import board_rows  # noqa: E402
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL  # noqa: E402
+from tests.leaderboard.reading import folder_of  # noqa: E402
 from tests.servers import serving  # noqa: E402
 from tests.submissions.attacks import ATTACKS  # noqa: E402
 
@@ -104,13 +105,14 @@ class World:
             packed.extractall(folder)
         return folder
 
-    def check(self, path: Path, board: Path | None = None):
+    def check(self, path: Path, board: Path | None = None, sender: str = ""):
         """Check a bundle; a folder is sealed and packed first."""
         if path.is_dir():
             bundle.seal(path)
             bundle.pack(path, path.parent / "bent.zip")
             path = path.parent / "bent.zip"
-        return check(path, lambda protocol: self.bench, board or self.root / "no-board")
+        place = board or self.root / "no-board"
+        return check(path, lambda protocol: self.bench, place, sender=sender)
 
 
 def refused(report, words: str) -> Outcome:
@@ -233,13 +235,13 @@ def forged(world: World) -> Path:
     export(world.bench.workspace.store, folder / "sound.tar")
     with tarfile.open(folder / "sound.tar") as tar:
         tar.extractall(folder / "edited", filter="data")
-    for path in (folder / "edited" / "trials").glob("*/result.json"):
+    for path in (folder / "edited" / "scores").glob("*/scores.json"):
         values = json.loads(path.read_text())
         values["scores"]["test"]["mse"] = 1e-6
         path.write_text(json.dumps(values))
         manifest = json.loads(path.with_name("manifest.json").read_text())
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        manifest["files"]["result.json"] = {"bytes": path.stat().st_size, "sha256": digest}
+        manifest["files"][path.name] = {"bytes": path.stat().st_size, "sha256": digest}
         path.with_name("manifest.json").write_text(json.dumps(manifest))
     with tarfile.open(folder / "forged.tar", "w") as tar:
         for path in sorted((folder / "edited").rglob("*")):
@@ -287,6 +289,20 @@ def _squatter(world: World) -> Outcome:
     signed = build(world.bench, "toy-ridge", world.folder(), key=key).archive
     add(world.check(signed, board), board, "re-scored")
     return refused(world.check(renamed(world, "toy-ridge", "2"), board), "not signed with that key")
+
+
+@trial("18 another version of a name that a repository binds, from another account")
+def _other_account(world: World) -> Outcome:
+    board, code = world.folder(), "https://forge.example/mine/toy"
+    first = build(world.bench, "toy-ridge", world.folder(), details={"code": code}).archive
+    add(world.check(first, board), board, "re-scored")
+    second = build(
+        world.bench, "toy-ridge", world.folder(), version="2", details={"code": code}
+    ).archive
+    report = world.check(second, board, sender="theirs")
+    unknown = refuses(lambda: add(world.check(second, board), board, "re-scored"), "--from")
+    said, held = refused(report, "under which theirs is not")
+    return said, held and unknown[1] and world.check(second, board, sender="mine").ok
 
 
 @trial("18 the same, spelt in another way")
@@ -344,7 +360,7 @@ def _parameters(world: World) -> Outcome:
 
 @trial("21 a zip of 3 kB whose 200 members are the same 1 MB")
 def _overlap(world: World) -> Outcome:
-    from tests.test_unpack import all_in_one_place
+    from tests.sources.test_archives import all_in_one_place
 
     archive = all_in_one_place(world.folder() / "x.zip")
     return refuses(lambda: unpack(archive, world.folder() / "out"), "shares its bytes")
@@ -359,8 +375,9 @@ def _damaged_map(world: World) -> Outcome:
     path.write_bytes(bytes(path.stat().st_size))
     out = world.folder() / "site"
     build_leaderboard(bench.workspace, source="store", out=out, registry=bench.registry)
-    text = (out / "data" / "index.js").read_text()
-    drawn = len(list((out / "data" / "p0").glob("map-*.js")))
+    data = folder_of(out, "data")
+    text = (data / "index.js").read_text()
+    drawn = len(list((data / "p0").glob("map-*.js")))
     named = f"The predictions of {cell.final.predictor} on toy" in text
     return f"the site is there, {drawn} map drawn, the other named: {named}", drawn == 1 and named
 
@@ -422,6 +439,12 @@ def _crawl(world: World) -> Outcome:
     return told, "is given up" in told
 
 
+@trial("23 a download: headers that never end")
+def _headers(world: World) -> Outcome:
+    told, _ = fetched(world, "trickle headers", headers_s=0.5)
+    return told, "has not said anything whole" in told
+
+
 @trial("23 a download: a note with nonsense")
 def _note(world: World) -> Outcome:
     return fetched(world, "", note='{"url": "URL", "validator": "\\"x\\"", "total": "abc"}')
@@ -450,7 +473,7 @@ def _killed(world: World) -> Outcome:
     return f"{left} folder left by the kill, {now} after the next import", (left, now) == (1, 0)
 
 
-@trial("28b store verify: 5,000 entries, one damaged")
+@trial("27 store verify: 5,000 entries, one damaged")
 def _verify(world: World) -> Outcome:
     store = Store(world.folder() / "store")
     for number in range(5_000):
@@ -473,9 +496,48 @@ def _verify(world: World) -> Outcome:
     return told, (found.checked, len(found.damaged), sampled) == (5_000, 1, 500)
 
 
+#: What needs runs, kills and waiting: the tests that do it.
+TESTED = {
+    "14 methods and metrics of others beside our own": ["executors/test_hostile.py"],
+    "15 methods that look for the answers, shut in": ["executors/test_strict.py"],
+    "20 MLflow's database: kills, odd paths, values out of range": ["tracking/test_tracker.py"],
+    "24 a suspended run, and nonsense in leases": [
+        "running/test_sharing.py::test_a_suspended_run_is_named_and_its_work_taken_over_and_it"
+        "_spoils_nothing_when_it_goes_on",
+        "store/test_leases.py",
+    ],
+    "25 YAML that crashes the parser": ["test_strict.py"],
+    "26 imports that end or hold up, output, tables in another order": [
+        "test_registry.py",
+        "test_contracts.py",
+        "leaderboard/test_site.py",
+    ],
+}
+
+
+def of_tests(names: list[str]) -> Callable[[World], Outcome]:
+    """Return the trial of some tests."""
+
+    def run(world: World) -> Outcome:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        paths = [str(ROOT / "tests" / name) for name in names]
+        done = subprocess.run(
+            [*command, *paths], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        return (done.stdout.strip().splitlines() or [done.stderr])[-1], done.returncode == 0
+
+    return run
+
+
+for _label, _names in TESTED.items():
+    TRIALS[f"{_label} (tests)"] = of_tests(_names)
+
+
 def lines(world: World) -> Iterator[tuple[str, str, bool]]:
     """Yield attack, outcome, and whether it held."""
     for name, run in TRIALS.items():
+        if " ".join(sys.argv[1:]) not in name:
+            continue
         try:
             told, held = run(world)
         except Exception as error:  # an attack that meets a traceback was not met

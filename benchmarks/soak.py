@@ -1,10 +1,12 @@
 """Kill a run again and again at random moments, and see whether the end is that of a quiet one.
 
-    python benchmarks/soak.py [--rounds 10] [--seed 0] [--executor local]
+    python benchmarks/soak.py [--rounds 10] [--seed 0] [--executor local] [--track] [--makings 0]
 
 Every round, after a random time, kills (SIGKILL) the orchestrator or one of its processes, or flips
 a byte of a stored file, or takes a file away. With ``--track`` the runs log to MLflow, and a round
-may take its database away and kill who makes it again. Where the run has ended, a third of the
+may take its database away and kill who makes it again; ``--makings N`` does so N times more at the
+end, when there are results to be logged, at moments from the first migration to the last log.
+Where the run has ended, a third of the
 results is taken away and the same command starts again. After the last round the store is verified
 and repaired, the command runs undisturbed, and its results (and what MLflow holds) are compared
 with those of a workspace that was never disturbed. With ``--executor dask`` a scheduler and two
@@ -113,8 +115,7 @@ def _kill_while_database_is_made(chance: random.Random, run: subprocess.Popen, r
     run.kill()
     run.wait()
     (root / "mlflow.db").unlink(missing_ok=True)
-    sync = [sys.executable, "-m", "spared_bench", "track", "sync", "-w", str(root)]
-    maker = subprocess.Popen(sync, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    maker = subprocess.Popen(_sync(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while maker.poll() is None and time.monotonic() < until:
         if any(root.glob("mlflow.db.making.*")) or (root / "mlflow.db").exists():
@@ -124,6 +125,45 @@ def _kill_while_database_is_made(chance: random.Random, run: subprocess.Popen, r
     maker.kill()
     maker.wait()
     return "database" if not (root / "mlflow.db").exists() else "database (it was whole)"
+
+
+def kill_makers(chance: random.Random, root: Path, times: int) -> collections.Counter[str]:
+    """Kill again and again who makes MLflow's database and logs what is there; count the phases.
+
+    Half of the times the database is taken away before, and half of the times it stays as the last
+    kill has left it.
+    """
+    database, phases = root / "mlflow.db", collections.Counter[str]()
+    database.unlink(missing_ok=True)
+    begun = time.monotonic()
+    subprocess.run(_sync(root), check=True, stdout=subprocess.DEVNULL)
+    longest = time.monotonic() - begun
+    for _ in range(times):
+        if chance.random() < 0.5:
+            database.unlink(missing_ok=True)
+        maker = subprocess.Popen(_sync(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + chance.uniform(0.2, 1) * longest
+        while maker.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        making = any(_is_of(maker.pid, path) for path in root.glob("mlflow.db.making.*"))
+        ended = maker.poll() is not None
+        maker.kill()
+        maker.wait()
+        if ended:
+            phases["ended before"] += 1
+        elif making:
+            phases["while it is made"] += 1
+        else:
+            phases["while results are logged" if database.exists() else "before"] += 1
+    return phases
+
+
+def _sync(root: Path) -> list[str]:
+    return [sys.executable, "-m", "spared_bench", "track", "sync", "-w", str(root)]
+
+
+def _is_of(pid: int, path: Path) -> bool:
+    return f".{pid}-" in path.name
 
 
 def _children(pid: int) -> list[psutil.Process]:
@@ -161,8 +201,7 @@ def tracked_of(root: Path) -> list[dict]:
     from spared_bench.results import without_times
     from spared_bench.tracking.tracker import Tracker
 
-    sync = [sys.executable, "-m", "spared_bench", "track", "sync", "-w", str(root)]
-    subprocess.run(sync, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(_sync(root), check=True, stdout=subprocess.DEVNULL)
     return [without_times(result) for result in Tracker(root).results()]
 
 
@@ -171,6 +210,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--track", action="store_true", help="log to MLflow, and kill that too")
+    parser.add_argument("--makings", type=int, default=0, help="more kills while MLflow's is made")
     parser.add_argument("--executor", choices=["local", "dask"], default="local")
     parser.add_argument("--seeds", type=int, default=30, help="ten trials each, and a search")
     parser.add_argument("--longest", type=float, default=15.0, help="seconds before a disturbance")
@@ -220,6 +260,10 @@ def soak(folder: Path, chosen: argparse.Namespace, cluster: Cluster | None) -> b
     )
     disturbed = results_of(root, protocol, "--retry-failed", "--retry-quarantined")
     quiet = results_of(folder / "quiet", protocol)
+    if chosen.makings:
+        phases = kill_makers(chance, root, chosen.makings)
+        cells = len(list((root / "store" / "cells").glob("*.json")))
+        print(f"MLflow's database, {cells} cells to be logged: {dict(phases)}", flush=True)
     tracked = not chosen.track or tracked_of(root) == tracked_of(folder / "quiet")
     litter = [str(path) for path in (root / "store" / "tmp").glob("*")]
     litter += [str(path) for path in root.glob("mlflow.db?*")]

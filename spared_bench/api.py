@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UsageError
-from spared_bench.executors.plugin_lock import plugins_of, strangers_of
+from spared_bench.executors.listing import check_strict, listed_apart, require_strict
+from spared_bench.executors.plugin_lock import plugins_of, strangers_of, told_of
 from spared_bench.interfaces import Executor, Job
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.selection import make_plan
@@ -185,6 +186,7 @@ def make_bench(
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     offline: bool = False,
     threads: int = 1,
+    strict: bool = False,
 ) -> Bench:
     """Bring a protocol, a workspace and the plugins together.
 
@@ -207,28 +209,51 @@ def make_bench(
         Never download.
     threads : int
         CPU threads of a trial. Part of its key: a sum over threads depends on their number.
+    strict : bool
+        For a run with ``Limits(strict=True)``: no code of other distributions or of
+        ``plugin_files`` is imported in this process.
+
+    Raises
+    ------
+    UsageError
+        If ``strict`` is asked for and this system cannot shut a process in.
     """
     files = [Path(file).resolve() for file in plugin_files]
     space = Workspace.at(workspace, data_dir)
-    registry = discover(files, data_dir=space.data_dir)
-    chosen: dict[str, dict[str, Any]] = {}
-    for name, values in (parameters or {}).items():
-        kind = "completer" if name in registry.names("completer") else "predictor"
-        chosen.setdefault(registry.get(kind, name).spec.name, {}).update(values)
-    settings = Settings(
-        workspace=str(space.root),
-        data_dir=str(space.data_dir),
-        protocol=load_protocol(
-            protocol or default_protocol(registry, datasets), registry
-        ).model_dump(mode="json"),
-        plugin_files=tuple(map(str, files)),
-        device=_device(device),
-        weights=weights,
-        parameters=chosen,
-        offline=offline,
-        threads=threads,
-    )
-    return Bench(settings, registry)
+    place = _device(device)
+
+    def bench_of(registry: Registry, protocol: Protocol) -> Bench:
+        chosen: dict[str, dict[str, Any]] = {}
+        for name, values in (parameters or {}).items():
+            kind = "completer" if name in registry.names("completer") else "predictor"
+            chosen.setdefault(registry.get(kind, name).spec.name, {}).update(values)
+        settings = Settings(
+            workspace=str(space.root),
+            data_dir=str(space.data_dir),
+            protocol=protocol.model_dump(mode="json"),
+            plugin_files=tuple(map(str, files)),
+            device=place,
+            weights=weights,
+            parameters=chosen,
+            offline=offline,
+            threads=threads,
+        )
+        return Bench(settings, registry)
+
+    if not strict:
+        registry = discover(files, data_dir=space.data_dir)
+        wanted = load_protocol(protocol or default_protocol(registry, datasets), registry)
+        return bench_of(registry, wanted)
+    require_strict()
+    ours = discover(files, data_dir=space.data_dir, only=())
+    wanted = load_protocol(protocol or _default_of_ours(ours, datasets), ours)
+    return bench_of(listed_apart(files, space, lambda every: bench_of(every, wanted)), wanted)
+
+
+def _default_of_ours(ours: Registry, datasets: Sequence[str]) -> str:
+    """Return the protocol that is meant, where the datasets of others are not known yet."""
+    known = {name for name in datasets if name in ours.names("dataset")}
+    return default_protocol(ours, sorted(known))
 
 
 def _device(wanted: str) -> str:
@@ -350,6 +375,8 @@ def _execute(
     if chosen.retry_failed or chosen.retry_quarantined:
         forget_failures(plan, quarantined=chosen.retry_quarantined)
     check_machine(plan, chosen)
+    if chosen.limits.strict:
+        check_strict(plan)
     watcher = _Notifying(watcher or _Silent(), bench.registry, log)
     warn_of_slides(bench, dict.fromkeys(cell.dataset for cell in plan.cells), log)
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)
@@ -396,12 +423,14 @@ def check_machine(plan: Plan, chosen: RunOptions) -> None:
 def _executor(plan: Plan, chosen: RunOptions, watcher: Any) -> Executor:
     """Start the executor, whose workers must have the plugins of the plan."""
     bench = plan.bench
+    strangers = strangers_of(plan)
     settings = replace(
         bench.settings,
         limits=chosen.limits,
         cluster=chosen.cluster,
         plugins=plugins_of(plan),
-        strangers=strangers_of(plan),
+        strangers=strangers,
+        told=told_of(bench, strangers),
     )
     factory = bench.registry.get("executor", chosen.executor).load()
     runner: Executor = factory(

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.data.views import View, checked_views
@@ -25,7 +26,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.models.augmentation.names import modules as augmentation_modules
 from spared_bench.models.augmentation.names import of_method as augment_of
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_for
-from spared_bench.parameters import Chosen, Signature, Wishes, resolve, signature_of
+from spared_bench.parameters import Chosen, Parameter, Signature, Wishes, resolve, signature_of
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.sources.described import FACTORY as DESCRIBED
@@ -54,12 +55,16 @@ class Limits:
         without it only the jobs with a stranger's plugin have one.
     gpus : tuple of str
         What ``CUDA_VISIBLE_DEVICES`` says, one worker after the other; empty: as it is.
+    strict : bool
+        A stranger's method is imported, trained and asked in a process that can read neither the
+        store nor raw data (``spared_bench.sandbox``), and nowhere else.
     """
 
     timeout: float = 0.0
     memory_mb: int = 0
     isolate: bool = False
     gpus: tuple[str, ...] = ()
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class Settings:
     strangers : dict of str to str, optional
         Which of the plan's plugins are not our own: ``"kind name"`` to distribution. Their jobs run
         in processes of their own. ``None``: not known, so that every job does.
+    told : tuple of dict
+        What there is to know of these plugins without their code (``spared_bench.told``).
     """
 
     workspace: str
@@ -106,14 +113,15 @@ class Settings:
     cluster: str = ""
     plugins: dict[str, str] = field(default_factory=dict)
     strangers: dict[str, str] | None = None
+    told: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
         """Read what ``as_dict`` made, from JSON or not."""
         limits = dict(values["limits"])
         limits["gpus"] = tuple(limits["gpus"])
-        files = tuple(values["plugin_files"])
-        return cls(**{**values, "plugin_files": files, "limits": Limits(**limits)})
+        lists = {name: tuple(values[name]) for name in ("plugin_files", "told")}
+        return cls(**{**values, **lists, "limits": Limits(**limits)})
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -138,12 +146,17 @@ class Bench:
     ) -> None:
         self.settings = settings
         self.guests = guests
+        self.confined = False  # whether this process was shut in (``trials.guests``)
         self.protocol = Protocol.model_validate(settings.protocol)
         self.workspace = Workspace.at(Path(settings.workspace), Path(settings.data_dir))
         self._inputs: dict[tuple[str, ...], dict[str, Any]] = {}
         self._completed: dict[tuple[str, str], str] = {}
         self._chosen: dict[tuple[str, str], Chosen] = {}
         self._registry = registry
+
+    def adopt(self, registry: Registry) -> None:
+        """Take over other plugins of the same names: imported where they were only told of."""
+        self.__dict__["registry"] = registry
 
     @cached_property
     def registry(self) -> Registry:
@@ -243,7 +256,7 @@ class Bench:
                 "classes": list(spec.classes),
                 "slides": [asdict(slide) for slide in spec.slides],
                 "content": self._content(spec, folder),
-                "reader": _code(entry),
+                "reader": entry.code,
             }
             self.fingerprints.save()
         return self._inputs["data", name]
@@ -376,18 +389,27 @@ class Bench:
             If what it declares are no views.
         """
         entry = self.registry.get(kind, name)
-        try:
-            factory = entry.load()
-        except PluginError:
-            return {}
         label = f"{kind.capitalize()} {entry.spec.name!r}"
-        declared = checked_views(_declared_views(factory, parameters), label)
+        if entry.told is not None:
+            if "unknown_views" in entry.told:
+                raise UsageError(entry.told["unknown_views"])
+            declared = {at: View(**each) for at, each in entry.told["views"].items()}
+        else:
+            try:
+                factory = entry.load()
+            except PluginError:
+                return {}
+            declared = checked_views(_declared_views(factory, parameters), label)
         cutting = self.protocol.patches
         return {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
 
     def signature(self, kind: str, name: str) -> Signature:
         """Return what a completer or predictor can be made with; see ``signature_of``."""
         entry = self.registry.get(kind, name)
+        if entry.told is not None:
+            defaults = entry.told["defaults"].items()
+            known = {each: Parameter(each, default=value) for each, value in defaults}
+            return Signature(known, takes_all=True, configurations={})
         try:
             factory = entry.load()
         except PluginError:
@@ -396,6 +418,11 @@ class Bench:
 
     def chosen(self, kind: str, name: str) -> Chosen:
         """Return the parameters of a completer or predictor, worked out once; see ``resolve``."""
+        told = self.registry.get(kind, name).told
+        if told is not None:
+            if "problem" in told:
+                raise UsageError(told["problem"])
+            return Chosen(told["configuration"], dict(told["values"]))
         if (kind, name) not in self._chosen:
             own = self.registry.get(kind, name).spec.name
             wishes = Wishes(
@@ -418,7 +445,7 @@ class Bench:
         asked = getattr(entry.spec, "encoder", "")
         if parameters is None:
             parameters = self.chosen(kind, name).values
-        return str(parameters.get(asked, getattr(entry.load(), asked, ""))) if asked else ""
+        return str(parameters.get(asked, getattr(_class_of(entry), asked, ""))) if asked else ""
 
     def completed_key(self, dataset: str, completer: str) -> str:
         """Return the key of a completed layer, worked out once."""
@@ -492,7 +519,7 @@ class Bench:
             "undefined": spec.undefined,
             "given": spec.given,
             "distribution": entry.plugin.distribution,
-            "code": _code(entry),
+            "code": entry.code,
         }
 
     def stages(self, predictor: str, parameters: Mapping[str, Any]) -> dict[str, Stage]:
@@ -576,14 +603,14 @@ class Bench:
             "name": entry.spec.name,
             "version": entry.spec.version,
             "distribution": entry.plugin.distribution,
-            "code": _code(entry),
+            "code": entry.code,
             "parameters": dict(parameters),
         }
         weights = parameters.get("weights")
         if isinstance(weights, str) and Path(weights).expanduser().is_file():
             # The content counts: another file of the same name is another experiment.
             described["weights"] = self.fingerprints.of_file(Path(weights).expanduser().resolve())
-        elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(entry.load(), parameters)):
+        elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(_class_of(entry), parameters)):
             described["weights"] = self.fingerprints.of_file(file)
         if named := augmentation_modules(augment_of(_loaded(entry), parameters)):
             # They are imported by name, so the code of the method does not hold theirs.
@@ -612,12 +639,15 @@ def _has_files(folder: Path) -> bool:
 
 
 def _loaded(entry: Registered) -> Any:
-    """Return the factory of a method, ``None`` where it cannot be had: its trials will say why."""
+    """Return a method's class; ``None`` where it cannot be had: its trials will say why."""
     try:
-        return entry.load()
+        return _class_of(entry)
     except PluginError:
         return None
 
 
-def _code(entry: Registered) -> str:
-    return code_hash(entry.spec.factory.partition(":")[0])
+def _class_of(entry: Registered) -> Any:
+    """Return a method's class, or what is told of its attributes."""
+    if entry.told is None:
+        return entry.load()
+    return SimpleNamespace(**entry.told["defaults"], **entry.told["augment"])

@@ -8,6 +8,7 @@ are checked here, before anything is run.
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -207,6 +208,11 @@ def checked(method: str, signature: Signature, name: str, value: Any, source: st
     UsageError
         For an unknown name, or a value of another type.
     """
+    if not _has_a_key(value):
+        raise UsageError(
+            f"{source}: parameter {name!r} of {method} is {in_one_line(value)}; a value must be"
+            " finite, and a number, text, switch, or list or mapping of these."
+        )
     parameter = signature.parameters.get(name)
     if parameter is None:
         if signature.takes_all:
@@ -224,6 +230,15 @@ def checked(method: str, signature: Signature, name: str, value: Any, source: st
     whole = isinstance(value, int) and not isinstance(value, bool)
     # 10 and 10.0 are one experiment, and should have one key.
     return float(value) if whole and parameter.annotation is float else value
+
+
+def _has_a_key(value: Any) -> bool:
+    """Whether a value can be part of a key, which is JSON: no nan, no date, no half of a letter."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _by_weights(signature: Signature, weights: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -32,6 +32,7 @@ from spared_bench.errors import (
     in_words,
 )
 from spared_bench.guard import ImportStopped, guarded, importing
+from spared_bench.keys.code import code_hash
 from spared_bench.specs import KINDS, DatasetSpec, Spec
 
 GROUP = hookspecs.PROJECT
@@ -62,6 +63,9 @@ class Plugin:
         The whole story, where there is one.
     specs : tuple of Spec
         What it registers; empty if quarantined.
+    told : mapping of str to mapping, optional
+        Of a plugin whose code is not imported in this process: what another process has told of
+        what it registers, by ``"kind name"`` (``spared_bench.told``).
     """
 
     distribution: str
@@ -71,6 +75,7 @@ class Plugin:
     reason: str = ""
     traceback: str = ""
     specs: tuple[Spec, ...] = ()
+    told: Mapping[str, Mapping[str, Any]] | None = None
 
     @property
     def quarantined(self) -> bool:
@@ -97,6 +102,18 @@ class Registered:
         """``distribution:name``, which is never ambiguous."""
         return f"{self.plugin.distribution}:{self.spec.name}"
 
+    @property
+    def told(self) -> Mapping[str, Any] | None:
+        """What another process has told of it, if its code is not imported here."""
+        known = self.plugin.told
+        return None if known is None else known.get(f"{self.spec.kind} {self.spec.name}", {})
+
+    @property
+    def code(self) -> str:
+        """The hash of its code (``keys.code``): as it is here, or as it was told."""
+        told = self.told
+        return code_hash(self.spec.factory.partition(":")[0]) if told is None else str(told["code"])
+
     def load(self) -> Any:
         """Import the object that the spec's factory names.
 
@@ -105,6 +122,11 @@ class Registered:
         PluginError
             If it cannot be imported, or one of its extras is missing.
         """
+        if self.plugin.told is not None:
+            raise PluginError(
+                f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} is not imported"
+                " in this process, in which no code of others runs."
+            )
         module, _, attribute = self.spec.factory.partition(":")
         missing = [name for name in self.spec.extras if not _is_installed(name)]
         if missing:
@@ -258,7 +280,9 @@ class Registry:
         return [
             sys.modules[module]
             for plugin in self.plugins
-            if not plugin.quarantined and (module := _module_name(plugin.target)) in sys.modules
+            if plugin.told is None
+            and not plugin.quarantined
+            and (module := _module_name(plugin.target)) in sys.modules
         ]
 
 

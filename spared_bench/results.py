@@ -14,6 +14,8 @@ Status = Literal["ok", "error", "diverged", "skipped", "killed", "out_of_memory"
 Scores = dict[str, float]
 #: The fact of a result that ``store import`` brought it, and those that the board gives.
 IMPORTED, ORIGIN, UNLISTED = "imported", "origin", "unlisted"
+#: Which metrics of others gave nothing, and why.
+UNSCORED = "unscored"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class TrialScores:
     scores, slide_scores, gene_scores, calibration, confusion : dict
         As in ``TrialResult``.
     message, traceback : str
-        Of a metric that failed.
+        Of a metric that failed; beside scores, of a stranger's, which the others do not lack.
     imported : list or bool
         Where they came from, if they were not made here (``store.imports``). It is no part of what
         is written: nobody can say it of himself.
@@ -164,6 +166,8 @@ class TrialResult:
                 traceback=scores.traceback,
                 facts=facts,
             )
+        if scores.message:
+            facts = {**facts, UNSCORED: scores.message}
         return replace(
             self,
             facts=facts,

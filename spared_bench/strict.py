@@ -54,6 +54,8 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(node, yaml.ScalarNode):
                 raise
             raise _unreadable(node, str(node.value)) from problem
+        if isinstance(found, str) and any("\ud800" <= letter <= "\udfff" for letter in found):
+            raise _unreadable(node, ascii(found))  # halves of letters, which no file can hold
         if isinstance(found, int) and found.bit_length() > _MOST_BITS:
             raise _unreadable(node, str(node.value))
         return found

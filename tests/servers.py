@@ -37,6 +37,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             mood = moods.pop(0) if len(moods) > 1 else moods[0]
         if mood.startswith("-> "):
             self._answer(302, {"Location": mood.removeprefix("-> ")}, b"")
+        elif mood.startswith("trickle "):
+            self._trickle(mood)
         elif mood == "a date":
             later = email.utils.formatdate(time.time() + 1.5, usegmt=True)
             self._answer(429, {"Retry-After": later}, b"sorry")
@@ -119,6 +121,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
                     self.server.sent += len(block)
         self.close_connection = True
+
+    def _trickle(self, mood):
+        """Send what never becomes whole: headers, an interim answer, a redirect, a chunk's size."""
+        self.close_connection = True
+        starts = {
+            "headers": b"HTTP/1.1 200 OK\r\nX-Long: ",
+            "status": b"HTTP/1.1 200 ",
+            "interim": b"HTTP/1.1 100 Continue\r\nX-Long: ",
+            "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=",
+        }
+        with suppress(OSError):
+            self.wfile.write(starts[mood.removeprefix("trickle ")])
+            while not self.server.go_on.wait(0.01):
+                self.wfile.write(b"1")
 
     def _crawl(self, content):
         self.close_connection = True

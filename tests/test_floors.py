@@ -17,13 +17,14 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     (
         "ground",
-        "errors annotations prediction results specs statistics files threads geometry guard strict",  # noqa: E501
+        "errors annotations prediction results specs statistics files threads geometry guard strict"
+        " apart sandbox",
     ),
     ("keys", "keys"),
     ("store", "store"),
     ("contracts", "data interfaces contracts hookspecs protocol parameters workspace"),
     ("numbers", "metrics processing"),
-    ("material", "readers models sources registry"),
+    ("material", "readers models sources registry told"),
     ("bench", "bench"),
     ("planning", "planning"),
     ("trials", "trials"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
+from datetime import date
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Optional
 
@@ -210,3 +211,24 @@ def test_a_value_fits_its_annotation(value, annotation, expected):
 def test_types_are_written_as_people_write_them():
     told = [in_words(each) for each in (float, int | None, Literal["a", "b"], dict[str, Any], Any)]
     assert told == ["float", "int | None", "'a' or 'b'", "dict[str, Any]", "any"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"lr": float("nan")},
+        {"lr": float("-inf")},
+        {"options": {"a": [1.0, float("inf")]}},
+        {"options": {"since": date(2001, 1, 1)}},
+        {"weights": "\ud800"},
+    ],
+)
+@pytest.mark.parametrize("source", ["overrides", "by_hand"])
+def test_a_value_that_no_key_can_hold_is_refused(values, source):
+    with pytest.raises(UsageError, match="a value must be finite"):
+        chosen(**{source: values})
+
+
+def test_a_method_that_takes_anything_takes_no_value_that_no_key_can_hold():
+    with pytest.raises(UsageError, match="a value must be finite"):
+        chosen(lambda **kwargs: None, by_hand={"x": float("nan")})

@@ -40,6 +40,8 @@ def test_a_mapping_is_read():
         ("a: " + ":".join(["1"] * 400) + ".5", "cannot be read as float"),
         ("a: " + ":".join(["1"] * 400), "cannot be read as int"),
         ("a: 0x" + "f" * 90_000, "cannot be read as int"),
+        ('a: "\\ud800"', "cannot be read as str"),
+        ('"\\udfff": 1', "cannot be read as str"),
         ("a: !!map x", "x.yaml is not valid YAML"),
         ("- a\n", "must be a YAML mapping, found list"),
         ("a" * 100_001, "is larger than 100000 bytes"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from spared_bench.cli.common import print_table, show_result
+from spared_bench.results import UNSCORED
 
 if TYPE_CHECKING:
     from spared_bench.api import Report
@@ -53,5 +54,8 @@ def _print_report(report: Report) -> None:
     for result in report.failed:
         told = f"{result.dataset} · {result.completer} · {result.predictor}"
         typer.echo(f"  {told}: {result.status}: {result.message}")
+    for told in dict.fromkeys(each.facts.get(UNSCORED) for each in report.results):
+        if told:
+            typer.echo(f"  {told}")
     if report.page:
         typer.echo(f"Leaderboard: {report.page}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
-from spared_bench.keys.code import code_hash
 from spared_bench.planning.plan import Plan
+from spared_bench.told import as_json, described
 
 
 def plugins_of(plan: Plan) -> dict[str, str]:
@@ -25,6 +26,34 @@ def strangers_of(plan: Plan) -> dict[str, str]:
             if not plugin.is_ours:
                 found[f"{kind} {name}"] = plugin.distribution
     return found
+
+
+def told_of(bench: Bench, names: Iterable[str]) -> tuple[dict[str, Any], ...]:
+    """Return what processes are told of plugins that they do not import (``spared_bench.told``).
+
+    Parameters
+    ----------
+    bench : Bench
+        Of a process that has imported them, or was told itself.
+    names : iterable of str
+        ``"kind name"``.
+    """
+    return tuple(_told_of(bench, *name.split(" ", 1)) for name in names)
+
+
+def _told_of(bench: Bench, kind: str, name: str) -> dict[str, Any]:
+    entry = bench.registry.get(kind, name)
+    if entry.told is not None:
+        return dict(entry.told)
+    if kind not in ("completer", "predictor"):
+        return described(entry, {})
+    try:
+        chosen = bench.chosen(kind, name)
+    except SparedBenchError as error:
+        return described(entry, {"problem": str(error)})
+    return described(
+        entry, {"configuration": chosen.configuration, "values": as_json(chosen.values)}
+    )
 
 
 def _used(plan: Plan) -> list[tuple[str, str]]:
@@ -46,9 +75,8 @@ def describe(bench: Bench, names: Iterable[str]) -> dict[str, str]:
         kind, _, plain = name.partition(" ")
         try:
             entry = bench.registry.get(kind, plain)
-            code = code_hash(entry.spec.factory.partition(":")[0])
             plugin = entry.plugin
-            found[name] = f"{plugin.distribution} {plugin.version} code {code[:12]}"
+            found[name] = f"{plugin.distribution} {plugin.version} code {entry.code[:12]}"
         except SparedBenchError:
             found[name] = "missing"
     return found

@@ -16,6 +16,7 @@ from spared_bench.bench import Bench, Settings
 from spared_bench.executors.slot import Slot
 from spared_bench.interfaces import Job
 from spared_bench.registry import Registry, discover
+from spared_bench.told import with_imported, with_told
 
 #: What a kind of job runs of its plugins beside the dataset's; metrics are the protocol's.
 _METHODS = {
@@ -23,6 +24,8 @@ _METHODS = {
     "network": ("completer", "predictor"),
     "trial": ("completer", "predictor"),
 }
+#: Kinds of jobs that are done without any plugin but metrics.
+_OF_A_TRIAL = ("score", "draw")
 SlotType = TypeVar("SlotType", bound=Slot)
 
 
@@ -30,9 +33,14 @@ def runs_apart(settings: Settings, job: Job) -> bool:
     """Return whether a job gets a process of its own."""
     if settings.limits.isolate or settings.strangers is None:
         return True
-    return bool(_strangers(settings, job, ("dataset", *_METHODS.get(job.kind, ())))) or bool(
+    return bool(_strangers(settings, job, _importing(job))) or bool(
         job.kind == "score" and _strangers_among_metrics(settings)
     )
+
+
+def _importing(job: Job) -> tuple[str, ...]:
+    """Return of which kinds a job may need the code; what is made of a trial needs none."""
+    return () if job.kind in _OF_A_TRIAL else ("dataset", *_METHODS.get(job.kind, ()))
 
 
 def settings_of(settings: Settings, apart: bool) -> Settings:
@@ -54,30 +62,29 @@ def choose(slots: Iterable[SlotType], apart: bool) -> tuple[SlotType | None, int
 
 
 def own_bench(settings: Settings) -> Bench:
-    """Return the bench of a process that imports none but our own plugins."""
+    """Return the bench of a process that imports our plugins only, and is told of others."""
     bench = Bench(settings)
-    return Bench(settings, _discover(bench, ()))
+    return Bench(settings, with_told(_discover(bench, ()), settings.told))
 
 
 def bench_for(settings: Settings, job: Job) -> Bench:
     """Return the bench of a process that is there for one job, with the plugins of this job.
 
-    A predictor's stages, which its spec names, are among them.
+    A predictor's stages, which its spec names, are among them. No stranger's code is imported for
+    scores and figures, nor, in a strict run, for a method, which a child of this process imports.
     """
     if settings.strangers is None:
         return Bench(settings)
-    bench, kinds = Bench(settings), _METHODS.get(job.kind, ())
+    kinds = _METHODS.get(job.kind, ())
+    bench = own_bench(settings)
     methods = _strangers(settings, job, kinds)
-    wanted = [*methods, *_strangers(settings, job, ("dataset",))]
-    if job.kind == "score":
-        wanted += _strangers_among_metrics(settings)
-    registry = _discover(bench, wanted)
-    if "predictor" in kinds and f"predictor {job.predictor}" in settings.strangers:
-        stages = Bench(settings, registry).predictor(job.predictor).stages.values()
+    if "predictor" in kinds:
+        stages = bench.predictor(job.predictor).stages.values()
         named = (settings.strangers.get(f"predictor {stage.predictor}") for stage in stages)
-        more = [name for name in named if name is not None and name not in wanted]
-        if more:
-            registry = _discover(bench, [*wanted, *more])
+        methods = list(dict.fromkeys([*methods, *(name for name in named if name is not None)]))
+    strict = settings.limits.strict and methods
+    wanted = [] if strict else [*methods, *_strangers(settings, job, _importing(job))]
+    registry = with_imported(bench.registry, settings.plugin_files, wanted)
     return Bench(settings, registry, tuple(methods))
 
 

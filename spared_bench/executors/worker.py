@@ -17,17 +17,16 @@ import select
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from spared_bench.apart import adopt_orphans, end_what_is_left, end_with
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench, Settings
 
 _REAP_SECONDS = 0.02
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_LEFT_SECONDS = 10.0  # for ending what a job has left running
 #: How a forked child ends that has told its answer; any other end, status 0 too, is a death.
 _TOLD = 77
 
@@ -103,6 +102,7 @@ def main() -> None:
 
 def _has_plugins(bench: Bench, answers: Answers) -> bool:
     """Refuse to work with other plugins than the plan's; strangers' are looked at in a child."""
+    from spared_bench import sandbox
     from spared_bench.bench import Bench
     from spared_bench.executors.plugin_lock import differences
 
@@ -114,7 +114,11 @@ def _has_plugins(bench: Bench, answers: Answers) -> bool:
 
     settings = bench.settings
     strangers = settings.strangers or {}
-    if not settings.limits.isolate:
+    strict = settings.limits.strict and strangers
+    if strict and (reason := sandbox.why_unavailable()):
+        answers.tell(type="refused", message=f"`--isolate strict` is not available: {reason}.")
+        return False
+    if strict or not settings.limits.isolate:  # of a strict run the code is looked at shut in
         ours = {name: each for name, each in settings.plugins.items() if name not in strangers}
         return not refuses(bench, ours)
     if not settings.plugins:
@@ -122,7 +126,7 @@ def _has_plugins(bench: Bench, answers: Answers) -> bool:
     parent = os.getpid()
     child = os.fork()
     if child == 0:
-        _end_with(parent)
+        end_with(parent)
         os._exit(1 if refuses(Bench(settings), settings.plugins) else 0)
     return os.waitpid(child, 0)[1] == 0
 
@@ -168,20 +172,20 @@ def _do(bench: Bench, values: dict[str, Any], answers: Answers) -> None:
 
 def _serve_forked(bench: Bench, jobs: Jobs, answers: Answers) -> None:
     """Do every job in a child process; of the parent's state it sees only imports."""
-    _adopt_orphans()
+    adopt_orphans()
     for given in jobs:
         answers.token = given["token"]
         _import_factories(bench, given["job"])
         parent = os.getpid()
         child = os.fork()
         if child == 0:
-            _end_with(parent)
+            end_with(parent)
             os.close(jobs.file)  # the jobs of others
             answers.tell(type="forked", pid=os.getpid())
             _do_apart(bench.settings, given["job"], answers)
             os._exit(_TOLD)
         code = _reap(child, jobs)
-        _end_what_is_left()
+        end_what_is_left()
         if code == _TOLD:
             answers.tell(type="ended", code=code)
         else:
@@ -233,32 +237,6 @@ def _reap(child: int, jobs: Jobs) -> int:
             _end_all()
 
 
-def _adopt_orphans() -> None:
-    """Become the parent of what a child leaves running, where the system can do that."""
-    with suppress(OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _end_what_is_left() -> None:
-    """Kill the processes that a job has left, those that left its group and session too."""
-    import psutil
-
-    until = time.monotonic() + _LEFT_SECONDS
-    while time.monotonic() < until:
-        left = psutil.Process().children(recursive=True)
-        for process in left:
-            with suppress(psutil.Error):
-                process.kill()
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
-        time.sleep(_REAP_SECONDS)
-
-
 def _end_all() -> None:
     """End this process and all that methods have started in its group, which is its own."""
     if os.getpgrp() == os.getpid():
@@ -286,16 +264,6 @@ class _ending_of:
 
 def _patience(watched: list[int]) -> float | None:
     return None if watched else _REAP_SECONDS
-
-
-def _end_with(parent: int) -> None:
-    """End this child when its parent ends, however that comes about."""
-    with suppress(OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 def _set_threads(number: int) -> None:

@@ -21,25 +21,25 @@ _NAMING = ("backbone", "encoder")
 
 
 #: Set while nothing may be downloaded.
-_OFFLINE = "SPARED_BENCH_OFFLINE"
+OFFLINE = "SPARED_BENCH_OFFLINE"
 
 
 @contextmanager
 def downloads(*, allowed: bool) -> Iterator[None]:
     """Let nothing be downloaded for a while, in child processes neither; or leave it as it is."""
-    before = os.environ.get(_OFFLINE)
+    before = os.environ.get(OFFLINE)
     if not allowed:
-        os.environ[_OFFLINE] = "1"
+        os.environ[OFFLINE] = "1"
     try:
         yield
     finally:
         if not allowed and before is None:
-            os.environ.pop(_OFFLINE, None)
+            os.environ.pop(OFFLINE, None)
 
 
 def is_offline() -> bool:
     """Return whether downloads are switched off: by ``--offline``, or for the hub's library."""
-    values = (os.environ.get(name, "") for name in (_OFFLINE, "HF_HUB_OFFLINE"))
+    values = (os.environ.get(name, "") for name in (OFFLINE, "HF_HUB_OFFLINE"))
     return any(value.upper() in {"1", "ON", "YES", "TRUE"} for value in values)
 
 

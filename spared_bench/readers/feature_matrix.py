@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _H5 = "filtered_feature_bc_matrix.h5"
 _MTX = "filtered_feature_bc_matrix"
+#: How a line of titles begins, where somebody wrote one; "x" and "V1" are R's.
+_TITLES = {
+    "barcode", "barcodes", "cell", "cells", "spot", "spots", "x", "v1", "id", "ids", "gene",
+    "genes", "gene_id", "gene_ids", "gene_name", "ensembl", "ensembl_id", "feature", "feature_id",
+    "features", "symbol",
+}  # fmt: skip
 _MATRIX_MARKET = b"%%MatrixMarket"
 
 
@@ -153,10 +159,12 @@ def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
     from scipy import sparse
 
     try:
-        barcodes = [line[0] for line in _rows(folder, "barcodes.tsv")]
-        features = _rows(folder, "features.tsv", "genes.tsv")
         with _open(folder / "matrix.mtx") as file:
             matrix = sparse.csr_matrix(scipy_io.mmread(file).T.astype(np.float32))
+        n_spots, n_features = matrix.shape
+        rows = _without_header(_rows(folder, "barcodes.tsv"), n_spots)
+        barcodes = [row[0] for row in rows]
+        features = _without_header(_rows(folder, "features.tsv", "genes.tsv"), n_features)
         if matrix.shape != (len(barcodes), len(features)):
             raise ValueError(
                 f"the matrix is {matrix.shape[1]} x {matrix.shape[0]}, but there are"
@@ -191,7 +199,8 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
     if not path.is_file():
         raise FileNotFoundError(2, "No such file", str(folder / names[0]))
     lines = lines_of(read_text(path, CountsError, "part of the feature-barcode matrix"))
-    rows = [fields_of(line, "\t") for line in lines]
+    separator = _separator(lines)
+    rows = [fields_of(line, separator) for line in lines]
     for number, row in enumerate(rows, start=1):
         if not row[0] or len(row) != len(rows[0]):
             raise ValueError(
@@ -201,6 +210,21 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
     if not rows:
         raise ValueError(f"{path.name} is empty")
     return rows
+
+
+def _separator(lines: list[str]) -> str:
+    """Return what stands between the fields of all lines: a tab, or what Excel and R made of it."""
+    for separator in "\t,;":
+        numbers = {len(fields_of(line, separator)) for line in lines}
+        if len(numbers) == 1 and numbers != {1}:
+            return separator
+    return "\t"
+
+
+def _without_header(rows: list[list[str]], expected: int) -> list[list[str]]:
+    """Leave out a first line of titles, where it is one too many."""
+    titles = len(rows) == expected + 1 and rows[0][0].casefold() in _TITLES
+    return rows[1:] if titles else rows
 
 
 def _packed(path: Path) -> Path:

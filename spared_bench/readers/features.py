@@ -62,8 +62,8 @@ def choose_genes(
     where : str
         What holds them, for messages.
     kinds, genomes : sequence, optional
-        The type of each feature, and the genome it is of. Where genomes are not told, they are
-        taken from ids such as ``GRCh38_ENSG00000186092``.
+        The type of each feature, and the genome it is of. Where genomes are not told, or all are
+        said to be one, they are taken from ids such as ``GRCh38_ENSG00000186092``.
     organism : str
         Of the dataset: ``"human"`` or ``"mouse"``; asked for where there are several genomes.
 
@@ -75,7 +75,10 @@ def choose_genes(
     columns, repairs = _of_genes(_words(kinds), len(ids), where)
     ids, symbols = [ids[i] for i in columns], [symbols[i] for i in columns]
     told = _words(genomes)
-    named = [told[i].rstrip("_") for i in columns] if told else _genomes_in(ids)
+    named = [told[i].rstrip("_") for i in columns] if told else []
+    if len(set(named)) < 2:  # "GRCh38_and_mm10" is the name of one reference, not of one genome
+        prefixes = _genomes_in(ids)
+        named = prefixes if not named or len(set(prefixes)) > 1 else named
     known = Counter(named)
     if len(known) > 1:
         kept = _genome_of(organism, known, ids, named, where)

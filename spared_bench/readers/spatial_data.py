@@ -1,6 +1,7 @@
 """A SpatialData object (``.zarr``): a table of counts, shapes for its spots, and an image.
 
-Spots are circles, or equal squares, which bins of Visium HD are by default (spatialdata-io).
+Spots are circles, or equal squares, which bins of Visium HD are by default (spatialdata-io), as
+shapes or as labels: pixels of a mask that hold the number of their bin.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def read_spatialdata(
         The ``.zarr`` folder.
     image, table, shapes : str
         Names of the elements; where a kind has one element only, that is taken. By default the
-        shapes are those that the table annotates.
+        shapes are those that the table annotates, which may be labels.
     layer : str
         Where the raw counts are in the table; ``X`` by default.
     um_per_px : float
@@ -84,22 +85,24 @@ def read_spatialdata(
     counts = sdata.tables[_pick(sdata.tables, table, "table", path)]
     attributes = counts.uns.get("spatialdata_attrs", {})
     region = attributes.get("region", "")
-    if shapes == "" and isinstance(region, str) and region in sdata.shapes:
+    if shapes == "" and isinstance(region, str) and (region in {*sdata.shapes, *sdata.labels}):
         shapes = region
-    shapes = _pick(sdata.shapes, shapes, "shapes", path)
+    labelled = shapes in sdata.labels and shapes not in sdata.shapes
+    shapes = shapes if labelled else _pick(sdata.shapes, shapes, "shapes", path)
     if attributes.get("region_key") in counts.obs:
         here = (counts.obs[attributes["region_key"]].astype(str) == shapes).to_numpy()
         counts = counts[here].copy()
     image = _pick(sdata.images, image, "image", path)
     picture = sdata.images[image]
-    centres, diameter = _spots(sdata, sdata.shapes[shapes], picture, counts, attributes, path)
+    element = sdata.labels[shapes] if labelled else sdata.shapes[shapes]
+    centres, diameter = _spots(sdata, element, picture, counts, attributes, path)
     counts.obsm[SPATIAL] = centres
     slide = raw_slide_from(counts, layer, path, organism, label)
     made = "array_row" not in counts.obs or "array_col" not in counts.obs
     check_scale(slide, diameter, um_per_px, path, from_pixels=made)
     # A change inside the folder leaves the folder's own time alone.
-    element = path / "images" / image
-    stamp = stamp_of(element if element.is_dir() else path)
+    folder = path / "images" / image
+    stamp = stamp_of(folder if folder.is_dir() else path)
     name = f"{path.stem}_{image}"
     pixels, opacity = _pixels(picture, path)
     found, notes = keep_image(pixels, exports, f"{name}_{stamp}", path, opacity)
@@ -145,24 +148,22 @@ def _pick(elements: Any, name: str, kind: str, path: Path) -> str:
 
 
 def _spots(
-    sdata: Any, shapes: Any, picture: Any, counts: AnnData, attributes: Any, path: Path
+    sdata: Any, element: Any, picture: Any, counts: AnnData, attributes: Any, path: Path
 ) -> tuple[np.ndarray, float]:
     """Return the centre of each spot of the table, (n_spots, 2), and their width, in pixels."""
     from spatialdata.transformations import get_transformation_between_coordinate_systems
 
     key = attributes.get("instance_key", "")
-    names = counts.obs.get(key, counts.obs_names)
-    unknown = [name for name in names if name not in shapes.index]
-    if unknown:
-        raise CoordinateError(
-            f"{len(unknown)} of {counts.n_obs} spots of the table of {path} have no shape:"
-            f" {unknown[0]!r}, for example."
-        )
-    found = shapes.loc[list(names)]
-    system = get_transformation_between_coordinate_systems(sdata, shapes, picture)
+    names = list(counts.obs.get(key, counts.obs_names))
+    system = get_transformation_between_coordinate_systems(sdata, element, picture)
     matrix = system.to_affine_matrix(input_axes=("x", "y"), output_axes=("x", "y"))
-    middles, width = _measured(found if len(found) else shapes, path)
-    if not len(found):
+    if hasattr(element, "geometry"):
+        known = set(element.index)
+        _refuse_unknown([name for name in names if name not in known], len(names), path)
+        middles, width = _measured(element.loc[names] if names else element, path)
+    else:
+        middles, width = _measured_labels(element, names, path)
+    if not names:
         raise CountsError(
             f"The table of {path} has no row for these shapes: it annotates"
             f" {attributes.get('region', 'none')}. Name its shapes, or another table."
@@ -170,6 +171,52 @@ def _spots(
     points = np.column_stack([middles, np.ones(len(middles))])
     stretch = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     return (points @ matrix.T)[:, :2], width * stretch
+
+
+def _refuse_unknown(unknown: list[Any], n_spots: int, path: Path) -> None:
+    if unknown:
+        raise CoordinateError(
+            f"{len(unknown)} of {n_spots} spots of the table of {path} have no shape:"
+            f" {unknown[0]!r}, for example."
+        )
+
+
+def _measured_labels(element: Any, names: list[Any], path: Path) -> tuple[np.ndarray, float]:
+    """Return the middle of each label, (n_spots, 2), and the width of all, in the mask's pixels."""
+    plane = np.asarray(_largest(element).transpose("y", "x").data)
+    try:
+        wanted = np.array(names, dtype=np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CoordinateError(
+            f"The spots of the table of {path} are labels of a mask, and {names[0]!r} is no number"
+            " of one."
+        ) from error
+    order, place = np.unique(wanted, return_inverse=True)
+    rows, columns = np.nonzero(np.isin(plane, order) & (plane > 0))
+    which = np.searchsorted(order, plane[rows, columns])
+    area = np.bincount(which, minlength=len(order))
+    _refuse_unknown(order[area == 0].tolist(), len(names), path)
+    ends = []
+    for at in (columns, rows):
+        first, last = np.full(len(order), at.max(initial=0)), np.zeros(len(order), dtype=np.int64)
+        np.minimum.at(first, which, at)
+        np.maximum.at(last, which, at + 1)
+        ends.append((first, last))
+    sides = np.array([last - first for first, last in ends])
+    if len(order) and not ((sides == sides[0, 0]).all() and (area == sides[0, 0] ** 2).all()):
+        raise CoordinateError(
+            f"The labels of {path} are {area.min()} to {area.max()} px large, or no squares;"
+            " expected equal squares, which bins are. Bin cells into spots first."
+        )
+    middles = np.column_stack([(first + last) / 2 for first, last in ends])
+    return middles[place], float(sides[0, 0]) if len(order) else 0.0
+
+
+def _largest(picture: Any) -> Any:
+    """Return the plane of the largest scale, where an element has several."""
+    if not hasattr(picture, "dims") or "scale0" in getattr(picture, "children", {}):
+        return next(iter(picture["scale0"].values()))
+    return picture
 
 
 def _measured(shapes: Any, path: Path) -> tuple[np.ndarray, float]:
@@ -201,8 +248,7 @@ def _pixels(picture: Any, path: Path) -> tuple[np.ndarray, bool]:
 
     At its largest scale, and in the order red, green, blue, where its channels have these names.
     """
-    if not hasattr(picture, "dims") or "scale0" in getattr(picture, "children", {}):
-        picture = next(iter(picture["scale0"].values()))
+    picture = _largest(picture)
     if set(picture.dims) != {"y", "x", "c"}:
         raise ImageError(
             f"The image of {path} has the dimensions {', '.join(map(str, picture.dims))}; expected"

@@ -12,11 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spared_bench.apart import do_apart
 from spared_bench.bench import Bench
 from spared_bench.errors import in_words
 from spared_bench.keys.hashing import digest
 from spared_bench.reports.quality import SlideCheck, check_slide
 from spared_bench.trials.checks import CHECKS, FOUND, failures, stored_checks
+from spared_bench.trials.guests import import_reader
 from spared_bench.trials.products import read_raw_slides
 
 if TYPE_CHECKING:
@@ -87,7 +89,14 @@ def warn_of_slides(bench: Bench, names: Iterable[str], tell: Callable[[str], Non
 
 def _line(bench: Bench, name: str, dataset: str, slide_id: str) -> str:
     """Return what is to be told of a slide; empty where nothing is."""
+
+    def apart() -> str:
+        import_reader(bench, name)
+        return _line(bench, name, dataset, slide_id)
+
     try:
+        if bench.registry.get("dataset", name).told is not None:
+            return str(do_apart(apart))
         checks = checks_of(bench, name, slide_id)
     except KeyboardInterrupt:
         raise

@@ -96,13 +96,14 @@ def _missing_weights(plan: Plan) -> list[_Lack]:
     bench = plan.bench
     completers = dict.fromkeys(cell.completer for cell in plan.cells)
     predictors = dict.fromkeys(cell.predictor for cell in plan.cells)
-    reasons: dict[tuple[str, str], str] = {}
+    reasons: dict[tuple[str, str, bool], str] = {}
     found = []
     for kind, name, values in _methods(bench, completers, predictors):
         for network, weights in _starts_from(bench, kind, name, values):
-            if (network, weights) not in reasons:
-                reasons[network, weights] = _why_unavailable(bench, network, weights)
-            if reason := reasons[network, weights]:
+            asked = network, weights, bench.registry.get(kind, name).plugin.is_ours
+            if asked not in reasons:
+                reasons[asked] = _why_unavailable(bench, *asked)
+            if reason := reasons[asked]:
                 found.append(_Lack(kind, name, network, reason))
     return found
 
@@ -136,7 +137,7 @@ def _starts_from(
     return [(net, weights) for net in networks if isinstance(net, str) and net not in _NO_NETWORK]
 
 
-def _why_unavailable(bench: Bench, network: str, weights: str) -> str:
+def _why_unavailable(bench: Bench, network: str, weights: str, ours: bool) -> str:
     from spared_bench.models.backbones import require_weights
 
     try:
@@ -144,8 +145,9 @@ def _why_unavailable(bench: Bench, network: str, weights: str) -> str:
             require_weights(network, weights)
     except WeightsUnavailableError as error:
         return str(error).partition(" Three ways out:")[0]
-    except UsageError:  # a network of the method's own: its trial will say what it lacks
-        return ""
+    except UsageError as error:
+        # A stranger's may be a network of its own, of which its trial will say what it lacks.
+        return str(error) if ours else ""
     return ""
 
 

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from spared_bench.errors import DownloadError
 from spared_bench.keys.hashing import file_digest
 from spared_bench.sources.archives import MAX_BYTES, swollen
+from spared_bench.sources.watchdog import Watchdog, watched_session
 
 if TYPE_CHECKING:
-    from requests import Response
+    from requests import Response, Session
 
 _CHUNK_BYTES = 1 << 18
 _LATER = {202, 408, 425, 429, 500, 502, 503, 504}
@@ -46,6 +47,9 @@ class Policy:
     slowest_bytes_s : float
         A server that sends less than that, over ``slow_s``, is asked again, and at last given up.
     slow_s : float
+    headers_s : float
+        Until the headers are complete, redirects included, and after that for each piece, however
+        the server spreads its bytes.
     most_bytes : int
         Of a file whose size nobody says.
     stop : threading.Event
@@ -57,6 +61,7 @@ class Policy:
     timeout_s: float = 60.0
     slowest_bytes_s: float = 1_000.0
     slow_s: float = 60.0
+    headers_s: float = 120.0
     most_bytes: int = MAX_BYTES
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -171,8 +176,6 @@ def _from_one_place(
 
 def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Policy) -> bool:
     """Bring ``part`` to its full length; return whether it was continued."""
-    import requests
-
     start, validator, total = _so_far(part, url)
     if start and start == total:
         meter.begin(start, total)
@@ -180,11 +183,11 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
     headers = {"Accept-Encoding": "identity"}  # hashes are of the packed file
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": validator}
-    try:
-        response = requests.get(url, headers=headers, stream=True, timeout=policy.timeout_s)
-    except (requests.RequestException, ValueError) as error:  # of an address that is none
-        raise _AgainError(_reason(error)) from error
-    with response:
+    with (
+        Watchdog(policy.headers_s) as watchdog,
+        watched_session(watchdog) as session,
+        _asked(session, url, headers, policy, watchdog) as response,
+    ):
         _check_answer(response, url, part, start, validator, expected)
         start = start if response.status_code == 206 else 0
         packed = _is_packed(response, part, start)
@@ -194,7 +197,7 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
         _note(part, url, response, total)
         meter.begin(start, total)
         most = _most(response, expected, total, packed, policy)
-        _write(part, start, most, _chunks(response, policy, packed), meter)
+        _write(part, start, most, _chunks(response, policy, packed, watchdog), meter)
     size = part.stat().st_size
     if total and size != total:
         raise _AgainError(f"the connection ended after {size:,} of {total:,} bytes")
@@ -205,6 +208,28 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
         _forget(part)
         raise _HopelessError("the file is empty")
     return start > 0
+
+
+def _asked(
+    session: Session, url: str, headers: dict[str, str], policy: Policy, watchdog: Watchdog
+) -> Response:
+    """Return a server's answer, of which the headers have come."""
+    import requests
+
+    try:
+        response = session.get(url, headers=headers, stream=True, timeout=policy.timeout_s)
+    except (requests.RequestException, ValueError) as error:  # of an address that is none
+        raise _AgainError(_late(watchdog, policy) or _reason(error)) from error
+    if watchdog.late:
+        raise _AgainError(_late(watchdog, policy))
+    watchdog.fed()
+    return response
+
+
+def _late(watchdog: Watchdog, policy: Policy) -> str:
+    if not watchdog.late:
+        return ""
+    return f"the server has not said anything whole in {policy.headers_s:.0f} s"
 
 
 def _most(response: Response, expected: Expected, total: int, packed: bool, policy: Policy) -> int:
@@ -284,7 +309,9 @@ def _is_packed(response: Response, part: Path, start: int) -> bool:
     return True
 
 
-def _chunks(response: Response, policy: Policy, packed: bool) -> Iterator[bytes]:
+def _chunks(
+    response: Response, policy: Policy, packed: bool, watchdog: Watchdog
+) -> Iterator[bytes]:
     from urllib3.exceptions import HTTPError
 
     since, came = time.monotonic(), 0
@@ -295,9 +322,12 @@ def _chunks(response: Response, policy: Policy, packed: bool) -> Iterator[bytes]
             # What one call of the system gives: to wait for a whole chunk could take for ever.
             chunk = response.raw.read1(_CHUNK_BYTES, decode_content=packed)
         except (HTTPError, OSError) as error:
-            raise _AgainError(_reason(error)) from error
+            raise _AgainError(_late(watchdog, policy) or _reason(error)) from error
+        if watchdog.late:
+            raise _AgainError(_late(watchdog, policy), crawls=True)
         if not chunk:
             return
+        watchdog.fed()
         came += len(chunk)
         seconds = time.monotonic() - since
         if seconds >= policy.slow_s:

@@ -27,6 +27,7 @@ from spared_bench.leaderboard.text import visible
 from spared_bench.results import IMPORTED, TrialResult
 from spared_bench.store.entries import Store
 from spared_bench.submissions.bundle import DESCRIPTION
+from spared_bench.submissions.names import NAME_BY_REPOSITORY
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.sketches import TRACES, write_traces
 from spared_bench.trials.cells import finished_cells
@@ -86,6 +87,9 @@ def entry_of(report: Report, trust: Trust) -> MethodEntry:
         raise SubmissionError(
             f"{report.label} was not re-scored, so it can only be added as 'reported'."
         )
+    unknown = [each.reason for each in report.flags if each.kind == NAME_BY_REPOSITORY]
+    if unknown:
+        raise SubmissionError(f"{report.label} is not added: {visible(unknown[0], 2_000)}")
     said = report.description
     source = "; ".join(part for part in (said.code, said.citation, ", ".join(said.authors)) if part)
     return MethodEntry(

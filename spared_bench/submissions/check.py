@@ -19,7 +19,7 @@ from spared_bench.submissions import bundle
 from spared_bench.submissions.bundle import Bundle
 from spared_bench.submissions.codec import read_output
 from spared_bench.submissions.evidence import label_of
-from spared_bench.submissions.names import why_not_ones_own
+from spared_bench.submissions.names import NAME_BY_REPOSITORY, why_not_ones_own
 from spared_bench.submissions.opening import opened as opened_bundle
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.rescoring import (
@@ -45,7 +45,14 @@ MOST_COMPLETERS = 12
 BenchOf = Callable[[str], Bench]
 
 
-def check(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bool = True) -> Report:
+def check(
+    path: Path,
+    bench_of: BenchOf,
+    leaderboards: Path,
+    *,
+    with_data: bool = True,
+    sender: str = "",
+) -> Report:
     """Check a bundle.
 
     Parameters
@@ -58,6 +65,8 @@ def check(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bool 
         Accepted entries, for copies and for names that are taken.
     with_data : bool
         False: nothing is re-scored, and the entry can be no more than ``reported``.
+    sender : str
+        The account that hands it in; empty where that is not known.
 
     Returns
     -------
@@ -68,7 +77,7 @@ def check(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bool 
     try:
         with opened_bundle(path) as opened:
             report.description = opened.description
-            _check_place(report, opened.label, leaderboards)
+            _check_place(report, opened.label, leaderboards, sender)
             _check_rows(report, opened)
             bench = bench_of(opened.description.protocol)
             _check_protocol(report, opened, bench)
@@ -89,7 +98,7 @@ def check(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bool 
     return report
 
 
-def _check_place(report: Report, label: str, leaderboards: Path) -> None:
+def _check_place(report: Report, label: str, leaderboards: Path, sender: str) -> None:
     assert report.description is not None
     folder = leaderboards / report.description.protocol
     taken = {path.name.casefold() for path in folder.glob("*@*")}
@@ -99,16 +108,16 @@ def _check_place(report: Report, label: str, leaderboards: Path) -> None:
             " another `version`; `spared-bench submit withdraw` takes the earlier one back."
         )
     else:
-        _check_name(report, leaderboards)
+        _check_name(report, leaderboards, sender)
 
 
-def _check_name(report: Report, leaderboards: Path) -> None:
+def _check_name(report: Report, leaderboards: Path, sender: str) -> None:
     assert report.description is not None
-    problem, doubt = why_not_ones_own(leaderboards, report.description)
+    problem, doubt = why_not_ones_own(leaderboards, report.description, sender)
     if problem:
         report.problems.append(problem)
     if doubt:
-        report.evidence.add("name-by-repository", doubt)
+        report.evidence.add(NAME_BY_REPOSITORY, doubt)
 
 
 def _check_rows(report: Report, opened: Bundle) -> None:

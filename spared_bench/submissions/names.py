@@ -2,7 +2,8 @@
 
 A key is proved by a signature over the manifest (Ed25519, RFC 8032), which names every file of a
 bundle. A repository is only named, and anybody can name it: where it is all that binds a name, a
-further version carries a flag, and whoever reviews it asks there.
+further version must come from the account that the repository is under. Where it is not known who
+hands it in, it carries a flag, and is not added to a board.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from spared_bench.errors import SubmissionError, UsageError
 from spared_bench.submissions.schema import Description, read_description
 
 KEY_PREFIX = "ed25519:"
+#: The flag of a name that a repository binds, where it is not known who hands the bundle in.
+NAME_BY_REPOSITORY = "name-by-repository"
 
 
 def plain_name(name: str) -> str:
@@ -97,7 +101,17 @@ def owners(leaderboards: Path, method: str) -> Iterator[tuple[str, Description |
             yield f"{folder.parent.name}/{folder.name}", None
 
 
-def why_not_ones_own(leaderboards: Path, said: Description) -> tuple[str, str]:
+def owner_of(code: str) -> str:
+    """Return the account that a repository is under; empty for an address without one.
+
+    >>> owner_of("https://github.com/Somebody/st-net")
+    'somebody'
+    """
+    parts = [part for part in urlsplit(code).path.split("/") if part]
+    return parts[0].casefold() if len(parts) > 1 else ""
+
+
+def why_not_ones_own(leaderboards: Path, said: Description, sender: str = "") -> tuple[str, str]:
     """Return why a name is not the submitter's, and what is to be looked at; empty where nothing.
 
     Parameters
@@ -105,6 +119,8 @@ def why_not_ones_own(leaderboards: Path, said: Description) -> tuple[str, str]:
     leaderboards : Path
     said : Description
         Whose key, if it names one, was checked.
+    sender : str
+        The account that hands it in, as the forge names it; empty where that is not known.
     """
     earlier = list(owners(leaderboards, said.method))
     if not earlier:
@@ -123,7 +139,15 @@ def why_not_ones_own(leaderboards: Path, said: Description) -> tuple[str, str]:
         return taken.format("neither a key nor a repository shows who that is"), ""
     if said.code not in code:
         return taken.format("this bundle names another repository than it"), ""
-    return "", (
+    if sender and owner_of(said.code) != sender.casefold():
+        why = (
+            f"it is bound to the repository {said.code}, under which {sender} is not; hand it in"
+            " from there, or sign with a key from the first version on"
+        )
+        return taken.format(why), ""
+    unknown = (
         f"The name {said.method!r} is bound to the repository {said.code} by {where}; anybody can"
-        " name that. Ask there whether this version is theirs."
+        " name that. It is added to a board only with `--from ACCOUNT`, the account that hands it"
+        " in, which must be the repository's."
     )
+    return "", "" if sender else unknown

@@ -12,7 +12,6 @@ from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
-from spared_bench.keys.code import code_hash
 from spared_bench.trials.machine import machine_class
 
 _PACKAGES = (
@@ -63,8 +62,7 @@ def remember() -> None:
 
 def _plugin(bench: Bench, kind: str, name: str) -> str:
     entry = bench.registry.get(kind, name)
-    code = code_hash(entry.spec.factory.partition(":")[0])
-    return f"{entry.plugin.distribution} {entry.plugin.version} code {code[:12]}"
+    return f"{entry.plugin.distribution} {entry.plugin.version} code {entry.code[:12]}"
 
 
 @cache

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spared_bench.apart import do_apart
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_completion
 from spared_bench.data import DEPTH, LABEL, MASK, TARGET, Patches, Slides
@@ -27,10 +28,11 @@ from spared_bench.errors import PluginError, ViewError
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Entry
-from spared_bench.trials.raw_slides import read_raw_slides, without_image
+from spared_bench.trials.guests import confined, import_reader, is_strict
+from spared_bench.trials.raw_slides import no_images, read_raw_slides, without_image
 from spared_bench.trials.saving import save_apart
 from spared_bench.trials.seeding import seed_everything
-from spared_bench.trials.views import cut_together, features_of, make_view, spot_view
+from spared_bench.trials.views import cut_together, features_of, make_view, places_of, spot_view
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -103,8 +105,10 @@ def prepare(bench: Bench, name: str) -> Prepared:
             raw.update(read_raw_slides(bench, name))
         return raw
 
+    if bench.confined:
+        return Prepared(bench, name, *_last_read[_known(bench, name)])
     prepared = _make_prepared(bench, name, slides)
-    known = prepared.folder, digest(bench.patches_inputs(name)), bench.guests
+    known = _known(bench, name)
     if known not in _last_read:
         adata = _read_table(prepared.folder / _DATASET)
         missing = 1 - float(np.asarray(adata.layers[MASK]).mean())
@@ -117,8 +121,90 @@ def prepare(bench: Bench, name: str) -> Prepared:
     return Prepared(bench, name, *_last_read[known])
 
 
+def _known(bench: Bench, name: str) -> tuple[Path, str, tuple[str, ...]]:
+    prepared = bench.workspace.store.folder("prepared", digest(bench.prepared_inputs(name)))
+    return prepared, digest(bench.patches_inputs(name)), bench.guests
+
+
 #: The dataset that this process read last. Methods get views of it, which copy when written to.
 _last_read: dict[tuple[Path, str, tuple[str, ...]], tuple[AnnData, Patches, float]] = {}
+
+
+def write_blind(bench: Bench, name: str, path: Path, views: Iterable[View]) -> dict[str, Any]:
+    """Write a prepared dataset without the expression of test slides, for a process shut in.
+
+    Returns
+    -------
+    dict
+        ``missing``, the share of entries without a measurement, of all slides; ``needed``, the
+        folders of patches and views, and the images that these are windows of; ``without``, the
+        slides that have no image, for which there are none.
+    """
+    prepared = prepare(bench, name)
+    prepared.adata.write_h5ad(path)
+    without = cut_all_patches(bench, name, views)
+    places = [] if without else places_of(bench, name, [bench.patch_view, *views])
+    return {"missing": prepared.missing_fraction, "needed": places, "without": without}
+
+
+def adopt_blind(bench: Bench, name: str, path: Path, told: Mapping[str, Any]) -> None:
+    """Take what ``write_blind`` has written for the prepared dataset of this process."""
+    adata = _read_table(path)
+
+    def slides() -> dict[str, AnnData]:
+        raise no_images(name, told["without"], len(bench.dataset(name).slides))
+
+    seen = spot_view(bench, name, adata.obs_names, bench.patch_view, slides)
+    _last_read.clear()
+    _last_read[_known(bench, name)] = adata, seen.patches, float(told["missing"])
+
+
+def confine(
+    bench: Bench,
+    dataset: str,
+    key: str,
+    make: Callable[[Path], Any],
+    shown: Iterable[Path] = (),
+    views: Iterable[View] = (),
+) -> Callable[[Path], Any]:
+    """Return what makes an entry; in a strict run of a stranger's method, where it reads no truth.
+
+    Parameters
+    ----------
+    bench : Bench
+    dataset, key : str
+        Of the entry.
+    make : callable
+        Writes into the folder that it is given; returns what JSON can hold.
+    shown : iterable of Path
+        Other entries that it reads.
+    views : iterable of View
+        That the method declares.
+    """
+    if not is_strict(bench):
+        return make
+    wanted = list(views)
+
+    def take_truth_out(path: Path) -> dict[str, Any]:
+        import_reader(bench, dataset)
+        return write_blind(bench, dataset, path, wanted)
+
+    def adopt(path: Path, told: Mapping[str, Any]) -> None:
+        adopt_blind(bench, dataset, path, told)
+
+    return lambda folder: confined(bench, key, folder, make, take_truth_out, adopt, shown)
+
+
+def prepared_here(bench: Bench, dataset: str) -> None:
+    """Let a child prepare a dataset that is gone, if the reader's code is not imported here."""
+
+    def work() -> None:
+        import_reader(bench, dataset)
+        prepare(bench, dataset)
+
+    made = bench.workspace.store.has("prepared", digest(bench.prepared_inputs(dataset)))
+    if not made and bench.registry.get("dataset", dataset).told is not None:
+        do_apart(work)
 
 
 def cut_all_patches(bench: Bench, name: str, views: Iterable[View] = ()) -> list[str]:
@@ -230,7 +316,10 @@ def make_completed(
         if hasattr(method, "save") and hasattr(method, "load"):
             save_apart(method, folder / _MODEL)
 
-    entry = bench.workspace.store.obtain("completed", inputs, make, once=True)
+    parameters = bench.chosen("completer", completer).values
+    views = bench.views_of("completer", completer, parameters).values()
+    making = confine(bench, dataset, digest(inputs), make, views=views)
+    entry = bench.workspace.store.obtain("completed", inputs, making, once=True)
     shutil.rmtree(scratch, ignore_errors=True)
     return entry
 

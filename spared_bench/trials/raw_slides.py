@@ -42,9 +42,13 @@ def require_images(name: str, slides: Mapping[str, AnnData]) -> None:
     ImageError
     """
     if without := without_image(slides):
-        raise ImageError(
-            f"Slides {', '.join(without[:5])} of dataset {name!r} have no image"
-            f" ({len(without)} of {len(slides)}), so no patches can be cut, which predictors"
-            " look at. Add the images to their folder; without them the dataset can be prepared"
-            " and completed (`spared-bench complete`)."
-        )
+        raise no_images(name, without, len(slides))
+
+
+def no_images(name: str, without: Sequence[str], of: int) -> ImageError:
+    """Return the error of a dataset of which some of its slides have no image."""
+    return ImageError(
+        f"Slides {', '.join(without[:5])} of dataset {name!r} have no image ({len(without)} of"
+        f" {of}), so no patches can be cut, which predictors look at. Add the images to their"
+        " folder; without them the dataset can be prepared and completed (`spared-bench complete`)."
+    )

@@ -33,10 +33,13 @@ from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.store.disk import is_full
 from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
 from spared_bench.trials.artifacts import write_artifacts
+from spared_bench.trials.guests import is_strict
 from spared_bench.trials.products import (
     Prepared,
     build,
     check_declared_views,
+    confine,
+    make_completed,
     prepare,
     prepared_target,
 )
@@ -50,7 +53,12 @@ from spared_bench.trials.record import (
     weights_fact,
 )
 from spared_bench.trials.seeding import seed_everything
-from spared_bench.trials.stages import fitted_stages, target_offset, target_transform
+from spared_bench.trials.stages import (
+    fitted_stages,
+    stage_folders,
+    target_offset,
+    target_transform,
+)
 
 _LESS_MEMORY = (
     "A smaller micro_batch trains with the same gradients in less of it:"
@@ -81,8 +89,18 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
         )
     made: list[TrialResult] = []
 
+    def attempt(folder: Path) -> dict[str, Any]:
+        return _attempt(bench, job, folder, report).as_dict()
+
     def make(folder: Path) -> None:
-        made.append(_attempt(bench, job, folder, report))
+        if is_strict(bench):
+            shown = [make_completed(bench, job.dataset, job.completer).folder]
+            shown += stage_folders(bench, job)
+            views = bench.views_of("predictor", job.predictor, job.parameters)
+            told = confine(bench, job.dataset, job.key, attempt, shown, views.values())(folder)
+            made.append(_as_planned(bench, job, told))
+        else:
+            made.append(_attempt(bench, job, folder, report))
         if goes_again(made[0].status, job.attempt):
             raise _GoesAgain
         _write(folder, made[0])
@@ -94,6 +112,14 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
         return made[0]
     shutil.rmtree(_scratch(bench, job), ignore_errors=True)
     return made[0] if made else trial_of(entry)
+
+
+def _as_planned(bench: Bench, job: Job, told: dict[str, Any]) -> TrialResult:
+    """Return the result of a process shut in, which can speak of its own trial alone."""
+    result, blank = TrialResult.from_dict(told), blank_record(bench, job)
+    fixed = ("key", "protocol", "dataset", "completer", "predictor", "seed", "environment")
+    known = {name: getattr(blank, name) for name in fixed}
+    return replace(result, **known, facts=result.facts | blank.facts)
 
 
 class _GoesAgain(Exception):

@@ -19,12 +19,19 @@ from anndata import AnnData
 
 from spared_bench.bench import Bench
 from spared_bench.data import LABEL, MASK, TARGET
-from spared_bench.errors import CorruptEntryError, ProtocolError, WorkspaceError, in_words
+from spared_bench.errors import (
+    CorruptEntryError,
+    PluginError,
+    ProtocolError,
+    WorkspaceError,
+    in_words,
+)
 from spared_bench.interfaces import Job
 from spared_bench.metrics.classes import class_numbers
-from spared_bench.metrics.scoring import Beside, Scoring, details, score
+from spared_bench.metrics.scoring import Beside, MetricFunction, Scoring, details, score
 from spared_bench.protocol import Protocol
 from spared_bench.results import TrialScores
+from spared_bench.specs import MetricSpec
 from spared_bench.store.disk import is_full
 from spared_bench.store.entries import Entry
 from spared_bench.store.trials import (
@@ -35,7 +42,8 @@ from spared_bench.store.trials import (
     TRIALS,
     read_scores,
 )
-from spared_bench.trials.products import prepared_table
+from spared_bench.trials.products import prepared_here, prepared_table
+from spared_bench.trials.strangers_metric import score_apart
 
 
 def make_scores(bench: Bench, job: Job) -> Entry:
@@ -86,12 +94,16 @@ def _score(bench: Bench, job: Job, folder: Path) -> None:
     trial = bench.workspace.store.open(TRIALS, job.trial)
     if trial is None:
         raise CorruptEntryError(f"The predictions of trial {job.trial[:12]} are gone.")
+    prepared_here(bench, job.dataset)
     table = prepared_table(bench, job.dataset)
     with np.load(trial.folder / PREDICTIONS, allow_pickle=False) as file:
         arrays = dict(file)
     columns = scored_columns(bench.protocol, list(table.var_names), list(table.var["gene_name"]))
     splits = [name.removesuffix("_prediction") for name in arrays if name.endswith("_prediction")]
-    scorings = {split: _score_split(bench, table, split, arrays, columns) for split in splits}
+    failed: dict[str, str] = {}
+    scorings = {
+        split: _score_split(bench, table, split, arrays, columns, failed) for split in splits
+    }
     evaluated = scorings[bench.dataset(job.dataset).evaluation_split]
     by_gene = {
         name: _at(columns, values, table.n_vars) for name, values in evaluated.by_gene.items()
@@ -105,6 +117,7 @@ def _score(bench: Bench, job: Job, folder: Path) -> None:
             gene_scores=by_gene,
             calibration={s: each.calibration for s, each in scorings.items() if each.calibration},
             confusion={s: each.confusion for s, each in scorings.items() if each.confusion},
+            message=" ".join(f"Metric {name!r} gave nothing: {failed[name]}" for name in failed),
         ),
     )
     genes = pd.DataFrame({"gene_name": list(table.var["gene_name"]), **by_gene}, table.var_names)
@@ -148,8 +161,12 @@ def _score_split(
     split: str,
     arrays: Mapping[str, np.ndarray],
     columns: np.ndarray,
+    failed: dict[str, str],
 ) -> Scoring:
-    """Score one split: by our own metrics first, then by each stranger's on copies of its own."""
+    """Score one split: by our own metrics, and by each stranger's in a process of its own.
+
+    Where a stranger's metric gives no scores, the reason is noted in ``failed``.
+    """
     rows = table.obs["split"].to_numpy() == split
     cells = np.ix_(rows, columns)
 
@@ -161,13 +178,10 @@ def _score_split(
             _beside(table, rows, split, arrays, columns),
         )
 
-    def by(names: list[str]) -> Scoring:
+    def by(metrics: Mapping[str, tuple[MetricSpec, MetricFunction]]) -> Scoring:
         truth, prediction, mask, beside = parts()
         return score(
-            {
-                name: (bench.metric(name), bench.registry.get("metric", name).load())
-                for name in names
-            },
+            metrics,
             truth,
             prediction,
             mask,
@@ -178,8 +192,22 @@ def _score_split(
         )
 
     wanted = bench.scored_metrics
-    ours = [name for name in wanted if bench.registry.get("metric", name).plugin.is_ours]
-    found = [by(ours), *(by([name]) for name in wanted if name not in ours)]
+    entries = {name: bench.registry.get("metric", name) for name in wanted}
+    here = [name for name in wanted if entries[name].told is None]
+    ours = [name for name in here if entries[name].plugin.is_ours]
+    # Ours first: in one process (`--executor inline`) a stranger's may leave anything behind.
+    groups = [ours, *([name] for name in here if name not in ours)]
+    found = [
+        by({name: (bench.metric(name), entries[name].load()) for name in group}) for group in groups
+    ]
+    for name in (name for name in wanted if name not in here and name not in failed):
+        try:
+            taken = score_apart(
+                bench, name, lambda spec, metric: by({spec.name: (spec, metric)}), len(columns)
+            )
+            found.append(taken)
+        except PluginError as error:
+            failed[name] = str(error)
     calibration, confusion = details(*parts())
     return replace(_joined(found, wanted), calibration=calibration, confusion=confusion)
 
@@ -214,7 +242,7 @@ def _joined(parts: Sequence[Scoring], names: Sequence[str]) -> Scoring:
     genes = {name: value for part in parts for name, value in part.by_gene.items()}
     slides = {
         slide: ordered(
-            {name: value for part in parts for name, value in part.by_slide[slide].items()}
+            {name: value for part in parts for name, value in part.by_slide.get(slide, {}).items()}
         )
         for slide in parts[0].by_slide
     }

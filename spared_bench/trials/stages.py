@@ -23,7 +23,7 @@ from spared_bench.interfaces import Budget, Context, Job, Report
 from spared_bench.keys.hashing import digest
 from spared_bench.specs import Stage
 from spared_bench.store.entries import Entry
-from spared_bench.trials.products import Prepared, build, prepare
+from spared_bench.trials.products import Prepared, build, confine, make_completed, prepare
 from spared_bench.trials.saving import save_apart
 from spared_bench.trials.seeding import seed_everything
 
@@ -56,6 +56,12 @@ def fitted_stages(bench: Bench, job: Job) -> tuple[dict[str, Any], float]:
     return fitted, seconds
 
 
+def stage_folders(bench: Bench, job: Job) -> list[Path]:
+    """Return the entries of the networks that a trial's predictor builds on."""
+    stages = bench.stages(job.predictor, job.parameters).values()
+    return [_obtain(bench, job, stage).folder for stage in stages]
+
+
 def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) -> Entry:
     inputs = bench.network_inputs(job.dataset, job.completer, stage, job.seed)
     scratch = bench.workspace.training / digest(inputs)
@@ -73,7 +79,10 @@ def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) 
         (folder / _FIT).write_text(json.dumps(spent), encoding="utf-8")
         save_apart(network, folder / _MODEL)
 
-    entry = bench.workspace.store.obtain("networks", inputs, make, once=True)
+    completed = make_completed(bench, job.dataset, job.completer).folder
+    views = bench.views_of("predictor", stage.predictor, stage.parameters).values()
+    making = confine(bench, job.dataset, digest(inputs), make, [completed], views)
+    entry = bench.workspace.store.obtain("networks", inputs, making, once=True)
     shutil.rmtree(scratch, ignore_errors=True)
     return entry
 

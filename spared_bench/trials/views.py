@@ -59,6 +59,8 @@ def make_view(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
     def make(folder: Path) -> None:
         raw = slides()
         require_images(name, raw)
+        if bench.confined:
+            raise ViewError("it could not be cut from one of the slides before the method was run")
         if kind == "views":
             if not bench.guests:
                 note_facts(bench, name, raw)
@@ -66,6 +68,18 @@ def make_view(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
         _cut(bench, raw, {view: folder})
 
     return bench.workspace.store.obtain(kind, inputs, make, once=True)
+
+
+def places_of(bench: Bench, name: str, views: Iterable[View]) -> list[str]:
+    """Return the entries of views that are there, and the images that they are windows of."""
+    found = []
+    for view in dict.fromkeys(views):
+        entry = bench.workspace.store.find(bench.view_kind(view), bench.view_inputs(name, view))
+        if entry is not None:
+            found.append(str(entry.folder))
+            if (entry.folder / _SLIDES).is_file():
+                found += [facts["image"] for facts in entry.read_json(_SLIDES).values()]
+    return found
 
 
 def check_slides(raw: Mapping[str, AnnData], view: View) -> None:
@@ -213,6 +227,10 @@ def _open_image(bench: Bench, name: str, entry: Entry, slide_id: str) -> BlockIm
     return opened(read_raw_slides(bench, name, [slide_id])[slide_id])[0]
 
 
+#: What a method that is shut in has computed; the store is closed to it.
+_own_features: dict[str, np.ndarray] = {}
+
+
 def features_of(
     bench: Bench, name: str, patch_view: View
 ) -> Callable[[Encoder, Slides, str], np.ndarray]:
@@ -231,11 +249,18 @@ def features_of(
         Of ``Slides.features_of``. It is handed to methods with their slides, and so holds nothing
         from which the dataset's expression could be reached.
     """
-    store, guests = bench.workspace.store, bench.guests
+    store, guests, confined = bench.workspace.store, bench.guests, bench.confined
 
     def features(encoder: Encoder, slides: Slides, view: str = "") -> np.ndarray:
         seen = slides._view(view) if view else None
         inputs = bench.features_inputs(name, encoder, seen.view if seen else patch_view)
+        if confined:
+            key, encode = digest(inputs), encoder.encode
+            if key not in _own_features:
+                whole = seen.all_features(encode) if seen else encode(slides.patches.whole)
+                _own_features[key] = whole
+            own = _own_features[key]
+            return seen.select(own) if seen else np.array(own[slides.patches.rows])
         if guests and not store.has("features", digest(inputs)):
             inputs |= {"made_by": list(guests)}  # what a stranger makes is for nobody else
 

@@ -16,6 +16,8 @@ ATTACKS = ("poisons", "reaches", "replaces", "limits", "retypes", "settles", "th
 ATTACKS += ("stays", "pretends")
 OURS = ("gene-mean", "linear-probe")
 METRIC = """
+import os
+import sys
 import numpy as np
 from spared_bench import MetricSpec, hookimpl
 
@@ -29,8 +31,34 @@ def spoil(truth, prediction, mask):
 
 @hookimpl
 def spared_bench_metrics():
-    return [MetricSpec("bad-metric", f"{__name__}:spoil", per="entry", label="Bad")]
+    return [
+        MetricSpec("bad-metric", f"{__name__}:spoil", per="entry", label="Bad"),
+        MetricSpec("raises", f"{__name__}:raises", per="entry"),
+        MetricSpec("dies", f"{__name__}:dies", per="gene"),
+        MetricSpec("short", f"{__name__}:short", per="gene"),
+    ]
+
+def raises(truth, prediction, mask):
+    raise ValueError("not today")
+
+def dies(truth, prediction, mask):
+    os.kill(os.getpid(), 9)
+
+def short(truth, prediction, mask):
+    return np.ones(1)
 """
+ATTACKS_WHEN_IMPORTED = (
+    METRIC
+    + """
+if "pytest" not in sys.modules:  # in whose process plugins are listed
+    import spared_bench.metrics.scoring
+    import spared_bench.metrics.summary
+    import spared_bench.trials.scores
+    spared_bench.metrics.scoring.by_slide = lambda *_, **__: {"P4": 0.0}
+    spared_bench.trials.scores._joined = lambda *_, **__: None
+    np.mean = np.corrcoef = lambda *_, **__: 0.0
+"""
+)
 
 
 def run(root, predictors, plugin_files=(), metrics="mse, pcc-gene"):
@@ -91,3 +119,26 @@ def test_a_strangers_metric_does_not_change_what_ours_score(alone, tmp_path):
         scores = found[name].scores["test"]
         assert scores["bad-metric"] == 1.0
         assert {each: scores[each] for each in ("mse", "pcc-gene")} == alone[name].scores["test"]
+
+
+def test_a_metric_that_attacks_when_it_is_imported_hurts_its_own_column(alone, tmp_path):
+    path = tmp_path / "bad_import.py"
+    path.write_text(ATTACKS_WHEN_IMPORTED)
+    found = run(tmp_path / "scored", OURS, [path], "mse, bad-metric, pcc-gene")
+    for name in OURS:
+        assert found[name].scores == alone[name].scores
+        assert found[name].gene_scores == alone[name].gene_scores
+
+
+def test_a_strangers_metric_that_fails_leaves_its_own_column_empty_and_no_other(alone, tmp_path):
+    path = tmp_path / "bad_metric.py"
+    path.write_text(METRIC)
+    found = run(tmp_path / "scored", OURS, [path], "raises, mse, dies, pcc-gene, short")
+    for name in OURS:
+        assert found[name].ok
+        assert found[name].scores == alone[name].scores
+        assert found[name].gene_scores == alone[name].gene_scores
+        told = found[name].facts["unscored"]
+        assert "Metric 'raises' gave nothing: ValueError: not today" in told
+        assert "Metric 'dies' gave nothing: Its process was killed by SIGKILL" in told
+        assert "Metric 'short' gave nothing: " in told

@@ -73,6 +73,15 @@ def test_an_antibody_has_no_genome():
     assert found == ([0], ["ENSG1"], ["Features that are no genes, dropped: 1."])
 
 
+def test_one_name_of_a_reference_of_two_genomes_hides_neither():
+    ids = ["GRCh38_ENSG1", "mm10___ENSMUSG1", "GRCh38_ENSG2"]
+    found = chosen(ids, genomes=["GRCh38_and_mm10"] * 3, organism="mouse")
+    assert found[:2] == ([1], ["ENSMUSG1"])
+    ids = ["GRCh38_ENSG1", "GRCh38_ENSG2"]
+    assert chosen(ids, genomes=["GRCh38"] * 2, organism="human")[1] == ["ENSG1", "ENSG2"]
+    assert chosen(["ENSG1", "X"], genomes=["GRCh38"] * 2)[1] == ["ENSG1", "X"]
+
+
 def test_which_genome_is_meant_must_be_clear():
     with pytest.raises(CountsError, match=r"x \(1 genes\), y \(1 genes\); .* of human is unclear"):
         chosen(["g1", "g2"], genomes=["x", "y"], organism="human")

@@ -235,3 +235,65 @@ def test_a_stamp_changes_with_any_file_and_with_nothing_else(tmp_path):
     (folder / "b/e").touch()
     assert len({before, changed, renamed, stamp_of(folder)}) == 4
     assert len({stamp_of(folder / "b/d"), stamp_of(folder / "b/e")}) == 2
+
+
+def with_labels(path, sizes, names=None):
+    """A mask of 6 x 6 labels, 4 px apart, of which each pixel is 3 image pixels, moved by 5."""
+    spatialdata = pytest.importorskip("spatialdata")
+    from spatialdata.models import Image2DModel, Labels2DModel, TableModel
+    from spatialdata.transformations import Affine, Identity
+
+    mask = np.zeros((26, 26), dtype=np.int32)
+    corners = [(1 + 4 * i, 1 + 4 * j) for j in range(6) for i in range(6)]
+    for number, ((x, y), size) in enumerate(zip(corners, sizes, strict=True), start=1):
+        mask[y : y + size, x : x + size] = number
+    grow = Affine([[3, 0, 5], [0, 3, 5], [0, 0, 1]], ("x", "y"), ("x", "y"))
+    order = np.random.default_rng(3).permutation(36)
+    names = order + 1 if names is None else names
+    table = ad.AnnData(
+        sparse.csr_matrix(np.random.default_rng(0).poisson(3, (36, 20)).astype(np.float32)),
+        obs=pd.DataFrame(
+            {"region": pd.Categorical(["bins"] * 36), "location_id": names},
+            index=[f"s{i}" for i in range(36)],
+        ),
+        var=pd.DataFrame(index=made_slides.gene_ids(20)),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spatialdata.SpatialData(
+            images={
+                "he": Image2DModel.parse(
+                    np.full((3, 90, 90), 200, np.uint8),
+                    dims=("c", "y", "x"),
+                    transformations={"global": Identity()},
+                )
+            },
+            labels={
+                "bins": Labels2DModel.parse(mask, dims=("y", "x"), transformations={"global": grow})
+            },
+            tables={
+                "table": TableModel.parse(
+                    table, region="bins", region_key="region", instance_key="location_id"
+                )
+            },
+        ).write(path)
+    return np.array(corners)[order]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_bins_as_labels_of_a_mask_are_spots_as_wide_as_their_side(tmp_path, size):
+    corners = with_labels(tmp_path / "a.zarr", [size] * 36)
+    slide = read_spatialdata(tmp_path / "a.zarr", exports=tmp_path)
+    np.testing.assert_allclose(slide.obsm["spatial"], (corners + size / 2) * 3 + 5)
+    assert slide.uns["slide"]["spot_diameter_px"] == pytest.approx(3 * size)
+
+
+def test_labels_that_are_no_equal_squares_or_not_there_are_refused(tmp_path):
+    with_labels(tmp_path / "cells.zarr", [1, 2] * 18)
+    with pytest.raises(
+        CoordinateError, match=r"are 1 to 4 px large, .* Bin cells into spots first"
+    ):
+        read_spatialdata(tmp_path / "cells.zarr", exports=tmp_path)
+    with_labels(tmp_path / "gone.zarr", [2] * 36, names=np.arange(36) + 2)
+    with pytest.raises(CoordinateError, match=r"1 of 36 spots .* have no shape: 37"):
+        read_spatialdata(tmp_path / "gone.zarr", exports=tmp_path)

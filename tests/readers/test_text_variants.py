@@ -167,6 +167,34 @@ def test_genes_of_one_column_are_called_by_it(folder):
     assert list(slide.var["gene_name"]) == made_slides.gene_ids(N_GENES)
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize("all_quoted", [True, False])
+def test_genes_between_commas_are_as_many_columns(folder, texts, separator, all_quoted):
+    mark = '"' if all_quoted else ""
+    lines = (line.split("\t") for line in texts["features.tsv"].splitlines())
+    text = "".join(separator.join(f"{mark}{each}{mark}" for each in line) + "\n" for line in lines)
+    (folder / "filtered_feature_bc_matrix" / "features.tsv").write_text(text)
+    check(read_space_ranger(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "titles"),
+    [
+        ("barcodes.tsv", "barcode"),
+        ("barcodes.tsv", '"x"'),
+        ("features.tsv", "gene_id\tgene_name\tfeature_type"),
+        ("features.tsv", "V1\tV2\tV3"),
+    ],
+)
+def test_a_line_of_titles_is_no_spot_and_no_gene(folder, texts, name, titles):
+    path = folder / "filtered_feature_bc_matrix" / name
+    path.write_text(f"{titles}\n{texts[name]}")
+    check(read_space_ranger(folder))
+    path.write_text(f"ENSG99\tA\tGene Expression\n{texts[name]}")
+    with pytest.raises(CountsError, match="cannot be read"):
+        read_space_ranger(folder)
+
+
 def test_genes_of_two_columns_under_the_older_name_are_read(folder, texts):
     path = folder / "filtered_feature_bc_matrix" / "features.tsv"
     path.with_name("genes.tsv").write_text(texts["features.tsv"].replace("\tGene Expression", ""))

@@ -74,6 +74,12 @@ def test_frozen_encoders_need_weights_unless_they_are_colours(workspace, kind):
         check_requirements(plan)
 
 
+def test_a_network_that_no_library_has_is_told_before_our_methods_are_run(workspace):
+    plan = plan_of(workspace, ["vit-b"], parameters={"vit-b": {"backbone": "vit_bsae_patch16_224"}})
+    with pytest.raises(WeightsUnavailableError, match="vit-b with 'vit_bsae_patch16_224'"):
+        check_requirements(plan)
+
+
 def test_offline_asks_nobody_and_says_so(workspace, monkeypatch):
     def asked(*arguments, **options):
         raise AssertionError("somebody was asked")

@@ -281,6 +281,23 @@ def test_a_server_that_crawls_is_asked_again_and_given_up(server, tmp_path):
     assert download([url, there], tmp_path / "file.bin", Expected(), Counter(), policy) == SHA256
 
 
+@pytest.mark.parametrize("what", ["headers", "status", "interim", "chunk"])
+@pytest.mark.parametrize("redirected", [False, True])
+def test_a_server_that_never_gets_to_the_end_of_a_line_is_given_up(
+    server, tmp_path, what, redirected
+):
+    url = server.serve("/a", CONTENT, f"trickle {what}")
+    if redirected:
+        url = server.serve("/b", CONTENT, f"-> {url}")
+    policy = Policy(2, 0.001, timeout_s=5, headers_s=0.3)
+    with pytest.raises(DownloadError, match="has not said anything whole in"):
+        download([url], tmp_path / "file.bin", Expected(), Counter(), policy)
+    assert server.paths().count("/a") == 2
+
+    there = server.serve("/c", CONTENT)
+    assert download([url, there], tmp_path / "file.bin", Expected(), Counter(), policy) == SHA256
+
+
 @pytest.mark.parametrize("told", ["abc", "\u00b2", "-5", "1e6", "0x10", "9" * 5_000, ""])
 def test_a_length_that_is_no_number_is_no_length(server, tmp_path, told):
     told = told.encode().decode("latin-1")

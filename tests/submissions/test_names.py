@@ -7,13 +7,20 @@ import zipfile
 import pytest
 import yaml
 
-from spared_bench.errors import UsageError
+from spared_bench.errors import SubmissionError, UsageError
 from spared_bench.submissions import bundle
 from spared_bench.submissions.add import add
 from spared_bench.submissions.build import build
-from spared_bench.submissions.names import check_signature, load_key, plain_name, public_key, sign
+from spared_bench.submissions.names import (
+    check_signature,
+    load_key,
+    owner_of,
+    plain_name,
+    public_key,
+    sign,
+)
 
-CODE = "https://example.org/mine"
+CODE = "https://forge.example/Somebody/mine"
 
 
 @pytest.fixture
@@ -21,7 +28,9 @@ def make(run_bench, checked, tmp_path):
     """Build and check a bundle of toy-ridge, said to be of somebody."""
     number = iter(range(100))
 
-    def run(version="1", method="toy-ridge", key=None, board=tmp_path / "board", **details):
+    def run(
+        version="1", method="toy-ridge", key=None, board=tmp_path / "board", sender="", **details
+    ):
         archive = build(
             run_bench,
             "toy-ridge",
@@ -31,7 +40,7 @@ def make(run_bench, checked, tmp_path):
             details=details,
             key=key,
         ).archive
-        return checked(archive, board), archive
+        return checked(archive, board, sender=sender), archive
 
     return run
 
@@ -51,14 +60,30 @@ def test_a_signed_name_is_taken_further_by_its_key_alone(make, tmp_path):
     assert make("1", method="toy-ridge2", key=other)[0].problems == []
 
 
-def test_a_name_by_repository_is_taken_further_with_a_flag(make, tmp_path):
+def test_a_name_by_repository_is_taken_further_from_its_account_alone(make, tmp_path):
     add(make(code=CODE)[0], tmp_path / "board", "re-scored")
     report, _ = make("2", code=CODE)
     assert report.ok
     (flag,) = [each for each in report.flags if each.kind == "name-by-repository"]
     assert "anybody can name that" in flag.reason
-    for code in ("https://example.org/other", ""):
-        assert "names another repository" in make("2", code=code)[0].problems[0]
+    with pytest.raises(SubmissionError, match=r"is not added: The name .* with `--from ACCOUNT`"):
+        add(report, tmp_path / "board", "re-scored")
+    (problem,) = make("2", code=CODE, sender="another")[0].problems
+    assert f"bound to the repository {CODE}, under which another is not" in problem
+    for code in ("https://forge.example/another/mine", ""):
+        for sender in ("another", "somebody", ""):
+            (problem,) = make("2", code=code, sender=sender)[0].problems
+            assert "names another repository" in problem
+    report, _ = make("2", code=CODE, sender="SomeBody")
+    assert not [each for each in report.flags if each.kind == "name-by-repository"]
+    add(report, tmp_path / "board", "re-scored")
+
+
+def test_the_account_of_a_repository_is_the_first_part_of_its_path():
+    assert owner_of("https://github.com/Lab/st-net.git") == "lab"
+    assert owner_of("https://gitlab.com/group/sub/st-net/") == "group"
+    for code in ("https://example.org/mine", "https://example.org", "", "not a url"):
+        assert owner_of(code) == ""
 
 
 def test_a_name_that_nothing_binds_is_taken_further_by_nobody(make, tmp_path):

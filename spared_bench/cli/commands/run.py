@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperCommand
 
 from spared_bench.cli.common import (
     COMPLETERS,
@@ -31,7 +32,20 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command("run")(run)
+    app.command("run", cls=_Run)(run)
+
+
+class _Run(TyperCommand):
+    """``--isolate`` may stand alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Write its value out where there is none."""
+        written = []
+        for at, word in enumerate(args):
+            written.append(word)
+            if word == "--isolate" and args[at + 1 : at + 2] not in (["strict"], ["jobs"]):
+                written.append("jobs")
+        return super().parse_args(ctx, written)
 
 
 def run(
@@ -63,7 +77,13 @@ def run(
     shard: str = typer.Option("", help="Only part i of n of the plan: i/n, counted from 1."),
     timeout: float = typer.Option(0.0, min=0, help="End a trial after so many seconds."),
     memory_mb: int = typer.Option(0, min=0, help="End a job that holds so many MiB."),
-    isolate: bool = typer.Option(False, "--isolate", help="A child process for every job."),
+    isolate: str = typer.Option(
+        "",
+        "--isolate",
+        metavar="[strict]",
+        help="A child process for every job; strict: one in which methods of others can read"
+        " neither the store nor raw data (Linux).",
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Print the plan and stop."),
     retry_failed: bool = typer.Option(False, "--retry-failed", help="Try failed trials again."),
     retry_quarantined: bool = typer.Option(
@@ -87,6 +107,8 @@ def run(
             "Nothing is selected. `spared-bench run --all --suite demo` runs the whole demo;"
             " `-d`, `-c` and `-p` select datasets, completers and predictors."
         )
+    if isolate not in ("", "jobs", "strict"):
+        raise UsageError(f"--isolate {isolate!r}: it stands alone, or reads `--isolate strict`.")
     from spared_bench.api import RunOptions, check_machine, make_bench, select
     from spared_bench.bench import Limits
 
@@ -102,6 +124,7 @@ def run(
         parameters=parse_settings(settings),
         offline=offline,
         threads=threads,
+        strict=isolate == "strict",
     )
     warn_of_quarantine(bench.registry.quarantined)
     plan = select(bench, dataset, completer, predictor)
@@ -109,7 +132,7 @@ def run(
         tell_protocol(protocol, bench.protocol)
     if shard:
         plan = plan.shard(*parse_shard(shard))
-    limits = Limits(timeout, memory_mb, isolate, gpus)
+    limits = Limits(timeout, memory_mb, bool(isolate), gpus, isolate == "strict")
     if dry_run:
         show_plan(plan, as_json)
         check_machine(plan, RunOptions(executor, limits=limits, cluster=cluster))

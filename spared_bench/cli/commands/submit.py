@@ -26,6 +26,9 @@ LEADERBOARDS = typer.Option(
     Path("leaderboards"), "--leaderboards", help="Folder of accepted entries."
 )
 BUNDLE = typer.Argument(..., metavar="BUNDLE", help="The zip that `submit build` made.")
+SENDER = typer.Option(
+    "", "--from", help="The account that hands it in, as it is called where repositories lie."
+)
 WITHOUT_DATA = typer.Option(
     False, "--without-data", help="Re-score nothing; the entry can be no more than reported."
 )
@@ -135,6 +138,7 @@ def check(
     bundle: Path = BUNDLE,
     leaderboards: Path = LEADERBOARDS,
     without_data: bool = WITHOUT_DATA,
+    sender: str = SENDER,
     comment: Path | None = typer.Option(
         None, help="Write the Markdown that a pull request would get."
     ),
@@ -149,7 +153,7 @@ def check(
     Exit status 0: accepted; 1: refused.
     """
     bench_of = _bench_of(protocol, workspace, data_dir, plugin)
-    report = _checked(bundle, bench_of, leaderboards, with_data=not without_data)
+    report = _checked(bundle, bench_of, leaderboards, not without_data, sender)
     if comment is not None:
         text = _comment(report, bench_of, leaderboards)
         with _telling_of_files():
@@ -165,6 +169,7 @@ def review(
     base: str = typer.Argument(..., help="Commit that the request goes to: 40 hex digits."),
     head: str = typer.Argument(..., help="Last commit of the request: 40 hex digits."),
     out: Path = typer.Option(Path("checked"), help="Folder for comment.md and the bundles."),
+    sender: str = SENDER,
     leaderboards: Path = LEADERBOARDS,
     protocol: str = PROTOCOL_FILE,
     workspace: Path | None = WORKSPACE,
@@ -181,7 +186,7 @@ def review(
     bench_of = _bench_of(protocol, workspace, data_dir, plugin)
 
     def check_one(path: Path) -> tuple[Report, str]:
-        report = _checked(path, bench_of, leaderboards, with_data=True)
+        report = _checked(path, bench_of, leaderboards, True, sender)
         return report, _comment(report, bench_of, leaderboards)
 
     with _telling_of_files():
@@ -198,6 +203,7 @@ def add(
     bundle: Path = BUNDLE,
     leaderboards: Path = LEADERBOARDS,
     without_data: bool = WITHOUT_DATA,
+    sender: str = SENDER,
     reproduced: bool = typer.Option(
         False, "--reproduced", help="Trained here too: the workspace's own runs must agree."
     ),
@@ -215,7 +221,7 @@ def add(
     if reproduced and without_data:
         raise UsageError("--reproduced needs the data; leave out --without-data.")
     bench_of = _bench_of(protocol, workspace, data_dir, plugin)
-    report = _checked(bundle, bench_of, leaderboards, with_data=not without_data)
+    report = _checked(bundle, bench_of, leaderboards, not without_data, sender)
     if reproduced and report.ok:
         wrong = unreproduced(report, Workspace.at(workspace, data_dir).store)
         if wrong:
@@ -272,7 +278,9 @@ def _bench_of(
     return make
 
 
-def _checked(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bool) -> Report:
+def _checked(
+    path: Path, bench_of: BenchOf, leaderboards: Path, with_data: bool, sender: str
+) -> Report:
     from spared_bench.submissions.check import check as check_bundle
 
     if not path.exists():
@@ -280,7 +288,7 @@ def _checked(path: Path, bench_of: BenchOf, leaderboards: Path, *, with_data: bo
             f"There is no bundle {path}. `spared-bench submit build PREDICTOR` makes one."
         )
     with _telling_of_files():
-        return check_bundle(path, bench_of, leaderboards, with_data=with_data)
+        return check_bundle(path, bench_of, leaderboards, with_data=with_data, sender=sender)
 
 
 @contextmanager

@@ -1,0 +1,148 @@
+"""Plugins of others as one process tells another of them: all that keys need, and no code.
+
+A process in which no stranger's code may run (it scores, or it holds the truth) so knows what there
+is, and under which keys it is kept. It can do nothing with it: ``Registered.load`` refuses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spared_bench.data.views import checked_views
+from spared_bench.errors import SparedBenchError
+from spared_bench.registry import Plugin, Registered, Registry, discover
+from spared_bench.specs import KINDS, Spec
+from spared_bench.specs.base import spec_as_dict
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_METHODS = ("completer", "predictor")
+#: Attributes of a method's class that say from which weights it starts.
+_DEFAULTS = ("weights", "backbone", "encoder")
+
+
+def described(entry: Registered, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is to be told of one plugin, as JSON-ready values.
+
+    Parameters
+    ----------
+    entry : Registered
+        Whose code is imported in this process.
+    chosen : mapping
+        ``configuration`` and ``values`` of a method in this run, or the ``problem`` with them.
+    """
+    plugin, spec = entry.plugin, entry.spec
+    return {
+        "plugin": {
+            name: getattr(plugin, name) for name in ("distribution", "version", "name", "target")
+        },
+        "kind": spec.kind,
+        "spec": as_json(spec_as_dict(spec)),
+        "code": entry.code,
+        "defaults": _defaults(entry),
+        **_made_with(entry),
+        **chosen,
+    }
+
+
+def _defaults(entry: Registered) -> dict[str, str]:
+    """Return the texts that a method's class has for what it starts from."""
+    if entry.spec.kind not in _METHODS:
+        return {}
+    try:
+        factory = entry.load()
+    except SparedBenchError:
+        return {}
+    asked = getattr(entry.spec, "encoder", "")
+    found = {name: getattr(factory, name, None) for name in (*_DEFAULTS, asked) if name}
+    return {name: str(value) for name, value in found.items() if isinstance(value, str)}
+
+
+def _made_with(entry: Registered) -> dict[str, Any]:
+    """Return the views that a method's class declares, and how it augments, as keys hold them."""
+    found: dict[str, Any] = {"views": {}, "augment": {}}
+    if entry.spec.kind not in _METHODS:
+        return found
+    try:
+        factory = entry.load()
+    except SparedBenchError:
+        return found
+    if hasattr(factory, "augmenter"):
+        found["augment"] = {
+            "augmenter": True,
+            "augment": as_json(getattr(factory, "augment", True)),
+        }
+    views = getattr(factory, "views", None)
+    if isinstance(views, Mapping):
+        declared = checked_views(views, entry.spec.name)
+        found["views"] = {at: asdict(view) for at, view in declared.items()}
+    elif views is not None:
+        found["unknown_views"] = (
+            f"{entry.spec.kind} {entry.spec.name!r} declares its views by a property, which depends"
+            " on its parameters. In a run with `--isolate strict` its code is not asked for them:"
+            " let its class declare them as a mapping."
+        )
+    return found
+
+
+def told_plugins(told: Iterable[Mapping[str, Any]]) -> list[Plugin]:
+    """Return the plugins that ``described`` told of."""
+    plugins: dict[tuple[str, ...], Plugin] = {}
+    for each in told:
+        facts = each["plugin"]
+        key = tuple(facts.values())
+        plugin = plugins.get(key) or Plugin(**facts, told={})
+        spec = _adapter(each["kind"]).validate_python(each["spec"])
+        known = {**(plugin.told or {}), f"{spec.kind} {spec.name}": each}
+        plugins[key] = replace(plugin, specs=(*plugin.specs, spec), told=known)
+    return list(plugins.values())
+
+
+def with_told(registry: Registry, told: Sequence[Mapping[str, Any]]) -> Registry:
+    """Return a registry that also knows what it is told of and has not imported itself."""
+    have = {
+        (plugin.distribution, spec.kind, spec.name)
+        for plugin in registry.plugins
+        for spec in plugin.specs
+    }
+    new = [
+        each
+        for each in told
+        if (each["plugin"]["distribution"], each["kind"], each["spec"]["name"]) not in have
+    ]
+    return Registry([*registry.plugins, *told_plugins(new)]) if new else registry
+
+
+def with_imported(registry: Registry, files: Iterable[str], names: Sequence[str]) -> Registry:
+    """Return a registry in which the plugins of some distributions are imported, not only told."""
+    if not names:
+        return registry
+    wanted = [Path(file) for file in files if Path(file).name in names]
+    found = discover(wanted, only=names).plugins
+    new = [plugin for plugin in found if plugin.distribution in names and not plugin.is_ours]
+    kept = [each for each in registry.plugins if each.distribution not in names or each.is_ours]
+    return Registry([*kept, *new])
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Spec]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(KINDS[kind])
+
+
+def as_json(values: Any) -> Any:
+    """Return values in which infinite bounds are texts, which JSON can hold."""
+    if isinstance(values, Mapping):
+        return {key: as_json(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [as_json(value) for value in values]
+    if isinstance(values, float) and not math.isfinite(values):
+        return str(values)
+    return values

@@ -1,0 +1,235 @@
+"""A stranger's method where it can read nothing that it must not know (``--isolate strict``).
+
+The process that has the job imports none of the method's code. One child of it takes the truth of
+test slides out of the prepared dataset; another shuts itself in, imports the method, and trains and
+asks it there. What that one writes is taken over once it has ended, with all that it started.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from spared_bench import sandbox
+from spared_bench.apart import DiedError, do_apart
+from spared_bench.bench import Bench
+from spared_bench.errors import MismatchError, SparedBenchError
+from spared_bench.models.weights_folder import OFFLINE, WEIGHTS_FOLDER
+from spared_bench.registry import GROUP, Registry
+from spared_bench.sources.described import DESCRIPTION, read_description
+from spared_bench.sources.described import FACTORY as DESCRIBED
+from spared_bench.sources.fetch import dataset_folder
+from spared_bench.specs import DatasetSpec
+from spared_bench.store.processes import stamp
+from spared_bench.told import with_imported
+from spared_bench.workspace import Workspace
+
+_BLIND = "prepared.h5ad"
+#: Where libraries keep what they compile; each would else try the home folder.
+_CACHES = ("TMPDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH",
+           "TORCHINDUCTOR_CACHE_DIR", "PYTORCH_KERNEL_CACHE_PATH")  # fmt: skip
+#: Where pretrained weights are kept.
+_WEIGHTS = ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", WEIGHTS_FOLDER)
+_WEIGHTS_IN_HOME = ("~/.cache/huggingface", "~/.cache/torch")
+
+
+def is_strict(bench: Bench) -> bool:
+    """Whether what this process is about to do of a method is to be done in such a child."""
+    return bool(bench.guests) and bench.settings.limits.strict and not bench.confined
+
+
+def confined(
+    bench: Bench,
+    key: str,
+    folder: Path,
+    work: Callable[[Path], Any],
+    take_truth_out: Callable[[Path], dict[str, Any]],
+    adopt: Callable[[Path, dict[str, Any]], None],
+    shown: Iterable[Path] = (),
+) -> Any:
+    """Do a stranger's work in a process that can read no truth, no store and no raw data.
+
+    Parameters
+    ----------
+    bench : Bench
+        Its guests are told of, and not imported.
+    key : str
+        Of the entry that is made.
+    folder : Path
+        Gets the files that the work has made.
+    work : callable
+        Is given a folder to write into; returns what JSON can hold.
+    take_truth_out : callable
+        Writes the prepared dataset to a path, without truth, in a child of its own; returns what is
+        to be known of it, among that what of patches and images is ``needed``.
+    adopt : callable
+        Is given this path and what was returned, in the process that is shut in.
+    shown : iterable of Path
+        Entries of the store that it needs beside the patches.
+
+    Raises
+    ------
+    FailedError
+        If it raised.
+    """
+    tmp = bench.workspace.store.root / "tmp"
+    tmp.mkdir(parents=True, exist_ok=True)
+    room = tmp / f"strict-{key[:12]}.{stamp()}"
+    out, scratch = room / "work" / "out", bench.workspace.training / key
+    for each in (out, room / "work" / "tmp", scratch):
+        each.mkdir(parents=True, exist_ok=True)
+    try:
+        told = do_apart(lambda: take_truth_out(room / _BLIND))
+        needed = [room / _BLIND, *map(Path, told["needed"]), *shown]
+
+        def inside() -> Any:
+            _admit(bench, room, scratch, needed)
+            adopt(room / _BLIND, told)
+            return work(out)
+
+        answer = do_apart(inside)
+        for path in sorted(out.iterdir()):
+            path.rename(folder / path.name)
+        return answer
+    except DiedError as died:
+        shutil.rmtree(room, ignore_errors=True)
+        _end_alike(died.code)
+        raise
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def import_reader(bench: Bench, dataset: str) -> None:
+    """Import the code of a dataset's reader, of which this process was only told."""
+    entry = bench.registry.get("dataset", dataset)
+    if entry.told is not None:
+        names = [entry.plugin.distribution]
+        bench.adopt(with_imported(bench.registry, bench.settings.plugin_files, names))
+
+
+def shut_in(
+    spare: Path,
+    writable: Iterable[Path],
+    registry: Registry,
+    space: Workspace,
+    files: Iterable[Path],
+    guests: Sequence[str] | None = None,
+    shown: Iterable[Path] = (),
+) -> None:
+    """Shut this process in, where it can read code and weights, and neither store nor raw data.
+
+    Parameters
+    ----------
+    spare : Path
+        A folder for whatever libraries write.
+    writable : iterable of Path
+        Other folders to write into.
+    registry : Registry
+        Knows where data lie.
+    space : Workspace
+    files : iterable of Path
+        Single-file plugins.
+    guests : sequence of str, optional
+        Distributions whose code can be read; all by default.
+    shown : iterable of Path
+        What else can be read.
+    """
+    os.environ.update(dict.fromkeys(_CACHES, str(spare)) | {OFFLINE: "1", "HF_HUB_OFFLINE": "1"})
+    tempfile.tempdir = None
+    os.chdir(spare)
+    sandbox.enter(
+        [*sandbox.places_of_python(), *_places_of_code(guests), *_places_of_weights()],
+        [spare, *writable],
+        hidden=_places_of_data(registry, space),
+        shown=[*shown, *(file for file in files if guests is None or file.name in guests)],
+    )
+
+
+def _admit(bench: Bench, room: Path, scratch: Path, shown: Iterable[Path]) -> None:
+    """Shut this process in, and import its guests."""
+    settings = bench.settings
+    spare, files = room / "work" / "tmp", settings.plugin_files
+    shown = [*shown, *_files_named(bench)]
+    shut_in(
+        spare,
+        [room / "work", scratch],
+        bench.registry,
+        bench.workspace,
+        map(Path, files),
+        bench.guests,
+        shown,
+    )
+    bench.confined = True
+    bench.adopt(with_imported(bench.registry, files, bench.guests))
+    _check_code(bench)
+
+
+def _places_of_data(registry: Registry, space: Workspace) -> Iterator[Path]:
+    """Yield where the workspace, raw data and what they are linked to lie."""
+    yield from (space.root, space.data_dir)
+    for entry in registry.all("dataset"):
+        assert isinstance(entry.spec, DatasetSpec)
+        with suppress(SparedBenchError, OSError):
+            folder = dataset_folder(entry.spec, space.data_dir)
+            yield folder
+            yield from (path for path in folder.iterdir() if path.is_symlink())
+            if entry.spec.factory == DESCRIBED:
+                slides = read_description(folder / DESCRIPTION).slides.values()
+                named = (
+                    name for slide in slides for name in (slide.path, slide.spots, slide.image)
+                )
+                yield from (Path(name) for name in named if name)
+
+
+def _places_of_code(guests: Sequence[str] | None) -> Iterator[Path]:
+    """Yield the packages of our own code and of the guests'."""
+    targets = [
+        point.module
+        for point in entry_points(group=GROUP)
+        if guests is None or (point.dist and point.dist.name in guests)
+    ]
+    for module in ("spared_bench", "spared_bench_plugins", *targets):
+        with suppress(ImportError, ValueError):
+            found = importlib.util.find_spec(module.partition(".")[0])
+            if found is not None:
+                places = found.submodule_search_locations or [found.origin or ""]
+                yield from (Path(place) for place in places if place)
+
+
+def _places_of_weights() -> Iterator[Path]:
+    named = (os.environ.get(name) for name in _WEIGHTS)
+    yield from (Path(name) for name in named if name)
+    yield from map(Path, _WEIGHTS_IN_HOME)
+
+
+def _files_named(bench: Bench) -> Iterator[Path]:
+    """Yield files of weights that a user has named: ``--weights``, ``--set METHOD.weights=``."""
+    named: list[object] = [bench.settings.weights]
+    named += [values.get("weights") for values in bench.settings.parameters.values()]
+    yield from (Path(name) for name in named if isinstance(name, str) and Path(name).suffix)
+
+
+def _end_alike(code: int) -> None:
+    """End this process as its child ended, so that it counts as the same death."""
+    if code < 0:
+        os.kill(os.getpid(), -code)
+    os._exit(max(code, 0))
+
+
+def _check_code(bench: Bench) -> None:
+    """Refuse other code of the guests than was planned with."""
+    for each in bench.settings.told:
+        if each["plugin"]["distribution"] in bench.guests:
+            found = bench.registry.get(each["kind"], each["spec"]["name"])
+            if found.code != each["code"]:
+                raise MismatchError(
+                    f"The code of {each['kind']} {each['spec']['name']!r} has changed since the run"
+                    " was begun. Run again."
+                )

@@ -1,0 +1,170 @@
+"""``--isolate strict``: a stranger's method finds neither truth nor store nor raw data to read."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spared_bench import sandbox
+from spared_bench.apart import DiedError, FailedError, do_apart
+from spared_bench.api import execute, make_bench, select
+from spared_bench.bench import Limits
+from spared_bench.cli import app
+from spared_bench.errors import UsageError
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+THIEF = Path(__file__).parents[1] / "thief_plugin.py"
+STRICT = Limits(isolate=True, strict=True)
+QUIET = {"track": False, "figures": False, "breaker": 0}
+needs_landlock = pytest.mark.skipif(
+    bool(sandbox.why_unavailable()), reason=sandbox.why_unavailable()
+)
+
+
+def make(workspace, *files, strict):
+    return make_bench(
+        str(TOY_PROTOCOL),
+        workspace=workspace,
+        plugin_files=[TOY_PLUGIN, *files],
+        device="cpu",
+        strict=strict,
+    )
+
+
+def run(workspace, predictors, completer, strict):
+    plan = select(make(workspace, THIEF, strict=strict), ["toy"], [completer], predictors)
+    report = execute(plan, workers=1, limits=STRICT if strict else Limits(), **QUIET)
+    return {result.predictor: result for result in report.results}
+
+
+@pytest.fixture
+def prey(workspace, monkeypatch):
+    """A workspace with a finished run, and what of it nobody else's method may read."""
+    execute(select(make(workspace, strict=False), ["toy"], ["none"], ["gene-mean"]), **QUIET)
+    kinds = ("prepared", "trials", "scores")
+    files = [path for kind in kinds for path in (workspace / "store" / kind).rglob("*.*")]
+    files += list((workspace / "data").rglob("*.*"))
+    files = [str(path) for path in files if path.is_file()]
+    assert any("dataset.h5ad" in name for name in files)
+    assert any(str(workspace / "data") in name for name in files)
+    folders = [str(workspace / "store" / kind) for kind in kinds] + [str(workspace / "data")]
+    monkeypatch.setenv("THIEF_FILES", os.pathsep.join(files))
+    monkeypatch.setenv("THIEF_FOLDERS", os.pathsep.join(folders))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("THIEF_PORT", str(server.getsockname()[1]))
+        yield workspace
+
+
+@needs_landlock
+def test_a_strangers_method_can_read_nothing_and_scores_what_it_scores_without(prey, monkeypatch):
+    open_ = run(prey, ["thief"], "none", strict=False)["thief"]
+    told = {name: points[0][1] for name, points in open_.curves.items()}
+    assert (
+        min(told[f"{when}: {how}"] for when in ("import", "predict") for how in ("listed", "read"))
+        > 0
+    )
+    assert told["predict: network"] == 1
+
+    for path in (prey / "store" / "trials").rglob("manifest.json"):
+        path.unlink()
+    found = run(prey, ["thief", "heir", "gene-mean", "dies"], "none", strict=True)
+    for name in ("thief", "heir"):
+        assert found[name].ok, found[name].message
+        told = {key: points[0][1] for key, points in found[name].curves.items()}
+        assert any(told) and set(told.values()) == {0.0}, told
+    assert found["thief"].key == open_.key
+    assert found["thief"].scores == open_.scores
+    assert found["gene-mean"].ok
+    assert found["dies"].status == "killed"
+    assert "SIGKILL" in found["dies"].message
+    saved = list((prey / "store" / "trials").rglob(f"{open_.key}/model/mean.txt"))
+    assert len(saved) == 1
+    assert not list((prey / "store" / "tmp").glob("strict-*"))
+
+
+@needs_landlock
+def test_a_strangers_completer_is_shut_in_too(prey):
+    assert run(prey, ["gene-mean"], "zero-fill", strict=True)["gene-mean"].ok
+
+
+@needs_landlock
+def test_code_that_is_given_the_truth_may_not_bring_a_method_along(workspace):
+    plan = select(make(workspace, strict=True), ["toy"], ["none"], ["toy-mean"])
+    with pytest.raises(UsageError, match=r"predictor toy-mean from the truth, which dataset toy"):
+        execute(plan, limits=STRICT, **QUIET)
+
+
+@needs_landlock
+def test_a_plan_whose_code_was_imported_is_no_strict_one(workspace, monkeypatch):
+    for name in ("THIEF_FILES", "THIEF_FOLDERS"):
+        monkeypatch.setenv(name, "/nowhere")
+    monkeypatch.setenv("THIEF_PORT", "1")
+    plan = select(make(workspace, THIEF, strict=False), ["toy"], ["none"], ["thief"])
+    with pytest.raises(UsageError, match="imported in this process already"):
+        execute(plan, limits=STRICT, **QUIET)
+
+
+@pytest.mark.parametrize("words", [["--isolate", "strict"], ["--isolate=strict"]])
+def test_where_the_system_offers_nothing_of_the_kind_nothing_is_run(tmp_path, monkeypatch, words):
+    monkeypatch.setattr(sandbox, "why_unavailable", lambda: "no Landlock here")
+    arguments = ["run", "-d", "planted", "-p", "gene-mean", "-w", str(tmp_path / "w"), *words]
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, UsageError)
+    assert "`--isolate strict` is not available here: no Landlock here" in str(done.exception)
+    assert not (tmp_path / "w").exists()
+
+
+def test_another_word_after_isolate_is_refused(workspace):
+    done = CliRunner().invoke(app, ["run", "-p", "gene-mean", "--isolate=strikt"])
+    assert "--isolate 'strikt'" in str(done.exception)
+
+
+@needs_landlock
+def test_what_is_hidden_in_a_readable_folder_stays_hidden_and_only_named_folders_are_written(
+    tmp_path,
+):
+    for name in ("open/a.txt", "open/hidden/b.txt", "open/hidden/shown/c.txt", "out/d.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+
+    def work():
+        sandbox.enter(
+            [*sandbox.places_of_python(), tmp_path / "open"],
+            [tmp_path / "out"],
+            hidden=[tmp_path / "open" / "hidden"],
+            shown=[tmp_path / "open" / "hidden" / "shown"],
+        )
+        found = {}
+        for name in ("open/a.txt", "open/hidden/b.txt", "open/hidden/shown/c.txt", "out/d.txt"):
+            for mode in ("r", "a"):
+                try:
+                    (tmp_path / name).open(mode).close()
+                    found[f"{name} {mode}"] = True
+                except PermissionError:
+                    found[f"{name} {mode}"] = False
+        return found
+
+    found = do_apart(work)
+    assert {name for name, able in found.items() if able} == {
+        "open/a.txt r", "open/hidden/shown/c.txt r", "out/d.txt r", "out/d.txt a",
+    }  # fmt: skip
+    (tmp_path / "open/hidden/b.txt").read_text()  # this process is as free as before
+
+
+def test_what_is_done_apart_answers_raises_or_dies():
+    assert do_apart(lambda: {"a": [1.5, None]}) == {"a": [1.5, None]}
+    with pytest.raises(FailedError, match="ZeroDivisionError"):
+        do_apart(lambda: 1 / 0)
+    with pytest.raises(DiedError, match="was killed by SIGKILL") as died:
+        do_apart(lambda: os.kill(os.getpid(), 9))
+    assert died.value.code == -9
+    with pytest.raises(DiedError, match="ended with status 0"):
+        do_apart(lambda: os._exit(0))
+    with pytest.raises(DiedError, match="SIGKILL"):
+        do_apart(lambda: __import__("time").sleep(60), 0.2)
+    with pytest.raises(FailedError, match="not JSON serializable"):
+        do_apart(object)

@@ -54,8 +54,8 @@ def _print_report(report: Report) -> None:
     for result in report.failed:
         told = f"{result.dataset} · {result.completer} · {result.predictor}"
         typer.echo(f"  {told}: {result.status}: {result.message}")
-    for told in dict.fromkeys(each.facts.get(UNSCORED) for each in report.results):
-        if told:
-            typer.echo(f"  {told}")
+    for unscored in dict.fromkeys(each.facts.get(UNSCORED) for each in report.results):
+        if unscored:
+            typer.echo(f"  {unscored}")
     if report.page:
         typer.echo(f"Leaderboard: {report.page}")

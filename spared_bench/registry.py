@@ -146,7 +146,21 @@ class Registered:
                 f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} cannot be"
                 f" imported from {self.spec.factory!r}: {_one_line(error)}"
             ) from error
+        beside = Path(self.plugin.target).with_name(f"{module}.py")
+        if self.plugin.target.endswith(".py") and beside.is_file():
+            self._require_from(beside)
         return found
+
+    def _require_from(self, path: Path) -> None:
+        """Refuse a module that was found elsewhere than beside the file that names it."""
+        module = sys.modules[path.stem]
+        other = getattr(module, "__file__", None)
+        if other is None or not path.samefile(other):
+            raise PluginError(
+                f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} names the"
+                f" module {path.stem!r}, which is {other or 'a part of Python'} and not {path}:"
+                " another module has this name. Rename the one beside the plugin."
+            )
 
 
 def _is_installed(name: str) -> bool:
@@ -297,7 +311,8 @@ def discover(
     Parameters
     ----------
     files : iterable of Path
-        Single-file plugins (``--plugin``), for work in progress.
+        Plugins that are not installed (``--plugin``), for work in progress. They may import, and
+        name in their specs, modules that lie beside them.
     points : iterable of EntryPoint, optional
         Instead of those of the environment.
     data_dir : Path, optional
@@ -379,6 +394,9 @@ def _from_file(path: Path) -> Callable[[], ModuleType]:
             raise PluginError(f"{path} is not a Python file.")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
+        folder = str(path.parent)
+        if folder not in sys.path:
+            sys.path.append(folder)  # last: what lies beside the file takes no other's place
         try:
             spec.loader.exec_module(module)
         except BaseException:

@@ -242,6 +242,24 @@ def test_a_single_file_is_a_plugin_under_the_same_rules(tmp_path):
     assert [plugin.name for plugin in registry.quarantined] == ["bad"]
 
 
+def test_a_plugin_file_may_name_a_module_beside_it_and_gets_no_other_of_that_name(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    text = GOOD.replace("{module}", "beside_model")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.py").write_text(text.replace("{name}", name))
+        (tmp_path / name / "beside_model.py").write_text(f"class Model: whose = {name!r}")
+    registry = discover([tmp_path / "first/first.py", tmp_path / "second/second.py"], points=[])
+
+    assert registry.get("predictor", "first").load().whose == "first"
+    with pytest.raises(PluginError, match=r"'second' of second.py names the module 'beside_model'"):
+        registry.get("predictor", "second").load()
+
+    del sys.modules["beside_model"]
+
+
 @pytest.mark.parametrize("name", ["absent.py", "."])
 def test_a_plugin_file_that_is_not_there_ends_the_command(tmp_path, name):
     with pytest.raises(UsageError, match="There is no plugin file"):

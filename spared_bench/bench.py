@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from spared_bench.data.views import View, checked_views
+from spared_bench.data.views import View, checked_views, declared_by
 from spared_bench.errors import MissingFileError, PluginError, UsageError
 from spared_bench.guard import guarded
 from spared_bench.keys.code import code_hash
@@ -386,7 +386,7 @@ class Bench:
         Raises
         ------
         PluginError
-            If what it declares are no views.
+            If what it declares are no views, or the property that declares them raises.
         """
         entry = self.registry.get(kind, name)
         label = f"{kind.capitalize()} {entry.spec.name!r}"
@@ -399,7 +399,7 @@ class Bench:
                 factory = entry.load()
             except PluginError:
                 return {}
-            declared = checked_views(_declared_views(factory, parameters), label)
+            declared = checked_views(_declared_views(factory, parameters, label), label)
         cutting = self.protocol.patches
         return {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
 
@@ -618,7 +618,7 @@ class Bench:
         return described
 
 
-def _declared_views(factory: Any, parameters: Mapping[str, Any]) -> Any:
+def _declared_views(factory: Any, parameters: Mapping[str, Any], label: str) -> Any:
     """Return ``views`` of a method; one that has a property, or a field, of that name is made."""
     declared = getattr(factory, "views", None)
     fields = getattr(factory, "__dataclass_fields__", {})
@@ -628,9 +628,10 @@ def _declared_views(factory: Any, parameters: Mapping[str, Any]) -> Any:
         return None
     try:
         with guarded():
-            return getattr(factory(**parameters), "views", None)
+            method = factory(**parameters)
     except (Exception, SystemExit):  # a trial makes it again, and tells what is wrong
         return None
+    return declared_by(method, label)
 
 
 def _has_files(folder: Path) -> bool:

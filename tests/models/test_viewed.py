@@ -134,3 +134,24 @@ def test_a_method_without_views_is_told_to_declare_them(train):
 
     with pytest.raises(PluginError, match=r"Blind declares no views\. Give it an attribute"):
         Blind().units(train, "cpu", True)
+
+
+def test_a_network_whose_arguments_are_not_the_views_is_told_before_it_is_trained(train):
+    class Net(nn.Linear):
+        def forward(self, region, context): ...
+
+    @dataclass
+    class Mistaken(ViewPredictor):
+        views = {"region": View(scale=2), "around-it": View(scale=4)}  # noqa: RUF012
+
+        def build(self, n_genes):
+            return Net(3, n_genes)
+
+    told = r"'Mistaken': the forward .* takes \(region, context\), and its views are region, aro"
+    with pytest.raises(PluginError, match=told):
+        Mistaken().new_network(6)
+
+    class Own(Mistaken):
+        def predict_batch(self, network, batch): ...
+
+    assert isinstance(Own().new_network(6), Net)  # it calls its network as it likes

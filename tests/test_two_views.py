@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -84,6 +85,13 @@ def test_it_is_forty_lines_of_code():
         docstring = ast.get_docstring(ast.parse(text), clean=False)
         lines += [line for line in text.replace(f'"""{docstring}"""', "").splitlines() if line]
     assert 30 < len(lines) <= 40
+
+
+def test_the_page_of_this_kind_shows_it_as_it_is():
+    page = (EXAMPLE.parents[1] / "docs" / "write-a-view-method.md").read_text(encoding="utf-8")
+    names = ("two_views_model.py", "two_views_plugin.py")
+    shown = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert shown == [(EXAMPLE / name).read_text(encoding="utf-8") for name in names]
 
 
 def test_the_kit_finds_nothing_against_it(place):

@@ -626,12 +626,12 @@ def _declared_views(factory: Any, parameters: Mapping[str, Any], label: str) -> 
         return declared
     if declared is None and "views" not in fields and inspect.isclass(factory):
         return None
-    try:
-        with guarded():
+    with guarded():
+        try:
             method = factory(**parameters)
-    except (Exception, SystemExit):  # a trial makes it again, and tells what is wrong
-        return None
-    return declared_by(method, label)
+        except (Exception, SystemExit):  # a trial makes it again, and tells what is wrong
+            return None
+        return declared_by(method, label)
 
 
 def _has_files(folder: Path) -> bool:

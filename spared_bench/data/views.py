@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spared_bench.errors import PluginError, ViewError
-from spared_bench.guard import guarded
 
 #: The name of the view that ``slides.patches`` is.
 TARGET = "target"
@@ -166,8 +165,7 @@ def declared_by(method: Any, label: str) -> Any:
     if inspect.getattr_static(method, "views", None) is None:
         return None
     try:
-        with guarded():
-            return method.views
+        return method.views
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"{label}: its `views` cannot be read ({type(error).__name__}: {error}). They must"

@@ -7,7 +7,7 @@ from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.data.views import View
-from spared_bench.errors import PluginError, SparedBenchError, ViewError
+from spared_bench.errors import PluginError, SparedBenchError, UsageError, ViewError
 from spared_bench.processing.views import check_view
 
 #: Of a method: its kind, name and parameters.
@@ -48,7 +48,7 @@ def misdeclared(
                     f"{kind.capitalize()} {name!r} declares other views each time it is asked"
                     f" ({', '.join(views)}). They must follow from its fields alone."
                 )
-    except PluginError as error:
+    except (PluginError, UsageError) as error:
         return str(error)
     return ""
 

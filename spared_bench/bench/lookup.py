@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench.settings import Settings
-from spared_bench.data.views import View, checked_views
+from spared_bench.data.views import View, checked_views, declared_by
 from spared_bench.errors import MissingFileError, PluginError, UsageError
 from spared_bench.guard import guarded
 from spared_bench.keys.fingerprints import Fingerprints
@@ -151,7 +151,7 @@ class Lookup:
         Raises
         ------
         PluginError
-            If what it declares are no views.
+            If what it declares are no views, or the property that declares them raises.
         """
         entry = self.registry.get(kind, name)
         label = f"{kind.capitalize()} {entry.spec.name!r}"
@@ -164,7 +164,7 @@ class Lookup:
                 factory = entry.load()
             except PluginError:
                 return {}
-            declared = checked_views(_declared_views(factory, parameters), label)
+            declared = checked_views(_declared_views(factory, parameters, label), label)
         cutting = self.protocol.patches
         return {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
 
@@ -264,7 +264,7 @@ class Lookup:
         return list(dict.fromkeys([*self.protocol.metrics, *self.protocol.further_metrics]))
 
 
-def _declared_views(factory: Any, parameters: Mapping[str, Any]) -> Any:
+def _declared_views(factory: Any, parameters: Mapping[str, Any], label: str) -> Any:
     """Return ``views`` of a method; one that has a property, or a field, of that name is made."""
     declared = getattr(factory, "views", None)
     fields = getattr(factory, "__dataclass_fields__", {})
@@ -272,11 +272,12 @@ def _declared_views(factory: Any, parameters: Mapping[str, Any]) -> Any:
         return declared
     if declared is None and "views" not in fields and inspect.isclass(factory):
         return None
-    try:
-        with guarded():
-            return getattr(factory(**parameters), "views", None)
-    except (Exception, SystemExit):  # a trial makes it again, and tells what is wrong
-        return None
+    with guarded():
+        try:
+            method = factory(**parameters)
+        except (Exception, SystemExit):  # a trial makes it again, and tells what is wrong
+            return None
+        return declared_by(method, label)
 
 
 def _has_files(folder: Path) -> bool:

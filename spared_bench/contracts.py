@@ -114,12 +114,18 @@ def _numbers(
     values: Any, slides: Slides, predictor: str, what: str, columns: list[str], wants: str
 ) -> np.ndarray:
     """Return one part of a prediction as finite float32, of shape (n_spots, len(columns))."""
+    if values is None:
+        raise PluginError(
+            f"Predictor {predictor!r} returned None{what}; expected an array of shape"
+            f" {(slides.n_spots, len(columns))}: {wants}. Does `predict` lack a `return`?"
+        )
     if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
         raise PluginError(
             f"Predictor {predictor!r} returned a masked array{what} with"
             f" {int(np.ma.getmaskarray(values).sum())} masked entries. Every spot needs a value in"
             " every column: fill them (`.filled(value)`) before returning."
         )
+    is_pair = isinstance(values, tuple)
     if isinstance(values, pd.DataFrame):
         spots = list(slides.adata.obs_names)
         of = "classes" if "classes" in what else "genes"
@@ -128,7 +134,8 @@ def _numbers(
     try:
         given = np.asarray(values)
         numbers = given.dtype.kind in "biufO"
-        values = given.astype(np.float32) if numbers else given
+        with np.errstate(over="ignore"):  # what float32 cannot hold is found below
+            values = given.astype(np.float32) if numbers else given
     except (TypeError, ValueError) as error:
         raise PluginError(
             f"Predictor {predictor!r} returned {type(values).__name__}{what}, which is no array of"
@@ -141,12 +148,16 @@ def _numbers(
         )
     wanted = (slides.n_spots, len(columns))
     if values.shape != wanted:
+        hint = " A mean with its variance is a `Prediction(mean, variance)`." if is_pair else ""
         raise PluginError(
             f"Predictor {predictor!r} returned shape {values.shape}{what}; expected {wanted}:"
-            f" {wants}."
+            f" {wants}.{hint}"
         )
     if not np.isfinite(values).all():
-        raise DivergedError(f"Predictor {predictor!r} predicts nan or infinite values{what}.")
+        raise DivergedError(
+            f"Predictor {predictor!r} predicts nan or infinite values{what}. Expected finite"
+            " numbers of float32's range."
+        )
     return values
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import pluggy
 
 from spared_bench import hookspecs
+from spared_bench.beside import beside, let_import
 from spared_bench.errors import (
     AmbiguousNameError,
     PluginError,
@@ -146,7 +147,20 @@ class Registered:
                 f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} cannot be"
                 f" imported from {self.spec.factory!r}: {_one_line(error)}"
             ) from error
+        if self.plugin.target.endswith(".py"):
+            self._require_own(module.partition(".")[0])
         return found
+
+    def _require_own(self, module: str) -> None:
+        """Refuse a module of another place where one of its name lies beside the plugin file."""
+        own = beside(Path(self.plugin.target), module)
+        other = getattr(sys.modules[module], "__file__", None)
+        if own is not None and (other is None or not own.samefile(other)):
+            raise PluginError(
+                f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} names the"
+                f" module {module!r}, which is {other or 'a part of Python'} and not {own}:"
+                " another module has this name. Rename the one beside the plugin."
+            )
 
 
 def _is_installed(name: str) -> bool:
@@ -297,7 +311,8 @@ def discover(
     Parameters
     ----------
     files : iterable of Path
-        Single-file plugins (``--plugin``), for work in progress.
+        Plugins that are not installed (``--plugin``), for work in progress. Their specs may name
+        modules that lie beside them.
     points : iterable of EntryPoint, optional
         Instead of those of the environment.
     data_dir : Path, optional
@@ -394,6 +409,9 @@ def _load(plugin: Plugin, load: Callable[[], ModuleType]) -> Plugin:
     try:
         with importing(plugin.name):
             specs = _collect(load())
+        if plugin.target.endswith(".py"):
+            factories = (getattr(spec, "factory", "") for spec in specs)
+            let_import(Path(plugin.target), filter(None, factories))
     except KeyboardInterrupt:
         raise
     except BaseException as error:

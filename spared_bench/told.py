@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.data.views import checked_views
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import PluginError, SparedBenchError
 from spared_bench.registry import Plugin, Registered, Registry, discover
 from spared_bench.specs import KINDS, Spec
 from spared_bench.specs.base import spec_as_dict
@@ -80,7 +80,10 @@ def _made_with(entry: Registered) -> dict[str, Any]:
         }
     views = getattr(factory, "views", None)
     if isinstance(views, Mapping):
-        declared = checked_views(views, entry.spec.name)
+        try:
+            declared = checked_views(views, f"{entry.spec.kind.capitalize()} {entry.spec.name!r}")
+        except PluginError as error:  # of one plugin; the others are listed all the same
+            return {**found, "unknown_views": str(error)}
         found["views"] = {at: asdict(view) for at, view in declared.items()}
     elif views is not None:
         found["unknown_views"] = (

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from spared_bench.contracts import checked_output, checked_prediction
-from spared_bench.errors import PluginError, SparedBenchError
+from spared_bench.errors import DivergedError, PluginError, SparedBenchError
 from spared_bench.prediction import Prediction
 
 
@@ -123,3 +123,16 @@ def test_probabilities_of_a_dataset_without_classes_are_refused(blind, full):
     blind.adata.uns["spared_bench"]["classes"] = []
     with pytest.raises(PluginError, match="the dataset declares none"):
         checked_output(full, blind, "x")
+
+
+def test_nothing_and_a_bare_pair_are_told_what_to_return(blind, values):
+    with pytest.raises(PluginError, match=r"'x' returned None; .*Does `predict` lack a `return`"):
+        checked_output(None, blind, "x")
+    with pytest.raises(PluginError, match=r"is a `Prediction\(mean, variance\)`"):
+        checked_output((values, values), blind, "x")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_variance_beyond_the_range_of_float32_is_infinite_and_warns_of_nothing(blind, values):
+    with pytest.raises(DivergedError, match="infinite values for the variance"):
+        checked_output(Prediction(values, np.full(values.shape, 1e300)), blind, "x")

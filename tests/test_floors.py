@@ -18,7 +18,7 @@ FLOORS = (
     (
         "ground",
         "errors annotations prediction results specs statistics files threads geometry guard strict"
-        " apart sandbox",
+        " apart sandbox beside",
     ),
     ("keys", "keys"),
     ("store", "store"),

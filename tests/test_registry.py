@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -240,6 +241,23 @@ def test_a_single_file_is_a_plugin_under_the_same_rules(tmp_path):
     registry = discover([good, bad], points=[])
     assert registry.names("predictor") == ["mine"]
     assert [plugin.name for plugin in registry.quarantined] == ["bad"]
+
+
+def test_a_plugin_file_may_name_a_module_beside_it_and_gets_no_other_of_that_name(tmp_path):
+    text = GOOD.replace("{module}", "beside_model")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.py").write_text(text.replace("{name}", name))
+        (tmp_path / name / "beside_model.py").write_text(f"class Model: whose = {name!r}")
+        (tmp_path / name / "unnamed.py").touch()
+    registry = discover([tmp_path / "first/first.py", tmp_path / "second/second.py"], points=[])
+
+    assert registry.get("predictor", "second").load().whose == "second"
+    with pytest.raises(PluginError, match=r"'first' of first.py names the module 'beside_model'"):
+        registry.get("predictor", "first").load()
+    assert find_spec("unnamed") is None  # nothing else of the folder is there for others
+
+    del sys.modules["beside_model"]
 
 
 @pytest.mark.parametrize("name", ["absent.py", "."])

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from spared_bench import View
-from spared_bench.data.views import checked_views
+from spared_bench.data.views import checked_views, declared_by
 from spared_bench.errors import PluginError, ViewError
 
 FACTS = {"spot_diameter_px": 40.0, "um_per_px": 0.5}
@@ -64,6 +64,25 @@ def test_the_field_of_view_is_that_of_all_tiles():
 def test_what_is_no_mapping_of_views_names_the_method(declared):
     with pytest.raises(PluginError, match=r"^Predictor 'x': `views` must map names to `View`"):
         checked_views(declared, "Predictor 'x'")
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "x\n<b>", "\ud800", "1st", "x" * 65, "_x"])
+def test_a_name_that_no_view_may_have_is_told_in_characters_that_can_be_printed(name):
+    with pytest.raises(PluginError, match=r"^Predictor 'x': a view is named ") as error:
+        checked_views({name: View()}, "Predictor 'x'")
+    str(error.value).encode("ascii")
+    assert list(checked_views({"my_region-2": View()}, "Predictor 'x'")) == ["my_region-2"]
+
+
+def test_a_property_that_raises_is_told_and_is_not_taken_for_no_views():
+    class Typo:
+        @property
+        def views(self):
+            return {"region": View(scale=self.widht)}
+
+    with pytest.raises(PluginError, match=r"^Predictor 'x': its `views` .*no attribute 'widht'"):
+        declared_by(Typo(), "Predictor 'x'")
+    assert declared_by(object(), "Predictor 'x'") is None
 
 
 @pytest.mark.parametrize("view", [View(grid=True), View(tiles=3)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.completion.benchmark import CompletionResult, Condition, Task
+from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.completion.scoring import complete_hidden
 from spared_bench.geometry import spacing
 from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
@@ -60,7 +61,7 @@ def draw_datasets(results: Sequence[CompletionResult]) -> Figure:
     From three datasets on, a violin shows their spread.
     """
     # Where nothing is missing, prob_median hides nothing, and there is no error to show.
-    told = [result for result in results if result.mean("mse") > 0]
+    told = [result for result in results if result.mean(FIRST) > 0]
     known = list(dict.fromkeys(result.condition for result in told or results))
     chosen = [
         each for each in (Condition("fraction", 0.3), Condition("prob_median")) if each in known
@@ -73,7 +74,7 @@ def draw_datasets(results: Sequence[CompletionResult]) -> Figure:
     for axes, condition in zip(panels, chosen, strict=True):
         for place, completer in enumerate(completers):
             errors = {
-                result.dataset: result.mean("mse")
+                result.dataset: result.mean(FIRST)
                 for result in results
                 if (result.completer, result.condition) == (completer, condition)
             }
@@ -85,7 +86,7 @@ def draw_datasets(results: Sequence[CompletionResult]) -> Figure:
         _scale(axes)
         axes.set_title(_title(condition))
         axes.grid(axis="y", alpha=0.3)
-    panels[0].set_ylabel("MSE at hidden entries")
+    panels[0].set_ylabel(f"{MEASURES[FIRST]} at hidden entries")
     for number, dataset in enumerate(datasets):
         panels[-1].plot(
             [], [], "osD^vP*X"[number % 8], color="black", markersize=4.5, label=dataset
@@ -108,8 +109,8 @@ def draw_masking(results: Sequence[CompletionResult]) -> Figure:
                 key=lambda result: result.condition,
             )
             rates = [result.condition.rate for result in here]
-            mean = np.array([result.mean("mse") for result in here])
-            sd = np.nan_to_num([result.sd("mse") for result in here])
+            mean = np.array([result.mean(FIRST) for result in here])
+            sd = np.nan_to_num([result.sd(FIRST) for result in here])
             colour = _colour(completers, completer)
             axes.plot(rates, mean, "o-", color=colour, markersize=3.5, label=completer)
             axes.fill_between(
@@ -119,7 +120,7 @@ def draw_masking(results: Sequence[CompletionResult]) -> Figure:
         axes.set_title(dataset)
         axes.set_xlabel("part of all entries hidden")
         axes.grid(alpha=0.3, which="both")
-    panels[0].set_ylabel("MSE at hidden entries")
+    panels[0].set_ylabel(f"{MEASURES[FIRST]} at hidden entries")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     return figure
 

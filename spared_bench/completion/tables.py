@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.completion.benchmark import CompletionResult
+from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.errors import UsageError
 from spared_bench.files import write_text
 
@@ -92,7 +93,7 @@ def markdown(collection: Collection) -> str:
             f" {facts.get('n_genes')} genes, {facts.get('missing_fraction', math.nan):.1%} of the"
             f" entries unmeasured; mean ± standard deviation over {masks} masks."
         )
-        for metric, title in (("mse", "MSE"), ("pcc", "PCC")):
+        for metric, title in MEASURES.items():
             parts.append(f"{title} at hidden entries:\n\n{_table(here, metric)}")
     return "\n\n".join(parts) + "\n"
 
@@ -109,8 +110,8 @@ def board_records(results: Sequence[CompletionResult]) -> dict[str, list[dict[st
             "rule": result.condition.rule,
             "rate": result.condition.rate,
             "masks": len(result.repeats),
-            **{metric: result.mean(metric) for metric in ("mse", "pcc")},
-            **{f"{metric}_sd": result.sd(metric) for metric in ("mse", "pcc")},
+            **{metric: result.mean(metric) for metric in MEASURES},
+            **{f"{metric}_sd": result.sd(metric) for metric in MEASURES},
             "parameters": result.n_parameters,
             "seconds": result.seconds.get("fit"),
         }
@@ -125,7 +126,7 @@ def _table(results: Sequence[CompletionResult], metric: str) -> str:
 
     def order(completer: str) -> float:
         found = [by_place.get((completer, column)) for column in columns]
-        means = [each.mean("mse") for each in found if each is not None]
+        means = [each.mean(FIRST) for each in found if each is not None]
         known = [mean for mean in means if not math.isnan(mean)]
         return sum(known) / len(known) if known else math.inf
 
@@ -157,10 +158,11 @@ def _row(result: CompletionResult, slide: str = "") -> dict[str, Any]:
         "rule": condition.rule,
         "rate": condition.rate if condition.rule == "fraction" else "",
         "masks": len(result.repeats),
-        "mse": _plain(result.mean("mse", slide)),
-        "mse_sd": _plain(result.sd("mse", slide)),
-        "pcc": _plain(result.mean("pcc", slide)),
-        "pcc_sd": _plain(result.sd("pcc", slide)),
+        **{
+            f"{metric}{part}": _plain(value(metric, slide))
+            for metric in MEASURES
+            for part, value in (("", result.mean), ("_sd", result.sd))
+        },
         "parameters": "" if result.n_parameters is None else result.n_parameters,
         "fit_seconds": result.seconds.get("fit", ""),
         "complete_seconds": result.seconds.get("complete", ""),

@@ -6,6 +6,8 @@ or a property where they depend on the method's fields.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -16,6 +18,7 @@ from spared_bench.errors import PluginError, ViewError
 TARGET = "target"
 _MOST_PIXELS = 4096
 _MOST_TILES = 31
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,41 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def declared_by(method: Any, label: str) -> Any:
+    """Return what a method has as ``views``; ``None`` where it has none.
+
+    Parameters
+    ----------
+    method : object
+        Made with its parameters.
+    label : str
+        ``"Predictor 'mine'"``.
+
+    Raises
+    ------
+    PluginError
+        If its property raises. What it raises may be an ``AttributeError``, too, by which Python
+        means that there is no such attribute, and the method that it mistook a name.
+    """
+    if inspect.getattr_static(method, "views", None) is None:
+        return None
+    try:
+        return method.views
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{label}: its `views` cannot be read ({type(error).__name__}: {error}). They must"
+            " follow from the fields of the method alone, before it is fitted."
+        ) from error
+
+
 def checked_views(declared: Any, method: str) -> dict[str, View]:
     """Return the views that a method declares; none where it declares nothing.
 
     Raises
     ------
     PluginError
-        If it is no mapping of names to ``View``; ``target`` must be one window per spot.
+        If it is no mapping of names to ``View``, or a name holds what no name may; ``target`` must
+        be one window per spot.
     """
     if declared is None:
         return {}
@@ -160,6 +191,12 @@ def checked_views(declared: Any, method: str) -> dict[str, View]:
             f"{method}: `views` must map names to `View`, such as"
             f" {{'region': View(scale=4.6)}}; found {str(declared)[:200]}."
         )
+    for name in declared:
+        if not _NAME.fullmatch(name):
+            raise PluginError(
+                f"{method}: a view is named {name[:70]!a}. Expected up to 64 letters, digits,"
+                " '_' and '-', the first a letter, as in 'region'."
+            )
     if TARGET in declared and not declared[TARGET].per_spot:
         raise PluginError(
             f"{method}: the view {TARGET!r} is what `slides.patches` holds, one window per spot."

@@ -200,7 +200,7 @@ def _overall(at: Place) -> str:
 
 def _field_of_view(at: Place) -> str:
     um = at.row.field_of_view_um
-    return NONE if um is None else f"{um:,.0f} µm"
+    return NONE if um is None else _claimed(at, f"{um:,.0f} µm")
 
 
 def _flags(at: Place) -> str:

@@ -85,6 +85,8 @@ class EntryResult(_Checked):
     train_seconds : float or None
     weights : str
         ``"pretrained"``, ``"random"``, a name; empty where not known.
+    field_of_view_um : float or None
+        Side of the largest window, in µm; ``None`` for a method that looks at patches alone.
     calibration : list of float or None
         Share of the truth within each predicted interval (``metrics.uncertainty.LEVELS``), on that
         split; empty for a method without variances.
@@ -101,6 +103,7 @@ class EntryResult(_Checked):
     n_parameters: Annotated[int, Field(ge=0, le=MAX_PARAMETERS)] | None = None
     train_seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     weights: Annotated[str, Field(max_length=200)] = ""
+    field_of_view_um: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     calibration: Annotated[list[Share | None], Field(max_length=100)] = []
     confusion: Annotated[list[Tally], Field(max_length=1_000)] = []
     classes: Annotated[list[Annotated[str, Field(max_length=300)]], Field(max_length=1_000)] = []

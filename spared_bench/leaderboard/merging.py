@@ -124,7 +124,7 @@ def _trial(entry: MethodEntry, result: EntryResult, facts: dict[str, Any]) -> Tr
     }
     # A known dataset is read on the split on which all are compared, and on no other.
     split = facts.get("evaluation_split") or ("test" if "test" in scores else "val")
-    weights = {"weights": result.weights} if result.weights else {}
+    claimed = {"weights": result.weights, "field_of_view_um": result.field_of_view_um}
     curve = [math.nan if value is None else value for value in result.calibration]
     return TrialResult(
         key="/".join([entry.protocol, entry.folder_name, *map(str, result.place)]),
@@ -141,5 +141,9 @@ def _trial(entry: MethodEntry, result: EntryResult, facts: dict[str, Any]) -> Tr
         classes=result.classes,
         n_parameters=result.n_parameters,
         seconds={} if result.train_seconds is None else {"fit": result.train_seconds},
-        facts={**facts, **weights, "evaluation_split": split},
+        facts={
+            **facts,
+            **{name: value for name, value in claimed.items() if value},
+            "evaluation_split": split,
+        },
     )

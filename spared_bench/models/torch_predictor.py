@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spared_bench.data import Slides
-from spared_bench.errors import UsageError
+from spared_bench.errors import PluginError, UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import trainer
 from spared_bench.models.augmentation.augmenter import Augmenter
@@ -132,13 +132,12 @@ class TorchPredictor(SavedNetwork):
         PluginError
             For what can augment nothing.
         """
-        named = getattr(self, "name", type(self).__name__)
         wanted: Any = self.augment
         if wanted is True:
             own = self.augmentation
             makes_it = inspect.ismethod(own) and not inspect.signature(own).parameters
             wanted = own() if makes_it else own
-        return Augmenter(wanted, f"predictor {named!r}")
+        return Augmenter(wanted, self._label)
 
     def units(self, slides: Slides, device: str, resident: bool) -> Units:
         """Return the units of a step; ``resident`` where they will be read over and over."""
@@ -231,7 +230,22 @@ class TorchPredictor(SavedNetwork):
         return Prediction(mean, variance[0]) if variance else mean
 
     def _outputs(self, network: nn.Module, batch: Any) -> tuple[Tensor, ...]:
-        return self.predict_with_variance(network, batch) or (self.predict_batch(network, batch),)
+        found = self.predict_with_variance(network, batch)
+        if found is None:
+            return (self.predict_batch(network, batch),)
+        pair = isinstance(found, tuple | list) and all(isinstance(each, Tensor) for each in found)
+        if not pair or len(found) != 2:
+            kinds = ", ".join(type(each).__name__ for each in found) if pair else ""
+            raise PluginError(
+                f"{self._label}: predict_with_variance returned a {type(found).__name__}"
+                f"{f' of {kinds}' if kinds else ''}; expected two tensors, mean and variance, each"
+                " (n_spots, n_genes), or None."
+            )
+        return found[0], found[1]
+
+    @property
+    def _label(self) -> str:
+        return f"predictor {getattr(self, 'name', type(self).__name__)!r}"
 
     @property
     def precision_used(self) -> str:

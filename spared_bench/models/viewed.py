@@ -6,6 +6,7 @@ A subclass declares the views and says what the network is, which is called with
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -167,6 +168,27 @@ class ViewPredictor(TorchPredictor):
     @abstractmethod
     def build(self, *sizes: Any, **others: Any) -> nn.Module:
         """``build(n_genes)``: the views by name -> (n_spots, n_genes)."""
+
+    def new_network(self, n_genes: int) -> nn.Module:
+        """Return what ``build`` returns.
+
+        Raises
+        ------
+        PluginError
+            If it takes other arguments than the views, and ``predict_batch`` is that of this class.
+        """
+        network = self.build(n_genes)
+        declared = getattr(self, "views", None) or {}
+        if declared and type(self).predict_batch is ViewPredictor.predict_batch:
+            arguments = inspect.signature(network.forward)
+            try:
+                arguments.bind(**declared)
+            except TypeError as error:
+                raise PluginError(
+                    f"{self._label}: the forward of its network takes {arguments}, and its views"
+                    f" are {', '.join(declared)} ({error}). Give both the same names."
+                ) from error
+        return network
 
     def units(self, slides: Slides, device: str, resident: bool) -> ViewUnits:
         """Return spots with their views."""

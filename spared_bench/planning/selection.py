@@ -12,7 +12,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.planning.checks import check_methods
 from spared_bench.planning.optuna_search import Asked, AskedCell
 from spared_bench.planning.plan import REDUCTION, Cell, Plan
-from spared_bench.planning.views import impossible, refusal
+from spared_bench.planning.views import impossible, misdeclared, refusal
 
 
 def make_plan(
@@ -53,7 +53,13 @@ def make_plan(
     for dataset in datasets:
         bench.check_dataset(dataset)
     plan = Plan(bench, [])
-    refused = {name: why for name in predictors if (why := refusal(bench, name))}
+    refused = {name: why for name in completers if (why := misdeclared(bench, completers=[name]))}
+    completers = [name for name in completers if name not in refused]
+    refused |= {
+        name: why
+        for name in predictors
+        if (why := misdeclared(bench, predictors=[name]) or refusal(bench, name))
+    }
     plan.left_out += refused.values()
     predictors = [name for name in predictors if name not in refused]
     for dataset in datasets:

@@ -7,7 +7,7 @@ from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.data.views import View
-from spared_bench.errors import SparedBenchError, ViewError
+from spared_bench.errors import PluginError, SparedBenchError, UsageError, ViewError
 from spared_bench.processing.views import check_view
 
 #: Of a method: its kind, name and parameters.
@@ -34,6 +34,23 @@ def declared_views(bench: Bench, methods: Iterable[Method]) -> list[View]:
     """Return the views of these methods, each once."""
     views = (bench.views_of(*method).values() for method in methods)
     return list(dict.fromkeys(view for each in views for view in each))
+
+
+def misdeclared(
+    bench: Bench, completers: Iterable[str] = (), predictors: Iterable[str] = ()
+) -> str:
+    """Say what is wrong with the views that methods declare; empty where nothing is."""
+    try:
+        for kind, name, parameters in methods_of(bench, completers, predictors):
+            views = bench.views_of(kind, name, parameters)
+            if views != bench.views_of(kind, name, parameters):
+                return (
+                    f"{kind.capitalize()} {name!r} declares other views each time it is asked"
+                    f" ({', '.join(views)}). They must follow from its fields alone."
+                )
+    except (PluginError, UsageError) as error:
+        return str(error)
+    return ""
 
 
 def refusal(bench: Bench, predictor: str) -> str:

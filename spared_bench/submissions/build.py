@@ -242,6 +242,7 @@ def _result(cell: FinishedCell, split: str) -> EntryResult:
         "n_parameters": final.n_parameters,
         "train_seconds": final.seconds.get("fit"),
         "weights": str(final.facts.get("weights") or ""),
+        "field_of_view_um": final.facts.get("field_of_view_um"),
     }
     return EntryResult.model_validate_json(json.dumps(values))
 

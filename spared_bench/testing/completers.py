@@ -13,6 +13,7 @@ import numpy as np
 
 from spared_bench.contracts import checked_completion
 from spared_bench.data import Slides
+from spared_bench.data.views import checked_views, declared_by
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.registry import Registered, Registry
 from spared_bench.testing.checks import (
@@ -47,7 +48,9 @@ class _Subject:
 
     @cached_property
     def slides(self) -> TinySlides:
-        return with_views(tiny_slides(), getattr(construct(self.entry), "views", None))
+        label = f"Completer {self.entry.spec.name!r}"
+        declared = checked_views(declared_by(construct(self.entry), label), label)
+        return with_views(tiny_slides(), declared)
 
     @cached_property
     def completer(self) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 
 from spared_bench.contracts import checked_output
 from spared_bench.data import COUNTS, Slides
+from spared_bench.data.views import checked_views, declared_by
 from spared_bench.errors import PluginError
 from spared_bench.interfaces import Budget, Context, Prediction, Predictor, TargetTransform
 from spared_bench.registry import Registered, Registry
@@ -60,7 +61,9 @@ class _Subject:
 
     @cached_property
     def slides(self) -> TinySlides:
-        return with_views(tiny_slides(), getattr(construct(self.entry), "views", None))
+        label = f"Predictor {self.entry.spec.name!r}"
+        declared = checked_views(declared_by(construct(self.entry), label), label)
+        return with_views(tiny_slides(), declared)
 
     @cached_property
     def predictor(self) -> Any:

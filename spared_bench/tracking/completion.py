@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from spared_bench.completion.measures import MEASURES
 from spared_bench.tracking.connection import Connection, quoted
 from spared_bench.tracking.run_record import PREFIX
 
@@ -81,7 +82,7 @@ def _log_values(client: Any, run_id: str, results: Sequence[CompletionResult]) -
         client.log_param(run_id, key, value)
     for result in results:
         label, rate = result.condition.rule, round(100 * result.condition.rate)
-        for metric in ("mse", "pcc"):
+        for metric in MEASURES:
             for kind, value in (("", result.mean(metric)), ("_sd", result.sd(metric))):
                 if math.isfinite(value):
                     client.log_metric(run_id, f"{label}.{metric}{kind}", value, step=rate)

@@ -20,6 +20,7 @@ from typing import Any
 from spared_bench import sandbox
 from spared_bench.apart import DiedError, do_apart
 from spared_bench.bench import Bench
+from spared_bench.beside import neighbours
 from spared_bench.errors import MismatchError, SparedBenchError
 from spared_bench.models.weights_folder import OFFLINE, WEIGHTS_FOLDER
 from spared_bench.registry import GROUP, Registry
@@ -144,11 +145,13 @@ def shut_in(
     os.environ.update(dict.fromkeys(_CACHES, str(spare)) | {OFFLINE: "1", "HF_HUB_OFFLINE": "1"})
     tempfile.tempdir = None
     os.chdir(spare)
+    files = [file for file in files if guests is None or file.name in guests]
+    beside = [place for file in files for place in neighbours(file)]
     sandbox.enter(
-        [*sandbox.places_of_python(), *_places_of_code(guests), *_places_of_weights()],
+        [*sandbox.places_of_python(), *_places_of_code(guests), *_places_of_weights(), *beside],
         [spare, *writable],
         hidden=_places_of_data(registry, space),
-        shown=[*shown, *(file for file in files if guests is None or file.name in guests)],
+        shown=[*shown, *files],
     )
 
 

@@ -23,7 +23,7 @@ from spared_bench.bench import Bench
 from spared_bench.contracts import checked_completion
 from spared_bench.data import DEPTH, LABEL, MASK, TARGET, Patches, Slides
 from spared_bench.data.views import TARGET as TARGET_VIEW
-from spared_bench.data.views import View, checked_views
+from spared_bench.data.views import View, checked_views, declared_by
 from spared_bench.errors import PluginError, ViewError
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.keys.hashing import digest
@@ -414,7 +414,7 @@ def check_declared_views(
     PluginError
     """
     label, cutting = f"Predictor {name!r}", bench.protocol.patches
-    declared = checked_views(getattr(predictor, "views", None), label)
+    declared = checked_views(declared_by(predictor, label), label)
     settled = {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
     if settled != bench.views_of("predictor", name, parameters):
         raise PluginError(

@@ -92,6 +92,35 @@ def test_a_strangers_completer_is_shut_in_too(prey):
 
 
 @needs_landlock
+def test_modules_beside_a_plugin_file_can_be_read_and_strange_views_stop_no_other(
+    workspace, tmp_path
+):
+    spec = "PredictorSpec('{}', '{}')"
+    plugin = "from spared_bench import PredictorSpec, hookimpl\n\n@hookimpl\n"
+    plugin += "def spared_bench_predictors():\n    return ["
+    plugin += spec.format("shelved", "shelf.inner:Model") + ", "
+    plugin += spec.format("astray", "astray_model:Model") + "]\n"
+    model = (
+        "class Model:\n    def fit(self, train, val, context): self.mean_ = train.target.mean(0)\n"
+    )
+    model += "    def predict(self, slides): return self.mean_ + 0 * slides.coordinates[:, :1]\n"
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / "__init__.py").touch()
+    (tmp_path / "shelf" / "inner.py").write_text(model)
+    odd = "from spared_bench import View\n" + model + "    views = {'../x': View(scale=2)}\n"
+    (tmp_path / "astray_model.py").write_text(odd)
+    (tmp_path / "beside_plugin.py").write_text(plugin)
+
+    bench = make(workspace, tmp_path / "beside_plugin.py", strict=True)
+
+    with pytest.raises(UsageError, match=r"Predictor 'astray': a view is named '../x'"):
+        select(bench, ["toy"], ["none"], ["astray"])
+    plan = select(bench, ["toy"], ["none"], ["shelved"])
+    (result,) = execute(plan, workers=1, limits=STRICT, **QUIET).results
+    assert result.ok, result.message
+
+
+@needs_landlock
 def test_code_that_is_given_the_truth_may_not_bring_a_method_along(workspace):
     plan = select(make(workspace, strict=True), ["toy"], ["none"], ["toy-mean"])
     with pytest.raises(UsageError, match=r"predictor toy-mean from the truth, which dataset toy"):

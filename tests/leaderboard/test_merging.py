@@ -174,6 +174,17 @@ def test_costs_of_entries_are_claims_whatever_their_trust():
         assert "| 7 M (claimed) | 1 min 00 s (claimed) |" in as_markdown(board_of(board(odd)), "c")
 
 
+def test_how_far_an_entry_sees_is_a_claim_and_bounded():
+    results = [{**on("breast", 0.5), "field_of_view_um": 1234.5}]
+    seeing = MethodEntry.model_validate(entry().model_dump() | {"results": results})
+    (trial_of,) = entry_trials([seeing], {})
+    assert trial_of.facts["field_of_view_um"] == 1234.5
+    assert "1,234 µm (claimed)" in as_markdown(board_of(board(seeing)), "c")
+    for odd in (-1, "wide", float("inf")):
+        with pytest.raises(ValueError, match="field_of_view_um"):
+            EntryResult.model_validate({**on("breast", 0.5), "field_of_view_um": odd})
+
+
 @pytest.mark.parametrize("number", [10**12 + 1, -1, 2.5, "7", True])
 def test_a_number_of_parameters_is_whole_and_bounded(number):
     with pytest.raises(ValueError, match="n_parameters"):

@@ -214,5 +214,9 @@ def test_a_training_with_a_wrong_augmentation_says_whose_it_is(tiny_slides):
 def test_what_cannot_be_called_and_names_that_there_are_not_are_refused():
     with pytest.raises(PluginError, match=r"'mine' has 3 as an augmentation\. Expected a callable"):
         Augmenter(3, "predictor 'mine'")
+    with pytest.raises(PluginError, match=r"'mine' has the class RandomHorizontalFlip .*Make one"):
+        Augmenter(v2.RandomHorizontalFlip, "predictor 'mine'")
+    with pytest.raises(PluginError, match=r"'mine': its augmentation <lambda> takes other arg"):
+        Augmenter(lambda images: images, "predictor 'mine'")
     with pytest.raises(UsageError, match=r"Did you mean 'noise'"):
         _ = Plain(augment="noize").augmenter

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from spared_bench.contracts import checked_output
-from spared_bench.errors import CorruptEntryError, MissingFileError, UsageError
+from spared_bench.errors import CorruptEntryError, MissingFileError, PluginError, UsageError
 from spared_bench.interfaces import Budget, Context, Predictor
 from spared_bench.models import TorchPredictor
 
@@ -147,3 +147,22 @@ def test_a_network_of_means_and_variances_predicts_both_whatever_the_batch_size(
         by_hand = predictor.network_((images - scale[0]) / scale[1])
     np.testing.assert_allclose(found.mean, by_hand[:, :6], rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found.variance, by_hand[:, 6:].exp(), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("give", "found"),
+    [
+        (lambda mean: mean, "a Tensor;"),
+        (lambda mean: (mean, mean, mean), "a tuple of Tensor, Tensor, Tensor;"),
+        (lambda mean: (mean.numpy(), mean.numpy()), "a tuple;"),
+    ],
+)
+def test_what_is_no_pair_of_mean_and_variance_is_told(tiny_slides, give, found):
+    class Unsure(MeanColour):
+        def predict_with_variance(self, network, batch):
+            return give(network(batch.images))
+
+    predictor = Unsure()
+    predictor.fit(tiny_slides.train, tiny_slides.val, Context(2, Budget(1, 8, 1)))
+    with pytest.raises(PluginError, match=f"predict_with_variance returned {found} expected two"):
+        predictor.predict(tiny_slides.test)

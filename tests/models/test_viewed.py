@@ -68,7 +68,7 @@ from spared_bench import PredictorSpec, hookimpl
 
 @hookimpl
 def spared_bench_predictors():
-    return [PredictorSpec("two-views", "two_views_model:TwoViews", summary="Two views")]
+    return [PredictorSpec("two-views", "seen_twice_model:TwoViews", summary="Two views")]
 """
 
 
@@ -118,12 +118,10 @@ def test_the_windows_of_a_spot_are_turned_alike_and_those_of_others_are_not(trai
     assert len({tile.numpy().tobytes() for tile in same}) > 9  # tiles are drawn one by one
 
 
-def test_a_method_of_two_views_with_its_own_augmentation_passes_the_kit(tmp_path, monkeypatch):
-    (tmp_path / "two_views_model.py").write_text(MODEL)
-    (tmp_path / "two_views_plugin.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    registry = discover([tmp_path / "two_views_plugin.py"])
+def test_a_method_of_two_views_with_its_own_augmentation_passes_the_kit(tmp_path):
+    (tmp_path / "seen_twice_model.py").write_text(MODEL)
+    (tmp_path / "seen_twice_plugin.py").write_text(PLUGIN)
+    registry = discover([tmp_path / "seen_twice_plugin.py"])
     results = list(examine(registry, [("predictor", "two-views")]))
     assert [each for each in results if each.status == "failed"] == []
 
@@ -136,3 +134,24 @@ def test_a_method_without_views_is_told_to_declare_them(train):
 
     with pytest.raises(PluginError, match=r"Blind declares no views\. Give it an attribute"):
         Blind().units(train, "cpu", True)
+
+
+def test_a_network_whose_arguments_are_not_the_views_is_told_before_it_is_trained(train):
+    class Net(nn.Linear):
+        def forward(self, region, context): ...
+
+    @dataclass
+    class Mistaken(ViewPredictor):
+        views = {"region": View(scale=2), "around-it": View(scale=4)}  # noqa: RUF012
+
+        def build(self, n_genes):
+            return Net(3, n_genes)
+
+    told = r"'Mistaken': the forward .* takes \(region, context\), and its views are region, aro"
+    with pytest.raises(PluginError, match=told):
+        Mistaken().new_network(6)
+
+    class Own(Mistaken):
+        def predict_batch(self, network, batch): ...
+
+    assert isinstance(Own().new_network(6), Net)  # it calls its network as it likes

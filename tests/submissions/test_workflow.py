@@ -119,6 +119,7 @@ def run_workflow(workflow, repository, head, folder):
         "${{ github.event.pull_request.number }}": "7",
         "${{ github.event.pull_request.base.sha }}": git(repository, "rev-parse", "main"),
         "${{ github.event.pull_request.head.sha }}": head,
+        "${{ github.event.pull_request.head.repo.owner.login }}": "somebody",
         "${{ vars.SPARED_BENCH_DATA }}": "",
     }
     env = {**os.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}

@@ -228,6 +228,85 @@ def test_a_view_that_cannot_be_cut_stops_no_other_method(workspace):
     assert status == {"sees-far": "error", "sees-region": "ok", "toy-mean": "ok"}
 
 
+ODD = """
+from spared_bench import CompleterSpec, PredictorSpec, View, hookimpl
+
+
+class Base:
+    def fit(self, train, val, context): ...
+    def predict(self, slides): ...
+    def complete(self, slides): ...
+
+
+class Lists(Base):
+    views = [View(scale=2)]
+
+
+class Named(Base):
+    views = {"../region": View(scale=2)}
+
+
+class Raises(Base):
+    views = property(lambda self: {"region": View(scale=self.wide)})
+
+
+class Leaves(Base):
+    views = property(lambda self: exit())
+
+
+class Restless(Base):
+    asked = 0
+
+    @property
+    def views(self):
+        Restless.asked += 1
+        return {"region": View(scale=1 + Restless.asked)}
+
+
+@hookimpl
+def spared_bench_predictors():
+    names = ["Lists", "Named", "Raises", "Leaves", "Restless"]
+    return [PredictorSpec(f"odd-{name.lower()}", f"{__name__}:{name}") for name in names]
+
+
+@hookimpl
+def spared_bench_completers():
+    return [CompleterSpec("odd-raising", f"{__name__}:Raises")]
+"""
+TOLD = {
+    "odd-lists": "`views` must map names to `View`",
+    "odd-named": "a view is named '../region'",
+    "odd-raises": "its `views` cannot be read (AttributeError: 'Raises' object has no attribute",
+    "odd-leaves": "its `views` cannot be read (SystemExit",
+    "odd-restless": "declares other views each time it is asked (region)",
+}
+
+
+@pytest.fixture
+def odd_bench(workspace, tmp_path):
+    (tmp_path / "odd_views.py").write_text(ODD)
+    plugins = [TOY_PLUGIN, tmp_path / "odd_views.py"]
+    return make_bench(str(TOY_PROTOCOL), workspace=workspace, plugin_files=plugins, device="cpu")
+
+
+@pytest.mark.parametrize("predictor", TOLD)
+def test_a_strange_declaration_is_told_when_the_run_is_planned(odd_bench, predictor):
+    with pytest.raises(UsageError) as error:
+        select(odd_bench, ["toy"], ["none"], [predictor])
+    assert str(error.value).startswith(f"Predictor {predictor!r}")
+    assert TOLD[predictor] in str(error.value)
+
+
+def test_a_strange_declaration_stops_no_other_method_where_all_are_run(odd_bench):
+    plan = select(odd_bench, ["toy"], ["none", "odd-raising"])
+    left = "\n".join(plan.left_out)
+    assert all(f"Predictor {name!r}" in left for name in TOLD)
+    assert "Completer 'odd-raising': its `views` cannot be read" in left
+    cells = {(cell.completer, cell.predictor) for cell in plan.cells}
+    assert ("none", "toy-ridge") in cells
+    assert not {name for each in cells for name in each} & {*TOLD, "odd-raising"}
+
+
 def test_gc_keeps_the_views_of_trials_that_count(workspace):
     bench = bench_on(workspace)
     report = execute(

@@ -151,7 +151,7 @@ spared.ranking = (() => {
 
   function name(row) {
     const badge = row.control ? ' <span class="badge">control</span>' : row.withdrawn !== null ? ' <span class="badge">withdrawn</span>' : row.trust === "imported" ? ' <span class="badge">imported</span>' : "";
-    const small = [row.method && row.predictor, row.scope, row.field_of_view_um && `sees ${Math.round(row.field_of_view_um)} µm`, spared.claimed(row, row.weights)].filter(Boolean).map(esc).join(" · ");
+    const small = [row.method && row.predictor, row.scope, spared.claimed(row, row.field_of_view_um && `sees ${Math.round(row.field_of_view_um)} µm`), spared.claimed(row, row.weights)].filter(Boolean).map(esc).join(" · ");
     return `<bdi>${link(["method", row.id], spared.rowName(row))}</bdi>${badge}${flag(row, "")}${small ? `<small>${small}</small>` : ""}`;
   }
 

@@ -6,13 +6,14 @@ returned float images, say, would train another network than was meant, or none.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from spared_bench.errors import PluginError
+from spared_bench.errors import PluginError, UsageError
 from spared_bench.models.augmentation.names import made
 from spared_bench.models.augmentation.per_patch import PerPatch, is_torchvision
 from spared_bench.models.augmentation.symmetries import Symmetries
@@ -47,7 +48,10 @@ class Augmenter:
 
     def __init__(self, wanted: Any = True, method: str = "the method") -> None:
         self.method = method
-        self.parts: list[Augmentation] = [self._part(each) for each in _flat(wanted)]
+        try:
+            self.parts: list[Augmentation] = [self._part(each) for each in _flat(wanted)]
+        except UsageError as error:
+            raise UsageError(f"{method}: {error}") from error
 
     def __call__(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         """Augment bytes, (n_patches, 3, size, size); without a generator, leave them.
@@ -64,6 +68,11 @@ class Augmenter:
         return images
 
     def _part(self, wanted: Any) -> Augmentation:
+        if inspect.isclass(wanted):
+            raise PluginError(
+                f"{self.method} has the class {wanted.__name__} as an augmentation. Make one:"
+                f" `{wanted.__name__}()`."
+            )
         if is_torchvision(wanted):
             return PerPatch(wanted)
         if not callable(wanted):
@@ -71,6 +80,11 @@ class Augmenter:
                 f"{self.method} has {wanted!r} as an augmentation. Expected a callable"
                 " (images, generator) -> images, a transform of torchvision.transforms.v2, or a"
                 " name of `spared_bench.models.augmentation`."
+            )
+        if not _takes_two(wanted):
+            raise PluginError(
+                f"{self.method}: its augmentation {_called(wanted)} takes other arguments than"
+                " (images, generator)."
             )
         part: Augmentation = wanted
         return part
@@ -94,6 +108,16 @@ def augmented(images: Tensor, augmentation: Augmentation, generator: torch.Gener
     """Augment patches as they are stored, channels last: (n_patches, size, size, 3)."""
     made = augmentation(images.permute(0, 3, 1, 2), generator)
     return made.permute(0, 2, 3, 1).contiguous()
+
+
+def _takes_two(part: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(part).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # one of C, which does not tell
+        return True
+    return True
 
 
 def _flat(wanted: Any) -> Iterable[Any]:

@@ -1,0 +1,295 @@
+"""One protocol on one workspace with one set of plugins: what determines each product and result.
+
+The inputs returned here are what the store hashes into keys. They name everything that can move a
+number: the protocol, the raw data, the code of the plugins involved, parameters, seeds, and the
+keys of the products consumed. Package versions are recorded in results, and are not in the keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spared_bench.bench.lookup import Lookup, class_of
+from spared_bench.data.views import View
+from spared_bench.errors import PluginError
+from spared_bench.keys.code import code_hash
+from spared_bench.keys.hashing import digest
+from spared_bench.models.augmentation.names import modules as augmentation_modules
+from spared_bench.models.augmentation.names import of_method as augment_of
+from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_for
+from spared_bench.registry import Registered
+from spared_bench.specs import DatasetSpec, Stage
+
+if TYPE_CHECKING:
+    from spared_bench.data import Encoder
+
+#: Raised by hand when the harness itself starts to compute something else from the same inputs.
+HARNESS_VERSION = 1
+
+
+class Bench(Lookup):
+    """Says what determines each product and result; see ``Lookup`` for how it is made."""
+
+    def data_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the raw slides of a dataset."""
+        if ("data", name) not in self._inputs:
+            entry = self.registry.get("dataset", name)
+            spec = self.dataset(name)
+            folder = self.folder(name)
+            self._inputs["data", name] = {
+                # Not the fold: all folds share what comes of the raw slides, patches above all.
+                "dataset": spec.fold_of or spec.name,
+                "version": spec.version,
+                "organism": spec.organism,
+                "image": spec.image,
+                "raw_counts": spec.raw_counts,
+                "classes": list(spec.classes),
+                "slides": [asdict(slide) for slide in spec.slides],
+                "content": self._content(spec, folder),
+                "reader": entry.code,
+            }
+            self.fingerprints.save()
+        return self._inputs["data", name]
+
+    def slide_check_inputs(self, name: str, slide_id: str) -> dict[str, Any]:
+        """What determines the checks of a slide, whatever the protocol."""
+        return {
+            "data": self.data_inputs(name),
+            "slide": slide_id,
+            "code": code_hash("spared_bench.reports.quality"),
+        }
+
+    def _content(self, spec: DatasetSpec, folder: Path) -> Any:
+        if spec.synthetic:
+            return ""
+        from spared_bench.sources.fetched import is_described
+
+        if is_described(spec, folder):
+            from spared_bench.sources.described import content
+
+            return content(folder, self.fingerprints)
+        return self.fingerprints.of_folder(folder, spec.members)
+
+    def patches_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the patches of a dataset: all its spots, whatever is kept later."""
+        return {
+            "harness": HARNESS_VERSION,
+            "data": self.data_inputs(name),
+            "cutting": self.protocol.patches.model_dump(mode="json"),
+            "code": code_hash("spared_bench.processing.patches"),
+        }
+
+    def view_inputs(self, name: str, view: View) -> dict[str, Any]:
+        """What determines a view of a dataset; of what the protocol's patches are, theirs."""
+        if view == self.patch_view:
+            return self.patches_inputs(name)
+        cutting = self.protocol.patches
+        return {
+            "harness": HARNESS_VERSION,
+            "data": self.data_inputs(name),
+            "view": view.as_dict(),
+            "cutting": {"window": cutting.window, "antialias": cutting.antialias},
+            "code": code_hash("spared_bench.processing.views"),
+            "opened": code_hash("spared_bench.processing.view_products"),
+        }
+
+    def view_kind(self, view: View) -> str:
+        """Return the kind of entry that holds a view."""
+        return "patches" if view == self.patch_view else "views"
+
+    def has_view(self, name: str, view: View) -> bool:
+        """Return whether the store has a view of a dataset."""
+        key = digest(self.view_inputs(name, view))
+        return self.workspace.store.has(self.view_kind(view), key)
+
+    def facts_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the sizes and scales of a dataset's images."""
+        return {"harness": HARNESS_VERSION, "data": self.data_inputs(name), "made": "image facts"}
+
+    def features_inputs(
+        self, name: str, encoder: Encoder, view: View | None = None
+    ) -> dict[str, Any]:
+        """What determines a frozen network's features of a dataset's patches, or of a view."""
+        return {
+            "patches": digest(self.view_inputs(name, view or self.patch_view)),
+            "encoder": encoder.identity(),
+            "code": code_hash(type(encoder).__module__),
+            "device": self.settings.device.partition(":")[0],
+        }
+
+    def prepared_inputs(self, name: str) -> dict[str, Any]:
+        """What determines a prepared dataset.
+
+        Raises
+        ------
+        SplitError
+            If the protocol has nothing to report of it.
+        """
+        spec = self.dataset(name)
+        self.protocol.validation.require_reported(spec)
+        self.check_dataset(name)
+        return {
+            "harness": HARNESS_VERSION,
+            "data": self.data_inputs(name),
+            "split": {split: list(slides) for split, slides in spec.split.items()},
+            "processing": self.protocol.processing.for_dataset(spec).model_dump(mode="json"),
+            "validation": self.protocol.validation.model_dump(mode="json"),
+            "code": code_hash("spared_bench.processing.pipeline"),
+        }
+
+    def completed_inputs(self, dataset: str, completer: str) -> dict[str, Any]:
+        """What determines a completed layer."""
+        entry = self.registry.get("completer", completer)
+        name = entry.spec.name
+        parameters = self.chosen("completer", completer).values
+        return {
+            "harness": HARNESS_VERSION,
+            "prepared": digest(self.prepared_inputs(dataset)),
+            "patches": digest(self.patches_inputs(dataset)),
+            "completer": self._method(entry, parameters),
+            "budget": self.protocol.completion.model_dump(mode="json"),
+            "seed": self.seed_of("completer", name, dataset),
+            "threads": self.settings.threads,
+            "device": self.settings.device.partition(":")[0],
+            **self._view_keys(dataset, "completer", completer, parameters),
+        }
+
+    def _view_keys(
+        self, dataset: str, kind: str, method: str, parameters: Mapping[str, Any]
+    ) -> dict[str, dict[str, str]]:
+        """Return the keys of the views that a method declares; nothing where it declares none."""
+        views = self.views_of(kind, method, parameters)
+        keys = {name: digest(self.view_inputs(dataset, view)) for name, view in views.items()}
+        return {"views": keys} if keys else {}
+
+    def completed_key(self, dataset: str, completer: str) -> str:
+        """Return the key of a completed layer, worked out once."""
+        if (dataset, completer) not in self._completed:
+            inputs = self.completed_inputs(dataset, completer)
+            self._completed[dataset, completer] = digest(inputs)
+        return self._completed[dataset, completer]
+
+    def trial_inputs(
+        self,
+        dataset: str,
+        completer: str,
+        predictor: str,
+        parameters: Mapping[str, Any],
+        seed: int,
+        *,
+        iterations: int = 0,
+    ) -> dict[str, Any]:
+        """What determines the predictions of a trial, and the error that a search chooses by."""
+        entry = self.registry.get("predictor", predictor)
+        stages = self.stages(predictor, parameters)
+        return {
+            "harness": HARNESS_VERSION,
+            "completed": self.completed_key(dataset, completer),
+            "predictor": self._method(entry, parameters),
+            "training": self.protocol.training.model_dump(mode="json"),
+            "validation_error": code_hash("spared_bench.metrics.mse"),
+            "seed": self.trial_seed(dataset, predictor, seed),
+            "threads": self.settings.threads,
+            "device": self.settings.device.partition(":")[0],
+            **self._view_keys(dataset, "predictor", predictor, parameters),
+            **({"iterations": iterations} if iterations else {}),
+            **(
+                {
+                    "stages": {
+                        name: digest(self.network_inputs(dataset, completer, stage, seed))
+                        for name, stage in stages.items()
+                    }
+                }
+                if stages
+                else {}
+            ),
+        }
+
+    def trial_seed(self, dataset: str, predictor: str, repetition: int) -> int:
+        """Return the seed of a training; the same for all completers."""
+        return self.seed_of(dataset, self.predictor(predictor).name, repetition)
+
+    def score_inputs(self, trial: str) -> dict[str, Any]:
+        """What determines the scores of a trial's predictions."""
+        return {
+            "trial": trial,
+            "metrics": {name: self._metric_inputs(name) for name in self.scored_metrics},
+            "genes": list(self.protocol.scored_genes),
+            "pooling": self.protocol.pooling,
+            "mean_rule": self.protocol.mean_rule,
+            "code": code_hash("spared_bench.metrics.scoring"),
+        }
+
+    def _metric_inputs(self, name: str) -> dict[str, Any]:
+        entry = self.registry.get("metric", name)
+        spec = self.metric(name)
+        return {
+            "version": spec.version,
+            "per": spec.per,
+            "undefined": spec.undefined,
+            "given": spec.given,
+            "distribution": entry.plugin.distribution,
+            "code": entry.code,
+        }
+
+    def network_inputs(
+        self, dataset: str, completer: str, stage: Stage, seed: int
+    ) -> dict[str, Any]:
+        """What determines a trained network that trials of other predictors build on."""
+        entry = self.registry.get("predictor", stage.predictor)
+        return {
+            "harness": HARNESS_VERSION,
+            "completed": self.completed_key(dataset, completer),
+            "predictor": self._method(entry, stage.parameters),
+            "training": self.protocol.training.model_dump(mode="json"),
+            "seed": self.seed_of(dataset, stage.predictor, seed),
+            "threads": self.settings.threads,
+            "device": self.settings.device.partition(":")[0],
+            **self._view_keys(dataset, "predictor", stage.predictor, stage.parameters),
+        }
+
+    def figure_inputs(self, trial: str) -> dict[str, Any]:
+        """What determines the figures of a trial."""
+        return {
+            "trial": trial,
+            "genes": list(self.protocol.scored_genes),
+            "code": code_hash("spared_bench.reports.expression_map"),
+            "calibration": code_hash("spared_bench.reports.calibration"),
+        }
+
+    def seed_of(self, *names: str | int) -> int:
+        """Return a seed made from names, so that it does not depend on the order of trials."""
+        text = "/".join([self.protocol.id, *map(str, names)])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    def _method(self, entry: Registered, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        described = {
+            "name": entry.spec.name,
+            "version": entry.spec.version,
+            "distribution": entry.plugin.distribution,
+            "code": entry.code,
+            "parameters": dict(parameters),
+        }
+        weights = parameters.get("weights")
+        if isinstance(weights, str) and Path(weights).expanduser().is_file():
+            # The content counts: another file of the same name is another experiment.
+            described["weights"] = self.fingerprints.of_file(Path(weights).expanduser().resolve())
+        elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(class_of(entry), parameters)):
+            described["weights"] = self.fingerprints.of_file(file)
+        if named := augmentation_modules(augment_of(_loaded(entry), parameters)):
+            # They are imported by name, so the code of the method does not hold theirs.
+            described["augmentation"] = {module: code_hash(module) for module in named}
+        return described
+
+
+def _loaded(entry: Registered) -> Any:
+    """Return a method's class; ``None`` where it cannot be had: its trials will say why."""
+    try:
+        return class_of(entry)
+    except PluginError:
+        return None

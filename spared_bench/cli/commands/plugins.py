@@ -15,7 +15,6 @@ from spared_bench.cli.common import (
     JSON,
     PLUGIN,
     WORKSPACE,
-    print_json,
     print_table,
     show_result,
 )
@@ -139,12 +138,10 @@ def check(
     registry = discover([*before, *plugin], data_dir=space.data_dir)
     subjects = dict.fromkeys(each for name in names for each in conformance.named(registry, name))
     outcomes = conformance.examine(registry, subjects, space.data_dir)
-    if as_json:
-        with redirect_stdout(sys.stderr):  # what a plugin prints is no part of the report
-            found = list(outcomes)
-        print_json(conformance.report(found))
-    else:
+    # Beside JSON, what is told as it goes, and what a plugin prints, is no part of the report.
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
         found = _shown(outcomes)
+    show_result(conformance.report(found), as_json, lambda: None)
     if any(each.status == "failed" for each in found):
         raise typer.Exit(1)
 

@@ -74,7 +74,8 @@ def make_plan(
                 plan.left_out.append(why)
                 continue
             plan.cells += _cells(bench, dataset, completers, predictor, search_completer)
-    if plan.left_out and (named or not plan.cells):
+    nothing_left = not plan.cells and len(plan.unavailable) < len(datasets)
+    if plan.left_out and (named or nothing_left):
         raise UsageError("\n".join(plan.left_out))
     return plan
 

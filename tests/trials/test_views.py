@@ -353,6 +353,13 @@ def test_views_move_no_hash_of_a_protocol(workspace, strict):
     assert bench_on(workspace, strict).protocol.hash == bench_on(workspace).protocol.hash
 
 
+def test_a_suite_whose_data_are_not_there_plans_and_says_both(workspace):
+    """Every study of the papers plans on a machine without the data."""
+    plan = select(make_bench("spared", workspace=workspace, device="cpu"))
+    assert not plan.cells and len(plan.unavailable) == 26
+    assert any("'view-attention'" in line for line in plan.left_out)
+
+
 @pytest.mark.parametrize("name", ["spared", "spared-strict"])
 def test_the_published_protocols_refuse_other_views(workspace, name):
     assert make_bench(name, workspace=workspace).protocol.views == "target-only"

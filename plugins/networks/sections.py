@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spared_bench.data import MASK, TARGET, Slides
+from spared_bench.data import Slides
 from spared_bench.geometry import rows_by_slide, spacing
 from spared_bench.models.augmentation.augmenter import Augmentation, augmented
 from spared_bench.models.augmentation.symmetries import Symmetries
 from spared_bench.models.device_patches import DevicePatches
 from spared_bench.models.graphs import nearest
+from spared_bench.models.units import target_and_mask
 from spared_bench.models.window_cutting import Window
 from spared_bench_plugins.networks.asign import LEVELS, Graph, Levels, Nodes
 
@@ -261,10 +262,7 @@ class SectionUnits:
             sections[i].spots[parts[i][j].spots[parts[i][j].core]] for i, j in self._order
         ]
         self._patches = DevicePatches(slides.patches, device, budget) if images else None
-        visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
-        nothing = torch.empty(len(slides), 0)
-        self._target = (torch.tensor(slides.target) if visible else nothing).to(device)
-        self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
+        self._target, self._mask = target_and_mask(slides, device)
         self._labels = [
             {name: torch.from_numpy(values).to(device) for name, values in each.items()}
             for each in labels

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spared_bench.data import MASK, TARGET, Slides
+from spared_bench.data import Slides
 from spared_bench.errors import ShapeMismatchError
 from spared_bench.interfaces import Context
 from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
 from spared_bench.models.torch_predictor import TorchPredictor
+from spared_bench.models.units import target_and_mask
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,8 @@ class FeatureUnits:
     """
 
     def __init__(self, slides: Slides, features: np.ndarray, device: str = "cpu") -> None:
-        visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
-        nothing = torch.empty(len(slides), 0)
         self._features = torch.tensor(features).to(device)
-        self._target = (torch.tensor(slides.target) if visible else nothing).to(device)
-        self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
+        self._target, self._mask = target_and_mask(slides, device)
 
     def __len__(self) -> int:
         return len(self._features)

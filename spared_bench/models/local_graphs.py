@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import identity
 from torch import Tensor
 
-from spared_bench.data import MASK, TARGET, Slides
+from spared_bench.data import Slides
 from spared_bench.geometry import rows_by_slide
 from spared_bench.models.graphs import (
     hops,
@@ -22,6 +22,7 @@ from spared_bench.models.graphs import (
     lattice_of_slides,
     nearest,
 )
+from spared_bench.models.units import target_and_mask
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,7 @@ class LocalGraphUnits:
         self._from = self._members.T.tocsr() if released else near
         self._place = slides.array_coordinates.astype(np.float32)
         self._embeddings, self._first = embeddings.to(device), first.to(device)
-        visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
-        nothing = torch.empty(n, 0)
-        self._target = (torch.tensor(slides.target) if visible else nothing).to(device)
-        self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
+        self._target, self._mask = target_and_mask(slides, device)
 
     def __len__(self) -> int:
         return len(self._place)

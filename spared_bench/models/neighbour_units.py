@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spared_bench.data import MASK, TARGET, Slides
+from spared_bench.data import Slides
 from spared_bench.geometry import rows_by_slide, spacing
+from spared_bench.models.units import target_and_mask
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,6 @@ class NeighbourUnits:
     def __init__(
         self, slides: Slides, features: np.ndarray, reach: float, most: int, device: str = "cpu"
     ) -> None:
-        visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
-        nothing = torch.empty(len(slides), 0)
         n = len(slides)
         around = np.zeros((n, 1 + most), dtype=np.int64)
         there = np.zeros((n, 1 + most), dtype=bool)
@@ -132,8 +131,7 @@ class NeighbourUnits:
         self._around, self._there, self._distance = (
             torch.from_numpy(each).to(device) for each in (around, there, distance)
         )
-        self._target = (torch.tensor(slides.target) if visible else nothing).to(device)
-        self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
+        self._target, self._mask = target_and_mask(slides, device)
 
     def __len__(self) -> int:
         return len(self._around)

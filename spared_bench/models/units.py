@@ -37,6 +37,17 @@ class Batch:
     mask: Tensor
 
 
+def target_and_mask(slides: Slides, device: str) -> tuple[Tensor, Tensor]:
+    """Return target, float32, and mask, bool, both (n_spots, n_genes), on a device.
+
+    Where expression is not visible, neither has any columns.
+    """
+    if TARGET not in slides.adata.layers or MASK not in slides.adata.layers:
+        nothing = torch.empty(len(slides), 0, device=device)
+        return nothing, nothing.bool()
+    return torch.tensor(slides.target).to(device), torch.tensor(slides.mask).to(device)
+
+
 class Units(Protocol):
     """What the trainer asks of its data."""
 
@@ -76,12 +87,9 @@ class PatchUnits:
     ) -> None:
         self._normalisation = normalisation_of(normalisation)
         self._augmentation = augmentation or Symmetries()
-        visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
-        nothing = torch.empty(len(slides), 0)
         self._patches = DevicePatches(slides.patches, device, budget)
         self._device = torch.device(device)
-        self._target = (torch.tensor(slides.target) if visible else nothing).to(device)
-        self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
+        self._target, self._mask = target_and_mask(slides, device)
 
     def __len__(self) -> int:
         return len(self._patches)

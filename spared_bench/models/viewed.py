@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spared_bench.data import MASK, TARGET, Slides
+from spared_bench.data import Slides
 from spared_bench.data.viewed import Tiles
 from spared_bench.data.views import View
 from spared_bench.errors import PluginError
@@ -25,6 +25,7 @@ from spared_bench.models.augmentation.augmenter import Augmentation, augmented
 from spared_bench.models.augmentation.symmetries import Symmetries
 from spared_bench.models.device_patches import DevicePatches, resident_budget
 from spared_bench.models.torch_predictor import TorchPredictor
+from spared_bench.models.units import target_and_mask
 
 _HIGHEST = 2**63 - 1
 
@@ -86,10 +87,7 @@ class ViewUnits:
             else:
                 stored = DevicePatches(slides.view(name), device, share)
                 self._seen[name] = _Windows(stored, torch.arange(len(slides)))
-        visible = TARGET in slides.adata.layers and MASK in slides.adata.layers
-        nothing = torch.empty(len(slides), 0)
-        self._target = (torch.tensor(slides.target) if visible else nothing).to(device)
-        self._mask = (torch.tensor(slides.mask) if visible else nothing.bool()).to(device)
+        self._target, self._mask = target_and_mask(slides, device)
 
     def __len__(self) -> int:
         return len(self._target)

@@ -51,6 +51,13 @@ def test_status_shows_every_failure_and_why_one_failed(workspace):
     assert {"packages", "device", "driver", "git", "threads", "host"} <= set(environment)
 
 
+def test_a_method_that_does_not_serve_a_dataset_does_not_fail_the_run_of_the_others(workspace):
+    both = toy_run(workspace, "-p", "toy-skips", "-p", "toy-mean")
+    assert "toy-skips: skipped: toy is too small" in both.output
+    assert both.exit_code == 0
+    assert toy_run(workspace, "-p", "toy-skips").exit_code == 1  # no score at all
+
+
 def test_status_shows_the_failures_of_a_search_that_has_not_ended(workspace):
     done = toy_run(workspace, "-p", "toy-raises-searched", "--breaker", "2")
     assert "3 of its trials were not begun. `spared-bench status` shows why" in done.output

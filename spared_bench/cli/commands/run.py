@@ -177,7 +177,10 @@ def _exit_status(report: Report) -> int:
     if report.interrupted:
         typer.echo(_INTERRUPTED, err=True)
         return 130
-    left = report.failed or report.held_back or report.undone or report.plan.unavailable
+    failed = [result for result in report.failed if result.status != "skipped"]
+    # That a method does not serve a dataset is a finding, unless nothing else was asked for.
+    nothing = bool(report.results) and len(report.failed) == len(report.results)
+    left = failed or nothing or report.held_back or report.undone or report.plan.unavailable
     return 1 if left else 0
 
 

@@ -243,16 +243,8 @@ class ASIGN3DNet(ASIGNNet):
     a share of its own for every gene.
     """
 
-    def __init__(
-        self,
-        n_genes: int,
-        width: int,
-        heads: int,
-        encoder: nn.Module,
-        feature_width: int,
-        released: bool = False,
-    ) -> None:
-        super().__init__(n_genes, width, heads, encoder, feature_width, released)
+    def __init__(self, n_genes: int, *sizes: Any, **settings: Any) -> None:
+        super().__init__(n_genes, *sizes, **settings)
         self.mixing = nn.Parameter(torch.full((n_genes,), 0.5))
 
     def _add_idle(self, width: int) -> None:

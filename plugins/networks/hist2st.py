@@ -85,8 +85,14 @@ class Zinb(NamedTuple):
 class JoinedHeads(nn.Module):
     """An LSTM over the outputs of graph layers, and what is predicted from the mean of its own.
 
-    A subclass makes the layers below, then calls ``add_heads``.
+    A subclass makes ``column`` and ``row``, ``blocks``, ``graphs`` and what stands before them,
+    then calls ``add_heads``.
     """
+
+    column: nn.Embedding
+    row: nn.Embedding
+    blocks: nn.Sequential
+    graphs: GraphLayers
 
     def add_heads(self, width: int, n_genes: int, weighted: bool = True) -> None:
         """Add the LSTM and the heads; ``weighted``: one that weighs augmented views, too."""
@@ -97,6 +103,12 @@ class JoinedHeads(nn.Module):
         self.zero = nn.Linear(width, n_genes)
         if weighted:
             self.weigh = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def along(self, x: Tensor, batch: WindowBatch) -> Tensor:
+        """Let spots see each other: (n_spots, width) -> those of the core, (n_core, width)."""
+        x = x + self.column(batch.positions[:, 0]) + self.row(batch.positions[:, 1])
+        x = self.blocks(x[None])[0]  # the spots are one sequence
+        return self.join(self.graphs(x, batch.edges))[batch.core]
 
     def join(self, levels: Sequence[Tensor]) -> Tensor:
         """Let the layers, each (n_spots, width), be the time: (n_spots, width)."""

@@ -89,9 +89,7 @@ class Hist2STNet(JoinedHeads):
         """(n_spots, 3, size, size) -> (n_core, width)."""
         images = resized(images, self.image_size)
         x = self.maps(images.transpose(2, 3) if self.columns_first else images)
-        x = x + self.column(batch.positions[:, 0]) + self.row(batch.positions[:, 1])
-        x = self.blocks(x[None])[0]  # the spots are one sequence
-        return self.join(self.graphs(x, batch.edges))[batch.core]
+        return self.along(x, batch)
 
     def forward(self, batch: WindowBatch) -> Tensor:
         return self.head(self.embed(batch.images, batch))  # (n_core, n_genes)

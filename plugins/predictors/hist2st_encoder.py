@@ -69,10 +69,7 @@ class EncodedNet(JoinedHeads):
 
     def embed(self, features: Tensor, batch: WindowBatch) -> Tensor:
         """(n_spots, feature_width) -> (n_core, width)."""
-        x = self.first(features)
-        x = x + self.column(batch.positions[:, 0]) + self.row(batch.positions[:, 1])
-        x = self.blocks(x[None])[0]  # the spots are one sequence
-        return self.join(self.graphs(x, batch.edges))[batch.core]
+        return self.along(self.first(features), batch)
 
     def forward(self, batch: WindowBatch) -> Tensor:
         return self.head(self.embed(batch.images, batch))  # (n_core, n_genes)

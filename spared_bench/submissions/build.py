@@ -18,7 +18,7 @@ from spared_bench.specs import PredictorSpec
 from spared_bench.submissions import bundle
 from spared_bench.submissions.codec import read_output, write_prediction
 from spared_bench.submissions.names import public_key, sign
-from spared_bench.submissions.rescoring import is_number, metrics_of, redetailed, rescore
+from spared_bench.submissions.rescoring import is_number, metrics_of, rescore, with_scores
 from spared_bench.submissions.schema import Claim, ClaimedDataset, Description, read_description
 from spared_bench.submissions.truth import Truth, own_output, truth_of
 from spared_bench.trials.cells import FinishedCell, finished_cells
@@ -202,15 +202,7 @@ def _with_what_is_beside(
     if not metrics:
         return result
     scores = {**result.split_scores[truth.split], **rescore(bench, truth, written, metrics)}
-    curve, table = redetailed(bench, truth, written)
-    return result.model_copy(
-        update={
-            "split_scores": {truth.split: scores},
-            "calibration": [value if is_number(value) else None for value in curve],
-            "confusion": table,
-            "classes": list(truth.classes) if table else [],
-        }
-    )
+    return with_scores(result, scores, bench, truth, written)
 
 
 def _write_dataset(folder: Path, truth: Truth) -> ClaimedDataset:

@@ -24,10 +24,9 @@ from spared_bench.submissions.opening import opened as opened_bundle
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.rescoring import (
     disagreements,
-    is_number,
     metrics_of,
-    redetailed,
     rescore,
+    with_scores,
 )
 from spared_bench.submissions.suspicion import (
     look_across,
@@ -294,12 +293,4 @@ def _check_result(
     report.evidence.hashes[label_of(result)] = opened.hashes[name]
     target = bench.protocol.processing.target
     look_at_prediction(report.evidence, result, prediction.mean, truth, target)
-    curve, table = redetailed(bench, truth, prediction)
-    return result.model_copy(
-        update={
-            "split_scores": {truth.split: scores},
-            "calibration": [value if is_number(value) else None for value in curve],
-            "confusion": table,
-            "classes": list(truth.classes) if table else [],
-        }
-    )
+    return with_scores(result, scores, bench, truth, prediction)

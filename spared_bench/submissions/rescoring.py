@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.leaderboard.entries import MAX_SCORE
+from spared_bench.leaderboard.entries import MAX_SCORE, EntryResult
 from spared_bench.metrics.scoring import Beside, MetricFunction, details, means
 from spared_bench.prediction import Prediction
 from spared_bench.specs import MetricSpec
@@ -54,12 +54,24 @@ def rescore(
     return {name: value if is_number(value) else None for name, value in found.items()}
 
 
-def redetailed(
-    bench: Bench, truth: Truth, prediction: Prediction
-) -> tuple[list[float], list[list[int]]]:
-    """Return the calibration curve and the table of confusion of a prediction."""
+def with_scores(
+    result: EntryResult,
+    scores: Mapping[str, float | None],
+    bench: Bench,
+    truth: Truth,
+    prediction: Prediction,
+) -> EntryResult:
+    """Return the result with these scores, and the prediction's calibration and confusion."""
     arrays, beside = _scored(bench, truth, prediction)
-    return details(*arrays, beside)
+    curve, table = details(*arrays, beside)
+    return result.model_copy(
+        update={
+            "split_scores": {truth.split: dict(scores)},
+            "calibration": [value if is_number(value) else None for value in curve],
+            "confusion": table,
+            "classes": list(truth.classes) if table else [],
+        }
+    )
 
 
 def _scored(

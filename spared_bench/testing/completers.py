@@ -13,7 +13,6 @@ import numpy as np
 
 from spared_bench.contracts import checked_completion
 from spared_bench.data import Slides
-from spared_bench.data.views import checked_views, declared_by
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.registry import Registered, Registry
 from spared_bench.testing.checks import (
@@ -28,8 +27,8 @@ from spared_bench.testing.checks import (
     require,
     same,
 )
-from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
-from spared_bench.testing.views import with_views
+from spared_bench.testing.slides import TinySlides, with_noise
+from spared_bench.testing.views import slides_for
 
 CONTEXT = Context(seed=1, budget=Budget(6, 16, 3, augment=False))
 
@@ -48,9 +47,7 @@ class _Subject:
 
     @cached_property
     def slides(self) -> TinySlides:
-        label = f"Completer {self.entry.spec.name!r}"
-        declared = checked_views(declared_by(construct(self.entry), label), label)
-        return with_views(tiny_slides(), declared)
+        return slides_for(self.entry)
 
     @cached_property
     def completer(self) -> Any:

@@ -14,7 +14,6 @@ import numpy as np
 
 from spared_bench.contracts import checked_output
 from spared_bench.data import COUNTS, Slides
-from spared_bench.data.views import checked_views, declared_by
 from spared_bench.errors import PluginError
 from spared_bench.interfaces import Budget, Context, Prediction, Predictor, TargetTransform
 from spared_bench.registry import Registered, Registry
@@ -32,9 +31,9 @@ from spared_bench.testing.checks import (
     require,
     same,
 )
-from spared_bench.testing.slides import TinySlides, tiny_slides, with_noise
+from spared_bench.testing.slides import TinySlides, with_noise
 from spared_bench.testing.ties import agree
-from spared_bench.testing.views import with_views
+from spared_bench.testing.views import slides_for
 
 CONTEXT = Context(seed=1, budget=Budget(iterations=4, batch_size=16, validate_every=2))
 
@@ -61,9 +60,7 @@ class _Subject:
 
     @cached_property
     def slides(self) -> TinySlides:
-        label = f"Predictor {self.entry.spec.name!r}"
-        declared = checked_views(declared_by(construct(self.entry), label), label)
-        return with_views(tiny_slides(), declared)
+        return slides_for(self.entry)
 
     @cached_property
     def predictor(self) -> Any:

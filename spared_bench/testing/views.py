@@ -11,18 +11,27 @@ import numpy as np
 
 from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import Cut, SpotView
-from spared_bench.data.views import TARGET, View, checked_views
+from spared_bench.data.views import TARGET, View, checked_views, declared_by
 from spared_bench.processing.blocks import BlockImage
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.cutting import WindowsToCut, read_windows
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import arrays_of, place
-from spared_bench.testing.slides import PATCH, TinySlides
+from spared_bench.registry import Registered
+from spared_bench.testing.checks import construct
+from spared_bench.testing.slides import PATCH, TinySlides, tiny_slides
 
 #: A spot of Visium, which is what the patches show.
 _SPOT_UM = 55.0
 _SPACING = 100
 _FACTS = {"spot_diameter_px": PATCH, "um_per_px": _SPOT_UM / PATCH, "image_scale": 1.0}
+
+
+def slides_for(entry: Registered) -> TinySlides:
+    """Return tiny slides with the views that a registered completer or predictor declares."""
+    label = f"{entry.spec.kind.capitalize()} {entry.spec.name!r}"
+    declared = checked_views(declared_by(construct(entry), label), label)
+    return with_views(tiny_slides(), declared)
 
 
 def with_views(slides: TinySlides, declared: Mapping[str, View] | None) -> TinySlides:

@@ -119,7 +119,9 @@ def test_a_worker_with_other_plugins_than_the_plan_refuses(bench):
 
 
 def test_a_refusing_worker_ends_the_run_and_is_no_result(bench, monkeypatch):
-    monkeypatch.setattr("spared_bench.api.plugins_of", lambda plan: {"predictor gone": "x 1 code"})
+    monkeypatch.setattr(
+        "spared_bench.api.execution.plugins_of", lambda plan: {"predictor gone": "x 1 code"}
+    )
     plan = select(bench, ["toy"], ["none"], ["toy-mean"])
     with pytest.raises(PluginError, match="planned x 1 code, found missing"):
         execute(plan, workers=1, **QUIET)

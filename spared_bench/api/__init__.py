@@ -1,0 +1,33 @@
+"""What the command line does, for notebooks and scripts: plan a selection, carry it out, report."""
+
+from __future__ import annotations
+
+from spared_bench.api.benches import make_bench
+from spared_bench.api.execution import check_machine, execute
+from spared_bench.api.notebooks import load_dataset, run
+from spared_bench.api.options import RunOptions, default_workers
+from spared_bench.api.plans import results_of, select
+from spared_bench.api.protocols import (
+    DEFAULT_PROTOCOL,
+    OWN_PROTOCOL,
+    default_protocol,
+    load_protocol,
+)
+from spared_bench.api.report import Report
+
+__all__ = [
+    "DEFAULT_PROTOCOL",
+    "OWN_PROTOCOL",
+    "Report",
+    "RunOptions",
+    "check_machine",
+    "default_protocol",
+    "default_workers",
+    "execute",
+    "load_dataset",
+    "load_protocol",
+    "make_bench",
+    "results_of",
+    "run",
+    "select",
+]

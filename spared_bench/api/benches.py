@@ -1,0 +1,114 @@
+"""Brings a protocol, a workspace and the plugins together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spared_bench.api.protocols import default_protocol, load_protocol
+from spared_bench.bench import Bench, Settings
+from spared_bench.errors import UsageError
+from spared_bench.executors.listing import listed_apart, require_strict
+from spared_bench.protocol import Protocol
+from spared_bench.registry import Registry, discover
+from spared_bench.workspace import Workspace
+
+
+def make_bench(
+    protocol: str = "",
+    *,
+    datasets: Sequence[str] = (),
+    workspace: Path | None = None,
+    data_dir: Path | None = None,
+    plugin_files: Sequence[Path] = (),
+    device: str = "auto",
+    weights: str = "",
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    offline: bool = False,
+    threads: int = 1,
+    strict: bool = False,
+) -> Bench:
+    """Bring a protocol, a workspace and the plugins together.
+
+    Parameters
+    ----------
+    protocol : str
+        Name or YAML file; empty: ``"own"`` for datasets that people described, else ``"demo"``.
+    datasets : sequence of str
+        What is selected, for that choice.
+    workspace, data_dir : Path, optional
+    plugin_files : sequence of Path
+        Single-file plugins.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+    weights : str
+        ``"pretrained"``, ``"random"`` or a file, for every predictor that has weights.
+    parameters : mapping of predictor or completer to mapping
+        Values that replace those of the protocol and of the search.
+    offline : bool
+        Never download.
+    threads : int
+        CPU threads of a trial. Part of its key: a sum over threads depends on their number.
+    strict : bool
+        For a run with ``Limits(strict=True)``: no code of other distributions or of
+        ``plugin_files`` is imported in this process.
+
+    Raises
+    ------
+    UsageError
+        If ``strict`` is asked for and this system cannot shut a process in.
+    """
+    files = [Path(file).resolve() for file in plugin_files]
+    space = Workspace.at(workspace, data_dir)
+    place = _device(device)
+
+    def bench_of(registry: Registry, protocol: Protocol) -> Bench:
+        chosen: dict[str, dict[str, Any]] = {}
+        for name, values in (parameters or {}).items():
+            kind = "completer" if name in registry.names("completer") else "predictor"
+            chosen.setdefault(registry.get(kind, name).spec.name, {}).update(values)
+        settings = Settings(
+            workspace=str(space.root),
+            data_dir=str(space.data_dir),
+            protocol=protocol.model_dump(mode="json"),
+            plugin_files=tuple(map(str, files)),
+            device=place,
+            weights=weights,
+            parameters=chosen,
+            offline=offline,
+            threads=threads,
+        )
+        return Bench(settings, registry)
+
+    if not strict:
+        registry = discover(files, data_dir=space.data_dir)
+        wanted = load_protocol(protocol or default_protocol(registry, datasets), registry)
+        return bench_of(registry, wanted)
+    require_strict()
+    ours = discover(files, data_dir=space.data_dir, only=())
+    wanted = load_protocol(protocol or _default_of_ours(ours, datasets), ours)
+    return bench_of(listed_apart(files, space, lambda every: bench_of(every, wanted)), wanted)
+
+
+def _default_of_ours(ours: Registry, datasets: Sequence[str]) -> str:
+    """Return the protocol that is meant, where the datasets of others are not known yet."""
+    known = {name for name in datasets if name in ours.names("dataset")}
+    return default_protocol(ours, sorted(known))
+
+
+def _device(wanted: str) -> str:
+    """Resolve ``"auto"`` without importing torch where there is no sign of an accelerator."""
+    if wanted != "auto":
+        if not re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", wanted):
+            raise UsageError(
+                f"There is no device {wanted!r}: it is auto, cpu, mps, cuda, or one GPU, as in"
+                " cuda:1."
+            )
+        return wanted
+    if not Path("/dev/nvidia0").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

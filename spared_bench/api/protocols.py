@@ -1,0 +1,56 @@
+"""Which protocol is meant: by a name, a file, or the datasets that are selected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spared_bench.errors import UsageError
+from spared_bench.protocol import Protocol, parse_protocol, read_protocol
+from spared_bench.registry import Registry
+from spared_bench.sources.described import FACTORY as DESCRIBED
+
+DEFAULT_PROTOCOL = "demo"
+#: Taken instead where all datasets are people's own (``spared-bench data add``).
+OWN_PROTOCOL = "own"
+
+
+def load_protocol(name: str, registry: Registry) -> Protocol:
+    """Return a protocol by name, or from a YAML file.
+
+    Parameters
+    ----------
+    name : str
+        Of a registered protocol (``"demo"`` or ``"demo@1"``), or a path that ends in ``.yaml``.
+    registry : Registry
+    """
+    if name.endswith((".yaml", ".yml")):
+        return read_protocol(Path(name))
+    bare, _, version = name.partition("@")
+    entry = registry.get("protocol", bare)
+    protocol = parse_protocol(entry.load()(), f"protocol {bare!r}")
+    if version and version != str(protocol.version):
+        raise UsageError(
+            f"Protocol {bare!r} is installed in version {protocol.version}, not {version!r}."
+        )
+    return protocol
+
+
+def default_protocol(registry: Registry, datasets: Sequence[str]) -> str:
+    """Return the protocol that is meant where none is named.
+
+    Raises
+    ------
+    UsageError
+        If some of the datasets are people's own and others are not.
+    """
+    entries = [registry.get("dataset", fold) for name in datasets for fold in registry.expand(name)]
+    own = {entry.spec.name for entry in entries if entry.spec.factory == DESCRIBED}
+    others = {entry.spec.name for entry in entries} - own
+    if own and others:
+        raise UsageError(
+            f"No protocol is named, and it is not clear which one is meant: {min(own)!r} is a"
+            f" dataset of your own, which protocol {OWN_PROTOCOL!r} is for, and {min(others)!r} is"
+            f" not. Name one with `--suite`: {', '.join(registry.names('protocol'))}."
+        )
+    return OWN_PROTOCOL if own else DEFAULT_PROTOCOL

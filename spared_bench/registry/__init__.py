@@ -1,0 +1,10 @@
+"""Which plugins there are: found through entry points, guarded, looked up by name."""
+
+from __future__ import annotations
+
+from spared_bench.registry.discovery import GROUP, discover
+from spared_bench.registry.lookup import Registry
+from spared_bench.registry.observers import notify
+from spared_bench.registry.registered import OURS, Plugin, Registered
+
+__all__ = ["GROUP", "OURS", "Plugin", "Registered", "Registry", "discover", "notify"]

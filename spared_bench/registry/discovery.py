@@ -1,0 +1,106 @@
+"""Finds plugins through entry points, one at a time.
+
+A plugin that fails is *quarantined*: it is left out, the reason is kept, and everything else works.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from spared_bench import hookspecs
+from spared_bench.beside import let_import
+from spared_bench.errors import SparedBenchError, UsageError
+from spared_bench.guard import importing
+from spared_bench.registry.hooks import collect
+from spared_bench.registry.lookup import Registry
+from spared_bench.registry.modules import from_file, from_module, module_name, refuse
+from spared_bench.registry.registered import DESCRIBED, DESCRIPTION, Plugin, one_line
+
+GROUP = hookspecs.PROJECT
+
+
+def discover(
+    files: Iterable[Path] = (),
+    points: Iterable[EntryPoint] | None = None,
+    data_dir: Path | None = None,
+    only: Collection[str] | None = None,
+) -> Registry:
+    """Load all plugins of this environment, each guarded.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        Plugins that are not installed (``--plugin``), for work in progress. Their specs may name
+        modules that lie beside them.
+    points : iterable of EntryPoint, optional
+        Instead of those of the environment.
+    data_dir : Path, optional
+        Where to look for datasets that are described in YAML (``spared-bench data add``).
+    only : collection of str, optional
+        Strangers' distributions (of a file: its name) whose modules may be imported beside our
+        own; all by default. The others are as if they were not installed.
+
+    Returns
+    -------
+    Registry
+        With the failed plugins in it, quarantined.
+
+    Raises
+    ------
+    UsageError
+        If one of ``files`` is not there: whoever names a file means it.
+    """
+    paths = list(dict.fromkeys(Path(file).resolve() for file in files))
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"There is no plugin file {path}. Check the path after `--plugin`.")
+    found = entry_points(group=GROUP) if points is None else points
+    sources: dict[tuple[str, str, str], Plugin] = {}
+    for point in found:
+        distribution = point.dist.name if point.dist else "?"
+        version = point.dist.version if point.dist else ""
+        plugin = Plugin(distribution, version, point.name, point.value)
+        if only is None or plugin.is_ours or distribution in only:
+            sources.setdefault((distribution, point.name, point.value), plugin)
+    plugins = [_load(sources[key], from_module(sources[key].target)) for key in sorted(sources)]
+    modules: dict[str, Path] = {}
+    for path in (path for path in paths if only is None or path.name in only):
+        plugin = Plugin(path.name, "", path.stem, str(path))
+        other = modules.setdefault(module_name(str(path)), path)
+        plugins.append(_load(plugin, from_file(path) if other == path else refuse(path, other)))
+    if data_dir is not None:
+        plugins += [_load_description(path) for path in sorted(data_dir.glob(f"*/{DESCRIPTION}"))]
+    return Registry(plugins)
+
+
+def _load_description(path: Path) -> Plugin:
+    """Register one described dataset, as distribution ``data``; quarantine it if that fails."""
+    from spared_bench.sources.described import described_spec
+
+    plugin = Plugin(DESCRIBED, "", path.parent.name, str(path))
+    try:
+        return replace(plugin, specs=(described_spec(path),))
+    except SparedBenchError as error:
+        story = "".join(traceback.format_exception(error))
+        return replace(plugin, reason=" ".join(str(error).split()), traceback=story)
+
+
+def _load(plugin: Plugin, load: Callable[[], ModuleType]) -> Plugin:
+    """Import one plugin and collect its specs; quarantine it if anything goes wrong."""
+    try:
+        with importing(plugin.name):
+            specs = collect(load())
+        if plugin.target.endswith(".py"):
+            factories = (getattr(spec, "factory", "") for spec in specs)
+            let_import(Path(plugin.target), filter(None, factories))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        story = "".join(traceback.format_exception(error))
+        return replace(plugin, reason=one_line(error), traceback=story)
+    return replace(plugin, specs=tuple(specs))

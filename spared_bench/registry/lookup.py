@@ -1,0 +1,146 @@
+"""All plugins of an environment, looked up by name.
+
+Two plugins of one name are both refused by that name; ``distribution:name`` picks one.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import ModuleType
+
+from spared_bench.errors import AmbiguousNameError, UnknownNameError, UsageError
+from spared_bench.registry.modules import module_name
+from spared_bench.registry.registered import Plugin, Registered
+from spared_bench.specs import KINDS, DatasetSpec
+
+
+@dataclass
+class Registry:
+    """All plugins of an environment.
+
+    Parameters
+    ----------
+    plugins : list of Plugin
+        In the order of (distribution, name); files last.
+    """
+
+    plugins: list[Plugin] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._by_kind: dict[str, dict[str, list[Registered]]] = {kind: {} for kind in KINDS}
+        for plugin in self.plugins:
+            for spec in plugin.specs:
+                found = self._by_kind[spec.kind].setdefault(spec.name, [])
+                found.append(Registered(spec, plugin))
+
+    @cached_property
+    def _folds(self) -> dict[str, list[Registered]]:
+        """The folds of each ``dataset.scheme``, which are found by name and left out of lists."""
+        return {
+            f"{entry.spec.name}.{scheme}": [
+                Registered(fold, entry.plugin) for fold in entry.spec.fold_specs(scheme)
+            ]
+            for entry in self.all("dataset")
+            if isinstance(entry.spec, DatasetSpec)
+            for scheme in entry.spec.folds
+        }
+
+    @property
+    def quarantined(self) -> list[Plugin]:
+        """The plugins that were left out."""
+        return [plugin for plugin in self.plugins if plugin.quarantined]
+
+    def all(self, kind: str) -> list[Registered]:
+        """Return everything of a kind, clashing names included, sorted by name."""
+        names = self._by_kind[kind]
+        return [entry for name in sorted(names) for entry in names[name]]
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names by which plugins of a kind can be asked for, sorted.
+
+        A name that two distributions register is listed once for each, as ``distribution:name``.
+        """
+        return [
+            entry.spec.name if len(entries) == 1 else entry.qualified_name
+            for _, entries in sorted(self._by_kind[kind].items())
+            for entry in entries
+        ]
+
+    def expand(self, name: str) -> list[str]:
+        """Return the names of the datasets that a name stands for: folds, or itself."""
+        return [entry.spec.name for entry in self._folds.get(name, [])] or [name]
+
+    def get(self, kind: str, name: str) -> Registered:
+        """Look a plugin up by name or by ``distribution:name``; a dataset also by its fold.
+
+        Raises
+        ------
+        UsageError
+            For a scheme of folds, which stands for several datasets.
+        UnknownNameError
+            With the nearest name, and with the quarantined plugins, one of which may have had it.
+        AmbiguousNameError
+            If two plugins register the name.
+        """
+        distribution, colon, bare = name.rpartition(":")
+        entries = self._by_kind[kind].get(bare if colon else name, [])
+        entries = entries or self._also_called(kind, bare if colon else name)
+        if not entries and kind == "dataset":
+            entries = self._find_fold(bare if colon else name)
+        if colon:
+            entries = [entry for entry in entries if entry.plugin.distribution == distribution]
+        if len(entries) > 1:
+            choices = ", ".join(entry.qualified_name for entry in entries)
+            raise AmbiguousNameError(
+                f"More than one plugin registers the {kind} {name!r}, so neither is used by that"
+                f" name. Ask for one of: {choices}. Uninstall the other if you do not need it."
+            )
+        if not entries:
+            hint = f"`spared-bench list {kind}s` describes them."
+            if self.quarantined:
+                names = ", ".join(plugin.name for plugin in self.quarantined)
+                hint += f" Plugins that could not be loaded: {names}; `spared-bench plugins why`."
+            raise UnknownNameError(kind, name, self.names(kind), hint)
+        return entries[0]
+
+    def canonical(self, kind: str, name: str) -> str:
+        """Return the name under which a plugin is registered, for one of its other names.
+
+        ``distribution:name`` stays qualified; see ``get`` for the errors.
+        """
+        entry = self.get(kind, name)
+        return entry.qualified_name if ":" in name else entry.spec.name
+
+    def _also_called(self, kind: str, name: str) -> list[Registered]:
+        """Return what has this name in other letters' case, or as an alias."""
+        wanted = name.casefold()
+        return [
+            entry
+            for entry in self.all(kind)
+            if wanted
+            in (
+                known.casefold() for known in (entry.spec.name, *getattr(entry.spec, "aliases", ()))
+            )
+        ]
+
+    def _find_fold(self, name: str) -> list[Registered]:
+        if name in self._folds:
+            folds = ", ".join(entry.spec.name for entry in self._folds[name])
+            raise UsageError(
+                f"{name!r} stands for {len(self._folds[name])} folds, where one dataset is"
+                f" expected. Name one of: {folds}."
+            )
+        every = (entry for entries in self._folds.values() for entry in entries)
+        return [entry for entry in every if entry.spec.name == name.lower()]
+
+    def observers(self) -> list[ModuleType]:
+        """Return the loaded modules, for the observer hooks."""
+        return [
+            sys.modules[module]
+            for plugin in self.plugins
+            if plugin.told is None
+            and not plugin.quarantined
+            and (module := module_name(plugin.target)) in sys.modules
+        ]

@@ -1,0 +1,25 @@
+"""Calls the observer hooks of the plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from spared_bench import hookspecs
+from spared_bench.errors import in_words
+from spared_bench.guard import guarded
+from spared_bench.registry.lookup import Registry
+
+
+def notify(registry: Registry, hook: str, log: Callable[[str], None], **arguments: Any) -> None:
+    """Call an observer hook of every plugin; an error is logged and changes nothing."""
+    for module in registry.observers():
+        function = getattr(module, hook, None)
+        if function is None or not hasattr(function, f"{hookspecs.PROJECT}_impl"):
+            continue
+        try:
+            names = function.__code__.co_varnames[: function.__code__.co_argcount]
+            with guarded():
+                function(**{name: value for name, value in arguments.items() if name in names})
+        except (Exception, SystemExit) as error:
+            log(f"Observer {module.__name__}.{hook} failed: {in_words(error)[0]}")

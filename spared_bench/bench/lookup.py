@@ -17,7 +17,7 @@ from spared_bench.keys.fingerprints import Fingerprints
 from spared_bench.parameters import Chosen, Parameter, Signature, Wishes, resolve, signature_of
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
-from spared_bench.sources.described import FACTORY as DESCRIBED
+from spared_bench.sources.description import FACTORY as DESCRIBED
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
 from spared_bench.workspace import Workspace
 

@@ -80,7 +80,7 @@ def discover(
 
 def _load_description(path: Path) -> Plugin:
     """Register one described dataset, as distribution ``data``; quarantine it if that fails."""
-    from spared_bench.sources.described import described_spec
+    from spared_bench.sources.adding import described_spec
 
     plugin = Plugin(DESCRIBED, "", path.parent.name, str(path))
     try:

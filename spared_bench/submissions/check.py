@@ -13,7 +13,7 @@ from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError, SubmissionError
-from spared_bench.leaderboard.entries import EntryResult
+from spared_bench.leaderboard.entries import EntryResult, impossible
 from spared_bench.leaderboard.text import visible
 from spared_bench.submissions import bundle
 from spared_bench.submissions.bundle import Bundle
@@ -81,6 +81,7 @@ def check(
             bench = bench_of(opened.description.protocol)
             _check_protocol(report, opened, bench)
             _check_grid(report, opened, bench)
+            _check_bounds(report, opened, bench)
             _check_files(report, opened)
             if report.ok:
                 _check_results(report, opened, bench, with_data)
@@ -180,6 +181,13 @@ def _check_grid(report: Report, opened: Bundle, bench: Bench) -> None:
         report.problems.append(f"{both[0]} is declared absent and has results.")
     for dataset, reason in absent.items():
         report.evidence.add("absent", f"No result: {reason}", dataset)
+
+
+def _check_bounds(report: Report, opened: Bundle, bench: Bench) -> None:
+    """Refuse scores that their metrics cannot have, which needs no data."""
+    metrics = {name: bench.metric(name) for name in bench.scored_metrics}
+    if reason := impossible(opened.claim.results, metrics):
+        report.problems.append(f"A score is claimed that cannot be: {reason}.")
 
 
 def _check_files(report: Report, opened: Bundle) -> None:

@@ -314,7 +314,9 @@ def _comment(report: Report, bench_of: BenchOf, leaderboards: Path) -> str:
     ranked = [name for name in names if not bench.dataset(name).synthetic]
     told = dict.fromkeys([bench.protocol.ranking.metric, *bench.protocol.metrics])
     metrics = [bench.metric(name) for name in told]
-    return comment(report, read_entries(leaderboards, bench.protocol.id)[0], ranked, metrics)
+    known = {name: bench.metric(name) for name in bench.scored_metrics}
+    entries = read_entries(leaderboards, bench.protocol.id, known)[0]
+    return comment(report, entries, ranked, metrics)
 
 
 def _print(report: Report, *added: str) -> None:

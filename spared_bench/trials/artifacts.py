@@ -38,7 +38,7 @@ def write_artifacts(
     """
     arrays: dict[str, np.ndarray] = {"genes": prepared.adata.var_names.to_numpy(dtype=str)}
     for split, prediction in predictions.items():
-        slides = prepared.slides(split)
+        slides = prepared.shared(split)
         arrays |= {
             f"{split}_prediction": prediction.mean.astype(np.float32),
             f"{split}_spots": slides.adata.obs_names.to_numpy(dtype=str),

@@ -16,11 +16,14 @@ from spared_bench.leaderboard.merging import (
     with_listing,
     without_foreign_facts,
 )
+from spared_bench.leaderboard.site import PAGE
+from spared_bench.leaderboard.unchanged import is_built, note_built, page_state
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol, Validation
 from spared_bench.registry import Registry
 from spared_bench.results import TrialResult
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, spec_as_dict
+from spared_bench.tracking.unchanged import database_state
 from spared_bench.trials.cells import finished_cells
 from spared_bench.workspace import Workspace
 
@@ -29,18 +32,31 @@ LEADERBOARDS = Path("leaderboards")  # entries of others, where the command is g
 
 
 def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
-    """Build the leaderboard of a plan's protocol, from MLflow if the runs are in it."""
+    """Build the leaderboard of a plan's protocol, from MLflow if the runs are in it.
+
+    A page that was built of the same stays.
+    """
     source: Source = "mlflow" if tracked else "store"
-    bench = plan.bench
-    return build_leaderboard(
-        bench.workspace,
-        bench.protocol.id,
+    bench, database = plan.bench, database_state(plan.bench.workspace)
+    place, name = bench.workspace, bench.protocol.id
+    said = {"source": source, "command": command, "database": database}
+    told = (place, name, bench.registry, [bench.protocol], LEADERBOARDS)
+    state = page_state(*told, **said) if database or not tracked else ""
+    if state and is_built(place.leaderboard / PAGE, state):
+        return place.leaderboard / PAGE
+    page = build_leaderboard(
+        place,
+        name,
         protocols=[bench.protocol],
         source=source,
         command=command,
         leaderboards=LEADERBOARDS,
         registry=bench.registry,
     )
+    # Of what was read while it was built, nothing has changed if the state is still the same.
+    if page and state and page_state(*told, **said | {"database": database_state(place)}) == state:
+        note_built(page, state)
+    return page
 
 
 def collect(

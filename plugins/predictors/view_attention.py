@@ -3,7 +3,8 @@
 A method of this benchmark's own. A spot is seen in its patch and in windows of 2, 4 and 8 spot
 diameters; features of a frozen encoder are standardised within each slide, which takes away what
 the stain of a slide adds to all its spots, and makes a prediction depend on the other spots of the
-slide as they look, never on their expression. Attention over the spots nearby, whose weight also
+slide as they look, never on their expression. A strip that is held out of a training slide is
+standardised as a part of that slide. Attention over the spots nearby, whose weight also
 falls with their distance, joins them. Five small networks, each trained with the whole budget of
 the protocol on four fifths of the training spots, are averaged; their variances and the spread of
 their means make the variance of the prediction, as deep ensembles do (Lakshminarayanan et al.,
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,13 +35,11 @@ from spared_bench.data.views import View
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Context
 from spared_bench.models import TorchPredictor, trainer
+from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
-from spared_bench.models.neighbour_units import (
-    NeighbourBatch,
-    NeighbourUnits,
-    standardised_by_slide,
-)
+from spared_bench.models.neighbour_units import NeighbourBatch, NeighbourUnits
 from spared_bench.models.seeded import seeded
+from spared_bench.models.slide_standards import SlideStandards
 from spared_bench.models.units import Units
 
 SPEC = PredictorSpec(
@@ -231,11 +231,24 @@ class ViewAttention(TorchPredictor):
         sizes = inputs, n_genes, self.width, self.heads, self.dropout
         return Ensemble(Member(*sizes) for _ in range(self.members))
 
-    def features(self, slides: Slides) -> np.ndarray:
-        """Return (n_spots, width times views), float32, standardised within each slide."""
+    def seen(self, slides: Slides) -> np.ndarray:
+        """Return the features of patches and views, (n_spots, width times views), float32."""
         views = ["", *self.views]
-        found = np.concatenate([slides.features(self.frozen, view) for view in views], axis=1)
-        return standardised_by_slide(found, slides.slide_ids)
+        return np.concatenate([slides.features(self.frozen, view) for view in views], axis=1)
+
+    def learn_standards(self, train: Slides, val: Slides) -> None:
+        """Keep what the features of the slides of training and validation are standardised by."""
+        parts = (train, val)
+        self.standards_ = SlideStandards.fitted(
+            np.concatenate([self.seen(part) for part in parts]),
+            np.concatenate([part.slide_ids for part in parts]),
+            np.concatenate([part.coordinates for part in parts]),
+        )
+
+    def features(self, slides: Slides) -> np.ndarray:
+        """Return what was seen, standardised within each slide."""
+        standards = getattr(self, "standards_", SlideStandards())
+        return standards.apply(self.seen(slides), slides.slide_ids, slides.coordinates)
 
     def units(self, slides: Slides, device: str, resident: bool) -> NeighbourUnits:
         """Return spots with their neighbours, all of them on the device."""
@@ -252,6 +265,7 @@ class ViewAttention(TorchPredictor):
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Train the members one after the other, from seeds of their own."""
+        self.learn_standards(train, val)
         with seeded(context.seed, context.device):
             network: Any = self.new_network(train.n_genes)
             self.start(network, train)
@@ -282,6 +296,16 @@ class ViewAttention(TorchPredictor):
             predict=self.predict_batch,
             recipe=self.recipe(context.budget, f"member-{number}"),
         )
+
+    def save(self, folder: Path) -> None:
+        """Write the weights, and the standards of the slides, into a folder."""
+        super().save(folder)
+        save_arrays(folder / "standards", self.standards_.arrays())
+
+    def load(self, folder: Path, device: str = "cpu") -> None:
+        """Read what ``save`` wrote."""
+        super().load(folder, device)
+        self.standards_ = SlideStandards.from_arrays(load_arrays(folder / "standards")[0])
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """Return AdamW, with the learning rate and the decay of the parameters."""

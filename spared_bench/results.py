@@ -14,6 +14,8 @@ Status = Literal["ok", "error", "diverged", "skipped", "killed", "out_of_memory"
 Scores = dict[str, float]
 #: The fact of a result that ``store import`` brought it, and those that the board gives.
 IMPORTED, ORIGIN, UNLISTED = "imported", "origin", "unlisted"
+#: The fact of a result whose predictions were made elsewhere, and what of them is missing.
+BROUGHT = "brought"
 #: Which metrics of others gave nothing, and why.
 UNSCORED = "unscored"
 

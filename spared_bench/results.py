@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from spared_bench.pretty import facts_html
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -78,7 +80,7 @@ class TrialScores:
         return read
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrialResult:
     """The outcome of one trial.
 
@@ -154,6 +156,22 @@ class TrialResult:
     def ok(self) -> bool:
         """Whether it was trained and scored without a failure."""
         return self.status == "ok"
+
+    def __repr__(self) -> str:
+        cell = f"{self.dataset} / {self.completer} / {self.predictor}, seed {self.seed}"
+        return f"TrialResult({self.protocol}: {cell}: {self.status})"
+
+    def _repr_html_(self) -> str:
+        split = str(self.facts.get("evaluation_split", "test"))
+        facts = {
+            "message": self.message,
+            **{f"{split} {name}": value for name, value in self.scores.get(split, {}).items()},
+            "parameters": self.parameters,
+            "trainable parameters": self.n_parameters,
+            "seconds": self.seconds,
+            "key": self.key,
+        }
+        return facts_html(repr(self), facts.items())
 
     def scored(self, scores: TrialScores) -> TrialResult:
         """Return the result with its scores, or with the reason why there are none."""

@@ -269,7 +269,7 @@ def test_arrays_of_objects_are_never_unpickled(tmp_path):
 def test_a_pickle_under_another_name_is_no_archive(tmp_path):
     for name in ("p.npz", "p.h5ad", "p.parquet"):
         (tmp_path / name).write_bytes(pickle.dumps(VALUES))
-        with pytest.raises(SubmissionError, match="no sound .npz|no HDF5|no Parquet"):
+        with pytest.raises(SubmissionError, match=r"no sound .npz|no HDF5|no Parquet"):
             read(tmp_path / name)
 
 
@@ -347,7 +347,7 @@ def test_other_files_and_things_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"known are .h5ad, .parquet, .npz"):
         open_predictions(tmp_path / "p.pkl")
     (tmp_path / "p.csv").write_text("x")
-    with pytest.raises(UsageError, match="`--layer` is for .h5ad"):
+    with pytest.raises(UsageError, match=r"`--layer` is for .h5ad"):
         open_predictions(tmp_path / "p.csv", "X")
     with pytest.raises(UsageError, match="ndarray is no table with names"):
         named_table(VALUES)

@@ -85,6 +85,8 @@ def _index(file: Any, path: Path, axis: str) -> list[str]:
     if not isinstance(name, str) or not name or "/" in name:
         raise _refused(path, f"{axis} has no index")
     held = _child(group, name, path)
+    if isinstance(held, h5py.Group) and held.attrs.get("encoding-type") == "nullable-string-array":
+        held = _child(held, "values", path)
     if not isinstance(held, h5py.Dataset) or held.ndim != 1 or held.shape[0] > _MOST_NAMES:
         raise _refused(path, f"the index of {axis} is no list of at most {_MOST_NAMES:,} names")
     if not h5py.check_string_dtype(held.dtype):

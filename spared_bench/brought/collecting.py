@@ -98,7 +98,7 @@ def collect(table: Named, spots: Names, genes: Names, *, ignore_unknown: bool = 
         if odd_rows and not ignore_unknown:
             continue
         if rows:
-            values[np.ix_(places, found_columns)] = read(np.array(rows), columns)
+            values[np.ix_(np.array(places), found_columns)] = read(np.array(rows), columns)
     if not seen.any():
         raise SubmissionError(_nothing(table.source, down, odd_rows))
     if odd_rows and not ignore_unknown:

@@ -14,7 +14,7 @@ import numpy as np
 from spared_bench.brought.collecting import Block, Named
 from spared_bench.errors import SubmissionError, did_you_mean
 
-_ROWS_AT_ONCE = 1_024
+_ENTRIES_AT_ONCE = 20_000_000  # 160 MB
 _MOST_NAMES = 20_000_000
 _MOST_GENES = 1_000_000
 _PREDICTED, _VARIANCE = "predicted", "variance"
@@ -98,6 +98,7 @@ def _blocks(file: Any, path: Path, where: str, spots: list[str], n_genes: int) -
     import h5py
 
     matrix = _child(file, where, path)
+    step = max(1, min(1_024, _ENTRIES_AT_ONCE // max(n_genes, 1)))
     if isinstance(matrix, h5py.Dataset):
         if matrix.shape != (len(spots), n_genes) or matrix.dtype.kind not in "iufb":
             raise _refused(
@@ -105,12 +106,12 @@ def _blocks(file: Any, path: Path, where: str, spots: list[str], n_genes: int) -
                 f"{where} has shape {matrix.shape} and holds {matrix.dtype}; expected numbers of"
                 f" shape {(len(spots), n_genes)}",
             )
-        for start in range(0, len(spots), _ROWS_AT_ONCE):
+        for start in range(0, len(spots), step):
 
             def read(rows: np.ndarray, columns: np.ndarray, start: int = start) -> np.ndarray:
                 return _told(path, lambda: _dense(matrix, start, rows, columns))
 
-            yield spots[start : start + _ROWS_AT_ONCE], read
+            yield spots[start : start + step], read
         return
     if matrix.attrs.get("encoding-type") != "csr_matrix":
         raise _refused(
@@ -121,13 +122,13 @@ def _blocks(file: Any, path: Path, where: str, spots: list[str], n_genes: int) -
     data, indices, indptr = (_child(matrix, part, path) for part in ("data", "indices", "indptr"))
     if indptr.shape != (len(spots) + 1,):
         raise _refused(path, f"{where} has {indptr.shape} row pointers for {len(spots)} spots")
-    for start in range(0, len(spots), _ROWS_AT_ONCE):
+    for start in range(0, len(spots), step):
 
         def sparse(rows: np.ndarray, columns: np.ndarray, start: int = start) -> np.ndarray:
             parts = data, indices, indptr
             return _told(path, lambda: _csr(parts, start, rows, columns, n_genes))
 
-        yield spots[start : start + _ROWS_AT_ONCE], sparse
+        yield spots[start : start + step], sparse
 
 
 def _told(path: Path, read: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ from spared_bench.errors import SubmissionError
 _VALUES = ("predictions", "prediction", "predicted", "mean", "X")
 _SPOTS = ("spots", "obs_names", "barcodes")
 _GENES = ("genes", "var_names", "gene_names")
-_MOST_BYTES = 16_000_000_000
+_MOST_BYTES = 4_000_000_000
 _NUMBERS = "iufb"
 
 
@@ -26,7 +26,7 @@ def read_npz(path: Path, layer: str = "") -> tuple[Named, Named | None]:
     ------
     SubmissionError
         If an array is missing, holds Python objects (which are never unpickled), is larger than
-        16 GB, or does not fit the names.
+        4 GB, or does not fit the names.
     """
     try:
         with zipfile.ZipFile(path) as packed:

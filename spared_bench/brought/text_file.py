@@ -60,7 +60,8 @@ def _blocks(
 ) -> Iterator[Block]:
     number, line = 2, first
     while line:
-        name = _fields(line[: line.find(separator) if line[:1] != '"' else None], separator)[0]
+        start = line if line[:1] == '"' else line.partition(separator)[0]
+        name = _fields(start, separator)[0]
 
         def read(
             rows: np.ndarray, columns: np.ndarray, line: str = line, number: int = number

@@ -70,7 +70,7 @@ def _library(facts: Mapping[str, Any], largest: int) -> dict[str, Any]:
     path, scale = str(facts["image_path"]), float(facts["image_scale"])
     factors: dict[str, float] = {"spot_diameter_fullres": float(facts["spot_diameter_px"])}
     images: dict[str, np.ndarray] = {}
-    metadata = {"um_per_px": float(facts["um_per_px"]), "source_image_path": path}
+    metadata: dict[str, Any] = {"um_per_px": float(facts["um_per_px"]), "source_image_path": path}
     try:
         if path:
             _read(path, scale, facts.get("modality", "H&E") != "H&E", largest, images, factors)

@@ -94,7 +94,7 @@ def log_model(client: Any, experiment: str, run_id: str, trial: TrialResult, fol
 def source_tags(trial: TrialResult) -> dict[str, str]:
     """Return the tags by which MLflow shows where a run comes from, the git commit among them."""
     tags = {"mlflow.source.name": "spared-bench", "mlflow.source.type": "LOCAL"}
-    commit, *changes = str(trial.environment.get("git", "")).split()
+    commit, _, changes = str(trial.environment.get("git", "")).partition(" ")
     if commit:
         tags["mlflow.source.git.commit"] = commit
         tags["mlflow.source.git.dirty"] = str(bool(changes)).lower()

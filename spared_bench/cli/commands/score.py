@@ -113,6 +113,11 @@ def _print(bench: Bench, brought: Brought, page: Path | None) -> None:
         for name, value in result.scores[split].items()
     ]
     print_table([f"{result.predictor} on {result.dataset} ({split})", result.protocol], rows)
+    if "above-control" in result.gene_scores:
+        from spared_bench.statistics.over_genes import share_interval
+
+        low, high = share_interval(result.gene_scores["above-control"])
+        typer.echo(f"Genes above the negative control: 95 % from {low:.0%} to {high:.0%}.")
     for what, (has, of) in brought.coverage.items():
         typer.echo(f"{what}: {has} of {of} are in the file.")
     for note in brought.notes:

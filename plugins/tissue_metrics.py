@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from spared_bench import MetricSpec
+from spared_bench.specs.metric import Genes
 
 _HERE = "spared_bench.metrics"
 _BETWEEN = (-1.0, 1.0)
@@ -16,6 +17,10 @@ def tissue_metrics() -> list[MetricSpec]:
 
 
 def _of_genes() -> list[MetricSpec]:
+    choices: tuple[tuple[str, str, Genes, str], ...] = (
+        ("pcc-hvg", "PCC-HVG", "variable", "vary most"),
+        ("pcc-svg", "PCC-SVG", "spatial", "lie most in patterns (Moran's I)"),
+    )
     chosen = [
         MetricSpec(
             name,
@@ -28,10 +33,7 @@ def _of_genes() -> list[MetricSpec]:
             undefined="correlation",
             genes=genes,
         )
-        for name, label, genes, what in (
-            ("pcc-hvg", "PCC-HVG", "variable", "vary most"),
-            ("pcc-svg", "PCC-SVG", "spatial", "lie most in patterns (Moran's I)"),
-        )
+        for name, label, genes, what in choices
     ]
     return [
         MetricSpec(

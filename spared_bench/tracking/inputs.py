@@ -30,8 +30,7 @@ def log_dataset(client: Any, run_id: str, trial: TrialResult, folder: Path) -> N
     data have the same.
     """
     from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.entities import DatasetInput, InputTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
     inputs = _inputs(folder)
     key = str(inputs.get("completed") or inputs.get("prepared") or trial.key)
@@ -41,11 +40,10 @@ def log_dataset(client: Any, run_id: str, trial: TrialResult, folder: Path) -> N
         "protocol": trial.protocol,
         "completer": trial.completer,
     }
-    dataset = MetaDataset(
-        CodeDatasetSource(source), name=trial.dataset[:500], digest=key[:_MAX_DIGEST]
-    )
+    told = CodeDatasetSource(source).to_json()
+    dataset = Dataset(trial.dataset[:500], key[:_MAX_DIGEST], source_type="code", source=told)
     context = InputTag("mlflow.data.context", "training")
-    client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])
+    client.log_inputs(run_id, [DatasetInput(dataset, [context])])
 
 
 def log_model(client: Any, experiment: str, run_id: str, trial: TrialResult, folder: Path) -> str:

@@ -178,7 +178,8 @@ def _readme(
         if patches
         else ""
     )
-    suite = bench.protocol.name
+    registered = bench.protocol.name in bench.registry.names("protocol")
+    suite = bench.protocol.name if registered else "protocol.yaml"
     return f"""# {name}, as protocol {bench.protocol.id} prepares it
 
 To train on without spared-bench. What is scored are the spots of `{evaluated}`. {withheld}

@@ -14,6 +14,7 @@ from spared_bench.brought.scoring import bring
 from spared_bench.cli import app
 from spared_bench.errors import SubmissionError, UsageError
 from spared_bench.leaderboard.publish import build_leaderboard, collect
+from spared_bench.protocol import read_protocol
 from spared_bench.submissions.build import build, known_name
 from spared_bench.submissions.check import check
 from spared_bench.tracking.recorder import sync
@@ -215,5 +216,7 @@ def test_exported_slides_hold_what_was_prepared_and_a_full_folder_is_refused(
         (library,) = slide.uns["spatial"].values()
         assert library["images"]["hires"].shape == (160, 160, 3)
     assert sum(map(len, made.slides.values())) == 3
+    assert read_protocol(tmp_path / "split" / "protocol.yaml").hash == bench.protocol.hash
+    assert "-d toy --suite protocol.yaml" in (tmp_path / "split" / "README.md").read_text()
     with pytest.raises(UsageError, match="holds something already"):
         export_split(bench, "toy", tmp_path / "split")

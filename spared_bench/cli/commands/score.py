@@ -87,7 +87,7 @@ def score(
         "notes": brought.notes,
         "page": built,
     }
-    show_result(values, as_json, lambda: _print(bench, brought, built))
+    show_result(values, as_json, lambda: _print(bench, brought, built, protocol))
 
 
 def _publish(bench: Bench) -> Path | None:
@@ -105,7 +105,7 @@ def _publish(bench: Bench) -> Path | None:
     )
 
 
-def _print(bench: Bench, brought: Brought, page: Path | None) -> None:
+def _print(bench: Bench, brought: Brought, page: Path | None, protocol: str) -> None:
     result = brought.result
     split = result.facts["evaluation_split"]
     rows = [
@@ -124,7 +124,8 @@ def _print(bench: Bench, brought: Brought, page: Path | None) -> None:
         typer.echo(note)
     if page is not None:
         typer.echo(f"Page: {page}")
+    suite = protocol or bench.protocol.name
     typer.echo(
-        f"`spared-bench submit build {result.predictor} --protocol {bench.protocol.name}`"
-        " makes a bundle to hand in."
+        f"`spared-bench submit build {result.predictor} --protocol {suite}` makes a bundle to hand"
+        " in."
     )

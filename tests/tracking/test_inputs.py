@@ -64,7 +64,7 @@ def test_the_dataset_is_an_input_with_the_key_of_what_was_trained_on(tracked):
     assert bench.completed_key("toy", "none").startswith(given.dataset.digest)
     assert [tag.value for tag in given.tags] == ["training"]
     source = mlflow.data.get_source(given)
-    assert source.tags["protocol"] == "toy@1"
+    assert source.to_dict()["tags"]["protocol"] == "toy@1"
 
 
 def test_there_is_no_default_experiment_and_all_artifacts_lie_in_the_workspace(tracked):

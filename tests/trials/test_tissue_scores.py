@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from typer.testing import CliRunner
 
 import spared_bench
 from spared_bench.api import make_bench
+from spared_bench.cli import app
+from spared_bench.errors import UsageError
 from spared_bench.leaderboard.publish import build_leaderboard
+from spared_bench.statistics.split_half import split_half
 from spared_bench.submissions.build import build
 from spared_bench.submissions.check import check
 from spared_bench.trials.products import prepared_table
@@ -92,10 +96,14 @@ def test_a_bundle_with_them_is_accepted_and_the_page_shows_them(told, tmp_path):
 def test_split_halves_of_genes_are_those_of_the_scores(told, workspace):
     report, _ = told
     genes = report.scores("gene")
-    genes = genes[genes["metric"] == "spearman-gene"]
-    matrix = genes.pivot(index="gene", columns="predictor", values="value").dropna(axis=1)
+    genes = genes[genes["metric"] == "ssim-gene"]
+    matrix = genes.pivot(index="gene", columns="predictor", values="value")
 
-    found = spared_bench.stability("toy", "spearman-gene", workspace=workspace)
+    found = spared_bench.stability("toy", "ssim-gene", workspace=workspace)
+    words = ["stability", "-d", "toy", "--metric", "ssim-gene", "-w", str(workspace)]
+    told = CliRunner().invoke(app, words)
+    little = CliRunner().invoke(app, [*words, "--per", "slide"])
 
-    assert matrix.shape[1] == 2  # the third predicts constants, which have no rank correlation
-    assert found is None or found.n_methods == 3
+    assert found == split_half(matrix)
+    assert f"3 methods by ssim-gene over {found.n_units} genes of toy" in told.output
+    assert isinstance(little.exception, UsageError)

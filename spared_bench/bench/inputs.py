@@ -235,6 +235,14 @@ class Bench(Lookup):
             "given": spec.given,
             "distribution": entry.plugin.distribution,
             "code": entry.code,
+            **(
+                {
+                    "genes": spec.genes,
+                    "choice": code_hash("spared_bench.processing.gene_choice"),
+                }
+                if spec.genes != "all"
+                else {}
+            ),
         }
 
     def network_inputs(

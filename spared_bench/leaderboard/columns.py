@@ -224,7 +224,7 @@ COLUMNS: list[Column] = [
     Column("name", "Method", "The predictor, or the method and version of an entry of others.", lambda at: row_name(at.row.origin, at.row.predictor), _name, but_not=("console",), computed=True),
     Column("predictor", "Predictor", "What maps patches to expression.", lambda at: at.row.predictor, _predictor, but_not=("markdown", "page")),
     Column("completer", "Completer", "What filled unmeasured entries of the training target. Scores count measured entries only, whatever the completer.", lambda at: at.row.completer),
-    Column("trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: what `store import` brought from another workspace.", lambda at: at.row.origin.trust, but_not=_TEXTS),
+    Column("trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: what `store import` brought from another workspace. Brought: scored here, by `spared-bench score`, from predictions made elsewhere.", lambda at: at.row.origin.trust, but_not=_TEXTS),
     Column("claimed", "Claimed", "Whether parameters, times and weights are what others say of them, and not what was seen here.", lambda at: not at.row.origin.trained_here, but_not=_VIEWS),
     Column("control", "Control", "Whether it is a negative control, which has no rank and sets no record.", lambda at: at.row.control, but_not=_VIEWS),
     Column("method", "Entry", "The method of an entry of others.", lambda at: at.row.origin.method, but_not=_VIEWS),

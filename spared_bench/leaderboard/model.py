@@ -80,7 +80,7 @@ class Origin:
     ----------
     trust : str
         ``"reported"``, ``"re-scored"`` or ``"reproduced"``; ``"imported"`` for runs of another
-        workspace.
+        workspace, ``"brought"`` for predictions made elsewhere and scored here.
     method, version : str
         Of an entry; empty for runs of the workspace.
     source : str

@@ -133,7 +133,7 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
 
 
 #: In which order metrics are shown: those that all methods have values of come first.
-_GIVEN = ("expression", "variance", "classes")
+_GIVEN = ("expression", "tissue", "variance", "classes")
 
 
 def _metrics(

@@ -24,7 +24,7 @@ from spared_bench.leaderboard.entries import (
     write_entry,
 )
 from spared_bench.leaderboard.text import visible
-from spared_bench.results import IMPORTED, TrialResult
+from spared_bench.results import BROUGHT, IMPORTED, TrialResult
 from spared_bench.store.entries import Store
 from spared_bench.submissions.bundle import DESCRIPTION
 from spared_bench.submissions.names import NAME_BY_REPOSITORY
@@ -107,7 +107,7 @@ def unreproduced(report: Report, store: Store) -> list[str]:
     """Say where trainings of one's own do not confirm a submission, a sentence each.
 
     Every result must have a finished run in the store with all its scores within ``REPRODUCED``;
-    runs that were imported are not one's own.
+    runs that were imported, and predictions made elsewhere, are not one's own.
     """
     assert report.description is not None
     runs = {
@@ -118,7 +118,7 @@ def unreproduced(report: Report, store: Store) -> list[str]:
             cell.final.seed,
         ): cell.final
         for cell in finished_cells(store, report.description.protocol)
-        if cell.final.ok and IMPORTED not in cell.final.facts
+        if cell.final.ok and not {IMPORTED, BROUGHT} & set(cell.final.facts)
     }
     found = []
     for result in report.results:

@@ -15,6 +15,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError, SubmissionError
 from spared_bench.leaderboard.entries import EntryResult, impossible
 from spared_bench.leaderboard.text import visible
+from spared_bench.results import BROUGHT
 from spared_bench.submissions import bundle
 from spared_bench.submissions.bundle import Bundle
 from spared_bench.submissions.codec import read_output
@@ -208,7 +209,8 @@ def _check_results(report: Report, opened: Bundle, bench: Bench, with_data: bool
         report.results = list(opened.claim.results)
         return
     metrics = metrics_of(bench)
-    own = list(finished_cells(bench.workspace.store, bench.protocol.id))
+    cells = finished_cells(bench.workspace.store, bench.protocol.id)
+    own = [cell for cell in cells if BROUGHT not in cell.final.facts]
     for dataset in sorted(opened.claim.datasets):
         with _telling(report, dataset):
             truth = truth_of(bench, dataset)

@@ -21,6 +21,7 @@ from spared_bench.data.views import TARGET as TARGET_VIEW
 from spared_bench.data.views import View
 from spared_bench.errors import ViewError
 from spared_bench.keys.hashing import digest
+from spared_bench.pretty import facts_html
 from spared_bench.store.entries import Entry
 from spared_bench.trials.raw_slides import read_raw_slides, without_image
 from spared_bench.trials.views import (
@@ -46,7 +47,7 @@ class Kept:
     transform: TargetTransform | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prepared:
     """A prepared dataset with its patches and views, which are cut when they are looked at."""
 
@@ -57,6 +58,19 @@ class Prepared:
     missing_fraction: float
     views: Mapping[str, View] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        size = f"{self.adata.n_obs} spots x {self.adata.n_vars} genes"
+        return f"Prepared({self.name} as {self.bench.protocol.id}: {size})"
+
+    def _repr_html_(self) -> str:
+        obs = self.adata.obs
+        slides = obs.drop_duplicates("slide_id").set_index("slide_id")["split"].astype(str)
+        facts = {split: list(slides.index[slides == split]) for split in dict.fromkeys(slides)} | {
+            "missing entries": f"{self.missing_fraction:.0%}",
+            "genes": list(map(str, self.adata.var["gene_name"])),
+        }
+        return facts_html(repr(self), facts.items())
 
     def seen_by(self, kind: str, name: str, parameters: Mapping[str, Any]) -> Prepared:
         """Return the same dataset with the views that a completer or predictor declares.

@@ -46,6 +46,7 @@ from spared_bench.store.trials import (
 from spared_bench.trials.blind import prepared_here
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.strangers_metric import score_apart
+from spared_bench.trials.tissue import tissue_of, wants_tissue
 
 
 def make_scores(bench: Bench, job: Job) -> Entry:
@@ -181,13 +182,14 @@ def _score_split(
     """
     rows = table.obs["split"].to_numpy() == split
     cells = np.ix_(rows, columns)
+    tissue = tissue_of(bench, table, rows, columns) if wants_tissue(bench) else None
 
     def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray, Beside]:
         return (
             np.array(table.layers[TARGET], dtype=np.float64)[cells],
             arrays[f"{split}_prediction"].astype(np.float64)[:, columns],
             np.array(table.layers[MASK], dtype=bool)[cells],
-            _beside(table, rows, split, arrays, columns),
+            replace(_beside(table, rows, split, arrays, columns), tissue=tissue),
         )
 
     def by(metrics: Mapping[str, tuple[MetricSpec, MetricFunction]]) -> Scoring:

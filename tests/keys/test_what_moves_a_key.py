@@ -105,8 +105,9 @@ TABLE = {
     "shufflenet with blur": SHUFFLENET
     | modules("spared_bench/models/augmentation", "blur drawing flips"),
     "scores": modules(
-        "spared_bench/metrics", "arrays classes mse pearson r2 scoring summary uncertainty"
-    ),
+        "spared_bench/metrics", "arrays classes mse pearson r2 scoring summary tissue uncertainty"
+    )
+    | modules("spared_bench", "geometry"),
     "figures": modules("spared_bench/reports", "calibration drawing expression_map")
     | modules("spared_bench/metrics", "arrays uncertainty")
     | modules("spared_bench", "geometry"),

@@ -75,6 +75,7 @@ def build(
     """Make a bundle of all finished runs of a predictor: predictions, scores and hashes."""
     from spared_bench.api import make_bench
     from spared_bench.submissions.build import build as build_bundle
+    from spared_bench.submissions.build import known_name
     from spared_bench.submissions.names import load_key
 
     bench = make_bench(
@@ -87,7 +88,7 @@ def build(
     with _telling_of_files():
         built = build_bundle(
             bench,
-            bench.registry.canonical("predictor", predictor),
+            known_name(bench, predictor),
             out,
             method=method,
             version=version,

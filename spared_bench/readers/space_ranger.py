@@ -33,6 +33,7 @@ from spared_bench.readers.positions import read_positions, read_scale_factors, u
 from spared_bench.readers.scale import (
     PITCH_UM,
     ImageCopy,
+    check_apart,
     check_copies,
     check_on_image,
     check_overlap,
@@ -141,7 +142,9 @@ def _scale_of_array(
     found = pixel_size(slide, spatial, bin_um, everywhere)
     check_um_per_px(given, diameter, found, spatial)
     if not found:
-        pitch = nearest_px(everywhere[_PIXELS].to_numpy(dtype=np.float64))
+        centres = everywhere[_PIXELS].to_numpy(dtype=np.float64)
+        pitch = nearest_px(centres)
+        check_apart(centres, pitch, spatial)
         check_overlap(diameter, pitch, spatial, "'spot_diameter_fullres'")
         told = "as given" if given else "unknown: write `um_per_px: ...` in the slide's entry"
         return given, [

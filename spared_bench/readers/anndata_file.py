@@ -19,7 +19,7 @@ from spared_bench.errors import (
 )
 from spared_bench.readers.anndata_images import copies_of, image_in, library_of
 from spared_bench.readers.anndata_spots import number, raw_slide_from
-from spared_bench.readers.lattice import lattice_kind, lattice_steps
+from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps
 from spared_bench.readers.scale import (
     PITCH_UM,
     check_apart,
@@ -171,7 +171,9 @@ def check_scale(
             steps = (0.0, 0.0)
         if steps[0]:
             kind, columns = lattice_kind(array, centres, steps), steps[0]
-        if kind == "other":
+        if kind == "hexagonal":
+            check_in_place(array, centres, path)
+        elif kind == "other":
             check_stretched(array, steps, path)
     pitch = 2 * columns if kind == "hexagonal" else nearest
     check_overlap(diameter, pitch, path, "`spot_diameter_px`")

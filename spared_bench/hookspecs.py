@@ -66,7 +66,11 @@ def spared_bench_executors() -> Sequence[ExecutorSpec]:  # type: ignore[empty-bo
 
 @hookspec
 def spared_bench_run_started(plan: Any) -> None:
-    """Observe that a run begins; ``plan`` is a ``spared_bench.planning.plan.Plan``."""
+    """Observe that a run begins; ``plan`` is a ``spared_bench.planning.plan.Plan``.
+
+    Observers are called in the process of the command, so ``spared-bench run`` calls those of
+    distributions (or of files) that bring nothing else.
+    """
 
 
 @hookspec

@@ -100,6 +100,9 @@ class Registered:
         PluginError
             If it cannot be imported, or one of its extras is missing.
         """
+        told = self.told
+        if told is not None and self.spec.kind == "protocol" and "values" in told:
+            return lambda: told["values"]
         if self.plugin.told is not None:
             raise PluginError(
                 f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} is not imported"

@@ -136,7 +136,7 @@ def _hash(path: Path, form: str, fingerprints: Fingerprints) -> Any:
             if file.is_file()
         }
     if path.is_dir():
-        return fingerprints.of_folder(path)
+        return fingerprints.of_folder(path, hidden=True)
     raise MissingFileError(
         f"{path}, which the description of the dataset names, is not there. Put it back, or add"
         " the dataset again with `spared-bench data add FILE --replace`."

@@ -186,7 +186,9 @@ def _places_of_data(registry: Registry, space: Workspace) -> Iterator[Path]:
             if entry.spec.factory == DESCRIBED:
                 slides = read_description(folder / DESCRIPTION).slides.values()
                 named = (
-                    name for slide in slides for name in (slide.path, slide.spots, slide.image)
+                    name
+                    for slide in slides
+                    for name in (slide.path, slide.spots, slide.image, slide.labels)
                 )
                 yield from (Path(name) for name in named if name)
 

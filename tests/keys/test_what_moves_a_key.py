@@ -36,7 +36,7 @@ READING = (
 )
 PATCHES = (
     READING
-    | modules("spared_bench/processing", "compiled cutting patches reducing")
+    | modules("spared_bench/processing", "bilinear compiled cutting patches reducing")
     | modules("spared_bench", "threads")
 )
 VIEWS = (
@@ -46,8 +46,8 @@ VIEWS = (
 )
 PREPARED = READING | modules(
     "spared_bench/processing",
-    "__init__ annotation combat compiled filtering graph joining median moran normalization"
-    " pipeline selection smoothing splitting ties variable",
+    "__init__ annotation combat compiled counting filtering graph joining median moran"
+    " normalization pipeline selection smoothing splitting ties variable",
 )
 ENCODERS = modules(
     "spared_bench/models",

@@ -216,7 +216,7 @@ def add(
 ) -> None:
     """Check a bundle and add it to the accepted entries; an entry is never replaced."""
     from spared_bench.submissions.add import add as add_entry
-    from spared_bench.submissions.add import unreproduced
+    from spared_bench.submissions.add import flag_open_runs, unreproduced
     from spared_bench.workspace import Workspace
 
     if reproduced and without_data:
@@ -230,6 +230,7 @@ def add(
                 f"{report.label} is not reproduced by the runs of this workspace: {wrong[0]}"
                 f" ({len(wrong)} differences in all.)"
             )
+        flag_open_runs(report, Workspace.at(workspace, data_dir).store)
     with _telling_of_files():
         path = add_entry(
             report,

@@ -39,9 +39,20 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
     source: Source = "mlflow" if tracked else "store"
     bench, database = plan.bench, database_state(plan.bench.workspace)
     place, name = bench.workspace, bench.protocol.id
-    said = {"source": source, "command": command, "database": database}
-    told = (place, name, bench.registry, [bench.protocol], LEADERBOARDS)
-    state = page_state(*told, **said) if database or not tracked else ""
+
+    def state_with(known: Any) -> str:
+        return page_state(
+            place,
+            name,
+            bench.registry,
+            [bench.protocol],
+            LEADERBOARDS,
+            source=source,
+            command=command,
+            database=known,
+        )
+
+    state = state_with(database) if database or not tracked else ""
     if state and is_built(place.leaderboard / PAGE, state):
         return place.leaderboard / PAGE
     page = build_leaderboard(
@@ -54,7 +65,7 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
         registry=bench.registry,
     )
     # Of what was read while it was built, nothing has changed if the state is still the same.
-    if page and state and page_state(*told, **said | {"database": database_state(place)}) == state:
+    if page and state and state_with(database_state(place)) == state:
         note_built(page, state)
     return page
 

@@ -19,6 +19,7 @@ from spared_bench.specs import (
     RemoteFile,
     SlideInfo,
     Stage,
+    StudySpec,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ __all__ = [
     "RemoteFile",
     "SlideInfo",
     "Stage",
+    "StudySpec",
     "View",
     "hookimpl",
     "load_dataset",

@@ -26,6 +26,7 @@ from spared_bench.store.entries import MANIFEST, Entry, Store
 from spared_bench.store.imports import ARCHIVES, MARK, keys_in, write_mark
 from spared_bench.store.leases import described, leases_of
 from spared_bench.store.processes import stamp
+from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import FIGURES, SCORES, TRIALS, check_record, read_cell
 
 #: What a store holds, products last.
@@ -147,7 +148,7 @@ def _keys(store: Store, kinds: tuple[str, ...] = RESULTS + PRODUCTS) -> Iterator
 def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
     """Return entries that no cell of the board needs: kind, key and bytes.
 
-    Needed are the trials that cells name, what these consumed, and whatever is younger than so many
+    Needed are the trials that cells and studies name, what these consumed, and whatever is younger than so many
     days, which a run that is yet to come may need.
 
     Raises
@@ -172,8 +173,8 @@ def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
 
 
 def _reachable(store: Store) -> set[str]:
-    """Return the keys that cells name, and those that their manifests name, all the way down."""
-    waiting: list[str] = []
+    """Return the keys that cells and studies name, and those that their manifests name, all down."""
+    waiting: list[str] = sorted(keys_of_studies(store.root))
     for path in (store.root / _CELLS).glob("*.json"):
         record = read_cell(path)
         if record is not None:

@@ -1,0 +1,218 @@
+"""What the commands do with a study, whatever its kind: plan it, run it, report it, log it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spared_bench.errors import TrackingError
+from spared_bench.studies.comparing import compare
+from spared_bench.studies.factors_report import sections_of
+from spared_bench.studies.loading import Opened
+from spared_bench.studies.page import write_page
+from spared_bench.studies.planning import StudyPlan, plan_study
+from spared_bench.studies.results import Collected, StudyCell, collect
+from spared_bench.studies.running import StudyRun, record_study, run_study
+from spared_bench.studies.tables import write_tables
+
+Log = Callable[[str], None]
+STUDIES = "studies"
+
+
+@dataclass
+class Done:
+    """What a command came to.
+
+    Parameters
+    ----------
+    study : str
+    page : Path or None
+        The report.
+    files : list of Path
+        Tables beside it.
+    cells, gaps : int
+        Cells with scores, and without.
+    run : StudyRun or None
+        ``None`` where nothing was run.
+    """
+
+    study: str
+    page: Path | None = None
+    files: list[Path] = field(default_factory=list)
+    cells: int = 0
+    gaps: int = 0
+    run: StudyRun | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """0 where every cell has its scores, 130 after an interrupt."""
+        if self.run is not None and self.run.interrupted:
+            return 130
+        return 1 if self.gaps else 0
+
+    @property
+    def told(self) -> str:
+        """What people are told."""
+        lines = []
+        if self.run is not None:
+            lines.append(
+                f"{self.run.new} trainings done, {self.run.cached} found in the store;"
+                f" {self.cells} cells with scores, {self.gaps} without."
+            )
+            lines += [f"  {label}: {why}" for label, why in self.run.failed.items()]
+            lines += [f"  {label}: {why}" for label, why in self.run.stopped.items()]
+            if self.run.interrupted:
+                lines.append("Interrupted. The same command goes on from here.")
+        else:
+            lines.append(f"{self.cells} cells with scores, {self.gaps} without.")
+        if self.page is not None:
+            lines.append(f"Report: {self.page}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        run = self.run
+        return {
+            "study": self.study,
+            "cells": self.cells,
+            "gaps": self.gaps,
+            "new_trainings": run.new if run else 0,
+            "found_trainings": run.cached if run else 0,
+            "failed": run.failed if run else {},
+            "not_begun": run.stopped if run else {},
+            "interrupted": bool(run and run.interrupted),
+            "report": self.page,
+            "files": self.files,
+        }
+
+
+def plan_of(opened: Opened) -> StudyPlan:
+    """Plan a study of any kind; see ``plan_study``."""
+    return plan_study(opened.study, opened.base)
+
+
+def run_and_report(
+    opened: Opened,
+    *,
+    log: Log = print,
+    watch: Any = None,
+    report: bool = True,
+    track: bool = True,
+    command: str = "spared_bench.studies",
+    **options: Any,
+) -> Done:
+    """Run what the store lacks of a study, and write its report.
+
+    Parameters
+    ----------
+    opened : Opened
+    log : callable
+    watch : callable, optional
+        See ``run_study``.
+    report, track : bool
+        Whether to write the report, and to log the study to MLflow.
+    command : str
+        For the page.
+    **options
+        Of ``RunOptions``.
+    """
+    plan = plan_of(opened)
+    opened.base.workspace.make_writable()
+    run = run_study(plan, log=log, watch=watch, **options)
+    if run.interrupted or not report:
+        collected = collect(plan)
+        return Done(
+            plan.study.id, cells=len(collected.done), gaps=len(collected.gaps), run=run
+        )
+    done = _report(plan, log, track, command)
+    done.run = run
+    return done
+
+
+def report_only(
+    opened: Opened, *, log: Log = print, track: bool = False, command: str = "spared_bench.studies"
+) -> Done:
+    """Write the report of what the store has of a study."""
+    plan = plan_of(opened)
+    opened.base.workspace.make_writable()
+    record_study(plan)
+    return _report(plan, log, track, command)
+
+
+def _report(plan: StudyPlan, log: Log, track: bool, command: str) -> Done:
+    study, collected = plan.study, collect(plan)
+    metric = plan.base.metric(study.metric)
+    differences = compare(study, collected, metric)
+    folder = plan.base.workspace.root / STUDIES / study.name
+    files = write_tables(folder, study, collected, differences)
+    page = write_page(
+        folder,
+        title=study.name,
+        summary=study.summary,
+        question=study.question,
+        facts=_facts(plan, collected),
+        sections=sections_of(plan, collected, differences, metric),
+        files=files,
+        command=command,
+    )
+    if track:
+        _track(plan, collected, [page, *files], log)
+    return Done(study.id, page, files, len(collected.done), len(collected.gaps))
+
+
+def _facts(plan: StudyPlan, collected: Collected) -> dict[str, str]:
+    study = plan.study
+    names = {what: ", ".join(collected.names(what)) for what in ("method", "dataset", "completer")}
+    metric = plan.base.metric(study.metric)
+    facts = {
+        "Study": study.id,
+        "Base": plan.base.protocol.id,
+        "Methods": names["method"],
+        "Datasets": names["dataset"],
+        "Trained on": names["completer"],
+        "Compared by": f"{metric.title}: {metric.summary}",
+        "Seeds": ", ".join(map(str, dict.fromkeys(cell.seed for cell in collected.cells))),
+        "Cells": f"{len(collected.done)} with scores, {len(collected.gaps)} without",
+        "After": study.citation,
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _track(plan: StudyPlan, collected: Collected, files: list[Path], log: Log) -> None:
+    """Log to MLflow; a server that is away costs a line."""
+    from spared_bench.tracking.connection import Connection
+    from spared_bench.tracking.studies import LoggedStudyCell, log_study
+
+    cells = [
+        LoggedStudyCell(cell.label, _params(cell), _metrics(cell), cell.gap)
+        for cell in collected.cells
+    ]
+    about = {"base": plan.base.protocol.id, "metric": plan.study.metric}
+    try:
+        log_study(Connection(plan.base.workspace.root), plan.study.id, about, cells, files)
+    except TrackingError as error:
+        log(f"{error} The study's results are in the store and in its report.")
+
+
+def _params(cell: StudyCell) -> dict[str, str]:
+    place: Mapping[str, Any] = {
+        "dataset": cell.dataset,
+        "completer": cell.completer,
+        "method": cell.method,
+        "seed": cell.seed,
+    }
+    levels = {f"level.{factor}": label for factor, label in cell.levels.items()}
+    return {**levels, **{name: str(value) for name, value in place.items()}}
+
+
+def _metrics(cell: StudyCell) -> dict[str, float]:
+    if cell.result is None:
+        return {}
+    scores = {
+        f"{split}.{name}": value
+        for split, each in cell.result.scores.items()
+        for name, value in each.items()
+    }
+    return scores | {f"seconds.{name}": value for name, value in cell.result.seconds.items()}

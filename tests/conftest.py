@@ -21,6 +21,8 @@ def rng() -> np.random.Generator:
 TESTS = Path(__file__).parent
 TOY_PLUGIN = TESTS / "toy_plugin.py"
 TOY_PROTOCOL = TESTS / "toy.yaml"
+#: The images of her2st_demo.
+EMBEDDED_IMAGES = TESTS.parent / "plugins/datasets/embedded/her2st/data/ST-imgs"
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,10 @@ from spared_bench.data.views import TARGET, View
 from spared_bench.errors import ViewError
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, opened
+from spared_bench.processing.stains import Recolour
+from spared_bench.processing.stains.colours import recoloured
 from spared_bench.protocol import PatchCutting
+from spared_bench.trials.stains import recoloured_slide
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,6 +63,10 @@ def seen(
     files = {name: folder / f"view{at}.npy" for at, name in enumerate(views)}
     patches = None if TARGET in views else folder / "patches.npy"
     cut_slide(slide, cutting, patches=patches, views=[(views[name], files[name]) for name in views])
+    recolour = _recolouring(slide, cutting, application, patches, folder)
+    if recolour is not None:
+        for file in [*files.values(), *([] if patches is None else [patches])]:
+            _change(file, recolour)
     slide_id, rows = str(slide.obs["slide_id"].iloc[0]), np.arange(slide.n_obs)
     found = {}
     for name, view in views.items():
@@ -71,10 +78,33 @@ def seen(
             patches=None if view.tiles > 1 else _mapped(files[name]),
             images=[lambda: image],
             antialias=cutting.antialias,
+            recolour=[] if recolour is None else [recolour],
         )
         found[name] = SpotView(view, cache(cut), rows)
     shown = found[TARGET].patches if patches is None else _mapped(patches)
     return Slides(bare, shown, views=found)
+
+
+def _recolouring(
+    slide: AnnData,
+    cutting: PatchCutting,
+    application: Mapping[str, Any],
+    patches: Path | None,
+    folder: Path,
+) -> Recolour | None:
+    """Return what gives the slide the colours of the training, where these were changed."""
+    if not application.get("stain"):
+        return None
+    if patches is None:  # a look is of patches of the protocol's size, whatever the method sees
+        patches = folder / "measured.npy"
+        cut_slide(slide, cutting, patches=patches)
+    return recoloured_slide(application["stain"], np.load(patches, mmap_mode="r"))
+
+
+def _change(file: Path, recolour: Recolour) -> None:
+    """Change the colours of an array of windows, if there is one."""
+    if file.is_file():
+        np.save(file, np.concatenate([*recoloured(np.load(file), recolour)]))
 
 
 def _mapped(file: Path) -> Patches:

@@ -51,8 +51,16 @@ class Processing(Section):
     mitochondrial : {"counted", "left_out"}
         Whether genes of the mitochondrion have a part in the million of TPM (in the 10,000 of
         counts), and may be chosen. Left out, they still count in the filters, as published.
-    target : {"log2_tpm", "log1p_cp10k"}
-        Normalisation of the target.
+    target : str
+        Normalisation of the target, one of ``spared_bench.data.targets``: ``log2_tpm``,
+        ``log1p_cp10k``, ``log1p_cpm``, ``log1p_counts``, or without a logarithm ``tpm``, ``cpm``,
+        ``counts``.
+    scaling : {"none", "min_max"}
+        ``"min_max"``: each gene's target from 0 to 1 over the measured entries of the spots that
+        ``fit_on`` names, after everything else; other spots may lie beyond.
+    ranked_on : {"target", "log1p_cp10k"}
+        As which target the expression is that ranks genes. Named, protocols of different targets
+        choose the same genes, as far as filters leave the same.
     ranking : {"moran", "variable", "mean"}
         Which genes are chosen: those of highest Moran's I, the most variable ones, or those of
         highest mean of the target's layer, zeros included, over the spots that ``fit_on`` names.
@@ -88,7 +96,11 @@ class Processing(Section):
     fit_on: Literal["train", "all"] = "train"
     ties: Literal["id", "published"] = "id"
     mitochondrial: Literal["counted", "left_out"] = "counted"
-    target: Literal["log2_tpm", "log1p_cp10k"] = "log2_tpm"
+    target: Literal[
+        "log2_tpm", "tpm", "log1p_cp10k", "log1p_cpm", "cpm", "log1p_counts", "counts"
+    ] = "log2_tpm"
+    scaling: Literal["none", "min_max"] = "none"
+    ranked_on: Literal["target", "log1p_cp10k"] = "target"
     ranking: Literal["moran", "variable", "mean"] = "moran"
     n_genes: Positive = 128
     genes: tuple[str, ...] = ()

@@ -135,7 +135,7 @@ def _variant(
             continue
         # One bench knows the signatures of all methods, whatever the protocol.
         made = set_parameter(
-            base, selected["method"], selected["completer"], path, value, source
+            base, _runnable(study, selected), selected["completer"], path, value, source
         )
         for method, values in made.items():
             parameters.setdefault(method, {}).update(values)
@@ -148,6 +148,17 @@ def _variant(
         tuple(selected["completer"]),
         tuple(selected["seed"]),
     )
+
+
+def _runnable(study: Study, selected: Mapping[str, list[Any]]) -> list[str]:
+    """Return the methods whose parameters may be set: of `set`, those of other levels, too."""
+    others = [
+        factor.assigned(label)["method"]
+        for factor in study.factors.values()
+        for label in factor.levels
+        if "method" in factor.assigned(label)
+    ]
+    return list(dict.fromkeys([*selected["method"], *others]))
 
 
 def _selection(

@@ -10,7 +10,7 @@ prints the message alone; a traceback is for our own mistakes.
     │   ├── UnknownNameError       no such dataset, completer, predictor, ...; says the nearest
     │   ├── AmbiguousNameError     two distributions register one name
     │   ├── ProtocolError          a protocol file with an unknown or impossible setting
-    │   └── StudyError             a study with an unknown setting, an impossible level, or too many cells
+    │   └── StudyError             a study with an impossible factor or level, or too many cells
     ├── PluginError                a plugin that cannot be loaded or breaks its interface
     │   └── MismatchError          a worker has other code, data or settings than the plan
     ├── DataError                  data that cannot be used as it is

@@ -13,7 +13,7 @@ _HERE = Path(__file__).parent
 
 
 def __getattr__(name: str) -> Callable[[], str]:
-    """Return what reads the study whose file is named so: ``jiang_stain`` of ``jiang-stain.yaml``."""
+    """Return what reads the study of that file: ``jiang_stain`` of ``jiang-stain.yaml``."""
     path = _HERE / f"{name.replace('_', '-')}.yaml"
     if not path.is_file():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,9 +5,9 @@ Most targets of a protocol are the logarithm of a spot's counts over its depth::
     target = log(1 + counts * scale / size_factor) / log(base) - offset
 
 ``scale`` is of a gene, ``size_factor`` of a spot: its depth over the median depth of the training
-spots. Targets without a logarithm (``counts``, ``cpm``, ``tpm``) are
-``counts * scale / size_factor - offset``. A predictor cannot know the depth of a spot that it has not seen; without size factors, a
-count is taken for one at that median depth.
+spots. Targets without a logarithm (``counts``, ``cpm``, ``tpm``) are ``counts * scale /
+size_factor - offset``. A predictor cannot know the depth of a spot that it has not seen; without
+size factors, a count is taken for one at that median depth.
 """
 
 from __future__ import annotations

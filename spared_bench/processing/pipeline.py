@@ -81,8 +81,11 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         adata.obs["slide_id"].to_numpy(), adata.obsm[data.SPATIAL], spec.split, fraction
     )
     adata = keep_spots(adata, settings.filtering, spots)
-    if settings.genes:
-        adata = keep_listed_genes(adata, _fitted(adata, settings), settings.genes, genes)
+    if settings.listed_genes:
+        lenient = bool(settings.gene_list)
+        adata = keep_listed_genes(
+            adata, _fitted(adata, settings), settings.listed_genes, genes, lenient=lenient
+        )
     else:
         adata = keep_genes(adata, _fitted(adata, settings), settings, genes)
     adata = drop_empty_spots(adata, spots)
@@ -93,7 +96,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     fitted = adata.obs["slide_id"][_fitted(adata, settings)]
     # Measured, and obs is visible to those who predict.
     adata.obs = adata.obs.drop(columns=["library_size", "mitochondrial_counts"], errors="ignore")
-    genes.add("chosen" if settings.genes else _RANKED_BY[settings.ranking], adata.n_vars)
+    genes.add("chosen" if settings.listed_genes else _RANKED_BY[settings.ranking], adata.n_vars)
     adata.uns["spared_bench"] = {
         "dataset": spec.name,
         "dataset_version": spec.version,
@@ -109,7 +112,9 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         "shared_donors": list(spec.shared_donors),
         "spots": {"after": spots.names, "left": spots.counts},
         "genes": {"after": genes.names, "left": genes.counts},
-        "fewer_genes_than_asked": bool(adata.n_vars < (len(settings.genes) or settings.n_genes)),
+        "fewer_genes_than_asked": bool(
+            adata.n_vars < (len(settings.listed_genes) or settings.n_genes)
+        ),
         **report,
     }
     data.validate_prepared(adata)
@@ -189,7 +194,7 @@ def _choose(
 ) -> np.ndarray:
     """Return the columns of the genes to keep, the best first, by expression as that target."""
     names = adata.var_names.to_numpy(dtype=str)
-    if settings.genes:
+    if settings.listed_genes:
         return np.arange(adata.n_vars)  # in the order of the list
     if settings.ranking == "moran":
         return most_autocorrelated(scores, names, settings.n_genes)

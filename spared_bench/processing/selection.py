@@ -108,9 +108,14 @@ def _above_thresholds(
 
 
 def keep_listed_genes(
-    adata: AnnData, fit: np.ndarray, wanted: Sequence[str], steps: Steps
+    adata: AnnData,
+    fit: np.ndarray,
+    wanted: Sequence[str],
+    steps: Steps,
+    *,
+    lenient: bool = False,
 ) -> AnnData:
-    """Keep the genes of a list, by id or symbol, in its order.
+    """Keep the genes of a list, by id or symbol, in its order; ``lenient``, those that are there.
 
     Raises
     ------
@@ -120,11 +125,13 @@ def keep_listed_genes(
     column_of = dict(zip(adata.var["gene_name"].astype(str), range(adata.n_vars), strict=True))
     column_of |= {str(name): column for column, name in enumerate(adata.var_names)}
     lacking = [gene for gene in wanted if gene not in column_of]
-    if lacking:
+    if lenient and len(lacking) < len(wanted):
+        wanted = [gene for gene in wanted if gene in column_of]
+    elif lacking:
         raise CountsError(
             f"{len(lacking)} of the {len(wanted)} genes that the protocol lists are not among the"
             f" {adata.n_vars} genes that all slides have: {', '.join(lacking[:5])}. Correct"
-            " `processing.genes`, or the names of genes in the slides."
+            " `processing.genes` or `gene_list`, or the names of genes in the slides."
         )
     steps.add("read", adata.n_vars)
     slide_ids = adata.obs["slide_id"].to_numpy()[fit]

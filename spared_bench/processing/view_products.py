@@ -25,7 +25,7 @@ def cut_of(
     patches: Patches | None = None,
     images: Sequence[Callable[[], BlockImage]] = (),
     antialias: bool = True,
-    recolour: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
+    change: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
 ) -> Cut:
     """Return what was cut by a view.
 
@@ -42,8 +42,9 @@ def cut_of(
         Of tiles: one per slide, which opens its image.
     antialias : bool
         Of tiles, which are cut when they are read.
-    recolour : sequence of callable
-        Of tiles: one per slide, which changes colours, (n, 3), uint8; none where they stay.
+    change : sequence of callable
+        Of tiles: one per slide, which changes windows, (n, size, size, 3), uint8; none where they
+        stay as they are cut.
     """
     if view.per_spot:
         return Cut(spots, patches=patches)
@@ -57,7 +58,7 @@ def cut_of(
         [int(place["side"]) for place in places.values()],
         view,
         antialias,
-        recolour,
+        change,
     )
     inside = np.concatenate([place["inside"] for place in places.values()])
     tiles = Tiles(read, (view.tiles**2, view.size, view.size, 3), np.arange(len(inside)))
@@ -95,7 +96,7 @@ def _tile_reader(
     sides: Sequence[int],
     view: View,
     antialias: bool,
-    recolour: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
+    change: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
 ) -> ReadTiles:
     """Return what cuts the tiles of stored spots when they are read.
 
@@ -107,7 +108,7 @@ def _tile_reader(
     sides : sequence of int
     view : View
     antialias : bool
-    recolour : sequence of callable
+    change : sequence of callable
         One per slide, or none.
     """
     each = view.tiles**2
@@ -127,9 +128,8 @@ def _tile_reader(
                 mine.reshape(-1, 2), sides[slide], view.size, antialias, Path("tiles"), True
             )
             found = read_windows(kept[slide], wanted)
-            if recolour:
-                colours, of = np.unique(found.reshape(-1, 3), axis=0, return_inverse=True)
-                found = recolour[slide](colours)[of.reshape(-1)]
+            if change:
+                found = change[slide](found)
             out[here] = found.reshape(-1, each, view.size, view.size, 3)
         return out
 

@@ -19,8 +19,9 @@ class PatchCutting(Section):
     to the nearest, ``"published"`` truncates the side and the centre and makes the side even.
 
     ``stain`` makes the colours of every slide like those of a template
-    (``spared_bench.processing.stains``): ``stain_to`` is ``"train"``, the mean look of the dataset's
-    training slides, or one slide, by its id or as ``dataset/slide``. It holds for all views.
+    (``spared_bench.processing.stains``): ``stain_to`` is ``"train"``, the mean look of the
+    dataset's training slides, or one slide, by its id or as ``dataset/slide``. It holds for all
+    views.
     """
 
     window: Literal["centred", "published"] = "centred"

@@ -140,6 +140,7 @@ class Protocol(Section):
         for settings, added in (
             (values, {"further_metrics": list(FURTHER_METRICS), "scored_genes": []}),
             (processing, {"smoothing": "none", "scaling": "none", "ranked_on": "target"}),
+            (processing, {"gene_list": ""}),
             (processing["filtering"], {"min_fraction": -1, "min_slide_fraction": -1}),
         ):
             for name in [name for name, default in added.items() if settings[name] == default]:

@@ -31,7 +31,19 @@ from spared_bench.store.trials import FIGURES, SCORES, TRIALS, check_record, rea
 
 #: What a store holds, products last.
 RESULTS = (TRIALS, SCORES, FIGURES)
-PRODUCTS = ("prepared", "patches", "views", "stained", "completed", "features", "networks", "checks", "facts")
+PRODUCTS = (
+    "prepared",
+    "patches",
+    "views",
+    "stained",
+    "completed",
+    "features",
+    "networks",
+    "checks",
+    "facts",
+)
+#: What is made of results here and never carried elsewhere.
+DERIVED = ("shifts",)
 _CELLS = "cells"
 _MANIFEST_BYTES = 50 << 20
 _KEY_CHARS = 64
@@ -138,7 +150,9 @@ def _problems(store: Store, kind: str, key: str) -> list[str]:
     return wrong
 
 
-def _keys(store: Store, kinds: tuple[str, ...] = RESULTS + PRODUCTS) -> Iterator[tuple[str, str]]:
+def _keys(
+    store: Store, kinds: tuple[str, ...] = RESULTS + PRODUCTS + DERIVED
+) -> Iterator[tuple[str, str]]:
     for kind in kinds:
         for folder in sorted((store.root / kind).glob("*/*")):
             if folder.is_dir() or len(folder.name) == _KEY_CHARS:
@@ -148,8 +162,8 @@ def _keys(store: Store, kinds: tuple[str, ...] = RESULTS + PRODUCTS) -> Iterator
 def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
     """Return entries that no cell of the board needs: kind, key and bytes.
 
-    Needed are the trials that cells and studies name, what these consumed, and whatever is younger than so many
-    days, which a run that is yet to come may need.
+    Needed are the trials that cells and studies name, what these consumed, and whatever is younger
+    than so many days, which a run that is yet to come may need.
 
     Raises
     ------
@@ -173,7 +187,7 @@ def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
 
 
 def _reachable(store: Store) -> set[str]:
-    """Return the keys that cells and studies name, and those that their manifests name, all down."""
+    """Return the keys that cells and studies name, and what these were made of, all the way."""
     waiting: list[str] = sorted(keys_of_studies(store.root))
     for path in (store.root / _CELLS).glob("*.json"):
         record = read_cell(path)
@@ -201,9 +215,10 @@ def _inputs(store: Store, key: str) -> object:
 
 def _belongs(store: Store, kind: str, key: str, kept: set[str]) -> bool:
     """Whether an entry was made of kept ones: a figure of a trial, features of patches."""
-    if kind not in ("figures", "features"):
+    sources = {"figures": "trial", "features": "patches", "shifts": "trial"}
+    if kind not in sources:
         return False
-    source = {"figures": "trial", "features": "patches"}[kind]
+    source = sources[kind]
     try:
         entry = store.open(kind, key)
     except CorruptEntryError:

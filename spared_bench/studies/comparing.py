@@ -116,9 +116,7 @@ def _difference(
 ) -> Difference:
     cells = [cell for cell in collected.cells if not method or cell.method == method]
     pairs = _pairs(collected, cells, wanted, with_method=bool(method))
-    empty = Difference(
-        method or "(as the level says)", wanted.factor, wanted.level, wanted.against
-    )
+    empty = Difference(method or "(as the level says)", wanted.factor, wanted.level, wanted.against)
     if not pairs:
         return replace(empty, says="No pair of cells has both.")
     first, second = blocks(pairs, metric.name)

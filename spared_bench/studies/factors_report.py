@@ -32,9 +32,12 @@ def sections_of(
         _splits_section(study, collected, metric),
         _cost_section(study, collected),
         _maps_section(plan, collected, metric),
-        Section("What this cannot say", (Sentences("", tuple(_limits(study, collected, differences, metric))),)),
-    ]  # fmt: skip
-    gaps = _gaps(collected)
+        Section(
+            "What this cannot say",
+            (Sentences("", tuple(_limits(study, collected, differences, metric))),),
+        ),
+    ]
+    gaps = gaps_of(collected)
     if gaps:
         found.insert(0, Section("Gaps", (gaps,), "Cells without scores; they enter nothing below."))
     return [section for section in found if section.parts]
@@ -155,7 +158,7 @@ def _differences(found: Sequence[Difference], metric: MetricSpec) -> Table:
         ),
         rows,
         "Pairs agree in everything but the level. Intervals are of means of slides, or of genes,"
-        " drawn again with replacement; with fewer than five slides there are too few to draw from.",
+        " drawn again with replacement; fewer than five slides are too few to draw from.",
         (1, 2, 3, 4, 5, 6, 7),
     )
 
@@ -211,9 +214,7 @@ def _splits_section(study: Study, collected: Collected, metric: MetricSpec) -> S
     )
 
 
-def _by_levels(
-    study: Study, collected: Collected
-) -> list[tuple[str, str, list[StudyCell]]]:
+def _by_levels(study: Study, collected: Collected) -> list[tuple[str, str, list[StudyCell]]]:
     """Return the cells with scores by combination of levels and method, in their order."""
     found: dict[tuple[str, str], list[StudyCell]] = {}
     for cell in collected.done:
@@ -312,14 +313,19 @@ def _targets_varied(study: Study) -> str:
     return f"The levels of {', '.join(names)}" if names else ""
 
 
-def _gaps(collected: Collected) -> Table | None:
+def gaps_of(collected: Collected) -> Table | None:
+    """Return the cells without scores by their reason; ``None`` without any."""
     if not collected.gaps:
         return None
     reasons: dict[str, list[StudyCell]] = {}
     for cell in collected.gaps:
         reasons.setdefault(cell.gap, []).append(cell)
     rows = tuple(
-        (str(len(cells)), "; ".join(each.label for each in cells[:4]) + (" …" * (len(cells) > 4)), why)
+        (
+            str(len(cells)),
+            "; ".join(each.label for each in cells[:4]) + (" …" * (len(cells) > 4)),
+            why,
+        )
         for why, cells in reasons.items()
     )
     return Table("", ("cells", "which", "why"), rows, numbers=(0,))

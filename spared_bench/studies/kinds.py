@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import TrackingError
 from spared_bench.studies.comparing import compare
@@ -15,7 +16,14 @@ from spared_bench.studies.page import write_page
 from spared_bench.studies.planning import StudyPlan, plan_study
 from spared_bench.studies.results import Collected, StudyCell, collect
 from spared_bench.studies.running import StudyRun, record_study, run_study
-from spared_bench.studies.tables import write_tables
+from spared_bench.studies.tables import write_table, write_tables
+
+if TYPE_CHECKING:
+    from spared_bench.specs import MetricSpec
+    from spared_bench.studies.blocks import Section
+    from spared_bench.studies.robustness import Ranked, Shifted
+
+    Made = tuple[list[Section], list[Path]]
 
 Log = Callable[[str], None]
 STUDIES = "studies"
@@ -123,9 +131,7 @@ def run_and_report(
     run = run_study(plan, log=log, watch=watch, **options)
     if run.interrupted or not report:
         collected = collect(plan)
-        return Done(
-            plan.study.id, cells=len(collected.done), gaps=len(collected.gaps), run=run
-        )
+        return Done(plan.study.id, cells=len(collected.done), gaps=len(collected.gaps), run=run)
     done = _report(plan, log, track, command)
     done.run = run
     return done
@@ -144,22 +150,92 @@ def report_only(
 def _report(plan: StudyPlan, log: Log, track: bool, command: str) -> Done:
     study, collected = plan.study, collect(plan)
     metric = plan.base.metric(study.metric)
-    differences = compare(study, collected, metric)
     folder = plan.base.workspace.root / STUDIES / study.name
-    files = write_tables(folder, study, collected, differences)
+    make = {"factors": _of_factors, "robustness": _of_robustness, "difficulty": _of_difficulty}
+    sections, files = make[study.kind](plan, collected, metric, folder, log)
     page = write_page(
         folder,
         title=study.name,
         summary=study.summary,
         question=study.question,
         facts=_facts(plan, collected),
-        sections=sections_of(plan, collected, differences, metric),
+        sections=sections,
         files=files,
         command=command,
     )
     if track:
         _track(plan, collected, [page, *files], log)
     return Done(study.id, page, files, len(collected.done), len(collected.gaps))
+
+
+def _of_factors(
+    plan: StudyPlan, collected: Collected, metric: MetricSpec, folder: Path, log: Log
+) -> Made:
+    differences = compare(plan.study, collected, metric)
+    files = write_tables(folder, plan.study, collected, differences)
+    sections = sections_of(plan, collected, differences, metric)
+    if plan.study.colours:
+        from spared_bench.studies.laboratories import laboratories
+
+        sections += laboratories(plan, log)
+    return sections, files
+
+
+def _of_robustness(
+    plan: StudyPlan, collected: Collected, metric: MetricSpec, folder: Path, log: Log
+) -> Made:
+    from spared_bench.studies import robustness, robustness_report
+
+    bench = plan.groups[0].plan.bench
+    found = robustness.shift_all(bench, collected, plan.study.shifts, metric, log)
+    rows = robustness.ranked(found, metric)
+    record_study(plan, worst_drops=_worst_drops(plan, rows))
+    files = write_tables(folder, plan.study, collected, [])
+    files.append(write_table(folder / "drops.csv", _drops(found, metric)))
+    files.append(write_table(folder / "ranking.csv", [asdict(row) for row in rows]))
+    return robustness_report.sections_of(plan.study, collected, found, metric), files
+
+
+def _worst_drops(plan: StudyPlan, rows: Sequence[Ranked]) -> list[dict[str, Any]]:
+    """Return what the board shows of each method; nothing where the study changes the protocol."""
+    if plan.study.set:
+        return []
+    return [
+        {
+            "predictor": row.method,
+            "completer": row.completer,
+            "drop": row.worst_drop,
+            "shift": row.worst_shift,
+            "metric": plan.study.metric,
+        }
+        for row in rows
+        if math.isfinite(row.worst_drop)
+    ]
+
+
+def _drops(found: Sequence[Shifted], metric: MetricSpec) -> list[dict[str, Any]]:
+    return [
+        {
+            "method": each.cell.method,
+            "completer": each.cell.completer,
+            "dataset": each.cell.dataset,
+            "seed": each.cell.seed,
+            "shift": each.shift,
+            f"{metric.name}": each.clean,
+            f"{metric.name} shifted": each.score,
+            "drop": each.drop(metric),
+            "gap": each.gap,
+        }
+        for each in found
+    ]
+
+
+def _of_difficulty(
+    plan: StudyPlan, collected: Collected, metric: MetricSpec, folder: Path, log: Log
+) -> Made:
+    from spared_bench.studies.difficulty import difficulty
+
+    return difficulty(plan, metric, folder, log)
 
 
 def _facts(plan: StudyPlan, collected: Collected) -> dict[str, str]:

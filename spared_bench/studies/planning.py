@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spared_bench.bench import Bench
-from spared_bench.errors import StudyError, UsageError
+from spared_bench.errors import SparedBenchError, StudyError, UsageError
+from spared_bench.interfaces import Job
 from spared_bench.planning.forecast import (
     Forecast,
     bytes_to_fetch,
@@ -17,8 +19,8 @@ from spared_bench.planning.forecast import (
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.selection import make_plan
 from spared_bench.planning.stored import stored_results
-from spared_bench.interfaces import Job
 from spared_bench.studies.model import Study
+from spared_bench.studies.shifts import chosen_shifts
 from spared_bench.studies.variants import Variant, variants_of
 
 
@@ -46,11 +48,14 @@ class StudyPlan:
     base : Bench
     groups : list of Group
         In the order in which they are run.
+    away : dict of str to str
+        Of a study that trains nothing: datasets that are not here, and why.
     """
 
     study: Study
     base: Bench
     groups: list[Group] = field(default_factory=list)
+    away: dict[str, str] = field(default_factory=dict)
 
     @property
     def variants(self) -> list[Variant]:
@@ -65,9 +70,10 @@ class StudyPlan:
     @property
     def unavailable(self) -> dict[str, str]:
         """Datasets that are not here, and why."""
-        return {
-            name: why for group in self.groups for name, why in group.plan.unavailable.items()
-        }
+        found = dict(self.away)
+        for group in self.groups:
+            found |= group.plan.unavailable
+        return found
 
 
 def plan_study(study: Study, base: Bench) -> StudyPlan:
@@ -79,11 +85,26 @@ def plan_study(study: Study, base: Bench) -> StudyPlan:
         See ``variants_of``; also where a variant's methods cannot be set so, or no variant has a
         cell that can be run.
     """
+    if study.kind == "difficulty":
+        return StudyPlan(study, base, [], _away(base, study.datasets))
+    if study.kind == "robustness":
+        chosen_shifts(study.shifts)
     groups: dict[str, list[Variant]] = {}
     for variant in variants_of(study, base):
         groups.setdefault(variant.group, []).append(variant)
     made = [_planned(study, base, tuple(variants)) for variants in groups.values()]
     return StudyPlan(study, base, made)
+
+
+def _away(base: Bench, names: Sequence[str]) -> dict[str, str]:
+    """Return which datasets are not here, and why."""
+    found = {}
+    for name in names or base.listed():
+        try:
+            base.data_inputs(name)
+        except SparedBenchError as error:
+            found[name] = str(error)
+    return found
 
 
 def _planned(study: Study, base: Bench, variants: tuple[Variant, ...]) -> Group:
@@ -93,7 +114,9 @@ def _planned(study: Study, base: Bench, variants: tuple[Variant, ...]) -> Group:
         return list(dict.fromkeys(each for v in variants for each in getattr(v, name)))
 
     try:
-        plan = make_plan(bench, every("datasets"), every("completers"), every("methods"), named=True)
+        plan = make_plan(
+            bench, every("datasets"), every("completers"), every("methods"), named=True
+        )
     except StudyError:
         raise
     except UsageError as error:
@@ -203,7 +226,6 @@ def _jobs_away(group: Group) -> list[Job]:
 def _done_of(variant: Variant, ahead: Forecast) -> int:
     places = set(variant.places)
     return sum(
-        state == "done"
-        and (cell.dataset, cell.completer, cell.predictor, cell.seed) in places
+        state == "done" and (cell.dataset, cell.completer, cell.predictor, cell.seed) in places
         for cell, state in ahead.states
     )

@@ -152,9 +152,7 @@ def _cell(
     variant: Variant, place: Place, result: TrialResult | None, gap: str, trials: int
 ) -> StudyCell:
     dataset, completer, method, seed = place
-    return StudyCell(
-        dict(variant.levels), dataset, completer, method, seed, result, gap, trials
-    )
+    return StudyCell(dict(variant.levels), dataset, completer, method, seed, result, gap, trials)
 
 
 def mean(values: Sequence[float]) -> float:

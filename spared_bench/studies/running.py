@@ -115,8 +115,11 @@ def _failures(group: Group, report: Report) -> dict[str, str]:
     }  # fmt: skip
 
 
-def record_study(plan: StudyPlan) -> None:
-    """Note which entries of the store the study counts on, so that they are kept."""
+def record_study(plan: StudyPlan, **told: Any) -> None:
+    """Note which entries of the store the study counts on, so that they are kept.
+
+    ``told`` is what else the record says of it.
+    """
     keys: list[str] = []
     for group in plan.groups:
         results = stored_results(group.plan)
@@ -131,6 +134,7 @@ def record_study(plan: StudyPlan) -> None:
         "protocol": plan.base.protocol.id,
         "methods": _methods(plan),
         "report": f"studies/{plan.study.name}/index.html",
+        **told,
     }
     root = plan.base.workspace.store.root
     write_study_record(root, plan.study.id, list(dict.fromkeys(keys)), about)

@@ -102,7 +102,11 @@ def is_setting(path: str) -> bool:
 
 
 def set_parameter(
-    bench: Bench, methods: Iterable[str], completers: Iterable[str], path: str, value: Any,
+    bench: Bench,
+    methods: Iterable[str],
+    completers: Iterable[str],
+    path: str,
+    value: Any,
     source: str,
 ) -> dict[str, dict[str, Any]]:
     """Return which parameters of which methods a level sets.

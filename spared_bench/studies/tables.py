@@ -31,7 +31,7 @@ def write_tables(
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write rows as CSV, the columns of all of them in the order in which they come; nan is empty."""
+    """Write rows as CSV, with the columns of all of them as they come; nan is empty."""
     rows = list(rows)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
@@ -97,9 +97,7 @@ def _genes(study: Study, cells: Iterable[StudyCell]) -> Iterable[dict[str, Any]]
         result = cell.result
         assert result is not None
         for at, gene in enumerate(result.genes):
-            values = {
-                name: scores[at] for name, scores in result.gene_scores.items() if scores
-            }
+            values = {name: scores[at] for name, scores in result.gene_scores.items() if scores}
             if values:
                 symbol = result.gene_symbols[at] if result.gene_symbols else ""
                 yield _place(cell) | {"gene": gene, "symbol": symbol} | values

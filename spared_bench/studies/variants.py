@@ -109,8 +109,7 @@ def _combinations(study: Study) -> Iterator[tuple[dict[str, str], list[tuple[str
         for name, label in levels.items():
             source = f"study {study.name!r}, factor {name!r}, level {label!r}"
             settings += [
-                (source, path, value)
-                for path, value in study.factors[name].assigned(label).items()
+                (source, path, value) for path, value in study.factors[name].assigned(label).items()
             ]
         yield levels, settings
 
@@ -172,7 +171,7 @@ def _selection(
         "completer": list(study.completers or protocol.completers),
         "seed": list(study.seeds or protocol.seeds),
     }
-    sources = {name: f"study {study.name!r}" for name in found}
+    sources = dict.fromkeys(found, f"study {study.name!r}")
     for source, path, value in settings:
         if path in SELECTED:
             wanted = int if path == "seed" else str

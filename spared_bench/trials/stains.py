@@ -123,5 +123,3 @@ def _plain(look: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 def _arrays(look: Mapping[str, Any]) -> Look:
     return {name: np.asarray(value, dtype=np.float64) for name, value in look.items()}
-
-

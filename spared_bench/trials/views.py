@@ -22,7 +22,7 @@ from spared_bench.data.views import View
 from spared_bench.errors import ViewError
 from spared_bench.keys.hashing import digest
 from spared_bench.processing.images import open_image
-from spared_bench.processing.stains import Recolour
+from spared_bench.processing.stains.colours import changed
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, opened
 from spared_bench.store.entries import Entry
@@ -236,15 +236,16 @@ def _open(bench: Bench, name: str, view: View, entry: Entry, spots: np.ndarray) 
         patches=open_patches(entry.folder, slide_ids) if view.grid else None,
         images=[partial(_open_image, bench, name, entry, slide_id) for slide_id in slide_ids],
         antialias=bench.protocol.patches.antialias,
-        recolour=_recolouring(entry, slide_ids),
+        change=_changes(entry, slide_ids),
     )
 
 
-def _recolouring(entry: Entry, slide_ids: Sequence[str]) -> list[Recolour]:
+def _changes(entry: Entry, slide_ids: Sequence[str]) -> list[Callable[[np.ndarray], np.ndarray]]:
     """Return the change of colours of each slide; none where colours are as they were cut."""
     if not (entry.folder / STAINS).is_file():
         return []
-    return [recolouring_of(entry, slide_id) for slide_id in slide_ids]
+    found = [recolouring_of(entry, slide_id) for slide_id in slide_ids]
+    return [partial(changed, recolour=each) for each in found]
 
 
 def _open_image(bench: Bench, name: str, entry: Entry, slide_id: str) -> BlockImage:

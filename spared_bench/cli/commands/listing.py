@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
 
 
 def list_plugins(
-    kind: str = typer.Argument(..., help="datasets, completers, predictors, protocols, studies, ..."),
+    kind: str = typer.Argument(
+        ..., help="datasets, completers, predictors, protocols, studies, ..."
+    ),
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,

@@ -160,9 +160,7 @@ def _watched(plan: Plan, options: dict[str, Any]) -> Report:
 
     with watcher_for(err_console(), plan, log_json=False) as watcher:
         try:
-            return execute(
-                plan, watcher=watcher, command=own_command(), log=watcher.log, **options
-            )
+            return execute(plan, watcher=watcher, command=own_command(), log=watcher.log, **options)
         except KeyboardInterrupt:
             watcher.log("Interrupted. Finished trials are kept: the same command goes on.")
             raise typer.Exit(130) from None
@@ -201,7 +199,9 @@ def _print_plan(planned: StudyPlan, ahead: StudyForecast) -> None:
 def _told(planned: StudyPlan, ahead: StudyForecast) -> list[str]:
     lines = []
     budgets = {
-        variant.protocol.training.iterations for group in planned.groups for variant in group.variants
+        variant.protocol.training.iterations
+        for group in planned.groups
+        for variant in group.variants
     }
     if ahead.open_trials:
         most = f"{max(budgets):,} steps" if budgets else "no steps"

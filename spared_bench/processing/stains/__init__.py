@@ -1,7 +1,7 @@
 """Stain normalisation: the colours of each slide made like those of a template.
 
-A slide's look is measured once, on a sample of the pixels of its patches; the change of colours that
-follows is one function of a pixel's colour for the whole slide, so neighbouring patches stay alike.
+A slide's look is measured once, on a sample of the pixels of its patches; the change that follows
+is one function of a pixel's colour for the whole slide, so neighbouring patches stay alike.
 Published code measures patch by patch, where a patch of one tissue alone is given the colours of
 all. The three methods have a file each; ``colours`` applies them to many patches.
 
@@ -45,8 +45,7 @@ def measure(method: str, pixels: np.ndarray) -> Look:
 def mean_look(method: str, looks: Sequence[Mapping[str, np.ndarray]]) -> Look:
     """Return the mean of several looks, stain vectors made to length 1 again."""
     mean = {
-        name: np.mean([look[name] for look in looks], axis=0, dtype=np.float64)
-        for name in looks[0]
+        name: np.mean([look[name] for look in looks], axis=0, dtype=np.float64) for name in looks[0]
     }
     if "stains" in mean:
         mean["stains"] /= np.linalg.norm(mean["stains"], axis=1, keepdims=True)

@@ -22,7 +22,9 @@ def sample(patches: np.ndarray, most: int = 1 << 19) -> np.ndarray:
     pixels_each = int(np.prod(patches.shape[1:-1]))
     step = max(1, len(patches) * pixels_each // most)
     if step < pixels_each:
-        parts = [np.asarray(each).reshape(-1, 3)[(at % step) :: step] for at, each in enumerate(patches)]
+        parts = [
+            np.asarray(each).reshape(-1, 3)[(at % step) :: step] for at, each in enumerate(patches)
+        ]
         return np.concatenate(parts)
     few = np.asarray(patches[:: step // pixels_each]).reshape(-1, 3)
     return few[::pixels_each]
@@ -40,9 +42,14 @@ def recoloured(patches: np.ndarray, recolour: Recolour) -> Iterator[np.ndarray]:
     table = _table(patches, recolour)
     for part in _parts(patches):
         changed = table[_codes(part)]
-        yield np.ascontiguousarray(
-            changed.view(np.uint8).reshape(*part.shape[:-1], 4)[..., :3]
-        )
+        yield np.ascontiguousarray(changed.view(np.uint8).reshape(*part.shape[:-1], 4)[..., :3])
+
+
+def changed(patches: np.ndarray, recolour: Recolour) -> np.ndarray:
+    """Return some patches changed, (n, ..., 3), uint8; their own colours alone are computed."""
+    codes, of = np.unique(_codes(np.asarray(patches)), return_inverse=True)
+    colours = np.stack([codes & 255, codes >> 8 & 255, codes >> 16], axis=1).astype(np.uint8)
+    return recolour(colours)[of.reshape(-1)].reshape(patches.shape)
 
 
 def _table(patches: np.ndarray, recolour: Recolour) -> np.ndarray:

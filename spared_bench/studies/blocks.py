@@ -136,8 +136,8 @@ def boxes(title: str, caption: str, rows: Sequence[Values]) -> Boxes:
     The box is the middle half, the line in it the median, the whiskers reach to the last value
     within one and a half of its widths.
     """
-    everything = [v for row in rows for v in (*row.values, *row.marks) if math.isfinite(v)]
-    axis = _axis(everything)
+    reached = [v for row in rows for v in (*_five(row.values), *row.marks) if math.isfinite(v)]
+    axis = _axis(reached)
     zero = axis.place(0.0) if axis.low <= 0 <= axis.high else math.nan
     return Boxes(
         title,
@@ -148,18 +148,27 @@ def boxes(title: str, caption: str, rows: Sequence[Values]) -> Boxes:
     )
 
 
-def _box(row: Values, axis: _Axis) -> Box:
-    values = np.array([value for value in row.values if math.isfinite(value)])
-    marks = tuple(axis.place(value) for value in row.marks if math.isfinite(value))
-    if not len(values):
-        return Box(row.label, 0, marks=marks, is_base=row.is_base, note=row.note, text=NONE)
-    first, middle, third = np.percentile(values, [25, 50, 75])
+def _five(values: Sequence[float]) -> tuple[float, ...]:
+    """Return whisker, quartile, median, quartile and whisker; nothing of no values."""
+    known = np.array([value for value in values if math.isfinite(value)])
+    if not len(known):
+        return ()
+    first, middle, third = np.percentile(known, [25, 50, 75])
     reach = 1.5 * (third - first)
-    low = values[values >= first - reach].min()
-    high = values[values <= third + reach].max()
-    places = [axis.place(float(each)) for each in (low, first, middle, third, high)]
+    low, high = known[known >= first - reach].min(), known[known <= third + reach].max()
+    return tuple(map(float, (low, first, middle, third, high)))
+
+
+def _box(row: Values, axis: _Axis) -> Box:
+    n = sum(map(math.isfinite, row.values))
+    marks = tuple(axis.place(value) for value in row.marks if math.isfinite(value))
+    if not n:
+        return Box(row.label, 0, marks=marks, is_base=row.is_base, note=row.note, text=NONE)
+    five = _five(row.values)
+    middle = five[2]
+    places = [axis.place(each) for each in five]
     return Box(
-        row.label, len(values), *places, marks=marks, is_base=row.is_base, note=row.note,
+        row.label, n, *places, marks=marks, is_base=row.is_base, note=row.note,
         text=score(float(middle)),
     )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """What makes a dataset hard: its facts against the best score on it; nothing is trained.
 
 Scores are those that are reported and those of the workspace's own board. Missing shares and
-corrupt spots are computed from the prepared data, where they are here, and held against the catalogue.
+corrupt spots are computed from the prepared data, where they are here, and held against the
+catalogue.
 After figure 1b, the supplement's figure 1 and its Table 1 of Mejia et al., MICCAI 2024.
 """
 
@@ -188,13 +189,14 @@ def _best(found: Sequence[Facts], metric: MetricSpec) -> Section:
     return Section("The best method on each dataset", (plot,) if rows else ())
 
 
+_TASKS = {"inter_patient": "between patients", "intra_patient": "within a patient"}
+
+
 def _groups(found: Sequence[Facts], metric: MetricSpec) -> list[Section]:
     """Set the best scores side by side by organism, task, number of genes and tissue."""
     ways = {
         "organism": lambda each: each.spec.organism,
-        "task": lambda each: {"inter": "between patients", "intra": "within a patient"}.get(
-            each.spec.task, ""
-        ),
+        "task": lambda each: _TASKS.get(each.spec.task, each.spec.task),
         "number of genes": lambda each: str(each.spec.parameters.get("n_genes", "")),
         "tissue": lambda each: each.spec.tissue,
     }
@@ -258,7 +260,7 @@ def _table(found: Sequence[Facts]) -> Section:
     rows = tuple(
         (
             each.name,
-            each.spec.task or NONE,
+            _TASKS.get(each.spec.task, each.spec.task) or NONE,
             str(each.spec.parameters.get("n_genes", NONE)),
             f"{each.spec.n_spots:,}" if each.spec.n_spots else NONE,
             _share(each.raw_missing, each.stated.get("raw_missing_pct")),

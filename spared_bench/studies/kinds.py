@@ -250,7 +250,9 @@ def _facts(plan: StudyPlan, collected: Collected) -> dict[str, str]:
         "Trained on": names["completer"],
         "Compared by": f"{metric.title}: {metric.summary}",
         "Seeds": ", ".join(map(str, dict.fromkeys(cell.seed for cell in collected.cells))),
-        "Cells": f"{len(collected.done)} with scores, {len(collected.gaps)} without",
+        "Cells": f"{len(collected.done)} with scores, {len(collected.gaps)} without"
+        if collected.cells
+        else "",
         "After": study.citation,
     }
     return {key: value for key, value in facts.items() if value}

@@ -31,6 +31,7 @@ FLOORS = (
     ("work", "reports inference completion executors running"),
     ("results", "tracking leaderboard"),
     ("facade", "api"),
+    ("studies", "studies"),
     ("strangers", "submissions testing scaffold"),
     ("command", "cli"),
 )

@@ -23,10 +23,10 @@ _SEPAL_SOURCE = (
     " tools/paper_entries.py."
 )
 _ASIGN_SOURCE = (
-    "Zhu et al., ASIGN: An Anatomy-aware Spatial Imputation Graphic Network for 3D Spatial"
+    "ASIGN: An Anatomy-aware Spatial Imputation Graphic Network for 3D Spatial"
     " Transcriptomics, CVPR 2025, supplement, tables 3 to 5. Its PCC is not said to be of genes or"
-    " of spots, so it is kept as `pcc`, which is no metric here. In its 3D rows a part of the slides"
-    " of a tested sample is known. Written by tools/paper_entries.py."
+    " of spots, so it is kept as `pcc`, which is no metric here. In its 3D rows a part of a"
+    " tested sample is known. Written by tools/paper_entries.py."
 )
 _METRICS = ("mae", "mse", "pcc-gene", "r2-gene", "pcc-patch", "r2-patch")
 #: SEPAL's table 2 (Visium, then ST-Net's data) and table 3 (Visium), by method: predictor and rows.
@@ -131,7 +131,7 @@ def _sepal() -> list[MethodEntry]:
                 dataset=dataset,
                 completer="median",
                 predictor=predictor,
-                split_scores={split: dict(zip(_METRICS, values, strict=True))},  # type: ignore[dict-item]
+                split_scores={split: dict(zip(_METRICS, values, strict=True))},
             )
             for dataset, split, values in (("10xghbc", "val", visium), ("stnet", "test", stnet))
             if values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from spared_bench.leaderboard.merging import (
     with_listing,
     without_foreign_facts,
 )
+from spared_bench.leaderboard.studied import studied
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol, Validation
 from spared_bench.registry import Registry
@@ -177,7 +179,9 @@ def build_leaderboard(
     from spared_bench.registry import discover
 
     registry = registry or discover([], data_dir=workspace.data_dir)
-    known = known_to(registry, protocols)
+    known = replace(
+        known_to(registry, protocols), studied=studied(workspace, out or workspace.leaderboard)
+    )
     entries, refused = (
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )

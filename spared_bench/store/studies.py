@@ -47,6 +47,19 @@ def keys_of_studies(root: Path) -> set[str]:
     return {key for path in (root / STUDIES).glob("*.json") for key in _keys(path)}
 
 
+def study_records(root: Path) -> list[dict[str, Any]]:
+    """Return what the records of a store say of their studies, by their names."""
+    found = []
+    for path in sorted((root / STUDIES).glob("*.json")):
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))["about"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(about, dict):
+            found.append(about)
+    return found
+
+
 def _keys(path: Path) -> set[str]:
     try:
         keys = json.loads(path.read_text(encoding="utf-8"))["keys"]

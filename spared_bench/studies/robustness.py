@@ -134,7 +134,8 @@ def shift_inputs(bench: Bench, trial: str, shift: str, metric: str) -> dict[str,
         "mean_rule": bench.protocol.mean_rule,
         "genes": list(bench.protocol.scored_genes),
         "code": code_hash("spared_bench.studies.shifts"),
-        "applied": code_hash("spared_bench.inference.shifted"),
+        "cut": code_hash("spared_bench.processing.views"),
+        "stains": code_hash("spared_bench.processing.stains.colours"),
     }
 
 

@@ -44,7 +44,7 @@ VIEWS = (
     | modules("spared_bench/data", "viewed views")
     | modules("spared_bench/processing", "view_products views")
 )
-PREPARED = READING | modules(
+PREPARED = READING | modules("spared_bench/data", "targets") | modules(
     "spared_bench/processing",
     "__init__ annotation combat compiled filtering graph joining median moran normalization"
     " pipeline selection smoothing splitting ties variable",
@@ -77,6 +77,11 @@ TABLE = {
     "prepared": PREPARED,
     "patches": PATCHES,
     "view": VIEWS,
+    "stained": PATCHES
+    | modules(
+        "spared_bench/processing/stains",
+        "__init__ colours density macenko reinhard vahadane",
+    ),
     "view features": VIEWS | ENCODERS,
     "viewer": COMPLETED
     | VIEWS

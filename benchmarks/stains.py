@@ -3,7 +3,7 @@
     python benchmarks/stains.py [--patches 5000] [--size 224]
 
 Patches are windows of the embedded HER2+ sections, resized. Timed is all that a product of the store
-needs: measuring the slide's look on a sample, the table of colours, and the changed patches, in
+needs: measuring the look of the slide, the table of colours, and the changed patches, in
 seconds of the processor. Beside it, torchstain as it is meant to be used, image by image, on 50 of
 the patches and scaled up, where it is installed.
 """

@@ -2,10 +2,10 @@
 
     python benchmarks/stains.py [--patches 5000] [--size 224]
 
-Patches are windows of the embedded HER2+ sections, resized. Timed is all that a product of the store
-needs: measuring the look of the slide, the table of colours, and the changed patches, in
-seconds of the processor. Beside it, torchstain as it is meant to be used, image by image, on 50 of
-the patches and scaled up, where it is installed.
+Patches are windows of the embedded HER2+ sections, resized. Timed is all that a product of the
+store needs: the look of the slide, the table of colours and the changed patches, in seconds of the
+processor. Beside it, torchstain as it is meant to be used, image by image, on 50 of the patches and
+scaled up, where it is installed.
 """
 
 from __future__ import annotations

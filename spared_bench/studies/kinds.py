@@ -132,7 +132,7 @@ def run_and_report(
     if run.interrupted or not report:
         collected = collect(plan)
         return Done(plan.study.id, cells=len(collected.done), gaps=len(collected.gaps), run=run)
-    done = _report(plan, log, track, command)
+    done = _report(plan, log, track, command, run.stopped)
     done.run = run
     return done
 
@@ -147,8 +147,14 @@ def report_only(
     return _report(plan, log, track, command)
 
 
-def _report(plan: StudyPlan, log: Log, track: bool, command: str) -> Done:
-    study, collected = plan.study, collect(plan)
+def _report(
+    plan: StudyPlan,
+    log: Log,
+    track: bool,
+    command: str,
+    stopped: Mapping[str, str] | None = None,
+) -> Done:
+    study, collected = plan.study, collect(plan, stopped)
     metric = plan.base.metric(study.metric)
     folder = plan.base.workspace.root / STUDIES / study.name
     make = {"factors": _of_factors, "robustness": _of_robustness, "difficulty": _of_difficulty}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spared_bench.planning.plan import Plan
@@ -105,22 +105,34 @@ class Collected:
         return [cell for cell in cells if cell.levels.get(factor) == label]
 
 
-def collect(plan: StudyPlan) -> Collected:
-    """Read all that the store has of a study; nothing is made."""
-    return Collected([cell for group in plan.groups for cell in _of_group(group)])
+def collect(plan: StudyPlan, stopped: Mapping[str, str] | None = None) -> Collected:
+    """Read all that the store has of a study; nothing is made.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+    stopped : mapping of str to str, optional
+        Groups that could not be begun, by label, and why.
+    """
+    why = stopped or {}
+    return Collected(
+        [cell for group in plan.groups for cell in _of_group(group, why.get(group.label, NOT_RUN))]
+    )
 
 
-def _of_group(group: Group) -> list[StudyCell]:
+def _of_group(group: Group, not_run: str) -> list[StudyCell]:
     found = _outcomes(group.plan)
     reasons = group.plan.left_out
     cells = []
     for variant in group.variants:
         for place in variant.places:
             if place in found:
-                cells.append(_cell(variant, place, *found[place]))
+                result, reason, trials = found[place]
+                reason = not_run if reason == NOT_RUN else reason
+                cells.append(_cell(variant, place, result, reason, trials))
                 continue
             gap = group.plan.unavailable.get(place[0], "")
-            gap = gap or next((why for why in reasons if repr(place[2]) in why), NOT_RUN)
+            gap = gap or next((why for why in reasons if repr(place[2]) in why), not_run)
             cells.append(_cell(variant, place, None, gap, 0))
     return cells
 

@@ -53,13 +53,14 @@ def _plain(value: Any) -> Any:
 
 
 def _place(cell: StudyCell) -> dict[str, Any]:
-    return {
-        **cell.levels,
+    place = {
         "dataset": cell.dataset,
         "completer": cell.completer,
         "method": cell.method,
         "seed": cell.seed,
     }
+    named = {f"level of {f}" if f in place else f: label for f, label in cell.levels.items()}
+    return {**named, **place}
 
 
 def _cells(study: Study, collected: Collected) -> Iterable[dict[str, Any]]:

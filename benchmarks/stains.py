@@ -74,7 +74,7 @@ def main() -> None:
         for part in recoloured(patches, change):
             part.sum()
         taken = time.process_time() - begun
-        theirs = torchstain_seconds(method, patches, template[0])
+        theirs = torchstain_seconds(method, patches, template.reshape(-1, wanted.size, 3))
         told = "none" if theirs is None else f"{theirs:.0f} s"
         print(f"{method:10} {taken:6.1f} s   torchstain, image by image: {told}")
 

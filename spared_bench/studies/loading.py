@@ -70,7 +70,7 @@ def open_study(
     study, folder = load_study(name, registry)
     base = study.base
     if folder is not None and base.endswith((".yaml", ".yml")):
-        base = str(folder / base)
+        base = str(folder / base)  # an absolute path stays as it is
     bench = make_bench(
         base,
         workspace=workspace,

@@ -333,7 +333,7 @@ def gaps_of(collected: Collected) -> Table | None:
 
 def signed(value: float) -> str:
     """Return a difference with its sign; a dash for nan."""
-    return NONE if math.isnan(value) else f"{value:+.3f}".replace("-", "−")
+    return NONE if math.isnan(value) else f"{value:+z.3f}".replace("-", "−")
 
 
 def interval(low: float, high: float) -> str:

@@ -29,19 +29,17 @@ def test_no_change_of_stain_changes_nothing(patches):
     assert np.abs(stained(1.0, 1.0)(patches).astype(int) - patches).max() <= 1
 
 
-def test_haematoxylin_is_multiplied_as_scikit_image_takes_stains_apart(patches):
-    from skimage.color import hed_from_rgb
+def test_haematoxylin_is_multiplied_as_scikit_image_takes_stains_apart(rng):
+    from skimage.color import hed_from_rgb, rgb_from_hed
 
-    def amounts(images):
-        return -np.log(images / 255) @ hed_from_rgb
+    amounts = rng.uniform(0.2, 1.0, (2, 20, 20, 3)) * [1, 1, 0]
+    patches = np.rint(255 * np.exp(-amounts @ rgb_from_hed)).astype(np.uint8)
 
-    before = amounts(patches.astype(float))
-    made = amounts(stained(haematoxylin=0.5)(patches).astype(float))
+    made = stained(haematoxylin=0.5)(patches)
 
-    # What would be lighter than white is cut; where nothing is, only rounding is left.
-    inside = (before[..., 0] > 0.1) & (made[..., 0] > 0.05)
-    assert np.median(made[inside][:, 0] / before[inside][:, 0]) == pytest.approx(0.5, abs=0.03)
-    assert np.abs(made[inside][:, 1] - before[inside][:, 1]).mean() < 0.03
+    found = -np.log(made / 255) @ hed_from_rgb
+    np.testing.assert_allclose(found[..., 0], 0.5 * amounts[..., 0], atol=0.05)
+    np.testing.assert_allclose(found[..., 1], amounts[..., 1], atol=0.05)
 
 
 def test_jpeg_is_pillows(patches):
@@ -58,8 +56,8 @@ def test_a_blur_is_that_of_scikit_image(patches):
 
 
 def test_brightness_is_multiplied_and_cut(patches):
-    expected = np.minimum(255, np.rint(patches * 1.3))
-    np.testing.assert_array_equal(brightened(1.3)(patches), expected)
+    expected = np.minimum(255, patches * 1.3)
+    assert np.abs(brightened(1.3)(patches) - expected).max() <= 0.5 + 1e-4
 
 
 def test_half_resolution_keeps_what_is_even_and_takes_fine_detail_away():

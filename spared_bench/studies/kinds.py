@@ -128,13 +128,20 @@ def run_and_report(
     """
     plan = plan_of(opened)
     opened.base.workspace.make_writable()
-    run = run_study(plan, log=log, watch=watch, **options)
+    run = run_study(plan, log=log, watch=watch, **{"board": _is_the_protocol(plan)} | options)
     if run.interrupted or not report:
         collected = collect(plan)
         return Done(plan.study.id, cells=len(collected.done), gaps=len(collected.gaps), run=run)
     done = _report(plan, log, track, command, run.stopped)
     done.run = run
     return done
+
+
+def _is_the_protocol(plan: StudyPlan) -> bool:
+    """Whether the cells of a study are those of its base protocol, and belong on its board."""
+    study = plan.study
+    seeds = set(study.seeds) <= set(plan.base.protocol.seeds)
+    return not study.set and not study.factors and seeds
 
 
 def report_only(

@@ -19,7 +19,7 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.data import MASK, TARGET
-from spared_bench.errors import MissingFileError, SparedBenchError, UsageError, in_words
+from spared_bench.errors import SparedBenchError, in_words
 from spared_bench.inference.seen import Change
 from spared_bench.inference.shifted import predict_shifted
 from spared_bench.keys.code import code_hash
@@ -108,8 +108,6 @@ def _shifted(bench: Bench, cell: StudyCell, shift: Shift, metric: MetricSpec) ->
     assert cell.result is not None
     try:
         values = _score_of(bench, cell.result, shift, metric)
-    except (MissingFileError, UsageError) as error:
-        return Shifted(cell, shift.name, cell.score(metric.name), gap=str(error))
     except SparedBenchError as error:
         return Shifted(cell, shift.name, cell.score(metric.name), gap=str(error))
     except Exception as error:  # a stranger's method may do anything with what it sees

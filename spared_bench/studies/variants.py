@@ -183,6 +183,11 @@ def _selection(
         found[what] = [
             _canonical(base, kind, name, sources[what]) for name in dict.fromkeys(found[what])
         ]
+    if not found["dataset"]:
+        raise StudyError(
+            f"study {study.name!r} names no `datasets`, and neither does protocol"
+            f" {protocol.id}, its base. Name them in the study."
+        )
     for name in found["dataset"]:
         _require_listed(base, name, sources["dataset"])
     expanded = [fold for name in found["dataset"] for fold in registry.expand(name)]

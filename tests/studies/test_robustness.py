@@ -96,3 +96,16 @@ def test_the_board_shows_the_worst_drop_and_links_the_study(opened, tmp_path):
     (drop,) = found.drops.items()
     assert drop[0] == ("toy@1", "linear-probe", "none")
     assert drop[1][1].endswith("in mse")
+
+
+def test_the_cells_of_robustness_are_the_protocols_own_and_come_to_its_board(opened):
+    from spared_bench.trials.cells import finished_cells
+
+    of = opened(STUDY)
+    kinds.run_and_report(of, track=False, **QUIET)
+    of_a_variant = opened(STUDY.replace("kind:", "set: {training.delta: true}\nkind:"))
+    kinds.run_and_report(of_a_variant, track=False, **QUIET)
+
+    (found,) = finished_cells(of.base.workspace.store)
+    assert found.final.predictor == "linear-probe"
+    assert not found.final.facts.get("delta")

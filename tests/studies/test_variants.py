@@ -133,3 +133,15 @@ def test_a_forecast_counts_the_trainings_of_all_variants(opened):
 
     assert (plan.n_cells, ahead.open_trials, ahead.done) == (3, 3, 0)
     assert [each["done"] for each in ahead.as_dict(plan)["variants"]] == [0, 0, 0]
+
+
+def test_a_study_of_a_protocol_that_lists_no_datasets_must_name_them(opened):
+    of = opened()
+    protocol = of.base.settings.protocol | {"datasets": []}
+    from dataclasses import replace
+
+    from spared_bench.bench import Bench
+
+    bare = Bench(replace(of.base.settings, protocol=protocol), of.base.registry)
+    with pytest.raises(StudyError, match="names no `datasets`"):
+        plan_study(of.study, bare)

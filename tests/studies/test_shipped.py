@@ -64,3 +64,35 @@ def test_the_shares_of_missing_entries_are_those_of_plain_counting(monkeypatch, 
 
     expected = ((raw == 0).mean(), (kept == 0).mean(), (kept == 0).any(axis=1).mean())
     np.testing.assert_allclose(found, expected)
+
+
+PLUGIN = """
+from spared_bench import StudySpec, hookimpl
+
+
+def mine():
+    return "name: mine\\nmethods: [linear-probe]\\nfactors: {a: {setting: patches.size, levels: [8, 16]}}"
+
+
+@hookimpl
+def spared_bench_studies():
+    return [StudySpec("mine", "spared_bench_file_of_mine:mine", summary="Of a stranger")]
+"""
+
+
+def test_a_plugin_may_bring_a_study(tmp_path):
+    path = tmp_path / "of_mine.py"
+    path.write_text(PLUGIN)
+    found = discover([path])
+
+    study, folder = load_study("mine", found)
+    assert (study.name, folder) == ("mine", None)
+    listed = CliRunner().invoke(app, ["list", "studies", "--plugin", str(path), "--json"])
+    assert "mine" in {each["name"] for each in json.loads(listed.stdout)}
+
+
+def test_an_unknown_study_is_refused_with_the_nearest(registry):
+    from spared_bench.errors import UnknownNameError
+
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'jiang-stain'\?.*list studies"):
+        load_study("jiang-stains", registry)

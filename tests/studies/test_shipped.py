@@ -71,7 +71,8 @@ from spared_bench import StudySpec, hookimpl
 
 
 def mine():
-    return "name: mine\\nmethods: [linear-probe]\\nfactors: {a: {setting: patches.size, levels: [8, 16]}}"
+    size = "{setting: patches.size, levels: [8, 16]}"
+    return f"name: mine\\nmethods: [linear-probe]\\nfactors: {{a: {size}}}"
 
 
 @hookimpl

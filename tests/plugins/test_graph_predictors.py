@@ -200,7 +200,7 @@ def test_sepal_builds_released_graphs_only_where_it_is_told_to(tiny_slides):
 
 
 def test_sepal_names_the_layouts_it_has():
-    with pytest.raises(UsageError, match=r"no layout 'hexagon'.*'visium' or 'legacy_st'"):
+    with pytest.raises(UsageError, match=r"no layout 'hexagon'.*'visium', 'legacy_st' or 'free'"):
         SEPAL(backbone="test_resnet", layout="hexagon").build(4)
 
 

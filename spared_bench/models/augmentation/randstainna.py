@@ -65,7 +65,8 @@ def looks(images: Tensor) -> tuple[Tensor, Tensor]:
     some = images[:, :, ::_EVERY, ::_EVERY].flatten(2).double().cpu()
     density = -some.div_(255).clamp_(min=1e-6).log_()  # (n, 3, n_pixels)
     amounts = torch.einsum("ncp,cs->nsp", density, torch.linalg.inv(_STAINS))
-    return amounts.mean(dim=2), amounts.std(dim=2, correction=0)
+    mean = amounts.mean(dim=2)
+    return mean, (amounts - mean[:, :, None]).square().mean(dim=2).sqrt()
 
 
 def _drawn(known: tuple[float, ...], spread: float, normal: Tensor) -> Tensor:

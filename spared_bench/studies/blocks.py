@@ -166,11 +166,9 @@ def _box(row: Values, axis: _Axis) -> Box:
         return Box(row.label, 0, marks=marks, is_base=row.is_base, note=row.note, text=NONE)
     five = _five(row.values)
     middle = five[2]
-    places = [axis.place(each) for each in five]
-    return Box(
-        row.label, n, *places, marks=marks, is_base=row.is_base, note=row.note,
-        text=score(float(middle)),
-    )  # fmt: skip
+    low, first, at, third, high = (axis.place(each) for each in five)
+    told = score(float(middle))
+    return Box(row.label, n, low, first, at, third, high, marks, row.is_base, row.note, told)
 
 
 def _axis(values: Sequence[float]) -> _Axis:

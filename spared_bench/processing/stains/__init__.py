@@ -44,8 +44,9 @@ def measure(method: str, pixels: np.ndarray) -> Look:
 
 def mean_look(method: str, looks: Sequence[Mapping[str, np.ndarray]]) -> Look:
     """Return the mean of several looks, stain vectors made to length 1 again."""
-    mean = {
-        name: np.mean([look[name] for look in looks], axis=0, dtype=np.float64) for name in looks[0]
+    mean: Look = {
+        name: np.asarray(np.mean([look[name] for look in looks], axis=0, dtype=np.float64))
+        for name in looks[0]
     }
     if "stains" in mean:
         mean["stains"] /= np.linalg.norm(mean["stains"], axis=1, keepdims=True)

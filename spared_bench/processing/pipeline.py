@@ -147,7 +147,8 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
     pieces = _pieces(adata, settings)
     filled, graphs = _fill(adata, expression, pieces, settings)
     fitted = _fitted(adata, settings)
-    ranked, ranked_filled, ranked_target = expression, filled, settings.target
+    ranked, ranked_filled = expression, filled
+    ranked_target: str = settings.target
     if settings.ranked_on not in ("target", settings.target):
         ranked_target = settings.ranked_on
         ranked = _normalise(adata, ranked_target)

@@ -97,19 +97,19 @@ def scores_of(bench: Bench, metric: MetricSpec) -> dict[str, list[Score]]:
             continue
         suspect = {flag.dataset for flag in entry.flags if flag.kind == "suspect-cell"}
         for result in entry.results:
-            split = "test" if "test" in result.split_scores else "val"
-            value = result.split_scores.get(split, {}).get(metric.name)
+            means = result.split_scores.get("test") or result.split_scores.get("val") or {}
+            value = means.get(metric.name)
             if value is not None and result.dataset not in suspect:
                 found.setdefault(result.dataset, []).append(
                     Score(entry.method, float(value), entry.trust)
                 )
     for cell in finished_cells(bench.workspace.store, bench.protocol.id):
-        result = cell.final
-        split = str(result.facts.get("evaluation_split", "test"))
-        value = result.scores.get(split, {}).get(metric.name)
-        if value is not None and math.isfinite(value) and not result.facts.get("control"):
-            found.setdefault(result.dataset, []).append(
-                Score(f"{result.predictor} ({result.completer})", float(value), "reproduced")
+        own = cell.final
+        split = str(own.facts.get("evaluation_split", "test"))
+        reached = own.scores.get(split, {}).get(metric.name, math.nan)
+        if math.isfinite(reached) and not own.facts.get("control"):
+            found.setdefault(own.dataset, []).append(
+                Score(f"{own.predictor} ({own.completer})", float(reached), "reproduced")
             )
     return found
 

@@ -48,7 +48,8 @@ def laboratories(plan: StudyPlan, log: Callable[[str], None]) -> list[Section]:
 
     A dataset that is not here, or has no images, is left out with the reason.
     """
-    bench, parts = plan.base, []
+    bench = plan.base
+    parts: list[Pictures | Sentences] = []
     for dataset in dict.fromkeys(d for variant in plan.variants for d in variant.datasets):
         try:
             slides = distributions(bench, dataset, plan.study.laboratories)

@@ -171,7 +171,7 @@ def _computed(
         predicted[:, columns],
         np.asarray(table.layers[MASK], dtype=bool)[cells],
         table.obs["slide_id"].to_numpy(dtype=str)[rows],
-        pooling=bench.protocol.pooling,  # type: ignore[arg-type]
+        pooling=bench.protocol.pooling,
         rule=bench.protocol.mean_rule,
     )
     genes = scored.by_gene.get(metric.name, [])

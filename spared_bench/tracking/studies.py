@@ -109,9 +109,9 @@ def _log_cell(client: Any, experiment_id: str, parent: str, cell: LoggedStudyCel
     run_id = client.create_run(experiment_id, tags=tags, run_name=cell.name[:_TEXT]).info.run_id
     for key, value in cell.params.items():
         client.log_param(run_id, metric_name(key), str(value)[:_TEXT])
-    for key, value in cell.metrics.items():
-        if math.isfinite(value):
-            client.log_metric(run_id, metric_name(key), value)
+    for name, score in cell.metrics.items():
+        if math.isfinite(score):
+            client.log_metric(run_id, metric_name(name), score)
     client.set_terminated(run_id, "FAILED" if cell.gap else "FINISHED")
 
 

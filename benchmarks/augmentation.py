@@ -63,6 +63,7 @@ PLAIN: dict[str, Callable[[torch.Tensor], Any]] = {
          v2.ToDtype(torch.uint8, scale=True)]
     ),
     "hed-jitter": hed_of_scikit_image,
+    "randstainna": hed_of_scikit_image,
 }  # fmt: skip
 
 

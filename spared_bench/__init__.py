@@ -21,6 +21,7 @@ from spared_bench.specs import (
     RemoteFile,
     SlideInfo,
     Stage,
+    StudySpec,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "RemoteFile",
     "SlideInfo",
     "Stage",
+    "StudySpec",
     "View",
     "fit",
     "hookimpl",

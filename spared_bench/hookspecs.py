@@ -19,6 +19,7 @@ from spared_bench.specs import (
     MetricSpec,
     PredictorSpec,
     ProtocolSpec,
+    StudySpec,
 )
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ def spared_bench_protocols() -> Sequence[ProtocolSpec]:  # type: ignore[empty-bo
 @hookspec
 def spared_bench_executors() -> Sequence[ExecutorSpec]:  # type: ignore[empty-body]
     """Return the executors of this plugin."""
+
+
+@hookspec
+def spared_bench_studies() -> Sequence[StudySpec]:  # type: ignore[empty-body]
+    """Return the studies of this plugin."""
 
 
 @hookspec

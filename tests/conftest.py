@@ -47,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 TOY_PLUGIN = TESTS / "toy_plugin.py"
 TOY_PROTOCOL = TESTS / "toy.yaml"
+#: The images of her2st_demo.
+EMBEDDED_IMAGES = TESTS.parent / "plugins/datasets/embedded/her2st/data/ST-imgs"
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ FLOORS = (
     ("work", "reports inference scverse completion executors running"),
     ("results", "tracking leaderboard"),
     ("facade", "api"),
+    ("studies", "studies"),
     ("strangers", "submissions brought testing scaffold"),
     ("command", "cli"),
 )

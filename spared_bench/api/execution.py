@@ -59,7 +59,7 @@ def _execute(
 ) -> Report:
     from spared_bench.reports.slide_checks import warn_of_slides
     from spared_bench.running.orchestrator import Orchestrator
-    from spared_bench.tracking.recorder import NoRecorder, Recorder
+    from spared_bench.tracking.recorder import NoRecorder, Recorder, Unrecorded
 
     bench, begun = plan.bench, time.perf_counter()
     bench.workspace.make_writable()
@@ -73,7 +73,8 @@ def _execute(
     warn_of_slides(bench, dict.fromkeys(cell.dataset for cell in plan.cells), log)
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)
     leases = Leases(bench.workspace.store.root / "leases")
-    recorder = Recorder(plan) if chosen.track else NoRecorder(plan)
+    making = (Recorder if chosen.track else NoRecorder) if chosen.board else Unrecorded
+    recorder = making(plan)
     runner = _executor(plan, chosen, watcher)
     try:
         if note := getattr(runner, "note", ""):

@@ -203,6 +203,11 @@ def _field_of_view(at: Place) -> str:
     return NONE if um is None else _claimed(at, f"{um:,.0f} µm")
 
 
+def _worst_drop(at: Place) -> str:
+    drop = at.row.worst_drop
+    return NONE if drop is None else f"{drop:+.3f} ({at.row.worst_shift})"
+
+
 def _flags(at: Place) -> str:
     found = [flag for flag in at.row.origin.flags if flag.dataset in ("", at.about.name)]
     return "; ".join(f"{flag.kind}: {flag.reason}" for flag in found)
@@ -237,6 +242,7 @@ COLUMNS: list[Column] = [
     Column("datasets", "Datasets", "How many datasets count.", lambda at: at.summary.overall(at.spec).total, but_not=_VIEWS),
     Column("scope", "Scope", "What a prediction at a spot may depend on: its patch, its neighbourhood, the slide.", lambda at: at.row.scope, but_not=_TEXTS, hidden=True),
     Column("field_of_view_um", "Field of view", "How wide the largest window is, in µm, of a method that looks at others than the protocol’s patches.", lambda at: at.row.field_of_view_um, _field_of_view, but_not=("console",), hidden=True, if_any=True),
+    Column("worst_drop", "Worst drop", "How much the score falls under the shift of the tested images that the method bears worst (stain, blur, JPEG, brightness, resolution), as `study robustness` of this protocol found; the network is not trained again.", lambda at: at.row.worst_drop, _worst_drop, but_not=("console",), hidden=True, if_any=True),
     Column("weights", "Weights", "Where the weights that training began with come from.", lambda at: at.row.weights, lambda at: _claimed(at, shown(at.row.weights)), but_not=_TEXTS, hidden=True),
     Column("dataset", "Dataset", "What the scores beside it are on.", lambda at: at.about.name, per=("dataset",), but_not=_VIEWS),
     Column("synthetic", "Generated", "Whether the data are generated.", lambda at: at.about.synthetic, per=("dataset",), but_not=_VIEWS),

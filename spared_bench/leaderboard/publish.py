@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from spared_bench.leaderboard.merging import (
     without_foreign_facts,
 )
 from spared_bench.leaderboard.site import PAGE
+from spared_bench.leaderboard.studied import studied
 from spared_bench.leaderboard.unchanged import is_built, note_built, page_state
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol, Validation
@@ -204,7 +206,9 @@ def build_leaderboard(
     from spared_bench.registry import discover
 
     registry = registry or discover([], data_dir=workspace.data_dir)
-    known = known_to(registry, protocols)
+    known = replace(
+        known_to(registry, protocols), studied=studied(workspace, out or workspace.leaderboard)
+    )
     entries, refused = (
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )

@@ -19,6 +19,7 @@ from spared_bench.keys.hashing import digest, file_digest
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry
 from spared_bench.specs import spec_as_dict
+from spared_bench.store.studies import study_records
 from spared_bench.trials.cell_state import change_of, state_of_cells
 from spared_bench.workspace import Workspace
 
@@ -58,6 +59,10 @@ def page_state(
             "completion": [[str(p), change_of(p)] for p in sorted(completion.glob("*"))],
             "entries": [
                 [str(path), change_of(path)] for path in sorted(leaderboards.glob("*@*/*@*/*"))
+            ],
+            "studies": [
+                [about, (workspace.root / str(about.get("report", ""))).is_file()]
+                for about in study_records(workspace.store.root)
             ],
             "specs": [
                 [entry.qualified_name, json.dumps(spec_as_dict(entry.spec), default=str)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import EXPRESSED
+from spared_bench.data.targets import TARGETS
 from spared_bench.errors import CountsError, DataError
 from spared_bench.processing import counting, filtering
 from spared_bench.processing.annotation import gene_table, is_mitochondrial
@@ -122,9 +123,14 @@ def _above_thresholds(
 
 
 def keep_listed_genes(
-    adata: AnnData, fit: np.ndarray, wanted: Sequence[str], steps: Steps
+    adata: AnnData,
+    fit: np.ndarray,
+    wanted: Sequence[str],
+    steps: Steps,
+    *,
+    lenient: bool = False,
 ) -> AnnData:
-    """Keep the genes of a list, by id or symbol, in its order.
+    """Keep the genes of a list, by id or symbol, in its order; ``lenient``, those that are there.
 
     Raises
     ------
@@ -134,11 +140,13 @@ def keep_listed_genes(
     column_of = dict(zip(adata.var["gene_name"].astype(str), range(adata.n_vars), strict=True))
     column_of |= {str(name): column for column, name in enumerate(adata.var_names)}
     lacking = [gene for gene in wanted if gene not in column_of]
-    if lacking:
+    if lenient and len(lacking) < len(wanted):
+        wanted = [gene for gene in wanted if gene in column_of]
+    elif lacking:
         raise CountsError(
             f"{len(lacking)} of the {len(wanted)} genes that the protocol lists are not among the"
             f" {adata.n_vars} genes that all slides have: {', '.join(lacking[:5])}. Correct"
-            " `processing.genes`, or the names of genes in the slides."
+            " `processing.genes` or `gene_list`, or the names of genes in the slides."
         )
     steps.add("read", adata.n_vars)
     _, seen, spots = counting.gene_sums(adata.X, adata.obs["slide_id"].to_numpy(), fit)
@@ -208,7 +216,7 @@ def require_lengths(
     adata: AnnData, spec: DatasetSpec, settings: Processing, steps: Steps
 ) -> AnnData:
     """Where lengths are needed, drop the genes without one."""
-    if settings.target != "log2_tpm":
+    if TARGETS[settings.target].depth != "length":
         return adata
     gene_table(spec.organism)  # refuses an organism without lengths
     known = adata.var["gene_length_bp"].notna().to_numpy()

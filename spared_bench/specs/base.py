@@ -36,6 +36,7 @@ class Spec:
     """
 
     kind: ClassVar[str] = "plugin"
+    plural: ClassVar[str] = ""  # where it is not the kind and an s
 
     name: str
     factory: str = ""

@@ -49,6 +49,17 @@ class NoRecorder:
         return None
 
 
+class Unrecorded(NoRecorder):
+    """Writes no records either: what is run is a variant, and no cell of its protocol."""
+
+    def tick(self, summary: Summary) -> None:
+        """Do nothing."""
+
+    def finish(self, summary: Summary) -> TrackingError | None:
+        """Do nothing."""
+        return None
+
+
 class Recorder:
     """Logs a run's cells to MLflow while the trials go on, in a thread of its own.
 

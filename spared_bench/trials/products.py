@@ -208,6 +208,9 @@ def cut_all_patches(bench: Bench, name: str, views: Iterable[View] = ()) -> list
     without = without_image(slides)
     if not without:
         cut_together(bench, name, wanted, slides)
+        for view in wanted:
+            if bench.protocol.patches.stain != "none" and bench.has_cut(name, view):
+                make_view(bench, name, view, lambda: slides)
     return without
 
 

@@ -44,10 +44,14 @@ VIEWS = (
     | modules("spared_bench/data", "viewed views")
     | modules("spared_bench/processing", "view_products views")
 )
-PREPARED = READING | modules(
-    "spared_bench/processing",
-    "__init__ annotation combat compiled counting filtering graph joining median moran"
-    " normalization pipeline selection smoothing splitting ties variable",
+PREPARED = (
+    READING
+    | modules("spared_bench/data", "targets")
+    | modules(
+        "spared_bench/processing",
+        "__init__ annotation combat compiled counting filtering graph joining median moran"
+        " normalization pipeline selection smoothing splitting ties variable",
+    )
 )
 ENCODERS = modules(
     "spared_bench/models",
@@ -77,6 +81,11 @@ TABLE = {
     "prepared": PREPARED,
     "patches": PATCHES,
     "view": VIEWS,
+    "stained": PATCHES
+    | modules(
+        "spared_bench/processing/stains",
+        "__init__ colours density macenko reinhard vahadane",
+    ),
     "view features": VIEWS | ENCODERS,
     "viewer": COMPLETED
     | VIEWS

@@ -159,6 +159,24 @@ def _write(
     for name in (*SCRIPTS, "page.css"):
         shutil.copyfile(_HERE / name, assets / name)
     data.mkdir()
+    _write_protocols(data, board, trials, extras)
+    changes = _write_tables(folder, out, board, command)
+    slides = _slides(board, extras)
+    for name, value in slides.values():
+        (data / f"{name}.js").write_text(as_data(name, value), encoding="utf-8")
+    index = {
+        **_index(board, extras),
+        "slides": {dataset: name for dataset, (name, _) in slides.items()},
+        "changes": changes[:MOST_CHANGES],
+    }
+    (data / "index.js").write_text(as_data("index", index), encoding="utf-8")
+    names = {kind: name_by_content(folder / kind) for kind in KINDS}
+    (folder / PAGE).write_text(_frame(command, source, names), encoding="utf-8")
+
+
+def _write_protocols(
+    data: Path, board: Board, trials: Sequence[TrialResult], extras: Extras
+) -> None:
     by_protocol: dict[str, list[TrialResult]] = {}
     for trial in trials:
         by_protocol.setdefault(trial.protocol, []).append(trial)
@@ -168,23 +186,18 @@ def _write(
             path = data / f"p{number}" / f"{name}.js"
             path.parent.mkdir(exist_ok=True)
             path.write_text(as_data(f"p{number}/{name}", value), encoding="utf-8")
+
+
+def _write_tables(folder: Path, out: Path, board: Board, command: str) -> list[dict[str, Any]]:
+    """Write the tables and the feed of what changed since the build before; return its items."""
     tables = {"leaderboard.md": as_markdown, "leaderboard.csv": as_csv, TABLE: as_json}
     for name, table in tables.items():
         (folder / name).write_text(table(board, command), encoding="utf-8", newline="\n")
     now = datetime.now(UTC)
     feed = next_feed(out, (folder / TABLE).read_text(encoding="utf-8"), now)
     (folder / FEED).write_text(json.dumps(feed, indent=1) + "\n", encoding="utf-8")
-    slides = _slides(board, extras)
-    for name, value in slides.values():
-        (data / f"{name}.js").write_text(as_data(name, value), encoding="utf-8")
-    index = {
-        **_index(board, extras),
-        "slides": {dataset: name for dataset, (name, _) in slides.items()},
-        "changes": feed["items"][:MOST_CHANGES],
-    }
-    (data / "index.js").write_text(as_data("index", index), encoding="utf-8")
-    names = {kind: name_by_content(folder / kind) for kind in KINDS}
-    (folder / PAGE).write_text(_frame(command, source, names), encoding="utf-8")
+    items: list[dict[str, Any]] = feed["items"]
+    return items
 
 
 def _slides(board: Board, extras: Extras) -> dict[str, tuple[str, Any]]:

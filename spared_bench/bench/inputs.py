@@ -64,6 +64,14 @@ class Bench(Lookup):
             "code": code_hash("spared_bench.reports.quality"),
         }
 
+    def picture_inputs(self, name: str, slide_id: str) -> dict[str, Any]:
+        """What determines the page's pictures of a slide, whatever the protocol."""
+        return {
+            "data": self.data_inputs(name),
+            "slide": slide_id,
+            "code": code_hash("spared_bench.reports.tissue"),
+        }
+
     def _content(self, spec: DatasetSpec, folder: Path) -> Any:
         if spec.synthetic:
             return ""

@@ -1,28 +1,26 @@
-"""From the store to the page's maps: measured and predicted values of a few genes per dataset.
+"""From the store to the page's maps: measured and predicted values of every gene, spot by spot.
 
-The board needs no data; this does. One file holds what was measured on a prepared dataset, one per
-row and dataset what was predicted. Values are eight-bit steps between a gene's extremes, which a
-map cannot tell from the exact ones; spots beyond ``MOST_SPOTS`` are left out evenly, which the page
-says. The same genes are shown of all methods: those that all together predict best, in the middle
-and worst.
+The board needs no data; this does. Files are by slide and by a few genes each, so that the page
+reads what is looked at. All maps of a site share ``MAP_CHARACTERS`` (``packing``): where they have
+room, every spot and 255 steps between a gene's extremes; where they do not, 32 steps, and of large
+datasets every so manieth spot, which the page says.
 """
 
 from __future__ import annotations
 
-import base64
-import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spared_bench.data import MASK, SPATIAL, TARGET
 from spared_bench.errors import CorruptEntryError
+from spared_bench.leaderboard.map_truth import Truth, size_of
 from spared_bench.leaderboard.means import evaluation_split
+from spared_bench.leaderboard.packing import Budget, share_out
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
@@ -30,16 +28,16 @@ from spared_bench.store.entries import Store
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.cells import FinishedCell, finished_cells
 
-MOST_SPOTS = 4_000
 MOST_MAPS = 2_000
-MOST_GENES = 512  # of a histogram
+#: Of all values of all maps together.
+MAP_CHARACTERS = 36e6
+#: Rows of the map of genes of one dataset.
+MOST_ROWS = 60
 #: What libraries say of files that are damaged, cut short, of other shapes, or not to be read.
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, MemoryError),
 )
-_UNMEASURED = 255
-_STEPS = 254
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,27 @@ class Map:
     folder: Path
     prepared: Path
 
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        return f"map-{self.row}-{self.trial.key[:12]}"
+
+    @property
+    def split(self) -> str:
+        """The split that is drawn."""
+        return evaluation_split(self.trial)
+
 
 @dataclass(frozen=True)
 class Drawn:
     """A file of the page: its name below ``data/``, and what it holds."""
 
     name: str
-    values: dict[str, Any]
+    values: Any
+
+
+#: (dataset, slide ids) to the name of a picture's file by slide, and these files.
+Pictures = Callable[[str, Sequence[str]], tuple[dict[str, str], Iterable[Drawn]]]
 
 
 def find_maps(store: Store, rows: Mapping[str, Sequence[TrialResult]]) -> list[Map]:
@@ -104,49 +116,85 @@ def _map(store: Store, row: str, cell: FinishedCell | None) -> Map | None:
 
 
 def draw(
-    maps: Sequence[Map], metrics: Sequence[MetricSpec], left_out: list[str] | None = None
+    maps: Sequence[Map],
+    metrics: Sequence[MetricSpec],
+    left_out: list[str] | None = None,
+    pictures: Pictures | None = None,
+    characters: float = MAP_CHARACTERS,
 ) -> Iterator[Drawn]:
-    """Yield the files of some maps, and last, as ``maps``, which map is in which files.
+    """Yield the files of some maps, and last which map is in which files.
 
     Parameters
     ----------
     maps : sequence of Map
     metrics : sequence of MetricSpec
-        Of the board: the first that has a value per gene chooses the genes.
+        Of the board: genes are offered from the best to the worst by the first that has a value
+        per gene.
     left_out : list of str, optional
         Takes a sentence for every file that cannot be read, whose maps are left out.
+    pictures : callable, optional
+        Finds the pictures of a dataset's slides.
+    characters : float
+        Of the values of all maps together.
+
+    Yields
+    ------
+    Drawn
+        Beside values: ``genes-<n>``, what each method reaches on each gene of a dataset;
+        ``prepared``, what processing left of each dataset; ``maps``, row and dataset to files.
     """
     metric = next((metric for metric in metrics if metric.per == "gene"), None)
     left_out = [] if left_out is None else left_out
-    index: dict[str, dict[str, str]] = {}
-    for prepared in sorted({each.prepared for each in maps}):
-        mine = [each for each in maps if each.prepared == prepared]
-        for part in _datasets(mine):
+    index: dict[str, dict[str, list[str]]] = {}
+    prepared: dict[str, Any] = {}
+    groups = _datasets(maps)
+    budget = _budget(groups, characters)
+    for number, part in enumerate(groups):
+        dataset = part[0].trial.dataset
+        scores = [each.trial.gene_scores for each in part]
+        try:
+            truth = Truth.read(part[0].prepared, part[0].split, scores, metric, budget)
+        except _UNREADABLE as error:
+            left_out.append(_unread(f"The prepared dataset {dataset}", error))
+            continue
+        prepared[dataset] = {**truth.left, "by_gene": f"genes-{number}"}
+        named, files = pictures(dataset, truth.slides) if pictures else ({}, ())
+        yield from files
+        yield Drawn(truth.name, truth.header(named))
+        yield from (Drawn(name, values) for name, values in truth.files())
+        yield Drawn(f"genes-{number}", _by_gene(part, truth, metric))
+        for each in part:
             try:
-                truth = _Truth.read(prepared, part, metric)
-                values = truth.values()
+                drawn = list(_prediction(each, truth))
             except _UNREADABLE as error:
-                left_out.append(_unread(f"The prepared dataset {part[0].trial.dataset}", error))
+                what = f"The predictions of {each.trial.predictor} on {dataset}"
+                left_out.append(_unread(f"{what} ({each.trial.key[:12]})", error))
                 continue
-            name = f"truth-{prepared.name[:12]}-{truth.split}"
-            yield Drawn(name, values)
-            for each in part:
-                try:
-                    predicted = truth.prediction(each)
-                except _UNREADABLE as error:
-                    what = f"The predictions of {each.trial.predictor} on {each.trial.dataset}"
-                    left_out.append(_unread(f"{what} ({each.trial.key[:12]})", error))
-                    continue
-                index.setdefault(each.row, {})[each.trial.dataset] = name
-                yield Drawn(f"map-{each.row}-{each.trial.key[:12]}", predicted)
-    keys = {(each.row, each.trial.dataset): each.trial.key[:12] for each in maps}
-    yield Drawn(
-        "maps",
-        {
-            row: {name: [truth, f"map-{row}-{keys[row, name]}"] for name, truth in each.items()}
-            for row, each in index.items()
-        },
-    )
+            index.setdefault(each.row, {})[dataset] = [truth.name, each.name]
+            yield from drawn
+    yield Drawn("prepared", prepared)
+    yield Drawn("maps", index)
+
+
+def _budget(groups: Sequence[Sequence[Map]], characters: float) -> Budget:
+    """Share the room out; measured values are one map more of each dataset."""
+    sizes: list[int] = []
+    for part in groups:
+        try:
+            n_spots, n_genes = size_of(part[0].prepared, part[0].split)
+        except _UNREADABLE:
+            continue  # said when it is drawn
+        sizes += [n_spots * n_genes] * (1 + sum(_layers(each) for each in part))
+    return share_out(sizes, characters)
+
+
+def _layers(each: Map) -> int:
+    """Return how many values a map has for a spot and a gene: two where it has variances."""
+    try:
+        with np.load(each.folder / PREDICTIONS, allow_pickle=False) as file:
+            return 1 + (f"{each.split}_variance" in file.files)
+    except _UNREADABLE:
+        return 1
 
 
 def _unread(what: str, error: BaseException) -> str:
@@ -158,119 +206,53 @@ def _unread(what: str, error: BaseException) -> str:
 
 
 def _datasets(maps: Sequence[Map]) -> list[list[Map]]:
-    """Group by evaluation split: folds share a prepared dataset only if their splits are equal."""
-    groups: dict[tuple[str, str], list[Map]] = {}
+    """Group by prepared dataset and split: folds share the one only if their splits are equal."""
+    groups: dict[tuple[Path, str, str], list[Map]] = {}
     for each in maps:
-        split = evaluation_split(each.trial)
-        groups.setdefault((each.trial.dataset, split), []).append(each)
-    return list(groups.values())
+        groups.setdefault((each.prepared, each.trial.dataset, each.split), []).append(each)
+    return [groups[name] for name in sorted(groups)]
 
 
-@dataclass(frozen=True)
-class _Truth:
-    """What was measured on one split, cut to the chosen genes and spots."""
-
-    split: str
-    rows: np.ndarray  # of the split, in its order
-    genes: np.ndarray  # columns
-    names: list[str]
-    symbols: list[str]
-    slides: list[str]
-    slide: np.ndarray
-    places: np.ndarray
-    target: np.ndarray
-    mask: np.ndarray
-    total: int
-
-    @classmethod
-    def read(cls, folder: Path, maps: Sequence[Map], metric: MetricSpec | None) -> _Truth:
-        from anndata import read_h5ad
-
-        adata = read_h5ad(folder / "dataset.h5ad")
-        split = evaluation_split(maps[0].trial)
-        whole = np.flatnonzero(adata.obs["split"].to_numpy() == split)
-        kept = whole[:: max(1, math.ceil(len(whole) / MOST_SPOTS))]
-        genes = chosen_genes([each.trial.gene_scores for each in maps], metric, adata.n_vars)
-        slide_ids = adata.obs["slide_id"].astype(str).to_numpy()[kept]
-        slides = list(dict.fromkeys(slide_ids.tolist()))
-        return cls(
-            split,
-            np.searchsorted(whole, kept),
-            genes,
-            [str(name) for name in adata.var_names],
-            [str(name) for name in adata.var["gene_name"]],
-            slides,
-            np.array([slides.index(name) for name in slide_ids]),
-            np.asarray(adata.obsm[SPATIAL])[kept],
-            np.asarray(adata.layers[TARGET], dtype=np.float64)[np.ix_(kept, genes)],
-            np.asarray(adata.layers[MASK], dtype=bool)[np.ix_(kept, genes)],
-            len(whole),
-        )
-
-    def values(self) -> dict[str, Any]:
-        """Return what the page reads of it."""
-        columns = zip(self.genes, self.target.T, self.mask.T, strict=True)
-        return {
-            **plain(
-                {
-                    "split": self.split,
-                    "n_spots": self.total,
-                    "slides": self.slides,
-                    "symbols": self.symbols[:MOST_GENES],
-                    "ids": self.names[:MOST_GENES],
-                    "x": np.round(self.places[:, 0], 1).tolist(),
-                    "y": np.round(self.places[:, 1], 1).tolist(),
-                    "slide": self.slide.tolist(),
-                }
-            ),
-            "genes": [
-                {"gene": int(gene), **_packed(column, seen)} for gene, column, seen in columns
-            ],
-        }
-
-    def prediction(self, of: Map) -> dict[str, Any]:
-        """Return what the page reads of one trial."""
-        with np.load(of.folder / PREDICTIONS, allow_pickle=False) as file:
-            predicted = file[f"{self.split}_prediction"][np.ix_(self.rows, self.genes)]
-        scores = {name: plain(values[:MOST_GENES]) for name, values in of.trial.gene_scores.items()}
-        return {
-            "seed": of.trial.seed,
-            "scores": scores,
-            "genes": [
-                {"gene": int(gene), **_packed(column, np.isfinite(column))}
-                for gene, column in zip(self.genes, predicted.T, strict=True)
-            ],
-        }
+def _prediction(of: Map, truth: Truth) -> Iterator[Drawn]:
+    """Yield the files of one trial: its header, then its values by slide and genes."""
+    cut = np.ix_(truth.rows, truth.genes)
+    with np.load(of.folder / PREDICTIONS, allow_pickle=False) as file:
+        predicted = file[f"{of.split}_prediction"][cut]
+        name = f"{of.split}_variance"
+        variance = np.asarray(file[name])[cut] if name in file.files else None
+    scores = {name: _drawn_genes(values, truth) for name, values in of.trial.gene_scores.items()}
+    header = {"seed": of.trial.seed, "scores": scores, "variance": variance is not None}
+    yield Drawn(of.name, header)
+    for name, values in truth.parts(of.name, predicted, np.isfinite(predicted)):
+        yield Drawn(name, values)
+    if variance is not None:
+        for name, values in truth.parts(f"{of.name}-v", variance, np.isfinite(variance)):
+            yield Drawn(name, values)
 
 
-def chosen_genes(
-    gene_scores: Sequence[Mapping[str, Sequence[float]]], metric: MetricSpec | None, n_genes: int
-) -> np.ndarray:
-    """Return the columns that are drawn: of six, the three best, the middle and the two worst.
-
-    By a metric averaged over methods; a gene that no method has a value for counts as worst.
-    Without a metric, all are alike and come in their order.
-    """
-    scores = [each.get(metric.name, ()) for each in gene_scores] if metric else []
-    known = [each for each in scores if len(each) == n_genes]
-    values = np.array(known, dtype=float).reshape(len(known), n_genes)
-    seen = np.isfinite(values)
-    means = np.where(seen, values, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-    if metric and metric.better == "lower":
-        means = -means
-    means[~seen.any(axis=0)] = -np.inf
-    order = np.argsort(-means, kind="stable")
-    if n_genes <= 6:
-        return order
-    return order[[0, 1, 2, n_genes // 2, n_genes - 2, n_genes - 1]]
+def _drawn_genes(values: Sequence[float], truth: Truth) -> list[float | None]:
+    """Return a value per drawn gene, in their order; ``None`` where there is none."""
+    known: list[float | None] = plain(list(values))
+    return [known[gene] if gene < len(known) else None for gene in truth.genes.tolist()]
 
 
-def _packed(values: np.ndarray, seen: np.ndarray) -> dict[str, Any]:
-    """Pack a column as its extremes and one byte per spot; 255 stands for unmeasured."""
-    low = float(values[seen].min()) if seen.any() else 0.0
-    high = float(values[seen].max()) if seen.any() else 0.0
-    span = high - low if high > low else 1.0
-    steps = np.full(len(values), _UNMEASURED, dtype=np.uint8)
-    steps[seen] = np.rint((values[seen] - low) / span * _STEPS).astype(np.uint8)
-    text = base64.b64encode(steps.tobytes()).decode()
-    return {"low": plain(low), "high": plain(high), "steps": text}
+def _by_gene(part: Sequence[Map], truth: Truth, metric: MetricSpec | None) -> dict[str, Any]:
+    """Return what each method reaches on each gene, for a picture of methods by genes."""
+    name = metric.name if metric else ""
+    rows = {
+        each.row: _drawn_genes(each.trial.gene_scores[name], truth)
+        for each in part
+        if name in each.trial.gene_scores
+    }
+
+    def mean(row: str) -> float:
+        known = [value for value in rows[row] if value is not None]
+        total = sum(known) / len(known) if known else 0.0
+        return -total if metric and metric.better == "higher" else total
+
+    best = sorted((row for row in rows if any(v is not None for v in rows[row])), key=mean)
+    return {
+        "metric": name,
+        "symbols": plain(truth.symbols),
+        "rows": [[row, rows[row]] for row in best[:MOST_ROWS]],
+    }

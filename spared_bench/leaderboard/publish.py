@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spared_bench.leaderboard import Extras, Known, build
 from spared_bench.leaderboard.entries import MethodEntry, read_entries
@@ -17,7 +17,7 @@ from spared_bench.leaderboard.merging import (
     with_listing,
     without_foreign_facts,
 )
-from spared_bench.leaderboard.site import PAGE
+from spared_bench.leaderboard.site_folder import PAGE
 from spared_bench.leaderboard.studied import studied
 from spared_bench.leaderboard.unchanged import is_built, note_built, page_state
 from spared_bench.planning.plan import Plan
@@ -28,6 +28,9 @@ from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, spec_as_d
 from spared_bench.tracking.unchanged import database_state
 from spared_bench.trials.cells import finished_cells
 from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from spared_bench.leaderboard.slides import SlidePictures
 
 Source = Literal["mlflow", "store"]
 LEADERBOARDS = Path("leaderboards")  # entries of others, where the command is given
@@ -218,10 +221,14 @@ def build_leaderboard(
     completion = completions(workspace, protocol, source)
     if not trials and not completion:
         return None
+    slides = _slides(workspace, registry, left_out) if maps else None
     extras = Extras(
         known=known,
         completion=completion,
-        maps=partial(_maps, workspace, left_out) if maps else None,
+        maps=partial(_maps, workspace, left_out, slides) if maps else None,
+        slides=slides and partial(_overview, slides),
+        settings=_settings(registry, protocols, known),
+        predictors=_runnable(registry),
         refused=tuple(each.reason for each in refused),
         left_out=left_out,
     )
@@ -267,13 +274,58 @@ def _entry_facts(datasets: Facts) -> Facts:
     }
 
 
+def _slides(workspace: Workspace, registry: Registry, left_out: list[str]) -> SlidePictures:
+    """Return what finds the pictures of slides; which protocol the bench has does not matter."""
+    from spared_bench.bench import Bench
+    from spared_bench.bench.settings import Settings
+    from spared_bench.leaderboard.slides import SlidePictures
+
+    protocol = Protocol(name="page", version=1).model_dump(mode="json")
+    settings = Settings(str(workspace.root), str(workspace.data_dir), protocol)
+    return SlidePictures(Bench(settings, registry), left_out)
+
+
+def _overview(slides: SlidePictures, dataset: str) -> Iterator[tuple[str, Any]]:
+    for drawn in slides.overview(dataset):
+        yield drawn.name, drawn.values
+
+
+def _settings(registry: Registry, protocols: Sequence[Protocol], known: Known) -> dict[str, Any]:
+    """Return what each protocol does, and whether a name suffices to run it."""
+    from spared_bench.leaderboard.differences import settings_of
+
+    registered = {each.id: each for each in _registered(registry)}
+    every = registered | {each.id: each for each in protocols}
+    told = settings_of(every, dict(known.metrics))
+    return {name: {**each, "registered": name in registered} for name, each in told.items()}
+
+
+def _runnable(registry: Registry) -> Facts:
+    """Return what the page says of how a predictor is run and what it needs."""
+    specs = [entry.spec for entry in registry.all("predictor")]
+    return {
+        spec.name: {
+            "summary": spec.summary,
+            "citation": spec.citation,
+            "licence": spec.licence,
+            "pretraining": spec.pretraining,
+            "encoder": spec.encoder,
+            "gpu": spec.gpu,
+        }
+        for spec in specs
+        if isinstance(spec, PredictorSpec)
+    }
+
+
 def _maps(
     workspace: Workspace,
     left_out: list[str],
+    slides: SlidePictures | None,
     rows: Mapping[str, Sequence[TrialResult]],
     metrics: Sequence[MetricSpec],
 ) -> Iterator[tuple[str, Any]]:
     from spared_bench.leaderboard.maps import draw, find_maps
 
-    for drawn in draw(find_maps(workspace.store, rows), metrics, left_out):
+    found = find_maps(workspace.store, rows)
+    for drawn in draw(found, metrics, left_out, slides.tissue if slides else None):
         yield drawn.name, drawn.values

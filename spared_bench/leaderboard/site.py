@@ -11,7 +11,6 @@ policy of the page allows no script in the document itself.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,34 +22,38 @@ import jinja2
 
 import spared_bench
 from spared_bench.errors import WorkspaceError
-from spared_bench.keys.hashing import digest, file_digest
 from spared_bench.leaderboard.comparisons import PAIR_TESTS, comparisons, completion_effects
+from spared_bench.leaderboard.feed import FEED, TABLE, next_feed
 from spared_bench.leaderboard.merging import origin_of
 from spared_bench.leaderboard.model import Board, ProtocolBoard
 from spared_bench.leaderboard.published import published_view
 from spared_bench.leaderboard.rows import Known, board_rows
 from spared_bench.leaderboard.site_data import board_data, method_data, plain, row_id
+from spared_bench.leaderboard.site_folder import (
+    KINDS,
+    PAGE,
+    check_ours,
+    name_by_content,
+    replace_site,
+)
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.leaderboard.vendor import write_libraries
 from spared_bench.results import TrialResult
-from spared_bench.store.processes import is_orphan, stamp
 
 _HERE = Path(__file__).parent / "site"
+#: In the order in which they build on each other.
 SCRIPTS = tuple(
     f"{name}.js"
-    for name in ("core", "table", "exports", "pages", "maps", "statistics", "figures", "app")
+    for name in (
+        *("core", "parts", "words", "choice", "whiskers", "cost", "table", "exports", "choose"),
+        *("protocols", "method", "dataset", "packed", "viewer", "maps", "mapplots"),
+        *("statistics", "plot", "figures", "bydataset", "genes", "completion", "app"),
+    )
 )
+MOST_CHANGES = 20  # that the page itself tells of
 # Within a script, these characters could end an element or begin a comment.
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
-
-#: The file of each folder of a page that tells ours from another's, and words of it.
-_MARKS = {"assets": ("core.js", "const spared ="), "data": ("index.js", "spared.put(")}
-PAGE = "index.html"
-_PAGE_WORDS = "<title>spared-bench leaderboard</title>"
-_NAMED = re.compile(r"\b(?:assets|data)-[0-9a-f]{16}\b")
-
-_BUILDING = ".building."
 
 Files = Iterable[tuple[str, Any]]
 RowTrials = Mapping[str, Sequence[TrialResult]]
@@ -70,6 +73,12 @@ class Extras:
         ``(row id -> trials, metrics) -> (name, value) pairs``; ``None`` for none.
     refused : tuple of str
         Entries that could not be used, with reasons.
+    slides : callable
+        Dataset to (name, value) pairs: pictures and checks of its slides; ``None`` for none.
+    settings : dict of protocol to dict
+        What each protocol does, in words (``differences``).
+    predictors : dict of name to dict
+        What is known of the predictors that could be run here.
     left_out : list of str
         Results and files that could not be read, with reasons; ``maps`` may add to it.
     """
@@ -77,6 +86,9 @@ class Extras:
     known: Known = field(default_factory=Known)
     completion: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     maps: Any = None
+    slides: Any = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    predictors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     left_out: list[str] = field(default_factory=list)
 
@@ -113,52 +125,18 @@ def build(
         If the folder cannot be written, or holds a page that no such build has written.
     """
     extras = extras or Extras()
-    _check_ours(out)
+    check_ours(out)
     trials = list(results)
     board = board_rows(trials, extras.known, extras.completion)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for left in filter(is_orphan, out.glob(f"{_BUILDING}*")):
-            shutil.rmtree(left, ignore_errors=True)
-        # Within the folder, which may be a file system of its own.
-        beside = out / f"{_BUILDING}{stamp()}"
-        beside.mkdir()
-        try:
-            _write(beside, board, trials, command, source, extras)
-            before = _named_by(out / PAGE)
-            _move(beside, out)
-            _sweep(out, before | _named_by(out / PAGE), beside)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        return replace_site(
+            out, lambda folder: _write(folder, out, board, trials, command, source, extras)
+        )
     except OSError as error:
         raise WorkspaceError(
             f"The leaderboard cannot be written to {out}: {error.strerror or error}. Name a folder"
             " that can be written with --out."
         ) from error
-    return out / PAGE
-
-
-def _check_ours(out: Path) -> None:
-    """Refuse to replace a page that another has written: `--out .` in a site of somebody's."""
-    path = out / PAGE
-    if path.exists() and not _has(path, _PAGE_WORDS):
-        raise WorkspaceError(
-            f"{path} was not written by `spared-bench leaderboard build`, which would replace it."
-            " Name an empty folder, or one of an earlier leaderboard, with --out."
-        )
-
-
-def _has(path: Path, words: str) -> bool:
-    return path.is_file() and words in path.read_text(encoding="utf-8", errors="replace")
-
-
-def _named_by(page: Path) -> set[str]:
-    """Return the folders that a page reads; those of earlier versions have no such names."""
-    try:
-        found = set(_NAMED.findall(page.read_text(encoding="utf-8", errors="replace")))
-    except OSError:
-        return set()
-    return found or set(_MARKS)
 
 
 def as_data(name: str, value: Any) -> str:
@@ -169,6 +147,7 @@ def as_data(name: str, value: Any) -> str:
 
 def _write(
     folder: Path,
+    out: Path,
     board: Board,
     trials: Sequence[TrialResult],
     command: str,
@@ -180,6 +159,24 @@ def _write(
     for name in (*SCRIPTS, "page.css"):
         shutil.copyfile(_HERE / name, assets / name)
     data.mkdir()
+    _write_protocols(data, board, trials, extras)
+    changes = _write_tables(folder, out, board, command)
+    slides = _slides(board, extras)
+    for name, value in slides.values():
+        (data / f"{name}.js").write_text(as_data(name, value), encoding="utf-8")
+    index = {
+        **_index(board, extras),
+        "slides": {dataset: name for dataset, (name, _) in slides.items()},
+        "changes": changes[:MOST_CHANGES],
+    }
+    (data / "index.js").write_text(as_data("index", index), encoding="utf-8")
+    names = {kind: name_by_content(folder / kind) for kind in KINDS}
+    (folder / PAGE).write_text(_frame(command, source, names), encoding="utf-8")
+
+
+def _write_protocols(
+    data: Path, board: Board, trials: Sequence[TrialResult], extras: Extras
+) -> None:
     by_protocol: dict[str, list[TrialResult]] = {}
     for trial in trials:
         by_protocol.setdefault(trial.protocol, []).append(trial)
@@ -189,13 +186,27 @@ def _write(
             path = data / f"p{number}" / f"{name}.js"
             path.parent.mkdir(exist_ok=True)
             path.write_text(as_data(f"p{number}/{name}", value), encoding="utf-8")
-    (data / "index.js").write_text(as_data("index", _index(board, extras)), encoding="utf-8")
-    names = {kind: _name_by_content(folder / kind) for kind in _MARKS}
-    (folder / PAGE).write_text(_frame(command, source, names), encoding="utf-8")
-    tables = {"md": as_markdown, "csv": as_csv, "json": as_json}
-    for ending, table in tables.items():
-        text = table(board, command)
-        (folder / f"leaderboard.{ending}").write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write_tables(folder: Path, out: Path, board: Board, command: str) -> list[dict[str, Any]]:
+    """Write the tables and the feed of what changed since the build before; return its items."""
+    tables = {"leaderboard.md": as_markdown, "leaderboard.csv": as_csv, TABLE: as_json}
+    for name, table in tables.items():
+        (folder / name).write_text(table(board, command), encoding="utf-8", newline="\n")
+    now = datetime.now(UTC)
+    feed = next_feed(out, (folder / TABLE).read_text(encoding="utf-8"), now)
+    (folder / FEED).write_text(json.dumps(feed, indent=1) + "\n", encoding="utf-8")
+    items: list[dict[str, Any]] = feed["items"]
+    return items
+
+
+def _slides(board: Board, extras: Extras) -> dict[str, tuple[str, Any]]:
+    """Return the file of each dataset of which the slides can be shown."""
+    if extras.slides is None:
+        return {}
+    names = dict.fromkeys(each.name for part in board.protocols for each in part.datasets)
+    found = {name: next(iter(extras.slides(name)), None) for name in names}
+    return {visible(name): file for name, file in found.items() if file is not None}
 
 
 def _protocol_files(part: ProtocolBoard, trials: Sequence[TrialResult], extras: Extras) -> Files:
@@ -233,19 +244,9 @@ def _index(board: Board, extras: Extras) -> dict[str, Any]:
         "protocols": [visible(part.protocol) for part in board.protocols],
         "refused": refused,
         "maps": extras.maps is not None,
+        "settings": plain(dict(extras.settings)),
+        "predictors": plain(dict(extras.predictors)),
     }
-
-
-def _name_by_content(folder: Path) -> str:
-    """Rename a folder to its name and a hash of its files; return the new name."""
-    name = f"{folder.name}-{_hash(folder)}"
-    folder.rename(folder.with_name(name))
-    return name
-
-
-def _hash(folder: Path) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return digest([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])[:16]
 
 
 def _frame(command: str, source: str, folders: Mapping[str, str]) -> str:
@@ -259,38 +260,3 @@ def _frame(command: str, source: str, folders: Mapping[str, str]) -> str:
         command=visible(command, MAX_MESSAGE),
         source={"store": "the store", "mlflow": "MLflow"}.get(source, visible(source)),
     )
-
-
-def _move(beside: Path, out: Path) -> None:
-    """Put the new files into the folder: first what the page reads, last the page."""
-    folders = [path for path in beside.iterdir() if path.is_dir()]
-    for path in folders:
-        _put(path, out / path.name)
-    tables = [path for path in beside.iterdir() if path.is_file() and path.name != PAGE]
-    for path in sorted(tables):
-        path.replace(out / path.name)
-    (beside / PAGE).replace(out / PAGE)
-    for path in folders:  # another build may have swept what was there before
-        _put(path, out / path.name)
-
-
-def _put(folder: Path, final: Path) -> None:
-    """Rename a folder into its place, unless one with these very files is there."""
-    if not folder.is_dir() or (final.is_dir() and final.name.endswith(f"-{_hash(final)}")):
-        return
-    if final.exists():
-        final.rename(folder.with_name(f"{folder.name}.damaged"))
-    folder.rename(final)
-
-
-def _sweep(out: Path, kept: set[str], beside: Path) -> None:
-    """Remove the folders of earlier pages, unless another build may be about to name one."""
-    found = [path for kind in _MARKS for path in (out / kind, *out.glob(f"{kind}-*"))]
-    if any(path != beside for path in out.glob(f"{_BUILDING}*")):
-        return
-    for path in found:
-        file, words = _MARKS[path.name.partition("-")[0]]
-        ours = path.name in _MARKS or _NAMED.fullmatch(path.name)
-        if ours and path.name not in kept and _has(path / file, words):
-            removed = beside / f"{path.name}.old"  # nobody meets half of it
-            path.rename(removed)

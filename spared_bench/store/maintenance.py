@@ -41,6 +41,7 @@ PRODUCTS = (
     "networks",
     "checks",
     "facts",
+    "pictures",
 )
 #: What is made of results here and never carried elsewhere.
 DERIVED = ("shifts",)

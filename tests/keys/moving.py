@@ -45,6 +45,7 @@ def keys(bench: Bench) -> dict[str, str]:
         "view features": digest(bench.features_inputs(DATASET, ColorEncoder(), VIEW)),
         "viewer": viewer,
         "checks": digest(bench.slide_check_inputs(DATASET, "C2")),
+        "pictures": digest(bench.picture_inputs(DATASET, "C2")),
         "features": digest(bench.features_inputs(DATASET, ColorEncoder())),
         "spackle": digest(bench.completed_inputs(DATASET, "spackle")),
         "linear-probe": trial("linear-probe"),

@@ -95,6 +95,7 @@ TABLE = {
     "checks": READING
     | modules("spared_bench/reports", "quality")
     | modules("spared_bench", "geometry"),
+    "pictures": READING | modules("spared_bench/reports", "tissue"),
     "features": PATCHES | ENCODERS,
     "spackle": PREPARED
     | PATCHES

@@ -78,13 +78,13 @@ def test_an_added_column_is_drawn_explained_and_downloaded_by_the_page(added, tm
         page.goto(f"{page_file}#table")
         page.wait_for_selector("html[data-ready='table']")
         heading = page.locator("#board thead th").filter(has_text="Speed")
-        assert heading.get_attribute("title") == "Trainings per hour."
+        assert heading.get_attribute("data-tip") == "Trainings per hour."
         assert page.locator("#board tbody").get_by_text("1440 an hour").count() == 1
         row = next(csv.DictReader(io.StringIO(page.evaluate("spared.exports.csv()"))))
         assert row["Speed"] == "1440"
         assert json.loads(page.evaluate("spared.exports.json()"))["rows"][0]["speed"] == 1440
         assert "& Speed &" in page.evaluate("spared.exports.latex()")
-        assert page.locator("#explained dd").filter(has_text="Trainings per hour.").count() == 1
+        assert page.locator("#glossary dd").filter(has_text="Trainings per hour.").count() == 1
         page.goto(f"{page_file}#dataset/breast")
         page.wait_for_selector("html[data-ready='dataset']")
         assert page.get_by_role("columnheader", name="Letters").count() == 1

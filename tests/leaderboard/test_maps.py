@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from anndata import read_h5ad
 from spared_bench.api import execute, select
 from spared_bench.bench import Bench
 from spared_bench.leaderboard import maps as board_maps
+from spared_bench.leaderboard.map_truth import ordered_genes
 from spared_bench.leaderboard.publish import build_leaderboard
 from spared_bench.specs import MetricSpec
+from spared_bench.trials.raw_slides import read_raw_slides
 from tests.board_samples import METRICS
 from tests.leaderboard.reading import data_of, row_of
 
@@ -35,54 +38,110 @@ def finished(bench, predictor):
     return result
 
 
-def unpacked(column) -> np.ndarray:
-    steps = np.frombuffer(base64.b64decode(column["steps"]), dtype=np.uint8).astype(float)
-    values = column["low"] + (column["high"] - column["low"]) * steps / 254
-    return np.where(steps == 255, np.nan, values)
+def unpacked(files, name, slide: int) -> np.ndarray:
+    """Values of one slide, (n_spots, n_genes), as the page's scripts read them."""
+    truth = next(
+        files[each] for each in files if each.startswith("truth") and "slides" in files[each]
+    )
+    about = truth["slides"][slide]
+    parts = []
+    for number in range(0, len(truth["symbols"]), about["genes_per_file"]):
+        part = files[f"{name}-s{slide}-g{number // about['genes_per_file']}"]
+        steps = np.frombuffer(zlib.decompress(base64.b64decode(part["steps"])), dtype=np.uint8)
+        steps = steps.reshape(len(part["low"]), about["spots"]).T.astype(float)
+        low, high = np.array(part["low"]), np.array(part["high"])
+        parts.append(np.where(steps == 255, np.nan, low + (high - low) * steps / truth["levels"]))
+    return np.concatenate(parts, axis=1)
 
 
-def drawn_of(bench: Bench, trial) -> dict:
+def drawn_of(bench: Bench, trial, **options) -> dict:
     maps = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
-    return {each.name: each.values for each in board_maps.draw(maps, [METRICS["mse"], PCC])}
+    drawn = board_maps.draw(maps, [METRICS["mse"], PCC], **options)
+    return {each.name: each.values for each in drawn}
 
 
-def test_a_map_holds_what_was_measured_and_predicted_to_one_step(bench, trial):
+def test_a_map_holds_every_gene_measured_and_predicted_to_one_step(bench, trial):
     files = drawn_of(bench, trial)
     truth_name, map_name = files["maps"]["row"]["toy"]
-    truth, drawn = files[truth_name], files[map_name]
+    truth = files[truth_name]
 
     (found,) = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
     adata = read_h5ad(found.prepared / "dataset.h5ad")
     split = trial.facts["evaluation_split"]
-    rows = adata.obs["split"].to_numpy() == split
+    whole = np.flatnonzero(adata.obs["split"].to_numpy() == split)
     with np.load(found.folder / "predictions.npz", allow_pickle=False) as file:
         predicted = file[f"{split}_prediction"]
 
-    assert truth["n_spots"] == len(truth["x"]) == rows.sum()
-    for column, mine in zip(truth["genes"], drawn["genes"], strict=True):
-        gene = column["gene"]
-        assert mine["gene"] == gene
-        target = np.asarray(adata.layers["target"])[rows, gene]
-        seen = np.asarray(adata.layers["mask"])[rows, gene]
-        step = max(column["high"] - column["low"], mine["high"] - mine["low"]) / 254
-        np.testing.assert_array_equal(np.isnan(unpacked(column)), ~seen)
-        np.testing.assert_allclose(unpacked(column)[seen], target[seen], atol=step)
-        np.testing.assert_allclose(unpacked(mine), predicted[:, gene], atol=step)
+    genes = truth["columns"]
+    assert sorted(genes) == list(range(adata.n_vars))
+    assert truth["symbols"] == [str(adata.var["gene_name"].iloc[gene]) for gene in genes]
+    slides = adata.obs["slide_id"].astype(str).to_numpy()[whole]
+    for number, about in enumerate(truth["slides"]):
+        here = slides == about["name"]
+        assert about["spots"] == about["of"] == here.sum()
+        places = files[f"{truth_name}-s{number}"]
+        expected = np.asarray(adata.obsm["spatial"])[whole[here]]
+        np.testing.assert_allclose(np.column_stack([places["x"], places["y"]]), expected, atol=0.06)
+        target = np.asarray(adata.layers["target"])[whole[here]][:, genes]
+        seen = np.asarray(adata.layers["mask"])[whole[here]][:, genes]
+        measured, drawn = (unpacked(files, name, number) for name in (truth_name, map_name))
+        step = np.ptp(np.asarray(adata.layers["target"])[whole], axis=0).max() / 254
+        np.testing.assert_array_equal(np.isnan(measured), ~seen)
+        np.testing.assert_allclose(measured[seen], target[seen], atol=step)
+        step = np.ptp(predicted, axis=0).max() / 254
+        np.testing.assert_allclose(drawn, predicted[here][:, genes], atol=step)
 
 
-def test_spots_beyond_the_bound_are_left_out_evenly_and_counted(bench, trial, monkeypatch):
-    whole = drawn_of(bench, trial)
-    monkeypatch.setattr(board_maps, "MOST_SPOTS", 10)
+def test_spots_have_the_size_that_the_raw_slide_gives_them(bench, trial):
     files = drawn_of(bench, trial)
+    about = files[files["maps"]["row"]["toy"][0]]["slides"][0]
+    raw = read_raw_slides(bench, "toy", [about["name"]])[about["name"]].uns["slide"]
+
+    assert about["diameter"] == pytest.approx(raw["spot_diameter_px"])
+    assert about["um_per_px"] == pytest.approx(raw["um_per_px"])
+
+
+def test_genes_come_from_the_best_predicted_to_the_worst_with_their_scores(bench, trial):
+    files = drawn_of(bench, trial)
+    truth_name, map_name = files["maps"]["row"]["toy"]
+    found = files[map_name]["scores"]["pcc-gene"]
+    known = [value for value in found if value is not None]
+
+    assert known == sorted(known, reverse=True)
+    expected = [trial.gene_scores["pcc-gene"][gene] for gene in files[truth_name]["columns"]]
+    assert [v for v in expected if np.isfinite(v)] == pytest.approx(known, rel=1e-5)
+    heat = files[files["prepared"]["toy"]["by_gene"]]
+    assert heat["rows"] == [["row", found]]
+    assert heat["symbols"] == files[truth_name]["symbols"]
+
+
+def test_what_processing_left_is_told_of_each_slide(bench, trial):
+    (found,) = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
+    adata = read_h5ad(found.prepared / "dataset.h5ad")
+    told = drawn_of(bench, trial)["prepared"]["toy"]
+
+    assert told["genes"] == adata.n_vars
+    assert told["missing"] == pytest.approx(1 - np.asarray(adata.layers["mask"]).mean(), rel=1e-5)
+    kept = adata.obs.groupby("slide_id", observed=True).size()
+    assert {name: slide["kept"] for name, slide in told["slides"].items()} == dict(kept)
+
+
+def test_where_room_is_short_steps_are_coarse_and_spots_are_left_out_of_every_slide(bench, trial):
+    whole = drawn_of(bench, trial)
+    n_genes = whole["prepared"]["toy"]["genes"]
+    files = drawn_of(bench, trial, characters=2 * 6 * n_genes * 0.9)
 
     (truth_name, map_name) = files["maps"]["row"]["toy"]
-    full, thin = whole[truth_name], files[truth_name]
-    stride = -(-full["n_spots"] // 10)
-    assert thin["n_spots"] == full["n_spots"]
-    assert thin["x"] == full["x"][::stride]
-    kept = unpacked(whole[map_name]["genes"][0])[::stride]
-    step = (files[map_name]["genes"][0]["high"] - files[map_name]["genes"][0]["low"]) / 200
-    np.testing.assert_allclose(unpacked(files[map_name]["genes"][0]), kept, atol=step + 0.02)
+    truth, full = files[truth_name], whole[truth_name]
+    assert (full["levels"], truth["levels"]) == (254, 31)
+    for number, (thin, all_) in enumerate(zip(truth["slides"], full["slides"], strict=True)):
+        assert 0 < thin["spots"] < thin["of"] == all_["of"] == all_["spots"]
+        places = whole[f"{truth_name}-s{number}"]["x"]
+        stride = -(-all_["spots"] // thin["spots"])
+        assert files[f"{truth_name}-s{number}"]["x"] == places[::stride]
+        kept = unpacked(whole, map_name, number)[::stride]
+        step = np.ptp(kept, axis=0).max() / 31 + 0.02
+        np.testing.assert_allclose(unpacked(files, map_name, number), kept, atol=step)
 
 
 def test_a_result_that_mlflow_gave_back_without_its_genes_makes_the_same_maps(bench, trial):
@@ -99,22 +158,22 @@ def test_what_the_store_lacks_is_not_drawn(bench, trial):
     assert board_maps.find_maps(store, {"row": [failed]}) == []
 
 
-def test_the_chosen_genes_are_the_best_the_middle_and_the_worst_over_methods():
+def test_genes_are_ordered_by_their_mean_over_methods_and_unscored_ones_come_last():
     scores = [
         {"pcc-gene": [0.1, 0.9, 0.5, float("nan"), 0.7, 0.2, 0.3, 0.8]},
         {"pcc-gene": [0.1, 0.9, 0.5, float("nan"), 0.7, 0.2, 0.3, 1.0]},
         {"pcc-gene": [0.5]},
     ]
 
-    assert board_maps.chosen_genes(scores, PCC, 8).tolist() == [1, 7, 4, 6, 0, 3]
-    assert board_maps.chosen_genes([], PCC, 3).tolist() == [0, 1, 2]
-    assert board_maps.chosen_genes(scores, None, 3).tolist() == [0, 1, 2]
+    assert ordered_genes(scores, PCC, 8).tolist() == [1, 7, 4, 2, 6, 5, 0, 3]
+    assert ordered_genes([], PCC, 3).tolist() == [0, 1, 2]
+    assert ordered_genes(scores, None, 3).tolist() == [0, 1, 2]
 
 
 def test_genes_of_lower_error_come_first():
     error = MetricSpec("gene-error", "a:b", better="lower")
 
-    found = board_maps.chosen_genes([{"gene-error": [0.5, 0.1, float("nan")]}], error, 3)
+    found = ordered_genes([{"gene-error": [0.5, 0.1, float("nan")]}], error, 3)
 
     assert found.tolist() == [1, 0, 2]
 
@@ -185,8 +244,8 @@ def test_a_damaged_dataset_costs_its_maps_and_not_the_board(bench, trial, damage
     maps = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
     damage(maps[0].prepared / "dataset.h5ad")
     left_out: list[str] = []
-    (index,) = board_maps.draw(maps, [PCC], left_out)
-    assert index == board_maps.Drawn("maps", {})
+    drawn = list(board_maps.draw(maps, [PCC], left_out))
+    assert drawn == [board_maps.Drawn("prepared", {}), board_maps.Drawn("maps", {})]
     assert "The prepared dataset toy cannot be read" in left_out[0]
 
 

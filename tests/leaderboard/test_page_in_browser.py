@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import shutil
 from dataclasses import replace
 from math import nan
 
@@ -16,15 +15,10 @@ from spared_bench.leaderboard.entries import MethodEntry
 from spared_bench.leaderboard.merging import entry_trials
 from spared_bench.metrics.uncertainty import LEVELS
 from tests.board_samples import build, demo_trials, trial
+from tests.leaderboard.browsing import drawn_maps as maps
+from tests.leaderboard.browsing import ready
 from tests.leaderboard.reading import data_of, row_of
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: the page was not tried in a browser"
-)
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--no-first-run"),
-]
 INTERVAL = "mean_normalised_score_interval"
 FACTS = {
     "breast": {"organism": "human", "tissue": "breast", "task": "inter_patient"},
@@ -39,36 +33,6 @@ COMPLETION = [
     for name in ("median", "knn")
     for rate in (0.1, 0.3)
 ]
-
-
-def maps(rows, metrics):
-    """One map: two genes on two slides of three spots, one of them unmeasured."""
-    row = next(name for name, mine in rows.items() if mine[0].predictor == "ridge")
-    gene = {"gene": 1, "low": 0.0, "high": 2.0}
-    yield (
-        "truth",
-        {
-            **{"split": "test", "n_spots": 6, "slides": ["s1", "s2"], "symbols": ["A", "B", "C"]},
-            **{"ids": ["E1", "E2", "E3"], "x": [0, 1, 2, 0, 1, 2], "y": [0, 1, 0, 0, 1, 0]},
-            **{"slide": [0, 0, 0, 1, 1, 1]},
-            "genes": [{**gene, "steps": "AH//AH//"}, {**gene, "gene": 2, "steps": "AH7+AH7+"}],
-        },
-    )
-    predicted = [{**gene, "steps": "AH7+AH7+"}, {**gene, "gene": 2, "steps": "AH7+AH7+"}]
-    scores = {"pcc-gene": [0.9, 0.4, None]}
-    yield "map-ridge", {"seed": 0, "scores": scores, "genes": predicted}
-    yield "maps", {row: {"breast": ["truth", "map-ridge"]}}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("no chromium is installed: the page was not tried in a browser")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +74,7 @@ def _maps_of_first(rows, metrics):
         yield from maps(rows, metrics)
     else:
         yield "maps", {}
+        yield "prepared", {}
 
 
 @pytest.fixture
@@ -135,11 +100,6 @@ def open_page(browser, site):
     assert [text for text in texts if "[object" in text] == []
     allowed = (site.as_uri(), "blob:", "data:")
     assert [url for url in fetched if not url.startswith(allowed)] == []
-
-
-def ready(page, view: str = "") -> None:
-    # A selector: the policy of the page forbids the evaluation that waiting for a function needs.
-    page.wait_for_selector(f"html[data-ready='{view}']" if view else "html[data-ready]")
 
 
 def shown(page, heading: str) -> list[str]:
@@ -258,7 +218,7 @@ def test_the_state_comes_back_from_the_address(open_page):
     page.get_by_label("Controls").uncheck()
     page.get_by_label("Metric").select_option("pcc-gene")
     page.get_by_label("Per dataset").select_option("normalised")
-    page.get_by_text("Columns", exact=True).click()
+    page.locator(".menu summary", has_text="Columns").click()
     page.get_by_role("checkbox", name="Parameters").uncheck()
     page.get_by_role("checkbox", name="Weights").check()
     sort(page, "Training", "ascending")
@@ -327,9 +287,11 @@ def test_a_drill_down_leads_from_the_table_to_a_gene_and_back_by_its_address(ope
     ready(page, "map")
     page.get_by_role("heading", name="B on s1").wait_for()
     assert page.get_by_role("img", name="Measured B: 2 of 3 spots").is_visible()
-    assert page.get_by_role("img", name="Predicted B").first.is_visible()
-    page.locator(".controls").get_by_label("Slide").select_option("s2")
-    page.locator(".controls").get_by_label("Gene").select_option(index=1)
+    assert page.get_by_role("img", name="Predicted B", exact=True).is_visible()
+    page.locator("#slide").select_option("s2")
+    page.get_by_role("heading", name="B on s2").wait_for()
+    page.get_by_label("Gene, of 2").fill("c")
+    page.keyboard.press("Enter")
     page.get_by_role("heading", name="C on s2").wait_for()
     page.get_by_role("img", name="PCC-Gene of each of 2 genes").locator("svg").first.wait_for()
 
@@ -456,7 +418,7 @@ def test_a_download_has_both_ends_of_an_interval_and_no_small_error_as_zero(brow
 
 def test_another_protocol_has_its_own_table(open_page):
     page = open_page()
-    page.locator("select[name=protocol]").select_option("spared@1")
+    page.get_by_role("combobox", name="Protocol").select_option("spared@1")
     page.get_by_role("heading", name="Protocol spared@1").wait_for()
 
     assert shown(page, "Method") == ["egn", "sepal"]
@@ -542,7 +504,9 @@ def test_every_view_follows_the_metric_that_the_reader_chooses(open_page, site):
     figures = open_page("#figures?metric=pcc-gene")
     ready(figures, "figures")
     assert figures.get_by_text("Best PCC-Gene by tissue").first.is_visible()
-    assert figures.get_by_text("Share of datasets with the highest PCC-Gene").first.is_visible()
+    assert figures.get_by_text(
+        "Share of the 2 datasets with the highest PCC-Gene"
+    ).first.is_visible()
     statistics = open_page("#statistics?metric=pcc-gene")
     ready(statistics, "statistics")
     assert statistics.get_by_text("Errors are distances of PCC-Gene from 1").is_visible()

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from spared_bench.errors import PluginError, WorkspaceError
-from spared_bench.leaderboard.site import as_data
+from spared_bench.leaderboard.site import SCRIPTS, as_data
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.leaderboard.vendor import as_script
 from spared_bench.store.processes import is_running, stamp, started_at
@@ -114,9 +114,10 @@ def test_a_hostile_name_stays_inside_its_string_and_its_folder(name, tmp_path):
         assert not re.search("[\u202a-\u202e\u2066-\u2069]", json.dumps(text, ensure_ascii=False))
         data_of(site, path.relative_to(folder_of(site, "data")).as_posix().removesuffix(".js"))
         assert re.fullmatch(r"[\w-]+\.js", path.name)
-    assert (site / "index.html").read_text(encoding="utf-8").count("<script") == 10
+    assert (site / "index.html").read_text(encoding="utf-8").count("<script") == len(SCRIPTS) + 2
     assert {path.name for path in tmp_path.iterdir()} == {
         *(
+            "feed.json",
             "index.html",
             folder_of(site, "assets").name,
             folder_of(site, "data").name,
@@ -152,7 +153,7 @@ def test_the_page_asks_the_network_for_nothing_and_allows_no_script_of_its_own(t
     page = Page((site / "index.html").read_text(encoding="utf-8"))
 
     addresses = [v for k, v in page.attributes if k in {"src", "href", "srcset", "action"}]
-    assert all(v.startswith(("#", "assets-", "data-", "leaderboard.")) for v in addresses)
+    assert all(v.startswith(("#", "assets-", "data-", "leaderboard.", "feed.")) for v in addresses)
     assert all((site / v).is_file() for v in addresses if not v.startswith("#"))
     policy = next(v for _, v in page.attributes if v and v.startswith("default-src"))
     assert policy.startswith("default-src 'none';")

@@ -5,7 +5,8 @@
   const { el, values, state, replaceState } = spared;
   const form = document.getElementById("filters"), view = document.getElementById("view");
   const field = (name) => form.elements.namedItem(name);
-  const SELECTS = ["completer", "scope", "trust", "weights", "organism", "tissue", "tier"];
+  const SELECTS = ["technology", "organism", "tissue", "budget", "completer", "scope", "trust", "weights", "tier"];
+  const SENTENCE = ["technology", "organism", "tissue", "budget"];
   const FILTERED = ["table", "figures"];
   let context = null;
 
@@ -13,18 +14,31 @@
 
   async function open(protocol) {
     if (context?.protocol === protocol) return;
-    const [board, maps] = await Promise.all([spared.ofProtocol(protocol, "board"), values.get("index").maps ? spared.ofProtocol(protocol, "maps") : {}]);
-    context = { protocol, board, maps };
-    const offered = { ...Object.fromEntries(["completer", "scope", "trust", "weights"].map((f) => [f, board.rows.map((row) => row[f])])), ...Object.fromEntries(["organism", "tissue", "tier"].map((f) => [f, board.datasets.map((c) => c[f])])) };
-    for (const name of SELECTS) offer(field(name), [...new Set(offered[name])].filter(Boolean).sort());
+    const drawn = (name) => values.get("index").maps ? spared.ofProtocol(protocol, name) : {};
+    const [board, maps, prepared] = await Promise.all([spared.ofProtocol(protocol, "board"), drawn("maps"), drawn("prepared")]);
+    context = { protocol, board, maps, prepared };
+    for (const name of ["completer", "scope", "trust", "weights"]) offer(field(name), distinct(board.rows.map((row) => row[name])));
+    offer(field("technology"), distinct(board.datasets.map((c) => spared.choice.technology(c.technology))));
+    for (const name of ["organism", "tier"]) offer(field(name), distinct(board.datasets.map((c) => c[name])));
+    offer(field("tissue"), tissues(board));
+    field("budget").replaceChildren(...spared.choice.BUDGETS.map(([value, text]) => el("option", { value }, text)));
     boxes("datasets", board.datasets.map((c) => [c.name, c.name]));
     offer(field("metric"), board.metrics.map((m) => m.name), board.metrics.map((m) => m.title));
-    explain(board);
+    spared.words.glossary(board);
+    spared.protocols.latest(document.getElementById("changes"));
   }
 
+  const distinct = (found) => [...new Set(found)].filter(Boolean).sort();
+  // "breast" is offered beside "breast cancer", and stands for both.
+  function tissues(board) {
+    const all = distinct(board.datasets.map((c) => c.tissue));
+    return distinct([...all, ...all.filter((tissue) => /\bcancer$/i.test(tissue)).map((tissue) => tissue.replace(/\s*cancer$/i, ""))]);
+  }
+
+  const ANY = { technology: "any technology", organism: "any organism", tissue: "any tissue" };
   function offer(select, options, titles) {
-    select.replaceChildren(...(titles ? [] : [el("option", { value: "" }, "All")]), ...options.map((each, i) => el("option", { value: each }, titles ? titles[i] : each)));
-    select.closest("label").hidden = options.length < 2;
+    select.replaceChildren(...(titles ? [] : [el("option", { value: "" }, ANY[select.name] || "All")]), ...options.map((each, i) => el("option", { value: each }, titles ? titles[i] : each)));
+    select.closest("label").hidden = options.length < 2 && !SENTENCE.includes(select.name);
   }
 
   function boxes(id, entries) {
@@ -32,20 +46,10 @@
     set.replaceChildren(set.firstElementChild, ...entries.map(([value, text]) => el("label", { class: "check" }, el("input", { type: "checkbox", name: id, value }), ` ${text}`)));
   }
 
-  // What the metrics and the columns of this protocol are, in their own words.
-  function explain(board) {
-    const ranks = (k) => k ? "" : " The protocol ranks by it.";
-    const scale = (m) => m.perfect === null ? "" : ` A perfect prediction reaches ${m.perfect}.`;
-    document.getElementById("explained").replaceChildren(
-      ...board.metrics.flatMap((m, k) => [el("dt", {}, m.title), el("dd", {}, `${m.summary || m.name}, per ${m.per}; ${m.better} is better.${scale(m)}${ranks(k)}`)]),
-      ...board.columns.flatMap((c) => [el("dt", {}, spared.ranking.titled(c, { title: "metric" })), el("dd", {}, c.explanation)]));
-  }
-
   const checked = (id) => [...form.querySelectorAll(`input[name=${id}]`)];
 
   // The form shows the address; what the address asks for and the board lacks is left out.
   function fill(params) {
-    field("protocol").value = context.protocol;
     field("q").value = params.get("q") || "";
     for (const name of SELECTS) {
       field(name).value = params.get(name) || "";
@@ -61,7 +65,7 @@
   function read() {
     const params = new URLSearchParams();
     const set = (name, value, usual) => { if (value && value !== usual) params.set(name, value); };
-    set("protocol", field("protocol").value, protocols()[0]);
+    set("protocol", context.protocol, protocols()[0]);
     set("q", field("q").value.trim());
     for (const name of SELECTS) set(name, field(name).value);
     set("metric", field("metric").value, spared.metricAt(context.board, 0).name);
@@ -71,7 +75,7 @@
     if (some.length && some.length < all.length) for (const box of some) params.append("dataset", box.value);
     const columns = checked("columns").filter((box) => box.checked === (box.dataset.usual !== "on")).map((box) => `${box.checked ? "+" : "-"}${box.value}`);
     set("columns", columns.join(" "));
-    set("sort", state().params.get("sort"));
+    for (const name of ["sort", "cost"]) set(name, state().params.get(name));
     return params;
   }
 
@@ -107,6 +111,7 @@
     document.getElementById("table-title").textContent = `Protocol ${context.protocol}`;
     document.getElementById("shown").textContent = `${choice.rows.size} of ${plural(board.rows.length, "row")} on ${plural(n, "dataset")} that count${n === 1 ? "s" : ""}.`;
     columnBoxes(params);
+    spared.choose.show(document.getElementById("answer"), context, choice, params);
     const box = document.getElementById("failures");
     if (box.dataset.of !== context.protocol) {
       box.dataset.of = context.protocol;
@@ -128,15 +133,20 @@
     if (mine !== turn) return;
     fill(params);
     form.hidden = !FILTERED.includes(name);
+    for (const id of ["answer", "question"]) document.getElementById(id).hidden = name !== "table";
+    counted(params);
+    for (const each of switches) each.value = context.protocol;
+    spared.protocols.show(document.getElementById("differences"), context.protocol, protocols());
     for (const id of ["table", "about"]) document.getElementById(`view-${id}`).hidden = name !== id;
     view.hidden = name === "table" || name === "about";
     notices();
     for (const each of document.querySelectorAll("[data-view]")) {
-      each.href = spared.address([each.dataset.view], params);
+      each.href = spared.address([each.dataset.view], spared.carried([each.dataset.view], params));
       if (each.dataset.view === name) each.setAttribute("aria-current", "page"); else each.removeAttribute("aria-current");
     }
     if (name === "table") showTable(params);
-    else if (name !== "about") await spared.views[name](context, view, rest);
+    else if (name === "about") { if (rest[0]) document.getElementById(`term-${rest[0]}`)?.scrollIntoView({ block: "center" }); }
+    else await spared.views[name](context, view, rest);
     document.documentElement.dataset.ready = name;
   }
   spared.render = render;
@@ -149,13 +159,35 @@
   }
 
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", (event) => {
-    if (event.target.name === "protocol") {
-      const params = new URLSearchParams({ protocol: event.target.value });
-      replaceState([state().view[0] || "table"], params);
-      render();
-    } else changed();
+  form.addEventListener("input", (event) => { if (event.target.id !== "choose-cost") changed(); });
+
+  // Another protocol, and the same place of it: view, filters and sort, as far as it has them.
+  const protocol = document.getElementById("protocol");
+  const switches = [protocol];
+  protocol.addEventListener("change", () => {
+    const { view: where, params } = state(), top = window.scrollY;
+    if (protocol.value === protocols()[0]) params.delete("protocol"); else params.set("protocol", protocol.value);
+    replaceState(where[0] ? where : ["table"], params);
+    render().then(() => { window.scrollTo(0, top); protocol.focus({ preventScroll: true }); });
   });
+
+  // A menu opens to the side on which there is room.
+  for (const menu of form.querySelectorAll("details.menu")) menu.addEventListener("toggle", () => {
+    const inner = menu.querySelector("fieldset");
+    inner.classList.remove("leftwards");
+    inner.classList.toggle("leftwards", inner.getBoundingClientRect().right > document.documentElement.clientWidth);
+  });
+
+  // On a phone the filters lie in a drawer, which says how many of them are set.
+  const drawer = document.getElementById("drawer");
+  const wide = matchMedia("(min-width: 48rem)");
+  const fold = () => { drawer.open = wide.matches; };
+  wide.addEventListener("change", fold);
+  fold();
+  function counted(params) {
+    const set = [...params.keys()].filter((name) => !["protocol", "sort", "cost", ...SENTENCE].includes(name)).length;
+    drawer.firstElementChild.textContent = set ? `Filters and columns (${set} set)` : "Filters and columns";
+  }
   form.addEventListener("reset", (event) => {
     event.preventDefault();
     const params = new URLSearchParams();
@@ -170,8 +202,8 @@
     if (sort) params.set("sort", sort); else params.delete("sort");
     replaceState(["table"], params);
   });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") form.querySelectorAll("details[open]").forEach((each) => { each.open = false; each.firstElementChild.focus(); }); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") form.querySelectorAll("details.menu[open]").forEach((each) => { each.open = false; each.firstElementChild.focus(); }); });
   window.addEventListener("hashchange", () => { render().then(() => { if (!view.hidden) { document.getElementById("main").focus({ preventScroll: true }); window.scrollTo(0, 0); } }); });
-  const start = () => { field("protocol").replaceChildren(...protocols().map((each) => el("option", { value: each }, each))); field("protocol").closest("label").hidden = protocols().length < 2; render(); };
+  const start = () => { protocol.replaceChildren(...protocols().map((each) => el("option", { value: each }, each))); protocol.closest("label").hidden = protocols().length < 2; render(); };
   if (values.has("index")) start(); else document.addEventListener("spared-index", start);
 })();

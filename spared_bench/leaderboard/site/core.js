@@ -97,8 +97,11 @@ const spared = (() => {
 
   // A link to another view that keeps the protocol and the filters.
   function link(view, text, properties = {}) {
-    return el("a", { href: address(view, state().params), ...properties }, text);
+    return el("a", { href: address(view, carried(view, state().params)), ...properties }, text);
   }
+  // Where somebody looked at a map is of no use elsewhere.
+  const LOOKED = ["gene", "slide", "zoom", "x", "y"];
+  const carried = (view, params) => new URLSearchParams([...params].filter(([key]) => view[0] === "map" || !LOOKED.includes(key)));
 
   function replaceState(view, params) {
     const hash = address(view, params);
@@ -112,8 +115,9 @@ const spared = (() => {
   // Of what nobody has seen here: parameters, times and weights of others.
   const claimed = (row, text) => row.claimed && text && text !== none ? `${text} (claimed)` : text;
 
+  // Headings are texts, or {text, tip} where there is an explanation.
   function table(headings, rows, caption) {
-    const head = el("tr", {}, headings.map((text) => el("th", { scope: "col" }, text)));
+    const head = el("tr", {}, headings.map((each) => typeof each === "string" ? el("th", { scope: "col" }, each) : el("th", { scope: "col", "data-tip": each.tip, tabindex: each.tip ? "0" : null }, each.text)));
     const body = rows.map((cells) => el("tr", {}, cells.map((cell, i) =>
       el(i ? "td" : "th", i ? {} : { scope: "row" }, cell === null || cell === undefined ? none : cell))));
     return el("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
@@ -132,5 +136,5 @@ const spared = (() => {
     return el("label", {}, "Metric ", el("select", { id: "choose-metric", onchange: change }, board.metrics.map((m, k) => el("option", { value: m.name, selected: k === chosen }, m.title))));
   }
 
-  return { put, load, ofProtocol, script, values, el, esc, score, fixed, metricIndex, metricAt, scores, write, error, best, extreme, measure, p, count, duration, none, state, address, link, replaceState, rowName, claimed, table, chooseMetric, views: {} };
+  return { put, load, ofProtocol, script, values, el, esc, score, fixed, metricIndex, metricAt, scores, write, error, best, extreme, measure, p, count, duration, none, state, address, carried, link, replaceState, rowName, claimed, table, chooseMetric, views: {} };
 })();

@@ -1,116 +1,109 @@
 "use strict";
-// The figures of the paper, of the rows that the filters leave; plotly is read when one is looked at.
+// Figures of the rows that the filters leave: errors, wins, cost, what completion changes.
 
 (() => {
-  const { el, esc, rowName, scores, error, extreme, measure } = spared;
-  const known = (v) => v !== null && v !== undefined;
-  const MOST = 30;
-  const COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee8866", "#44bb99", "#99ddff"];
-  const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
-
-  spared.plot = async (node, title, traces, layout = {}) => {
-    const inner = el("div", { role: "img", "aria-label": title });
-    node.replaceChildren(el("p", { class: "plot-title" }, title), inner);
-    await spared.script(`${document.documentElement.dataset.assets}/plotly.min.js`);
-    if (!node.isConnected) return;
-    const style = getComputedStyle(document.documentElement);
-    const ink = style.getPropertyValue("--ink").trim(), line = style.getPropertyValue("--line").trim();
-    const axis = (given = {}) => ({ gridcolor: line, zerolinecolor: line, automargin: true, ...given });
-    await Plotly.newPlot(inner, traces, {
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 }, colorway: COLOURS,
-      margin: { l: 56, r: 16, t: 16, b: 48 }, height: 340, ...layout,
-      xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
-    }, { displaylogo: false, responsive: true, displayModeBar: false });
-  };
+  const { el, esc, rowName, scores, extreme, measure, count, duration } = spared;
+  const { known, capital } = spared.parts;
+  const MOST = 30, FEWEST = 5, Z = 1.959963984540054;
+  spared.figures = [];
 
   const label = (row) => esc(`${rowName(row)} · ${row.completer}`);
-  const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
   const bestOf = (choice, rows, i) => spared.best(choice.metric, rows.map((row) => scores(row, choice.k).mean[i]));
   const mean = (v) => v.reduce((a, b) => a + b, 0) / v.length;
-  const sd = (v) => v.length > 1 ? Math.sqrt(v.reduce((a, b) => a + (b - mean(v)) ** 2, 0) / (v.length - 1)) : null;
+  const quantile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(share * (sorted.length - 1))))];
+  const figure = (name, draw, wide = false) => spared.figures.push({ name, draw, wide });
 
-  spared.views.figures = async ({ board }, view) => {
-    const choice = spared.ranking.select(board, spared.state().params);
+  spared.views.figures = async (context, view) => {
+    const { board } = context;
+    const choice = spared.choice.select(board, spared.state().params);
     const rows = [...choice.rows].filter((row) => known(choice.of(row).overall)).sort((a, b) => choice.err(a) - choice.err(b));
     const competing = rows.filter((row) => !row.control && row.withdrawn === null);
-    const boxes = Array.from({ length: 8 }, () => el("div", { class: "plot" }));
-    view.replaceChildren(el("h2", {}, "Figures"), el("p", {}, `Of the ${rows.length} rows that the filters leave${rows.length > MOST ? `, the ${MOST} best` : ""}. The numbers are in the ranking and its downloads.`), el("div", { class: "grid" }, boxes));
-    const drawings = [violin, pie, (b, c, r) => cost(b, c, r, "parameters", "Trainable parameters"), (b, c, r) => cost(b, c, r, "seconds", "Training time, s"), rawToCompleted,
-      (b, c, r) => byFact(b, c, r, "tissue"), (b, c, r) => byFact(b, c, r, "task"), (b, c, r) => byFact(b, c, r, "organism")];
-    for (const [i, drawing] of drawings.entries()) {
-      const drawn = drawing(board, choice, i === 1 || i >= 4 ? competing : rows.slice(0, MOST));
-      if (drawn) { if (i === 0) boxes[0].classList.add("wide"); await spared.plot(boxes[i], ...drawn); } else boxes[i].remove();
+    const shown = competing.slice(0, MOST);
+    const given = { context, board, choice, rows: shown, all: competing };
+    const grid = el("div", { class: "grid" });
+    view.replaceChildren(el("h2", {}, "Figures"), el("p", {}, `Of the ${competing.length} rows that the filters leave, controls aside${competing.length > MOST ? `; where rows are named, of the ${MOST} best` : ""}. The numbers are in the ranking and its downloads.`), grid);
+    for (const { draw, wide } of spared.figures) {
+      const drawn = await draw(given);
+      if (!drawn) continue;
+      const box = el("div", { class: `plot${wide ? " wide" : ""}` });
+      grid.append(box);
+      if (drawn instanceof Node) box.append(drawn); else await spared.plot(box, ...drawn);
     }
   };
 
-  function violin(board, choice, rows) {
-    if (!rows.length || !choice.counted.length) return null;
-    const values = rows.map((row) => choice.counted.map((i) => choice.values(row)[i]).filter(known));
-    return [`${capital(measure(choice.metric))} over datasets; above: mean ± standard deviation`, rows.map((row, k) => ({ type: "violin", y: values[k], name: label(row), points: "all", pointpos: 0, jitter: 0.3, meanline: { visible: true }, spanmode: "hard", marker: { size: 4 } })), {
-      showlegend: false, yaxis: { title: { text: esc(measure(choice.metric)) } }, xaxis: { tickangle: -40 },
-      annotations: rows.map((row, k) => ({ x: label(row), y: 1.02, yref: "paper", yanchor: "bottom", showarrow: false, textangle: -90, font: { size: 9 }, text: `${mean(values[k]).toFixed(2)}${known(sd(values[k])) ? ` ± ${sd(values[k]).toFixed(2)}` : ""}` })),
-      margin: { l: 56, r: 16, t: 80, b: 120 }, height: 500,
-    }];
+  // Beyond this an axis is cut, and what lies there is marked at its edge.
+  function cut(values) {
+    const sorted = [...values].sort((a, b) => a - b);
+    const [q1, q3] = [quantile(sorted, 0.25), quantile(sorted, 0.75)];
+    const high = q3 + 3 * (q3 - q1), low = q1 - 3 * (q3 - q1);
+    return [Math.max(low, sorted[0]), Math.min(high, sorted[sorted.length - 1])];
   }
 
-  function pie(board, choice, rows) {
+  // Every dataset of each row; a violin from five of them on.
+  figure("errors", ({ board, choice, rows }) => {
+    const points = rows.map((row) => choice.counted.map((i) => [choice.values(row)[i], board.datasets[i].name]).filter(([v]) => known(v)));
+    const every = points.flat().map(([v]) => v);
+    if (!every.length) return null;
+    const [low, high] = cut(every), names = rows.map(label);
+    const inside = points.map((some) => some.filter(([v]) => v >= low && v <= high));
+    const far = points.flatMap((some, n) => some.filter(([v]) => v < low || v > high).map(([v, name]) => [v > high ? high : low, names[n], `${name}: ${v.toPrecision(4)}`, v > high]));
+    const traces = inside.map((some, n) => some.length < FEWEST
+      ? { type: "scatter", mode: "markers", x: some.map(([v]) => v), y: some.map(() => names[n]), text: some.map(([, name]) => esc(name)), hoverinfo: "text+x", marker: { size: 7, color: spared.colours[0] } }
+      : { type: "violin", orientation: "h", x: some.map(([v]) => v), y: some.map(() => names[n]), text: some.map(([, name]) => esc(name)), points: "all", pointpos: 0, jitter: 0.3, meanline: { visible: true }, spanmode: "hard", marker: { size: 3 }, line: { color: spared.colours[0] }, width: 0.9 });
+    traces.push({ type: "scatter", mode: "markers", x: points.map((some) => some.length ? Math.max(low, Math.min(high, mean(some.map(([v]) => v)))) : null), y: names, text: points.map((some) => some.length ? `mean ${mean(some.map(([v]) => v)).toPrecision(4)}` : ""), hoverinfo: "text", marker: { symbol: "line-ns-open", size: 14, color: "#aa3377", line: { width: 2 } } });
+    if (far.length) traces.push({ type: "scatter", mode: "markers", x: far.map((f) => f[0]), y: far.map((f) => f[1]), text: far.map((f) => esc(f[2])), hoverinfo: "text", cliponaxis: false, marker: { symbol: far.map((f) => f[3] ? "triangle-right" : "triangle-left"), size: 11, color: "#a4550a" } });
+    return [`${capital(measure(choice.metric))}: each dataset a point, the bar its mean${far.length ? `; triangles: ${far.length} beyond the axis` : ""}`, traces, { showlegend: false, height: Math.max(260, 24 * rows.length + 90), xaxis: { title: { text: esc(measure(choice.metric)) }, range: [low - 0.03 * (high - low || 1), high + 0.03 * (high - low || 1)] }, yaxis: { autorange: "reversed", categoryorder: "array", categoryarray: names } }];
+  }, true);
+
+  // Wilson's interval of a share of n; ties share a win, so that it may be no whole number.
+  function wilson(wins, n) {
+    const p = wins / n, z2 = Z * Z / n;
+    const half = (Z / (1 + z2)) * Math.sqrt(p * (1 - p) / n + z2 / (4 * n)), centre = (p + z2 / 2) / (1 + z2);
+    return [Math.max(0, centre - half), Math.min(1, centre + half)];
+  }
+  spared.wilson = wilson;
+
+  figure("wins", ({ choice, all }) => {
     const wins = new Map();
+    let n = 0;
     for (const i of choice.counted) {
-      const best = bestOf(choice, rows, i);
-      const winners = known(best) ? rows.filter((row) => scores(row, choice.k).mean[i] === best) : [];
-      for (const row of winners) wins.set(label(row), (wins.get(label(row)) || 0) + 1 / winners.length);
+      const best = bestOf(choice, all, i);
+      if (!known(best)) continue;
+      n++;
+      const winners = all.filter((row) => scores(row, choice.k).mean[i] === best);
+      for (const row of winners) wins.set(row, (wins.get(row) || 0) + 1 / winners.length);
     }
-    if (!wins.size) return null;
-    return [`Share of datasets with the ${extreme(choice.metric)} ${choice.metric.title}`, [{ type: "pie", labels: [...wins.keys()], values: [...wins.values()], textinfo: "value+percent", sort: true }]];
+    if (wins.size < 2 && n < 2) return null;
+    const order = [...wins].sort((a, b) => a[1] - b[1]).slice(-15);
+    const bounds = order.map(([, w]) => wilson(w, n)), share = order.map(([, w]) => w / n);
+    return [`Share of the ${n} datasets with the ${extreme(choice.metric)} ${choice.metric.title}, with 95 % intervals`, [{ type: "bar", orientation: "h", x: share, y: order.map(([row]) => label(row)), text: order.map(([, w]) => Number(w.toFixed(2)).toString()), textposition: "inside", hoverinfo: "x+y", opacity: 0.75, error_x: { type: "data", symmetric: false, array: bounds.map(([, b], k) => b - share[k]), arrayminus: bounds.map(([a], k) => share[k] - a), thickness: 1 } }],
+      { showlegend: false, height: Math.max(240, 26 * order.length + 90), xaxis: { range: [0, 1], tickformat: ".0%", title: { text: "share of datasets won; ties share" } } }];
+  });
+
+  for (const [key, write] of [["seconds", duration], ["parameters", count]]) {
+    figure(key, ({ choice, all }) => {
+      const chart = spared.cost.chart(choice, all, key);
+      if (!chart) return null;
+      return el("div", {}, el("p", { class: "plot-title" }, `${capital(measure(choice.metric))} against ${spared.cost.KINDS[key][0]}`), chart, spared.cost.legend(choice.counted.length >= choice.fewest));
+    });
   }
 
-  function cost(board, choice, rows, key, title) {
-    const seen = rows.filter((row) => row[key] > 0);
-    if (!seen.length) return null;
-    return [`Mean ${measure(choice.metric)} against ${title.toLowerCase()}`, [{ type: "scatter", mode: seen.length > 15 ? "markers" : "markers+text", x: seen.map((row) => row[key]), y: seen.map((row) => choice.of(row).overall), text: seen.map((row) => label(row)), hoverinfo: "text+x+y", textposition: "top center", textfont: { size: 9 }, marker: { size: 9 }, cliponaxis: false }],
-      { xaxis: { type: "log", title: { text: title } }, yaxis: { title: { text: esc(`mean ${measure(choice.metric)}`) } } }];
-  }
+  // The same method trained on raw and on completed targets: a line for each, over the datasets
+  // that both have.
+  figure("completed", ({ board, choice, all }) => {
+    const name = (row) => JSON.stringify([row.trust, row.method, row.version, row.predictor]);
+    const raw = new Map(all.filter((row) => row.completer === "none").map((row) => [name(row), row]));
+    const pairs = all.filter((row) => row.completer !== "none" && raw.has(name(row))).map((row) => {
+      const other = raw.get(name(row)), both = choice.counted.filter((i) => known(choice.values(row)[i]) && known(choice.values(other)[i]));
+      return both.length ? [row, mean(both.map((i) => choice.values(other)[i])), mean(both.map((i) => choice.values(row)[i])), both.length] : null;
+    }).filter(Boolean);
+    if (!pairs.length) return null;
+    const completers = [...new Set(pairs.map(([row]) => row.completer))];
+    const worse = (before, after) => choice.metric.normalised || choice.metric.better !== "higher" ? after > before : after < before;
+    const traces = pairs.map(([row, before, after, n]) => ({ type: "scatter", mode: "lines+markers", x: ["raw", esc(row.completer)].map((c, end) => `${esc(row.completer)}: ${end ? "completed" : "raw"}`), y: [before, after], name: label(row), hoverinfo: "text", text: [before, after].map((v) => `${label(row)}: ${v.toPrecision(4)}, ${n} datasets`), line: { width: 1.5, color: worse(before, after) ? "#c05a4a" : "#3a7ca5" }, marker: { size: 6 } }));
+    return [`Trained on raw and on completed targets, each method a line (blue: better when completed)`, traces, { showlegend: false, height: 380, xaxis: { categoryorder: "array", categoryarray: completers.flatMap((c) => [`${esc(c)}: raw`, `${esc(c)}: completed`]) }, yaxis: { title: { text: esc(`mean ${measure(choice.metric)}`) } } }];
+  });
 
-  function rawToCompleted(board, choice, rows) {
-    const best = (some, i) => bestOf(choice, some, i);
-    const [raw, completed] = [rows.filter((row) => row.completer === "none"), rows.filter((row) => row.completer !== "none")];
-    const found = choice.columns.filter((i) => !board.datasets[i].synthetic).map((i) => [board.datasets[i].name, best(raw, i), best(completed, i)]).filter(([, a, b]) => known(a) || known(b));
-    if (!found.length) return null;
-    const joints = found.flatMap(([name, a, b]) => known(a) && known(b) ? [[a, name], [b, name], [null, name]] : []);
-    const dots = (at, name) => ({ type: "scatter", mode: "markers", name, x: found.map((each) => each[at]), y: found.map((each) => esc(each[0])), marker: { size: 10 } });
-    return [`Best ${choice.metric.title} per dataset, trained on raw and on completed targets`, [{ type: "scatter", mode: "lines", x: joints.map((j) => j[0]), y: joints.map((j) => esc(j[1])), line: { width: 1, color: "#999999" }, showlegend: false, hoverinfo: "skip" }, dots(1, "raw"), dots(2, "completed")],
-      { xaxis: { title: { text: esc(choice.metric.title) } }, height: Math.max(320, 20 * found.length + 120), legend: { orientation: "h", y: 1.08 } }];
-  }
-
-  function byFact(board, choice, rows, fact) {
-    const groups = new Map();
-    for (const i of choice.counted) {
-      const value = board.datasets[i][fact];
-      const best = bestOf(choice, rows, i);
-      if (value && known(best)) groups.set(value, [...(groups.get(value) || []), [best, board.datasets[i].name]]);
-    }
-    if (!groups.size) return null;
-    const sorted = [...groups].sort((a, b) => error(choice.metric, mean(a[1].map((v) => v[0]))) - error(choice.metric, mean(b[1].map((v) => v[0]))));
-    return [`Best ${choice.metric.title} by ${fact}: mean, and each dataset`, [
-      { type: "bar", x: sorted.map(([name]) => esc(name)), y: sorted.map(([, v]) => mean(v.map((each) => each[0]))), opacity: 0.5, hoverinfo: "x+y" },
-      { type: "scatter", mode: "markers", x: sorted.flatMap(([name, v]) => v.map(() => esc(name))), y: sorted.flatMap(([, v]) => v.map((each) => each[0])), text: sorted.flatMap(([, v]) => v.map((each) => esc(each[1]))), hoverinfo: "text+y", marker: { size: 8 } },
-    ], { showlegend: false, yaxis: { title: { text: esc(choice.metric.title) } } }];
-  }
-
-  spared.views.completion = async ({ protocol }, view) => {
-    const results = await spared.ofProtocol(protocol, "completion");
-    if (!results.length) {
-      return view.replaceChildren(el("h2", {}, "Completion"), el("p", { class: "banner" }, "The completion benchmark has not been run under this protocol: `spared-bench complete DATASET` hides measured entries, completes them and scores what comes back."));
-    }
-    const datasets = [...new Set(results.map((r) => r.dataset))], completers = [...new Set(results.map((r) => r.completer))];
-    const text = (m, s, show) => known(m) ? show(m) + (known(s) ? ` ± ${show(s)}` : "") : spared.none;
-    const [violins, curve] = [el("div", { class: "plot" }), el("div", { class: "plot" })];
-    view.replaceChildren(el("h2", {}, "Completion"), el("p", {}, "Measured entries are hidden, completed and compared: mean ± standard deviation over masks. By the rule `fraction` the rate is the share of all entries that is hidden; by `prob_median` as many are hidden as were missing."),
-      el("div", { class: "grid" }, violins, curve),
-      ...datasets.map((dataset) => spared.table(["Completer", "Rule", "Rate", "MSE", "PCC", "Masks", "Parameters", "Fit"], results.filter((r) => r.dataset === dataset).sort((a, b) => a.rule.localeCompare(b.rule) || a.rate - b.rate || (a.mse ?? Infinity) - (b.mse ?? Infinity)).map((r) => [r.completer, r.rule, r.rule === "fraction" ? r.rate : spared.none, text(r.mse, r.mse_sd, spared.score), text(r.pcc, r.pcc_sd, spared.fixed), r.masks, spared.count(r.parameters), spared.duration(r.seconds)]), `${dataset} (${results.find((r) => r.dataset === dataset).split} slides)`)));
-    await spared.plot(violins, "MSE of completed entries over datasets and conditions", completers.map((c) => ({ type: "violin", name: esc(c), y: results.filter((r) => r.completer === c && known(r.mse)).map((r) => r.mse), points: "all", pointpos: 0, meanline: { visible: true }, spanmode: "hard" })), { showlegend: false, yaxis: { title: { text: "MSE" }, type: "log" } });
-    const curves = completers.flatMap((c) => datasets.map((d) => [c, d, results.filter((r) => r.completer === c && r.dataset === d && r.rule === "fraction").sort((a, b) => a.rate - b.rate)])).filter(([, , v]) => v.length);
-    if (curves.length) await spared.plot(curve, "MSE by the share of hidden entries", curves.map(([c, d, v]) => ({ type: "scatter", mode: "lines+markers", line: { color: COLOURS[completers.indexOf(c) % COLOURS.length], dash: DASHES[datasets.indexOf(d) % DASHES.length] }, legendgroup: c, name: esc(datasets.length > 1 ? `${c}, ${d}` : c), x: v.map((r) => r.rate), y: v.map((r) => r.mse), error_y: { type: "data", array: v.map((r) => r.mse_sd ?? 0) } })), { xaxis: { title: { text: "share of all entries hidden" } }, yaxis: { title: { text: "MSE" }, type: "log" } });
-    else curve.remove();
-  };
+  spared.figure = figure;
+  spared.bestOf = bestOf;
 })();

@@ -1,39 +1,10 @@
 "use strict";
-// One method on one dataset: measured beside predicted on a slide, gene by gene.
+// One method on one dataset: the tissue, and a gene measured, predicted, their difference, and the
+// variance where the method predicts one. Everything that is looked at stands in the address.
 
 (() => {
-  const { el, score, link, rowName } = spared;
-  const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
-  const RGB = VIRIDIS.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
-  const MOST_POINTS = 2000;
-
-  function colour(share) {
-    const at = Math.max(0, Math.min(1, share)) * (RGB.length - 1);
-    const low = Math.min(RGB.length - 2, Math.floor(at));
-    return `rgb(${[0, 1, 2].map((k) => Math.round(RGB[low][k] + (at - low) * (RGB[low + 1][k] - RGB[low][k]))).join(",")})`;
-  }
-
-  // Values are packed as bytes between a gene's extremes; 255 is unmeasured.
-  function unpack({ low, high, steps }) {
-    return Array.from(atob(steps), (c) => { const step = c.charCodeAt(0); return step === 255 ? null : low + (high - low) * step / 254; });
-  }
-
-  function canvas(label, x, y, values, low, high) {
-    const wide = Math.max(...x) - Math.min(...x) || 1, tall = Math.max(...y) - Math.min(...y) || 1;
-    const width = 640, scale = (width - 40) / wide, height = Math.round(Math.min(900, tall * scale) + 40);
-    const fit = Math.min(scale, (height - 40) / tall);
-    const radius = Math.max(1.5, Math.min(16, 0.5 * Math.sqrt(wide * tall / x.length) * fit));
-    const node = el("canvas", { width, height, role: "img", "aria-label": label });
-    const draw = node.getContext("2d");
-    const [left, top] = [Math.min(...x), Math.min(...y)];
-    values.forEach((value, i) => {
-      draw.beginPath();
-      draw.arc(20 + (x[i] - left) * fit, 20 + (y[i] - top) * fit, radius, 0, 7);
-      draw.fillStyle = value === null ? "rgba(128,128,128,0.25)" : colour((value - low) / (high - low || 1));
-      draw.fill();
-    });
-    return el("figure", {}, el("figcaption", {}, label), node);
-  }
+  const { el, score, link, rowName, ofProtocol } = spared;
+  const { known } = spared.parts;
 
   spared.views.map = async (context, view, [id, name]) => {
     const { board, maps, protocol } = context;
@@ -43,71 +14,127 @@
       return view.replaceChildren(el("p", { class: "crumbs" }, link(["table"], "Ranking"), row ? [" / ", link(["method", id], rowName(row))] : ""),
         el("p", { class: "banner" }, "There are no predictions to draw: this board was made without them, or the row holds scores only."));
     }
-    const [truth, map] = await Promise.all(files.map((file) => spared.ofProtocol(protocol, file)));
-    const params = spared.state().params;
-    const gene = Math.max(0, truth.genes.findIndex((each) => truth.symbols[each.gene] === params.get("gene")));
-    const slide = Math.max(0, truth.slides.indexOf(params.get("slide") ?? ""));
-    show(context, view, { row, name, truth, map, gene, slide });
+    const [truth, map] = await Promise.all(files.map((file) => ofProtocol(protocol, file)));
+    const drawn = { row, name, files, truth, map };
+    await show(context, view, drawn);
   };
 
-  function show(context, view, drawn) {
-    const { row, name, truth, map, gene, slide } = drawn;
-    // By the chosen metric, if it has a value per gene, or else by the first that has.
-    const chosen = spared.metricAt(context.board, spared.metricIndex(context.board, spared.state().params));
-    const metric = [chosen, ...context.board.metrics].find((m) => m.name in map.scores) || { title: "Score", name: "" };
-    const [values, write] = [map.scores[metric.name] || [], spared.write(metric)];
-    const symbol = (each) => truth.symbols[each.gene] || truth.ids[each.gene] || `gene ${each.gene}`;
-    const select = (label, options, chosen, change) => el("label", {}, `${label} `, el("select", { onchange: (event) => change(event.target.selectedIndex) },
-      options.map((text, i) => el("option", { selected: i === chosen }, text))));
-    const again = (change) => {
-      const next = { ...drawn, ...change };
-      const params = spared.state().params;
-      params.set("gene", symbol(truth.genes[next.gene]));
-      params.set("slide", truth.slides[next.slide]);
-      spared.replaceState(["map", row.id, name], params);
-      show(context, view, next);
-      view.querySelectorAll("select")["gene" in change ? 0 : 1].focus();
-    };
-    const here = truth.slide.map((s, i) => s === slide ? i : -1).filter((i) => i >= 0);
-    const [measured, predicted] = [truth.genes[gene], map.genes[gene]].map((each) => { const all = unpack(each); return here.map((i) => all[i]); });
-    const seen = [...measured, ...predicted].filter((v) => v !== null);
-    const [low, high] = seen.length ? [Math.min(...seen), Math.max(...seen)] : [0, 1];
-    const [x, y] = [here.map((i) => truth.x[i]), here.map((i) => truth.y[i])];
-    const others = context.board.rows.filter((each) => each !== row && context.maps[each.id]?.[name]);
-    const [scatter, histogram] = [el("div", { class: "plot" }), el("div", { class: "plot" })];
-    const geneName = symbol(truth.genes[gene]);
-    view.replaceChildren(
-      el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / ", link(["method", row.id], rowName(row)), " / ", link(["dataset", name], name)),
-      el("h2", {}, el("bdi", {}, geneName), " on ", el("bdi", {}, truth.slides[slide])),
-      el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. ${metric.title} of this gene over all of them: ${write(values[truth.genes[gene].gene])}.`
-        + (here.length && truth.x.length < truth.n_spots ? ` ${truth.x.length} of ${truth.n_spots} spots are drawn.` : "")),
-      el("div", { class: "controls" },
-        select("Gene", truth.genes.map((each) => `${symbol(each)} (${metric.title} ${write(values[each.gene])})`), gene, (i) => again({ gene: i })),
-        select("Slide", truth.slides, slide, (i) => again({ slide: i })),
-        others.length ? el("label", {}, "Compare with ", el("select", { onchange: (event) => { if (event.target.value) location.hash = spared.address(["map", event.target.value, name], spared.state().params); } },
-          el("option", { value: "" }, "…"), others.map((each) => el("option", { value: each.id }, `${rowName(each)} · ${each.completer}`)))) : ""),
-      el("div", { class: "pair" },
-        canvas(`Measured ${geneName}${measured.includes(null) ? `: ${measured.filter((v) => v !== null).length} of ${here.length} spots, the others grey` : ""}`, x, y, measured, low, high),
-        canvas(`Predicted ${geneName}`, x, y, predicted, low, high)),
-      el("p", { class: "scale" }, score(low), el("span", { class: "ramp", "aria-hidden": "true" }), score(high), " (one scale for both)"),
-      el("div", { class: "pair" }, scatter, histogram),
-      el("p", { class: "note" }, "The genes are the same for all methods: of the dataset’s genes, those that all methods together predict best, in the middle and worst."),
-    );
-    plots(scatter, histogram, { measured, predicted, metric, values, geneName, at: values[truth.genes[gene].gene] });
+  const symbolAt = (truth, i) => truth.symbols[i] || truth.ids[i] || `gene ${i}`;
+  // A gene by its symbol or its id, in either case; -1 where there is none.
+  function geneOf(truth, text) {
+    const wanted = text.trim().toLowerCase();
+    const exact = (list) => list.findIndex((each) => each.toLowerCase() === wanted);
+    return wanted ? Math.max(exact(truth.symbols), exact(truth.ids)) : -1;
   }
 
-  function plots(scatter, histogram, { measured, predicted, metric, values, geneName, at }) {
-    const both = measured.map((v, i) => [v, predicted[i]]).filter(([a, b]) => a !== null && b !== null);
-    const kept = both.filter((_, i) => i % Math.ceil(both.length / MOST_POINTS) === 0);
-    const ends = kept.length ? [Math.min(...kept.flat()), Math.max(...kept.flat())] : [0, 1];
-    spared.plot(scatter, `Measured against predicted ${geneName}, measured spots of this slide`, [
-      { type: "scatter", mode: "markers", x: kept.map((v) => v[0]), y: kept.map((v) => v[1]), marker: { size: 5, opacity: 0.6 }, name: "spots" },
-      { type: "scatter", mode: "lines", x: ends, y: ends, line: { dash: "dot", width: 1 }, name: "equal" },
-    ], { xaxis: { title: { text: "measured" } }, yaxis: { title: { text: "predicted" } }, showlegend: false });
-    const finite = values.filter((v) => v !== null);
-    spared.plot(histogram, `${metric.title} of each of ${finite.length} genes; the line is ${geneName}`, [{ type: "histogram", x: finite, ...(metric.comparable ? { xbins: { size: 0.05 } } : {}) }], {
-      xaxis: { title: { text: spared.esc(`${metric.title} of a gene`) } }, yaxis: { title: { text: "genes" } }, bargap: 0.05,
-      shapes: at === null || at === undefined ? [] : [{ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { width: 2, dash: "dash" } }],
-    });
+  async function picture(protocol, slide) {
+    if (!slide.picture) return null;
+    const found = await ofProtocol(protocol, slide.picture);
+    const image = new Image();
+    image.src = `data:image/webp;base64,${found.webp}`;
+    try { await image.decode(); } catch { return null; }
+    return { ...found, image };
+  }
+
+  async function read(protocol, { truth, map, files }, gene, number) {
+    const slide = truth.slides[number];
+    const of = (name) => spared.packed.gene(protocol, name, truth.levels, number, gene, slide.spots, slide.genes_per_file);
+    const [places, tissue, measured, predicted, variance] = await Promise.all([ofProtocol(protocol, `${files[0]}-s${number}`), picture(protocol, slide), of(files[0]), of(files[1]), map.variance ? of(`${files[1]}-v`) : null]);
+    return { places, tissue, measured, predicted, variance };
+  }
+
+  let turn = 0;
+  async function show(context, view, drawn) {
+    const mine = ++turn;
+    const { board, protocol } = context, { row, name, truth, map } = drawn;
+    const params = spared.state().params;
+    const wanted = params.get("gene") || "", gene = Math.max(0, geneOf(truth, wanted));
+    const absent = wanted && geneOf(truth, wanted) < 0;
+    const number = Math.max(0, truth.slides.findIndex((each) => each.name === params.get("slide")));
+    const slide = truth.slides[number];
+    const data = await read(protocol, drawn, gene, number);
+    if (mine !== turn) return;
+    // By the chosen metric, if it has a value per gene, or else by the first that has.
+    const chosen = spared.metricAt(board, spared.metricIndex(board, params));
+    const metric = [chosen, ...board.metrics].find((m) => m.name in map.scores) || { title: "Score", name: "" };
+    const [values, write] = [map.scores[metric.name] || [], spared.write(metric)];
+    const symbol = symbolAt(truth, gene);
+    // What changes the address changes the view; where the reader was stays.
+    const go = (change) => {
+      const next = spared.state().params;
+      for (const [key, value] of Object.entries(change)) if (value === null) next.delete(key); else next.set(key, value);
+      spared.replaceState(["map", row.id, name], next);
+    };
+    const again = (change, focus) => { go(change); show(context, view, drawn).then(() => document.getElementById(focus)?.focus({ preventScroll: true })); };
+    const said = el("p", { class: "note", role: "status", id: "pointed" });
+    const viewer = spared.viewer.create({ ...data.places, diameter: slide.diameter, picture: data.tissue },
+      (at) => go(at.whole ? { zoom: null, x: null, y: null } : { zoom: at.zoom.toFixed(2), x: at.x.toFixed(1), y: at.y.toFixed(1) }),
+      (i) => { said.textContent = i < 0 ? HINT : told(i); });
+    const { panels, scales } = pictures(viewer, data, symbol, slide);
+    const told = (i) => [["measured", data.measured], ["predicted", data.predicted], ["variance", data.variance]].filter(([, each]) => each).map(([what, each]) => `${what} ${each.values[i] === null ? "nothing" : score(each.values[i])}`).join(", ");
+    said.textContent = HINT;
+    const [zoom, x, y] = ["zoom", "x", "y"].map((key) => Number.parseFloat(params.get(key)));
+    viewer.place({ zoom, x, y });
+    const share = params.has("opacity") ? Math.max(0, Math.min(100, Number(params.get("opacity")) || 0)) : 85;
+    viewer.opacity(share / 100);
+    const [scatter, histogram] = [el("div", { class: "plot" }), el("div", { class: "plot" })];
+    const pair = el("div", { class: "pictures" }, panels);
+    view.replaceChildren(
+      el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / ", link(["method", row.id], rowName(row)), " / ", link(["dataset", name], name)),
+      el("h2", {}, el("bdi", {}, symbol), " on ", el("bdi", {}, slide.name)),
+      absent ? el("p", { class: "banner" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it. Shown is ${symbol}.`) : "",
+      el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. ${metric.title} of this gene over all of them: `, el("strong", {}, write(values[gene])), `. ${bounds(truth, slide)}`),
+      controls(context, drawn, { gene, number, values, write, metric, share, viewer, go, again }),
+      said, pair, ...scales,
+      el("div", { class: "pair" }, scatter, histogram),
+    );
+    viewer.watch(pair);
+    viewer.redraw();
+    spared.mapPlots(scatter, histogram, { measured: data.measured.values, predicted: data.predicted.values, metric, values, geneName: symbol, at: values[gene] });
+  }
+
+  const HINT = "Drag to move, click and scroll or press + and - to zoom; all pictures move together. Point at a spot to read it.";
+
+  function bounds(truth, slide) {
+    const spots = slide.spots < slide.of ? `${slide.spots} of ${slide.of} spots are drawn, evenly left out to bound the size of the page. ` : "";
+    const genes = truth.symbols.length < truth.n_genes ? `${truth.symbols.length} of ${truth.n_genes} genes, the best predicted, are drawn. ` : "";
+    const size = slide.diameter && slide.um_per_px ? `Spots are drawn in their true size, ${Math.round(slide.diameter * slide.um_per_px)} µm. ` : slide.diameter ? "Spots are drawn in their true size. " : "The size of a spot is not known here; it is drawn a little smaller than the distance to the next. ";
+    return spots + genes + size + (slide.picture ? "" : "There is no picture of the tissue.");
+  }
+
+  function pictures(viewer, { tissue, measured, predicted, variance }, symbol, slide) {
+    const seen = measured.values.filter((v) => v !== null).length;
+    const low = Math.min(measured.low, predicted.low), high = Math.max(measured.high, predicted.high);
+    const difference = predicted.values.map((v, i) => v === null || measured.values[i] === null ? null : v - measured.values[i]);
+    const most = difference.reduce((m, v) => v === null ? m : Math.max(m, Math.abs(v)), 0) || 1;
+    const scale = (ramp, from, to, text) => el("p", { class: "scale" }, score(from), el("span", { class: "ramp", "aria-hidden": "true", style: `background: ${spared.viewer.css(ramp)}` }), score(to), ` ${text}`);
+    const panels = [
+      tissue ? viewer.panel(`Tissue of ${slide.name}`, null) : "",
+      viewer.panel(`Measured ${symbol}${seen < measured.values.length ? `: ${seen} of ${measured.values.length} spots` : ""}`, { values: measured.values, low, high, ramp: "expression" }),
+      viewer.panel(`Predicted ${symbol}`, { values: predicted.values, low, high, ramp: "expression" }),
+      viewer.panel("Predicted less measured", { values: difference, low: -most, high: most, ramp: "difference" }),
+      variance ? viewer.panel("Predicted variance", { values: variance.values, low: variance.low, high: variance.high, ramp: "variance" }) : "",
+    ];
+    const scales = [el("div", { class: "scales" }, scale("expression", low, high, "measured and predicted, one scale"), scale("difference", -most, most, "predicted less measured"), variance ? scale("variance", variance.low, variance.high, "variance") : "", seen < measured.values.length ? el("p", { class: "scale" }, "○ not measured") : "")];
+    return { panels, scales };
+  }
+
+  function controls({ board, maps }, { row, name, truth }, { gene, number, values, write, metric, share, viewer, go, again }) {
+    const others = board.rows.filter((each) => each !== row && maps[each.id]?.[name]);
+    const move = (by) => again({ gene: symbolAt(truth, (gene + by + truth.symbols.length) % truth.symbols.length) }, by < 0 ? "gene-before" : "gene-next");
+    const search = el("input", { type: "search", id: "gene", list: "genes", autocomplete: "off", spellcheck: "false", value: symbolAt(truth, gene), onfocus: (event) => event.target.select(), onchange: (event) => {
+      const found = geneOf(truth, event.target.value);
+      if (found < 0) { event.target.setCustomValidity(`${event.target.value} is not among the ${truth.symbols.length} genes of this dataset under this protocol`); event.target.reportValidity(); } else again({ gene: symbolAt(truth, found) }, "gene");
+    }, oninput: (event) => event.target.setCustomValidity("") });
+    return el("div", { class: "controls" },
+      el("label", {}, `Gene, of ${truth.symbols.length}`, search),
+      el("datalist", { id: "genes" }, truth.symbols.map((_, i) => el("option", { value: symbolAt(truth, i) }, `${metric.title} ${write(values[i])}`))),
+      el("button", { type: "button", class: "quiet", id: "gene-before", "aria-label": "The gene that is predicted next better", onclick: () => move(-1) }, "‹ better"),
+      el("button", { type: "button", class: "quiet", id: "gene-next", "aria-label": "The gene that is predicted next worse", onclick: () => move(1) }, "worse ›"),
+      el("label", {}, "Slide ", el("select", { id: "slide", onchange: (event) => again({ slide: truth.slides[event.target.selectedIndex].name, zoom: null, x: null, y: null }, "slide") }, truth.slides.map((each, i) => el("option", { selected: i === number }, each.name)))),
+      others.length ? el("label", {}, "Another method ", el("select", { onchange: (event) => { if (event.target.value) location.hash = spared.address(["map", event.target.value, name], spared.state().params); } },
+        el("option", { value: "" }, "…"), others.map((each) => el("option", { value: each.id }, `${rowName(each)} · ${each.completer}`)))) : "",
+      el("label", {}, "Opacity of the spots", el("input", { type: "range", min: 0, max: 100, step: 5, value: share, oninput: (event) => viewer.opacity(event.target.value / 100), onchange: (event) => go({ opacity: event.target.value === "85" ? null : event.target.value }) })),
+      el("span", { class: "zoom" }, el("button", { type: "button", class: "quiet", "aria-label": "Zoom in", onclick: () => viewer.zoom(1.5) }, "+"), el("button", { type: "button", class: "quiet", "aria-label": "Zoom out", onclick: () => viewer.zoom(1 / 1.5) }, "−"), el("button", { type: "button", class: "quiet", onclick: () => viewer.reset() }, "Whole slide")));
   }
 })();

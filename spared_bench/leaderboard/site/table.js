@@ -1,95 +1,11 @@
 "use strict";
-// The ranking: which rows and datasets the filters leave, what follows from them, and the table.
+// The ranking: a table of the rows that the filters leave.
 
 spared.ranking = (() => {
-  const { esc, score, none, metricAt, scores, write, error } = spared;
-  const ROW_FILTERS = ["completer", "scope", "trust", "weights"];
-  const COLUMN_FILTERS = ["organism", "tissue", "tier"];
+  const { esc, score, none, metricAt, scores, write } = spared;
+  const { select, ROW_FILTERS } = spared.choice;
+  const { known } = spared.parts;
   const NOTHING = new URLSearchParams();
-  const FEWEST = 5; // datasets, below which there are too few to draw from
-  const mean = (values) => values.length ? values.reduce((a, b) => a + b, 0) / values.length : null;
-  const known = (v) => v !== null && v !== undefined;
-
-  function chosenColumns(board, params) {
-    const named = params.getAll("dataset").filter((name) => board.datasets.some((c) => c.name === name));
-    return board.datasets.map((c, i) => i).filter((i) => {
-      const column = board.datasets[i];
-      return (!named.length || named.includes(column.name))
-        && COLUMN_FILTERS.every((f) => !params.get(f) || column[f] === params.get(f));
-    });
-  }
-
-  // 95 % bootstrap intervals of means over datasets: the same draws for all rows, and every time.
-  function intervals(columns, value, resamples = 400) {
-    let seed = 20240711;
-    const random = () => { seed ^= seed << 13; seed ^= seed >>> 17; seed ^= seed << 5; return (seed >>> 0) / 4294967296; };
-    const n = columns.length;
-    const draws = Array.from({ length: resamples * n }, () => columns[Math.floor(random() * n)]);
-    return (row) => {
-      const v = value(row);
-      if (columns.filter((i) => known(v[i])).length < FEWEST) return [null, null];
-      const means = new Float64Array(resamples);
-      for (let r = 0; r < resamples; r++) {
-        let sum = 0, seen = 0;
-        for (let k = r * n; k < r * n + n; k++) { const drawn = v[draws[k]]; if (known(drawn)) { sum += drawn; seen++; } }
-        means[r] = seen ? sum / seen : NaN;
-      }
-      const sorted = means.filter((v) => !Number.isNaN(v)).sort();
-      return [sorted[Math.floor(sorted.length * 0.025)], sorted[Math.ceil(sorted.length * 0.975) - 1]];
-    };
-  }
-
-  // Of complete rows, which have a rank: all, of every method the best, or those of one completer.
-  function chosenRows(board, rows, err) {
-    if (board.completer === "all") return rows;
-    if (board.completer !== "best") return rows.filter((row) => row.completer === board.completer);
-    const best = new Map();
-    for (const row of rows) {
-      const name = JSON.stringify([row.trust, row.method, row.version, row.predictor]), other = best.get(name);
-      if (!other || err(row) < err(other) || (err(row) === err(other) && row.completer < other.completer)) best.set(name, row);
-    }
-    return [...best.values()];
-  }
-
-  // What the filters leave: datasets, rows, and for every row its mean, rank and interval, all by
-  // the chosen metric: of its normalised errors, or of its values where it has no perfect one.
-  function select(board, params) {
-    const k = spared.metricIndex(board, params), metric = metricAt(board, k);
-    const values = (row) => metric.normalised ? scores(row, k).normalised : scores(row, k).mean;
-    const columns = chosenColumns(board, params);
-    const counted = columns.filter((i) => board.datasets[i].counts);
-    const all = board.datasets.filter((c) => c.counts).length === counted.length;
-    const passing = board.rows.filter((row) => ROW_FILTERS.every((f) => !params.get(f) || row[f] === params.get(f)));
-    const whole = all && k === 0 && passing.length === board.rows.length;
-    const found = new Map();
-    const bounds = all ? null : intervals(counted, values);
-    const err = (row) => metric.normalised ? found.get(row).overall : error(metric, found.get(row).overall);
-    board.rows.forEach((row) => {
-      const here = counted.map((i) => values(row)[i]).filter(known);
-      const complete = counted.length > 0 && counted.every((i) => known(scores(row, k).mean[i]) && !row.failed[i]);
-      found.set(row, { overall: mean(here), covered: here.length, complete,
-        ranked: complete && here.length > 0 && !row.control && row.withdrawn === null,
-        interval: bounds ? null : scores(row, k).interval, rank: whole ? row.rank : null });
-    });
-    if (!whole) {
-      const chosen = chosenRows(board, passing.filter((row) => found.get(row).ranked), err);
-      const order = chosen.map(err).sort((a, b) => a - b);
-      for (const row of chosen) found.get(row).rank = order.indexOf(err(row)) + 1;
-    }
-    // The mean by any metric, over the same datasets.
-    const meanBy = (row, j) => mean(counted.map((i) => scores(row, j).mean[i]).filter(known));
-    const words = (params.get("q") || "").toLowerCase().split(/\s+/).filter(Boolean);
-    const rows = passing.filter((row) => (!row.control || params.get("controls") !== "0")
-      && words.every((word) => text(row).includes(word)));
-    // Drawing again is slow for a thousand rows, so only those that are looked at are drawn again.
-    const interval = (row) => (found.get(row).interval ??= bounds(row));
-    return { columns, counted, rows: new Set(rows), of: (row) => found.get(row), interval, k, metric, values, err, meanBy };
-  }
-
-  function text(row) {
-    row.words ??= [row.predictor, row.method, row.version, row.completer, row.scope, row.weights, row.trust].join(" ").toLowerCase();
-    return row.words;
-  }
 
   const flags = (row, dataset) => row.flags.filter(([, , about]) => about === dataset);
   const flag = (row, dataset) => {
@@ -106,14 +22,19 @@ spared.ranking = (() => {
   // the chosen metric; `value` sorts and is exported, `html` is shown and escapes what it shows.
   const of = (row) => current.choice.of(row);
   const COMPUTED = {
-    rank: () => ({ value: (r) => of(r).rank, html: (r) => of(r).rank ?? (r.withdrawn !== null ? "withdrawn" : r.control || of(r).complete ? none : `<span title="Not ranked: not every seed and dataset has a result">${none}</span>`), number: true, derived: true }),
-    name: () => ({ value: spared.rowName, html: name }),
-    mean_normalised_score: () => ({ value: (r) => of(r).overall, html: (r) => bar(score(of(r).overall), of(r).overall > 0 ? 100 / of(r).overall : 0, coverage(of(r))), number: true, derived: true }),
-    mean_normalised_score_interval: (k, metric) => ({ value: (r) => current.choice.interval(r)[0], parts: (r) => current.choice.interval(r), html: (r) => range(current.choice.interval(r), metric.normalised ? score : write(metric)), number: true, derived: true }),
-    mean_score: (k, metric) => ({ value: (r) => current.choice.meanBy(r, k), html: (r) => bar(write(metric)(current.choice.meanBy(r, k)), share(metric, current.choice.meanBy(r, k)), metric.normalised ? "" : coverage(of(r))), number: true, derived: true, descending: metric.better === "higher" }),
+    rank: () => ({ value: (r) => of(r).rank, html: (r) => known(of(r).rank) ? place(r) : (r.withdrawn !== null ? "withdrawn" : r.control || of(r).complete ? none : `<span title="Not ranked: not every seed and dataset has a result">${none}</span>`), number: true, derived: true }),
+    name: () => ({ value: spared.rowName, html: name, derived: true }),
+    mean_normalised_score: () => ({ value: (r) => of(r).overall, html: (r) => cellOf(score(of(r).overall), coverage(of(r))), number: true, derived: true }),
+    mean_normalised_score_interval: (k, metric) => ({ value: (r) => current.choice.interval(r)[0], parts: (r) => current.choice.interval(r), html: (r) => whisker(r, metric.normalised ? score : write(metric)), number: true, derived: true }),
+    mean_score: (k, metric) => ({ value: (r) => current.choice.meanBy(r, k), html: (r) => cellOf(write(metric)(current.choice.meanBy(r, k)), metric.normalised ? "" : coverage(of(r))), number: true, derived: true, descending: metric.better === "higher" }),
   };
-  // How much of a perfect value this is; nothing where 0 is perfect.
-  const share = (metric, v) => known(v) && metric.comparable && metric.perfect !== 0 ? 100 * Math.max(0, 1 - error(metric, v) / Math.abs(metric.perfect)) : 0;
+  const place = (r) => { const tied = of(r).rank > 1 && current.choice.tied(r); return `${of(r).rank}${tied ? ` <small data-tip="${esc(spared.words.explain("rank"))}">tied with 1</small>` : ""}`; };
+  function whisker(r, show) {
+    const bounds = current.choice.interval(r), few = !known(bounds[0]);
+    const dots = few ? current.choice.counted.map((i) => current.choice.values(r)[i]) : [];
+    const drawn = spared.whiskers.draw(current.scale, of(r).overall, bounds, dots);
+    return `<span class="v">${esc(range(bounds, show))}</span>${drawn}`;
+  }
   const range = ([low, high], show) => known(low) ? `${show(low)} to ${show(high)}` : none;
 
   // All columns: those of the board that have one value per row, and one for every dataset.
@@ -146,13 +67,19 @@ spared.ranking = (() => {
   const cellsOf = (row) => relative() ? scores(row, current.choice.k).normalised : scores(row, current.choice.k).mean;
   const shownMeasure = () => `${relative() ? "normalised " : ""}${current.choice.metric.name}`;
   const coverage = (found) => found.covered === current.choice.counted.length || found.overall === null ? "" : `${found.covered}/${current.choice.counted.length}`;
-  const bar = (shown, percent, aside) => `<span class="v">${shown}</span><span class="bar" aria-hidden="true"><span data-w="${Math.min(100, percent).toFixed(0)}"></span></span>${aside ? `<small>${aside}</small>` : ""}`;
+  const cellOf = (shown, aside) => `<span class="v">${shown}</span>${aside ? `<small>${aside}</small>` : ""}`;
   const badges = (c) => [c.tier && `tier ${c.tier}`, c.split && c.split !== "test" && c.split, !c.listed && "not of the protocol", c.synthetic && "generated", c.repeats.length && "repeats", c.shared_donors.length && "shared donors"].filter(Boolean);
+
+  // What a phone has no room for; rank and completer stand below the method there.
+  const OFF_PHONE = ["rank", "completer", "trust", "mean_normalised_score_interval"];
+  const tips = (badge) => { const name = badge.startsWith("tier") ? "tier" : badge === "val" ? "val" : ""; return name ? ` data-tip="${esc(spared.words.explain(name))}"` : ""; };
+  const about = (c) => [`Score on ${c.name}`, [c.organism, c.tissue].filter(Boolean).join(" "), c.technology, c.tier && `tier ${c.tier}`, c.split && `scored on ${c.split === "test" ? "test slides" : "validation slides"}`].filter(Boolean).join(" · ");
 
   function name(row) {
     const badge = row.control ? ' <span class="badge">control</span>' : row.withdrawn !== null ? ' <span class="badge">withdrawn</span>' : ["imported", "brought"].includes(row.trust) ? ` <span class="badge">${row.trust}</span>` : "";
     const small = [row.method && row.predictor, row.scope, spared.claimed(row, row.field_of_view_um && `sees ${Math.round(row.field_of_view_um)} µm`), spared.claimed(row, row.weights)].filter(Boolean).map(esc).join(" · ");
-    return `<bdi>${link(["method", row.id], spared.rowName(row))}</bdi>${badge}${flag(row, "")}${small ? `<small>${small}</small>` : ""}`;
+    const rank = of(row).rank, phone = `<small class="phone">${esc([known(rank) ? `${rank}${rank > 1 && current.choice.tied(row) ? ", tied with 1" : ""}` : none, row.completer].filter(Boolean).join(" · "))}</small>`;
+    return `<bdi>${link(["method", row.id], spared.rowName(row))}</bdi>${badge}${flag(row, "")}${small ? `<small>${small}</small>` : ""}${phone}`;
   }
 
   function cell(row, i) {
@@ -193,8 +120,8 @@ spared.ranking = (() => {
     current.api = new DataTable("#board", {
       data: current.rows,
       columns: current.columns.map((c) => ({
-        title: `${esc(c.title)}${c.about?.length ? ` <span class="badges">${c.about.map((b) => `<span class="badge">${esc(b)}</span>`).join(" ")}</span>` : ""}`, name: c.key,
-        className: c.number ? "n" : c.key === "name" ? "name" : "", type: c.number ? "last" : "string", searchable: false,
+        title: `${esc(c.title)}${c.about?.length ? ` <span class="badges">${c.about.map((b) => `<span class="badge"${tips(b)}>${esc(b)}</span>`).join(" ")}</span>` : ""}`, ariaTitle: c.title, name: c.key,
+        className: `${c.number ? "n" : c.key === "name" ? "name" : ""} ${OFF_PHONE.includes(c.key) ? "off-phone" : ""}`, type: c.number ? "last" : "string", searchable: false,
         orderSequence: c.descending || (c.dataset !== undefined && !relative() && current.choice.metric.better === "higher") ? ["desc", "asc"] : ["asc", "desc"],
         data: (row, kind) => kind === "display" ? (c.html ? c.html(row) : esc(c.value(row) || none)) : c.value(row) ?? "",
         orderDataType: c.derived ? "derived" : undefined,
@@ -205,7 +132,7 @@ spared.ranking = (() => {
       createdRow: (tr, row) => { if (row.control) tr.classList.add("control"); },
       rowCallback: refresh,
     });
-    current.columns.forEach((c, i) => { if (c.explanation) current.api.column(i).header().title = c.explanation; });
+    current.columns.forEach((c, i) => { current.api.column(i).header().dataset.tip = c.explanation || about(board.datasets[c.dataset]); });
     current.api.search.fixed("page", (all, row) => current.choice.rows.has(row));
     current.api.on("order", () => document.dispatchEvent(new CustomEvent("spared-order")));
   }
@@ -249,10 +176,11 @@ spared.ranking = (() => {
   function show(board, params) {
     const remade = current.board !== board;
     current.params = params;
-    current.link = new URLSearchParams([...params].filter(([key]) => key !== "gene" && key !== "slide"));
+    current.link = spared.carried(["table"], params);
     current.query = current.link.size ? `?${current.link}` : "";
     current.escaped = esc(current.query);
     current.choice = select(board, params);
+    current.scale = spared.whiskers.domain(current.choice);
     current.shape = [...current.choice.columns, ...ROW_FILTERS.map((f) => params.get(f))].join(" ");
     if (remade || current.measure !== shownMeasure()) make(board);
     current.measure = shownMeasure();
@@ -260,12 +188,14 @@ spared.ranking = (() => {
     hide(current.visible);
     const [key, direction] = (params.get("sort") || "").split(/\.(?=(?:asc|desc)$)/);
     const index = current.keys.indexOf(key);
-    current.api.order(index < 0 ? [] : [[index, direction === "desc" ? "desc" : "asc"]]).draw();
+    // Unasked, rows stand as they are ranked: by the board, or by what the filters leave.
+    const usual = current.choice.whole || params.get("metric") ? [] : [[current.keys.indexOf("rank"), "asc"]];
+    current.api.order(index < 0 ? usual : [[index, direction === "desc" ? "desc" : "asc"]]).draw();
     return current.choice;
   }
 
-  const sorting = () => { const [first] = current.api.order(); return first && first[1] ? `${current.keys[first[0]]}.${first[1]}` : ""; };
+  const sorting = () => { const [first] = current.api.order(); return first && first[1] && !(current.keys[first[0]] === "rank" && first[1] === "asc") ? `${current.keys[first[0]]}.${first[1]}` : ""; };
   const shownRows = () => current.api.rows({ search: "applied", order: "applied" }).data().toArray();
   const shownColumns = () => current.columns.filter((c, i) => current.visible[i]);
-  return { select, show, sorting, shownRows, shownColumns, shownMeasure, metricsOf, titled, range, columns: () => current.columns, known };
+  return { show, sorting, shownRows, shownColumns, shownMeasure, metricsOf, titled, range, columns: () => current.columns, known };
 })();

@@ -1,15 +1,11 @@
 "use strict";
-// The page of a method and of a dataset.
+// The page of a method: what it is, how it is run, what it reaches, and how it came to that.
 
 (() => {
-  const { el, score, count, duration, link, table, rowName, none, metricAt, scores, write, error, extreme, measure } = spared;
-  const known = (v) => v !== null && v !== undefined;
+  const { el, score, count, duration, link, table, rowName, none, metricAt, scores, write, measure } = spared;
+  const { known, facts, source, flagged } = spared.parts;
+
   const plusMinus = (value, spread, show) => show(value) + (known(spread) ? ` ± ${show(spread)}` : "");
-  const facts = (pairs) => el("dl", { class: "facts" }, pairs.filter(([, v]) => known(v) && v !== "" && !(Array.isArray(v) && !v.length)).map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]));
-  // Only addresses of the web become links.
-  const source = (text) => /^https?:\/\/\S+$/.test(text) ? el("a", { href: text, rel: "noreferrer noopener" }, text) : text;
-  const flagged = (flags) => flags.length ? el("ul", { class: "flags" }, flags.map(([kind, why, dataset]) => el("li", {}, `⚑ ${kind}${dataset ? ` (${dataset})` : ""}: ${why}`))) : null;
-  const yes = (value) => value ? "yes" : "no";
 
   // The columns of the board that have one value per dataset, of the metrics that a table shows.
   const COMPUTED = {
@@ -19,13 +15,11 @@
     seeds: () => (row, i) => row.failed[i] ? `${row.seeds[i]} of ${row.seeds[i] + row.failed[i]}` : row.seeds[i],
   };
 
-  function scored(board, k) {
-    return board.columns.filter((c) => c.per.includes("dataset")).flatMap((c) => spared.ranking.metricsOf(board, c, k).map((j) => {
+  spared.scored = (board, k) => board.columns.filter((c) => c.per.includes("dataset")).flatMap((c) => spared.ranking.metricsOf(board, c, k).map((j) => {
       const metric = j === null ? null : metricAt(board, j);
       const cell = (row, i) => (j === null ? row.cells[c.key] : row.cells[c.key][j])[i][1];
-      return { title: spared.ranking.titled(c, metric), show: c.computed ? COMPUTED[c.key](j, metric) : cell };
+      return { title: spared.ranking.titled(c, metric), tip: c.explanation, show: c.computed ? COMPUTED[c.key](j, metric) : cell };
     }));
-  }
 
   // And those that have one value per row and that the page does not compute, for a row's facts.
   function described(board, row) {
@@ -36,14 +30,15 @@
 
   spared.views.method = async ({ board, maps, protocol }, view, [id]) => {
     const row = board.rows.find((each) => each.id === id);
-    if (!row) return view.replaceChildren(el("p", { class: "banner" }, "There is no such row on this board."));
+    if (!row) return view.replaceChildren(el("p", { class: "banner" }, `There is no such row under ${protocol}. `, link(["table"], "What there is")));
     const more = await spared.ofProtocol(protocol, `method-${id}`);
     const params = spared.state().params;
-    const choice = spared.ranking.select(board, new URLSearchParams({ metric: params.get("metric") || "" }));
-    const { k, metric } = choice, columns = scored(board, k), second = board.headline[board.headline.length - 1];
+    const choice = spared.choice.select(board, new URLSearchParams({ metric: params.get("metric") || "" }));
+    const { k, metric } = choice, columns = spared.scored(board, k), second = board.headline[board.headline.length - 1];
     const overall = metric.normalised ? score : write(metric), bounds = scores(row, k).interval;
     const here = choice.of(row);
-    const others = board.rows.filter((each) => each !== row && each.predictor === row.predictor);
+    const others = board.rows.filter((each) => each !== row && (each.predictor === row.predictor || (row.method && each.method === row.method)));
+    const plugin = spared.values.get("index").predictors?.[row.predictor];
     view.replaceChildren(
       el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / method"),
       el("h2", {}, el("bdi", {}, rowName(row)), row.completer ? ` with completer ${row.completer}` : ""),
@@ -55,13 +50,16 @@
         [`Mean ${measure(metric)}`, known(here.overall) ? `${overall(here.overall)}${known(bounds[0]) ? ` (95 %: ${overall(bounds[0])} to ${overall(bounds[1])})` : ""}, over ${here.covered} of ${choice.counted.length} datasets` : null],
         ...(second === undefined || second === k ? [] : [[`Mean ${metricAt(board, second).title}`, known(choice.meanBy(row, second)) ? write(metricAt(board, second))(choice.meanBy(row, second)) : null]]),
         ["Predictor", row.predictor], ...described(board, row),
+        ["Encoder", encoder(plugin, more)], ["Pretrained on", plugin?.pretraining], ["Licence of the method", plugin?.licence], ["Paper", plugin?.citation],
+        ["GPU", gpu(row)],
         ["Source", row.source ? source(row.source) : null], ["From the package", more.about.distribution], ["Trained towards", more.about.target],
         ["Trainable parameters", known(row.parameters) ? spared.claimed(row, `${count(row.parameters)} (${row.parameters})`) : null],
         ["Training", known(row.seconds) ? spared.claimed(row, `${duration(row.seconds)} on average`) : null],
         ["Searched", (more.about.searched || []).join(", ")],
       ]),
+      el("h3", {}, "How to run it"), ...running(board, choice, row, plugin),
       el("h3", {}, "Per dataset"), el("div", { class: "controls" }, spared.chooseMetric(board, ["method", id])),
-      table(["Dataset", ...columns.map((c) => c.title), "Maps"], board.datasets.map((column, i) => [
+      table(["Dataset", ...columns.map((c) => ({ text: c.title, tip: c.tip })), "Maps"], board.datasets.map((column, i) => [
         link(["dataset", column.name], column.name), ...columns.map((c) => c.show(row, i)),
         maps[id]?.[column.name] ? link(["map", id, column.name], "slides and genes") : none,
       ]), "Scores per dataset"),
@@ -83,12 +81,45 @@
       more.studies.length ? el("h3", {}, "Studies") : "",
       more.studies.length ? el("p", {}, "Comparisons of settings in which this method stands, in this workspace.") : "",
       ...more.studies.map(([name, summary, href]) => el("p", {}, el("a", { href }, name), summary ? `: ${summary}` : "")),
-      el("h3", {}, "History"),
-      others.length ? table(["Row", "Completer", "Trust", `Mean ${measure(metric)}`], others.map((each) => [link(["method", each.id], rowName(each)), each.completer, each.trust, overall(choice.of(each).overall)]), "Other versions, completers and sources of this predictor")
+      el("h3", {}, "History and other rows"), ...history(row, protocol),
+      others.length ? table(["Row", { text: "Completer", tip: spared.words.explain("completer") }, { text: "Trust", tip: spared.words.explain("trust") }, `Mean ${measure(metric)}`, "Against this row"], others.map((each) => [link(["method", each.id], rowName(each)), each.completer, each.trust, overall(choice.of(each).overall), against(choice, row, each)]), "Other versions, completers and sources of this predictor")
         : el("p", {}, "No other version, completer or source of this predictor is on the board."),
     );
     await drawCalibration(more, view);
   };
+
+  function encoder(plugin, more) {
+    if (!plugin?.encoder) return null;
+    const used = [...new Set(more.trials.map((trial) => trial.parameters[plugin.encoder]).filter((name) => typeof name === "string"))];
+    return used.join(", ") || null;
+  }
+  function gpu(row) {
+    const needs = spared.choice.needsGpu(row);
+    return needs === null ? null : needs ? "needed in its published size" : row.claimed ? "not needed in its published size" : "not needed: it ran here on a processor";
+  }
+
+  function running(board, choice, row, plugin) {
+    const again = plugin && spared.choose.runs(board, choice, row);
+    if (!again) return [el("p", {}, `No plugin that was here when the page was built is called ${row.predictor}, so there is no command for it.${row.source ? " Its source is named above." : ""}`)];
+    const completer = row.completer ? ["-c", row.completer] : [];
+    return [
+      el("p", {}, "As on this board:"), spared.parts.copyable(again, "Copy the command that runs it as on this board"),
+      el("p", {}, "On slides of your own, described in a short YAML file:"),
+      spared.parts.copyable("spared-bench data add my_slides.yaml", "Copy the command that adds slides"),
+      spared.parts.copyable(spared.parts.command("spared-bench", "run", "-d", "my_slides", ...completer, "-p", row.predictor), "Copy the command that runs it on your slides"),
+    ];
+  }
+
+  function history(row, protocol) {
+    const found = spared.protocols.changes({ name: `${rowName(row)} · ${row.completer} · ${row.trust}`, protocol });
+    return found.length ? [table(["When", "Protocol", "What"], found, "Changes of this row from build to build")] : [];
+  }
+  function against(choice, row, other) {
+    const [a, b] = [choice.of(row).overall, choice.of(other).overall];
+    if (!known(a) || !known(b)) return none;
+    const better = choice.err(other) < choice.err(row);
+    return a === b ? "the same" : `${score(Math.abs(b - a))} ${better ? "better" : "worse"}`;
+  }
 
   // How much of the truth lies in the intervals that a method predicts, where it predicts any.
   const sure = (more) => more.trials.filter((trial) => trial.calibration.length);
@@ -110,39 +141,4 @@
     const traces = sure(more).map((trial) => ({ type: "scatter", mode: "lines+markers", x: more.levels, y: trial.calibration, name: spared.esc(`${trial.dataset}, seed ${trial.seed}`) }));
     await spared.plot(node, "Share of the truth by the size of the predicted interval", [line, ...traces], { xaxis: { title: { text: "predicted interval" }, range: [0, 1] }, yaxis: { title: { text: "measured share" }, range: [0, 1] } });
   }
-
-  spared.views.dataset = async ({ board, maps }, view, [name]) => {
-    const i = board.datasets.findIndex((each) => each.name === name);
-    if (i < 0) return view.replaceChildren(el("p", { class: "banner" }, "There is no such dataset on this board."));
-    const column = board.datasets[i];
-    const k = spared.metricIndex(board, spared.state().params), metric = metricAt(board, k), columns = scored(board, k);
-    const value = (row) => scores(row, k).mean[i];
-    const rows = board.rows.filter((row) => known(value(row))).sort((a, b) => error(metric, value(a)) - error(metric, value(b)));
-    const order = board.datasets.filter((each) => each.counts && known(each.best[k])).sort((a, b) => error(metric, a.best[k]) - error(metric, b.best[k]));
-    const place = order.indexOf(column), best = column.best[k];
-    view.replaceChildren(
-      el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / dataset"),
-      el("h2", {}, el("bdi", {}, name)),
-      column.summary ? el("p", { class: "lead" }, column.summary) : "",
-      facts([
-        [`Best (${extreme(metric)}) ${metric.title}`, known(best) ? `${write(metric)(best)}${place < 0 ? "" : `: ${place + 1} of ${order.length} from the easiest`}` : null],
-        ["Organism", column.organism], ["Tissue", column.tissue], ["Task", column.task], ["Technology", column.technology],
-        ["Images", column.image], ["Tier", column.tier], ["Scored on", column.split],
-        ["Spots", column.n_spots || null], ["Generated", column.synthetic ? "yes: in no mean and in no rank" : null],
-        ["Of the protocol", column.listed ? null : "no: in no mean and in no rank"], ["Repeats the slides of", column.repeats.join(", ")], ["Donors in train and test", column.shared_donors.join(", ")], ["Slides in doubt", column.doubts.join("; ")], ["Donors verified", known(column.donors_verified) ? yes(column.donors_verified) : null],
-        ["Raw counts", known(column.raw_counts) ? yes(column.raw_counts) : null], ["Licence", column.licence], ["Citation", column.citation],
-        ["Pages", (column.links || []).map((each) => el("div", {}, source(each)))],
-      ]),
-      column.notes?.length ? el("ul", {}, column.notes.map((note) => el("li", {}, note))) : "",
-      column.slides.length ? table(["Slide", "Donor", "Split"], column.slides.map((s) => [s.slide, s.donor, s.split]), "Slides") : "",
-      el("h3", {}, "Methods"),
-      el("div", { class: "controls" }, spared.chooseMetric(board, ["dataset", name])),
-      table(["Method", "Completer", "Trust", ...columns.map((c) => c.title), "Maps"], rows.map((row) => [
-        link(["method", row.id], rowName(row)), row.completer, row.trust, ...columns.map((c) => c.show(row, i)),
-        maps[row.id]?.[name] ? link(["map", row.id, name], "slides and genes") : none,
-      ]), `Scores on ${name}, best first`),
-    );
-  };
-  spared.facts = facts;
-  spared.flagged = flagged;
 })();

@@ -1,0 +1,130 @@
+"use strict";
+// Which rows and datasets the filters leave, and what follows: means, ranks, intervals, ties.
+
+spared.choice = (() => {
+  const { metricAt, scores, error } = spared;
+  const { known } = spared.parts;
+  const ROW_FILTERS = ["completer", "scope", "trust", "weights", "budget"];
+  const COLUMN_FILTERS = ["organism", "tissue", "technology", "tier"];
+  const FEWEST = 5; // datasets, below which there are too few to draw from
+  const RESAMPLES = 400;
+  const mean = (values) => values.length ? values.reduce((a, b) => a + b, 0) / values.length : null;
+
+  // "Visium" is a technology, whatever stands in brackets behind it.
+  const technology = (text) => String(text || "").replace(/\s*\(.*\)$/, "");
+  // "breast" stands for "breast cancer" too.
+  const words = (text) => ` ${String(text || "").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim()} `;
+  const fits = (column, wanted, field) => !wanted || column[field] === wanted
+    || (field === "tissue" && words(column.tissue).includes(words(wanted))) || (field === "technology" && technology(column.technology) === wanted);
+
+  function chosenColumns(board, params) {
+    const named = params.getAll("dataset").filter((name) => board.datasets.some((c) => c.name === name));
+    return board.datasets.map((c, i) => i).filter((i) => {
+      const column = board.datasets[i];
+      return (!named.length || named.includes(column.name)) && COLUMN_FILTERS.every((f) => fits(column, params.get(f), f));
+    });
+  }
+
+  // Whether a method needs a GPU: what ran on a processor does not; else as its plugin says of its
+  // published size; null where nobody says.
+  function needsGpu(row) {
+    const machine = row.cells.machine?.[0];
+    if (!row.claimed && machine && machine.split(", ").every((each) => /^(x86|arm|aarch)/i.test(each))) return false;
+    return spared.values.get("index").predictors?.[row.predictor]?.gpu ?? null;
+  }
+  const BUDGETS = [["", "any machine"], ["cpu", "no GPU"], ["quick", "no GPU and ten minutes"]];
+  const QUICK = 600;
+  const affords = (row, budget) => budget === "cpu" ? needsGpu(row) === false
+    : budget === "quick" ? needsGpu(row) === false && known(row.seconds) && row.seconds <= QUICK : true;
+  const passes = (row, params) => ROW_FILTERS.every((f) => f === "budget" ? affords(row, params.get(f)) : !params.get(f) || row[f] === params.get(f));
+
+  // Datasets drawn again with replacement: the same draws for all rows, and every time.
+  function resampler(columns) {
+    let seed = 20240711;
+    const random = () => { seed ^= seed << 13; seed ^= seed >>> 17; seed ^= seed << 5; return (seed >>> 0) / 4294967296; };
+    const n = columns.length;
+    const draws = Array.from({ length: RESAMPLES * n }, () => columns[Math.floor(random() * n)]);
+    return (v) => {
+      const means = new Float64Array(RESAMPLES);
+      for (let r = 0; r < RESAMPLES; r++) {
+        let sum = 0, seen = 0;
+        for (let k = r * n; k < r * n + n; k++) { const drawn = v[draws[k]]; if (known(drawn)) { sum += drawn; seen++; } }
+        means[r] = seen ? sum / seen : NaN;
+      }
+      return means;
+    };
+  }
+  function middle(means) {
+    const sorted = means.filter((v) => !Number.isNaN(v)).sort();
+    return [sorted[Math.floor(sorted.length * 0.025)], sorted[Math.ceil(sorted.length * 0.975) - 1]];
+  }
+
+  // Of complete rows, which have a rank: all, of every method the best, or those of one completer.
+  function chosenRows(board, rows, err) {
+    if (board.completer === "all") return rows;
+    if (board.completer !== "best") return rows.filter((row) => row.completer === board.completer);
+    const best = new Map();
+    for (const row of rows) {
+      const name = JSON.stringify([row.trust, row.method, row.version, row.predictor]), other = best.get(name);
+      if (!other || err(row) < err(other) || (err(row) === err(other) && row.completer < other.completer)) best.set(name, row);
+    }
+    return [...best.values()];
+  }
+
+  // For every row its mean, rank and interval by the chosen metric: of its normalised errors, or of
+  // its values where it has no perfect one.
+  function select(board, params) {
+    const k = spared.metricIndex(board, params), metric = metricAt(board, k);
+    const values = (row) => metric.normalised ? scores(row, k).normalised : scores(row, k).mean;
+    const columns = chosenColumns(board, params);
+    const counted = columns.filter((i) => board.datasets[i].counts);
+    const all = board.datasets.filter((c) => c.counts).length === counted.length;
+    const passing = board.rows.filter((row) => passes(row, params));
+    const whole = all && k === 0 && passing.length === board.rows.length;
+    const found = new Map();
+    const err = (row) => metric.normalised ? found.get(row).overall : error(metric, found.get(row).overall);
+    board.rows.forEach((row) => {
+      const here = counted.map((i) => values(row)[i]).filter(known);
+      const complete = counted.length > 0 && counted.every((i) => known(scores(row, k).mean[i]) && !row.failed[i]);
+      found.set(row, { overall: mean(here), covered: here.length, complete,
+        ranked: complete && here.length > 0 && !row.control && row.withdrawn === null,
+        interval: all ? scores(row, k).interval : null, rank: whole ? row.rank : null });
+    });
+    if (!whole) {
+      const chosen = chosenRows(board, passing.filter((row) => found.get(row).ranked), err);
+      const order = chosen.map(err).sort((a, b) => a - b);
+      const place = new Map();
+      order.forEach((value, at) => { if (!place.has(value)) place.set(value, at + 1); });
+      for (const row of chosen) found.get(row).rank = place.get(err(row));
+    }
+    // The mean by any metric, over the same datasets.
+    const meanBy = (row, j) => mean(counted.map((i) => scores(row, j).mean[i]).filter(known));
+    const query = (params.get("q") || "").toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = passing.filter((row) => (!row.control || params.get("controls") !== "0") && query.every((word) => text(row).includes(word)));
+    // Drawing again is slow for a thousand rows, so only those that are looked at are drawn again.
+    let drawn = null;
+    const again = (row) => (drawn ??= resampler(counted))(values(row));
+    const interval = (row) => found.get(row).interval ??= found.get(row).covered < FEWEST ? [null, null] : middle(again(row));
+    const order = board.rows.filter((row) => known(found.get(row).rank)).sort((a, b) => found.get(a).rank - found.get(b).rank);
+    let first = null;
+    // Whether the difference from the first may be none; null where there are too few datasets.
+    const tied = (row) => {
+      const mine = found.get(row);
+      if (!known(mine.rank) || counted.length < FEWEST) return null;
+      if (mine.tied === undefined) {
+        first ??= again(order[0]);
+        const [low, high] = middle(again(row).map((v, r) => v - first[r]));
+        mine.tied = low <= 0 && high >= 0;
+      }
+      return mine.tied;
+    };
+    return { columns, counted, rows: new Set(rows), order, of: (row) => found.get(row), interval, tied, whole, k, metric, values, err, meanBy, fewest: FEWEST };
+  }
+
+  function text(row) {
+    row.words ??= [row.predictor, row.method, row.version, row.completer, row.scope, row.weights, row.trust].join(" ").toLowerCase();
+    return row.words;
+  }
+
+  return { select, needsGpu, technology, BUDGETS, ROW_FILTERS, COLUMN_FILTERS };
+})();

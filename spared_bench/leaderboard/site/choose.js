@@ -1,0 +1,105 @@
+"use strict";
+// The first screen: which method should I use? A sentence, what supports it, and error against cost.
+
+spared.choose = (() => {
+  const { el, link, rowName, score, write, duration, count } = spared;
+  const { known, plural, listed, command, copyable } = spared.parts;
+  const MOST_NAMES = 4;
+  const MOST_TIED = 40; // of the best rows, that are asked whether they are tied with the first
+
+  const named = (row) => `${rowName(row)}${row.completer && row.completer !== "none" ? ` with completer ${row.completer}` : ""}`;
+  const shortly = (names, of) => names.length > MOST_NAMES ? `${names.slice(0, MOST_NAMES).join(", ")} and ${names.length - MOST_NAMES} more${of > MOST_TIED ? ` of the ${MOST_TIED} best` : ""}` : listed(names);
+
+  // What the reader has, in words: "Visium of human breast".
+  function having(params) {
+    const what = [params.get("organism"), params.get("tissue")].filter(Boolean).join(" ");
+    const by = params.get("technology");
+    return by ? `${by}${what ? ` of ${what}` : ""}` : what || "all tissues";
+  }
+
+  function runs(board, choice, row) {
+    const { settings = {} } = spared.values.get("index"), [protocol] = board.protocol.split("@");
+    // One that is not registered is named by its file.
+    const by = Object.keys(settings).length && !settings[board.protocol]?.registered ? ["--protocol", `${protocol}.yaml`] : ["--suite", protocol];
+    const all = choice.counted.length > 3 && choice.counted.length === board.datasets.filter((c) => c.counts).length;
+    const datasets = choice.counted.flatMap((i) => ["-d", board.datasets[i].name]);
+    const known = Object.hasOwn(spared.values.get("index").predictors || {}, row.predictor);
+    return known ? command("spared-bench", "run", ...(all ? ["--all"] : []), ...by, ...(all ? [] : datasets), ...(row.completer ? ["-c", row.completer] : []), "-p", row.predictor) : null;
+  }
+
+  // How far the numbers of the best row carry: an interval, or what there is in its place.
+  function certainty(board, choice, row) {
+    const { metric, counted, k } = choice, show = metric.normalised ? score : write(metric);
+    const [low, high] = choice.interval(row);
+    if (known(low)) return ` (95 % interval ${show(low)} to ${show(high)})`;
+    const values = counted.map((i) => choice.values(row)[i]).filter(known);
+    if (counted.length > 1) return ` (from ${show(Math.min(...values))} to ${show(Math.max(...values))} over the datasets)`;
+    const slides = spared.scores(row, k).slides[counted[0]];
+    return slides && known(slides[0]) ? ` (95 % interval over its slides, of ${metric.title}: ${write(metric)(slides[0])} to ${write(metric)(slides[1])})` : "";
+  }
+
+  // Of one dataset the value itself, of several the mean of what makes them comparable.
+  function reached(board, choice, row) {
+    const { metric, counted, k } = choice;
+    if (counted.length === 1) return [`${spared.extreme(metric)} ${metric.title}`, write(metric)(spared.scores(row, k).mean[counted[0]])];
+    return [`${spared.extreme(metric)} mean ${spared.measure(metric)}`, (metric.normalised ? score : write(metric))(choice.of(row).overall)];
+  }
+
+  // Where the datasets are few, what the row reaches over all of them.
+  function elsewhere(board, choice, row, params) {
+    if (choice.counted.length >= choice.fewest || board.datasets.filter((c) => c.counts).length < choice.fewest) return "";
+    const every = spared.choice.select(board, new URLSearchParams(params.get("metric") ? { metric: params.get("metric") } : {}));
+    const show = every.metric.normalised ? score : write(every.metric), [low, high] = every.interval(row), { rank, overall } = every.of(row);
+    return known(low) ? ` Over all ${every.counted.length} datasets of the protocol its mean ${spared.measure(every.metric)} is ${show(overall)} (95 % interval ${show(low)} to ${show(high)})${known(rank) ? `, rank ${rank}` : ""}.` : "";
+  }
+
+  function support(board, choice, params) {
+    const { counted } = choice;
+    const names = counted.map((i) => board.datasets[i].name);
+    const slides = counted.reduce((n, i) => n + board.datasets[i].slides.filter((s) => s.split === board.datasets[i].split).length, 0);
+    const seeds = plural(board.seeds.length, "seed");
+    const tested = slides ? `, scored on ${plural(slides, "slide")}` : "";
+    const few = counted.length < choice.fewest ? ` Fewer than ${choice.fewest} datasets: too few for an interval over them, and to tell methods apart.` : "";
+    const val = counted.filter((i) => board.datasets[i].split === "val").length;
+    return el("p", { class: "support" }, `Supported by ${plural(counted.length, "dataset")} (`, names.slice(0, 6).map((name, i) => [i ? ", " : "", link(["dataset", name], name)]), names.length > 6 ? `, and ${names.length - 6} more` : "", `)${tested}, ${seeds}.`,
+      val ? [" ", spared.words.term("val", `${val} of them scored on validation slides`), "."] : "", few,
+      params.get("budget") ? " What a budget allows goes by where methods ran here, and else by what their authors’ plugin says." : "");
+  }
+
+  function answer(board, maps, choice, params) {
+    const { counted, order } = choice;
+    const chosen = ["technology", "organism", "tissue", "budget", "dataset", "tier"].some((each) => params.get(each));
+    if (!order.length && !chosen) return [el("p", {}, el("strong", {}, "Nothing is ranked here yet."), " A row has a rank when every seed has a result on every dataset that counts.")];
+    if (!counted.length) return [el("p", {}, el("strong", {}, `No dataset here is ${having(params)}.`), " Choose less, or see what there is in the ranking below.")];
+    if (!order.length) return [el("p", {}, el("strong", {}, `No method here is complete on ${having(params)}${params.get("budget") ? " within this budget" : ""}.`), " Rows without a rank stand in the ranking below.")];
+    const [best] = order, [what, value] = reached(board, choice, best);
+    const tied = order.slice(1, MOST_TIED).filter((row) => choice.tied(row));
+    const same = order.slice(1).filter((row) => choice.of(row).rank === 1);
+    const second = board.headline.find((j) => j !== choice.k);
+    const also = second !== undefined && known(choice.meanBy(best, second)) ? `, ${spared.metricAt(board, second).title} ${write(spared.metricAt(board, second))(choice.meanBy(best, second))}` : "";
+    const cost = [known(best.seconds) ? `${duration(best.seconds)} of training` : "", known(best.parameters) ? `${count(best.parameters)} trainable parameters` : ""].filter(Boolean).join(", ");
+    const run = runs(board, choice, best);
+    const mapped = counted.map((i) => board.datasets[i].name).find((name) => maps[best.id]?.[name]);
+    return [
+      el("p", { class: "best" }, link(["method", best.id], named(best))),
+      el("p", {}, `On ${having(params)} it has the ${what}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : ""}`),
+      tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
+      support(board, choice, params),
+      run ? copyable(run) : "",
+      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps beside the tissue: ${mapped}`) : "", link(["method", best.id], "What it is and how to run it"), link(["about"], "Glossary")),
+    ];
+  }
+
+  function show(node, context, choice, params) {
+    const { board, maps } = context;
+    const rows = choice.order.length ? choice.order : [...choice.rows].filter((row) => !row.control && row.withdrawn === null);
+    const key = spared.cost.kind(rows, params.get("cost"));
+    const drawn = key && spared.cost.chart(choice, rows, key);
+    const change = (event) => { const next = spared.state().params; next.set("cost", event.target.value); spared.replaceState(["table"], next); spared.render().then(() => document.getElementById("choose-cost")?.focus()); };
+    const kinds = spared.cost.usable(rows);
+    node.replaceChildren(el("div", { class: "answer" }, answer(board, maps, choice, params)),
+      drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(choice.counted.length >= choice.fewest)) : "");
+  }
+
+  return { show, runs, having, named };
+})();

@@ -1,0 +1,103 @@
+"use strict";
+// Error against cost, with the front of what nothing beats in both; drawn without a library.
+
+spared.cost = (() => {
+  const { el, rowName, count, duration } = spared;
+  const { known, svg, capital } = spared.parts;
+  const KINDS = { seconds: ["training time", duration], parameters: ["trainable parameters", count] };
+  const MOST_LABELS = 7, MOST_TITLES = 300;
+
+  // The places, from the cheapest on, of the points of which no other has less of both; of equal
+  // points all.
+  function front(points) {
+    const order = points.map((_, i) => i).sort((a, b) => points[a][0] - points[b][0] || points[a][1] - points[b][1]);
+    const kept = [];
+    let lowest = Infinity, at = -Infinity;
+    for (const i of order) {
+      const [cost, error] = points[i];
+      if (error < lowest || (error === lowest && cost === at)) { kept.push(i); lowest = error; at = cost; }
+    }
+    return kept;
+  }
+
+  // Which cost the rows have: the one that the reader chose, or the first that two rows have.
+  function kind(rows, wanted) {
+    const usable = Object.keys(KINDS).filter((key) => rows.filter((row) => row[key] > 0).length > 1);
+    return usable.includes(wanted) ? wanted : usable[0];
+  }
+  const usable = (rows) => Object.keys(KINDS).filter((key) => rows.filter((row) => row[key] > 0).length > 1);
+
+  function chart(choice, rows, key) {
+    const seen = rows.filter((row) => row[key] > 0 && known(choice.of(row).overall));
+    if (seen.length < 2) return null;
+    const points = seen.map((row) => [row[key], choice.err(row)]);
+    const best = front(points);
+    const [title, write] = KINDS[key];
+    const wide = 560, tall = 300, left = 64, right = 16, top = 14, bottom = 40;
+    const xs = points.map((p) => Math.log10(p[0])), values = seen.map((row) => choice.of(row).overall);
+    const sorted = [...values].sort((a, b) => a - b);
+    const higher = !choice.metric.normalised && choice.metric.better === "higher";
+    // The worst tenth may be far off: clipped to the edge and marked.
+    const cut = (share) => sorted[Math.round(share * (sorted.length - 1))];
+    const spread = cut(0.9) - cut(0.1) || Math.abs(cut(0.5)) * 0.1 || 1;
+    const low = higher ? Math.max(sorted[0], cut(0.1) - 0.5 * spread) : sorted[0], high = higher ? sorted[sorted.length - 1] : Math.min(sorted[sorted.length - 1], cut(0.9) + 0.5 * spread);
+    const pad = 0.08 * (high - low || 1);
+    const ends = best.flatMap((i) => choice.interval(seen[i])).filter((v) => known(v) && v > low - spread && v < high + spread);
+    const [y0, y1] = [Math.min(low, ...ends) - pad, Math.max(high, ...ends) + pad];
+    const [x0, x1] = [Math.min(...xs) - 0.15, Math.max(...xs) + 0.15];
+    const X = (v) => left + (wide - left - right) * (Math.log10(v) - x0) / (x1 - x0);
+    const Y = (v) => tall - bottom - (tall - top - bottom) * (Math.max(y0, Math.min(y1, v)) - y0) / (y1 - y0);
+    const measure = spared.measure(choice.metric);
+    const named = (row) => `${rowName(row)} · ${row.completer}`;
+    const oneCompleter = new Set(best.map((i) => seen[i].completer)).size < 2;
+    const root = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, class: "cost", role: "img", "aria-label": `${capital(measure)} against ${title}. On the front: ${best.map((i) => `${named(seen[i])} ${spared.score(values[i])} at ${write(seen[i][key])}`).join("; ")}` });
+    for (let e = Math.ceil(x0); e <= Math.floor(x1); e++) root.append(svg("line", { x1: X(10 ** e), x2: X(10 ** e), y1: top, y2: tall - bottom, class: "grid" }), svg("text", { x: X(10 ** e), y: tall - bottom + 15, "text-anchor": "middle" }, write(10 ** e)));
+    const step = nice((y1 - y0) / 5), digits = Math.max(0, Math.min(6, 1 - Math.floor(Math.log10(step) + 0.01)));
+    for (let v = Math.ceil(y0 / step) * step; v <= y1; v += step) { root.append(svg("line", { x1: left, x2: wide - right, y1: Y(v), y2: Y(v), class: "grid" }), svg("text", { x: left - 6, y: Y(v) + 4, "text-anchor": "end" }, Math.abs(v) < 1e5 ? v.toFixed(digits) : v.toPrecision(3))); }
+    root.append(svg("text", { x: (left + wide - right) / 2, y: tall - 6, "text-anchor": "middle", class: "axis" }, `${title} (log scale)`), svg("text", { x: 12, y: (top + tall - bottom) / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${(top + tall - bottom) / 2})`, class: "axis" }, `${measure}, ${higher ? "higher" : "lower"} is better`));
+    const steps = best.flatMap((i, n) => n ? [[X(points[i][0]), Y(values[best[n - 1]])], [X(points[i][0]), Y(values[i])]] : [[X(points[i][0]), Y(values[i])]]);
+    root.append(svg("polyline", { points: steps.map((p) => p.join(",")).join(" "), class: "front" }));
+    const onFront = new Set(best);
+    const order = seen.map((_, i) => i).sort((a, b) => onFront.has(a) - onFront.has(b));
+    for (const i of order) {
+      const row = seen[i], x = X(points[i][0]), y = Y(values[i]), beyond = values[i] > y1 || values[i] < y0;
+      const text = `${named(row)}: ${measure} ${spared.score(values[i])}, ${title} ${write(row[key])}${row.claimed ? " (claimed)" : ""}`;
+      if (onFront.has(i)) {
+        const [a, b] = choice.interval(row);
+        if (known(a)) root.append(svg("line", { x1: x, x2: x, y1: Y(a), y2: Y(b), class: "range" }));
+      }
+      const mark = beyond ? svg("path", { d: `M${x - 4},${y + (values[i] > y1 ? 4 : -4)} h8 l-4,${values[i] > y1 ? -7 : 7} z`, class: "clipped" })
+        : svg("circle", { cx: x, cy: y, r: onFront.has(i) ? 5 : 3.5, class: onFront.has(i) ? "best" : "" });
+      if (seen.length <= MOST_TITLES || onFront.has(i)) mark.append(svg("title", {}, text));
+      root.append(mark);
+    }
+    label(root, best.slice(-MOST_LABELS).map((i) => ({ x: X(points[i][0]), y: Y(values[i]), text: oneCompleter ? rowName(seen[i]) : named(seen[i]) })), wide - right, tall - bottom);
+    return root;
+  }
+
+  // A step of 1, 2 or 5 times a power of ten.
+  function nice(about) {
+    const power = 10 ** Math.floor(Math.log10(about));
+    return [1, 2, 5, 10].find((each) => each * power >= about) * power;
+  }
+
+  // Names beside their points, each moved up until it lies on no other.
+  function label(root, names, right, bottom) {
+    const taken = [];
+    for (const { x, y, text } of names) {
+      const shown = text.length > 34 ? `${text.slice(0, 33)}…` : text, width = 7.1 * shown.length;
+      const start = x + 8 + width > right ? x - 8 - width : x + 8;
+      let at = y - 6;
+      const clash = () => taken.some((t) => Math.abs(t.at - at) < 12 && start < t.end && t.start < start + width);
+      for (let turn = 0; turn < 12 && clash(); turn++) at = at - 12 < 14 ? Math.min(bottom - 4, y + 14 + 12 * turn) : at - 12;
+      taken.push({ at, start, end: start + width });
+      root.append(svg("text", { x: Math.max(2, start), y: at, class: "name" }, shown));
+    }
+  }
+
+  function legend(clipped) {
+    return el("p", { class: "note" }, "Line: ", spared.words.term("pareto", "Pareto front"), clipped ? "; bars: 95 % intervals; triangles lie beyond the axis." : "; triangles lie beyond the axis.");
+  }
+
+  return { chart, front, kind, usable, legend, KINDS };
+})();

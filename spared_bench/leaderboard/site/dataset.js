@@ -1,0 +1,78 @@
+"use strict";
+// The page of a dataset: its slides with their spots, its numbers, its checks, and who is best on it.
+
+(() => {
+  const { el, score, link, table, rowName, none, metricAt, scores, write, error, extreme } = spared;
+  const { known, facts, source, plural, copyable, command } = spared.parts;
+  const yes = (value) => value ? "yes" : "no";
+  const whole = (v) => known(v) ? Math.round(v).toLocaleString("en") : none;
+
+  spared.views.dataset = async ({ board, maps, protocol, prepared }, view, [name]) => {
+    const i = board.datasets.findIndex((each) => each.name === name);
+    if (i < 0) return view.replaceChildren(el("p", { class: "banner" }, `There is no such dataset under ${protocol}. `, link(["table"], "What there is")));
+    const column = board.datasets[i], left = prepared[name], file = spared.values.get("index").slides?.[name];
+    const slides = file ? await spared.load(file) : { pictures: {}, facts: {}, checks: {} };
+    const k = spared.metricIndex(board, spared.state().params), metric = metricAt(board, k), columns = spared.scored(board, k);
+    const value = (row) => scores(row, k).mean[i];
+    const rows = board.rows.filter((row) => known(value(row))).sort((a, b) => error(metric, value(a)) - error(metric, value(b)));
+    const order = board.datasets.filter((each) => each.counts && known(each.best[k])).sort((a, b) => error(metric, a.best[k]) - error(metric, b.best[k]));
+    const place = order.indexOf(column), best = column.best[k];
+    view.replaceChildren(
+      el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / dataset"),
+      el("h2", {}, el("bdi", {}, name)),
+      column.summary ? el("p", { class: "lead" }, column.summary) : "",
+      numbers(column, left, slides),
+      facts([
+        [`Best (${extreme(metric)}) ${metric.title}`, known(best) ? [rows.find((row) => value(row) === best) ? [link(["method", rows.find((row) => value(row) === best).id], rowName(rows.find((row) => value(row) === best))), " "] : "", `${write(metric)(best)}${place < 0 ? "" : `: ${place + 1} of ${order.length} from the easiest`}`] : null],
+        ["Organism", column.organism], ["Tissue", column.tissue], ["Task", column.task], ["Technology", column.technology],
+        ["Images", column.image], ["Tier", column.tier], ["Scored on", column.split],
+        ["Spots, as published", column.n_spots || null], ["Generated", column.synthetic ? "yes: in no mean and in no rank" : null],
+        ["Of the protocol", column.listed ? null : "no: in no mean and in no rank"], ["Repeats the slides of", column.repeats.join(", ")], ["Donors in train and test", column.shared_donors.join(", ")], ["Slides in doubt", column.doubts.join("; ")], ["Donors verified", known(column.donors_verified) ? yes(column.donors_verified) : null],
+        ["Raw counts", known(column.raw_counts) ? yes(column.raw_counts) : null], ["Licence", column.licence], ["Citation", column.citation],
+        ["Where the data are", (column.links || []).map((each) => el("div", {}, source(each)))],
+      ]),
+      column.notes?.length ? el("ul", {}, column.notes.map((note) => el("li", {}, note))) : "",
+      el("h3", {}, "Slides"), ...gallery(column, slides), ...slideTable(column, left, slides),
+      el("p", {}, "The page of the data, with every check and what processing left, is written by"), copyable(command("spared-bench", "data", "show", name)),
+      el("h3", {}, "Methods"),
+      el("div", { class: "controls" }, spared.chooseMetric(board, ["dataset", name])),
+      table(["Method", { text: "Completer", tip: spared.words.explain("completer") }, { text: "Trust", tip: spared.words.explain("trust") }, ...columns.map((c) => ({ text: c.title, tip: c.tip })), "Maps"], rows.map((row) => [
+        link(["method", row.id], rowName(row)), row.completer, row.trust, ...columns.map((c) => c.show(row, i)),
+        maps[row.id]?.[name] ? link(["map", row.id, name], "slides and genes") : none,
+      ]), `Scores on ${name}, best first`),
+    );
+  };
+
+  // The numbers of the paper's first table.
+  function numbers(column, left, slides) {
+    const donors = new Set(column.slides.map((s) => s.donor).filter(Boolean));
+    const spots = left ? Object.values(left.slides).reduce((n, s) => n + s.kept, 0) : column.n_spots;
+    const count = (split) => column.slides.filter((s) => s.split === split).length;
+    const cards = [
+      ["Slides", column.slides.length || null], ["Donors", donors.size || null], [left ? "Spots kept" : "Spots", spots || null],
+      ["Genes", left?.genes], ["Not measured", left ? `${(100 * left.missing).toFixed(1)} %` : null],
+      ["Train / val / test slides", column.slides.length ? `${count("train")} / ${count("val")} / ${count("test")}` : null],
+    ].filter(([, v]) => known(v));
+    return cards.length ? el("ul", { class: "numbers" }, cards.map(([what, v]) => el("li", {}, el("strong", {}, typeof v === "number" ? whole(v) : v), what))) : "";
+  }
+
+  function gallery(column, slides) {
+    const shown = Object.keys(slides.pictures);
+    if (!shown.length) return [el("p", { class: "note" }, "No pictures: the raw slides were not on the machine that built the page, or their licence is not stated.")];
+    const split = new Map(column.slides.map((s) => [s.slide, s]));
+    const groups = ["train", "val", "test", ""].map((part) => [part, shown.filter((name) => (split.get(name)?.split || "") === part)]).filter(([, names]) => names.length);
+    return groups.map(([part, names]) => el("div", {}, el("h4", {}, { train: "To learn from", val: "To choose on", test: "To be scored on", "": "Others" }[part], ` (${plural(names.length, "slide")}, ${plural(new Set(names.map((n) => split.get(n)?.donor)).size, "donor")})`),
+      el("div", { class: "gallery" }, names.map((name) => el("figure", {},
+        el("img", { src: `data:image/webp;base64,${slides.pictures[name]}`, alt: `Slide ${name} with its spots`, loading: "lazy" }),
+        el("figcaption", {}, el("strong", {}, name), split.get(name)?.donor ? ` donor ${split.get(name).donor}` : ""))))));
+  }
+
+  function slideTable(column, left, slides) {
+    if (!column.slides.length) return [];
+    const verdict = (name) => { const found = slides.checks[name]; if (!found) return none; const failed = found.filter((each) => each.passed === false); return failed.length ? el("span", { class: "flag", "data-tip": failed.map((each) => `${each.test}: ${each.message}`).join(" ") , tabindex: "0" }, `fails ${failed.map((each) => each.test).join(", ")}`) : `${plural(found.filter((each) => each.passed).length, "test")} passed`; };
+    return [table(["Slide", "Donor", "Split", "Spots read", "Spots kept", "Spot, µm", "Quality control"], column.slides.map((s) => {
+      const mine = left?.slides[s.slide], frame = slides.facts[s.slide];
+      return [s.slide, s.donor, s.split, whole(mine?.read ?? frame?.n_spots), whole(mine?.kept), frame?.um_per_px ? whole(frame.spot_px * frame.um_per_px) : none, verdict(s.slide)];
+    }), "Slides, divided by donor")];
+  }
+})();

@@ -1,0 +1,23 @@
+"use strict";
+// A chart of plotly.js, which is read when the first is looked at.
+
+(() => {
+  const { el } = spared;
+  const COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee8866", "#44bb99", "#99ddff"];
+
+  spared.plot = async (node, title, traces, layout = {}) => {
+    const inner = el("div", { role: "img", "aria-label": title });
+    node.replaceChildren(el("p", { class: "plot-title" }, title), inner);
+    await spared.script(`${document.documentElement.dataset.assets}/plotly.min.js`);
+    if (!node.isConnected) return;
+    const style = getComputedStyle(document.documentElement);
+    const ink = style.getPropertyValue("--ink").trim(), line = style.getPropertyValue("--line").trim();
+    const axis = (given = {}) => ({ gridcolor: line, zerolinecolor: line, automargin: true, ...given });
+    await Plotly.newPlot(inner, traces, {
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 }, colorway: COLOURS,
+      margin: { l: 56, r: 16, t: 16, b: 48 }, height: 340, ...layout,
+      xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
+    }, { displaylogo: false, responsive: true, displayModeBar: false });
+  };
+  spared.colours = COLOURS;
+})();

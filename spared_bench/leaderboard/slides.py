@@ -1,0 +1,118 @@
+"""What the page shows of a dataset's slides: pictures of the tissue, and the checks of quality.
+
+Both need the raw files, or what an earlier run or build has kept of them in the store. Where
+neither is there, the page shows spots only.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Sequence
+
+from spared_bench.apart import do_apart
+from spared_bench.bench import Bench
+from spared_bench.errors import SparedBenchError
+from spared_bench.keys.hashing import digest
+from spared_bench.leaderboard.maps import Drawn
+from spared_bench.leaderboard.site_data import plain
+from spared_bench.reports.slide_pictures import PICTURES, picture_of, read_frame
+from spared_bench.reports.tissue import SPOTS, TISSUE
+from spared_bench.specs import DatasetSpec
+from spared_bench.store.entries import Entry
+from spared_bench.trials.checks import stored_checks
+from spared_bench.trials.guests import import_reader
+
+
+class SlidePictures:
+    """The pictures of slides, as files of the page.
+
+    Parameters
+    ----------
+    bench : Bench
+        Whose protocol does not matter.
+    left_out : list of str
+        Takes a sentence for each dataset of which pictures could not be made.
+    """
+
+    def __init__(self, bench: Bench, left_out: list[str]) -> None:
+        self.bench = bench
+        self.left_out = left_out
+        self._refused: set[str] = set()
+
+    def tissue(self, dataset: str, slides: Sequence[str]) -> tuple[dict[str, str], Iterable[Drawn]]:
+        """Return the name of each slide's picture, and the files of these names."""
+        found = self._entries(dataset, slides)
+        names = {slide: f"tissue-{entry.key[:12]}" for slide, entry in found.items()}
+        return names, (_tissue(names[slide], entry) for slide, entry in found.items())
+
+    def overview(self, dataset: str) -> Iterator[Drawn]:
+        """Yield ``slides-<dataset's key>``: every slide with its spots, and its checks."""
+        spec = self._spec(dataset)
+        if spec is None:
+            return
+        names = [info.slide_id for info in spec.slides]
+        found = self._entries(dataset, names)
+        checks = {name: stored_checks(self.bench, dataset, name) for name in names}
+        if found or any(checks.values()):
+            yield Drawn(
+                f"slides-{digest([dataset])[:12]}",
+                {
+                    "pictures": {name: _text(entry, SPOTS) for name, entry in found.items()},
+                    "facts": {
+                        name: plain(vars(read_frame(entry))) for name, entry in found.items()
+                    },
+                    "checks": plain({name: each for name, each in checks.items() if each}),
+                },
+            )
+
+    def _entries(self, dataset: str, slides: Sequence[str]) -> dict[str, Entry]:
+        spec = self._spec(dataset)
+        if spec is None or not _may_be_shown(spec) or dataset in self._refused:
+            return {}
+        found: dict[str, Entry] = {}
+        try:
+            for slide in slides:
+                entry = self._entry(dataset, slide)
+                if entry is not None:
+                    found[slide] = entry
+        except Exception as error:  # a stranger's reader raises anything; no picture stops a page
+            self._refused.add(dataset)
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            self.left_out.append(f"Slides of {dataset} are shown without their tissue: {reason}")
+        return found
+
+    def _entry(self, dataset: str, slide: str) -> Entry | None:
+        store, inputs = self.bench.workspace.store, self.bench.picture_inputs(dataset, slide)
+        found = store.find(PICTURES, inputs)
+        if found is not None or self.bench.registry.get("dataset", dataset).told is None:
+            return found or picture_of(self.bench, dataset, slide)
+        # After a strict run, in which no code of others is imported here.
+        do_apart(lambda: self._make(dataset, slide))
+        return store.find(PICTURES, inputs)
+
+    def _make(self, dataset: str, slide: str) -> None:
+        import_reader(self.bench, dataset)
+        picture_of(self.bench, dataset, slide)
+
+    def _spec(self, dataset: str) -> DatasetSpec | None:
+        """Return a dataset whose raw files are on this machine; ``None`` for any other."""
+        try:
+            self.bench.folder(dataset)
+            return self.bench.dataset(dataset)
+        except (SparedBenchError, OSError):
+            return None
+
+
+def _may_be_shown(spec: DatasetSpec) -> bool:
+    """Whether pictures may stand on a page: under a licence, or one's own."""
+    return bool(spec.licence) or not spec.files
+
+
+def _tissue(name: str, entry: Entry) -> Drawn:
+    frame = read_frame(entry)
+    place = {"left": frame.left, "top": frame.top, "width": frame.width, "height": frame.height}
+    return Drawn(name, {**plain(place), "webp": _text(entry, TISSUE)})
+
+
+def _text(entry: Entry, file: str) -> str:
+    return base64.b64encode((entry.folder / file).read_bytes()).decode()

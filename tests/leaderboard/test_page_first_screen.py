@@ -1,0 +1,314 @@
+"""The first screen: the method that it names, what supports it, ties, whiskers and the front."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from spared_bench.statistics.bootstrap import over_datasets
+from tests.board_samples import build, trial
+from tests.leaderboard.browsing import ready
+from tests.leaderboard.reading import data_of, row_of
+
+TISSUES = ["breast", "breast cancer", "brain", "brain", "brain", "skin", "skin", "kidney"]
+DATASETS = [f"d{i}" for i in range(len(TISSUES))]
+FACTS = {
+    name: {
+        **{"organism": "human" if i < 5 else "mouse", "tissue": tissue},
+        **{"technology": "Visium (100 um)" if i % 2 else "spatial transcriptomics"},
+        "slides": [{"slide_id": "t1", "patient_id": "p"}],
+        "split": {"test": ("t1",)},
+    }
+    for i, (name, tissue) in enumerate(zip(DATASETS, TISSUES, strict=True))
+}
+#: Errors: near is like best but for noise, far is far off, specialist is best on breast alone.
+FACTORS = {"best": 1.0, "near": 1.01, "far": 1.6, "slow": 0.995}
+
+
+def trials_of_all():
+    rng = np.random.default_rng(3)
+    base = rng.uniform(0.6, 1.4, len(DATASETS))
+    noise = {name: rng.normal(0, 0.02, len(DATASETS)) for name in FACTORS}
+    noise["slow"] -= 0.02
+    made = []
+    for name, factor in FACTORS.items():
+        for i, dataset in enumerate(DATASETS):
+            mse = float(base[i] * (factor + noise[name][i]))
+            machine = "NVIDIA H100" if name == "slow" else "x86-64 avx2"
+            seconds = {"best": 50.0, "near": 5.0, "far": 0.5, "slow": 900.0}[name]
+            made.append(
+                trial(
+                    name,
+                    dataset=dataset,
+                    mse=mse,
+                    seconds={"fit": seconds},
+                    environment={"python": "3.11", "machine": machine},
+                )
+            )
+    for i, dataset in enumerate(DATASETS):
+        factor = 0.5 if "breast" in TISSUES[i] else 1.4
+        made.append(
+            trial(
+                "specialist",
+                dataset=dataset,
+                mse=float(base[i] * factor),
+                environment={"python": "3.11", "machine": "x86-64 avx2"},
+            )
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("first")
+    extras = {
+        "datasets": FACTS,
+        "predictors": {
+            name: {"gpu": name in ("best", "slow")} for name in (*FACTORS, "specialist")
+        },
+    }
+    build(trials_of_all(), folder, "c", "store", extras)
+    return folder
+
+
+def answer(page) -> str:
+    return page.locator("#answer .answer").inner_text()
+
+
+def test_the_first_screen_names_the_row_that_is_ranked_first_and_what_supports_it(open_site, site):
+    page = open_site(site)
+    first = data_of(site, "p0/board")["rows"][0]
+    mean, (low, high) = np.nanmean(first["scores"][0]["normalised"]), first["scores"][0]["interval"]
+    text = answer(page)
+
+    assert page.get_by_role("heading", name="Which method should I use?").is_visible()
+    assert page.locator("#answer p.best").inner_text() == first["predictor"]
+    assert f"{mean:.3f} (95 % interval {low:.3f} to {high:.3f})" in text
+    assert "Supported by 8 datasets" in text
+    assert "scored on 8 slides, 1 seed" in text
+
+
+def test_a_choice_in_words_is_followed_by_sentence_ranking_and_address(open_site, site):
+    page = open_site(site)
+    page.get_by_label("Organism").select_option("human")
+    page.get_by_label("Tissue").select_option("breast")  # and breast cancer
+
+    assert page.locator("#answer p.best").inner_text() == "specialist"
+    text = answer(page)
+    assert "On human breast it has the lowest mean normalised MSE: 1.000" in text
+    assert "Supported by 2 datasets (d0, d1)" in text
+    assert "too few for an interval" in text
+    assert "Over all 8 datasets of the protocol its mean normalised MSE is" in text
+    assert page.locator("#board tbody tr td.name").first.inner_text().startswith("specialist")
+    assert {"organism=human", "tissue=breast"} <= set(page.url.split("?")[1].split("&"))
+    command = page.locator("#answer code").inner_text()
+    assert command == "spared-bench run --suite demo -d d0 -d d1 -c none -p specialist"
+
+    page.get_by_label("Tissue").select_option("breast cancer")
+    mse = row_of(site, "specialist")["scores"][0]["mean"][1]
+    assert f"On human breast cancer it has the lowest MSE: {mse:.3f}" in answer(page)
+
+
+def test_technology_is_chosen_by_its_name_without_its_size(open_site, site):
+    page = open_site(site, "#table?technology=Visium")
+
+    assert "Supported by 4 datasets (d1, d3, d5, d7)" in answer(page)
+
+
+def test_a_budget_leaves_out_what_needs_a_gpu_or_long(open_site, site):
+    page = open_site(site, "#table?budget=cpu")
+    assert {name.split()[0] for name in page.locator("#board td.name").all_inner_texts()} == {
+        *("best", "near", "far", "specialist")  # best ran here on a processor, whatever is said
+    }
+    quick = open_site(site, "#table?budget=quick")
+    assert quick.locator("#board tbody tr").count() == 4
+
+    none = open_site(site, "#table?organism=mouse&tissue=breast")
+    assert "No dataset here is mouse breast." in answer(none)
+
+
+def test_rows_that_the_bootstrap_cannot_tell_from_the_first_are_tied(open_site, site):
+    page = open_site(site)
+    rows = data_of(site, "p0/board")["rows"]
+    values = {row["predictor"]: np.array(row["scores"][0]["normalised"]) for row in rows}
+    first = rows[0]["predictor"]
+    others = [name for name in values if name != first]
+    differences = pd.DataFrame({name: values[name] - values[first] for name in others})
+    bounds = over_datasets(differences).to_numpy()
+    expected = {name for name, (low, high) in zip(others, bounds, strict=True) if low <= 0 <= high}
+    # Clear of the border, since the draws differ.
+    assert all(min(abs(low), abs(high)) > 0.002 for low, high in bounds)
+    assert expected and expected != set(others)
+
+    marked = page.locator("#board tbody tr").filter(has_text="tied with 1")
+    names = {text.split()[0] for text in marked.locator("td.name").all_inner_texts()}
+    assert names == expected
+    assert all(name in answer(page).split("Tied with it:")[1] for name in expected)
+
+
+def test_a_whisker_is_drawn_where_its_interval_lies(open_site, site):
+    page = open_site(site)
+    places = page.evaluate(
+        """() => [...document.querySelectorAll('#board tbody tr')].map(tr => {
+            const part = tr.querySelector('.whisker'), of = s => part.querySelector(s).style;
+            return [tr.querySelector('td.name a').textContent, parseFloat(of('.line').left),
+                    parseFloat(of('.line').left) + parseFloat(of('.line').width),
+                    parseFloat(of('.dot').left)];
+        })"""
+    )
+    rows = {row["predictor"]: row["scores"][0] for row in data_of(site, "p0/board")["rows"]}
+    found, wanted = [], []
+    for name, *ends in places:
+        found += ends
+        wanted += [*rows[name]["interval"], float(np.mean(rows[name]["normalised"]))]
+    shown = np.array(found) < 99.5  # what lies beyond is clipped to the edge
+    fit = np.polyfit(np.array(wanted)[shown], np.array(found)[shown], 1)
+    assert shown.sum() >= 9
+    np.testing.assert_allclose(
+        np.polyval(fit, np.array(wanted)[shown]), np.array(found)[shown], atol=0.6
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_front_is_what_no_other_point_beats_in_both(open_site, site, seed):
+    page = open_site(site)
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, 12, size=(60, 2)).tolist()  # with equal ones
+
+    def beaten(p) -> bool:
+        return any(q[0] <= p[0] and q[1] <= p[1] and q != p for q in points)
+
+    brute = sorted(i for i, p in enumerate(points) if not beaten(p))
+    assert sorted(page.evaluate("p => spared.cost.front(p)", points)) == brute
+
+
+@pytest.mark.parametrize(("wins", "n"), [(0, 5), (3, 5), (7, 25), (25, 25)])
+def test_the_interval_of_a_share_of_wins_is_wilsons(open_site, site, wins, n):
+    page = open_site(site)
+    expected = scipy.stats.binomtest(wins, n).proportion_ci(0.95, method="wilson")
+
+    found = page.evaluate("([w, n]) => spared.wilson(w, n)", [wins, n])
+    assert found == pytest.approx([expected.low, expected.high], abs=1e-9)
+
+
+def test_every_heading_is_explained_on_hover_and_on_focus(open_site, site):
+    page = open_site(site)
+    tip = page.get_by_role("tooltip")
+    for heading in ("Norm. MSE", "Completer", "d0"):
+        head = page.locator("#board thead th:visible").filter(has_text=re.compile(f"^{heading}"))
+        head.hover()
+        assert tip.is_visible()
+        hovered = tip.inner_text()
+        page.mouse.move(0, 0)
+        page.keyboard.press("Escape")
+        assert not tip.is_visible()
+        button = head.locator("[tabindex='0'], button").first
+        button.focus()
+        assert tip.inner_text() == hovered
+        assert button.get_attribute("aria-describedby") == "tip"
+    assert page.locator("#board thead th:not([data-tip])").count() == 0
+
+
+def test_a_command_is_copied_by_a_click(open_site, site):
+    page = open_site(site)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the command").first.click()
+    page.get_by_text("Copied").wait_for()
+
+
+def test_names_cannot_break_out_of_a_command(open_site, tmp_path):
+    hostile = "x'; rm -rf / #"
+    extras = {"predictors": {hostile: {}}}
+    build([trial(hostile, completer="$(a)"), trial("b", mse=2)], tmp_path, "c", "store", extras)
+    page = open_site(tmp_path)
+
+    words = shlex.split(page.locator("#answer code").inner_text())
+    assert words[-1] == hostile
+    assert "$(a)" in words
+
+
+def test_the_glossary_is_one_click_away_and_has_every_word(open_site, site):
+    page = open_site(site)
+    page.get_by_role("navigation").get_by_role("link", name="Glossary").click()
+    ready(page, "about")
+    text = page.locator("#view-about").inner_text()
+
+    for word in ("Tier", "val", "Completer", "Norm. MSE", "95 % interval", "Control", "Pareto"):
+        assert word in text
+    term = open_site(site, "#about/tier")
+    ready(term, "about")
+    assert term.locator("#term-tier").is_visible()
+
+
+def test_figures_draw_no_empty_cards_no_pie_and_violins_only_of_five_points(open_site, site):
+    page = open_site(site, "#figures")
+    ready(page, "figures")
+    for card in page.locator(".grid .plot").all():
+        assert card.locator("svg").count() > 0
+    assert page.locator(".pielayer *").count() == 0
+    assert page.locator(".violinlayer .violins").count() == 5
+
+    few = open_site(site, "#figures?tissue=brain")
+    ready(few, "figures")
+    assert few.locator(".violinlayer .violins").count() == 0
+    assert few.locator(".plot", has_text="by tissue").count() == 0  # one group says nothing
+
+
+def test_on_a_phone_filters_lie_in_a_drawer_names_stay_and_pcc_is_seen(open_site, site):
+    page = open_site(site, viewport={"width": 390, "height": 844})
+    drawer = page.locator("#drawer")
+
+    assert drawer.get_attribute("open") is None
+    assert not page.get_by_label("Search").is_visible()
+    page.get_by_text("Filters and columns").click()
+    assert page.get_by_label("Search").is_visible()
+    box = page.locator("#view-table .scroll").first.bounding_box()
+    pcc = page.locator("#board thead th:visible").filter(has_text="PCC-Gene").bounding_box()
+    assert pcc["x"] + pcc["width"] <= box["x"] + box["width"] + 1
+    first = page.locator("#board tbody tr").first.locator("td:visible").first
+    assert "name" in first.get_attribute("class")
+    page.evaluate("document.querySelector('#view-table .scroll').scrollLeft = 200")
+    assert first.bounding_box()["x"] == pytest.approx(box["x"], abs=2)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_another_protocol_keeps_view_filters_and_place_and_says_what_differs(open_site, tmp_path):
+    def of(protocol, names):
+        return [
+            trial(name, dataset=d, protocol=protocol, mse=1 + k + i / 10, facts={"tier": "A"})
+            for k, name in enumerate(names)
+            for i, d in enumerate(["d0", "d1"])
+        ]
+
+    demo, spared = (
+        [["Seeds", "1"], ["Target", "<b>cp10k"]],
+        [["Seeds", "1"], ["Target", "TPM"]],
+    )
+    settings = {
+        "demo@1": {"summary": "Small.", "settings": demo, "registered": False},
+        "spared@1": {"summary": "Whole.", "settings": spared, "registered": True},
+    }
+    trials = [*of("demo@1", ["a", "b"]), *of("spared@1", ["a", "c"])]
+    extras = {"settings": settings, "datasets": FACTS, "predictors": {"a": {}}}
+    build(trials, tmp_path, "c", "store", extras)
+    row = row_of(tmp_path, "a")["id"]
+    page = open_site(tmp_path, f"#method/{row}?organism=human")
+    assert page.locator("code", has_text="--protocol demo.yaml").count() == 1
+    page.get_by_role("combobox", name="Protocol").select_option("spared@1")
+    ready(page, "method")
+    assert page.get_by_role("heading", level=2, name="a with completer none").is_visible()
+    assert f"#method/{row}" in page.url and "organism=human" in page.url
+    assert page.locator("code", has_text="--suite spared").count() == 1
+    page.get_by_text("What spared@1 does, and how the other protocol differs").click()
+    table = page.get_by_role("table", name="spared@1 and demo@1")
+    assert table.locator("tbody tr").all_inner_texts() == ["Target\tTPM\t<b>cp10k"]
+
+    other = row_of(tmp_path, "b")["id"]
+    page = open_site(tmp_path, f"#method/{other}")
+    page.get_by_role("combobox", name="Protocol").select_option("spared@1")
+    page.get_by_text("There is no such row under spared@1.").wait_for()

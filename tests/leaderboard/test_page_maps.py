@@ -1,0 +1,157 @@
+"""Maps in the browser: tissue, linked pictures, genes by search, and all of it in the address."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from tests.board_samples import build, trial
+from tests.leaderboard.browsing import MEASURED, PREDICTED, drawn_maps, ready
+from tests.leaderboard.reading import row_of
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("maps")
+    maps = partial(drawn_maps, variance=True)
+    build([trial("ridge"), trial("b", mse=2)], folder, "c", "store", {"maps": maps})
+    return folder
+
+
+@pytest.fixture
+def open_map(open_site, site):
+    row = row_of(site, "ridge")["id"]
+
+    def open_(query: str = "", **options):
+        page = open_site(site, f"#map/{row}/breast{query}", **options)
+        ready(page, "map")
+        page.wait_for_timeout(100)  # a frame is painted
+        return page
+
+    return open_
+
+
+COLOUR = """([label, x, y]) => {
+    const canvas = [...document.querySelectorAll('canvas')]
+        .find(each => each.getAttribute('aria-label').startsWith(label));
+    const at = (v, size) => Math.min(size - 1, Math.floor(v * size));
+    const image = canvas.getContext('2d');
+    return [...image.getImageData(at(x, canvas.width), at(y, canvas.height), 1, 1).data];
+}"""
+
+
+def colour(page, label: str, x: float, y: float) -> list[int]:
+    """Return the colour at a place of a picture, in shares of its sides."""
+    return page.evaluate(COLOUR, [label, x, y])
+
+
+def is_red(found: list[int]) -> bool:
+    return found[0] > 180 and found[1] < 80 and found[2] < 80
+
+
+def test_the_tissue_lies_below_the_spots_where_it_belongs(open_map):
+    page = open_map()
+
+    assert page.get_by_role("img", name="Tissue of s1").is_visible()
+    assert is_red(colour(page, "Tissue", 0.25, 0.5))
+    assert colour(page, "Tissue", 0.75, 0.5)[:3] == [255, 255, 255]
+    # A spot of 60 px at (100, 100), in a picture from (0, 50) to (400, 250): a quarter in, a
+    # quarter down; beyond its radius the tissue is seen.
+    assert not is_red(colour(page, "Predicted B", 0.25, 0.25))
+    assert not is_red(colour(page, "Predicted B", 0.25 + 0.9 * 30 / 400, 0.25))
+    assert is_red(colour(page, "Predicted B", 0.25 + 1.15 * 30 / 400, 0.25))
+
+
+def test_opacity_is_a_slider_and_stands_in_the_address(open_map):
+    page = open_map("?opacity=0")
+    assert is_red(colour(page, "Predicted B", 0.25, 0.25))
+    slider = page.get_by_label("Opacity of the spots")
+    assert slider.input_value() == "0"
+    slider.fill("100")
+    page.wait_for_timeout(100)
+    assert not is_red(colour(page, "Predicted B", 0.25, 0.25))
+    assert "opacity=100" in page.url
+
+
+def test_pictures_move_together_and_the_address_brings_the_place_back(open_map):
+    page = open_map()
+    page.get_by_role("button", name="Zoom in").click()
+    page.get_by_role("img", name="Measured B").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(400)
+    assert "zoom=1.50" in page.url
+    # 1.5 times as large, and a fifteenth of its width to the left: the edge of the red half, at
+    # 200 px, lies at 0.6 of every picture.
+    again = open_map("?" + page.url.split("?")[1])
+    for each in (page, again):
+        for name in ("Tissue", "Measured B", "Predicted B", "Predicted variance"):
+            assert is_red(colour(each, name, 0.58, 0.5))
+            assert colour(each, name, 0.62, 0.5)[:3] == [255, 255, 255]
+    again.get_by_role("button", name="Whole slide").click()
+    again.wait_for_timeout(400)
+    assert "zoom" not in again.url
+
+
+def test_a_gene_is_found_by_symbol_or_id_and_an_unknown_one_is_explained(open_map):
+    page = open_map()
+    box = page.get_by_label("Gene, of 2")
+    box.fill("e3")
+    box.press("Enter")
+    page.get_by_role("heading", name="C on s1").wait_for()
+    assert "gene=C" in page.url
+    box = page.get_by_label("Gene, of 2")
+    box.fill("NOPE")
+    box.press("Enter")
+    assert page.evaluate("document.getElementById('gene').validationMessage") == (
+        "NOPE is not among the 2 genes of this dataset under this protocol"
+    )
+    page.get_by_role("button", name="predicted next better").click()
+    page.get_by_role("heading", name="B on s1").wait_for()
+
+
+def test_a_spot_is_read_in_all_pictures_at_once(open_map):
+    page = open_map()
+    canvas = page.get_by_role("img", name="Predicted B", exact=True)
+    box = canvas.bounding_box()
+    canvas.hover(position={"x": 0.25 * box["width"], "y": 0.25 * box["height"]})
+    page.wait_for_timeout(50)
+
+    said = page.locator("#pointed").inner_text()
+    assert said == (
+        f"measured {MEASURED[0, 0]:.3f}, predicted {PREDICTED[0, 0]:.3f}, variance 0.050"
+    )
+
+
+def test_difference_and_variance_have_their_own_pictures_and_scales(open_map):
+    page = open_map()
+
+    for name in ("Predicted less measured", "Predicted variance"):
+        assert page.get_by_role("img", name=name).is_visible()
+    scales = page.locator(".scales").inner_text()
+    assert "-1.000" in scales and "1.000" in scales  # B: 1 where 2 was measured
+    # Not measured, so without a difference: hollow, and the white tissue is seen inside.
+    assert colour(page, "Predicted less measured", 0.75, 0.25)[:3] == [255, 255, 255]
+
+
+def test_a_slide_without_a_picture_shows_spots_only(open_map):
+    page = open_map("?slide=s2")
+
+    assert page.get_by_role("img", name="Tissue").count() == 0
+    assert page.get_by_text("There is no picture of the tissue.").is_visible()
+    assert page.get_by_role("img", name="Predicted B", exact=True).is_visible()
+
+
+def test_where_somebody_looked_does_not_follow_to_other_views(open_map):
+    page = open_map("?gene=C&zoom=2.00&x=100&y=100&metric=mse")
+    for link in page.get_by_role("navigation").get_by_role("link").all():
+        assert "zoom" not in link.get_attribute("href")
+        assert "metric=mse" in link.get_attribute("href")
+
+
+def test_values_that_make_no_sense_show_the_whole_slide(open_map):
+    page = open_map("?gene=NOPE&slide=zz&zoom=NaN&x=1e99&y=-&opacity=x")
+
+    assert page.get_by_text("NOPE is not among the 2 genes").is_visible()
+    assert page.get_by_role("heading", name="B on s1").is_visible()
+    assert is_red(colour(page, "Tissue", 0.25, 0.5))

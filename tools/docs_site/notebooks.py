@@ -1,0 +1,120 @@
+"""The notebooks of `docs/notebooks`, run once for each state of the code, and shown with output.
+
+They are Python files in the percent format of jupytext. What a run gave is kept in
+`build/notebooks` under a hash of the notebook and of all code that it can use, so that only a
+change runs it again.
+
+    python tools/docs_site/notebooks.py [NAME ...]      runs them, and says which cell fails
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "docs" / "notebooks"
+CACHE = ROOT / "build" / "notebooks"
+LONGEST_S = 300  # of a cell
+_CODE = ("spared_bench", "plugins", "examples")
+
+
+def names() -> list[str]:
+    """Return the notebooks, by the alphabet."""
+    return sorted(path.stem for path in SOURCES.glob("*.py"))
+
+
+def executed(name: str) -> Any:
+    """Return a notebook with the output of its cells, from the cache if nothing has changed.
+
+    Raises
+    ------
+    nbclient.exceptions.CellExecutionError
+        If a cell raises.
+    """
+    import nbformat
+    from filelock import FileLock
+
+    path = CACHE / f"{name}-{_state(name)}.ipynb"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / f"{name}.lock"):  # tests in other processes want it too
+        if not path.is_file():
+            notebook = _run(name)
+            for earlier in CACHE.glob(f"{name}-*.ipynb"):
+                earlier.unlink()
+            beside = path.with_suffix(".part")
+            nbformat.write(notebook, beside)
+            beside.rename(path)
+    return nbformat.read(path, as_version=4)
+
+
+def pages(name: str) -> dict[str, str | bytes]:
+    """Return the page of a notebook, its figures, and the notebook, by address in the site."""
+    import nbformat
+    from nbconvert import MarkdownExporter
+
+    notebook = executed(name)
+    exporter = MarkdownExporter()
+    body, resources = exporter.from_notebook_node(
+        notebook, {"unique_key": name, "output_files_dir": name}
+    )
+    home = "gallery" if name == "gallery" else f"notebooks/{name}"
+    folder = home.rpartition("/")[0]
+    prefix = f"{folder}/" if folder else ""
+    take = f"\n\n[This page as a notebook]({name}.ipynb){{ .md-button download }}\n"
+    found: dict[str, str | bytes] = {f"{home}.md": body + take}
+    found[f"{prefix}{name}.ipynb"] = nbformat.writes(notebook)
+    found |= {f"{prefix}{at}": data for at, data in resources["outputs"].items()}
+    return found
+
+
+def _state(name: str) -> str:
+    """Return a hash of a notebook and of all code that it can use."""
+    found = hashlib.sha256()
+    files = [SOURCES / f"{name}.py", Path(__file__)]
+    for folder in _CODE:
+        files += (p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc")
+    for path in sorted(files):
+        found.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _run(name: str) -> Any:
+    """Run a notebook in a folder of its own, which earlier runs have left results in."""
+    import jupytext
+    from nbclient import NotebookClient
+
+    notebook = jupytext.read(SOURCES / f"{name}.py", fmt="py:percent")
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    folder = CACHE / "work" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    client = NotebookClient(
+        notebook,
+        timeout=LONGEST_S,
+        startup_timeout=LONGEST_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+    )
+    # The kernel is this environment's, whatever else is installed; its warnings are for its log.
+    client.create_kernel_manager()
+    client.km.kernel_spec.argv[0] = sys.executable
+    here = str(Path(sys.executable).parent)  # for the commands that a notebook calls
+    settings = {
+        "PATH": os.pathsep.join([here, os.environ.get("PATH", "")]),
+        "SPARED_BENCH_WORKSPACE": str(folder / "workspace"),
+        "PYTHONWARNINGS": "ignore",
+    }
+    client.execute(env={**os.environ, **settings})
+    return notebook
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:] or names():
+        print(f"{each}: {len(executed(each).cells)} cells")

@@ -87,7 +87,6 @@ slides:
   C4: {path: slides/C4/outs, patient: p1}
 split: {train: [C2, C3], test: [C4]}
 allow_shared_donors: true
-parameters: {n_genes: 32}
 """
 Path("my_breast.yaml").write_text(description)
 print(description)

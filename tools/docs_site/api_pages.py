@@ -34,6 +34,7 @@ PAGES = {
         "What the command line does, for notebooks and scripts.",
         (
             "spared_bench.api", "spared_bench.results", "spared_bench.trials.products",
+            "spared_bench.trials.raw_slides",
             "spared_bench.registry", "spared_bench.workspace", "spared_bench.protocol",
             "spared_bench.inference.trained", "spared_bench.inference.new_slide",
             "spared_bench.inference.tissue", "spared_bench.inference.figures",

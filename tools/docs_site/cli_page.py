@@ -11,6 +11,8 @@ from typer.main import get_command
 
 from spared_bench.cli import app
 
+#: How values are called, by their types.
+_VALUES = {"str": "TEXT", "int": "N", "float": "NUMBER", "path": "PATH", "Path": "PATH"}
 _ABOUT = """# The command line
 
 Made from the commands themselves; each says the same with `--help`. Exit status: 0 done, 1
@@ -49,6 +51,7 @@ def _row(parameter: Any, context: Any) -> tuple[str, str] | None:
         return None
     record = parameter.get_help_record(context)
     left, right = record if record else (parameter.make_metavar(context), parameter.help or "")
+    left = re.sub(r"<(?:list\[)?(\w+)( range)?\]?>", lambda m: _VALUES.get(m[1], m[1]), left)
     return f"`{left.strip()}`".replace("|", "\\|"), _escaped(re.sub(r"\s+", " ", right)).strip()
 
 

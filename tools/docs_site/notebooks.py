@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def _state(name: str) -> str:
 
 
 def _run(name: str) -> Any:
-    """Run a notebook in a folder of its own, which earlier runs have left results in."""
+    """Run a notebook in a folder of its own, whose workspace has the results of earlier runs."""
     import jupytext
     from nbclient import NotebookClient
 
@@ -95,10 +96,14 @@ def _run(name: str) -> Any:
     }
     folder = CACHE / "work" / name
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():  # so that a file which a cell writes is new, as it says
+        if left.name != "workspace":
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     client = NotebookClient(
         notebook,
         timeout=LONGEST_S,
         startup_timeout=LONGEST_S,
+        coalesce_streams=True,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
     )

@@ -103,7 +103,6 @@ def test_what_a_notebook_gave_is_kept_until_it_or_the_code_changes(monkeypatch, 
     monkeypatch.setattr(notebooks, "ROOT", tmp_path)
     monkeypatch.setattr(notebooks, "SOURCES", tmp_path / "docs")
     monkeypatch.setattr(notebooks, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(notebooks, "__file__", str(tmp_path / "docs" / "a.py"))
     for name in ("docs", "plugins"):
         (tmp_path / name).mkdir()
     (tmp_path / "docs" / "a.py").write_text("# %%\n1\n")

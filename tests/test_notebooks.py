@@ -15,7 +15,7 @@ pytestmark = pytest.mark.notebooks
 
 @pytest.fixture(scope="session")
 def notebooks():
-    for package in ("jupytext", "nbclient", "nbconvert", "ipykernel"):
+    for package in ("jupytext", "nbclient", "ipykernel"):
         pytest.importorskip(package, reason="the extra `docs` is not installed")
     path = ROOT / "tools" / "docs_site" / "notebooks.py"
     spec = importlib.util.spec_from_file_location("docs_site_notebooks", path)

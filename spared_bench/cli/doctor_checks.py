@@ -158,11 +158,14 @@ def _weights(space: Workspace, ask: bool) -> Finding:
     from spared_bench.running.requirements import weights_of
 
     bench = make_bench("own", workspace=space.root, data_dir=space.data_dir, device="cpu")
-    lacking = {net: why for net, why in weights_of(bench).items() if why}
-    here = len(weights_of(bench)) - len(lacking)
+    found = weights_of(bench)
+    lacking = [network for network, why in found.items() if why]
     if not lacking:
-        return Finding("weights", OK, f"pretrained weights of all {here} networks are here")
-    told = f"pretrained weights of {here} networks are here, not of {', '.join(sorted(lacking))}"
+        return Finding("weights", OK, f"pretrained weights of all {len(found)} networks are here")
+    told = (
+        f"pretrained weights of {len(found) - len(lacking)} of {len(found)} networks are here, not"
+        f" of {', '.join(sorted(lacking))}"
+    )
     ways = (
         f"Put files named after the networks into a folder and name it in {WEIGHTS_FOLDER}, or run"
         " with `--weights random`. The demo needs none."

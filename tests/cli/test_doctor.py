@@ -131,14 +131,15 @@ def test_a_password_of_mlflow_is_not_shown(space, quick, monkeypatch):
 def test_weights_in_the_folder_of_weights_count_as_here(space, tmp_path, monkeypatch):
     before = finding(space, "weights")
     assert before.status == NOTE
-    assert "densenet121" in before.found
+    assert "densenet121.tv_in1k" in before.found
     assert "SPARED_BENCH_WEIGHTS" in before.advice
 
     folder = tmp_path / "weights"
     folder.mkdir()
-    (folder / "densenet121.safetensors").write_bytes(b"")
+    (folder / "densenet121.tv_in1k.safetensors").write_bytes(b"")
     monkeypatch.setenv("SPARED_BENCH_WEIGHTS", str(folder))
     assert "densenet121" not in finding(space, "weights").found
+    assert "weights of 1 of" in finding(space, "weights").found
 
 
 def test_a_workspace_that_is_a_file_is_told_of(tmp_path, quick):

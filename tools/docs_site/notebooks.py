@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sys
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "docs" / "notebooks"
 CACHE = ROOT / "build" / "notebooks"
 LONGEST_S = 300  # of a cell
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_STYLE = re.compile(r"<style.*?</style>|\n\s*(?=\n)", re.DOTALL)  # of pandas; the site has its own
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _CODE = ("spared_bench", "plugins", "examples")
 
 
@@ -55,27 +60,47 @@ def executed(name: str) -> Any:
 def pages(name: str) -> dict[str, str | bytes]:
     """Return the page of a notebook, its figures, and the notebook, by address in the site."""
     import nbformat
-    from nbconvert import MarkdownExporter
 
     notebook = executed(name)
-    exporter = MarkdownExporter()
-    body, resources = exporter.from_notebook_node(
-        notebook, {"unique_key": name, "output_files_dir": name}
-    )
-    home = "gallery" if name == "gallery" else f"notebooks/{name}"
-    folder = home.rpartition("/")[0]
-    prefix = f"{folder}/" if folder else ""
-    take = f"\n\n[This page as a notebook]({name}.ipynb){{ .md-button download }}\n"
-    found: dict[str, str | bytes] = {f"{home}.md": body + take}
-    found[f"{prefix}{name}.ipynb"] = nbformat.writes(notebook)
-    found |= {f"{prefix}{at}": data for at, data in resources["outputs"].items()}
-    return found
+    folder = "" if name == "gallery" else "notebooks/"
+    found: dict[str, str | bytes] = {f"{folder}{name}.ipynb": nbformat.writes(notebook)}
+    parts, heading = [], name
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+            heading = (_HEADING.findall(cell.source) or [heading])[-1]
+            continue
+        parts.append(_fenced(cell.source, "python"))
+        for output in cell.outputs:
+            figure = f"{name}/{len(found)}.png"
+            text, png = _shown(output, figure, heading)
+            parts.append(text)
+            if png:
+                found[f"{folder}{figure}"] = png
+    parts.append(f"[This page as a notebook]({name}.ipynb){{ .md-button download }}")
+    return {f"{folder}{name}.md": "\n\n".join(parts) + "\n", **found}
+
+
+def _shown(output: Any, figure: str, heading: str) -> tuple[str, bytes]:
+    """Return an output as Markdown, and the bytes of the figure that it refers to, if it does."""
+    if output.output_type == "stream":
+        return _fenced(_ANSI.sub("", output.text).rstrip(), "text"), b""
+    data = output.data
+    if "image/png" in data:
+        return f"![Figure: {heading}]({figure})", b64decode(data["image/png"])
+    if "text/html" in data:
+        return f'<div class="output">{_STYLE.sub("", data["text/html"])}</div>', b""
+    return _fenced(data["text/plain"], "text"), b""
+
+
+def _fenced(text: str, language: str) -> str:
+    return f"````{language}\n{text}\n````"
 
 
 def _state(name: str) -> str:
     """Return a hash of a notebook and of all code that it can use."""
     found = hashlib.sha256()
-    files = [SOURCES / f"{name}.py", Path(__file__)]
+    files = [SOURCES / f"{name}.py"]
     for folder in _CODE:
         files += (p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc")
     for path in sorted(files):

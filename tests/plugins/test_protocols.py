@@ -199,7 +199,7 @@ def test_jiang_predicts_the_marker_genes_only_between_laboratories(load, registr
 
 
 def test_the_page_of_scores_says_of_every_protocol_how_it_scores(load):
-    text = (Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "scoring.md").read_text(encoding="utf-8")
     rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     rows = {row[0]: row[1:] for row in rows if len(row) > 1}
     protocols = [load(name.partition("@")[0]) for name in rows[""]]

@@ -21,6 +21,15 @@ FROM_ROOT = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
+def on_config(config: Any) -> Any:
+    """Give pages that have no place in the navigation one at its end."""
+    placed = set(re.findall(r"[\w./-]+\.md", str(config.nav)))
+    pages = sorted(str(p.relative_to(ROOT / "docs")) for p in (ROOT / "docs").rglob("*.md"))
+    if more := [page for page in pages if page not in placed]:
+        config.nav.append({"More": more})
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made."""
     pages: dict[str, str | bytes] = {

@@ -50,6 +50,14 @@ def test_tables_and_literal_blocks_of_docstrings_become_markdown(monkeypatch):
     assert "<p>After.</p>" in html
 
 
+def test_a_table_with_headings_keeps_them(monkeypatch):
+    docstrings = tool("docstrings", monkeypatch, "griffe")
+    text = "A.\n\n====  ===\nwhat  how\n====  ===\nx     1\n====  ===\n\nB."
+    assert docstrings.as_markdown(text).split() == (
+        ["A.", "|", "what", "|", "how", "|", "|---|---|", "|", "x", "|", "1", "|", "B."]
+    )
+
+
 def test_a_docstring_without_either_stays_as_it_is(monkeypatch):
     docstrings = tool("docstrings", monkeypatch, "griffe")
     text = "A line.\n\nParameters\n----------\nx : int\n    One of ``a == b``.\n"

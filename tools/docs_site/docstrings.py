@@ -24,8 +24,7 @@ def as_markdown(text: str) -> str:
     lines, found = text.split("\n"), []
     at = 0
     while at < len(lines):
-        if _RULE.match(lines[at]):
-            end = next(i for i in range(at + 1, len(lines)) if _RULE.match(lines[i]))
+        if _RULE.match(lines[at]) and (end := _end_of_table(lines, at)):
             found += _table(lines[at], lines[at + 1 : end])
             at = end + 1
         elif lines[at].endswith("::"):
@@ -37,24 +36,34 @@ def as_markdown(text: str) -> str:
     return "\n".join(found)
 
 
+def _end_of_table(lines: list[str], at: int) -> int:
+    """Return the line of a table's last rule, after which it is over; 0 where there is none."""
+    rules = (i for i in range(at + 1, len(lines)) if _RULE.match(lines[i]))
+    return next((i for i in rules if not "".join(lines[i + 1 : i + 2]).strip()), 0)
+
+
 def _table(rule: str, rows: list[str]) -> list[str]:
-    """Return the rows between two rules; what a line leaves empty goes on with the row before."""
+    """Return what stands between the first and the last rule, with or without headings.
+
+    A row whose first cell is empty goes on with the row before.
+    """
     starts = [match.start() for match in re.finditer(r"=+", rule)]
     ends = [*starts[1:], None]
-    cells: list[list[str]] = []
+    head, cells = [""] * len(starts), list[list[str]]()
     for row in rows:
+        if _RULE.match(row):  # what came before it are headings
+            head, cells = cells[0], []
+            continue
         new = [row[a:b].strip() for a, b in zip(starts, ends, strict=True)]
         if new[0] or not cells:
             cells.append(new)
         else:
             cells[-1] = [f"{a} {b}".strip() for a, b in zip(cells[-1], new, strict=True)]
-    head = ["|" + " |" * len(starts), "|" + "---|" * len(starts)]
-    return [
-        "",
-        *head,
-        *("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells),
-        "",
-    ]
+    return ["", _row(head), "|" + "---|" * len(starts), *map(_row, cells), ""]
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _literal(lines: list[str], at: int, found: list[str]) -> int:

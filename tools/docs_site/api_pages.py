@@ -54,11 +54,18 @@ PAGES = {
         (
             "spared_bench.data", "spared_bench.data.views", "spared_bench.data.viewed",
             "spared_bench.data.transform", "spared_bench.prediction", "spared_bench.annotations",
-            "spared_bench.geometry", "spared_bench.files",
+            "spared_bench.geometry", "spared_bench.files", "spared_bench.processing.median",
         ),
     ),
     "readers": Page(
-        "Readers", "From files that people have to raw slides.", ("spared_bench.readers",)
+        "Readers",
+        "From files that people have to raw slides, and what such readers are made of.",
+        (
+            "spared_bench.readers", "spared_bench.readers.space_ranger",
+            "spared_bench.readers.legacy_st", "spared_bench.readers.positions",
+            "spared_bench.readers.labels", "spared_bench.readers.scale",
+            "spared_bench.readers.tables",
+        ),
     ),
     "models": Page(
         "Models",

@@ -74,7 +74,7 @@ for place, dataset in zip(axes, mse.index, strict=True):
     higher = np.nanmean(second > first)
     place.set_title(f"{dataset}\nfeature-mlp higher: {higher:.0%} of genes", loc="left", fontsize=9)
     place.set_xlabel("PCC, linear-probe")
-axes[0].set_ylabel("PCC, feature-mlp")
+_ = axes[0].set_ylabel("PCC, feature-mlp")
 
 # %% [markdown]
 # ## Seeds
@@ -119,8 +119,8 @@ gap = (mse["feature-mlp"] / mse["linear-probe"] - 1).round(3)
 for dataset in mse.index:
     over = mse.loc[dataset, "linear-probe"] / mse.loc[dataset, "gene-mean"] - 1
     print(
-        f"{dataset}: feature-mlp's MSE is {gap[dataset]:+.1%} of the linear probe's,"
-        f" which is {over:+.1%} of the control's"
+        f"{dataset}: feature-mlp's MSE differs by {gap[dataset]:+.1%} from the linear probe's,"
+        f" and that by {over:+.1%} from the control's"
     )
 print(f"{len(mse)} datasets: a signed-rank test could not have found less than p = {best_case[3]}.")
 

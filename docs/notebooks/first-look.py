@@ -6,6 +6,9 @@
 # downloaded.
 
 # %%
+# %matplotlib inline
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -100,4 +103,4 @@ from spared_bench.errors import WithheldError
 try:
     test.without_expression().target
 except WithheldError as error:
-    print(type(error).__name__, error)
+    print(textwrap.fill(f"{type(error).__name__}: {error}", 90))

@@ -7,8 +7,7 @@
 # ![The leaderboard of the demo suite](images/leaderboard.png)
 
 # %%
-from pathlib import Path
-
+# %matplotlib inline
 import numpy as np
 from IPython.display import Image, display
 

@@ -6,7 +6,8 @@
 # Visium lattice is laid, and each spot gets counts drawn around those of the nearest measured spot.
 # **These are made-up slides**: no number below says anything about a method.
 
-# %% tags=["hide"]
+# %%
+# %matplotlib inline
 import json
 from pathlib import Path
 

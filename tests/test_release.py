@@ -54,7 +54,7 @@ def test_the_scripts_of_a_workflow_are_bash_and_paste_nothing_in(name):
 def called(text):
     """The words of every call of the command in a text of shell lines."""
     for line in text.replace("\\\n", " ").splitlines():
-        if "spared-bench " not in line:
+        if not re.search(r"spared-bench[\" ]", line):
             continue
         words = shlex.split(line, comments=True)
         at = [i for i, word in enumerate(words) if word.endswith("spared-bench")]

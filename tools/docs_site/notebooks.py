@@ -121,9 +121,13 @@ def _run(name: str) -> Any:
     }
     folder = CACHE / "work" / name
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.iterdir():  # so that a file which a cell writes is new, as it says
-        if left.name != "workspace":
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    # What a cell writes, and the datasets that it adds, are new each time; results are kept.
+    workspace = folder / "workspace"
+    for left in [workspace / "data", *(each for each in folder.iterdir() if each != workspace)]:
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
     client = NotebookClient(
         notebook,
         timeout=LONGEST_S,

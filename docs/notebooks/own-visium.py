@@ -114,11 +114,11 @@ draw_slide(mine["C4"], spot_values(mine["C4"], None), "my_breast · C4", "total 
 # %% [markdown]
 # ## Run methods on them
 #
-# `--suite demo` is the toy version, which ends in seconds here. Without it the protocol is `own`:
+# `--suite demo` is the toy version, which ends in seconds here; the progress that it shows in a terminal is left out. Without it the protocol is `own`:
 # every method as published, which wants a GPU.
 
 # %%
-# !spared-bench run --suite demo -d my_breast -c median -p linear-probe -p gene-mean -p shuffled
+# !spared-bench run --suite demo -d my_breast -c median -p linear-probe -p gene-mean -p shuffled 2>/dev/null | cat
 
 # %% [markdown]
 # The page that it names opens from disk. [Slides of your own](../own-slides.md) has all formats, and

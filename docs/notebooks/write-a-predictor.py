@@ -52,7 +52,7 @@ def spared_bench_predictors():
 # change with expression that it must not see, is the same seed the same result, ...
 
 # %%
-# !spared-bench plugins check nearest --plugin nearest_plugin.py
+# !spared-bench plugins check nearest --plugin nearest_plugin.py | cat
 
 # %% [markdown]
 # Checks that are skipped are of what this method does not offer: it has no `save` and `load`, so a

@@ -111,6 +111,7 @@ def _state(name: str) -> str:
 def _run(name: str) -> Any:
     """Run a notebook in a folder of its own, whose workspace has the results of earlier runs."""
     import jupytext
+    import nbformat
     from nbclient import NotebookClient
 
     notebook = jupytext.read(SOURCES / f"{name}.py", fmt="py:percent")
@@ -146,7 +147,8 @@ def _run(name: str) -> Any:
         "PYTHONWARNINGS": "ignore",
     }
     client.execute(env={**os.environ, **settings})
-    return notebook
+    # Where it ran is nobody's business, and would change the page from machine to machine.
+    return nbformat.reads(nbformat.writes(notebook).replace(f"{folder}/", ""), as_version=4)
 
 
 if __name__ == "__main__":

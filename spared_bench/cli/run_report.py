@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 def show_report(report: Report, as_json: bool) -> None:
     """Print what a run came to."""
+    summary = _digest(report)
     values = {
         "protocol": report.plan.bench.protocol.id,
         "new_trials": report.new,
@@ -26,12 +28,25 @@ def show_report(report: Report, as_json: bool) -> None:
         "held_back": report.held_back,
         "not_begun": report.undone,
         "leaderboard": report.page,
+        "summary": summary,
         "results": [result.as_dict() for result in report.results],
     }
-    show_result(values, as_json, lambda: _print_report(report))
+    show_result(values, as_json, lambda: _print_report(report, summary))
 
 
-def _print_report(report: Report) -> None:
+def _digest(report: Report) -> list[str]:
+    """Return the summary of a run of people's own slides; of others, the board is the place."""
+    from spared_bench.leaderboard.digest import digest
+    from spared_bench.leaderboard.publish import known_to
+    from spared_bench.sources.described import FACTORY
+
+    bench = report.plan.bench
+    if not all(bench.dataset(result.dataset).factory == FACTORY for result in report.results):
+        return []
+    return digest(report.results, known_to(bench.registry, [bench.protocol]))
+
+
+def _print_report(report: Report, summary: Sequence[str]) -> None:
     from spared_bench.leaderboard import terminal_table
     from spared_bench.leaderboard.publish import known_to
 
@@ -57,5 +72,7 @@ def _print_report(report: Report) -> None:
     for unscored in dict.fromkeys(each.facts.get(UNSCORED) for each in report.results):
         if unscored:
             typer.echo(f"  {unscored}")
+    if summary:
+        typer.echo("\n" + "\n".join(summary) + "\n")
     if report.page:
         typer.echo(f"Leaderboard: {report.page}")

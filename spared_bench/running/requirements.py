@@ -82,6 +82,26 @@ def missing_device(device: str, gpus: Iterable[str] = ()) -> str:
     return ""
 
 
+def weights_of(bench: Bench) -> dict[str, str]:
+    """Return the networks whose pretrained weights methods start from, and why one is not here.
+
+    Returns
+    -------
+    dict of str to str
+        Why the weights are not on this machine, empty for those that are. Nothing is downloaded,
+        and no server is asked.
+    """
+    registry, found = bench.registry, dict[str, str]()
+    methods = _methods(bench, registry.names("completer"), registry.names("predictor"))
+    with downloads(allowed=False):
+        for kind, name, values in methods:
+            ours = registry.get(kind, name).plugin.is_ours
+            for network, weights in _starts_from(bench, kind, name, values):
+                if network not in found:
+                    found[network] = _why_not_here(network, weights, ours)
+    return found
+
+
 @dataclass(frozen=True)
 class _Lack:
     """Weights that a method would start from and that cannot be had."""
@@ -138,11 +158,16 @@ def _starts_from(
 
 
 def _why_unavailable(bench: Bench, network: str, weights: str, ours: bool) -> str:
+    with downloads(allowed=not bench.settings.offline):
+        return _why_not_here(network, weights, ours)
+
+
+def _why_not_here(network: str, weights: str, ours: bool) -> str:
+    """Return why weights are not here and are not to be had, or an empty string."""
     from spared_bench.models.backbones import require_weights
 
     try:
-        with downloads(allowed=not bench.settings.offline):
-            require_weights(network, weights)
+        require_weights(network, weights)
     except WeightsUnavailableError as error:
         return str(error).partition(" Three ways out:")[0]
     except UsageError as error:

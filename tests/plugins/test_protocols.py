@@ -198,10 +198,9 @@ def test_jiang_predicts_the_marker_genes_only_between_laboratories(load, registr
     assert settings("her2st.loso-a1").n_genes == 769
 
 
-def test_the_readme_says_of_every_protocol_how_it_scores(load):
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    part = text.partition("## How a score is computed")[2].partition("\n## ")[0]
-    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in part.splitlines()]
+def test_the_page_of_scores_says_of_every_protocol_how_it_scores(load):
+    text = (Path(__file__).parents[2] / "docs" / "scoring.md").read_text(encoding="utf-8")
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     rows = {row[0]: row[1:] for row in rows if len(row) > 1}
     protocols = [load(name.partition("@")[0]) for name in rows[""]]
     assert [protocol.id for protocol in protocols] == rows[""]

@@ -1,0 +1,28 @@
+# The CPU is the default; with `--build-arg DEVICE=cuda` PyTorch comes with CUDA, 3 GB more.
+#
+#   docker build -t spared-bench .
+#   docker run --rm -v "$PWD:/workspace" spared-bench run --all --suite demo
+#   docker run --rm --gpus all -v "$PWD:/workspace" spared-bench-cuda run -d my_tumours
+FROM python:3.11-slim
+
+ARG DEVICE=cpu
+ARG CPU_WHEELS=https://download.pytorch.org/whl/cpu
+
+COPY constraints.txt /src/
+# Before the code, so that an edit of the code does not fetch PyTorch again.
+RUN case "$DEVICE" in \
+      cpu) pip install --no-cache-dir -c /src/constraints.txt --extra-index-url "$CPU_WHEELS" torch torchvision ;; \
+      cuda) pip install --no-cache-dir -c /src/constraints.txt torch torchvision ;; \
+      *) echo "DEVICE is cpu or cuda, not '$DEVICE'" >&2; exit 2 ;; \
+    esac
+
+COPY pyproject.toml README.md LICENSE /src/
+COPY spared_bench /src/spared_bench
+COPY plugins /src/plugins
+RUN pip install --no-cache-dir -c /src/constraints.txt /src && spared-bench list datasets > /dev/null
+
+# Results go to the folder that is mounted, whoever the container runs as.
+ENV HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib NUMBA_CACHE_DIR=/tmp/numba
+WORKDIR /workspace
+ENTRYPOINT ["spared-bench"]
+CMD ["--help"]

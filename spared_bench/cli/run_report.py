@@ -38,7 +38,7 @@ def _digest(report: Report) -> list[str]:
     """Return the summary of a run of people's own slides; of others, the board is the place."""
     from spared_bench.leaderboard.digest import digest
     from spared_bench.leaderboard.publish import known_to
-    from spared_bench.sources.described import FACTORY
+    from spared_bench.sources.description import FACTORY
 
     bench = report.plan.bench
     if not all(bench.dataset(result.dataset).factory == FACTORY for result in report.results):

@@ -1,17 +1,19 @@
-# The CPU is the default; with `--build-arg DEVICE=cuda` PyTorch comes with CUDA, 3 GB more.
+# The CPU is the default. The registry's PyTorch brings CUDA all the same; docs/install.md says how to
+# build without it.
 #
 #   docker build -t spared-bench .
 #   docker run --rm -v "$PWD:/workspace" spared-bench run --all --suite demo
+#   docker build --build-arg DEVICE=cuda -t spared-bench-cuda .
 #   docker run --rm --gpus all -v "$PWD:/workspace" spared-bench-cuda run -d my_tumours
 FROM python:3.11-slim
 
 ARG DEVICE=cpu
-ARG CPU_WHEELS=https://download.pytorch.org/whl/cpu
+ARG CPU_WHEELS=
 
 COPY constraints.txt /src/
 # Before the code, so that an edit of the code does not fetch PyTorch again.
 RUN case "$DEVICE" in \
-      cpu) pip install --no-cache-dir -c /src/constraints.txt --extra-index-url "$CPU_WHEELS" torch torchvision ;; \
+      cpu) pip install --no-cache-dir -c /src/constraints.txt ${CPU_WHEELS:+--extra-index-url "$CPU_WHEELS"} torch torchvision ;; \
       cuda) pip install --no-cache-dir -c /src/constraints.txt torch torchvision ;; \
       *) echo "DEVICE is cpu or cuda, not '$DEVICE'" >&2; exit 2 ;; \
     esac

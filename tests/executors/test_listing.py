@@ -155,7 +155,7 @@ def test_a_protocol_of_others_comes_as_its_settings(tmp_path):
 def theirs():
     import yaml
     values = yaml.safe_load(open({!r}))
-    return values | {{"name": "theirs", "version": 4}}
+    return yaml.safe_dump(values | {{"name": "theirs", "version": 4}})
 
 @hookimpl
 def spared_bench_protocols():

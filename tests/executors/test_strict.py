@@ -202,7 +202,8 @@ def test_what_is_done_apart_answers_raises_or_dies():
 STAGED = """
 from dataclasses import dataclass
 import numpy as np
-from spared_bench import Prediction, PredictorSpec, Stage, View, hookimpl
+from spared_bench import PredictorSpec, Stage, View, hookimpl
+from spared_bench.interfaces import Prediction
 
 @dataclass
 class Ground:
@@ -231,11 +232,11 @@ class Upper:
 
     def fit(self, train, val, context):
         self.first_ = context.stages["first"]
-        self.seen_ = float(train.view("around").patches[:4].mean())
+        self.seen_ = float(train.view("around")[:4].mean())
 
     def predict(self, slides):
         mean = self.first_.predict(slides)
-        light = float(slides.view("around").patches[:4].mean()) / max(self.seen_, 1e-9)
+        light = float(slides.view("around")[:4].mean()) / max(self.seen_, 1e-9)
         return Prediction(mean * min(max(light, 0.9), 1.1), np.full_like(mean, 0.5))
 
 @hookimpl

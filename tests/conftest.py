@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from spared_bench.data import validate_prepared
 from spared_bench.testing import TinySlides
@@ -17,6 +18,10 @@ from spared_bench.testing import tiny_slides as make_tiny_slides
 def rng() -> np.random.Generator:
     return np.random.default_rng(20240711)
 
+
+# Tests time nothing: an example may take long where other work runs.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 TESTS = Path(__file__).parent
 #: What ``pytest -m quick`` runs: files and folders whose tests train nothing.

@@ -6,6 +6,7 @@ depend on the size of the image; threads that ask for the same block at once sha
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -61,7 +62,7 @@ class BlockCache:
                 self._held -= self._blocks.pop(oldest).result().nbytes
 
 
-class BlockImage:
+class BlockImage(ABC):
     """An image on a grid of blocks.
 
     Parameters
@@ -97,9 +98,9 @@ class BlockImage:
         """What was done that a user should know of, in sentences."""
         return self.colours.notes
 
+    @abstractmethod
     def decode(self, row: int, column: int) -> np.ndarray:
         """Decode one block: (height, width, bands). Called by several threads at once."""
-        raise NotImplementedError
 
     def every_block(self) -> Iterator[np.ndarray]:
         """Decode all blocks, one after the other, past the cache."""

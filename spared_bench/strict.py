@@ -8,7 +8,7 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 
@@ -16,6 +16,8 @@ from spared_bench.errors import SparedBenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+
+    _Model = TypeVar("_Model", bound=BaseModel)
 
 MAX_BYTES = 100_000
 #: What YAML 1.1 takes plain values for: 010 for 8, 12:30 for 750, on for True.
@@ -224,6 +226,27 @@ def first_problems(error: ValidationError, whole: str, most: int = 3) -> str:
 def _message(problem: Any) -> str:
     """Return what pydantic or a validator of ours says, which are whole sentences."""
     return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def load_model(
+    model: type[_Model], text: str, source: str, what: str, error: type[SparedBenchError]
+) -> _Model:
+    """Read a model's settings from YAML; what is wrong is told as ``error``.
+
+    Parameters
+    ----------
+    model : type
+        Of pydantic.
+    text, source, what, error
+        As ``load_mapping`` takes them.
+    """
+    from pydantic import ValidationError
+
+    values = load_mapping(text, source, what, error)
+    try:
+        return model.model_validate(values)
+    except ValidationError as invalid:
+        raise error(f"{source}: {explain(invalid, model)}") from invalid
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

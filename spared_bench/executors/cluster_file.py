@@ -18,10 +18,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from spared_bench.errors import UsageError
-from spared_bench.strict import explain, load_mapping
+from spared_bench.strict import load_model
 
 if TYPE_CHECKING:
     from dask_jobqueue import JobQueueCluster
@@ -86,7 +86,4 @@ def read_cluster_file(path: Path) -> ClusterFile:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read the cluster file {path}: {error}") from error
-    try:
-        return ClusterFile.model_validate(load_mapping(text, str(path), "cluster", UsageError))
-    except ValidationError as error:
-        raise UsageError(f"{path}: {explain(error, ClusterFile)}") from error
+    return load_model(ClusterFile, text, str(path), "cluster", UsageError)

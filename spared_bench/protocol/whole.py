@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
 from spared_bench.keys.hashing import digest
@@ -13,7 +13,7 @@ from spared_bench.protocol.processing import Processing
 from spared_bench.protocol.section import Positive, Section
 from spared_bench.protocol.training import Completion, PatchCutting, Search, Training
 from spared_bench.protocol.validation import Validation
-from spared_bench.strict import explain, load_mapping
+from spared_bench.strict import load_model
 
 if TYPE_CHECKING:
     pass
@@ -163,11 +163,7 @@ def parse_protocol(text: str, source: str) -> Protocol:
     ProtocolError
         For YAML that cannot be read, an unknown setting, or an impossible value.
     """
-    values = load_mapping(text, source, "protocol", ProtocolError)
-    try:
-        return Protocol.model_validate(values)
-    except ValidationError as error:
-        raise ProtocolError(f"{source}: {explain(error, Protocol)}") from error
+    return load_model(Protocol, text, source, "protocol", ProtocolError)
 
 
 def read_protocol(path: Path) -> Protocol:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from spared_bench.errors import StudyError, did_you_mean
 from spared_bench.protocol.section import Positive, Section
-from spared_bench.strict import explain, in_one_line, load_mapping
+from spared_bench.strict import in_one_line, load_model
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.-]{0,63}$")]
 _MAX_LEVELS = 64
@@ -219,11 +219,7 @@ def parse_study(text: str, source: str) -> Study:
     StudyError
         For YAML that cannot be read, an unknown setting, or an impossible value.
     """
-    values = load_mapping(text, source, "study", StudyError)
-    try:
-        return Study.model_validate(values)
-    except ValidationError as error:
-        raise StudyError(f"{source}: {explain(error, Study)}") from error
+    return load_model(Study, text, source, "study", StudyError)
 
 
 def read_study(path: Path) -> Study:

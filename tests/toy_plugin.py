@@ -203,6 +203,22 @@ class Leaks(Mean):
         time.sleep(30)
 
 
+class Shares(Mean):
+    """Holds 400 MiB once, which three children share, as the workers of a data loader do."""
+
+    def fit(self, train, val, context):
+        super().fit(train, val, context)
+        kept = np.ones(50 * 2**20)
+        children = []
+        for _ in range(3):
+            children.append(os.fork())
+            if not children[-1]:
+                time.sleep(1.5)
+                os._exit(int(kept[0]) - 1)
+        for child in children:
+            os.waitpid(child, 0)
+
+
 @dataclass
 class NeedsLess(Mean):
     """Runs out of memory unless a batch is cut into parts."""
@@ -293,6 +309,7 @@ PREDICTORS = {
     "toy-dies-twice": "DiesTwice",
     "toy-segfaults": "Segfaults",
     "toy-leaks": "Leaks",
+    "toy-shares": "Shares",
     "toy-needs-less": "NeedsLess",
     "toy-sloppy": "Sloppy",
     "toy-reports": "Reports",

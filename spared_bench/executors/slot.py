@@ -91,9 +91,9 @@ class Slot:
             )
 
     def give(self, job: Job) -> None:
-        """Give it a job, whose time begins when the worker is ready."""
+        """Give it a job, whose time begins when its process is there: the worker, or its child."""
         self.job = job
-        self._begun = time.monotonic() if self._ready else math.inf
+        self._begun = time.monotonic() if self._ready and not self.forks else math.inf
         self._verdict, self._child, self._done = None, 0, None
         self._token = secrets.token_hex(8)
         self._send({"token": self._token, "job": job.as_dict()})
@@ -133,7 +133,7 @@ class Slot:
 
     def enforce(self) -> None:
         """End the job if it takes more than it may; the executor calls this now and then."""
-        if self.job is None or self._verdict is not None:
+        if self.job is None or self._verdict is not None or not self._has_process:
             return
         limits, took = self._limits, time.monotonic() - self._begun
         if limits.timeout and took > limits.timeout and self.job.kind in _TIMED:
@@ -146,6 +146,11 @@ class Slot:
                 "out_of_memory",
                 f"Ended when it held {used:.0f} MiB; `--memory-mb` allows {limits.memory_mb}.",
             )
+
+    @property
+    def _has_process(self) -> bool:
+        """Whether the job has begun; what a worker takes before it forks is not the job's."""
+        return bool(self._child) or not self.forks
 
     def _end(self, status: str, message: str) -> None:
         self._verdict = status, message
@@ -166,14 +171,17 @@ class Slot:
             return []
 
     def _memory(self) -> float:
-        """Return the resident memory of the job's processes, in MiB."""
-        import psutil
+        """Return the memory that the job's processes hold, in MiB.
 
-        total = 0
-        for process in self._family():
-            with suppress(psutil.Error):
-                total += process.memory_info().rss
-        return total / 2**20
+        The sum of what each has resident counts what they share (a data loader's workers share
+        nearly all) once for each. That is quick to read, and an upper bound; beyond the limit the
+        proportional set sizes are read, where the system has them, which count it once.
+        """
+        family = self._family()
+        resident = _sum_of(family, "memory_info", "rss")
+        if not self._limits.memory_mb or resident <= self._limits.memory_mb:
+            return resident
+        return _sum_of(family, "memory_full_info", "pss") or resident
 
     def outcome(self, message: dict[str, Any] | None) -> Outcome | None:
         """Return what a message says about the job, ``None`` if it does not end it.
@@ -187,7 +195,8 @@ class Slot:
         if kind == "refused" and message is not None:
             self._refused = message["message"]
         elif kind == "ready":
-            self._ready, self._begun = True, time.monotonic()
+            self._ready = True
+            self._begun = math.inf if self.forks else time.monotonic()
         elif kind == "forked" and message is not None:
             self._child, self._begun = message["pid"], time.monotonic()
         elif kind == "done" and self.forks:
@@ -257,6 +266,17 @@ def _told(job: Job, message: dict[str, Any]) -> Outcome:
         result,
         message["overhead"],
     )
+
+
+def _sum_of(family: list[psutil.Process], how: str, name: str) -> float:
+    """Return a figure of all these processes, in MiB; one that has ended holds nothing."""
+    import psutil
+
+    total = 0
+    for process in family:
+        with suppress(psutil.Error):
+            total += getattr(getattr(process, how)(), name, 0)
+    return total / 2**20
 
 
 def _kill(pid: int) -> None:

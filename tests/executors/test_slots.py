@@ -57,6 +57,13 @@ def test_a_method_that_hangs_grows_or_crashes_ends_its_own_trial_and_says_how(wo
     assert len(list((workspace / "logs").glob("worker-*"))) == 1  # no worker was lost
 
 
+def test_memory_that_processes_of_a_trial_share_is_counted_once(bench):
+    plan = select(bench, ["toy"], ["none"], ["toy-shares"])
+    report = execute(plan, workers=1, limits=Limits(memory_mb=1500, isolate=True), **QUIET)
+    (result,) = report.results
+    assert result.status == "ok", result.message  # four processes have 400 MiB and our imports
+
+
 def test_a_worker_without_isolation_is_replaced_when_its_job_is_ended(workspace, tmp_path):
     path = tmp_path / "two.yaml"
     path.write_text(TOY_PROTOCOL.read_text() + "seeds: [0, 1]\n")

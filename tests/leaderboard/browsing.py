@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,22 @@ SEEN = np.array([[True, True], [True, True], [False, True]])
 def ready(page: Any, view: str = "") -> None:
     """Wait for a view; by a selector, since the policy of the page forbids evaluation."""
     page.wait_for_selector(f"html[data-ready='{view}']" if view else "html[data-ready]")
+
+
+def painted(page: Any) -> None:
+    """Wait until what was asked for is on the screen: two frames."""
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
+def eventually(page: Any, holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something of a page holds, for as long as a busy machine may take."""
+    for _ in range(round(seconds / 0.05)):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    assert holds()
 
 
 def red_tissue() -> dict[str, Any]:

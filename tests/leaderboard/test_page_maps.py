@@ -7,7 +7,14 @@ from functools import partial
 import pytest
 
 from tests.board_samples import build, trial
-from tests.leaderboard.browsing import MEASURED, PREDICTED, drawn_maps, ready
+from tests.leaderboard.browsing import (
+    MEASURED,
+    PREDICTED,
+    drawn_maps,
+    eventually,
+    painted,
+    ready,
+)
 from tests.leaderboard.reading import row_of
 
 
@@ -26,7 +33,7 @@ def open_map(open_site, site):
     def open_(query: str = "", **options):
         page = open_site(site, f"#map/{row}/breast{query}", **options)
         ready(page, "map")
-        page.wait_for_timeout(100)  # a frame is painted
+        painted(page)
         return page
 
     return open_
@@ -69,9 +76,8 @@ def test_opacity_is_a_slider_and_stands_in_the_address(open_map):
     slider = page.get_by_label("Opacity of the spots")
     assert slider.input_value() == "0"
     slider.fill("100")
-    page.wait_for_timeout(100)
-    assert not is_red(colour(page, "Predicted B", 0.25, 0.25))
-    assert "opacity=100" in page.url
+    eventually(page, lambda: not is_red(colour(page, "Predicted B", 0.25, 0.25)))
+    eventually(page, lambda: "opacity=100" in page.url)
 
 
 def test_pictures_move_together_and_the_address_brings_the_place_back(open_map):
@@ -79,8 +85,7 @@ def test_pictures_move_together_and_the_address_brings_the_place_back(open_map):
     page.get_by_role("button", name="Zoom in").click()
     page.get_by_role("img", name="Measured B").focus()
     page.keyboard.press("ArrowLeft")
-    page.wait_for_timeout(400)
-    assert "zoom=1.50" in page.url
+    eventually(page, lambda: "zoom=1.50" in page.url)
     # 1.5 times as large, and a fifteenth of its width to the left: the edge of the red half, at
     # 200 px, lies at 0.6 of every picture.
     again = open_map("?" + page.url.split("?")[1])
@@ -89,8 +94,7 @@ def test_pictures_move_together_and_the_address_brings_the_place_back(open_map):
             assert is_red(colour(each, name, 0.58, 0.5))
             assert colour(each, name, 0.62, 0.5)[:3] == [255, 255, 255]
     again.get_by_role("button", name="Whole slide").click()
-    again.wait_for_timeout(400)
-    assert "zoom" not in again.url
+    eventually(again, lambda: "zoom" not in again.url)
 
 
 def test_a_gene_is_found_by_symbol_or_id_and_an_unknown_one_is_explained(open_map):
@@ -115,12 +119,8 @@ def test_a_spot_is_read_in_all_pictures_at_once(open_map):
     canvas = page.get_by_role("img", name="Predicted B", exact=True)
     box = canvas.bounding_box()
     canvas.hover(position={"x": 0.25 * box["width"], "y": 0.25 * box["height"]})
-    page.wait_for_timeout(50)
-
-    said = page.locator("#pointed").inner_text()
-    assert said == (
-        f"measured {MEASURED[0, 0]:.3f}, predicted {PREDICTED[0, 0]:.3f}, variance 0.050"
-    )
+    wanted = f"measured {MEASURED[0, 0]:.3f}, predicted {PREDICTED[0, 0]:.3f}, variance 0.050"
+    eventually(page, lambda: page.locator("#pointed").inner_text() == wanted)
 
 
 def test_difference_and_variance_have_their_own_pictures_and_scales(open_map):

@@ -233,6 +233,8 @@ def _why_undefined(train: Slides) -> str:
         )
     if settings.get("smoothing", "none") != "none":
         return "it is smoothed over neighbouring spots (`smoothing`), so no spot's counts give it"
+    if settings.get("target") == "log_share":
+        return "it is a share among the chosen genes (`target: log_share`), of no one spot's depth"
     if "target" not in settings or not train.has_depth:
         return "these slides do not tell how their target was made (`spared-bench data prepare`)"
     return ""

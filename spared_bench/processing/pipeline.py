@@ -20,6 +20,7 @@ from spared_bench.processing import normalization
 from spared_bench.processing.combat import fit_combat
 from spared_bench.processing.graph import neighbour_graph
 from spared_bench.processing.joining import join_slides
+from spared_bench.processing.known_spots import put_known
 from spared_bench.processing.moran import mean_morans_i, most_autocorrelated
 from spared_bench.processing.selection import (
     Steps,
@@ -69,7 +70,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     DataError
         If the genes are not of the declared organism, or have no known length and need one.
     """
-    spec = protocol.validation.divide(spec)
+    spec = protocol.divide(spec)
     settings = protocol.processing.for_dataset(spec)
     adata, report = join_slides(slides, spec)
     spots, genes = Steps(), Steps()
@@ -78,6 +79,8 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     adata.obs["split"] = assign_splits(
         adata.obs["slide_id"].to_numpy(), adata.obsm[data.SPATIAL], spec.split, fraction
     )
+    if protocol.known is not None:
+        put_known(adata, spec, protocol.known, fraction)
     adata = keep_spots(adata, settings.filtering, spots)
     if settings.genes:
         adata = keep_listed_genes(adata, _fitted(adata, settings), settings.genes, genes)
@@ -148,7 +151,9 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
     best = _choose(adata, expression, fitted, scores, settings)
     adata = adata[:, best].copy()
     adata.var["moran_i"] = scores[best]
-    prefilled = filled[:, best]
+    prefilled, expression = filled[:, best], expression[:, best]
+    if settings.target == "log_share":  # among the genes that were chosen by their counts
+        prefilled = expression = normalization.log_share(adata.X.toarray())
     if settings.batch_correction != "none":
         published = settings.batch_correction == "combat_published"
         batches = adata.obs[settings.batch_key].to_numpy(dtype=str)
@@ -162,7 +167,7 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
     if settings.zeros == "measured":
         mask[:] = True
     adata.layers[data.COUNTS] = adata.X.copy()
-    adata.layers[data.EXPRESSION] = expression[:, best]
+    adata.layers[data.EXPRESSION] = expression
     adata.layers[data.MASK] = mask
     adata.layers[data.PREFILLED] = prefilled
     adata.layers[data.TARGET] = np.where(mask, prefilled, 0.0)
@@ -193,12 +198,14 @@ def _normalise(adata: AnnData, settings: Processing) -> np.ndarray:
     counts = adata.X.toarray()
     if settings.target == "log2_tpm":
         return normalization.log2_tpm(counts, adata.var["gene_length_bp"].to_numpy())
+    if settings.target == "log_share":
+        return counts.astype(np.float64)
     return normalization.log1p_cp10k(counts, adata.obs["library_size"].to_numpy())
 
 
 def _depths(adata: AnnData, settings: Processing) -> np.ndarray:
     """Return what the counts of each spot are divided by, (n_spots, 1)."""
-    if settings.target == "log1p_cp10k":
+    if settings.target != "log2_tpm":
         return adata.obs["library_size"].to_numpy(dtype=np.float64)[:, None]
     return np.asarray(adata.X @ (1 / adata.var["gene_length_bp"].to_numpy()))[:, None]
 

@@ -51,8 +51,9 @@ class Processing(Section):
     mitochondrial : {"counted", "left_out"}
         Whether genes of the mitochondrion have a part in the million of TPM (in the 10,000 of
         counts), and may be chosen. Left out, they still count in the filters, as published.
-    target : {"log2_tpm", "log1p_cp10k"}
-        Normalisation of the target.
+    target : {"log2_tpm", "log1p_cp10k", "log_share"}
+        Normalisation of the target. ``"log_share"`` is that of ASIGN (``normalization.log_share``),
+        with genes of the highest mean count; it needs ``ranking: mean`` and ``zeros: measured``.
     ranking : {"moran", "variable", "mean"}
         Which genes are chosen: those of highest Moran's I, the most variable ones, or those of
         highest mean of the target's layer, zeros included, over the spots that ``fit_on`` names.
@@ -88,7 +89,7 @@ class Processing(Section):
     fit_on: Literal["train", "all"] = "train"
     ties: Literal["id", "published"] = "id"
     mitochondrial: Literal["counted", "left_out"] = "counted"
-    target: Literal["log2_tpm", "log1p_cp10k"] = "log2_tpm"
+    target: Literal["log2_tpm", "log1p_cp10k", "log_share"] = "log2_tpm"
     ranking: Literal["moran", "variable", "mean"] = "moran"
     n_genes: Positive = 128
     genes: tuple[str, ...] = ()
@@ -110,9 +111,21 @@ class Processing(Section):
                 " which is then fitted to the training slides, or `fit_on: all` to repeat what was"
                 " published"
             )
+        if self.target == "log_share":
+            self._check_shares()
         for name, settings in self.per_dataset.items():
             self._with(settings, f"per_dataset[{name!r}]")
         return self
+
+    def _check_shares(self) -> None:
+        wanted = {"zeros": "measured", "batch_correction": "none", "smoothing": "none"}
+        wanted |= {} if self.genes else {"ranking": "mean"}
+        for name, value in wanted.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"`target: log_share` needs `{name}: {value}`: it is a share among the chosen"
+                    f" genes, 0 counts included; found `{name}: {getattr(self, name)}`"
+                )
 
     def for_dataset(self, spec: DatasetSpec) -> Processing:
         """Return the settings that hold for one dataset.

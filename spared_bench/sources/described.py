@@ -67,6 +67,12 @@ class SlideEntry(_Described):
     image : str
         The full-resolution image; for SpatialData, the name of an element.
     patient, section : str
+    sample : str
+        The block of tissue that it was cut from; the patient, where it is left out.
+    order : int
+        Its place along z among the sections of the sample.
+    thickness_um : float
+        From this section to the next one; 0: unknown.
     spots : str
         Legacy ST: the table of positions.
     labels : str
@@ -89,6 +95,9 @@ class SlideEntry(_Described):
     image: Text = ""
     patient: Text = ""
     section: Text = ""
+    sample: Text = ""
+    order: int | None = None
+    thickness_um: Size = 0.0
     spots: Text = ""
     labels: Text = ""
     layer: Text = ""
@@ -182,7 +191,10 @@ class Description(_Described):
             organism=self.organism,
             tissue=self.tissue,
             technology=self.technology,
-            slides=tuple(SlideInfo(s, e.patient, e.section) for s, e in self.slides.items()),
+            slides=tuple(
+                SlideInfo(s, e.patient, e.section, e.order, e.sample, e.thickness_um)
+                for s, e in self.slides.items()
+            ),
             split={str(part): slides for part, slides in self.split.items()},
             parameters=self.parameters,
             allow_shared_donors=self.allow_shared_donors,
@@ -214,6 +226,8 @@ def _absolute(path: str, folder: Path) -> str:
         raise UsageError(f"{path!r} cannot be a path: {error}.") from error
 
 
+#: What says where a section lies in its sample, and moves nothing of what is read of it.
+_OF_A_SAMPLE = ("sample", "order", "thickness_um")
 _ONLY: dict[str, tuple[str, ...]] = {
     "spots": ("legacy_st",),
     "labels": ("space_ranger", "legacy_st"),
@@ -409,6 +423,7 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
                 or (key == "image" and described.format != "spatialdata")
                 else value
                 for key, value in entry.model_dump(exclude_defaults=True).items()
+                if key not in _OF_A_SAMPLE
             }
             for slide_id, entry in described.slides.items()
         },

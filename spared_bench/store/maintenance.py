@@ -30,7 +30,10 @@ from spared_bench.store.trials import FIGURES, SCORES, TRIALS, check_record, rea
 
 #: What a store holds, products last.
 RESULTS = (TRIALS, SCORES, FIGURES)
-PRODUCTS = ("prepared", "patches", "views", "completed", "features", "networks", "checks", "facts")
+PRODUCTS = (
+    *("prepared", "patches", "views", "completed", "features", "networks", "checks", "facts"),
+    "registrations",
+)
 _CELLS = "cells"
 _MANIFEST_BYTES = 50 << 20
 _KEY_CHARS = 64

@@ -21,7 +21,7 @@ import numpy as np
 from spared_bench.apart import do_apart
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_completion
-from spared_bench.data import DEPTH, LABEL, MASK, TARGET, Patches, Slides
+from spared_bench.data import DEPTH, KNOWN, LABEL, MASK, SAMPLE, TARGET, Patches, Slides
 from spared_bench.data.views import TARGET as TARGET_VIEW
 from spared_bench.data.views import View, checked_views, declared_by
 from spared_bench.errors import PluginError, ViewError
@@ -76,20 +76,57 @@ class Prepared:
 
     def slides(self, split: str) -> Slides:
         """Return the slides of a split."""
+        return self._everything().subset(self.adata.obs["split"].to_numpy() == split)
+
+    def _everything(self) -> Slides:
         bench, names = self.bench, self.adata.obs_names
         seen = {at: spot_view(bench, self.name, names, each) for at, each in self.views.items()}
         patches = seen[TARGET_VIEW].patches if TARGET_VIEW in seen else self.patches
         patch_view = self.views.get(TARGET_VIEW, bench.patch_view)
         features = features_of(bench, self.name, patch_view)
-        everything = Slides(self.adata, patches, features, seen)
-        return everything.subset(self.adata.obs["split"].to_numpy() == split)
+        return Slides(self.adata, patches, features, seen)
 
     def completed(self, completer: str, split: str) -> Slides:
         """Return the slides of a split with their completed target."""
-        slides = self.slides(split)
+        layer = self._completed_layer(completer)
+        rows = self.adata.obs["split"].to_numpy() == split
+        return self.slides(split).with_target(layer[rows])
+
+    def _completed_layer(self, completer: str) -> np.ndarray:
         entry = make_completed(self.bench, self.name, completer, replace(self, views={}))
-        layer = np.load(entry.folder / _COMPLETED, mmap_mode="r")
-        return slides.with_target(layer[self.adata.obs["split"].to_numpy() == split])
+        layer: np.ndarray = np.load(entry.folder / _COMPLETED, mmap_mode="r")
+        return layer
+
+    def with_known(self, slides: Slides, completer: str, split: str, offset: np.ndarray) -> Slides:
+        """Return the slides of a split with the known spots of the same samples (``known``).
+
+        Parameters
+        ----------
+        slides : Slides
+            Of the split, as a method is to see them.
+        completer : str
+            By which what is not measured of known spots is completed.
+        split : str
+            Whose spots are not among the known ones. Nothing is known to those of ``train``.
+        offset : ndarray of shape (n_genes,)
+            Subtracted from the target, as it is from that of training.
+
+        Returns
+        -------
+        Slides
+            The same ones under a protocol that gives nothing to know.
+        """
+        if self.bench.protocol.known is None or split == "train":
+            return slides
+        obs = self.adata.obs
+        rows = (
+            obs[KNOWN].to_numpy(dtype=bool)
+            & obs["split"].isin({"train", "val"} - {split}).to_numpy()
+            & obs[SAMPLE].isin(set(slides.sample_ids)).to_numpy()
+        )
+        layer = self._completed_layer(completer)
+        known = self._everything().subset(rows).with_target(layer[rows] - offset)
+        return replace(slides, known=known)
 
 
 def prepare(bench: Bench, name: str) -> Prepared:
@@ -287,7 +324,20 @@ def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnDa
     def make(folder: Path) -> None:
         from spared_bench.processing.pipeline import prepare as process
 
-        adata = process(slides(), bench.dataset(name), bench.protocol)
+        spec, known = bench.dataset(name), bench.protocol.known
+        if known is None:
+            adata = process(slides(), spec, bench.protocol)
+        else:
+            from spared_bench.trials.placing import place, registrations_of, without_doubt
+
+            found = registrations_of(bench, name, slides)
+            spec, left_out = without_doubt(spec, known, found)
+            # The known sections by name: the middle one is another once sections are left out.
+            settled = bench.protocol.model_copy(
+                update={"known": known.settled(bench.dataset(name))}
+            )
+            adata = process(slides(), spec, settled)
+            place(adata, spec, found, slides(), left_out)
         adata.write_h5ad(folder / _DATASET, compression="lzf")
 
     return bench.workspace.store.obtain("prepared", bench.prepared_inputs(name), make, once=True)

@@ -45,6 +45,7 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
             "searched": sorted(predictor.search),
             "configuration": bench.chosen("predictor", job.predictor).configuration,
         }
+        | ({"needs_known": predictor.needs_known} if bench.protocol.known else {})
         | slide_checks_fact(bench, job.dataset),
         environment=environment(bench, job),
     )

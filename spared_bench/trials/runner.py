@@ -19,6 +19,7 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_output
+from spared_bench.data import Slides
 from spared_bench.errors import (
     DivergedError,
     MismatchError,
@@ -275,7 +276,7 @@ def _fit(
     started = time.perf_counter()
     predictor.fit(
         train.with_target(train.target - offset),
-        val.with_target(val.target - offset),
+        _given(bench, job, prepared, val.with_target(val.target - offset), "val", offset),
         Context(
             seed,
             budget,
@@ -290,6 +291,18 @@ def _fit(
     return {"fit": time.perf_counter() - started + before}, curves
 
 
+def _given(
+    bench: Bench, job: Job, prepared: Prepared, slides: Slides, split: str, offset: np.ndarray
+) -> Slides:
+    """Return slides with what is known of their samples, for a method that says it needs it.
+
+    One that looks at images alone is given nothing, since gains are measured against it.
+    """
+    if not bench.predictor(job.predictor).needs_known:
+        return slides
+    return prepared.with_known(slides, job.completer, split, offset)
+
+
 def _predict(
     bench: Bench, job: Job, predictor: Any, prepared: Prepared
 ) -> tuple[dict[str, Prediction], float]:
@@ -299,6 +312,7 @@ def _predict(
     predictions = {}
     for split in _evaluated(bench, job.dataset):
         slides = prepared.slides(split).without_expression()
+        slides = _given(bench, job, prepared, slides, split, offset)
         found = checked_output(predictor.predict(slides), slides, job.predictor)
         predictions[split] = replace(found, mean=found.mean + offset)
     return predictions, time.perf_counter() - started

@@ -46,7 +46,8 @@ VIEWS = (
 )
 PREPARED = READING | modules(
     "spared_bench/processing",
-    "__init__ annotation combat compiled filtering graph joining median moran normalization"
+    "__init__ annotation combat compiled filtering graph joining known_spots median moran"
+    " normalization"
     " pipeline selection smoothing splitting ties variable",
 )
 ENCODERS = modules(
@@ -76,6 +77,13 @@ SHUFFLENET = (
 TABLE = {
     "prepared": PREPARED,
     "patches": PATCHES,
+    "registration": READING
+    | modules("spared_bench/processing", "tissue_mask")
+    | modules(
+        "spared_bench/registration",
+        "__init__ by_hand field pictures quality sample search",
+    )
+    | modules("spared_bench", "geometry strict"),
     "view": VIEWS,
     "view features": VIEWS | ENCODERS,
     "viewer": COMPLETED

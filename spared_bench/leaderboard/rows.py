@@ -50,6 +50,7 @@ from spared_bench.leaderboard.model import (
     Summary,
 )
 from spared_bench.leaderboard.ranks import ranked
+from spared_bench.leaderboard.studied import Studied
 from spared_bench.protocol import Ranking
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
@@ -73,6 +74,8 @@ class Known:
         What makes its scores another quantity than those of other protocols, in sentences.
     image_only : mapping of protocol to str
         Of protocols of partially measured samples: the predictor that gains are measured against.
+    studied : Studied
+        What studies of the workspace say of methods.
     """
 
     datasets: Facts = field(default_factory=dict)
@@ -80,6 +83,7 @@ class Known:
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     image_only: Mapping[str, str] = field(default_factory=dict)
+    studied: Studied = field(default_factory=Studied)
 
 
 def board_rows(
@@ -130,6 +134,7 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
     if reference:
         rows, lacking = with_gains(rows, image_only, reference, datasets, metrics)
         remarks = [*remarks, *lacking]
+    rows = [known.studied.added(protocol, row) for row in rows]
     return ProtocolBoard(
         protocol=protocol,
         comparable=all(trial.facts.get("comparable", True) for trial in trials),
@@ -145,7 +150,7 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
 
 
 #: In which order metrics are shown: those that all methods have values of come first.
-_GIVEN = ("expression", "variance", "classes")
+_GIVEN = ("expression", "tissue", "variance", "classes")
 
 
 def _metrics(

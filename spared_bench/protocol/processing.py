@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
+from spared_bench.protocol.gene_lists import gene_lists, require_list
 from spared_bench.protocol.section import Fraction, Positive, Section
 
 if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec
 
 #: Settings that a dataset may have of its own, beside those of ``filtering``.
-_OF_A_DATASET = ("n_genes", "genes", "batch_key")
+_OF_A_DATASET = ("n_genes", "genes", "gene_list", "batch_key")
 
 
 class Filtering(Section):
@@ -51,9 +52,17 @@ class Processing(Section):
     mitochondrial : {"counted", "left_out"}
         Whether genes of the mitochondrion have a part in the million of TPM (in the 10,000 of
         counts), and may be chosen. Left out, they still count in the filters, as published.
-    target : {"log2_tpm", "log1p_cp10k", "log_share"}
-        Normalisation of the target. ``"log_share"`` is that of ASIGN (``normalization.log_share``),
-        with genes of the highest mean count; it needs ``ranking: mean`` and ``zeros: measured``.
+    target : str
+        Normalisation of the target, one of ``spared_bench.data.targets``: ``log2_tpm``,
+        ``log1p_cp10k``, ``log1p_cpm``, ``log1p_counts``, or without a logarithm ``tpm``, ``cpm``,
+        ``counts``. Or ``log_share``, that of ASIGN (``normalization.log_share``), with genes of the
+        highest mean count; it needs ``ranking: mean`` and ``zeros: measured``.
+    scaling : {"none", "min_max"}
+        ``"min_max"``: each gene's target from 0 to 1 over the measured entries of the spots that
+        ``fit_on`` names, after everything else; other spots may lie beyond.
+    ranked_on : {"target", "log1p_cp10k"}
+        As which target the expression is that ranks genes. Named, protocols of different targets
+        choose the same genes, as far as filters leave the same.
     ranking : {"moran", "variable", "mean"}
         Which genes are chosen: those of highest Moran's I, the most variable ones, or those of
         highest mean of the target's layer, zeros included, over the spots that ``fit_on`` names.
@@ -62,6 +71,9 @@ class Processing(Section):
     genes : tuple of str
         Ids or symbols of genes that are chosen instead, in this order; filters of genes do not
         apply to them.
+    gene_list : str
+        The same, for a list that a paper prints (``spared_bench.protocol.gene_lists``); those that
+        a dataset's slides do not all have are left out.
     zeros : {"unmeasured", "measured"}
         Whether a count of 0 is a gap, to be filled in training and left out of scores, or a value.
     median_hops : int
@@ -89,10 +101,22 @@ class Processing(Section):
     fit_on: Literal["train", "all"] = "train"
     ties: Literal["id", "published"] = "id"
     mitochondrial: Literal["counted", "left_out"] = "counted"
-    target: Literal["log2_tpm", "log1p_cp10k", "log_share"] = "log2_tpm"
+    target: Literal[
+        "log2_tpm",
+        "tpm",
+        "log1p_cp10k",
+        "log1p_cpm",
+        "cpm",
+        "log1p_counts",
+        "counts",
+        "log_share",
+    ] = "log2_tpm"
+    scaling: Literal["none", "min_max"] = "none"
+    ranked_on: Literal["target", "log1p_cp10k"] = "target"
     ranking: Literal["moran", "variable", "mean"] = "moran"
     n_genes: Positive = 128
     genes: tuple[str, ...] = ()
+    gene_list: str = ""
     zeros: Literal["unmeasured", "measured"] = "unmeasured"
     median_hops: Positive = 4
     n_neighbours: Positive = 6
@@ -111,6 +135,9 @@ class Processing(Section):
                 " which is then fitted to the training slides, or `fit_on: all` to repeat what was"
                 " published"
             )
+        require_list(self.gene_list)
+        if self.genes and self.gene_list:
+            raise ValueError("`genes` and `gene_list` both name the genes. Keep one of them")
         if self.target == "log_share":
             self._check_shares()
         for name, settings in self.per_dataset.items():
@@ -119,13 +146,18 @@ class Processing(Section):
 
     def _check_shares(self) -> None:
         wanted = {"zeros": "measured", "batch_correction": "none", "smoothing": "none"}
-        wanted |= {} if self.genes else {"ranking": "mean"}
+        wanted |= {} if self.listed_genes else {"ranking": "mean"}
         for name, value in wanted.items():
             if getattr(self, name) != value:
                 raise ValueError(
                     f"`target: log_share` needs `{name}: {value}`: it is a share among the chosen"
                     f" genes, 0 counts included; found `{name}: {getattr(self, name)}`"
                 )
+
+    @property
+    def listed_genes(self) -> tuple[str, ...]:
+        """The genes that are named instead of chosen, in their order; empty where none are."""
+        return gene_lists()[self.gene_list] if self.gene_list else self.genes
 
     def for_dataset(self, spec: DatasetSpec) -> Processing:
         """Return the settings that hold for one dataset.
@@ -158,7 +190,7 @@ class Processing(Section):
         }
         if settled.batch_correction == "none" and "batch_key" in spec.parameters:
             idle["batch_key"] = "since it corrects no batches"
-        if settled.genes:
+        if settled.listed_genes:
             passed_over = {
                 *("n_genes", "real_fraction", "gene_min_counts", "gene_max_counts"),
                 *("min_fraction", "min_slide_fraction"),

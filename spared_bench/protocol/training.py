@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -17,12 +17,24 @@ class PatchCutting(Section):
 
     ``window`` says how a window becomes whole pixels: ``"centred"`` rounds its side and its corner
     to the nearest, ``"published"`` truncates the side and the centre and makes the side even.
+
+    ``stain`` makes the colours of every slide like those of a template
+    (``spared_bench.processing.stains``): ``stain_to`` is ``"train"``, the mean look of the
+    dataset's training slides, or one slide, by its id or as ``dataset/slide``. It holds for all
+    views.
     """
 
     window: Literal["centred", "published"] = "centred"
     scale: Annotated[float, Field(gt=0, le=50)] = 1.0
     size: Annotated[int, Field(ge=8, le=1024)] = 224
     antialias: bool = True
+    stain: Literal["none", "reinhard", "macenko", "vahadane"] = "none"
+    stain_to: Annotated[str, Field(min_length=1, max_length=200)] = "train"
+
+    @property
+    def cutting(self) -> dict[str, Any]:
+        """The settings by which windows are cut, without those of their colours."""
+        return self.model_dump(mode="json", exclude={"stain", "stain_to"})
 
 
 class Training(Section):

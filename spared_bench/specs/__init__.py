@@ -12,6 +12,7 @@ from spared_bench.specs.files import RemoteFile, SlideInfo
 from spared_bench.specs.metric import Direction, MetricSpec, Undefined, Unit
 from spared_bench.specs.predictor import PredictorSpec, Scope, Stage
 from spared_bench.specs.protocol import ProtocolSpec
+from spared_bench.specs.study import StudySpec
 
 KINDS: dict[str, type[Spec]] = {
     spec.kind: spec
@@ -22,11 +23,15 @@ KINDS: dict[str, type[Spec]] = {
         MetricSpec,
         ProtocolSpec,
         ExecutorSpec,
+        StudySpec,
     )
 }
+#: How each kind is called in the plural: in hooks and on the command line.
+PLURALS = {kind: spec.plural or f"{kind}s" for kind, spec in KINDS.items()}
 
 __all__ = [
     "KINDS",
+    "PLURALS",
     "SPLITS",
     "CompleterSpec",
     "DatasetSpec",
@@ -40,6 +45,7 @@ __all__ = [
     "SlideInfo",
     "Spec",
     "Stage",
+    "StudySpec",
     "Undefined",
     "Unit",
     "conflicts",

@@ -34,16 +34,12 @@ from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.store.disk import is_full
 from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
 from spared_bench.trials.artifacts import write_artifacts
+from spared_bench.trials.blind import confine
+from spared_bench.trials.completed import completed, make_completed
 from spared_bench.trials.guests import is_strict
-from spared_bench.trials.products import (
-    Prepared,
-    build,
-    check_declared_views,
-    confine,
-    make_completed,
-    prepare,
-    prepared_target,
-)
+from spared_bench.trials.known import with_known
+from spared_bench.trials.methods import build, check_declared_views
+from spared_bench.trials.products import Prepared, prepare, prepared_target
 from spared_bench.trials.record import (
     blank_record,
     count_parameters,
@@ -58,7 +54,6 @@ from spared_bench.trials.stages import (
     fitted_stages,
     stage_folders,
     target_offset,
-    target_transform,
 )
 
 _LESS_MEMORY = (
@@ -243,7 +238,7 @@ def _train_and_predict(
 def _classes_of(prepared: Prepared, predictions: Mapping[str, Prediction]) -> list[str]:
     """Return the classes of the dataset if the method predicts them."""
     told = any(prediction.classes is not None for prediction in predictions.values())
-    return list(prepared.slides("train").classes) if told else []
+    return list(prepared.shared("train").classes) if told else []
 
 
 def _use_less_memory(predictor: Any, job: Job) -> None:
@@ -268,15 +263,14 @@ def _fit(
     iterations = job.iterations or training.iterations
     budget = Budget(iterations, training.batch_size, training.validate_every, training.augment)
     seed = bench.trial_seed(job.dataset, job.predictor, job.seed)
-    train = prepared.completed(job.completer, "train")
-    val = prepared.completed(job.completer, "val")
     offset = target_offset(bench, job.completer, predictor, prepared)
+    train, val = (completed(prepared, job.completer, split, offset) for split in ("train", "val"))
     stages, before = fitted_stages(bench, job)
     seed_everything(seed)
     started = time.perf_counter()
     predictor.fit(
-        train.with_target(train.target - offset),
-        _given(bench, job, prepared, val.with_target(val.target - offset), "val", offset),
+        train,
+        _given(bench, job, prepared, val, "val", offset),
         Context(
             seed,
             budget,
@@ -284,7 +278,7 @@ def _fit(
             record,
             _scratch(bench, job),
             stages,
-            target_transform(prepared, offset),
+            prepared.transform(offset),
         ),
     )
     # A method's training costs what the networks under it cost, though others share them.
@@ -300,7 +294,7 @@ def _given(
     """
     if not bench.predictor(job.predictor).needs_known:
         return slides
-    return prepared.with_known(slides, job.completer, split, offset)
+    return with_known(prepared, slides, job.completer, split, offset)
 
 
 def _predict(
@@ -311,7 +305,7 @@ def _predict(
     offset = target_offset(bench, job.completer, predictor, prepared)
     predictions = {}
     for split in _evaluated(bench, job.dataset):
-        slides = prepared.slides(split).without_expression()
+        slides = prepared.shared(split).without_expression()
         slides = _given(bench, job, prepared, slides, split, offset)
         found = checked_output(predictor.predict(slides), slides, job.predictor)
         predictions[split] = replace(found, mean=found.mean + offset)
@@ -324,5 +318,5 @@ def _evaluated(bench: Bench, dataset: str) -> list[str]:
 
 def _validation_error(prepared: Prepared, prediction: np.ndarray) -> float:
     """Return what a search chooses by: the mean squared error at measured validation entries."""
-    truth, mask = prepared_target(prepared, "val"), prepared.slides("val").mask
+    truth, mask = prepared_target(prepared, "val"), prepared.shared("val").mask
     return float(mse(truth, prediction.astype(np.float64), mask))

@@ -25,7 +25,10 @@ from tests.processing.conftest import (  # noqa: F401
     raw_slide,
 )
 
-NAMES = ["asign", "demo", "jiang", "own", "partial", "partial-demo", "spared", "spared-strict"]
+NAMES = [
+    *("asign", "demo", "jiang", "own", "partial", "partial-demo", "sepal", "spared"),
+    "spared-strict",
+]
 
 
 @pytest.fixture(scope="module")

@@ -129,6 +129,7 @@ def run(
         offline=offline,
         threads=threads,
         strict=isolate == "strict",
+        apart=executor in _APART,
     )
     warn_of_quarantine(bench.registry.quarantined)
     if not selected and not is_shipped(bench):  # a whole suite takes days, and is asked for
@@ -163,6 +164,8 @@ def run(
     raise typer.Exit(_exit_status(report))
 
 
+#: Executors that run code of others in other processes than this one.
+_APART = ("local", "dask")
 _INTERRUPTED = "Interrupted. Finished trials are kept: the same command goes on from here."
 
 

@@ -1,0 +1,32 @@
+"""Named lists of genes, as papers print them."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+import yaml
+
+from spared_bench.errors import did_you_mean
+
+
+@cache
+def gene_lists() -> dict[str, tuple[str, ...]]:
+    """Return every list by its name: ids or symbols, in the printed order."""
+    text = (resources.files(__package__) / "gene_lists.yaml").read_text(encoding="utf-8")
+    return {name: tuple(each["genes"]) for name, each in yaml.safe_load(text).items()}
+
+
+def require_list(name: str) -> None:
+    """Refuse a name that is none of the lists.
+
+    Raises
+    ------
+    ValueError
+        With the nearest name.
+    """
+    if name and name not in gene_lists():
+        raise ValueError(
+            f"`gene_list` is {name!r}, and no list is named so. {did_you_mean(name, gene_lists())}"
+            f" Known: {', '.join(gene_lists())}"
+        )

@@ -77,7 +77,7 @@ def _write(folder: Path, found: Registration) -> None:
         if each.field is not None:
             arrays[f"displacement{at}"] = each.field.displacement
             arrays[f"to_grid{at}"] = each.field.to_grid
-    np.savez(folder / _FIELDS, **arrays)
+    np.savez(folder / _FIELDS, allow_pickle=False, **arrays)
 
 
 def _read(folder: Path) -> Registration:

@@ -10,6 +10,7 @@ import pytest
 import spared_bench
 from spared_bench.api import make_bench
 from spared_bench.errors import UsageError
+from spared_bench.trials.known import with_known
 from spared_bench.trials.products import prepare
 from tests.conftest import TOY_PROTOCOL
 
@@ -125,7 +126,7 @@ def test_what_is_known_to_a_prediction_is_of_its_sample_and_none_of_its_own_spot
     names = {}
     for split in ("val", "test"):
         slides = prepared.slides(split).without_expression()
-        given = prepared.with_known(slides, "none", split, offset)
+        given = with_known(prepared, slides, "none", split, offset)
         names[split] = set(given.known.adata.obs_names)
         assert not names[split] & set(slides.adata.obs_names)
         assert set(given.known.slide_ids) == {"one"}
@@ -135,7 +136,8 @@ def test_what_is_known_to_a_prediction_is_of_its_sample_and_none_of_its_own_spot
         assert not joined.mask[~known].any()
         np.testing.assert_array_equal(joined.patches[:][~known], given.patches[:])
     assert names["val"] < names["test"]  # what is chosen on is known to the test
-    assert prepared.with_known(prepared.slides("train"), "none", "train", offset).known is None
+    train = prepared.slides("train")
+    assert with_known(prepared, train, "none", "train", offset).known is None
 
 
 def test_a_method_of_known_spots_is_refused_by_other_protocols(run):

@@ -31,7 +31,8 @@ def test_sections_are_registered_and_drawn_over_each_other(spared_bench, tmp_pat
     assert found["reference"] == "two"
     assert list(found["sections"]) == ["one", "two", "three"]
 
-    drawn = spared_bench("data", "show", "stack", "--aligned", "--out", tmp_path / "out")
+    aligned = ("data", "show", "stack", "--aligned")
+    drawn = spared_bench(*aligned, "--register", "none", "--out", tmp_path / "out")
     assert drawn.exit_code == 0, drawn.output
     names = sorted(path.name for path in (tmp_path / "out" / "stack").iterdir())
     assert names == ["stack_block_one_on_two.png", "stack_block_three_on_two.png"]
@@ -73,3 +74,15 @@ def test_a_section_that_is_not_there_is_no_section_to_align_by_hand(spared_bench
     file.write_text("seven: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]\n")
     failed = spared_bench("data", "align", "stack", "--transforms", file)
     assert "No section is named 'seven'" in str(failed.exception) + failed.output
+
+
+def test_noise_without_tissue_is_not_registered_and_a_way_out_is_named(spared_bench):
+    failed = spared_bench("data", "show", "stack", "--aligned")  # rigid, from the images
+    said = str(failed.exception) + failed.output
+    assert "No tissue is found on the image of section one" in said
+    assert "--transforms FILE" in said
+
+
+def test_a_way_of_registering_is_for_aligned_pictures(spared_bench):
+    failed = spared_bench("data", "show", "stack", "--register", "none")
+    assert "Give --aligned" in str(failed.exception) + failed.output

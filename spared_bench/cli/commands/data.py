@@ -60,6 +60,7 @@ def show(
     aligned: bool = typer.Option(
         False, "--aligned", help="Draw registered sections over each other instead."
     ),
+    method: str = typer.Option("", "--register", help="With --aligned: how, as in `data align`."),
     protocol: str = PROTOCOL,
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
@@ -70,6 +71,8 @@ def show(
     from spared_bench.reports.dataset_page import write_dataset_page
 
     bench = _bench(protocol, names, workspace, data_dir, plugin)
+    if method and not aligned:
+        raise UsageError("--register says how --aligned aligns. Give --aligned, or leave it out.")
     names = [bench.dataset(name).name for name in names]
     for name in names:
         known = [info.slide_id for info in bench.dataset(name).slides]
@@ -85,7 +88,7 @@ def show(
         if aligned:
             from spared_bench.cli.commands.data_align import draw
 
-            written += draw(bench, name, folder / name)
+            written += draw(bench, name, folder / name, method)
         elif colour or slide:
             written += _draw(bench, name, slide, folder / name, colour)
         else:

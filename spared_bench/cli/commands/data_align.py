@@ -124,12 +124,12 @@ def registrations(bench: Bench, name: str, method: str = "") -> dict[str, Regist
     return {sample: registration_of(bench, name, sample, slides, method) for sample in several}
 
 
-def draw(bench: Bench, name: str, out: Path) -> list[Path]:
-    """Draw the registered sections of every sample; see ``draw_aligned``."""
+def draw(bench: Bench, name: str, out: Path, method: str = "") -> list[Path]:
+    """Draw the sections of every sample, registered by ``method``; see ``draw_aligned``."""
     from spared_bench.reports.aligned_figures import draw_aligned
     from spared_bench.trials.raw_slides import read_raw_slides
 
-    found, slides = registrations(bench, name), read_raw_slides(bench, name)
+    found, slides = registrations(bench, name, method), read_raw_slides(bench, name)
     written: list[Path] = []
     for sample, each in found.items():
         written += draw_aligned(slides, each, out, f"{name}_{sample}".replace("/", "_"))

@@ -23,6 +23,7 @@ import spared_bench
 from spared_bench.api import make_bench
 from spared_bench.data import SPATIAL_3D, Slides
 from spared_bench.metrics.pearson import pearson_gene
+from spared_bench.trials.known import with_known
 from spared_bench.trials.products import Prepared, prepare
 
 SAMPLES = {"her2st_demo": ("C2", "C3", "C4"), "mob_demo": ("MOB1", "MOB3")}
@@ -103,9 +104,8 @@ def shifted(options: argparse.Namespace) -> dict[str, list[float]]:
     )
     prepared = prepare(bench, "her2st_demo")
     test = prepared.slides("test")
-    given = prepared.with_known(
-        test.without_expression(), "median", "test", np.zeros(test.n_genes, np.float32)
-    )
+    unmoved = np.zeros(test.n_genes, np.float32)
+    given = with_known(prepared, test.without_expression(), "median", "test", unmoved)
     assert given.known is not None
     pitch = max(float(each["pitch_um"]) for each in given.sections.values())
     found: dict[str, list[float]] = {section: [] for section in ("C2", "C4")}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench import data
-from spared_bench.data.targets import TARGETS
+from spared_bench.data.targets import TARGETS, depth_of
 from spared_bench.processing import normalization
 from spared_bench.processing.combat import fit_combat
 from spared_bench.processing.graph import neighbour_graph
@@ -225,7 +225,7 @@ def _normalise(adata: AnnData, target: str) -> np.ndarray:
 
 def _depths(adata: AnnData, settings: Processing) -> np.ndarray:
     """Return what the counts of each spot are divided by, (n_spots, 1)."""
-    depth = "library" if settings.target == "log_share" else TARGETS[settings.target].depth
+    depth = depth_of(settings.target)
     if depth == "library":
         return adata.obs["library_size"].to_numpy(dtype=np.float64)[:, None]
     if depth == "none":

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 import spared_bench
 from spared_bench.api import make_bench
-from spared_bench.errors import UsageError
+from spared_bench.errors import ContractError, UsageError
 from spared_bench.trials.known import with_known
 from spared_bench.trials.products import prepare
 from tests.conftest import TOY_PROTOCOL
@@ -27,9 +28,10 @@ METHODS = [
 
 @pytest.fixture
 def protocol(tmp_path):
-    def write(known=KNOWN):
+    def write(known=KNOWN, target="log1p_cp10k"):
         path = tmp_path / "partial.yaml"
         text = TOY_PROTOCOL.read_text().replace("datasets: [toy]", "datasets: [stack]")
+        text = text.replace("target: log1p_cp10k", f"target: {target}")
         path.write_text(text + known + "metrics: [pcc-gene, mse]\nranking: {metric: pcc-gene}\n")
         return str(path)
 
@@ -138,6 +140,19 @@ def test_what_is_known_to_a_prediction_is_of_its_sample_and_none_of_its_own_spot
     assert names["val"] < names["test"]  # what is chosen on is known to the test
     train = prepared.slides("train")
     assert with_known(prepared, train, "none", "train", offset).known is None
+
+
+def test_shares_among_the_chosen_genes_are_a_target(workspace, protocol):
+    path = protocol(target="log_share\n  ranking: mean\n  zeros: measured")
+    bench = make_bench(path, workspace=workspace, plugin_files=[PLUGIN], device="cpu")
+    prepared = prepare(bench, "stack")
+    train = prepared.slides("train")
+
+    expected = log_softmax(np.log(train.counts.astype(float) + 1), axis=1)
+    np.testing.assert_allclose(train.target, expected, rtol=1e-6)
+    assert train.mask.all()
+    with pytest.raises(ContractError, match="share among the chosen genes"):
+        prepared.transform(np.zeros(train.n_genes)).to_counts(train.target)
 
 
 def test_a_method_of_known_spots_is_refused_by_other_protocols(run):

@@ -277,4 +277,6 @@ def _settings_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
             model = model.model_fields[str(part)].annotation
         else:
             model = get_args(model)[-1]
-    return sorted(model.model_fields)
+        if type(None) in get_args(model):  # a section that may be left out
+            model = next(each for each in get_args(model) if each is not type(None))
+    return sorted(field.alias or name for name, field in model.model_fields.items())

@@ -23,7 +23,7 @@ FLOORS = (
     ("keys", "keys"),
     ("store", "store"),
     ("contracts", "data interfaces contracts hookspecs protocol parameters workspace"),
-    ("numbers", "processing metrics"),
+    ("numbers", "processing metrics registration"),
     ("material", "readers models sources registry told"),
     ("bench", "bench"),
     ("planning", "planning"),

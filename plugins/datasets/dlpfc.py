@@ -44,9 +44,10 @@ DLPFC = DatasetSpec(
     tissue="dorsolateral prefrontal cortex",
     technology="visium",
     slides=tuple(
-        SlideInfo(section, patient_id=donor)
+        # Of each donor two pairs of neighbouring sections of 10 um, the pairs 300 um apart.
+        SlideInfo(section, donor, order=at, thickness_um=300.0 if at == 2 else 10.0)
         for donor, sections in _DONORS.items()
-        for section in sections
+        for at, section in enumerate(sections, 1)
     ),
     split={"train": (*_DONORS["Br5292"], *_DONORS["Br5595"]), "test": _DONORS["Br8100"]},
     folds={"donor": _DONORS},

@@ -57,7 +57,7 @@ HER2ST = DatasetSpec(
     organism="human",
     tissue="breast cancer",
     technology="spatial transcriptomics (200 um)",
-    slides=tuple(SlideInfo(s, patient_id=s[0], section=s[1:]) for s in _sections("ABCDEFGH")),
+    slides=tuple(SlideInfo(s, s[0], s[1:], order=int(s[1:])) for s in _sections("ABCDEFGH")),
     # By patient: consecutive sections of one tumour are near copies. The patients with six
     # sections all train; of those with three, the last two by letter are kept for choices and test.
     split={"train": _sections("ABCDEF"), "val": _sections("G"), "test": _sections("H")},
@@ -83,7 +83,7 @@ HER2ST_DEMO = DatasetSpec(
     organism="human",
     tissue="breast cancer",
     technology="spatial transcriptomics (200 um)",
-    slides=tuple(SlideInfo(s, patient_id="C", section=s[1:]) for s in ("C2", "C3", "C4")),
+    slides=tuple(SlideInfo(s, "C", s[1:], order=int(s[1:])) for s in ("C2", "C3", "C4")),
     split={"train": ("C2", "C3"), "test": ("C4",)},
     allow_shared_donors=True,  # enough for a demonstration, and shown as tier B
     folder="spared_bench_plugins.datasets.embedded.her2st",

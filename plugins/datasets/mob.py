@@ -26,7 +26,11 @@ MOB_DEMO = DatasetSpec(
     organism="mouse",
     tissue="olfactory bulb",
     technology="spatial transcriptomics (staggered array)",
-    slides=(SlideInfo("MOB1", patient_id="mouse1"), SlideInfo("MOB3", patient_id="mouse2")),
+    # Bulbs of different mice, which are alike enough to be registered: one sample for that purpose.
+    slides=(
+        SlideInfo("MOB1", patient_id="mouse1", order=1, sample_id="bulb"),
+        SlideInfo("MOB3", patient_id="mouse2", order=3, sample_id="bulb"),
+    ),
     split={"train": ("MOB1",), "test": ("MOB3",)},
     folder="spared_bench_plugins.datasets.embedded.mob",
 )

@@ -35,7 +35,7 @@ MOB_STAHL = DatasetSpec(
     organism="mouse",
     tissue="olfactory bulb",
     technology="spatial transcriptomics (200 um)",
-    slides=(SlideInfo("11", section="Rep11"),),
+    slides=(SlideInfo("11", section="Rep11", order=11, sample_id="bulb"),),
     split={"train": ("11",)},
     files=(
         RemoteFile(

@@ -74,7 +74,11 @@ STNET = DatasetSpec(
     organism="human",
     tissue="breast cancer",
     technology="spatial transcriptomics (200 um)",
-    slides=tuple(SlideInfo(s, *s.split("_")) for s in _sections(_ALL)),
+    slides=tuple(
+        SlideInfo(f"{patient}_{section}", patient, section, order=at, thickness_um=16.0)
+        for patient, all_of in _ALL.items()
+        for at, section in enumerate(all_of.split(), 1)
+    ),
     split={"train": _sections(_TRAIN), "val": _sections(_VAL), "test": _sections(_TEST)},
     folds={"patient": {p: _sections({p: s}) for p, s in _ALL.items()}},
     files=(

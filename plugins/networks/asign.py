@@ -172,6 +172,7 @@ class ASIGNNet(nn.Module):
     ) -> None:
         super().__init__()
         self.width, self.released = width, released
+        self.attends = self.spreads = True  # ablations leave out attention, or the graph
         self.encoder = encoder
         self.project = nn.Identity() if released else nn.Linear(feature_width, width)
         self.cross: Any = nn.ModuleDict({name: CrossAttention(width, heads) for name in LEVELS[1:]})
@@ -210,6 +211,8 @@ class ASIGNNet(nn.Module):
 
         ``every`` has the features of all regions and all global patches, ``own`` a row per spot.
         """
+        if not self.attends:
+            return spots
         if self.released:
             return self.cross["region"].alone(own["region"]) + self.cross["globe"].alone(
                 own["globe"]
@@ -224,6 +227,8 @@ class ASIGNNet(nn.Module):
 
     def _memory(self, name: str, x: Tensor, graph: Graph) -> Tensor:
         """Return what the three graph layers make of the nodes, (3, n_nodes, width)."""
+        if not self.spreads:
+            return torch.stack([x] * LAYERS)
         found, given = [], x
         for layer in self.graphs[name]:
             given = layer(x if self.released else given, graph)
@@ -264,9 +269,12 @@ class ASIGN3DNet(ASIGNNet):
 
     def mixed(self, levels: Levels, labels: Tensor, known: Tensor, graph: Graph) -> Levels:
         """Mix the propagated labels of known spots into the prediction of the spots."""
+        return self.mixed_with(levels, propagated(labels, known, graph))
+
+    def mixed_with(self, levels: Levels, spread: Tensor) -> Levels:
+        """Mix labels that were spread, (n_spots, n_genes), into the prediction of the spots."""
         share = self.mixing.sigmoid()
-        spot = share * propagated(labels, known, graph) + (1 - share) * levels.spot
-        return Levels(spot, levels.region, levels.globe)
+        return Levels(share * spread + (1 - share) * levels.spot, levels.region, levels.globe)
 
 
 def propagated(labels: Tensor, known: Tensor, graph: Graph, rounds: int = _ROUNDS) -> Tensor:

@@ -35,6 +35,21 @@ def own() -> str:
     return _read("own.yaml")
 
 
+def partial() -> str:
+    """Return the text of ``partial.yaml``."""
+    return _read("partial.yaml")
+
+
+def partial_demo() -> str:
+    """Return the text of ``partial-demo.yaml``."""
+    return _read("partial-demo.yaml")
+
+
+def asign() -> str:
+    """Return the text of ``asign.yaml``."""
+    return _read("asign.yaml")
+
+
 def _read(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
@@ -80,5 +95,24 @@ def spared_bench_protocols() -> list[ProtocolSpec]:
             f"{__package__}:own",
             version="1",
             summary="Methods as published, on slides of your own; not comparable",
+        ),
+        ProtocolSpec(
+            "partial",
+            f"{__package__}:partial",
+            version="1",
+            summary="One section of each sample is known, the others are predicted from it",
+        ),
+        ProtocolSpec(
+            "partial-demo",
+            f"{__package__}:partial_demo",
+            version="1",
+            summary="The same with small budgets on the embedded sections; not comparable",
+        ),
+        ProtocolSpec(
+            "asign",
+            f"{__package__}:asign",
+            version="1",
+            summary="The setting of ASIGN: the first layer is known, 250 genes of the highest mean",
+            citation="Zhu et al., CVPR 2025",
         ),
     ]

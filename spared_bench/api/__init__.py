@@ -6,7 +6,7 @@ from spared_bench.api.benches import make_bench
 from spared_bench.api.execution import check_machine, execute
 from spared_bench.api.notebooks import load_dataset, run
 from spared_bench.api.options import RunOptions, default_workers
-from spared_bench.api.plans import results_of, select
+from spared_bench.api.plans import is_shipped, results_of, select
 from spared_bench.api.protocols import (
     DEFAULT_PROTOCOL,
     OWN_PROTOCOL,
@@ -24,6 +24,7 @@ __all__ = [
     "default_protocol",
     "default_workers",
     "execute",
+    "is_shipped",
     "load_dataset",
     "load_protocol",
     "make_bench",

@@ -32,7 +32,7 @@ def select(
         bench,
         known("dataset", [fold for name in wanted for fold in bench.registry.expand(name)]),
         known("completer", completers or protocol.completers),
-        known("predictor", predictors) or bench.registry.names("predictor"),
+        known("predictor", predictors) or _everybody(bench),
         named=bool(predictors),
     )
 
@@ -40,3 +40,22 @@ def select(
 def results_of(plan: Plan) -> list[TrialResult]:
     """Return the results that the store has of a plan, one per cell."""
     return final_results(plan, stored_results(plan))
+
+
+def _everybody(bench: Bench) -> list[str]:
+    """Return the predictors that a protocol is for.
+
+    All; of one of partially measured samples, those that use what is known, and the one that gains
+    are measured against.
+    """
+    names = bench.registry.names("predictor")
+    known = bench.protocol.known
+    if known is None:
+        return names
+    return [name for name in names if bench.predictor(name).needs_known or name == known.image_only]
+
+
+def is_shipped(bench: Bench) -> bool:
+    """Whether a protocol is of datasets that come with their plugins, as those of a demo do."""
+    specs = [bench.dataset(name) for name in bench.protocol.datasets and bench.listed()]
+    return bool(specs) and all(spec.folder or spec.synthetic for spec in specs)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,9 @@ from spared_bench.keys.hashing import digest
 from spared_bench.models.augmentation.names import modules as augmentation_modules
 from spared_bench.models.augmentation.names import of_method as augment_of
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_for
+from spared_bench.protocol import samples_of
 from spared_bench.registry import Registered
-from spared_bench.specs import DatasetSpec, Stage
+from spared_bench.specs import DatasetSpec, SlideInfo, Stage
 
 if TYPE_CHECKING:
     from spared_bench.data import Encoder
@@ -49,7 +49,7 @@ class Bench(Lookup):
                 "image": spec.image,
                 "raw_counts": spec.raw_counts,
                 "classes": list(spec.classes),
-                "slides": [asdict(slide) for slide in spec.slides],
+                "slides": [slide.as_read() for slide in spec.slides],
                 "content": self._content(spec, folder),
                 "reader": entry.code,
             }
@@ -71,6 +71,19 @@ class Bench(Lookup):
             "slide": slide_id,
             "code": code_hash("spared_bench.reports.tissue"),
         }
+
+    def sections_of(self, name: str, sample: str) -> list[SlideInfo]:
+        """Return all sections of a sample, in their order through it."""
+        infos = [info for info in self.dataset(name).slides if info.sample == sample]
+        return sorted(infos, key=lambda info: (info.order is None, info.order or 0))
+
+    def transforms_by_hand(self, name: str) -> dict[str, list[list[float]]]:
+        """Return the transforms of sections that a user has given; see ``registration.by_hand``."""
+        from spared_bench.registration.by_hand import place_of, read_transforms
+
+        spec = self.dataset(name)
+        path = place_of(self.workspace.data_dir, spec.fold_of or spec.name)
+        return read_transforms(path) if path.is_file() else {}
 
     def _content(self, spec: DatasetSpec, folder: Path) -> Any:
         if spec.synthetic:
@@ -193,7 +206,7 @@ class Bench(Lookup):
             If the protocol has nothing to report of it.
         """
         spec = self.dataset(name)
-        self.protocol.validation.require_reported(spec)
+        self.protocol.require_usable(spec)
         self.check_dataset(name)
         return {
             "harness": HARNESS_VERSION,
@@ -202,6 +215,46 @@ class Bench(Lookup):
             "processing": self.protocol.processing.for_dataset(spec).model_dump(mode="json"),
             "validation": self.protocol.validation.model_dump(mode="json"),
             "code": code_hash("spared_bench.processing.pipeline"),
+            **self._known_inputs(name, spec),
+        }
+
+    def _known_inputs(self, name: str, spec: DatasetSpec) -> dict[str, Any]:
+        """What of a protocol of partially measured samples determines a prepared dataset."""
+        known = self.protocol.known
+        if known is None:
+            return {}
+        samples = samples_of(spec)
+        return {
+            "known": known.model_dump(mode="json", exclude={"image_only"}),
+            "samples": {
+                sample: [[i.slide_id, i.order, i.thickness_um] for i in infos]
+                for sample, infos in samples.items()
+            },
+            "registrations": {
+                sample: digest(self.registration_inputs(name, sample, known.register_by))
+                for sample in self.registered_samples(name)
+            },
+            "placed": code_hash("spared_bench.trials.placing"),
+        }
+
+    def registered_samples(self, name: str) -> list[str]:
+        """Return the samples of a dataset that have slides in its split."""
+        return list(samples_of(self.dataset(name)))
+
+    def registration_inputs(self, name: str, sample: str, method: str) -> dict[str, Any]:
+        """What determines the registration of the sections of a sample, all that the dataset has.
+
+        Also of those outside the split, through which others are registered.
+        """
+        infos = self.sections_of(name, sample)
+        by_hand = self.transforms_by_hand(name)
+        return {
+            "harness": HARNESS_VERSION,
+            "data": self.data_inputs(name),
+            "sections": [info.slide_id for info in infos],
+            "method": method,
+            "by_hand": {i.slide_id: by_hand[i.slide_id] for i in infos if i.slide_id in by_hand},
+            "code": code_hash("spared_bench.registration"),
         }
 
     def completed_inputs(self, dataset: str, completer: str) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Lookup:
         """Look a dataset's spec up; its slides are split as the protocol uses them."""
         spec = self.registry.get("dataset", name).spec
         assert isinstance(spec, DatasetSpec)
-        return self.protocol.validation.divide(spec)
+        return self.protocol.divide(spec)
 
     def listed(self) -> list[str]:
         """Return the datasets of the protocol, folds by name; all where it lists none."""

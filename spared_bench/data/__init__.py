@@ -30,6 +30,9 @@ Two contracts, both checked by a function whose errors say what is wrong:
 ``obsm["spatial"]``             as above
 ``obsm["depth"]``               (n_spots, 1): what the counts of a spot were divided by; hidden, as
                                 the layers are, from those who predict
+``obs`` of partial samples      ``sample_id``; ``order``, the place along z (-1: unknown);
+                                ``known``, whether methods are given its expression
+``obsm["spatial_3d"]``          of partial samples: x, y, z in um in the frame of the sample
 ``var``                         gene id as index; ``gene_name``, ``gene_length_bp`` (nan: unknown),
                                 ``moran_i``; ``expressed_fraction``, the share of the spots that
                                 chose the genes in which it was seen
@@ -49,14 +52,19 @@ from spared_bench.data.contract import (
     DEPTH,
     EXPRESSED,
     EXPRESSION,
+    KNOWN,
     LABEL,
     MASK,
+    ORDER,
     PREFILLED,
     PREPARED_LAYERS,
     PREPARED_OBS,
     PREPARED_VAR,
+    SAMPLE,
+    SECTIONS,
     SLIDE_FACTS,
     SPATIAL,
+    SPATIAL_3D,
     TARGET,
     validate_counts,
     validate_labels,
@@ -73,14 +81,19 @@ __all__ = [
     "DEPTH",
     "EXPRESSED",
     "EXPRESSION",
+    "KNOWN",
     "LABEL",
     "MASK",
+    "ORDER",
     "PREFILLED",
     "PREPARED_LAYERS",
     "PREPARED_OBS",
     "PREPARED_VAR",
+    "SAMPLE",
+    "SECTIONS",
     "SLIDE_FACTS",
     "SPATIAL",
+    "SPATIAL_3D",
     "TARGET",
     "DeferredPatches",
     "Encoder",

@@ -49,6 +49,10 @@ class Patches:
         """Return the patches at these positions, or where a boolean array is True."""
         return Patches(self._arrays, self._rows[rows])
 
+    def joined(self, other: Patches) -> Patches:
+        """Return these patches and others of the same stacked arrays after them."""
+        return Patches(self._arrays, np.concatenate([self._rows, other._rows]))
+
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Read patches into memory: (n, size, size, 3), uint8."""
         wanted = np.atleast_1d(self._rows[rows])
@@ -107,6 +111,10 @@ class DeferredPatches(Patches):
     def subset(self, rows: np.ndarray) -> Patches:
         """Return the patches at these positions, or where a boolean array is True."""
         return DeferredPatches(self._find, self._rows[rows])
+
+    def joined(self, other: Patches) -> Patches:
+        """Return these patches and others of the same stacked arrays after them."""
+        return DeferredPatches(self._find, np.concatenate([self._rows, other._rows]))
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Read patches into memory: (n, size, size, 3), uint8."""

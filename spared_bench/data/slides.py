@@ -17,7 +17,10 @@ from spared_bench.data.contract import (
     LABEL,
     MASK,
     PREFILLED,
+    SAMPLE,
+    SECTIONS,
     SPATIAL,
+    SPATIAL_3D,
     TARGET,
 )
 from spared_bench.data.patches import Patches
@@ -55,12 +58,16 @@ class Slides:
         ``(encoder, slides, view) -> features``; the harness passes one that remembers.
     views : mapping of str to SpotView, optional
         What the method declares that these slides are handed to.
+    known : Slides, optional
+        The measured spots of the same samples, with their expression, for a method that predicts
+        the others; under a protocol with ``known`` alone. None of them is among these spots.
     """
 
     adata: AnnData
     patches: Patches
     features_of: Callable[[Encoder, Slides, str], np.ndarray] | None = None
     views: Mapping[str, SpotView] = field(default_factory=dict)
+    known: Slides | None = None
 
     def __post_init__(self) -> None:
         if len(self.patches) != self.adata.n_obs:
@@ -95,6 +102,44 @@ class Slides:
     def coordinates(self) -> np.ndarray:
         """Spot centres in full-resolution pixels, (n_spots, 2): x, y."""
         return np.asarray(self.adata.obsm[SPATIAL], dtype=np.float64)
+
+    @property
+    def sample_ids(self) -> np.ndarray:
+        """Sample of each spot, (n_spots,), str; under a protocol with ``known`` alone."""
+        self._require_sections()
+        return self.adata.obs[SAMPLE].to_numpy(dtype=str)
+
+    @property
+    def spatial_3d(self) -> np.ndarray:
+        """Spot centres in the frame of their sample, (n_spots, 3): x, y and z in um.
+
+        Of registered sections, under a protocol with ``known`` alone.
+        """
+        self._require_sections()
+        return np.asarray(self.adata.obsm[SPATIAL_3D], dtype=np.float64)
+
+    @property
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """What is known of each section, by its id, under a protocol with ``known`` alone.
+
+        ``sample``, ``order``, ``z_um``, ``um_per_px``, ``spot_diameter_um``, ``pitch_um``, ``to``
+        and ``how`` of the registration, ``dice``, ``correlation``, ``margin`` (nan: not known),
+        ``good``, ``doubts``.
+        """
+        self._require_sections()
+        found = self.adata.uns["spared_bench"][SECTIONS]
+        return {
+            str(name): {key: list(values)[at] for key, values in found.items()}
+            for at, name in enumerate(found["slide_id"])
+        }
+
+    def _require_sections(self) -> None:
+        if SPATIAL_3D not in self.adata.obsm:
+            raise PluginError(
+                "These sections were not registered: the protocol has no `known`, so it is none of"
+                " partially measured samples. Run this method under one that has, such as"
+                " `--suite partial` (its spec says `needs_known=True`)."
+            )
 
     @property
     def array_coordinates(self) -> np.ndarray:
@@ -299,6 +344,55 @@ class Slides:
         adata.layers[TARGET] = target
         return replace(self, adata=adata)
 
+    def with_known(self) -> tuple[Slides, np.ndarray]:
+        """Return these spots and the known ones after them as one, and which of them are known.
+
+        Of these spots themselves the target is 0 and nothing is measured, unless it is visible, as
+        in ``fit`` that of the validation slides is.
+
+        Returns
+        -------
+        Slides
+            With ``target`` and ``mask``, patches and views.
+        ndarray of bool, of shape (n_spots + n_known,)
+
+        Raises
+        ------
+        PluginError
+            If nothing is known, because the protocol has no ``known``.
+        """
+        import pandas as pd
+        from anndata import AnnData
+
+        if self.known is None:
+            self._require_sections()
+            raise PluginError("Nothing is known of these slides: `slides.known` is None.")
+        parts, n = (self, self.known), len(self)
+        target = np.zeros((n + len(self.known), self.n_genes), dtype=np.float32)
+        mask = np.zeros(target.shape, dtype=bool)
+        target[n:], mask[n:] = self.known.target, self.known.mask
+        if TARGET in self.adata.layers:
+            target[:n], mask[:n] = self.target, self.mask
+        kept = [column for column in self.adata.obs if column != LABEL]
+        joined = AnnData(
+            obs=pd.concat([pd.DataFrame(each.adata.obs[kept], copy=True) for each in parts]),
+            var=pd.DataFrame(self.adata.var, copy=True),
+            obsm={
+                name: np.concatenate([np.asarray(each.adata.obsm[name]) for each in parts])
+                for name in (SPATIAL, SPATIAL_3D)
+            },
+            uns=_plain_copy(self.adata.uns),
+            layers={TARGET: target, MASK: mask},
+        )
+        found = replace(
+            self,
+            adata=joined,
+            patches=self.patches.joined(self.known.patches),
+            views={name: each.joined(self.known.views[name]) for name, each in self.views.items()},
+            known=None,
+        )
+        return found, np.arange(len(found)) >= n
+
     def without_expression(self) -> Slides:
         """Return the same spots as a predictor sees them: no counts, no layers, no labels.
 
@@ -310,7 +404,11 @@ class Slides:
         bare = AnnData(
             obs=pd.DataFrame(self.adata.obs, copy=True).drop(columns=LABEL, errors="ignore"),
             var=pd.DataFrame(self.adata.var, copy=True),
-            obsm={SPATIAL: np.array(self.adata.obsm[SPATIAL])},
+            obsm={
+                name: np.array(self.adata.obsm[name])
+                for name in (SPATIAL, SPATIAL_3D)
+                if name in self.adata.obsm
+            },
             uns=_plain_copy(self.adata.uns),
         )
         return replace(self, adata=bare)

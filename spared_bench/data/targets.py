@@ -37,3 +37,8 @@ TARGETS: dict[str, TargetScale] = {
     "log1p_counts": TargetScale(1.0, "none", math.e),
     "counts": TargetScale(1.0, "none", 0.0),
 }
+
+
+def depth_of(target: str) -> Depth:
+    """Return what the counts of a spot are divided by; its library for a share among genes."""
+    return "library" if target == "log_share" else TARGETS[target].depth

@@ -229,17 +229,32 @@ def _processing(slides: Slides) -> dict[str, Any]:
 def _why_undefined(train: Slides) -> str:
     """Say why the target is no function of a spot's counts and depth; empty where it is one."""
     settings = _processing(train)
-    if not train.adata.uns["spared_bench"].get("raw_counts", True):
-        return "the dataset publishes normalised values and no counts"
-    if settings.get("batch_correction", "none") != "none":
-        return (
-            f"it is batch-corrected (`batch_correction: {settings['batch_correction']}`), which"
-            " shifts values by gene and batch and makes some negative"
-        )
-    if settings.get("scaling", "none") != "none":
-        return f"it is scaled by gene (`scaling: {settings['scaling']}`) after it was made"
-    if settings.get("smoothing", "none") != "none":
-        return "it is smoothed over neighbouring spots (`smoothing`), so no spot's counts give it"
-    if "target" not in settings or not train.has_depth:
-        return "these slides do not tell how their target was made (`spared-bench data prepare`)"
-    return ""
+    batches, scaling = (settings.get(at, "none") for at in ("batch_correction", "scaling"))
+    reasons = (
+        (
+            not train.adata.uns["spared_bench"].get("raw_counts", True),
+            "the dataset publishes normalised values and no counts",
+        ),
+        (
+            batches != "none",
+            f"it is batch-corrected (`batch_correction: {batches}`), which shifts values by gene"
+            " and batch and makes some negative",
+        ),
+        (
+            scaling != "none",
+            f"it is scaled by gene (`scaling: {scaling}`) after it was made",
+        ),
+        (
+            settings.get("smoothing", "none") != "none",
+            "it is smoothed over neighbouring spots (`smoothing`), so no spot's counts give it",
+        ),
+        (
+            settings.get("target") == "log_share",
+            "it is a share among the chosen genes (`target: log_share`), of no one spot's depth",
+        ),
+        (
+            "target" not in settings or not train.has_depth,
+            "these slides do not tell how their target was made (`spared-bench data prepare`)",
+        ),
+    )
+    return next((reason for holds, reason in reasons if holds), "")

@@ -175,6 +175,10 @@ class SpotView:
         """Return the view of the spots at these positions, or where a boolean array is True."""
         return replace(self, rows=self.rows[rows])
 
+    def joined(self, other: SpotView) -> SpotView:
+        """Return the same view of these spots, and of others after them."""
+        return replace(self, rows=np.concatenate([self.rows, other.rows]))
+
     @property
     def handed_out_by(self) -> str:
         """The method of ``Slides`` that hands it out: ``view``, ``tiles`` or ``windows``."""

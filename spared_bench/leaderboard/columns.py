@@ -124,11 +124,20 @@ class Column:
 
     def metrics(self, board: ProtocolBoard) -> Sequence[MetricSpec | None]:
         """Return of which metrics a small table shows it; none where it is not shown."""
-        if self.if_any and all(self.value(Place(board, row)) is None for row in board.rows):
+        if self.if_any and not self._is_anywhere(board):
             return ()
         if "metric" not in self.per:
             return (None,)
         return [each for each in board.headline[: 1 if self.ranks else 2] if self.only(each)]
+
+    def _is_anywhere(self, board: ProtocolBoard) -> bool:
+        """Whether a row has a value, on any dataset where it has one for each."""
+        datasets = board.datasets if "dataset" in self.per else (None,)
+        return any(
+            self.value(Place(board, row, dataset)) is not None
+            for row in board.rows
+            for dataset in datasets
+        )
 
     def read(self, place: Place) -> str:
         """Return what people read at a place."""
@@ -203,6 +212,14 @@ def _field_of_view(at: Place) -> str:
     return NONE if um is None else _claimed(at, f"{um:,.0f} µm")
 
 
+def _gain(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _signed(at: Place, value: float) -> str:
+    return NONE if math.isnan(value) else f"{'+' if value >= 0 else ''}{number(at.spec)(value)}"
+
+
 def _worst_drop(at: Place) -> str:
     drop = at.row.worst_drop
     return NONE if drop is None else f"{drop:+.3f} ({at.row.worst_shift})"
@@ -238,6 +255,7 @@ COLUMNS: list[Column] = [
     Column("mean_normalised_{metric}", "Norm. {metric}", "The error on a dataset over the lowest error of any method on it, controls and withdrawn entries aside; 1 is best. An error is the distance from what a perfect prediction reaches: an MSE itself, 1 minus a correlation. Its mean over the datasets that count and that the filters leave; “2/3” says that only two of three have a value, and such a mean cannot be compared with a full one.", lambda at: at.summary.normalised.value, lambda at: _mean(at.summary.normalised, score), per=("metric",), only=can_be_normalised, ranks=True, computed=True),
     Column("mean_normalised_{metric}", "95 % interval", "95 % of the means over datasets drawn again with replacement (bootstrap), the same draws for all rows. With fewer than five datasets there are too few to draw from, and none is shown.", lambda at: at.summary.interval, _overall, per=("metric",), parts=("low", "high"), but_not=_TEXTS, ranks=True, computed=True),
     Column("mean_{metric}", "{metric}", "The score, averaged over the datasets that count and that the filters leave.", lambda at: at.summary.mean.value, lambda at: _mean(at.summary.mean, number(at.spec)), per=("metric",), only=_shows_mean, computed=True),
+    Column("mean_gain_{metric}", "Gain in {metric}", "Of methods that are given known spots of the samples that they predict: by how much the score is better than that of the method of images alone that the protocol names, on the same spots; positive is better. Its mean over the datasets that count.", lambda at: _gain(at.summary.gain.value), lambda at: _signed(at, at.summary.gain.value), per=("metric",), if_any=True),
     Column("datasets_covered", "Datasets with a value", "How many datasets enter the means by the metric that ranks.", lambda at: at.summary.overall(at.spec).covered, but_not=_VIEWS),
     Column("datasets", "Datasets", "How many datasets count.", lambda at: at.summary.overall(at.spec).total, but_not=_VIEWS),
     Column("scope", "Scope", "What a prediction at a spot may depend on: its patch, its neighbourhood, the slide.", lambda at: at.row.scope, but_not=_TEXTS, hidden=True),
@@ -251,6 +269,7 @@ COLUMNS: list[Column] = [
     Column("split", "Split", "The split that is scored: test, or validation where a dataset has no test slides.", lambda at: at.about.split, per=("dataset",), but_not=_VIEWS),
     Column("slides_in_doubt", "Slides in doubt", "Slides that may not belong to their image, or not lie on it as they are placed, by the checks of raw slides, and what these found.", lambda at: "; ".join(at.about.doubts), per=("dataset",), but_not=_VIEWS),
     Column("{metric}", "{metric}", "The score on one dataset, over its measured entries, averaged over seeds; ± is the sample standard deviation over seeds.", lambda at: at.score.mean, _score, per=_CELL, computed=True),
+    Column("gain_{metric}", "Gain in {metric}", "The gain over images alone on one dataset.", lambda at: _gain(at.score.gain), lambda at: _signed(at, at.score.gain), per=_CELL, if_any=True, but_not=("console", "page")),
     Column("{metric}_sd", "{metric}, sd", "The sample standard deviation over seeds.", lambda at: at.score.sd, per=_CELL, but_not=_VIEWS, computed=True),
     Column("normalised_{metric}", "Norm. {metric}", "The normalised error on one dataset.", lambda at: at.score.normalised, per=_CELL, but_not=_TEXTS, only=can_be_normalised, ranks=True, computed=True),
     Column("{metric}", "{metric}, 95 % over slides", "95 % of the means over a dataset’s slides drawn again with replacement; with fewer than two slides, none.", lambda at: at.score.interval, lambda at: _interval(at.score.interval, number(at.spec)), per=_CELL, parts=("low", "high"), but_not=_TEXTS, ranks=True, computed=True),
@@ -305,3 +324,15 @@ def _key(column: Column, metric: MetricSpec | None, end: str, exact: bool = Fals
 def in_view(view: View) -> Iterator[Column]:
     """Yield the columns that a view for people shows."""
     return (column for column in COLUMNS if view not in column.but_not)
+
+
+def on_page(board: ProtocolBoard) -> list[Column]:
+    """Return the columns that the page of a board may show.
+
+    One that has no value anywhere is left out, unless it is hidden anyway until it is asked for.
+    """
+    return [
+        column
+        for column in in_view("page")
+        if column.hidden or not column.if_any or column._is_anywhere(board)
+    ]

@@ -25,12 +25,15 @@ class Score:
         The error over the lowest of any method (``measures.normalised``).
     interval : tuple of float
         95 % interval over slides; nan for fewer than two slides.
+    gain : float
+        By how much it is better than from images alone (``gains``); nan where there is no such row.
     """
 
     mean: float = math.nan
     sd: float = math.nan
     normalised: float = math.nan
     interval: tuple[float, float] = UNDEFINED
+    gain: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,14 @@ class Summary:
         Of the scores, and of the normalised errors.
     interval : tuple of float
         95 % bootstrap interval of ``overall``; nan for fewer than five datasets.
+    gain : Mean
+        Of the gains.
     """
 
     mean: Mean = Mean()
     normalised: Mean = Mean()
     interval: tuple[float, float] = UNDEFINED
+    gain: Mean = Mean()
 
     def overall(self, metric: MetricSpec) -> Mean:
         """Return what rows are ranked by: normalised errors, or scores where there are none."""
@@ -262,6 +268,9 @@ class ProtocolBoard:
     ----------
     metrics : tuple of MetricSpec
         Those that rows have scores of, the one that ranks first.
+    image_only : tuple of Row
+        Under a protocol of partially measured samples: the methods that look at images alone, which
+        are no rows of its board.
     """
 
     protocol: str
@@ -273,6 +282,7 @@ class ProtocolBoard:
     metrics: tuple[MetricSpec, ...] = ()
     ranking: Ranking = field(default_factory=Ranking)
     notes: tuple[str, ...] = ()
+    image_only: tuple[Row, ...] = ()
 
     @property
     def counted(self) -> tuple[BoardDataset, ...]:

@@ -134,12 +134,13 @@ def known_to(registry: Registry, protocols: Sequence[Protocol] = ()) -> Known:
         metrics,
         rankings={each.id: each.ranking for each in known},
         remarks={each.id: each.remarks for each in known if each.remarks},
+        image_only={each.id: each.known.image_only for each in known if each.known is not None},
     )
 
 
-def dataset_facts(registry: Registry, validation: Validation | None = None) -> Facts:
+def dataset_facts(registry: Registry, protocol: Protocol | None = None) -> Facts:
     """Return what the datasets say of themselves, divided as a protocol does."""
-    divide = (validation or Validation()).divide
+    divide = Validation().divide if protocol is None else protocol.divide
     specs = [entry.spec for entry in registry.all("dataset")]
     divided = [divide(spec) for spec in specs if isinstance(spec, DatasetSpec)]
     return {
@@ -169,7 +170,11 @@ def _predictor_facts(registry: Registry) -> Facts:
     """Return what the rows of others' entries say of predictors that are known here."""
     specs = [entry.spec for entry in registry.all("predictor")]
     return {
-        spec.name: {"scope": spec.scope, "summary": spec.summary}
+        spec.name: {
+            "scope": spec.scope,
+            "summary": spec.summary,
+            **({"needs_known": True} if spec.needs_known else {}),
+        }
         for spec in specs
         if isinstance(spec, PredictorSpec)
     }
@@ -253,8 +258,7 @@ def _with_what_is_known(
     found: list[TrialResult] = []
     names = [*(run.protocol for run in results), *(entry.protocol for entry in entries)]
     for name in dict.fromkeys(names):
-        validation = known[name].validation if name in known else None
-        datasets = _entry_facts(dataset_facts(registry, validation))
+        datasets = _entry_facts(dataset_facts(registry, known.get(name)))
         runs = [result for result in results if result.protocol == name]
         theirs = [entry for entry in entries if entry.protocol == name]
         found += without_foreign_facts(runs, datasets, predictors)

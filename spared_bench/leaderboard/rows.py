@@ -25,6 +25,7 @@ from itertools import groupby
 from typing import Any
 
 from spared_bench.leaderboard.datasets import datasets_of, joined
+from spared_bench.leaderboard.gains import uses_known, with_gains
 from spared_bench.leaderboard.means import (
     dataset_intervals,
     evaluation_split,
@@ -71,6 +72,8 @@ class Known:
         By what each protocol (``"demo@1"``) ranks; of any other the usual ranking, with a note.
     remarks : mapping of protocol to tuple of str
         What makes its scores another quantity than those of other protocols, in sentences.
+    image_only : mapping of protocol to str
+        Of protocols of partially measured samples: the predictor that gains are measured against.
     studied : Studied
         What studies of the workspace say of methods.
     """
@@ -79,6 +82,7 @@ class Known:
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    image_only: Mapping[str, str] = field(default_factory=dict)
     studied: Studied = field(default_factory=Studied)
 
 
@@ -113,16 +117,23 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
     trials, notes = _one_each(results)
     ranking, metrics, remarks = _metrics(protocol, trials, known)
     datasets = datasets_of(trials, known.datasets)
-    methods = _by_method(trials)
+    everything = _by_method(trials)
+    reference = known.image_only.get(protocol, "")
+    beside = [name for name in everything if reference and not uses_known(everything[name])]
+    methods = {name: mine for name, mine in everything.items() if name not in beside}
     seeds = _seeds_by_origin(trials)
     scores = {
         name: _scores(mine, datasets, metrics, len(seeds[name[0]]))
-        for name, mine in methods.items()
+        for name, mine in everything.items()
     }
     competing = [scores[name] for name, mine in methods.items() if _competes(name[0], mine)]
     datasets = tuple(_with_best(dataset, competing, metrics) for dataset in datasets)
     rows = [_row(name, mine, datasets, scores[name], metrics) for name, mine in methods.items()]
     rows = _with_intervals(rows, [each.name for each in datasets if each.counts], metrics)
+    image_only = [_row(name, everything[name], datasets, scores[name], metrics) for name in beside]
+    if reference:
+        rows, lacking = with_gains(rows, image_only, reference, datasets, metrics)
+        remarks = [*remarks, *lacking]
     rows = [known.studied.added(protocol, row) for row in rows]
     return ProtocolBoard(
         protocol=protocol,
@@ -134,6 +145,7 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
         metrics=metrics,
         ranking=ranking,
         notes=(*known.remarks.get(protocol, ()), *notes, *remarks),
+        image_only=tuple(image_only),
     )
 
 

@@ -228,11 +228,14 @@ def _protocol_files(part: ProtocolBoard, trials: Sequence[TrialResult], extras: 
 
 
 def trials_by_row(part: ProtocolBoard, trials: Iterable[TrialResult]) -> RowTrials:
-    """Return the trials of every row, by the row's id."""
+    """Return the trials of every row, by the row's id; those beside the board have no row."""
     ids = {(row.origin, row.predictor, row.completer): row_id(row) for row in part.rows}
+    beside = {(row.origin, row.predictor, row.completer) for row in part.image_only}
     found: dict[str, list[TrialResult]] = {name: [] for name in ids.values()}
     for trial in trials:
-        found[ids[origin_of(trial), trial.predictor, trial.completer]].append(trial)
+        method = (origin_of(trial), trial.predictor, trial.completer)
+        if method not in beside:
+            found[ids[method]].append(trial)
     return found
 
 

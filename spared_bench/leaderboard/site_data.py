@@ -11,11 +11,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spared_bench.leaderboard.columns import Column, Place, in_view
+from spared_bench.leaderboard.columns import Column, Place, on_page
 from spared_bench.leaderboard.means import evaluation_split
 from spared_bench.leaderboard.measures import can_be_normalised, is_comparable
 from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
-from spared_bench.leaderboard.text import MAX_MESSAGE, visible
+from spared_bench.leaderboard.text import MAX_MESSAGE, score, visible
 from spared_bench.metrics.uncertainty import LEVELS
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
@@ -56,11 +56,11 @@ def board_data(part: ProtocolBoard) -> dict[str, Any]:
             "protocol": part.protocol,
             "comparable": part.comparable,
             "seeds": part.seeds,
-            "notes": part.notes,
+            "notes": [*part.notes, *_images_alone(part)],
             "metrics": [_metric(metric) for metric in part.metrics],
             "headline": [part.metrics.index(metric) for metric in part.headline],
             "completer": part.ranking.completer,
-            "columns": [_column(column, part.metrics) for column in in_view("page")],
+            "columns": [_column(column, part.metrics) for column in on_page(part)],
             "datasets": [_dataset(dataset, part.metrics) for dataset in part.datasets],
             "rows": [_row(row, part) for row in part.rows],
             "n_failures": len(part.failures),
@@ -70,6 +70,18 @@ def board_data(part: ProtocolBoard) -> dict[str, Any]:
             ],
         }
     )
+
+
+def _images_alone(part: ProtocolBoard) -> list[str]:
+    """Say what methods of images alone reach, which stand on no row of such a board."""
+    if not part.image_only or not part.metrics:
+        return []
+    metric = part.metrics[0]
+    told = ", ".join(
+        f"{row.predictor} ({row.completer}) {score(row.summary(metric).mean.value)}"
+        for row in part.image_only
+    )
+    return [f"From images alone, on the same spots, {metric.title}: {told}."]
 
 
 def _metric(metric: MetricSpec) -> dict[str, Any]:
@@ -155,9 +167,7 @@ def _row(row: Row, part: ProtocolBoard) -> dict[str, Any]:
         "failed": [each.failed for each in here],
         "scores": [_scores(row, metric, part) for metric in part.metrics],
         "cells": {
-            column.id: _cells(column, row, part)
-            for column in in_view("page")
-            if not column.computed
+            column.id: _cells(column, row, part) for column in on_page(part) if not column.computed
         },
     }
 

@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spared_bench.leaderboard.columns import Column, Place, View, fields, in_view
@@ -39,6 +39,8 @@ def as_markdown(board: Board, command: str) -> str:
             [cell.heading for cell in cells],
             [[cell.text(part, row) for cell in cells] for row in part.rows],
         )
+        if part.image_only:
+            lines += ["", "### From images alone, on the same spots", "", *_image_only(part)]
         if part.failures:
             table = [
                 (f.dataset, f.predictor, f.completer, str(f.seed), f.status, f.message)
@@ -47,6 +49,17 @@ def as_markdown(board: Board, command: str) -> str:
             names = ("dataset", "predictor", "completer", "seed", "status", "reason")
             lines += ["", "### Without a result", "", *_markdown_table(names, table)]
     return "\n".join(lines) + "\n"
+
+
+def _image_only(part: ProtocolBoard) -> list[str]:
+    """Return the table of the methods that are given nothing to know, which have no rank."""
+    beside = replace(part, rows=part.image_only, image_only=())
+    cells = [cell for cell in _cells("markdown", beside) if not cell.column.ranks]
+    cells = [cell for cell in cells if cell.column.key != "rank"]
+    return _markdown_table(
+        [cell.heading for cell in cells],
+        [[cell.text(beside, row) for cell in cells] for row in beside.rows],
+    )
 
 
 def as_csv(board: Board, command: str = "") -> str:
@@ -73,16 +86,19 @@ def _part(part: ProtocolBoard) -> dict[str, Any]:
     everything = fields(part.metrics)
     of_dataset = [field for field in everything if "dataset" in field.column.per]
     of_row = [field for field in everything if "dataset" not in field.column.per]
-    rows = [
-        {
-            **{each.key: each.value(part, row) for each in of_row},
-            "datasets": {
-                dataset.name: {each.key: each.value(part, row, dataset) for each in of_dataset}
-                for dataset in part.datasets
-            },
-        }
-        for row in part.rows
-    ]
+
+    def written(rows: Sequence[Row]) -> list[dict[str, Any]]:
+        return [
+            {
+                **{each.key: each.value(part, row) for each in of_row},
+                "datasets": {
+                    dataset.name: {each.key: each.value(part, row, dataset) for each in of_dataset}
+                    for dataset in part.datasets
+                },
+            }
+            for row in rows
+        ]
+
     about = {
         "protocol": part.protocol,
         "comparable": part.comparable,
@@ -100,7 +116,8 @@ def _part(part: ProtocolBoard) -> dict[str, Any]:
         "failures": [asdict(failure) for failure in part.failures],
         "notes": part.notes,
     }
-    return {**_json(about), "rows": _json(rows)}
+    beside = {"image_only": _json(written(part.image_only))} if part.image_only else {}
+    return {**_json(about), "rows": _json(written(part.rows)), **beside}
 
 
 def terminal_table(

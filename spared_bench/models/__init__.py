@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from spared_bench.models.backbones import build_backbone
     from spared_bench.models.encoders import ColorEncoder, TimmEncoder
     from spared_bench.models.features import FeatureBatch, FeaturePredictor
+    from spared_bench.models.known import KnownPredictor
     from spared_bench.models.torch_predictor import TorchPredictor
     from spared_bench.models.trainer import Recipe, train
     from spared_bench.models.units import Batch, PatchUnits
@@ -21,6 +22,7 @@ __all__ = [
     "ColorEncoder",
     "FeatureBatch",
     "FeaturePredictor",
+    "KnownPredictor",
     "PatchUnits",
     "Recipe",
     "SlidePredictor",
@@ -40,6 +42,7 @@ _HOME = {
     "ColorEncoder": "encoders",
     "FeatureBatch": "features",
     "FeaturePredictor": "features",
+    "KnownPredictor": "known",
     "PatchUnits": "units",
     "Recipe": "trainer",
     "SlidePredictor": "windows",

@@ -64,7 +64,7 @@ def make_plan(
     predictors = [name for name in predictors if name not in refused]
     for dataset in datasets:
         try:
-            bench.protocol.validation.require_reported(bench.dataset(dataset))
+            bench.protocol.require_usable(bench.dataset(dataset))
             bench.data_inputs(dataset)
         except SparedBenchError as error:
             plan.unavailable[dataset] = str(error)

@@ -55,6 +55,12 @@ def misdeclared(
 
 def refusal(bench: Bench, predictor: str) -> str:
     """Say why a protocol does not let a predictor look at what it declares; empty where it does."""
+    if bench.predictor(predictor).needs_known and bench.protocol.known is None:
+        return (
+            f"Predictor {predictor!r} predicts partially measured samples from what is known of"
+            f" them, and protocol {bench.protocol.id} has no `known`. Run it under one that has,"
+            " such as `--suite partial`."
+        )
     if bench.protocol.views == "allowed":
         return ""
     for kind, name, parameters in methods_of(bench, [], [predictor]):

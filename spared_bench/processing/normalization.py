@@ -1,6 +1,6 @@
 """From counts to expression that is comparable between spots, logged or not.
 
-All scales keep 0 at 0, so that an unmeasured entry stays recognisable.
+All scales but `log_share` keep 0 at 0, so that an unmeasured entry stays recognisable.
 """
 
 from __future__ import annotations
@@ -63,6 +63,25 @@ def log1p_cp10k(counts: np.ndarray, library_sizes: np.ndarray) -> np.ndarray:
     """Return ln(1 + counts per 10,000 counts of the spot); see ``per_library``."""
     values = per_library(counts, library_sizes, 1e4)
     return np.log1p(values, out=values)
+
+
+def log_share(counts: np.ndarray) -> np.ndarray:
+    """Return ln((1 + counts) / sum over genes of (1 + counts)), as the released code of ASIGN does.
+
+    The sum is over the given genes alone, so a value depends on which genes they are; every entry
+    counts as measured, a count of 0 as well.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_spots, n_genes)
+
+    Returns
+    -------
+    ndarray of float64, of shape (n_spots, n_genes)
+        Negative; 0 where there is one gene.
+    """
+    more = np.asarray(counts, dtype=np.float64) + 1
+    return np.log(more / more.sum(axis=1, keepdims=True))
 
 
 def normalised(

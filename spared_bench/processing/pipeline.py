@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench import data
-from spared_bench.data.targets import TARGETS
+from spared_bench.data.targets import TARGETS, depth_of
 from spared_bench.processing import normalization
 from spared_bench.processing.combat import fit_combat
 from spared_bench.processing.graph import neighbour_graph
 from spared_bench.processing.joining import join_slides
+from spared_bench.processing.known_spots import put_known
 from spared_bench.processing.moran import mean_morans_i, most_autocorrelated
 from spared_bench.processing.selection import (
     Steps,
@@ -71,7 +72,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     DataError
         If the genes are not of the declared organism, or have no known length and need one.
     """
-    spec = protocol.validation.divide(spec)
+    spec = protocol.divide(spec)
     settings = protocol.processing.for_dataset(spec)
     adata, report = join_slides(slides, spec)
     spots, genes = Steps(), Steps()
@@ -80,6 +81,8 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     adata.obs["split"] = assign_splits(
         adata.obs["slide_id"].to_numpy(), adata.obsm[data.SPATIAL], spec.split, fraction
     )
+    if protocol.known is not None:
+        put_known(adata, spec, protocol.known, fraction)
     adata = keep_spots(adata, settings.filtering, spots)
     if settings.listed_genes:
         lenient = bool(settings.gene_list)
@@ -161,7 +164,9 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
     best = _choose(adata, ranked, fitted, scores, settings, ranked_target)
     adata = adata[:, best].copy()
     adata.var["moran_i"] = scores[best]
-    prefilled = filled[:, best]
+    prefilled, expression = filled[:, best], expression[:, best]
+    if settings.target == "log_share":  # among the genes that were chosen by their counts
+        prefilled = expression = normalization.log_share(adata.X.toarray())
     if settings.batch_correction != "none":
         published = settings.batch_correction == "combat_published"
         batches = adata.obs[settings.batch_key].to_numpy(dtype=str)
@@ -178,7 +183,7 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
         range_of = normalization.MinMax.fitted(prefilled[fitted], mask[fitted])
         prefilled = range_of.apply(prefilled)
     adata.layers[data.COUNTS] = adata.X.copy()
-    adata.layers[data.EXPRESSION] = expression[:, best]
+    adata.layers[data.EXPRESSION] = expression
     adata.layers[data.MASK] = mask
     adata.layers[data.PREFILLED] = prefilled
     adata.layers[data.TARGET] = np.where(mask, prefilled, 0.0)
@@ -211,6 +216,8 @@ def _choose(
 
 def _normalise(adata: AnnData, target: str) -> np.ndarray:
     lengths = adata.var["gene_length_bp"] if "gene_length_bp" in adata.var else np.empty(0)
+    # A share among the chosen genes, which counts choose.
+    target = "counts" if target == "log_share" else target
     return normalization.normalised(
         target, adata.X.toarray(), adata.obs["library_size"].to_numpy(), np.asarray(lengths)
     )
@@ -218,7 +225,7 @@ def _normalise(adata: AnnData, target: str) -> np.ndarray:
 
 def _depths(adata: AnnData, settings: Processing) -> np.ndarray:
     """Return what the counts of each spot are divided by, (n_spots, 1)."""
-    depth = TARGETS[settings.target].depth
+    depth = depth_of(settings.target)
     if depth == "library":
         return adata.obs["library_size"].to_numpy(dtype=np.float64)[:, None]
     if depth == "none":

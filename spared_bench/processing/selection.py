@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import EXPRESSED
-from spared_bench.data.targets import TARGETS
+from spared_bench.data.targets import depth_of
 from spared_bench.errors import CountsError, DataError
 from spared_bench.processing import counting, filtering
 from spared_bench.processing.annotation import gene_table, is_mitochondrial
@@ -216,7 +216,7 @@ def require_lengths(
     adata: AnnData, spec: DatasetSpec, settings: Processing, steps: Steps
 ) -> AnnData:
     """Where lengths are needed, drop the genes without one."""
-    if TARGETS[settings.target].depth != "length":
+    if depth_of(settings.target) != "length":
         return adata
     gene_table(spec.organism)  # refuses an organism without lengths
     known = adata.var["gene_length_bp"].notna().to_numpy()

@@ -6,6 +6,7 @@ mean the default. A setting is part of the keys of what depends on it (``spared_
 
 from __future__ import annotations
 
+from spared_bench.protocol.known import Known, samples_of
 from spared_bench.protocol.processing import (
     Filtering,
     Processing,
@@ -35,6 +36,7 @@ __all__ = [
     "SMALL",
     "Completion",
     "Filtering",
+    "Known",
     "PatchCutting",
     "Processing",
     "Protocol",
@@ -44,4 +46,5 @@ __all__ = [
     "Validation",
     "parse_protocol",
     "read_protocol",
+    "samples_of",
 ]

@@ -55,7 +55,8 @@ class Processing(Section):
     target : str
         Normalisation of the target, one of ``spared_bench.data.targets``: ``log2_tpm``,
         ``log1p_cp10k``, ``log1p_cpm``, ``log1p_counts``, or without a logarithm ``tpm``, ``cpm``,
-        ``counts``.
+        ``counts``. Or ``log_share``, that of ASIGN (``normalization.log_share``), with genes of the
+        highest mean count; it needs ``ranking: mean`` and ``zeros: measured``.
     scaling : {"none", "min_max"}
         ``"min_max"``: each gene's target from 0 to 1 over the measured entries of the spots that
         ``fit_on`` names, after everything else; other spots may lie beyond.
@@ -101,7 +102,14 @@ class Processing(Section):
     ties: Literal["id", "published"] = "id"
     mitochondrial: Literal["counted", "left_out"] = "counted"
     target: Literal[
-        "log2_tpm", "tpm", "log1p_cp10k", "log1p_cpm", "cpm", "log1p_counts", "counts"
+        "log2_tpm",
+        "tpm",
+        "log1p_cp10k",
+        "log1p_cpm",
+        "cpm",
+        "log1p_counts",
+        "counts",
+        "log_share",
     ] = "log2_tpm"
     scaling: Literal["none", "min_max"] = "none"
     ranked_on: Literal["target", "log1p_cp10k"] = "target"
@@ -130,9 +138,21 @@ class Processing(Section):
         require_list(self.gene_list)
         if self.genes and self.gene_list:
             raise ValueError("`genes` and `gene_list` both name the genes. Keep one of them")
+        if self.target == "log_share":
+            self._check_shares()
         for name, settings in self.per_dataset.items():
             self._with(settings, f"per_dataset[{name!r}]")
         return self
+
+    def _check_shares(self) -> None:
+        wanted = {"zeros": "measured", "batch_correction": "none", "smoothing": "none"}
+        wanted |= {} if self.listed_genes else {"ranking": "mean"}
+        for name, value in wanted.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"`target: log_share` needs `{name}: {value}`: it is a share among the chosen"
+                    f" genes, 0 counts included; found `{name}: {getattr(self, name)}`"
+                )
 
     @property
     def listed_genes(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
 from spared_bench.keys.hashing import digest
+from spared_bench.protocol.known import Known
 from spared_bench.protocol.processing import Processing
 from spared_bench.protocol.section import Positive, Section
 from spared_bench.protocol.training import Completion, PatchCutting, Search, Training
@@ -16,7 +17,7 @@ from spared_bench.protocol.validation import Validation
 from spared_bench.strict import load_model
 
 if TYPE_CHECKING:
-    pass
+    from spared_bench.specs import DatasetSpec
 
 #: The configuration that every method has: its defaults.
 PUBLISHED = "published"
@@ -55,6 +56,9 @@ class Protocol(Section):
     ``further_metrics`` are computed where a method predicts what they are of, variances or classes.
     ``scored_genes``, ids or symbols, restricts all scores to some of the trained genes; empty: all.
     Neither moves a training.
+
+    ``known`` makes it a protocol of partially measured samples (docs/sections.md): its board holds
+    the methods that are given what is known, and none that look at images alone.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Protocol(Section):
     patches: PatchCutting = PatchCutting()
     views: Literal["allowed", "target-only"] = "allowed"
     validation: Validation = Validation()
+    known: Known | None = None
     training: Training = Training()
     completion: Completion = Completion()
     search: Search = Search()
@@ -95,7 +100,37 @@ class Protocol(Section):
                 f"`ranking.completer` is {completer!r}; expected `all`, `best`, or one of the"
                 f" protocol's completers: {', '.join(self.completers)}"
             )
+        if self.known is not None:
+            self._check_known()
         return self
+
+    def _check_known(self) -> None:
+        if self.processing.fit_on != "train":
+            raise ValueError(
+                "`known` needs `processing.fit_on: train`: with `all`, spots that are to be"
+                " predicted would choose the genes and fill gaps of the known ones"
+            )
+        if self.processing.smoothing != "none":
+            raise ValueError(
+                "`known` needs `processing.smoothing: none`: a mean over neighbours would carry"
+                " what is to be predicted into what is known"
+            )
+
+    def divide(self, spec: DatasetSpec) -> DatasetSpec:
+        """Return a dataset with its slides in the splits that this protocol gives them."""
+        spec = self.validation.divide(spec)
+        return spec if self.known is None else self.known.divide(spec)
+
+    def require_usable(self, spec: DatasetSpec) -> None:
+        """Refuse a divided dataset that leaves nothing to report, or nothing that is known.
+
+        Raises
+        ------
+        SplitError
+        """
+        self.validation.require_reported(spec)
+        if self.known is not None:
+            self.known.require_usable(spec)
 
     @property
     def id(self) -> str:
@@ -106,6 +141,12 @@ class Protocol(Section):
     def remarks(self) -> tuple[str, ...]:
         """What makes the scores another quantity than those of other protocols, for the board."""
         found = []
+        if self.known is not None:
+            found.append(
+                "Samples are partially measured: methods are given the expression of known spots"
+                " of the sample that they predict. Such scores are not to be compared with those"
+                " from images alone."
+            )
         if self.processing.smoothing != "none":
             found.append(
                 "Targets are smoothed: what is learnt and scored of a spot is the mean over it and"
@@ -134,6 +175,8 @@ class Protocol(Section):
             del values["configuration"]
         if self.training.precision == "auto":
             del values["training"]["precision"]
+        if self.known is None:
+            del values["known"]
         if self.patches.stain == "none":
             del values["patches"]["stain"], values["patches"]["stain_to"]
         processing = values["processing"]

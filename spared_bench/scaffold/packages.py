@@ -20,7 +20,12 @@ _KINDS = {
     "dataset": ("reader", "-d $name -p linear-probe"),
 }
 #: What a predictor sees, and the folder of its template.
-FORMS = {"patch": "predictor", "slide": "predictor-slide", "features": "predictor-features"}
+FORMS = {
+    "patch": "predictor",
+    "slide": "predictor-slide",
+    "features": "predictor-features",
+    "known": "predictor-known",
+}
 _NAME = re.compile(r"[a-z][a-z0-9_+.-]{0,63}")
 _SUFFIX = ".template"
 
@@ -39,9 +44,9 @@ def new_package(
         Where the folder is made.
     registry : Registry
         Names that are taken.
-    form : {"patch", "slide", "features"}
+    form : {"patch", "slide", "features", "known"}
         What a predictor sees: the spot's patch, unless it is said; the whole slide; features of a
-        frozen encoder.
+        frozen encoder; known spots of the sample that it predicts.
 
     Raises
     ------
@@ -54,7 +59,7 @@ def new_package(
     if kind not in _KINDS:
         raise UnknownNameError("template", kind, _KINDS)
     folder_of_template = _template_folder(kind, form)
-    values = _values(kind, name)
+    values = _values(kind, name, form)
     if name in registry.names(kind):
         raise UsageError(
             f"A {kind} named {name!r} is installed already. Choose another name:"
@@ -94,7 +99,7 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
-def _values(kind: str, name: str) -> dict[str, str]:
+def _values(kind: str, name: str, form: str) -> dict[str, str]:
     module = re.sub(r"[^a-z0-9]+", "_", name).strip("_")
     class_name = "".join(part.capitalize() for part in module.split("_"))
     reserved = keyword.iskeyword(module) or keyword.iskeyword(class_name)
@@ -113,6 +118,7 @@ def _values(kind: str, name: str) -> dict[str, str]:
         "distribution": f"spared-bench-{module.replace('_', '-')}",
         "class_name": class_name,
         "file": file,
+        "suite": "partial-demo" if form == "known" else "demo",
         "selection": Template(selection).substitute(name=name),
     }
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from spared_bench.keys.fingerprints import Fingerprints
 
 _IMAGES = "images"  # taken out of other files; made again when it is missing
+#: What says where a section lies in its sample, and moves nothing of what is read of it.
+_OF_A_SAMPLE = ("sample", "order", "thickness_um")
 _SPACE_RANGER = ("*filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix/*", "spatial/*")
 
 
@@ -107,6 +109,7 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
                 or (key == "image" and described.format != "spatialdata")
                 else value
                 for key, value in entry.model_dump(exclude_defaults=True).items()
+                if key not in _OF_A_SAMPLE
             }
             for slide_id, entry in described.slides.items()
         },

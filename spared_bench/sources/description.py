@@ -58,6 +58,12 @@ class SlideEntry(_Described):
     image : str
         The full-resolution image; for SpatialData, the name of an element.
     patient, section : str
+    sample : str
+        The block of tissue that it was cut from; the patient, where it is left out.
+    order : int
+        Its place along z among the sections of the sample.
+    thickness_um : float
+        From this section to the next one; 0: unknown.
     spots : str
         Legacy ST: the table of positions.
     labels : str
@@ -80,6 +86,9 @@ class SlideEntry(_Described):
     image: Text = ""
     patient: Text = ""
     section: Text = ""
+    sample: Text = ""
+    order: int | None = None
+    thickness_um: Size = 0.0
     spots: Text = ""
     labels: Text = ""
     layer: Text = ""
@@ -173,7 +182,10 @@ class Description(_Described):
             organism=self.organism,
             tissue=self.tissue,
             technology=self.technology,
-            slides=tuple(SlideInfo(s, e.patient, e.section) for s, e in self.slides.items()),
+            slides=tuple(
+                SlideInfo(s, e.patient, e.section, e.order, e.sample, e.thickness_um)
+                for s, e in self.slides.items()
+            ),
             split={str(part): slides for part, slides in self.split.items()},
             parameters=self.parameters,
             allow_shared_donors=self.allow_shared_donors,

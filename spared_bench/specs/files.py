@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from spared_bench.errors import PluginError
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,46 @@ class SlideInfo:
         The donor; sections of one donor are not independent.
     section : str
         The label of the section within the donor, where there is one.
+    order : int, optional
+        Its place along z among the sections of its sample.
+    sample_id : str
+        The block of tissue that it was cut from; where empty, the donor, else the slide itself.
+    thickness_um : float
+        From this section to the next one of the sample; 0: unknown.
+
+    Raises
+    ------
+    PluginError
+        For a place that is no whole number, or a thickness that is negative or no number.
     """
 
     slide_id: str
     patient_id: str = ""
     section: str = ""
+    order: int | None = None
+    sample_id: str = ""
+    thickness_um: float = 0.0
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.order, int) and not isinstance(self.order, bool)
+        if self.order is not None and not whole:
+            raise PluginError(
+                f"SlideInfo({self.slide_id!r}): order is the place of the section along z, a whole"
+                f" number, or None where it is not known; found {self.order!r}."
+            )
+        thickness = self.thickness_um
+        sound = isinstance(thickness, int | float) and not isinstance(thickness, bool)
+        if not sound or not 0 <= thickness < math.inf:
+            raise PluginError(
+                f"SlideInfo({self.slide_id!r}): thickness_um must be 0 (unknown) or more, found"
+                f" {thickness!r}."
+            )
+
+    @property
+    def sample(self) -> str:
+        """The sample that it belongs to, also where it is not named."""
+        return self.sample_id or self.patient_id or self.slide_id
+
+    def as_read(self) -> dict[str, str]:
+        """Return what of it determines how a slide is read and stacked."""
+        return {name: getattr(self, name) for name in ("slide_id", "patient_id", "section")}

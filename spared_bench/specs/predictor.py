@@ -58,6 +58,9 @@ class PredictorSpec(Spec):
     encoder : str
         The parameter that names the frozen network whose features of the patches it asks for
         (``slides.features``), so that a dry run can tell of them; empty for none.
+    needs_known : bool
+        Whether it predicts partially measured samples from what is known of them
+        (``slides.known``): it runs under protocols with ``known`` alone, and stands on their board.
     """
 
     kind: ClassVar[str] = "predictor"
@@ -69,6 +72,7 @@ class PredictorSpec(Spec):
     search: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     stages: Mapping[str, Stage] = field(default_factory=dict)
     encoder: str = ""
+    needs_known: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

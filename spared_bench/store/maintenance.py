@@ -42,6 +42,7 @@ PRODUCTS = (
     "checks",
     "facts",
     "pictures",
+    "registrations",
 )
 #: What is made of results here and never carried elsewhere.
 DERIVED = ("shifts",)

@@ -31,6 +31,7 @@ from spared_bench.testing.checks import (
     require,
     same,
 )
+from spared_bench.testing.known import sections_for, with_other_known
 from spared_bench.testing.slides import TinySlides, with_noise
 from spared_bench.testing.ties import agree
 from spared_bench.testing.views import slides_for
@@ -60,7 +61,13 @@ class _Subject:
 
     @cached_property
     def slides(self) -> TinySlides:
-        return slides_for(self.entry)
+        return sections_for(self.entry) if self.needs_known else slides_for(self.entry)
+
+    @property
+    def needs_known(self) -> bool:
+        """Whether it predicts partially measured samples."""
+        spec = self.entry.spec
+        return isinstance(spec, PredictorSpec) and spec.needs_known
 
     @cached_property
     def predictor(self) -> Any:
@@ -143,7 +150,10 @@ def _gene_order(subject: _Subject) -> None:
     transform = TargetTransform.fitted(slides.train)
     context = replace(CONTEXT, budget=budget, transform=transform)
     predictor.fit(level(slides.train), level(slides.val), context)
-    means = _mean(predictor.predict(subject.test)).mean(axis=0)
+    test = subject.test
+    if test.known is not None:
+        test = replace(test, known=level(test.known))
+    means = _mean(predictor.predict(test)).mean(axis=0)
     require(
         list(np.argsort(means)) == [0, 1, 2, 3, 4, 5],
         f"trained on genes at 0, 30, ... 150 it predicts {np.round(means).tolist()}: columns are"
@@ -182,6 +192,16 @@ def _unseen(subject: _Subject) -> None:
         subject.values(noisy.test.without_expression(), subject.fit(noisy)),
         subject.values(subject.test),
         "noise in place of the test slides' expression changes the prediction.",
+    )
+
+
+def _known(subject: _Subject) -> None:
+    if not subject.needs_known:
+        raise CheckSkipped("it is given nothing of the samples that it predicts")
+    told, other = subject.values(subject.test), subject.values(with_other_known(subject.test))
+    require(
+        not np.array_equal(told, other),
+        "its spec says `needs_known=True`, and it predicts the same whatever `slides.known` holds.",
     )
 
 
@@ -225,9 +245,10 @@ def _one_spot(subject: _Subject) -> None:
 
 
 def _unmoved(subject: _Subject) -> None:
-    before = subject.values(subject.slides.train)
+    others = subject.slides.val if subject.needs_known else subject.slides.train
+    before = subject.values(others)
     subject.values(with_noise(subject.slides.test))
-    after = subject.values(subject.slides.train)
+    after = subject.values(others)
     same(before, after, "predicting one slide changes what it predicts for others.")
 
 
@@ -276,6 +297,7 @@ _CHECKS: dict[str, Callable[[_Subject], None]] = {
     "predicting twice gives the same": _twice,
     "a prediction does not depend on the measured expression": _blind,
     "noise in place of unseen expression changes no prediction": _unseen,
+    "what is known of a sample has an effect": _known,
     "the order of the spots is that of the predictions": _spot_order,
     "the batch size does not matter": _batch_size,
     "a slide of one spot survives": _one_spot,

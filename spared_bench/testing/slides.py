@@ -31,6 +31,12 @@ def tiny_slides() -> TinySlides:
     unmeasured. It is what ``log1p_cp10k`` makes of the counts and depths. Most spots have a label,
     ``bright`` or ``dark`` by the red of their patch. Satisfies ``validate_prepared``.
     """
+    whole = tiny_whole()
+    return TinySlides(**{s: whole.subset(whole.adata.obs["split"] == s) for s in SPLITS})
+
+
+def tiny_whole() -> Slides:
+    """Return all spots of ``tiny_slides``, of which these are subsets."""
     import pandas as pd
     from anndata import AnnData
 
@@ -83,9 +89,7 @@ def tiny_slides() -> TinySlides:
     adata.layers["prefilled"] = expression.astype(np.float32)
     adata.layers["expression"] = adata.layers["prefilled"] * mask
     adata.layers["target"] = adata.layers["prefilled"] * mask
-    whole = Slides(adata, Patches([images[slide_ids == slide] for slide in _SPLIT_OF]))
-    parts = {split: whole.subset(adata.obs["split"] == split) for split in SPLITS}
-    return TinySlides(**parts)
+    return Slides(adata, Patches([images[slide_ids == slide] for slide in _SPLIT_OF]))
 
 
 def with_noise(slides: Slides, seed: int = 0) -> Slides:

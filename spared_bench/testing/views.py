@@ -57,10 +57,11 @@ def with_views(slides: TinySlides, declared: Mapping[str, View] | None) -> TinyS
     views = checked_views(declared, "The method")
     if not views:
         return slides
-    return TinySlides(*(_with_views(part, views) for part in slides))
+    return TinySlides(*(with_views_of_all(part, views) for part in slides))
 
 
-def _with_views(slides: Slides, declared: Mapping[str, View]) -> Slides:
+def with_views_of_all(slides: Slides, declared: Mapping[str, View]) -> Slides:
+    """Return slides with views that are cut together, so that parts can be joined again."""
     pictures = {slide_id: picture_of(slide) for slide_id, slide in slides.each()}
     seen = {}
     for name, view in declared.items():

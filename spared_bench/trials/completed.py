@@ -43,13 +43,20 @@ def completed_target(prepared: Prepared, completer: str, split: str) -> np.ndarr
     bench, kept = prepared.bench, prepared.kept
     key = bench.completed_key(prepared.name, completer)
     if (key, split) not in kept.completed:
-        entry = make_completed(bench, prepared.name, completer, replace(prepared, views={}))
-        layer = np.load(entry.folder / _COMPLETED, mmap_mode="r")
+        layer = completed_layer(prepared, completer)
         rows = prepared.adata.obs["split"].to_numpy() == split
         # Of one completed layer, the last, which is enough.
         others = {known: each for known, each in kept.completed.items() if known[0] == key}
         kept.completed = others | {(key, split): np.asarray(layer[rows])}
     return kept.completed[key, split].copy()
+
+
+def completed_layer(prepared: Prepared, completer: str) -> np.ndarray:
+    """Return the completed target of all spots, (n_spots, n_genes), read from its file."""
+    bare = replace(prepared, views={})
+    entry = make_completed(prepared.bench, prepared.name, completer, bare)
+    layer: np.ndarray = np.load(entry.folder / _COMPLETED, mmap_mode="r")
+    return layer
 
 
 def make_completed(

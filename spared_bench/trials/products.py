@@ -100,14 +100,21 @@ class Prepared:
         """Return the slides of a split for what only reads or copies them: no method gets them."""
         if split not in self.kept.rows:
             self.kept.rows[split] = self._table(split)
+        rows = np.flatnonzero(self.adata.obs["split"].to_numpy() == split)
+        return self._seen(rows, self.kept.rows[split])
+
+    def spots(self, rows: np.ndarray) -> Slides:
+        """Return the spots at these positions, of whatever split; nobody else holds them."""
+        return self._seen(rows, self.adata[rows])
+
+    def _seen(self, rows: np.ndarray, table: AnnData) -> Slides:
         bench, names = self.bench, self.adata.obs_names
         seen = {at: spot_view(bench, self.name, names, each) for at, each in self.views.items()}
         patches = seen[TARGET_VIEW].patches if TARGET_VIEW in seen else self.patches
         patch_view = self.views.get(TARGET_VIEW, bench.patch_view)
         features = features_of(bench, self.name, patch_view)
-        rows = np.flatnonzero(self.adata.obs["split"].to_numpy() == split)
         return Slides(
-            self.kept.rows[split],
+            table,
             patches.subset(rows),
             features,
             {at: each.subset(rows) for at, each in seen.items()},
@@ -276,7 +283,20 @@ def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnDa
     def make(folder: Path) -> None:
         from spared_bench.processing.pipeline import prepare as process
 
-        adata = process(slides(), bench.dataset(name), bench.protocol)
+        spec, known = bench.dataset(name), bench.protocol.known
+        if known is None:
+            adata = process(slides(), spec, bench.protocol)
+        else:
+            from spared_bench.trials.placing import place, registrations_of, without_doubt
+
+            found = registrations_of(bench, name, slides)
+            spec, left_out = without_doubt(spec, known, found)
+            # The known sections by name: the middle one is another once sections are left out.
+            settled = bench.protocol.model_copy(
+                update={"known": known.settled(bench.dataset(name))}
+            )
+            adata = process(slides(), spec, settled)
+            place(adata, spec, found, slides(), left_out)
         adata.write_h5ad(folder / _DATASET, compression="lzf")
 
     return bench.workspace.store.obtain("prepared", bench.prepared_inputs(name), make, once=True)

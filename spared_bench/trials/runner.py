@@ -19,6 +19,7 @@ import numpy as np
 
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_output
+from spared_bench.data import Slides
 from spared_bench.errors import (
     DivergedError,
     MismatchError,
@@ -36,6 +37,7 @@ from spared_bench.trials.artifacts import write_artifacts
 from spared_bench.trials.blind import confine
 from spared_bench.trials.completed import completed, make_completed
 from spared_bench.trials.guests import is_strict
+from spared_bench.trials.known import with_known
 from spared_bench.trials.methods import build, check_declared_views
 from spared_bench.trials.products import Prepared, prepare, prepared_target
 from spared_bench.trials.record import (
@@ -268,7 +270,7 @@ def _fit(
     started = time.perf_counter()
     predictor.fit(
         train,
-        val,
+        _given(bench, job, prepared, val, "val", offset),
         Context(
             seed,
             budget,
@@ -283,6 +285,18 @@ def _fit(
     return {"fit": time.perf_counter() - started + before}, curves
 
 
+def _given(
+    bench: Bench, job: Job, prepared: Prepared, slides: Slides, split: str, offset: np.ndarray
+) -> Slides:
+    """Return slides with what is known of their samples, for a method that says it needs it.
+
+    One that looks at images alone is given nothing, since gains are measured against it.
+    """
+    if not bench.predictor(job.predictor).needs_known:
+        return slides
+    return with_known(prepared, slides, job.completer, split, offset)
+
+
 def _predict(
     bench: Bench, job: Job, predictor: Any, prepared: Prepared
 ) -> tuple[dict[str, Prediction], float]:
@@ -292,6 +306,7 @@ def _predict(
     predictions = {}
     for split in _evaluated(bench, job.dataset):
         slides = prepared.shared(split).without_expression()
+        slides = _given(bench, job, prepared, slides, split, offset)
         found = checked_output(predictor.predict(slides), slides, job.predictor)
         predictions[split] = replace(found, mean=found.mean + offset)
     return predictions, time.perf_counter() - started

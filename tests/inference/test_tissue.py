@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from spared_bench.api import make_bench
-from spared_bench.inference.tissue import find_tissue, share_of_tissue, tissue_mask
+from spared_bench.inference.tissue import find_tissue, share_of_tissue
+from spared_bench.processing.tissue_mask import tissue_mask
 from spared_bench.trials.products import read_raw_slides
 
 SIZE = 800

@@ -40,6 +40,7 @@ def keys(bench: Bench) -> dict[str, str]:
     return {
         "prepared": digest(bench.prepared_inputs(DATASET)),
         "patches": digest(bench.patches_inputs(DATASET)),
+        "registration": digest(bench.registration_inputs(DATASET, "C", "rigid")),
         "view": digest(bench.view_inputs(DATASET, VIEW)),
         "stained": digest(stained(bench).patches_inputs(DATASET)),
         "view features": digest(bench.features_inputs(DATASET, ColorEncoder(), VIEW)),

@@ -49,8 +49,8 @@ PREPARED = (
     | modules("spared_bench/data", "targets")
     | modules(
         "spared_bench/processing",
-        "__init__ annotation combat compiled counting filtering graph joining median moran"
-        " normalization pipeline selection smoothing splitting ties variable",
+        "__init__ annotation combat compiled counting filtering graph joining known_spots median"
+        " moran normalization pipeline selection smoothing splitting ties variable",
     )
 )
 ENCODERS = modules(
@@ -80,6 +80,13 @@ SHUFFLENET = (
 TABLE = {
     "prepared": PREPARED,
     "patches": PATCHES,
+    "registration": READING
+    | modules("spared_bench/processing", "tissue_mask")
+    | modules(
+        "spared_bench/registration",
+        "__init__ by_hand field pictures quality sample search",
+    )
+    | modules("spared_bench", "geometry strict"),
     "view": VIEWS,
     "stained": PATCHES
     | modules(

@@ -25,7 +25,10 @@ from tests.processing.conftest import (  # noqa: F401
     raw_slide,
 )
 
-NAMES = ["demo", "jiang", "own", "sepal", "spared", "spared-strict"]
+NAMES = [
+    *("asign", "demo", "jiang", "own", "partial", "partial-demo", "sepal", "spared"),
+    "spared-strict",
+]
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +174,7 @@ def test_only_spared_reports_what_it_chose_on(load, registry):
     assert reported("spared-strict") == {"test": 26}
     # What the board reads of entries of others is the same.
     for protocol, split in (("spared", "val"), ("spared-strict", "test")):
-        facts = dataset_facts(registry, load(protocol).validation)
+        facts = dataset_facts(registry, load(protocol))
         assert facts["vko"]["evaluation_split"] == split
     assert dataset_facts(registry)["vko"]["evaluation_split"] == "val"  # by no known protocol
 

@@ -21,6 +21,7 @@ def registry():
 
 ALL = [
     ("predictor", ""), ("predictor", "patch"), ("predictor", "slide"), ("predictor", "features"),
+    ("predictor", "known"),
     ("completer", ""), ("dataset", ""),
 ]  # fmt: skip
 
@@ -53,7 +54,7 @@ def test_no_file_is_left_with_a_placeholder(registry, tmp_path):
             assert "$" not in path.read_text(), path
 
 
-@pytest.mark.parametrize("form", ["slide", "features"])
+@pytest.mark.parametrize("form", ["slide", "features", "known"])
 def test_the_tests_of_a_package_pass_where_it_is_installed(form, registry, tmp_path):
     new_package("predictor", "mine", tmp_path, registry, form)
     # As `pip install -e` leaves it: modules to be found, and a distribution with the entry point.

@@ -39,6 +39,9 @@ MIRROR = typer.Option(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
+    from spared_bench.cli.commands import data_align
+
+    data_align.register(data_app)
     app.add_typer(data_app, name="data")
 
 
@@ -54,16 +57,22 @@ def show(
     slide: list[str] = typer.Option([], "--slide", help="Draw only these slides instead."),
     out: Path | None = typer.Option(None, help="Folder to write [default: WORKSPACE/pictures]."),
     raw: bool = typer.Option(False, "--raw", help="Do not prepare: tell of raw slides only."),
+    aligned: bool = typer.Option(
+        False, "--aligned", help="Draw registered sections over each other instead."
+    ),
+    method: str = typer.Option("", "--register", help="With --aligned: how, as in `data align`."),
     protocol: str = PROTOCOL,
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Make one page with pictures of each dataset; with --gene or --slide, pictures alone."""
+    """Make one page with pictures of each dataset; with --gene, --slide or --aligned, pictures."""
     from spared_bench.reports.dataset_page import write_dataset_page
 
     bench = _bench(protocol, names, workspace, data_dir, plugin)
+    if method and not aligned:
+        raise UsageError("--register says how --aligned aligns. Give --aligned, or leave it out.")
     names = [bench.dataset(name).name for name in names]
     for name in names:
         known = [info.slide_id for info in bench.dataset(name).slides]
@@ -76,11 +85,15 @@ def show(
     folder = out or bench.workspace.root / "pictures"
     written: list[Path] = []
     for name in names:
-        if colour or slide:
+        if aligned:
+            from spared_bench.cli.commands.data_align import draw
+
+            written += draw(bench, name, folder / name, method)
+        elif colour or slide:
             written += _draw(bench, name, slide, folder / name, colour)
         else:
             written.append(write_dataset_page(bench, name, folder / f"{name}.html", not raw))
-    what = "pictures" if colour or slide else "pages"
+    what = "pictures" if colour or slide or aligned else "pages"
     show_result({what: written}, as_json, "\n".join(map(str, written)))
 
 

@@ -172,7 +172,7 @@ def new(
     kind: str = typer.Argument(..., help="predictor, completer or dataset."),
     name: str = typer.Argument(..., help="Its name: what users will type."),
     form: str = typer.Option(
-        "", "--kind", help="What a predictor sees: patch (by default), slide or features."
+        "", "--kind", help="What a predictor sees: patch (by default), slide, features or known."
     ),
     out: Path = typer.Option(Path(), help="Where to make its folder."),
     as_json: bool = JSON,

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from spared_bench.planning.plan import Plan
 
 
+_NOTHING = (
+    "Nothing is selected. `spared-bench run --all --suite demo` runs the whole demo; `-d`, `-c` and"
+    " `-p` select datasets, completers and predictors."
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("run", cls=_Run)(run)
@@ -102,14 +108,12 @@ def run(
     as_json: bool = JSON,
 ) -> None:
     """Run a selection of the benchmark; what is finished already is not done again."""
-    if not (everything or dataset or completer or predictor):
-        raise UsageError(
-            "Nothing is selected. `spared-bench run --all --suite demo` runs the whole demo;"
-            " `-d`, `-c` and `-p` select datasets, completers and predictors."
-        )
+    selected = bool(everything or dataset or completer or predictor)
+    if not selected and not protocol:
+        raise UsageError(_NOTHING)
     if isolate not in ("", "jobs", "strict"):
         raise UsageError(f"--isolate {isolate!r}: it stands alone, or reads `--isolate strict`.")
-    from spared_bench.api import RunOptions, check_machine, make_bench, select
+    from spared_bench.api import RunOptions, check_machine, is_shipped, make_bench, select
     from spared_bench.bench import Limits
 
     place, gpus = parse_devices(device)
@@ -128,6 +132,8 @@ def run(
         apart=executor in _APART,
     )
     warn_of_quarantine(bench.registry.quarantined)
+    if not selected and not is_shipped(bench):  # a whole suite takes days, and is asked for
+        raise UsageError(_NOTHING)
     plan = select(bench, dataset, completer, predictor)
     if not log_json:
         tell_protocol(protocol, bench.protocol)

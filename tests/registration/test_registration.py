@@ -1,0 +1,138 @@
+"""Sections are found wherever they lie, and what cannot be one sample is flagged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spared_bench.errors import ContractError, CoordinateError, ImageError
+from spared_bench.registration import register
+from spared_bench.registration.by_hand import read_transforms
+from tests.registration.painted import PITCH_PX, placed, section
+
+
+def furthest(found, name, truth, reference="b"):
+    """By how many pixels the matrix of a section errs at most, over the tissue."""
+    angle = np.linspace(0, 2 * np.pi, 24)
+    tissue = 200 + 100 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    here, there = (tissue @ truth[n][:2, :2].T + truth[n][:2, 2] for n in (name, reference))
+    return np.linalg.norm(found.sections[name].moved(here) - there, axis=1).max()
+
+
+@pytest.mark.parametrize("degrees", [3.0, 90.0, 131.0, 178.0, -47.0])
+def test_a_section_is_found_at_any_turn_and_distance(tmp_path, degrees):
+    truth = {"a": placed(degrees, 60, -50), "b": placed(10, -40, 30)}
+    slides = {
+        "a": section(tmp_path / "a.png", truth["a"], glass=(222, 205, 218)),
+        "b": section(tmp_path / "b.png", truth["b"]),
+    }
+    found = register(slides)
+
+    assert furthest(found, "a", truth) < 0.5 * PITCH_PX
+    assert found.doubtful == {}
+    assert found.sections["a"].quality.margin > 0.15
+
+
+def test_matrices_are_multiplied_from_the_middle_outwards(tmp_path):
+    turns = {"a": 170.0, "b": 80.0, "c": 0.0, "d": -95.0, "e": 150.0}
+    truth = {name: placed(turn, 3 * turn / 10) for name, turn in turns.items()}
+    slides = {name: section(tmp_path / f"{name}.png", truth[name]) for name in turns}
+    found = register(slides)
+
+    assert found.reference == "c"
+    assert {name: each.to for name, each in found.sections.items()} == {
+        "a": "b", "b": "c", "c": "c", "d": "c", "e": "d",
+    }  # fmt: skip
+    for name in "abde":
+        assert furthest(found, name, truth, "c") < 0.5 * PITCH_PX
+    np.testing.assert_array_equal(found.sections["c"].matrix, np.eye(3))
+
+
+def test_sections_on_images_of_different_scale_are_found_by_their_scale(tmp_path):
+    truth = {"a": placed(40, scale=0.6), "b": placed(0)}
+    slides = {
+        "a": section(tmp_path / "a.png", truth["a"], um_per_px=25.0),
+        "b": section(tmp_path / "b.png", truth["b"]),
+    }
+    found = register(slides)
+
+    assert furthest(found, "a", truth) < 0.5 * PITCH_PX
+    assert found.um_per_px == 15.0
+
+
+@pytest.mark.parametrize("change", [{"keep": 0.5}, {"seed": 9}])
+def test_half_a_section_and_another_tissue_are_flagged(tmp_path, change):
+    slides = {
+        "a": section(tmp_path / "a.png", placed(30), **change),
+        "b": section(tmp_path / "b.png", placed(0)),
+    }
+    quality = register(slides).sections["a"].quality
+
+    assert not quality.good
+    assert any("expected" in reason for reason in quality.reasons)
+
+
+def test_affine_follows_a_stretch_that_no_turn_does_and_a_field_a_bend(tmp_path):
+    stretched = placed(25) @ np.array([[1.1, 0.05, -30], [0, 0.95, 10], [0, 0, 1]])
+    truth = {"a": stretched, "b": placed(0)}
+    slides = {n: section(tmp_path / f"{n}.png", matrix) for n, matrix in truth.items()}
+    error = {m: furthest(register(slides, m), "a", truth) for m in ("rigid", "affine")}
+
+    assert error["affine"] < 0.5 * error["rigid"]
+    deformable = register(slides, "deformable")
+    assert furthest(deformable, "a", truth) < error["rigid"]
+    assert deformable.sections["a"].field is not None
+
+
+def test_centroids_shift_without_a_turn_and_none_leaves_sections_where_they_lie(tmp_path):
+    truth = {"a": placed(0, 60, -40), "b": placed(0)}
+    slides = {n: section(tmp_path / f"{n}.png", matrix) for n, matrix in truth.items()}
+
+    assert furthest(register(slides, "centroid"), "a", truth) < 0.5 * PITCH_PX
+    np.testing.assert_array_equal(register(slides, "none").sections["a"].matrix, np.eye(3))
+    (tmp_path / "a.png").unlink()
+    slides["a"].uns["slide"]["image_path"] = ""
+    register(slides, "none")  # which looks at no image
+    with pytest.raises(ImageError, match="Section a has no image"):
+        register(slides)
+
+
+def test_transforms_by_hand_are_taken_as_they_are(tmp_path):
+    slides = {n: section(tmp_path / f"{n}.png", placed(0)) for n in "ab"}
+    matrix = [[0.0, -1.0, 500.0], [1.0, 0.0, 3.0], [0, 0, 1]]
+    found = register(slides, by_hand={"a": matrix})
+
+    np.testing.assert_array_equal(found.sections["a"].matrix, matrix)
+    assert found.sections["a"].how == "manual"
+    np.testing.assert_allclose(found.frame("a", np.array([[10.0, 20.0]])), [[7200, 195]])
+    with pytest.raises(ContractError, match="which is no section here: a, b"):
+        register(slides, by_hand={"c": matrix})
+    with pytest.raises(ContractError, match="is the middle section"):
+        register(slides, by_hand={"b": matrix})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: [[1, 0], [0, 1]]", "a: 3", "a: [[1, 0, 0], [1, 0, 0], [0, 0, 1]]", "a: [[1, x, 0]]"],
+)
+def test_a_file_of_transforms_that_are_none_is_refused(tmp_path, text):
+    path = tmp_path / "by_hand.yaml"
+    path.write_text(text)
+    with pytest.raises(ContractError, match="must be 3 x 3 finite numbers"):
+        read_transforms(path)
+
+
+def test_sections_whose_lengths_cannot_be_compared_are_refused(tmp_path):
+    slides = {
+        "a": section(tmp_path / "a.png", placed(0)),
+        "b": section(tmp_path / "b.png", placed(0), um_per_px=0.0),
+    }
+    with pytest.raises(CoordinateError, match="b have no `um_per_px`, and a of the"):
+        register(slides)
+    slides["a"].uns["slide"]["um_per_px"] = 0.0
+    found = register(slides)
+    assert found.um_per_px == 1.0
+    assert "taken to be as long in all of them" in found.notes[0]
+    slides["a"].uns["slide"]["um_per_px"], slides["b"].uns["slide"]["um_per_px"] = 1.0, 20.0
+    with pytest.raises(CoordinateError, match="they are of different scale"):
+        register(slides)

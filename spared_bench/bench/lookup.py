@@ -14,6 +14,7 @@ from spared_bench.data.views import View, checked_views, declared_by
 from spared_bench.errors import MissingFileError, PluginError, UsageError
 from spared_bench.guard import guarded
 from spared_bench.keys.fingerprints import Fingerprints
+from spared_bench.models.encoder_table import known_encoder
 from spared_bench.parameters import Chosen, Parameter, Signature, Wishes, resolve, signature_of
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
@@ -204,13 +205,16 @@ class Lookup:
     def encoder_of(self, kind: str, name: str, parameters: Mapping[str, Any] | None = None) -> str:
         """Return the frozen network whose features a completer or predictor asks for, or "".
 
+        A registered encoder is called by its own name, whichever of its names is set.
         The ``parameters`` of a completer are the protocol's where they are not given.
         """
         entry = self.registry.get(kind, name)
         asked = getattr(entry.spec, "encoder", "")
         if parameters is None:
             parameters = self.chosen(kind, name).values
-        return str(parameters.get(asked, getattr(class_of(entry), asked, ""))) if asked else ""
+        named = str(parameters.get(asked, getattr(class_of(entry), asked, ""))) if asked else ""
+        known = known_encoder(named)
+        return known.spec.name if known else named
 
     def stages(self, predictor: str, parameters: Mapping[str, Any]) -> dict[str, Stage]:
         """Return the networks on which a predictor builds, with all parameters that are set."""

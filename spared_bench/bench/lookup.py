@@ -141,7 +141,7 @@ class Lookup:
     @property
     def patch_view(self) -> View:
         """What the protocol's patches are, as a view."""
-        return View(size=self.protocol.patches.size, scale=self.protocol.patches.scale)
+        return self.protocol.patches.view
 
     def views_of(self, kind: str, name: str, parameters: Mapping[str, Any]) -> dict[str, View]:
         """Return the views that a completer or predictor declares, by their names.
@@ -167,7 +167,7 @@ class Lookup:
                 return {}
             declared = checked_views(_declared_views(factory, parameters, label), label)
         cutting = self.protocol.patches
-        return {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
+        return {at: view.settled(**cutting.open_values) for at, view in declared.items()}
 
     def signature(self, kind: str, name: str) -> Signature:
         """Return what a completer or predictor can be made with; see ``signature_of``."""

@@ -177,6 +177,8 @@ class TargetTransform:
         reference = float(np.median(depths[depths > 0]))
         per_million, base = 1e4 / reference, math.e
         scale = np.full(train.n_genes, per_million)
+        if _processing(train)["target"] == "log1p_counts":
+            scale = np.ones(train.n_genes)
         if _processing(train)["target"] == "log2_tpm":
             lengths = train.adata.var["gene_length_bp"].to_numpy(dtype=np.float64)
             scale, base = 1e6 / lengths / reference, 2.0

@@ -25,6 +25,7 @@ from itertools import groupby
 from typing import Any
 
 from spared_bench.leaderboard.datasets import datasets_of, joined
+from spared_bench.leaderboard.folds import with_joined_folds
 from spared_bench.leaderboard.means import (
     dataset_intervals,
     evaluation_split,
@@ -107,6 +108,8 @@ def _identity(trial: TrialResult) -> tuple[Any, ...]:
 
 def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> ProtocolBoard:
     trials, notes = _one_each(results)
+    if known.rankings.get(protocol, Ranking()).folds == "mean":
+        trials = sorted(with_joined_folds(trials), key=_identity)
     ranking, metrics, remarks = _metrics(protocol, trials, known)
     datasets = datasets_of(trials, known.datasets)
     methods = _by_method(trials)

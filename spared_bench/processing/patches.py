@@ -68,6 +68,8 @@ def patch_windows(
     check_centres(centres, image, slide.obs_names, facts["image_path"])
     diameter = float(facts["spot_diameter_px"]) * scale
     width = (int(diameter) if cutting.window == "published" else diameter) * cutting.scale
+    if cutting.um:
+        width = cutting.view.side_px(facts) * scale
     side, corners = centred_windows(centres, width, cutting.window)
     # A window of one pixel around a spot on the right or lower edge would begin behind the image.
     corners = np.minimum(corners, (image.width - 1, image.height - 1))

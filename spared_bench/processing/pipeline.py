@@ -70,7 +70,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         If the genes are not of the declared organism, or have no known length and need one.
     """
     spec = protocol.validation.divide(spec)
-    settings = protocol.processing.for_dataset(spec)
+    settings = _with_listed_genes(protocol.processing.for_dataset(spec), slides, spec)
     adata, report = join_slides(slides, spec)
     spots, genes = Steps(), Steps()
     fraction = protocol.validation.held_out_fraction
@@ -83,7 +83,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         adata = keep_listed_genes(adata, _fitted(adata, settings), settings.genes, genes)
     else:
         adata = keep_genes(adata, _fitted(adata, settings), settings, genes)
-    adata = drop_empty_spots(adata, spots)
+    adata = drop_empty_spots(adata, settings, spots)
     adata = leave_out_mitochondrial(adata, settings, genes)
     adata = require_lengths(adata, spec, settings, genes)
     adata.obsm[data.DEPTH] = _depths(adata, settings)
@@ -119,6 +119,28 @@ _RANKED_BY = {
     "variable": "most variable",
     "mean": "highest mean",
 }
+
+
+def _with_listed_genes(
+    settings: Processing, slides: Mapping[str, AnnData], spec: DatasetSpec
+) -> Processing:
+    """Return settings with the genes that the dataset's own files list, where they are asked for.
+
+    Raises
+    ------
+    CountsError
+        If they list none, or not the same ones.
+    """
+    if settings.gene_list == "protocol" or settings.genes:
+        return settings
+    lists = {tuple(map(str, s.uns["slide"].get("listed_genes", ()))) for s in slides.values()}
+    if len(lists) != 1 or not (genes := lists.pop()):
+        raise CountsError(
+            f"The protocol takes the genes that a dataset lists (`gene_list: dataset`), and"
+            f" {spec.name!r} lists none, or others for every slide. Name them in"
+            " `processing.genes`, or use a protocol that chooses genes."
+        )
+    return settings.model_copy(update={"genes": genes})
 
 
 def _fitted(adata: AnnData, settings: Processing) -> np.ndarray:
@@ -193,11 +215,15 @@ def _normalise(adata: AnnData, settings: Processing) -> np.ndarray:
     counts = adata.X.toarray()
     if settings.target == "log2_tpm":
         return normalization.log2_tpm(counts, adata.var["gene_length_bp"].to_numpy())
+    if settings.target == "log1p_counts":
+        return np.log1p(counts.astype(np.float64))
     return normalization.log1p_cp10k(counts, adata.obs["library_size"].to_numpy())
 
 
 def _depths(adata: AnnData, settings: Processing) -> np.ndarray:
     """Return what the counts of each spot are divided by, (n_spots, 1)."""
+    if settings.target == "log1p_counts":
+        return np.ones((adata.n_obs, 1))
     if settings.target == "log1p_cp10k":
         return adata.obs["library_size"].to_numpy(dtype=np.float64)[:, None]
     return np.asarray(adata.X @ (1 / adata.var["gene_length_bp"].to_numpy()))[:, None]

@@ -131,8 +131,10 @@ def keep_listed_genes(
     return adata[:, [column_of[gene] for gene in dict.fromkeys(wanted)]].copy()
 
 
-def drop_empty_spots(adata: AnnData, steps: Steps) -> AnnData:
+def drop_empty_spots(adata: AnnData, settings: Processing, steps: Steps) -> AnnData:
     """Drop spots in which no kept gene was seen. Later steps drop no spot."""
+    if settings.empty_spots == "kept":
+        return adata
     kept = adata[filtering.totals(adata.X, axis=1) > 0].copy()
     steps.add("empty", kept.n_obs)
     _refuse_lost_slides(adata, kept, "any count of the kept genes")

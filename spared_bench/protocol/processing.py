@@ -51,8 +51,8 @@ class Processing(Section):
     mitochondrial : {"counted", "left_out"}
         Whether genes of the mitochondrion have a part in the million of TPM (in the 10,000 of
         counts), and may be chosen. Left out, they still count in the filters, as published.
-    target : {"log2_tpm", "log1p_cp10k"}
-        Normalisation of the target.
+    target : {"log2_tpm", "log1p_cp10k", "log1p_counts"}
+        Normalisation of the target; ``"log1p_counts"`` has none: the logarithm of 1 plus the count.
     ranking : {"moran", "variable", "mean"}
         Which genes are chosen: those of highest Moran's I, the most variable ones, or those of
         highest mean of the target's layer, zeros included, over the spots that ``fit_on`` names.
@@ -61,6 +61,11 @@ class Processing(Section):
     genes : tuple of str
         Ids or symbols of genes that are chosen instead, in this order; filters of genes do not
         apply to them.
+    gene_list : {"protocol", "dataset"}
+        ``"dataset"``: the genes that the dataset's own files list (HEST's tasks do) are chosen, as
+        if they stood in ``genes``; a dataset without a list is refused.
+    empty_spots : {"dropped", "kept"}
+        What becomes of spots in which no chosen gene was seen.
     zeros : {"unmeasured", "measured"}
         Whether a count of 0 is a gap, to be filled in training and left out of scores, or a value.
     median_hops : int
@@ -88,10 +93,12 @@ class Processing(Section):
     fit_on: Literal["train", "all"] = "train"
     ties: Literal["id", "published"] = "id"
     mitochondrial: Literal["counted", "left_out"] = "counted"
-    target: Literal["log2_tpm", "log1p_cp10k"] = "log2_tpm"
+    target: Literal["log2_tpm", "log1p_cp10k", "log1p_counts"] = "log2_tpm"
     ranking: Literal["moran", "variable", "mean"] = "moran"
     n_genes: Positive = 128
     genes: tuple[str, ...] = ()
+    gene_list: Literal["protocol", "dataset"] = "protocol"
+    empty_spots: Literal["dropped", "kept"] = "dropped"
     zeros: Literal["unmeasured", "measured"] = "unmeasured"
     median_hops: Positive = 4
     n_neighbours: Positive = 6

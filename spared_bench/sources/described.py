@@ -32,6 +32,7 @@ from pydantic import (
 )
 
 from spared_bench.errors import DataError, MissingFileError, PluginError, UsageError
+from spared_bench.processing.given import GIVEN
 from spared_bench.protocol import Processing
 from spared_bench.specs import DatasetSpec, SlideInfo
 from spared_bench.strict import explain, load_mapping
@@ -48,6 +49,9 @@ _IMAGES = "images"  # taken out of other files; made again when it is missing
 _SPACE_RANGER = ("*filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix/*", "spatial/*")
 
 _SLIDE_ID = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
+
+#: Keys of a slide's entry that name files.
+_FILES = ("path", "spots", "labels", "patches", "metadata", "genes")
 
 Text = Annotated[str, Field(max_length=2_000)]
 Size = Annotated[float, Field(ge=0, le=1e6)]
@@ -78,6 +82,8 @@ class SlideEntry(_Described):
         AnnData: key of ``uns["spatial"]``.
     table, shapes : str
         SpatialData: names of elements.
+    patches, metadata, genes : str
+        HEST: the sample's patches (``.h5``), its metadata (``.json``) and its task's list of genes.
     spot_diameter_px, um_per_px : float
         Where the file does not say; 0: unknown. Of Space Ranger's layout, ``um_per_px`` is needed
         for arrays that are not Visium's only.
@@ -95,6 +101,9 @@ class SlideEntry(_Described):
     library: Text = ""
     table: Text = ""
     shapes: Text = ""
+    patches: Text = ""
+    metadata: Text = ""
+    genes: Text = ""
     spot_diameter_px: Size = 0.0
     um_per_px: Size = 0.0
     step_um: Size = 0.0
@@ -111,7 +120,7 @@ class Description(_Described):
     """
 
     name: Text
-    format: Literal["space_ranger", "h5ad", "legacy_st", "spatialdata"]
+    format: Literal["space_ranger", "h5ad", "legacy_st", "spatialdata", "hest"]
     organism: Annotated[str, StringConstraints(max_length=2_000, to_lower=True)]
     tissue: Text = ""
     technology: Text = ""
@@ -193,7 +202,7 @@ class Description(_Described):
 
     def below(self, folder: Path) -> Description:
         """Return the same with absolute paths, taken to be relative to a folder."""
-        named = ["path", "spots", "labels"] + ["image"] * (self.format != "spatialdata")
+        named = [*_FILES, *["image"] * (self.format != "spatialdata")]
         slides = {
             slide_id: entry.model_copy(
                 update={
@@ -214,6 +223,7 @@ def _absolute(path: str, folder: Path) -> str:
         raise UsageError(f"{path!r} cannot be a path: {error}.") from error
 
 
+_OF_HEST = ("patches", "metadata", "genes")
 _ONLY: dict[str, tuple[str, ...]] = {
     "spots": ("legacy_st",),
     "labels": ("space_ranger", "legacy_st"),
@@ -221,8 +231,11 @@ _ONLY: dict[str, tuple[str, ...]] = {
     "library": ("h5ad",),
     "table": ("spatialdata",),
     "shapes": ("spatialdata",),
+    "patches": ("hest",),
+    "metadata": ("hest",),
+    "genes": ("hest",),
     "spot_diameter_px": ("h5ad",),
-    "um_per_px": ("h5ad", "space_ranger", "spatialdata"),
+    "um_per_px": ("h5ad", "space_ranger", "spatialdata", "hest"),
     "step_um": ("legacy_st",),
 }
 
@@ -327,7 +340,7 @@ def _read(described: Description, folder: Path, slide_id: str) -> AnnData:
         labels = read_labels(Path(table), described.label_column)
         put_labels(slide, labels, f"The table {table}")
     facts = slide.uns["slide"]
-    if facts["image_path"]:
+    if facts["image_path"] and not facts.get(GIVEN):  # beside patches, it is only looked at
         columns = "the columns of the coordinates"
         check_on_image(slide, Path(facts["image_path"]), float(facts["image_scale"]), columns)
         facts["repairs"] = [*facts.get("repairs", ()), *open_image(facts["image_path"]).notes]
@@ -342,7 +355,7 @@ def _decode_image(slide: AnnData) -> None:
     from spared_bench.processing.images import decode_at
 
     facts = slide.uns["slide"]
-    if facts["image_path"]:
+    if facts["image_path"] and not facts.get(GIVEN):
         centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
         decode_at(facts["image_path"], centres)
 
@@ -377,6 +390,18 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
         return read(
             path, entry.image, layer=entry.layer, um_per_px=entry.um_per_px, exports=exports
         )
+    if described.format == "hest":
+        from spared_bench.readers.hest import read_hest
+
+        files = {key: Path(getattr(entry, key)) for key in _OF_HEST if getattr(entry, key)}
+        return read_hest(
+            path,
+            **files,
+            image=image,
+            um_per_px=entry.um_per_px,
+            organism=described.organism,
+            exports=None if image else exports,
+        )
     from spared_bench.readers.anndata_file import read_anndata
 
     column = described.slide_column
@@ -405,7 +430,7 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
             slide_id: {
                 # Where a file lies moves no number; what is in it does.
                 key: _hash(Path(value), described.format, fingerprints)
-                if key in ("path", "spots", "labels")
+                if key in _FILES
                 or (key == "image" and described.format != "spatialdata")
                 else value
                 for key, value in entry.model_dump(exclude_defaults=True).items()
@@ -418,7 +443,7 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
 def gone(folder: Path) -> list[str]:
     """Return a sentence for each file of a described dataset that is not there."""
     described = read_description(folder / DESCRIPTION)
-    named = ["path", "spots", "labels"] + ["image"] * (described.format != "spatialdata")
+    named = [*_FILES, *["image"] * (described.format != "spatialdata")]
     return [
         f"{value}, of slide {slide_id!r}: it is gone."
         for slide_id, entry in described.slides.items()

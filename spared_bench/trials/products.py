@@ -74,22 +74,22 @@ class Prepared:
                 raise ViewError(f"{told}, {error}.") from error
         return replace(self, views=views)
 
-    def slides(self, split: str) -> Slides:
-        """Return the slides of a split."""
+    def slides(self, *splits: str) -> Slides:
+        """Return the slides of a split, or of several together."""
         bench, names = self.bench, self.adata.obs_names
         seen = {at: spot_view(bench, self.name, names, each) for at, each in self.views.items()}
         patches = seen[TARGET_VIEW].patches if TARGET_VIEW in seen else self.patches
         patch_view = self.views.get(TARGET_VIEW, bench.patch_view)
         features = features_of(bench, self.name, patch_view)
         everything = Slides(self.adata, patches, features, seen)
-        return everything.subset(self.adata.obs["split"].to_numpy() == split)
+        return everything.subset(self.adata.obs["split"].isin(splits).to_numpy())
 
-    def completed(self, completer: str, split: str) -> Slides:
-        """Return the slides of a split with their completed target."""
-        slides = self.slides(split)
+    def completed(self, completer: str, *splits: str) -> Slides:
+        """Return the slides of a split, or of several together, with their completed target."""
+        slides = self.slides(*splits)
         entry = make_completed(self.bench, self.name, completer, replace(self, views={}))
         layer = np.load(entry.folder / _COMPLETED, mmap_mode="r")
-        return slides.with_target(layer[self.adata.obs["split"].to_numpy() == split])
+        return slides.with_target(layer[self.adata.obs["split"].isin(splits).to_numpy()])
 
 
 def prepare(bench: Bench, name: str) -> Prepared:
@@ -415,7 +415,7 @@ def check_declared_views(
     """
     label, cutting = f"Predictor {name!r}", bench.protocol.patches
     declared = checked_views(declared_by(predictor, label), label)
-    settled = {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
+    settled = {at: view.settled(**cutting.open_values) for at, view in declared.items()}
     if settled != bench.views_of("predictor", name, parameters):
         raise PluginError(
             f"{label} declares views only once it is made ({', '.join(settled) or 'none'}), so they"

@@ -33,6 +33,7 @@ from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.store.disk import is_full
 from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
 from spared_bench.trials.artifacts import write_artifacts
+from spared_bench.trials.encoding import reporting
 from spared_bench.trials.guests import is_strict
 from spared_bench.trials.products import (
     Prepared,
@@ -107,7 +108,8 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
 
     _drop_unreadable(bench, job.key)
     try:
-        entry = bench.workspace.store.obtain(TRIALS, inputs, make)
+        with reporting(report):
+            entry = bench.workspace.store.obtain(TRIALS, inputs, make)
     except _GoesAgain:  # no result yet, so nothing is stored
         return made[0]
     shutil.rmtree(_scratch(bench, job), ignore_errors=True)
@@ -267,7 +269,8 @@ def _fit(
     iterations = job.iterations or training.iterations
     budget = Budget(iterations, training.batch_size, training.validate_every, training.augment)
     seed = bench.trial_seed(job.dataset, job.predictor, job.seed)
-    train = prepared.completed(job.completer, "train")
+    learned = ("train", "val") if bench.protocol.validation.learned_from else ("train",)
+    train = prepared.completed(job.completer, *learned)
     val = prepared.completed(job.completer, "val")
     offset = target_offset(bench, job.completer, predictor, prepared)
     stages, before = fitted_stages(bench, job)

@@ -91,7 +91,8 @@ def _fit(bench: Bench, job: Job, stage: Stage, network: Any, context: Context) -
     """Train a network; return the seconds that it took."""
     prepared, training = prepare(bench, job.dataset), bench.protocol.training
     prepared = prepared.seen_by("predictor", stage.predictor, stage.parameters)
-    train, val = (prepared.completed(job.completer, split) for split in ("train", "val"))
+    learned = ("train", "val") if bench.protocol.validation.learned_from else ("train",)
+    train, val = (prepared.completed(job.completer, *splits) for splits in (learned, ("val",)))
     offset = target_offset(bench, job.completer, network, prepared)
     budget = Budget(
         training.iterations, training.batch_size, training.validate_every, training.augment

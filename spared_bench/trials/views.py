@@ -22,9 +22,10 @@ from spared_bench.data.viewed import Cut, SpotView
 from spared_bench.data.views import View
 from spared_bench.errors import ViewError
 from spared_bench.keys.hashing import digest
+from spared_bench.processing.given import check_given, has_given
 from spared_bench.processing.images import open_image
 from spared_bench.processing.view_products import cut_of
-from spared_bench.processing.views import check_view, cut_slide, opened
+from spared_bench.processing.views import check_view, cut_slide, image_size_of, opened
 from spared_bench.store.entries import Entry
 from spared_bench.store.processes import stamp
 from spared_bench.trials.encoding import clear, encode_sharded, write_facts
@@ -96,9 +97,12 @@ def check_slides(raw: Mapping[str, AnnData], view: View) -> None:
         Naming the slide.
     """
     for slide_id, slide in raw.items():
-        image, _ = opened(slide)
+        facts = slide.uns["slide"]
         try:
-            check_view(view, slide.uns["slide"], (image.width, image.height))
+            if has_given(facts):
+                check_given(view, facts)
+            else:
+                check_view(view, facts, image_size_of(slide))
         except ViewError as error:
             raise ViewError(f"slide {slide_id!r}: {error}") from error
 
@@ -109,8 +113,8 @@ def note_facts(bench: Bench, name: str, raw: Mapping[str, AnnData]) -> None:
     def make(folder: Path) -> None:
         facts = {}
         for slide_id, slide in raw.items():
-            image, told = opened(slide)[0], slide.uns["slide"]
-            facts[slide_id] = {"width": image.width, "height": image.height} | {
+            (width, height), told = image_size_of(slide), slide.uns["slide"]
+            facts[slide_id] = {"width": width, "height": height} | {
                 key: float(told[key]) for key in ("image_scale", "spot_diameter_px", "um_per_px")
             }
         (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")

@@ -30,6 +30,13 @@ SPEC = EncoderSpec(
     pretraining="ImageNet-1k, natural images",
     seen_slides=("ImageNet-1k",),
     parameters_millions=3.371,
+    known_output=(
+        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.00446,
+        0.0, 0.01076, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+        0.0, 0.10955, 0.0, 0.0, 0.0, 0.0, 0.0, 0.17985,
+        0.0, 0.0, 0.17438, 0.0, 0.0, 1.06479, 0.0, 0.0,
+        0.06531, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+    ),  # by the definition of the network that the package was made for
 )
 _HEADS = ("_fc", "classifier")
 

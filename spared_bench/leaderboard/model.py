@@ -193,6 +193,8 @@ class Row:
     rank : int or None
         ``None`` for controls, for incomplete rows and for withdrawn ones.
     origin : Origin
+    encoder : dict of str to str
+        ``name``, ``licence``, ``pretraining`` and ``seen`` of the frozen encoder that it stands on.
     field_of_view_um : float or None
         How wide the largest window is that it looks at, where it asks for others than the
         protocol's patches; ``None`` where it does not, or no image has a scale.
@@ -212,6 +214,7 @@ class Row:
     origin: Origin = Origin()
     machine: str = ""
     field_of_view_um: float | None = None
+    encoder: dict[str, str] = field(default_factory=dict)
 
     def summary(self, metric: MetricSpec) -> Summary:
         """Return the means by a metric; undefined where there are none."""

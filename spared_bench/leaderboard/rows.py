@@ -272,10 +272,18 @@ def _row(
         summaries={metric.name: _summary(counted, metric) for metric in metrics},
         n_parameters=max(counts, default=None),
         fit_seconds=mean(times),
+        encoder=_encoder(facts),
         field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
         machine=joined([trial.environment for trial in mine if trial.ok], "machine"),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
+
+
+def _encoder(facts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what trials say of their encoder, joined if they differ."""
+    said = [fact["encoder"] for fact in facts if isinstance(fact.get("encoder"), Mapping)]
+    names = ("name", "licence", "pretraining", "seen")
+    return {name: text for name in names if (text := joined(said, name))}
 
 
 def _field_of_view(facts: Mapping[str, Any]) -> float:

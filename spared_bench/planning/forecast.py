@@ -179,7 +179,8 @@ def _downloads(plan: Plan) -> dict[str, int | None]:
     sources: dict[str, str] = {}
     for name in plan.unavailable:
         spec = plan.bench.dataset(name)
-        sources.setdefault(spec.storage or spec.fold_of or spec.name, spec.fold_of or spec.name)
+        files = " ".join(sorted(file.url for file in spec.files))
+        sources.setdefault(files or spec.fold_of or spec.name, spec.fold_of or spec.name)
     return {name: _bytes(plan, name) for name in sources.values()}
 
 

@@ -75,8 +75,8 @@ class EncoderSpec(Spec):
     parameters_millions : float
         Of the image part; 0: not known. Held against the network by ``encoders check``.
     known_output : tuple of float
-        The first features of a patch of one grey (128, 128, 128), where its makers publish them or
-        they were computed with their code; empty for none.
+        The first features of ``spared_bench.testing.encoders.known_patch(size)``, computed with
+        its makers' own code; empty for none.
 
     Raises
     ------

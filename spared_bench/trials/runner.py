@@ -47,6 +47,7 @@ from spared_bench.trials.products import (
 from spared_bench.trials.record import (
     blank_record,
     count_parameters,
+    encoder_fact,
     parameters_of,
     precision_fact,
     sizes,
@@ -236,6 +237,7 @@ def _train_and_predict(
         facts=blank.facts
         | weights_fact(predictor)
         | precision_fact(predictor)
+        | encoder_fact(bench, job, predictor)
         | view_fact(bench, job, prepared)
         | sizes(prepared),
     )

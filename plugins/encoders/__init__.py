@@ -23,9 +23,7 @@ def spared_bench_encoders() -> list[Spec]:
 
 def published_encoders() -> list[EncoderSpec]:
     """Return the encoders of ``published.yaml``, in its order."""
-    entries = yaml.load(
-        (_HERE / "published.yaml").read_text(encoding="utf-8"), Loader=_LOADER
-    )
+    entries = yaml.load((_HERE / "published.yaml").read_text(encoding="utf-8"), Loader=_LOADER)
     return [_spec(entry) for entry in entries]
 
 

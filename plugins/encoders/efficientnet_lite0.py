@@ -31,11 +31,46 @@ SPEC = EncoderSpec(
     seen_slides=("ImageNet-1k",),
     parameters_millions=3.371,
     known_output=(
-        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.00446,
-        0.0, 0.01076, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
-        0.0, 0.10955, 0.0, 0.0, 0.0, 0.0, 0.0, 0.17985,
-        0.0, 0.0, 0.17438, 0.0, 0.0, 1.06479, 0.0, 0.0,
-        0.06531, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.00446,
+        0.0,
+        0.01076,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.10955,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.17985,
+        0.0,
+        0.0,
+        0.17438,
+        0.0,
+        0.0,
+        1.06479,
+        0.0,
+        0.0,
+        0.06531,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
     ),  # by the definition of the network that the package was made for
 )
 _HEADS = ("_fc", "classifier")
@@ -101,9 +136,7 @@ def fill(network: Any, file: Path) -> None:
         return
     theirs = list(given.values())
     ours = list(own.items())
-    odd = [
-        name for (name, a), b in zip(ours, theirs, strict=False) if a.shape != b.shape
-    ]
+    odd = [name for (name, a), b in zip(ours, theirs, strict=False) if a.shape != b.shape]
     if len(ours) != len(theirs) or odd:
         what = f"{odd[0]!r} has another shape" if odd else f"expected {len(ours)}"
         raise WeightsUnavailableError(

@@ -47,9 +47,7 @@ class WindowNet(nn.Module):
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("scale", torch.ones(inputs))
         self.embed = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Dropout(dropout))
-        self.blocks = nn.ModuleList(
-            RelativeAttention(width, heads, dropout) for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(RelativeAttention(width, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, n_genes)
 

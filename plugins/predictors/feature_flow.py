@@ -10,8 +10,8 @@ takes part; and positions enter so that turning a slide changes nothing.
 Not reproduced: their code and numbers; the zero-inflated negative binomial prior (here a normal one
 around the training mean, as targets may be completed and batch corrected); frame averaging (here
 distances alone); attention over a whole slide at once (here over the spots around each); drawing a
-start at prediction (here the prior's mean, so that a prediction is repeatable and does not depend on
-the order of the spots).
+start at prediction (here the prior's mean, so that a prediction is repeatable and does not depend
+on the order of the spots).
 """
 
 from __future__ import annotations

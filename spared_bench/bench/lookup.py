@@ -190,12 +190,14 @@ class Lookup:
                 raise UsageError(told["problem"])
             return Chosen(told["configuration"], dict(told["values"]))
         if (kind, name) not in self._chosen:
-            own = self.registry.get(kind, name).spec.name
+            spec = self.registry.get(kind, name).spec
+            own = getattr(spec, "variant_of", "") or spec.name
+            by_hand = self.settings.parameters.get(own, {})
             wishes = Wishes(
                 self.protocol.configuration,
                 self.protocol.overrides.get(own, {}),
                 self.settings.weights,
-                self.settings.parameters.get(own, {}),
+                {**by_hand, **getattr(spec, "fixed", {})},
                 f"protocol {self.protocol.id}",
             )
             signature = self.signature(kind, name)

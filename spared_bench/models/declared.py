@@ -12,6 +12,7 @@ import numpy as np
 from spared_bench.data import Patches
 from spared_bench.errors import PluginError, ShapeMismatchError, WeightsUnavailableError
 from spared_bench.models.encoder_table import KnownEncoder
+from spared_bench.models.framing import framing
 from spared_bench.models.hub import (
     content_digest,
     hub_file,
@@ -19,8 +20,8 @@ from spared_bench.models.hub import (
     own_file,
     require_hub,
 )
-from spared_bench.models.framing import framing
 from spared_bench.specs import EncoderSpec
+
 
 @dataclass(frozen=True)
 class DeclaredEncoder:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -148,7 +149,9 @@ class FrozenNetwork:
             return max(1, _CPU_BYTES // max(1, size * size * 3 * 4))
         known = size, run.um_per_px
         if known not in self._batch:
-            probe = torch.from_numpy(patches[np.arange(run.start, min(run.stop, run.start + _PROBE))])
+            probe = torch.from_numpy(
+                patches[np.arange(run.start, min(run.stop, run.start + _PROBE))]
+            )
             self._batch[known] = self._measured(probe.to(self.devices[0]), run.um_per_px)
         return self._batch[known]
 
@@ -195,10 +198,7 @@ def runs_of(um_per_px: float | np.ndarray, n: int) -> list[Run]:
         return []
     scales = np.broadcast_to(np.asarray(um_per_px, dtype=np.float64), (n,))
     edges = [0, *(np.flatnonzero(np.diff(scales)) + 1), n]
-    return [
-        Run(int(start), int(stop), float(scales[start]))
-        for start, stop in zip(edges, edges[1:], strict=False)
-    ]
+    return [Run(int(start), int(stop), float(scales[start])) for start, stop in pairwise(edges)]
 
 
 def devices_of(device: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench import data
+from spared_bench.errors import CountsError
 from spared_bench.processing import normalization
 from spared_bench.processing.combat import fit_combat
 from spared_bench.processing.graph import neighbour_graph

@@ -125,7 +125,9 @@ def _pixel_size(metadata: Path | None) -> float:
     return found if math.isfinite(found) and found > 0 else 0.0
 
 
-def _patches(path: Path, spots: list[str], um_per_px: float) -> tuple[np.ndarray, np.ndarray, float]:
+def _patches(
+    path: Path, spots: list[str], um_per_px: float
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Return rows of the file, rows of the slide, in the file's order, and µm per pixel."""
     import h5py
 

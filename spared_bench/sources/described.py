@@ -430,8 +430,7 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
             slide_id: {
                 # Where a file lies moves no number; what is in it does.
                 key: _hash(Path(value), described.format, fingerprints)
-                if key in _FILES
-                or (key == "image" and described.format != "spatialdata")
+                if key in _FILES or (key == "image" and described.format != "spatialdata")
                 else value
                 for key, value in entry.model_dump(exclude_defaults=True).items()
             }

@@ -1,7 +1,7 @@
 """Folders in the layout of HEST: which tasks or samples they hold, and whether they are whole.
 
-A task of HEST-Benchmark is a folder with ``adata``, ``patches``, ``splits`` and ``var_50genes.json``;
-HEST-1k one with ``st``, ``patches`` and ``metadata``.
+A task of HEST-Benchmark is a folder with ``adata``, ``patches``, ``splits`` and
+``var_50genes.json``; HEST-1k one with ``st``, ``patches`` and ``metadata``.
 """
 
 from __future__ import annotations

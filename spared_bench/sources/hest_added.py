@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +81,7 @@ def _linked(folder: Path, tasks: list[Task], data_dir: Path, replace: bool) -> d
         )
     else:
         data_dir.mkdir(parents=True, exist_ok=True)
-        os.symlink(root, link, target_is_directory=True)
+        link.symlink_to(root, target_is_directory=True)
     return {
         _name(task): f"{len(task.samples)} samples, {len(task.folds)} folds, from {task.folder}"
         for task in tasks

@@ -1,4 +1,4 @@
-"""Files of data sets on the model hub, ``hf://datasets/owner/name/path``: with a token, if needed."""
+"""Files of data sets on the model hub, ``hf://datasets/owner/name/path``, with a token if needed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def fetch_from_hub(url: str, target: Path) -> None:
         who = "this token does not let us in" if get_token() else "there is no token here"
         raise DownloadError(f"{path} of {repo} needs a token, and {who}. {ways}") from error
     except EntryNotFoundError as error:
-        raise DownloadError(f"{repo} has no file {path}: it was moved or renamed. {ways}") from error
+        raise DownloadError(
+            f"{repo} has no file {path}: it was moved or renamed. {ways}"
+        ) from error
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DownloadError(f"{path} of {repo} cannot be fetched: {reason}. {ways}") from error

@@ -1,4 +1,4 @@
-"""Checks of a frozen encoder: does it load, and give what its spec says?"""
+"""Checks of a frozen encoder: whether it loads, and gives what its spec says."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def check_encoder(
         ``check``, ``state`` (``"passed"``, ``"failed"``, ``"skipped"``) and what is ``told``.
     """
     spec = known.spec
-    encoder: Any = (
-        ColorEncoder() if spec.loader == "colour" else DeclaredEncoder(known, weights)
-    )
+    encoder: Any = ColorEncoder() if spec.loader == "colour" else DeclaredEncoder(known, weights)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (_N, spec.size, spec.size, 3), dtype=np.uint8)
     try:

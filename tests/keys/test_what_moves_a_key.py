@@ -51,8 +51,9 @@ PREPARED = READING | modules(
 )
 ENCODERS = modules(
     "spared_bench/models",
-    "augment backbones encoders seeded weights weights_folder weights_match",
-) | modules("spared_bench/keys", "hashing")
+    "augment backbones declared encoder_networks encoder_table encoders encoding framing hub seeded"
+    " weights weights_folder weights_match",
+) | modules("spared_bench/keys", "code hashing")
 COMPLETED = PREPARED | PATCHES | modules("plugins/completers", "none")
 #: What a search chooses by.
 ERROR = modules("spared_bench/metrics", "arrays mse")
@@ -100,7 +101,7 @@ TABLE = {
     | ERROR
     | ENCODERS
     | modules("plugins/predictors", "linear_probe")
-    | modules("spared_bench/models", "arrays"),
+    | modules("spared_bench/models", "arrays ridge"),
     "shufflenet": SHUFFLENET,
     "shufflenet with blur": SHUFFLENET
     | modules("spared_bench/models/augmentation", "blur drawing flips"),

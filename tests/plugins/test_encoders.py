@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from spared_bench.api import make_bench
 from spared_bench.data import Patches
-from spared_bench.errors import AmbiguousNameError, WeightsUnavailableError
+from spared_bench.errors import (
+    AmbiguousNameError,
+    UnknownNameError,
+    UsageError,
+    WeightsUnavailableError,
+)
 from spared_bench.models.encoder_networks import make_network
 from spared_bench.models.encoder_table import KnownEncoder, known_encoder
 from spared_bench.models.encoders import ColorEncoder, frozen_encoder
@@ -26,7 +32,7 @@ SIZES = {
     "kaiko-vitb8": 85.81, "kaiko-vitl14": 304.37, "dinov2-vitl14": 304.37,
 }  # fmt: skip
 
-STRANGER = '''
+STRANGER = """
 from spared_bench import EncoderSpec, hookimpl
 
 
@@ -41,7 +47,7 @@ def load(weights):
     from torch import nn
 
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +82,22 @@ def test_names_are_found_by_alias_and_in_any_case():
     assert isinstance(frozen_encoder("color"), ColorEncoder)
 
 
+def test_a_predictor_on_an_encoder_is_a_method_of_its_own(tmp_path):
+    settings = {"linear-probe": {"alpha": 5.0, "encoder": "color"}}
+    bench = make_bench("demo", workspace=tmp_path, device="cpu", parameters=settings)
+    name = "linear-probe+UNI2-h"
+
+    entry = bench.registry.get("predictor", name)
+
+    assert entry.spec.name == "linear-probe+uni2-h"
+    assert bench.chosen("predictor", name).values == {"alpha": 5.0, "encoder": "uni2-h"}
+    assert bench.encoder_of("predictor", name) == "uni2-h"
+    with pytest.raises(UnknownNameError, match="Did you mean 'uni2-h'"):
+        bench.registry.get("predictor", "linear-probe+uni2-g")
+    with pytest.raises(UsageError, match="takes none"):
+        bench.registry.get("predictor", "gene-mean+uni")
+
+
 def test_two_plugins_of_one_name_are_told_apart(tmp_path):
     for name in ("one", "two"):
         module = f"spared_bench_file_{name}"
@@ -88,9 +110,7 @@ def test_two_plugins_of_one_name_are_told_apart(tmp_path):
 
 
 def test_an_encoder_of_a_strangers_file_is_a_few_lines(tmp_path, rng):
-    (tmp_path / "theirs.py").write_text(
-        STRANGER.replace("{module}", "spared_bench_file_theirs")
-    )
+    (tmp_path / "theirs.py").write_text(STRANGER.replace("{module}", "spared_bench_file_theirs"))
     discover([tmp_path / "theirs.py"])
     encoder = frozen_encoder("their-net")
     images = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)

@@ -23,8 +23,8 @@ from spared_bench.errors import (
 )
 from spared_bench.models.encoders import ColorEncoder
 from spared_bench.processing.given import write_given
-from spared_bench.registry import discover
 from spared_bench.readers.hest import read_gene_list, read_hest
+from spared_bench.registry import discover
 from spared_bench.sources.hest import read_task, tasks_in
 from spared_bench.sources.hest_added import add_hest
 from spared_bench_plugins.datasets.hest import hest_tasks
@@ -138,19 +138,27 @@ def test_a_task_is_read_with_its_folds(task):
     assert [each.name for each in tasks_in(task.parent)] == ["MADE"]
 
 
+def drop(name):
+    return lambda task: (task / name).unlink()
+
+
+def rewrite(text):
+    return lambda task: (task / "splits" / "test_0.csv").write_text(text)
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
-        (lambda t: (t / "splits/train_1.csv").unlink(), MissingFileError, r"train_1\.csv, of fold 1"),
-        (lambda t: (t / "splits/test_0.csv").unlink(), MissingFileError, r"test_0\.csv, of fold 0"),
-        (lambda t: (t / "patches/S2.h5").unlink(), MissingFileError, r"patches/S2\.h5"),
-        (lambda t: (t / "var_50genes.json").unlink(), MissingFileError, "var_50genes"),
-        (lambda t: (t / "splits/test_0.csv").write_text("sample_id\nS2\n"), SplitError, "tests it"),
-        (lambda t: (t / "splits/test_0.csv").write_text("sample_id\nS7\n"), SplitError, "not of the same"),
-        (lambda t: (t / "splits/test_0.csv").write_text("id\nS1\n"), SplitError, "no column sample_id"),
-        (lambda t: (t / "splits/test_0.csv").write_text("sample_id\n"), SplitError, "no samples"),
+        (drop("splits/train_1.csv"), MissingFileError, r"train_1\.csv, of fold 1"),
+        (drop("splits/test_0.csv"), MissingFileError, r"test_0\.csv, of fold 0"),
+        (drop("patches/S2.h5"), MissingFileError, r"patches/S2\.h5"),
+        (drop("var_50genes.json"), MissingFileError, "var_50genes"),
+        (rewrite("sample_id\nS2\n"), SplitError, "tests it"),
+        (rewrite("sample_id\nS7\n"), SplitError, "not of the same"),
+        (rewrite("id\nS1\n"), SplitError, "no column sample_id"),
+        (rewrite("sample_id\n"), SplitError, "no samples"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_task_says_what_is_wrong(own_task, spoil, error, message):
     spoil(own_task)
     with pytest.raises(error, match=message):

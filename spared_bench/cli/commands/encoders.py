@@ -41,7 +41,10 @@ def check(
         known = known_encoder(name)
         if known is None:
             raise UnknownNameError(
-                "encoder", name, registry.names("encoder"), "`spared-bench list encoders` shows them."
+                "encoder",
+                name,
+                registry.names("encoder"),
+                "`spared-bench list encoders` shows them.",
             )
         found[known.spec.name] = check_encoder(known, weights, device)
     lines = []

@@ -19,8 +19,8 @@ from spared_bench.cli.common import (
 )
 from spared_bench.cli.dataset_listing import Disk, print_dataset, print_datasets
 from spared_bench.errors import PluginError, UnknownNameError
-from spared_bench.registry import Registered, Registry, discover
 from spared_bench.models.hub import ways_in
+from spared_bench.registry import Registered, Registry, discover
 from spared_bench.specs import KINDS, DatasetSpec, EncoderSpec, spec_as_dict
 from spared_bench.workspace import Workspace
 

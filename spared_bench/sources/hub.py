@@ -1,4 +1,4 @@
-"""Files of data sets on the model hub, ``hf://datasets/owner/name/path``, with a token if needed."""
+"""Files of data sets on the model hub, ``hf://datasets/owner/name/path``, by a token if needed."""
 
 from __future__ import annotations
 

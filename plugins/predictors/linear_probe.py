@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from spared_bench import DatasetSpec, PredictorSpec
 from spared_bench.data import Slides
-from spared_bench.errors import UsageError, did_you_mean
+from spared_bench.errors import ShapeMismatchError, UsageError, did_you_mean
 from spared_bench.interfaces import Context
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
@@ -189,6 +189,11 @@ class LinearProbe:
     def predict(self, slides: Slides) -> np.ndarray:
         """Return (n_spots, n_genes), float32."""
         features = slides.features(self.frozen).astype(np.float64)
+        if features.shape[1] != len(self.coefficients_):
+            raise ShapeMismatchError(
+                f"linear-probe learnt from {len(self.coefficients_)} features and is given"
+                f" {features.shape[1]}. Take the encoder that it was trained with."
+            )
         return (features @ self.coefficients_ + self.intercept_).astype(np.float32)
 
     @property

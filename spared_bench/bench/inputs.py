@@ -296,7 +296,7 @@ def _encoder_inputs(known: KnownEncoder) -> dict[str, Any]:
     spec = {key: value for key, value in asdict(known.spec).items() if key not in _TOLD}
     found = {"distribution": known.distribution, **spec}
     if known.spec.loader == "factory":
-        found["code"] = code_hash(known.spec.factory.partition(":")[0])
+        found["code"] = known.code()
     if (file := own_file(known.spec)) is not None:
         found["file"] = content_digest(file)
     return found

@@ -118,9 +118,7 @@ class DeclaredEncoder:
         if self.file is not None:
             facts["content"] = content_digest(self.file)
         if spec.loader == "factory":
-            from spared_bench.keys.code import code_hash
-
-            facts["code"] = code_hash(spec.factory.partition(":")[0])
+            facts["code"] = self.known.code()
         return facts
 
     def opened(self, device: str = "cpu") -> Any:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spared_bench.errors import PluginError, WeightsUnavailableError
-from spared_bench.guard import guarded
 from spared_bench.models.backbones import build_backbone
 from spared_bench.models.encoder_table import KnownEncoder
 from spared_bench.models.framing import Framing
@@ -278,8 +277,7 @@ def _of_torchvision(known: KnownEncoder, weights: str, file: Path | None) -> nn.
 
 def _of_factory(known: KnownEncoder, weights: str, file: Path | None) -> nn.Module:
     factory = known.load()
-    with guarded():
-        network = factory(str(file) if file is not None and weights != "random" else weights)
+    network = factory(str(file) if file is not None and weights != "random" else weights)
     if not isinstance(network, nn.Module):
         raise PluginError(
             f"Encoder {known.spec.name!r}: {known.spec.factory} returned"

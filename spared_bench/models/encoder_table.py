@@ -25,20 +25,25 @@ class KnownEncoder:
         That registers it.
     load : callable
         Imports what its ``factory`` names.
+    code : callable
+        Returns the hash of the factory's code.
     """
 
     spec: EncoderSpec
     distribution: str
     load: Callable[[], Any]
+    code: Callable[[], str] = str
 
 
 _known: dict[str, list[KnownEncoder]] = {}
 
 
 def declare(encoders: Iterable[KnownEncoder]) -> None:
-    """Replace all that is known."""
-    _known.clear()
-    for each in encoders:
+    """Replace all that is known; a registry without encoders leaves it as it is."""
+    found = list(encoders)
+    if found:
+        _known.clear()
+    for each in found:
         for name in (each.spec.name, *each.spec.aliases):
             _known.setdefault(name.casefold(), []).append(each)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from spared_bench.errors import UsageError
 from spared_bench.models.encoder_table import KnownEncoder, declare
@@ -14,10 +15,14 @@ from spared_bench.specs import EncoderSpec, PredictorSpec
 def declare_encoders(entries: Iterable[Registered]) -> None:
     """Tell the encoders to methods, which name them in a parameter and know no registry."""
     declare(
-        KnownEncoder(entry.spec, entry.plugin.distribution, entry.load)
+        KnownEncoder(entry.spec, entry.plugin.distribution, entry.load, partial(_code, entry))
         for entry in entries
         if isinstance(entry.spec, EncoderSpec)
     )
+
+
+def _code(entry: Registered) -> str:
+    return entry.code
 
 
 def on_encoder(entry: Registered, encoder: str) -> Registered:

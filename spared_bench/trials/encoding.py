@@ -7,6 +7,7 @@ beside the features, and in no key.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -112,6 +113,4 @@ def clear(scratch: Path) -> None:
 
 def write_facts(path: Path, facts: dict[str, Any]) -> None:
     """Write what is told of an encoding as JSON."""
-    import json
-
     write_text(path, json.dumps(facts, indent=1))

@@ -42,7 +42,7 @@ PATCHES = (
 VIEWS = (
     PATCHES
     | modules("spared_bench/data", "viewed views")
-    | modules("spared_bench/processing", "view_products views")
+    | modules("spared_bench/processing", "given view_products views")
 )
 PREPARED = READING | modules(
     "spared_bench/processing",
@@ -53,7 +53,7 @@ ENCODERS = modules(
     "spared_bench/models",
     "augment backbones declared encoder_networks encoder_table encoders encoding framing hub seeded"
     " weights weights_folder weights_match",
-) | modules("spared_bench/keys", "code hashing")
+) | modules("spared_bench/keys", "hashing")
 COMPLETED = PREPARED | PATCHES | modules("plugins/completers", "none")
 #: What a search chooses by.
 ERROR = modules("spared_bench/metrics", "arrays mse")

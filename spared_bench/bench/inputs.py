@@ -283,12 +283,20 @@ class Bench(Lookup):
             described["weights"] = self.fingerprints.of_file(Path(weights).expanduser().resolve())
         elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(class_of(entry), parameters)):
             described["weights"] = self.fingerprints.of_file(file)
-        if known := known_encoder(self.encoder_of(entry.spec.kind, entry.spec.name, parameters)):
+        if known := known_encoder(_encoder_named(entry, parameters)):
             described["encoder"] = _encoder_inputs(known)
         if named := augmentation_modules(augment_of(_loaded(entry), parameters)):
             # They are imported by name, so the code of the method does not hold theirs.
             described["augmentation"] = {module: code_hash(module) for module in named}
         return described
+
+
+def _encoder_named(entry: Registered, parameters: Mapping[str, Any]) -> str:
+    """Return what the parameter of a method that names an encoder holds, or ""."""
+    asked = getattr(entry.spec, "encoder", "")
+    if not asked:
+        return ""
+    return str(parameters[asked] if asked in parameters else getattr(_loaded(entry), asked, ""))
 
 
 def _encoder_inputs(known: KnownEncoder) -> dict[str, Any]:

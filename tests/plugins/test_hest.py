@@ -262,6 +262,8 @@ def test_hest_1_gives_the_scores_of_an_independent_script(task, tmp_path):
         workspace=tmp_path / "workspace",
         data_dir=tmp_path / "data",
         executor="inline",
+        track=False,
+        figures=False,
         device="cpu",
     )
 

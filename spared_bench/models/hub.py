@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
 
 from spared_bench.errors import WeightsUnavailableError
-from spared_bench.keys.hashing import file_digest
+from spared_bench.keys.hashing import digest, file_digest
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, is_offline
 from spared_bench.specs import EncoderSpec
 
@@ -155,10 +156,15 @@ def content_digest(path: Path) -> str:
     """Return the SHA-256 of a file, or of the files of a folder; the hub's cache knows its own."""
     if path.is_dir():
         parts = sorted(each for each in path.rglob("*") if each.is_file())
-        from spared_bench.keys.hashing import digest
-
         return digest({each.relative_to(path).as_posix(): content_digest(each) for each in parts})
     real = path.resolve()
     if path.is_symlink() and _SHA256.fullmatch(real.name) and real.parent.name == "blobs":
         return real.name
+    facts = real.stat()
+    return _digest_of(real, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    """Hash a file of gigabytes once, and again when it has changed."""
     return file_digest(path)

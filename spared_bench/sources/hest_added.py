@@ -153,8 +153,8 @@ def _samples_description(folder: Path) -> dict[str, Any]:
         "organism": _SPECIES.get(next(iter(species), ""), next(iter(species), "human")),
         "summary": f"{len(samples)} samples of HEST-1k",
         "slides": slides,
-        "split": {"train": [s for s in samples if s not in test], "test": test},
-        "folds": {"donor": {str(at): donors[name] for at, name in enumerate(names)}},
+        "split": {"train": [s for s in samples if s not in test], "test": list(test)},
+        "folds": {"donor": {str(at): list(donors[name]) for at, name in enumerate(names)}},
         "allow_shared_donors": True,
     }
 

@@ -13,6 +13,7 @@ import yaml
 from spared_bench.errors import ContractError, UsageError
 from spared_bench.sources.described import add_description
 from spared_bench.sources.hest import GENES, SCHEME, Task, is_hest1k, samples_in, tasks_in
+from spared_bench.strict import MAX_BYTES
 
 #: The folder of the tasks that are registered already.
 _BENCHMARK = "hest-bench"
@@ -178,8 +179,14 @@ def _donor(facts: dict[str, Any], sample: str) -> str:
 
 
 def _described(values: dict[str, Any], data_dir: Path, replace: bool) -> str:
+    text = yaml.safe_dump(values, sort_keys=False)
+    if len(text) > MAX_BYTES:
+        raise UsageError(
+            f"{len(values['slides'])} samples are more than one dataset is described with (a"
+            f" description of {MAX_BYTES:,} bytes). Put those of one organ or study into a folder."
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{values['name']}.yaml"
-        path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         described, kept = add_description(path, data_dir, replace)
     return f"{len(described.slides)} samples, described in {kept}"

@@ -40,6 +40,14 @@ def task(tmp_path_factory):
     return make_task(folder)
 
 
+@pytest.fixture(scope="module")
+def full_size_task(tmp_path_factory):
+    """A task whose patches have HEST's 224 px, which the protocol hands on as they are."""
+    folder = tmp_path_factory.mktemp("full") / "MADE"
+    folder.mkdir()
+    return make_task(folder, side=224)
+
+
 @pytest.fixture
 def own_task(tmp_path):
     folder = tmp_path / "MADE"
@@ -252,7 +260,8 @@ def by_hand(task, components):
     return np.array(scores)
 
 
-def test_hest_1_gives_the_scores_of_an_independent_script(task, tmp_path):
+def test_hest_1_gives_the_scores_of_an_independent_script(full_size_task, tmp_path):
+    task = full_size_task
     add_hest(task, tmp_path / "data", lambda name: False)
     report = api.run(
         protocol="hest",

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from made_up import made_up_slides
 from torchvision.transforms import v2
-from training import SIZE, made_up_slides
 
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.augmentation.names import BUILT_IN, made
@@ -27,6 +27,7 @@ from spared_bench.models.trainer import gradients
 from spared_bench.models.units import PatchUnits
 from spared_bench_plugins.predictors.shufflenet import ShuffleNet
 
+SIZE = 224  # px
 _PLAIN_IMAGES = 32
 _NEAREST, _BILINEAR = v2.InterpolationMode.NEAREST, v2.InterpolationMode.BILINEAR
 
@@ -62,6 +63,7 @@ PLAIN: dict[str, Callable[[torch.Tensor], Any]] = {
          v2.ToDtype(torch.uint8, scale=True)]
     ),
     "hed-jitter": hed_of_scikit_image,
+    "randstainna": hed_of_scikit_image,
 }  # fmt: skip
 
 

@@ -38,7 +38,8 @@ from spared_bench.leaderboard.merging import entry_trials, with_listing  # noqa:
 from spared_bench.leaderboard.publish import build_leaderboard  # noqa: E402
 from spared_bench.leaderboard.text import visible  # noqa: E402
 from spared_bench.sources.archives import unpack  # noqa: E402
-from spared_bench.sources.download import Expected, Policy, download  # noqa: E402
+from spared_bench.sources.download import download  # noqa: E402
+from spared_bench.sources.patience import Expected, Policy  # noqa: E402
 from spared_bench.store.entries import Store  # noqa: E402
 from spared_bench.store.maintenance import export, import_archive, verify  # noqa: E402
 from spared_bench.submissions import bundle  # noqa: E402

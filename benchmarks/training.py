@@ -15,28 +15,28 @@ is found once, before the first step. Add a line to ``NETWORKS`` for another pre
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from anndata import AnnData
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
+from made_up import made_up_slides
+from steps import (
+    matmul_peak,
+    our_data,
+    our_steps,
+    plain_slide_steps,
+    plain_steps,
+    seconds_per_step,
+)
 
-from spared_bench.data import COUNTS, MASK, TARGET, Patches, Slides
+from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import Cut, SpotView, Windows
-from spared_bench.interfaces import Budget, Context, TargetTransform
+from spared_bench.interfaces import TargetTransform
 from spared_bench.models import TorchPredictor
-from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD
 from spared_bench.models.precision import precision_of
-from spared_bench.models.seeded import seeded
-from spared_bench.models.trainer import gradients, shuffled_batches
 from spared_bench_plugins.networks.count_units import CountTarget
 from spared_bench_plugins.predictors.asign_2d import ASIGN2D
 from spared_bench_plugins.predictors.deepspace import DeepSpaCE
@@ -49,8 +49,6 @@ from spared_bench_plugins.predictors.st_net import STNet
 from spared_bench_plugins.predictors.stimage import STimage
 from spared_bench_plugins.predictors.triplex import Triplex
 from spared_bench_plugins.predictors.vit_b import ViTB
-
-SIZE, N_GENES = 224, 128
 
 
 @dataclass(frozen=True)
@@ -102,44 +100,6 @@ NETWORKS = {
 }
 
 
-class Decoded(Dataset):
-    """Patches in memory, transformed one by one when they are asked for."""
-
-    def __init__(self, images: np.ndarray, target: np.ndarray) -> None:
-        self.images, self.target = images, torch.from_numpy(target)
-        self.transform = v2.Compose(
-            [
-                v2.ToImage(),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
-                v2.RandomHorizontalFlip(),
-                v2.RandomVerticalFlip(),
-                v2.RandomApply([v2.RandomRotation((90, 90))]),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.transform(self.images[row]), self.target[row]
-
-
-def made_up_slides(n_spots: int) -> tuple[Slides, np.ndarray, np.ndarray]:
-    """Return random patches and targets, as slides and as arrays."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (n_spots, SIZE, SIZE, 3), dtype=np.uint8)
-    target = rng.normal(size=(n_spots, N_GENES)).astype(np.float32)
-    row, column = np.divmod(np.arange(n_spots), 8)
-    obs = {"slide_id": "made_up", "array_row": row, "array_col": column}
-    adata = AnnData(obs=pd.DataFrame(obs, index=[f"spot{i}" for i in range(n_spots)]))
-    adata.obsm["spatial"] = 100.0 * np.column_stack([column, row])
-    adata = AnnData(np.zeros((n_spots, N_GENES), np.float32), adata.obs, obsm=adata.obsm)
-    adata.layers[COUNTS] = rng.poisson(3, target.shape).astype(np.float32)
-    adata.layers[TARGET], adata.layers[MASK] = target, np.ones_like(target, dtype=bool)
-    return Slides(adata, Patches([images])), images, target
-
-
 def with_made_up_views(slides: Slides, predictor: TorchPredictor) -> Slides:
     """Return the slides with the views that a method declares, and with features from nowhere."""
     spots, views = np.arange(len(slides)), getattr(predictor, "views", {})
@@ -168,96 +128,6 @@ def with_made_up_views(slides: Slides, predictor: TorchPredictor) -> Slides:
 
 def _same(cut: Cut) -> Cut:
     return cut
-
-
-def plain_steps(
-    predictor: TorchPredictor, images: np.ndarray, target: np.ndarray, batch: int, device: str
-) -> Iterator[None]:
-    """Train the plain way, a step at a time."""
-    with seeded(0, device):
-        network = predictor.build(N_GENES).to(device).train()
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-    workers = min(8, torch.get_num_threads()) if device != "cpu" else 0
-    loader = DataLoader(
-        Decoded(images, target), batch, shuffle=True, drop_last=True, num_workers=workers
-    )
-    while True:
-        for patches, wanted in loader:
-            optimizer.zero_grad()
-            functional.mse_loss(network(patches.to(device)), wanted.to(device)).backward()
-            optimizer.step()
-            yield
-
-
-def plain_slide_steps(
-    predictor: TorchPredictor, slides: Slides, images: np.ndarray, device: str
-) -> Iterator[None]:
-    """Train on one slide the plain way, a step at a time."""
-    with seeded(0, device):
-        network = predictor.build(N_GENES).to(device).train()
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-    units_per_step = predictor.units_per_step(Budget(batch_size=len(images)))
-    rows = torch.arange(units_per_step)
-    slide = predictor.units(slides, device, resident=True).batch(rows)
-    loader = DataLoader(Decoded(images, slides.target), len(images))
-    while True:
-        for patches, _ in loader:
-            optimizer.zero_grad()
-            predictor.loss(network, replace(slide, images=patches.to(device))).backward()
-            optimizer.step()
-            yield
-
-
-def our_steps(predictor: TorchPredictor, slides: Slides, batch: int, device: str) -> Iterator[None]:
-    """Train as the trainer does, a step at a time."""
-    with seeded(0, device):
-        network = predictor._place(predictor.build(N_GENES), device).train()
-    optimizer = predictor.optimizer(network.parameters())
-    context = Context(budget=Budget(batch_size=batch), device=device)
-    units = predictor.units(slides, device, resident=True)
-    turns, recipe = torch.Generator().manual_seed(0), predictor.recipe(context.budget)
-    for rows in shuffled_batches(len(units), predictor.units_per_step(context.budget), 0):
-        gradients(network, predictor.loss, units, rows, turns, recipe, context)
-        optimizer.step()
-        yield
-
-
-def our_data(predictor: TorchPredictor, slides: Slides, batch: int, device: str) -> Iterator[None]:
-    """Only fetch, turn and normalise the batches."""
-    units = predictor.units(slides, device, resident=True)
-    turns = torch.Generator().manual_seed(0)
-    for rows in shuffled_batches(len(units), predictor.units_per_step(Budget(batch_size=batch)), 0):
-        units.batch(rows, turns)
-        yield
-
-
-def seconds_per_step(steps: Iterator[None], number: int, device: str) -> float:
-    """Mean over ``number`` steps, after two that warm up."""
-    for _ in range(2):
-        next(steps)
-    _wait(device)
-    started = time.perf_counter()
-    for _ in range(number):
-        next(steps)
-    _wait(device)
-    return (time.perf_counter() - started) / number
-
-
-def matmul_peak(device: str) -> float:
-    """Return the bfloat16 operations per second of a large matrix product, measured."""
-    left, right = torch.randn(2, 8192, 8192, device=device, dtype=torch.bfloat16)
-
-    def products() -> Iterator[None]:
-        while True:
-            left @ right
-            yield
-
-    return 2 * 8192**3 / seconds_per_step(products(), 20, device)
-
-
-def _wait(device: str) -> None:
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize()
 
 
 def main() -> None:
@@ -293,7 +163,7 @@ def main() -> None:
             plain = seconds_per_step(plainly, wanted.steps, device)
             print(f"{name:16s} plain float32  {batch / plain:8.1f} images/s", flush=True)
         with torch.device("meta"):
-            default = precision_of(subject.predictor().build(N_GENES), device)
+            default = precision_of(subject.predictor().build(slides.n_genes), device)
         for precision in dict.fromkeys((default, "float32")):
             predictor = subject.prepared(given, compile=wanted.compile, precision=precision)
             steps = our_steps(predictor, given, batch, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from spared_bench import MetricSpec, hookimpl
+from spared_bench_plugins.tissue_metrics import tissue_metrics
 
 _HERE = "spared_bench.metrics"
 
@@ -68,6 +69,7 @@ def spared_bench_metrics() -> list[MetricSpec]:
         ),
         *_of_variances(),
         *_of_classes(),
+        *tissue_metrics(),
     ]
 
 

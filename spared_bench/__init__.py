@@ -6,6 +6,8 @@ import: ``load_dataset`` and ``run`` fetch the heavy modules when they are calle
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.hookspecs import hookimpl
@@ -20,11 +22,16 @@ from spared_bench.specs import (
     RemoteFile,
     SlideInfo,
     Stage,
+    StudySpec,
 )
 
 if TYPE_CHECKING:
     from spared_bench.api import load_dataset, run
+    from spared_bench.api.applying import fit, predict
+    from spared_bench.api.frames import results, stability
+    from spared_bench.brought.notebooks import score
     from spared_bench.data.views import View
+    from spared_bench.scverse.spatial_data import read, to_spatialdata, write
 
 __version__ = "0.1.0"
 
@@ -39,17 +46,58 @@ __all__ = [
     "RemoteFile",
     "SlideInfo",
     "Stage",
+    "StudySpec",
     "View",
+    "fit",
     "hookimpl",
     "load_dataset",
+    "predict",
+    "read",
+    "results",
     "run",
+    "score",
+    "stability",
+    "to_spatialdata",
+    "write",
 ]
 
 
+#: Where what is not imported at once lives.
+_HOMES = {
+    "View": "data.views",
+    "fit": "api.applying",
+    "load_dataset": "api",
+    "predict": "api.applying",
+    "read": "scverse.spatial_data",
+    "results": "api.frames",
+    "run": "api",
+    "score": "brought.notebooks",
+    "stability": "api.frames",
+    "to_spatialdata": "scverse.spatial_data",
+    "write": "scverse.spatial_data",
+}
+
+
 def __getattr__(name: str) -> Any:
-    home = {"load_dataset": "api", "run": "api", "View": "data.views"}.get(name)
+    home = _HOMES.get(name)
     if home is not None:
         from importlib import import_module
 
         return getattr(import_module(f"spared_bench.{home}"), name)
     raise AttributeError(f"module 'spared_bench' has no attribute {name!r}")
+
+
+class _FrontDoor(ModuleType):
+    """Lets ``spared_bench.results(workspace)`` be the function, beside a submodule of that name.
+
+    Importing a submodule would put it in the function's place; ``from spared_bench.results import``
+    finds it all the same.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+globals().pop("results", None)
+sys.modules[__name__].__class__ = _FrontDoor

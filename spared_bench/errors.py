@@ -9,7 +9,8 @@ prints the message alone; a traceback is for our own mistakes.
     ├── UsageError                 exit status 2: the command asked for something that cannot be
     │   ├── UnknownNameError       no such dataset, completer, predictor, ...; says the nearest
     │   ├── AmbiguousNameError     two distributions register one name
-    │   └── ProtocolError          a protocol file with an unknown or impossible setting
+    │   ├── ProtocolError          a protocol file with an unknown or impossible setting
+    │   └── StudyError             a study with an impossible factor or level, or too many cells
     ├── PluginError                a plugin that cannot be loaded or breaks its interface
     │   └── MismatchError          a worker has other code, data or settings than the plan
     ├── DataError                  data that cannot be used as it is
@@ -81,6 +82,10 @@ class AmbiguousNameError(UsageError):
 
 class ProtocolError(UsageError):
     """A protocol file that cannot be read, or that sets something unknown or impossible."""
+
+
+class StudyError(UsageError):
+    """A study that cannot be read, or whose factors, levels or size are impossible."""
 
 
 class PluginError(SparedBenchError):

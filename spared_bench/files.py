@@ -47,3 +47,16 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
         file.flush()
         if sync:
             os.fsync(file.fileno())
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return all files below a folder, sorted; folders that are linked are gone into, once each."""
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        facts = Path(place).stat()
+        if (facts.st_dev, facts.st_ino) in seen:  # a link to where it lies itself
+            folders.clear()
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
+        found += [path for name in names if (path := Path(place, name)).is_file()]
+    return sorted(found)

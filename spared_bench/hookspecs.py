@@ -20,6 +20,7 @@ from spared_bench.specs import (
     MetricSpec,
     PredictorSpec,
     ProtocolSpec,
+    StudySpec,
 )
 
 if TYPE_CHECKING:
@@ -71,8 +72,17 @@ def spared_bench_encoders() -> Sequence[EncoderSpec]:  # type: ignore[empty-body
 
 
 @hookspec
+def spared_bench_studies() -> Sequence[StudySpec]:  # type: ignore[empty-body]
+    """Return the studies of this plugin."""
+
+
+@hookspec
 def spared_bench_run_started(plan: Any) -> None:
-    """Observe that a run begins; ``plan`` is a ``spared_bench.planning.plan.Plan``."""
+    """Observe that a run begins; ``plan`` is a ``spared_bench.planning.plan.Plan``.
+
+    Observers are called in the process of the command, so ``spared-bench run`` calls those of
+    distributions (or of files) that bring nothing else.
+    """
 
 
 @hookspec

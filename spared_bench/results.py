@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from spared_bench.pretty import facts_html
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -14,6 +16,8 @@ Status = Literal["ok", "error", "diverged", "skipped", "killed", "out_of_memory"
 Scores = dict[str, float]
 #: The fact of a result that ``store import`` brought it, and those that the board gives.
 IMPORTED, ORIGIN, UNLISTED = "imported", "origin", "unlisted"
+#: The fact of a result whose predictions were made elsewhere, and what of them is missing.
+BROUGHT = "brought"
 #: Which metrics of others gave nothing, and why.
 UNSCORED = "unscored"
 
@@ -76,7 +80,7 @@ class TrialScores:
         return read
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrialResult:
     """The outcome of one trial.
 
@@ -152,6 +156,22 @@ class TrialResult:
     def ok(self) -> bool:
         """Whether it was trained and scored without a failure."""
         return self.status == "ok"
+
+    def __repr__(self) -> str:
+        cell = f"{self.dataset} / {self.completer} / {self.predictor}, seed {self.seed}"
+        return f"TrialResult({self.protocol}: {cell}: {self.status})"
+
+    def _repr_html_(self) -> str:
+        split = str(self.facts.get("evaluation_split", "test"))
+        facts = {
+            "message": self.message,
+            **{f"{split} {name}": value for name, value in self.scores.get(split, {}).items()},
+            "parameters": self.parameters,
+            "trainable parameters": self.n_parameters,
+            "seconds": self.seconds,
+            "key": self.key,
+        }
+        return facts_html(repr(self), facts.items())
 
     def scored(self, scores: TrialScores) -> TrialResult:
         """Return the result with its scores, or with the reason why there are none."""

@@ -6,8 +6,10 @@ is, and under which keys it is kept. It can do nothing with it: ``Registered.loa
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -22,7 +24,7 @@ from spared_bench.specs.base import spec_as_dict
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-_METHODS = ("completer", "predictor")
+METHODS = ("completer", "predictor")
 #: Attributes of a method's class that say from which weights it starts.
 _DEFAULTS = ("weights", "backbone", "encoder")
 
@@ -47,13 +49,14 @@ def described(entry: Registered, chosen: Mapping[str, Any]) -> dict[str, Any]:
         "code": entry.code,
         "defaults": _defaults(entry),
         **_made_with(entry),
+        **_settings(entry),
         **chosen,
     }
 
 
 def _defaults(entry: Registered) -> dict[str, str]:
     """Return the texts that a method's class has for what it starts from."""
-    if entry.spec.kind not in _METHODS:
+    if entry.spec.kind not in METHODS:
         return {}
     try:
         factory = entry.load()
@@ -67,7 +70,7 @@ def _defaults(entry: Registered) -> dict[str, str]:
 def _made_with(entry: Registered) -> dict[str, Any]:
     """Return the views that a method's class declares, and how it augments, as keys hold them."""
     found: dict[str, Any] = {"views": {}, "augment": {}}
-    if entry.spec.kind not in _METHODS:
+    if entry.spec.kind not in METHODS:
         return found
     try:
         factory = entry.load()
@@ -79,19 +82,46 @@ def _made_with(entry: Registered) -> dict[str, Any]:
             "augment": as_json(getattr(factory, "augment", True)),
         }
     views = getattr(factory, "views", None)
-    if isinstance(views, Mapping):
+    if views_by_property(entry):
+        found["unknown_views"] = (
+            f"{entry.spec.kind} {entry.spec.name!r} declares its views by a property, which follows"
+            " from its parameters, and has these values of them only where a search goes on. Its"
+            " code is not asked in this process: let its class declare them as a mapping, or search"
+            " on a grid."
+        )
+    elif isinstance(views, Mapping):
         try:
             declared = checked_views(views, f"{entry.spec.kind.capitalize()} {entry.spec.name!r}")
         except PluginError as error:  # of one plugin; the others are listed all the same
             return {**found, "unknown_views": str(error)}
         found["views"] = {at: asdict(view) for at, view in declared.items()}
-    elif views is not None:
-        found["unknown_views"] = (
-            f"{entry.spec.kind} {entry.spec.name!r} declares its views by a property, which depends"
-            " on its parameters. In a run with `--isolate strict` its code is not asked for them:"
-            " let its class declare them as a mapping."
-        )
     return found
+
+
+def _settings(entry: Registered) -> dict[str, Any]:
+    """Return the settings of a protocol; nothing of one that cannot be made."""
+    if entry.spec.kind != "protocol":
+        return {}
+    with suppress(Exception):
+        return {"values": json.loads(json.dumps(as_json(entry.load()())))}
+    return {}
+
+
+def views_by_property(entry: Registered) -> bool:
+    """Return whether the views of a method follow from its parameters."""
+    try:
+        factory = entry.load()
+    except SparedBenchError:
+        return False
+    views = getattr(factory, "views", None)
+    if "views" in getattr(factory, "__dataclass_fields__", {}):
+        return True
+    return views is not None and not isinstance(views, Mapping)
+
+
+def of_parameters(parameters: Mapping[str, Any]) -> str:
+    """Return the name under which what follows from parameters is told."""
+    return json.dumps(as_json(parameters), sort_keys=True, default=str)
 
 
 def told_plugins(told: Iterable[Mapping[str, Any]]) -> list[Plugin]:

@@ -19,15 +19,43 @@ def rng() -> np.random.Generator:
 
 
 TESTS = Path(__file__).parent
+#: What ``pytest -m quick`` runs: files and folders whose tests train nothing.
+QUICK = (
+    *("test_floors.py", "test_protocol.py", "test_parameters.py", "test_specs.py"),
+    *("test_strict.py", "test_registry.py", "test_geometry.py", "test_data.py", "metrics"),
+    *("statistics", "store/test_entries.py", "running/test_queue.py"),
+    *("leaderboard/test_columns.py", "leaderboard/test_rows.py", "leaderboard/test_entries.py"),
+    "plugins/test_metric_specs.py",
+)
+
+
+def is_quick(path: Path) -> bool:
+    return any(path == TESTS / name or TESTS / name in path.parents for name in QUICK)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files out that have no quick test where only these are asked for: imports take long."""
+    asked = config.getoption("markexpr") == "quick" and collection_path.name.startswith("test_")
+    return True if asked and collection_path.is_file() and not is_quick(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_quick(item.path):
+            item.add_marker("quick")
+
+
 TOY_PLUGIN = TESTS / "toy_plugin.py"
 TOY_PROTOCOL = TESTS / "toy.yaml"
+#: The images of her2st_demo.
+EMBEDDED_IMAGES = TESTS.parent / "plugins/datasets/embedded/her2st/data/ST-imgs"
 
 
 @pytest.fixture(scope="session")
 def prepared_workspace(tmp_path_factory) -> Path:
     """A workspace in which the toy dataset is prepared; copy it, do not write to it."""
     from spared_bench.api import make_bench
-    from spared_bench.trials.products import make_completed
+    from spared_bench.trials.completed import make_completed
 
     root = tmp_path_factory.mktemp("prepared") / "workspace"
     bench = make_bench(str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN], device="cpu")
@@ -51,6 +79,16 @@ def bench(workspace):
     return make_bench(
         str(TOY_PROTOCOL), workspace=workspace, plugin_files=[TOY_PLUGIN], device="cpu"
     )
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """MLflow takes seconds to make its tables; the tests copy them."""
+    from spared_bench.tracking.tracker import Tracker
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    Tracker(folder, uri=f"sqlite:///{folder}/mlflow.db").results()
+    return folder / "mlflow.db"
 
 
 @pytest.fixture(scope="session")

@@ -17,21 +17,22 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     (
         "ground",
-        "errors annotations prediction results specs statistics files threads geometry guard strict"
-        " apart sandbox beside",
+        "pretty errors annotations prediction results specs statistics files threads geometry guard"
+        " strict apart sandbox beside",
     ),
     ("keys", "keys"),
     ("store", "store"),
     ("contracts", "data interfaces contracts hookspecs protocol parameters workspace"),
-    ("numbers", "metrics processing"),
+    ("numbers", "processing metrics"),
     ("material", "readers models sources registry told"),
     ("bench", "bench"),
     ("planning", "planning"),
     ("trials", "trials"),
-    ("work", "reports inference completion executors running"),
+    ("work", "reports inference scverse completion executors running"),
     ("results", "tracking leaderboard"),
     ("facade", "api"),
-    ("strangers", "submissions testing scaffold"),
+    ("studies", "studies"),
+    ("strangers", "submissions brought testing scaffold"),
     ("command", "cli"),
 )
 ORDER = {room: at for at, room in enumerate(" ".join(rooms for _, rooms in FLOORS).split())}

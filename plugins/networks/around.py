@@ -57,7 +57,7 @@ class AroundUnits(NeighbourUnits):
             places[rows] = slides.coordinates[rows] / spacing(slides.coordinates[rows])
         self._places = torch.from_numpy(places).to(device)
 
-    def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> AroundBatch:
+    def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> AroundBatch:  # type: ignore[override]
         """Return these spots; features are fixed, so nothing is augmented."""
         here = rows.to(self._around.device)
         seen, around = torch.unique(self._around[here], return_inverse=True)

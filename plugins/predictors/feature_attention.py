@@ -116,15 +116,15 @@ class FeatureAttention(FeaturePredictor):
         with torch.no_grad():
             network.head.bias.copy_(torch.from_numpy(train.target.mean(axis=0)))
 
-    def units(self, slides: Slides, device: str, resident: bool) -> AroundUnits:  # type: ignore[override]
+    def units(self, slides: Slides, device: str, resident: bool) -> AroundUnits:
         """Return spots with those around them, all of them on the device."""
         return AroundUnits(slides, self._table(slides), self.reach, self.most, device)
 
-    def loss(self, network: nn.Module, batch: AroundBatch) -> Tensor:  # type: ignore[override]
+    def loss(self, network: nn.Module, batch: AroundBatch) -> Tensor:
         """Return the MSE over all entries, completed ones too."""
         return functional.mse_loss(network(batch), batch.target)
 
-    def predict_batch(self, network: nn.Module, batch: AroundBatch) -> Tensor:  # type: ignore[override]
+    def predict_batch(self, network: nn.Module, batch: AroundBatch) -> Tensor:
         """Return the prediction of a batch, (n_spots, n_genes)."""
         found: Tensor = network(batch)
         return found

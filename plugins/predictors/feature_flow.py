@@ -155,11 +155,11 @@ class FeatureFlow(FeaturePredictor):
         ):
             getattr(network, name).copy_(torch.from_numpy(found))
 
-    def units(self, slides: Slides, device: str, resident: bool) -> AroundUnits:  # type: ignore[override]
+    def units(self, slides: Slides, device: str, resident: bool) -> AroundUnits:
         """Return spots with those around them, all of them on the device."""
         return AroundUnits(slides, self._table(slides), self.reach, self.most, device)
 
-    def loss(self, network: Any, batch: AroundBatch) -> Tensor:  # type: ignore[override]
+    def loss(self, network: Any, batch: AroundBatch) -> Tensor:
         """Return the MSE of the predicted end of the flow, at a time drawn for the step."""
         goal = (batch.target_seen - network.gene_mean) / network.gene_spread
         time = torch.rand((), device=goal.device)
@@ -167,7 +167,7 @@ class FeatureFlow(FeaturePredictor):
         wanted = (batch.target - network.gene_mean) / network.gene_spread
         return functional.mse_loss(network(batch, state, time), wanted)
 
-    def predict_batch(self, network: Any, batch: AroundBatch) -> Tensor:  # type: ignore[override]
+    def predict_batch(self, network: Any, batch: AroundBatch) -> Tensor:
         """Return what one step of the flow makes of a batch, by which validation chooses."""
         none = network.gene_mean.new_zeros(len(batch.features), len(network.gene_mean))
         found = network(batch, none, none.new_zeros(()))

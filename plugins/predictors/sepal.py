@@ -10,12 +10,14 @@ Differs from the authors' code: no ELU follows the last layer, where it would bo
 below by -1; the neighbours are those of the array (6 or 8), where the 6 nearest reach over gaps;
 embeddings are of the patch as the first stage was trained on it, not enlarged; offsets are encoded
 without the shift that makes them positive and depends on the data; a node has no edge to itself.
+The layout ``free`` is made of the parts that the paper searched over (its section 4.5).
 ``released_graphs``, ``enlarged`` and ``last_elu`` do as their code does. The pooling is theirs: of
 each graph, the one node with the highest score is kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,12 +29,19 @@ from torch.nn import functional
 
 from spared_bench import PredictorSpec, Stage
 from spared_bench.data import Slides
-from spared_bench.errors import UsageError
+from spared_bench.errors import UsageError, did_you_mean
 from spared_bench.interfaces import Context
 from spared_bench.models import TorchPredictor
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.encoders import TimmEncoder
-from spared_bench.models.geometric import GCNConv, GraphConv
+from spared_bench.models.geometric import (
+    GATConv,
+    GCNConv,
+    GINConv,
+    GraphConv,
+    SAGEConv,
+    TransformerConv,
+)
 from spared_bench.models.local_graphs import LocalGraphs, LocalGraphUnits, position_code
 from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
 
@@ -96,6 +105,48 @@ class VisiumHead(nn.Module):
         return functional.elu(correction) if self.last_elu else correction
 
 
+OPERATORS: dict[str, Callable[[int, int], nn.Module]] = {
+    "gcn": GCNConv,
+    "sage": SAGEConv,
+    "gat": GATConv,
+    "gin": lambda width, out: GINConv(nn.Linear(width, out)),
+    "graphconv": GraphConv,
+    "transformer": TransformerConv,
+}
+
+
+class FreeHead(nn.Module):
+    """Any operator, position, number of layers, and stages of the paper's search."""
+
+    def __init__(self, n_genes: int, embedding: int, settings: SEPAL) -> None:
+        super().__init__()
+        self.positions = settings.positions
+        width = embedding * (2 if settings.positions == "concat" else 1)
+        self.before = nn.Linear(width, settings.width) if settings.before else None
+        width = settings.width if settings.before else width
+        layers = []
+        for layer in range(settings.layers):
+            is_last = layer == settings.layers - 1
+            out = n_genes if is_last and not settings.after else max(8, width // 2)
+            layers.append(OPERATORS[settings.operator](width, out))
+            width = out
+        self.graphs = nn.ModuleList(layers)
+        self.pool = KeepBest(width)
+        self.after = nn.Linear(width, n_genes) if settings.after else None
+
+    def forward(self, batch: LocalGraphs) -> Tensor:
+        x = batch.embeddings
+        if self.positions != "none":
+            position = position_code(batch.offsets, x.shape[1])
+            x = x + position if self.positions == "sum" else torch.cat([x, position], dim=1)
+        if self.before is not None:
+            x = functional.elu(self.before(x))
+        for graph in self.graphs:
+            x = functional.elu(graph(x, batch.edges))
+        pooled = self.pool(x, batch)
+        return pooled if self.after is None else self.after(pooled)
+
+
 class LegacyHead(nn.Module):
     """Embedding plus position, one graph convolution to the genes, pooling."""
 
@@ -121,8 +172,18 @@ class SEPAL(TorchPredictor):
     first_lr : float
         Learning rate of the first stage, ViT-B+Delta; in a run its other parameters are those that
         the protocol gives ``vit-b-delta``.
-    layout : {"visium", "legacy_st"}
-        The graph network published for Visium (with 3 hops) or for legacy ST (with 1 hop).
+    layout : {"visium", "legacy_st", "free"}
+        The graph network published for Visium (with 3 hops) or for legacy ST (with 1 hop); or one
+        of the parts that the paper searched over, which the next five fields name.
+    operator : {"gcn", "sage", "gat", "gin", "graphconv", "transformer"}
+        Of ``free``: what a graph layer computes.
+    positions : {"concat", "sum", "none"}
+        Of ``free``: how the code of a spot's place joins its embedding.
+    layers : int
+        Of ``free``: graph layers, 1 to 4, each half as wide as the one before.
+    before, after : bool
+        Of ``free``: a linear layer before the graph layers, and one after the pooling; without the
+        latter the last graph layer is as wide as there are genes.
     hops : int
         How far the neighbourhood reaches.
     width : int
@@ -157,6 +218,11 @@ class SEPAL(TorchPredictor):
     layout: str = "visium"
     hops: int = 3
     width: int = 512
+    operator: str = "gcn"
+    positions: str = "concat"
+    layers: int = 2
+    before: bool = True
+    after: bool = True
     released_graphs: bool = False
     enlarged: bool = False
     last_elu: bool = False
@@ -173,7 +239,25 @@ class SEPAL(TorchPredictor):
             return VisiumHead(n_genes, embedding, self.width, self.last_elu)
         if self.layout == "legacy_st":
             return LegacyHead(n_genes, embedding)
-        raise UsageError(f"SEPAL has no layout {self.layout!r}. Expected 'visium' or 'legacy_st'.")
+        if self.layout == "free":
+            self._check_free()
+            return FreeHead(n_genes, embedding, self)
+        raise UsageError(
+            f"SEPAL has no layout {self.layout!r}. Expected 'visium', 'legacy_st' or 'free'."
+        )
+
+    def _check_free(self) -> None:
+        if self.operator not in OPERATORS:
+            raise UsageError(
+                f"SEPAL has no operator {self.operator!r}. {did_you_mean(self.operator, OPERATORS)}"
+                f" There are: {', '.join(OPERATORS)}."
+            )
+        if self.positions not in ("concat", "sum", "none"):
+            raise UsageError(
+                f"SEPAL's positions are {self.positions!r}. Expected 'concat', 'sum' or 'none'."
+            )
+        if not 1 <= self.layers <= 4:
+            raise UsageError(f"SEPAL has layers={self.layers}. Expected 1 to 4.")
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Train the first stage, then the second on its embeddings."""

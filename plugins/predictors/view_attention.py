@@ -3,7 +3,8 @@
 A method of this benchmark's own. A spot is seen in its patch and in windows of 2, 4 and 8 spot
 diameters; features of a frozen encoder are standardised within each slide, which takes away what
 the stain of a slide adds to all its spots, and makes a prediction depend on the other spots of the
-slide as they look, never on their expression. Attention over the spots nearby, whose weight also
+slide as they look, never on their expression. A strip that is held out of a training slide is
+standardised as a part of that slide. Attention over the spots nearby, whose weight also
 falls with their distance, joins them. Five small networks, each trained with the whole budget of
 the protocol on four fifths of the training spots, are averaged; their variances and the spread of
 their means make the variance of the prediction, as deep ensembles do (Lakshminarayanan et al.,
@@ -12,7 +13,7 @@ measured entries, as the joint likelihood weighs down what is hard to predict (S
 2022); the variance is then scaled to the errors at the fifth that a network has not seen, because
 the errors at those it has are too small.
 
-The defaults (views, width, reach) were chosen on the validation error of the embedded slides. No
+The defaults (views, width, reach, shift) were chosen on the validation error of real slides. No
 weights are needed with the colour features, and a training takes seconds on a CPU.
 """
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,13 +35,11 @@ from spared_bench.data.views import View
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Context
 from spared_bench.models import TorchPredictor, trainer
+from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
-from spared_bench.models.neighbour_units import (
-    NeighbourBatch,
-    NeighbourUnits,
-    standardised_by_slide,
-)
+from spared_bench.models.neighbour_units import NeighbourBatch, NeighbourUnits
 from spared_bench.models.seeded import seeded
+from spared_bench.models.slide_standards import SlideStandards
 from spared_bench.models.units import Units
 
 SPEC = PredictorSpec(
@@ -180,6 +180,9 @@ class ViewAttention(TorchPredictor):
     width, heads : int
         Of a network.
     dropout, weight_decay : float
+    shift : float
+        How far each feature is moved and stretched as a whole, anew at every step of training, in
+        deviations of a slide: what is left between two slides once both are standardised.
     members : int
         Networks that are averaged, each trained with the whole budget.
     """
@@ -203,6 +206,7 @@ class ViewAttention(TorchPredictor):
     heads: int = 4
     dropout: float = 0.2
     weight_decay: float = 1e-2
+    shift: float = 0.2
     members: int = 5
 
     @property
@@ -231,11 +235,24 @@ class ViewAttention(TorchPredictor):
         sizes = inputs, n_genes, self.width, self.heads, self.dropout
         return Ensemble(Member(*sizes) for _ in range(self.members))
 
-    def features(self, slides: Slides) -> np.ndarray:
-        """Return (n_spots, width times views), float32, standardised within each slide."""
+    def seen(self, slides: Slides) -> np.ndarray:
+        """Return the features of patches and views, (n_spots, width times views), float32."""
         views = ["", *self.views]
-        found = np.concatenate([slides.features(self.frozen, view) for view in views], axis=1)
-        return standardised_by_slide(found, slides.slide_ids)
+        return np.concatenate([slides.features(self.frozen, view) for view in views], axis=1)
+
+    def learn_standards(self, train: Slides, val: Slides) -> None:
+        """Keep what the features of the slides of training and validation are standardised by."""
+        parts = (train, val)
+        self.standards_ = SlideStandards.fitted(
+            np.concatenate([self.seen(part) for part in parts]),
+            np.concatenate([part.slide_ids for part in parts]),
+            np.concatenate([part.coordinates for part in parts]),
+        )
+
+    def features(self, slides: Slides) -> np.ndarray:
+        """Return what was seen, standardised within each slide."""
+        standards = getattr(self, "standards_", SlideStandards())
+        return standards.apply(self.seen(slides), slides.slide_ids, slides.coordinates)
 
     def units(self, slides: Slides, device: str, resident: bool) -> NeighbourUnits:
         """Return spots with their neighbours, all of them on the device."""
@@ -252,6 +269,7 @@ class ViewAttention(TorchPredictor):
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Train the members one after the other, from seeds of their own."""
+        self.learn_standards(train, val)
         with seeded(context.seed, context.device):
             network: Any = self.new_network(train.n_genes)
             self.start(network, train)
@@ -283,6 +301,16 @@ class ViewAttention(TorchPredictor):
             recipe=self.recipe(context.budget, f"member-{number}"),
         )
 
+    def save(self, folder: Path) -> None:
+        """Write the weights, and the standards of the slides, into a folder."""
+        super().save(folder)
+        save_arrays(folder / "standards", self.standards_.arrays())
+
+    def load(self, folder: Path, device: str = "cpu") -> None:
+        """Read what ``save`` wrote."""
+        super().load(folder, device)
+        self.standards_ = SlideStandards.from_arrays(load_arrays(folder / "standards")[0])
+
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """Return AdamW, with the learning rate and the decay of the parameters."""
         decay = self.weight_decay
@@ -290,13 +318,18 @@ class ViewAttention(TorchPredictor):
 
     def loss(self, network: nn.Module, batch: NeighbourBatch) -> Tensor:
         """Return the error of the mean over the spread, plus the likelihood of the variance."""
-        mean, log_variance = network(batch)
+        mean, log_variance = network(replace(batch, features=self.shifted(batch.features)))
         spread: Any = network.spread
         error = (batch.target - mean).square() / spread
         told = error.detach() / log_variance.exp() + log_variance
         measured = batch.mask.float()
         likelihood = (told * measured).sum() / measured.sum().clamp(min=1)
         return error.mean() + likelihood / 2
+
+    def shifted(self, features: Tensor) -> Tensor:
+        """Return the features as those of another slide: moved and stretched, each as a whole."""
+        drawn = self.shift * torch.randn(2, features.shape[1], device=features.device)
+        return features * (1 + drawn[0]) + drawn[1]
 
     def predict_batch(self, network: nn.Module, batch: NeighbourBatch) -> Tensor:
         """Return the mean, (n_spots, n_genes)."""

@@ -25,6 +25,11 @@ def jiang() -> str:
     return _read("jiang.yaml")
 
 
+def sepal() -> str:
+    """Return the text of ``sepal.yaml``."""
+    return _read("sepal.yaml")
+
+
 def own() -> str:
     """Return the text of ``own.yaml``."""
     return _read("own.yaml")
@@ -74,6 +79,13 @@ def spared_bench_protocols() -> list[ProtocolSpec]:
             version="1",
             summary="The probe of HEST-Benchmark, for comparison with its published table",
             citation="Jaume et al., NeurIPS 2024",
+        ),
+        ProtocolSpec(
+            "sepal",
+            f"{__package__}:sepal",
+            version="1",
+            summary="SEPAL's filters and 256 genes on its two breast datasets",
+            citation="Mejia et al., ICCV Workshops 2023",
         ),
         ProtocolSpec(
             "own",

@@ -29,6 +29,7 @@ def make_bench(
     offline: bool = False,
     threads: int = 1,
     strict: bool = False,
+    apart: bool = False,
 ) -> Bench:
     """Bring a protocol, a workspace and the plugins together.
 
@@ -52,8 +53,11 @@ def make_bench(
     threads : int
         CPU threads of a trial. Part of its key: a sum over threads depends on their number.
     strict : bool
-        For a run with ``Limits(strict=True)``: no code of other distributions or of
-        ``plugin_files`` is imported in this process.
+        For a run with ``Limits(strict=True)``: as ``apart``, and the child is shut in.
+    apart : bool
+        Import no code of other distributions or of ``plugin_files`` in this process, but in a
+        child, which tells of it, so that nothing which is planned, recorded or shown here is at
+        its mercy. The executor must be one of ours, and not ``inline``.
 
     Raises
     ------
@@ -82,14 +86,29 @@ def make_bench(
         )
         return Bench(settings, registry)
 
-    if not strict:
+    if not (strict or apart):
         registry = discover(files, data_dir=space.data_dir)
         wanted = load_protocol(protocol or default_protocol(registry, datasets), registry)
         return bench_of(registry, wanted)
-    require_strict()
+    if strict:
+        require_strict()
     ours = discover(files, data_dir=space.data_dir, only=())
-    wanted = load_protocol(protocol or _default_of_ours(ours, datasets), ours)
-    return bench_of(listed_apart(files, space, lambda every: bench_of(every, wanted)), wanted)
+    named = protocol or _default_of_ours(ours, datasets)
+    known = None if _is_of_others(named, ours) else load_protocol(named, ours)
+
+    def in_child(everything: Registry) -> Bench:
+        return bench_of(everything, known or load_protocol(named, everything))
+
+    registry = listed_apart(files, space, in_child, strict=strict)
+    if not protocol:
+        default_protocol(registry, [name for name in datasets if name in registry.names("dataset")])
+    return bench_of(registry, known or load_protocol(named, registry))
+
+
+def _is_of_others(protocol: str, ours: Registry) -> bool:
+    return not protocol.endswith((".yaml", ".yml")) and (
+        protocol.partition("@")[0] not in ours.names("protocol")
+    )
 
 
 def _default_of_ours(ours: Registry, datasets: Sequence[str]) -> str:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.api.options import RunOptions, default_workers
+from spared_bench.api.progress import default_watcher
 from spared_bench.api.report import Report
-from spared_bench.api.watchers import Notifying, Silent
+from spared_bench.api.watchers import Notifying
 from spared_bench.executors.listing import check_strict
 from spared_bench.executors.plugin_lock import plugins_of, strangers_of, told_of
 from spared_bench.interfaces import Executor
@@ -39,7 +40,8 @@ def execute(
     ----------
     plan : Plan
     watcher : object, optional
-        Told of what happens (``orchestrator.Watcher``).
+        Told of what happens (``orchestrator.Watcher``); by default a progress bar in a notebook,
+        and nothing elsewhere.
     command : str
         What made it, for the page.
     log : callable
@@ -57,7 +59,7 @@ def _execute(
 ) -> Report:
     from spared_bench.reports.slide_checks import warn_of_slides
     from spared_bench.running.orchestrator import Orchestrator
-    from spared_bench.tracking.recorder import NoRecorder, Recorder
+    from spared_bench.tracking.recorder import NoRecorder, Recorder, Unrecorded
 
     bench, begun = plan.bench, time.perf_counter()
     bench.workspace.make_writable()
@@ -67,11 +69,12 @@ def _execute(
     check_machine(plan, chosen)
     if chosen.limits.strict:
         check_strict(plan)
-    watcher = Notifying(watcher or Silent(), bench.registry, log)
+    watcher = Notifying(watcher or default_watcher(), bench.registry, log)
     warn_of_slides(bench, dict.fromkeys(cell.dataset for cell in plan.cells), log)
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)
     leases = Leases(bench.workspace.store.root / "leases")
-    recorder = Recorder(plan) if chosen.track else NoRecorder(plan)
+    making = (Recorder if chosen.track else NoRecorder) if chosen.board else Unrecorded
+    recorder = making(plan)
     runner = _executor(plan, chosen, watcher)
     try:
         if note := getattr(runner, "note", ""):
@@ -89,6 +92,7 @@ def _execute(
             summary = orchestrator.run()
     finally:
         runner.close()
+        watcher.close()
         leases.sweep()
         leases.close()
     return _finish(plan, summary, recorder, begun, command, log, interrupted.is_set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ def load_dataset(
     *,
     workspace: Path | None = None,
     data_dir: Path | None = None,
+    images: bool = True,
 ) -> Prepared:
     """Return a dataset prepared as a protocol says, with its patches.
 
@@ -32,6 +34,9 @@ def load_dataset(
     protocol : str
         Name or YAML file; empty: ``"own"`` for a dataset that people described, else ``"demo"``.
     workspace, data_dir : Path, optional
+    images : bool
+        With ``.adata.uns["spatial"]``, for scanpy and squidpy (``scverse.images``): an overview of
+        every slide, of at most 2,000 px, is read and kept in memory.
 
     Returns
     -------
@@ -39,13 +44,17 @@ def load_dataset(
         ``.adata`` holds the AnnData of ``spared_bench.data``; ``.slides("train")`` the slides of a
         split with ``.target``, ``.mask`` and ``.patches``.
     """
+    from spared_bench.scverse.images import with_images
     from spared_bench.trials.products import prepare
 
     bench = make_bench(
         protocol, datasets=[name], workspace=workspace, data_dir=data_dir, device="cpu"
     )
     bench.workspace.make_writable()
-    return prepare(bench, name)
+    prepared = prepare(bench, name)
+    if not images:
+        return prepared
+    return replace(prepared, adata=with_images(bench, name, prepared.adata))
 
 
 def run(

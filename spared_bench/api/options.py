@@ -34,6 +34,9 @@ class RunOptions:
         Log to MLflow and build the page; else ``track sync`` and ``leaderboard build`` do later.
     figures : bool
         Draw the figures of the trials that count.
+    board : bool
+        Whether the cells are those of the protocol that the plan names, and so come to its board.
+        Variants of it, as a study runs them, do not.
     """
 
     executor: str = "local"
@@ -46,6 +49,7 @@ class RunOptions:
     breaker: int = 5
     track: bool = True
     figures: bool = True
+    board: bool = True
 
 
 def default_workers(threads: int) -> int:

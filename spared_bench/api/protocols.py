@@ -8,7 +8,7 @@ from pathlib import Path
 from spared_bench.errors import UsageError
 from spared_bench.protocol import Protocol, parse_protocol, read_protocol
 from spared_bench.registry import Registry
-from spared_bench.sources.described import FACTORY as DESCRIBED
+from spared_bench.sources.description import FACTORY as DESCRIBED
 
 DEFAULT_PROTOCOL = "demo"
 #: Taken instead where all datasets are people's own (``spared-bench data add``).

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spared_bench.api.readable import Readable
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Readable):
     """What a run came to.
 
     Parameters

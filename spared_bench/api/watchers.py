@@ -43,6 +43,7 @@ class Notifying:
         self.progress = watcher.progress
         # Watchers of earlier versions lack it.
         self.waiting = getattr(watcher, "waiting", lambda message: None)
+        self.close = getattr(watcher, "close", lambda: None)
 
     def finished(self, outcome: Any) -> None:
         self._watcher.finished(outcome)

@@ -18,8 +18,9 @@ from spared_bench.models.encoder_table import known_encoder
 from spared_bench.parameters import Chosen, Parameter, Signature, Wishes, resolve, signature_of
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
-from spared_bench.sources.described import FACTORY as DESCRIBED
+from spared_bench.sources.description import FACTORY as DESCRIBED
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
+from spared_bench.told import of_parameters
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -157,9 +158,11 @@ class Lookup:
         entry = self.registry.get(kind, name)
         label = f"{kind.capitalize()} {entry.spec.name!r}"
         if entry.told is not None:
-            if "unknown_views" in entry.told:
+            made = entry.told.get("views_made", {}).get(of_parameters(parameters))
+            if made is None and "unknown_views" in entry.told:
                 raise UsageError(entry.told["unknown_views"])
-            declared = {at: View(**each) for at, each in entry.told["views"].items()}
+            told = entry.told["views"] if made is None else made
+            declared = {at: View(**each) for at, each in told.items()}
         else:
             try:
                 factory = entry.load()

@@ -26,12 +26,8 @@ from spared_bench.interfaces import Completer
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Store
-from spared_bench.trials.products import (
-    Prepared,
-    fitted_completer,
-    prepare,
-    seen_by_completer,
-)
+from spared_bench.trials.completed import fitted_completer, seen_by_completer
+from spared_bench.trials.products import Prepared, prepare
 
 KIND = "completion"
 RESULT = "result.json"

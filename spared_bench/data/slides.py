@@ -174,8 +174,8 @@ class Slides:
     def depth(self) -> np.ndarray:
         """What the counts of each spot were divided by to make the target, (n_spots,), float64.
 
-        Its counts over all genes that the protocol counts (``log1p_cp10k``), or its counts per
-        base over the genes that passed the filters (``log2_tpm``).
+        Its counts over all genes that the protocol counts (``log1p_cp10k``, ``cpm``), its counts
+        per base over the genes that passed the filters (TPM), or 1 (``counts``).
         """
         if not self.has_depth:
             raise WithheldError(

@@ -1,12 +1,13 @@
 """The way between counts and the target of a protocol, for methods that learn counts.
 
-Both targets of a protocol are the logarithm of a spot's counts over its depth::
+Most targets of a protocol are the logarithm of a spot's counts over its depth::
 
     target = log(1 + counts * scale / size_factor) / log(base) - offset
 
 ``scale`` is of a gene, ``size_factor`` of a spot: its depth over the median depth of the training
-spots. A predictor cannot know the depth of a spot that it has not seen; without size factors, a
-count is taken for one at that median depth.
+spots. Targets without a logarithm (``counts``, ``cpm``, ``tpm``) are ``counts * scale /
+size_factor - offset``. A predictor cannot know the depth of a spot that it has not seen; without
+size factors, a count is taken for one at that median depth.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spared_bench.data.targets import TARGETS
 from spared_bench.errors import ContractError, ShapeMismatchError
 
 if TYPE_CHECKING:
@@ -45,10 +47,10 @@ class TargetTransform:
     scale : ndarray of shape (n_genes,)
         What one count adds under the logarithm, at the reference depth.
     base : float
-        Of the logarithm: 2 or e.
+        Of the logarithm: 2 or e; 0 where none is taken.
     depth : float
         The reference depth, the median over training spots: of the total counts where the target
-        is ``log1p_cp10k``, of the total counts per base where it is ``log2_tpm``.
+        is ``log1p_cp10k`` or ``cpm``, of the total counts per base where it is TPM, else 1.
     offset : ndarray of shape (n_genes,)
         What the harness subtracted from the target that ``fit`` sees (``training.delta``), else 0.
     """
@@ -99,6 +101,8 @@ class TargetTransform:
                 " negative; clamp them at 0."
             )
         scaled = values * self.scale / _column(size_factors, len(values))
+        if not self.base:
+            return np.asarray(scaled - self.offset)
         return np.log1p(scaled) / math.log(self.base) - self.offset
 
     def to_counts(self, target: np.ndarray, size_factors: np.ndarray | None = None) -> np.ndarray:
@@ -106,8 +110,8 @@ class TargetTransform:
 
         Values below the target of 0 counts become 0.
         """
-        values = self._checked(target) + self.offset
-        scaled = np.expm1(np.maximum(values, 0) * math.log(self.base))
+        values = np.maximum(self._checked(target) + self.offset, 0)
+        scaled = np.expm1(values * math.log(self.base)) if self.base else values
         return scaled / self.scale * _column(size_factors, len(values))
 
     def to_target_variance(
@@ -131,7 +135,9 @@ class TargetTransform:
         """
         values = self._checked(counts)
         per_count = self.scale / _column(size_factors, len(values))
-        slope = per_count / (1 + values * per_count) / math.log(self.base)
+        slope = np.broadcast_to(per_count, values.shape)
+        if self.base:
+            slope = per_count / (1 + values * per_count) / math.log(self.base)
         return np.asarray(variance, dtype=np.float64) * slope**2
 
     def save(self, path: Path) -> None:
@@ -175,13 +181,10 @@ class TargetTransform:
             return cls(undefined=reason, gene_means=means, offset=offset)
         depths = train.depth
         reference = float(np.median(depths[depths > 0]))
-        per_million, base = 1e4 / reference, math.e
-        scale = np.full(train.n_genes, per_million)
-        if _processing(train)["target"] == "log1p_counts":
-            scale = np.ones(train.n_genes)
-        if _processing(train)["target"] == "log2_tpm":
-            lengths = train.adata.var["gene_length_bp"].to_numpy(dtype=np.float64)
-            scale, base = 1e6 / lengths / reference, 2.0
+        made = TARGETS[_processing(train)["target"]]
+        scale, base = np.full(train.n_genes, made.per / reference), made.base
+        if made.depth == "length":
+            scale = scale / train.adata.var["gene_length_bp"].to_numpy(dtype=np.float64)
         factors = np.where(depths > 0, depths / reference, np.inf)[:, None]
         counts = (train.counts / factors).mean(axis=0, dtype=np.float64)
         return cls("", means, counts, scale, base, reference, offset)
@@ -233,6 +236,8 @@ def _why_undefined(train: Slides) -> str:
             f"it is batch-corrected (`batch_correction: {settings['batch_correction']}`), which"
             " shifts values by gene and batch and makes some negative"
         )
+    if settings.get("scaling", "none") != "none":
+        return f"it is scaled by gene (`scaling: {settings['scaling']}`) after it was made"
     if settings.get("smoothing", "none") != "none":
         return "it is smoothed over neighbouring spots (`smoothing`), so no spot's counts give it"
     if "target" not in settings or not train.has_depth:

@@ -1,24 +1,32 @@
-"""Plugins of others, listed in a child that is shut in: the command imports none of their code."""
+"""Plugins of others, listed in a child: the command imports none of their code."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from spared_bench import sandbox
+from spared_bench import errors, sandbox
 from spared_bench.apart import do_apart
 from spared_bench.bench import Bench
-from spared_bench.errors import UsageError
+from spared_bench.errors import SparedBenchError, UsageError
 from spared_bench.executors.plugin_lock import strangers_of, told_of
 from spared_bench.planning.plan import Plan
-from spared_bench.registry import Plugin, Registry, discover
-from spared_bench.told import with_told
+from spared_bench.registry import (
+    Plugin,
+    Registry,
+    discover,
+    module_name,
+    observes,
+    strangers_installed,
+)
+from spared_bench.told import with_imported, with_told
 from spared_bench.trials.guests import shut_in
 from spared_bench.workspace import Workspace
 
-_KINDS = ("dataset", "completer", "predictor", "metric")
+_KINDS = ("dataset", "completer", "predictor", "metric", "protocol")
 _SECONDS = 900.0
 _FACTS = ("distribution", "version", "name", "target", "reason", "traceback")
 
@@ -39,36 +47,72 @@ def require_strict() -> None:
 
 
 def listed_apart(
-    files: list[Path], space: Workspace, make: Callable[[Registry], Bench]
+    files: list[Path],
+    space: Workspace,
+    make: Callable[[Registry], Bench] | None = None,
+    *,
+    strict: bool = False,
 ) -> Registry:
     """Return all plugins, of which those of others are told of and not imported.
 
-    Their executors, protocols and observers are left out: these would run in this process.
+    What this process makes afterwards (plans, records, boards, statistics) no code of others can
+    have changed. Their executors are left out, and their observers, which would run in this
+    process: those of a distribution that brings nothing but observers are imported.
 
     Parameters
     ----------
     files : list of Path
         Single-file plugins.
     space : Workspace
-    make : callable
+    make : callable, optional
         Returns the bench of a registry: what parameters methods have in it is told, too.
+    strict : bool
+        Whether the child that imports them is shut in; no observer is imported then.
+
+    Raises
+    ------
+    SparedBenchError
+        What ``make`` raises.
     """
     ours = discover(files, data_dir=space.data_dir, only=())
+    if not (files or strangers_installed()):
+        return ours
 
     with tempfile.TemporaryDirectory() as spare:
 
         def work() -> dict[str, Any]:
-            shut_in(Path(spare), [], ours, space, files)
-            everything = discover(files)
+            if strict:
+                shut_in(Path(spare), [], ours, space, files)
+            everything = discover(files, data_dir=None if strict else space.data_dir)
             failed = [each for each in everything.quarantined if not each.is_ours]
+            told: dict[str, Any] = {"told": (), "refused": None}
+            try:
+                bench = None if make is None else make(everything)
+                told["told"] = told_of(bench or everything, _strangers_in(everything))
+            except SparedBenchError as error:
+                told["refused"] = [type(error).__name__, str(error)]
             return {
-                "told": told_of(make(everything), _strangers_in(everything)),
+                **told,
                 "failed": [{name: getattr(each, name) for name in _FACTS} for each in failed],
+                "observers": _observers_in(everything),
             }
 
         found = do_apart(work, _SECONDS)
+    if found["refused"]:
+        raise _told_error(*found["refused"])
     known = with_told(ours, found["told"])
-    return Registry([*known.plugins, *(Plugin(**facts) for facts in found["failed"])])
+    known = Registry([*known.plugins, *(Plugin(**facts) for facts in found["failed"])])
+    return known if strict else with_imported(known, map(str, files), found["observers"])
+
+
+def _told_error(name: str, message: str) -> SparedBenchError:
+    """Return an error as a child told it; of a class that takes a message alone."""
+    for kind in getattr(errors, name, UsageError).__mro__:
+        with suppress(TypeError):
+            made = kind(message)
+            if isinstance(made, SparedBenchError):
+                return made
+    return UsageError(message)
 
 
 def _strangers_in(registry: Registry) -> list[str]:
@@ -78,6 +122,15 @@ def _strangers_in(registry: Registry) -> list[str]:
         for entry in registry.all(kind)
         if not entry.plugin.is_ours
     ]
+
+
+def _observers_in(registry: Registry) -> list[str]:
+    """Return the distributions of others that bring observers, and nothing that is run or told."""
+    modules = {module.__name__ for module in registry.observers() if observes(module)}
+    others = [plugin for plugin in registry.plugins if not plugin.is_ours]
+    bringing = {plugin.distribution for plugin in others if plugin.specs}
+    watching = {plugin.distribution for plugin in others if module_name(plugin.target) in modules}
+    return sorted(watching - bringing)
 
 
 def check_strict(plan: Plan) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from spared_bench.bench import Bench
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import PluginError, SparedBenchError
 from spared_bench.planning.plan import Plan
-from spared_bench.told import as_json, described
+from spared_bench.planning.views import methods_of, misdeclared
+from spared_bench.registry import Registry
+from spared_bench.told import METHODS, as_json, described, of_parameters, views_by_property
+
+#: By kind and qualified name of a method: its views by its parameters, or what is wrong with them.
+ViewsMade = dict[tuple[str, str], dict[str, Any]]
 
 
 def plugins_of(plan: Plan) -> dict[str, str]:
@@ -28,32 +34,68 @@ def strangers_of(plan: Plan) -> dict[str, str]:
     return found
 
 
-def told_of(bench: Bench, names: Iterable[str]) -> tuple[dict[str, Any], ...]:
+def told_of(source: Bench | Registry, names: Iterable[str]) -> tuple[dict[str, Any], ...]:
     """Return what processes are told of plugins that they do not import (``spared_bench.told``).
 
     Parameters
     ----------
-    bench : Bench
-        Of a process that has imported them, or was told itself.
+    source : Bench or Registry
+        Of a process that has imported them, or was told itself. A registry knows no protocol, so
+        that nothing is told of parameters.
     names : iterable of str
         ``"kind name"``.
     """
-    return tuple(_told_of(bench, *name.split(" ", 1)) for name in names)
+    wanted = [name.split(" ", 1) for name in names]
+    if isinstance(source, Registry):
+        return tuple(described(source.get(kind, name), {}) for kind, name in wanted)
+    made = _views_made(source, wanted)
+    return tuple(_told_of(source, kind, name, made) for kind, name in wanted)
 
 
-def _told_of(bench: Bench, kind: str, name: str) -> dict[str, Any]:
+def _told_of(bench: Bench, kind: str, name: str, made: ViewsMade) -> dict[str, Any]:
     entry = bench.registry.get(kind, name)
     if entry.told is not None:
         return dict(entry.told)
-    if kind not in ("completer", "predictor"):
+    if kind not in METHODS:
         return described(entry, {})
     try:
         chosen = bench.chosen(kind, name)
     except SparedBenchError as error:
         return described(entry, {"problem": str(error)})
-    return described(
-        entry, {"configuration": chosen.configuration, "values": as_json(chosen.values)}
-    )
+    values = {"configuration": chosen.configuration, "values": as_json(chosen.values)}
+    return described(entry, values | made.get((kind, entry.qualified_name), {}))
+
+
+def _views_made(bench: Bench, names: Iterable[Sequence[str]]) -> ViewsMade:
+    """Return the views of methods that declare them by a property, for all parameters of a plan.
+
+    Searched freely, a parameter has values that are not known before.
+    """
+    found: ViewsMade = {}
+    for kind, name in names:
+        if kind not in METHODS:
+            continue
+        selected: tuple[list[str], list[str]] = (
+            ([name], []) if kind == "completer" else ([], [name])
+        )
+        with suppress(SparedBenchError):  # what is wrong with its parameters is told otherwise
+            for of, method, parameters in methods_of(bench, *selected):
+                entry = bench.registry.get(of, method)
+                if entry.told is not None or not views_by_property(entry):
+                    continue
+                told = found.setdefault((of, entry.qualified_name), {"views_made": {}})
+                try:
+                    views = bench.views_of(of, method, parameters)
+                except PluginError as error:
+                    told["unknown_views"] = str(error)
+                    continue
+                shown = {at: asdict(view) for at, view in views.items()}
+                told["views_made"][of_parameters(parameters)] = shown
+        if wrong := misdeclared(bench, *selected):
+            of_method = found.get((kind, bench.registry.get(kind, name).qualified_name))
+            if of_method is not None:
+                of_method |= {"unknown_views": wrong, "views_made": {}}
+    return found
 
 
 def _used(plan: Plan) -> list[tuple[str, str]]:

@@ -13,7 +13,8 @@ from spared_bench.interfaces import Job, Outcome, Report
 from spared_bench.models.weights_folder import downloads
 from spared_bench.reports.trial_figures import draw_figures
 from spared_bench.results import TrialResult
-from spared_bench.trials.products import cut_all_patches, make_completed, prepare
+from spared_bench.trials.completed import make_completed
+from spared_bench.trials.products import cut_all_patches, prepare
 from spared_bench.trials.runner import run_trial
 from spared_bench.trials.scores import make_scores
 from spared_bench.trials.stages import make_network

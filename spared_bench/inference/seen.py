@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,26 @@ from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import SpotView
 from spared_bench.data.views import TARGET, View
 from spared_bench.errors import ViewError
+from spared_bench.processing.stains.colours import changed
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, opened
 from spared_bench.protocol import PatchCutting
+from spared_bench.trials.stains import recoloured_slide
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+#: From windows to windows, (n, size, size, 3), uint8.
+Change = Callable[[np.ndarray], np.ndarray]
+
 
 def seen(
-    slide: AnnData, bare: AnnData, application: Mapping[str, Any], method: str, folder: Path
+    slide: AnnData,
+    bare: AnnData,
+    application: Mapping[str, Any],
+    method: str,
+    folder: Path,
+    shift: Change | None = None,
 ) -> Slides:
     """Cut what a method looks at, in one pass over the image.
 
@@ -38,6 +48,8 @@ def seen(
         Name of the predictor.
     folder : Path
         Where what was cut lies as long as it is used.
+    shift : callable, optional
+        What is done to windows before anything else, (n, size, size, 3), uint8.
 
     Raises
     ------
@@ -60,6 +72,10 @@ def seen(
     files = {name: folder / f"view{at}.npy" for at, name in enumerate(views)}
     patches = None if TARGET in views else folder / "patches.npy"
     cut_slide(slide, cutting, patches=patches, views=[(views[name], files[name]) for name in views])
+    change = _change(slide, cutting, application, patches, folder, shift)
+    for file in [*files.values(), *([] if patches is None else [patches])]:
+        if change is not None and file.is_file():
+            np.save(file, change(np.load(file)))
     slide_id, rows = str(slide.obs["slide_id"].iloc[0]), np.arange(slide.n_obs)
     found = {}
     for name, view in views.items():
@@ -71,10 +87,36 @@ def seen(
             patches=None if view.tiles > 1 else _mapped(files[name]),
             images=[lambda: image],
             antialias=cutting.antialias,
+            change=[] if change is None else [change],
         )
         found[name] = SpotView(view, cache(cut), rows)
     shown = found[TARGET].patches if patches is None else _mapped(patches)
     return Slides(bare, shown, views=found)
+
+
+def _change(
+    slide: AnnData,
+    cutting: PatchCutting,
+    application: Mapping[str, Any],
+    patches: Path | None,
+    folder: Path,
+    shift: Change | None,
+) -> Change | None:
+    """Return what is done to windows: the shift, and then the colours of the training."""
+    if not application.get("stain"):
+        return shift
+    if patches is None:  # a look is of patches of the protocol's size, whatever the method sees
+        patches = folder / "measured.npy"
+        cut_slide(slide, cutting, patches=patches)
+    measured = np.load(patches, mmap_mode="r")
+    recolour = recoloured_slide(
+        application["stain"], measured if shift is None else shift(np.array(measured))
+    )
+
+    def change(windows: np.ndarray) -> np.ndarray:
+        return changed(windows if shift is None else shift(windows), recolour)
+
+    return change
 
 
 def _mapped(file: Path) -> Patches:

@@ -22,6 +22,7 @@ _DARKEST_GLASS, _TINT = 170, 40  # what is darker, or of stronger colour, is no 
 # pixels have more red than 1.09 times their green, none more blue than 0.6 times.
 _BLUE_TO_GREEN, _RED_TO_GREEN = 0.7, 1.2
 _SMOOTH = 0.3  # of the texture of the largest piece: what has less is the shadow of a frame
+_FINE = 3  # pixels: what varies over more is no texture
 _PIECE = 0.02  # of the largest piece: what is smaller is dust, or a letter
 
 
@@ -97,16 +98,23 @@ def _sizes(mask: np.ndarray) -> np.ndarray:
 
 
 def _without_shadows(mask: np.ndarray, green: np.ndarray) -> np.ndarray:
-    """Return a mask without its pieces that are smooth beside the largest one, as shadows are."""
-    from scipy.ndimage import gaussian_filter, mean
+    """Return a mask without its pieces that are smooth beside the largest one.
+
+    Shadows are, and strokes of a violet pen. A piece is looked at away from its border, which is no
+    texture of its own, unless it is too thin.
+    """
+    from scipy.ndimage import binary_erosion, gaussian_filter, mean
     from skimage.measure import label
 
     labels = label(mask)
     if labels.max() < 2:
         return mask
     level = green.astype(np.float64)
-    texture = np.abs(level - gaussian_filter(level, 3))
-    of_piece = np.asarray(mean(texture, labels, np.arange(labels.max() + 1)))
+    texture, numbers = np.abs(level - gaussian_filter(level, _FINE)), np.arange(labels.max() + 1)
+    inside = np.where(binary_erosion(mask, iterations=2 * _FINE), labels, 0)
+    thin = np.bincount(inside.ravel(), minlength=len(numbers)) == 0
+    inside = np.where(thin[labels], labels, inside)
+    of_piece = np.asarray(mean(texture, inside, numbers))
     largest = np.bincount(labels.ravel())[1:].argmax() + 1
     kept: np.ndarray = mask & (of_piece >= _SMOOTH * of_piece[largest])[labels]
     return kept

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from spared_bench.files import write_text
+from spared_bench.files import files_below, write_text
 from spared_bench.keys.hashing import digest, file_digest
 
 
@@ -32,28 +32,33 @@ class Fingerprints:
     def of_file(self, path: Path) -> str:
         """Return the SHA-256 of a file."""
         facts = path.stat()
-        stamp = [facts.st_size, facts.st_mtime_ns]
+        # Copies bring the time of their contents with them (`cp -p`, rsync), not that of the entry.
+        stamp = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
         remembered = self._known.get(str(path))
-        if isinstance(remembered, list) and remembered[:2] == stamp and len(remembered) == 3:
-            return str(remembered[2])
+        if isinstance(remembered, list) and remembered[:3] == stamp and len(remembered) == 4:
+            return str(remembered[3])
         found = file_digest(path)
         self._known[str(path)] = [*stamp, found]
         self._changed = True
         return found
 
-    def of_folder(self, folder: Path, patterns: Sequence[str] = ()) -> str:
+    def of_folder(self, folder: Path, patterns: Sequence[str] = (), hidden: bool = False) -> str:
         """Return one hash of the files below a folder: names and contents, not times.
 
         Parameters
         ----------
         folder : Path
         patterns : sequence of str
-            Which of them, as ``Path.glob`` takes them; all by default.
+            Which of them, as ``Path.glob`` takes them; all by default, those below links too.
+        hidden : bool
+            Whether names that begin with a dot are data: in a Zarr folder they say what the
+            others are.
         """
+        found = {path for each in patterns for path in folder.glob(each)}
         files = sorted(
             path
-            for path in {found for each in patterns or ["**/*"] for found in folder.glob(each)}
-            if path.is_file() and not _is_ours(path.relative_to(folder))
+            for path in (found if patterns else files_below(folder))
+            if path.is_file() and (hidden or not _is_ours(path.relative_to(folder)))
         )
         return digest({path.relative_to(folder).as_posix(): self.of_file(path) for path in files})
 

@@ -203,6 +203,11 @@ def _field_of_view(at: Place) -> str:
     return NONE if um is None else _claimed(at, f"{um:,.0f} µm")
 
 
+def _worst_drop(at: Place) -> str:
+    drop = at.row.worst_drop
+    return NONE if drop is None else f"{drop:+.3f} ({at.row.worst_shift})"
+
+
 def _flags(at: Place) -> str:
     found = [flag for flag in at.row.origin.flags if flag.dataset in ("", at.about.name)]
     return "; ".join(f"{flag.kind}: {flag.reason}" for flag in found)
@@ -224,7 +229,7 @@ COLUMNS: list[Column] = [
     Column("name", "Method", "The predictor, or the method and version of an entry of others.", lambda at: row_name(at.row.origin, at.row.predictor), _name, but_not=("console",), computed=True),
     Column("predictor", "Predictor", "What maps patches to expression.", lambda at: at.row.predictor, _predictor, but_not=("markdown", "page")),
     Column("completer", "Completer", "What filled unmeasured entries of the training target. Scores count measured entries only, whatever the completer.", lambda at: at.row.completer),
-    Column("trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: what `store import` brought from another workspace.", lambda at: at.row.origin.trust, but_not=_TEXTS),
+    Column("trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: what `store import` brought from another workspace. Brought: scored here, by `spared-bench score`, from predictions made elsewhere.", lambda at: at.row.origin.trust, but_not=_TEXTS),
     Column("claimed", "Claimed", "Whether parameters, times and weights are what others say of them, and not what was seen here.", lambda at: not at.row.origin.trained_here, but_not=_VIEWS),
     Column("control", "Control", "Whether it is a negative control, which has no rank and sets no record.", lambda at: at.row.control, but_not=_VIEWS),
     Column("method", "Entry", "The method of an entry of others.", lambda at: at.row.origin.method, but_not=_VIEWS),
@@ -241,6 +246,7 @@ COLUMNS: list[Column] = [
     Column("encoder_licence", "Encoder’s licence", "Under which its weights may be used.", lambda at: at.row.encoder.get("licence"), but_not=_TEXTS, hidden=True),
     Column("pretraining", "Pretraining", "What the encoder was trained on, as its makers say.", lambda at: at.row.encoder.get("pretraining"), but_not=_TEXTS, hidden=True),
     Column("may_have_seen", "May have seen", "Whether the encoder may have seen test slides: unknown, where its makers do not say what they trained on; overlap, where they name the dataset or a slide; declared, where they name other sets.", lambda at: at.row.encoder.get("seen"), but_not=("console",), hidden=True, if_any=True),
+    Column("worst_drop", "Worst drop", "How much the score falls under the shift of the tested images that the method bears worst (stain, blur, JPEG, brightness, resolution), as `study robustness` of this protocol found; the network is not trained again.", lambda at: at.row.worst_drop, _worst_drop, but_not=("console",), hidden=True, if_any=True),
     Column("weights", "Weights", "Where the weights that training began with come from.", lambda at: at.row.weights, lambda at: _claimed(at, shown(at.row.weights)), but_not=_TEXTS, hidden=True),
     Column("dataset", "Dataset", "What the scores beside it are on.", lambda at: at.about.name, per=("dataset",), but_not=_VIEWS),
     Column("synthetic", "Generated", "Whether the data are generated.", lambda at: at.about.synthetic, per=("dataset",), but_not=_VIEWS),

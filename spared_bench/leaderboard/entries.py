@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,7 +33,6 @@ MAX_BYTES = 20_000_000
 MAX_RESULTS = 20_000
 MAX_SCORE = 1e9
 MAX_PARAMETERS = 10**12  # as many as the largest networks that anyone has published
-_ERRORS = {"mse", "mae"}  # refused below 0 also where no plugins are asked
 _MAX_PARAMETERS = 20_000  # characters of one result's parameters as JSON
 
 Trust = Literal["reported", "re-scored", "reproduced"]
@@ -114,15 +113,6 @@ class EntryResult(_Checked):
         text = json.dumps(values, allow_nan=False)
         if len(text) > _MAX_PARAMETERS:
             raise ValueError(f"{len(text)} characters; at most {_MAX_PARAMETERS} are kept")
-        return values
-
-    @field_validator("split_scores")
-    @classmethod
-    def _possible(cls, values: dict[Any, Scores]) -> dict[Any, Scores]:
-        for scores in values.values():
-            for name in _ERRORS & set(scores):
-                if (scores[name] or 0) < 0:
-                    raise ValueError(f"{name} is {scores[name]}; an error is never below 0")
         return values
 
     @property
@@ -251,9 +241,9 @@ def write_entry(leaderboards: Path, entry: MethodEntry) -> Path:
     return path
 
 
-def impossible(entry: MethodEntry, metrics: Mapping[str, MetricSpec]) -> str:
+def impossible(results: Sequence[EntryResult], metrics: Mapping[str, MetricSpec]) -> str:
     """Say which score lies beyond the bounds of its metric; empty if none does."""
-    for result in entry.results:
+    for result in results:
         for scores in result.split_scores.values():
             for name, value in scores.items():
                 low, high = metrics[name].bounds if name in metrics else (-math.inf, math.inf)
@@ -282,7 +272,7 @@ def read_entries(
     for path in _files(leaderboards, protocol):
         try:
             entry = read_entry(path)
-            if reason := impossible(entry, metrics or {}):
+            if reason := impossible(entry.results, metrics or {}):
                 raise EntryError(f"{path} holds a score that cannot be: {reason}.")
             entries.append(entry)
         except EntryError as error:

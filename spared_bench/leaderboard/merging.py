@@ -2,7 +2,8 @@
 
 What a trial's facts say of its origin decides which row it belongs to. Runs of the workspace say
 nothing: they were trained and scored here, and are ``reproduced``. Those that ``store import``
-brought are ``imported``, and never count as trained here.
+brought are ``imported``, and those whose predictions were made elsewhere (``spared-bench score``)
+are ``brought``: neither counts as trained here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 from spared_bench.leaderboard.model import Flagged, Origin
 from spared_bench.models.encoder_facts import encoder_facts
-from spared_bench.results import IMPORTED, ORIGIN, UNLISTED, Scores, TrialResult
+from spared_bench.results import BROUGHT, IMPORTED, ORIGIN, UNLISTED, Scores, TrialResult
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -109,7 +110,9 @@ def origin_of(trial: TrialResult) -> Origin:
     """Return where a trial comes from."""
     facts = trial.facts.get(ORIGIN)
     if facts is None:
-        return Origin("imported") if trial.facts.get(IMPORTED) else Origin()
+        if trial.facts.get(IMPORTED):
+            return Origin("imported")
+        return Origin(BROUGHT) if BROUGHT in trial.facts else Origin()
     flags = tuple(Flagged(**flag) for flag in facts["flags"])
     return Origin(**{**facts, "flags": flags})
 

@@ -80,7 +80,7 @@ class Origin:
     ----------
     trust : str
         ``"reported"``, ``"re-scored"`` or ``"reproduced"``; ``"imported"`` for runs of another
-        workspace.
+        workspace, ``"brought"`` for predictions made elsewhere and scored here.
     method, version : str
         Of an entry; empty for runs of the workspace.
     source : str
@@ -174,6 +174,15 @@ class BoardDataset:
 
 
 @dataclass(frozen=True)
+class StudyLink:
+    """A study of the workspace, and where its report lies, seen from the page."""
+
+    name: str
+    summary: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One predictor with one completer.
 
@@ -198,6 +207,13 @@ class Row:
     field_of_view_um : float or None
         How wide the largest window is that it looks at, where it asks for others than the
         protocol's patches; ``None`` where it does not, or no image has a scale.
+    worst_drop : float or None
+        How much it loses under the shift of the tested images that it bears worst, as a study of
+        robustness of this protocol found; ``None`` without one.
+    worst_shift : str
+        Which shift, and of which metric.
+    studies : tuple of StudyLink
+        Those of the workspace that run this predictor.
     """
 
     predictor: str
@@ -215,6 +231,9 @@ class Row:
     machine: str = ""
     field_of_view_um: float | None = None
     encoder: dict[str, str] = field(default_factory=dict)
+    worst_drop: float | None = None
+    worst_shift: str = ""
+    studies: tuple[StudyLink, ...] = ()
 
     def summary(self, metric: MetricSpec) -> Summary:
         """Return the means by a metric; undefined where there are none."""

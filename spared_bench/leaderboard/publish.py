@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +17,15 @@ from spared_bench.leaderboard.merging import (
     with_listing,
     without_foreign_facts,
 )
+from spared_bench.leaderboard.site import PAGE
+from spared_bench.leaderboard.studied import studied
+from spared_bench.leaderboard.unchanged import is_built, note_built, page_state
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol, Validation
 from spared_bench.registry import Registry
 from spared_bench.results import TrialResult
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, spec_as_dict
+from spared_bench.tracking.unchanged import database_state
 from spared_bench.trials.cells import finished_cells
 from spared_bench.workspace import Workspace
 
@@ -29,18 +34,42 @@ LEADERBOARDS = Path("leaderboards")  # entries of others, where the command is g
 
 
 def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
-    """Build the leaderboard of a plan's protocol, from MLflow if the runs are in it."""
+    """Build the leaderboard of a plan's protocol, from MLflow if the runs are in it.
+
+    A page that was built of the same stays.
+    """
     source: Source = "mlflow" if tracked else "store"
-    bench = plan.bench
-    return build_leaderboard(
-        bench.workspace,
-        bench.protocol.id,
+    bench, database = plan.bench, database_state(plan.bench.workspace)
+    place, name = bench.workspace, bench.protocol.id
+
+    def state_with(known: Any) -> str:
+        return page_state(
+            place,
+            name,
+            bench.registry,
+            [bench.protocol],
+            LEADERBOARDS,
+            source=source,
+            command=command,
+            database=known,
+        )
+
+    state = state_with(database) if database or not tracked else ""
+    if state and is_built(place.leaderboard / PAGE, state):
+        return place.leaderboard / PAGE
+    page = build_leaderboard(
+        place,
+        name,
         protocols=[bench.protocol],
         source=source,
         command=command,
         leaderboards=LEADERBOARDS,
         registry=bench.registry,
     )
+    # Of what was read while it was built, nothing has changed if the state is still the same.
+    if page and state and state_with(database_state(place)) == state:
+        note_built(page, state)
+    return page
 
 
 def collect(
@@ -177,7 +206,9 @@ def build_leaderboard(
     from spared_bench.registry import discover
 
     registry = registry or discover([], data_dir=workspace.data_dir)
-    known = known_to(registry, protocols)
+    known = replace(
+        known_to(registry, protocols), studied=studied(workspace, out or workspace.leaderboard)
+    )
     entries, refused = (
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )

@@ -50,6 +50,7 @@ from spared_bench.leaderboard.model import (
     Summary,
 )
 from spared_bench.leaderboard.ranks import ranked
+from spared_bench.leaderboard.studied import Studied
 from spared_bench.protocol import Ranking
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
@@ -71,12 +72,15 @@ class Known:
         By what each protocol (``"demo@1"``) ranks; of any other the usual ranking, with a note.
     remarks : mapping of protocol to tuple of str
         What makes its scores another quantity than those of other protocols, in sentences.
+    studied : Studied
+        What studies of the workspace say of methods.
     """
 
     datasets: Facts = field(default_factory=dict)
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    studied: Studied = field(default_factory=Studied)
 
 
 def board_rows(
@@ -122,6 +126,7 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
     datasets = tuple(_with_best(dataset, competing, metrics) for dataset in datasets)
     rows = [_row(name, mine, datasets, scores[name], metrics) for name, mine in methods.items()]
     rows = _with_intervals(rows, [each.name for each in datasets if each.counts], metrics)
+    rows = [known.studied.added(protocol, row) for row in rows]
     return ProtocolBoard(
         protocol=protocol,
         comparable=all(trial.facts.get("comparable", True) for trial in trials),
@@ -136,7 +141,7 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
 
 
 #: In which order metrics are shown: those that all methods have values of come first.
-_GIVEN = ("expression", "variance", "classes")
+_GIVEN = ("expression", "tissue", "variance", "classes")
 
 
 def _metrics(

@@ -46,7 +46,7 @@ _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 #: The file of each folder of a page that tells ours from another's, and words of it.
 _MARKS = {"assets": ("core.js", "const spared ="), "data": ("index.js", "spared.put(")}
-_PAGE = "index.html"
+PAGE = "index.html"
 _PAGE_WORDS = "<title>spared-bench leaderboard</title>"
 _NAMED = re.compile(r"\b(?:assets|data)-[0-9a-f]{16}\b")
 
@@ -125,9 +125,9 @@ def build(
         beside.mkdir()
         try:
             _write(beside, board, trials, command, source, extras)
-            before = _named_by(out / _PAGE)
+            before = _named_by(out / PAGE)
             _move(beside, out)
-            _sweep(out, before | _named_by(out / _PAGE), beside)
+            _sweep(out, before | _named_by(out / PAGE), beside)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
@@ -135,12 +135,12 @@ def build(
             f"The leaderboard cannot be written to {out}: {error.strerror or error}. Name a folder"
             " that can be written with --out."
         ) from error
-    return out / _PAGE
+    return out / PAGE
 
 
 def _check_ours(out: Path) -> None:
     """Refuse to replace a page that another has written: `--out .` in a site of somebody's."""
-    path = out / _PAGE
+    path = out / PAGE
     if path.exists() and not _has(path, _PAGE_WORDS):
         raise WorkspaceError(
             f"{path} was not written by `spared-bench leaderboard build`, which would replace it."
@@ -191,7 +191,7 @@ def _write(
             path.write_text(as_data(f"p{number}/{name}", value), encoding="utf-8")
     (data / "index.js").write_text(as_data("index", _index(board, extras)), encoding="utf-8")
     names = {kind: _name_by_content(folder / kind) for kind in _MARKS}
-    (folder / _PAGE).write_text(_frame(command, source, names), encoding="utf-8")
+    (folder / PAGE).write_text(_frame(command, source, names), encoding="utf-8")
     tables = {"md": as_markdown, "csv": as_csv, "json": as_json}
     for ending, table in tables.items():
         text = table(board, command)
@@ -266,10 +266,10 @@ def _move(beside: Path, out: Path) -> None:
     folders = [path for path in beside.iterdir() if path.is_dir()]
     for path in folders:
         _put(path, out / path.name)
-    tables = [path for path in beside.iterdir() if path.is_file() and path.name != _PAGE]
+    tables = [path for path in beside.iterdir() if path.is_file() and path.name != PAGE]
     for path in sorted(tables):
         path.replace(out / path.name)
-    (beside / _PAGE).replace(out / _PAGE)
+    (beside / PAGE).replace(out / PAGE)
     for path in folders:  # another build may have swept what was there before
         _put(path, out / path.name)
 

@@ -214,6 +214,7 @@ def method_data(row: Row, trials: Sequence[TrialResult]) -> dict[str, Any]:
                 for trial in sorted(trials, key=lambda trial: (trial.dataset, trial.seed))
             ],
             "levels": LEVELS,
+            "studies": [[each.name, each.summary, each.href] for each in row.studies],
             "about": _about(trials),
             "provenance": _provenance(trials),
         }

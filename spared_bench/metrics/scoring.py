@@ -10,6 +10,7 @@ import numpy as np
 from spared_bench.errors import PluginError
 from spared_bench.metrics.classes import confusion
 from spared_bench.metrics.summary import Rule, by_slide, mean_over_slides, pooled_mean
+from spared_bench.metrics.tissue import Tissue
 from spared_bench.metrics.uncertainty import calibration_curve
 from spared_bench.specs import MetricSpec
 
@@ -19,7 +20,7 @@ Metrics = Mapping[str, tuple[MetricSpec, MetricFunction]]
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """What a prediction may hold beside its means, and the labels that classes answer to.
+    """What a prediction may hold beside its means, and what is known of its spots and genes.
 
     Parameters
     ----------
@@ -27,24 +28,39 @@ class Beside:
     probabilities : ndarray of shape (n_spots, n_classes), optional
     labels : ndarray of int, of shape (n_spots,), optional
         Columns of ``probabilities``; -1 where unlabelled.
+    tissue : Tissue, optional
+        What metrics of maps, domains and pathways need, and those of some genes alone.
     """
 
     variance: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     labels: np.ndarray | None = None
+    tissue: Tissue | None = None
 
     def has(self, spec: MetricSpec) -> bool:
         """Whether a metric can be computed: it is undefined where a method gives no such values."""
-        if spec.given == "variance":
-            return self.variance is not None
+        if spec.given == "variance" and self.variance is None:
+            return False
         if spec.given == "classes":
             return self.probabilities is not None and self.labels is not None
-        return True
+        if spec.genes != "all" and (self.tissue is None or spec.genes not in self.tissue.chosen):
+            return False
+        return spec.given != "tissue" or self.tissue is not None
 
     def rows(self, here: np.ndarray) -> Beside:
         """Return the same of some spots."""
         parts = {name: getattr(self, name) for name in ("variance", "probabilities", "labels")}
-        return replace(self, **{n: part[here] for n, part in parts.items() if part is not None})
+        found = {n: part[here] for n, part in parts.items() if part is not None}
+        tissue = None if self.tissue is None else self.tissue.rows(here)
+        return replace(self, **found, tissue=tissue)
+
+    def columns(self, here: np.ndarray) -> Beside:
+        """Return the same of some genes, by their numbers."""
+        return replace(
+            self,
+            variance=None if self.variance is None else self.variance[:, here],
+            tissue=None if self.tissue is None else self.tissue.columns(here),
+        )
 
 
 NOTHING = Beside()
@@ -88,14 +104,16 @@ def means(
     rule: Rule = "strict",
 ) -> dict[str, float]:
     """Return ``score(...).means`` alone, which takes a fraction of the time; see ``score``."""
-    arrays = truth, prediction, mask
-    return {
-        name: mean_over_slides(_per_slide(spec, metric, arrays, slide_ids, beside, rule))
-        if pooling == "slide"
-        else _pooled(spec, metric, arrays, beside, rule)
-        for name, (spec, metric) in metrics.items()
-        if beside.has(spec)
-    }
+    found = {}
+    for name, (spec, metric) in metrics.items():
+        if beside.has(spec):
+            arrays, of_them, _ = _of_its_genes(spec, (truth, prediction, mask), beside)
+            found[name] = (
+                mean_over_slides(_per_slide(spec, metric, arrays, slide_ids, of_them, rule))
+                if pooling == "slide"
+                else _pooled(spec, metric, arrays, of_them, rule)
+            )
+    return found
 
 
 def score(
@@ -125,7 +143,7 @@ def score(
     rule : {"strict", "published"}
         How undefined values enter a mean (``spared_bench.metrics.summary``).
     """
-    arrays = truth, prediction, mask
+    n_genes = truth.shape[1]
     means: dict[str, float] = {}
     slides: dict[str, dict[str, float]] = {
         str(slide): {} for slide in dict.fromkeys(slide_ids.tolist())
@@ -134,16 +152,18 @@ def score(
     for name, (spec, metric) in metrics.items():
         if not beside.has(spec):
             continue
-        per_slide = _per_slide(spec, metric, arrays, slide_ids, beside, rule)
+        arrays, of_them, columns = _of_its_genes(spec, (truth, prediction, mask), beside)
+        per_slide = _per_slide(spec, metric, arrays, slide_ids, of_them, rule)
         for slide, value in per_slide.items():
             slides[slide][name] = value
         means[name] = (
             mean_over_slides(per_slide)
             if pooling == "slide"
-            else _pooled(spec, metric, arrays, beside, rule)
+            else _pooled(spec, metric, arrays, of_them, rule)
         )
         if spec.per == "gene":
-            values = _bound(spec, metric, beside)(truth, prediction, mask)
+            values = np.full(n_genes, np.nan)
+            values[columns] = _bound(spec, metric, of_them)(*arrays)
             by_gene[name] = [float(value) for value in values]
     return Scoring(means, slides, by_gene)
 
@@ -164,11 +184,23 @@ def details(
 _Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+def _of_its_genes(
+    spec: MetricSpec, arrays: _Arrays, beside: Beside
+) -> tuple[_Arrays, Beside, np.ndarray | slice]:
+    """Return what a metric is called with, and the columns that it is of."""
+    if spec.genes == "all" or beside.tissue is None:
+        return arrays, beside, slice(None)
+    columns = np.flatnonzero(beside.tissue.chosen[spec.genes])
+    truth, prediction, mask = (array[:, columns] for array in arrays)
+    return (truth, prediction, mask), beside.columns(columns), columns
+
+
 def _bound(spec: MetricSpec, metric: MetricFunction, beside: Beside) -> MetricFunction:
     """Return the metric as one of truth, prediction and mask alone."""
-    if spec.given != "variance":
+    if spec.given not in ("variance", "tissue"):
         return metric
-    return lambda truth, prediction, mask: metric(truth, prediction, mask, beside.variance)
+    fourth = beside.variance if spec.given == "variance" else beside.tissue
+    return lambda truth, prediction, mask: metric(truth, prediction, mask, fourth)
 
 
 def _pooled(
@@ -176,6 +208,8 @@ def _pooled(
 ) -> float:
     if spec.given == "classes":
         return _class_mean(spec, metric, beside)
+    if spec.given == "tissue" and not np.isfinite(arrays[1][arrays[2]]).all():
+        return float("nan")  # what is undefined is left out, and nothing is gained by failing
     return pooled_mean(spec, _bound(spec, metric, beside), *arrays, rule=rule)
 
 
@@ -192,8 +226,11 @@ def _per_slide(
     found = {}
     for slide in dict.fromkeys(slide_ids.tolist()):
         here = slide_ids == slide
-        part = tuple(array[here] for array in arrays)
+        truth, prediction, mask = (array[here] for array in arrays)
+        part = truth, prediction, mask
         found[str(slide)] = _pooled(spec, metric, part, beside.rows(here), rule)
+    if spec.given == "tissue" and not np.isfinite(arrays[1][arrays[2]]).all():
+        return dict.fromkeys(found, float("nan"))  # as ``by_slide``
     return found
 
 

@@ -229,7 +229,7 @@ def opened(encoder: Any, device: str) -> Callable[..., np.ndarray]:
     """
     own = getattr(encoder, "opened", None)
     if own is not None:
-        return own(device)  # type: ignore[no-any-return]
+        return own(device)
     lock = threading.Lock()
 
     def encode(patches: Patches, um_per_px: float | np.ndarray = 0.0) -> np.ndarray:

@@ -6,6 +6,13 @@ import warnings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torch.jit.script is deprecated, and it still calls it
-    from torch_geometric.nn import GCNConv, GraphConv, SAGEConv
+    from torch_geometric.nn import (
+        GATConv,
+        GCNConv,
+        GINConv,
+        GraphConv,
+        SAGEConv,
+        TransformerConv,
+    )
 
-__all__ = ["GCNConv", "GraphConv", "SAGEConv"]
+__all__ = ["GATConv", "GCNConv", "GINConv", "GraphConv", "SAGEConv", "TransformerConv"]

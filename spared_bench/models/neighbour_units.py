@@ -79,28 +79,6 @@ def neighbours(
     return around, there, distance
 
 
-def standardised_by_slide(features: np.ndarray, slide_ids: np.ndarray) -> np.ndarray:
-    """Return features less their mean over the slide, over their deviation there; float32.
-
-    Stains and scanners shift the colours of a whole slide; what is left is how a spot differs from
-    the others on its slide. A feature that is constant on a slide, as all are where it has one
-    spot, becomes 0.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n_spots, width)
-    slide_ids : ndarray of str, of shape (n_spots,)
-    """
-    found = np.empty(features.shape, dtype=np.float32)
-    for rows in rows_by_slide(slide_ids):
-        values = features[rows].astype(np.float64)
-        values -= values.mean(axis=0)
-        scale = values.std(axis=0)
-        constant = scale <= 1e-6 * np.abs(features[rows]).max(axis=0)
-        found[rows] = np.where(constant, 0.0, values / np.where(constant, 1.0, scale))
-    return found
-
-
 class NeighbourUnits:
     """Spots, each with the features of those around it on its slide.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import MAKES, Cell, Plan
@@ -107,7 +108,7 @@ def forecast(plan: Plan) -> Forecast:
         len(wanted),
         sum(state == _TO_SCORE for _, state in states),
         products,
-        _downloads(plan),
+        bytes_to_fetch(plan.bench, plan.unavailable),
         needed_features(plan, [*wanted, *(job for job, _ in products)]),
         hours,
         without,
@@ -174,18 +175,23 @@ def _network(identity: dict[str, Any]) -> str:
     return str(identity.get("backbone") or identity.get("encoder"))
 
 
-def _downloads(plan: Plan) -> dict[str, int | None]:
+def bytes_to_fetch(bench: Bench, names: Iterable[str]) -> dict[str, int | None]:
     """Return the bytes of what is missing; folds, and datasets of one source, are fetched once."""
     sources: dict[str, str] = {}
-    for name in plan.unavailable:
-        spec = plan.bench.dataset(name)
+    for name in names:
+        spec = bench.dataset(name)
         files = " ".join(sorted(file.url for file in spec.files))
         sources.setdefault(files or spec.fold_of or spec.name, spec.fold_of or spec.name)
-    return {name: _bytes(plan, name) for name in sources.values()}
+    return {name: _bytes(bench, name) for name in sources.values()}
 
 
-def _bytes(plan: Plan, dataset: str) -> int | None:
-    sizes = [file.size for file in plan.bench.dataset(dataset).files]
+def hours_of(store: Store, jobs: Iterable[Job]) -> tuple[dict[str, float], int]:
+    """Return the hours of trainings by class of device, from past ones, and how many have none."""
+    return _Past(store).hours(list(jobs))
+
+
+def _bytes(bench: Bench, dataset: str) -> int | None:
+    sizes = [file.size for file in bench.dataset(dataset).files]
     known = [size for size in sizes if size]
     return sum(known) if sizes and len(known) == len(sizes) else None
 

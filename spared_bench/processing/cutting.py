@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from spared_bench.processing.bilinear import bilinear
 from spared_bench.processing.blocks import BlockImage, mirrored
 from spared_bench.processing.reducing import HalvedImage, halvings_of, resized
 from spared_bench.threads import usable_cores
@@ -53,7 +54,7 @@ class WindowsToCut:
 
     @property
     def exact(self) -> bool:
-        """Whether each window is resized by Pillow."""
+        """Whether each window is resized as by Pillow."""
         return not (self.quick and self.antialias)
 
 
@@ -222,9 +223,8 @@ def resize(window: np.ndarray, size: int, antialias: bool) -> np.ndarray:
     side = len(window)
     if side == size:
         return window
-    picture = Pillow.fromarray(np.ascontiguousarray(window))
     if antialias:
-        return np.asarray(picture.resize((size, size), Pillow.Resampling.BILINEAR))
-    whole = (0, 0, side, side)
-    method, bilinear = Pillow.Transform.EXTENT, Pillow.Resampling.BILINEAR
-    return np.asarray(picture.transform((size, size), method, whole, bilinear))
+        return bilinear(window, size)
+    picture, whole = Pillow.fromarray(np.ascontiguousarray(window)), (0, 0, side, side)
+    how = Pillow.Resampling.BILINEAR
+    return np.asarray(picture.transform((size, size), Pillow.Transform.EXTENT, whole, how))

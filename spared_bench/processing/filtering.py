@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spared_bench.processing.counting import gene_sums
 from spared_bench.processing.ties import published_order
 
 if TYPE_CHECKING:
@@ -42,11 +43,13 @@ def expressed_fractions(counts: csr_matrix, slide_ids: np.ndarray) -> tuple[np.n
     overall : ndarray of shape (n_genes,)
         Over all spots, whatever their slide.
     """
-    seen = counts > 0
-    slides = np.unique(slide_ids)
-    rows = [slide_ids == slide for slide in slides]
-    per_slide = np.stack([totals(seen[here], axis=0) / here.sum() for here in rows])
-    return per_slide.min(axis=0), totals(seen, axis=0) / counts.shape[0]
+    _, seen, spots = gene_sums(counts, slide_ids, np.ones(len(slide_ids), dtype=bool))
+    return shares(seen, spots)
+
+
+def shares(seen: np.ndarray, spots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the shares of ``expressed_fractions`` from the numbers of ``counting.gene_sums``."""
+    return (seen / spots[:, None]).min(axis=0), seen.sum(axis=0) / spots.sum()
 
 
 def gene_order(smallest: np.ndarray, gene_ids: np.ndarray, ties: str) -> np.ndarray:

@@ -10,10 +10,10 @@ import numpy as np
 from spared_bench.data import LABEL, SLIDE_FACTS, SPATIAL, validate_raw_slide
 from spared_bench.errors import CountsError, SplitError
 from spared_bench.processing.annotation import Annotation, annotate
+from spared_bench.processing.counting import stacked
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from scipy.sparse import csr_matrix
 
     from spared_bench.specs import DatasetSpec
 
@@ -91,7 +91,7 @@ def _stack(
 ) -> AnnData:
     import pandas as pd
     from anndata import AnnData
-    from scipy.sparse import vstack
+    from scipy.sparse import csr_matrix
 
     labelled = {LABEL: _labels(slides)} if spec.classes else {}
     donors = {slide.slide_id: slide.patient_id or slide.slide_id for slide in spec.slides}
@@ -110,7 +110,11 @@ def _stack(
     ).assign(**labelled)
     described = next(iter(notes.values())).genes.drop_duplicates("gene_id").set_index("gene_id")
     return AnnData(
-        X=vstack([_columns(slides[s].X, notes[s], genes) for s in slides], format="csr"),
+        # float32 is exact for counts up to 2**24; sums are taken in float64.
+        X=stacked(
+            [csr_matrix(slide.X, dtype=np.float32) for slide in slides.values()],
+            [_columns(notes[slide_id], genes) for slide_id in slides],
+        ),
         obs=obs,
         var=described.loc[genes].rename_axis(None),
         obsm={
@@ -134,16 +138,11 @@ def _labels(slides: Mapping[str, AnnData]) -> np.ndarray:
     )
 
 
-def _columns(matrix: Any, note: Annotation, genes: list[str]) -> csr_matrix:
-    """Pick columns by gene id; of columns that are the same gene, the first."""
-    from scipy.sparse import csr_matrix
-
+def _columns(note: Annotation, genes: list[str]) -> np.ndarray:
+    """Return the column of each gene; of columns that are the same gene, the first."""
     first = note.genes["gene_id"].drop_duplicates()
     position = dict(zip(first, first.index, strict=True))
-    # float32 is exact for counts up to 2**24; sums are taken in float64.
-    picked = csr_matrix(matrix, dtype=np.float32)[:, [position[gene] for gene in genes]]
-    picked.eliminate_zeros()
-    return picked
+    return np.array([position[gene] for gene in genes])
 
 
 def _report(

@@ -10,12 +10,14 @@ is. ``fit_on: all`` is as published: all spots choose and correct, and slides ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spared_bench import data
+from spared_bench.data.targets import TARGETS
 from spared_bench.errors import CountsError
 from spared_bench.processing import normalization
 from spared_bench.processing.combat import fit_combat
@@ -80,8 +82,11 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         adata.obs["slide_id"].to_numpy(), adata.obsm[data.SPATIAL], spec.split, fraction
     )
     adata = keep_spots(adata, settings.filtering, spots)
-    if settings.genes:
-        adata = keep_listed_genes(adata, _fitted(adata, settings), settings.genes, genes)
+    if settings.listed_genes:
+        lenient = bool(settings.gene_list)
+        adata = keep_listed_genes(
+            adata, _fitted(adata, settings), settings.listed_genes, genes, lenient=lenient
+        )
     else:
         adata = keep_genes(adata, _fitted(adata, settings), settings, genes)
     adata = drop_empty_spots(adata, settings, spots)
@@ -92,7 +97,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     fitted = adata.obs["slide_id"][_fitted(adata, settings)]
     # Measured, and obs is visible to those who predict.
     adata.obs = adata.obs.drop(columns=["library_size", "mitochondrial_counts"], errors="ignore")
-    genes.add("chosen" if settings.genes else _RANKED_BY[settings.ranking], adata.n_vars)
+    genes.add("chosen" if settings.listed_genes else _RANKED_BY[settings.ranking], adata.n_vars)
     adata.uns["spared_bench"] = {
         "dataset": spec.name,
         "dataset_version": spec.version,
@@ -108,7 +113,9 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         "shared_donors": list(spec.shared_donors),
         "spots": {"after": spots.names, "left": spots.counts},
         "genes": {"after": genes.names, "left": genes.counts},
-        "fewer_genes_than_asked": bool(adata.n_vars < (len(settings.genes) or settings.n_genes)),
+        "fewer_genes_than_asked": bool(
+            adata.n_vars < (len(settings.listed_genes) or settings.n_genes)
+        ),
         **report,
     }
     data.validate_prepared(adata)
@@ -132,7 +139,7 @@ def _with_listed_genes(
     CountsError
         If they list none, or not the same ones.
     """
-    if settings.gene_list == "protocol" or settings.genes:
+    if not settings.takes_genes_of_dataset:
         return settings
     lists = {tuple(map(str, s.uns["slide"].get("listed_genes", ()))) for s in slides.values()}
     if len(lists) != 1 or not (genes := lists.pop()):
@@ -141,7 +148,7 @@ def _with_listed_genes(
             f" {spec.name!r} lists none, or others for every slide. Name them in"
             " `processing.genes`, or use a protocol that chooses genes."
         )
-    return settings.model_copy(update={"genes": genes})
+    return settings.model_copy(update={"genes": genes, "gene_list": ""})
 
 
 def _fitted(adata: AnnData, settings: Processing) -> np.ndarray:
@@ -159,16 +166,22 @@ def _pieces(adata: AnnData, settings: Processing) -> list[np.ndarray]:
 
 def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
     """Make the layers, for the genes that the protocol chooses."""
-    expression = _normalise(adata, settings)
+    expression = _normalise(adata, settings.target)
     pieces = _pieces(adata, settings)
     filled, graphs = _fill(adata, expression, pieces, settings)
     fitted = _fitted(adata, settings)
+    ranked, ranked_filled = expression, filled
+    ranked_target: str = settings.target
+    if settings.ranked_on not in ("target", settings.target):
+        ranked_target = settings.ranked_on
+        ranked = _normalise(adata, ranked_target)
+        ranked_filled, _ = _fill(adata, ranked, pieces, settings)
     scores = mean_morans_i(
-        (filled[rows], graph)
+        (ranked_filled[rows], graph)
         for rows, graph in zip(pieces, graphs, strict=True)
         if fitted[rows].any()
     )
-    best = _choose(adata, expression, fitted, scores, settings)
+    best = _choose(adata, ranked, fitted, scores, settings, ranked_target)
     adata = adata[:, best].copy()
     adata.var["moran_i"] = scores[best]
     prefilled = filled[:, best]
@@ -184,6 +197,9 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
     mask = adata.X.toarray() > 0
     if settings.zeros == "measured":
         mask[:] = True
+    if settings.scaling == "min_max":
+        range_of = normalization.MinMax.fitted(prefilled[fitted], mask[fitted])
+        prefilled = range_of.apply(prefilled)
     adata.layers[data.COUNTS] = adata.X.copy()
     adata.layers[data.EXPRESSION] = expression[:, best]
     adata.layers[data.MASK] = mask
@@ -198,35 +214,38 @@ def _choose(
     fitted: np.ndarray,
     scores: np.ndarray,
     settings: Processing,
+    target: str,
 ) -> np.ndarray:
-    """Return the columns of the genes to keep, the best first."""
+    """Return the columns of the genes to keep, the best first, by expression as that target."""
     names = adata.var_names.to_numpy(dtype=str)
-    if settings.genes:
+    if settings.listed_genes:
         return np.arange(adata.n_vars)  # in the order of the list
     if settings.ranking == "moran":
         return most_autocorrelated(scores, names, settings.n_genes)
     if settings.ranking == "mean":
         return highest_mean(expression[fitted], names, settings.n_genes)
     slide_ids = adata.obs["slide_id"].to_numpy(dtype=str)[fitted]
-    base = 2.0 if settings.target == "log2_tpm" else None
-    return most_variable(expression[fitted], slide_ids, names, settings.n_genes, base)
+    values, base = expression[fitted], TARGETS[target].base
+    if not base:  # dispersion is of logged values
+        values, base = np.log1p(values), math.e
+    natural = None if base == math.e else base
+    return most_variable(values, slide_ids, names, settings.n_genes, natural)
 
 
-def _normalise(adata: AnnData, settings: Processing) -> np.ndarray:
-    counts = adata.X.toarray()
-    if settings.target == "log2_tpm":
-        return normalization.log2_tpm(counts, adata.var["gene_length_bp"].to_numpy())
-    if settings.target == "log1p_counts":
-        return np.log1p(counts.astype(np.float64))
-    return normalization.log1p_cp10k(counts, adata.obs["library_size"].to_numpy())
+def _normalise(adata: AnnData, target: str) -> np.ndarray:
+    lengths = adata.var["gene_length_bp"] if "gene_length_bp" in adata.var else np.empty(0)
+    return normalization.normalised(
+        target, adata.X.toarray(), adata.obs["library_size"].to_numpy(), np.asarray(lengths)
+    )
 
 
 def _depths(adata: AnnData, settings: Processing) -> np.ndarray:
     """Return what the counts of each spot are divided by, (n_spots, 1)."""
-    if settings.target == "log1p_counts":
-        return np.ones((adata.n_obs, 1))
-    if settings.target == "log1p_cp10k":
+    depth = TARGETS[settings.target].depth
+    if depth == "library":
         return adata.obs["library_size"].to_numpy(dtype=np.float64)[:, None]
+    if depth == "none":
+        return np.ones((adata.n_obs, 1))
     return np.asarray(adata.X @ (1 / adata.var["gene_length_bp"].to_numpy()))[:, None]
 
 

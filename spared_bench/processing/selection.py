@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import EXPRESSED
+from spared_bench.data.targets import TARGETS
 from spared_bench.errors import CountsError, DataError
-from spared_bench.processing import filtering
+from spared_bench.processing import counting, filtering
 from spared_bench.processing.annotation import gene_table, is_mitochondrial
 
 if TYPE_CHECKING:
@@ -36,15 +37,22 @@ class Steps:
 
 
 def keep_spots(adata: AnnData, bounds: Filtering, steps: Steps) -> AnnData:
-    """Drop spots with too few or too many counts over all joined genes, which are remembered."""
-    library_sizes = filtering.totals(adata.X, axis=1)
+    """Drop spots with too few or too many counts over all joined genes, which are remembered.
+
+    What is kept takes the place of the matrix of ``adata``, which has none any more: two of them
+    may not fit.
+    """
+    theirs = is_mitochondrial(adata.var["gene_name"])
+    library_sizes, mitochondrial = counting.spot_sums(adata.X, theirs)
     keep = filtering.between(library_sizes, bounds.spot_min_counts, bounds.spot_max_counts)
     steps.add("read", adata.n_obs)
     steps.add("spot counts", keep.sum())
     adata.obs["library_size"] = library_sizes
-    theirs = is_mitochondrial(adata.var["gene_name"])
-    adata.obs["mitochondrial_counts"] = filtering.totals(adata.X[:, theirs], axis=1)
+    adata.obs["mitochondrial_counts"] = mitochondrial
+    counts = adata.X
+    del adata.X
     kept = adata[keep].copy()
+    kept.X = counts if keep.all() else counting.shortened(counts, keep)
     _refuse_lost_slides(
         adata,
         kept,
@@ -56,10 +64,9 @@ def keep_spots(adata: AnnData, bounds: Filtering, steps: Steps) -> AnnData:
 def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Steps) -> AnnData:
     """Keep the genes that pass the count filter and the sparsity prefix on the fitted slides."""
     bounds = settings.filtering
-    counts = adata.X if fit.all() else adata.X[fit]  # no second copy of a large matrix
-    slide_ids = adata.obs["slide_id"].to_numpy()[fit]
-    smallest, overall = filtering.expressed_fractions(counts, slide_ids)
-    gene_counts = filtering.totals(counts, axis=0)
+    slide_ids = adata.obs["slide_id"].to_numpy()
+    gene_counts, seen, spots = counting.gene_sums(adata.X, slide_ids, fit)
+    smallest, overall = filtering.shares(seen, spots)
     enough = np.flatnonzero(
         filtering.between(gene_counts, bounds.gene_min_counts, bounds.gene_max_counts)
     )
@@ -79,7 +86,16 @@ def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Ste
             " protocol's `processing.filtering`."
         )
     adata.var[EXPRESSED] = overall
-    return adata[:, enough[prefix]].copy()
+    return _with_genes(adata, enough[prefix])
+
+
+def _with_genes(adata: AnnData, columns: np.ndarray) -> AnnData:
+    """Return a copy with these genes; ``adata`` keeps none of its counts."""
+    counts = adata.X
+    del adata.X
+    kept = adata[:, columns].copy()
+    kept.X = counting.with_columns(counts, columns)
+    return kept
 
 
 def _above_thresholds(
@@ -107,9 +123,14 @@ def _above_thresholds(
 
 
 def keep_listed_genes(
-    adata: AnnData, fit: np.ndarray, wanted: Sequence[str], steps: Steps
+    adata: AnnData,
+    fit: np.ndarray,
+    wanted: Sequence[str],
+    steps: Steps,
+    *,
+    lenient: bool = False,
 ) -> AnnData:
-    """Keep the genes of a list, by id or symbol, in its order.
+    """Keep the genes of a list, by id or symbol, in its order; ``lenient``, those that are there.
 
     Raises
     ------
@@ -119,16 +140,20 @@ def keep_listed_genes(
     column_of = dict(zip(adata.var["gene_name"].astype(str), range(adata.n_vars), strict=True))
     column_of |= {str(name): column for column, name in enumerate(adata.var_names)}
     lacking = [gene for gene in wanted if gene not in column_of]
-    if lacking:
+    if lenient and len(lacking) < len(wanted):
+        wanted = [gene for gene in wanted if gene in column_of]
+    elif lacking:
         raise CountsError(
             f"{len(lacking)} of the {len(wanted)} genes that the protocol lists are not among the"
             f" {adata.n_vars} genes that all slides have: {', '.join(lacking[:5])}. Correct"
-            " `processing.genes`, or the names of genes in the slides."
+            " `processing.genes` or `gene_list`, or the names of genes in the slides."
         )
     steps.add("read", adata.n_vars)
-    slide_ids = adata.obs["slide_id"].to_numpy()[fit]
-    adata.var[EXPRESSED] = filtering.expressed_fractions(adata.X[fit], slide_ids)[1]
-    return adata[:, [column_of[gene] for gene in dict.fromkeys(wanted)]].copy()
+    _, seen, spots = counting.gene_sums(adata.X, adata.obs["slide_id"].to_numpy(), fit)
+    adata.var[EXPRESSED] = filtering.shares(seen, spots)[1]
+    # A gene may stand there twice, by its symbol and by its id.
+    columns = list(dict.fromkeys(column_of[gene] for gene in wanted))
+    return _with_genes(adata, np.array(columns))
 
 
 def drop_empty_spots(adata: AnnData, settings: Processing, steps: Steps) -> AnnData:
@@ -193,7 +218,7 @@ def require_lengths(
     adata: AnnData, spec: DatasetSpec, settings: Processing, steps: Steps
 ) -> AnnData:
     """Where lengths are needed, drop the genes without one."""
-    if settings.target != "log2_tpm":
+    if TARGETS[settings.target].depth != "length":
         return adata
     gene_table(spec.organism)  # refuses an organism without lengths
     known = adata.var["gene_length_bp"].notna().to_numpy()

@@ -25,6 +25,7 @@ def cut_of(
     patches: Patches | None = None,
     images: Sequence[Callable[[], BlockImage]] = (),
     antialias: bool = True,
+    change: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
 ) -> Cut:
     """Return what was cut by a view.
 
@@ -41,6 +42,9 @@ def cut_of(
         Of tiles: one per slide, which opens its image.
     antialias : bool
         Of tiles, which are cut when they are read.
+    change : sequence of callable
+        Of tiles: one per slide, which changes windows, (n, size, size, 3), uint8; none where they
+        stay as they are cut.
     """
     if view.per_spot:
         return Cut(spots, patches=patches)
@@ -49,7 +53,12 @@ def cut_of(
         return Cut(spots, windows=_windows(places, patches))
     corners = [place["corners"] for place in places.values()]
     read = _tile_reader(
-        images, corners, [int(place["side"]) for place in places.values()], view, antialias
+        images,
+        corners,
+        [int(place["side"]) for place in places.values()],
+        view,
+        antialias,
+        change,
     )
     inside = np.concatenate([place["inside"] for place in places.values()])
     tiles = Tiles(read, (view.tiles**2, view.size, view.size, 3), np.arange(len(inside)))
@@ -87,6 +96,7 @@ def _tile_reader(
     sides: Sequence[int],
     view: View,
     antialias: bool,
+    change: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
 ) -> ReadTiles:
     """Return what cuts the tiles of stored spots when they are read.
 
@@ -98,6 +108,8 @@ def _tile_reader(
     sides : sequence of int
     view : View
     antialias : bool
+    change : sequence of callable
+        One per slide, or none.
     """
     each = view.tiles**2
     starts = np.cumsum([0, *(len(one) // each for one in corners)])
@@ -116,6 +128,8 @@ def _tile_reader(
                 mine.reshape(-1, 2), sides[slide], view.size, antialias, Path("tiles"), True
             )
             found = read_windows(kept[slide], wanted)
+            if change:
+                found = change[slide](found)
             out[here] = found.reshape(-1, each, view.size, view.size, 3)
         return out
 

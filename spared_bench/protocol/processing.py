@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
+from spared_bench.protocol.gene_lists import OF_THE_DATASET, gene_lists, require_list
 from spared_bench.protocol.section import Fraction, Positive, Section
 
 if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec
 
 #: Settings that a dataset may have of its own, beside those of ``filtering``.
-_OF_A_DATASET = ("n_genes", "genes", "batch_key")
+_OF_A_DATASET = ("n_genes", "genes", "gene_list", "batch_key")
 
 
 class Filtering(Section):
@@ -51,8 +52,16 @@ class Processing(Section):
     mitochondrial : {"counted", "left_out"}
         Whether genes of the mitochondrion have a part in the million of TPM (in the 10,000 of
         counts), and may be chosen. Left out, they still count in the filters, as published.
-    target : {"log2_tpm", "log1p_cp10k", "log1p_counts"}
-        Normalisation of the target; ``"log1p_counts"`` has none: the logarithm of 1 plus the count.
+    target : str
+        Normalisation of the target, one of ``spared_bench.data.targets``: ``log2_tpm``,
+        ``log1p_cp10k``, ``log1p_cpm``, ``log1p_counts``, or without a logarithm ``tpm``, ``cpm``,
+        ``counts``.
+    scaling : {"none", "min_max"}
+        ``"min_max"``: each gene's target from 0 to 1 over the measured entries of the spots that
+        ``fit_on`` names, after everything else; other spots may lie beyond.
+    ranked_on : {"target", "log1p_cp10k"}
+        As which target the expression is that ranks genes. Named, protocols of different targets
+        choose the same genes, as far as filters leave the same.
     ranking : {"moran", "variable", "mean"}
         Which genes are chosen: those of highest Moran's I, the most variable ones, or those of
         highest mean of the target's layer, zeros included, over the spots that ``fit_on`` names.
@@ -61,9 +70,11 @@ class Processing(Section):
     genes : tuple of str
         Ids or symbols of genes that are chosen instead, in this order; filters of genes do not
         apply to them.
-    gene_list : {"protocol", "dataset"}
-        ``"dataset"``: the genes that the dataset's own files list (HEST's tasks do) are chosen, as
-        if they stood in ``genes``; a dataset without a list is refused.
+    gene_list : str
+        The same, for a list that a paper prints (``spared_bench.protocol.gene_lists``); those that
+        a dataset's slides do not all have are left out. ``"dataset"``: the genes that the dataset's
+        own files list (HEST's tasks do), as if they stood in ``genes``; a dataset without a list is
+        refused.
     empty_spots : {"dropped", "kept"}
         What becomes of spots in which no chosen gene was seen.
     zeros : {"unmeasured", "measured"}
@@ -93,11 +104,15 @@ class Processing(Section):
     fit_on: Literal["train", "all"] = "train"
     ties: Literal["id", "published"] = "id"
     mitochondrial: Literal["counted", "left_out"] = "counted"
-    target: Literal["log2_tpm", "log1p_cp10k", "log1p_counts"] = "log2_tpm"
+    target: Literal[
+        "log2_tpm", "tpm", "log1p_cp10k", "log1p_cpm", "cpm", "log1p_counts", "counts"
+    ] = "log2_tpm"
+    scaling: Literal["none", "min_max"] = "none"
+    ranked_on: Literal["target", "log1p_cp10k"] = "target"
     ranking: Literal["moran", "variable", "mean"] = "moran"
     n_genes: Positive = 128
     genes: tuple[str, ...] = ()
-    gene_list: Literal["protocol", "dataset"] = "protocol"
+    gene_list: str = ""
     empty_spots: Literal["dropped", "kept"] = "dropped"
     zeros: Literal["unmeasured", "measured"] = "unmeasured"
     median_hops: Positive = 4
@@ -117,9 +132,25 @@ class Processing(Section):
                 " which is then fitted to the training slides, or `fit_on: all` to repeat what was"
                 " published"
             )
+        require_list(self.gene_list)
+        if self.genes and self.gene_list:
+            raise ValueError("`genes` and `gene_list` both name the genes. Keep one of them")
         for name, settings in self.per_dataset.items():
             self._with(settings, f"per_dataset[{name!r}]")
         return self
+
+    @property
+    def listed_genes(self) -> tuple[str, ...]:
+        """The genes that are named instead of chosen, in their order.
+
+        Empty where none are, and where the dataset's files name them.
+        """
+        return gene_lists().get(self.gene_list, ()) if self.gene_list else self.genes
+
+    @property
+    def takes_genes_of_dataset(self) -> bool:
+        """Whether the genes are those that the files of a dataset list."""
+        return self.gene_list == OF_THE_DATASET
 
     def for_dataset(self, spec: DatasetSpec) -> Processing:
         """Return the settings that hold for one dataset.
@@ -152,7 +183,7 @@ class Processing(Section):
         }
         if settled.batch_correction == "none" and "batch_key" in spec.parameters:
             idle["batch_key"] = "since it corrects no batches"
-        if settled.genes:
+        if settled.listed_genes or settled.takes_genes_of_dataset:
             passed_over = {
                 *("n_genes", "real_fraction", "gene_min_counts", "gene_max_counts"),
                 *("min_fraction", "min_slide_fraction"),

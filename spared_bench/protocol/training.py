@@ -19,6 +19,11 @@ class PatchCutting(Section):
     ``window`` says how a window becomes whole pixels: ``"centred"`` rounds its side and its corner
     to the nearest, ``"published"`` truncates the side and the centre and makes the side even.
     ``um``, where it is not 0, is the width in micrometres instead; slides must say their scale.
+
+    ``stain`` makes the colours of every slide like those of a template
+    (``spared_bench.processing.stains``): ``stain_to`` is ``"train"``, the mean look of the
+    dataset's training slides, or one slide, by its id or as ``dataset/slide``. It holds for all
+    views.
     """
 
     window: Literal["centred", "published"] = "centred"
@@ -26,6 +31,13 @@ class PatchCutting(Section):
     um: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     size: Annotated[int, Field(ge=8, le=1024)] = 224
     antialias: bool = True
+    stain: Literal["none", "reinhard", "macenko", "vahadane"] = "none"
+    stain_to: Annotated[str, Field(min_length=1, max_length=200)] = "train"
+
+    @property
+    def cutting(self) -> dict[str, Any]:
+        """The settings by which windows are cut, without those of their colours."""
+        return self.model_dump(mode="json", exclude={"stain", "stain_to"})
 
     @property
     def view(self) -> View:

@@ -35,6 +35,11 @@ class Validation(Section):
     without_test: Literal["report_val", "hold_out"] = "report_val"
     learned_from: bool = False
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The splits that methods learn from."""
+        return ("train", "val") if self.learned_from else ("train",)
+
     def divide(self, spec: DatasetSpec) -> DatasetSpec:
         """Return a dataset with its slides in the splits that this protocol gives them."""
         if self.without_test == "report_val" or spec.split.get("test") or not spec.split.get("val"):

@@ -114,6 +114,11 @@ class Protocol(Section):
                 "Targets are smoothed: what is learnt and scored of a spot is the mean over it and"
                 " its neighbours, which is easier to predict than the spot itself."
             )
+        if self.processing.scaling != "none":
+            found.append(
+                "Each gene's target is scaled from 0 to 1 over the training spots, so errors are"
+                " shares of a gene's range."
+            )
         if self.scored_genes:
             found.append(
                 f"Scores are of {len(self.scored_genes)} of the trained genes, as the protocol"
@@ -132,10 +137,13 @@ class Protocol(Section):
             del values["configuration"]
         if self.training.precision == "auto":
             del values["training"]["precision"]
+        if self.patches.stain == "none":
+            del values["patches"]["stain"], values["patches"]["stain_to"]
         processing = values["processing"]
         for settings, added in (
             (values, {"further_metrics": list(FURTHER_METRICS), "scored_genes": []}),
-            (processing, {"smoothing": "none", "empty_spots": "dropped", "gene_list": "protocol"}),
+            (processing, {"smoothing": "none", "scaling": "none", "ranked_on": "target"}),
+            (processing, {"gene_list": "", "empty_spots": "dropped"}),
             (values["patches"], {"um": 0.0}),
             (values["validation"], {"learned_from": False}),
             (processing["filtering"], {"min_fraction": -1, "min_slide_fraction": -1}),

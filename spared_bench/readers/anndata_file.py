@@ -18,12 +18,14 @@ from spared_bench.errors import (
     did_you_mean,
 )
 from spared_bench.readers.anndata_images import copies_of, image_in, library_of
-from spared_bench.readers.anndata_spots import numbers, raw_slide_from
-from spared_bench.readers.lattice import lattice_kind, lattice_steps
+from spared_bench.readers.anndata_spots import number, raw_slide_from
+from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps
 from spared_bench.readers.scale import (
     PITCH_UM,
+    check_apart,
     check_copies,
     check_overlap,
+    check_stretched,
     check_um_per_px,
     check_visium,
     nearest_px,
@@ -94,8 +96,8 @@ def read_anndata(
         adata = _rows_of(adata, *rows, path)
     slide = raw_slide_from(adata, layer, path, organism, label)
     facts = library_of(adata, library, rows, path)
-    told = numbers([facts["scalefactors"].get("spot_diameter_fullres", 0)])
-    diameter = spot_diameter_px or float(told[0])
+    told = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
+    diameter = spot_diameter_px or told
     if not diameter > 0:
         raise ContractError(
             f"{path} does not say how large a spot is (uns['spatial'][...]['scalefactors']"
@@ -159,7 +161,8 @@ def check_scale(
     CoordinateError, ContractError
     """
     centres, told = slide.obsm[SPATIAL], "the diameter that is told"
-    kind, columns = "other", 0.0
+    kind, columns, nearest = "other", 0.0, nearest_px(centres)
+    check_apart(centres, nearest, path)
     if not from_pixels:
         array = slide.obs[["array_col", "array_row"]].to_numpy()
         try:
@@ -168,7 +171,11 @@ def check_scale(
             steps = (0.0, 0.0)
         if steps[0]:
             kind, columns = lattice_kind(array, centres, steps), steps[0]
-    pitch = 2 * columns if kind == "hexagonal" else nearest_px(centres)
+        if kind == "hexagonal":
+            check_in_place(array, centres, path)
+        elif kind == "other":
+            check_stretched(array, steps, path)
+    pitch = 2 * columns if kind == "hexagonal" else nearest
     check_overlap(diameter, pitch, path, "`spot_diameter_px`")
     if kind == "hexagonal":
         check_visium(diameter, pitch, path, told, PITCH_UM)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.errors import ContractError, did_you_mean
-from spared_bench.readers.anndata_spots import numbers
+from spared_bench.readers.anndata_spots import number
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.scale import ImageCopy
 from spared_bench.readers.stamps import drop_older, stamp_of
@@ -79,9 +79,9 @@ def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]
         if len(shape) not in (2, 3):
             untold.append(f"The image {name!r} of the file is no array of pixels and was not used.")
             continue
-        factor = numbers([facts["scalefactors"].get(f"tissue_{name}_scalef", 0)]).ravel()[0]
+        factor = number(facts["scalefactors"].get(f"tissue_{name}_scalef", 0))
         if 0 < factor < np.inf:
-            copies[name] = ImageCopy(name, shape[1], shape[0], float(factor))
+            copies[name] = ImageCopy(name, shape[1], shape[0], factor)
         else:
             untold.append(
                 f"The image {name!r} of the file, {shape[1]} x {shape[0]} px, was not used: its"

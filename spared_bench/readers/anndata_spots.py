@@ -97,6 +97,12 @@ def numbers(values: Any) -> np.ndarray:
     return flat.to_numpy(dtype=np.float64, na_value=np.nan).reshape(np.shape(values))
 
 
+def number(value: Any) -> float:
+    """Return a single value, in however many brackets, as float64; nan where it is no number."""
+    found = numbers(np.ravel(np.asarray(value)))
+    return float(found[0]) if found.size == 1 else np.nan
+
+
 def _gene_ids(var: Any) -> list[str]:
     """Return the id of every gene; its name in the index where it has none."""
     column = next((name for name in ("gene_ids", "gene_id") if name in var), None)

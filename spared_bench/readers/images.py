@@ -105,7 +105,7 @@ def _as_integers(pixels: np.ndarray, source: Path) -> tuple[np.ndarray, list[str
     if pixels.dtype.kind not in "iuf":
         raise ImageError(f"The image in {source} holds {pixels.dtype}; expected uint8 colours.")
     if not np.isfinite(pixels).all():
-        bad = int((~np.isfinite(pixels)).any(axis=-1 if pixels.ndim == 3 else None).sum())
+        bad = int((~np.isfinite(np.atleast_3d(pixels))).any(axis=-1).sum())
         raise ImageError(
             f"The image in {source} holds nan or infinite values in {bad:,} pixels. Fill them, for"
             " example with white, and write the file again."

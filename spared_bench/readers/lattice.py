@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from spared_bench.errors import CoordinateError
+
+_ASTRAY = 0.25  # of a step: arrays are stretched when they are printed and registered, not torn
 
 
 def lattice_steps(array: np.ndarray, pixels: np.ndarray) -> tuple[float, float]:
@@ -71,3 +74,32 @@ def lattice_kind(
     # Rows of a hexagonal lattice that are counted singly are as far apart, but shifted.
     in_place = float(np.sqrt((astray**2).mean())) < 0.15 * columns
     return "square" if 0.8 < rows / columns < 1.25 and in_place else "other"
+
+
+def check_in_place(array: np.ndarray, pixels: np.ndarray, where: Path) -> None:
+    """Refuse pixels that do not lie where the array positions of the same spots are.
+
+    They do not where rows of the table were mixed up, or coordinates coarsely rounded.
+
+    Parameters
+    ----------
+    array, pixels : ndarray of shape (n_spots, 2)
+        As ``lattice_steps`` takes them; array positions of Visium or of a square lattice.
+    where : Path
+        For the message.
+
+    Raises
+    ------
+    CoordinateError
+    """
+    design = np.column_stack([np.asarray(array, np.float64), np.ones(len(array))])
+    solution = np.linalg.lstsq(design, np.asarray(pixels, np.float64), rcond=None)[0]
+    astray = np.linalg.norm(design @ solution - pixels, axis=1)
+    step = float(np.linalg.norm(solution[:2], axis=1).max())
+    off = float(np.sqrt((astray**2).mean()))
+    if off > _ASTRAY * step:
+        raise CoordinateError(
+            f"The pixels of the spots of {where} are not where their array positions are: they are"
+            f" {off:.3g} px off on average, and neighbouring rows are {step:.3g} px apart. Rows of"
+            " the table were mixed up, or the coordinates were rounded; take both from one file."
+        )

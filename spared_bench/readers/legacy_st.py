@@ -99,6 +99,12 @@ def read_legacy_st(
     if image_scale is None:
         image_scale = _scale_of(image, table) if image is not None and spots is not None else 1.0
     steps = _steps(table, whole)
+    if not 0.8 < steps[0] / steps[1] < 1.25:
+        raise CoordinateError(
+            f"x and y of {source} are not in one scale: a step of the array, which is square, is"
+            f" {steps[0]:.3g} px long in x and {steps[1]:.3g} px in y. One of the two was scaled,"
+            " or the pixels are of another array."
+        )
     um_per_px = (step_um or _default_step(table)) / float(np.sqrt(np.prod(steps)))
     pitch = nearest_px(slide.obsm[SPATIAL])
     check_overlap(spot_diameter_um / um_per_px, pitch, counts, "`step_um`")

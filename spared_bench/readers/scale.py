@@ -166,6 +166,47 @@ def nearest_px(centres: np.ndarray) -> float:
     return float(np.median(cKDTree(centres).query(centres, 2)[0][:, 1]))
 
 
+def check_apart(centres: np.ndarray, pitch: float, where: Path) -> None:
+    """Refuse spots of which most lie where another one lies, so that nothing tells of their scale.
+
+    Raises
+    ------
+    CoordinateError
+    """
+    if len(centres) > 1 and not pitch > 0:
+        raise CoordinateError(
+            f"Most of the {len(centres)} spots of {where} lie exactly where another one lies. Their"
+            " coordinates were rounded, filled with one value, or repeat each spot; correct them."
+        )
+
+
+def check_stretched(array: np.ndarray, steps: tuple[float, float], where: Path) -> None:
+    """Refuse Visium's array positions whose pixels are not of one scale along rows and columns.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_spots, 2)
+        Column and row in the array. Visium's, which count half distances, add up to even numbers.
+    steps : tuple of float
+        Pixels per column and per row.
+    where : Path
+
+    Raises
+    ------
+    CoordinateError
+    """
+    columns, rows = np.asarray(array, dtype=np.int64).T
+    both = len(np.unique(rows % 2)) == 2
+    if not both or ((columns + rows) % 2).any() or not steps[0]:
+        return
+    raise CoordinateError(
+        f"x and y of {where} are not in one scale: its array positions are those of Visium, whose"
+        f" rows are 1.73 times as far apart as its columns, and a step of array_row is"
+        f" {steps[1]:.3g} px long, one of array_col {steps[0]:.3g} px. Either array_row and"
+        " array_col are swapped, or one axis of the coordinates was scaled."
+    )
+
+
 def check_overlap(diameter: float, pitch: float, where: Path, what: str) -> None:
     """Refuse spots that lie on one another, or are specks far apart: the scales are not one.
 

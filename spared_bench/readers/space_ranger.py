@@ -28,11 +28,12 @@ from spared_bench.data import SPATIAL, validate_counts
 from spared_bench.errors import ContractError, CoordinateError, MissingFileError
 from spared_bench.readers.feature_matrix import FeatureMatrix, read_feature_matrix
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
-from spared_bench.readers.lattice import lattice_kind, lattice_steps
+from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps
 from spared_bench.readers.positions import read_positions, read_scale_factors, under_tissue
 from spared_bench.readers.scale import (
     PITCH_UM,
     ImageCopy,
+    check_apart,
     check_copies,
     check_on_image,
     check_overlap,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _AXES = ["array_col", "array_row"]
+#: Space Ranger writes PNG; people convert.
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _PIXELS = ["pxl_col_in_fullres", "pxl_row_in_fullres"]
 
 
@@ -122,7 +125,13 @@ def read_space_ranger(
         "image_scale": scale,
         "spot_diameter_px": factors["spot_diameter_fullres"],
         "um_per_px": um_of_pixel,
-        "repairs": [*counts.repairs, *left_out, *merged, *other],
+        "repairs": [
+            *counts.repairs,
+            *left_out,
+            *merged,
+            *other,
+            *(_unused_images(spatial) if path is None else []),
+        ],
     }
     if path is not None:
         check_on_image(slide, path, scale)
@@ -138,15 +147,17 @@ def _scale_of_array(
 ) -> tuple[float, list[str]]:
     """Return the um per pixel, once all that tells of scale agrees; and what is to be recorded."""
     diameter, bin_um = factors["spot_diameter_fullres"], factors.get("bin_size_um", 0.0)
+    centres = everywhere[_PIXELS].to_numpy(dtype=np.float64)
+    nearest = nearest_px(centres)
+    check_apart(centres, nearest, spatial)
     found = pixel_size(slide, spatial, bin_um, everywhere)
     check_um_per_px(given, diameter, found, spatial)
     if not found:
-        pitch = nearest_px(everywhere[_PIXELS].to_numpy(dtype=np.float64))
-        check_overlap(diameter, pitch, spatial, "'spot_diameter_fullres'")
+        check_overlap(diameter, nearest, spatial, "'spot_diameter_fullres'")
         told = "as given" if given else "unknown: write `um_per_px: ...` in the slide's entry"
         return given, [
-            f"The spots lie on a square grid, which is not Visium's, {pitch:.4g} px apart; the size"
-            f" of a pixel is {told}."
+            f"The spots lie on a square grid, which is not Visium's, {nearest:.4g} px apart; the"
+            f" size of a pixel is {told}."
         ]
     pitch_um = bin_um or PITCH_UM
     check_visium(diameter, pitch_um / found, spatial, "'spot_diameter_fullres'", pitch_um)
@@ -204,6 +215,7 @@ def pixel_size(
             " swapped, array_col does not count half distances, or the table is of another"
             " technology."
         )
+    check_in_place(array, pixels, where)
     return (bin_um or (PITCH_UM / 2 if kind == "hexagonal" else 0.0)) / steps[0]
 
 
@@ -238,10 +250,26 @@ def find_image(
 
 
 def _images_in(spatial: Path, hires: Path | None) -> dict[str, Path]:
-    return {
-        "hires": hires or spatial / "tissue_hires_image.png",
-        "lowres": spatial / "tissue_lowres_image.png",
+    names = {size: f"tissue_{size}_image" for size in ("hires", "lowres")}
+    found = {
+        size: next(
+            (path for suffix in _SUFFIXES if (path := spatial / f"{name}{suffix}").is_file()),
+            spatial / f"{name}.png",
+        )
+        for size, name in names.items()
     }
+    return found | ({"hires": hires} if hires else {})
+
+
+def _unused_images(spatial: Path) -> list[str]:
+    """Say which files beside the positions look like images, where none of them was used."""
+    names = sorted(path.name for path in spatial.glob("*image*"))
+    if not names:
+        return []
+    return [
+        f"No image was used: none is called tissue_hires_image.png (or .jpg, .tif) or"
+        f" tissue_lowres_image.png; there are {', '.join(names[:5])}."
+    ]
 
 
 def _check_known(

@@ -6,6 +6,8 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
+from spared_bench.files import files_below
+
 _DIGITS = 12
 
 
@@ -15,7 +17,7 @@ def stamp_of(source: Path) -> str:
     By names, sizes and times of change: also that of the entry in the file system, since copies
     (``cp -p``, ``rsync -a``, archives) bring the times of their contents with them.
     """
-    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    files = [source] if source.is_file() else files_below(source)
     told = hashlib.sha256()
     for path in files:
         facts = path.stat()

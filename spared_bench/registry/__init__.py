@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from spared_bench.registry.discovery import GROUP, discover
+from spared_bench.registry.discovery import GROUP, discover, strangers_installed
 from spared_bench.registry.lookup import Registry
-from spared_bench.registry.observers import notify
+from spared_bench.registry.modules import module_name
+from spared_bench.registry.observers import notify, observes
 from spared_bench.registry.registered import OURS, Plugin, Registered
 
-__all__ = ["GROUP", "OURS", "Plugin", "Registered", "Registry", "discover", "notify"]
+__all__ = [
+    "GROUP",
+    "OURS",
+    "Plugin",
+    "Registered",
+    "Registry",
+    "discover",
+    "module_name",
+    "notify",
+    "observes",
+    "strangers_installed",
+]

@@ -78,9 +78,18 @@ def discover(
     return Registry(plugins)
 
 
+def strangers_installed() -> bool:
+    """Return whether an entry point of another distribution is there; nothing is imported."""
+    found = (
+        Plugin(point.dist.name if point.dist else "?", "", point.name, point.value)
+        for point in entry_points(group=GROUP)
+    )
+    return not all(plugin.is_ours for plugin in found)
+
+
 def _load_description(path: Path) -> Plugin:
     """Register one described dataset, as distribution ``data``; quarantine it if that fails."""
-    from spared_bench.sources.described import described_spec
+    from spared_bench.sources.adding import described_spec
 
     plugin = Plugin(DESCRIBED, "", path.parent.name, str(path))
     try:

@@ -10,10 +10,10 @@ import pluggy
 
 from spared_bench import hookspecs
 from spared_bench.errors import PluginError, did_you_mean
-from spared_bench.specs import KINDS, Spec
+from spared_bench.specs import KINDS, PLURALS, Spec
 
 _PREFIX = "spared_bench_"
-_HOOK_OF = {kind: f"{_PREFIX}{kind}s" for kind in KINDS}
+_HOOK_OF = {kind: f"{_PREFIX}{plural}" for kind, plural in PLURALS.items()}
 _HOOKS = [name for name in vars(hookspecs) if name.startswith(_PREFIX)]
 
 

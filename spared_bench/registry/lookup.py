@@ -14,7 +14,7 @@ from spared_bench.errors import AmbiguousNameError, UnknownNameError, UsageError
 from spared_bench.registry.encoders import declare_encoders, on_encoder
 from spared_bench.registry.modules import module_name
 from spared_bench.registry.registered import Plugin, Registered
-from spared_bench.specs import KINDS, DatasetSpec
+from spared_bench.specs import KINDS, PLURALS, DatasetSpec
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Registry:
                 f" name. Ask for one of: {choices}. Uninstall the other if you do not need it."
             )
         if not entries:
-            hint = f"`spared-bench list {kind}s` describes them."
+            hint = f"`spared-bench list {PLURALS[kind]}` describes them."
             if self.quarantined:
                 names = ", ".join(plugin.name for plugin in self.quarantined)
                 hint += f" Plugins that could not be loaded: {names}; `spared-bench plugins why`."

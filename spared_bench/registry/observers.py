@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from spared_bench import hookspecs
@@ -23,3 +24,10 @@ def notify(registry: Registry, hook: str, log: Callable[[str], None], **argument
                 function(**{name: value for name, value in arguments.items() if name in names})
         except (Exception, SystemExit) as error:
             log(f"Observer {module.__name__}.{hook} failed: {in_words(error)[0]}")
+
+
+def observes(module: ModuleType) -> bool:
+    """Return whether a plugin's module has hooks that are called while a run goes on."""
+    hooks = ("run_started", "trial_finished", "run_finished")
+    found = (getattr(module, f"{hookspecs.PROJECT}_{hook}", None) for hook in hooks)
+    return any(hasattr(each, f"{hookspecs.PROJECT}_impl") for each in found)

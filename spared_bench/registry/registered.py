@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +93,25 @@ class Registered:
         return code_hash(self.spec.factory.partition(":")[0]) if told is None else str(told["code"])
 
     def load(self) -> Any:
-        """Import the object that the spec's factory names.
+        """Import the object that the spec's factory names, once.
 
         Raises
         ------
         PluginError
             If it cannot be imported, or one of its extras is missing.
         """
+        told = self.told
+        if told is not None and self.spec.kind == "protocol" and "values" in told:
+            return lambda: told["values"]
         if self.plugin.told is not None:
             raise PluginError(
                 f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} is not imported"
                 " in this process, in which no code of others runs."
             )
+        return self._loaded
+
+    @cached_property
+    def _loaded(self) -> Any:
         module, _, attribute = self.spec.factory.partition(":")
         missing = [name for name in self.spec.extras if not _is_installed(name)]
         if missing:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from spared_bench.errors import DownloadError, MissingFileError, WorkspaceError
 from spared_bench.sources.archives import unpack, unpack_nested
-from spared_bench.sources.download import Expected, Meter, Policy, download
+from spared_bench.sources.download import download
 from spared_bench.sources.fetched import (
     Record,
     check_place,
@@ -33,6 +33,7 @@ from spared_bench.sources.fetched import (
 )
 from spared_bench.sources.hub import fetch_from_hub, is_hub
 from spared_bench.sources.mirrors import Mirrors, rewritten
+from spared_bench.sources.patience import Expected, Meter, Policy
 from spared_bench.specs import DatasetSpec, RemoteFile
 
 _WORK = ".fetch"  # what is on its way, and the lock

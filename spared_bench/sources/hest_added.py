@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from spared_bench.errors import ContractError, UsageError
-from spared_bench.sources.described import add_description
+from spared_bench.sources.adding import add_description
 from spared_bench.sources.hest import GENES, SCHEME, Task, is_hest1k, samples_in, tasks_in
 from spared_bench.strict import MAX_BYTES
 

@@ -13,6 +13,7 @@ from spared_bench.specs.files import RemoteFile, SlideInfo
 from spared_bench.specs.metric import Direction, MetricSpec, Undefined, Unit
 from spared_bench.specs.predictor import PredictorSpec, Scope, Stage
 from spared_bench.specs.protocol import ProtocolSpec
+from spared_bench.specs.study import StudySpec
 
 KINDS: dict[str, type[Spec]] = {
     spec.kind: spec
@@ -24,11 +25,15 @@ KINDS: dict[str, type[Spec]] = {
         ProtocolSpec,
         ExecutorSpec,
         EncoderSpec,
+        StudySpec,
     )
 }
+#: How each kind is called in the plural: in hooks and on the command line.
+PLURALS = {kind: spec.plural or f"{kind}s" for kind, spec in KINDS.items()}
 
 __all__ = [
     "KINDS",
+    "PLURALS",
     "SPLITS",
     "CompleterSpec",
     "DatasetSpec",
@@ -43,6 +48,7 @@ __all__ = [
     "SlideInfo",
     "Spec",
     "Stage",
+    "StudySpec",
     "Undefined",
     "Unit",
     "conflicts",

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 from spared_bench.errors import PluginError
+from spared_bench.pretty import facts_html
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_+.-]{0,63}")
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -35,6 +36,7 @@ class Spec:
     """
 
     kind: ClassVar[str] = "plugin"
+    plural: ClassVar[str] = ""  # where it is not the kind and an s
 
     name: str
     factory: str = ""
@@ -67,6 +69,10 @@ class Spec:
             value = getattr(self, item.name)
             if isinstance(value, str) and len(value) > _MAX_TEXT:
                 raise PluginError(f"{label}: {item.name} is longer than {_MAX_TEXT} characters.")
+
+    def _repr_html_(self) -> str:
+        facts = [(item.name, getattr(self, item.name)) for item in fields(self)]
+        return facts_html(f"{self.kind} {self.name}", facts)
 
 
 def _are_names(values: object) -> bool:

@@ -81,6 +81,9 @@ class DatasetSpec(Spec):
     classes : tuple of str
         What a label of its spots may be (``obs["label"]`` of its slides), in the order of the
         columns of predicted probabilities; empty where spots have no labels.
+    stated : mapping of str to float
+        Percents that its source states: ``missing_pct`` and ``raw_missing_pct`` of entries after
+        and before processing, ``corrupt_spots_pct`` of spots with a missing entry.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -111,6 +114,7 @@ class DatasetSpec(Spec):
     folds: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     fold_of: str = ""
     classes: tuple[str, ...] = ()
+    stated: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,8 @@ from spared_bench.specs.base import Spec
 
 Direction = Literal["lower", "higher", "nearest"]
 Unit = Literal["entry", "gene", "spot", "class"]
-Given = Literal["expression", "variance", "classes"]
+Given = Literal["expression", "variance", "classes", "tissue"]
+Genes = Literal["all", "variable", "spatial"]
 Undefined = Literal["left_out", "correlation", "determination"]
 
 
@@ -37,10 +38,16 @@ class MetricSpec(Spec):
         How undefined values enter a mean (``spared_bench.metrics.summary``): not at all, or as
         those of a correlation, for which a constant prediction of what varies counts 0, or as
         those of a coefficient of determination.
-    given : {"expression", "variance", "classes"}
+    given : {"expression", "variance", "classes", "tissue"}
         What it is computed from. ``"variance"``: called with the predicted variance as a fourth
         argument; ``"classes"``: called as ``metric(labels, probabilities)``, labels being columns
-        and -1 without one. It is undefined for methods that predict no such thing.
+        and -1 without one. It is undefined for methods that predict no such thing. ``"tissue"``:
+        called with a ``spared_bench.metrics.tissue.Tissue`` as a fourth argument: slides, places,
+        names of genes and labels of spots.
+    genes : {"all", "variable", "spatial"}
+        Which of the scored genes it is of: all, or those that vary most, or those that lie in
+        patterns, on the measured training slides (``spared_bench.processing.gene_choice``). It is
+        called with their columns alone.
     goal : float
         The value of a perfect prediction, where it lies between the bounds (``better="nearest"``):
         0.9 of the share of the truth within an interval of 90 %.
@@ -60,11 +67,13 @@ class MetricSpec(Spec):
     undefined: Undefined = "left_out"
     given: Given = "expression"
     goal: float = math.nan
+    genes: Genes = "all"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         label = f"MetricSpec(name={self.name!r})"
         words = {"per": Unit, "better": Direction, "undefined": Undefined, "given": Given}
+        words["genes"] = Genes
         for name, known in words.items():
             if getattr(self, name) not in get_args(known):
                 raise PluginError(
@@ -97,8 +106,13 @@ class MetricSpec(Spec):
             )
         if self.given != "expression" and self.undefined != "left_out":
             raise PluginError(
-                f"{label}: undefined values of a metric of a variance or of classes are left out;"
-                f" found {self.undefined!r}."
+                f"{label}: undefined values of a metric of a variance, of classes or of tissue are"
+                f" left out; found {self.undefined!r}."
+            )
+        if self.genes != "all" and self.given == "classes":
+            raise PluginError(
+                f"{label}: a metric of classes is of spots and of no genes; found genes"
+                f" {self.genes!r}."
             )
 
     @property

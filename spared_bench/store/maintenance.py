@@ -26,11 +26,24 @@ from spared_bench.store.entries import MANIFEST, Entry, Store
 from spared_bench.store.imports import ARCHIVES, MARK, keys_in, write_mark
 from spared_bench.store.leases import described, leases_of
 from spared_bench.store.processes import stamp
+from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import FIGURES, SCORES, TRIALS, check_record, read_cell
 
 #: What a store holds, products last.
 RESULTS = (TRIALS, SCORES, FIGURES)
-PRODUCTS = ("prepared", "patches", "views", "completed", "features", "networks", "checks", "facts")
+PRODUCTS = (
+    "prepared",
+    "patches",
+    "views",
+    "stained",
+    "completed",
+    "features",
+    "networks",
+    "checks",
+    "facts",
+)
+#: What is made of results here and never carried elsewhere.
+DERIVED = ("shifts",)
 _CELLS = "cells"
 _MANIFEST_BYTES = 50 << 20
 _KEY_CHARS = 64
@@ -137,7 +150,9 @@ def _problems(store: Store, kind: str, key: str) -> list[str]:
     return wrong
 
 
-def _keys(store: Store, kinds: tuple[str, ...] = RESULTS + PRODUCTS) -> Iterator[tuple[str, str]]:
+def _keys(
+    store: Store, kinds: tuple[str, ...] = RESULTS + PRODUCTS + DERIVED
+) -> Iterator[tuple[str, str]]:
     for kind in kinds:
         for folder in sorted((store.root / kind).glob("*/*")):
             if folder.is_dir() or len(folder.name) == _KEY_CHARS:
@@ -147,8 +162,8 @@ def _keys(store: Store, kinds: tuple[str, ...] = RESULTS + PRODUCTS) -> Iterator
 def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
     """Return entries that no cell of the board needs: kind, key and bytes.
 
-    Needed are the trials that cells name, what these consumed, and whatever is younger than so many
-    days, which a run that is yet to come may need.
+    Needed are the trials that cells and studies name, what these consumed, and whatever is younger
+    than so many days, which a run that is yet to come may need.
 
     Raises
     ------
@@ -172,8 +187,8 @@ def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
 
 
 def _reachable(store: Store) -> set[str]:
-    """Return the keys that cells name, and those that their manifests name, all the way down."""
-    waiting: list[str] = []
+    """Return the keys that cells and studies name, and what these were made of, all the way."""
+    waiting: list[str] = sorted(keys_of_studies(store.root))
     for path in (store.root / _CELLS).glob("*.json"):
         record = read_cell(path)
         if record is not None:
@@ -200,9 +215,10 @@ def _inputs(store: Store, key: str) -> object:
 
 def _belongs(store: Store, kind: str, key: str, kept: set[str]) -> bool:
     """Whether an entry was made of kept ones: a figure of a trial, features of patches."""
-    if kind not in ("figures", "features"):
+    sources = {"figures": "trial", "features": "patches", "shifts": "trial"}
+    if kind not in sources:
         return False
-    source = {"figures": "trial", "features": "patches"}[kind]
+    source = sources[kind]
     try:
         entry = store.open(kind, key)
     except CorruptEntryError:

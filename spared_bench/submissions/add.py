@@ -24,7 +24,8 @@ from spared_bench.leaderboard.entries import (
     write_entry,
 )
 from spared_bench.leaderboard.text import visible
-from spared_bench.results import IMPORTED, TrialResult
+from spared_bench.registry import OURS
+from spared_bench.results import BROUGHT, IMPORTED, TrialResult
 from spared_bench.store.entries import Store
 from spared_bench.submissions.bundle import DESCRIPTION
 from spared_bench.submissions.names import NAME_BY_REPOSITORY
@@ -107,10 +108,38 @@ def unreproduced(report: Report, store: Store) -> list[str]:
     """Say where trainings of one's own do not confirm a submission, a sentence each.
 
     Every result must have a finished run in the store with all its scores within ``REPRODUCED``;
-    runs that were imported are not one's own.
+    runs that were imported, and predictions made elsewhere, are not one's own.
     """
+    runs, found = _own_runs(report, store), []
+    for result in report.results:
+        where = " / ".join(map(str, result.place))
+        differences = _differences(result.split_scores, runs.get(result.place))
+        found += [f"{where}: {reason}" for reason in differences]
+    return found
+
+
+def flag_open_runs(report: Report, store: Store) -> None:
+    """Flag a submission that is confirmed by runs in which a method of others could read files."""
+    runs = _own_runs(report, store)
+    confirming = [runs[result.place] for result in report.results if result.place in runs]
+    if not all(map(_was_shut_in, confirming)):
+        report.evidence.add(
+            "reproduced-openly",
+            "The runs that confirm it were made without `--isolate strict`, so the method could"
+            " read the workspace's files, the answers among them.",
+        )
+
+
+def _was_shut_in(run: TrialResult) -> bool:
+    plugin = str(run.environment.get("plugins", {}).get("predictor", ""))
+    ours = plugin.partition(" ")[0] == OURS
+    return ours or run.environment.get("isolation") == "strict"
+
+
+def _own_runs(report: Report, store: Store) -> dict[tuple[str, str, str, int], TrialResult]:
+    """Return the trials that count and were trained here, by what they are about."""
     assert report.description is not None
-    runs = {
+    return {
         (
             cell.final.dataset,
             cell.final.completer,
@@ -118,14 +147,8 @@ def unreproduced(report: Report, store: Store) -> list[str]:
             cell.final.seed,
         ): cell.final
         for cell in finished_cells(store, report.description.protocol)
-        if cell.final.ok and IMPORTED not in cell.final.facts
+        if cell.final.ok and not {IMPORTED, BROUGHT} & set(cell.final.facts)
     }
-    found = []
-    for result in report.results:
-        where = " / ".join(map(str, result.place))
-        differences = _differences(result.split_scores, runs.get(result.place))
-        found += [f"{where}: {reason}" for reason in differences]
-    return found
 
 
 def _differences(claimed: Mapping[Any, Scores], run: TrialResult | None) -> list[str]:

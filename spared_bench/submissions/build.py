@@ -14,6 +14,7 @@ import yaml
 from spared_bench.bench import Bench
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import EntryResult
+from spared_bench.results import BROUGHT
 from spared_bench.specs import PredictorSpec
 from spared_bench.submissions import bundle
 from spared_bench.submissions.codec import read_output, write_prediction
@@ -84,7 +85,7 @@ def build(
         If a run failed, a description is not valid, or the runs are of other data than is there.
     """
     cells = [cell for cell in _cells_of(bench, predictor) if _is_listed(bench, cell)]
-    spec = bench.predictor(predictor)
+    spec = _spec_of(bench, predictor, cells)
     wanted = bench.listed() if bench.protocol.datasets else []
     details = {**(details or {}), **({} if key is None else {"key": public_key(key)})}
     missing = [name for name in wanted if name not in {cell.final.dataset for cell in cells}]
@@ -105,6 +106,26 @@ def build(
             (folder / bundle.SIGNATURE).write_text(f"{signature}\n", encoding="ascii")
         bundle.pack(folder, archive)
     return Built(archive, description, len(cells), missing)
+
+
+def known_name(bench: Bench, predictor: str) -> str:
+    """Return the registered name that is meant, or that of a method whose predictions were brought.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is neither.
+    """
+    cells = finished_cells(bench.workspace.store, bench.protocol.id)
+    brought = {cell.final.predictor for cell in cells if BROUGHT in cell.final.facts}
+    return predictor if predictor in brought else bench.registry.canonical("predictor", predictor)
+
+
+def _spec_of(bench: Bench, predictor: str, cells: Sequence[FinishedCell]) -> PredictorSpec:
+    """Return what is known of a method: of one whose predictions were brought, its name."""
+    if any(BROUGHT in cell.final.facts for cell in cells):
+        return PredictorSpec(predictor, "elsewhere:method", summary="Predictions made elsewhere")
+    return bench.predictor(predictor)
 
 
 def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:

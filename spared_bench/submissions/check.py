@@ -13,8 +13,9 @@ from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError, SubmissionError
-from spared_bench.leaderboard.entries import EntryResult
+from spared_bench.leaderboard.entries import EntryResult, impossible
 from spared_bench.leaderboard.text import visible
+from spared_bench.results import BROUGHT
 from spared_bench.submissions import bundle
 from spared_bench.submissions.bundle import Bundle
 from spared_bench.submissions.codec import read_output
@@ -81,6 +82,7 @@ def check(
             bench = bench_of(opened.description.protocol)
             _check_protocol(report, opened, bench)
             _check_grid(report, opened, bench)
+            _check_bounds(report, opened, bench)
             _check_files(report, opened)
             if report.ok:
                 _check_results(report, opened, bench, with_data)
@@ -182,6 +184,13 @@ def _check_grid(report: Report, opened: Bundle, bench: Bench) -> None:
         report.evidence.add("absent", f"No result: {reason}", dataset)
 
 
+def _check_bounds(report: Report, opened: Bundle, bench: Bench) -> None:
+    """Refuse scores that their metrics cannot have, which needs no data."""
+    metrics = {name: bench.metric(name) for name in bench.scored_metrics}
+    if reason := impossible(opened.claim.results, metrics):
+        report.problems.append(f"A score is claimed that cannot be: {reason}.")
+
+
 def _check_files(report: Report, opened: Bundle) -> None:
     claim = opened.claim
     wanted = {bundle.prediction_name(result) for result in claim.results}
@@ -200,7 +209,8 @@ def _check_results(report: Report, opened: Bundle, bench: Bench, with_data: bool
         report.results = list(opened.claim.results)
         return
     metrics = metrics_of(bench)
-    own = list(finished_cells(bench.workspace.store, bench.protocol.id))
+    cells = finished_cells(bench.workspace.store, bench.protocol.id)
+    own = [cell for cell in cells if BROUGHT not in cell.final.facts]
     for dataset in sorted(opened.claim.datasets):
         with _telling(report, dataset):
             truth = truth_of(bench, dataset)

@@ -34,7 +34,7 @@ def look_at_lead(
     """
     method = plain_name(own.partition("@")[0])
     rivals = {name: list(scores) for name, scores in evidence.rival_scores.items()}
-    for entry in read_entries(leaderboards, protocol)[0]:
+    for entry in read_entries(leaderboards, protocol, {each.name: each for each in metrics})[0]:
         if entry.withdrawn is None and entry.trust != "reported":
             for result in entry.results:
                 scores = next(iter(result.split_scores.values()), {})

@@ -86,7 +86,10 @@ def _scored(
     variance = prediction.variance
     arrays = truth.target[:, columns], prediction.mean[:, columns], truth.mask[:, columns]
     return arrays, Beside(
-        None if variance is None else variance[:, columns], prediction.classes, truth.labels
+        None if variance is None else variance[:, columns],
+        prediction.classes,
+        truth.labels,
+        truth.tissue,
     )
 
 

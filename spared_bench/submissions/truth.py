@@ -17,10 +17,13 @@ from spared_bench.bench import Bench
 from spared_bench.errors import MissingFileError, SubmissionError
 from spared_bench.geometry import rows_by_slide
 from spared_bench.metrics.classes import class_numbers
+from spared_bench.metrics.tissue import Tissue
 from spared_bench.prediction import Prediction
 from spared_bench.store.trials import PREDICTIONS
 from spared_bench.trials.cells import FinishedCell
 from spared_bench.trials.products import prepared_table
+from spared_bench.trials.scores import scored_columns
+from spared_bench.trials.tissue import tissue_of, wants_tissue
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,6 +63,8 @@ class Truth:
         Those of the dataset; empty for none.
     labels : ndarray of int, of shape (n_spots,), optional
         Numbers of classes, -1 where unlabelled; ``None`` where the dataset has none.
+    tissue : Tissue, optional
+        Of the scored genes, where a metric of the protocol needs it.
     """
 
     dataset: str
@@ -77,6 +82,7 @@ class Truth:
     symbols: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     labels: np.ndarray | None = None
+    tissue: Tissue | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -102,6 +108,7 @@ def truth_of(bench: Bench, dataset: str) -> Truth:
     rows = adata.obs["split"].to_numpy(dtype=str) == split
     part = adata[rows]
     classes = tuple(map(str, adata.uns["spared_bench"].get(data.CLASSES, ())))
+    columns = scored_columns(bench.protocol, list(adata.var_names), list(adata.var["gene_name"]))
     return Truth(
         dataset=dataset,
         split=split,
@@ -118,6 +125,7 @@ def truth_of(bench: Bench, dataset: str) -> Truth:
         symbols=tuple(map(str, part.var["gene_name"])),
         classes=classes,
         labels=class_numbers(part.obs[data.LABEL].to_numpy(object), classes) if classes else None,
+        tissue=tissue_of(bench, adata, rows, columns) if wants_tissue(bench) else None,
     )
 
 

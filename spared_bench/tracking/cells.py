@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST
 from spared_bench.tracking.connection import Connection
+from spared_bench.tracking.inputs import LOGGED_MODEL, log_dataset, log_model, source_tags
 from spared_bench.tracking.run_record import PREFIX, from_run, to_run
 
 if TYPE_CHECKING:
@@ -151,11 +152,13 @@ class CellLog:
     ) -> str:
         client, now = self._connection.client, int(time.time() * 1000)
         start = now - int(1000 * trial.seconds.get("total", 0))  # so that MLflow shows the duration
-        tags = tags | to_run(trial).tags
+        tags = tags | to_run(trial).tags | source_tags(trial)
         run = client.create_run(experiment.experiment_id, start, tags, run_name=name[:250])
         run_id = run.info.run_id
         self._log_values(run_id, trial, now)
         if tags[ROLE] == "cell":
+            log_dataset(client, run_id, trial, folders[0])
+            log_model(client, experiment.experiment_id, run_id, trial, folders[0])
             with _together(folders, trial.environment) as files:
                 client.log_artifacts(run_id, str(files))
         client.set_terminated(run_id, _mlflow_status(trial), end_time=now)
@@ -177,6 +180,9 @@ class CellLog:
         children = f"tags.`mlflow.parentRunId` = '{run_id}'"
         for run in self._connection.runs(experiment.experiment_id, children):
             self._connection.client.delete_run(run.info.run_id)
+        model = self._connection.client.get_run(run_id).data.tags.get(LOGGED_MODEL)
+        if model:
+            self._connection.client.delete_logged_model(model)
         self._connection.client.delete_run(run_id)
 
     def _experiment(self, protocol: str) -> _Experiment:

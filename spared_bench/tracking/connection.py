@@ -50,7 +50,7 @@ class Connection:
             if is_sqlite(self.uri):
                 self.workspace.mkdir(parents=True, exist_ok=True)
             if (path := database_file(self.uri)) is not None and path.parent.is_dir():
-                make_database(path, lambda uri: _open(client_class, uri))
+                make_database(path, lambda uri: _without_default(_open(client_class, uri)))
             self._client = _open(client_class, self.uri)
         return self._client
 
@@ -109,6 +109,13 @@ def _open(client_class: Any, uri: str) -> Any:
     client = client_class(tracking_uri=uri)
     client.search_experiments(max_results=1)  # makes the tables; finds a dead server
     return client
+
+
+def _without_default(client: Any) -> None:
+    """Take the empty experiment away that MLflow puts into every new database."""
+    default = client.get_experiment_by_name("Default")
+    if default is not None and not client.search_runs([default.experiment_id], max_results=1):
+        client.delete_experiment(default.experiment_id)
 
 
 def quoted(text: str) -> str:

@@ -11,6 +11,8 @@ from spared_bench.planning.plan import Plan
 from spared_bench.running.orchestrator import Summary
 from spared_bench.store.leases import Leases
 from spared_bench.tracking.database import is_sqlite
+from spared_bench.tracking.unchanged import is_logged, note_logged
+from spared_bench.trials.cell_state import state_of_cells
 from spared_bench.trials.cells import Seen, finished_cells, record_cells
 from spared_bench.workspace import Workspace
 
@@ -44,6 +46,17 @@ class NoRecorder:
     def finish(self, summary: Summary) -> TrackingError | None:
         """Write the records of all finished cells."""
         record_cells(self._plan, summary.results)
+        return None
+
+
+class Unrecorded(NoRecorder):
+    """Writes no records either: what is run is a variant, and no cell of its protocol."""
+
+    def tick(self, summary: Summary) -> None:
+        """Do nothing."""
+
+    def finish(self, summary: Summary) -> TrackingError | None:
+        """Do nothing."""
         return None
 
 
@@ -90,7 +103,7 @@ class Recorder:
         self._wake.set()
 
     def _work(self) -> None:
-        workspace = self._plan.bench.workspace
+        workspace, protocol = self._plan.bench.workspace, self._plan.bench.protocol.id
         leases = Leases(workspace.store.root / "leases")
         tracker, seen, ending = None, Seen(), False
         try:
@@ -101,9 +114,15 @@ class Recorder:
                 if not self._is_ours(leases, ending):
                     continue
                 try:
+                    if tracker is None and is_logged(workspace, protocol):
+                        self._error = None
+                        continue
                     tracker = tracker or self._connected()
+                    cells = state_of_cells(workspace.store, protocol)
                     self._log(tracker, seen)
                     self._error = tracker.refusal() if ending else None
+                    if ending and self._error is None:
+                        note_logged(workspace, protocol, cells)
                 except TrackingError as error:
                     self._error, tracker, seen = error, None, Seen()
         finally:

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 def describe_application(
-    adata: AnnData, cutting: dict[str, Any], offset: np.ndarray, views: Mapping[str, View]
+    adata: AnnData,
+    cutting: dict[str, Any],
+    offset: np.ndarray,
+    views: Mapping[str, View],
+    stain: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the text of ``application.json`` for a model trained on this prepared dataset.
 
-    ``views`` are what the method looks at, settled.
+    ``views`` are what the method looks at, settled; ``stain``, the colours that slides were given
+    (``trials.stains.target_of``).
     """
     facts = adata.uns["spared_bench"].get("slide_facts", {})
     widths = np.multiply(facts.get("spot_diameter_px", 0.0), facts.get("um_per_px", 0.0))
@@ -28,6 +33,7 @@ def describe_application(
         "views": {name: view.as_dict() for name, view in views.items()},
         "spot_um": float(np.median(widths)),
         "offset": [float(value) for value in offset],
+        **({"stain": dict(stain)} if stain else {}),
         "classes": [str(name) for name in adata.uns["spared_bench"].get("classes", ())],
     }
     return json.dumps(values, indent=1, allow_nan=False)

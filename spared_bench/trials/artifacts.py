@@ -13,6 +13,7 @@ from spared_bench.store.trials import APPLICATION, MODEL, PREDICTIONS
 from spared_bench.trials.application import describe_application
 from spared_bench.trials.products import Prepared
 from spared_bench.trials.saving import save_apart
+from spared_bench.trials.stains import target_of
 
 
 def write_artifacts(
@@ -38,7 +39,7 @@ def write_artifacts(
     """
     arrays: dict[str, np.ndarray] = {"genes": prepared.adata.var_names.to_numpy(dtype=str)}
     for split, prediction in predictions.items():
-        slides = prepared.slides(split)
+        slides = prepared.shared(split)
         arrays |= {
             f"{split}_prediction": prediction.mean.astype(np.float32),
             f"{split}_spots": slides.adata.obs_names.to_numpy(dtype=str),
@@ -52,5 +53,19 @@ def write_artifacts(
     if hasattr(predictor, "save"):
         save_apart(predictor, folder / MODEL)
         cutting = bench.protocol.patches.model_dump(mode="json")
-        text = describe_application(prepared.adata, cutting, offset, prepared.views)
+        text = describe_application(
+            prepared.adata, cutting, offset, prepared.views, _stain(bench, prepared)
+        )
         (folder / APPLICATION).write_text(text, encoding="utf-8")
+
+
+def _stain(bench: Bench, prepared: Prepared) -> dict[str, Any]:
+    """Return the colours that the training saw, if the protocol changes them."""
+    if bench.protocol.patches.stain == "none":
+        return {}
+    for view in (bench.patch_view, *prepared.views.values()):
+        inputs = bench.view_inputs(prepared.name, view)
+        entry = bench.workspace.store.find("stained", inputs)
+        if entry is not None:
+            return target_of(entry)
+    return {}

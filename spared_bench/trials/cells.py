@@ -18,6 +18,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST, Store
+from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import (
     FIGURES,
     SCORES,
@@ -145,7 +146,7 @@ def failures_since(store: Store, protocol: str = "") -> Iterator[TrialResult]:
     protocol : str
         Its name, without the version; empty: of all.
     """
-    named: set[str] = set()
+    named = keys_of_studies(store.root)  # their failures stand in their reports
     settled: dict[tuple[str, str], int] = {}
     for path in (store.root / "cells").glob("*.json"):
         record = read_cell(path)

@@ -40,6 +40,7 @@ def environment(bench: Bench, job: Job) -> dict[str, Any]:
         "accelerator": _gpu("name") if on_gpu else "",
         "driver": _gpu("driver_version") if on_gpu else "",
         "threads": bench.settings.threads,
+        "isolation": isolation_of(bench),
         "packages": _versions(),
         "git": _git(),
         "attempts": job.attempt + 1,
@@ -52,6 +53,17 @@ def environment(bench: Bench, job: Job) -> dict[str, Any]:
             )
         },
     }
+
+
+def isolation_of(bench: Bench) -> str:
+    """Return how a stranger's method is kept apart in this process.
+
+    ``"strict"``: shut in, where it can read no answers; ``"process"``: in a process of its own,
+    with the rights of whoever runs it; ``""``: it is one of ours, or nothing is kept apart.
+    """
+    if not bench.guests:
+        return ""
+    return "strict" if bench.settings.limits.strict else "process"
 
 
 def remember() -> None:

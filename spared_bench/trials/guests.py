@@ -24,8 +24,8 @@ from spared_bench.beside import neighbours
 from spared_bench.errors import MismatchError, SparedBenchError
 from spared_bench.models.weights_folder import OFFLINE, WEIGHTS_FOLDER
 from spared_bench.registry import GROUP, Registry
-from spared_bench.sources.described import DESCRIPTION, read_description
-from spared_bench.sources.described import FACTORY as DESCRIBED
+from spared_bench.sources.description import DESCRIPTION, read_description
+from spared_bench.sources.description import FACTORY as DESCRIBED
 from spared_bench.sources.fetch import dataset_folder
 from spared_bench.specs import DatasetSpec
 from spared_bench.store.processes import stamp
@@ -186,7 +186,9 @@ def _places_of_data(registry: Registry, space: Workspace) -> Iterator[Path]:
             if entry.spec.factory == DESCRIBED:
                 slides = read_description(folder / DESCRIPTION).slides.values()
                 named = (
-                    name for slide in slides for name in (slide.path, slide.spots, slide.image)
+                    name
+                    for slide in slides
+                    for name in (slide.path, slide.spots, slide.image, slide.labels)
                 )
                 yield from (Path(name) for name in named if name)
 

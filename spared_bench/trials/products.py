@@ -1,16 +1,12 @@
-"""Products that trials share: prepared datasets, patches, completed layers, features.
+"""Prepared datasets with their patches and views, which trials share.
 
 Each is made once, by whoever needs it first, and kept in the store under the hash of its inputs.
 """
 
 from __future__ import annotations
 
-import inspect
-import json
-import math
-import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -18,32 +14,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.apart import do_apart
 from spared_bench.bench import Bench
-from spared_bench.contracts import checked_completion
 from spared_bench.data import DEPTH, LABEL, MASK, TARGET, Patches, Slides
+from spared_bench.data.transform import TargetTransform
 from spared_bench.data.views import TARGET as TARGET_VIEW
-from spared_bench.data.views import View, checked_views, declared_by
-from spared_bench.errors import PluginError, ViewError
-from spared_bench.interfaces import Budget, Completer, Context
+from spared_bench.data.views import View
+from spared_bench.errors import ViewError
 from spared_bench.keys.hashing import digest
+from spared_bench.pretty import facts_html
 from spared_bench.store.entries import Entry
-from spared_bench.trials.guests import confined, import_reader, is_strict
-from spared_bench.trials.raw_slides import no_images, read_raw_slides, without_image
-from spared_bench.trials.saving import save_apart
-from spared_bench.trials.seeding import seed_everything
-from spared_bench.trials.views import cut_together, features_of, make_view, places_of, spot_view
+from spared_bench.trials.raw_slides import read_raw_slides, without_image
+from spared_bench.trials.views import (
+    RawSlides,
+    cut_together,
+    features_of,
+    make_view,
+    spot_view,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _DATASET = "dataset.h5ad"
-_COMPLETED = "completed.npy"
-_MODEL = "model"
-_FIT = "fit.json"
 
 
-@dataclass(frozen=True)
+@dataclass
+class Kept:
+    """What is made of a prepared dataset for what only reads or copies it."""
+
+    rows: dict[tuple[str, ...], AnnData] = field(default_factory=dict)
+    completed: dict[tuple[str, tuple[str, ...]], np.ndarray] = field(default_factory=dict)
+    transform: TargetTransform | None = None
+
+
+@dataclass(frozen=True, repr=False)
 class Prepared:
     """A prepared dataset with its patches and views, which are cut when they are looked at."""
 
@@ -53,6 +57,20 @@ class Prepared:
     patches: Patches
     missing_fraction: float
     views: Mapping[str, View] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        size = f"{self.adata.n_obs} spots x {self.adata.n_vars} genes"
+        return f"Prepared({self.name} as {self.bench.protocol.id}: {size})"
+
+    def _repr_html_(self) -> str:
+        obs = self.adata.obs
+        slides = obs.drop_duplicates("slide_id").set_index("slide_id")["split"].astype(str)
+        facts = {split: list(slides.index[slides == split]) for split in dict.fromkeys(slides)} | {
+            "missing entries": f"{self.missing_fraction:.0%}",
+            "genes": list(map(str, self.adata.var["gene_name"])),
+        }
+        return facts_html(repr(self), facts.items())
 
     def seen_by(self, kind: str, name: str, parameters: Mapping[str, Any]) -> Prepared:
         """Return the same dataset with the views that a completer or predictor declares.
@@ -75,21 +93,39 @@ class Prepared:
         return replace(self, views=views)
 
     def slides(self, *splits: str) -> Slides:
-        """Return the slides of a split, or of several together."""
+        """Return the slides of a split, or of several together, which nobody else holds."""
+        return replace(self.shared(*splits), adata=self._table(splits))
+
+    def shared(self, *splits: str) -> Slides:
+        """Return the slides of splits for what only reads or copies them: no method gets them."""
+        if splits not in self.kept.rows:
+            self.kept.rows[splits] = self._table(splits)
         bench, names = self.bench, self.adata.obs_names
         seen = {at: spot_view(bench, self.name, names, each) for at, each in self.views.items()}
         patches = seen[TARGET_VIEW].patches if TARGET_VIEW in seen else self.patches
         patch_view = self.views.get(TARGET_VIEW, bench.patch_view)
         features = features_of(bench, self.name, patch_view)
-        everything = Slides(self.adata, patches, features, seen)
-        return everything.subset(self.adata.obs["split"].isin(splits).to_numpy())
+        rows = np.flatnonzero(self.rows(*splits))
+        return Slides(
+            self.kept.rows[splits],
+            patches.subset(rows),
+            features,
+            {at: each.subset(rows) for at, each in seen.items()},
+        )
 
-    def completed(self, completer: str, *splits: str) -> Slides:
-        """Return the slides of a split, or of several together, with their completed target."""
-        slides = self.slides(*splits)
-        entry = make_completed(self.bench, self.name, completer, replace(self, views={}))
-        layer = np.load(entry.folder / _COMPLETED, mmap_mode="r")
-        return slides.with_target(layer[self.adata.obs["split"].isin(splits).to_numpy()])
+    def rows(self, *splits: str) -> np.ndarray:
+        """Return where a spot is of one of these splits: (n_spots,), bool."""
+        return np.isin(self.adata.obs["split"].to_numpy(dtype=str), splits)
+
+    def _table(self, splits: tuple[str, ...]) -> AnnData:
+        return self.adata[self.rows(*splits)]
+
+    def transform(self, offset: np.ndarray) -> TargetTransform:
+        """Return the way between counts and a target less an offset, the caller's own."""
+        if self.kept.transform is None:
+            self.kept.transform = TargetTransform.fitted(self.shared("train"))
+        own = deepcopy(self.kept.transform)  # a method may write into its arrays
+        return replace(own, offset=np.asarray(offset, np.float64))
 
 
 def prepare(bench: Bench, name: str) -> Prepared:
@@ -106,19 +142,35 @@ def prepare(bench: Bench, name: str) -> Prepared:
         return raw
 
     if bench.confined:
-        return Prepared(bench, name, *_last_read[_known(bench, name)])
+        return _last_read[_known(bench, name)].of(bench, name)
     prepared = _make_prepared(bench, name, slides)
     known = _known(bench, name)
     if known not in _last_read:
-        adata = _read_table(prepared.folder / _DATASET)
+        adata = read_table(prepared.folder / _DATASET)
         missing = 1 - float(np.asarray(adata.layers[MASK]).mean())
         if bench.guests:
             adata = _without_test_expression(adata)
-            _read_table.cache_clear()
-        seen = spot_view(bench, name, adata.obs_names, bench.patch_view, slides)
-        _last_read.clear()
-        _last_read[known] = adata, seen.patches, missing
-    return Prepared(bench, name, *_last_read[known])
+            read_table.cache_clear()
+        keep(bench, name, adata, missing, slides)
+    return _last_read[known].of(bench, name)
+
+
+def keep(bench: Bench, name: str, adata: AnnData, missing: float, slides: RawSlides) -> None:
+    """Keep what is read of a prepared dataset, as the one that this process read last.
+
+    Parameters
+    ----------
+    bench : Bench
+    name : str
+    adata : AnnData
+    missing : float
+        Share of entries without a measurement, of all slides.
+    slides : callable
+        Returns the raw slides, of which patches are cut where the store has none.
+    """
+    seen = spot_view(bench, name, adata.obs_names, bench.patch_view, slides)
+    _last_read.clear()
+    _last_read[_known(bench, name)] = _Read(adata, seen.patches, missing)
 
 
 def _known(bench: Bench, name: str) -> tuple[Path, str, tuple[str, ...]]:
@@ -126,85 +178,23 @@ def _known(bench: Bench, name: str) -> tuple[Path, str, tuple[str, ...]]:
     return prepared, digest(bench.patches_inputs(name)), bench.guests
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A prepared dataset in memory, and what was made of it so far."""
+
+    adata: AnnData
+    patches: Patches
+    missing_fraction: float
+    kept: Kept = field(default_factory=Kept)
+
+    def of(self, bench: Bench, name: str) -> Prepared:
+        return Prepared(
+            bench, name, self.adata, self.patches, self.missing_fraction, kept=self.kept
+        )
+
+
 #: The dataset that this process read last. Methods get views of it, which copy when written to.
-_last_read: dict[tuple[Path, str, tuple[str, ...]], tuple[AnnData, Patches, float]] = {}
-
-
-def write_blind(bench: Bench, name: str, path: Path, views: Iterable[View]) -> dict[str, Any]:
-    """Write a prepared dataset without the expression of test slides, for a process shut in.
-
-    Returns
-    -------
-    dict
-        ``missing``, the share of entries without a measurement, of all slides; ``needed``, the
-        folders of patches and views, and the images that these are windows of; ``without``, the
-        slides that have no image, for which there are none.
-    """
-    prepared = prepare(bench, name)
-    prepared.adata.write_h5ad(path)
-    without = cut_all_patches(bench, name, views)
-    places = [] if without else places_of(bench, name, [bench.patch_view, *views])
-    return {"missing": prepared.missing_fraction, "needed": places, "without": without}
-
-
-def adopt_blind(bench: Bench, name: str, path: Path, told: Mapping[str, Any]) -> None:
-    """Take what ``write_blind`` has written for the prepared dataset of this process."""
-    adata = _read_table(path)
-
-    def slides() -> dict[str, AnnData]:
-        raise no_images(name, told["without"], len(bench.dataset(name).slides))
-
-    seen = spot_view(bench, name, adata.obs_names, bench.patch_view, slides)
-    _last_read.clear()
-    _last_read[_known(bench, name)] = adata, seen.patches, float(told["missing"])
-
-
-def confine(
-    bench: Bench,
-    dataset: str,
-    key: str,
-    make: Callable[[Path], Any],
-    shown: Iterable[Path] = (),
-    views: Iterable[View] = (),
-) -> Callable[[Path], Any]:
-    """Return what makes an entry; in a strict run of a stranger's method, where it reads no truth.
-
-    Parameters
-    ----------
-    bench : Bench
-    dataset, key : str
-        Of the entry.
-    make : callable
-        Writes into the folder that it is given; returns what JSON can hold.
-    shown : iterable of Path
-        Other entries that it reads.
-    views : iterable of View
-        That the method declares.
-    """
-    if not is_strict(bench):
-        return make
-    wanted = list(views)
-
-    def take_truth_out(path: Path) -> dict[str, Any]:
-        import_reader(bench, dataset)
-        return write_blind(bench, dataset, path, wanted)
-
-    def adopt(path: Path, told: Mapping[str, Any]) -> None:
-        adopt_blind(bench, dataset, path, told)
-
-    return lambda folder: confined(bench, key, folder, make, take_truth_out, adopt, shown)
-
-
-def prepared_here(bench: Bench, dataset: str) -> None:
-    """Let a child prepare a dataset that is gone, if the reader's code is not imported here."""
-
-    def work() -> None:
-        import_reader(bench, dataset)
-        prepare(bench, dataset)
-
-    made = bench.workspace.store.has("prepared", digest(bench.prepared_inputs(dataset)))
-    if not made and bench.registry.get("dataset", dataset).told is not None:
-        do_apart(work)
+_last_read: dict[tuple[Path, str, tuple[str, ...]], _Read] = {}
 
 
 def cut_all_patches(bench: Bench, name: str, views: Iterable[View] = ()) -> list[str]:
@@ -222,11 +212,14 @@ def cut_all_patches(bench: Bench, name: str, views: Iterable[View] = ()) -> list
     without = without_image(slides)
     if not without:
         cut_together(bench, name, wanted, slides)
+        for view in wanted:
+            if bench.protocol.patches.stain != "none" and bench.has_cut(name, view):
+                make_view(bench, name, view, lambda: slides)
     return without
 
 
 @lru_cache(maxsize=1)
-def _read_table(path: Path) -> AnnData:
+def read_table(path: Path) -> AnnData:
     """Read a prepared dataset, of which this process keeps the last; nobody writes to it."""
     from anndata import read_h5ad
 
@@ -280,7 +273,7 @@ def prepared_table(bench: Bench, name: str) -> AnnData:
     What is scored against needs no more.
     """
     entry = _make_prepared(bench, name, lambda: read_raw_slides(bench, name))
-    return _read_table(entry.folder / _DATASET)
+    return read_table(entry.folder / _DATASET)
 
 
 def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
@@ -291,137 +284,6 @@ def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnDa
         adata.write_h5ad(folder / _DATASET, compression="lzf")
 
     return bench.workspace.store.obtain("prepared", bench.prepared_inputs(name), make, once=True)
-
-
-def make_completed(
-    bench: Bench, dataset: str, completer: str, prepared: Prepared | None = None
-) -> Entry:
-    """Return the entry of a completed layer, making it if the store does not have it.
-
-    The completer is fitted on the training slides. It completes training and validation slides,
-    each split on its own; test slides are never shown to it, and their rows hold nan.
-    """
-    inputs = bench.completed_inputs(dataset, completer)
-    scratch = bench.workspace.training / digest(inputs)
-
-    def make(folder: Path) -> None:
-        source = seen_by_completer(prepared or prepare(bench, dataset), completer)
-        method, told = _fit_completer(bench, dataset, completer, source, scratch)
-        layer = np.full(source.adata.shape, np.nan, dtype=np.float32)
-        for split in ("train", "val"):
-            slides, rows = source.slides(split), source.adata.obs["split"].to_numpy() == split
-            layer[rows] = checked_completion(method.complete(slides), slides, completer)
-        np.save(folder / _COMPLETED, layer)
-        (folder / _FIT).write_text(json.dumps(told), encoding="utf-8")
-        if hasattr(method, "save") and hasattr(method, "load"):
-            save_apart(method, folder / _MODEL)
-
-    parameters = bench.chosen("completer", completer).values
-    views = bench.views_of("completer", completer, parameters).values()
-    making = confine(bench, dataset, digest(inputs), make, views=views)
-    entry = bench.workspace.store.obtain("completed", inputs, making, once=True)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return entry
-
-
-def fitted_completer(
-    bench: Bench, dataset: str, completer: str, prepared: Prepared
-) -> tuple[Completer, dict[str, Any]]:
-    """Return a fitted completer, from the store where it is kept there, and how its fit went.
-
-    Returns
-    -------
-    Completer
-    dict
-        ``seconds``, and the ``curves``: name to list of (step, value).
-    """
-    entry = make_completed(bench, dataset, completer, prepared)
-    if not (entry.folder / _MODEL).is_dir():
-        return _fit_completer(bench, dataset, completer, prepared)
-    parameters = bench.completed_inputs(dataset, completer)["completer"]["parameters"]
-    method = build(bench, "completer", completer, parameters)
-    place = {"device": bench.settings.device}
-    takes_place = "device" in inspect.signature(method.load).parameters
-    method.load(entry.folder / _MODEL, **(place if takes_place else {}))
-    return method, entry.read_json(_FIT)
-
-
-def seen_by_completer(prepared: Prepared, completer: str) -> Prepared:
-    """Return a dataset with the views that a completer declares."""
-    parameters = prepared.bench.chosen("completer", completer).values
-    return prepared.seen_by("completer", completer, parameters)
-
-
-def _fit_completer(
-    bench: Bench, dataset: str, completer: str, prepared: Prepared, scratch: Path | None = None
-) -> tuple[Completer, dict[str, Any]]:
-    curves: dict[str, list[tuple[int, float | None]]] = {}
-
-    def record(step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            known = float(value) if math.isfinite(value) else None
-            curves.setdefault(name, []).append((int(step), known))
-
-    inputs, completion = bench.completed_inputs(dataset, completer), bench.protocol.completion
-    prepared = seen_by_completer(prepared, completer)
-    method = build(bench, "completer", completer, inputs["completer"]["parameters"])
-    budget = Budget(completion.iterations, completion.batch_size, completion.validate_every, False)
-    context = Context(inputs["seed"], budget, bench.settings.device, record, scratch)
-    seed_everything(context.seed)
-    started = time.perf_counter()
-    method.fit(prepared.slides("train"), prepared.slides("val"), context)
-    return method, {"seconds": round(time.perf_counter() - started, 3), "curves": curves}
-
-
-def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any:
-    """Construct a completer or predictor.
-
-    A predictor that leaves its precision open gets that of the protocol.
-
-    Raises
-    ------
-    PluginError
-        If it does not take these parameters, or lacks a method of its interface.
-    """
-    from spared_bench.interfaces import Completer, Predictor
-
-    factory = bench.registry.get(kind, name).load()
-    try:
-        method = factory(**parameters)
-    except TypeError as error:
-        known = ", ".join(getattr(factory, "__dataclass_fields__", {})) or "those of its __init__"
-        raise PluginError(
-            f"{kind} {name!r} cannot be made with parameters {parameters}: {error}."
-            f" Its parameters are: {known}."
-        ) from error
-    wanted = {"completer": Completer, "predictor": Predictor}[kind]
-    if not isinstance(method, wanted):
-        needed = {"completer": "fit and complete", "predictor": "fit and predict"}[kind]
-        raise PluginError(f"{kind} {name!r} lacks a method; it needs {needed}.")
-    precision = bench.protocol.training.precision
-    if kind == "predictor" and precision != "auto" and getattr(method, "precision", "") == "auto":
-        setattr(method, "precision", precision)  # noqa: B010  # a field that not every method has
-    return method
-
-
-def check_declared_views(
-    bench: Bench, name: str, predictor: Any, parameters: Mapping[str, Any]
-) -> None:
-    """Refuse a predictor that asks for other views than were known when it was planned.
-
-    Raises
-    ------
-    PluginError
-    """
-    label, cutting = f"Predictor {name!r}", bench.protocol.patches
-    declared = checked_views(declared_by(predictor, label), label)
-    settled = {at: view.settled(**cutting.open_values) for at, view in declared.items()}
-    if settled != bench.views_of("predictor", name, parameters):
-        raise PluginError(
-            f"{label} declares views only once it is made ({', '.join(settled) or 'none'}), so they"
-            " were not planned. Declare `views` as an attribute of the class, or as a property that"
-            " follows from its fields."
-        )
 
 
 def prepared_target(prepared: Prepared, split: str) -> np.ndarray:

@@ -21,7 +21,7 @@ from spared_bench.trials.views import encoding_told
 
 def blank_record(bench: Bench, job: Job) -> TrialResult:
     """Return the record of a trial that has not been run: all that is known before."""
-    dataset, predictor = bench.dataset(job.dataset), bench.predictor(job.predictor)
+    predictor = bench.predictor(job.predictor)
     return TrialResult(
         key=job.key,
         status="error",
@@ -31,25 +31,32 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
         predictor=job.predictor,
         parameters=dict(job.parameters),
         seed=job.seed,
-        facts={
-            "evaluation_split": dataset.evaluation_split,
-            "tier": dataset.tier,
-            "shared_donors": list(dataset.shared_donors),
-            "fold_of": dataset.fold_of,
-            "synthetic": dataset.synthetic,
-            "conflicts_with": list(dataset.conflicts_with),
-            "comparable": bench.protocol.comparable,
-            "target": _target(bench),
+        facts=dataset_facts(bench, job.dataset)
+        | {
             "control": predictor.control,
             "scope": predictor.scope,
             "summary": predictor.summary,
             "distribution": bench.registry.get("predictor", job.predictor).plugin.distribution,
             "searched": sorted(predictor.search),
             "configuration": bench.chosen("predictor", job.predictor).configuration,
-        }
-        | slide_checks_fact(bench, job.dataset),
+        },
         environment=environment(bench, job),
     )
+
+
+def dataset_facts(bench: Bench, name: str) -> dict[str, Any]:
+    """Return what the record of any trial on a dataset says of it."""
+    dataset = bench.dataset(name)
+    return {
+        "evaluation_split": dataset.evaluation_split,
+        "tier": dataset.tier,
+        "shared_donors": list(dataset.shared_donors),
+        "fold_of": dataset.fold_of,
+        "synthetic": dataset.synthetic,
+        "conflicts_with": list(dataset.conflicts_with),
+        "comparable": bench.protocol.comparable,
+        "target": _target(bench),
+    } | slide_checks_fact(bench, name)
 
 
 def _target(bench: Bench) -> str:

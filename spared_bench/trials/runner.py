@@ -33,17 +33,12 @@ from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.store.disk import is_full
 from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
 from spared_bench.trials.artifacts import write_artifacts
+from spared_bench.trials.blind import confine
+from spared_bench.trials.completed import completed, make_completed
 from spared_bench.trials.encoding import reporting
 from spared_bench.trials.guests import is_strict
-from spared_bench.trials.products import (
-    Prepared,
-    build,
-    check_declared_views,
-    confine,
-    make_completed,
-    prepare,
-    prepared_target,
-)
+from spared_bench.trials.methods import build, check_declared_views
+from spared_bench.trials.products import Prepared, prepare, prepared_target
 from spared_bench.trials.record import (
     blank_record,
     count_parameters,
@@ -59,7 +54,6 @@ from spared_bench.trials.stages import (
     fitted_stages,
     stage_folders,
     target_offset,
-    target_transform,
 )
 
 _LESS_MEMORY = (
@@ -246,7 +240,7 @@ def _train_and_predict(
 def _classes_of(prepared: Prepared, predictions: Mapping[str, Prediction]) -> list[str]:
     """Return the classes of the dataset if the method predicts them."""
     told = any(prediction.classes is not None for prediction in predictions.values())
-    return list(prepared.slides("train").classes) if told else []
+    return list(prepared.shared("train").classes) if told else []
 
 
 def _use_less_memory(predictor: Any, job: Job) -> None:
@@ -271,16 +265,15 @@ def _fit(
     iterations = job.iterations or training.iterations
     budget = Budget(iterations, training.batch_size, training.validate_every, training.augment)
     seed = bench.trial_seed(job.dataset, job.predictor, job.seed)
-    learned = ("train", "val") if bench.protocol.validation.learned_from else ("train",)
-    train = prepared.completed(job.completer, *learned)
-    val = prepared.completed(job.completer, "val")
     offset = target_offset(bench, job.completer, predictor, prepared)
+    train = completed(prepared, job.completer, *bench.protocol.validation.learned, offset=offset)
+    val = completed(prepared, job.completer, "val", offset=offset)
     stages, before = fitted_stages(bench, job)
     seed_everything(seed)
     started = time.perf_counter()
     predictor.fit(
-        train.with_target(train.target - offset),
-        val.with_target(val.target - offset),
+        train,
+        val,
         Context(
             seed,
             budget,
@@ -288,7 +281,7 @@ def _fit(
             record,
             _scratch(bench, job),
             stages,
-            target_transform(prepared, offset),
+            prepared.transform(offset),
         ),
     )
     # A method's training costs what the networks under it cost, though others share them.
@@ -303,7 +296,7 @@ def _predict(
     offset = target_offset(bench, job.completer, predictor, prepared)
     predictions = {}
     for split in _evaluated(bench, job.dataset):
-        slides = prepared.slides(split).without_expression()
+        slides = prepared.shared(split).without_expression()
         found = checked_output(predictor.predict(slides), slides, job.predictor)
         predictions[split] = replace(found, mean=found.mean + offset)
     return predictions, time.perf_counter() - started
@@ -315,5 +308,5 @@ def _evaluated(bench: Bench, dataset: str) -> list[str]:
 
 def _validation_error(prepared: Prepared, prediction: np.ndarray) -> float:
     """Return what a search chooses by: the mean squared error at measured validation entries."""
-    truth, mask = prepared_target(prepared, "val"), prepared.slides("val").mask
+    truth, mask = prepared_target(prepared, "val"), prepared.shared("val").mask
     return float(mse(truth, prediction.astype(np.float64), mask))

@@ -6,7 +6,9 @@ are there, and what is scored against them is the prepared dataset.
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
 from spared_bench.bench import Bench
@@ -42,8 +43,10 @@ from spared_bench.store.trials import (
     TRIALS,
     read_scores,
 )
-from spared_bench.trials.products import prepared_here, prepared_table
+from spared_bench.trials.blind import prepared_here
+from spared_bench.trials.products import prepared_table
 from spared_bench.trials.strangers_metric import score_apart
+from spared_bench.trials.tissue import tissue_of, wants_tissue
 
 
 def make_scores(bench: Bench, job: Job) -> Entry:
@@ -120,8 +123,18 @@ def _score(bench: Bench, job: Job, folder: Path) -> None:
             message=" ".join(f"Metric {name!r} gave nothing: {failed[name]}" for name in failed),
         ),
     )
-    genes = pd.DataFrame({"gene_name": list(table.var["gene_name"]), **by_gene}, table.var_names)
-    genes.iloc[columns].to_csv(folder / GENES, index_label="gene")
+    named = {"gene": table.var_names, "gene_name": table.var["gene_name"], **by_gene}
+    _write_genes(folder / GENES, named, columns)
+
+
+def _write_genes(path: Path, named: Mapping[str, Sequence[Any]], columns: np.ndarray) -> None:
+    """Write values by gene as CSV, of these genes; an undefined value is an empty field."""
+    values = [np.asarray(each, dtype=object)[columns] for each in named.values()]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(named)
+        for row in zip(*values, strict=True):
+            writer.writerow(["" if isinstance(v, float) and math.isnan(v) else v for v in row])
 
 
 def scored_columns(
@@ -169,13 +182,14 @@ def _score_split(
     """
     rows = table.obs["split"].to_numpy() == split
     cells = np.ix_(rows, columns)
+    tissue = tissue_of(bench, table, rows, columns) if wants_tissue(bench) else None
 
     def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray, Beside]:
         return (
             np.array(table.layers[TARGET], dtype=np.float64)[cells],
             arrays[f"{split}_prediction"].astype(np.float64)[:, columns],
             np.array(table.layers[MASK], dtype=bool)[cells],
-            _beside(table, rows, split, arrays, columns),
+            replace(_beside(table, rows, split, arrays, columns), tissue=tissue),
         )
 
     def by(metrics: Mapping[str, tuple[MetricSpec, MetricFunction]]) -> Scoring:

@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.data.transform import TargetTransform
 from spared_bench.errors import PluginError
 from spared_bench.interfaces import Budget, Context, Job, Report
 from spared_bench.keys.hashing import digest
 from spared_bench.specs import Stage
 from spared_bench.store.entries import Entry
-from spared_bench.trials.products import Prepared, build, confine, make_completed, prepare
+from spared_bench.trials.blind import confine
+from spared_bench.trials.completed import completed, completed_target, make_completed
+from spared_bench.trials.methods import build
+from spared_bench.trials.products import Prepared, prepare
 from spared_bench.trials.saving import save_apart
 from spared_bench.trials.seeding import seed_everything
 
@@ -91,29 +93,24 @@ def _fit(bench: Bench, job: Job, stage: Stage, network: Any, context: Context) -
     """Train a network; return the seconds that it took."""
     prepared, training = prepare(bench, job.dataset), bench.protocol.training
     prepared = prepared.seen_by("predictor", stage.predictor, stage.parameters)
-    learned = ("train", "val") if bench.protocol.validation.learned_from else ("train",)
-    train, val = (prepared.completed(job.completer, *splits) for splits in (learned, ("val",)))
     offset = target_offset(bench, job.completer, network, prepared)
+    train = completed(prepared, job.completer, *bench.protocol.validation.learned, offset=offset)
+    val = completed(prepared, job.completer, "val", offset=offset)
     budget = Budget(
         training.iterations, training.batch_size, training.validate_every, training.augment
     )
     seed_everything(context.seed)
     started = time.perf_counter()
     network.fit(
-        train.with_target(train.target - offset),
-        val.with_target(val.target - offset),
+        train,
+        val,
         replace(
             context,
             budget=budget,
-            transform=target_transform(prepared, offset),
+            transform=prepared.transform(offset),
         ),
     )
     return time.perf_counter() - started
-
-
-def target_transform(prepared: Prepared, offset: np.ndarray) -> TargetTransform:
-    """Return the way between counts and what a predictor must return, which lacks ``offset``."""
-    return TargetTransform.fitted(prepared.slides("train"), offset)
 
 
 def target_offset(bench: Bench, completer: str, predictor: Any, prepared: Prepared) -> np.ndarray:
@@ -124,4 +121,4 @@ def target_offset(bench: Bench, completer: str, predictor: Any, prepared: Prepar
     """
     if not (bench.protocol.training.delta or getattr(predictor, "delta", False)):
         return np.zeros(prepared.adata.n_vars, dtype=np.float32)
-    return prepared.completed(completer, "train").target.mean(axis=0)
+    return completed_target(prepared, completer, "train").mean(axis=0)

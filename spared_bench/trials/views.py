@@ -24,12 +24,14 @@ from spared_bench.errors import ViewError
 from spared_bench.keys.hashing import digest
 from spared_bench.processing.given import check_given, has_given
 from spared_bench.processing.images import open_image
+from spared_bench.processing.stains.colours import changed
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, image_size_of, opened
 from spared_bench.store.entries import Entry
 from spared_bench.store.processes import stamp
 from spared_bench.trials.encoding import clear, encode_sharded, write_facts
 from spared_bench.trials.raw_slides import read_raw_slides, require_images
+from spared_bench.trials.stains import STAINS, make_stained, recolouring_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,7 +50,25 @@ ENCODED = "encoded.json"
 
 
 def make_view(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
-    """Return the entry of a view, cutting it if the store does not have it.
+    """Return the entry of a view as methods see it, making what the store does not have.
+
+    Raises
+    ------
+    ViewError, ImageError, CoordinateError
+        See ``make_cut``.
+    """
+    if bench.protocol.patches.stain == "none":
+        return make_cut(bench, name, view, slides)
+
+    def cut(dataset: str, wanted: View) -> Entry:
+        raw = slides if dataset == name else partial(read_raw_slides, bench, dataset)
+        return make_cut(bench, dataset, wanted, raw)
+
+    return make_stained(bench, name, view, cut)
+
+
+def make_cut(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
+    """Return the entry of what is cut by a view, cutting it if the store does not have it.
 
     In a process that is there for a stranger's method, what is cut is for nobody else.
 
@@ -58,8 +78,8 @@ def make_view(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
         If it cannot be cut from one of the slides, which is named.
     ImageError, CoordinateError
     """
-    inputs, kind = bench.view_inputs(name, view), bench.view_kind(view)
-    if bench.guests and kind == "views" and not bench.has_view(name, view):
+    inputs, kind = bench.cut_inputs(name, view), bench.cut_kind(view)
+    if bench.guests and kind == "views" and not bench.has_cut(name, view):
         inputs |= {"made_by": list(bench.guests)}
 
     def make(folder: Path) -> None:
@@ -132,10 +152,10 @@ def cut_together(
     store, missing = bench.workspace.store, []
     note_facts(bench, name, raw)
     for view in dict.fromkeys(views):
-        if bench.has_view(name, view):
+        if bench.has_cut(name, view):
             continue
         try:
-            if bench.view_kind(view) == "views":
+            if bench.cut_kind(view) == "views":
                 check_slides(raw, view)
         except ViewError:
             continue
@@ -149,8 +169,8 @@ def cut_together(
             folder.mkdir(parents=True)
         _cut(bench, raw, folders)
         for view, folder in folders.items():
-            inputs = bench.view_inputs(name, view)
-            store.obtain(bench.view_kind(view), inputs, partial(_move, folder), once=True)
+            inputs = bench.cut_inputs(name, view)
+            store.obtain(bench.cut_kind(view), inputs, partial(_move, folder), once=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -234,7 +254,16 @@ def _open(bench: Bench, name: str, view: View, entry: Entry, spots: np.ndarray) 
         patches=open_patches(entry.folder, slide_ids) if view.grid else None,
         images=[partial(_open_image, bench, name, entry, slide_id) for slide_id in slide_ids],
         antialias=bench.protocol.patches.antialias,
+        change=_changes(entry, slide_ids),
     )
+
+
+def _changes(entry: Entry, slide_ids: Sequence[str]) -> list[Callable[[np.ndarray], np.ndarray]]:
+    """Return the change of colours of each slide; none where colours are as they were cut."""
+    if not (entry.folder / STAINS).is_file():
+        return []
+    found = [recolouring_of(entry, slide_id) for slide_id in slide_ids]
+    return [partial(changed, recolour=each) for each in found]
 
 
 def _open_image(bench: Bench, name: str, entry: Entry, slide_id: str) -> BlockImage:

@@ -25,7 +25,8 @@ from spared_bench.completion.tables import check_folder, collect, markdown, writ
 from spared_bench.errors import UsageError
 from spared_bench.models import checkpoint
 from spared_bench.tracking.tracker import Tracker
-from spared_bench.trials.products import fitted_completer, make_completed, prepare
+from spared_bench.trials.completed import fitted_completer, make_completed
+from spared_bench.trials.products import prepare
 from spared_bench_plugins.completers.spackle import SpaCKLE
 from tests.completion.making import slides_of
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL

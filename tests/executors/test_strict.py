@@ -197,3 +197,84 @@ def test_what_is_done_apart_answers_raises_or_dies():
         do_apart(lambda: __import__("time").sleep(60), 0.2)
     with pytest.raises(FailedError, match="not JSON serializable"):
         do_apart(object)
+
+
+STAGED = """
+from dataclasses import dataclass
+import numpy as np
+from spared_bench import Prediction, PredictorSpec, Stage, View, hookimpl
+
+@dataclass
+class Ground:
+    shift: float = 0.0
+
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0) + self.shift
+
+    def predict(self, slides):
+        return np.tile(self.mean_, (len(slides), 1))
+
+    def save(self, folder):
+        np.save(folder / "mean.npy", self.mean_)
+
+    def load(self, folder):
+        self.mean_ = np.load(folder / "mean.npy")
+
+@dataclass
+class Upper:
+    shift: float = 0.0
+    scale: float = 2.0
+
+    @property
+    def views(self):
+        return {"around": View(size=8, scale=self.scale)}
+
+    def fit(self, train, val, context):
+        self.first_ = context.stages["first"]
+        self.seen_ = float(train.view("around").patches[:4].mean())
+
+    def predict(self, slides):
+        mean = self.first_.predict(slides)
+        light = float(slides.view("around").patches[:4].mean()) / max(self.seen_, 1e-9)
+        return Prediction(mean * min(max(light, 0.9), 1.1), np.full_like(mean, 0.5))
+
+@hookimpl
+def spared_bench_predictors():
+    stages = {"first": Stage("ground", {}, taken={"shift": "shift"})}
+    return [
+        PredictorSpec("ground", f"{__name__}:Ground"),
+        PredictorSpec(
+            "upper", f"{__name__}:Upper", stages=stages, search={"scale": (2.0, 3.0)}
+        ),
+    ]
+"""
+
+
+@needs_landlock
+def test_stages_views_by_a_property_and_variances_are_as_they_are_without(tmp_path):
+    plugin = tmp_path / "staged.py"
+    plugin.write_text(STAGED)
+    found = {}
+    for strict in (False, True):
+        bench = make(tmp_path / f"strict-{strict}", plugin, strict=strict)
+        plan = select(bench, ["planted"], ["none"], ["upper"])
+        limits = Limits(timeout=300.0, isolate=True, strict=True) if strict else Limits()
+        (found[strict],) = execute(plan, workers=1, limits=limits, **QUIET).results
+    assert found[True].ok, found[True].message
+    assert found[True].key == found[False].key
+    assert found[True].scores == found[False].scores
+    assert "nll" in found[True].scores["test"]
+    isolation = {strict: result.environment["isolation"] for strict, result in found.items()}
+    assert isolation == {False: "process", True: "strict"}
+
+
+@needs_landlock
+def test_a_method_that_takes_too_long_is_ended_where_it_is_shut_in(tmp_path):
+    plugin = tmp_path / "slow.py"
+    text = STAGED.replace("self.mean_ = train", "import time; time.sleep(60); self.mean_ = train")
+    plugin.write_text(text)
+    bench = make(tmp_path / "w", plugin, strict=True)
+    plan = select(bench, ["planted"], ["none"], ["ground"])
+    limits = Limits(timeout=3.0, isolate=True, strict=True)
+    (result,) = execute(plan, workers=1, limits=limits, **QUIET).results
+    assert result.status == "timeout"

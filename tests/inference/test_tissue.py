@@ -40,8 +40,18 @@ def test_glass_of_any_tint_is_left_out(glass):
 
 @pytest.mark.parametrize(
     "pen",
-    [(20, 20, 25), (30, 60, 190), (20, 120, 60), (200, 30, 40), (120, 120, 120), (0, 170, 200)],
-    ids=["black", "blue", "green", "red", "grey", "cyan"],
+    [
+        (20, 20, 25),
+        (30, 60, 190),
+        (20, 120, 60),
+        (200, 30, 40),
+        (120, 120, 120),
+        (0, 170, 200),
+        (150, 40, 160),
+        (200, 50, 150),
+        (90, 30, 120),
+    ],
+    ids=["black", "blue", "green", "red", "grey", "cyan", "violet", "magenta", "purple"],
 )
 def test_pen_marks_are_left_out_also_where_they_are_thick(pen):
     image, where = section()

@@ -19,6 +19,7 @@ from spared_bench.errors import (
 )
 from spared_bench.inference import trained as applying
 from spared_bench.inference.new_slide import grid, make_slide, read_positions
+from spared_bench.trials.completed import completed
 from spared_bench.trials.products import prepare
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -38,7 +39,7 @@ def trained_workspace(prepared_workspace, tmp_path_factory):
         parameters={"linear-probe": {"alpha": 1.0}, "vit-b-delta": DELTA},
     )
     plan = select(bench, ["toy"], ["none"], ["linear-probe", "vit-b-delta", "toy-mean"])
-    report = execute(plan, executor="inline", workers=1)
+    report = execute(plan, executor="inline", workers=1, track=False, figures=False)
     assert not report.failed
     return root
 
@@ -109,7 +110,7 @@ def test_a_delta_method_is_told_to_the_file_by_the_mean_it_adds(trained_workspac
     bench, _, _ = toy
     delta = applying.find_trained(make_store(trained_workspace), "toy/none/vit-b-delta")
     plain = applying.find_trained(make_store(trained_workspace), "toy/none/linear-probe")
-    target = prepare(bench, "toy").completed("none", "train").target
+    target = completed(prepare(bench, "toy"), "none", "train").target
     np.testing.assert_allclose(delta.application["offset"], target.mean(axis=0), rtol=1e-6)
     assert not any(plain.application["offset"])
     assert delta.application["spot_um"] == 100  # 16 px of 6.25 um

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def keys(bench: Bench) -> dict[str, str]:
         "prepared": digest(bench.prepared_inputs(DATASET)),
         "patches": digest(bench.patches_inputs(DATASET)),
         "view": digest(bench.view_inputs(DATASET, VIEW)),
+        "stained": digest(stained(bench).patches_inputs(DATASET)),
         "view features": digest(bench.features_inputs(DATASET, ColorEncoder(), VIEW)),
         "viewer": viewer,
         "checks": digest(bench.slide_check_inputs(DATASET, "C2")),
@@ -52,6 +54,13 @@ def keys(bench: Bench) -> dict[str, str]:
         "figures": digest(bench.figure_inputs("0" * 64)),
         "completion": digest(task.inputs("none", Condition("fraction", 0.3), 1)),
     }
+
+
+def stained(bench: Bench) -> Bench:
+    """Return the same protocol with normalised stains."""
+    protocol = json.loads(json.dumps(bench.settings.protocol))
+    protocol["patches"]["stain"] = "macenko"
+    return Bench(replace(bench.settings, protocol=protocol), bench.registry)
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ READING = (
 )
 PATCHES = (
     READING
-    | modules("spared_bench/processing", "compiled cutting patches reducing")
+    | modules("spared_bench/processing", "bilinear compiled cutting patches reducing")
     | modules("spared_bench", "threads")
 )
 VIEWS = (
@@ -44,10 +44,14 @@ VIEWS = (
     | modules("spared_bench/data", "viewed views")
     | modules("spared_bench/processing", "given view_products views")
 )
-PREPARED = READING | modules(
-    "spared_bench/processing",
-    "__init__ annotation combat compiled filtering graph joining median moran normalization"
-    " pipeline selection smoothing splitting ties variable",
+PREPARED = (
+    READING
+    | modules("spared_bench/data", "targets")
+    | modules(
+        "spared_bench/processing",
+        "__init__ annotation combat compiled counting filtering graph joining median moran"
+        " normalization pipeline selection smoothing splitting ties variable",
+    )
 )
 ENCODERS = modules(
     "spared_bench/models",
@@ -78,6 +82,11 @@ TABLE = {
     "prepared": PREPARED,
     "patches": PATCHES,
     "view": VIEWS,
+    "stained": PATCHES
+    | modules(
+        "spared_bench/processing/stains",
+        "__init__ colours density macenko reinhard vahadane",
+    ),
     "view features": VIEWS | ENCODERS,
     "viewer": COMPLETED
     | VIEWS
@@ -106,8 +115,9 @@ TABLE = {
     "shufflenet with blur": SHUFFLENET
     | modules("spared_bench/models/augmentation", "blur drawing flips"),
     "scores": modules(
-        "spared_bench/metrics", "arrays classes mse pearson r2 scoring summary uncertainty"
-    ),
+        "spared_bench/metrics", "arrays classes mse pearson r2 scoring summary tissue uncertainty"
+    )
+    | modules("spared_bench", "geometry"),
     "figures": modules("spared_bench/reports", "calibration drawing expression_map")
     | modules("spared_bench/metrics", "arrays uncertainty")
     | modules("spared_bench", "geometry"),

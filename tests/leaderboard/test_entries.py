@@ -72,7 +72,6 @@ def test_an_entry_is_read_back_as_it_was_written(tmp_path):
         ({"results": []}, "results: List should have at least 1 item"),
         ({"result": {"split_scores": {"test": {"mse": 1e308}}}}, "less than or equal to"),
         ({"result": {"split_scores": {"test": {"mse": "0.5"}}}}, "valid number"),
-        ({"result": {"split_scores": {"test": {"mse": -0.5}}}}, "an error is never below 0"),
         ({"result": {"split_scores": {"best": {}}}}, "'train', 'val' or 'test'"),
         ({"result": {"seed": -1}}, "seed: Input should be greater than or equal to 0"),
         ({"result": {"parameters": {"note": "x" * 30_000}}}, "at most 20000 are kept"),
@@ -158,12 +157,15 @@ def test_a_pipe_in_the_place_of_an_entry_is_refused_and_not_waited_for(tmp_path)
     assert "is no file; an entry is plain JSON" in refused.reason
 
 
-@pytest.mark.parametrize(("name", "value"), [("pcc-gene", 1.5), ("r2-gene", 1.01), ("mae", 1e300)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("mse", -0.5), ("pcc-gene", 1.5), ("r2-gene", 1.01), ("mae", 1e300)]
+)
 def test_a_score_beyond_the_bounds_of_its_metric_is_refused(tmp_path, name, value):
     good = MethodEntry.model_validate(values())
     result = good.results[0].model_copy(update={"split_scores": {"test": {name: value}}})
     write_entry(tmp_path, good.model_copy(update={"results": [result]}))
-    metrics = {"pcc-gene": MetricSpec("pcc-gene", "a:b", bounds=(-1, 1)),
+    metrics = {"mse": MetricSpec("mse", "a:b", bounds=(0, math.inf)),
+               "pcc-gene": MetricSpec("pcc-gene", "a:b", bounds=(-1, 1)),
                "r2-gene": MetricSpec("r2-gene", "a:b", bounds=(-math.inf, 1))}  # fmt: skip
 
     entries, refused = read_entries(tmp_path, metrics=metrics)

@@ -198,3 +198,25 @@ def test_the_documentation_prints_the_matrix_and_the_means_that_the_board_comput
     for name in view["methods"]:
         wanted = [f"{view[part]['mean'][name]:.3f}" for part in ("all", "without_suspect")]
         assert [means[name][1], means[name][3]] == wanted
+
+
+def test_the_committed_entries_of_papers_are_what_their_script_writes():
+    written = load_script("paper_entries").paper_entries()
+
+    assert [read_entry(entry_path(COMMITTED, entry)) for entry in written] == written
+    assert {entry.protocol for entry in written} == {"sepal-paper@1", "asign-paper@1"}
+    assert all(entry.trust == "reported" for entry in written)
+
+
+def test_sepals_table_has_its_best_values_where_the_paper_prints_them_bold():
+    sepal = load_script("paper_entries").SEPAL
+    visium = {name: row[1] for name, row in sepal.items()}
+    stnet = {name: row[2] for name, row in sepal.items() if row[2]}
+
+    # MAE and MSE are best when low, the other four when high.
+    best = [min, min, max, max, max, max]
+    table_2 = {n: v for n, v in visium.items() if n in stnet}
+    assert [best[k](table_2, key=lambda n: table_2[n][k]) for k in range(6)] == ["SEPAL"] * 6
+    assert [best[k](stnet, key=lambda n: stnet[n][k]) for k in (0, 1, 2, 3, 5)] == [
+        *("SEPAL", "SEPAL", "EGN", "SEPAL", "SEPAL")
+    ]

@@ -270,3 +270,40 @@ def test_names_make_augmentations_with_parameters_in_their_order():
 def test_a_wrong_name_or_parameter_is_refused_with_what_there_is(asked, message):
     with pytest.raises(UsageError, match=message):
         made(asked)
+
+
+def test_randstainna_gives_patches_the_drawn_means_and_deviations(rng):
+    from spared_bench.models.augmentation.randstainna import RandStainNA
+
+    # Squares of 4 px: what is measured, every fourth pixel, is the whole patch.
+    squares = rng.integers(60, 220, (24, 3, 10, 10), dtype=np.uint8)
+    images = torch.from_numpy(squares.repeat(4, axis=2).repeat(4, axis=3))
+    # One look for all: nothing is left of what told the patches apart.
+    wanted = RandStainNA(means=(0.6, 0.5, 0.4, 0, 0, 0), deviations=(0.2, 0.2, 0.2, 0, 0, 0))
+
+    made = wanted(images, torch.Generator().manual_seed(0)).permute(0, 2, 3, 1).numpy()
+
+    light = np.log(np.maximum(made / 255, 1e-6))
+    stains = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+    amounts = -light @ np.linalg.inv(stains)
+    # Bytes are rounded, and what would be lighter than white is cut.
+    np.testing.assert_allclose(amounts.mean((1, 2)), np.tile([0.6, 0.5, 0.4], (24, 1)), atol=0.04)
+    np.testing.assert_allclose(amounts.std((1, 2)), 0.2, rtol=0.2)
+
+
+def test_randstainna_without_spread_makes_patches_alike(rng):
+    from spared_bench.models.augmentation.randstainna import RandStainNA, looks
+
+    images = torch.from_numpy(rng.integers(60, 220, (16, 3, 32, 32), dtype=np.uint8))
+    images[:8] = (images[:8] * 0.7).to(torch.uint8)
+
+    made = RandStainNA(spread=0.0)(images, torch.Generator().manual_seed(0))
+
+    before, after = looks(images)[0], looks(made)[0]
+    assert (after.std(0) < before.std(0)).all()
+    assert (after - before).abs().max() > 0.05
+
+
+def test_randstainna_refuses_a_distribution_of_another_length():
+    with pytest.raises(UsageError, match="has 3 numbers; expected six"):
+        made([{"randstainna": {"means": [0.1, 0.2, 0.3]}}])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.preprocessing import StandardScaler
 
-from spared_bench.models.neighbour_units import NeighbourUnits, neighbours, standardised_by_slide
+from spared_bench.models.neighbour_units import NeighbourUnits, neighbours
 
 
 def lattice(kind, rng):
@@ -46,20 +45,6 @@ def test_one_spot_and_spots_on_one_place_are_no_error():
     _, there, distance = neighbours(np.zeros((3, 2)), 2.0, 4)
     assert there.sum(axis=1).tolist() == [3, 3, 3]
     assert not distance.any()
-
-
-def test_each_slide_is_standardised_alone_as_scikit_learn_does(rng):
-    slides = np.array(["a"] * 30 + ["b"] * 20 + ["c"])
-    values = rng.normal(5, 3, size=(51, 4)).astype(np.float32)
-    values[slides == "b", 2] = 0.1  # constant on one slide, and no number of binary digits
-    found = standardised_by_slide(values, slides)
-    for slide in "ab":
-        here = slides == slide
-        expected = StandardScaler().fit_transform(values[here].astype(np.float64))
-        columns = [0, 1, 3] if slide == "b" else slice(None)
-        np.testing.assert_allclose(found[here][:, columns], expected[:, columns], atol=1e-5)
-    assert (found[slides == "b", 2] == 0).all()
-    assert (found[slides == "c"] == 0).all()
 
 
 def test_a_batch_holds_each_spot_that_is_seen_once(tiny_slides):

@@ -200,7 +200,7 @@ def test_sepal_builds_released_graphs_only_where_it_is_told_to(tiny_slides):
 
 
 def test_sepal_names_the_layouts_it_has():
-    with pytest.raises(UsageError, match=r"no layout 'hexagon'.*'visium' or 'legacy_st'"):
+    with pytest.raises(UsageError, match=r"no layout 'hexagon'.*'visium', 'legacy_st' or 'free'"):
         SEPAL(backbone="test_resnet", layout="hexagon").build(4)
 
 
@@ -265,3 +265,65 @@ def test_eggn_connects_every_example_to_the_three_nearest(rng):
         theirs = edges[0][edges[1] == example]
         assert set(theirs.tolist()) == set(distances[example].argsort()[:3].tolist())
     assert close_edges(examples[:1]).shape == (2, 0)
+
+
+def test_sepals_free_layout_is_the_published_one_where_it_names_its_parts(rng):
+    published = SEPAL(backbone="test_resnet", width=32).build(5)
+    free = SEPAL(backbone="test_resnet", width=32, layout="free").build(5)
+    theirs = published.state_dict()
+    names = {"graph1": "graphs.0", "graph2": "graphs.1"}
+    moved = {}
+    for name, value in theirs.items():
+        head, _, rest = name.partition(".")
+        moved[f"{names.get(head, head)}.{rest}"] = value
+    free.load_state_dict(moved)
+    batch = sepal_batch(rng, published.before.in_features // 2)
+
+    with torch.no_grad():
+        torch.testing.assert_close(free(batch), published(batch))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        *({"operator": name} for name in ("sage", "gat", "gin", "graphconv", "transformer")),
+        {"positions": "sum"},
+        {"positions": "none"},
+        {"layers": 1, "after": False},
+        {"layers": 4, "before": False},
+    ],
+    ids=str,
+)
+def test_every_part_of_sepals_search_gives_a_value_per_gene(rng, parts):
+    settings = {"backbone": "test_resnet", "width": 32, "layout": "free"} | parts
+    network = SEPAL(**settings).build(5)
+    width = network.before.in_features if network.before else None
+    embedding = SEPAL(backbone="test_resnet", width=32).build(5).before.in_features // 2
+    batch = sepal_batch(rng, embedding)
+
+    found = network(batch)
+
+    assert found.shape == (2, 5)
+    assert torch.isfinite(found).all()
+    if width is not None:
+        assert width == embedding * (2 if settings.get("positions", "concat") == "concat" else 1)
+
+
+def sepal_batch(rng, embedding):
+    """Two graphs of three and two nodes."""
+    from spared_bench.models.local_graphs import LocalGraphs
+
+    def floats(*shape):
+        return torch.from_numpy(rng.normal(size=shape).astype(np.float32))
+
+    edges = torch.tensor([[0, 1, 1, 2, 3, 4], [1, 0, 2, 1, 4, 3]])
+    graph = torch.tensor([0, 0, 0, 1, 1])
+    ones = torch.ones(2, 5)
+    return LocalGraphs(
+        floats(5, embedding), floats(5, 2), edges, graph, floats(2, 5), floats(2, 5), ones
+    )
+
+
+def test_sepal_refuses_an_operator_that_there_is_not():
+    with pytest.raises(UsageError, match=r"no operator 'sagee'\. Did you mean 'sage'\?"):
+        SEPAL(backbone="test_resnet", layout="free", operator="sagee").build(5)

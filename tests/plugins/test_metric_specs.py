@@ -11,9 +11,13 @@ from spared_bench import MetricSpec
 from spared_bench.errors import PluginError
 from spared_bench.protocol import FURTHER_METRICS
 from spared_bench_plugins.metrics import spared_bench_metrics
+from spared_bench_plugins.tissue_metrics import tissue_metrics
 
 ALL = {spec.name: spec for spec in spared_bench_metrics()}
-SPECS = {name: spec for name, spec in ALL.items() if spec.given == "expression"}
+ASKED_FOR = [spec.name for spec in tissue_metrics()]
+SPECS = {
+    name: spec for name, spec in ALL.items() if spec.given == "expression" and name not in ASKED_FOR
+}
 
 
 def function_of(spec):
@@ -23,7 +27,7 @@ def function_of(spec):
 
 def test_the_six_published_metrics_are_registered_and_those_of_variances_and_classes():
     assert list(SPECS) == ["mse", "mae", "pcc-gene", "pcc-patch", "r2-gene", "r2-patch"]
-    assert list(ALL)[len(SPECS) :] == list(FURTHER_METRICS)
+    assert list(ALL)[len(SPECS) :] == [*FURTHER_METRICS, *ASKED_FOR]
     assert [spec.label for spec in SPECS.values()] == [
         "MSE",
         "MAE",
@@ -91,7 +95,10 @@ def test_a_metric_of_classes_is_one_value_per_class_and_best_for_the_truth(spec,
         ({"better": "nearest", "goal": 2.0, "bounds": (0.0, 1.0)}, "goal 2.0 is not between"),
         ({"per": "class"}, "a value per class needs `given='classes'`"),
         ({"given": "classes"}, "one value per class, or one of all (`per` is 'gene'"),
-        ({"given": "variance", "undefined": "correlation"}, "of a variance or of classes are left"),
+        (
+            {"given": "variance", "undefined": "correlation"},
+            "of a variance, of classes or of tissue",
+        ),
         ({"better": "up"}, "better 'up' is none of lower, higher"),
         ({"undefined": "zero"}, "undefined 'zero' is none of left_out, correlation, determination"),
         ({"bounds": (1.0, -1.0)}, "bounds must be the lowest and the highest"),

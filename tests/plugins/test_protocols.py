@@ -25,7 +25,7 @@ from tests.processing.conftest import (  # noqa: F401
     raw_slide,
 )
 
-NAMES = ["demo", "jiang", "own", "spared", "spared-strict"]
+NAMES = ["demo", "jiang", "own", "sepal", "spared", "spared-strict"]
 
 
 @pytest.fixture(scope="module")

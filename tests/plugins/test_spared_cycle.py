@@ -9,10 +9,10 @@ import pytest
 
 from spared_bench.api import make_bench
 from spared_bench.errors import MissingFileError
-from spared_bench.sources.download import Policy
 from spared_bench.sources.fetch import Options, dataset_folder, fetch
 from spared_bench.sources.fetched import on_disk, verify
 from spared_bench.sources.mirrors import read_mirrors
+from spared_bench.sources.patience import Policy
 from spared_bench.trials.products import prepare
 from spared_bench_plugins.datasets.spared import spared_datasets
 from tests import upstream

@@ -38,3 +38,65 @@ def test_counts_are_not_changed_in_place(dtype):
     log2_tpm(counts, LENGTHS)
     log1p_cp10k(counts, np.array([40]))
     assert counts.tolist() == [[10, 0, 30]]
+
+
+def test_every_target_is_what_its_name_says(rng):
+    from spared_bench.data.targets import TARGETS
+    from spared_bench.processing.normalization import normalised
+
+    counts = rng.poisson(3, (20, 6)).astype(float)
+    library, lengths = counts.sum(axis=1) + 50, rng.uniform(500, 4_000, 6)
+    rates = counts / lengths
+    tpm = 1e6 * rates / rates.sum(axis=1, keepdims=True)
+    cpm = 1e6 * counts / library[:, None]
+    expected = {
+        "log2_tpm": np.log2(tpm + 1),
+        "tpm": tpm,
+        "log1p_cp10k": np.log(cpm / 100 + 1),
+        "log1p_cpm": np.log(cpm + 1),
+        "cpm": cpm,
+        "log1p_counts": np.log(counts + 1),
+        "counts": counts,
+    }
+    assert set(expected) == set(TARGETS)
+    for target, values in expected.items():
+        np.testing.assert_allclose(normalised(target, counts, library, lengths), values)
+
+
+def test_log1p_cpm_is_scanpys(rng):
+    import scanpy
+    from anndata import AnnData
+
+    from spared_bench.processing.normalization import normalised
+
+    counts = rng.poisson(4, (15, 8)).astype(np.float64)
+    table = AnnData(counts.copy())
+    scanpy.pp.normalize_total(table, target_sum=1e6)
+    scanpy.pp.log1p(table)
+
+    found = normalised("log1p_cpm", counts, counts.sum(axis=1), np.empty(0))
+    np.testing.assert_allclose(found, table.X)
+
+
+def test_min_max_is_scikit_learns_on_the_entries_that_count(rng):
+    from sklearn.preprocessing import MinMaxScaler
+
+    from spared_bench.processing.normalization import MinMax
+
+    train, other = rng.normal(size=(30, 4)), rng.normal(size=(10, 4))
+    found = MinMax.fitted(train, np.ones_like(train, dtype=bool)).apply(other)
+    np.testing.assert_allclose(found, MinMaxScaler().fit(train).transform(other))
+
+    counted = rng.random(train.shape) > 0.4
+    scaled = MinMax.fitted(train, counted).apply(train)
+    seen = np.where(counted, scaled, np.nan)
+    np.testing.assert_allclose(np.nanmin(seen, axis=0), 0)
+    np.testing.assert_allclose(np.nanmax(seen, axis=0), 1)
+
+
+def test_a_constant_or_unmeasured_gene_is_scaled_to_something_finite():
+    from spared_bench.processing.normalization import MinMax
+
+    values = np.array([[2.0, 5.0], [2.0, 6.0]])
+    counted = np.array([[True, False], [True, False]])
+    assert np.isfinite(MinMax.fitted(values, counted).apply(values)).all()

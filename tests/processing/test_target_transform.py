@@ -166,3 +166,55 @@ def test_it_is_kept_in_a_file_of_arrays_alone(raw, make_dataset, tmp_path, rng):
     again = TargetTransform.load(tmp_path / "transform.npz")
     np.testing.assert_array_equal(again.to_target(train.counts), transform.to_target(train.counts))
     assert (again.undefined, again.base, again.depth) == ("", 2.0, transform.depth)
+
+
+@pytest.mark.parametrize("target", ["tpm", "log1p_cpm", "cpm", "log1p_counts", "counts"])
+def test_every_target_is_made_of_counts_and_back(raw, make_dataset, target):
+    train = slides_of(prepared(raw, make_dataset, target=target))
+    transform = TargetTransform.fitted(train)
+    factors = transform.size_factors(train)
+
+    ours = transform.to_target(train.counts, factors)
+
+    np.testing.assert_allclose(ours[train.mask], train.target[train.mask], rtol=1e-5)
+    np.testing.assert_allclose(
+        transform.to_counts(ours, factors), train.counts, rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("target", ["cpm", "log1p_cpm"])
+def test_a_variance_is_turned_by_the_slope_that_finite_differences_find(raw, make_dataset, target):
+    train = slides_of(prepared(raw, make_dataset, target=target))
+    transform = TargetTransform.fitted(train)
+    counts, step = np.full((3, train.n_genes), 7.0), 1e-4
+    slope = (transform.to_target(counts + step) - transform.to_target(counts - step)) / (2 * step)
+
+    found = transform.to_target_variance(counts, np.full_like(counts, 2.0))
+
+    np.testing.assert_allclose(found, 2 * slope**2, rtol=1e-6)
+
+
+def test_a_target_scaled_by_gene_says_why_counts_do_not_give_it(raw, make_dataset):
+    adata = prepared(raw, make_dataset, target="counts", scaling="min_max")
+    train = slides_of(adata)
+
+    assert "scaling: min_max" in TargetTransform.fitted(train).undefined
+    seen = np.where(train.mask, train.target, np.nan)
+    np.testing.assert_allclose(np.nanmin(seen, axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(np.nanmax(seen, axis=0), 1, atol=1e-6)
+
+
+def test_scaling_is_fitted_to_training_spots_alone(raw, make_dataset):
+    first = prepared(raw, make_dataset, target="counts", scaling="min_max")
+    raw["s3"].X = raw["s3"].X * 50  # a test slide
+    again = prepared(raw, make_dataset, target="counts", scaling="min_max")
+
+    np.testing.assert_array_equal(slides_of(first).target, slides_of(again).target)
+
+
+def test_genes_ranked_on_one_target_are_the_same_under_every_other(raw, make_dataset):
+    chosen = {
+        target: list(prepared(raw, make_dataset, target=target, ranked_on="log1p_cp10k").var_names)
+        for target in ("log1p_cp10k", "counts", "cpm", "log2_tpm")
+    }
+    assert len({tuple(names) for names in chosen.values()}) == 1

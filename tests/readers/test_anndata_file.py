@@ -344,3 +344,44 @@ def test_a_file_without_genes_is_refused(adata, tmp_path):
     adata.var["feature_types"] = "Antibody Capture"
     with pytest.raises(CountsError, match=r"No feature of .* is of type 'Gene Expression'"):
         read_anndata(written(adata, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "factor", [np.array([]), np.array([0.5, 0.1]), "half", np.nan, -0.5, np.inf]
+)
+def test_a_factor_that_is_no_single_positive_number_is_none(adata, tmp_path, factor):
+    adata.uns["spatial"]["lib"]["scalefactors"]["tissue_hires_scalef"] = factor
+    slide = read_anndata(written(adata, tmp_path), exports=tmp_path / "exports")
+    assert slide.uns["slide"]["image_path"] == ""
+    assert "its scale is unknown" in slide.uns["slide"]["repairs"][-1]
+
+
+@pytest.mark.parametrize("diameter", [np.array([]), np.array([22.0, 22.0]), "wide", np.nan, 0])
+def test_a_diameter_that_is_no_single_positive_number_is_asked_for(adata, tmp_path, diameter):
+    adata.uns["spatial"]["lib"]["scalefactors"]["spot_diameter_fullres"] = diameter
+    with pytest.raises(ContractError, match="does not say how large a spot is"):
+        read_anndata(written(adata, tmp_path))
+
+
+STRETCHES = {
+    "x": lambda xy: xy * [3, 1],
+    "y": lambda xy: xy * [1, 0.4],
+    "turned": lambda xy: (xy * [1, 3])[:, ::-1],
+    "one place": lambda xy: xy * 0 + 50,
+    "pairs": lambda xy: np.repeat(xy[::2], 2, axis=0),
+    "rounded": lambda xy: xy // 100 * 100,
+}
+
+
+@pytest.mark.parametrize("change", STRETCHES)
+def test_coordinates_that_are_of_no_one_scale_are_refused(adata, tmp_path, change):
+    adata.obsm["spatial"] = STRETCHES[change](adata.obsm["spatial"])
+    with pytest.raises(CoordinateError, match=r"not in one scale|where another one lies"):
+        read_anndata(written(adata, tmp_path))
+
+
+def test_a_lattice_that_is_turned_is_of_one_scale(adata, tmp_path):
+    angle = np.deg2rad(30)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    adata.obsm["spatial"] = adata.obsm["spatial"] @ turn * [1, -1] + 1000
+    assert read_anndata(written(adata, tmp_path)).n_obs == adata.n_obs

@@ -72,6 +72,13 @@ def test_values_that_are_no_numbers_are_counted(tmp_path, colours, bad):
         kept(pixels, tmp_path)
 
 
+def test_values_of_a_grey_image_that_are_no_numbers_are_counted(tmp_path, colours):
+    pixels = colours[..., 0] / 255
+    pixels[3, 4:7] = np.nan
+    with pytest.raises(ImageError, match="holds nan or infinite values in 3 pixels"):
+        kept(pixels, tmp_path)
+
+
 @pytest.mark.parametrize("pixels", [np.ones((4, 5, 3), dtype=bool), np.ones((4, 5, 3), dtype="c8")])
 def test_types_that_are_no_colours_are_refused(tmp_path, pixels):
     with pytest.raises(ImageError, match=f"holds {pixels.dtype}; expected uint8"):

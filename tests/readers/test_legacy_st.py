@@ -340,3 +340,15 @@ def test_words_say_which_spots_are_selected(section, words):
 def test_a_step_that_makes_spots_overlap_is_refused(section):
     with pytest.raises(CoordinateError, match=r"20 px apart, but 100 px wide.*or `step_um`"):
         read_legacy_st(*section, step_um=20)
+
+
+@pytest.mark.parametrize(("across", "down"), [(3, 1), (1, 0.5)])
+def test_pixels_of_which_one_axis_was_scaled_are_refused(section, across, down):
+    counts, spots, _ = section
+    lines = spots.read_text().splitlines()
+    rows = [line.split("\t") for line in lines[1:]]
+    for row in rows:
+        row[4], row[5] = str(float(row[4]) * across), str(float(row[5]) * down)
+    spots.write_text("\n".join([lines[0], *map("\t".join, rows)]))
+    with pytest.raises(CoordinateError, match="not in one scale: a step of the array"):
+        read_legacy_st(counts, spots, None)

@@ -634,3 +634,54 @@ def test_a_slide_of_one_spot_gets_its_scale_from_the_positions_beside_it(folder,
     slide = read_space_ranger(folder)
     assert slide.n_obs == 1
     assert slide.uns["slide"]["um_per_px"] == pytest.approx(expected)
+
+
+def moved(folder, change):
+    """Change the pixels of the position table, (n_spots, 2), x and y."""
+    path = folder / "spatial" / "tissue_positions.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    pixels = change(np.array([[float(row[5]), float(row[4])] for row in rows[1:]]))
+    for row, (x, y) in zip(rows[1:], pixels, strict=True):
+        row[4:] = [str(y), str(x)]
+    path.write_text("\n".join(map(",".join, rows)))
+
+
+MIXED_UP = {
+    "rows in another order": lambda xy: np.concatenate([xy[:4], xy[:3:-1]]),
+    "two exchanged halves": lambda xy: xy[[*range(8), *range(12, 16), *range(8, 12)]],
+    "rounded": lambda xy: xy // 100 * 100,
+    "one place": lambda xy: xy * 0 + 30,
+}
+
+
+@pytest.mark.parametrize("change", MIXED_UP)
+def test_pixels_that_are_not_where_the_array_says_are_refused(folder, change):
+    moved(folder, MIXED_UP[change])
+    with pytest.raises(CoordinateError, match=r"not where|where another one|do not lie on Visium"):
+        read_space_ranger(folder)
+
+
+def test_an_array_that_was_stretched_and_shaken_a_little_is_read(folder, rng):
+    moved(folder, lambda xy: xy * [1.05, 0.97] + rng.normal(0, 2, xy.shape) + 5)
+    assert read_space_ranger(folder).n_obs
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_an_image_that_was_converted_is_used(folder, suffix):
+    path = folder / "spatial" / "tissue_hires_image.png"
+    with Image.open(path) as picture:
+        picture.save(path.with_suffix(suffix))
+    path.unlink()
+    facts = read_space_ranger(folder).uns["slide"]
+    assert facts["image_path"] == str(path.with_suffix(suffix))
+    assert facts["image_scale"] == 0.5
+
+
+def test_images_of_which_none_is_used_are_named(folder):
+    for size in ("hires", "lowres"):
+        path = folder / "spatial" / f"tissue_{size}_image.png"
+        path.rename(path.with_name(f"GSM1_{path.name}.gz"))
+    facts = read_space_ranger(folder).uns["slide"]
+    assert facts["image_path"] == ""
+    assert facts["repairs"][-1].startswith("No image was used")
+    assert "GSM1_tissue_hires_image.png.gz" in facts["repairs"][-1]

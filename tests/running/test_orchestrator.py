@@ -16,6 +16,7 @@ from spared_bench.results import without_times
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 PREDICTORS = ["toy-ridge", "toy-mean", "toy-raises"]
+QUIET = {"track": False, "figures": False}
 
 
 def command(workspace, *arguments):
@@ -35,8 +36,8 @@ def test_local_workers_give_the_results_of_this_process(workspace, tmp_path):
         bench = make_bench(str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN])
         return execute(select(bench, ["toy"], ["none"], PREDICTORS), **options)
 
-    here = run(tmp_path / "inline", executor="inline")
-    there = run(workspace, executor="local", workers=2)
+    here = run(tmp_path / "inline", executor="inline", **QUIET)
+    there = run(workspace, executor="local", workers=2, **QUIET)
 
     assert scores(here) == scores(there)
     assert [result.status for result in here.results] == ["ok", "ok", "error"]
@@ -53,14 +54,14 @@ def test_a_second_run_trains_nothing(bench):
 
 def test_failed_trials_are_tried_again_only_when_asked(bench):
     plan = select(bench, ["toy"], ["none"], ["toy-raises"])
-    assert execute(plan, executor="inline").new == 1
-    assert execute(plan, executor="inline").new == 0
-    assert execute(plan, executor="inline", retry_failed=True).new == 1
+    assert execute(plan, executor="inline", **QUIET).new == 1
+    assert execute(plan, executor="inline", **QUIET).new == 0
+    assert execute(plan, executor="inline", retry_failed=True, **QUIET).new == 1
 
 
 def test_a_worker_that_dies_takes_only_its_trial_with_it(bench):
     plan = select(bench, ["toy"], ["none"], ["toy-dies", "toy-mean", "toy-ridge"])
-    report = execute(plan, executor="local", workers=1)
+    report = execute(plan, executor="local", workers=1, **QUIET)
     status = {result.predictor: result.status for result in report.results}
     assert status == {"toy-dies": "killed", "toy-mean": "ok", "toy-ridge": "ok"}
     (dead,) = report.failed
@@ -70,7 +71,7 @@ def test_a_worker_that_dies_takes_only_its_trial_with_it(bench):
 def test_a_trial_whose_worker_dies_once_is_given_to_another(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("TOY_DIED", str(tmp_path / "died"))
     plan = select(bench, ["toy"], ["none"], ["toy-dies-once"])
-    report = execute(plan, executor="local", workers=1)
+    report = execute(plan, executor="local", workers=1, **QUIET)
     assert (tmp_path / "died").exists()
     (result,) = report.results
     assert result.ok
@@ -80,7 +81,7 @@ def test_a_trial_whose_worker_dies_once_is_given_to_another(bench, tmp_path, mon
 
 def test_a_dataset_that_cannot_be_prepared_fails_its_cells_and_no_others(bench):
     plan = select(bench, ["toy-broken", "toy"], ["none"], ["toy-mean", "toy-ridge"])
-    report = execute(plan, executor="inline")
+    report = execute(plan, executor="inline", **QUIET)
     told = {(r.dataset, r.predictor): (r.status, r.message) for r in report.results}
     assert told["toy", "toy-mean"][0] == told["toy", "toy-ridge"][0] == "ok"
     for predictor in ("toy-mean", "toy-ridge"):
@@ -91,12 +92,12 @@ def test_a_dataset_that_cannot_be_prepared_fails_its_cells_and_no_others(bench):
 
 def test_a_damaged_result_is_made_again_and_is_the_same(bench):
     plan = select(bench, ["toy"], ["none"], ["toy-mean"])
-    first = execute(plan, executor="inline")
+    first = execute(plan, executor="inline", **QUIET)
     path = bench.workspace.store.folder("trials", first.results[0].key) / "result.json"
     whole = path.read_text()
     for damaged in (whole[:100], whole.replace('"status"', '"stbtus"'), "[]".ljust(len(whole))):
         path.write_text(damaged)
-        again = execute(plan, executor="inline")
+        again = execute(plan, executor="inline", **QUIET)
         assert again.new == 1
         assert scores(first) == scores(again)
 
@@ -134,14 +135,14 @@ def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
         plugin_files=[TOY_PLUGIN],
         parameters={"toy-slow": {"seconds": 0.0}},
     )
-    resumed = execute(select(bench, ["toy"], ["none"], ["toy-ridge", "toy-slow"]))
+    resumed = execute(select(bench, ["toy"], ["none"], ["toy-ridge", "toy-slow"]), **QUIET)
     fresh = make_bench(
         str(TOY_PROTOCOL),
         workspace=tmp_path / "fresh",
         plugin_files=[TOY_PLUGIN],
         parameters={"toy-slow": {"seconds": 0.0}},
     )
-    undisturbed = execute(select(fresh, ["toy"], ["none"], ["toy-ridge", "toy-slow"]))
+    undisturbed = execute(select(fresh, ["toy"], ["none"], ["toy-ridge", "toy-slow"]), **QUIET)
     assert scores(resumed) == scores(undisturbed)
     assert all(result.ok for result in resumed.results)
     assert list((workspace / "store" / "tmp").iterdir()) == []
@@ -205,7 +206,7 @@ def test_a_full_disk_ends_the_run_and_is_no_result(bench, tmp_path, monkeypatch,
     with pytest.raises(WorkspaceError, match=r"No space left on device. Finished results are safe"):
         execute(plan, executor=executor, workers=1)
     (tmp_path / "space").touch()
-    report = execute(plan, executor="inline")
+    report = execute(plan, executor="inline", **QUIET)
     assert [result.status for result in report.results] == ["ok", "ok"]
     assert report.cached == 1
 

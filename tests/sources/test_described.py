@@ -28,7 +28,9 @@ from spared_bench.errors import (
     UsageError,
 )
 from spared_bench.registry import discover
-from spared_bench.sources.described import add_description, read_description, read_slide
+from spared_bench.sources.adding import add_description
+from spared_bench.sources.described import read_slide
+from spared_bench.sources.description import read_description
 from spared_bench.trials.products import prepare
 from tests import made_slides
 from tests.conftest import TOY_PROTOCOL

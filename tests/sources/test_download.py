@@ -11,7 +11,8 @@ import threading
 import pytest
 
 from spared_bench.errors import DownloadError
-from spared_bench.sources.download import Expected, Policy, download
+from spared_bench.sources.download import download
+from spared_bench.sources.patience import Expected, Policy
 from tests.servers import serving
 
 CONTENT = os.urandom(1_000_000)
@@ -343,6 +344,6 @@ def test_a_note_that_is_none_is_as_good_as_none(server, tmp_path, text):
 
 @pytest.mark.parametrize("wait", ["\u00b2", "9" * 5_000, "soon", "-3", "Mon, 99 Foo 2026"])
 def test_a_time_to_wait_that_is_none_is_not_waited_for(wait):
-    from spared_bench.sources.download import _seconds
+    from spared_bench.sources.answers import _seconds
 
     assert _seconds(wait) == 0

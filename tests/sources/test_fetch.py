@@ -18,9 +18,9 @@ import zipfile
 import pytest
 
 from spared_bench.errors import DownloadError, MissingFileError, WorkspaceError
-from spared_bench.sources.download import Policy
 from spared_bench.sources.fetch import Options, Silent, dataset_folder, fetch
 from spared_bench.sources.fetched import missing_files, on_disk, read_record, verify
+from spared_bench.sources.patience import Policy
 from spared_bench.specs import DatasetSpec, RemoteFile, SlideInfo
 from tests.servers import serving
 
@@ -329,7 +329,7 @@ def test_the_state_on_disk_is_told(server, tmp_path):
 PROCESS = """
 import sys
 from pathlib import Path
-from spared_bench.sources.download import Policy
+from spared_bench.sources.patience import Policy
 from spared_bench.sources.fetch import Options, Silent, fetch
 from spared_bench.specs import DatasetSpec, RemoteFile, SlideInfo
 

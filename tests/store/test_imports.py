@@ -58,7 +58,7 @@ def packed(folder, archive):
 @pytest.fixture
 def forged(bench, tmp_path):
     """An archive of a finished run whose scores were edited, with all hashes made right again."""
-    execute(select(bench, predictors=["toy-mean"]), executor="inline")
+    execute(select(bench, predictors=["toy-mean"]), executor="inline", track=False)
     export(bench.workspace.store, tmp_path / "sound.tar")
     folder = unpacked(tmp_path / "sound.tar", tmp_path / "edited")
     claims = {"origin": {"trust": "reproduced"}, "synthetic": False, "imported": None}
@@ -77,7 +77,7 @@ def test_a_forged_archive_is_shown_as_imported_from_the_store_and_from_mlflow(
     shutil.copytree(prepared_workspace, tmp_path / "other")
     other = toy_bench(tmp_path / "other")
     import_archive(other.workspace.store, forged)
-    execute(select(other, predictors=["toy-ridge"]), executor="inline")
+    execute(select(other, predictors=["toy-ridge"]), executor="inline", track=False)
     sync(other.workspace)
 
     for source in ("store", "mlflow"):
@@ -131,7 +131,7 @@ def test_scores_that_were_imported_are_not_those_of_a_run_here(
     shutil.copytree(prepared_workspace, tmp_path / "other")
     other = toy_bench(tmp_path / "other")
     store = other.workspace.store
-    execute(select(other, predictors=["toy-mean"]), executor="inline")
+    execute(select(other, predictors=["toy-mean"]), executor="inline", track=False)
     report = check(build(other, "toy-mean", tmp_path).archive, lambda _: other, tmp_path / "none")
     assert unreproduced(report, store) == []
     (cell,) = finished_cells(store)
@@ -182,7 +182,7 @@ ABSURD = [of_a_text, of_a_list, of_a_word, of_another_status, of_nothing]
 def test_absurd_scores_are_none_and_are_named_and_made_again(bench, tmp_path, change):
     store = bench.workspace.store
     plan = select(bench, predictors=["toy-mean"])
-    execute(plan, executor="inline")
+    execute(plan, executor="inline", track=False)
     (cell,) = finished_cells(store)
     edited(cell.scores / "scores.json", change)
 
@@ -193,14 +193,14 @@ def test_absurd_scores_are_none_and_are_named_and_made_again(bench, tmp_path, ch
     export(store, tmp_path / "odd.tar")
     with pytest.raises(UsageError, match="this is no record of scores"):
         import_archive(Store(tmp_path / "empty"), tmp_path / "odd.tar")
-    execute(plan, executor="inline")
+    execute(plan, executor="inline", track=False)
     (again,) = finished_cells(store)
     assert again.final.scores == cell.final.scores
 
 
 def test_scores_nested_beyond_all_measure_are_none(bench):
     store = bench.workspace.store
-    execute(select(bench, predictors=["toy-mean"]), executor="inline")
+    execute(select(bench, predictors=["toy-mean"]), executor="inline", track=False)
     (cell,) = finished_cells(store)
     path = cell.scores / "scores.json"
     text = path.read_text().replace('"scores": {', '"scores": ' + '{"a": ' * 50_000 + "{", 1)
@@ -217,7 +217,7 @@ def test_a_trial_of_an_imported_dataset_is_not_trained_on_known_data(bench, work
     shutil.rmtree(tmp_path / "other" / "store")
     other = toy_bench(tmp_path / "other")
     assert import_archive(other.workspace.store, tmp_path / "all.tar")[0] > 0
-    execute(select(other, predictors=["toy-mean"]), executor="inline")
+    execute(select(other, predictors=["toy-mean"]), executor="inline", track=False)
     (cell,) = finished_cells(other.workspace.store)
     (station,) = cell.final.facts[IMPORTED]
     assert any(

@@ -414,7 +414,7 @@ for _label, _change, _refusal in [
     ("1e999", _set_score("1e999"), "results.0.split_scores.test.mse"),
     ("a number of 5,000 digits", _set_score("9" * 5_000), "not valid"),
     ("a metric better by 1e-3", _better(1e-3), "the scores are not those of the predictions: mse"),
-    ("a metric better by 1e9", _better(1e8), "an error is never below 0"),
+    ("a metric better by 1e9", _better(1e8), "A score is claimed that cannot be: "),
     ("no metric", _no_metric, "mse is not claimed"),
     ("an undefined metric", _no_score, "mse is claimed as undefined"),
     ("another dataset's hash", _other_hash, "the submission was made on other data"),

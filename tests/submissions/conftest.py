@@ -21,7 +21,7 @@ def run_workspace(prepared_workspace, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("run") / "workspace"
     shutil.copytree(prepared_workspace, root)
     plan = select(toy_bench(root), predictors=["toy-ridge", "toy-mean"])
-    report = execute(plan, executor="inline")
+    report = execute(plan, executor="inline", track=False, figures=False)
     assert not report.failed
     return root
 

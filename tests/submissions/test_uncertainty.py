@@ -47,7 +47,9 @@ def bench(tmp_path_factory):
         plugin_files=[TOY_PLUGIN, TESTS / "labelled_plugin.py"],
         device="cpu",
     )
-    assert not execute(select(bench, predictors=["full"]), executor="inline").failed
+    assert not execute(
+        select(bench, predictors=["full"]), executor="inline", track=False, figures=False
+    ).failed
     return bench
 
 

@@ -23,14 +23,6 @@ from tests.board_samples import SampleCell, board_rows, demo_trials, failed, tri
 from tests.tracking.test_run_record import assert_same
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    """MLflow takes seconds to make its tables; the tests copy them."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    Tracker(folder, uri=f"sqlite:///{folder}/mlflow.db").results()
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def workspace(empty_database, tmp_path, monkeypatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

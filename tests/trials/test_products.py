@@ -11,6 +11,7 @@ from anndata import read_h5ad
 from spared_bench.bench import Bench
 from spared_bench.models.encoders import ColorEncoder
 from spared_bench.trials import products
+from spared_bench.trials.completed import completed, completed_target, make_completed
 from spared_bench.trials.products import prepare, prepared_table
 
 
@@ -18,10 +19,10 @@ from spared_bench.trials.products import prepare, prepared_table
 def nothing_read():
     """Begin, and end, as a process that has read no dataset."""
     products._last_read.clear()
-    products._read_table.cache_clear()
+    products.read_table.cache_clear()
     yield
     products._last_read.clear()
-    products._read_table.cache_clear()
+    products.read_table.cache_clear()
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_strangers_process_holds_no_measured_entry_of_a_test_slide(bench, for_
     assert not prepared.adata.obsm["depth"][test].any()
     np.testing.assert_array_equal(prepared.adata.obsm["depth"][~test], truth.obsm["depth"][~test])
     assert prepared.missing_fraction == 1 - np.mean(truth.layers["mask"])
-    assert products._read_table.cache_info().currsize == 0
+    assert products.read_table.cache_info().currsize == 0
 
 
 def test_slides_to_be_predicted_lead_to_no_table_of_the_dataset(bench):
@@ -104,3 +105,44 @@ def test_features_that_a_strangers_process_makes_are_for_nobody_else(bench, for_
     products._last_read.clear()
     shared = prepare(for_a_stranger, "toy").slides("val").features(ColorEncoder())
     np.testing.assert_array_equal(shared, true)  # ours are there, and are read
+
+
+def test_what_a_method_writes_into_its_slides_reaches_nobody_else(bench):
+    prepared = prepare(bench, "toy")
+    offset = np.full(prepared.adata.n_vars, 0.25)
+    before = completed(prepared, "none", "train", offset)
+    target, mask = before.target.copy(), before.mask.copy()
+    seen = prepared.transform(offset).gene_means.copy()
+
+    taken = [completed(prepared, "none", "train", offset), prepared.slides("train")]
+    for slides in taken:
+        slides.adata.layers["mask"][:] = False
+        slides.adata.obs["mine"] = 1
+        slides.adata.uns["spared_bench"]["mine"] = 1
+    taken[0].target[:] = 9
+    completed_target(prepared, "none", "train")[:] = 9
+    prepared.transform(offset).gene_means[:] = 9
+    blind = prepared.shared("test").without_expression()
+    blind.adata.obsm["spatial"][:] = 9
+
+    again = prepare(bench, "toy")
+    after = completed(again, "none", "train", offset)
+    np.testing.assert_array_equal(after.target, target)
+    np.testing.assert_array_equal(after.mask, mask)
+    np.testing.assert_array_equal(again.transform(offset).gene_means, seen)
+    assert (again.shared("test").adata.obsm["spatial"] != 9).any()
+    for slides in (after, again.shared("train"), again.slides("train")):
+        assert "mine" not in slides.adata.obs
+        assert "mine" not in slides.adata.uns["spared_bench"]
+
+
+def test_the_offset_is_what_is_subtracted_from_the_completed_target(bench):
+    prepared = prepare(bench, "toy")
+    layer = np.load(make_completed(bench, "toy", "none").folder / "completed.npy")
+    rows = on_disk(bench).obs["split"].to_numpy() == "val"
+    offset = np.arange(prepared.adata.n_vars, dtype=np.float32)
+
+    found = completed(prepared, "none", "val", offset)
+
+    np.testing.assert_array_equal(found.target, layer[rows] - offset)
+    np.testing.assert_array_equal(found.mask, on_disk(bench).layers["mask"][rows])

@@ -12,7 +12,9 @@ from spared_bench.models.weights_folder import WEIGHTS_FOLDER
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult, without_times
 from spared_bench.store.trials import read_scores
-from spared_bench.trials.products import build, make_completed, prepare
+from spared_bench.trials.completed import make_completed
+from spared_bench.trials.methods import build
+from spared_bench.trials.products import prepare
 from spared_bench.trials.record import weights_fact
 from spared_bench.trials.runner import run_trial
 from spared_bench.trials.scores import make_scores

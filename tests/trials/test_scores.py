@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from spared_bench.api import make_bench, results_of, select
 from spared_bench.planning.forecast import forecast
 from spared_bench.store.trials import SCORES, TRIALS
 from spared_bench.trials.cells import finished_cells
+from spared_bench.trials.scores import _write_genes
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 METRIC_PLUGIN = """
@@ -33,7 +35,9 @@ def spared_bench_metrics():
 def run(workspace, tmp_path):
     """Run toy-ridge under the toy protocol, changed and with more plugins as asked."""
 
-    def run(change=lambda text: text, plugins=(), predictors=("toy-ridge",), **options):
+    def run(
+        change=lambda text: text, plugins=(), predictors=("toy-ridge",), track=False, **options
+    ):
         protocol = tmp_path / "changed.yaml"
         protocol.write_text(change(TOY_PROTOCOL.read_text()))
         return spared_bench.run(
@@ -45,6 +49,8 @@ def run(workspace, tmp_path):
             plugin_files=[TOY_PLUGIN, *plugins],
             device="cpu",
             executor="inline",
+            track=track,
+            figures=False,
             **options,
         )
 
@@ -89,9 +95,10 @@ def prepared_test(report):
     return table[table.obs["split"] == "test"]
 
 
-def test_mlflow_and_the_page_follow_another_metric(run, workspace):
-    run(with_metrics("mse"))
-    report = run(with_metrics("mse, pcc-gene"))
+def test_mlflow_and_the_page_follow_another_metric(run, workspace, empty_database):
+    shutil.copy(empty_database, workspace / "mlflow.db")
+    run(with_metrics("mse"), track=True)
+    report = run(with_metrics("mse, pcc-gene"), track=True)
     (from_store,) = [cell.final for cell in finished_cells(report.plan.bench.workspace.store)]
     from spared_bench.tracking.tracker import Tracker
 
@@ -198,3 +205,15 @@ def test_a_workspace_of_an_earlier_version_is_told_of_and_tidied(run, workspace,
     again = run()
     assert again.new == 0
     assert len(list(finished_cells(store))) == 1
+
+
+def test_the_table_of_genes_is_written_as_pandas_would(tmp_path, rng):
+    values = np.concatenate([10.0 ** rng.uniform(-20, 20, 30), [np.nan, 0.0, -0.0, 1e16, 0.1, 5]])
+    names = [f"g{i}" for i in range(35)] + ['a "b", c']
+    named = {"gene": names, "gene_name": names[::-1], "mse": values.tolist()}
+    columns = np.arange(1, 36)
+
+    _write_genes(tmp_path / "genes.csv", named, columns)
+
+    frame = pd.DataFrame(named).set_index("gene").iloc[columns]
+    assert (tmp_path / "genes.csv").read_text() == frame.to_csv()

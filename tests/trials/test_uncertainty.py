@@ -23,7 +23,7 @@ PLUGIN = TESTS / "labelled_plugin.py"
 def run(tmp_path):
     """Run methods on the labelled toy dataset, with what is added to the toy protocol."""
 
-    def run(predictors, more="", dataset="labelled", **options):
+    def run(predictors, more="", dataset="labelled", track=False, **options):
         protocol = tmp_path / "toy.yaml"
         protocol.write_text(TOY_PROTOCOL.read_text() + more)
         return run_cells(
@@ -35,6 +35,7 @@ def run(tmp_path):
             plugin_files=[PLUGIN, TOY_PLUGIN],
             device="cpu",
             executor="inline",
+            track=track,
             **options,
         )
 
@@ -149,7 +150,7 @@ def test_a_gene_that_was_not_trained_cannot_be_scored(run):
 
 
 def test_mlflow_tells_of_calibration_as_the_store_does(run):
-    report = run(["full"])
+    report = run(["full"], track=True)
     from spared_bench.tracking.tracker import Tracker
 
     (logged,) = Tracker(report.plan.bench.workspace.root).results("toy@1")

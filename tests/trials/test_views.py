@@ -16,7 +16,8 @@ from spared_bench.models.encoders import ColorEncoder
 from spared_bench.processing import cutting
 from spared_bench.store.maintenance import unneeded
 from spared_bench.trials import products
-from spared_bench.trials.products import cut_all_patches, make_completed, prepare
+from spared_bench.trials.completed import make_completed
+from spared_bench.trials.products import cut_all_patches, prepare
 from spared_bench.trials.runner import run_trial
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 

@@ -31,6 +31,10 @@ def _read(name: str) -> dict[Any, Any]:
     return dict(yaml.load(text, Loader=loader))
 
 
+#: Of Table 1, in whole percents.
+_STATED = ("missing_pct", "corrupt_spots_pct", "raw_missing_pct")
+
+
 def published_parameters() -> dict[str, dict[int, int]]:
     """Return the trainable parameters of the published methods, by number of genes."""
     return _read("parameters.yaml")
@@ -81,6 +85,7 @@ def _spec(abbreviation: str, entry: Mapping[str, Any], catalogue: Mapping[str, A
         conflicts_with=tuple(name.lower() for name in entry.get("conflicts_with", ())),
         links=tuple(source["pages"]),
         notes=(*entry.get("notes", ()), *([_SERIALS] if serial else [])),
+        stated={name: entry["published"][name] for name in _STATED},
     )
 
 

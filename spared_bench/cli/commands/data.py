@@ -130,7 +130,8 @@ def add(
     as_json: bool = JSON,
 ) -> None:
     """Make slides of your own a dataset, from a short YAML file, or tasks and samples of HEST."""
-    from spared_bench.sources.described import add_description, read_description
+    from spared_bench.sources.adding import add_description
+    from spared_bench.sources.description import read_description
 
     space = Workspace.at(workspace, data_dir)
     if (file is None) == (hest is None):

@@ -54,14 +54,14 @@ def build(
             f"--leaderboards must name a folder with <protocol>/<method>@<version>/entry.json;"
             f" {leaderboards} is none."
         )
+    from spared_bench.executors.listing import listed_apart
     from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard
     from spared_bench.protocol import read_protocol
-    from spared_bench.registry import discover
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
-    registry = discover([file.resolve() for file in plugin], data_dir=space.data_dir)
+    registry = listed_apart([file.resolve() for file in plugin], space)
     if note := note_on_earlier(space.store):
         typer.echo(note, err=True)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []

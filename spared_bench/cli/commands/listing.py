@@ -21,7 +21,7 @@ from spared_bench.cli.dataset_listing import Disk, print_dataset, print_datasets
 from spared_bench.errors import PluginError, UnknownNameError
 from spared_bench.models.hub import ways_in
 from spared_bench.registry import Registered, Registry, discover
-from spared_bench.specs import KINDS, DatasetSpec, EncoderSpec, spec_as_dict
+from spared_bench.specs import KINDS, PLURALS, DatasetSpec, EncoderSpec, spec_as_dict
 from spared_bench.workspace import Workspace
 
 
@@ -32,16 +32,18 @@ def register(app: typer.Typer) -> None:
 
 
 def list_plugins(
-    kind: str = typer.Argument(..., help="datasets, completers, predictors, protocols, ..."),
+    kind: str = typer.Argument(
+        ..., help="datasets, completers, predictors, protocols, studies, ..."
+    ),
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
     """List what is registered of one kind."""
-    singular = kind.removesuffix("s")
+    singular = {plural: known for known, plural in PLURALS.items()}.get(kind, kind)
     if singular not in KINDS:
-        raise UnknownNameError("kind", kind, [f"{known}s" for known in KINDS])
+        raise UnknownNameError("kind", kind, PLURALS.values())
     registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
     warn_of_quarantine(registry.quarantined)
     entries = registry.all(singular)
@@ -128,7 +130,7 @@ def _print_details(
         if isinstance(entry.spec, EncoderSpec) and entry.spec.loader not in ("colour", "factory"):
             typer.echo(f"  {'how to get it':<22}{ways_in(entry.spec)}")
         _print_parameters(made)
-        if entry.spec.kind == "protocol":
+        if entry.spec.kind in ("protocol", "study"):
             typer.echo("\n" + entry.load()())
 
 

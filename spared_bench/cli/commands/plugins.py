@@ -20,7 +20,7 @@ from spared_bench.cli.common import (
 )
 from spared_bench.errors import UnknownNameError
 from spared_bench.registry import Registry, discover
-from spared_bench.specs import KINDS, Spec
+from spared_bench.specs import KINDS, PLURALS, Spec
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ def _print_plugins(registry: Registry) -> None:
 def _registers(specs: tuple[Spec, ...]) -> str:
     counts = {kind: sum(spec.kind == kind for spec in specs) for kind in KINDS}
     told = [
-        f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in counts.items() if number
+        f"{number} {PLURALS[kind] if number > 1 else kind}"
+        for kind, number in counts.items()
+        if number
     ]
     return ", ".join(told)
 

@@ -52,6 +52,7 @@ def predict(
     from spared_bench.inference.figures import draw_genes, draw_taken
     from spared_bench.processing.images import image_size
     from spared_bench.registry import discover
+    from spared_bench.scverse.images import spatial_of
     from spared_bench.workspace import Workspace
 
     trained = applying.find_trained(Workspace.at(workspace).store, run)
@@ -76,6 +77,8 @@ def predict(
         centres = centres[taken]
     slide = new_slide.make_slide(image, names, centres, width, um_per_px)
     predicted = applying.apply(trained, discover(plugin), slide)
+    predicted.layers["predicted"] = predicted.X.copy()
+    predicted.uns["spatial"] = spatial_of({image.stem: slide}, [image.stem])
     predicted.write_h5ad(path)
     picture = path.with_suffix(".png")
     draw_genes(predicted, columns, image, picture)

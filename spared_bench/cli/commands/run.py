@@ -125,6 +125,7 @@ def run(
         offline=offline,
         threads=threads,
         strict=isolate == "strict",
+        apart=executor in _APART,
     )
     warn_of_quarantine(bench.registry.quarantined)
     plan = select(bench, dataset, completer, predictor)
@@ -157,6 +158,8 @@ def run(
     raise typer.Exit(_exit_status(report))
 
 
+#: Executors that run code of others in other processes than this one.
+_APART = ("local", "dask")
 _INTERRUPTED = "Interrupted. Finished trials are kept: the same command goes on from here."
 
 

@@ -75,6 +75,7 @@ def build(
     """Make a bundle of all finished runs of a predictor: predictions, scores and hashes."""
     from spared_bench.api import make_bench
     from spared_bench.submissions.build import build as build_bundle
+    from spared_bench.submissions.build import known_name
     from spared_bench.submissions.names import load_key
 
     bench = make_bench(
@@ -87,7 +88,7 @@ def build(
     with _telling_of_files():
         built = build_bundle(
             bench,
-            bench.registry.canonical("predictor", predictor),
+            known_name(bench, predictor),
             out,
             method=method,
             version=version,
@@ -215,7 +216,7 @@ def add(
 ) -> None:
     """Check a bundle and add it to the accepted entries; an entry is never replaced."""
     from spared_bench.submissions.add import add as add_entry
-    from spared_bench.submissions.add import unreproduced
+    from spared_bench.submissions.add import flag_open_runs, unreproduced
     from spared_bench.workspace import Workspace
 
     if reproduced and without_data:
@@ -229,6 +230,7 @@ def add(
                 f"{report.label} is not reproduced by the runs of this workspace: {wrong[0]}"
                 f" ({len(wrong)} differences in all.)"
             )
+        flag_open_runs(report, Workspace.at(workspace, data_dir).store)
     with _telling_of_files():
         path = add_entry(
             report,
@@ -314,7 +316,9 @@ def _comment(report: Report, bench_of: BenchOf, leaderboards: Path) -> str:
     ranked = [name for name in names if not bench.dataset(name).synthetic]
     told = dict.fromkeys([bench.protocol.ranking.metric, *bench.protocol.metrics])
     metrics = [bench.metric(name) for name in told]
-    return comment(report, read_entries(leaderboards, bench.protocol.id)[0], ranked, metrics)
+    known = {name: bench.metric(name) for name in bench.scored_metrics}
+    entries = read_entries(leaderboards, bench.protocol.id, known)[0]
+    return comment(report, entries, ranked, metrics)
 
 
 def _print(report: Report, *added: str) -> None:

@@ -80,6 +80,9 @@
         ["Trials", made.trials], ["Predictor", made.code], ["Commit", made.commit], ["Device", made.device], ["Machine", made.machine], ["Driver", made.driver],
         ["Precision", made.precision], ["Python", made.python], ["Packages", made.packages], ["Platform", made.platform],
       ])),
+      more.studies.length ? el("h3", {}, "Studies") : "",
+      more.studies.length ? el("p", {}, "Comparisons of settings in which this method stands, in this workspace.") : "",
+      ...more.studies.map(([name, summary, href]) => el("p", {}, el("a", { href }, name), summary ? `: ${summary}` : "")),
       el("h3", {}, "History"),
       others.length ? table(["Row", "Completer", "Trust", `Mean ${measure(metric)}`], others.map((each) => [link(["method", each.id], rowName(each)), each.completer, each.trust, overall(choice.of(each).overall)]), "Other versions, completers and sources of this predictor")
         : el("p", {}, "No other version, completer or source of this predictor is on the board."),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spared_bench.models.augmentation.noise import Noise
     from spared_bench.models.augmentation.per_patch import PerPatch
     from spared_bench.models.augmentation.quarter_turns import QuarterTurns
+    from spared_bench.models.augmentation.randstainna import RandStainNA
     from spared_bench.models.augmentation.rotation import Rotation
     from spared_bench.models.augmentation.symmetries import Symmetries
 
@@ -36,6 +37,7 @@ __all__ = [
     "Noise",
     "PerPatch",
     "QuarterTurns",
+    "RandStainNA",
     "Rotation",
     "Symmetries",
 ]
@@ -52,6 +54,7 @@ _HOME = {
     "Noise": "noise",
     "PerPatch": "per_patch",
     "QuarterTurns": "quarter_turns",
+    "RandStainNA": "randstainna",
     "Rotation": "rotation",
     "Symmetries": "symmetries",
 }

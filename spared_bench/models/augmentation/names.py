@@ -28,6 +28,7 @@ BUILT_IN = {
     "blur": ("blur", "Blur"),
     "noise": ("noise", "Noise"),
     "hed-jitter": ("hed_jitter", "HedJitter"),
+    "randstainna": ("randstainna", "RandStainNA"),
 }
 
 

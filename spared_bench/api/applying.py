@@ -1,0 +1,293 @@
+"""``fit`` one method on one dataset, and ``predict`` new slides with what was trained."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.api.benches import make_bench
+from spared_bench.api.execution import execute
+from spared_bench.api.plans import select
+from spared_bench.api.readable import Readable
+from spared_bench.data import SPATIAL
+from spared_bench.errors import CoordinateError, ImageError, PluginError, UsageError
+from spared_bench.results import TrialResult
+from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spared_bench.inference.trained import Trained
+    from spared_bench.trials.products import Prepared
+
+
+class Fitted(Readable):
+    """One trained method: its result, its predictions, and new slides.
+
+    Parameters
+    ----------
+    report : Report
+        Of a run of one cell.
+    """
+
+    def __init__(self, report: Any) -> None:
+        self.plan = report.plan
+        self.results = report.results[:1]
+        self.trial: TrialResult = self.results[0]
+
+    def predict(self, slide: Path | str | AnnData, **options: Any) -> AnnData:
+        """Predict a new slide; see ``spared_bench.predict``."""
+        workspace = Path(self.plan.bench.settings.workspace)
+        files = list(map(Path, self.plan.bench.settings.plugin_files))
+        return predict(self.trial, slide, workspace=workspace, plugin_files=files, **options)
+
+    def __repr__(self) -> str:
+        return f"Fitted({self.trial!r})"
+
+
+def fit(
+    predictor: str,
+    dataset: str | Prepared,
+    *,
+    completer: str = "none",
+    protocol: str = "",
+    workspace: Path | None = None,
+    data_dir: Path | None = None,
+    plugin_files: Sequence[Path] = (),
+    device: str = "auto",
+    **parameters: Any,
+) -> Fitted:
+    """Train one method on one dataset as a protocol says, unless the workspace has it.
+
+    Parameters
+    ----------
+    predictor : str
+        A registered name.
+    dataset : str or Prepared
+        A name, or what ``load_dataset`` returned, whose protocol and workspace are taken.
+    completer, protocol : str
+        As for ``run``.
+    workspace, data_dir : Path, optional
+    plugin_files : sequence of Path
+    device : str
+    **parameters
+        Of the method: ``lr=1e-3``, ``encoder="color"``; what is not set is as the protocol says.
+
+    Returns
+    -------
+    Fitted
+        With ``.predictions()``, ``.scores()``, ``.show()`` and ``.predict(slide)``.
+
+    Raises
+    ------
+    PluginError
+        If the training failed, with its reason.
+    """
+    common: dict[str, Any] = {
+        "workspace": workspace,
+        "data_dir": data_dir,
+        "plugin_files": plugin_files,
+    }
+    if not isinstance(dataset, str):
+        settings = dataset.bench.settings
+        common = {
+            "workspace": Path(settings.workspace),
+            "data_dir": Path(settings.data_dir),
+            "plugin_files": list(map(Path, settings.plugin_files)),
+        }
+        protocol, dataset = protocol or _named(dataset.bench.protocol), dataset.name
+    bench = make_bench(
+        protocol,
+        datasets=[dataset],
+        device=device,
+        parameters={predictor: parameters} if parameters else None,
+        **common,
+    )
+    plan = select(bench, [dataset], [completer], [predictor])
+    report = execute(plan, executor="inline", track=False, figures=False)
+    if not report.results or not report.results[0].ok:
+        failed = report.results[0] if report.results else None
+        reason = failed.message if failed else "it was not run"
+        raise PluginError(f"{predictor!r} could not be trained on {dataset!r}: {reason}")
+    return Fitted(report)
+
+
+def _named(protocol: Any) -> str:
+    return str(protocol.name)
+
+
+def predict(
+    run: str | TrialResult | Readable,
+    slide: Path | str | AnnData,
+    *,
+    spots: Path | np.ndarray | None = None,
+    grid_um: float = 0.0,
+    um_per_px: float = 0.0,
+    spot_diameter_px: float = 0.0,
+    workspace: Path | None = None,
+    plugin_files: Sequence[Path] = (),
+) -> AnnData:
+    """Predict the expression of a slide with what a run has trained.
+
+    Parameters
+    ----------
+    run : str, TrialResult or Report
+        ``"dataset/completer/predictor"``, the start of a trial's key, a result, or a report with
+        one result.
+    slide : Path or AnnData
+        An image; or an AnnData with ``obsm["spatial"]`` and ``uns["spatial"]`` of one library, as
+        scanpy reads Visium, whose counts are not looked at.
+    spots : Path or ndarray of shape (n_spots, 2), optional
+        Of an image: where to predict, in its pixels, as an array or as a CSV with x and y.
+    grid_um : float
+        Of an image: instead, a square grid of this step over the tissue.
+    um_per_px : float
+        Of the image; 0: unknown, or as the AnnData says.
+    spot_diameter_px : float
+        Width of a spot in pixels of the image; by default a training spot's, or as the AnnData
+        says.
+    workspace : Path, optional
+    plugin_files : sequence of Path
+
+    Returns
+    -------
+    AnnData
+        ``X`` and ``layers["predicted"]``, ``layers["variance"]`` where the method predicts one, of
+        shape (n_spots, n_genes); ``uns["spatial"]`` with the image.
+
+    Raises
+    ------
+    UsageError
+        If it is not clear where to predict, or which run is meant.
+    CoordinateError, ImageError
+        If the AnnData has no positions, or no image.
+    """
+    from spared_bench.inference.trained import find_trained
+
+    if isinstance(run, Readable):
+        workspace = workspace or Path(run.plan.bench.settings.workspace)
+        plugin_files = plugin_files or [Path(p) for p in run.plan.bench.settings.plugin_files]
+        run = run.result()
+    key = run.key if isinstance(run, TrialResult) else run
+    trained = find_trained(Workspace.at(workspace).store, key)
+    if not isinstance(slide, Path | str):
+        if spots is not None or grid_um:
+            raise UsageError("An AnnData says where its spots are: leave out `spots` and grid.")
+        return _of_adata(trained, slide, um_per_px, spot_diameter_px, plugin_files)
+    names, centres, diameter = _places(
+        trained, Path(slide), spots, grid_um, um_per_px, spot_diameter_px
+    )
+    return _applied(trained, Path(slide), names, centres, diameter, um_per_px, plugin_files)
+
+
+def _places(
+    trained: Trained,
+    image: Path,
+    spots: Path | np.ndarray | None,
+    grid_um: float,
+    um_per_px: float,
+    spot_diameter_px: float,
+) -> tuple[list[str], np.ndarray, float]:
+    from spared_bench.inference import new_slide
+    from spared_bench.inference.tissue import find_tissue, require_some, share_of_tissue
+    from spared_bench.inference.trained import spot_diameter_px as usual_diameter
+    from spared_bench.processing.images import image_size
+
+    if (spots is None) == (grid_um == 0):
+        raise UsageError("Give either `spots` or `grid_um`: where is to be predicted?")
+    if grid_um and not um_per_px:
+        raise UsageError("`grid_um` needs the image's scale: give `um_per_px`.")
+    diameter = spot_diameter_px or usual_diameter(trained, um_per_px)
+    new_slide.check_diameter(diameter, *image_size(image))
+    if isinstance(spots, np.ndarray):
+        centres = np.asarray(spots, dtype=np.float64)
+        if centres.ndim != 2 or centres.shape[1] != 2 or not np.isfinite(centres).all():
+            raise CoordinateError(
+                f"`spots` has shape {centres.shape}; expected finite numbers of shape (n_spots, 2):"
+                " x and y in pixels of the image."
+            )
+        return [f"spot_{i}" for i in range(len(centres))], centres, diameter
+    if spots is not None:
+        names, centres = new_slide.read_positions(Path(spots))
+        return names, centres, diameter
+    centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
+    _, mask, factor = find_tissue(image)
+    taken = share_of_tissue(mask, factor, centres, diameter) >= 0.5
+    require_some(taken, image)
+    names = [f"grid_{i}" for i in np.flatnonzero(taken)]
+    return names, centres[taken], diameter
+
+
+def _of_adata(
+    trained: Trained,
+    adata: AnnData,
+    um_per_px: float,
+    spot_diameter_px: float,
+    plugin_files: Sequence[Path],
+) -> AnnData:
+    if SPATIAL not in adata.obsm:
+        raise CoordinateError("The AnnData has no obsm['spatial']: spot centres, (x, y) in pixels.")
+    libraries = dict(adata.uns.get(SPATIAL, {}))
+    if len(libraries) != 1:
+        raise UsageError(
+            f"The AnnData has {len(libraries)} slides in uns['spatial']; expected one. Predict"
+            " slide by slide: leave the spots and the entry of one."
+        )
+    library = next(iter(libraries.values()))
+    factors = library.get("scalefactors", {})
+    path = Path(str(library.get("metadata", {}).get("source_image_path", "")))
+    um_per_px = um_per_px or float(library.get("metadata", {}).get("um_per_px", 0.0) or 0.0)
+    names, centres = list(map(str, adata.obs_names)), np.asarray(adata.obsm[SPATIAL], np.float64)
+    diameter = spot_diameter_px or float(factors.get("spot_diameter_fullres", 0.0))
+    if not diameter > 0:
+        raise UsageError("The AnnData does not say how wide a spot is: give `spot_diameter_px`.")
+    if path.is_file():
+        return _applied(trained, path, names, centres, diameter, um_per_px, plugin_files)
+    pixels = library.get("images", {}).get("hires")
+    scale = float(factors.get("tissue_hires_scalef", 0.0))
+    if pixels is None or not scale > 0:
+        raise ImageError(
+            "The AnnData has no image: neither uns['spatial'][...]['images']['hires'] with its"
+            " scale factor nor the file that its metadata names."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "hires.png"
+        _write_image(np.asarray(pixels), image)
+        given = names, centres * scale, diameter * scale, um_per_px / scale
+        made = _applied(trained, image, *given, plugin_files)
+    made.obsm[SPATIAL] = centres
+    made.uns[SPATIAL] = libraries
+    return made
+
+
+def _write_image(pixels: np.ndarray, path: Path) -> None:
+    from PIL import Image
+
+    if pixels.dtype.kind == "f":  # scanpy reads images as shares of 1
+        pixels = np.rint(np.clip(pixels, 0, 1) * 255)
+    Image.fromarray(pixels.astype(np.uint8)[..., :3]).save(path)
+
+
+def _applied(
+    trained: Trained,
+    image: Path,
+    names: list[str],
+    centres: np.ndarray,
+    diameter: float,
+    um_per_px: float,
+    plugin_files: Sequence[Path],
+) -> AnnData:
+    from spared_bench.inference.new_slide import make_slide
+    from spared_bench.inference.trained import apply
+    from spared_bench.registry import discover
+    from spared_bench.scverse.images import spatial_of
+
+    slide = make_slide(image, names, centres, diameter, um_per_px)
+    made = apply(trained, discover([Path(file) for file in plugin_files]), slide)
+    made.layers["predicted"] = np.array(made.X)
+    made.uns[SPATIAL] = spatial_of({image.stem: slide}, [image.stem])
+    return made

@@ -1,0 +1,106 @@
+"""``results`` and ``stability``: what a workspace has finished, as pandas frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spared_bench.errors import UnknownNameError, UsageError
+from spared_bench.results import TrialResult
+from spared_bench.trials.cells import finished_cells
+from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spared_bench.statistics.split_half import Stability
+
+
+def results(workspace: Path | str | None = None, protocol: str = "", per: str = "") -> pd.DataFrame:
+    """Return everything that a workspace has finished, as a tidy frame.
+
+    Parameters
+    ----------
+    workspace : Path, optional
+        By default the one that ``run`` uses.
+    protocol : str
+        Only this one (``"demo@1"``); all where empty.
+    per : {"", "split", "slide", "gene"}
+        By default one row per cell with a column for every metric
+        (``scverse.frames.results_frame``); else one row per score (``scores_frame``).
+
+    Raises
+    ------
+    UnknownNameError
+        For another ``per``.
+    """
+    from spared_bench.scverse.frames import results_frame, scores_frame
+
+    found = _finished(workspace, protocol)
+    return scores_frame(found, per) if per else results_frame(found)  # type: ignore[arg-type]
+
+
+def stability(
+    dataset: str,
+    metric: str = "pcc-gene",
+    per: str = "gene",
+    *,
+    completer: str = "none",
+    workspace: Path | str | None = None,
+    protocol: str = "",
+    lower_is_better: bool = False,
+) -> Stability | None:
+    """Say whether other genes, or other slides, would rank the methods of a dataset alike.
+
+    Parameters
+    ----------
+    dataset, metric : str
+    per : {"gene", "slide"}
+        Which units are dealt into halves (``spared_bench.statistics.split_half``).
+    completer : str
+    workspace : Path, optional
+    protocol : str
+        ``"demo@1"``; needed where the workspace has several.
+    lower_is_better : bool
+        Of the metric.
+
+    Returns
+    -------
+    Stability or None
+        ``None`` for fewer than four units or three methods.
+
+    Raises
+    ------
+    UsageError
+        If results of several protocols are there, or there are none of the dataset.
+    UnknownNameError
+        For another ``per``.
+    """
+    from spared_bench.scverse.frames import scores_frame
+    from spared_bench.statistics.split_half import split_half
+
+    if per not in ("gene", "slide"):
+        raise UnknownNameError("kind of unit", per, ("gene", "slide"))
+    found = [
+        each
+        for each in _finished(workspace, protocol)
+        if each.ok
+        and (each.dataset, each.completer) == (dataset, completer)
+        and not each.facts.get("control")
+    ]
+    protocols = sorted({each.protocol for each in found})
+    if len(protocols) != 1:
+        told = f"of protocols {', '.join(protocols)}: name one" if protocols else "none: run some"
+        raise UsageError(f"Results on {dataset!r} with completer {completer!r} are {told}.")
+    table = scores_frame(found, per)  # type: ignore[arg-type]
+    evaluated = {each.facts.get("evaluation_split", "test") for each in found}
+    table = table[(table["metric"] == metric) & table["split"].isin(evaluated)]
+    if table.empty:
+        raise UsageError(f"No result on {dataset!r} has {metric!r} for every {per}.")
+    matrix = table.pivot_table(index=per, columns="predictor", values="value", aggfunc="mean")
+    return split_half(matrix, lower_is_better=lower_is_better)
+
+
+def _finished(workspace: Path | str | None, protocol: str) -> list[TrialResult]:
+    store = Workspace.at(None if workspace is None else Path(workspace)).store
+    return [cell.final for cell in finished_cells(store, protocol)]

@@ -1,0 +1,181 @@
+"""From a table with names to arrays in the order of a dataset; nothing is found by its position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spared_bench.brought.names import Names, refuse_unknown
+from spared_bench.errors import SubmissionError
+
+#: Names of some rows, and how to read the wanted ones: (row numbers, column numbers) -> values.
+Block = tuple[Sequence[str], Callable[[np.ndarray, np.ndarray], np.ndarray]]
+_MOST_TOLD = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """A table as it comes, in blocks of rows.
+
+    Parameters
+    ----------
+    source : str
+        What to call it in a message.
+    columns : list of str
+    blocks : iterator of Block
+    """
+
+    source: str
+    columns: list[str]
+    blocks: Iterator[Block]
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """What a table holds of a dataset.
+
+    Parameters
+    ----------
+    values : ndarray of float64, of shape (n_spots, n_genes)
+        nan where the table has no such spot or gene.
+    spots, genes : ndarray of bool, of shape (n_spots,) and (n_genes,)
+        Which it has.
+    unknown : dict of str to int
+        How many of its spots and genes the dataset lacks.
+    notes : list of str
+        What was understood, in sentences.
+    """
+
+    values: np.ndarray
+    spots: np.ndarray
+    genes: np.ndarray
+    unknown: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def collect(table: Named, spots: Names, genes: Names, *, ignore_unknown: bool = False) -> Collected:
+    """Read the wanted spots and genes of a table, whichever of them are its rows.
+
+    Parameters
+    ----------
+    table : Named
+    spots, genes : Names
+    ignore_unknown : bool
+        Leave out names that the dataset does not have, instead of refusing the table.
+
+    Raises
+    ------
+    SubmissionError
+        If no name is known, one is unknown or stands twice, or a wanted value is not finite.
+    """
+    across, down = _axes(table, spots, genes)
+    columns, found_columns, odd_columns = _wanted_columns(table, across)
+    if odd_columns and not ignore_unknown:
+        refuse_unknown(across, odd_columns, table.source)
+    values = np.full((len(down.names), len(across.names)), np.nan)
+    seen = np.zeros(len(down.names), dtype=bool)
+    odd_rows: list[str] = []
+    n_odd = 0
+    for names, read in table.blocks:
+        rows, places = [], []
+        for row, name in enumerate(names):
+            place = down.place.get(name)
+            if place is None:
+                if down.unknown(name):
+                    n_odd += 1
+                    odd_rows += [name] if len(odd_rows) < _MOST_TOLD else []
+                continue
+            if seen[place]:
+                raise SubmissionError(
+                    f"{table.source} names {down.names[place]!r} more than once among its"
+                    f" {down.what}. Keep one row of it: which of them is meant is not guessed."
+                )
+            seen[place] = True
+            rows.append(row)
+            places.append(place)
+        if odd_rows and not ignore_unknown:
+            continue
+        if rows:
+            values[np.ix_(np.array(places), found_columns)] = read(np.array(rows), columns)
+    if not seen.any():
+        raise SubmissionError(_nothing(table.source, down, odd_rows))
+    if odd_rows and not ignore_unknown:
+        refuse_unknown(down, odd_rows, table.source)
+    has = np.zeros(len(across.names), dtype=bool)
+    has[found_columns] = True
+    _check_finite(values, seen, has, table.source, down, across)
+    unknown = {across.what: len(odd_columns), down.what: n_odd}
+    notes = [
+        f"{number} {what} of the file are not in the dataset and were left out."
+        for what, number in unknown.items()
+        if number
+    ]
+    if across.what == "spots":
+        notes.append("Rows of the file are genes, and columns spots, by their names.")
+        return Collected(values.T, has, seen, unknown, notes)
+    return Collected(values, seen, has, unknown, notes)
+
+
+def _axes(table: Named, spots: Names, genes: Names) -> tuple[Names, Names]:
+    """Return what the columns are, and what the rows are."""
+    n_genes, n_spots = genes.hits(table.columns), spots.hits(table.columns)
+    if not n_genes and not n_spots:
+        raise SubmissionError(
+            f"No column of {table.source} is a gene or a spot of the dataset: it has"
+            f" {len(table.columns)} columns, such as {', '.join(map(repr, table.columns[:3]))}."
+            f" Genes are called like {', '.join(map(repr, genes.names[:2]))} or"
+            f" {genes.others[0]!r}, spots like {spots.names[0]!r}. A table needs both names:"
+            " spots as its index and genes as its header, or the other way round."
+        )
+    return (genes, spots) if n_genes >= n_spots else (spots, genes)
+
+
+def _wanted_columns(table: Named, across: Names) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return which columns are wanted, their places, and those that are of nothing."""
+    at: dict[int, int] = {}
+    odd = []
+    for number, name in enumerate(table.columns):
+        place = across.place.get(name)
+        if place is None:
+            if across.unknown(name):
+                odd.append(name)
+        elif place in at:
+            raise SubmissionError(
+                f"{table.source} names {across.names[place]!r} more than once among its"
+                f" {across.what} (columns {table.columns[at[place]]!r} and {name!r}). Keep one:"
+                " which of them is meant is not guessed."
+            )
+        else:
+            at[place] = number
+    places = np.array(sorted(at), dtype=np.int64)
+    return np.array([at[place] for place in places.tolist()], dtype=np.int64), places, odd
+
+
+def _nothing(source: str, down: Names, odd: Sequence[str]) -> str:
+    found = f" It names {', '.join(map(repr, odd[:2]))}." if odd else ""
+    return (
+        f"No row of {source} is one of the {len(down.names)} {down.what} that are scored.{found}"
+        f" They are called like {', '.join(map(repr, down.names[:2]))}"
+        f"{f' or {down.others[0]!r}' if down.others[0] != down.names[0] else ''}. Write the names"
+        " as the index (first column) of the table. `spared-bench export split` writes them down."
+    )
+
+
+def _check_finite(
+    values: np.ndarray,
+    seen: np.ndarray,
+    has: np.ndarray,
+    source: str,
+    down: Names,
+    across: Names,
+) -> None:
+    wrong = ~np.isfinite(values) & seen[:, None] & has[None, :]
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        raise SubmissionError(
+            f"{source} holds {int(wrong.sum())} values that are no finite numbers, the first at"
+            f" {down.names[row]!r}, {across.names[column]!r}. Predict a number there, or leave the"
+            " whole spot or gene out of the file, where it counts as missing."
+        )

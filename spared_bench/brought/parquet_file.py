@@ -1,0 +1,105 @@
+"""Parquet as pandas writes it: the index is a column, whose name the file tells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.brought.collecting import Block, Named
+from spared_bench.errors import SubmissionError
+
+_ROWS_AT_ONCE = 4_096
+_MOST_COLUMNS = 200_000
+
+
+def read_parquet(path: Path, layer: str = "") -> tuple[Named, None]:
+    """Open a table as ``DataFrame.to_parquet`` writes it, with names as its index.
+
+    Where the file tells of no index, its first column of text is taken for it.
+
+    Raises
+    ------
+    SubmissionError
+        If it is damaged, or no column holds names.
+    """
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        file = ParquetFile(path)
+        schema = file.schema_arrow
+    except (ArrowException, OSError, ValueError) as error:
+        raise _refused(path, f"it is no Parquet file: {str(error)[:200]}") from error
+    if len(schema.names) > _MOST_COLUMNS or len(set(schema.names)) < len(schema.names):
+        raise _refused(
+            path, f"it has {len(schema.names)} columns, or two of the same name. Keep one of each"
+        )
+    index = _index_of(schema, path)
+    columns = [name for name in schema.names if name not in _index_columns(schema) | {index}]
+    return Named(path.name, columns, _blocks(file, path, index, columns)), None
+
+
+def _index_columns(schema: Any) -> set[str]:
+    """Return the columns that pandas kept an index in."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        return {name for name in told.get("index_columns", []) if isinstance(name, str)}
+    except (ValueError, AttributeError, TypeError):
+        return set()
+
+
+def _index_of(schema: Any, path: Path) -> str:
+    import pyarrow
+
+    texts = [
+        field.name
+        for field in schema
+        if pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type)
+    ]
+    told = [name for name in texts if name in _index_columns(schema)]
+    if len(told) > 1 or not texts:
+        raise _refused(
+            path,
+            f"{len(told)} of its columns hold names of rows; expected one, as"
+            " `frame.to_parquet(path)` writes with spots as the index",
+        )
+    return str((told or texts)[0])
+
+
+def _blocks(file: Any, path: Path, index: str, columns: list[str]) -> Iterator[Block]:
+    """Read names and values side by side, the same batches of rows of both."""
+    from pyarrow import ArrowException
+
+    values: list[Iterator[Any]] = []
+    done = [0]
+
+    def read(rows: np.ndarray, wanted: np.ndarray, number: int, n_rows: int) -> np.ndarray:
+        names = [columns[column] for column in wanted]
+        if not values:
+            values.append(file.iter_batches(_ROWS_AT_ONCE, columns=names))
+        try:
+            while done[0] <= number:
+                part = next(values[0])
+                done[0] += 1
+            if part.num_rows != n_rows:
+                raise _refused(path, "its columns are of different length")
+            found = [np.asarray(part.column(name), dtype=np.float64)[rows] for name in names]
+        except (ArrowException, ValueError, TypeError, StopIteration) as error:
+            raise _refused(path, f"a column holds no numbers: {str(error)[:200]}") from error
+        return np.stack(found, axis=1)
+
+    try:
+        for number, part in enumerate(file.iter_batches(_ROWS_AT_ONCE, columns=[index])):
+            names = [str(name) for name in part.column(0).to_pylist()]
+            yield names, partial(read, number=number, n_rows=len(names))
+    except ArrowException as error:
+        raise _refused(path, f"it is damaged: {str(error)[:200]}") from error
+
+
+def _refused(path: Path, reason: str) -> SubmissionError:
+    return SubmissionError(f"{path.name} cannot be read as predictions: {reason}.")

@@ -1,0 +1,223 @@
+"""``study plan``, ``run`` and ``report``: one question as variants of one protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from spared_bench.cli.common import (
+    DATA_DIR,
+    JSON,
+    PLUGIN,
+    WORKSPACE,
+    err_console,
+    own_command,
+    print_table,
+    show_result,
+    warn_of_quarantine,
+)
+
+if TYPE_CHECKING:
+    from spared_bench.api import Report
+    from spared_bench.planning.plan import Plan
+    from spared_bench.studies.loading import Opened
+    from spared_bench.studies.planning import StudyForecast, StudyPlan
+
+NAME = typer.Argument(..., help="A study: a name (see `list studies`) or a YAML file.")
+DEVICE = typer.Option("auto", help="auto, cpu, cuda or cuda:1.")
+THREADS = typer.Option(1, min=1, help="CPU threads of a trial: part of its key.")
+OFFLINE = typer.Option(False, "--offline", help="Never download.")
+
+study_app = typer.Typer(help="Compare settings: variants of one protocol, trained and compared.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(study_app, name="study")
+
+
+@study_app.callback()
+def _study() -> None:
+    return None
+
+
+@study_app.command("plan")
+def plan(
+    name: str = NAME,
+    device: str = DEVICE,
+    threads: int = THREADS,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Say what a study runs, what it would fetch and what it will take; nothing is made."""
+    opened = _open(name, workspace, data_dir, plugin, device, threads, True)
+    _show_plan(opened, as_json)
+
+
+@study_app.command("run")
+def run(
+    name: str = NAME,
+    dry_run: bool = typer.Option(False, "--dry-run", help="The same as `study plan`."),
+    executor: str = typer.Option("local", help="Who runs the trials: inline, local or dask."),
+    cluster: str = typer.Option("", help="For dask: a scheduler's address, or a YAML file."),
+    workers: int = typer.Option(0, min=0, help="Worker processes [default: one per core]."),
+    threads: int = THREADS,
+    device: str = DEVICE,
+    retry_failed: bool = typer.Option(False, help="Try trials again that failed before."),
+    report: bool = typer.Option(True, help="Write the report when all is done."),
+    track: bool = typer.Option(True, help="Log the study to MLflow."),
+    offline: bool = OFFLINE,
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Run every cell of a study that the store does not have; write its report.
+
+    Interrupted, the same command goes on from there.
+    """
+    opened = _open(name, workspace, data_dir, plugin, device, threads, offline)
+    if dry_run:
+        _show_plan(opened, as_json)
+        return
+    from spared_bench.studies.kinds import run_and_report
+
+    options: dict[str, Any] = {
+        "executor": executor,
+        "cluster": cluster,
+        "workers": workers or None,
+        "retry_failed": retry_failed,
+    }
+    done = run_and_report(
+        opened,
+        log=lambda line: typer.echo(line, err=True),
+        watch=_watched,
+        report=report,
+        track=track,
+        command=own_command(),
+        **options,
+    )
+    show_result(done.as_dict(), as_json, done.told)
+    raise typer.Exit(done.exit_status)
+
+
+@study_app.command("report")
+def report(
+    name: str = NAME,
+    threads: int = THREADS,
+    device: str = DEVICE,
+    track: bool = typer.Option(False, help="Log the study to MLflow, too."),
+    workspace: Path | None = WORKSPACE,
+    data_dir: Path | None = DATA_DIR,
+    plugin: list[Path] = PLUGIN,
+    as_json: bool = JSON,
+) -> None:
+    """Write the report of what the store has of a study: one page, and tables beside it."""
+    opened = _open(name, workspace, data_dir, plugin, device, threads, True)
+    from spared_bench.studies.kinds import report_only
+
+    done = report_only(
+        opened,
+        log=lambda line: typer.echo(line, err=True),
+        track=track,
+        command=own_command(),
+    )
+    show_result(done.as_dict(), as_json, done.told)
+
+
+def _open(
+    name: str,
+    workspace: Path | None,
+    data_dir: Path | None,
+    plugin: list[Path],
+    device: str,
+    threads: int,
+    offline: bool,
+) -> Opened:
+    from spared_bench.studies.loading import open_study
+
+    opened = open_study(
+        name,
+        workspace=workspace,
+        data_dir=data_dir,
+        plugin_files=plugin,
+        device=device,
+        threads=threads,
+        offline=offline,
+    )
+    warn_of_quarantine(opened.base.registry.quarantined)
+    return opened
+
+
+def _watched(plan: Plan, options: dict[str, Any]) -> Report:
+    """Run one plan of a study and show how it goes on."""
+    from spared_bench.api import execute
+    from spared_bench.cli.run_progress import watcher_for
+
+    with watcher_for(err_console(), plan, log_json=False) as watcher:
+        try:
+            return execute(plan, watcher=watcher, command=own_command(), log=watcher.log, **options)
+        except KeyboardInterrupt:
+            watcher.log("Interrupted. Finished trials are kept: the same command goes on.")
+            raise typer.Exit(130) from None
+
+
+def _show_plan(opened: Opened, as_json: bool) -> None:
+    from spared_bench.studies.kinds import plan_of
+    from spared_bench.studies.planning import forecast_study
+
+    planned = plan_of(opened)
+    ahead = forecast_study(planned)
+    show_result(ahead.as_dict(planned), as_json, lambda: _print_plan(planned, ahead))
+
+
+def _print_plan(planned: StudyPlan, ahead: StudyForecast) -> None:
+    values = ahead.as_dict(planned)
+    factors = list(planned.study.factors)
+    if planned.study.factors:
+        rows = [
+            [*(each["levels"][name] for name in factors), str(each["cells"]), str(each["done"])]
+            for each in values["variants"]
+        ]
+        print_table([*factors, "cells", "done"], rows)
+    methods = sorted({m for variant in planned.variants for m in variant.methods})
+    datasets = sorted({d for variant in planned.variants for d in variant.datasets})
+    shown = ", ".join(datasets[:6]) + (f", ... ({len(datasets)})" if len(datasets) > 6 else "")
+    typer.echo(
+        f"Study {planned.study.id}, on protocol {planned.base.protocol.id}: {planned.n_cells}"
+        f" cells of {len(planned.variants)} variants, {ahead.done} done; {ahead.open_trials}"
+        f" trainings to run.\nMethods: {', '.join(methods)}. Datasets: {shown}."
+    )
+    for line in _told(planned, ahead):
+        typer.echo(line)
+
+
+def _told(planned: StudyPlan, ahead: StudyForecast) -> list[str]:
+    lines = []
+    budgets = {
+        variant.protocol.training.iterations
+        for group in planned.groups
+        for variant in group.variants
+    }
+    if ahead.open_trials:
+        most = f"{max(budgets):,} steps" if budgets else "no steps"
+        lines.append(f"Each training has a budget of at most {most}.")
+    for name, size in ahead.downloads.items():
+        known = f"{size / 1e6:,.0f} MB" if size is not None else "of unknown size"
+        lines.append(f"To fetch first (`spared-bench data fetch {name}`): {name}, {known}")
+    lines += [
+        f"About {hours:.2f} hours of one worker on {device}, from past trials."
+        for device, hours in sorted(ahead.hours.items())
+    ]
+    if ahead.without_past:
+        lines.append(
+            f"{ahead.without_past} trainings are of methods without a past trial here, of which"
+            " nothing can be foretold."
+        )
+    if ahead.disk_bytes is not None:
+        lines.append(f"About {ahead.disk_bytes / 1e6:,.1f} MB of disk for the open trials.")
+    return lines

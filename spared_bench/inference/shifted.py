@@ -1,0 +1,98 @@
+"""A trained method on the tested slides of its own dataset, with their images changed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from spared_bench.bench import Bench
+from spared_bench.contracts import checked_output
+from spared_bench.data import SPATIAL, Slides
+from spared_bench.errors import MissingFileError
+from spared_bench.inference.seen import Change, seen
+from spared_bench.inference.trained import APPLICATION, Trained
+from spared_bench.results import TrialResult
+from spared_bench.store.trials import MODEL, TRIALS
+from spared_bench.trials.products import prepare
+from spared_bench.trials.raw_slides import read_raw_slides
+from spared_bench.trials.seeding import seed_everything
+
+
+def trained_of(bench: Bench, result: TrialResult) -> Trained:
+    """Return the model that a trial left.
+
+    Raises
+    ------
+    MissingFileError
+        If it left none.
+    """
+    entry = bench.workspace.store.open(TRIALS, result.key)
+    path = None if entry is None else entry.folder / APPLICATION
+    if entry is None or path is None or not (path.is_file() and (entry.folder / MODEL).is_dir()):
+        raise MissingFileError(
+            f"Trial {result.key[:12]} of {result.predictor!r} left no model: its method does not"
+            " save itself (`save` and `load`), or the entry was taken away."
+        )
+    return Trained(result, entry.folder, json.loads(path.read_text(encoding="utf-8")))
+
+
+def predict_shifted(
+    bench: Bench, result: TrialResult, shift: Callable[[str], Change | None]
+) -> np.ndarray:
+    """Predict the tested spots from changed images; nothing is trained.
+
+    Parameters
+    ----------
+    bench : Bench
+        Of the trial's protocol.
+    result : TrialResult
+    shift : callable
+        Slide id to the change of its windows; ``None``: as they are.
+
+    Returns
+    -------
+    ndarray of float64, of shape (n_spots, n_genes)
+        In the order of the prepared dataset's tested spots; on the scale of its target.
+
+    Raises
+    ------
+    MissingFileError
+        If the trial left no model.
+    """
+    trained = trained_of(bench, result)
+    split = bench.dataset(result.dataset).evaluation_split
+    tested = prepare(bench, result.dataset).slides(split)
+    method = trained.load(bench.registry)
+    found = np.empty((tested.n_spots, tested.n_genes))
+    offset = np.asarray(trained.application["offset"])
+    for slide_id in dict.fromkeys(tested.slide_ids):
+        here = np.flatnonzero(tested.slide_ids == slide_id)
+        with tempfile.TemporaryDirectory() as folder:
+            slides = _seen(bench, trained, tested.subset(here), str(slide_id), shift, Path(folder))
+            seed_everything(bench.trial_seed(result.dataset, result.predictor, result.seed))
+            output = checked_output(method.predict(slides), slides, result.predictor)
+            found[here] = output.mean + offset
+    return found
+
+
+def _seen(
+    bench: Bench,
+    trained: Trained,
+    tested: Slides,
+    slide_id: str,
+    shift: Callable[[str], Change | None],
+    folder: Path,
+) -> Slides:
+    dataset = trained.result.dataset
+    raw = read_raw_slides(bench, dataset, [slide_id])[slide_id]
+    prefix = f"{slide_id}_"
+    names = [str(name).removeprefix(prefix) for name in tested.adata.obs_names]
+    slide = raw[names].copy()
+    slide.obs["slide_id"] = slide_id
+    bare = tested.without_expression().adata
+    assert np.allclose(bare.obsm[SPATIAL], slide.obsm[SPATIAL])
+    return seen(slide, bare, trained.application, trained.result.predictor, folder, shift(slide_id))

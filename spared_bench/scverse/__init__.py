@@ -1,0 +1,1 @@
+"""Prepared datasets and predictions as scanpy, squidpy and spatialdata expect them."""

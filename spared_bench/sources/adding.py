@@ -1,0 +1,84 @@
+"""A described dataset is added: every slide is read, and the description kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from spared_bench.errors import DataError, PluginError, UsageError
+from spared_bench.processing.given import GIVEN
+from spared_bench.sources.described import read
+from spared_bench.sources.description import DESCRIPTION, Description, read_description
+from spared_bench.specs import DatasetSpec
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[Description, Path]:
+    """Check a description and its slides, and keep it where it is found from then on.
+
+    Raises
+    ------
+    UsageError
+        If a dataset of that name lies there already.
+    DataError
+        If a slide cannot be read, or breaks the contract of raw slides, or its image cannot be
+        decoded under the spots, or it has a label that is no class.
+    """
+    from spared_bench.data import LABEL, validate_raw_slide
+    from spared_bench.files import write_text
+
+    described = read_description(path)
+    folder = data_dir / described.name
+    kept = folder / DESCRIPTION
+    if kept.exists() and not replace:  # not the folder: a refused dataset may leave images in it
+        raise UsageError(
+            f"There is a dataset in {folder} already. Choose another `name`, or replace it with"
+            " `--replace`."
+        )
+    found: set[str] = set()
+    for slide_id in described.slides:
+        try:
+            slide = read(described, folder, slide_id)
+            validate_raw_slide(slide, slide_id, classes=described.classes)
+            _decode_image(slide)
+        except DataError as error:
+            raise type(error)(f"Slide {slide_id!r} of {path}: {error}") from error
+        found |= set(slide.obs.get(LABEL, ())) - {""}
+    if described.label_column and not described.classes:
+        if not found:
+            raise UsageError(
+                f"{path}: no spot has a label in column {described.label_column!r}. Name another"
+                " `label_column`, or leave it out."
+            )
+        described = described.model_copy(update={"classes": tuple(sorted(found))})
+    text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+    write_text(kept, text)
+    return described, kept
+
+
+def _decode_image(slide: AnnData) -> None:
+    """Refuse an image of which a part under the spots cannot be decoded, before anything runs."""
+    import numpy as np
+
+    from spared_bench.data import SPATIAL
+    from spared_bench.processing.images import decode_at
+
+    facts = slide.uns["slide"]
+    if facts["image_path"] and not facts.get(GIVEN):
+        centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
+        decode_at(facts["image_path"], centres)
+
+
+def described_spec(path: Path) -> DatasetSpec:
+    """Return the spec of a kept description, which must carry the name of its folder."""
+    found = read_description(path)
+    if found.name != path.parent.name:
+        raise PluginError(
+            f"it describes dataset {found.name!r} in a folder named {path.parent.name!r}. Rename"
+            " one of them."
+        )
+    return found.spec()

@@ -1,0 +1,98 @@
+"""What a server's headers say of a file, and whether that can be."""
+
+from __future__ import annotations
+
+import re
+import time
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spared_bench.sources.archives import swollen
+from spared_bench.sources.part import forget
+from spared_bench.sources.patience import AgainError, Expected, HopelessError, Policy
+
+if TYPE_CHECKING:
+    from requests import Response
+
+_LATER = {202, 408, 425, 429, 500, 502, 503, 504}
+
+
+def check_answer(
+    response: Response, url: str, part: Path, start: int, validator: str, expected: Expected
+) -> None:
+    """Refuse an answer that is not the file, or not the part of it that was asked for."""
+    code = response.status_code
+    if code == 416 or (
+        code == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+    ):
+        forget(part)
+        raise AgainError("the server has no such part of the file")
+    told = response.headers.get("ETag" if validator.startswith('"') else "Last-Modified", "")
+    if code == 206 and start and told not in ("", validator):
+        forget(part)
+        raise AgainError("the server has another file now than the part that is there")
+    if code in _LATER:
+        wait = _seconds(response.headers.get("Retry-After", ""))
+        raise AgainError(f"the server answered {code}", wait)
+    if code not in (200, 206):
+        raise HopelessError(f"the server answered {code} {response.reason}")
+    if url.startswith("https:") and response.url.startswith("http:") and not expected.sha256:
+        raise HopelessError(f"it leads to {response.url}, which anyone on the way can change")
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind == "text/html" and not expected.sha256 and ".htm" not in part.name:
+        raise HopelessError("the server answered with a web page instead of the file")
+
+
+def _seconds(wait: str) -> float:
+    """Return how long a server wants to be left alone: seconds or a date; 0 for neither."""
+    if (seconds := _number(wait)) is not None:
+        return float(seconds)
+    try:
+        return max(0.0, parsedate_to_datetime(wait).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def full_size(response: Response, start: int) -> int:
+    """Return the size of the whole file, of which a part may come; 0 if it is unknown."""
+    whole = response.headers.get("Content-Range", "").rpartition("/")[2]
+    if response.status_code == 206 and (size := _number(whole)) is not None:
+        return size
+    told = response.headers.get("Content-Length", "")
+    length = _number(told)
+    if length is None and response.raw.length_remaining:
+        # Read otherwise below us ("1_0" as 10): the file would seem whole where it ends early.
+        raise HopelessError(f"the server says {told[:40]!r} for the length of the file")
+    return 0 if length is None else start + length
+
+
+def _number(text: str) -> int | None:
+    """Return a whole number of a header, ``None`` for anything else: "12, 12", "²", "1e9"."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text.strip(" \t")) else None
+
+
+def is_packed(response: Response, part: Path, start: int) -> bool:
+    """Return whether the server packed the file for its way, though it was asked not to.
+
+    What is called ``.gz`` is meant to come as it is, whatever the server says of it.
+    """
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding in ("", "identity") or part.name.endswith((".gz.part", ".tgz.part")):
+        return False
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise HopelessError(f"the server packed the file as {coding!r}, which is not understood")
+    if start:
+        forget(part)
+        raise AgainError("what was there cannot be continued: the server packs the file")
+    return True
+
+
+def most_bytes(
+    response: Response, expected: Expected, total: int, packed: bool, policy: Policy
+) -> int:
+    """Return how many bytes the file can have, unpacked where the server packed it for its way."""
+    known = expected.size or total
+    if not known and packed and (length := _number(response.headers.get("Content-Length", ""))):
+        known = swollen(length)
+    return min(known or policy.most_bytes, policy.most_bytes)

@@ -1,0 +1,68 @@
+"""The records of studies: which trials and scores each of them counts on.
+
+A study's trials are no cells of a protocol, so nothing else names them. What is recorded here is
+kept by ``store gc`` and told of by the study's report alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from spared_bench.files import write_text
+
+STUDIES = "studies"
+
+
+def record_path(root: Path, study: str) -> Path:
+    """Return where the record of a study (``name@version``) lies in a store."""
+    return root / STUDIES / f"{study}.json"
+
+
+def write_study_record(root: Path, study: str, keys: Collection[str], values: Any) -> Path:
+    """Write which entries a study counts on; return the file.
+
+    Parameters
+    ----------
+    root : Path
+        Of the store.
+    study : str
+        ``name@version``.
+    keys : collection of str
+        Of trials and scores; those of an earlier run of the same study are kept beside them.
+    values : object
+        What else is to be known of it, as JSON.
+    """
+    path = record_path(root, study)
+    known = set(keys) | _keys(path)
+    text = json.dumps({"study": study, "keys": sorted(known), "about": values}, indent=1)
+    write_text(path, text, sync=False)
+    return path
+
+
+def keys_of_studies(root: Path) -> set[str]:
+    """Return the keys that all studies of a store count on; one that cannot be read has none."""
+    return {key for path in (root / STUDIES).glob("*.json") for key in _keys(path)}
+
+
+def study_records(root: Path) -> list[dict[str, Any]]:
+    """Return what the records of a store say of their studies, by their names."""
+    found = []
+    for path in sorted((root / STUDIES).glob("*.json")):
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))["about"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(about, dict):
+            found.append(about)
+    return found
+
+
+def _keys(path: Path) -> set[str]:
+    try:
+        keys = json.loads(path.read_text(encoding="utf-8"))["keys"]
+        return {key for key in keys if isinstance(key, str)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()

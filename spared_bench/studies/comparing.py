@@ -1,0 +1,340 @@
+"""Levels against their base: paired differences, their intervals, and the test that fits.
+
+Pairs are cells that differ in nothing but the level. What is independent are slides, so slides are
+the blocks of a test: seeds, completers and levels of other factors are averaged within each. Genes
+of one slide are not independent of each other; an interval over genes speaks of these slides alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spared_bench.specs import MetricSpec
+from spared_bench.statistics.bootstrap import FEWEST_DATASETS, over_slides
+from spared_bench.statistics.effects import rank_biserial
+from spared_bench.statistics.omnibus import Friedman, friedman
+from spared_bench.statistics.pairwise import holm, wilcoxon_p
+from spared_bench.studies.model import Comparison, Study
+from spared_bench.studies.results import Collected, StudyCell, mean
+
+LEVEL = 0.05
+#: Where Wilcoxon's test of so few blocks cannot go below the level, whatever the values.
+_FEWEST_BLOCKS = 6
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One level against another, of one method.
+
+    Parameters
+    ----------
+    method : str
+    factor, level, against : str
+    n_pairs : int
+        Cells that have both.
+    n_blocks : int
+        Slides that have both.
+    mean_level, mean_against : float
+        Over the blocks.
+    difference : float
+        Their difference, level minus base; nan without a block.
+    low, high : float
+        95 % of the means over slides drawn again with replacement; nan for fewer than five.
+    better : int
+        Slides on which the level is better.
+    n_genes : int
+        Pairs of gene and cell that have both.
+    gene_difference, gene_low, gene_high : float
+        Mean difference over genes, and 95 % of the means over genes drawn again.
+    p : float
+        Wilcoxon's signed-rank test over blocks, corrected by Holm over the comparisons of the
+        factor and method; nan where it could not speak.
+    effect : float
+        Rank-biserial; positive where the level is better.
+    says : str
+        Which test was done, or why none.
+    """
+
+    method: str
+    factor: str
+    level: str
+    against: str
+    n_pairs: int = 0
+    n_blocks: int = 0
+    mean_level: float = math.nan
+    mean_against: float = math.nan
+    difference: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    better: int = 0
+    n_genes: int = 0
+    gene_difference: float = math.nan
+    gene_low: float = math.nan
+    gene_high: float = math.nan
+    p: float = math.nan
+    effect: float = math.nan
+    says: str = ""
+
+
+def compare(study: Study, collected: Collected, metric: MetricSpec) -> list[Difference]:
+    """Hold every level against its base, method by method.
+
+    Parameters
+    ----------
+    study : Study
+    collected : Collected
+    metric : MetricSpec
+        By which they are compared.
+    """
+    found: list[Difference] = []
+    methods = collected.names("method")
+    varied = _factors_of_methods(study)
+    for factor in study.factors:
+        wanted = [each for each in study.comparisons() if each.factor == factor]
+        if factor in varied:  # the level says which method is run: nothing is paired by method
+            found += _tested([_difference(collected, each, "", metric) for each in wanted])
+            continue
+        for method in methods:
+            found += _tested([_difference(collected, each, method, metric) for each in wanted])
+    return found
+
+
+def _factors_of_methods(study: Study) -> set[str]:
+    return {
+        name
+        for name, factor in study.factors.items()
+        if any("method" in factor.assigned(label) for label in factor.levels)
+    }
+
+
+def _difference(
+    collected: Collected, wanted: Comparison, method: str, metric: MetricSpec
+) -> Difference:
+    cells = [cell for cell in collected.cells if not method or cell.method == method]
+    pairs = _pairs(collected, cells, wanted, with_method=bool(method))
+    empty = Difference(method or "(as the level says)", wanted.factor, wanted.level, wanted.against)
+    if not pairs:
+        return replace(empty, says="No pair of cells has both.")
+    first, second = blocks(pairs, metric.name)
+    sign = -1.0 if metric.better == "lower" else 1.0
+    difference = first - second
+    gene = gene_differences(pairs, metric)
+    low, high = _interval(difference) if len(difference) >= FEWEST_DATASETS else (math.nan,) * 2
+    gene_low, gene_high = _interval(gene)
+    return replace(
+        empty,
+        n_pairs=len(pairs),
+        n_blocks=len(difference),
+        mean_level=mean(list(first)),
+        mean_against=mean(list(second)),
+        difference=mean(list(difference)),
+        low=low,
+        high=high,
+        better=int((sign * difference > 0).sum()),
+        n_genes=len(gene),
+        gene_difference=mean(list(gene)),
+        gene_low=gene_low,
+        gene_high=gene_high,
+        effect=rank_biserial(-sign * first, -sign * second) if len(difference) else math.nan,
+        p=wilcoxon_p(first, second) if len(difference) >= _FEWEST_BLOCKS else math.nan,
+    )
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    return over_slides(values)
+
+
+def _pairs(
+    collected: Collected, cells: Iterable[StudyCell], wanted: Comparison, *, with_method: bool
+) -> list[tuple[StudyCell, StudyCell]]:
+    """Return (level, base) of all cells that agree in everything else."""
+
+    def place(cell: StudyCell) -> tuple[object, ...]:
+        others = tuple(sorted((k, v) for k, v in cell.levels.items() if k != wanted.factor))
+        return (
+            others,
+            cell.dataset,
+            cell.completer,
+            cell.method if with_method else "",
+            cell.seed,
+        )
+
+    done = [cell for cell in cells if cell.result is not None]
+    base = {place(cell): cell for cell in collected.of(done, wanted.factor, wanted.against)}
+    level = collected.of(done, wanted.factor, wanted.level)
+    varied = _differs(level, base.values())
+    if varied:
+        # A level that says which dataset, completer or seed is run has no partner there.
+        return _paired_without(level, list(base.values()), wanted.factor, varied)
+    return [(cell, base[place(cell)]) for cell in level if place(cell) in base]
+
+
+def _differs(level: Sequence[StudyCell], base: Iterable[StudyCell]) -> tuple[str, ...]:
+    """Return what level and base select apart from each other: nothing of theirs is shared."""
+    others = list(base)
+    return tuple(
+        name
+        for name in ("dataset", "completer", "seed")
+        if level
+        and others
+        and not {getattr(c, name) for c in level} & {getattr(c, name) for c in others}
+    )
+
+
+def _paired_without(
+    level: Sequence[StudyCell], base: Sequence[StudyCell], factor: str, varied: tuple[str, ...]
+) -> list[tuple[StudyCell, StudyCell]]:
+    kept = [name for name in ("dataset", "completer", "method", "seed") if name not in varied]
+
+    def place(cell: StudyCell) -> tuple[object, ...]:
+        others = tuple(sorted((k, v) for k, v in cell.levels.items() if k != factor))
+        return (others, *(getattr(cell, name) for name in kept))
+
+    known = {place(cell): cell for cell in base}
+    return [(cell, known[place(cell)]) for cell in level if place(cell) in known]
+
+
+def blocks(
+    pairs: Sequence[tuple[StudyCell, StudyCell]], metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of level and base on every slide that both have, (n_blocks,) each.
+
+    A slide is a block: seeds, completers and levels of other factors are averaged within it. Where
+    level and base are of different slides, the dataset is the block.
+    """
+    first: dict[tuple[str, str], list[float]] = {}
+    second: dict[tuple[str, str], list[float]] = {}
+    for cell, base in pairs:
+        ours, theirs = cell.slides(metric), base.slides(metric)
+        shared = [s for s in ours if s in theirs] if cell.dataset == base.dataset else []
+        for slide in shared:
+            if math.isfinite(ours[slide]) and math.isfinite(theirs[slide]):
+                first.setdefault((cell.dataset, slide), []).append(ours[slide])
+                second.setdefault((cell.dataset, slide), []).append(theirs[slide])
+        if not shared:
+            values = cell.score(metric), base.score(metric)
+            if all(map(math.isfinite, values)):
+                first.setdefault((cell.dataset, ""), []).append(values[0])
+                second.setdefault((cell.dataset, ""), []).append(values[1])
+    return (
+        np.array([mean(values) for values in first.values()]),
+        np.array([mean(values) for values in second.values()]),
+    )
+
+
+def gene_differences(
+    pairs: Sequence[tuple[StudyCell, StudyCell]], metric: MetricSpec
+) -> np.ndarray:
+    """Return level minus base of every gene of every dataset, seeds averaged, (n_genes,).
+
+    A correlation that is undefined on one side alone is one of a constant prediction and counts 0,
+    as in the strict means; undefined on both sides, the gene is left out. Genes that only one side
+    has are left out.
+    """
+    found: dict[tuple[str, str], list[float]] = {}
+    for cell, base in pairs:
+        ours, theirs = cell.genes(metric.name), base.genes(metric.name)
+        for gene in (gene for gene in ours if gene in theirs):
+            values = [ours[gene], theirs[gene]]
+            if not any(map(math.isfinite, values)):
+                continue
+            if metric.undefined == "correlation":
+                values = [value if math.isfinite(value) else 0.0 for value in values]
+            if all(map(math.isfinite, values)):
+                found.setdefault((cell.dataset, gene), []).append(values[0] - values[1])
+    return np.array([mean(values) for values in found.values()])
+
+
+def _tested(differences: list[Difference]) -> list[Difference]:
+    """Correct the p of one method and factor for their number, and say what was tested."""
+    tested = [each for each in differences if math.isfinite(each.p)]
+    corrected = iter(holm([each.p for each in tested]))
+    done = []
+    for each in differences:
+        p = float(next(corrected)) if math.isfinite(each.p) else math.nan
+        done.append(replace(each, p=p, says=each.says or _says(each, len(tested))))
+    return done
+
+
+def _says(difference: Difference, n_tests: int) -> str:
+    n = difference.n_blocks
+    if n < _FEWEST_BLOCKS:
+        smallest = 2.0 ** (1 - n) if n else 1.0
+        return (
+            f"No test: of {n} slide{'s' * (n != 1)}, the smallest p that a paired test could give"
+            f" is {smallest:.3g}, whatever the scores."
+        )
+    smallest = min(1.0, n_tests * 2.0 ** (1 - n))
+    text = f"Wilcoxon's signed-rank test of {n} slides, Holm over {n_tests} comparisons"
+    if smallest >= LEVEL:
+        return f"{text}: cannot speak, its smallest possible p is {smallest:.3g}."
+    return f"{text}."
+
+
+def omnibus(
+    study: Study, collected: Collected, metric: MetricSpec, factor: str, method: str
+) -> Friedman | None:
+    """Ask whether the levels of a factor differ at all, over slides that every level has.
+
+    Returns
+    -------
+    Friedman or None
+        ``None`` for fewer than three levels, or than two slides.
+    """
+    import pandas as pd
+
+    labels = list(study.factors[factor].levels)
+    table: dict[str, dict[tuple[str, str], float]] = {}
+    for label in labels:
+        values: dict[tuple[str, str], list[float]] = {}
+        for cell in collected.of(collected.done, factor, label):
+            if method and cell.method != method:
+                continue
+            for slide, value in cell.slides(metric.name).items():
+                values.setdefault((cell.dataset, slide), []).append(value)
+        table[label] = {block: mean(each) for block, each in values.items()}
+    frame = pd.DataFrame(table).dropna()
+    if len(labels) < 3 or len(frame) < 2:
+        return None
+    return friedman(frame)
+
+
+def limits_of(collected: Collected, differences: Sequence[Difference]) -> list[str]:
+    """Return what the comparisons cannot say, a sentence each."""
+    told = [
+        "Each level was trained on the same slides as its base: a difference is one of these"
+        " settings on these slides, and not of all tissue."
+    ]
+    seeds = {cell.seed for cell in collected.cells}
+    if len(seeds) == 1:
+        told.append(
+            "One seed: whether another training with the same settings would be as far away is not"
+            " known. Give the study more `seeds` to see."
+        )
+    blocks_of = {each.n_blocks for each in differences if each.n_pairs}
+    if blocks_of and max(blocks_of) < _FEWEST_BLOCKS:
+        told.append(
+            "Fewer than six slides are compared, so no test over slides can find anything: the"
+            " intervals over genes show how the genes of these slides differ, and genes of one"
+            " slide are not independent of each other."
+        )
+    donors = _shared_donors(collected.done)
+    if donors:
+        told.append(
+            f"Training and tested slides share donors on {', '.join(donors)}: scores there speak of"
+            " other sections, not of other people."
+        )
+    return told
+
+
+def _shared_donors(cells: Iterable[StudyCell]) -> list[str]:
+    found: Mapping[str, None] = {
+        cell.dataset: None
+        for cell in cells
+        if cell.result is not None and cell.result.facts.get("shared_donors")
+    }
+    return list(found)

@@ -1,0 +1,235 @@
+"""A study, read from YAML: a base protocol, factors with levels, methods, and a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from spared_bench.errors import StudyError, did_you_mean
+from spared_bench.protocol.section import Positive, Section
+from spared_bench.strict import explain, in_one_line, load_mapping
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.-]{0,63}$")]
+_MAX_LEVELS = 64
+
+
+class Factor(Section):
+    """One thing that is varied.
+
+    Parameters
+    ----------
+    setting : str
+        What a level gives a value: ``processing.target`` (a setting of the protocol),
+        ``linear-probe.alpha`` (a parameter of a method), ``method.augment`` (of every method of the
+        study), or ``method``, ``dataset``, ``completer``, ``seed``. Empty: every level is a mapping
+        of such names to values.
+    levels : dict of label to value, or list of values
+    base : str
+        The label that the others are held against; the first by default.
+    """
+
+    setting: str = ""
+    levels: dict[str, Any]
+    base: str = ""
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _labelled(cls, given: Any) -> Any:
+        if not isinstance(given, list | tuple):
+            return given
+        labels = [label_of(value) for value in given]
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the level {twice!r} stands twice")
+        return dict(zip(labels, given, strict=True))
+
+    @model_validator(mode="after")
+    def _check(self) -> Factor:
+        if not 2 <= len(self.levels) <= _MAX_LEVELS:
+            raise ValueError(
+                f"it has {len(self.levels)} levels; a factor has 2 to {_MAX_LEVELS} of them"
+            )
+        if self.base and self.base not in self.levels:
+            raise ValueError(
+                f"`base` is {self.base!r}, which is no level of it."
+                f" {did_you_mean(self.base, self.levels)} Levels: {', '.join(self.levels)}"
+            )
+        if not self.setting:
+            for label, value in self.levels.items():
+                if not isinstance(value, Mapping):
+                    raise ValueError(
+                        f"level {label!r} is {in_one_line(value)}; without `setting`, a level is a"
+                        " mapping such as {processing.target: log2_tpm}"
+                    )
+        return self
+
+    @property
+    def base_level(self) -> str:
+        """The label that the others are held against."""
+        return self.base or next(iter(self.levels))
+
+    def assigned(self, label: str) -> dict[str, Any]:
+        """Return which settings a level gives which values."""
+        value = self.levels[label]
+        return {self.setting: value} if self.setting else dict(value)
+
+
+class Comparison(Section):
+    """A level of a factor that is held against another one than the base."""
+
+    factor: str
+    level: str
+    against: str
+
+
+class Study(Section):
+    """One study, as read from YAML.
+
+    Parameters
+    ----------
+    name : str
+    version : int
+    summary, question, citation : str
+        One line; what it asks; whose question it is.
+    kind : {"factors", "robustness", "difficulty"}
+        ``"factors"``: variants of a protocol, trained and compared. ``"robustness"``: trained
+        methods on shifted images of the test slides. ``"difficulty"``: facts of datasets against
+        the best score on them; nothing is trained.
+    base : str
+        A protocol: its name, or a YAML file beside the study.
+    set : dict
+        Settings and parameters that hold for every cell, as a level names them.
+    methods, datasets, completers : tuple of str
+        What is run; datasets and completers of the protocol where nothing is named.
+    seeds : tuple of int
+        Those of the protocol where nothing is named.
+    metric : str
+        By which levels are compared.
+    factors : dict of name to Factor
+    design : {"full", "single"}
+        Every combination of levels, or every level alone beside the base levels of the others.
+    compare : tuple of Comparison
+        Beside every level against its base.
+    max_cells : int
+        A study of more cells is refused when it is planned.
+    colours : bool
+        Draw the distributions of colours and of genes per spot by source (``laboratories``).
+    laboratories : dict of str to list of str
+        Slides by who made them, for that figure; the splits where nothing is named.
+    notes : tuple of str
+        What the reader should know, a sentence each.
+    shifts : tuple of str
+        Of ``kind: robustness``: which shifts (``spared_bench.studies.shifts``); all where empty.
+    """
+
+    name: Name
+    version: Positive = 1
+    summary: str = ""
+    question: str = ""
+    citation: str = ""
+    kind: Literal["factors", "robustness", "difficulty"] = "factors"
+    base: str = "demo"
+    set: dict[str, Any] = Field(default_factory=dict)
+    methods: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    completers: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    metric: str = "pcc-gene"
+    factors: dict[str, Factor] = Field(default_factory=dict)
+    design: Literal["full", "single"] = "full"
+    compare: tuple[Comparison, ...] = ()
+    max_cells: Positive = 200
+    colours: bool = False
+    laboratories: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    shifts: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Study:
+        if self.kind != "difficulty" and not self.methods and not self._varies("method"):
+            raise ValueError(
+                "it names no `methods`, and no factor of it varies `method`. Name at least one"
+                " predictor, such as `methods: [linear-probe]`"
+            )
+        if self.kind == "factors" and not self.factors:
+            raise ValueError("it has no `factors`, so there is nothing to compare")
+        for each in self.compare:
+            factor = self.factors.get(each.factor)
+            if factor is None:
+                raise ValueError(
+                    f"`compare` names the factor {each.factor!r}."
+                    f" {did_you_mean(each.factor, self.factors)} Factors:"
+                    f" {', '.join(self.factors)}"
+                )
+            for label in (each.level, each.against):
+                if label not in factor.levels:
+                    raise ValueError(
+                        f"`compare` names the level {label!r} of factor {each.factor!r}."
+                        f" {did_you_mean(label, factor.levels)} Levels: {', '.join(factor.levels)}"
+                    )
+        return self
+
+    def _varies(self, what: str) -> bool:
+        return any(
+            what in factor.assigned(label)
+            for factor in self.factors.values()
+            for label in factor.levels
+        )
+
+    @property
+    def id(self) -> str:
+        """``name@version``."""
+        return f"{self.name}@{self.version}"
+
+    def comparisons(self) -> list[Comparison]:
+        """Return every level against its base, then those that the study adds."""
+        usual = [
+            Comparison(factor=name, level=label, against=factor.base_level)
+            for name, factor in self.factors.items()
+            for label in factor.levels
+            if label != factor.base_level
+        ]
+        return [*usual, *(each for each in self.compare if each not in usual)]
+
+
+def label_of(value: Any) -> str:
+    """Return a level's value as its label: what YAML would show of it, in one line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str | int | float):
+        return str(value)
+    return in_one_line(value)
+
+
+def parse_study(text: str, source: str) -> Study:
+    """Read a study from YAML.
+
+    Parameters
+    ----------
+    text : str
+        The file's content; at most 100 kB.
+    source : str
+        What to call it in a message.
+
+    Raises
+    ------
+    StudyError
+        For YAML that cannot be read, an unknown setting, or an impossible value.
+    """
+    values = load_mapping(text, source, "study", StudyError)
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        raise StudyError(f"{source}: {explain(error, Study)}") from error
+
+
+def read_study(path: Path) -> Study:
+    """Read a study from a file; see ``parse_study``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"Cannot read the study {path}: {error}") from error
+    return parse_study(text, str(path))

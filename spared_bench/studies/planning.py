@@ -1,0 +1,231 @@
+"""A plan for every variant of a study, and what all of them together will take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from spared_bench.bench import Bench
+from spared_bench.errors import SparedBenchError, StudyError, UsageError
+from spared_bench.interfaces import Job
+from spared_bench.planning.forecast import (
+    Forecast,
+    bytes_to_fetch,
+    forecast,
+    hours_of,
+    open_trials,
+)
+from spared_bench.planning.plan import Plan
+from spared_bench.planning.selection import make_plan
+from spared_bench.planning.stored import stored_results
+from spared_bench.studies.model import Study
+from spared_bench.studies.shifts import chosen_shifts
+from spared_bench.studies.variants import Variant, variants_of
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variants of one protocol and the same parameters, and their cells in one plan."""
+
+    variants: tuple[Variant, ...]
+    plan: Plan
+
+    @property
+    def label(self) -> str:
+        """For people: what its first variant is."""
+        more = f" (and {len(self.variants) - 1} more)" if len(self.variants) > 1 else ""
+        return self.variants[0].label + more
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Everything that a study runs.
+
+    Parameters
+    ----------
+    study : Study
+    base : Bench
+    groups : list of Group
+        In the order in which they are run.
+    away : dict of str to str
+        Of a study that trains nothing: datasets that are not here, and why.
+    """
+
+    study: Study
+    base: Bench
+    groups: list[Group] = field(default_factory=list)
+    away: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def variants(self) -> list[Variant]:
+        """All variants, the base first."""
+        return [variant for group in self.groups for variant in group.variants]
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of all variants, those of datasets that are still to be fetched included."""
+        return sum(len(variant.places) for variant in self.variants)
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """Datasets that are not here, and why."""
+        found = dict(self.away)
+        for group in self.groups:
+            found |= group.plan.unavailable
+        return found
+
+
+def plan_study(study: Study, base: Bench) -> StudyPlan:
+    """Plan all variants of a study; nothing is made and nothing is fetched.
+
+    Raises
+    ------
+    StudyError
+        See ``variants_of``; also where a variant's methods cannot be set so, or no variant has a
+        cell that can be run.
+    """
+    if study.kind == "difficulty":
+        return StudyPlan(study, base, [], _away(base, study.datasets))
+    if study.kind == "robustness":
+        chosen_shifts(study.shifts)
+    groups: dict[str, list[Variant]] = {}
+    for variant in variants_of(study, base):
+        groups.setdefault(variant.group, []).append(variant)
+    made = [_planned(study, base, tuple(variants)) for variants in groups.values()]
+    return StudyPlan(study, base, made)
+
+
+def _away(base: Bench, names: Sequence[str]) -> dict[str, str]:
+    """Return which datasets are not here, and why."""
+    found = {}
+    for name in names or base.listed():
+        try:
+            base.data_inputs(name)
+        except SparedBenchError as error:
+            found[name] = str(error)
+    return found
+
+
+def _planned(study: Study, base: Bench, variants: tuple[Variant, ...]) -> Group:
+    bench = variants[0].bench(base)
+
+    def every(name: str) -> list[Any]:
+        return list(dict.fromkeys(each for v in variants for each in getattr(v, name)))
+
+    try:
+        plan = make_plan(
+            bench, every("datasets"), every("completers"), every("methods"), named=True
+        )
+    except StudyError:
+        raise
+    except UsageError as error:
+        raise StudyError(f"study {study.name!r}, {variants[0].label}: {error}") from error
+    wanted = {place for variant in variants for place in variant.places}
+    plan.cells = [
+        cell
+        for cell in plan.cells
+        if (cell.dataset, cell.completer, cell.predictor, cell.seed) in wanted
+    ]
+    return Group(variants, plan)
+
+
+@dataclass(frozen=True)
+class StudyForecast:
+    """What a study will take.
+
+    Parameters
+    ----------
+    parts : list of (Group, Forecast)
+    hours : dict of str to float
+        By class of device, from past trials of the same methods, those of datasets that are still
+        to be fetched included.
+    without_past : int
+        Open trainings of methods that no class of device has trained before.
+    open_trials : int
+        Trainings to come, searches included; of datasets to be fetched as many as there may be.
+    downloads : dict of dataset to int or None
+        Bytes to fetch first; ``None`` where the source does not say.
+    done : int
+        Cells that have their scores.
+    disk_bytes : int or None
+    """
+
+    parts: list[tuple[Group, Forecast]]
+    hours: dict[str, float]
+    without_past: int
+    open_trials: int
+    downloads: dict[str, int | None]
+    done: int
+    disk_bytes: int | None
+
+    def as_dict(self, plan: StudyPlan) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {
+            "study": plan.study.id,
+            "base": plan.base.protocol.id,
+            "cells": plan.n_cells,
+            "done": self.done,
+            "open_trials": self.open_trials,
+            "open_trials_without_past": self.without_past,
+            "hours": {name: round(hours, 3) for name, hours in self.hours.items()},
+            "downloads": self.downloads,
+            "unavailable": plan.unavailable,
+            "disk_bytes": self.disk_bytes,
+            "variants": [
+                {
+                    "levels": variant.levels,
+                    "cells": len(variant.places),
+                    "done": _done_of(variant, ahead),
+                }
+                for group, ahead in self.parts
+                for variant in group.variants
+            ],
+        }
+
+
+def forecast_study(plan: StudyPlan) -> StudyForecast:
+    """Work out what a study will take, on a machine that may have none of its data."""
+    parts = [(group, forecast(group.plan)) for group in plan.groups]
+    jobs = [job for group in plan.groups for job in _jobs_to_come(group)]
+    away = [job for group in plan.groups for job in _jobs_away(group)]
+    unique = {job.key: job for job in jobs}
+    store = plan.base.workspace.store
+    hours, without = hours_of(store, [*unique.values(), *away])
+    sizes = [ahead.disk_bytes for _, ahead in parts]
+    return StudyForecast(
+        parts,
+        hours,
+        without,
+        len(unique) + len(away),
+        bytes_to_fetch(plan.base, plan.unavailable),
+        sum(state == "done" for _, ahead in parts for _, state in ahead.states),
+        sum(filter(None, sizes)) if any(sizes) else None,
+    )
+
+
+def _jobs_to_come(group: Group) -> list[Job]:
+    return open_trials(group.plan, stored_results(group.plan))
+
+
+def _jobs_away(group: Group) -> list[Job]:
+    """Return trainings on datasets that are not here: as many as there are candidates and cells."""
+    bench, found = group.plan.bench, []
+    places = {place for variant in group.variants for place in variant.places}
+    away = sorted(place for place in places if place[0] in group.plan.unavailable)
+    searched: set[tuple[str, str]] = set()
+    for dataset, completer, method, seed in away:
+        candidates = bench.candidates(method)
+        extra = 0 if len(candidates) == 1 or (dataset, method) in searched else len(candidates) - 1
+        searched.add((dataset, method))
+        job = Job("trial", "", dataset, completer, method, candidates[0], seed)
+        found += [replace(job) for _ in range(1 + extra)]
+    return found
+
+
+def _done_of(variant: Variant, ahead: Forecast) -> int:
+    places = set(variant.places)
+    return sum(
+        state == "done" and (cell.dataset, cell.completer, cell.predictor, cell.seed) in places
+        for cell, state in ahead.states
+    )

@@ -1,0 +1,144 @@
+"""The report of a study of robustness: the drop of each method under each shift, and a ranking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from spared_bench.leaderboard.text import NONE, score
+from spared_bench.specs import MetricSpec
+from spared_bench.studies.blocks import Section, Sentences, Table, Values, boxes
+from spared_bench.studies.factors_report import gaps_of, signed
+from spared_bench.studies.model import Study
+from spared_bench.studies.results import Collected, mean
+from spared_bench.studies.robustness import Ranked, Shifted, drops_by_shift, ranked
+
+
+def sections_of(
+    study: Study, collected: Collected, found: Sequence[Shifted], metric: MetricSpec
+) -> list[Section]:
+    """Return the sections of the page of a study of robustness."""
+    rows = ranked(found, metric)
+    sections = [
+        _ranking(rows, metric),
+        _matrix(found, rows, metric),
+        *(_of_method(row, found, metric) for row in rows if math.isfinite(row.mean_drop)),
+        Section("What this cannot say", (Sentences("", tuple(_limits(study))),)),
+    ]
+    gaps = [table for table in (gaps_of(collected), _shift_gaps(found)) if table]
+    if gaps:
+        sections.insert(0, Section("Gaps", tuple(gaps), "They enter nothing below."))
+    return [section for section in sections if section.parts]
+
+
+def _name(row: Ranked) -> str:
+    return f"{row.method} ({row.completer})"
+
+
+def _ranking(rows: Sequence[Ranked], metric: MetricSpec) -> Section:
+    known = [row for row in rows if math.isfinite(row.mean_drop)]
+    table = Table(
+        "",
+        ("rank", "method", metric.title, "mean drop", "worst drop", "under"),
+        tuple(
+            (
+                str(at),
+                _name(row),
+                score(row.clean),
+                signed(row.mean_drop),
+                signed(row.worst_drop),
+                row.worst_shift or NONE,
+            )
+            for at, row in enumerate(known, start=1)
+        ),
+        "Ranked by the mean drop over all shifts, the smallest first. A method that predicts little"
+        " has little to lose: read the drop beside the score.",
+        (0, 2, 3, 4),
+    )
+    return Section("Ranking", (table,) if known else ())
+
+
+def _matrix(found: Sequence[Shifted], rows: Sequence[Ranked], metric: MetricSpec) -> Section:
+    shifts = list(dict.fromkeys(each.shift for each in found))
+    known = [row for row in rows if math.isfinite(row.mean_drop)]
+    drops = {
+        _name(row): drops_by_shift(
+            [
+                each
+                for each in found
+                if (each.cell.method, each.cell.completer) == (row.method, row.completer)
+            ],
+            metric,
+        )
+        for row in known
+    }
+    table = Table(
+        "",
+        ("shift", *(_name(row) for row in known)),
+        tuple(
+            (shift, *(signed(drops[_name(row)].get(shift, math.nan)) for row in known))
+            for shift in shifts
+        ),
+        f"Drop in {metric.title}: positive where the shift makes it worse. Mean over datasets and"
+        " seeds.",
+        tuple(range(1, len(known) + 1)),
+    )
+    return Section("Drop by method and shift", (table,) if known else ())
+
+
+def _of_method(row: Ranked, found: Sequence[Shifted], metric: MetricSpec) -> Section:
+    mine = [
+        each
+        for each in found
+        if (each.cell.method, each.cell.completer) == (row.method, row.completer)
+    ]
+    sign = -1.0 if metric.better == "lower" else 1.0
+    values = []
+    for shift in dict.fromkeys(each.shift for each in mine):
+        genes: dict[tuple[str, str], list[float]] = {}
+        marks = []
+        for each in (each for each in mine if each.shift == shift):
+            clean = each.cell.genes(metric.name)
+            for gene, value in each.genes.items():
+                lost = sign * (_zero(clean.get(gene, math.nan)) - _zero(value))
+                genes.setdefault((each.cell.dataset, gene), []).append(lost)
+            marks.append(each.drop(metric))
+        values.append(Values(shift, [mean(v) for v in genes.values()] or marks, marks))
+    plot = boxes(
+        f"Drop in {metric.title} of each gene",
+        "One value per gene and dataset; right of 0 the shift makes it worse. Red lines are the"
+        " drops of the mean scores, one per dataset and seed.",
+        values,
+    )
+    return Section(_name(row), (plot,))
+
+
+def _zero(value: float) -> float:
+    """Count an undefined correlation as one of a constant prediction, as the strict means do."""
+    return value if math.isfinite(value) else 0.0
+
+
+def _shift_gaps(found: Sequence[Shifted]) -> Table | None:
+    reasons: dict[str, list[str]] = {}
+    for each in found:
+        if each.gap:
+            reasons.setdefault(each.gap, []).append(f"{each.cell.method} · {each.shift}")
+    if not reasons:
+        return None
+    rows = tuple(
+        (str(len(which)), "; ".join(which[:3]) + " …" * (len(which) > 3), why)
+        for why, which in reasons.items()
+    )
+    return Table("Shifts without a score", ("shifts", "which", "why"), rows, numbers=(0,))
+
+
+def _limits(study: Study) -> list[str]:
+    return [
+        *study.notes,
+        "The shifts are computed, each alone and at a few strengths: a real scanner changes several"
+        " things at once, and differently from place to place.",
+        "Patches are changed after they were cut, so blur, resolution and JPEG act on the patch and"
+        " not on the slide: a patch that was reduced from many pixels would feel less of them.",
+        "Methods that see other views of the slide have these changed in the same way, each at its"
+        " own resolution.",
+    ]

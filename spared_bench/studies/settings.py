@@ -1,0 +1,171 @@
+"""What a level may set: a protocol's setting, a method's parameter, or what is selected.
+
+Every name and type is checked when a study is planned, and told with the nearest name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from spared_bench.bench import Bench
+from spared_bench.errors import StudyError, UsageError, did_you_mean
+from spared_bench.parameters import CONFIGURATION, checked
+from spared_bench.planning.checks import used_methods
+from spared_bench.protocol import Protocol
+from spared_bench.strict import explain, in_one_line
+
+#: What a level may select instead of setting.
+SELECTED = ("method", "dataset", "completer", "seed")
+#: ``method.augment``: a parameter of every method of the study.
+EVERY_METHOD = "method"
+#: Of the protocol, what a study says in other words, or what is its name.
+_NOT_SET = {
+    "name": "it names the protocol",
+    "version": "it names the protocol",
+    "datasets": "a study has `datasets` of its own",
+    "completers": "a study has `completers` of its own",
+    "seeds": "a study has `seeds` of its own",
+    "ranking": "it moves no score",
+    "summary": "it moves no score",
+    "comparable": "it moves no score",
+    "overrides": "name the method and its parameter, such as `shufflenet.lr`",
+}
+
+
+def set_protocol(protocol: Protocol, path: str, value: Any, source: str) -> Protocol:
+    """Return a protocol with one setting replaced.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    path : str
+        ``processing.filtering.real_fraction``, ``patches.size``, ``pooling``.
+    value : object
+        As in the YAML of a protocol.
+    source : str
+        For messages: whose level this is.
+
+    Raises
+    ------
+    StudyError
+        For a name that is no setting, and for a value that it cannot have.
+    """
+    parts = path.split(".")
+    _require_setting(parts, source)
+    values = protocol.model_dump(mode="json")
+    place = values
+    for part in parts[:-1]:
+        place = place[part] if isinstance(place.get(part), dict) else place.setdefault(part, {})
+    place[parts[-1]] = value
+    try:
+        return Protocol.model_validate(values)
+    except ValidationError as error:
+        told = explain(error, Protocol)
+        raise StudyError(f"{source}: {path} cannot be {in_one_line(value)}: {told}") from error
+
+
+def _require_setting(parts: list[str], source: str) -> None:
+    path = ".".join(parts)
+    if parts[0] in _NOT_SET:
+        raise StudyError(f"{source}: {path!r} cannot be varied: {_NOT_SET[parts[0]]}.")
+    model: Any = Protocol
+    for at, part in enumerate(parts):
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return  # below a mapping, such as per_dataset, any name may stand
+        if part not in model.model_fields:
+            known = settings_of(model)
+            hint = did_you_mean(part, known)
+            where = f" of `{'.'.join(parts[:at])}`" if at else ""
+            raise StudyError(
+                f"{source}: {path!r} names no setting of a protocol: {part!r} is none{where}."
+                f" {hint} Known{where}: {', '.join(known)}.".replace("  ", " ")
+            )
+        model = model.model_fields[part].annotation
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        raise StudyError(
+            f"{source}: {path!r} is a section, not a setting. Name one of:"
+            f" {', '.join(f'{path}.{name}' for name in settings_of(model))}."
+        )
+
+
+def settings_of(model: type[BaseModel]) -> list[str]:
+    """Return the settings of a section, sorted."""
+    return sorted(name for name in model.model_fields if name not in _NOT_SET)
+
+
+def is_setting(path: str) -> bool:
+    """Whether a name begins like a setting of a protocol, and not like a method."""
+    return path.partition(".")[0] in Protocol.model_fields
+
+
+def set_parameter(
+    bench: Bench,
+    methods: Iterable[str],
+    completers: Iterable[str],
+    path: str,
+    value: Any,
+    source: str,
+) -> dict[str, dict[str, Any]]:
+    """Return which parameters of which methods a level sets.
+
+    Parameters
+    ----------
+    bench : Bench
+        Of the base protocol.
+    methods, completers : iterable of str
+        Those of the study.
+    path : str
+        ``shufflenet.lr``, or ``method.lr`` for every method.
+    value : object
+    source : str
+        For messages.
+
+    Raises
+    ------
+    StudyError
+        For a method that the study does not run, a parameter that it does not have, or a value of
+        another type.
+    """  # fmt: skip
+    name, _, parameter = path.rpartition(".")
+    used = {each: kind for kind, each in used_methods(bench, completers, methods)}
+    wanted = list(dict.fromkeys(methods)) if name == EVERY_METHOD else [name]
+    if name != EVERY_METHOD and name not in used:
+        raise StudyError(f"{source}: {_unknown(bench, path, name, used)}")
+    found: dict[str, dict[str, Any]] = {}
+    for method in wanted:
+        kind = used[method]
+        signature = bench.signature(kind, method)
+        if parameter == CONFIGURATION:
+            offered = ["published", *signature.configurations]
+            if value not in offered:
+                raise StudyError(
+                    f"{source}: {kind} {method!r} offers no configuration {in_one_line(value)}."
+                    f" {did_you_mean(str(value), offered)} It offers: {', '.join(offered)}."
+                )
+            found[method] = {parameter: value}
+            continue
+        try:
+            value = checked(f"{kind} {method!r}", signature, parameter, value, source)
+        except UsageError as error:
+            raise StudyError(str(error)) from error
+        found[method] = {parameter: value}
+    return found
+
+
+def _unknown(bench: Bench, path: str, name: str, used: Mapping[str, str]) -> str:
+    registered = [*bench.registry.names("predictor"), *bench.registry.names("completer")]
+    if name in registered:
+        return (
+            f"{path!r} sets a parameter of {name!r}, which this study does not run. It runs:"
+            f" {', '.join(used)}. Name {name!r} in `methods`, or set it of a method that is run."
+        )
+    sections = [field for field in Protocol.model_fields if field not in _NOT_SET]
+    known = [*sections, *used, *SELECTED]
+    head = path.partition(".")[0]
+    return (
+        f"{path!r} names no setting: {head!r} is neither a section of a protocol nor a method of"
+        f" this study. {did_you_mean(head, known)} Known: {', '.join(known)}.".replace("  ", " ")
+    )

@@ -1,0 +1,122 @@
+"""Studies in MLflow: a parent run for each, with its cells as children.
+
+A study whose results have not changed is not logged again; one that was logged before, or whose
+logging was broken off, is replaced, because the tag of its content is set last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spared_bench.tracking.connection import Connection, quoted
+from spared_bench.tracking.run_record import PREFIX, metric_name
+
+EXPERIMENT = "studies"
+STUDY = PREFIX + "study"
+CONTENT = PREFIX + "study_content"
+_TEXT = 250  # characters of a parameter's value
+
+
+@dataclass(frozen=True)
+class LoggedStudyCell:
+    """One cell, as MLflow gets it.
+
+    Parameters
+    ----------
+    name : str
+    params : mapping of str to str
+        Levels, dataset, completer, method and seed.
+    metrics : mapping of str to float
+    gap : str
+        Why it has no scores; empty where it has.
+    """
+
+    name: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    gap: str = ""
+
+
+def log_study(
+    connection: Connection,
+    study: str,
+    about: Mapping[str, str],
+    cells: Sequence[LoggedStudyCell],
+    files: Sequence[Path] = (),
+) -> bool:
+    """Make MLflow show a study; return whether it lacked it.
+
+    Parameters
+    ----------
+    connection : Connection
+    study : str
+        ``name@version``.
+    about : mapping of str to str
+        What the parent run says of it.
+    cells : sequence of LoggedStudyCell
+    files : sequence of Path
+        Artifacts of the parent run.
+
+    Raises
+    ------
+    TrackingError
+        If MLflow cannot be reached, or refuses.
+    """
+    with connection.explained("log to"):
+        return _log(connection, study, about, cells, files)
+
+
+def _log(
+    connection: Connection,
+    study: str,
+    about: Mapping[str, str],
+    cells: Sequence[LoggedStudyCell],
+    files: Sequence[Path],
+) -> bool:
+    client = connection.client
+    experiment_id = connection.experiment_id(EXPERIMENT)
+    text = json.dumps([dict(about), [vars(cell) for cell in cells]], sort_keys=True, default=dict)
+    content = hashlib.sha256(text.encode()).hexdigest()
+    known = list(connection.runs(experiment_id, f"tags.`{STUDY}` = {quoted(study)}"))
+    if any(run.data.tags.get(CONTENT) == content for run in known):
+        return False
+    for run in known:
+        _delete(connection, experiment_id, run.info.run_id)
+    parent = client.create_run(experiment_id, tags={STUDY: study}, run_name=study).info.run_id
+    for key, value in about.items():
+        client.log_param(parent, metric_name(key), str(value)[:_TEXT])
+    client.log_metric(parent, "cells", len(cells))
+    client.log_metric(parent, "gaps", sum(bool(cell.gap) for cell in cells))
+    for cell in cells:
+        _log_cell(client, experiment_id, parent, cell)
+    for path in files:
+        client.log_artifact(parent, str(path))
+    client.set_tag(parent, CONTENT, content)  # last: the study is whole
+    client.set_terminated(parent)
+    return True
+
+
+def _log_cell(client: Any, experiment_id: str, parent: str, cell: LoggedStudyCell) -> None:
+    tags = {"mlflow.parentRunId": parent}
+    if cell.gap:
+        tags[PREFIX + "message"] = cell.gap[:4_000]
+    run_id = client.create_run(experiment_id, tags=tags, run_name=cell.name[:_TEXT]).info.run_id
+    for key, value in cell.params.items():
+        client.log_param(run_id, metric_name(key), str(value)[:_TEXT])
+    for name, score in cell.metrics.items():
+        if math.isfinite(score):
+            client.log_metric(run_id, metric_name(name), score)
+    client.set_terminated(run_id, "FAILED" if cell.gap else "FINISHED")
+
+
+def _delete(connection: Connection, experiment_id: str, run_id: str) -> None:
+    children = f"tags.`mlflow.parentRunId` = '{run_id}'"
+    for run in connection.runs(experiment_id, children):
+        connection.client.delete_run(run.info.run_id)
+    connection.client.delete_run(run_id)

@@ -1,0 +1,65 @@
+"""The benchmark of GPUs runs where torch, timm and NumPy are all there is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+#: Finds nothing of what a machine with torch and timm alone may lack.
+ALONE = """
+import runpy, sys
+from importlib.machinery import PathFinder
+
+absent = set("anndata pandas scipy pydantic scanpy squidpy pluggy mlflow sklearn skimage typer"
+             " rich h5py tifffile numba torch_geometric matplotlib".split())
+found = PathFinder.find_spec
+
+def found_if_there(name, *places):
+    return None if name.partition(".")[0] in absent else found(name, *places)
+
+PathFinder.find_spec = staticmethod(found_if_there)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def measured(tmp_path, *arguments, alone=True):
+    start = [sys.executable, "-c", ALONE] if alone else [sys.executable]
+    paths = ["--json", str(tmp_path / "gpu.json"), "--table", str(tmp_path / "gpu.md")]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent), "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        [*start, str(SCRIPT), *paths, *arguments],
+        check=False, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600,
+    )  # fmt: skip
+
+
+def test_it_measures_with_torch_and_timm_alone(tmp_path):
+    only = ("shufflenet", "vit-l", "SpaCKLE", "augmentation")
+    done = measured(tmp_path, "--tiny", *(f"--only={name}" for name in only))
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "gpu.json").read_text())
+    rows = {row["work"].split(",")[0]: row for row in told["rows"]}
+    assert told["machine"]["card"] == "none: CPU"
+    assert not [row for row in rows.values() if row["left_out"]]
+    for name in ("training shufflenet", "encoding", "SpaCKLE", "augmentation hed-jitter"):
+        assert rows[name]["value"] > 0, name
+    table = (tmp_path / "gpu.md").read_text().splitlines()
+    assert len(table) == 4 + len(told["rows"])
+
+
+def test_what_the_minutes_do_not_allow_is_told(tmp_path):
+    done = measured(tmp_path, "--tiny", "--minutes", "0", "--only=vit-b", alone=False)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "gpu.json").read_text())["rows"]
+    assert (row["work"], row["left_out"]) == ("vit-b", "the minutes were over")
+
+
+def test_without_a_gpu_nothing_is_measured_that_looks_like_one(tmp_path):
+    done = measured(tmp_path, alone=False)
+    assert done.returncode == 2
+    assert "--tiny" in done.stderr
+    assert not (tmp_path / "gpu.json").exists()

@@ -1,0 +1,355 @@
+"""Files as scanpy, pandas, numpy and R write them, and hostile ones."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import zipfile
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from spared_bench.brought import npz_file, text_file
+from spared_bench.brought.collecting import collect
+from spared_bench.brought.memory import named_table
+from spared_bench.brought.names import Names
+from spared_bench.brought.reading import open_predictions
+from spared_bench.errors import MissingFileError, SubmissionError, UsageError
+
+SPOTS = Names("spots", ("a_s0", "a_s1", "b_s0", "b_s2"), ("s0", "s1", "s0", "s2"), frozenset("t"))
+GENES = Names("genes", ("E1", "E2", "E3"), ("ONE", "TWO", "TWO"))
+VALUES = np.arange(12, dtype=float).reshape(4, 3) / 8
+FRAME = pd.DataFrame(VALUES, index=SPOTS.names, columns=GENES.names)
+
+
+def shuffled(frame, rng):
+    return frame.iloc[rng.permutation(len(frame)), rng.permutation(frame.shape[1])]
+
+
+def as_csv(frame, path):
+    frame.to_csv(path)
+
+
+def as_named_csv(frame, path):
+    frame.to_csv(path, index_label="spot")
+
+
+def as_tsv(frame, path):
+    frame.to_csv(path, sep="\t")
+
+
+def as_quoted(frame, path):
+    import csv
+
+    frame.to_csv(path, quoting=csv.QUOTE_NONNUMERIC)
+
+
+def as_r(frame, path):
+    """Write a header without the corner, as ``write.table`` does."""
+    lines = ["\t".join(f'"{name}"' for name in frame.columns)]
+    lines += ["\t".join([f'"{n}"', *map(repr, map(float, row))]) for n, row in frame.iterrows()]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def as_windows(frame, path):
+    path.write_text(frame.to_csv().replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+
+
+def as_utf16(frame, path):
+    path.write_text(frame.to_csv(), encoding="utf-16")
+
+
+def as_parquet(frame, path):
+    frame.to_parquet(path)
+
+
+def as_parquet_with_a_column(frame, path):
+    frame.rename_axis("spot").reset_index().to_parquet(path, index=False)
+
+
+def as_many_groups(frame, path):
+    frame.to_parquet(path, row_group_size=1)
+
+
+def as_h5ad(frame, path):
+    ad.AnnData(frame).write_h5ad(path)
+
+
+def as_sparse_h5ad(frame, path):
+    adata = ad.AnnData(frame)
+    adata.X = sparse.csr_matrix(adata.X)
+    adata.write_h5ad(path, compression="gzip")
+
+
+def as_layer(frame, path):
+    adata = ad.AnnData(frame * 0 - 7, layers={"predicted": frame.to_numpy()})
+    adata.obs["batch"] = pd.Categorical(["x"] * len(frame))
+    adata.write_h5ad(path)
+
+
+def as_npz(frame, path):
+    np.savez(
+        path,
+        predictions=frame.to_numpy(np.float32),
+        spots=np.array(frame.index, dtype=str),
+        genes=np.array(frame.columns, dtype=str),
+    )
+
+
+WRITERS = [
+    (as_csv, "p.csv"),
+    (as_named_csv, "p.csv"),
+    (as_tsv, "p.tsv"),
+    (as_quoted, "p.csv"),
+    (as_r, "p.txt"),
+    (as_windows, "p.csv"),
+    (as_utf16, "p.csv"),
+    (as_parquet, "p.parquet"),
+    (as_parquet_with_a_column, "p.parquet"),
+    (as_many_groups, "p.parquet"),
+    (as_h5ad, "p.h5ad"),
+    (as_sparse_h5ad, "p.h5ad"),
+    (as_layer, "p.h5ad"),
+    (as_npz, "p.npz"),
+]
+IDS = [write.__name__ for write, _ in WRITERS]
+
+
+def read(path, **options):
+    layer = options.pop("layer", "")
+    return collect(open_predictions(path, layer)[0], SPOTS, GENES, **options)
+
+
+@pytest.mark.parametrize(("write", "name"), WRITERS, ids=IDS)
+def test_every_form_gives_the_same_values_in_any_order(write, name, tmp_path, rng):
+    write(shuffled(FRAME, rng), tmp_path / name)
+
+    found = read(tmp_path / name)
+
+    np.testing.assert_allclose(found.values, VALUES)
+    assert found.spots.all()
+    assert found.genes.all()
+
+
+@pytest.mark.parametrize(("write", "name"), WRITERS[:-1], ids=IDS[:-1])
+def test_genes_as_rows_are_seen_by_their_names_and_told(write, name, tmp_path, rng):
+    write(shuffled(FRAME, rng).T, tmp_path / name)
+
+    found = read(tmp_path / name)
+
+    np.testing.assert_allclose(found.values, VALUES)
+    assert "Rows of the file are genes" in found.notes[0]
+
+
+def test_a_packed_table_is_read(tmp_path):
+    with gzip.open(tmp_path / "p.csv.gz", "wt") as file:
+        file.write(FRAME.to_csv())
+    np.testing.assert_allclose(read(tmp_path / "p.csv.gz").values, VALUES)
+
+
+def test_names_that_are_clear_may_be_short_and_what_several_share_may_not(tmp_path):
+    short = FRAME.rename(index={"a_s1": "s1", "b_s2": "s2"}, columns={"E1": "ONE"})
+    short.to_csv(tmp_path / "p.csv")
+    np.testing.assert_allclose(read(tmp_path / "p.csv").values, VALUES)
+
+    short.rename(index={"a_s0": "s0"}).to_csv(tmp_path / "p.csv")
+    with pytest.raises(SubmissionError, match=r"'s0', which several spots .* as in 'a_s0'"):
+        read(tmp_path / "p.csv")
+    FRAME.rename(columns={"E2": "TWO"}).to_csv(tmp_path / "p.csv")
+    with pytest.raises(SubmissionError, match=r"'TWO', which several genes"):
+        read(tmp_path / "p.csv")
+
+
+def test_what_is_missing_is_nan_and_known_spots_of_other_splits_are_passed_by(tmp_path):
+    part = pd.concat([FRAME.iloc[:2, :2], pd.DataFrame([[9.0, 9.0]], ["t"], ["E1", "E2"])])
+    part.to_csv(tmp_path / "p.csv")
+
+    found = read(tmp_path / "p.csv")
+
+    assert found.spots.tolist() == [True, True, False, False]
+    assert found.genes.tolist() == [True, True, False]
+    assert np.isnan(found.values[2:]).all()
+    assert found.notes == []
+
+
+@pytest.mark.parametrize(("write", "name"), WRITERS, ids=IDS)
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda f: pd.concat([f, f.iloc[:1]]), r"names 'a_s0' more than once among its spots"),
+        (lambda f: f.assign(ONE=1.0), r"names 'E1' more than once among its genes"),
+        (lambda f: f.rename(columns={"E3": "EE3"}), r"1 genes .*'EE3'.*Did you mean 'E3'"),
+        (lambda f: f.rename(index={"b_s2": "b_s9"}), r"1 spots .*'b_s9'.*--ignore-unknown"),
+        (lambda f: f.mask(f == f.iloc[1, 1]), r"1 values that are no finite .*'a_s1', 'E2'"),
+        (lambda f: f.rename(index=str.upper, columns=str.lower), r"No column .* is a gene or a s"),
+    ],
+)
+def test_bad_tables_are_refused_with_what_to_do(write, name, change, told, tmp_path):
+    write(change(FRAME), tmp_path / name)
+    with pytest.raises(SubmissionError, match=told):
+        read(tmp_path / name)
+
+
+def test_unknown_names_are_left_out_where_that_is_asked_for(tmp_path):
+    FRAME.rename(columns={"E3": "X"}, index={"b_s2": "Y"}).to_csv(tmp_path / "p.csv")
+    found = read(tmp_path / "p.csv", ignore_unknown=True)
+    assert found.unknown == {"genes": 1, "spots": 1}
+    assert len(found.notes) == 2
+
+
+def test_a_table_without_names_says_that_it_needs_them(tmp_path):
+    FRAME.to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(SubmissionError, match=r"No row of p.csv is one of the 4 spots.*as the ind"):
+        read(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "has no rows"),
+        (",E1,E2\n", "has no rows"),
+        (",E1,E2\na_s0,1,2,3,4\n", "a header of 3 names and a first row of 5"),
+        (",E1,E2\na_s0,1,2\na_s1,1\n", "line 3: 1 values|line 3: 2 values"),
+        (",E1,E2\na_s0,1,much\n", "line 2: could not convert"),
+    ],
+)
+def test_broken_text_is_told_by_line(text, told, tmp_path):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(SubmissionError, match=told):
+        read(tmp_path / "p.csv")
+
+
+def test_an_endless_line_and_a_huge_file_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_file, "_MOST_CHARS_OF_A_LINE", 1_000)
+    (tmp_path / "p.csv").write_text("E1," * 10_000)
+    with pytest.raises(SubmissionError, match="a line of more than 1,000 characters"):
+        read(tmp_path / "p.csv")
+    monkeypatch.setattr(text_file, "_MOST_BYTES", 1_000)
+    with pytest.raises(SubmissionError, match=r"Write the spots and genes .* an .h5ad or .parquet"):
+        read(tmp_path / "p.csv")
+
+
+def test_a_large_table_takes_no_memory_but_for_what_is_wanted(tmp_path):
+    import tracemalloc
+
+    wide = [f"x{i}" for i in range(20_000)]
+    line = ",".join(["1.25"] * len(wide))
+    with (tmp_path / "p.csv").open("w") as file:  # 25 MB
+        file.write(f",E1,{','.join(wide)}\n")
+        for i in range(250):
+            file.write(f"{SPOTS.names[i] if i < 4 else f'n{i}'},{i},{line}\n")
+    tracemalloc.start()
+    found = read(tmp_path / "p.csv", ignore_unknown=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found.values[:, 0], [0, 1, 2, 3])
+    assert peak < 12e6
+
+
+class Bomb:
+    def __reduce__(self):
+        return (open, ("/tmp/spared-bench-was-here", "w"))
+
+
+def test_arrays_of_objects_are_never_unpickled(tmp_path):
+    np.savez(
+        tmp_path / "p.npz",
+        predictions=VALUES,
+        spots=np.array([Bomb(), *SPOTS.names[1:]], dtype=object),
+        genes=np.array(GENES.names),
+    )
+    with pytest.raises(SubmissionError, match="spots holds Python objects, which are never read"):
+        read(tmp_path / "p.npz")
+
+
+def test_a_pickle_under_another_name_is_no_archive(tmp_path):
+    for name in ("p.npz", "p.h5ad", "p.parquet"):
+        (tmp_path / name).write_bytes(pickle.dumps(VALUES))
+        with pytest.raises(SubmissionError, match=r"no sound .npz|no HDF5|no Parquet"):
+            read(tmp_path / name)
+
+
+def test_an_archive_that_claims_too_much_or_lacks_an_array_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(npz_file, "_MOST_BYTES", 50)
+    as_npz(FRAME, tmp_path / "p.npz")
+    with pytest.raises(SubmissionError, match="would take more than"):
+        read(tmp_path / "p.npz")
+    np.savez(tmp_path / "p.npz", predictions=VALUES)
+    with pytest.raises(SubmissionError, match=r"no array of spots .*it has predictions.*savez"):
+        read(tmp_path / "p.npz")
+    with zipfile.ZipFile(tmp_path / "p.npz", "w") as packed:
+        for name in ("predictions", "spots", "genes"):
+            packed.writestr(f"{name}.npy", b"nothing")
+    with pytest.raises(SubmissionError, match="spots is no array"):
+        read(tmp_path / "p.npz")
+
+
+def test_an_archive_whose_shape_is_not_that_of_its_names_is_refused(tmp_path):
+    np.savez(
+        tmp_path / "p.npz", X=VALUES.T, spots=np.array(SPOTS.names), genes=np.array(GENES.names)
+    )
+    with pytest.raises(SubmissionError, match=r"X has shape \(3, 4\), and the names are of \(4, 3"):
+        read(tmp_path / "p.npz")
+
+
+def test_links_to_other_files_are_not_followed(tmp_path):
+    as_h5ad(FRAME, tmp_path / "secret.h5ad")
+    as_h5ad(FRAME, tmp_path / "p.h5ad")
+    with h5py.File(tmp_path / "p.h5ad", "a") as file:
+        del file["X"]
+        file["X"] = h5py.ExternalLink("secret.h5ad", "/X")
+    with pytest.raises(SubmissionError, match="X is a link to another place"):
+        read(tmp_path / "p.h5ad")
+    raw = tmp_path / "raw.bin"
+    raw.write_bytes(np.zeros(12).tobytes())
+    with h5py.File(tmp_path / "p.h5ad", "a") as file:
+        del file["X"]
+        file.create_dataset("X", (4, 3), "f8", external=[(str(raw), 0, 96)])
+    with pytest.raises(SubmissionError, match="X lies in another file"):
+        read(tmp_path / "p.h5ad")
+
+
+def test_a_sparse_matrix_that_points_beyond_itself_is_refused(tmp_path):
+    as_sparse_h5ad(FRAME, tmp_path / "p.h5ad")
+    with h5py.File(tmp_path / "p.h5ad", "a") as file:
+        file["X/indices"][0] = 77
+    with pytest.raises(SubmissionError, match="a column is beyond the genes"):
+        read(tmp_path / "p.h5ad")
+    with h5py.File(tmp_path / "p.h5ad", "a") as file:
+        file["X/indptr"][2] = 10**9
+    with pytest.raises(SubmissionError, match="row pointers do not rise"):
+        read(tmp_path / "p.h5ad")
+
+
+def test_a_layer_is_taken_by_name_and_variances_come_with_it(tmp_path):
+    adata = ad.AnnData(FRAME, layers={"mine": VALUES + 1, "variance": VALUES + 2})
+    adata.write_h5ad(tmp_path / "p.h5ad")
+
+    means, variances = open_predictions(tmp_path / "p.h5ad", "mine")
+
+    np.testing.assert_allclose(collect(means, SPOTS, GENES).values, VALUES + 1)
+    np.testing.assert_allclose(collect(variances, SPOTS, GENES).values, VALUES + 2)
+    with pytest.raises(SubmissionError, match=r"no layer 'mien'.*Did you mean 'mine'"):
+        open_predictions(tmp_path / "p.h5ad", "mien")
+    for source in (adata, FRAME):
+        found = collect(named_table(source)[0], SPOTS, GENES)
+        np.testing.assert_allclose(found.values, VALUES)
+
+
+def test_other_files_and_things_are_refused(tmp_path):
+    with pytest.raises(MissingFileError, match="no file of predictions"):
+        open_predictions(tmp_path / "p.csv")
+    (tmp_path / "p.pkl").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"known are .h5ad, .parquet, .npz"):
+        open_predictions(tmp_path / "p.pkl")
+    (tmp_path / "p.csv").write_text("x")
+    with pytest.raises(UsageError, match=r"`--layer` is for .h5ad"):
+        open_predictions(tmp_path / "p.csv", "X")
+    with pytest.raises(UsageError, match="ndarray is no table with names"):
+        named_table(VALUES)
+    with pytest.raises(UsageError, match="no layer 'no'"):
+        named_table(ad.AnnData(FRAME), "no")

@@ -1,0 +1,222 @@
+"""Predictions made elsewhere become a scored row of the board, and can be handed in."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from typer.testing import CliRunner
+
+from spared_bench.brought.scoring import bring
+from spared_bench.cli import app
+from spared_bench.errors import SubmissionError, UsageError
+from spared_bench.leaderboard.publish import build_leaderboard, collect
+from spared_bench.protocol import read_protocol
+from spared_bench.submissions.build import build, known_name
+from spared_bench.submissions.check import check
+from spared_bench.tracking.recorder import sync
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+
+def test_the_scores_are_those_of_scipy_on_the_measured_spots(bench, table, frame):
+    found = bring(bench, frame.sample(frac=1, random_state=1), "toy", method="outside")
+
+    rows = table.obs["split"].to_numpy() == "test"
+    truth, mask = (np.asarray(table.layers[x])[rows] for x in ("target", "mask"))
+    values = frame.to_numpy(np.float32)
+    wanted = np.mean(
+        [scipy.stats.pearsonr(truth[m, g], values[m, g])[0] for g, m in enumerate(mask.T)]
+    )
+    scores = found.result.scores["test"]
+    assert scores["pcc-gene"] == pytest.approx(wanted, abs=1e-6)
+    assert scores["mse"] == pytest.approx(np.mean((truth - values)[mask] ** 2), rel=1e-5)
+    assert found.coverage == {"spots": (rows.sum(),) * 2, "genes": (table.n_vars,) * 2}
+    assert found.notes == []
+
+
+def test_a_missing_gene_counts_0_and_a_missing_spot_as_the_training_mean(bench, table, frame):
+    whole = bring(bench, frame, "toy", method="whole").result.scores["test"]["pcc-gene"]
+    by_gene = bring(bench, frame, "toy", method="whole").result.gene_scores["pcc-gene"]
+
+    found = bring(bench, frame.iloc[5:, 1:], "toy", method="part")
+
+    only_gene = bring(bench, frame.iloc[:, 1:], "toy", method="gene")
+    n = table.n_vars
+    lacking = only_gene.result.scores["test"]["pcc-gene"]
+    assert lacking == pytest.approx((whole * n - by_gene[0]) / n, abs=1e-6)
+    assert found.coverage["spots"] == (len(frame) - 5, len(frame))
+    assert "1 of 6 genes are missing" in " ".join(found.notes)
+    assert "counts 0 in correlations" in " ".join(found.notes)
+    assert found.result.facts["brought"] == {"missing": {"spots": 5, "genes": 1}}
+    train = table.obs["split"].to_numpy() == "train"
+    mask = np.asarray(table.layers["mask"])[train]
+    means = np.ma.masked_array(np.asarray(table.layers["target"])[train], ~mask).mean(axis=0)
+    folder = bench.workspace.store.folder("trials", found.result.key)
+    with np.load(folder / "predictions.npz") as arrays:
+        np.testing.assert_allclose(arrays["test_prediction"][:5], np.tile(means, (5, 1)), rtol=1e-5)
+        np.testing.assert_allclose(arrays["test_prediction"][5:, 0], means[0], rtol=1e-5)
+
+
+def test_the_row_stands_on_the_board_as_brought_from_store_and_from_mlflow(bench, frame):
+    bring(bench, frame, "toy", method="outside")
+    sync(bench.workspace, bench.protocol.id)
+
+    page = build_leaderboard(
+        bench.workspace, protocols=[bench.protocol], source="store", registry=bench.registry
+    )
+
+    rows = pd.read_csv(page.parent / "leaderboard.csv")
+    (row,) = rows[rows["predictor"] == "outside"].to_dict("records")
+    assert row["trust"] == "brought"
+    assert bool(row["claimed"])
+    stored, tracked = (collect(bench.workspace, "", source) for source in ("store", "mlflow"))
+    assert stored[0].scores == tracked[0].scores
+    assert stored[0].facts == tracked[0].facts
+
+
+def test_the_same_file_twice_is_one_row_and_another_file_takes_its_place(bench, frame):
+    first = bring(bench, frame, "toy", method="outside")
+    again = bring(bench, frame, "toy", method="outside")
+    other = bring(bench, frame + 0.5, "toy", method="outside")
+
+    assert first.result.key == again.result.key != other.result.key
+    assert [each.key for each in collect(bench.workspace, "", "store")] == [other.result.key]
+
+
+def test_it_can_be_handed_in_and_is_scored_again(bench, frame, tmp_path):
+    bring(bench, frame, "toy", method="outside")
+
+    built = build(bench, known_name(bench, "outside"), tmp_path)
+    report = check(built.archive, lambda _: bench, tmp_path / "leaderboards")
+
+    assert report.problems == []
+    assert report.rescored
+    assert report.description.method == "outside"
+    assert [flag.kind for flag in report.evidence.flags if "copy" in flag.kind] == []
+
+
+def test_what_was_brought_reproduces_nothing(bench, frame, tmp_path):
+    from spared_bench.submissions.add import unreproduced
+
+    bring(bench, frame, "toy", method="outside")
+    built = build(bench, "outside", tmp_path)
+    report = check(built.archive, lambda _: bench, tmp_path / "leaderboards")
+    assert "no finished run" in unreproduced(report, bench.workspace.store)[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"method": "toy-ridge"}, "is a registered predictor"),
+        ({"method": "Not A Name"}, "cannot be a method's name"),
+        ({}, "Name the method"),
+        ({"method": "x", "seed": 7}, "Seed 7 is none"),
+    ],
+)
+def test_names_and_seeds_that_cannot_be_are_refused(options, told, bench, frame):
+    with pytest.raises(UsageError, match=told):
+        bring(bench, frame, "toy", **options)
+
+
+def test_predictions_of_training_slides_alone_are_none(bench, table, frame):
+    train = table.obs_names[table.obs["split"].to_numpy() == "train"]
+    frame = frame.iloc[: len(train)].set_axis(train[: len(frame)], axis=0)
+    with pytest.raises(SubmissionError, match=r"No row of The table is one of|no spot of the test"):
+        bring(bench, frame, "toy", method="outside")
+
+
+def test_values_in_another_unit_are_doubted(bench, frame):
+    found = bring(bench, np.expm1(frame) * 100, "toy", method="outside")
+    assert "in the unit of the target (log1p_cp10k)?" in found.notes[-1]
+
+
+def test_variances_are_scored_and_negative_ones_refused(bench, frame):
+    import anndata as ad
+
+    adata = ad.AnnData(frame, layers={"variance": np.full(frame.shape, 0.09)})
+    scores = bring(bench, adata, "toy", method="outside").result.scores["test"]
+    assert {"nll", "coverage-90"} <= set(scores)
+    adata.layers["variance"][0, 0] = -1
+    with pytest.raises(SubmissionError, match="A variance is negative"):
+        bring(bench, adata, "toy", method="outside")
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_an_outsider_goes_from_the_exported_split_to_a_row_with_numpy_alone(
+    workspace, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    common = ["--suite", TOY_PROTOCOL, "--plugin", TOY_PLUGIN, "-w", workspace]
+    done = run("export", "split", "-d", "toy", "-o", tmp_path / "split", *common)
+    assert done.exit_code == 0, done.output
+
+    _outsider(tmp_path / "split", tmp_path / "My Method.csv")
+
+    done = run("score", tmp_path / "My Method.csv", "-d", "toy", *common, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["method"] == "my-method"
+    assert told["scores"]["test"]["pcc-gene"] > 0.5
+    assert told["notes"] == []
+    assert "brought" in (workspace / "leaderboard" / "leaderboard.csv").read_text()
+
+
+def _outsider(folder, out):
+    """Somebody with numpy, pandas and h5py, who has read the README: colours to expression."""
+    import h5py
+
+    assert "spared-bench score my-method.csv -d toy" in (folder / "README.md").read_text()
+    told = json.loads((folder / "split.json").read_text())
+    spots = pd.read_csv(folder / "spots.csv", index_col="spot")
+    genes = pd.read_csv(folder / "genes.csv", index_col="gene").index
+    colours = pd.concat(
+        [
+            pd.DataFrame(np.load(folder / "patches" / f"{slide}.npy").mean(axis=(1, 2)), part.index)
+            for slide, part in spots.groupby("slide_id", sort=False)
+        ]
+    ).loc[spots.index]
+    colours["one"] = 1.0
+    inputs, targets = [], []
+    for path in sorted((folder / "train").glob("*.h5ad")):
+        with h5py.File(path) as slide:
+            names = slide["obs"][slide["obs"].attrs["_index"]].asstr()[:]
+            inputs.append(colours.loc[names].to_numpy())
+            targets.append(slide["X"][:])
+    weights = np.linalg.lstsq(np.concatenate(inputs), np.concatenate(targets), rcond=None)[0]
+    wanted = spots.index[spots["split"] == told["evaluation_split"]]
+    predicted = colours.loc[wanted].to_numpy() @ weights
+    pd.DataFrame(predicted, index=wanted, columns=genes).to_csv(out)
+    for path in sorted((folder / told["evaluation_split"]).glob("*.h5ad")):
+        with h5py.File(path) as slide:  # the truth is nowhere in it
+            held = []
+            slide.visit(held.append)
+            assert "X" not in slide
+            assert list(slide["layers"]) == []
+
+
+def test_exported_slides_hold_what_was_prepared_and_a_full_folder_is_refused(
+    bench, table, tmp_path
+):
+    import anndata as ad
+
+    from spared_bench.brought.split_export import export_split
+
+    made = export_split(bench, "toy", tmp_path / "split")
+
+    slides = [ad.read_h5ad(path) for path in sorted((tmp_path / "split" / "train").glob("*"))]
+    train = table[table.obs["split"].to_numpy() == "train"]
+    for slide in slides:
+        np.testing.assert_allclose(slide.X, train[slide.obs_names].layers["target"], rtol=1e-6)
+        (library,) = slide.uns["spatial"].values()
+        assert library["images"]["hires"].shape == (160, 160, 3)
+    assert sum(map(len, made.slides.values())) == 3
+    assert read_protocol(tmp_path / "split" / "protocol.yaml").hash == bench.protocol.hash
+    assert "-d toy --suite protocol.yaml" in (tmp_path / "split" / "README.md").read_text()
+    with pytest.raises(UsageError, match="holds something already"):
+        export_split(bench, "toy", tmp_path / "split")

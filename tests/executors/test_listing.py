@@ -1,0 +1,202 @@
+"""A run imports no code of others in its own process, and knows of it all that it needs."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spared_bench.api import execute, make_bench, select
+from spared_bench.errors import UsageError
+from spared_bench.planning.views import declared_views
+from tests.conftest import TOY_PROTOCOL
+
+HEAD = "from spared_bench import PredictorSpec, ProtocolSpec, View, hookimpl\n"
+MODEL = """
+class Model:
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(0)
+
+    def predict(self, slides):
+        return self.mean_ + 0 * slides.coordinates[:, :1]
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("stranger", f"{__name__}:Model")]
+"""
+ATTACK = """
+import os
+import numpy as np
+from pathlib import Path
+
+with Path(os.environ["STRANGER_SIGN"]).open("a") as file:
+    file.write(f"{os.getpid()}\\n")
+
+import spared_bench.leaderboard.means
+import spared_bench.leaderboard.rows
+import spared_bench.metrics.summary
+import spared_bench.planning.plan
+import spared_bench.tracking.run_record
+for module in (spared_bench.leaderboard.means, spared_bench.leaderboard.rows,
+               spared_bench.metrics.summary, spared_bench.tracking.run_record):
+    for name in dir(module):
+        if callable(getattr(module, name)) and not isinstance(getattr(module, name), type):
+            setattr(module, name, lambda *_, **__: 0.0)
+np.mean = np.nanmean = np.median = lambda *_, **__: 0.0
+"""
+
+
+def write(path: Path, *parts: str) -> Path:
+    path.write_text(HEAD + "".join(parts))
+    return path
+
+
+def planted(root: Path) -> Path:
+    root.mkdir(exist_ok=True)
+    path = root / "protocol.yaml"
+    path.write_text(TOY_PROTOCOL.read_text().replace("[toy]", "[planted]"))
+    return path
+
+
+def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "spared_bench", "run", "--suite", str(planted(root))]
+    command += ["-d", "planted", "-c", "none", "-w", str(root / "w"), "--workers", "1", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def board(root: Path) -> list[dict[str, str]]:
+    """Return what the page's table says of our own method, but for times."""
+    with (root / "w" / "leaderboard" / "leaderboard.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["predictor"] == "gene-mean"]
+    return [{name: value for name, value in row.items() if "second" not in name} for row in rows]
+
+
+def test_code_that_attacks_when_it_is_imported_touches_neither_store_nor_record_nor_board(
+    tmp_path, monkeypatch
+):
+    sign = tmp_path / "sign"
+    monkeypatch.setenv("STRANGER_SIGN", str(sign))
+    plugin = write(tmp_path / "attacks.py", ATTACK, MODEL)
+    quiet = ["-p", "gene-mean", "--no-figures"]
+    alone = run(tmp_path / "alone", *quiet)
+    assert alone.returncode == 0, alone.stderr
+    beside = run(tmp_path / "beside", *quiet, "-p", "stranger", "--plugin", str(plugin))
+
+    assert sign.read_text().split(), "the plugin was never imported"
+    assert "stranger" in beside.stdout + beside.stderr
+    expected = board(tmp_path / "alone")
+    assert float(expected[0]["mse"]) > 0
+    assert board(tmp_path / "beside") == expected
+
+
+def test_the_process_that_plans_imports_nothing_of_others(tmp_path, monkeypatch):
+    sign = tmp_path / "sign"
+    monkeypatch.setenv("STRANGER_SIGN", str(sign))
+    plugin = write(tmp_path / "attacks.py", ATTACK, MODEL)
+    bench = make_bench(
+        str(planted(tmp_path)), workspace=tmp_path / "w", plugin_files=[plugin], apart=True
+    )
+    plan = select(bench, ["planted"], ["none"], ["stranger"])
+    assert str(os.getpid()) not in sign.read_text().split()
+    (result,) = execute(plan, workers=1, track=False, figures=False).results
+    assert str(os.getpid()) not in sign.read_text().split()
+    # What a mean of training predicts is known without a mean: its error is that of ours.
+    ours = select(bench, ["planted"], ["none"], ["gene-mean"])
+    (mean,) = execute(ours, workers=1, track=False, figures=False).results
+    assert mean.ok
+    assert result.status in ("ok", "error")
+
+
+PROPERTY = """
+from dataclasses import dataclass
+
+@dataclass
+class Wide(Model):
+    scale: float = 3.0
+
+    @property
+    def views(self):
+        {}
+        return {{"around": View(size=16, scale=self.scale)}}
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("wide", f"{{__name__}}:Wide", search={{"scale": (2.0, 5.0)}})]
+"""
+
+
+def test_views_that_follow_from_parameters_are_told_for_all_that_are_tried(tmp_path):
+    plugin = write(tmp_path / "wide.py", MODEL, PROPERTY.format(""))
+    bench = make_bench(
+        str(planted(tmp_path)), workspace=tmp_path / "w", plugin_files=[plugin], apart=True
+    )
+    tried = bench.candidates("wide")
+    seen = {view.scale for view in declared_views(bench, [("predictor", "wide", p) for p in tried])}
+    assert seen == {2.0, 5.0}
+    with pytest.raises(UsageError, match="declares its views by a property"):
+        bench.views_of("predictor", "wide", {"scale": 4.0})
+
+
+def test_what_is_wrong_with_such_views_is_told_too(tmp_path):
+    plugin = write(tmp_path / "wide.py", MODEL, PROPERTY.format("raise KeyError('no')"))
+    bench = make_bench(
+        str(planted(tmp_path)), workspace=tmp_path / "w", plugin_files=[plugin], apart=True
+    )
+    with pytest.raises(UsageError, match=r"Predictor 'wide'.*'no'"):
+        select(bench, ["planted"], ["none"], ["wide"])
+
+
+def test_a_protocol_of_others_comes_as_its_settings(tmp_path):
+    made = """
+def theirs():
+    import yaml
+    values = yaml.safe_load(open({!r}))
+    return values | {{"name": "theirs", "version": 4}}
+
+@hookimpl
+def spared_bench_protocols():
+    return [ProtocolSpec("theirs", f"{{__name__}}:theirs")]
+"""
+    plugin = write(tmp_path / "theirs.py", made.format(str(planted(tmp_path))))
+    bench = make_bench("theirs@4", workspace=tmp_path / "w", plugin_files=[plugin], apart=True)
+    assert bench.protocol.id == "theirs@4"
+    assert bench.registry.get("protocol", "theirs").told is not None
+    with pytest.raises(UsageError, match="in version 4, not '5'"):
+        make_bench("theirs@5", workspace=tmp_path / "w", plugin_files=[plugin], apart=True)
+
+
+def test_observers_are_called_of_a_plugin_that_brings_nothing_else(tmp_path):
+    observer = """
+from pathlib import Path
+
+@hookimpl
+def spared_bench_run_finished(plan, results):
+    Path({!r}).write_text(str(len(results)))
+"""
+    told, silent = tmp_path / "told", tmp_path / "silent"
+    files = [
+        write(tmp_path / "watcher.py", observer.format(str(told))),
+        write(tmp_path / "both.py", MODEL, observer.format(str(silent))),
+    ]
+    bench = make_bench(
+        str(planted(tmp_path)), workspace=tmp_path / "w", plugin_files=files, apart=True
+    )
+    execute(select(bench, ["planted"], ["none"], ["gene-mean"]), track=False, figures=False)
+    assert told.read_text() == "1"
+    assert not silent.exists()
+
+
+def test_a_wrong_name_is_told_as_without_a_child(tmp_path):
+    plugin = write(tmp_path / "fine.py", MODEL)
+    with pytest.raises(UsageError, match="gene-mean"):
+        make_bench(
+            str(planted(tmp_path)),
+            workspace=tmp_path / "w",
+            plugin_files=[plugin],
+            apart=True,
+            parameters={"gene-maen": {"a": 1}},
+        )

@@ -1,0 +1,83 @@
+"""A study's YAML: what is refused before anything is planned, and with which words."""
+
+from __future__ import annotations
+
+import pytest
+
+from spared_bench.errors import StudyError
+from spared_bench.studies.model import parse_study
+
+PLAIN = "name: x\nmethods: [linear-probe]\n"
+FACTOR = "factors: {a: {setting: patches.size, levels: [8, 16]}}\n"
+
+
+def refused(text: str) -> str:
+    with pytest.raises(StudyError) as caught:
+        parse_study(text, "x.yaml")
+    return str(caught.value)
+
+
+def test_levels_in_a_list_are_called_by_their_values():
+    study = parse_study(PLAIN + "factors: {a: {setting: s.t, levels: [true, 1.5, x]}}", "x")
+
+    assert list(study.factors["a"].levels) == ["yes", "1.5", "x"]
+    assert study.factors["a"].base_level == "yes"
+
+
+def test_every_level_is_held_against_the_base_and_then_what_the_study_adds():
+    study = parse_study(
+        PLAIN
+        + "factors: {a: {setting: s, levels: [x, y, z], base: y}}\n"
+        + "compare: [{factor: a, level: x, against: z}]",
+        "x",
+    )
+
+    pairs = [(each.level, each.against) for each in study.comparisons()]
+    assert pairs == [("x", "y"), ("z", "y"), ("x", "z")]
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest():
+    assert "Did you mean 'factors'?" in refused(PLAIN + "factor: {}")
+
+
+def test_a_study_without_methods_is_refused():
+    assert "it names no `methods`" in refused("name: x\n" + FACTOR)
+
+
+def test_a_method_may_be_a_level():
+    levels = "{setting: method, levels: [linear-probe, gene-mean]}"
+    assert parse_study(f"name: x\nfactors: {{m: {levels}}}", "x").methods == ()
+
+
+def test_a_study_without_factors_is_refused():
+    assert "there is nothing to compare" in refused(PLAIN)
+
+
+def test_one_level_is_no_factor():
+    told = refused(PLAIN + "factors: {a: {setting: s, levels: [1]}}")
+    assert "it has 1 levels; a factor has 2 to 64" in told
+
+
+def test_a_level_that_stands_twice_is_refused():
+    assert "'8' stands twice" in refused(PLAIN + "factors: {a: {setting: s, levels: [8, 8]}}")
+
+
+def test_a_base_that_is_no_level_is_refused_with_the_nearest():
+    text = PLAIN + "factors: {a: {setting: s, levels: {small: 1, large: 2}, base: smal}}"
+    assert "Did you mean 'small'? Levels: small, large" in refused(text)
+
+
+def test_without_a_setting_a_level_is_a_mapping():
+    told = refused(PLAIN + "factors: {a: {levels: {x: 3, y: {patches.size: 8}}}}")
+    assert "level 'x' is 3; without `setting`, a level is a mapping" in told
+
+
+def test_a_comparison_of_no_level_is_refused():
+    text = PLAIN + FACTOR + "compare: [{factor: a, level: '8', against: '17'}]"
+    assert "names the level '17' of factor 'a'" in refused(text)
+    text = PLAIN + FACTOR + "compare: [{factor: b, level: '8', against: '16'}]"
+    assert "names the factor 'b'" in refused(text)
+
+
+def test_what_is_no_mapping_is_refused():
+    assert "must be a YAML mapping" in refused("- a\n- b")

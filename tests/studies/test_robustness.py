@@ -1,0 +1,113 @@
+"""Robustness on the toy dataset: saved networks, changed images, nothing trained again."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from spared_bench.api import execute
+from spared_bench.inference.shifted import predict_shifted
+from spared_bench.specs import MetricSpec
+from spared_bench.store.trials import PREDICTIONS, TRIALS
+from spared_bench.studies import kinds
+from spared_bench.studies.planning import plan_study
+from spared_bench.studies.results import StudyCell, collect
+from spared_bench.studies.robustness import Shifted, ranked
+
+STUDY = """
+name: toy-robust
+kind: robustness
+base: toy
+methods: [linear-probe]
+metric: mse
+shifts: [brightness, half resolution]
+"""
+QUIET = {"log": lambda line: None, "executor": "inline"}
+MSE = MetricSpec("mse", "a:b", per="entry", better="lower", bounds=(0.0, math.inf))
+
+
+@pytest.fixture
+def trained(opened):
+    of = opened(STUDY)
+    plan = plan_study(of.study, of.base)
+    execute(plan.groups[0].plan, track=False, figures=False, **QUIET)
+    return of, plan, collect(plan).done[0]
+
+
+def test_without_a_shift_a_saved_network_predicts_what_its_trial_did(trained):
+    of, _, cell = trained
+    found = predict_shifted(of.base, cell.result, lambda slide: None)
+
+    entry = of.base.workspace.store.open(TRIALS, cell.result.key)
+    stored = np.load(entry.folder / PREDICTIONS)[f"{cell.split}_prediction"]
+    np.testing.assert_allclose(found, stored, rtol=1e-5, atol=1e-5)
+
+
+def test_a_shift_that_blackens_all_patches_makes_all_predictions_of_a_gene_equal(trained):
+    of, _, cell = trained
+    black = predict_shifted(of.base, cell.result, lambda slide: np.zeros_like)
+
+    np.testing.assert_allclose(black, np.broadcast_to(black[0], black.shape), atol=1e-6)
+
+
+def test_a_study_of_robustness_trains_once_and_ranks_by_the_drop(opened):
+    of = opened(STUDY)
+    first = kinds.run_and_report(of, track=False, **QUIET)
+    second = kinds.run_and_report(of, track=False, **QUIET)
+
+    assert (second.run.new, second.gaps) == (0, 0)
+    assert {"drops.csv", "ranking.csv"} <= {path.name for path in first.files}
+    # brightness in four strengths, and half resolution; each an entry of the store
+    assert len(list(of.base.workspace.store.entries("shifts"))) == 5
+
+
+def cell(method):
+    return StudyCell({}, "d", "none", method, 0)
+
+
+def test_methods_are_ranked_by_their_mean_drop_and_the_worst_is_named():
+    found = [
+        Shifted(cell("a"), "x", clean=0.5, score=0.9),
+        Shifted(cell("a"), "y", clean=0.5, score=0.6),
+        Shifted(cell("b"), "x", clean=0.8, score=0.85),
+        Shifted(cell("b"), "y", clean=0.8, score=0.8),
+        Shifted(cell("c"), "x", clean=0.8, gap="no model"),
+    ]
+    rows = ranked(found, MSE)
+
+    assert [row.method for row in rows] == ["b", "a", "c"]
+    assert rows[1].worst_drop == pytest.approx(0.4)
+    assert rows[1].worst_shift == "x"
+    assert rows[0].mean_drop == pytest.approx(0.025)
+    assert math.isnan(rows[2].mean_drop)
+
+
+def test_the_board_shows_the_worst_drop_and_links_the_study(opened, tmp_path):
+    from spared_bench.leaderboard.studied import studied
+
+    of = opened(STUDY)
+    done = kinds.run_and_report(of, track=False, **QUIET)
+    found = studied(of.base.workspace, of.base.workspace.leaderboard)
+
+    (link,) = found.links["linear-probe"]
+    assert (of.base.workspace.leaderboard / link.href).resolve() == done.page.resolve()
+    (drop,) = found.drops.items()
+    assert drop[0] == ("toy@1", "linear-probe", "none")
+    assert drop[1][1].endswith("in mse")
+
+
+def test_the_cells_of_robustness_are_the_protocols_own_and_come_to_its_board(opened):
+    from spared_bench.trials.cells import finished_cells
+
+    of = opened(STUDY)
+    store = of.base.workspace.store
+    kinds.run_and_report(of, track=False, **QUIET)
+    (own,) = finished_cells(store)
+    variant = opened(STUDY.replace("kind:", "set: {training.delta: true}\nkind:"))
+    kinds.run_and_report(variant, track=False, **QUIET)
+
+    (still,) = finished_cells(store)
+    assert own.final.predictor == "linear-probe"
+    assert still.final.key == own.final.key

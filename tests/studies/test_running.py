@@ -1,0 +1,110 @@
+"""Studies on the toy dataset: what is trained, what is found again, and what is left of a stop."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spared_bench.api import execute, select
+from spared_bench.store.maintenance import unneeded
+from spared_bench.studies import kinds
+from spared_bench.studies.planning import plan_study
+from spared_bench.studies.results import collect
+from spared_bench.studies.running import run_study
+from tests.studies.conftest import STUDY
+
+QUIET = {"log": lambda line: None, "executor": "inline"}
+
+
+def run(of, **options):
+    return kinds.run_and_report(of, track=False, command="a test", **QUIET | options)
+
+
+def test_a_second_run_trains_nothing_and_the_report_lies_there(opened):
+    of = opened()
+    first, second = run(of), run(of)
+
+    assert (first.run.new, first.cells, first.gaps, first.exit_status) == (3, 3, 0, 0)
+    assert (second.run.new, second.run.cached) == (0, 3)
+    assert first.page.name == "index.html"
+    assert {path.name for path in first.files} == {
+        *("cells.csv", "slides.csv", "genes.csv", "comparisons.csv")
+    }
+
+
+def test_what_the_protocol_has_trained_is_used_again(opened):
+    of = opened(STUDY.replace("set: {linear-probe.alpha: 10.0}\n", ""))
+    execute(select(of.base, predictors=["linear-probe"]), track=False, figures=False, **QUIET)
+
+    trained = run(of, report=False).run
+
+    # One candidate per level of the search is there for the base, and none for the two others.
+    candidates = len(of.base.candidates("linear-probe"))
+    assert trained.new == 2 * candidates
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(opened):
+    of = opened()
+    plan = plan_study(of.study, of.base)
+    done = []
+
+    def stopped(each, options):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(execute(each, log=lambda line: None, **options))
+        return done[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(plan, watch=stopped, **QUIET)
+
+    rest = run(of)
+    assert (rest.run.new, rest.run.cached, rest.cells) == (1, 2, 3)
+
+
+def test_variants_come_to_no_board_and_stay_in_the_store(opened):
+    of = opened()
+    run(of)
+    store = of.base.workspace.store
+
+    assert not list((store.root / "cells").glob("*.json"))
+    kept = {kind for kind, _, _ in unneeded(store, 0)}
+    assert not kept & {"trials", "scores", "prepared", "completed"}
+    (store.root / "studies" / "toy-study@1.json").unlink()
+    assert "trials" in {kind for kind, _, _ in unneeded(store, 0)}
+
+
+def test_a_failed_cell_is_a_gap_with_its_reason(opened):
+    of = opened(
+        STUDY.replace("levels: [log1p_cp10k, log1p_cpm, counts]", "levels: [counts, log2_tpm]")
+    )
+    done = run(of)  # the made-up genes have no lengths
+
+    assert (done.cells, done.gaps, done.exit_status) == (1, 1, 1)
+    (gap,) = collect(plan_study(of.study, of.base)).gaps
+    assert "so none has the length" in gap.gap
+    html = done.page.read_text()
+    assert "so none has the length" in html
+    assert "Gaps" in html
+
+
+def test_the_record_of_a_study_names_its_methods_and_report(opened):
+    of = opened()
+    run(of)
+    path = of.base.workspace.store.root / "studies" / "toy-study@1.json"
+    about = json.loads(path.read_text())["about"]
+
+    assert about["methods"] == ["linear-probe"]
+    assert (of.base.workspace.root / about["report"]).is_file()
+
+
+def test_scores_in_the_table_are_those_of_the_trials(opened):
+    import pandas as pd
+
+    of = opened()
+    done = run(of)
+    table = pd.read_csv(done.page.with_name("cells.csv"))
+    cells = collect(plan_study(of.study, of.base)).cells
+
+    assert list(table["target"]) == ["log1p_cp10k", "log1p_cpm", "counts"]
+    assert list(table["mse"]) == pytest.approx([cell.score("mse") for cell in cells])

@@ -1,0 +1,99 @@
+"""The studies that come with the package: each reads, plans without its data, and says so."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import sparse
+from typer.testing import CliRunner
+
+from spared_bench.cli import app
+from spared_bench.registry import discover
+from spared_bench.studies.loading import load_study
+
+NAMES = [
+    *("demo-augmentation", "jiang-augmentation", "jiang-genes", "jiang-ood", "jiang-stain"),
+    *("jiang-transform", "jiang-variants", "robustness", "sepal-ablation", "spared-difficulty"),
+    "target-matters",
+]
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return discover()
+
+
+def test_every_study_that_ships_is_listed_and_called_what_it_says(registry):
+    assert registry.names("study") == NAMES
+    for name in NAMES:
+        study, _ = load_study(name, registry)
+        assert study.name == name
+        assert study.summary
+        assert study.question
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_plans_without_its_data_and_says_what_it_would_fetch(tmp_path, name):
+    wanted = ["study", "run", name, "--dry-run", "--json", "-w", str(tmp_path / "w")]
+    done = CliRunner().invoke(app, wanted)
+
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["cells"] > 0) == (name != "spared-difficulty")
+    embedded = name in ("demo-augmentation", "robustness", "target-matters")
+    assert bool(told["downloads"]) != embedded
+    assert not (tmp_path / "w" / "store").exists()
+
+
+def test_the_shares_of_missing_entries_are_those_of_plain_counting(monkeypatch, rng):
+    from types import SimpleNamespace
+
+    from spared_bench.data import COUNTS
+    from spared_bench.studies import difficulty
+
+    raw = rng.poisson(0.4, (30, 12)).astype(float)
+    kept = raw[:, :4]
+    slides = {"a": SimpleNamespace(n_obs=30, n_vars=12, X=sparse.csr_matrix(raw))}
+    table = SimpleNamespace(layers={COUNTS: sparse.csr_matrix(kept)})
+    monkeypatch.setattr(difficulty, "read_raw_slides", lambda bench, name: slides)
+    monkeypatch.setattr(difficulty, "prepared_table", lambda bench, name: table)
+
+    found = difficulty.missing_shares(None, "x")
+
+    expected = ((raw == 0).mean(), (kept == 0).mean(), (kept == 0).any(axis=1).mean())
+    np.testing.assert_allclose(found, expected)
+
+
+PLUGIN = """
+from spared_bench import StudySpec, hookimpl
+
+
+def mine():
+    size = "{setting: patches.size, levels: [8, 16]}"
+    return f"name: mine\\nmethods: [linear-probe]\\nfactors: {{a: {size}}}"
+
+
+@hookimpl
+def spared_bench_studies():
+    return [StudySpec("mine", "spared_bench_file_of_mine:mine", summary="Of a stranger")]
+"""
+
+
+def test_a_plugin_may_bring_a_study(tmp_path):
+    path = tmp_path / "of_mine.py"
+    path.write_text(PLUGIN)
+    found = discover([path])
+
+    study, folder = load_study("mine", found)
+    assert (study.name, folder) == ("mine", None)
+    listed = CliRunner().invoke(app, ["list", "studies", "--plugin", str(path), "--json"])
+    assert "mine" in {each["name"] for each in json.loads(listed.stdout)}
+
+
+def test_an_unknown_study_is_refused_with_the_nearest(registry):
+    from spared_bench.errors import UnknownNameError
+
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'jiang-stain'\?.*list studies"):
+        load_study("jiang-stains", registry)

@@ -1,0 +1,147 @@
+"""Levels as protocols: what each sets, what stays, and what is refused when planning."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from spared_bench.api import select
+from spared_bench.errors import StudyError
+from spared_bench.studies.planning import forecast_study, plan_study
+from spared_bench.studies.variants import variants_of
+from tests.studies.conftest import STUDY
+
+
+def refused(opened, text: str) -> str:
+    of = opened(text)
+    with pytest.raises(StudyError) as caught:
+        plan_study(of.study, of.base)
+    return str(caught.value)
+
+
+def study(factors: str, rest: str = "methods: [linear-probe]") -> str:
+    return f"name: x\nbase: toy\nmetric: mse\n{rest}\nfactors: {factors}\n"
+
+
+def test_every_combination_is_a_variant_and_the_base_comes_first(opened):
+    of = opened(
+        study(
+            "{size: {setting: patches.size, levels: [8, 16]},"
+            " alpha: {setting: linear-probe.alpha, levels: [1.0, 10.0, 100.0], base: '10.0'}}"
+        )
+    )
+    found = variants_of(of.study, of.base)
+
+    expected = itertools.product(["8", "16"], ["10.0", "1.0", "100.0"])
+    assert [tuple(each.levels.values()) for each in found] == list(expected)
+    assert [each.protocol.patches.size for each in found] == [8, 8, 8, 16, 16, 16]
+    assert found[1].parameters == {"linear-probe": {"alpha": 1.0}}
+
+
+def test_of_a_single_design_each_level_stands_alone(opened):
+    of = opened(
+        study(
+            "{a: {setting: patches.size, levels: [8, 16]},"
+            " b: {setting: processing.n_genes, levels: [6, 4, 2]}}",
+            "design: single\nmethods: [linear-probe]",
+        )
+    )
+    found = [tuple(each.levels.values()) for each in variants_of(of.study, of.base)]
+
+    assert found == [("8", "6"), ("16", "6"), ("8", "4"), ("8", "2")]
+
+
+def test_the_trainings_of_the_base_are_those_of_the_protocol_itself(opened):
+    of = opened(STUDY.replace("set: {linear-probe.alpha: 10.0}\n", ""))
+    plan = plan_study(of.study, of.base)
+
+    def keys(cells):
+        return {job.key for cell in cells for job in (*cell.search, *cell.finals)}
+
+    own = select(of.base, predictors=["linear-probe"])
+    base, *others = [keys(group.plan.cells) for group in plan.groups]
+    assert base == keys(own.cells)
+    assert not any(base & other for other in others)
+
+
+def test_seeds_of_all_levels_are_the_same_so_that_only_the_level_differs(opened):
+    of = opened()
+    groups = plan_study(of.study, of.base).groups
+    seeds = {
+        group.plan.bench.trial_inputs("toy", "none", "linear-probe", {}, 0)["seed"]
+        for group in groups
+    }
+    assert len(seeds) == 1
+
+
+def test_levels_may_select_dataset_completer_method_and_seed(opened):
+    of = opened(
+        study(
+            "{m: {setting: method, levels: [linear-probe, gene-mean]},"
+            " s: {setting: seed, levels: [0, 3]}}",
+            "set: {linear-probe.alpha: 1.0}",
+        )
+    )
+    plan = plan_study(of.study, of.base)
+
+    assert len(plan.groups) == 1  # one protocol, one set of parameters: one plan
+    cells = {(cell.predictor, cell.seed) for cell in plan.groups[0].plan.cells}
+    assert cells == {("linear-probe", 0), ("linear-probe", 3), ("gene-mean", 0), ("gene-mean", 3)}
+
+
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [
+        ("{a: {setting: processing.tarket, levels: [x, y]}}", r"Did you mean 'target'\?"),
+        ("{a: {setting: procesing.target, levels: [x, y]}}", r"Did you mean 'processing'\?"),
+        ("{a: {setting: processing, levels: [x, y]}}", "is a section, not a setting"),
+        ("{a: {setting: processing.target, levels: [counts, cp10k]}}", "cannot be 'cp10k'"),
+        ("{a: {setting: patches.size, levels: [8, many]}}", "patches.size cannot be 'many'"),
+        ("{a: {setting: name, levels: [x, y]}}", "'name' cannot be varied: it names the protocol"),
+        ("{a: {setting: linear-probe.alfa, levels: [1.0, 2.0]}}", r"Did you mean 'alpha'\?"),
+        ("{a: {setting: linear-probe.alpha, levels: [1.0, x]}}", "of type str; expected float"),
+        ("{a: {setting: shufflenet.lr, levels: [0.1, 0.2]}}", "which this study does not run"),
+        ("{a: {setting: method.lr, levels: [0.1, 0.2]}}", "has no parameter 'lr'"),
+        ("{a: {setting: method, levels: [linear-probe, linear-prob]}}", "'linear-probe'"),
+        ("{a: {setting: seed, levels: [0, x]}}", "seed is 'x'; expected a whole number"),
+        ("{a: {setting: dataset, levels: [toy, her2st]}}", "does not list the dataset 'her2st'"),
+    ],
+)
+def test_a_wrong_level_is_refused_with_what_is_near(opened, factors, message):
+    with pytest.raises(StudyError, match=message):
+        of = opened(study(factors))
+        plan_study(of.study, of.base)
+
+
+def test_a_message_says_of_which_level_it_speaks(opened):
+    told = refused(opened, study("{size: {setting: patches.size, levels: {good: 8, bad: 4000}}}"))
+    assert told.startswith("study 'x', factor 'size', level 'bad': patches.size cannot be 4000")
+
+
+def test_a_study_that_is_too_large_is_refused_with_its_number(opened):
+    rest = "methods: [linear-probe, gene-mean]\nmax_cells: 5\nseeds: [0, 1]"
+    told = refused(opened, study("{a: {setting: patches.size, levels: [8, 16]}}", rest))
+    assert "has 8 cells (2 combinations of levels × 2 methods × 1 datasets" in told
+    assert "raise `max_cells` to 8" in told
+
+
+def test_a_forecast_counts_the_trainings_of_all_variants(opened):
+    of = opened()
+    plan = plan_study(of.study, of.base)
+    ahead = forecast_study(plan)
+
+    assert (plan.n_cells, ahead.open_trials, ahead.done) == (3, 3, 0)
+    assert [each["done"] for each in ahead.as_dict(plan)["variants"]] == [0, 0, 0]
+
+
+def test_a_study_of_a_protocol_that_lists_no_datasets_must_name_them(opened):
+    of = opened()
+    protocol = of.base.settings.protocol | {"datasets": []}
+    from dataclasses import replace
+
+    from spared_bench.bench import Bench
+
+    bare = Bench(replace(of.base.settings, protocol=protocol), of.base.registry)
+    with pytest.raises(StudyError, match="names no `datasets`"):
+        plan_study(of.study, bare)

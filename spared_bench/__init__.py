@@ -14,6 +14,7 @@ from spared_bench.hookspecs import hookimpl
 from spared_bench.specs import (
     CompleterSpec,
     DatasetSpec,
+    EncoderSpec,
     ExecutorSpec,
     MetricSpec,
     PredictorSpec,
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CompleterSpec",
     "DatasetSpec",
+    "EncoderSpec",
     "ExecutorSpec",
     "MetricSpec",
     "PredictorSpec",

@@ -15,6 +15,7 @@ import pluggy
 from spared_bench.specs import (
     CompleterSpec,
     DatasetSpec,
+    EncoderSpec,
     ExecutorSpec,
     MetricSpec,
     PredictorSpec,
@@ -63,6 +64,11 @@ def spared_bench_protocols() -> Sequence[ProtocolSpec]:  # type: ignore[empty-bo
 @hookspec
 def spared_bench_executors() -> Sequence[ExecutorSpec]:  # type: ignore[empty-body]
     """Return the executors of this plugin."""
+
+
+@hookspec
+def spared_bench_encoders() -> Sequence[EncoderSpec]:  # type: ignore[empty-body]
+    """Return the frozen encoders of this plugin."""
 
 
 @hookspec

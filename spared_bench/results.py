@@ -245,6 +245,7 @@ _KINDS_OF_FACTS: dict[str, type] = {
     "synthetic": bool,
     "comparable": bool,
     "control": bool,
+    "encoder": dict,
 }
 
 

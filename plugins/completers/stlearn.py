@@ -80,11 +80,9 @@ class StLearn:
     @property
     def encoder(self) -> Encoder:
         """What turns patches into features."""
-        from spared_bench.models import ColorEncoder, TimmEncoder
+        from spared_bench.models.encoders import frozen_encoder
 
-        if self.backbone == "color":
-            return ColorEncoder()
-        return TimmEncoder(self.backbone, self.weights)
+        return frozen_encoder(self.backbone, self.weights)
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """There is nothing to learn: every slide is filled from itself."""

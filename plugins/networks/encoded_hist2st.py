@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget
-from spared_bench.models.encoders import ColorEncoder, TimmEncoder
+from spared_bench.models.encoders import FrozenEncoder, TimmEncoder, frozen_encoder
 from spared_bench.models.feature_windows import FeatureWindowUnits
 from spared_bench.models.window_units import WindowBatch
 from spared_bench.models.windows import WindowPredictor
@@ -53,11 +53,12 @@ class EncodedHist2ST(WindowPredictor):
     framing: ClassVar[tuple[int, int]] = (0, 0)
 
     @property
-    def frozen(self) -> ColorEncoder | TimmEncoder:
-        """What turns patches into features."""
-        if self.encoder == "color":
-            return ColorEncoder()
-        return TimmEncoder(self.encoder, self.weights, *self.framing)
+    def frozen(self) -> FrozenEncoder:
+        """What turns patches into features; a registered encoder has its own framing."""
+        found = frozen_encoder(self.encoder, self.weights)
+        if isinstance(found, TimmEncoder):
+            return TimmEncoder(self.encoder, self.weights, *self.framing)
+        return found
 
     @property
     def weights_used(self) -> str | None:

@@ -41,7 +41,7 @@ from spared_bench.data.views import View
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.augment import normalisation_of, normalise
 from spared_bench.models.backbones import build_backbone
-from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
+from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
 from spared_bench.models.window_cutting import Window, cut_windows
 from spared_bench.models.windows import SlidePredictor
 from spared_bench_plugins.networks.asign import LEVELS, ASIGNNet, Graph, Levels
@@ -139,7 +139,7 @@ class ASIGN2D(SlidePredictor):
         }
 
     @property
-    def frozen(self) -> ColorEncoder | TimmEncoder:
+    def frozen(self) -> FrozenEncoder:
         """What turns regions and global patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 

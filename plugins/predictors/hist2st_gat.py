@@ -205,6 +205,12 @@ class Hist2STGAT(EncodedHist2ST):
                 " gives a patch and its turned image the same features. Set n_views to 0, or"
                 " choose a network as encoder."
             )
+        if self.n_views and not isinstance(self.frozen, TimmEncoder):
+            raise UsageError(
+                f"Hist2ST-GAT was asked for n_views={self.n_views} with the encoder"
+                f" {self.encoder!r}, whose features of turned images are not made. Set n_views to"
+                " 0, or choose a network of timm or torchvision."
+            )
         return GATNet(n_genes, self.frozen.width, self)
 
     def connect(self, array_coordinates: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 
 from spared_bench import PredictorSpec
 from spared_bench.data import Slides
-from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
+from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
 from spared_bench.models.known import KnownPredictor
 from spared_bench_plugins.predictors.known_neighbours import NearestEight
 from spared_bench_plugins.predictors.known_similar import features_by_section
@@ -62,7 +62,7 @@ class KnownRidge(KnownPredictor):
     weights: str = "pretrained"
 
     @property
-    def frozen(self) -> ColorEncoder | TimmEncoder:
+    def frozen(self) -> FrozenEncoder:
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 

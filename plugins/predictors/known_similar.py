@@ -14,7 +14,7 @@ import numpy as np
 
 from spared_bench import PredictorSpec
 from spared_bench.data import Slides
-from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
+from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
 from spared_bench.models.known import KnownPredictor
 from spared_bench.models.section_graphs import most_similar, standardised
 
@@ -51,7 +51,7 @@ class MostSimilar(KnownPredictor):
     weights: str = "pretrained"
 
     @property
-    def frozen(self) -> ColorEncoder | TimmEncoder:
+    def frozen(self) -> FrozenEncoder:
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 
@@ -63,7 +63,7 @@ class MostSimilar(KnownPredictor):
         return np.asarray(known.target[place].mean(axis=1))
 
 
-def features_by_section(slides: Slides, encoder: ColorEncoder | TimmEncoder) -> np.ndarray:
+def features_by_section(slides: Slides, encoder: FrozenEncoder) -> np.ndarray:
     """Return features of the patches, standardised within each section, (n_spots, width).
 
     Of a section with a single spot all are 0.

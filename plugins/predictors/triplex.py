@@ -42,7 +42,7 @@ from spared_bench.interfaces import Budget, Context
 from spared_bench.models import TorchPredictor
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.augmentation.augmenter import Augmentation
-from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
+from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
 from spared_bench.models.precision import mixed
 from spared_bench.models.seeded import seeded
 from spared_bench.models.units import PatchUnits
@@ -209,7 +209,7 @@ class Triplex(TorchPredictor):
         return {"target": View(size=self.image_size, um=self.side_um), "neighbours": tiles}
 
     @property
-    def frozen(self) -> ColorEncoder | TimmEncoder:
+    def frozen(self) -> FrozenEncoder:
         """What turns tiles into features."""
         return frozen_encoder(self.encoder, self.weights)
 

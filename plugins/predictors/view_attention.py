@@ -33,7 +33,7 @@ from spared_bench.data.views import View
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Context
 from spared_bench.models import TorchPredictor, trainer
-from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
+from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
 from spared_bench.models.neighbour_units import (
     NeighbourBatch,
     NeighbourUnits,
@@ -211,7 +211,7 @@ class ViewAttention(TorchPredictor):
         return {f"window-{scale:g}": View(size=0, scale=scale) for scale in self.scales}
 
     @property
-    def frozen(self) -> ColorEncoder | TimmEncoder:
+    def frozen(self) -> FrozenEncoder:
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 

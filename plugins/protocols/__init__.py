@@ -50,6 +50,11 @@ def asign() -> str:
     return _read("asign.yaml")
 
 
+def hest() -> str:
+    """Return the text of ``hest.yaml``."""
+    return _read("hest.yaml")
+
+
 def _read(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
@@ -82,6 +87,13 @@ def spared_bench_protocols() -> list[ProtocolSpec]:
             version="1",
             summary="Leave one slide out, and another laboratory, on breast cancer",
             citation="Jiang et al., bioRxiv 2023.09.20.558624",
+        ),
+        ProtocolSpec(
+            "hest",
+            f"{__package__}:hest",
+            version="1",
+            summary="The probe of HEST-Benchmark, for comparison with its published table",
+            citation="Jaume et al., NeurIPS 2024",
         ),
         ProtocolSpec(
             "sepal",

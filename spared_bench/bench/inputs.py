@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
 from spared_bench.models.augmentation.names import modules as augmentation_modules
 from spared_bench.models.augmentation.names import of_method as augment_of
+from spared_bench.models.encoder_table import KnownEncoder, known_encoder
+from spared_bench.models.hub import content_digest, own_file
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_for
 from spared_bench.protocol import samples_of
 from spared_bench.registry import Registered
@@ -404,10 +407,36 @@ class Bench(Lookup):
             described["weights"] = self.fingerprints.of_file(Path(weights).expanduser().resolve())
         elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(class_of(entry), parameters)):
             described["weights"] = self.fingerprints.of_file(file)
+        if known := known_encoder(_encoder_named(entry, parameters)):
+            described["encoder"] = _encoder_inputs(known)
         if named := augmentation_modules(augment_of(_loaded(entry), parameters)):
             # They are imported by name, so the code of the method does not hold theirs.
             described["augmentation"] = {module: code_hash(module) for module in named}
         return described
+
+
+def _encoder_named(entry: Registered, parameters: Mapping[str, Any]) -> str:
+    """Return what the parameter of a method that names an encoder holds, or ""."""
+    asked = getattr(entry.spec, "encoder", "")
+    if not asked:
+        return ""
+    return str(parameters[asked] if asked in parameters else getattr(_loaded(entry), asked, ""))
+
+
+def _encoder_inputs(known: KnownEncoder) -> dict[str, Any]:
+    """What of a registered encoder determines a trial; of its weights, the file that is at hand."""
+    spec = {key: value for key, value in asdict(known.spec).items() if key not in _TOLD}
+    found = {"distribution": known.distribution, **spec}
+    if known.spec.loader == "factory":
+        found["code"] = known.code()
+    if (file := own_file(known.spec)) is not None:
+        found["file"] = content_digest(file)
+    return found
+
+
+#: What an encoder's spec says for people, and moves no feature.
+_TOLD = ("summary", "citation", "licence", "gated", "pretraining", "seen_slides", "aliases",
+         "parameters_millions", "known_output", "extras")  # fmt: skip
 
 
 def _loaded(entry: Registered) -> Any:

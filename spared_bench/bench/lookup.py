@@ -14,6 +14,7 @@ from spared_bench.data.views import View, checked_views, declared_by
 from spared_bench.errors import MissingFileError, PluginError, UsageError
 from spared_bench.guard import guarded
 from spared_bench.keys.fingerprints import Fingerprints
+from spared_bench.models.encoder_table import known_encoder
 from spared_bench.parameters import Chosen, Parameter, Signature, Wishes, resolve, signature_of
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
@@ -141,7 +142,7 @@ class Lookup:
     @property
     def patch_view(self) -> View:
         """What the protocol's patches are, as a view."""
-        return View(size=self.protocol.patches.size, scale=self.protocol.patches.scale)
+        return self.protocol.patches.view
 
     def views_of(self, kind: str, name: str, parameters: Mapping[str, Any]) -> dict[str, View]:
         """Return the views that a completer or predictor declares, by their names.
@@ -169,7 +170,7 @@ class Lookup:
                 return {}
             declared = checked_views(_declared_views(factory, parameters, label), label)
         cutting = self.protocol.patches
-        return {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
+        return {at: view.settled(**cutting.open_values) for at, view in declared.items()}
 
     def signature(self, kind: str, name: str) -> Signature:
         """Return what a completer or predictor can be made with; see ``signature_of``."""
@@ -192,12 +193,14 @@ class Lookup:
                 raise UsageError(told["problem"])
             return Chosen(told["configuration"], dict(told["values"]))
         if (kind, name) not in self._chosen:
-            own = self.registry.get(kind, name).spec.name
+            spec = self.registry.get(kind, name).spec
+            own = getattr(spec, "variant_of", "") or spec.name
+            by_hand = self.settings.parameters.get(own, {})
             wishes = Wishes(
                 self.protocol.configuration,
                 self.protocol.overrides.get(own, {}),
                 self.settings.weights,
-                self.settings.parameters.get(own, {}),
+                {**by_hand, **getattr(spec, "fixed", {})},
                 f"protocol {self.protocol.id}",
             )
             signature = self.signature(kind, name)
@@ -207,13 +210,16 @@ class Lookup:
     def encoder_of(self, kind: str, name: str, parameters: Mapping[str, Any] | None = None) -> str:
         """Return the frozen network whose features a completer or predictor asks for, or "".
 
+        A registered encoder is called by its own name, whichever of its names is set.
         The ``parameters`` of a completer are the protocol's where they are not given.
         """
         entry = self.registry.get(kind, name)
         asked = getattr(entry.spec, "encoder", "")
         if parameters is None:
             parameters = self.chosen(kind, name).values
-        return str(parameters.get(asked, getattr(class_of(entry), asked, ""))) if asked else ""
+        named = str(parameters.get(asked, getattr(class_of(entry), asked, ""))) if asked else ""
+        known = known_encoder(named)
+        return known.spec.name if known else named
 
     def stages(self, predictor: str, parameters: Mapping[str, Any]) -> dict[str, Stage]:
         """Return the networks on which a predictor builds, with all parameters that are set."""

@@ -240,17 +240,33 @@ class SpotView:
             return encode(self.patches)
         return encode(self.tiles.flat).reshape(len(self.rows), self.view.tiles**2, -1)
 
-    def all_features(self, encode: Callable[[Patches], np.ndarray]) -> np.ndarray:
-        """Return the features of everything that is stored; see ``select``."""
+    @property
+    def everything(self) -> tuple[Patches, np.ndarray | None]:
+        """All that is stored, as an encoder reads it, and of which stored spot each patch is.
+
+        ``None`` of a grid, whose windows say their slide themselves. See ``arranged``.
+        """
         cut = self.find()
         if cut.windows is not None:
-            return encode(cut.windows.patches.whole)
+            return cut.windows.patches.whole, None
         if cut.tiles is None:
             assert cut.patches is not None
-            return encode(cut.patches.whole)
-        order = np.arange(len(cut.tiles)) if cut.reading_order is None else cut.reading_order
-        found = encode(cut.tiles.subset(order).flat).reshape(len(order), self.view.tiles**2, -1)
+            return cut.patches.whole, np.arange(len(cut.patches.whole))
+        order = self._reading_order()
+        return cut.tiles.subset(order).flat, np.repeat(order, self.view.tiles**2)
+
+    def arranged(self, features: np.ndarray) -> np.ndarray:
+        """Put the features of ``everything`` into the order of what is stored; see ``select``."""
+        if self.find().tiles is None:
+            return features
+        order = self._reading_order()
+        found = features.reshape(len(order), self.view.tiles**2, -1)
         return found[np.argsort(order, kind="stable")]
+
+    def _reading_order(self) -> np.ndarray:
+        cut = self.find()
+        assert cut.tiles is not None
+        return np.arange(len(cut.tiles)) if cut.reading_order is None else cut.reading_order
 
     def select(self, features: np.ndarray) -> np.ndarray:
         """Return those of these spots, or of their windows, among the features of all."""

@@ -91,10 +91,12 @@ class View:
         """Whether there is one window for every spot."""
         return not self.grid and self.tiles == 1
 
-    def settled(self, scale: float, size: int) -> View:
+    def settled(self, scale: float, size: int, um: float = 0.0) -> View:
         """Return the same view with what it leaves open taken from the protocol's patches."""
-        open_ = not (self.scale or self.um or self.pixels)
-        return replace(self, scale=scale if open_ else self.scale, size=self.size or size)
+        known = replace(self, size=self.size or size)
+        if self.scale or self.um or self.pixels:
+            return known
+        return replace(known, um=um) if um else replace(known, scale=scale)
 
     def side_px(self, facts: Mapping[str, Any]) -> float:
         """Return the side of a window in full-resolution pixels of a slide.

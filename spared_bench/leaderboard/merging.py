@@ -15,6 +15,7 @@ from typing import Any
 
 from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 from spared_bench.leaderboard.model import Flagged, Origin
+from spared_bench.models.encoder_facts import encoder_facts
 from spared_bench.results import BROUGHT, IMPORTED, ORIGIN, UNLISTED, Scores, TrialResult
 
 Facts = Mapping[str, Mapping[str, Any]]
@@ -29,6 +30,7 @@ _OWN_FACTS = (
     "target",
     "searched",
     "field_of_view_um",
+    "encoder",
 )
 
 
@@ -127,7 +129,11 @@ def _trial(entry: MethodEntry, result: EntryResult, facts: dict[str, Any]) -> Tr
     }
     # A known dataset is read on the split on which all are compared, and on no other.
     split = facts.get("evaluation_split") or ("test" if "test" in scores else "val")
-    claimed = {"weights": result.weights, "field_of_view_um": result.field_of_view_um}
+    claimed = {
+        "weights": result.weights,
+        "field_of_view_um": result.field_of_view_um,
+        "encoder": encoder_facts(result.parameters.get("encoder"), [result.dataset]),
+    }
     curve = [math.nan if value is None else value for value in result.calibration]
     return TrialResult(
         key="/".join([entry.protocol, entry.folder_name, *map(str, result.place)]),

@@ -208,6 +208,8 @@ class Row:
     rank : int or None
         ``None`` for controls, for incomplete rows and for withdrawn ones.
     origin : Origin
+    encoder : dict of str to str
+        ``name``, ``licence``, ``pretraining`` and ``seen`` of the frozen encoder that it stands on.
     field_of_view_um : float or None
         How wide the largest window is that it looks at, where it asks for others than the
         protocol's patches; ``None`` where it does not, or no image has a scale.
@@ -234,6 +236,7 @@ class Row:
     origin: Origin = Origin()
     machine: str = ""
     field_of_view_um: float | None = None
+    encoder: dict[str, str] = field(default_factory=dict)
     worst_drop: float | None = None
     worst_shift: str = ""
     studies: tuple[StudyLink, ...] = ()

@@ -263,7 +263,15 @@ def _with_what_is_known(
         theirs = [entry for entry in entries if entry.protocol == name]
         found += without_foreign_facts(runs, datasets, predictors)
         found += entry_trials(theirs, datasets, predictors)
-    return list(with_listing(found, {name: each.datasets for name, each in known.items()}))
+    return list(with_listing(found, {name: _listed(each) for name, each in known.items()}))
+
+
+def _listed(protocol: Protocol) -> tuple[str, ...]:
+    """Return the datasets of a protocol; with joined folds, those that its folds are of, too."""
+    if protocol.ranking.folds == "apart":
+        return protocol.datasets
+    whole = (name.rpartition(".")[0] or name for name in protocol.datasets)
+    return tuple(dict.fromkeys([*protocol.datasets, *whole]))
 
 
 def _entry_facts(datasets: Facts) -> Facts:

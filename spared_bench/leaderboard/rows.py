@@ -25,6 +25,7 @@ from itertools import groupby
 from typing import Any
 
 from spared_bench.leaderboard.datasets import datasets_of, joined
+from spared_bench.leaderboard.folds import with_joined_folds
 from spared_bench.leaderboard.gains import uses_known, with_gains
 from spared_bench.leaderboard.means import (
     dataset_intervals,
@@ -115,6 +116,8 @@ def _identity(trial: TrialResult) -> tuple[Any, ...]:
 
 def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> ProtocolBoard:
     trials, notes = _one_each(results)
+    if known.rankings.get(protocol, Ranking()).folds == "mean":
+        trials = sorted(with_joined_folds(trials), key=_identity)
     ranking, metrics, remarks = _metrics(protocol, trials, known)
     datasets = datasets_of(trials, known.datasets)
     everything = _by_method(trials)
@@ -286,10 +289,18 @@ def _row(
         summaries={metric.name: _summary(counted, metric) for metric in metrics},
         n_parameters=max(counts, default=None),
         fit_seconds=mean(times),
+        encoder=_encoder(facts),
         field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
         machine=joined([trial.environment for trial in mine if trial.ok], "machine"),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
+
+
+def _encoder(facts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what trials say of their encoder, joined if they differ."""
+    said = [fact["encoder"] for fact in facts if isinstance(fact.get("encoder"), Mapping)]
+    names = ("name", "licence", "pretraining", "seen")
+    return {name: text for name in names if (text := joined(said, name))}
 
 
 def _field_of_view(facts: Mapping[str, Any]) -> float:

@@ -6,7 +6,7 @@ of the square leaves as they are. ``TimmEncoder`` takes the pooled features of a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +15,8 @@ import numpy as np
 
 from spared_bench.data import Patches
 from spared_bench.keys.hashing import file_digest
+from spared_bench.models.declared import DeclaredEncoder
+from spared_bench.models.encoder_table import known_encoder
 from spared_bench.models.weights_folder import file_for
 
 if TYPE_CHECKING:
@@ -172,26 +174,52 @@ class TimmEncoder:
             images = functional.interpolate(images, size=(size, size), mode="bilinear")
         return images
 
-    def encode(self, patches: Patches) -> np.ndarray:
-        """Return (n_spots, width), float32, computed on the CPU."""
-        import torch
-
+    def opened(self, device: str = "cpu") -> Callable[..., np.ndarray]:
+        """Return ``(patches, um_per_px) -> features`` with the network on a device; float32."""
         from spared_bench.models.augment import normalise
+        from spared_bench.models.encoding import FrozenNetwork
 
         network = self.network()
         mean, std, size = expected_input(network)
 
-        def features(images: np.ndarray) -> np.ndarray:
-            inputs = self.framed(normalise(torch.from_numpy(images), mean, std), size)
-            with torch.inference_mode():
-                return network(inputs).float().numpy()
+        def prepare(images: Tensor, um_per_px: float) -> Tensor:
+            return self.framed(normalise(images, mean, std), size)
 
-        return _in_chunks(patches, features)
+        return FrozenNetwork(network, prepare, device)
+
+    def encode(self, patches: Patches) -> np.ndarray:
+        """Return (n_spots, width), float32, computed on the CPU."""
+        return self.opened("cpu")(patches)
 
 
-def frozen_encoder(backbone: str, weights: str = "pretrained") -> ColorEncoder | TimmEncoder:
-    """Return the encoder of a name: ``"color"``, or any network of timm or torchvision."""
-    return ColorEncoder() if backbone == "color" else TimmEncoder(backbone, weights)
+#: What ``frozen_encoder`` returns.
+FrozenEncoder = ColorEncoder | TimmEncoder | DeclaredEncoder
+
+
+def frozen_encoder(name: str, weights: str = "pretrained") -> FrozenEncoder:
+    """Return the encoder of a name.
+
+    Parameters
+    ----------
+    name : str
+        ``"color"``; an encoder that a plugin registers (``spared-bench list encoders``), by any of
+        its names; or any network of timm or torchvision.
+    weights : str
+        ``"pretrained"``, ``"random"`` or a file.
+
+    Raises
+    ------
+    AmbiguousNameError
+        If two plugins register the name.
+    """
+    if name == "color":
+        return ColorEncoder()
+    known = known_encoder(name)
+    if known is None:
+        return TimmEncoder(name, weights)
+    if known.spec.loader == "colour":
+        return ColorEncoder()
+    return DeclaredEncoder(known, weights)
 
 
 def feature_width(network: nn.Module, size: int) -> int:

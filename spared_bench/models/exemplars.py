@@ -21,7 +21,7 @@ from spared_bench.geometry import rows_by_slide
 from spared_bench.interfaces import Context
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.augmentation.augmenter import Augmentation
-from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
+from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
 from spared_bench.models.torch_predictor import TorchPredictor
 from spared_bench.models.units import Batch, PatchUnits
 from spared_bench.processing.compiled import compiled
@@ -249,7 +249,7 @@ class ExemplarPredictor(TorchPredictor):
     own_slide: bool = False
 
     @property
-    def frozen(self) -> ColorEncoder | TimmEncoder:
+    def frozen(self) -> FrozenEncoder:
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 

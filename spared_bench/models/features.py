@@ -18,7 +18,7 @@ from torch.nn import functional
 from spared_bench.data import Slides
 from spared_bench.errors import ShapeMismatchError
 from spared_bench.interfaces import Context
-from spared_bench.models.encoders import ColorEncoder, TimmEncoder, frozen_encoder
+from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
 from spared_bench.models.torch_predictor import TorchPredictor
 from spared_bench.models.units import target_and_mask
 
@@ -140,7 +140,7 @@ class FeaturePredictor(TorchPredictor):
         """Return the network: standardised features (n_spots, width) -> (n_spots, n_genes)."""
 
     @property
-    def frozen(self) -> ColorEncoder | TimmEncoder:
+    def frozen(self) -> FrozenEncoder:
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 

@@ -54,7 +54,8 @@ def notes_on_methods(
 ) -> list[str]:
     """Say what of the settings has no effect on a selection, a sentence each."""
     used = used_methods(bench, completers, predictors)
-    names = {bench.registry.get(kind, name).spec.name for kind, name in used}
+    specs = [bench.registry.get(kind, name).spec for kind, name in used]
+    names = {name for spec in specs for name in (spec.name, getattr(spec, "variant_of", ""))}
     notes = [
         f"`--set` fixes parameters of {name!r}, which is not among the selected methods."
         for name in bench.settings.parameters

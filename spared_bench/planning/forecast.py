@@ -180,7 +180,8 @@ def bytes_to_fetch(bench: Bench, names: Iterable[str]) -> dict[str, int | None]:
     sources: dict[str, str] = {}
     for name in names:
         spec = bench.dataset(name)
-        sources.setdefault(spec.storage or spec.fold_of or spec.name, spec.fold_of or spec.name)
+        files = " ".join(sorted(file.url for file in spec.files))
+        sources.setdefault(files or spec.fold_of or spec.name, spec.fold_of or spec.name)
     return {name: _bytes(bench, name) for name in sources.values()}
 
 

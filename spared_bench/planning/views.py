@@ -70,7 +70,7 @@ def refusal(bench: Bench, predictor: str) -> str:
                 return (
                     f"Predictor {name!r} looks at {view.in_words} (view {at!r}, {view.size} px),"
                     f" and protocol {bench.protocol.id} allows its own patches only"
-                    f" (`views: target-only`): {cutting.scale:g} spot diameters, {cutting.size} px."
+                    f" (`views: target-only`): {cutting.view.in_words}, {cutting.size} px."
                     " Run it under a protocol with `views: allowed`."
                 )
     return ""

@@ -9,9 +9,9 @@ library cut such windows short, which distorts them).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,10 +68,30 @@ def patch_windows(
     check_centres(centres, image, slide.obs_names, facts["image_path"])
     diameter = float(facts["spot_diameter_px"]) * scale
     width = (int(diameter) if cutting.window == "published" else diameter) * cutting.scale
+    if cutting.um:
+        width = cutting.um / um_per_px_of(facts) * scale
     side, corners = centred_windows(centres, width, cutting.window)
     # A window of one pixel around a spot on the right or lower edge would begin behind the image.
     corners = np.minimum(corners, (image.width - 1, image.height - 1))
     return WindowsToCut(corners, side, cutting.size, cutting.antialias, out)
+
+
+def um_per_px_of(facts: Mapping[str, Any]) -> float:
+    """Return the micrometres per full-resolution pixel of a slide.
+
+    Raises
+    ------
+    ImageError
+        If it does not say so.
+    """
+    found = float(facts["um_per_px"])
+    if not found > 0:
+        raise ImageError(
+            "The protocol's patches are so many micrometres wide (`patches.um`), and this slide"
+            " does not say how many a pixel has. Add `um_per_px` to the dataset, or use a protocol"
+            " with `patches.scale`."
+        )
+    return found
 
 
 def centred_windows(centres: np.ndarray, width: float, window: str) -> tuple[int, np.ndarray]:

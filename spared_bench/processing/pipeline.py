@@ -18,6 +18,7 @@ import numpy as np
 
 from spared_bench import data
 from spared_bench.data.targets import TARGETS, depth_of
+from spared_bench.errors import CountsError
 from spared_bench.processing import normalization
 from spared_bench.processing.combat import fit_combat
 from spared_bench.processing.graph import neighbour_graph
@@ -73,7 +74,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         If the genes are not of the declared organism, or have no known length and need one.
     """
     spec = protocol.divide(spec)
-    settings = protocol.processing.for_dataset(spec)
+    settings = _with_listed_genes(protocol.processing.for_dataset(spec), slides, spec)
     adata, report = join_slides(slides, spec)
     spots, genes = Steps(), Steps()
     fraction = protocol.validation.held_out_fraction
@@ -91,7 +92,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         )
     else:
         adata = keep_genes(adata, _fitted(adata, settings), settings, genes)
-    adata = drop_empty_spots(adata, spots)
+    adata = drop_empty_spots(adata, settings, spots)
     adata = leave_out_mitochondrial(adata, settings, genes)
     adata = require_lengths(adata, spec, settings, genes)
     adata.obsm[data.DEPTH] = _depths(adata, settings)
@@ -129,6 +130,28 @@ _RANKED_BY = {
     "variable": "most variable",
     "mean": "highest mean",
 }
+
+
+def _with_listed_genes(
+    settings: Processing, slides: Mapping[str, AnnData], spec: DatasetSpec
+) -> Processing:
+    """Return settings with the genes that the dataset's own files list, where they are asked for.
+
+    Raises
+    ------
+    CountsError
+        If they list none, or not the same ones.
+    """
+    if not settings.takes_genes_of_dataset:
+        return settings
+    lists = {tuple(map(str, s.uns["slide"].get("listed_genes", ()))) for s in slides.values()}
+    if len(lists) != 1 or not (genes := lists.pop()):
+        raise CountsError(
+            f"The protocol takes the genes that a dataset lists (`gene_list: dataset`), and"
+            f" {spec.name!r} lists none, or others for every slide. Name them in"
+            " `processing.genes`, or use a protocol that chooses genes."
+        )
+    return settings.model_copy(update={"genes": genes, "gene_list": ""})
 
 
 def _fitted(adata: AnnData, settings: Processing) -> np.ndarray:

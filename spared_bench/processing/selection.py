@@ -156,8 +156,10 @@ def keep_listed_genes(
     return _with_genes(adata, np.array(columns))
 
 
-def drop_empty_spots(adata: AnnData, steps: Steps) -> AnnData:
+def drop_empty_spots(adata: AnnData, settings: Processing, steps: Steps) -> AnnData:
     """Drop spots in which no kept gene was seen. Later steps drop no spot."""
+    if settings.empty_spots == "kept":
+        return adata
     kept = adata[filtering.totals(adata.X, axis=1) > 0].copy()
     steps.add("empty", kept.n_obs)
     _refuse_lost_slides(adata, kept, "any count of the kept genes")

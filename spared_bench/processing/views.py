@@ -20,6 +20,7 @@ from spared_bench.data.views import View
 from spared_bench.errors import ImageError, ViewError
 from spared_bench.processing.blocks import BlockImage
 from spared_bench.processing.cutting import WindowsToCut, cut_windows
+from spared_bench.processing.given import GIVEN_UM, has_given, places_of_given, write_given
 from spared_bench.processing.images import open_image
 from spared_bench.processing.patches import centred_windows, check_centres, patch_windows
 
@@ -176,6 +177,9 @@ def cut_slide(
     ------
     ImageError, CoordinateError, ViewError
     """
+    if has_given(slide.uns["slide"]):
+        _take_given(slide, cutting, patches, views)
+        return
     image, centres = opened(slide)
     wanted = [] if patches is None else [patch_windows(slide, image, cutting, patches)]
     for view, out in views:
@@ -189,6 +193,30 @@ def cut_slide(
             )
     if wanted:
         cut_windows(image, wanted)
+
+
+def _take_given(
+    slide: AnnData,
+    cutting: PatchCutting,
+    patches: Path | None,
+    views: Sequence[tuple[View, Path]],
+) -> None:
+    """Write patches and views of a slide that brings its patches."""
+    if patches is not None:
+        write_given(slide, cutting.view, cutting.antialias, patches)
+    for view, out in views:
+        write_given(slide, view, cutting.antialias, out)
+        np.savez(out.with_suffix(".npz"), allow_pickle=False, **places_of_given(slide, view))
+
+
+def image_size_of(slide: AnnData) -> tuple[int, int]:
+    """Return width and height of what windows are cut from: the image, or one given patch."""
+    facts = slide.uns["slide"]
+    if has_given(facts):
+        side = round(float(facts[GIVEN_UM]) / float(facts["um_per_px"]))
+        return side, side
+    image, _ = opened(slide)
+    return image.width, image.height
 
 
 def arrays_of(placed: Placed, scale: float) -> dict[str, np.ndarray]:

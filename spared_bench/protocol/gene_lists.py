@@ -9,6 +9,9 @@ import yaml
 
 from spared_bench.errors import did_you_mean
 
+#: As ``gene_list``: the genes that the files of a dataset list.
+OF_THE_DATASET = "dataset"
+
 
 @cache
 def gene_lists() -> dict[str, tuple[str, ...]]:
@@ -25,8 +28,9 @@ def require_list(name: str) -> None:
     ValueError
         With the nearest name.
     """
-    if name and name not in gene_lists():
+    known = [OF_THE_DATASET, *gene_lists()]
+    if name and name not in known:
         raise ValueError(
-            f"`gene_list` is {name!r}, and no list is named so. {did_you_mean(name, gene_lists())}"
-            f" Known: {', '.join(gene_lists())}"
+            f"`gene_list` is {name!r}, and no list is named so. {did_you_mean(name, known)}"
+            f" Known: {', '.join(known)}"
         )

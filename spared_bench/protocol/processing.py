@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
-from spared_bench.protocol.gene_lists import gene_lists, require_list
+from spared_bench.protocol.gene_lists import OF_THE_DATASET, gene_lists, require_list
 from spared_bench.protocol.section import Fraction, Positive, Section
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ class Processing(Section):
         apply to them.
     gene_list : str
         The same, for a list that a paper prints (``spared_bench.protocol.gene_lists``); those that
-        a dataset's slides do not all have are left out.
+        a dataset's slides do not all have are left out. ``"dataset"``: the genes that the dataset's
+        own files list (HEST's tasks do), as if they stood in ``genes``; a dataset without a list is
+        refused.
+    empty_spots : {"dropped", "kept"}
+        What becomes of spots in which no chosen gene was seen.
     zeros : {"unmeasured", "measured"}
         Whether a count of 0 is a gap, to be filled in training and left out of scores, or a value.
     median_hops : int
@@ -117,6 +121,7 @@ class Processing(Section):
     n_genes: Positive = 128
     genes: tuple[str, ...] = ()
     gene_list: str = ""
+    empty_spots: Literal["dropped", "kept"] = "dropped"
     zeros: Literal["unmeasured", "measured"] = "unmeasured"
     median_hops: Positive = 4
     n_neighbours: Positive = 6
@@ -156,8 +161,16 @@ class Processing(Section):
 
     @property
     def listed_genes(self) -> tuple[str, ...]:
-        """The genes that are named instead of chosen, in their order; empty where none are."""
-        return gene_lists()[self.gene_list] if self.gene_list else self.genes
+        """The genes that are named instead of chosen, in their order.
+
+        Empty where none are, and where the dataset's files name them.
+        """
+        return gene_lists().get(self.gene_list, ()) if self.gene_list else self.genes
+
+    @property
+    def takes_genes_of_dataset(self) -> bool:
+        """Whether the genes are those that the files of a dataset list."""
+        return self.gene_list == OF_THE_DATASET
 
     def for_dataset(self, spec: DatasetSpec) -> Processing:
         """Return the settings that hold for one dataset.
@@ -190,7 +203,7 @@ class Processing(Section):
         }
         if settled.batch_correction == "none" and "batch_key" in spec.parameters:
             idle["batch_key"] = "since it corrects no batches"
-        if settled.listed_genes:
+        if settled.listed_genes or settled.takes_genes_of_dataset:
             passed_over = {
                 *("n_genes", "real_fraction", "gene_min_counts", "gene_max_counts"),
                 *("min_fraction", "min_slide_fraction"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from spared_bench.data.views import View
 from spared_bench.protocol.section import Positive, Section
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ class PatchCutting(Section):
 
     ``window`` says how a window becomes whole pixels: ``"centred"`` rounds its side and its corner
     to the nearest, ``"published"`` truncates the side and the centre and makes the side even.
+    ``um``, where it is not 0, is the width in micrometres instead; slides must say their scale.
 
     ``stain`` makes the colours of every slide like those of a template
     (``spared_bench.processing.stains``): ``stain_to`` is ``"train"``, the mean look of the
@@ -26,6 +28,7 @@ class PatchCutting(Section):
 
     window: Literal["centred", "published"] = "centred"
     scale: Annotated[float, Field(gt=0, le=50)] = 1.0
+    um: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     size: Annotated[int, Field(ge=8, le=1024)] = 224
     antialias: bool = True
     stain: Literal["none", "reinhard", "macenko", "vahadane"] = "none"
@@ -35,6 +38,16 @@ class PatchCutting(Section):
     def cutting(self) -> dict[str, Any]:
         """The settings by which windows are cut, without those of their colours."""
         return self.model_dump(mode="json", exclude={"stain", "stain_to"})
+
+    @property
+    def view(self) -> View:
+        """The same window as a view."""
+        return View(size=self.size, um=self.um, scale=0.0 if self.um else self.scale)
+
+    @property
+    def open_values(self) -> dict[str, Any]:
+        """What a view is settled with (``View.settled``)."""
+        return {"scale": self.scale, "size": self.size, "um": self.um}
 
 
 class Training(Section):

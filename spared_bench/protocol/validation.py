@@ -26,10 +26,19 @@ class Validation(Section):
         What is reported of a dataset that declares validation slides and no test slides:
         ``"report_val"``, the slides that all was chosen on, as published; or ``"hold_out"``, the
         same slides, which then choose nothing: a strip of the training slides does.
+    learned_from : bool
+        Whether methods learn from the validation spots, too: for benchmarks whose methods choose
+        nothing on them. What is chosen on them nevertheless is chosen on what was learnt.
     """
 
     held_out_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     without_test: Literal["report_val", "hold_out"] = "report_val"
+    learned_from: bool = False
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The splits that methods learn from."""
+        return ("train", "val") if self.learned_from else ("train",)
 
     def divide(self, spec: DatasetSpec) -> DatasetSpec:
         """Return a dataset with its slides in the splits that this protocol gives them."""

@@ -38,10 +38,13 @@ class Ranking(Section):
     completer : str
         Which rows have a rank: ``"all"``, one row per method and completer; ``"best"``, of every
         method the row whose completer served it best; or those of one completer, by its name.
+    folds : {"apart", "mean"}
+        Whether each fold of a dataset is a dataset of the board, or their mean is one.
     """
 
     metric: str = "mse"
     completer: str = "all"
+    folds: Literal["apart", "mean"] = "apart"
 
 
 class Protocol(Section):
@@ -183,7 +186,9 @@ class Protocol(Section):
         for settings, added in (
             (values, {"further_metrics": list(FURTHER_METRICS), "scored_genes": []}),
             (processing, {"smoothing": "none", "scaling": "none", "ranked_on": "target"}),
-            (processing, {"gene_list": ""}),
+            (processing, {"gene_list": "", "empty_spots": "dropped"}),
+            (values["patches"], {"um": 0.0}),
+            (values["validation"], {"learned_from": False}),
             (processing["filtering"], {"min_fraction": -1, "min_slide_fraction": -1}),
         ):
             for name in [name for name, default in added.items() if settings[name] == default]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from types import ModuleType
 
 from spared_bench.errors import AmbiguousNameError, UnknownNameError, UsageError
+from spared_bench.registry.encoders import declare_encoders, on_encoder
 from spared_bench.registry.modules import module_name
 from spared_bench.registry.registered import Plugin, Registered
 from spared_bench.specs import KINDS, PLURALS, DatasetSpec
@@ -34,6 +35,7 @@ class Registry:
             for spec in plugin.specs:
                 found = self._by_kind[spec.kind].setdefault(spec.name, [])
                 found.append(Registered(spec, plugin))
+        declare_encoders(self.all("encoder"))
 
     @cached_property
     def _folds(self) -> dict[str, list[Registered]]:
@@ -89,6 +91,10 @@ class Registry:
         entries = entries or self._also_called(kind, bare if colon else name)
         if not entries and kind == "dataset":
             entries = self._find_fold(bare if colon else name)
+        if not entries and kind == "predictor" and "+" in name:
+            base, _, encoder = name.partition("+")
+            chosen = self.canonical("encoder", encoder)
+            return on_encoder(self.get("predictor", base), chosen)
         if colon:
             entries = [entry for entry in entries if entry.plugin.distribution == distribution]
         if len(entries) > 1:

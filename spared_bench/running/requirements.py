@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from spared_bench.bench import Bench
-from spared_bench.errors import UsageError, WeightsUnavailableError
+from spared_bench.errors import PluginError, UsageError, WeightsUnavailableError
 from spared_bench.interfaces import Job
+from spared_bench.models.encoder_table import known_encoder
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, downloads
 from spared_bench.planning.forecast import needed_features, needed_products, open_trials
 from spared_bench.planning.plan import Plan
@@ -154,7 +155,9 @@ def _starts_from(
     weights, networks = value("weights"), map(value, _NAMING)
     if not isinstance(weights, str) or weights in ("", "random"):
         return []
-    return [(net, weights) for net in networks if isinstance(net, str) and net not in _NO_NETWORK]
+    named = [net for net in networks if isinstance(net, str) and net not in _NO_NETWORK]
+    known = {net: known_encoder(net) for net in named}
+    return [(found.spec.name if (found := known[net]) else net, weights) for net in named]
 
 
 def _why_unavailable(bench: Bench, network: str, weights: str, ours: bool) -> str:
@@ -165,11 +168,18 @@ def _why_unavailable(bench: Bench, network: str, weights: str, ours: bool) -> st
 def _why_not_here(network: str, weights: str, ours: bool) -> str:
     """Return why weights are not here and are not to be had, or an empty string."""
     from spared_bench.models.backbones import require_weights
+    from spared_bench.models.declared import DeclaredEncoder
 
     try:
-        require_weights(network, weights)
+        known = known_encoder(network)
+        if known is not None and known.spec.loader != "colour":
+            DeclaredEncoder(known, weights).require()
+        elif known is None:
+            require_weights(network, weights)
     except WeightsUnavailableError as error:
         return str(error).partition(" Three ways out:")[0]
+    except PluginError as error:  # a library that loads it is not installed
+        return str(error)
     except UsageError as error:
         # A stranger's may be a network of its own, of which its trial will say what it lacks.
         return str(error) if ours else ""

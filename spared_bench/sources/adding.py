@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from spared_bench.errors import DataError, PluginError, UsageError
+from spared_bench.processing.given import GIVEN
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
 from spared_bench.specs import DatasetSpec
@@ -67,7 +68,7 @@ def _decode_image(slide: AnnData) -> None:
     from spared_bench.processing.images import decode_at
 
     facts = slide.uns["slide"]
-    if facts["image_path"]:
+    if facts["image_path"] and not facts.get(GIVEN):
         centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
         decode_at(facts["image_path"], centres)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import MissingFileError
-from spared_bench.sources.description import DESCRIPTION, Description, read_description
+from spared_bench.processing.given import GIVEN
+from spared_bench.sources.description import DESCRIPTION, FILES, Description, read_description
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _IMAGES = "images"  # taken out of other files; made again when it is missing
 #: What says where a section lies in its sample, and moves nothing of what is read of it.
 _OF_A_SAMPLE = ("sample", "order", "thickness_um")
+_OF_HEST = ("patches", "metadata", "genes")
 _SPACE_RANGER = ("*filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix/*", "spatial/*")
 
 
@@ -40,7 +42,7 @@ def read(described: Description, folder: Path, slide_id: str) -> AnnData:
         labels = read_labels(Path(table), described.label_column)
         put_labels(slide, labels, f"The table {table}")
     facts = slide.uns["slide"]
-    if facts["image_path"]:
+    if facts["image_path"] and not facts.get(GIVEN):  # beside patches, it is only looked at
         columns = "the columns of the coordinates"
         check_on_image(slide, Path(facts["image_path"]), float(facts["image_scale"]), columns)
         facts["repairs"] = [*facts.get("repairs", ()), *open_image(facts["image_path"]).notes]
@@ -77,6 +79,18 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
         return read(
             path, entry.image, layer=entry.layer, um_per_px=entry.um_per_px, exports=exports
         )
+    if described.format == "hest":
+        from spared_bench.readers.hest import read_hest
+
+        files = {key: Path(getattr(entry, key)) for key in _OF_HEST if getattr(entry, key)}
+        return read_hest(
+            path,
+            **files,
+            image=image,
+            um_per_px=entry.um_per_px,
+            organism=described.organism,
+            exports=None if image else exports,
+        )
     from spared_bench.readers.anndata_file import read_anndata
 
     column = described.slide_column
@@ -105,8 +119,7 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
             slide_id: {
                 # Where a file lies moves no number; what is in it does.
                 key: _hash(Path(value), described.format, fingerprints)
-                if key in ("path", "spots", "labels")
-                or (key == "image" and described.format != "spatialdata")
+                if key in FILES or (key == "image" and described.format != "spatialdata")
                 else value
                 for key, value in entry.model_dump(exclude_defaults=True).items()
                 if key not in _OF_A_SAMPLE
@@ -119,7 +132,7 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
 def gone(folder: Path) -> list[str]:
     """Return a sentence for each file of a described dataset that is not there."""
     described = read_description(folder / DESCRIPTION)
-    named = ["path", "spots", "labels"] + ["image"] * (described.format != "spatialdata")
+    named = [*FILES, *["image"] * (described.format != "spatialdata")]
     return [
         f"{value}, of slide {slide_id!r}: it is gone."
         for slide_id, entry in described.slides.items()

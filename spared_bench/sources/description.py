@@ -40,6 +40,9 @@ FACTORY = "spared_bench.sources.described:read_slide"
 
 _SLIDE_ID = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
 
+#: Keys of a slide's entry that name files, beside ``image``.
+FILES = ("path", "spots", "labels", "patches", "metadata", "genes")
+
 Text = Annotated[str, Field(max_length=2_000)]
 Size = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -75,6 +78,8 @@ class SlideEntry(_Described):
         AnnData: key of ``uns["spatial"]``.
     table, shapes : str
         SpatialData: names of elements.
+    patches, metadata, genes : str
+        HEST: the sample's patches (``.h5``), its metadata (``.json``) and its task's list of genes.
     spot_diameter_px, um_per_px : float
         Where the file does not say; 0: unknown. Of Space Ranger's layout, ``um_per_px`` is needed
         for arrays that are not Visium's only.
@@ -95,6 +100,9 @@ class SlideEntry(_Described):
     library: Text = ""
     table: Text = ""
     shapes: Text = ""
+    patches: Text = ""
+    metadata: Text = ""
+    genes: Text = ""
     spot_diameter_px: Size = 0.0
     um_per_px: Size = 0.0
     step_um: Size = 0.0
@@ -111,7 +119,7 @@ class Description(_Described):
     """
 
     name: Text
-    format: Literal["space_ranger", "h5ad", "legacy_st", "spatialdata"]
+    format: Literal["space_ranger", "h5ad", "legacy_st", "spatialdata", "hest"]
     organism: Annotated[str, StringConstraints(max_length=2_000, to_lower=True)]
     tissue: Text = ""
     technology: Text = ""
@@ -196,7 +204,7 @@ class Description(_Described):
 
     def below(self, folder: Path) -> Description:
         """Return the same with absolute paths, taken to be relative to a folder."""
-        named = ["path", "spots", "labels"] + ["image"] * (self.format != "spatialdata")
+        named = [*FILES, *["image"] * (self.format != "spatialdata")]
         slides = {
             slide_id: entry.model_copy(
                 update={
@@ -224,8 +232,11 @@ _ONLY: dict[str, tuple[str, ...]] = {
     "library": ("h5ad",),
     "table": ("spatialdata",),
     "shapes": ("spatialdata",),
+    "patches": ("hest",),
+    "metadata": ("hest",),
+    "genes": ("hest",),
     "spot_diameter_px": ("h5ad",),
-    "um_per_px": ("h5ad", "space_ranger", "spatialdata"),
+    "um_per_px": ("h5ad", "space_ranger", "spatialdata", "hest"),
     "step_um": ("legacy_st",),
 }
 

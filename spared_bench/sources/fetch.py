@@ -31,6 +31,7 @@ from spared_bench.sources.fetched import (
     missing_files,
     place_of,
 )
+from spared_bench.sources.hub import fetch_from_hub, is_hub
 from spared_bench.sources.mirrors import Mirrors, rewritten
 from spared_bench.sources.patience import Expected, Meter, Policy
 from spared_bench.specs import DatasetSpec, RemoteFile
@@ -259,7 +260,9 @@ def _fetch_one(
     )
     urls = [rewritten(url, options.mirrors) for url in (file.url, *file.mirrors)]
     arrived = work / PurePosixPath(label(file)).name
-    if not arrived.is_file():
+    if not arrived.is_file() and is_hub(urls[0]):
+        fetch_from_hub(urls[0], arrived)
+    elif not arrived.is_file():
         download(urls, arrived, expected, watcher.meter(label(file)), options.policy)
     size = arrived.stat().st_size
     entry: dict[str, Any] = describe(arrived) | {"fetched": time.strftime("%Y-%m-%dT%H:%M:%S%z")}

@@ -7,6 +7,7 @@ A hook returns specs, never the objects behind them. ``factory`` is the address 
 from spared_bench.specs.base import Spec, spec_as_dict
 from spared_bench.specs.completer import CompleterSpec
 from spared_bench.specs.dataset import SPLITS, DatasetSpec, conflicts
+from spared_bench.specs.encoder import EncoderSpec
 from spared_bench.specs.executor import ExecutorSpec
 from spared_bench.specs.files import RemoteFile, SlideInfo
 from spared_bench.specs.metric import Direction, MetricSpec, Undefined, Unit
@@ -23,6 +24,7 @@ KINDS: dict[str, type[Spec]] = {
         MetricSpec,
         ProtocolSpec,
         ExecutorSpec,
+        EncoderSpec,
         StudySpec,
     )
 }
@@ -36,6 +38,7 @@ __all__ = [
     "CompleterSpec",
     "DatasetSpec",
     "Direction",
+    "EncoderSpec",
     "ExecutorSpec",
     "MetricSpec",
     "PredictorSpec",

@@ -57,7 +57,12 @@ class PredictorSpec(Spec):
         ``context.stages``.
     encoder : str
         The parameter that names the frozen network whose features of the patches it asks for
-        (``slides.features``), so that a dry run can tell of them; empty for none.
+        (``slides.features``), so that a dry run can tell of them; empty for none. Such a predictor
+        can be asked for as ``predictor+encoder``, and is then a method of its own.
+    fixed : mapping
+        Parameters that neither a protocol nor a user changes: of a variant.
+    variant_of : str
+        Of a variant, the predictor whose settings hold for it, too.
     needs_known : bool
         Whether it predicts partially measured samples from what is known of them
         (``slides.known``): it runs under protocols with ``known`` alone, and stands on their board.
@@ -73,6 +78,8 @@ class PredictorSpec(Spec):
     stages: Mapping[str, Stage] = field(default_factory=dict)
     encoder: str = ""
     needs_known: bool = False
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    variant_of: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -39,6 +39,7 @@ _THINNINGS = 4
 Scale = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
 SCALES: dict[str, Scale] = {
     "log1p_cp10k": (np.log1p, np.expm1),
+    "log1p_counts": (np.log1p, np.expm1),
     "log2_tpm": (lambda rate: np.log2(1 + rate), lambda value: np.exp2(value) - 1),
 }
 

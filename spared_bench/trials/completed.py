@@ -31,24 +31,24 @@ _FIT = "fit.json"
 
 
 def completed(
-    prepared: Prepared, completer: str, split: str, offset: np.ndarray | None = None
+    prepared: Prepared, completer: str, *splits: str, offset: np.ndarray | None = None
 ) -> Slides:
-    """Return the slides of a split with their completed target, less an offset per gene."""
-    target = completed_target(prepared, completer, split)
-    return prepared.shared(split).with_target(target if offset is None else target - offset)
+    """Return the slides of splits with their completed target, less an offset per gene."""
+    target = completed_target(prepared, completer, *splits)
+    return prepared.shared(*splits).with_target(target if offset is None else target - offset)
 
 
-def completed_target(prepared: Prepared, completer: str, split: str) -> np.ndarray:
-    """Return the completed target of a split, (n_spots, n_genes), float32, the caller's own."""
+def completed_target(prepared: Prepared, completer: str, *splits: str) -> np.ndarray:
+    """Return the completed target of splits, (n_spots, n_genes), float32, the caller's own."""
     bench, kept = prepared.bench, prepared.kept
     key = bench.completed_key(prepared.name, completer)
-    if (key, split) not in kept.completed:
+    if (key, splits) not in kept.completed:
         layer = completed_layer(prepared, completer)
-        rows = prepared.adata.obs["split"].to_numpy() == split
+        rows = prepared.rows(*splits)
         # Of one completed layer, the last, which is enough.
         others = {known: each for known, each in kept.completed.items() if known[0] == key}
-        kept.completed = others | {(key, split): np.asarray(layer[rows])}
-    return kept.completed[key, split].copy()
+        kept.completed = others | {(key, splits): np.asarray(layer[rows])}
+    return kept.completed[key, splits].copy()
 
 
 def completed_layer(prepared: Prepared, completer: str) -> np.ndarray:

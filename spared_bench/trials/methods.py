@@ -52,7 +52,7 @@ def check_declared_views(
     """
     label, cutting = f"Predictor {name!r}", bench.protocol.patches
     declared = checked_views(declared_by(predictor, label), label)
-    settled = {at: view.settled(cutting.scale, cutting.size) for at, view in declared.items()}
+    settled = {at: view.settled(**cutting.open_values) for at, view in declared.items()}
     if settled != bench.views_of("predictor", name, parameters):
         raise PluginError(
             f"{label} declares views only once it is made ({', '.join(settled) or 'none'}), so they"

@@ -42,8 +42,8 @@ _DATASET = "dataset.h5ad"
 class Kept:
     """What is made of a prepared dataset for what only reads or copies it."""
 
-    rows: dict[str, AnnData] = field(default_factory=dict)
-    completed: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    rows: dict[tuple[str, ...], AnnData] = field(default_factory=dict)
+    completed: dict[tuple[str, tuple[str, ...]], np.ndarray] = field(default_factory=dict)
     transform: TargetTransform | None = None
 
 
@@ -92,16 +92,15 @@ class Prepared:
                 raise ViewError(f"{told}, {error}.") from error
         return replace(self, views=views)
 
-    def slides(self, split: str) -> Slides:
-        """Return the slides of a split, which nobody else holds."""
-        return replace(self.shared(split), adata=self._table(split))
+    def slides(self, *splits: str) -> Slides:
+        """Return the slides of a split, or of several together, which nobody else holds."""
+        return replace(self.shared(*splits), adata=self._table(splits))
 
-    def shared(self, split: str) -> Slides:
-        """Return the slides of a split for what only reads or copies them: no method gets them."""
-        if split not in self.kept.rows:
-            self.kept.rows[split] = self._table(split)
-        rows = np.flatnonzero(self.adata.obs["split"].to_numpy() == split)
-        return self._seen(rows, self.kept.rows[split])
+    def shared(self, *splits: str) -> Slides:
+        """Return the slides of splits for what only reads or copies them: no method gets them."""
+        if splits not in self.kept.rows:
+            self.kept.rows[splits] = self._table(splits)
+        return self._seen(np.flatnonzero(self.rows(*splits)), self.kept.rows[splits])
 
     def spots(self, rows: np.ndarray) -> Slides:
         """Return the spots at these positions, of whatever split; nobody else holds them."""
@@ -120,8 +119,12 @@ class Prepared:
             {at: each.subset(rows) for at, each in seen.items()},
         )
 
-    def _table(self, split: str) -> AnnData:
-        return self.adata[self.adata.obs["split"].to_numpy() == split]
+    def rows(self, *splits: str) -> np.ndarray:
+        """Return where a spot is of one of these splits: (n_spots,), bool."""
+        return np.isin(self.adata.obs["split"].to_numpy(dtype=str), splits)
+
+    def _table(self, splits: tuple[str, ...]) -> AnnData:
+        return self.adata[self.rows(*splits)]
 
     def transform(self, offset: np.ndarray) -> TargetTransform:
         """Return the way between counts and a target less an offset, the caller's own."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from spared_bench.bench import Bench
 from spared_bench.data import validate_raw_slide
 from spared_bench.errors import ImageError
+from spared_bench.processing.given import has_given
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,8 +31,12 @@ def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[s
 
 
 def without_image(slides: Mapping[str, AnnData]) -> list[str]:
-    """Return the ids of slides that have no image."""
-    return [slide_id for slide_id, slide in slides.items() if not slide.uns["slide"]["image_path"]]
+    """Return the ids of slides that have neither an image nor patches."""
+    return [
+        slide_id
+        for slide_id, slide in slides.items()
+        if not slide.uns["slide"]["image_path"] and not has_given(slide.uns["slide"])
+    ]
 
 
 def require_images(name: str, slides: Mapping[str, AnnData]) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
+from spared_bench.models.encoder_facts import encoder_facts
 from spared_bench.models.weights_folder import file_for
 from spared_bench.results import TrialResult
 from spared_bench.trials.checks import slide_checks_fact
 from spared_bench.trials.environment import environment
 from spared_bench.trials.products import Prepared
+from spared_bench.trials.views import encoding_told
 
 
 def blank_record(bench: Bench, job: Job) -> TrialResult:
@@ -99,6 +101,18 @@ def precision_fact(predictor: Any) -> dict[str, Any]:
     """Return in which precision a network was computed, where the predictor tells."""
     precision = getattr(predictor, "precision_used", None)
     return {} if precision is None else {"precision": str(precision)}
+
+
+def encoder_fact(bench: Bench, job: Job, predictor: Any) -> dict[str, Any]:
+    """Return what is known of the frozen encoder of a trial, and how it was shown the patches."""
+    asked = bench.predictor(job.predictor).encoder
+    spec = bench.dataset(job.dataset)
+    tested = [spec.name, spec.fold_of, *spec.aliases, *spec.split.get(spec.evaluation_split, ())]
+    found = encoder_facts(getattr(predictor, asked, None) if asked else None, tested)
+    if not found:
+        return {}
+    told = encoding_told(job.dataset, found["name"])
+    return {"encoder": found} | ({"encoding": told} if told else {})
 
 
 def view_fact(bench: Bench, job: Job, prepared: Prepared) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
 from spared_bench.trials.artifacts import write_artifacts
 from spared_bench.trials.blind import confine
 from spared_bench.trials.completed import completed, make_completed
+from spared_bench.trials.encoding import reporting
 from spared_bench.trials.guests import is_strict
 from spared_bench.trials.known import with_known
 from spared_bench.trials.methods import build, check_declared_views
@@ -43,6 +44,7 @@ from spared_bench.trials.products import Prepared, prepare, prepared_target
 from spared_bench.trials.record import (
     blank_record,
     count_parameters,
+    encoder_fact,
     parameters_of,
     precision_fact,
     sizes,
@@ -103,7 +105,8 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
 
     _drop_unreadable(bench, job.key)
     try:
-        entry = bench.workspace.store.obtain(TRIALS, inputs, make)
+        with reporting(report):
+            entry = bench.workspace.store.obtain(TRIALS, inputs, make)
     except _GoesAgain:  # no result yet, so nothing is stored
         return made[0]
     shutil.rmtree(_scratch(bench, job), ignore_errors=True)
@@ -230,6 +233,7 @@ def _train_and_predict(
         facts=blank.facts
         | weights_fact(predictor)
         | precision_fact(predictor)
+        | encoder_fact(bench, job, predictor)
         | view_fact(bench, job, prepared)
         | sizes(prepared),
     )
@@ -264,7 +268,8 @@ def _fit(
     budget = Budget(iterations, training.batch_size, training.validate_every, training.augment)
     seed = bench.trial_seed(job.dataset, job.predictor, job.seed)
     offset = target_offset(bench, job.completer, predictor, prepared)
-    train, val = (completed(prepared, job.completer, split, offset) for split in ("train", "val"))
+    train = completed(prepared, job.completer, *bench.protocol.validation.learned, offset=offset)
+    val = completed(prepared, job.completer, "val", offset=offset)
     stages, before = fitted_stages(bench, job)
     seed_everything(seed)
     started = time.perf_counter()

@@ -94,7 +94,8 @@ def _fit(bench: Bench, job: Job, stage: Stage, network: Any, context: Context) -
     prepared, training = prepare(bench, job.dataset), bench.protocol.training
     prepared = prepared.seen_by("predictor", stage.predictor, stage.parameters)
     offset = target_offset(bench, job.completer, network, prepared)
-    train, val = (completed(prepared, job.completer, split, offset) for split in ("train", "val"))
+    train = completed(prepared, job.completer, *bench.protocol.validation.learned, offset=offset)
+    val = completed(prepared, job.completer, "val", offset=offset)
     budget = Budget(
         training.iterations, training.batch_size, training.validate_every, training.augment
     )

@@ -22,6 +22,8 @@ from spared_bench.store.entries import Entry
 
 #: Of an entry: the look of every slide and of the template.
 STAINS = "stains.json"
+#: What lies beside cut windows, and does not depend on their colours.
+_COPIED = ("spots.json", "slides.json", "um_per_px.json")
 #: Returns the entry of what is cut of a dataset by a view.
 MakeCut = Callable[[str, View], Entry]
 
@@ -61,7 +63,7 @@ def make_stained(bench: Bench, name: str, view: View, cut: MakeCut) -> Entry:
             if path.is_file():  # of tiles there is none: they are cut when they are read
                 _write(folder / path.name, path, recolouring(method, look, target))
         for path in source.folder.iterdir():
-            if path.suffix == ".npz" or path.name in ("spots.json", "slides.json"):
+            if path.suffix == ".npz" or path.name in _COPIED:
                 shutil.copy(path, folder / path.name)
         told = {"method": method, "target": _plain(target)}
         told["slides"] = {slide: _plain(look) for slide, look in looks.items()}

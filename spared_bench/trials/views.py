@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -21,12 +22,14 @@ from spared_bench.data.viewed import Cut, SpotView
 from spared_bench.data.views import View
 from spared_bench.errors import ViewError
 from spared_bench.keys.hashing import digest
+from spared_bench.processing.given import check_given, has_given
 from spared_bench.processing.images import open_image
 from spared_bench.processing.stains.colours import changed
 from spared_bench.processing.view_products import cut_of
-from spared_bench.processing.views import check_view, cut_slide, opened
+from spared_bench.processing.views import check_view, cut_slide, image_size_of, opened
 from spared_bench.store.entries import Entry
 from spared_bench.store.processes import stamp
+from spared_bench.trials.encoding import clear, encode_sharded, write_facts
 from spared_bench.trials.raw_slides import read_raw_slides, require_images
 from spared_bench.trials.stains import STAINS, make_stained, recolouring_of
 
@@ -41,6 +44,9 @@ FACTS = "facts.json"
 _SPOTS = "spots.json"
 _FEATURES = "features.npy"
 _SLIDES = "slides.json"
+_SCALES = "um_per_px.json"
+#: How the features of an entry were encoded.
+ENCODED = "encoded.json"
 
 
 def make_view(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
@@ -111,9 +117,12 @@ def check_slides(raw: Mapping[str, AnnData], view: View) -> None:
         Naming the slide.
     """
     for slide_id, slide in raw.items():
-        image, _ = opened(slide)
+        facts = slide.uns["slide"]
         try:
-            check_view(view, slide.uns["slide"], (image.width, image.height))
+            if has_given(facts):
+                check_given(view, facts)
+            else:
+                check_view(view, facts, image_size_of(slide))
         except ViewError as error:
             raise ViewError(f"slide {slide_id!r}: {error}") from error
 
@@ -124,8 +133,8 @@ def note_facts(bench: Bench, name: str, raw: Mapping[str, AnnData]) -> None:
     def make(folder: Path) -> None:
         facts = {}
         for slide_id, slide in raw.items():
-            image, told = opened(slide)[0], slide.uns["slide"]
-            facts[slide_id] = {"width": image.width, "height": image.height} | {
+            (width, height), told = image_size_of(slide), slide.uns["slide"]
+            facts[slide_id] = {"width": width, "height": height} | {
                 key: float(told[key]) for key in ("image_scale", "spot_diameter_px", "um_per_px")
             }
         (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
@@ -183,11 +192,20 @@ def _cut(bench: Bench, raw: Mapping[str, AnnData], folders: Mapping[View, Path])
             views=[(view, folder / f"{slide_id}.npy") for view, folder in others.items()],
         )
     spots = {slide_id: list(map(str, slide.obs_names)) for slide_id, slide in raw.items()}
-    for folder in folders.values():
+    for view, folder in folders.items():
         (folder / _SPOTS).write_text(json.dumps(spots), encoding="utf-8")
+        scales = {slide_id: _um_per_px(view, slide) for slide_id, slide in raw.items()}
+        (folder / _SCALES).write_text(json.dumps(scales), encoding="utf-8")
     facts = {slide_id: _image_facts(slide) for slide_id, slide in raw.items()}
     for folder in others.values():
         (folder / _SLIDES).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _um_per_px(view: View, slide: AnnData) -> float:
+    """Return the micrometres of a pixel of what is cut; 0 where the slide does not say."""
+    facts = slide.uns["slide"]
+    scale = float(facts["um_per_px"])
+    return view.side_px(facts) * scale / view.size if scale > 0 else 0.0
 
 
 def _image_facts(slide: AnnData) -> dict[str, Any]:
@@ -279,27 +297,93 @@ def features_of(
         from which the dataset's expression could be reached.
     """
     store, guests, confined = bench.workspace.store, bench.guests, bench.confined
+    device, training = bench.settings.device, bench.workspace.training
 
     def features(encoder: Encoder, slides: Slides, view: str = "") -> np.ndarray:
         seen = slides._view(view) if view else None
-        inputs = bench.features_inputs(name, encoder, seen.view if seen else patch_view)
+        looked_at = seen.view if seen else patch_view
+        inputs = bench.features_inputs(name, encoder, looked_at)
+        if guests and not confined and not store.has("features", digest(inputs)):
+            inputs |= {"made_by": list(guests)}  # what a stranger makes is for nobody else
+        key = digest(inputs)
+
+        def whole(scratch: Path) -> tuple[np.ndarray, dict[str, Any]]:
+            patches, spots = seen.everything if seen else (slides.patches.whole, None)
+            scales = _scales(bench, name, looked_at, seen, spots, len(patches))
+            found, told = encode_sharded(encoder, device, patches, scales, scratch)
+            told |= shown_at(encoder, patches.shape[1], scales)
+            return (seen.arranged(found) if seen else found), told
+
         if confined:
-            key, encode = digest(inputs), encoder.encode
             if key not in _own_features:
-                whole = seen.all_features(encode) if seen else encode(slides.patches.whole)
-                _own_features[key] = whole
+                with tempfile.TemporaryDirectory() as own_folder:
+                    _own_features[key], _ = whole(Path(own_folder))
             own = _own_features[key]
             return seen.select(own) if seen else np.array(own[slides.patches.rows])
-        if guests and not store.has("features", digest(inputs)):
-            inputs |= {"made_by": list(guests)}  # what a stranger makes is for nobody else
 
         def make(folder: Path) -> None:
-            encode = encoder.encode
-            whole = seen.all_features(encode) if seen else encode(slides.patches.whole)
-            np.save(folder / _FEATURES, whole)
+            scratch = training / f"features-{key}"
+            found, told = whole(scratch)
+            np.save(folder / _FEATURES, found)
+            write_facts(folder / ENCODED, told)
+            clear(scratch)
 
         entry = store.obtain("features", inputs, make, once=True)
+        _note_encoding(name, encoder, entry)
         found: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
         return seen.select(found) if seen else np.array(found[slides.patches.rows])
 
     return features
+
+
+def _scales(
+    bench: Bench, name: str, view: View, seen: SpotView | None, spots: np.ndarray | None, n: int
+) -> np.ndarray:
+    """Return the micrometres per pixel of all stored patches of a view, (n,); 0 where unknown."""
+    entry = bench.workspace.store.find(bench.view_kind(view), bench.view_inputs(name, view))
+    if entry is None or not (entry.folder / _SCALES).is_file():
+        return np.zeros(n)
+    scales: dict[str, float] = entry.read_json(_SCALES)
+    if seen is not None and seen.view.grid:
+        windows = seen.find().windows
+        assert windows is not None
+        return np.array([scales[slide_id] for slide_id in windows.slide_ids])
+    stored: dict[str, list[str]] = entry.read_json(_SPOTS)
+    of_spot = np.concatenate([np.full(len(each), scales[s]) for s, each in stored.items()])
+    return of_spot if spots is None else of_spot[spots]
+
+
+def shown_at(encoder: Encoder, size: int, scales: np.ndarray) -> dict[str, Any]:
+    """Return at which micrometres per pixel an encoder saw patches, by those of the patches."""
+    from spared_bench.models.framing import framing
+
+    spec = getattr(encoder, "spec", None)
+    if spec is None:
+        return {}
+    known = {float(um) for um in np.unique(scales)}
+    shown = {um: framing(spec, size, um) for um in sorted(known)}
+    return {
+        "resampled": [
+            {
+                "um_per_px": round(um, 4) or None,
+                "shown_um_per_px": round(each.um_per_px, 4) or None,
+                "px": each.crop or each.side,
+            }
+            for um, each in shown.items()
+        ]
+    }
+
+
+#: How the features that this process has asked for were encoded, by dataset and encoder.
+_encodings: dict[tuple[str, str], dict[str, Any]] = {}
+
+
+def _note_encoding(dataset: str, encoder: Encoder, entry: Entry) -> None:
+    name = getattr(getattr(encoder, "spec", None), "name", "")
+    if name and (entry.folder / ENCODED).is_file():
+        _encodings[dataset, name] = entry.read_json(ENCODED)
+
+
+def encoding_told(dataset: str, encoder: str) -> dict[str, Any]:
+    """Return how the features of a registered encoder were last encoded, if they were asked for."""
+    return dict(_encodings.get((dataset, encoder), {}))

@@ -42,7 +42,7 @@ PATCHES = (
 VIEWS = (
     PATCHES
     | modules("spared_bench/data", "viewed views")
-    | modules("spared_bench/processing", "view_products views")
+    | modules("spared_bench/processing", "given view_products views")
 )
 PREPARED = (
     READING
@@ -55,7 +55,8 @@ PREPARED = (
 )
 ENCODERS = modules(
     "spared_bench/models",
-    "augment backbones encoders seeded weights weights_folder weights_match",
+    "augment backbones declared encoder_networks encoder_table encoders encoding framing hub seeded"
+    " weights weights_folder weights_match",
 ) | modules("spared_bench/keys", "hashing")
 COMPLETED = PREPARED | PATCHES | modules("plugins/completers", "none")
 #: What a search chooses by.
@@ -117,7 +118,7 @@ TABLE = {
     | ERROR
     | ENCODERS
     | modules("plugins/predictors", "linear_probe")
-    | modules("spared_bench/models", "arrays"),
+    | modules("spared_bench/models", "arrays ridge"),
     "shufflenet": SHUFFLENET,
     "shufflenet with blur": SHUFFLENET
     | modules("spared_bench/models/augmentation", "blur drawing flips"),

@@ -66,6 +66,7 @@ def names(cell):
 def test_the_literature_in_is_what_is_registered():
     page = (DOCS / "literature.md").read_text(encoding="utf-8")
     listed = {name for row in rows("literature.md", "are in") for name in names(row[1])}
-    beside = {"gene-mean", "shuffled", "linear-probe", "feature-mlp", "view-attention"}
+    heads = {"linear-probe", "pretrained-probe", "feature-mlp", "feature-attention", "feature-flow"}
+    beside = {"gene-mean", "shuffled", "view-attention"} | heads
     assert all(f"`{name}`" in page for name in beside)
     assert listed | beside == set(REGISTRY.names("predictor"))

@@ -261,3 +261,34 @@ def test_a_block_that_failed_is_tried_again_and_told_to_all_who_wait():
         with pytest.raises(ImageError, match="damaged"):
             cache.obtain((0, 0), fail)
     assert len(tries) == 2
+
+
+def test_patches_in_micrometres_are_those_of_the_same_width_in_diameters(tmp_path):
+    from spared_bench.errors import ImageError
+    from spared_bench.protocol import PatchCutting
+
+    slide = slide_of_width(tmp_path)
+    cut_patches(slide, PatchCutting(scale=2.0, size=16), tmp_path / "scale.npy")
+    cut_patches(slide, PatchCutting(um=110.0, size=16), tmp_path / "um.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "um.npy"), np.load(tmp_path / "scale.npy"))
+
+    slide.uns["slide"]["um_per_px"] = 0.0
+    with pytest.raises(ImageError, match="does not say how many a pixel has"):
+        cut_patches(slide, PatchCutting(um=110.0, size=16), tmp_path / "none.npy")
+
+
+def slide_of_width(folder):
+    from anndata import AnnData
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "slide.png")
+    slide = AnnData(np.ones((2, 1), dtype=np.float32))
+    slide.obsm["spatial"] = np.array([[60.0, 60.0], [120.0, 100.0]])
+    slide.uns["slide"] = {
+        "image_path": str(folder / "slide.png"),
+        "image_scale": 1.0,
+        "spot_diameter_px": 20.0,
+        "um_per_px": 2.75,
+    }
+    return slide

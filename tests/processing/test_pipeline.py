@@ -301,6 +301,23 @@ def test_listed_genes_are_kept_in_order_whatever_the_filters(slides, spec, genes
         prepare(slides, spec, protocol(genes=[genes[0], "NOGENE"]))
 
 
+def test_the_list_in_a_datasets_own_files_is_taken_where_a_protocol_says_so(slides, spec, genes):
+    wanted = [genes[9], genes[0]]
+    for slide in slides.values():
+        slide.uns["slide"]["listed_genes"] = wanted
+    asked = protocol(gene_list="dataset", filtering={"gene_min_counts": 1e5})
+    assert list(prepare(slides, spec, asked).var_names) == wanted
+    slides["s3"].uns["slide"]["listed_genes"] = wanted[::-1]
+    with pytest.raises(CountsError, match="lists none, or others for every slide"):
+        prepare(slides, spec, asked)
+    for slide in slides.values():
+        del slide.uns["slide"]["listed_genes"]
+    with pytest.raises(CountsError, match="lists none"):
+        prepare(slides, spec, asked)
+    with pytest.raises(ValueError, match="no list is named so"):
+        protocol(gene_list="datasets")
+
+
 def test_a_dataset_may_set_what_a_protocol_lets_it(slides, make_dataset):
     spec = make_dataset(SPLIT, "human", parameters={"n_genes": 4, "spot_min_counts": 30})
     assert prepare(slides, spec, protocol()).n_vars == 5

@@ -153,7 +153,11 @@ def test_the_name_of_a_plugins_dataset_is_taken(yaml, tmp_path):
         ("tissue: breast", "tisue: breast", "unknown setting 'tisue'. Did you mean 'tissue'?"),
         ("patient: p1", "patiant: p1", "unknown setting 'slides.1501.patiant'. Did you mean"),
         ("patient: p1", "layer: counts", "sets `layer`, which format 'space_ranger' does not use"),
-        ("format: space_ranger", "format: visium", "'space_ranger', 'h5ad', 'legacy_st' or"),
+        (
+            "format: space_ranger",
+            "format: visium",
+            "'space_ranger', 'h5ad', 'legacy_st', 'spatialdata' or",
+        ),
         ("  T2:", "  ../T2:", "'../T2' cannot name a slide"),
         ("organism: human", "organism: &a human", ""),
         ("tissue: breast", "tissue: breast\ntissue: lung", "'tissue' stands twice"),

@@ -110,11 +110,11 @@ def test_features_that_a_strangers_process_makes_are_for_nobody_else(bench, for_
 def test_what_a_method_writes_into_its_slides_reaches_nobody_else(bench):
     prepared = prepare(bench, "toy")
     offset = np.full(prepared.adata.n_vars, 0.25)
-    before = completed(prepared, "none", "train", offset)
+    before = completed(prepared, "none", "train", offset=offset)
     target, mask = before.target.copy(), before.mask.copy()
     seen = prepared.transform(offset).gene_means.copy()
 
-    taken = [completed(prepared, "none", "train", offset), prepared.slides("train")]
+    taken = [completed(prepared, "none", "train", offset=offset), prepared.slides("train")]
     for slides in taken:
         slides.adata.layers["mask"][:] = False
         slides.adata.obs["mine"] = 1
@@ -126,7 +126,7 @@ def test_what_a_method_writes_into_its_slides_reaches_nobody_else(bench):
     blind.adata.obsm["spatial"][:] = 9
 
     again = prepare(bench, "toy")
-    after = completed(again, "none", "train", offset)
+    after = completed(again, "none", "train", offset=offset)
     np.testing.assert_array_equal(after.target, target)
     np.testing.assert_array_equal(after.mask, mask)
     np.testing.assert_array_equal(again.transform(offset).gene_means, seen)
@@ -142,7 +142,22 @@ def test_the_offset_is_what_is_subtracted_from_the_completed_target(bench):
     rows = on_disk(bench).obs["split"].to_numpy() == "val"
     offset = np.arange(prepared.adata.n_vars, dtype=np.float32)
 
-    found = completed(prepared, "none", "val", offset)
+    found = completed(prepared, "none", "val", offset=offset)
 
     np.testing.assert_array_equal(found.target, layer[rows] - offset)
     np.testing.assert_array_equal(found.mask, on_disk(bench).layers["mask"][rows])
+
+
+def test_two_splits_together_have_the_spots_of_both_in_the_order_of_the_dataset(bench):
+    prepared, whole = prepare(bench, "toy"), on_disk(bench)
+    layer = np.load(make_completed(bench, "toy", "none").folder / "completed.npy")
+    rows = whole.obs["split"].isin(["train", "val"]).to_numpy()
+    offset = np.arange(prepared.adata.n_vars, dtype=np.float32)
+
+    both = completed(prepared, "none", "train", "val", offset=offset)
+    alone = completed(prepared, "none", "train")
+
+    assert len(both) > len(alone) > 0
+    assert list(both.adata.obs_names) == list(whole.obs_names[rows])
+    np.testing.assert_array_equal(both.target, layer[rows] - offset)
+    np.testing.assert_array_equal(both.patches[:], prepared.patches[np.flatnonzero(rows)])

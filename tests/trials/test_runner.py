@@ -18,6 +18,7 @@ from spared_bench.trials.products import prepare
 from spared_bench.trials.record import weights_fact
 from spared_bench.trials.runner import run_trial
 from spared_bench.trials.scores import make_scores
+from spared_bench_plugins.predictors.gene_mean import GeneMean
 from spared_bench_plugins.predictors.shufflenet import ShuffleNet
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.toy_plugin import brightness
@@ -252,6 +253,29 @@ def test_another_file_of_weights_of_the_same_name_is_another_trial(bench, tmp_pa
             keys[content, name] = inputs["predictor"]["weights"]
     assert keys[b"one", str(file)] == keys[b"one", "~/w.safetensors"]
     assert len(set(keys.values())) == 2
+
+
+@pytest.mark.parametrize("learned_from", [False, True])
+def test_validation_spots_are_learnt_from_where_a_protocol_says_so(
+    workspace, tmp_path, monkeypatch, learned_from
+):
+    protocol = tmp_path / "toy.yaml"
+    section = f"\nvalidation: {{learned_from: {str(learned_from).lower()}}}\n"
+    protocol.write_text(TOY_PROTOCOL.read_text() + section)
+    bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN], device="cpu")
+    job = only_trial(bench, "gene-mean")
+    shown = []
+    fit = GeneMean.fit
+    monkeypatch.setattr(
+        GeneMean, "fit", lambda self, *given: shown.append(given[:2]) or fit(self, *given)
+    )
+    assert run_trial(bench, job).ok
+
+    ((train, val),) = shown
+    split = prepare(bench, "toy").adata.obs["split"]
+    learnt = ["train", "val"] if learned_from else ["train"]
+    assert list(train.adata.obs_names) == list(split.index[split.isin(learnt)])
+    assert list(val.adata.obs_names) == list(split.index[split == "val"])
 
 
 @pytest.fixture

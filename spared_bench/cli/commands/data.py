@@ -132,18 +132,27 @@ def _draw(bench: Bench, name: str, slides: list[str], folder: Path, colour: str)
 
 @data_app.command("add")
 def add(
-    file: Path = typer.Argument(..., help="A YAML file that describes the dataset."),
+    file: Path | None = typer.Argument(None, help="A YAML file that describes the dataset."),
+    hest: Path | None = typer.Option(
+        None, "--hest", help="Instead: a folder in the layout of HEST-Benchmark or HEST-1k."
+    ),
     replace: bool = typer.Option(False, help="Replace the dataset of that name."),
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Make slides of your own a dataset, from a short YAML file."""
+    """Make slides of your own a dataset, from a short YAML file, or tasks and samples of HEST."""
     from spared_bench.sources.adding import add_description
     from spared_bench.sources.description import read_description
 
     space = Workspace.at(workspace, data_dir)
+    if (file is None) == (hest is None):
+        raise UsageError("`data add` takes a YAML file, or `--hest FOLDER`, and one of the two.")
+    if hest is not None:
+        _add_hest(hest, space, discover(plugin), replace, as_json)
+        return
+    assert file is not None
     name = read_description(file).name
     if _is_taken(discover(plugin), name):
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
@@ -157,6 +166,16 @@ def add(
         f"Added {described.name}: {len(described.slides)} slides, described in {kept}.\n"
         f"`spared-bench data show {described.name}` draws them.",
     )
+
+
+def _add_hest(
+    folder: Path, space: Workspace, registry: Registry, replace: bool, as_json: bool
+) -> None:
+    from spared_bench.sources.hest_added import add_hest
+
+    added = add_hest(folder, space.data_dir, lambda name: _is_taken(registry, name), replace)
+    lines = [f"{name}: {told}" for name, told in added.items()]
+    show_result(added, as_json, "\n".join(lines))
 
 
 def _doubts(

@@ -19,8 +19,9 @@ from spared_bench.cli.common import (
 )
 from spared_bench.cli.dataset_listing import Disk, print_dataset, print_datasets
 from spared_bench.errors import PluginError, UnknownNameError
+from spared_bench.models.hub import ways_in
 from spared_bench.registry import Registered, Registry, discover
-from spared_bench.specs import KINDS, PLURALS, DatasetSpec, spec_as_dict
+from spared_bench.specs import KINDS, PLURALS, DatasetSpec, EncoderSpec, spec_as_dict
 from spared_bench.workspace import Workspace
 
 
@@ -75,6 +76,12 @@ _EXTRA: dict[str, dict[str, Any]] = {
         "scope": lambda spec: spec.scope,
         "searched": lambda spec: ", ".join(spec.search),
     },
+    "encoder": {
+        "loader": lambda spec: spec.loader,
+        "width": lambda spec: str(spec.width),
+        "gated": lambda spec: "yes" if spec.gated else "",
+        "licence": lambda spec: spec.licence,
+    },
     "metric": {"per": lambda spec: spec.per, "better": lambda spec: spec.better},
 }
 
@@ -98,7 +105,7 @@ def info(
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Show all that is known of a dataset, completer, predictor, metric or protocol."""
+    """Show all that is known of a dataset, completer, predictor, encoder, metric or protocol."""
     registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
     warn_of_quarantine(registry.quarantined)
     entries = _find_everywhere(registry, name)
@@ -120,6 +127,8 @@ def _print_details(
         for key, value in described.items():
             if value not in ("", (), [], {}, None):
                 typer.echo(f"  {key:<22}{_plain(value)}")
+        if isinstance(entry.spec, EncoderSpec) and entry.spec.loader not in ("colour", "factory"):
+            typer.echo(f"  {'how to get it':<22}{ways_in(entry.spec)}")
         _print_parameters(made)
         if entry.spec.kind in ("protocol", "study"):
             typer.echo("\n" + entry.load()())

@@ -1,0 +1,205 @@
+"""One sample of HEST-1k or HEST-Benchmark: its h5ad, and the patches that come with it.
+
+Jaume et al., NeurIPS 2024, arXiv 2406.16192. Counts and spot centres stand in the ``.h5ad``, whose
+only reliable position is ``obsm["spatial"]`` (x, y in full-resolution pixels); patches of 112 µm in
+an HDF5 file with a barcode each, in an order of their own and not for all spots. They are joined by
+barcode: ``coords`` there has had two meanings. Spots without a patch are left out.
+
+Of Xenium and Visium HD samples the spots are squares over which others have pooled; single cells
+are not read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spared_bench.errors import ContractError, DataError, ImageError, MissingFileError
+from spared_bench.processing.given import GIVEN, GIVEN_ROWS, GIVEN_UM
+from spared_bench.readers.anndata_file import open_anndata
+from spared_bench.readers.anndata_images import copies_of, image_in, library_of
+from spared_bench.readers.anndata_spots import raw_slide_from
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+#: Side of a patch in micrometres: 224 px at 0.5 µm/px.
+PATCH_UM = 112.0
+_LIBRARY = "ST"  # whatever the technology
+#: Columns of obs that are left over from elsewhere, or wrong for some technologies.
+_NOT_TRUSTED = ("in_tissue", "array_row", "array_col")
+
+
+def read_hest(
+    path: Path,
+    patches: Path | None = None,
+    *,
+    metadata: Path | None = None,
+    genes: Path | None = None,
+    image: Path | None = None,
+    um_per_px: float = 0.0,
+    organism: str = "",
+    exports: Path | None = None,
+) -> AnnData:
+    """Read one sample.
+
+    Parameters
+    ----------
+    path : Path
+        ``st/{id}.h5ad`` of HEST-1k, ``adata/{id}.h5ad`` of a task.
+    patches : Path, optional
+        ``patches/{id}.h5``; without it, all spots are kept and nothing can be predicted but from
+        ``image``.
+    metadata : Path, optional
+        ``metadata/{id}.json``, of which ``pixel_size_um_estimated`` is read.
+    genes : Path, optional
+        A task's list (``{"genes": [...]}``), noted as ``uns["slide"]["listed_genes"]``.
+    image : Path, optional
+        The slide, ``wsis/{id}.tif``; else the thumbnail ``downscaled_fullres`` of the file is
+        written into ``exports`` and shown.
+    um_per_px : float
+        Where there is no metadata; 0: as the file of patches says.
+    organism : str
+    exports : Path, optional
+        A folder for the thumbnail; without it, there is none.
+
+    Returns
+    -------
+    AnnData
+        A raw slide (``spared_bench.data``), in the order of the patches.
+
+    Raises
+    ------
+    MissingFileError, ContractError, CountsError, CoordinateError
+        If a file is missing or damaged, or is no such sample.
+    ImageError
+        If the patches do not match the spots.
+    """
+    adata = open_anndata(path)
+    adata.obs = adata.obs.drop(columns=list(_NOT_TRUSTED), errors="ignore")
+    slide = raw_slide_from(adata, "", path, organism)
+    facts = library_of(adata, _LIBRARY, None, path)
+    scale = um_per_px or _pixel_size(metadata)
+    diameter = float(facts["scalefactors"].get("spot_diameter_fullres", 0) or 0)
+    told: dict[str, Any] = {"image_path": "", "image_scale": 1.0}
+    if patches is not None:
+        rows, order, scale = _patches(patches, list(map(str, slide.obs_names)), scale)
+        slide = slide[order].copy()
+        told |= {GIVEN: str(patches), GIVEN_ROWS: rows, GIVEN_UM: PATCH_UM}
+    if not diameter > 0:
+        raise ContractError(
+            f"{path} does not say how large a spot is (uns['spatial']['ST']['scalefactors']"
+            "['spot_diameter_fullres']). It is no sample of HEST, or a damaged one."
+        )
+    if image is not None:
+        told["image_path"] = str(image)
+    elif exports is not None:
+        found, told["image_scale"], notes = image_in(
+            facts, copies_of(facts)[0], path, path.stem, exports
+        )
+        told["image_path"] = str(found or "")
+        slide.uns["slide"]["repairs"] += notes
+    slide.uns["slide"] |= told | {"spot_diameter_px": diameter, "um_per_px": scale}
+    if genes is not None:
+        slide.uns["slide"]["listed_genes"] = read_gene_list(genes)
+    return slide
+
+
+def _pixel_size(metadata: Path | None) -> float:
+    """Return µm per pixel of the metadata; 0 where there is none."""
+    if metadata is None or not metadata.is_file():
+        return 0.0
+    try:
+        values = json.loads(metadata.read_text(encoding="utf-8-sig"))  # NaN stands there bare
+        found = float(values["pixel_size_um_estimated"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ContractError(
+            f"{metadata} does not say `pixel_size_um_estimated` as a number: {error}. Fetch it"
+            " again."
+        ) from error
+    return found if math.isfinite(found) and found > 0 else 0.0
+
+
+def _patches(
+    path: Path, spots: list[str], um_per_px: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return rows of the file, rows of the slide, in the file's order, and µm per pixel."""
+    import h5py
+
+    if not path.is_file():
+        raise MissingFileError(f"There are no patches at {path}. Fetch the sample again.")
+    try:
+        with h5py.File(path, "r") as file:
+            images, names = file["img"], np.asarray(file["barcode"]).ravel()
+            shape, kind, attributes = images.shape, images.dtype, dict(images.attrs)
+    except (OSError, KeyError) as error:
+        raise ImageError(
+            f"{path} is no file of patches: {' '.join(str(error).split())}. Expected HDF5 with"
+            " `img` and `barcode`; fetch it again."
+        ) from error
+    if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or kind != np.uint8:
+        raise ImageError(
+            f"`img` of {path} is {shape} of {kind}; expected (n, side, side, 3) of uint8."
+        )
+    barcodes = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    _check_barcodes(path, barcodes, shape[0], spots)
+    place = {name: row for row, name in enumerate(spots)}
+    order = np.array([place[name] for name in barcodes], dtype=np.int64)
+    if not um_per_px:
+        um_per_px = _scale_of(attributes)
+    if not um_per_px:
+        raise ContractError(
+            f"Neither metadata nor {path} says how many micrometres a pixel has. Put"
+            " metadata/{id}.json beside it, or give `um_per_px`."
+        )
+    return np.arange(len(barcodes)), order, um_per_px
+
+
+def _check_barcodes(path: Path, barcodes: list[str], n: int, spots: list[str]) -> None:
+    if len(barcodes) != n:
+        raise ImageError(f"{path} holds {n} patches and {len(barcodes)} barcodes.")
+    if not n:
+        raise ImageError(f"{path} holds no patches. Fetch the sample again.")
+    if len(set(barcodes)) != n:
+        twice = next(name for name in barcodes if barcodes.count(name) > 1)
+        raise ImageError(f"{path} has several patches of barcode {twice!r}; expected one each.")
+    lacking = sorted(set(barcodes) - set(spots))
+    if lacking:
+        raise ImageError(
+            f"{len(lacking)} of {n} patches in {path} are of barcodes that the sample does not"
+            f" have ({lacking[0]!r} first; its own begin with {spots[0]!r}). The patches belong to"
+            " another sample: check the names of the files."
+        )
+
+
+def _scale_of(attributes: Mapping[str, Any]) -> float:
+    """Return µm per pixel of the slide by the attributes of either kind of file; 0: not said."""
+    if "pixel_size" in attributes:
+        return float(attributes["pixel_size"])
+    side = float(attributes.get("patch_size", 0))
+    return PATCH_UM / side if side > 0 else 0.0
+
+
+def read_gene_list(path: Path) -> list[str]:
+    """Read the genes of a task, in their order.
+
+    Raises
+    ------
+    MissingFileError, DataError
+        If it is not there, or no list of different names.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"There is no list of genes at {path}. Fetch the task again.")
+    try:
+        genes = json.loads(path.read_text(encoding="utf-8"))["genes"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f'{path} is no list of genes: expected {{"genes": [...]}}.') from error
+    sound = isinstance(genes, list) and genes and all(isinstance(gene, str) for gene in genes)
+    if not sound or len(set(genes)) != len(genes):
+        raise DataError(f"{path} must list different names of genes; found {str(genes)[:100]}.")
+    return list(genes)

@@ -1,0 +1,62 @@
+"""Folds of a dataset as one column of the board."""
+
+import pytest
+
+from spared_bench.leaderboard.folds import with_joined_folds
+from spared_bench.leaderboard.rows import Known, board_rows
+from spared_bench.protocol import Ranking
+from spared_bench.results import TrialResult
+from spared_bench.specs import MetricSpec
+
+METRIC = MetricSpec("pcc-gene", "m:m", bounds=(-1.0, 1.0))
+
+
+def trial(fold, score, predictor="probe", status="ok", **facts):
+    return TrialResult(
+        key=f"{predictor}-{fold}",
+        status=status,
+        protocol="hest@1",
+        dataset=f"hest_x.fold-{fold}",
+        completer="none",
+        predictor=predictor,
+        seed=0,
+        scores={"test": {"pcc-gene": score}} if status == "ok" else {},
+        facts={"fold_of": "hest_x", "evaluation_split": "test", **facts},
+    )
+
+
+def test_the_score_of_a_dataset_is_the_mean_over_its_folds():
+    (joined,) = with_joined_folds([trial(0, 0.2), trial(1, 0.5)])
+    assert joined.dataset == "hest_x"
+    assert joined.scores["test"]["pcc-gene"] == pytest.approx(0.35)
+
+
+def test_a_fold_that_others_have_makes_a_failure_where_it_lacks_or_failed():
+    found = with_joined_folds(
+        [trial(0, 0.2), trial(1, 0.5), trial(0, 0.9, "other"), trial(1, 0, "bad", "error"),
+         trial(0, 0.3, "bad")]
+    )  # fmt: skip
+    by_name = {each.predictor: each for each in found}
+    assert by_name["probe"].ok
+    assert by_name["other"].status == "skipped"
+    assert "hest_x.fold-1" in by_name["other"].message
+    assert by_name["bad"].status == "error"
+
+
+@pytest.mark.parametrize(
+    ("folds", "names"), [("mean", ["hest_x"]), ("apart", ["hest_x.fold-0", "hest_x.fold-1"])]
+)
+def test_the_protocol_says_whether_folds_are_joined(folds, names):
+    known = Known(
+        metrics={"pcc-gene": METRIC},
+        rankings={"hest@1": Ranking(metric="pcc-gene", folds=folds)},
+    )
+    (part,) = board_rows([trial(0, 0.2), trial(1, 0.4)], known).protocols
+    assert [each.name for each in part.datasets] == names
+
+
+def test_rows_say_what_their_encoder_is_and_may_have_seen():
+    encoder = {"name": "uni", "licence": "NC", "pretraining": "secret", "seen": "unknown"}
+    known = Known(metrics={"pcc-gene": METRIC}, rankings={"hest@1": Ranking(metric="pcc-gene")})
+    (part,) = board_rows([trial(0, 0.2, encoder=encoder)], known).protocols
+    assert part.rows[0].encoder == encoder

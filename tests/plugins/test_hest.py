@@ -1,0 +1,290 @@
+"""HEST: samples and tasks as datasets, and its probe, on a made-up task in its exact layout."""
+
+import csv
+import json
+
+import h5py
+import numpy as np
+import pytest
+from anndata import read_h5ad
+from scipy.sparse.linalg import lsqr
+from scipy.stats import pearsonr
+
+from spared_bench import api
+from spared_bench.data import Patches
+from spared_bench.data.views import View
+from spared_bench.errors import (
+    ContractError,
+    DataError,
+    ImageError,
+    MissingFileError,
+    SplitError,
+    UsageError,
+    ViewError,
+)
+from spared_bench.models.encoders import ColorEncoder
+from spared_bench.processing.given import write_given
+from spared_bench.readers.hest import read_gene_list, read_hest
+from spared_bench.registry import discover
+from spared_bench.sources.hest import read_task, tasks_in
+from spared_bench.sources.hest_added import add_hest
+from spared_bench_plugins.datasets.hest import hest_tasks
+from tests.made_hest import GENES, make_sample, make_task
+
+N_COMPONENTS = 12
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench") / "MADE"
+    folder.mkdir()
+    return make_task(folder)
+
+
+@pytest.fixture(scope="module")
+def full_size_task(tmp_path_factory):
+    """A task whose patches have HEST's 224 px, which the protocol hands on as they are."""
+    folder = tmp_path_factory.mktemp("full") / "MADE"
+    folder.mkdir()
+    return make_task(folder, side=224)
+
+
+@pytest.fixture
+def own_task(tmp_path):
+    folder = tmp_path / "MADE"
+    folder.mkdir()
+    return make_task(folder, ("S1", "S2"))
+
+
+def test_a_sample_is_joined_by_barcode_in_the_order_of_its_patches(task):
+    slide = read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5", organism="human")
+
+    with h5py.File(task / "patches" / "S1.h5") as file:
+        names = [name.decode() for name in file["barcode"][:].ravel()]
+    raw = read_h5ad(task / "adata" / "S1.h5ad")
+    assert list(slide.obs_names) == names
+    np.testing.assert_array_equal(
+        slide[:, "KRT8"].X.toarray().ravel(), np.asarray(raw[names, "KRT8"].X).ravel()
+    )
+    np.testing.assert_array_equal(slide.obsm["spatial"], raw[names].obsm["spatial"])
+    assert slide.uns["slide"]["um_per_px"] == pytest.approx(0.25)
+
+
+def test_metadata_with_bare_nan_says_the_size_of_a_pixel(task, tmp_path):
+    told = tmp_path / "S1.json"
+    told.write_text('{"pixel_size_um_estimated": 0.2737, "pixel_size_um_embedded": NaN}')
+    slide = read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5", metadata=told)
+    assert slide.uns["slide"]["um_per_px"] == 0.2737
+
+
+def test_the_thumbnail_is_shown_where_there_is_no_slide(task, tmp_path):
+    slide = read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5", exports=tmp_path)
+    assert slide.uns["slide"]["image_path"].startswith(str(tmp_path))
+    assert slide.uns["slide"]["image_scale"] == pytest.approx(0.01)
+
+
+def test_patches_and_their_middles_are_what_methods_see(task, tmp_path):
+    slide = read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5")
+    with h5py.File(task / "patches" / "S1.h5") as file:
+        images = file["img"][:]
+    write_given(slide, View(um=112, size=32), True, tmp_path / "whole.npy")
+    write_given(slide, View(um=56, size=16), True, tmp_path / "middle.npy")
+
+    np.testing.assert_array_equal(np.load(tmp_path / "whole.npy"), images)
+    np.testing.assert_array_equal(np.load(tmp_path / "middle.npy"), images[:, 8:24, 8:24])
+    with pytest.raises(ViewError, match="patches of 112 µm and no image"):
+        write_given(slide, View(um=200, size=32), True, tmp_path / "wide.npy")
+    with pytest.raises(ViewError, match="need the image"):
+        write_given(slide, View(um=50, size=32, tiles=3), True, tmp_path / "tiles.npy")
+
+
+def change(path, **datasets):
+    with h5py.File(path, "a") as file:
+        for name, values in datasets.items():
+            del file[name]
+            file[name] = values
+
+
+@pytest.mark.parametrize(
+    ("datasets", "message"),
+    [
+        ({"barcode": np.array([[b"x"]] * 134)}, "several patches of barcode 'x'"),
+        ({"barcode": np.array([[f"q{i}".encode()] for i in range(134)])}, "another sample"),
+        ({"barcode": np.array([[b"x"]] * 3)}, "134 patches and 3 barcodes"),
+        ({"img": np.zeros((134, 8, 8, 3))}, "of float64; expected"),
+    ],
+)
+def test_patches_that_do_not_match_are_refused(own_task, datasets, message):
+    change(own_task / "patches" / "S1.h5", **datasets)
+    with pytest.raises(ImageError, match=message):
+        read_hest(own_task / "adata" / "S1.h5ad", own_task / "patches" / "S1.h5")
+
+
+def test_a_file_that_is_no_sample_is_told(own_task):
+    (own_task / "patches" / "S1.h5").write_text("no patches")
+    with pytest.raises(ImageError, match="is no file of patches"):
+        read_hest(own_task / "adata" / "S1.h5ad", own_task / "patches" / "S1.h5")
+    with pytest.raises(MissingFileError, match="no patches at"):
+        read_hest(own_task / "adata" / "S1.h5ad", own_task / "patches" / "S9.h5")
+    adata = read_h5ad(own_task / "adata" / "S2.h5ad")
+    del adata.uns["spatial"]["ST"]["scalefactors"]["spot_diameter_fullres"]
+    adata.write_h5ad(own_task / "adata" / "S2.h5ad")
+    with pytest.raises(ContractError, match="how large a spot is"):
+        read_hest(own_task / "adata" / "S2.h5ad", own_task / "patches" / "S2.h5")
+
+
+@pytest.mark.parametrize("text", ["[]", '{"genes": []}', '{"genes": ["A", "A"]}', "{"])
+def test_a_list_of_genes_that_is_none_is_refused(tmp_path, text):
+    (tmp_path / "genes.json").write_text(text)
+    with pytest.raises(DataError, match="list"):
+        read_gene_list(tmp_path / "genes.json")
+
+
+def test_a_task_is_read_with_its_folds(task):
+    found = read_task(task)
+    assert found.samples == ("S1", "S2", "S3")
+    assert found.folds == {"0": ("S1",), "1": ("S2",), "2": ("S3",)}
+    assert [each.name for each in tasks_in(task.parent)] == ["MADE"]
+
+
+def drop(name):
+    return lambda task: (task / name).unlink()
+
+
+def rewrite(text):
+    return lambda task: (task / "splits" / "test_0.csv").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (drop("splits/train_1.csv"), MissingFileError, r"train_1\.csv, of fold 1"),
+        (drop("splits/test_0.csv"), MissingFileError, r"test_0\.csv, of fold 0"),
+        (drop("patches/S2.h5"), MissingFileError, r"patches/S2\.h5"),
+        (drop("var_50genes.json"), MissingFileError, "var_50genes"),
+        (rewrite("sample_id\nS2\n"), SplitError, "tests it"),
+        (rewrite("sample_id\nS7\n"), SplitError, "not of the same"),
+        (rewrite("id\nS1\n"), SplitError, "no column sample_id"),
+        (rewrite("sample_id\n"), SplitError, "no samples"),
+    ],
+)
+def test_a_broken_task_says_what_is_wrong(own_task, spoil, error, message):
+    spoil(own_task)
+    with pytest.raises(error, match=message):
+        read_task(own_task)
+
+
+def test_another_folder_is_told_from_one_of_hest(tmp_path):
+    (tmp_path / "slides").mkdir()
+    with pytest.raises(UsageError, match="not in the layout of HEST"):
+        tasks_in(tmp_path)
+    with pytest.raises(MissingFileError, match="no folder"):
+        tasks_in(tmp_path / "gone")
+
+
+def test_samples_of_hest_1k_become_one_dataset_with_donors_left_out(tmp_path):
+    folder = tmp_path / "hest"
+    for seed, sample in enumerate(("A1", "A2", "B1")):
+        make_sample(folder, sample, seed, kind="st")
+        (folder / "metadata").mkdir(exist_ok=True)
+        facts = {"species": "Homo sapiens", "dataset_title": "T", "patient": sample[0]}
+        told = facts | {"pixel_size_um_estimated": 0.25}
+        (folder / "metadata" / f"{sample}.json").write_text(json.dumps(told))
+
+    add_hest(folder, tmp_path / "data", lambda name: False)
+
+    spec = discover(data_dir=tmp_path / "data").get("dataset", "hest1k").spec
+    assert spec.split == {"train": ("A1", "A2"), "test": ("B1",)}
+    assert spec.folds["donor"] == {"0": ("A1", "A2"), "1": ("B1",)}
+    assert spec.shared_donors == ()
+    with pytest.raises(UsageError, match="already"):
+        add_hest(folder, tmp_path / "data", lambda name: False)
+
+
+def test_tasks_that_are_registered_are_used_from_where_they_are(task, tmp_path):
+    told = add_hest(task.parent, tmp_path / "data", lambda name: name == "hest_made")
+    assert (tmp_path / "data" / "hest-bench").resolve() == task.parent
+    assert told["hest_made"].startswith("3 samples, 3 folds")
+    other = tmp_path / "other" / "MADE"
+    other.mkdir(parents=True)
+    make_task(other, ("S1", "S2"))
+    with pytest.raises(UsageError, match="already"):
+        add_hest(other.parent, tmp_path / "data", lambda name: True)
+
+
+def test_the_ten_tasks_have_the_published_samples_and_folds():
+    tasks = {spec.name: spec for spec in hest_tasks()}
+    assert len(tasks) == 10
+    assert sum(len(spec.slides) for spec in tasks.values()) == 72
+    assert sum(len(spec.folds["fold"]) for spec in tasks.values()) == 29
+    assert sum(spec.n_spots for spec in tasks.values()) == 236_495
+    for spec in tasks.values():
+        tested = [sample for test in spec.folds["fold"].values() for sample in test]
+        assert sorted(tested) == sorted(slide.slide_id for slide in spec.slides)
+        for fold in spec.fold_specs("fold"):
+            assert fold.shared_donors == ()
+
+
+def by_hand(task, components):
+    """HEST's probe from the raw files: mean over folds of the mean correlation over genes.
+
+    Independent of the package but for the 24 features: log1p of raw counts, standardise, principal
+    components by a singular value decomposition, ridge regression without intercept by LSQR in
+    single precision, which stops at a tolerance of 1e-4: as the mean stays in the target, that is
+    before the weakest components are solved for, and moves a score by 0.001.
+    """
+    genes = json.loads((task / "var_50genes.json").read_text())["genes"]
+
+    def read(sample):
+        adata = read_h5ad(task / "adata" / f"{sample}.h5ad")
+        with h5py.File(task / "patches" / f"{sample}.h5") as file:
+            names = [name.decode() for name in file["barcode"][:].ravel()]
+            images = file["img"][:]
+        values = np.asarray(adata[names, genes].X, dtype=np.float64)
+        return ColorEncoder().encode(Patches([images])).astype(np.float64), np.log1p(values)
+
+    scores = []
+    for number in range(len(list((task / "splits").iterdir())) // 2):
+        parts = []
+        for part in ("train", "test"):
+            with (task / "splits" / f"{part}_{number}.csv").open() as file:
+                read_parts = [read(row["sample_id"]) for row in csv.DictReader(file)]
+            parts.append([np.concatenate(each) for each in zip(*read_parts, strict=True)])
+        (x, y), (x_test, y_test) = parts
+        mean, scale = x.mean(axis=0), x.std(axis=0)
+        x, x_test = (x - mean) / scale, (x_test - mean) / scale
+        turn = np.linalg.svd(x, full_matrices=False)[2][:components].T
+        x, x_test = x @ turn, x_test @ turn
+        damp = np.sqrt(100 / (components * len(genes)))
+        stop = {"damp": damp, "atol": 1e-4, "btol": 1e-4, "iter_lim": 1000}
+        seen, wanted = x.astype(np.float32), y.astype(np.float32)
+        weights = np.stack([lsqr(seen, each, **stop)[0] for each in wanted.T], axis=1)
+        scores.append(
+            [pearsonr(x_test @ weights[:, g], y_test[:, g])[0] for g in range(len(genes))]
+        )
+    return np.array(scores)
+
+
+def test_hest_1_gives_the_scores_of_an_independent_script(full_size_task, tmp_path):
+    task = full_size_task
+    add_hest(task, tmp_path / "data", lambda name: False)
+    report = api.run(
+        protocol="hest",
+        datasets=["hest_made.fold"],
+        predictors=["linear-probe"],
+        parameters={"linear-probe": {"components": N_COMPONENTS}},
+        workspace=tmp_path / "workspace",
+        data_dir=tmp_path / "data",
+        executor="inline",
+        track=False,
+        figures=False,
+        device="cpu",
+    )
+
+    expected = by_hand(task, N_COMPONENTS)
+    found = {result.dataset: result for result in report.results}
+    for number, genes in enumerate(expected):
+        result = found[f"hest_made.fold-{number}"]
+        assert result.ok, result.message
+        assert set(result.gene_symbols) == set(GENES)
+        assert result.scores["test"]["pcc-gene"] == pytest.approx(genes.mean(), abs=1e-3)

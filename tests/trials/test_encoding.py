@@ -1,0 +1,60 @@
+"""Encoding a dataset: in shards, at the scale of the encoder, told in the record."""
+
+import numpy as np
+import pytest
+
+from spared_bench.data import Patches
+from spared_bench.trials.encoding import encode_sharded, reporting
+
+
+class Sums:
+    """Features that say which patch they are of; fails on demand."""
+
+    def __init__(self, fails_at: int = -1) -> None:
+        self.fails_at, self.calls = fails_at, 0
+
+    def identity(self):
+        return {"encoder": "sums"}
+
+    def encode(self, patches):
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise KeyboardInterrupt
+        return patches[np.arange(len(patches))].reshape(len(patches), -1).sum(axis=1)[:, None]
+
+
+@pytest.fixture
+def patches(rng):
+    return Patches([rng.integers(0, 256, (n, 4, 4, 3), np.uint8) for n in (5, 6)])
+
+
+def expected(patches):
+    return patches[np.arange(11)].reshape(11, -1).sum(axis=1)[:, None].astype(np.float32)
+
+
+def test_an_interrupted_encoding_goes_on_where_it_was(patches, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        encode_sharded(Sums(fails_at=3), "cpu", patches, np.zeros(11), tmp_path, shard=3)
+    again = Sums()
+
+    found, told = encode_sharded(again, "cpu", patches, np.zeros(11), tmp_path, shard=3)
+
+    np.testing.assert_array_equal(found, expected(patches))
+    assert again.calls == 2
+    assert told["resumed"] == 6
+
+
+def test_what_was_left_half_written_is_no_shard(patches, tmp_path):
+    (tmp_path / "000000000-000000003.part").write_bytes(b"half")
+    found, told = encode_sharded(Sums(), "cpu", patches, np.zeros(11), tmp_path, shard=3)
+    np.testing.assert_array_equal(found, expected(patches))
+    assert told["resumed"] == 0
+
+
+def test_progress_is_told_with_patches_per_second(patches, tmp_path):
+    told = []
+    with reporting(lambda step, values: told.append((step, values))):
+        encode_sharded(Sums(), "cpu", patches, np.zeros(11), tmp_path, shard=4)
+    assert [step for step, _ in told] == [4, 8, 11]
+    assert told[-1][1]["encoded"] == 1
+    assert all(values["patches_per_s"] > 0 for _, values in told)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
-from spared_bench.protocol import Protocol
+from spared_bench.data.targets import TARGETS
+from spared_bench.keys.hashing import digest
+from spared_bench.protocol import PatchCutting, Protocol
+from spared_bench.protocol.known import Known
 from spared_bench.specs import MetricSpec
 
-_TARGETS = {"log2_tpm": "log2 of TPM", "log1p_cp10k": "log(1 + counts per 10,000)"}
 _FITTED = {
     "train": "the training slides choose genes and filters",
     "all": "all slides choose genes and filters, the test slides too",
@@ -33,12 +37,12 @@ def in_words(protocol: Protocol) -> list[tuple[str, str]]:
         ("Comparable with published numbers", "yes" if protocol.comparable else "no"),
         ("Datasets", _count(len(protocol.datasets), "dataset")),
         ("Which slides choose genes", _FITTED[processing.fit_on]),
-        ("Target", _TARGETS[processing.target]),
+        ("Target", _target(processing.target)),
         ("Genes", _genes(protocol)),
         ("Batch correction", processing.batch_correction.replace("_", ", as ")),
         ("Zeros", f"{processing.zeros}"),
         ("Smoothing", processing.smoothing.replace("_", " ")),
-        ("Patches", f"{protocol.patches.size} px, {protocol.patches.scale:g} spot diameters wide"),
+        ("Patches", f"{protocol.patches.size} px, {_width(protocol.patches)} wide"),
         ("Other windows of a slide", protocol.views.replace("-", " ")),
         ("Datasets without test slides", _without_test(protocol)),
         ("Training", budget),
@@ -48,7 +52,66 @@ def in_words(protocol: Protocol) -> list[tuple[str, str]]:
         ("Pooling", _POOLING[protocol.pooling]),
         ("Rule for undefined scores", protocol.mean_rule),
         ("Ranked by", f"{protocol.ranking.metric}, completer {protocol.ranking.completer}"),
+        *_others(protocol),
     ]
+
+
+def _others(protocol: Protocol) -> list[tuple[str, str]]:
+    """Return every setting that has no words above, under its own name."""
+    told = protocol.model_dump(mode="json")
+    told["known"] = told["known"] or dict.fromkeys(Known.model_fields)
+    leaves = dict(_leaves(told))
+    return [(f"`{name}`", _plain(leaves[name])) for name in leaves if name not in _TOLD]
+
+
+def _leaves(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and f"{above}{name}" in _SECTIONS:
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _plain(value: Any) -> str:
+    """Return a value as a short text: what is long by how it begins."""
+    if value in (None, "", [], {}):
+        return "–"
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return text if len(text) <= _CHARS else f"{text[:_CHARS]}… ({digest(value)[:8]})"
+
+
+_CHARS = 60
+#: Settings that hold settings.
+_SECTIONS = {
+    *("processing", "processing.filtering", "patches", "validation", "known", "training"),
+    *("completion", "search", "ranking"),
+}
+#: Settings that have words, and those that move no score.
+_TOLD = {
+    *("name", "version", "summary", "metrics", "further_metrics", "comparable", "datasets"),
+    *("completers", "processing.fit_on", "processing.target", "processing.n_genes"),
+    *("processing.genes", "processing.ranking", "processing.from_dataset", "views"),
+    *("processing.batch_correction", "processing.zeros", "processing.smoothing"),
+    *("patches.size", "patches.scale", "patches.um", "validation.without_test"),
+    *("training.iterations", "training.batch_size", "training.delta", "configuration"),
+    *("search.strategy", "search.completer", "search.grids", "seeds", "pooling", "mean_rule"),
+    *("ranking.metric", "ranking.completer"),
+}
+
+
+def _target(name: str) -> str:
+    if name not in TARGETS:
+        return name.replace("_", " ")
+    scale = TARGETS[name]
+    per = "" if scale.depth == "none" else f" per {scale.per:,.0f}"
+    what = "TPM" if scale.depth == "length" else f"counts{per}"
+    if not scale.base:
+        return what
+    return f"log2(1 + {what})" if scale.base == 2 else f"log(1 + {what})"
+
+
+def _width(patches: PatchCutting) -> str:
+    return f"{patches.um:g} µm" if patches.um else f"{patches.scale:g} spot diameters"
 
 
 _POOLING = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from spared_bench.leaderboard.differences import in_words, settings_of
-from spared_bench.protocol import Protocol
+from spared_bench.protocol import Processing, Protocol
 from tests.board_samples import METRICS
 
 PLAIN = Protocol(name="a", version=1)
@@ -43,6 +45,77 @@ def changed(**settings) -> dict[str, tuple[str, str]]:
 )
 def test_a_setting_that_differs_is_told_and_no_other(settings, what):
     assert list(changed(**settings)) == [what]
+
+
+def moved(schema, value):
+    """Another value that a field takes, from its JSON schema."""
+    for kind in schema.get("anyOf", [schema]):
+        if "enum" in kind:
+            return next(each for each in kind["enum"] if each != value)
+        if kind.get("type") == "boolean":
+            return not value
+        if kind.get("type") == "integer":
+            return 2 * value
+        if kind.get("type") == "number":
+            return value / 2 if value > 0 else 0.125
+        if kind.get("type") == "string":
+            return f"{value}x"
+    raise AssertionError(schema)
+
+
+def leaves(schema, values, defs, path=()):
+    for name, field in schema["properties"].items():
+        if name == "known":  # absent by default; see below
+            continue
+        kinds = [field, *field.get("anyOf", ()), *field.get("allOf", ())]
+        section = next((kind["$ref"] for kind in kinds if "$ref" in kind), None)
+        if section:
+            inner = values.get(name) or {}
+            yield from leaves(defs[section.rpartition("/")[2]], inner, defs, (*path, name))
+        elif not {"array", "object"} & {kind.get("type") for kind in kinds}:
+            yield (*path, name), moved(field, values.get(name))
+
+
+SCHEMA = Protocol.model_json_schema(by_alias=False)
+LEAVES = [
+    (path, value)
+    for path, value in leaves(SCHEMA, PLAIN.model_dump(mode="json"), SCHEMA["$defs"])
+    if path[0] not in ("name", "version", "summary")
+]
+
+
+@pytest.mark.parametrize(("path", "value"), LEAVES, ids=[".".join(path) for path, _ in LEAVES])
+def test_every_single_setting_of_a_protocol_is_told_when_it_differs(path, value):
+    values = PLAIN.model_dump(mode="json")
+    values["metrics"] = ["mse", "msex"]
+    inner = values
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    if path == ("ranking", "completer"):
+        values["ranking"]["completer"] = "best"
+    if path == ("processing", "gene_list"):
+        values["processing"]["gene_list"] = "jiang-markers"
+    other = Protocol.model_validate(values)
+    pairs = zip(in_words(PLAIN), in_words(other), strict=True)
+    assert len([one for one, two in pairs if one != two]) == 1
+
+
+@pytest.mark.parametrize("target", get_args(Processing.model_fields["target"].annotation))
+def test_every_target_has_words(target):
+    settings = {"target": target}
+    if target == "log_share":
+        settings |= {"ranking": "mean", "zeros": "measured"}
+    told = dict(in_words(Protocol(name="a", version=1, processing=settings)))["Target"]
+    assert told
+    assert ("log" in told) == ("log" in target)
+
+
+def test_what_is_known_of_a_sample_is_told():
+    assert set(changed(known={"sections": "middle", "register": "affine"})) >= {
+        "`known.sections`",
+        "`known.register_by`",
+    }
 
 
 def test_protocols_that_are_alike_but_for_their_names_do_not_differ():

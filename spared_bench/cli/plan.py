@@ -13,16 +13,36 @@ if TYPE_CHECKING:
     from spared_bench.planning.plan import Plan
 
 
+#: So many datasets that are to be fetched are told one by one.
+_FEW = 3
+
+
 def warn_unavailable(plan: Plan) -> None:
     """Say which datasets are left out, and which do not belong together."""
+    for line in [*_unavailable(plan), *plan.warnings]:
+        typer.echo(line, err=True)
+
+
+def _unavailable(plan: Plan) -> list[str]:
+    """Return a line for every reason; datasets that are only to be fetched share theirs."""
     told: dict[tuple[str, str], list[str]] = {}
     for name, reason in plan.unavailable.items():
         told.setdefault((plan.bench.dataset(name).fold_of or name, reason), []).append(name)
+    to_fetch = [source for source, reason in told if f"data fetch {source}`" in reason]
+    lines, together = [], set(to_fetch) if len(to_fetch) > _FEW else set()
+    if together:
+        lines = [
+            f"{len(to_fetch)} datasets are left out, since their files are not in"
+            f" {plan.bench.workspace.data_dir}: {', '.join(to_fetch)}. `spared-bench data fetch"
+            f" {to_fetch[0]} {to_fetch[1]} ...` downloads them; or name the folder that has them"
+            " with `--data-dir DIR`."
+        ]
     for (source, reason), names in told.items():
+        if source in together:
+            continue
         label = repr(names[0]) if len(names) == 1 else f"{source!r} ({len(names)} folds)"
-        typer.echo(f"Dataset {label} is left out: {reason}", err=True)
-    for warning in plan.warnings:
-        typer.echo(warning, err=True)
+        lines.append(f"Dataset {label} is left out: {reason}")
+    return lines
 
 
 def warn_of_hours(plan: Plan) -> None:
@@ -86,9 +106,12 @@ def _told(ahead: Forecast) -> list[str]:
     ]
     if lines:
         lines.insert(0, "Shared products, in this order:")
-    for name, size in ahead.downloads.items():
-        known = f"{size / 1e6:,.0f} MB" if size is not None else "of unknown size"
-        lines.append(f"To fetch first, if it is to be used: {name}, {known}")
+    if ahead.downloads:
+        known = {name: size for name, size in ahead.downloads.items() if size is not None}
+        told = [f"{name} ({size / 1e6:,.0f} MB)" for name, size in known.items()]
+        unknown = [name for name in ahead.downloads if name not in known]
+        told += [f"of unknown size: {', '.join(unknown)}"] if unknown else []
+        lines.append(f"To fetch first, if they are to be used: {'; '.join(told)}.")
     lines += _hours(ahead)
     if ahead.disk_bytes is not None and ahead.open_trials:
         lines.append(f"About {ahead.disk_bytes / 1e6:,.1f} MB of disk for the open trials.")
@@ -102,4 +125,12 @@ def _hours(ahead: Forecast) -> list[str]:
     ]
     if ahead.without_past:
         lines.append(f"{ahead.without_past} trials are of predictors without a past trial here.")
+    if ahead.absent_trials:
+        lines.append(f"{ahead.absent_trials:,} trials more on the datasets that are to be fetched.")
+    for machine, each in sorted(ahead.figures.items()):
+        lacking = f"; none is known for {', '.join(each.without)}" if each.without else ""
+        lines.append(
+            f"{each.trainings:,} of these: about {each.hours:,.1f} hours of one worker on"
+            f" {machine}, by figures measured there{lacking}."
+        )
     return lines

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
+from spared_bench.planning.figures import Figures, Training, absent_trainings, by_figures
 from spared_bench.planning.plan import MAKES, Cell, Plan
 from spared_bench.planning.stored import stored_results, stored_scores
 from spared_bench.results import TrialResult
@@ -44,6 +45,11 @@ class Forecast:
         By class of device, one trial at a time, from past trials of the same predictors.
     without_past : int
         Open trials of predictors that no class of device has run before: not in ``hours``.
+    absent_trials : int
+        Trainings on the datasets that are still to be fetched.
+    figures : dict of str to Figures
+        By class of machine, what the trials of ``without_past`` and ``absent_trials`` take by
+        figures that were measured elsewhere.
     disk_bytes : int or None
         Of the open trials' entries, from past ones; ``None`` without any.
     """
@@ -57,6 +63,8 @@ class Forecast:
     features: list[tuple[str, str, bool]] = field(default_factory=list)
     hours: dict[str, float] = field(default_factory=dict)
     without_past: int = 0
+    absent_trials: int = 0
+    figures: dict[str, Figures] = field(default_factory=dict)
     disk_bytes: int | None = None
 
     @property
@@ -90,6 +98,8 @@ class Forecast:
             "downloads": self.downloads,
             "hours": {name: round(hours, 3) for name, hours in self.hours.items()},
             "open_trials_without_past": self.without_past,
+            "absent_trials": self.absent_trials,
+            "figures": {name: asdict(each) for name, each in self.figures.items()},
             "disk_bytes": self.disk_bytes,
         }
 
@@ -100,6 +110,9 @@ def forecast(plan: Plan) -> Forecast:
     wanted = open_trials(plan, results)
     past = _Past(plan.bench.workspace.store)
     hours, without = past.hours(wanted)
+    absent = absent_trainings(plan)
+    steps = plan.bench.protocol.training.iterations
+    unknown = [Training(job.dataset, job.predictor, job.iterations or steps) for job in without]
     products = needed_products(plan, wanted)
     states = [(cell, _state(plan, cell, results)) for cell in plan.cells]
     return Forecast(
@@ -111,7 +124,9 @@ def forecast(plan: Plan) -> Forecast:
         bytes_to_fetch(plan.bench, plan.unavailable),
         needed_features(plan, [*wanted, *(job for job, _ in products)]),
         hours,
-        without,
+        len(without),
+        len(absent),
+        by_figures(plan.bench, [*unknown, *absent]),
         past.bytes_of(wanted),
     )
 
@@ -187,7 +202,8 @@ def bytes_to_fetch(bench: Bench, names: Iterable[str]) -> dict[str, int | None]:
 
 def hours_of(store: Store, jobs: Iterable[Job]) -> tuple[dict[str, float], int]:
     """Return the hours of trainings by class of device, from past ones, and how many have none."""
-    return _Past(store).hours(list(jobs))
+    hours, unknown = _Past(store).hours(list(jobs))
+    return hours, len(unknown)
 
 
 def _bytes(bench: Bench, dataset: str) -> int | None:
@@ -220,13 +236,14 @@ class _Past:
         for key in ((kind, result.predictor, result.dataset), (kind, result.predictor)):
             self._seconds[key].append(result.seconds["total"])
 
-    def hours(self, wanted: list[Job]) -> tuple[dict[str, float], int]:
-        """Return hours by class of device, and how many trials nothing is known of."""
+    def hours(self, wanted: list[Job]) -> tuple[dict[str, float], list[Job]]:
+        """Return hours by class of device, and the trials of which nothing is known."""
         hours: dict[str, float] = {}
-        unknown = 0
+        unknown = []
         for job in wanted:
             known = {kind: took for kind in self._classes if (took := self._of(kind, job))}
-            unknown += not known
+            if not known:
+                unknown.append(job)
             for kind, took in known.items():
                 hours[kind] = hours.get(kind, 0.0) + took / 3600
         return hours, unknown

@@ -153,12 +153,16 @@ class Plan:
     left_out : list of str
         Why predictors were left out whose views the protocol refuses or no slide has, a sentence
         each.
+    completers, predictors : list of str
+        Those that the protocol admits, also where no dataset is there to run them on.
     """
 
     bench: Bench
     cells: list[Cell]
     unavailable: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    completers: list[str] = field(default_factory=list)
+    predictors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._needs: dict[str, list[Job]] = {}
@@ -305,7 +309,7 @@ class Plan:
         pairs = dict.fromkeys((cell.dataset, cell.predictor) for cell in self.cells)
         mine = {pair for at, pair in enumerate(pairs) if at % of == number - 1}
         cells = [cell for cell in self.cells if (cell.dataset, cell.predictor) in mine]
-        return Plan(self.bench, cells, self.unavailable, self.left_out)
+        return replace(self, cells=cells)
 
 
 def _after(job: Job, kind: JobKind, key: str) -> Job:

@@ -60,8 +60,9 @@ def make_plan(
         for name in predictors
         if (why := misdeclared(bench, predictors=[name]) or refusal(bench, name))
     }
-    plan.left_out += refused.values()
+    plan.left_out += _once_each(refused)
     predictors = [name for name in predictors if name not in refused]
+    plan.completers, plan.predictors = list(completers), predictors
     for dataset in datasets:
         try:
             bench.protocol.require_usable(bench.dataset(dataset))
@@ -78,6 +79,17 @@ def make_plan(
     if plan.left_out and (named or nothing_left):
         raise UsageError("\n".join(plan.left_out))
     return plan
+
+
+def _once_each(refused: dict[str, str]) -> list[str]:
+    """Return why predictors are left out; a reason that several share stands once."""
+    sharing: dict[str, list[str]] = {}
+    for name, why in refused.items():
+        sharing.setdefault(why.removeprefix(f"Predictor {name!r} "), []).append(name)
+    return [
+        refused[names[0]] if len(names) == 1 else f"Each of the predictors {', '.join(names)} {why}"
+        for why, names in sharing.items()
+    ]
 
 
 def _cells(

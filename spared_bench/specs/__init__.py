@@ -11,7 +11,7 @@ from spared_bench.specs.encoder import EncoderSpec
 from spared_bench.specs.executor import ExecutorSpec
 from spared_bench.specs.files import RemoteFile, SlideInfo
 from spared_bench.specs.metric import Direction, MetricSpec, Undefined, Unit
-from spared_bench.specs.predictor import PredictorSpec, Scope, Stage
+from spared_bench.specs.predictor import PredictorSpec, Scope, Speed, Stage
 from spared_bench.specs.protocol import ProtocolSpec
 from spared_bench.specs.study import StudySpec
 
@@ -47,6 +47,7 @@ __all__ = [
     "Scope",
     "SlideInfo",
     "Spec",
+    "Speed",
     "Stage",
     "StudySpec",
     "Undefined",

@@ -35,6 +35,31 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """How fast a method was on a machine, so that a plan can tell hours before anything has run.
+
+    Parameters
+    ----------
+    machine : str
+        A class of machines, in words.
+    training : float
+        Spots a second in training steps; 0 for a method that takes none.
+    prediction : float
+        Spots a second where it predicts; of a method without steps, in all that it does.
+    configuration : str
+        Of the method.
+    measured : str
+        The date, and by which command.
+    """
+
+    machine: str
+    training: float
+    prediction: float
+    configuration: str = "published"
+    measured: str = ""
+
+
+@dataclass(frozen=True)
 class PredictorSpec(Spec):
     """A predictor: maps patches to expression.
 
@@ -66,6 +91,8 @@ class PredictorSpec(Spec):
     needs_known : bool
         Whether it predicts partially measured samples from what is known of them
         (``slides.known``): it runs under protocols with ``known`` alone, and stands on their board.
+    speeds : tuple of Speed
+        Measured speeds, by which a plan is forecast where no past trial is at hand.
     """
 
     kind: ClassVar[str] = "predictor"
@@ -80,6 +107,7 @@ class PredictorSpec(Spec):
     needs_known: bool = False
     fixed: Mapping[str, Any] = field(default_factory=dict)
     variant_of: str = ""
+    speeds: tuple[Speed, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,6 +126,23 @@ class PredictorSpec(Spec):
             raise PluginError(
                 f"{label}: stages must map names to Stage objects, found {self.stages!r}."
             )
+        if not isinstance(self.speeds, tuple) or not all(map(_is_speed, self.speeds)):
+            raise PluginError(
+                f"{label}: speeds must be a tuple of Speed objects with a positive `prediction` and"
+                f" `training` of 0 or more, found {self.speeds!r}."
+            )
+
+
+def _is_speed(value: object) -> bool:
+    return (
+        isinstance(value, Speed)
+        and all(
+            isinstance(rate, int | float) and math.isfinite(rate)
+            for rate in (value.training, value.prediction)
+        )
+        and value.training >= 0
+        and value.prediction > 0
+    )
 
 
 def _are_numbers(values: object) -> bool:

@@ -112,7 +112,7 @@ def test_a_dry_run_says_what_is_shared_what_is_to_fetch_and_how_long_it_takes(wo
         "  there: complete toy · none",
         "  to make: network toy · none · toy-network · penalty=0.5",
     ]
-    assert "To fetch first, if it is to be used: toy-absent, of unknown size" in lines
+    assert "To fetch first, if they are to be used: of unknown size: toy-absent." in lines
     assert "2 trials are of predictors without a past trial here." in lines
 
 

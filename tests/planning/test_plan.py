@@ -211,7 +211,7 @@ def test_only_a_protocol_that_names_a_configuration_has_another_hash(workspace, 
 
 
 def test_a_run_without_a_gpu_is_told_the_hours_of_past_trials(workspace, monkeypatch, capsys):
-    monkeypatch.setattr(_Past, "hours", lambda self, wanted: ({"cpu": 12.5}, len(wanted) - 1))
+    monkeypatch.setattr(_Past, "hours", lambda self, wanted: ({"cpu": 12.5}, wanted[1:]))
 
     def told(device, predictors):
         options = {"workspace": workspace, "plugin_files": [TOY_PLUGIN], "device": device}

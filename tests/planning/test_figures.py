@@ -1,0 +1,121 @@
+"""Hours by figures measured elsewhere, against sums by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from spared_bench.api import make_bench, select
+from spared_bench.cli.plan import _unavailable
+from spared_bench.errors import PluginError
+from spared_bench.planning.forecast import forecast
+from spared_bench.registry import Registry
+from spared_bench.specs import DatasetSpec, PredictorSpec, Speed
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+
+FAST = Speed("a fast machine", training=32.0, prediction=100.0)
+SLOW = Speed("a slow machine", training=2.0, prediction=10.0)
+OTHER = Speed("a fast machine", training=1.0, prediction=1.0, configuration="small")
+
+
+def planned(tmp_path, predictors, changes, datasets=("toy-absent",), completers=("none", "median")):
+    """Plan with specs that are changed by their names."""
+    bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path, plugin_files=[TOY_PLUGIN])
+    plugins = [
+        replace(
+            plugin,
+            specs=tuple(replace(spec, **changes.get(spec.name, {})) for spec in plugin.specs),
+        )
+        for plugin in bench.registry.plugins
+    ]
+    bench.registry = Registry(plugins)
+    return select(bench, list(datasets), list(completers), list(predictors))
+
+
+def test_hours_of_a_dataset_that_is_to_be_fetched_are_those_of_its_published_spots(tmp_path):
+    # A slide of each kind, of 100 spots; 4 steps of 16 spots, validated every 2.
+    plan = planned(
+        tmp_path,
+        ["toy-mean", "toy-nan"],
+        {"toy-mean": {"speeds": (FAST, SLOW, OTHER)}, "toy-absent": {"n_spots": 300}},
+    )
+    assert [len(ids) for ids in plan.bench.dataset("toy-absent").split.values()] == [1, 1, 1]
+    ahead = forecast(plan)
+    assert (ahead.open_trials, ahead.absent_trials) == (0, 4)  # 2 methods with 2 completers
+    fast = 4 * 16 / 32 + (2 * 100 + 100 + 100) / 100
+    slow = 4 * 16 / 2 + (2 * 100 + 100 + 100) / 10
+    found = {
+        name: (each.hours, each.trainings, each.without) for name, each in ahead.figures.items()
+    }
+    assert found == {
+        "a fast machine": (pytest.approx(2 * fast / 3600), 2, ["toy-nan"]),
+        "a slow machine": (pytest.approx(2 * slow / 3600), 2, ["toy-nan"]),
+    }
+
+
+def test_a_step_of_a_method_that_sees_slides_is_a_slide(tmp_path):
+    changes = {"toy-absent": {"n_spots": 300}, "toy-mean": {"speeds": (FAST,), "scope": "slide"}}
+    ahead = forecast(planned(tmp_path, ["toy-mean"], changes, completers=["none"]))
+    whole = 4 * 100 / 32 + (2 * 100 + 100 + 100) / 100
+    assert ahead.figures["a fast machine"].hours == pytest.approx(whole / 3600)
+
+
+def test_a_method_without_steps_passes_once_over_all_spots(tmp_path):
+    once = Speed("m", training=0.0, prediction=50.0)
+    changes = {"toy-absent": {"n_spots": 300}, "toy-mean": {"speeds": (once,)}}
+    ahead = forecast(planned(tmp_path, ["toy-mean"], changes, completers=["none"]))
+    assert ahead.figures["m"].hours == pytest.approx(300 / 50 / 3600)
+
+
+def test_a_search_counts_every_candidate_and_its_best_one_once(tmp_path):
+    changes = {"toy-absent": {"n_spots": 300}, "toy-ridge": {"speeds": (FAST,)}}
+    ahead = forecast(planned(tmp_path, ["toy-ridge"], changes))
+    # Two candidates on the completer of the search, `none`; there the better one is the number.
+    assert ahead.absent_trials == 2 + 1
+    assert ahead.figures["a fast machine"].trainings == 3
+
+
+def test_open_trials_without_a_past_have_figures_and_unknown_spots_have_none(tmp_path):
+    changes = {"toy": {"n_spots": 300}, "toy-mean": {"speeds": (FAST,)}}
+    known = forecast(planned(tmp_path, ["toy-mean"], changes, ["toy"], ["none"]))
+    assert (known.without_past, known.figures["a fast machine"].trainings) == (1, 1)
+    del changes["toy"]
+    assert forecast(planned(tmp_path, ["toy-mean"], changes, ["toy"], ["none"])).figures == {}
+
+
+@pytest.mark.parametrize(
+    "speeds",
+    [
+        [FAST],
+        ({"machine": "m"},),
+        (Speed("m", -1.0, 1.0),),
+        (Speed("m", 1.0, 0.0),),
+        (Speed("m", float("nan"), 1.0),),
+    ],
+)
+def test_speeds_that_are_none_are_refused(speeds):
+    with pytest.raises(PluginError, match="speeds must be a tuple of Speed"):
+        PredictorSpec("mine", "mine:Mine", speeds=speeds)
+
+
+def test_the_whole_of_spared_is_forecast_without_its_data(tmp_path):
+    bench = make_bench("spared", workspace=tmp_path)
+    searched = ["shufflenet", "st-net", "vit-b", "vit-b-delta", "sepal"]
+    fixed = ["bleep", "egn", "eggn", "histogene", "hist2st"]  # whose adapters fix the rate
+    ahead = forecast(select(bench, [], ["none", "spackle-released"], [*searched, *fixed]))
+    assert len(ahead.downloads) > 1
+    # 13 candidates on the median, and two numbers of the best one.
+    assert ahead.absent_trials == 26 * (5 * (13 + 2) + 5 * 2)
+    (figures,) = ahead.figures.values()
+    assert figures.hours > 1000
+    assert set(figures.without) <= {"hist2st"}
+
+
+def test_many_datasets_that_are_to_be_fetched_are_told_in_one_line(tmp_path):
+    plan = select(make_bench("spared", workspace=tmp_path), [], ["median"], ["gene-mean"])
+    (line,) = _unavailable(plan)
+    specs = [plan.bench.dataset(name) for name in plan.unavailable]
+    assert all(isinstance(spec, DatasetSpec) and f" {spec.name}" in line for spec in specs)
+    few = select(make_bench("spared", workspace=tmp_path), ["vmb", "vlo"], [], ["gene-mean"])
+    assert [line.split()[1] for line in _unavailable(few)] == ["'vmb'", "'vlo'"]

@@ -55,8 +55,8 @@ PREPARED = (
 )
 ENCODERS = modules(
     "spared_bench/models",
-    "augment backbones declared encoder_networks encoder_table encoders encoding framing freezing hub"
-    " seeded weights weights_folder weights_match",
+    "augment backbones declared encoder_networks encoder_table encoders encoding framing freezing"
+    " hub seeded weights weights_folder weights_match",
 ) | modules("spared_bench/keys", "hashing")
 COMPLETED = PREPARED | PATCHES | modules("plugins/completers", "none")
 #: What a search chooses by.

@@ -26,7 +26,7 @@ def write_tables(
         write_table(folder / CELLS, _cells(study, collected)),
         write_table(folder / SLIDES, _slides(study, collected.done)),
         write_table(folder / GENES, _genes(study, collected.done)),
-        write_table(folder / COMPARISONS, [asdict(each) for each in differences]),
+        write_table(folder / COMPARISONS, [_flat(each) for each in differences]),
     ]
 
 
@@ -42,6 +42,11 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text.getvalue(), sync=False)
     return path
+
+
+def _flat(difference: Difference) -> dict[str, Any]:
+    """Return all but what ``slides.csv`` has in full."""
+    return {name: value for name, value in asdict(difference).items() if name != "of_blocks"}
 
 
 def _plain(value: Any) -> Any:

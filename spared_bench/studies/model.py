@@ -6,14 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from spared_bench.errors import StudyError, did_you_mean
 from spared_bench.protocol.section import Positive, Section
 from spared_bench.strict import in_one_line, load_model
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.-]{0,63}$")]
+
+
+def label_of(value: Any) -> str:
+    """Return a level's value as its label: what YAML would show of it, in one line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str | int | float):
+        return str(value)
+    return in_one_line(value)
+
+
+def _label(given: Any) -> Any:
+    """Return the label that a number or a bool of YAML stands for; anything else as it is."""
+    return label_of(given) if isinstance(given, bool | int | float) else given
+
+
+#: YAML reads 3, 0.5 and yes as a number or a bool, also where a label is meant.
+Label = Annotated[str, BeforeValidator(_label)]
 _MAX_LEVELS = 64
+_LONGEST = 120  # characters of a label
 
 
 class Factor(Section):
@@ -33,18 +52,30 @@ class Factor(Section):
 
     setting: str = ""
     levels: dict[str, Any]
-    base: str = ""
+    base: Label = ""
 
     @field_validator("levels", mode="before")
     @classmethod
     def _labelled(cls, given: Any) -> Any:
-        if not isinstance(given, list | tuple):
+        if isinstance(given, Mapping):
+            labels, values = [_label(key) for key in given], list(given.values())
+        elif isinstance(given, list | tuple):
+            labels, values = [label_of(value) for value in given], list(given)
+        else:
             return given
-        labels = [label_of(value) for value in given]
+        for label in labels:
+            if isinstance(label, str) and (not label.strip() or len(label) > _LONGEST):
+                raise ValueError(
+                    f"a level is called {in_one_line(label)}; a label is 1 to {_LONGEST} characters"
+                    " long. Give levels labels: `levels: {label: value}`"
+                )
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:
-            raise ValueError(f"the level {twice!r} stands twice")
-        return dict(zip(labels, given, strict=True))
+            raise ValueError(
+                f"the level {twice!r} stands twice. Give levels labels of their own: `levels:"
+                " {label: value}`"
+            )
+        return dict(zip(labels, values, strict=True))
 
     @model_validator(mode="after")
     def _check(self) -> Factor:
@@ -81,8 +112,8 @@ class Comparison(Section):
     """A level of a factor that is held against another one than the base."""
 
     factor: str
-    level: str
-    against: str
+    level: Label
+    against: Label
 
 
 class Study(Section):
@@ -193,15 +224,6 @@ class Study(Section):
             if label != factor.base_level
         ]
         return [*usual, *(each for each in self.compare if each not in usual)]
-
-
-def label_of(value: Any) -> str:
-    """Return a level's value as its label: what YAML would show of it, in one line."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str | int | float):
-        return str(value)
-    return in_one_line(value)
 
 
 def parse_study(text: str, source: str) -> Study:

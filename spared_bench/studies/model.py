@@ -29,6 +29,14 @@ def _label(given: Any) -> Any:
     return label_of(given) if isinstance(given, bool | int | float) else given
 
 
+def _same_setting(one: str, two: str) -> bool:
+    """Whether two names set the same, ``method.lr`` being ``shufflenet.lr``, too."""
+    if one == two:
+        return True
+    (first, _, of_first), (second, _, of_second) = one.rpartition("."), two.rpartition(".")
+    return "method" in (first, second) and of_first == of_second
+
+
 #: YAML reads 3, 0.5 and yes as a number or a bool, also where a label is meant.
 Label = Annotated[str, BeforeValidator(_label)]
 _MAX_LEVELS = 64
@@ -187,6 +195,18 @@ class Study(Section):
             )
         if self.kind == "factors" and not self.factors:
             raise ValueError("it has no `factors`, so there is nothing to compare")
+        if self.kind != "factors" and (self.factors or self.compare):
+            raise ValueError(
+                f"a study of `kind: {self.kind}` compares no levels; take `factors` and `compare`"
+                " out, or the kind"
+            )
+        for name in self.factors:
+            if not name.strip() or len(name) > _LONGEST:
+                raise ValueError(
+                    f"a factor is called {in_one_line(name)}; a name is 1 to {_LONGEST} characters"
+                    " long"
+                )
+        self._require_apart()
         for each in self.compare:
             factor = self.factors.get(each.factor)
             if factor is None:
@@ -201,7 +221,27 @@ class Study(Section):
                         f"`compare` names the level {label!r} of factor {each.factor!r}."
                         f" {did_you_mean(label, factor.levels)} Levels: {', '.join(factor.levels)}"
                     )
+            if each.level == each.against:
+                raise ValueError(
+                    f"`compare` holds the level {each.level!r} of factor {each.factor!r} against"
+                    " itself"
+                )
         return self
+
+    def _require_apart(self) -> None:
+        """Refuse two factors that set the same: the later one would hide the earlier."""
+        of: dict[str, str] = {}
+        for name, factor in self.factors.items():
+            paths = dict.fromkeys(p for label in factor.levels for p in factor.assigned(label))
+            for path in paths:
+                other = next((known for known in of if _same_setting(known, path)), None)
+                if other is not None:
+                    raise ValueError(
+                        f"the factors {of[other]!r} and {name!r} both set {path!r}, so that levels"
+                        " of one would hide those of the other. Make one factor of them, whose"
+                        " levels are mappings"
+                    )
+            of |= dict.fromkeys(paths, name)
 
     def _varies(self, what: str) -> bool:
         return any(

@@ -124,3 +124,29 @@ def test_the_page_has_a_dark_side(tmp_path):
     light = html[html.index(":root") : html.index("@media (prefers")]
     for name in re.findall(r"--[a-z-]+(?=:)", light):
         assert f"{name}:" in dark[: dark.index("}\n  figure")], name
+
+
+def test_no_factor_takes_the_column_of_something_else(tmp_path):
+    import csv
+
+    from spared_bench.studies.model import parse_study
+    from spared_bench.studies.results import Collected, StudyCell
+    from spared_bench.studies.tables import write_tables
+    from tests.studies.test_comparing import cell
+
+    levels = {"pcc-gene": "own", "method": "first", "gene": "g", "=cmd()": "x"}
+    factors = ", ".join(
+        f'"{name}": {{setting: patches.s{at}, levels: [{label}, other]}}'
+        for at, (name, label) in enumerate(levels.items())
+    )
+    study = parse_study(f"name: x\nmethods: [m]\nfactors: {{{factors}}}", "x")
+    plain = cell("base", [0.25, 0.5], [0.1, 0.2])
+    made = StudyCell(levels, "d", "none", "m", 0, plain.result)
+    for path in write_tables(tmp_path, study, Collected([made]), [])[:3]:
+        (row, *_) = list(csv.DictReader(path.open()))
+        assert row["method"] == "m"
+        assert row["level of method"] == "first"
+        assert row["level of pcc-gene"] == "own"
+        assert row["level of gene"] == "g"
+        assert row["'=cmd()"] == "x"
+        assert float(row["pcc-gene"]) in (0.375, 0.25, 0.1)

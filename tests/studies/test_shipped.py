@@ -97,3 +97,20 @@ def test_an_unknown_study_is_refused_with_the_nearest(registry):
 
     with pytest.raises(UnknownNameError, match=r"Did you mean 'jiang-stain'\?.*list studies"):
         load_study("jiang-stains", registry)
+
+
+def test_a_plan_names_the_weights_that_are_still_to_be_fetched(monkeypatch, tmp_path):
+    here = {"vgg16.tv_in1k"}
+    monkeypatch.setattr(
+        "spared_bench.running.requirements._why_not_here",
+        lambda network, weights, ours: "" if network in here else "not here",
+    )
+    wanted = ["study", "plan", "jiang-ood", "-w", str(tmp_path / "w")]
+    told = json.loads(CliRunner().invoke(app, [*wanted, "--json"]).stdout)
+    assert set(told["weights"]) == {"densenet121.tv_in1k", "resnet50.a1_in1k", "resnet50.tv_in1k"}
+    assert "Pretrained weights to fetch first:" in CliRunner().invoke(app, wanted).output
+
+
+def test_a_study_that_trains_nothing_says_so(tmp_path):
+    wanted = ["study", "plan", "spared-difficulty", "-w", str(tmp_path / "w")]
+    assert "it trains nothing, and reads what there is" in CliRunner().invoke(app, wanted).output

@@ -114,3 +114,35 @@ def test_a_plan_names_the_weights_that_are_still_to_be_fetched(monkeypatch, tmp_
 def test_a_study_that_trains_nothing_says_so(tmp_path):
     wanted = ["study", "plan", "spared-difficulty", "-w", str(tmp_path / "w")]
     assert "it trains nothing, and reads what there is" in CliRunner().invoke(app, wanted).output
+
+
+@pytest.mark.parametrize(
+    ("makes", "message"),
+    [
+        ("raise RuntimeError('boom')", r"factory '.*:mine' failed: RuntimeError: boom"),
+        ("raise SystemExit(3)", r"failed: SystemExit: 3"),
+        ("return 17", r"returned a int; expected the text of a YAML"),
+        ("return b'name: mine'", r"returned a bytes"),
+        (
+            "return 'name: jiang-stain\\nmethods: [m]\\n"
+            "factors: {a: {setting: patches.size, levels: [8, 9]}}'",
+            r"calls itself 'jiang-stain' in its YAML",
+        ),
+    ],
+)
+def test_a_plugin_that_makes_no_study_of_its_name_is_told_so(tmp_path, makes, message):
+    from spared_bench.errors import PluginError
+
+    text = PLUGIN.replace("of_mine", "of_evil")
+    start, end = text.index("    size ="), text.index("@hookimpl")
+    path = tmp_path / "of_evil.py"
+    path.write_text(f"{text[:start]}    {makes}\n\n\n{text[end:]}")
+    with pytest.raises(PluginError, match=message):
+        load_study("mine", discover([path]))
+
+
+def test_what_a_plugin_prints_while_it_makes_a_study_leaves_json_json(tmp_path):
+    path = tmp_path / "of_mine.py"
+    path.write_text(PLUGIN.replace("    size =", "    print('hello')\n    size ="))
+    wanted = ["study", "plan", "mine", "--plugin", str(path), "--json", "-w", str(tmp_path / "w")]
+    json.loads(CliRunner().invoke(app, wanted).stdout)

@@ -115,7 +115,8 @@ def _factor_section(
         if each.factor == factor and each.method in (method, "(as the level says)")
     ]
     if mine:
-        parts.append(_drawn(mine, metric))
+        if any(math.isfinite(each.difference) for each in mine):
+            parts.append(_drawn(mine, metric))
         parts.append(_differences(mine, metric))
         parts.append(Sentences("", tuple(_tests(study, collected, metric, factor, method, mine))))
     name = f"{factor} · {method}" if method else factor

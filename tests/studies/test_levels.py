@@ -103,12 +103,15 @@ factors:
   scale: {setting: patches.scale, levels: [1.0, 2.0]}
   stain: {setting: patches.stain, levels: [none, reinhard, macenko, vahadane]}
   target:
-    setting: processing.target
-    levels: [log2_tpm, counts, cpm, log1p_cpm, log1p_cp10k, tpm, log1p_counts]
-  residuals:
     levels:
-      no: {processing.ranked_on: target}
-      yes: {processing.ranked_on: log1p_cp10k, processing.target: pearson_residuals}
+      log2_tpm: {processing.target: log2_tpm}
+      tpm: {processing.target: tpm}
+      counts: {processing.target: counts}
+      log1p_counts: {processing.target: log1p_counts}
+      cpm: {processing.target: cpm}
+      log1p_cpm: {processing.target: log1p_cpm}
+      log1p_cp10k: {processing.target: log1p_cp10k}
+      residuals: {processing.target: pearson_residuals, processing.ranked_on: log1p_cp10k}
   range: {setting: processing.scaling, levels: [none, min_max]}
   smoothing: {setting: processing.smoothing, levels: [none, array_neighbours]}
   ranking: {setting: processing.ranking, levels: [moran, variable, mean]}

@@ -41,6 +41,7 @@ class EncodedHist2ST(WindowPredictor):
     # They are no parameters here: a frozen encoder sees each patch as it is.
     normalisation: ClassVar[str] = "imagenet"  # type: ignore[misc]
     augment: ClassVar[bool] = False  # type: ignore[misc]
+    freeze: ClassVar[bool] = False  # type: ignore[misc]
 
     lr: float = 1e-5
     encoder: str = "resnet50.tv_in1k"

@@ -28,8 +28,6 @@ class NegativeBinomialNet(nn.Module):
         Width of a layer between; 0: none.
     dropout : tuple of 2 floats
         On what enters the last layer, and on what leaves it.
-    frozen : bool
-        Whether the body keeps its weights.
     """
 
     def __init__(
@@ -39,24 +37,14 @@ class NegativeBinomialNet(nn.Module):
         n_genes: int,
         hidden: int = 0,
         dropout: tuple[float, float] = (0.0, 0.0),
-        frozen: bool = False,
     ) -> None:
         super().__init__()
-        self.body, self.frozen = body, frozen
-        if frozen:
-            body.requires_grad_(False)
+        self.body = body
         self.hidden: nn.Module = nn.Identity()
         if hidden:
             self.hidden = nn.Sequential(nn.Linear(width, hidden), nn.ReLU())
         self.before, self.after = map(nn.Dropout, dropout)
         self.pair = nn.Linear(hidden or width, 2 * n_genes)
-
-    def train(self, mode: bool = True) -> NegativeBinomialNet:
-        """Train, or not; a frozen body keeps the statistics of its normalisation."""
-        super().train(mode)
-        if self.frozen:
-            self.body.eval()
-        return self
 
     def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(n_spots, width) -> n and p, each (n_spots, n_genes), float32, clamped."""

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from spared_bench.models import build_backbone
+from spared_bench.models.freezing import mark_body
 
 #: Convolutions of each group, and how many times the width of the first group they have.
 _GROUPS = ((2, 1), (2, 2), (3, 4), (3, 8), (3, 8))
@@ -47,7 +48,7 @@ def narrow_vgg(
         if isinstance(part, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
             part.bias.data.zero_()  # type: ignore[union-attr]
-    return network
+    return mark_body(network, [str(len(network) - 1)])
 
 
 @torch.no_grad()

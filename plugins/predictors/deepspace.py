@@ -130,8 +130,6 @@ class DeepSpaCE(TorchPredictor):
         that they see. Others than 64, 4,096 and 7 have random weights.
     dropout : float
         Of a VGG16.
-    frozen : bool
-        Whether only the last layer is trained.
     min_max : bool
         Whether genes are learnt between their least and largest value.
     start_at_mean : bool
@@ -167,7 +165,6 @@ class DeepSpaCE(TorchPredictor):
     wide: int = 4096
     pool: int = 7
     dropout: float = 0.5
-    frozen: bool = False
     min_max: bool = True
     start_at_mean: bool = False
     weight_decay: float = 1e-4
@@ -193,11 +190,7 @@ class DeepSpaCE(TorchPredictor):
             raise UsageError(
                 f"deepspace.unlabelled must be 'validation' or 'around'; found {self.unlabelled!r}."
             )
-        body = self._body(n_genes)
-        if self.frozen:
-            body.requires_grad_(False)
-            _last_layer(body).requires_grad_(True)
-        return RangedNet(body, n_genes)
+        return RangedNet(self._body(n_genes), n_genes)
 
     def _body(self, n_genes: int) -> nn.Module:
         if not self.backbone.startswith(_VGG16):

@@ -235,6 +235,7 @@ class EGGN(ExemplarPredictor, SlidePredictor):
     """
 
     name: ClassVar[str] = "eggn"
+    head_parts: ClassVar[tuple[str, ...]] = ("head",)
     loss_name: ClassVar[str] = "mse_and_pcc"
     tiny: ClassVar[dict[str, Any]] = {
         "encoder": "color", "n_exemplars": 3, "width": 32, "depth": 2, "lr": 1e-3,

@@ -174,6 +174,7 @@ class EGN(ExemplarPredictor):
     """
 
     name: ClassVar[str] = "egn"
+    head_parts: ClassVar[tuple[str, ...]] = ("head",)
     loss_name: ClassVar[str] = "mse_and_pcc"
     separable: ClassVar[bool] = False  # it correlates over the spots of a step
     tiny: ClassVar[dict[str, Any]] = {

@@ -124,6 +124,7 @@ class Hist2ST(WindowPredictor):
     """
 
     name: ClassVar[str] = "hist2st"
+    head_parts: ClassVar[tuple[str, ...]] = ("head", "mean", "dispersion", "zero", "weigh")
     loss_name: ClassVar[str] = "mse_zinb_and_distillation"
     tiny: ClassVar[dict[str, Any]] = {
         "image_size": 14, "n_positions": 16, "depth": 1, "heads": 1, "head_width": 16,

@@ -108,6 +108,7 @@ class Hist2STRegclass(Hist2ST):
     """
 
     name: ClassVar[str] = "hist2st-regclass"
+    head_parts: ClassVar[tuple[str, ...]] = (*Hist2ST.head_parts, "classifier")
     loss_name: ClassVar[str] = "mse_zinb_distillation_and_classes"
     tiny: ClassVar[dict[str, Any]] = Hist2ST.tiny | {"class_width": 16}
     configurations: ClassVar[dict[str, dict[str, Any]]] = {

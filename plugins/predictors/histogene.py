@@ -71,6 +71,7 @@ class HisToGene(WindowPredictor):
     """
 
     name: ClassVar[str] = "histogene"
+    head_parts: ClassVar[tuple[str, ...]] = ("head",)
     tiny: ClassVar[dict[str, Any]] = {
         "image_size": 12, "n_positions": 16, "width": 32, "depth": 1, "heads": 1, "lr": 1e-3
     }  # fmt: skip

@@ -56,7 +56,13 @@ SPEC = PredictorSpec(
     pretraining="ImageNet-1k classification",
     stages={
         "first": Stage(
-            "vit-b-delta", taken={"lr": "first_lr", "backbone": "backbone", "weights": "weights"}
+            "vit-b-delta",
+            taken={
+                "lr": "first_lr",
+                "backbone": "backbone",
+                "weights": "weights",
+                "freeze": "freeze",
+            },
         )
     },
     search={"lr": (1e-2, 1e-3, 1e-4, 1e-5)},
@@ -200,6 +206,7 @@ class SEPAL(TorchPredictor):
     """
 
     name: ClassVar[str] = "sepal"
+    head_parts: ClassVar[tuple[str, ...]] = ("",)  # all of it; the body is the first stage's
     tiny: ClassVar[dict[str, Any]] = {
         "backbone": "test_resnet", "weights": "random", "hops": 1, "width": 32,
         "lr": 1e-3, "first_lr": 1e-3,
@@ -279,7 +286,7 @@ class SEPAL(TorchPredictor):
 
         first = ViTBDelta(
             self.first_lr, self.weights, self.micro_batch, self.precision, self.compile,
-            self.normalisation, self.augment, backbone=self.backbone,
+            self.normalisation, self.augment, self.freeze, backbone=self.backbone,
         )  # fmt: skip
         scratch = None if context.scratch is None else context.scratch / "first"
         first.fit(train, val, replace(context, report=report, scratch=scratch))

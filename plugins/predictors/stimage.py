@@ -89,8 +89,6 @@ class STimage(TorchPredictor):
         Of the network's constructor, for a variant of it.
     biases : bool
         Whether the convolutions have biases, as in Keras.
-    frozen : bool
-        Whether the backbone keeps its weights.
     hidden : int
         Width of a layer between features and distribution; 0: none.
     dropout : float
@@ -131,7 +129,6 @@ class STimage(TorchPredictor):
     backbone: str = "resnet50.tv_in1k"
     options: dict[str, Any] = field(default_factory=dict)
     biases: bool = True
-    frozen: bool = False
     hidden: int = 0
     dropout: float = 0.0
     dropout_on: str = "features"
@@ -157,7 +154,7 @@ class STimage(TorchPredictor):
         width = feature_width(body, expected_input(body)[2] or _SMALLEST_INPUT)
         on_features = self.dropout_on == "features"
         dropout = (self.dropout, 0.0) if on_features else (0.0, self.dropout)
-        return NegativeBinomialNet(body, width, n_genes, self.hidden, dropout, self.frozen)
+        return NegativeBinomialNet(body, width, n_genes, self.hidden, dropout)
 
     @torch.no_grad()
     def start(self, network: Any, train: Slides) -> None:

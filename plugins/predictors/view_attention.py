@@ -184,9 +184,11 @@ class ViewAttention(TorchPredictor):
         Networks that are averaged, each trained with the whole budget.
     """
 
-    # They are no parameters here: there is no image to normalise or to augment.
+    # They are no parameters here: there is no image to normalise or to augment, and no body in the
+    # network that could be frozen: the encoder always is.
     normalisation: ClassVar[str] = "imagenet"  # type: ignore[misc]
     augment: ClassVar[bool] = False  # type: ignore[misc]
+    freeze: ClassVar[bool] = False  # type: ignore[misc]
 
     name: ClassVar[str] = "view-attention"
     tiny: ClassVar[dict[str, Any]] = {"width": 16, "members": 2, "scales": (2.0,)}

@@ -12,6 +12,7 @@ import yaml
 
 from spared_bench.bench import Bench
 from spared_bench.data import COUNTS, EXPRESSION, LABEL, MASK, SPATIAL, TARGET
+from spared_bench.data.targets import IN_WORDS
 from spared_bench.errors import UsageError
 from spared_bench.files import write_text
 from spared_bench.scverse.images import spatial_of
@@ -20,11 +21,6 @@ from spared_bench.trials.raw_slides import read_raw_slides, without_image
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-_TARGETS = {
-    "log1p_cp10k": "ln(1 + counts per 10,000 counts of the spot, of all its genes)",
-    "log2_tpm": "log2(1 + transcripts per million, gene lengths divided out, of the kept genes)",
-}
 
 
 @dataclass(frozen=True)
@@ -152,7 +148,7 @@ def _write_tables(folder: Path, bench: Bench, name: str, adata: AnnData) -> None
         "protocol_hash": bench.protocol.hash,
         "evaluation_split": bench.dataset(name).evaluation_split,
         "target": bench.protocol.processing.target,
-        "target_in_words": _TARGETS.get(bench.protocol.processing.target, ""),
+        "target_in_words": IN_WORDS[bench.protocol.processing.target],
         "patches": bench.protocol.patches.model_dump(mode="json"),
         "metrics": list(bench.protocol.metrics),
         "seeds": list(bench.protocol.seeds),
@@ -186,7 +182,7 @@ To train on without spared-bench. What is scored are the spots of `{evaluated}`.
 
 {told}
 
-Each `.h5ad` is one slide: `X` is the target ({target}: {_TARGETS.get(target, "see protocol.yaml")};
+Each `.h5ad` is one slide: `X` is the target ({target}: {IN_WORDS[target]};
 after the protocol's batch correction, where it has one), 0 where nothing was measured;
 `layers["mask"]` is True where it was, and only these entries are scored; `layers["counts"]` are raw
 counts, `layers["expression"]` is the target before batch correction; `obsm["spatial"]` are spot

@@ -39,6 +39,23 @@ TARGETS: dict[str, TargetScale] = {
 }
 
 
+#: Targets that are no function of one count and its spot's depth; made of the chosen genes' counts.
+OF_MORE: tuple[str, ...] = ("log_share", "pearson_residuals")
+
+#: What each target is, for people.
+IN_WORDS: dict[str, str] = {
+    "log2_tpm": "log2(1 + transcripts per million, gene lengths divided out, of the kept genes)",
+    "tpm": "transcripts per million, gene lengths divided out, of the kept genes",
+    "log1p_cp10k": "ln(1 + counts per 10,000 counts of the spot, of all its genes)",
+    "log1p_cpm": "ln(1 + counts per million counts of the spot, of all its genes)",
+    "cpm": "counts per million counts of the spot, of all its genes",
+    "log1p_counts": "ln(1 + counts)",
+    "counts": "counts as they are",
+    "log_share": "ln of the share of (1 + counts) among the chosen genes",
+    "pearson_residuals": "analytic Pearson residuals of counts, given the spot's total",
+}
+
+
 def depth_of(target: str) -> Depth:
-    """Return what the counts of a spot are divided by; its library for a share among genes."""
-    return "library" if target == "log_share" else TARGETS[target].depth
+    """Return what the counts of a spot are divided by, or set beside: its library, mostly."""
+    return "library" if target in OF_MORE else TARGETS[target].depth

@@ -253,6 +253,11 @@ def _why_undefined(train: Slides) -> str:
             "it is a share among the chosen genes (`target: log_share`), of no one spot's depth",
         ),
         (
+            settings.get("target") == "pearson_residuals",
+            "it is a residual from what all training spots lead to expect (`target:"
+            " pearson_residuals`)",
+        ),
+        (
             "target" not in settings or not train.has_depth,
             "these slides do not tell how their target was made (`spared-bench data prepare`)",
         ),

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from spared_bench.errors import UsageError, did_you_mean
+from spared_bench.models.freezing import mark_body
 from spared_bench.models.weights import (
     in_torch_cache,
     load_body,
@@ -68,7 +69,7 @@ def build_backbone(
     file = None if weights == "random" else local_file(name, weights)
     try:
         if weights != "random" and file is None:
-            return library.pretrained(num_classes)
+            return mark_body(library.pretrained(num_classes), library.heads)
         network = library.create(num_classes)
     except (TypeError, ValueError) as error:
         if not options:
@@ -77,10 +78,9 @@ def build_backbone(
             f"{name!r} cannot be built with {options}: {error}. Leave an option out that the"
             " network does not take; with weights='random' more of them are possible."
         ) from error
-    if file is None:
-        return network
-    load_body(network, library.heads, file)
-    return network
+    if file is not None:
+        load_body(network, library.heads, file)
+    return mark_body(network, library.heads)
 
 
 def require_weights(name: str, weights: str) -> None:

@@ -129,9 +129,11 @@ class FeaturePredictor(TorchPredictor):
     24
     """
 
-    # They are no parameters here: there is no image to normalise or to augment.
+    # They are no parameters here: there is no image to normalise or to augment, and no body in the
+    # network that could be frozen: the encoder always is.
     normalisation: ClassVar[str] = "imagenet"  # type: ignore[misc]
     augment: ClassVar[bool] = False  # type: ignore[misc]
+    freeze: ClassVar[bool] = False  # type: ignore[misc]
 
     encoder: str = "color"
 

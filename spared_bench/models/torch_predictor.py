@@ -22,6 +22,7 @@ from spared_bench.models import trainer
 from spared_bench.models.augmentation.augmenter import Augmenter
 from spared_bench.models.augmentation.names import Augment
 from spared_bench.models.augmentation.symmetries import Symmetries
+from spared_bench.models.freezing import freeze
 from spared_bench.models.precision import mixed, precision_of
 from spared_bench.models.saved_network import SavedNetwork
 from spared_bench.models.seeded import seeded
@@ -61,6 +62,9 @@ class TorchPredictor(SavedNetwork):
         What is done to patches in training where the protocol augments: ``True``, the method's own
         ``augmentation``; ``False``, nothing; or names with or without parameters
         (``spared_bench.models.augmentation.names``), one after the other.
+    freeze : bool
+        Whether the body of the network keeps its weights and statistics, so that its head alone is
+        trained (``spared_bench.models.freezing``).
 
     Attributes
     ----------
@@ -74,6 +78,8 @@ class TorchPredictor(SavedNetwork):
     loss_name: ClassVar[str] = "mse"
     #: Whether the loss is a mean over units, so that a step can be cut into micro-batches.
     separable: ClassVar[bool] = True
+    #: Parts of the network that train under ``freeze``; none: all but what ``build_backbone`` made.
+    head_parts: ClassVar[tuple[str, ...]] = ()
 
     lr: float = 1e-4
     weights: str = "pretrained"
@@ -82,6 +88,7 @@ class TorchPredictor(SavedNetwork):
     compile: bool = False
     normalisation: str = "imagenet"
     augment: Augment = True
+    freeze: bool = False
 
     @abstractmethod
     def build(self, *sizes: Any, **others: Any) -> nn.Module:
@@ -259,6 +266,8 @@ class TorchPredictor(SavedNetwork):
     def _place(self, network: nn.Module, device: str) -> nn.Module:
         # Channels last is how the patches are stored, and the faster layout for convolutions.
         network = super()._place(network, device).to(memory_format=torch.channels_last)
+        if self.freeze is True:  # a stranger's field of this name may mean something else
+            freeze(network, self.head_parts, self._label)
         if self.compile:
             network.compile()  # in place: the names of the weights stay as they are
         return network

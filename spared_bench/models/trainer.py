@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from spared_bench.errors import DivergedError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.checkpoint import BestWeights, Checkpoint
+from spared_bench.models.freezing import training_mode
 from spared_bench.models.precision import mixed
 from spared_bench.models.seeded import seeded
 from spared_bench.models.units import Units
@@ -114,7 +115,7 @@ def train(
     """
     budget = context.budget
     make = recipe.optimizer or (lambda parameters: torch.optim.Adam(parameters, lr=lr, fused=True))
-    optimizer = make(network.parameters())
+    optimizer = make(each for each in network.parameters() if each.requires_grad)
     schedule = recipe.schedule(optimizer, budget) if recipe.schedule else None
     per_step = recipe.units_per_step or budget.batch_size
     order = shuffled_batches(len(train_units), per_step, context.seed)
@@ -129,7 +130,7 @@ def train(
         for _ in range(done):
             next(order)
         for step in range(done + 1, budget.iterations + 1):
-            network.train()
+            training_mode(network)
             rows, coins = next(order), turns if budget.augment else None
             losses.append(gradients(network, loss, train_units, rows, coins, recipe, context))
             optimizer.step()

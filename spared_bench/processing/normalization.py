@@ -1,6 +1,7 @@
 """From counts to expression that is comparable between spots, logged or not.
 
-All scales but `log_share` keep 0 at 0, so that an unmeasured entry stays recognisable.
+All scales but `log_share` and `pearson_residuals` keep 0 at 0, so that an unmeasured entry stays
+recognisable.
 """
 
 from __future__ import annotations
@@ -82,6 +83,43 @@ def log_share(counts: np.ndarray) -> np.ndarray:
     """
     more = np.asarray(counts, dtype=np.float64) + 1
     return np.log(more / more.sum(axis=1, keepdims=True))
+
+
+def pearson_residuals(
+    counts: np.ndarray, library_sizes: np.ndarray, fitted: np.ndarray, theta: float = 100.0
+) -> np.ndarray:
+    """Return analytic Pearson residuals of counts (Lause et al., Genome Biol. 2021).
+
+    A count is expected to be its spot's library times its gene's share of all counts, and to vary
+    as a negative binomial of one overdispersion; the residual is the difference from that, in
+    standard deviations. The shares are those of the fitted spots, so that no other spot has a part
+    in them. For the spots that are fitted, it equals scanpy's
+    ``experimental.pp.normalize_pearson_residuals`` of all their genes.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_spots, n_genes)
+    library_sizes : ndarray of shape (n_spots,)
+        All counts of each spot, over more genes than the given ones.
+    fitted : ndarray of bool, of shape (n_spots,)
+    theta : float
+        The overdispersion: a variance is the mean plus its square over this.
+
+    Returns
+    -------
+    ndarray of float64, of shape (n_spots, n_genes)
+        Cut to plus and minus the root of the number of fitted spots; 0 where no count is expected.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    sizes = np.asarray(library_sizes, dtype=np.float64)
+    total = sizes[fitted].sum()
+    shares = counts[fitted].sum(axis=0) / total if total > 0 else np.zeros(counts.shape[1])
+    expected = sizes[:, None] * shares
+    deviation = np.sqrt(expected + expected**2 / theta)
+    residuals = np.zeros_like(counts)
+    np.divide(counts - expected, deviation, out=residuals, where=deviation > 0)
+    bound = np.sqrt(fitted.sum())
+    return residuals.clip(-bound, bound)
 
 
 def normalised(

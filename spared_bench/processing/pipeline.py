@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench import data
-from spared_bench.data.targets import TARGETS, depth_of
+from spared_bench.data.targets import OF_MORE, TARGETS, depth_of
 from spared_bench.errors import CountsError
 from spared_bench.processing import normalization
 from spared_bench.processing.combat import fit_combat
@@ -188,8 +188,8 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
     adata = adata[:, best].copy()
     adata.var["moran_i"] = scores[best]
     prefilled, expression = filled[:, best], expression[:, best]
-    if settings.target == "log_share":  # among the genes that were chosen by their counts
-        prefilled = expression = normalization.log_share(adata.X.toarray())
+    if settings.target in OF_MORE:  # of the genes that were chosen by something else
+        prefilled = expression = _of_more(adata, settings.target, fitted)
     if settings.batch_correction != "none":
         published = settings.batch_correction == "combat_published"
         batches = adata.obs[settings.batch_key].to_numpy(dtype=str)
@@ -239,11 +239,18 @@ def _choose(
 
 def _normalise(adata: AnnData, target: str) -> np.ndarray:
     lengths = adata.var["gene_length_bp"] if "gene_length_bp" in adata.var else np.empty(0)
-    # A share among the chosen genes, which counts choose.
-    target = "counts" if target == "log_share" else target
+    target = "counts" if target in OF_MORE else target  # genes are chosen before these are made
     return normalization.normalised(
         target, adata.X.toarray(), adata.obs["library_size"].to_numpy(), np.asarray(lengths)
     )
+
+
+def _of_more(adata: AnnData, target: str, fitted: np.ndarray) -> np.ndarray:
+    counts = adata.X.toarray()
+    if target == "log_share":
+        return normalization.log_share(counts)
+    sizes = adata.obs["library_size"].to_numpy()
+    return normalization.pearson_residuals(counts, sizes, fitted)
 
 
 def _depths(adata: AnnData, settings: Processing) -> np.ndarray:

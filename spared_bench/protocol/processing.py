@@ -56,7 +56,9 @@ class Processing(Section):
         Normalisation of the target, one of ``spared_bench.data.targets``: ``log2_tpm``,
         ``log1p_cp10k``, ``log1p_cpm``, ``log1p_counts``, or without a logarithm ``tpm``, ``cpm``,
         ``counts``. Or ``log_share``, that of ASIGN (``normalization.log_share``), with genes of the
-        highest mean count; it needs ``ranking: mean`` and ``zeros: measured``.
+        highest mean count; it needs ``ranking: mean`` and ``zeros: measured``. Or
+        ``pearson_residuals`` (``normalization.pearson_residuals``), which needs ``zeros:
+        measured`` and, unless genes are listed, ``ranked_on: log1p_cp10k``.
     scaling : {"none", "min_max"}
         ``"min_max"``: each gene's target from 0 to 1 over the measured entries of the spots that
         ``fit_on`` names, after everything else; other spots may lie beyond.
@@ -114,6 +116,7 @@ class Processing(Section):
         "log1p_counts",
         "counts",
         "log_share",
+        "pearson_residuals",
     ] = "log2_tpm"
     scaling: Literal["none", "min_max"] = "none"
     ranked_on: Literal["target", "log1p_cp10k"] = "target"
@@ -144,19 +147,22 @@ class Processing(Section):
         if self.genes and self.gene_list:
             raise ValueError("`genes` and `gene_list` both name the genes. Keep one of them")
         if self.target == "log_share":
-            self._check_shares()
+            shares = "a share among the chosen genes, 0 counts included"
+            self._require_for_target({} if self.listed_genes else {"ranking": "mean"}, shares)
+        if self.target == "pearson_residuals":
+            ranked = {} if self.listed_genes else {"ranked_on": "log1p_cp10k"}
+            self._require_for_target(ranked, "a residual, which a count of 0 has too")
         for name, settings in self.per_dataset.items():
             self._with(settings, f"per_dataset[{name!r}]")
         return self
 
-    def _check_shares(self) -> None:
-        wanted = {"zeros": "measured", "batch_correction": "none", "smoothing": "none"}
-        wanted |= {} if self.listed_genes else {"ranking": "mean"}
+    def _require_for_target(self, further: Mapping[str, str], what: str) -> None:
+        wanted = {"zeros": "measured", "batch_correction": "none", "smoothing": "none", **further}
         for name, value in wanted.items():
             if getattr(self, name) != value:
                 raise ValueError(
-                    f"`target: log_share` needs `{name}: {value}`: it is a share among the chosen"
-                    f" genes, 0 counts included; found `{name}: {getattr(self, name)}`"
+                    f"`target: {self.target}` needs `{name}: {value}`: it is {what}; found"
+                    f" `{name}: {getattr(self, name)}`"
                 )
 
     @property

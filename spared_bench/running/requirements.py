@@ -83,8 +83,18 @@ def missing_device(device: str, gpus: Iterable[str] = ()) -> str:
     return ""
 
 
-def weights_of(bench: Bench) -> dict[str, str]:
+def weights_of(
+    bench: Bench,
+    completers: Iterable[str] | None = None,
+    predictors: Iterable[str] | None = None,
+) -> dict[str, str]:
     """Return the networks whose pretrained weights methods start from, and why one is not here.
+
+    Parameters
+    ----------
+    bench : Bench
+    completers, predictors : iterable of str, optional
+        The methods; all that are registered where not given.
 
     Returns
     -------
@@ -93,7 +103,9 @@ def weights_of(bench: Bench) -> dict[str, str]:
         and no server is asked.
     """
     registry, found = bench.registry, dict[str, str]()
-    methods = _methods(bench, registry.names("completer"), registry.names("predictor"))
+    completers = registry.names("completer") if completers is None else completers
+    predictors = registry.names("predictor") if predictors is None else predictors
+    methods = _methods(bench, completers, predictors)
     with downloads(allowed=False):
         for kind, name, values in methods:
             ours = registry.get(kind, name).plugin.is_ours

@@ -148,6 +148,55 @@ def boxes(title: str, caption: str, rows: Sequence[Values]) -> Boxes:
     )
 
 
+@dataclass(frozen=True)
+class Spread:
+    """What one row of a plot of differences is made from.
+
+    Parameters
+    ----------
+    label : str
+    middle : float
+    inner, outer : (float, float)
+        Ends of the box and of the line through it; nan where there are none.
+    marks : sequence of float
+    n : int
+    text : str
+    """
+
+    label: str
+    middle: float
+    inner: tuple[float, float]
+    outer: tuple[float, float]
+    marks: Sequence[float]
+    n: int
+    text: str
+
+
+def spreads(title: str, caption: str, rows: Sequence[Spread]) -> Boxes:
+    """Return differences with their intervals on one axis, on which 0 is."""
+    reached = [
+        value
+        for row in rows
+        for value in (row.middle, *row.inner, *row.outer, *row.marks)
+        if math.isfinite(value)
+    ]
+    axis = _axis([*reached, 0.0])
+    drawn = []
+    for row in rows:
+        marks = tuple(axis.place(value) for value in row.marks if math.isfinite(value))
+        if not math.isfinite(row.middle):
+            drawn.append(Box(row.label, row.n, marks=marks, text=row.text))
+            continue
+        middle = axis.place(row.middle)
+        ends = [axis.place(v) if math.isfinite(v) else middle for v in (*row.inner, *row.outer)]
+        low, high = min(ends[2], ends[0]), max(ends[3], ends[1])
+        drawn.append(
+            Box(row.label, row.n, low, ends[0], middle, ends[1], high, marks, text=row.text)
+        )
+    ticks = tuple((axis.place(tick), _tick(tick, axis)) for tick in axis.ticks)
+    return Boxes(title, caption, tuple(drawn), ticks, axis.place(0.0))
+
+
 def _five(values: Sequence[float]) -> tuple[float, ...]:
     """Return whisker, quartile, median, quartile and whisker; nothing of no values."""
     known = np.array([value for value in values if math.isfinite(value)])

@@ -78,6 +78,8 @@ class Difference:
     p: float = math.nan
     effect: float = math.nan
     says: str = ""
+    #: Level minus base of every block.
+    of_blocks: tuple[float, ...] = ()
 
 
 def compare(study: Study, collected: Collected, metric: MetricSpec) -> list[Difference]:
@@ -91,24 +93,19 @@ def compare(study: Study, collected: Collected, metric: MetricSpec) -> list[Diff
         By which they are compared.
     """
     found: list[Difference] = []
-    methods = collected.names("method")
-    varied = _factors_of_methods(study)
     for factor in study.factors:
         wanted = [each for each in study.comparisons() if each.factor == factor]
-        if factor in varied:  # the level says which method is run: nothing is paired by method
-            found += _tested([_difference(collected, each, "", metric) for each in wanted])
-            continue
-        for method in methods:
+        for method in methods_of(study, collected, factor):
             found += _tested([_difference(collected, each, method, metric) for each in wanted])
     return found
 
 
-def _factors_of_methods(study: Study) -> set[str]:
-    return {
-        name
-        for name, factor in study.factors.items()
-        if any("method" in factor.assigned(label) for label in factor.levels)
-    }
+def methods_of(study: Study, collected: Collected, factor: str) -> list[str]:
+    """Return the methods that a factor is compared for; one of no name where it chooses them."""
+    levels = study.factors[factor]
+    if any("method" in levels.assigned(label) for label in levels.levels):
+        return [""]
+    return collected.names("method")
 
 
 def _difference(
@@ -129,6 +126,7 @@ def _difference(
         empty,
         n_pairs=len(pairs),
         n_blocks=len(difference),
+        of_blocks=tuple(map(float, difference)),
         mean_level=mean(list(first)),
         mean_against=mean(list(second)),
         difference=mean(list(difference)),

@@ -25,9 +25,9 @@ from spared_bench.leaderboard.text import NONE
 from spared_bench.specs import DatasetSpec, MetricSpec
 from spared_bench.studies.blocks import Section, Sentences, Table, Values, boxes
 from spared_bench.studies.comparing import LEVEL
-from spared_bench.studies.factors_report import probability, signed
 from spared_bench.studies.planning import StudyPlan
 from spared_bench.studies.tables import write_table
+from spared_bench.studies.text import probability, signed
 from spared_bench.trials.cells import finished_cells
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.raw_slides import read_raw_slides

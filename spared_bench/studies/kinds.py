@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import TrackingError
+from spared_bench.leaderboard.publish import publish
 from spared_bench.studies.comparing import compare
 from spared_bench.studies.factors_report import sections_of
 from spared_bench.studies.loading import Opened
@@ -44,6 +45,8 @@ class Done:
         Cells with scores, and without.
     run : StudyRun or None
         ``None`` where nothing was run.
+    board : Path or None
+        The leaderboard, where the cells are those of the protocol itself.
     """
 
     study: str
@@ -52,6 +55,7 @@ class Done:
     cells: int = 0
     gaps: int = 0
     run: StudyRun | None = None
+    board: Path | None = None
 
     @property
     def exit_status(self) -> int:
@@ -77,6 +81,8 @@ class Done:
             lines.append(f"{self.cells} cells with scores, {self.gaps} without.")
         if self.page is not None:
             lines.append(f"Report: {self.page}")
+        if self.board is not None:
+            lines.append(f"Leaderboard: {self.board}")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -93,6 +99,7 @@ class Done:
             "interrupted": bool(run and run.interrupted),
             "report": self.page,
             "files": self.files,
+            "leaderboard": self.board,
         }
 
 
@@ -128,12 +135,16 @@ def run_and_report(
     """
     plan = plan_of(opened)
     opened.base.workspace.make_writable()
-    run = run_study(plan, log=log, watch=watch, **{"board": _is_the_protocol(plan)} | options)
+    own = _is_the_protocol(plan)
+    options = {"board": own, "track": own and track} | options
+    run = run_study(plan, log=log, watch=watch, **options)
     if run.interrupted or not report:
         collected = collect(plan)
         return Done(plan.study.id, cells=len(collected.done), gaps=len(collected.gaps), run=run)
     done = _report(plan, log, track, command, run.stopped)
     done.run = run
+    if own and track and plan.groups:
+        done.board = publish(plan.groups[0].plan, tracked=False, command=command)
     return done
 
 

@@ -6,14 +6,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from spared_bench.errors import StudyError, did_you_mean
 from spared_bench.protocol.section import Positive, Section
 from spared_bench.strict import in_one_line, load_model
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.-]{0,63}$")]
+
+
+def label_of(value: Any) -> str:
+    """Return a level's value as its label: what YAML would show of it, in one line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str | int | float):
+        return str(value)
+    return in_one_line(value)
+
+
+def _label(given: Any) -> Any:
+    """Return the label that a number or a bool of YAML stands for; anything else as it is."""
+    return label_of(given) if isinstance(given, bool | int | float) else given
+
+
+def _same_setting(one: str, two: str) -> bool:
+    """Whether two names set the same, ``method.lr`` being ``shufflenet.lr``, too."""
+    if one == two:
+        return True
+    (first, _, of_first), (second, _, of_second) = one.rpartition("."), two.rpartition(".")
+    return "method" in (first, second) and of_first == of_second
+
+
+#: YAML reads 3, 0.5 and yes as a number or a bool, also where a label is meant.
+Label = Annotated[str, BeforeValidator(_label)]
 _MAX_LEVELS = 64
+_LONGEST = 120  # characters of a label
 
 
 class Factor(Section):
@@ -33,18 +60,30 @@ class Factor(Section):
 
     setting: str = ""
     levels: dict[str, Any]
-    base: str = ""
+    base: Label = ""
 
     @field_validator("levels", mode="before")
     @classmethod
     def _labelled(cls, given: Any) -> Any:
-        if not isinstance(given, list | tuple):
+        if isinstance(given, Mapping):
+            labels, values = [_label(key) for key in given], list(given.values())
+        elif isinstance(given, list | tuple):
+            labels, values = [label_of(value) for value in given], list(given)
+        else:
             return given
-        labels = [label_of(value) for value in given]
+        for label in labels:
+            if isinstance(label, str) and (not label.strip() or len(label) > _LONGEST):
+                raise ValueError(
+                    f"a level is called {in_one_line(label)}; a label is 1 to {_LONGEST} characters"
+                    " long. Give levels labels: `levels: {label: value}`"
+                )
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:
-            raise ValueError(f"the level {twice!r} stands twice")
-        return dict(zip(labels, given, strict=True))
+            raise ValueError(
+                f"the level {twice!r} stands twice. Give levels labels of their own: `levels:"
+                " {label: value}`"
+            )
+        return dict(zip(labels, values, strict=True))
 
     @model_validator(mode="after")
     def _check(self) -> Factor:
@@ -81,8 +120,8 @@ class Comparison(Section):
     """A level of a factor that is held against another one than the base."""
 
     factor: str
-    level: str
-    against: str
+    level: Label
+    against: Label
 
 
 class Study(Section):
@@ -156,6 +195,18 @@ class Study(Section):
             )
         if self.kind == "factors" and not self.factors:
             raise ValueError("it has no `factors`, so there is nothing to compare")
+        if self.kind != "factors" and (self.factors or self.compare):
+            raise ValueError(
+                f"a study of `kind: {self.kind}` compares no levels; take `factors` and `compare`"
+                " out, or the kind"
+            )
+        for name in self.factors:
+            if not name.strip() or len(name) > _LONGEST:
+                raise ValueError(
+                    f"a factor is called {in_one_line(name)}; a name is 1 to {_LONGEST} characters"
+                    " long"
+                )
+        self._require_apart()
         for each in self.compare:
             factor = self.factors.get(each.factor)
             if factor is None:
@@ -170,7 +221,27 @@ class Study(Section):
                         f"`compare` names the level {label!r} of factor {each.factor!r}."
                         f" {did_you_mean(label, factor.levels)} Levels: {', '.join(factor.levels)}"
                     )
+            if each.level == each.against:
+                raise ValueError(
+                    f"`compare` holds the level {each.level!r} of factor {each.factor!r} against"
+                    " itself"
+                )
         return self
+
+    def _require_apart(self) -> None:
+        """Refuse two factors that set the same: the later one would hide the earlier."""
+        of: dict[str, str] = {}
+        for name, factor in self.factors.items():
+            paths = dict.fromkeys(p for label in factor.levels for p in factor.assigned(label))
+            for path in paths:
+                other = next((known for known in of if _same_setting(known, path)), None)
+                if other is not None:
+                    raise ValueError(
+                        f"the factors {of[other]!r} and {name!r} both set {path!r}, so that levels"
+                        " of one would hide those of the other. Make one factor of them, whose"
+                        " levels are mappings"
+                    )
+            of |= dict.fromkeys(paths, name)
 
     def _varies(self, what: str) -> bool:
         return any(
@@ -193,15 +264,6 @@ class Study(Section):
             if label != factor.base_level
         ]
         return [*usual, *(each for each in self.compare if each not in usual)]
-
-
-def label_of(value: Any) -> str:
-    """Return a level's value as its label: what YAML would show of it, in one line."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str | int | float):
-        return str(value)
-    return in_one_line(value)
 
 
 def parse_study(text: str, source: str) -> Study:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from spared_bench.planning.forecast import (
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.selection import make_plan
 from spared_bench.planning.stored import stored_results
+from spared_bench.running.requirements import weights_of
 from spared_bench.studies.model import Study
 from spared_bench.studies.shifts import chosen_shifts
 from spared_bench.studies.variants import Variant, variants_of
@@ -149,6 +150,8 @@ class StudyForecast:
     done : int
         Cells that have their scores.
     disk_bytes : int or None
+    weights : list of str
+        Networks whose pretrained weights are to be fetched.
     """
 
     parts: list[tuple[Group, Forecast]]
@@ -158,6 +161,7 @@ class StudyForecast:
     downloads: dict[str, int | None]
     done: int
     disk_bytes: int | None
+    weights: list[str] = field(default_factory=list)
 
     def as_dict(self, plan: StudyPlan) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -170,6 +174,7 @@ class StudyForecast:
             "open_trials_without_past": self.without_past,
             "hours": {name: round(hours, 3) for name, hours in self.hours.items()},
             "downloads": self.downloads,
+            "weights": self.weights,
             "unavailable": plan.unavailable,
             "disk_bytes": self.disk_bytes,
             "variants": [
@@ -201,7 +206,18 @@ def forecast_study(plan: StudyPlan) -> StudyForecast:
         bytes_to_fetch(plan.base, plan.unavailable),
         sum(state == "done" for _, ahead in parts for _, state in ahead.states),
         sum(filter(None, sizes)) if any(sizes) else None,
+        _weights_to_fetch(plan, {job.predictor for job in [*unique.values(), *away]}),
     )
+
+
+def _weights_to_fetch(plan: StudyPlan, methods: Collection[str]) -> list[str]:
+    """Return the networks whose weights open trainings begin with, and that are not here."""
+    found: dict[str, None] = {}
+    for group in plan.groups:
+        trained = {each for v in group.variants for each in v.methods if each in methods}
+        lacking = weights_of(group.plan.bench, (), sorted(trained)) if trained else {}
+        found |= dict.fromkeys(name for name, reason in lacking.items() if reason)
+    return list(found)
 
 
 def _jobs_to_come(group: Group) -> list[Job]:

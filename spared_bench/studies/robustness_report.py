@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from spared_bench.leaderboard.text import NONE, score
 from spared_bench.specs import MetricSpec
 from spared_bench.studies.blocks import Section, Sentences, Table, Values, boxes
-from spared_bench.studies.factors_report import gaps_of, signed
+from spared_bench.studies.factors_report import gaps_of
 from spared_bench.studies.model import Study
 from spared_bench.studies.results import Collected, mean
 from spared_bench.studies.robustness import Ranked, Shifted, drops_by_shift, ranked
+from spared_bench.studies.text import signed
 
 
 def sections_of(

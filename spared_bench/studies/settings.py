@@ -5,8 +5,8 @@ Every name and type is checked when a study is planned, and told with the neares
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -35,36 +35,54 @@ _NOT_SET = {
 }
 
 
-def set_protocol(protocol: Protocol, path: str, value: Any, source: str) -> Protocol:
-    """Return a protocol with one setting replaced.
+def set_protocol(protocol: Protocol, settings: Sequence[tuple[str, str, Any]]) -> Protocol:
+    """Return a protocol with some settings replaced, all at once.
 
     Parameters
     ----------
     protocol : Protocol
-    path : str
-        ``processing.filtering.real_fraction``, ``patches.size``, ``pooling``.
-    value : object
-        As in the YAML of a protocol.
-    source : str
-        For messages: whose level this is.
+    settings : sequence of (source, path, value)
+        Whose level it is, for messages; ``processing.filtering.real_fraction``, ``patches.size``,
+        ``pooling``; the value as in the YAML of a protocol.
 
     Raises
     ------
     StudyError
-        For a name that is no setting, and for a value that it cannot have.
+        For a name that is no setting, and for a value that it cannot have beside the others.
     """
-    parts = path.split(".")
-    _require_setting(parts, source)
-    values = protocol.model_dump(mode="json")
-    place = values
-    for part in parts[:-1]:
-        place = place[part] if isinstance(place.get(part), dict) else place.setdefault(part, {})
-    place[parts[-1]] = value
+    for source, path, _ in settings:
+        _require_setting(path.split("."), source)
     try:
-        return Protocol.model_validate(values)
+        return _with(protocol, settings)
     except ValidationError as error:
-        told = explain(error, Protocol)
-        raise StudyError(f"{source}: {path} cannot be {in_one_line(value)}: {told}") from error
+        source, path, value = _at_fault(protocol, settings)
+        raise StudyError(
+            f"{source}: {path} cannot be {in_one_line(value)}: {explain(error, Protocol)}"
+        ) from error
+
+
+def _with(protocol: Protocol, settings: Sequence[tuple[str, str, Any]]) -> Protocol:
+    values = protocol.model_dump(mode="json")
+    for _, path, value in settings:
+        *above, last = path.split(".")
+        place = values
+        for part in above:
+            if not isinstance(place.get(part), dict):
+                place[part] = {}
+            place = place[part]
+        place[last] = value
+    return Protocol.model_validate(values)
+
+
+def _at_fault(protocol: Protocol, settings: Sequence[tuple[str, str, Any]]) -> tuple[str, str, Any]:
+    """Return the last setting without which the others would do; the last of all without one."""
+    for at in range(len(settings) - 1, -1, -1):
+        try:
+            _with(protocol, [*settings[:at], *settings[at + 1 :]])
+        except ValidationError:
+            continue
+        return settings[at]
+    return settings[-1]
 
 
 def _require_setting(parts: list[str], source: str) -> None:
@@ -74,7 +92,13 @@ def _require_setting(parts: list[str], source: str) -> None:
     model: Any = Protocol
     for at, part in enumerate(parts):
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return  # below a mapping, such as per_dataset, any name may stand
+            if _is_mapping(model):
+                return  # below a mapping, such as per_dataset, any name may stand
+            above = ".".join(parts[:at])
+            raise StudyError(
+                f"{source}: {path!r} names no setting of a protocol: nothing stands below"
+                f" {above!r}. Name {above!r} itself."
+            )
         if part not in model.model_fields:
             known = settings_of(model)
             hint = did_you_mean(part, known)
@@ -89,6 +113,10 @@ def _require_setting(parts: list[str], source: str) -> None:
             f"{source}: {path!r} is a section, not a setting. Name one of:"
             f" {', '.join(f'{path}.{name}' for name in settings_of(model))}."
         )
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return issubclass(kind, Mapping) if isinstance(kind := get_origin(annotation), type) else False
 
 
 def settings_of(model: type[BaseModel]) -> list[str]:
@@ -148,10 +176,10 @@ def set_parameter(
             found[method] = {parameter: value}
             continue
         try:
-            value = checked(f"{kind} {method!r}", signature, parameter, value, source)
+            taken = checked(f"{kind} {method!r}", signature, parameter, value, source)
         except UsageError as error:
             raise StudyError(str(error)) from error
-        found[method] = {parameter: value}
+        found[method] = {parameter: taken}
     return found
 
 

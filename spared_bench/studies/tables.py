@@ -16,17 +16,23 @@ from spared_bench.studies.model import Study
 from spared_bench.studies.results import Collected, StudyCell
 
 CELLS, SLIDES, GENES, COMPARISONS = "cells.csv", "slides.csv", "genes.csv", "comparisons.csv"
+#: Columns of the tables that no factor may take.
+_OTHERS = (
+    *("dataset", "completer", "method", "seed", "state", "reason", "split", "slide", "gene"),
+    *("symbol", "fit_seconds", "predict_seconds", "trainings", "n_parameters", "trial"),
+)
 
 
 def write_tables(
     folder: Path, study: Study, collected: Collected, differences: Sequence[Difference]
 ) -> list[Path]:
     """Write the tables of a study; return their files."""
+    columns = _columns(study, collected.done)
     return [
-        write_table(folder / CELLS, _cells(study, collected)),
-        write_table(folder / SLIDES, _slides(study, collected.done)),
-        write_table(folder / GENES, _genes(study, collected.done)),
-        write_table(folder / COMPARISONS, [asdict(each) for each in differences]),
+        write_table(folder / CELLS, _cells(study, collected, columns)),
+        write_table(folder / SLIDES, _slides(collected.done, columns)),
+        write_table(folder / GENES, _genes(collected.done, columns)),
+        write_table(folder / COMPARISONS, [_flat(each) for each in differences]),
     ]
 
 
@@ -36,12 +42,17 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([_plain(column) for column in columns])
     for row in rows:
         writer.writerow([_plain(row.get(name, "")) for name in columns])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text.getvalue(), sync=False)
     return path
+
+
+def _flat(difference: Difference) -> dict[str, Any]:
+    """Return all but what ``slides.csv`` has in full."""
+    return {name: value for name, value in asdict(difference).items() if name != "of_blocks"}
 
 
 def _plain(value: Any) -> Any:
@@ -52,21 +63,32 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _place(cell: StudyCell) -> dict[str, Any]:
-    place = {
+def _columns(study: Study, cells: Iterable[StudyCell]) -> dict[str, str]:
+    """Return the column of each factor: its name, where no other column is called so."""
+    taken = set(_OTHERS) | {study.metric}
+    for cell in cells:
+        assert cell.result is not None
+        taken |= set(cell.result.gene_scores)
+        taken |= {name for scores in cell.result.scores.values() for name in scores}
+    return {name: f"level of {name}" if name in taken else name for name in study.factors}
+
+
+def _place(cell: StudyCell, columns: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        **{columns[factor]: label for factor, label in cell.levels.items()},
         "dataset": cell.dataset,
         "completer": cell.completer,
         "method": cell.method,
         "seed": cell.seed,
     }
-    named = {f"level of {f}" if f in place else f: label for f, label in cell.levels.items()}
-    return {**named, **place}
 
 
-def _cells(study: Study, collected: Collected) -> Iterable[dict[str, Any]]:
+def _cells(
+    study: Study, collected: Collected, columns: Mapping[str, str]
+) -> Iterable[dict[str, Any]]:
     for cell in collected.cells:
         result = cell.result
-        row = _place(cell) | {
+        row = _place(cell, columns) | {
             "state": "ok" if result else "gap",
             "reason": cell.gap,
             study.metric: cell.score(study.metric),
@@ -85,15 +107,15 @@ def _cells(study: Study, collected: Collected) -> Iterable[dict[str, Any]]:
         yield row
 
 
-def _slides(study: Study, cells: Iterable[StudyCell]) -> Iterable[dict[str, Any]]:
+def _slides(cells: Iterable[StudyCell], columns: Mapping[str, str]) -> Iterable[dict[str, Any]]:
     for cell in cells:
         assert cell.result is not None
         for split, slides in cell.result.slide_scores.items():
             for slide, scores in slides.items():
-                yield _place(cell) | {"split": split, "slide": slide} | scores
+                yield _place(cell, columns) | {"split": split, "slide": slide} | scores
 
 
-def _genes(study: Study, cells: Iterable[StudyCell]) -> Iterable[dict[str, Any]]:
+def _genes(cells: Iterable[StudyCell], columns: Mapping[str, str]) -> Iterable[dict[str, Any]]:
     for cell in cells:
         result = cell.result
         assert result is not None
@@ -101,4 +123,4 @@ def _genes(study: Study, cells: Iterable[StudyCell]) -> Iterable[dict[str, Any]]
             values = {name: scores[at] for name, scores in result.gene_scores.items() if scores}
             if values:
                 symbol = result.gene_symbols[at] if result.gene_symbols else ""
-                yield _place(cell) | {"gene": gene, "symbol": symbol} | values
+                yield _place(cell, columns) | {"gene": gene, "symbol": symbol} | values

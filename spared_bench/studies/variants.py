@@ -83,6 +83,7 @@ def variants_of(study: Study, base: Bench) -> list[Variant]:
     every = [
         replace(each, protocol=each.protocol.model_copy(update={"seeds": seeds})) for each in every
     ]
+    _require_different(study, every)
     _require_room(study, every)
     return every
 
@@ -123,14 +124,12 @@ def _variant(
         metrics = (*protocol.metrics, study.metric)
         protocol = protocol.model_copy(update={"metrics": metrics})
     selected = _selection(study, base, settings)
+    protocol = set_protocol(protocol, [each for each in settings if is_setting(each[1])])
     parameters: dict[str, dict[str, Any]] = {
         name: dict(values) for name, values in base.settings.parameters.items()
     }
     for source, path, value in settings:
-        if path in SELECTED:
-            continue
-        if is_setting(path):
-            protocol = set_protocol(protocol, path, value, source)
+        if path in SELECTED or is_setting(path):
             continue
         # One bench knows the signatures of all methods, whatever the protocol.
         made = set_parameter(
@@ -169,7 +168,7 @@ def _selection(
         "method": list(study.methods),
         "dataset": list(study.datasets or protocol.datasets),
         "completer": list(study.completers or protocol.completers),
-        "seed": list(study.seeds or protocol.seeds),
+        "seed": list(dict.fromkeys(study.seeds or protocol.seeds)),
     }
     sources = dict.fromkeys(found, f"study {study.name!r}")
     for source, path, value in settings:
@@ -214,6 +213,19 @@ def _require_listed(base: Bench, name: str, source: str) -> None:
             f"{source}: protocol {base.protocol.id}, its base, does not list the dataset {name!r}."
             f" {hint} It lists: {', '.join(listed)}. Name one of these, or take another base."
         )
+
+
+def _require_different(study: Study, variants: list[Variant]) -> None:
+    """Refuse levels that set the same as others: their difference would be of nothing."""
+    seen: dict[Any, Variant] = {}
+    for variant in variants:
+        what = variant.group, tuple(variant.places)
+        if what in seen:
+            raise StudyError(
+                f"study {study.name!r}: {variant.label!r} sets the same as {seen[what].label!r}, so"
+                " there is nothing to compare. Give the levels other values, or take one out."
+            )
+        seen[what] = variant
 
 
 def _require_room(study: Study, variants: list[Variant]) -> None:

@@ -55,8 +55,8 @@ PREPARED = (
 )
 ENCODERS = modules(
     "spared_bench/models",
-    "augment backbones declared encoder_networks encoder_table encoders encoding framing hub seeded"
-    " weights weights_folder weights_match",
+    "augment backbones declared encoder_networks encoder_table encoders encoding framing freezing"
+    " hub seeded weights weights_folder weights_match",
 ) | modules("spared_bench/keys", "hashing")
 COMPLETED = PREPARED | PATCHES | modules("plugins/completers", "none")
 #: What a search chooses by.
@@ -64,7 +64,8 @@ ERROR = modules("spared_bench/metrics", "arrays mse")
 TRAINING = (
     modules(
         "spared_bench/models",
-        "arrays augment checkpoint device_patches precision saved_network seeded trainer units",
+        "arrays augment checkpoint device_patches freezing precision saved_network seeded"
+        " trainer units",
     )
     | modules("spared_bench/models/augmentation", "augmenter names per_patch symmetries")
     | modules("spared_bench", "files")

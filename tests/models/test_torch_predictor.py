@@ -59,6 +59,7 @@ def test_a_subclass_with_a_network_is_a_predictor_whose_fields_are_its_parameter
         "compile": False,
         "normalisation": "imagenet",
         "augment": True,
+        "freeze": False,
         "width": 5,
     }
     assert fitted.n_parameters == 3 * 5 + 5 + 5 * 6 + 6

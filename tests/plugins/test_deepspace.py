@@ -11,6 +11,7 @@ from spared_bench.data import MASK
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.device_patches import resized
+from spared_bench.models.freezing import freeze
 from spared_bench.models.units import PatchUnits
 from spared_bench.testing import with_noise, with_views
 from spared_bench_plugins.predictors.deepspace import DeepSpaCE, JoinedUnits
@@ -18,9 +19,11 @@ from spared_bench_plugins.predictors.deepspace import DeepSpaCE, JoinedUnits
 CONTEXT = Context(seed=1, budget=Budget(iterations=4, batch_size=16, validate_every=4))
 
 
-def count(**settings):
+def count(frozen=False):
     with torch.device("meta"):
-        network = DeepSpaCE(weights="random", **settings).build(128)
+        network = DeepSpaCE(weights="random").build(128)
+    if frozen:
+        freeze(network, DeepSpaCE.head_parts, "deepspace")
     return sum(each.numel() for each in network.parameters() if each.requires_grad)
 
 

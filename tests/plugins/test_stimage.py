@@ -9,6 +9,7 @@ from torch import nn
 
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Budget, Context, TargetTransform
+from spared_bench.models.freezing import freeze
 from spared_bench_plugins.networks.count_units import CountTarget
 from spared_bench_plugins.predictors.stimage import STimage
 
@@ -19,9 +20,12 @@ def count(network):
     return sum(each.numel() for each in network.parameters() if each.requires_grad)
 
 
-def built(n_genes=128, **settings):
+def built(n_genes=128, frozen=False, **settings):
     with torch.device("meta"):
-        return STimage(weights="random", **settings).build(n_genes)
+        network = STimage(weights="random", **settings).build(n_genes)
+    if frozen:
+        freeze(network, STimage.head_parts, "stimage")
+    return network
 
 
 @pytest.fixture
@@ -150,7 +154,7 @@ def test_the_steps_of_the_members_follow_each_other(tiny_slides, context):
 
 
 def test_a_frozen_backbone_keeps_weights_and_statistics(tiny_slides, context):
-    method = STimage(**(STimage.tiny | {"frozen": True, "members": 1}))
+    method = STimage(**(STimage.tiny | {"freeze": True, "members": 1}))
     before = []
     method.start = lambda network, train: before.append(
         {name: value.clone() for name, value in network.body.state_dict().items()}

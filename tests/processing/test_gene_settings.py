@@ -168,3 +168,52 @@ def test_what_makes_scores_another_quantity_is_remarked():
     smoothed, some = other.remarks
     assert smoothed.startswith("Targets are smoothed")
     assert some.startswith("Scores are of 2 of the trained genes")
+
+
+def test_pearson_residuals_are_of_the_chosen_genes_by_all_counts_of_the_training_spots(
+    slides, spec
+):
+    import scanpy
+    from anndata import AnnData
+
+    settings = {"target": "pearson_residuals", "ranked_on": "log1p_cp10k", "zeros": "measured"}
+    prepared = prepare(slides, spec, protocol(**settings, ranking="mean"))
+    logged = prepare(slides, spec, protocol(zeros="measured", ranking="mean"))
+    assert list(prepared.var_names) == list(logged.var_names)
+    assert prepared.layers["mask"].all()
+
+    raw = AnnData(np.concatenate([slides[name].X.toarray() for name in ("s1", "s2")]))
+    scanpy.experimental.pp.normalize_pearson_residuals(raw)
+    columns = [GENES.index(gene) for gene in prepared.var_names]
+    train = prepared[prepared.obs["split"] == "train"]
+    assert train.n_obs == 60
+    np.testing.assert_allclose(train.layers["target"], raw.X[:, columns], rtol=1e-4, atol=1e-5)
+
+    slides["s3"].X = csr_matrix(slides["s3"].X.toarray()[:, ::-1] * 3)
+    again = prepare(slides, spec, protocol(**settings, ranking="mean"))
+    same = again[again.obs["split"] == "train"].layers["target"]
+    np.testing.assert_array_equal(same, train.layers["target"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"zeros": "measured"}, "needs `ranked_on: log1p_cp10k`"),
+        ({"ranked_on": "log1p_cp10k"}, "needs `zeros: measured`: it is a residual"),
+        (
+            {"ranked_on": "log1p_cp10k", "zeros": "measured", "batch_correction": "combat"},
+            "needs `batch_correction: none`",
+        ),
+    ],
+)
+def test_pearson_residuals_say_what_they_need(settings, message):
+    with pytest.raises(ValueError, match=message):
+        protocol(target="pearson_residuals", **settings)
+
+
+def test_pearson_residuals_are_no_function_of_a_count(slides, spec):
+    settings = {"target": "pearson_residuals", "genes": GENES[:3], "zeros": "measured"}
+    prepared = prepare(slides, spec, protocol(**settings))
+    train = prepared[prepared.obs["split"] == "train"].copy()
+    patches = Patches([np.zeros((train.n_obs, 2, 2, 3), dtype=np.uint8)])
+    assert "a residual from" in TargetTransform.fitted(Slides(train, patches)).undefined

@@ -100,3 +100,50 @@ def test_a_constant_or_unmeasured_gene_is_scaled_to_something_finite():
     values = np.array([[2.0, 5.0], [2.0, 6.0]])
     counted = np.array([[True, False], [True, False]])
     assert np.isfinite(MinMax.fitted(values, counted).apply(values)).all()
+
+
+def test_pearson_residuals_are_scanpys_on_the_spots_that_are_fitted(rng):
+    import scanpy
+    from anndata import AnnData
+
+    from spared_bench.processing.normalization import pearson_residuals
+
+    counts = rng.poisson(rng.gamma(0.6, 4, (60, 1)) * rng.gamma(0.5, 3, 30)).astype(np.float64)
+    counts[:, 0] = rng.integers(0, 2, 60) * 400  # so far off that it is cut
+    counts = counts[counts.sum(axis=1) > 0]
+    counts = counts[:, counts.sum(axis=0) > 0]
+    fitted = np.arange(len(counts)) < 40
+    fitted &= counts.sum(axis=1) > 0
+    chosen = [3, 0, 7]  # the others still have their part in each spot's total
+
+    found = pearson_residuals(counts[:, chosen], counts.sum(axis=1), fitted)
+
+    table = AnnData(counts[fitted].copy())
+    table = table[:, table.X.sum(axis=0) > 0].copy()
+    kept = np.flatnonzero(counts[fitted].sum(axis=0) > 0)
+    scanpy.experimental.pp.normalize_pearson_residuals(table)
+    expected = table.X[:, [int(np.flatnonzero(kept == gene)[0]) for gene in chosen]]
+    np.testing.assert_allclose(found[fitted], expected, atol=1e-9)
+    assert np.isclose(np.abs(expected).max(), np.sqrt(fitted.sum())), "nothing was cut"
+
+
+def test_pearson_residuals_of_other_spots_are_from_the_shares_of_the_fitted():
+    from spared_bench.processing.normalization import pearson_residuals
+
+    counts = np.array([[2.0, 0.0], [2.0, 0.0], [9.0, 4.0], [0.0, 0.0]])
+    fitted = np.array([True, True, False, False])
+    found = pearson_residuals(counts, np.array([4.0, 4.0, 10.0, 0.0]), fitted, theta=50.0)
+    # Half of a fitted spot's counts are of the first gene, none of the second.
+    expected = (9 - 5) / np.sqrt(5 + 25 / 50)
+    np.testing.assert_allclose(found, [[0, 0], [0, 0], [np.sqrt(2), 0], [0, 0]])
+    assert expected > np.sqrt(2), "it is cut, as scanpy cuts"
+
+
+def test_every_target_is_told_in_words():
+    from typing import get_args
+
+    from spared_bench.data.targets import IN_WORDS, OF_MORE, TARGETS
+    from spared_bench.protocol.processing import Processing
+
+    named = get_args(Processing.model_fields["target"].annotation)
+    assert set(named) == set(TARGETS) | set(OF_MORE) == set(IN_WORDS)

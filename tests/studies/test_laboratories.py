@@ -81,5 +81,5 @@ def test_the_command_refuses_a_wrong_study_with_status_two(tmp_path, wrong, monk
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("StudyError: study 'toy-study', factor 'target', level")
+    assert "StudyError: study 'toy-study', factor 'target', level" in done.stderr
     assert "Traceback" not in done.stderr

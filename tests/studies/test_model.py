@@ -81,3 +81,42 @@ def test_a_comparison_of_no_level_is_refused():
 
 def test_what_is_no_mapping_is_refused():
     assert "must be a YAML mapping" in refused("- a\n- b")
+
+
+SIZES = "setting: patches.size, levels: [8, 16]"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            f"factors: {{a: {{{SIZES}}}, b: {{levels: {{x: {{patches.size: 8}}, y: {{}}}}}}}}",
+            r"factors 'a' and 'b' both set 'patches.size'",
+        ),
+        (
+            "factors:\n  a: {setting: method.lr, levels: [1, 2]}\n"
+            "  b: {setting: m.lr, levels: [3, 4]}",
+            r"factors 'a' and 'b' both set 'm.lr'",
+        ),
+        (
+            f"factors: {{a: {{{SIZES}}}}}\ncompare: [{{factor: a, level: 8, against: 8}}]",
+            r"holds the level '8' of factor 'a' against itself",
+        ),
+        (f"kind: robustness\nfactors: {{a: {{{SIZES}}}}}", r"kind: robustness` compares no levels"),
+        (f"factors: {{' ': {{{SIZES}}}}}", r"a factor is called ' '; a name is 1 to"),
+        ("factors: {a: {setting: x.y, levels: {'': 1, b: 2}}}", r"a level is called ''"),
+        ("factors: {a: {setting: x.y, levels: {yes: 1, true: 2}}}", r"stands twice"),
+    ],
+)
+def test_what_would_compare_nothing_is_refused(text, message):
+    with pytest.raises(StudyError, match=message):
+        parse_study(f"name: x\nmethods: [m]\n{text}\n", "x")
+
+
+def test_numbers_and_bools_are_labels_too():
+    text = "factors: {a: {setting: m.hops, base: 3, levels: {2: 2, 3: 3, yes: 4}}}"
+    more = "compare: [{factor: a, level: 2, against: yes}]"
+    study = parse_study(f"name: x\nmethods: [m]\n{text}\n{more}\n", "x")
+    assert list(study.factors["a"].levels) == ["2", "3", "yes"]
+    assert study.factors["a"].base_level == "3"
+    assert study.comparisons()[-1].against == "yes"

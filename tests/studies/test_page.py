@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from spared_bench.studies.blocks import Section, Sentences, Table, Values, boxes
+from spared_bench.studies.blocks import Section, Sentences, Spread, Table, Values, boxes, spreads
 from spared_bench.studies.page import write_page
 
 EVIL = "<script>alert('x')</script>"
@@ -68,3 +68,85 @@ def test_a_box_is_where_numpy_puts_its_quartiles(rng):
 def test_nothing_to_draw_is_a_dash_and_no_crash(tmp_path):
     html = page(tmp_path, boxes("t", "", [Values("x", [float("nan")])]))
     assert "–" in html
+
+
+def test_a_difference_is_drawn_with_its_intervals_and_0_is_on_the_axis():
+    nan = float("nan")
+    plot = spreads(
+        "",
+        "",
+        [
+            Spread("a", 0.3, (0.2, 0.4), (0.1, 0.5), [0.25, 0.35], 6, "+0.300"),
+            Spread("b", 0.3, (0.2, 0.4), (nan, nan), [], 2, "+0.300"),
+            Spread("c", nan, (nan, nan), (nan, nan), [], 0, "–"),
+        ],
+    )
+    at = {float(text): place for place, text in plot.ticks}
+    width = at[0.5] - at[0.0]
+
+    def place(value):
+        return pytest.approx(at[0.0] + width * value / 0.5, abs=0.02)
+
+    whole, bare, nothing = plot.rows
+    ends = whole.low, whole.first, whole.middle, whole.third, whole.high
+    assert list(ends) == [place(v) for v in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    assert list(whole.marks) == [place(0.25), place(0.35)]
+    assert (bare.low, bare.high) == (bare.first, bare.third)
+    assert not nothing.drawn
+    assert plot.zero == at[0.0]
+
+
+def test_many_slides_get_boxes_of_their_own_and_no_red_lines():
+    from spared_bench.studies.comparing import compare
+    from spared_bench.studies.factors_report import sections_of
+    from spared_bench.studies.results import Collected
+    from tests.studies.test_comparing import PCC, STUDY, cell
+
+    cells = [
+        cell(level, np.linspace(0, 0.5, 20) + shift)
+        for level, shift in (("base", 0.0), ("one", 0.1), ("two", 0.2))
+    ]
+    collected = Collected(cells)
+    plan = type("Plan", (), {"study": STUDY, "groups": []})()
+    plots = [
+        part
+        for section in sections_of(plan, collected, compare(STUDY, collected, PCC), PCC)
+        for part in section.parts
+        if part.kind == "boxes"
+    ]
+    assert any(plot.title.endswith("of each slide") for plot in plots)
+    assert not any(row.marks for plot in plots for row in plot.rows)
+
+
+def test_the_page_has_a_dark_side(tmp_path):
+    html = page(tmp_path)
+    dark = html[html.index("prefers-color-scheme: dark") :]
+    light = html[html.index(":root") : html.index("@media (prefers")]
+    for name in re.findall(r"--[a-z-]+(?=:)", light):
+        assert f"{name}:" in dark[: dark.index("}\n  figure")], name
+
+
+def test_no_factor_takes_the_column_of_something_else(tmp_path):
+    import csv
+
+    from spared_bench.studies.model import parse_study
+    from spared_bench.studies.results import Collected, StudyCell
+    from spared_bench.studies.tables import write_tables
+    from tests.studies.test_comparing import cell
+
+    levels = {"pcc-gene": "own", "method": "first", "gene": "g", "=cmd()": "x"}
+    factors = ", ".join(
+        f'"{name}": {{setting: patches.s{at}, levels: [{label}, other]}}'
+        for at, (name, label) in enumerate(levels.items())
+    )
+    study = parse_study(f"name: x\nmethods: [m]\nfactors: {{{factors}}}", "x")
+    plain = cell("base", [0.25, 0.5], [0.1, 0.2])
+    made = StudyCell(levels, "d", "none", "m", 0, plain.result)
+    for path in write_tables(tmp_path, study, Collected([made]), [])[:3]:
+        (row, *_) = list(csv.DictReader(path.open()))
+        assert row["method"] == "m"
+        assert row["level of method"] == "first"
+        assert row["level of pcc-gene"] == "own"
+        assert row["level of gene"] == "g"
+        assert row["'=cmd()"] == "x"
+        assert float(row["pcc-gene"]) in (0.375, 0.25, 0.1)

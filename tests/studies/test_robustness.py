@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 
 import numpy as np
@@ -111,3 +112,13 @@ def test_the_cells_of_robustness_are_the_protocols_own_and_come_to_its_board(ope
     (still,) = finished_cells(store)
     assert own.final.predictor == "linear-probe"
     assert still.final.key == own.final.key
+
+
+def test_one_command_leaves_the_board_with_the_worst_drops(opened, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    done = kinds.run_and_report(opened(STUDY), command="a test", **QUIET)
+    with done.board.with_name("leaderboard.csv").open() as file:
+        (row,) = list(csv.DictReader(file))
+    (ranked,) = list(csv.DictReader(done.page.with_name("ranking.csv").open()))
+    assert float(row["worst_drop"]) == pytest.approx(float(ranked["worst_drop"]), abs=1e-6)
+    assert str(done.board) in done.told

@@ -108,3 +108,18 @@ def test_scores_in_the_table_are_those_of_the_trials(opened):
 
     assert list(table["target"]) == ["log1p_cp10k", "log1p_cpm", "counts"]
     assert list(table["mse"]) == pytest.approx([cell.score("mse") for cell in cells])
+
+
+def test_a_level_may_freeze_the_body(opened):
+    import pandas as pd
+
+    frozen = "{body: {setting: method.freeze, levels: {trained: false, frozen: true}}}"
+    of = opened(
+        "name: frozen\nbase: toy\nmetric: mse\nmethods: [shufflenet]\n"
+        f"set: {{shufflenet.lr: 0.01}}\nfactors: {frozen}\n"
+    )
+    table = pd.read_csv(run(of).page.with_name("cells.csv")).set_index("body")
+    # ShuffleNet V2 x0.5 ends in a layer from 1,024 features to the six genes of the toy protocol.
+    assert table.loc["frozen", "n_parameters"] == 1024 * 6 + 6
+    assert table.loc["trained", "n_parameters"] > 300_000
+    assert table.loc["frozen", "mse"] != table.loc["trained", "mse"]

@@ -97,3 +97,52 @@ def test_an_unknown_study_is_refused_with_the_nearest(registry):
 
     with pytest.raises(UnknownNameError, match=r"Did you mean 'jiang-stain'\?.*list studies"):
         load_study("jiang-stains", registry)
+
+
+def test_a_plan_names_the_weights_that_are_still_to_be_fetched(monkeypatch, tmp_path):
+    here = {"vgg16.tv_in1k"}
+    monkeypatch.setattr(
+        "spared_bench.running.requirements._why_not_here",
+        lambda network, weights, ours: "" if network in here else "not here",
+    )
+    wanted = ["study", "plan", "jiang-ood", "-w", str(tmp_path / "w")]
+    told = json.loads(CliRunner().invoke(app, [*wanted, "--json"]).stdout)
+    assert set(told["weights"]) == {"densenet121.tv_in1k", "resnet50.a1_in1k", "resnet50.tv_in1k"}
+    assert "Pretrained weights to fetch first:" in CliRunner().invoke(app, wanted).output
+
+
+def test_a_study_that_trains_nothing_says_so(tmp_path):
+    wanted = ["study", "plan", "spared-difficulty", "-w", str(tmp_path / "w")]
+    assert "it trains nothing, and reads what there is" in CliRunner().invoke(app, wanted).output
+
+
+@pytest.mark.parametrize(
+    ("makes", "message"),
+    [
+        ("raise RuntimeError('boom')", r"factory '.*:mine' failed: RuntimeError: boom"),
+        ("raise SystemExit(3)", r"failed: SystemExit: 3"),
+        ("return 17", r"returned a int; expected the text of a YAML"),
+        ("return b'name: mine'", r"returned a bytes"),
+        (
+            "return 'name: jiang-stain\\nmethods: [m]\\n"
+            "factors: {a: {setting: patches.size, levels: [8, 9]}}'",
+            r"calls itself 'jiang-stain' in its YAML",
+        ),
+    ],
+)
+def test_a_plugin_that_makes_no_study_of_its_name_is_told_so(tmp_path, makes, message):
+    from spared_bench.errors import PluginError
+
+    text = PLUGIN.replace("of_mine", "of_evil")
+    start, end = text.index("    size ="), text.index("@hookimpl")
+    path = tmp_path / "of_evil.py"
+    path.write_text(f"{text[:start]}    {makes}\n\n\n{text[end:]}")
+    with pytest.raises(PluginError, match=message):
+        load_study("mine", discover([path]))
+
+
+def test_what_a_plugin_prints_while_it_makes_a_study_leaves_json_json(tmp_path):
+    path = tmp_path / "of_mine.py"
+    path.write_text(PLUGIN.replace("    size =", "    print('hello')\n    size ="))
+    wanted = ["study", "plan", "mine", "--plugin", str(path), "--json", "-w", str(tmp_path / "w")]
+    json.loads(CliRunner().invoke(app, wanted).stdout)

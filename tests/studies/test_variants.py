@@ -106,6 +106,10 @@ def test_levels_may_select_dataset_completer_method_and_seed(opened):
         ("{a: {setting: method, levels: [linear-probe, linear-prob]}}", "'linear-probe'"),
         ("{a: {setting: seed, levels: [0, x]}}", "seed is 'x'; expected a whole number"),
         ("{a: {setting: dataset, levels: [toy, her2st]}}", "does not list the dataset 'her2st'"),
+        ("{a: {setting: pooling.x, levels: [slide, split]}}", "nothing stands below 'pooling'"),
+        ("{a: {setting: linear-probe.alpha, levels: [1, 1.0]}}", "sets the same as 'a = 1'"),
+        ("{a: {setting: method.freeze, levels: [yes, no]}}", "has no parameter 'freeze'"),
+        ("{a: {levels: {x: {pooling: split, patches.size: no}, y: {}}}}", "patches.size cannot be"),
     ],
 )
 def test_a_wrong_level_is_refused_with_what_is_near(opened, factors, message):
@@ -145,3 +149,46 @@ def test_a_study_of_a_protocol_that_lists_no_datasets_must_name_them(opened):
     bare = Bench(replace(of.base.settings, protocol=protocol), of.base.registry)
     with pytest.raises(StudyError, match="names no `datasets`"):
         plan_study(of.study, bare)
+
+
+def test_settings_of_a_level_are_taken_together_in_whatever_order(opened):
+    """Pearson residuals need two other settings: alone, they are refused."""
+    for order in itertools.permutations(
+        [
+            "processing.target: pearson_residuals",
+            "processing.zeros: measured",
+            "processing.ranked_on: log1p_cp10k",
+        ]
+    ):
+        of = opened(study("{t: {levels: {own: {}, residuals: {" + ", ".join(order) + "}}}}"))
+        base, residuals = variants_of(of.study, of.base)
+        assert residuals.protocol.processing.target == "pearson_residuals"
+        assert base.protocol.processing.target == "log1p_cp10k"
+
+
+def test_a_seed_that_stands_twice_is_one(opened):
+    sizes = "{a: {setting: patches.size, levels: [8, 16]}}"
+    of = opened(study(sizes, "methods: [linear-probe]\nseeds: [3, 3]"))
+    assert [each.seeds for each in variants_of(of.study, of.base)] == [(3,), (3,)]
+
+
+def test_of_several_methods_each_gets_the_value_as_it_takes_it(opened):
+    """A whole number is a float to one method and stays a whole number to the next."""
+    from types import SimpleNamespace
+
+    from spared_bench.parameters import Parameter, Signature
+    from spared_bench.studies.settings import set_parameter
+
+    of = opened()
+    signatures = {
+        name: Signature({"x": Parameter("x", kind, 0)}, False, {})
+        for name, kind in (("linear-probe", float), ("toy-mean", int))
+    }
+    bench = SimpleNamespace(
+        registry=of.base.registry,
+        predictor=of.base.predictor,
+        signature=lambda kind, name: signatures[name],
+    )
+    found = set_parameter(bench, list(signatures), [], "method.x", 3, "a level")
+    assert found == {"linear-probe": {"x": 3.0}, "toy-mean": {"x": 3}}
+    assert isinstance(found["toy-mean"]["x"], int)

@@ -187,11 +187,15 @@ def _print_plan(planned: StudyPlan, ahead: StudyForecast) -> None:
     methods = sorted({m for variant in planned.variants for m in variant.methods})
     datasets = sorted({d for variant in planned.variants for d in variant.datasets})
     shown = ", ".join(datasets[:6]) + (f", ... ({len(datasets)})" if len(datasets) > 6 else "")
-    typer.echo(
-        f"Study {planned.study.id}, on protocol {planned.base.protocol.id}: {planned.n_cells}"
-        f" cells of {len(planned.variants)} variants, {ahead.done} done; {ahead.open_trials}"
-        f" trainings to run.\nMethods: {', '.join(methods)}. Datasets: {shown}."
-    )
+    head = f"Study {planned.study.id}, on protocol {planned.base.protocol.id}:"
+    if not planned.variants:
+        typer.echo(f"{head} it trains nothing, and reads what there is.")
+    else:
+        typer.echo(
+            f"{head} {planned.n_cells} cells of {len(planned.variants)} variants, {ahead.done}"
+            f" done; {ahead.open_trials} trainings to run.\nMethods: {', '.join(methods)}."
+            f" Datasets: {shown}."
+        )
     for line in _told(planned, ahead):
         typer.echo(line)
 
@@ -209,6 +213,8 @@ def _told(planned: StudyPlan, ahead: StudyForecast) -> list[str]:
     for name, size in ahead.downloads.items():
         known = f"{size / 1e6:,.0f} MB" if size is not None else "of unknown size"
         lines.append(f"To fetch first (`spared-bench data fetch {name}`): {name}, {known}")
+    if ahead.weights:
+        lines.append(f"Pretrained weights to fetch first: {', '.join(ahead.weights)}.")
     lines += [
         f"About {hours:.2f} hours of one worker on {device}, from past trials."
         for device, hours in sorted(ahead.hours.items())

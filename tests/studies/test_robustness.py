@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.studies import kinds
 from spared_bench.studies.planning import plan_study
 from spared_bench.studies.results import StudyCell, collect
-from spared_bench.studies.robustness import Shifted, ranked
+from spared_bench.studies.robustness import Shifted, ranked, shift_all
 
 STUDY = """
 name: toy-robust
@@ -111,3 +112,22 @@ def test_the_cells_of_robustness_are_the_protocols_own_and_come_to_its_board(ope
     (still,) = finished_cells(store)
     assert own.final.predictor == "linear-probe"
     assert still.final.key == own.final.key
+
+
+def test_a_method_that_needs_known_spots_is_left_out_once_and_says_why(trained, monkeypatch):
+    of, plan, done = trained
+    spec, collected = of.base.predictor("linear-probe"), collect(plan)
+    monkeypatch.setattr(
+        type(of.base), "predictor", lambda self, name: replace(spec, needs_known=True)
+    )
+    called = []
+    monkeypatch.setattr(
+        "spared_bench.studies.robustness.predict_shifted",
+        lambda *given: (called.append(given), predict_shifted(*given))[1],
+    )
+    found = shift_all(of.base, collected, ("brightness",), MSE, lambda line: None)
+
+    assert len(found) == 4 and len(called) == 1
+    assert all("predicts partially measured samples" in each.gap for each in found)
+    assert all(math.isnan(each.score) for each in found)
+    assert found[0].clean == done.score("mse")

@@ -44,7 +44,8 @@ DLPFC = DatasetSpec(
     tissue="dorsolateral prefrontal cortex",
     technology="visium",
     slides=tuple(
-        # Of each donor two pairs of neighbouring sections of 10 um, the pairs 300 um apart.
+        # Of each donor two pairs of directly adjacent sections of 10 um, the second pair 300 um
+        # posterior to the first (Maynard et al. 2021). ASIGN's paper calls all four adjacent.
         SlideInfo(section, donor, order=at, thickness_um=300.0 if at == 2 else 10.0)
         for donor, sections in _DONORS.items()
         for at, section in enumerate(sections, 1)

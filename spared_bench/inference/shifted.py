@@ -12,7 +12,7 @@ import numpy as np
 from spared_bench.bench import Bench
 from spared_bench.contracts import checked_output
 from spared_bench.data import SPATIAL, Slides
-from spared_bench.errors import MissingFileError
+from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.inference.seen import Change, seen
 from spared_bench.inference.trained import APPLICATION, Trained
 from spared_bench.results import TrialResult
@@ -20,6 +20,9 @@ from spared_bench.store.trials import MODEL, TRIALS
 from spared_bench.trials.products import prepare
 from spared_bench.trials.raw_slides import read_raw_slides
 from spared_bench.trials.seeding import seed_everything
+
+#: Why a method that needs known spots has no score on changed images.
+KNOWN_ONLY = "predicts partially measured samples"
 
 
 def trained_of(bench: Bench, result: TrialResult) -> Trained:
@@ -62,7 +65,15 @@ def predict_shifted(
     ------
     MissingFileError
         If the trial left no model.
+    UsageError
+        If the method needs known spots.
     """
+    if bench.predictor(result.predictor).needs_known:
+        raise UsageError(
+            f"Method {result.predictor!r} {KNOWN_ONLY}: it is given known spots and predicts all"
+            " sections of a sample at once, and here the images of one tested section change at a"
+            " time. Leave it out; methods of images alone can be studied."
+        )
     trained = trained_of(bench, result)
     split = bench.dataset(result.dataset).evaluation_split
     tested = prepare(bench, result.dataset).slides(split)

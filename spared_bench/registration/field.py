@@ -15,6 +15,7 @@ from spared_bench.registration.pictures import Picture
 from spared_bench.registration.search import moved
 
 _RADIUS = 14  # of the windows, in grid pixels: about a sixteenth of the tissue
+_ROUNDS = 20  # of the inverse: the field changes slowly, so each is much nearer than the last
 _MOST = 0.05  # of the side of the grid: a longer displacement is cut to it
 
 
@@ -35,6 +36,16 @@ class Field:
 
     def moved(self, points: np.ndarray) -> np.ndarray:
         """Return points (n, 2), in full-resolution pixels of the fixed section, displaced."""
+        return np.asarray(points + self._at(points))
+
+    def unmoved(self, points: np.ndarray) -> np.ndarray:
+        """Return the points that ``moved`` takes to these: a fixed point, in a few rounds."""
+        found = np.asarray(points, np.float64)
+        for _ in range(_ROUNDS):
+            found = points - self._at(found)
+        return found
+
+    def _at(self, points: np.ndarray) -> np.ndarray:
         from scipy.ndimage import map_coordinates
 
         x, y = (points @ self.to_grid[:2, :2].T + self.to_grid[:2, 2]).T
@@ -42,7 +53,7 @@ class Field:
             map_coordinates(self.displacement[..., axis], [y, x], order=1, mode="nearest")
             for axis in (0, 1)
         ]
-        return np.asarray(points + np.stack(steps, axis=1))
+        return np.stack(steps, axis=1)
 
 
 def field_between(fixed: Picture, other: Picture, matrix: np.ndarray) -> Field:

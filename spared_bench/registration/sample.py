@@ -55,6 +55,13 @@ class Aligned:
         there = np.asarray(points, np.float64) @ self.matrix[:2, :2].T + self.matrix[:2, 2]
         return there if self.field is None else self.field.moved(there)
 
+    def unmoved(self, points: np.ndarray) -> np.ndarray:
+        """Return where points (n, 2) of the reference section lie on this one, in its pixels."""
+        there = np.asarray(points, np.float64)
+        there = there if self.field is None else self.field.unmoved(there)
+        back = np.linalg.inv(self.matrix)
+        return np.asarray(there @ back[:2, :2].T + back[:2, 2])
+
 
 @dataclass(frozen=True, eq=False)
 class Registration:

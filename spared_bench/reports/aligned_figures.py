@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LONGEST_PX = 1200
-_INK = ("#c2410c", "#0369a1")  # of the spots of the two sections, told apart without colour vision
+_INK = ("#0891b2", "#dc2626")  # of the spots of the two sections, as on the images beside them
+_FILL = (0.3, 0.6)  # told apart without colour vision, too
 
 
 def draw_aligned(
@@ -84,8 +85,8 @@ def _grey_in_frame(
         return None
     fluorescence = facts.get("modality") == "fluorescence"
     pixels, factor = read_reduced(facts["image_path"], _LONGEST_PX, fluorescence)
-    back = np.linalg.inv(found.sections[name].matrix)
-    full = (grid / found.um_per_px) @ back[:2, :2].T + back[:2, 2]
+    full = found.sections[name].unmoved(grid.reshape(-1, 2) / found.um_per_px)
+    full = full.reshape(grid.shape)
     x, y = np.moveaxis(full * facts["image_scale"] * factor - 0.5, -1, 0)
     level = pixels.mean(axis=2) / 255
     return np.asarray(map_coordinates(level, [y, x], order=1, mode="nearest"))
@@ -115,8 +116,9 @@ def _draw_spots(
     axes: Axes, slides: Mapping[str, AnnData], found: Registration, pair: tuple[str, str]
 ) -> None:
     from matplotlib.collections import EllipseCollection
+    from matplotlib.colors import to_rgba
 
-    for ink, name in zip(_INK, pair, strict=True):
+    for ink, fill, name in zip(_INK, _FILL, pair, strict=True):
         slide = slides[name]
         centres = found.frame(name, np.asarray(slide.obsm[SPATIAL]))
         stretch = np.sqrt(abs(np.linalg.det(found.sections[name].matrix[:2, :2])))
@@ -124,7 +126,7 @@ def _draw_spots(
         size = np.full(len(centres), diameter)
         circles = EllipseCollection(
             size, size, np.zeros(len(size)), units="xy", offsets=centres,
-            offset_transform=axes.transData, facecolor=ink, alpha=0.45, edgecolor=ink,
+            offset_transform=axes.transData, facecolor=to_rgba(ink, fill), edgecolor=ink,
         )  # fmt: skip
         axes.add_collection(circles)
         axes.plot([], [], "o", color=ink, label=name)

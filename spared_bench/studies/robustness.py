@@ -21,7 +21,7 @@ from spared_bench.bench import Bench
 from spared_bench.data import MASK, TARGET
 from spared_bench.errors import SparedBenchError, in_words
 from spared_bench.inference.seen import Change
-from spared_bench.inference.shifted import predict_shifted
+from spared_bench.inference.shifted import KNOWN_ONLY, predict_shifted
 from spared_bench.keys.code import code_hash
 from spared_bench.metrics.scoring import score
 from spared_bench.processing.stains import measure, recolouring
@@ -100,8 +100,8 @@ def shift_all(
 
 
 def _is_final(gap: str) -> bool:
-    """Whether no other shift can do better: there is no model."""
-    return "left no model" in gap or "has no `load`" in gap
+    """Whether no other shift can do better: there is no model, or it needs known spots."""
+    return "left no model" in gap or "has no `load`" in gap or KNOWN_ONLY in gap
 
 
 def _shifted(bench: Bench, cell: StudyCell, shift: Shift, metric: MetricSpec) -> Shifted:

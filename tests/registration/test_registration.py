@@ -82,6 +82,9 @@ def test_affine_follows_a_stretch_that_no_turn_does_and_a_field_a_bend(tmp_path)
     deformable = register(slides, "deformable")
     assert furthest(deformable, "a", truth) < error["rigid"]
     assert deformable.sections["a"].field is not None
+    places = np.array([[200.0, 200], [150, 260], [260, 170]])
+    back = deformable.sections["a"].unmoved(deformable.sections["a"].moved(places))
+    np.testing.assert_allclose(back, places, atol=0.1)
 
 
 def test_centroids_shift_without_a_turn_and_none_leaves_sections_where_they_lie(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.studies import kinds
 from spared_bench.studies.planning import plan_study
 from spared_bench.studies.results import StudyCell, collect
-from spared_bench.studies.robustness import Shifted, ranked
+from spared_bench.studies.robustness import Shifted, ranked, shift_all
 
 STUDY = """
 name: toy-robust
@@ -122,3 +123,22 @@ def test_one_command_leaves_the_board_with_the_worst_drops(opened, monkeypatch, 
     (ranked,) = list(csv.DictReader(done.page.with_name("ranking.csv").open()))
     assert float(row["worst_drop"]) == pytest.approx(float(ranked["worst_drop"]), abs=1e-6)
     assert str(done.board) in done.told
+
+
+def test_a_method_that_needs_known_spots_is_left_out_once_and_says_why(trained, monkeypatch):
+    of, plan, done = trained
+    spec, collected = of.base.predictor("linear-probe"), collect(plan)
+    monkeypatch.setattr(
+        type(of.base), "predictor", lambda self, name: replace(spec, needs_known=True)
+    )
+    called = []
+    monkeypatch.setattr(
+        "spared_bench.studies.robustness.predict_shifted",
+        lambda *given: (called.append(given), predict_shifted(*given))[1],
+    )
+    found = shift_all(of.base, collected, ("brightness",), MSE, lambda line: None)
+
+    assert len(found) == 4 and len(called) == 1
+    assert all("predicts partially measured samples" in each.gap for each in found)
+    assert all(math.isnan(each.score) for each in found)
+    assert found[0].clean == done.score("mse")

@@ -298,3 +298,17 @@ def test_the_example_of_the_command_line_is_a_task_that_can_be_added(tmp_path):
     add_hest(folder, data, lambda name: False)
     spec = discover(data_dir=data).get("dataset", "hest_made").spec
     assert [len(fold.split["test"]) for fold in spec.fold_specs("fold")] == [1, 1, 1]
+
+
+def test_a_task_whose_last_fold_is_missing_is_told_by_the_sample_that_nothing_tests(tmp_path):
+    task = make_task(tmp_path / "MADE", side=32)
+    for part in ("train", "test"):
+        (task / "splits" / f"{part}_2.csv").unlink()
+    with pytest.raises(SplitError, match=r"'S3' .* tested in none of 2 folds"):
+        read_task(task)
+
+
+def test_what_a_download_that_failed_has_left_is_no_hindrance(task, tmp_path):
+    (tmp_path / "data" / "hest-bench" / ".fetch").mkdir(parents=True)
+    add_hest(task.parent, tmp_path / "data", lambda name: True)
+    assert (tmp_path / "data" / "hest-bench").resolve() == task.parent

@@ -144,12 +144,14 @@ def with_told(registry: Registry, told: Sequence[Mapping[str, Any]]) -> Registry
         for plugin in registry.plugins
         for spec in plugin.specs
     }
-    new = [
-        each
+    # Variants of a predictor are told of as what they are variants of, once each.
+    new = {
+        named: each
         for each in told
-        if (each["plugin"]["distribution"], each["kind"], each["spec"]["name"]) not in have
-    ]
-    return Registry([*registry.plugins, *told_plugins(new)]) if new else registry
+        if (named := (each["plugin"]["distribution"], each["kind"], each["spec"]["name"]))
+        not in have
+    }
+    return Registry([*registry.plugins, *told_plugins(new.values())]) if new else registry
 
 
 def with_imported(registry: Registry, files: Iterable[str], names: Sequence[str]) -> Registry:

@@ -62,6 +62,7 @@ def _execute(
     from spared_bench.tracking.recorder import NoRecorder, Recorder, Unrecorded
 
     bench, begun = plan.bench, time.perf_counter()
+    bench.registry.declare()
     bench.workspace.make_writable()
     bench.workspace.store.sweep()
     if chosen.retry_failed or chosen.retry_quarantined:

@@ -14,12 +14,12 @@ from spared_bench.data.views import View, checked_views, declared_by
 from spared_bench.errors import MissingFileError, PluginError, UsageError
 from spared_bench.guard import guarded
 from spared_bench.keys.fingerprints import Fingerprints
-from spared_bench.models.encoder_table import known_encoder
+from spared_bench.models.encoder_table import KnownEncoder, known_encoder
 from spared_bench.parameters import Chosen, Parameter, Signature, Wishes, resolve, signature_of
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.sources.description import FACTORY as DESCRIBED
-from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
+from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Spec, Stage
 from spared_bench.told import of_parameters
 from spared_bench.workspace import Workspace
 
@@ -191,21 +191,43 @@ class Lookup:
         if told is not None:
             if "problem" in told:
                 raise UsageError(told["problem"])
-            return Chosen(told["configuration"], dict(told["values"]))
+            spec = self.registry.get(kind, name).spec
+            fixed = self._by_hand(spec, "") if getattr(spec, "variant_of", "") else {}
+            return Chosen(told["configuration"], {**told["values"], **fixed})
         if (kind, name) not in self._chosen:
             spec = self.registry.get(kind, name).spec
             own = getattr(spec, "variant_of", "") or spec.name
-            by_hand = self.settings.parameters.get(own, {})
+            by_hand = self._by_hand(spec, own)
             wishes = Wishes(
                 self.protocol.configuration,
                 self.protocol.overrides.get(own, {}),
                 self.settings.weights,
-                {**by_hand, **getattr(spec, "fixed", {})},
+                by_hand,
                 f"protocol {self.protocol.id}",
             )
             signature = self.signature(kind, name)
             self._chosen[kind, name] = resolve(f"{kind} {own!r}", signature, wishes)
         return self._chosen[kind, name]
+
+    def _by_hand(self, spec: Spec, own: str) -> dict[str, Any]:
+        """Return what is set by hand of a method, of its variant, and what makes it the variant.
+
+        Raises
+        ------
+        UsageError
+            If a variant's encoder is set to another one.
+        """
+        chosen = self.settings.parameters
+        if not isinstance(spec, PredictorSpec) or not spec.variant_of:
+            return dict(chosen.get(own, {}))
+        mine = chosen.get(spec.name, {})
+        if spec.encoder in mine and mine[spec.encoder] != spec.fixed[spec.encoder]:
+            raise UsageError(
+                f"--set: {spec.name} is {spec.variant_of} on {spec.fixed[spec.encoder]!r}, and its"
+                f" {spec.encoder} was set to {mine[spec.encoder]!r}. Ask for"
+                f" `-p {spec.variant_of}+{mine[spec.encoder]}`."
+            )
+        return {**chosen.get(own, {}), **mine, **spec.fixed}
 
     def encoder_of(self, kind: str, name: str, parameters: Mapping[str, Any] | None = None) -> str:
         """Return the frozen network whose features a completer or predictor asks for, or "".
@@ -213,13 +235,27 @@ class Lookup:
         A registered encoder is called by its own name, whichever of its names is set.
         The ``parameters`` of a completer are the protocol's where they are not given.
         """
-        entry = self.registry.get(kind, name)
-        asked = getattr(entry.spec, "encoder", "")
-        if parameters is None:
-            parameters = self.chosen(kind, name).values
-        named = str(parameters.get(asked, getattr(class_of(entry), asked, ""))) if asked else ""
+        named = self._encoder_named(kind, name, parameters)
         known = known_encoder(named)
         return known.spec.name if known else named
+
+    def known_encoder_of(
+        self, kind: str, name: str, parameters: Mapping[str, Any] | None = None
+    ) -> KnownEncoder | None:
+        """Return the registered encoder that ``encoder_of`` names; ``None`` where it is none."""
+        named = self._encoder_named(kind, name, parameters)
+        return known_encoder(named) if named else None
+
+    def _encoder_named(
+        self, kind: str, name: str, parameters: Mapping[str, Any] | None = None
+    ) -> str:
+        entry = self.registry.get(kind, name)
+        asked = getattr(entry.spec, "encoder", "")
+        if not asked:
+            return ""
+        if parameters is None:
+            parameters = self.chosen(kind, name).values
+        return str(parameters.get(asked, getattr(class_of(entry), asked, "")))
 
     def stages(self, predictor: str, parameters: Mapping[str, Any]) -> dict[str, Stage]:
         """Return the networks on which a predictor builds, with all parameters that are set."""

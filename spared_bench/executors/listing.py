@@ -26,7 +26,9 @@ from spared_bench.told import with_imported, with_told
 from spared_bench.trials.guests import shut_in
 from spared_bench.workspace import Workspace
 
-_KINDS = ("dataset", "completer", "predictor", "metric", "protocol")
+_KINDS = ("dataset", "completer", "predictor", "metric", "protocol", "encoder")
+#: What of these is shut in by a strict run.
+_METHODS = ("completer", "predictor", "encoder")
 _SECONDS = 900.0
 _FACTS = ("distribution", "version", "name", "target", "reason", "traceback")
 
@@ -151,7 +153,7 @@ def check_strict(plan: Plan) -> None:
                 f"`--isolate strict`: the code of {name} was imported in this process already. In"
                 " Python, `make_bench(..., strict=True)` does not import it."
             )
-        (methods if kind in ("completer", "predictor") else others)[distribution] = name
+        (methods if kind in _METHODS else others)[distribution] = name
     for distribution in methods.keys() & others.keys():
         raise UsageError(
             f"`--isolate strict` keeps {methods[distribution]} from the truth, which"

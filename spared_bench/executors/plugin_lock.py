@@ -107,7 +107,20 @@ def _used(plan: Plan) -> list[tuple[str, str]]:
         names.add(("predictor", cell.predictor))
         stages = bench.predictor(cell.predictor).stages.values()
         names |= {("predictor", stage.predictor) for stage in stages}
-    return sorted(names)
+    return sorted(names | _encoders_of(bench, names))
+
+
+def _encoders_of(bench: Bench, methods: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return the registered encoders that methods ask for, by their qualified names."""
+    found = set()
+    for kind, name in methods:
+        if kind not in METHODS:
+            continue
+        with suppress(SparedBenchError):  # what is wrong with a method is told otherwise
+            known = bench.known_encoder_of(kind, name)
+            if known is not None:
+                found.add(("encoder", known.qualified_name))
+    return found
 
 
 def describe(bench: Bench, names: Iterable[str]) -> dict[str, str]:

@@ -33,8 +33,10 @@ def runs_apart(settings: Settings, job: Job) -> bool:
     """Return whether a job gets a process of its own."""
     if settings.limits.isolate or settings.strangers is None:
         return True
+    if job.kind in _METHODS and _named(settings, "encoder"):
+        return True  # which of the methods asks for it, the child finds out
     return bool(_strangers(settings, job, _importing(job))) or bool(
-        job.kind == "score" and _strangers_among_metrics(settings)
+        job.kind == "score" and _named(settings, "metric")
     )
 
 
@@ -82,6 +84,7 @@ def bench_for(settings: Settings, job: Job) -> Bench:
         stages = bench.predictor(job.predictor).stages.values()
         named = (settings.strangers.get(f"predictor {stage.predictor}") for stage in stages)
         methods = list(dict.fromkeys([*methods, *(name for name in named if name is not None)]))
+    methods = list(dict.fromkeys([*methods, *_of_encoders(bench, job, kinds)]))
     strict = settings.limits.strict and methods
     wanted = [] if strict else [*methods, *_strangers(settings, job, _importing(job))]
     registry = with_imported(bench.registry, settings.plugin_files, wanted)
@@ -100,6 +103,27 @@ def _strangers(settings: Settings, job: Job, kinds: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for name in named if name is not None))
 
 
-def _strangers_among_metrics(settings: Settings) -> list[str]:
+def _of_encoders(bench: Bench, job: Job, kinds: Sequence[str]) -> list[str]:
+    """Return the distributions of strangers' networks whose features the job's methods ask for.
+
+    One that is described by values alone is made by our own code, and is not among them.
+    """
+    if not _named(bench.settings, "encoder"):
+        return []
+    asked = []
+    if "completer" in kinds:
+        asked.append(bench.known_encoder_of("completer", job.completer))
+    if "predictor" in kinds:
+        asked.append(bench.known_encoder_of("predictor", job.predictor, job.parameters))
+        for stage in bench.stages(job.predictor, job.parameters).values():
+            asked.append(bench.known_encoder_of("predictor", stage.predictor, stage.parameters))
+    known = bench.settings.strangers or {}
+    named = (known.get(f"encoder {each.qualified_name}") for each in asked if each is not None
+             and each.runs_code)  # fmt: skip
+    return [name for name in named if name is not None]
+
+
+def _named(settings: Settings, kind: str) -> list[str]:
+    """Return the distributions of the plan's plugins of a kind that are not our own."""
     known = settings.strangers or {}
-    return [name for plugin, name in known.items() if plugin.startswith("metric ")]
+    return [name for plugin, name in known.items() if plugin.startswith(f"{kind} ")]

@@ -97,6 +97,13 @@ def require_weights(name: str, weights: str) -> None:
         (_Timm(name, {}) if _in_timm(name) else _Torchvision(name, {})).find()
 
 
+def is_network(name: str) -> bool:
+    """Return whether timm or torchvision has a network of this name."""
+    from torchvision import models
+
+    return _in_timm(name) or name in models.list_models(module=models)
+
+
 def _in_timm(name: str) -> bool:
     import timm
 

@@ -88,8 +88,8 @@ class DeclaredEncoder:
         from spared_bench.models.encoder_networks import require_library
 
         require_library(self.spec)
-        if self.weights == "random":
-            return
+        if self.weights == "random" or (self.known.runs_code and not self.known.imported):
+            return  # what a stranger's code brings, its own process finds out
         hub = self.spec.hub_id and self.weights == "pretrained"
         if hub and own_file(self.spec) is None:
             require_hub(self.spec)
@@ -142,20 +142,39 @@ class DeclaredEncoder:
         run = FrozenNetwork(network, prepare, device, self.spec.precision)
 
         def encode(patches: Patches, um_per_px: float | np.ndarray = 0.0) -> np.ndarray:
-            features = run(patches, um_per_px)
+            features = self._run(run, patches, um_per_px)
             if features.ndim != 2 or features.shape[1] != self.spec.width:
                 raise ShapeMismatchError(
                     f"Encoder {self.spec.name!r} gives features of shape {features.shape}; its spec"
                     f" says width={self.spec.width}. Correct `width` or `pooling` of its spec."
                 )
             if not np.isfinite(features).all():
+                low = run.precision != "float32"
+                todo = "Set `precision='float32'` in its spec" if low else "Check its weights"
                 raise PluginError(
-                    f"Encoder {self.spec.name!r} gives nan or infinite features in"
-                    f" {run.precision}. Set `precision='float32'` in its spec."
+                    f"Encoder {self.spec.name!r} gives nan or infinite features in {run.precision}."
+                    f" {todo}."
                 )
             return features
 
         return encode
+
+    def _run(self, run: Any, patches: Patches, um_per_px: float | np.ndarray) -> np.ndarray:
+        """Encode, and name the encoder where its network fails on what it is fed."""
+        import torch
+
+        try:
+            found: np.ndarray = run(patches, um_per_px)
+        except torch.OutOfMemoryError:
+            raise
+        except (PluginError, RuntimeError, AssertionError, ValueError, TypeError) as error:
+            size = patches.shape[1]
+            raise PluginError(
+                f"Encoder {self.spec.name!r} fails on patches of {size} px:"
+                f" {' '.join(str(error).split())[:300]} Correct `size`, `multiple` or `pooling` of"
+                " its spec, or its network."
+            ) from error
+        return found
 
     def encode(self, patches: Patches) -> np.ndarray:
         """Return (n_spots, width), float32, computed on the CPU from patches of unknown scale."""

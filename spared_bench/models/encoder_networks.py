@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spared_bench.errors import PluginError, WeightsUnavailableError
+from spared_bench.errors import PluginError, SparedBenchError, WeightsUnavailableError
 from spared_bench.models.backbones import build_backbone
 from spared_bench.models.encoder_table import KnownEncoder
 from spared_bench.models.framing import Framing
@@ -52,8 +52,17 @@ def make_network(known: KnownEncoder, weights: str, file: Path | None) -> nn.Mod
     """
     spec = known.spec
     require_library(spec)
-    with seeded(0):
-        network = _MAKERS[spec.loader](known, weights, file)
+    try:
+        with seeded(0):
+            network = _MAKERS[spec.loader](known, weights, file)
+    except (SparedBenchError, torch.OutOfMemoryError):
+        raise
+    except (Exception, SystemExit) as error:  # of a library, or of a stranger's factory
+        raise PluginError(
+            f"Encoder {spec.name!r} of {known.distribution or 'this package'} cannot be made:"
+            f" {type(error).__name__}: {' '.join(str(error).split())[:300]}. Correct its"
+            f" {'factory' if spec.loader == 'factory' else 'arguments, source or weights'}."
+        ) from error
     return network.eval()
 
 
@@ -114,6 +123,11 @@ class Pooled(nn.Module):
             )
             return maps[0].mean(dim=(2, 3))
         tokens = network.forward_features(images)
+        if not hasattr(network, "num_prefix_tokens"):
+            raise PluginError(
+                f"A network without tokens has no pooling {self.pooling!r}; take 'network', or"
+                " 'stage-N' for the mean over a map."
+            )
         cls, patches = tokens[:, 0], tokens[:, network.num_prefix_tokens :].mean(dim=1)
         return {
             "cls": cls, "mean": patches, "cls+mean": torch.cat([cls, patches], dim=1)
@@ -146,7 +160,16 @@ def constructor_arguments(spec: EncoderSpec) -> dict[str, Any]:
 
 def _imported(address: str) -> Any:
     module, _, name = address.rpartition(".")
-    return getattr(import_module(module), name)
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"There is no {address!r}, which an encoder's arguments name.") from error
+    layer = address.startswith(("torch.nn.", "timm.layers.", "timm.models.")) and callable(found)
+    if not layer and not isinstance(found, torch.dtype):
+        raise PluginError(
+            f"{address!r}, which an encoder's arguments name, is no layer of torch.nn or timm."
+        )
+    return found
 
 
 class _Transformer(nn.Module):
@@ -167,7 +190,8 @@ class _Transformer(nn.Module):
         if self.pooling == "pooler":
             return output.pooler_output
         tokens = output.last_hidden_state
-        cls, patches = tokens[:, 0], tokens[:, 1:].mean(dim=1)
+        first = 1 + int(getattr(self.network.config, "num_register_tokens", 0) or 0)
+        cls, patches = tokens[:, 0], tokens[:, first:].mean(dim=1)
         return {
             "cls": cls, "mean": patches, "cls+mean": torch.cat([cls, patches], dim=1)
         }[self.pooling]  # fmt: skip

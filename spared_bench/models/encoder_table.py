@@ -27,12 +27,25 @@ class KnownEncoder:
         Imports what its ``factory`` names.
     code : callable
         Returns the hash of the factory's code.
+    imported : bool
+        Whether its plugin is imported in this process, which may only have been told of it.
     """
 
     spec: EncoderSpec
     distribution: str
     load: Callable[[], Any]
     code: Callable[[], str] = str
+    imported: bool = True
+
+    @property
+    def qualified_name(self) -> str:
+        """``distribution:name``, which is never ambiguous."""
+        return f"{self.distribution}:{self.spec.name}"
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether its plugin brings code that makes the network, beside values that describe it."""
+        return self.spec.loader == "factory"
 
 
 _known: dict[str, list[KnownEncoder]] = {}

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from spared_bench.data import Patches
+from spared_bench.errors import PluginError
 
 #: ``(images, um_per_px) -> inputs``: uint8 (n, size, size, 3) on the device, to what it is fed.
 Prepare = Callable[[Tensor, float], Tensor]
@@ -141,6 +142,12 @@ class FrozenNetwork:
             inputs = self._prepare(images, um)
             inputs = inputs.contiguous(memory_format=torch.channels_last)
             features: Tensor = self._networks[at](inputs)
+        if not isinstance(features, Tensor) or features.shape[:1] != (len(images),):
+            found = getattr(features, "shape", type(features).__name__)
+            raise PluginError(
+                f"A frozen network gave {found} for {len(images)} patches; expected a tensor with"
+                " a row for each of them."
+            )
         return features
 
     def _batch_size(self, patches: Patches, run: Run) -> int:

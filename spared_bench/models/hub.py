@@ -88,13 +88,20 @@ def hub_file(spec: EncoderSpec) -> Path:
     if (found := cached_file(spec)) is not None:
         return found
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     names = (spec.hub_file,) if spec.hub_file else _FILES
     for name in names:
         try:
             revision = spec.arguments.get("revision")
             return Path(hf_hub_download(spec.hub_id, name, revision=revision))
+        except LocalEntryNotFoundError as error:  # the library's word for no connection
+            refuse(spec, "the hub does not answer", error)
         except EntryNotFoundError:
             continue
         except (GatedRepoError, RepositoryNotFoundError) as error:

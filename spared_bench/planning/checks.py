@@ -63,7 +63,8 @@ def notes_on_methods(
     ]
     wanted = bench.protocol.configuration
     offered = [bench.signature(kind, name).configurations for kind, name in used]
-    if wanted != PUBLISHED and any(offered) and not any(wanted in each for each in offered):
+    own = bench.protocol.name not in bench.registry.names("protocol")  # may be misspelt
+    if own and wanted != PUBLISHED and any(offered) and not any(wanted in each for each in offered):
         known = sorted({name for each in offered for name in each})
         notes.append(
             f"No selected method offers the configuration {wanted!r} of protocol"

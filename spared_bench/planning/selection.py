@@ -40,6 +40,7 @@ def make_plan(
     UsageError
         If a parameter of a selected method cannot be set as it is, or its views cannot be had.
     """
+    bench.registry.declare()
     search_completer = bench.protocol.search.completer
     for kind, names in (
         ("dataset", datasets),

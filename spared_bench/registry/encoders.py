@@ -10,12 +10,19 @@ from spared_bench.errors import UsageError
 from spared_bench.models.encoder_table import KnownEncoder, declare
 from spared_bench.registry.registered import Registered
 from spared_bench.specs import EncoderSpec, PredictorSpec
+from spared_bench.specs.base import NAME
 
 
 def declare_encoders(entries: Iterable[Registered]) -> None:
     """Tell the encoders to methods, which name them in a parameter and know no registry."""
     declare(
-        KnownEncoder(entry.spec, entry.plugin.distribution, entry.load, partial(_code, entry))
+        KnownEncoder(
+            entry.spec,
+            entry.plugin.distribution,
+            entry.load,
+            partial(_code, entry),
+            imported=entry.told is None,
+        )
         for entry in entries
         if isinstance(entry.spec, EncoderSpec)
     )
@@ -33,12 +40,12 @@ def on_encoder(entry: Registered, encoder: str) -> Registered:
     entry : Registered
         The predictor.
     encoder : str
-        The name under which it is registered.
+        The name under which it is registered, or under which timm or torchvision has it.
 
     Raises
     ------
     UsageError
-        If the predictor takes no encoder.
+        If the predictor takes no encoder, or both names together are too long for one.
     """
     spec = entry.spec
     assert isinstance(spec, PredictorSpec)
@@ -48,5 +55,12 @@ def on_encoder(entry: Registered, encoder: str) -> Registered:
             " `spared-bench info NAME` shows the parameters of a predictor."
         )
     fixed = {**spec.fixed, spec.encoder: encoder}
-    variant = replace(spec, name=f"{spec.name}+{encoder}", variant_of=spec.name, fixed=fixed)
+    name = f"{spec.name}+{encoder.rpartition(':')[2]}"
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a method, which has 64 characters at most, of a-z, 0-9"
+            f" and _ + . -. Set its parameter instead: `-p {spec.name} --set"
+            f" {spec.name}.{spec.encoder}={encoder}`."
+        )
+    variant = replace(spec, name=name, variant_of=spec.name, fixed=fixed)
     return replace(entry, spec=variant)

@@ -35,7 +35,7 @@ class Registry:
             for spec in plugin.specs:
                 found = self._by_kind[spec.kind].setdefault(spec.name, [])
                 found.append(Registered(spec, plugin))
-        declare_encoders(self.all("encoder"))
+        self.declare()
 
     @cached_property
     def _folds(self) -> dict[str, list[Registered]]:
@@ -91,12 +91,11 @@ class Registry:
         entries = entries or self._also_called(kind, bare if colon else name)
         if not entries and kind == "dataset":
             entries = self._find_fold(bare if colon else name)
-        if not entries and kind == "predictor" and "+" in name:
-            base, _, encoder = name.partition("+")
-            chosen = self.canonical("encoder", encoder)
-            return on_encoder(self.get("predictor", base), chosen)
         if colon:
             entries = [entry for entry in entries if entry.plugin.distribution == distribution]
+        if not entries and kind == "predictor" and "+" in name:
+            base, _, encoder = name.partition("+")
+            return on_encoder(self.get("predictor", base), self._encoder(encoder))
         if len(entries) > 1:
             choices = ", ".join(entry.qualified_name for entry in entries)
             raise AmbiguousNameError(
@@ -117,7 +116,25 @@ class Registry:
         ``distribution:name`` stays qualified; see ``get`` for the errors.
         """
         entry = self.get(kind, name)
+        if getattr(entry.spec, "variant_of", ""):
+            base, _, encoder = name.partition("+")
+            return f"{self.canonical('predictor', base)}+{self._encoder(encoder)}"
         return entry.qualified_name if ":" in name else entry.spec.name
+
+    def _encoder(self, name: str) -> str:
+        """Return the name of an encoder: as it is registered, or as timm or torchvision has it."""
+        try:
+            return self.canonical("encoder", name)
+        except UnknownNameError:
+            from spared_bench.models.backbones import is_network
+
+            if is_network(name):
+                return name
+            raise
+
+    def declare(self) -> None:
+        """Make its encoders those that methods know, after another registry has told its own."""
+        declare_encoders(self.all("encoder"))
 
     def _also_called(self, kind: str, name: str) -> list[Registered]:
         """Return what has this name in other letters' case, or as an alias."""

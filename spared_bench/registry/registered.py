@@ -84,7 +84,8 @@ class Registered:
     def told(self) -> Mapping[str, Any] | None:
         """What another process has told of it, if its code is not imported here."""
         known = self.plugin.told
-        return None if known is None else known.get(f"{self.spec.kind} {self.spec.name}", {})
+        name = getattr(self.spec, "variant_of", "") or self.spec.name
+        return None if known is None else known.get(f"{self.spec.kind} {name}", {})
 
     @property
     def code(self) -> str:

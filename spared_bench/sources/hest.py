@@ -83,7 +83,8 @@ def read_task(folder: Path) -> Task:
     MissingFileError
         For a sample, a list of genes or a split file that is not there.
     SplitError
-        For a fold whose train and test samples overlap, or that leaves samples out.
+        For a fold whose train and test samples overlap, or that leaves samples out; for a sample
+        that no fold of several tests.
     """
     splits = folder / "splits"
     tests = {path.stem.removeprefix("test_"): path for path in splits.glob("test_*.csv")}
@@ -115,6 +116,12 @@ def read_task(folder: Path) -> Task:
             )
         every = set(train) | set(test)
         folds[number] = tuple(test)
+    tested = {sample for test in folds.values() for sample in test}
+    if len(folds) > 1 and (never := sorted(every - tested)):
+        raise SplitError(
+            f"Sample {never[0]!r} of {folder} is tested in none of {len(folds)} folds, and HEST's"
+            " tasks test each sample once. The last folds may be missing: fetch the task again."
+        )
     task = Task(folder, folder.resolve().name, tuple(sorted(every)), folds)
     _check_files(task)
     return task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,8 @@ def _linked(folder: Path, tasks: list[Task], data_dir: Path, replace: bool) -> d
     link = data_dir / _BENCHMARK
     if link.is_symlink() and replace:
         link.unlink()
+    if link.is_dir() and not link.is_symlink() and _has_notes_only(link):
+        shutil.rmtree(link)  # what a download that came to nothing has left
     if link.is_symlink() and link.resolve() == root:
         pass
     elif link.exists() or link.is_symlink():
@@ -87,6 +90,10 @@ def _linked(folder: Path, tasks: list[Task], data_dir: Path, replace: bool) -> d
         _name(task): f"{len(task.samples)} samples, {len(task.folds)} folds, from {task.folder}"
         for task in tasks
     }
+
+
+def _has_notes_only(folder: Path) -> bool:
+    return all(path.name.startswith(".") for path in folder.iterdir())
 
 
 def _task_description(task: Task) -> dict[str, Any]:

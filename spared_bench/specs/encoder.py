@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +14,16 @@ from spared_bench.specs.base import Spec
 Loader = Literal["timm", "torchvision", "transformers", "open_clip", "colour", "factory"]
 Precision = Literal["float32", "float16", "bfloat16"]
 Interpolation = Literal["bilinear", "bicubic"]
-#: What is taken of a network's output; ``stage-3`` is the mean of the third stage's map.
-_POOLINGS = ("network", "cls", "mean", "cls+mean", "pooler", "image_features")
+#: What can be taken of a network's output; ``stage-3`` is the mean of the third stage's map.
+_TOKENS = ("network", "cls", "mean", "cls+mean")
+_POOLINGS = {
+    "timm": (*_TOKENS, "stage-N"),
+    "torchvision": ("network",),
+    "transformers": (*_TOKENS, "pooler", "image_features"),
+    "open_clip": ("network", "image_features"),
+    "colour": ("network",),
+    "factory": ("network",),
+}
 #: Factory of every encoder that is described by values alone.
 _DECLARED = "spared_bench.models.declared:DeclaredEncoder"
 
@@ -111,6 +120,9 @@ class EncoderSpec(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         label = f"EncoderSpec(name={self.name!r})"
+        for name in ("loader", "source", "pooling", "interpolation", "precision", "pretraining"):
+            if not isinstance(getattr(self, name), str):
+                raise PluginError(f"{label}: {name} must be a text, found {getattr(self, name)!r}.")
         words = {"loader": Loader, "precision": Precision, "interpolation": Interpolation}
         for name, known in words.items():
             if getattr(self, name) not in get_args(known):
@@ -134,6 +146,8 @@ class EncoderSpec(Spec):
             )
 
     def _check_numbers(self, label: str) -> None:
+        if self.loader == "colour" and self.width != 24:
+            raise PluginError(f"{label}: width is {self.width!r}; loader 'colour' has 24 features.")
         if not _is_whole(self.width) or self.width < 1:
             raise PluginError(
                 f"{label}: width is {self.width!r}; expected the number of features, 1 or more."
@@ -156,17 +170,37 @@ class EncoderSpec(Spec):
                 f"{label}: um_per_px is {self.um_per_px!r}; expected micrometres per pixel, such as"
                 " 0.5, or () where it was trained at none in particular."
             )
-        if not _are_numbers(self.known_output):
-            raise PluginError(f"{label}: known_output is {self.known_output!r}; expected numbers.")
+        if not _are_numbers(self.known_output) or len(self.known_output) > self.width:
+            raise PluginError(
+                f"{label}: known_output is {self.known_output!r}; expected the first of its"
+                f" {self.width} features, as numbers."
+            )
+        if not _are_numbers([self.parameters_millions]) or self.parameters_millions < 0:
+            raise PluginError(
+                f"{label}: parameters_millions is {self.parameters_millions!r}; expected a number,"
+                " 0 where it is not known."
+            )
 
     def _check_texts(self, label: str) -> None:
         stage = self.pooling.startswith("stage-") and self.pooling[6:].isdigit()
-        if self.pooling not in _POOLINGS and not stage:
+        known = _POOLINGS[self.loader]
+        if ("stage-N" if stage else self.pooling) not in known:
             raise PluginError(
-                f"{label}: pooling {self.pooling!r} is none of {', '.join(_POOLINGS)}, stage-N."
+                f"{label}: pooling {self.pooling!r} is none of {', '.join(known)}, which loader"
+                f" {self.loader!r} has."
             )
-        if not isinstance(self.arguments, Mapping):
-            raise PluginError(f"{label}: arguments must be a mapping, found {self.arguments!r}.")
+        if self.source.startswith("hf-hub:") and "/" not in self.source:
+            raise PluginError(
+                f"{label}: source {self.source!r} names no repository of the hub; expected"
+                " 'hf-hub:owner/name'."
+            )
+        if not isinstance(self.gated, bool):
+            raise PluginError(f"{label}: gated must be True or False, found {self.gated!r}.")
+        if not isinstance(self.arguments, Mapping) or not _is_plain(dict(self.arguments)):
+            raise PluginError(
+                f"{label}: arguments must map names to plain values (numbers, texts, lists), found"
+                f" {self.arguments!r}. A class is given as a text, such as 'torch.nn.SiLU'."
+            )
         for name in ("seen_slides", "aliases"):
             values = getattr(self, name)
             if values is None and name == "seen_slides":
@@ -192,6 +226,15 @@ class EncoderSpec(Spec):
         if not self.hub_id:
             return ""
         return "/".join(self.source.removeprefix("hf-hub:").split("/")[2:])
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value can be told to another process, and stand in a key."""
+    try:
+        told = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and set(told) == set(value)
 
 
 def _is_whole(value: object) -> bool:

@@ -48,7 +48,7 @@ def check_encoder(
     try:
         encode = encoder.opened(device) if hasattr(encoder, "opened") else encoder.encode
         together = encode(Patches([images]))
-    except (SparedBenchError, RuntimeError) as error:
+    except (SparedBenchError, RuntimeError, MemoryError) as error:
         return [_told("loads", "failed", " ".join(str(error).split()))]
     found = [
         _told("loads", "passed", f"weights {weights}, on {device}"),

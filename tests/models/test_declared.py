@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -253,6 +255,17 @@ def test_what_an_encoder_may_have_seen(seen, expected):
         ({"std": (0.5, 0.0, 0.5)}, "three numbers"),
         ({"um_per_px": -0.5}, "micrometres per pixel"),
         ({"pooling": "max"}, "none of network"),
+        ({"pooling": "pooler"}, "which loader 'timm' has"),
+        ({"pooling": 3}, "must be a text"),
+        ({"source": "hf-hub:alone"}, "names no repository"),
+        ({"source": None}, "must be a text"),
+        ({"gated": "yes"}, "True or False"),
+        ({"arguments": {"act_layer": nn.SiLU}}, "plain values"),
+        ({"arguments": {3: 4}}, "plain values"),
+        ({"arguments": [1]}, "plain values"),
+        ({"known_output": (1.0, 2.0)}, "the first of its 1 features"),
+        ({"parameters_millions": "many"}, "expected a number"),
+        ({"loader": "colour", "width": 7}, "24 features"),
         ({"source": ""}, "needs a `source`"),
         ({"loader": "factory"}, "needs `factory`"),
         ({"seen_slides": "TCGA"}, "tuple of texts"),
@@ -262,3 +275,54 @@ def test_what_an_encoder_may_have_seen(seen, expected):
 def test_a_spec_that_cannot_be_is_refused(values, message):
     with pytest.raises(PluginError, match=message):
         EncoderSpec("e", **({"source": "x", "width": 1} | values))
+
+
+class Odd(nn.Module):
+    """Returns what ``make`` makes of the features of a batch."""
+
+    def __init__(self, make) -> None:
+        super().__init__()
+        self.make, self.layer = make, nn.Linear(3, 3)
+
+    def forward(self, images):
+        return self.make(images.mean(dim=(2, 3)))
+
+
+def raising(weights):
+    raise KeyError("layer9")
+
+
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        (raising, "'mine' of a-package cannot be made: KeyError: 'layer9'"),
+        (lambda weights: sys.exit(0), "cannot be made: SystemExit: 0"),
+        (lambda weights: Odd(lambda x: (x,)), "gave tuple for 6 patches"),
+        (lambda weights: Odd(lambda x: x[:1]), r"gave torch.Size\(\[1, 3\]\) for 6 patches"),
+        (lambda weights: Odd(lambda x: x / 0), "nan or infinite"),
+        (lambda weights: Odd(lambda x: x @ x), "fails on patches of 32 px"),
+    ],
+)
+def test_a_factory_that_makes_something_else_is_told_with_the_name_of_the_encoder(
+    images, load, message
+):
+    entry = known(
+        loader="factory", source="", factory="a.b:c", width=3, multiple=1, load=lambda: load
+    )
+    with pytest.raises(PluginError, match=message):
+        DeclaredEncoder(entry, "random").encode(Patches([images[:6]]))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"arguments": {"act_layer": "torch.nothing.here"}}, "There is no 'torch.nothing.here'"),
+        ({"arguments": {"act_layer": "torch.hub.load"}}, "is no layer"),
+        ({"pooling": "cls"}, "A network without tokens"),
+        ({"pooling": "stage-9"}, "fails on patches of 32 px"),
+    ],
+)
+def test_what_timm_cannot_make_of_a_spec_is_told(images, values, message):
+    entry = known(**{"source": "test_resnet", "width": 1, "multiple": 1} | values)
+    with pytest.raises(PluginError, match=message):
+        DeclaredEncoder(entry, "random").encode(Patches([images]))

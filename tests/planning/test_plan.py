@@ -201,6 +201,14 @@ def test_settings_without_effect_are_said(workspace, tmp_path):
     assert "They offer: small" in note
 
 
+def test_a_protocol_of_a_plugin_may_name_a_configuration_that_no_selected_method_offers(
+    workspace,
+):
+    bench = make_bench("demo", workspace=workspace, device="cpu")
+    assert bench.protocol.configuration == "small"
+    assert not select(bench, ["mob_demo"], ["none"], ["linear-probe"]).warnings
+
+
 def test_only_a_protocol_that_names_a_configuration_has_another_hash(workspace, tmp_path):
     hashes = [
         toy_bench(workspace, protocol_with(tmp_path, f"configuration: {name}")).protocol.hash

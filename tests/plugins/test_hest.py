@@ -9,8 +9,10 @@ import pytest
 from anndata import read_h5ad
 from scipy.sparse.linalg import lsqr
 from scipy.stats import pearsonr
+from typer.testing import CliRunner
 
 from spared_bench import api
+from spared_bench.cli import app
 from spared_bench.data import Patches
 from spared_bench.data.views import View
 from spared_bench.errors import (
@@ -28,32 +30,26 @@ from spared_bench.readers.hest import read_gene_list, read_hest
 from spared_bench.registry import discover
 from spared_bench.sources.hest import read_task, tasks_in
 from spared_bench.sources.hest_added import add_hest
+from spared_bench.testing.hest import GENES, make_sample, make_task
 from spared_bench_plugins.datasets.hest import hest_tasks
-from tests.made_hest import GENES, make_sample, make_task
 
 N_COMPONENTS = 12
 
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bench") / "MADE"
-    folder.mkdir()
-    return make_task(folder)
+    return make_task(tmp_path_factory.mktemp("bench") / "MADE", side=32)
 
 
 @pytest.fixture(scope="module")
 def full_size_task(tmp_path_factory):
     """A task whose patches have HEST's 224 px, which the protocol hands on as they are."""
-    folder = tmp_path_factory.mktemp("full") / "MADE"
-    folder.mkdir()
-    return make_task(folder, side=224)
+    return make_task(tmp_path_factory.mktemp("full") / "MADE")
 
 
 @pytest.fixture
 def own_task(tmp_path):
-    folder = tmp_path / "MADE"
-    folder.mkdir()
-    return make_task(folder, ("S1", "S2"))
+    return make_task(tmp_path / "MADE", ("S1", "S2"), side=32)
 
 
 def test_a_sample_is_joined_by_barcode_in_the_order_of_its_patches(task):
@@ -80,7 +76,7 @@ def test_metadata_with_bare_nan_says_the_size_of_a_pixel(task, tmp_path):
 def test_the_thumbnail_is_shown_where_there_is_no_slide(task, tmp_path):
     slide = read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5", exports=tmp_path)
     assert slide.uns["slide"]["image_path"].startswith(str(tmp_path))
-    assert slide.uns["slide"]["image_scale"] == pytest.approx(0.01)
+    assert slide.uns["slide"]["image_scale"] == pytest.approx(300 / 5400)
 
 
 def test_patches_and_their_middles_are_what_methods_see(task, tmp_path):
@@ -185,7 +181,7 @@ def test_another_folder_is_told_from_one_of_hest(tmp_path):
 def test_samples_of_hest_1k_become_one_dataset_with_donors_left_out(tmp_path):
     folder = tmp_path / "hest"
     for seed, sample in enumerate(("A1", "A2", "B1")):
-        make_sample(folder, sample, seed, kind="st")
+        make_sample(folder, sample, seed, kind="st", side=32)
         (folder / "metadata").mkdir(exist_ok=True)
         facts = {"species": "Homo sapiens", "dataset_title": "T", "patient": sample[0]}
         told = facts | {"pixel_size_um_estimated": 0.25}
@@ -206,8 +202,7 @@ def test_tasks_that_are_registered_are_used_from_where_they_are(task, tmp_path):
     assert (tmp_path / "data" / "hest-bench").resolve() == task.parent
     assert told["hest_made"].startswith("3 samples, 3 folds")
     other = tmp_path / "other" / "MADE"
-    other.mkdir(parents=True)
-    make_task(other, ("S1", "S2"))
+    make_task(other, ("S1", "S2"), side=32)
     with pytest.raises(UsageError, match="already"):
         add_hest(other.parent, tmp_path / "data", lambda name: True)
 
@@ -231,7 +226,7 @@ def by_hand(task, components):
     Independent of the package but for the 24 features: log1p of raw counts, standardise, principal
     components by a singular value decomposition, ridge regression without intercept by LSQR in
     single precision, which stops at a tolerance of 1e-4: as the mean stays in the target, that is
-    before the weakest components are solved for, and moves a score by 0.001.
+    before the weakest components are solved for, and moves a score by 0.001 to 0.002.
     """
     genes = json.loads((task / "var_50genes.json").read_text())["genes"]
 
@@ -287,4 +282,33 @@ def test_hest_1_gives_the_scores_of_an_independent_script(full_size_task, tmp_pa
         result = found[f"hest_made.fold-{number}"]
         assert result.ok, result.message
         assert set(result.gene_symbols) == set(GENES)
-        assert result.scores["test"]["pcc-gene"] == pytest.approx(genes.mean(), abs=1e-3)
+        assert result.scores["test"]["pcc-gene"] == pytest.approx(genes.mean(), abs=2e-3)
+
+
+def test_the_example_of_the_command_line_is_a_task_that_can_be_added(tmp_path):
+    run = CliRunner()
+    folder, data = tmp_path / "Made", tmp_path / "data"
+
+    made = run.invoke(app, ["data", "example", str(folder)])
+    again = run.invoke(app, ["data", "example", str(folder)])
+
+    assert made.exit_code == 0, made.output
+    assert "hest_made.fold" in made.output
+    assert isinstance(again.exception, UsageError)
+    add_hest(folder, data, lambda name: False)
+    spec = discover(data_dir=data).get("dataset", "hest_made").spec
+    assert [len(fold.split["test"]) for fold in spec.fold_specs("fold")] == [1, 1, 1]
+
+
+def test_a_task_whose_last_fold_is_missing_is_told_by_the_sample_that_nothing_tests(tmp_path):
+    task = make_task(tmp_path / "MADE", side=32)
+    for part in ("train", "test"):
+        (task / "splits" / f"{part}_2.csv").unlink()
+    with pytest.raises(SplitError, match=r"'S3' .* tested in none of 2 folds"):
+        read_task(task)
+
+
+def test_what_a_download_that_failed_has_left_is_no_hindrance(task, tmp_path):
+    (tmp_path / "data" / "hest-bench" / ".fetch").mkdir(parents=True)
+    add_hest(task.parent, tmp_path / "data", lambda name: True)
+    assert (tmp_path / "data" / "hest-bench").resolve() == task.parent

@@ -168,6 +168,25 @@ def add(
     )
 
 
+@data_app.command("example")
+def example(
+    folder: Path = typer.Argument(..., help="A new folder; its name becomes the task's."),
+    as_json: bool = JSON,
+) -> None:
+    """Write a made-up task in the layout of HEST-Benchmark (60 MB), to try `data add --hest` on."""
+    from spared_bench.testing.hest import SAMPLES, make_task
+
+    made = make_task(folder)
+    name = f"hest_{made.resolve().name.lower()}"
+    show_result(
+        {"folder": made, "dataset": f"{name}.fold", "samples": list(SAMPLES)},
+        as_json,
+        f"A made-up task of {len(SAMPLES)} samples: {made}\n"
+        f"`spared-bench data add --hest {made}` makes it the dataset {name}; its folds are"
+        f" {name}.fold.",
+    )
+
+
 def _add_hest(
     folder: Path, space: Workspace, registry: Registry, replace: bool, as_json: bool
 ) -> None:

@@ -131,9 +131,8 @@ def fill(network: Any, file: Path) -> None:
     given = read_weights(file)
     if not any(name.startswith("classifier") for name in own):
         given = {n: v for n, v in given.items() if not n.startswith(_HEADS)}
-    if set(given) == set(own):
-        network.load_state_dict(given)
-        return
+    if set(given) == set(own):  # timm's names, in whatever order
+        given = {name: given[name] for name in own}
     theirs = list(given.values())
     ours = list(own.items())
     odd = [name for (name, a), b in zip(ours, theirs, strict=False) if a.shape != b.shape]

@@ -61,11 +61,6 @@ class EncodedHist2ST(WindowPredictor):
             return TimmEncoder(self.encoder, self.weights, *self.framing)
         return found
 
-    @property
-    def weights_used(self) -> str | None:
-        """The weights of the encoder; colour features have none."""
-        return None if self.encoder == "color" else self.weights
-
     def start(self, network: Any, train: Slides) -> None:
         """Let every gene's count begin at its training mean; measure the features."""
         start_counts(network, train)

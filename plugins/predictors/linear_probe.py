@@ -108,11 +108,6 @@ class LinearProbe:
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 
-    @property
-    def weights_used(self) -> str | None:
-        """The weights in use; colour features have none."""
-        return None if self.encoder == "color" else self.weights
-
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Solve for the coefficients, towards all entries of the target; ``val`` is not used."""
         if self.penalty not in _PENALTIES:

@@ -217,11 +217,6 @@ class ViewAttention(TorchPredictor):
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 
-    @property
-    def weights_used(self) -> str | None:
-        """The weights of the encoder; colour features have none."""
-        return None if self.encoder == "color" else self.weights
-
     def build(self, n_genes: int) -> Ensemble:
         # NeighbourBatch -> mean and variance, (n_spots, n_genes)
         if self.width % self.heads or self.members < 1:

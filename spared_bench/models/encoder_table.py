@@ -85,3 +85,9 @@ def known_encoder(name: str) -> KnownEncoder | None:
 def encoder_names() -> list[str]:
     """Return the names of all registered encoders, sorted."""
     return sorted({each.spec.name for entries in _known.values() for each in entries})
+
+
+def is_colour(name: str) -> bool:
+    """Return whether an encoder of this name is the features of colour, which have no weights."""
+    known = None if name == "color" else known_encoder(name)
+    return name == "color" or (known is not None and known.spec.loader == "colour")

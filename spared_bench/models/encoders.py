@@ -16,7 +16,7 @@ import numpy as np
 from spared_bench.data import Patches
 from spared_bench.keys.hashing import file_digest
 from spared_bench.models.declared import DeclaredEncoder
-from spared_bench.models.encoder_table import known_encoder
+from spared_bench.models.encoder_table import is_colour, known_encoder
 from spared_bench.models.weights_folder import file_for
 
 if TYPE_CHECKING:
@@ -212,14 +212,10 @@ def frozen_encoder(name: str, weights: str = "pretrained") -> FrozenEncoder:
     AmbiguousNameError
         If two plugins register the name.
     """
-    if name == "color":
+    if is_colour(name):
         return ColorEncoder()
     known = known_encoder(name)
-    if known is None:
-        return TimmEncoder(name, weights)
-    if known.spec.loader == "colour":
-        return ColorEncoder()
-    return DeclaredEncoder(known, weights)
+    return TimmEncoder(name, weights) if known is None else DeclaredEncoder(known, weights)
 
 
 def feature_width(network: nn.Module, size: int) -> int:

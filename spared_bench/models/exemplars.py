@@ -253,11 +253,6 @@ class ExemplarPredictor(TorchPredictor):
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 
-    @property
-    def weights_used(self) -> str | None:
-        """The weights in use; colour features have none."""
-        return None if self.encoder == "color" else self.weights
-
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Keep the training spots, then train."""
         names = train.adata.obs_names.to_numpy(dtype=str)

@@ -151,11 +151,6 @@ class FeaturePredictor(TorchPredictor):
         """How many features a spot has."""
         return self.frozen.width
 
-    @property
-    def weights_used(self) -> str | None:
-        """The weights of the encoder; colour features have none."""
-        return None if self.encoder == "color" else self.weights
-
     def features(self, slides: Slides) -> np.ndarray:
         """Return what the network sees of every spot, (n_spots, width), float32."""
         return slides.features(self.frozen)

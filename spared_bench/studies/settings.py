@@ -6,7 +6,7 @@ Every name and type is checked when a study is planned, and told with the neares
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -62,7 +62,7 @@ def set_protocol(protocol: Protocol, settings: Sequence[tuple[str, str, Any]]) -
 
 
 def _with(protocol: Protocol, settings: Sequence[tuple[str, str, Any]]) -> Protocol:
-    values = protocol.model_dump(mode="json")
+    values = protocol.model_dump(mode="json", by_alias=True)
     for _, path, value in settings:
         *above, last = path.split(".")
         place = values
@@ -99,7 +99,8 @@ def _require_setting(parts: list[str], source: str) -> None:
                 f"{source}: {path!r} names no setting of a protocol: nothing stands below"
                 f" {above!r}. Name {above!r} itself."
             )
-        if part not in model.model_fields:
+        fields = _fields(model)
+        if part not in fields:
             known = settings_of(model)
             hint = did_you_mean(part, known)
             where = f" of `{'.'.join(parts[:at])}`" if at else ""
@@ -107,12 +108,24 @@ def _require_setting(parts: list[str], source: str) -> None:
                 f"{source}: {path!r} names no setting of a protocol: {part!r} is none{where}."
                 f" {hint} Known{where}: {', '.join(known)}.".replace("  ", " ")
             )
-        model = model.model_fields[part].annotation
+        model = _section(fields[part]) if at + 1 < len(parts) else fields[part]
     if isinstance(model, type) and issubclass(model, BaseModel):
         raise StudyError(
             f"{source}: {path!r} is a section, not a setting. Name one of:"
             f" {', '.join(f'{path}.{name}' for name in settings_of(model))}."
         )
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """Return what each setting of a section may be, by the names that YAML has for them."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _section(annotation: Any) -> Any:
+    """Return the section that a setting is where it is there at all, such as ``known``."""
+    inside = [each for each in get_args(annotation) if isinstance(each, type)]
+    sections = [each for each in inside if issubclass(each, BaseModel)]
+    return sections[0] if len(sections) == 1 else annotation
 
 
 def _is_mapping(annotation: Any) -> bool:
@@ -121,7 +134,7 @@ def _is_mapping(annotation: Any) -> bool:
 
 def settings_of(model: type[BaseModel]) -> list[str]:
     """Return the settings of a section, sorted."""
-    return sorted(name for name in model.model_fields if name not in _NOT_SET)
+    return sorted(name for name in _fields(model) if name not in _NOT_SET)
 
 
 def is_setting(path: str) -> bool:

@@ -19,8 +19,8 @@ from tests.studies.test_shipped import NAMES
 
 STUDIES = [name for name in NAMES if load_study(name, discover())[0].kind == "factors"]
 #: Which part of a trial's inputs a section of the protocol is in.
-PART = {"processing": "prepared", "validation": "prepared", "patches": "patches",
-        "training": "training"}  # fmt: skip
+PART = {"processing": "prepared", "validation": "prepared", "known": "prepared",
+        "patches": "patches", "training": "training"}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from spared_bench.registry import discover
 from spared_bench.studies.loading import load_study
 
 NAMES = [
-    *("demo-augmentation", "jiang-augmentation", "jiang-genes", "jiang-ood", "jiang-stain"),
-    *("jiang-transform", "jiang-variants", "robustness", "sepal-ablation", "spared-difficulty"),
-    "target-matters",
+    *("asign-ablation", "demo-augmentation", "demo-sections", "jiang-augmentation"),
+    *("jiang-genes", "jiang-ood", "jiang-stain", "jiang-transform", "jiang-variants"),
+    *("robustness", "sepal-ablation", "spared-difficulty", "target-matters"),
 ]
 
 
@@ -42,7 +42,7 @@ def test_every_study_plans_without_its_data_and_says_what_it_would_fetch(tmp_pat
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert (told["cells"] > 0) == (name != "spared-difficulty")
-    embedded = name in ("demo-augmentation", "robustness", "target-matters")
+    embedded = name in ("demo-augmentation", "demo-sections", "robustness", "target-matters")
     assert bool(told["downloads"]) != embedded
     assert not (tmp_path / "w" / "store").exists()
 

@@ -39,6 +39,18 @@ def test_every_combination_is_a_variant_and_the_base_comes_first(opened):
     assert found[1].parameters == {"linear-probe": {"alpha": 1.0}}
 
 
+def test_settings_of_a_section_that_a_protocol_need_not_have_are_set_one_by_one(opened):
+    of = opened(study("{a: {setting: known.register, levels: [rigid, none]}}"))
+    found = [each.protocol.known for each in variants_of(of.study, of.base)]
+    assert [(each.register_by, each.sections) for each in found] == [
+        ("rigid", "first"),
+        ("none", "first"),
+    ]
+    said = refused(opened, study("{a: {setting: known.regster, levels: [rigid, none]}}"))
+    assert "Did you mean 'register'?" in said
+    assert "image_only, register, require_quality" in said
+
+
 def test_of_a_single_design_each_level_stands_alone(opened):
     of = opened(
         study(

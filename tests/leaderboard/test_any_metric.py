@@ -74,7 +74,10 @@ def test_a_strangers_metric_ranks_the_board_and_is_in_every_table(site):
     assert "Norm. Closeness" in printed
     assert 0 < values["toy-mean"] < values["toy-ridge"] < 1
     (part,) = json.loads((folder / "leaderboard.json").read_text())["protocols"]
-    assert part["ranking"] == {"metric": "closeness", "completer": "all"}
+    assert part["ranking"] == {
+        **{"metric": "closeness", "completer": "all"},
+        "folds": "apart",
+    }
     assert part["metrics"][0]["label"] == "Closeness"
     assert {row["predictor"]: row["closeness"] for row in _scores(part)} == values
     assert "| Norm. Closeness |" in (folder / "leaderboard.md").read_text()

@@ -74,6 +74,7 @@ RECIPE = Recipe(
 
 def run(units, scratch, report=lambda step, values: None):
     """Train for 24 steps with everything that has a state; return all weights."""
+    torch.set_num_threads(1)  # as many here, whatever ran before, as in the process that is killed
     trained = network()
     train(
         trained,

@@ -26,7 +26,7 @@ from tests.processing.conftest import (  # noqa: F401
 )
 
 NAMES = [
-    *("asign", "demo", "jiang", "own", "partial", "partial-demo", "sepal", "spared"),
+    *("asign", "demo", "hest", "jiang", "own", "partial", "partial-demo", "sepal", "spared"),
     "spared-strict",
 ]
 

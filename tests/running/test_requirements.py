@@ -69,7 +69,8 @@ def test_frozen_encoders_need_weights_unless_they_are_colours(workspace, kind):
         "completers": ["stlearn" if kind == "completer" else "none"],
     }
     check_requirements(plan_of(workspace, **chosen))
-    plan = plan_of(workspace, **chosen, parameters={name: {"backbone": "resnet18"}})
+    parameter = {"predictor": "encoder", "completer": "backbone"}[kind]
+    plan = plan_of(workspace, **chosen, parameters={name: {parameter: "resnet18"}})
     with pytest.raises(WeightsUnavailableError, match=f"{name} with 'resnet18'"):
         check_requirements(plan)
 

@@ -19,7 +19,8 @@ _MODELS = (
     "window_cutting", "viewed", "neighbour_units", "encoders", "backbones", "attention",
     "geometric", "graphs", "local_graphs", "exemplars", "losses", "arrays", "augment",
     "augmentation", "augmentation.augmenter", "augmentation.symmetries", "device_patches",
-    "precision", "seeded",
+    "precision", "seeded", "freezing", "known", "section_graphs", "propagation", "ridge", "hub",
+    "weights",
 )  # fmt: skip
 
 PAGES = {
@@ -64,7 +65,7 @@ PAGES = {
             "spared_bench.readers", "spared_bench.readers.space_ranger",
             "spared_bench.readers.legacy_st", "spared_bench.readers.positions",
             "spared_bench.readers.labels", "spared_bench.readers.scale",
-            "spared_bench.readers.tables",
+            "spared_bench.readers.tables", "spared_bench.readers.hest",
         ),
     ),
     "models": Page(

@@ -8,6 +8,7 @@ import pytest
 
 from spared_bench.api import make_bench, select
 from spared_bench.errors import PluginError, SplitError, UsageError
+from spared_bench.interfaces import Job
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult, without_times
@@ -238,9 +239,22 @@ def test_a_folder_of_weights_counts_by_the_file_that_a_method_takes(bench, tmp_p
     assert published != first != second
     assert described(weights="random") == published | {"parameters": {"weights": "random"}}
     assert "weights" in described(weights="pretrained", backbone="resnet18")
-    assert weights_fact(ShuffleNet()) == {"weights": file.name}
-    assert weights_fact(ShuffleNet(weights="random")) == {"weights": "random"}
-    assert weights_fact(ShuffleNet(backbone="resnet50")) == {"weights": "pretrained"}
+
+    def told(predictor):
+        return weights_fact(bench, Job("trial", "key", "toy", "none", predictor.name), predictor)
+
+    assert told(ShuffleNet()) == {"weights": file.name}
+    assert told(ShuffleNet(weights="random")) == {"weights": "random"}
+    assert told(ShuffleNet(backbone="resnet50")) == {"weights": "pretrained"}
+
+
+@pytest.mark.parametrize("name", ["linear-probe", "known-ridge", "egn", "view-attention"])
+def test_features_of_colour_have_no_weights_and_those_of_a_network_have(bench, name):
+    job = Job("trial", "key", "toy", "none", name)
+    factory = bench.registry.get("predictor", name).load()
+    assert weights_fact(bench, job, factory(encoder="color")) == {}
+    network = factory(encoder="resnet18", weights="random")
+    assert weights_fact(bench, job, network) == {"weights": "random"}
 
 
 def test_another_file_of_weights_of_the_same_name_is_another_trial(bench, tmp_path, monkeypatch):

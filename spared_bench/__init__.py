@@ -21,6 +21,7 @@ from spared_bench.specs import (
     ProtocolSpec,
     RemoteFile,
     SlideInfo,
+    Speed,
     Stage,
     StudySpec,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "ProtocolSpec",
     "RemoteFile",
     "SlideInfo",
+    "Speed",
     "Stage",
     "StudySpec",
     "View",

@@ -14,10 +14,8 @@ from sklearn.linear_model import Ridge
 
 from spared_bench import PredictorSpec
 from spared_bench.data import Slides
-from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
-from spared_bench.models.known import KnownPredictor
 from spared_bench_plugins.predictors.known_neighbours import NearestEight
-from spared_bench_plugins.predictors.known_similar import features_by_section
+from spared_bench_plugins.predictors.known_similar import KnownOnFeatures, features_by_section
 
 RIDGE_SPEC = PredictorSpec(
     "known-ridge",
@@ -40,7 +38,7 @@ BOTH_SPEC = PredictorSpec(
 
 
 @dataclass
-class KnownRidge(KnownPredictor):
+class KnownRidge(KnownOnFeatures):
     """Predict expression as a linear function of features, learnt where it is known.
 
     Features are standardised within each section. On the ones of a few hundred spots the penalty
@@ -50,21 +48,11 @@ class KnownRidge(KnownPredictor):
     ----------
     alpha : float
         Weight of the squared coefficients beside the squared error summed over spots.
-    encoder : str
-        As of ``known-similar-20``.
-    weights : str
     """
 
     name: ClassVar[str] = "known-ridge"
 
     alpha: float = 100.0
-    encoder: str = "color"
-    weights: str = "pretrained"
-
-    @property
-    def frozen(self) -> FrozenEncoder:
-        """What turns patches into features."""
-        return frozen_encoder(self.encoder, self.weights)
 
     def from_known(self, spots: Slides, known: Slides) -> np.ndarray:
         """Return (n_spots, n_genes)."""

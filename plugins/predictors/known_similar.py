@@ -31,22 +31,17 @@ SPEC = PredictorSpec(
 
 
 @dataclass
-class MostSimilar(KnownPredictor):
-    """Predict the mean of the known spots whose patches look most alike.
+class KnownOnFeatures(KnownPredictor):
+    """What looks at the patches of known spots through a frozen network.
 
     Parameters
     ----------
-    k : int
     encoder : str
-        Frozen network whose features are compared; ``"color"`` for 24 numbers of colour and
-        texture.
+        The frozen network; ``"color"`` for 24 numbers of colour and texture.
     weights : str
         Of the network.
     """
 
-    name: ClassVar[str] = "known-similar-20"
-
-    k: int = 20
     encoder: str = "color"
     weights: str = "pretrained"
 
@@ -54,6 +49,20 @@ class MostSimilar(KnownPredictor):
     def frozen(self) -> FrozenEncoder:
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
+
+
+@dataclass
+class MostSimilar(KnownOnFeatures):
+    """Predict the mean of the known spots whose patches look most alike.
+
+    Parameters
+    ----------
+    k : int
+    """
+
+    name: ClassVar[str] = "known-similar-20"
+
+    k: int = 20
 
     def from_known(self, spots: Slides, known: Slides) -> np.ndarray:
         """Return (n_spots, n_genes)."""

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +15,8 @@ from spared_bench.errors import SparedBenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from spared_bench.bench import Bench
 
 JSON = typer.Option(False, "--json", help="Print JSON for programs.")
 WORKSPACE = typer.Option(
@@ -101,6 +104,28 @@ def tell_protocol(named: str, protocol: Any) -> None:
             f" `spared-bench info {protocol.name}` shows it whole.",
             err=True,
         )
+
+
+def bench_of(
+    protocol: str,
+    datasets: list[str],
+    workspace: Path | None,
+    data_dir: Path | None,
+    plugin: list[Path],
+) -> Bench:
+    """Return the bench of some datasets, and tell which protocol it takes."""
+    from spared_bench.api import make_bench
+
+    bench = make_bench(
+        protocol,
+        datasets=datasets,
+        workspace=workspace,
+        data_dir=data_dir,
+        plugin_files=plugin,
+        device="cpu",
+    )
+    tell_protocol(protocol, bench.protocol)
+    return bench
 
 
 def fail(error: SparedBenchError) -> int:

@@ -128,18 +128,20 @@ class PredictorSpec(Spec):
             )
         if not isinstance(self.speeds, tuple) or not all(map(_is_speed, self.speeds)):
             raise PluginError(
-                f"{label}: speeds must be a tuple of Speed objects with a positive `prediction` and"
-                f" `training` of 0 or more, found {self.speeds!r}."
+                f"{label}: speeds must be a tuple of Speed objects that name a `machine`, with a"
+                " positive `prediction` and `training` of 0 or more spots a second, found"
+                f" {self.speeds!r}."
             )
 
 
 def _is_speed(value: object) -> bool:
+    if not isinstance(value, Speed) or not value.machine:
+        return False
+    texts = (value.machine, value.configuration, value.measured)
+    rates = (value.training, value.prediction)
     return (
-        isinstance(value, Speed)
-        and all(
-            isinstance(rate, int | float) and math.isfinite(rate)
-            for rate in (value.training, value.prediction)
-        )
+        all(isinstance(text, str) and text.isprintable() for text in texts)
+        and _are_numbers(rates)
         and value.training >= 0
         and value.prediction > 0
     )

@@ -92,6 +92,11 @@ def test_open_trials_without_a_past_have_figures_and_unknown_spots_have_none(tmp
         (Speed("m", -1.0, 1.0),),
         (Speed("m", 1.0, 0.0),),
         (Speed("m", float("nan"), 1.0),),
+        (Speed("", 1.0, 1.0),),
+        (Speed(5, 1.0, 1.0),),
+        (Speed("m\x1b[2J", 1.0, 1.0),),
+        (Speed("m", "fast", 1.0),),
+        (Speed("m", 1.0, 1.0, configuration=None),),
     ],
 )
 def test_speeds_that_are_none_are_refused(speeds):

@@ -145,4 +145,4 @@ def test_what_a_plugin_prints_while_it_makes_a_study_leaves_json_json(tmp_path):
     path = tmp_path / "of_mine.py"
     path.write_text(PLUGIN.replace("    size =", "    print('hello')\n    size ="))
     wanted = ["study", "plan", "mine", "--plugin", str(path), "--json", "-w", str(tmp_path / "w")]
-    json.loads(CliRunner().invoke(app, wanted).stdout)
+    assert json.loads(CliRunner().invoke(app, wanted).stdout)["study"]

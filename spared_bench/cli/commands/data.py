@@ -13,9 +13,9 @@ from spared_bench.cli.common import (
     PLUGIN,
     PROTOCOL,
     WORKSPACE,
+    bench_of,
     err_console,
     show_result,
-    tell_protocol,
     warn_of_quarantine,
 )
 from spared_bench.errors import UnknownNameError, UsageError
@@ -70,7 +70,7 @@ def show(
     """Make one page with pictures of each dataset; with --gene, --slide or --aligned, pictures."""
     from spared_bench.reports.dataset_page import write_dataset_page
 
-    bench = _bench(protocol, names, workspace, data_dir, plugin)
+    bench = bench_of(protocol, names, workspace, data_dir, plugin)
     if method and not aligned:
         raise UsageError("--register says how --aligned aligns. Give --aligned, or leave it out.")
     names = [bench.dataset(name).name for name in names]
@@ -95,28 +95,6 @@ def show(
             written.append(write_dataset_page(bench, name, folder / f"{name}.html", not raw))
     what = "pictures" if colour or slide or aligned else "pages"
     show_result({what: written}, as_json, "\n".join(map(str, written)))
-
-
-def _bench(
-    protocol: str,
-    datasets: list[str],
-    workspace: Path | None,
-    data_dir: Path | None,
-    plugin: list[Path],
-) -> Bench:
-    """Return the bench of some datasets, and tell which protocol it takes."""
-    from spared_bench.api import make_bench
-
-    bench = make_bench(
-        protocol,
-        datasets=datasets,
-        workspace=workspace,
-        data_dir=data_dir,
-        plugin_files=plugin,
-        device="cpu",
-    )
-    tell_protocol(protocol, bench.protocol)
-    return bench
 
 
 def _draw(bench: Bench, name: str, slides: list[str], folder: Path, colour: str) -> list[Path]:
@@ -300,7 +278,7 @@ def prepare(
     from spared_bench.trials.products import cut_all_patches
     from spared_bench.trials.products import prepare as make
 
-    bench = _bench(protocol, names, workspace, data_dir, plugin)
+    bench = bench_of(protocol, names, workspace, data_dir, plugin)
     warn_of_quarantine(bench.registry.quarantined)
     bench.workspace.make_writable()
     known = [bench.dataset(name).name for name in names]

@@ -14,8 +14,8 @@ from spared_bench.cli.common import (
     PLUGIN,
     PROTOCOL,
     WORKSPACE,
+    bench_of,
     show_result,
-    tell_protocol,
 )
 from spared_bench.errors import UnknownNameError, UsageError
 
@@ -45,17 +45,7 @@ def align(
     as_json: bool = JSON,
 ) -> None:
     """Register the sections of each sample of a dataset, and say how good that is."""
-    from spared_bench.api import make_bench
-
-    bench = make_bench(
-        protocol,
-        datasets=[name],
-        workspace=workspace,
-        data_dir=data_dir,
-        plugin_files=plugin,
-        device="cpu",
-    )
-    tell_protocol(protocol, bench.protocol)
+    bench = bench_of(protocol, [name], workspace, data_dir, plugin)
     if transforms is not None and forget:
         raise UsageError("--transforms and --forget exclude each other. Give one of them.")
     if transforms is not None or forget:

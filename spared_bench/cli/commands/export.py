@@ -12,8 +12,8 @@ from spared_bench.cli.common import (
     PLUGIN,
     PROTOCOL,
     WORKSPACE,
+    bench_of,
     show_result,
-    tell_protocol,
 )
 
 export_app = typer.Typer(help="Write data for use elsewhere.", no_args_is_help=True)
@@ -47,18 +47,9 @@ def split(
 
     `spared-bench score` takes the predictions that are made of them.
     """
-    from spared_bench.api import make_bench
     from spared_bench.brought.split_export import export_split
 
-    bench = make_bench(
-        protocol,
-        datasets=[dataset],
-        workspace=workspace,
-        data_dir=data_dir,
-        plugin_files=plugin,
-        device="cpu",
-    )
-    tell_protocol(protocol, bench.protocol)
+    bench = bench_of(protocol, [dataset], workspace, data_dir, plugin)
     folder = out or Path(f"{dataset}.{bench.protocol.id}")
     made = export_split(bench, dataset, folder, patches=patches, images=images)
     lines = [f"{split}: {len(ids)} slides" for split, ids in made.slides.items()]

@@ -14,9 +14,9 @@ from spared_bench.cli.common import (
     PLUGIN,
     PROTOCOL,
     WORKSPACE,
+    bench_of,
     print_table,
     show_result,
-    tell_protocol,
 )
 
 if TYPE_CHECKING:
@@ -54,18 +54,9 @@ def score(
 
     They become a row of the board, marked as brought, and `submit build METHOD` hands them in.
     """
-    from spared_bench.api import make_bench
     from spared_bench.brought.scoring import bring
 
-    bench = make_bench(
-        protocol,
-        datasets=[dataset],
-        workspace=workspace,
-        data_dir=data_dir,
-        plugin_files=plugin,
-        device="cpu",
-    )
-    tell_protocol(protocol, bench.protocol)
+    bench = bench_of(protocol, [dataset], workspace, data_dir, plugin)
     brought = bring(
         bench,
         file,

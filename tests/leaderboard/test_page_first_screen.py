@@ -86,7 +86,7 @@ def test_the_first_screen_names_the_row_that_is_ranked_first_and_what_supports_i
     mean, (low, high) = np.nanmean(first["scores"][0]["normalised"]), first["scores"][0]["interval"]
     text = answer(page)
 
-    assert page.get_by_role("heading", name="Which method should I use?").is_visible()
+    page.get_by_role("heading", name="Which method should I use?").wait_for()
     assert page.locator("#answer p.best").inner_text() == first["predictor"]
     assert f"{mean:.3f} (95 % interval {low:.3f} to {high:.3f})" in text
     assert "Supported by 8 datasets" in text
@@ -202,7 +202,7 @@ def test_every_heading_is_explained_on_hover_and_on_focus(open_site, site):
     for heading in ("Norm. MSE", "Completer", "d0"):
         head = page.locator("#board thead th:visible").filter(has_text=re.compile(f"^{heading}"))
         head.hover()
-        assert tip.is_visible()
+        tip.wait_for()
         hovered = tip.inner_text()
         page.mouse.move(0, 0)
         page.keyboard.press("Escape")
@@ -242,7 +242,7 @@ def test_the_glossary_is_one_click_away_and_has_every_word(open_site, site):
         assert word in text
     term = open_site(site, "#about/tier")
     ready(term, "about")
-    assert term.locator("#term-tier").is_visible()
+    term.locator("#term-tier").wait_for()
 
 
 def test_figures_draw_no_empty_cards_no_pie_and_violins_only_of_five_points(open_site, site):
@@ -266,7 +266,7 @@ def test_on_a_phone_filters_lie_in_a_drawer_names_stay_and_pcc_is_seen(open_site
     assert drawer.get_attribute("open") is None
     assert not page.get_by_label("Search").is_visible()
     page.get_by_text("Filters and columns").click()
-    assert page.get_by_label("Search").is_visible()
+    page.get_by_label("Search").wait_for()
     box = page.locator("#view-table .scroll").first.bounding_box()
     pcc = page.locator("#board thead th:visible").filter(has_text="PCC-Gene").bounding_box()
     assert pcc["x"] + pcc["width"] <= box["x"] + box["width"] + 1
@@ -301,7 +301,7 @@ def test_another_protocol_keeps_view_filters_and_place_and_says_what_differs(ope
     assert page.locator("code", has_text="--protocol demo.yaml").count() == 1
     page.get_by_role("combobox", name="Protocol").select_option("spared@1")
     ready(page, "method")
-    assert page.get_by_role("heading", level=2, name="a with completer none").is_visible()
+    page.get_by_role("heading", level=2, name="a with completer none").wait_for()
     assert f"#method/{row}" in page.url and "organism=human" in page.url
     assert page.locator("code", has_text="--suite spared").count() == 1
     page.get_by_text("What spared@1 does, and how the other protocol differs").click()

@@ -175,7 +175,7 @@ def test_filters_work_together_and_reset_undoes_them(open_page):
     assert set(shown(page, "Completer")) == {"median"}
     assert "gene-mean" not in shown(page, "Method")
     page.get_by_label("Search").fill("nothing is called this")
-    assert page.get_by_text("No row matches these filters.").is_visible()
+    page.get_by_text("No row matches these filters.").wait_for()
     page.get_by_role("button", name="Reset").click()
     assert page.url.endswith("#table")
     assert len(shown(page, "Method")) == everything
@@ -282,12 +282,12 @@ def test_a_drill_down_leads_from_the_table_to_a_gene_and_back_by_its_address(ope
     row = page.locator("#board tbody tr").filter(has_text="none").filter(has_text="ridge")
     row.get_by_role("link", name="ridge").click()
     ready(page, "method")
-    assert page.get_by_role("heading", level=2).filter(has_text="ridge").is_visible()
+    page.get_by_role("heading", level=2).filter(has_text="ridge").wait_for()
     page.get_by_role("link", name="slides and genes").click()
     ready(page, "map")
     page.get_by_role("heading", name="B on s1").wait_for()
-    assert page.get_by_role("img", name="Measured B: 2 of 3 spots").is_visible()
-    assert page.get_by_role("img", name="Predicted B", exact=True).is_visible()
+    page.get_by_role("img", name="Measured B: 2 of 3 spots").wait_for()
+    page.get_by_role("img", name="Predicted B", exact=True).wait_for()
     page.locator("#slide").select_option("s2")
     page.get_by_role("heading", name="B on s2").wait_for()
     page.get_by_label("Gene, of 2").fill("c")
@@ -309,17 +309,16 @@ def test_a_method_has_a_page_with_its_trials_and_where_they_were_run(open_page):
 
     page.get_by_role("heading", name="Provenance").wait_for()
     page.get_by_text("breast, seed 0: ok").click()
-    assert page.get_by_text(
-        re.compile("demo-breast-(none|median)-ridge-0")
-    ).first.is_visible()  # the key
-    assert page.get_by_role("definition").filter(has_text="3.11").first.is_visible()
+    key = re.compile("demo-breast-(none|median)-ridge-0")
+    page.get_by_text(key).first.wait_for()
+    page.get_by_role("definition").filter(has_text="3.11").first.wait_for()
 
 
 def test_a_dataset_has_a_page_with_its_facts_and_its_scores(open_page):
     page = open_page("#dataset/breast")
 
-    assert page.get_by_text("inter_patient").is_visible()
-    assert page.locator("dd", has_text="<i>d1").is_visible()  # the donor in train and test
+    page.get_by_text("inter_patient").wait_for()
+    page.locator("dd", has_text="<i>d1").wait_for()  # the donor in train and test
     table = page.get_by_role("table", name="Scores on breast")
     assert table.locator("tbody tr").first.locator("th").text_content() == "STNet 2024"
 
@@ -347,7 +346,7 @@ def test_every_view_fits_its_width(open_page, view, words, width):
     page = open_page(f"#{view}", viewport={"width": width, "height": 800})
     ready(page, view)
 
-    assert page.get_by_text(words).first.is_visible()
+    page.get_by_text(words).first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == width
     if view == "figures":
         page.locator(".plot svg").nth(6).wait_for(state="attached")
@@ -503,20 +502,18 @@ def test_every_view_follows_the_metric_that_the_reader_chooses(open_page, site):
 
     figures = open_page("#figures?metric=pcc-gene")
     ready(figures, "figures")
-    assert figures.get_by_text("Best PCC-Gene by tissue").first.is_visible()
-    assert figures.get_by_text(
-        "Share of the 2 datasets with the highest PCC-Gene"
-    ).first.is_visible()
+    figures.get_by_text("Best PCC-Gene by tissue").first.wait_for()
+    figures.get_by_text("Share of the 2 datasets with the highest PCC-Gene").first.wait_for()
     statistics = open_page("#statistics?metric=pcc-gene")
     ready(statistics, "statistics")
-    assert statistics.get_by_text("Errors are distances of PCC-Gene from 1").is_visible()
+    statistics.get_by_text("Errors are distances of PCC-Gene from 1").wait_for()
     statistics.locator("#choose-metric").select_option("mse")
     statistics.get_by_text("Errors are those of MSE.").wait_for()
     dataset = open_page("#dataset/breast?metric=pcc-gene")
     ready(dataset, "dataset")
     table = dataset.get_by_role("table", name="Scores on breast")
     assert table.locator("tbody tr").first.locator("th").text_content() == "STNet 2024"
-    assert dataset.get_by_text("Best (highest) PCC-Gene").is_visible()
+    dataset.get_by_text("Best (highest) PCC-Gene").wait_for()
 
 
 def test_the_page_of_a_method_draws_its_calibration_and_says_which_classes_it_confuses(

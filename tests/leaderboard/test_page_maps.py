@@ -57,26 +57,39 @@ def is_red(found: list[int]) -> bool:
     return found[0] > 180 and found[1] < 80 and found[2] < 80
 
 
+def is_white(found: list[int]) -> bool:
+    return found[:3] == [255, 255, 255]
+
+
+def is_covered(found: list[int]) -> bool:
+    return not is_red(found)
+
+
+def shows(page, label: str, x: float, y: float, wanted) -> None:
+    """Wait until a picture has a colour at a place: it is painted with the next frame."""
+    eventually(page, lambda: wanted(colour(page, label, x, y)))
+
+
 def test_the_tissue_lies_below_the_spots_where_it_belongs(open_map):
     page = open_map()
 
-    assert page.get_by_role("img", name="Tissue of s1").is_visible()
-    assert is_red(colour(page, "Tissue", 0.25, 0.5))
-    assert colour(page, "Tissue", 0.75, 0.5)[:3] == [255, 255, 255]
+    page.get_by_role("img", name="Tissue of s1").wait_for()
+    shows(page, "Tissue", 0.25, 0.5, is_red)
+    shows(page, "Tissue", 0.75, 0.5, is_white)
     # A spot of 60 px at (100, 100), in a picture from (0, 50) to (400, 250): a quarter in, a
     # quarter down; beyond its radius the tissue is seen.
-    assert not is_red(colour(page, "Predicted B", 0.25, 0.25))
-    assert not is_red(colour(page, "Predicted B", 0.25 + 0.9 * 30 / 400, 0.25))
-    assert is_red(colour(page, "Predicted B", 0.25 + 1.15 * 30 / 400, 0.25))
+    shows(page, "Predicted B", 0.25, 0.25, is_covered)
+    shows(page, "Predicted B", 0.25 + 0.9 * 30 / 400, 0.25, is_covered)
+    shows(page, "Predicted B", 0.25 + 1.15 * 30 / 400, 0.25, is_red)
 
 
 def test_opacity_is_a_slider_and_stands_in_the_address(open_map):
     page = open_map("?opacity=0")
-    assert is_red(colour(page, "Predicted B", 0.25, 0.25))
+    shows(page, "Predicted B", 0.25, 0.25, is_red)
     slider = page.get_by_label("Opacity of the spots")
     assert slider.input_value() == "0"
     slider.fill("100")
-    eventually(page, lambda: not is_red(colour(page, "Predicted B", 0.25, 0.25)))
+    shows(page, "Predicted B", 0.25, 0.25, is_covered)
     eventually(page, lambda: "opacity=100" in page.url)
 
 
@@ -91,8 +104,8 @@ def test_pictures_move_together_and_the_address_brings_the_place_back(open_map):
     again = open_map("?" + page.url.split("?")[1])
     for each in (page, again):
         for name in ("Tissue", "Measured B", "Predicted B", "Predicted variance"):
-            assert is_red(colour(each, name, 0.58, 0.5))
-            assert colour(each, name, 0.62, 0.5)[:3] == [255, 255, 255]
+            shows(each, name, 0.58, 0.5, is_red)
+            shows(each, name, 0.62, 0.5, is_white)
     again.get_by_role("button", name="Whole slide").click()
     eventually(again, lambda: "zoom" not in again.url)
 
@@ -127,19 +140,19 @@ def test_difference_and_variance_have_their_own_pictures_and_scales(open_map):
     page = open_map()
 
     for name in ("Predicted less measured", "Predicted variance"):
-        assert page.get_by_role("img", name=name).is_visible()
+        page.get_by_role("img", name=name).wait_for()
     scales = page.locator(".scales").inner_text()
     assert "-1.000" in scales and "1.000" in scales  # B: 1 where 2 was measured
     # Not measured, so without a difference: hollow, and the white tissue is seen inside.
-    assert colour(page, "Predicted less measured", 0.75, 0.25)[:3] == [255, 255, 255]
+    shows(page, "Predicted less measured", 0.75, 0.25, is_white)
 
 
 def test_a_slide_without_a_picture_shows_spots_only(open_map):
     page = open_map("?slide=s2")
 
     assert page.get_by_role("img", name="Tissue").count() == 0
-    assert page.get_by_text("There is no picture of the tissue.").is_visible()
-    assert page.get_by_role("img", name="Predicted B", exact=True).is_visible()
+    page.get_by_text("There is no picture of the tissue.").wait_for()
+    page.get_by_role("img", name="Predicted B", exact=True).wait_for()
 
 
 def test_where_somebody_looked_does_not_follow_to_other_views(open_map):
@@ -152,6 +165,6 @@ def test_where_somebody_looked_does_not_follow_to_other_views(open_map):
 def test_values_that_make_no_sense_show_the_whole_slide(open_map):
     page = open_map("?gene=NOPE&slide=zz&zoom=NaN&x=1e99&y=-&opacity=x")
 
-    assert page.get_by_text("NOPE is not among the 2 genes").is_visible()
-    assert page.get_by_role("heading", name="B on s1").is_visible()
-    assert is_red(colour(page, "Tissue", 0.25, 0.5))
+    page.get_by_text("NOPE is not among the 2 genes").wait_for()
+    page.get_by_role("heading", name="B on s1").wait_for()
+    shows(page, "Tissue", 0.25, 0.5, is_red)

@@ -74,8 +74,8 @@ def test_the_numbers_of_the_first_table_of_the_paper_are_there(open_site, site):
         **{"Slides": "3", "Donors": "3", "Spots kept": "3", "Genes": "2"},
         **{"Not measured": "25.0 %", "Train / val / test slides": "2 / 0 / 1"},
     }
-    assert page.get_by_role("link", name="https://example.org/data").is_visible()
-    assert page.locator("code", has_text="spared-bench data show breast").is_visible()
+    page.get_by_role("link", name="https://example.org/data").wait_for()
+    page.locator("code", has_text="spared-bench data show breast").wait_for()
 
 
 def test_quality_control_is_told_of_each_slide(open_site, site):

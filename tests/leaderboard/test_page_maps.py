@@ -101,11 +101,13 @@ def test_pictures_move_together_and_the_address_brings_the_place_back(open_map):
     eventually(page, lambda: "zoom=1.50" in page.url)
     # 1.5 times as large, and a fifteenth of its width to the left: the edge of the red half, at
     # 200 px, lies at 0.6 of every picture.
+    for name in ("Tissue", "Measured B", "Predicted B", "Predicted variance"):
+        shows(page, name, 0.58, 0.5, is_red)
+        shows(page, name, 0.62, 0.5, is_white)
     again = open_map("?" + page.url.split("?")[1])
-    for each in (page, again):
-        for name in ("Tissue", "Measured B", "Predicted B", "Predicted variance"):
-            shows(each, name, 0.58, 0.5, is_red)
-            shows(each, name, 0.62, 0.5, is_white)
+    for name in ("Tissue", "Measured B", "Predicted B", "Predicted variance"):
+        shows(again, name, 0.58, 0.5, is_red)
+        shows(again, name, 0.62, 0.5, is_white)
     again.get_by_role("button", name="Whole slide").click()
     eventually(again, lambda: "zoom" not in again.url)
 

@@ -2,7 +2,9 @@
 
 The optical flow of scikit-image (``optical_flow_ilk``, Le Besnerais and Champagnat 2005) between
 pictures smoothed to half a pitch, over windows of several pitches, so that it follows a bend or a
-stretch of the tissue and not the cells.
+stretch of the tissue and not the cells. Where sections differ (two animals, a fold) a flow can
+carry places over each other: each is smoothed until it changes no length by more than half, and
+taken only if the pictures are more alike with it than by the matrix alone.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from spared_bench.registration.pictures import Picture
-from spared_bench.registration.search import moved
+from spared_bench.registration.search import likeness, moved
 
-_RADIUS = 14  # of the windows, in grid pixels: about a sixteenth of the tissue
-_ROUNDS = 20  # of the inverse: the field changes slowly, so each is much nearer than the last
+_RADII = (14, 28)  # of the windows, in grid pixels: a sixteenth and an eighth of the tissue
+_SMOOTHER = np.sqrt(2)  # from half a radius on, until the field is gentle enough
+_ROUNDS = 20  # of the inverse: each halves the error at least
 _MOST = 0.05  # of the side of the grid: a longer displacement is cut to it
+_STEEPEST = 0.5  # by how much of itself a length may change: places never change their order
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,23 +60,58 @@ class Field:
         return np.stack(steps, axis=1)
 
 
-def field_between(fixed: Picture, other: Picture, matrix: np.ndarray) -> Field:
-    """Return the field by which a moved picture comes nearer to a fixed one.
+def field_between(fixed: Picture, other: Picture, matrix: np.ndarray) -> Field | None:
+    """Return the field by which a moved picture comes nearest to a fixed one.
 
-    ``matrix`` leads from the grid of ``other`` to that of ``fixed``.
+    None where no field brings it nearer than ``matrix``, which leads from the grid of ``other`` to
+    that of ``fixed``.
     """
-    from scipy.ndimage import gaussian_filter
+    grey, tissue = moved(other, matrix)
+    best, field = likeness(fixed, grey, tissue), None
+    for radius in _RADII:
+        found = _gentle(_flow(fixed, grey, tissue, radius), radius, fixed)
+        score = likeness(fixed, _warped(grey, found), _warped(tissue, found))
+        if score > best:
+            best, field = score, found
+    return field
+
+
+def _flow(fixed: Picture, grey: np.ndarray, tissue: np.ndarray, radius: int) -> np.ndarray:
+    """Return x and y of the displacement of each pixel, (side, side, 2)."""
     from skimage.registration import optical_flow_ilk
 
-    grey, tissue = moved(other, matrix)
     here, there = (_contrast(g, t) for g, t in ((grey, tissue), (fixed.grey, fixed.tissue)))
     # The flow of a reference says where in the moving picture its pixels are found.
-    rows, columns = optical_flow_ilk(here, there, radius=_RADIUS, num_warp=8)
-    flow = np.stack([columns, rows], axis=-1)
-    flow = np.stack([gaussian_filter(flow[..., axis], _RADIUS / 2) for axis in (0, 1)], axis=-1)
-    length = np.linalg.norm(flow, axis=-1, keepdims=True)
-    flow *= np.minimum(1, _MOST * fixed.side / np.maximum(length, 1e-9))
-    return Field((flow @ fixed.to_full[:2, :2].T).astype(np.float32), np.linalg.inv(fixed.to_full))
+    rows, columns = optical_flow_ilk(here, there, radius=radius, num_warp=8)
+    return np.stack([columns, rows], axis=-1)
+
+
+def _gentle(flow: np.ndarray, radius: int, fixed: Picture) -> Field:
+    """Return the field of a flow, smoothed no more than it needs to change lengths by half."""
+    from scipy.ndimage import gaussian_filter
+
+    sigma = radius / 2
+    while True:
+        smooth = np.stack([gaussian_filter(flow[..., axis], sigma) for axis in (0, 1)], axis=-1)
+        length = np.linalg.norm(smooth, axis=-1, keepdims=True)
+        smooth *= np.minimum(1, _MOST * fixed.side / np.maximum(length, 1e-9))
+        slopes = np.stack(np.gradient(smooth, axis=(0, 1)), axis=-1)
+        if np.linalg.norm(slopes, 2, axis=(-2, -1)).max() <= _STEEPEST:
+            break
+        sigma *= _SMOOTHER
+    displacement = (smooth @ fixed.to_full[:2, :2].T).astype(np.float32)
+    return Field(displacement, np.linalg.inv(fixed.to_full))
+
+
+def _warped(values: np.ndarray, field: Field) -> np.ndarray:
+    """Return values of the grid where a field moves them."""
+    from scipy.ndimage import map_coordinates
+
+    to_full = np.linalg.inv(field.to_grid)
+    places = np.indices(values.shape)[::-1].reshape(2, -1).T
+    from_ = field.unmoved(places @ to_full[:2, :2].T + to_full[:2, 2])
+    x, y = (from_ @ field.to_grid[:2, :2].T + field.to_grid[:2, 2]).T
+    return np.asarray(map_coordinates(values, [y, x], order=1).reshape(values.shape))
 
 
 def _contrast(grey: np.ndarray, tissue: np.ndarray) -> np.ndarray:

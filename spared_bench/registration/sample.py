@@ -41,7 +41,7 @@ class Aligned:
     quality : Quality
         Of the registration to ``to``.
     field : Field, optional
-        What is added after the matrix (``deformable``).
+        What is added after the matrix (``deformable``); None, too, where none came nearer.
     """
 
     matrix: np.ndarray
@@ -126,7 +126,7 @@ def register(
         )
     names, scales = list(slides), scales_of(slides)
     reference = names[len(names) // 2]
-    notes = () if scales.known else (
+    notes: tuple[str, ...] = () if scales.known else (
         "No section has `um_per_px`: a full-resolution pixel is taken to be as long in all of them,"
         " and for 1 um.",
     )  # fmt: skip
@@ -148,6 +148,11 @@ def register(
         if name != reference:
             made[name] = Aligned(matrix, reference, "manual", Quality())
     ordered = {name: made[name] for name in names}
+    if stiff := [n for n, a in ordered.items() if a.how == "deformable" and a.field is None]:
+        notes += (
+            f"No local field brings {', '.join(stiff)} nearer to {reference} than the matrix alone:"
+            " there is none.",
+        )
     return Registration(reference, scales.um_per_px[reference], ordered, notes)
 
 

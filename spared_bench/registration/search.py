@@ -76,9 +76,16 @@ def score_of(fixed: Picture, other: Picture, matrix: np.ndarray) -> float:
 
     The correlation is over both tissues: where one has none it has the mean level of the other.
     """
-    grey, tissue = moved(other, matrix)
-    # An affine matrix changes the area and the length: what stands there now counts.
-    area, length = max(tissue.sum(), 0.5 * other.tissue.sum()), max(np.linalg.norm(grey), 0.5)
+    return likeness(fixed, *moved(other, matrix), 0.5 * other.tissue.sum())
+
+
+def likeness(fixed: Picture, grey: np.ndarray, tissue: np.ndarray, least: float = 0.0) -> float:
+    """Return the score of grey levels and tissue that lie on the grid of a fixed picture.
+
+    An affine matrix changes the area and the length: what stands there counts, and at least
+    ``least`` of area.
+    """
+    area, length = max(tissue.sum(), least), max(np.linalg.norm(grey), 0.5)
     dice = 2 * (fixed.tissue * tissue).sum() / (fixed.tissue.sum() + area)
     return float(dice + (fixed.grey * grey).sum() / length)
 

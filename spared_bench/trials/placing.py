@@ -237,7 +237,8 @@ def _facts(
 ) -> dict[str, Any]:
     aligned = registration.sections[info.slide_id]
     facts, quality = slide.uns["slide"], aligned.quality
-    um = registration.um_per_px if registration.notes else float(facts["um_per_px"])
+    um = float(facts["um_per_px"])
+    um = um if um > 0 else registration.um_per_px  # nan where the slide has no scale
     return {
         "slide_id": info.slide_id,
         "sample": info.sample,

@@ -32,6 +32,12 @@ def outline(seed: int) -> np.ndarray:
     return radius < 120 * (1 + waves)
 
 
+def bent(places: np.ndarray, bend: float) -> np.ndarray:
+    """Return places of a tissue, (..., 2), with y moved along a wave of x; -``bend`` undoes it."""
+    wave = bend * np.sin(places[..., 0] / 45)
+    return np.stack([places[..., 0], places[..., 1] + wave], axis=-1)
+
+
 def section(
     path: Path,
     matrix: np.ndarray,
@@ -40,6 +46,7 @@ def section(
     noise: float = 0.1,
     keep: float = 1.0,
     um_per_px: float = UM_PER_PX,
+    bend: float = 0.0,
 ) -> AnnData:
     """Paint a section and return it as a raw slide.
 
@@ -59,10 +66,12 @@ def section(
         Which part of the tissue is left, from its left.
     um_per_px : float
         What the slide says.
+    bend : float
+        By how many pixels the tissue is bent: see ``bent``.
     """
     back = np.linalg.inv(matrix)
     y, x = np.mgrid[:SIZE, :SIZE]
-    there = np.stack([x, y], axis=-1) @ back[:2, :2].T + back[:2, 2]
+    there = bent(np.stack([x, y], axis=-1) @ back[:2, :2].T + back[:2, 2], -bend)
     at = [there[..., 1], there[..., 0]]
     inside = map_coordinates(outline(seed).astype(float), at, order=1) > 0.5
     inside &= there[..., 0] < np.quantile(np.nonzero(outline(seed))[1], keep)

@@ -8,7 +8,7 @@ import pytest
 from spared_bench.errors import ContractError, CoordinateError, ImageError
 from spared_bench.registration import register
 from spared_bench.registration.by_hand import read_transforms
-from tests.registration.painted import PITCH_PX, placed, section
+from tests.registration.painted import PITCH_PX, bent, placed, section
 
 
 def furthest(found, name, truth, reference="b"):
@@ -72,19 +72,53 @@ def test_half_a_section_and_another_tissue_are_flagged(tmp_path, change):
     assert any("expected" in reason for reason in quality.reasons)
 
 
-def test_affine_follows_a_stretch_that_no_turn_does_and_a_field_a_bend(tmp_path):
+def test_affine_follows_a_stretch_that_no_turn_does(tmp_path):
     stretched = placed(25) @ np.array([[1.1, 0.05, -30], [0, 0.95, 10], [0, 0, 1]])
     truth = {"a": stretched, "b": placed(0)}
     slides = {n: section(tmp_path / f"{n}.png", matrix) for n, matrix in truth.items()}
     error = {m: furthest(register(slides, m), "a", truth) for m in ("rigid", "affine")}
 
     assert error["affine"] < 0.5 * error["rigid"]
-    deformable = register(slides, "deformable")
-    assert furthest(deformable, "a", truth) < error["rigid"]
-    assert deformable.sections["a"].field is not None
-    places = np.array([[200.0, 200], [150, 260], [260, 170]])
-    back = deformable.sections["a"].unmoved(deformable.sections["a"].moved(places))
-    np.testing.assert_allclose(back, places, atol=0.1)
+
+
+def test_a_field_follows_a_bend_that_no_matrix_does(tmp_path):
+    truth = {"a": placed(25), "b": placed(0)}
+    slides = {
+        "a": section(tmp_path / "a.png", truth["a"], bend=12.0),
+        "b": section(tmp_path / "b.png", truth["b"]),
+    }
+    places = np.stack(np.meshgrid(*[np.arange(130.0, 271, 20)] * 2), axis=-1).reshape(-1, 2)
+    on_a = bent(places, 12.0) @ truth["a"][:2, :2].T + truth["a"][:2, 2]
+    on_b = places @ truth["b"][:2, :2].T + truth["b"][:2, 2]
+    found = {m: register(slides, m).sections["a"] for m in ("affine", "deformable")}
+    error = {
+        m: np.sqrt(np.mean(np.sum((each.moved(on_a) - on_b) ** 2, axis=1)))
+        for m, each in found.items()
+    }
+
+    assert error["deformable"] < 0.7 * error["affine"]
+    back = found["deformable"].unmoved(found["deformable"].moved(on_a))
+    np.testing.assert_allclose(back, on_a, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"noise": 0.5}, {"seed": 9}, {"keep": 0.6}, {"bend": 14.0}, {"noise": 0.02}]
+)
+def test_no_field_carries_places_over_each_other(tmp_path, change):
+    slides = {
+        "a": section(tmp_path / "a.png", placed(30), **change),
+        "b": section(tmp_path / "b.png", placed(0)),
+    }
+    registration = register(slides, "deformable")
+    found = registration.sections["a"]
+    x, y = np.meshgrid(np.arange(0.0, 500, 4), np.arange(0.0, 500, 4))
+    places = found.moved(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(*x.shape, 2)
+    along, down = np.diff(places, axis=1)[:-1], np.diff(places, axis=0)[:, :-1]
+    areas = along[..., 0] * down[..., 1] - along[..., 1] * down[..., 0]
+
+    # A quarter at least of what the matrix alone makes of a square: half of each side.
+    assert (areas > 0.25 * 16 * np.linalg.det(found.matrix)).all()
+    assert (found.field is None) == any("No local field" in note for note in registration.notes)
 
 
 def test_centroids_shift_without_a_turn_and_none_leaves_sections_where_they_lie(tmp_path):

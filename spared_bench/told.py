@@ -159,8 +159,7 @@ def with_imported(registry: Registry, files: Iterable[str], names: Sequence[str]
     if not names:
         return registry
     wanted = [Path(file) for file in files if Path(file).name in names]
-    found = discover(wanted, only=names).plugins
-    new = [plugin for plugin in found if plugin.distribution in names and not plugin.is_ours]
+    new = discover(wanted, only=names, ours=False).plugins
     kept = [each for each in registry.plugins if each.distribution not in names or each.is_ours]
     return Registry([*kept, *new])
 

@@ -69,25 +69,26 @@ def own_bench(settings: Settings) -> Bench:
     return Bench(settings, with_told(_discover(bench, ()), settings.told))
 
 
-def bench_for(settings: Settings, job: Job) -> Bench:
+def bench_for(own: Bench, job: Job) -> Bench:
     """Return the bench of a process that is there for one job, with the plugins of this job.
 
+    ``own`` is that of the process from which it was forked, with our plugins (``own_bench``).
     A predictor's stages, which its spec names, are among them. No stranger's code is imported for
     scores and figures, nor, in a strict run, for a method, which a child of this process imports.
     """
+    settings = own.settings
     if settings.strangers is None:
         return Bench(settings)
     kinds = _METHODS.get(job.kind, ())
-    bench = own_bench(settings)
     methods = _strangers(settings, job, kinds)
     if "predictor" in kinds:
-        stages = bench.predictor(job.predictor).stages.values()
+        stages = own.predictor(job.predictor).stages.values()
         named = (settings.strangers.get(f"predictor {stage.predictor}") for stage in stages)
         methods = list(dict.fromkeys([*methods, *(name for name in named if name is not None)]))
-    methods = list(dict.fromkeys([*methods, *_of_encoders(bench, job, kinds)]))
+    methods = list(dict.fromkeys([*methods, *_of_encoders(own, job, kinds)]))
     strict = settings.limits.strict and methods
     wanted = [] if strict else [*methods, *_strangers(settings, job, _importing(job))]
-    registry = with_imported(bench.registry, settings.plugin_files, wanted)
+    registry = with_imported(own.registry, settings.plugin_files, wanted)
     return Bench(settings, registry, tuple(methods))
 
 

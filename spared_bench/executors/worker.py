@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from spared_bench.apart import adopt_orphans, end_what_is_left, end_with
 
 if TYPE_CHECKING:
-    from spared_bench.bench import Bench, Settings
+    from spared_bench.bench import Bench
 
 _REAP_SECONDS = 0.02
 #: How a forked child ends that has told its answer; any other end, status 0 too, is a death.
@@ -182,7 +182,7 @@ def _serve_forked(bench: Bench, jobs: Jobs, answers: Answers) -> None:
             end_with(parent)
             os.close(jobs.file)  # the jobs of others
             answers.tell(type="forked", pid=os.getpid())
-            _do_apart(bench.settings, given["job"], answers)
+            _do_apart(bench, given["job"], answers)
             os._exit(_TOLD)
         code = _reap(child, jobs)
         end_what_is_left()
@@ -192,14 +192,14 @@ def _serve_forked(bench: Bench, jobs: Jobs, answers: Answers) -> None:
             answers.tell(type="died", code=code)
 
 
-def _do_apart(settings: Settings, values: dict[str, Any], answers: Answers) -> None:
+def _do_apart(own: Bench, values: dict[str, Any], answers: Answers) -> None:
     from spared_bench.errors import in_words
     from spared_bench.executors.strangers import bench_for
     from spared_bench.interfaces import Job
 
     process = os.getpid()
     try:
-        bench = bench_for(settings, Job(**values))
+        bench = bench_for(own, Job(**values))
     except BaseException as error:  # from a stranger's module, which is imported here
         message, where = in_words(error)
         failed = {"status": "error", "message": message, "traceback": where}

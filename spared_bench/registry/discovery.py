@@ -29,6 +29,7 @@ def discover(
     points: Iterable[EntryPoint] | None = None,
     data_dir: Path | None = None,
     only: Collection[str] | None = None,
+    ours: bool = True,
 ) -> Registry:
     """Load all plugins of this environment, each guarded.
 
@@ -44,6 +45,8 @@ def discover(
     only : collection of str, optional
         Strangers' distributions (of a file: its name) whose modules may be imported beside our
         own; all by default. The others are as if they were not installed.
+    ours : bool
+        Whether our own are loaded, too.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def discover(
         distribution = point.dist.name if point.dist else "?"
         version = point.dist.version if point.dist else ""
         plugin = Plugin(distribution, version, point.name, point.value)
-        if only is None or plugin.is_ours or distribution in only:
+        if ours if plugin.is_ours else only is None or distribution in only:
             sources.setdefault((distribution, point.name, point.value), plugin)
     plugins = [_load(sources[key], from_module(sources[key].target)) for key in sorted(sources)]
     modules: dict[str, Path] = {}

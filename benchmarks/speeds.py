@@ -3,9 +3,9 @@
     python benchmarks/speeds.py --machine "2 cores with AVX-512" [-p NAME ...] [--write]
 
 Each method is trained by the harness on the embedded HER2+ sections at 224 px, in the configuration
-of ``--configuration`` and from random weights, with one step, and then with more (at most
-``--steps``). What the longer training takes more is so many steps, of ``--batch`` spots or of a
-slide. On a CPU, seconds are of this process, which other work does not lengthen: those on the clock
+of ``--configuration`` and from random weights, with one step, which makes what trainings share
+(features), then with two, and then with more (at most ``--steps``). What the longer training takes
+more is so many steps, of ``--batch`` spots or of a slide. On a CPU, seconds are of this process, which other work does not lengthen: those on the clock
 times its share of the processor. Printed are spots a second in steps and in predictions, of one
 worker with so many threads;
 ``--write`` keeps them in ``plugins/predictors/speeds.yaml``, from where ``run --dry-run`` forecasts
@@ -92,22 +92,24 @@ def trained(name: str, steps: int, wanted: argparse.Namespace, workspace: Path) 
 
 def speed_of(name: str, wanted: argparse.Namespace, workspace: Path) -> dict[str, Any]:
     """Return what is measured of one method."""
-    short = trained(name, 1, wanted, workspace)
-    bench, spots = short.bench, short.result.facts["n_spots"]
+    first = trained(name, 1, wanted, workspace)
+    bench, spots = first.bench, first.result.facts["n_spots"]
     spec, dataset = bench.predictor(name), bench.dataset(_DATASET)
     told = {
         "machine": wanted.machine,
         "configuration": bench.chosen("predictor", name).configuration,
         "measured": f"{datetime.date.today()}, benchmarks/speeds.py",
     }
+    short = trained(name, 2, wanted, workspace)  # what both share is there now
     if name in _SIMPLE:
-        again = trained(name, 2, wanted, workspace)  # its features are there now
-        took = again.fitting + again.predicting
+        took = short.fitting + short.predicting
         return {**told, "training": 0.0, "prediction": round(sum(spots.values()) / took, 1)}
     steps, step = 1, 0.0
     while step * steps < _LONG_ENOUGH and steps < wanted.steps:
         steps = min(4 * steps, wanted.steps)
-        step = (trained(name, 1 + steps, wanted, workspace).fitting - short.fitting) / steps
+        step = (trained(name, 2 + steps, wanted, workspace).fitting - short.fitting) / steps
+    if step <= 0:
+        raise RuntimeError(f"{steps} steps more took no longer: raise --steps")
     size = spots["train"] / len(dataset.split["train"]) if spec.scope == "slide" else wanted.batch
     predicted = spots["val"] + spots.get("test", 0)
     rates = {

@@ -5,11 +5,11 @@
 Each method is trained by the harness on the embedded HER2+ sections at 224 px, in the configuration
 of ``--configuration`` and from random weights, with one step, which makes what trainings share
 (features), then with two, and then with more (at most ``--steps``). What the longer training takes
-more is so many steps, of ``--batch`` spots or of a slide. On a CPU, seconds are of this process, which other work does not lengthen: those on the clock
-times its share of the processor. Printed are spots a second in steps and in predictions, of one
-worker with so many threads;
-``--write`` keeps them in ``plugins/predictors/speeds.yaml``, from where ``run --dry-run`` forecasts
-hours. A method whose network does not fit into memory is left out with its reason.
+more is so many steps, of ``--batch`` spots or of a slide. On a CPU, seconds are of this process,
+which other work does not lengthen: those on the clock times its share of the processor. Printed are
+spots a second in steps and in predictions, of one worker with so many threads; ``--write`` keeps
+them in ``plugins/predictors/speeds.yaml``, from where ``run --dry-run`` forecasts hours. A method
+whose network does not fit into memory is left out with its reason.
 """
 
 from __future__ import annotations

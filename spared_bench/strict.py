@@ -63,14 +63,15 @@ class _Loader(yaml.SafeLoader):
         return found
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()  # a TypeError, for keys that cannot be one, is told by the caller
+        seen: dict[Any, str] = {}  # a TypeError, for keys that cannot be one, is told by the caller
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            key, text = self.construct_object(key_node, deep=True), str(key_node.value)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} stands twice", node.start_mark
-                )
-            seen.add(key)
+                problem = f"{text!r} stands twice"
+                if text != seen[key]:  # such as 1 and 1.0, or yes
+                    problem = f"{seen[key]!r} and {text!r} are one key to YAML; put both in quotes"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen[key] = text
         return super().construct_mapping(node, deep)
 
 
@@ -260,6 +261,13 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             lines.append(f"unknown setting {where!r}. {hint} Known here: {', '.join(known)}.")
         elif problem["type"] == "value_error":  # of our own validators: whole sentences
             lines.append(f"{where}: {_message(problem)}." if where else f"{_message(problem)}.")
+        elif problem["type"] == "invalid_key" or problem["loc"][-1:] == ("[key]",):
+            section = ".".join(map(str, problem["loc"])).removesuffix(".[key]").rpartition(".")[0]
+            found = in_one_line(problem.get("input"))
+            lines.append(
+                f"{section or 'the file'} has a key that is read as {found}, which is no text: put"
+                " it in quotes, or correct it."
+            )
         elif problem["type"] == "missing":
             lines.append(f"setting {where!r} is missing.")
         else:

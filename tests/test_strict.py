@@ -23,7 +23,8 @@ def test_a_mapping_is_read():
     ("text", "reason"),
     [
         ("a: 1\na: 2\n", "'a' stands twice"),
-        ("1: a\n1.0: b\n", "1.0 stands twice"),
+        ("1: a\n1.0: b\n", "'1' and '1.0' are one key to YAML; put both in quotes"),
+        ("on: a\n1: b\n", "'on' and '1' are one key to YAML"),
         ("a: &x 1\nb: *x\n", "aliases"),
         ("[a]: 1\n", "x.yaml is not valid YAML"),
         ("a: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),

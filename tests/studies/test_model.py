@@ -105,7 +105,15 @@ SIZES = "setting: patches.size, levels: [8, 16]"
         (f"kind: robustness\nfactors: {{a: {{{SIZES}}}}}", r"kind: robustness` compares no levels"),
         (f"factors: {{' ': {{{SIZES}}}}}", r"a factor is called ' '; a name is 1 to"),
         ("factors: {a: {setting: x.y, levels: {'': 1, b: 2}}}", r"a level is called ''"),
-        ("factors: {a: {setting: x.y, levels: {yes: 1, true: 2}}}", r"stands twice"),
+        (
+            "factors: {a: {setting: x.y, levels: {yes: 1, true: 2}}}",
+            r"'yes' and 'true' are one key",
+        ),
+        ("yes: 1", r"the file has a key that is read as True, which is no text"),
+        (
+            "factors: {1: {setting: x.y, levels: {a: 1, b: 2}}}",
+            r"factors has a key that is read as 1",
+        ),
     ],
 )
 def test_what_would_compare_nothing_is_refused(text, message):

@@ -6,7 +6,8 @@ are escaped by the template.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.data import COUNTS, MASK, SPATIAL, TARGET
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import SparedBenchError, ViewError
+from spared_bench.processing.given import has_given
 from spared_bench.reports import dataset_figures as figures
 from spared_bench.specs import SPLITS, DatasetSpec
 
@@ -42,6 +44,7 @@ class _Row:
     median_counts: float
     image_um_per_px: float  # of the image at hand, which may be a reduced one; 0: unknown
     spot_px: float  # diameter, in that image
+    patch_px: float  # side that a patch is cut at, in that image; nan where none is cut from it
     kept: int | None = None
     checks: list[SlideCheck] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
@@ -120,6 +123,7 @@ def _row(bench: Bench, spec: DatasetSpec, slide_id: str, slide: AnnData) -> _Row
         float(np.median(totals)),
         float(facts["um_per_px"] / facts["image_scale"]),
         float(facts["spot_diameter_px"] * facts["image_scale"]),
+        _patch_px(bench.protocol.patches, facts),
         repairs=list(facts.get("repairs", ())),
     )
     try:
@@ -131,6 +135,16 @@ def _row(bench: Bench, spec: DatasetSpec, slide_id: str, slide: AnnData) -> _Row
     except SparedBenchError as error:
         row.problem = f"{type(error).__name__}: {error}"
     return row
+
+
+def _patch_px(patches: PatchCutting, facts: Mapping[str, Any]) -> float:
+    """Return the side of a patch in the image at hand; nan where none is cut from an image."""
+    if has_given(facts) or not facts["image_path"]:
+        return math.nan
+    try:
+        return float(patches.view.side_px(facts) * facts["image_scale"])
+    except ViewError:  # a width in µm, and no scale
+        return math.nan
 
 
 def _facts(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None) -> dict[str, str]:
@@ -169,10 +183,9 @@ def _notices(
     notices += [f"Slide {row.slide_id}: {row.problem}" for row in rows if row.problem]
     notices += [
         f"The image of slide {row.slide_id} is coarse: a patch of {patches.size} px is enlarged"
-        f" from {row.spot_px * patches.scale:.3g} px. Give the full-resolution image, if there is"
-        " one."
+        f" from {row.patch_px:.3g} px. Give the full-resolution image, if there is one."
         for row in rows
-        if row.spot_px * patches.scale < patches.size / 2
+        if row.patch_px < patches.size / 2
     ]
     if spec.shared_donors:
         donors = ", ".join(spec.shared_donors)

@@ -125,6 +125,27 @@ def test_the_pixels_told_of_are_those_of_the_image_at_hand(tmp_path):
     assert "T1 is coarse: a patch of 224 px is enlarged from 22 px" in page
 
 
+@pytest.mark.parametrize(
+    ("cutting", "told"),
+    [
+        ({"um": 200.0, "size": 64}, None),  # 32 of its pixels, of 6.25 µm
+        ({"um": 200.0, "size": 65}, "a patch of 65 px is enlarged from 32 px"),
+        ({"scale": 2.0, "size": 65}, "a patch of 65 px is enlarged from 32 px"),
+        ({"scale": 9.0, "um": 50.0, "size": 24}, "a patch of 24 px is enlarged from 8 px"),
+    ],
+)
+def test_a_coarse_image_is_told_by_the_width_of_its_patches(cutting, told, bench, tmp_path):
+    protocol = bench.protocol
+    patches = protocol.patches.model_copy(update=cutting)
+    bench.protocol = protocol.model_copy(update={"patches": patches})
+
+    path = write_dataset_page(bench, "toy", tmp_path / "toy.html", prepare=False)
+
+    page = path.read_text(encoding="utf-8")
+    assert ("is coarse" in page) == (told is not None)
+    assert (told or "") in page
+
+
 def test_a_slide_with_ids_only_is_drawn_by_symbol(bench, rng):
     import anndata as ad
     import numpy as np

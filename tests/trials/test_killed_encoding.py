@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from spared_bench import files
-from spared_bench.models import encoding as _  # noqa: F401 (else every child imports it)
 from spared_bench.models.encoders import ColorEncoder
+from spared_bench.models.encoding import devices_of
 from spared_bench.store import entries
 from spared_bench.trials import encoding, views
 from spared_bench.trials.products import prepare
@@ -58,6 +58,7 @@ def sharded(bench, monkeypatch):
     whole = encoding.encode_sharded
     monkeypatch.setattr(views, "encode_sharded", partial(whole, shard=SHARD))
     prepare(bench, "toy").slides("train").patches[0]
+    assert devices_of("cpu") == ("cpu",)  # imported here, and not in every child
     return bench
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +73,8 @@ class AroundHead(FeaturePredictor):
         Width, blocks and heads of the network.
     dropout, weight_decay : float
     """
+
+    name: ClassVar[str]
 
     lr: float = 1e-3
     reach: float = 2.0

@@ -29,7 +29,7 @@ def unfit(bench: Bench, completers: Iterable[str] = (), predictors: Iterable[str
 def _refusal(bench: Bench, kind: str, name: str, parameters: Mapping[str, Any]) -> str:
     entry = bench.registry.get(kind, name)
     try:
-        factory = None if entry.told is not None else entry.load()
+        factory: Any = None if entry.told is not None else entry.load()
     except PluginError:
         return ""  # its trials will say why
     if not hasattr(factory, "check_parameters"):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from spared_bench.protocol import read_protocol
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 
@@ -115,6 +116,14 @@ def test_info_of_a_method_shows_its_parameters_and_configurations(tmp_path):
     told = spared_bench("info", "lacking", "--plugin", plugin)
     assert told.returncode == 0
     assert "parameters cannot be shown: predictor 'lacking'" in told.stdout
+
+
+def test_what_info_prints_of_a_protocol_is_a_file_that_can_be_run_with(tmp_path):
+    """The docs say ``spared-bench info own > mine.yaml``; sepal is a predictor as well."""
+    for name in ("own", "sepal"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(spared_bench("info", name).stdout)
+        assert read_protocol(path).name == name
 
 
 def test_several_plugins_are_checked_at_once_and_each_once(tmp_path):

@@ -7,6 +7,7 @@ are escaped by the template.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.data import COUNTS, MASK, SPATIAL, TARGET
+from spared_bench.data import COUNTS, LABEL, MASK, SPATIAL, TARGET
 from spared_bench.errors import SparedBenchError, ViewError
 from spared_bench.processing.given import has_given
 from spared_bench.reports import dataset_figures as figures
@@ -91,7 +92,7 @@ def write_dataset_page(bench: Bench, name: str, path: Path, prepare: bool = True
     sections = _sections(slides, spec, rows, prepared)
     html = _render(
         spec=spec,
-        facts=_facts(spec, rows, prepared),
+        facts=_facts(spec, rows, prepared) | _labels(slides),
         protocol=bench.protocol.id,
         rows=rows,
         problem=problem,
@@ -169,6 +170,21 @@ def _facts(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None) -
         missing = 1 - float(np.asarray(prepared.adata.layers[MASK]).mean())
         facts["Prepared"] = f"{spots:,} spots × {genes:,} genes, {missing:.1%} unmeasured"
     return {key: value for key, value in facts.items() if value}
+
+
+def _labels(slides: Mapping[str, AnnData]) -> dict[str, str]:
+    """Return what people called the spots, with which domains of predictions are compared."""
+    counts: Counter[str] = Counter()
+    labelled = 0
+    for slide in slides.values():
+        here = Counter(slide.obs[LABEL].astype(str)) if LABEL in slide.obs else Counter[str]()
+        here.pop("", None)
+        labelled += bool(here)
+        counts.update(here)
+    if not counts:
+        return {}
+    told = ", ".join(f"{name} ({n:,})" for name, n in counts.most_common())
+    return {"Labels of people": f"{labelled} of {len(slides)} slides; spots: {told}"}
 
 
 def _notices(

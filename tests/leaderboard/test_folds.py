@@ -60,3 +60,7 @@ def test_rows_say_what_their_encoder_is_and_may_have_seen():
     known = Known(metrics={"pcc-gene": METRIC}, rankings={"hest@1": Ranking(metric="pcc-gene")})
     (part,) = board_rows([trial(0, 0.2, encoder=encoder)], known).protocols
     assert part.rows[0].encoder == encoder
+    (part,) = board_rows([trial(0, 0.2, encoder=encoder, weights="random")], known).protocols
+    assert part.rows[0].encoder == {
+        **encoder, "pretraining": "none, random weights", "seen": "declared: none",
+    }  # fmt: skip

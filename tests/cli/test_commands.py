@@ -49,6 +49,9 @@ def spared_bench(*arguments, **environment):
         (["list", "predictor_s"], "No kind is named 'predictor_s'"),
         (["info", "shufflnet"], "No plugin is named 'shufflnet'. Did you mean 'shufflenet'?"),
         (["plugins", "why", "x"], "No plugin is named 'x'"),
+        (["encoders", "check", "uni-2h"], "No encoder is named 'uni-2h'. Did you mean 'uni2-h'?"),
+        (["encoders", "check", "color", "--device", "banana"], "There is no device 'banana'"),
+        (["encoders", "check", "color", "--device", "cuda:99"], "PyTorch finds"),
         (["data", "show", "her2st_demo", "--slide", "C9"], "has no slide 'C9'"),
         (["leaderboard", "build", "--from", "memory"], "--from must be 'mlflow' or 'store'"),
         (
@@ -116,6 +119,20 @@ def test_info_of_a_method_shows_its_parameters_and_configurations(tmp_path):
     told = spared_bench("info", "lacking", "--plugin", plugin)
     assert told.returncode == 0
     assert "parameters cannot be shown: predictor 'lacking'" in told.stdout
+
+
+def test_checks_of_encoders_are_json_and_tell_how_a_gated_one_is_had(tmp_path):
+    done = spared_bench(
+        "encoders", "check", "color", "uni2-h", "--json", HF_HUB_OFFLINE="1", HF_HOME=tmp_path,
+        SPARED_BENCH_WEIGHTS=tmp_path, HF_TOKEN="",
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert {each["state"] for each in found["color"]} == {"passed", "skipped"}
+    assert "no weights" in found["color"][0]["told"]
+    (only,) = found["uni2-h"]
+    for told in ("huggingface.co/MahmoodLab/UNI2-h", "hf auth login", "uni2-h.safetensors"):
+        assert told in only["told"]
 
 
 def test_what_info_prints_of_a_protocol_is_a_file_that_can_be_run_with(tmp_path):

@@ -110,6 +110,9 @@ def test_info_of_a_method_shows_its_parameters_and_configurations(tmp_path):
     assert "    lr: float = 1e-05\n" in told
     assert "  configuration small: image_size=28, depth=2, heads=1, n_views=1\n" in told
 
+    for encoder, told in (("uni2-h", "unknown"), ("phikon", "declared: TCGA")):
+        assert f"  may have seen         {told}\n" in spared_bench("info", encoder).stdout
+
     plugin = tmp_path / "lacking.py"
     plugin.write_text(
         "from spared_bench import PredictorSpec, hookimpl\n\n\n@hookimpl\n"

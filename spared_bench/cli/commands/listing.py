@@ -20,6 +20,7 @@ from spared_bench.cli.common import (
 )
 from spared_bench.cli.dataset_listing import Disk, print_dataset, print_datasets
 from spared_bench.errors import PluginError, UnknownNameError
+from spared_bench.models.encoder_facts import may_have_seen
 from spared_bench.models.hub import ways_in
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.specs import KINDS, PLURALS, DatasetSpec, EncoderSpec, spec_as_dict
@@ -140,6 +141,8 @@ def _described(entry: Registered, disk: Disk) -> Iterator[str]:
     for key, value in described.items():
         if value not in ("", (), [], {}, None):
             yield f"  {key:<22}{_plain(value)}"
+    if isinstance(entry.spec, EncoderSpec):
+        yield f"  {'may have seen':<22}{may_have_seen(entry.spec, ())}"
     if isinstance(entry.spec, EncoderSpec) and entry.spec.loader not in ("colour", "factory"):
         yield f"  {'how to get it':<22}{ways_in(entry.spec)}"
 

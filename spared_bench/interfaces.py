@@ -127,9 +127,11 @@ class Predictor(Protocol):
     ``weights_used`` (``"pretrained"``, ``"random"``, a file, or ``None``) where the field
     ``weights`` does not say it, ``precision_used`` (``"float32"`` or ``"bfloat16"``, after ``fit``,
     for the record), ``precision`` (an attribute; where it is ``"auto"`` and the protocol's
-    ``training.precision`` is not, the harness sets it to that before ``fit`` and ``predict``), and
+    ``training.precision`` is not, the harness sets it to that before ``fit`` and ``predict``),
     ``delta`` (True where the method learns the difference from the training mean whatever the
-    protocol says: the harness subtracts and adds that mean).
+    protocol says: the harness subtracts and adds that mean), and ``check_parameters()``, which
+    raises a ``UsageError`` where parameters cannot go together; where the method's code is imported
+    in the process that plans, it is asked before anything runs.
 
     ``views`` (a mapping of names to ``spared_bench.data.views.View``; a class attribute, or a
     property of the fields) is what a method looks at beside the patches: ``slides.view(name)``,

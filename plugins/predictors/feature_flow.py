@@ -16,7 +16,6 @@ on the order of the spots).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,14 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Optimizer
 
 from spared_bench import PredictorSpec
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
-from spared_bench.models import FeaturePredictor
 from spared_bench.models.precision import mixed
-from spared_bench_plugins.networks.around import AroundBatch, AroundUnits, RelativeAttention
+from spared_bench_plugins.networks.around import AroundBatch
+from spared_bench_plugins.networks.around_head import AroundHead, AroundNet
 
 SPEC = PredictorSpec(
     "feature-flow",
@@ -47,30 +45,21 @@ _CHUNK = 1024  # spots whose next step is computed at a time
 _LOWEST_SPREAD = 1e-3  # of a gene that is constant in training
 
 
-class FlowNet(nn.Module):
+class FlowNet(AroundNet):
     """Half-made expression, features and time to the end of the flow, of the middle of windows."""
 
-    feature_mean: Tensor
-    feature_scale: Tensor
     gene_mean: Tensor
     gene_spread: Tensor
 
     def __init__(
         self, inputs: int, n_genes: int, width: int, depth: int, heads: int, dropout: float
     ) -> None:
-        super().__init__()
-        self.register_buffer("feature_mean", torch.zeros(inputs))
-        self.register_buffer("feature_scale", torch.ones(inputs))
+        super().__init__(inputs, width, dropout)
         self.register_buffer("gene_mean", torch.zeros(n_genes))
         self.register_buffer("gene_spread", torch.ones(n_genes))
-        self.of_image = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Dropout(dropout))
         self.of_genes = nn.Linear(n_genes, width)
         self.of_time = nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, width))
-        self.blocks = nn.ModuleList(
-            RelativeAttention(width, heads, dropout, by_distance=True) for _ in range(depth)
-        )
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, n_genes)
+        self.look_around(n_genes, width, depth, heads, dropout, by_distance=True)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -85,30 +74,20 @@ class FlowNet(nn.Module):
         time : Tensor
             Of the flow, from 0 to 1: one number.
         """
-        features = (batch.features - self.feature_mean) / self.feature_scale
-        tokens = self.of_image(features) + self.of_genes(state) + self.of_time(time.view(1, 1))
-        tokens = tokens[batch.around]
-        for block in self.blocks:
-            tokens = block(tokens, batch.offset, batch.there)
-        found: Tensor = self.head(self.norm(tokens[:, 0]))
-        return found
+        tokens = self.tokens(batch) + self.of_genes(state) + self.of_time(time.view(1, 1))
+        return self.read(tokens, batch)
 
 
 @dataclass
-class FeatureFlow(FeaturePredictor):
+class FeatureFlow(AroundHead):
     """Predict the expression of all spots of a slide jointly, by a flow from the training mean.
+
+    Its other parameters are those of ``AroundHead``.
 
     Parameters
     ----------
     steps : int
         Of the flow at prediction.
-    reach : float
-        Of the window around a spot, in distances between neighbouring spots.
-    most : int
-        Neighbours in it, the nearest.
-    hidden, depth, heads : int
-        Width, blocks and heads of the network.
-    dropout, weight_decay : float
     """
 
     name: ClassVar[str] = "feature-flow"
@@ -117,47 +96,33 @@ class FeatureFlow(FeaturePredictor):
     }  # fmt: skip
     configurations: ClassVar[dict[str, dict[str, Any]]] = {"small": {"hidden": 64, "depth": 1}}
 
-    lr: float = 1e-3
     steps: int = 5
     reach: float = 1.5
     most: int = 8
-    hidden: int = 256
-    depth: int = 2
-    heads: int = 4
-    dropout: float = 0.2
-    weight_decay: float = 1e-2
+
+    def check_parameters(self) -> None:
+        """Refuse a network or a flow that cannot be.
+
+        Raises
+        ------
+        UsageError
+        """
+        super().check_parameters()
+        if self.steps < 1:
+            raise UsageError(f"feature-flow has steps={self.steps}; expected a step or more.")
 
     def build(self, width: int, n_genes: int) -> nn.Module:
         # AroundBatch, state and time -> (n_spots, n_genes)
-        if self.heads < 1 or self.hidden < 1 or self.hidden % self.heads or self.steps < 1:
-            raise UsageError(
-                f"feature-flow has hidden={self.hidden}, heads={self.heads} and steps={self.steps};"
-                " expected a width divisible by the heads, and a step or more."
-            )
+        self.check_parameters()
         return FlowNet(width, n_genes, self.hidden, self.depth, self.heads, self.dropout)
-
-    def new_network(self, n_genes: int) -> nn.Module:
-        """Return the network, which standardises by itself."""
-        return self.build(self.width, n_genes)
 
     def start(self, network: Any, train: Slides) -> None:
         """Take mean and spread of features and genes from the training slides."""
-        values = self._table(train).astype(np.float64)
+        super().start(network, train)
         target = train.target.astype(np.float64)
+        network.gene_mean.copy_(torch.from_numpy(target.mean(axis=0)))
         spread = np.maximum(target.std(axis=0), _LOWEST_SPREAD)
-        scale = values.std(axis=0)
-        scale[scale <= 1e-6 * np.abs(values.mean(axis=0))] = 1.0
-        for name, found in (
-            ("feature_mean", values.mean(axis=0)),
-            ("feature_scale", np.where(scale > 0, scale, 1.0)),
-            ("gene_mean", target.mean(axis=0)),
-            ("gene_spread", spread),
-        ):
-            getattr(network, name).copy_(torch.from_numpy(found))
-
-    def units(self, slides: Slides, device: str, resident: bool) -> AroundUnits:
-        """Return spots with those around them, all of them on the device."""
-        return AroundUnits(slides, self._table(slides), self.reach, self.most, device)
+        network.gene_spread.copy_(torch.from_numpy(spread))
 
     def loss(self, network: Any, batch: AroundBatch) -> Tensor:
         """Return the MSE of the predicted end of the flow, at a time drawn for the step."""
@@ -190,7 +155,3 @@ class FeatureFlow(FeaturePredictor):
                 state = state + (torch.cat(ends) - state) / (self.steps - step)
             found = state * network.gene_spread + network.gene_mean
         return found.float().cpu().numpy()
-
-    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        decay = self.weight_decay
-        return torch.optim.AdamW(parameters, lr=self.lr, weight_decay=decay, fused=True)

@@ -56,13 +56,23 @@ class FeatureMLP(FeaturePredictor):
     dropout: float = 0.2
     weight_decay: float = 1e-2
 
+    def check_parameters(self) -> None:
+        """Refuse a network that cannot be.
+
+        Raises
+        ------
+        UsageError
+        """
+        if self.depth < 0 or self.hidden < 1 or not 0 <= self.dropout < 1:
+            raise UsageError(
+                f"feature-mlp has depth={self.depth}, hidden={self.hidden} and"
+                f" dropout={self.dropout}; expected a depth of 0 or more, hidden layers of 1 or"
+                " more, and a dropout of 0 or more, below 1."
+            )
+
     def build(self, width: int, n_genes: int) -> nn.Module:
         # (n_spots, width) -> (n_spots, n_genes)
-        if self.depth < 0 or self.hidden < 1:
-            raise UsageError(
-                f"feature-mlp has depth={self.depth} and hidden={self.hidden}; expected a depth of"
-                " 0 or more, and hidden layers of 1 or more."
-            )
+        self.check_parameters()
         layers: list[nn.Module] = []
         for _ in range(self.depth):
             layers += [nn.Linear(width, self.hidden), nn.GELU(), nn.Dropout(self.dropout)]

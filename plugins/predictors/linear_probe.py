@@ -108,13 +108,38 @@ class LinearProbe:
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 
-    def fit(self, train: Slides, val: Slides, context: Context) -> None:
-        """Solve for the coefficients, towards all entries of the target; ``val`` is not used."""
+    def check_parameters(self) -> None:
+        """Refuse an unknown penalty, and more components than the encoder gives features.
+
+        HEST's code fails there, too.
+
+        Raises
+        ------
+        UsageError
+        """
         if self.penalty not in _PENALTIES:
             raise UsageError(
-                f"linear-probe has penalty={self.penalty!r}; expected one of"
+                f"{self.name} has penalty={self.penalty!r}; expected one of"
                 f" {', '.join(map(repr, _PENALTIES))}. {did_you_mean(self.penalty, _PENALTIES)}"
             )
+        if self.components < 0 or not self.alpha >= 0:
+            raise UsageError(
+                f"{self.name} has components={self.components} and alpha={self.alpha}; expected 0"
+                " or more of both."
+            )
+        if self.components and self.components > self.frozen.width:
+            raise UsageError(
+                f"{self.name} was asked for {self.components} principal components of the"
+                f" {self.frozen.width} features of encoder {self.encoder!r}. {self._todo}"
+            )
+
+    @property
+    def _todo(self) -> str:
+        return f"Take an encoder with more features, or `--set {self.name}.components=` fewer."
+
+    def fit(self, train: Slides, val: Slides, context: Context) -> None:
+        """Solve for the coefficients, towards all entries of the target; ``val`` is not used."""
+        self.check_parameters()
         features = train.features(self.frozen)
         if self.penalty == "hest":
             self._fit_as_hest(features, train.target)
@@ -165,10 +190,9 @@ class LinearProbe:
     def _possible(self, features: np.ndarray) -> int:
         if self.components > min(features.shape):
             raise UsageError(
-                f"linear-probe was asked for {self.components} principal components of"
+                f"{self.name} was asked for {self.components} principal components of"
                 f" {features.shape[0]} training spots with the {features.shape[1]} features of"
-                f" encoder {self.encoder!r}; there are at most {min(features.shape)}. Take another"
-                " encoder, or `--set linear-probe.components=` fewer."
+                f" encoder {self.encoder!r}; there are at most {min(features.shape)}. {self._todo}"
             )
         return self.components
 

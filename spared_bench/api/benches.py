@@ -66,7 +66,7 @@ def make_bench(
     """
     files = [Path(file).resolve() for file in plugin_files]
     space = Workspace.at(workspace, data_dir)
-    place = _device(device)
+    place = resolve_device(device)
 
     def bench_of(registry: Registry, protocol: Protocol) -> Bench:
         chosen: dict[str, dict[str, Any]] = {}
@@ -117,8 +117,14 @@ def _default_of_ours(ours: Registry, datasets: Sequence[str]) -> str:
     return default_protocol(ours, sorted(known))
 
 
-def _device(wanted: str) -> str:
-    """Resolve ``"auto"`` without importing torch where there is no sign of an accelerator."""
+def resolve_device(wanted: str) -> str:
+    """Resolve ``"auto"`` without importing torch where there is no sign of an accelerator.
+
+    Raises
+    ------
+    UsageError
+        If no device is called so.
+    """
     if wanted != "auto":
         if not re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", wanted):
             raise UsageError(

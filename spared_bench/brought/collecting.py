@@ -25,11 +25,14 @@ class Named:
         What to call it in a message.
     columns : list of str
     blocks : iterator of Block
+    notes : list of str
+        What was understood of how it is written; more may come while blocks are read.
     """
 
     source: str
     columns: list[str]
     blocks: Iterator[Block]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +111,12 @@ def collect(table: Named, spots: Names, genes: Names, *, ignore_unknown: bool = 
     _check_finite(values, seen, has, table.source, down, across)
     unknown = {across.what: len(odd_columns), down.what: n_odd}
     notes = [
-        f"{number} {what} of the file are not in the dataset and were left out."
-        for what, number in unknown.items()
-        if number
+        *table.notes,
+        *(
+            f"{number} {what} of the file are not in the dataset and were left out."
+            for what, number in unknown.items()
+            if number
+        ),
     ]
     if across.what == "spots":
         notes.append("Rows of the file are genes, and columns spots, by their names.")
@@ -122,9 +128,10 @@ def _axes(table: Named, spots: Names, genes: Names) -> tuple[Names, Names]:
     """Return what the columns are, and what the rows are."""
     n_genes, n_spots = genes.hits(table.columns), spots.hits(table.columns)
     if not n_genes and not n_spots:
+        some = f", such as {', '.join(map(repr, table.columns[:3]))}" if table.columns else ""
         raise SubmissionError(
             f"No column of {table.source} is a gene or a spot of the dataset: it has"
-            f" {len(table.columns)} columns, such as {', '.join(map(repr, table.columns[:3]))}."
+            f" {len(table.columns)} columns{some}."
             f" Genes are called like {', '.join(map(repr, genes.names[:2]))} or"
             f" {genes.others[0]!r}, spots like {spots.names[0]!r}. A table needs both names:"
             " spots as its index and genes as its header, or the other way round."

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.brought.collecting import Block, Named
+from spared_bench.brought.sparse_parts import ByColumns, read_rows
 from spared_bench.errors import SubmissionError, did_you_mean
 
 _ENTRIES_AT_ONCE = 20_000_000  # 160 MB
@@ -113,20 +114,23 @@ def _blocks(file: Any, path: Path, where: str, spots: list[str], n_genes: int) -
 
             yield spots[start : start + step], read
         return
-    if matrix.attrs.get("encoding-type") != "csr_matrix":
+    kind = str(matrix.attrs.get("encoding-type", "something unknown"))
+    if kind not in ("csr_matrix", "csc_matrix"):
         raise _refused(
             path,
-            f"{where} is stored as {matrix.attrs.get('encoding-type', 'something unknown')!r};"
-            " dense arrays and csr_matrix are read. Write `adata.X = adata.X.tocsr()`",
+            f"{where} is stored as {kind!r}; dense arrays and sparse matrices (csr, csc) are read",
         )
-    data, indices, indptr = (_child(matrix, part, path) for part in ("data", "indices", "indptr"))
-    if indptr.shape != (len(spots) + 1,):
-        raise _refused(path, f"{where} has {indptr.shape} row pointers for {len(spots)} spots")
+    parts = tuple(_child(matrix, part, path) for part in ("data", "indices", "indptr"))
+    n_pointers = 1 + (len(spots) if kind == "csr_matrix" else n_genes)
+    if parts[2].shape != (n_pointers,):
+        raise _refused(path, f"{where} has {parts[2].shape} pointers, and not {n_pointers}")
+    by_columns = ByColumns(parts, len(spots), n_genes)
     for start in range(0, len(spots), step):
 
         def sparse(rows: np.ndarray, columns: np.ndarray, start: int = start) -> np.ndarray:
-            parts = data, indices, indptr
-            return _told(path, lambda: _csr(parts, start, rows, columns, n_genes))
+            if kind == "csc_matrix":
+                return _told(path, lambda: by_columns.read(start, rows, columns))
+            return _told(path, lambda: read_rows(parts, start, rows, columns, n_genes))
 
         yield spots[start : start + step], sparse
 
@@ -143,27 +147,6 @@ def _dense(matrix: Any, start: int, rows: np.ndarray, columns: np.ndarray) -> np
     first, last = int(rows.min()), int(rows.max()) + 1
     block = np.asarray(matrix[start + first : start + last], dtype=np.float64)
     return block[np.ix_(rows - first, columns)]
-
-
-def _csr(
-    parts: tuple[Any, Any, Any], start: int, rows: np.ndarray, columns: np.ndarray, n_genes: int
-) -> np.ndarray:
-    """Read some rows of a sparse matrix, whose stored zeros are zeros."""
-    from scipy.sparse import csr_matrix
-
-    data, indices, indptr = parts
-    pointers = np.asarray(indptr[start : start + int(rows.max()) + 2], dtype=np.int64)
-    first, last = int(pointers[0]), int(pointers[-1])
-    most = (len(pointers) - 1) * n_genes
-    if (np.diff(pointers) < 0).any() or first < 0 or last - first > most:
-        raise ValueError("its row pointers do not rise, or point beyond the matrix")
-    found, where = np.asarray(data[first:last], np.float64), np.asarray(indices[first:last])
-    if len(found) != last - first or len(where) != last - first:
-        raise ValueError("it holds fewer values than its rows need")
-    if len(where) and not (where.min() >= 0 and where.max() < n_genes):
-        raise ValueError("a column is beyond the genes")
-    block = csr_matrix((found, where, pointers - first), shape=(len(pointers) - 1, n_genes))
-    return np.asarray(block[rows][:, columns].toarray())
 
 
 def _refused(path: Path, reason: str) -> SubmissionError:

@@ -70,8 +70,11 @@ def _names(packed: zipfile.ZipFile, path: Path, name: str) -> list[str]:
 def _array(packed: zipfile.ZipFile, path: Path, name: str, shape: tuple[int, int]) -> np.ndarray:
     found = _read(packed, path, name, _NUMBERS)
     if found.shape != shape:
+        turned = f". It lies the other way round: save `{name}.T`"
         raise _refused(
-            path, f"{name} has shape {found.shape}, and the names are of {shape} (spots, genes)"
+            path,
+            f"{name} has shape {found.shape}, and the names are of {shape} (spots, genes)"
+            f"{turned if found.shape == shape[::-1] else ''}",
         )
     return found
 

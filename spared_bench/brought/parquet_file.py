@@ -39,6 +39,8 @@ def read_parquet(path: Path, layer: str = "") -> tuple[Named, None]:
         raise _refused(
             path, f"it has {len(schema.names)} columns, or two of the same name. Keep one of each"
         )
+    if not file.metadata.num_rows:
+        raise _refused(path, "it has no rows; expected one for each spot")
     index = _index_of(schema, path)
     columns = [name for name in schema.names if name not in _index_columns(schema) | {index}]
     return Named(path.name, columns, _blocks(file, path, index, columns)), None
@@ -54,13 +56,7 @@ def _index_columns(schema: Any) -> set[str]:
 
 
 def _index_of(schema: Any, path: Path) -> str:
-    import pyarrow
-
-    texts = [
-        field.name
-        for field in schema
-        if pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type)
-    ]
+    texts = [field.name for field in schema if _holds_text(field.type)]
     told = [name for name in texts if name in _index_columns(schema)]
     if len(told) > 1 or not texts:
         raise _refused(
@@ -69,6 +65,16 @@ def _index_of(schema: Any, path: Path) -> str:
             " `frame.to_parquet(path)` writes with spots as the index",
         )
     return str((told or texts)[0])
+
+
+def _holds_text(kind: Any) -> bool:
+    """Whether a column holds names; pandas writes categories as a dictionary of them."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _holds_text(kind.value_type)
+    known = (types.is_string, types.is_large_string, getattr(types, "is_string_view", None))
+    return any(is_text(kind) for is_text in known if is_text is not None)
 
 
 def _blocks(file: Any, path: Path, index: str, columns: list[str]) -> Iterator[Block]:
@@ -88,10 +94,9 @@ def _blocks(file: Any, path: Path, index: str, columns: list[str]) -> Iterator[B
                 done[0] += 1
             if part.num_rows != n_rows:
                 raise _refused(path, "its columns are of different length")
-            found = [np.asarray(part.column(name), dtype=np.float64)[rows] for name in names]
-        except (ArrowException, ValueError, TypeError, StopIteration) as error:
-            raise _refused(path, f"a column holds no numbers: {str(error)[:200]}") from error
-        return np.stack(found, axis=1)
+        except (ArrowException, StopIteration) as error:
+            raise _refused(path, f"it is damaged: {str(error)[:200]}") from error
+        return np.stack([_numbers(path, part, name)[rows] for name in names], axis=1)
 
     try:
         for number, part in enumerate(file.iter_batches(_ROWS_AT_ONCE, columns=[index])):
@@ -99,6 +104,19 @@ def _blocks(file: Any, path: Path, index: str, columns: list[str]) -> Iterator[B
             yield names, partial(read, number=number, n_rows=len(names))
     except ArrowException as error:
         raise _refused(path, f"it is damaged: {str(error)[:200]}") from error
+
+
+def _numbers(path: Path, part: Any, name: str) -> np.ndarray:
+    from pyarrow import ArrowException
+
+    try:
+        return np.asarray(part.column(name), dtype=np.float64)
+    except (ArrowException, ValueError, TypeError) as error:
+        raise _refused(
+            path,
+            f"column {name!r} holds what is no number ({str(error)[:200]}). Predict numbers there,"
+            " or leave the column out, where it counts as missing",
+        ) from error
 
 
 def _refused(path: Path, reason: str) -> SubmissionError:

@@ -66,6 +66,8 @@ def open_predictions(path: Path, layer: str = "") -> tuple[Named, Named | None]:
             f"{path.name} cannot be read as predictions: known are .h5ad, .parquet, .npz, .csv,"
             f" .tsv and .txt (these three also .gz). {what}."
         )
+    if not path.stat().st_size:
+        raise SubmissionError(f"{path.name} is empty (0 bytes). Write it again.")
     try:
         return _READERS[kind](path, layer)
     except (OSError, EOFError) as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,9 +180,13 @@ def _names_of(table: AnnData, rows: np.ndarray) -> tuple[Names, Names]:
     kept = set(names[rows]) | set(barcodes[rows])
     elsewhere = (set(names[~rows]) | set(barcodes[~rows])) - kept
     return (
-        Names("spots", tuple(names[rows]), tuple(barcodes[rows]), frozenset(elsewhere)),
-        Names("genes", tuple(table.var_names), tuple(map(str, table.var["gene_name"]))),
+        Names("spots", _texts(names[rows]), _texts(barcodes[rows]), frozenset(elsewhere)),
+        Names("genes", _texts(table.var_names), _texts(table.var["gene_name"])),
     )
+
+
+def _texts(names: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(map(str, names))
 
 
 def _check_covered(
@@ -218,9 +222,13 @@ def _arrays(
     """Return what a trial's file of predictions holds."""
     mean, variance = _training_means(table)
     lacking = ~(found.spots[:, None] & found.genes[None, :])
-    values = np.where(lacking, mean, found.values).astype(np.float32)
+    with np.errstate(over="ignore"):
+        values = np.where(lacking, mean, found.values).astype(np.float32)
     if not np.isfinite(values).all():
-        raise SubmissionError("The predictions hold numbers beyond the range of float32.")
+        raise SubmissionError(
+            "The predictions hold numbers beyond the range of float32 (3.4e38). Correct them, or"
+            " leave their spots or genes out of the file."
+        )
     arrays: dict[str, np.ndarray] = {"genes": table.var_names.to_numpy(dtype=str)}
     spots = table.obs_names.to_numpy(dtype=str)[rows]
     for name in dict.fromkeys(["val", split]):

@@ -13,15 +13,17 @@ from typing import IO
 import numpy as np
 
 from spared_bench.brought.collecting import Block, Named
+from spared_bench.brought.text_layout import Layout, fields, layout_of
 from spared_bench.errors import SubmissionError
 
 _MOST_CHARS_OF_A_LINE = 64_000_000
 _MOST_LINES = 20_000_000
 _MOST_BYTES = 50_000_000_000
+_COMMAS = "Values are separated by semicolons, and commas in them were read as decimal points."
 
 
 def read_text_table(path: Path, layer: str = "") -> tuple[Named, None]:
-    """Open a table as ``DataFrame.to_csv`` and R's ``write.table`` write it.
+    """Open a table as ``DataFrame.to_csv`` and R's ``write.table`` write it (``text_layout``).
 
     One line is in memory at a time, and of each the wanted columns alone are kept, so that a file
     of many gigabytes takes time and no memory.
@@ -38,58 +40,67 @@ def read_text_table(path: Path, layer: str = "") -> tuple[Named, None]:
             " read. Write the spots and genes that are scored alone, or an .h5ad or .parquet file."
         )
     lines = _lines(path)
-    header = next(lines, "")
-    separator = "\t" if header.count("\t") > header.count(",") else ","
-    names = _fields(header, separator)
-    first = next(lines, "")
+    header, first = next(lines, ""), next(lines, "")
     if not header or not first:
         raise SubmissionError(f"{path.name} has no rows: expected a header and a line per spot.")
-    width = len(_fields(first, separator))
-    if len(names) == width:
-        names = names[1:]  # above the index stands its own name, or nothing
-    elif len(names) != width - 1:  # R leaves the corner out
-        raise SubmissionError(
-            f"{path.name} has a header of {len(names)} names and a first row of {width} values;"
-            " expected as many, with the names of the rows in the first column."
-        )
-    return Named(path.name, names, _blocks(path.name, first, lines, separator, width)), None
+    layout, notes = layout_of(header, first, path.name), list[str]()
+    if layout.before > 1:
+        notes.append("The first column numbers the rows, so their names are those of the second.")
+    blocks = _blocks(path.name, first, lines, layout, notes)
+    return Named(path.name, layout.columns, blocks, notes), None
 
 
 def _blocks(
-    source: str, first: str, lines: Iterator[str], separator: str, width: int
+    source: str, first: str, lines: Iterator[str], layout: Layout, notes: list[str]
 ) -> Iterator[Block]:
     number, line = 2, first
     while line:
-        start = line if line[:1] == '"' else line.partition(separator)[0]
-        name = _fields(start, separator)[0]
 
         def read(
             rows: np.ndarray, columns: np.ndarray, line: str = line, number: int = number
         ) -> np.ndarray:
-            fields = _fields(line, separator)
-            if len(fields) != width:
+            found = fields(line, layout.separator)
+            if len(found) != layout.width:
                 raise SubmissionError(
-                    f"{source}, line {number}: {len(fields)} values, where others have {width}. It"
-                    " is cut short, or a name holds the separator without quotes."
+                    f"{source}, line {number}: {len(found)} values, where others have"
+                    f" {layout.width}. It is cut short, or a name holds the separator without"
+                    " quotes."
                 )
-            try:
-                return np.array([[float(fields[1 + column] or "nan") for column in columns]])
-            except ValueError as error:
-                raise SubmissionError(f"{source}, line {number}: {error}.") from error
+            return np.array([_numbers(found, columns, layout, notes, f"{source}, line {number}")])
 
-        yield [name], read
+        yield [layout.name(line)], read
         number, line = number + 1, next(lines, "")
         if number > _MOST_LINES:
             raise SubmissionError(f"{source} has more than {_MOST_LINES:,} lines.")
 
 
-def _fields(line: str, separator: str) -> list[str]:
-    if '"' not in line:
-        return [field.strip() for field in line.split(separator)]
+def _numbers(
+    found: list[str], columns: np.ndarray, layout: Layout, notes: list[str], where: str
+) -> list[float]:
+    texts = [found[layout.before + column] or "nan" for column in columns]
+    if layout.comma_is_point and any("," in text for text in texts):
+        texts = [text.replace(",", ".") for text in texts]
+        if _COMMAS not in notes:
+            notes.append(_COMMAS)
     try:
-        return [field.strip() for field in next(csv.reader([line], delimiter=separator))]
-    except (csv.Error, StopIteration) as error:
-        raise SubmissionError(f"A line of the table cannot be read ({error}).") from error
+        return [float(text) for text in texts]
+    except ValueError:
+        for column, text in zip(columns, texts, strict=True):
+            if not _is_number(text):
+                raise SubmissionError(
+                    f"{where}, column {layout.columns[column]!r}: {text[:40]!r} is no number."
+                    " Predict a number there, or leave the whole spot or gene out of the file,"
+                    " where it counts as missing."
+                ) from None
+        raise
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -105,9 +116,13 @@ def _lines(path: Path) -> Iterator[str]:
                     )
                 if line.strip():
                     yield line.rstrip("\r\n")
-    except (UnicodeDecodeError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+    except UnicodeDecodeError as error:
         raise SubmissionError(
-            f"{path.name} is no text in UTF-8 ({str(error)[:200]}). Write it again."
+            f"{path.name} is no text in UTF-8 ({str(error)[:200]}). Save it as UTF-8."
+        ) from error
+    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise SubmissionError(
+            f"{path.name} is damaged or incomplete ({str(error)[:200]}). Write it again."
         ) from error
 
 

@@ -34,6 +34,11 @@ class _Board:
     trials: Sequence[TrialResult]
     known: Known
 
+    def alone(self, dataset: str) -> str:
+        """Say what a score is that has no slides to take an interval over."""
+        folds = {each.dataset for each in self.trials if each.facts.get("fold_of") == dataset}
+        return f"the mean of {len(folds)} folds" if folds else "one slide"
+
     def donors(self, row: Row, dataset: str) -> dict[str, float]:
         """Return the error of a row on each donor of the evaluation split; seeds averaged."""
         slides = self.known.datasets.get(dataset, {}).get("slides", ())
@@ -97,7 +102,7 @@ def _of_dataset(board: _Board, dataset: BoardDataset, rows: list[Row]) -> Iterat
     interval = (
         f"95 % interval over slides {shown(score.interval[0])} to {shown(score.interval[1])}"
         if all(map(math.isfinite, score.interval))
-        else "no interval: one slide"
+        else f"no interval: {board.alone(dataset.name)}"
     )
     yield f"{visible(dataset.name)} ({dataset.split} slides):"
     label = metric.label or metric.name

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from spared_bench.errors import SparedBenchError
 from spared_bench.leaderboard import Extras, Known, build
 from spared_bench.leaderboard.entries import MethodEntry, read_entries
 from spared_bench.leaderboard.merging import (
@@ -233,7 +235,7 @@ def build_leaderboard(
         maps=partial(_maps, workspace, left_out, slides) if maps else None,
         slides=slides and partial(_overview, slides),
         settings=_settings(registry, protocols, known),
-        predictors=_runnable(registry),
+        predictors=_runnable(registry, trials),
         refused=tuple(each.reason for each in refused),
         left_out=left_out,
     )
@@ -312,9 +314,16 @@ def _settings(registry: Registry, protocols: Sequence[Protocol], known: Known) -
     return {name: {**each, "registered": name in registered} for name, each in told.items()}
 
 
-def _runnable(registry: Registry) -> Facts:
-    """Return what the page says of how a predictor is run and what it needs."""
+def _runnable(registry: Registry, results: Iterable[TrialResult]) -> Facts:
+    """Return what the page says of how a predictor is run and what it needs.
+
+    Predictors on another encoder (``linear-probe+uni``) are registered by no name of their own;
+    those that have results can be run as well.
+    """
     specs = [entry.spec for entry in registry.all("predictor")]
+    for name in sorted({each.predictor for each in results if "+" in each.predictor}):
+        with suppress(SparedBenchError):  # a name that an entry of others made up
+            specs.append(registry.get("predictor", name).spec)
     return {
         spec.name: {
             "summary": spec.summary,

@@ -296,9 +296,17 @@ def _row(
     )
 
 
+#: Of an encoder with random weights, whatever its makers trained it on.
+_UNTRAINED = {"pretraining": "none, random weights", "seen": "declared: none"}
+
+
 def _encoder(facts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return what trials say of their encoder, joined if they differ."""
-    said = [fact["encoder"] for fact in facts if isinstance(fact.get("encoder"), Mapping)]
+    said = [
+        {**fact["encoder"], **(_UNTRAINED if fact.get("weights") == "random" else {})}
+        for fact in facts
+        if isinstance(fact.get("encoder"), Mapping)
+    ]
     names = ("name", "licence", "pretraining", "seen")
     return {name: text for name in names if (text := joined(said, name))}
 

@@ -65,24 +65,22 @@ class FeatureUnits:
         return FeatureBatch(self._features[here], self._target[here], self._mask[here])
 
 
-class Standardised(nn.Module):
-    """A network behind the standardisation of its inputs, which is saved with it.
+class Standardising(nn.Module):
+    """A network that keeps the standardisation of its inputs, so that it is saved with it.
 
     Parameters
     ----------
     width : int
-    head : nn.Module
-        (n, width) -> (n, n_genes).
+        Of the inputs.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, width: int, head: nn.Module) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
-        self.head = head
 
     def learn(self, features: np.ndarray) -> None:
         """Take mean and deviation from (n_spots, width); a constant feature is only shifted."""
@@ -93,8 +91,27 @@ class Standardised(nn.Module):
         self.mean.copy_(torch.from_numpy(mean))
         self.scale.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
 
+    def standardised(self, features: Tensor) -> Tensor:
+        """Return features, (n_spots, width), on the scale that was learnt."""
+        return (features - self.mean) / self.scale
+
+
+class Standardised(Standardising):
+    """A network behind the standardisation of its inputs.
+
+    Parameters
+    ----------
+    width : int
+    head : nn.Module
+        (n, width) -> (n, n_genes).
+    """
+
+    def __init__(self, width: int, head: nn.Module) -> None:
+        super().__init__(width)
+        self.head = head
+
     def forward(self, features: Tensor) -> Tensor:
-        return self.head((features - self.mean) / self.scale)
+        return self.head(self.standardised(features))
 
 
 @dataclass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NoReturn
 from urllib.error import HTTPError
 from urllib.parse import urlparse
@@ -72,9 +73,13 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             state = state.get(key, state)
         tensors = dict(_named_tensors(state))
     except Exception as error:
+        # PyTorch's own message advises to run what is in the file.
+        why = "it is no file of PyTorch, or holds what is no tensor, which is never run"
+        if not isinstance(error, UnpicklingError):
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise WeightsUnavailableError(
-            f"The weights file {file} cannot be read: {type(error).__name__}: {error}. Expected"
-            " named tensors in .safetensors, or in .pth without other Python objects."
+            f"The weights file {file} cannot be read: {why}. Expected named tensors in"
+            " .safetensors, or in .pth without other Python objects."
         ) from error
     if not tensors:
         raise WeightsUnavailableError(
@@ -130,10 +135,12 @@ def _refuse(match: Match, body: Mapping[str, Tensor], state: Any, file: Path) ->
             f"it holds {len(match.left_over)} tensors that the network has no place for,"
             f" {match.left_over[0]!r} first, and would give other features without them"
         )
-    options = suggested_options(match, body, state)
+    shared = len(state) - len(match.left_over)
+    alike = 2 * shared >= min(len(body), len(state))  # else it is of something else altogether
+    options = suggested_options(match, body, state) if alike else ""
     hint = (
         f" The file suggests {options}: set it in the `options` of a method that has them, or take"
-        " a backbone that is made so."
+        " a backbone or an encoder that is made so."
         if options
         else " Expected tensors named as in the state_dict of timm's or torchvision's network."
     )

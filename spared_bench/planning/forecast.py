@@ -165,7 +165,10 @@ def needed_products(plan: Plan, wanted: Iterable[Job]) -> list[tuple[Job, bool]]
 
 
 def needed_features(plan: Plan, jobs: Iterable[Job]) -> list[tuple[str, str, bool]]:
-    """Return dataset and network of the features that jobs ask for, and whether they are made."""
+    """Return dataset and network of the features that jobs ask for, and whether they are made.
+
+    Folds of one dataset share theirs, which stand under the first of them.
+    """
     bench = plan.bench
     asked = set()
     for job in jobs:
@@ -178,11 +181,11 @@ def needed_features(plan: Plan, jobs: Iterable[Job]) -> list[tuple[str, str, boo
         (entry.inputs["patches"], _network(entry.inputs["encoder"]))
         for entry in bench.workspace.store.entries("features")
     }
-    return [
-        (dataset, network, (digest(bench.patches_inputs(dataset)), network) in made)
-        for dataset, network in sorted(asked)
-        if network
-    ]
+    needed: dict[tuple[str, str], str] = {}
+    for dataset, network in sorted(asked):
+        if network:
+            needed.setdefault((digest(bench.patches_inputs(dataset)), network), dataset)
+    return [(dataset, each[1], each in made) for each, dataset in needed.items()]
 
 
 def _network(identity: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.checks import check_methods
 from spared_bench.planning.optuna_search import Asked, AskedCell
+from spared_bench.planning.own_checks import unfit
 from spared_bench.planning.plan import REDUCTION, Cell, Plan
 from spared_bench.planning.views import impossible, misdeclared, refusal
 
@@ -30,8 +31,9 @@ def make_plan(
     bench : Bench
     datasets, completers, predictors : sequence of str
     named : bool
-        Whether the user named the predictors. A predictor whose views cannot be had is then an
-        error, where otherwise it is left out, with the reason (``Plan.left_out``).
+        Whether the user named the predictors. A predictor whose views cannot be had, or whose
+        parameters cannot go together, is then an error, where otherwise it is left out, with the
+        reason (``Plan.left_out``).
 
     Raises
     ------
@@ -54,12 +56,20 @@ def make_plan(
     for dataset in datasets:
         bench.check_dataset(dataset)
     plan = Plan(bench, [])
-    refused = {name: why for name in completers if (why := misdeclared(bench, completers=[name]))}
+    refused = {
+        name: why
+        for name in completers
+        if (why := misdeclared(bench, completers=[name]) or unfit(bench, completers=[name]))
+    }
     completers = [name for name in completers if name not in refused]
     refused |= {
         name: why
         for name in predictors
-        if (why := misdeclared(bench, predictors=[name]) or refusal(bench, name))
+        if (
+            why := misdeclared(bench, predictors=[name])
+            or refusal(bench, name)
+            or unfit(bench, predictors=[name])
+        )
     }
     plan.left_out += _once_each(refused)
     predictors = [name for name in predictors if name not in refused]

@@ -6,15 +6,18 @@ are escaped by the template.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.data import COUNTS, MASK, SPATIAL, TARGET
-from spared_bench.errors import SparedBenchError
+from spared_bench.data import COUNTS, LABEL, MASK, SPATIAL, TARGET
+from spared_bench.errors import SparedBenchError, ViewError
+from spared_bench.processing.given import has_given
 from spared_bench.reports import dataset_figures as figures
 from spared_bench.specs import SPLITS, DatasetSpec
 
@@ -42,6 +45,7 @@ class _Row:
     median_counts: float
     image_um_per_px: float  # of the image at hand, which may be a reduced one; 0: unknown
     spot_px: float  # diameter, in that image
+    patch_px: float  # side that a patch is cut at, in that image; nan where none is cut from it
     kept: int | None = None
     checks: list[SlideCheck] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
@@ -88,7 +92,7 @@ def write_dataset_page(bench: Bench, name: str, path: Path, prepare: bool = True
     sections = _sections(slides, spec, rows, prepared)
     html = _render(
         spec=spec,
-        facts=_facts(spec, rows, prepared),
+        facts=_facts(spec, rows, prepared) | _labels(slides),
         protocol=bench.protocol.id,
         rows=rows,
         problem=problem,
@@ -120,6 +124,7 @@ def _row(bench: Bench, spec: DatasetSpec, slide_id: str, slide: AnnData) -> _Row
         float(np.median(totals)),
         float(facts["um_per_px"] / facts["image_scale"]),
         float(facts["spot_diameter_px"] * facts["image_scale"]),
+        _patch_px(bench.protocol.patches, facts),
         repairs=list(facts.get("repairs", ())),
     )
     try:
@@ -131,6 +136,16 @@ def _row(bench: Bench, spec: DatasetSpec, slide_id: str, slide: AnnData) -> _Row
     except SparedBenchError as error:
         row.problem = f"{type(error).__name__}: {error}"
     return row
+
+
+def _patch_px(patches: PatchCutting, facts: Mapping[str, Any]) -> float:
+    """Return the side of a patch in the image at hand; nan where none is cut from an image."""
+    if has_given(facts) or not facts["image_path"]:
+        return math.nan
+    try:
+        return float(patches.view.side_px(facts) * facts["image_scale"])
+    except ViewError:  # a width in µm, and no scale
+        return math.nan
 
 
 def _facts(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None) -> dict[str, str]:
@@ -157,6 +172,21 @@ def _facts(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None) -
     return {key: value for key, value in facts.items() if value}
 
 
+def _labels(slides: Mapping[str, AnnData]) -> dict[str, str]:
+    """Return what people called the spots, with which domains of predictions are compared."""
+    counts: Counter[str] = Counter()
+    labelled = 0
+    for slide in slides.values():
+        here = Counter(slide.obs[LABEL].astype(str)) if LABEL in slide.obs else Counter[str]()
+        here.pop("", None)
+        labelled += bool(here)
+        counts.update(here)
+    if not counts:
+        return {}
+    told = ", ".join(f"{name} ({n:,})" for name, n in counts.most_common())
+    return {"Labels of people": f"{labelled} of {len(slides)} slides; spots: {told}"}
+
+
 def _notices(
     spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None, patches: PatchCutting
 ) -> list[str]:
@@ -169,10 +199,9 @@ def _notices(
     notices += [f"Slide {row.slide_id}: {row.problem}" for row in rows if row.problem]
     notices += [
         f"The image of slide {row.slide_id} is coarse: a patch of {patches.size} px is enlarged"
-        f" from {row.spot_px * patches.scale:.3g} px. Give the full-resolution image, if there is"
-        " one."
+        f" from {row.patch_px:.3g} px. Give the full-resolution image, if there is one."
         for row in rows
-        if row.spot_px * patches.scale < patches.size / 2
+        if row.patch_px < patches.size / 2
     ]
     if spec.shared_donors:
         donors = ", ".join(spec.shared_donors)

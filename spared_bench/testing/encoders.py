@@ -50,8 +50,10 @@ def check_encoder(
         together = encode(Patches([images]))
     except (SparedBenchError, RuntimeError, MemoryError) as error:
         return [_told("loads", "failed", " ".join(str(error).split()))]
+    has_weights = spec.loader != "colour"
+    where = f"weights {weights}, on {device}" if has_weights else "it has no weights; on cpu"
     found = [
-        _told("loads", "passed", f"weights {weights}, on {device}"),
+        _told("loads", "passed", where),
         _width(spec.width, together),
         _alone(encode, images, together, spec.precision),
     ]

@@ -19,13 +19,11 @@ from typing import Any
 import numpy as np
 
 from spared_bench.data import Encoder, Patches
-from spared_bench.files import write_text
+from spared_bench.files import replacing, write_text
 from spared_bench.interfaces import Report
 
 #: Patches of a shard: what is lost, at most, when a process is killed.
 SHARD = 2048
-#: Files whose writing goes wrong leave this behind, which is no shard.
-_UNFINISHED = ".part"
 
 _report: ContextVar[Report | None] = ContextVar("report", default=None)
 
@@ -75,39 +73,47 @@ def encode_sharded(
     tell = _report.get() or (lambda step, values: None)
     encode: Callable[..., np.ndarray] | None = None
     done = resumed = 0
+    parts: list[np.ndarray] = []
     began = time.perf_counter()
     for start in range(0, len(patches), shard):
         rows = np.arange(start, min(start + shard, len(patches)))
         file = scratch / f"{start:09d}-{rows[-1] + 1:09d}.npy"
-        if file.is_file():
+        kept = _read(file, len(rows))
+        if kept is not None:
             resumed += len(rows)
+            parts.append(kept)
             continue
         if encode is None:
             encode = opened(encoder, device)
             began = time.perf_counter()  # without the time that loading takes
-        _write(file, encode(patches.subset(rows), um_per_px[rows]))
+        parts.append(np.asarray(encode(patches.subset(rows), um_per_px[rows]), dtype=np.float32))
+        _write(file, parts[-1])
         done += len(rows)
         rate = done / max(time.perf_counter() - began, 1e-9)
         share = (done + resumed) / len(patches)
         tell(done + resumed, {"encoded": share, "patches_per_s": rate})
     seconds = time.perf_counter() - began
     told = {"patches_per_s": round(done / seconds, 1) if done else None, "resumed": resumed}
-    files = sorted(scratch.glob("*.npy"))
-    if not files:
-        return opened(encoder, device)(patches), told
-    return np.concatenate([np.load(file) for file in files]), told
+    return np.concatenate(parts) if parts else opened(encoder, device)(patches), told
 
 
 def _write(file: Path, features: np.ndarray) -> None:
     """Write a shard so that it is there as a whole or not at all."""
-    part = file.with_suffix(_UNFINISHED)
-    with part.open("wb") as stream:
-        np.save(stream, np.asarray(features, dtype=np.float32))
-    part.replace(file)
+    with replacing(file) as beside, beside.open("wb") as stream:
+        np.save(stream, features)
+
+
+def _read(file: Path, n_rows: int) -> np.ndarray | None:
+    """Return a finished shard; ``None`` where there is none, or a power cut has damaged it."""
+    try:
+        found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.ndim == 2 and len(found) == n_rows else None
 
 
 def clear(scratch: Path) -> None:
-    """Remove the shards of an encoding that is stored."""
+    """Remove the shards of an encoding that is stored, and what was half-written among them."""
     shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -321,14 +321,15 @@ def features_of(
             own = _own_features[key]
             return seen.select(own) if seen else np.array(own[slides.patches.rows])
 
+        scratch = training / f"features-{key}"
+
         def make(folder: Path) -> None:
-            scratch = training / f"features-{key}"
             found, told = whole(scratch)
             np.save(folder / _FEATURES, found)
             write_facts(folder / ENCODED, told)
-            clear(scratch)
 
         entry = store.obtain("features", inputs, make, once=True)
+        clear(scratch)  # not before the entry stands: killed in between, all would be lost
         _note_encoding(name, encoder, entry)
         found: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
         return seen.select(found) if seen else np.array(found[slides.patches.rows])

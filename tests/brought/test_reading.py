@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from spared_bench.brought import npz_file, text_file
+from spared_bench.brought import npz_file, sparse_parts, text_file
 from spared_bench.brought.collecting import collect
 from spared_bench.brought.memory import named_table
 from spared_bench.brought.names import Names
@@ -55,6 +55,25 @@ def as_r(frame, path):
     path.write_text("\n".join(lines) + "\n")
 
 
+def as_r_with_spaces(frame, path):
+    """Write as ``write.table`` does where nobody says how."""
+    lines = [" ".join(f'"{name}"' for name in frame.columns)]
+    lines += [" ".join([f'"{n}"', *map(repr, map(float, row))]) for n, row in frame.iterrows()]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def as_semicolons(frame, path):
+    frame.to_csv(path, sep=";")
+
+
+def as_excel_in_europe(frame, path):
+    frame.to_csv(path, sep=";", decimal=",", encoding="utf-8-sig")
+
+
+def as_numbered_rows(frame, path):
+    frame.rename_axis("spot").reset_index().to_csv(path)
+
+
 def as_windows(frame, path):
     path.write_text(frame.to_csv().replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
 
@@ -71,6 +90,11 @@ def as_parquet_with_a_column(frame, path):
     frame.rename_axis("spot").reset_index().to_parquet(path, index=False)
 
 
+def as_parquet_with_a_category(frame, path):
+    table = frame.rename_axis("spot").reset_index()
+    table.astype({"spot": "category"}).to_parquet(path, index=False)
+
+
 def as_many_groups(frame, path):
     frame.to_parquet(path, row_group_size=1)
 
@@ -83,6 +107,13 @@ def as_sparse_h5ad(frame, path):
     adata = ad.AnnData(frame)
     adata.X = sparse.csr_matrix(adata.X)
     adata.write_h5ad(path, compression="gzip")
+
+
+def as_sparse_by_columns(frame, path):
+    adata = ad.AnnData(frame)
+    adata.X = sparse.csc_matrix(adata.X)
+    adata.raw = adata.copy()
+    adata.write_h5ad(path)
 
 
 def as_layer(frame, path):
@@ -106,13 +137,19 @@ WRITERS = [
     (as_tsv, "p.tsv"),
     (as_quoted, "p.csv"),
     (as_r, "p.txt"),
+    (as_r_with_spaces, "p.txt"),
+    (as_semicolons, "p.csv"),
+    (as_excel_in_europe, "p.csv"),
+    (as_numbered_rows, "p.csv"),
     (as_windows, "p.csv"),
     (as_utf16, "p.csv"),
     (as_parquet, "p.parquet"),
     (as_parquet_with_a_column, "p.parquet"),
+    (as_parquet_with_a_category, "p.parquet"),
     (as_many_groups, "p.parquet"),
     (as_h5ad, "p.h5ad"),
     (as_sparse_h5ad, "p.h5ad"),
+    (as_sparse_by_columns, "p.h5ad"),
     (as_layer, "p.h5ad"),
     (as_npz, "p.npz"),
 ]
@@ -142,7 +179,7 @@ def test_genes_as_rows_are_seen_by_their_names_and_told(write, name, tmp_path, r
     found = read(tmp_path / name)
 
     np.testing.assert_allclose(found.values, VALUES)
-    assert "Rows of the file are genes" in found.notes[0]
+    assert "Rows of the file are genes" in found.notes[-1]
 
 
 def test_a_packed_table_is_read(tmp_path):
@@ -210,17 +247,54 @@ def test_a_table_without_names_says_that_it_needs_them(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "has no rows"),
+        ("", r"is empty \(0 bytes\)"),
+        ("\n\n", "has no rows"),
+        ("one\ntwo\n", "one value in a line, 'one'"),
         (",E1,E2\n", "has no rows"),
         (",E1,E2\na_s0,1,2,3,4\n", "a header of 3 names and a first row of 5"),
         (",E1,E2\na_s0,1,2\na_s1,1\n", "line 3: 1 values|line 3: 2 values"),
-        (",E1,E2\na_s0,1,much\n", "line 2: could not convert"),
+        (",E1,E2\na_s0,1,much\n", r"line 2, column 'E2': 'much' is no number\. Predict a"),
     ],
 )
 def test_broken_text_is_told_by_line(text, told, tmp_path):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(SubmissionError, match=told):
         read(tmp_path / "p.csv")
+
+
+def test_how_a_table_was_understood_is_told(tmp_path):
+    as_excel_in_europe(FRAME, tmp_path / "p.csv")
+    assert "commas in them were read as decimal points" in read(tmp_path / "p.csv").notes[0]
+    as_semicolons(FRAME, tmp_path / "p.csv")
+    assert read(tmp_path / "p.csv").notes == []
+    as_numbered_rows(FRAME, tmp_path / "p.csv")
+    assert "names are those of the second" in read(tmp_path / "p.csv").notes[0]
+
+
+def test_a_table_whose_spots_are_called_by_numbers_is_not_numbered(tmp_path):
+    spots = Names("spots", ("0", "1", "2", "3"), ("0", "1", "2", "3"))
+    FRAME.set_axis(list(spots.names)).to_csv(tmp_path / "p.csv")
+    found = collect(open_predictions(tmp_path / "p.csv")[0], spots, GENES)
+    np.testing.assert_allclose(found.values, VALUES)
+
+
+def test_a_text_that_is_damaged_and_one_in_other_letters_say_so(tmp_path):
+    packed = gzip.compress(FRAME.to_csv().encode())
+    (tmp_path / "p.csv.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(SubmissionError, match=r"is damaged or incomplete .*Write it again"):
+        read(tmp_path / "p.csv.gz")
+    (tmp_path / "p.csv").write_text(FRAME.rename(columns={"E1": "Ä"}).to_csv(), "latin-1")
+    with pytest.raises(SubmissionError, match=r"no text in UTF-8 .*Save it as UTF-8"):
+        read(tmp_path / "p.csv")
+
+
+def test_words_in_a_column_of_numbers_are_told_with_its_name(tmp_path):
+    FRAME.astype({"E2": str}).replace({"E2": {"0.5": "n.d."}}).to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(SubmissionError, match=r"column 'E2' holds what is no number .*'n\.d\.'"):
+        read(tmp_path / "p.parquet")
+    FRAME.iloc[:0].to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(SubmissionError, match="it has no rows"):
+        read(tmp_path / "p.parquet")
 
 
 def test_an_endless_line_and_a_huge_file_are_refused_before_they_are_read(tmp_path, monkeypatch):
@@ -292,7 +366,7 @@ def test_an_archive_whose_shape_is_not_that_of_its_names_is_refused(tmp_path):
     np.savez(
         tmp_path / "p.npz", X=VALUES.T, spots=np.array(SPOTS.names), genes=np.array(GENES.names)
     )
-    with pytest.raises(SubmissionError, match=r"X has shape \(3, 4\), and the names are of \(4, 3"):
+    with pytest.raises(SubmissionError, match=r"\(3, 4\), .* are of \(4, 3\).*save `X\.T`"):
         read(tmp_path / "p.npz")
 
 
@@ -323,6 +397,29 @@ def test_a_sparse_matrix_that_points_beyond_itself_is_refused(tmp_path):
         file["X/indptr"][2] = 10**9
     with pytest.raises(SubmissionError, match="row pointers do not rise"):
         read(tmp_path / "p.h5ad")
+
+
+def test_a_matrix_by_columns_that_points_beyond_itself_or_holds_too_much_is_refused(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "p.h5ad"
+    as_sparse_by_columns(FRAME, path)
+    monkeypatch.setattr(sparse_parts, "_MOST_VALUES", 5)
+    with pytest.raises(SubmissionError, match=r"more than 5 values .*tocsr\(\)"):
+        read(path)
+    monkeypatch.undo()
+    with h5py.File(path, "a") as file:
+        file["X/indices"][0] = 4
+    with pytest.raises(SubmissionError, match="a row is beyond the spots"):
+        read(path)
+    with h5py.File(path, "a") as file:
+        file["X/indptr"][1] = 10**9
+    with pytest.raises(SubmissionError, match="column pointers do not rise"):
+        read(path)
+    with h5py.File(path, "a") as file:
+        file["X"].attrs["encoding-type"] = "coo_matrix"
+    with pytest.raises(SubmissionError, match=r"stored as 'coo_matrix'; dense arrays and sparse"):
+        read(path)
 
 
 def test_a_layer_is_taken_by_name_and_variances_come_with_it(tmp_path):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from spared_bench.protocol import read_protocol
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 
@@ -48,6 +49,9 @@ def spared_bench(*arguments, **environment):
         (["list", "predictor_s"], "No kind is named 'predictor_s'"),
         (["info", "shufflnet"], "No plugin is named 'shufflnet'. Did you mean 'shufflenet'?"),
         (["plugins", "why", "x"], "No plugin is named 'x'"),
+        (["encoders", "check", "uni-2h"], "No encoder is named 'uni-2h'. Did you mean 'uni2-h'?"),
+        (["encoders", "check", "color", "--device", "banana"], "There is no device 'banana'"),
+        (["encoders", "check", "color", "--device", "cuda:99"], "PyTorch finds"),
         (["data", "show", "her2st_demo", "--slide", "C9"], "has no slide 'C9'"),
         (["leaderboard", "build", "--from", "memory"], "--from must be 'mlflow' or 'store'"),
         (
@@ -106,6 +110,9 @@ def test_info_of_a_method_shows_its_parameters_and_configurations(tmp_path):
     assert "    lr: float = 1e-05\n" in told
     assert "  configuration small: image_size=28, depth=2, heads=1, n_views=1\n" in told
 
+    for encoder, told in (("uni2-h", "unknown"), ("phikon", "declared: TCGA")):
+        assert f"  may have seen         {told}\n" in spared_bench("info", encoder).stdout
+
     plugin = tmp_path / "lacking.py"
     plugin.write_text(
         "from spared_bench import PredictorSpec, hookimpl\n\n\n@hookimpl\n"
@@ -115,6 +122,28 @@ def test_info_of_a_method_shows_its_parameters_and_configurations(tmp_path):
     told = spared_bench("info", "lacking", "--plugin", plugin)
     assert told.returncode == 0
     assert "parameters cannot be shown: predictor 'lacking'" in told.stdout
+
+
+def test_checks_of_encoders_are_json_and_tell_how_a_gated_one_is_had(tmp_path):
+    done = spared_bench(
+        "encoders", "check", "color", "uni2-h", "--json", HF_HUB_OFFLINE="1", HF_HOME=tmp_path,
+        SPARED_BENCH_WEIGHTS=tmp_path, HF_TOKEN="",
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert {each["state"] for each in found["color"]} == {"passed", "skipped"}
+    assert "no weights" in found["color"][0]["told"]
+    (only,) = found["uni2-h"]
+    for told in ("huggingface.co/MahmoodLab/UNI2-h", "hf auth login", "uni2-h.safetensors"):
+        assert told in only["told"]
+
+
+def test_what_info_prints_of_a_protocol_is_a_file_that_can_be_run_with(tmp_path):
+    """The docs say ``spared-bench info own > mine.yaml``; sepal is a predictor as well."""
+    for name in ("own", "sepal"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(spared_bench("info", name).stdout)
+        assert read_protocol(path).name == name
 
 
 def test_several_plugins_are_checked_at_once_and_each_once(tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from spared_bench.leaderboard.digest import digest
 from spared_bench.leaderboard.folds import with_joined_folds
 from spared_bench.leaderboard.rows import Known, board_rows
 from spared_bench.protocol import Ranking
@@ -60,3 +61,16 @@ def test_rows_say_what_their_encoder_is_and_may_have_seen():
     known = Known(metrics={"pcc-gene": METRIC}, rankings={"hest@1": Ranking(metric="pcc-gene")})
     (part,) = board_rows([trial(0, 0.2, encoder=encoder)], known).protocols
     assert part.rows[0].encoder == encoder
+    (part,) = board_rows([trial(0, 0.2, encoder=encoder, weights="random")], known).protocols
+    assert part.rows[0].encoder == {
+        **encoder, "pretraining": "none, random weights", "seen": "declared: none",
+    }  # fmt: skip
+
+
+def test_the_summary_of_a_run_says_that_a_score_is_a_mean_of_folds():
+    known = Known(
+        metrics={"pcc-gene": METRIC},
+        rankings={"hest@1": Ranking(metric="pcc-gene", folds="mean")},
+    )
+    lines = digest([trial(0, 0.2), trial(1, 0.4)], known)
+    assert lines[1] == "  best     probe · none: pcc-gene 0.300, no interval: the mean of 2 folds"

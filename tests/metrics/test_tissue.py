@@ -19,6 +19,7 @@ from spared_bench.metrics.domains import (
     domains_nmi,
     domains_of,
     labels_ari,
+    labels_nmi,
     resolution_for,
 )
 from spared_bench.metrics.pathways import hallmark_sets, pathway_correlations, pcc_pathway
@@ -246,6 +247,46 @@ def test_domains_are_those_that_were_planted(planted):
     assert labels_ari(truth, merged, mask, told) == pytest.approx(wanted, abs=0.15)
     assert domains_ari(truth, truth, mask, tissue) == 1
     assert domains_nmi(truth, truth, mask, tissue) == pytest.approx(1)
+
+
+def pairs_alike(first, second):
+    """Hubert and Arabie's index, over all pairs of spots."""
+    upper = np.triu_indices(len(first), 1)
+    one, other = ((each[:, None] == each[None, :])[upper] for each in (first, second))
+    both, by_chance = (one & other).sum(), one.sum() * other.sum() / len(one)
+    return (both - by_chance) / ((one.sum() + other.sum()) / 2 - by_chance)
+
+
+def information_shared(first, second):
+    """Mutual information over the mean of the two entropies."""
+    joint = np.array(
+        [[((first == a) & (second == b)).mean() for b in set(second)] for a in set(first)]
+    )
+    rows, columns = joint.sum(axis=1), joint.sum(axis=0)
+    seen = joint > 0
+    mutual = (joint[seen] * np.log(joint[seen] / np.outer(rows, columns)[seen])).sum()
+    entropy = sum(-(part * np.log(part)).sum() for part in (rows, columns))
+    return 2 * mutual / entropy
+
+
+def test_agreement_is_counted_pair_by_pair_over_labelled_spots(planted, rng):
+    domain, truth, merged = planted
+    mask = np.ones(truth.shape, dtype=bool)
+    labels = np.array(["a", "b", "c"])[np.where(rng.random(144) < 0.2, 2 - domain, domain)]
+    labels[::7] = ""
+    told = grid_tissue(8, labels=labels)
+    resolution = resolution_for(standardised(truth, mask), 3)
+    measured, found = (domains_of(standardised(each, mask), resolution) for each in (truth, merged))
+    seen = labels != ""
+    for metric, count, first, second in (
+        (domains_ari, pairs_alike, measured, found),
+        (domains_nmi, information_shared, measured, found),
+        (labels_ari, pairs_alike, labels[seen], found[seen]),
+        (labels_nmi, information_shared, labels[seen], found[seen]),
+    ):
+        wanted = count(first, second)
+        assert 0.1 < wanted < 0.95
+        assert metric(truth, merged, mask, told) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_a_constant_prediction_is_one_domain_whatever_the_order_of_the_spots(planted):

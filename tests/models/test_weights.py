@@ -143,8 +143,21 @@ def test_weights_that_are_no_file_are_an_error(tmp_path):
 
 def test_a_file_of_another_network_is_refused(tmp_path):
     save_file(state_of(TIMM), tmp_path / "other.safetensors")
-    with pytest.raises(WeightsUnavailableError, match=r"another network: \d+ of \d+ tensors"):
+    with pytest.raises(
+        WeightsUnavailableError, match=r"another network: \d+ of \d+ tensors"
+    ) as caught:
         build_backbone(TORCHVISION, str(tmp_path / "other.safetensors"), 4)
+    assert "suggests" not in str(caught.value)  # no option of a constructor makes one of the other
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_nobody_is_advised_to_run_what_is_in_a_file(tmp_path):
+    """PyTorch's message does: re-running with weights_only set to False will likely succeed."""
+    for content in (b"garbage" * 100, pickle.dumps({"a": Path()})):
+        (tmp_path / "own.pth").write_bytes(content)
+        with pytest.raises(WeightsUnavailableError, match="is never run") as caught:
+            read_weights(tmp_path / "own.pth")
+        assert "weights_only" not in str(caught.value)
 
 
 def test_a_file_that_is_no_weights_file_is_refused(tmp_path):

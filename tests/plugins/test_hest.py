@@ -25,6 +25,7 @@ from spared_bench.errors import (
     ViewError,
 )
 from spared_bench.models.encoders import ColorEncoder
+from spared_bench.planning.forecast import forecast
 from spared_bench.processing.given import write_given
 from spared_bench.readers.hest import read_gene_list, read_hest
 from spared_bench.registry import discover
@@ -312,3 +313,17 @@ def test_what_a_download_that_failed_has_left_is_no_hindrance(task, tmp_path):
     (tmp_path / "data" / "hest-bench" / ".fetch").mkdir(parents=True)
     add_hest(task.parent, tmp_path / "data", lambda name: True)
     assert (tmp_path / "data" / "hest-bench").resolve() == task.parent
+
+
+def test_folds_share_their_features_which_a_plan_tells_once(task, tmp_path):
+    add_hest(task, tmp_path / "data", lambda name: False)
+    bench = api.make_bench(
+        "hest",
+        workspace=tmp_path / "workspace",
+        data_dir=tmp_path / "data",
+        parameters={"linear-probe+color": {"components": 24}},
+        device="cpu",
+    )
+    plan = api.select(bench, ["hest_made.fold"], ["none"], ["linear-probe+color"])
+    assert {cell.dataset for cell in plan.cells} == {f"hest_made.fold-{n}" for n in range(3)}
+    assert forecast(plan).features == [("hest_made.fold-0", "color", False)]

@@ -125,6 +125,27 @@ def test_the_pixels_told_of_are_those_of_the_image_at_hand(tmp_path):
     assert "T1 is coarse: a patch of 224 px is enlarged from 22 px" in page
 
 
+@pytest.mark.parametrize(
+    ("cutting", "told"),
+    [
+        ({"um": 200.0, "size": 64}, None),  # 32 of its pixels, of 6.25 µm
+        ({"um": 200.0, "size": 65}, "a patch of 65 px is enlarged from 32 px"),
+        ({"scale": 2.0, "size": 65}, "a patch of 65 px is enlarged from 32 px"),
+        ({"scale": 9.0, "um": 50.0, "size": 24}, "a patch of 24 px is enlarged from 8 px"),
+    ],
+)
+def test_a_coarse_image_is_told_by_the_width_of_its_patches(cutting, told, bench, tmp_path):
+    protocol = bench.protocol
+    patches = protocol.patches.model_copy(update=cutting)
+    bench.protocol = protocol.model_copy(update={"patches": patches})
+
+    path = write_dataset_page(bench, "toy", tmp_path / "toy.html", prepare=False)
+
+    page = path.read_text(encoding="utf-8")
+    assert ("is coarse" in page) == (told is not None)
+    assert (told or "") in page
+
+
 def test_a_slide_with_ids_only_is_drawn_by_symbol(bench, rng):
     import anndata as ad
     import numpy as np
@@ -145,3 +166,32 @@ def test_a_slide_with_ids_only_is_drawn_by_symbol(bench, rng):
     slide.var["gene_name"] = ["one", "two", "three"]
     add_symbols(slide, "human")  # given symbols stay
     assert list(slide.var["gene_name"]) == ["one", "two", "three"]
+
+
+def test_the_labels_of_people_are_told_with_the_number_of_spots(tmp_path):
+    import anndata as ad
+    import numpy as np
+
+    for slide_id, labels in (("a", ["tumour"] * 3 + ["stroma"] + [""] * 2), ("b", [""] * 6)):
+        slide = ad.AnnData(np.ones((6, 4), np.float32))
+        slide.var_names = [f"ENSG0000000000{i}" for i in range(4)]
+        slide.obs["region"] = labels
+        slide.obs[["array_row", "array_col"]] = [[i // 3, i % 3] for i in range(6)]
+        slide.obsm["spatial"] = np.array([[i % 3, i // 3] for i in range(6)]) * 40.0 + 20
+        picture = {"images": {"hires": np.full((80, 120, 3), 200, np.uint8)}}
+        factors = {"spot_diameter_fullres": 20.0, "tissue_hires_scalef": 1.0}
+        slide.uns["spatial"] = {slide_id: picture | {"scalefactors": factors}}
+        slide.write_h5ad(tmp_path / f"{slide_id}.h5ad")
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: h5ad\norganism: human\nlabel_column: region\n"
+        "classes: [stroma, tumour]\nslides: {a: {path: a.h5ad}, b: {path: b.h5ad}}\n"
+        "split: {train: [a], val: [b]}"
+    )
+    workspace = ["-w", str(tmp_path / "w")]
+    assert (
+        CliRunner().invoke(app, ["data", "add", str(tmp_path / "mine.yaml"), *workspace]).exit_code
+        == 0
+    )
+    result = CliRunner().invoke(app, ["data", "show", "mine", "--raw", "--json", *workspace])
+    page = Path(json.loads(result.stdout)["pages"][0]).read_text(encoding="utf-8")
+    assert "1 of 2 slides; spots: tumour (3), stroma (1)" in page

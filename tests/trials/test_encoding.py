@@ -44,8 +44,14 @@ def test_an_interrupted_encoding_goes_on_where_it_was(patches, tmp_path):
     assert told["resumed"] == 6
 
 
-def test_what_was_left_half_written_is_no_shard(patches, tmp_path):
-    (tmp_path / "000000000-000000003.part").write_bytes(b"half")
+def test_what_is_half_written_or_damaged_is_no_shard(patches, tmp_path):
+    encode_sharded(Sums(), "cpu", patches, np.zeros(11), tmp_path, shard=3)
+    shards = sorted(tmp_path.iterdir())
+    shards[0].rename(tmp_path / f".1-00000000.{shards[0].name}")
+    shards[1].write_bytes(shards[1].read_bytes()[:-2])  # a power cut
+    shards[2].write_bytes(b"")
+    np.save(shards[3], np.zeros((7, 1), np.float32))  # of another time's shards
+
     found, told = encode_sharded(Sums(), "cpu", patches, np.zeros(11), tmp_path, shard=3)
     np.testing.assert_array_equal(found, expected(patches))
     assert told["resumed"] == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from spared_bench.cli.common import JSON, PLUGIN, show_result
-from spared_bench.errors import UnknownNameError
+from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.registry import discover
 
 encoders_app = typer.Typer(help="Check frozen encoders.")
@@ -27,14 +27,19 @@ def _encoders() -> None:
 def check(
     names: list[str] = typer.Argument(..., metavar="NAME...", help="Names of encoders."),
     weights: str = typer.Option("pretrained", help="pretrained, random, or a file or folder."),
-    device: str = typer.Option("cpu", help="cpu, cuda, cuda:1, mps."),
+    device: str = typer.Option("cpu", help="auto, cpu, cuda, cuda:1, mps."),
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
     """Load encoders, and check width, size, known output, and another size of batch."""
+    from spared_bench.api.benches import resolve_device
     from spared_bench.models.encoder_table import known_encoder
+    from spared_bench.running.requirements import missing_device
     from spared_bench.testing.encoders import check_encoder
 
+    device = resolve_device(device)
+    if problem := missing_device(device):
+        raise UsageError(problem)
     registry = discover(plugin)
     found = {}
     for name in names:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import typer
@@ -19,10 +20,14 @@ from spared_bench.cli.common import (
 )
 from spared_bench.cli.dataset_listing import Disk, print_dataset, print_datasets
 from spared_bench.errors import PluginError, UnknownNameError
+from spared_bench.models.encoder_facts import may_have_seen
 from spared_bench.models.hub import ways_in
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.specs import KINDS, PLURALS, DatasetSpec, EncoderSpec, spec_as_dict
 from spared_bench.workspace import Workspace
+
+#: Kinds whose content is a file that people copy.
+_FILES = ("protocol", "study")
 
 
 def register(app: typer.Typer) -> None:
@@ -118,20 +123,28 @@ def info(
 def _print_details(
     entries: Sequence[Registered], made_with: Sequence[dict[str, Any]], disk: Disk
 ) -> None:
+    """Print what is known; around the YAML of a protocol as comments, so that it can be kept."""
+    files = any(entry.spec.kind in _FILES for entry in entries)
     for entry, made in zip(entries, made_with, strict=True):
         if isinstance(entry.spec, DatasetSpec):
             print_dataset(entry, disk)
             continue
-        described = _as_dict(entry, disk)
-        typer.echo(f"{described.pop('kind')} {described.pop('name')}")
-        for key, value in described.items():
-            if value not in ("", (), [], {}, None):
-                typer.echo(f"  {key:<22}{_plain(value)}")
-        if isinstance(entry.spec, EncoderSpec) and entry.spec.loader not in ("colour", "factory"):
-            typer.echo(f"  {'how to get it':<22}{ways_in(entry.spec)}")
-        _print_parameters(made)
-        if entry.spec.kind in ("protocol", "study"):
+        told = "\n".join([*_described(entry, disk), *_parameters(made)])
+        typer.echo(indent(told, "# ") if files else told)
+        if entry.spec.kind in _FILES:
             typer.echo("\n" + entry.load()())
+
+
+def _described(entry: Registered, disk: Disk) -> Iterator[str]:
+    described = _as_dict(entry, disk)
+    yield f"{described.pop('kind')} {described.pop('name')}"
+    for key, value in described.items():
+        if value not in ("", (), [], {}, None):
+            yield f"  {key:<22}{_plain(value)}"
+    if isinstance(entry.spec, EncoderSpec):
+        yield f"  {'may have seen':<22}{may_have_seen(entry.spec, ())}"
+    if isinstance(entry.spec, EncoderSpec) and entry.spec.loader not in ("colour", "factory"):
+        yield f"  {'how to get it':<22}{ways_in(entry.spec)}"
 
 
 def _made_with(entry: Registered) -> dict[str, Any]:
@@ -154,17 +167,17 @@ def _made_with(entry: Registered) -> dict[str, Any]:
     }
 
 
-def _print_parameters(made_with: dict[str, Any]) -> None:
+def _parameters(made_with: dict[str, Any]) -> Iterator[str]:
     if parameters := made_with.get("parameters"):
-        typer.echo("  parameters, and their defaults:")
+        yield "  parameters, and their defaults:"
         for each in parameters:
             default = f" = {each['default']!r}" if "default" in each else ", must be given"
-            typer.echo(f"    {each['name']}: {each['type']}{default}")
+            yield f"    {each['name']}: {each['type']}{default}"
     for name, values in made_with.get("configurations", {}).items():
         told = ", ".join(f"{key}={value!r}" for key, value in values.items())
-        typer.echo(f"  configuration {name}: {told}")
+        yield f"  configuration {name}: {told}"
     if reason := made_with.get("not_loaded"):
-        typer.echo(f"  parameters cannot be shown: {reason}")
+        yield f"  parameters cannot be shown: {reason}"
 
 
 def _find_everywhere(registry: Registry, name: str) -> list[Registered]:

@@ -82,11 +82,11 @@ spared.choose = (() => {
     const mapped = counted.map((i) => board.datasets[i].name).find((name) => maps[best.id]?.[name]);
     return [
       el("p", { class: "best" }, link(["method", best.id], named(best))),
-      el("p", {}, `On ${having(params)} it has the ${what}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : ""}`),
+      el("p", {}, `On ${having(params)} it has the ${what}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, params),
       run ? copyable(run) : "",
-      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps beside the tissue: ${mapped}`) : "", link(["method", best.id], "What it is and how to run it"), link(["about"], "Glossary")),
+      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps beside the tissue: ${mapped}`) : "", link(["method", best.id], run ? "What it is and how to run it" : "What is known of it"), link(["about"], "Glossary")),
     ];
   }
 

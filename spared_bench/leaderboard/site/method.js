@@ -24,7 +24,7 @@
   // And those that have one value per row and that the page does not compute, for a row's facts.
   function described(board, row) {
     return board.columns.filter((c) => !c.computed && !c.per.includes("dataset") && !SAID.includes(c.key)).flatMap((c) => (c.per.includes("metric") ? board.metrics : [null]).map((metric, j) =>
-      [spared.ranking.titled(c, metric), (metric ? row.cells[c.key][j] : row.cells[c.key])[1]]));
+      [spared.ranking.titled(c, metric), (metric ? row.cells[c.key][j] : row.cells[c.key])[1]])).filter(([, text]) => text !== none);
   }
   const SAID = ["completer", "n_parameters", "fit_seconds"]; // in other words
 
@@ -100,6 +100,7 @@
 
   function running(board, choice, row, plugin) {
     const again = plugin && spared.choose.runs(board, choice, row);
+    if (!again && row.trust === "brought") return [el("p", {}, "Its predictions were made elsewhere, and scored here by ", el("code", {}, "spared-bench score"), "; there is no command for it.")];
     if (!again) return [el("p", {}, `No plugin that was here when the page was built is called ${row.predictor}, so there is no command for it.${row.source ? " Its source is named above." : ""}`)];
     const completer = row.completer ? ["-c", row.completer] : [];
     return [

@@ -110,6 +110,10 @@ spared.ranking = (() => {
     return [...board.rows].sort((a, b) => compare(places.get(a), places.get(b)));
   }
 
+  // Sentences, which are broken into lines.
+  const LONG = 24;
+  const isLong = (column) => !column.number && !column.derived && current.rows.some((row) => String(column.value(row) ?? "").length > LONG);
+
   function make(board) {
     if (current.api) { current.api.destroy(); document.getElementById("board").replaceChildren(); }
     for (const dataset of board.datasets) dataset.path = esc(encodeURIComponent(dataset.name));
@@ -121,7 +125,7 @@ spared.ranking = (() => {
       data: current.rows,
       columns: current.columns.map((c) => ({
         title: `${esc(c.title)}${c.about?.length ? ` <span class="badges">${c.about.map((b) => `<span class="badge"${tips(b)}>${esc(b)}</span>`).join(" ")}</span>` : ""}`, ariaTitle: c.title, name: c.key,
-        className: `${c.number ? "n" : c.key === "name" ? "name" : ""} ${OFF_PHONE.includes(c.key) ? "off-phone" : ""}`, type: c.number ? "last" : "string", searchable: false,
+        className: `${c.number ? "n" : c.key === "name" ? "name" : isLong(c) ? "long" : ""} ${OFF_PHONE.includes(c.key) ? "off-phone" : ""}`, type: c.number ? "last" : "string", searchable: false,
         orderSequence: c.descending || (c.dataset !== undefined && !relative() && current.choice.metric.better === "higher") ? ["desc", "asc"] : ["asc", "desc"],
         data: (row, kind) => kind === "display" ? (c.html ? c.html(row) : esc(c.value(row) || none)) : c.value(row) ?? "",
         orderDataType: c.derived ? "derived" : undefined,

@@ -1,0 +1,71 @@
+"""What the page shows of encoders, and of predictions that were made elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from spared_bench.leaderboard.publish import _runnable
+from spared_bench.registry import discover
+from tests.board_samples import build, trial
+from tests.leaderboard.browsing import ready
+from tests.leaderboard.reading import data_of
+
+PRETRAINING = "300 thousand slides of one hospital, in four stains and at three magnifications"
+ENCODER = {"name": "uni", "licence": "NC", "pretraining": PRETRAINING, "seen": "unknown"}
+ON_UNI = "linear-probe+uni"
+
+
+def test_a_method_on_another_encoder_can_be_run_and_a_made_up_one_cannot():
+    names = [ON_UNI, "linear-probe", "no-such+uni", "gene-mean+uni", "linear-probe+nothing"]
+    found = _runnable(discover([]), [trial(name) for name in names])
+    assert found[ON_UNI]["encoder"] == "encoder"
+    assert found[ON_UNI]["licence"] == found["linear-probe"]["licence"] == "MIT"
+    assert not set(names[2:]) & set(found)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoders")
+    brought = {"brought": {"missing": {"spots": 0, "genes": 0}}}
+    trials = [
+        trial("elsewhere", mse=0.5, facts=brought),
+        trial(ON_UNI, mse=1.0, facts={"encoder": ENCODER}),
+        trial("gene-mean", mse=2.0, facts={"control": True}),
+    ]
+    build(trials, folder, "c", "store", {"predictors": _runnable(discover([]), trials)})
+    return folder
+
+
+def test_sentences_are_broken_into_lines_and_what_an_encoder_has_seen_stands_beside(
+    open_site, site
+):
+    page = open_site(site, "#ranking?columns=%2Bencoder%20%2Bpretraining%20%2Bmay_have_seen")
+    cell = page.get_by_role("cell", name=PRETRAINING)
+    one = page.get_by_role("cell", name="unknown", exact=True)
+    assert cell.bounding_box()["width"] <= 340
+    lines = cell.evaluate(
+        "(cell) => cell.scrollHeight / parseFloat(getComputedStyle(cell).lineHeight)"
+    )
+    assert lines > 3
+    assert one.bounding_box()["y"] == cell.bounding_box()["y"]
+
+
+def test_a_brought_row_says_that_there_is_nothing_to_run_and_a_variant_how_it_is_run(
+    open_site, site
+):
+    page = open_site(site)
+    told = page.locator("#answer .answer").inner_text()
+    assert "Predictions that were made elsewhere and scored here." in told
+    assert "how to run it" not in told
+    page.get_by_role("link", name="What is known of it").click()
+    ready(page, "method")
+    text = page.locator("main").inner_text()
+    assert "made elsewhere, and scored here by spared-bench score" in text
+    assert "Field of view" not in text
+
+    rows = {row["predictor"]: row["id"] for row in data_of(site, "p0/board")["rows"]}
+    page = open_site(site, f"#method/{rows[ON_UNI]}")
+    assert f"-p {ON_UNI}" in page.locator("main code").first.inner_text()
+    facts = page.locator("main").inner_text()
+    for told in ("uni", PRETRAINING, "May have seen", "unknown"):
+        assert told in facts

@@ -1,0 +1,49 @@
+"""What methods have against their parameters is told before anything is read or run."""
+
+from __future__ import annotations
+
+import pytest
+
+from spared_bench.api import make_bench, select
+from spared_bench.errors import UsageError
+from spared_bench.planning.own_checks import unfit
+from spared_bench.planning.selection import make_plan
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "told"),
+    [
+        ("linear-probe", {"components": 25}, r"25 principal components of the 24 .*'color'\."),
+        ("linear-probe", {"components": 513, "encoder": "resnet18"}, "of the 512 features"),
+        ("linear-probe", {"components": 769, "encoder": "h0-mini"}, "of the 768 features"),
+        ("linear-probe", {"penalty": "hesst"}, "penalty='hesst'.*Did you mean 'hest'"),
+        ("linear-probe", {"alpha": -1.0}, "alpha=-1.0; expected 0 or more"),
+        ("shuffled", {"components": 25}, r"`--set shuffled\.components=` fewer"),
+        ("feature-mlp", {"depth": -1}, "depth=-1"),
+        ("feature-attention", {"heads": 3}, "divisible by the heads"),
+        ("feature-attention", {"most": -1}, "most=-1"),
+        ("feature-flow", {"steps": 0}, "steps=0"),
+        ("feature-flow", {"dropout": 1.0}, "dropout=1.0"),
+    ],
+)
+def test_parameters_that_cannot_go_together_are_refused_when_planning(
+    method, values, told, tmp_path
+):
+    bench = make_bench("demo", workspace=tmp_path, parameters={method: values}, device="cpu")
+    with pytest.raises(UsageError, match=f"Predictor {method!r} cannot run so: .*{told}"):
+        select(bench, ["her2st_demo"], ["none"], [method])
+    assert not (tmp_path / "store").exists()
+
+
+def test_as_many_components_as_features_are_allowed(tmp_path):
+    values = {"linear-probe": {"components": 24}}
+    bench = make_bench("demo", workspace=tmp_path, parameters=values, device="cpu")
+    assert unfit(bench, predictors=["linear-probe"]) == ""
+
+
+def test_a_probe_that_nobody_named_is_left_out_with_the_reason(tmp_path):
+    """HEST's probe takes 256 components, and its default encoder has 24 features."""
+    bench = make_bench("hest", workspace=tmp_path, device="cpu")
+    plan = make_plan(bench, ["her2st_demo"], ["none"], ["linear-probe", "gene-mean"])
+    assert plan.predictors == ["gene-mean"]
+    assert "256 principal components of the 24 features" in plan.left_out[0]

@@ -173,7 +173,7 @@ class Store:
             beside.mkdir(parents=True)
             make(beside)
             self._seal(beside, kind, inputs)
-            inherit_mark(self.root, beside, inputs)
+            inherit_mark(self.root, beside, kind, inputs)
             final.parent.mkdir(parents=True, exist_ok=True)
             try:
                 beside.rename(final)

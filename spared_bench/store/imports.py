@@ -19,6 +19,8 @@ ARCHIVES = "imports"
 _MANIFEST = "manifest.json"
 _MARK_BYTES = 100_000
 _MOST_STATIONS = 20
+_FEATURES = "features"
+_MAY_USE_FEATURES = {"trials", "networks", "completed"}
 
 
 def write_mark(folder: Path, source: dict[str, Any]) -> None:
@@ -59,10 +61,32 @@ def stations_of(folder: Path) -> list[Any] | bool:
     return stations if isinstance(stations, list) and stations else True
 
 
-def inherit_mark(root: Path, folder: Path, inputs: object) -> None:
-    """Mark an entry that is about to be kept, if anything that it was made of was imported."""
+def inherit_mark(root: Path, folder: Path, kind: str, inputs: object) -> None:
+    """Mark an entry that is about to be kept, if anything that it was made of was imported.
+
+    A method asks for features while it runs, so no key says which; every method of the dataset may
+    have used those that came from elsewhere.
+    """
     if not (root / ARCHIVES).is_dir():
         return
+    used = list(_made_of(root, inputs))
+    found = next((source.name for source in used if read_mark(source) is not None), None)
+    if found is None and kind in _MAY_USE_FEATURES:
+        found = _imported_features(root, {source.name for source in used})
+    if found is not None:
+        write_mark(folder, {"made_from": found})
+
+
+def _imported_features(root: Path, used: set[str]) -> str | None:
+    """Return the key of features that came from elsewhere, of pictures that are among the used."""
+    for mark in sorted((root / _FEATURES).glob(f"*/*/{MARK}")):
+        if any(source.name in used for source in _made_of(root, _inputs_of(mark.parent))):
+            return mark.parent.name
+    return None
+
+
+def _made_of(root: Path, inputs: object) -> Iterator[Path]:
+    """Yield every entry that inputs name, and what these were made of, all the way."""
     waiting, seen = list(keys_in(inputs)), set[str]()
     while waiting:
         key = waiting.pop()
@@ -70,9 +94,7 @@ def inherit_mark(root: Path, folder: Path, inputs: object) -> None:
             continue
         seen.add(key)
         for source in root.glob(f"*/{key[:2]}/{key}"):
-            if read_mark(source) is not None:
-                write_mark(folder, {"made_from": key})
-                return
+            yield source
             waiting += keys_in(_inputs_of(source))
 
 

@@ -23,6 +23,7 @@ from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.store.disk import is_full
 from spared_bench.store.entries import MANIFEST, Entry, Store
+from spared_bench.store.imported_cells import adopt_cells, is_to_be_drawn_here
 from spared_bench.store.imports import ARCHIVES, MARK, keys_in, write_mark
 from spared_bench.store.leases import described, leases_of
 from spared_bench.store.processes import stamp
@@ -344,23 +345,19 @@ def _adopt(store: Store, staging: Path, archive: Path, source: dict[str, Any]) -
     if checked:  # before any of it is there, so that what is made of it is marked too
         text = json.dumps(source, indent=1)
         write_text(store.root / ARCHIVES / f"{source['sha256'][:16]}.json", text)
-    new = 0
+    new = known = 0
     for kind, entry in checked:
         final = store.folder(kind, entry.key)
-        if not store.has(kind, entry.key):
+        if store.has(kind, entry.key):
+            known += 1
+        elif not is_to_be_drawn_here(store, entry):
             store.remove(kind, entry.key)  # what is left of a damaged one
             final.parent.mkdir(parents=True, exist_ok=True)
             write_mark(entry.folder, source)
             entry.folder.rename(final)
             new += 1
-    for path in sorted((staging / _CELLS).glob("*.json")):
-        if read_cell(path) is None:
-            continue
-        target = store.root / _CELLS / path.name
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(target)
-    return new, len(checked) - new
+    adopt_cells(store, staging / _CELLS)
+    return new, known
 
 
 def _folders(place: Path) -> list[Path]:

@@ -164,7 +164,14 @@ def _problem(change: Change) -> str:
 
 
 def _extracted(repository: Path, change: Change, out: Path, found: Review) -> Path | None:
-    size = int(_git(repository, "cat-file", "-s", change.blob))
+    try:
+        kind = _git(repository, "cat-file", "-t", change.blob).strip()
+        size = int(_git(repository, "cat-file", "-s", change.blob))
+    except subprocess.CalledProcessError:
+        kind, size = b"", 0
+    if kind != b"blob":
+        found.problems.append(f"{change.path}: its content is not among what was fetched.")
+        return None
     if size > MAX_BYTES:
         found.problems.append(f"{change.path}: {size} bytes; at most {MAX_BYTES} are read.")
         return None

@@ -225,3 +225,66 @@ def test_a_trial_of_an_imported_dataset_is_not_trained_on_known_data(bench, work
         for kind in ("prepared", "patches", "completed")
         for entry in other.workspace.store.entries(kind)
     )
+
+
+def of_another_name(names):
+    return {"cell": [*names[:3], "toy-ridge", 0]}
+
+
+def of_no_name(names):
+    return {"file": "anything.json"}
+
+
+def of_its_own(names):
+    return {}
+
+
+def of_scores_of_another(names):
+    return {"scores": True}
+
+
+@pytest.mark.parametrize("forge", [of_another_name, of_no_name, of_its_own, of_scores_of_another])
+def test_a_record_that_comes_chooses_no_result_of_this_workspace(
+    prepared_workspace, tmp_path, capsys, forge
+):
+    """A record of a cell bears no mark; with nothing but records, the board must stay as it was."""
+    shutil.copytree(prepared_workspace, tmp_path / "other")
+    store = toy_bench(tmp_path / "other").workspace.store
+    execute(
+        select(toy_bench(tmp_path / "other"), predictors=["toy-mean", "toy-ridge"]),
+        executor="inline",
+        track=False,
+    )
+    cells = {cell.final.predictor: cell for cell in finished_cells(store)}
+    path = store.root / "cells" / f"{digest(['toy@1', 'toy', 'none', 'toy-mean', 0])}.json"
+    record = json.loads(path.read_text())
+    path.unlink()
+    change = forge(record["cell"])
+    name = change.pop("file", None)
+    if change.pop("scores", False):
+        change = {"scores": cells["toy-ridge"].scores.name}
+    record |= change
+    folder = tmp_path / "edited" / "cells"
+    folder.mkdir(parents=True)
+    (folder / (name or f"{digest(record['cell'])}.json")).write_text(json.dumps(record))
+
+    if forge is of_another_name:
+        (store.root / "cells" / f"{digest(record['cell'])}.json").unlink()
+    before = [cell.final.predictor for cell in finished_cells(store)]
+    import_archive(store, packed(tmp_path / "edited", tmp_path / "cells.tar"))
+    assert [cell.final.predictor for cell in finished_cells(store)] == before
+    assert "1 records of cells are left out" in capsys.readouterr().err
+
+
+def test_the_records_of_an_honest_archive_are_taken_over(
+    bench, tmp_path, prepared_workspace, capsys
+):
+    execute(select(bench, predictors=["toy-mean"]), executor="inline", track=False)
+    export(bench.workspace.store, tmp_path / "all.tar")
+    shutil.copytree(prepared_workspace, tmp_path / "other")
+    store = toy_bench(tmp_path / "other").workspace.store
+    import_archive(store, tmp_path / "all.tar")
+    (cell,) = finished_cells(store)
+    assert cell.final.predictor == "toy-mean"
+    assert cell.figures is not None
+    assert "left out" not in capsys.readouterr().err

@@ -14,11 +14,15 @@ import pytest
 
 from spared_bench.errors import UsageError, WorkspaceError
 from spared_bench.files import write_text
+from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import MARK, read_mark
 from spared_bench.store.leases import Leases
 from spared_bench.store.maintenance import export, import_archive, unneeded, verify
 from spared_bench.trials.cells import finished_cells
+
+NAMES = ["toy@1", "toy", "none", "mean", 0]
+CELL = f"{digest(NAMES)}.json"
 
 
 def writes(text):
@@ -41,9 +45,9 @@ def store(tmp_path):
         trial = store.obtain("trials", {"completed": completed.key, "of": name}, writes(name))
         store.obtain("figures", {"trial": trial.key}, writes("d"))
         if name == "kept":
-            record = {"cell": ["toy@1", "toy", "none", "mean", 0], "final": trial.key, "search": []}
+            record = {"cell": NAMES, "final": trial.key, "search": []}
             record |= {"scores": "", "figures": ""}
-            write_text(store.root / "cells" / "one.json", json.dumps(record))
+            write_text(store.root / "cells" / CELL, json.dumps(record))
     return store
 
 
@@ -93,7 +97,7 @@ def test_what_is_exported_is_imported_elsewhere_and_is_the_same(store, tmp_path)
     assert names(other, "trials") == names(store, "trials")
     assert verify(other).checked == 12
     assert verify(other).damaged == {}
-    assert (other.root / "cells" / "one.json").is_file()
+    assert (other.root / "cells" / CELL).is_file()
 
 
 def test_a_damaged_entry_is_not_exported(store, tmp_path):
@@ -256,10 +260,45 @@ def test_what_is_made_of_an_imported_dataset_is_marked_and_what_is_made_again_is
     for kind, entry in (("trials", trial), ("completed", layer), ("prepared", prepared)):
         other.remove(kind, entry.key)
     other.remove("patches", prepared.key)  # of the same inputs in this made-up store
+    for entry in list(other.entries("features")):
+        other.remove("features", entry.key)
     again = other.obtain("prepared", prepared.inputs, writes("p"))
     layer = other.obtain("completed", layer.inputs, writes("l"))
     assert not is_marked(again)
     assert not is_marked(layer)
+
+
+def test_what_may_have_used_imported_features_is_marked_and_what_cannot_is_not(store, tmp_path):
+    """The patches were cut here; the features of them came, and no key of a trial names them."""
+    with tarfile.open(tmp_path / "features.tar", "w") as tar:
+        made = Store(tmp_path / "made")
+        patches = {"of": "kept"}
+        entry = made.obtain("features", {"patches": digest(patches), "net": "x"}, writes("truth"))
+        tar.add(entry.folder, f"features/{entry.key}")
+    assert import_archive(store, tmp_path / "features.tar") == (1, 0)
+    layers = {(e.folder / "value.txt").parent: e for e in store.entries("completed")}
+    of = {e.inputs["patches"] == digest(patches): e for e in layers.values()}
+    trial = store.obtain("trials", {"completed": of[True].key, "by": "me"}, writes("t"))
+    other = store.obtain("trials", {"completed": of[False].key, "by": "me"}, writes("t"))
+    stained = store.obtain("stained", {"patches": digest(patches)}, writes("s"))
+    network = store.obtain("networks", {"views": {"patch": stained.key}}, writes("n"))
+    scores = store.obtain("scores", {"trial": other.key}, writes("t"))
+    found = [is_marked(each) for each in (trial, network, other, scores, stained)]
+    assert found == [True, True, False, False, False]
+    assert read_mark(trial.folder)["stations"] == [{"made_from": entry.key}]
+
+
+def test_figures_of_a_trial_that_was_made_here_are_drawn_here(store, tmp_path):
+    trial = next(store.entries("trials"))
+    for name, inputs in (
+        ("own", {"trial": trial.key, "as": "forged"}),
+        ("none", {"trial": "0" * 64}),
+    ):
+        made = Store(tmp_path / name)
+        entry = made.obtain("figures", inputs, writes("forged"))
+        export(made, tmp_path / f"{name}.tar")
+        assert import_archive(store, tmp_path / f"{name}.tar") == (0, 0)
+        assert not store.has("figures", entry.key)
 
 
 def test_what_was_there_before_an_import_is_not_marked(store, tmp_path):

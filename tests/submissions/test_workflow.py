@@ -245,6 +245,41 @@ def test_a_sound_bundle_is_accepted_once_and_a_submodule_or_program_is_not(
     ]
 
 
+@pytest.mark.parametrize("kind", ["of nothing", "of a folder"])
+def test_a_bundle_without_content_is_a_problem_and_the_others_are_looked_at(
+    repository, tmp_path, kind
+):
+    from spared_bench.submissions.report import Report
+    from spared_bench.submissions.request import review
+
+    base = git(repository, "rev-parse", "main")
+    content = "2" * 40 if kind == "of nothing" else git(repository, "rev-parse", f"{base}^{{tree}}")
+    blob = git(repository, "rev-parse", f"{base}:README")
+    tree = f"100644 blob {content}\ta-1.zip\n100644 blob {blob}\tb-1.zip\n"
+    made = subprocess.run(
+        ["git", "mktree", "--missing"],
+        cwd=repository, input=tree, capture_output=True, text=True, check=kind == "of nothing",
+    )  # fmt: skip
+    if made.returncode:  # git itself makes no such tree
+        raw = b"".join(
+            f"100644 {name}\0".encode() + bytes.fromhex(found)
+            for name, found in (("a-1.zip", content), ("b-1.zip", blob))
+        )
+        made = subprocess.run(
+            ["git", "hash-object", "-t", "tree", "-w", "--literally", "--stdin"],
+            cwd=repository, input=raw, capture_output=True, check=True,
+        )  # fmt: skip
+    folder = made.stdout if isinstance(made.stdout, str) else made.stdout.decode()
+    git(repository, "read-tree", base)
+    git(repository, "rm", "--quiet", "--cached", "-r", "submissions")
+    git(repository, "read-tree", "--prefix=submissions/", folder.strip())
+    whole = git(repository, "write-tree", "--missing-ok")
+    head = git(repository, "commit-tree", whole, "-p", base, "-m", "odd")
+    found = review(repository, base, head, tmp_path / "out", lambda path: (Report(path.name), ""))
+    assert "submissions/a-1.zip: its content is not among what was fetched." in found.problems
+    assert [report.name for report in found.reports] == ["b-1.zip"]
+
+
 @pytest.mark.parametrize("name", ["HEAD", "--output=x", "0" * 40, "", "main; touch executed"])
 def test_a_commit_that_is_none_is_told(repository, tmp_path, name):
     from spared_bench.errors import UsageError

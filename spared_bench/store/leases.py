@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import sys
 import threading
 import time
@@ -36,6 +37,7 @@ _SECONDS_UNTOLD = 5.0
 #: Whoever waits says again for whom.
 SECONDS_BETWEEN_REMINDERS = 60.0
 _FORGOTTEN = 24 * 3600
+_CARD_BYTES = 10_000
 
 
 class Leases:
@@ -273,6 +275,9 @@ def _state(path: Path) -> _State:
 def _read(path: Path) -> dict[str, Any]:
     """Return the card that a file is; an empty one for nonsense, which is no lease."""
     try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _CARD_BYTES:  # a pipe never ends
+            return {}
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}

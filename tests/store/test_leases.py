@@ -291,13 +291,17 @@ NONSENSE = {
 }
 
 
-@pytest.mark.parametrize("kind", [*NONSENSE, "folder", "dangling"])
+@pytest.mark.parametrize("kind", [*NONSENSE, "folder", "dangling", "pipe", "endless"])
 def test_nonsense_is_no_lease(tmp_path, kind):
     path = tmp_path / "work.lease"
     if kind == "folder":
         (path / "inner").mkdir(parents=True)
     elif kind == "dangling":
         path.symlink_to("nowhere")
+    elif kind == "pipe":  # which nobody writes to
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
     else:
         path.write_bytes(NONSENSE[kind])
     leases = Leases(tmp_path, lifetime=1.2)

@@ -47,9 +47,12 @@ def open_image(path: str | Path, fluorescence: bool = False) -> BlockImage:
     from spared_bench.processing.pillow_image import PillowImage
     from spared_bench.processing.tiff_image import is_tiff, open_tiff
     from spared_bench.processing.vips_image import UnknownFormatError, open_vips
+    from spared_bench.processing.wholeness import check_whole
 
     if is_tiff(Path(path)):
         return open_tiff(Path(path), fluorescence)
+    if not fluorescence:  # whose background may be black
+        check_whole(Path(path))
     try:
         import pyvips  # noqa: F401
 

@@ -160,7 +160,7 @@ class BlockImage(ABC):
             if self._all("transparent", self.colours.transparent, pixels):
                 raise ImageError(
                     f"The image {self.path} is transparent everywhere: the opacity in its last"
-                    " band is 0. Save it without that band."
+                    " band is nowhere above a sixteenth of its range. Save it without that band."
                 )
 
     def _all(self, name: str, like: Callable[[np.ndarray], bool], pixels: np.ndarray) -> bool:

@@ -18,6 +18,8 @@ _COLOURS = 3
 #: Light passes most of a stained section: an image that leaves this part of its range empty was
 #: stored in a wider type than it was measured in.
 _DARK = 1 / 4
+#: An opacity that is nowhere above this part of its range shows nothing: a mask of 0 and 1, say.
+_FAINT = 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,8 @@ class Colours:
         Whether 0 is white (grey images only).
     palette : ndarray of uint8, of shape (n_values, 3), optional
         The colour of each value of a band.
+    reduced : bool
+        Whether the file has 16 bits, of which its reader took the upper eight.
     stains : bool
         Whether the bands are stains: any number of them, and none is an opacity.
     notes : tuple of str
@@ -50,6 +54,7 @@ class Colours:
     premultiplied: bool = False
     inverted: bool = False
     palette: np.ndarray | None = None
+    reduced: bool = False
     stains: bool = False
     notes: tuple[str, ...] = ()
 
@@ -77,11 +82,13 @@ class Colours:
 
     def dark(self, pixels: np.ndarray) -> bool:
         """Return whether all of a brightfield image could be of fewer bits than its type has."""
-        if self.stated or self.stains or self.top <= 255:
+        if self.stated or self.stains or not (self.top > 255 or self.reduced):
             return False
         light = pixels[..., :_COLOURS] if self.opacity is None else pixels[..., : self.opacity]
         return bool(light.max() <= self.top * _DARK)
 
     def transparent(self, pixels: np.ndarray) -> bool:
         """Return whether nothing can be seen of an image."""
-        return self.opacity is not None and not pixels[..., self.opacity].any()
+        if self.opacity is None:
+            return False
+        return bool(pixels[..., self.opacity].max() <= self.top * _FAINT)

@@ -5,6 +5,7 @@ JPEG 2000, BMP and PPM are among them.
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from spared_bench.processing.image_errors import undecodable, unsupported
 _BLOCK_ROWS = 64
 _MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")
 _CONVERTED = {"1": "L", "CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}
+_HEADER_BYTES = 65_536
+_PORTABLE = re.compile(rb"P[56](?:\s|#[^\n]*\n)+(?:\d+(?:\s|#[^\n]*\n)+){2}(\d+)\s")
+_SIZES_OF_JPEG2000, _PNG = b"\xff\x4f\xff\x51", b"\x89PNG"
 _OF_FLOATS = ("F", "I", "LAB", "HSV")
 
 
@@ -50,7 +54,12 @@ class PillowImage(BlockImage):
             np.array([0, image.width]),
             bands,
             np.dtype(np.uint16 if deep else np.uint8),
-            Colours(top=65535 if deep else 255, opacity=opacity, stains=fluorescence),
+            Colours(
+                top=65535 if deep else 255,
+                opacity=opacity,
+                reduced=not deep and _of_sixteen_bits(path),
+                stains=fluorescence,
+            ),
         )
 
     def decode(self, row: int, column: int) -> np.ndarray:
@@ -58,3 +67,15 @@ class PillowImage(BlockImage):
         top, bottom = int(self.rows[row]), int(self.rows[row + 1])
         pixels = np.asarray(self._image.crop((0, top, self.width, bottom)))
         return pixels.reshape(bottom - top, self.width, -1)
+
+
+def _of_sixteen_bits(path: Path) -> bool:
+    """Whether a file stores 16 bits and says of no fewer, of which Pillow's colours keep eight."""
+    with path.open("rb") as file:
+        start = file.read(_HEADER_BYTES)
+    if portable := _PORTABLE.match(start):
+        return int(portable[1]) == 65535
+    if start.startswith(_PNG):
+        return start[24:25] == b"\x10"
+    sizes = start.find(_SIZES_OF_JPEG2000)
+    return sizes >= 0 and start[sizes + 42 : sizes + 43] == b"\x0f"

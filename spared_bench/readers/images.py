@@ -17,6 +17,7 @@ _COLOURS = 3
 #: little in few values; otherwise the range is another one.
 _OVERSHOOT, _SMALL, _FEW = 0.25, 0.05, 0.01
 _ROUNDING = 1e-3
+_FAINT = 1 / 16  # of the range: an opacity that is nowhere above it shows nothing
 
 
 def keep_image(
@@ -154,12 +155,12 @@ def _without_dummy(pixels: np.ndarray, source: Path, opacity: bool) -> tuple[np.
     fourth, colours = pixels[..., _COLOURS], pixels[..., :_COLOURS]
     if (fourth == np.iinfo(pixels.dtype).max).all():
         return colours, []
-    if opacity and fourth.any():
+    if opacity and fourth.max() > np.iinfo(pixels.dtype).max * _FAINT:
         return pixels, []
     if opacity:
         raise ImageError(
-            f"The image in {source} is transparent everywhere: its fourth channel is 0. Write it"
-            " again without that channel."
+            f"The image in {source} is transparent everywhere: its fourth channel is nowhere"
+            " above a sixteenth of its range. Write it again without that channel."
         )
     if fourth.any():
         raise ImageError(

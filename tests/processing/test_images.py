@@ -86,6 +86,29 @@ def test_sixteen_bit_colour_keeps_its_channels(tmp_path, rng):
     np.testing.assert_array_equal(window, np.floor(deep[5:25, 5:25] / 65535 * 255))
 
 
+@pytest.mark.parametrize("kind", ["png", "ppm", "jp2"])
+def test_a_dark_image_of_sixteen_bits_is_refused_whoever_reads_it(reader, tmp_path, rng, kind):
+    """Pillow keeps the upper eight bits of colours, in which ten bits in sixteen are black."""
+    import imagecodecs
+
+    def write(values):
+        path = tmp_path / f"a.{kind}"
+        if kind == "ppm":
+            head = f"P6 # by hand\n{values.shape[1]} {values.shape[0]}\n65535\n".encode()
+            path.write_bytes(head + values.astype(">u2").tobytes())
+        elif kind == "png":
+            path.write_bytes(imagecodecs.png_encode(values))
+        else:
+            path.write_bytes(imagecodecs.jpeg2k_encode(values, level=0))
+        return open_image(path)
+
+    deep = rng.integers(0, 1024, size=(40, 50, 3), dtype=np.uint16)
+    with pytest.raises(ImageError, match="lowest quarter"):
+        write(deep).window(0, 0, 50, 40)
+    bright = write(deep * 64).window(0, 0, 50, 40)
+    assert bright.mean() == pytest.approx(deep.mean() * 64 / 257, abs=2)
+
+
 @pytest.mark.parametrize("planes", [True, False])
 def test_an_ome_tiff_of_three_channels_has_its_colours_however_they_are_stored(
     tmp_path, pixels, planes

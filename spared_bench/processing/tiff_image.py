@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spared_bench.errors import ImageError
 from spared_bench.processing.blocks import BlockImage
 from spared_bench.processing.colours import Colours
-from spared_bench.processing.image_errors import no_codec, undecodable, unsupported
+from spared_bench.processing.image_errors import no_codec, unclear, undecodable, unsupported
 from spared_bench.processing.tiff_layout import colours_of, planes_of
 from spared_bench.processing.tiff_planes import Plane, TiffFileBytes
 
@@ -54,6 +56,7 @@ def open_tiff(path: Path, fluorescence: bool) -> BlockImage:
     try:
         with tifffile.TiffFile(path) as tiff:
             series = tiff.series[0]
+            _check_first(path, tiff.series)
             pages = planes_of(series, path, fluorescence)
             colours = colours_of(tiff, pages, path, fluorescence)
             page = pages[0]
@@ -81,6 +84,18 @@ def open_tiff(path: Path, fluorescence: bool) -> BlockImage:
 
         return open_strip(path, number, dtype, colours, by_rows=compression not in _JPEG)
     return TiffImage(path, planes, dtype, colours)
+
+
+def _check_first(path: Path, series: list[Any]) -> None:
+    """Refuse a file whose first image is smaller than another: a label, or one scene."""
+    sizes = [(each.keyframe.imagewidth, each.keyframe.imagelength) for each in series]
+    largest = max(sizes, key=math.prod)
+    if math.prod(sizes[0]) < math.prod(largest):
+        raise unclear(
+            path,
+            f"{len(series)} images, and its first, of {sizes[0][0]} x {sizes[0][1]} pixels, is"
+            f" smaller than one of {largest[0]} x {largest[1]}",
+        )
 
 
 def _check_codec(path: Path, page: object) -> None:

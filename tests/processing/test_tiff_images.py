@@ -343,6 +343,18 @@ def test_smaller_pages_and_other_series_do_not_matter(tmp_path, pixels):
     np.testing.assert_array_equal(whole(tmp_path / "a.tif"), expected)
 
 
+@pytest.mark.parametrize("ome", [False, True])
+def test_a_file_that_begins_with_a_smaller_image_is_refused(tmp_path, pixels, ome):
+    """A label, a macro photograph, or one of several scenes is not the slide."""
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, ome=ome) as tiff:
+        kept = {} if ome else {"metadata": None}
+        tiff.write(pixels[:20, :30], photometric="rgb", **kept)
+        tiff.write(pixels, photometric="rgb", **kept)
+    with pytest.raises(ImageError, match="its first, of 30 x 20 pixels, is smaller"):
+        open_image(path)
+
+
 def test_stains_of_an_ome_tiff_are_its_channels_in_order(tmp_path, rng):
     stains = rng.integers(0, 4000, size=(5, 1, 40, 50)).astype(np.uint16)  # dark, as they are
     tifffile.imwrite(

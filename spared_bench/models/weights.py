@@ -21,6 +21,7 @@ from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_of, is_offli
 from spared_bench.models.weights_match import Match, best_match, suggested_options
 
 _TIMEOUT_S = 10
+_FEWEST_BYTES = 2  # of a number that was not quantised
 
 
 def local_file(name: str, weights: str) -> Path | None:
@@ -119,7 +120,29 @@ def load_body(network: nn.Module, heads: tuple[str, ...], file: Path) -> None:
     if not best.whole:
         _refuse(best, body, state, file)
     values = {name: state[best.prefix + name] for name in body if best.prefix + name in state}
+    for name, value in values.items():
+        if why := _why_no_weights(value, body[name]):
+            raise WeightsUnavailableError(
+                f"The weights file {file} cannot be used: its tensor {name!r} {why}. Expected"
+                " finite numbers of 16 bits or more; take the file that was not converted."
+            )
     network.load_state_dict(values, strict=False)
+
+
+def _why_no_weights(value: Tensor, own: Tensor) -> str:
+    """Say why the values of a tensor are not those that a network was trained to; "" if they are.
+
+    Whole numbers would be taken as they are, and those of a quantised network are so many steps.
+    """
+    if value.layout != torch.strided or value.is_meta or value.is_quantized:
+        return "holds no plain values"
+    if not own.is_floating_point():
+        return ""
+    if not value.is_floating_point() or value.element_size() < _FEWEST_BYTES:
+        return f"is {str(value.dtype).removeprefix('torch.')}, as of a quantised network"
+    if not value.isfinite().all():
+        return "holds nan or infinite values"
+    return ""
 
 
 def _refuse(match: Match, body: Mapping[str, Tensor], state: Any, file: Path) -> NoReturn:

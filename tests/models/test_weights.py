@@ -353,3 +353,30 @@ def test_a_file_without_named_tensors_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "own.pth")
     with pytest.raises(WeightsUnavailableError, match=r"named tensors"):
         read_weights(tmp_path / "own.pth")
+
+
+CONVERTED = {
+    "int8": lambda value: (value * 100).to(torch.int8),
+    "bool": lambda value: value > 0,
+    "complex64": lambda value: value.to(torch.complex64),
+    "float8_e4m3fn": lambda value: value.to(torch.float8_e4m3fn),
+    "nan or infinite": lambda value: value / 0,
+    "no plain values": lambda value: value.to_sparse(),
+}
+
+
+@pytest.mark.parametrize("kind", CONVERTED)
+def test_values_that_no_network_was_trained_to_are_refused(tmp_path, kind):
+    state = state_of(TORCHVISION)
+    name = next(name for name, value in state.items() if value.ndim > 1)
+    torch.save(state | {name: CONVERTED[kind](state[name])}, tmp_path / "own.pth")
+    with pytest.raises(WeightsUnavailableError, match=f"tensor '{name}' .*{kind}"):
+        build_backbone(TORCHVISION, str(tmp_path / "own.pth"), 4)
+
+
+def test_weights_of_sixteen_bits_are_read(tmp_path):
+    state = {n: v.half() if v.is_floating_point() else v for n, v in state_of(TORCHVISION).items()}
+    torch.save(state, tmp_path / "own.pth")
+    loaded = build_backbone(TORCHVISION, str(tmp_path / "own.pth"), 4).state_dict()
+    name = next(name for name, value in state.items() if value.ndim > 1)
+    torch.testing.assert_close(loaded[name], state[name].float())

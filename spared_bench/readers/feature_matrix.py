@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -13,6 +14,7 @@ import numpy as np
 
 from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.readers.features import Chosen, choose_genes
+from spared_bench.readers.matrix_market import MATRIX_MARKET, numbers_of
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ _TITLES = {
     "genes", "gene_id", "gene_ids", "gene_name", "ensembl", "ensembl_id", "feature", "feature_id",
     "features", "symbol",
 }  # fmt: skip
-_MATRIX_MARKET = b"%%MatrixMarket"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
     chosen = choose_genes(
         ids, symbols or ids, str(path), kinds=kinds, genomes=genomes, organism=organism
     )
-    return _of_chosen(matrix, barcodes, chosen)
+    return _of_chosen(matrix, barcodes, chosen, path)
 
 
 def _layout(file: Any) -> tuple[Any, tuple[str, str, str, str]]:
@@ -183,10 +184,19 @@ def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
         kinds=[row[2] for row in features] if len(features[0]) > 2 else None,
         organism=organism,
     )
-    return _of_chosen(matrix, barcodes, chosen)
+    return _of_chosen(matrix, barcodes, chosen, folder)
 
 
-def _of_chosen(matrix: csr_matrix, barcodes: list[str], chosen: Chosen) -> FeatureMatrix:
+def _of_chosen(
+    matrix: csr_matrix, barcodes: list[str], chosen: Chosen, where: Path
+) -> FeatureMatrix:
+    again = [name for name, number in Counter(barcodes).items() if number > 1]
+    if again:
+        raise CountsError(
+            f"The feature-barcode matrix {where} names {len(again)} barcodes more than once,"
+            f" {again[0]!r} first, so that its counts are of several slides, or damaged. Give the"
+            " matrix of one slide."
+        )
     if len(chosen.columns) < matrix.shape[1]:
         matrix = matrix[:, chosen.columns]
     return FeatureMatrix(matrix, barcodes, chosen.ids, chosen.symbols, chosen.repairs)
@@ -209,6 +219,10 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
             )
     if not rows:
         raise ValueError(f"{path.name} is empty")
+    if len(rows[0]) == 1 and sum(" " in row[0] for row in rows) * 2 > len(rows):
+        raise ValueError(
+            f"line 1 of {path.name} is {rows[0][0][:60]!r}; fields stand between tabs, not blanks"
+        )
     return rows
 
 
@@ -238,10 +252,10 @@ def _open(path: Path) -> IO[bytes]:
     path = _packed(path)
     with _stream(path) as stream:
         start = stream.read(1_000)
-    if start.startswith(_MATRIX_MARKET) and b"\n" in start:  # may be large: read in parts
-        return _stream(path)
+    if start.startswith(MATRIX_MARKET) and b"\n" in start:  # may be large: read in parts
+        return numbers_of(_stream(path), start)
     text = "\n".join(line.strip() for line in lines_of(decode(unpack(path.read_bytes()))))
-    return io.BytesIO(text.encode())
+    return numbers_of(io.BytesIO(text.encode()), text.encode()[:1_000])
 
 
 def _stream(path: Path) -> IO[bytes]:

@@ -14,7 +14,9 @@ from spared_bench.errors import CountsError
 
 GENES = "Gene Expression"
 _PREFIXED = re.compile(r"(\w[\w.-]*?)_+(ENS[A-Z]*G\d+.*)")
+_ENSEMBL = re.compile(r"(?:^|_)ENS[A-Z]*G\d{6,}")
 _MOST_GENOMES = 8
+_MOST_TOLD = 10
 _ASSEMBLY = re.compile(r"(GRC[hm]\d+|hg\d+|mm\d+|human|mouse)_", re.IGNORECASE)
 #: Names of assemblies, and ids of Ensembl; what is none of them is a virus, a control, or unknown.
 _ASSEMBLIES = {
@@ -73,6 +75,9 @@ def choose_genes(
         If no feature is a gene, or which genome is meant is unclear.
     """
     columns, repairs = _of_genes(_words(kinds), len(ids), where)
+    if _mostly_ensembl(symbols) and not _mostly_ensembl(ids):
+        ids, symbols = symbols, ids
+        repairs.append("Ids and symbols of the genes stood in each other's place, exchanged.")
     ids, symbols = [ids[i] for i in columns], [symbols[i] for i in columns]
     told = _words(genomes)
     named = [told[i].rstrip("_") for i in columns] if told else []
@@ -95,13 +100,20 @@ def choose_genes(
     return Chosen(columns, _without(genome, ids), _without(genome, symbols), repairs)
 
 
+def _mostly_ensembl(names: Sequence[str]) -> bool:
+    return sum(bool(_ENSEMBL.search(name)) for name in names) * 2 > len(names)
+
+
 def _of_genes(kinds: list[str], n_features: int, where: str) -> tuple[np.ndarray, list[str]]:
     if not kinds:
         return np.arange(n_features), []
     genes = np.flatnonzero([kind.casefold() == GENES.casefold() for kind in kinds])
     if n_features and not len(genes):
+        found = sorted(set(kinds))
+        more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
         raise CountsError(
-            f"No feature of {where} is of type {GENES!r}; found {', '.join(sorted(set(kinds)))}."
+            f"No feature of {where} is of type {GENES!r}; found"
+            f" {', '.join(found[:_MOST_TOLD])}{more}."
             f" Give the matrix of gene expression, or correct the types of the features."
         )
     dropped = n_features - len(genes)

@@ -281,3 +281,76 @@ def test_names_come_back_whatever_the_encoding(names):
                 continue
             assert lines_of(decode(text.encode(encoding))) == names
     assert fields_of("\t".join(f'"{name}"' for name in names), "\t") == names
+
+
+def write_part(folder, name, text):
+    (folder / "filtered_feature_bc_matrix" / name).write_text(text)
+
+
+def test_ids_and_symbols_in_each_others_place_are_exchanged_and_noted(folder, texts):
+    rows = [line.split("\t") for line in texts["features.tsv"].splitlines()]
+    write_part(folder, "features.tsv", "".join(f"{s}\t{i}\t{kind}\n" for i, s, kind in rows))
+    slide = read_space_ranger(folder)
+    check(slide)
+    assert any("in each other's place" in each for each in slide.uns["slide"]["repairs"])
+
+
+def test_fields_between_blanks_are_refused(folder, texts):
+    write_part(folder, "features.tsv", texts["features.tsv"].replace("\t", "  "))
+    with pytest.raises(CountsError, match="fields stand between tabs, not blanks"):
+        read_space_ranger(folder)
+
+
+def test_a_barcode_that_stands_twice_is_refused(folder, texts):
+    lines = texts["barcodes.tsv"].splitlines()
+    write_part(folder, "barcodes.tsv", "\n".join([*lines[:-1], lines[0]]) + "\n")
+    with pytest.raises(CountsError, match=f"1 barcodes more than once, '{lines[0]}' first"):
+        read_space_ranger(folder)
+
+
+def numbers(change):
+    """Change the first line of numbers."""
+
+    def changed(text):
+        lines = text.splitlines()
+        first = next(i for i, line in enumerate(lines) if not line.startswith("%")) + 1
+        lines[first] = change(lines[first])
+        return "\n".join(lines) + "\n"
+
+    return changed
+
+
+ODD_NUMBERS = {
+    "','": numbers(lambda line: f"{line},5"),
+    "';'": numbers(lambda line: f"{line};"),
+    "'x'": numbers(lambda line: f"{line[:-1]}0x10"),
+    "pattern": lambda text: text.replace("integer", "pattern"),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ODD_NUMBERS)
+def test_what_is_no_number_in_a_matrix_is_refused_and_not_cut_off(folder, texts, kind, packed):
+    text = ODD_NUMBERS[kind](texts["matrix.mtx"])
+    write_part(folder, "matrix.mtx", text)
+    if packed:
+        path = folder / "filtered_feature_bc_matrix" / "matrix.mtx"
+        path.with_name("matrix.mtx.gz").write_bytes(gzip.compress(text.encode()))
+        path.unlink()
+    with pytest.raises(CountsError, match=f"it (holds b{kind} among|is a {kind})"):
+        read_space_ranger(folder)
+
+
+def test_a_comment_of_a_matrix_may_hold_anything_and_be_long(folder, texts):
+    first, _, rest = texts["matrix.mtx"].partition("\n")
+    comments = [f'% Größe, "{i}"; it\'s <x>' for i in range(5_000)]
+    write_part(folder, "matrix.mtx", "\n".join([first, *comments, rest]))
+    check(read_space_ranger(folder))
+
+
+def test_types_that_are_none_are_told_in_few_words(folder, texts):
+    rows = [line.split("\t") for line in texts["features.tsv"].splitlines()]
+    text = "".join(f"{i}\t{gene}\t{s}\n" for i, (gene, s, _) in enumerate(rows))
+    write_part(folder, "features.tsv", text)
+    with pytest.raises(CountsError, match=r"found S0, S1, S10, .* and 2 more\."):
+        read_space_ranger(folder)

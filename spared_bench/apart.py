@@ -63,7 +63,7 @@ def do_apart(work: Callable[[], Any], seconds: float = 0.0) -> Any:
         If its process ended otherwise, took longer, or answered nothing that can be read.
     """
     adopt_orphans()
-    before, parent = _descendants(), os.getpid()
+    before, parent = descendants(), os.getpid()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -149,7 +149,8 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _descendants() -> set[int]:
+def descendants() -> set[int]:
+    """Return the processes below this one."""
     import psutil
 
     with suppress(psutil.Error):

@@ -91,10 +91,26 @@ _OUTPUT = _Output()
 
 
 def end_output() -> None:
-    """Send all that comes after a command's own output to standard error: of ``atexit``, of C."""
+    """Send all that comes after a command's own output to standard error: of ``atexit``, of C.
+
+    Nor does ``os._exit`` of what runs then change the command's status.
+    """
+    global _ending_in  # noqa: PLW0603 - a process ends once
+    _ending_in = os.getpid()
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
         os.dup2(2, 1)
+    os._exit = _leave_unless_ending  # type: ignore[assignment]
+
+
+_ending_in = 0
+_leave = os._exit
+
+
+def _leave_unless_ending(code: int = 0) -> None:
+    if os.getpid() != _ending_in:
+        _leave(code)
+    raise ImportStopped(f"it calls os._exit({code}) when the command ends")
 
 
 @contextmanager
@@ -118,7 +134,7 @@ def importing(name: str, seconds: float | None = IMPORT_SECONDS) -> Iterator[Non
 
     def refuse(code: int = 0) -> None:
         if ended.is_set() or os.getpid() != process:  # kept for later, or in a child of its own
-            leave(code)
+            _leave_unless_ending(code)
         raise ImportStopped(f"it calls os._exit({code}) when it is imported")
 
     def stop(*_: Any) -> None:

@@ -366,8 +366,52 @@ def test_a_plugin_that_ends_or_holds_up_its_import_is_quarantined_and_told(
     assert done.returncode == 0
     assert isinstance(json.loads(done.stdout), list)  # and nothing else
     assert reason in done.stderr
+    for line in ("by os.write", "by print", "by a child", "by C"):
+        assert f"{line}\n" in done.stderr
+
+
+def test_what_a_plugin_prints_or_leaves_with_when_the_command_ends_changes_nothing(tmp_path):
+    good = GOOD.replace("{name}", "late").replace("{module}", "late")
+    code = WRITER.replace("{before}", "import atexit; atexit.register(lambda: os._exit(7))")
+    (tmp_path / "late.py").write_text(good + code)
+    done = listed(tmp_path / "late.py")
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), list)
     for line in ("by os.write", "by print", "by a child", "by C", "at exit", "printed at exit"):
         assert f"{line}\n" in done.stderr
+
+
+SILENT_ENDS = {
+    "killed": ("os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
+    "crashes": ("import ctypes; ctypes.string_at(0)", "was killed by SIGSEGV"),
+    "closes": ("os.closerange(0, 64)", "before it had answered"),
+    "interrupts": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "garbles": ("import json; json.dumps = lambda *a, **k: 'x'", "before it had answered"),
+    "stays": (
+        "import threading, time; threading.Thread(target=time.sleep, args=(600,)).start()",
+        "it leaves the thread",
+    ),
+    "forks": ("import time\nif not os.fork(): time.sleep(600)", "it leaves process"),
+}
+
+
+@pytest.mark.parametrize("name", SILENT_ENDS)
+def test_what_would_end_or_hold_up_the_command_in_silence_is_found_in_a_child(name, tmp_path):
+    code, reason = SILENT_ENDS[name]
+    good = GOOD.replace("{name}", "bad").replace("{module}", "bad")
+    (tmp_path / "bad.py").write_text(f"{good}\nimport os\n{code}\n")
+    (tmp_path / "fine.py").write_text(GOOD.replace("{name}", "fine").replace("{module}", "fine"))
+    done = subprocess.run(
+        [sys.executable, "-m", "spared_bench", "list", "predictors", "--json"]
+        + [word for file in ("bad", "fine") for word in ("--plugin", str(tmp_path / f"{file}.py"))],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names = {each["name"] for each in json.loads(done.stdout)}
+    assert "fine" in names
+    assert "bad" not in names
+    assert "Plugin 'bad' of bad.py was left out: " in done.stderr
+    assert reason in done.stderr
 
 
 def test_a_child_that_a_plugin_forks_may_leave_and_a_kept_exit_works_later(tmp_path):

@@ -12,6 +12,7 @@ from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
 from spared_bench.errors import SparedBenchError
 from spared_bench.guard import end_output
+from spared_bench.registry import try_first
 
 app = typer.Typer(
     name="spared-bench",
@@ -43,6 +44,7 @@ def _root(
 
 def main() -> None:
     """Run the command line; a user's mistake ends with a message, never with a traceback."""
+    try_first()
     try:
         app()
     except SparedBenchError as error:

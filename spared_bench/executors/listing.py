@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spared_bench import errors, sandbox
-from spared_bench.apart import do_apart
+from spared_bench.apart import DiedError, FailedError, do_apart
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError, UsageError
 from spared_bench.executors.plugin_lock import strangers_of, told_of
@@ -18,6 +19,7 @@ from spared_bench.registry import (
     Plugin,
     Registry,
     discover,
+    failing_apart,
     module_name,
     observes,
     strangers_installed,
@@ -82,10 +84,15 @@ def listed_apart(
 
     with tempfile.TemporaryDirectory() as spare:
 
-        def work() -> dict[str, Any]:
+        def begin() -> None:
             if strict:
                 shut_in(Path(spare), [], ours, space, files)
-            everything = discover(files, data_dir=None if strict else space.data_dir)
+
+        def work(left_out: Sequence[Plugin] = ()) -> dict[str, Any]:
+            begin()
+            everything = discover(
+                files, data_dir=None if strict else space.data_dir, left_out=left_out
+            )
             failed = [each for each in everything.quarantined if not each.is_ours]
             told: dict[str, Any] = {"told": (), "refused": None}
             try:
@@ -99,7 +106,13 @@ def listed_apart(
                 "observers": _observers_in(everything),
             }
 
-        found = do_apart(work, _SECONDS)
+        try:
+            found = do_apart(work, _SECONDS)
+        except (DiedError, FailedError):
+            gone = failing_apart(files, begin)
+            if not gone:
+                raise
+            found = do_apart(partial(work, gone), _SECONDS)
     if found["refused"]:
         raise _told_error(*found["refused"])
     known = with_told(ours, found["told"])

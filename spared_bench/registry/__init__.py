@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from spared_bench.registry.discovery import GROUP, discover, strangers_installed
+from spared_bench.registry.discovery import (
+    GROUP,
+    discover,
+    failing_apart,
+    strangers_installed,
+)
 from spared_bench.registry.lookup import Registry
 from spared_bench.registry.modules import module_name
 from spared_bench.registry.observers import notify, observes
 from spared_bench.registry.registered import OURS, Plugin, Registered
+from spared_bench.registry.trying import try_first
 
 __all__ = [
     "GROUP",
@@ -15,8 +21,10 @@ __all__ = [
     "Registered",
     "Registry",
     "discover",
+    "failing_apart",
     "module_name",
     "notify",
     "observes",
     "strangers_installed",
+    "try_first",
 ]

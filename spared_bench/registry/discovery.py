@@ -20,6 +20,7 @@ from spared_bench.registry.hooks import collect
 from spared_bench.registry.lookup import Registry
 from spared_bench.registry.modules import from_file, from_module, module_name, refuse
 from spared_bench.registry.registered import DESCRIBED, DESCRIPTION, Plugin, one_line
+from spared_bench.registry.trying import Job, failing, tried
 
 GROUP = hookspecs.PROJECT
 
@@ -30,6 +31,7 @@ def discover(
     data_dir: Path | None = None,
     only: Collection[str] | None = None,
     ours: bool = True,
+    left_out: Iterable[Plugin] = (),
 ) -> Registry:
     """Load all plugins of this environment, each guarded.
 
@@ -47,6 +49,8 @@ def discover(
         own; all by default. The others are as if they were not installed.
     ours : bool
         Whether our own are loaded, too.
+    left_out : iterable of Plugin
+        Known to fail (``failing_apart``); they are not imported.
 
     Returns
     -------
@@ -58,6 +62,34 @@ def discover(
     UsageError
         If one of ``files`` is not there: whoever names a file means it.
     """
+    jobs = _jobs(files, points, only, ours)
+    gone = {_key(plugin): plugin for plugin in (*left_out, *tried(jobs, _load))}
+    plugins = [gone.get(_key(plugin)) or _load(plugin, load) for plugin, load in jobs]
+    if data_dir is not None:
+        plugins += [_load_description(path) for path in sorted(data_dir.glob(f"*/{DESCRIPTION}"))]
+    return Registry(plugins)
+
+
+def failing_apart(files: Iterable[Path], before: Callable[[], None]) -> list[Plugin]:
+    """Return which plugins of others fail or end a process, each imported in children only.
+
+    Parameters
+    ----------
+    files : iterable of Path
+    before : callable
+        Done in each child first.
+    """
+    jobs = [job for job in _jobs(files, None, None, True) if not job[0].is_ours]
+    return failing(jobs, _load, before)
+
+
+def _jobs(
+    files: Iterable[Path],
+    points: Iterable[EntryPoint] | None,
+    only: Collection[str] | None,
+    ours: bool,
+) -> list[Job]:
+    """Return every plugin, not imported yet, and what imports it."""
     paths = list(dict.fromkeys(Path(file).resolve() for file in files))
     for path in paths:
         if not path.is_file():
@@ -70,15 +102,17 @@ def discover(
         plugin = Plugin(distribution, version, point.name, point.value)
         if ours if plugin.is_ours else only is None or distribution in only:
             sources.setdefault((distribution, point.name, point.value), plugin)
-    plugins = [_load(sources[key], from_module(sources[key].target)) for key in sorted(sources)]
+    jobs: list[Job] = [(sources[key], from_module(sources[key].target)) for key in sorted(sources)]
     modules: dict[str, Path] = {}
     for path in (path for path in paths if only is None or path.name in only):
         plugin = Plugin(path.name, "", path.stem, str(path))
         other = modules.setdefault(module_name(str(path)), path)
-        plugins.append(_load(plugin, from_file(path) if other == path else refuse(path, other)))
-    if data_dir is not None:
-        plugins += [_load_description(path) for path in sorted(data_dir.glob(f"*/{DESCRIPTION}"))]
-    return Registry(plugins)
+        jobs.append((plugin, from_file(path) if other == path else refuse(path, other)))
+    return jobs
+
+
+def _key(plugin: Plugin) -> tuple[str, str, str]:
+    return plugin.distribution, plugin.name, plugin.target
 
 
 def strangers_installed() -> bool:

@@ -29,16 +29,18 @@ class ImportStopped(BaseException):
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Send what is printed to standard error, and take back a new folder, signal handler or alarm.
+    """Send what is printed to standard error, and take back a new folder, handler, alarm or depth.
 
     Standard output belongs to the command, whose ``--json`` must stay JSON: what C code and child
     processes write to file descriptor 1 goes to standard error, too.
     """
     folder, handlers, alarm = _folder(), _handlers(), signal.getitimer(signal.ITIMER_REAL)
+    depth = sys.getrecursionlimit()
     try:
         with _OUTPUT.away(), redirect_stdout(sys.stderr):
             yield
     finally:
+        sys.setrecursionlimit(depth)
         if folder is not None:
             with suppress(OSError):  # it is gone
                 os.chdir(folder)

@@ -370,6 +370,14 @@ def test_a_plugin_that_ends_or_holds_up_its_import_is_quarantined_and_told(
         assert f"{line}\n" in done.stderr
 
 
+def test_a_plugins_limit_of_recursion_is_taken_back(tmp_path):
+    good = GOOD.replace("{name}", "shallow").replace("{module}", "shallow")
+    (tmp_path / "shallow.py").write_text(f"{good}\nimport sys\nsys.setrecursionlimit(150)\n")
+    before = sys.getrecursionlimit()
+    assert not discover([tmp_path / "shallow.py"], points=[]).quarantined
+    assert sys.getrecursionlimit() == before
+
+
 def test_what_a_plugin_prints_or_leaves_with_when_the_command_ends_changes_nothing(tmp_path):
     good = GOOD.replace("{name}", "late").replace("{module}", "late")
     code = WRITER.replace("{before}", "import atexit; atexit.register(lambda: os._exit(7))")

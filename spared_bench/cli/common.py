@@ -125,6 +125,7 @@ def bench_of(
         device="cpu",
     )
     tell_protocol(protocol, bench.protocol)
+    warn_of_quarantine(bench.registry.quarantined)
     return bench
 
 

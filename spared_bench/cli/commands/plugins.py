@@ -17,6 +17,7 @@ from spared_bench.cli.common import (
     WORKSPACE,
     print_table,
     show_result,
+    warn_of_quarantine,
 )
 from spared_bench.errors import UnknownNameError
 from spared_bench.registry import Registry, discover
@@ -138,6 +139,7 @@ def check(
     if workspace or data_dir:
         space = Workspace.at(workspace, data_dir)
     registry = discover([*before, *plugin], data_dir=space.data_dir)
+    warn_of_quarantine(registry.quarantined)
     subjects = dict.fromkeys(each for name in names for each in conformance.named(registry, name))
     outcomes = conformance.examine(registry, subjects, space.data_dir)
     # Beside JSON, what is told as it goes, and what a plugin prints, is no part of the report.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result
+from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result, warn_of_quarantine
 from spared_bench.errors import UsageError
 
 
@@ -76,7 +76,9 @@ def predict(
         names = [name for name, kept in zip(names, taken, strict=True) if kept]
         centres = centres[taken]
     slide = new_slide.make_slide(image, names, centres, width, um_per_px)
-    predicted = applying.apply(trained, discover(plugin), slide)
+    registry = discover(plugin)
+    warn_of_quarantine(registry.quarantined)
+    predicted = applying.apply(trained, registry, slide)
     predicted.layers["predicted"] = predicted.X.copy()
     predicted.uns["spatial"] = spatial_of({image.stem: slide}, [image.stem])
     predicted.write_h5ad(path)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.common import DATA_DIR, JSON, PLUGIN, WORKSPACE, show_result
+from spared_bench.cli.common import (
+    DATA_DIR,
+    JSON,
+    PLUGIN,
+    WORKSPACE,
+    show_result,
+    warn_of_quarantine,
+)
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -81,6 +88,7 @@ def build(
     bench = make_bench(
         protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
     )
+    warn_of_quarantine(bench.registry.quarantined)
     told = {"title": title, "authors": author, "code": code, "citation": citation}
     details = {name: value for name, value in told.items() if value}
     if pretrained_on:
@@ -274,6 +282,7 @@ def _bench_of(
             device="cpu",
             offline=True,
         )
+        warn_of_quarantine(bench.registry.quarantined)
         bench.workspace.make_writable()
         return bench
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from scipy.sparse import csr_matrix
 
+_ROUNDING = 1e-6
+
 
 def raw_slide_from(
     adata: AnnData, layer: str, path: Path, organism: str = "", label: str = ""
@@ -79,7 +81,7 @@ def _centres(adata: AnnData, path: Path) -> np.ndarray:
         )
     if not adata.n_obs:
         raise CountsError(f"{path} holds no spots. Check which rows were kept when it was written.")
-    centres = numbers(adata.obsm[SPATIAL])
+    centres = numbers(_x_first(adata.obsm[SPATIAL]))
     if not np.isfinite(centres).all():
         raise CoordinateError(
             f"obsm['spatial'] of {path} holds nan or infinite coordinates, or no numbers, for"
@@ -87,6 +89,16 @@ def _centres(adata: AnnData, path: Path) -> np.ndarray:
             " these spots, or correct them."
         )
     return centres
+
+
+def _x_first(coordinates: Any) -> Any:
+    """Return coordinates with x before y, where the names of their columns say which is which."""
+    names = [str(name).casefold() for name in getattr(coordinates, "columns", ())]
+    if len(names) != 2:
+        return coordinates
+    first, second = names
+    is_turned = (first, second) == ("y", "x") or ("row" in first and "col" in second)
+    return coordinates.iloc[:, ::-1] if is_turned else coordinates
 
 
 def numbers(values: Any) -> np.ndarray:
@@ -123,7 +135,15 @@ def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:
                     f"obs[{name!r}] of {path} holds {odd!s}; expected whole numbers. Correct it, or"
                     " remove array_row and array_col: they are then made from pixels."
                 )
-            slide.obs[name] = np.rint(positions).astype(np.int64)
+            whole = np.rint(positions)
+            if (np.abs(positions - whole) > _ROUNDING).any():
+                odd = positions[np.abs(positions - whole) > _ROUNDING][0]
+                raise CoordinateError(
+                    f"obs[{name!r}] of {path} holds {odd:g}; expected whole numbers, the place in"
+                    " the array. Correct it, or remove array_row and array_col: they are then made"
+                    " from pixels."
+                )
+            slide.obs[name] = whole.astype(np.int64)
         return []
     centres = slide.obsm[SPATIAL]
     # In half distances, so that the rows of a hexagonal lattice do not fall together.

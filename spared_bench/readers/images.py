@@ -17,6 +17,7 @@ _COLOURS = 3
 #: little in few values; otherwise the range is another one.
 _OVERSHOOT, _SMALL, _FEW = 0.25, 0.05, 0.01
 _ROUNDING = 1e-3
+_HALF = 128  # the brightest of a slide is brighter: per cent, or another range, end below
 _FAINT = 1 / 16  # of the range: an opacity that is nowhere above it shows nothing
 
 
@@ -28,8 +29,8 @@ def keep_image(
     Parameters
     ----------
     pixels : ndarray of shape (height, width), or (height, width, 1, 3 or 4)
-        uint8 or uint16; other integers between 0 and 255; or floating between 0 and 1, or between
-        0 and 255 where the largest is above 16.
+        uint8 or uint16; other integers between 0 and 255, or floating between 0 and 1, or between
+        0 and 255, where the largest is at least 128.
     folder : Path
         Made if it is not there.
     name : str
@@ -120,7 +121,7 @@ def _as_integers(pixels: np.ndarray, source: Path) -> tuple[np.ndarray, list[str
         return pixels, []
     if pixels.dtype == np.uint16 and not Colours(top=65535).dark(np.atleast_3d(pixels)):
         return pixels, []
-    if pixels.dtype == np.uint16 or low < 0 or high > 255:
+    if pixels.dtype == np.uint16 or low < 0 or not _HALF <= high <= 255:
         raise _unclear_range(pixels, low, high, source)
     return pixels.astype(np.uint8), []
 
@@ -131,7 +132,7 @@ def _from_floats(
     top = 1.0 if high <= 1 + _OVERSHOOT else 255.0
     far = np.abs(pixels - top / 2) > top * (1 / 2 + _SMALL)
     odd = high > top * (1 + _OVERSHOOT) or low < -top * _OVERSHOOT or far.mean() > _FEW
-    if odd or 1 + _OVERSHOOT < high < 16:
+    if odd or 1 + _OVERSHOOT < high < _HALF:
         raise _unclear_range(pixels, low, high, source)
     notes = []
     if low < -top * _ROUNDING or high > top * (1 + _ROUNDING):

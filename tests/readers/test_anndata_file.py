@@ -385,3 +385,21 @@ def test_a_lattice_that_is_turned_is_of_one_scale(adata, tmp_path):
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     adata.obsm["spatial"] = adata.obsm["spatial"] @ turn * [1, -1] + 1000
     assert read_anndata(written(adata, tmp_path)).n_obs == adata.n_obs
+
+
+@pytest.mark.parametrize("columns", [["y", "x"], ["Y", "X"], ["pxl_row_in_fullres", "pxl_col"]])
+def test_coordinates_of_named_columns_are_read_by_their_names(adata, tmp_path, columns):
+    centres = adata.obsm["spatial"]
+    turned = pd.DataFrame(centres[:, ::-1], index=adata.obs_names, columns=columns)
+    adata.obsm["spatial"] = turned
+    slide = read_anndata(written(adata, tmp_path), exports=tmp_path / "images")
+    np.testing.assert_allclose(slide.obsm["spatial"], centres)
+    adata.obsm["spatial"] = pd.DataFrame(centres, index=adata.obs_names, columns=["x", "y"])
+    slide = read_anndata(written(adata, tmp_path), exports=tmp_path / "images")
+    np.testing.assert_allclose(slide.obsm["spatial"], centres)
+
+
+def test_array_positions_that_are_no_whole_numbers_are_refused(adata, tmp_path):
+    adata.obs["array_row"] = adata.obs["array_row"] + 0.5
+    with pytest.raises(CoordinateError, match=r"'array_row'\] .* holds [0-9]*\.5; expected whole"):
+        read_anndata(written(adata, tmp_path))

@@ -54,6 +54,9 @@ def test_colours_are_the_same_in_every_type(tmp_path, colours, change, noted):
         lambda p: p.astype(np.int16) - 128,
         lambda p: p.astype(np.float32) * 257,
         lambda p: p / 255 * 4,
+        lambda p: p / 2.55,  # per cent
+        lambda p: (p / 2.55).astype(np.int64),
+        lambda p: p / 255 * 64,  # six bits
         lambda p: p / 127.5 - 1,  # as networks take it
         lambda p: (p / 255).astype(np.uint8),  # cast from floats: all 0 and 1
     ],

@@ -291,7 +291,8 @@ def _tar_members(
 
 
 def _is_wanted(name: str, is_folder: bool, plain: bool) -> bool:
-    if not plain or not is_safe(name):
+    nameless = not (is_folder or PurePosixPath(name).parts)
+    if not plain or not is_safe(name) or nameless:
         what = "leads outside its folder" if plain else "is a link or a device"
         raise DownloadError(
             f"The archive holds {name!r}, which {what}; nothing of it was kept. Tell whoever"

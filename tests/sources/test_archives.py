@@ -59,7 +59,9 @@ def test_what_no_single_folder_holds_keeps_its_names(tmp_path, names):
     assert [(tmp_path / "out" / name).read_text() for name in names] == names
 
 
-@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "C:\\evil", "..\\evil"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "/evil", "a/../../evil", "C:\\evil", "..\\evil", ".", "./."]
+)
 def test_a_member_outside_the_folder_refuses_the_archive(tmp_path, name):
     good = ("good", tarfile.REGTYPE, b"1")
     archives = [
@@ -279,3 +281,14 @@ class Unseekable:
 
     def __init__(self, file):
         self.write, self.flush = file.write, file.flush
+
+
+def test_a_folder_that_was_packed_from_within_is_unpacked(tmp_path):
+    """``tar -C FOLDER -c .`` writes the folder itself as the member ``.``."""
+    members = (
+        (".", tarfile.DIRTYPE, b""),
+        ("./a", tarfile.REGTYPE, b"1"),
+        ("./b/c", tarfile.REGTYPE, b"2"),
+    )
+    root, names = unpack(tar(tmp_path / "x.tar.gz", *members), tmp_path / "out")
+    assert [(root / name).read_bytes() for name in names] == [b"1", b"2"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.bench import Bench
-from spared_bench.errors import SparedBenchError, SubmissionError
+from spared_bench.errors import SparedBenchError, SubmissionError, UnknownNameError
 from spared_bench.leaderboard.entries import EntryResult, impossible
 from spared_bench.leaderboard.text import visible
 from spared_bench.results import BROUGHT
@@ -82,6 +82,7 @@ def check(
             bench = bench_of(opened.description.protocol)
             _check_protocol(report, opened, bench)
             _check_grid(report, opened, bench)
+            _check_seen(report, opened, bench)
             _check_bounds(report, opened, bench)
             _check_files(report, opened)
             if report.ok:
@@ -182,6 +183,15 @@ def _check_grid(report: Report, opened: Bundle, bench: Bench) -> None:
         report.problems.append(f"{both[0]} is declared absent and has results.")
     for dataset, reason in absent.items():
         report.evidence.add("absent", f"No result: {reason}", dataset)
+
+
+def _check_seen(report: Report, opened: Bundle, bench: Bench) -> None:
+    """What a method has seen before must be known here: a name that is none raises no flag."""
+    for name in opened.description.pretrained_on:
+        try:
+            bench.dataset(name)
+        except UnknownNameError as error:
+            report.problems.append(f"submission.yaml, pretrained_on: {error}")
 
 
 def _check_bounds(report: Report, opened: Bundle, bench: Bench) -> None:

@@ -35,7 +35,10 @@ PluginName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.-]{0,63}$")]
 #: A folder is named after them, and some systems drop a dot at its end.
 OwnName = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9_+.-]{0,62}[a-z0-9_+-])?$")]
 Line = Annotated[str, Field(max_length=300)]
-Address = Annotated[str, Field(pattern=r"^(https://[!-~]{1,290})?$")]
+#: A host and a path; no user before the host, who could have the name of another forge.
+Address = Annotated[
+    str, Field(pattern=r"^(https://[A-Za-z0-9.-]{1,200}(:[0-9]{1,5})?(/[!-~]{0,290})?)?$")
+]
 Count = Annotated[int, Field(gt=0, le=10_000_000)]
 
 _MARKUP = re.compile(r"<[A-Za-z/!?]|javascript:|data:text", re.IGNORECASE)

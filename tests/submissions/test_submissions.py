@@ -227,6 +227,24 @@ def test_predictions_that_follow_the_library_size_are_flagged(folder, checked, r
     assert "follows-library-size" in flags_of(checked(folder))
 
 
+def test_a_dataset_seen_before_that_does_not_exist_is_refused(folder, checked):
+    """Misspelt, it would raise no flag."""
+    text = (folder / "submission.yaml").read_text()
+    (folder / "submission.yaml").write_text(text + "pretrained_on: [toyy]\n")
+    (problem,) = checked(folder).problems
+    assert problem.startswith("submission.yaml, pretrained_on: No dataset is named 'toyy'")
+
+
+@pytest.mark.parametrize(
+    "code", ["https://github.com@evil.example/lab/x", "https://a:b@c.example/x", "https://a b/x"]
+)
+def test_an_address_with_a_user_before_its_host_is_refused(folder, checked, code):
+    text = (folder / "submission.yaml").read_text()
+    (folder / "submission.yaml").write_text(text + f"code: {code}\n")
+    (problem,) = checked(folder).problems
+    assert "submission.yaml is not valid: code: " in problem
+
+
 def test_a_method_pretrained_on_the_dataset_is_flagged(folder, checked):
     text = (folder / "submission.yaml").read_text()
     (folder / "submission.yaml").write_text(text + "pretrained_on: [toy]\n")

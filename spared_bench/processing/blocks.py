@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 
@@ -183,10 +184,30 @@ def _overlaps(edges: np.ndarray, start: int, length: int) -> Iterator[tuple[int,
         yield block, slice(begin - low, end - low), slice(begin - start, end - start)
 
 
-def mirrored(start: int, side: int, length: int) -> np.ndarray:
-    """Return the pixels that ``side`` places from ``start`` on show, as often as it takes."""
-    places = np.arange(start, start + side) % (2 * length)
-    return np.minimum(places, 2 * length - 1 - places)
+class Run(NamedTuple):
+    """Pixels that a part of a range shows: of a line, from ``low`` up to ``high``.
+
+    ``to`` is the part; ``step`` is -1 where it shows them from the last to the first.
+    """
+
+    to: slice
+    low: int
+    high: int
+    step: int
+
+
+def mirrored_runs(start: int, side: int, length: int) -> Iterator[Run]:
+    """Yield what ``side`` places from ``start`` on show of a line, mirrored as often as it takes.
+
+    The line of ``length`` pixels is followed by itself turned round, so that the last one stands
+    twice.
+    """
+    for turn in range(start // length, (start + side - 1) // length + 1):
+        begin, end = max(start, turn * length), min(start + side, (turn + 1) * length)
+        low, high, step = begin - turn * length, end - turn * length, 1
+        if turn % 2:
+            low, high, step = length - high, length - low, -1
+        yield Run(slice(begin - start, end - start), low, high, step)
 
 
 def even_edges(length: int, step: int) -> np.ndarray:

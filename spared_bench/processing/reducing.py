@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from spared_bench.processing.blocks import BlockImage, even_edges, mirrored
+from spared_bench.processing.blocks import BlockImage, even_edges, mirrored_runs
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.compiled import compiled
 
@@ -70,8 +70,8 @@ class HalvedImage(BlockImage):
 def _blocks(edges: np.ndarray, start: int, side: int, length: int) -> range:
     first, last = start, start + side - 1
     if first < 0 or last >= length:
-        shown = mirrored(start, side, length)
-        first, last = int(shown.min()), int(shown.max())
+        runs = list(mirrored_runs(start, side, length))
+        first, last = min(run.low for run in runs), max(run.high for run in runs) - 1
     found = np.searchsorted(edges, [first, last], side="right") - 1
     return range(int(found[0]), int(found[1]) + 1)
 

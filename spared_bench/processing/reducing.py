@@ -23,6 +23,7 @@ from spared_bench.processing.compiled import compiled
 LARGE = 512
 _GAP = 1.5  # at least so many pixels become one
 _BLOCK = 128  # rows of a halved block
+_ACROSS = 1024  # columns at least
 _BITS = 15  # of the weights, which sum up to 2**15
 
 
@@ -44,7 +45,7 @@ class HalvedImage(BlockImage):
         self.image = image
         self.factor: int = 2 * getattr(image, "factor", 1)
         # Twice as wide as those of the image, so that each of these is asked for by few.
-        across = max(_BLOCK, int(np.diff(image.columns).max()))
+        across = max(_ACROSS, int(np.diff(image.columns).max()))
         rows, columns = even_edges(image.height // 2, _BLOCK), even_edges(image.width // 2, across)
         super().__init__(image.path, rows, columns, 3, np.dtype(np.uint8), Colours(top=255))
 

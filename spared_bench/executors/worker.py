@@ -215,7 +215,7 @@ def _import_factories(bench: Bench, values: dict[str, Any]) -> None:
     """Import what the job will need of our own; what goes wrong here is told by the child."""
     import anndata  # noqa: F401
 
-    import spared_bench.trials.runner  # noqa: F401
+    import spared_bench.executors.work  # noqa: F401
 
     for kind in ("dataset", "completer", "predictor"):
         if values[kind]:

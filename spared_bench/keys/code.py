@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 #: Modules that name and describe, and compute nothing: they move no result.
 _DESCRIPTIVE = {
@@ -100,7 +99,7 @@ def _imports(module: str, path: Path) -> frozenset[str]:
     names: set[str] = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
     # A package that exports lazily names its exports for the type checker alone: follow them.
-    for node in ast.walk(tree) if path.name == "__init__.py" else _executed(tree):
+    for node in _statements(tree, for_types=path.name == "__init__.py"):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -138,20 +137,25 @@ def _lazy_exports(package: str) -> dict[str, str]:
     return {
         alias.asname or alias.name: node.module
         for guard in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(guard, ast.If) and ast.unparse(guard.test).endswith("TYPE_CHECKING")
+        if isinstance(guard, ast.If) and _is_for_types(guard)
         for node in guard.body
         if isinstance(node, ast.ImportFrom) and node.module and not node.level
         for alias in node.names
     }
 
 
-def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield every node but those under ``if TYPE_CHECKING``."""
-    for node in ast.iter_child_nodes(tree):
-        guarded = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+def _statements(tree: ast.Module, for_types: bool) -> Iterator[ast.AST]:
+    """Yield all statements, wherever they stand; those for the type checker alone if asked for."""
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
         yield node
-        if guarded:
-            for other in cast("ast.If", node).orelse:
-                yield from (other, *_executed(other))
-        else:
-            yield from _executed(node)
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            if part != "body" or for_types or not _is_for_types(node):
+                waiting += getattr(node, part, ())
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    """Whether a statement is ``if TYPE_CHECKING:``."""
+    test = node.test if isinstance(node, ast.If) else None
+    return "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))

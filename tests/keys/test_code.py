@@ -43,6 +43,26 @@ def test_the_hash_covers_what_a_module_imports_from_its_own_package(package):
     }
 
 
+def test_imports_are_found_in_whatever_statement_they_stand(package):
+    inside = {
+        "a": "if not TYPE_CHECKING:\n    {}",
+        "b": "if TYPE_CHECKING:\n    pass\nelse:\n    {}",
+        "c": "try:\n    pass\nexcept ValueError:\n    {}",
+        "d": "try:\n    pass\nfinally:\n    {}",
+        "e": "for _ in ():\n    pass\nelse:\n    with open('x'):\n        {}",
+        "f": "match 1:\n    case 1:\n        {}",
+        "g": "class A:\n    async def f(self):\n        {}",
+        "h": "while typing.TYPE_CHECKING:\n    {}",
+    }
+    lines = [text.format(f"import made_up_package.in_{name}") for name, text in inside.items()]
+    (package / "many.py").write_text("\n".join(lines) + "\n")
+    for name in inside:
+        (package / f"in_{name}.py").write_text("")
+    found = set(sources("made_up_package.many"))
+
+    assert found >= {f"made_up_package.in_{name}" for name in inside}
+
+
 def test_the_hash_moves_with_an_imported_helper_and_not_with_its_neighbours(package):
     before = code_hash("made_up_package.model")
     (package / "unrelated.py").write_text("x = 1\n")

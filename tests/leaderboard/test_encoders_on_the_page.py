@@ -30,10 +30,26 @@ def site(tmp_path_factory):
     trials = [
         trial("elsewhere", mse=0.5, facts=brought),
         trial(ON_UNI, mse=1.0, facts={"encoder": ENCODER}),
+        trial(
+            "linear-probe", mse=1.5, facts={"encoder": {"name": "color", "seen": "declared: none"}}
+        ),
         trial("gene-mean", mse=2.0, facts={"control": True}),
     ]
     build(trials, folder, "c", "store", {"predictors": _runnable(discover([]), trials)})
     return folder
+
+
+def test_the_ranking_names_the_encoder_and_whether_it_may_have_seen_the_test_slides(
+    open_site, site
+):
+    page = open_site(site)
+    told = page.locator("#board td.name", has_text=ON_UNI)
+    assert "encoder uni · may have seen test slides" in told.inner_text()
+    declared = page.locator("#board td.name", has_text="linear-probe").last
+    assert "encoder color" in declared.inner_text()
+    assert "seen" not in declared.inner_text()
+    other = page.locator("#board td.name", has_text="gene-mean")
+    assert "encoder" not in other.inner_text()
 
 
 def test_sentences_are_broken_into_lines_and_what_an_encoder_has_seen_stands_beside(

@@ -75,9 +75,16 @@ spared.ranking = (() => {
   const tips = (badge) => { const name = badge.startsWith("tier") ? "tier" : badge === "val" ? "val" : ""; return name ? ` data-tip="${esc(spared.words.explain(name))}"` : ""; };
   const about = (c) => [`Score on ${c.name}`, [c.organism, c.tissue].filter(Boolean).join(" "), c.technology, c.tier && `tier ${c.tier}`, c.split && `scored on ${c.split === "test" ? "test slides" : "validation slides"}`].filter(Boolean).join(" · ");
 
+  const SEEN = { unknown: "may have seen test slides", overlap: "has seen test slides" };
+  // Whose features a row stands on, and a warning where these may know the test slides.
+  function encoder(row) {
+    const [used, seen] = ["encoder", "may_have_seen"].map((key) => row.cells[key]?.[0]);
+    return used ? [`encoder ${used}`, SEEN[(seen || "").split(/[:,]/)[0]]] : [];
+  }
+
   function name(row) {
     const badge = row.control ? ' <span class="badge">control</span>' : row.withdrawn !== null ? ' <span class="badge">withdrawn</span>' : ["imported", "brought"].includes(row.trust) ? ` <span class="badge">${row.trust}</span>` : "";
-    const small = [row.method && row.predictor, row.scope, spared.claimed(row, row.field_of_view_um && `sees ${Math.round(row.field_of_view_um)} µm`), spared.claimed(row, row.weights)].filter(Boolean).map(esc).join(" · ");
+    const small = [row.method && row.predictor, row.scope, spared.claimed(row, row.field_of_view_um && `sees ${Math.round(row.field_of_view_um)} µm`), spared.claimed(row, row.weights), ...encoder(row)].filter(Boolean).map(esc).join(" · ");
     const rank = of(row).rank, phone = `<small class="phone">${esc([known(rank) ? `${rank}${rank > 1 && current.choice.tied(row) ? ", tied with 1" : ""}` : none, row.completer].filter(Boolean).join(" · "))}</small>`;
     return `<bdi>${link(["method", row.id], spared.rowName(row))}</bdi>${badge}${flag(row, "")}${small ? `<small>${small}</small>` : ""}${phone}`;
   }

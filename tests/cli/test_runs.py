@@ -200,11 +200,13 @@ def test_gc_says_what_it_would_remove_before_it_does(workspace):
     assert "0 entries" in spared_bench("store", "gc", "-w", workspace).stdout  # all is young
     for record in (workspace / "store" / "cells").iterdir():
         record.unlink()
+    (workspace / "training" / "killed").mkdir(parents=True)
     told = spared_bench("store", "gc", "--days", 0, "-w", workspace).stdout
     kinds = {line.split()[0] for line in told.splitlines()[:-1]}
-    assert kinds >= {"trials", "scores", "completed", "prepared"}
+    assert kinds >= {"trials", "scores", "completed", "prepared", "unfinished"}
     assert f"{len(told.splitlines()) - 1} entries" in told
     assert "`--yes` removes them" in told
     assert sorted((workspace / "store").glob("*/*/*")) == before
     spared_bench("store", "gc", "--days", 0, "--yes", "-w", workspace)
+    assert list((workspace / "training").iterdir()) == []
     assert list((workspace / "store").glob("trials/*/*")) == []

@@ -88,16 +88,24 @@ def collect(
     as_json: bool = JSON,
 ) -> None:
     """Remove what no cell of the board needs: earlier code's results, unused products."""
+    import shutil
+
     from spared_bench.store import maintenance
+    from spared_bench.store.unfinished import abandoned
     from spared_bench.workspace import Workspace
 
-    store = Workspace.at(workspace).store
+    space = Workspace.at(workspace)
+    store = space.store
     found = maintenance.unneeded(store, days)
-    size = sum(each for _, _, each in found)
+    unfinished = abandoned(space.training, days)
     if yes:
         for kind, key, _ in found:
             store.remove(kind, key)
+        for folder, _ in unfinished:
+            shutil.rmtree(folder, ignore_errors=True)
         store.sweep()
+    found += [("unfinished", folder.name, each) for folder, each in unfinished]
+    size = sum(each for _, _, each in found)
     entries = [{"kind": kind, "key": key, "bytes": each} for kind, key, each in found]
     done = "removed" if yes else "not needed; `--yes` removes them"
     lines = [f"{kind:<10} {key[:12]}  {each / 1e6:10.2f} MB" for kind, key, each in found]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import TrackingError
 from spared_bench.tracking.database import database_file, is_sqlite, make_database, sqlite_uri
+from spared_bench.tracking.place import another_version, problem_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -49,7 +50,9 @@ class Connection:
             client_class = _import_quietly()
             if is_sqlite(self.uri):
                 self.workspace.mkdir(parents=True, exist_ok=True)
-            if (path := database_file(self.uri)) is not None and path.parent.is_dir():
+            if (path := database_file(self.uri)) is not None:
+                if problem := problem_of(path):
+                    raise TrackingError(f"Cannot use MLflow at {self.where}: {problem}")
                 make_database(path, lambda uri: _without_default(_open(client_class, uri)))
             self._client = _open(client_class, self.uri)
         return self._client
@@ -90,6 +93,8 @@ class Connection:
             yield
         except _mlflow_errors() as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = another_version(reason)
+            reason += "" if reason.endswith((".", "!", "?")) else "."
             if doing == "connect to" and not _is_away(error):
                 doing = "use"
             raise TrackingError(

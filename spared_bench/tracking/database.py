@@ -13,11 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from spared_bench.store.processes import is_orphan, stamp
+from spared_bench.tracking.place import versions_of_mlflow
 
 _MAKING = ".making."
 _BESIDE = ("", "-journal", "-wal", "-shm")  # what SQLite keeps of one database
@@ -91,7 +91,8 @@ def make_database(path: Path, make: Callable[[str], None]) -> None:
 def is_half_made(path: Path) -> bool:
     """Whether a database was being made when its process was killed: unfinished, without runs.
 
-    One of another version of MLflow that holds runs is not: MLflow says how to upgrade it.
+    One of another version of MLflow that holds runs is not: MLflow says how to upgrade it. Nor is
+    one of a version that the MLflow here does not know, with or without runs.
     """
     try:
         with closing(sqlite3.connect(f"file:{quote(path.as_posix())}?mode=ro", uri=True)) as found:
@@ -105,15 +106,8 @@ def is_half_made(path: Path) -> bool:
                 versions = found.execute("SELECT version_num FROM alembic_version").fetchall()
     except sqlite3.Error:
         return False  # no database, or locked: MLflow says so
-    return versions != [(_newest_version(),)]
-
-
-@cache
-def _newest_version() -> str | None:
-    import mlflow.store.db_migrations
-    from alembic.script import ScriptDirectory
-
-    return ScriptDirectory(mlflow.store.db_migrations.__path__[0]).get_current_head()
+    _, *earlier = versions_of_mlflow()
+    return {version for (version,) in versions}.issubset(earlier)
 
 
 def _let_finish(path: Path) -> None:

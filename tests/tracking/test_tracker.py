@@ -208,7 +208,7 @@ def test_a_place_that_cannot_be_used_is_explained_without_its_password(
 def test_a_damaged_database_is_explained(tmp_path):
     (tmp_path / "mlflow.db").write_text("this is not a database, " * 100)
 
-    with pytest.raises(TrackingError, match="Cannot log to MLflow at sqlite"):
+    with pytest.raises(TrackingError, match=r"is no database of SQLite. Rename"):
         Tracker(tmp_path, f"sqlite:///{tmp_path}/mlflow.db").sync([SampleCell(trial(), tmp_path)])
 
 

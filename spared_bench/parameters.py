@@ -244,8 +244,10 @@ def _has_a_key(value: Any) -> bool:
 def _by_weights(signature: Signature, weights: str) -> dict[str, str]:
     """Return what ``--weights`` sets: nothing where ``weights`` means something else, or is not."""
     parameter = signature.parameters.get(WEIGHTS)
-    wanted = weights and parameter is not None and fits(weights, parameter.annotation)
-    return {WEIGHTS: weights} if wanted else {}
+    if not weights or parameter is None or not fits(weights, parameter.annotation):
+        return {}
+    # Those of a completer that was trained before: empty unless a file is named.
+    return {} if parameter.default == "" else {WEIGHTS: weights}
 
 
 def _configurations(method: str, factory: Any, signature: Signature) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from spared_bench import CompleterSpec
+from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from spared_bench.data import Slides
@@ -33,6 +34,11 @@ class KNNSpatial:
     tiny: ClassVar[dict[str, Any]] = {}
 
     n_neighbours: int = 18
+
+    def check_parameters(self) -> None:
+        """Refuse to ask no neighbour: the mean of a gene would pass for theirs."""
+        if self.n_neighbours < 1:
+            raise UsageError(f"n_neighbours={self.n_neighbours}; expected 1 or more.")
 
     def fit(self, train: Slides, val: Slides, context: Context) -> None:
         """Take the mean of each gene, for slides on which it was never measured."""

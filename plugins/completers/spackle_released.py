@@ -93,6 +93,12 @@ class SpaCKLEReleased(TorchCompleter):
     rates_from: RatesFrom = "fitted"
     low_precision: bool = False
 
+    def check_parameters(self) -> None:
+        """Refuse a spot without neighbours, and weights that are no file."""
+        super().check_parameters()
+        if self.n_neighbours < 1:
+            raise UsageError(f"n_neighbours={self.n_neighbours}; expected 1 or more.")
+
     def build(self, n_genes: int) -> nn.Module:
         """Return the network."""
         sizes = self.width or n_genes, self.n_layers, self.n_heads, self.inner

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from spared_bench import CompleterSpec
+from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from spared_bench.data import Encoder, Slides
@@ -76,6 +77,14 @@ class StLearn:
     n_similar: int = 3
     reach: float = 3.0
     correct: bool = False
+
+    def check_parameters(self) -> None:
+        """Refuse what finds no spot to fill from, which would pass for a mean of none."""
+        if self.n_similar < 1 or self.n_components < 1 or self.reach < 0:
+            raise UsageError(
+                f"n_similar={self.n_similar}, n_components={self.n_components} and"
+                f" reach={self.reach:g}; expected 1 or more of the first two, and no negative reach."
+            )
 
     @property
     def encoder(self) -> Encoder:

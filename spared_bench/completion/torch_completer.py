@@ -59,6 +59,16 @@ class TorchCompleter(SavedNetwork):
     weights: str = ""
     mask_rate: float = 0.3
 
+    def check_parameters(self) -> None:
+        """Refuse weights that are no file, before anything runs.
+
+        Raises
+        ------
+        UsageError
+        """
+        if self.weights:
+            _existing(self.weights)
+
     @abstractmethod
     def build(self, n_genes: int) -> nn.Module:
         """Return the network, of fresh weights."""

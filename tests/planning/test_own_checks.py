@@ -35,6 +35,29 @@ def test_parameters_that_cannot_go_together_are_refused_when_planning(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize(
+    ("method", "values", "told"),
+    [
+        ("spackle", {"weights": "nowhere.pt"}, "must name a file"),
+        ("graph-mae", {"weights": "pretrained"}, "must name a file"),
+        ("spackle-released", {"n_neighbours": 0}, "n_neighbours=0"),
+        ("knn-spatial", {"n_neighbours": -1}, "n_neighbours=-1"),
+        ("stlearn", {"n_similar": 0}, "n_similar=0"),
+        ("stlearn", {"reach": -3.0}, "reach=-3"),
+    ],
+)
+def test_completers_are_asked_too(method, values, told, tmp_path):
+    bench = make_bench("demo", workspace=tmp_path, parameters={method: values}, device="cpu")
+    with pytest.raises(UsageError, match=f"Completer {method!r} cannot run so: .*{told}"):
+        select(bench, ["her2st_demo"], [method], ["linear-probe"])
+
+
+def test_the_choice_of_weights_for_all_is_none_of_a_saved_completer(tmp_path):
+    bench = make_bench("demo", workspace=tmp_path, weights="random", device="cpu")
+    assert bench.chosen("completer", "spackle").values.get("weights", "") == ""
+    assert bench.chosen("predictor", "st-net").values["weights"] == "random"
+
+
 def test_as_many_components_as_features_are_allowed(tmp_path):
     values = {"linear-probe": {"components": 24}}
     bench = make_bench("demo", workspace=tmp_path, parameters=values, device="cpu")

@@ -235,5 +235,7 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
                 f"--set {setting!r} must read predictor.parameter=value,"
                 " for example --set shufflenet.lr=0.001."
             )
-        chosen.setdefault(predictor, {})[parameter] = load_value(text, f"--set {setting!r}")
+        value = load_value(text, f"--set {setting!r}")
+        if chosen.setdefault(predictor, {}).setdefault(parameter, value) != value:
+            raise UsageError(f"--set gives {address} two values. Keep one of them.")
     return chosen

@@ -83,7 +83,7 @@ class StLearn:
         if self.n_similar < 1 or self.n_components < 1 or self.reach < 0:
             raise UsageError(
                 f"n_similar={self.n_similar}, n_components={self.n_components} and"
-                f" reach={self.reach:g}; expected 1 or more of the first two, and no negative reach."
+                f" reach={self.reach:g}; expected 1, 1 and 0 or more."
             )
 
     @property

@@ -24,6 +24,7 @@ from spared_bench.readers.anndata_file import check_scale
 from spared_bench.readers.anndata_spots import raw_slide_from
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.stamps import drop_older, stamp_of
+from spared_bench.readers.zarr_pixels import decoded, refuse_unstored
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,29 +93,40 @@ def read_spatialdata(
     if attributes.get("region_key") in counts.obs:
         here = (counts.obs[attributes["region_key"]].astype(str) == shapes).to_numpy()
         counts = counts[here].copy()
-    image = _pick(sdata.images, image, "image", path)
-    picture = sdata.images[image]
+    image = _pick(sdata.images, image, "image", path) if image or len(sdata.images) else ""
+    picture = sdata.images[image] if image else None
     element = sdata.labels[shapes] if labelled else sdata.shapes[shapes]
     centres, diameter = _spots(sdata, element, picture, counts, attributes, path)
     counts.obsm[SPATIAL] = centres
     slide = raw_slide_from(counts, layer, path, organism, label)
     made = "array_row" not in counts.obs or "array_col" not in counts.obs
     check_scale(slide, diameter, um_per_px, path, from_pixels=made)
-    # A change inside the folder leaves the folder's own time alone.
-    folder = path / "images" / image
-    stamp = stamp_of(folder if folder.is_dir() else path)
-    name = f"{path.stem}_{image}"
-    pixels, opacity = _pixels(picture, path)
-    found, notes = keep_image(pixels, exports, f"{name}_{stamp}", path, opacity)
-    slide.uns["slide"]["repairs"] += notes
-    drop_older(found)
     slide.uns["slide"] |= {
-        "image_path": str(found),
+        "image_path": "",
         "image_scale": 1.0,
         "spot_diameter_px": diameter,
         "um_per_px": um_per_px,
     }
+    if picture is not None:
+        found, notes = _export(picture, image, centres, path, exports)
+        slide.uns["slide"]["repairs"] += notes
+        slide.uns["slide"]["image_path"] = str(found)
     return slide
+
+
+def _export(
+    picture: Any, image: str, centres: np.ndarray, path: Path, exports: Path
+) -> tuple[Path, list[str]]:
+    """Write the image as TIFF, unless it is there; return where, and what was changed."""
+    # A change inside the folder leaves the folder's own time alone.
+    folder = path / "images" / image
+    stamp = stamp_of(folder if folder.is_dir() else path)
+    pixels, opacity = _pixels(picture, path)
+    chunks = dict(zip(_largest(picture).dims, _largest(picture).data.chunks, strict=True))
+    refuse_unstored(pixels, (chunks["y"], chunks["x"]), centres, path)
+    found, notes = keep_image(pixels, exports, f"{path.stem}_{image}_{stamp}", path, opacity)
+    drop_older(found)
+    return found, notes
 
 
 def _open(path: Path) -> Any:
@@ -150,13 +162,18 @@ def _pick(elements: Any, name: str, kind: str, path: Path) -> str:
 def _spots(
     sdata: Any, element: Any, picture: Any, counts: AnnData, attributes: Any, path: Path
 ) -> tuple[np.ndarray, float]:
-    """Return the centre of each spot of the table, (n_spots, 2), and their width, in pixels."""
+    """Return the centre of each spot of the table, (n_spots, 2), and their width, in pixels.
+
+    Without an image, as the shapes have them.
+    """
     from spatialdata.transformations import get_transformation_between_coordinate_systems
 
     key = attributes.get("instance_key", "")
     names = list(counts.obs.get(key, counts.obs_names))
-    system = get_transformation_between_coordinate_systems(sdata, element, picture)
-    matrix = system.to_affine_matrix(input_axes=("x", "y"), output_axes=("x", "y"))
+    matrix = np.eye(3)
+    if picture is not None:
+        system = get_transformation_between_coordinate_systems(sdata, element, picture)
+        matrix = system.to_affine_matrix(input_axes=("x", "y"), output_axes=("x", "y"))
     if hasattr(element, "geometry"):
         known = set(element.index)
         _refuse_unknown([name for name in names if name not in known], len(names), path)
@@ -183,7 +200,7 @@ def _refuse_unknown(unknown: list[Any], n_spots: int, path: Path) -> None:
 
 def _measured_labels(element: Any, names: list[Any], path: Path) -> tuple[np.ndarray, float]:
     """Return the middle of each label, (n_spots, 2), and the width of all, in the mask's pixels."""
-    plane = np.asarray(_largest(element).transpose("y", "x").data)
+    plane = decoded(_largest(element).transpose("y", "x").data, path)
     try:
         wanted = np.array(names, dtype=np.int64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -254,7 +271,7 @@ def _pixels(picture: Any, path: Path) -> tuple[np.ndarray, bool]:
             f"The image of {path} has the dimensions {', '.join(map(str, picture.dims))}; expected"
             " c, y and x. Choose one plane of it."
         )
-    pixels = np.asarray(picture.transpose("y", "x", "c").data)
+    pixels = decoded(picture.transpose("y", "x", "c").data, path)
     names = [str(name).casefold() for name in picture.coords.get("c", np.arange(0)).data]
     for known in (("r", "g", "b", "a"), ("red", "green", "blue", "alpha")):
         if len(names) >= len(_COLOURS) and set(names) == set(known[: len(names)]):

@@ -131,7 +131,7 @@ def read_table(
         )
     try:
         table = (
-            pd.read_parquet(path)
+            _with_index(pd.read_parquet(path))
             if path.suffix == ".parquet"
             else pd.read_csv(
                 io.StringIO(read_text(path, error, "position table")),
@@ -151,6 +151,11 @@ def read_table(
     table.columns = [wanted.get(name.casefold(), name) for name in found]
     _check_numbers(table, columns, flags, path, error)
     return table
+
+
+def _with_index(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of which an index that pandas has written is the first column."""
+    return table if table.index.dtype.kind in "iu" else table.reset_index()
 
 
 def as_flags(values: Any, where: str, error: type[DataError]) -> np.ndarray:

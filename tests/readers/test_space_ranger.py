@@ -355,9 +355,12 @@ def table_of(folder):
     return pd.read_csv(folder / "spatial" / "tissue_positions.csv")
 
 
-def test_positions_in_parquet_read_like_those_in_csv(folder):
+@pytest.mark.parametrize("indexed", [False, True])
+def test_positions_in_parquet_read_like_those_in_csv(folder, indexed):
     expected = read_space_ranger(folder)
-    table_of(folder).to_parquet(folder / "spatial" / "tissue_positions.parquet")
+    table = table_of(folder)
+    table = table.set_index("barcode") if indexed else table
+    table.to_parquet(folder / "spatial" / "tissue_positions.parquet")
     (folder / "spatial" / "tissue_positions.csv").unlink()
     found = read_space_ranger(folder)
     pd.testing.assert_frame_equal(found.obs, expected.obs)

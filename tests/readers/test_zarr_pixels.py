@@ -1,0 +1,100 @@
+"""Images of SpatialData: chunks that are damaged or not there, and objects without one."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from spared_bench.data import validate_raw_slide
+from spared_bench.errors import ImageError
+from spared_bench.readers import read_spatialdata
+from spared_bench.readers.zarr_pixels import refuse_unstored
+from tests import made_slides
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return what writes circles in pixels, with or without an image, and returns the folder."""
+    spatialdata = pytest.importorskip("spatialdata")
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+
+    _, centres = made_slides.lattice()
+    names = [f"spot{i}" for i in range(len(centres))]
+
+    def write(with_image: bool) -> Path:
+        pixels = np.moveaxis(np.asarray(made_slides.picture(4)), 2, 0)
+        table = ad.AnnData(
+            sparse.csr_matrix(made_slides.counts(9, 4), dtype=np.float32),
+            obs=pd.DataFrame({"region": "spots", "spot": names}, index=names),
+            var=pd.DataFrame(index=made_slides.gene_ids(9)),
+        )
+        table.obs["region"] = table.obs["region"].astype("category")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image2DModel.parse(pixels, dims=("c", "y", "x"), chunks=(3, 100, 100))
+            circles = ShapesModel.parse(centres, geometry=0, radius=11.0, index=pd.Index(names))
+            table = TableModel.parse(
+                table, region="spots", region_key="region", instance_key="spot"
+            )
+            images = {"he": image} if with_image else {}
+            found = spatialdata.SpatialData(
+                images=images, shapes={"spots": circles}, tables={"t": table}
+            )
+            found.write(tmp_path / "slide.zarr")
+        return tmp_path / "slide.zarr"
+
+    return write
+
+
+def a_chunk_of(path: Path) -> Path:
+    """The chunk of the image whose pixels are 100 to 200 in both directions."""
+    (found,) = [
+        each for each in (path / "images").rglob("1") if each.is_file() and each.parent.name == "1"
+    ]
+    return found
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", None], ids=["empty", "junk", "half"])
+def test_a_chunk_that_cannot_be_decoded_is_an_error(write, tmp_path, content):
+    path = write(with_image=True)
+    chunk = a_chunk_of(path)
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        read_spatialdata(path, exports=tmp_path)
+
+
+def test_a_chunk_that_was_not_copied_is_not_read_as_black(write, tmp_path):
+    path = write(with_image=True)
+    centres = made_slides.lattice()[1]
+    under = ((centres >= 100) & (centres < 200)).all(axis=1).sum()
+    read_spatialdata(path, exports=tmp_path)
+    a_chunk_of(path).unlink()
+    with pytest.raises(ImageError, match=f"^{under} spots of .* not copied"):
+        read_spatialdata(path, exports=tmp_path)
+
+
+def test_one_colour_of_a_chunk_counts_and_chunks_without_spots_do_not():
+    pixels = np.full((20, 30, 4), 200, np.uint8)
+    pixels[:10, :15] = 0  # no spot
+    pixels[..., 3] = 0  # an opacity
+    chunks, centres = ((10, 10), (15, 15)), np.array([[14.9, 10.0], [29.9, 9.9], [99.0, 0.0]])
+    refuse_unstored(pixels, chunks, centres, Path("a"))
+    pixels[10:, :15, 1] = 0
+    with pytest.raises(ImageError, match=r"^1 spots of a lie"):
+        refuse_unstored(pixels, chunks, centres, Path("a"))
+
+
+def test_an_object_without_an_image_is_read_without_one(write, tmp_path):
+    slide = read_spatialdata(write(with_image=False), exports=tmp_path)
+
+    validate_raw_slide(slide, "slide")
+    np.testing.assert_allclose(slide.obsm["spatial"], made_slides.lattice()[1])
+    facts = slide.uns["slide"]
+    assert (facts["image_path"], facts["spot_diameter_px"]) == ("", 22)

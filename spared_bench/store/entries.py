@@ -244,7 +244,11 @@ class Store:
                 yield entry
 
     def verify(self, entry: Entry) -> list[str]:
-        """Hash every file again; return what is wrong, empty if nothing is."""
+        """Hash every file again; return what is wrong, empty if nothing is.
+
+        A file that the manifest does not name could be read as one of the entry's, and a link leads
+        to what may change elsewhere. Hidden files are left out: marks, and what file systems leave.
+        """
         manifest = json.loads((entry.folder / MANIFEST).read_text(encoding="utf-8"))
         wrong = []
         for name, facts in manifest["files"].items():
@@ -253,7 +257,13 @@ class Store:
                 wrong.append(f"{name} is missing")
             elif file_digest(path) != facts.get("sha256"):
                 wrong.append(f"{name} has changed")
-        return wrong
+        for path in sorted(entry.folder.rglob("*")):
+            name = path.relative_to(entry.folder).as_posix()
+            if path.is_symlink():
+                wrong.append(f"{name} is a link")
+            elif not (path.is_dir() or name in manifest["files"] or name == MANIFEST):
+                wrong += [] if path.name.startswith(".") else [f"{name} does not belong to it"]
+        return [*wrong, *["it is a link"] * entry.folder.is_symlink()]
 
     def sweep(self) -> int:
         """Remove what killed processes of this machine left half-written; return how many."""

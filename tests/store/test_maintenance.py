@@ -67,6 +67,21 @@ def test_verify_finds_a_flipped_byte_and_repair_lets_it_be_made_again(store):
     assert (again.folder / "value.txt").read_text() == "abc"
 
 
+def test_verify_finds_files_that_no_manifest_names_and_links(store, tmp_path):
+    kept, left, linked = (store.obtain("trials", {"a": n}, writes("abc")) for n in range(3))
+    (kept.folder / ".DS_Store").write_text("left by a file system")
+    (left.folder / "model").mkdir()
+    (left.folder / "model" / "more.txt").write_text("x")
+    value = linked.folder / "value.txt"
+    value.rename(tmp_path / "elsewhere.txt")
+    value.symlink_to(tmp_path / "elsewhere.txt")  # of the same content
+
+    assert verify(store).damaged == {
+        str(left.folder): ["model/more.txt does not belong to it"],
+        str(linked.folder): ["value.txt is a link"],
+    }
+
+
 def test_gc_removes_what_no_cell_needs_and_keeps_all_that_the_others_consumed(store):
     found = unneeded(store, days=0)
     assert sorted(kind for kind, _, _ in found) == [

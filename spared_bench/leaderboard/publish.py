@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import SparedBenchError, WorkspaceError
 from spared_bench.leaderboard import Extras, Known, build
 from spared_bench.leaderboard.entries import MethodEntry, read_entries
 from spared_bench.leaderboard.merging import (
@@ -193,6 +193,7 @@ def build_leaderboard(
     registry: Registry | None = None,
     maps: bool = True,
     protocols: Sequence[Protocol] = (),
+    plugin_files: Sequence[Path] = (),
 ) -> Path | None:
     """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
 
@@ -212,6 +213,13 @@ def build_leaderboard(
         Whether predictions are drawn, as far as the store has them.
     protocols : sequence of Protocol
         That are not registered, or not as they are here: they say by what their rows are ranked.
+    plugin_files : sequence of Path
+        Of the registry, whose slides are read anew where the store has no picture of them.
+
+    Raises
+    ------
+    WorkspaceError
+        If there are results, and none of them can be read.
     """
     from spared_bench.registry import discover
 
@@ -227,8 +235,10 @@ def build_leaderboard(
     trials = _with_what_is_known(results, entries, registry, protocols)
     completion = completions(workspace, protocol, source)
     if not trials and not completion:
+        if left_out:
+            raise WorkspaceError(f"No result can be read. {' '.join(left_out[:5])}")
         return None
-    slides = _slides(workspace, registry, left_out) if maps else None
+    slides = _slides(workspace, registry, left_out, plugin_files) if maps else None
     extras = Extras(
         known=known,
         completion=completion,
@@ -288,14 +298,17 @@ def _entry_facts(datasets: Facts) -> Facts:
     }
 
 
-def _slides(workspace: Workspace, registry: Registry, left_out: list[str]) -> SlidePictures:
+def _slides(
+    workspace: Workspace, registry: Registry, left_out: list[str], plugin_files: Sequence[Path]
+) -> SlidePictures:
     """Return what finds the pictures of slides; which protocol the bench has does not matter."""
     from spared_bench.bench import Bench
     from spared_bench.bench.settings import Settings
     from spared_bench.leaderboard.slides import SlidePictures
 
     protocol = Protocol(name="page", version=1).model_dump(mode="json")
-    settings = Settings(str(workspace.root), str(workspace.data_dir), protocol)
+    files = tuple(map(str, plugin_files))
+    settings = Settings(str(workspace.root), str(workspace.data_dir), protocol, plugin_files=files)
     return SlidePictures(Bench(settings, registry), left_out)
 
 

@@ -7,7 +7,7 @@ neither is there, the page shows spots only.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from spared_bench.apart import do_apart
 from spared_bench.bench import Bench
@@ -19,7 +19,8 @@ from spared_bench.reports.slide_pictures import PICTURES, picture_of, read_frame
 from spared_bench.reports.tissue import SPOTS, TISSUE
 from spared_bench.specs import DatasetSpec
 from spared_bench.store.entries import Entry
-from spared_bench.trials.checks import stored_checks
+from spared_bench.store.imports import read_mark
+from spared_bench.trials.checks import CHECKS, stored_checks
 from spared_bench.trials.guests import import_reader
 
 
@@ -62,8 +63,21 @@ class SlidePictures:
                         name: plain(vars(read_frame(entry))) for name, entry in found.items()
                     },
                     "checks": plain({name: each for name, each in checks.items() if each}),
+                    "imported": self._imported(dataset, found, checks),
                 },
             )
+
+    def _imported(
+        self, dataset: str, pictures: Mapping[str, Entry], checks: Mapping[str, object]
+    ) -> list[str]:
+        """Return the slides of which a picture or check came by ``store import``."""
+        marked = {name for name, entry in pictures.items() if read_mark(entry.folder) is not None}
+        for name in filter(checks.get, checks):
+            inputs = self.bench.slide_check_inputs(dataset, name)
+            entry = self.bench.workspace.store.find(CHECKS, inputs)
+            if entry is not None and read_mark(entry.folder) is not None:
+                marked.add(name)
+        return sorted(marked)
 
     def _entries(self, dataset: str, slides: Sequence[str]) -> dict[str, Entry]:
         spec = self._spec(dataset)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from spared_bench.errors import ImageError, MissingFileError
+from spared_bench.errors import ImageError, MissingFileError, WorkspaceError
+from spared_bench.files import write_text
+from spared_bench.leaderboard import publish
 from spared_bench.leaderboard import slides as board_slides
 from spared_bench.leaderboard.slides import SlidePictures
+from spared_bench.store.imports import write_mark
+from spared_bench.trials.checks import CHECKS, FOUND
+from spared_bench.workspace import Workspace
 
 
 def opened(text: str) -> Image.Image:
@@ -81,3 +87,32 @@ def test_whatever_a_reader_raises_is_told_once_and_stops_nothing(bench, monkeypa
     (told,) = left_out
     assert told.startswith("Slides of toy are shown without their tissue: ")
     assert "\n" not in told
+
+
+def test_pictures_and_checks_that_were_imported_are_named(bench):
+    names = [info.slide_id for info in bench.dataset("toy").slides]
+    shown = SlidePictures(bench, [])
+    (before,) = shown.overview("toy")
+    assert before.values["imported"] == []
+
+    write_mark(shown._entries("toy", names)[names[1]].folder, {"archive": "theirs"})
+    checks = [{"test": "tissue", "passed": True, "message": "fine"}]
+    entry = bench.workspace.store.obtain(
+        CHECKS,
+        bench.slide_check_inputs("toy", names[2]),
+        lambda folder: write_text(folder / FOUND, json.dumps(checks)),
+    )
+    write_mark(entry.folder, {"archive": "theirs"})
+
+    (after,) = shown.overview("toy")
+    assert after.values["imported"] == sorted(names[1:3])
+
+
+def test_results_none_of_which_can_be_read_are_named(tmp_path, monkeypatch):
+    def collected(workspace, protocol, source, unread):
+        unread.append("Cell a cannot be read.")
+        return []
+
+    monkeypatch.setattr(publish, "collect", collected)
+    with pytest.raises(WorkspaceError, match=r"No result can be read\. Cell a cannot be read"):
+        publish.build_leaderboard(Workspace.at(tmp_path), source="store")

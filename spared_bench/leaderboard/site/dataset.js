@@ -27,7 +27,7 @@
         ["Organism", column.organism], ["Tissue", column.tissue], ["Task", column.task], ["Technology", column.technology],
         ["Images", column.image], ["Tier", column.tier], ["Scored on", column.split],
         ["Spots, as published", column.n_spots || null], ["Generated", column.synthetic ? "yes: in no mean and in no rank" : null],
-        ["Of the protocol", column.listed ? null : "no: in no mean and in no rank"], ["Repeats the slides of", column.repeats.join(", ")], ["Donors in train and test", column.shared_donors.join(", ")], ["Slides in doubt", column.doubts.join("; ")], ["Donors verified", known(column.donors_verified) ? yes(column.donors_verified) : null],
+        ["Of the protocol", column.listed ? null : "no: in no mean and in no rank"], ["Repeats the slides of", column.repeats.join(", ")], ["Donors in train and test", column.shared_donors.join(", ")], ["Slides in doubt", column.doubts.join("; ")], ["Imported", slides.imported?.length ? `pictures or checks of ${slides.imported.join(", ")} came from another store: nobody made them here` : null], ["Donors verified", known(column.donors_verified) ? yes(column.donors_verified) : null],
         ["Raw counts", known(column.raw_counts) ? yes(column.raw_counts) : null], ["Licence", column.licence], ["Citation", column.citation],
         ["Where the data are", (column.links || []).map((each) => el("div", {}, source(each)))],
       ]),

@@ -97,7 +97,7 @@ def test_a_slide_of_the_dataset_applied_as_a_new_one_gets_the_prediction_of_the_
     assert list(found.obs_names[:2]) == ["here0", "here1"]
     np.testing.assert_array_equal(found.obsm["spatial"], slides.coordinates)
     assert found.uns["spared_bench"]["predictor"] == predictor
-    assert Image.open(out.with_suffix(".png")).size[0] > 200
+    assert Image.open(out.with_suffix(".genes.png")).size[0] > 200
 
 
 def make_store(workspace):
@@ -173,6 +173,39 @@ def test_a_size_or_a_place_that_cannot_be_meant_is_told(
     with pytest.raises(UsageError, match=message):
         raise done.exception
     assert not (tmp_path / "o.h5ad").exists()
+
+
+@pytest.mark.parametrize(
+    ("image", "out"),
+    [
+        ("slide.png", None),
+        ("slide.genes.png", "slide.h5ad"),
+        ("slide.tissue.png", "slide.h5ad"),
+        ("slide.png", "slide.png"),
+        ("slide.png", "link.png"),
+    ],
+)
+def test_predict_writes_over_nothing_that_it_is_given(
+    trained_workspace, tmp_path, monkeypatch, image, out
+):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (60, 40), (150, 80, 150)).save(image)
+    (tmp_path / "link.png").symlink_to(tmp_path / image)
+    before = (tmp_path / image).read_bytes()
+    done = run_predict(
+        trained_workspace, "toy/none/linear-probe", "--image", image, "--spot-diameter-px", 8,
+        "--spots", write_positions(tmp_path / "p.csv", [(9, 9), (30, 30)]),
+        *(["--out", out] if out else []),
+    )  # fmt: skip
+    assert (tmp_path / image).read_bytes() == before
+    if out is None:
+        assert done.exit_code == 0, done.output
+        assert {path.name for path in tmp_path.glob("slide.*")} == {
+            "slide.png", "slide.h5ad", "slide.genes.png",
+        }  # fmt: skip
+    else:
+        with pytest.raises(UsageError, match="cannot be written: it is what you give"):
+            raise done.exception
 
 
 def test_grid_points_are_half_a_step_from_the_edge():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -59,18 +60,21 @@ def predict(
     columns = applying.choose_genes(trained.result, gene)
     width = diameter or applying.spot_diameter_px(trained, um_per_px)
     path = out or Path(f"{image.stem}.h5ad")
-    _make_place_for(path)
+    given = [file for file in (image, spots) if file is not None]
+    _make_place_for(path, given)
+    picture, overview = path.with_suffix(".genes.png"), path.with_suffix(".tissue.png")
+    for each in (picture, overview):
+        _make_place_for(each, given)
     if spots is not None:
         names, centres = new_slide.read_positions(spots)
     else:
         centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
         names = [f"grid_{i}" for i in range(len(centres))]
     new_slide.check_diameter(width, *image_size(image))
-    overview = None
-    if spots is None and tissue_share:
+    finds_tissue = spots is None and tissue_share > 0
+    if finds_tissue:
         pixels, mask, factor = tissues.find_tissue(image)
         taken = tissues.share_of_tissue(mask, factor, centres, width) >= tissue_share
-        overview = path.with_suffix(".tissue.png")
         draw_taken(pixels, mask, factor, centres, taken, overview)
         tissues.require_some(taken, image)
         names = [name for name, kept in zip(names, taken, strict=True) if kept]
@@ -82,18 +86,22 @@ def predict(
     predicted.layers["predicted"] = predicted.X.copy()
     predicted.uns["spatial"] = spatial_of({image.stem: slide}, [image.stem])
     predicted.write_h5ad(path)
-    picture = path.with_suffix(".png")
     draw_genes(predicted, columns, image, picture)
     facts = {"spots": predicted.n_obs, "genes": predicted.n_vars}
     lines = [f"{predicted.n_obs} spots x {predicted.n_vars} genes: {path}", f"Picture: {picture}"]
-    lines += [f"What was taken for tissue: {overview}"] if overview else []
-    files = {"adata": path, "picture": picture, "tissue": overview}
+    lines += [f"What was taken for tissue: {overview}"] if finds_tissue else []
+    files = {"adata": path, "picture": picture, "tissue": overview if finds_tissue else None}
     show_result({"trial": trained.result.key, **facts, **files}, as_json, "\n".join(lines))
 
 
-def _make_place_for(path: Path) -> None:
-    """Make the folder of a file, and tell before the work whether the file can be written."""
+def _make_place_for(path: Path, given: Sequence[Path]) -> None:
+    """Make the folder of a file, and tell before the work whether the file can be written.
+
+    No file that was ``given`` is written over.
+    """
     try:
+        if path.exists() and any(file.exists() and path.samefile(file) for file in given):
+            raise FileExistsError("it is what you give to the command")
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
         path.parent.mkdir(parents=True, exist_ok=True)

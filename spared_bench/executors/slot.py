@@ -214,7 +214,7 @@ class Slot:
         if self._verdict is not None:
             return Outcome(job, *self._verdict, traceback=self._log_tail())
         code = message["code"] if message is not None else self._process.returncode
-        return Outcome(job, "killed", _epitaph(code), self._log_tail())
+        return Outcome(job, "killed", _how_it_ended(code), self._log_tail())
 
     def _log_tail(self) -> str:
         try:
@@ -290,7 +290,7 @@ def _kill(pid: int) -> None:
         pass
 
 
-def _epitaph(code: int | None) -> str:
+def _how_it_ended(code: int | None) -> str:
     how = f"ended with status {code}"
     if code is not None and code < 0:
         how = f"was killed by {signal.Signals(-code).name}"

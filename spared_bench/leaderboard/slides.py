@@ -23,6 +23,10 @@ from spared_bench.store.imports import read_mark
 from spared_bench.trials.checks import CHECKS, stored_checks
 from spared_bench.trials.guests import import_reader
 
+#: For a picture in a child: libvips, which has run here before, may wait for ever for its threads
+#: there, as they are not forked.
+_SECONDS = 60.0
+
 
 class SlidePictures:
     """The pictures of slides, as files of the page.
@@ -101,7 +105,7 @@ class SlidePictures:
         if found is not None or self.bench.registry.get("dataset", dataset).told is None:
             return found or picture_of(self.bench, dataset, slide)
         # After a strict run, in which no code of others is imported here.
-        do_apart(lambda: self._make(dataset, slide))
+        do_apart(lambda: self._make(dataset, slide), _SECONDS)
         return store.find(PICTURES, inputs)
 
     def _make(self, dataset: str, slide: str) -> None:

@@ -191,6 +191,7 @@ def test_predict_writes_over_nothing_that_it_is_given(
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (60, 40), (150, 80, 150)).save(image)
     (tmp_path / "link.png").symlink_to(tmp_path / image)
+    (tmp_path / "slide.h5ad").write_text("counts of this slide, which nobody gave")
     before = (tmp_path / image).read_bytes()
     done = run_predict(
         trained_workspace, "toy/none/linear-probe", "--image", image, "--spot-diameter-px", 8,
@@ -201,8 +202,9 @@ def test_predict_writes_over_nothing_that_it_is_given(
     if out is None:
         assert done.exit_code == 0, done.output
         assert {path.name for path in tmp_path.glob("slide.*")} == {
-            "slide.png", "slide.h5ad", "slide.genes.png",
+            "slide.png", "slide.h5ad", "slide.predicted.h5ad", "slide.predicted.genes.png",
         }  # fmt: skip
+        assert "which nobody gave" in (tmp_path / "slide.h5ad").read_text()
     else:
         with pytest.raises(UsageError, match="cannot be written: it is what you give"):
             raise done.exception

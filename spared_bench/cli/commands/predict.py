@@ -35,7 +35,9 @@ def predict(
         0.5, min=0, max=1, help="Of a grid: the share of a spot that must be tissue; 0: take all."
     ),
     gene: list[str] = typer.Option([], "--gene", help="Draw this gene [default: the best four]."),
-    out: Path | None = typer.Option(None, help="The .h5ad to write [default: IMAGE.h5ad, here]."),
+    out: Path | None = typer.Option(
+        None, help="The .h5ad to write [default: IMAGE.predicted.h5ad, here]."
+    ),
     workspace: Path | None = WORKSPACE,
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
@@ -59,7 +61,7 @@ def predict(
     trained = applying.find_trained(Workspace.at(workspace).store, run)
     columns = applying.choose_genes(trained.result, gene)
     width = diameter or applying.spot_diameter_px(trained, um_per_px)
-    path = out or Path(f"{image.stem}.h5ad")
+    path = out or Path(f"{image.stem}.predicted.h5ad")
     given = [file for file in (image, spots) if file is not None]
     _make_place_for(path, given)
     picture, overview = path.with_suffix(".genes.png"), path.with_suffix(".tissue.png")

@@ -119,12 +119,24 @@ class BlockImage(ABC):
             transparent, or in the lowest part of the range.
         """
         pixels = np.empty((height, width, self._bands), dtype=self._dtype)
+        for down, across, part in self.parts(left, top, width, height):
+            pixels[down, across] = part
+        self._check(pixels)
+        return self.colours.to_rgb(pixels)
+
+    def parts(
+        self, left: int, top: int, width: int, height: int
+    ) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Yield rows and columns of a window, and what a block holds of them: bands as stored."""
         for row, inner_y, outer_y in _overlaps(self.rows, top, height):
             for column, inner_x, outer_x in _overlaps(self.columns, left, width):
                 block = self._cache.obtain((row, column), partial(self.decode, row, column))
-                pixels[outer_y, outer_x] = block[inner_y, inner_x]
-        self._check(pixels)
-        return self.colours.to_rgb(pixels)
+                yield outer_y, outer_x, block[inner_y, inner_x]
+
+    @property
+    def plain(self) -> bool:
+        """Whether blocks hold red, green and blue of 8 bits, whatever they show."""
+        return self._bands == 3 and self._dtype == np.uint8 and self.colours.plain
 
     def file_order(self, corners: np.ndarray, side: int) -> np.ndarray:
         """Return an order of windows in which every block is decoded once.

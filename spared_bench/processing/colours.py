@@ -58,6 +58,12 @@ class Colours:
     stains: bool = False
     notes: tuple[str, ...] = ()
 
+    @property
+    def plain(self) -> bool:
+        """Whether three bands of 8 bits are the colours, with nothing to change or to doubt."""
+        own = self.opacity is None and self.palette is None and not (self.inverted or self.stains)
+        return own and self.top == 255 and (self.stated or not self.reduced)
+
     def to_rgb(self, pixels: np.ndarray) -> np.ndarray:
         """Turn (height, width, bands), uint8 or uint16, into (height, width, 3), uint8."""
         if self.palette is not None:

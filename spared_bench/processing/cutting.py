@@ -7,14 +7,15 @@ decoded once whatever is cut.
 from __future__ import annotations
 
 import os
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -137,7 +138,7 @@ def _in_file_order(
 
         for at in order:
             waiting.append((tasks[at], threads.submit(tasks[at].do)))
-            if len(waiting) > 4 * workers:  # so that neither windows nor blocks pile up
+            if len(waiting) > 8 * workers:  # so that neither windows nor blocks pile up
                 yield from done()
         while waiting:
             yield from done()
@@ -158,31 +159,46 @@ class _Task(NamedTuple):
 
 
 def _tasks(image: BlockImage, wanted: Sequence[WindowsToCut]) -> list[_Task]:
-    levels, needed = [image], defaultdict[int, set[tuple[int, int]]](set)
+    levels, needed = list[HalvedImage](), list[set[tuple[int, int]]]()
     tasks: list[_Task] = []
     for which, one in enumerate(wanted):
-        level = 0 if one.exact else halvings_of(one.side, one.size)
-        while len(levels) <= level:
-            levels.append(HalvedImage(levels[-1]))
-        for number, (left, top) in enumerate(one.corners.tolist()):
-            if not level:
+        corners = one.corners.tolist()
+        halvings = 0 if one.exact else halvings_of(one.side, one.size)
+        if not halvings:
+            for number, (left, top) in enumerate(corners):
                 do = partial(_whole, image, left, top, one)
                 tasks.append(_Task((left, top), one.side, do, which, number))
-                continue
-            source = levels[level]
-            assert isinstance(source, HalvedImage)
-            needed[level] |= source.blocks_of(*_place_in(source, left, top, one.side))
-            # By then all blocks that it needs are there.
-            point = left, min(top + one.side, image.height)
-            tasks.append(_Task(point, 1, partial(_small, source, left, top, one), which, number))
-    for level, blocks in needed.items():
-        source = levels[level]
-        assert isinstance(source, HalvedImage)
-        for row, column in sorted(blocks):
-            x, y = source.columns[column] * source.factor, source.rows[row] * source.factor
-            height = int(source.rows[row + 1] - source.rows[row]) * source.factor
-            tasks.append(_Task((int(x), int(y)), height, partial(source.hold, row, column)))
-    return tasks
+            continue
+        while len(levels) < halvings:
+            levels.append(HalvedImage(levels[-1] if levels else image))
+            needed.append(set())
+        source = levels[halvings - 1]
+        inside, side = _place_in(source, one.corners, one.side)
+        for number, (rows, columns) in enumerate(source.blocks_of(inside, side)):
+            needed[halvings - 1].update(product(rows, columns))
+            left, top = corners[number]
+            do = partial(_small, source, left, top, one)
+            tasks.append(_Task(source.end_of(rows, columns), 1, do, which, number))
+    return [*_blocks(levels, needed), *tasks]
+
+
+def _blocks(levels: list[HalvedImage], needed: list[set[tuple[int, int]]]) -> Iterator[_Task]:
+    """Yield the averaging of the blocks that are needed, and of those that they are made of.
+
+    Each is made by itself, from blocks that are there: no thread waits long for another.
+    """
+    for source, blocks in zip(levels[:0:-1], needed[:0:-1], strict=True):
+        for row, column in blocks:
+            needed[levels.index(source) - 1].update(product(*source.made_of(row, column)))
+    for level, source in enumerate(levels):
+        for row, column in sorted(needed[level]):
+            end = source.end_of(range(row, row + 1), range(column, column + 1))
+            do = partial(source.hold, row, column)
+            if level:
+                yield _Task(end, 1, do)
+            else:
+                x, y = 2 * int(source.columns[column]), 2 * int(source.rows[row])
+                yield _Task((x, y), end[1] - y, do)
 
 
 def _whole(image: BlockImage, left: int, top: int, one: WindowsToCut) -> np.ndarray:
@@ -193,14 +209,17 @@ def _whole(image: BlockImage, left: int, top: int, one: WindowsToCut) -> np.ndar
     return resized(window, 0, 0, one.side, one.size)
 
 
-def _place_in(source: HalvedImage, left: int, top: int, side: int) -> tuple[int, int, int]:
+Place = TypeVar("Place", int, np.ndarray)
+
+
+def _place_in(source: HalvedImage, corner: Place, side: int) -> tuple[Place, int]:
     """Return corner and side of the pixels of a halved image that hold a window."""
-    return left // source.factor, top // source.factor, -(-side // source.factor) + 1
+    return corner // source.factor, -(-side // source.factor) + 1
 
 
 def _small(source: HalvedImage, left: int, top: int, one: WindowsToCut) -> np.ndarray:
     """Return a window, resized from a halved image."""
-    x, y, side = _place_in(source, left, top, one.side)
+    (x, side), (y, _) = (_place_in(source, each, one.side) for each in (left, top))
     window, factor = padded_window(source, x, y, side), source.factor
     return resized(window, left / factor - x, top / factor - y, one.side / factor, one.size)
 

@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from spared_bench.processing.blocks import BlockImage, even_edges, mirrored_runs
+from spared_bench.processing.blocks import BlockImage, even_edges
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.compiled import compiled
 
@@ -25,6 +25,7 @@ _GAP = 1.5  # at least so many pixels become one
 _BLOCK = 128  # rows of a halved block
 _ACROSS = 1024  # columns at least
 _BITS = 15  # of the weights, which sum up to 2**15
+_LANES = 16  # rows that are turned together
 
 
 def halvings_of(side: int, size: int) -> int:
@@ -48,33 +49,68 @@ class HalvedImage(BlockImage):
         across = max(_ACROSS, int(np.diff(image.columns).max()))
         rows, columns = even_edges(image.height // 2, _BLOCK), even_edges(image.width // 2, across)
         super().__init__(image.path, rows, columns, 3, np.dtype(np.uint8), Colours(top=255))
+        # Where no square of two lies in several blocks, they need not be put together first.
+        edges = np.concatenate([image.rows[:-1], image.columns[:-1]])
+        self._by_blocks = image.plain and not (edges % 2).any()
 
     def decode(self, row: int, column: int) -> np.ndarray:
         """Average one block: (height, width, 3)."""
-        top, bottom = 2 * int(self.rows[row]), 2 * int(self.rows[row + 1])
-        left, right = 2 * int(self.columns[column]), 2 * int(self.columns[column + 1])
-        pixels = self.image.window(left, top, right - left, bottom - top)
-        halved: np.ndarray = _halved(np.ascontiguousarray(pixels))
+        top, bottom = int(self.rows[row]), int(self.rows[row + 1])
+        left, right = int(self.columns[column]), int(self.columns[column + 1])
+        halved = np.empty((bottom - top, right - left, 3), dtype=np.uint8)
+        place = 2 * left, 2 * top, 2 * (right - left), 2 * (bottom - top)
+        if self._by_blocks:
+            for down, across, part in self.image.parts(*place):
+                _halve(np.ascontiguousarray(part), halved, down.start // 2, across.start // 2)
+        else:
+            _halve(np.ascontiguousarray(self.image.window(*place)), halved, 0, 0)
         return halved
 
     def hold(self, row: int, column: int) -> None:
         """Average a block and keep it for the windows that need it."""
         self._cache.obtain((row, column), partial(self.decode, row, column))
 
-    def blocks_of(self, left: int, top: int, side: int) -> set[tuple[int, int]]:
-        """Return row and column of the blocks that a window shows, mirrored parts included."""
-        rows = _blocks(self.rows, top, side, self.height)
-        columns = _blocks(self.columns, left, side, self.width)
-        return {(row, column) for row in rows for column in columns}
+    def blocks_of(self, corners: np.ndarray, side: int) -> list[tuple[range, range]]:
+        """Return rows and columns of the blocks that windows show, mirrored parts included.
+
+        Parameters
+        ----------
+        corners : ndarray of int, of shape (n_windows, 2)
+            Upper left corners (x, y) in pixels of this image.
+        side : int
+            Of all windows.
+        """
+        left, right = _shown_blocks(self.columns, corners[:, 0], side)
+        top, bottom = _shown_blocks(self.rows, corners[:, 1], side)
+        ends = np.stack([top, bottom + 1, left, right + 1], axis=1).tolist()
+        return [(range(a, b), range(c, d)) for a, b, c, d in ends]
+
+    def made_of(self, row: int, column: int) -> tuple[range, range]:
+        """Return rows and columns of the blocks that a block averages, of the image halved."""
+        found = []
+        for mine, theirs, at in (
+            (self.rows, self.image.rows, row),
+            (self.columns, self.image.columns, column),
+        ):
+            shown = np.array([2 * mine[at], 2 * mine[at + 1] - 1])
+            first, last = (np.searchsorted(theirs, shown, side="right") - 1).tolist()
+            found.append(range(first, last + 1))
+        return found[0], found[1]
+
+    def end_of(self, rows: range, columns: range) -> tuple[int, int]:
+        """Return the lower right corner (x, y) of blocks, in pixels of the image itself."""
+        x, y = self.columns[columns.stop], self.rows[rows.stop]
+        return int(x) * self.factor, int(y) * self.factor
 
 
-def _blocks(edges: np.ndarray, start: int, side: int, length: int) -> range:
-    first, last = start, start + side - 1
-    if first < 0 or last >= length:
-        runs = list(mirrored_runs(start, side, length))
-        first, last = min(run.low for run in runs), max(run.high for run in runs) - 1
-    found = np.searchsorted(edges, [first, last], side="right") - 1
-    return range(int(found[0]), int(found[1]) + 1)
+def _shown_blocks(edges: np.ndarray, start: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last block that each range shows of a line."""
+    length, end = int(edges[-1]), start + side - 1
+    low = np.where(end >= length, np.minimum(start, 2 * length - 1 - end), start)
+    high = np.where(start < 0, np.maximum(end, -1 - start), end)
+    low, high = np.clip(low, 0, length - 1), np.clip(high, 0, length - 1)
+    found = [np.searchsorted(edges, each, side="right") - 1 for each in (low, high)]
+    return found[0], found[1]
 
 
 @compiled(inline="always")
@@ -84,19 +120,18 @@ def _mean(a: np.uint8, b: np.uint8, c: np.uint8, d: np.uint8) -> np.int32:
 
 
 @compiled()
-def _halved(pixels: np.ndarray) -> np.ndarray:
-    """Average over squares of two: (2 * height, 2 * width, 3) to (height, width, 3), rounded."""
+def _halve(pixels: np.ndarray, out: np.ndarray, top: int, left: int) -> None:
+    """Average over squares of two, rounded: (2 * height, 2 * width, 3) into a place of ``out``."""
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-    out = np.empty((height, width, 3), dtype=np.uint8)
     flat = pixels.reshape(pixels.shape[0], pixels.shape[1] * 3)
+    lines = out.reshape(out.shape[0], out.shape[1] * 3)
     for y in range(height):
-        upper, lower, row = flat[2 * y], flat[2 * y + 1], out[y]
+        upper, lower, line = flat[2 * y], flat[2 * y + 1], lines[top + y, 3 * left :]
         for x in range(width):  # the colours one by one, which compiles to vectors
-            red, green, blue = 6 * x, 6 * x + 1, 6 * x + 2
-            row[x, 0] = _mean(upper[red], upper[red + 3], lower[red], lower[red + 3])
-            row[x, 1] = _mean(upper[green], upper[green + 3], lower[green], lower[green + 3])
-            row[x, 2] = _mean(upper[blue], upper[blue + 3], lower[blue], lower[blue + 3])
-    return out
+            at, red, green, blue = 3 * x, 6 * x, 6 * x + 1, 6 * x + 2
+            line[at] = _mean(upper[red], upper[red + 3], lower[red], lower[red + 3])
+            line[at + 1] = _mean(upper[green], upper[green + 3], lower[green], lower[green + 3])
+            line[at + 2] = _mean(upper[blue], upper[blue + 3], lower[blue], lower[blue + 3])
 
 
 def resized(window: np.ndarray, left: float, top: float, side: float, size: int) -> np.ndarray:
@@ -141,22 +176,56 @@ def _weights(start: float, side: float, length: int, size: int) -> tuple[np.ndar
 
 
 @compiled()
-def _weighed(rows: np.ndarray, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return weighted sums of neighbouring rows: (n, length) to (size, length), uint8."""
+def _weighed_and_turned(
+    rows: np.ndarray, first: np.ndarray, weights: np.ndarray, step: int
+) -> np.ndarray:
+    """Weigh neighbouring rows and turn the sums: (n, width * step) to (width, size), uint32.
+
+    Each number holds the three colours of a pixel, whose rows have ``step`` bytes. Some rows at a
+    time are turned, so that what is read and what is written lie close together.
+    """
     size, length = len(first), rows.shape[1]
-    out = np.empty((size, length), dtype=np.uint8)
-    sums = np.empty(length, dtype=np.int32)
-    for y in range(size):
-        sums[:] = 1 << (_BITS - 1)
-        for k in range(weights.shape[1]):
-            weight = weights[y, k]
-            if weight:
-                row = rows[first[y] + k]
-                for x in range(length):
-                    sums[x] += weight * np.int32(row[x])
-        for x in range(length):
-            out[y, x] = min(sums[x] >> _BITS, 255)
+    width = length // step
+    out = np.empty((width, size), dtype=np.uint32)
+    sums, few = np.empty(length, dtype=np.int32), np.empty((_LANES, width), dtype=np.uint32)
+    for top in range(0, size, _LANES):
+        n = min(_LANES, size - top)
+        for lane in range(n):
+            y = top + lane
+            sums[:] = 1 << (_BITS - 1)
+            for k in range(weights.shape[1]):
+                weight = weights[y, k]
+                if weight:
+                    row = rows[first[y] + k]
+                    for i in range(length):
+                        sums[i] += weight * np.int32(row[i])
+            if step == 3:  # known, as in `_turn`
+                _pack(sums, few[lane], 3)
+            else:
+                _pack(sums, few[lane], 4)
+        _turn(few, n, out, top)
     return out
+
+
+@compiled(inline="always")
+def _turn(few: np.ndarray, n: int, out: np.ndarray, top: int) -> None:
+    """Write ``n`` rows as columns from ``top`` on."""
+    if n == _LANES:  # a number that is known here compiles to vectors
+        for x in range(few.shape[1]):
+            for lane in range(_LANES):
+                out[x, top + lane] = few[lane, x]
+    else:
+        for x in range(few.shape[1]):
+            for lane in range(n):
+                out[x, top + lane] = few[lane, x]
+
+
+@compiled(inline="always")
+def _pack(sums: np.ndarray, line: np.ndarray, step: int) -> None:
+    """Put the colours of each pixel into one number."""
+    for x in range(len(line)):
+        red, green, blue = sums[step * x], sums[step * x + 1], sums[step * x + 2]
+        line[x] = (red >> _BITS) | ((green >> _BITS) << 8) | ((blue >> _BITS) << 16)
 
 
 @compiled()
@@ -164,17 +233,15 @@ def _resampled(
     window: np.ndarray, top: np.ndarray, down: np.ndarray, left: np.ndarray, across: np.ndarray
 ) -> np.ndarray:
     """Weigh rows, then columns, in whole numbers: the same on every machine."""
-    size, width = len(top), window.shape[1]
-    tall = _weighed(window.reshape(window.shape[0], width * 3), top, down)
-    turned = np.empty((width, 3 * size), dtype=np.uint8)  # so that columns are weighed as rows
-    for x in range(width):
-        for c in range(3):
-            for y in range(size):
-                turned[x, c * size + y] = tall[y, 3 * x + c]
-    square = _weighed(turned, left, across)
-    out = np.empty((size, size, 3), dtype=np.uint8)
-    for x in range(size):
-        for c in range(3):
-            for y in range(size):
-                out[y, x, c] = square[x, c * size + y]
-    return out
+    height, width, size = window.shape[0], window.shape[1], len(top)
+    turned = _weighed_and_turned(window.reshape(height, width * 3), top, down, 3)
+    square = _weighed_and_turned(turned.view(np.uint8), left, across, 4)
+    out = np.empty((size, 3 * size), dtype=np.uint8)
+    for y in range(size):
+        packed, line = square[y], out[y]
+        for x in range(size):
+            pixel = packed[x]
+            line[3 * x] = pixel & 255
+            line[3 * x + 1] = (pixel >> 8) & 255
+            line[3 * x + 2] = (pixel >> 16) & 255
+    return out.reshape(size, size, 3)

@@ -125,6 +125,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
     return adata
 
 
+_TOGETHER = 4096  # spots that are normalised at once
 _RANKED_BY = {
     "moran": "highest Moran's I",
     "variable": "most variable",
@@ -240,9 +241,13 @@ def _choose(
 def _normalise(adata: AnnData, target: str) -> np.ndarray:
     lengths = adata.var["gene_length_bp"] if "gene_length_bp" in adata.var else np.empty(0)
     target = "counts" if target in OF_MORE else target  # genes are chosen before these are made
-    return normalization.normalised(
-        target, adata.X.toarray(), adata.obs["library_size"].to_numpy(), np.asarray(lengths)
-    )
+    sizes = adata.obs["library_size"].to_numpy()
+    values = np.empty(adata.shape)
+    for start in range(0, adata.n_obs, _TOGETHER):  # no spot's values depend on another's
+        some = slice(start, start + _TOGETHER)
+        counts = adata.X[some].toarray()
+        values[some] = normalization.normalised(target, counts, sizes[some], np.asarray(lengths))
+    return values
 
 
 def _of_more(adata: AnnData, target: str, fitted: np.ndarray) -> np.ndarray:

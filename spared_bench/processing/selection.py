@@ -160,8 +160,11 @@ def drop_empty_spots(adata: AnnData, settings: Processing, steps: Steps) -> AnnD
     """Drop spots in which no kept gene was seen. Later steps drop no spot."""
     if settings.empty_spots == "kept":
         return adata
-    kept = adata[filtering.totals(adata.X, axis=1) > 0].copy()
-    steps.add("empty", kept.n_obs)
+    seen = filtering.totals(adata.X, axis=1) > 0
+    steps.add("empty", seen.sum())
+    if seen.all():  # a copy may not fit
+        return adata
+    kept = adata[seen].copy()
     _refuse_lost_slides(adata, kept, "any count of the kept genes")
     return kept
 
@@ -211,7 +214,7 @@ def leave_out_mitochondrial(adata: AnnData, settings: Processing, steps: Steps) 
             f" ({adata.var['gene_name'].iloc[0]!r}, for example), which this protocol leaves out."
             " Lower `processing.filtering.real_fraction`, or say `mitochondrial: counted`."
         )
-    return adata[:, ~theirs].copy()
+    return adata[:, ~theirs].copy() if theirs.any() else adata
 
 
 def require_lengths(
@@ -230,4 +233,4 @@ def require_lengths(
             " that log2 of TPM needs. Use Ensembl ids or symbols, correct `organism` in the spec,"
             " or use a protocol with `target: log1p_cp10k`."
         )
-    return adata[:, known].copy()
+    return adata if known.all() else adata[:, known].copy()

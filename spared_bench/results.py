@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,9 +55,7 @@ class TrialScores:
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; nan, which JSON lacks, becomes ``None``."""
-        values: dict[str, Any] = _nan_to_none(asdict(self))
-        del values[IMPORTED]
-        return values
+        return {name: _nan_to_none(value) for name, value in vars(self).items() if name != IMPORTED}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrialScores:
@@ -200,8 +198,7 @@ class TrialResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; nan, which JSON lacks, becomes ``None``."""
-        values: dict[str, Any] = _nan_to_none(asdict(self))
-        return values
+        return {name: _nan_to_none(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrialResult:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ PROTOCOL = typer.Option(
     "--suite",
     help="Protocol: a name or a YAML file [default: own for slides of your own, else demo].",
 )
+
+_LONG = 1_000  # rows, from which on laying them out for a terminal takes longer than one waits
 
 COMPLETERS = typer.Option([], "--completer", "-c", help="A completer; may be given more than once.")
 SETTINGS = typer.Option(
@@ -67,7 +70,10 @@ def show_result(values: Any, as_json: bool, people: str | Callable[[], None]) ->
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; off a terminal it is as wide as it needs to be."""
+    """Print a table; off a terminal, or where it is long, it is as wide as it needs to be."""
+    if not sys.stdout.isatty() or len(rows) > _LONG:
+        sys.stdout.writelines(f"{line}\n" for line in _plain_table(columns, rows))
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -77,13 +83,29 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console = Console() if sys.stdout.isatty() else Console(width=10_000)
-    lines = console.render_lines(table) if not console.is_terminal else None
-    if lines is None:
-        console.print(table)
-        return
-    for line in lines:
-        sys.stdout.write("".join(segment.text for segment in line).rstrip() + "\n")
+    Console().print(table)
+
+
+def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table; a cell of several lines has them below each other."""
+    from rich.cells import cell_len
+    from rich.control import strip_control_codes
+
+    def width(text: str) -> int:
+        return len(text) if text.isascii() else cell_len(text)
+
+    cells = [
+        [strip_control_codes(cell).expandtabs().split("\n") for cell in row]
+        for row in (columns, *rows)
+    ]
+    widths = [
+        max(width(line) for lines in column for line in lines)
+        for column in zip(*cells, strict=True)
+    ]
+    for row in cells:
+        for line in zip_longest(*row, fillvalue=""):
+            filled = (text + " " * (w - width(text)) for text, w in zip(line, widths, strict=True))
+            yield "  ".join(filled).rstrip()
 
 
 def warn_of_quarantine(plugins: Sequence[Any]) -> None:

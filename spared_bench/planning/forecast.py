@@ -16,7 +16,8 @@ from spared_bench.planning.plan import MAKES, Cell, Plan
 from spared_bench.planning.stored import stored_results, stored_scores
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import Store
-from spared_bench.store.trials import TRIALS, read_trial
+from spared_bench.store.index import Records
+from spared_bench.store.trials import TRIALS
 
 _TO_SCORE = "scores to compute"
 _ORDER = ("prepare", "complete", "network")
@@ -222,16 +223,17 @@ class _Past:
         self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
         self._bytes: dict[str, list[int]] = defaultdict(list)
         self._classes: set[str] = set()
-        for key in store.keys(TRIALS):
-            found = read_trial(store, key)
-            if found is None:
-                continue
-            result, entry = found
-            if result.ok and "total" in result.seconds:
-                self._note(result)
-                self._bytes[result.predictor].append(
-                    sum(path.stat().st_size for path in entry.folder.rglob("*") if path.is_file())
-                )
+        with Records(store) as records:
+            for key in store.keys(TRIALS):
+                found = records.trial(key)
+                if found is None:
+                    continue
+                result, folder = found
+                if result.ok and "total" in result.seconds:
+                    self._note(result)
+                    self._bytes[result.predictor].append(
+                        sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+                    )
 
     def _note(self, result: TrialResult) -> None:
         kind = result.environment.get("accelerator") or result.environment.get("device", "cpu")

@@ -9,7 +9,7 @@ import random
 import shutil
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -196,17 +196,21 @@ def _reachable(store: Store) -> set[str]:
         record = read_cell(path)
         if record is not None:
             waiting += [record["final"], record["scores"], *record["search"]]
+    kinds: dict[str, list[str]] = {}
+    for kind, key in _keys(store, RESULTS + PRODUCTS):
+        kinds.setdefault(key, []).append(kind)
     kept: set[str] = set()
     while waiting:
         key = waiting.pop()
         if key not in kept:
             kept.add(key)
-            waiting += keys_in(_inputs(store, key))
+            waiting += keys_in(_inputs(store, kinds.get(key, ()), key))
     return kept
 
 
-def _inputs(store: Store, key: str) -> object:
-    for kind in RESULTS + PRODUCTS:
+def _inputs(store: Store, kinds: Iterable[str], key: str) -> object:
+    """Return the inputs of the first sound entry of a key; those of all kinds are the same."""
+    for kind in kinds:
         try:
             entry = store.open(kind, key)
         except CorruptEntryError:

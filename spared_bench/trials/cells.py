@@ -12,22 +12,16 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST, Store
+from spared_bench.store.index import Records
 from spared_bench.store.studies import keys_of_studies
-from spared_bench.store.trials import (
-    FIGURES,
-    SCORES,
-    TRIALS,
-    is_earlier_cell,
-    read_cell,
-    read_scores,
-    read_trial,
-)
+from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell
 
 
 @dataclass(frozen=True)
@@ -110,29 +104,39 @@ def finished_cells(
         Takes a sentence for every record, trial or scores that are there and cannot be read.
     """
     unread = [] if unread is None else unread
-    records = []
-    for path in (store.root / "cells").glob("*.json") if only is None else only:
-        record = read_cell(path)
-        if record is None and not is_earlier_cell(path):  # of which the commands tell
-            unread.append(f"cells/{path.name} is no record of a cell and is left out.")
-        if record is not None:
-            records.append(record)
-    for record in sorted(records, key=lambda record: record["cell"]):
-        names, final, search = record["cell"], record["final"], record["search"]
-        scores, figures = record["scores"], record["figures"]
-        if protocol and names[0] != protocol:
-            continue
-        found = read_trial(store, final, unread)
-        if found is not None:
-            others = [trial for key in search if (trial := read_trial(store, key, [])) is not None]
-            drawn = store.folder(FIGURES, figures) if store.has(FIGURES, figures) else None
-            searched = tuple((result, entry.folder) for result, entry in others)
-            scored = read_scores(store, scores, unread) if scores else None
-            if found[0].ok and scored is None:
-                continue
-            result = found[0] if scored is None else found[0].scored(scored)
-            place = store.folder(SCORES, scores) if scores else None
-            yield FinishedCell(result, found[1].folder, searched, place, drawn)
+    with Records(store) as records:
+        cells = []
+        for file in records.cells() if only is None else map(records.cell, only):
+            if file.record is not None:
+                cells.append(file.record)
+            elif not file.earlier:  # of which the commands tell
+                unread.append(f"cells/{file.path.name} is no record of a cell and is left out.")
+        for record in sorted(cells, key=lambda record: record["cell"]):
+            if not protocol or record["cell"][0] == protocol:
+                finished = _finished(store, records, record, unread)
+                if finished is not None:
+                    yield finished
+
+
+def _finished(
+    store: Store, records: Records, record: Mapping[str, Any], unread: list[str]
+) -> FinishedCell | None:
+    """Return the cell of a record, if its trial is there, with scores where there must be some."""
+    scores, figures = record["scores"], record["figures"]
+    found = records.trial(record["final"], unread)
+    if found is None:
+        return None
+    result, folder = found
+    others = (records.trial(key, []) for key in record["search"])
+    searched = tuple(trial for trial in others if trial is not None)
+    drawn = store.folder(FIGURES, figures) if store.has(FIGURES, figures) else None
+    scored = records.scores(scores, unread) if scores else None
+    if scored is not None:
+        result = result.scored(scored)
+    elif result.ok:
+        return None
+    place = store.folder(SCORES, scores) if scores else None
+    return FinishedCell(result, folder, searched, place, drawn)
 
 
 def failures_since(store: Store, protocol: str = "") -> Iterator[TrialResult]:
@@ -148,28 +152,28 @@ def failures_since(store: Store, protocol: str = "") -> Iterator[TrialResult]:
     """
     named = keys_of_studies(store.root)  # their failures stand in their reports
     settled: dict[tuple[str, str], int] = {}
-    for path in (store.root / "cells").glob("*.json"):
-        record = read_cell(path)
-        if record is not None:
-            named |= {record["final"], *record["search"]}
-            pair = (record["cell"][1], record["cell"][3])
-            settled[pair] = max(settled.get(pair, 0), path.stat().st_mtime_ns)
-    for manifest in sorted((store.root / TRIALS).glob(f"*/*/{MANIFEST}")):
-        found = (
-            None if manifest.parent.name in named else read_trial(store, manifest.parent.name, [])
-        )
-        if found is None or found[0].ok:
-            continue
-        if protocol and found[0].protocol.partition("@")[0] != protocol:
-            continue
-        pair = (found[0].dataset, found[0].predictor)
-        if manifest.stat().st_mtime_ns > settled.get(pair, 0):
-            yield found[0]
+    with Records(store) as records:
+        for file in records.cells():
+            if file.record is not None:
+                named |= {file.record["final"], *file.record["search"]}
+                pair = (file.record["cell"][1], file.record["cell"][3])
+                settled[pair] = max(settled.get(pair, 0), file.changed)
+        for key in store.keys(TRIALS):
+            found = None if key in named else records.trial(key, [])
+            if found is None or found[0].ok:
+                continue
+            result, folder = found
+            if protocol and result.protocol.partition("@")[0] != protocol:
+                continue
+            changed = (folder / MANIFEST).stat().st_mtime_ns
+            if changed > settled.get((result.dataset, result.predictor), 0):
+                yield result
 
 
 def earlier_cells(store: Store) -> int:
     """Return how many cells were finished by an earlier version and not run again since."""
-    return sum(map(is_earlier_cell, (store.root / "cells").glob("*.json")))
+    with Records(store) as records:
+        return sum(file.earlier for file in records.cells())
 
 
 def note_on_earlier(store: Store) -> str:

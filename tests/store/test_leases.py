@@ -223,6 +223,7 @@ def test_a_stopped_process_loses_its_leases_and_leaves_them_alone_when_it_goes_o
 ):
     ours = Leases(tmp_path, lifetime=1.2)
     sleeper.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED)  # the signal is sent; the stop takes a moment
     assert not ours.take("work")
     assert described(ours.holder("work")).startswith(f"process {sleeper.pid} on ")
     assert described(ours.holder("work")).endswith(" (suspended: resume or end it)")

@@ -44,13 +44,14 @@ def status(
         return
     if note := note_on_earlier(space.store):
         typer.echo(note, err=True)
-    name = _name_of(protocol or _default(space))
-    results = _results(space.store, name)
+    found = _found(space.store)
+    name = _name_of(protocol or _default(space, found))
+    results = [result for result in found if result.protocol.partition("@")[0] == name]
     if not (results or protocol.endswith((".yaml", ".yml"))):
         _check_name(name)
     if failed:
         results = [result for result in results if not result.ok]
-    values = [result.as_dict() for result in results]
+    values = [result.as_dict() for result in results] if as_json else []
     show_result(values, as_json, lambda: _print_state(space, results))
 
 
@@ -74,7 +75,7 @@ def _print_state(space: Workspace, results: Sequence[TrialResult]) -> None:
     )
 
 
-def _default(space: Workspace) -> str:
+def _default(space: Workspace, results: Sequence[TrialResult]) -> str:
     """Return the protocol that is meant where none is named: the demo, unless all is of another.
 
     Raises
@@ -84,12 +85,10 @@ def _default(space: Workspace) -> str:
     """
     from spared_bench.api import DEFAULT_PROTOCOL
     from spared_bench.running.run_file import living_runs
-    from spared_bench.trials.cells import failures_since, finished_cells
 
-    found = [cell.final.protocol for cell in finished_cells(space.store)]
-    found += [trial.protocol for trial in failures_since(space.store)]
-    found += [run["protocol"] for run in living_runs(space.runs)]
-    there = {protocol.partition("@")[0] for protocol in found}
+    named = [result.protocol for result in results]
+    named += [run["protocol"] for run in living_runs(space.runs)]
+    there = {protocol.partition("@")[0] for protocol in named}
     if DEFAULT_PROTOCOL in there or not there:
         return DEFAULT_PROTOCOL
     if len(there) > 1:
@@ -116,16 +115,15 @@ def _check_name(name: str) -> None:
     discover().get("protocol", name)
 
 
-def _results(store: Store, protocol: str) -> list[TrialResult]:
+def _found(store: Store) -> list[TrialResult]:
     """Return the trials that count, and the failed ones of searches, ended or not."""
     from spared_bench.trials.cells import failures_since, finished_cells
 
     found = {}
     for cell in finished_cells(store):
-        if cell.final.protocol.partition("@")[0] == protocol:
-            found[cell.final.key] = cell.final
-            found |= {trial.key: trial for trial, _ in cell.search if not trial.ok}
-    found |= {trial.key: trial for trial in failures_since(store, protocol)}
+        found[cell.final.key] = cell.final
+        found |= {trial.key: trial for trial, _ in cell.search if not trial.ok}
+    found |= {trial.key: trial for trial in failures_since(store)}
     return list(found.values())
 
 

@@ -91,6 +91,7 @@ def collect(
     import shutil
 
     from spared_bench.store import maintenance
+    from spared_bench.store.index import forget_index
     from spared_bench.store.unfinished import abandoned
     from spared_bench.workspace import Workspace
 
@@ -101,6 +102,7 @@ def collect(
     if yes:
         for kind, key, _ in found:
             store.remove(kind, key)
+        forget_index(store)
         for folder, _ in unfinished:
             shutil.rmtree(folder, ignore_errors=True)
         store.sweep()

@@ -1,0 +1,302 @@
+"""What the small records of a store said, in one SQLite file beside them.
+
+A store of many thousand results has some files of each, and reading and checking them all takes
+most of the time of ``status`` and of a board. The index keeps every record as it was read, with
+name, size and time of change of each file of its entry. It is believed while these are as they
+were, and what differs is read from the store, which stays the truth: the index may be deleted at
+any time, and one that is damaged, or of other code, is made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import fields
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic_core import from_json
+
+from spared_bench.results import TrialResult, TrialScores
+from spared_bench.store.entries import MANIFEST, Store
+from spared_bench.store.imports import MARK
+from spared_bench.store.trials import (
+    SCORES,
+    TRIALS,
+    is_earlier_cell,
+    read_cell,
+    read_scores,
+    read_trial,
+)
+
+INDEX = "index.sqlite"
+CELLS = "cells"
+_FORM = 1  # of what is kept; another one makes it anew, as other fields of the records do
+_YOUNG = 2.0  # seconds: a file that is younger could change again with no new time
+_WAIT = 2.0  # seconds for another process that writes
+_MAPPED = 2**30  # bytes of the file that are read in place
+_NO_FILE = "-"
+_TABLE = """CREATE TABLE IF NOT EXISTS records
+    (kind TEXT, key TEXT, stamp TEXT, record TEXT, PRIMARY KEY (kind, key))"""
+_SELECT = "SELECT stamp, record FROM records WHERE kind = ? AND key = ?"
+_SELECT_ALL = "SELECT key, stamp, record FROM records WHERE kind = ?"
+_INSERT = "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)"
+_T = TypeVar("_T")
+
+
+class CellFile(NamedTuple):
+    """A file that may be the record of a cell.
+
+    ``record`` is ``None`` where it is none; ``earlier`` says whether it is one of a version in
+    which scores were part of a trial; ``changed`` is in nanoseconds.
+    """
+
+    path: Path
+    record: dict[str, Any] | None
+    earlier: bool
+    changed: int
+
+
+class Records:
+    """Reads the records of a store, by its index where they have not changed since.
+
+    A context manager: what was read anew is in the index when it ends.
+
+    Parameters
+    ----------
+    store : Store
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._root = store, str(store.root)
+        self._index = _Index(store.root)
+        self._began = time.time()
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._index.close()
+
+    def trial(self, key: str, unread: list[str] | None = None) -> tuple[TrialResult, Path] | None:
+        """Return the record of a trial and its folder; see ``store.trials.read_trial``."""
+        known = self._known(TRIALS, key, _trial)
+        if known is not None:
+            return known, self._store.folder(TRIALS, key)
+        found = read_trial(self._store, key, unread)
+        if found is None:
+            return None
+        result, entry = found
+        self._keep(TRIALS, key, vars(result))
+        return result, entry.folder
+
+    def scores(self, key: str, unread: list[str] | None = None) -> TrialScores | None:
+        """Return the scores of an entry; see ``store.trials.read_scores``."""
+        known = self._known(SCORES, key, lambda record: TrialScores(**record))
+        if known is not None:
+            return known
+        scores = read_scores(self._store, key, unread)
+        if scores is not None:
+            self._keep(SCORES, key, vars(scores))
+        return scores
+
+    def cells(self) -> Iterator[CellFile]:
+        """Yield every file among the records of cells, in no order."""
+        try:
+            there = [file for file in os.scandir(f"{self._root}/{CELLS}") if _is_record(file)]
+        except OSError:
+            return
+        self._index.read_ahead(CELLS)
+        for file in there:
+            with suppress(FileNotFoundError):  # taken away meanwhile
+                yield self._cell(Path(file.path), file.stat())
+
+    def cell(self, path: Path) -> CellFile:
+        """Read what may be the record of a cell.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is there no more.
+        """
+        return self._cell(path, path.stat())
+
+    def _cell(self, path: Path, facts: os.stat_result) -> CellFile:
+        stamp = _stamp_of(path.name, facts)
+        known = self._index.record(CELLS, path.name, lambda _: stamp, _cell)
+        if known is not None:
+            return CellFile(path, known, False, facts.st_mtime_ns)
+        record = read_cell(path)
+        if record is None:
+            return CellFile(path, None, is_earlier_cell(path), facts.st_mtime_ns)
+        if self._settled([facts]) and _stamp_of(path.name, path.stat()) == stamp:
+            self._index.keep(CELLS, path.name, stamp, record)
+        return CellFile(path, record, False, facts.st_mtime_ns)
+
+    def _known(self, kind: str, key: str, build: Callable[[dict[str, Any]], _T]) -> _T | None:
+        folder = f"{self._root}/{kind}/{key[:2]}/{key}"
+        return self._index.record(
+            kind, key, lambda stamp: _stamp(folder, _names_in(stamp))[0], build
+        )
+
+    def _keep(self, kind: str, key: str, record: dict[str, Any]) -> None:
+        folder = self._store.folder(kind, key)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            names = sorted([*manifest["files"], MANIFEST, MARK])
+            stamp, facts = _stamp(str(folder), names)
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # it goes away just now
+        if self._settled(facts) and _names_in(stamp) == names:
+            self._index.keep(kind, key, stamp, record)
+
+    def _settled(self, facts: Sequence[os.stat_result]) -> bool:
+        """Whether files were there for long before they were read: so what was read is theirs."""
+        return all(each.st_ctime < self._began - _YOUNG for each in facts)
+
+
+def _trial(known: dict[str, Any]) -> TrialResult:
+    known["curves"] = {
+        name: [(step, value) for step, value in points] for name, points in known["curves"].items()
+    }
+    return TrialResult(**known)
+
+
+def _cell(known: dict[str, Any]) -> dict[str, Any]:
+    return {name: known[name] for name in ("cell", "final", "search", "scores", "figures")}
+
+
+def _is_record(file: os.DirEntry[str]) -> bool:
+    return file.name.endswith(".json")
+
+
+def _stamp_of(name: str, facts: os.stat_result) -> str:
+    # The time of the last change of any kind, which no program can set as it likes.
+    return f"{name}\t{facts.st_size}\t{facts.st_ctime_ns}"
+
+
+def _stamp(folder: str, names: Sequence[str]) -> tuple[str, list[os.stat_result]]:
+    """Return names, sizes and times of files, one a line, and what the system says of them."""
+    lines, found = [], []
+    for name in names:
+        try:
+            facts = os.stat(f"{folder}/{name}")  # noqa: PTH116  # a path of its own takes longer
+        except FileNotFoundError:
+            lines.append(f"{name}\t{_NO_FILE}\t{_NO_FILE}")
+        else:
+            lines.append(_stamp_of(name, facts))
+            found.append(facts)
+    return "\n".join(lines), found
+
+
+def _names_in(stamp: str) -> list[str]:
+    return [line.partition("\t")[0] for line in stamp.split("\n")]
+
+
+class _Index:
+    """The rows of the file; without effect where there can be none.
+
+    It only saves time, so no fault of its own is an error: it is left aside, or made anew.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / INDEX
+        self._new: list[tuple[str, str, str, str]] = []
+        self._ahead: dict[str, dict[str, tuple[str, str]]] = {}
+        self._rows: sqlite3.Connection | None = None
+        self._damaged = False
+        if self._path.is_file():
+            self._rows = self._tried(self._open)
+
+    def record(
+        self,
+        kind: str,
+        key: str,
+        now: Callable[[str], str],
+        build: Callable[[dict[str, Any]], _T],
+    ) -> _T | None:
+        """Return what is built of a record that was kept, if its stamp is still the same.
+
+        ``now`` is given the stamp that was kept, and returns the one of now.
+        """
+        row = self._ahead[kind].get(key) if kind in self._ahead else self._row(kind, key)
+        try:
+            return None if row is None or now(row[0]) != row[0] else build(from_json(row[1]))
+        except (TypeError, ValueError, KeyError, AttributeError, OSError):
+            return None  # somebody wrote into it
+
+    def read_ahead(self, kind: str) -> None:
+        """Read all rows of a kind of which every one is going to be asked for."""
+        rows = self._rows
+        if rows is not None:
+            found = self._tried(lambda: rows.execute(_SELECT_ALL, (kind,)).fetchall()) or []
+            self._ahead[kind] = {key: (stamp, record) for key, stamp, record in found}
+
+    def _row(self, kind: str, key: str) -> tuple[str, str] | None:
+        rows = self._rows
+        if rows is None:
+            return None
+        row: tuple[str, str] | None = self._tried(
+            lambda: rows.execute(_SELECT, (kind, key)).fetchone()
+        )
+        return row
+
+    def keep(self, kind: str, key: str, stamp: str, record: Mapping[str, Any]) -> None:
+        """Keep a record, once the index is closed."""
+        self._new.append((kind, key, stamp, json.dumps(record)))
+
+    def close(self) -> None:
+        """Write what is to be kept."""
+        if self._rows is not None:
+            self._rows.close()
+        if self._new and (self._path.is_file() or not self._path.exists()):
+            self._tried(self._write)
+
+    def _open(self) -> sqlite3.Connection:
+        rows = sqlite3.connect(self._path, timeout=_WAIT)
+        try:
+            if rows.execute("PRAGMA user_version").fetchone()[0] == _form():
+                rows.execute(f"PRAGMA mmap_size = {_MAPPED}")
+                return rows
+            raise sqlite3.DatabaseError("of other code")
+        except BaseException:
+            rows.close()
+            raise
+
+    def _write(self) -> None:
+        if self._damaged:
+            self._path.unlink()
+        with closing(sqlite3.connect(self._path, timeout=_WAIT)) as rows, rows:
+            rows.execute(_TABLE)
+            rows.execute(f"PRAGMA user_version = {_form()}")
+            rows.executemany(_INSERT, self._new)
+
+    def _tried(self, do: Callable[[], _T]) -> _T | None:
+        try:
+            return do()
+        except sqlite3.Error as error:
+            # Another process writes, or nobody may: these are operational, as is a lack of columns.
+            self._damaged |= not isinstance(error, sqlite3.OperationalError)
+            self._damaged |= "no such" in str(error)
+            return None
+        except OSError:
+            return None
+
+
+def forget_index(store: Store) -> None:
+    """Take the index away, with rows of entries that are no more; the next reader makes it anew."""
+    with suppress(OSError):
+        (store.root / INDEX).unlink(missing_ok=True)
+
+
+@cache
+def _form() -> int:
+    """Return what stands for the form of the rows: another one where records have other fields."""
+    names = [field.name for kind in (TrialResult, TrialScores) for field in fields(kind)]
+    return int.from_bytes(sha256(f"{_FORM} {names}".encode()).digest()[:4], "big") >> 1

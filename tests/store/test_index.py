@@ -1,0 +1,273 @@
+"""What the index gives is what the files say, whatever has happened to either."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from spared_bench.files import write_text
+from spared_bench.keys.hashing import digest
+from spared_bench.results import TrialResult, TrialScores
+from spared_bench.store import index
+from spared_bench.store.entries import Store
+from spared_bench.store.imports import write_mark
+from spared_bench.store.index import INDEX, Records, forget_index
+from spared_bench.store.trials import RESULT, SCORE_RECORD, SCORES, TRIALS
+from spared_bench.trials.cells import earlier_cells, failures_since, finished_cells
+
+
+@pytest.fixture(autouse=True)
+def old_files(monkeypatch):
+    """Take every file as one that has been there for long."""
+    monkeypatch.setattr(index, "_YOUNG", -3600.0)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Three finished cells, one of which searched, and a failure that none names."""
+    store = Store(tmp_path / "a # place %3F" / "store")
+    for seed in range(3):
+        candidates = [trial(store, seed, number) for number in range(2 * (seed == 1))]
+        final = trial(store, seed)
+        scored = scores(store, seed)
+        record_cell(store, seed, final.key, [entry.key for entry in candidates], scored.key)
+    trial(store, 9, status="diverged", message="too far\nfrom here")
+    return store
+
+
+def trial(store, seed, candidate=-1, **values):
+    inputs = {"seed": seed, "candidate": candidate}
+    values = {"status": "ok", "message": "", **values}
+    made = TrialResult(
+        key=digest(inputs),
+        protocol="toy@1",
+        dataset="toy",
+        completer="none",
+        predictor="mean" if seed < 9 else "lost",
+        parameters={"alpha": 0.1, "layers": [1, 2], "name": "é\u2028"},
+        seed=seed,
+        seconds={"total": 1.5},
+        curves={"loss": [(0, 1.0), (10, math.nan)]},
+        facts={"evaluation_split": "test", "shared_donors": ["a"], "imported": "a lie"},
+        environment={"device": "cpu"},
+        **values,
+    )
+
+    def write(folder):
+        (folder / RESULT).write_text(json.dumps(made.as_dict()))
+        (folder / "predictions.npz").write_bytes(b"predictions")
+
+    return store.write(TRIALS, inputs, write)
+
+
+def scores(store, seed):
+    made = TrialScores(
+        status="ok",
+        scores={"test": {"pcc_gene": 0.1 * seed, "mse": math.nan}},
+        slide_scores={"test": {"s/1": {"mse": 1.0}}},
+        gene_scores={"pcc": [0.5, math.nan]},
+        confusion={"test": [[1, 2], [3, 4]]},
+    )
+
+    def write(folder):
+        (folder / SCORE_RECORD).write_text(json.dumps(made.as_dict()))
+
+    return store.write(SCORES, {"scores of": seed}, write)
+
+
+def record_cell(store, seed, final, search, scored):
+    names = ["toy@1", "toy", "none", "mean", seed]
+    record = {"cell": names, "final": final, "search": search, "scores": scored, "figures": ""}
+    write_text(store.root / "cells" / f"{digest(names)}.json", json.dumps(record))
+
+
+def read(store):
+    """Return all that is read of a store, as text, in which nan equals nan."""
+    unread = []
+    cells = list(finished_cells(store, unread=unread))
+    return repr(
+        [
+            [(vars(cell.final), cell.folder, cell.scores, cell.figures) for cell in cells],
+            [[(vars(result), folder) for result, folder in cell.search] for cell in cells],
+            [vars(result) for result in failures_since(store)],
+            earlier_cells(store),
+            sorted(unread),
+        ]
+    )
+
+
+def read_plainly(store):
+    forget_index(store)
+    return read(store)
+
+
+def test_a_second_reading_opens_no_entry_and_says_the_same(store, monkeypatch):
+    plainly = read(store)
+    assert "pcc_gene" in plainly
+    assert "diverged" in plainly
+    assert "a lie" not in plainly
+
+    def refused(*_):
+        raise AssertionError("an entry was read though nothing had changed")
+
+    for name in ("read_trial", "read_scores", "read_cell"):
+        monkeypatch.setattr(index, name, refused)
+    assert read(store) == plainly
+
+
+def test_a_file_that_is_young_is_not_believed_yet(store, monkeypatch):
+    monkeypatch.setattr(index, "_YOUNG", 3600.0)
+    read(store)
+    assert not (store.root / INDEX).exists()
+
+
+def same_size(path):
+    """Change a file, and set size and time back as some programs do."""
+    times = path.stat()
+    text = path.read_text()
+    path.write_text(text.replace("0.5", "0.7").replace("1.5", "2.5"))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.read_text() != text
+    assert path.stat().st_size == times.st_size
+
+
+def replaced(path):
+    """Put a copy in its place that was changed."""
+    beside = path.with_name("beside")
+    beside.write_text(path.read_text().replace("0.5", "0.7").replace("1.5", "2.5"))
+    beside.replace(path)
+
+
+CHANGES = {
+    "cut short": lambda path: os.truncate(path, 5),
+    "of the same size and time": same_size,
+    "replaced": replaced,
+    "gone": lambda path: path.unlink(),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "imported": lambda path: write_mark(path.parent, {"archive": "a.tar"}),
+    "its entry gone": lambda path: path.parent.rename(path.parents[3] / path.parent.name),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", [RESULT, SCORE_RECORD, "manifest.json", "predictions.npz"])
+def test_whatever_changes_in_an_entry_is_seen(store, name, change):
+    before = read(store)
+    for path in sorted(store.root.rglob(name))[:2]:
+        if not (
+            change == "of the same size and time" and name in ("manifest.json", "predictions.npz")
+        ):
+            CHANGES[change](path)
+    assert read(store) == read_plainly(store)
+    if name in (RESULT, SCORE_RECORD):
+        assert read(store) != before
+
+
+@pytest.mark.parametrize("change", ["cut short", "replaced", "gone", "of other cells", "earlier"])
+def test_whatever_changes_in_the_record_of_a_cell_is_seen(store, change):
+    before = read(store)
+    path = sorted((store.root / "cells").iterdir())[0]
+    if change == "of other cells":
+        record_cell(store, 0, digest({"seed": 2, "candidate": -1}), [], digest({"scores of": 2}))
+    elif change == "earlier":
+        record = json.loads(path.read_text())
+        del record["scores"]
+        path.write_text(json.dumps(record))
+    elif change == "replaced":
+        path.write_text(path.read_text().replace("toy", "boy"))
+    else:
+        CHANGES[change](path)
+    assert read(store) == read_plainly(store) != before
+
+
+def garbage(path):
+    path.write_bytes(b"no database" * 1000)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def of_other_code(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("PRAGMA user_version = 7")
+        rows.execute("UPDATE records SET record = replace(record, 'toy', 'boy')")
+
+
+def of_other_columns(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("ALTER TABLE records RENAME COLUMN record TO said")
+
+
+def of_odd_rows(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("UPDATE records SET record = '[1, 2' WHERE kind = 'trials'")
+        rows.execute("UPDATE records SET record = x'00ff' WHERE kind = 'scores'")
+        rows.execute("UPDATE records SET stamp = NULL WHERE kind = 'cells'")
+
+
+def of_odd_records(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute('UPDATE records SET record = \'{"curves": 5, "more": 1}\'')
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_link_to_nothing(path):
+    path.unlink()
+    path.symlink_to("nowhere/at/all")
+
+
+DAMAGES = [
+    garbage,
+    cut,
+    of_other_code,
+    of_other_columns,
+    of_odd_rows,
+    of_odd_records,
+    a_folder,
+    a_pipe,
+    a_link_to_nothing,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_index_that_is_none_is_left_aside_and_made_anew(store, damage, monkeypatch):
+    plainly = read(store)
+    damage(store.root / INDEX)
+    assert read(store) == plainly
+    assert read(store) == plainly
+    if damage not in (a_folder, a_pipe, a_link_to_nothing):
+        with Records(store) as records:
+            monkeypatch.setattr(index, "read_trial", None)
+            assert records.trial(digest({"seed": 0, "candidate": -1})) is not None
+
+
+def test_another_process_that_writes_the_index_stops_nobody(store, monkeypatch):
+    monkeypatch.setattr(index, "_WAIT", 0.0)
+    plainly = read(store)
+    trial(store, 1)
+    with closing(sqlite3.connect(store.root / INDEX, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert read(store) == plainly
+        other.execute("ROLLBACK")
+    assert read(store) == plainly
+
+
+def test_a_store_that_is_not_there_gets_no_index(tmp_path):
+    store = Store(tmp_path / "none" / "store")
+    assert list(finished_cells(store)) == []
+    assert not store.root.parent.exists()

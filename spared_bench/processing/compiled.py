@@ -2,16 +2,19 @@
 
 By itself numba writes beside the source, inside the installed package. What pip has not installed
 it does not uninstall, and a folder that is left over hides an editable install that comes after.
+
+numba itself is imported when one of them is first called: commands that compute nothing do not wait
+for it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import update_wrapper
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numba
+from threading import RLock
+from typing import Any, TypeVar, cast
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,17 +38,49 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
     """
 
     def compile_(function: Function) -> Function:
-        config: Any = numba.config
-        before = config.CACHE_DIR
-        try:
-            if not before:
-                folder = cache_folder()
-                folder.mkdir(parents=True, exist_ok=True)
-                config.CACHE_DIR = str(folder)
-            return numba.njit(cache=True, nogil=True, **options)(function)
-        except (OSError, RuntimeError):  # nowhere to keep it: numba's is a RuntimeError
-            return numba.njit(nogil=True, **options)(function)
-        finally:
-            config.CACHE_DIR = before
+        return cast("Function", _Compiled(function, options))
 
     return compile_
+
+
+class _Compiled:
+    """A function that is compiled, with those of its module that it calls, when it is called."""
+
+    _making = RLock()
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self._function, self._options = function, options
+        self._made: Callable[..., Any] | None = None
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return (self._made or self._make())(*arguments)
+
+    def _make(self) -> Callable[..., Any]:
+        with self._making:
+            if self._made is None:
+                self._made = _compile(self._function, self._options)
+                # numba looks up by name what a function calls, and knows its own functions only.
+                names = self._function.__globals__
+                for name, value in list(names.items()):
+                    if isinstance(value, _Compiled):
+                        names[name] = value._make()
+            return self._made
+
+
+def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    import numba
+
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    try:
+        if not before:
+            folder = cache_folder()
+            folder.mkdir(parents=True, exist_ok=True)
+            config.CACHE_DIR = str(folder)
+        made = numba.njit(cache=True, nogil=True, **options)(function)
+    except (OSError, RuntimeError):  # nowhere to keep it: numba's is a RuntimeError
+        made = numba.njit(nogil=True, **options)(function)
+    finally:
+        config.CACHE_DIR = before
+    return cast("Callable[..., Any]", made)

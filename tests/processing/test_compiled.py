@@ -51,3 +51,33 @@ def test_without_a_folder_that_can_be_written_functions_work_all_the_same(tmp_pa
     before = compiled_files(Path(spared_bench.__file__).parent)
     assert filtered(XDG_CACHE_HOME=place, HOME=place) == 1.0
     assert compiled_files(Path(spared_bench.__file__).parent) == before
+
+
+def test_numba_is_not_imported_before_it_is_needed():
+    modules = "spared_bench.api, spared_bench.processing.views, spared_bench.processing.median"
+    code = f"import sys, {modules}; print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_functions_that_call_each_other_are_compiled_by_whichever_thread_comes_first(tmp_path):
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+import numpy as np
+from PIL import Image
+from spared_bench.processing.bilinear import bilinear
+window = np.arange(40 * 40 * 3, dtype=np.uint8).reshape(40, 40, 3)
+known = np.asarray(Image.fromarray(window).resize((17, 17), Image.Resampling.BILINEAR))
+with ThreadPoolExecutor(8) as threads:
+    made = list(threads.map(lambda _: bilinear(window, 17), range(16)))
+print(all((each == known).all() for each in made))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "True", done.stderr

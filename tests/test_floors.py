@@ -18,7 +18,7 @@ FLOORS = (
     (
         "ground",
         "pretty errors annotations prediction results specs statistics files threads geometry guard"
-        " strict apart sandbox beside",
+        " strict apart fresh sandbox beside",
     ),
     ("keys", "keys"),
     ("store", "store"),

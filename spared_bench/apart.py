@@ -1,4 +1,9 @@
-"""Something done in a child of this process, and what it answers, as JSON."""
+"""Something done in a child of this process, and what it answers, as JSON.
+
+A fork has the memory of its parent and none of its threads. What a library has handed to threads of
+its own there, as libvips does, waits for ever in the child: whoever reads images in a child starts
+a fresh interpreter (``spared_bench.fresh``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from spared_bench.errors import PluginError, in_words
 
@@ -62,20 +67,49 @@ def do_apart(work: Callable[[], Any], seconds: float = 0.0) -> Any:
     DiedError
         If its process ended otherwise, took longer, or answered nothing that can be read.
     """
+
+    def begin(reading: int, writing: int) -> int:
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            with suppress(OSError):
+                os.close(reading)
+            answer_and_end(work, parent, writing)
+        return child
+
+    return answer_of(begin, seconds)
+
+
+def answer_of(begin: Callable[[int, int], int], seconds: float) -> Any:
+    """Begin a child, and return what it answers by ``answer_and_end``.
+
+    Parameters
+    ----------
+    begin : callable
+        Is given the ends of a pipe to read from and to write to; returns the child's number.
+    seconds : float
+        After which it is ended; 0: never.
+
+    Raises
+    ------
+    FailedError, DiedError
+        As ``do_apart``.
+    """
     adopt_orphans()
-    before, parent = descendants(), os.getpid()
+    before = descendants()
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _in_child(work, parent, reading, writing)
-    os.close(writing)
     try:
-        answer, code = _listen(child, reading, seconds)
+        try:
+            child = begin(reading, writing)
+        finally:
+            os.close(writing)
+        answer, code, late = _listen(child, reading, seconds)
     finally:
         os.close(reading)
         end_what_is_left(before)
     if answer is None:
-        raise DiedError(code, f"Its process {how_ended(code)} before it had answered.")
+        how = f"was ended after {seconds:g} s," if late else how_ended(code)
+        raise DiedError(code, f"Its process {how} before it had answered.")
     if "message" in answer:
         raise FailedError(str(answer["message"]), str(answer.get("story", "")))
     return answer["value"]
@@ -89,11 +123,11 @@ def how_ended(code: int) -> str:
     return f"ended with status {code}"
 
 
-def _in_child(work: Callable[[], Any], parent: int, reading: int, writing: int) -> None:
+def answer_and_end(work: Callable[[], Any], parent: int, writing: int) -> NoReturn:
+    """Do something in this process, the child, write what it returned to a pipe, and end."""
     me = os.getpid()
     try:
         end_with(parent)
-        os.close(reading)
         answer = {"value": work()}
         text = json.dumps(answer)
     except BaseException as error:
@@ -105,16 +139,17 @@ def _in_child(work: Callable[[], Any], parent: int, reading: int, writing: int) 
     os._exit(0)
 
 
-def _listen(child: int, reading: int, seconds: float) -> tuple[dict[str, Any] | None, int]:
-    """Return what a child says, ``None`` for nonsense, and how it ended."""
+def _listen(child: int, reading: int, seconds: float) -> tuple[dict[str, Any] | None, int, bool]:
+    """Return what a child says, ``None`` for nonsense, how it ended, and if for its time."""
     until = time.monotonic() + seconds if seconds else float("inf")
-    parts, size, ended, code = [], 0, False, 0
+    parts, size, ended, code, late = [], 0, False, 0, False
     while True:
         ready, _, _ = select.select([reading], [], [], 0 if ended else _LOOK_SECONDS)
         part = os.read(reading, _READ_BYTES) if ready else b""
         parts.append(part)
         size += len(part)
         if size > _ANSWER_BYTES or time.monotonic() > until:
+            late = late or time.monotonic() > until
             parts, until, size = [], float("inf"), 0
             if ended:
                 break
@@ -130,9 +165,9 @@ def _listen(child: int, reading: int, seconds: float) -> tuple[dict[str, Any] | 
     try:
         answer = json.loads(b"".join(parts))
     except (ValueError, RecursionError):
-        return None, code
+        return None, code, late
     sound = isinstance(answer, dict) and bool({"value", "message"} & set(answer))
-    return (answer, code) if sound and code == 0 else (None, code)
+    return (answer if sound and code == 0 else None), code, late
 
 
 def end_with(parent: int) -> None:

@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from spared_bench.annotations import fits, in_words
+from spared_bench.bounds import out_of_bounds
 from spared_bench.errors import PluginError, UsageError, did_you_mean
 from spared_bench.protocol import PUBLISHED
 from spared_bench.strict import in_one_line
@@ -36,11 +37,14 @@ class Parameter:
         Its type; ``Any`` where none is given or it cannot be told.
     default : object
         ``inspect.Parameter.empty`` where it must be given.
+    bounded : object
+        Its type with bounds (``spared_bench.bounds``).
     """
 
     name: str
     annotation: Any = Any
     default: Any = _REQUIRED
+    bounded: Any = Any
 
     @property
     def type(self) -> str:
@@ -132,10 +136,16 @@ def signature_of(method: str, factory: Any) -> Signature:
         found = dict(inspect.signature(factory).parameters)
     except (TypeError, ValueError):  # of a class that is not written in Python
         found = {"kwargs": inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)}
-    hints, defaults = _hints(factory), _field_defaults(factory)
+    hints, bounded = _hints(factory), _hints(factory, extras=True)
+    defaults = _field_defaults(factory)
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = {
-        name: Parameter(name, hints.get(name, Any), defaults.get(name, one.default))
+        name: Parameter(
+            name,
+            hints.get(name, Any),
+            defaults.get(name, one.default),
+            bounded.get(name, Any),
+        )
         for name, one in found.items()
         if one.kind in named
     }
@@ -206,7 +216,7 @@ def checked(method: str, signature: Signature, name: str, value: Any, source: st
     Raises
     ------
     UsageError
-        For an unknown name, or a value of another type.
+        For an unknown name, or a value of another type or out of its bounds.
     """
     if not _has_a_key(value):
         raise UsageError(
@@ -226,6 +236,11 @@ def checked(method: str, signature: Signature, name: str, value: Any, source: st
         raise UsageError(
             f"{source}: parameter {name!r} of {method} is {in_one_line(value)}, of type"
             f" {type(value).__name__}; expected {parameter.type}."
+        )
+    if expected := out_of_bounds(value, parameter.bounded):
+        raise UsageError(
+            f"{source}: parameter {name!r} of {method} is {in_one_line(value)}; expected"
+            f" {expected}."
         )
     whole = isinstance(value, int) and not isinstance(value, bool)
     # 10 and 10.0 are one experiment, and should have one key.
@@ -292,13 +307,13 @@ def _listed(signature: Signature) -> str:
     return f"Its parameters are: {told}."
 
 
-def _hints(factory: Any) -> dict[str, Any]:
+def _hints(factory: Any, *, extras: bool = False) -> dict[str, Any]:
     """Return the types of parameters; none where they name what is imported for checkers alone."""
     target = factory if is_dataclass(factory) else getattr(factory, "__init__", factory)
     if inspect.isfunction(factory):
         target = factory
     try:
-        return typing.get_type_hints(target)
+        return typing.get_type_hints(target, include_extras=extras)
     except Exception:  # a stranger's annotation may hold anything
         return {}
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     (
         "ground",
-        "pretty errors annotations prediction results specs statistics files threads geometry guard"
-        " strict apart sandbox beside",
+        "pretty errors annotations bounds prediction results specs statistics files threads"
+        " geometry guard strict apart fresh sandbox beside",
     ),
     ("keys", "keys"),
     ("store", "store"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from spared_bench.api import load_protocol
@@ -121,6 +123,32 @@ def test_a_datasets_parameters_count_only_where_a_protocol_asks_for_them():
     assert (settings.n_genes, settings.filtering.spot_min_counts) == (32, 800)
     assert settings.batch_key == "patient_id"
     assert settings.filtering.real_fraction == heard.filtering.real_fraction
+
+
+@pytest.mark.parametrize("what", ["spot", "gene"])
+@pytest.mark.parametrize(
+    ("low", "high", "kept"), [(500, 100, False), (10, 10, False), (10, 11, False), (10, 12, True),
+                              (10.5, 11.5, True), (10.5, 11, False), (-1, 1, True), (-1, 0, False)],
+)  # fmt: skip
+def test_bounds_between_which_no_count_lies_are_refused_at_once(what, low, high, kept):
+    # By hand: a whole number n of low < n < high.
+    assert any(low < n < high for n in range(600)) == kept
+    bounds = {f"{what}_min_counts": low, f"{what}_max_counts": high}
+    text = SMALL + f"processing: {{filtering: {json.dumps(bounds)}}}"
+    if kept:
+        parse_protocol(text, "x")
+        return
+    with pytest.raises(ProtocolError, match=f"leave no {what}: counts lie between them"):
+        parse_protocol(text, "x")
+    own = parse_protocol(SMALL + "processing: {from_dataset: true}", "x").processing
+    with pytest.raises(ProtocolError, match=f"parameters of dataset 'made_up'.*leave no {what}"):
+        own.for_dataset(made_up(parameters=bounds))
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf"])
+def test_a_count_that_is_no_number_is_no_bound(value):
+    with pytest.raises(ProtocolError, match="finite number"):
+        parse_protocol(SMALL + f"processing: {{filtering: {{spot_max_counts: {value}}}}}", "x")
 
 
 def test_a_protocol_may_name_a_dataset_its_folds_or_one_of_them():

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from spared_bench import CompleterSpec
+from spared_bench.bounds import Part, Share, Size
 from spared_bench.completion.masking import hiding_probabilities
 from spared_bench.completion.spots import Neighbourhoods, SpotUnits
 from spared_bench.completion.torch_completer import TorchCompleter
@@ -100,9 +101,9 @@ class GraphMAE(TorchCompleter):
     name: ClassVar[str] = "graph-mae"
     tiny: ClassVar[dict[str, Any]] = {"width": 16}
 
-    width: int = 512
-    dropout: float = 0.2
-    highest_rate: float = 0.7
+    width: Size = 512
+    dropout: Share = 0.2
+    highest_rate: Part = 0.7
 
     def build(self, n_genes: int) -> nn.Module:
         """Return the network."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from spared_bench import CompleterSpec
+from spared_bench.bounds import Count
 from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class KNNSpatial:
     name: ClassVar[str] = "knn-spatial"
     tiny: ClassVar[dict[str, Any]] = {}
 
-    n_neighbours: int = 18
+    n_neighbours: Count = 18
 
     def check_parameters(self) -> None:
         """Refuse to ask no neighbour: the mean of a gene would pass for theirs."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spared_bench import CompleterSpec
+from spared_bench.bounds import Count, CountOrZero
 from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class Median:
         If not 0, windows reach to the so many smallest distances between array indices instead.
     """
 
-    n_hops: int = 4
-    n_neighbours: int = 6
-    n_distances: int = 0
+    n_hops: Count = 4
+    n_neighbours: Count = 6
+    n_distances: CountOrZero = 0
 
     def __post_init__(self) -> None:
         if min(self.n_hops, self.n_neighbours) < 1 or self.n_distances < 0:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from spared_bench import CompleterSpec
+from spared_bench.bounds import Share, Size, require_heads
 from spared_bench.completion.spots import Neighbourhoods
 from spared_bench.completion.torch_completer import TorchCompleter
 from spared_bench.completion.transformer import NeighbourhoodTransformer
@@ -60,13 +61,18 @@ class SpaCKLE(TorchCompleter):
         "hidden-medians": {"show_medians": False},
     }
 
-    width: int = 128
-    n_layers: int = 2
-    n_heads: int = 1
-    inner: int = 2048
-    dropout: float = 0.1
+    width: Size = 128
+    n_layers: Size = 2
+    n_heads: Size = 1
+    inner: Size = 2048
+    dropout: Share = 0.1
     show_medians: bool = True
     low_precision: bool = False
+
+    def check_parameters(self) -> None:
+        """Refuse a width that the heads cannot share, and weights that are no file."""
+        super().check_parameters()
+        require_heads(self.name, self.width, self.n_heads)
 
     def build(self, n_genes: int) -> nn.Module:
         """Return the network: (n_spots, n_slots, n_genes) -> the same."""

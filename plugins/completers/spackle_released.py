@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spared_bench import CompleterSpec
+from spared_bench.bounds import Count, CountOrZero, Share, Size, require_heads
 from spared_bench.completion.masking import hiding_probabilities
 from spared_bench.completion.neighbourhoods import NeighbourTable, nearest_points
 from spared_bench.completion.spots import Neighbourhoods, SpotUnits
@@ -84,18 +85,20 @@ class SpaCKLEReleased(TorchCompleter):
     name: ClassVar[str] = "spackle-released"
     tiny: ClassVar[dict[str, Any]] = {"inner": 16, "n_neighbours": 4}
 
-    width: int = 0
-    n_layers: int = 2
-    n_heads: int = 1
-    inner: int = 2048
-    dropout: float = 0.1
-    n_neighbours: int = 18
+    width: CountOrZero = 0
+    n_layers: Size = 2
+    n_heads: Size = 1
+    inner: Size = 2048
+    dropout: Share = 0.1
+    n_neighbours: Count = 18
     rates_from: RatesFrom = "fitted"
     low_precision: bool = False
 
     def check_parameters(self) -> None:
-        """Refuse a spot without neighbours, and weights that are no file."""
+        """Refuse what cannot be: no neighbours, heads that share no width, weights of no file."""
         super().check_parameters()
+        if self.width:  # else it is the number of genes, which is not known yet
+            require_heads(self.name, self.width, self.n_heads)
         if self.n_neighbours < 1:
             raise UsageError(f"n_neighbours={self.n_neighbours}; expected 1 or more.")
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from spared_bench import CompleterSpec
+from spared_bench.bounds import Count, CountOrZero, NotNegative
 from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ class StLearn:
 
     backbone: str = "color"
     weights: str = "pretrained"
-    n_components: int = 50
-    n_image_components: int = 0
+    n_components: Count = 50
+    n_image_components: CountOrZero = 0
     standardise: bool = True
-    n_similar: int = 3
-    reach: float = 3.0
+    n_similar: Count = 3
+    reach: NotNegative = 3.0
     correct: bool = False
 
     def check_parameters(self) -> None:

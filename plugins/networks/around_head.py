@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from spared_bench.bounds import CountOrZero, NotNegative, Positive, Share, Size
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.models import FeaturePredictor
@@ -76,14 +77,14 @@ class AroundHead(FeaturePredictor):
 
     name: ClassVar[str]
 
-    lr: float = 1e-3
-    reach: float = 2.0
-    most: int = 18
-    hidden: int = 256
-    depth: int = 2
-    heads: int = 4
-    dropout: float = 0.2
-    weight_decay: float = 1e-2
+    lr: Positive = 1e-3
+    reach: NotNegative = 2.0
+    most: CountOrZero = 18
+    hidden: Size = 256
+    depth: CountOrZero = 2
+    heads: Size = 4
+    dropout: Share = 0.2
+    weight_decay: NotNegative = 1e-2
 
     def check_parameters(self) -> None:
         """Refuse a network that cannot be, and windows that hold nothing.

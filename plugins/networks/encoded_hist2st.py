@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
+from spared_bench.bounds import CountOrZero, NotNegative, Positive, Share
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget
 from spared_bench.models.encoders import FrozenEncoder, TimmEncoder, frozen_encoder
@@ -39,15 +40,15 @@ class EncodedHist2ST(WindowPredictor):
     """
 
     # They are no parameters here: a frozen encoder sees each patch as it is.
-    normalisation: ClassVar[str] = "imagenet"  # type: ignore[misc]
+    normalisation: ClassVar[Any] = "imagenet"  # type: ignore[misc]
     augment: ClassVar[bool] = False  # type: ignore[misc]
     freeze: ClassVar[bool] = False  # type: ignore[misc]
 
-    lr: float = 1e-5
+    lr: Positive = 1e-5
     encoder: str = "resnet50.tv_in1k"
-    max_spots: int = 1000
-    dropout: float = 0.2
-    reach: float = 2.0
+    max_spots: CountOrZero = 1000
+    dropout: Share = 0.2
+    reach: NotNegative = 2.0
     standardise: bool = False
 
     #: Side that patches are resized to before the encoder, and of the middle that it sees; 0: none.

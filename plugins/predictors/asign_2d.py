@@ -35,6 +35,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Count, CountOrZero, NotNegative, Positive, Size, require_heads
 from spared_bench.data import TARGET, Slides
 from spared_bench.data.transform import TargetTransform
 from spared_bench.data.views import View
@@ -116,18 +117,27 @@ class ASIGN2D(SlidePredictor):
         "released": {"released": True, "n_neighbours": 8},
     }  # fmt: skip
 
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     backbone: str = "resnet50.tv_in1k"
     encoder: str = "resnet50.tv_in1k"
-    region_px: float = 512.0
-    global_px: float = 1024.0
-    region_size: int = 224
-    width: int = 1024
-    heads: int = 8
-    n_neighbours: int = 12
-    max_spots: int = 130
-    margin: float = 2.0
+    region_px: Positive = 512.0
+    global_px: Positive = 1024.0
+    region_size: Size = 224
+    width: Size = 1024
+    heads: Size = 8
+    n_neighbours: Count = 12
+    max_spots: CountOrZero = 130
+    margin: NotNegative = 2.0
     released: bool = False
+
+    def check_parameters(self) -> None:
+        """Refuse a width that the heads cannot share.
+
+        Raises
+        ------
+        UsageError
+        """
+        require_heads(self.name, self.width, self.heads)
 
     @property
     def views(self) -> dict[str, View]:

@@ -22,12 +22,13 @@ training under the protocol's rule for all methods.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch import Tensor, nn
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Count, CountOrZero
 from spared_bench.data import ORDER, Slides
 from spared_bench.models.backbones import build_backbone
 from spared_bench.models.encoders import ColorEncoder
@@ -87,9 +88,9 @@ class ASIGN3D(ASIGN2D):
         "released": {"released": True, "n_neighbours": 4},
     }
 
-    n_neighbours: int = 8
-    n_across: int = 12
-    across_by: str = "overlap"
+    n_neighbours: Count = 8
+    n_across: CountOrZero = 12
+    across_by: Literal["overlap", "similarity"] = "overlap"
     mixes: bool = True
     attends: bool = True
     spreads: bool = True

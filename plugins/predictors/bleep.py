@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Count, NotNegative, Positive, Size
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.models import TorchPredictor, build_backbone
@@ -79,14 +80,14 @@ class Bleep(TorchPredictor):
         "spared": {"lr": 1e-2, "weight_decay": 0.0, "normalisation": "egn"},
     }
 
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     backbone: str = "resnet50.a1_in1k"
     options: dict[str, Any] = field(default_factory=dict)
-    width: int = 256
-    temperature: float = 1.0
-    n_neighbours: int = 50
-    pooling: str = "average"
-    weight_decay: float = 1e-3
+    width: Size = 256
+    temperature: Positive = 1.0
+    n_neighbours: Count = 50
+    pooling: Literal["average", "weighted", "nearest"] = "average"
+    weight_decay: NotNegative = 1e-3
 
     def build(self, n_genes: int) -> nn.Module:
         if self.pooling not in POOLINGS:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import CountOrZero, NotNegative, Positive, Share, Size
 from spared_bench.data import MASK, Slides
 from spared_bench.data.views import View
 from spared_bench.errors import UsageError
@@ -158,19 +159,19 @@ class DeepSpaCE(TorchPredictor):
         "student": {"students": 1},
     }  # fmt: skip
 
-    lr: float = 1e-4
+    lr: Positive = 1e-4
     backbone: str = "vgg16.tv_in1k"
     options: dict[str, Any] = field(default_factory=dict)
-    channels: int = 64
-    wide: int = 4096
-    pool: int = 7
-    dropout: float = 0.5
+    channels: Size = 64
+    wide: Size = 4096
+    pool: Size = 7
+    dropout: Share = 0.5
     min_max: bool = True
     start_at_mean: bool = False
-    weight_decay: float = 1e-4
-    view_scale: float = 2.5
-    students: int = 0
-    unlabelled: str = "validation"
+    weight_decay: NotNegative = 1e-4
+    view_scale: NotNegative = 2.5
+    students: CountOrZero = 0
+    unlabelled: Literal["validation", "around"] = "validation"
 
     @property
     def views(self) -> Mapping[str, View]:
@@ -184,12 +185,28 @@ class DeepSpaCE(TorchPredictor):
             )
         return views
 
-    def build(self, n_genes: int) -> nn.Module:
-        # (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)
-        if self.unlabelled not in {"validation", "around"}:
+    def check_parameters(self) -> None:
+        """Refuse sizes of a VGG16 of which there are no weights, and images that are none.
+
+        Raises
+        ------
+        UsageError
+        """
+        if self.unlabelled not in ("validation", "around"):
             raise UsageError(
                 f"deepspace.unlabelled must be 'validation' or 'around'; found {self.unlabelled!r}."
             )
+        published = (self.channels, self.wide, self.pool) == (64, 4096, 7)
+        if self.backbone.startswith(_VGG16) and self.weights != "random" and not published:
+            raise UsageError(
+                f"There are no pretrained weights for a VGG16 of channels={self.channels},"
+                f" wide={self.wide}, pool={self.pool}. Set weights to 'random', or leave these at"
+                " 64, 4096 and 7."
+            )
+
+    def build(self, n_genes: int) -> nn.Module:
+        # (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)
+        self.check_parameters()
         return RangedNet(self._body(n_genes), n_genes)
 
     def _body(self, n_genes: int) -> nn.Module:
@@ -197,12 +214,6 @@ class DeepSpaCE(TorchPredictor):
             return build_backbone(self.backbone, self.weights, n_genes, **self.options)
         if self.weights == "random":
             return narrow_vgg(n_genes, self.channels, self.wide, self.pool, self.dropout)
-        if (self.channels, self.wide, self.pool) != (64, 4096, 7):
-            raise UsageError(
-                f"There are no pretrained weights for a VGG16 of channels={self.channels},"
-                f" wide={self.wide}, pool={self.pool}. Set weights to 'random', or leave these at"
-                " 64, 4096 and 7."
-            )
         return pretrained_vgg16(n_genes, self.weights, self.dropout, self.backbone)
 
     @torch.no_grad()

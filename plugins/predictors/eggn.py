@@ -23,6 +23,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Positive, Size
 from spared_bench.data import MASK, TARGET, Slides
 from spared_bench.geometry import rows_by_slide
 from spared_bench.models.exemplars import Bank, ExemplarPredictor, find_exemplars
@@ -245,10 +246,10 @@ class EGGN(ExemplarPredictor, SlidePredictor):
         "spared": {"lr": 2.154e-3, "own_slide": True},
     }
 
-    lr: float = 5e-4
+    lr: Positive = 5e-4
     encoder: str = "resnet18.tv_in1k"
-    width: int = 512
-    depth: int = 4
+    width: Size = 512
+    depth: Size = 4
 
     def build(self, n_genes: int) -> nn.Module:
         # ExemplarGraph -> (n_spots, n_genes)

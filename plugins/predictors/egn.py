@@ -26,7 +26,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Positive, Size
 from spared_bench.data import Slides
+from spared_bench.errors import UsageError
 from spared_bench.interfaces import Budget
 from spared_bench.models.attention import Attention, feed_forward
 from spared_bench.models.device_patches import resized
@@ -189,13 +191,26 @@ class EGN(ExemplarPredictor):
         "spared": {"lr": 1e-2, "normalisation": "egn", "augment": False, "own_slide": True},
     }  # fmt: skip
 
-    lr: float = 5e-4
-    image_size: int = 256
-    tile: int = 32
-    width: int = 1024
-    depth: int = 8
-    heads: int = 16
-    bridge_heads: int = 8
+    lr: Positive = 5e-4
+    image_size: Size = 256
+    tile: Size = 32
+    width: Size = 1024
+    depth: Size = 8
+    heads: Size = 16
+    bridge_heads: Size = 8
+
+    def check_parameters(self) -> None:
+        """Refuse tiles that are larger than the image.
+
+        Raises
+        ------
+        UsageError
+        """
+        if self.tile > self.image_size:
+            raise UsageError(
+                f"egn has tile={self.tile} and image_size={self.image_size}; expected a tile that"
+                " fits into the image."
+            )
 
     def build(self, n_genes: int) -> nn.Module:
         # ExemplarBatch -> (n_spots, n_genes)

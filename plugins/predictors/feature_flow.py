@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Count, CountOrZero, NotNegative
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.models.precision import mixed
@@ -96,9 +97,9 @@ class FeatureFlow(AroundHead):
     }  # fmt: skip
     configurations: ClassVar[dict[str, dict[str, Any]]] = {"small": {"hidden": 64, "depth": 1}}
 
-    steps: int = 5
-    reach: float = 1.5
-    most: int = 8
+    steps: Count = 5
+    reach: NotNegative = 1.5
+    most: CountOrZero = 8
 
     def check_parameters(self) -> None:
         """Refuse a network or a flow that cannot be.

@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import CountOrZero, NotNegative, Positive, Share, Size
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.models import FeaturePredictor
@@ -50,11 +51,11 @@ class FeatureMLP(FeaturePredictor):
     tiny: ClassVar[dict[str, Any]] = {"hidden": 32, "depth": 1, "dropout": 0.0}
     configurations: ClassVar[dict[str, dict[str, Any]]] = {"small": {"hidden": 64, "depth": 1}}
 
-    lr: float = 1e-3
-    hidden: int = 512
-    depth: int = 2
-    dropout: float = 0.2
-    weight_decay: float = 1e-2
+    lr: Positive = 1e-3
+    hidden: Size = 512
+    depth: CountOrZero = 2
+    dropout: Share = 0.2
+    weight_decay: NotNegative = 1e-2
 
     def check_parameters(self) -> None:
         """Refuse a network that cannot be.

@@ -21,13 +21,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Count, CountOrZero, NotNegative, Positive, Share, Size
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget
 from spared_bench.models.attention import Block
@@ -139,20 +141,20 @@ class Hist2ST(WindowPredictor):
         },
     }  # fmt: skip
 
-    lr: float = 1e-5
+    lr: Positive = 1e-5
     weights: str = "random"
-    max_spots: int = 1000
-    image_size: int = 112
-    depth: int = 8
-    heads: int = 16
-    head_width: int = 64
-    n_views: int = 5
-    dropout: float = 0.2
-    pieces: int = 1
-    reach: float = 2.0
+    max_spots: CountOrZero = 1000
+    image_size: Annotated[int, Ge(_TILE), Le(65_536)] = 112
+    depth: Size = 8
+    heads: Size = 16
+    head_width: Size = 64
+    n_views: CountOrZero = 5
+    dropout: Share = 0.2
+    pieces: Count = 1
+    reach: NotNegative = 2.0
     columns_first: bool = True
     start_at_mean: bool = True
-    decay_epochs: int = 0
+    decay_epochs: CountOrZero = 0
 
     @property
     def weights_used(self) -> None:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import CountOrZero, Size
 from spared_bench.interfaces import Budget
 from spared_bench.models.attention import Block
 from spared_bench.models.features import Standardised
@@ -101,10 +102,10 @@ class Hist2STEncoder(EncodedHist2ST):
         "projected": {"project": 1024},
     }
 
-    project: int = 0
-    depth: int = 8
-    heads: int = 16
-    head_width: int = 64
+    project: CountOrZero = 0
+    depth: Size = 8
+    heads: Size = 16
+    head_width: Size = 64
 
     def build(self, n_genes: int) -> nn.Module:
         # WindowBatch, its images being features -> (n_core, n_genes)

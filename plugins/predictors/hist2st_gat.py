@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import CountOrZero, Size
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.models.augment import normalise
@@ -190,15 +191,20 @@ class Hist2STGAT(EncodedHist2ST):
         "corrected": {"shared": False, "self_loops": True},
     }
 
-    max_spots: int = 5000
-    width: int = 1024
-    heads: int = 8
+    max_spots: CountOrZero = 5000
+    width: Size = 1024
+    heads: Size = 8
     shared: bool = True
     self_loops: bool = False
-    n_views: int = 5
+    n_views: CountOrZero = 5
 
-    def build(self, n_genes: int) -> nn.Module:
-        # WindowBatch, its images being features -> (n_core, n_genes)
+    def check_parameters(self) -> None:
+        """Refuse turned views with an encoder that gives none.
+
+        Raises
+        ------
+        UsageError
+        """
         if self.n_views and self.encoder == "color":
             raise UsageError(
                 f"Hist2ST-GAT was asked for n_views={self.n_views} with the encoder 'color', which"
@@ -211,6 +217,10 @@ class Hist2STGAT(EncodedHist2ST):
                 f" {self.encoder!r}, whose features of turned images are not made. Set n_views to"
                 " 0, or choose a network of timm or torchvision."
             )
+
+    def build(self, n_genes: int) -> nn.Module:
+        # WindowBatch, its images being features -> (n_core, n_genes)
+        self.check_parameters()
         return GATNet(n_genes, self.frozen.width, self)
 
     def connect(self, array_coordinates: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import NotNegative, Size
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError, did_you_mean
 from spared_bench.interfaces import Context, Prediction
@@ -116,11 +117,11 @@ class Hist2STRegclass(Hist2ST):
         "her2st": {"n_positions": 64, "softmax": False, "three_stages": True},
     }
 
-    gamma: float = 0.5
+    gamma: NotNegative = 0.5
     softmax: bool = True
     three_stages: bool = False
-    class_width: int = 800
-    class_weights: dict[str, float] = field(default_factory=dict)
+    class_width: Size = 800
+    class_weights: dict[str, NotNegative] = field(default_factory=dict)
     undetermined: str = "undetermined"
 
     def skip(self, spec: DatasetSpec) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Positive, Size
 from spared_bench.models.attention import Block
 from spared_bench.models.device_patches import resized
 from spared_bench.models.windows import WindowPredictor
@@ -80,12 +81,12 @@ class HisToGene(WindowPredictor):
         "spared": {"lr": 4.642e-3, "augment": False, "max_spots": 0},
     }
 
-    lr: float = 1e-5
+    lr: Positive = 1e-5
     weights: str = "random"
-    image_size: int = 224
-    width: int = 1024
-    depth: int = 8
-    heads: int = 16
+    image_size: Size = 224
+    width: Size = 1024
+    depth: Size = 8
+    heads: Size = 16
 
     @property
     def weights_used(self) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Count, NotNegative
 from spared_bench.data import Slides
 from spared_bench.models.known import KnownPredictor
 
@@ -94,8 +95,8 @@ class Nearest(KnownPredictor):
 
     name: ClassVar[str] = "known-nearest"
 
-    k: int = 1
-    power: float = 0.0
+    k: Count = 1
+    power: NotNegative = 0.0
 
     def places(self, spots: Slides, known: Slides) -> tuple[np.ndarray, np.ndarray]:
         """Return where spots and known spots lie, (n, 3) each, in um."""
@@ -118,7 +119,7 @@ class NearestEight(Nearest):
 
     name: ClassVar[str] = "known-nearest-8"
 
-    k: int = 8
+    k: Count = 8
 
 
 @dataclass
@@ -127,7 +128,7 @@ class NearestTwenty(Nearest):
 
     name: ClassVar[str] = "known-nearest-20"
 
-    k: int = 20
+    k: Count = 20
 
 
 @dataclass
@@ -136,8 +137,8 @@ class InverseDistance(Nearest):
 
     name: ClassVar[str] = "known-inverse-distance"
 
-    k: int = 20
-    power: float = 2.0
+    k: Count = 20
+    power: NotNegative = 2.0
 
 
 @dataclass
@@ -146,7 +147,7 @@ class Unregistered(Nearest):
 
     name: ClassVar[str] = "known-unregistered"
 
-    k: int = 8
+    k: Count = 8
 
     def places(self, spots: Slides, known: Slides) -> tuple[np.ndarray, np.ndarray]:
         """Return the coordinates of each section's own image, in um, and the depth."""
@@ -165,7 +166,7 @@ class Turned(Nearest):
 
     name: ClassVar[str] = "known-turned"
 
-    k: int = 8
+    k: Count = 8
 
     def places(self, spots: Slides, known: Slides) -> tuple[np.ndarray, np.ndarray]:
         """Return the places in the frame, those of the known spots turned."""
@@ -182,7 +183,7 @@ class Permuted(Nearest):
 
     name: ClassVar[str] = "known-permuted"
 
-    k: int = 8
+    k: Count = 8
 
     def places(self, spots: Slides, known: Slides) -> tuple[np.ndarray, np.ndarray]:
         """Return the places in the frame, those of the known spots dealt anew."""

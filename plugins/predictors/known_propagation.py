@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import CountOrZero
 from spared_bench.data import ORDER, Slides
 from spared_bench.models.known import KnownPredictor
 from spared_bench.models.propagation import propagate
@@ -45,9 +46,9 @@ class Propagation(KnownPredictor):
     name: ClassVar[str] = "known-propagation"
     tiny: ClassVar[dict[str, Any]] = {"within": 4, "across": 4}
 
-    within: int = 4
-    across: int = 12
-    rounds: int = 0
+    within: CountOrZero = 4
+    across: CountOrZero = 12
+    rounds: CountOrZero = 0
 
     def from_known(self, spots: Slides, known: Slides) -> np.ndarray:
         """Return (n_spots, n_genes)."""

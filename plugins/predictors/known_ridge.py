@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import NotNegative
 from spared_bench.data import Slides
 from spared_bench_plugins.predictors.known_neighbours import NearestEight
 from spared_bench_plugins.predictors.known_similar import KnownOnFeatures, features_by_section
@@ -52,7 +53,7 @@ class KnownRidge(KnownOnFeatures):
 
     name: ClassVar[str] = "known-ridge"
 
-    alpha: float = 100.0
+    alpha: NotNegative = 100.0
 
     def from_known(self, spots: Slides, known: Slides) -> np.ndarray:
         """Return (n_spots, n_genes)."""

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Count
 from spared_bench.data import Slides
 from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
 from spared_bench.models.known import KnownPredictor
@@ -62,7 +63,7 @@ class MostSimilar(KnownOnFeatures):
 
     name: ClassVar[str] = "known-similar-20"
 
-    k: int = 20
+    k: Count = 20
 
     def from_known(self, spots: Slides, known: Slides) -> np.ndarray:
         """Return (n_spots, n_genes)."""

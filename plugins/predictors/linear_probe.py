@@ -26,6 +26,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from spared_bench import DatasetSpec, PredictorSpec
+from spared_bench.bounds import CountOrZero, NotNegative
 from spared_bench.data import Slides
 from spared_bench.errors import ShapeMismatchError, UsageError, did_you_mean
 from spared_bench.interfaces import Context
@@ -97,9 +98,9 @@ class LinearProbe:
 
     encoder: str = "color"
     weights: str = "pretrained"
-    alpha: float = 100.0
+    alpha: NotNegative = 100.0
     penalty: str = "alpha"
-    components: int = 0
+    components: CountOrZero = 0
     standardise: bool = True
     intercept: bool = True
 

@@ -20,14 +20,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional
 
 from spared_bench import PredictorSpec, Stage
+from spared_bench.bounds import Count, Positive, Size
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError, did_you_mean
 from spared_bench.interfaces import Context
@@ -219,15 +221,15 @@ class SEPAL(TorchPredictor):
         "spared": {"released_graphs": True, "enlarged": True, "last_elu": True},
     }  # fmt: skip
 
-    lr: float = 1e-5
+    lr: Positive = 1e-5
     backbone: str = "vit_b_16"
-    first_lr: float = 1e-4
-    layout: str = "visium"
-    hops: int = 3
-    width: int = 512
-    operator: str = "gcn"
-    positions: str = "concat"
-    layers: int = 2
+    first_lr: Positive = 1e-4
+    layout: Literal["visium", "legacy_st", "free"] = "visium"
+    hops: Count = 3
+    width: Size = 512
+    operator: Literal["gcn", "sage", "gat", "gin", "graphconv", "transformer"] = "gcn"
+    positions: Literal["concat", "sum", "none"] = "concat"
+    layers: Annotated[int, Ge(1), Le(4)] = 2
     before: bool = True
     after: bool = True
     released_graphs: bool = False

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Positive
 from spared_bench.models import TorchPredictor, build_backbone
 
 SPEC = PredictorSpec(
@@ -38,7 +39,7 @@ class ShuffleNet(TorchPredictor):
     }
 
     backbone: str = "shufflenet_v2_x0_5"
-    lr: float = 1e-4  # of the tutorial that the authors of the benchmark publish
+    lr: Positive = 1e-4  # of the tutorial that the authors of the benchmark publish
 
     def build(self, n_genes: int) -> nn.Module:
         # (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Positive
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError
 from spared_bench.models import TorchPredictor, build_backbone
@@ -70,10 +71,10 @@ class STNet(TorchPredictor):
         "spared": {"start_at_mean": False},
     }
 
-    lr: float = 1e-4
+    lr: Positive = 1e-4
     backbone: str = "densenet121.tv_in1k"
     options: dict[str, Any] = field(default_factory=dict)
-    solver: str = "adam"
+    solver: Literal["adam", "sgd"] = "adam"
     start_at_mean: bool = True
 
     def build(self, n_genes: int) -> nn.Module:

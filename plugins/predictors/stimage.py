@@ -40,13 +40,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Count, CountOrZero, Positive, Share
 from spared_bench.data import Slides
 from spared_bench.data.views import View
 from spared_bench.errors import UsageError
@@ -125,17 +126,17 @@ class STimage(TorchPredictor):
         "of_target": {"fits": "shifted_target", "pixels": 0},
     }  # fmt: skip
 
-    lr: float = 1e-5
+    lr: Positive = 1e-5
     backbone: str = "resnet50.tv_in1k"
     options: dict[str, Any] = field(default_factory=dict)
     biases: bool = True
-    hidden: int = 0
-    dropout: float = 0.0
-    dropout_on: str = "features"
-    reduction: str = "sum"
-    fits: str = "counts"
-    members: int = 1
-    pixels: int = 299
+    hidden: CountOrZero = 0
+    dropout: Share = 0.0
+    dropout_on: Literal["features", "parameters"] = "features"
+    reduction: Literal["sum", "mean"] = "sum"
+    fits: Literal["counts", "log1p_counts", "shifted_target"] = "counts"
+    members: Count = 1
+    pixels: CountOrZero = 299
 
     @property
     def views(self) -> Mapping[str, View]:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import NotNegative, Positive, Share, Size, require_heads
 from spared_bench.data import Slides
 from spared_bench.data.views import View
 from spared_bench.errors import UsageError
@@ -182,23 +183,33 @@ class Triplex(TorchPredictor):
         "2025": {"version": "2025", "normalisation": "imagenet"},
     }  # fmt: skip
 
-    lr: float = 1e-4
-    normalisation: str = "unit"
+    lr: Positive = 1e-4
+    normalisation: Literal["imagenet", "egn", "unit", "raw"] = "unit"
     backbone: str = "resnet18.tv_in1k"
     encoder: str = "resnet18.tv_in1k"
-    side_um: float = 112.0
-    image_size: int = 224
-    tile_size: int = 224
-    width: int = 512
-    fusion: tuple[int, int, float, float] = (1, 4, 4, 0.2)
-    slide: tuple[int, int, float, float] = (3, 16, 4, 0.1)
-    neighbour: tuple[int, int, float, float] = (3, 16, 1, 0.3)
-    version: str = "2024"
+    side_um: NotNegative = 112.0
+    image_size: Size = 224
+    tile_size: Size = 224
+    width: Size = 512
+    fusion: tuple[Size, Size, Positive, Share] = (1, 4, 4, 0.2)
+    slide: tuple[Size, Size, Positive, Share] = (3, 16, 4, 0.1)
+    neighbour: tuple[Size, Size, Positive, Share] = (3, 16, 1, 0.3)
+    version: Literal["2024", "2025"] = "2024"
     released: bool = False
 
     def __post_init__(self) -> None:
         if self.version not in _VERSIONS:
             raise UsageError(f"TRIPLEX has no version {self.version!r}. Expected '2024' or '2025'.")
+
+    def check_parameters(self) -> None:
+        """Refuse a width that the heads of a transformer cannot share.
+
+        Raises
+        ------
+        UsageError
+        """
+        for part in ("fusion", "slide", "neighbour"):
+            require_heads(f"{self.name}: {part}", self.width, getattr(self, part)[1])
 
     @property
     def views(self) -> dict[str, View]:

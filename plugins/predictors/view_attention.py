@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import Count, CountOrZero, NotNegative, Positive, Share, Size
 from spared_bench.data import Slides
 from spared_bench.data.views import View
 from spared_bench.errors import UsageError
@@ -186,7 +187,7 @@ class ViewAttention(TorchPredictor):
 
     # They are no parameters here: there is no image to normalise or to augment, and no body in the
     # network that could be frozen: the encoder always is.
-    normalisation: ClassVar[str] = "imagenet"  # type: ignore[misc]
+    normalisation: ClassVar[Any] = "imagenet"  # type: ignore[misc]
     augment: ClassVar[bool] = False  # type: ignore[misc]
     freeze: ClassVar[bool] = False  # type: ignore[misc]
 
@@ -196,16 +197,16 @@ class ViewAttention(TorchPredictor):
         "small": {},  # it is small enough
     }
 
-    lr: float = 3e-3
+    lr: Positive = 3e-3
     encoder: str = "color"
-    scales: tuple[float, ...] = (2.0, 4.0, 8.0)
-    reach: float = 2.0
-    most: int = 18
-    width: int = 64
-    heads: int = 4
-    dropout: float = 0.2
-    weight_decay: float = 1e-2
-    members: int = 5
+    scales: tuple[Positive, ...] = (2.0, 4.0, 8.0)
+    reach: NotNegative = 2.0
+    most: CountOrZero = 18
+    width: Size = 64
+    heads: Size = 4
+    dropout: Share = 0.2
+    weight_decay: NotNegative = 1e-2
+    members: Count = 5
 
     @property
     def views(self) -> Mapping[str, View]:
@@ -217,13 +218,22 @@ class ViewAttention(TorchPredictor):
         """What turns patches into features."""
         return frozen_encoder(self.encoder, self.weights)
 
-    def build(self, n_genes: int) -> Ensemble:
-        # NeighbourBatch -> mean and variance, (n_spots, n_genes)
+    def check_parameters(self) -> None:
+        """Refuse a width that the heads cannot share, and no network.
+
+        Raises
+        ------
+        UsageError
+        """
         if self.width % self.heads or self.members < 1:
             raise UsageError(
                 f"view-attention has width={self.width}, heads={self.heads} and"
                 f" members={self.members}; expected a width divisible by the heads, and a member."
             )
+
+    def build(self, n_genes: int) -> Ensemble:
+        # NeighbourBatch -> mean and variance, (n_spots, n_genes)
+        self.check_parameters()
         inputs = self.frozen.width * (1 + len(self.scales))
         sizes = inputs, n_genes, self.width, self.heads, self.dropout
         return Ensemble(Member(*sizes) for _ in range(self.members))

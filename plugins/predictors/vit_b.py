@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from spared_bench import PredictorSpec
+from spared_bench.bounds import CountOrZero, Positive
 from spared_bench.data import Slides
 from spared_bench.models import PatchUnits, TorchPredictor, build_backbone
 from spared_bench.models.device_patches import resized
@@ -112,9 +113,9 @@ class ViTB(TorchPredictor):
         "spared": {},  # the defaults
     }
 
-    lr: float = 1e-4
+    lr: Positive = 1e-4
     backbone: str = "vit_b_16"
-    image_size: int = 0
+    image_size: CountOrZero = 0
     options: dict[str, Any] = field(default_factory=dict)
 
     def build(self, n_genes: int) -> nn.Module:

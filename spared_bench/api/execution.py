@@ -57,6 +57,7 @@ def execute(
 def _execute(
     plan: Plan, watcher: Any, command: str, log: Callable[[str], None], chosen: RunOptions
 ) -> Report:
+    from spared_bench.reports.few_genes import told_of_few_genes
     from spared_bench.reports.slide_checks import warn_of_slides
     from spared_bench.running.orchestrator import Orchestrator
     from spared_bench.tracking.recorder import NoRecorder, Recorder, Unrecorded
@@ -96,6 +97,8 @@ def _execute(
         watcher.close()
         leases.sweep()
         leases.close()
+    for line in told_of_few_genes(bench, (cell.dataset for cell in plan.cells)):
+        log(line)
     return _finish(plan, summary, recorder, begun, command, log, interrupted.is_set())
 
 

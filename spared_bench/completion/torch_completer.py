@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spared_bench.bounds import Part, Positive
 from spared_bench.completion.masking import draw_hidden, hiding_probabilities
 from spared_bench.completion.neighbourhoods import NeighbourTable, two_hops
 from spared_bench.completion.spots import Neighbourhoods, SpotUnits
@@ -55,9 +56,9 @@ class TorchCompleter(SavedNetwork):
 
     name: ClassVar[str]
 
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     weights: str = ""
-    mask_rate: float = 0.3
+    mask_rate: Part = 0.3
 
     def check_parameters(self) -> None:
         """Refuse weights that are no file, before anything runs.

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench import Limits, Settings
 from spared_bench.errors import WorkspaceError
+from spared_bench.fresh import path_options
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.results import TrialResult
 
@@ -81,7 +82,7 @@ class Slot:
         with log:
             # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
             return subprocess.Popen(
-                [sys.executable, *_path_options(), "-m", "spared_bench.executors.worker"],
+                [sys.executable, *path_options(), "-m", "spared_bench.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -239,11 +240,6 @@ class Slot:
             _kill(-self._process.pid)
             self._process.kill()
         self._process.wait()
-
-
-def _path_options() -> list[str]:
-    """Keep a worker from importing what lies in the folder of the command, unless we would."""
-    return [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
 
 
 def environment(limits: Limits, number: int) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 #: Modules that name and describe, and compute nothing: they move no result.
 _DESCRIPTIVE = {
     "spared_bench",
+    "spared_bench.bounds",
     "spared_bench.errors",
     "spared_bench.hookspecs",
     "spared_bench.interfaces",

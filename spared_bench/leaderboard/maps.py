@@ -25,6 +25,7 @@ from spared_bench.leaderboard.site_data import plain
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.store.entries import Store
+from spared_bench.store.imports import read_mark
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.cells import FinishedCell, finished_cells
 
@@ -141,7 +142,8 @@ def draw(
     ------
     Drawn
         Beside values: ``genes-<n>``, what each method reaches on each gene of a dataset;
-        ``prepared``, what processing left of each dataset; ``maps``, row and dataset to files.
+        ``prepared``, what processing left of each dataset, and whether it was ``imported``;
+        ``maps``, row and dataset to files.
     """
     metric = next((metric for metric in metrics if metric.per == "gene"), None)
     left_out = [] if left_out is None else left_out
@@ -157,7 +159,8 @@ def draw(
         except _UNREADABLE as error:
             left_out.append(_unread(f"The prepared dataset {dataset}", error))
             continue
-        prepared[dataset] = {**truth.left, "by_gene": f"genes-{number}"}
+        imported = read_mark(part[0].prepared) is not None
+        prepared[dataset] = {**truth.left, "by_gene": f"genes-{number}", "imported": imported}
         named, files = pictures(dataset, truth.slides) if pictures else ({}, ())
         yield from files
         yield Drawn(truth.name, truth.header(named))

@@ -70,6 +70,7 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
         command=command,
         leaderboards=LEADERBOARDS,
         registry=bench.registry,
+        plugin_files=[Path(file) for file in bench.settings.plugin_files],
     )
     # Of what was read while it was built, nothing has changed if the state is still the same.
     if page and state and state_with(database_state(place)) == state:
@@ -193,6 +194,7 @@ def build_leaderboard(
     registry: Registry | None = None,
     maps: bool = True,
     protocols: Sequence[Protocol] = (),
+    plugin_files: Sequence[Path] = (),
 ) -> Path | None:
     """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
 
@@ -212,6 +214,8 @@ def build_leaderboard(
         Whether predictions are drawn, as far as the store has them.
     protocols : sequence of Protocol
         That are not registered, or not as they are here: they say by what their rows are ranked.
+    plugin_files : sequence of Path
+        Of the registry, whose slides are read where the store has no picture of them.
 
     Raises
     ------
@@ -235,7 +239,7 @@ def build_leaderboard(
         if left_out:
             raise WorkspaceError(f"No result can be read. {' '.join(left_out[:5])}")
         return None
-    slides = _slides(workspace, registry, left_out) if maps else None
+    slides = _slides(workspace, registry, left_out, plugin_files) if maps else None
     extras = Extras(
         known=known,
         completion=completion,
@@ -295,14 +299,17 @@ def _entry_facts(datasets: Facts) -> Facts:
     }
 
 
-def _slides(workspace: Workspace, registry: Registry, left_out: list[str]) -> SlidePictures:
+def _slides(
+    workspace: Workspace, registry: Registry, left_out: list[str], plugin_files: Sequence[Path]
+) -> SlidePictures:
     """Return what finds the pictures of slides; which protocol the bench has does not matter."""
     from spared_bench.bench import Bench
     from spared_bench.bench.settings import Settings
     from spared_bench.leaderboard.slides import SlidePictures
 
     protocol = Protocol(name="page", version=1).model_dump(mode="json")
-    settings = Settings(str(workspace.root), str(workspace.data_dir), protocol)
+    files = tuple(map(str, plugin_files))
+    settings = Settings(str(workspace.root), str(workspace.data_dir), protocol, plugin_files=files)
     return SlidePictures(Bench(settings, registry), left_out)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
-from spared_bench.apart import do_apart
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
 from spared_bench.keys.hashing import digest
@@ -21,11 +21,10 @@ from spared_bench.specs import DatasetSpec
 from spared_bench.store.entries import Entry
 from spared_bench.store.imports import read_mark
 from spared_bench.trials.checks import CHECKS, stored_checks
-from spared_bench.trials.guests import import_reader
+from spared_bench.trials.fresh_reader import with_reader
 
-#: For a picture in a child: libvips, which has run here before, may wait for ever for its threads
-#: there, as they are not forked.
-_SECONDS = 60.0
+#: For the pictures of a stranger's dataset; those made by then are kept, and a next build goes on.
+_SECONDS = 600.0
 
 
 class SlidePictures:
@@ -43,6 +42,7 @@ class SlidePictures:
         self.bench = bench
         self.left_out = left_out
         self._refused: set[str] = set()
+        self._tried: set[str] = set()
 
     def tissue(self, dataset: str, slides: Sequence[str]) -> tuple[dict[str, str], Iterable[Drawn]]:
         """Return the name of each slide's picture, and the files of these names."""
@@ -85,32 +85,36 @@ class SlidePictures:
 
     def _entries(self, dataset: str, slides: Sequence[str]) -> dict[str, Entry]:
         spec = self._spec(dataset)
-        if spec is None or not _may_be_shown(spec) or dataset in self._refused:
+        if spec is None or not _may_be_shown(spec):
             return {}
-        found: dict[str, Entry] = {}
         try:
-            for slide in slides:
-                entry = self._entry(dataset, slide)
-                if entry is not None:
-                    found[slide] = entry
+            if dataset not in self._refused:
+                self._make(dataset, slides)
         except Exception as error:  # a stranger's reader raises anything; no picture stops a page
             self._refused.add(dataset)
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             self.left_out.append(f"Slides of {dataset} are shown without their tissue: {reason}")
-        return found
+        found = {slide: self._stored(dataset, slide) for slide in slides}
+        return {slide: entry for slide, entry in found.items() if entry is not None}
 
-    def _entry(self, dataset: str, slide: str) -> Entry | None:
-        store, inputs = self.bench.workspace.store, self.bench.picture_inputs(dataset, slide)
-        found = store.find(PICTURES, inputs)
-        if found is not None or self.bench.registry.get("dataset", dataset).told is None:
-            return found or picture_of(self.bench, dataset, slide)
-        # After a strict run, in which no code of others is imported here.
-        do_apart(lambda: self._make(dataset, slide), _SECONDS)
-        return store.find(PICTURES, inputs)
+    def _make(self, dataset: str, slides: Sequence[str]) -> None:
+        """Make the pictures that the store lacks."""
+        if self.bench.registry.get("dataset", dataset).told is None:
+            make_pictures(self.bench, dataset, slides)
+            return
+        missing = any(self._stored(dataset, slide) is None for slide in slides)
+        if missing and dataset not in self._tried:
+            # No code of others is imported here, and no fork can read what libvips decodes.
+            self._tried.add(dataset)
+            names = [info.slide_id for info in self.bench.dataset(dataset).slides]
+            making = f"{__name__}:{make_pictures.__name__}"
+            with_reader(self.bench, dataset, making, _SECONDS, slides=names)
 
-    def _make(self, dataset: str, slide: str) -> None:
-        import_reader(self.bench, dataset)
-        picture_of(self.bench, dataset, slide)
+    def _stored(self, dataset: str, slide: str) -> Entry | None:
+        with suppress(Exception):  # files that came and went
+            inputs = self.bench.picture_inputs(dataset, slide)
+            return self.bench.workspace.store.find(PICTURES, inputs)
+        return None
 
     def _spec(self, dataset: str) -> DatasetSpec | None:
         """Return a dataset whose raw files are on this machine; ``None`` for any other."""
@@ -119,6 +123,12 @@ class SlidePictures:
             return self.bench.dataset(dataset)
         except (SparedBenchError, OSError):
             return None
+
+
+def make_pictures(bench: Bench, dataset: str, slides: Sequence[str]) -> None:
+    """Make the pictures of slides that the store lacks; of one without an image there is none."""
+    for slide in slides:
+        picture_of(bench, dataset, slide)
 
 
 def _may_be_shown(spec: DatasetSpec) -> bool:

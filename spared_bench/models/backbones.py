@@ -97,6 +97,17 @@ def require_weights(name: str, weights: str) -> None:
         (_Timm(name, {}) if _in_timm(name) else _Torchvision(name, {})).find()
 
 
+def require_network(name: str) -> None:
+    """Raise what ``build_backbone`` would raise for a name that no network has.
+
+    Raises
+    ------
+    UsageError
+    """
+    if not _in_timm(name):
+        _Torchvision(name, {})
+
+
 def is_network(name: str) -> bool:
     """Return whether timm or torchvision has a network of this name."""
     from torchvision import models

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spared_bench.bounds import Count
 from spared_bench.data import Slides
 from spared_bench.errors import ContractError
 from spared_bench.geometry import rows_by_slide
@@ -245,7 +246,7 @@ class ExemplarPredictor(TorchPredictor):
     """
 
     encoder: str = "resnet50.tv_in1k"
-    n_exemplars: int = 6
+    n_exemplars: Count = 6
     own_slide: bool = False
 
     @property

@@ -148,7 +148,7 @@ class FeaturePredictor(TorchPredictor):
 
     # They are no parameters here: there is no image to normalise or to augment, and no body in the
     # network that could be frozen: the encoder always is.
-    normalisation: ClassVar[str] = "imagenet"  # type: ignore[misc]
+    normalisation: ClassVar[Any] = "imagenet"  # type: ignore[misc]
     augment: ClassVar[bool] = False  # type: ignore[misc]
     freeze: ClassVar[bool] = False  # type: ignore[misc]
 

@@ -6,7 +6,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from spared_bench.bounds import CountOrZero, Positive
 from spared_bench.data import Slides
 from spared_bench.errors import PluginError, UsageError
 from spared_bench.interfaces import Budget, Context
@@ -81,12 +82,12 @@ class TorchPredictor(SavedNetwork):
     #: Parts of the network that train under ``freeze``; none: all but what ``build_backbone`` made.
     head_parts: ClassVar[tuple[str, ...]] = ()
 
-    lr: float = 1e-4
+    lr: Positive = 1e-4
     weights: str = "pretrained"
-    micro_batch: int = 0
-    precision: str = "auto"
+    micro_batch: CountOrZero = 0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
-    normalisation: str = "imagenet"
+    normalisation: Literal["imagenet", "egn", "unit", "raw"] = "imagenet"
     augment: Augment = True
     freeze: bool = False
 

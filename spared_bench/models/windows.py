@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spared_bench.bounds import CountOrZero, NotNegative, Size
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget
 from spared_bench.models.precision import mixed
@@ -62,9 +63,9 @@ class WindowPredictor(SlidePredictor):
         Context around a window's core, in distances between neighbouring spots.
     """
 
-    n_positions: int = 128
-    max_spots: int = 2000
-    margin: float = 4.0
+    n_positions: Size = 128
+    max_spots: CountOrZero = 2000
+    margin: NotNegative = 4.0
 
     def units(self, slides: Slides, device: str, resident: bool) -> Any:
         """Return the windows of the slides."""

@@ -20,6 +20,7 @@ from tifffile import TIFF
 from spared_bench.errors import ImageError
 from spared_bench.processing.blocks import even_edges
 from spared_bench.processing.image_errors import no_codec
+from spared_bench.processing.vips_threads import require_threads
 
 _RAW, _JPEG = 1, 7
 _BLOCK_ROWS = 64  # of images in strips, which may be of one row, or of all
@@ -210,6 +211,7 @@ class Plane:
             import pyvips
         except (ImportError, OSError):
             return
+        require_threads(self._file.path)
         whole = data if self._tables is None else self._tables[:-2] + data[2:]
         try:
             pyvips.Image.jpegload_buffer(whole, access="sequential", fail_on="warning").avg()

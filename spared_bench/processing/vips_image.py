@@ -17,6 +17,7 @@ from spared_bench.errors import ImageError
 from spared_bench.processing.blocks import BlockImage, even_edges
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.image_errors import unclear, undecodable, unsupported
+from spared_bench.processing.vips_threads import require_threads
 
 #: ``revalidate``: without it libvips shows the file that once had this name.
 _LOADING = {"fail_on": "error", "revalidate": True}
@@ -74,6 +75,7 @@ class VipsImage(BlockImage):
     def _fetch(self, image: Any, row: int) -> np.ndarray:
         import pyvips
 
+        require_threads(self.path)
         top, height = int(self.rows[row]), int(self.rows[row + 1] - self.rows[row])
         try:
             pixels = image.crop(0, top, self.width, height).numpy()

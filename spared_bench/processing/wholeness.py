@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from spared_bench.processing.image_errors import undecodable
+from spared_bench.processing.vips_threads import require_threads
 
 _SECTOR = 4096  # bytes; what an interrupted copy leaves unwritten is as long at least
 _HOLE, _LONG_HOLE = bytes(64), bytes(512)
@@ -128,6 +129,7 @@ def _warning(path: Path) -> str:
         import pyvips
     except (ImportError, OSError):
         return ""
+    require_threads(path)
     try:
         pyvips.Image.jpegload(str(path), access="sequential", fail_on="warning").avg()
     except pyvips.Error as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
 from spared_bench.protocol.gene_lists import OF_THE_DATASET, gene_lists, require_list
@@ -28,13 +29,25 @@ class Filtering(Section):
     first, and a larger one on every slide than the second; -1: any.
     """
 
-    spot_min_counts: float = 10
-    spot_max_counts: float = 1_000_000
-    gene_min_counts: float = 10
-    gene_max_counts: float = 1_000_000
+    spot_min_counts: FiniteFloat = 10
+    spot_max_counts: FiniteFloat = 1_000_000
+    gene_min_counts: FiniteFloat = 10
+    gene_max_counts: FiniteFloat = 1_000_000
     real_fraction: Fraction = 0.7
     min_fraction: Annotated[float, Field(ge=-1, le=1)] = -1
     min_slide_fraction: Annotated[float, Field(ge=-1, le=1)] = -1
+
+    @model_validator(mode="after")
+    def _check(self) -> Filtering:
+        for what in ("spot", "gene"):
+            low, high = getattr(self, f"{what}_min_counts"), getattr(self, f"{what}_max_counts")
+            if not math.floor(low) + 1 < high:
+                raise ValueError(
+                    f"`{what}_min_counts: {low:g}` and `{what}_max_counts: {high:g}` leave no"
+                    f" {what}: counts lie between them, both left out. Raise the second or lower"
+                    " the first"
+                )
+        return self
 
 
 class Processing(Section):

@@ -7,22 +7,24 @@ costs a second of a processor once. A check only warns: whatever goes wrong in i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spared_bench.apart import do_apart
 from spared_bench.bench import Bench
 from spared_bench.errors import in_words
 from spared_bench.keys.hashing import digest
 from spared_bench.reports.quality import SlideCheck, check_slide
 from spared_bench.trials.checks import CHECKS, FOUND, failures, stored_checks
-from spared_bench.trials.guests import import_reader
+from spared_bench.trials.fresh_reader import with_reader
 from spared_bench.trials.products import read_raw_slides
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+#: For the slides of a stranger's dataset; what is done by then is kept, and a next run goes on.
+_SECONDS = 600.0
 
 
 def checks_of(
@@ -81,22 +83,45 @@ def warn_of_slides(bench: Bench, names: Iterable[str], tell: Callable[[str], Non
         if dataset in seen:
             continue
         seen.add(dataset)
-        for info in spec.slides:
-            line = _line(bench, name, dataset, info.slide_id)
-            if line:
-                tell(line)
+        for line in _lines(bench, name, dataset, [info.slide_id for info in spec.slides]):
+            tell(line)
+
+
+def _lines(bench: Bench, name: str, dataset: str, slides: list[str]) -> Iterator[str]:
+    """Yield what is to be told of a dataset's slides."""
+    told = bench.registry.get("dataset", name).told is not None
+    if told and any(stored_checks(bench, name, slide_id) is None for slide_id in slides):
+        try:
+            yield from with_reader(
+                bench, name, f"{__name__}:lines_of", _SECONDS, whole=dataset, slides=slides
+            )
+            return
+        except Exception as error:  # a check stops nothing
+            yield f"Slides of {dataset} were not all checked: {' '.join(str(error).split())}"
+        slides = [
+            slide_id for slide_id in slides if stored_checks(bench, name, slide_id) is not None
+        ]
+    yield from filter(None, (_line(bench, name, dataset, each) for each in slides))
+
+
+def lines_of(bench: Bench, dataset: str, whole: str, slides: Iterable[str]) -> list[str]:
+    """Return what is to be told of slides; nothing of those that pass.
+
+    Parameters
+    ----------
+    bench : Bench
+    dataset : str
+    whole : str
+        What the dataset is a fold of, by whose name it is told of.
+    slides : iterable of str
+    """
+    lines = (_line(bench, dataset, whole, slide_id) for slide_id in slides)
+    return [line for line in lines if line]
 
 
 def _line(bench: Bench, name: str, dataset: str, slide_id: str) -> str:
     """Return what is to be told of a slide; empty where nothing is."""
-
-    def apart() -> str:
-        import_reader(bench, name)
-        return _line(bench, name, dataset, slide_id)
-
     try:
-        if bench.registry.get("dataset", name).told is not None:
-            return str(do_apart(apart))
         checks = checks_of(bench, name, slide_id)
     except KeyboardInterrupt:
         raise

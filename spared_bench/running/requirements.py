@@ -35,7 +35,7 @@ def check_requirements(plan: Plan, gpus: Iterable[str] = ()) -> None:
     Raises
     ------
     UsageError
-        If the device of its trials is not there.
+        If the device of its trials is not there, or no network has the name that was set.
     WeightsUnavailableError
         If pretrained weights of methods are neither on this machine nor to be had: all at once.
     """
@@ -43,6 +43,8 @@ def check_requirements(plan: Plan, gpus: Iterable[str] = ()) -> None:
     problem = missing_device(plan.bench.settings.device, gpus)
     if problem and ahead.trials:
         raise UsageError(problem)
+    if unknown := "\n".join(dict.fromkeys(_unknown_networks(plan.bench, plan))):
+        raise UsageError(unknown)
     lacking = [lack for lack in _missing_weights(plan) if ahead.needs(lack)]
     if lacking:
         reasons: dict[str, list[str]] = {}
@@ -123,6 +125,32 @@ class _Lack:
     method: str
     network: str
     reason: str
+
+
+def _unknown_networks(bench: Bench, plan: Plan) -> Iterator[str]:
+    """Yield what is wrong with names of networks that were set and start from random weights."""
+    completers = dict.fromkeys(cell.completer for cell in plan.cells)
+    predictors = dict.fromkeys(cell.predictor for cell in plan.cells)
+    for kind, name, values in _methods(bench, completers, predictors):
+        signature = bench.signature(kind, name)
+        known = signature.parameters.get("weights")
+        if values.get("weights", known.default if known else "") != "random":
+            continue  # whoever looks for the weights finds that there is no such network
+        for parameter in set(_NAMING) & set(values) & set(signature.parameters):
+            offered = [each.get(parameter) for each in signature.configurations.values()]
+            network = values[parameter]
+            if (
+                isinstance(network, str)
+                and network not in (*_NO_NETWORK, signature.parameters[parameter].default, *offered)
+                and bench.registry.get(kind, name).plugin.is_ours
+                and known_encoder(network) is None
+            ):
+                from spared_bench.models.backbones import require_network
+
+                try:
+                    require_network(network)
+                except UsageError as error:
+                    yield f"{kind.capitalize()} {name!r} has {parameter}={network!r}: {error}"
 
 
 def _missing_weights(plan: Plan) -> list[_Lack]:

@@ -54,10 +54,19 @@ def _seconds(wait: str) -> float:
         return 0.0
 
 
-def full_size(response: Response, start: int) -> int:
-    """Return the size of the whole file, of which a part may come; 0 if it is unknown."""
+def full_size(response: Response, part: Path, start: int, noted: int) -> int:
+    """Return the size of the whole file, of which a part may come; 0 if it is unknown.
+
+    ``noted``: what it was when the first ``start`` bytes came, or 0.
+    """
     whole = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if response.status_code == 206 and (size := _number(whole)) is not None:
+    size = _number(whole) if response.status_code == 206 else None
+    if start and noted:
+        if size not in (None, noted):
+            forget(part)
+            raise AgainError("the server has a file of another size now than that of the part")
+        return noted  # what comes of it may be less than asked for
+    if size is not None:
         return size
     told = response.headers.get("Content-Length", "")
     length = _number(told)
@@ -72,12 +81,17 @@ def _number(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text.strip(" \t")) else None
 
 
+def coding_of(response: Response) -> str:
+    """Return how the server says that it packed the file."""
+    return response.headers.get("Content-Encoding", "identity").strip().lower()
+
+
 def is_packed(response: Response, part: Path, start: int) -> bool:
     """Return whether the server packed the file for its way, though it was asked not to.
 
     What is called ``.gz`` is meant to come as it is, whatever the server says of it.
     """
-    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    coding = coding_of(response)
     if coding in ("", "identity") or part.name.endswith((".gz.part", ".tgz.part")):
         return False
     if coding not in ("gzip", "x-gzip", "deflate"):

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING
 
 from spared_bench.errors import DownloadError
 from spared_bench.keys.hashing import file_digest
-from spared_bench.sources.answers import check_answer, full_size, is_packed, most_bytes
-from spared_bench.sources.part import forget, note, so_far, write
+from spared_bench.sources.answers import (
+    check_answer,
+    coding_of,
+    full_size,
+    is_packed,
+    most_bytes,
+)
+from spared_bench.sources.packed import unpacked
+from spared_bench.sources.part import forget, note, so_far, unwritable, write
 from spared_bench.sources.patience import AgainError, Expected, HopelessError, Meter, Policy
 from spared_bench.sources.watchdog import Watchdog, watched_session
 
@@ -56,6 +63,8 @@ def download(
             return _from_one_place(url, target, expected, meter, policy)
         except (AgainError, HopelessError) as error:
             failures.append(f"{url}: {error}")
+        except OSError as error:  # of a file: those of the network are among the others
+            raise unwritable(target, error) from error
     raise DownloadError(
         f"Cannot fetch {target.name.removeprefix('.')}. " + "; ".join(failures) + ". What has come"
         " is kept: run the command again to go on, or name another place with `--mirror OLD=NEW`."
@@ -92,9 +101,9 @@ def _from_one_place(
 
 def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Policy) -> bool:
     """Bring ``part`` to its full length; return whether it was continued."""
-    start, validator, total = so_far(part, url)
-    if start and start == total:
-        meter.begin(start, total)
+    start, validator, noted = so_far(part, url)
+    if start and start == noted:
+        meter.begin(start, noted)
         return True
     headers = {"Accept-Encoding": "identity"}  # hashes are of the packed file
     if start:
@@ -107,13 +116,14 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
         check_answer(response, url, part, start, validator, expected)
         start = start if response.status_code == 206 else 0
         packed = is_packed(response, part, start)
-        total = 0 if packed else full_size(response, start)
+        total = 0 if packed else full_size(response, part, start, noted)
         if expected.size and total and total != expected.size:
             raise HopelessError(f"the file has {total:,} bytes instead of {expected.size:,}")
         note(part, url, response, total)
         meter.begin(start, total)
         most = most_bytes(response, expected, total, packed, policy)
-        write(part, start, most, _chunks(response, policy, packed, watchdog), meter)
+        chunks = _chunks(response, policy, watchdog)
+        write(part, start, most, unpacked(chunks, coding_of(response)) if packed else chunks, meter)
     size = part.stat().st_size
     if total and size != total:
         raise AgainError(f"the connection ended after {size:,} of {total:,} bytes")
@@ -122,6 +132,8 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
         raise HopelessError(f"the file has {size:,} bytes instead of {expected.size:,}")
     if not size:
         forget(part)
+        if "Content-Length" not in response.headers:  # the connection may have ended in the headers
+            raise AgainError("the server sent nothing")
         raise HopelessError("the file is empty")
     return start > 0
 
@@ -134,7 +146,9 @@ def _asked(
 
     try:
         response = session.get(url, headers=headers, stream=True, timeout=policy.timeout_s)
-    except (requests.RequestException, ValueError) as error:  # of an address that is none
+    except (ValueError, requests.TooManyRedirects) as error:  # of an address that is none
+        raise HopelessError(reason_of(error)) from error
+    except requests.RequestException as error:
         raise AgainError(_late(watchdog, policy) or reason_of(error)) from error
     if watchdog.late:
         raise AgainError(_late(watchdog, policy))
@@ -148,9 +162,7 @@ def _late(watchdog: Watchdog, policy: Policy) -> str:
     return f"the server has not said anything whole in {policy.headers_s:.0f} s"
 
 
-def _chunks(
-    response: Response, policy: Policy, packed: bool, watchdog: Watchdog
-) -> Iterator[bytes]:
+def _chunks(response: Response, policy: Policy, watchdog: Watchdog) -> Iterator[bytes]:
     from urllib3.exceptions import HTTPError
 
     since, came = time.monotonic(), 0
@@ -159,7 +171,7 @@ def _chunks(
             raise AgainError("stopped")
         try:
             # What one call of the system gives: to wait for a whole chunk could take for ever.
-            chunk = response.raw.read1(_CHUNK_BYTES, decode_content=packed)
+            chunk = response.raw.read1(_CHUNK_BYTES, decode_content=False)
         except (HTTPError, OSError) as error:
             raise AgainError(_late(watchdog, policy) or reason_of(error)) from error
         if watchdog.late:

@@ -33,6 +33,7 @@ from spared_bench.sources.fetched import (
 )
 from spared_bench.sources.hub import fetch_from_hub, is_hub
 from spared_bench.sources.mirrors import Mirrors, rewritten
+from spared_bench.sources.part import unwritable
 from spared_bench.sources.patience import Expected, Meter, Policy
 from spared_bench.specs import DatasetSpec, RemoteFile
 
@@ -243,6 +244,8 @@ def _fetch_all(missing: list[RemoteFile], folder: Path, options: Options, watche
         raise DownloadError(
             f"{len(errors)} of {len(missing)} files could not be fetched. The first: {errors[0]}"
         )
+    if errors and isinstance(errors[0], OSError):
+        raise unwritable(folder, errors[0]) from errors[0]
     if errors:
         raise errors[0]
 

@@ -65,22 +65,25 @@ def forget(part: Path) -> None:
 def write(part: Path, start: int, most: int, chunks: Iterator[bytes], meter: Meter) -> None:
     """Append what comes to what is there, and refuse more bytes than the file can have."""
     size = start
-    try:
-        with part.open("r+b" if start else "wb") as file:
-            file.truncate(start)
-            file.seek(start)
-            for chunk in chunks:
-                size += len(chunk)
-                if size > most:
-                    break
-                file.write(chunk)
-                meter.advance(len(chunk))
-    except OSError as error:
-        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise DownloadError(
-            f"Cannot write {part}: {why}. Free some space or choose another folder with"
-            " `--data-dir DIR`; what has come is kept."
-        ) from error
+    with part.open("r+b" if start else "wb") as file:
+        file.truncate(start)
+        file.seek(start)
+        for chunk in chunks:
+            size += len(chunk)
+            if size > most:
+                break
+            file.write(chunk)
+            meter.advance(len(chunk))
     if size > most:
         forget(part)
         raise HopelessError(f"the server sends more than the {most:,} bytes that the file can have")
+
+
+def unwritable(path: Path, error: OSError) -> DownloadError:
+    """Return the error of a file that this machine would not write."""
+    why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+    place = error.filename2 or error.filename or path
+    return DownloadError(
+        f"Cannot write {place}: {why}. Free some space or choose another folder with"
+        " `--data-dir DIR`; what has come is kept."
+    )

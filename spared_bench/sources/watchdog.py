@@ -6,6 +6,7 @@ for without end, in the middle of its headers or of the line that tells the leng
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
@@ -14,9 +15,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from requests import Session
+    from requests import Response, Session
 
 _LOOK_SECONDS = 0.05
+_MOST_REDIRECTS = 10
 
 
 class Watchdog:
@@ -72,6 +74,13 @@ class Watchdog:
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
+def _without_body(response: Response, **_: Any) -> None:
+    """Leave the body of a redirect, which requests reads to its end, where it has none."""
+    if response.is_redirect:
+        response.raw.close()
+        response.raw = io.BytesIO()
+
+
 def watched_session(watchdog: Watchdog) -> Session:
     """Return a session of requests whose connections a watchdog knows, those of redirects too."""
     import requests
@@ -107,6 +116,8 @@ def watched_session(watchdog: Watchdog) -> Session:
             return manager
 
     session = requests.Session()
+    session.max_redirects = _MOST_REDIRECTS
+    session.hooks["response"].append(_without_body)
     for scheme in ("http://", "https://"):
         session.mount(scheme, Adapter())
     return session

@@ -96,7 +96,12 @@ def _pinned(subject: _Subject) -> None:
     if not subject.spec.files:
         raise CheckSkipped("nothing is downloaded")
     loose = [file.path or file.url for file in subject.spec.files if not file.sha256]
-    require(not loose, f"{loose[0]} has no sha256: another file could take its place.")
+    if loose:
+        more = f" (and {len(loose) - 1} more)" if len(loose) > 1 else ""
+        raise CheckSkipped(
+            f"{loose[0]}{more} has no sha256, so the first download is believed, and its hash holds"
+            " from then on. Give the hash where the source publishes one; make none up"
+        )
 
 
 def _slides(subject: _Subject) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spared_bench.apart import do_apart
 from spared_bench.bench import Bench
 from spared_bench.data.views import View
 from spared_bench.keys.hashing import digest
+from spared_bench.trials.fresh_reader import with_reader
 from spared_bench.trials.guests import confined, import_reader, is_strict
 from spared_bench.trials.products import cut_all_patches, keep, prepare, read_table
 from spared_bench.trials.raw_slides import no_images
@@ -17,6 +17,9 @@ from spared_bench.trials.views import places_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+#: The largest datasets take minutes.
+_PREPARING_SECONDS = 6 * 3600.0
 
 
 def write_blind(bench: Bench, name: str, path: Path, views: Iterable[View]) -> dict[str, Any]:
@@ -82,12 +85,12 @@ def confine(
 
 
 def prepared_here(bench: Bench, dataset: str) -> None:
-    """Let a child prepare a dataset that is gone, if the reader's code is not imported here."""
-
-    def work() -> None:
-        import_reader(bench, dataset)
-        prepare(bench, dataset)
-
+    """Let another process prepare a dataset that is gone, if its reader is not imported here."""
     made = bench.workspace.store.has("prepared", digest(bench.prepared_inputs(dataset)))
     if not made and bench.registry.get("dataset", dataset).told is not None:
-        do_apart(work)
+        with_reader(bench, dataset, f"{__name__}:prepare_only", _PREPARING_SECONDS)
+
+
+def prepare_only(bench: Bench, dataset: str) -> None:
+    """Prepare a dataset, and return nothing."""
+    prepare(bench, dataset)

@@ -15,8 +15,18 @@ from pathlib import Path
 _CPUINFO = Path("/proc/cpuinfo")
 #: Instructions by which kernels are chosen, the widest first.
 _CLASSES = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
-#: What holds libraries to fewer instructions than the CPU has.
-_HELD = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+#: What makes libraries choose other kernels than the CPU's class would: oneDNN, PyTorch, MKL,
+#: OpenBLAS, NumPy, Numba. What no instruction changes (threads) is recorded beside it.
+_HELD = (
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
+    *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "ATEN_CPU_CAPABILITY"),
+    *("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "OPENBLAS_CORETYPE"),
+    *("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"),
+    *("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"),
+)
+#: The same of a GPU: cuBLAS and cuDNN.
+_HELD_ON_GPU = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+_LONGEST = 40  # of a value that is told
 _NAMES = {"amd64": "x86-64", "x86_64": "x86-64", "arm64": "aarch64"}
 
 
@@ -34,13 +44,13 @@ def machine_class(device: str, gpu: str = "") -> str:
     -------
     str
         The GPU's name, or architecture and widest known instructions of the CPU:
-        ``"x86-64 avx512_bf16"``, ``"x86-64 avx2"``, ``"aarch64"``. Where the environment holds
-        libraries to fewer, that is said: ``"x86-64 avx512_bf16 (ONEDNN_MAX_CPU_ISA=AVX2)"``.
+        ``"x86-64 avx512_bf16"``, ``"x86-64 avx2"``, ``"aarch64"``. Where the environment makes
+        libraries choose otherwise, that is said: ``"x86-64 avx2 (MKL_CBWR=COMPATIBLE)"``.
     """
-    if device != "cpu":
-        return gpu or device.partition(":")[0]
-    held = [f"{name}={os.environ[name]}" for name in _HELD if os.environ.get(name)]
-    return f"{_cpu()} ({', '.join(held)})" if held else _cpu()
+    kind = _cpu() if device == "cpu" else gpu or device.partition(":")[0]
+    names = _HELD if device == "cpu" else _HELD_ON_GPU
+    held = [f"{name}={os.environ[name][:_LONGEST]}" for name in names if os.environ.get(name)]
+    return f"{kind} ({', '.join(held)})" if held else kind
 
 
 @cache

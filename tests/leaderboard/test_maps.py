@@ -19,6 +19,7 @@ from spared_bench.leaderboard import maps as board_maps
 from spared_bench.leaderboard.map_truth import ordered_genes
 from spared_bench.leaderboard.publish import build_leaderboard
 from spared_bench.specs import MetricSpec
+from spared_bench.store.imports import write_mark
 from spared_bench.trials.raw_slides import read_raw_slides
 from tests.board_samples import METRICS
 from tests.leaderboard.reading import data_of, row_of
@@ -124,6 +125,9 @@ def test_what_processing_left_is_told_of_each_slide(bench, trial):
     assert told["missing"] == pytest.approx(1 - np.asarray(adata.layers["mask"]).mean(), rel=1e-5)
     kept = adata.obs.groupby("slide_id", observed=True).size()
     assert {name: slide["kept"] for name, slide in told["slides"].items()} == dict(kept)
+    assert told["imported"] is False
+    write_mark(found.prepared, {"archive": "theirs"})
+    assert drawn_of(bench, trial)["prepared"]["toy"]["imported"] is True
 
 
 def test_where_room_is_short_steps_are_coarse_and_spots_are_left_out_of_every_slide(bench, trial):

@@ -11,7 +11,7 @@ from spared_bench.trials.machine import machine_class
 @pytest.fixture
 def cpu(tmp_path, monkeypatch):
     """A machine with this architecture and this list of instructions (``None``: no list)."""
-    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"):
+    for name in (*machine._HELD, *machine._HELD_ON_GPU):
         monkeypatch.delenv(name, raising=False)
 
     def make(architecture, text):
@@ -56,6 +56,12 @@ def test_what_holds_libraries_to_fewer_instructions_is_told(cpu, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert machine_class("cpu") == "x86-64 amx_bf16 (ONEDNN_MAX_CPU_ISA=AVX2)"
     assert machine_class("cuda:1", "NVIDIA H100") == "NVIDIA H100"
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE" * 10)  # with it a network differed by 0.09
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    told = machine_class("cpu")
+    assert told.startswith("x86-64 amx_bf16 (ONEDNN_MAX_CPU_ISA=AVX2, MKL_CBWR=COMPATIBLE")
+    assert len(told) < 100
+    assert machine_class("cuda:1", "NVIDIA H100") == "NVIDIA H100 (NVIDIA_TF32_OVERRIDE=0)"
 
 
 def test_a_gpu_whose_name_is_not_known_is_its_kind_of_device():

@@ -74,6 +74,7 @@ def build(
         registry=registry,
         maps=maps,
         protocols=protocols,
+        plugin_files=[file.resolve() for file in plugin],
     )
     if page is None:
         raise UsageError(

@@ -93,6 +93,7 @@ def _publish(bench: Bench) -> Path | None:
         command="spared-bench score",
         leaderboards=LEADERBOARDS,
         registry=bench.registry,
+        plugin_files=[Path(file) for file in bench.settings.plugin_files],
     )
 
 

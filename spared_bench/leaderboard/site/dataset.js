@@ -27,7 +27,7 @@
         ["Organism", column.organism], ["Tissue", column.tissue], ["Task", column.task], ["Technology", column.technology],
         ["Images", column.image], ["Tier", column.tier], ["Scored on", column.split],
         ["Spots, as published", column.n_spots || null], ["Generated", column.synthetic ? "yes: in no mean and in no rank" : null],
-        ["Of the protocol", column.listed ? null : "no: in no mean and in no rank"], ["Repeats the slides of", column.repeats.join(", ")], ["Donors in train and test", column.shared_donors.join(", ")], ["Slides in doubt", column.doubts.join("; ")], ["Imported", slides.imported?.length ? `pictures or checks of ${slides.imported.join(", ")} came from another store: nobody made them here` : null], ["Donors verified", known(column.donors_verified) ? yes(column.donors_verified) : null],
+        ["Of the protocol", column.listed ? null : "no: in no mean and in no rank"], ["Repeats the slides of", column.repeats.join(", ")], ["Donors in train and test", column.shared_donors.join(", ")], ["Slides in doubt", column.doubts.join("; ")], ["Imported", imported(column, left, slides)], ["Donors verified", known(column.donors_verified) ? yes(column.donors_verified) : null],
         ["Raw counts", known(column.raw_counts) ? yes(column.raw_counts) : null], ["Licence", column.licence], ["Citation", column.citation],
         ["Where the data are", (column.links || []).map((each) => el("div", {}, source(each)))],
       ]),
@@ -42,6 +42,15 @@
       ]), `Scores on ${name}, best first`),
     );
   };
+
+  // What of this page nobody made here.
+  function imported(column, left, slides) {
+    const parts = [];
+    if (left?.imported) parts.push("The prepared data came from another store: what was measured, the genes, and the spots kept.");
+    const marked = slides.imported || [], every = marked.length > 1 && marked.length === column.slides.length;
+    if (marked.length) parts.push(`Pictures or checks of ${every ? `all ${marked.length} slides` : plural(marked.length, "slide")} came from another store${every ? "" : `: ${marked.join(", ")}`}.`);
+    return parts.length ? parts.map((part) => el("div", {}, part)) : null;
+  }
 
   // The numbers of the paper's first table.
   function numbers(column, left, slides) {

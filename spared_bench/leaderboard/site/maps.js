@@ -84,6 +84,7 @@
       el("h2", {}, el("bdi", {}, symbol), " on ", el("bdi", {}, slide.name)),
       absent ? el("p", { class: "banner" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it. Shown is ${symbol}.`) : "",
       el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. ${metric.title} of this gene over all of them: `, el("strong", {}, write(values[gene])), `. ${bounds(truth, slide)}`),
+      context.prepared[name]?.imported ? el("p", { class: "note" }, "What was measured came from another store (imported): nobody prepared it here.") : "",
       controls(context, drawn, { gene, number, values, write, metric, share, viewer, go, again }),
       said, pair, ...scales,
       el("div", { class: "pair" }, scatter, histogram),

@@ -1,0 +1,176 @@
+"""A file from servers that answer with something else than HTTP means, byte for byte."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import socket
+import threading
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from spared_bench.errors import DownloadError
+from spared_bench.sources.download import download
+from spared_bench.sources.patience import Expected, Policy
+
+CONTENT = os.urandom(200_000)
+TAG = 'ETag: "x"'
+PACKED = {"gzip": gzip.compress(CONTENT), "deflate": zlib.compress(CONTENT)}
+
+
+class Meter:
+    def begin(self, done, total):
+        return None
+
+    def advance(self, number):
+        return None
+
+
+def answer(status, *headers, body=b""):
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode("latin-1") + body
+
+
+def length(number):
+    return f"Content-Length: {number}"
+
+
+def rest(first, last, total, *headers, body):
+    told = f"Content-Range: bytes {first}-{last}/{total}"
+    return answer("206 Partial Content", told, length(len(body)), *headers, body=body)
+
+
+WHOLE = answer("200 OK", TAG, length(len(CONTENT)), body=CONTENT)
+HALF = WHOLE[: -len(CONTENT) // 2]
+
+
+class Server:
+    """Says one thing after the other, the last one again and again."""
+
+    def __init__(self, *answers, endless=False):
+        self._answers, self._endless = list(answers), endless
+        self.asked, self.sent = 0, 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/a"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                said = self._answers[min(self.asked, len(self._answers) - 1)]
+                self.asked += 1
+                with connection, suppress(OSError):
+                    connection.recv(1 << 16)
+                    connection.sendall(said)
+                    while self._endless and self.asked == 1 and self.sent < 1 << 30:
+                        self.sent += connection.send(bytes(1 << 20))
+
+    def close(self):
+        self._socket.close()
+
+
+@pytest.fixture
+def serve():
+    running = []
+
+    def begin(*answers, endless=False):
+        running.append(Server(*answers, endless=endless))
+        return running[-1]
+
+    yield begin
+    for each in running:
+        each.close()
+
+
+def get(folder: Path, server: Server) -> bytes:
+    policy = Policy(3, backoff_s=0.001, timeout_s=5)
+    download([server.url], folder / "file.bin", Expected(), Meter(), policy)
+    return (folder / "file.bin").read_bytes()
+
+
+NEXT = CONTENT[100_000:150_000]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        rest(100_000, 149_999, 150_000, TAG, body=NEXT),
+        rest(100_000, 149_999, 150_000, body=NEXT),
+        rest(100_000, 299_999, 300_000, TAG, body=CONTENT),
+        rest(100_000, 149_999, "*", TAG, body=NEXT),
+        rest(0, 199_999, 200_000, TAG, body=CONTENT),
+        rest(100_000, 99_999, 200_000, TAG, body=b""),
+        answer("206 Partial Content", TAG, length(100_000), body=CONTENT[100_000:]),
+        answer("416 Range Not Satisfiable", "Content-Range: bytes */100000", length(0)),
+    ],
+    ids=["shorter", "untagged", "longer", "less", "from 0", "nothing", "unranged", "416"],
+)
+def test_a_rest_of_another_size_is_not_the_end_of_the_file(serve, tmp_path, second):
+    third = rest(150_000, 199_999, 200_000, TAG, body=CONTENT[150_000:])
+    continued = b"/*" in second[:200]
+    server = serve(HALF, second, third if continued else WHOLE)
+    assert get(tmp_path, server) == CONTENT
+    assert server.asked == 3
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate"])
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_packed_on_its_way_ends_where_its_stream_ends(serve, tmp_path, coding, known):
+    packed = PACKED[coding.removeprefix("x-")]
+
+    def said(body):
+        told = [length(len(body))] if known else []
+        return answer("200 OK", f"Content-Encoding: {coding}", *told, body=body)
+
+    assert get(tmp_path, serve(said(packed[:100_000]), said(packed))) == CONTENT
+    for cut in (len(packed) - 1, 100_000, 8):
+        with pytest.raises(DownloadError, match="what came ends in its middle"):
+            get(tmp_path, serve(said(packed[:cut])))
+    with pytest.raises(DownloadError, match="packed the file, and wrongly"):
+        get(tmp_path, serve(said(packed[:-4] + b"0000")))
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(CONTENT[:100]) + gzip.compress(CONTENT[100:])),
+        ("gzip", PACKED["gzip"] + b"\0\0\0"),
+        ("deflate", PACKED["deflate"][2:-4]),
+    ],
+    ids=["two streams", "padded", "without its header"],
+)
+def test_every_way_of_packing_that_servers_have_is_understood(serve, tmp_path, coding, body):
+    said = answer("200 OK", f"Content-Encoding: {coding}", body=body)
+    assert get(tmp_path, serve(said)) == CONTENT
+
+
+@pytest.mark.parametrize("header", [length(1 << 40), "Transfer-Encoding: chunked", "X: none"])
+def test_nothing_of_a_redirects_body_is_read(serve, tmp_path, header):
+    server = serve(answer("302 Found", "Location: /b", header), WHOLE, endless=True)
+    assert get(tmp_path, server) == CONTENT
+    assert server.sent < 100 << 20
+
+
+@pytest.mark.parametrize(
+    ("place", "asked"), [("/a", 11), ("file:///etc/hostname", 1), ("ftp://127.0.0.1/a", 1)]
+)
+def test_a_redirect_that_leads_nowhere_is_not_tried_again(serve, tmp_path, place, asked):
+    server = serve(answer("302 Found", f"Location: {place}", length(0)))
+    with pytest.raises(DownloadError, match=r"Exceeded 10 redirects|No connection adapters"):
+        get(tmp_path, server)
+    assert server.asked == asked
+
+
+@pytest.mark.parametrize("taken", [".file.bin.part", ".file.bin.part.json", "file.bin"])
+def test_a_place_that_cannot_be_written_is_named(serve, tmp_path, taken):
+    (tmp_path / taken).mkdir()
+    with pytest.raises(DownloadError, match=f"Cannot write .*/{taken}: Is a directory"):
+        get(tmp_path, serve(WHOLE))
+
+
+@pytest.mark.parametrize("end", [9, 13, 17, 30, 60])
+def test_headers_that_are_cut_are_asked_for_again(serve, tmp_path, end):
+    assert get(tmp_path, serve(WHOLE[:end], WHOLE)) == CONTENT

@@ -46,8 +46,8 @@ _HERE = Path(__file__).parent / "site"
 SCRIPTS = tuple(
     f"{name}.js"
     for name in (
-        *("core", "parts", "words", "choice", "whiskers", "cost", "table", "exports", "choose"),
-        *("protocols", "method", "dataset", "packed", "viewer", "maps", "mapplots"),
+        *("core", "parts", "words", "choice", "whiskers", "cost", "grid", "table", "exports"),
+        *("choose", "protocols", "method", "dataset", "packed", "viewer", "maps", "mapplots"),
         *("statistics", "plot", "figures", "bydataset", "genes", "completion", "app"),
     )
 )

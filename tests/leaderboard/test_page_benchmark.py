@@ -1,4 +1,4 @@
-"""The board that the benchmark of the page makes up, and what it times, are of the page of today."""
+"""What the benchmark of the page makes up, and what it times, are of the page of today."""
 
 from __future__ import annotations
 

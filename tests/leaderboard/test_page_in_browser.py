@@ -285,19 +285,19 @@ def test_a_drill_down_leads_from_the_table_to_a_gene_and_back_by_its_address(ope
     page.get_by_role("heading", level=2).filter(has_text="ridge").wait_for()
     page.get_by_role("link", name="slides and genes").click()
     ready(page, "map")
-    page.get_by_role("heading", name="B on s1").wait_for()
+    page.get_by_role("heading", name="B on slide s1").wait_for()
     page.get_by_role("img", name="Measured B: 2 of 3 spots").wait_for()
     page.get_by_role("img", name="Predicted B", exact=True).wait_for()
     page.locator("#slide").select_option("s2")
-    page.get_by_role("heading", name="B on s2").wait_for()
+    page.get_by_role("heading", name="B on slide s2").wait_for()
     page.get_by_label("Gene, of 2").fill("c")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="C on s2").wait_for()
+    page.get_by_role("heading", name="C on slide s2").wait_for()
     page.get_by_role("img", name="PCC-Gene of each of 2 genes").locator("svg").first.wait_for()
 
     again = open_page(page.url[page.url.index("#") :])
 
-    again.get_by_role("heading", name="C on s2").wait_for()
+    again.get_by_role("heading", name="C on slide s2").wait_for()
     again.get_by_role("navigation").get_by_role("link", name="Ranking").click()
     ready(again, "table")
     assert again.get_by_label("Search").input_value() == "ridge"

@@ -33,7 +33,7 @@ spared.ranking = (() => {
     const bounds = current.choice.interval(r), few = !known(bounds[0]);
     const dots = few ? current.choice.counted.map((i) => current.choice.values(r)[i]) : [];
     const drawn = spared.whiskers.draw(current.scale, of(r).overall, bounds, dots);
-    return `<span class="v">${esc(range(bounds, show))}</span>${drawn}`;
+    return `<span class="v${few && drawn ? " unseen" : ""}">${esc(range(bounds, show))}</span>${drawn}`;
   }
   const range = ([low, high], show) => known(low) ? `${show(low)} to ${show(high)}` : none;
 

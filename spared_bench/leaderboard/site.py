@@ -48,7 +48,7 @@ SCRIPTS = tuple(
     for name in (
         *("core", "parts", "words", "choice", "whiskers", "cost", "grid", "table", "exports"),
         *("choose", "protocols", "method", "dataset", "packed", "viewer", "maps", "mapplots"),
-        *("statistics", "plot", "figures", "bydataset", "genes", "completion", "app"),
+        *("versus", "statistics", "plot", "figures", "bydataset", "genes", "completion", "app"),
     )
 )
 MOST_CHANGES = 20  # that the page itself tells of

@@ -95,7 +95,7 @@ spared.choose = (() => {
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, params),
       run ? copyable(run) : "", run ? protocolFile(board.protocol) : "",
-      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], Object.hasOwn(spared.values.get("index").predictors || {}, best.predictor) ? "What it is, and how to run it on slides of your own" : "What is known of it"), link(["about"], "Glossary")),
+      el("p", { class: "actions" }, order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${named(order[1])}`) : "", mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], Object.hasOwn(spared.values.get("index").predictors || {}, best.predictor) ? "What it is, and how to run it on slides of your own" : "What is known of it"), link(["about"], "Glossary")),
     ];
   }
 

@@ -61,7 +61,7 @@
         ["Training", known(row.seconds) ? spared.claimed(row, `${duration(row.seconds)} on average`) : null],
         ["Searched", (more.about.searched || []).join(", ")],
       ]),
-      el("h3", {}, "Per dataset"), el("div", { class: "controls" }, spared.chooseMetric(board, ["method", id])),
+      el("h3", {}, "Per dataset"), el("div", { class: "controls" }, spared.chooseMetric(board, ["method", id]), board.rows.length > 1 ? link(["compare", id], "Compare with another") : ""),
       table(["Dataset", ...columns.map((c) => ({ text: c.title, tip: c.tip })), "Maps"], board.datasets.map((column, i) => [
         link(["dataset", column.name], column.name), ...columns.map((c) => c.show(row, i)),
         maps[id]?.[column.name] ? link(["map", id, column.name], "slides and genes") : none,

@@ -61,7 +61,9 @@ def test_wins_difference_and_interval_are_those_of_the_datasets(open_site, site)
     assert f"two on {(one > two).sum()}" in said.replace(" with completer none", "")
     found = float(re.search(r"is ([\d.]+) (higher|lower)", said)[1])
     assert found == pytest.approx(abs(difference.mean()), abs=6e-4)
-    assert ("lower" in said) == (difference.mean() < 0) == ("better. " in said or "better (" in said)
+    assert (
+        ("lower" in said) == (difference.mean() < 0) == ("better. " in said or "better (" in said)
+    )
     shown = [float(each) for each in re.search(r"interval (\S+) to (\S+?)[,)]", said).groups()]
     assert shown == pytest.approx([low, high], abs=0.03)
     assert ("may be none" in said) == (shown[0] <= 0 <= shown[1])

@@ -8,6 +8,8 @@ spared.choose = (() => {
   const MOST_TIED = 40; // of the best rows, that are asked whether they are tied with the first
 
   const named = (row) => `${rowName(row)}${row.completer && row.completer !== "none" ? ` with completer ${row.completer}` : ""}`;
+  // Beside a row of the same method, one without a completer says so.
+  const beside = (row, other) => named(row) + (row.completer === "none" && rowName(row) === rowName(other) ? " without completion" : "");
   const shortly = (names, of) => names.length > MOST_NAMES ? `${names.slice(0, MOST_NAMES).join(", ")} and ${names.length - MOST_NAMES} more${of > MOST_TIED ? ` of the ${MOST_TIED} best` : ""}` : listed(names);
 
   // What the reader has, in words: "Visium of human breast".
@@ -95,7 +97,7 @@ spared.choose = (() => {
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, params),
       run ? copyable(run) : "", run ? protocolFile(board.protocol) : "",
-      el("p", { class: "actions" }, order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${named(order[1])}`) : "", mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], Object.hasOwn(spared.values.get("index").predictors || {}, best.predictor) ? "What it is, and how to run it on slides of your own" : "What is known of it"), link(["about"], "Glossary")),
+      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], Object.hasOwn(spared.values.get("index").predictors || {}, best.predictor) ? "What it is, and how to run it on slides of your own" : "What is known of it"), order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${beside(order[1], best)}`) : "", link(["about"], "Glossary")),
     ];
   }
 
@@ -110,5 +112,5 @@ spared.choose = (() => {
       drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(choice.counted.length >= choice.fewest)) : "");
   }
 
-  return { show, runs, protocolFile, having, named };
+  return { show, runs, protocolFile, having, named, beside };
 })();

@@ -4,7 +4,6 @@
 (() => {
   const { el, score, link, table, rowName, none, metricAt, scores, write, duration, count, measure } = spared;
   const { known, plural } = spared.parts;
-  const named = (row) => spared.choose.named(row);
 
   // Rows to choose from: ranked ones first, in their order.
   function offered(board, choice) {
@@ -21,7 +20,7 @@
     const choose = (label, id, chosen, change) => el("label", {}, label, el("select", { id, onchange: (event) => change(event.target.value) }, rows.map((row) => el("option", { value: row.id, selected: row === chosen }, `${known(choice.of(row).rank) ? `${choice.of(row).rank}. ` : ""}${rowName(row)} · ${row.completer}`))));
     view.replaceChildren(
       el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / compare"),
-      el("h2", {}, el("bdi", {}, named(a)), " against ", el("bdi", {}, named(b))),
+      el("h2", {}, el("bdi", {}, spared.choose.beside(a, b)), " against ", el("bdi", {}, spared.choose.beside(b, a))),
       el("div", { class: "controls" }, choose("First", "compare-first", a, (id) => go(id, b.id, "compare-first")), choose("Second", "compare-second", b, (id) => go(a.id, id, "compare-second")),
         el("button", { type: "button", class: "quiet", id: "compare-swap", onclick: () => go(b.id, a.id, "compare-swap") }, "Swap"), spared.chooseMetric(board, ["compare", a.id, b.id])),
       ...(a === b ? [el("p", { class: "banner" }, "These are the same row. Choose another.")] : [el("p", { id: "verdict" }, verdict(board, choice, a, b)), perDataset(board, choice, maps, a, b)]),
@@ -30,6 +29,7 @@
 
   // In words, over the datasets that both have and that count.
   function verdict(board, choice, a, b) {
+    const [first, second] = [spared.choose.beside(a, b), spared.choose.beside(b, a)];
     const { k, metric, counted } = choice, value = (row, i) => scores(row, k).mean[i];
     const both = counted.filter((i) => known(value(a, i)) && known(value(b, i)));
     if (!both.length) return "No dataset that counts has a result of both.";
@@ -38,9 +38,9 @@
     const { mean, interval: [low, high] } = choice.between(a, b), show = metric.normalised ? score : write(metric);
     const worse = (v) => metric.normalised || metric.better !== "higher" ? v > 0 : v < 0;
     const sure = known(low) ? ` (95 % interval ${show(low)} to ${show(high)}${low <= 0 && high >= 0 ? ", so that the difference may be none" : ""})` : ` (too few datasets for an interval: that takes ${choice.fewest})`;
-    const size = mean === 0 ? `Their mean ${measure(metric)} is equal` : `The mean ${measure(metric)} of ${named(a)} is ${show(Math.abs(mean))} ${mean > 0 ? "higher" : "lower"}, which is ${worse(mean) ? "worse" : "better"}`;
+    const size = mean === 0 ? `Their mean ${measure(metric)} is equal` : `The mean ${measure(metric)} of ${first} is ${show(Math.abs(mean))} ${mean > 0 ? "higher" : "lower"}, which is ${worse(mean) ? "worse" : "better"}`;
     const equal = both.length - wins - losses;
-    return `Of the ${plural(both.length, "dataset")} that both have, ${named(a)} is better by ${metric.title} on ${wins}, ${named(b)} on ${losses}${equal ? `, and on ${equal} they are equal` : ""}. ${size}${sure}.`;
+    return `Of the ${plural(both.length, "dataset")} that both have, ${first} is better by ${metric.title} on ${wins}, ${second} on ${losses}${equal ? `, and on ${equal} they are equal` : ""}. ${size}${sure}.`;
   }
 
   function perDataset(board, choice, maps, a, b) {
@@ -51,7 +51,7 @@
     const better = (one, other) => !known(one) || !known(other) ? none : one === other ? "equal" : spared.error(metric, one) < spared.error(metric, other) ? name(a) : name(b);
     return table(["Dataset", `${metric.title} of ${name(a)}`, `of ${name(b)}`, "Difference", "Better", "Maps"], lines.map(([i, one, other]) => {
       const drawn = [map(a, i), map(b, i)].filter(Boolean);
-      return [link(["dataset", board.datasets[i].name], board.datasets[i].name), show(one), show(other),
+      return [[link(["dataset", board.datasets[i].name], board.datasets[i].name), board.datasets[i].counts ? "" : " (does not count)"], show(one), show(other),
         known(one) && known(other) ? show(one - other) : none, better(one, other), drawn.length ? drawn.flatMap((each, n) => n ? [", ", each] : [each]) : none];
     }), "Dataset by dataset");
   }

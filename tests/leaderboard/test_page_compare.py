@@ -112,6 +112,14 @@ def test_without_rows_in_the_address_the_first_two_are_compared(open_site, site,
     assert page.get_by_role("table", name="What each takes").count() == 1
 
 
+def test_the_chart_explains_no_mark_that_it_does_not_have(open_site, site):
+    page = open_site(site)
+    assert page.locator("#answer svg.cost .clipped").count() == 0
+    assert page.locator("#answer .chart .note").inner_text() == (
+        "Line: Pareto front; bars: 95 % intervals."
+    )
+
+
 def test_the_first_screen_and_the_page_of_a_method_lead_to_it(open_site, site):
     page = open_site(site)
     page.get_by_role("link", name="Compare it with the next").click()

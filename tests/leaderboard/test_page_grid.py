@@ -156,6 +156,7 @@ def test_of_many_rows_each_has_its_point_in_the_chart_where_time_and_error_put_i
     page = open_site(site)
     rows = [row for row in exported(page) if row["mean_normalised_score"] is not None]
     svg = page.locator("#answer svg.cost")
+    page.get_by_text("triangles lie beyond the axis").wait_for()
 
     def drawn(attribute: str, selector: str) -> str:
         nodes = svg.locator(selector)

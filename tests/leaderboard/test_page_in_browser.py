@@ -546,3 +546,22 @@ def test_the_page_of_a_method_draws_its_calibration_and_says_which_classes_it_co
     assert page.locator(".calibration").count() == 0
     page.close()
     assert complaints == []
+
+
+@pytest.mark.parametrize(
+    "view", ["table", "statistics", "completion", "about", "compare", "method", "dataset/breast"]
+)
+def test_every_heading_of_every_table_has_its_explanation(open_page, site, view):
+    where = f"method/{row_of(site, 'ridge')['id']}" if view == "method" else view
+    page = open_page(f"#{where}")
+    ready(page, view.partition("/")[0])
+
+    bare = page.eval_on_selector_all(
+        ".plain:not(.matrix) thead th",
+        """all => all.filter(th => th.textContent && !(th.dataset.tip && th.tabIndex === 0))
+                   .map(th => th.textContent)""",
+    )
+
+    assert bare == []
+    if view != "about":
+        assert page.locator(".plain thead th, #board thead th").count() >= 3

@@ -105,8 +105,10 @@ spared.cost = (() => {
     }
   }
 
-  function legend(clipped) {
-    return el("p", { class: "note" }, "Line: ", spared.words.term("pareto", "Pareto front"), clipped ? "; bars: 95 % intervals; triangles lie beyond the axis." : "; triangles lie beyond the axis.");
+  // Of what is drawn, and of nothing else.
+  function legend(drawn) {
+    const has = (mark) => drawn.querySelector(`.${mark}`);
+    return el("p", { class: "note" }, "Line: ", spared.words.term("pareto", "Pareto front"), has("range") ? "; bars: 95 % intervals" : "", has("clipped") ? "; triangles lie beyond the axis" : "", ".");
   }
 
   return { chart, front, kind, usable, legend, KINDS };

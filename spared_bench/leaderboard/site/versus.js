@@ -49,7 +49,7 @@
     const name = (row) => `${rowName(row)} · ${row.completer}`;
     const map = (row, i) => maps[row.id]?.[board.datasets[i].name] ? link(["map", row.id, board.datasets[i].name], `map of ${rowName(row)}`) : "";
     const better = (one, other) => !known(one) || !known(other) ? none : one === other ? "equal" : spared.error(metric, one) < spared.error(metric, other) ? name(a) : name(b);
-    return table(["Dataset", `${metric.title} of ${name(a)}`, `of ${name(b)}`, "Difference", "Better", "Maps"], lines.map(([i, one, other]) => {
+    return table(["Dataset", { text: `${metric.title} of ${name(a)}`, tip: metric.summary || metric.title }, { text: `of ${name(b)}`, tip: metric.summary || metric.title }, "Difference", "Better", "Maps"], lines.map(([i, one, other]) => {
       const drawn = [map(a, i), map(b, i)].filter(Boolean);
       return [[link(["dataset", board.datasets[i].name], board.datasets[i].name), board.datasets[i].counts ? "" : " (does not count)"], show(one), show(other),
         known(one) && known(other) ? show(one - other) : none, better(one, other), drawn.length ? drawn.flatMap((each, n) => n ? [", ", each] : [each]) : none];
@@ -59,6 +59,6 @@
   function costs(a, b) {
     const needs = (row) => ({ true: "needed", false: "not needed" })[spared.choice.needsGpu(row)] || none;
     const lines = [["Training", (row) => duration(row.seconds)], ["Trainable parameters", (row) => count(row.parameters)], ["GPU", needs], ["Looks at", (row) => row.scope], ["Weights", (row) => row.weights], ["Encoder", (row) => row.cells.encoder?.[0]], ["Trust", (row) => row.trust]];
-    return table(["What it takes", rowName(a), rowName(b)], lines.map(([what, of]) => [what, of(a) || none, of(b) || none]).filter(([, one, other]) => one !== none || other !== none), "What each takes");
+    return table(["What it takes", ...[a, b].map((row) => ({ text: rowName(row), tip: spared.choose.named(row) }))], lines.map(([what, of]) => [what, of(a) || none, of(b) || none]).filter(([, one, other]) => one !== none || other !== none), "What each takes");
   }
 })();

@@ -150,3 +150,20 @@ def settings_of(
         shown = [(what, how.replace(ranked, titles.get(ranked, ranked))) for what, how in pairs]
         found[name] = {"summary": protocol.summary, "settings": shown}
     return found
+
+
+def file_of(protocol: Protocol) -> str:
+    """Return a protocol as YAML that reads back as the same one."""
+    import yaml
+
+    class Quoting(yaml.SafeDumper):
+        """Quotes texts with a digit: a gene `1e3` is no number, though PyYAML alone reads it so."""
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+        style = '"' if any(map(str.isdigit, value)) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Quoting.add_representer(str, text)
+    values = protocol.model_dump(mode="json", exclude_unset=True)
+    made: str = yaml.dump(values, Dumper=Quoting, sort_keys=False, allow_unicode=True)
+    return made

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import read_mark
-from spared_bench.store.trials import PREDICTIONS, TRIALS
+from spared_bench.store.trials import PREDICTIONS, TRIALS, read_cell
 from spared_bench.trials.cells import FinishedCell, finished_cells
 
 MOST_MAPS = 2_000
@@ -90,7 +90,9 @@ def find_maps(store: Store, rows: Mapping[str, Sequence[TrialResult]]) -> list[M
     store : Store
     rows : mapping of row id to trials
     """
-    cells = {cell.final.key: cell for cell in finished_cells(store)}
+    wanted = {trial.key for trials in rows.values() for trial in trials if trial.ok}
+    drawable_cells = finished_cells(store, only=_with_predictions(store, wanted))
+    cells = {cell.final.key: cell for cell in drawable_cells}
     found: dict[tuple[str, str], Map] = {}
     for row, trials in rows.items():
         for trial in sorted(trials, key=lambda trial: trial.seed):
@@ -99,6 +101,15 @@ def find_maps(store: Store, rows: Mapping[str, Sequence[TrialResult]]) -> list[M
                 if drawable is not None:
                     found[row, trial.dataset] = drawable
     return list(found.values())
+
+
+def _with_predictions(store: Store, keys: Collection[str]) -> Iterator[Path]:
+    """Yield the records of the cells whose results are among these and have predictions."""
+    for path in (store.root / "cells").glob("*.json"):
+        record = read_cell(path)
+        final = record["final"] if record else ""
+        if final in keys and (store.folder(TRIALS, final) / PREDICTIONS).is_file():
+            yield path
 
 
 def _map(store: Store, row: str, cell: FinishedCell | None) -> Map | None:

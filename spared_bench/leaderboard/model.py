@@ -312,3 +312,17 @@ class Board:
     """All protocols, in the order of their names."""
 
     protocols: tuple[ProtocolBoard, ...] = ()
+
+    @property
+    def first(self) -> ProtocolBoard | None:
+        """The protocol that a reader sees who named none.
+
+        The one with most rows that were trained or scored here; where there are none, or equally
+        many, that with most rows and datasets, and then the first by its name.
+        """
+
+        def size(part: ProtocolBoard) -> tuple[int, int, int]:
+            checked = sum(row.origin.trust != "reported" for row in part.rows)
+            return checked, len(part.rows), len(part.datasets)
+
+        return max(self.protocols, key=size, default=None)

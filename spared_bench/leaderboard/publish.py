@@ -246,6 +246,7 @@ def build_leaderboard(
         maps=partial(_maps, workspace, left_out, slides) if maps else None,
         slides=slides and partial(_overview, slides),
         settings=_settings(registry, protocols, known),
+        protocol_files=_files(registry, protocols),
         predictors=_runnable(registry, trials),
         refused=tuple(each.reason for each in refused),
         left_out=left_out,
@@ -326,6 +327,14 @@ def _settings(registry: Registry, protocols: Sequence[Protocol], known: Known) -
     every = registered | {each.id: each for each in protocols}
     told = settings_of(every, dict(known.metrics))
     return {name: {**each, "registered": name in registered} for name, each in told.items()}
+
+
+def _files(registry: Registry, protocols: Sequence[Protocol]) -> dict[str, str]:
+    """Return the protocols that come with no plugin, as files, which a command has to name."""
+    from spared_bench.leaderboard.differences import file_of
+
+    registered = {each.id for each in _registered(registry)}
+    return {each.id: file_of(each) for each in protocols if each.id not in registered}
 
 
 def _runnable(registry: Registry, results: Iterable[TrialResult]) -> Facts:

@@ -46,9 +46,9 @@ _HERE = Path(__file__).parent / "site"
 SCRIPTS = tuple(
     f"{name}.js"
     for name in (
-        *("core", "parts", "words", "choice", "whiskers", "cost", "table", "exports", "choose"),
-        *("protocols", "method", "dataset", "packed", "viewer", "maps", "mapplots"),
-        *("statistics", "plot", "figures", "bydataset", "genes", "completion", "app"),
+        *("core", "parts", "words", "choice", "whiskers", "cost", "grid", "table", "exports"),
+        *("choose", "protocols", "method", "dataset", "packed", "viewer", "maps", "mapplots"),
+        *("versus", "statistics", "plot", "figures", "bydataset", "genes", "completion", "app"),
     )
 )
 MOST_CHANGES = 20  # that the page itself tells of
@@ -75,6 +75,8 @@ class Extras:
         Entries that could not be used, with reasons.
     slides : callable
         Dataset to (name, value) pairs: pictures and checks of its slides; ``None`` for none.
+    protocol_files : dict of protocol to str
+        Of protocols that come with no plugin: their YAML, for who runs what the page shows.
     settings : dict of protocol to dict
         What each protocol does, in words (``differences``).
     predictors : dict of name to dict
@@ -88,6 +90,7 @@ class Extras:
     maps: Any = None
     slides: Any = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    protocol_files: Mapping[str, str] = field(default_factory=dict)
     predictors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     left_out: list[str] = field(default_factory=list)
@@ -245,9 +248,11 @@ def _index(board: Board, extras: Extras) -> dict[str, Any]:
     return {
         "left_out": left_out,
         "protocols": [visible(part.protocol) for part in board.protocols],
+        "first": visible(board.first.protocol) if board.first else "",
         "refused": refused,
         "maps": extras.maps is not None,
         "settings": plain(dict(extras.settings)),
+        "files": {visible(name): text for name, text in extras.protocol_files.items()},
         "predictors": plain(dict(extras.predictors)),
     }
 

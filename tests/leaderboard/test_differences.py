@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from spared_bench.leaderboard.differences import in_words, settings_of
-from spared_bench.protocol import Processing, Protocol
+from spared_bench.leaderboard.differences import file_of, in_words, settings_of
+from spared_bench.protocol import Processing, Protocol, parse_protocol
 from tests.board_samples import METRICS
 
 PLAIN = Protocol(name="a", version=1)
@@ -128,3 +128,17 @@ def test_metrics_are_called_by_their_titles():
     told = settings_of({"a@1": PLAIN}, METRICS)["a@1"]
 
     assert dict(told["settings"])["Ranked by"] == "MSE, completer all"
+
+
+def test_the_file_of_a_protocol_reads_back_as_the_same_protocol():
+    listed = Protocol.model_validate(
+        {
+            **{"name": "mine", "version": 3, "summary": "Größe: 2 µm"},
+            "processing": {"genes": ["ERBB2", "no", "1e3"], "target": "log1p_cp10k"},
+            "search": {"grids": {"lr": [0.01, 0.001]}},
+        }
+    )
+    for protocol in (PLAIN, listed):
+        again = parse_protocol(file_of(protocol), "its file")
+        assert again == protocol
+        assert again.hash == protocol.hash

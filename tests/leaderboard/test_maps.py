@@ -271,3 +271,22 @@ def test_a_file_that_may_not_be_read_is_named_on_the_site_which_is_written(
     assert ["cells/odd.json is no record" in each for each in told] == [True, False]
     assert "cannot be read, so no map is drawn" in told[1]
     assert "Permission denied" in told[1]
+
+
+def test_only_results_that_may_be_drawn_are_read_again(bench, trial, monkeypatch):
+    other = finished(bench, "toy-mean")
+    store = bench.workspace.store
+    read = []
+    of_cells = board_maps.finished_cells
+
+    def counted(*arguments, **options):
+        for cell in of_cells(*arguments, **options):
+            read.append(cell.final.key)
+            yield cell
+
+    monkeypatch.setattr(board_maps, "finished_cells", counted)
+    assert len(board_maps.find_maps(store, {"row": [trial]})) == 1
+    (store.folder("trials", other.key) / "predictions.npz").unlink()
+    assert board_maps.find_maps(store, {"other": [other]}) == []
+
+    assert read == [trial.key]

@@ -41,7 +41,7 @@ def site(tmp_path_factory):
 def test_axe_finds_nothing_serious(browser, site, scheme, width):
     script = (resources.files(axe_package) / "axe.min.js").read_text(encoding="utf-8")
     row = row_of(site, "ridge")["id"]
-    views = ["table", "figures", "statistics", "completion", "about"]
+    views = ["table", "figures", "compare", "statistics", "completion", "about"]
     views += [f"method/{row}", "dataset/breast", f"map/{row}/breast"]
     # The policy of the page would keep the script of the test out.
     context = browser.new_context(

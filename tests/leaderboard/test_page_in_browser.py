@@ -285,19 +285,19 @@ def test_a_drill_down_leads_from_the_table_to_a_gene_and_back_by_its_address(ope
     page.get_by_role("heading", level=2).filter(has_text="ridge").wait_for()
     page.get_by_role("link", name="slides and genes").click()
     ready(page, "map")
-    page.get_by_role("heading", name="B on s1").wait_for()
+    page.get_by_role("heading", name="B on slide s1").wait_for()
     page.get_by_role("img", name="Measured B: 2 of 3 spots").wait_for()
     page.get_by_role("img", name="Predicted B", exact=True).wait_for()
     page.locator("#slide").select_option("s2")
-    page.get_by_role("heading", name="B on s2").wait_for()
+    page.get_by_role("heading", name="B on slide s2").wait_for()
     page.get_by_label("Gene, of 2").fill("c")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="C on s2").wait_for()
+    page.get_by_role("heading", name="C on slide s2").wait_for()
     page.get_by_role("img", name="PCC-Gene of each of 2 genes").locator("svg").first.wait_for()
 
     again = open_page(page.url[page.url.index("#") :])
 
-    again.get_by_role("heading", name="C on s2").wait_for()
+    again.get_by_role("heading", name="C on slide s2").wait_for()
     again.get_by_role("navigation").get_by_role("link", name="Ranking").click()
     ready(again, "table")
     assert again.get_by_label("Search").input_value() == "ridge"
@@ -546,3 +546,22 @@ def test_the_page_of_a_method_draws_its_calibration_and_says_which_classes_it_co
     assert page.locator(".calibration").count() == 0
     page.close()
     assert complaints == []
+
+
+@pytest.mark.parametrize(
+    "view", ["table", "statistics", "completion", "about", "compare", "method", "dataset/breast"]
+)
+def test_every_heading_of_every_table_has_its_explanation(open_page, site, view):
+    where = f"method/{row_of(site, 'ridge')['id']}" if view == "method" else view
+    page = open_page(f"#{where}")
+    ready(page, view.partition("/")[0])
+
+    bare = page.eval_on_selector_all(
+        ".plain:not(.matrix) thead th",
+        """all => all.filter(th => th.textContent && !(th.dataset.tip && th.tabIndex === 0))
+                   .map(th => th.textContent)""",
+    )
+
+    assert bare == []
+    if view != "about":
+        assert page.locator(".plain thead th, #board thead th").count() >= 3

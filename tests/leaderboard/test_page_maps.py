@@ -98,7 +98,7 @@ def test_pictures_move_together_and_the_address_brings_the_place_back(open_map):
     page.get_by_role("button", name="Zoom in").click()
     page.get_by_role("img", name="Measured B").focus()
     page.keyboard.press("ArrowLeft")
-    eventually(page, lambda: "zoom=1.50" in page.url)
+    eventually(page, lambda: "zoom=1.50" in page.url and "x=200.0" not in page.url)
     # 1.5 times as large, and a fifteenth of its width to the left: the edge of the red half, at
     # 200 px, lies at 0.6 of every picture.
     for name in ("Tissue", "Measured B", "Predicted B", "Predicted variance"):
@@ -114,19 +114,30 @@ def test_pictures_move_together_and_the_address_brings_the_place_back(open_map):
 
 def test_a_gene_is_found_by_symbol_or_id_and_an_unknown_one_is_explained(open_map):
     page = open_map()
-    box = page.get_by_label("Gene, of 2")
+    box = page.get_by_label("Find a gene, of 2")
     box.fill("e3")
     box.press("Enter")
-    page.get_by_role("heading", name="C on s1").wait_for()
+    page.get_by_role("heading", name="C on slide s1").wait_for()
     assert "gene=C" in page.url
-    box = page.get_by_label("Gene, of 2")
+    box = page.get_by_label("Find a gene, of 2")
     box.fill("NOPE")
     box.press("Enter")
-    assert page.evaluate("document.getElementById('gene').validationMessage") == (
-        "NOPE is not among the 2 genes of this dataset under this protocol"
-    )
-    page.get_by_role("button", name="predicted next better").click()
-    page.get_by_role("heading", name="B on s1").wait_for()
+    page.get_by_text("NOPE is not among the 2 genes that demo@1 chose on breast").wait_for()
+    assert "gene=NOPE" in page.url
+    page.get_by_role("button", name="predicted next worse").click()
+    page.get_by_role("heading", name="C on slide s1").wait_for()
+    assert page.get_by_text("is not among").count() == 0
+
+
+def test_a_click_into_the_gene_shows_all_of_them_and_leaving_it_empty_changes_nothing(open_map):
+    page = open_map("?gene=C")
+    box = page.get_by_label("Find a gene, of 2")
+    box.click()
+    assert (box.input_value(), box.get_attribute("placeholder")) == ("", "C")
+    box.press("Enter")
+    page.get_by_role("heading", name="C on slide s1").click()
+    assert box.input_value() == "C"
+    page.get_by_role("heading", name="C on slide s1").wait_for()
 
 
 def test_a_spot_is_read_in_all_pictures_at_once(open_map):
@@ -168,5 +179,5 @@ def test_values_that_make_no_sense_show_the_whole_slide(open_map):
     page = open_map("?gene=NOPE&slide=zz&zoom=NaN&x=1e99&y=-&opacity=x")
 
     page.get_by_text("NOPE is not among the 2 genes").wait_for()
-    page.get_by_role("heading", name="B on s1").wait_for()
+    page.get_by_role("heading", name="B on slide s1").wait_for()
     shows(page, "Tissue", 0.25, 0.5, is_red)

@@ -19,10 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from spared_bench.errors import PluginError, WorkspaceError
+from spared_bench.errors import WorkspaceError
 from spared_bench.leaderboard.site import SCRIPTS, as_data
 from spared_bench.leaderboard.site_data import plain
-from spared_bench.leaderboard.vendor import as_script
 from spared_bench.store.processes import is_running, stamp, started_at
 from tests.board_samples import build, demo_trials, failed, trial
 from tests.leaderboard.reading import data_of, folder_of, row_of
@@ -114,7 +113,7 @@ def test_a_hostile_name_stays_inside_its_string_and_its_folder(name, tmp_path):
         assert not re.search("[\u202a-\u202e\u2066-\u2069]", json.dumps(text, ensure_ascii=False))
         data_of(site, path.relative_to(folder_of(site, "data")).as_posix().removesuffix(".js"))
         assert re.fullmatch(r"[\w-]+\.js", path.name)
-    assert (site / "index.html").read_text(encoding="utf-8").count("<script") == len(SCRIPTS) + 2
+    assert (site / "index.html").read_text(encoding="utf-8").count("<script") == len(SCRIPTS) + 1
     assert {path.name for path in tmp_path.iterdir()} == {
         *(
             "feed.json",
@@ -167,19 +166,10 @@ def test_the_libraries_come_with_their_licences(tmp_path):
 
     licences = (folder_of(site, "assets") / "LICENCES.txt").read_text(encoding="utf-8")
     assert licences.count("MIT License") >= 1
-    assert "itables" in licences and "plotly" in licences
+    assert "plotly" in licences
     assert "Licensed under the MIT license" in (
         folder_of(site, "assets") / "plotly.min.js"
     ).read_text("utf8")
-    assert "window.DataTable=" in (folder_of(site, "assets") / "datatables.js").read_text("utf8")
-
-
-def test_a_module_becomes_a_script_that_leaves_one_name():
-    module = "var q=1;var T=2;export{q as jQuery,T as default,q as x};\n/* licence */"
-
-    assert as_script(module) == "(()=>{var q=1;var T=2;window.DataTable=T;\n/* licence */\n})();\n"
-    with pytest.raises(PluginError, match=r"another bundle of DataTables.*pip install --upgrade"):
-        as_script("export default 1;")
 
 
 def test_a_build_replaces_the_old_data_and_leaves_other_files(tmp_path):

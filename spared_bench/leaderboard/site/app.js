@@ -11,6 +11,7 @@
   let context = null;
 
   const protocols = () => values.get("index").protocols;
+  const first = () => values.get("index").first || protocols()[0]; // that is shown where the address names none
 
   async function open(protocol) {
     if (context?.protocol === protocol) return;
@@ -18,9 +19,12 @@
     const [board, maps, prepared] = await Promise.all([spared.ofProtocol(protocol, "board"), drawn("maps"), drawn("prepared")]);
     context = { protocol, board, maps, prepared };
     for (const name of ["completer", "scope", "trust", "weights"]) offer(field(name), distinct(board.rows.map((row) => row[name])));
-    offer(field("technology"), distinct(board.datasets.map((c) => spared.choice.technology(c.technology))));
-    for (const name of ["organism", "tier"]) offer(field(name), distinct(board.datasets.map((c) => c[name])));
-    offer(field("tissue"), tissues(board));
+    // Generated data answer no question about tissue.
+    const measured = board.datasets.filter((c) => !c.synthetic), some = measured.length ? measured : board.datasets;
+    offer(field("technology"), distinct(some.map((c) => spared.choice.technology(c.technology))));
+    offer(field("organism"), distinct(some.map((c) => c.organism)));
+    offer(field("tier"), distinct(board.datasets.map((c) => c.tier)));
+    offer(field("tissue"), tissues(some));
     field("budget").replaceChildren(...spared.choice.BUDGETS.map(([value, text]) => el("option", { value }, text)));
     boxes("datasets", board.datasets.map((c) => [c.name, c.name]));
     offer(field("metric"), board.metrics.map((m) => m.name), board.metrics.map((m) => m.title));
@@ -30,9 +34,11 @@
 
   const distinct = (found) => [...new Set(found)].filter(Boolean).sort();
   // "breast" is offered beside "breast cancer", and stands for both.
-  function tissues(board) {
-    const all = distinct(board.datasets.map((c) => c.tissue));
-    return distinct([...all, ...all.filter((tissue) => /\bcancer$/i.test(tissue)).map((tissue) => tissue.replace(/\s*cancer$/i, ""))]);
+  // of what has both; where there is cancer alone, it is one and the same.
+  const CANCER = /\s*\bcancer$/i;
+  function tissues(datasets) {
+    const all = distinct(datasets.map((c) => c.tissue)), organs = all.map((tissue) => tissue.replace(CANCER, ""));
+    return distinct(organs.flatMap((organ) => all.includes(organ) ? all.filter((tissue) => tissue.replace(CANCER, "") === organ) : [organ]));
   }
 
   const ANY = { technology: "any technology", organism: "any organism", tissue: "any tissue" };
@@ -51,6 +57,8 @@
   // The form shows the address; what the address asks for and the board lacks is left out.
   function fill(params) {
     field("q").value = params.get("q") || "";
+    const organ = (params.get("tissue") || "").replace(CANCER, "");
+    if (organ && ![...field("tissue").options].some((each) => each.value === params.get("tissue"))) params.set("tissue", organ);
     for (const name of SELECTS) {
       field(name).value = params.get(name) || "";
       if (field(name).selectedIndex < 0) { field(name).value = ""; params.delete(name); }
@@ -65,7 +73,7 @@
   function read() {
     const params = new URLSearchParams();
     const set = (name, value, usual) => { if (value && value !== usual) params.set(name, value); };
-    set("protocol", context.protocol, protocols()[0]);
+    set("protocol", context.protocol, first());
     set("q", field("q").value.trim());
     for (const name of SELECTS) set(name, field(name).value);
     set("metric", field("metric").value, spared.metricAt(context.board, 0).name);
@@ -129,16 +137,17 @@
     }
     const { view: [wanted, ...rest], params } = state();
     const name = wanted === "about" || Object.hasOwn(spared.views, wanted) ? wanted : "table";
-    await open(protocols().includes(params.get("protocol")) ? params.get("protocol") : protocols()[0]);
+    await open(protocols().includes(params.get("protocol")) ? params.get("protocol") : first());
     if (mine !== turn) return;
     fill(params);
     form.hidden = !FILTERED.includes(name);
-    for (const id of ["answer", "question"]) document.getElementById(id).hidden = name !== "table";
+    for (const id of ["answer", "question", "offered"]) document.getElementById(id).hidden = name !== "table";
     counted(params);
     for (const each of switches) each.value = context.protocol;
     spared.protocols.show(document.getElementById("differences"), context.protocol, protocols());
     for (const id of ["table", "about"]) document.getElementById(`view-${id}`).hidden = name !== id;
     view.hidden = name === "table" || name === "about";
+    document.getElementById("notices").hidden = name === "map" || name === "about";
     notices();
     for (const each of document.querySelectorAll("[data-view]")) {
       each.href = spared.address([each.dataset.view], spared.carried([each.dataset.view], params));
@@ -166,7 +175,7 @@
   const switches = [protocol];
   protocol.addEventListener("change", () => {
     const { view: where, params } = state(), top = window.scrollY;
-    if (protocol.value === protocols()[0]) params.delete("protocol"); else params.set("protocol", protocol.value);
+    if (protocol.value === first()) params.delete("protocol"); else params.set("protocol", protocol.value);
     replaceState(where[0] ? where : ["table"], params);
     render().then(() => { window.scrollTo(0, top); protocol.focus({ preventScroll: true }); });
   });
@@ -191,7 +200,7 @@
   form.addEventListener("reset", (event) => {
     event.preventDefault();
     const params = new URLSearchParams();
-    if (context.protocol !== protocols()[0]) params.set("protocol", context.protocol);
+    if (context.protocol !== first()) params.set("protocol", context.protocol);
     replaceState(["table"], params);
     render();
   });

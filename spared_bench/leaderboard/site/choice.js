@@ -118,7 +118,13 @@ spared.choice = (() => {
       }
       return mine.tied;
     };
-    return { columns, counted, rows: new Set(rows), order, of: (row) => found.get(row), interval, tied, whole, k, metric, values, err, meanBy, fewest: FEWEST };
+    // The mean difference of two rows over the datasets that both have, and its interval.
+    const between = (a, b) => {
+      const both = values(a).map((v, i) => known(v) && known(values(b)[i]) ? v - values(b)[i] : null);
+      const here = counted.map((i) => both[i]).filter(known);
+      return { mean: mean(here), interval: here.length < FEWEST ? [null, null] : middle((drawn ??= resampler(counted))(both)) };
+    };
+    return { between, columns, counted, rows: new Set(rows), order, of: (row) => found.get(row), interval, tied, whole, k, metric, values, err, meanBy, fewest: FEWEST };
   }
 
   function text(row) {

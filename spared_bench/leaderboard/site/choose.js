@@ -8,6 +8,8 @@ spared.choose = (() => {
   const MOST_TIED = 40; // of the best rows, that are asked whether they are tied with the first
 
   const named = (row) => `${rowName(row)}${row.completer && row.completer !== "none" ? ` with completer ${row.completer}` : ""}`;
+  // Beside a row of the same method, one without a completer says so.
+  const beside = (row, other) => named(row) + (row.completer === "none" && rowName(row) === rowName(other) ? " without completion" : "");
   const shortly = (names, of) => names.length > MOST_NAMES ? `${names.slice(0, MOST_NAMES).join(", ")} and ${names.length - MOST_NAMES} more${of > MOST_TIED ? ` of the ${MOST_TIED} best` : ""}` : listed(names);
 
   // What the reader has, in words: "Visium of human breast".
@@ -19,12 +21,19 @@ spared.choose = (() => {
 
   function runs(board, choice, row) {
     const { settings = {} } = spared.values.get("index"), [protocol] = board.protocol.split("@");
-    // One that is not registered is named by its file.
-    const by = Object.keys(settings).length && !settings[board.protocol]?.registered ? ["--protocol", `${protocol}.yaml`] : ["--suite", protocol];
+    // One that is not registered is named by its file; of one that nobody knows here there is none.
+    if (Object.keys(settings).length && !settings[board.protocol]) return null;
+    const by = Object.keys(settings).length && !settings[board.protocol].registered ? ["--protocol", `${protocol}.yaml`] : ["--suite", protocol];
     const all = choice.counted.length > 3 && choice.counted.length === board.datasets.filter((c) => c.counts).length;
     const datasets = choice.counted.flatMap((i) => ["-d", board.datasets[i].name]);
     const known = Object.hasOwn(spared.values.get("index").predictors || {}, row.predictor);
     return known ? command("spared-bench", "run", ...(all ? ["--all"] : []), ...by, ...(all ? [] : datasets), ...(row.completer ? ["-c", row.completer] : []), "-p", row.predictor) : null;
+  }
+
+  // A protocol that comes with no plugin stands in a file, which a command names.
+  function protocolFile(protocol) {
+    const text = spared.values.get("index").files?.[protocol], name = `${protocol.split("@")[0]}.yaml`;
+    return text ? el("p", { class: "support" }, "The command reads the protocol from a file: ", el("button", { type: "button", class: "quiet", onclick: () => spared.exports.file(name, text, "application/yaml") }, `Save ${name}`)) : "";
   }
 
   // How far the numbers of the best row carry: an interval, or what there is in its place.
@@ -35,6 +44,8 @@ spared.choose = (() => {
     const values = counted.map((i) => choice.values(row)[i]).filter(known);
     if (counted.length > 1) return ` (from ${show(Math.min(...values))} to ${show(Math.max(...values))} over the datasets)`;
     const slides = spared.scores(row, k).slides[counted[0]];
+    const on = board.datasets[counted[0]], tested = on.slides.filter((s) => s.split === on.split).length;
+    if (tested === 1 && !(slides && known(slides[0]))) return " (no interval: it is scored on a single slide)";
     return slides && known(slides[0]) ? ` (95 % interval over its slides, of ${metric.title}: ${write(metric)(slides[0])} to ${write(metric)(slides[1])})` : "";
   }
 
@@ -59,7 +70,7 @@ spared.choose = (() => {
     const slides = counted.reduce((n, i) => n + board.datasets[i].slides.filter((s) => s.split === board.datasets[i].split).length, 0);
     const seeds = plural(board.seeds.length, "seed");
     const tested = slides ? `, scored on ${plural(slides, "slide")}` : "";
-    const few = counted.length < choice.fewest ? ` Fewer than ${choice.fewest} datasets: too few for an interval over them, and to tell methods apart.` : "";
+    const few = counted.length < choice.fewest ? ` ${counted.length === 1 ? "One dataset is" : `${counted.length} datasets are`} too few for an interval over datasets, and to tell methods apart: that takes ${choice.fewest}.` : "";
     const val = counted.filter((i) => board.datasets[i].split === "val").length;
     return el("p", { class: "support" }, `Supported by ${plural(counted.length, "dataset")} (`, names.slice(0, 6).map((name, i) => [i ? ", " : "", link(["dataset", name], name)]), names.length > 6 ? `, and ${names.length - 6} more` : "", `)${tested}, ${seeds}.`,
       val ? [" ", spared.words.term("val", `${val} of them scored on validation slides`), "."] : "", few,
@@ -85,8 +96,8 @@ spared.choose = (() => {
       el("p", {}, `On ${having(params)} it has the ${what}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, params),
-      run ? copyable(run) : "",
-      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps beside the tissue: ${mapped}`) : "", link(["method", best.id], run ? "What it is and how to run it" : "What is known of it"), link(["about"], "Glossary")),
+      run ? copyable(run) : "", run ? protocolFile(board.protocol) : "",
+      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], Object.hasOwn(spared.values.get("index").predictors || {}, best.predictor) ? "What it is, and how to run it on slides of your own" : "What is known of it"), order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${beside(order[1], best)}`) : "", link(["about"], "Glossary")),
     ];
   }
 
@@ -98,8 +109,8 @@ spared.choose = (() => {
     const change = (event) => { const next = spared.state().params; next.set("cost", event.target.value); spared.replaceState(["table"], next); spared.render().then(() => document.getElementById("choose-cost")?.focus()); };
     const kinds = spared.cost.usable(rows);
     node.replaceChildren(el("div", { class: "answer" }, answer(board, maps, choice, params)),
-      drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(choice.counted.length >= choice.fewest)) : "");
+      drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(drawn)) : "");
   }
 
-  return { show, runs, having, named };
+  return { show, runs, protocolFile, having, named, beside };
 })();

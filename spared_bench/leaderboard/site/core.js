@@ -115,9 +115,10 @@ const spared = (() => {
   // Of what nobody has seen here: parameters, times and weights of others.
   const claimed = (row, text) => row.claimed && text && text !== none ? `${text} (claimed)` : text;
 
-  // Headings are texts, or {text, tip} where there is an explanation.
+  // Headings are texts, which the glossary may explain, or {text, tip}.
   function table(headings, rows, caption) {
-    const head = el("tr", {}, headings.map((each) => typeof each === "string" ? el("th", { scope: "col" }, each) : el("th", { scope: "col", "data-tip": each.tip, tabindex: each.tip ? "0" : null }, each.text)));
+    const heading = ({ text, tip }) => el("th", { scope: "col", "data-tip": tip, tabindex: tip ? "0" : null }, text);
+    const head = el("tr", {}, headings.map((each) => heading(typeof each === "string" ? { text: each, tip: spared.words.heading(each) } : each)));
     const body = rows.map((cells) => el("tr", {}, cells.map((cell, i) =>
       el(i ? "td" : "th", i ? {} : { scope: "row" }, cell === null || cell === undefined ? none : cell))));
     return el("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },

@@ -58,19 +58,29 @@ spared.cost = (() => {
     const steps = best.flatMap((i, n) => n ? [[X(points[i][0]), Y(values[best[n - 1]])], [X(points[i][0]), Y(values[i])]] : [[X(points[i][0]), Y(values[i])]]);
     root.append(svg("polyline", { points: steps.map((p) => p.join(",")).join(" "), class: "front" }));
     const onFront = new Set(best);
+    // Of many rows, those behind the front are one path each for points and for what is clipped.
+    const many = seen.length > MOST_TITLES, crowd = { points: "", clipped: "" };
+    const triangle = (x, y, above) => `M${x.toFixed(1)},${y.toFixed(1)} m-4,${above ? 4 : -4} h8 l-4,${above ? -7 : 7} z`;
+    const marks = [];
     const order = seen.map((_, i) => i).sort((a, b) => onFront.has(a) - onFront.has(b));
     for (const i of order) {
-      const row = seen[i], x = X(points[i][0]), y = Y(values[i]), beyond = values[i] > y1 || values[i] < y0;
-      const text = `${named(row)}: ${measure} ${spared.score(values[i])}, ${title} ${write(row[key])}${row.claimed ? " (claimed)" : ""}`;
+      const row = seen[i], x = X(points[i][0]), y = Y(values[i]), above = values[i] > y1, beyond = above || values[i] < y0;
+      if (many && !onFront.has(i)) {
+        if (beyond) crowd.clipped += triangle(x, y, above); else crowd.points += `M${x.toFixed(1)},${y.toFixed(1)}h0`;
+        continue;
+      }
       if (onFront.has(i)) {
         const [a, b] = choice.interval(row);
-        if (known(a)) root.append(svg("line", { x1: x, x2: x, y1: Y(a), y2: Y(b), class: "range" }));
+        if (known(a)) marks.push(svg("line", { x1: x, x2: x, y1: Y(a), y2: Y(b), class: "range" }));
       }
-      const mark = beyond ? svg("path", { d: `M${x - 4},${y + (values[i] > y1 ? 4 : -4)} h8 l-4,${values[i] > y1 ? -7 : 7} z`, class: "clipped" })
+      const mark = beyond ? svg("path", { d: triangle(x, y, above), class: "clipped" })
         : svg("circle", { cx: x, cy: y, r: onFront.has(i) ? 5 : 3.5, class: onFront.has(i) ? "best" : "" });
-      if (seen.length <= MOST_TITLES || onFront.has(i)) mark.append(svg("title", {}, text));
-      root.append(mark);
+      mark.append(svg("title", {}, `${named(row)}: ${measure} ${spared.score(values[i])}, ${title} ${write(row[key])}${row.claimed ? " (claimed)" : ""}`));
+      marks.push(mark);
     }
+    if (crowd.points) root.append(svg("path", { d: crowd.points, class: "crowd" }));
+    if (crowd.clipped) root.append(svg("path", { d: crowd.clipped, class: "clipped" }));
+    root.append(...marks);
     label(root, best.slice(-MOST_LABELS).map((i) => ({ x: X(points[i][0]), y: Y(values[i]), text: oneCompleter ? rowName(seen[i]) : named(seen[i]) })), wide - right, tall - bottom);
     return root;
   }
@@ -95,8 +105,10 @@ spared.cost = (() => {
     }
   }
 
-  function legend(clipped) {
-    return el("p", { class: "note" }, "Line: ", spared.words.term("pareto", "Pareto front"), clipped ? "; bars: 95 % intervals; triangles lie beyond the axis." : "; triangles lie beyond the axis.");
+  // Of what is drawn, and of nothing else.
+  function legend(drawn) {
+    const has = (mark) => drawn.querySelector(`.${mark}`);
+    return el("p", { class: "note" }, "Line: ", spared.words.term("pareto", "Pareto front"), has("range") ? "; bars: 95 % intervals" : "", has("clipped") ? "; triangles lie beyond the axis" : "", ".");
   }
 
   return { chart, front, kind, usable, legend, KINDS };

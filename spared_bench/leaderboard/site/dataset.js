@@ -82,6 +82,6 @@
     return [table(["Slide", "Donor", "Split", "Spots read", "Spots kept", "Spot, µm", "Quality control"], column.slides.map((s) => {
       const mine = left?.slides[s.slide], frame = slides.facts[s.slide];
       return [s.slide, s.donor, s.split, whole(mine?.read ?? frame?.n_spots), whole(mine?.kept), frame?.um_per_px ? whole(frame.spot_px * frame.um_per_px) : none, verdict(s.slide)];
-    }), "Slides, divided by donor")];
+    }), column.shared_donors.length ? "Slides; some donors are learnt from and scored on" : "Slides, divided by donor")];
   }
 })();

@@ -54,7 +54,10 @@ spared.exports = (() => {
 
   function save(kind) {
     const [make, type] = KINDS[kind];
-    const link = spared.el("a", { href: URL.createObjectURL(new Blob([make()], { type })), download: `leaderboard.${kind}` });
+    file(`leaderboard.${kind}`, make(), type);
+  }
+  function file(name, text, type) {
+    const link = spared.el("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
@@ -62,5 +65,5 @@ spared.exports = (() => {
   for (const button of document.querySelectorAll("[data-export]")) {
     button.addEventListener("click", () => save(button.dataset.export));
   }
-  return { csv, json, latex };
+  return { csv, json, latex, file };
 })();

@@ -43,6 +43,21 @@
     return { places, tissue, measured, predicted, variance };
   }
 
+  // The other protocols under which there is a map of a gene on the same dataset, with its address:
+  // of the same row where it is drawn there, else of another.
+  async function elsewhere({ protocol }, { row, name }, wanted) {
+    const found = [];
+    for (const other of spared.values.get("index").protocols.filter((each) => each !== protocol)) {
+      try {
+        const maps = await ofProtocol(other, "maps");
+        const id = maps[row.id]?.[name] ? row.id : Object.keys(maps).find((each) => maps[each][name]);
+        const truth = id && await ofProtocol(other, maps[id][name][0]);
+        if (truth && geneOf(truth, wanted) >= 0) found.push([other, spared.address(["map", id, name], new URLSearchParams({ protocol: other, gene: wanted }))]);
+      } catch { /* That protocol has no maps. */ }
+    }
+    return found;
+  }
+
   let turn = 0;
   async function show(context, view, drawn) {
     const mine = ++turn;
@@ -52,7 +67,7 @@
     const absent = wanted && geneOf(truth, wanted) < 0;
     const number = Math.max(0, truth.slides.findIndex((each) => each.name === params.get("slide")));
     const slide = truth.slides[number];
-    const data = await read(protocol, drawn, gene, number);
+    const [data, beside] = await Promise.all([read(protocol, drawn, gene, number), absent ? elsewhere(context, drawn, wanted) : []]);
     if (mine !== turn) return;
     // By the chosen metric, if it has a value per gene, or else by the first that has.
     const chosen = spared.metricAt(board, spared.metricIndex(board, params));
@@ -81,8 +96,8 @@
     const pair = el("div", { class: "pictures" }, panels);
     view.replaceChildren(
       el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / ", link(["method", row.id], rowName(row)), " / ", link(["dataset", name], name)),
-      el("h2", {}, el("bdi", {}, symbol), " on ", el("bdi", {}, slide.name)),
-      absent ? el("p", { class: "banner" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it. Shown is ${symbol}.`) : "",
+      el("h2", {}, el("bdi", {}, symbol), " on slide ", el("bdi", {}, slide.name)),
+      absent ? el("p", { class: "banner" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it. Shown is ${symbol}.`, beside.map(([other, href]) => [" ", el("a", { href }, `Its map under ${other}`), "."])) : "",
       el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. ${metric.title} of this gene over all of them: `, el("strong", {}, write(values[gene])), `. ${bounds(truth, slide)}`),
       context.prepared[name]?.imported ? el("p", { class: "note" }, "What was measured came from another store (imported): nobody prepared it here.") : "",
       controls(context, drawn, { gene, number, values, write, metric, share, viewer, go, again }),
@@ -123,18 +138,21 @@
   function controls({ board, maps }, { row, name, truth }, { gene, number, values, write, metric, share, viewer, go, again }) {
     const others = board.rows.filter((each) => each !== row && maps[each.id]?.[name]);
     const move = (by) => again({ gene: symbolAt(truth, (gene + by + truth.symbols.length) % truth.symbols.length) }, by < 0 ? "gene-before" : "gene-next");
-    const search = el("input", { type: "search", id: "gene", list: "genes", autocomplete: "off", spellcheck: "false", value: symbolAt(truth, gene), onfocus: (event) => event.target.select(), onchange: (event) => {
+    const search = el("input", { type: "search", id: "gene", list: "genes", autocomplete: "off", spellcheck: "false", value: symbolAt(truth, gene), placeholder: symbolAt(truth, gene),
+      // Emptied by a click, its list shows every gene; left empty, the gene stays.
+      onfocus: (event) => event.target.select(), onclick: (event) => { event.target.value = ""; }, onblur: (event) => { if (!event.target.value) event.target.value = symbolAt(truth, gene); }, onchange: (event) => {
+      if (!event.target.value.trim()) return;
       const found = geneOf(truth, event.target.value);
-      if (found < 0) { event.target.setCustomValidity(`${event.target.value} is not among the ${truth.symbols.length} genes of this dataset under this protocol`); event.target.reportValidity(); } else again({ gene: symbolAt(truth, found) }, "gene");
-    }, oninput: (event) => event.target.setCustomValidity("") });
+      again({ gene: found < 0 ? event.target.value.trim() : symbolAt(truth, found) }, "gene");
+    } });
     return el("div", { class: "controls" },
-      el("label", {}, `Gene, of ${truth.symbols.length}`, search),
+      el("label", {}, `Find a gene, of ${truth.symbols.length}`, search),
       el("datalist", { id: "genes" }, truth.symbols.map((_, i) => el("option", { value: symbolAt(truth, i) }, `${metric.title} ${write(values[i])}`))),
-      el("button", { type: "button", class: "quiet", id: "gene-before", "aria-label": "The gene that is predicted next better", onclick: () => move(-1) }, "‹ better"),
-      el("button", { type: "button", class: "quiet", id: "gene-next", "aria-label": "The gene that is predicted next worse", onclick: () => move(1) }, "worse ›"),
+      el("button", { type: "button", class: "quiet", id: "gene-before", "aria-label": "The gene that is predicted next better", onclick: () => move(-1) }, "‹ better predicted"),
+      el("button", { type: "button", class: "quiet", id: "gene-next", "aria-label": "The gene that is predicted next worse", onclick: () => move(1) }, "worse predicted ›"),
       el("label", {}, "Slide ", el("select", { id: "slide", onchange: (event) => again({ slide: truth.slides[event.target.selectedIndex].name, zoom: null, x: null, y: null }, "slide") }, truth.slides.map((each, i) => el("option", { selected: i === number }, each.name)))),
-      others.length ? el("label", {}, "Another method ", el("select", { onchange: (event) => { if (event.target.value) location.hash = spared.address(["map", event.target.value, name], spared.state().params); } },
-        el("option", { value: "" }, "…"), others.map((each) => el("option", { value: each.id }, `${rowName(each)} · ${each.completer}`)))) : "",
+      others.length ? el("label", {}, "Method ", el("select", { onchange: (event) => { if (event.target.value) location.hash = spared.address(["map", event.target.value, name], spared.state().params); } },
+        el("option", { value: "" }, `${rowName(row)} · ${row.completer}`), others.map((each) => el("option", { value: each.id }, `${rowName(each)} · ${each.completer}`)))) : "",
       el("label", {}, "Opacity of the spots", el("input", { type: "range", min: 0, max: 100, step: 5, value: share, oninput: (event) => viewer.opacity(event.target.value / 100), onchange: (event) => go({ opacity: event.target.value === "85" ? null : event.target.value }) })),
       el("span", { class: "zoom" }, el("button", { type: "button", class: "quiet", "aria-label": "Zoom in", onclick: () => viewer.zoom(1.5) }, "+"), el("button", { type: "button", class: "quiet", "aria-label": "Zoom out", onclick: () => viewer.zoom(1 / 1.5) }, "−"), el("button", { type: "button", class: "quiet", onclick: () => viewer.reset() }, "Whole slide")));
   }

@@ -3,7 +3,7 @@
 
 spared.ranking = (() => {
   const { esc, score, none, metricAt, scores, write } = spared;
-  const { select, ROW_FILTERS } = spared.choice;
+  const { select } = spared.choice;
   const { known } = spared.parts;
   const NOTHING = new URLSearchParams();
 
@@ -13,27 +13,27 @@ spared.ranking = (() => {
     const found = flags(row, dataset);
     return found.length ? ` <span class="flag" title="${esc(found.map(([kind, why]) => `${kind}: ${why}`).join(" "))}">⚑<span class="unseen"> flagged: ${esc(found[0][1])}</span></span>` : "";
   };
-  // Addresses carry the filters, and get new ones when their row is drawn again (`refresh`).
+  // Addresses carry the filters.
   const link = (view, label) => `<a href="${esc(spared.address(view, NOTHING) + current.query)}">${esc(label)}</a>`;
 
-  let current = { board: null, choice: null, params: null, link: new URLSearchParams(), api: null, keys: [] };
+  let current = { board: null, choice: null, params: null, sort: {}, shown: [], keys: [] };
 
   // What the page itself computes of the board's columns, because it follows from the filters and
   // the chosen metric; `value` sorts and is exported, `html` is shown and escapes what it shows.
   const of = (row) => current.choice.of(row);
   const COMPUTED = {
-    rank: () => ({ value: (r) => of(r).rank, html: (r) => known(of(r).rank) ? place(r) : (r.withdrawn !== null ? "withdrawn" : r.control || of(r).complete ? none : `<span title="Not ranked: not every seed and dataset has a result">${none}</span>`), number: true, derived: true }),
-    name: () => ({ value: spared.rowName, html: name, derived: true }),
-    mean_normalised_score: () => ({ value: (r) => of(r).overall, html: (r) => cellOf(score(of(r).overall), coverage(of(r))), number: true, derived: true }),
-    mean_normalised_score_interval: (k, metric) => ({ value: (r) => current.choice.interval(r)[0], parts: (r) => current.choice.interval(r), html: (r) => whisker(r, metric.normalised ? score : write(metric)), number: true, derived: true }),
-    mean_score: (k, metric) => ({ value: (r) => current.choice.meanBy(r, k), html: (r) => cellOf(write(metric)(current.choice.meanBy(r, k)), metric.normalised ? "" : coverage(of(r))), number: true, derived: true, descending: metric.better === "higher" }),
+    rank: () => ({ value: (r) => of(r).rank, html: (r) => known(of(r).rank) ? place(r) : (r.withdrawn !== null ? "withdrawn" : r.control || of(r).complete ? none : `<span title="Not ranked: not every seed and dataset has a result">${none}</span>`), number: true }),
+    name: () => ({ value: spared.rowName, html: name }),
+    mean_normalised_score: () => ({ value: (r) => of(r).overall, html: (r) => cellOf(score(of(r).overall), coverage(of(r))), number: true }),
+    mean_normalised_score_interval: (k, metric) => ({ value: (r) => current.choice.interval(r)[0], parts: (r) => current.choice.interval(r), html: (r) => whisker(r, metric.normalised ? score : write(metric)), number: true }),
+    mean_score: (k, metric) => ({ value: (r) => current.choice.meanBy(r, k), html: (r) => cellOf(write(metric)(current.choice.meanBy(r, k)), metric.normalised ? "" : coverage(of(r))), number: true, descending: metric.better === "higher" }),
   };
   const place = (r) => { const tied = of(r).rank > 1 && current.choice.tied(r); return `${of(r).rank}${tied ? ` <small data-tip="${esc(spared.words.explain("rank"))}">tied with 1</small>` : ""}`; };
   function whisker(r, show) {
     const bounds = current.choice.interval(r), few = !known(bounds[0]);
     const dots = few ? current.choice.counted.map((i) => current.choice.values(r)[i]) : [];
     const drawn = spared.whiskers.draw(current.scale, of(r).overall, bounds, dots);
-    return `<span class="v">${esc(range(bounds, show))}</span>${drawn}`;
+    return `<span class="v${few && drawn ? " unseen" : ""}">${esc(range(bounds, show))}</span>${drawn}`;
   }
   const range = ([low, high], show) => known(low) ? `${show(low)} to ${show(high)}` : none;
 
@@ -101,10 +101,6 @@ spared.ranking = (() => {
     return `<a class="${best ? "best" : ""}" href="#map/${row.id}/${column.path}${current.escaped}">${show(value)}</a>${known(spread) ? ` <small>±${score(spread)}</small>` : ""}${seeds}${flag(row, column.name)}`;
   }
 
-  // Undefined values are last in both directions.
-  const last = (sign) => (a, b) => a === "" || b === "" ? (a === "") - (b === "") : sign * (a - b);
-  DataTable.type("last", { order: { asc: last(1), desc: last(-1) } });
-
   // The board comes in the order of the metric that ranks; by another, complete rows are first and
   // the best of them first.
   function ordered(board) {
@@ -119,60 +115,36 @@ spared.ranking = (() => {
 
   // Sentences, which are broken into lines.
   const LONG = 24;
-  const isLong = (column) => !column.number && !column.derived && current.rows.some((row) => String(column.value(row) ?? "").length > LONG);
+  const isLong = (column) => !column.number && current.rows.some((row) => String(column.value(row) ?? "").length > LONG);
 
+  const TABLE = document.getElementById("board"), FOOT = document.getElementById("paging");
+  const press = (key, direction) => {
+    current.sort = { key, direction };
+    document.dispatchEvent(new CustomEvent("spared-order"));
+    draw();
+  };
+
+  // Of all columns of a board by a metric: what does not follow from the filters.
   function make(board) {
-    if (current.api) { current.api.destroy(); document.getElementById("board").replaceChildren(); }
     for (const dataset of board.datasets) dataset.path = esc(encodeURIComponent(dataset.name));
     current.board = board;
     current.rows = ordered(board);
-    current.columns = definitions(board);
+    current.columns = definitions(board).map((c) => ({
+      ...c, html: c.html || ((row) => esc(c.value(row) || none)),
+      className: [c.number ? "n" : c.key === "name" ? "name" : isLong(c) ? "long" : "", OFF_PHONE.includes(c.key) ? "off-phone" : ""].filter(Boolean).join(" "),
+      tip: c.explanation || about(board.datasets[c.dataset]),
+      badges: c.about?.length ? ` <span class="badges">${c.about.map((b) => `<span class="badge"${tips(b)}>${esc(b)}</span>`).join(" ")}</span>` : "",
+      descending: c.descending || (c.dataset !== undefined && !relative() && current.choice.metric.better === "higher"),
+    }));
     current.keys = current.columns.map((c) => c.key);
-    current.api = new DataTable("#board", {
-      data: current.rows,
-      columns: current.columns.map((c) => ({
-        title: `${esc(c.title)}${c.about?.length ? ` <span class="badges">${c.about.map((b) => `<span class="badge"${tips(b)}>${esc(b)}</span>`).join(" ")}</span>` : ""}`, ariaTitle: c.title, name: c.key,
-        className: `${c.number ? "n" : c.key === "name" ? "name" : isLong(c) ? "long" : ""} ${OFF_PHONE.includes(c.key) ? "off-phone" : ""}`, type: c.number ? "last" : "string", searchable: false,
-        orderSequence: c.descending || (c.dataset !== undefined && !relative() && current.choice.metric.better === "higher") ? ["desc", "asc"] : ["asc", "desc"],
-        data: (row, kind) => kind === "display" ? (c.html ? c.html(row) : esc(c.value(row) || none)) : c.value(row) ?? "",
-        orderDataType: c.derived ? "derived" : undefined,
-      })),
-      deferRender: true, autoWidth: false, orderClasses: false, order: [], pageLength: 25, lengthMenu: [10, 25, 50, 100, { label: "All", value: -1 }],
-      layout: { topStart: null, topEnd: null, bottomStart: ["info", "pageLength"], bottomEnd: "paging" },
-      language: { info: "_START_ to _END_ of _TOTAL_", infoFiltered: "", infoEmpty: "none", zeroRecords: "No row matches these filters.", lengthMenu: "_MENU_ rows a page" },
-      createdRow: (tr, row) => { if (row.control) tr.classList.add("control"); },
-      rowCallback: refresh,
-    });
-    current.columns.forEach((c, i) => { current.api.column(i).header().dataset.tip = c.explanation || about(board.datasets[c.dataset]); });
-    current.api.search.fixed("page", (all, row) => current.choice.rows.has(row));
-    current.api.on("order", () => document.dispatchEvent(new CustomEvent("spared-order")));
   }
 
-  // Columns are hidden by style: to take thousands of cells out of the table and back is slow.
-  const style = document.head.appendChild(document.createElement("style"));
-  function hide(shown) {
-    const hidden = shown.map((on, i) => on ? "" : `#board tr > :nth-child(${i + 1})`).filter(Boolean);
-    const text = hidden.length ? `${hidden.join(",")} { display: none; }` : "";
-    if (style.textContent !== text) style.textContent = text;
-  }
-
-  // What follows from the filters is written into a row when it is drawn, and read when sorted: the
-  // table keeps the other cells of all rows, and to render them all again is slow.
-  DataTable.ext.order.derived = (settings, index) => {
-    const column = current.columns[index];
-    return current.rows.map((row) => column.value(row) ?? "");
-  };
-
-  function refresh(tr, row) {
-    const stamp = `${current.shape} ${current.query}`;
-    if (tr.stamp === stamp) return;
-    tr.stamp = stamp;
-    current.columns.forEach((c, i) => { if (c.derived) tr.children[i].innerHTML = c.html(row); });
-    if (tr.query !== undefined && tr.query !== current.query) {
-      for (const each of tr.querySelectorAll("a")) each.setAttribute("href", each.getAttribute("href").split("?")[0] + current.query);
-    }
-    tr.query = current.query;
-    for (const each of tr.querySelectorAll(".bar > span")) each.style.width = `${each.dataset.w}%`;
+  function draw() {
+    const { key, direction } = current.sort, column = current.columns[current.keys.indexOf(key)];
+    const left = current.rows.filter((row) => current.choice.rows.has(row));
+    current.shown = column ? spared.grid.sorted(left, column.value, direction) : left;
+    current.grid ??= spared.grid.create(TABLE, FOOT, press);
+    current.grid.draw({ columns: shownColumns(), rows: current.shown, sort: current.sort, rowClass: (row) => row.control ? "control" : "", of: `${current.board.protocol} ${current.query} ${key} ${direction}` });
   }
 
   function visible(params, c) {
@@ -185,28 +157,25 @@ spared.ranking = (() => {
   }
 
   function show(board, params) {
-    const remade = current.board !== board;
     current.params = params;
-    current.link = spared.carried(["table"], params);
-    current.query = current.link.size ? `?${current.link}` : "";
+    const carried = spared.carried(["table"], params);
+    current.query = carried.size ? `?${carried}` : "";
     current.escaped = esc(current.query);
     current.choice = select(board, params);
     current.scale = spared.whiskers.domain(current.choice);
-    current.shape = [...current.choice.columns, ...ROW_FILTERS.map((f) => params.get(f))].join(" ");
-    if (remade || current.measure !== shownMeasure()) make(board);
+    if (current.board !== board || current.measure !== shownMeasure()) make(board);
     current.measure = shownMeasure();
     current.visible = current.columns.map((c) => visible(params, c));
-    hide(current.visible);
     const [key, direction] = (params.get("sort") || "").split(/\.(?=(?:asc|desc)$)/);
-    const index = current.keys.indexOf(key);
     // Unasked, rows stand as they are ranked: by the board, or by what the filters leave.
-    const usual = current.choice.whole || params.get("metric") ? [] : [[current.keys.indexOf("rank"), "asc"]];
-    current.api.order(index < 0 ? usual : [[index, direction === "desc" ? "desc" : "asc"]]).draw();
+    const usual = current.choice.whole || params.get("metric") ? "" : "rank";
+    current.sort = current.keys.includes(key) ? { key, direction: direction === "desc" ? "desc" : "asc" } : { key: usual, direction: "asc" };
+    draw();
     return current.choice;
   }
 
-  const sorting = () => { const [first] = current.api.order(); return first && first[1] && !(current.keys[first[0]] === "rank" && first[1] === "asc") ? `${current.keys[first[0]]}.${first[1]}` : ""; };
-  const shownRows = () => current.api.rows({ search: "applied", order: "applied" }).data().toArray();
+  const sorting = () => { const { key, direction } = current.sort; return key && !(key === "rank" && direction === "asc") ? `${key}.${direction}` : ""; };
+  const shownRows = () => current.shown;
   const shownColumns = () => current.columns.filter((c, i) => current.visible[i]);
   return { show, sorting, shownRows, shownColumns, shownMeasure, metricsOf, titled, range, columns: () => current.columns, known };
 })();

@@ -21,6 +21,21 @@ spared.words = (() => {
     ["undefined", "–", "Undefined: no result, or a score that this protocol leaves undefined, such as a correlation with a constant. Always sorted last."],
   ];
 
+  // Headings of the smaller tables; those that begin like one of BEGINNINGS stand for it.
+  const HEADINGS = {
+    "Row": "A method of one version and origin, with its completer.", "Method": "A method; its page says what it is and how to run it.", "Dataset": "A dataset; its page shows its slides and who is best on it.",
+    "Predictor": "The name by which a command calls the method.", "Completer": TERMS[1][2], "Trust": TERMS.find(([key]) => key === "trust")[2], "Seed": "Of all that a training draws at random. Several show how much chance there is in a number.", "Status": "How the trial ended.", "Reason": "What the trial said when it ended.",
+    "Average rank": "The mean of a row’s ranks on the datasets; 1 is first on each.", "Datasets won": "On how many datasets the row is the best; rows that tie share the win.", "Share": "Datasets won, of all that are compared.", "Datasets": "How many datasets both have.",
+    "Better": "Which is better, or on how many datasets the completed one is.", "p": "How probable such a difference, or a larger one, is by chance alone, corrected for the number of tests.", "Effect": "Matched-pairs rank-biserial correlation: 1 where every dataset gets better, -1 where every one gets worse, 0 where they cancel.", "Difference": "The first less the second.",
+    "Wins": "On how many datasets the method is the best, as published.", "without suspects: mean": "The mean without cells that are probably copied.", "wins": "The wins without cells that are probably copied.",
+    "Slide": "A tissue section and its image.", "Donor": "Whose tissue it is. Sections of one donor resemble each other, so who is learnt from should not be scored on.", "Split": "train: learnt from. val: chosen on. test: scored on.", "Spots read": "Spots in the raw data.", "Spots kept": "Spots that the filters of the protocol leave.", "Spot, µm": "Diameter of a spot.", "Quality control": "Tests of the image and of where its spots lie; what fails is told on hover.",
+    "Maps": "Measured and predicted genes beside the tissue.", "Against this row": "How far the mean of that row is from the mean of this one.", "Label": "The class that somebody drew.", "When": "The day of the build.", "Protocol": "The rules of a comparison: data, filters, budget, metrics. Rows of different protocols cannot be compared.", "What": "What is told of.", "What it takes": "Cost and needs of each.",
+    "Rule": "How hidden entries are drawn: a share of all, or as many as were missing.", "Rate": "The share of the entries that is hidden.", "MSE": "Mean squared error.", "PCC": "Pearson correlation.", "Masks": "How many draws of hidden entries the numbers are over.", "Parameters": "Numbers that are trained.", "Fit": "Time of training.",
+  };
+  const BEGINNINGS = [["Mean norm. ", "Mean over datasets of the error over the lowest of any method; 1 is best."], ["Mean ", "Mean over the datasets that count."], ["Median change", "Median over the datasets of how much the error changes when targets are completed; below 0 is better."], ["Best by ", "The method with the best value on the dataset."], ["Under ", "How it is under that protocol."], ["within ", "The share of the truth within that central interval of the predicted distribution; of a right variance it is the number that is named."], ["as ", "How many spots were predicted to be of that class."]];
+  let metrics = [];
+  const heading = (text) => HEADINGS[text] || metrics.find((m) => m.title === text)?.summary || BEGINNINGS.find(([start]) => text.startsWith(start))?.[1] || null;
+
   let described = null;
   function show(node, focus = node) {
     described?.removeAttribute("aria-describedby");
@@ -52,6 +67,7 @@ spared.words = (() => {
 
   // What the metrics and the columns of this protocol are, in their own words.
   function glossary(board) {
+    metrics = board.metrics;
     const ranks = (k) => k ? "" : " The protocol ranks by it.";
     const scale = (m) => m.perfect === null ? "" : ` A perfect prediction reaches ${m.perfect}.`;
     const entries = (pairs) => el("dl", {}, pairs.map(([key, title, text]) => [el("dt", { id: key ? `term-${key}` : null }, title), el("dd", {}, text)]));
@@ -61,5 +77,5 @@ spared.words = (() => {
       el("h3", {}, "Columns"), entries(board.columns.map((c) => ["", spared.ranking.titled(c, { title: "metric" }), c.explanation])));
   }
 
-  return { term, glossary, explain: (name) => TERMS.find(([key]) => key === name)[2] };
+  return { term, glossary, heading, explain: (name) => TERMS.find(([key]) => key === name)[2] };
 })();

@@ -1,0 +1,176 @@
+"""What somebody needs who sees the page for the first time: words, commands and ways on."""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+
+import pytest
+import typer.main
+
+from spared_bench.cli import app
+from spared_bench.leaderboard.differences import file_of
+from spared_bench.protocol import Protocol, parse_protocol
+from spared_bench.sources.description import read_description
+from tests.board_samples import board_rows, build, trial
+from tests.leaderboard.browsing import drawn_maps, ready
+from tests.leaderboard.reading import row_of
+
+FACTS = {
+    "breast": {
+        **{"organism": "human", "tissue": "breast cancer", "technology": "Visium"},
+        **{"slides": [{"slide_id": "t1", "patient_id": "p"}], "split": {"test": ("t1",)}},
+    },
+    "planted": {"organism": "made up", "tissue": "nowhere", "technology": "none"},
+}
+MINE = Protocol(name="mine", version=1, summary="Genes of breast.")
+SETTINGS = {
+    "mine@1": {"summary": "", "settings": [], "registered": False},
+    "demo@1": {"summary": "", "settings": [], "registered": True},
+}
+
+
+def trials(protocol: str, *names: str):
+    return [trial(name, protocol=protocol, mse=1 + i / 10) for i, name in enumerate(names)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Three protocols: one of published numbers, one that is registered, one that is a file."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    made = [
+        *trials("a-paper@1", "st-net"),
+        *trials("demo@1", "ridge", "st-net", "bleep"),
+        trial("ridge", dataset="planted"),
+        *trials("mine@1", "ridge", "st-net"),
+    ]
+    extras = {
+        **{"datasets": FACTS, "settings": SETTINGS, "protocol_files": {"mine@1": file_of(MINE)}},
+        "predictors": {name: {"summary": "", "gpu": False} for name in ("ridge", "st-net")},
+        "maps": partial(only_on_mine),
+    }
+    build(made, folder, "c", "store", extras)
+    return folder
+
+
+def only_on_mine(rows, metrics):
+    """Maps of genes B and C for the protocol of two rows alone."""
+    mine = [each for row in rows.values() for each in row]
+    if mine[0].protocol == "a-paper@1":
+        return [("maps", {}), ("prepared", {})]
+    drawn = list(drawn_maps(rows, metrics))
+    if mine[0].protocol == "demo@1":  # where neither of these genes was chosen
+        drawn = [(name, value | {"symbols": ["X", "Y"], "ids": ["E8", "E9"]})
+                 if name == "truth" else (name, value) for name, value in drawn]  # fmt: skip
+    return drawn
+
+
+def options_of(command: str) -> None:
+    """Check that a command of ours exists with every option that is named."""
+    words = shlex.split(command)
+    assert words.pop(0) == "spared-bench"
+    here = typer.main.get_command(app)
+    while words and words[0] in getattr(here, "commands", {}):
+        here = here.commands[words.pop(0)]
+    known = {name for each in here.params for name in (*each.opts, *each.secondary_opts)}
+    assert not getattr(here, "commands", {}), f"{command} names no command"
+    assert {word for word in words if word.startswith("-")} <= known, command
+
+
+def test_who_names_no_protocol_sees_the_one_with_most_rows_that_were_made_here(site, open_site):
+    page = open_site(site)
+
+    assert page.get_by_role("combobox", name="Protocol").input_value() == "demo@1"
+    board = board_rows([*trials("b@1", "x"), *trials("a@1", "x"), *trials("c@1", "x", "y")])
+    assert board.first.protocol == "c@1"
+    assert board_rows([*trials("b@1", "x"), *trials("a@1", "x")]).first.protocol == "a@1"
+    assert board_rows([]).first is None
+
+
+def test_cancer_of_an_organ_is_offered_as_the_organ_and_generated_data_not_at_all(site, open_site):
+    page = open_site(site)
+
+    def offered(name: str) -> list[str]:
+        return page.locator(f"select[name={name.lower()}] option").all_inner_texts()
+
+    assert offered("Tissue") == ["any tissue", "breast"]
+    assert offered("Organism") == ["any organism", "human"]
+    assert offered("Technology") == ["any technology", "Visium"]
+    page.locator("select[name=tissue]").select_option("breast")
+    page.locator("#answer").get_by_text("On breast it has the lowest MSE").wait_for()
+
+    earlier = open_site(site, "#table?tissue=breast+cancer")
+    assert earlier.locator("select[name=tissue]").input_value() == "breast"
+
+
+def test_a_single_slide_has_no_interval_and_the_answer_says_so(site, open_site):
+    said = open_site(site).locator("#answer .answer").inner_text()
+
+    assert "(no interval: it is scored on a single slide)" in said
+    assert "One dataset is too few for an interval over datasets" in said
+
+
+def test_every_command_of_the_page_is_one_of_ours(site, open_site):
+    row = row_of(site, "ridge", protocol=1)["id"]
+    found = set()
+    for where in ("", "#table?protocol=mine@1", f"#method/{row}", "#dataset/breast"):
+        page = open_site(site, where)
+        found |= {
+            each for each in page.locator("code").all_inner_texts() if "spared-bench " in each
+        }
+    commands = {each for each in found if each.startswith("spared-bench ")}
+
+    assert {each.split()[1] for each in commands} >= {"run", "data", "predict"}
+    for command in commands:
+        options_of(command)
+
+
+def test_the_description_of_own_slides_that_the_page_shows_can_be_read(site, open_site, tmp_path):
+    page = open_site(site, f"#method/{row_of(site, 'ridge', protocol=1)['id']}")
+    text = page.locator("pre").text_content()
+    for slide in ("S1", "S2"):
+        (tmp_path / slide / "outs").mkdir(parents=True)
+        (tmp_path / slide / "full.tif").touch()
+    file = tmp_path / "my_slides.yaml"
+    file.write_text(text, encoding="utf-8")
+
+    found = read_description(file)
+
+    assert (found.name, found.organism) == ("my_slides", "mouse")
+    assert sorted(found.slides) == ["S1", "S2"]
+
+
+def test_a_protocol_that_is_a_file_is_saved_from_the_page(site, open_site, tmp_path):
+    page = open_site(site, "#table?protocol=mine@1")
+    assert page.locator("code", has_text="--protocol mine.yaml").count() == 1
+
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save mine.yaml").click()
+
+    waiting.value.save_as(tmp_path / "mine.yaml")
+    assert waiting.value.suggested_filename == "mine.yaml"
+    assert parse_protocol((tmp_path / "mine.yaml").read_text("utf-8"), "mine") == MINE
+    assert open_site(site).get_by_role("button", name="Save").count() == 0
+
+
+def test_under_a_protocol_that_nobody_knows_no_command_pretends_to_run_it(site, open_site):
+    page = open_site(site, "#table?protocol=a-paper@1")
+    assert page.locator("#answer code").count() == 0
+    page.get_by_role("link", name="how to run it on slides of your own").click()
+    ready(page, "method")
+
+    page.get_by_text("Protocol a-paper@1 is not known here").wait_for()
+    assert "a-paper" not in " ".join(page.locator("code").all_inner_texts())
+    assert page.locator("code", has_text="run -d my_slides").count() == 1
+
+
+def test_a_gene_that_a_protocol_did_not_choose_leads_to_its_map_under_another(site, open_site):
+    row = row_of(site, "ridge", protocol=1)["id"]
+    page = open_site(site, f"#map/{row}/breast?gene=C")
+    ready(page, "map")
+    page.get_by_text("C is not among the 2 genes that demo@1 chose").wait_for()
+
+    page.get_by_role("link", name="Its map under mine@1").click()
+
+    page.get_by_role("heading", name="C on slide s1").wait_for()
+    assert page.get_by_role("combobox", name="Protocol").input_value() == "mine@1"

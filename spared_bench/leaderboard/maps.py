@@ -26,7 +26,8 @@ from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import read_mark
-from spared_bench.store.trials import PREDICTIONS, TRIALS, read_cell
+from spared_bench.store.index import Records
+from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.cells import FinishedCell, finished_cells
 
 MOST_MAPS = 2_000
@@ -105,11 +106,11 @@ def find_maps(store: Store, rows: Mapping[str, Sequence[TrialResult]]) -> list[M
 
 def _with_predictions(store: Store, keys: Collection[str]) -> Iterator[Path]:
     """Yield the records of the cells whose results are among these and have predictions."""
-    for path in (store.root / "cells").glob("*.json"):
-        record = read_cell(path)
-        final = record["final"] if record else ""
-        if final in keys and (store.folder(TRIALS, final) / PREDICTIONS).is_file():
-            yield path
+    with Records(store) as records:
+        for file in records.cells():
+            final = file.record["final"] if file.record else ""
+            if final in keys and (store.folder(TRIALS, final) / PREDICTIONS).is_file():
+                yield file.path
 
 
 def _map(store: Store, row: str, cell: FinishedCell | None) -> Map | None:

@@ -118,14 +118,11 @@ class Records:
                 yield self._cell(Path(file.path), file.stat())
 
     def cell(self, path: Path) -> CellFile:
-        """Read what may be the record of a cell.
-
-        Raises
-        ------
-        FileNotFoundError
-            If it is there no more.
-        """
-        return self._cell(path, path.stat())
+        """Read what may be the record of a cell; one that is gone is none."""
+        try:
+            return self._cell(path, path.stat())
+        except FileNotFoundError:
+            return CellFile(path, None, False, 0)
 
     def _cell(self, path: Path, facts: os.stat_result) -> CellFile:
         stamp = _stamp_of(path.name, facts)

@@ -185,6 +185,15 @@ def test_whatever_changes_in_the_record_of_a_cell_is_seen(store, change):
     assert read(store) == read_plainly(store) != before
 
 
+def test_a_record_that_goes_away_meanwhile_is_said_to_be_none(store):
+    read(store)
+    (path, *_) = (store.root / "cells").iterdir()
+    path.unlink()
+    unread = []
+    assert list(finished_cells(store, only=[path], unread=unread)) == []
+    assert unread == [f"cells/{path.name} is no record of a cell and is left out."]
+
+
 def garbage(path):
     path.write_bytes(b"no database" * 1000)
 

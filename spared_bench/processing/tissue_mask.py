@@ -24,11 +24,9 @@ def tissue_mask(pixels: np.ndarray) -> np.ndarray:
 
     Stained pixels, without what is thinner than a three-hundredth of the image's longer side, in
     connected pieces of at least a fiftieth of the largest one and of its kind of texture; gaps as
-    small are closed.
+    small are closed. Pieces that are much paler than others are looked for where these are not.
     """
-    from scipy.ndimage import binary_closing, binary_opening
     from skimage.filters import gaussian, threshold_otsu
-    from skimage.morphology import disk
 
     smooth = gaussian(pixels.astype(np.float64), sigma=1, channel_axis=2)
     glass = np.percentile(smooth, 99, axis=(0, 1))
@@ -36,15 +34,75 @@ def tissue_mask(pixels: np.ndarray) -> np.ndarray:
         glass = np.full(3, 255.0)  # tissue fills the image
     red, green, blue = np.moveaxis(-np.log10(np.clip(smooth, 1, glass) / glass), 2, 0)
     threshold = threshold_otsu(green) if np.ptp(green) > 0 else _GLASS
-    stained = green > np.clip(threshold, _FAINTEST, _GLASS)
-    stained &= (blue < _BLUE_TO_GREEN * green) & (red < _RED_TO_GREEN * green)
+    of_stain = (blue < _BLUE_TO_GREEN * green) & (red < _RED_TO_GREEN * green)
     width = max(1, round(max(pixels.shape[:2]) / 300))
-    loose = binary_closing(_edged(stained, 2 * width), disk(1))
-    solid = binary_opening(loose, disk(width))
-    solid = binary_closing(solid, disk(2 * width))[2 * width : -2 * width, 2 * width : -2 * width]
+    solid = _solid(of_stain & (green > np.clip(threshold, _FAINTEST, _GLASS)), width)
     sizes = _sizes(solid)
     least = _PIECE * sizes.max() if sizes.any() else 0
-    return ~_pieces(~_without_shadows(_pieces(solid, least), pixels[..., 1]), least)
+    found = ~_pieces(~_without_shadows(_pieces(solid, least), pixels[..., 1]), least)
+    if threshold <= _FAINTEST or not found.any():
+        return found
+    seen = found | _pieces(solid, least)  # with shadows and pens, whose texture told
+    return found | _paler(found, seen, green, of_stain, pixels[..., 1], width, least)
+
+
+def _solid(stained: np.ndarray, width: int) -> np.ndarray:
+    """Return stained pixels without what is thin, and with gaps as small closed."""
+    from scipy.ndimage import binary_closing, binary_opening
+    from skimage.morphology import disk
+
+    loose = binary_closing(_edged(stained, 2 * width), disk(1))
+    solid = binary_closing(binary_opening(loose, disk(width)), disk(2 * width))
+    inner: np.ndarray = solid[2 * width : -2 * width, 2 * width : -2 * width]
+    return inner
+
+
+def _paler(
+    found: np.ndarray,
+    seen: np.ndarray,
+    green: np.ndarray,
+    of_stain: np.ndarray,
+    level: np.ndarray,
+    width: int,
+    least: float,
+) -> np.ndarray:
+    """Return pieces beside those that were found, which these are so much darker than.
+
+    Their threshold is that of the rest of the image. What touches a found piece is its blurred
+    border. Against its depth a piece has to be of as much texture as the found ones.
+    """
+    from scipy.ndimage import binary_dilation, gaussian_filter
+    from skimage.filters import threshold_otsu
+    from skimage.measure import label
+    from skimage.morphology import disk
+
+    around = binary_dilation(seen, disk(1), iterations=2 * width)
+    rest = green[~around]
+    none = np.zeros_like(found)
+    if not rest.size or np.ptp(rest) == 0:
+        return none
+    stained = of_stain & ~around & (green > np.clip(threshold_otsu(rest), _FAINTEST, _GLASS))
+    labels = label(_pieces(_solid(stained, width) & ~around, least))
+    if not labels.max():
+        return none
+    texture = np.abs(level - gaussian_filter(level.astype(np.float64), _FINE))
+    plain = ~around & (labels == 0)
+    noise = float(np.median(texture[plain])) if plain.any() else 0.0
+    glass = float(np.percentile(level, 99))
+
+    def roughness(where: np.ndarray) -> float:
+        """Texture beyond that of glass, of what lies within a piece, against its depth."""
+        depth = max(glass - float(level[where].mean()), 1.0)
+        return max(float(texture[where].mean()) - noise, 0.0) / depth
+
+    wanted = _SMOOTH * roughness(found)
+    touches = np.unique(labels[binary_dilation(around, disk(1))])
+    kept = [
+        number
+        for number in range(1, labels.max() + 1)
+        if number not in touches and roughness(labels == number) >= wanted
+    ]
+    return ~_pieces(~np.isin(labels, kept), least) if kept else none
 
 
 def _edged(mask: np.ndarray, width: int) -> np.ndarray:

@@ -94,6 +94,42 @@ def test_a_smooth_shadow_of_the_frame_is_left_out():
     assert overlap(tissue_mask(shaded.astype(np.uint8)), where) > 0.95
 
 
+def stained(*pieces, glass=(243, 242, 240)):
+    """Round pieces (x, y, radius, depth of stain beside that of ``section``), and where each is."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    clear = np.array(glass, np.float64)
+    eosin, nucleus = (
+        np.log10(np.array(each) / clear) for each in ((214, 150, 190), (110, 80, 150))
+    )
+    density, places = np.zeros((SIZE, SIZE, 3)), []
+    for left, top, radius, depth in pieces:
+        where = (x - left) ** 2 + (y - top) ** 2 < radius**2
+        density[where] = eosin * depth
+        density[where & (rng.random((SIZE, SIZE)) < 0.15)] = nucleus * depth
+        places.append(where)
+    pixels = clear * 10**density + rng.normal(0, 4, (SIZE, SIZE, 3))
+    return pixels.clip(0, 255), places
+
+
+@pytest.mark.parametrize("dark", [1.0, 1.5, 4.0])
+@pytest.mark.parametrize("pale", [0.25, 0.4, 0.5])
+def test_a_pale_piece_beside_dark_ones_is_taken(dark, pale):
+    pixels, places = stained((250, 300, 180, dark), (620, 300, 120, pale), (300, 650, 80, pale))
+    found = tissue_mask(pixels.astype(np.uint8))
+    assert overlap(found, np.any(places, axis=0)) > 0.95
+
+
+@pytest.mark.parametrize("depth", [0.10, 0.18, 0.30])
+@pytest.mark.parametrize("colour", [(1.0, 1.0, 0.5), (0.6, 1.0, 0.3)], ids=["shadow", "pale pen"])
+def test_what_is_pale_and_smooth_beside_a_dark_piece_is_left_out(depth, colour):
+    pixels, (where,) = stained((250, 300, 180, 2.5))
+    shade = np.zeros((SIZE, SIZE))
+    shade[500:700, 400:700] = 1
+    pixels *= 1 - depth * gaussian_filter(shade, 6)[..., None] * np.array(colour)
+    assert overlap(tissue_mask(pixels.astype(np.uint8)), where) > 0.95
+
+
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_an_image_of_one_grey_has_no_tissue(level):
     assert not tissue_mask(np.full((50, 80, 3), level, np.uint8)).any()

@@ -180,7 +180,6 @@ def test_a_size_or_a_place_that_cannot_be_meant_is_told(
     [
         ("slide.png", None),
         ("slide.genes.png", "slide.h5ad"),
-        ("slide.tissue.png", "slide.h5ad"),
         ("slide.png", "slide.png"),
         ("slide.png", "link.png"),
     ],
@@ -206,6 +205,29 @@ def test_predict_writes_over_nothing_that_it_is_given(
         }  # fmt: skip
         assert "which nobody gave" in (tmp_path / "slide.h5ad").read_text()
     else:
+        with pytest.raises(UsageError, match="cannot be written: it is what you give"):
+            raise done.exception
+
+
+@pytest.mark.parametrize("spots", [True, False], ids=["spots", "grid"])
+def test_an_image_called_as_the_picture_of_tissue_is_in_the_way_of_that_alone(
+    trained_workspace, tmp_path, monkeypatch, spots
+):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (60, 40), (150, 80, 150)).save("slide.tissue.png")
+    before = (tmp_path / "slide.tissue.png").read_bytes()
+    where = (
+        ["--spots", write_positions(tmp_path / "p.csv", [(9, 9), (30, 30)])]
+        if spots
+        else ["--grid-um", 10, "--um-per-px", 1]
+    )
+    done = run_predict(
+        trained_workspace, "toy/none/linear-probe", "--image", "slide.tissue.png",
+        "--spot-diameter-px", 8, "--out", "slide.h5ad", *where,
+    )  # fmt: skip
+    assert (tmp_path / "slide.tissue.png").read_bytes() == before
+    assert (tmp_path / "slide.h5ad").exists() == spots
+    if not spots:
         with pytest.raises(UsageError, match="cannot be written: it is what you give"):
             raise done.exception
 

@@ -65,7 +65,8 @@ def predict(
     given = [file for file in (image, spots) if file is not None]
     _make_place_for(path, given)
     picture, overview = path.with_suffix(".genes.png"), path.with_suffix(".tissue.png")
-    for each in (picture, overview):
+    finds_tissue = spots is None and tissue_share > 0
+    for each in (picture, overview) if finds_tissue else (picture,):
         _make_place_for(each, given)
     if spots is not None:
         names, centres = new_slide.read_positions(spots)
@@ -73,7 +74,6 @@ def predict(
         centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
         names = [f"grid_{i}" for i in range(len(centres))]
     new_slide.check_diameter(width, *image_size(image))
-    finds_tissue = spots is None and tissue_share > 0
     if finds_tissue:
         pixels, mask, factor = tissues.find_tissue(image)
         taken = tissues.share_of_tissue(mask, factor, centres, width) >= tissue_share

@@ -48,7 +48,7 @@ class FailedError(PluginError):
         self.story = story
 
 
-def do_apart(work: Callable[[], Any], seconds: float = 0.0) -> Any:
+def do_apart(work: Callable[[], Any], seconds: float = 0.0, most_bytes: int = 0) -> Any:
     """Do something in a forked child and return what it returned.
 
     All that the child has started is ended with it (Linux; elsewhere the child alone).
@@ -59,13 +59,15 @@ def do_apart(work: Callable[[], Any], seconds: float = 0.0) -> Any:
         Returns what JSON can hold; nan and infinity too.
     seconds : float
         After which it is ended; 0: never.
+    most_bytes : int
+        Of memory, about, above which it is ended; 0: any.
 
     Raises
     ------
     FailedError
         If it raised.
     DiedError
-        If its process ended otherwise, took longer, or answered nothing that can be read.
+        If its process ended otherwise, took longer or more, or answered nothing that can be read.
     """
 
     def begin(reading: int, writing: int) -> int:
@@ -77,17 +79,17 @@ def do_apart(work: Callable[[], Any], seconds: float = 0.0) -> Any:
             answer_and_end(work, parent, writing)
         return child
 
-    return answer_of(begin, seconds)
+    return answer_of(begin, seconds, most_bytes)
 
 
-def answer_of(begin: Callable[[int, int], int], seconds: float) -> Any:
+def answer_of(begin: Callable[[int, int], int], seconds: float, most_bytes: int = 0) -> Any:
     """Begin a child, and return what it answers by ``answer_and_end``.
 
     Parameters
     ----------
     begin : callable
         Is given the ends of a pipe to read from and to write to; returns the child's number.
-    seconds : float
+    seconds, most_bytes : float, int
         After which it is ended; 0: never.
 
     Raises
@@ -103,12 +105,12 @@ def answer_of(begin: Callable[[int, int], int], seconds: float) -> Any:
             child = begin(reading, writing)
         finally:
             os.close(writing)
-        answer, code, late = _listen(child, reading, seconds)
+        answer, code, ended = _listen(child, reading, seconds, most_bytes)
     finally:
         os.close(reading)
         end_what_is_left(before)
     if answer is None:
-        how = f"was ended after {seconds:g} s," if late else how_ended(code)
+        how = f"was ended {ended}," if ended else how_ended(code)
         raise DiedError(code, f"Its process {how} before it had answered.")
     if "message" in answer:
         raise FailedError(str(answer["message"]), str(answer.get("story", "")))
@@ -139,18 +141,22 @@ def answer_and_end(work: Callable[[], Any], parent: int, writing: int) -> NoRetu
     os._exit(0)
 
 
-def _listen(child: int, reading: int, seconds: float) -> tuple[dict[str, Any] | None, int, bool]:
-    """Return what a child says, ``None`` for nonsense, how it ended, and if for its time."""
+def _listen(
+    child: int, reading: int, seconds: float, most_bytes: int
+) -> tuple[dict[str, Any] | None, int, str]:
+    """Return what a child says, ``None`` for nonsense, how it ended, and why it was ended."""
     until = time.monotonic() + seconds if seconds else float("inf")
-    parts, size, ended, code, late = [], 0, False, 0, False
+    parts, size, ended, code, why = [], 0, False, 0, ""
     while True:
         ready, _, _ = select.select([reading], [], [], 0 if ended else _LOOK_SECONDS)
         part = os.read(reading, _READ_BYTES) if ready else b""
         parts.append(part)
         size += len(part)
-        if size > _ANSWER_BYTES or time.monotonic() > until:
-            late = late or time.monotonic() > until
-            parts, until, size = [], float("inf"), 0
+        late, large = time.monotonic() > until, most_bytes and _held_by(child) > most_bytes
+        if size > _ANSWER_BYTES or late or large:
+            why = why or (f"after {seconds:g} s" if late else "")
+            why = why or (f"as it held more than {most_bytes / 2**30:.3g} GiB" if large else "")
+            parts, until, size, most_bytes = [], float("inf"), 0, 0
             if ended:
                 break
             os.kill(child, signal.SIGKILL)
@@ -165,9 +171,18 @@ def _listen(child: int, reading: int, seconds: float) -> tuple[dict[str, Any] | 
     try:
         answer = json.loads(b"".join(parts))
     except (ValueError, RecursionError):
-        return None, code, late
+        return None, code, why
     sound = isinstance(answer, dict) and bool({"value", "message"} & set(answer))
-    return (answer if sound and code == 0 else None), code, late
+    return (answer if sound and code == 0 else None), code, why
+
+
+def _held_by(child: int) -> int:
+    """Return the memory that a process holds, in bytes; 0 if it is gone."""
+    import psutil
+
+    with suppress(psutil.Error):
+        return int(psutil.Process(child).memory_info().rss)
+    return 0
 
 
 def end_with(parent: int) -> None:

@@ -24,6 +24,7 @@ from spared_bench.registry import (
     observes,
     strangers_installed,
 )
+from spared_bench.registry.trying import most_of_an_import
 from spared_bench.told import with_imported, with_told
 from spared_bench.trials.guests import shut_in
 from spared_bench.workspace import Workspace
@@ -107,12 +108,12 @@ def listed_apart(
             }
 
         try:
-            found = do_apart(work, _SECONDS)
+            found = do_apart(work, _SECONDS, most_of_an_import())
         except (DiedError, FailedError):
             gone = failing_apart(files, begin)
             if not gone:
                 raise
-            found = do_apart(partial(work, gone), _SECONDS)
+            found = do_apart(partial(work, gone), _SECONDS, most_of_an_import())
     if found["refused"]:
         raise _told_error(*found["refused"])
     known = with_told(ours, found["told"])

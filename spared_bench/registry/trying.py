@@ -26,7 +26,15 @@ Job = tuple[Plugin, Callable[[], ModuleType]]
 Load = Callable[[Plugin, Callable[[], ModuleType]], Plugin]
 
 _SECONDS = IMPORT_SECONDS + 30.0
+_MOST_BYTES = 8 << 30
 _trying_in = 0
+
+
+def most_of_an_import() -> int:
+    """Return how many bytes importing plugins may take: a machine without memory ends anything."""
+    import psutil
+
+    return int(min(_MOST_BYTES, psutil.virtual_memory().total // 2))
 
 
 def try_first() -> None:
@@ -83,7 +91,7 @@ def _imported(jobs: Sequence[Job], load: Load, before: Callable[[], None] | None
             before()
         return [_answer(job, load) for job in jobs]
 
-    answers = do_apart(work, _SECONDS)
+    answers = do_apart(work, _SECONDS, most_of_an_import())
     return [
         replace(plugin, reason=reason, traceback=story)
         for (plugin, _), (reason, story) in zip(jobs, answers, strict=True)

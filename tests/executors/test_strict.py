@@ -193,6 +193,8 @@ def test_what_is_done_apart_answers_raises_or_dies():
     assert died.value.code == -9
     with pytest.raises(DiedError, match="ended with status 0"):
         do_apart(lambda: os._exit(0))
+    with pytest.raises(DiedError, match=r"was ended as it held more than 0\.5 GiB, before it had"):
+        do_apart(lambda: [bytearray(b"x") * (8 << 20) for _ in range(1_000)], most_bytes=1 << 29)
     with pytest.raises(DiedError, match=r"was ended after 0\.2 s"):
         do_apart(lambda: __import__("time").sleep(60), 0.2)
     with pytest.raises(FailedError, match="not JSON serializable"):

@@ -97,6 +97,8 @@ def open_vips(path: Path, fluorescence: bool) -> VipsImage:
     image = _load(path, "sequential", {})
     if image.bands > 4 or (image.interpretation not in _GREY_OR_RGB and fluorescence):
         raise unsupported(path, f"{image.bands} channels of kind {image.interpretation!r}")
+    if (frames := image.get_n_pages()) > 1:
+        raise unclear(path, f"{frames} frames and does not say which is the image")
     opacity = image.bands - 1 if image.hasalpha() and not fluorescence else None
     if not fluorescence and image.bands - (opacity is not None) not in (1, 3):
         raise unclear(path, f"{image.bands} channels and does not say which are colours")

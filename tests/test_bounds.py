@@ -144,6 +144,16 @@ def test_what_cannot_be_together_is_refused_when_a_run_is_planned(tmp_path, name
         select(bench, ["mob_demo"], *methods)
 
 
+def test_candidates_of_a_search_are_within_bounds(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("{name: own, version: 1, search: {grids: {lr: [0.1, -0.1]}}}")
+    bench = make_bench(str(path), workspace=tmp_path, device="cpu", weights="random")
+    with pytest.raises(
+        UsageError, match=r"'shufflenet' cannot run so: 'lr' is -0\.1; exp"
+    ):
+        select(bench, ["mob_demo"], ["none"], ["shufflenet"])
+
+
 def test_a_network_that_there_is_not_is_refused_whatever_its_weights(tmp_path):
     from spared_bench.running.requirements import check_requirements
 

@@ -148,9 +148,7 @@ def test_candidates_of_a_search_are_within_bounds(tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text("{name: own, version: 1, search: {grids: {lr: [0.1, -0.1]}}}")
     bench = make_bench(str(path), workspace=tmp_path, device="cpu", weights="random")
-    with pytest.raises(
-        UsageError, match=r"'shufflenet' cannot run so: 'lr' is -0\.1; exp"
-    ):
+    with pytest.raises(UsageError, match=r"'shufflenet' cannot run so: 'lr' is -0\.1; exp"):
         select(bench, ["mob_demo"], ["none"], ["shufflenet"])
 
 

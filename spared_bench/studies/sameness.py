@@ -1,7 +1,7 @@
 """Whether two variants set the same, however their levels are written.
 
-A default that is named is the default, ``[flips]`` is ``flips``, and a method that sees no augmented
-patch has none. Levels that come to the same would be shown as two settings that differ by nothing.
+A default that is named is the default, ``[flips]`` is ``flips``, and a method that sees no
+augmented patch has none. Levels that come to the same would stand in a report as two settings.
 """
 
 from __future__ import annotations

@@ -32,6 +32,9 @@ def test_every_installed_protocol_can_be_read():
         ("training: {precision: float16}", "'auto', 'float32' or 'bfloat16' (found 'float16')"),
         ("training: {precison: float32}", "Did you mean 'precision'?"),
         ("seeds: []", "'seeds'"),
+        ("seeds: [yes]", "seeds: expected a number; found [True]"),
+        ("training: {iterations: yes}", "training.iterations: expected a number; found True"),
+        ("search: {grids: {lr: [no, 1.0]}}", "search.grids: expected a number"),
         ("seeds: [1", "is not valid YAML"),
         (
             "ranking: {metric: pcc-gen}",

@@ -25,6 +25,8 @@ FACTS = {"spot_diameter_px": 40.0, "um_per_px": 0.5}
         ({"size": 100_000}, "size is 100000"),
         ({"tiles": 4}, "tiles is 4; expected an odd number"),
         ({"tiles": True}, "tiles is True"),
+        ({"grid": 1}, "grid is 1; expected True or False"),
+        ({"grid": "no"}, "grid is 'no'; expected True or False"),
         ({"tiles": 3, "grid": True}, "grid and tiles exclude each other"),
     ],
 )

@@ -83,6 +83,8 @@ class View:
                 f"View: tiles is {self.tiles!r}; expected an odd number from 1 to {_MOST_TILES}, so"
                 " that one tile is centred on the spot."
             )
+        if not isinstance(self.grid, bool):
+            raise PluginError(f"View: grid is {self.grid!r}; expected True or False.")
         if self.grid and self.tiles > 1:
             raise PluginError("View: grid and tiles exclude each other. Declare two views.")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from spared_bench.strict import in_one_line
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -12,3 +14,26 @@ Positive = Annotated[int, Field(gt=0)]
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, given: Any, info: ValidationInfo) -> Any:
+        """Refuse ``yes`` where a number is meant, which would be read as 1."""
+        kinds = set(_kinds(cls.model_fields[str(info.field_name)].annotation))
+        if {int, float} & kinds and not {bool, Any} & kinds and _has_switch(given):
+            raise ValueError(f"expected a number; found {in_one_line(given)}")
+        return given
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """Return the types that an annotation is made of."""
+    inside = get_args(annotation)
+    return [kind for each in inside for kind in _kinds(each)] if inside else [annotation]
+
+
+def _has_switch(given: Any) -> bool:
+    if isinstance(given, list | tuple):
+        return any(map(_has_switch, given))
+    if isinstance(given, dict):
+        return any(map(_has_switch, given.values()))
+    return isinstance(given, bool)

@@ -13,6 +13,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.protocol import Protocol
 from spared_bench.strict import in_one_line
 from spared_bench.studies.model import Study
+from spared_bench.studies.sameness import require_different
 from spared_bench.studies.settings import SELECTED, is_setting, set_parameter, set_protocol
 
 #: What tells a cell of a variant from another: dataset, completer, method, seed.
@@ -83,7 +84,7 @@ def variants_of(study: Study, base: Bench) -> list[Variant]:
     every = [
         replace(each, protocol=each.protocol.model_copy(update={"seeds": seeds})) for each in every
     ]
-    _require_different(study, every)
+    require_different(study, base, every)
     _require_room(study, every)
     return every
 
@@ -213,19 +214,6 @@ def _require_listed(base: Bench, name: str, source: str) -> None:
             f"{source}: protocol {base.protocol.id}, its base, does not list the dataset {name!r}."
             f" {hint} It lists: {', '.join(listed)}. Name one of these, or take another base."
         )
-
-
-def _require_different(study: Study, variants: list[Variant]) -> None:
-    """Refuse levels that set the same as others: their difference would be of nothing."""
-    seen: dict[Any, Variant] = {}
-    for variant in variants:
-        what = variant.group, tuple(variant.places)
-        if what in seen:
-            raise StudyError(
-                f"study {study.name!r}: {variant.label!r} sets the same as {seen[what].label!r}, so"
-                " there is nothing to compare. Give the levels other values, or take one out."
-            )
-        seen[what] = variant
 
 
 def _require_room(study: Study, variants: list[Variant]) -> None:

@@ -262,6 +262,8 @@ def test_names_make_augmentations_with_parameters_in_their_order():
         ([{"blur": {"sigma": 2}}], r"'blur' cannot be made with \{'sigma': 2\}"),
         ([{"blur": {"p": "often"}}], r"cannot be made with \{'p': 'often'\}.*parameters: p:"),
         ([{"grey": {"p": 1.5}}], r"p of an augmentation is 1\.5; expected 0 to 1"),
+        ([{"grey": {"p": True}}], r"p of an augmentation is True; expected 0 to 1"),
+        ([{"noise": {"sigma": [0, True]}}], r"sigma of an augmentation is \[0, True\]"),
         ([{"rotation": {"padding": "white"}}], r"'white'; expected reflection, border, zeros"),
         (7, r"`augment` holds 7\. Expected true, false, a name"),
         ([7], r"`augment` holds 7\."),

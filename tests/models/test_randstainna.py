@@ -157,6 +157,9 @@ def test_the_published_numbers_are_in_the_units_of_the_spaces():
         ({"spread": -0.3}, r"spread of an augmentation is -0.3"),
         ({"space": 3}, r"space of RandStainNA is 3\."),
         ({"means": 5, "deviations": 5}, r"cannot be made with"),
+        ({"means": [1] * 6, "deviations": [-1] * 6}, r"deviations of an augmentation is -1"),
+        ({"means": [float("nan")] * 6, "deviations": [1] * 6}, r"means of an augmentation is nan"),
+        ({"means": ["a"] * 6, "deviations": [1] * 6}, r"cannot be made with"),
     ],
 )
 def test_wrong_parameters_are_refused_with_what_was_expected(parameters, message):

@@ -125,6 +125,8 @@ def test_a_sample_is_of_all_patches(rng):
     assert len(sample(patches, 50)) <= 100
 
 
-def test_a_slide_without_tissue_says_so():
+@pytest.mark.parametrize("method", ["reinhard", "macenko", "vahadane"])
+@pytest.mark.parametrize("glass", [250, 255])
+def test_a_slide_without_tissue_says_so(method, glass):
     with pytest.raises(ImageError, match=r"0 of 900 pixels .* too few to tell its stains"):
-        measure("macenko", np.full((900, 3), 250, np.uint8))
+        measure(method, np.full((900, 3), glass, np.uint8))

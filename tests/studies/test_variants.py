@@ -204,3 +204,58 @@ def test_of_several_methods_each_gets_the_value_as_it_takes_it(opened):
     found = set_parameter(bench, list(signatures), [], "method.x", 3, "a level")
     assert found == {"linear-probe": {"x": 3.0}, "toy-mean": {"x": 3}}
     assert isinstance(found["toy-mean"]["x"], int)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        "{x: [flips], y: flips}",
+        "{x: [blur], y: [{blur: {p: 0.5}}]}",
+        "{x: [], y: no}",
+        "{x: yes, y: [symmetries]}",
+    ],
+)
+def test_an_augmentation_that_is_written_in_another_way_is_no_other_level(opened, levels):
+    factors = f"{{a: {{setting: shufflenet.augment, levels: {levels}}}}}"
+    told = refused(opened, study(factors, "methods: [shufflenet]"))
+    assert "'a = y' sets the same as 'a = x'" in told
+
+
+@pytest.mark.parametrize(
+    ("rest", "levels"),
+    [
+        ("methods: [linear-probe]", "{x: {}, y: {linear-probe.standardise: true}}"),
+        ("methods: [shufflenet]", "{x: {}, y: {shufflenet.configuration: published}}"),
+        ("methods: [linear-probe]", "{x: {}, y: {patches.stain_to: some-slide}}"),
+        (
+            "methods: [shufflenet]\nset: {training.augment: false}",
+            "{x: {shufflenet.augment: [flips]}, y: {shufflenet.augment: false}}",
+        ),
+    ],
+)
+def test_a_default_that_is_named_and_a_setting_without_effect_are_no_other_level(
+    opened, rest, levels
+):
+    told = refused(opened, study(f"{{a: {{levels: {levels}}}}}", rest))
+    assert "'a = y' sets the same as 'a = x'" in told
+
+
+def test_a_searched_parameter_and_its_default_are_two_levels(opened):
+    """The grid of the search may choose another value than the default."""
+    default = of_default(opened, "linear-probe", "alpha")
+    levels = f"{{searched: {{}}, fixed: {{linear-probe.alpha: {default}}}}}"
+    of = opened(study(f"{{a: {{levels: {levels}}}}}"))
+    assert len(variants_of(of.study, of.base)) == 2
+
+
+def of_default(opened, method: str, parameter: str) -> float:
+    signature = opened().base.signature("predictor", method)
+    return signature.parameters[parameter].default
+
+
+@pytest.mark.parametrize(
+    "setting", ["training.iterations", "patches.scale", "processing.filtering.real_fraction"]
+)
+def test_yes_is_no_number(opened, setting):
+    told = refused(opened, study(f"{{a: {{setting: {setting}, levels: [yes, no]}}}}"))
+    assert "level 'yes'" in told and "expected a number; found True" in told

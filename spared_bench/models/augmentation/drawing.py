@@ -73,7 +73,7 @@ def require_between(name: str, value: float, low: float, high: float) -> None:
     ------
     UsageError
     """
-    if not low <= value <= high:
+    if isinstance(value, bool) or not low <= value <= high:
         raise UsageError(f"{name} of an augmentation is {value}; expected {low} to {high}.")
 
 
@@ -84,7 +84,8 @@ def require_range(name: str, value: tuple[float, float], low: float, high: float
     ------
     UsageError
     """
-    if len(value) != 2 or not low <= value[0] <= value[1] <= high:
+    switches = any(isinstance(each, bool) for each in value)
+    if switches or len(value) != 2 or not low <= value[0] <= value[1] <= high:
         raise UsageError(
             f"{name} of an augmentation is {list(value)}; expected two numbers from {low} to"
             f" {high}, the smaller first."

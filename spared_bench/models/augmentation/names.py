@@ -72,6 +72,12 @@ def made(augment: Any) -> list[Any]:
     return [_make(name, parameters) for name, parameters in named(augment)]
 
 
+def defaults(name: str) -> dict[str, Any]:
+    """Return the parameters of a built-in augmentation where nothing is said."""
+    parameters = inspect.signature(_factory(name)).parameters.values()
+    return {one.name: one.default for one in parameters}
+
+
 def modules(augment: Any) -> list[str]:
     """Return the modules in which what ``augment`` names is computed, sorted."""
     return sorted({f"{_HERE}.{BUILT_IN[name][0]}" for name, _ in named(augment)})
@@ -107,9 +113,13 @@ def _parameters(name: str, given: Any) -> dict[str, Any]:
     return dict(given)
 
 
-def _make(name: str, parameters: Mapping[str, Any]) -> Any:
+def _factory(name: str) -> Any:
     module, factory = BUILT_IN[name]
-    made_by = getattr(import_module(f"{_HERE}.{module}"), factory)
+    return getattr(import_module(f"{_HERE}.{module}"), factory)
+
+
+def _make(name: str, parameters: Mapping[str, Any]) -> Any:
+    made_by = _factory(name)
     known = inspect.signature(made_by).parameters
     told = ", ".join(map(str, known.values())) or "none"
     for key in parameters:

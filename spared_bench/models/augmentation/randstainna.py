@@ -77,6 +77,9 @@ class RandStainNA:
                     f"{name} of RandStainNA has {len(getattr(self, name))} numbers; expected six:"
                     " of three channels' means, then of their deviations."
                 )
+            for value in getattr(self, name):
+                # A width is no less than 0; places are of what the spaces' channels hold.
+                require_between(name, value, 0 if name == "deviations" else -1000, 1000)
         if bool(self.means) != bool(self.deviations):
             raise UsageError(
                 "RandStainNA has one of means and deviations. Give both, or neither for those that"

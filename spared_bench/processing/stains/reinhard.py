@@ -10,9 +10,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from spared_bench.processing.stains.density import density, stained
+
 
 def measure(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the mean and the deviation of L, a and b, (3,) each."""
+    """Return the mean and the deviation of L, a and b over all pixels, (3,) each.
+
+    Raises
+    ------
+    ImageError
+        If fewer than a hundred are stained: glass alone would be given the colours of tissue.
+    """
+    stained(density(pixels))
     lab = _lab(pixels)
     return {"mean": lab.mean(axis=0), "deviation": np.maximum(lab.std(axis=0), 1e-6)}
 

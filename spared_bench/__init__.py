@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from spared_bench.api.frames import results, stability
     from spared_bench.brought.notebooks import score
     from spared_bench.data.views import View
+    from spared_bench.prediction import Prediction
     from spared_bench.scverse.spatial_data import read, to_spatialdata, write
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ __all__ = [
     "EncoderSpec",
     "ExecutorSpec",
     "MetricSpec",
+    "Prediction",
     "PredictorSpec",
     "ProtocolSpec",
     "RemoteFile",
@@ -66,6 +68,7 @@ __all__ = [
 
 #: Where what is not imported at once lives.
 _HOMES = {
+    "Prediction": "prediction",
     "View": "data.views",
     "fit": "api.applying",
     "load_dataset": "api",

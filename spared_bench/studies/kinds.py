@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Log = Callable[[str], None]
 STUDIES = "studies"
+_MOST_REASONS = 5  # that people are told; the report has all
 
 
 @dataclass
@@ -41,8 +43,10 @@ class Done:
         The report.
     files : list of Path
         Tables beside it.
-    cells, gaps : int
-        Cells with scores, and without.
+    cells : int
+        Cells with scores.
+    missing : dict of str to str
+        Cells without, and why.
     run : StudyRun or None
         ``None`` where nothing was run.
     board : Path or None
@@ -53,9 +57,14 @@ class Done:
     page: Path | None = None
     files: list[Path] = field(default_factory=list)
     cells: int = 0
-    gaps: int = 0
+    missing: dict[str, str] = field(default_factory=dict)
     run: StudyRun | None = None
     board: Path | None = None
+
+    @property
+    def gaps(self) -> int:
+        """How many cells have no scores."""
+        return len(self.missing)
 
     @property
     def exit_status(self) -> int:
@@ -79,11 +88,21 @@ class Done:
                 lines.append("Interrupted. The same command goes on from here.")
         else:
             lines.append(f"{self.cells} cells with scores, {self.gaps} without.")
+        lines += self._gaps_told()
         if self.page is not None:
             lines.append(f"Report: {self.page}")
         if self.board is not None:
             lines.append(f"Leaderboard: {self.board}")
         return "\n".join(lines)
+
+    def _gaps_told(self) -> list[str]:
+        """Return why cells have no scores, where the run has not said so, by the commonest."""
+        known = {*self.run.failed.values(), *self.run.stopped.values()} if self.run else set()
+        counts = Counter(why for why in self.missing.values() if why not in known)
+        return [
+            f"  {number} cell{'s' * (number != 1)}: {why}"
+            for why, number in counts.most_common(_MOST_REASONS)
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -92,6 +111,7 @@ class Done:
             "study": self.study,
             "cells": self.cells,
             "gaps": self.gaps,
+            "missing": self.missing,
             "new_trainings": run.new if run else 0,
             "found_trainings": run.cached if run else 0,
             "failed": run.failed if run else {},
@@ -139,8 +159,8 @@ def run_and_report(
     options = {"board": own, "track": own and track} | options
     run = run_study(plan, log=log, watch=watch, **options)
     if run.interrupted or not report:
-        collected = collect(plan)
-        return Done(plan.study.id, cells=len(collected.done), gaps=len(collected.gaps), run=run)
+        collected = collect(plan, run.stopped)
+        return Done(plan.study.id, cells=len(collected.done), missing=_missing(collected), run=run)
     done = _report(plan, log, track, command, run.stopped)
     done.run = run
     if own and track and plan.groups:
@@ -189,7 +209,11 @@ def _report(
     )
     if track:
         _track(plan, collected, [page, *files], log)
-    return Done(study.id, page, files, len(collected.done), len(collected.gaps))
+    return Done(study.id, page, files, len(collected.done), _missing(collected))
+
+
+def _missing(collected: Collected) -> dict[str, str]:
+    return {cell.label: cell.gap for cell in collected.gaps}
 
 
 def _of_factors(

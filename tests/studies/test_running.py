@@ -123,3 +123,24 @@ def test_a_level_may_freeze_the_body(opened):
     assert table.loc["frozen", "n_parameters"] == 1024 * 6 + 6
     assert table.loc["trained", "n_parameters"] > 300_000
     assert table.loc["frozen", "mse"] != table.loc["trained", "mse"]
+
+
+def test_why_a_cell_has_no_scores_is_told_again_by_later_commands(opened):
+    """A failure that lies in the store is no news of the run, and still why there is a gap."""
+    of = opened(STUDY.replace("[linear-probe]", "[linear-probe, toy-nan]"))
+    run(of)
+    again, report = run(of), kinds.report_only(of, log=lambda line: None)
+
+    for done in (again, report):
+        assert (done.cells, done.gaps) == (3, 3)
+        reasons = list(done.as_dict()["missing"].values())
+        assert len(reasons) == 3 and all("nan or infinite" in why for why in reasons)
+        assert done.told.count("  3 cells: diverged: Predictor 'toy-nan'") == 1
+    assert again.exit_status == 1
+
+
+def test_before_a_run_the_report_says_that_nothing_was_run(opened):
+    done = kinds.report_only(opened(), log=lambda line: None)
+
+    assert set(done.as_dict()["missing"].values()) == {"it was not run yet"}
+    assert "  3 cells: it was not run yet" in done.told

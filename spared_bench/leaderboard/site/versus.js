@@ -51,7 +51,7 @@
     const better = (one, other) => !known(one) || !known(other) ? none : one === other ? "equal" : spared.error(metric, one) < spared.error(metric, other) ? name(a) : name(b);
     return table(["Dataset", { text: `${metric.title} of ${name(a)}`, tip: metric.summary || metric.title }, { text: `of ${name(b)}`, tip: metric.summary || metric.title }, "Difference", "Better", "Maps"], lines.map(([i, one, other]) => {
       const drawn = [map(a, i), map(b, i)].filter(Boolean);
-      return [[el("div", {}, link(["dataset", board.datasets[i].name], board.datasets[i].name)), board.datasets[i].counts ? "" : el("div", { class: "note" }, "does not count")], show(one), show(other),
+      return [board.datasets[i].counts ? link(["dataset", board.datasets[i].name], board.datasets[i].name) : [el("div", {}, link(["dataset", board.datasets[i].name], board.datasets[i].name)), el("div", { class: "note" }, "does not count")], show(one), show(other),
         known(one) && known(other) ? show(one - other) : none, better(one, other), drawn.length ? drawn.flatMap((each, n) => n ? [", ", each] : [each]) : none];
     }), "Dataset by dataset");
   }

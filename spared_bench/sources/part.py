@@ -24,6 +24,8 @@ def so_far(part: Path, url: str) -> tuple[int, str, int]:
 
     0 if what is there cannot be built on: it is of another place, or of no known state.
     """
+    if part.is_symlink() or _note_of(part).is_symlink():  # what it leads to is none of ours
+        return 0, "", 0
     try:
         told: Any = json.loads(_note_of(part).read_text(encoding="utf-8"))
         size = part.stat().st_size
@@ -49,6 +51,7 @@ def note(part: Path, url: str, response: Response, total: int) -> None:
     if response.headers.get("Content-Encoding"):  # ranges would be of the packed bytes
         validator = ""
     told = {"url": url, "validator": validator, "total": total}
+    _note_of(part).unlink(missing_ok=True)
     _note_of(part).write_text(json.dumps(told), encoding="utf-8")
 
 
@@ -65,6 +68,8 @@ def forget(part: Path) -> None:
 def write(part: Path, start: int, most: int, chunks: Iterator[bytes], meter: Meter) -> None:
     """Append what comes to what is there, and refuse more bytes than the file can have."""
     size = start
+    if not start:  # where a link lies, too
+        part.unlink(missing_ok=True)
     with part.open("r+b" if start else "wb") as file:
         file.truncate(start)
         file.seek(start)

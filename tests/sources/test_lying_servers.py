@@ -174,3 +174,15 @@ def test_a_place_that_cannot_be_written_is_named(serve, tmp_path, taken):
 @pytest.mark.parametrize("end", [9, 13, 17, 30, 60])
 def test_headers_that_are_cut_are_asked_for_again(serve, tmp_path, end):
     assert get(tmp_path, serve(WHOLE[:end], WHOLE)) == CONTENT
+
+
+@pytest.mark.parametrize("name", [".a.part", ".a.part.json"])
+def test_nothing_is_written_through_a_link(tmp_path, serve, name):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / name.replace(".a", ".file.bin")).symlink_to(precious)
+    half_first = serve(HALF, rest(100_000, 199_999, 200_000, TAG, body=CONTENT[100_000:]))
+    assert get(folder, half_first) == CONTENT
+    assert precious.read_text() == "mine"

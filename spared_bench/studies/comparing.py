@@ -116,6 +116,10 @@ def _difference(
     empty = Difference(method or "(as the level says)", wanted.factor, wanted.level, wanted.against)
     if not pairs:
         return replace(empty, says="No pair of cells has both.")
+    if all(_is_one_trial(*pair) for pair in pairs):
+        return replace(
+            empty, says="Both are the same trials: this method uses nothing that the factor sets."
+        )
     first, second = blocks(pairs, metric.name)
     sign = -1.0 if metric.better == "lower" else 1.0
     difference = first - second
@@ -140,6 +144,15 @@ def _difference(
         effect=rank_biserial(-sign * first, -sign * second) if len(difference) else math.nan,
         p=wilcoxon_p(first, second) if len(difference) >= _FEWEST_BLOCKS else math.nan,
     )
+
+
+def _is_one_trial(cell: StudyCell, base: StudyCell) -> bool:
+    """Whether two cells are one training, scored alike."""
+    ours, theirs = cell.result, base.result
+    if ours is None or theirs is None or ours.key != theirs.key:
+        return False
+    first, second = ((each.slide_scores, each.gene_scores) for each in (ours, theirs))
+    return repr(first) == repr(second)  # in which nan is nan
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:

@@ -62,6 +62,19 @@ def test_differences_are_of_slides_with_seeds_averaged(rng):
     assert first.low < first.difference < first.high
 
 
+def test_a_factor_that_a_method_does_not_use_is_no_difference_of_zero():
+    scores = [0.1, math.nan, 0.3]
+    cells = [cell(level, scores) for level in ("base", "one")]
+    cells += [cell(level, [at, 0.2, 0.3], method="n") for at, level in enumerate(("base", "one"))]
+    unused, _, used, _ = compare(STUDY, Collected(cells), PCC)
+
+    assert (unused.method, used.method) == ("m", "n")
+    assert "uses nothing that the factor sets" in unused.says
+    assert math.isnan(unused.difference)
+    assert unused.n_pairs == 0
+    assert used.difference == pytest.approx(1 / 3)
+
+
 def test_where_lower_is_better_a_lower_level_counts_as_better():
     cells = [cell(level, slides, metric="mse") for level, slides in LOWER.items()]
     first, second = compare(STUDY, Collected(cells), MSE)

@@ -29,6 +29,11 @@ def _label(given: Any) -> Any:
     return label_of(given) if isinstance(given, bool | int | float) else given
 
 
+def _is_label(text: str) -> bool:
+    """Whether a table can show a text, and a reader tell it from others."""
+    return 1 <= len(text) <= _LONGEST and text.isprintable() and text == text.strip()
+
+
 def _same_setting(one: str, two: str) -> bool:
     """Whether two names set the same, ``method.lr`` being ``shufflenet.lr``, too."""
     if one == two:
@@ -72,10 +77,11 @@ class Factor(Section):
         else:
             return given
         for label in labels:
-            if isinstance(label, str) and (not label.strip() or len(label) > _LONGEST):
+            if isinstance(label, str) and not _is_label(label):
                 raise ValueError(
                     f"a level is called {in_one_line(label)}; a label is 1 to {_LONGEST} characters"
-                    " long. Give levels labels: `levels: {label: value}`"
+                    " long, of one line, and neither begins nor ends with a space. Give levels"
+                    " labels: `levels: {label: value}`"
                 )
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:

@@ -105,6 +105,15 @@ SIZES = "setting: patches.size, levels: [8, 16]"
         (f"kind: robustness\nfactors: {{a: {{{SIZES}}}}}", r"kind: robustness` compares no levels"),
         (f"factors: {{' ': {{{SIZES}}}}}", r"a factor is called ' '; a name is 1 to"),
         ("factors: {a: {setting: x.y, levels: {'': 1, b: 2}}}", r"a level is called ''"),
+        ("factors: {a: {setting: x.y, levels: {' y': 1, 'y': 2}}}", r"a level is called ' y'"),
+        (
+            'factors: {a: {setting: x.y, levels: {"one\\ntwo": 1, b: 2}}}',
+            r"a level is called .one.{1,3}ntwo",
+        ),
+        (
+            'factors: {a: {setting: x.y, levels: ["one\\u202etwo", b]}}',
+            r"a level is called .one.{1,3}u202etwo",
+        ),
         (
             "factors: {a: {setting: x.y, levels: {yes: 1, true: 2}}}",
             r"'yes' and 'true' are one key",

@@ -17,13 +17,8 @@ from spared_bench.planning.selection import make_plan
         ("linear-probe", {"components": 513, "encoder": "resnet18"}, "of the 512 features"),
         ("linear-probe", {"components": 769, "encoder": "h0-mini"}, "of the 768 features"),
         ("linear-probe", {"penalty": "hesst"}, "penalty='hesst'.*Did you mean 'hest'"),
-        ("linear-probe", {"alpha": -1.0}, "alpha=-1.0; expected 0 or more"),
         ("shuffled", {"components": 25}, r"`--set shuffled\.components=` fewer"),
-        ("feature-mlp", {"depth": -1}, "depth=-1"),
         ("feature-attention", {"heads": 3}, "divisible by the heads"),
-        ("feature-attention", {"most": -1}, "most=-1"),
-        ("feature-flow", {"steps": 0}, "steps=0"),
-        ("feature-flow", {"dropout": 1.0}, "dropout=1.0"),
     ],
 )
 def test_parameters_that_cannot_go_together_are_refused_when_planning(
@@ -40,16 +35,36 @@ def test_parameters_that_cannot_go_together_are_refused_when_planning(
     [
         ("spackle", {"weights": "nowhere.pt"}, "must name a file"),
         ("graph-mae", {"weights": "pretrained"}, "must name a file"),
-        ("spackle-released", {"n_neighbours": 0}, "n_neighbours=0"),
-        ("knn-spatial", {"n_neighbours": -1}, "n_neighbours=-1"),
-        ("stlearn", {"n_similar": 0}, "n_similar=0"),
-        ("stlearn", {"reach": -3.0}, "reach=-3"),
     ],
 )
 def test_completers_are_asked_too(method, values, told, tmp_path):
     bench = make_bench("demo", workspace=tmp_path, parameters={method: values}, device="cpu")
     with pytest.raises(UsageError, match=f"Completer {method!r} cannot run so: .*{told}"):
         select(bench, ["her2st_demo"], [method], ["linear-probe"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "values", "told"),
+    [
+        ("predictor", "linear-probe", {"alpha": -1.0}, "'alpha'.* is -1.0; expected at least 0"),
+        ("predictor", "feature-mlp", {"depth": -1}, "'depth'.* is -1; expected at least 0"),
+        ("predictor", "feature-attention", {"most": -1}, "'most'.* is -1; expected at least"),
+        ("predictor", "feature-flow", {"steps": 0}, "'steps'.* is 0; expected at least 1"),
+        ("predictor", "feature-flow", {"dropout": 1.0}, "'dropout'.* is 1.0; .* less than 1"),
+        ("completer", "spackle-released", {"n_neighbours": 0}, "'n_neighbours'.* is 0; expected"),
+        ("completer", "knn-spatial", {"n_neighbours": -1}, "'n_neighbours'.* is -1; expected"),
+        ("completer", "stlearn", {"n_similar": 0}, "'n_similar'.* is 0; expected at least 1"),
+        ("completer", "stlearn", {"reach": -3.0}, "'reach'.* is -3.0; expected at least 0"),
+    ],
+)
+def test_numbers_out_of_their_bounds_are_refused_when_planning(
+    kind, method, values, told, tmp_path
+):
+    bench = make_bench("demo", workspace=tmp_path, parameters={method: values}, device="cpu")
+    names = ([method], ["gene-mean"]) if kind == "completer" else (["none"], [method])
+    with pytest.raises(UsageError, match=told):
+        select(bench, ["her2st_demo"], *names)
+    assert not (tmp_path / "store").exists()
 
 
 def test_the_choice_of_weights_for_all_is_none_of_a_saved_completer(tmp_path):

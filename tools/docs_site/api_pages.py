@@ -47,7 +47,10 @@ PAGES = {
         "Plugins",
         "What a plugin says of itself (specs), what the objects behind it do (interfaces), and the"
         " hooks that it implements.",
-        ("spared_bench.specs", "spared_bench.interfaces", "spared_bench.hookspecs"),
+        (
+            "spared_bench.specs", "spared_bench.interfaces", "spared_bench.hookspecs",
+            "spared_bench.bounds",
+        ),
     ),
     "data": Page(
         "Data",

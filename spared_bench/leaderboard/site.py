@@ -252,8 +252,18 @@ def _index(board: Board, extras: Extras) -> dict[str, Any]:
         "refused": refused,
         "maps": extras.maps is not None,
         "settings": plain(dict(extras.settings)),
+        "offers": {visible(part.protocol): _offer(part) for part in board.protocols},
         "files": {visible(name): text for name, text in extras.protocol_files.items()},
         "predictors": plain(dict(extras.predictors)),
+    }
+
+
+def _offer(part: ProtocolBoard) -> dict[str, list[str]]:
+    """Return of what the datasets are that count, for readers of another protocol."""
+    counted = [dataset for dataset in part.datasets if dataset.counts]
+    return {
+        what: sorted({visible(str(each.about[what])) for each in counted if each.about.get(what)})
+        for what in ("technology", "organism", "tissue")
     }
 
 

@@ -62,6 +62,9 @@ def only_on_mine(rows, metrics):
     if mine[0].protocol == "demo@1":  # where neither of these genes was chosen
         drawn = [(name, value | {"symbols": ["X", "Y"], "ids": ["E8", "E9"]})
                  if name == "truth" else (name, value) for name, value in drawn]  # fmt: skip
+        bleep = next(name for name, trials in rows.items() if trials[0].predictor == "bleep")
+        drawn = [(name, value | {bleep: next(iter(value.values()))}) if name == "maps"
+                 else (name, value) for name, value in drawn]  # fmt: skip
     return drawn
 
 
@@ -162,6 +165,35 @@ def test_under_a_protocol_that_nobody_knows_no_command_pretends_to_run_it(site, 
     page.get_by_text("Protocol a-paper@1 is not known here").wait_for()
     assert "a-paper" not in " ".join(page.locator("code").all_inner_texts())
     assert page.locator("code", has_text="run -d my_slides").count() == 1
+
+
+def test_what_only_another_protocol_has_is_told_with_the_way_there(tmp_path, open_site):
+    facts = FACTS | {"brain": {"organism": "mouse", "tissue": "brain", "technology": "Xenium"}}
+    made = [
+        *trials("demo@1", "ridge", "st-net"),
+        *(trial(each, dataset="brain", protocol="whole@1") for each in ("st-net", "bleep")),
+    ]
+    build(made, tmp_path, "c", "store", {"datasets": facts})
+    page = open_site(tmp_path, "#table?protocol=demo@1&budget=cpu")
+    note = page.locator("#offered")
+    assert "whole@1 has Xenium, mouse and brain" in note.inner_text()
+
+    note.get_by_role("link", name="whole@1").click()
+
+    page.locator("#answer", has_text="Xenium").or_(
+        page.locator("#offered", has_text="demo@1")
+    ).first.wait_for()
+    assert page.get_by_role("combobox", name="Protocol").input_value() == "whole@1"
+    assert page.get_by_role("combobox", name="Budget").input_value() == "cpu"
+    assert "demo@1 has Visium, human and breast" in note.inner_text()
+
+
+def test_a_map_by_another_method_is_said_to_be_one(site, open_site):
+    row = row_of(site, "bleep", protocol=1)["id"]
+    page = open_site(site, f"#map/{row}/breast?gene=C")
+    ready(page, "map")
+    way = page.get_by_role("link", name="A map of it under mine@1, by ridge (bleep has none there)")
+    way.wait_for()
 
 
 def test_a_gene_that_a_protocol_did_not_choose_leads_to_its_map_under_another(site, open_site):

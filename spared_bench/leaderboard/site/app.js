@@ -25,6 +25,7 @@
     offer(field("organism"), distinct(some.map((c) => c.organism)));
     offer(field("tier"), distinct(board.datasets.map((c) => c.tier)));
     offer(field("tissue"), tissues(some));
+    document.getElementById("offered").replaceChildren("Offered is what the datasets here are of. ", ...elsewhere(board));
     field("budget").replaceChildren(...spared.choice.BUDGETS.map(([value, text]) => el("option", { value }, text)));
     boxes("datasets", board.datasets.map((c) => [c.name, c.name]));
     offer(field("metric"), board.metrics.map((m) => m.name), board.metrics.map((m) => m.title));
@@ -39,6 +40,20 @@
   function tissues(datasets) {
     const all = distinct(datasets.map((c) => c.tissue)), organs = all.map((tissue) => tissue.replace(CANCER, ""));
     return distinct(organs.flatMap((organ) => all.includes(organ) ? all.filter((tissue) => tissue.replace(CANCER, "") === organ) : [organ]));
+  }
+
+  // What other protocols have data of, and this one has not, with the way there.
+  const MOST_OFFERED = 5;
+  function elsewhere(board) {
+    const { protocols, offers } = values.get("index"), has = (what, value) => [...field(what).options].some((each) => each.value === value);
+    const more = protocols.filter((each) => each !== board.protocol).map((each) => {
+      const given = offers[each] || {}, found = ["technology", "organism", "tissue"].flatMap((what) => (given[what] || []).filter((value) => !has(what, value) && !has(what, value.replace(CANCER, ""))));
+      return [each, [...new Set(found)]];
+    }).filter(([, found]) => found.length);
+    if (!more.length) return ["If yours is not there, leave “any”: what holds elsewhere is the best guess."];
+    const words = (found) => found.length > MOST_OFFERED ? `${found.slice(0, MOST_OFFERED).join(", ")} and ${found.length - MOST_OFFERED} more` : spared.parts.listed(found);
+    const way = (protocol) => { const params = new URLSearchParams(spared.state().params); params.set("protocol", protocol); return spared.address(["table"], params); };
+    return ["Not there? ", ...more.flatMap(([protocol, found], i) => [i ? "; " : "", el("a", { href: way(protocol) }, protocol), ` has ${words(found)}`]), ". Other protocols measure otherwise: compare no numbers across them."];
   }
 
   const ANY = { technology: "any technology", organism: "any organism", tissue: "any tissue" };

@@ -45,14 +45,21 @@
 
   // The other protocols under which there is a map of a gene on the same dataset, with its address:
   // of the same row where it is drawn there, else of another.
+  // Maps of a gene under other protocols, of the same method where it has one.
   async function elsewhere({ protocol }, { row, name }, wanted) {
     const found = [];
     for (const other of spared.values.get("index").protocols.filter((each) => each !== protocol)) {
       try {
-        const maps = await ofProtocol(other, "maps");
-        const id = maps[row.id]?.[name] ? row.id : Object.keys(maps).find((each) => maps[each][name]);
-        const truth = id && await ofProtocol(other, maps[id][name][0]);
-        if (truth && geneOf(truth, wanted) >= 0) found.push([other, spared.address(["map", id, name], new URLSearchParams({ protocol: other, gene: wanted }))]);
+        const [maps, board] = await Promise.all([ofProtocol(other, "maps"), ofProtocol(other, "board")]);
+        const drawn = board.rows.filter((each) => maps[each.id]?.[name]);
+        const same = drawn.find((each) => rowName(each) === rowName(row) && each.completer === row.completer), shown = same || drawn[0];
+        const truth = shown && await ofProtocol(other, maps[shown.id][name][0]);
+        if (!truth || geneOf(truth, wanted) < 0) continue;
+        const params = spared.state().params;
+        for (const key of ["slide", "zoom", "x", "y"]) params.delete(key);
+        params.set("protocol", other);
+        params.set("gene", wanted);
+        found.push([same ? `Its map under ${other}` : `A map of it under ${other}, by ${spared.choose.named(shown)} (${spared.choose.named(row)} has none there)`, spared.address(["map", shown.id, name], params)]);
       } catch { /* That protocol has no maps. */ }
     }
     return found;
@@ -97,7 +104,7 @@
     view.replaceChildren(
       el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / ", link(["method", row.id], rowName(row)), " / ", link(["dataset", name], name)),
       el("h2", {}, el("bdi", {}, symbol), " on slide ", el("bdi", {}, slide.name)),
-      absent ? el("p", { class: "banner" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it. Shown is ${symbol}.`, beside.map(([other, href]) => [" ", el("a", { href }, `Its map under ${other}`), "."])) : "",
+      absent ? el("p", { class: "banner" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it. Shown is ${symbol}.`, beside.map(([text, href]) => [" ", el("a", { href }, text), "."])) : "",
       el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. ${metric.title} of this gene over all of them: `, el("strong", {}, write(values[gene])), `. ${bounds(truth, slide)}`),
       context.prepared[name]?.imported ? el("p", { class: "note" }, "What was measured came from another store (imported): nobody prepared it here.") : "",
       controls(context, drawn, { gene, number, values, write, metric, share, viewer, go, again }),

@@ -43,17 +43,18 @@
   }
 
   // What other protocols have data of, and this one has not, with the way there.
-  const MOST_OFFERED = 5;
   function elsewhere(board) {
-    const { protocols, offers } = values.get("index"), has = (what, value) => [...field(what).options].some((each) => each.value === value);
+    const { protocols, offers } = values.get("index"), shown = { technology: spared.choice.technology, organism: (text) => text, tissue: (text) => text.replace(CANCER, "") };
+    const here = (what) => new Set([...field(what).options].map((each) => shown[what](each.value).toLowerCase()));
+    const known = Object.fromEntries(Object.keys(shown).map((what) => [what, here(what)]));
     const more = protocols.filter((each) => each !== board.protocol).map((each) => {
-      const given = offers[each] || {}, found = ["technology", "organism", "tissue"].flatMap((what) => (given[what] || []).filter((value) => !has(what, value) && !has(what, value.replace(CANCER, ""))));
-      return [each, [...new Set(found)]];
+      const found = Object.entries(offers[each] || {}).flatMap(([what, given]) => given.map(shown[what]).filter((value) => !known[what].has(value.toLowerCase())));
+      return [each, distinct(found)];
     }).filter(([, found]) => found.length);
     if (!more.length) return ["If yours is not there, leave “any”: what holds elsewhere is the best guess."];
-    const words = (found) => found.length > MOST_OFFERED ? `${found.slice(0, MOST_OFFERED).join(", ")} and ${found.length - MOST_OFFERED} more` : spared.parts.listed(found);
     const way = (protocol) => { const params = new URLSearchParams(spared.state().params); params.set("protocol", protocol); return spared.address(["table"], params); };
-    return ["Not there? ", ...more.flatMap(([protocol, found], i) => [i ? "; " : "", el("a", { href: way(protocol) }, protocol), ` has ${words(found)}`]), ". Other protocols measure otherwise: compare no numbers across them."];
+    return [el("details", {}, el("summary", {}, "Not there? Other protocols have other data"),
+      el("ul", {}, more.map(([protocol, found]) => el("li", {}, el("a", { href: way(protocol) }, protocol), `: ${spared.parts.listed(found)}`))), "Each measures in its own way: compare no numbers across protocols.")];
   }
 
   const ANY = { technology: "any technology", organism: "any organism", tissue: "any tissue" };

@@ -24,6 +24,8 @@ from spared_bench.processing.blocks import BlockImage, mirrored_runs
 from spared_bench.processing.reducing import HalvedImage, halvings_of, resized
 from spared_bench.threads import usable_cores
 
+Place = TypeVar("Place", int, np.ndarray)
+
 
 @dataclass(frozen=True)
 class WindowsToCut:
@@ -207,9 +209,6 @@ def _whole(image: BlockImage, left: int, top: int, one: WindowsToCut) -> np.ndar
     if one.exact or one.side == one.size:
         return resize(window, one.size, one.antialias)
     return resized(window, 0, 0, one.side, one.size)
-
-
-Place = TypeVar("Place", int, np.ndarray)
 
 
 def _place_in(source: HalvedImage, corner: Place, side: int) -> tuple[Place, int]:

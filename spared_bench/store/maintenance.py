@@ -25,6 +25,7 @@ from spared_bench.store.disk import is_full
 from spared_bench.store.entries import MANIFEST, Entry, Store
 from spared_bench.store.imported_cells import adopt_cells, is_to_be_drawn_here
 from spared_bench.store.imports import ARCHIVES, MARK, keys_in, write_mark
+from spared_bench.store.index import forget_index
 from spared_bench.store.leases import described, leases_of
 from spared_bench.store.processes import stamp
 from spared_bench.store.studies import keys_of_studies
@@ -97,6 +98,7 @@ def verify(
     """
     if not 0 < sample <= 1:
         raise UsageError(f"A sample is a share above 0 and at most 1, found {sample}.")
+    forget_index(store)  # no hash tells whether somebody wrote into it
     wanted = list(_keys(store))
     if sample < 1:
         wanted = random.sample(wanted, max(1, round(sample * len(wanted)))) if wanted else []

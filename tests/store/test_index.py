@@ -17,6 +17,7 @@ from spared_bench.store import index
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import write_mark
 from spared_bench.store.index import INDEX, Records, forget_index
+from spared_bench.store.maintenance import verify
 from spared_bench.store.trials import RESULT, SCORE_RECORD, SCORES, TRIALS
 from spared_bench.trials.cells import earlier_cells, failures_since, finished_cells
 
@@ -263,6 +264,15 @@ def test_an_index_that_is_none_is_left_aside_and_made_anew(store, damage, monkey
         with Records(store) as records:
             monkeypatch.setattr(index, "read_trial", None)
             assert records.trial(digest({"seed": 0, "candidate": -1})) is not None
+
+
+def test_verifying_a_store_forgets_what_somebody_wrote_into_its_index(store):
+    plainly = read(store)
+    with closing(sqlite3.connect(store.root / INDEX)) as rows, rows:
+        rows.execute("UPDATE records SET record = replace(record, '0.5', '0.9')")
+    assert read(store) != plainly  # stamps are those of the files
+    assert verify(store).damaged == {}
+    assert read(store) == plainly
 
 
 def test_another_process_that_writes_the_index_stops_nobody(store, monkeypatch):

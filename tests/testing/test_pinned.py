@@ -28,4 +28,4 @@ def test_what_has_no_hash_is_named(files, told):
 
 
 def test_what_has_hashes_passes():
-    _pinned(SimpleNamespace(spec=SimpleNamespace(files=(HASHED,))))
+    assert _pinned(SimpleNamespace(spec=SimpleNamespace(files=(HASHED,)))) is None

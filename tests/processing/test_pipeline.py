@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from spared_bench.errors import CountsError, DataError, SplitError
+from spared_bench.processing import pipeline
 from spared_bench.processing.annotation import gene_table
 from spared_bench.processing.pipeline import prepare
 from spared_bench.protocol import Protocol
@@ -54,6 +55,15 @@ def test_a_prepared_dataset_has_its_slides_sorted_and_its_target_only_where_meas
     )
     np.testing.assert_array_equal(prepared.layers["expression"][~mask], 0)
     assert prepared.layers["target"].dtype == np.float64
+
+
+@pytest.mark.parametrize("target", ["log2_tpm", "log1p_cp10k", "counts"])
+def test_how_many_spots_are_normalised_at_once_changes_no_bit(slides, spec, monkeypatch, target):
+    whole = prepare(slides, spec, protocol(target=target))
+    monkeypatch.setattr(pipeline, "_TOGETHER", 7)
+    parts = prepare(slides, spec, protocol(target=target))
+    for name in ("expression", "prefilled", "target"):
+        np.testing.assert_array_equal(parts.layers[name], whole.layers[name])
 
 
 def test_what_is_recorded_survives_json_and_a_file(slides, spec, tmp_path):

@@ -58,14 +58,35 @@ class _Compiled:
 
     def _make(self) -> Callable[..., Any]:
         with self._making:
-            if self._made is None:
-                self._made = _compile(self._function, self._options)
-                # numba looks up by name what a function calls, and knows its own functions only.
-                names = self._function.__globals__
-                for name, value in list(names.items()):
-                    if isinstance(value, _Compiled):
-                        names[name] = value._make()
-            return self._made
+            made = self._made
+            if made is None:
+                made = self._make_all()[self]
+            return made
+
+    def _make_all(self) -> dict[_Compiled, Callable[..., Any]]:
+        """Compile this and what it may call, and only then let other threads see any of them.
+
+        numba looks up by name what a function calls, and knows its own functions only. So they
+        take the place of these in their modules, and a thread that finds one there, or as what is
+        made, calls it at once: all that it calls has to be in its place by then.
+        """
+        wanted = self._with_all_it_may_call()
+        made = {each: each._made or _compile(each._function, each._options) for each in wanted}
+        for each in reversed(wanted):  # what is called before what calls it
+            names = each._function.__globals__
+            own = {name: it for name, it in list(names.items()) if isinstance(it, _Compiled)}
+            names.update({name: made[it] for name, it in own.items()})  # in one step
+        for each, its in made.items():
+            each._made = its
+        return made
+
+    def _with_all_it_may_call(self) -> list[_Compiled]:
+        """Return this and the functions that its module names, with those of their modules."""
+        found = [self]
+        for each in found:  # grows as it goes
+            named = [it for it in each._function.__globals__.values() if isinstance(it, _Compiled)]
+            found += [it for it in dict.fromkeys(named) if it not in found]
+        return found
 
 
 def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Where the code is kept that numba compiles."""
+"""Functions that numba compiles: where their code is kept, and who may see them when."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import RLock, Thread, current_thread
+
+import numba
 
 import spared_bench
+from spared_bench.processing import compiled as compiling
+from spared_bench.processing.compiled import compiled
 
 CALL = """
 import numpy as np
@@ -81,3 +86,49 @@ print(all((each == known).all() for each in made))
         check=False,
     )
     assert done.stdout.strip() == "True", done.stderr
+
+
+@compiled(inline="always")
+def _twice(value):
+    return 2 * value
+
+
+@compiled()
+def _twice_and_one(value):
+    return _twice(value) + 1
+
+
+class AnnouncedLock:
+    """A lock that tells who comes to it."""
+
+    def __init__(self):
+        self.lock, self.came = RLock(), set()
+
+    def __enter__(self):
+        self.came.add(current_thread())
+        self.lock.acquire()
+
+    def __exit__(self, *_):
+        self.lock.release()
+
+
+def test_no_thread_sees_a_function_before_all_that_it_calls(monkeypatch, tmp_path):
+    """Another thread comes in whenever one of the functions has been made, and has to wait."""
+    names, make, making = globals(), compiling._compile, AnnouncedLock()
+    answers, threads = [], []
+
+    def make_while_another_comes(*arguments):
+        made = make(*arguments)
+        threads.append(Thread(target=lambda: answers.append(names["_twice_and_one"](3))))
+        threads[-1].start()
+        while threads[-1].is_alive() and threads[-1] not in making.came:
+            threads[-1].join(0.01)
+        return made
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))  # nothing is compiled yet
+    monkeypatch.setattr(compiling._Compiled, "_making", making)
+    monkeypatch.setattr(compiling, "_compile", make_while_another_comes)
+    answers.append(names["_twice_and_one"](3))
+    for thread in threads:
+        thread.join()
+    assert answers == [7, 7, 7]

@@ -298,23 +298,37 @@ def test_the_built_in_plugins_are_in_order_and_come_through_entry_points():
     assert {"median", "none"} <= set(registry.names("completer"))
 
 
+def imported_by(script, modules):
+    """Run Python code in a fresh process; return those of the modules that it imported."""
+    tell = f"import sys; print([n for n in {modules!r} if n in sys.modules], file=sys.stderr)"
+    told = f"{script}\n{tell}"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["list", "predictors"], ["list", "datasets"], ["plugins"]]
 )
 def test_describing_commands_import_nothing_heavy(arguments):
-    heavy = ["torch", "scanpy", "squidpy", "mlflow", "anndata", "pandas", "matplotlib"]
     script = (
         "import sys\n"
         "from spared_bench.cli import main\n"
         f"sys.argv = ['spared-bench', *{arguments!r}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    heavy = ["torch", "scanpy", "squidpy", "mlflow", "anndata", "pandas", "matplotlib"]
+    assert imported_by(script, heavy) == "[]"
+
+
+def test_planning_with_every_method_imports_torch_alone_of_what_methods_are_made_of(tmp_path):
+    script = (
+        "from spared_bench.api import make_bench, select\n"
+        f"plan = select(make_bench('demo', workspace={str(tmp_path)!r}))\n"
+        "assert len(plan.cells) > 100\n"
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.strip().endswith("[]"), done.stderr
+    heavy = ["torch", "torch_geometric", "timm", "torchvision", "sklearn", "scanpy", "matplotlib"]
+    assert imported_by(script, heavy) == "['torch']"
 
 
 WRITER = """

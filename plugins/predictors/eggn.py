@@ -26,8 +26,8 @@ from spared_bench import PredictorSpec
 from spared_bench.bounds import Positive, Size
 from spared_bench.data import MASK, TARGET, Slides
 from spared_bench.geometry import rows_by_slide
+from spared_bench.models import geometric
 from spared_bench.models.exemplars import Bank, ExemplarPredictor, find_exemplars
-from spared_bench.models.geometric import SAGEConv
 from spared_bench.models.graphs import lattice
 from spared_bench.models.losses import pearson_loss
 from spared_bench.models.windows import SlidePredictor
@@ -185,8 +185,8 @@ class Layer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.near = SAGEConv(width, width)
-        self.close = SAGEConv(width, width)
+        self.near = geometric.SAGEConv(width, width)
+        self.close = geometric.SAGEConv(width, width)
         self.refer = Refer(width)
 
     def forward(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from sklearn.linear_model import Ridge
 
 from spared_bench import PredictorSpec
 from spared_bench.bounds import NotNegative
@@ -57,6 +56,8 @@ class KnownRidge(KnownOnFeatures):
 
     def from_known(self, spots: Slides, known: Slides) -> np.ndarray:
         """Return (n_spots, n_genes)."""
+        from sklearn.linear_model import Ridge
+
         learnt, asked = (features_by_section(each, self.frozen) for each in (known, spots))
         ridge = Ridge(self.alpha).fit(learnt, known.target.astype(np.float64))
         return np.asarray(ridge.predict(asked)).reshape(len(spots), -1)

@@ -18,12 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge
-from sklearn.preprocessing import StandardScaler
 
 from spared_bench import DatasetSpec, PredictorSpec
 from spared_bench.bounds import CountOrZero, NotNegative
@@ -33,6 +30,9 @@ from spared_bench.interfaces import Context
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
 from spared_bench.models.ridge import choose_penalty, reduce, solve
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import Ridge
 
 SPEC = PredictorSpec(
     "linear-probe",
@@ -156,6 +156,9 @@ class LinearProbe:
             weights, constant = solve(scores, target, alpha, self.intercept)
             self._keep(reduction.mean, reduction.scale, reduction.components @ weights, constant)
             return
+        from sklearn.linear_model import Ridge
+        from sklearn.preprocessing import StandardScaler
+
         scaler = StandardScaler(with_mean=self.standardise, with_std=self.standardise).fit(wide)
         ridge = Ridge(alpha, fit_intercept=self.intercept)
         ridge.fit(scaler.transform(wide), target.astype(np.float64))
@@ -171,6 +174,10 @@ class LinearProbe:
 
     def _fit_as_hest(self, features: np.ndarray, target: np.ndarray) -> None:
         """Reduce, penalise and solve as HEST's code does, in its single precision."""
+        from sklearn.decomposition import PCA
+        from sklearn.linear_model import Ridge
+        from sklearn.preprocessing import StandardScaler
+
         mean, scale, seen = None, None, features
         turn: np.ndarray | None = None
         if self.components:

@@ -17,7 +17,6 @@ each graph, the one node with the highest score is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -33,17 +32,9 @@ from spared_bench.bounds import Count, Positive, Size
 from spared_bench.data import Slides
 from spared_bench.errors import UsageError, did_you_mean
 from spared_bench.interfaces import Context
-from spared_bench.models import TorchPredictor
+from spared_bench.models import TorchPredictor, geometric
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.encoders import TimmEncoder
-from spared_bench.models.geometric import (
-    GATConv,
-    GCNConv,
-    GINConv,
-    GraphConv,
-    SAGEConv,
-    TransformerConv,
-)
 from spared_bench.models.local_graphs import LocalGraphs, LocalGraphUnits, position_code
 from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
 
@@ -78,7 +69,7 @@ class KeepBest(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.score = GraphConv(width, 1)
+        self.score = geometric.GraphConv(width, 1)
 
     def forward(self, x: Tensor, batch: LocalGraphs) -> Tensor:
         scores = self.score(x, batch.edges).squeeze(1).tanh()
@@ -99,8 +90,8 @@ class VisiumHead(nn.Module):
         super().__init__()
         self.last_elu = last_elu
         self.before = nn.Linear(2 * embedding, width)
-        self.graph1 = GCNConv(width, width // 2)
-        self.graph2 = GCNConv(width // 2, width // 4)
+        self.graph1 = geometric.GCNConv(width, width // 2)
+        self.graph2 = geometric.GCNConv(width // 2, width // 4)
         self.pool = KeepBest(width // 4)
         self.after = nn.Linear(width // 4, n_genes)
 
@@ -113,14 +104,22 @@ class VisiumHead(nn.Module):
         return functional.elu(correction) if self.last_elu else correction
 
 
-OPERATORS: dict[str, Callable[[int, int], nn.Module]] = {
-    "gcn": GCNConv,
-    "sage": SAGEConv,
-    "gat": GATConv,
-    "gin": lambda width, out: GINConv(nn.Linear(width, out)),
-    "graphconv": GraphConv,
-    "transformer": TransformerConv,
+#: Names of graph operators, and of their layers in torch-geometric.
+OPERATORS = {
+    "gcn": "GCNConv",
+    "sage": "SAGEConv",
+    "gat": "GATConv",
+    "gin": "GINConv",
+    "graphconv": "GraphConv",
+    "transformer": "TransformerConv",
 }
+
+
+def _graph_layer(operator: str, width: int, out: int) -> nn.Module:
+    made: nn.Module = getattr(geometric, OPERATORS[operator])(
+        *([nn.Linear(width, out)] if operator == "gin" else [width, out])
+    )
+    return made
 
 
 class FreeHead(nn.Module):
@@ -136,7 +135,7 @@ class FreeHead(nn.Module):
         for layer in range(settings.layers):
             is_last = layer == settings.layers - 1
             out = n_genes if is_last and not settings.after else max(8, width // 2)
-            layers.append(OPERATORS[settings.operator](width, out))
+            layers.append(_graph_layer(settings.operator, width, out))
             width = out
         self.graphs = nn.ModuleList(layers)
         self.pool = KeepBest(width)
@@ -160,7 +159,7 @@ class LegacyHead(nn.Module):
 
     def __init__(self, n_genes: int, embedding: int) -> None:
         super().__init__()
-        self.graph = GraphConv(embedding, n_genes)
+        self.graph = geometric.GraphConv(embedding, n_genes)
         self.pool = KeepBest(n_genes)
 
     def forward(self, batch: LocalGraphs) -> Tensor:

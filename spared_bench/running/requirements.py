@@ -43,8 +43,9 @@ def check_requirements(plan: Plan, gpus: Iterable[str] = ()) -> None:
     problem = missing_device(plan.bench.settings.device, gpus)
     if problem and ahead.trials:
         raise UsageError(problem)
-    if unknown := "\n".join(dict.fromkeys(_unknown_networks(plan.bench, plan))):
-        raise UsageError(unknown)
+    unknown = dict.fromkeys(_unknown_networks(plan.bench, plan) if ahead.trials else ())
+    if unknown:
+        raise UsageError("\n".join(unknown))
     lacking = [lack for lack in _missing_weights(plan) if ahead.needs(lack)]
     if lacking:
         reasons: dict[str, list[str]] = {}

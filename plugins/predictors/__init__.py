@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from spared_bench import hookimpl
+from spared_bench.shipped import shipped_yaml
 from spared_bench.specs import PredictorSpec, Spec, Speed
 from spared_bench_plugins.spec_files import specs_of_files
 
@@ -16,7 +15,7 @@ _FOLDER = Path(__file__).parent
 
 @hookimpl
 def spared_bench_predictors() -> list[Spec]:
-    measured = yaml.safe_load((_FOLDER / "speeds.yaml").read_text(encoding="utf-8"))
+    measured = shipped_yaml((_FOLDER / "speeds.yaml").read_text(encoding="utf-8"))
     return [
         replace(spec, speeds=tuple(Speed(**each) for each in measured.get(spec.name, ())))
         if isinstance(spec, PredictorSpec)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from spared_bench import StudySpec, hookimpl
+from spared_bench.shipped import shipped_yaml
 
 _HERE = Path(__file__).parent
 
@@ -27,7 +26,7 @@ def spared_bench_studies() -> list[StudySpec]:
 
 def _spec(path: Path) -> StudySpec:
     """Read of a study what a list shows."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = shipped_yaml(path.read_text(encoding="utf-8"))
     return StudySpec(
         values["name"],
         f"{__name__}:{path.stem.replace('-', '_')}",

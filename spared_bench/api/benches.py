@@ -99,7 +99,7 @@ def make_bench(
     def in_child(everything: Registry) -> Bench:
         return bench_of(everything, known or load_protocol(named, everything))
 
-    registry = listed_apart(files, space, in_child, strict=strict)
+    registry = listed_apart(ours, files, space, in_child, strict=strict)
     if not protocol:
         default_protocol(registry, [name for name in datasets if name in registry.names("dataset")])
     return bench_of(registry, known or load_protocol(named, registry))

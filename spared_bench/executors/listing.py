@@ -52,6 +52,7 @@ def require_strict() -> None:
 
 
 def listed_apart(
+    ours: Registry,
     files: list[Path],
     space: Workspace,
     make: Callable[[Registry], Bench] | None = None,
@@ -66,6 +67,8 @@ def listed_apart(
 
     Parameters
     ----------
+    ours : Registry
+        Our own plugins and described datasets (``discover`` with ``only=()``).
     files : list of Path
         Single-file plugins.
     space : Workspace
@@ -79,7 +82,6 @@ def listed_apart(
     SparedBenchError
         What ``make`` raises.
     """
-    ours = discover(files, data_dir=space.data_dir, only=())
     if not (files or strangers_installed()):
         return ours
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 
-import yaml
-
 from spared_bench.errors import did_you_mean
+from spared_bench.shipped import shipped_yaml
 
 #: As ``gene_list``: the genes that the files of a dataset list.
 OF_THE_DATASET = "dataset"
@@ -17,7 +16,7 @@ OF_THE_DATASET = "dataset"
 def gene_lists() -> dict[str, tuple[str, ...]]:
     """Return every list by its name: ids or symbols, in the printed order."""
     text = (resources.files(__package__) / "gene_lists.yaml").read_text(encoding="utf-8")
-    return {name: tuple(each["genes"]) for name, each in yaml.safe_load(text).items()}
+    return {name: tuple(each["genes"]) for name, each in shipped_yaml(text).items()}
 
 
 def require_list(name: str) -> None:

@@ -57,11 +57,14 @@ def build(
     from spared_bench.executors.listing import listed_apart
     from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard
     from spared_bench.protocol import read_protocol
+    from spared_bench.registry import discover
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
-    registry = listed_apart([file.resolve() for file in plugin], space)
+    files = [file.resolve() for file in plugin]
+    ours = discover(files, data_dir=space.data_dir, only=())
+    registry = listed_apart(ours, files, space)
     if note := note_on_earlier(space.store):
         typer.echo(note, err=True)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []

@@ -5,7 +5,7 @@ What is in the store needs neither, so only trials that are still to be run are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -118,6 +118,16 @@ def weights_of(
     return found
 
 
+def unreadable_weights(plan: Plan) -> list[str]:
+    """Say of weights that were set for methods of a plan why they cannot be used, a line each.
+
+    Published weights may still be to be fetched; a file that was named is here, or nowhere.
+    """
+    lacking = _missing_weights(plan, but=("pretrained",))
+    told = (f"{each.kind} {each.method!r}, {each.network!r}: {each.reason}" for each in lacking)
+    return list(dict.fromkeys(told))
+
+
 @dataclass(frozen=True)
 class _Lack:
     """Weights that a method would start from and that cannot be had."""
@@ -154,7 +164,7 @@ def _unknown_networks(bench: Bench, plan: Plan) -> Iterator[str]:
                     yield f"{kind.capitalize()} {name!r} has {parameter}={network!r}: {error}"
 
 
-def _missing_weights(plan: Plan) -> list[_Lack]:
+def _missing_weights(plan: Plan, but: Collection[str] = ()) -> list[_Lack]:
     bench = plan.bench
     completers = dict.fromkeys(cell.completer for cell in plan.cells)
     predictors = dict.fromkeys(cell.predictor for cell in plan.cells)
@@ -162,6 +172,8 @@ def _missing_weights(plan: Plan) -> list[_Lack]:
     found = []
     for kind, name, values in _methods(bench, completers, predictors):
         for network, weights in _starts_from(bench, kind, name, values):
+            if weights in but:
+                continue
             asked = network, weights, bench.registry.get(kind, name).plugin.is_ours
             if asked not in reasons:
                 reasons[asked] = _why_unavailable(bench, *asked)

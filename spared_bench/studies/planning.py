@@ -19,7 +19,7 @@ from spared_bench.planning.forecast import (
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.selection import make_plan
 from spared_bench.planning.stored import stored_results
-from spared_bench.running.requirements import weights_of
+from spared_bench.running.requirements import unreadable_weights, weights_of
 from spared_bench.studies.model import Study
 from spared_bench.studies.shifts import chosen_shifts
 from spared_bench.studies.variants import Variant, variants_of
@@ -122,6 +122,8 @@ def _planned(study: Study, base: Bench, variants: tuple[Variant, ...]) -> Group:
         raise
     except UsageError as error:
         raise StudyError(f"study {study.name!r}, {variants[0].label}: {error}") from error
+    if problems := "\n".join(unreadable_weights(plan)):
+        raise StudyError(f"study {study.name!r}, {variants[0].label}: {problems}")
     wanted = {place for variant in variants for place in variant.places}
     plan.cells = [
         cell

@@ -10,9 +10,11 @@ from types import SimpleNamespace
 import pytest
 
 from spared_bench.bench import Bench
+from spared_bench.errors import StudyError
 from spared_bench.keys.hashing import digest
 from spared_bench.registry import discover
 from spared_bench.studies.loading import load_study, open_study
+from spared_bench.studies.planning import plan_study
 from spared_bench.studies.settings import SELECTED
 from spared_bench.studies.variants import variants_of
 from tests.studies.test_shipped import NAMES
@@ -124,6 +126,34 @@ def test_every_axis_can_be_varied_and_reaches_the_trial(tmp_path):
     path = tmp_path / "axes.yaml"
     path.write_text(AXES)
     check(open_study(str(path), workspace=tmp_path / "w", device="cpu"))
+
+
+WEIGHTS = """
+name: starts
+base: demo
+datasets: [planted]
+completers: [none]
+methods: [shufflenet]
+factors:
+  start: {setting: shufflenet.weights, levels: [random, LEVEL]}
+"""
+
+
+@pytest.mark.parametrize("level", ["nonsense", "weights.pth", "pre-trained"])
+def test_a_level_of_weights_that_are_nowhere_is_refused(level, tmp_path):
+    (tmp_path / "weights.pth").touch()  # not beside the command, and nothing is in it
+    path = tmp_path / "starts.yaml"
+    path.write_text(WEIGHTS.replace("LEVEL", level))
+    opened = open_study(str(path), workspace=tmp_path / "w", device="cpu")
+    with pytest.raises(StudyError, match=f"'shufflenet'.*{level}"):
+        plan_study(opened.study, opened.base)
+
+
+def test_a_level_of_weights_that_are_to_be_fetched_is_planned(tmp_path):
+    path = tmp_path / "starts.yaml"
+    path.write_text(WEIGHTS.replace("LEVEL", "pretrained"))
+    opened = open_study(str(path), workspace=tmp_path / "w", device="cpu")
+    assert len(plan_study(opened.study, opened.base).variants) == 2
 
 
 def check(opened):

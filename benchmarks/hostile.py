@@ -40,8 +40,9 @@ from spared_bench.leaderboard.text import visible  # noqa: E402
 from spared_bench.sources.archives import unpack  # noqa: E402
 from spared_bench.sources.download import download  # noqa: E402
 from spared_bench.sources.patience import Expected, Policy  # noqa: E402
+from spared_bench.store.archives import export, import_archive  # noqa: E402
 from spared_bench.store.entries import Store  # noqa: E402
-from spared_bench.store.maintenance import export, import_archive, verify  # noqa: E402
+from spared_bench.store.maintenance import verify  # noqa: E402
 from spared_bench.submissions import bundle  # noqa: E402
 from spared_bench.submissions.add import add, unreproduced  # noqa: E402
 from spared_bench.submissions.build import build  # noqa: E402
@@ -462,10 +463,10 @@ def _killed(world: World) -> Outcome:
     store, archive = Store(world.folder() / "store"), world.root / "killed.tar"
     export(world.bench.workspace.store, archive)
     program = (
-        "import os, sys; from pathlib import Path; from spared_bench.store import maintenance;"
+        "import os, sys; from pathlib import Path; from spared_bench.store import archives;"
         "from spared_bench.store.entries import Store;"
-        "maintenance._adopt = lambda *_: os.kill(os.getpid(), 9);"
-        "maintenance.import_archive(Store(Path(sys.argv[1])), Path(sys.argv[2]))"
+        "archives._adopt = lambda *_: os.kill(os.getpid(), 9);"
+        "archives.import_archive(Store(Path(sys.argv[1])), Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", program, str(store.root), str(archive)]
     subprocess.run(command, cwd=ROOT, check=False)

@@ -15,8 +15,8 @@ from spared_bench.errors import UsageError
 from spared_bench.keys.hashing import digest
 from spared_bench.leaderboard.publish import build_leaderboard
 from spared_bench.results import IMPORTED
+from spared_bench.store.archives import export, import_archive
 from spared_bench.store.entries import Store
-from spared_bench.store.maintenance import export, import_archive
 from spared_bench.store.trials import read_trial
 from spared_bench.submissions.add import unreproduced
 from spared_bench.trials.cells import finished_cells

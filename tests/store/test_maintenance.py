@@ -15,10 +15,11 @@ import pytest
 from spared_bench.errors import UsageError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
+from spared_bench.store.archives import export, import_archive
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import MARK, read_mark
 from spared_bench.store.leases import Leases
-from spared_bench.store.maintenance import export, import_archive, unneeded, verify
+from spared_bench.store.maintenance import unneeded, verify
 from spared_bench.trials.cells import finished_cells
 
 NAMES = ["toy@1", "toy", "none", "mean", 0]
@@ -336,10 +337,10 @@ def test_what_a_killed_import_left_is_swept_away_by_the_next(store, tmp_path):
     export(store, tmp_path / "all.tar")
     other = Store(tmp_path / "other")
     program = (
-        "import os, sys; from pathlib import Path; from spared_bench.store import maintenance;"
+        "import os, sys; from pathlib import Path; from spared_bench.store import archives;"
         "from spared_bench.store.entries import Store;"
-        "maintenance._adopt = lambda *_: os.kill(os.getpid(), 9);"
-        "maintenance.import_archive(Store(Path(sys.argv[1])), Path(sys.argv[2]))"
+        "archives._adopt = lambda *_: os.kill(os.getpid(), 9);"
+        "archives.import_archive(Store(Path(sys.argv[1])), Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", program, str(other.root), str(tmp_path / "all.tar")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL

@@ -126,12 +126,12 @@ def export(
     as_json: bool = JSON,
 ) -> None:
     """Write all results into one file, for another workspace."""
-    from spared_bench.store import maintenance
+    from spared_bench.store import archives
     from spared_bench.workspace import Workspace
 
     if not archive.resolve().parent.is_dir():
         raise UsageError(f"There is no folder {archive.resolve().parent} to write {archive} into.")
-    number = maintenance.export(Workspace.at(workspace).store, archive, products=products)
+    number = archives.export(Workspace.at(workspace).store, archive, products=products)
     show_result({"archive": archive, "entries": number}, as_json, f"{archive}: {number} entries.")
 
 
@@ -142,14 +142,14 @@ def import_(
     as_json: bool = JSON,
 ) -> None:
     """Take the results of another workspace over, each hashed again."""
-    from spared_bench.store import maintenance
+    from spared_bench.store import archives
     from spared_bench.workspace import Workspace
 
     if not archive.is_file():
         raise UsageError(f"There is no file {archive}.")
     space = Workspace.at(workspace)
     space.make_writable()
-    new, known = maintenance.import_archive(space.store, archive)
+    new, known = archives.import_archive(space.store, archive)
     text = (
         f"{new} entries taken over, {known} were there before. What is new is marked as"
         " imported; the board shows it as that."

@@ -43,8 +43,12 @@ SETTINGS = typer.Option(
 
 
 def own_command() -> str:
-    """Return the command that this process was started with, to be run again."""
-    return shlex.join(["spared-bench", *sys.argv[1:]])
+    """Return the command that this process was started with, to be run again.
+
+    Without ``--json``, which changes what it prints and nothing that it makes: a page is not built
+    anew for it.
+    """
+    return shlex.join(["spared-bench", *(each for each in sys.argv[1:] if each != "--json")])
 
 
 def err_console() -> Console:

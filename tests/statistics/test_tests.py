@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from itertools import combinations, product
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import scikit_posthocs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -99,6 +101,31 @@ def test_wilcoxon_of_six_pairs_is_the_share_of_sign_patterns_at_least_as_extreme
 
     assert wilcoxon_p(first, second) == pytest.approx(min(1, brute))
     assert wilcoxon_p(first, first) == 1
+
+
+@given(
+    arrays(
+        float,
+        st.tuples(st.integers(1, 60), st.integers(2, 5)),
+        elements=st.one_of(st.integers(-3, 3).map(float), st.floats(-1, 1, width=16)),
+    )
+)
+@settings(deadline=None, max_examples=60)
+def test_many_pairs_at_once_have_the_p_of_each_by_itself(values):
+    """Zeros, ties, and more than the fifty pairs up to which p is exact, in one matrix."""
+    blocks = pd.DataFrame(values)
+    pairs = list(combinations(range(values.shape[1]), 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        alone = [
+            stats.wilcoxon(difference).pvalue if difference.any() else 1.0
+            for difference in (values[:, i] - values[:, j] for i, j in pairs)
+        ]
+    expected = multipletests(alone, method="holm")[1]
+
+    found = wilcoxon_holm(blocks).to_numpy()
+
+    np.testing.assert_allclose([found[pair] for pair in pairs], expected, rtol=1e-12)
 
 
 def test_pairwise_matrices_are_labelled_symmetric_and_agree_with_scikit_posthocs(blocks):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from spared_bench.cli.common import own_command
 from spared_bench.protocol import read_protocol
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -237,3 +238,8 @@ def test_what_a_plugin_prints_is_no_part_of_a_json_report(tmp_path):
 
     assert json.loads(done.stdout)["failed"] > 0
     assert "reading" in done.stderr
+
+
+def test_a_command_is_told_without_the_form_of_its_output(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/bin/spared-bench", "run", "-d", "my slides", "--json"])
+    assert own_command() == "spared-bench run -d 'my slides'"

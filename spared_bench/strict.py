@@ -64,11 +64,11 @@ class _Loader(yaml.SafeLoader):
         if isinstance(found, int) and found.bit_length() > _MOST_BITS:
             raise _unreadable(node, str(node.value))
         if isinstance(found, int | float) and _OTHER_NUMBER.fullmatch(str(node.value)):
-            problem = (
+            told = (
                 f"{node.value} would be read as {found}: write a number in plain digits, and a name"
                 " in quotes"
             )
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
         return found
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:

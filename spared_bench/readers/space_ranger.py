@@ -264,6 +264,7 @@ def _images_in(spatial: Path, hires: Path | None) -> dict[str, Path]:
 def _unused_images(spatial: Path) -> list[str]:
     """Say which files beside the positions look like images, where none of them was used."""
     names = sorted(path.name for path in spatial.glob("*image*"))
+    names += sorted(f"../{path.name}" for path in spatial.parent.glob("*tissue_*image*"))
     if not names:
         return []
     return [

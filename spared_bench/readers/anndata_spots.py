@@ -12,7 +12,7 @@ from spared_bench.errors import CoordinateError, CountsError, did_you_mean
 from spared_bench.readers.features import choose_genes
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
-from spared_bench.readers.scale import nearest_px
+from spared_bench.readers.lattice import nearest_px
 from spared_bench.readers.tables import as_flags
 
 if TYPE_CHECKING:

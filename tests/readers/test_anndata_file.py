@@ -366,6 +366,7 @@ def test_a_diameter_that_is_no_single_positive_number_is_asked_for(adata, tmp_pa
 STRETCHES = {
     "x": lambda xy: xy * [3, 1],
     "y": lambda xy: xy * [1, 0.4],
+    "half of y": lambda xy: xy * [1, 0.5],
     "turned": lambda xy: (xy * [1, 3])[:, ::-1],
     "one place": lambda xy: xy * 0 + 50,
     "pairs": lambda xy: np.repeat(xy[::2], 2, axis=0),

@@ -222,7 +222,7 @@ def test_the_image_of_full_resolution_needs_no_factor(adata, tmp_path):
     assert (facts["image_scale"], facts["repairs"]) == (1, [])
     np.testing.assert_array_equal(tifffile.imread(facts["image_path"]), images["fullres"])
     images["fullres"] = images["fullres"][:300]
-    with pytest.raises(ImageError, match=r"hires and the fullres image.*contradict"):
+    with pytest.raises(ImageError, match=r"fullres and the hires image.*contradict"):
         read_anndata(written(adata, tmp_path), exports=tmp_path)
 
 

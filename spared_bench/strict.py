@@ -23,22 +23,25 @@ MAX_BYTES = 100_000
 #: What YAML 1.1 takes plain values for: 010 for 8, 12:30 for 750, on for True.
 _GUESSED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "timestamp")}
 _MOST_BITS = 64  # of a whole number; a longer one cannot even be printed in a message
+#: Numbers that YAML 1.1 takes for others than people do: 1_0 for 10, 010 for 8, 12:30 for 750.
+_OTHER_NUMBER = re.compile(r"[-+]?0[0-7]+|.*[_:].*")
 
 
 class _Loader(yaml.SafeLoader):
     """Refuses aliases, which can multiply, and keys that stand twice, of which one would win."""
 
-    def __init__(self, text: str, typed: Collection[str] | None) -> None:
+    def __init__(self, text: str, typed: Collection[str] | None, names: bool) -> None:
         super().__init__(text)
-        self._typed = typed
+        self._typed, self._names = typed, names
 
     def get_single_node(self) -> Any:
         root = super().get_single_node()
-        if self._typed is not None and isinstance(root, yaml.MappingNode):
-            for key, value in root.value:
+        pairs = root.value if isinstance(root, yaml.MappingNode) else []
+        for key, value in pairs:
+            if self._names or self._typed is not None:
                 _keep_text(key)
-                if key.value not in self._typed:
-                    _keep_text(value)
+            if self._typed is not None and key.value not in self._typed:
+                _keep_text(value)
         return root
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -60,6 +63,12 @@ class _Loader(yaml.SafeLoader):
             raise _unreadable(node, ascii(found))  # halves of letters, which no file can hold
         if isinstance(found, int) and found.bit_length() > _MOST_BITS:
             raise _unreadable(node, str(node.value))
+        if isinstance(found, int | float) and _OTHER_NUMBER.fullmatch(str(node.value)):
+            told = (
+                f"{node.value} would be read as {found}: write a number in plain digits, and a name"
+                " in quotes"
+            )
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
         return found
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -112,6 +121,18 @@ def load_value(text: str, source: str) -> Any:
     return _load(text, source, "value", UsageError)
 
 
+def plain_digits(value: Any) -> Any:
+    """Refuse a number that is still text where it has underscores, which Python would read over.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(value, str) and "_" in value:
+        raise ValueError(f"{in_one_line(value)} is no number: write it in plain digits")
+    return value
+
+
 def in_one_line(value: Any) -> str:
     """Return a value as Python writes it, cut where it is long."""
     return reprlib.repr(value)
@@ -124,6 +145,7 @@ def load_mapping(
     error: type[SparedBenchError],
     *,
     typed: Collection[str] | None = None,
+    names: bool = False,
 ) -> dict[str, Any]:
     """Read a YAML mapping.
 
@@ -140,8 +162,10 @@ def load_mapping(
     typed : collection of str, optional
         Keys of the mapping below which plain values become numbers, switches and dates; by default
         all. Elsewhere they stay text, for ids: to YAML, 010 is the number 8.
+    names : bool
+        Whether the keys of the mapping are ids, which stay text.
     """
-    values = _load(text, source, what, error, typed)
+    values = _load(text, source, what, error, typed, names)
     if not isinstance(values, dict):
         raise error(f"{source} must be a YAML mapping, found {type(values).__name__}.")
     return values
@@ -153,11 +177,12 @@ def _load(
     what: str,
     error: type[SparedBenchError],
     typed: Collection[str] | None = None,
+    names: bool = False,
 ) -> Any:
     if len(text) > MAX_BYTES:
         raise error(f"{source} is larger than {MAX_BYTES} bytes; that is no {what}.")
     try:
-        return _Loader(text, typed).get_single_data()
+        return _Loader(text, typed, names).get_single_data()
     except Exception as problem:  # keys that cannot be one, depth without end, ...
         reason = " ".join(str(problem).split()) or type(problem).__name__
         raise error(f"{source} is not valid YAML: {reason}") from problem

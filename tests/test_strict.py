@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from spared_bench.errors import UsageError
-from spared_bench.strict import first_problems, load_json, load_mapping
+from spared_bench.strict import first_problems, load_json, load_mapping, load_value
 
 
 def load(text):
@@ -52,6 +52,42 @@ def test_what_is_refused_says_why(text, reason):
     with pytest.raises(UsageError, match=r"x\.yaml") as error:
         load(text)
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("1_0", "10"),
+        ("-1_000", "-1000"),
+        ("1_0.5", "10.5"),
+        ("0x_ff", "255"),
+        ("010", "8"),
+        ("-007", "-7"),
+        ("12:30", "750"),
+        ("1:30.5", "90.5"),
+        ("[3, 1_0]", "10"),
+        ("{b: 010}", "8"),
+    ],
+)
+def test_a_number_that_yaml_takes_for_another_is_refused(text, read):
+    with pytest.raises(UsageError, match=f"would be read as {read}: write .* in plain digits"):
+        load(f"a: {text}\n")
+    with pytest.raises(UsageError, match="would be read as"):
+        load_value(text, "--set a.b")
+
+
+def test_numbers_in_plain_digits_and_texts_in_quotes_stay_what_they_are():
+    values = [0, 10, -3, 0x10, 1e-3, 0.5, 10.0]
+    assert load("a: [0, 10, -3, 0x10, 1e-3, 0.5, 10.]")["a"] == values
+    assert load("a: ['1_0', \"010\", '12:30', 1_a, 08]")["a"] == [
+        "1_0", "010", "12:30", "1_a", "08",
+    ]  # fmt: skip
+
+
+def test_keys_that_are_names_stay_text():
+    text = "010: {b: 1}\n1_0: 2\non: 3\n"
+    found = load_mapping(text, "x.yaml", "thing", UsageError, names=True)
+    assert found == {"010": {"b": 1}, "1_0": 2, "on": 3}
 
 
 def test_a_refusal_says_in_which_line():
@@ -115,7 +151,7 @@ def test_what_is_empty_is_nothing_and_quoted_text_is_text_where_ids_are_read():
 
 
 def test_below_some_keys_values_are_typed_as_ever():
-    text = "ids: {010: 8, 8: [on]}\nsettings: {n: 010, on: 1.5}\n"
+    text = "ids: {010: 8, 8: [on]}\nsettings: {n: 8, on: 1.5}\n"
     found = load_mapping(text, "x.yaml", "thing", UsageError, typed=("settings",))
     assert found["ids"] == {"010": "8", "8": ["on"]}
     assert found["settings"] == {"n": 8, True: 1.5}

@@ -235,14 +235,28 @@ class SEPAL(TorchPredictor):
     enlarged: bool = False
     last_elu: bool = False
 
-    def build(self, n_genes: int) -> nn.Module:
-        # LocalGraphs -> (n_graphs, n_genes)
-        embedding = TimmEncoder(self.backbone).width
-        if embedding % 4:
+    def check_parameters(self) -> None:
+        """Refuse a backbone whose embeddings cannot hold the code of a position.
+
+        Raises
+        ------
+        UsageError
+        """
+        self._embedding()
+
+    def _embedding(self) -> int:
+        """Return the width of the backbone's embeddings."""
+        width = TimmEncoder(self.backbone).width
+        if width % 4:
             raise UsageError(
-                f"The embeddings of {self.backbone!r} are {embedding} wide; SEPAL's code of a"
+                f"The embeddings of {self.backbone!r} are {width} wide; SEPAL's code of a"
                 " position needs a width divisible by 4. Take another backbone."
             )
+        return width
+
+    def build(self, n_genes: int) -> nn.Module:
+        # LocalGraphs -> (n_graphs, n_genes)
+        embedding = self._embedding()
         if self.layout == "visium":
             return VisiumHead(n_genes, embedding, self.width, self.last_elu)
         if self.layout == "legacy_st":

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from spared_bench import PredictorSpec
 from spared_bench.bounds import CountOrZero, Positive
 from spared_bench.data import Slides
+from spared_bench.errors import UsageError
 from spared_bench.models import PatchUnits, TorchPredictor, build_backbone
 from spared_bench.models.device_patches import resized
 from spared_bench.models.encoders import expected_input, feature_width
@@ -117,6 +118,29 @@ class ViTB(TorchPredictor):
     backbone: str = "vit_b_16"
     image_size: CountOrZero = 0
     options: dict[str, Any] = field(default_factory=dict)
+
+    def check_parameters(self) -> None:
+        """Refuse a size of images, and options, that the network does not take.
+
+        Raises
+        ------
+        UsageError
+        """
+        if not (self.image_size or self.options):
+            return
+        try:
+            with torch.device("meta"):  # shapes without numbers
+                PatchNet(self.backbone, "random", 1, self.image_size, self.options)
+        except UsageError:
+            raise
+        except Exception as error:  # of any network of two libraries
+            options = f" and options={self.options}" if self.options else ""
+            raise UsageError(
+                f"{self.name} has backbone={self.backbone!r}, image_size={self.image_size}"
+                f"{options}, which do not go together:"
+                f" {' '.join(str(error).split())[:200] or type(error).__name__}. A transformer"
+                " takes images that its tiles divide; leave image_size out for the network's own."
+            ) from error
 
     def build(self, n_genes: int) -> nn.Module:
         return PatchNet(self.backbone, self.weights, n_genes, self.image_size, self.options)

@@ -14,11 +14,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from spared_bench.processing.aperio import YCBCR_JPEG2000
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.image_errors import unclear, unsupported
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEGS = (6, 7)
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _MAX_SAMPLE_VALUE = 281
 _COLOURS = 3
@@ -70,11 +72,12 @@ def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> C
         raise unsupported(path, f"pixels of type {page.dtype}")
     if fluorescence:
         return Colours(top=np.iinfo(page.dtype).max if bits > 8 else 2**bits - 1, stains=True)
-    photometric = int(page.photometric)
+    photometric = _kind(page, bands, path)
     if photometric == _PALETTE:
         # 16 bits in the file, of which libtiff's tools take the upper eight, too.
         return Colours(top=255, palette=(np.asarray(page.colormap).T >> 8).astype(np.uint8))
-    coded = photometric == _YCBCR and page.compression in _JPEGS and page.planarconfig == 1
+    decoded = (*_JPEGS, YCBCR_JPEG2000)  # as red, green and blue
+    coded = photometric == _YCBCR and page.compression in decoded and page.planarconfig == 1
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not coded:
         name = getattr(page.photometric, "name", photometric)
         codec = getattr(page.compression, "name", page.compression)
@@ -84,7 +87,7 @@ def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> C
     if base == 1 and bands > 1 and opacity is None:
         raise unclear(path, f"{bands} channels and does not say which are red, green and blue")
     if bands < base:
-        raise unsupported(path, f"{bands} channels of {photometric}")
+        raise unsupported(path, f"{bands} of the {base} channels that its colours need")
     top, stated = _largest(tiff, page, bits)
     notes = []
     if bands > base + (opacity is not None):
@@ -100,6 +103,24 @@ def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> C
         inverted=photometric == _WHITE_IS_ZERO,
         notes=tuple(notes),
     )
+
+
+def _kind(page: Any, bands: int, path: Path) -> int:
+    """Return the photometric interpretation; a file that says none of it, and more, is refused."""
+    if _BITS_PER_SAMPLE not in page.tags and bands > 1:  # of one, its default is meant: 1 bit
+        raise unclear(path, "no tag BitsPerSample (258), so that its values are not known")
+    found = int(page.photometric)
+    if _PHOTOMETRIC not in page.tags:
+        if bands < _COLOURS:
+            raise unclear(
+                path,
+                "no tag PhotometricInterpretation (262), and does not say whether 0 is black or"
+                " white",
+            )
+        return _RGB  # as libtiff takes it
+    if found == _WHITE_IS_ZERO and bands >= _COLOURS:
+        raise unclear(path, f"{bands} channels, in which 0 is white, and they are no colours so")
+    return found
 
 
 def _told(axes: dict[str, int]) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from tifffile import TIFF
 
 from spared_bench.errors import ImageError
+from spared_bench.processing.aperio import YCBCR_JPEG2000, as_rgb
 from spared_bench.processing.blocks import even_edges
 from spared_bench.processing.image_errors import no_codec
 from spared_bench.processing.vips_threads import require_threads
@@ -113,8 +114,9 @@ class Plane:
         self._offsets, self._counts = page.dataoffsets[here], page.databytecounts[here]
         if not len(self._offsets) == len(self._counts) == count:
             raise ImageError(
-                f"The image {file.path} lists {len(self._offsets)} of the {count} tiles or strips"
-                " that its size asks for: it is damaged. Fetch it again."
+                f"The image {file.path} lists {len(self._offsets)} places and"
+                f" {len(self._counts)} lengths of the {count} tiles or strips that its size asks"
+                " for: it is damaged. Fetch it again."
             )
 
     def _strip_rows(self, page: Any, height: int) -> np.ndarray:
@@ -184,6 +186,8 @@ class Plane:
             raise self._damaged(where, f"it holds an image of shape {found}")
         if pixels.dtype != self._dtype:
             raise self._damaged(where, f"it holds {pixels.dtype}, expected {self._dtype}")
+        if self._compression == YCBCR_JPEG2000:
+            return as_rgb(pixels[0, :height], data)
         return pixels[0, :height]
 
     def _check_complete(self, data: bytes, where: str) -> None:

@@ -19,7 +19,7 @@ from spared_bench.errors import (
 )
 from spared_bench.readers.anndata_images import copies_of, image_in, library_of
 from spared_bench.readers.anndata_spots import number, raw_slide_from
-from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps
+from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.scale import (
     PITCH_UM,
     check_apart,
@@ -28,7 +28,6 @@ from spared_bench.readers.scale import (
     check_stretched,
     check_um_per_px,
     check_visium,
-    nearest_px,
     scale_by_copies,
 )
 

@@ -17,15 +17,14 @@ from spared_bench.readers.stamps import drop_older, stamp_of
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_OF_A_LIBRARY = ("images", "scalefactors")
+_OF_A_LIBRARY, _WHOLE = ("images", "scalefactors"), "fullres"
 
 
 def library_of(
     adata: AnnData, library: str, rows: tuple[str, str] | None, path: Path
 ) -> Mapping[str, Any]:
     """Return the images and scale factors of one library; empty ones where the file has none."""
-    libraries = adata.uns.get("spatial", {})
-    libraries = libraries if isinstance(libraries, Mapping) else {}
+    libraries = _libraries(adata.uns.get("spatial", {}))
     if library and library not in libraries:
         raise ContractError(
             f"{path} has no library {library!r}. {did_you_mean(library, libraries)} It has:"
@@ -42,6 +41,19 @@ def library_of(
         )
     chosen = libraries[library] if library else next(iter(libraries.values()), {})
     return {key: _mapping(_mapping(chosen, path).get(key, {}), path) for key in _OF_A_LIBRARY}
+
+
+def _libraries(found: Any) -> Mapping[str, Any]:
+    """Return the libraries of ``uns["spatial"]``, without what others write beside them.
+
+    CELLxGENE writes ``is_single``; who has one library only may leave its name out.
+    """
+    if not isinstance(found, Mapping):
+        return {}
+    if isinstance(found.get("scalefactors"), Mapping):
+        return {"": found}
+    libraries = {name: each for name, each in found.items() if isinstance(each, Mapping)}
+    return libraries or found
 
 
 def _mapping(found: Any, path: Path) -> Mapping[str, Any]:
@@ -71,7 +83,8 @@ def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]
     """Return the images of a library that have a factor, and a sentence about each other one.
 
     An image called ``x`` has the factor ``tissue_x_scalef``: ``hires`` and ``lowres`` of Space
-    Ranger, ``downscaled_fullres`` of HEST-1k, and what others call theirs.
+    Ranger, ``downscaled_fullres`` of HEST-1k, and what others call theirs. ``fullres`` of CELLxGENE
+    is the full-resolution image and has none.
     """
     copies, untold = {}, []
     for key, value in facts["images"].items():
@@ -79,7 +92,8 @@ def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]
         if len(shape) not in (2, 3):
             untold.append(f"The image {name!r} of the file is no array of pixels and was not used.")
             continue
-        factor = number(facts["scalefactors"].get(f"tissue_{name}_scalef", 0))
+        whole = float(name == _WHOLE)  # where nothing else is said
+        factor = number(facts["scalefactors"].get(f"tissue_{name}_scalef", whole))
         if 0 < factor < np.inf:
             copies[name] = ImageCopy(name, shape[1], shape[0], factor)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from spared_bench.errors import CoordinateError, CountsError, did_you_mean
 from spared_bench.readers.features import choose_genes
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
-from spared_bench.readers.scale import nearest_px
+from spared_bench.readers.lattice import nearest_px
 from spared_bench.readers.tables import as_flags
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _ROUNDING = 1e-6
+_KINDS = ("feature_types", "feature_type")  # scanpy's, and 10x Genomics'
 
 
 def raw_slide_from(
@@ -36,7 +38,7 @@ def raw_slide_from(
         _gene_ids(var),
         list(map(str, var.index)),
         str(path),
-        kinds=var["feature_types"].tolist() if "feature_types" in var else None,
+        kinds=next((var[name].tolist() for name in _KINDS if name in var), None),
         genomes=var["genome"].tolist() if "genome" in var else None,
         organism=organism,
     )
@@ -59,25 +61,33 @@ def raw_slide_from(
 
 def _under_tissue(adata: AnnData, path: Path) -> tuple[AnnData, list[str]]:
     """Leave out spots beside the tissue, where ``obs["in_tissue"]`` tells them."""
-    if "in_tissue" not in adata.obs or not adata.n_obs:
+    named = (name for name in adata.obs if _letters(name) == _letters("in_tissue"))
+    column = next(named, None)
+    if column is None or not adata.n_obs:
         return adata, []
-    covered = as_flags(adata.obs["in_tissue"], f"obs['in_tissue'] of {path}", CoordinateError)
+    covered = as_flags(adata.obs[column], f"obs[{column!r}] of {path}", CoordinateError)
     if covered.all():
         return adata, []
     if not covered.any():
         raise CoordinateError(
-            f"No spot of {path} is under tissue: obs['in_tissue'] is 1 or true for none of"
+            f"No spot of {path} is under tissue: obs[{column!r}] is 1 or true for none of"
             f" {adata.n_obs}. Correct that column, or remove it if all of them are."
         )
     return adata[covered], [f"Spots beside the tissue, dropped: {int((~covered).sum())}."]
 
 
+def _letters(name: Any) -> str:
+    """Return a name of a column without what people write between its words."""
+    return re.sub(r"[\W_]+", "", str(name)).casefold()
+
+
 def _centres(adata: AnnData, path: Path) -> np.ndarray:
     """Return the centres of the spots, (n_spots, 2), float64."""
     if SPATIAL not in adata.obsm or np.asarray(adata.obsm[SPATIAL]).shape[1:] != (2,):
+        shape = f", 'spatial' of shape {adata.obsm[SPATIAL].shape}" if SPATIAL in adata.obsm else ""
         raise CoordinateError(
             f"{path} has no spot coordinates: obsm['spatial'] must be (n_spots, 2), x and y in"
-            f" full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}."
+            f" full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}{shape}."
         )
     if not adata.n_obs:
         raise CountsError(f"{path} holds no spots. Check which rows were kept when it was written.")
@@ -97,7 +107,8 @@ def _x_first(coordinates: Any) -> Any:
     if len(names) != 2:
         return coordinates
     first, second = names
-    is_turned = (first, second) == ("y", "x") or ("row" in first and "col" in second)
+    words = [re.split(r"[\W_\d]+", name) for name in names]  # y_px, pixel.y, y_centroid
+    is_turned = ("y" in words[0] and "x" in words[1]) or ("row" in first and "col" in second)
     return coordinates.iloc[:, ::-1] if is_turned else coordinates
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.readers.features import Chosen, choose_genes
 from spared_bench.readers.matrix_market import MATRIX_MARKET, numbers_of
+from spared_bench.readers.nearby import nearby
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _MTX = "filtered_feature_bc_matrix"
 _TITLES = {
     "barcode", "barcodes", "cell", "cells", "spot", "spots", "x", "v1", "id", "ids", "gene",
     "genes", "gene_id", "gene_ids", "gene_name", "ensembl", "ensembl_id", "feature", "feature_id",
-    "features", "symbol",
+    "features", "symbol", "0",
 }  # fmt: skip
 
 
@@ -103,6 +104,9 @@ def _where_else(folder: Path) -> str:
         return f"Name {' or '.join(good)}, where there are some."
     if list(folder.glob("raw_feature_bc_matrix*")):
         return "The raw matrix in there has all barcodes of the array: copy the filtered one, too."
+    for wanted in (folder / _H5, folder / _MTX / "matrix.mtx"):
+        if hint := nearby(wanted, f"*{wanted.suffix}", f"*{wanted.suffix}.gz"):
+            return hint
     return "Name the folder that Space Ranger calls `outs`."
 
 
@@ -124,6 +128,7 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
             parts = (group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:])
             matrix = sparse.csr_matrix(parts, shape=(len(barcodes), len(ids)))
             matrix.check_format(full_check=True)
+            _refuse_repeated(matrix, matrix.nnz)
             _check_lengths(path, len(ids), symbols, kinds, genomes)
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
@@ -155,13 +160,23 @@ def _check_lengths(path: Path, n_features: int, *columns: list[str] | None) -> N
             raise ValueError(f"it has {n_features} features, but {len(column)} of their names")
 
 
+def _refuse_repeated(matrix: csr_matrix, stored: int) -> None:
+    """Refuse a matrix that tells a count twice, which scipy adds up."""
+    matrix.sum_duplicates()
+    if matrix.nnz < stored:
+        raise ValueError(f"it tells {stored - matrix.nnz} counts of a spot and a gene twice")
+
+
 def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
     from scipy import io as scipy_io
     from scipy import sparse
 
     try:
         with _open(folder / "matrix.mtx") as file:
-            matrix = sparse.csr_matrix(scipy_io.mmread(file).T.astype(np.float32))
+            entries = scipy_io.mmread(file)
+        matrix = sparse.csr_matrix(entries.T.astype(np.float32))
+        if sparse.issparse(entries):
+            _refuse_repeated(matrix, entries.nnz)
         n_spots, n_features = matrix.shape
         rows = _without_header(_rows(folder, "barcodes.tsv"), n_spots)
         barcodes = [row[0] for row in rows]
@@ -169,11 +184,15 @@ def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
         if matrix.shape != (len(barcodes), len(features)):
             raise ValueError(
                 f"the matrix is {matrix.shape[1]} x {matrix.shape[0]}, but there are"
-                f" {len(features)} features and {len(barcodes)} barcodes"
+                f" {len(features)} features and {len(barcodes)} barcodes, the first of which are"
+                f" {features[0][0]!r} and {barcodes[0]!r}"
             )
     except FileNotFoundError as error:
+        wanted = Path(error.filename)
+        h5 = folder.parent / _H5
+        hint = nearby(wanted, f"*{wanted.name}*") or nearby(h5, f"*{_H5}")
         raise MissingFileError(
-            f"{error.filename} is missing. Copy the whole folder {_MTX} of Space Ranger's output."
+            f"{wanted} is missing. {hint or f'Copy the whole folder {_MTX} of Space Ranger.'}"
         ) from error
     except (OSError, EOFError, ValueError, IndexError, OverflowError, zlib.error) as error:
         raise _damaged(folder, error) from error
@@ -210,9 +229,11 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
         raise FileNotFoundError(2, "No such file", str(folder / names[0]))
     lines = lines_of(read_text(path, CountsError, "part of the feature-barcode matrix"))
     separator = _separator(lines)
-    rows = [fields_of(line, separator) for line in lines]
+    rows = _without_numbers([fields_of(line, separator) for line in lines])
     for number, row in enumerate(rows, start=1):
-        if not row[0] or len(row) != len(rows[0]):
+        if not row[0]:
+            raise ValueError(f"line {number} of {path.name} begins with an empty field: {row[:3]}")
+        if len(row) != len(rows[0]):
             raise ValueError(
                 f"line {number} of {path.name} has {len(row)} fields, {row[:3]}, where line 1 has"
                 f" {len(rows[0])}"
@@ -229,10 +250,26 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
 def _separator(lines: list[str]) -> str:
     """Return what stands between the fields of all lines: a tab, or what Excel and R made of it."""
     for separator in "\t,;":
-        numbers = {len(fields_of(line, separator)) for line in lines}
-        if len(numbers) == 1 and numbers != {1}:
+        first, *others = (len(fields_of(line, separator)) for line in lines or [""])
+        # R gives names of rows no title.
+        width = max(others, default=first)
+        if len({*others, width}) == 1 and width - first in (0, 1) and width > 1:
             return separator
     return "\t"
+
+
+def _without_numbers(rows: list[list[str]]) -> list[list[str]]:
+    """Leave out the running numbers that R and pandas write before every row."""
+    for titles in (0, 1):
+        numbered = rows[titles:]
+        numbers = [row[0] for row in numbered]
+        for start in ("0", "1"):
+            expected = [str(number) for number in range(int(start), len(rows) + int(start))]
+            if len(numbered) > 1 and len(numbered[0]) > 1 and numbers == expected[: len(numbers)]:
+                width = len(numbered[0])
+                head = [row[1:] if len(row) == width else row for row in rows[:titles]]
+                return [*head, *(row[1:] for row in numbered)]
+    return rows
 
 
 def _without_header(rows: list[list[str]], expected: int) -> list[list[str]]:

@@ -13,17 +13,21 @@ import numpy as np
 from spared_bench.errors import CountsError
 
 GENES = "Gene Expression"
-_PREFIXED = re.compile(r"(\w[\w.-]*?)_+(ENS[A-Z]*G\d+.*)")
-_ENSEMBL = re.compile(r"(?:^|_)ENS[A-Z]*G\d{6,}")
+#: Between a genome and a gene; Seurat turns underscores into dashes.
+_BETWEEN = "_:-"
+_PREFIXED = re.compile(rf"(\w[\w.-]*?)[{_BETWEEN}]+(ENS[A-Z]*G\d+.*)")
+_ENSEMBL = re.compile(rf"(?:^|[{_BETWEEN}])ENS[A-Z]*G\d{{6,}}")
+_CODE = re.compile(r"ENS[A-Z]*G(?=\d)")
 _MOST_GENOMES = 8
 _MOST_TOLD = 10
-_ASSEMBLY = re.compile(r"(GRC[hm]\d+|hg\d+|mm\d+|human|mouse)_", re.IGNORECASE)
+_ASSEMBLY = re.compile(r"(GRC[hm]\d+|hg\d+|mm\d+|human|mouse)[_:-]", re.IGNORECASE)
 #: Names of assemblies, and ids of Ensembl; what is none of them is a virus, a control, or unknown.
 _ASSEMBLIES = {
     "human": re.compile(r"grch\d|hg\d|(t2t|chm13)|human|homo|hsap"),
     "mouse": re.compile(r"grcm\d|mm\d|mouse|mus_?m|mmus"),
 }
 _IDS = {"human": re.compile(r"ENSG\d"), "mouse": re.compile(r"ENSMUSG\d")}
+_ORGANISMS = {"ENSG": "human", "ENSMUSG": "mouse"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def choose_genes(
         repairs.append("Ids and symbols of the genes stood in each other's place, exchanged.")
     ids, symbols = [ids[i] for i in columns], [symbols[i] for i in columns]
     told = _words(genomes)
-    named = [told[i].rstrip("_") for i in columns] if told else []
+    named = [told[i].rstrip(_BETWEEN) for i in columns] if told else []
     if len(set(named)) < 2:  # "GRCh38_and_mm10" is the name of one reference, not of one genome
         prefixes = _genomes_in(ids)
         named = prefixes if not named or len(set(prefixes)) > 1 else named
@@ -107,7 +111,8 @@ def _mostly_ensembl(names: Sequence[str]) -> bool:
 def _of_genes(kinds: list[str], n_features: int, where: str) -> tuple[np.ndarray, list[str]]:
     if not kinds:
         return np.arange(n_features), []
-    genes = np.flatnonzero([kind.casefold() == GENES.casefold() for kind in kinds])
+    wanted = _plain(GENES)
+    genes = np.flatnonzero([_plain(kind) == wanted for kind in kinds])
     if n_features and not len(genes):
         found = sorted(set(kinds))
         more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
@@ -118,6 +123,11 @@ def _of_genes(kinds: list[str], n_features: int, where: str) -> tuple[np.ndarray
         )
     dropped = n_features - len(genes)
     return genes, [f"Features that are no genes, dropped: {dropped}."] if dropped else []
+
+
+def _plain(kind: str) -> str:
+    """Return a type without capital letters and what R makes of blanks."""
+    return re.sub(r"[\W_]+", " ", kind).casefold()
 
 
 def _words(values: Sequence[Any] | None) -> list[str]:
@@ -135,11 +145,12 @@ def _genomes_in(ids: Sequence[str]) -> list[str]:
         known = set()
     longest_first = sorted(known, key=len, reverse=True)
     prefixes = [
-        next((name for name in longest_first if gene.startswith(f"{name}_")), "") for gene in ids
+        next((name for name in longest_first if _bare(gene, name) != gene), "") for gene in ids
     ]
     if ids and all(prefixes):  # where only some have one, it is no genome: DEPRECATED_ENSG...
         return prefixes
-    found = [next((name for name, form in _IDS.items() if form.match(gene)), "") for gene in ids]
+    codes = [match[0] if (match := _CODE.match(gene)) else "" for gene in ids]
+    found = [_ORGANISMS.get(code, code) for code in codes]
     return found if len(set(found) - {""}) > 1 else [""] * len(ids)
 
 
@@ -151,9 +162,7 @@ def _genome_of(
     fitting = [name for name in known if assembly and assembly.match(name.casefold())]
     if not fitting and form:
         bare = Counter(
-            name
-            for name, gene in zip(named, ids, strict=True)
-            if form.match(gene.removeprefix(name).lstrip("_"))
+            name for name, gene in zip(named, ids, strict=True) if form.match(_bare(gene, name))
         )
         fitting = [name for name, found in bare.items() if found > known[name] / 2]
     if len(fitting) == 1:
@@ -168,6 +177,11 @@ def _genome_of(
 
 def _without(genome: str, names: list[str]) -> list[str]:
     """Cut the name of the genome off, where it stands before every name."""
-    if not genome or not all(name.startswith(f"{genome}_") for name in names):
-        return names
-    return [name.removeprefix(genome).lstrip("_") for name in names]
+    cut = [_bare(name, genome) for name in names]
+    return cut if all(short != name for short, name in zip(cut, names, strict=True)) else names
+
+
+def _bare(gene: str, genome: str) -> str:
+    """Return a name without that of its genome before it; as it is where that is another one."""
+    rest = gene.removeprefix(genome) if genome else gene
+    return rest.lstrip(_BETWEEN) if rest != gene and rest[:1] in tuple(_BETWEEN) else gene

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ import numpy as np
 
 from spared_bench.data import LABEL
 from spared_bench.errors import ContractError, did_you_mean
-from spared_bench.readers.text import bare, read_text
+from spared_bench.readers.tables import text_table
+from spared_bench.readers.text import bare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,30 +51,17 @@ def read_labels(path: Path, column: str, spots: str = "") -> dict[str, str]:
 
 def label_table(path: Path, columns: Sequence[str], header: bool = True) -> pd.DataFrame:
     """Read a table as text, and check that these columns are there; without header, name them."""
-    import pandas as pd
-
-    text = read_text(path, ContractError, "table of labels")
-    first = text.split("\n", 1)[0]
-    try:
-        table = pd.read_csv(
-            io.StringIO(text),
-            sep="\t" if "\t" in first else ",",
-            names=None if header else list(columns),
-            header=0 if header else None,
-            dtype=str,
-            keep_default_na=False,
-            skipinitialspace=True,
-            index_col=False,
-        )
-    except ValueError as error:
-        raise ContractError(f"The table of labels {path} cannot be read: {error}") from error
-    table.columns = [bare(str(name)) for name in table.columns]
+    table = text_table(
+        path, ContractError, "table of labels", names=None if header else list(columns)
+    )
     for column in columns:
         if column not in table:
             raise ContractError(
                 f"The table of labels {path} has no column {column!r}."
                 f" {did_you_mean(column, table.columns)} It has: {', '.join(table.columns)}."
             )
+        if list(table.columns).count(column) > 1:
+            raise ContractError(f"{path} has two columns called {column!r}. Remove the wrong one.")
     return table
 
 

@@ -12,6 +12,15 @@ from spared_bench.errors import CoordinateError
 _ASTRAY = 0.25  # of a step: arrays are stretched when they are printed and registered, not torn
 
 
+def nearest_px(centres: np.ndarray) -> float:
+    """Return the median distance of a spot to its nearest neighbour; 0 for a single spot."""
+    from scipy.spatial import cKDTree
+
+    if len(centres) < 2:
+        return 0.0
+    return float(np.median(cKDTree(centres).query(centres, 2)[0][:, 1]))
+
+
 def lattice_steps(array: np.ndarray, pixels: np.ndarray) -> tuple[float, float]:
     """Return how many pixels one step of the array is long, along its columns and its rows.
 
@@ -48,7 +57,10 @@ def lattice_steps(array: np.ndarray, pixels: np.ndarray) -> tuple[float, float]:
 
 
 def lattice_kind(
-    array: np.ndarray, pixels: np.ndarray, steps: tuple[float, float]
+    array: np.ndarray,
+    pixels: np.ndarray,
+    steps: tuple[float, float],
+    around: np.ndarray | None = None,
 ) -> Literal["hexagonal", "square", "other"]:
     """Say which lattice array positions and pixels are of, whichever way it is turned.
 
@@ -58,16 +70,27 @@ def lattice_kind(
         As ``lattice_steps`` takes them.
     steps : tuple of float
         What it returned.
+    around : ndarray of shape (n_positions, 2), optional
+        Pixels of all positions of the array, where those of the spots may be far apart.
 
     Returns
     -------
     str
-        ``"hexagonal"``: Visium's, whose array_col counts half distances. ``"square"``: rows and
-        columns equally far apart, and every spot in its place. Else ``"other"``.
+        ``"hexagonal"``: Visium's, whose array_col counts half distances, so that row and column
+        add up to even numbers everywhere, or to odd ones. ``"square"``: rows and columns equally
+        far apart, and from a spot to the next, and every spot in its place. Else ``"other"``.
     """
     columns, rows = steps
-    if 0.8 < rows / (columns * 3**0.5) < 1.25:
+    odd = float((np.asarray(array, dtype=np.int64).sum(axis=1) % 2).mean())
+    is_staggered = not 0.05 < odd < 0.95
+    if is_staggered and 0.8 < rows / (columns * 3**0.5) < 1.25:
         return "hexagonal"
+    nearest = nearest_px(np.asarray(pixels if around is None else around, np.float64))
+    # A square array of which every other place is empty, and no Visium of which an axis was scaled.
+    is_checkered = is_staggered and 0.93 < rows / columns < 1.07
+    step = (rows * columns) ** 0.5 * (2**0.5 if is_checkered else 1.0)
+    if not 0.8 < nearest / step < 1.25:
+        return "other"
     design = np.column_stack([np.asarray(array, np.float64), np.ones(len(array))])
     solution = np.linalg.lstsq(design, np.asarray(pixels, np.float64), rcond=None)[0]
     astray = np.linalg.norm(design @ solution - pixels, axis=1)

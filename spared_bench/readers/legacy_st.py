@@ -23,8 +23,8 @@ import numpy as np
 from spared_bench.data import SPATIAL, validate_counts
 from spared_bench.errors import CoordinateError, ImageError
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
-from spared_bench.readers.lattice import lattice_steps
-from spared_bench.readers.scale import check_overlap, nearest_px
+from spared_bench.readers.lattice import lattice_steps, nearest_px
+from spared_bench.readers.scale import check_overlap
 from spared_bench.readers.tables import as_flags, parse_position, read_counts_table, read_table
 
 if TYPE_CHECKING:

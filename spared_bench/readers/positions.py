@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.errors import ContractError, CoordinateError, MissingFileError
+from spared_bench.readers.nearby import nearby, packed
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare, fields_of, lines_of, read_text
 
@@ -32,8 +33,15 @@ _SUFFIX = re.compile(r"-\d+$")
 def read_positions(spatial: Path) -> pd.DataFrame:
     """Read the position file of whichever version, indexed by barcode."""
     names = ("tissue_positions.csv", "tissue_positions.parquet", "tissue_positions_list.csv")
-    paths = [spatial / name for name in names]
-    return read_position_file(next((path for path in paths if path.is_file()), paths[0]))
+    paths = [packed(spatial / name) for name in names]
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        hint = nearby(paths[0], "*tissue_positions*", "*positions*.csv*")
+        raise CoordinateError(
+            f"There is no position table at {paths[0]}, so the spots have no coordinates."
+            f" {hint or 'Copy the whole `spatial` folder of Space Ranger.'}"
+        )
+    return read_position_file(found)
 
 
 def read_position_file(path: Path) -> pd.DataFrame:
@@ -62,7 +70,9 @@ def read_position_file(path: Path) -> pd.DataFrame:
                 f"{path}: column {column!r} holds {odd.iloc[0]} in {len(odd)} of {len(table)} rows;"
                 " expected whole numbers, the place in the array. Are columns exchanged?"
             )
-    barcodes = table["barcode" if "barcode" in table else table.columns[0]].astype(str).map(bare)
+    names = [str(name).casefold() for name in table.columns]
+    place = next((names.index(name) for name in ("barcode", "barcodes") if name in names), 0)
+    barcodes = table.iloc[:, place].astype(str).map(bare)
     if barcodes.duplicated().any():
         raise CoordinateError(
             f"The position table {path} names barcode {barcodes[barcodes.duplicated()].iloc[0]!r}"
@@ -81,10 +91,11 @@ def _form(path: Path) -> tuple[str, Sequence[str] | None]:
     first = [name.casefold() for name in fields_of(lines[0], separator)]
     if set(first) & set(_COLUMNS):
         return separator, None
-    if len(first) != len(_COLUMNS):
+    if len(first) != len(_COLUMNS) or any(letter.isalpha() for letter in first[-1]):
         raise CoordinateError(
             f"The position table {path} begins with {lines[0][:100]!r}: {len(first)} columns and no"
-            f" header that is known; expected the columns {', '.join(_COLUMNS)}."
+            f" header that is known; expected the columns {', '.join(_COLUMNS)}, between commas,"
+            " tabs or semicolons."
         )
     return separator, _COLUMNS
 
@@ -105,7 +116,8 @@ def under_tissue(
         raise CoordinateError(
             f"{len(lacking)} of {len(barcodes)} barcodes of {folder} have no position:"
             f" {barcodes[lacking[0]]!r}, for example, while the positions name"
-            f" {positions.index[0]!r}. The counts and the `spatial` folder are of different slides."
+            f" {positions.index[0]!r}. The counts and the `spatial` folder are of different slides,"
+            " or the barcodes in one of them were renamed: they must be the same in both."
         )
     placed = np.flatnonzero(rows >= 0)
     found = positions.iloc[rows[placed]].set_axis([barcodes[row] for row in placed], axis=0)
@@ -153,11 +165,13 @@ def read_scale_factors(path: Path) -> dict[str, float]:
     MissingFileError, ContractError
         If the file is missing or damaged, or one of these factors is no positive number.
     """
-    if not path.is_file():
+    if not packed(path).is_file():
+        hint = nearby(path, "*scalefactors*")
         raise MissingFileError(
-            f"There are no scale factors at {path}, so the size of a spot is unknown. Copy the"
-            " whole `spatial` folder of Space Ranger's output."
+            f"There are no scale factors at {path}, so the size of a spot is unknown."
+            f" {hint or 'Copy the whole `spatial` folder of Space Ranger.'}"
         )
+    path = packed(path)
     try:
         values: Any = json.loads(read_text(path, ContractError, "file of scale factors"))
     except (ValueError, RecursionError) as error:

@@ -157,15 +157,6 @@ def check_on_image(
     )
 
 
-def nearest_px(centres: np.ndarray) -> float:
-    """Return the median distance of a spot to its nearest neighbour; 0 for a single spot."""
-    from scipy.spatial import cKDTree
-
-    if len(centres) < 2:
-        return 0.0
-    return float(np.median(cKDTree(centres).query(centres, 2)[0][:, 1]))
-
-
 def check_apart(centres: np.ndarray, pitch: float, where: Path) -> None:
     """Refuse spots of which most lie where another one lies, so that nothing tells of their scale.
 

@@ -28,7 +28,7 @@ from spared_bench.data import SPATIAL, validate_counts
 from spared_bench.errors import ContractError, CoordinateError, MissingFileError
 from spared_bench.readers.feature_matrix import FeatureMatrix, read_feature_matrix
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
-from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps
+from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.positions import read_positions, read_scale_factors, under_tissue
 from spared_bench.readers.scale import (
     PITCH_UM,
@@ -36,12 +36,11 @@ from spared_bench.readers.scale import (
     check_apart,
     check_copies,
     check_on_image,
-    check_overlap,
     check_um_per_px,
     check_visium,
-    nearest_px,
     scale_by_copies,
 )
+from spared_bench.readers.square_grid import scale_of_grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,14 +150,9 @@ def _scale_of_array(
     nearest = nearest_px(centres)
     check_apart(centres, nearest, spatial)
     found = pixel_size(slide, spatial, bin_um, everywhere)
-    check_um_per_px(given, diameter, found, spatial)
     if not found:
-        check_overlap(diameter, nearest, spatial, "'spot_diameter_fullres'")
-        told = "as given" if given else "unknown: write `um_per_px: ...` in the slide's entry"
-        return given, [
-            f"The spots lie on a square grid, which is not Visium's, {nearest:.4g} px apart; the"
-            f" size of a pixel is {told}."
-        ]
+        return scale_of_grid(factors, given, nearest, spatial)
+    check_um_per_px(given, diameter, found, spatial)
     pitch_um = bin_um or PITCH_UM
     check_visium(diameter, pitch_um / found, spatial, "'spot_diameter_fullres'", pitch_um)
     told_um = factors.get("microns_per_pixel", found)
@@ -204,7 +198,8 @@ def pixel_size(
             raise
         array, pixels = everywhere[_AXES].to_numpy(), everywhere[_PIXELS].to_numpy()
         steps = lattice_steps(array, pixels)
-    kind = lattice_kind(array, pixels, steps)
+    around = None if everywhere is None else everywhere[_PIXELS].to_numpy()
+    kind = lattice_kind(array, pixels, steps, around)
     if kind == "other" or (bin_um and kind != "square"):
         ratio = 1.0 if bin_um else 3**0.5
         columns, rows = steps
@@ -213,7 +208,7 @@ def pixel_size(
             f" {rows:.3g} px long and one of array_col {columns:.3g} px; expected a ratio of"
             f" {ratio:.3g}, found {rows / columns:.3g}. The columns array_row and array_col are"
             " swapped, array_col does not count half distances, or the table is of another"
-            " technology."
+            " technology (a square grid is read where they count its columns and rows one by one)."
         )
     check_in_place(array, pixels, where)
     return (bin_um or (PITCH_UM / 2 if kind == "hexagonal" else 0.0)) / steps[0]
@@ -264,6 +259,7 @@ def _images_in(spatial: Path, hires: Path | None) -> dict[str, Path]:
 def _unused_images(spatial: Path) -> list[str]:
     """Say which files beside the positions look like images, where none of them was used."""
     names = sorted(path.name for path in spatial.glob("*image*"))
+    names += sorted(f"../{path.name}" for path in spatial.parent.glob("*tissue_*image*"))
     if not names:
         return []
     return [

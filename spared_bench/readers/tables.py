@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,16 +132,7 @@ def read_table(
         table = (
             _with_index(pd.read_parquet(path))
             if path.suffix == ".parquet"
-            else pd.read_csv(
-                io.StringIO(read_text(path, error, "position table")),
-                sep=separator,
-                names=list(names) if names else None,
-                header=None if names else 0,
-                dtype=str,
-                keep_default_na=False,
-                skipinitialspace=True,
-                index_col=False,
-            )
+            else text_table(path, error, "position table", separator=separator, names=names)
         )
     except (ValueError, OSError, EOFError, ImportError) as problem:  # without pyarrow, no parquet
         raise error(f"The position table {path} cannot be read: {problem}") from problem
@@ -151,6 +141,51 @@ def read_table(
     table.columns = [wanted.get(name.casefold(), name) for name in found]
     _check_numbers(table, columns, flags, path, error)
     return table
+
+
+def text_table(
+    path: Path,
+    error: type[DataError],
+    what: str,
+    *,
+    separator: str = "",
+    names: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Read a table of which every field stays text; empty lines are nothing.
+
+    Where R has written names of rows, it leaves out the name of their column, which is "" here.
+
+    Parameters
+    ----------
+    path : Path
+    error : type of DataError
+        What to raise for damage, and for rows of another length than the header.
+    what : str
+        What to call the file in a message: ``"position table"``.
+    separator : str
+        By default a tab where the first line has one, else a comma or a semicolon.
+    names : sequence of str, optional
+        Of the columns, for a file without a header.
+    """
+    import pandas as pd
+
+    lines = [line for line in lines_of(read_text(path, error, what)) if line.strip()]
+    if not lines:
+        raise error(f"The {what} {path} is empty. Copy it again.")
+    separator = separator or ("\t" if "\t" in lines[0] else max(",;", key=lines[0].count))
+    rows = [fields_of(line, separator) for line in lines]
+    columns = list(names) if names else rows.pop(0)
+    if not names and {len(row) for row in rows} == {len(columns) + 1}:
+        ends_empty = not any(row[-1] for row in rows)
+        columns = [*columns, ""] if ends_empty else ["", *columns]
+    for number, row in enumerate(rows, start=1 if names else 2):
+        if len(row) != len(columns):
+            raise error(
+                f"Row {number} of {path} has {len(row)} fields, {', '.join(row[:3])}, ..., but"
+                f" there are {len(columns)} columns. Is it cut off, or is a decimal point written"
+                " as a comma? Correct it, or copy the file again."
+            )
+    return pd.DataFrame(rows, columns=columns, dtype=str)
 
 
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
@@ -174,7 +209,7 @@ def as_flags(values: Any, where: str, error: type[DataError]) -> np.ndarray:
 
     # Few different values, of which there may be millions.
     codes, different = pd.factorize(np.asarray(values).ravel(), use_na_sentinel=False)
-    words = [str(value).strip() for value in different]
+    words = [bare(str(value)) for value in different]
     known = np.array([word.casefold() in (*_YES, *_NO) for word in words], dtype=bool)
     if not known.all():
         odd = ~known[codes]
@@ -198,6 +233,10 @@ def _check_numbers(
     missing = [column for column in (*columns, *flags) if column not in table]
     if missing:
         raise error(f"{path} lacks the columns {missing}; found {list(table.columns)}.")
+    names = list(table.columns)
+    twice = [column for column in (*columns, *flags) if names.count(column) > 1]
+    if twice:
+        raise error(f"{path} has two columns called {twice[0]!r}. Remove the wrong one.")
     for column in columns:
         numbers = pd.to_numeric(table[column], errors="coerce")
         bad = ~np.isfinite(numbers.to_numpy(dtype=np.float64))

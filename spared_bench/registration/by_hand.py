@@ -44,8 +44,9 @@ def read_transforms(path: Path) -> dict[str, list[list[float]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The transforms {path} cannot be read: {error}.") from error
     found = {}
-    for name, values in load_mapping(text, str(path), "file of transforms", UsageError).items():
-        found[str(name)] = checked_matrix(str(name), values).tolist()
+    what = "file of transforms"
+    for name, values in load_mapping(text, str(path), what, UsageError, names=True).items():
+        found[name] = checked_matrix(name, values).tolist()
     return found
 
 

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -32,7 +33,7 @@ from pydantic import (
 from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.protocol import Processing
 from spared_bench.specs import DatasetSpec, SlideInfo
-from spared_bench.strict import explain, load_mapping
+from spared_bench.strict import explain, load_mapping, plain_digits
 
 DESCRIPTION = "dataset.yaml"
 #: The factory of every dataset that is described in YAML.
@@ -44,7 +45,8 @@ _SLIDE_ID = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
 FILES = ("path", "spots", "labels", "patches", "metadata", "genes")
 
 Text = Annotated[str, Field(max_length=2_000)]
-Size = Annotated[float, Field(ge=0, le=1e6)]
+Size = Annotated[float, BeforeValidator(plain_digits), Field(ge=0, le=1e6)]
+Order = Annotated[int, BeforeValidator(plain_digits)]
 
 
 class _Described(BaseModel):
@@ -92,7 +94,7 @@ class SlideEntry(_Described):
     patient: Text = ""
     section: Text = ""
     sample: Text = ""
-    order: int | None = None
+    order: Order | None = None
     thickness_um: Size = 0.0
     spots: Text = ""
     labels: Text = ""

@@ -6,6 +6,7 @@ import pytest
 
 from spared_bench.api import make_bench, select
 from spared_bench.errors import UsageError
+from spared_bench.models.encoders import TimmEncoder
 from spared_bench.planning.own_checks import unfit
 from spared_bench.planning.selection import make_plan
 
@@ -19,6 +20,11 @@ from spared_bench.planning.selection import make_plan
         ("linear-probe", {"penalty": "hesst"}, "penalty='hesst'.*Did you mean 'hest'"),
         ("shuffled", {"components": 25}, r"`--set shuffled\.components=` fewer"),
         ("feature-attention", {"heads": 3}, "divisible by the heads"),
+        ("vit-b", {"image_size": 50}, "image_size=50.* do not go together"),
+        ("vit-b", {"backbone": "densenet121", "image_size": 8}, "Output size is too small"),
+        ("vit-b-delta", {"options": {"num_heads": 5}}, "num_heads.* do not go together"),
+        ("vit-b", {"options": {"depht": 1}}, "cannot be built with .*depht"),
+        ("sepal", {"backbone": "squeezenet1_0"}, "ends in no linear layer"),
     ],
 )
 def test_parameters_that_cannot_go_together_are_refused_when_planning(
@@ -28,6 +34,12 @@ def test_parameters_that_cannot_go_together_are_refused_when_planning(
     with pytest.raises(UsageError, match=f"Predictor {method!r} cannot run so: .*{told}"):
         select(bench, ["her2st_demo"], ["none"], [method])
     assert not (tmp_path / "store").exists()
+
+
+def test_sepal_is_asked_whether_a_position_fits_into_its_embeddings(tmp_path, monkeypatch):
+    monkeypatch.setattr(TimmEncoder, "width", 6)
+    bench = make_bench("demo", workspace=tmp_path, device="cpu")
+    assert "are 6 wide; SEPAL's code of a position" in unfit(bench, predictors=["sepal"])
 
 
 @pytest.mark.parametrize(

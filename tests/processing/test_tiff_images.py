@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -366,3 +368,53 @@ def test_stains_of_an_ome_tiff_are_its_channels_in_order(tmp_path, rng):
 
 def planes_last(stains):
     return np.moveaxis(stains, 0, 2)
+
+
+def without_tag(path, code):
+    """Turn a tag of the first page into one that nobody knows."""
+    with tifffile.TiffFile(path) as tiff:
+        offset, order = tiff.pages[0].tags[code].offset, tiff.byteorder
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(struct.pack(f"{order}H", 65_001))
+
+
+def test_colours_without_a_photometric_interpretation_are_as_libtiff_takes_them(tmp_path, pixels):
+    path = write(tmp_path / "a.tif", pixels, "lzw")
+    without_tag(path, 262)
+    np.testing.assert_array_equal(whole(path), pixels)
+
+
+def test_what_a_file_leaves_out_is_not_taken_from_the_defaults_of_tiff(tmp_path, pixels):
+    grey = write(tmp_path / "grey.tif", pixels[..., 0], photometric="minisblack")
+    without_tag(grey, 262)
+    with pytest.raises(ImageError, match=r"\(262\).*whether 0 is black or white"):
+        whole(grey)
+    one_bit = write(tmp_path / "bits.tif", pixels, "lzw")
+    without_tag(one_bit, 258)
+    with pytest.raises(ImageError, match=r"no tag BitsPerSample \(258\)"):
+        whole(one_bit)
+
+
+def test_three_channels_in_which_zero_is_white_are_refused(tmp_path, pixels):
+    path = write(tmp_path / "a.tif", pixels, photometric="miniswhite", planarconfig="contig")
+    with pytest.raises(ImageError, match="in which 0 is white"):
+        whole(path)
+
+
+@pytest.mark.parametrize("said", ["rgb", "ycbcr"])
+def test_jpeg_2000_of_aperio_in_luminance_and_chrominance_shows_its_colours(tmp_path, pixels, said):
+    """Compression 33003 by its definition: components without the transform of JPEG 2000."""
+    red, green, blue = np.moveaxis(pixels.astype(np.float64), -1, 0)
+    light = 0.299 * red + 0.587 * green + 0.114 * blue
+    parts = [light, 128 + (blue - light) / 1.772, 128 + (red - light) / 1.402]
+    stored = np.rint(np.clip(np.stack(parts, axis=-1), 0, 255)).astype(np.uint8)
+    options = {"compressionargs": {"mct": False}, "photometric": said, **TILES}
+    path = write(tmp_path / "a.svs", stored, "APERIO_JP2000_YCBC", **options)
+    assert np.abs(whole(path).astype(int) - pixels).max() <= 3
+
+    as_it_is = write(tmp_path / "b.svs", pixels, "APERIO_JP2000_RGB", **TILES)
+    np.testing.assert_array_equal(whole(as_it_is), pixels)
+    # The transform of JPEG 2000 was undone in decoding.
+    with_it = write(tmp_path / "c.svs", pixels, "APERIO_JP2000_YCBC", **TILES)
+    np.testing.assert_array_equal(whole(with_it), pixels)

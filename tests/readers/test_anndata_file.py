@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+import tifffile
 from scipy import sparse
 
 from spared_bench.data import validate_raw_slide
@@ -205,6 +206,41 @@ def test_a_library_that_is_none_is_refused(adata, tmp_path):
         read_anndata(written(adata, tmp_path))
 
 
+def test_what_others_write_beside_a_library_or_leave_out_is_no_second_one(adata, tmp_path):
+    facts = adata.uns["spatial"]["lib"]
+    for spatial in ({"is_single": True, "lib": facts}, facts):  # CELLxGENE; one without a name
+        adata.uns["spatial"] = spatial
+        slide = read_anndata(written(adata, tmp_path), exports=tmp_path)
+        assert slide.uns["slide"]["spot_diameter_px"] == 22
+        assert slide.uns["slide"]["image_scale"] == 0.5
+
+
+def test_the_image_of_full_resolution_needs_no_factor(adata, tmp_path):
+    images = adata.uns["spatial"]["lib"]["images"]
+    images["fullres"] = np.asarray(made_slides.picture(3))
+    facts = read_anndata(written(adata, tmp_path), exports=tmp_path).uns["slide"]
+    assert (facts["image_scale"], facts["repairs"]) == (1, [])
+    np.testing.assert_array_equal(tifffile.imread(facts["image_path"]), images["fullres"])
+    images["fullres"] = images["fullres"][:300]
+    with pytest.raises(ImageError, match=r"fullres and the hires image.*contradict"):
+        read_anndata(written(adata, tmp_path), exports=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["feature_types", "feature_type"])
+def test_features_of_another_type_are_left_out_of_a_file(adata, tmp_path, name):
+    adata.var[name] = ["Gene Expression"] * 11 + ["Antibody Capture"]
+    slide = read_anndata(written(adata, tmp_path))
+    assert slide.var_names.tolist() == made_slides.gene_ids(N_GENES)[:11]
+    assert slide.uns["slide"]["repairs"] == ["Features that are no genes, dropped: 1."]
+
+
+@pytest.mark.parametrize("name", ["In_Tissue", "in tissue", "in.tissue", "inTissue"])
+def test_the_column_of_tissue_is_known_however_it_is_written(adata, tmp_path, name):
+    adata.obs[name] = [1] * 60 + [0] * 4
+    slide = read_anndata(written(adata, tmp_path))
+    assert slide.uns["slide"]["repairs"] == ["Spots beside the tissue, dropped: 4."]
+
+
 def test_several_slides_in_one_file_are_told_apart_by_their_libraries(adata, tmp_path):
     adata.uns["spatial"]["other"] = {"scalefactors": {"spot_diameter_fullres": 25.0}}
     adata.obs["batch"] = pd.Categorical(["lib"] * 20 + ["other"] * 44)
@@ -366,6 +402,7 @@ def test_a_diameter_that_is_no_single_positive_number_is_asked_for(adata, tmp_pa
 STRETCHES = {
     "x": lambda xy: xy * [3, 1],
     "y": lambda xy: xy * [1, 0.4],
+    "half of y": lambda xy: xy * [1, 0.5],
     "turned": lambda xy: (xy * [1, 3])[:, ::-1],
     "one place": lambda xy: xy * 0 + 50,
     "pairs": lambda xy: np.repeat(xy[::2], 2, axis=0),
@@ -387,7 +424,17 @@ def test_a_lattice_that_is_turned_is_of_one_scale(adata, tmp_path):
     assert read_anndata(written(adata, tmp_path)).n_obs == adata.n_obs
 
 
-@pytest.mark.parametrize("columns", [["y", "x"], ["Y", "X"], ["pxl_row_in_fullres", "pxl_col"]])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["y", "x"],
+        ["Y", "X"],
+        ["pxl_row_in_fullres", "pxl_col"],
+        ["y_px", "x_px"],
+        ["pixel_y", "pixel_x"],
+        ["y.centroid", "x.centroid"],
+    ],
+)
 def test_coordinates_of_named_columns_are_read_by_their_names(adata, tmp_path, columns):
     centres = adata.obsm["spatial"]
     turned = pd.DataFrame(centres[:, ::-1], index=adata.obs_names, columns=columns)

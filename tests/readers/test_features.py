@@ -22,6 +22,8 @@ def chosen(ids, **told):
         ["Gene Expression", np.nan],
         ["Gene Expression", None],
         pd.Categorical(["gene expression", "Multiplexing Capture"]),
+        ["Gene.Expression", "Antibody.Capture"],
+        ["Gene_Expression", "Gene"],
     ],
 )
 def test_features_of_another_type_are_left_out_and_counted(kinds):
@@ -41,6 +43,12 @@ def test_without_types_all_features_are_genes(kinds):
         (["mm10___Actb", "hg19_ACTB", "hg19_TP53"], [1, 2], ["ACTB", "TP53"]),
         (["GRCh38_ACTB", "GRCh38_TP53"], [0, 1], ["ACTB", "TP53"]),
         (["ENSMUSG1", "ENSG1.4", "ENSMUSG2"], [1], ["ENSG1.4"]),
+        # Seurat makes dashes of underscores; others write colons.
+        (["hg38-ACTB", "hg38-HLA-A", "mm10-Actb"], [0, 1], ["ACTB", "HLA-A"]),
+        (["mm10---Actb", "GRCh38-ENSG1"], [1], ["ENSG1"]),
+        (["human:ENSG1", "mouse:ENSMUSG1"], [0], ["ENSG1"]),
+        (["ENSRNOG1", "ENSG1", "ENSG2"], [1, 2], ["ENSG1", "ENSG2"]),
+        (["ENSG1", "ENSSSCG1", "ERCC-00002"], [0], ["ENSG1"]),
     ],
 )
 def test_genomes_that_only_the_ids_tell_are_told_apart(ids, kept, found):

@@ -24,6 +24,7 @@ from spared_bench.errors import (
     MissingFileError,
 )
 from spared_bench.readers import read_space_ranger
+from spared_bench.readers.lattice import lattice_kind, lattice_steps
 
 PITCH = 50  # full-resolution pixels between neighbours in a row
 HEADER = "barcode,in_tissue,array_row,array_col,pxl_row_in_fullres,pxl_col_in_fullres"
@@ -332,7 +333,7 @@ def test_a_header_is_seen_whatever_the_file_is_called(folder, name, header):
     ("first", "message"),
     [
         ("a,b,c", "3 columns and no header that is known; expected the columns barcode"),
-        ("a,b,c,d,e,f", "column 'array_row' holds 'c' in 1 of"),
+        ("a,b,c,d,e,f", "6 columns and no header that is known"),
         (HEADER.replace("array_row", "row"), r"lacks the columns \['array_row'\]"),
         ("", "is empty"),
     ],
@@ -405,6 +406,68 @@ def test_a_square_grid_of_another_maker_is_read_and_its_scale_is_asked_for(folde
     change_factors(folder, spot_diameter_fullres=90.0)
     with pytest.raises(CoordinateError, match="40 px apart, but 90 px wide: they overlap"):
         read_space_ranger(folder)
+
+
+def test_the_scale_factors_of_a_square_grid_may_tell_the_size_of_a_pixel(folder):
+    table = table_of(folder)
+    table["array_col"] //= 2
+    table["pxl_row_in_fullres"] = 10 + 40 * table["array_row"]
+    table["pxl_col_in_fullres"] = 20 + 40 * table["array_col"]
+    table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    change_factors(folder, spot_diameter_fullres=20.0, microns_per_pixel=1.25)
+    slide = read_space_ranger(folder)
+    assert slide.uns["slide"]["um_per_px"] == 1.25
+    assert "is as its scale factors say" in slide.uns["slide"]["repairs"][-1]
+    with pytest.raises(ContractError, match=r"`um_per_px` 2 contradicts 'microns_per_pixel'"):
+        read_space_ranger(folder, um_per_px=2.0)
+    change_factors(folder, microns_per_pixel=125.0)
+    with pytest.raises(ContractError, match=r"a spot would measure 2,500 um"):
+        read_space_ranger(folder)
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "across", "down"),
+    [
+        (2, 1, 40, 40),  # a square grid whose columns are counted by twos: no Visium
+        (1, 1, 40, 60),
+        (1, 2, 40, 40),
+    ],
+)
+def test_a_square_grid_counted_otherwise_is_not_taken_for_visium(folder, column, row, across, down):
+    table = table_of(folder)
+    place = table["array_col"] // 2
+    table["pxl_col_in_fullres"], table["array_col"] = 20 + across * place, place * column
+    table["pxl_row_in_fullres"] = 10 + down * table["array_row"]
+    table["array_row"] *= row
+    table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    change_factors(folder, spot_diameter_fullres=24.0)
+    with pytest.raises(CoordinateError, match="do not lie on Visium's lattice"):
+        read_space_ranger(folder)
+
+
+def test_visium_of_which_one_axis_was_scaled_is_no_square_grid(folder):
+    table = table_of(folder)
+    table["pxl_row_in_fullres"] *= 0.5
+    table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    with pytest.raises(CoordinateError, match="do not lie on Visium's lattice"):
+        read_space_ranger(folder)
+
+
+@pytest.mark.parametrize(
+    ("places", "kind"),
+    [
+        (lambda r, c: (c, r), "square"),
+        (lambda r, c: (2 * c + r % 2, r), "square"),  # every other place is empty
+        (lambda r, c: (2 * c, 2 * r), "other"),
+        (lambda r, c: (c, 1.5 * r), "other"),
+    ],
+)
+def test_square_arrays_are_known_by_their_places_and_distances(places, kind):
+    grid = np.array([(r, c) for r in range(9) for c in range(9)])
+    array = np.array([places(r, c) for r, c in grid], dtype=float)
+    pixels = array @ [[30, 3], [-3, 30]] + 500  # turned a little
+    whole = np.rint(array / [1, 1.5]) if (array % 1).any() else array
+    assert lattice_kind(whole, pixels, lattice_steps(whole, pixels)) == kind
 
 
 def test_rows_of_visium_that_are_counted_singly_are_no_square_grid(folder):

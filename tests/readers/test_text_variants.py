@@ -350,7 +350,7 @@ def test_a_comment_of_a_matrix_may_hold_anything_and_be_long(folder, texts):
 
 def test_types_that_are_none_are_told_in_few_words(folder, texts):
     rows = [line.split("\t") for line in texts["features.tsv"].splitlines()]
-    text = "".join(f"{i}\t{gene}\t{s}\n" for i, (gene, s, _) in enumerate(rows))
+    text = "".join(f"row {i}\t{gene}\t{s}\n" for i, (gene, s, _) in enumerate(rows))
     write_part(folder, "features.tsv", text)
     with pytest.raises(CountsError, match=r"found S0, S1, S10, .* and 2 more\."):
         read_space_ranger(folder)

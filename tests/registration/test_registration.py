@@ -159,6 +159,13 @@ def test_a_file_of_transforms_that_are_none_is_refused(tmp_path, text):
         read_transforms(path)
 
 
+def test_a_file_of_transforms_names_sections_as_it_is_written(tmp_path):
+    path = tmp_path / "by_hand.yaml"
+    path.write_text("010: [[1, 0, 5], [0, 1, 6], [0, 0, 1]]\n151_673: [[1,0,0],[0,1,0],[0,0,1]]\n")
+    assert list(read_transforms(path)) == ["010", "151_673"]
+    assert read_transforms(path)["010"][1] == [0, 1, 6]
+
+
 def test_sections_whose_lengths_cannot_be_compared_are_refused(tmp_path):
     slides = {
         "a": section(tmp_path / "a.png", placed(0)),

@@ -244,6 +244,10 @@ def test_numbers_and_switches_of_a_description_are_read_as_such(yaml):
     assert (found.slides["1501"].um_per_px, found.allow_shared_donors) == (0.5, True)
     with pytest.raises(UsageError, match=r"um_per_px.*valid number"):
         read_description(rewritten(yaml, "um_per_px: 0.5", "um_per_px: half"))
+    with pytest.raises(UsageError, match=r"um_per_px.*'0_5' is no number: write it in plain"):
+        read_description(rewritten(yaml, "um_per_px: half", "um_per_px: 0_5"))
+    with pytest.raises(UsageError, match=r"order.*'1_0' is no number"):
+        read_description(rewritten(yaml, "um_per_px: 0_5", "order: 1_0"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])

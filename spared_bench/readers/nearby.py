@@ -1,0 +1,52 @@
+"""Where a missing file may be: archives of papers rename, pack and move what belongs together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+_MOST = 3
+
+
+def nearby(wanted: Path, *patterns: str) -> str:
+    """Say which files near the place of a missing one may be it.
+
+    Parameters
+    ----------
+    wanted : Path
+        What is missing.
+    *patterns : str
+        Of names, as ``Path.glob`` takes them.
+
+    Returns
+    -------
+    str
+        A sentence, or empty where nothing is like it in the folder, in those inside it, or above.
+    """
+    found = [path for path in dict.fromkeys(_like(wanted.parent, patterns)) if path != wanted]
+    if not found:
+        return ""
+    names = ", ".join(map(str, found[:_MOST])) + (", ..." if len(found) > _MOST else "")
+    return f"There is {names}: if that is it, copy it to {wanted}."
+
+
+def _like(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
+    """Yield files of such names, the nearest first."""
+    places = [folder, *_inside(folder), folder.parent]
+    places += [] if folder.is_dir() else _inside(folder.parent)
+    for place in places:
+        for pattern in patterns:
+            if place.is_dir():
+                yield from (path for path in sorted(place.glob(pattern)) if path.is_file())
+
+
+def _inside(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def packed(path: Path) -> Path:
+    """Return ``path.gz`` where that is there and ``path`` is not."""
+    other = path.with_name(f"{path.name}.gz")
+    return other if other.is_file() and not path.is_file() else path

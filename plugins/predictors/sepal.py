@@ -36,6 +36,7 @@ from spared_bench.models import TorchPredictor, geometric
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.encoders import TimmEncoder
 from spared_bench.models.local_graphs import LocalGraphs, LocalGraphUnits, position_code
+from spared_bench.models.offered import is_offered
 from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
 
 SPEC = PredictorSpec(
@@ -242,7 +243,8 @@ class SEPAL(TorchPredictor):
         ------
         UsageError
         """
-        self._embedding()
+        if not is_offered(self, "backbone"):
+            self._embedding()
 
     def _embedding(self) -> int:
         """Return the width of the backbone's embeddings."""

@@ -22,6 +22,7 @@ from spared_bench.errors import UsageError
 from spared_bench.models import PatchUnits, TorchPredictor, build_backbone
 from spared_bench.models.device_patches import resized
 from spared_bench.models.encoders import expected_input, feature_width
+from spared_bench.models.offered import is_offered
 from spared_bench.models.precision import mixed
 
 SPEC = PredictorSpec(
@@ -111,6 +112,11 @@ class ViTB(TorchPredictor):
             "image_size": 48,
             "weights": "random",
         },
+        "small-convolutional": {  # what SEPAL's small form builds on
+            "backbone": "test_resnet",
+            "image_size": 48,
+            "weights": "random",
+        },
         "spared": {},  # the defaults
     }
 
@@ -126,7 +132,7 @@ class ViTB(TorchPredictor):
         ------
         UsageError
         """
-        if not (self.image_size or self.options):
+        if is_offered(self, "backbone", "image_size", "options"):
             return
         try:
             with torch.device("meta"):  # shapes without numbers

@@ -38,7 +38,8 @@ def test_parameters_that_cannot_go_together_are_refused_when_planning(
 
 def test_sepal_is_asked_whether_a_position_fits_into_its_embeddings(tmp_path, monkeypatch):
     monkeypatch.setattr(TimmEncoder, "width", 6)
-    bench = make_bench("demo", workspace=tmp_path, device="cpu")
+    asked = {"sepal": {"backbone": "resnet18"}}
+    bench = make_bench("demo", workspace=tmp_path, parameters=asked, device="cpu")
     assert "are 6 wide; SEPAL's code of a position" in unfit(bench, predictors=["sepal"])
 
 

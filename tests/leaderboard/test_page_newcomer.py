@@ -119,7 +119,7 @@ def test_every_command_of_the_page_is_one_of_ours(site, open_site):
     for where in ("", "#table?protocol=mine@1", f"#method/{row}", "#dataset/breast"):
         page = open_site(site, where)
         found |= {
-            each for each in page.locator("code").all_inner_texts() if "spared-bench " in each
+            line for each in page.locator("code").all_inner_texts() for line in each.splitlines()
         }
     commands = {each for each in found if each.startswith("spared-bench ")}
 
@@ -130,17 +130,36 @@ def test_every_command_of_the_page_is_one_of_ours(site, open_site):
 
 def test_the_description_of_own_slides_that_the_page_shows_can_be_read(site, open_site, tmp_path):
     page = open_site(site, f"#method/{row_of(site, 'ridge', protocol=1)['id']}")
-    text = page.locator("pre").text_content()
     for slide in ("S1", "S2"):
         (tmp_path / slide / "outs").mkdir(parents=True)
         (tmp_path / slide / "full.tif").touch()
+        for end in ("_counts.tsv", "_spots.tsv", ".jpg"):
+            (tmp_path / f"{slide}{end}").touch()
     file = tmp_path / "my_slides.yaml"
-    file.write_text(text, encoding="utf-8")
 
-    found = read_description(file)
+    def described(text: str):
+        file.write_text(text, encoding="utf-8")
+        return read_description(file)
 
-    assert (found.name, found.organism) == ("my_slides", "mouse")
+    found = described(page.locator("pre").text_content())
+    assert (found.name, found.format, found.organism) == ("my_slides", "space_ranger", "mouse")
     assert sorted(found.slides) == ["S1", "S2"]
+    # On the card it is of what was asked for, whatever the address holds.
+    asked = {"organism": "human", "tissue": 'a: "b" # c', "technology": "Spatial Transcriptomics"}
+    script = "asked => spared.running.own({predictor: 'ridge'}, new URLSearchParams(asked))[2]"
+    text = page.evaluate(f"asked => ({script})(asked).lastChild.textContent", asked)
+    found = described(text)
+    assert (found.format, found.organism, found.tissue) == ("legacy_st", "human", asked["tissue"])
+
+
+def test_the_card_says_how_it_is_run_on_slides_of_ones_own(site, open_site):
+    page = open_site(site, "#table?organism=human")
+    lines = page.locator("#answer .own code").inner_text().splitlines()
+
+    assert lines[0].startswith("spared-bench data add ")
+    assert lines[1] == "spared-bench run -d my_slides -c none -p ridge"
+    page.locator("#answer").get_by_text("What my_slides.yaml holds").click()
+    assert "organism: human" in page.locator("#answer pre").inner_text()
 
 
 def test_a_protocol_that_is_a_file_is_saved_from_the_page(site, open_site, tmp_path):
@@ -158,13 +177,25 @@ def test_a_protocol_that_is_a_file_is_saved_from_the_page(site, open_site, tmp_p
 
 def test_under_a_protocol_that_nobody_knows_no_command_pretends_to_run_it(site, open_site):
     page = open_site(site, "#table?protocol=a-paper@1")
-    assert page.locator("#answer code").count() == 0
-    page.get_by_role("link", name="how to run it on slides of your own").click()
+    page.locator("#answer").get_by_text("Protocol a-paper@1 was not known").wait_for()
+    page.get_by_role("link", name="What it is, and how it predicts an image").click()
     ready(page, "method")
 
-    page.get_by_text("Protocol a-paper@1 is not known here").wait_for()
+    page.locator("#view").get_by_text("Protocol a-paper@1 was not known").wait_for()
     assert "a-paper" not in " ".join(page.locator("code").all_inner_texts())
-    assert page.locator("code", has_text="run -d my_slides").count() == 1
+    assert page.locator("#view code", has_text="run -d my_slides").count() == 1
+
+
+def test_of_a_method_that_no_plugin_is_called_the_card_says_why_it_has_no_command(
+    tmp_path, open_site
+):
+    build(trials("demo@1", "stranger", "b"), tmp_path, "c", "store", {"settings": SETTINGS})
+    card = open_site(tmp_path).locator("#answer .answer")
+
+    card.get_by_text(
+        "No plugin that was here when the page was built is called stranger"
+    ).wait_for()
+    assert card.locator(".command").count() == 0
 
 
 def test_what_only_another_protocol_has_is_told_with_the_way_there(tmp_path, open_site):

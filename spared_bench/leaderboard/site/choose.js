@@ -3,7 +3,7 @@
 
 spared.choose = (() => {
   const { el, link, rowName, score, write, duration, count } = spared;
-  const { known, plural, listed, command, copyable } = spared.parts;
+  const { known, plural, listed } = spared.parts;
   const MOST_NAMES = 4;
   const MOST_TIED = 40; // of the best rows, that are asked whether they are tied with the first
 
@@ -17,23 +17,6 @@ spared.choose = (() => {
     const what = [params.get("organism"), params.get("tissue")].filter(Boolean).join(" ");
     const by = params.get("technology");
     return by ? `${by}${what ? ` of ${what}` : ""}` : what || "all tissues";
-  }
-
-  function runs(board, choice, row) {
-    const { settings = {} } = spared.values.get("index"), [protocol] = board.protocol.split("@");
-    // One that is not registered is named by its file; of one that nobody knows here there is none.
-    if (Object.keys(settings).length && !settings[board.protocol]) return null;
-    const by = Object.keys(settings).length && !settings[board.protocol].registered ? ["--protocol", `${protocol}.yaml`] : ["--suite", protocol];
-    const all = choice.counted.length > 3 && choice.counted.length === board.datasets.filter((c) => c.counts).length;
-    const datasets = choice.counted.flatMap((i) => ["-d", board.datasets[i].name]);
-    const known = Object.hasOwn(spared.values.get("index").predictors || {}, row.predictor);
-    return known ? command("spared-bench", "run", ...(all ? ["--all"] : []), ...by, ...(all ? [] : datasets), ...(row.completer ? ["-c", row.completer] : []), "-p", row.predictor) : null;
-  }
-
-  // A protocol that comes with no plugin stands in a file, which a command names.
-  function protocolFile(protocol) {
-    const text = spared.values.get("index").files?.[protocol], name = `${protocol.split("@")[0]}.yaml`;
-    return text ? el("p", { class: "support" }, "The command reads the protocol from a file: ", el("button", { type: "button", class: "quiet", onclick: () => spared.exports.file(name, text, "application/yaml") }, `Save ${name}`)) : "";
   }
 
   // How far the numbers of the best row carry: an interval, or what there is in its place.
@@ -89,15 +72,14 @@ spared.choose = (() => {
     const second = board.headline.find((j) => j !== choice.k);
     const also = second !== undefined && known(choice.meanBy(best, second)) ? `, ${spared.metricAt(board, second).title} ${write(spared.metricAt(board, second))(choice.meanBy(best, second))}` : "";
     const cost = [known(best.seconds) ? `${duration(best.seconds)} of training` : "", known(best.parameters) ? `${count(best.parameters)} trainable parameters` : ""].filter(Boolean).join(", ");
-    const run = runs(board, choice, best);
     const mapped = counted.map((i) => board.datasets[i].name).find((name) => maps[best.id]?.[name]);
     return [
       el("p", { class: "best" }, link(["method", best.id], named(best))),
       el("p", {}, `On ${having(params)} it has the ${what}${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, params),
-      run ? el("p", { class: "support" }, "To make this result again:") : "", run ? copyable(run) : "", run ? protocolFile(board.protocol) : "",
-      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], Object.hasOwn(spared.values.get("index").predictors || {}, best.predictor) ? "What it is, and how to run it on slides of your own" : "What is known of it"), order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${beside(order[1], best)}`) : "", link(["about"], "Glossary")),
+      ...spared.running.own(best, params), ...spared.running.again(board, choice, best),
+      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], spared.running.isKnown(best.predictor) ? "What it is, and how it predicts an image" : "What is known of it"), order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${beside(order[1], best)}`) : "", link(["about"], "Glossary")),
     ];
   }
 
@@ -112,5 +94,5 @@ spared.choose = (() => {
       drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(drawn)) : "");
   }
 
-  return { show, runs, protocolFile, having, named, beside };
+  return { show, having, named, beside };
 })();

@@ -4,6 +4,7 @@
 (() => {
   const { el, score, count, duration, link, table, rowName, none, metricAt, scores, write, measure } = spared;
   const { known, facts, source, flagged } = spared.parts;
+  const { running } = spared;
 
   const plusMinus = (value, spread, show) => show(value) + (known(spread) ? ` ± ${show(spread)}` : "");
 
@@ -50,7 +51,7 @@
         [`Mean ${measure(metric)}`, known(here.overall) ? `${overall(here.overall)}${known(bounds[0]) ? ` (95 %: ${overall(bounds[0])} to ${overall(bounds[1])})` : ""}, over ${here.covered} of ${choice.counted.length} datasets` : null],
         ...(second === undefined || second === k ? [] : [[`Mean ${metricAt(board, second).title}`, known(choice.meanBy(row, second)) ? write(metricAt(board, second))(choice.meanBy(row, second)) : null]]),
       ]),
-      el("h3", {}, "How to run it"), ...running(board, choice, row, plugin),
+      el("h3", {}, "How to run it"), ...running.own(row, params), ...running.predicting(row), ...running.again(board, choice, row),
       el("h3", {}, "What it is"),
       facts([
         ["Predictor", row.predictor], ...described(board, row),
@@ -100,38 +101,6 @@
   function gpu(row) {
     const needs = spared.choice.needsGpu(row);
     return needs === null ? null : needs ? "needed in its published size" : row.claimed ? "not needed in its published size" : "not needed: it ran here on a processor";
-  }
-
-  // A description of somebody's own slides, as `spared-bench data add` reads it.
-  const DESCRIPTION = `name: my_slides
-format: space_ranger        # or h5ad, legacy_st, spatialdata
-organism: mouse             # or human
-tissue: brain
-slides:
-  S1: {path: S1/outs, patient: animal1, image: S1/full.tif}
-  S2: {path: S2/outs, patient: animal2, image: S2/full.tif}
-split: {train: [S1], test: [S2]}
-`;
-
-  function running(board, choice, row, plugin) {
-    const again = plugin && spared.choose.runs(board, choice, row);
-    if (!again && row.trust === "brought") return [el("p", {}, "Its predictions were made elsewhere, and scored here by ", el("code", {}, "spared-bench score"), "; there is no command for it.")];
-    if (!again && plugin) return own(row, [el("p", {}, `Protocol ${board.protocol} is not known here, so that there is no command that runs it as on this board.`)]);
-    if (!again) return [el("p", {}, `No plugin that was here when the page was built is called ${row.predictor}, so there is no command for it.${row.source ? " Its source is named above." : ""}`)];
-    return own(row, [el("p", {}, "As on this board:"), spared.parts.copyable(again, "Copy the command that runs it as on this board"), spared.choose.protocolFile(board.protocol)]);
-  }
-
-  function own(row, before) {
-    const completer = row.completer ? ["-c", row.completer] : [];
-    return [
-      ...before,
-      el("p", {}, "On slides of your own: describe them in a short YAML file, add them, and train and score the method on them."),
-      el("details", {}, el("summary", {}, "What my_slides.yaml holds"), el("pre", {}, DESCRIPTION)),
-      spared.parts.copyable("spared-bench data add my_slides.yaml", "Copy the command that adds slides"),
-      spared.parts.copyable(spared.parts.command("spared-bench", "run", "-d", "my_slides", ...completer, "-p", row.predictor), "Copy the command that runs it on your slides"),
-      el("p", {}, "So trained, it predicts an image of which nothing was measured:"),
-      spared.parts.copyable(spared.parts.command("spared-bench", "predict", `my_slides/${row.completer || "none"}/${row.predictor}`, "--image", "new.tif", "--grid-um", "100", "--um-per-px", "0.5"), "Copy the command that predicts an image"),
-    ];
   }
 
   function history(row, protocol) {

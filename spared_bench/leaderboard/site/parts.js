@@ -26,7 +26,7 @@ spared.parts = (() => {
     try { return document.execCommand("copy"); } catch { return false; } finally { area.remove(); }
   }
 
-  // A command with a button that copies it and says so.
+  // A command, or one a line, with a button that copies it and says so.
   function copyable(text, label = "Copy the command") {
     const said = el("span", { role: "status", class: "said" });
     const button = el("button", { type: "button", class: "quiet", "aria-label": label, onclick: async () => {

@@ -1,0 +1,80 @@
+"use strict";
+// How a method is run: the command that makes a result of the board again, and those for slides of one's own.
+
+spared.running = (() => {
+  const { el } = spared;
+  const { command, copyable } = spared.parts;
+  const index = () => spared.values.get("index");
+
+  const isKnown = (predictor) => Object.hasOwn(index().predictors || {}, predictor);
+
+  // One that is not registered is named by its file; of one that nobody knows here there is none.
+  function protocolOptions(protocol) {
+    const { settings = {} } = index(), [name] = protocol.split("@");
+    if (!Object.keys(settings).length || settings[protocol]?.registered) return ["--suite", name];
+    return settings[protocol] ? ["--protocol", `${name}.yaml`] : null;
+  }
+
+  function onBoard(board, choice, row) {
+    const by = protocolOptions(board.protocol);
+    if (!by || !isKnown(row.predictor)) return null;
+    const all = choice.counted.length > 3 && choice.counted.length === board.datasets.filter((c) => c.counts).length;
+    const datasets = choice.counted.flatMap((i) => ["-d", board.datasets[i].name]);
+    return command("spared-bench", "run", ...(all ? ["--all"] : []), ...by, ...(all ? [] : datasets), ...completer(row), "-p", row.predictor);
+  }
+  const completer = (row) => row.completer ? ["-c", row.completer] : [];
+
+  // A protocol that comes with no plugin stands in a file, which a command names.
+  function protocolFile(protocol) {
+    const text = index().files?.[protocol], name = `${protocol.split("@")[0]}.yaml`;
+    return text ? el("p", { class: "support" }, "The command reads the protocol from a file: ", el("button", { type: "button", class: "quiet", onclick: () => spared.exports.file(name, text, "application/yaml") }, `Save ${name}`)) : "";
+  }
+
+  // The command that makes the board's result again, or why there is none.
+  function again(board, choice, row) {
+    const text = onBoard(board, choice, row), why = (...words) => [el("p", { class: "support again" }, ...words)];
+    if (text) return [el("p", { class: "support" }, "To make the result of this board again:"), el("div", { class: "again" }, copyable(text, "Copy the command that makes the result of this board again")), protocolFile(board.protocol)];
+    if (row.trust === "brought") return why("Its predictions were made elsewhere, and scored here by ", el("code", {}, "spared-bench score"), "; there is no command for it.");
+    if (!isKnown(row.predictor)) return why(`No plugin that was here when the page was built is called ${row.predictor}, so there is no command for it.${row.source ? " Its page names its source." : ""}`);
+    return why(`Protocol ${board.protocol} was not known when the page was built, so no command makes this result again. Whoever has its file builds the page with `, el("code", {}, "--protocol FILE"), ".");
+  }
+
+  // A description of somebody's own slides, as `spared-bench data add` reads it: of what was asked for.
+  const FORMATS = {
+    space_ranger: (slide, animal) => `${slide}: {path: ${slide}/outs, patient: ${animal}, image: ${slide}/full.tif}`,
+    legacy_st: (slide, animal) => `${slide}: {path: ${slide}_counts.tsv, spots: ${slide}_spots.tsv, patient: ${animal}, image: ${slide}.jpg}`,
+  };
+  const EVERY = [...Object.keys(FORMATS), "h5ad", "spatialdata"];
+  const quoted = (text) => /^[a-z][a-z ]*$/i.test(text) ? text : JSON.stringify(text);
+  function description(params) {
+    const [organism, tissue, technology] = ["organism", "tissue", "technology"].map((name) => params.get(name) || "");
+    const format = /^spatial transcriptomics/i.test(technology) ? "legacy_st" : "space_ranger", of = FORMATS[format];
+    return `name: my_slides
+format: ${format}        # or ${EVERY.filter((each) => each !== format).join(", ")}
+organism: ${organism === "human" ? "human             # or mouse" : "mouse             # or human"}
+tissue: ${quoted(tissue || "brain")}
+slides:
+  ${of("S1", "donor1")}
+  ${of("S2", "donor2")}
+split: {train: [S1], test: [S2]}
+`;
+  }
+
+  // None of a method that no plugin here is called.
+  function own(row, params) {
+    if (!isKnown(row.predictor)) return [];
+    return [
+      el("p", { class: "support" }, "On slides of your own, described in a short file, trained and scored on them:"),
+      el("div", { class: "own" }, copyable(["spared-bench data add my_slides.yaml", command("spared-bench", "run", "-d", "my_slides", ...completer(row), "-p", row.predictor)].join("\n"), "Copy the commands that run it on your slides")),
+      el("details", {}, el("summary", {}, "What my_slides.yaml holds"), el("pre", { tabindex: "0" }, description(params))),
+    ];
+  }
+
+  function predicting(row) {
+    if (!isKnown(row.predictor)) return [];
+    return [el("p", {}, "So trained, it predicts an image of which nothing was measured:"),
+      copyable(command("spared-bench", "predict", `my_slides/${row.completer || "none"}/${row.predictor}`, "--image", "new.tif", "--grid-um", "100", "--um-per-px", "0.5"), "Copy the command that predicts an image")];
+  }
+
+  return { again, own, predicting, isKnown };
+})();

@@ -186,6 +186,19 @@ def test_under_a_protocol_that_nobody_knows_no_command_pretends_to_run_it(site, 
     assert page.locator("#view code", has_text="run -d my_slides").count() == 1
 
 
+def test_the_card_says_that_a_protocol_is_not_comparable_with_published_numbers(
+    tmp_path, open_site
+):
+    facts = {"comparable": False}
+    made = [trial("ridge", facts=facts), trial("b", mse=2, facts=facts)]
+    build(made, tmp_path, "c", "store", {"settings": SETTINGS})
+    term = open_site(tmp_path).locator("#answer .answer").get_by_role("link", name="Not comparable")
+    assert "compare rows within its table only" in term.get_attribute("data-tip")
+
+    build([trial("ridge"), trial("b", mse=2)], tmp_path / "other", "c", "store")
+    assert "Not comparable" not in open_site(tmp_path / "other").locator("#answer").inner_text()
+
+
 def test_of_a_method_that_no_plugin_is_called_the_card_says_why_it_has_no_command(
     tmp_path, open_site
 ):

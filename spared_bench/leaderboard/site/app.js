@@ -119,7 +119,7 @@
   function notices() {
     const { board } = context, { refused, left_out = [] } = values.get("index");
     document.getElementById("notices").replaceChildren(...[
-      board.comparable ? null : el("p", { class: "banner" }, el("strong", {}, "Not comparable with published numbers."), " This protocol differs from that of the published benchmark; compare rows within this table only."),
+      board.comparable ? null : el("p", { class: "banner" }, el("strong", {}, "Not comparable with published numbers."), ` ${spared.words.explain("comparable")}`),
       board.rows.length ? null : el("p", { class: "banner" }, "No predictor has run under this protocol. ", spared.link(["completion"], "What the completers scored")),
       board.datasets.some((c) => c.counts) || !board.rows.length ? null : el("p", { class: "banner" }, "All data here are generated, so nothing is ranked."),
       ...board.notes.map((note) => el("p", { class: "banner" }, note)),

@@ -15,6 +15,7 @@ spared.words = (() => {
     ["control", "Control", "A method that cannot be right: gene-mean predicts the mean of each gene, shuffled deals predictions to random spots. What is not better than these has learnt nothing. Controls have no rank."],
     ["interval", "95 % interval", "Of the mean over datasets: the datasets are drawn again with replacement, 95 % of the means lie within. Below five datasets none is computed; single dots then show each dataset."],
     ["trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: brought from another workspace."],
+    ["comparable", "Not comparable with published numbers", "This protocol differs from that of the published benchmark: compare rows within its table only."],
     ["pareto", "Pareto front", "The rows of which no other has both a lower error and a lower cost. A row behind the front costs more for less."],
     ["scores", "Scores", "Of the test slides, or of the validation slides where a dataset has no test slides (shown beside its name), over measured entries; seeds are averaged first."],
     ["flag", "⚑", "A flag: a doubt with its reason, on the row’s page and at the cell it is about."],

@@ -114,6 +114,35 @@ def test_a_choice_in_words_is_followed_by_sentence_ranking_and_address(open_site
     assert f"On human breast cancer it has the lowest MSE: {mse:.3f}" in answer(page)
 
 
+def facts_of(page) -> dict[str, str]:
+    names = page.locator("#view dl.facts").first.locator("dt").all_inner_texts()
+    values = page.locator("#view dl.facts").first.locator("dd").all_inner_texts()
+    return dict(zip(names, values, strict=True))
+
+
+def test_the_page_of_a_method_answers_what_was_asked_and_says_what_holds_over_all(open_site, site):
+    row = row_of(site, "specialist")
+    page = open_site(site, "#table?organism=human&tissue=breast&budget=cpu")
+    page.locator("#answer p.best").get_by_role("link").click()
+    ready(page, "method")
+    found = facts_of(page)
+    rows = [r["scores"][0]["normalised"] for r in data_of(site, "p0/board")["rows"]]
+    place = 1 + sum(np.mean(r) < np.mean(row["scores"][0]["normalised"]) for r in rows)
+
+    assert found["Asked for"] == "human breast, no GPU. Its ranking"
+    assert found["Rank"] == "1 of 4"  # slow ran on a GPU
+    assert found["Mean normalised MSE"] == "1.000, over 2 of 2 datasets"
+    assert place > 1 and found["Over all of the board"].startswith(f"rank {place} of 5")
+    table = page.get_by_role("table", name="Scores per dataset; first the 2 that were asked for")
+    assert [r.split()[0] for r in table.locator("tbody tr").all_inner_texts()[:2]] == ["d0", "d1"]
+    page.get_by_role("link", name="Its ranking").click()
+    ready(page, "table")
+    assert page.get_by_label("Budget").input_value() == "cpu"
+
+    plain = facts_of(open_site(site, f"#method/{row['id']}"))
+    assert "Asked for" not in plain and plain["Rank"].startswith(f"{place} of 5")
+
+
 def test_technology_is_chosen_by_its_name_without_its_size(open_site, site):
     page = open_site(site, "#table?technology=Visium")
 

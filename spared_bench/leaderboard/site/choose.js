@@ -19,6 +19,15 @@ spared.choose = (() => {
     return by ? `${by}${what ? ` of ${what}` : ""}` : what || "all tissues";
   }
 
+  // All that narrows a board, in words; empty where nothing does. A search only hides rows.
+  const FURTHER = ["completer", "scope", "trust", "weights", "tier"];
+  function asked(params) {
+    const named = params.getAll("dataset");
+    const data = ["technology", "organism", "tissue"].some((name) => params.get(name)) ? having(params) : "";
+    const budget = params.get("budget") && spared.choice.BUDGETS.find(([value]) => value === params.get("budget"))?.[1];
+    return [data, budget, ...FURTHER.filter((name) => params.get(name)).map((name) => `${name} ${params.get(name)}`), named.length ? plural(named.length, "chosen dataset") : ""].filter(Boolean).join(", ");
+  }
+
   // How far the numbers of the best row carry: an interval, or what there is in its place.
   function certainty(board, choice, row) {
     const { metric, counted, k } = choice, show = metric.normalised ? score : write(metric);
@@ -95,5 +104,5 @@ spared.choose = (() => {
       drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(drawn)) : "");
   }
 
-  return { show, having, named, beside };
+  return { show, having, asked, named, beside };
 })();

@@ -3,7 +3,7 @@
 
 (() => {
   const { el, score, count, duration, link, table, rowName, none, metricAt, scores, write, measure } = spared;
-  const { known, facts, source, flagged } = spared.parts;
+  const { known, facts, source, flagged, plural } = spared.parts;
   const { running } = spared;
 
   const plusMinus = (value, spread, show) => show(value) + (known(spread) ? ` ± ${show(spread)}` : "");
@@ -34,10 +34,9 @@
     if (!row) return view.replaceChildren(el("p", { class: "banner" }, `There is no such row under ${protocol}. `, link(["table"], "What there is")));
     const more = await spared.ofProtocol(protocol, `method-${id}`);
     const params = spared.state().params;
-    const choice = spared.choice.select(board, new URLSearchParams({ metric: params.get("metric") || "" }));
+    const choice = spared.choice.select(board, params), asked = spared.choose.asked(params);
     const { k, metric } = choice, columns = spared.scored(board, k), second = board.headline[board.headline.length - 1];
-    const overall = metric.normalised ? score : write(metric), bounds = scores(row, k).interval;
-    const here = choice.of(row);
+    const overall = metric.normalised ? score : write(metric);
     const others = board.rows.filter((each) => each !== row && (each.predictor === row.predictor || (row.method && each.method === row.method)));
     const plugin = spared.values.get("index").predictors?.[row.predictor];
     view.replaceChildren(
@@ -47,8 +46,9 @@
       row.withdrawn !== null ? el("p", { class: "banner" }, `Withdrawn: ${row.withdrawn}`) : "",
       flagged(row.flags) || "",
       facts([
-        ["Rank", known(here.rank) ? `${here.rank}` : row.control ? "control" : "not ranked"],
-        [`Mean ${measure(metric)}`, known(here.overall) ? `${overall(here.overall)}${known(bounds[0]) ? ` (95 %: ${overall(bounds[0])} to ${overall(bounds[1])})` : ""}, over ${here.covered} of ${choice.counted.length} datasets` : null],
+        ...(asked ? [["Asked for", [`${asked}. `, link(["table"], "Its ranking")]]] : []),
+        ["Rank", ranked(choice, row)], [`Mean ${measure(metric)}`, reached(choice, row)],
+        ...(asked ? [["Over all of the board", overAll(board, metric, row)]] : []),
         ...(second === undefined || second === k ? [] : [[`Mean ${metricAt(board, second).title}`, known(choice.meanBy(row, second)) ? write(metricAt(board, second))(choice.meanBy(row, second)) : null]]),
       ]),
       el("h3", {}, "How to run it"), ...running.own(row, params), ...running.predicting(row), ...running.again(board, choice, row),
@@ -63,10 +63,10 @@
         ["Searched", spared.claimed(row, (more.about.searched || []).join(", "))],
       ]),
       el("h3", {}, "Per dataset"), el("div", { class: "controls" }, spared.chooseMetric(board, ["method", id]), board.rows.length > 1 ? link(["compare", id], "Compare with another") : ""),
-      table(["Dataset", ...columns.map((c) => ({ text: c.title, tip: c.tip })), "Maps"], board.datasets.map((column, i) => [
-        link(["dataset", column.name], column.name), ...columns.map((c) => c.show(row, i)),
-        maps[id]?.[column.name] ? link(["map", id, column.name], "slides and genes") : none,
-      ]), "Scores per dataset"),
+      table(["Dataset", ...columns.map((c) => ({ text: c.title, tip: c.tip })), "Maps"], askedFirst(board, choice).map((i) => [
+        link(["dataset", board.datasets[i].name], board.datasets[i].name), ...columns.map((c) => c.show(row, i)),
+        maps[id]?.[board.datasets[i].name] ? link(["map", id, board.datasets[i].name], "slides and genes") : none,
+      ]), choice.columns.length < board.datasets.length ? `Scores per dataset; first ${choice.columns.length === 1 ? "the one that was" : `the ${choice.columns.length} that were`} asked for` : "Scores per dataset"),
       ...calibration(more),
       el("h3", {}, "Trials"),
       el("p", {}, "The settings that each result was made with. A key is the hash of all that determines it, and names its entry in the store.", row.claimed ? " All of it is claimed: nobody saw these trainings here." : ""),
@@ -92,6 +92,22 @@
     );
     await drawCalibration(more, view);
   };
+
+  function ranked(choice, row) {
+    const { rank } = choice.of(row), tied = rank > 1 && choice.tied(row);
+    return known(rank) ? `${rank} of ${choice.order.length}${tied ? ", tied with 1" : ""}` : row.control ? "control" : "not ranked";
+  }
+  function reached(choice, row) {
+    const { metric, counted } = choice, { overall, covered } = choice.of(row), show = metric.normalised ? score : write(metric);
+    const [low, high] = choice.interval(row);
+    return known(overall) ? `${show(overall)}${known(low) ? ` (95 %: ${show(low)} to ${show(high)})` : ""}, over ${covered} of ${plural(counted.length, "dataset")}` : null;
+  }
+  function overAll(board, metric, row) {
+    const every = spared.choice.select(board, new URLSearchParams({ metric: metric.name })), mean = reached(every, row);
+    return mean ? `rank ${ranked(every, row)}; mean ${measure(metric)} ${mean}` : ranked(every, row);
+  }
+  // The places of the datasets, those that the filters leave before the others.
+  const askedFirst = (board, choice) => [...choice.columns, ...board.datasets.map((_, i) => i).filter((i) => !choice.columns.includes(i))];
 
   function encoder(plugin, more) {
     if (!plugin?.encoder) return null;

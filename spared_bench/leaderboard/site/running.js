@@ -18,8 +18,9 @@ spared.running = (() => {
   function onBoard(board, choice, row) {
     const by = protocolOptions(board.protocol);
     if (!by || !isKnown(row.predictor)) return null;
-    const all = choice.counted.length > 3 && choice.counted.length === board.datasets.filter((c) => c.counts).length;
-    const datasets = choice.counted.flatMap((i) => ["-d", board.datasets[i].name]);
+    const every = board.datasets.map((_, i) => i).filter((i) => board.datasets[i].counts), some = choice.counted.length ? choice.counted : every;
+    const all = some.length > 3 && some.length === every.length;
+    const datasets = some.flatMap((i) => ["-d", board.datasets[i].name]);
     return command("spared-bench", "run", ...(all ? ["--all"] : []), ...by, ...(all ? [] : datasets), ...completer(row), "-p", row.predictor);
   }
   const completer = (row) => row.completer ? ["-c", row.completer] : [];

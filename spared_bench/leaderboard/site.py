@@ -47,18 +47,9 @@ SCRIPTS = tuple(
     f"{name}.js"
     for name in (
         *("core", "parts", "words", "choice", "whiskers", "cost", "grid", "table", "exports"),
-        *("running", "choose", "protocols", "method", "dataset", "packed", "viewer", "maps"),
-        *(
-            "mapplots",
-            "versus",
-            "statistics",
-            "plot",
-            "figures",
-            "bydataset",
-            "genes",
-            "completion",
-            "app",
-        ),
+        *("running", "choose", "reconcile", "protocols", "method", "dataset", "packed"),
+        *("viewer", "maps", "mapplots", "versus", "statistics", "plot", "figures"),
+        *("bydataset", "genes", "completion", "app"),
     )
 )
 MOST_CHANGES = 20  # that the page itself tells of

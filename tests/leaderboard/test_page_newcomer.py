@@ -232,6 +232,48 @@ def test_what_only_another_protocol_has_is_told_with_the_way_there(tmp_path, ope
     assert "demo@1: Visium, breast and human" in note.inner_text()
 
 
+def test_the_card_says_what_is_best_under_other_protocols_and_which_to_go_by(tmp_path, open_site):
+    facts = FACTS | {
+        "lung": {"organism": "human", "tissue": "lung", "technology": "Xenium"},
+        "udder": {"organism": "mouse", "tissue": "breast", "technology": "Visium"},
+    }
+    made = [
+        *trials("demo@1", "ridge", "st-net"),
+        *trials("other@1", "<b>bleep", "ridge"),
+        # Best over all of whole@1 is ridge, on breast st-net; lung@1 has no breast.
+        *(trial("ridge", dataset=d, protocol="whole@1", mse=m) for d, m in
+          (("lung", 0.1), ("breast", 2.0))),
+        *(trial("st-net", dataset=d, protocol="whole@1", mse=m) for d, m in
+          (("lung", 1.0), ("breast", 1.5))),
+        *(trial("ridge", dataset="lung", protocol="lung@1") for _ in range(1)),
+        *(trial("ridge", dataset=d, protocol="both@1") for d in ("udder", "lung")),
+    ]  # fmt: skip
+    build(made, tmp_path, "c", "store", {"datasets": facts})
+    page = open_site(tmp_path, "#table?protocol=demo@1&organism=human&tissue=breast")
+    page.get_by_text("What 3 other protocols say to this, and which to go by").click()
+    table = page.get_by_role("table", name="The same question under other protocols")
+    table.wait_for()
+
+    cells = [row.split("\t")[:4] for row in table.locator("tbody tr").all_inner_texts()]
+    # both@1 has human lung and breast of mice, and so no dataset of human breast.
+    assert cells == [
+        ["other@1", "<b>bleep", "MSE 1.000", "1 dataset: Visium"],
+        ["whole@1", "st-net", "MSE 1.500", "1 dataset: Visium"],
+    ]
+    page.get_by_text("Go by the one whose datasets are most like your slides").wait_for()
+    table.get_by_role("link", name="whole@1").click()
+    page.locator("#answer p.best", has_text="st-net").wait_for()
+    assert page.locator("select[name=tissue]").input_value() == "breast"
+
+    # No dataset of both here: the way to those that have it is where it is needed.
+    none = open_site(tmp_path, "#table?protocol=both@1&organism=human&tissue=breast")
+    none.get_by_text("No dataset here is human breast.").wait_for()
+    none.get_by_text("What 3 other protocols say to this").click()
+    none.get_by_role("table", name="The same question").get_by_role(
+        "link", name="demo@1"
+    ).wait_for()
+
+
 def test_a_map_by_another_method_is_said_to_be_one(site, open_site):
     row = row_of(site, "bleep", protocol=1)["id"]
     page = open_site(site, f"#map/{row}/breast?gene=C")

@@ -132,5 +132,5 @@ spared.choice = (() => {
     return row.words;
   }
 
-  return { select, needsGpu, technology, BUDGETS, ROW_FILTERS, COLUMN_FILTERS };
+  return { select, fits, needsGpu, technology, BUDGETS, ROW_FILTERS, COLUMN_FILTERS };
 })();

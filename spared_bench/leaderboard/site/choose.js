@@ -100,7 +100,7 @@ spared.choose = (() => {
     const drawn = key && spared.cost.chart(choice, rows, key);
     const change = (event) => { const next = spared.state().params; next.set("cost", event.target.value); spared.replaceState(["table"], next); spared.render().then(() => document.getElementById("choose-cost")?.focus()); };
     const kinds = spared.cost.usable(rows);
-    node.replaceChildren(el("div", { class: "answer" }, answer(board, maps, choice, params)),
+    node.replaceChildren(el("div", { class: "answer" }, answer(board, maps, choice, params), spared.reconcile.fold(context.protocol, params)),
       drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(drawn)) : "");
   }
 

@@ -143,6 +143,34 @@ def test_the_page_of_a_method_answers_what_was_asked_and_says_what_holds_over_al
     assert "Asked for" not in plain and plain["Rank"].startswith(f"{place} of 5")
 
 
+def test_raw_and_normalised_errors_are_told_apart_wherever_both_stand(open_site, tmp_path):
+    settings = {"demo@1": {"summary": "", "settings": [["Target", "log <b>"]]}}
+    extras = {"datasets": FACTS, "settings": settings}
+    build(trials_of_all(), tmp_path, "c", "store", extras)
+    page = open_site(tmp_path, "#table?tissue=breast+cancer")
+    units = page.locator("#units")
+    told = "an error over the lowest of any method on its dataset; 1 is best"
+    assert f"Normalised, as in the chart, it is 1.000: {told}." in answer(page)
+    mse = page.locator("#answer .answer").get_by_role("link", name="MSE", exact=True)
+    assert "per" in mse.get_attribute("data-tip")
+    assert told.split(";")[0] in page.locator("#answer figure .note").inner_text()
+    assert units.inner_text() == (
+        f"Norm. MSE: the mean, over datasets, of {told}. Below the names of datasets: the MSE"
+        " itself, of log <b>."
+    )
+    head = page.locator("#board thead th").filter(has_text="d1")
+    assert head.get_attribute("data-tip").startswith("MSE on d1")
+
+    other = open_site(tmp_path, "#table?cells=normalised")
+    assert f"Normalised is {told}." in answer(other)
+    assert "the normalised MSE of each." in other.locator("#units").inner_text()
+    correlation = open_site(tmp_path, "#table?metric=pcc-gene").locator("#units").inner_text()
+    assert correlation.endswith("the PCC-Gene itself.")  # which has no unit
+    mse.click()
+    ready(page, "about")
+    page.locator("#term-metric-mse").wait_for()
+
+
 def test_technology_is_chosen_by_its_name_without_its_size(open_site, site):
     page = open_site(site, "#table?technology=Visium")
 

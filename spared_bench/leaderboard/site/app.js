@@ -134,6 +134,7 @@
     const n = choice.counted.length, plural = (k, word) => `${k} ${word}${k === 1 ? "" : "s"}`;
     document.getElementById("table-title").textContent = `Protocol ${context.protocol}`;
     document.getElementById("shown").textContent = `${choice.rows.size} of ${plural(board.rows.length, "row")} on ${plural(n, "dataset")} that count${n === 1 ? "s" : ""}.`;
+    document.getElementById("units").textContent = spared.ranking.units();
     columnBoxes(params);
     spared.choose.show(document.getElementById("answer"), context, choice, params);
     const box = document.getElementById("failures");

@@ -44,8 +44,15 @@ spared.choose = (() => {
   // Of one dataset the value itself, of several the mean of what makes them comparable.
   function reached(board, choice, row) {
     const { metric, counted, k } = choice;
-    if (counted.length === 1) return [`${spared.extreme(metric)} ${metric.title}`, write(metric)(spared.scores(row, k).mean[counted[0]])];
-    return [`${spared.extreme(metric)} mean ${spared.measure(metric)}`, (metric.normalised ? score : write(metric))(choice.of(row).overall)];
+    const word = (text) => spared.words.metricTerm(metric, text);
+    if (counted.length === 1) return [[`${spared.extreme(metric)} `, word(metric.title)], write(metric)(spared.scores(row, k).mean[counted[0]])];
+    if (!metric.normalised) return [[`${spared.extreme(metric)} mean `, word(metric.title)], write(metric)(choice.of(row).overall)];
+    return [[`${spared.extreme(metric)} mean `, spared.words.term("normalised", spared.measure(metric))], score(choice.of(row).overall)];
+  }
+  // What a normalised error is, where one stands here or in the chart beside.
+  function relative({ metric, counted, of }, row) {
+    if (!metric.normalised) return "";
+    return counted.length > 1 ? ` Normalised is ${spared.words.RELATIVE}.` : ` Normalised, as in the chart, it is ${score(of(row).overall)}: ${spared.words.RELATIVE}.`;
   }
 
   // Where the datasets are few, what the row reaches over all of them.
@@ -84,7 +91,7 @@ spared.choose = (() => {
     const mapped = counted.map((i) => board.datasets[i].name).find((name) => maps[best.id]?.[name]);
     return [
       el("p", { class: "best" }, link(["method", best.id], named(best))),
-      el("p", {}, `On ${having(params)} it has the ${what}${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
+      el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${relative(choice, best)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, params),
       board.comparable ? "" : el("p", { class: "support" }, spared.words.term("comparable", "Not comparable with published numbers"), "."),
@@ -101,7 +108,7 @@ spared.choose = (() => {
     const change = (event) => { const next = spared.state().params; next.set("cost", event.target.value); spared.replaceState(["table"], next); spared.render().then(() => document.getElementById("choose-cost")?.focus()); };
     const kinds = spared.cost.usable(rows);
     node.replaceChildren(el("div", { class: "answer" }, answer(board, maps, choice, params), spared.reconcile.fold(context.protocol, params)),
-      drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(drawn)) : "");
+      drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(drawn, choice.metric)) : "");
   }
 
   return { show, having, asked, named, beside };

@@ -106,9 +106,9 @@ spared.cost = (() => {
   }
 
   // Of what is drawn, and of nothing else.
-  function legend(drawn) {
+  function legend(drawn, metric) {
     const has = (mark) => drawn.querySelector(`.${mark}`);
-    return el("p", { class: "note" }, "Line: ", spared.words.term("pareto", "Pareto front"), has("range") ? "; bars: 95 % intervals" : "", has("clipped") ? "; triangles lie beyond the axis" : "", ".");
+    return el("p", { class: "note" }, "Line: ", spared.words.term("pareto", "Pareto front"), has("range") ? "; bars: 95 % intervals" : "", has("clipped") ? "; triangles lie beyond the axis" : "", metric.normalised ? ["; ", spared.words.term("normalised", "normalised"), `: ${spared.words.RELATIVE.split(";")[0]}`] : "", ".");
   }
 
   return { chart, front, kind, usable, legend, KINDS };

@@ -84,7 +84,7 @@
     figure(key, ({ choice, all }) => {
       const chart = spared.cost.chart(choice, all, key);
       if (!chart) return null;
-      return el("div", {}, el("p", { class: "plot-title" }, `${capital(measure(choice.metric))} against ${spared.cost.KINDS[key][0]}`), chart, spared.cost.legend(chart));
+      return el("div", {}, el("p", { class: "plot-title" }, `${capital(measure(choice.metric))} against ${spared.cost.KINDS[key][0]}`), chart, spared.cost.legend(chart, choice.metric));
     });
   }
 

@@ -66,6 +66,12 @@ spared.ranking = (() => {
   const relative = () => current.params.get("cells") === "normalised" && current.choice.metric.normalised;
   const cellsOf = (row) => relative() ? scores(row, current.choice.k).normalised : scores(row, current.choice.k).mean;
   const shownMeasure = () => `${relative() ? "normalised " : ""}${current.choice.metric.name}`;
+  // What the two kinds of numbers of a row are, which look alike.
+  function units() {
+    const { metric } = current.choice, { protocol } = current.board;
+    if (!metric.normalised || !current.board.datasets.length) return "";
+    return `Norm. ${metric.title}: the mean, over datasets, of ${spared.words.RELATIVE}. Below the names of datasets: ${relative() ? `the normalised ${metric.title} of each` : `the ${metric.title} itself${spared.words.unit(protocol, metric)}`}.`;
+  }
   const coverage = (found) => found.covered === current.choice.counted.length || found.overall === null ? "" : `${found.covered}/${current.choice.counted.length}`;
   const cellOf = (shown, aside) => `<span class="v">${shown}</span>${aside ? `<small>${aside}</small>` : ""}`;
   const badges = (c) => [c.tier && `tier ${c.tier}`, c.split && c.split !== "test" && c.split, !c.listed && "not of the protocol", c.synthetic && "generated", c.repeats.length && "repeats", c.shared_donors.length && "shared donors"].filter(Boolean);
@@ -73,7 +79,7 @@ spared.ranking = (() => {
   // What a phone has no room for; rank and completer stand below the method there.
   const OFF_PHONE = ["rank", "completer", "trust", "mean_normalised_score_interval"];
   const tips = (badge) => { const name = badge.startsWith("tier") ? "tier" : badge === "val" ? "val" : ""; return name ? ` data-tip="${esc(spared.words.explain(name))}"` : ""; };
-  const about = (c) => [`Score on ${c.name}`, [c.organism, c.tissue].filter(Boolean).join(" "), c.technology, c.tier && `tier ${c.tier}`, c.split && `scored on ${c.split === "test" ? "test slides" : "validation slides"}`].filter(Boolean).join(" · ");
+  const about = (c) => [`${relative() ? "Normalised " : ""}${current.choice.metric.title} on ${c.name}`, [c.organism, c.tissue].filter(Boolean).join(" "), c.technology, c.tier && `tier ${c.tier}`, c.split && `scored on ${c.split === "test" ? "test slides" : "validation slides"}`].filter(Boolean).join(" · ");
 
   const SEEN = { unknown: "may have seen test slides", overlap: "has seen test slides" };
   // Whose features a row stands on, and a warning where these may know the test slides.
@@ -177,5 +183,5 @@ spared.ranking = (() => {
   const sorting = () => { const { key, direction } = current.sort; return key && !(key === "rank" && direction === "asc") ? `${key}.${direction}` : ""; };
   const shownRows = () => current.shown;
   const shownColumns = () => current.columns.filter((c, i) => current.visible[i]);
-  return { show, sorting, shownRows, shownColumns, shownMeasure, metricsOf, titled, range, columns: () => current.columns, known };
+  return { show, sorting, units, shownRows, shownColumns, shownMeasure, metricsOf, titled, range, columns: () => current.columns, known };
 })();

@@ -63,20 +63,30 @@ spared.words = (() => {
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") show(null); });
   document.addEventListener("scroll", place, { passive: true, capture: true });
 
+  // What a normalised error is, in short: beside numbers of it.
+  const RELATIVE = "an error over the lowest of any method on its dataset; 1 is best";
+  // What the values of a metric are in, where they have no bounds: what the protocol predicts.
+  function unit(protocol, metric) {
+    const target = (spared.values.get("index").settings?.[protocol]?.settings || []).find(([what]) => what === "Target")?.[1];
+    return target && !metric.comparable && metric.perfect !== null ? `, of ${target}` : "";
+  }
+
   // A word with its explanation, which the keyboard reaches and which leads to the glossary.
   const term = (name, text) => { const found = TERMS.find(([key]) => key === name); return link(["about", name], text, { class: "term", "data-tip": found[2] }); };
+
+  const metricTerm = (metric, text) => link(["about", `metric-${metric.name}`], text, { class: "term", "data-tip": told(metric) });
+  const told = (m) => `${m.summary || m.name}, per ${m.per}; ${m.better} is better.${m.perfect === null ? "" : ` A perfect prediction reaches ${m.perfect}.`}`;
 
   // What the metrics and the columns of this protocol are, in their own words.
   function glossary(board) {
     metrics = board.metrics;
     const ranks = (k) => k ? "" : " The protocol ranks by it.";
-    const scale = (m) => m.perfect === null ? "" : ` A perfect prediction reaches ${m.perfect}.`;
     const entries = (pairs) => el("dl", {}, pairs.map(([key, title, text]) => [el("dt", { id: key ? `term-${key}` : null }, title), el("dd", {}, text)]));
     document.getElementById("glossary").replaceChildren(
       el("h3", {}, "Words"), entries(TERMS),
-      el("h3", {}, "Metrics"), entries(board.metrics.map((m, k) => ["", m.title, `${m.summary || m.name}, per ${m.per}; ${m.better} is better.${scale(m)}${ranks(k)}`])),
+      el("h3", {}, "Metrics"), entries(board.metrics.map((m, k) => [`metric-${m.name}`, m.title, `${told(m)}${ranks(k)}`])),
       el("h3", {}, "Columns"), entries(board.columns.map((c) => ["", spared.ranking.titled(c, { title: "metric" }), c.explanation])));
   }
 
-  return { term, glossary, heading, explain: (name) => TERMS.find(([key]) => key === name)[2] };
+  return { term, metricTerm, RELATIVE, unit, glossary, heading, explain: (name) => TERMS.find(([key]) => key === name)[2] };
 })();

@@ -248,6 +248,7 @@ def build_leaderboard(
         settings=_settings(registry, protocols, known),
         protocol_files=_files(registry, protocols),
         predictors=_runnable(registry, trials),
+        completers={e.spec.name: e.spec.summary for e in registry.all("completer")},
         refused=tuple(each.reason for each in refused),
         left_out=left_out,
     )

@@ -82,6 +82,8 @@ class Extras:
         What each protocol does, in words (``differences``).
     predictors : dict of name to dict
         What is known of the predictors that could be run here.
+    completers : dict of name to str
+        What each completer that is known here does.
     left_out : list of str
         Results and files that could not be read, with reasons; ``maps`` may add to it.
     """
@@ -93,6 +95,7 @@ class Extras:
     settings: Mapping[str, Any] = field(default_factory=dict)
     protocol_files: Mapping[str, str] = field(default_factory=dict)
     predictors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    completers: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     left_out: list[str] = field(default_factory=list)
 
@@ -256,6 +259,7 @@ def _index(board: Board, extras: Extras) -> dict[str, Any]:
         "offers": {visible(part.protocol): _offer(part) for part in board.protocols},
         "files": {visible(name): text for name, text in extras.protocol_files.items()},
         "predictors": plain(dict(extras.predictors)),
+        "completers": plain(dict(extras.completers)),
     }
 
 

@@ -116,7 +116,8 @@ def test_the_chart_explains_no_mark_that_it_does_not_have(open_site, site):
     page = open_site(site)
     assert page.locator("#answer svg.cost .clipped").count() == 0
     assert page.locator("#answer .chart .note").inner_text() == (
-        "Line: Pareto front; bars: 95 % intervals."
+        "Line: Pareto front; bars: 95 % intervals; normalised: an error over the lowest of any"
+        " method on its dataset."
     )
 
 

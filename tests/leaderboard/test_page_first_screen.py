@@ -153,7 +153,7 @@ def test_raw_and_normalised_errors_are_told_apart_wherever_both_stand(open_site,
     assert f"Normalised, as in the chart, it is 1.000: {told}." in answer(page)
     mse = page.locator("#answer .answer").get_by_role("link", name="MSE", exact=True)
     assert "per" in mse.get_attribute("data-tip")
-    assert told.split(";")[0] in page.locator("#answer figure .note").inner_text()
+    assert told.split(";", maxsplit=1)[0] in page.locator("#answer figure .note").inner_text()
     assert units.inner_text() == (
         f"Norm. MSE: the mean, over datasets, of {told}. Below the names of datasets: the MSE"
         " itself, of log <b>."
@@ -169,6 +169,45 @@ def test_raw_and_normalised_errors_are_told_apart_wherever_both_stand(open_site,
     mse.click()
     ready(page, "about")
     page.locator("#term-metric-mse").wait_for()
+
+
+def test_a_budget_says_what_it_knows_of_the_method_and_who_says_it(open_site, tmp_path):
+    def made(name, mse, machine):
+        environment = {"python": "3.11", "machine": machine}
+        return trial(name, mse=mse, environment=environment, facts={"scope": "patch"})
+
+    trials = [made("small", 1.0, "x86-64 avx2"), made("light", 2.0, "NVIDIA H100")]
+    extras = {"predictors": {"small": {"gpu": True}, "light": {"gpu": False}}}
+    build([*trials, made("odd", 0.5, "NVIDIA H100")], tmp_path, "c", "store", extras)
+    said = "No GPU: here it was trained and run without one, on a processor (x86-64 avx2)"
+    page = open_site(tmp_path, "#table?budget=cpu")
+    assert said in answer(page)
+    assert "its published size without one is hopeless" in answer(page)
+    row = row_of(tmp_path, "light")["id"]
+    light = open_site(tmp_path, f"#method/{row}")
+    light.get_by_text(
+        "Here it ran on NVIDIA H100. Its plugin here says that its published"
+    ).wait_for()
+    odd = open_site(tmp_path, f"#method/{row_of(tmp_path, 'odd')['id']}")
+    odd.get_by_text("No plugin here says whether it needs one").wait_for()
+    assert "No GPU" not in answer(open_site(tmp_path))
+
+
+def test_the_headline_is_the_method_and_the_completer_is_explained(open_site, tmp_path):
+    made = [trial("ridge", completer="median"), trial("b", completer="none", mse=2)]
+    extras = {"completers": {"median": "Median of <b> neighbours"}}
+    build(made, tmp_path, "c", "store", extras)
+    page = open_site(tmp_path)
+    assert page.locator("#answer p.best").inner_text() == "ridge"
+    assert (
+        "Trained on measurements whose gaps were filled before (completer median: median of <b>"
+        " neighbours). Scores are of measured entries only." in answer(page)
+    )
+    page.get_by_role("link", name="completer median", exact=True).click()
+    ready(page, "about")
+    page.locator("#term-completer").wait_for()
+    none = answer(open_site(tmp_path, "#table?completer=none"))
+    assert "Trained on the measurements as they are, gaps left out (completer none)." in none
 
 
 def test_technology_is_chosen_by_its_name_without_its_size(open_site, site):

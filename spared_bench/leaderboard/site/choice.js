@@ -27,10 +27,17 @@ spared.choice = (() => {
 
   // Whether a method needs a GPU: what ran on a processor does not; else as its plugin says of its
   // published size; null where nobody says.
+  const ranOn = (row) => row.claimed ? "" : row.cells.machine?.[0] || "";
+  const processors = (machine) => machine && machine.split(", ").every((each) => /^(x86|arm|aarch)/i.test(each));
+  const plugin = (row) => spared.values.get("index").predictors?.[row.predictor];
   function needsGpu(row) {
-    const machine = row.cells.machine?.[0];
-    if (!row.claimed && machine && machine.split(", ").every((each) => /^(x86|arm|aarch)/i.test(each))) return false;
-    return spared.values.get("index").predictors?.[row.predictor]?.gpu ?? null;
+    return processors(ranOn(row)) ? false : plugin(row)?.gpu ?? null;
+  }
+  // What is known of it, in words, and who says it.
+  function gpuSaid(row) {
+    const machine = ranOn(row), says = plugin(row)?.gpu;
+    const ran = processors(machine) ? `here it was trained and run without one, on a processor (${machine}), in the size that this protocol asks for.` : machine ? `here it ran on ${machine}.` : "it did not run here, or on what is not known.";
+    return `${ran} ${says === undefined ? "No plugin here says whether it needs one in its published size." : says ? "Its plugin here says that training its published size without one is hopeless." : "Its plugin here says that its published size can be trained without one."}`;
   }
   const BUDGETS = [["", "any machine"], ["cpu", "no GPU"], ["quick", "no GPU and ten minutes"]];
   const QUICK = 600;
@@ -132,5 +139,5 @@ spared.choice = (() => {
     return row.words;
   }
 
-  return { select, fits, needsGpu, technology, BUDGETS, ROW_FILTERS, COLUMN_FILTERS };
+  return { select, fits, needsGpu, gpuSaid, technology, BUDGETS, ROW_FILTERS, COLUMN_FILTERS };
 })();

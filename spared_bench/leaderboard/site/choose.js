@@ -49,6 +49,14 @@ spared.choose = (() => {
     if (!metric.normalised) return [[`${spared.extreme(metric)} mean `, word(metric.title)], write(metric)(choice.of(row).overall)];
     return [[`${spared.extreme(metric)} mean `, spared.words.term("normalised", spared.measure(metric))], score(choice.of(row).overall)];
   }
+  // What was done to the targets that it learnt from, before the word for it.
+  function targets({ completer }) {
+    if (!completer) return "";
+    const word = spared.words.term("completer", `completer ${completer}`), does = spared.values.get("index").completers?.[completer];
+    if (completer === "none") return el("p", { class: "support" }, "Trained on the measurements as they are, gaps left out (", word, ").");
+    return el("p", { class: "support" }, "Trained on measurements whose gaps were filled before (", word, does ? `: ${does.charAt(0).toLowerCase()}${does.slice(1)}` : "", "). Scores are of measured entries only.");
+  }
+
   // What a normalised error is, where one stands here or in the chart beside.
   function relative({ metric, counted, of }, row) {
     if (!metric.normalised) return "";
@@ -63,7 +71,7 @@ spared.choose = (() => {
     return known(low) ? ` Over all ${every.counted.length} datasets of the protocol its mean ${spared.measure(every.metric)} is ${show(overall)} (95 % interval ${show(low)} to ${show(high)})${known(rank) ? `, rank ${rank}` : ""}.` : "";
   }
 
-  function support(board, choice, params) {
+  function support(board, choice) {
     const { counted } = choice;
     const names = counted.map((i) => board.datasets[i].name);
     const slides = counted.reduce((n, i) => n + board.datasets[i].slides.filter((s) => s.split === board.datasets[i].split).length, 0);
@@ -72,8 +80,7 @@ spared.choose = (() => {
     const few = counted.length < choice.fewest ? ` ${counted.length === 1 ? "One dataset is" : `${counted.length} datasets are`} too few for an interval over datasets, and to tell methods apart: that takes ${choice.fewest}.` : "";
     const val = counted.filter((i) => board.datasets[i].split === "val").length;
     return el("p", { class: "support" }, `Supported by ${plural(counted.length, "dataset")} (`, names.slice(0, 6).map((name, i) => [i ? ", " : "", link(["dataset", name], name)]), names.length > 6 ? `, and ${names.length - 6} more` : "", `)${tested}, ${seeds}.`,
-      val ? [" ", spared.words.term("val", `${val} of them scored on validation slides`), "."] : "", few,
-      params.get("budget") ? " What a budget allows goes by where methods ran here, and else by what their authors’ plugin says." : "");
+      val ? [" ", spared.words.term("val", `${val} of them scored on validation slides`), "."] : "", few);
   }
 
   function answer(board, maps, choice, params) {
@@ -90,10 +97,11 @@ spared.choose = (() => {
     const cost = [known(best.seconds) ? `${duration(best.seconds)} of training` : "", known(best.parameters) ? `${count(best.parameters)} trainable parameters` : ""].filter(Boolean).join(", ");
     const mapped = counted.map((i) => board.datasets[i].name).find((name) => maps[best.id]?.[name]);
     return [
-      el("p", { class: "best" }, link(["method", best.id], named(best))),
+      el("p", { class: "best" }, link(["method", best.id], rowName(best))),
       el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${relative(choice, best)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
+      targets(best),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
-      support(board, choice, params),
+      support(board, choice), params.get("budget") ? el("p", { class: "support" }, spared.words.term("gpu", "No GPU"), `: ${spared.choice.gpuSaid(best)}`) : "",
       board.comparable ? "" : el("p", { class: "support" }, spared.words.term("comparable", "Not comparable with published numbers"), "."),
       ...spared.running.own(best, params), ...spared.running.again(board, choice, best),
       el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], spared.running.isKnown(best.predictor) ? "What it is, and how it predicts an image" : "What is known of it"), order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${beside(order[1], best)}`) : "", link(["about"], "Glossary")),

@@ -3,7 +3,7 @@
 
 (() => {
   const { el, score, count, duration, link, table, rowName, none, metricAt, scores, write, measure } = spared;
-  const { known, facts, source, flagged, plural } = spared.parts;
+  const { known, facts, source, flagged, plural, capital } = spared.parts;
   const { running } = spared;
 
   const plusMinus = (value, spread, show) => show(value) + (known(spread) ? ` ± ${show(spread)}` : "");
@@ -48,15 +48,15 @@
       facts([
         ...(asked ? [["Asked for", [`${asked}. `, link(["table"], "Its ranking")]]] : []),
         ["Rank", ranked(choice, row)], [`Mean ${measure(metric)}`, reached(choice, row)],
-        ...(asked ? [["Over all of the board", overAll(board, metric, row)]] : []),
         ...(second === undefined || second === k ? [] : [[`Mean ${metricAt(board, second).title}`, known(choice.meanBy(row, second)) ? write(metricAt(board, second))(choice.meanBy(row, second)) : null]]),
+        ...(asked ? [["Over all of the board", overAll(board, metric, row)]] : []),
       ]),
       el("h3", {}, "How to run it"), ...running.own(row, params), ...running.predicting(row), ...running.again(board, choice, row),
       el("h3", {}, "What it is"),
       facts([
         ["Predictor", row.predictor], ...described(board, row),
         ["Encoder", encoder(plugin, more)], ["Pretrained on", plugin?.pretraining], ["Licence of the method", plugin?.licence], ["Paper", plugin?.citation],
-        ["GPU", gpu(row)],
+        ["GPU", capital(spared.choice.gpuSaid(row))],
         ["Source", row.source ? source(row.source) : null], ["From the package", spared.claimed(row, more.about.distribution)], ["Trained towards", spared.claimed(row, more.about.target)],
         ["Trainable parameters", known(row.parameters) ? spared.claimed(row, `${count(row.parameters)} (${row.parameters})`) : null],
         ["Training", known(row.seconds) ? spared.claimed(row, `${duration(row.seconds)} on average`) : null],
@@ -114,11 +114,6 @@
     const used = [...new Set(more.trials.map((trial) => trial.parameters[plugin.encoder]).filter((name) => typeof name === "string"))];
     return used.join(", ") || null;
   }
-  function gpu(row) {
-    const needs = spared.choice.needsGpu(row);
-    return needs === null ? null : needs ? "needed in its published size" : row.claimed ? "not needed in its published size" : "not needed: it ran here on a processor";
-  }
-
   function history(row, protocol) {
     const found = spared.protocols.changes({ name: `${rowName(row)} · ${row.completer} · ${row.trust}`, protocol });
     return found.length ? [table(["When", "Protocol", "What"], found, "Changes of this row from build to build")] : [];

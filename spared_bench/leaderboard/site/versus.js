@@ -3,7 +3,7 @@
 
 (() => {
   const { el, score, link, table, rowName, none, metricAt, scores, write, duration, count, measure } = spared;
-  const { known, plural } = spared.parts;
+  const { known, plural, capital } = spared.parts;
 
   // Rows to choose from: ranked ones first, in their order.
   function offered(board, choice) {
@@ -57,8 +57,7 @@
   }
 
   function costs(a, b) {
-    const needs = (row) => ({ true: "needed", false: "not needed" })[spared.choice.needsGpu(row)] || none;
-    const lines = [["Training", (row) => duration(row.seconds)], ["Trainable parameters", (row) => count(row.parameters)], ["GPU", needs], ["Looks at", (row) => row.scope], ["Weights", (row) => row.weights], ["Encoder", (row) => row.cells.encoder?.[0]], ["Trust", (row) => row.trust]];
+    const lines = [["Training", (row) => duration(row.seconds)], ["Trainable parameters", (row) => count(row.parameters)], ["GPU", (row) => capital(spared.choice.gpuSaid(row))], ["Looks at", (row) => row.scope], ["Weights", (row) => row.weights], ["Encoder", (row) => row.cells.encoder?.[0]], ["Trust", (row) => row.trust]];
     return table(["What it takes", ...[a, b].map((row) => ({ text: rowName(row), tip: spared.choose.named(row) }))], lines.map(([what, of]) => [what, of(a) || none, of(b) || none]).filter(([, one, other]) => one !== none || other !== none), "What each takes");
   }
 })();

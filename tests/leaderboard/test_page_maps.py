@@ -124,9 +124,50 @@ def test_a_gene_is_found_by_symbol_or_id_and_an_unknown_one_is_explained(open_ma
     box.press("Enter")
     page.get_by_text("NOPE is not among the 2 genes that demo@1 chose on breast").wait_for()
     assert "gene=NOPE" in page.url
+    # What was typed stays where it was typed, marked as wrong, and the reason lies below it.
+    assert (box.input_value(), box.get_attribute("aria-invalid")) == ("NOPE", "true")
+    assert page.locator(f"#{box.get_attribute('aria-describedby')}").inner_text().startswith("NOPE")
+    under = page.locator("#absent").bounding_box()["y"] - box.bounding_box()["y"]
+    assert 0 < under < 100
     page.get_by_role("button", name="predicted next worse").click()
     page.get_by_role("heading", name="C on slide s1").wait_for()
     assert page.get_by_text("is not among").count() == 0
+
+
+def test_the_genes_that_begin_like_what_was_typed_are_offered(open_map):
+    page = open_map("?gene=c")
+    page.get_by_role("heading", name="C on slide s1").wait_for()  # in either case
+
+    tried = page.evaluate("spared.values.get('p0/truth').symbols = ['BRCA1', 'BRCA2']")
+    assert tried == ["BRCA1", "BRCA2"]
+    box = page.get_by_label("Find a gene, of 2")
+    box.fill("brc")
+    box.press("Enter")
+    page.locator("#absent", has_text="Beginning like it: BRCA1, BRCA2.").wait_for()
+    page.get_by_role("button", name="BRCA2").click()
+    page.get_by_role("heading", name="BRCA2 on slide s1").wait_for()
+
+
+def test_on_a_phone_pictures_and_their_scales_are_on_the_first_screen(open_map):
+    page = open_map(viewport={"width": 390, "height": 844})
+    for name in ("Measured B", "Predicted B", "Tissue of s1"):
+        box = page.get_by_role("img", name=name, exact=True).bounding_box()
+        assert box["y"] + box["height"] < 844, name
+    scale = page.locator("figure", has_text="Measured B").locator(".scale").bounding_box()
+    assert scale["y"] < 844
+    assert not page.get_by_label("Opacity of the spots").is_visible()
+    page.get_by_text("Method, opacity, zoom").click()
+    page.get_by_role("button", name="predicted next worse").click()
+    page.get_by_role("heading", name="C on slide s1").wait_for()
+    page.get_by_label("Opacity of the spots").wait_for()  # as the reader left it
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_five_pictures_stand_in_one_line_on_a_screen(open_map):
+    page = open_map(viewport={"width": 1440, "height": 900})
+    canvases = page.locator(".pictures canvas").all()
+    assert len(canvases) == 5
+    assert len({round(each.bounding_box()["y"]) for each in canvases}) == 1
 
 
 def test_a_click_into_the_gene_shows_all_of_them_and_leaving_it_empty_changes_nothing(open_map):
@@ -154,8 +195,15 @@ def test_difference_and_variance_have_their_own_pictures_and_scales(open_map):
 
     for name in ("Predicted less measured", "Predicted variance"):
         page.get_by_role("img", name=name).wait_for()
-    scales = page.locator(".scales").inner_text()
-    assert "-1.000" in scales and "1.000" in scales  # B: 1 where 2 was measured
+    scales = page.locator("figure", has_text="less measured").locator(".scale").inner_text()
+    assert scales.split() == ["-1.000", "1.000"]  # B: 1 where 2 was measured
+    one, other = (
+        page.locator("figure", has_text=f"{what} B") for what in ("Measured", "Predicted")
+    )
+    assert one.locator(".scale").inner_text().split(maxsplit=2) == [
+        *("0.000", "2.000", "· ○ not measured: 1 of 3 spots")
+    ]
+    assert other.locator(".scale").inner_text().split() == ["0.000", "2.000"]  # the same scale
     # Not measured, so without a difference: hollow, and the white tissue is seen inside.
     shows(page, "Predicted less measured", 0.75, 0.25, is_white)
 

@@ -92,7 +92,7 @@
     const viewer = spared.viewer.create({ ...data.places, diameter: slide.diameter, picture: data.tissue },
       (at) => go(at.whole ? { zoom: null, x: null, y: null } : { zoom: at.zoom.toFixed(2), x: at.x.toFixed(1), y: at.y.toFixed(1) }),
       (i) => { said.textContent = i < 0 ? HINT : told(i); });
-    const { panels, scales } = pictures(viewer, data, symbol, slide);
+    const panels = pictures(viewer, data, symbol, slide).filter(Boolean);
     const told = (i) => [["measured", data.measured], ["predicted", data.predicted], ["variance", data.variance]].filter(([, each]) => each).map(([what, each]) => `${what} ${each.values[i] === null ? "nothing" : score(each.values[i])}`).join(", ");
     said.textContent = HINT;
     const [zoom, x, y] = ["zoom", "x", "y"].map((key) => Number.parseFloat(params.get(key)));
@@ -100,20 +100,26 @@
     const share = params.has("opacity") ? Math.max(0, Math.min(100, Number(params.get("opacity")) || 0)) : 85;
     viewer.opacity(share / 100);
     const [scatter, histogram] = [el("div", { class: "plot" }), el("div", { class: "plot" })];
-    const pair = el("div", { class: "pictures" }, panels);
+    const pair = el("div", { class: `pictures${panels.length > 4 ? " many" : ""}` }, panels);
     view.replaceChildren(
       el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / ", link(["method", row.id], rowName(row)), " / ", link(["dataset", name], name)),
       el("h2", {}, el("bdi", {}, symbol), " on slide ", el("bdi", {}, slide.name)),
-      absent ? el("p", { class: "banner" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it. Shown is ${symbol}.`, beside.map(([text, href]) => [" ", el("a", { href }, text), "."])) : "",
-      el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. ${metric.title} of this gene over all of them: `, el("strong", {}, write(values[gene])), `. ${bounds(truth, slide)}`),
+      el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. ${metric.title} of this gene over all of them: `, el("strong", {}, write(values[gene])), "."),
+      controls(context, drawn, { gene, number, values, write, metric, share, viewer, go, again, wanted: absent ? wanted : "" }),
+      absent ? el("p", { class: "banner", role: "status", id: "absent" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it. Shown is ${symbol}.`, alike(truth, wanted, (each) => again({ gene: each }, "gene")), beside.map(([text, href]) => [" ", el("a", { href }, text), "."])) : "",
+      pair, said, el("p", { class: "note" }, bounds(truth, slide)),
       context.prepared[name]?.imported ? el("p", { class: "note" }, "What was measured came from another store (imported): nobody prepared it here.") : "",
-      controls(context, drawn, { gene, number, values, write, metric, share, viewer, go, again }),
-      said, pair, ...scales,
       el("div", { class: "pair" }, scatter, histogram),
     );
     viewer.watch(pair);
     viewer.redraw();
     spared.mapPlots(scatter, histogram, { measured: data.measured.values, predicted: data.predicted.values, metric, values, geneName: symbol, at: values[gene] });
+  }
+
+  // The genes that begin like what was typed.
+  function alike(truth, wanted, choose) {
+    const found = truth.symbols.map((_, i) => symbolAt(truth, i)).filter((each) => each.toLowerCase().startsWith(wanted.toLowerCase())).slice(0, 8);
+    return found.length ? [" Beginning like it: ", found.map((each, i) => [i ? ", " : "", el("button", { type: "button", class: "word", onclick: () => choose(each) }, each)]), "."] : "";
   }
 
   const HINT = "Drag to move, click and scroll or press + and - to zoom; all pictures move together. Point at a spot to read it.";
@@ -130,37 +136,42 @@
     const low = Math.min(measured.low, predicted.low), high = Math.max(measured.high, predicted.high);
     const difference = predicted.values.map((v, i) => v === null || measured.values[i] === null ? null : v - measured.values[i]);
     const most = difference.reduce((m, v) => v === null ? m : Math.max(m, Math.abs(v)), 0) || 1;
-    const scale = (ramp, from, to, text) => el("p", { class: "scale" }, score(from), el("span", { class: "ramp", "aria-hidden": "true", style: `background: ${spared.viewer.css(ramp)}` }), score(to), ` ${text}`);
-    const panels = [
+    const scale = (ramp, from, to, text = "") => el("p", { class: "scale" }, `${score(from)} `, el("span", { class: "ramp", "aria-hidden": "true", style: `background: ${spared.viewer.css(ramp)}` }), ` ${score(to)}${text}`);
+    const missing = seen < measured.values.length ? ` · ○ not measured: ${measured.values.length - seen} of ${measured.values.length} spots` : "";
+    return [
       tissue ? viewer.panel(`Tissue of ${slide.name}`, null) : "",
-      viewer.panel(`Measured ${symbol}${seen < measured.values.length ? `: ${seen} of ${measured.values.length} spots` : ""}`, { values: measured.values, low, high, ramp: "expression" }),
-      viewer.panel(`Predicted ${symbol}`, { values: predicted.values, low, high, ramp: "expression" }),
-      viewer.panel("Predicted less measured", { values: difference, low: -most, high: most, ramp: "difference" }),
-      variance ? viewer.panel("Predicted variance", { values: variance.values, low: variance.low, high: variance.high, ramp: "variance" }) : "",
+      viewer.panel(`Measured ${symbol}`, { values: measured.values, low, high, ramp: "expression" }, scale("expression", low, high, missing)),
+      viewer.panel(`Predicted ${symbol}`, { values: predicted.values, low, high, ramp: "expression" }, scale("expression", low, high)),
+      viewer.panel("Predicted less measured", { values: difference, low: -most, high: most, ramp: "difference" }, scale("difference", -most, most)),
+      variance ? viewer.panel("Predicted variance", { values: variance.values, low: variance.low, high: variance.high, ramp: "variance" }, scale("variance", variance.low, variance.high)) : "",
     ];
-    const scales = [el("div", { class: "scales" }, scale("expression", low, high, "measured and predicted, one scale"), scale("difference", -most, most, "predicted less measured"), variance ? scale("variance", variance.low, variance.high, "variance") : "", seen < measured.values.length ? el("p", { class: "scale" }, "○ not measured") : "")];
-    return { panels, scales };
   }
 
-  function controls({ board, maps }, { row, name, truth }, { gene, number, values, write, metric, share, viewer, go, again }) {
+  // On a phone the pictures come first: what is seldom needed lies in a fold.
+  const WIDE = matchMedia("(min-width: 48rem)");
+  let unfolded = null; // as the reader left it: each gene draws the view anew
+
+  function controls({ board, maps }, { row, name, truth }, { gene, number, values, write, metric, share, viewer, go, again, wanted }) {
     const others = board.rows.filter((each) => each !== row && maps[each.id]?.[name]);
     const move = (by) => again({ gene: symbolAt(truth, (gene + by + truth.symbols.length) % truth.symbols.length) }, by < 0 ? "gene-before" : "gene-next");
-    const search = el("input", { type: "search", id: "gene", list: "genes", autocomplete: "off", spellcheck: "false", value: symbolAt(truth, gene), placeholder: symbolAt(truth, gene),
+    const search = el("input", { type: "search", id: "gene", list: "genes", autocomplete: "off", spellcheck: "false", value: wanted || symbolAt(truth, gene), placeholder: symbolAt(truth, gene), "aria-invalid": wanted ? "true" : null, "aria-describedby": wanted ? "absent" : null,
       // Emptied by a click, its list shows every gene; left empty, the gene stays.
       onfocus: (event) => event.target.select(), onclick: (event) => { event.target.value = ""; }, onblur: (event) => { if (!event.target.value) event.target.value = symbolAt(truth, gene); }, onchange: (event) => {
       if (!event.target.value.trim()) return;
       const found = geneOf(truth, event.target.value);
       again({ gene: found < 0 ? event.target.value.trim() : symbolAt(truth, found) }, "gene");
     } });
-    return el("div", { class: "controls" },
+    const chosen = el("label", {}, "Slide ", el("select", { id: "slide", onchange: (event) => again({ slide: truth.slides[event.target.selectedIndex].name, zoom: null, x: null, y: null }, "slide") }, truth.slides.map((each, i) => el("option", { selected: i === number }, each.name))));
+    return el("div", { class: "controls looking" },
       el("label", {}, `Find a gene, of ${truth.symbols.length}`, search),
       el("datalist", { id: "genes" }, truth.symbols.map((_, i) => el("option", { value: symbolAt(truth, i) }, `${metric.title} ${write(values[i])}`))),
+      chosen,
+      el("details", { class: "further", open: unfolded ?? WIDE.matches, ontoggle: (event) => { unfolded = event.target.open; } }, el("summary", {}, "Method, opacity, zoom"), el("div", { class: "controls" },
       el("button", { type: "button", class: "quiet", id: "gene-before", "aria-label": "The gene that is predicted next better", onclick: () => move(-1) }, "‹ better predicted"),
       el("button", { type: "button", class: "quiet", id: "gene-next", "aria-label": "The gene that is predicted next worse", onclick: () => move(1) }, "worse predicted ›"),
-      el("label", {}, "Slide ", el("select", { id: "slide", onchange: (event) => again({ slide: truth.slides[event.target.selectedIndex].name, zoom: null, x: null, y: null }, "slide") }, truth.slides.map((each, i) => el("option", { selected: i === number }, each.name)))),
       others.length ? el("label", {}, "Method ", el("select", { onchange: (event) => { if (event.target.value) location.hash = spared.address(["map", event.target.value, name], spared.state().params); } },
         el("option", { value: "" }, `${rowName(row)} · ${row.completer}`), others.map((each) => el("option", { value: each.id }, `${rowName(each)} · ${each.completer}`)))) : "",
       el("label", {}, "Opacity of the spots", el("input", { type: "range", min: 0, max: 100, step: 5, value: share, oninput: (event) => viewer.opacity(event.target.value / 100), onchange: (event) => go({ opacity: event.target.value === "85" ? null : event.target.value }) })),
-      el("span", { class: "zoom" }, el("button", { type: "button", class: "quiet", "aria-label": "Zoom in", onclick: () => viewer.zoom(1.5) }, "+"), el("button", { type: "button", class: "quiet", "aria-label": "Zoom out", onclick: () => viewer.zoom(1 / 1.5) }, "−"), el("button", { type: "button", class: "quiet", onclick: () => viewer.reset() }, "Whole slide")));
+      el("span", { class: "zoom" }, el("button", { type: "button", class: "quiet", "aria-label": "Zoom in", onclick: () => viewer.zoom(1.5) }, "+"), el("button", { type: "button", class: "quiet", "aria-label": "Zoom out", onclick: () => viewer.zoom(1 / 1.5) }, "−"), el("button", { type: "button", class: "quiet", onclick: () => viewer.reset() }, "Whole slide")))));
   }
 })();

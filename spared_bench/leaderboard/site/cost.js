@@ -33,7 +33,8 @@ spared.cost = (() => {
     const points = seen.map((row) => [row[key], choice.err(row)]);
     const best = front(points);
     const [title, write] = KINDS[key];
-    const wide = 560, tall = 300, left = 64, right = 16, top = 14, bottom = 40;
+    // On a phone it is drawn narrower, so that its words stay as large as they are.
+    const wide = Math.max(300, Math.min(560, document.documentElement.clientWidth - 60)), tall = 300, left = 64, right = 16, top = 14, bottom = 40;
     const xs = points.map((p) => Math.log10(p[0])), values = seen.map((row) => choice.of(row).overall);
     const sorted = [...values].sort((a, b) => a - b);
     const higher = !choice.metric.normalised && choice.metric.better === "higher";
@@ -81,7 +82,9 @@ spared.cost = (() => {
     if (crowd.points) root.append(svg("path", { d: crowd.points, class: "crowd" }));
     if (crowd.clipped) root.append(svg("path", { d: crowd.clipped, class: "clipped" }));
     root.append(...marks);
-    label(root, best.slice(-MOST_LABELS).map((i) => ({ x: X(points[i][0]), y: Y(values[i]), text: oneCompleter ? rowName(seen[i]) : named(seen[i]) })), wide - right, tall - bottom);
+    const at = (i) => ({ x: X(points[i][0]), y: Y(values[i]) });
+    label(root, best.map((i) => ({ ...at(i), text: oneCompleter ? rowName(seen[i]) : named(seen[i]) })).reverse().slice(0, MOST_LABELS), { left, right: wide - 2, top, bottom: tall - bottom },
+      segments(steps), many ? [] : seen.map((_, i) => at(i)));
     return root;
   }
 
@@ -91,18 +94,41 @@ spared.cost = (() => {
     return [1, 2, 5, 10].find((each) => each * power >= about) * power;
   }
 
-  // Names beside their points, each moved up until it lies on no other.
-  function label(root, names, right, bottom) {
-    const taken = [];
+  // Names beside their points, the best first: each at the nearest place where it lies on no other name,
+  // on no point and not on the front, if there is one; else on no other name and no point of the front;
+  // from afar with a line to its point. One that has no such place is left out; its point says it where
+  // it is pointed at.
+  const LINE = 12, REACH = 6, MOST_NAME = 34;
+  const pen = document.createElement("canvas").getContext("2d");
+  const around = ({ x, y }, size) => ({ left: x - size, right: x + size, top: y - size, bottom: y + size });
+  function label(root, names, edges, front, points) {
+    const taken = names.map((each) => around(each, 6)), better = [...front, ...points.map((each) => around(each, 3))];
+    pen.font = `600 11.5px ${getComputedStyle(document.body).fontFamily}`; // as .cost .name of the style
     for (const { x, y, text } of names) {
-      const shown = text.length > 34 ? `${text.slice(0, 33)}…` : text, width = 7.1 * shown.length;
-      const start = x + 8 + width > right ? x - 8 - width : x + 8;
-      let at = y - 6;
-      const clash = () => taken.some((t) => Math.abs(t.at - at) < 12 && start < t.end && t.start < start + width);
-      for (let turn = 0; turn < 12 && clash(); turn++) at = at - 12 < 14 ? Math.min(bottom - 4, y + 14 + 12 * turn) : at - 12;
-      taken.push({ at, start, end: start + width });
-      root.append(svg("text", { x: Math.max(2, start), y: at, class: "name" }, shown));
+      const shown = text.length > MOST_NAME ? `${text.slice(0, MOST_NAME - 1)}…` : text, width = pen.measureText(shown).width + 1;
+      const free = places(x, y, width).filter((each) => each.left >= edges.left && each.right <= edges.right && each.top >= edges.top - 8 && each.bottom <= edges.bottom && !taken.some((other) => overlap(each, other)));
+      const box = free.find((each) => !better.some((other) => overlap(each, other))) || free[0];
+      if (!box) continue;
+      taken.push(box);
+      if (box.far) root.append(svg("line", { x1: x, y1: y, x2: box.left > x ? box.left : box.right < x ? box.right : x, y2: box.top > y ? box.top : box.bottom < y ? box.bottom : y, class: "leader" }));
+      root.append(svg("text", { x: box.left, y: box.bottom - 3, class: "name" }, shown));
     }
+  }
+  // The pieces of the front, as thin boxes.
+  const segments = (steps) => steps.slice(1).map(([x, y], n) => ({ left: Math.min(x, steps[n][0]) - 1, right: Math.max(x, steps[n][0]) + 1, top: Math.min(y, steps[n][1]) - 1, bottom: Math.max(y, steps[n][1]) + 1 }));
+  const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  // Right and left of a point, then above and below it, farther and farther away.
+  function places(x, y, width) {
+    const found = [];
+    for (let step = 0; step <= REACH; step++) {
+      for (const side of step ? [-1, 1] : [0]) {
+        for (const left of step > 1 ? [x + 8, x - 8 - width, x - width / 2] : [x + 8, x - 8 - width]) {
+          const top = y - LINE / 2 + side * step * LINE;
+          found.push({ left, right: left + width, top, bottom: top + LINE, far: step > 1 });
+        }
+      }
+    }
+    return found;
   }
 
   // Of what is drawn, and of nothing else.

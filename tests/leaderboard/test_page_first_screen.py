@@ -216,6 +216,41 @@ def test_technology_is_chosen_by_its_name_without_its_size(open_site, site):
     assert "Supported by 4 datasets (d1, d3, d5, d7)" in answer(page)
 
 
+def test_st_is_written_in_full_and_who_looks_for_visium_is_told_what_comes_nearest(
+    open_site, tmp_path
+):
+    kinds = ["spatial transcriptomics (200 um)", "visium", "Visium (100 um)", "Xenium, pooled"]
+    facts = {f"d{i}": {"organism": "human", "technology": kind} for i, kind in enumerate(kinds)}
+
+    def of(protocol, *datasets):
+        return [trial(n, dataset=d, protocol=protocol) for n in "ab" for d in datasets]
+
+    made = [*of("st@1", "d0"), *of("all@1", "d0", "d1", "d2", "d3")]
+    build(made, tmp_path, "c", "store", {"datasets": facts})
+    page = open_site(tmp_path, "#table?protocol=all@1&technology=Visium")
+    select = page.locator("select[name=technology]")
+    full = "Spatial Transcriptomics (ST)"
+    assert select.locator("option").all_inner_texts() == [
+        *("any technology", full, "Visium", "Xenium")
+    ]
+    assert "Supported by 2 datasets (d1, d2)" in answer(page)  # however it is written
+    assert "None is of Visium" not in page.locator("#offered").inner_text()
+    # An address of before, and the whole of the word in sight.
+    earlier = open_site(tmp_path, "#table?protocol=all@1&technology=spatial+transcriptomics")
+    assert f"On {full} it has the lowest MSE" in answer(earlier)
+    chosen = earlier.locator("select[name=technology]")
+    assert chosen.input_value() == "ST"
+    room = """each => {
+        const pen = document.createElement("canvas").getContext("2d");
+        pen.font = getComputedStyle(each).font;
+        return each.clientWidth - pen.measureText(each.selectedOptions[0].text).width;
+    }"""
+    assert chosen.evaluate(room) > 30  # its arrow
+    alone = open_site(tmp_path, "#table?protocol=st@1").locator("#offered").inner_text()
+    assert "None is of Visium; ST came before it, with larger spots." in alone
+    assert "Not there? Other protocols have Visium and Xenium" in alone
+
+
 def test_a_budget_leaves_out_what_needs_a_gpu_or_long(open_site, site):
     page = open_site(site, "#table?budget=cpu")
     assert {name.split()[0] for name in page.locator("#board td.name").all_inner_texts()} == {

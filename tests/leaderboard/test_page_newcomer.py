@@ -221,7 +221,7 @@ def test_what_only_another_protocol_has_is_told_with_the_way_there(tmp_path, ope
     page = open_site(tmp_path, "#table?protocol=demo@1&budget=cpu")
     note = page.locator("#offered")
     note.get_by_text("Not there?").click()
-    assert "whole@1: Xenium, brain and mouse" in note.inner_text()
+    assert "whole@1: Xenium, mouse and brain" in note.inner_text()
 
     note.get_by_role("link", name="whole@1").click()
 
@@ -229,7 +229,7 @@ def test_what_only_another_protocol_has_is_told_with_the_way_there(tmp_path, ope
     assert page.get_by_role("combobox", name="Protocol").input_value() == "whole@1"
     assert page.get_by_role("combobox", name="Budget").input_value() == "cpu"
     note.get_by_text("Not there?").click()
-    assert "demo@1: Visium, breast and human" in note.inner_text()
+    assert "demo@1: Visium, human and breast" in note.inner_text()
 
 
 def test_the_card_says_what_is_best_under_other_protocols_and_which_to_go_by(tmp_path, open_site):

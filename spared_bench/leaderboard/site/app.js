@@ -21,11 +21,12 @@
     for (const name of ["completer", "scope", "trust", "weights"]) offer(field(name), distinct(board.rows.map((row) => row[name])));
     // Generated data answer no question about tissue.
     const measured = board.datasets.filter((c) => !c.synthetic), some = measured.length ? measured : board.datasets;
-    offer(field("technology"), distinct(some.map((c) => spared.choice.technology(c.technology))));
+    const technologies = distinct(some.map((c) => spared.choice.technology(c.technology)));
+    offer(field("technology"), technologies, technologies.map(spared.choice.technologyInFull));
     offer(field("organism"), distinct(some.map((c) => c.organism)));
     offer(field("tier"), distinct(board.datasets.map((c) => c.tier)));
     offer(field("tissue"), tissues(some));
-    document.getElementById("offered").replaceChildren("Offered is what the datasets here are of. ", ...elsewhere(board));
+    document.getElementById("offered").replaceChildren("Offered is what the datasets here are of. ", ...forerunner(technologies), ...elsewhere(board));
     field("budget").replaceChildren(...spared.choice.BUDGETS.map(([value, text]) => el("option", { value }, text)));
     boxes("datasets", board.datasets.map((c) => [c.name, c.name]));
     offer(field("metric"), board.metrics.map((m) => m.name), board.metrics.map((m) => m.title));
@@ -42,24 +43,30 @@
     return distinct(organs.flatMap((organ) => all.includes(organ) ? all.filter((tissue) => tissue.replace(CANCER, "") === organ) : [organ]));
   }
 
+  // Who has Visium and finds none is told what comes nearest.
+  const forerunner = (technologies) => technologies.includes("ST") && !technologies.includes("Visium") ? ["None is of Visium; ", spared.words.term("st", "ST"), " came before it, with larger spots. "] : [];
+
   // What other protocols have data of, and this one has not, with the way there.
   function elsewhere(board) {
     const { protocols, offers } = values.get("index"), shown = { technology: spared.choice.technology, organism: (text) => text, tissue: (text) => text.replace(CANCER, "") };
     const here = (what) => new Set([...field(what).options].map((each) => shown[what](each.value).toLowerCase()));
     const known = Object.fromEntries(Object.keys(shown).map((what) => [what, here(what)]));
-    const more = protocols.filter((each) => each !== board.protocol).map((each) => {
-      const found = Object.entries(offers[each] || {}).flatMap(([what, given]) => given.map(shown[what]).filter((value) => !known[what].has(value.toLowerCase())));
-      return [each, distinct(found)];
-    }).filter(([, found]) => found.length);
+    const missing = (what, each) => distinct((offers[each]?.[what] || []).map(shown[what]).filter((value) => !known[what].has(value.toLowerCase())));
+    const found = new Map(protocols.filter((each) => each !== board.protocol).map((each) => [each, Object.keys(shown).map((what) => missing(what, each))]));
+    const more = [...found].map(([each, kinds]) => [each, kinds.flat()]).filter(([, all]) => all.length);
     if (!more.length) return ["If yours is not there, leave “any”: what holds elsewhere is the best guess."];
     const way = (protocol) => { const params = new URLSearchParams(spared.state().params); params.set("protocol", protocol); return spared.address(["table"], params); };
-    return [el("details", {}, el("summary", {}, "Not there? Other protocols have other data"),
-      el("ul", {}, more.map(([protocol, found]) => el("li", {}, el("a", { href: way(protocol) }, protocol), `: ${spared.parts.listed(found)}`))), "Each measures in its own way: compare no numbers across protocols.")];
+    // Technologies first: what somebody has is a Visium slide before it is a kidney.
+    const every = Object.keys(shown).flatMap((_, kind) => distinct([...found.values()].flatMap((kinds) => kinds[kind]))), some = every.slice(0, MOST_NAMED);
+    return [el("details", {}, el("summary", {}, `Not there? Other protocols have ${every.length > some.length ? `${some.join(", ")} and ${every.length - some.length} more` : spared.parts.listed(some)}`),
+      el("ul", {}, more.map(([protocol, all]) => el("li", {}, el("a", { href: way(protocol) }, protocol), `: ${spared.parts.listed(all)}`))), "Each measures in its own way: compare no numbers across protocols.")];
   }
 
+  const MOST_NAMED = 5;
   const ANY = { technology: "any technology", organism: "any organism", tissue: "any tissue" };
   function offer(select, options, titles) {
-    select.replaceChildren(...(titles ? [] : [el("option", { value: "" }, ANY[select.name] || "All")]), ...options.map((each, i) => el("option", { value: each }, titles ? titles[i] : each)));
+    const any = select.name !== "metric";
+    select.replaceChildren(...(any ? [el("option", { value: "" }, ANY[select.name] || "All")] : []), ...options.map((each, i) => el("option", { value: each }, titles ? titles[i] : each)));
     select.closest("label").hidden = options.length < 2 && !SENTENCE.includes(select.name);
   }
 
@@ -76,7 +83,7 @@
     const organ = (params.get("tissue") || "").replace(CANCER, "");
     if (organ && ![...field("tissue").options].some((each) => each.value === params.get("tissue"))) params.set("tissue", organ);
     for (const name of SELECTS) {
-      field(name).value = params.get(name) || "";
+      field(name).value = (name === "technology" ? spared.choice.technology(params.get(name)) : params.get(name)) || "";
       if (field(name).selectedIndex < 0) { field(name).value = ""; params.delete(name); }
     }
     field("metric").value = spared.metricAt(context.board, spared.metricIndex(context.board, params)).name;

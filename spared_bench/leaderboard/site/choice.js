@@ -10,12 +10,18 @@ spared.choice = (() => {
   const RESAMPLES = 400;
   const mean = (values) => values.length ? values.reduce((a, b) => a + b, 0) / values.length : null;
 
-  // "Visium" is a technology, whatever stands in brackets behind it.
-  const technology = (text) => String(text || "").replace(/\s*\(.*\)$/, "");
+  // "Visium" is a technology, whatever stands in brackets or after a comma behind it, and however it is written.
+  const SHORT = { visium: "Visium", "visium hd": "Visium HD", xenium: "Xenium", "spatial transcriptomics": "ST", "legacy st": "ST" };
+  const LONG = { ST: "Spatial Transcriptomics (ST)" };
+  function technology(text) {
+    const name = String(text || "").replace(/\s*(\(.*\)|,.*)$/, ""), key = name.toLowerCase();
+    return Object.hasOwn(SHORT, key) ? SHORT[key] : name;
+  }
+  const technologyInFull = (text) => LONG[technology(text)] || technology(text);
   // "breast" stands for "breast cancer" too.
   const words = (text) => ` ${String(text || "").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim()} `;
   const fits = (column, wanted, field) => !wanted || column[field] === wanted
-    || (field === "tissue" && words(column.tissue).includes(words(wanted))) || (field === "technology" && technology(column.technology) === wanted);
+    || (field === "tissue" && words(column.tissue).includes(words(wanted))) || (field === "technology" && technology(column.technology) === technology(wanted));
 
   function chosenColumns(board, params) {
     const named = params.getAll("dataset").filter((name) => board.datasets.some((c) => c.name === name));
@@ -139,5 +145,5 @@ spared.choice = (() => {
     return row.words;
   }
 
-  return { select, fits, needsGpu, gpuSaid, technology, BUDGETS, ROW_FILTERS, COLUMN_FILTERS };
+  return { select, fits, needsGpu, gpuSaid, technology, technologyInFull, BUDGETS, ROW_FILTERS, COLUMN_FILTERS };
 })();

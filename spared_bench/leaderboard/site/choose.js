@@ -15,7 +15,7 @@ spared.choose = (() => {
   // What the reader has, in words: "Visium of human breast".
   function having(params) {
     const what = [params.get("organism"), params.get("tissue")].filter(Boolean).join(" ");
-    const by = params.get("technology");
+    const by = spared.choice.technologyInFull(params.get("technology"));
     return by ? `${by}${what ? ` of ${what}` : ""}` : what || "all tissues";
   }
 

@@ -26,7 +26,7 @@ spared.reconcile = (() => {
     const value = one ? spared.scores(row, k).mean[counted[0]] : choice.of(row).overall, [low, high] = choice.interval(row);
     return [way(["table"], protocol), way(["method", row.id], spared.choose.named(row)),
       `${one ? metric.title : `mean ${spared.measure(metric)}`} ${show(value)}${known(low) ? ` (95 %: ${show(low)} to ${show(high)})` : ""}`,
-      `${plural(counted.length, "dataset")}: ${[...new Set(counted.map((i) => spared.choice.technology(board.datasets[i].technology)).filter(Boolean))].join(", ") || "technology not said"}`,
+      `${plural(counted.length, "dataset")}: ${[...new Set(counted.map((i) => spared.choice.technologyInFull(board.datasets[i].technology)).filter(Boolean))].join(", ") || "technology not said"}`,
       TRUST[row.trust] || row.trust];
   }
 

@@ -49,7 +49,7 @@ spared.running = (() => {
   const quoted = (text) => /^[a-z][a-z ]*$/i.test(text) ? text : JSON.stringify(text);
   function description(params) {
     const [organism, tissue, technology] = ["organism", "tissue", "technology"].map((name) => params.get(name) || "");
-    const format = /^spatial transcriptomics/i.test(technology) ? "legacy_st" : "space_ranger", of = FORMATS[format];
+    const format = spared.choice.technology(technology) === "ST" ? "legacy_st" : "space_ranger", of = FORMATS[format];
     return `name: my_slides
 format: ${format}        # or ${EVERY.filter((each) => each !== format).join(", ")}
 organism: ${organism === "human" ? "human             # or mouse" : "mouse             # or human"}

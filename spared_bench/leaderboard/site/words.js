@@ -18,6 +18,7 @@ spared.words = (() => {
     ["comparable", "Not comparable with published numbers", "This protocol differs from that of the published benchmark: compare rows within its table only."],
     ["pareto", "Pareto front", "The rows of which no other has both a lower error and a lower cost. A row behind the front costs more for less."],
     ["gpu", "No GPU", "The budget leaves the methods that ran here on a processor alone, in the size that the protocol asks for, and of the others those whose plugin here says that their published size can be trained without a GPU. A method of which neither is known is left out."],
+    ["st", "Spatial Transcriptomics (ST)", "The arrays that Visium followed. Their spots are 100 µm wide and mostly 200 µm apart; those of Visium are 55 µm wide and 100 µm apart."],
     ["scores", "Scores", "Of the test slides, or of the validation slides where a dataset has no test slides (shown beside its name), over measured entries; seeds are averaged first."],
     ["flag", "⚑", "A flag: a doubt with its reason, on the row’s page and at the cell it is about."],
     ["undefined", "–", "Undefined: no result, or a score that this protocol leaves undefined, such as a correlation with a constant. Always sorted last."],

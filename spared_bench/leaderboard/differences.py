@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from spared_bench.data.targets import TARGETS
-from spared_bench.keys.hashing import digest
+from spared_bench.leaderboard.setting_words import name_of, value_of
 from spared_bench.protocol import PatchCutting, Protocol
 from spared_bench.protocol.known import Known
 from spared_bench.specs import MetricSpec
@@ -57,11 +56,11 @@ def in_words(protocol: Protocol) -> list[tuple[str, str]]:
 
 
 def _others(protocol: Protocol) -> list[tuple[str, str]]:
-    """Return every setting that has no words above, under its own name."""
+    """Return every setting that has no sentence above, by its name and value in words."""
     told = protocol.model_dump(mode="json")
     told["known"] = told["known"] or dict.fromkeys(Known.model_fields)
     leaves = dict(_leaves(told))
-    return [(f"`{name}`", _plain(leaves[name])) for name in leaves if name not in _TOLD]
+    return [(name_of(path), value_of(path, leaves[path])) for path in leaves if path not in _TOLD]
 
 
 def _leaves(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -72,15 +71,6 @@ def _leaves(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield f"{above}{name}", value
 
 
-def _plain(value: Any) -> str:
-    """Return a value as a short text: what is long by how it begins."""
-    if value in (None, "", [], {}):
-        return "–"
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return text if len(text) <= _CHARS else f"{text[:_CHARS]}… ({digest(value)[:8]})"
-
-
-_CHARS = 60
 #: Settings that hold settings.
 _SECTIONS = {
     *("processing", "processing.filtering", "patches", "validation", "known", "training"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 import pytest
 
-from spared_bench.leaderboard.differences import file_of, in_words, settings_of
+from spared_bench.leaderboard.differences import _TOLD, _leaves, file_of, in_words, settings_of
+from spared_bench.leaderboard.setting_words import NAMES, value_of
 from spared_bench.protocol import Processing, Protocol, parse_protocol
+from spared_bench.protocol.known import Known
 from tests.board_samples import METRICS
 
 PLAIN = Protocol(name="a", version=1)
@@ -115,9 +118,54 @@ def test_every_target_has_words(target):
 
 def test_what_is_known_of_a_sample_is_told():
     assert set(changed(known={"sections": "middle", "register": "affine"})) >= {
-        "`known.sections`",
-        "`known.register_by`",
+        "Known sections of a sample",
+        "Registration of sections",
     }
+
+
+def test_every_setting_has_a_name_that_people_read_and_no_two_the_same():
+    pairs = in_words(PLAIN)
+    names = [name for name, _ in pairs]
+    assert len(set(names)) == len(names)
+    for what, how in pairs:
+        assert re.fullmatch(r"[A-Z][\w’ ,-]+", what) and "_" not in what, what
+        assert not re.search(r"`|_|\.0\b|[{}\[\]]", how), how
+    # One that has none is told by its path; so each has one.
+    assert set(NAMES) >= {path for path, _ in _untold(PLAIN)}
+
+
+def _untold(protocol):
+    told = protocol.model_dump(mode="json")
+    told["known"] = dict.fromkeys(Known.model_fields)
+    return [(path, value) for path, value in _leaves(told) if path not in _TOLD]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1e12, "10¹²"),
+        (1e6, "1,000,000"),
+        (2.5e9, "2,500,000,000"),
+        (0.7, "0.7"),
+        (True, "yes"),
+        ([], "–"),
+        (["A_b", "c"], "A_b, c"),  # names of genes and slides stay
+        ("left_out", "left out"),
+        (
+            {"visium_b": {"n_genes": 769}, "a": {"x": [1, 2]}},
+            "a (x: 1, 2); visium_b (n genes: 769)",
+        ),
+    ],
+)
+def test_values_are_written_for_people(value, shown):
+    assert value_of("processing.anything", value) == shown
+    assert value_of("processing.filtering.min_fraction", -1.0) == "no bound"
+
+
+def test_long_values_that_differ_at_their_ends_differ():
+    one, two = ([f"gene{i}" for i in range(40)] + [last] for last in "ab")
+    assert value_of("overrides", one) != value_of("overrides", two)
+    assert len(value_of("overrides", one)) < 80
 
 
 def test_protocols_that_are_alike_but_for_their_names_do_not_differ():

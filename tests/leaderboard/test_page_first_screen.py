@@ -440,6 +440,10 @@ def test_another_protocol_keeps_view_filters_and_place_and_says_what_differs(ope
     table = page.get_by_role("table", name="spared@1 and demo@1")
     assert table.locator("tbody tr").all_inner_texts() == ["Target\tTPM\t<b>cp10k"]
 
+    page.get_by_text("Every setting of spared@1").click()
+    mine = page.get_by_role("table", name="Settings of spared@1")
+    assert mine.locator("tbody tr").all_inner_texts() == ["Seeds\t1", "Target\tTPM"]
+
     other = row_of(tmp_path, "b")["id"]
     page = open_site(tmp_path, f"#method/{other}")
     page.get_by_role("combobox", name="Protocol").select_option("spared@1")

@@ -3,6 +3,7 @@
 
 spared.protocols = (() => {
   const { el, values, table } = spared;
+  const { plural, listed } = spared.parts;
 
   function differences(one, other) {
     const { settings = {} } = values.get("index");
@@ -17,11 +18,16 @@ spared.protocols = (() => {
     const { settings = {} } = values.get("index");
     const mine = settings[protocol];
     if (!mine) return [];
+    const rest = others.filter((other) => other !== protocol && settings[other]), unknown = others.filter((other) => !settings[other]);
+    const folded = (text, ...inner) => rest.length > 1 ? el("details", {}, el("summary", {}, text), ...inner) : el("div", {}, ...inner);
     return [el("p", {}, mine.summary),
-      ...others.filter((other) => other !== protocol).map((other) => {
+      el("details", {}, el("summary", {}, `Every setting of ${protocol}`), table(["What", `Under ${protocol}`], mine.settings, `Settings of ${protocol}`)),
+      ...rest.map((other) => {
         const found = differences(protocol, other);
-        return found === null ? null : found.length ? table(["What", `Under ${protocol}`, `Under ${other}`], found, `${protocol} and ${other}`) : el("p", {}, `${protocol} and ${other} do the same.`);
-      })].filter(Boolean);
+        if (!found.length) return el("p", {}, `${protocol} and ${other} do the same.`);
+        return folded(`${other}: differs in ${plural(found.length, "setting")}`, table(["What", `Under ${protocol}`, `Under ${other}`], found, `${protocol} and ${other}`));
+      }),
+      unknown.length ? el("p", {}, `Of ${listed(unknown)} no settings were known when the page was built.`) : ""];
   }
 
   function show(node, protocol, all) {

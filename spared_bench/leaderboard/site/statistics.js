@@ -34,12 +34,19 @@
     return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Critical-difference diagram" }, root);
   }
 
+  // What a square of methods says, since rows and columns look alike.
+  const READING = {
+    p: "How to read it: every row and every column is a method; the cell where they meet tells the two apart. It is a p value: small where a difference as large as theirs would seldom come about by chance alone. Shaded are those below 0.05; a large one does not say that the two are equal.",
+    effect: "How to read it: every row and every column is a method; the cell where they meet compares the two. It is a size, not a p value: 1, the method of the row is better on all datasets; −1, that of the column; 0, neither. Shaded are those of 0.5 or more, in either direction.",
+  };
+  const reading = (effect) => el("p", { class: "note" }, READING[effect ? "effect" : "p"]);
+
   function matrix(names, values, effect, caption) {
     const cell = (v, same) => same ? "" : v === null ? none : effect ? v.toFixed(2) : p(v);
     const strong = (v) => v !== null && (effect ? Math.abs(v) >= 0.5 : v < 0.05);
     return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, el("table", { class: "plain matrix" },
-      el("caption", {}, caption), el("thead", {}, el("tr", {}, el("td", {}), names.map((n) => el("th", { scope: "col" }, n)))),
-      el("tbody", {}, names.map((n, i) => el("tr", {}, el("th", { scope: "row" }, n), names.map((_, j) => el("td", { class: i !== j && strong(values[i][j]) ? "strong" : "" }, cell(values[i][j], i === j))))))));
+      el("caption", {}, caption), el("thead", {}, el("tr", {}, el("td", {}, "row against column"), names.map((n) => el("th", { scope: "col" }, n)))),
+      el("tbody", {}, names.map((n, i) => el("tr", {}, el("th", { scope: "row" }, n), names.map((_, j) => el("td", { class: i === j ? "same" : strong(values[i][j]) ? "strong" : "", title: i === j ? null : `${n} against ${names[j]}` }, cell(values[i][j], i === j))))))));
   }
 
   spared.views.statistics = async (context, view) => {
@@ -81,7 +88,7 @@
         el("p", {}, "Average ranks; a bar joins rows that Nemenyi’s test cannot tell apart at 5 %."), diagram(found, label),
         el("h3", {}, "Pairs"),
         el("div", { class: "controls" }, choose("test", "Test", data.tests.map((each) => [each.name, each.title]), test.name)),
-        el("p", {}, test.explanation),
+        el("p", {}, test.explanation), reading(test.effect),
         matrix(found.pairs.map(label), found.matrices[test.name], test.effect, `${test.title}${found.pairs.length < found.n_methods ? ` of the ${found.pairs.length} best` : ""}`),
       ] : []),
     ];
@@ -100,6 +107,6 @@
       found.suspect.length ? el("p", { class: "banner" }, `Cells that are probably copied: ${found.suspect.map(([d, m]) => `${m} on ${d}`).join(", ")}. The last two columns leave them out.`) : "",
       table(["Method", "Datasets", `Mean norm. ${metric.title}`, "Wins", "without suspects: mean", "wins"], rows.map(([name, mean]) => [name, found.all.datasets[name], score(mean), found.all.wins[name], score(found.without_suspect.mean[name]), found.without_suspect.wins[name]]), "The published table"),
       table(["Dataset", `Best by ${metric.title}`], Object.entries(found.best), "The best method of each dataset"),
-      el("p", {}, dunn.explanation), matrix(found.dunn.methods, found.dunn.p, false, "Dunn’s test of the reported rows")];
+      el("p", {}, dunn.explanation), reading(false), matrix(found.dunn.methods, found.dunn.p, false, "Dunn’s test of the reported rows")];
   }
 })();

@@ -165,3 +165,38 @@ def test_shares_are_those_of_a_count_by_hand(rng):
         left, top, right, bottom = (round(v) for v in (x / 2 - 3, y / 2 - 3, x / 2 + 3, y / 2 + 3))
         assert share == pytest.approx(mask[top:bottom, left:right].mean())
     assert share_of_tissue(np.ones((10, 10), bool), 1.0, np.array([[0.0, 5.0]]), 4.0) == [0.5]
+
+
+def muscle():
+    """A section that is mostly eosin, as red as muscle is: densities 0.03, 0.27 and 0.23."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    where = (x - 420) ** 2 + (y - 380) ** 2 < 200**2
+    pixels = np.full((SIZE, SIZE, 3), (243, 242, 240), np.float64)
+    pixels[where] = (228, 130, 140)
+    pixels[where & (np.hypot(x - 420, y - 380) < 60)] = (160, 120, 170)  # an infiltrate
+    pixels[where] += rng.normal(0, 12, (where.sum(), 1))
+    pixels += rng.normal(0, 3, pixels.shape)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), where
+
+
+@pytest.mark.parametrize("pen", [None, (200, 30, 40), (20, 20, 25), (150, 40, 160)])
+def test_tissue_as_red_as_muscle_is_taken_and_pens_are_not(pen):
+    image, where = muscle()
+    if pen:
+        draw = ImageDraw.Draw(image)
+        draw.line([(40, 60), (160, 700), (700, 740)], fill=pen, width=30)
+    assert overlap(tissue_mask(np.asarray(image)), where) > 0.95
+
+
+def test_a_violet_pen_larger_than_the_tissue_is_left_out():
+    image, where = section()
+    small = np.asarray(image.resize((SIZE // 4, SIZE // 4)))
+    canvas = np.full((SIZE, SIZE, 3), (243, 242, 240), np.uint8)
+    canvas[300:500, 300:500] = small
+    image = Image.fromarray(canvas)
+    ImageDraw.Draw(image).line([(40, 60), (700, 80), (740, 740)], fill=(150, 40, 160), width=30)
+    found = tissue_mask(np.asarray(image))
+    there = np.zeros_like(found)
+    there[300:500, 300:500] = where[::4, ::4]
+    assert overlap(found, there) > 0.9

@@ -7,8 +7,8 @@ import math
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import yaml
 
@@ -281,9 +281,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     for problem in error.errors()[:5]:
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            known = _settings_at(model, problem["loc"][:-1])
-            hint = did_you_mean(str(problem["loc"][-1]), known)
-            lines.append(f"unknown setting {where!r}. {hint} Known here: {', '.join(known)}.")
+            lines.append(_unknown(model, problem["loc"], where))
         elif problem["type"] == "value_error":  # of our own validators: whole sentences
             lines.append(f"{where}: {_message(problem)}." if where else f"{_message(problem)}.")
         elif problem["type"] == "invalid_key" or problem["loc"][-1:] == ("[key]",):
@@ -299,6 +297,30 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             found = reprlib.repr(problem.get("input"))
             lines.append(f"setting {where!r}: {problem['msg']} (found {found}).")
     return " ".join(lines)
+
+
+def _unknown(model: type[BaseModel], location: tuple[int | str, ...], where: str) -> str:
+    """Say that there is no such setting: the nearest one, where one is called so, and all here."""
+    name, known = str(location[-1]), _settings_at(model, location[:-1])
+    named = (path or "the file itself" for path, fields in _sections(model) if name in fields)
+    told = [f"unknown setting {where!r}.", did_you_mean(name, known)]
+    told += [f"There is one of that name in {place}." for place in dict.fromkeys(named)]
+    return " ".join(filter(None, [*told, f"Known here: {', '.join(known)}."]))
+
+
+def _sections(model: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield where each section of a file stands, and its settings: ``slides.NAME``."""
+    from pydantic import BaseModel
+
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        yield path, [field.alias or name for name, field in model.model_fields.items()]
+        for name, field in model.model_fields.items():
+            yield from _sections(field.annotation, f"{path}.{name}".lstrip("."))
+    elif get_origin(model) in (dict, Mapping):
+        yield from _sections(get_args(model)[-1], f"{path}.NAME")
+    else:
+        for each in get_args(model):
+            yield from _sections(each, path)
 
 
 def _settings_at(model: Any, location: tuple[int | str, ...]) -> list[str]:

@@ -25,6 +25,7 @@ def test_every_installed_protocol_can_be_read():
     ("text", "message"),
     [
         ("iteratons: 3", "unknown setting 'iteratons'"),
+        ("iterations: 3", "of that name in training. There is one of that name in completion."),
         ("training: {iteratons: 3}", "'training.iteratons'. Did you mean 'iterations'?"),
         ("processing: {filtering: {real_fractoin: 1}}", "Did you mean 'real_fraction'?"),
         ("training: {iterations: 0}", "'training.iterations': Input should be greater than 0"),

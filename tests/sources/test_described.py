@@ -163,6 +163,16 @@ def test_the_name_of_a_plugins_dataset_is_taken(yaml, tmp_path):
         ("tissue: breast", "tissue: breast\ntissue: lung", "'tissue' stands twice"),
         ("organism: human", "organism: &a human\nlicence: *a", "aliases (*name) are not allowed"),
         ("name: mine", "names: mine", "unknown setting 'names'. Did you mean 'name'?"),
+        (
+            "tissue: breast",
+            "um_per_px: 0.5",
+            "unknown setting 'um_per_px'. There is one of that name in slides.NAME. Known",
+        ),
+        (
+            "patient: p1",
+            "patient: p1, licence: MIT",
+            "unknown setting 'slides.1501.licence'. There is one of that name in the file itself.",
+        ),
         ("tissue: breast", "split: {}", "'split' stands twice"),
         ("format: space_ranger", "", "setting 'format' is missing."),
         ("slides/T2,", "slides/T1,", "slides '1501' and 'T2' are both"),

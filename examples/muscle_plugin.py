@@ -36,6 +36,7 @@ def spared_bench_datasets() -> list[DatasetSpec]:
             tissue="muscle",
             technology="visium",
             slides=tuple(SlideInfo(slide, patient_id=slide.split("_")[0]) for slide in slides),
+            donors_verified=True,  # one mouse each
             split={"train": slides[:1], "test": slides[1:]},
         )
     ]

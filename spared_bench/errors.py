@@ -65,11 +65,17 @@ class UnknownNameError(UsageError):
         The names that would have worked.
     hint : str, optional
         What to do next, as a sentence.
+
+    Attributes
+    ----------
+    short : str
+        The message without the names that would have worked, for where several are told.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
         parts = [f"No {kind} is named {name!r}.", did_you_mean(name, names)]
+        self.short = " ".join(part for part in parts if part)
         kinds = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
         parts.append(f"Known {kinds}: {', '.join(names)}." if names else f"There are no {kinds}.")
         parts.append(hint)

@@ -50,6 +50,7 @@ DLPFC = DatasetSpec(
         for donor, sections in _DONORS.items()
         for at, section in enumerate(sections, 1)
     ),
+    donors_verified=True,
     split={"train": (*_DONORS["Br5292"], *_DONORS["Br5595"]), "test": _DONORS["Br8100"]},
     folds={"donor": _DONORS},
     classes=("L1", "L2", "L3", "L4", "L5", "L6", "WM"),

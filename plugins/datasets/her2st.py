@@ -60,6 +60,7 @@ HER2ST = DatasetSpec(
     slides=tuple(SlideInfo(s, s[0], s[1:], order=int(s[1:])) for s in _sections("ABCDEFGH")),
     # By patient: consecutive sections of one tumour are near copies. The patients with six
     # sections all train; of those with three, the last two by letter are kept for choices and test.
+    donors_verified=True,
     split={"train": _sections("ABCDEF"), "val": _sections("G"), "test": _sections("H")},
     folds={
         "patient": {p: _sections(p) for p in _PATIENTS},
@@ -84,6 +85,7 @@ HER2ST_DEMO = DatasetSpec(
     tissue="breast cancer",
     technology="spatial transcriptomics (200 um)",
     slides=tuple(SlideInfo(s, "C", s[1:], order=int(s[1:])) for s in ("C2", "C3", "C4")),
+    donors_verified=True,
     split={"train": ("C2", "C3"), "test": ("C4",)},
     allow_shared_donors=True,  # enough for a demonstration, and shown as tier B
     folder="spared_bench_plugins.datasets.embedded.her2st",

@@ -31,6 +31,7 @@ MOB_DEMO = DatasetSpec(
         SlideInfo("MOB1", patient_id="mouse1", order=1, sample_id="bulb"),
         SlideInfo("MOB3", patient_id="mouse2", order=3, sample_id="bulb"),
     ),
+    donors_verified=True,
     split={"train": ("MOB1",), "test": ("MOB3",)},
     folder="spared_bench_plugins.datasets.embedded.mob",
 )

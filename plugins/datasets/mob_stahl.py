@@ -36,6 +36,7 @@ MOB_STAHL = DatasetSpec(
     tissue="olfactory bulb",
     technology="spatial transcriptomics (200 um)",
     slides=(SlideInfo("11", section="Rep11", order=11, sample_id="bulb"),),
+    donors_verified=True,
     split={"train": ("11",)},
     files=(
         RemoteFile(

@@ -79,6 +79,7 @@ STNET = DatasetSpec(
         for patient, all_of in _ALL.items()
         for at, section in enumerate(all_of.split(), 1)
     ),
+    donors_verified=True,
     split={"train": _sections(_TRAIN), "val": _sections(_VAL), "test": _sections(_TEST)},
     folds={"patient": {p: _sections({p: s}) for p, s in _ALL.items()}},
     files=(

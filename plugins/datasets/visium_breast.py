@@ -43,6 +43,7 @@ VISIUM_BREAST = DatasetSpec(
     tissue="breast cancer",
     technology="visium",
     slides=tuple(SlideInfo(s, patient_id=_PATIENTS.get(s, s)) for s in _SAMPLES),
+    donors_verified=True,
     split=_SPLIT,
     folds={"loso": {sample: (sample,) for sample in _SAMPLES}},
 )

@@ -62,7 +62,7 @@ class Bench(Lookup):
     def slide_check_inputs(self, name: str, slide_id: str) -> dict[str, Any]:
         """What determines the checks of a slide, whatever the protocol."""
         return {
-            "data": self.data_inputs(name),
+            "data": self._slide_inputs(name, slide_id),
             "slide": slide_id,
             "code": code_hash("spared_bench.reports.quality"),
         }
@@ -70,9 +70,23 @@ class Bench(Lookup):
     def picture_inputs(self, name: str, slide_id: str) -> dict[str, Any]:
         """What determines the page's pictures of a slide, whatever the protocol."""
         return {
-            "data": self.data_inputs(name),
+            "data": self._slide_inputs(name, slide_id),
             "slide": slide_id,
             "code": code_hash("spared_bench.reports.tissue"),
+        }
+
+    def _slide_inputs(self, name: str, slide_id: str) -> dict[str, Any]:
+        """Return what determines one raw slide, where it is known which files are its own.
+
+        Of slides that a description names, these are the entry of the slide and its files; of any
+        other dataset, all files are every slide's.
+        """
+        data, spec = self.data_inputs(name), self.dataset(name)
+        if not isinstance(data["content"], dict) or slide_id not in data["content"].get("slides", ()):
+            return data
+        return data | {
+            "slides": [slide.as_read() for slide in spec.slides if slide.slide_id == slide_id],
+            "content": data["content"] | {"slides": data["content"]["slides"][slide_id]},
         }
 
     def sections_of(self, name: str, sample: str) -> list[SlideInfo]:

@@ -126,9 +126,11 @@ def _facts(entry: Registered, spec: DatasetSpec, disk: Disk) -> dict[str, str]:
 
 def _stand_in(entry: Registered) -> str:
     """Say what stands for donors that are not verified."""
-    if entry.plugin.distribution == "data":
+    from spared_bench.sources.description import FACTORY as DESCRIBED
+
+    if entry.spec.factory == DESCRIBED:
         return "as described; `donors_verified: true` in the YAML says that they are known"
-    return "serial numbers of slides"
+    return "as its plugin labels them, without saying that they are known"
 
 
 def _print_facts(facts: dict[str, str]) -> None:

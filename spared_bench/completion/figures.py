@@ -34,7 +34,7 @@ def draw_figures(
     tasks : sequence of Task
         The datasets whose maps are drawn.
     shown : sequence of str
-        The completers in the maps.
+        The completers in the maps, of a dataset those that have results on it.
     folder : Path
 
     Returns
@@ -47,7 +47,9 @@ def draw_figures(
     if any(result.condition.rule == "fraction" for result in results):
         drawn["masking"] = draw_masking(results)
     for task in tasks:
-        drawn[f"map_{task.dataset}"] = draw_map(task, shown)
+        # One that failed on a dataset has nothing to draw there.
+        done = {result.completer for result in results if result.dataset == task.dataset}
+        drawn[f"map_{task.dataset}"] = draw_map(task, [name for name in shown if name in done])
     written = []
     for name, figure in drawn.items():
         written.append(folder / f"{name}.png")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from spared_bench.bench import Bench
 from spared_bench.planning.plan import REDUCTION, Plan
 from spared_bench.planning.selection import rung_budgets
+from spared_bench.sources.description import FACTORY as DESCRIBED
 from spared_bench.specs import SPLITS, DatasetSpec, Speed
 
 
@@ -46,13 +47,18 @@ class Figures:
 
 
 def absent_trainings(plan: Plan) -> list[Training]:
-    """Return what a plan would train on the datasets whose files are not there."""
+    """Return what a plan would train on the datasets whose files are to be fetched."""
     return [
         Training(dataset, predictor, iterations)
-        for dataset in plan.unavailable
+        for dataset in to_fetch(plan)
         for predictor in plan.predictors
         for iterations in _of_one_dataset(plan.bench, plan.completers, predictor)
     ]
+
+
+def to_fetch(plan: Plan) -> list[str]:
+    """Return the datasets that are left out and can be fetched: not those that a user describes."""
+    return [name for name in plan.unavailable if plan.bench.dataset(name).factory != DESCRIBED]
 
 
 def by_figures(bench: Bench, trainings: Iterable[Training]) -> dict[str, Figures]:

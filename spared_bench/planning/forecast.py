@@ -11,7 +11,13 @@ from typing import Any
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
-from spared_bench.planning.figures import Figures, Training, absent_trainings, by_figures
+from spared_bench.planning.figures import (
+    Figures,
+    Training,
+    absent_trainings,
+    by_figures,
+    to_fetch,
+)
 from spared_bench.planning.plan import MAKES, Cell, Plan
 from spared_bench.planning.stored import stored_results, stored_scores
 from spared_bench.results import TrialResult
@@ -122,7 +128,7 @@ def forecast(plan: Plan) -> Forecast:
         len(wanted),
         sum(state == _TO_SCORE for _, state in states),
         products,
-        bytes_to_fetch(plan.bench, plan.unavailable),
+        bytes_to_fetch(plan.bench, to_fetch(plan)),
         needed_features(plan, [*wanted, *(job for job, _ in products)]),
         hours,
         len(without),

@@ -53,7 +53,11 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
     entry = described.slides[slide_id]
     path, image = Path(entry.path), Path(entry.image) if entry.image else None
     if image is not None and described.format != "spatialdata" and not image.is_file():
-        raise MissingFileError(f"There is no image {image}, which the slide's entry names.")
+        raise MissingFileError(
+            f"There is no image {image}, which the entry of slide {slide_id!r} of dataset"
+            f" {described.name!r} names. Put it there, or correct `image` (or leave it out) and add"
+            " the dataset with `spared-bench data add FILE`, with `--replace` if it is added already."
+        )
     exports = folder / _IMAGES / slide_id  # files of several slides may have one name
     if described.format == "space_ranger":
         from spared_bench.readers.space_ranger import read_space_ranger

@@ -59,7 +59,8 @@ class DatasetSpec(Spec):
         False where the source publishes normalised values only: an exception to the contract of
         raw slides, allowed here by name and shown wherever the dataset is.
     donors_verified : bool
-        False where ``patient_id`` is a stand-in, such as the serial number of a capture slide.
+        Whether ``patient_id`` is known to be the donor. False, unless it is said: it may be a
+        stand-in, such as the serial number of a capture slide.
     conflicts_with : tuple of str
         Datasets that use the same slides in other roles, and are never ranked with it.
     links : tuple of str
@@ -105,7 +106,7 @@ class DatasetSpec(Spec):
     suspect: tuple[str, ...] = ()
     image: Literal["H&E", "fluorescence"] = "H&E"
     raw_counts: bool = True
-    donors_verified: bool = True
+    donors_verified: bool = False
     conflicts_with: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from spared_bench.errors import PluginError, UnknownNameError
+from spared_bench.errors import PluginError, SparedBenchError, UnknownNameError, UsageError
 from spared_bench.registry import Registry
 from spared_bench.testing import (
     Check,
@@ -48,6 +48,33 @@ def named(registry: Registry, name: str) -> list[tuple[str, str]]:
         hint = "Predictors, completers and datasets can be checked."
         raise UnknownNameError("plugin", name, known, hint)
     return found
+
+
+def all_named(registry: Registry, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return what several names mean, each once.
+
+    Raises
+    ------
+    PluginError, UsageError
+        Of one name that is wrong, as ``named`` raises it; of several, all are told, a line each.
+    """
+    found: dict[tuple[str, str], None] = {}
+    wrong: dict[str, SparedBenchError] = {}
+    for name in dict.fromkeys(names):
+        try:
+            found |= dict.fromkeys(named(registry, name))
+        except (PluginError, UsageError) as error:
+            wrong[name] = error
+    if not wrong:
+        return list(found)
+    errors = list(wrong.values())
+    if len(errors) == 1:
+        raise errors[0]
+    unknown = [each for each in errors if isinstance(each, UnknownNameError)]
+    # What is known is told once, below the last of the unknown names.
+    lines = [each.short if each in unknown[:-1] else str(each) for each in errors]
+    kind = UsageError if any(isinstance(each, UsageError) for each in errors) else PluginError
+    raise kind("\n".join([f"{len(errors)} names cannot be checked, so none was.", *lines]))
 
 
 def _has(registry: Registry, kind: str, name: str) -> bool:

@@ -43,7 +43,7 @@ def adopt_blind(bench: Bench, name: str, path: Path, told: Mapping[str, Any]) ->
     """Take what ``write_blind`` has written for the prepared dataset of this process."""
 
     def slides() -> dict[str, AnnData]:
-        raise no_images(name, told["without"], len(bench.dataset(name).slides))
+        raise no_images(bench, name, told["without"])
 
     keep(bench, name, read_table(path), float(told["missing"]), slides)
 

@@ -9,6 +9,7 @@ from spared_bench.bench import Bench
 from spared_bench.data import validate_raw_slide
 from spared_bench.errors import ImageError
 from spared_bench.processing.given import has_given
+from spared_bench.sources.description import DESCRIPTION, FACTORY
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,7 +40,7 @@ def without_image(slides: Mapping[str, AnnData]) -> list[str]:
     ]
 
 
-def require_images(name: str, slides: Mapping[str, AnnData]) -> None:
+def require_images(bench: Bench, name: str, slides: Mapping[str, AnnData]) -> None:
     """Refuse a dataset of which a slide has no image, where images are to be cut.
 
     Raises
@@ -47,13 +48,21 @@ def require_images(name: str, slides: Mapping[str, AnnData]) -> None:
     ImageError
     """
     if without := without_image(slides):
-        raise no_images(name, without, len(slides))
+        raise no_images(bench, name, without)
 
 
-def no_images(name: str, without: Sequence[str], of: int) -> ImageError:
+def no_images(bench: Bench, name: str, without: Sequence[str]) -> ImageError:
     """Return the error of a dataset of which some of its slides have no image."""
+    known, folder = bench.dataset(name).slides, bench.folder(name)
+    told = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
+    advice = f"Add the images to {folder}"
+    if bench.dataset(name).factory == FACTORY:
+        advice = (
+            f"Name them in the slides' entries of its description (`image: FILE`; kept as"
+            f" {folder / DESCRIPTION}), and add it again with `spared-bench data add FILE --replace`"
+        )
     return ImageError(
-        f"Slides {', '.join(without[:5])} of dataset {name!r} have no image ({len(without)} of"
-        f" {of}), so no patches can be cut, which predictors look at. Add the images to their"
-        " folder; without them the dataset can be prepared and completed (`spared-bench complete`)."
+        f"Slides {told} of dataset {name!r} have no image ({len(without)} of {len(known)}), so no"
+        f" patches can be cut, which this method looks at. {advice}; or take a method that looks at"
+        " none: without images the dataset can be prepared and completed (`spared-bench complete`)."
     )

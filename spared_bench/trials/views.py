@@ -84,7 +84,7 @@ def make_cut(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
 
     def make(folder: Path) -> None:
         raw = slides()
-        require_images(name, raw)
+        require_images(bench, name, raw)
         if bench.confined:
             raise ViewError("it could not be cut from one of the slides before the method was run")
         if kind == "views":

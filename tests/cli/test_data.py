@@ -108,7 +108,8 @@ def test_a_dataset_is_shown_with_all_that_matters(tmp_path):
     shown = spared_bench("info", "MMBR", "-w", tmp_path).stdout
     for line in (
         "  tier                B: tested on other sections of donors that it learns from",
-        "  donors              not verified (serial numbers of slides)",
+        "  donors              not verified (as its plugin labels them, without saying that they"
+        " are known)",
         "  never ranked with   mmbp1, mmbp2",
         "  licence             not stated by the sources read: ask before you redistribute",
         "  test   V11D08-304  V11D08-304_A1 V11D08-304_C1",

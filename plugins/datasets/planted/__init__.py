@@ -11,6 +11,7 @@ PLANTED = DatasetSpec(
     tissue="generated",
     technology="generated (hexagonal, 100 um)",
     slides=tuple(SlideInfo(f"P{i}", patient_id=f"donor{i}") for i in (1, 2, 3, 4)),
+    donors_verified=True,
     split={"train": ("P1", "P2"), "val": ("P3",), "test": ("P4",)},
     synthetic=True,
 )

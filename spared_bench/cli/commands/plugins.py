@@ -140,7 +140,7 @@ def check(
         space = Workspace.at(workspace, data_dir)
     registry = discover([*before, *plugin], data_dir=space.data_dir)
     warn_of_quarantine(registry.quarantined)
-    subjects = dict.fromkeys(each for name in names for each in conformance.named(registry, name))
+    subjects = conformance.all_named(registry, names)
     outcomes = conformance.examine(registry, subjects, space.data_dir)
     # Beside JSON, what is told as it goes, and what a plugin prints, is no part of the report.
     with redirect_stdout(sys.stderr if as_json else sys.stdout):

@@ -41,6 +41,13 @@ def test_the_tier_follows_from_the_donors_and_names_those_that_are_shared():
     assert (untested.tier, untested.shared_donors) == ("C", ())
 
 
+def test_donors_are_verified_only_where_a_spec_says_so_and_its_folds_say_the_same():
+    split, folds = {"train": ("a", "b"), "test": ("c",)}, {"one": {"c": ("c",)}}
+    for said, more in ((False, {}), (True, {"donors_verified": True})):
+        spec = dataset(split, folds=folds, **more)
+        assert [each.donors_verified for each in (spec, *spec.fold_specs("one"))] == [said, said]
+
+
 def test_a_shared_folder_needs_a_plain_name():
     with pytest.raises(PluginError, match=r"storage '\.\./up' is no name of a folder"):
         dataset({"train": ("a",)}, storage="../up")

@@ -82,7 +82,9 @@ class Bench(Lookup):
         other dataset, all files are every slide's.
         """
         data, spec = self.data_inputs(name), self.dataset(name)
-        if not isinstance(data["content"], dict) or slide_id not in data["content"].get("slides", ()):
+        if not isinstance(data["content"], dict) or slide_id not in data["content"].get(
+            "slides", ()
+        ):
             return data
         return data | {
             "slides": [slide.as_read() for slide in spec.slides if slide.slide_id == slide_id],

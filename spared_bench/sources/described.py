@@ -56,7 +56,7 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
         raise MissingFileError(
             f"There is no image {image}, which the entry of slide {slide_id!r} of dataset"
             f" {described.name!r} names. Put it there, or correct `image` (or leave it out) and add"
-            " the dataset with `spared-bench data add FILE`, with `--replace` if it is added already."
+            " the dataset with `spared-bench data add FILE` (with `--replace`, if it is there)."
         )
     exports = folder / _IMAGES / slide_id  # files of several slides may have one name
     if described.format == "space_ranger":

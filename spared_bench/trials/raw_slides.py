@@ -58,8 +58,8 @@ def no_images(bench: Bench, name: str, without: Sequence[str]) -> ImageError:
     advice = f"Add the images to {folder}"
     if bench.dataset(name).factory == FACTORY:
         advice = (
-            f"Name them in the slides' entries of its description (`image: FILE`; kept as"
-            f" {folder / DESCRIPTION}), and add it again with `spared-bench data add FILE --replace`"
+            "Name them in the slides' entries of its description (`image: FILE`; kept as"
+            f" {folder / DESCRIPTION}), and add it with `spared-bench data add FILE --replace`"
         )
     return ImageError(
         f"Slides {told} of dataset {name!r} have no image ({len(without)} of {len(known)}), so no"

@@ -11,8 +11,10 @@ from spared_bench.api import load_dataset, make_bench, select
 from spared_bench.completion.benchmark import Condition, measure
 from spared_bench.errors import ImageError
 from spared_bench.executors.work import run_job
+from spared_bench.sources.adding import add_description
 from spared_bench.trials.products import cut_all_patches, prepare
 from spared_bench.trials.runner import run_trial
+from tests import made_slides
 from tests.cli.test_runs import spared_bench
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -106,3 +108,37 @@ def test_data_prepare_names_slides_without_an_image(options, tmp_path):
     assert told["half-blind"]["slides_without_image"] == ["two"]
     page = spared_bench("data", "show", "blind", "--protocol", TOY_PROTOCOL, *places, *plugins)
     assert "Preparing it failed" not in page.stdout
+
+
+def test_the_benchmark_of_completion_ends_where_one_completer_looks_at_patches(options, tmp_path):
+    places = ["-w", tmp_path / "workspace", "--data-dir", tmp_path / "data", "--device", "cpu"]
+    plugins = [word for file in options["plugin_files"] for word in ("--plugin", file)]
+    words = ["complete", "blind", "toy", "-c", "median", "-c", "stlearn", "--repeats", "1"]
+    done = spared_bench(
+        *words, "--mask-rates", "0.3", "--protocol", TOY_PROTOCOL, *places, *plugins, "--json"
+    )
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert list(told["failures"]) == ["blind · stlearn"]
+    measured = {(each["dataset"], each["completer"]) for each in told["results"]}
+    assert measured == {("blind", "median"), ("toy", "median"), ("toy", "stlearn")}
+    assert {"map_blind.png", "map_toy.png"} <= {file.rpartition("/")[2] for file in told["files"]}
+
+
+def test_of_a_description_the_error_names_its_key_and_what_to_add_again(tmp_path):
+    for seed, name in enumerate(("T1", "T2")):
+        made_slides.space_ranger(tmp_path / name, seed=seed)
+        for picture in (tmp_path / name / "spatial").glob("*.png"):
+            picture.unlink()
+    description = tmp_path / "mine.yaml"
+    description.write_text(
+        "name: mine\nformat: space_ranger\norganism: human\n"
+        "slides: {T1: {path: T1}, T2: {path: T2}}\nsplit: {train: [T1], test: [T2]}\n"
+    )
+    add_description(description, tmp_path / "w/data")
+    bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    with pytest.raises(ImageError) as raised:
+        prepare(bench, "mine").slides("test").patches[:2]
+    told = str(raised.value)
+    assert told.startswith("Slides T1, T2 of dataset 'mine' have no image (2 of 2)")
+    assert "(`image: FILE`; kept as" in told and "`spared-bench data add FILE --replace`" in told

@@ -7,6 +7,7 @@ import io
 import json
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from spared_bench.api import execute, make_bench, select
@@ -16,6 +17,7 @@ from spared_bench.leaderboard.tables import as_csv
 from spared_bench.reports import slide_checks
 from spared_bench.reports.quality import SlideCheck
 from spared_bench.reports.slide_checks import checks_of, warn_of_slides
+from spared_bench.sources.adding import add_description
 from spared_bench.trials.checks import slide_checks_fact, stored_checks
 from tests import made_slides
 from tests.board_samples import board_rows, trial
@@ -171,3 +173,42 @@ def test_bars_of_a_dataset_that_is_not_prepared_show_no_spot_as_dropped():
     assert [bar.get_width() for bar in known.patches] == [30, 25, 20, 0]
     assert known.patches[0].get_facecolor() == to_rgba(UNMEASURED)
     assert "grey: dropped" in known.get_xlabel()
+
+
+def test_of_described_slides_only_the_one_that_changed_is_checked_again(tmp_path, monkeypatch):
+    for seed, name in enumerate(("T1", "T2"), 1):
+        made_slides.space_ranger(tmp_path / name, seed=seed)
+        made_slides.picture(seed).save(tmp_path / f"{name}.png")
+    description = tmp_path / "mine.yaml"
+    description.write_text(
+        "name: mine\nformat: space_ranger\norganism: human\nslides:\n"
+        "  T1: {path: T1, image: T1.png}\n  T2: {path: T2, image: T2.png}\n"
+        "split: {train: [T1], test: [T2]}\n"
+    )
+    checked: list[int] = []
+
+    def check(slide):
+        checked.append(int(slide.X.sum()))
+        return []
+
+    def checks_of_a_new_process():
+        checked.clear()
+        bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+        warn_of_slides(bench, ["mine"], print)
+        return list(checked)
+
+    monkeypatch.setattr(slide_checks, "check_slide", check)
+    add_description(description, tmp_path / "w/data")
+    _, second = checks_of_a_new_process()
+    assert checks_of_a_new_process() == []
+    made_slides.picture(2).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "T2.png")
+    assert checks_of_a_new_process() == [second]
+    # A further slide is no change of those that were there.
+    made_slides.space_ranger(tmp_path / "T3", seed=3)
+    text = description.read_text().replace("split: {", "  T3: {path: T3}\nsplit: {val: [T3], ")
+    description.write_text(text)
+    add_description(description, tmp_path / "w/data", replace=True)
+    assert len(checks_of_a_new_process()) == 1
+    description.write_text(text.replace("organism: human", "organism: mouse"))
+    add_description(description, tmp_path / "w/data", replace=True)
+    assert len(checks_of_a_new_process()) == 3

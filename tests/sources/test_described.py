@@ -322,6 +322,17 @@ def test_a_slide_that_has_gone_is_told_with_what_to_do(yaml, tmp_path):
         bench.data_inputs("mine")
 
 
+def test_an_image_that_has_gone_is_nothing_to_fetch_and_its_slide_is_named(yaml, tmp_path):
+    add_description(yaml, tmp_path / "w/data")
+    (tmp_path / "slides/T2/full.png").unlink()
+    with pytest.raises(MissingFileError, match=r"the entry of slide 'T2' of dataset 'mine' names"):
+        read_slide(tmp_path / "w/data/mine", "T2")
+    words = ["run", "-d", "mine", "-c", "none", "-p", "gene-mean", "--dry-run"]
+    planned = CliRunner().invoke(app, [*words, "-w", str(tmp_path / "w"), "--device", "cpu"])
+    assert "Dataset 'mine' is left out:" in planned.output
+    assert "etch" not in planned.output
+
+
 def test_legacy_slides_are_described_by_a_table_and_an_image(tmp_path):
     names = made_slides.st_table(tmp_path / "c.tsv.gz")
     lines = ["x\ty\tnew_x\tnew_y\tpixel_x\tpixel_y"]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from spared_bench import View
 from spared_bench.cli import app
-from spared_bench.errors import PluginError, UnknownNameError
+from spared_bench.errors import PluginError, UnknownNameError, UsageError
 from spared_bench.models.encoders import ColorEncoder
 from spared_bench.registry import discover
 from spared_bench.testing import (
@@ -24,7 +24,7 @@ from spared_bench.testing import (
     with_noise,
     with_views,
 )
-from spared_bench.testing.conformance import examine, named
+from spared_bench.testing.conformance import all_named, examine, named
 from spared_bench.testing.ties import untied, with_twins
 from spared_bench.testing.views import picture_of
 
@@ -226,6 +226,29 @@ def failed(registry, kind, name):
         for outcome in examine(registry, [(kind, name)])
         if outcome.status == "failed"
     }
+
+
+def test_of_several_wrong_names_all_are_told_and_what_is_known_once(registry, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import no_such_module")
+    known = discover([broken])
+    with pytest.raises(UsageError) as raised:
+        all_named(known, ["mediam", "median", "nope", "broken", "mediam"])
+    first, *lines = str(raised.value).splitlines()
+    assert first == "3 names cannot be checked, so none was."
+    assert lines[0] == "No plugin is named 'mediam'. Did you mean 'median'?"
+    assert lines[1].startswith("No plugin is named 'nope'.") and "Known plugins: " in lines[1]
+    assert lines[2].startswith("Plugin 'broken' could not be loaded: ModuleNotFoundError")
+    with pytest.raises(UnknownNameError, match=r"No plugin is named 'nope'\..*Known plugins: "):
+        all_named(known, ["median", "nope"])
+    with pytest.raises(PluginError, match=r"^2 names.*\nPlugin 'broken'.*\nPlugin 'torn'"):
+        torn = tmp_path / "torn.py"
+        torn.write_text("import no_such_module")
+        all_named(discover([broken, torn]), ["broken", "torn"])
+    assert all_named(registry, ["x-good", "x-fill", "x-good"]) == [
+        ("predictor", "x-good"),
+        ("completer", "x-fill"),
+    ]
 
 
 @pytest.mark.parametrize(("kind", "name"), [("predictor", "x-good"), ("completer", "x-fill")])

@@ -129,7 +129,7 @@ def test_a_gene_is_found_by_symbol_or_id_and_an_unknown_one_is_explained(open_ma
     assert page.locator(f"#{box.get_attribute('aria-describedby')}").inner_text().startswith("NOPE")
     under = page.locator("#absent").bounding_box()["y"] - box.bounding_box()["y"]
     assert 0 < under < 100
-    page.get_by_role("button", name="predicted next worse").click()
+    page.get_by_role("button", name="predicts next worse").click()
     page.get_by_role("heading", name="C on slide s1").wait_for()
     assert page.get_by_text("is not among").count() == 0
 
@@ -148,6 +148,30 @@ def test_the_genes_that_begin_like_what_was_typed_are_offered(open_map):
     page.get_by_role("heading", name="BRCA2 on slide s1").wait_for()
 
 
+def test_better_and_worse_go_by_the_scores_of_the_method_itself_and_end(open_map):
+    def steps(page) -> tuple[bool, bool]:
+        names = ("predicts next better", "predicts next worse")
+        return tuple(page.get_by_role("button", name=each).is_enabled() for each in names)
+
+    page = open_map("?gene=B")
+    assert steps(page) == (False, True)  # B has 0.9, C 0.4
+    # As where the genes stand in the order of other methods, and this one is better on C.
+    page.evaluate("spared.values.get('p0/map-ridge').scores['pcc-gene'] = [0.4, 0.9]")
+    page.get_by_label("Find a gene, of 2").fill("C")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="C on slide s1").wait_for()
+    assert steps(page) == (False, True)
+    page.get_by_role("button", name="predicts next worse").click()
+    page.get_by_role("heading", name="B on slide s1").wait_for()
+    assert steps(page) == (True, False)
+    focused = page.get_by_role("button", name="predicts next better")
+    eventually(page, lambda: focused.evaluate("each => each === document.activeElement"))
+    page.evaluate("spared.values.get('p0/map-ridge').scores['pcc-gene'] = [0.4, null]")
+    page.get_by_role("combobox", name="Slide").select_option("s2")
+    page.get_by_role("heading", name="B on slide s2").wait_for()
+    assert steps(page) == (False, False)  # of C nothing is known
+
+
 def test_on_a_phone_pictures_and_their_scales_are_on_the_first_screen(open_map):
     page = open_map(viewport={"width": 390, "height": 844})
     for name in ("Measured B", "Predicted B", "Tissue of s1"):
@@ -157,7 +181,7 @@ def test_on_a_phone_pictures_and_their_scales_are_on_the_first_screen(open_map):
     assert scale["y"] < 844
     assert not page.get_by_label("Opacity of the spots").is_visible()
     page.get_by_text("Method, opacity, zoom").click()
-    page.get_by_role("button", name="predicted next worse").click()
+    page.get_by_role("button", name="predicts next worse").click()
     page.get_by_role("heading", name="C on slide s1").wait_for()
     page.get_by_label("Opacity of the spots").wait_for()  # as the reader left it
     assert page.evaluate("document.documentElement.scrollWidth") == 390

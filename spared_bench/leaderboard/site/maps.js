@@ -147,13 +147,24 @@
     ];
   }
 
+  // The places of the genes that have a score, the best first; equal ones as they stand.
+  function ordered(truth, metric, values) {
+    const err = (i) => spared.error(metric, values[i]);
+    return truth.symbols.map((_, i) => i).filter((i) => known(values[i])).sort((a, b) => err(a) - err(b) || a - b);
+  }
+
   // On a phone the pictures come first: what is seldom needed lies in a fold.
   const WIDE = matchMedia("(min-width: 48rem)");
   let unfolded = null; // as the reader left it: each gene draws the view anew
 
   function controls({ board, maps }, { row, name, truth }, { gene, number, values, write, metric, share, viewer, go, again, wanted }) {
     const others = board.rows.filter((each) => each !== row && maps[each.id]?.[name]);
-    const move = (by) => again({ gene: symbolAt(truth, (gene + by + truth.symbols.length) % truth.symbols.length) }, by < 0 ? "gene-before" : "gene-next");
+    // The genes beside it in the order of this method's own scores; a button at an end has none.
+    const order = ordered(truth, metric, values), at = order.indexOf(gene);
+    const move = (by, id, other, label, text) => {
+      const to = at < 0 ? undefined : order[at + by], last = to !== undefined && order[at + 2 * by] === undefined;
+      return el("button", { type: "button", class: "quiet", id, "aria-label": label, disabled: to === undefined, onclick: () => again({ gene: symbolAt(truth, to) }, last ? other : id) }, text);
+    };
     const search = el("input", { type: "search", id: "gene", list: "genes", autocomplete: "off", spellcheck: "false", value: wanted || symbolAt(truth, gene), placeholder: symbolAt(truth, gene), "aria-invalid": wanted ? "true" : null, "aria-describedby": wanted ? "absent" : null,
       // Emptied by a click, its list shows every gene; left empty, the gene stays.
       onfocus: (event) => event.target.select(), onclick: (event) => { event.target.value = ""; }, onblur: (event) => { if (!event.target.value) event.target.value = symbolAt(truth, gene); }, onchange: (event) => {
@@ -167,8 +178,8 @@
       el("datalist", { id: "genes" }, truth.symbols.map((_, i) => el("option", { value: symbolAt(truth, i) }, `${metric.title} ${write(values[i])}`))),
       chosen,
       el("details", { class: "further", open: unfolded ?? WIDE.matches, ontoggle: (event) => { unfolded = event.target.open; } }, el("summary", {}, "Method, opacity, zoom"), el("div", { class: "controls" },
-      el("button", { type: "button", class: "quiet", id: "gene-before", "aria-label": "The gene that is predicted next better", onclick: () => move(-1) }, "‹ better predicted"),
-      el("button", { type: "button", class: "quiet", id: "gene-next", "aria-label": "The gene that is predicted next worse", onclick: () => move(1) }, "worse predicted ›"),
+      move(-1, "gene-before", "gene-next", "The gene that this method predicts next better", "‹ better predicted"),
+      move(1, "gene-next", "gene-before", "The gene that this method predicts next worse", "worse predicted ›"),
       others.length ? el("label", {}, "Method ", el("select", { onchange: (event) => { if (event.target.value) location.hash = spared.address(["map", event.target.value, name], spared.state().params); } },
         el("option", { value: "" }, `${rowName(row)} · ${row.completer}`), others.map((each) => el("option", { value: each.id }, `${rowName(each)} · ${each.completer}`)))) : "",
       el("label", {}, "Opacity of the spots", el("input", { type: "range", min: 0, max: 100, step: 5, value: share, oninput: (event) => viewer.opacity(event.target.value / 100), onchange: (event) => go({ opacity: event.target.value === "85" ? null : event.target.value }) })),

@@ -1,9 +1,10 @@
 """The columns of the board, one line each; every table, download and page is made from this list.
 
 A column has one value per row, or one per row and metric, dataset, or both (``per``). Its key and
-title may hold ``{metric}``. Files (CSV, JSON) hold every column with all digits; ``but_not`` names
-the views for people that leave one out. On the page, columns that follow from the reader's filters
-and choice of metric (rank, means, intervals) are computed there; of all others it shows the text.
+title may hold ``{metric}``, a title also ``{error}``: what the error by a metric is called. Files
+(CSV, JSON) hold every column with all digits; ``but_not`` names the views for people that leave one
+out. On the page, columns that follow from the reader's filters and choice of metric (rank, means,
+intervals) are computed there; of all others it shows the text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from spared_bench.leaderboard.measures import can_be_normalised, is_comparable
+from spared_bench.leaderboard.measures import can_be_normalised, error_title, is_comparable
 from spared_bench.leaderboard.model import (
     BoardDataset,
     DatasetScores,
@@ -150,7 +151,8 @@ class Column:
 
     def titled(self, metric: MetricSpec | None) -> str:
         """Return the heading for a metric."""
-        return self.title.replace("{metric}", metric.title if metric else "")
+        named = self.title.replace("{metric}", metric.title if metric else "")
+        return named.replace("{error}", error_title(metric) if metric else "")
 
 
 def number(metric: MetricSpec) -> Callable[[float], str]:
@@ -252,7 +254,7 @@ COLUMNS: list[Column] = [
     Column("method", "Entry", "The method of an entry of others.", lambda at: at.row.origin.method, but_not=_VIEWS),
     Column("version", "Version", "Of that entry.", lambda at: at.row.origin.version, but_not=_VIEWS),
     Column("withdrawn", "Withdrawn", "Why an entry was withdrawn.", lambda at: at.row.origin.withdrawn, but_not=_VIEWS),
-    Column("mean_normalised_{metric}", "Norm. {metric}", "The error on a dataset over the lowest error of any method on it, controls and withdrawn entries aside; 1 is best. An error is the distance from what a perfect prediction reaches: an MSE itself, 1 minus a correlation. Its mean over the datasets that count and that the filters leave; “2/3” says that only two of three have a value, and such a mean cannot be compared with a full one.", lambda at: at.summary.normalised.value, lambda at: _mean(at.summary.normalised, score), per=("metric",), only=can_be_normalised, ranks=True, computed=True),
+    Column("mean_normalised_{metric}", "Norm. {error}", "The error on a dataset over the lowest error of any method on it, controls and withdrawn entries aside; 1 is best. An error is the distance from what a perfect prediction reaches: an MSE itself, 1 minus a correlation. Its mean over the datasets that count and that the filters leave; “2/3” says that only two of three have a value, and such a mean cannot be compared with a full one.", lambda at: at.summary.normalised.value, lambda at: _mean(at.summary.normalised, score), per=("metric",), only=can_be_normalised, ranks=True, computed=True),
     Column("mean_normalised_{metric}", "95 % interval", "95 % of the means over datasets drawn again with replacement (bootstrap), the same draws for all rows. With fewer than five datasets there are too few to draw from, and none is shown.", lambda at: at.summary.interval, _overall, per=("metric",), parts=("low", "high"), but_not=_TEXTS, ranks=True, computed=True),
     Column("mean_{metric}", "{metric}", "The score, averaged over the datasets that count and that the filters leave.", lambda at: at.summary.mean.value, lambda at: _mean(at.summary.mean, number(at.spec)), per=("metric",), only=_shows_mean, computed=True),
     Column("mean_gain_{metric}", "Gain in {metric}", "Of methods that are given known spots of the samples that they predict: by how much the score is better than that of the method of images alone that the protocol names, on the same spots; positive is better. Its mean over the datasets that count.", lambda at: _gain(at.summary.gain.value), lambda at: _signed(at, at.summary.gain.value), per=("metric",), if_any=True),
@@ -275,7 +277,7 @@ COLUMNS: list[Column] = [
     Column("{metric}", "{metric}", "The score on one dataset, over its measured entries, averaged over seeds; ± is the sample standard deviation over seeds.", lambda at: at.score.mean, _score, per=_CELL, computed=True),
     Column("gain_{metric}", "Gain in {metric}", "The gain over images alone on one dataset.", lambda at: _gain(at.score.gain), lambda at: _signed(at, at.score.gain), per=_CELL, if_any=True, but_not=("console", "page")),
     Column("{metric}_sd", "{metric}, sd", "The sample standard deviation over seeds.", lambda at: at.score.sd, per=_CELL, but_not=_VIEWS, computed=True),
-    Column("normalised_{metric}", "Norm. {metric}", "The normalised error on one dataset.", lambda at: at.score.normalised, per=_CELL, but_not=_TEXTS, only=can_be_normalised, ranks=True, computed=True),
+    Column("normalised_{metric}", "Norm. {error}", "The normalised error on one dataset.", lambda at: at.score.normalised, per=_CELL, but_not=_TEXTS, only=can_be_normalised, ranks=True, computed=True),
     Column("{metric}", "{metric}, 95 % over slides", "95 % of the means over a dataset’s slides drawn again with replacement; with fewer than two slides, none.", lambda at: at.score.interval, lambda at: _interval(at.score.interval, number(at.spec)), per=_CELL, parts=("low", "high"), but_not=_TEXTS, ranks=True, computed=True),
     Column("seeds", "Seeds", "How many seeds have scores.", lambda at: at.scores.seeds, per=("dataset",), but_not=_TEXTS, computed=True),
     Column("failed", "Failed seeds", "Seeds without scores: failed, skipped, or not run.", lambda at: at.scores.failed, per=("dataset",), but_not=_VIEWS, computed=True),

@@ -22,6 +22,17 @@ def error(spec: MetricSpec, value: float) -> float:
     return -value if spec.better == "higher" else value
 
 
+def error_title(spec: MetricSpec) -> str:
+    """Return what people call the error by a metric, which is lower where a method is better.
+
+    >>> error_title(MetricSpec("mse", "a:b", better="lower", bounds=(0, math.inf), label="MSE"))
+    'MSE'
+    >>> error_title(MetricSpec("pcc", "a:b", bounds=(-1, 1), label="PCC"))
+    'error by PCC'
+    """
+    return spec.title if spec.perfect == 0 else f"error by {spec.title}"
+
+
 def can_be_normalised(spec: MetricSpec) -> bool:
     """Whether errors have a zero, so that one can be divided by another."""
     return math.isfinite(spec.perfect)

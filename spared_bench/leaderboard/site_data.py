@@ -13,7 +13,7 @@ from typing import Any
 
 from spared_bench.leaderboard.columns import Column, Place, on_page
 from spared_bench.leaderboard.means import evaluation_split
-from spared_bench.leaderboard.measures import can_be_normalised, is_comparable
+from spared_bench.leaderboard.measures import can_be_normalised, error_title, is_comparable
 from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
 from spared_bench.leaderboard.text import MAX_MESSAGE, score, visible
 from spared_bench.metrics.uncertainty import LEVELS
@@ -88,6 +88,7 @@ def _metric(metric: MetricSpec) -> dict[str, Any]:
     return {
         "name": metric.name,
         "title": metric.title,
+        "error": error_title(metric),
         "summary": metric.summary,
         "better": metric.better,
         "per": metric.per,

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spared_bench.leaderboard.columns import Column, Place, View, fields, in_view
-from spared_bench.leaderboard.measures import can_be_normalised
+from spared_bench.leaderboard.measures import can_be_normalised, error_title
 from spared_bench.leaderboard.model import Board, BoardDataset, ProtocolBoard, Row
 from spared_bench.leaderboard.rows import Known, board_rows
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
@@ -217,7 +217,7 @@ def _ranked_by(part: ProtocolBoard) -> str:
         what = (
             f"Norm. {metric.title}: {metric.title} over the lowest of any method on that dataset,"
             if metric.perfect == 0
-            else f"Norm. {metric.title}: the distance of {metric.title} from {metric.perfect:g},"
+            else f"Norm. {error_title(metric)}: the distance of {metric.title} from {metric.perfect:g},"
             " over the lowest of any method on that dataset,"
         )
         what += " averaged over measured datasets; lower is better."

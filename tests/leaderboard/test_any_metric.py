@@ -71,7 +71,7 @@ def test_a_strangers_metric_ranks_the_board_and_is_in_every_table(site):
     lines = list(csv.DictReader((folder / "leaderboard.csv").open()))
     values = {line["predictor"]: float(line["closeness"]) for line in lines}
 
-    assert "Norm. Closeness" in printed
+    assert "Norm. error by Closeness" in printed
     assert 0 < values["toy-mean"] < values["toy-ridge"] < 1
     (part,) = json.loads((folder / "leaderboard.json").read_text())["protocols"]
     assert part["ranking"] == {
@@ -80,7 +80,7 @@ def test_a_strangers_metric_ranks_the_board_and_is_in_every_table(site):
     }
     assert part["metrics"][0]["label"] == "Closeness"
     assert {row["predictor"]: row["closeness"] for row in _scores(part)} == values
-    assert "| Norm. Closeness |" in (folder / "leaderboard.md").read_text()
+    assert "| Norm. error by Closeness |" in (folder / "leaderboard.md").read_text()
     board = data_of(folder, "p0/board")
     assert [metric["title"] for metric in board["metrics"]] == ["Closeness", "MSE"]
     row = next(row for row in board["rows"] if row["predictor"] == "toy-ridge")

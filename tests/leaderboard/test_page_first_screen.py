@@ -166,6 +166,11 @@ def test_raw_and_normalised_errors_are_told_apart_wherever_both_stand(open_site,
     assert "the normalised MSE of each." in other.locator("#units").inner_text()
     correlation = open_site(tmp_path, "#table?metric=pcc-gene").locator("#units").inner_text()
     assert correlation.endswith("the PCC-Gene itself.")  # which has no unit
+    # Of a correlation it is an error too: the lowest is best, though the highest PCC is.
+    assert correlation.startswith("Norm. error by PCC-Gene: the mean")
+    by_pcc = answer(open_site(tmp_path, "#table?metric=pcc-gene"))
+    assert "it has the lowest mean normalised error by PCC-Gene: 1." in by_pcc
+    assert "highest mean normalised" not in by_pcc
     mse.click()
     ready(page, "about")
     page.locator("#term-metric-mse").wait_for()

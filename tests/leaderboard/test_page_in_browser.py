@@ -477,7 +477,7 @@ def test_a_hostile_name_runs_nothing_in_any_view(browser, tmp_path):
 def test_every_view_follows_the_metric_that_the_reader_chooses(open_page, site):
     page = open_page("#table?trust=reproduced")
     page.get_by_label("Metric").select_option("pcc-gene")
-    header(page, "Norm. PCC-Gene").wait_for()
+    header(page, "Norm. error by PCC-Gene").wait_for()
     assert "metric=pcc-gene" in page.url
 
     # Worked out here from the scores alone: distances from 1, over the least of each dataset.
@@ -495,7 +495,7 @@ def test_every_view_follows_the_metric_that_the_reader_chooses(open_page, site):
     order = sorted(means, key=means.get)
     names = list(zip(shown(page, "Method"), shown(page, "Completer"), strict=True))
     ranks = dict(zip(names, shown(page, "Rank"), strict=True))
-    found = dict(zip(names, shown(page, "Norm. PCC-Gene"), strict=True))
+    found = dict(zip(names, shown(page, "Norm. error by PCC-Gene"), strict=True))
     assert {name: ranks[name] for name in order} == {n: str(i + 1) for i, n in enumerate(order)}
     for name, mean in means.items():
         assert float(found[name]) == pytest.approx(mean, abs=0.0006)

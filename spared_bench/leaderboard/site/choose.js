@@ -47,7 +47,7 @@ spared.choose = (() => {
     const word = (text) => spared.words.metricTerm(metric, text);
     if (counted.length === 1) return [[`${spared.extreme(metric)} `, word(metric.title)], write(metric)(spared.scores(row, k).mean[counted[0]])];
     if (!metric.normalised) return [[`${spared.extreme(metric)} mean `, word(metric.title)], write(metric)(choice.of(row).overall)];
-    return [[`${spared.extreme(metric)} mean `, spared.words.term("normalised", spared.measure(metric))], score(choice.of(row).overall)];
+    return [["lowest mean ", spared.words.term("normalised", spared.measure(metric))], score(choice.of(row).overall)];
   }
   // What was done to the targets that it learnt from, before the word for it.
   function targets({ completer }) {

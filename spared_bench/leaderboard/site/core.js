@@ -53,7 +53,7 @@ const spared = (() => {
   const fixed = (v) => v === null || v === undefined ? none : v.toFixed(3).replace(/^-0\.000$/, "0.000");
 
   // Metrics: which one the address chooses, how its values are written, and what is an error by it.
-  const NO_METRIC = { name: "", title: "score", summary: "", better: "lower", per: "", perfect: null, comparable: false, normalised: false };
+  const NO_METRIC = { name: "", title: "score", error: "score", summary: "", better: "lower", per: "", perfect: null, comparable: false, normalised: false };
   const NO_SCORES = { mean: [], sd: [], normalised: [], slides: [], interval: [null, null] };
   const metricIndex = (board, params) => Math.max(0, board.metrics.findIndex((m) => m.name === params.get("metric")));
   const metricAt = (board, k) => board.metrics[k] || NO_METRIC;
@@ -65,7 +65,8 @@ const spared = (() => {
     return known.length ? known.reduce((a, b) => error(metric, b) < error(metric, a) ? b : a) : null;
   }
   const extreme = (metric) => ({ lower: "lowest", nearest: "nearest" })[metric.better] || "highest";
-  const measure = (metric) => metric.normalised ? `normalised ${metric.title}` : metric.title;
+  // A normalised value is an error, whatever the metric: lower is better.
+  const measure = (metric) => metric.normalised ? `normalised ${metric.error}` : metric.title;
 
   const p = (v) => v === null || v === undefined ? none : v < 0.001 ? v.toExponential(1) : v.toFixed(3);
   function count(v) {

@@ -105,7 +105,7 @@
     const rows = Object.entries(found.all.mean).sort((a, b) => a[1] - b[1]);
     return [el("h3", {}, "As published"), el("p", {}, `Reported rows over all measured datasets, those that repeat others’ slides included, as their authors average.${found.hardest ? ` Hardest by best ${metric.title}: ${found.hardest[0]} (${spared.write(metric)(found.hardest[1])}); easiest: ${found.easiest[0]} (${spared.write(metric)(found.easiest[1])}).` : ""}`),
       found.suspect.length ? el("p", { class: "banner" }, `Cells that are probably copied: ${found.suspect.map(([d, m]) => `${m} on ${d}`).join(", ")}. The last two columns leave them out.`) : "",
-      table(["Method", "Datasets", `Mean norm. ${metric.title}`, "Wins", "without suspects: mean", "wins"], rows.map(([name, mean]) => [name, found.all.datasets[name], score(mean), found.all.wins[name], score(found.without_suspect.mean[name]), found.without_suspect.wins[name]]), "The published table"),
+      table(["Method", "Datasets", `Mean norm. ${metric.error}`, "Wins", "without suspects: mean", "wins"], rows.map(([name, mean]) => [name, found.all.datasets[name], score(mean), found.all.wins[name], score(found.without_suspect.mean[name]), found.without_suspect.wins[name]]), "The published table"),
       table(["Dataset", `Best by ${metric.title}`], Object.entries(found.best), "The best method of each dataset"),
       el("p", {}, dunn.explanation), reading(false), matrix(found.dunn.methods, found.dunn.p, false, "Dunn’s test of the reported rows")];
   }

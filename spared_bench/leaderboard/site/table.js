@@ -4,7 +4,7 @@
 spared.ranking = (() => {
   const { esc, score, none, metricAt, scores, write } = spared;
   const { select } = spared.choice;
-  const { known } = spared.parts;
+  const { known, capital } = spared.parts;
   const NOTHING = new URLSearchParams();
 
   const flags = (row, dataset) => row.flags.filter(([, , about]) => about === dataset);
@@ -61,16 +61,16 @@ spared.ranking = (() => {
     const wanted = column.ranks ? [k] : [...new Set([k, ...board.headline.slice(-1)])];
     return wanted.filter((j) => column.only[j]);
   }
-  const titled = (column, metric) => column.title.replace("{metric}", metric ? metric.title : "");
+  const titled = (column, metric) => column.title.replace("{metric}", metric ? metric.title : "").replace("{error}", metric ? metric.error : "");
 
   const relative = () => current.params.get("cells") === "normalised" && current.choice.metric.normalised;
   const cellsOf = (row) => relative() ? scores(row, current.choice.k).normalised : scores(row, current.choice.k).mean;
-  const shownMeasure = () => `${relative() ? "normalised " : ""}${current.choice.metric.name}`;
+  const shownMeasure = () => `${relative() ? `normalised ${current.choice.metric.perfect ? "error by " : ""}` : ""}${current.choice.metric.name}`;
   // What the two kinds of numbers of a row are, which look alike.
   function units() {
     const { metric } = current.choice, { protocol } = current.board;
     if (!metric.normalised || !current.board.datasets.length) return "";
-    return `Norm. ${metric.title}: the mean, over datasets, of ${spared.words.RELATIVE}. Below the names of datasets: ${relative() ? `the normalised ${metric.title} of each` : `the ${metric.title} itself${spared.words.unit(protocol, metric)}`}.`;
+    return `Norm. ${metric.error}: the mean, over datasets, of ${spared.words.RELATIVE}. Below the names of datasets: ${relative() ? `the normalised ${metric.error} of each` : `the ${metric.title} itself${spared.words.unit(protocol, metric)}`}.`;
   }
   const coverage = (found) => found.covered === current.choice.counted.length || found.overall === null ? "" : `${found.covered}/${current.choice.counted.length}`;
   const cellOf = (shown, aside) => `<span class="v">${shown}</span>${aside ? `<small>${aside}</small>` : ""}`;
@@ -79,7 +79,7 @@ spared.ranking = (() => {
   // What a phone has no room for; rank and completer stand below the method there.
   const OFF_PHONE = ["rank", "completer", "trust", "mean_normalised_score_interval"];
   const tips = (badge) => { const name = badge.startsWith("tier") ? "tier" : badge === "val" ? "val" : ""; return name ? ` data-tip="${esc(spared.words.explain(name))}"` : ""; };
-  const about = (c) => [`${relative() ? "Normalised " : ""}${current.choice.metric.title} on ${c.name}`, [c.organism, c.tissue].filter(Boolean).join(" "), c.technology, c.tier && `tier ${c.tier}`, c.split && `scored on ${c.split === "test" ? "test slides" : "validation slides"}`].filter(Boolean).join(" · ");
+  const about = (c) => [`${relative() ? capital(spared.measure(current.choice.metric)) : current.choice.metric.title} on ${c.name}`, [c.organism, c.tissue].filter(Boolean).join(" "), c.technology, c.tier && `tier ${c.tier}`, c.split && `scored on ${c.split === "test" ? "test slides" : "validation slides"}`].filter(Boolean).join(" · ");
 
   const SEEN = { unknown: "may have seen test slides", overlap: "has seen test slides" };
   // Whose features a row stands on, and a warning where these may know the test slides.

@@ -87,7 +87,7 @@ spared.words = (() => {
     document.getElementById("glossary").replaceChildren(
       el("h3", {}, "Words"), entries(TERMS),
       el("h3", {}, "Metrics"), entries(board.metrics.map((m, k) => [`metric-${m.name}`, m.title, `${told(m)}${ranks(k)}`])),
-      el("h3", {}, "Columns"), entries(board.columns.map((c) => ["", spared.ranking.titled(c, { title: "metric" }), c.explanation])));
+      el("h3", {}, "Columns"), entries(board.columns.map((c) => ["", spared.parts.capital(spared.ranking.titled(c, { title: "a metric", error: "error" })), c.explanation])));
   }
 
   return { term, metricTerm, RELATIVE, unit, glossary, heading, explain: (name) => TERMS.find(([key]) => key === name)[2] };

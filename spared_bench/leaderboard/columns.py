@@ -214,6 +214,21 @@ def _field_of_view(at: Place) -> str:
     return NONE if um is None else _claimed(at, f"{um:,.0f} µm")
 
 
+def _seen(at: Place) -> str:
+    """Say whether an encoder may have seen test slides; the ranking says how it begins."""
+    text = at.row.encoder.get("seen", "")
+    kind, _, names = text.partition(": ")
+    if sum(each in text for each in ("unknown", "overlap: ", "declared: ")) > 1:
+        return f"may have seen test slides: {text}"  # it is not the same on all datasets
+    said = {
+        "": NONE,
+        "unknown": "may have seen test slides: its makers do not say",
+        "overlap": f"has seen test slides: {names}",
+        "declared": "no slides" if names == "none" else f"other slides, say its makers: {names}",
+    }
+    return said.get(kind, text)
+
+
 def _gain(value: float) -> float | None:
     return None if math.isnan(value) else value
 
@@ -265,7 +280,7 @@ COLUMNS: list[Column] = [
     Column("encoder", "Encoder", "The frozen network whose features it looks at.", lambda at: at.row.encoder.get("name"), but_not=("console",), hidden=True, if_any=True),
     Column("encoder_licence", "Encoder’s licence", "Under which its weights may be used.", lambda at: at.row.encoder.get("licence"), but_not=_TEXTS, hidden=True),
     Column("pretraining", "Pretraining", "What the encoder was trained on, as its makers say.", lambda at: at.row.encoder.get("pretraining"), but_not=_TEXTS, hidden=True),
-    Column("may_have_seen", "May have seen", "Whether the encoder may have seen test slides: unknown, where its makers do not say what they trained on; overlap, where they name the dataset or a slide; declared, where they name other sets.", lambda at: at.row.encoder.get("seen"), but_not=("console",), hidden=True, if_any=True),
+    Column("may_have_seen", "May have seen", "Whether the encoder may have seen test slides: it may, where its makers do not say what they trained on; it has, where they name the dataset or a slide.", lambda at: at.row.encoder.get("seen"), _seen, but_not=("console",), hidden=True, if_any=True),
     Column("worst_drop", "Worst drop", "How much the score falls under the shift of the tested images that the method bears worst (stain, blur, JPEG, brightness, resolution), as `study robustness` of this protocol found; the network is not trained again.", lambda at: at.row.worst_drop, _worst_drop, but_not=("console",), hidden=True, if_any=True),
     Column("weights", "Weights", "Where the weights that training began with come from.", lambda at: at.row.weights, lambda at: _claimed(at, shown(at.row.weights)), but_not=_TEXTS, hidden=True),
     Column("dataset", "Dataset", "What the scores beside it are on.", lambda at: at.about.name, per=("dataset",), but_not=_VIEWS),

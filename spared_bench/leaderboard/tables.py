@@ -217,8 +217,8 @@ def _ranked_by(part: ProtocolBoard) -> str:
         what = (
             f"Norm. {metric.title}: {metric.title} over the lowest of any method on that dataset,"
             if metric.perfect == 0
-            else f"Norm. {error_title(metric)}: the distance of {metric.title} from {metric.perfect:g},"
-            " over the lowest of any method on that dataset,"
+            else f"Norm. {error_title(metric)}: the distance of {metric.title} from"
+            f" {metric.perfect:g}, over the lowest of any method on that dataset,"
         )
         what += " averaged over measured datasets; lower is better."
     else:

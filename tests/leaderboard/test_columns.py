@@ -141,3 +141,20 @@ def test_the_field_of_view_is_shown_of_methods_that_look_at_other_windows(tmp_pa
 def test_a_field_of_view_that_is_no_number_is_not_shown(told):
     board = sample_board([trial(facts={"field_of_view_um": told})])
     assert board.protocols[0].rows[0].field_of_view_um is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        ("unknown", "may have seen test slides: its makers do not say"),
+        ("overlap: TENX95", "has seen test slides: TENX95"),
+        ("declared: TCGA", "other slides, say its makers: TCGA"),
+        ("declared: none", "no slides"),
+        ("declared: TCGA, unknown", "may have seen test slides: declared: TCGA, unknown"),
+    ],
+)
+def test_whether_an_encoder_may_have_seen_test_slides_is_said_in_words(seen, told):
+    made = [trial("probe", facts={"encoder": {"name": "uni", "seen": seen}})]
+    (part,) = board_rows(made, Known()).protocols
+    (column,) = (each for each in columns.COLUMNS if each.key == "may_have_seen")
+    assert column.read(columns.Place(part, part.rows[0])) == told

@@ -57,7 +57,7 @@ def test_sentences_are_broken_into_lines_and_what_an_encoder_has_seen_stands_bes
 ):
     page = open_site(site, "#ranking?columns=%2Bencoder%20%2Bpretraining%20%2Bmay_have_seen")
     cell = page.get_by_role("cell", name=PRETRAINING)
-    one = page.get_by_role("cell", name="unknown", exact=True)
+    one = page.get_by_role("cell", name="may have seen test slides: its makers do not say")
     assert cell.bounding_box()["width"] <= 340
     lines = cell.evaluate(
         "(cell) => cell.scrollHeight / parseFloat(getComputedStyle(cell).lineHeight)"
@@ -83,5 +83,32 @@ def test_a_brought_row_says_that_there_is_nothing_to_run_and_a_variant_how_it_is
     page = open_site(site, f"#method/{rows[ON_UNI]}")
     assert f"-p {ON_UNI}" in page.locator("main code").first.inner_text()
     facts = page.locator("main").inner_text()
-    for told in ("uni", PRETRAINING, "May have seen", "unknown"):
+    for told in ("uni", PRETRAINING, "May have seen", "may have seen test slides: its makers"):
         assert told in facts
+
+
+def test_the_card_says_whose_encoder_it_is_and_whether_it_may_have_seen_test_slides(
+    open_site, tmp_path
+):
+    overlap = {"name": "gpfm", "seen": "overlap: TENX95", "licence": "<b> NC"}
+    made = [trial(ON_UNI, facts={"encoder": ENCODER}), trial("b", mse=2)]
+    build(made, tmp_path / "unknown", "c", "store", {})
+    build([trial(ON_UNI, facts={"encoder": overlap})], tmp_path / "known", "c", "store", {})
+
+    told = open_site(tmp_path / "unknown").locator("#answer .answer").inner_text()
+    seen = "it may have seen test slides: its makers do not say."
+    assert f"It looks through the encoder uni (licence NC); {seen}" in told
+    known = open_site(tmp_path / "known").locator("#answer .answer").inner_text()
+    assert "gpfm (licence <b> NC); it has seen test slides: TENX95." in known
+
+
+def test_a_published_score_is_said_to_stand_on_no_slides_that_nobody_here_saw(open_site, tmp_path):
+    told = {"source": "", "withdrawn": None, "flags": []}
+    origin = {"trust": "reported", "method": "Theirs", "version": "1", **told}
+    slides = [{"slide_id": "t1", "patient_id": "p"}]
+    about = {"breast": {"slides": slides, "split": {"test": ("t1",)}}}
+    build([trial("p", facts={"origin": origin})], tmp_path, "c", "store", {"datasets": about})
+    told = open_site(tmp_path).locator("#answer .answer").inner_text()
+    assert "(published without an interval)" in told
+    assert "Supported by 1 dataset (breast), as published." in told
+    assert "single slide" not in told and "1 seed" not in told

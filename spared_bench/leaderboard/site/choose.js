@@ -34,6 +34,8 @@ spared.choose = (() => {
     const [low, high] = choice.interval(row);
     if (known(low)) return ` (95 % interval ${show(low)} to ${show(high)})`;
     const values = counted.map((i) => choice.values(row)[i]).filter(known);
+    // Of published numbers nobody here knows on how many slides they were scored, and how these spread.
+    if (row.trust === "reported" && counted.length === 1) return " (published without an interval)";
     if (counted.length > 1) return ` (from ${show(Math.min(...values))} to ${show(Math.max(...values))} over the datasets)`;
     const slides = spared.scores(row, k).slides[counted[0]];
     const on = board.datasets[counted[0]], tested = on.slides.filter((s) => s.split === on.split).length;
@@ -71,15 +73,22 @@ spared.choose = (() => {
     return known(low) ? ` Over all ${every.counted.length} datasets of the protocol its mean ${spared.measure(every.metric)} is ${show(overall)} (95 % interval ${show(low)} to ${show(high)})${known(rank) ? `, rank ${rank}` : ""}.` : "";
   }
 
-  function support(board, choice) {
+  // Whose features it stands on, under which licence, and whether these may know the test slides.
+  function encoder(row) {
+    const [used, licence, seen] = ["encoder", "encoder_licence", "may_have_seen"].map((key) => row.cells[key]?.[1]);
+    if (!used || used === spared.none) return "";
+    const told = seen && seen !== spared.none ? `; ${/^(may|has) /.test(seen) ? `it ${seen}` : `it was pretrained on ${seen}`}` : "";
+    return el("p", { class: "support" }, `It looks through the encoder ${used}${licence && licence !== spared.none ? ` (licence ${licence})` : ""}${told}.`);
+  }
+
+  function support(board, choice, row) {
     const { counted } = choice;
     const names = counted.map((i) => board.datasets[i].name);
     const slides = counted.reduce((n, i) => n + board.datasets[i].slides.filter((s) => s.split === board.datasets[i].split).length, 0);
-    const seeds = plural(board.seeds.length, "seed");
-    const tested = slides ? `, scored on ${plural(slides, "slide")}` : "";
+    const tested = `${slides ? `, scored on ${plural(slides, "slide")}` : ""}, ${plural(board.seeds.length, "seed")}`;
     const few = counted.length < choice.fewest ? ` ${counted.length === 1 ? "One dataset is" : `${counted.length} datasets are`} too few for an interval over datasets, and to tell methods apart: that takes ${choice.fewest}.` : "";
     const val = counted.filter((i) => board.datasets[i].split === "val").length;
-    return el("p", { class: "support" }, `Supported by ${plural(counted.length, "dataset")} (`, names.slice(0, 6).map((name, i) => [i ? ", " : "", link(["dataset", name], name)]), names.length > 6 ? `, and ${names.length - 6} more` : "", `)${tested}, ${seeds}.`,
+    return el("p", { class: "support" }, `Supported by ${plural(counted.length, "dataset")} (`, names.slice(0, 6).map((name, i) => [i ? ", " : "", link(["dataset", name], name)]), names.length > 6 ? `, and ${names.length - 6} more` : "", `)${row.trust === "reported" ? ", as published" : tested}.`,
       val ? [" ", spared.words.term("val", `${val} of them scored on validation slides`), "."] : "", few);
   }
 
@@ -101,7 +110,7 @@ spared.choose = (() => {
       el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${relative(choice, best)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
       targets(best),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
-      support(board, choice), params.get("budget") ? el("p", { class: "support" }, spared.words.term("gpu", "No GPU"), `: ${spared.choice.gpuSaid(best)}`) : "",
+      support(board, choice, best), encoder(best), params.get("budget") ? el("p", { class: "support" }, spared.words.term("gpu", "No GPU"), `: ${spared.choice.gpuSaid(best)}`) : "",
       board.comparable ? "" : el("p", { class: "support" }, spared.words.term("comparable", "Not comparable with published numbers"), "."),
       ...spared.running.own(best, params), ...spared.running.again(board, choice, best),
       el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], spared.running.isKnown(best.predictor) ? "What it is, and how it predicts an image" : "What is known of it"), order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${beside(order[1], best)}`) : "", link(["about"], "Glossary")),

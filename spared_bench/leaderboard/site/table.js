@@ -81,11 +81,10 @@ spared.ranking = (() => {
   const tips = (badge) => { const name = badge.startsWith("tier") ? "tier" : badge === "val" ? "val" : ""; return name ? ` data-tip="${esc(spared.words.explain(name))}"` : ""; };
   const about = (c) => [`${relative() ? capital(spared.measure(current.choice.metric)) : current.choice.metric.title} on ${c.name}`, [c.organism, c.tissue].filter(Boolean).join(" "), c.technology, c.tier && `tier ${c.tier}`, c.split && `scored on ${c.split === "test" ? "test slides" : "validation slides"}`].filter(Boolean).join(" · ");
 
-  const SEEN = { unknown: "may have seen test slides", overlap: "has seen test slides" };
   // Whose features a row stands on, and a warning where these may know the test slides.
   function encoder(row) {
-    const [used, seen] = ["encoder", "may_have_seen"].map((key) => row.cells[key]?.[0]);
-    return used ? [`encoder ${used}`, SEEN[(seen || "").split(/[:,]/)[0]]] : [];
+    const used = row.cells.encoder?.[0], said = row.cells.may_have_seen?.[1] || "";
+    return used ? [`encoder ${used}`, /^(may|has) /.test(said) && said.split(":")[0]] : [];
   }
 
   function name(row) {

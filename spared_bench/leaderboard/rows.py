@@ -152,6 +152,8 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
     )
 
 
+#: Notes are for readers of a board; what its maker could do stands last.
+_MAKER = "Whoever makes it"
 #: In which order metrics are shown: those that all methods have values of come first.
 _GIVEN = ("expression", "tissue", "variance", "classes")
 
@@ -170,8 +172,9 @@ def _metrics(
     notes = []
     if found and unknown:
         notes.append(
-            f"No plugin here describes {', '.join(unknown)}, so these scores are not shown. Name"
-            " the plugin's file with --plugin."
+            f"Scores by {', '.join(unknown)} are not shown: no plugin that was here when the board was"
+            f" made says what {'it is' if len(unknown) == 1 else 'they are'}. {_MAKER} names the"
+            " plugin's file with --plugin."
         )
     if shown and shown[0] != ranking.metric:
         notes.append(
@@ -181,9 +184,9 @@ def _metrics(
         ranking = ranking.model_copy(update={"metric": shown[0]})
     if shown and protocol not in known.rankings:
         notes.append(
-            f"Protocol {protocol} is not known here, which says by what to rank; rows are ranked by"
-            f" {ranking.metric}. Name its file with --protocol, or that of its plugin with"
-            " --plugin."
+            f"Rows are ranked by {ranking.metric}, for want of better: the rules of {protocol}, which"
+            f" say by what, were not here when the board was made. {_MAKER} names their file with"
+            " --protocol, or that of their plugin with --plugin."
         )
     return ranking, tuple(known.metrics[name] for name in shown), notes
 

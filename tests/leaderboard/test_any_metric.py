@@ -193,8 +193,8 @@ def test_scores_that_no_plugin_describes_are_named_and_not_shown():
 
     assert [metric.name for metric in part.metrics] == ["mse", "pcc-gene"]
     unknown, ranked = part.notes
-    assert unknown.startswith("No plugin here describes theirs")
-    assert ranked.startswith("Protocol demo@1 is not known here") and "ranked by mse" in ranked
+    assert unknown.startswith("Scores by theirs are not shown: no plugin")
+    assert ranked.startswith("Rows are ranked by mse, for want of better: the rules of demo@1")
 
 
 def test_a_metric_that_no_trial_has_cannot_rank_and_the_board_says_by_what_it_does():

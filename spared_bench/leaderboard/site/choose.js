@@ -20,13 +20,26 @@ spared.choose = (() => {
   }
 
   // All that narrows a board, in words; empty where nothing does. A search only hides rows.
-  const FURTHER = ["completer", "scope", "trust", "weights", "tier"];
+  const DATA = ["technology", "organism", "tissue", "tier", "dataset"], FURTHER = ["completer", "scope", "trust", "weights"];
   function asked(params) {
-    const named = params.getAll("dataset");
-    const data = ["technology", "organism", "tissue"].some((name) => params.get(name)) ? having(params) : "";
     const budget = params.get("budget") && spared.choice.BUDGETS.find(([value]) => value === params.get("budget"))?.[1];
-    return [data, budget, ...FURTHER.filter((name) => params.get(name)).map((name) => `${name} ${params.get(name)}`), named.length ? plural(named.length, "chosen dataset") : ""].filter(Boolean).join(", ");
+    return [ofData(params), budget, ...FURTHER.filter((name) => params.get(name)).map((name) => `${name} ${params.get(name)}`)].filter(Boolean).join(", ");
   }
+  // What of it chooses datasets.
+  function ofData(params) {
+    const named = params.getAll("dataset"), tier = params.get("tier");
+    const data = ["technology", "organism", "tissue"].some((name) => params.get(name)) ? having(params) : "";
+    return [data, tier ? `tier ${tier}` : "", named.length ? plural(named.length, "chosen dataset") : ""].filter(Boolean).join(", ");
+  }
+  // For views that follow the choice of datasets without showing it: what was asked for, with a way to all.
+  function narrowed(view, params) {
+    const what = ofData(params);
+    if (!what) return "";
+    const rest = new URLSearchParams([...params].filter(([key]) => !DATA.includes(key)));
+    return el("p", { class: "narrowed" }, `Only on what was asked for: ${what}. `, el("a", { href: spared.address(view, rest) }, "On all datasets"));
+  }
+  // And for those that do not follow it.
+  const everything = (params) => asked(params) ? el("p", { class: "narrowed" }, `Over all datasets and rows of the protocol, not only what was asked for: ${asked(params)}.`) : "";
 
   // How far the numbers of the best row carry: an interval, or what there is in its place.
   function certainty(board, choice, row) {
@@ -60,9 +73,9 @@ spared.choose = (() => {
   }
 
   // What a normalised error is, where one stands here or in the chart beside.
-  function relative({ metric, counted, of }, row) {
+  function relative({ metric, counted, of }, row, charted) {
     if (!metric.normalised) return "";
-    return counted.length > 1 ? ` Normalised is ${spared.words.RELATIVE}.` : ` Normalised, as in the chart, it is ${score(of(row).overall)}: ${spared.words.RELATIVE}.`;
+    return counted.length > 1 ? ` Normalised is ${spared.words.RELATIVE}.` : ` Normalised${charted ? ", as in the chart," : ""} it is ${score(of(row).overall)}: ${spared.words.RELATIVE}.`;
   }
 
   // Where the datasets are few, what the row reaches over all of them.
@@ -81,6 +94,14 @@ spared.choose = (() => {
     return el("p", { class: "support" }, `It looks through the encoder ${used}${licence && licence !== spared.none ? ` (licence ${licence})` : ""}${told}.`);
   }
 
+  // Whether the scores are of donors that methods learnt from too, or of no slides of their own.
+  function donors(board, counted) {
+    const on = (found) => found.length < counted.length ? ` on ${shortly(found.map((i) => board.datasets[i].name), found.length)}` : "";
+    const shared = counted.filter((i) => board.datasets[i].shared_donors.length || board.datasets[i].tier === "B"), none = counted.filter((i) => board.datasets[i].tier === "C");
+    return [shared.length ? [` It is scored${on(shared)} on tissue of donors that it also learnt from (`, spared.words.term("tier", "tier B"), "): of new donors it may be worse."] : "",
+      none.length ? [` No slides were kept apart for the test${on(none)} (`, spared.words.term("tier", "tier C"), ")."] : ""];
+  }
+
   function support(board, choice, row) {
     const { counted } = choice;
     const names = counted.map((i) => board.datasets[i].name);
@@ -89,10 +110,16 @@ spared.choose = (() => {
     const few = counted.length < choice.fewest ? ` ${counted.length === 1 ? "One dataset is" : `${counted.length} datasets are`} too few for an interval over datasets, and to tell methods apart: that takes ${choice.fewest}.` : "";
     const val = counted.filter((i) => board.datasets[i].split === "val").length;
     return el("p", { class: "support" }, `Supported by ${plural(counted.length, "dataset")} (`, names.slice(0, 6).map((name, i) => [i ? ", " : "", link(["dataset", name], name)]), names.length > 6 ? `, and ${names.length - 6} more` : "", `)${row.trust === "reported" ? ", as published" : tested}.`,
-      val ? [" ", spared.words.term("val", `${val} of them scored on validation slides`), "."] : "", few);
+      val ? [" ", spared.words.term("val", `${val} of them scored on validation slides`), "."] : "", donors(board, counted), few);
   }
 
-  function answer(board, maps, choice, params) {
+  // Why there are no maps.
+  function unmapped(row, maps) {
+    if (row.trust === "reported") return "No maps: of published scores there are no predictions to draw.";
+    return Object.keys(maps).length ? "No maps of it: its predictions were not here when the page was built." : "No maps: the page was built without predictions to draw.";
+  }
+
+  function answer({ board, maps }, choice, params, charted) {
     const { counted, order } = choice;
     const chosen = ["technology", "organism", "tissue", "budget", "dataset", "tier"].some((each) => params.get(each));
     if (!order.length && !chosen) return [el("p", {}, el("strong", {}, "Nothing is ranked here yet."), " A row has a rank when every seed has a result on every dataset that counts.")];
@@ -107,26 +134,25 @@ spared.choose = (() => {
     const mapped = counted.map((i) => board.datasets[i].name).find((name) => maps[best.id]?.[name]);
     return [
       el("p", { class: "best" }, link(["method", best.id], rowName(best))),
-      el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${relative(choice, best)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
+      el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${relative(choice, best, charted)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
       targets(best),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, best), encoder(best), params.get("budget") ? el("p", { class: "support" }, spared.words.term("gpu", "No GPU"), `: ${spared.choice.gpuSaid(best)}`) : "",
       board.comparable ? "" : el("p", { class: "support" }, spared.words.term("comparable", "Not comparable with published numbers"), "."),
       ...spared.running.own(best, params), ...spared.running.again(board, choice, best),
-      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : "", link(["method", best.id], spared.running.isKnown(best.predictor) ? "What it is, and how it predicts an image" : "What is known of it"), order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${beside(order[1], best)}`) : "", link(["about"], "Glossary")),
+      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : el("span", { class: "support" }, unmapped(best, maps)), link(["method", best.id], spared.running.isKnown(best.predictor) ? "What it is, and how it predicts an image" : "What is known of it"), order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${beside(order[1], best)}`) : "", link(["about"], "Glossary")),
     ];
   }
 
   function show(node, context, choice, params) {
-    const { board, maps } = context;
     const rows = choice.order.length ? choice.order : [...choice.rows].filter((row) => !row.control && row.withdrawn === null);
     const key = spared.cost.kind(rows, params.get("cost"));
     const drawn = key && spared.cost.chart(choice, rows, key);
     const change = (event) => { const next = spared.state().params; next.set("cost", event.target.value); spared.replaceState(["table"], next); spared.render().then(() => document.getElementById("choose-cost")?.focus()); };
     const kinds = spared.cost.usable(rows);
-    node.replaceChildren(el("div", { class: "answer" }, answer(board, maps, choice, params), spared.reconcile.fold(context.protocol, params)),
+    node.replaceChildren(el("div", { class: "answer" }, answer(context, choice, params, Boolean(drawn)), spared.reconcile.fold(context.protocol, params)),
       drawn ? el("figure", { class: "chart" }, el("figcaption", {}, "Error against ", kinds.length > 1 ? el("select", { id: "choose-cost", "aria-label": "Cost", onchange: change }, kinds.map((each) => el("option", { value: each, selected: each === key }, spared.cost.KINDS[each][0]))) : spared.cost.KINDS[key][0]), drawn, spared.cost.legend(drawn, choice.metric)) : "");
   }
 
-  return { show, having, asked, named, beside };
+  return { show, having, asked, narrowed, everything, named, beside };
 })();

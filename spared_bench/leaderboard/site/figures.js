@@ -75,8 +75,8 @@
     }
     if (wins.size < 2 && n < 2) return null;
     const order = [...wins].sort((a, b) => a[1] - b[1]).slice(-15);
-    const bounds = order.map(([, w]) => wilson(w, n)), share = order.map(([, w]) => w / n);
-    return [`Share of the ${n} datasets with the ${extreme(choice.metric)} ${choice.metric.title}, with 95 % intervals`, [{ type: "bar", orientation: "h", x: share, y: order.map(([row]) => label(row)), text: order.map(([, w]) => Number(w.toFixed(2)).toString()), textposition: "inside", hoverinfo: "x+y", opacity: 0.75, error_x: { type: "data", symmetric: false, array: bounds.map(([, b], k) => b - share[k]), arrayminus: bounds.map(([a], k) => share[k] - a), thickness: 1 } }],
+    const bounds = order.map(([, w]) => wilson(w, n)), share = order.map(([, w]) => w / n), drawn = n >= choice.fewest;
+    return [`Share of the ${n} datasets with the ${extreme(choice.metric)} ${choice.metric.title}${drawn ? ", with 95 % intervals" : "; too few of them for an interval"}`, [{ type: "bar", orientation: "h", x: share, y: order.map(([row]) => label(row)), text: order.map(([, w]) => Number(w.toFixed(2)).toString()), textposition: "inside", hoverinfo: "x+y", opacity: 0.75, ...(drawn ? { error_x: { type: "data", symmetric: false, array: bounds.map(([, b], k) => b - share[k]), arrayminus: bounds.map(([a], k) => share[k] - a), thickness: 1.5, color: spared.ink() } } : {}) }],
       { showlegend: false, height: Math.max(240, 26 * order.length + 90), xaxis: { range: [0, 1], tickformat: ".0%", title: { text: "share of datasets won; ties share" } } }];
   });
 

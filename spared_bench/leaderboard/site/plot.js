@@ -5,13 +5,16 @@
   const { el } = spared;
   const COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee8866", "#44bb99", "#99ddff"];
 
+  const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  // The colour of lines and texts, in light and in dark.
+  spared.ink = () => styled("--ink");
+
   spared.plot = async (node, title, traces, layout = {}) => {
     const inner = el("div", { role: "img", "aria-label": title });
     node.replaceChildren(el("p", { class: "plot-title" }, title), inner);
     await spared.script(`${document.documentElement.dataset.assets}/plotly.min.js`);
     if (!node.isConnected) return;
-    const style = getComputedStyle(document.documentElement);
-    const ink = style.getPropertyValue("--ink").trim(), line = style.getPropertyValue("--line").trim();
+    const ink = spared.ink(), line = styled("--line");
     const axis = (given = {}) => ({ gridcolor: line, zerolinecolor: line, automargin: true, ...given });
     await Plotly.newPlot(inner, traces, {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 }, colorway: COLOURS,

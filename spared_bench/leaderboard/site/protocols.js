@@ -20,8 +20,7 @@ spared.protocols = (() => {
     if (!mine) return [];
     const rest = others.filter((other) => other !== protocol && settings[other]), unknown = others.filter((other) => !settings[other]);
     const folded = (text, ...inner) => rest.length > 1 ? el("details", {}, el("summary", {}, text), ...inner) : el("div", {}, ...inner);
-    return [el("p", {}, mine.summary),
-      el("details", {}, el("summary", {}, `Every setting of ${protocol}`), table(["What", `Under ${protocol}`], mine.settings, `Settings of ${protocol}`)),
+    return [el("details", {}, el("summary", {}, `Every setting of ${protocol}`), table(["What", `Under ${protocol}`], mine.settings, `Settings of ${protocol}`)),
       ...rest.map((other) => {
         const found = differences(protocol, other);
         if (!found.length) return el("p", {}, `${protocol} and ${other} do the same.`);
@@ -35,7 +34,8 @@ spared.protocols = (() => {
     node.dataset.of = protocol;
     const told = about(protocol, all);
     const summary = all.length > 1 ? `What ${protocol} does, and how ${all.length === 2 ? "the other protocol differs" : "the other protocols differ"}` : `What ${protocol} does`;
-    node.replaceChildren(told.length ? el("details", {}, el("summary", {}, summary), ...told) : "");
+    const what = values.get("index").settings?.[protocol]?.summary;
+    node.replaceChildren(what ? el("p", { class: "purpose" }, el("strong", {}, protocol), `: ${what}`) : "", told.length ? el("details", {}, el("summary", {}, summary), ...told) : "");
   }
 
   function changes(row) {

@@ -3,6 +3,7 @@
 
 (() => {
   const { el, score, p, table, rowName, none } = spared;
+  const { plural } = spared.parts;
   const SVG = "http://www.w3.org/2000/svg";
   function svg(tag, attributes, text) {
     const node = document.createElementNS(SVG, tag);
@@ -11,10 +12,17 @@
     return node;
   }
 
+  const MOST_NAME = 48, FEWEST = 5;
+  const pen = document.createElement("canvas").getContext("2d");
   // Demsar's diagram: ranks on an axis, bars over methods that cannot be told apart.
   function diagram(found, label) {
     const names = [...found.pairs].sort((a, b) => found.pairwise_ranks[a] - found.pairwise_ranks[b]);
-    const k = names.length, half = Math.ceil(k / 2), wide = 760, left = 220, right = 220;
+    const k = names.length, half = Math.ceil(k / 2);
+    const named = (name) => { const text = label(name); return `${text.length > MOST_NAME ? `${text.slice(0, MOST_NAME - 1)}…` : text} ${found.pairwise_ranks[name].toFixed(2)}`; };
+    // As much room on each side as its longest name needs.
+    pen.font = `12px ${getComputedStyle(document.body).fontFamily}`; // as .cd of the style
+    const room = (some) => Math.max(120, 24 + Math.ceil(Math.max(0, ...some.map((name) => pen.measureText(named(name)).width))));
+    const left = room(names.slice(0, half)), right = room(names.slice(half)), wide = Math.max(760, left + right + 320);
     const bars = found.cliques.length, top = 50 + 9 * bars, tall = top + 20 * (half + 1) + 10;
     const x = (rank) => left + (wide - left - right) * (rank - 1) / Math.max(1, k - 1);
     const root = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, class: "cd", role: "img", "aria-label": `Critical-difference diagram: average ranks ${names.map((n) => `${label(n)} ${found.pairwise_ranks[n].toFixed(2)}`).join(", ")}; critical difference ${found.critical_difference.toFixed(2)}` });
@@ -24,8 +32,7 @@
     names.forEach((name, i) => {
       const first = i < half, y = top + 20 * (first ? i : k - 1 - i) + 10, at = x(found.pairwise_ranks[name]);
       root.append(svg("polyline", { points: `${at},30 ${at},${y} ${first ? left - 8 : wide - right + 8},${y}`, fill: "none" }));
-      const shown = label(name);
-      root.append(svg("text", { x: first ? left - 12 : wide - right + 12, y: y + 4, "text-anchor": first ? "end" : "start" }, `${shown.length > 26 ? `${shown.slice(0, 25)}…` : shown} ${found.pairwise_ranks[name].toFixed(2)}`));
+      root.append(svg("text", { x: first ? left - 12 : wide - right + 12, y: y + 4, "text-anchor": first ? "end" : "start" }, named(name)));
     });
     found.cliques.forEach((group, i) => {
       const ranks = group.map((name) => found.pairwise_ranks[name]);
@@ -56,13 +63,16 @@
     if (!board.metrics.length) return view.replaceChildren(el("h2", {}, "Statistics"), el("p", { class: "banner" }, "There is nothing to compare."));
     const data = await spared.ofProtocol(protocol, `statistics-${k}`);
     const index = Math.max(0, data.comparisons.findIndex((each) => each.completer === params.get("completer")));
-    view.replaceChildren(el("h2", {}, "Statistics"), el("div", { class: "controls" }, spared.chooseMetric(board, ["statistics"])), el("p", {}, errors(metric)), ...(data.comparisons.length ? comparison(board, data, index, params) : [el("p", { class: "banner" }, "There is nothing to compare.")]),
+    view.replaceChildren(el("h2", {}, "Statistics"), spared.choose.everything(params), el("div", { class: "controls" }, spared.chooseMetric(board, ["statistics"])), el("p", {}, errors(metric)), ...(data.comparisons.length ? comparison(board, data, index, params) : [el("p", { class: "banner" }, "There is nothing to compare.")]),
       ...completion(data.completers, metric), ...published(data.published, metric, data.tests.find((each) => each.name === "dunn")));
   };
 
   const errors = (metric) => metric.perfect === 0 ? `Errors are those of ${metric.title}.`
     : metric.normalised ? `Errors are distances of ${metric.title} from ${metric.perfect}, which a perfect prediction reaches.`
     : `${metric.title} has no perfect value: what is called an error is the value itself, ${metric.better} being better, and a normalised one is how far it is from the best.`;
+
+  // What the tests of pairs are called where it is said what they can find.
+  const REACH = { wilcoxon: "Wilcoxon with Holm", nemenyi: "Nemenyi" };
 
   function comparison(board, data, index, params) {
     const found = data.comparisons[index];
@@ -73,6 +83,11 @@
     const left = Object.entries(found.methods_left_out);
     const silent = found.reach.filter((each) => !each.speaks);
     const friedman = found.friedman;
+    // What no number of agreeing datasets of this many could show lies in a fold.
+    const mute = (name) => silent.some((each) => each.test === REACH[name]);
+    const folded = (name, what, ...inner) => mute(name) ? [el("details", { class: "mute" }, el("summary", {}, what), ...inner)] : inner;
+    const few = found.n_datasets < FEWEST ? ` That is of ${plural(found.n_datasets, "dataset")}: a small p says that they order these rows alike, and hardly anything of other datasets.` : "";
+    const some = found.pairs && found.pairs.length < found.n_methods;
     return [
       el("div", { class: "controls" }, choose("completer", "Compare", data.comparisons.map((each) => [each.completer, each.completer || "all rows"]), found.completer)),
       el("p", {}, `${found.n_methods} rows on ${found.n_datasets} of ${found.total} datasets: only datasets that all of them have. Seeds are averaged first; controls and withdrawn entries take no part.`),
@@ -81,15 +96,16 @@
       silent.length ? el("p", { class: "banner" }, `With ${found.n_datasets} dataset${found.n_datasets === 1 ? "" : "s"}, ${silent.map((each) => `${each.test} cannot speak: its smallest possible p is ${p(each.smallest_p)}`).join("; ")}.`) : "",
       el("h3", {}, "Is there any difference?"),
       friedman.p === null ? el("p", {}, "Friedman’s test is undefined here: it needs two datasets and three rows that differ.")
-        : el("p", {}, `Friedman: χ² = ${friedman.statistic.toFixed(2)}, p = ${p(friedman.p)}. Iman-Davenport: F = ${friedman.f_statistic === null ? "infinite, p = 0 (all datasets agree; see the smallest p above)" : `${friedman.f_statistic.toFixed(2)}, p = ${p(friedman.f_p)}`}.`),
+        : el("p", {}, `Friedman: χ² = ${friedman.statistic.toFixed(2)}, p = ${p(friedman.p)}. Iman-Davenport: F = ${friedman.f_statistic === null ? "infinite, p = 0 (all datasets agree; see the smallest p above)" : `${friedman.f_statistic.toFixed(2)}, p = ${p(friedman.f_p)}`}.${few}`),
       table(["Row", "Average rank", "Datasets won", "Share"], Object.entries(found.ranks).sort((a, b) => a[1] - b[1]).map(([place, rank]) => [label(place), rank === null ? none : rank.toFixed(2), score(found.wins[place]).replace(/\.000$/, ""), found.total ? `${(100 * found.wins[place] / found.total).toFixed(0)} %` : none]), "Average ranks and wins; ties share a win"),
       ...(found.pairs ? [
         el("h3", {}, "Critical differences"),
-        el("p", {}, "Average ranks; a bar joins rows that Nemenyi’s test cannot tell apart at 5 %."), diagram(found, label),
+        el("p", {}, `Average ranks; a bar joins rows that Nemenyi’s test cannot tell apart at 5 %.${some ? ` Drawn are the ${found.pairs.length} best of ${found.n_methods}, ranked again among themselves: their ranks are not those of the table above.` : ""}${mute("nemenyi") ? ` Here it can tell no two apart: the critical difference, ${found.critical_difference.toFixed(2)}, is more than two average ranks can differ, ${found.pairs.length - 1}.` : ""}`),
+        ...folded("nemenyi", "The diagram all the same", diagram(found, label)),
         el("h3", {}, "Pairs"),
         el("div", { class: "controls" }, choose("test", "Test", data.tests.map((each) => [each.name, each.title]), test.name)),
-        el("p", {}, test.explanation), reading(test.effect),
-        matrix(found.pairs.map(label), found.matrices[test.name], test.effect, `${test.title}${found.pairs.length < found.n_methods ? ` of the ${found.pairs.length} best` : ""}`),
+        el("p", {}, test.explanation, mute(test.name) ? ` With ${plural(found.n_datasets, "dataset")} none of its p values can be below 0.05.` : ""),
+        ...folded(test.name, "The p values all the same", reading(test.effect), matrix(found.pairs.map(label), found.matrices[test.name], test.effect, `${test.title}${some ? ` of the ${found.pairs.length} best` : ""}`)),
       ] : []),
     ];
   }

@@ -30,10 +30,9 @@ spared.ranking = (() => {
   };
   const place = (r) => { const tied = of(r).rank > 1 && current.choice.tied(r); return `${of(r).rank}${tied ? ` <small data-tip="${esc(spared.words.explain("rank"))}">tied with 1</small>` : ""}`; };
   function whisker(r, show) {
-    const bounds = current.choice.interval(r), few = !known(bounds[0]);
-    const dots = few ? current.choice.counted.map((i) => current.choice.values(r)[i]) : [];
-    const drawn = spared.whiskers.draw(current.scale, of(r).overall, bounds, dots);
-    return `<span class="v${few && drawn ? " unseen" : ""}">${esc(range(bounds, show))}</span>${drawn}`;
+    const bounds = current.choice.interval(r), few = known(of(r).overall) && !known(bounds[0]);
+    if (few) return `<span class="v" title="Fewer than ${current.choice.fewest} datasets: no interval">${none}</span>`;
+    return `<span class="v">${esc(range(bounds, show))}</span>${spared.whiskers.draw(current.scale, of(r).overall, bounds)}`;
   }
   const range = ([low, high], show) => known(low) ? `${show(low)} to ${show(high)}` : none;
 

@@ -23,6 +23,7 @@
       el("h2", {}, el("bdi", {}, spared.choose.beside(a, b)), " against ", el("bdi", {}, spared.choose.beside(b, a))),
       el("div", { class: "controls" }, choose("First", "compare-first", a, (id) => go(id, b.id, "compare-first")), choose("Second", "compare-second", b, (id) => go(a.id, id, "compare-second")),
         el("button", { type: "button", class: "quiet", id: "compare-swap", onclick: () => go(b.id, a.id, "compare-swap") }, "Swap"), spared.chooseMetric(board, ["compare", a.id, b.id])),
+      spared.choose.narrowed(["compare", a.id, b.id], params),
       ...(a === b ? [el("p", { class: "banner" }, "These are the same row. Choose another.")] : [el("p", { id: "verdict" }, verdict(board, choice, a, b)), perDataset(board, choice, maps, a, b)]),
       costs(a, b));
   };

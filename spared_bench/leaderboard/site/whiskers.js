@@ -1,5 +1,5 @@
 "use strict";
-// An interval as a whisker on one scale for all rows; with few datasets, a dot for each of them.
+// An interval as a whisker on one scale for all rows.
 
 spared.whiskers = (() => {
   const { known } = spared.parts;
@@ -23,12 +23,10 @@ spared.whiskers = (() => {
   const outside = ([low, high], v) => v > high ? "beyond" : v < low ? "before" : "";
 
   // Numbers only reach the style: what is drawn needs no escaping.
-  function draw(scale, centre, [low, high], dots) {
-    if (!scale || !known(centre)) return "";
+  function draw(scale, centre, [low, high]) {
+    if (!scale || !known(centre) || !known(low)) return "";
     const point = `<i class="dot ${outside(scale, centre)}" style="left:${at(scale, centre).toFixed(1)}%"></i>`;
-    const line = known(low)
-      ? `<i class="line ${outside(scale, high)}" style="left:${at(scale, low).toFixed(1)}%;width:${Math.max(0.5, at(scale, high) - at(scale, low)).toFixed(1)}%"></i>`
-      : dots.filter(known).map((v) => `<i class="tick ${outside(scale, v)}" style="left:${at(scale, v).toFixed(1)}%"></i>`).join("");
+    const line = `<i class="line ${outside(scale, high)}" style="left:${at(scale, low).toFixed(1)}%;width:${Math.max(0.5, at(scale, high) - at(scale, low)).toFixed(1)}%"></i>`;
     return `<span class="whisker" aria-hidden="true">${line}${point}</span>`;
   }
 

@@ -13,7 +13,7 @@ spared.words = (() => {
     ["val", "val", "The dataset has no test slides under this protocol: its validation slides, which also chose checkpoint and learning rate, are reported. Such a score is a little too good."],
     ["tier", "Tier", "A: test slides of other donors. B: other sections of the same donors. C: no independent test slides."],
     ["control", "Control", "A method that cannot be right: gene-mean predicts the mean of each gene, shuffled deals predictions to random spots. What is not better than these has learnt nothing. Controls have no rank."],
-    ["interval", "95 % interval", "Of the mean over datasets: the datasets are drawn again with replacement, 95 % of the means lie within. Below five datasets none is computed; single dots then show each dataset."],
+    ["interval", "95 % interval", "Of the mean over datasets: the datasets are drawn again with replacement, 95 % of the means lie within. Below five datasets none is computed."],
     ["trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: brought from another workspace."],
     ["comparable", "Not comparable with published numbers", "This protocol differs from that of the published benchmark: compare rows within its table only."],
     ["pareto", "Pareto front", "The rows of which no other has both a lower error and a lower cost. A row behind the front costs more for less."],

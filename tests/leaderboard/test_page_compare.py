@@ -80,7 +80,7 @@ def test_each_dataset_has_both_values_and_their_difference(open_site, site):
         if i < 3:
             wanted = errors()["far"][i] - errors()["half"][i]
             assert float(difference) == pytest.approx(wanted, abs=6e-4)
-            assert better == "half · none"
+            assert better == "half"
         else:
             assert (two, difference, better) == ("–", "–", "–")
     assert "too few datasets for an interval" in page.locator("#verdict").inner_text()

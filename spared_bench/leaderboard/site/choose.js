@@ -3,7 +3,7 @@
 
 spared.choose = (() => {
   const { el, link, rowName, score, write, duration, count } = spared;
-  const { known, plural, listed } = spared.parts;
+  const { known, plural, listed, flagged } = spared.parts;
   const MOST_NAMES = 4;
   const MOST_TIED = 40; // of the best rows, that are asked whether they are tied with the first
 
@@ -135,6 +135,7 @@ spared.choose = (() => {
     return [
       el("p", { class: "best" }, link(["method", best.id], rowName(best))),
       el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${relative(choice, best, charted)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
+      flagged(best.flags.filter(([, , dataset]) => !dataset || counted.some((i) => board.datasets[i].name === dataset))) || "",
       targets(best),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, best), encoder(best), params.get("budget") ? el("p", { class: "support" }, spared.words.term("gpu", "No GPU"), `: ${spared.choice.gpuSaid(best)}`) : "",

@@ -123,7 +123,7 @@ const spared = (() => {
     const body = rows.map((cells) => el("tr", {}, cells.map((cell, i) =>
       el(i ? "td" : "th", i ? {} : { scope: "row" }, cell === null || cell === undefined ? none : cell))));
     return el("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
-      el("table", { class: "plain" }, el("caption", {}, caption), el("thead", {}, head), el("tbody", {}, body)));
+      el("table", { class: "plain" }, el("caption", {}, el("span", {}, caption)), el("thead", {}, head), el("tbody", {}, body)));
   }
 
   // A choice beside a view that the form does not cover, kept in the address.

@@ -4,7 +4,7 @@
 (() => {
   const { el, esc, figure, rowName } = spared;
   const { known } = spared.parts;
-  const MOST_ROWS = 30, MOST_NAMES = 60;
+  const MOST_ROWS = 30, MOST_NAMES = 60, NARROW = 480, GENE = 9; // px of a gene, at least
 
   figure("genes", async ({ context, board, choice }) => {
     const offered = choice.columns.map((i) => board.datasets[i].name).filter((name) => context.prepared[name]?.by_gene);
@@ -17,7 +17,10 @@
       spared.replaceState(["figures"], next);
       draw(select.value);
     } }, offered.map((name) => el("option", { value: name, selected: name === wanted }, name)));
-    box.append(el("p", { class: "plot-title" }, "Genes of ", select), inner);
+    box.append(el("p", { class: "plot-title" }, "Genes of ", select), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores of genes by method" }, inner));
+
+    // On a phone it is drawn wider than the screen, and scrolled.
+    const wide = (genes) => { inner.style.minWidth = box.clientWidth < NARROW ? `${Math.min(1200, 240 + GENE * genes)}px` : ""; };
 
     async function draw(name) {
       const found = await spared.ofProtocol(context.protocol, context.prepared[name].by_gene);
@@ -27,6 +30,7 @@
       const every = rows.flatMap(([, values]) => values.filter(known)), most = Math.max(...every.map(Math.abs), 0.1);
       const symbols = found.symbols.map(esc), places = symbols.map((_, i) => i);
       const few = symbols.length <= MOST_NAMES;
+      wide(symbols.length);
       await spared.plot(inner, `${metric.title} of ${symbols.length} genes (left: best predicted by all) by ${spared.parts.plural(rows.length, "row")}`, [{ type: "heatmap", z: rows.map(([, values]) => values), x: places, y: rows.map(([row]) => esc(`${rowName(row)} · ${row.completer}`)), customdata: rows.map(() => symbols), hovertemplate: "%{customdata}<br>%{y}<br>%{z:.3f}<extra></extra>", zmid: 0, zmin: -most, zmax: most, colorscale: [[0, "#b2182b"], [0.25, "#f4a582"], [0.5, "#f7f7f7"], [0.75, "#92c5de"], [1, "#2166ac"]], colorbar: { thickness: 10, title: { text: esc(metric.title) } } }],
         { height: Math.max(260, 18 * rows.length + 130), yaxis: { autorange: "reversed" }, xaxis: few ? { tickvals: places, ticktext: symbols, tickangle: -60, tickfont: { size: 9 } } : { title: { text: "genes" } } });
     }

@@ -5,6 +5,7 @@
   const { el } = spared;
   const COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee8866", "#44bb99", "#99ddff"];
 
+  const NARROW = 480; // px
   const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   // The colour of lines and texts, in light and in dark.
   spared.ink = () => styled("--ink");
@@ -16,9 +17,11 @@
     if (!node.isConnected) return;
     const ink = spared.ink(), line = styled("--line");
     const axis = (given = {}) => ({ gridcolor: line, zerolinecolor: line, automargin: true, ...given });
+    // On a phone a legend beside the drawing would be as wide as it.
+    const narrow = node.clientWidth < NARROW ? { legend: { orientation: "h", y: -0.25 } } : {};
     await Plotly.newPlot(inner, traces, {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 }, colorway: COLOURS,
-      margin: { l: 56, r: 16, t: 16, b: 48 }, height: 340, ...layout,
+      margin: { l: 56, r: 16, t: 16, b: 48 }, height: 340, ...narrow, ...layout,
       xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
     }, { displaylogo: false, responsive: true, displayModeBar: false });
   };

@@ -52,7 +52,7 @@
     const cell = (v, same) => same ? "" : v === null ? none : effect ? v.toFixed(2) : p(v);
     const strong = (v) => v !== null && (effect ? Math.abs(v) >= 0.5 : v < 0.05);
     return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, el("table", { class: "plain matrix" },
-      el("caption", {}, caption), el("thead", {}, el("tr", {}, el("td", {}, "row against column"), names.map((n) => el("th", { scope: "col" }, n)))),
+      el("caption", {}, el("span", {}, caption)), el("thead", {}, el("tr", {}, el("td", {}, "row against column"), names.map((n) => el("th", { scope: "col" }, n)))),
       el("tbody", {}, names.map((n, i) => el("tr", {}, el("th", { scope: "row" }, n), names.map((_, j) => el("td", { class: i === j ? "same" : strong(values[i][j]) ? "strong" : "", title: i === j ? null : `${n} against ${names[j]}` }, cell(values[i][j], i === j))))))));
   }
 

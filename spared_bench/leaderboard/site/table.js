@@ -45,7 +45,7 @@ spared.ranking = (() => {
         const cell = (row) => j === null ? row.cells[c.key] : row.cells[c.key][j];
         const drawn = c.computed ? COMPUTED[c.key](j, metric)
           : { value: (row) => cell(row)[0], html: (row) => esc(cell(row)[1]), number: board.rows.some((row) => typeof cell(row)[0] === "number") };
-        return { key: j === null || j === k ? c.key : `${c.key}:${metric.name}`, title: titled(c, metric), explanation: c.explanation, hidden: c.hidden, ...drawn };
+        return { key: j === null || j === k ? c.key : `${c.key}:${metric.name}`, title: titled(c, metric), explanation: c.explanation, hidden: c.hidden || (!c.computed && board.rows.every((row) => cell(row)[0] === null)), ...drawn };
       }));
     const datasets = board.datasets.map((column, i) => ({
       key: `d:${column.name}`, dataset: i, title: column.name, about: badges(column), number: true,
@@ -89,8 +89,15 @@ spared.ranking = (() => {
   function name(row) {
     const badge = row.control ? ' <span class="badge">control</span>' : row.withdrawn !== null ? ' <span class="badge">withdrawn</span>' : ["imported", "brought"].includes(row.trust) ? ` <span class="badge">${row.trust}</span>` : "";
     const small = [row.method && row.predictor, row.scope, spared.claimed(row, row.field_of_view_um && `sees ${Math.round(row.field_of_view_um)} µm`), spared.claimed(row, row.weights), ...encoder(row)].filter(Boolean).map(esc).join(" · ");
-    const rank = of(row).rank, phone = `<small class="phone">${esc([known(rank) ? `${rank}${rank > 1 && current.choice.tied(row) ? ", tied with 1" : ""}` : none, row.completer].filter(Boolean).join(" · "))}</small>`;
+    const rank = of(row).rank, phone = `<small class="phone">${onPhone(row, rank).map(esc).join(" · ")}</small>`;
     return `<bdi>${link(["method", row.id], spared.rowName(row))}</bdi>${badge}${flag(row, "")}${small ? `<small>${small}</small>` : ""}${phone}`;
+  }
+
+  // What the columns say that a phone has no room for.
+  function onPhone(row, rank) {
+    const { metric } = current.choice, [low, high] = current.choice.interval(row);
+    return [known(rank) ? `${rank}${rank > 1 && current.choice.tied(row) ? ", tied with 1" : ""}` : none, row.completer,
+      !["reproduced", "imported", "brought"].includes(row.trust) && row.trust, encoder(row)[1], known(low) && `95 %: ${range([low, high], metric.normalised ? score : write(metric))}`].filter(Boolean);
   }
 
   function cell(row, i) {

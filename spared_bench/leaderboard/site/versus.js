@@ -48,9 +48,11 @@
     const { k, metric } = choice, show = write(metric);
     const lines = choice.columns.map((i) => [i, scores(a, k).mean[i], scores(b, k).mean[i]]).filter(([, one, other]) => known(one) || known(other));
     const name = (row) => `${rowName(row)} · ${row.completer}`;
-    const map = (row, i) => maps[row.id]?.[board.datasets[i].name] ? link(["map", row.id, board.datasets[i].name], `map of ${rowName(row)}`) : "";
-    const better = (one, other) => !known(one) || !known(other) ? none : one === other ? "equal" : spared.error(metric, one) < spared.error(metric, other) ? name(a) : name(b);
-    return table(["Dataset", { text: `${metric.title} of ${name(a)}`, tip: metric.summary || metric.title }, { text: `of ${name(b)}`, tip: metric.summary || metric.title }, "Difference", "Better", "Maps"], lines.map(([i, one, other]) => {
+    // As short as tells the two apart.
+    const short = [rowName, (row) => row.completer, (row) => row.trust].find((of) => of(a) !== of(b)) || name;
+    const map = (row, i) => maps[row.id]?.[board.datasets[i].name] ? link(["map", row.id, board.datasets[i].name], short(row), { "aria-label": `Map of ${name(row)}${short === rowName || name(row).includes(short(row)) ? "" : `, ${short(row)}`}` }) : "";
+    const better = (one, other) => !known(one) || !known(other) ? none : one === other ? "equal" : spared.error(metric, one) < spared.error(metric, other) ? short(a) : short(b);
+    return table(["Dataset", ...[a, b].map((row) => ({ text: `${metric.title}, ${short(row)}`, tip: `${metric.summary || metric.title}: ${name(row)}.` })), "Difference", "Better", "Maps"], lines.map(([i, one, other]) => {
       const drawn = [map(a, i), map(b, i)].filter(Boolean);
       return [board.datasets[i].counts ? link(["dataset", board.datasets[i].name], board.datasets[i].name) : [el("div", {}, link(["dataset", board.datasets[i].name], board.datasets[i].name)), el("div", { class: "note" }, "does not count")], show(one), show(other),
         known(one) && known(other) ? show(one - other) : none, better(one, other), drawn.length ? drawn.flatMap((each, n) => n ? [", ", each] : [each]) : none];
@@ -59,6 +61,6 @@
 
   function costs(a, b) {
     const lines = [["Training", (row) => duration(row.seconds)], ["Trainable parameters", (row) => count(row.parameters)], ["GPU", (row) => capital(spared.choice.gpuSaid(row))], ["Looks at", (row) => row.scope], ["Weights", (row) => row.weights], ["Encoder", (row) => row.cells.encoder?.[0]], ["Trust", (row) => row.trust]];
-    return table(["What it takes", ...[a, b].map((row) => ({ text: rowName(row), tip: spared.choose.named(row) }))], lines.map(([what, of]) => [what, of(a) || none, of(b) || none]).filter(([, one, other]) => one !== none || other !== none), "What each takes");
+    return table(["What it takes", ...[a, b].map((row) => ({ text: spared.choose.named(row), tip: spared.choose.named(row) }))], lines.map(([what, of]) => [what, of(a) || none, of(b) || none]).filter(([, one, other]) => one !== none || other !== none), "What each takes");
   }
 })();

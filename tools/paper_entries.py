@@ -157,7 +157,9 @@ def _asign() -> list[MethodEntry]:
             )
             for dataset, values in datasets.items()
         ]
-        found.append(_entry(method, "2025", "asign-paper@1", _ASIGN_SOURCE, results, _given(method)))
+        found.append(
+            _entry(method, "2025", "asign-paper@1", _ASIGN_SOURCE, results, _given(method))
+        )
     return found
 
 

@@ -172,8 +172,8 @@ def _metrics(
     notes = []
     if found and unknown:
         notes.append(
-            f"Scores by {', '.join(unknown)} are not shown: no plugin that was here when the board was"
-            f" made says what {'it is' if len(unknown) == 1 else 'they are'}. {_MAKER} names the"
+            f"Scores by {', '.join(unknown)} are not shown: no plugin that was here when the board"
+            f" was made says what {'it is' if len(unknown) == 1 else 'they are'}. {_MAKER} names the"
             " plugin's file with --plugin."
         )
     if shown and shown[0] != ranking.metric:
@@ -184,8 +184,8 @@ def _metrics(
         ranking = ranking.model_copy(update={"metric": shown[0]})
     if shown and protocol not in known.rankings:
         notes.append(
-            f"Rows are ranked by {ranking.metric}, for want of better: the rules of {protocol}, which"
-            f" say by what, were not here when the board was made. {_MAKER} names their file with"
+            f"Rows are ranked by {ranking.metric}, for want of better: the rules of {protocol},"
+            f" which say by what, were not here when the board was made. {_MAKER} names their file with"
             " --protocol, or that of their plugin with --plugin."
         )
     return ranking, tuple(known.metrics[name] for name in shown), notes

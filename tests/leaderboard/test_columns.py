@@ -115,7 +115,8 @@ def test_every_column_explains_itself_and_has_a_value_on_a_board_without_scores(
 
     (line,) = csv.DictReader(io.StringIO(as_csv(board)))
     assert (line["predictor"], line["rank"]) == ("ridge", "")
-    assert "Scores by mse, pcc-gene are not shown: no plugin" in as_markdown(board, "c").replace("\\", "")
+    told = as_markdown(board, "c").replace("\\", "")
+    assert "Scores by mse, pcc-gene are not shown: no plugin" in told
 
 
 def test_the_field_of_view_is_shown_of_methods_that_look_at_other_windows(tmp_path):

@@ -173,8 +173,8 @@ def _metrics(
     if found and unknown:
         notes.append(
             f"Scores by {', '.join(unknown)} are not shown: no plugin that was here when the board"
-            f" was made says what {'it is' if len(unknown) == 1 else 'they are'}. {_MAKER} names the"
-            " plugin's file with --plugin."
+            f" was made says what {'it is' if len(unknown) == 1 else 'they are'}."
+            f" {_MAKER} names the plugin's file with --plugin."
         )
     if shown and shown[0] != ranking.metric:
         notes.append(
@@ -185,8 +185,8 @@ def _metrics(
     if shown and protocol not in known.rankings:
         notes.append(
             f"Rows are ranked by {ranking.metric}, for want of better: the rules of {protocol},"
-            f" which say by what, were not here when the board was made. {_MAKER} names their file with"
-            " --protocol, or that of their plugin with --plugin."
+            " which say by what, were not here when the board was made."
+            f" {_MAKER} names their file with --protocol, or that of their plugin with --plugin."
         )
     return ranking, tuple(known.metrics[name] for name in shown), notes
 

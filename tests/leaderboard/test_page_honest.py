@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 
 from tests.board_samples import build, trial
-from tests.leaderboard.browsing import ready
+from tests.leaderboard.browsing import drawn_maps, ready
 from tests.leaderboard.reading import data_of, row_of
 
 N = 27  # methods, of which 25 are drawn
@@ -150,3 +151,51 @@ def test_the_card_speaks_of_no_chart_where_there_is_none_and_says_why_there_are_
     assert "No maps: of published scores there are no predictions to draw." in card(page)
     build([trial("a")], tmp_path / "ours", "c", "store", {})
     assert "No maps: the page was built without predictions" in card(open_site(tmp_path / "ours"))
+
+
+OWN = {
+    "summary": "Methods <i>whole</i> on slides of your own.",
+    "settings": [["Genes", "128 of them"], ["Target", "log(1 + x)"]],
+}
+
+
+def test_the_command_for_own_slides_says_under_which_rules_it_runs(open_site, tmp_path):
+    demo = {"summary": "", "settings": []}
+    extras = {"settings": {"demo@1": demo, "own@1": OWN}, "predictors": {"a": {}}}
+    build([trial("a")], tmp_path, "c", "store", extras)
+    page = open_site(tmp_path)
+    assert (
+        "Since it names no protocol, it is run under own@1: methods <i>whole</i> on slides of your"
+        " own. Genes: 128 of them." in card(page)
+    )
+    page.get_by_text("What my_slides.yaml holds").click()
+    assert "Paths are relative to the folder that it lies in." in card(page)
+
+
+def test_maps_say_what_their_numbers_are_and_which_genes_there_are(open_site, tmp_path):
+    maps = partial(drawn_maps, variance=True)
+    extras = {"settings": {"demo@1": OWN}, "maps": maps}
+    build([trial("ridge"), trial("b", mse=2)], tmp_path, "c", "store", extras)
+    page = open_site(tmp_path, f"#map/{row_of(tmp_path, 'ridge')['id']}/breast?gene=ERBB2")
+    ready(page, "map")
+    told = page.locator("#view").inner_text()
+    assert "Numbers and colours are log(1 + x); of the variance, its square." in told
+    assert "whether it was measured is not told here" in page.locator("#absent").inner_text()
+    page.get_by_text("The 2 genes that there are").click()
+    page.locator("#absent").get_by_role("button", name="C", exact=True).click()
+    page.get_by_role("heading", name="C on slide s1").wait_for()
+
+
+def test_the_glossary_has_every_word_once_and_no_mark_of_another_language(open_site, site):
+    page = open_site(site, "#about")
+    ready(page, "about")
+    words = page.locator("#glossary dt").all_inner_texts()
+    assert len(words) == len(set(words))
+    assert {"Rank", "Completer", "Trust", "95 % interval", "Norm. error"} <= set(words)
+    assert not {"metric", "Norm. metric"} & set(words)
+    assert "`" not in page.locator("main").inner_text()
+    assert page.locator("#glossary dd code", has_text="spared-bench score").count() > 0
+    head = open_site(site, "#table?columns=%2Btrust")
+    head.locator("#board thead th", has_text="Trust").hover()
+    head.get_by_role("tooltip").wait_for()
+    assert "`" not in head.get_by_role("tooltip").inner_text()

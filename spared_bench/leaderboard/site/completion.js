@@ -3,19 +3,19 @@
 
 (() => {
   const { el, esc, colours: COLOURS } = spared;
-  const { known } = spared.parts;
+  const { known, coded } = spared.parts;
   const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
   const FEWEST = 5; // points of a violin
 
   spared.views.completion = async ({ protocol }, view) => {
     const results = await spared.ofProtocol(protocol, "completion");
     if (!results.length) {
-      return view.replaceChildren(el("h2", {}, "Completion"), el("p", { class: "banner" }, "The completion benchmark has not been run under this protocol: `spared-bench complete DATASET` hides measured entries, completes them and scores what comes back."));
+      return view.replaceChildren(el("h2", {}, "Completion"), el("p", { class: "banner" }, coded("The completion benchmark has not been run under this protocol: `spared-bench complete DATASET` hides measured entries, completes them and scores what comes back.")));
     }
     const datasets = [...new Set(results.map((r) => r.dataset))], completers = [...new Set(results.map((r) => r.completer))];
     const text = (m, s, show) => known(m) ? show(m) + (known(s) ? ` ± ${show(s)}` : "") : spared.none;
     const [violins, curve] = [el("div", { class: "plot" }), el("div", { class: "plot" })];
-    view.replaceChildren(el("h2", {}, "Completion"), spared.choose.everything(spared.state().params), el("p", {}, "Measured entries are hidden, completed and compared: mean ± standard deviation over masks. By the rule `fraction` the rate is the share of all entries that is hidden; by `prob_median` as many are hidden as were missing."),
+    view.replaceChildren(el("h2", {}, "Completion"), spared.choose.everything(spared.state().params), el("p", {}, coded("Measured entries are hidden, completed and compared: mean ± standard deviation over masks. By the rule `fraction` the rate is the share of all entries that is hidden; by `prob_median` as many are hidden as were missing.")),
       el("div", { class: "grid" }, violins, curve),
       ...datasets.map((dataset) => spared.table(["Completer", "Rule", "Rate", "MSE", "PCC", "Masks", "Parameters", "Fit"], results.filter((r) => r.dataset === dataset).sort((a, b) => a.rule.localeCompare(b.rule) || a.rate - b.rate || (a.mse ?? Infinity) - (b.mse ?? Infinity)).map((r) => [r.completer, r.rule, r.rule === "fraction" ? r.rate : spared.none, text(r.mse, r.mse_sd, spared.score), text(r.pcc, r.pcc_sd, spared.fixed), r.masks, spared.count(r.parameters), spared.duration(r.seconds)]), `${dataset} (${results.find((r) => r.dataset === dataset).split} slides)`)));
     await spared.plot(violins, "MSE of completed entries over datasets and conditions", completers.map((c) => [c, results.filter((r) => r.completer === c && known(r.mse)).map((r) => r.mse)]).map(([c, y]) => y.length < FEWEST ? { type: "scatter", mode: "markers", name: esc(c), x: y.map(() => esc(c)), y } : { type: "violin", name: esc(c), x: y.map(() => esc(c)), y, points: "all", pointpos: 0, meanline: { visible: true }, spanmode: "hard" }), { showlegend: false, yaxis: { title: { text: "MSE" }, type: "log" } });

@@ -122,7 +122,7 @@ spared.cost = (() => {
     const found = [];
     for (let step = 0; step <= REACH; step++) {
       for (const side of step ? [-1, 1] : [0]) {
-        for (const left of step > 1 ? [x + 8, x - 8 - width, x - width / 2] : [x + 8, x - 8 - width]) {
+        for (const left of step > 1 ? [x + 8, x - 8 - width, x - width / 2, x + 32, x - 32 - width] : [x + 8, x - 8 - width]) {
           const top = y - LINE / 2 + side * step * LINE;
           found.push({ left, right: left + width, top, bottom: top + LINE, far: step > 1 });
         }

@@ -106,14 +106,20 @@
       el("h2", {}, el("bdi", {}, symbol), " on slide ", el("bdi", {}, slide.name)),
       el("p", {}, `${rowName(row)} with completer ${row.completer} on ${name}, ${truth.split} slides, seed ${map.seed}. ${metric.title} of this gene over all of them: `, el("strong", {}, write(values[gene])), "."),
       controls(context, drawn, { gene, number, values, write, metric, share, viewer, go, again, wanted: absent ? wanted : "" }),
-      absent ? el("p", { class: "banner", role: "status", id: "absent" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it. Shown is ${symbol}.`, alike(truth, wanted, (each) => again({ gene: each }, "gene")), beside.map(([text, href]) => [" ", el("a", { href }, text), "."])) : "",
-      pair, said, el("p", { class: "note" }, bounds(truth, slide)),
+      absent ? el("p", { class: "banner", role: "status", id: "absent" }, `${wanted} is not among the ${truth.symbols.length} genes that ${protocol} chose on ${name}, so nothing was predicted of it; whether it was measured is not told here. Shown is ${symbol}.`, alike(truth, wanted, (each) => again({ gene: each }, "gene")), beside.map(([text, href]) => [" ", el("a", { href }, text), "."]), offered(truth, (each) => again({ gene: each }, "gene"))) : "",
+      pair, said, el("p", { class: "note" }, unit(protocol, data), bounds(truth, slide)),
       context.prepared[name]?.imported ? el("p", { class: "note" }, "What was measured came from another store (imported): nobody prepared it here.") : "",
       el("div", { class: "pair" }, scatter, histogram),
     );
     viewer.watch(pair);
     viewer.redraw();
     spared.mapPlots(scatter, histogram, { measured: data.measured.values, predicted: data.predicted.values, metric, values, geneName: symbol, at: values[gene] });
+  }
+
+  // The genes that there are.
+  function offered(truth, choose) {
+    const names = truth.symbols.map((_, i) => symbolAt(truth, i)).sort((a, b) => a.localeCompare(b));
+    return el("details", {}, el("summary", {}, names.length === 1 ? "The gene that there is" : `The ${names.length} genes that there are`), names.map((each, i) => [i ? ", " : "", el("button", { type: "button", class: "word", onclick: () => choose(each) }, each)]));
   }
 
   // The genes that begin like what was typed.
@@ -123,6 +129,12 @@
   }
 
   const HINT = "Drag to move, click and scroll or press + and - to zoom; all pictures move together. Point at a spot to read it.";
+
+  // What the numbers beside the colours are.
+  function unit(protocol, { variance }) {
+    const target = spared.words.target(protocol);
+    return target ? `Numbers and colours are ${target}${variance ? "; of the variance, its square" : ""}. ` : "";
+  }
 
   function bounds(truth, slide) {
     const spots = slide.spots < slide.of ? `${slide.spots} of ${slide.of} spots are drawn, evenly left out to bound the size of the page. ` : "";

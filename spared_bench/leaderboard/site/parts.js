@@ -9,8 +9,10 @@ spared.parts = (() => {
   const listed = (words) => words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 
   const facts = (pairs) => el("dl", { class: "facts" }, pairs.filter(([, v]) => known(v) && v !== "" && !(Array.isArray(v) && !v.length)).map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]));
+  // What stands between backticks, as code.
+  const coded = (text) => String(text).split("`").map((part, i, all) => i % 2 && i < all.length - 1 ? el("code", {}, part) : i % 2 ? `\`${part}` : part);
   // Only addresses of the web become links.
-  const source = (text) => /^https?:\/\/\S+$/.test(text) ? el("a", { href: text, rel: "noreferrer noopener" }, text) : text;
+  const source = (text) => /^https?:\/\/\S+$/.test(text) ? el("a", { href: text, rel: "noreferrer noopener" }, text) : coded(text);
   const flagged = (flags) => flags.length ? el("ul", { class: "flags" }, flags.map(([kind, why, dataset]) => el("li", {}, `⚑ ${kind}${dataset ? ` (${dataset})` : ""}: ${why}`))) : null;
 
   // A word of a command line: quoted where a shell would read more into it.
@@ -44,5 +46,5 @@ spared.parts = (() => {
     return node;
   };
 
-  return { known, capital, plural, listed, facts, source, flagged, command, copyable, svg };
+  return { known, coded, capital, plural, listed, facts, source, flagged, command, copyable, svg };
 })();

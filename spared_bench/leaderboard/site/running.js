@@ -61,13 +61,22 @@ split: {train: [S1], test: [S2]}
 `;
   }
 
+  // Under which rules slides of one's own are scored where the command names none.
+  function under() {
+    const found = Object.entries(index().settings || {}).find(([name]) => name.startsWith("own@"));
+    if (!found) return [];
+    const [name, { summary, settings }] = found, genes = settings.find(([what]) => what === "Genes")?.[1];
+    return [el("p", { class: "support" }, `Since it names no protocol, it is run under ${name}: ${summary.charAt(0).toLowerCase()}${summary.slice(1)}${genes ? ` Genes: ${genes}.` : ""}`)];
+  }
+
   // None of a method that no plugin here is called.
   function own(row, params) {
     if (!isKnown(row.predictor)) return [];
     return [
       el("p", { class: "support" }, "On slides of your own, described in a short file, trained and scored on them:"),
       el("div", { class: "own" }, copyable(["spared-bench data add my_slides.yaml", command("spared-bench", "run", "-d", "my_slides", ...completer(row), "-p", row.predictor)].join("\n"), "Copy the commands that run it on your slides")),
-      el("details", {}, el("summary", {}, "What my_slides.yaml holds"), el("pre", { tabindex: "0" }, description(params))),
+      el("details", {}, el("summary", {}, "What my_slides.yaml holds"), el("p", { class: "support" }, "Paths are relative to the folder that it lies in."), el("pre", { tabindex: "0" }, description(params))),
+      ...under(),
     ];
   }
 

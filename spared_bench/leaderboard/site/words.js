@@ -14,7 +14,7 @@ spared.words = (() => {
     ["tier", "Tier", "A: test slides of other donors. B: other sections of the same donors. C: no independent test slides."],
     ["control", "Control", "A method that cannot be right: gene-mean predicts the mean of each gene, shuffled deals predictions to random spots. What is not better than these has learnt nothing. Controls have no rank."],
     ["interval", "95 % interval", "Of the mean over datasets: the datasets are drawn again with replacement, 95 % of the means lie within. Below five datasets none is computed."],
-    ["trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: brought from another workspace."],
+    ["trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: brought from another workspace. Brought: scored here, by `spared-bench score`, from predictions made elsewhere."],
     ["comparable", "Not comparable with published numbers", "This protocol differs from that of the published benchmark: compare rows within its table only."],
     ["pareto", "Pareto front", "The rows of which no other has both a lower error and a lower cost. A row behind the front costs more for less."],
     ["gpu", "No GPU", "The budget leaves the methods that ran here on a processor alone, in the size that the protocol asks for, and of the others those whose plugin here says that their published size can be trained without a GPU. A method of which neither is known is left out."],
@@ -45,7 +45,7 @@ spared.words = (() => {
     shown = node;
     described = focus;
     if (!node) { tip.hidden = true; return; }
-    tip.textContent = node.dataset.tip;
+    tip.textContent = node.dataset.tip.replace(/`([^`]*)`/g, "“$1”");
     tip.hidden = false;
     focus.setAttribute("aria-describedby", "tip");
     place();
@@ -68,9 +68,10 @@ spared.words = (() => {
   // What a normalised error is, in short: beside numbers of it.
   const RELATIVE = "an error over the lowest of any method on its dataset; 1 is best";
   // What the values of a metric are in, where they have no bounds: what the protocol predicts.
+  const target = (protocol) => (spared.values.get("index").settings?.[protocol]?.settings || []).find(([what]) => what === "Target")?.[1];
   function unit(protocol, metric) {
-    const target = (spared.values.get("index").settings?.[protocol]?.settings || []).find(([what]) => what === "Target")?.[1];
-    return target && !metric.comparable && metric.perfect !== null ? `, of ${target}` : "";
+    const of = target(protocol);
+    return of && !metric.comparable && metric.perfect !== null ? `, of ${of}` : "";
   }
 
   // A word with its explanation, which the keyboard reaches and which leads to the glossary.
@@ -83,12 +84,21 @@ spared.words = (() => {
   function glossary(board) {
     metrics = board.metrics;
     const ranks = (k) => k ? "" : " The protocol ranks by it.";
-    const entries = (pairs) => el("dl", {}, pairs.map(([key, title, text]) => [el("dt", { id: key ? `term-${key}` : null }, title), el("dd", {}, text)]));
+    const entries = (pairs) => el("dl", {}, pairs.map(([key, title, text]) => [el("dt", { id: key ? `term-${key}` : null }, title), el("dd", {}, spared.parts.coded(text))]));
+    const titles = new Set();
+    const titled = (c) => {
+      const title = spared.parts.capital(spared.ranking.titled(c, { title: "a metric", error: "error" })), again = titles.has(title);
+      titles.add(title);
+      return again ? `${title}, on one dataset` : title;
+    };
+    // A column that a word explains stands with it; of the rank it says more than the word.
+    const named = new Set(TERMS.map(([, title]) => title)), further = (key) => key === "rank" ? board.columns.find((c) => c.key === key)?.explanation : "";
+    const columns = board.columns.filter((c) => !named.has(c.title)).map((c) => ["", titled(c), c.explanation]);
     document.getElementById("glossary").replaceChildren(
-      el("h3", {}, "Words"), entries(TERMS),
+      el("h3", {}, "Words"), entries(TERMS.map(([key, title, text]) => [key, title, [text, further(key)].filter(Boolean).join(" ")])),
       el("h3", {}, "Metrics"), entries(board.metrics.map((m, k) => [`metric-${m.name}`, m.title, `${told(m)}${ranks(k)}`])),
-      el("h3", {}, "Columns"), entries(board.columns.map((c) => ["", spared.parts.capital(spared.ranking.titled(c, { title: "a metric", error: "error" })), c.explanation])));
+      el("h3", {}, "Columns"), entries(columns));
   }
 
-  return { term, metricTerm, RELATIVE, unit, glossary, heading, explain: (name) => TERMS.find(([key]) => key === name)[2] };
+  return { term, metricTerm, RELATIVE, unit, target, glossary, heading, explain: (name) => TERMS.find(([key]) => key === name)[2] };
 })();

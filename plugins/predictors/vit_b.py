@@ -132,7 +132,8 @@ class ViTB(TorchPredictor):
         ------
         UsageError
         """
-        if is_offered(self, "backbone", "image_size", "options"):
+        changed = self.image_size or self.options  # the backbone alone is looked for elsewhere
+        if not changed or is_offered(self, "backbone", "image_size", "options"):
             return
         try:
             with torch.device("meta"):  # shapes without numbers

@@ -368,12 +368,17 @@ def test_positions_in_parquet_read_like_those_in_csv(folder, indexed):
     np.testing.assert_array_equal(found.obsm["spatial"], expected.obsm["spatial"])
 
 
-def test_bins_of_visium_hd_lie_on_a_square_lattice(folder):
+def lay_on_square_grid(folder, step_px):
+    """Place the spots so far apart, array_col counting one by one."""
     table = table_of(folder)
     table["array_col"] //= 2
-    table["pxl_row_in_fullres"] = 10 + 4 * table["array_row"]
-    table["pxl_col_in_fullres"] = 20 + 4 * table["array_col"]
+    table["pxl_row_in_fullres"] = 10 + step_px * table["array_row"]
+    table["pxl_col_in_fullres"] = 20 + step_px * table["array_col"]
     table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+
+
+def test_bins_of_visium_hd_lie_on_a_square_lattice(folder):
+    lay_on_square_grid(folder, 4)
     change_factors(folder, spot_diameter_fullres=4.0, bin_size_um=8.0, microns_per_pixel=2.0)
     facts = read_space_ranger(folder).uns["slide"]
     assert facts["um_per_px"] == pytest.approx(2)
@@ -387,11 +392,7 @@ def test_bins_of_visium_hd_lie_on_a_square_lattice(folder):
 
 
 def test_a_square_grid_of_another_maker_is_read_and_its_scale_is_asked_for(folder):
-    table = table_of(folder)
-    table["array_col"] //= 2
-    table["pxl_row_in_fullres"] = 10 + 40 * table["array_row"]
-    table["pxl_col_in_fullres"] = 20 + 40 * table["array_col"]
-    table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    lay_on_square_grid(folder, 40)
     change_factors(folder, spot_diameter_fullres=20.0)
     slide = read_space_ranger(folder)
     assert slide.n_obs == 14
@@ -409,11 +410,7 @@ def test_a_square_grid_of_another_maker_is_read_and_its_scale_is_asked_for(folde
 
 
 def test_the_scale_factors_of_a_square_grid_may_tell_the_size_of_a_pixel(folder):
-    table = table_of(folder)
-    table["array_col"] //= 2
-    table["pxl_row_in_fullres"] = 10 + 40 * table["array_row"]
-    table["pxl_col_in_fullres"] = 20 + 40 * table["array_col"]
-    table.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    lay_on_square_grid(folder, 40)
     change_factors(folder, spot_diameter_fullres=20.0, microns_per_pixel=1.25)
     slide = read_space_ranger(folder)
     assert slide.uns["slide"]["um_per_px"] == 1.25

@@ -159,6 +159,14 @@ OWN = {
 }
 
 
+@pytest.mark.parametrize("trust", ["reported", "re-scored"])
+def test_what_became_of_gaps_is_not_said_of_published_numbers(open_site, tmp_path, trust):
+    told = {"method": "m", "version": "1", "source": "", "withdrawn": None, "flags": []}
+    made = trial("a", completer="none", facts={"origin": {"trust": trust, **told}})
+    build([made], tmp_path, "c", "store", {})
+    assert ("gaps left out" in card(open_site(tmp_path))) is (trust != "reported")
+
+
 def test_the_command_for_own_slides_says_under_which_rules_it_runs(open_site, tmp_path):
     demo = {"summary": "", "settings": []}
     extras = {"settings": {"demo@1": demo, "own@1": OWN}, "predictors": {"a": {}}}

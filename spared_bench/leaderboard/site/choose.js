@@ -65,8 +65,9 @@ spared.choose = (() => {
     return [["lowest mean ", spared.words.term("normalised", spared.measure(metric))], score(choice.of(row).overall)];
   }
   // What was done to the targets that it learnt from, before the word for it.
-  function targets({ completer }) {
-    if (!completer) return "";
+  function targets({ completer, trust }) {
+    // Who published numbers need not have said what became of gaps.
+    if (!completer || (completer === "none" && trust === "reported")) return "";
     const word = spared.words.term("completer", `completer ${completer}`), does = spared.values.get("index").completers?.[completer];
     if (completer === "none") return el("p", { class: "support" }, "Trained on the measurements as they are, gaps left out (", word, ").");
     return el("p", { class: "support" }, "Trained on measurements whose gaps were filled before (", word, does ? `: ${does.charAt(0).toLowerCase()}${does.slice(1)}` : "", "). Scores are of measured entries only.");

@@ -98,17 +98,19 @@ def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Itera
     def width(text: str) -> int:
         return len(text) if text.isascii() else cell_len(text)
 
-    cells = [
-        [strip_control_codes(cell).expandtabs().split("\n") for cell in row]
-        for row in (columns, *rows)
-    ]
+    def lines(cell: str) -> list[str]:
+        if cell.isprintable():
+            return [cell]
+        return strip_control_codes(cell).expandtabs().split("\n")
+
+    cells = [[lines(cell) for cell in row] for row in (columns, *rows)]
     widths = [
         max(width(line) for lines in column for line in lines)
         for column in zip(*cells, strict=True)
     ]
     for row in cells:
         for line in zip_longest(*row, fillvalue=""):
-            filled = (text + " " * (w - width(text)) for text, w in zip(line, widths, strict=True))
+            filled = [text + " " * (w - width(text)) for text, w in zip(line, widths, strict=True)]
             yield "  ".join(filled).rstrip()
 
 

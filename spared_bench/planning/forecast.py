@@ -231,12 +231,10 @@ class _Past:
         self._classes: set[str] = set()
         with Records(store) as records:
             for key in store.keys(TRIALS):
-                found = records.trial(key)
-                if found is None:
-                    continue
-                result, folder = found
-                if result.ok and "total" in result.seconds:
+                result = records.trial(key)
+                if result is not None and result.ok and "total" in result.seconds:
                     self._note(result)
+                    folder = store.folder(TRIALS, key)
                     self._bytes[result.predictor].append(
                         sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
                     )

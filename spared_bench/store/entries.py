@@ -235,7 +235,9 @@ class Store:
 
     def keys(self, kind: str) -> list[str]:
         """Return the keys of all entries of a kind, sound or not, in order."""
-        return sorted(path.parent.name for path in (self.root / kind).glob(f"*/*/{MANIFEST}"))
+        root = f"{self.root}/{kind}"
+        keys = [key for shard in _names_in(root) for key in _names_in(f"{root}/{shard}")]
+        return sorted(key for key in keys if self.has(kind, key))
 
     def entries(self, kind: str) -> Iterator[Entry]:
         """Yield all sound entries of a kind, in the order of their keys."""
@@ -277,6 +279,13 @@ class Store:
                 _discard(path)
                 swept += 1
         return swept
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208  # a path of each takes longer than to list them
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _discard(path: Path) -> None:

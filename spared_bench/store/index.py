@@ -41,6 +41,7 @@ _FORM = 1  # of what is kept; another one makes it anew, as other fields of the 
 _YOUNG = 2.0  # seconds: a file that is younger could change again with no new time
 _WAIT = 2.0  # seconds for another process that writes
 _MAPPED = 2**30  # bytes of the file that are read in place
+_MOST_KEYS = 500  # in one question
 _NO_FILE = "-"
 _TABLE = """CREATE TABLE IF NOT EXISTS records
     (kind TEXT, key TEXT, stamp TEXT, record TEXT, PRIMARY KEY (kind, key))"""
@@ -57,10 +58,15 @@ class CellFile(NamedTuple):
     which scores were part of a trial; ``changed`` is in nanoseconds.
     """
 
-    path: Path
+    place: str
     record: dict[str, Any] | None
     earlier: bool
     changed: int
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self.place)
 
 
 class Records:
@@ -74,8 +80,9 @@ class Records:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store, self._root = store, str(store.root)
+        self.store, self._root = store, str(store.root)
         self._index = _Index(store.root)
+        self._cells: list[CellFile] | None = None
         self._began = time.time()
 
     def __enter__(self) -> Records:
@@ -84,57 +91,67 @@ class Records:
     def __exit__(self, *_: object) -> None:
         self._index.close()
 
-    def trial(self, key: str, unread: list[str] | None = None) -> tuple[TrialResult, Path] | None:
-        """Return the record of a trial and its folder; see ``store.trials.read_trial``."""
+    def trial(self, key: str, unread: list[str] | None = None) -> TrialResult | None:
+        """Return the record of a trial; see ``store.trials.read_trial``."""
         known = self._known(TRIALS, key, _trial)
         if known is not None:
-            return known, self._store.folder(TRIALS, key)
-        found = read_trial(self._store, key, unread)
+            return known
+        found = read_trial(self.store, key, unread)
         if found is None:
             return None
-        result, entry = found
+        result, _ = found
         self._keep(TRIALS, key, vars(result))
-        return result, entry.folder
+        return result
 
     def scores(self, key: str, unread: list[str] | None = None) -> TrialScores | None:
         """Return the scores of an entry; see ``store.trials.read_scores``."""
         known = self._known(SCORES, key, lambda record: TrialScores(**record))
         if known is not None:
             return known
-        scores = read_scores(self._store, key, unread)
+        scores = read_scores(self.store, key, unread)
         if scores is not None:
             self._keep(SCORES, key, vars(scores))
         return scores
 
-    def cells(self) -> Iterator[CellFile]:
-        """Yield every file among the records of cells, in no order."""
+    def read_ahead(self, kind: str, keys: Sequence[str]) -> None:
+        """Look the records of these entries up at once; those before are forgotten."""
+        self._index.read_ahead(kind, keys)
+
+    def cells(self) -> Sequence[CellFile]:
+        """Return every file among the records of cells, in no order, as it was when first asked."""
+        if self._cells is None:
+            self._cells = list(self._every_cell())
+        return self._cells
+
+    def _every_cell(self) -> Iterator[CellFile]:
         try:
             there = [file for file in os.scandir(f"{self._root}/{CELLS}") if _is_record(file)]
         except OSError:
             return
-        self._index.read_ahead(CELLS)
+        self._index.read_all(CELLS)
         for file in there:
             with suppress(FileNotFoundError):  # taken away meanwhile
-                yield self._cell(Path(file.path), file.stat())
+                yield self._cell(file.path, file.name, file.stat())
 
     def cell(self, path: Path) -> CellFile:
         """Read what may be the record of a cell; one that is gone is none."""
         try:
-            return self._cell(path, path.stat())
+            return self._cell(str(path), path.name, path.stat())
         except FileNotFoundError:
-            return CellFile(path, None, False, 0)
+            return CellFile(str(path), None, False, 0)
 
-    def _cell(self, path: Path, facts: os.stat_result) -> CellFile:
-        stamp = _stamp_of(path.name, facts)
-        known = self._index.record(CELLS, path.name, lambda _: stamp, _cell)
+    def _cell(self, place: str, name: str, facts: os.stat_result) -> CellFile:
+        stamp = _stamp_of(name, facts)
+        known = self._index.record(CELLS, name, lambda _: stamp, _cell)
         if known is not None:
-            return CellFile(path, known, False, facts.st_mtime_ns)
+            return CellFile(place, known, False, facts.st_mtime_ns)
+        path = Path(place)
         record = read_cell(path)
         if record is None:
-            return CellFile(path, None, is_earlier_cell(path), facts.st_mtime_ns)
-        if self._settled([facts]) and _stamp_of(path.name, path.stat()) == stamp:
-            self._index.keep(CELLS, path.name, stamp, record)
-        return CellFile(path, record, False, facts.st_mtime_ns)
+            return CellFile(place, None, is_earlier_cell(path), facts.st_mtime_ns)
+        if self._settled([facts]) and _stamp_of(name, path.stat()) == stamp:
+            self._index.keep(CELLS, name, stamp, record)
+        return CellFile(place, record, False, facts.st_mtime_ns)
 
     def _known(self, kind: str, key: str, build: Callable[[dict[str, Any]], _T]) -> _T | None:
         folder = f"{self._root}/{kind}/{key[:2]}/{key}"
@@ -143,7 +160,7 @@ class Records:
         )
 
     def _keep(self, kind: str, key: str, record: dict[str, Any]) -> None:
-        folder = self._store.folder(kind, key)
+        folder = self.store.folder(kind, key)
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             names = sorted([*manifest["files"], MANIFEST, MARK])
@@ -205,7 +222,7 @@ class _Index:
     def __init__(self, root: Path) -> None:
         self._path = root / INDEX
         self._new: list[tuple[str, str, str, str]] = []
-        self._ahead: dict[str, dict[str, tuple[str, str]]] = {}
+        self._ahead: dict[str, dict[str, tuple[str, str] | None]] = {}
         self._rows: sqlite3.Connection | None = None
         self._damaged = False
         if self._path.is_file():
@@ -222,18 +239,33 @@ class _Index:
 
         ``now`` is given the stamp that was kept, and returns the one of now.
         """
-        row = self._ahead[kind].get(key) if kind in self._ahead else self._row(kind, key)
+        ahead = self._ahead.get(kind, {})
+        row = ahead[key] if key in ahead else self._row(kind, key)
         try:
             return None if row is None or now(row[0]) != row[0] else build(from_json(row[1]))
         except (TypeError, ValueError, KeyError, AttributeError, OSError):
             return None  # somebody wrote into it
 
-    def read_ahead(self, kind: str) -> None:
-        """Read all rows of a kind of which every one is going to be asked for."""
+    def read_all(self, kind: str) -> None:
+        """Read all rows of a kind, of which every one is going to be asked for."""
+        found = self._rows_of(_SELECT_ALL, [kind])
+        self._ahead[kind] = {key: (stamp, record) for key, stamp, record in found}
+
+    def read_ahead(self, kind: str, keys: Sequence[str]) -> None:
+        """Read the rows of these keys, which are the next that are asked for."""
+        ahead: dict[str, tuple[str, str] | None] = dict.fromkeys(keys)
+        for start in range(0, len(keys), _MOST_KEYS):
+            some = keys[start : start + _MOST_KEYS]
+            query = f"{_SELECT_ALL} AND key IN ({', '.join('?' * len(some))})"
+            for key, stamp, record in self._rows_of(query, [kind, *some]):
+                ahead[key] = stamp, record
+        self._ahead[kind] = ahead
+
+    def _rows_of(self, query: str, values: Sequence[str]) -> list[tuple[str, str, str]]:
         rows = self._rows
-        if rows is not None:
-            found = self._tried(lambda: rows.execute(_SELECT_ALL, (kind,)).fetchall()) or []
-            self._ahead[kind] = {key: (stamp, record) for key, stamp, record in found}
+        if rows is None:
+            return []
+        return self._tried(lambda: rows.execute(query, values).fetchall()) or []
 
     def _row(self, kind: str, key: str) -> tuple[str, str] | None:
         rows = self._rows

@@ -23,6 +23,8 @@ from spared_bench.store.index import Records
 from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell
 
+_AT_ONCE = 200  # cells whose records are looked up together
+
 
 @dataclass(frozen=True)
 class FinishedCell:
@@ -32,19 +34,35 @@ class FinishedCell:
     ----------
     final : TrialResult
         The result that counts, with its scores.
-    folder : Path
-        Of its entry in the store.
+    store : Store
+    record : mapping
+        Keys of the entries of its trial, scores and figures.
     search : tuple of (TrialResult, Path)
         The candidates, without scores; empty where nothing was searched.
-    scores, figures : Path, optional
-        Of their entries; ``None`` where there is none.
     """
 
     final: TrialResult
-    folder: Path
+    store: Store
+    record: Mapping[str, Any]
     search: tuple[tuple[TrialResult, Path], ...] = ()
-    scores: Path | None = None
-    figures: Path | None = None
+
+    # Places are put together when they are asked for: of 50,000 cells they take a second.
+    @property
+    def folder(self) -> Path:
+        """Of the trial."""
+        return self.store.folder(TRIALS, self.record["final"])
+
+    @property
+    def scores(self) -> Path | None:
+        """Of its scores, if it can have some."""
+        key = self.record["scores"]
+        return self.store.folder(SCORES, key) if key else None
+
+    @property
+    def figures(self) -> Path | None:
+        """Of its figures, if they were drawn."""
+        key = self.record["figures"]
+        return self.store.folder(FIGURES, key) if self.store.has(FIGURES, key) else None
 
 
 def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection[str] = ()) -> int:
@@ -103,82 +121,95 @@ def finished_cells(
     unread : list of str, optional
         Takes a sentence for every record, trial or scores that are there and cannot be read.
     """
-    unread = [] if unread is None else unread
     with Records(store) as records:
-        cells = []
-        for file in records.cells() if only is None else map(records.cell, only):
-            if file.record is not None:
-                cells.append(file.record)
-            elif not file.earlier:  # of which the commands tell
+        yield from cells_in(records, protocol, only=only, unread=unread)
+
+
+def cells_in(
+    records: Records,
+    protocol: str = "",
+    *,
+    only: Iterable[Path] | None = None,
+    unread: list[str] | None = None,
+) -> Iterator[FinishedCell]:
+    """Yield the finished cells of a store whose records are at hand; see ``finished_cells``."""
+    unread = [] if unread is None else unread
+    wanted = []
+    for file in records.cells() if only is None else map(records.cell, only):
+        if file.record is None:
+            if not file.earlier:  # of which the commands tell
                 unread.append(f"cells/{file.path.name} is no record of a cell and is left out.")
-        for record in sorted(cells, key=lambda record: record["cell"]):
-            if not protocol or record["cell"][0] == protocol:
-                finished = _finished(store, records, record, unread)
-                if finished is not None:
-                    yield finished
+        elif not protocol or file.record["cell"][0] == protocol:
+            wanted.append(file.record)
+    wanted.sort(key=lambda record: record["cell"])
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        records.read_ahead(
+            TRIALS, [key for each in some for key in (each["final"], *each["search"])]
+        )
+        records.read_ahead(SCORES, [each["scores"] for each in some])
+        for record in some:
+            finished = _finished(records, record, unread)
+            if finished is not None:
+                yield finished
 
 
 def _finished(
-    store: Store, records: Records, record: Mapping[str, Any], unread: list[str]
+    records: Records, record: Mapping[str, Any], unread: list[str]
 ) -> FinishedCell | None:
     """Return the cell of a record, if its trial is there, with scores where there must be some."""
-    scores, figures = record["scores"], record["figures"]
-    found = records.trial(record["final"], unread)
-    if found is None:
+    store = records.store
+    result = records.trial(record["final"], unread)
+    if result is None:
         return None
-    result, folder = found
-    others = (records.trial(key, []) for key in record["search"])
-    searched = tuple(trial for trial in others if trial is not None)
-    drawn = store.folder(FIGURES, figures) if store.has(FIGURES, figures) else None
-    scored = records.scores(scores, unread) if scores else None
+    others = ((key, records.trial(key, [])) for key in record["search"])
+    searched = tuple((each, store.folder(TRIALS, key)) for key, each in others if each is not None)
+    scored = records.scores(record["scores"], unread) if record["scores"] else None
     if scored is not None:
         result = result.scored(scored)
     elif result.ok:
         return None
-    place = store.folder(SCORES, scores) if scores else None
-    return FinishedCell(result, folder, searched, place, drawn)
+    return FinishedCell(result, store, record, searched)
 
 
-def failures_since(store: Store, protocol: str = "") -> Iterator[TrialResult]:
+def failures_since(records: Records, protocol: str = "") -> Iterator[TrialResult]:
     """Yield failed trials that no cell names yet: those of searches that have not come to an end.
 
     Failures that are older than the records of their dataset and predictor are of earlier code.
 
     Parameters
     ----------
-    store : Store
+    records : Records
     protocol : str
         Its name, without the version; empty: of all.
     """
+    store = records.store
     named = keys_of_studies(store.root)  # their failures stand in their reports
     settled: dict[tuple[str, str], int] = {}
-    with Records(store) as records:
-        for file in records.cells():
-            if file.record is not None:
-                named |= {file.record["final"], *file.record["search"]}
-                pair = (file.record["cell"][1], file.record["cell"][3])
-                settled[pair] = max(settled.get(pair, 0), file.changed)
-        for key in store.keys(TRIALS):
-            found = None if key in named else records.trial(key, [])
-            if found is None or found[0].ok:
-                continue
-            result, folder = found
-            if protocol and result.protocol.partition("@")[0] != protocol:
-                continue
-            changed = (folder / MANIFEST).stat().st_mtime_ns
-            if changed > settled.get((result.dataset, result.predictor), 0):
-                yield result
+    for file in records.cells():
+        if file.record is not None:
+            named |= {file.record["final"], *file.record["search"]}
+            pair = (file.record["cell"][1], file.record["cell"][3])
+            settled[pair] = max(settled.get(pair, 0), file.changed)
+    for key in store.keys(TRIALS):
+        result = None if key in named else records.trial(key, [])
+        if result is None or result.ok:
+            continue
+        if protocol and result.protocol.partition("@")[0] != protocol:
+            continue
+        changed = (store.folder(TRIALS, key) / MANIFEST).stat().st_mtime_ns
+        if changed > settled.get((result.dataset, result.predictor), 0):
+            yield result
 
 
-def earlier_cells(store: Store) -> int:
+def earlier_cells(records: Records) -> int:
     """Return how many cells were finished by an earlier version and not run again since."""
-    with Records(store) as records:
-        return sum(file.earlier for file in records.cells())
+    return sum(file.earlier for file in records.cells())
 
 
-def note_on_earlier(store: Store) -> str:
+def note_on_earlier(records: Records) -> str:
     """Say what becomes of the cells of an earlier version; empty where there are none."""
-    number = earlier_cells(store)
+    number = earlier_cells(records)
     if not number:
         return ""
     return (

@@ -19,6 +19,7 @@ from spared_bench.store.imports import write_mark
 from spared_bench.store.index import INDEX, Records, forget_index
 from spared_bench.store.maintenance import verify
 from spared_bench.store.trials import RESULT, SCORE_RECORD, SCORES, TRIALS
+from spared_bench.trials import cells
 from spared_bench.trials.cells import earlier_cells, failures_since, finished_cells
 
 
@@ -90,16 +91,17 @@ def record_cell(store, seed, final, search, scored):
 def read(store):
     """Return all that is read of a store, as text, in which nan equals nan."""
     unread = []
-    cells = list(finished_cells(store, unread=unread))
-    return repr(
-        [
-            [(vars(cell.final), cell.folder, cell.scores, cell.figures) for cell in cells],
-            [[(vars(result), folder) for result, folder in cell.search] for cell in cells],
-            [vars(result) for result in failures_since(store)],
-            earlier_cells(store),
-            sorted(unread),
-        ]
-    )
+    found = list(finished_cells(store, unread=unread))
+    with Records(store) as records:
+        return repr(
+            [
+                [(vars(cell.final), cell.folder, cell.scores, cell.figures) for cell in found],
+                [[(vars(result), folder) for result, folder in cell.search] for cell in found],
+                [vars(result) for result in failures_since(records)],
+                earlier_cells(records),
+                sorted(unread),
+            ]
+        )
 
 
 def read_plainly(store):
@@ -107,7 +109,12 @@ def read_plainly(store):
     return read(store)
 
 
-def test_a_second_reading_opens_no_entry_and_says_the_same(store, monkeypatch):
+@pytest.mark.parametrize(("cells_at_once", "keys_at_once"), [(200, 500), (2, 3), (1, 1)])
+def test_a_second_reading_opens_no_entry_and_says_the_same(
+    store, monkeypatch, cells_at_once, keys_at_once
+):
+    monkeypatch.setattr(cells, "_AT_ONCE", cells_at_once)
+    monkeypatch.setattr(index, "_MOST_KEYS", keys_at_once)
     plainly = read(store)
     assert "pcc_gene" in plainly
     assert "diverged" in plainly

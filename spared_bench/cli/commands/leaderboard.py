@@ -58,6 +58,7 @@ def build(
     from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard
     from spared_bench.protocol import read_protocol
     from spared_bench.registry import discover
+    from spared_bench.store.index import Records
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
@@ -65,7 +66,9 @@ def build(
     files = [file.resolve() for file in plugin]
     ours = discover(files, data_dir=space.data_dir, only=())
     registry = listed_apart(ours, files, space)
-    if note := note_on_earlier(space.store):
+    with Records(space.store) as records:
+        note = note_on_earlier(records)
+    if note:
         typer.echo(note, err=True)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
     page = build_leaderboard(

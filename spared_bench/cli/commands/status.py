@@ -14,6 +14,7 @@ from spared_bench.errors import UsageError
 if TYPE_CHECKING:
     from spared_bench.results import TrialResult
     from spared_bench.store.entries import Store
+    from spared_bench.store.index import Records
     from spared_bench.workspace import Workspace
 
 
@@ -35,6 +36,7 @@ def status(
     as_json: bool = JSON,
 ) -> None:
     """Show what the workspace holds of a protocol, what runs now, and why trials failed."""
+    from spared_bench.store.index import Records
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
@@ -42,9 +44,10 @@ def status(
     if why:
         _show_one(list(_trials(space.store, why)), why, as_json)
         return
-    if note := note_on_earlier(space.store):
-        typer.echo(note, err=True)
-    found = _found(space.store)
+    with Records(space.store) as records:
+        if note := note_on_earlier(records):
+            typer.echo(note, err=True)
+        found = _found(records)
     name = _name_of(protocol or _default(space, found))
     results = [result for result in found if result.protocol.partition("@")[0] == name]
     if not (results or protocol.endswith((".yaml", ".yml"))):
@@ -115,15 +118,15 @@ def _check_name(name: str) -> None:
     discover().get("protocol", name)
 
 
-def _found(store: Store) -> list[TrialResult]:
+def _found(records: Records) -> list[TrialResult]:
     """Return the trials that count, and the failed ones of searches, ended or not."""
-    from spared_bench.trials.cells import failures_since, finished_cells
+    from spared_bench.trials.cells import cells_in, failures_since
 
     found = {}
-    for cell in finished_cells(store):
+    for cell in cells_in(records):
         found[cell.final.key] = cell.final
         found |= {trial.key: trial for trial, _ in cell.search if not trial.ok}
-    found |= {trial.key: trial for trial in failures_since(store)}
+    found |= {trial.key: trial for trial in failures_since(records)}
     return list(found.values())
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
-from spared_bench.store import maintenance
+from spared_bench.store import archives
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.running.test_orchestrator import alive, wait_for
 
@@ -113,10 +113,10 @@ def test_a_link_among_saved_files_is_refused_so_that_every_export_can_be_importe
     found = run(workspace, ["odd-saveslink", "odd-mean"], executor="inline")
     assert "model/weights was saved, which is no plain file" in found["odd-saveslink"].message
     bench = make_bench(str(TOY_PROTOCOL), workspace=workspace)
-    maintenance.export(bench.workspace.store, tmp_path / "all.tar")
+    archives.export(bench.workspace.store, tmp_path / "all.tar")
     other = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "other").workspace.store
     # Two trials and a score.
-    assert maintenance.import_archive(other, tmp_path / "all.tar") == (3, 0)
+    assert archives.import_archive(other, tmp_path / "all.tar") == (3, 0)
 
 
 def test_a_plugin_without_rights_elsewhere_fails_alone_and_does_not_blame_the_workspace(workspace):

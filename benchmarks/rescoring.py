@@ -110,6 +110,8 @@ class Made:
             mask=counts > 0,
             slide_ids=slides,
             counts=counts,
+            places=np.stack([np.arange(shape[0]) % 60, np.arange(shape[0]) // 60], axis=1) * 100.0,
+            training_means=expression[rng.permutation(shape[0])[:60]].reshape(3, 20, -1).mean(1),
         )
 
     def results(self, folder: Path, truth: Truth) -> Iterator[EntryResult]:

@@ -11,5 +11,17 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def shipped_yaml(text: str) -> Any:
-    """Return what a text in YAML says, as plain values."""
+    """Return what a text in YAML says, as plain values.
+
+    Parameters
+    ----------
+    text : str
+        Of a file of the package itself; what a user or a stranger wrote is for
+        ``spared_bench.strict``.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is no YAML.
+    """
     return yaml.load(text, Loader=_LOADER)

@@ -20,7 +20,7 @@ _MODELS = (
     "geometric", "graphs", "local_graphs", "exemplars", "losses", "arrays", "augment",
     "augmentation", "augmentation.augmenter", "augmentation.symmetries", "device_patches",
     "precision", "seeded", "freezing", "known", "section_graphs", "propagation", "ridge", "hub",
-    "weights",
+    "weights", "offered",
 )  # fmt: skip
 
 PAGES = {
@@ -49,7 +49,7 @@ PAGES = {
         " hooks that it implements.",
         (
             "spared_bench.specs", "spared_bench.interfaces", "spared_bench.hookspecs",
-            "spared_bench.bounds",
+            "spared_bench.bounds", "spared_bench.shipped",
         ),
     ),
     "data": Page(

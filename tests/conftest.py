@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave files out that have no quick test where only these are asked for: imports take long."""
     asked = config.getoption("markexpr") == "quick" and collection_path.name.startswith("test_")
     return True if asked and collection_path.is_file() and not is_quick(collection_path) else None
+
+
+def pytest_sessionstart() -> None:
+    # Modules of torch, scanpy and mlflow stay until the end; looking through them costs seconds.
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

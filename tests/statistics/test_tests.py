@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from itertools import combinations, product
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,13 @@ from spared_bench.statistics.pairwise import (
     wilcoxon_holm,
     wilcoxon_p,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_collection():
+    """Statsmodels collects garbage in each call: two seconds in a process that ran other tests."""
+    with patch("gc.collect"):
+        yield
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def site(tmp_path_factory):
     brought = {"brought": {"missing": {"spots": 0, "genes": 0}}}
     trials = [
         trial("elsewhere", mse=0.5, facts=brought),
-        trial(ON_UNI, mse=1.0, facts={"encoder": ENCODER}),
+        trial(ON_UNI, mse=1.0, parameters={"encoder": "uni"}, facts={"encoder": ENCODER}),
         trial(
             "linear-probe", mse=1.5, facts={"encoder": {"name": "color", "seen": "declared: none"}}
         ),
@@ -82,6 +82,7 @@ def test_a_brought_row_says_that_there_is_nothing_to_run_and_a_variant_how_it_is
     rows = {row["predictor"]: row["id"] for row in data_of(site, "p0/board")["rows"]}
     page = open_site(site, f"#method/{rows[ON_UNI]}")
     assert f"-p {ON_UNI}" in page.locator("main code").first.inner_text()
+    assert page.locator("main dt:visible").all_inner_texts().count("Encoder") == 1
     facts = page.locator("main").inner_text()
     for told in ("uni", PRETRAINING, "May have seen", "may have seen test slides: its makers"):
         assert told in facts

@@ -379,7 +379,11 @@ def test_the_glossary_is_one_click_away_and_has_every_word(open_site, site):
         assert word in text
     term = open_site(site, "#about/tier")
     ready(term, "about")
-    term.locator("#term-tier").wait_for()
+    term.locator("#term-tier.meant").wait_for()
+    assert term.locator(".meant").count() == 1
+    other = open_site(site, "#about/val")
+    ready(other, "about")
+    assert other.locator(".meant").get_attribute("id") == "term-val"
 
 
 def test_figures_draw_no_empty_cards_no_pie_and_violins_only_of_five_points(open_site, site):

@@ -105,3 +105,16 @@ def test_lines_of_charts_are_seen_in_the_dark(open_site, site):
     bars = figures.locator(".plot", has_text="Share of the 6 datasets").locator(".errorbar path")
     eventually(figures, lambda: bars.count() > 0)
     assert bars.first.evaluate("each => getComputedStyle(each).stroke") == INK
+
+
+def test_a_line_of_a_command_breaks_between_words_alone(open_site, tmp_path):
+    name = "a-method-of-a-rather-long-name"
+    build([trial(name), trial("b", mse=2)], tmp_path, "c", "store", {"predictors": {name: {}}})
+    page = open_site(tmp_path, **PHONE)
+    words = page.locator("#answer .command .word")
+    assert words.count() > 4
+    assert "\n" in page.locator("#answer .own code").inner_text()
+    lines = words.evaluate_all("all => all.map((each) => each.getClientRects().length)")
+    assert lines == [1] * words.count()
+    height = words.first.bounding_box()["height"]
+    assert all(each.bounding_box()["height"] == height for each in words.all())

@@ -178,7 +178,7 @@
       if (each.dataset.view === name) each.setAttribute("aria-current", "page"); else each.removeAttribute("aria-current");
     }
     if (name === "table") showTable(params);
-    else if (name === "about") { if (rest[0]) document.getElementById(`term-${rest[0]}`)?.scrollIntoView({ block: "center" }); }
+    else if (name === "about") spared.words.goTo(rest[0]);
     else await spared.views[name](context, view, rest);
     document.documentElement.dataset.ready = name;
   }

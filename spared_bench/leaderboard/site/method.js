@@ -55,7 +55,7 @@
       el("h3", {}, "What it is"),
       facts([
         ["Predictor", row.predictor], ...described(board, row),
-        ["Encoder", encoder(plugin, more)], ["Pretrained on", plugin?.pretraining], ["Licence of the method", plugin?.licence], ["Paper", plugin?.citation],
+        ["Encoder", row.cells.encoder?.[0] ? null : encoder(plugin, more)], ["Pretrained on", plugin?.pretraining], ["Licence of the method", plugin?.licence], ["Paper", plugin?.citation],
         ["GPU", capital(spared.choice.gpuSaid(row))],
         ["Source", row.source ? source(row.source) : null], ["From the package", spared.claimed(row, more.about.distribution)], ["Trained towards", spared.claimed(row, more.about.target)],
         ["Trainable parameters", known(row.parameters) ? spared.claimed(row, `${count(row.parameters)} (${row.parameters})`) : null],

@@ -36,7 +36,9 @@ spared.parts = (() => {
       said.textContent = done ? "Copied" : "Select the line and copy it";
       setTimeout(() => { said.textContent = ""; }, 2500);
     } }, "Copy");
-    return el("div", { class: "command" }, el("code", {}, text), button, said);
+    // A line breaks between words, and within one only where it fits no line.
+    const words = text.split(/(\s+)/).map((each, i) => i % 2 ? each : el("span", { class: "word" }, each));
+    return el("div", { class: "command" }, el("code", {}, words), button, said);
   }
 
   const svg = (tag, attributes = {}, ...children) => {

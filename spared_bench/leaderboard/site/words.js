@@ -100,5 +100,14 @@ spared.words = (() => {
       el("h3", {}, "Columns"), entries(columns));
   }
 
-  return { term, metricTerm, RELATIVE, unit, target, glossary, heading, explain: (name) => TERMS.find(([key]) => key === name)[2] };
+  // Bring an entry of the glossary into sight and mark it.
+  function goTo(name) {
+    for (const each of document.querySelectorAll("#glossary .meant")) each.classList.remove("meant");
+    const entry = name && document.getElementById(`term-${name}`);
+    if (!entry) return;
+    entry.classList.add("meant");
+    entry.scrollIntoView({ block: "center" });
+  }
+
+  return { term, metricTerm, RELATIVE, unit, target, glossary, goTo, heading, explain: (name) => TERMS.find(([key]) => key === name)[2] };
 })();

@@ -111,10 +111,13 @@ def test_a_line_of_a_command_breaks_between_words_alone(open_site, tmp_path):
     name = "a-method-of-a-rather-long-name"
     build([trial(name), trial("b", mse=2)], tmp_path, "c", "store", {"predictors": {name: {}}})
     page = open_site(tmp_path, **PHONE)
-    words = page.locator("#answer .command .word")
+    words = page.locator("#answer .command .unbroken")
     assert words.count() > 4
     assert "\n" in page.locator("#answer .own code").inner_text()
     lines = words.evaluate_all("all => all.map((each) => each.getClientRects().length)")
     assert lines == [1] * words.count()
     height = words.first.bounding_box()["height"]
     assert all(each.bounding_box()["height"] == height for each in words.all())
+    looks = "each => getComputedStyle(each).color + getComputedStyle(each).textDecorationLine"
+    code = page.locator("#answer .command code").first
+    assert words.first.evaluate(looks) == code.evaluate(looks)  # as no link does

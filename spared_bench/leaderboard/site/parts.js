@@ -37,7 +37,7 @@ spared.parts = (() => {
       setTimeout(() => { said.textContent = ""; }, 2500);
     } }, "Copy");
     // A line breaks between words, and within one only where it fits no line.
-    const words = text.split(/(\s+)/).map((each, i) => i % 2 ? each : el("span", { class: "word" }, each));
+    const words = text.split(/(\s+)/).map((each, i) => i % 2 ? each : el("span", { class: "unbroken" }, each));
     return el("div", { class: "command" }, el("code", {}, words), button, said);
   }
 

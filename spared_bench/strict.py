@@ -1,4 +1,4 @@
-"""YAML and JSON from people: bounded, nothing said twice, and told what is wrong with them."""
+"""YAML and JSON from people: bounded, and nothing said twice."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ import math
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from collections.abc import Collection
+from typing import Any
 
 import yaml
 
-from spared_bench.errors import SparedBenchError, UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
-
-    _Model = TypeVar("_Model", bound=BaseModel)
+from spared_bench.errors import SparedBenchError, UsageError
 
 MAX_BYTES = 100_000
 #: What YAML 1.1 takes plain values for: 010 for 8, 12:30 for 750, on for True.
@@ -228,110 +223,3 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name, count in counts.items() if count > 1)
         raise ValueError(f"the key {twice[:80]!r} stands twice")
     return values
-
-
-def first_problems(error: ValidationError, whole: str, most: int = 3) -> str:
-    """Name the first fields that are wrong, without what stands in them: ``seed: not a number``.
-
-    Parameters
-    ----------
-    error : ValidationError
-    whole : str
-        How the file is called where it is wrong as a whole.
-    most : int
-    """
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [
-        f"{'.'.join(map(str, each['loc'])) or whole}: {_message(each)}"[:300]
-        for each in found[:most]
-    ]
-    more = f" (and {len(found) - most} more)" if len(found) > most else ""
-    return "; ".join(lines) + more
-
-
-def _message(problem: Any) -> str:
-    """Return what pydantic or a validator of ours says, which are whole sentences."""
-    return str(problem["msg"]).removeprefix("Value error, ")
-
-
-def load_model(
-    model: type[_Model], text: str, source: str, what: str, error: type[SparedBenchError]
-) -> _Model:
-    """Read a model's settings from YAML; what is wrong is told as ``error``.
-
-    Parameters
-    ----------
-    model : type
-        Of pydantic.
-    text, source, what, error
-        As ``load_mapping`` takes them.
-    """
-    from pydantic import ValidationError
-
-    values = load_mapping(text, source, what, error)
-    try:
-        return model.model_validate(values)
-    except ValidationError as invalid:
-        raise error(f"{source}: {explain(invalid, model)}") from invalid
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Turn the first problems into sentences that name the setting and the nearest known one."""
-    lines = []
-    for problem in error.errors()[:5]:
-        where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            lines.append(_unknown(model, problem["loc"], where))
-        elif problem["type"] == "value_error":  # of our own validators: whole sentences
-            lines.append(f"{where}: {_message(problem)}." if where else f"{_message(problem)}.")
-        elif problem["type"] == "invalid_key" or problem["loc"][-1:] == ("[key]",):
-            section = ".".join(map(str, problem["loc"])).removesuffix(".[key]").rpartition(".")[0]
-            found = in_one_line(problem.get("input"))
-            lines.append(
-                f"{section or 'the file'} has a key that is read as {found}, which is no text: put"
-                " it in quotes, or correct it."
-            )
-        elif problem["type"] == "missing":
-            lines.append(f"setting {where!r} is missing.")
-        else:
-            found = reprlib.repr(problem.get("input"))
-            lines.append(f"setting {where!r}: {problem['msg']} (found {found}).")
-    return " ".join(lines)
-
-
-def _unknown(model: type[BaseModel], location: tuple[int | str, ...], where: str) -> str:
-    """Say that there is no such setting: the nearest one, where one is called so, and all here."""
-    name, known = str(location[-1]), _settings_at(model, location[:-1])
-    named = (path or "the file itself" for path, fields in _sections(model) if name in fields)
-    told = [f"unknown setting {where!r}.", did_you_mean(name, known)]
-    told += [f"There is one of that name in {place}." for place in dict.fromkeys(named)]
-    return " ".join(filter(None, [*told, f"Known here: {', '.join(known)}."]))
-
-
-def _sections(model: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Yield where each section of a file stands, and its settings: ``slides.NAME``."""
-    from pydantic import BaseModel
-
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        yield path, [field.alias or name for name, field in model.model_fields.items()]
-        for name, field in model.model_fields.items():
-            yield from _sections(field.annotation, f"{path}.{name}".lstrip("."))
-    elif get_origin(model) in (dict, Mapping):
-        yield from _sections(get_args(model)[-1], f"{path}.NAME")
-    else:
-        for each in get_args(model):
-            yield from _sections(each, path)
-
-
-def _settings_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
-    """Return the settings of a section; entries of a dict of sections are skipped over."""
-    from pydantic import BaseModel
-
-    for part in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = model.model_fields[str(part)].annotation
-        else:
-            model = get_args(model)[-1]
-        if type(None) in get_args(model):  # a section that may be left out
-            model = next(each for each in get_args(model) if each is not type(None))
-    return sorted(field.alias or name for name, field in model.model_fields.items())

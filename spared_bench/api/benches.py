@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,32 +68,51 @@ def make_bench(
     """
     files = [Path(file).resolve() for file in plugin_files]
     space = Workspace.at(workspace, data_dir)
-    place = resolve_device(device)
-
-    def bench_of(registry: Registry, protocol: Protocol) -> Bench:
-        chosen: dict[str, dict[str, Any]] = {}
-        for name, values in (parameters or {}).items():
-            kind = "completer" if name in registry.names("completer") else "predictor"
-            chosen.setdefault(registry.get(kind, name).spec.name, {}).update(values)
-        settings = Settings(
-            workspace=str(space.root),
-            data_dir=str(space.data_dir),
-            protocol=protocol.model_dump(mode="json"),
-            plugin_files=tuple(map(str, files)),
-            device=place,
-            weights=weights,
-            parameters=chosen,
-            offline=offline,
-            threads=threads,
-        )
-        return Bench(settings, registry)
-
-    if not (strict or apart):
-        registry = discover(files, data_dir=space.data_dir)
-        wanted = load_protocol(protocol or default_protocol(registry, datasets), registry)
-        return bench_of(registry, wanted)
+    common = Settings(
+        workspace=str(space.root),
+        data_dir=str(space.data_dir),
+        protocol={},
+        plugin_files=tuple(map(str, files)),
+        device=resolve_device(device),
+        weights=weights,
+        offline=offline,
+        threads=threads,
+    )
+    bench_of = partial(_bench_of, common, parameters or {})
     if strict:
         require_strict()
+    if strict or apart:
+        return _told_of(protocol, datasets, files, space, bench_of, strict=strict)
+    registry = discover(files, data_dir=space.data_dir)
+    wanted = load_protocol(protocol or default_protocol(registry, datasets), registry)
+    return bench_of(registry, wanted)
+
+
+def _bench_of(
+    common: Settings,
+    parameters: Mapping[str, Mapping[str, Any]],
+    registry: Registry,
+    protocol: Protocol,
+) -> Bench:
+    """Return the bench of a protocol; parameters by any name of a method are its own."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for name, values in parameters.items():
+        kind = "completer" if name in registry.names("completer") else "predictor"
+        chosen.setdefault(registry.get(kind, name).spec.name, {}).update(values)
+    settings = replace(common, protocol=protocol.model_dump(mode="json"), parameters=chosen)
+    return Bench(settings, registry)
+
+
+def _told_of(
+    protocol: str,
+    datasets: Sequence[str],
+    files: list[Path],
+    space: Workspace,
+    bench_of: Callable[[Registry, Protocol], Bench],
+    *,
+    strict: bool,
+) -> Bench:
+    """Return the bench of a process that is told of the plugins of others by a child."""
     ours = discover(files, data_dir=space.data_dir, only=())
     named = protocol or _default_of_ours(ours, datasets)
     known = None if _is_of_others(named, ours) else load_protocol(named, ours)

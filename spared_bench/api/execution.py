@@ -23,7 +23,7 @@ from spared_bench.store.disk import full_disk_explained
 from spared_bench.store.leases import Leases
 
 if TYPE_CHECKING:
-    from spared_bench.running.orchestrator import Summary
+    from spared_bench.running.watching import Summary
 
 
 def execute(

@@ -9,7 +9,7 @@ from spared_bench.interfaces import Job
 from spared_bench.registry import Registry, notify
 
 if TYPE_CHECKING:
-    from spared_bench.running.orchestrator import Watcher
+    from spared_bench.running.watching import Watcher
 
 
 class Silent:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from spared_bench.bench.inputs import HARNESS_VERSION, Bench
+from spared_bench.bench.harness import HARNESS_VERSION
+from spared_bench.bench.inputs import Bench
 from spared_bench.bench.settings import Limits, Settings
 
 __all__ = ["HARNESS_VERSION", "Bench", "Limits", "Settings"]

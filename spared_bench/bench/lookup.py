@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spared_bench.bench.settings import Settings
 from spared_bench.data.views import View, checked_views, declared_by
@@ -22,9 +22,6 @@ from spared_bench.sources.description import FACTORY as DESCRIBED
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Spec, Stage
 from spared_bench.told import of_parameters
 from spared_bench.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 
 class Lookup:

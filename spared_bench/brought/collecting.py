@@ -78,38 +78,22 @@ def collect(table: Named, spots: Names, genes: Names, *, ignore_unknown: bool = 
     if odd_columns and not ignore_unknown:
         refuse_unknown(across, odd_columns, table.source)
     values = np.full((len(down.names), len(across.names)), np.nan)
-    seen = np.zeros(len(down.names), dtype=bool)
-    odd_rows: list[str] = []
-    n_odd = 0
+    rows = _Rows(down, table.source)
     for names, read in table.blocks:
-        rows, places = [], []
-        for row, name in enumerate(names):
-            place = down.place.get(name)
-            if place is None:
-                if down.unknown(name):
-                    n_odd += 1
-                    odd_rows += [name] if len(odd_rows) < _MOST_TOLD else []
-                continue
-            if seen[place]:
-                raise SubmissionError(
-                    f"{table.source} names {down.names[place]!r} more than once among its"
-                    f" {down.what}. Keep one row of it: which of them is meant is not guessed."
-                )
-            seen[place] = True
-            rows.append(row)
-            places.append(place)
-        if odd_rows and not ignore_unknown:
+        numbers, places = rows.found(names)
+        if rows.odd and not ignore_unknown:
             continue
-        if rows:
-            values[np.ix_(np.array(places), found_columns)] = read(np.array(rows), columns)
+        if len(numbers):
+            values[np.ix_(places, found_columns)] = read(numbers, columns)
+    seen = rows.seen
     if not seen.any():
-        raise SubmissionError(_nothing(table.source, down, odd_rows))
-    if odd_rows and not ignore_unknown:
-        refuse_unknown(down, odd_rows, table.source)
+        raise SubmissionError(_nothing(table.source, down, rows.odd))
+    if rows.odd and not ignore_unknown:
+        refuse_unknown(down, rows.odd, table.source)
     has = np.zeros(len(across.names), dtype=bool)
     has[found_columns] = True
     _check_finite(values, seen, has, table.source, down, across)
-    unknown = {across.what: len(odd_columns), down.what: n_odd}
+    unknown = {across.what: len(odd_columns), down.what: rows.n_odd}
     notes = [
         *table.notes,
         *(
@@ -122,6 +106,47 @@ def collect(table: Named, spots: Names, genes: Names, *, ignore_unknown: bool = 
         notes.append("Rows of the file are genes, and columns spots, by their names.")
         return Collected(values.T, has, seen, unknown, notes)
     return Collected(values, seen, has, unknown, notes)
+
+
+class _Rows:
+    """Which rows of a file have a place in the dataset, and which were there already."""
+
+    def __init__(self, wanted: Names, source: str) -> None:
+        self.wanted, self.source = wanted, source
+        self.seen = np.zeros(len(wanted.names), dtype=bool)
+        self.odd: list[str] = []  # names that nobody knows, the first of them
+        self.n_odd = 0
+
+    def found(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of a block that are wanted, by their numbers, and their places.
+
+        Raises
+        ------
+        SubmissionError
+            If one was there before.
+        """
+        rows, places = [], []
+        for row, name in enumerate(names):
+            place = self.wanted.place.get(name)
+            if place is None:
+                self._note_unknown(name)
+                continue
+            if self.seen[place]:
+                raise SubmissionError(
+                    f"{self.source} names {self.wanted.names[place]!r} more than once among its"
+                    f" {self.wanted.what}. Keep one row of it: which of them is meant is not"
+                    " guessed."
+                )
+            self.seen[place] = True
+            rows.append(row)
+            places.append(place)
+        return np.array(rows, dtype=np.intp), np.array(places, dtype=np.intp)
+
+    def _note_unknown(self, name: str) -> None:
+        if self.wanted.unknown(name):
+            self.n_odd += 1
+            if len(self.odd) < _MOST_TOLD:
+                self.odd.append(name)
 
 
 def _axes(table: Named, spots: Names, genes: Names) -> tuple[Names, Names]:

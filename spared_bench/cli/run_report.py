@@ -37,7 +37,7 @@ def show_report(report: Report, as_json: bool) -> None:
 def _digest(report: Report) -> list[str]:
     """Return the summary of a run of people's own slides; of others, the board is the place."""
     from spared_bench.leaderboard.digest import digest
-    from spared_bench.leaderboard.publish import known_to
+    from spared_bench.leaderboard.plugin_facts import known_to
     from spared_bench.sources.description import FACTORY
 
     bench = report.plan.bench
@@ -48,7 +48,7 @@ def _digest(report: Report) -> list[str]:
 
 def _print_report(report: Report, summary: Sequence[str]) -> None:
     from spared_bench.leaderboard import terminal_table
-    from spared_bench.leaderboard.publish import known_to
+    from spared_bench.leaderboard.plugin_facts import known_to
 
     bench = report.plan.bench
     columns, rows = terminal_table(report.results, known_to(bench.registry, [bench.protocol]))

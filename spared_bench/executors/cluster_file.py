@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from spared_bench.errors import UsageError
-from spared_bench.strict import load_model
+from spared_bench.validated import load_model
 
 if TYPE_CHECKING:
     from dask_jobqueue import JobQueueCluster

@@ -93,21 +93,8 @@ def listed_apart(
 
         def work(left_out: Sequence[Plugin] = ()) -> dict[str, Any]:
             begin()
-            everything = discover(
-                files, data_dir=None if strict else space.data_dir, left_out=left_out
-            )
-            failed = [each for each in everything.quarantined if not each.is_ours]
-            told: dict[str, Any] = {"told": (), "refused": None}
-            try:
-                bench = None if make is None else make(everything)
-                told["told"] = told_of(bench or everything, _strangers_in(everything))
-            except SparedBenchError as error:
-                told["refused"] = [type(error).__name__, str(error)]
-            return {
-                **told,
-                "failed": [{name: getattr(each, name) for name in _FACTS} for each in failed],
-                "observers": _observers_in(everything),
-            }
+            data_dir = None if strict else space.data_dir
+            return _tell(discover(files, data_dir=data_dir, left_out=left_out), make)
 
         try:
             found = do_apart(work, _SECONDS, most_of_an_import())
@@ -121,6 +108,22 @@ def listed_apart(
     known = with_told(ours, found["told"])
     known = Registry([*known.plugins, *(Plugin(**facts) for facts in found["failed"])])
     return known if strict else with_imported(known, map(str, files), found["observers"])
+
+
+def _tell(everything: Registry, make: Callable[[Registry], Bench] | None) -> dict[str, Any]:
+    """Return, in the child, what there is to know of the plugins of others, as plain values."""
+    failed = [each for each in everything.quarantined if not each.is_ours]
+    told: dict[str, Any] = {"told": (), "refused": None}
+    try:
+        bench = None if make is None else make(everything)
+        told["told"] = told_of(bench or everything, _strangers_in(everything))
+    except SparedBenchError as error:
+        told["refused"] = [type(error).__name__, str(error)]
+    return {
+        **told,
+        "failed": [{name: getattr(each, name) for name in _FACTS} for each in failed],
+        "observers": _observers_in(everything),
+    }
 
 
 def _told_error(name: str, message: str) -> SparedBenchError:

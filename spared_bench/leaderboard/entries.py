@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from spared_bench.errors import EntryError
 from spared_bench.files import write_text
 from spared_bench.specs import MetricSpec
-from spared_bench.strict import first_problems, load_json
+from spared_bench.strict import load_json
+from spared_bench.validated import first_problems
 
 ENTRY = "entry.json"
 MAX_BYTES = 20_000_000

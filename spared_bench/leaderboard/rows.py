@@ -1,6 +1,6 @@
 """Trials -> rows: the arithmetic of the leaderboard, and nothing else.
 
-How each number is computed:
+How each number is computed, here and in ``method_rows``:
 
 - a *score* is read on the evaluation split (test where there is one), as the protocol pools it;
 - *seeds* are averaged first (``means``); a seed that failed leaves the row incomplete on that
@@ -24,30 +24,21 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
-from spared_bench.leaderboard.datasets import datasets_of, joined
+from spared_bench.leaderboard.datasets import datasets_of
 from spared_bench.leaderboard.folds import with_joined_folds
 from spared_bench.leaderboard.gains import uses_known, with_gains
-from spared_bench.leaderboard.means import (
-    dataset_intervals,
-    evaluation_split,
-    finite,
-    mean,
-    over_datasets,
-    over_seeds,
-    slide_interval,
-)
-from spared_bench.leaderboard.measures import best, can_be_normalised, normalised
+from spared_bench.leaderboard.means import dataset_intervals
+from spared_bench.leaderboard.measures import best, can_be_normalised
 from spared_bench.leaderboard.merging import Facts, origin_of, origin_order
+from spared_bench.leaderboard.method_rows import Method, is_control, row_of, scores_of
 from spared_bench.leaderboard.model import (
     Board,
     BoardDataset,
     DatasetScores,
     Failure,
-    Mean,
     Origin,
     ProtocolBoard,
     Row,
-    Score,
     Summary,
 )
 from spared_bench.leaderboard.ranks import ranked
@@ -55,8 +46,6 @@ from spared_bench.leaderboard.studied import Studied
 from spared_bench.protocol import Ranking
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
-
-_Method = tuple[Origin, str, str]
 
 
 @dataclass(frozen=True)
@@ -126,14 +115,16 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
     methods = {name: mine for name, mine in everything.items() if name not in beside}
     seeds = _seeds_by_origin(trials)
     scores = {
-        name: _scores(mine, datasets, metrics, len(seeds[name[0]]))
+        name: scores_of(mine, datasets, metrics, len(seeds[name[0]]))
         for name, mine in everything.items()
     }
     competing = [scores[name] for name, mine in methods.items() if _competes(name[0], mine)]
     datasets = tuple(_with_best(dataset, competing, metrics) for dataset in datasets)
-    rows = [_row(name, mine, datasets, scores[name], metrics) for name, mine in methods.items()]
+    rows = [row_of(name, mine, datasets, scores[name], metrics) for name, mine in methods.items()]
     rows = _with_intervals(rows, [each.name for each in datasets if each.counts], metrics)
-    image_only = [_row(name, everything[name], datasets, scores[name], metrics) for name in beside]
+    image_only = [
+        row_of(name, everything[name], datasets, scores[name], metrics) for name in beside
+    ]
     if reference:
         rows, lacking = with_gains(rows, image_only, reference, datasets, metrics)
         remarks = [*remarks, *lacking]
@@ -191,8 +182,8 @@ def _metrics(
     return ranking, tuple(known.metrics[name] for name in shown), notes
 
 
-def _by_method(trials: Iterable[TrialResult]) -> dict[_Method, list[TrialResult]]:
-    methods: dict[_Method, list[TrialResult]] = {}
+def _by_method(trials: Iterable[TrialResult]) -> dict[Method, list[TrialResult]]:
+    methods: dict[Method, list[TrialResult]] = {}
     for trial in trials:
         name = (origin_of(trial), trial.predictor, trial.completer)
         methods.setdefault(name, []).append(trial)
@@ -207,11 +198,7 @@ def _seeds_by_origin(trials: Iterable[TrialResult]) -> dict[Origin, set[int]]:
 
 
 def _competes(origin: Origin, trials: Iterable[TrialResult]) -> bool:
-    return origin.withdrawn is None and not _is_control(trials)
-
-
-def _is_control(trials: Iterable[TrialResult]) -> bool:
-    return any(trial.facts.get("control") for trial in trials)
+    return origin.withdrawn is None and not is_control(trials)
 
 
 def _one_each(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[str]]:
@@ -228,35 +215,6 @@ def _one_each(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[s
     return kept, notes
 
 
-def _scores(
-    mine: Sequence[TrialResult],
-    datasets: Sequence[BoardDataset],
-    metrics: Sequence[MetricSpec],
-    n_seeds: int,
-) -> dict[str, DatasetScores]:
-    done: dict[str, list[TrialResult]] = {dataset.name: [] for dataset in datasets}
-    for trial in mine:
-        if trial.ok:
-            done[trial.dataset].append(trial)
-    return {
-        name: DatasetScores(
-            {metric.name: _score(trials, metric.name) for metric in metrics},
-            seeds=len(trials),
-            failed=n_seeds - len(trials),
-        )
-        for name, trials in done.items()
-    }
-
-
-def _score(trials: Sequence[TrialResult], metric: str) -> Score:
-    values = [
-        float(trial.scores.get(evaluation_split(trial), {}).get(metric, math.nan))
-        for trial in trials
-    ]
-    centre, sd = over_seeds(values)
-    return Score(centre, sd, interval=slide_interval(trials, metric))
-
-
 def _with_best(
     dataset: BoardDataset,
     competing: Sequence[dict[str, DatasetScores]],
@@ -267,77 +225,6 @@ def _with_best(
         for metric in metrics
     }
     return replace(dataset, best=found)
-
-
-def _row(
-    method: _Method,
-    mine: Sequence[TrialResult],
-    datasets: Sequence[BoardDataset],
-    scores: Mapping[str, DatasetScores],
-    metrics: Sequence[MetricSpec],
-) -> Row:
-    facts = [trial.facts for trial in mine]
-    scored = {d.name: _with_normalised(scores[d.name], d, metrics) for d in datasets}
-    counted = [scored[dataset.name] for dataset in datasets if dataset.counts]
-    counts = [trial.n_parameters for trial in mine if trial.n_parameters is not None]
-    times = finite(trial.seconds["fit"] for trial in mine if trial.ok and "fit" in trial.seconds)
-    return Row(
-        predictor=method[1],
-        completer=method[2],
-        origin=method[0],
-        scope=joined(facts, "scope"),
-        control=_is_control(mine),
-        weights=joined(facts, "weights"),
-        datasets=scored,
-        summaries={metric.name: _summary(counted, metric) for metric in metrics},
-        n_parameters=max(counts, default=None),
-        fit_seconds=mean(times),
-        encoder=_encoder(facts),
-        field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
-        machine=joined([trial.environment for trial in mine if trial.ok], "machine"),
-        complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
-    )
-
-
-#: Of an encoder with random weights, whatever its makers trained it on.
-_UNTRAINED = {"pretraining": "none, random weights", "seen": "declared: none"}
-
-
-def _encoder(facts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return what trials say of their encoder, joined if they differ."""
-    said = [
-        {**fact["encoder"], **(_UNTRAINED if fact.get("weights") == "random" else {})}
-        for fact in facts
-        if isinstance(fact.get("encoder"), Mapping)
-    ]
-    names = ("name", "licence", "pretraining", "seen")
-    return {name: text for name in names if (text := joined(said, name))}
-
-
-def _field_of_view(facts: Mapping[str, Any]) -> float:
-    """Return what a trial says of it, in µm; nan where it says nothing, or no number."""
-    um = facts.get("field_of_view_um")
-    return float(um) if isinstance(um, int | float) and not isinstance(um, bool) else math.nan
-
-
-def _with_normalised(
-    scores: DatasetScores, dataset: BoardDataset, metrics: Sequence[MetricSpec]
-) -> DatasetScores:
-    found = {}
-    for metric in metrics:
-        score = scores.score(metric)
-        ratio = normalised(metric, score.mean, dataset.best[metric.name])
-        found[metric.name] = replace(score, normalised=ratio)
-    return replace(scores, scores=found)
-
-
-def _summary(counted: Sequence[DatasetScores], metric: MetricSpec) -> Summary:
-    scores = [each.score(metric) for each in counted]
-    ratios = [score.normalised for score in scores]
-    return Summary(
-        over_datasets([score.mean for score in scores]),
-        over_datasets(ratios) if can_be_normalised(metric) else Mean(),
-    )
 
 
 def _with_intervals(

@@ -43,53 +43,67 @@ def make_plan(
         If a parameter of a selected method cannot be set as it is, or its views cannot be had.
     """
     bench.registry.declare()
-    search_completer = bench.protocol.search.completer
+    fitted = [*completers, bench.protocol.search.completer]
+    _look_up(bench, datasets, fitted, predictors)
+    check_methods(bench, fitted, predictors)
+    for dataset in datasets:
+        bench.check_dataset(dataset)
+    refused = _refused_completers(bench, completers)
+    plan = Plan(bench, [])
+    plan.completers = [name for name in completers if name not in refused]
+    refused |= _refused_predictors(bench, predictors)
+    plan.predictors = [name for name in predictors if name not in refused]
+    plan.left_out += _once_each(refused)
+    for dataset in datasets:
+        _add_cells(plan, dataset)
+    nothing_left = not plan.cells and len(plan.unavailable) < len(datasets)
+    if plan.left_out and (named or nothing_left):
+        raise UsageError("\n".join(plan.left_out))
+    return plan
+
+
+def _look_up(
+    bench: Bench, datasets: Sequence[str], completers: Sequence[str], predictors: Sequence[str]
+) -> None:
     for kind, names in (
         ("dataset", datasets),
-        ("completer", [*completers, search_completer]),
+        ("completer", completers),
         ("predictor", predictors),
         ("metric", bench.scored_metrics),
     ):
         for name in names:
             bench.registry.get(kind, name)
-    check_methods(bench, [*completers, search_completer], predictors)
-    for dataset in datasets:
-        bench.check_dataset(dataset)
-    plan = Plan(bench, [])
-    refused = {
-        name: why
-        for name in completers
-        if (why := misdeclared(bench, completers=[name]) or unfit(bench, completers=[name]))
+
+
+def _refused_completers(bench: Bench, names: Sequence[str]) -> dict[str, str]:
+    whys = {n: misdeclared(bench, completers=[n]) or unfit(bench, completers=[n]) for n in names}
+    return {name: why for name, why in whys.items() if why}
+
+
+def _refused_predictors(bench: Bench, names: Sequence[str]) -> dict[str, str]:
+    whys = {
+        name: misdeclared(bench, predictors=[name])
+        or refusal(bench, name)
+        or unfit(bench, predictors=[name])
+        for name in names
     }
-    completers = [name for name in completers if name not in refused]
-    refused |= {
-        name: why
-        for name in predictors
-        if (
-            why := misdeclared(bench, predictors=[name])
-            or refusal(bench, name)
-            or unfit(bench, predictors=[name])
-        )
-    }
-    plan.left_out += _once_each(refused)
-    predictors = [name for name in predictors if name not in refused]
-    plan.completers, plan.predictors = list(completers), predictors
-    for dataset in datasets:
-        try:
-            bench.protocol.require_usable(bench.dataset(dataset))
-            bench.data_inputs(dataset)
-        except SparedBenchError as error:
-            plan.unavailable[dataset] = str(error)
-            continue
-        for predictor in predictors:
-            if why := impossible(bench, dataset, predictor):
-                plan.left_out.append(why)
-                continue
-            plan.cells += _cells(bench, dataset, completers, predictor, search_completer)
-    nothing_left = not plan.cells and len(plan.unavailable) < len(datasets)
-    if plan.left_out and (named or nothing_left):
-        raise UsageError("\n".join(plan.left_out))
-    return plan
+    return {name: why for name, why in whys.items() if why}
+
+
+def _add_cells(plan: Plan, dataset: str) -> None:
+    """Add the cells of a dataset to a plan, or why there are none."""
+    bench = plan.bench
+    try:
+        bench.protocol.require_usable(bench.dataset(dataset))
+        bench.data_inputs(dataset)
+    except SparedBenchError as error:
+        plan.unavailable[dataset] = str(error)
+        return
+    for predictor in plan.predictors:
+        if why := impossible(bench, dataset, predictor):
+            plan.left_out.append(why)
+        else:
+            plan.cells += _cells(bench, dataset, plan.completers, predictor)
 
 
 def _once_each(refused: dict[str, str]) -> list[str]:
@@ -103,9 +117,7 @@ def _once_each(refused: dict[str, str]) -> list[str]:
     ]
 
 
-def _cells(
-    bench: Bench, dataset: str, completers: Sequence[str], predictor: str, search_completer: str
-) -> list[Cell]:
+def _cells(bench: Bench, dataset: str, completers: Sequence[str], predictor: str) -> list[Cell]:
     candidates = bench.candidates(predictor)
     seeds = bench.protocol.seeds
     if len(candidates) > 1 and bench.protocol.search.strategy == "optuna":
@@ -131,6 +143,7 @@ def _cells(
         )
 
     searched = len(candidates) > 1
+    search_completer = bench.protocol.search.completer
     search = trials(search_completer, seeds[0]) if searched else ()
     budgets = rung_budgets(bench, len(candidates)) if searched else []
     rungs = tuple(trials(search_completer, seeds[0], budget) for budget in budgets)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from spared_bench.data.views import View
 from spared_bench.protocol.section import Positive, Section
-
-if TYPE_CHECKING:
-    pass
 
 
 class PatchCutting(Section):

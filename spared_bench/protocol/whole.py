@@ -14,7 +14,7 @@ from spared_bench.protocol.processing import Processing
 from spared_bench.protocol.section import Positive, Section
 from spared_bench.protocol.training import Completion, PatchCutting, Search, Training
 from spared_bench.protocol.validation import Validation
-from spared_bench.strict import load_model
+from spared_bench.validated import load_model
 
 if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec

@@ -2,7 +2,7 @@
 
 The orchestrator decides and waits; it computes nothing. What is in the store is not done again, so
 that running the same command again is resuming; what another orchestrator holds a lease on is left
-to it. What becomes of a failure is said by ``policy``, for every executor alike.
+to it. What becomes of a failure is said by ``retries``, for every executor alike.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from spared_bench.errors import MismatchError, WorkspaceError
 from spared_bench.interfaces import Executor, Job, Outcome
@@ -19,6 +18,7 @@ from spared_bench.planning.stored import stored_result
 from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.running.queue import Queue
 from spared_bench.running.retries import Policy, next_attempt
+from spared_bench.running.watching import Summary, Watcher
 from spared_bench.store.leases import SECONDS_BETWEEN_REMINDERS, Leases, described
 from spared_bench.store.trials import read_scores
 from spared_bench.trials.runner import failure
@@ -33,62 +33,6 @@ _STATUSES: dict[str, Status] = {
     "timeout": "timeout",
     "out_of_memory": "out_of_memory",
 }
-
-
-class Watcher(Protocol):
-    """What is told of a run while it goes on."""
-
-    def planned(self, open_trials: int) -> None:
-        """So many trials are known to be open; called again when searches open more."""
-        ...
-
-    def started(self, job: Job) -> None:
-        """A job went to a worker."""
-        ...
-
-    def progress(self, job: Job, step: int, values: dict[str, float]) -> None:
-        """A job has come so far."""
-        ...
-
-    def finished(self, outcome: Outcome) -> None:
-        """A job has ended."""
-        ...
-
-    def waiting(self, message: str) -> None:
-        """Nothing is left to do but what others are doing; empty when that has ended."""
-        ...
-
-
-@dataclass
-class Summary:
-    """How a run went.
-
-    Parameters
-    ----------
-    results : dict of key to TrialResult
-        Of every trial of the plan, found or new, the search's included.
-    new, cached : int
-        Trials done by this run; trials found in the store, others' during the run included.
-    waited : float
-        Seconds in which the orchestrator waited for workers.
-    overhead : float
-        Seconds that workers spent on the harness.
-    held_back : dict of str to int
-        Predictors whose circuit breaker opened, and how many of their trials were not begun.
-    undone : int
-        Trials that were not begun because the run was stopped.
-    unfinished : set of str
-        Keys of trials that count and whose scores or figures are still to be made.
-    """
-
-    results: dict[str, TrialResult] = field(default_factory=dict)
-    new: int = 0
-    cached: int = 0
-    waited: float = 0.0
-    overhead: float = 0.0
-    held_back: dict[str, int] = field(default_factory=dict)
-    undone: int = 0
-    unfinished: set[str] = field(default_factory=set)
 
 
 @dataclass

@@ -33,7 +33,8 @@ from pydantic import (
 from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.protocol import Processing
 from spared_bench.specs import DatasetSpec, SlideInfo
-from spared_bench.strict import explain, load_mapping, plain_digits
+from spared_bench.strict import load_mapping, plain_digits
+from spared_bench.validated import explain
 
 DESCRIPTION = "dataset.yaml"
 #: The factory of every dataset that is described in YAML.

@@ -64,6 +64,26 @@ def _factor_section(
     factor: str,
     method: str,
 ) -> Section:
+    genes, slides = _values_of_levels(study, collected, metric, factor, method)
+    parts = _box_plots(metric, genes, slides)
+    mine = [
+        each
+        for each in differences
+        if each.factor == factor and each.method in (method, "(as the level says)")
+    ]
+    if any(math.isfinite(each.difference) for each in mine):
+        parts.append(_drawn(mine, metric))
+    if mine:
+        parts.append(_differences(mine, metric))
+        parts.append(Sentences("", tuple(_tests(study, collected, metric, factor, method, mine))))
+    name = f"{factor} · {method}" if method else factor
+    return Section(name, tuple(parts))
+
+
+def _values_of_levels(
+    study: Study, collected: Collected, metric: MetricSpec, factor: str, method: str
+) -> tuple[list[Values], list[Values]]:
+    """Return a row of values for each level: of its genes, marked by slides, and of its slides."""
     levels = study.factors[factor]
     # Of a design in which every level stands alone, the others are at their bases.
     single = study.design == "single" and len(study.factors) > 1
@@ -81,46 +101,37 @@ def _factor_section(
         by_slide = _means_by(here, lambda cell: cell.slides(metric.name))
         slides.append(Values(label, by_slide, is_base=is_base))
         genes.append(Values(label, by_gene, marks=by_slide, is_base=is_base))
-    parts: list[object] = []
+    return genes, slides
+
+
+def _box_plots(
+    metric: MetricSpec, genes: Sequence[Values], slides: Sequence[Values]
+) -> list[object]:
+    """Draw genes with slides as marks; slides by themselves where that would be too many marks."""
+    found: list[object] = []
     crowded = max((len(row.values) for row in slides), default=0) > _MOST_MARKS
     if any(row.values for row in genes):
-        parts.append(
+        lines = (
+            f" Red lines are the tested slides ({_n_slides(slides)}), each by the mean of its"
+            " genes."
+        )
+        found.append(
             boxes(
                 f"{metric.title} of each gene",
                 "One value per gene and dataset, seeds averaged: the box is the middle half of the"
-                " genes, the number their median."
-                + (
-                    ""
-                    if crowded
-                    else f" Red lines are the tested slides ({_n_slides(slides)}), each by the"
-                    " mean of its genes."
-                ),
+                f" genes, the number their median.{'' if crowded else lines}",
                 [replace(row, marks=()) for row in genes] if crowded else genes,
             )
         )
-    if any(row.values for row in slides) and (crowded or not parts):
-        parts.append(
+    if any(row.values for row in slides) and (crowded or not found):
+        found.append(
             boxes(
                 f"{metric.title} of each slide",
                 f"One value per slide ({_n_slides(slides)}), seeds averaged.",
-                [
-                    Values(row.label, row.values, () if crowded else row.values, row.is_base)
-                    for row in slides
-                ],
+                [replace(row, marks=() if crowded else row.values) for row in slides],
             )
         )
-    mine = [
-        each
-        for each in differences
-        if each.factor == factor and each.method in (method, "(as the level says)")
-    ]
-    if mine:
-        if any(math.isfinite(each.difference) for each in mine):
-            parts.append(_drawn(mine, metric))
-        parts.append(_differences(mine, metric))
-        parts.append(Sentences("", tuple(_tests(study, collected, metric, factor, method, mine))))
-    name = f"{factor} · {method}" if method else factor
-    return Section(name, tuple(parts))
+    return found
 
 
 def _others_varied(study: Study, cell: StudyCell, factor: str) -> bool:

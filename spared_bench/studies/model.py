@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from spared_bench.errors import StudyError, did_you_mean
 from spared_bench.protocol.section import Positive, Section
-from spared_bench.strict import in_one_line, load_model
+from spared_bench.strict import in_one_line
+from spared_bench.validated import load_model
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.-]{0,63}$")]
 

@@ -15,7 +15,8 @@ from spared_bench.errors import StudyError, UsageError, did_you_mean
 from spared_bench.parameters import CONFIGURATION, checked
 from spared_bench.planning.checks import used_methods
 from spared_bench.protocol import Protocol
-from spared_bench.strict import explain, in_one_line
+from spared_bench.strict import in_one_line
+from spared_bench.validated import explain
 
 #: What a level may select instead of setting.
 SELECTED = ("method", "dataset", "completer", "seed")

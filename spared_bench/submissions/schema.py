@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from spared_bench.errors import SubmissionError
 from spared_bench.leaderboard.entries import EntryResult, ProtocolId
 from spared_bench.leaderboard.text import visible
-from spared_bench.strict import first_problems, load_json, load_mapping
+from spared_bench.strict import load_json, load_mapping
+from spared_bench.validated import first_problems
 
 MAX_RESULTS = 5_000
 MAX_DATASETS = 500

@@ -8,7 +8,7 @@ from typing import Any
 
 from spared_bench.errors import TrackingError
 from spared_bench.planning.plan import Plan
-from spared_bench.running.orchestrator import Summary
+from spared_bench.running.watching import Summary
 from spared_bench.store.leases import Leases
 from spared_bench.tracking.database import is_sqlite
 from spared_bench.tracking.unchanged import is_logged, note_logged

@@ -23,11 +23,11 @@ from spared_bench.errors import ViewError
 from spared_bench.keys.hashing import digest
 from spared_bench.pretty import facts_html
 from spared_bench.store.entries import Entry
+from spared_bench.trials.features import features_of
 from spared_bench.trials.raw_slides import read_raw_slides, without_image
 from spared_bench.trials.views import (
     RawSlides,
     cut_together,
-    features_of,
     make_view,
     spot_view,
 )

@@ -16,8 +16,8 @@ from spared_bench.models.weights_folder import file_for
 from spared_bench.results import TrialResult
 from spared_bench.trials.checks import slide_checks_fact
 from spared_bench.trials.environment import environment
+from spared_bench.trials.features import encoding_told
 from spared_bench.trials.products import Prepared
-from spared_bench.trials.views import encoding_told
 
 
 def blank_record(bench: Bench, job: Job) -> TrialResult:

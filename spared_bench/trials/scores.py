@@ -205,16 +205,12 @@ def _score_split(
             rule=bench.protocol.mean_rule,
         )
 
-    wanted = bench.scored_metrics
-    entries = {name: bench.registry.get("metric", name) for name in wanted}
-    here = [name for name in wanted if entries[name].told is None]
-    ours = [name for name in here if entries[name].plugin.is_ours]
-    # Ours first: in one process (`--executor inline`) a stranger's may leave anything behind.
-    groups = [ours, *([name] for name in here if name not in ours)]
+    here, apart = _where_scored(bench)
     found = [
-        by({name: (bench.metric(name), entries[name].load()) for name in group}) for group in groups
+        by({n: (bench.metric(n), bench.registry.get("metric", n).load()) for n in group})
+        for group in here
     ]
-    for name in (name for name in wanted if name not in here and name not in failed):
+    for name in (name for name in apart if name not in failed):
         try:
             taken = score_apart(
                 bench, name, lambda spec, metric: by({spec.name: (spec, metric)}), len(columns)
@@ -223,7 +219,19 @@ def _score_split(
         except PluginError as error:
             failed[name] = str(error)
     calibration, confusion = details(*parts())
-    return replace(_joined(found, wanted), calibration=calibration, confusion=confusion)
+    return replace(
+        _joined(found, bench.scored_metrics), calibration=calibration, confusion=confusion
+    )
+
+
+def _where_scored(bench: Bench) -> tuple[list[list[str]], list[str]]:
+    """Return the groups of metrics that are scored here, and those scored in other processes."""
+    entries = {name: bench.registry.get("metric", name) for name in bench.scored_metrics}
+    here = [name for name, entry in entries.items() if entry.told is None]
+    ours = [name for name in here if entries[name].plugin.is_ours]
+    # Ours first: in one process (`--executor inline`) a stranger's may leave anything behind.
+    groups = [ours, *([name] for name in here if name not in ours)]
+    return groups, [name for name in entries if name not in here]
 
 
 def _beside(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.data import Encoder, Slides, open_patches
+from spared_bench.data import open_patches
 from spared_bench.data.viewed import Cut, SpotView
 from spared_bench.data.views import View
 from spared_bench.errors import ViewError
@@ -29,7 +28,6 @@ from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, image_size_of, opened
 from spared_bench.store.entries import Entry
 from spared_bench.store.processes import stamp
-from spared_bench.trials.encoding import clear, encode_sharded, write_facts
 from spared_bench.trials.raw_slides import read_raw_slides, require_images
 from spared_bench.trials.stains import STAINS, make_stained, recolouring_of
 
@@ -41,12 +39,9 @@ if TYPE_CHECKING:
 #: Returns the raw slides, in the order of the dataset's spec.
 RawSlides = Callable[[], Mapping[str, "AnnData"]]
 FACTS = "facts.json"
-_SPOTS = "spots.json"
-_FEATURES = "features.npy"
+SPOTS = "spots.json"
 _SLIDES = "slides.json"
-_SCALES = "um_per_px.json"
-#: How the features of an entry were encoded.
-ENCODED = "encoded.json"
+SCALES = "um_per_px.json"
 
 
 def make_view(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
@@ -193,9 +188,9 @@ def _cut(bench: Bench, raw: Mapping[str, AnnData], folders: Mapping[View, Path])
         )
     spots = {slide_id: list(map(str, slide.obs_names)) for slide_id, slide in raw.items()}
     for view, folder in folders.items():
-        (folder / _SPOTS).write_text(json.dumps(spots), encoding="utf-8")
+        (folder / SPOTS).write_text(json.dumps(spots), encoding="utf-8")
         scales = {slide_id: _um_per_px(view, slide) for slide_id, slide in raw.items()}
-        (folder / _SCALES).write_text(json.dumps(scales), encoding="utf-8")
+        (folder / SCALES).write_text(json.dumps(scales), encoding="utf-8")
     facts = {slide_id: _image_facts(slide) for slide_id, slide in raw.items()}
     for folder in others.values():
         (folder / _SLIDES).write_text(json.dumps(facts), encoding="utf-8")
@@ -215,7 +210,7 @@ def _image_facts(slide: AnnData) -> dict[str, Any]:
 
 def stored_rows(entry: Entry, spot_names: Iterable[str]) -> np.ndarray:
     """Return where each spot of a prepared dataset is among those cut, by slide and spot name."""
-    spots: dict[str, list[str]] = entry.read_json(_SPOTS)
+    spots: dict[str, list[str]] = entry.read_json(SPOTS)
     names = [f"{slide_id}_{spot}" for slide_id, each in spots.items() for spot in each]
     position = {name: row for row, name in enumerate(names)}
     return np.array([position[name] for name in spot_names], dtype=np.int64)
@@ -243,7 +238,7 @@ def spot_view(
 
 
 def _open(bench: Bench, name: str, view: View, entry: Entry, spots: np.ndarray) -> Cut:
-    slide_ids = list(entry.read_json(_SPOTS))
+    slide_ids = list(entry.read_json(SPOTS))
     if view.per_spot:
         return Cut(spots, patches=open_patches(entry.folder, slide_ids))
     places = {slide_id: np.load(entry.folder / f"{slide_id}.npz") for slide_id in slide_ids}
@@ -272,119 +267,3 @@ def _open_image(bench: Bench, name: str, entry: Entry, slide_id: str) -> BlockIm
     if Path(facts["image"]).is_file():
         return open_image(facts["image"], facts["stains"])
     return opened(read_raw_slides(bench, name, [slide_id])[slide_id])[0]
-
-
-#: What a method that is shut in has computed; the store is closed to it.
-_own_features: dict[str, np.ndarray] = {}
-
-
-def features_of(
-    bench: Bench, name: str, patch_view: View
-) -> Callable[[Encoder, Slides, str], np.ndarray]:
-    """Return what makes or loads the features of a dataset's patches and views.
-
-    Parameters
-    ----------
-    bench : Bench
-    name : str
-    patch_view : View
-        What the patches of these slides are.
-
-    Returns
-    -------
-    callable
-        Of ``Slides.features_of``. It is handed to methods with their slides, and so holds nothing
-        from which the dataset's expression could be reached.
-    """
-    store, guests, confined = bench.workspace.store, bench.guests, bench.confined
-    device, training = bench.settings.device, bench.workspace.training
-
-    def features(encoder: Encoder, slides: Slides, view: str = "") -> np.ndarray:
-        seen = slides._view(view) if view else None
-        looked_at = seen.view if seen else patch_view
-        inputs = bench.features_inputs(name, encoder, looked_at)
-        if guests and not confined and not store.has("features", digest(inputs)):
-            inputs |= {"made_by": list(guests)}  # what a stranger makes is for nobody else
-        key = digest(inputs)
-
-        def whole(scratch: Path) -> tuple[np.ndarray, dict[str, Any]]:
-            patches, spots = seen.everything if seen else (slides.patches.whole, None)
-            scales = _scales(bench, name, looked_at, seen, spots, len(patches))
-            found, told = encode_sharded(encoder, device, patches, scales, scratch)
-            told |= shown_at(encoder, patches.shape[1], scales)
-            return (seen.arranged(found) if seen else found), told
-
-        if confined:
-            if key not in _own_features:
-                with tempfile.TemporaryDirectory() as own_folder:
-                    _own_features[key], _ = whole(Path(own_folder))
-            own = _own_features[key]
-            return seen.select(own) if seen else np.array(own[slides.patches.rows])
-
-        scratch = training / f"features-{key}"
-
-        def make(folder: Path) -> None:
-            found, told = whole(scratch)
-            np.save(folder / _FEATURES, found)
-            write_facts(folder / ENCODED, told)
-
-        entry = store.obtain("features", inputs, make, once=True)
-        clear(scratch)  # not before the entry stands: killed in between, all would be lost
-        _note_encoding(name, encoder, entry)
-        found: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
-        return seen.select(found) if seen else np.array(found[slides.patches.rows])
-
-    return features
-
-
-def _scales(
-    bench: Bench, name: str, view: View, seen: SpotView | None, spots: np.ndarray | None, n: int
-) -> np.ndarray:
-    """Return the micrometres per pixel of all stored patches of a view, (n,); 0 where unknown."""
-    entry = bench.workspace.store.find(bench.view_kind(view), bench.view_inputs(name, view))
-    if entry is None or not (entry.folder / _SCALES).is_file():
-        return np.zeros(n)
-    scales: dict[str, float] = entry.read_json(_SCALES)
-    if seen is not None and seen.view.grid:
-        windows = seen.find().windows
-        assert windows is not None
-        return np.array([scales[slide_id] for slide_id in windows.slide_ids])
-    stored: dict[str, list[str]] = entry.read_json(_SPOTS)
-    of_spot = np.concatenate([np.full(len(each), scales[s]) for s, each in stored.items()])
-    return of_spot if spots is None else of_spot[spots]
-
-
-def shown_at(encoder: Encoder, size: int, scales: np.ndarray) -> dict[str, Any]:
-    """Return at which micrometres per pixel an encoder saw patches, by those of the patches."""
-    from spared_bench.models.framing import framing
-
-    spec = getattr(encoder, "spec", None)
-    if spec is None:
-        return {}
-    known = {float(um) for um in np.unique(scales)}
-    shown = {um: framing(spec, size, um) for um in sorted(known)}
-    return {
-        "resampled": [
-            {
-                "um_per_px": round(um, 4) or None,
-                "shown_um_per_px": round(each.um_per_px, 4) or None,
-                "px": each.crop or each.side,
-            }
-            for um, each in shown.items()
-        ]
-    }
-
-
-#: How the features that this process has asked for were encoded, by dataset and encoder.
-_encodings: dict[tuple[str, str], dict[str, Any]] = {}
-
-
-def _note_encoding(dataset: str, encoder: Encoder, entry: Entry) -> None:
-    name = getattr(getattr(encoder, "spec", None), "name", "")
-    if name and (entry.folder / ENCODED).is_file():
-        _encodings[dataset, name] = entry.read_json(ENCODED)
-
-
-def encoding_told(dataset: str, encoder: str) -> dict[str, Any]:
-    """Return how the features of a registered encoder were last encoded, if they were asked for."""
-    return dict(_encodings.get((dataset, encoder), {}))

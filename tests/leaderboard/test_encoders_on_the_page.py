@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spared_bench.leaderboard.publish import _runnable
+from spared_bench.leaderboard.plugin_facts import runnable
 from spared_bench.registry import discover
 from tests.board_samples import build, trial
 from tests.leaderboard.browsing import ready
@@ -17,7 +17,7 @@ ON_UNI = "linear-probe+uni"
 
 def test_a_method_on_another_encoder_can_be_run_and_a_made_up_one_cannot():
     names = [ON_UNI, "linear-probe", "no-such+uni", "gene-mean+uni", "linear-probe+nothing"]
-    found = _runnable(discover([]), [trial(name) for name in names])
+    found = runnable(discover([]), [trial(name) for name in names])
     assert found[ON_UNI]["encoder"] == "encoder"
     assert found[ON_UNI]["licence"] == found["linear-probe"]["licence"] == "MIT"
     assert not set(names[2:]) & set(found)
@@ -35,7 +35,7 @@ def site(tmp_path_factory):
         ),
         trial("gene-mean", mse=2.0, facts={"control": True}),
     ]
-    build(trials, folder, "c", "store", {"predictors": _runnable(discover([]), trials)})
+    build(trials, folder, "c", "store", {"predictors": runnable(discover([]), trials)})
     return folder
 
 

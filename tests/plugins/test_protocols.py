@@ -12,7 +12,7 @@ import yaml
 
 from spared_bench.api import load_protocol
 from spared_bench.bench import Bench, Settings
-from spared_bench.leaderboard.publish import dataset_facts
+from spared_bench.leaderboard.plugin_facts import dataset_facts
 from spared_bench.processing.annotation import gene_table
 from spared_bench.processing.pipeline import prepare
 from spared_bench.registry import discover

@@ -7,7 +7,7 @@ import pytest
 from spared_bench.api import execute, select
 from spared_bench.errors import TrackingError
 from spared_bench.planning.stored import stored_results
-from spared_bench.running.orchestrator import Summary
+from spared_bench.running.watching import Summary
 from spared_bench.store.leases import Leases
 from spared_bench.tracking import recorder as recorder_module
 from spared_bench.trials.cells import record_cells

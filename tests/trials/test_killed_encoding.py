@@ -15,11 +15,12 @@ from spared_bench.models.encoders import ColorEncoder
 from spared_bench.models.encoding import devices_of
 from spared_bench.store import entries
 from spared_bench.trials import encoding, views
+from spared_bench.trials import features as made
 from spared_bench.trials.products import prepare
 
 SHARD = 8
 #: A kill falls between two lines of these.
-WATCHED = {module.__file__ for module in (encoding, views, files, entries)}
+WATCHED = {module.__file__ for module in (encoding, made, views, files, entries)}
 
 
 def features(bench):
@@ -56,7 +57,7 @@ def killed(bench, after: int) -> bool:
 def sharded(bench, monkeypatch):
     """A bench whose patches are cut, and whose encodings are put aside by eights."""
     whole = encoding.encode_sharded
-    monkeypatch.setattr(views, "encode_sharded", partial(whole, shard=SHARD))
+    monkeypatch.setattr(made, "encode_sharded", partial(whole, shard=SHARD))
     prepare(bench, "toy").slides("train").patches[0]
     assert devices_of("cpu") == ("cpu",)  # imported here, and not in every child
     return bench
@@ -84,7 +85,7 @@ def test_an_encoding_killed_at_random_gives_the_same_features_and_leaves_nothing
     np.testing.assert_array_equal(found, expected)
     (entry,) = store.entries("features")
     assert store.verify(entry) == []
-    assert entry.read_json(views.ENCODED)["resumed"] == min(len(there) * SHARD, 147) > 0
+    assert entry.read_json(made.ENCODED)["resumed"] == min(len(there) * SHARD, 147) > 0
     assert list(sharded.workspace.training.glob("features-*")) == []
     store.sweep()
     assert list((store.root / "tmp").iterdir()) == []
@@ -103,7 +104,7 @@ def test_shards_outlive_a_kill_just_before_the_entry_stands(sharded, monkeypatch
     features(sharded)
 
     (entry,) = sharded.workspace.store.entries("features")
-    assert entry.read_json(views.ENCODED)["resumed"] == 147
+    assert entry.read_json(made.ENCODED)["resumed"] == 147
 
 
 def test_shards_that_a_kill_left_beside_finished_features_are_removed(sharded):

@@ -66,16 +66,9 @@ def complete(
     """
     rates = parse_rates(mask_rates)
     from spared_bench.api import make_bench
-    from spared_bench.completion.benchmark import Task, conditions, measure
-    from spared_bench.completion.figures import draw_figures
+    from spared_bench.completion.benchmark import conditions, measure
     from spared_bench.completion.masking import check_rule
-    from spared_bench.completion.tables import (
-        Collection,
-        check_folder,
-        collect,
-        markdown,
-        write_tables,
-    )
+    from spared_bench.completion.tables import Collection, check_folder, markdown
 
     for each in rule:
         check_rule(each)
@@ -101,21 +94,16 @@ def complete(
     check_folder(folder, bench.protocol.id)
     log = lambda line: typer.echo(line, err=True)  # noqa: E731
     measured = measure(bench, datasets, completers, conditions(rule, rates), repeats, log)
-    written: list[Path] = []
-    if measured.results:
-        done = {result.completer for result in measured.results}
-        tasks = [Task(bench, name) for name in datasets if name in _datasets(measured.results)]
-        everything = collect(measured.results, folder, own_command())
-        written = write_tables(everything, folder)
-        drawn = [name for name in show or completers if name in done]
-        written += draw_figures(everything.results, tasks, drawn, folder)
-        _track(bench, everything.results)
-    results = [result.as_dict() for result in measured.results]
-    values = {"results": results, "failures": measured.failures, "files": written}
-    text = ""
-    if measured.results:
-        text = markdown(Collection(measured.results, []))
-        text += "\nWritten: " + ", ".join(str(path) for path in written)
+    results, written, text = measured.results, [], ""
+    if results:
+        written = _write(bench, results, datasets, show or completers, folder)
+        text = markdown(Collection(results, []))
+        text += "\nWritten: " + ", ".join(map(str, written))
+    values = {
+        "results": [result.as_dict() for result in results],
+        "failures": measured.failures,
+        "files": written,
+    }
     show_result(values, as_json, text)
     raise typer.Exit(1 if measured.failures else 0)
 
@@ -174,8 +162,27 @@ def with_weights(
     return chosen | {name: chosen.get(name, {}) | {"weights": str(path)}}
 
 
-def _datasets(results: Sequence[CompletionResult]) -> set[str]:
-    return {result.dataset for result in results}
+def _write(
+    bench: Bench,
+    results: Sequence[CompletionResult],
+    datasets: Sequence[str],
+    shown: Sequence[str],
+    folder: Path,
+) -> list[Path]:
+    """Add results to those of a folder; write its tables and figures, and log them."""
+    from spared_bench.completion.benchmark import Task
+    from spared_bench.completion.figures import draw_figures
+    from spared_bench.completion.tables import collect, write_tables
+
+    measured = {result.dataset for result in results}
+    done = {result.completer for result in results}
+    everything = collect(results, folder, own_command())
+    written = write_tables(everything, folder)
+    tasks = [Task(bench, name) for name in datasets if name in measured]
+    drawn = [name for name in shown if name in done]
+    written += draw_figures(everything.results, tasks, drawn, folder)
+    _track(bench, everything.results)
+    return written
 
 
 def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:

@@ -1,0 +1,76 @@
+"""What of a completer or predictor determines what it makes: code, parameters, weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from spared_bench.bench.lookup import class_of
+from spared_bench.errors import PluginError
+from spared_bench.keys.code import code_hash
+from spared_bench.keys.fingerprints import Fingerprints
+from spared_bench.models.augmentation.names import modules as augmentation_modules
+from spared_bench.models.augmentation.names import of_method as augment_of
+from spared_bench.models.encoder_table import KnownEncoder, known_encoder
+from spared_bench.models.hub import content_digest, own_file
+from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_for
+from spared_bench.registry import Registered
+
+#: What an encoder's spec says for people, and moves no feature.
+_TOLD = ("summary", "citation", "licence", "gated", "pretraining", "seen_slides", "aliases",
+         "parameters_millions", "known_output", "extras")  # fmt: skip
+
+
+def method_inputs(
+    entry: Registered, parameters: Mapping[str, Any], fingerprints: Fingerprints
+) -> dict[str, Any]:
+    """What determines a method; of weights that are a file, its content by ``fingerprints``."""
+    described = {
+        "name": entry.spec.name,
+        "version": entry.spec.version,
+        "distribution": entry.plugin.distribution,
+        "code": entry.code,
+        "parameters": dict(parameters),
+    }
+    weights = parameters.get("weights")
+    if isinstance(weights, str) and Path(weights).expanduser().is_file():
+        # The content counts: another file of the same name is another experiment.
+        described["weights"] = fingerprints.of_file(Path(weights).expanduser().resolve())
+    elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(class_of(entry), parameters)):
+        described["weights"] = fingerprints.of_file(file)
+    if known := known_encoder(_encoder_named(entry, parameters)):
+        described["encoder"] = _encoder_inputs(known)
+    if named := augmentation_modules(augment_of(_loaded(entry), parameters)):
+        # They are imported by name, so the code of the method does not hold theirs.
+        described["augmentation"] = {module: code_hash(module) for module in named}
+    return described
+
+
+def _encoder_named(entry: Registered, parameters: Mapping[str, Any]) -> str:
+    """Return what the parameter of a method that names an encoder holds, or ""."""
+    asked = getattr(entry.spec, "encoder", "")
+    if not asked:
+        return ""
+    return str(parameters[asked] if asked in parameters else getattr(_loaded(entry), asked, ""))
+
+
+def _encoder_inputs(known: KnownEncoder) -> dict[str, Any]:
+    """What of a registered encoder determines a trial; of its weights, the file that is at hand."""
+    spec = {key: value for key, value in asdict(known.spec).items() if key not in _TOLD}
+    found = {"distribution": known.distribution, **spec}
+    if known.spec.loader == "factory":
+        found["code"] = known.code()
+    if (file := own_file(known.spec)) is not None:
+        found["file"] = content_digest(file)
+    return found
+
+
+def _loaded(entry: Registered) -> Any:
+    """Return a method's class; ``None`` where it cannot be had: its trials will say why."""
+    try:
+        return class_of(entry)
+    except PluginError:
+        return None

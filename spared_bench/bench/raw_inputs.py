@@ -1,0 +1,117 @@
+"""What determines what is read of a dataset: its slides, their pictures, how sections lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spared_bench.bench.harness import HARNESS_VERSION
+from spared_bench.bench.lookup import Lookup
+from spared_bench.keys.code import code_hash
+from spared_bench.protocol import samples_of
+from spared_bench.specs import DatasetSpec, SlideInfo
+
+
+class RawInputs(Lookup):
+    """Says what determines raw slides, and what is made of them whatever the protocol."""
+
+    def data_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the raw slides of a dataset."""
+        if ("data", name) not in self._inputs:
+            entry = self.registry.get("dataset", name)
+            spec = self.dataset(name)
+            folder = self.folder(name)
+            self._inputs["data", name] = {
+                # Not the fold: all folds share what comes of the raw slides, patches above all.
+                "dataset": spec.fold_of or spec.name,
+                "version": spec.version,
+                "organism": spec.organism,
+                "image": spec.image,
+                "raw_counts": spec.raw_counts,
+                "classes": list(spec.classes),
+                "slides": [slide.as_read() for slide in spec.slides],
+                "content": self._content(spec, folder),
+                "reader": entry.code,
+            }
+            self.fingerprints.save()
+        return self._inputs["data", name]
+
+    def _content(self, spec: DatasetSpec, folder: Path) -> Any:
+        if spec.synthetic:
+            return ""
+        from spared_bench.sources.fetched import is_described
+
+        if is_described(spec, folder):
+            from spared_bench.sources.described import content
+
+            return content(folder, self.fingerprints)
+        return self.fingerprints.of_folder(folder, spec.members)
+
+    def facts_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the sizes and scales of a dataset's images."""
+        return {"harness": HARNESS_VERSION, "data": self.data_inputs(name), "made": "image facts"}
+
+    def slide_check_inputs(self, name: str, slide_id: str) -> dict[str, Any]:
+        """What determines the checks of a slide, whatever the protocol."""
+        return {
+            "data": self._slide_inputs(name, slide_id),
+            "slide": slide_id,
+            "code": code_hash("spared_bench.reports.quality"),
+        }
+
+    def picture_inputs(self, name: str, slide_id: str) -> dict[str, Any]:
+        """What determines the page's pictures of a slide, whatever the protocol."""
+        return {
+            "data": self._slide_inputs(name, slide_id),
+            "slide": slide_id,
+            "code": code_hash("spared_bench.reports.tissue"),
+        }
+
+    def _slide_inputs(self, name: str, slide_id: str) -> dict[str, Any]:
+        """Return what determines one raw slide, where it is known which files are its own.
+
+        Of slides that a description names, these are the entry of the slide and its files; of any
+        other dataset, all files are every slide's.
+        """
+        data, spec = self.data_inputs(name), self.dataset(name)
+        if not isinstance(data["content"], dict) or slide_id not in data["content"].get(
+            "slides", ()
+        ):
+            return data
+        return data | {
+            "slides": [slide.as_read() for slide in spec.slides if slide.slide_id == slide_id],
+            "content": data["content"] | {"slides": data["content"]["slides"][slide_id]},
+        }
+
+    def sections_of(self, name: str, sample: str) -> list[SlideInfo]:
+        """Return all sections of a sample, in their order through it."""
+        infos = [info for info in self.dataset(name).slides if info.sample == sample]
+        return sorted(infos, key=lambda info: (info.order is None, info.order or 0))
+
+    def registered_samples(self, name: str) -> list[str]:
+        """Return the samples of a dataset that have slides in its split."""
+        return list(samples_of(self.dataset(name)))
+
+    def transforms_by_hand(self, name: str) -> dict[str, list[list[float]]]:
+        """Return the transforms of sections that a user has given; see ``registration.by_hand``."""
+        from spared_bench.registration.by_hand import place_of, read_transforms
+
+        spec = self.dataset(name)
+        path = place_of(self.workspace.data_dir, spec.fold_of or spec.name)
+        return read_transforms(path) if path.is_file() else {}
+
+    def registration_inputs(self, name: str, sample: str, method: str) -> dict[str, Any]:
+        """What determines the registration of the sections of a sample, all that the dataset has.
+
+        Also of those outside the split, through which others are registered.
+        """
+        infos = self.sections_of(name, sample)
+        by_hand = self.transforms_by_hand(name)
+        return {
+            "harness": HARNESS_VERSION,
+            "data": self.data_inputs(name),
+            "sections": [info.slide_id for info in infos],
+            "method": method,
+            "by_hand": {i.slide_id: by_hand[i.slide_id] for i in infos if i.slide_id in by_hand},
+            "code": code_hash("spared_bench.registration"),
+        }

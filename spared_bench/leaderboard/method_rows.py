@@ -1,0 +1,139 @@
+"""The row of one method: its scores on each dataset, their means, and what its trials say of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from spared_bench.leaderboard.datasets import joined
+from spared_bench.leaderboard.means import (
+    evaluation_split,
+    finite,
+    mean,
+    over_datasets,
+    over_seeds,
+    slide_interval,
+)
+from spared_bench.leaderboard.measures import can_be_normalised, normalised
+from spared_bench.leaderboard.model import (
+    BoardDataset,
+    DatasetScores,
+    Mean,
+    Origin,
+    Row,
+    Score,
+    Summary,
+)
+from spared_bench.results import TrialResult
+from spared_bench.specs import MetricSpec
+
+#: Whose row it is: origin, predictor, completer.
+Method = tuple[Origin, str, str]
+
+
+def is_control(trials: Iterable[TrialResult]) -> bool:
+    return any(trial.facts.get("control") for trial in trials)
+
+
+def scores_of(
+    mine: Sequence[TrialResult],
+    datasets: Sequence[BoardDataset],
+    metrics: Sequence[MetricSpec],
+    n_seeds: int,
+) -> dict[str, DatasetScores]:
+    """Return the scores of a method on each dataset; seeds that failed are counted."""
+    done: dict[str, list[TrialResult]] = {dataset.name: [] for dataset in datasets}
+    for trial in mine:
+        if trial.ok:
+            done[trial.dataset].append(trial)
+    return {
+        name: DatasetScores(
+            {metric.name: _score(trials, metric.name) for metric in metrics},
+            seeds=len(trials),
+            failed=n_seeds - len(trials),
+        )
+        for name, trials in done.items()
+    }
+
+
+def _score(trials: Sequence[TrialResult], metric: str) -> Score:
+    values = [
+        float(trial.scores.get(evaluation_split(trial), {}).get(metric, math.nan))
+        for trial in trials
+    ]
+    centre, sd = over_seeds(values)
+    return Score(centre, sd, interval=slide_interval(trials, metric))
+
+
+def row_of(
+    method: Method,
+    mine: Sequence[TrialResult],
+    datasets: Sequence[BoardDataset],
+    scores: Mapping[str, DatasetScores],
+    metrics: Sequence[MetricSpec],
+) -> Row:
+    """Return the row of a method, by its scores and what its trials say of it."""
+    facts = [trial.facts for trial in mine]
+    scored = {d.name: _with_normalised(scores[d.name], d, metrics) for d in datasets}
+    counted = [scored[dataset.name] for dataset in datasets if dataset.counts]
+    counts = [trial.n_parameters for trial in mine if trial.n_parameters is not None]
+    times = finite(trial.seconds["fit"] for trial in mine if trial.ok and "fit" in trial.seconds)
+    return Row(
+        predictor=method[1],
+        completer=method[2],
+        origin=method[0],
+        scope=joined(facts, "scope"),
+        control=is_control(mine),
+        weights=joined(facts, "weights"),
+        datasets=scored,
+        summaries={metric.name: _summary(counted, metric) for metric in metrics},
+        n_parameters=max(counts, default=None),
+        fit_seconds=mean(times),
+        encoder=_encoder(facts),
+        field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
+        machine=joined([trial.environment for trial in mine if trial.ok], "machine"),
+        complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
+    )
+
+
+#: Of an encoder with random weights, whatever its makers trained it on.
+_UNTRAINED = {"pretraining": "none, random weights", "seen": "declared: none"}
+
+
+def _encoder(facts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what trials say of their encoder, joined if they differ."""
+    said = [
+        {**fact["encoder"], **(_UNTRAINED if fact.get("weights") == "random" else {})}
+        for fact in facts
+        if isinstance(fact.get("encoder"), Mapping)
+    ]
+    names = ("name", "licence", "pretraining", "seen")
+    return {name: text for name in names if (text := joined(said, name))}
+
+
+def _field_of_view(facts: Mapping[str, Any]) -> float:
+    """Return what a trial says of it, in µm; nan where it says nothing, or no number."""
+    um = facts.get("field_of_view_um")
+    return float(um) if isinstance(um, int | float) and not isinstance(um, bool) else math.nan
+
+
+def _with_normalised(
+    scores: DatasetScores, dataset: BoardDataset, metrics: Sequence[MetricSpec]
+) -> DatasetScores:
+    found = {}
+    for metric in metrics:
+        score = scores.score(metric)
+        ratio = normalised(metric, score.mean, dataset.best[metric.name])
+        found[metric.name] = replace(score, normalised=ratio)
+    return replace(scores, scores=found)
+
+
+def _summary(counted: Sequence[DatasetScores], metric: MetricSpec) -> Summary:
+    scores = [each.score(metric) for each in counted]
+    ratios = [score.normalised for score in scores]
+    return Summary(
+        over_datasets([score.mean for score in scores]),
+        over_datasets(ratios) if can_be_normalised(metric) else Mean(),
+    )

@@ -1,0 +1,171 @@
+"""What plugins say to the leaderboard: of datasets, metrics, predictors and protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from spared_bench.errors import SparedBenchError
+from spared_bench.leaderboard import Known
+from spared_bench.leaderboard.entries import MethodEntry
+from spared_bench.leaderboard.merging import (
+    Facts,
+    entry_trials,
+    with_listing,
+    without_foreign_facts,
+)
+from spared_bench.protocol import Protocol, Validation
+from spared_bench.registry import Registry
+from spared_bench.results import TrialResult
+from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, spec_as_dict
+
+
+def known_to(registry: Registry, protocols: Sequence[Protocol] = ()) -> Known:
+    """Return what plugins say of datasets and metrics, and by what protocols rank.
+
+    Parameters
+    ----------
+    registry : Registry
+    protocols : sequence of Protocol
+        Beside the registered ones, and before them.
+    """
+    specs = [entry.spec for entry in registry.all("metric")]
+    metrics = {spec.name: spec for spec in specs if isinstance(spec, MetricSpec)}
+    known = (*_registered(registry), *protocols)
+    return Known(
+        dataset_facts(registry),
+        metrics,
+        rankings={each.id: each.ranking for each in known},
+        remarks={each.id: each.remarks for each in known if each.remarks},
+        image_only={each.id: each.known.image_only for each in known if each.known is not None},
+    )
+
+
+def dataset_facts(registry: Registry, protocol: Protocol | None = None) -> Facts:
+    """Return what the datasets say of themselves, divided as a protocol does."""
+    divide = Validation().divide if protocol is None else protocol.divide
+    specs = [entry.spec for entry in registry.all("dataset")]
+    divided = [divide(spec) for spec in specs if isinstance(spec, DatasetSpec)]
+    return {
+        spec.name: {
+            **spec_as_dict(spec),
+            "tier": spec.tier,
+            "evaluation_split": spec.evaluation_split,
+            "shared_donors": spec.shared_donors,
+        }
+        for spec in divided
+    }
+
+
+def _registered(registry: Registry) -> Iterator[Protocol]:
+    """Yield the registered protocols; one that cannot be read stops no board of others."""
+    from spared_bench.protocol import parse_protocol
+
+    for entry in registry.all("protocol"):
+        try:
+            yield parse_protocol(entry.load()(), f"protocol {entry.spec.name!r}")
+        except SparedBenchError:
+            continue
+
+
+def _predictor_facts(registry: Registry) -> Facts:
+    """Return what the rows of others' entries say of predictors that are known here."""
+    specs = [entry.spec for entry in registry.all("predictor")]
+    return {
+        spec.name: {
+            "scope": spec.scope,
+            "summary": spec.summary,
+            **({"needs_known": True} if spec.needs_known else {}),
+        }
+        for spec in specs
+        if isinstance(spec, PredictorSpec)
+    }
+
+
+def runnable(registry: Registry, results: Iterable[TrialResult]) -> Facts:
+    """Return what the page says of how a predictor is run and what it needs.
+
+    Predictors on another encoder (``linear-probe+uni``) are registered by no name of their own;
+    those that have results can be run as well.
+    """
+    specs = [entry.spec for entry in registry.all("predictor")]
+    for name in sorted({each.predictor for each in results if "+" in each.predictor}):
+        with suppress(SparedBenchError):  # a name that an entry of others made up
+            specs.append(registry.get("predictor", name).spec)
+    return {
+        spec.name: {
+            "summary": spec.summary,
+            "citation": spec.citation,
+            "licence": spec.licence,
+            "pretraining": spec.pretraining,
+            "encoder": spec.encoder,
+            "gpu": spec.gpu,
+        }
+        for spec in specs
+        if isinstance(spec, PredictorSpec)
+    }
+
+
+def settings_facts(
+    registry: Registry, protocols: Sequence[Protocol], known: Known
+) -> dict[str, Any]:
+    """Return what each protocol does, and whether a name suffices to run it."""
+    from spared_bench.leaderboard.differences import settings_of
+
+    registered = {each.id: each for each in _registered(registry)}
+    every = registered | {each.id: each for each in protocols}
+    told = settings_of(every, dict(known.metrics))
+    return {name: {**each, "registered": name in registered} for name, each in told.items()}
+
+
+def protocol_files(registry: Registry, protocols: Sequence[Protocol]) -> dict[str, str]:
+    """Return the protocols that come with no plugin, as files, which a command has to name."""
+    from spared_bench.leaderboard.differences import file_of
+
+    registered = {each.id for each in _registered(registry)}
+    return {each.id: file_of(each) for each in protocols if each.id not in registered}
+
+
+def with_what_is_known(
+    results: Sequence[TrialResult],
+    entries: Sequence[MethodEntry],
+    registry: Registry,
+    protocols: Sequence[Protocol],
+) -> list[TrialResult]:
+    """Return runs and others' entries as trials, with what is known here of their datasets.
+
+    Neither an entry nor an imported run says it of itself; a protocol divides its datasets and
+    lists them.
+    """
+    known = {each.id: each for each in (*_registered(registry), *protocols)}
+    predictors = _predictor_facts(registry)
+    found: list[TrialResult] = []
+    names = [*(run.protocol for run in results), *(entry.protocol for entry in entries)]
+    for name in dict.fromkeys(names):
+        datasets = _entry_facts(dataset_facts(registry, known.get(name)))
+        runs = [result for result in results if result.protocol == name]
+        theirs = [entry for entry in entries if entry.protocol == name]
+        found += without_foreign_facts(runs, datasets, predictors)
+        found += entry_trials(theirs, datasets, predictors)
+    return list(with_listing(found, {name: _listed(each) for name, each in known.items()}))
+
+
+def _listed(protocol: Protocol) -> tuple[str, ...]:
+    """Return the datasets of a protocol; with joined folds, those that its folds are of, too."""
+    if protocol.ranking.folds == "apart":
+        return protocol.datasets
+    whole = (name.rpartition(".")[0] or name for name in protocol.datasets)
+    return tuple(dict.fromkeys([*protocol.datasets, *whole]))
+
+
+def _entry_facts(datasets: Facts) -> Facts:
+    """Keep what a trial of the same dataset would say of it."""
+    kept = (
+        *("tier", "evaluation_split", "shared_donors"),
+        *("synthetic", "conflicts_with", "fold_of"),
+    )
+    return {
+        name: {fact: facts[fact] for fact in kept if fact in facts}
+        for name, facts in datasets.items()
+    }

@@ -79,7 +79,7 @@ def choose_genes(
         If no feature is a gene, or which genome is meant is unclear.
     """
     columns, repairs = _of_genes(_words(kinds), len(ids), where)
-    if _mostly_ensembl(symbols) and not _mostly_ensembl(ids):
+    if mostly_ensembl(symbols) and not mostly_ensembl(ids):
         ids, symbols = symbols, ids
         repairs.append("Ids and symbols of the genes stood in each other's place, exchanged.")
     ids, symbols = [ids[i] for i in columns], [symbols[i] for i in columns]
@@ -104,7 +104,8 @@ def choose_genes(
     return Chosen(columns, _without(genome, ids), _without(genome, symbols), repairs)
 
 
-def _mostly_ensembl(names: Sequence[str]) -> bool:
+def mostly_ensembl(names: Sequence[str]) -> bool:
+    """Return whether more than half of the names hold an id of Ensembl."""
     return sum(bool(_ENSEMBL.search(name)) for name in names) * 2 > len(names)
 
 

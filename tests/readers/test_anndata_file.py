@@ -174,10 +174,37 @@ def test_what_is_beside_the_tissue_or_no_gene_is_dropped_and_recorded(adata, tmp
     ]
 
 
-def test_a_gene_without_an_id_keeps_its_name(adata, tmp_path):
+@pytest.mark.parametrize("nothing", [None, "", "nan", "NA"])
+def test_a_gene_without_an_id_keeps_its_name(adata, tmp_path, nothing):
     ids = list(adata.var["gene_ids"])
-    adata.var["gene_ids"] = [None, None, *ids[2:]]
+    adata.var["gene_ids"] = [nothing, nothing, *ids[2:]]
     assert list(read_anndata(written(adata, tmp_path)).var_names) == ["S0", "S1", *ids[2:]]
+
+
+@pytest.mark.parametrize(
+    "name", ["gene_id", "ensembl_id", "ENSEMBL", "Ensembl ID", "feature_id", "ensembl.gene.id"]
+)
+def test_ids_of_ensembl_are_found_whatever_their_column_is_called(adata, tmp_path, name):
+    # A symbol that several genes share, or that has changed since, would lose its gene.
+    ids = list(adata.var.pop("gene_ids"))
+    adata.var[name] = [f"{ids[0]}.7", *ids[1:]]
+    slide = read_anndata(written(adata, tmp_path))
+    assert list(slide.var_names) == ids
+    assert list(slide.var["gene_name"]) == list(adata.var_names)
+
+
+@pytest.mark.parametrize("numbers", [range(N_GENES), np.arange(N_GENES, dtype=float)])
+def test_numbers_of_genes_do_not_replace_their_names(adata, tmp_path, numbers):
+    # NCBI's ids, of which no table here knows: all genes would be unknown.
+    adata.var["gene_id"] = list(numbers)
+    del adata.var["gene_ids"]
+    assert list(read_anndata(written(adata, tmp_path)).var_names) == list(adata.var_names)
+
+
+def test_ids_of_ensembl_are_preferred_to_other_ids(adata, tmp_path):
+    ids = list(adata.var["gene_ids"])
+    adata.var["gene_ids"], adata.var["ensembl_id"] = list(adata.var_names), ids
+    assert list(read_anndata(written(adata, tmp_path)).var_names) == ids
 
 
 @pytest.mark.parametrize(

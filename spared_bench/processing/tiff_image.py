@@ -55,9 +55,8 @@ def open_tiff(path: Path, fluorescence: bool) -> BlockImage:
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            series = tiff.series[0]
             _check_first(path, tiff.series)
-            pages = planes_of(series, path, fluorescence)
+            pages = planes_of(tiff, path, fluorescence)
             colours = colours_of(tiff, pages, path, fluorescence)
             page = pages[0]
             _check_codec(path, page)

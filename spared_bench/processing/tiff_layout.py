@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from spared_bench.processing.aperio import YCBCR_JPEG2000
+from spared_bench.processing.channels import names_in, order_of
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.image_errors import unclear, unsupported
 
@@ -26,19 +27,20 @@ _MAX_SAMPLE_VALUE = 281
 _COLOURS = 3
 
 
-def planes_of(series: Any, path: Path, fluorescence: bool) -> list[Any]:
-    """Return the pages that make the image: one, or one for each colour or stain.
+def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
+    """Return the pages that make the image: one, or one for each colour or stain, in order.
 
     Parameters
     ----------
-    series : tifffile.TiffPageSeries
-        At its full resolution.
+    tiff : tifffile.TiffFile
+        Of which the first image is meant, at its full resolution.
 
     Raises
     ------
     ImageError
-        If it holds several images, or its channels are not described as colours.
+        If it holds several images, or its channels are not described as colours, or as others.
     """
+    series = tiff.series[0]
     extent = dict(zip(series.axes, series.shape, strict=True))
     first = series.keyframe
     across = {axis: n for axis, n in extent.items() if axis not in "YXS" and n > 1}
@@ -53,7 +55,22 @@ def planes_of(series: Any, path: Path, fluorescence: bool) -> list[Any]:
     pages = list(series.pages)
     if len(pages) < planes or any(page is None for page in pages):
         raise unclear(path, f"{planes} planes, but pages for {len(pages)}")
-    return [page.aspage() for page in pages[: max(planes, 1)]]
+    pages = [page.aspage() for page in pages[: max(planes, 1)]]
+    return pages if fluorescence else _in_order(tiff, pages, path)
+
+
+def _in_order(tiff: Any, pages: list[Any], path: Path) -> list[Any]:
+    """Return pages as red, green and blue, where their channels have names; refuse stains."""
+    n_channels = len(pages) * pages[0].samplesperpixel
+    if n_channels not in (1, _COLOURS):
+        return pages
+    names = names_in(tiff, n_channels)
+    order = order_of(names, f"the image {path}")
+    if order == sorted(order):
+        return pages
+    if len(pages) == 1:
+        raise unclear(path, f"its channels in the order {', '.join(names)}")
+    return [pages[place] for place in order]
 
 
 def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> Colours:

@@ -366,6 +366,95 @@ def test_stains_of_an_ome_tiff_are_its_channels_in_order(tmp_path, rng):
     np.testing.assert_array_equal(read, np.floor(planes_last(stains[:3, 0]) / 65535 * 255))
 
 
+def written_as_ome(path, pixels, **channel):
+    tifffile.imwrite(
+        path, planes(pixels), photometric="minisblack", metadata={"axes": "CYX", "Channel": channel}
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        {"Name": ["DAPI", "CD45", "PanCK"]},
+        {"Name": ["Red Alexa 594", "Green FITC", "Blue DAPI"]},
+        {"Name": ["488", "561", "640"]},
+        {"Name": ["Hematoxylin", "Eosin", "Residual"]},
+        {"Name": ["Red", "", "Blue"]},
+        {"Fluor": ["DAPI", "FITC", "Cy5"]},
+        {"Color": [0xFF00FF, 0x00FF00FF, 0x0000FFFF]},
+    ],
+)
+def test_three_channels_of_an_ome_tiff_that_are_said_to_be_stains_are_refused(
+    tmp_path, pixels, channel
+):
+    path = written_as_ome(tmp_path / "a.ome.tif", pixels, **channel)
+    with pytest.raises(ImageError, match="expected red, green and blue, or no names"):
+        open_image(path)
+    assert open_image(path, fluorescence=True).window(0, 0, 5, 5).shape == (5, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("channel", "order"),
+    [
+        ({"Name": ["Red", "GREEN", "b"]}, [0, 1, 2]),
+        ({"Name": ["Channel 1", "Channel 2", "Channel 3"]}, [0, 1, 2]),
+        ({"Name": ["TL Brightfield"] * 3}, [0, 1, 2]),
+        ({"Name": ["B", "G", "R"]}, [2, 1, 0]),
+        ({"Name": ["C:2", "C:0", "C:1"]}, [1, 2, 0]),
+        ({"Color": [0x0000FFFF, 0x00FF00FF, 0xFF0000FF - 2**32]}, [2, 1, 0]),
+        ({"Color": [-1, -1, -1]}, [0, 1, 2]),
+    ],
+)
+def test_channels_of_an_ome_tiff_are_the_colours_that_they_are_said_to_be(
+    tmp_path, pixels, channel, order
+):
+    path = written_as_ome(tmp_path / "a.ome.tif", pixels, **channel)
+    np.testing.assert_array_equal(whole(path), pixels[..., order])
+
+
+def test_a_single_channel_of_a_stain_is_no_picture_in_grey(tmp_path, pixels):
+    for name in ("DAPI", "Brightfield"):
+        metadata = {"axes": "YX", "Channel": {"Name": [name]}}
+        grey = {"photometric": "minisblack", "metadata": metadata}
+        tifffile.imwrite(tmp_path / f"{name}.ome.tif", pixels[..., 0], **grey)
+    with pytest.raises(ImageError, match="are called DAPI"):
+        open_image(tmp_path / "DAPI.ome.tif")
+    assert whole(tmp_path / "Brightfield.ome.tif").shape == pixels.shape
+
+
+def tables(colours):
+    """Lookup tables of ImageJ, from black to a colour."""
+    ramp = np.arange(256, dtype=np.uint8)
+    parts = {"r": (1, 0, 0), "g": (0, 1, 0), "b": (0, 0, 1), "c": (0, 1, 1), "w": (1, 1, 1)}
+    return [np.array([ramp * part for part in parts[colour]]) for colour in colours]
+
+
+@pytest.mark.parametrize(
+    ("labels", "colours", "order"),
+    [
+        (["Red", "Green", "Blue"], "", [0, 1, 2]),
+        (["Blue", "Green", "Red"], "rgb", [2, 1, 0]),
+        ([f"c:{n}/3 - slide.czi #1" for n in (1, 2, 3)], "www", [0, 1, 2]),
+        ([], "bgr", [2, 1, 0]),
+        (["DAPI", "CD45", "PanCK"], "bgr", []),
+        ([], "cgr", []),
+    ],
+)
+def test_labels_and_tables_of_imagej_say_what_a_channel_is(
+    tmp_path, pixels, labels, colours, order
+):
+    told = {"Labels": labels} if labels else {}
+    told |= {"LUTs": tables(colours)} if colours else {}
+    metadata = {"axes": "CYX", "mode": "composite"} | told
+    tifffile.imwrite(tmp_path / "a.tif", planes(pixels), imagej=True, metadata=metadata)
+    if order:
+        np.testing.assert_array_equal(whole(tmp_path / "a.tif"), pixels[..., order])
+    else:
+        with pytest.raises(ImageError, match="expected red, green and blue, or no names"):
+            open_image(tmp_path / "a.tif")
+
+
 def planes_last(stains):
     return np.moveaxis(stains, 0, 2)
 

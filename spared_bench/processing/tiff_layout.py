@@ -17,9 +17,9 @@ import numpy as np
 from spared_bench.processing.aperio import YCBCR_JPEG2000
 from spared_bench.processing.channels import names_in, order_of
 from spared_bench.processing.colours import Colours
-from spared_bench.processing.image_errors import unclear, unsupported
+from spared_bench.processing.image_errors import inks, unclear, unsupported
 
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEGS = (6, 7)
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _ASSOCIATED, _UNASSOCIATED = 1, 2
@@ -95,6 +95,8 @@ def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> C
         return Colours(top=255, palette=(np.asarray(page.colormap).T >> 8).astype(np.uint8))
     decoded = (*_JPEGS, YCBCR_JPEG2000)  # as red, green and blue
     coded = photometric == _YCBCR and page.compression in decoded and page.planarconfig == 1
+    if photometric == _SEPARATED:
+        raise inks(path)
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not coded:
         name = getattr(page.photometric, "name", photometric)
         codec = getattr(page.compression, "name", page.compression)

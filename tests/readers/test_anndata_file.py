@@ -131,12 +131,11 @@ def test_array_positions_are_made_where_they_are_missing_and_that_is_recorded(ad
 
 
 def test_a_size_of_spots_that_the_file_lacks_may_be_given(adata, tmp_path):
-    del adata.uns["spatial"]
+    del adata.uns["spatial"]["lib"]["scalefactors"]["spot_diameter_fullres"]
     path = written(adata, tmp_path)
-    with pytest.raises(ContractError, match=r"how large a spot is .*`spot_diameter_px: \.\.\.`"):
+    with pytest.raises(ContractError, match=r"by which patches.*about \d+(\.\d+)? on Visium\.$"):
         read_anndata(path)
     slide = read_anndata(path, spot_diameter_px=30)
-    assert slide.uns["slide"]["image_path"] == ""
     assert slide.uns["slide"]["spot_diameter_px"] == 30
 
 
@@ -424,6 +423,20 @@ def test_a_diameter_that_is_no_single_positive_number_is_asked_for(adata, tmp_pa
     adata.uns["spatial"]["lib"]["scalefactors"]["spot_diameter_fullres"] = diameter
     with pytest.raises(ContractError, match="does not say how large a spot is"):
         read_anndata(written(adata, tmp_path))
+
+
+def test_without_an_image_the_size_of_a_spot_need_not_be_known(adata, tmp_path):
+    # Nothing is cut by it; such a dataset could not be added, prepared or completed.
+    adata.uns = {}
+    slide = read_anndata(written(adata, tmp_path), exports=tmp_path)
+    validate_raw_slide(slide, "slide")
+    facts = slide.uns["slide"]
+    x, y = adata.obsm["spatial"].T
+    apart = np.hypot(x[:, None] - x, y[:, None] - y)
+    np.fill_diagonal(apart, np.inf)
+    assert facts["image_path"] == ""
+    assert facts["spot_diameter_px"] == pytest.approx(0.55 * np.median(apart.min(axis=1)))
+    assert facts["repairs"][-1].startswith("The file does not say how large a spot is: ")
 
 
 STRETCHES = {

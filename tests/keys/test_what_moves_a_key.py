@@ -89,7 +89,7 @@ TABLE = {
         "spared_bench/registration",
         "__init__ by_hand field pictures quality sample search",
     )
-    | modules("spared_bench", "geometry strict"),
+    | modules("spared_bench", "geometry strict wrong_values"),
     "view": VIEWS,
     "stained": PATCHES
     | modules(

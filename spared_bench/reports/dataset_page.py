@@ -20,6 +20,7 @@ from spared_bench.errors import SparedBenchError, ViewError
 from spared_bench.processing.given import has_given
 from spared_bench.reports import dataset_figures as figures
 from spared_bench.specs import SPLITS, DatasetSpec
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -159,7 +160,7 @@ def _facts(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None) -
         "Organism": spec.organism,
         "Tissue": spec.tissue,
         "Technology": spec.technology,
-        "Slides": f"{len(rows)}, of {len(donors)} donor{'s' * (len(donors) != 1)}",
+        "Slides": f"{len(rows)}, of {counted(len(donors), 'donor')}",
         "Spots": f"{sum(row.spots for row in rows):,}",
         "Tier": tiers[spec.tier],
         "Licence": spec.licence or "not stated by the source",
@@ -168,7 +169,9 @@ def _facts(spec: DatasetSpec, rows: Sequence[_Row], prepared: Prepared | None) -
     if prepared is not None:
         spots, genes = prepared.adata.shape
         missing = 1 - float(np.asarray(prepared.adata.layers[MASK]).mean())
-        facts["Prepared"] = f"{spots:,} spots × {genes:,} genes, {missing:.1%} unmeasured"
+        facts["Prepared"] = (
+            f"{counted(spots, 'spot')} × {counted(genes, 'gene')}, {missing:.1%} unmeasured"
+        )
     return {key: value for key, value in facts.items() if value}
 
 
@@ -220,7 +223,9 @@ def _notices(
         if record["fewer_genes_than_asked"]:
             asked = record["processing"]["n_genes"]
             left = prepared.adata.n_vars
-            notices.append(f"The filters left {left} genes, fewer than the {asked} asked for.")
+            notices.append(
+                f"The filters left {counted(left, 'gene')}, fewer than the {asked} asked for."
+            )
     return notices
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.geometry import spacing
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -87,7 +88,7 @@ def _untestable(slide: AnnData) -> str:
     if slide.uns["slide"].get("modality", "H&E") != "H&E":
         return "The image is no H&E image, which the tests are made for."
     if slide.n_obs < LEAST_SPOTS:
-        return f"The slide has {slide.n_obs} spots; the tests need {LEAST_SPOTS}."
+        return f"The slide has {counted(slide.n_obs, 'spot')}; the tests need {LEAST_SPOTS}."
     return ""
 
 

@@ -34,6 +34,7 @@ from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.protocol import Processing
 from spared_bench.specs import DatasetSpec, SlideInfo
 from spared_bench.strict import explain, load_mapping, plain_digits
+from spared_bench.words import counted
 
 DESCRIPTION = "dataset.yaml"
 #: The factory of every dataset that is described in YAML.
@@ -186,7 +187,8 @@ class Description(_Described):
         return DatasetSpec(
             name=self.name,
             factory=FACTORY,
-            summary=self.summary or f"{len(self.slides)} slides of one's own ({self.format})",
+            summary=self.summary
+            or f"{counted(len(self.slides), 'slide')} of one's own ({self.format})",
             citation=self.citation,
             licence=self.licence,
             organism=self.organism,

@@ -15,6 +15,7 @@ from spared_bench.strict import in_one_line
 from spared_bench.studies.model import Study
 from spared_bench.studies.sameness import require_different
 from spared_bench.studies.settings import SELECTED, is_setting, set_parameter, set_protocol
+from spared_bench.words import counted
 
 #: What tells a cell of a variant from another: dataset, completer, method, seed.
 Place = tuple[str, str, str, int]
@@ -221,7 +222,7 @@ def _require_room(study: Study, variants: list[Variant]) -> None:
     if cells > study.max_cells:
         sizes = _sizes(study, variants)
         raise StudyError(
-            f"Study {study.name!r} has {cells} cells ({sizes}), and its `max_cells` is"
+            f"Study {study.name!r} has {counted(cells, 'cell')} ({sizes}), and its `max_cells` is"
             f" {study.max_cells}. Take levels, methods, datasets or seeds away, take `design:"
             f" single`, or raise `max_cells` to {cells}."
         )

@@ -467,7 +467,7 @@ def test_own_slides_take_the_protocol_own_and_are_told_so(yaml, tmp_path):
     run = CliRunner().invoke
     done = run(app, ["run", "-d", "mine", *arguments])
     assert done.exit_code == 0, done.output
-    assert "1 cells under protocol own@1" in done.stdout
+    assert "1 cell under protocol own@1" in done.stdout
     assert "Protocol own@1, since none was named with `--suite`: Methods as pub" in done.stderr
     named = run(app, ["run", "-d", "mine", "--suite", str(TOY_PROTOCOL), *arguments])
     assert "under protocol toy@1" in named.stdout

@@ -314,13 +314,21 @@ for _label, _text, _refusal in [
     ("a line end", _HEAD + 'title: "a\\nb"\n', "holds line ends"),
     ("a title of 10,000 characters", _HEAD + f"title: {'x' * 10_000}\n", "at most 300"),
     ("a script for an address", _HEAD + "code: javascript:alert(1)\n", "code: "),
-    ("a path for a method", _HEAD.replace("toy-ridge", "../x"), "method: expected text of the form"),
+    (
+        "a path for a method",
+        _HEAD.replace("toy-ridge", "../x"),
+        "method: expected text of the form",
+    ),
     (
         "a version that ends with a dot",
         _HEAD.replace('"1"', '"1."'),
         "version: expected text of the form",
     ),
-    ("a path for a protocol", _HEAD.replace("toy@1", "../x@1"), "protocol: expected text of the form"),
+    (
+        "a path for a protocol",
+        _HEAD.replace("toy@1", "../x@1"),
+        "protocol: expected text of the form",
+    ),
     ("letters that are not seen", _HEAD + 'title: "a\\u3164b"\n', "characters that cannot be seen"),
     ("an empty Braille cell", _HEAD + 'title: "\\u2800"\n', "characters that cannot be seen"),
     ("a variation selector", _HEAD + 'title: "a\\ufe0fb"\n', "characters that cannot be seen"),

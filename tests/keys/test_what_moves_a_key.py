@@ -104,7 +104,7 @@ TABLE = {
     | modules("spared_bench/models", "arrays"),
     "checks": READING
     | modules("spared_bench/reports", "quality")
-    | modules("spared_bench", "geometry"),
+    | modules("spared_bench", "geometry words"),
     "pictures": READING | modules("spared_bench/reports", "tissue"),
     "features": PATCHES | ENCODERS,
     "spackle": PREPARED

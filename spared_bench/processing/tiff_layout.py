@@ -43,6 +43,8 @@ def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
     series = tiff.series[0]
     extent = dict(zip(series.axes, series.shape, strict=True))
     first = series.keyframe
+    if first.samplesperpixel == 1 and "S" in extent:  # samples that are pages
+        extent["C"] = extent.get("C", 1) * extent.pop("S")
     across = {axis: n for axis, n in extent.items() if axis not in "YXS" and n > 1}
     planes = math.prod(across.values())
     if fluorescence and len(across) > 1 and across.keys() - {"C"}:
@@ -51,10 +53,15 @@ def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
     if not fluorescence and across.keys() - {"C"}:
         raise unclear(path, f"{planes} pages ({_told(across)}) and does not say which is the image")
     if not fluorescence and planes > 1 and (planes != _COLOURS or first.samplesperpixel > 1):
-        raise unclear(path, f"{planes} pages for its channels; expected 3: red, green and blue")
+        each = f" of {first.samplesperpixel} samples each" if first.samplesperpixel > 1 else ""
+        told = f"{planes} pages{each} for its channels; expected 3: red, green and blue"
+        raise unclear(path, told)
     pages = list(series.pages)
-    if len(pages) < planes or any(page is None for page in pages):
-        raise unclear(path, f"{planes} planes, but pages for {len(pages)}")
+    there = [page for page in pages if page is not None]
+    if len(pages) < planes or len(there) < len(pages):
+        raise unclear(path, f"{planes} planes, but pages for {len(there)}")
+    if elsewhere := sorted({page.parent.filename for page in there} - {tiff.filename}):
+        raise unclear(path, f"planes that lie in other files ({', '.join(elsewhere)})")
     pages = [page.aspage() for page in pages[: max(planes, 1)]]
     return pages if fluorescence else _in_order(tiff, pages, path)
 

@@ -357,6 +357,46 @@ def test_a_file_that_begins_with_a_smaller_image_is_refused(tmp_path, pixels, om
         open_image(path)
 
 
+def test_planes_in_other_files_are_not_taken_from_this_one(tmp_path, pixels):
+    # The places of all planes were looked up in the file that was opened: one plane, three times.
+    uuid = "urn:uuid:0000000{}-0000-0000-0000-000000000000".format
+    planes_in = "".join(
+        f'<TiffData FirstC="{c}" IFD="0"><UUID FileName="{c}.ome.tif">{uuid(c)}</UUID></TiffData>'
+        for c in range(3)
+    )
+    for c, plane in enumerate(planes(pixels)):
+        told = (
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="'
+            f'{uuid(c)}"><Image ID="I:0"><Pixels ID="P:0" DimensionOrder="XYCZT" Type="uint8"'
+            f' SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeC="3" SizeZ="1" SizeT="1">'
+            f"{planes_in}</Pixels></Image></OME>"
+        )
+        options = {"photometric": "minisblack", "description": told, "metadata": None}
+        tifffile.imwrite(tmp_path / f"{c}.ome.tif", plane, **options)
+    with pytest.raises(ImageError, match=r"in other files \(1\.ome\.tif, 2\.ome\.tif\)"):
+        open_image(tmp_path / "0.ome.tif")
+    (tmp_path / "2.ome.tif").unlink()
+    with pytest.raises(ImageError, match="3 planes, but pages for 2"):
+        open_image(tmp_path / "0.ome.tif")
+
+
+def test_samples_that_are_pages_are_colours(tmp_path, pixels):
+    options = {"photometric": "minisblack", "metadata": {"axes": "SYX"}}
+    tifffile.imwrite(tmp_path / "a.tif", planes(pixels), **options)
+    np.testing.assert_array_equal(whole(tmp_path / "a.tif"), pixels)
+
+
+def test_a_mask_before_the_slide_is_not_taken_for_it(tmp_path, pixels):
+    parts = [(pixels[..., 0], "minisblack"), (pixels, "rgb")]
+    for name, order in (("a.tif", parts), ("b.tif", parts[::-1])):
+        with tifffile.TiffWriter(tmp_path / name) as tiff:
+            for part, kind in order:
+                tiff.write(part, photometric=kind, metadata=None)
+    with pytest.raises(ImageError, match="2 images of its size, the first in grey, one in colour"):
+        open_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(whole(tmp_path / "b.tif"), pixels)
+
+
 def test_stains_of_an_ome_tiff_are_its_channels_in_order(tmp_path, rng):
     stains = rng.integers(0, 4000, size=(5, 1, 40, 50)).astype(np.uint16)  # dark, as they are
     tifffile.imwrite(

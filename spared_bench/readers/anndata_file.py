@@ -17,7 +17,7 @@ from spared_bench.errors import (
     MissingFileError,
     did_you_mean,
 )
-from spared_bench.readers.anndata_images import copies_of, image_in, library_of
+from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
 from spared_bench.readers.anndata_spots import number, raw_slide_from
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.scale import (
@@ -114,7 +114,7 @@ def read_anndata(
         part = [rows[1]] if rows else []
         name = "_".join([path.stem, *part, *([library] if library else [])])
         found, scale, notes = image_in(facts, copies, path, name, exports)
-        slide.uns["slide"]["repairs"] += [*untold, *notes]
+        slide.uns["slide"]["repairs"] += [*untold, *elsewhere(adata.uns), *notes]
     slide.uns["slide"] |= {
         "image_path": str(found or ""),
         "image_scale": scale,

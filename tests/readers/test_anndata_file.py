@@ -342,6 +342,38 @@ def test_an_image_without_a_factor_is_not_used_and_that_is_said(adata, tmp_path,
     assert told.startswith("The image 'hires' of the file, 200 x 200 px, was not used: its scale")
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (("image",), "uns['image']"),
+        (("spatial",), "uns['spatial']"),
+        (("spatial", "lib", "hires"), "uns['spatial']['lib']['hires']"),
+        (("images", "lib", "he"), "uns['images']['lib']['he']"),
+        (("images", "he"), "uns['images']['he']"),
+    ],
+)
+def test_an_image_where_nobody_looks_for_it_is_told(adata, tmp_path, place, told):
+    # The slide was read as one without an image, and nobody knew why.
+    image = adata.uns["spatial"]["lib"].pop("images")["hires"]
+    uns = {"umap": {"params": np.zeros((3, 3, 3))}, "spatial": dict(adata.uns["spatial"])}
+    found = uns
+    for key in place[:-1]:
+        found = found.setdefault(key, {})
+    found[place[-1]] = image
+    adata.uns = uns
+    repairs = read_anndata(written(adata, tmp_path), exports=tmp_path).uns["slide"]["repairs"]
+    sentences = [sentence for sentence in repairs if "may be an image" in sentence]
+    assert len(sentences) == 1
+    assert f"{image.shape[1]} x {image.shape[0]} px, in {told}, which was not" in sentences[0]
+
+
+def test_an_image_whose_channels_come_first_is_refused_as_that(adata, tmp_path):
+    images = adata.uns["spatial"]["lib"]["images"]
+    images["hires"] = np.moveaxis(images["hires"], 2, 0)
+    with pytest.raises(ImageError, match=r"Its channels come first: put them last\."):
+        read_anndata(written(adata, tmp_path), exports=tmp_path)
+
+
 def test_an_image_is_compared_with_those_in_the_file(adata, tmp_path):
     path = written(adata, tmp_path)
     made_slides.picture(1).save(tmp_path / "same.png")

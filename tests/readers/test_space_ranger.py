@@ -345,6 +345,12 @@ def test_a_position_file_of_something_else_is_refused(folder, first, message):
         read_space_ranger(folder)
 
 
+def test_a_position_file_of_a_header_alone_is_refused(folder):
+    (folder / "spatial" / "tissue_positions.csv").write_text(f"{HEADER}\n")
+    with pytest.raises(CoordinateError, match="has a header and no rows"):
+        read_space_ranger(folder)
+
+
 def test_an_array_position_that_is_not_whole_is_refused(folder):
     path = folder / "spatial" / "tissue_positions.csv"
     path.write_text(path.read_text().replace("AAAC02-1,1,0,", "AAAC02-1,1,0.5,"))

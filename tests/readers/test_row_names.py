@@ -131,7 +131,7 @@ def test_a_count_that_is_told_twice_is_not_added_up(folder, form):
 
         with h5py.File(folder / "filtered_feature_bc_matrix.h5", "r+") as file:
             file["matrix/indices"][1] = file["matrix/indices"][0]
-    with pytest.raises(CountsError, match="tells 1 counts of a spot and a gene twice"):
+    with pytest.raises(CountsError, match="tells 1 count of a spot and a gene twice"):
         read_space_ranger(folder)
 
 

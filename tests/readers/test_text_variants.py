@@ -304,7 +304,7 @@ def test_fields_between_blanks_are_refused(folder, texts):
 def test_a_barcode_that_stands_twice_is_refused(folder, texts):
     lines = texts["barcodes.tsv"].splitlines()
     write_part(folder, "barcodes.tsv", "\n".join([*lines[:-1], lines[0]]) + "\n")
-    with pytest.raises(CountsError, match=f"1 barcodes more than once, '{lines[0]}' first"):
+    with pytest.raises(CountsError, match=f"1 barcode more than once, '{lines[0]}' first"):
         read_space_ranger(folder)
 
 

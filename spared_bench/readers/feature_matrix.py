@@ -245,8 +245,8 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
             raise ValueError(f"line {number} of {path.name} begins with an empty field: {row[:3]}")
         if len(row) != len(rows[0]):
             raise ValueError(
-                f"line {number} of {path.name} has {len(row)} fields, {row[:3]}, where line 1 has"
-                f" {len(rows[0])}"
+                f"line {number} of {path.name} has {counted(len(row), 'field')}, {row[:3]},"
+                f" where line 1 has {len(rows[0])}"
             )
     if not rows:
         raise ValueError(f"{path.name} is empty")

@@ -34,6 +34,7 @@ READING = (
     | modules("spared_bench/data", "__init__ contract patches slides")
     | modules("spared_bench/readers", "genes labels lattice legacy_st scale tables text")
     | IMAGES
+    | modules("spared_bench", "words")
 )
 PATCHES = (
     READING
@@ -104,7 +105,7 @@ TABLE = {
     | modules("spared_bench/models", "arrays"),
     "checks": READING
     | modules("spared_bench/reports", "quality")
-    | modules("spared_bench", "geometry words"),
+    | modules("spared_bench", "geometry"),
     "pictures": READING | modules("spared_bench/reports", "tissue"),
     "features": PATCHES | ENCODERS,
     "spackle": PREPARED

@@ -205,7 +205,7 @@ def test_genes_of_two_columns_under_the_older_name_are_read(folder, texts):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("features.tsv", "a\tb\nc\n", r"line 2 of features\.tsv has 1 fields, \['c'\], .* 2"),
+        ("features.tsv", "a\tb\nc\n", r"line 2 of features\.tsv has 1 field, \['c'\], .* 2"),
         ("features.tsv", "a\tb\n\nc\td\n", r"line 2 of features\.tsv"),
         ("barcodes.tsv", "a\n\nb\n", r"line 2 of barcodes\.tsv"),
         ("barcodes.tsv", "", r"barcodes\.tsv is empty"),

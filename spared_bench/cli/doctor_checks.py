@@ -122,10 +122,10 @@ def _plugins(space: Workspace) -> Finding:
         ours = any(each.is_ours for each in out)
         why = f"`spared-bench plugins why {out[0].name}` shows the traceback."
         return Finding("plugins", PROBLEM if ours else NOTE, f"left out: {told}", why)
-    counted = ", ".join(
-        f"{len(registry.names(kind))} {kind}s" for kind in ("dataset", "completer", "predictor")
+    told = ", ".join(
+        counted(len(registry.names(kind)), kind) for kind in ("dataset", "completer", "predictor")
     )
-    return Finding("plugins", OK, counted)
+    return Finding("plugins", OK, told)
 
 
 def _device() -> Finding:

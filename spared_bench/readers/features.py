@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.errors import CountsError
+from spared_bench.words import counted
 
 GENES = "Gene Expression"
 #: Between a genome and a gene; Seurat turns underscores into dashes.
@@ -168,9 +169,11 @@ def _genome_of(
         fitting = [name for name, found in bare.items() if found > known[name] / 2]
     if len(fitting) == 1:
         return fitting[0]
-    counted = ", ".join(f"{name or 'without a name'} ({n} genes)" for name, n in known.items())
+    each = ", ".join(
+        f"{name or 'without a name'} ({counted(n, 'gene')})" for name, n in known.items()
+    )
     raise CountsError(
-        f"{where} holds genes of several genomes: {counted}; which of them is that of"
+        f"{where} holds genes of several genomes: {each}; which of them is that of"
         f" {organism or 'the dataset, whose organism is not told,'} is unclear. Declare the"
         " organism (human or mouse), or give a matrix of one genome."
     )

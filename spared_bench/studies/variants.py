@@ -230,11 +230,11 @@ def _require_room(study: Study, variants: list[Variant]) -> None:
 
 def _sizes(study: Study, variants: list[Variant]) -> str:
     first = variants[0]
+    levels = f"{counted(len(variants), 'combination')} of levels"
     counts: Mapping[str, int] = {
-        "combinations of levels": len(variants),
-        "methods": len(first.methods),
-        "datasets": len(first.datasets),
-        "completers": len(first.completers),
-        "seeds": len(first.seeds),
+        "method": len(first.methods),
+        "dataset": len(first.datasets),
+        "completer": len(first.completers),
+        "seed": len(first.seeds),
     }
-    return " × ".join(f"{number} {what}" for what, number in counts.items())
+    return " × ".join([levels, *(counted(number, what) for what, number in counts.items())])

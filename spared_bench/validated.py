@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from spared_bench.errors import SparedBenchError, did_you_mean
 from spared_bench.strict import in_one_line, load_mapping
+from spared_bench.wrong_values import what_is_wrong, wrong_value
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -43,19 +44,23 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(_unknown(model, problem["loc"], where))
         elif problem["type"] == "value_error":  # of our own validators: whole sentences
-            lines.append(f"{where}: {_message(problem)}." if where else f"{_message(problem)}.")
+            told = f"{what_is_wrong(problem)}."
+            lines.append(f"{where}: {told}" if where else told)
         elif problem["type"] == "invalid_key" or problem["loc"][-1:] == ("[key]",):
             section = ".".join(map(str, problem["loc"])).removesuffix(".[key]").rpartition(".")[0]
-            found = in_one_line(problem.get("input"))
+            section, found = section or "the file", problem.get("input")
+            if isinstance(found, str):
+                lines.append(f"a key of {section}: {wrong_value(problem)}")
+                continue
             lines.append(
-                f"{section or 'the file'} has a key that is read as {found}, which is no text: put"
+                f"{section} has a key that is read as {in_one_line(found)}, which is no text: put"
                 " it in quotes, or correct it."
             )
         elif problem["type"] == "missing":
             lines.append(f"setting {where!r} is missing.")
         else:
-            found = in_one_line(problem.get("input"))
-            lines.append(f"setting {where!r}: {problem['msg']} (found {found}).")
+            named = f"setting {where!r}" if where else "the file"
+            lines.append(f"{named}: {wrong_value(problem)}")
     return " ".join(lines)
 
 
@@ -107,15 +112,10 @@ def first_problems(error: ValidationError, whole: str, most: int = 3) -> str:
         How the file is called where it is wrong as a whole.
     most : int
     """
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)
     lines = [
-        f"{'.'.join(map(str, each['loc'])) or whole}: {_message(each)}"[:300]
+        f"{'.'.join(map(str, each['loc'])) or whole}: {what_is_wrong(each)}"[:300]
         for each in found[:most]
     ]
     more = f" (and {len(found) - most} more)" if len(found) > most else ""
     return "; ".join(lines) + more
-
-
-def _message(problem: Any) -> str:
-    """Return what pydantic or a validator of ours says, which are whole sentences."""
-    return str(problem["msg"]).removeprefix("Value error, ")

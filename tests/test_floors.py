@@ -18,7 +18,7 @@ FLOORS = (
     (
         "ground",
         "pretty errors annotations bounds prediction results specs statistics files threads"
-        " geometry guard strict validated apart fresh sandbox beside shipped",
+        " geometry guard words wrong_values strict validated apart fresh sandbox beside shipped",
     ),
     ("keys", "keys"),
     ("store", "store"),

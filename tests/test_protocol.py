@@ -28,7 +28,7 @@ def test_every_installed_protocol_can_be_read():
         ("iterations: 3", "of that name in training. There is one of that name in completion."),
         ("training: {iteratons: 3}", "'training.iteratons'. Did you mean 'iterations'?"),
         ("processing: {filtering: {real_fractoin: 1}}", "Did you mean 'real_fraction'?"),
-        ("training: {iterations: 0}", "'training.iterations': Input should be greater than 0"),
+        ("training: {iterations: 0}", "'training.iterations': expected more than 0 (found 0)."),
         ("processing: {target: log3}", "'processing.target'"),
         ("training: {precision: float16}", "'auto', 'float32' or 'bfloat16' (found 'float16')"),
         ("training: {precison: float32}", "Did you mean 'precision'?"),
@@ -151,7 +151,7 @@ def test_bounds_between_which_no_count_lies_are_refused_at_once(what, low, high,
 
 @pytest.mark.parametrize("value", [".nan", ".inf"])
 def test_a_count_that_is_no_number_is_no_bound(value):
-    with pytest.raises(ProtocolError, match="finite number"):
+    with pytest.raises(ProtocolError, match="expected a number that is neither nan nor infinite"):
         parse_protocol(SMALL + f"processing: {{filtering: {{spot_max_counts: {value}}}}}", "x")
 
 
@@ -173,7 +173,7 @@ def test_a_protocol_may_name_a_dataset_its_folds_or_one_of_them():
         ({"n_gene": 3}, "parameters of dataset 'made_up': 'n_gene' is no setting that a dataset"),
         ({"n_gene": 3}, "Did you mean 'n_genes'?"),
         ({"fit_on": "all"}, "'fit_on' is no setting that a dataset may have"),
-        ({"n_genes": 0}, "n_genes Input should be greater than 0 (found 0)"),
+        ({"n_genes": 0}, "setting 'n_genes': expected more than 0 (found 0)."),
     ],
 )
 def test_a_parameter_that_no_dataset_may_set_is_refused(parameters, message):

@@ -9,6 +9,7 @@ import numpy as np
 
 from spared_bench.brought.names import Names, refuse_unknown
 from spared_bench.errors import SubmissionError
+from spared_bench.words import counted
 
 #: Names of some rows, and how to read the wanted ones: (row numbers, column numbers) -> values.
 Block = tuple[Sequence[str], Callable[[np.ndarray, np.ndarray], np.ndarray]]
@@ -207,7 +208,7 @@ def _check_finite(
     if wrong.any():
         row, column = (int(i) for i in np.argwhere(wrong)[0])
         raise SubmissionError(
-            f"{source} holds {int(wrong.sum())} values that are no finite numbers, the first at"
-            f" {down.names[row]!r}, {across.names[column]!r}. Predict a number there, or leave the"
-            " whole spot or gene out of the file, where it counts as missing."
+            f"{source} holds {counted(int(wrong.sum()), 'value')} other than finite numbers,"
+            f" the first at {down.names[row]!r}, {across.names[column]!r}. Predict a number"
+            " there, or leave the whole spot or gene out of the file, where it counts as missing."
         )

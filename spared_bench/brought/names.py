@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from spared_bench.errors import SubmissionError, did_you_mean
+from spared_bench.words import counted
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def refuse_unknown(names: Names, found: Sequence[str], source: str) -> None:
         )
     hint = did_you_mean(found[0], names.names) or did_you_mean(found[0], names.others)
     raise SubmissionError(
-        f"{source} names {len(found)} {names.what} that the dataset does not have"
+        f"{source} names {counted(len(found), names.what[:-1])} that the dataset does not have"
         f" under this protocol: {', '.join(map(repr, found[:3]))}"
         f"{', ...' if len(found) > 3 else ''}.{f' {hint}' if hint else ''} Its {names.what} are"
         f" called like {', '.join(map(repr, names.names[:2]))}. Correct the names, or leave them"

@@ -15,6 +15,7 @@ import numpy as np
 from spared_bench.brought.collecting import Block, Named
 from spared_bench.brought.text_layout import Layout, fields, layout_of
 from spared_bench.errors import SubmissionError
+from spared_bench.words import counted
 
 _MOST_CHARS_OF_A_LINE = 64_000_000
 _MOST_LINES = 20_000_000
@@ -62,7 +63,7 @@ def _blocks(
             found = fields(line, layout.separator)
             if len(found) != layout.width:
                 raise SubmissionError(
-                    f"{source}, line {number}: {len(found)} values, where others have"
+                    f"{source}, line {number}: {counted(len(found), 'value')}, where others have"
                     f" {layout.width}. It is cut short, or a name holds the separator without"
                     " quotes."
                 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from spared_bench import __version__
 from spared_bench.errors import SparedBenchError
+from spared_bench.words import counted
 from spared_bench.workspace import Workspace
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -121,10 +122,10 @@ def _plugins(space: Workspace) -> Finding:
         ours = any(each.is_ours for each in out)
         why = f"`spared-bench plugins why {out[0].name}` shows the traceback."
         return Finding("plugins", PROBLEM if ours else NOTE, f"left out: {told}", why)
-    counted = ", ".join(
-        f"{len(registry.names(kind))} {kind}s" for kind in ("dataset", "completer", "predictor")
+    told = ", ".join(
+        counted(len(registry.names(kind)), kind) for kind in ("dataset", "completer", "predictor")
     )
-    return Finding("plugins", OK, counted)
+    return Finding("plugins", OK, told)
 
 
 def _device() -> Finding:
@@ -217,7 +218,7 @@ def _mlflow(space: Workspace, ask: bool) -> Finding:
                 "mlflow", PROBLEM, f"{file} cannot be read: {error}",
                 "Move it away; `spared-bench track sync` makes it again from the store.",
             )  # fmt: skip
-        return Finding("mlflow", OK, f"{told}: {runs:,} runs")
+        return Finding("mlflow", OK, f"{told}: {counted(runs, 'run')}")
     if is_sqlite(connection.uri) or "://" not in connection.uri:
         return Finding("mlflow", OK, f"{told}: made by the first run")
     if ask and connection.uri.startswith("http") and not _answers(connection.uri):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from spared_bench.cli.common import print_table, show_result
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from spared_bench.planning.forecast import Forecast
@@ -40,7 +41,7 @@ def _unavailable(plan: Plan) -> list[str]:
     for (source, reason), names in told.items():
         if source in together:
             continue
-        label = repr(names[0]) if len(names) == 1 else f"{source!r} ({len(names)} folds)"
+        label = repr(names[0]) if len(names) == 1 else f"{source!r} ({counted(len(names), 'fold')})"
         lines.append(f"Dataset {label} is left out: {reason}")
     return lines
 
@@ -75,8 +76,8 @@ def _print_plan(plan: Plan, ahead: Forecast) -> None:
     warn_unavailable(plan)
     done = sum(state == "done" for _, state in ahead.states)
     typer.echo(
-        f"{len(rows)} cells under protocol {plan.bench.protocol.id}: {done} done;"
-        f" {ahead.cached} trials in the store, {ahead.open_trials} to run."
+        f"{counted(len(rows), 'cell')} under protocol {plan.bench.protocol.id}: {done} done;"
+        f" {counted(ahead.cached, 'trial')} in the store, {ahead.open_trials} to run."
     )
     if ahead.open_scores:
         typer.echo(f"{ahead.open_scores} of these have predictions, and scores to compute.")
@@ -124,9 +125,13 @@ def _hours(ahead: Forecast) -> list[str]:
         for device, hours in sorted(ahead.hours.items())
     ]
     if ahead.without_past:
-        lines.append(f"{ahead.without_past} trials are of predictors without a past trial here.")
+        lines.append(
+            f"Of predictors without a past trial here: {counted(ahead.without_past, 'trial')}."
+        )
     if ahead.absent_trials:
-        lines.append(f"{ahead.absent_trials:,} trials more on the datasets that are to be fetched.")
+        lines.append(
+            f"{counted(ahead.absent_trials, 'trial')} more on the datasets that are to be fetched."
+        )
     for machine, each in sorted(ahead.figures.items()):
         lacking = f"; none is known for {', '.join(each.without)}" if each.without else ""
         lines.append(

@@ -9,6 +9,7 @@ import typer
 
 from spared_bench.cli.common import print_table, show_result
 from spared_bench.results import UNSCORED
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from spared_bench.api import Report
@@ -54,18 +55,20 @@ def _print_report(report: Report, summary: Sequence[str]) -> None:
     columns, rows = terminal_table(report.results, known_to(bench.registry, [bench.protocol]))
     if rows:
         print_table(columns, rows)
-    without = f", {len(report.failed)} cells without a score" if report.failed else ""
+    without = f", {counted(len(report.failed), 'cell')} without a score" if report.failed else ""
     typer.echo(
-        f"\n{report.new} trials run, {report.cached} found in the store,"
+        f"\n{counted(report.new, 'trial')} run, {report.cached} found in the store,"
         f" {report.failed_trials} failed{without}, in {report.seconds['wall']:.0f} s."
     )
     for predictor, number in report.held_back.items():
         typer.echo(
-            f"  {predictor} failed too often in a row: {number} of its trials were not begun."
+            f"  {predictor} failed too often in a row: {counted(number, 'trial')} of it not begun."
             " `spared-bench status` shows why; `--retry-failed` begins again."
         )
     if report.undone:
-        typer.echo(f"  {report.undone} trials were not begun: the same command goes on from here.")
+        typer.echo(
+            f"  Not begun: {counted(report.undone, 'trial')}. The same command goes on from here."
+        )
     for result in report.failed:
         told = f"{result.dataset} · {result.completer} · {result.predictor}"
         typer.echo(f"  {told}: {result.status}: {result.message}")

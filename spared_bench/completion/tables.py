@@ -14,6 +14,7 @@ from spared_bench.completion.benchmark import CompletionResult
 from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.errors import UsageError
 from spared_bench.files import write_text
+from spared_bench.words import counted
 
 RESULTS = "results.json"
 
@@ -87,11 +88,12 @@ def markdown(collection: Collection) -> str:
     for dataset in dict.fromkeys(result.dataset for result in results):
         here = [result for result in results if result.dataset == dataset]
         facts, first = here[0].facts, here[0]
-        masks = " or ".join(str(each) for each in sorted({len(each.repeats) for each in here}))
+        *fewer, most = sorted({len(each.repeats) for each in here})
+        masks = " or ".join([*map(str, fewer), counted(most, "mask")])
         parts.append(
             f"## {dataset}\n\n{facts.get('n_spots')} spots of the {first.split} split ×"
             f" {facts.get('n_genes')} genes, {facts.get('missing_fraction', math.nan):.1%} of the"
-            f" entries unmeasured; mean ± standard deviation over {masks} masks."
+            f" entries unmeasured; mean ± standard deviation over {masks}."
         )
         for metric, title in MEASURES.items():
             parts.append(f"{title} at hidden entries:\n\n{_table(here, metric)}")

@@ -10,6 +10,7 @@ from spared_bench.leaderboard.setting_words import name_of, value_of
 from spared_bench.protocol import PatchCutting, Protocol
 from spared_bench.protocol.known import Known
 from spared_bench.specs import MetricSpec
+from spared_bench.words import counted
 
 _FITTED = {
     "train": "the training slides choose genes and filters",
@@ -28,10 +29,12 @@ def in_words(protocol: Protocol) -> list[tuple[str, str]]:
     are the same for all.
     """
     processing, training, search = protocol.processing, protocol.training, protocol.search
-    budget = f"{training.iterations:,} steps of {training.batch_size} spots"
+    budget = f"{counted(training.iterations, 'step')} of {counted(training.batch_size, 'spot')}"
     if training.delta:
         budget += ", of the difference from the training mean"
-    grids = ", ".join(f"{name} of {len(grid)} values" for name, grid in search.grids.items())
+    grids = ", ".join(
+        f"{name} of {counted(len(grid), 'value')}" for name, grid in search.grids.items()
+    )
     return [
         ("Comparable with published numbers", "yes" if protocol.comparable else "no"),
         ("Datasets", _count(len(protocol.datasets), "dataset")),
@@ -101,7 +104,11 @@ def _target(name: str) -> str:
 
 
 def _width(patches: PatchCutting) -> str:
-    return f"{patches.um:g} µm" if patches.um else f"{patches.scale:g} spot diameters"
+    return (
+        f"{patches.um:g} µm"
+        if patches.um
+        else f"{patches.scale:g} spot diameter{'s' * (patches.scale != 1)}"
+    )
 
 
 _POOLING = {
@@ -125,7 +132,7 @@ def _without_test(protocol: Protocol) -> str:
 
 
 def _count(n: int, word: str) -> str:
-    return f"{n} {word}{'s' * (n != 1)}" if n else f"any {word}"
+    return counted(n, word) if n else f"any {word}"
 
 
 def settings_of(

@@ -21,6 +21,7 @@ from spared_bench.leaderboard.text import score as shown
 from spared_bench.leaderboard.text import visible
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
+from spared_bench.words import counted
 
 ALPHA = 0.05
 
@@ -37,7 +38,7 @@ class _Board:
     def alone(self, dataset: str) -> str:
         """Say what a score is that has no slides to take an interval over."""
         folds = {each.dataset for each in self.trials if each.facts.get("fold_of") == dataset}
-        return f"the mean of {len(folds)} folds" if folds else "one slide"
+        return f"the mean of {counted(len(folds), 'fold')}" if folds else "one slide"
 
     def donors(self, row: Row, dataset: str) -> dict[str, float]:
         """Return the error of a row on each donor of the evaluation split; seeds averaged."""
@@ -126,7 +127,7 @@ def _told_apart(board: _Board, dataset: str, first: Row, second: Row) -> str:
     both = sorted(name for name in mine.keys() & its if math.isfinite(mine[name] + its[name]))
     if len(both) < _fewest():
         return (
-            f"not known to be worse: {len(both)} donor{'s' * (len(both) != 1)} to test on, and a"
+            f"not known to be worse: {counted(len(both), 'donor')} to test on, and a"
             f" signed-rank test needs {_fewest()}"
         )
     from spared_bench.statistics.pairwise import wilcoxon_p
@@ -155,13 +156,13 @@ def _over_datasets(board: _Board, rows: list[Row]) -> Iterator[str]:
         return
     scaled = relative(blocks, board.metric).fillna(blocks)
     best = str(scaled.mean().idxmin())
-    yield f"over {n} datasets:"
+    yield f"over {counted(n, 'dataset')}:"
     yield f"  best     {_name(rows[int(best)])}, by its mean error relative to the best of each"
     fewest = _fewest(k * (k - 1) // 2)
     if n < fewest:
         yield (
-            f"  no difference can be significant: {k} methods need {fewest} datasets for that"
-            " (signed-rank test, Holm)"
+            f"  no difference can be significant: {k} methods need {counted(fewest, 'dataset')} for"
+            " that (signed-rank test, Holm)"
         )
         return
     p = wilcoxon_holm(scaled)[best].drop(best)

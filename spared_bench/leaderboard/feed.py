@@ -15,6 +15,7 @@ from typing import Any
 
 from spared_bench.keys.hashing import digest
 from spared_bench.leaderboard.text import score, visible
+from spared_bench.words import counted
 
 FEED, TABLE = "feed.json", "leaderboard.json"
 MOST_ITEMS = 50
@@ -107,7 +108,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[di
         name = str(part["protocol"])
         if name not in old:
             n = len(part["rows"])
-            yield _change(name, "", f"New protocol with {n} row{'s' * (n != 1)}.")
+            yield _change(name, "", f"New protocol with {counted(n, 'row')}.")
             continue
         yield from _of_protocol(name, old.pop(name), part)
     for name in old:

@@ -25,6 +25,15 @@ def unsupported(path: Path, what: str) -> ImageError:
     )
 
 
+def inks(path: Path) -> ImageError:
+    """Return the error for an image in CMYK: every printer's profile makes other colours of it."""
+    return ImageError(
+        f"The image {path} is in CMYK, inks for print, which are red, green and blue only by the"
+        " profile of a printer. Take the image as the scanner wrote it, or convert it to RGB with"
+        " the profile that it was made with (`magick IN -profile CMYK.icc -profile sRGB.icc OUT`)."
+    )
+
+
 def unclear(path: Path, what: str) -> ImageError:
     """Return the error for an image that could be read in several ways."""
     return ImageError(f"The image {path} has {what}. Save it as one RGB image of one page.")

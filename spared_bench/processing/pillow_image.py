@@ -13,11 +13,11 @@ import numpy as np
 
 from spared_bench.processing.blocks import BlockImage, even_edges
 from spared_bench.processing.colours import Colours
-from spared_bench.processing.image_errors import undecodable, unsupported
+from spared_bench.processing.image_errors import inks, undecodable, unsupported
 
 _BLOCK_ROWS = 64
 _MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")
-_CONVERTED = {"1": "L", "CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}
+_CONVERTED = {"1": "L", "YCbCr": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}
 _HEADER_BYTES = 65_536
 _PORTABLE = re.compile(rb"P[56](?:\s|#[^\n]*\n)+(?:\d+(?:\s|#[^\n]*\n)+){2}(\d+)\s")
 _SIZES_OF_JPEG2000, _PNG = b"\xff\x4f\xff\x51", b"\x89PNG"
@@ -38,6 +38,8 @@ class PillowImage(BlockImage):
                 image.load()
         except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
             raise undecodable(path, error) from error
+        if image.mode == "CMYK":
+            raise inks(path)
         if image.mode in _OF_FLOATS:
             raise unsupported(path, f"pixels of mode {image.mode!r}")
         if image.mode in ("P", "PA"):

@@ -18,7 +18,7 @@ from spared_bench.processing.tiff_planes import Plane, TiffFileBytes
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _LARGEST_STRIP = 128 * 2**20  # bytes: decoded whole, where it is compressed
 _LARGEST_TILE = 2**30
-_RAW, _CONTIGUOUS = 1, 1
+_RAW, _CONTIGUOUS, _COLOURS = 1, 1, 3
 _JPEG = (6, 7)
 
 
@@ -55,9 +55,8 @@ def open_tiff(path: Path, fluorescence: bool) -> BlockImage:
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            series = tiff.series[0]
             _check_first(path, tiff.series)
-            pages = planes_of(series, path, fluorescence)
+            pages = planes_of(tiff, path, fluorescence)
             colours = colours_of(tiff, pages, path, fluorescence)
             page = pages[0]
             _check_codec(path, page)
@@ -87,7 +86,7 @@ def open_tiff(path: Path, fluorescence: bool) -> BlockImage:
 
 
 def _check_first(path: Path, series: list[Any]) -> None:
-    """Refuse a file whose first image is smaller than another: a label, or one scene."""
+    """Refuse a file whose first image is not its slide: a label, one scene, or a mask."""
     sizes = [(each.keyframe.imagewidth, each.keyframe.imagelength) for each in series]
     largest = max(sizes, key=math.prod)
     if math.prod(sizes[0]) < math.prod(largest):
@@ -96,6 +95,12 @@ def _check_first(path: Path, series: list[Any]) -> None:
             f"{len(series)} images, and its first, of {sizes[0][0]} x {sizes[0][1]} pixels, is"
             f" smaller than one of {largest[0]} x {largest[1]}",
         )
+    bands = [
+        math.prod(each.shape) // math.prod(size) for each, size in zip(series, sizes, strict=True)
+    ]
+    alike = [n for n, size in zip(bands, sizes, strict=True) if size == sizes[0]]
+    if bands[0] == 1 and _COLOURS in alike:
+        raise unclear(path, f"{len(series)} images of its size, the first in grey, one in colour")
 
 
 def _check_codec(path: Path, page: object) -> None:

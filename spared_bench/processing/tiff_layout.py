@@ -15,10 +15,11 @@ from xml.etree import ElementTree
 import numpy as np
 
 from spared_bench.processing.aperio import YCBCR_JPEG2000
+from spared_bench.processing.channels import names_in, order_of
 from spared_bench.processing.colours import Colours
-from spared_bench.processing.image_errors import unclear, unsupported
+from spared_bench.processing.image_errors import inks, unclear, unsupported
 
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEGS = (6, 7)
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _ASSOCIATED, _UNASSOCIATED = 1, 2
@@ -26,21 +27,24 @@ _MAX_SAMPLE_VALUE = 281
 _COLOURS = 3
 
 
-def planes_of(series: Any, path: Path, fluorescence: bool) -> list[Any]:
-    """Return the pages that make the image: one, or one for each colour or stain.
+def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
+    """Return the pages that make the image: one, or one for each colour or stain, in order.
 
     Parameters
     ----------
-    series : tifffile.TiffPageSeries
-        At its full resolution.
+    tiff : tifffile.TiffFile
+        Of which the first image is meant, at its full resolution.
 
     Raises
     ------
     ImageError
-        If it holds several images, or its channels are not described as colours.
+        If it holds several images, or its channels are not described as colours, or as others.
     """
+    series = tiff.series[0]
     extent = dict(zip(series.axes, series.shape, strict=True))
     first = series.keyframe
+    if first.samplesperpixel == 1 and "S" in extent:  # samples that are pages
+        extent["C"] = extent.get("C", 1) * extent.pop("S")
     across = {axis: n for axis, n in extent.items() if axis not in "YXS" and n > 1}
     planes = math.prod(across.values())
     if fluorescence and len(across) > 1 and across.keys() - {"C"}:
@@ -49,11 +53,31 @@ def planes_of(series: Any, path: Path, fluorescence: bool) -> list[Any]:
     if not fluorescence and across.keys() - {"C"}:
         raise unclear(path, f"{planes} pages ({_told(across)}) and does not say which is the image")
     if not fluorescence and planes > 1 and (planes != _COLOURS or first.samplesperpixel > 1):
-        raise unclear(path, f"{planes} pages for its channels; expected 3: red, green and blue")
+        each = f" of {first.samplesperpixel} samples each" if first.samplesperpixel > 1 else ""
+        told = f"{planes} pages{each} for its channels; expected 3: red, green and blue"
+        raise unclear(path, told)
     pages = list(series.pages)
-    if len(pages) < planes or any(page is None for page in pages):
-        raise unclear(path, f"{planes} planes, but pages for {len(pages)}")
-    return [page.aspage() for page in pages[: max(planes, 1)]]
+    there = [page for page in pages if page is not None]
+    if len(pages) < planes or len(there) < len(pages):
+        raise unclear(path, f"{planes} planes, but pages for {len(there)}")
+    if elsewhere := sorted({page.parent.filename for page in there} - {tiff.filename}):
+        raise unclear(path, f"planes that lie in other files ({', '.join(elsewhere)})")
+    pages = [page.aspage() for page in pages[: max(planes, 1)]]
+    return pages if fluorescence else _in_order(tiff, pages, path)
+
+
+def _in_order(tiff: Any, pages: list[Any], path: Path) -> list[Any]:
+    """Return pages as red, green and blue, where their channels have names; refuse stains."""
+    n_channels = len(pages) * pages[0].samplesperpixel
+    if n_channels not in (1, _COLOURS):
+        return pages
+    names = names_in(tiff, n_channels)
+    order = order_of(names, f"the image {path}")
+    if order == sorted(order):
+        return pages
+    if len(pages) == 1:
+        raise unclear(path, f"its channels in the order {', '.join(names)}")
+    return [pages[place] for place in order]
 
 
 def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> Colours:
@@ -78,6 +102,8 @@ def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> C
         return Colours(top=255, palette=(np.asarray(page.colormap).T >> 8).astype(np.uint8))
     decoded = (*_JPEGS, YCBCR_JPEG2000)  # as red, green and blue
     coded = photometric == _YCBCR and page.compression in decoded and page.planarconfig == 1
+    if photometric == _SEPARATED:
+        raise inks(path)
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not coded:
         name = getattr(page.photometric, "name", photometric)
         codec = getattr(page.compression, "name", page.compression)

@@ -16,7 +16,7 @@ import numpy as np
 from spared_bench.errors import ImageError
 from spared_bench.processing.blocks import BlockImage, even_edges
 from spared_bench.processing.colours import Colours
-from spared_bench.processing.image_errors import unclear, undecodable, unsupported
+from spared_bench.processing.image_errors import inks, unclear, undecodable, unsupported
 from spared_bench.processing.vips_threads import require_threads
 
 #: ``revalidate``: without it libvips shows the file that once had this name.
@@ -95,7 +95,7 @@ def open_vips(path: Path, fluorescence: bool) -> VipsImage:
         If libvips does not know the format.
     """
     image = _load(path, "sequential", {})
-    if image.bands > 4 or (image.interpretation not in _GREY_OR_RGB and fluorescence):
+    if image.bands > 4:
         raise unsupported(path, f"{image.bands} channels of kind {image.interpretation!r}")
     if (frames := image.get_n_pages()) > 1:
         raise unclear(path, f"{frames} frames and does not say which is the image")
@@ -132,9 +132,10 @@ def _load(path: Path, access: str, options: dict[str, Any]) -> Any:
         if "not a known file format" in str(error) or "not in a known format" in str(error):
             raise UnknownFormatError(str(error)) from error
         raise undecodable(path, error) from error
-    # Before any conversion: that of float values would take them for linear light.
     if image.format not in ("uchar", "ushort"):
         raise unsupported(path, f"pixels of type {image.format!r}")
+    if image.interpretation == "cmyk":
+        raise inks(path)
     if image.interpretation not in _GREY_OR_RGB:
-        image = image.colourspace("srgb")
+        raise unsupported(path, f"colours of kind {image.interpretation!r}")
     return image

@@ -21,6 +21,7 @@ _ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # after which zeros are nobody's
 _LARGEST_PALETTE = 13 + 768  # of a GIF, with its header; its unused colours are zeros
 #: In coded data nothing follows FF but a stuffed zero, a fill byte or a restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_GIF_EXTENSION, _GIF_IMAGE, _GIF_END = 0x21, 0x2C, 0x3B
 _FLAG, _HUFFMAN, _END, _SCAN = 0xFF, 0xC4, 0xD9, 0xDA
 
 
@@ -49,14 +50,15 @@ def _why_not(path: Path, size: int, changed: int) -> str:
         if size - written >= _SECTOR and not _is_padding(data, start, written):
             return (
                 f"from byte {written:,} on it holds nothing but zeros, as an interrupted copy does;"
-                " if the image is black there, save it as PNG"
+                " if the image is of one colour there, save it as PNG"
             )
         if start.startswith(_JPEG):
             return _fault_of_jpeg(data, written, path)
+        reason = _fault_of_gif(data) if start.startswith(_GIF) else ""
         coded = _start_of_coded(data, start)
-        if coded and data.find(_LONG_HOLE, coded, written) >= 0:
-            return "a part of its data is 0"
-    return ""
+        if not reason and coded and data.find(_LONG_HOLE, coded, written) >= 0:
+            reason = "a part of its data is 0; if the image is of one colour there, save it as PNG"
+        return reason
 
 
 def _written(data: mmap.mmap) -> int:
@@ -87,6 +89,32 @@ def _start_of_coded(data: mmap.mmap, start: bytes) -> int:
         found = data.find(b"VP8 "), data.find(b"VP8L")  # metadata come before or after
         return max(found) + 8 if max(found) > 0 else 0
     return 0
+
+
+def _fault_of_gif(data: mmap.mmap) -> str:
+    """Follow the blocks of a GIF: a hole ends one early, and what follows it is none."""
+    place = 13 + _colours_of_gif(data[10])
+    while place < len(data):
+        kind = data[place]
+        if kind == _GIF_END:
+            return ""
+        if kind == _GIF_EXTENSION:
+            place += 2
+        elif kind == _GIF_IMAGE and place + 9 < len(data):
+            place += 11 + _colours_of_gif(data[place + 9])
+        else:
+            break
+        while place < len(data) and data[place]:
+            place += 1 + data[place]
+        place += 1
+    if place == len(data):  # all of the image, without the mark of the end
+        return ""
+    return f"its blocks end at byte {min(place, len(data)):,}, and no end is marked there"
+
+
+def _colours_of_gif(flags: int) -> int:
+    """Return how many bytes the table of colours has that follows."""
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _fault_of_jpeg(data: mmap.mmap, written: int, path: Path) -> str:

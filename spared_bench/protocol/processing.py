@@ -11,6 +11,7 @@ from pydantic import Field, FiniteFloat, ValidationError, model_validator
 from spared_bench.errors import ProtocolError, did_you_mean
 from spared_bench.protocol.gene_lists import OF_THE_DATASET, gene_lists, require_list
 from spared_bench.protocol.section import Fraction, Positive, Section
+from spared_bench.validated import explain
 
 if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec
@@ -251,10 +252,7 @@ class Processing(Section):
         try:
             return type(self).model_validate(new)
         except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(map(str, problem["loc"]))
-            found = f" (found {problem.get('input')!r})" if where else ""
-            raise ValueError(f"{source}: {where} {problem['msg']}{found}.") from error
+            raise ValueError(f"{source}: {explain(error, type(self))}") from error
 
 
 def _names_of(spec: DatasetSpec) -> list[str]:

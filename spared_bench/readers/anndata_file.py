@@ -17,7 +17,7 @@ from spared_bench.errors import (
     MissingFileError,
     did_you_mean,
 )
-from spared_bench.readers.anndata_images import copies_of, image_in, library_of
+from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
 from spared_bench.readers.anndata_spots import number, raw_slide_from
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.scale import (
@@ -33,6 +33,8 @@ from spared_bench.readers.scale import (
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+_USUAL_SPOT = 0.55  # of the distance to the next, on Visium
 
 
 def read_anndata(
@@ -63,7 +65,8 @@ def read_anndata(
     rows : tuple of str, optional
         A column of ``obs`` and its value on this slide, for a file of several slides.
     spot_diameter_px : float
-        Full-resolution pixels; 0: as the file says.
+        Full-resolution pixels; 0: as the file says. Where neither says it, and there is no image,
+        55 % of the distance to the next spot.
     um_per_px : float
         0: unknown.
     organism : str
@@ -97,14 +100,11 @@ def read_anndata(
     facts = library_of(adata, library, rows, path)
     told = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
     diameter = spot_diameter_px or told
+    copies, untold = copies_of(facts)
     if not diameter > 0:
-        raise ContractError(
-            f"{path} does not say how large a spot is (uns['spatial'][...]['scalefactors']"
-            "['spot_diameter_fullres']). Write `spot_diameter_px: ...` in the slide's entry."
-        )
+        diameter = _without_size(slide, path, image is not None or bool(copies))
     made = "array_row" not in adata.obs or "array_col" not in adata.obs
     check_scale(slide, diameter, um_per_px, path, from_pixels=made)
-    copies, untold = copies_of(facts)
     where = Path(f"{path}, uns['spatial']")
     check_copies(list(copies.values()), where)
     if image is not None:
@@ -114,7 +114,7 @@ def read_anndata(
         part = [rows[1]] if rows else []
         name = "_".join([path.stem, *part, *([library] if library else [])])
         found, scale, notes = image_in(facts, copies, path, name, exports)
-        slide.uns["slide"]["repairs"] += [*untold, *notes]
+        slide.uns["slide"]["repairs"] += [*untold, *elsewhere(adata.uns), *notes]
     slide.uns["slide"] |= {
         "image_path": str(found or ""),
         "image_scale": scale,
@@ -179,6 +179,23 @@ def check_scale(
     if kind == "hexagonal":
         check_visium(diameter, pitch, path, told, PITCH_UM)
     check_um_per_px(um_per_px, diameter, PITCH_UM / pitch if kind == "hexagonal" else 0.0, path)
+
+
+def _without_size(slide: AnnData, path: Path, has_image: bool) -> float:
+    """Return a usual diameter and record it; refuse where patches would be cut by it."""
+    usual = _USUAL_SPOT * nearest_px(slide.obsm[SPATIAL])
+    if has_image or not usual > 0:
+        hint = f", which is about {usual:.3g} on Visium" if usual > 0 else ""
+        raise ContractError(
+            f"{path} does not say how large a spot is (uns['spatial'][...]['scalefactors']"
+            "['spot_diameter_fullres']), by which patches are cut from the image. Write"
+            f" `spot_diameter_px: ...` in the slide's entry: full-resolution pixels{hint}."
+        )
+    slide.uns["slide"]["repairs"].append(
+        f"The file does not say how large a spot is: {usual:.4g} px, {_USUAL_SPOT:.0%} of the"
+        " distance to the next, as on Visium. Without an image no score depends on it."
+    )
+    return usual
 
 
 def _rows_of(adata: AnnData, column: str, value: str, path: Path) -> AnnData:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _OF_A_LIBRARY, _WHOLE = ("images", "scalefactors"), "fullres"
+_DEEPEST, _SMALLEST_PX = 4, 32
 
 
 def library_of(
@@ -102,6 +103,30 @@ def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]
                 f" scale is unknown ('tissue_{name}_scalef' is no positive number, or missing)."
             )
     return copies, untold
+
+
+def elsewhere(uns: Mapping[str, Any]) -> list[str]:
+    """Return a sentence about each image of a file that stands where squidpy puts none."""
+    return [
+        f"The file holds what may be an image, {found.shape[1]} x {found.shape[0]} px, in"
+        f" uns{''.join(f'[{key!r}]' for key in place)}, which was not used: expected"
+        " uns['spatial'][library]['images'], with a factor in its 'scalefactors'."
+        for place, found in _arrays(uns, ())
+        if (place[0], *place[-2:-1]) != ("spatial", "images") and _may_be_image(found)
+    ]
+
+
+def _arrays(found: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
+    if isinstance(found, np.ndarray):
+        yield place, found
+    elif isinstance(found, Mapping) and len(place) < _DEEPEST:
+        for key, value in found.items():
+            yield from _arrays(value, (*place, str(key)))
+
+
+def _may_be_image(found: np.ndarray) -> bool:
+    sized = found.ndim == 3 and min(found.shape[:2]) >= _SMALLEST_PX and found.shape[2] in (3, 4)
+    return sized and found.dtype.kind in "uif"
 
 
 def image_in(

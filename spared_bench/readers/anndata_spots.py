@@ -10,7 +10,7 @@ import numpy as np
 
 from spared_bench.data import LABEL, SPATIAL
 from spared_bench.errors import CoordinateError, CountsError, did_you_mean
-from spared_bench.readers.features import choose_genes
+from spared_bench.readers.features import choose_genes, mostly_ensembl
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
 from spared_bench.readers.lattice import nearest_px
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _ROUNDING = 1e-6
+#: Columns of ``var`` with ids of genes, in the order in which they are believed.
+_SCANPY = ("gene_ids", "gene_id")
+_IDS = (*_SCANPY, "ensembl_id", "ensembl_ids", "ensembl_gene_id", "ensembl", "feature_id")
+_NOTHING = ("nan", "NaN", "NA", "None", "<NA>")  # as texts
+_NUMBER = re.compile(r"\d+(\.0)?")  # of NCBI
 _KINDS = ("feature_types", "feature_type")  # scanpy's, and 10x Genomics'
 
 
@@ -127,12 +132,30 @@ def number(value: Any) -> float:
 
 
 def _gene_ids(var: Any) -> list[str]:
-    """Return the id of every gene; its name in the index where it has none."""
-    column = next((name for name in ("gene_ids", "gene_id") if name in var), None)
-    if column is None:
-        return list(map(str, var.index))
-    known = var[column].notna() & (var[column].astype(str) != "")
-    return list(map(str, np.where(known, var[column], var.index)))
+    """Return the id of every gene; its name in the index where it has none.
+
+    Ids of Ensembl are taken from whichever column holds them: a name can be that of several genes,
+    or an old one. Ids of other kinds count where scanpy writes them; numbers name no gene here.
+    """
+    columns = {
+        name: _texts(var[name])
+        for known in _IDS
+        for name in var
+        if _letters(name) == _letters(known)
+    }
+    found = next((ids for ids in columns.values() if mostly_ensembl(list(filter(None, ids)))), None)
+    if found is None:
+        found = next((ids for name, ids in columns.items() if name in _SCANPY), [])
+    names = list(map(str, var.index))
+    if all(_NUMBER.fullmatch(gene) for gene in found if gene):
+        return names
+    return [gene or name for gene, name in zip(found, names, strict=True)]
+
+
+def _texts(column: Any) -> list[str]:
+    """Return values of a column as texts, empty where it tells nothing."""
+    texts = column.astype(object).where(column.notna(), "").astype(str).str.strip()
+    return list(texts.where(~texts.isin(_NOTHING), ""))
 
 
 def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:

@@ -17,6 +17,7 @@ from spared_bench.readers.features import Chosen, choose_genes
 from spared_bench.readers.matrix_market import MATRIX_MARKET, numbers_of
 from spared_bench.readers.nearby import nearby
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -128,6 +129,8 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
             parts = (group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:])
             matrix = sparse.csr_matrix(parts, shape=(len(barcodes), len(ids)))
             matrix.check_format(full_check=True)
+            if parts[0][parts[2][-1] :].any():  # which scipy leaves out
+                raise ValueError(f"{parts[2][-1]} of its {len(parts[0])} counts are of its spots")
             _refuse_repeated(matrix, matrix.nnz)
             _check_lengths(path, len(ids), symbols, kinds, genomes)
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
@@ -164,7 +167,9 @@ def _refuse_repeated(matrix: csr_matrix, stored: int) -> None:
     """Refuse a matrix that tells a count twice, which scipy adds up."""
     matrix.sum_duplicates()
     if matrix.nnz < stored:
-        raise ValueError(f"it tells {stored - matrix.nnz} counts of a spot and a gene twice")
+        raise ValueError(
+            f"it tells {counted(stored - matrix.nnz, 'count')} of a spot and a gene twice"
+        )
 
 
 def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
@@ -209,12 +214,17 @@ def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
 def _of_chosen(
     matrix: csr_matrix, barcodes: list[str], chosen: Chosen, where: Path
 ) -> FeatureMatrix:
+    if not barcodes:
+        raise CountsError(
+            f"The feature-barcode matrix {where} has no barcodes, so no spots. Copy it again from"
+            " Space Ranger's output."
+        )
     again = [name for name, number in Counter(barcodes).items() if number > 1]
     if again:
         raise CountsError(
-            f"The feature-barcode matrix {where} names {len(again)} barcodes more than once,"
-            f" {again[0]!r} first, so that its counts are of several slides, or damaged. Give the"
-            " matrix of one slide."
+            f"The feature-barcode matrix {where} names {counted(len(again), 'barcode')} more than"
+            f" once, {again[0]!r} first, so that its counts are of several slides, or damaged."
+            " Give the matrix of one slide."
         )
     if len(chosen.columns) < matrix.shape[1]:
         matrix = matrix[:, chosen.columns]
@@ -235,8 +245,8 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
             raise ValueError(f"line {number} of {path.name} begins with an empty field: {row[:3]}")
         if len(row) != len(rows[0]):
             raise ValueError(
-                f"line {number} of {path.name} has {len(row)} fields, {row[:3]}, where line 1 has"
-                f" {len(rows[0])}"
+                f"line {number} of {path.name} has {counted(len(row), 'field')}, {row[:3]},"
+                f" where line 1 has {len(rows[0])}"
             )
     if not rows:
         raise ValueError(f"{path.name} is empty")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.errors import CountsError
+from spared_bench.words import counted
 
 GENES = "Gene Expression"
 #: Between a genome and a gene; Seurat turns underscores into dashes.
@@ -79,7 +80,7 @@ def choose_genes(
         If no feature is a gene, or which genome is meant is unclear.
     """
     columns, repairs = _of_genes(_words(kinds), len(ids), where)
-    if _mostly_ensembl(symbols) and not _mostly_ensembl(ids):
+    if mostly_ensembl(symbols) and not mostly_ensembl(ids):
         ids, symbols = symbols, ids
         repairs.append("Ids and symbols of the genes stood in each other's place, exchanged.")
     ids, symbols = [ids[i] for i in columns], [symbols[i] for i in columns]
@@ -104,7 +105,8 @@ def choose_genes(
     return Chosen(columns, _without(genome, ids), _without(genome, symbols), repairs)
 
 
-def _mostly_ensembl(names: Sequence[str]) -> bool:
+def mostly_ensembl(names: Sequence[str]) -> bool:
+    """Return whether more than half of the names hold an id of Ensembl."""
     return sum(bool(_ENSEMBL.search(name)) for name in names) * 2 > len(names)
 
 
@@ -167,9 +169,11 @@ def _genome_of(
         fitting = [name for name, found in bare.items() if found > known[name] / 2]
     if len(fitting) == 1:
         return fitting[0]
-    counted = ", ".join(f"{name or 'without a name'} ({n} genes)" for name, n in known.items())
+    each = ", ".join(
+        f"{name or 'without a name'} ({counted(n, 'gene')})" for name, n in known.items()
+    )
     raise CountsError(
-        f"{where} holds genes of several genomes: {counted}; which of them is that of"
+        f"{where} holds genes of several genomes: {each}; which of them is that of"
         f" {organism or 'the dataset, whose organism is not told,'} is unclear. Declare the"
         " organism (human or mouse), or give a matrix of one genome."
     )

@@ -117,7 +117,7 @@ def _pixel_size(metadata: Path | None) -> float:
     try:
         values = json.loads(metadata.read_text(encoding="utf-8-sig"))  # NaN stands there bare
         found = float(values["pixel_size_um_estimated"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ContractError(
             f"{metadata} does not say `pixel_size_um_estimated` as a number: {error}. Fetch it"
             " again."
@@ -196,8 +196,8 @@ def read_gene_list(path: Path) -> list[str]:
     if not path.is_file():
         raise MissingFileError(f"There is no list of genes at {path}. Fetch the task again.")
     try:
-        genes = json.loads(path.read_text(encoding="utf-8"))["genes"]
-    except (ValueError, KeyError, TypeError) as error:
+        genes = json.loads(path.read_text(encoding="utf-8-sig"))["genes"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f'{path} is no list of genes: expected {{"genes": [...]}}.') from error
     sound = isinstance(genes, list) and genes and all(isinstance(gene, str) for gene in genes)
     if not sound or len(set(genes)) != len(genes):

@@ -58,6 +58,7 @@ def keep_image(
     if not pixels.size or not (grey or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
         raise ImageError(
             f"The image in {source} has shape {pixels.shape}; expected (height, width, 3)."
+            f"{' Its channels come first: put them last.' if _channels_first(pixels) else ''}"
         )
     pixels, clipped = _as_integers(pixels, source)
     pixels, left_out = _without_dummy(pixels, source, opacity)
@@ -67,6 +68,10 @@ def keep_image(
         folder.mkdir(parents=True, exist_ok=True)
         _write(path, pixels, content.hexdigest())
     return path, [*clipped, *left_out]
+
+
+def _channels_first(pixels: np.ndarray) -> bool:
+    return pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4) and min(pixels.shape[1:]) > 4
 
 
 def _holds(path: Path, content: str) -> bool:

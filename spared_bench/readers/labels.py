@@ -12,6 +12,7 @@ from spared_bench.data import LABEL
 from spared_bench.errors import ContractError, did_you_mean
 from spared_bench.readers.tables import text_table
 from spared_bench.readers.text import bare
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,8 +98,9 @@ def put_labels(slide: AnnData, label_of: Mapping[str, str], source: str) -> None
     labels = np.array([label_of.get(str(name), "") for name in slide.obs_names], dtype=object)
     if label_of and not labels.astype(bool).any():
         raise ContractError(
-            f"{source} labels {len(label_of)} spots, {next(iter(label_of))!r} for example, and none"
-            f" of them is among the {slide.n_obs} of the slide, {slide.obs_names[0]!r} for example."
+            f"{source} labels {counted(len(label_of), 'spot')}, {next(iter(label_of))!r} for"
+            f" example, and none of them is among the {slide.n_obs} of the slide,"
+            f" {slide.obs_names[0]!r} for example."
             " Name spots there as the slide does."
         )
     slide.obs[LABEL] = labels

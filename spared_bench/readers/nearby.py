@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def nearby(wanted: Path, *patterns: str) -> str:
     wanted : Path
         What is missing.
     *patterns : str
-        Of names, as ``Path.glob`` takes them.
+        Of names, in small or capital letters.
 
     Returns
     -------
@@ -35,9 +36,13 @@ def _like(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
     places = [folder, *_inside(folder), folder.parent]
     places += [] if folder.is_dir() else _inside(folder.parent)
     for place in places:
+        files = sorted(path for path in place.iterdir() if path.is_file()) if place.is_dir() else []
         for pattern in patterns:
-            if place.is_dir():
-                yield from (path for path in sorted(place.glob(pattern)) if path.is_file())
+            yield from (file for file in files if _is_called(file.name, pattern))
+
+
+def _is_called(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name.casefold(), pattern.casefold())
 
 
 def _inside(folder: Path) -> list[Path]:

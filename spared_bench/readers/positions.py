@@ -63,6 +63,11 @@ def read_position_file(path: Path) -> pd.DataFrame:
         names=names,
         flags=("in_tissue",),
     )
+    if not len(table):
+        raise CoordinateError(
+            f"The position table {path} has a header and no rows. Copy it again from Space"
+            " Ranger's output."
+        )
     for column in ("array_row", "array_col"):
         odd = table[column][table[column] % 1 != 0]
         if len(odd):

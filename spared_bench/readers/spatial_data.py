@@ -20,6 +20,7 @@ from spared_bench.errors import (
     MissingFileError,
     did_you_mean,
 )
+from spared_bench.processing.channels import names_opacity, order_of
 from spared_bench.readers.anndata_file import check_scale
 from spared_bench.readers.anndata_spots import raw_slide_from
 from spared_bench.readers.images import keep_image
@@ -29,7 +30,7 @@ from spared_bench.readers.zarr_pixels import decoded, refuse_unstored
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_COLOURS = "rgb"
+_MOST_CHANNELS = 4
 _TOLERANCE = 0.02  # of sides and diagonals of squares
 
 
@@ -272,9 +273,8 @@ def _pixels(picture: Any, path: Path) -> tuple[np.ndarray, bool]:
             " c, y and x. Choose one plane of it."
         )
     pixels = decoded(picture.transpose("y", "x", "c").data, path)
-    names = [str(name).casefold() for name in picture.coords.get("c", np.arange(0)).data]
-    for known in (("r", "g", "b", "a"), ("red", "green", "blue", "alpha")):
-        if len(names) >= len(_COLOURS) and set(names) == set(known[: len(names)]):
-            order = [names.index(name) for name in known[: len(names)]]
-            return pixels[..., order], len(names) > len(_COLOURS)
-    return pixels, False
+    names = [str(name) for name in picture.coords.get("c", np.arange(0)).data]
+    if not names or len(names) > _MOST_CHANNELS:
+        return pixels, False
+    order = order_of(names, f"the image of {path}")
+    return pixels[..., order], names_opacity(names)

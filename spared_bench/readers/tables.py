@@ -11,6 +11,7 @@ import numpy as np
 
 from spared_bench.errors import CountsError, DataError
 from spared_bench.readers.text import bare, fields_of, lines_of, read_text
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,9 +182,9 @@ def text_table(
     for number, row in enumerate(rows, start=1 if names else 2):
         if len(row) != len(columns):
             raise error(
-                f"Row {number} of {path} has {len(row)} fields, {', '.join(row[:3])}, ..., but"
-                f" there are {len(columns)} columns. Is it cut off, or is a decimal point written"
-                " as a comma? Correct it, or copy the file again."
+                f"Row {number} of {path} has {counted(len(row), 'field')},"
+                f" {', '.join(row[:3])}, ..., but there are {len(columns)} columns. Is it cut off,"
+                " or is a decimal point written as a comma? Correct it, or copy the file again."
             )
     return pd.DataFrame(rows, columns=columns, dtype=str)
 

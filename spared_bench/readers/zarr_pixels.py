@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.errors import ImageError
+from spared_bench.words import counted
 
 _COLOURS = 3
 
@@ -67,7 +68,7 @@ def refuse_unstored(
         empty += n_spots * (not colours.any(axis=(0, 1)).all())
     if empty:
         raise ImageError(
-            f"{empty} spots of {path} lie on chunks of the image that hold nothing but zeros in a"
-            " colour: they were not stored, or not copied. Copy the folder again, or leave these"
-            " spots out of the table."
+            f"{path}: {counted(empty, 'spot')} on chunks of the image that hold nothing but zeros"
+            " in a colour. These were not stored, or not copied. Copy the folder again, or leave"
+            " such spots out of the table."
         )

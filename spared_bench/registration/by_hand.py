@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from spared_bench.errors import ContractError, UsageError
-from spared_bench.strict import load_mapping
+from spared_bench.strict import in_one_line, load_mapping
 
 
 def place_of(data_dir: Path, dataset: str) -> Path:
@@ -66,6 +66,6 @@ def checked_matrix(name: str, values: object) -> np.ndarray:
     if not sound or not np.allclose(matrix[2], (0, 0, 1)) or abs(np.linalg.det(matrix)) < 1e-9:
         raise ContractError(
             f"The transform of section {name!r} must be 3 x 3 finite numbers with the last row"
-            f" [0, 0, 1], and must not flatten the section; found {values!r}."
+            f" [0, 0, 1], and must not flatten the section; found {in_one_line(values)}."
         )
     return matrix

@@ -15,6 +15,7 @@ from spared_bench.errors import SparedBenchError, ViewError
 from spared_bench.processing.given import has_given
 from spared_bench.reports import dataset_figures as figures
 from spared_bench.specs import SPLITS, DatasetSpec
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -109,7 +110,7 @@ def facts_of(
         "Organism": spec.organism,
         "Tissue": spec.tissue,
         "Technology": spec.technology,
-        "Slides": f"{len(rows)}, of {len(donors)} donor{'s' * (len(donors) != 1)}",
+        "Slides": f"{len(rows)}, of {counted(len(donors), 'donor')}",
         "Spots": f"{sum(row.spots for row in rows):,}",
         "Tier": tiers[spec.tier],
         "Licence": spec.licence or "not stated by the source",
@@ -118,7 +119,9 @@ def facts_of(
     if prepared is not None:
         spots, genes = prepared.adata.shape
         missing = 1 - float(np.asarray(prepared.adata.layers[MASK]).mean())
-        facts["Prepared"] = f"{spots:,} spots × {genes:,} genes, {missing:.1%} unmeasured"
+        facts["Prepared"] = (
+            f"{counted(spots, 'spot')} × {counted(genes, 'gene')}, {missing:.1%} unmeasured"
+        )
     return {key: value for key, value in facts.items() if value}
 
 
@@ -182,7 +185,8 @@ def _of_genes(prepared: Prepared | None) -> list[str]:
     if prepared is None or not prepared.adata.uns["spared_bench"]["fewer_genes_than_asked"]:
         return []
     asked = prepared.adata.uns["spared_bench"]["processing"]["n_genes"]
-    return [f"The filters left {prepared.adata.n_vars} genes, fewer than the {asked} asked for."]
+    left = counted(prepared.adata.n_vars, "gene")
+    return [f"The filters left {left}, fewer than the {asked} asked for."]
 
 
 def steps_of(prepared: Prepared | None) -> dict[str, list[tuple[str, int]]]:

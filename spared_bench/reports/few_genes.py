@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spared_bench.bench import Bench
 from spared_bench.keys.hashing import digest
+from spared_bench.words import counted
 
 _FILE = "dataset.h5ad"
 
@@ -29,7 +30,7 @@ def told_of_few_genes(bench: Bench, names: Iterable[str]) -> Iterator[str]:
                 settings = bench.protocol.processing.for_dataset(bench.dataset(name))
                 asked = len(settings.listed_genes) or settings.n_genes
                 yield (
-                    f"{name} is scored on {found} genes, not on the {asked:,} that"
+                    f"{name} is scored on {counted(found, 'gene')}, not on the {asked:,} that"
                     f" {bench.protocol.id} asks for: its filters left no more"
                     f" (`spared-bench data show {name}` lists what each left)."
                 )

@@ -1,10 +1,11 @@
 """Whether the image of a slide belongs to its spots, the way they are placed on it.
 
-Three tests of a raw slide, none of which knows the answer. *Tissue*: most spots lie where the image
+Five tests of a raw slide, none of which knows the answer. *Tissue*: most spots lie where the image
 is stained. *Orientation* and *position*: from the colours under and around the spots, part of
 their expression can be foretold for spots that the ridge regression has not seen; where a mirrored
 or a shifted placement of the same spots foretells it better, the slide is flagged. A slide whose
-colours foretell nothing in any placement fails the test *relation*.
+colours foretell nothing in any placement fails the test *relation*. *Black*: no spot lies where the
+image is 0 throughout, as a tile is that was never written or copied.
 
 Made for H&E images with tens of spots or more, at any magnification at which a spot is a few pixels
 wide. A slide that passes is plausible, not proven.
@@ -19,6 +20,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.geometry import spacing
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -33,7 +35,7 @@ _N_GENES, _N_COMPONENTS, _N_FOLDS, _PENALTY = 500, 6, 5, 10.0
 _PALE = 170  # grey level from which an image's background counts as empty glass
 _BLACK = 40  # and below which as painted over
 
-TESTS = ("tissue", "orientation", "position", "relation")
+TESTS = ("tissue", "orientation", "position", "relation", "black")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,12 @@ def check_slide(slide: AnnData) -> list[SlideCheck]:
         return [SlideCheck(test, None, reason) for test in TESTS]
     view = _look_at(slide)
     spots = _spots_in(slide, view.factor)
-    return [_check_tissue(view, spots), *_check_placement(view, spots, _responses(slide))]
+    black = _check_black(view, spots)
+    if slide.n_obs < LEAST_SPOTS:
+        few = f"The slide has {counted(slide.n_obs, 'spot')}; the tests need {LEAST_SPOTS}."
+        return [*(SlideCheck(test, None, few) for test in TESTS[:-1]), black]
+    placement = _check_placement(view, spots, _responses(slide))
+    return [_check_tissue(view, spots), *placement, black]
 
 
 def _untestable(slide: AnnData) -> str:
@@ -86,8 +93,6 @@ def _untestable(slide: AnnData) -> str:
         return "The slide has no image."
     if slide.uns["slide"].get("modality", "H&E") != "H&E":
         return "The image is no H&E image, which the tests are made for."
-    if slide.n_obs < LEAST_SPOTS:
-        return f"The slide has {slide.n_obs} spots; the tests need {LEAST_SPOTS}."
     return ""
 
 
@@ -144,6 +149,26 @@ def _look_at(slide: AnnData) -> _View:
     facts = slide.uns["slide"]
     pixels, factor = read_reduced(facts["image_path"], _LONGEST_PX)
     return _View(pixels, factor * float(facts["image_scale"]))
+
+
+def _check_black(view: _View, spots: _Spots) -> SlideCheck:
+    """Test whether spots lie where nothing was written: all of a spot is 0."""
+    from scipy.ndimage import maximum_filter
+
+    width = max(1, round(spots.diameter))
+    brightest = maximum_filter(view.pixels.max(axis=2), width, mode="nearest")
+    x, y = np.floor(spots.centres).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < brightest.shape[1]) & (y < brightest.shape[0])
+    black = int((brightest[y[inside], x[inside]] == 0).sum())
+    if not black:
+        return SlideCheck("black", True, "No spot lies on black.")
+    return SlideCheck(
+        "black",
+        False,
+        f"{black:,} of {counted(len(x), 'spot')} lie where the image is 0 throughout, which tissue"
+        " is not: a tile that was not written or not copied, or an area that was painted over."
+        " Fetch the image again, or leave these spots out.",
+    )
 
 
 def _spots_in(slide: AnnData, factor: float) -> _Spots:

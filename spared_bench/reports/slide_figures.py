@@ -11,6 +11,7 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.errors import UnknownNameError
 from spared_bench.reports.drawing import draw_spots, frame_spots
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -104,7 +105,7 @@ def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Fi
     circles = draw_spots(axes, centres, diameter, values + 1.0, norm=scale)
     circles.set(alpha=0.75, edgecolor="black", linewidth=0.3)
     frame_spots(axes, centres, _MARGIN_SPOTS * diameter)
-    axes.set_title(f"{title}: {slide.n_obs:,} spots, {slide.n_vars:,} genes")
+    axes.set_title(f"{title}: {counted(slide.n_obs, 'spot')}, {counted(slide.n_vars, 'gene')}")
     figure.colorbar(circles, ax=axes, label=f"{label} + 1", fraction=0.04, pad=0.02, extend="min")
     return figure
 

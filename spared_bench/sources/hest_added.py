@@ -15,6 +15,7 @@ from spared_bench.errors import ContractError, UsageError
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.hest import GENES, SCHEME, Task, is_hest1k, samples_in, tasks_in
 from spared_bench.strict import MAX_BYTES
+from spared_bench.words import counted
 
 #: The folder of the tasks that are registered already.
 _BENCHMARK = "hest-bench"
@@ -87,7 +88,10 @@ def _linked(folder: Path, tasks: list[Task], data_dir: Path, replace: bool) -> d
         data_dir.mkdir(parents=True, exist_ok=True)
         link.symlink_to(root, target_is_directory=True)
     return {
-        _name(task): f"{len(task.samples)} samples, {len(task.folds)} folds, from {task.folder}"
+        _name(task): (
+            f"{counted(len(task.samples), 'sample')}, {counted(len(task.folds), 'fold')},"
+            f" from {task.folder}"
+        )
         for task in tasks
     }
 
@@ -102,7 +106,7 @@ def _task_description(task: Task) -> dict[str, Any]:
         "name": _name(task),
         "format": "hest",
         "organism": "human",
-        "summary": f"HEST task {task.name}, {len(task.samples)} samples",
+        "summary": f"HEST task {task.name}, {counted(len(task.samples), 'sample')}",
         "slides": {
             sample: {
                 "path": str(task.folder / "adata" / f"{sample}.h5ad"),
@@ -159,7 +163,7 @@ def _samples_description(folder: Path) -> dict[str, Any]:
         "name": "hest1k",
         "format": "hest",
         "organism": _SPECIES.get(next(iter(species), ""), next(iter(species), "human")),
-        "summary": f"{len(samples)} samples of HEST-1k",
+        "summary": f"{counted(len(samples), 'sample')} of HEST-1k",
         "slides": slides,
         "split": {"train": [s for s in samples if s not in test], "test": list(test)},
         "folds": {"donor": {str(at): list(donors[name]) for at, name in enumerate(names)}},
@@ -196,4 +200,4 @@ def _described(values: dict[str, Any], data_dir: Path, replace: bool) -> str:
         path = Path(folder) / f"{values['name']}.yaml"
         path.write_text(text, encoding="utf-8")
         described, kept = add_description(path, data_dir, replace)
-    return f"{len(described.slides)} samples, described in {kept}"
+    return f"{counted(len(described.slides), 'sample')}, described in {kept}"

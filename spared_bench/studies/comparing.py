@@ -20,6 +20,7 @@ from spared_bench.statistics.omnibus import Friedman, friedman
 from spared_bench.statistics.pairwise import holm, wilcoxon_p
 from spared_bench.studies.model import Comparison, Study
 from spared_bench.studies.results import Collected, StudyCell, mean
+from spared_bench.words import counted
 
 LEVEL = 0.05
 #: Where Wilcoxon's test of so few blocks cannot go below the level, whatever the values.
@@ -276,11 +277,12 @@ def _says(difference: Difference, n_tests: int) -> str:
     if n < _FEWEST_BLOCKS:
         smallest = 2.0 ** (1 - n) if n else 1.0
         return (
-            f"No test: of {n} slide{'s' * (n != 1)}, the smallest p that a paired test could give"
+            f"No test: of {counted(n, 'slide')}, the smallest p that a paired test could give"
             f" is {smallest:.3g}, whatever the scores."
         )
     smallest = min(1.0, n_tests * 2.0 ** (1 - n))
-    text = f"Wilcoxon's signed-rank test of {n} slides, Holm over {n_tests} comparisons"
+    over = counted(n_tests, "comparison")
+    text = f"Wilcoxon's signed-rank test of {counted(n, 'slide')}, Holm over {over}"
     if smallest >= LEVEL:
         return f"{text}: cannot speak, its smallest possible p is {smallest:.3g}."
     return f"{text}."

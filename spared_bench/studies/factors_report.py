@@ -24,6 +24,7 @@ from spared_bench.studies.model import Study
 from spared_bench.studies.planning import StudyPlan
 from spared_bench.studies.results import Collected, StudyCell, mean
 from spared_bench.studies.text import interval, probability, signed
+from spared_bench.words import counted
 
 _MOST_MARKS = 12  # slides that are drawn one by one; more have a box of their own
 
@@ -153,7 +154,7 @@ def _means_by(cells: Iterable[StudyCell], of: object) -> list[float]:
 
 def _n_slides(rows: Sequence[Values]) -> str:
     number = max((len(row.values) for row in rows), default=0)
-    return f"{number} slide{'s' * (number != 1)}"
+    return counted(number, "slide")
 
 
 def _drawn(found: Sequence[Difference], metric: MetricSpec) -> Boxes:
@@ -226,8 +227,9 @@ def _tests(
     asked = omnibus(study, collected, metric, factor, method)
     if asked is not None and math.isfinite(asked.p):
         told.append(
-            f"Whether the {asked.n_methods} levels differ at all, over {asked.n_datasets} slides:"
-            f" Friedman's test, p = {probability(asked.p)}. It does not say which differ."
+            f"Whether the {asked.n_methods} levels differ at all, over"
+            f" {counted(asked.n_datasets, 'slide')}: Friedman's test,"
+            f" p = {probability(asked.p)}. It does not say which differ."
         )
     return told
 

@@ -19,6 +19,7 @@ from spared_bench.studies.planning import StudyPlan, plan_study
 from spared_bench.studies.results import Collected, StudyCell, collect
 from spared_bench.studies.running import StudyRun, record_study, run_study
 from spared_bench.studies.tables import write_table, write_tables
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from spared_bench.specs import MetricSpec
@@ -79,15 +80,15 @@ class Done:
         lines = []
         if self.run is not None:
             lines.append(
-                f"{self.run.new} trainings done, {self.run.cached} found in the store;"
-                f" {self.cells} cells with scores, {self.gaps} without."
+                f"{counted(self.run.new, 'training')} done, {self.run.cached} found in the store;"
+                f" {counted(self.cells, 'cell')} with scores, {self.gaps} without."
             )
             lines += [f"  {label}: {why}" for label, why in self.run.failed.items()]
             lines += [f"  {label}: {why}" for label, why in self.run.stopped.items()]
             if self.run.interrupted:
                 lines.append("Interrupted. The same command goes on from here.")
         else:
-            lines.append(f"{self.cells} cells with scores, {self.gaps} without.")
+            lines.append(f"{counted(self.cells, 'cell')} with scores, {self.gaps} without.")
         lines += self._gaps_told()
         if self.page is not None:
             lines.append(f"Report: {self.page}")
@@ -100,7 +101,7 @@ class Done:
         known = {*self.run.failed.values(), *self.run.stopped.values()} if self.run else set()
         counts = Counter(why for why in self.missing.values() if why not in known)
         return [
-            f"  {number} cell{'s' * (number != 1)}: {why}"
+            f"  {counted(number, 'cell')}: {why}"
             for why, number in counts.most_common(_MOST_REASONS)
         ]
 

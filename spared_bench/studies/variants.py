@@ -15,6 +15,7 @@ from spared_bench.strict import in_one_line
 from spared_bench.studies.model import Study
 from spared_bench.studies.sameness import require_different
 from spared_bench.studies.settings import SELECTED, is_setting, set_parameter, set_protocol
+from spared_bench.words import counted
 
 #: What tells a cell of a variant from another: dataset, completer, method, seed.
 Place = tuple[str, str, str, int]
@@ -221,7 +222,7 @@ def _require_room(study: Study, variants: list[Variant]) -> None:
     if cells > study.max_cells:
         sizes = _sizes(study, variants)
         raise StudyError(
-            f"Study {study.name!r} has {cells} cells ({sizes}), and its `max_cells` is"
+            f"Study {study.name!r} has {counted(cells, 'cell')} ({sizes}), and its `max_cells` is"
             f" {study.max_cells}. Take levels, methods, datasets or seeds away, take `design:"
             f" single`, or raise `max_cells` to {cells}."
         )
@@ -229,11 +230,11 @@ def _require_room(study: Study, variants: list[Variant]) -> None:
 
 def _sizes(study: Study, variants: list[Variant]) -> str:
     first = variants[0]
+    levels = f"{counted(len(variants), 'combination')} of levels"
     counts: Mapping[str, int] = {
-        "combinations of levels": len(variants),
-        "methods": len(first.methods),
-        "datasets": len(first.datasets),
-        "completers": len(first.completers),
-        "seeds": len(first.seeds),
+        "method": len(first.methods),
+        "dataset": len(first.datasets),
+        "completer": len(first.completers),
+        "seed": len(first.seeds),
     }
-    return " × ".join(f"{number} {what}" for what, number in counts.items())
+    return " × ".join([levels, *(counted(number, what) for what, number in counts.items())])

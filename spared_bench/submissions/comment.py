@@ -11,6 +11,7 @@ from spared_bench.leaderboard.text import score, visible
 from spared_bench.specs import MetricSpec
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.standing import Standing, standings
+from spared_bench.words import counted
 
 _MOST_ROWS = 20
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^\s*[-+#=])")
@@ -72,7 +73,7 @@ def _verdict(report: Report) -> str:
         return "refused"
     if not report.rescored:
         return "accepted as reported, nothing was re-scored"
-    flags = f", {len(report.flags)} flag{'s' if len(report.flags) != 1 else ''}"
+    flags = f", {counted(len(report.flags), 'flag')}"
     return f"accepted as re-scored{flags if report.flags else ''}"
 
 
@@ -93,7 +94,7 @@ def _standing_lines(found: Sequence[Standing], metric: MetricSpec) -> list[str]:
     lines += ["", _change(best)]
     if best.n_datasets < _FEW_DATASETS:
         lines.append(
-            f"With {best.n_datasets} ranked dataset{'s' if best.n_datasets != 1 else ''}, an"
+            f"With {counted(best.n_datasets, 'ranked dataset')}, an"
             " interval over datasets says little."
         )
     return [*lines, ""]

@@ -31,6 +31,7 @@ from spared_bench.trials.views import (
     make_view,
     spot_view,
 )
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,7 +61,7 @@ class Prepared:
     kept: Kept = field(default_factory=Kept, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        size = f"{self.adata.n_obs} spots x {self.adata.n_vars} genes"
+        size = f"{counted(self.adata.n_obs, 'spot')} x {counted(self.adata.n_vars, 'gene')}"
         return f"Prepared({self.name} as {self.bench.protocol.id}: {size})"
 
     def _repr_html_(self) -> str:

@@ -219,9 +219,9 @@ def test_what_is_missing_is_nan_and_known_spots_of_other_splits_are_passed_by(tm
     [
         (lambda f: pd.concat([f, f.iloc[:1]]), r"names 'a_s0' more than once among its spots"),
         (lambda f: f.assign(ONE=1.0), r"names 'E1' more than once among its genes"),
-        (lambda f: f.rename(columns={"E3": "EE3"}), r"1 genes .*'EE3'.*Did you mean 'E3'"),
-        (lambda f: f.rename(index={"b_s2": "b_s9"}), r"1 spots .*'b_s9'.*--ignore-unknown"),
-        (lambda f: f.mask(f == f.iloc[1, 1]), r"1 values that are no finite .*'a_s1', 'E2'"),
+        (lambda f: f.rename(columns={"E3": "EE3"}), r"1 gene .*'EE3'.*Did you mean 'E3'"),
+        (lambda f: f.rename(index={"b_s2": "b_s9"}), r"1 spot .*'b_s9'.*--ignore-unknown"),
+        (lambda f: f.mask(f == f.iloc[1, 1]), r"1 value other than finite .*'a_s1', 'E2'"),
         (lambda f: f.rename(index=str.upper, columns=str.lower), r"No column .* is a gene or a s"),
     ],
 )
@@ -252,7 +252,7 @@ def test_a_table_without_names_says_that_it_needs_them(tmp_path):
         ("one\ntwo\n", "one value in a line, 'one'"),
         (",E1,E2\n", "has no rows"),
         (",E1,E2\na_s0,1,2,3,4\n", "a header of 3 names and a first row of 5"),
-        (",E1,E2\na_s0,1,2\na_s1,1\n", "line 3: 1 values|line 3: 2 values"),
+        (",E1,E2\na_s0,1,2\na_s1,1\n", "line 3: 1 value,|line 3: 2 values"),
         (",E1,E2\na_s0,1,much\n", r"line 2, column 'E2': 'much' is no number\. Predict a"),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_method_that_does_not_serve_a_dataset_does_not_fail_the_run_of_the_oth
 
 def test_status_shows_the_failures_of_a_search_that_has_not_ended(workspace):
     done = toy_run(workspace, "-p", "toy-raises-searched", "--breaker", "2")
-    assert "3 of its trials were not begun. `spared-bench status` shows why" in done.output
+    assert "3 trials of it not begun. `spared-bench status` shows why" in done.output
     by_file = spared_bench("status", "--suite", TOY_PROTOCOL, "-w", workspace).stdout
     assert by_file.count("ValueError: the fit went wrong") == 2
     toy_run(workspace, "-p", "toy-raises-searched", "--breaker", "0")
@@ -105,7 +105,7 @@ def test_a_dry_run_says_what_is_shared_what_is_to_fetch_and_how_long_it_takes(wo
     )
     assert shown.exit_code == 1  # a dataset is missing
     lines = shown.stdout.splitlines()
-    assert "2 cells under protocol toy@1: 1 done; 1 trials in the store, 2 to run." in lines
+    assert "2 cells under protocol toy@1: 1 done; 1 trial in the store, 2 to run." in lines
     at = lines.index("Shared products, in this order:")
     assert lines[at + 1 : at + 4] == [
         "  there: prepare toy",
@@ -113,7 +113,7 @@ def test_a_dry_run_says_what_is_shared_what_is_to_fetch_and_how_long_it_takes(wo
         "  to make: network toy · none · toy-network · penalty=0.5",
     ]
     assert "To fetch first, if they are to be used: of unknown size: toy-absent." in lines
-    assert "2 trials are of predictors without a past trial here." in lines
+    assert "Of predictors without a past trial here: 2 trials." in lines
 
 
 def test_shards_together_run_everything(workspace):

@@ -25,8 +25,8 @@ def modules(folder: str, names: str) -> set[str]:
 
 IMAGES = modules(
     "spared_bench/processing",
-    "aperio blocks colours image_errors images pillow_image tiff_image tiff_layout tiff_planes"
-    " vips_image vips_threads wholeness",
+    "aperio blocks channels colours image_errors images pillow_image tiff_image tiff_layout"
+    " tiff_planes vips_image vips_threads wholeness",
 )
 #: How the raw slides of her2st_demo are read; the size of the image belongs to it.
 READING = (
@@ -34,6 +34,7 @@ READING = (
     | modules("spared_bench/data", "__init__ contract patches slides")
     | modules("spared_bench/readers", "genes labels lattice legacy_st scale tables text")
     | IMAGES
+    | modules("spared_bench", "words")
 )
 PATCHES = (
     READING
@@ -89,7 +90,7 @@ TABLE = {
         "spared_bench/registration",
         "__init__ by_hand field pictures quality sample search",
     )
-    | modules("spared_bench", "geometry strict"),
+    | modules("spared_bench", "geometry strict wrong_values"),
     "view": VIEWS,
     "stained": PATCHES
     | modules(

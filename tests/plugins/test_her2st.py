@@ -156,7 +156,7 @@ def test_a_section_nobody_labelled_has_no_labels_and_the_demo_declares_no_classe
     ("lines", "message"),
     [
         (["1\tleft\t2\t0\t0\tbreast glands"], "x and y must be numbers"),
-        (["1\t90\t90\t0\t0\tbreast glands"], r"labels 1 spots, '90x90' .* none of them"),
+        (["1\t90\t90\t0\t0\tbreast glands"], r"labels 1 spot, '90x90' .* none of them"),
         (["1\t9\t9\t0\t0\ta", "1\t9.2\t9\t0\t0\tb"], "labels spot '9x9' twice"),
     ],
 )

@@ -130,11 +130,18 @@ def test_a_file_that_is_no_sample_is_told(own_task):
         read_hest(own_task / "adata" / "S2.h5ad", own_task / "patches" / "S2.h5")
 
 
-@pytest.mark.parametrize("text", ["[]", '{"genes": []}', '{"genes": ["A", "A"]}', "{"])
+@pytest.mark.parametrize(
+    "text", ["[]", '{"genes": []}', '{"genes": ["A", "A"]}', "{", "[" * 50_000]
+)
 def test_a_list_of_genes_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "genes.json").write_text(text)
     with pytest.raises(DataError, match="list"):
         read_gene_list(tmp_path / "genes.json")
+
+
+def test_a_list_of_genes_that_windows_has_marked_is_read(tmp_path):
+    (tmp_path / "genes.json").write_text('{"genes": ["A", "B"]}', encoding="utf-8-sig")
+    assert read_gene_list(tmp_path / "genes.json") == ["A", "B"]
 
 
 def test_a_task_is_read_with_its_folds(task):

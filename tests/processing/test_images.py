@@ -128,6 +128,40 @@ def test_pixels_that_are_no_colours_are_refused(tmp_path):
         open_image(tmp_path / "a.tif")
 
 
+def _as_ycck(data):
+    """Change Adobe's marker so that it tells of luminance and chrominance."""
+    transform = data.index(b"Adobe") + 11
+    return data[:transform] + b"\2" + data[transform + 1 :]
+
+
+def _without_marker(data):
+    """Leave Adobe's marker out, so that the inks count the other way round."""
+    start = data.index(b"Adobe") - 4
+    return data[:start] + data[start + 16 :]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("a.jpg", lambda data: data),
+        ("a.jpg", _as_ycck),
+        ("a.jpg", _without_marker),
+        ("a.tif", lambda data: data),
+    ],
+    ids=["CMYK", "YCCK", "no marker", "TIFF"],
+)
+def test_inks_are_refused_because_their_colours_are_a_printers(
+    reader, tmp_path, pixels, name, change
+):
+    # Of the pink (200, 120, 170), written by Pillow, libvips made (194, 127, 137).
+    path = tmp_path / name
+    PIL.Image.fromarray(pixels).convert("CMYK").save(path)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ImageError, match="is in CMYK, inks for print") as told:
+        open_image(path)
+    assert "damaged" not in str(told.value)
+
+
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
 def test_a_truncated_image_is_refused(reader, tmp_path, rng, name):
     noise = rng.integers(0, 256, size=(200, 200, 3), dtype=np.uint8)

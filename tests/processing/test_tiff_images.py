@@ -117,8 +117,8 @@ def test_a_codec_that_nobody_knows_is_named_and_not_called_damage(tmp_path, pixe
 
 
 def test_colours_that_cannot_be_converted_are_named(tmp_path, pixels):
-    PIL.Image.fromarray(pixels).convert("CMYK").save(tmp_path / "a.tif")
-    with pytest.raises(ImageError, match="colours of kind SEPARATED") as told:
+    write(tmp_path / "a.tif", pixels, photometric="cielab")
+    with pytest.raises(ImageError, match="colours of kind CIELAB") as told:
         whole(tmp_path / "a.tif")
     assert "damaged" not in str(told.value)
 
@@ -357,6 +357,46 @@ def test_a_file_that_begins_with_a_smaller_image_is_refused(tmp_path, pixels, om
         open_image(path)
 
 
+def test_planes_in_other_files_are_not_taken_from_this_one(tmp_path, pixels):
+    # The places of all planes were looked up in the file that was opened: one plane, three times.
+    uuid = "urn:uuid:0000000{}-0000-0000-0000-000000000000".format
+    planes_in = "".join(
+        f'<TiffData FirstC="{c}" IFD="0"><UUID FileName="{c}.ome.tif">{uuid(c)}</UUID></TiffData>'
+        for c in range(3)
+    )
+    for c, plane in enumerate(planes(pixels)):
+        told = (
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="'
+            f'{uuid(c)}"><Image ID="I:0"><Pixels ID="P:0" DimensionOrder="XYCZT" Type="uint8"'
+            f' SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeC="3" SizeZ="1" SizeT="1">'
+            f"{planes_in}</Pixels></Image></OME>"
+        )
+        options = {"photometric": "minisblack", "description": told, "metadata": None}
+        tifffile.imwrite(tmp_path / f"{c}.ome.tif", plane, **options)
+    with pytest.raises(ImageError, match=r"in other files \(1\.ome\.tif, 2\.ome\.tif\)"):
+        open_image(tmp_path / "0.ome.tif")
+    (tmp_path / "2.ome.tif").unlink()
+    with pytest.raises(ImageError, match="3 planes, but pages for 2"):
+        open_image(tmp_path / "0.ome.tif")
+
+
+def test_samples_that_are_pages_are_colours(tmp_path, pixels):
+    options = {"photometric": "minisblack", "metadata": {"axes": "SYX"}}
+    tifffile.imwrite(tmp_path / "a.tif", planes(pixels), **options)
+    np.testing.assert_array_equal(whole(tmp_path / "a.tif"), pixels)
+
+
+def test_a_mask_before_the_slide_is_not_taken_for_it(tmp_path, pixels):
+    parts = [(pixels[..., 0], "minisblack"), (pixels, "rgb")]
+    for name, order in (("a.tif", parts), ("b.tif", parts[::-1])):
+        with tifffile.TiffWriter(tmp_path / name) as tiff:
+            for part, kind in order:
+                tiff.write(part, photometric=kind, metadata=None)
+    with pytest.raises(ImageError, match="2 images of its size, the first in grey, one in colour"):
+        open_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(whole(tmp_path / "b.tif"), pixels)
+
+
 def test_stains_of_an_ome_tiff_are_its_channels_in_order(tmp_path, rng):
     stains = rng.integers(0, 4000, size=(5, 1, 40, 50)).astype(np.uint16)  # dark, as they are
     tifffile.imwrite(
@@ -364,6 +404,95 @@ def test_stains_of_an_ome_tiff_are_its_channels_in_order(tmp_path, rng):
     )
     read = whole(tmp_path / "a.ome.tif", fluorescence=True)
     np.testing.assert_array_equal(read, np.floor(planes_last(stains[:3, 0]) / 65535 * 255))
+
+
+def written_as_ome(path, pixels, **channel):
+    tifffile.imwrite(
+        path, planes(pixels), photometric="minisblack", metadata={"axes": "CYX", "Channel": channel}
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        {"Name": ["DAPI", "CD45", "PanCK"]},
+        {"Name": ["Red Alexa 594", "Green FITC", "Blue DAPI"]},
+        {"Name": ["488", "561", "640"]},
+        {"Name": ["Hematoxylin", "Eosin", "Residual"]},
+        {"Name": ["Red", "", "Blue"]},
+        {"Fluor": ["DAPI", "FITC", "Cy5"]},
+        {"Color": [0xFF00FF, 0x00FF00FF, 0x0000FFFF]},
+    ],
+)
+def test_three_channels_of_an_ome_tiff_that_are_said_to_be_stains_are_refused(
+    tmp_path, pixels, channel
+):
+    path = written_as_ome(tmp_path / "a.ome.tif", pixels, **channel)
+    with pytest.raises(ImageError, match="expected red, green and blue, or no names"):
+        open_image(path)
+    assert open_image(path, fluorescence=True).window(0, 0, 5, 5).shape == (5, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("channel", "order"),
+    [
+        ({"Name": ["Red", "GREEN", "b"]}, [0, 1, 2]),
+        ({"Name": ["Channel 1", "Channel 2", "Channel 3"]}, [0, 1, 2]),
+        ({"Name": ["TL Brightfield"] * 3}, [0, 1, 2]),
+        ({"Name": ["B", "G", "R"]}, [2, 1, 0]),
+        ({"Name": ["C:2", "C:0", "C:1"]}, [1, 2, 0]),
+        ({"Color": [0x0000FFFF, 0x00FF00FF, 0xFF0000FF - 2**32]}, [2, 1, 0]),
+        ({"Color": [-1, -1, -1]}, [0, 1, 2]),
+    ],
+)
+def test_channels_of_an_ome_tiff_are_the_colours_that_they_are_said_to_be(
+    tmp_path, pixels, channel, order
+):
+    path = written_as_ome(tmp_path / "a.ome.tif", pixels, **channel)
+    np.testing.assert_array_equal(whole(path), pixels[..., order])
+
+
+def test_a_single_channel_of_a_stain_is_no_picture_in_grey(tmp_path, pixels):
+    for name in ("DAPI", "Brightfield"):
+        metadata = {"axes": "YX", "Channel": {"Name": [name]}}
+        grey = {"photometric": "minisblack", "metadata": metadata}
+        tifffile.imwrite(tmp_path / f"{name}.ome.tif", pixels[..., 0], **grey)
+    with pytest.raises(ImageError, match="are called DAPI"):
+        open_image(tmp_path / "DAPI.ome.tif")
+    assert whole(tmp_path / "Brightfield.ome.tif").shape == pixels.shape
+
+
+def tables(colours):
+    """Lookup tables of ImageJ, from black to a colour."""
+    ramp = np.arange(256, dtype=np.uint8)
+    parts = {"r": (1, 0, 0), "g": (0, 1, 0), "b": (0, 0, 1), "c": (0, 1, 1), "w": (1, 1, 1)}
+    return [np.array([ramp * part for part in parts[colour]]) for colour in colours]
+
+
+@pytest.mark.parametrize(
+    ("labels", "colours", "order"),
+    [
+        (["Red", "Green", "Blue"], "", [0, 1, 2]),
+        (["Blue", "Green", "Red"], "rgb", [2, 1, 0]),
+        ([f"c:{n}/3 - slide.czi #1" for n in (1, 2, 3)], "www", [0, 1, 2]),
+        ([], "bgr", [2, 1, 0]),
+        (["DAPI", "CD45", "PanCK"], "bgr", []),
+        ([], "cgr", []),
+    ],
+)
+def test_labels_and_tables_of_imagej_say_what_a_channel_is(
+    tmp_path, pixels, labels, colours, order
+):
+    told = {"Labels": labels} if labels else {}
+    told |= {"LUTs": tables(colours)} if colours else {}
+    metadata = {"axes": "CYX", "mode": "composite"} | told
+    tifffile.imwrite(tmp_path / "a.tif", planes(pixels), imagej=True, metadata=metadata)
+    if order:
+        np.testing.assert_array_equal(whole(tmp_path / "a.tif"), pixels[..., order])
+    else:
+        with pytest.raises(ImageError, match="expected red, green and blue, or no names"):
+            open_image(tmp_path / "a.tif")
 
 
 def planes_last(stains):

@@ -72,6 +72,23 @@ def test_a_piece_of_zeros_or_of_something_else_in_coded_data_is_refused(saved, r
             shown(path)
 
 
+@pytest.mark.parametrize("where", ["middle", "end"])
+def test_a_short_hole_in_a_gif_is_found_by_its_blocks(saved, where):
+    # Of 300 zeros libvips made black rows down to the bottom.
+    path, _ = saved("gif")
+    data = path.read_bytes()
+    at = len(data) // 2 if where == "middle" else len(data) - 300
+    path.write_bytes(data[:at] + bytes(300) + data[at + 300 :])
+    with pytest.raises(ImageError, match="its blocks end at byte"):
+        open_image(path)
+
+
+def test_a_gif_without_its_mark_of_the_end_is_whole(saved):
+    path, pixels = saved("gif")
+    path.write_bytes(path.read_bytes()[:-1])
+    np.testing.assert_array_equal(open_image(path).window(0, 0, 130, 120), pixels)
+
+
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp", "gif"])
 def test_zeros_after_the_end_of_an_image_are_nobodys(saved, kind):
     path, expected = saved(kind)

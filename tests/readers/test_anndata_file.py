@@ -131,12 +131,11 @@ def test_array_positions_are_made_where_they_are_missing_and_that_is_recorded(ad
 
 
 def test_a_size_of_spots_that_the_file_lacks_may_be_given(adata, tmp_path):
-    del adata.uns["spatial"]
+    del adata.uns["spatial"]["lib"]["scalefactors"]["spot_diameter_fullres"]
     path = written(adata, tmp_path)
-    with pytest.raises(ContractError, match=r"how large a spot is .*`spot_diameter_px: \.\.\.`"):
+    with pytest.raises(ContractError, match=r"by which patches.*about \d+(\.\d+)? on Visium\.$"):
         read_anndata(path)
     slide = read_anndata(path, spot_diameter_px=30)
-    assert slide.uns["slide"]["image_path"] == ""
     assert slide.uns["slide"]["spot_diameter_px"] == 30
 
 
@@ -174,10 +173,37 @@ def test_what_is_beside_the_tissue_or_no_gene_is_dropped_and_recorded(adata, tmp
     ]
 
 
-def test_a_gene_without_an_id_keeps_its_name(adata, tmp_path):
+@pytest.mark.parametrize("nothing", [None, "", "nan", "NA"])
+def test_a_gene_without_an_id_keeps_its_name(adata, tmp_path, nothing):
     ids = list(adata.var["gene_ids"])
-    adata.var["gene_ids"] = [None, None, *ids[2:]]
+    adata.var["gene_ids"] = [nothing, nothing, *ids[2:]]
     assert list(read_anndata(written(adata, tmp_path)).var_names) == ["S0", "S1", *ids[2:]]
+
+
+@pytest.mark.parametrize(
+    "name", ["gene_id", "ensembl_id", "ENSEMBL", "Ensembl ID", "feature_id", "ensembl.gene.id"]
+)
+def test_ids_of_ensembl_are_found_whatever_their_column_is_called(adata, tmp_path, name):
+    # A symbol that several genes share, or that has changed since, would lose its gene.
+    ids = list(adata.var.pop("gene_ids"))
+    adata.var[name] = [f"{ids[0]}.7", *ids[1:]]
+    slide = read_anndata(written(adata, tmp_path))
+    assert list(slide.var_names) == ids
+    assert list(slide.var["gene_name"]) == list(adata.var_names)
+
+
+@pytest.mark.parametrize("numbers", [range(N_GENES), np.arange(N_GENES, dtype=float)])
+def test_numbers_of_genes_do_not_replace_their_names(adata, tmp_path, numbers):
+    # NCBI's ids, of which no table here knows: all genes would be unknown.
+    adata.var["gene_id"] = list(numbers)
+    del adata.var["gene_ids"]
+    assert list(read_anndata(written(adata, tmp_path)).var_names) == list(adata.var_names)
+
+
+def test_ids_of_ensembl_are_preferred_to_other_ids(adata, tmp_path):
+    ids = list(adata.var["gene_ids"])
+    adata.var["gene_ids"], adata.var["ensembl_id"] = list(adata.var_names), ids
+    assert list(read_anndata(written(adata, tmp_path)).var_names) == ids
 
 
 @pytest.mark.parametrize(
@@ -316,6 +342,38 @@ def test_an_image_without_a_factor_is_not_used_and_that_is_said(adata, tmp_path,
     assert told.startswith("The image 'hires' of the file, 200 x 200 px, was not used: its scale")
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (("image",), "uns['image']"),
+        (("spatial",), "uns['spatial']"),
+        (("spatial", "lib", "hires"), "uns['spatial']['lib']['hires']"),
+        (("images", "lib", "he"), "uns['images']['lib']['he']"),
+        (("images", "he"), "uns['images']['he']"),
+    ],
+)
+def test_an_image_where_nobody_looks_for_it_is_told(adata, tmp_path, place, told):
+    # The slide was read as one without an image, and nobody knew why.
+    image = adata.uns["spatial"]["lib"].pop("images")["hires"]
+    uns = {"umap": {"params": np.zeros((3, 3, 3))}, "spatial": dict(adata.uns["spatial"])}
+    found = uns
+    for key in place[:-1]:
+        found = found.setdefault(key, {})
+    found[place[-1]] = image
+    adata.uns = uns
+    repairs = read_anndata(written(adata, tmp_path), exports=tmp_path).uns["slide"]["repairs"]
+    sentences = [sentence for sentence in repairs if "may be an image" in sentence]
+    assert len(sentences) == 1
+    assert f"{image.shape[1]} x {image.shape[0]} px, in {told}, which was not" in sentences[0]
+
+
+def test_an_image_whose_channels_come_first_is_refused_as_that(adata, tmp_path):
+    images = adata.uns["spatial"]["lib"]["images"]
+    images["hires"] = np.moveaxis(images["hires"], 2, 0)
+    with pytest.raises(ImageError, match=r"Its channels come first: put them last\."):
+        read_anndata(written(adata, tmp_path), exports=tmp_path)
+
+
 def test_an_image_is_compared_with_those_in_the_file(adata, tmp_path):
     path = written(adata, tmp_path)
     made_slides.picture(1).save(tmp_path / "same.png")
@@ -397,6 +455,20 @@ def test_a_diameter_that_is_no_single_positive_number_is_asked_for(adata, tmp_pa
     adata.uns["spatial"]["lib"]["scalefactors"]["spot_diameter_fullres"] = diameter
     with pytest.raises(ContractError, match="does not say how large a spot is"):
         read_anndata(written(adata, tmp_path))
+
+
+def test_without_an_image_the_size_of_a_spot_need_not_be_known(adata, tmp_path):
+    # Nothing is cut by it; such a dataset could not be added, prepared or completed.
+    adata.uns = {}
+    slide = read_anndata(written(adata, tmp_path), exports=tmp_path)
+    validate_raw_slide(slide, "slide")
+    facts = slide.uns["slide"]
+    x, y = adata.obsm["spatial"].T
+    apart = np.hypot(x[:, None] - x, y[:, None] - y)
+    np.fill_diagonal(apart, np.inf)
+    assert facts["image_path"] == ""
+    assert facts["spot_diameter_px"] == pytest.approx(0.55 * np.median(apart.min(axis=1)))
+    assert facts["repairs"][-1].startswith("The file does not say how large a spot is: ")
 
 
 STRETCHES = {

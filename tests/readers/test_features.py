@@ -91,7 +91,7 @@ def test_one_name_of_a_reference_of_two_genomes_hides_neither():
 
 
 def test_which_genome_is_meant_must_be_clear():
-    with pytest.raises(CountsError, match=r"x \(1 genes\), y \(1 genes\); .* of human is unclear"):
+    with pytest.raises(CountsError, match=r"x \(1 gene\), y \(1 gene\); .* of human is unclear"):
         chosen(["g1", "g2"], genomes=["x", "y"], organism="human")
     with pytest.raises(CountsError, match="whose organism is not told, is unclear"):
         chosen(["ENSG1", "ENSMUSG2"])

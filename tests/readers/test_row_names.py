@@ -131,7 +131,7 @@ def test_a_count_that_is_told_twice_is_not_added_up(folder, form):
 
         with h5py.File(folder / "filtered_feature_bc_matrix.h5", "r+") as file:
             file["matrix/indices"][1] = file["matrix/indices"][0]
-    with pytest.raises(CountsError, match="tells 1 counts of a spot and a gene twice"):
+    with pytest.raises(CountsError, match="tells 1 count of a spot and a gene twice"):
         read_space_ranger(folder)
 
 
@@ -140,6 +140,7 @@ def test_a_count_that_is_told_twice_is_not_added_up(folder, form):
     [
         (TABLE, "spatial/GSM1_tissue_positions_list.csv.gz", CoordinateError),
         (TABLE, "tissue_positions.csv", CoordinateError),
+        (TABLE, "spatial/Tissue_Positions_List.CSV", CoordinateError),
         (TABLE, "spatial/tissue_positions.tsv", CoordinateError),
         ("spatial/scalefactors_json.json", "spatial/GSM1_scalefactors_json.json", MissingFileError),
         ("spatial/scalefactors_json.json", "scalefactors_json.json", MissingFileError),

@@ -345,6 +345,33 @@ def test_a_position_file_of_something_else_is_refused(folder, first, message):
         read_space_ranger(folder)
 
 
+def test_counts_that_belong_to_no_spot_are_refused(folder):
+    # Pointers that end early leave the spots at the end without their counts.
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:
+        pointers = file["matrix/indptr"]
+        n_counts = int(pointers[-1])
+        pointers[:] = np.minimum(pointers[:], 5)
+    with pytest.raises(CountsError, match=f"5 of its {n_counts} counts are of its spots"):
+        read_space_ranger(folder)
+
+
+def test_a_matrix_without_spots_is_refused_as_that(folder):
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:
+        matrix, empty = file["matrix"], np.array([], dtype=np.int64)
+        for name in ("barcodes", "data", "indices", "indptr"):
+            del matrix[name]
+        matrix["barcodes"] = np.array([], dtype="S")
+        matrix["data"], matrix["indices"], matrix["indptr"] = empty, empty, np.array([0])
+    with pytest.raises(CountsError, match="has no barcodes, so no spots"):
+        read_space_ranger(folder)
+
+
+def test_a_position_file_of_a_header_alone_is_refused(folder):
+    (folder / "spatial" / "tissue_positions.csv").write_text(f"{HEADER}\n")
+    with pytest.raises(CoordinateError, match="has a header and no rows"):
+        read_space_ranger(folder)
+
+
 def test_an_array_position_that_is_not_whole_is_refused(folder):
     path = folder / "spatial" / "tissue_positions.csv"
     path.write_text(path.read_text().replace("AAAC02-1,1,0,", "AAAC02-1,1,0.5,"))

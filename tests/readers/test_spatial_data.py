@@ -15,7 +15,13 @@ import pytest
 from scipy import sparse
 
 from spared_bench.data import validate_raw_slide
-from spared_bench.errors import ContractError, CoordinateError, CountsError, MissingFileError
+from spared_bench.errors import (
+    ContractError,
+    CoordinateError,
+    CountsError,
+    ImageError,
+    MissingFileError,
+)
 from spared_bench.readers import read_spatialdata
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.stamps import stamp_of
@@ -110,6 +116,42 @@ def test_a_grey_image_keeps_its_only_channel(tmp_path):
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
     with PIL.Image.open(keep_image(pixels, tmp_path, "he", source)[0]) as image:
         np.testing.assert_array_equal(np.asarray(image), pixels[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("channels", "order"),
+    [
+        (["DAPI", "CD45", "PanCK"], []),
+        (["488", "561", "640"], []),
+        (["B", "g", "RED"], [2, 1, 0]),
+        ([2, 1, 0], [2, 1, 0]),
+        (["channel_0", "channel_1", "channel_2"], [0, 1, 2]),
+    ],
+)
+def test_channels_are_the_colours_that_they_are_called_or_stains_and_refused(
+    written, tmp_path, channels, order
+):
+    # A stack of three stains was read as if it were red, green and blue.
+    import spatialdata
+    from spatialdata.models import Image2DModel
+
+    path = tmp_path / "slide.zarr"
+    sdata = spatialdata.read_zarr(written)
+    picture = np.moveaxis(np.asarray(made_slides.picture(4)), 2, 0)
+    del sdata.images["he"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sdata.images["he"] = Image2DModel.parse(picture, ("c", "y", "x"), c_coords=channels)
+        sdata.write(path)
+    if not order:
+        with pytest.raises(ImageError, match=f"are called {', '.join(channels)}; expected red"):
+            read_spatialdata(path, exports=tmp_path)
+        return
+    slide = read_spatialdata(path, exports=tmp_path)
+    with PIL.Image.open(slide.uns["slide"]["image_path"]) as image:
+        np.testing.assert_array_equal(
+            np.asarray(image), np.asarray(made_slides.picture(4))[..., order]
+        )
 
 
 def with_shapes(path, polygons, value=200, n_spots=36):

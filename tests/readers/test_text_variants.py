@@ -205,7 +205,7 @@ def test_genes_of_two_columns_under_the_older_name_are_read(folder, texts):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("features.tsv", "a\tb\nc\n", r"line 2 of features\.tsv has 1 fields, \['c'\], .* 2"),
+        ("features.tsv", "a\tb\nc\n", r"line 2 of features\.tsv has 1 field, \['c'\], .* 2"),
         ("features.tsv", "a\tb\n\nc\td\n", r"line 2 of features\.tsv"),
         ("barcodes.tsv", "a\n\nb\n", r"line 2 of barcodes\.tsv"),
         ("barcodes.tsv", "", r"barcodes\.tsv is empty"),
@@ -304,7 +304,7 @@ def test_fields_between_blanks_are_refused(folder, texts):
 def test_a_barcode_that_stands_twice_is_refused(folder, texts):
     lines = texts["barcodes.tsv"].splitlines()
     write_part(folder, "barcodes.tsv", "\n".join([*lines[:-1], lines[0]]) + "\n")
-    with pytest.raises(CountsError, match=f"1 barcodes more than once, '{lines[0]}' first"):
+    with pytest.raises(CountsError, match=f"1 barcode more than once, '{lines[0]}' first"):
         read_space_ranger(folder)
 
 

@@ -159,6 +159,14 @@ def test_a_file_of_transforms_that_are_none_is_refused(tmp_path, text):
         read_transforms(path)
 
 
+def test_the_message_of_a_transform_that_is_none_is_bounded(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"A: [{', '.join(['1'] * 20_000)}]\n")
+    with pytest.raises(ContractError, match="3 x 3 finite numbers") as told:
+        read_transforms(path)
+    assert len(str(told.value)) < 500
+
+
 def test_a_file_of_transforms_names_sections_as_it_is_written(tmp_path):
     path = tmp_path / "by_hand.yaml"
     path.write_text("010: [[1, 0, 5], [0, 1, 6], [0, 0, 1]]\n151_673: [[1,0,0],[0,1,0],[0,0,1]]\n")

@@ -104,6 +104,30 @@ def test_an_image_without_empty_background_is_not_asked_where_its_tissue_is(tmp_
     assert "no empty background" in tissue.message
 
 
+@pytest.mark.parametrize("value", [0, 12])
+def test_spots_on_a_tile_of_zeros_are_flagged_and_dark_tissue_is_not(tmp_path, value):
+    # Uncompressed TIFF shows no gap: a tile that was never copied counted as dense tissue.
+    slide = read_planted(tmp_path, "P1")
+    with PIL.Image.open(slide.uns["slide"]["image_path"]) as image:
+        pixels = np.array(image.convert("RGB"))
+    height, width = pixels.shape[:2]
+    pixels[: height // 4, : width // 4] = value
+    PIL.Image.fromarray(pixels).save(tmp_path / "holed.tif")
+    slide.uns["slide"]["image_path"] = str(tmp_path / "holed.tif")
+    scale, radius = slide.uns["slide"]["image_scale"], slide.uns["slide"]["spot_diameter_px"] / 2
+    ends = np.array([width // 4, height // 4]) / scale
+    wholly = (slide.obsm["spatial"] + radius <= ends).all(axis=1).sum()
+    partly = (slide.obsm["spatial"] <= ends).all(axis=1).sum()
+
+    told = {check.test: check for check in check_slide(slide)}["black"]
+
+    assert told.passed is (value > 0)
+    if not value:
+        found = int(told.message.split()[0].replace(",", ""))
+        assert 0 < wholly <= found <= partly < slide.n_obs
+        assert "Fetch the image again, or leave these spots out." in told.message
+
+
 def test_the_held_out_correlation_is_that_of_scikit_learn(rng):
     seen, responses = rng.normal(size=(90, 5)), rng.normal(size=(90, 2))
     responses[:, 0] += seen[:, 1]

@@ -96,7 +96,7 @@ def test_a_slide_in_doubt_is_one_line_and_what_cannot_be_tested_or_read_ends_not
 def test_a_slide_is_checked_once_and_again_where_its_entry_is_damaged(made, monkeypatch):
     bench = made("first", "second", "bare")
     first = checks_of(bench, "doubtful", "first")
-    assert [check.passed for check in first] == [True] * 4
+    assert [check.passed for check in first] == [True] * 5
     monkeypatch.setattr(slide_checks, "check_slide", lambda slide: [])
     assert checks_of(bench, "doubtful", "first") == first
     (path,) = (bench.workspace.store.root / "checks").glob("*/*/checks.json")

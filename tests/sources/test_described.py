@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import anndata
 import h5py
@@ -193,7 +194,7 @@ def test_a_description_that_says_something_unknown_is_refused(yaml, before, afte
     ("before", "after", "message"),
     [
         ("n_genes: 7", "n_genez: 7", "Did you mean 'n_genes'?"),
-        ("n_genes: 7", "n_genes: 0", "greater than 0"),
+        ("n_genes: 7", "n_genes: 0", "expected more than 0"),
         ("slides/T2,", '"a\\0b",', "cannot be a path: embedded null byte"),
     ],
 )
@@ -201,6 +202,35 @@ def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, mess
     with pytest.raises(UsageError) as refused:
         read_description(rewritten(yaml, before, after))
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("tissue: breast", "donors_verified: ja", "expected true or false (found 'ja')."),
+        ("tissue: breast", "allow_shared_donors: 2", "expected true or false (found '2')."),
+        ("patient: p1", "um_per_px: half", "um_per_px': expected a number (found 'half')."),
+        ("patient: p1", "um_per_px: -1", "um_per_px': expected at least 0 (found '-1')."),
+        ("patient: p1", "um_per_px: 1e9", "um_per_px': expected at most 1000000"),
+        ("patient: p1", "order: 1.5", "order': expected a whole number (found '1.5')."),
+        ("patient: p1", "patient: [p1]", "patient': expected text (found ['p1'])."),
+        ("{path: slides/T1, patient: p1}", "slides/T1", "expected settings with a value each: {N"),
+        ("train: [1501]", "train: 1501", "'split.train': expected a list: [A, B] (found '1501')."),
+        ("split: {train: [1501], test: [T2]}", "split: [T2]", "expected names with a value each"),
+        ("train: [1501]", "training: [1501]", "expected 'train', 'val' or 'test'"),
+        ("{n_genes: 7}", "7", "'parameters': expected names with a value each"),
+        ("{n_genes: 7}", "{n_genes: many}", "'n_genes': expected a whole number (found 'many')."),
+        ("format: space_ranger", "format: spaceranger", "Did you mean 'space_ranger'?"),
+        ("format: space_ranger", "format: 2024-05-31", "expected 'space_ranger', 'h5ad', "),
+        ("tissue: breast", "classes: L1", "'classes': expected a list: [A, B] (found 'L1')."),
+    ],
+)
+def test_a_value_of_another_kind_is_told_with_what_was_expected(yaml, before, after, message):
+    with pytest.raises(UsageError) as refused:
+        read_description(rewritten(yaml, before, after))
+    assert message in str(refused.value)
+    # pydantic's words for it: Input should be a valid boolean, unable to interpret input
+    assert not re.search("input|instance|valid |dictionary|string|tuple", str(refused.value))
 
 
 def test_numbers_name_donors_and_capital_letters_an_organism(yaml):
@@ -252,7 +282,7 @@ def test_numbers_and_switches_of_a_description_are_read_as_such(yaml):
     rewritten(yaml, "organism: human", "organism: human\nallow_shared_donors: yes")
     found = read_description(yaml)
     assert (found.slides["1501"].um_per_px, found.allow_shared_donors) == (0.5, True)
-    with pytest.raises(UsageError, match=r"um_per_px.*valid number"):
+    with pytest.raises(UsageError, match=r"um_per_px': expected a number \(found"):
         read_description(rewritten(yaml, "um_per_px: 0.5", "um_per_px: half"))
     with pytest.raises(UsageError, match=r"um_per_px.*'0_5' is no number: write it in plain"):
         read_description(rewritten(yaml, "um_per_px: half", "um_per_px: 0_5"))
@@ -437,7 +467,7 @@ def test_own_slides_take_the_protocol_own_and_are_told_so(yaml, tmp_path):
     run = CliRunner().invoke
     done = run(app, ["run", "-d", "mine", *arguments])
     assert done.exit_code == 0, done.output
-    assert "1 cells under protocol own@1" in done.stdout
+    assert "1 cell under protocol own@1" in done.stdout
     assert "Protocol own@1, since none was named with `--suite`: Methods as pub" in done.stderr
     named = run(app, ["run", "-d", "mine", "--suite", str(TOY_PROTOCOL), *arguments])
     assert "under protocol toy@1" in named.stdout

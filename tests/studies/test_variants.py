@@ -138,7 +138,7 @@ def test_a_message_says_of_which_level_it_speaks(opened):
 def test_a_study_that_is_too_large_is_refused_with_its_number(opened):
     rest = "methods: [linear-probe, gene-mean]\nmax_cells: 5\nseeds: [0, 1]"
     told = refused(opened, study("{a: {setting: patches.size, levels: [8, 16]}}", rest))
-    assert "has 8 cells (2 combinations of levels × 2 methods × 1 datasets" in told
+    assert "has 8 cells (2 combinations of levels × 2 methods × 1 dataset" in told
     assert "raise `max_cells` to 8" in told
 
 

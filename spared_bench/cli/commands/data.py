@@ -21,6 +21,7 @@ from spared_bench.cli.common import (
 from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.registry import Registry, discover
 from spared_bench.specs import SPLITS, DatasetSpec
+from spared_bench.words import counted
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def add(
     show_result(
         {"name": described.name, "slides": list(described.slides), "file": kept, "doubts": doubts},
         as_json,
-        f"Added {described.name}: {len(described.slides)} slides, described in {kept}.\n"
+        f"Added {described.name}: {counted(len(described.slides), 'slide')}, described in {kept}.\n"
         f"`spared-bench data show {described.name}` draws them.",
     )
 
@@ -247,8 +248,8 @@ def verify(
     for spec in _specs(names, plugin, space.data_dir):
         checked, problems = check(spec, dataset_folder(spec, space.data_dir))
         found[spec.name] = {"checked": checked, "problems": problems}
-        state = f"{len(problems)} problems" if problems else "in order"
-        lines += [f"{spec.name}: {checked} files with a known hash, {state}"]
+        state = counted(len(problems), "problem") if problems else "in order"
+        lines += [f"{spec.name}: {counted(checked, 'file')} with a known hash, {state}"]
         lines += [f"  {problem}" for problem in problems]
         if problems and spec.files:
             again = f"`spared-bench data fetch {spec.name}`"
@@ -289,7 +290,7 @@ def prepare(
     for name, facts in described.items():
         spots = ", ".join(f"{number} {split}" for split, number in facts["spots"].items())
         missing = f"{facts['missing']:.1%} of the entries unmeasured"
-        lines.append(f"{name}: {spots} spots x {facts['genes']} genes, {missing}")
+        lines.append(f"{name}: {spots} spots x {counted(facts['genes'], 'gene')}, {missing}")
         if without := facts["slides_without_image"]:
             lines.append(
                 f"  Without an image: {', '.join(without)}. No patches are cut: the dataset can be"

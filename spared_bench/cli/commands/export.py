@@ -15,6 +15,7 @@ from spared_bench.cli.common import (
     bench_of,
     show_result,
 )
+from spared_bench.words import counted
 
 export_app = typer.Typer(help="Write data for use elsewhere.", no_args_is_help=True)
 
@@ -52,8 +53,10 @@ def split(
     bench = bench_of(protocol, [dataset], workspace, data_dir, plugin)
     folder = out or Path(f"{dataset}.{bench.protocol.id}")
     made = export_split(bench, dataset, folder, patches=patches, images=images)
-    lines = [f"{split}: {len(ids)} slides" for split, ids in made.slides.items()]
-    lines += [f"{made.n_genes} genes. What to do with it stands in {folder / 'README.md'}."]
+    lines = [f"{split}: {counted(len(ids), 'slide')}" for split, ids in made.slides.items()]
+    lines += [
+        f"{counted(made.n_genes, 'gene')}. What to do with it stands in {folder / 'README.md'}."
+    ]
     if made.without_image and patches:
         lines.append(f"No patches: {', '.join(made.without_image[:5])} have no image.")
     values = {

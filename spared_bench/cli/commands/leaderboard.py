@@ -8,6 +8,7 @@ import typer
 
 from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result
 from spared_bench.errors import UsageError
+from spared_bench.words import counted
 
 leaderboard_app = typer.Typer(help="Make the leaderboard from finished runs.")
 track_app = typer.Typer(help="Keep MLflow in step with the store.")
@@ -102,4 +103,4 @@ def sync(
     from spared_bench.workspace import Workspace
 
     logged = sync_store(Workspace.at(workspace), protocol, uri or None)
-    show_result({"logged": logged}, as_json, f"{logged} runs logged.")
+    show_result({"logged": logged}, as_json, f"{counted(logged, 'run')} logged.")

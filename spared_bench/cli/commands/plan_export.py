@@ -10,6 +10,7 @@ import typer
 
 from spared_bench.cli.commands.run import run
 from spared_bench.errors import UsageError
+from spared_bench.words import counted
 
 plan_app = typer.Typer(help="Turn a plan into scripts for other schedulers.")
 
@@ -75,7 +76,9 @@ def export(
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"Cannot write {out}: {error.strerror}.") from error
-    typer.echo(f"{out}: {tasks} tasks. `{shlex.join(['sbatch', str(out)])}` submits them.")
+    typer.echo(
+        f"{out}: {counted(tasks, 'task')}. `{shlex.join(['sbatch', str(out)])}` submits them."
+    )
 
 
 def _understood(selection: list[str]) -> dict[str, Any]:

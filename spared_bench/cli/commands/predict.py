@@ -9,6 +9,7 @@ import typer
 
 from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result, warn_of_quarantine
 from spared_bench.errors import UsageError
+from spared_bench.words import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +91,10 @@ def predict(
     predicted.write_h5ad(path)
     draw_genes(predicted, columns, image, picture)
     facts = {"spots": predicted.n_obs, "genes": predicted.n_vars}
-    lines = [f"{predicted.n_obs} spots x {predicted.n_vars} genes: {path}", f"Picture: {picture}"]
+    lines = [
+        f"{counted(predicted.n_obs, 'spot')} x {counted(predicted.n_vars, 'gene')}: {path}",
+        f"Picture: {picture}",
+    ]
     lines += [f"What was taken for tissue: {overview}"] if finds_tissue else []
     files = {"adata": path, "picture": picture, "tissue": overview if finds_tissue else None}
     show_result({"trial": trained.result.key, **facts, **files}, as_json, "\n".join(lines))

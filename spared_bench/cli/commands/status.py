@@ -10,6 +10,7 @@ import typer
 
 from spared_bench.cli.common import JSON, WORKSPACE, print_table, show_result
 from spared_bench.errors import UsageError
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from spared_bench.results import TrialResult
@@ -142,7 +143,7 @@ def _show_runs(runs: list[dict[str, Any]]) -> None:
         state = "Suspended" if run["suspended"] else "Running"
         typer.echo(
             f"{state} on {run['host']} (process {run['pid']}), {run['protocol']}:"
-            f" {run['done']} trials done, {run['failed']} failed, {run['left']} left."
+            f" {counted(run['done'], 'trial')} done, {run['failed']} failed, {run['left']} left."
         )
         if run.get("waiting"):
             typer.echo(f"  waits for another run: {run['waiting']}")

@@ -11,6 +11,7 @@ import typer
 
 from spared_bench.cli.common import JSON, WORKSPACE, show_result
 from spared_bench.errors import UsageError
+from spared_bench.words import counted
 
 _LINE_EVERY_S = 10.0
 
@@ -47,7 +48,7 @@ def verify(
         verdict = maintenance.verify(store, repair=repair, sample=sample, told=told)
     lines = [f"{folder}: {'; '.join(problems)}" for folder, problems in verdict.damaged.items()]
     part = f" (a sample of {sample:.3g})" if sample < 1 else ""
-    lines += [f"{verdict.checked} entries checked{part}, {len(verdict.damaged)} damaged."]
+    lines += [f"{counted(verdict.checked, 'entry')} checked{part}, {len(verdict.damaged)} damaged."]
     if verdict.damaged:
         taken = "They were taken away" if repair else "`--repair` takes them away"
         lines += [f"{taken}; the next run makes them again."]
@@ -111,7 +112,7 @@ def collect(
     entries = [{"kind": kind, "key": key, "bytes": each} for kind, key, each in found]
     done = "removed" if yes else "not needed; `--yes` removes them"
     lines = [f"{kind:<10} {key[:12]}  {each / 1e6:10.2f} MB" for kind, key, each in found]
-    lines += [f"{len(found)} entries, {size / 1e6:.2f} MB, {done}."]
+    lines += [f"{counted(len(found), 'entry')}, {size / 1e6:.2f} MB, {done}."]
     values = {"entries": entries, "bytes": size, "removed": yes}
     show_result(values, as_json, "\n".join(lines))
 
@@ -132,7 +133,9 @@ def export(
     if not archive.resolve().parent.is_dir():
         raise UsageError(f"There is no folder {archive.resolve().parent} to write {archive} into.")
     number = archives.export(Workspace.at(workspace).store, archive, products=products)
-    show_result({"archive": archive, "entries": number}, as_json, f"{archive}: {number} entries.")
+    show_result(
+        {"archive": archive, "entries": number}, as_json, f"{archive}: {counted(number, 'entry')}."
+    )
 
 
 @store_app.command("import")
@@ -151,7 +154,7 @@ def import_(
     space.make_writable()
     new, known = archives.import_archive(space.store, archive)
     text = (
-        f"{new} entries taken over, {known} were there before. What is new is marked as"
+        f"{counted(new, 'entry')} taken over, {known} were there before. What is new is marked as"
         " imported; the board shows it as that."
     )
     show_result({"new": new, "known": known}, as_json, text)

@@ -18,6 +18,7 @@ from spared_bench.cli.common import (
     show_result,
     warn_of_quarantine,
 )
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from spared_bench.api import Report
@@ -192,9 +193,10 @@ def _print_plan(planned: StudyPlan, ahead: StudyForecast) -> None:
         typer.echo(f"{head} it trains nothing, and reads what there is.")
     else:
         typer.echo(
-            f"{head} {planned.n_cells} cells of {len(planned.variants)} variants, {ahead.done}"
-            f" done; {ahead.open_trials} trainings to run.\nMethods: {', '.join(methods)}."
-            f" Datasets: {shown}."
+            f"{head} {counted(planned.n_cells, 'cell')} of"
+            f" {counted(len(planned.variants), 'variant')}, {ahead.done} done;"
+            f" {counted(ahead.open_trials, 'training')} to run.\n"
+            f"Methods: {', '.join(methods)}. Datasets: {shown}."
         )
     for line in _told(planned, ahead):
         typer.echo(line)
@@ -208,7 +210,7 @@ def _told(planned: StudyPlan, ahead: StudyForecast) -> list[str]:
         for variant in group.variants
     }
     if ahead.open_trials:
-        most = f"{max(budgets):,} steps" if budgets else "no steps"
+        most = counted(max(budgets), "step") if budgets else "no steps"
         lines.append(f"Each training has a budget of at most {most}.")
     for name, size in ahead.downloads.items():
         known = f"{size / 1e6:,.0f} MB" if size is not None else "of unknown size"
@@ -221,8 +223,8 @@ def _told(planned: StudyPlan, ahead: StudyForecast) -> list[str]:
     ]
     if ahead.without_past:
         lines.append(
-            f"{ahead.without_past} trainings are of methods without a past trial here, of which"
-            " nothing can be foretold."
+            f"{counted(ahead.without_past, 'training')} of methods without a past trial here, of"
+            " which nothing can be foretold."
         )
     if ahead.disk_bytes is not None:
         lines.append(f"About {ahead.disk_bytes / 1e6:,.1f} MB of disk for the open trials.")

@@ -3,7 +3,7 @@
 
 (() => {
   const { el, esc, rowName, scores, extreme, measure, count, duration } = spared;
-  const { known, capital } = spared.parts;
+  const { known, capital, plural } = spared.parts;
   const MOST = 30, FEWEST = 5, Z = 1.959963984540054;
   spared.figures = [];
 
@@ -21,7 +21,7 @@
     const shown = competing.slice(0, MOST);
     const given = { context, board, choice, rows: shown, all: competing };
     const grid = el("div", { class: "grid" });
-    view.replaceChildren(el("h2", {}, "Figures"), el("p", {}, `Of the ${competing.length} rows that the filters leave, controls aside${competing.length > MOST ? `; where rows are named, of the ${MOST} best` : ""}. The numbers are in the ranking and its downloads.`), grid);
+    view.replaceChildren(el("h2", {}, "Figures"), el("p", {}, `Of the ${plural(competing.length, "row")} that the filters leave, controls aside${competing.length > MOST ? `; where rows are named, of the ${MOST} best` : ""}. The numbers are in the ranking and its downloads.`), grid);
     for (const { draw, wide } of spared.figures) {
       const drawn = await draw(given);
       if (!drawn) continue;
@@ -76,7 +76,7 @@
     if (wins.size < 2 && n < 2) return null;
     const order = [...wins].sort((a, b) => a[1] - b[1]).slice(-15);
     const bounds = order.map(([, w]) => wilson(w, n)), share = order.map(([, w]) => w / n), drawn = n >= choice.fewest;
-    return [`Share of the ${n} datasets with the ${extreme(choice.metric)} ${choice.metric.title}${drawn ? ", with 95 % intervals" : "; too few of them for an interval"}`, [{ type: "bar", orientation: "h", x: share, y: order.map(([row]) => label(row)), text: order.map(([, w]) => Number(w.toFixed(2)).toString()), textposition: "inside", hoverinfo: "x+y", opacity: 0.75, ...(drawn ? { error_x: { type: "data", symmetric: false, array: bounds.map(([, b], k) => b - share[k]), arrayminus: bounds.map(([a], k) => share[k] - a), thickness: 1.5, color: spared.ink() } } : {}) }],
+    return [`Share of the ${plural(n, "dataset")} with the ${extreme(choice.metric)} ${choice.metric.title}${drawn ? ", with 95 % intervals" : "; too few of them for an interval"}`, [{ type: "bar", orientation: "h", x: share, y: order.map(([row]) => label(row)), text: order.map(([, w]) => Number(w.toFixed(2)).toString()), textposition: "inside", hoverinfo: "x+y", opacity: 0.75, ...(drawn ? { error_x: { type: "data", symmetric: false, array: bounds.map(([, b], k) => b - share[k]), arrayminus: bounds.map(([a], k) => share[k] - a), thickness: 1.5, color: spared.ink() } } : {}) }],
       { showlegend: false, height: Math.max(240, 26 * order.length + 90), xaxis: { range: [0, 1], tickformat: ".0%", title: { text: "share of datasets won; ties share" } } }];
   });
 
@@ -100,7 +100,7 @@
     if (!pairs.length) return null;
     const completers = [...new Set(pairs.map(([row]) => row.completer))];
     const worse = (before, after) => choice.metric.normalised || choice.metric.better !== "higher" ? after > before : after < before;
-    const traces = pairs.map(([row, before, after, n]) => ({ type: "scatter", mode: "lines+markers", x: ["raw", esc(row.completer)].map((c, end) => `${esc(row.completer)}: ${end ? "completed" : "raw"}`), y: [before, after], name: label(row), hoverinfo: "text", text: [before, after].map((v) => `${label(row)}: ${v.toPrecision(4)}, ${n} datasets`), line: { width: 1.5, color: worse(before, after) ? "#c05a4a" : "#3a7ca5" }, marker: { size: 6 } }));
+    const traces = pairs.map(([row, before, after, n]) => ({ type: "scatter", mode: "lines+markers", x: ["raw", esc(row.completer)].map((c, end) => `${esc(row.completer)}: ${end ? "completed" : "raw"}`), y: [before, after], name: label(row), hoverinfo: "text", text: [before, after].map((v) => `${label(row)}: ${v.toPrecision(4)}, ${plural(n, "dataset")}`), line: { width: 1.5, color: worse(before, after) ? "#c05a4a" : "#3a7ca5" }, marker: { size: 6 } }));
     return [`Trained on raw and on completed targets, each method a line (blue: better when completed)`, traces, { showlegend: false, height: 380, xaxis: { categoryorder: "array", categoryarray: completers.flatMap((c) => [`${esc(c)}: raw`, `${esc(c)}: completed`]) }, yaxis: { title: { text: esc(`mean ${measure(choice.metric)}`) } } }];
   });
 

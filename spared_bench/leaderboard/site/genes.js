@@ -31,7 +31,7 @@
       const symbols = found.symbols.map(esc), places = symbols.map((_, i) => i);
       const few = symbols.length <= MOST_NAMES;
       wide(symbols.length);
-      await spared.plot(inner, `${metric.title} of ${symbols.length} genes (left: best predicted by all) by ${spared.parts.plural(rows.length, "row")}`, [{ type: "heatmap", z: rows.map(([, values]) => values), x: places, y: rows.map(([row]) => esc(`${rowName(row)} · ${row.completer}`)), customdata: rows.map(() => symbols), hovertemplate: "%{customdata}<br>%{y}<br>%{z:.3f}<extra></extra>", zmid: 0, zmin: -most, zmax: most, colorscale: [[0, "#b2182b"], [0.25, "#f4a582"], [0.5, "#f7f7f7"], [0.75, "#92c5de"], [1, "#2166ac"]], colorbar: { thickness: 10, title: { text: esc(metric.title) } } }],
+      await spared.plot(inner, `${metric.title} of ${spared.parts.plural(symbols.length, "gene")} (left: best predicted by all) by ${spared.parts.plural(rows.length, "row")}`, [{ type: "heatmap", z: rows.map(([, values]) => values), x: places, y: rows.map(([row]) => esc(`${rowName(row)} · ${row.completer}`)), customdata: rows.map(() => symbols), hovertemplate: "%{customdata}<br>%{y}<br>%{z:.3f}<extra></extra>", zmid: 0, zmin: -most, zmax: most, colorscale: [[0, "#b2182b"], [0.25, "#f4a582"], [0.5, "#f7f7f7"], [0.75, "#92c5de"], [1, "#2166ac"]], colorbar: { thickness: 10, title: { text: esc(metric.title) } } }],
         { height: Math.max(260, 18 * rows.length + 130), yaxis: { autorange: "reversed" }, xaxis: few ? { tickvals: places, ticktext: symbols, tickangle: -60, tickfont: { size: 9 } } : { title: { text: "genes" } } });
     }
     setTimeout(() => { if (inner.isConnected) draw(select.value || offered[0]); }, 0);

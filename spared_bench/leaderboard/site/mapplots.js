@@ -18,7 +18,7 @@ spared.mapPlots = (() => {
     ], { xaxis: { title: { text: "measured" } }, yaxis: { title: { text: "predicted" } }, showlegend: false });
     const finite = values.filter(known);
     if (!finite.length) { histogram.remove(); return; }
-    spared.plot(histogram, `${metric.title} of each of ${finite.length} genes; the line is ${geneName}`, [{ type: "histogram", x: finite, ...(metric.comparable ? { xbins: { size: 0.05 } } : {}) }], {
+    spared.plot(histogram, `${metric.title} of ${finite.length === 1 ? "the only gene" : `each of ${finite.length} genes`}; the line is ${geneName}`, [{ type: "histogram", x: finite, ...(metric.comparable ? { xbins: { size: 0.05 } } : {}) }], {
       xaxis: { title: { text: spared.esc(`${metric.title} of a gene`) } }, yaxis: { title: { text: "genes" } }, bargap: 0.05,
       shapes: known(at) ? [{ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { width: 2, dash: "dash", color: spared.ink() } }] : [],
     });

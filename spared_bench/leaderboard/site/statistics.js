@@ -90,7 +90,7 @@
     const some = found.pairs && found.pairs.length < found.n_methods;
     return [
       el("div", { class: "controls" }, choose("completer", "Compare", data.comparisons.map((each) => [each.completer, each.completer || "all rows"]), found.completer)),
-      el("p", {}, `${found.n_methods} rows on ${found.n_datasets} of ${found.total} datasets: only datasets that all of them have. Seeds are averaged first; controls and withdrawn entries take no part.`),
+      el("p", {}, `${plural(found.n_methods, "row")} on ${found.n_datasets} of ${plural(found.total, "dataset")}: only datasets that all of them have. Seeds are averaged first; controls and withdrawn entries take no part.`),
       left.length ? el("p", {}, `Left out, having less than half of the datasets: ${left.map(([place, n]) => `${label(place)} (${n})`).join(", ")}.`) : "",
       found.datasets_left_out.length ? el("p", {}, `Left out, lacking a row: ${found.datasets_left_out.join(", ")}.`) : "",
       silent.length ? el("p", { class: "banner" }, `With ${found.n_datasets} dataset${found.n_datasets === 1 ? "" : "s"}, ${silent.map((each) => `${each.test} cannot speak: its smallest possible p is ${p(each.smallest_p)}`).join("; ")}.`) : "",

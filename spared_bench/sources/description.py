@@ -35,7 +35,6 @@ from spared_bench.protocol import Processing
 from spared_bench.specs import DatasetSpec, SlideInfo
 from spared_bench.strict import load_mapping, plain_digits
 from spared_bench.validated import explain
-from spared_bench.words import counted
 
 DESCRIPTION = "dataset.yaml"
 #: The factory of every dataset that is described in YAML.

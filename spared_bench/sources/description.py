@@ -35,6 +35,7 @@ from spared_bench.protocol import Processing
 from spared_bench.specs import DatasetSpec, SlideInfo
 from spared_bench.strict import load_mapping, plain_digits
 from spared_bench.validated import explain
+from spared_bench.words import counted
 
 DESCRIPTION = "dataset.yaml"
 #: The factory of every dataset that is described in YAML.
@@ -187,7 +188,8 @@ class Description(_Described):
         return DatasetSpec(
             name=self.name,
             factory=FACTORY,
-            summary=self.summary or f"{len(self.slides)} slides of one's own ({self.format})",
+            summary=self.summary
+            or f"{counted(len(self.slides), 'slide')} of one's own ({self.format})",
             citation=self.citation,
             licence=self.licence,
             organism=self.organism,

@@ -90,7 +90,7 @@ TABLE = {
         "spared_bench/registration",
         "__init__ by_hand field pictures quality sample search",
     )
-    | modules("spared_bench", "geometry strict wrong_values"),
+    | modules("spared_bench", "geometry strict"),
     "view": VIEWS,
     "stained": PATCHES
     | modules(

@@ -229,7 +229,7 @@ def test_a_run_without_a_gpu_is_told_the_hours_of_past_trials(workspace, monkeyp
 
     lines = told("cpu", ["vit-b", "st-net"]).splitlines()
     assert lines[0] == "About 12.50 hours of one worker on cpu, from past trials."
-    assert len(lines) == 2 and lines[1].endswith("of predictors without a past trial here.")
+    assert len(lines) == 2 and lines[1] == "Of predictors without a past trial here: 7 trials."
     assert told("cpu", ["shufflenet"]) == told("cuda:0", ["vit-b"]) == ""
 
 

@@ -30,6 +30,21 @@ def test_a_cpu_without_it_or_that_does_not_tell_stays_in_float32(monkeypatch):
     assert precision_of(LARGE, "cpu") == "float32"
 
 
+@pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_a_cpu_that_a_variable_holds_to_older_instructions_stays_in_float32(monkeypatch, name):
+    cpu_tells(monkeypatch, avx512_bf16=True)
+    for held_to, precision in (
+        ("AVX2", "float32"),
+        ("avx512_core", "float32"),
+        ("AVX512_CORE_BF16", "bfloat16"),
+        ("AVX512_CORE_AMX", "bfloat16"),
+        ("DEFAULT", "bfloat16"),
+        ("", "bfloat16"),
+    ):
+        monkeypatch.setenv(name, held_to)
+        assert precision_of(LARGE, "cpu") == precision, held_to
+
+
 def test_what_is_asked_for_is_what_is_computed():
     layer = nn.Linear(3, 2)
     for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):

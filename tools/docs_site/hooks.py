@@ -37,7 +37,8 @@ def on_files(files: Files, config: Any) -> Files:
         **api_pages.pages(),
         **{name: (ROOT / source).read_text(encoding="utf-8") for source, name in FROM_ROOT.items()},
     }
-    for name in notebooks.names():
+    # From the last on: tests that run them at the same time begin with the first.
+    for name in reversed(notebooks.names()):
         pages |= notebooks.pages(name)
     for uri, content in pages.items():
         if (there := files.get_file_from_path(uri)) is not None:

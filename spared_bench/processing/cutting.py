@@ -21,8 +21,10 @@ import numpy as np
 
 from spared_bench.processing.bilinear import bilinear
 from spared_bench.processing.blocks import BlockImage, mirrored_runs
-from spared_bench.processing.reducing import HalvedImage, halvings_of, resized
+from spared_bench.processing.reducing import HalvedImage, halvings_of, resized, resized_part
 from spared_bench.threads import usable_cores
+
+_AT_ONCE = 4  # windows that a thread reads before it hands them over
 
 Place = TypeVar("Place", int, np.ndarray)
 
@@ -130,20 +132,20 @@ def _in_file_order(
     order = image.file_order(points, max((task.side for task in tasks), default=1)).tolist()
     workers = usable_cores()
     with ThreadPoolExecutor(workers) as threads:
-        waiting: deque[tuple[_Task, Future[np.ndarray | None]]] = deque()
-
-        def done() -> Iterator[tuple[int, int, np.ndarray]]:
-            task, future = waiting.popleft()
-            pixels = future.result()
-            if pixels is not None:
-                yield task.which, task.number, pixels
-
-        for at in order:
-            waiting.append((tasks[at], threads.submit(tasks[at].do)))
-            if len(waiting) > 8 * workers:  # so that neither windows nor blocks pile up
-                yield from done()
+        waiting: deque[Future[list[tuple[int, int, np.ndarray]]]] = deque()
+        for start in range(0, len(order), _AT_ONCE):
+            some = [tasks[at] for at in order[start : start + _AT_ONCE]]
+            waiting.append(threads.submit(_done, some))
+            if len(waiting) > 2 * workers:  # so that neither windows nor blocks pile up
+                yield from waiting.popleft().result()
         while waiting:
-            yield from done()
+            yield from waiting.popleft().result()
+
+
+def _done(tasks: Sequence[_Task]) -> list[tuple[int, int, np.ndarray]]:
+    """Do some tasks; return set, number and pixels of the windows among them."""
+    found = ((task, task.do()) for task in tasks)
+    return [(task.which, task.number, made) for task, made in found if made is not None]
 
 
 class _Task(NamedTuple):
@@ -219,8 +221,11 @@ def _place_in(source: HalvedImage, corner: Place, side: int) -> tuple[Place, int
 def _small(source: HalvedImage, left: int, top: int, one: WindowsToCut) -> np.ndarray:
     """Return a window, resized from a halved image."""
     (x, side), (y, _) = (_place_in(source, each, one.side) for each in (left, top))
-    window, factor = padded_window(source, x, y, side), source.factor
-    return resized(window, left / factor - x, top / factor - y, one.side / factor, one.size)
+    factor = source.factor
+    place = left / factor - x, top / factor - y, one.side / factor, one.size
+    if (whole := source.whole_for(x, y, side)) is not None:
+        return resized_part(whole, (y, x, side, side), *place)
+    return resized(padded_window(source, x, y, side), *place)
 
 
 def padded_window(image: BlockImage, left: int, top: int, side: int) -> np.ndarray:

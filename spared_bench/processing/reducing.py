@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from spared_bench.processing.blocks import BlockImage, even_edges
+from spared_bench.processing.blocks import CACHE_BYTES, BlockImage, even_edges
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.compiled import compiled
 
@@ -49,6 +49,9 @@ class HalvedImage(BlockImage):
         across = max(_ACROSS, int(np.diff(image.columns).max()))
         rows, columns = even_edges(image.height // 2, _BLOCK), even_edges(image.width // 2, across)
         super().__init__(image.path, rows, columns, 3, np.dtype(np.uint8), Colours(top=255))
+        # What the cache would come to hold as a whole is one array, of which windows are parts.
+        shape = self.height, self.width, 3
+        self._whole = np.empty(shape, np.uint8) if math.prod(shape) <= CACHE_BYTES else None
         # Where no square of two lies in several blocks, they need not be put together first.
         edges = np.concatenate([image.rows[:-1], image.columns[:-1]])
         self._by_blocks = image.plain and not (edges % 2).any()
@@ -57,14 +60,30 @@ class HalvedImage(BlockImage):
         """Average one block: (height, width, 3)."""
         top, bottom = int(self.rows[row]), int(self.rows[row + 1])
         left, right = int(self.columns[column]), int(self.columns[column + 1])
-        halved = np.empty((bottom - top, right - left, 3), dtype=np.uint8)
+        if self._whole is None:
+            halved, y, x = np.empty((bottom - top, right - left, 3), dtype=np.uint8), 0, 0
+        else:
+            halved, y, x = self._whole, top, left
         place = 2 * left, 2 * top, 2 * (right - left), 2 * (bottom - top)
         if self._by_blocks:
             for down, across, part in self.image.parts(*place):
-                _halve(np.ascontiguousarray(part), halved, down.start // 2, across.start // 2)
+                pixels = np.ascontiguousarray(part)
+                _halve(pixels, halved, y + down.start // 2, x + across.start // 2)
         else:
-            _halve(np.ascontiguousarray(self.image.window(*place)), halved, 0, 0)
-        return halved
+            _halve(np.ascontiguousarray(self.image.window(*place)), halved, y, x)
+        return halved[y : y + bottom - top, x : x + right - left]
+
+    def whole_for(self, left: int, top: int, side: int) -> np.ndarray | None:
+        """Return all of the image, of which the blocks of a square are there.
+
+        ``None`` where it is too large to be held, or the square reaches beyond it.
+        """
+        inside = min(left, top) >= 0 and left + side <= self.width and top + side <= self.height
+        if self._whole is None or not inside:
+            return None
+        for _ in self.parts(left, top, side, side):
+            pass
+        return self._whole
 
     def hold(self, row: int, column: int) -> None:
         """Average a block and keep it for the windows that need it."""
@@ -149,9 +168,32 @@ def resized(window: np.ndarray, left: float, top: float, side: float, size: int)
     -------
     ndarray of uint8, of shape (size, size, 3)
     """
-    rows = _weights(top, side, window.shape[0], size)
-    columns = _weights(left, side, window.shape[1], size)
-    resampled: np.ndarray = _resampled(np.ascontiguousarray(window), *rows, *columns)
+    part = 0, 0, *window.shape[:2]
+    return resized_part(np.ascontiguousarray(window), part, left, top, side, size)
+
+
+def resized_part(
+    pixels: np.ndarray,
+    part: tuple[int, int, int, int],
+    left: float,
+    top: float,
+    side: float,
+    size: int,
+) -> np.ndarray:
+    """Resize a square of a part of an image, as if the part were all that there is.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, of shape (height, width, 3)
+        The image, contiguous.
+    part : tuple of int
+        First row and column, height and width.
+    left, top, side, size
+        As ``resized`` takes them, in pixels of the part.
+    """
+    rows = _weights(top, side, part[2], size)
+    columns = _weights(left, side, part[3], size)
+    resampled: np.ndarray = _resampled(pixels, part[0], part[1], part[3], *rows, *columns)
     return resampled
 
 
@@ -177,15 +219,21 @@ def _weights(start: float, side: float, length: int, size: int) -> tuple[np.ndar
 
 @compiled()
 def _weighed_and_turned(
-    rows: np.ndarray, first: np.ndarray, weights: np.ndarray, step: int
+    rows: np.ndarray,
+    y0: int,
+    x0: int,
+    width: int,
+    first: np.ndarray,
+    weights: np.ndarray,
+    step: int,
 ) -> np.ndarray:
-    """Weigh neighbouring rows and turn the sums: (n, width * step) to (width, size), uint32.
+    """Weigh neighbouring rows and turn the sums: (n, all * step) to (width, size), uint32.
 
-    Each number holds the three colours of a pixel, whose rows have ``step`` bytes. Some rows at a
-    time are turned, so that what is read and what is written lie close together.
+    Each number holds the three colours of a pixel, whose rows have ``step`` bytes; of the rows
+    from ``y0`` on, ``width`` pixels count, from ``x0`` on. Some rows at a time are turned, so that
+    what is read and what is written lie close together.
     """
-    size, length = len(first), rows.shape[1]
-    width = length // step
+    size, begin, length = len(first), x0 * step, width * step
     out = np.empty((width, size), dtype=np.uint32)
     sums, few = np.empty(length, dtype=np.int32), np.empty((_LANES, width), dtype=np.uint32)
     for top in range(0, size, _LANES):
@@ -196,7 +244,7 @@ def _weighed_and_turned(
             for k in range(weights.shape[1]):
                 weight = weights[y, k]
                 if weight:
-                    row = rows[first[y] + k]
+                    row = rows[y0 + first[y] + k, begin : begin + length]
                     for i in range(length):
                         sums[i] += weight * np.int32(row[i])
             if step == 3:  # known, as in `_turn`
@@ -230,12 +278,19 @@ def _pack(sums: np.ndarray, line: np.ndarray, step: int) -> None:
 
 @compiled()
 def _resampled(
-    window: np.ndarray, top: np.ndarray, down: np.ndarray, left: np.ndarray, across: np.ndarray
+    pixels: np.ndarray,
+    y0: int,
+    x0: int,
+    width: int,
+    top: np.ndarray,
+    down: np.ndarray,
+    left: np.ndarray,
+    across: np.ndarray,
 ) -> np.ndarray:
     """Weigh rows, then columns, in whole numbers: the same on every machine."""
-    height, width, size = window.shape[0], window.shape[1], len(top)
-    turned = _weighed_and_turned(window.reshape(height, width * 3), top, down, 3)
-    square = _weighed_and_turned(turned.view(np.uint8), left, across, 4)
+    size, flat = len(top), pixels.reshape(pixels.shape[0], pixels.shape[1] * 3)
+    turned = _weighed_and_turned(flat, y0, x0, width, top, down, 3)
+    square = _weighed_and_turned(turned.view(np.uint8), 0, 0, size, left, across, 4)
     out = np.empty((size, 3 * size), dtype=np.uint8)
     for y in range(size):
         packed, line = square[y], out[y]

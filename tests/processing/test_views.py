@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from spared_bench.data import Patches
 from spared_bench.data.views import View
 from spared_bench.errors import ViewError
-from spared_bench.processing import blocks, cutting, views
+from spared_bench.processing import blocks, cutting, reducing, views
 from spared_bench.processing.images import open_image
 from spared_bench.processing.reducing import halvings_of, resized
 from spared_bench.processing.view_products import cut_of
@@ -212,8 +212,12 @@ def wide():
 WIDE_CENTRES = [(500, 400), (501, 403), (10, 890), (1103, 0), (1102.5, 901), (350, 20)]
 
 
+@pytest.mark.parametrize("held", ["whole", "in blocks"])
 @pytest.mark.parametrize(("side", "halvings"), [(600, 1), (800, 2)])
-def test_a_large_window_comes_from_a_halved_image(tmp_path, wide, side, halvings):
+def test_a_large_window_comes_from_a_halved_image(
+    tmp_path, wide, side, halvings, held, monkeypatch
+):
+    monkeypatch.setattr(reducing, "CACHE_BYTES", 10**9 if held == "whole" else 0)
     size = 150 if side == 600 else 120
     assert halvings_of(side, size) == halvings
     slide = make_slide(tmp_path / "a.png", wide, WIDE_CENTRES)

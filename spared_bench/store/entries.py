@@ -282,9 +282,10 @@ class Store:
 
 
 def _names_in(folder: str) -> list[str]:
+    """Return what lies in a folder; nothing where there is none, or one that may not be read."""
     try:
         return os.listdir(folder)  # noqa: PTH208  # a path of each takes longer than to list them
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
 
 

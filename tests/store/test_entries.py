@@ -115,6 +115,28 @@ def test_what_lies_where_an_entry_should_be_is_replaced_by_it(store, replace, na
     assert list((store.root / "tmp").iterdir()) == []
 
 
+def test_keys_are_those_of_entries_whatever_else_lies_there(store, monkeypatch):
+    """Files and empty folders of somebody else, and a folder that may not be looked into."""
+    made = [store.write("trials", {"n": n}, writes("x")) for n in range(30)]
+    keys = sorted(digest(entry.inputs) for entry in made)
+    assert store.keys("trials") == keys
+    assert store.keys("scores") == []
+    root = store.root / "trials"
+    (root / "notes.txt").write_text("mine")
+    (root / keys[0][:2] / "notes.txt").write_text("mine")
+    (root / keys[0][:2] / f"{keys[0][:2]}empty").mkdir()
+    assert store.keys("trials") == keys
+    listed, closed = os.listdir, str(root / keys[0][:2])
+
+    def refusing(folder):
+        if folder == closed:
+            raise PermissionError(13, "Permission denied", folder)
+        return listed(folder)
+
+    monkeypatch.setattr(os, "listdir", refusing)
+    assert store.keys("trials") == [key for key in keys if key[:2] != keys[0][:2]]
+
+
 def test_verify_finds_a_flipped_byte_that_the_size_does_not_show(store):
     entry = store.obtain("kind", {"a": 1}, writes("abc"))
     assert store.verify(entry) == []

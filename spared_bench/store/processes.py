@@ -56,13 +56,27 @@ def is_running(pid: int, started: int) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process of this machine is there but does nothing: SIGSTOP, Ctrl-Z, a debugger."""
+    """Whether a process of this machine is there but does nothing: SIGSTOP, Ctrl-Z, a debugger.
+
+    All threads of a process stop together, except one that waits for what it cannot be taken out
+    of: a child that was stopped before it began its program, a disk. So one that stands is enough.
+    """
     import psutil
 
+    stopped = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
     try:
-        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        states = {psutil.Process(thread).status() for thread in _threads(pid)}
+        return not states.isdisjoint(stopped)
     except (psutil.Error, ValueError, OverflowError):
         return False
+
+
+def _threads(pid: int) -> list[int]:
+    """The ids of a process's threads, each of which Linux describes as it does a process."""
+    try:
+        return [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return [pid]
 
 
 def is_orphan(path: Path) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -8,7 +9,16 @@ import psutil
 import pytest
 
 from spared_bench.store import processes
-from spared_bench.store.processes import is_orphan, is_running, stamp, started_at
+from spared_bench.store.processes import is_orphan, is_running, is_stopped, stamp, started_at
+from tests.running.test_orchestrator import wait_for
+
+# Its first thread waits in the kernel for a child that has not begun its program.
+STARTS_A_CHILD = """
+import os, sys, threading, time
+threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
+begin = [(os.POSIX_SPAWN_OPEN, 9, sys.argv[1], os.O_RDONLY, 0)]
+os.posix_spawn("/bin/true", ["true"], {}, file_actions=begin)
+"""
 
 
 @pytest.fixture
@@ -52,3 +62,30 @@ def test_what_a_living_writer_has_stamped_is_no_orphan_and_that_of_a_dead_one_is
     assert not is_orphan(mine)
     assert is_orphan(dead)  # the child's number, with another process's start
     assert not is_orphan(tmp_path / "somebody's own file.txt")
+
+
+def test_a_process_is_stopped_also_while_it_starts_another_and_not_once_it_goes_on(child, tmp_path):
+    assert not is_stopped(child.pid)
+    child.send_signal(signal.SIGSTOP)
+    wait_for(lambda: is_stopped(child.pid))
+    child.send_signal(signal.SIGCONT)
+    wait_for(lambda: not is_stopped(child.pid))
+
+    os.mkfifo(gate := tmp_path / "gate")
+    starting = subprocess.Popen([sys.executable, "-c", STARTS_A_CHILD, str(gate)])
+    try:
+        wait_for(lambda: psutil.Process(starting.pid).children())
+        assert not is_stopped(starting.pid)
+        for pid in (starting.pid, *[one.pid for one in psutil.Process(starting.pid).children()]):
+            os.kill(pid, signal.SIGSTOP)  # as Ctrl-Z does
+        wait_for(lambda: is_stopped(starting.pid))
+    finally:
+        for process in [*psutil.Process(starting.pid).children(), starting]:
+            os.kill(process.pid, signal.SIGKILL)
+        starting.wait()
+
+
+def test_a_process_that_is_gone_is_not_stopped(child):
+    child.kill()
+    child.wait()
+    assert not is_stopped(child.pid)

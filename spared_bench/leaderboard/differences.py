@@ -83,7 +83,8 @@ _SECTIONS = {
 _TOLD = {
     *("name", "version", "summary", "metrics", "further_metrics", "comparable", "datasets"),
     *("completers", "processing.fit_on", "processing.target", "processing.n_genes"),
-    *("processing.genes", "processing.ranking", "processing.from_dataset", "views"),
+    *("processing.genes", "processing.further_genes", "processing.ranking"),
+    *("processing.from_dataset", "views"),
     *("processing.batch_correction", "processing.zeros", "processing.smoothing"),
     *("patches.size", "patches.scale", "patches.um", "validation.without_test"),
     *("training.iterations", "training.batch_size", "training.delta", "configuration"),
@@ -119,11 +120,13 @@ _POOLING = {
 
 def _genes(protocol: Protocol) -> str:
     processing = protocol.processing
+    named = processing.further_genes
+    besides = f", and {', '.join(named[:3])}{' …' * (len(named) > 3)}" if named else ""
     if processing.genes:
-        return _count(len(processing.genes), "gene") + " named by the protocol"
+        return _count(len(processing.genes), "gene") + f" named by the protocol{besides}"
     chosen = {"moran": "highest Moran's I", "variable": "most variable", "mean": "highest mean"}
     own = ", unless the dataset says otherwise" if processing.from_dataset else ""
-    return f"{processing.n_genes} of {chosen[processing.ranking]}{own}"
+    return f"{processing.n_genes} of {chosen[processing.ranking]}{besides}{own}"
 
 
 def _without_test(protocol: Protocol) -> str:

@@ -26,8 +26,11 @@ from spared_bench.processing.joining import join_slides
 from spared_bench.processing.known_spots import put_known
 from spared_bench.processing.moran import mean_morans_i, most_autocorrelated
 from spared_bench.processing.selection import (
+    BESIDES,
+    PASSED,
     Steps,
     drop_empty_spots,
+    further_columns,
     keep_genes,
     keep_listed_genes,
     keep_spots,
@@ -86,21 +89,20 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         put_known(adata, spec, protocol.known, fraction)
     adata = keep_spots(adata, settings.filtering, spots)
     if settings.listed_genes:
-        lenient = bool(settings.gene_list)
-        adata = keep_listed_genes(
-            adata, _fitted(adata, settings), settings.listed_genes, genes, lenient=lenient
-        )
+        adata = keep_listed_genes(adata, _fitted(adata, settings), settings, genes)
     else:
         adata = keep_genes(adata, _fitted(adata, settings), settings, genes)
     adata = drop_empty_spots(adata, settings, spots)
     adata = leave_out_mitochondrial(adata, settings, genes)
     adata = require_lengths(adata, spec, settings, genes)
     adata.obsm[data.DEPTH] = _depths(adata, settings)
-    adata = _to_layers(adata, settings)
+    adata, n_ranked = _to_layers(adata, settings)
     fitted = adata.obs["slide_id"][_fitted(adata, settings)]
     # Measured, and obs is visible to those who predict.
     adata.obs = adata.obs.drop(columns=["library_size", "mitochondrial_counts"], errors="ignore")
-    genes.add("chosen" if settings.listed_genes else _RANKED_BY[settings.ranking], adata.n_vars)
+    genes.add("chosen" if settings.listed_genes else _RANKED_BY[settings.ranking], n_ranked)
+    if n_ranked < adata.n_vars:
+        genes.add(BESIDES, adata.n_vars)
     adata.uns["spared_bench"] = {
         "dataset": spec.name,
         "dataset_version": spec.version,
@@ -116,9 +118,7 @@ def prepare(slides: Mapping[str, AnnData], spec: DatasetSpec, protocol: Protocol
         "shared_donors": list(spec.shared_donors),
         "spots": {"after": spots.names, "left": spots.counts},
         "genes": {"after": genes.names, "left": genes.counts},
-        "fewer_genes_than_asked": bool(
-            adata.n_vars < (len(settings.listed_genes) or settings.n_genes)
-        ),
+        "fewer_genes_than_asked": bool(n_ranked < (len(settings.listed_genes) or settings.n_genes)),
         **report,
     }
     data.validate_prepared(adata)
@@ -168,8 +168,8 @@ def _pieces(adata: AnnData, settings: Processing) -> list[np.ndarray]:
     return [np.flatnonzero(labels == label) for label in dict.fromkeys(labels)]
 
 
-def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
-    """Make the layers, for the genes that the protocol chooses."""
+def _to_layers(adata: AnnData, settings: Processing) -> tuple[AnnData, int]:
+    """Make the layers, for the genes that the protocol chooses; and say how many by their rank."""
     expression = _normalise(adata, settings.target)
     pieces = _pieces(adata, settings)
     filled, graphs = _fill(adata, expression, pieces, settings)
@@ -186,7 +186,11 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
         if fitted[rows].any()
     )
     best = _choose(adata, ranked, fitted, scores, settings, ranked_target)
+    n_ranked = len(best)
+    if settings.further_genes:
+        best = np.array(list(dict.fromkeys([*best, *further_columns(adata, settings)])))
     adata = adata[:, best].copy()
+    adata.var = adata.var.drop(columns=PASSED, errors="ignore")
     adata.var["moran_i"] = scores[best]
     prefilled, expression = filled[:, best], expression[:, best]
     if settings.target in OF_MORE:  # of the genes that were chosen by something else
@@ -211,7 +215,7 @@ def _to_layers(adata: AnnData, settings: Processing) -> AnnData:
     adata.layers[data.MASK] = mask
     adata.layers[data.PREFILLED] = prefilled
     adata.layers[data.TARGET] = np.where(mask, prefilled, 0.0)
-    return adata
+    return adata, n_ranked
 
 
 def _choose(
@@ -223,9 +227,13 @@ def _choose(
     target: str,
 ) -> np.ndarray:
     """Return the columns of the genes to keep, the best first, by expression as that target."""
-    names = adata.var_names.to_numpy(dtype=str)
+    passed = np.flatnonzero(adata.var[PASSED])
+    if len(passed) < adata.n_vars:  # the others are named besides
+        some = adata[:, passed], expression[:, passed], fitted, scores[passed]
+        return passed[_choose(*some, settings, target)]
     if settings.listed_genes:
-        return np.arange(adata.n_vars)  # in the order of the list
+        return passed  # in the order of the list
+    names = adata.var_names.to_numpy(dtype=str)
     if settings.ranking == "moran":
         return most_autocorrelated(scores, names, settings.n_genes)
     if settings.ranking == "mean":

@@ -13,12 +13,18 @@ from spared_bench.data.targets import depth_of
 from spared_bench.errors import CountsError, DataError
 from spared_bench.processing import counting, filtering
 from spared_bench.processing.annotation import gene_table, is_mitochondrial
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from spared_bench.protocol import Filtering, Processing
     from spared_bench.specs import DatasetSpec
+
+#: In ``var`` until genes are chosen: which of them passed the filters.
+PASSED = "passed"
+#: What the step is called that adds others.
+BESIDES = "and named besides"
 
 
 @dataclass
@@ -86,7 +92,18 @@ def keep_genes(adata: AnnData, fit: np.ndarray, settings: Processing, steps: Ste
             " protocol's `processing.filtering`."
         )
     adata.var[EXPRESSED] = overall
-    return _with_genes(adata, enough[prefix])
+    return _with_further_genes(adata, enough[prefix].tolist(), settings, steps)
+
+
+def _with_further_genes(
+    adata: AnnData, columns: list[int], settings: Processing, steps: Steps
+) -> AnnData:
+    """Keep these genes, and after them those that the protocol takes besides."""
+    adata.var[PASSED] = np.isin(np.arange(adata.n_vars), columns)
+    both = list(dict.fromkeys([*columns, *further_columns(adata, settings)]))
+    if len(both) > len(columns):
+        steps.add(BESIDES, len(both))
+    return _with_genes(adata, np.array(both))
 
 
 def _with_genes(adata: AnnData, columns: np.ndarray) -> AnnData:
@@ -125,42 +142,57 @@ def _above_thresholds(
 def keep_listed_genes(
     adata: AnnData,
     fit: np.ndarray,
-    wanted: Sequence[str],
+    settings: Processing,
     steps: Steps,
-    *,
-    lenient: bool = False,
 ) -> AnnData:
-    """Keep the genes of a list, by id or symbol, in its order; ``lenient``, those that are there.
+    """Keep the genes of a list, by id or symbol, in its order; of a printed one, what is there.
 
     Raises
     ------
     CountsError
         Naming those that are not among the genes of all slides.
     """
-    column_of = dict(zip(adata.var["gene_name"].astype(str), range(adata.n_vars), strict=True))
-    column_of |= {str(name): column for column, name in enumerate(adata.var_names)}
-    lacking = [gene for gene in wanted if gene not in column_of]
-    if lenient and len(lacking) < len(wanted):
-        wanted = [gene for gene in wanted if gene in column_of]
-    elif lacking:
-        raise CountsError(
-            f"{len(lacking)} of the {len(wanted)} genes that the protocol lists are not among the"
-            f" {adata.n_vars} genes that all slides have: {', '.join(lacking[:5])}. Correct"
-            " `processing.genes` or `gene_list`, or the names of genes in the slides."
-        )
+    columns = _columns_of(adata, settings.listed_genes, lenient=bool(settings.gene_list))
     steps.add("read", adata.n_vars)
     _, seen, spots = counting.gene_sums(adata.X, adata.obs["slide_id"].to_numpy(), fit)
     adata.var[EXPRESSED] = filtering.shares(seen, spots)[1]
-    # A gene may stand there twice, by its symbol and by its id.
-    columns = list(dict.fromkeys(column_of[gene] for gene in wanted))
-    return _with_genes(adata, np.array(columns))
+    return _with_further_genes(adata, columns, settings, steps)
+
+
+def further_columns(adata: AnnData, settings: Processing) -> list[int]:
+    """Return the columns of the genes that are taken besides.
+
+    Raises
+    ------
+    CountsError
+        Naming those that are not among the genes of all slides.
+    """
+    return _columns_of(adata, settings.further_genes)
+
+
+def _columns_of(adata: AnnData, wanted: Sequence[str], *, lenient: bool = False) -> list[int]:
+    """Return the column of each gene of a list, by id or symbol; of one that stands twice, once."""
+    column_of = dict(zip(adata.var["gene_name"].astype(str), range(adata.n_vars), strict=True))
+    column_of |= {str(name): column for column, name in enumerate(adata.var_names)}
+    lacking = [gene for gene in wanted if gene not in column_of]
+    if lacking and not (lenient and len(lacking) < len(wanted)):
+        raise CountsError(
+            f"{len(lacking)} of the {counted(len(wanted), 'gene')} that the protocol lists are not"
+            f" among the {adata.n_vars} genes that all slides have: {', '.join(lacking[:5])}."
+            " Correct `processing.genes`, `further_genes` or `gene_list`, or the names of genes in"
+            " the slides."
+        )
+    return list(dict.fromkeys(column_of[gene] for gene in wanted if gene in column_of))
 
 
 def drop_empty_spots(adata: AnnData, settings: Processing, steps: Steps) -> AnnData:
-    """Drop spots in which no kept gene was seen. Later steps drop no spot."""
+    """Drop spots in which no gene was seen, but for further ones. Later steps drop no spot."""
     if settings.empty_spots == "kept":
         return adata
-    seen = filtering.totals(adata.X, axis=1) > 0
+    counts = adata.X
+    if PASSED in adata.var and not adata.var[PASSED].all():  # which spots stay goes by these alone
+        counts = counts[:, adata.var[PASSED].to_numpy()]
+    seen = filtering.totals(counts, axis=1) > 0
     steps.add("empty", seen.sum())
     if seen.all():  # a copy may not fit
         return adata
@@ -200,11 +232,12 @@ def leave_out_mitochondrial(adata: AnnData, settings: Processing, steps: Steps) 
     if settings.mitochondrial == "counted":
         return adata
     theirs = is_mitochondrial(adata.var["gene_name"])
-    if settings.genes and theirs.any():
-        named = ", ".join(adata.var["gene_name"][theirs][:5])
+    named = _columns_of(adata, (*settings.genes, *settings.further_genes))
+    if theirs[named].any():
+        names = ", ".join(adata.var["gene_name"].iloc[named][theirs[named]][:5])
         raise CountsError(
-            f"The protocol lists {named} among its genes and says `mitochondrial: left_out`. Take"
-            " them off `processing.genes`, or say `mitochondrial: counted`."
+            f"The protocol lists {names} among its genes and says `mitochondrial: left_out`. Take"
+            " them off `genes` or `further_genes` in `processing`, or say `mitochondrial: counted`."
         )
     adata.obs["library_size"] -= adata.obs.pop("mitochondrial_counts")
     steps.add("not mitochondrial", (~theirs).sum())
@@ -232,5 +265,13 @@ def require_lengths(
             f" {spec.organism} gene ({adata.var_names[0]!r}, for example), so none has the length"
             " that log2 of TPM needs. Use Ensembl ids or symbols, correct `organism` in the spec,"
             " or use a protocol with `target: log1p_cp10k`."
+        )
+    besides = further_columns(adata, settings)
+    if not known[besides].all():
+        names = ", ".join(adata.var["gene_name"].iloc[besides][~known[besides]][:5])
+        raise CountsError(
+            f"The protocol names {names} besides the genes that it chooses, and no length of it is"
+            " known, which log2 of TPM needs. Take it off `processing.further_genes`, or use a"
+            " protocol with `target: log1p_cp10k`."
         )
     return adata if known.all() else adata[:, known].copy()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spared_bench.specs import DatasetSpec
 
 #: Settings that a dataset may have of its own, beside those of ``filtering``.
-_OF_A_DATASET = ("n_genes", "genes", "gene_list", "batch_key")
+_OF_A_DATASET = ("n_genes", "further_genes", "genes", "gene_list", "batch_key")
 
 
 class Filtering(Section):
@@ -84,6 +84,10 @@ class Processing(Section):
         highest mean of the target's layer, zeros included, over the spots that ``fit_on`` names.
     n_genes : int
         How many are chosen.
+    further_genes : tuple of str
+        Ids or symbols of genes that are taken beside those that are chosen or listed, whatever
+        their rank, such as a marker that readers look for. One that is there anyway adds none,
+        filters of genes do not apply to them, and which others are chosen does not depend on them.
     genes : tuple of str
         Ids or symbols of genes that are chosen instead, in this order; filters of genes do not
         apply to them.
@@ -136,6 +140,7 @@ class Processing(Section):
     ranked_on: Literal["target", "log1p_cp10k"] = "target"
     ranking: Literal["moran", "variable", "mean"] = "moran"
     n_genes: Positive = 128
+    further_genes: tuple[str, ...] = ()
     genes: tuple[str, ...] = ()
     gene_list: str = ""
     empty_spots: Literal["dropped", "kept"] = "dropped"

@@ -186,7 +186,7 @@ class Protocol(Section):
         for settings, added in (
             (values, {"further_metrics": list(FURTHER_METRICS), "scored_genes": []}),
             (processing, {"smoothing": "none", "scaling": "none", "ranked_on": "target"}),
-            (processing, {"gene_list": "", "empty_spots": "dropped"}),
+            (processing, {"gene_list": "", "further_genes": [], "empty_spots": "dropped"}),
             (values["patches"], {"um": 0.0}),
             (values["validation"], {"learned_from": False}),
             (processing["filtering"], {"min_fraction": -1, "min_slide_fraction": -1}),

@@ -74,16 +74,24 @@ def test_each_dataset_has_both_values_and_their_difference(open_site, site):
 
     rows = page.get_by_role("table", name="Dataset by dataset").locator("tbody tr")
     lines = [row.split("\t") for row in rows.all_inner_texts()]
+    bold = [row.locator("strong").all_inner_texts() for row in rows.all()]
     assert len(lines) == N
-    for i, (name, one, two, difference, better, _) in enumerate(lines):
+    for i, (name, one, two, difference) in enumerate(lines):
         assert (name, float(one)) == (f"d{i}", pytest.approx(errors()["far"][i], abs=6e-4))
         if i < 3:
             wanted = errors()["far"][i] - errors()["half"][i]
             assert float(difference) == pytest.approx(wanted, abs=6e-4)
-            assert better == "half"
+            assert bold[i] == [two]
         else:
-            assert (two, difference, better) == ("–", "–", "–")
+            assert (two, difference, bold[i]) == ("–", "–", [])
     assert "too few datasets for an interval" in page.locator("#verdict").inner_text()
+
+
+def test_on_a_phone_all_of_it_stands_beside_each_other(open_site, site):
+    page = compared(open_site, site, "far", "half")
+    page.set_viewport_size({"width": 390, "height": 844})
+    region = page.get_by_role("region", name="Dataset by dataset")
+    assert region.evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
 def test_another_row_is_chosen_and_swapped_and_stands_in_the_address(open_site, site):

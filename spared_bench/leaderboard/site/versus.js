@@ -50,13 +50,17 @@
     const name = (row) => `${rowName(row)} · ${row.completer}`;
     // As short as tells the two apart.
     const short = [rowName, (row) => row.completer, (row) => row.trust].find((of) => of(a) !== of(b)) || name;
-    const map = (row, i) => maps[row.id]?.[board.datasets[i].name] ? link(["map", row.id, board.datasets[i].name], short(row), { "aria-label": `Map of ${name(row)}${short === rowName || name(row).includes(short(row)) ? "" : `, ${short(row)}`}` }) : "";
-    const better = (one, other) => !known(one) || !known(other) ? none : one === other ? "equal" : spared.error(metric, one) < spared.error(metric, other) ? short(a) : short(b);
-    return table(["Dataset", ...[a, b].map((row) => ({ text: `${metric.title}, ${short(row)}`, tip: `${metric.summary || metric.title}: ${name(row)}.` })), "Difference", "Better", "Maps"], lines.map(([i, one, other]) => {
-      const drawn = [map(a, i), map(b, i)].filter(Boolean);
-      return [board.datasets[i].counts ? link(["dataset", board.datasets[i].name], board.datasets[i].name) : [el("div", {}, link(["dataset", board.datasets[i].name], board.datasets[i].name)), el("div", { class: "note" }, "does not count")], show(one), show(other),
-        known(one) && known(other) ? show(one - other) : none, better(one, other), drawn.length ? drawn.flatMap((each, n) => n ? [", ", each] : [each]) : none];
-    }), "Dataset by dataset");
+    // A value, bold where it is the better one, which leads to the maps where there are some.
+    const cell = (row, i, value, better) => {
+      const text = el(better ? "strong" : "span", {}, show(value));
+      return known(value) && maps[row.id]?.[board.datasets[i].name] ? link(["map", row.id, board.datasets[i].name], text, { "aria-label": `${show(value)}${better ? ", the better one" : ""}: maps of ${name(row)} on ${board.datasets[i].name}` }) : text;
+    };
+    const mapped = lines.some(([i]) => [a, b].some((row) => maps[row.id]?.[board.datasets[i].name]));
+    return table(["Dataset", ...[a, b].map((row) => ({ text: `${metric.title}, ${short(row)}`, tip: `${metric.summary || metric.title}: ${name(row)}.` })), "Difference"], lines.map(([i, one, other]) => {
+      const both = known(one) && known(other), order = both ? spared.error(metric, one) - spared.error(metric, other) : 0;
+      return [board.datasets[i].counts ? link(["dataset", board.datasets[i].name], board.datasets[i].name) : [el("div", {}, link(["dataset", board.datasets[i].name], board.datasets[i].name)), el("div", { class: "note" }, "does not count")],
+        cell(a, i, one, order < 0), cell(b, i, other, order > 0), both ? show(one - other) : none];
+    }), `Dataset by dataset, the better value in bold${mapped ? "; a value leads to its maps" : ""}`);
   }
 
   function costs(a, b) {

@@ -7,7 +7,7 @@ from typing import Any
 
 from spared_bench.data.targets import TARGETS
 from spared_bench.leaderboard.setting_words import name_of, value_of
-from spared_bench.protocol import PatchCutting, Protocol
+from spared_bench.protocol import PatchCutting, Processing, Protocol
 from spared_bench.protocol.known import Known
 from spared_bench.specs import MetricSpec
 from spared_bench.words import counted
@@ -126,7 +126,19 @@ def _genes(protocol: Protocol) -> str:
         return _count(len(processing.genes), "gene") + f" named by the protocol{besides}"
     chosen = {"moran": "highest Moran's I", "variable": "most variable", "mean": "highest mean"}
     own = ", unless the dataset says otherwise" if processing.from_dataset else ""
-    return f"{processing.n_genes} of {chosen[processing.ranking]}{besides}{own}"
+    told = f"{processing.n_genes} of {chosen[processing.ranking]}{besides}{own}"
+    return told + _elsewhere(processing)
+
+
+def _elsewhere(processing: Processing) -> str:
+    """Say on which datasets the protocol takes other genes."""
+    told = ""
+    for name, settings in processing.per_dataset.items():
+        if further := settings.get("further_genes"):
+            told += f"; on {name} with {', '.join(further)}"
+        elif {"n_genes", "genes", "gene_list"} & set(settings):
+            told += f"; otherwise on {name}"
+    return told
 
 
 def _without_test(protocol: Protocol) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from spared_bench.statistics.bootstrap import over_datasets
 from tests.board_samples import build, failed, trial
-from tests.leaderboard.browsing import ready
+from tests.leaderboard.browsing import eventually, ready
 from tests.leaderboard.reading import row_of
 
 N = 8
@@ -137,3 +137,26 @@ def test_the_first_screen_and_the_page_of_a_method_lead_to_it(open_site, site):
     page.get_by_role("link", name="Compare with another").click()
     ready(page, "compare")
     assert page.locator("#view h2").inner_text().startswith("far against ")
+
+
+def test_the_glossary_opens_where_it_was_asked_for_and_else_at_its_beginning(open_site, site):
+    page = open_site(site)
+    page.get_by_role("link", name="all of them").click()
+    ready(page, "about")
+    heading = page.get_by_role("heading", name="Columns")
+    eventually(page, lambda: 0 <= heading.bounding_box()["y"] < 200)
+    page.evaluate("location.hash = '#table'")
+    ready(page, "table")
+    page.evaluate("window.scrollTo(0, 600)")
+    page.get_by_role("navigation").get_by_role("link", name="Glossary").click()
+    ready(page, "about")
+    eventually(page, lambda: page.evaluate("scrollY") == 0)
+
+
+def test_a_point_of_the_chart_says_whose_it_is(open_site, site):
+    page = open_site(site)
+    page.locator("#answer svg.cost circle.best").last.hover()
+    eventually(page, lambda: page.locator("#tip").is_visible())
+    told = page.locator("#tip").inner_text()
+    assert " · none: normalised MSE " in told
+    assert "training time" in told

@@ -283,7 +283,7 @@ def test_a_drill_down_leads_from_the_table_to_a_gene_and_back_by_its_address(ope
     row.get_by_role("link", name="ridge").click()
     ready(page, "method")
     page.get_by_role("heading", level=2).filter(has_text="ridge").wait_for()
-    page.get_by_role("link", name="slides and genes").click()
+    page.get_by_role("link", name="Maps of").first.click()
     ready(page, "map")
     page.get_by_role("heading", name="B on slide s1").wait_for()
     page.get_by_role("img", name="Measured B", exact=True).wait_for()

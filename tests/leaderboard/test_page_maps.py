@@ -129,8 +129,9 @@ def test_a_gene_is_found_by_symbol_or_id_and_an_unknown_one_is_explained(open_ma
     assert page.locator(f"#{box.get_attribute('aria-describedby')}").inner_text().startswith("NOPE")
     under = page.locator("#absent").bounding_box()["y"] - box.bounding_box()["y"]
     assert 0 < under < 100
-    page.get_by_role("button", name="predicts next worse").click()
-    page.get_by_role("heading", name="C on slide s1").wait_for()
+    page.get_by_role("heading", name="C on slide s1").wait_for()  # the gene that was shown stays
+    page.get_by_role("button", name="predicts next better").click()
+    page.get_by_role("heading", name="B on slide s1").wait_for()
     assert page.get_by_text("is not among").count() == 0
 
 
@@ -212,6 +213,30 @@ def test_a_spot_is_read_in_all_pictures_at_once(open_map):
     canvas.hover(position={"x": 0.25 * box["width"], "y": 0.25 * box["height"]})
     wanted = f"measured {MEASURED[0, 0]:.3f}, predicted {PREDICTED[0, 0]:.3f}, variance 0.050"
     eventually(page, lambda: page.locator("#pointed").inner_text() == wanted)
+    captions = page.locator("figcaption").all_inner_texts()
+    assert captions[:3] == [
+        "Tissue of s1",
+        f"Measured B: {MEASURED[0, 0]:.3f}",
+        f"Predicted B: {PREDICTED[0, 0]:.3f}",
+    ]
+    page.get_by_role("heading", name="B on slide s1").hover()
+    eventually(page, lambda: page.locator("figcaption").all_inner_texts()[1] == "Measured B")
+
+
+def test_a_finger_reads_a_spot_by_a_tap_and_lets_go_of_it_beside_the_spots(open_map):
+    page = open_map(has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
+    canvas = page.get_by_role("img", name="Measured B", exact=True)
+    canvas.scroll_into_view_if_needed()
+    box, caption = canvas.bounding_box(), page.locator("figcaption", has_text="Measured B")
+
+    def tap(x, y):
+        page.touchscreen.tap(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+    tap(0.25, 0.25)
+    eventually(page, lambda: caption.inner_text() == f"Measured B: {MEASURED[0, 0]:.3f}")
+    tap(0.9, 0.9)
+    eventually(page, lambda: caption.inner_text() == "Measured B")
+    assert page.locator("#pointed").inner_text().startswith("Tap a spot to read it.")
 
 
 def test_difference_and_variance_have_their_own_pictures_and_scales(open_map):

@@ -174,7 +174,8 @@
     document.getElementById("notices").hidden = name === "map" || name === "about";
     notices();
     for (const each of document.querySelectorAll("[data-view]")) {
-      each.href = spared.address([each.dataset.view], spared.carried([each.dataset.view], params));
+      const path = each.dataset.view.split("/");
+      each.href = spared.address(path, spared.carried(path, params));
       if (each.dataset.view === name) each.setAttribute("aria-current", "page"); else each.removeAttribute("aria-current");
     }
     if (name === "table") showTable(params);
@@ -236,7 +237,7 @@
     replaceState(["table"], params);
   });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") form.querySelectorAll("details.menu[open]").forEach((each) => { each.open = false; each.firstElementChild.focus(); }); });
-  window.addEventListener("hashchange", () => { render().then(() => { if (!view.hidden) { document.getElementById("main").focus({ preventScroll: true }); window.scrollTo(0, 0); } }); });
+  window.addEventListener("hashchange", () => { render().then(() => { const [name, part] = state().view; if (!view.hidden || (name === "about" && !part)) { document.getElementById("main").focus({ preventScroll: true }); window.scrollTo(0, 0); } }); });
   const start = () => { protocol.replaceChildren(...protocols().map((each) => el("option", { value: each }, each))); protocol.closest("label").hidden = protocols().length < 2; render(); };
   if (values.has("index")) start(); else document.addEventListener("spared-index", start);
 })();

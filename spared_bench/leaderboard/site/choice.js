@@ -42,7 +42,7 @@ spared.choice = (() => {
   // What is known of it, in words, and who says it.
   function gpuSaid(row) {
     const machine = ranOn(row), says = plugin(row)?.gpu;
-    const ran = processors(machine) ? `here it was trained and run without one, on a processor (${machine}), in the size that this protocol asks for.` : machine ? `here it ran on ${machine}.` : "it did not run here, or on what is not known.";
+    const ran = processors(machine) ? `here it was trained and run without one, on a processor (${machine.replace(/ \(.*\)$/, "")}), in the size that this protocol asks for.` : machine ? `here it ran on ${machine}.` : "it did not run here, or on what is not known.";
     return `${ran} ${says === undefined ? "No plugin here says whether it needs one in its published size." : says ? "Its plugin here says that training its published size without one is hopeless." : "Its plugin here says that its published size can be trained without one."}`;
   }
   const BUDGETS = [["", "any machine"], ["cpu", "no GPU"], ["quick", "no GPU and ten minutes"]];

@@ -49,7 +49,8 @@ spared.choose = (() => {
     const values = counted.map((i) => choice.values(row)[i]).filter(known);
     // Of published numbers nobody here knows on how many slides they were scored, and how these spread.
     if (row.trust === "reported" && counted.length === 1) return " (published without an interval)";
-    if (counted.length > 1) return ` (from ${show(Math.min(...values))} to ${show(Math.max(...values))} over the datasets)`;
+    const [least, most] = [Math.min(...values), Math.max(...values)].map(show);
+    if (counted.length > 1) return least === most ? " (the same on each dataset)" : ` (from ${least} to ${most} over the datasets)`;
     const slides = spared.scores(row, k).slides[counted[0]];
     const on = board.datasets[counted[0]], tested = on.slides.filter((s) => s.split === on.split).length;
     if (tested === 1 && !(slides && known(slides[0]))) return " (no interval: it is scored on a single slide)";
@@ -130,19 +131,20 @@ spared.choose = (() => {
     const tied = order.slice(1, MOST_TIED).filter((row) => choice.tied(row));
     const same = order.slice(1).filter((row) => choice.of(row).rank === 1);
     const second = board.headline.find((j) => j !== choice.k);
-    const also = second !== undefined && known(choice.meanBy(best, second)) ? `, ${spared.metricAt(board, second).title} ${write(spared.metricAt(board, second))(choice.meanBy(best, second))}` : "";
-    const cost = [known(best.seconds) ? `${duration(best.seconds)} of training` : "", known(best.parameters) ? `${count(best.parameters)} trainable parameters` : ""].filter(Boolean).join(", ");
+    const also = second !== undefined && known(choice.meanBy(best, second)) ? [", ", spared.words.metricTerm(spared.metricAt(board, second), spared.metricAt(board, second).title), ` ${write(spared.metricAt(board, second))(choice.meanBy(best, second))}`] : "";
+    const next = order.find((row) => row.predictor !== best.predictor) || order[1];
+    const cost = [known(best.seconds) ? `${duration(best.seconds)} of training under ${board.protocol}` : "", known(best.parameters) ? `${count(best.parameters)} trainable parameters` : ""].filter(Boolean).join(", ");
     const mapped = counted.map((i) => board.datasets[i].name).find((name) => maps[best.id]?.[name]);
     return [
       el("p", { class: "best" }, link(["method", best.id], rowName(best))),
-      el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), `${certainty(board, choice, best)}${also}.${relative(choice, best, charted)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
+      el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), certainty(board, choice, best), also, `.${relative(choice, best, charted)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
       flagged(best.flags.filter(([, , dataset]) => !dataset || counted.some((i) => board.datasets[i].name === dataset))) || "",
       targets(best),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, best), encoder(best), params.get("budget") ? el("p", { class: "support" }, spared.words.term("gpu", "No GPU"), `: ${spared.choice.gpuSaid(best)}`) : "",
       board.comparable ? "" : el("p", { class: "support" }, spared.words.term("comparable", "Not comparable with published numbers"), "."),
       ...spared.running.own(best, params), ...spared.running.again(board, choice, best),
-      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : el("span", { class: "support" }, unmapped(best, maps)), link(["method", best.id], spared.running.isKnown(best.predictor) ? "What it is, and how it predicts an image" : "What is known of it"), order.length > 1 ? link(["compare", best.id, order[1].id], `Compare it with the next, ${beside(order[1], best)}`) : "", link(["about"], "Glossary")),
+      el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : el("span", { class: "support" }, unmapped(best, maps)), link(["method", best.id], spared.running.isKnown(best.predictor) ? "What it is, and how it predicts an image" : "What is known of it"), next ? link(["compare", best.id, next.id], `Compare it with the next${next.predictor === best.predictor ? "" : " method"}, ${beside(next, best)}`) : "", link(["about"], "Glossary")),
     ];
   }
 

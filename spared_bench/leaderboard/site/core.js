@@ -101,7 +101,7 @@ const spared = (() => {
     return el("a", { href: address(view, carried(view, state().params)), ...properties }, text);
   }
   // Where somebody looked at a map is of no use elsewhere.
-  const LOOKED = ["gene", "slide", "zoom", "x", "y"];
+  const LOOKED = ["gene", "before", "slide", "zoom", "x", "y"];
   const carried = (view, params) => new URLSearchParams([...params].filter(([key]) => view[0] === "map" || !LOOKED.includes(key)));
 
   function replaceState(view, params) {

@@ -50,7 +50,8 @@ spared.cost = (() => {
     const Y = (v) => tall - bottom - (tall - top - bottom) * (Math.max(y0, Math.min(y1, v)) - y0) / (y1 - y0);
     const measure = spared.measure(choice.metric);
     const named = (row) => `${rowName(row)} · ${row.completer}`;
-    const oneCompleter = new Set(best.map((i) => seen[i].completer)).size < 2;
+    // As short as tells it from the other rows.
+    const short = (row) => seen.some((other) => other !== row && rowName(other) === rowName(row)) ? named(row) : rowName(row);
     const root = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, class: "cost", role: "img", "aria-label": `${capital(measure)} against ${title}. On the front: ${best.map((i) => `${named(seen[i])} ${spared.score(values[i])} at ${write(seen[i][key])}`).join("; ")}` });
     for (let e = Math.ceil(x0); e <= Math.floor(x1); e++) root.append(svg("line", { x1: X(10 ** e), x2: X(10 ** e), y1: top, y2: tall - bottom, class: "grid" }), svg("text", { x: X(10 ** e), y: tall - bottom + 15, "text-anchor": "middle" }, write(10 ** e)));
     const step = nice((y1 - y0) / 5), digits = Math.max(0, Math.min(6, 1 - Math.floor(Math.log10(step) + 0.01)));
@@ -76,14 +77,14 @@ spared.cost = (() => {
       }
       const mark = beyond ? svg("path", { d: triangle(x, y, above), class: "clipped" })
         : svg("circle", { cx: x, cy: y, r: onFront.has(i) ? 5 : 3.5, class: onFront.has(i) ? "best" : "" });
-      mark.append(svg("title", {}, `${named(row)}: ${measure} ${spared.score(values[i])}, ${title} ${write(row[key])}${row.claimed ? " (claimed)" : ""}`));
+      mark.dataset.tip = `${named(row)}: ${measure} ${spared.score(values[i])}, ${title} ${write(row[key])}${row.claimed ? " (claimed)" : ""}`;
       marks.push(mark);
     }
     if (crowd.points) root.append(svg("path", { d: crowd.points, class: "crowd" }));
     if (crowd.clipped) root.append(svg("path", { d: crowd.clipped, class: "clipped" }));
     root.append(...marks);
     const at = (i) => ({ x: X(points[i][0]), y: Y(values[i]) });
-    label(root, best.map((i) => ({ ...at(i), text: oneCompleter ? rowName(seen[i]) : named(seen[i]) })).reverse().slice(0, MOST_LABELS), { left, right: wide - 2, top, bottom: tall - bottom },
+    label(root, best.map((i) => ({ ...at(i), text: short(seen[i]) })).reverse().slice(0, MOST_LABELS), { left, right: wide - 2, top, bottom: tall - bottom },
       segments(steps), many ? [] : seen.map((_, i) => at(i)));
     return root;
   }

@@ -17,6 +17,7 @@
     const rows = board.rows.filter((row) => known(value(row))).sort((a, b) => error(metric, value(a)) - error(metric, value(b)));
     const order = board.datasets.filter((each) => each.counts && known(each.best[k])).sort((a, b) => error(metric, a.best[k]) - error(metric, b.best[k]));
     const place = order.indexOf(column), best = column.best[k];
+    const trusted = new Set(rows.map((row) => row.trust)).size > 1 ? ["Trust"] : [];
     view.replaceChildren(
       el("p", { class: "crumbs" }, link(["table"], "Ranking"), " / dataset"),
       el("h2", {}, el("bdi", {}, name)),
@@ -36,9 +37,9 @@
       el("p", {}, "The page of the data, with every check and what processing left, is written by"), copyable(command("spared-bench", "data", "show", name)),
       el("h3", {}, "Methods"),
       el("div", { class: "controls" }, spared.chooseMetric(board, ["dataset", name])),
-      table(["Method", { text: "Completer", tip: spared.words.explain("completer") }, { text: "Trust", tip: spared.words.explain("trust") }, ...columns.map((c) => ({ text: c.title, tip: c.tip })), "Maps"], rows.map((row) => [
-        link(["method", row.id], rowName(row)), row.completer, row.trust, ...columns.map((c) => c.show(row, i)),
-        maps[row.id]?.[name] ? link(["map", row.id, name], "slides and genes") : none,
+      table(["Method", { text: "Completer", tip: spared.words.explain("completer") }, ...trusted.map((text) => ({ text, tip: spared.words.explain("trust") })), ...columns.map((c) => ({ text: c.title, tip: c.tip })), "Maps"], rows.map((row) => [
+        link(["method", row.id], rowName(row)), row.completer, ...trusted.map(() => row.trust), ...columns.map((c) => c.show(row, i)),
+        maps[row.id]?.[name] ? link(["map", row.id, name], "maps", { "aria-label": `Maps of ${rowName(row)} · ${row.completer}` }) : none,
       ]), `Scores on ${name}, best first`),
     );
   };

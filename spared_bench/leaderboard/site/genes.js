@@ -4,7 +4,7 @@
 (() => {
   const { el, esc, figure, rowName } = spared;
   const { known } = spared.parts;
-  const MOST_ROWS = 30, MOST_NAMES = 60, NARROW = 480, GENE = 9; // px of a gene, at least
+  const MOST_ROWS = 30, MOST_NAMES = 60, NARROW = 480, GENE = 9, NAMED = 15; // px of a gene, at least, and of one with its name
 
   figure("genes", async ({ context, board, choice }) => {
     const offered = choice.columns.map((i) => board.datasets[i].name).filter((name) => context.prepared[name]?.by_gene);
@@ -20,7 +20,7 @@
     box.append(el("p", { class: "plot-title" }, "Genes of ", select), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores of genes by method" }, inner));
 
     // On a phone it is drawn wider than the screen, and scrolled.
-    const wide = (genes) => { inner.style.minWidth = box.clientWidth < NARROW ? `${Math.min(1200, 240 + GENE * genes)}px` : ""; };
+    const wide = (genes) => { inner.style.minWidth = box.clientWidth < NARROW ? `${Math.min(1200, 240 + (genes <= MOST_NAMES ? NAMED : GENE) * genes)}px` : ""; };
 
     async function draw(name) {
       const found = await spared.ofProtocol(context.protocol, context.prepared[name].by_gene);

@@ -70,8 +70,9 @@
     const mine = ++turn;
     const { board, protocol } = context, { row, name, truth, map } = drawn;
     const params = spared.state().params;
-    const wanted = params.get("gene") || "", gene = Math.max(0, geneOf(truth, wanted));
-    const absent = wanted && geneOf(truth, wanted) < 0;
+    // Where the wanted gene is not there, the one that was shown stays.
+    const wanted = params.get("gene") || "", found = geneOf(truth, wanted), absent = wanted && found < 0;
+    const gene = Math.max(0, absent ? geneOf(truth, params.get("before") || "") : found);
     const number = Math.max(0, truth.slides.findIndex((each) => each.name === params.get("slide")));
     const slide = truth.slides[number];
     const [data, beside] = await Promise.all([read(protocol, drawn, gene, number), absent ? elsewhere(context, drawn, wanted) : []]);
@@ -128,7 +129,8 @@
     return found.length ? [" Beginning like it: ", found.map((each, i) => [i ? ", " : "", el("button", { type: "button", class: "word", onclick: () => choose(each) }, each)]), "."] : "";
   }
 
-  const HINT = "Drag to move, click and scroll or press + and - to zoom; all pictures move together. Point at a spot to read it.";
+  const HINT = matchMedia("(hover: none)").matches ? "Tap a spot to read it. Pinch to zoom, drag sideways to move; all pictures move together."
+    : "Drag to move, click and scroll or press + and - to zoom; all pictures move together. Point at a spot to read it.";
 
   // What the numbers beside the colours are.
   function unit(protocol, { variance }) {
@@ -182,7 +184,7 @@
       onfocus: (event) => event.target.select(), onclick: (event) => { event.target.value = ""; }, onblur: (event) => { if (!event.target.value) event.target.value = symbolAt(truth, gene); }, onchange: (event) => {
       if (!event.target.value.trim()) return;
       const found = geneOf(truth, event.target.value);
-      again({ gene: found < 0 ? event.target.value.trim() : symbolAt(truth, found) }, "gene");
+      again(found < 0 ? { gene: event.target.value.trim(), before: symbolAt(truth, gene) } : { gene: symbolAt(truth, found), before: null }, "gene");
     } });
     const chosen = el("label", {}, "Slide ", el("select", { id: "slide", onchange: (event) => again({ slide: truth.slides[event.target.selectedIndex].name, zoom: null, x: null, y: null }, "slide") }, truth.slides.map((each, i) => el("option", { selected: i === number }, each.name))));
     return el("div", { class: "controls looking" },

@@ -65,7 +65,7 @@
       el("h3", {}, "Per dataset"), el("div", { class: "controls" }, spared.chooseMetric(board, ["method", id]), board.rows.length > 1 ? link(["compare", id], "Compare with another") : ""),
       table(["Dataset", ...columns.map((c) => ({ text: c.title, tip: c.tip })), "Maps"], askedFirst(board, choice).map((i) => [
         link(["dataset", board.datasets[i].name], board.datasets[i].name), ...columns.map((c) => c.show(row, i)),
-        maps[id]?.[board.datasets[i].name] ? link(["map", id, board.datasets[i].name], "slides and genes") : none,
+        maps[id]?.[board.datasets[i].name] ? link(["map", id, board.datasets[i].name], "maps", { "aria-label": `Maps of ${board.datasets[i].name}` }) : none,
       ]), choice.columns.length < board.datasets.length ? `Scores per dataset; first ${choice.columns.length === 1 ? "the one that was" : `the ${choice.columns.length} that were`} asked for` : "Scores per dataset"),
       ...calibration(more),
       el("h3", {}, "Trials"),

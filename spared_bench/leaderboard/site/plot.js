@@ -16,12 +16,13 @@
     await spared.script(`${document.documentElement.dataset.assets}/plotly.min.js`);
     if (!node.isConnected) return;
     const ink = spared.ink(), line = styled("--line");
-    const axis = (given = {}) => ({ gridcolor: line, zerolinecolor: line, automargin: true, ...given });
+    // Ticks that nobody sees keep the first numbers of two axes apart.
+    const axis = (given = {}) => ({ gridcolor: line, zerolinecolor: line, automargin: true, ticks: "outside", ticklen: 6, tickcolor: "rgba(0,0,0,0)", ...given });
     // On a phone a legend beside the drawing would be as wide as it.
-    const narrow = node.clientWidth < NARROW ? { legend: { orientation: "h", y: -0.25 } } : {};
+    const narrow = node.clientWidth < NARROW ? { legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" } } : {};
     await Plotly.newPlot(inner, traces, {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 }, colorway: COLOURS,
-      margin: { l: 56, r: 16, t: 16, b: 48 }, height: 340, ...narrow, ...layout,
+      margin: { l: 56, r: 16, t: 16, b: 60 }, height: 340, ...narrow, ...layout,
       xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
     }, { displaylogo: false, responsive: true, displayModeBar: false });
   };

@@ -66,7 +66,7 @@ split: {train: [S1], test: [S2]}
     const found = Object.entries(index().settings || {}).find(([name]) => name.startsWith("own@"));
     if (!found) return [];
     const [name, { summary, settings }] = found, genes = settings.find(([what]) => what === "Genes")?.[1];
-    return [el("p", { class: "support" }, `Since it names no protocol, it is run under ${name}: ${summary.charAt(0).toLowerCase()}${summary.slice(1)}${genes ? ` Genes: ${genes}.` : ""}`)];
+    return [el("p", { class: "support" }, `Since it names no protocol, it is run under ${name}: ${summary.charAt(0).toLowerCase()}${summary.slice(1)}${genes ? ` Genes: ${genes}.` : ""} With `, el("code", {}, "--dry-run"), " the command says how long that takes, and trains nothing.")];
   }
 
   // None of a method that no plugin here is called.

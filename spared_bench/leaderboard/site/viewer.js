@@ -3,11 +3,11 @@
 
 spared.viewer = (() => {
   const { el } = spared;
-  const MOST_ZOOM = 40;
+  const MOST_ZOOM = 40, TAP = 8; // px that a finger may slip
   const RAMPS = {
     expression: ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"],
     difference: ["#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b"],
-    variance: ["#fcfbfd", "#dadaeb", "#bcbddc", "#9e9ac8", "#807dba", "#6a51a3", "#4a1486"],
+    variance: ["#ffffcc", "#d9f0a3", "#addd8e", "#78c679", "#41ab5d", "#238443", "#005a32"], // on tissue, which is purple
   };
   const TABLES = Object.fromEntries(Object.entries(RAMPS).map(([name, colours]) => [name, table(colours)]));
 
@@ -69,6 +69,7 @@ spared.viewer = (() => {
         draw.arc(x[i], y[i], radius, 0, 7);
         draw.fillStyle = colours[Math.max(0, Math.min(255, Math.round(255 * (value - low) / span)))];
         draw.fill();
+        if (ramp !== "expression") { draw.lineWidth = Math.max(0.6 / s, 0.03 * size); draw.strokeStyle = "rgba(0, 0, 0, .45)"; draw.stroke(); } // where colours are pale
       });
       draw.strokeStyle = "#7d858d";
       draw.lineWidth = Math.max(1 / s, 0.08 * size);
@@ -120,7 +121,13 @@ spared.viewer = (() => {
       const down = new Map();
       canvas.addEventListener("pointerdown", (event) => { down.set(event.pointerId, [event.clientX, event.clientY]); canvas.setPointerCapture(event.pointerId); });
       const up = (event) => down.delete(event.pointerId);
-      canvas.addEventListener("pointerup", up);
+      let from = [0, 0];
+      canvas.addEventListener("pointerdown", (event) => { from = [event.clientX, event.clientY]; });
+      canvas.addEventListener("pointerup", (event) => {
+        up(event);
+        // A finger does not hover: it taps a spot, and a place beside them to let go of it.
+        if (event.pointerType !== "mouse" && Math.hypot(event.clientX - from[0], event.clientY - from[1]) < TAP) point(nearest(placeOf(canvas, event)));
+      });
       canvas.addEventListener("pointercancel", up);
       canvas.addEventListener("pointermove", (event) => {
         const last = down.get(event.pointerId);
@@ -133,7 +140,7 @@ spared.viewer = (() => {
         } else { view.x -= (event.clientX - last[0]) / s; view.y -= (event.clientY - last[1]) / s; moved(); }
         down.set(event.pointerId, [event.clientX, event.clientY]);
       });
-      canvas.addEventListener("pointerleave", () => point(-1));
+      canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") point(-1); });
       // Else the page scrolls: a picture that was clicked, or Ctrl, zooms.
       canvas.addEventListener("wheel", (event) => {
         if (!event.ctrlKey && document.activeElement !== canvas) return;
@@ -142,14 +149,22 @@ spared.viewer = (() => {
       }, { passive: false });
       canvas.addEventListener("keydown", (event) => { if (Object.hasOwn(KEYS, event.key) && !event.ctrlKey && !event.metaKey) { event.preventDefault(); KEYS[event.key](); } });
     }
-    function point(i) { if (i !== spot) { spot = i; redraw(); pointed(i); } }
+    function point(i) {
+      if (i === spot) return;
+      spot = i;
+      redraw();
+      // Each picture says its own value too: the line below them may be out of sight.
+      for (const { data, caption, title } of panels) if (data) caption.textContent = i < 0 ? title : `${title}: ${data.values[i] === null ? "nothing" : spared.score(data.values[i])}`;
+      pointed(i);
+    }
 
     // A picture of one thing; `data` is null for the tissue alone.
     function panel(title, data, below) {
       const canvas = el("canvas", { role: "img", tabindex: "0", "aria-label": title, width: 400, height: Math.round(400 * ratio), style: `aspect-ratio: ${(1 / ratio).toFixed(4)}` });
       listen(canvas);
-      panels.push({ canvas, data });
-      return el("figure", {}, el("figcaption", {}, title), canvas, below || "");
+      const caption = el("figcaption", {}, title);
+      panels.push({ canvas, data, caption, title });
+      return el("figure", {}, caption, canvas, below || "");
     }
 
     const watch = new ResizeObserver(redraw);

@@ -97,7 +97,7 @@ spared.words = (() => {
     document.getElementById("glossary").replaceChildren(
       el("h3", {}, "Words"), entries(TERMS.map(([key, title, text]) => [key, title, [text, further(key)].filter(Boolean).join(" ")])),
       el("h3", {}, "Metrics"), entries(board.metrics.map((m, k) => [`metric-${m.name}`, m.title, `${told(m)}${ranks(k)}`])),
-      el("h3", {}, "Columns"), entries(columns));
+      el("h3", { id: "term-columns" }, "Columns"), entries(columns));
   }
 
   // Bring an entry of the glossary into sight and mark it.
@@ -106,7 +106,7 @@ spared.words = (() => {
     const entry = name && document.getElementById(`term-${name}`);
     if (!entry) return;
     entry.classList.add("meant");
-    entry.scrollIntoView({ block: "center" });
+    entry.scrollIntoView({ block: entry.matches("h3") ? "start" : "center" });
   }
 
   return { term, metricTerm, RELATIVE, unit, target, glossary, goTo, heading, explain: (name) => TERMS.find(([key]) => key === name)[2] };

@@ -92,6 +92,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'spared_bench' has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    """Name what there is for users, the functions that are not imported yet among them."""
+    return [*__all__, "__version__"]
+
+
 class _FrontDoor(ModuleType):
     """Lets ``spared_bench.results(workspace)`` be the function, beside a submodule of that name.
 

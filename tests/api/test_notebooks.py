@@ -177,6 +177,12 @@ def test_results_is_the_function_also_after_its_namesake_was_imported():
     assert spared_bench.results is not module
 
 
+def test_what_tab_offers_is_what_there_is_for_users():
+    offered = [name for name in dir(spared_bench) if not name.startswith("_")]
+    assert offered == sorted(spared_bench.__all__)
+    assert all(getattr(spared_bench, name) is not None for name in offered)
+
+
 def test_which_result_is_meant_must_be_clear(report):
     with pytest.raises(UsageError, match=r"2 results are meant.*Name predictor"):
         report.predictions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,6 +11,7 @@ from spared_bench.cli.common import print_table, show_result
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
+    from spared_bench.planning.figures import Figures
     from spared_bench.planning.forecast import Forecast
     from spared_bench.planning.plan import Plan
 
@@ -119,23 +121,31 @@ def _told(ahead: Forecast) -> list[str]:
     return lines
 
 
-def _hours(ahead: Forecast) -> list[str]:
+def hours_told(
+    hours: Mapping[str, float], without_past: int, figures: Mapping[str, Figures], more: str = ""
+) -> list[str]:
+    """Return what trainings take, in sentences; ``more`` stands before what figures say."""
     lines = [
-        f"About {hours:.2f} hours of one worker on {device}, from past trials."
-        for device, hours in sorted(ahead.hours.items())
+        f"About {took:.2f} hours of one worker on {device}, from past trials."
+        for device, took in sorted(hours.items())
     ]
-    if ahead.without_past:
-        lines.append(
-            f"Of predictors without a past trial here: {counted(ahead.without_past, 'trial')}."
-        )
-    if ahead.absent_trials:
-        lines.append(
-            f"{counted(ahead.absent_trials, 'trial')} more on the datasets that are to be fetched."
-        )
-    for machine, each in sorted(ahead.figures.items()):
+    if without_past:
+        trials = counted(without_past, "trial")
+        lines.append(f"Of predictors without a past trial of this size here: {trials}.")
+    if more:
+        lines.append(more)
+    for machine, each in sorted(figures.items()):
         lacking = f"; none is known for {', '.join(each.without)}" if each.without else ""
         lines.append(
             f"{each.trainings:,} of these: about {each.hours:,.1f} hours of one worker on"
             f" {machine}, by figures measured there{lacking}."
         )
     return lines
+
+
+def _hours(ahead: Forecast) -> list[str]:
+    more = ""
+    if ahead.absent_trials:
+        trials = counted(ahead.absent_trials, "trial")
+        more = f"{trials} more on the datasets that are to be fetched."
+    return hours_told(ahead.hours, ahead.without_past, ahead.figures, more)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from spared_bench.bench import Bench
+from spared_bench.interfaces import Job
 from spared_bench.planning.plan import REDUCTION, Plan
 from spared_bench.planning.selection import rung_budgets
 from spared_bench.sources.description import FACTORY as DESCRIBED
@@ -44,6 +45,18 @@ class Figures:
     hours: float = 0.0
     trainings: int = 0
     without: list[str] = field(default_factory=list)
+
+    def add(self, other: Figures) -> None:
+        """Take in what further trainings take on the same class of machine."""
+        self.hours += other.hours
+        self.trainings += other.trainings
+        self.without += [name for name in other.without if name not in self.without]
+
+
+def trainings_of(bench: Bench, jobs: Iterable[Job]) -> list[Training]:
+    """Return the trainings that jobs do, with the protocol's steps where they name none."""
+    steps = bench.protocol.training.iterations
+    return [Training(job.dataset, job.predictor, job.iterations or steps) for job in jobs]
 
 
 def absent_trainings(plan: Plan) -> list[Training]:

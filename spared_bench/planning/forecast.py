@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from statistics import median
 from typing import Any
 
 from spared_bench.bench import Bench
@@ -13,17 +11,15 @@ from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.figures import (
     Figures,
-    Training,
     absent_trainings,
     by_figures,
     to_fetch,
+    trainings_of,
 )
+from spared_bench.planning.past import PastTrials
 from spared_bench.planning.plan import MAKES, Cell, Plan
 from spared_bench.planning.stored import stored_results, stored_scores
 from spared_bench.results import TrialResult
-from spared_bench.store.entries import Store
-from spared_bench.store.index import Records
-from spared_bench.store.trials import TRIALS
 
 _TO_SCORE = "scores to compute"
 _ORDER = ("prepare", "complete", "network")
@@ -49,16 +45,17 @@ class Forecast:
     downloads : dict of dataset to int or None
         Bytes to fetch first; ``None`` where the source does not say.
     hours : dict of str to float
-        By class of device, one trial at a time, from past trials of the same predictors.
+        By class of device, one trial at a time, from past trials of the same predictors in the
+        same size (``planning.past``).
     without_past : int
-        Open trials of predictors that no class of device has run before: not in ``hours``.
+        Open trials of predictors that no class of device has run in this size: not in ``hours``.
     absent_trials : int
         Trainings on the datasets that are still to be fetched.
     figures : dict of str to Figures
         By class of machine, what the trials of ``without_past`` and ``absent_trials`` take by
         figures that were measured elsewhere.
     disk_bytes : int or None
-        Of the open trials' entries, from past ones; ``None`` without any.
+        Of the open trials' entries, from past ones; ``None`` where some have none like them.
     """
 
     states: list[tuple[Cell, str]]
@@ -111,15 +108,21 @@ class Forecast:
         }
 
 
-def forecast(plan: Plan) -> Forecast:
-    """Work out what a plan will take; nothing is made and nothing is fetched."""
+def forecast(plan: Plan, past: PastTrials | None = None) -> Forecast:
+    """Work out what a plan will take; nothing is made and nothing is fetched.
+
+    Parameters
+    ----------
+    plan : Plan
+    past : PastTrials, optional
+        Of the plan's store, where several plans are asked of it.
+    """
     results = stored_results(plan)
     wanted = open_trials(plan, results)
-    past = _Past(plan.bench.workspace.store)
-    hours, without = past.hours(wanted)
+    past = past or PastTrials(plan.bench.workspace.store)
+    hours, without = past.hours(plan.bench, wanted)
     absent = absent_trainings(plan)
-    steps = plan.bench.protocol.training.iterations
-    unknown = [Training(job.dataset, job.predictor, job.iterations or steps) for job in without]
+    unknown = trainings_of(plan.bench, without)
     products = needed_products(plan, wanted)
     states = [(cell, _state(plan, cell, results)) for cell in plan.cells]
     return Forecast(
@@ -134,7 +137,7 @@ def forecast(plan: Plan) -> Forecast:
         len(without),
         len(absent),
         by_figures(plan.bench, [*unknown, *absent]),
-        past.bytes_of(wanted),
+        past.bytes_of(plan.bench, wanted),
     )
 
 
@@ -210,62 +213,7 @@ def bytes_to_fetch(bench: Bench, names: Iterable[str]) -> dict[str, int | None]:
     return {name: _bytes(bench, name) for name in sources.values()}
 
 
-def hours_of(store: Store, jobs: Iterable[Job]) -> tuple[dict[str, float], int]:
-    """Return the hours of trainings by class of device, from past ones, and how many have none."""
-    hours, unknown = _Past(store).hours(list(jobs))
-    return hours, len(unknown)
-
-
 def _bytes(bench: Bench, dataset: str) -> int | None:
     sizes = [file.size for file in bench.dataset(dataset).files]
     known = [size for size in sizes if size]
     return sum(known) if sizes and len(known) == len(sizes) else None
-
-
-class _Past:
-    """Seconds and bytes of the trials of a store."""
-
-    def __init__(self, store: Store) -> None:
-        self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
-        self._bytes: dict[str, list[int]] = defaultdict(list)
-        self._classes: set[str] = set()
-        with Records(store) as records:
-            for key in store.keys(TRIALS):
-                result = records.trial(key)
-                if result is not None and result.ok and "total" in result.seconds:
-                    self._note(result)
-                    folder = store.folder(TRIALS, key)
-                    self._bytes[result.predictor].append(
-                        sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-                    )
-
-    def _note(self, result: TrialResult) -> None:
-        kind = result.environment.get("accelerator") or result.environment.get("device", "cpu")
-        self._classes.add(kind)
-        for key in ((kind, result.predictor, result.dataset), (kind, result.predictor)):
-            self._seconds[key].append(result.seconds["total"])
-
-    def hours(self, wanted: list[Job]) -> tuple[dict[str, float], list[Job]]:
-        """Return hours by class of device, and the trials of which nothing is known."""
-        hours: dict[str, float] = {}
-        unknown = []
-        for job in wanted:
-            known = {kind: took for kind in self._classes if (took := self._of(kind, job))}
-            if not known:
-                unknown.append(job)
-            for kind, took in known.items():
-                hours[kind] = hours.get(kind, 0.0) + took / 3600
-        return hours, unknown
-
-    def _of(self, kind: str, job: Job) -> float:
-        for key in ((kind, job.predictor, job.dataset), (kind, job.predictor)):
-            if key in self._seconds:
-                return median(self._seconds[key])
-        return 0.0
-
-    def bytes_of(self, wanted: list[Job]) -> int | None:
-        """Return the bytes of so many trials like the past ones."""
-        everything = [size for sizes in self._bytes.values() for size in sizes]
-        if not everything:
-            return None
-        return sum(int(median(self._bytes.get(job.predictor) or everything)) for job in wanted)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError, StudyError, UsageError
 from spared_bench.interfaces import Job
+from spared_bench.planning.figures import Figures, by_figures, trainings_of
 from spared_bench.planning.forecast import (
     Forecast,
     bytes_to_fetch,
     forecast,
-    hours_of,
     open_trials,
 )
+from spared_bench.planning.past import PastTrials
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.selection import make_plan
 from spared_bench.planning.stored import stored_results
@@ -141,10 +143,13 @@ class StudyForecast:
     ----------
     parts : list of (Group, Forecast)
     hours : dict of str to float
-        By class of device, from past trials of the same methods, those of datasets that are still
-        to be fetched included.
+        By class of device, from past trials of the same methods in the same size, those of datasets
+        that are still to be fetched included.
     without_past : int
-        Open trainings of methods that no class of device has trained before.
+        Open trainings of methods that no class of device has trained in this size.
+    figures : dict of str to Figures
+        By class of machine, what the trainings of ``without_past`` take by figures that were
+        measured elsewhere.
     open_trials : int
         Trainings to come, searches included; of datasets to be fetched as many as there may be.
     downloads : dict of dataset to int or None
@@ -164,6 +169,7 @@ class StudyForecast:
     done: int
     disk_bytes: int | None
     weights: list[str] = field(default_factory=list)
+    figures: dict[str, Figures] = field(default_factory=dict)
 
     def as_dict(self, plan: StudyPlan) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -175,6 +181,7 @@ class StudyForecast:
             "open_trials": self.open_trials,
             "open_trials_without_past": self.without_past,
             "hours": {name: round(hours, 3) for name, hours in self.hours.items()},
+            "figures": {name: asdict(each) for name, each in self.figures.items()},
             "downloads": self.downloads,
             "weights": self.weights,
             "unavailable": plan.unavailable,
@@ -193,22 +200,35 @@ class StudyForecast:
 
 def forecast_study(plan: StudyPlan) -> StudyForecast:
     """Work out what a study will take, on a machine that may have none of its data."""
-    parts = [(group, forecast(group.plan)) for group in plan.groups]
-    jobs = [job for group in plan.groups for job in _jobs_to_come(group)]
-    away = [job for group in plan.groups for job in _jobs_away(group)]
-    unique = {job.key: job for job in jobs}
-    store = plan.base.workspace.store
-    hours, without = hours_of(store, [*unique.values(), *away])
-    sizes = [ahead.disk_bytes for _, ahead in parts]
+    past = PastTrials(plan.base.workspace.store)
+    parts = [(group, forecast(group.plan, past)) for group in plan.groups]
+    hours: dict[str, float] = defaultdict(float)
+    figures: dict[str, Figures] = defaultdict(Figures)
+    seen, methods, n_trials, n_without = set[str](), set[str](), 0, 0
+    sizes: list[int | None] = []
+    for group in plan.groups:
+        bench = group.plan.bench
+        new = {job.key: job for job in _jobs_to_come(group) if job.key not in seen}
+        seen |= set(new)
+        jobs = [*new.values(), *_jobs_away(group)]
+        methods |= {job.predictor for job in jobs}
+        sizes.append(past.bytes_of(bench, jobs))
+        took, without = past.hours(bench, jobs)
+        for device, more in took.items():
+            hours[device] += more
+        for machine, more_figures in by_figures(bench, trainings_of(bench, without)).items():
+            figures[machine].add(more_figures)
+        n_trials, n_without = n_trials + len(jobs), n_without + len(without)
     return StudyForecast(
         parts,
-        hours,
-        without,
-        len(unique) + len(away),
+        dict(hours),
+        n_without,
+        n_trials,
         bytes_to_fetch(plan.base, plan.unavailable),
         sum(state == "done" for _, ahead in parts for _, state in ahead.states),
-        sum(filter(None, sizes)) if any(sizes) else None,
-        _weights_to_fetch(plan, {job.predictor for job in [*unique.values(), *away]}),
+        None if None in sizes else sum(filter(None, sizes)),
+        _weights_to_fetch(plan, methods),
+        dict(figures),
     )
 
 

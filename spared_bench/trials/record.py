@@ -40,6 +40,7 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
             "distribution": bench.registry.get("predictor", job.predictor).plugin.distribution,
             "searched": sorted(predictor.search),
             "configuration": bench.chosen("predictor", job.predictor).configuration,
+            "patch_px": bench.protocol.patches.size,
         }
         | ({"needs_known": predictor.needs_known} if bench.protocol.known else {}),
         environment=environment(bench, job),

@@ -45,6 +45,41 @@ def test_hours_and_disk_are_those_of_past_trials_of_the_same_predictor(bench):
     assert ahead.disk_bytes == 2 * size
 
 
+TRAINING = "training: {iterations: 4, batch_size: 16, validate_every: 2}"
+
+
+@pytest.mark.parametrize(
+    ("said", "known", "factor"),
+    [
+        (TRAINING, {"toy-mean", "shufflenet"}, 1),
+        # Twice the steps take twice as long where a method is trained by steps, and only there.
+        (TRAINING.replace("4", "8"), {"toy-mean", "shufflenet"}, 2),
+        (TRAINING.replace("16", "8"), set(), 0),
+        (f"{TRAINING}\nconfiguration: small", {"toy-mean"}, 0),  # which has one configuration
+    ],
+)
+def test_hours_are_taken_from_past_trials_of_the_same_size_alone(tmp_path, said, known, factor):
+    def ahead(said, completer):
+        path = tmp_path / "protocol.yaml"
+        path.write_text(TOY_PROTOCOL.read_text().replace(TRAINING, said))
+        options = {"workspace": tmp_path, "plugin_files": [TOY_PLUGIN], "device": "cpu"}
+        bench = make_bench(str(path), parameters={"shufflenet": {"lr": 0.01}}, **options)
+        return select(bench, ["toy"], [completer], ["toy-mean", "shufflenet"])
+
+    results = execute(ahead(TRAINING, "none"), executor="inline", **QUIET).results
+    took = {result.predictor: result.seconds["total"] / 3600 for result in results}
+    assert {result.predictor: bool(result.curves) for result in results} == {
+        "toy-mean": False,
+        "shufflenet": True,
+    }
+    found = forecast(ahead(said, "median"))
+    assert found.open_trials == 2
+    assert found.without_past == 2 - len(known)
+    wanted = took["toy-mean"] * ("toy-mean" in known) + took["shufflenet"] * factor
+    assert found.hours == ({"cpu": pytest.approx(wanted)} if known else {})
+    assert (found.disk_bytes is None) == (known != {"toy-mean", "shufflenet"})
+
+
 def test_features_that_methods_ask_for_are_told_and_found_once_they_are_made(tmp_path):
     bench = make_bench(
         str(TOY_PROTOCOL),

@@ -10,7 +10,7 @@ from spared_bench.bench import Bench
 from spared_bench.cli.plan import warn_of_hours
 from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.interfaces import Job
-from spared_bench.planning.forecast import _Past
+from spared_bench.planning.past import PastTrials
 from spared_bench.planning.plan import Cell
 from spared_bench.results import TrialResult
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -219,7 +219,8 @@ def test_only_a_protocol_that_names_a_configuration_has_another_hash(workspace, 
 
 
 def test_a_run_without_a_gpu_is_told_the_hours_of_past_trials(workspace, monkeypatch, capsys):
-    monkeypatch.setattr(_Past, "hours", lambda self, wanted: ({"cpu": 12.5}, wanted[1:]))
+    known = lambda self, bench, wanted: ({"cpu": 12.5}, wanted[1:])  # noqa: E731
+    monkeypatch.setattr(PastTrials, "hours", known)
 
     def told(device, predictors):
         options = {"workspace": workspace, "plugin_files": [TOY_PLUGIN], "device": device}
@@ -229,7 +230,10 @@ def test_a_run_without_a_gpu_is_told_the_hours_of_past_trials(workspace, monkeyp
 
     lines = told("cpu", ["vit-b", "st-net"]).splitlines()
     assert lines[0] == "About 12.50 hours of one worker on cpu, from past trials."
-    assert len(lines) == 2 and lines[1] == "Of predictors without a past trial here: 7 trials."
+    assert (
+        len(lines) == 2
+        and lines[1] == "Of predictors without a past trial of this size here: 7 trials."
+    )
     assert told("cpu", ["shufflenet"]) == told("cuda:0", ["vit-b"]) == ""
 
 

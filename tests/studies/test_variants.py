@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from spared_bench.api import select
+from spared_bench.api import execute, select
 from spared_bench.errors import StudyError
+from spared_bench.registry import Registry
+from spared_bench.specs import Speed
 from spared_bench.studies.planning import forecast_study, plan_study
 from spared_bench.studies.variants import variants_of
 from tests.studies.conftest import STUDY
@@ -151,11 +154,39 @@ def test_a_forecast_counts_the_trainings_of_all_variants(opened):
     assert [each["done"] for each in ahead.as_dict(plan)["variants"]] == [0, 0, 0]
 
 
+def test_a_forecast_takes_figures_for_what_has_no_past_and_past_trials_of_the_same_size(opened):
+    of = opened()
+    registry = of.base.registry
+    changes = {
+        "toy": {"n_spots": 300},
+        "linear-probe": {"speeds": (Speed("a fast machine", 0.0, 100.0),)},
+    }
+    of.base.registry = Registry(
+        [
+            replace(
+                plugin,
+                specs=tuple(replace(s, **changes.get(s.name, {})) for s in plugin.specs),
+            )
+            for plugin in registry.plugins
+        ]
+    )
+    plan = plan_study(of.study, of.base)
+    before = forecast_study(plan)
+    assert (before.hours, before.without_past, before.disk_bytes) == ({}, 3, None)
+    figures = before.figures["a fast machine"]
+    assert figures.trainings == 3
+    assert 3 * 200 / 100 / 3600 <= figures.hours <= 3 * 300 / 100 / 3600  # of most of its spots
+
+    execute(plan.groups[0].plan, executor="inline", track=False, figures=False)
+    after = forecast_study(plan_study(of.study, of.base))
+    assert (after.open_trials, after.without_past, after.figures) == (2, 0, {})
+    assert after.hours["cpu"] > 0
+    assert after.disk_bytes is not None
+
+
 def test_a_study_of_a_protocol_that_lists_no_datasets_must_name_them(opened):
     of = opened()
     protocol = of.base.settings.protocol | {"datasets": []}
-    from dataclasses import replace
-
     from spared_bench.bench import Bench
 
     bare = Bench(replace(of.base.settings, protocol=protocol), of.base.registry)

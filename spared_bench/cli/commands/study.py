@@ -18,6 +18,7 @@ from spared_bench.cli.common import (
     show_result,
     warn_of_quarantine,
 )
+from spared_bench.cli.plan import hours_told
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -217,15 +218,7 @@ def _told(planned: StudyPlan, ahead: StudyForecast) -> list[str]:
         lines.append(f"To fetch first (`spared-bench data fetch {name}`): {name}, {known}")
     if ahead.weights:
         lines.append(f"Pretrained weights to fetch first: {', '.join(ahead.weights)}.")
-    lines += [
-        f"About {hours:.2f} hours of one worker on {device}, from past trials."
-        for device, hours in sorted(ahead.hours.items())
-    ]
-    if ahead.without_past:
-        lines.append(
-            f"{counted(ahead.without_past, 'training')} of methods without a past trial here, of"
-            " which nothing can be foretold."
-        )
+    lines += hours_told(ahead.hours, ahead.without_past, ahead.figures)
     if ahead.disk_bytes is not None:
         lines.append(f"About {ahead.disk_bytes / 1e6:,.1f} MB of disk for the open trials.")
     return lines

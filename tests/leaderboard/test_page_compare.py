@@ -160,3 +160,11 @@ def test_a_point_of_the_chart_says_whose_it_is(open_site, site):
     told = page.locator("#tip").inner_text()
     assert " · none: normalised MSE " in told
     assert "training time" in told
+
+
+def test_what_the_only_protocol_does_is_told_by_one_click(open_site, tmp_path):
+    settings = {"demo@1": {"summary": "Small.", "settings": [["Target", "log(1 + x)"]]}}
+    build([trial("one"), trial("two", mse=2)], tmp_path, "c", "store", {"settings": settings})
+    page = open_site(tmp_path)
+    page.get_by_text("What demo@1 does").click()
+    page.get_by_role("table", name="Settings of demo@1").wait_for()

@@ -20,7 +20,9 @@ spared.protocols = (() => {
     if (!mine) return [];
     const rest = others.filter((other) => other !== protocol && settings[other]), unknown = others.filter((other) => !settings[other]);
     const folded = (text, ...inner) => rest.length > 1 ? el("details", {}, el("summary", {}, text), ...inner) : el("div", {}, ...inner);
-    return [el("details", {}, el("summary", {}, `Every setting of ${protocol}`), table(["What", `Under ${protocol}`], mine.settings, `Settings of ${protocol}`)),
+    const every = table(["What", `Under ${protocol}`], mine.settings, `Settings of ${protocol}`);
+    // Folded where something else stands beside it.
+    return [others.length > 1 ? el("details", {}, el("summary", {}, `Every setting of ${protocol}`), every) : every,
       ...rest.map((other) => {
         const found = differences(protocol, other);
         if (!found.length) return el("p", {}, `${protocol} and ${other} do the same.`);

@@ -32,6 +32,7 @@ from pydantic import (
 
 from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.protocol import Processing
+from spared_bench.sources.formats import Format, check_format
 from spared_bench.specs import DatasetSpec, SlideInfo
 from spared_bench.strict import load_mapping, plain_digits
 from spared_bench.validated import explain
@@ -123,7 +124,7 @@ class Description(_Described):
     """
 
     name: Text
-    format: Literal["space_ranger", "h5ad", "legacy_st", "spatialdata", "hest"]
+    format: Annotated[Format, BeforeValidator(check_format)]
     organism: Annotated[str, StringConstraints(max_length=2_000, to_lower=True)]
     tissue: Text = ""
     technology: Text = ""

@@ -161,11 +161,6 @@ def test_the_name_of_a_plugins_dataset_is_taken(yaml, tmp_path):
         ("tissue: breast", "tisue: breast", "unknown setting 'tisue'. Did you mean 'tissue'?"),
         ("patient: p1", "patiant: p1", "unknown setting 'slides.1501.patiant'. Did you mean"),
         ("patient: p1", "layer: counts", "sets `layer`, which format 'space_ranger' does not use"),
-        (
-            "format: space_ranger",
-            "format: visium",
-            "'space_ranger', 'h5ad', 'legacy_st', 'spatialdata' or",
-        ),
         ("  T2:", "  ../T2:", "'../T2' cannot name a slide"),
         ("organism: human", "organism: &a human", ""),
         ("tissue: breast", "tissue: breast\ntissue: lung", "'tissue' stands twice"),
@@ -224,7 +219,7 @@ def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, mess
         ("train: [1501]", "training: [1501]", "expected 'train', 'val' or 'test'"),
         ("{n_genes: 7}", "7", "'parameters': expected names with a value each"),
         ("{n_genes: 7}", "{n_genes: many}", "'n_genes': expected a whole number (found 'many')."),
-        ("format: space_ranger", "format: spaceranger", "Did you mean 'space_ranger'?"),
+        ("format: space_ranger", "format: spcae_ranger", "Did you mean 'space_ranger'?"),
         ("format: space_ranger", "format: 2024-05-31", "expected 'space_ranger', 'h5ad', "),
         ("tissue: breast", "classes: L1", "'classes': expected a list: [A, B] (found 'L1')."),
     ],
@@ -234,6 +229,29 @@ def test_a_value_of_another_kind_is_told_with_what_was_expected(yaml, before, af
     assert message in told
     # pydantic's words for it: Input should be a valid boolean, unable to interpret input
     assert not re.search("input|instance|valid |dictionary|string|tuple", told)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    {
+        "visium": "is `format: space_ranger`.",
+        "10x": "is `format: space_ranger`.",
+        "Space Ranger": "is `format: space_ranger`.",
+        "visium_hd": "with one folder of `binned_outputs` as `path`.",
+        "visium_h5ad": "An AnnData file (.h5ad) is `format: h5ad`.",
+        "ST": "is `format: legacy_st`.",
+        "csv": "is `format: legacy_st`.",
+        "zarr": "is `format: spatialdata`.",
+        "HEST-1k": "are `format: hest`.",
+        "mtx": "A matrix of counts alone has no positions.",
+        "xenium": "Single cells and molecules are not read, spots are: pool them",
+        "seurat": "Of anything else, write an AnnData file with raw counts in `X`",
+    }.items(),
+)
+def test_the_word_of_a_format_that_people_use_is_told_what_it_is_here(yaml, said, meant):
+    told = refusal(rewritten(yaml, "format: space_ranger", f"format: {said}"))
+    assert meant in told
+    assert f"'spatialdata' or 'hest' (found {said!r})" in told
 
 
 def test_numbers_name_donors_and_capital_letters_an_organism(yaml):

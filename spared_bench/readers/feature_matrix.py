@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from spared_bench.errors import CountsError, MissingFileError
-from spared_bench.readers.features import Chosen, choose_genes
+from spared_bench.readers.features import Chosen, choose_genes, organism_of
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
@@ -118,7 +118,7 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
 
     try:
         with h5py.File(path) as file:
-            group, names = _layout(file)
+            group, names, notes = _layout(file, organism)
             ids, symbols, kinds, genomes = (
                 [bare(text) for text in group[name].asstr()[:]] if name in group else None
                 for name in names
@@ -126,6 +126,8 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
             barcodes = [bare(text) for text in group["barcodes"].asstr()[:]]
             if ids is None:
                 raise KeyError(f"{names[0]} is not in it")
+            if group["data"].dtype.kind not in "iuf":
+                raise ValueError(f"its counts are of type {group['data'].dtype}")
             # Columns of the file are spots: read as rows, the same arrays are their transpose.
             parts = (group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:])
             matrix = sparse.csr_matrix(parts, shape=(len(barcodes), len(ids)))
@@ -139,23 +141,33 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
     chosen = choose_genes(
         ids, symbols or ids, str(path), kinds=kinds, genomes=genomes, organism=organism
     )
-    return _of_chosen(matrix, barcodes, chosen, path)
+    return _of_chosen(matrix, barcodes, replace(chosen, repairs=[*notes, *chosen.repairs]), path)
 
 
-def _layout(file: Any) -> tuple[Any, tuple[str, str, str, str]]:
-    """Return the group with the counts, and its names for ids, symbols, types and genomes.
+def _layout(file: Any, organism: str) -> tuple[Any, tuple[str, str, str, str], list[str]]:
+    """Return the group with the counts, its names for ids, symbols, types and genomes, and notes.
 
-    Before version 3 of Cell Ranger's format the group is called after the genome, and all features
-    are genes.
+    Before version 3 of Cell Ranger's format there is a group for each genome, called after it, and
+    all features are genes.
     """
     if "matrix" in file:
         kinds = ("id", "name", "feature_type", "genome")
         first, second, third, fourth = (f"features/{kind}" for kind in kinds)
-        return file["matrix"], (first, second, third, fourth)
-    older = [group for group in file.values() if "genes" in group and "indptr" in group]
-    if len(older) != 1:
+        return file["matrix"], (first, second, third, fourth), []
+    older = [name for name, group in file.items() if "genes" in group and "indptr" in group]
+    wanted = [name for name in older if organism_of(name) == organism] if organism else []
+    found = older if len(older) == 1 else wanted
+    if len(older) > 1 and len(found) != 1:
+        raise CountsError(
+            f"{file.filename} holds counts of several genomes: {', '.join(older)}; which of them is"
+            f" that of {organism or 'the dataset, whose organism is not told,'} is unclear. Declare"
+            " the organism (human or mouse), or give a matrix of one genome."
+        )
+    if not found:
         raise KeyError(f"it holds {', '.join(file) or 'nothing'}; expected the group 'matrix'")
-    return older[0], ("genes", "gene_names", "feature_type", "genome")
+    others = ", ".join(name for name in older if name != found[0])
+    notes = [f"Genes of other genomes than {found[0]}, dropped: all of {others}."] if others else []
+    return file[found[0]], ("genes", "gene_names", "feature_type", "genome"), notes
 
 
 def _check_lengths(path: Path, n_features: int, *columns: list[str] | None) -> None:

@@ -129,6 +129,21 @@ def test_a_dataset_that_was_refused_can_be_added_once_it_is_mended(tmp_path):
     assert add_description(yaml, tmp_path / "data")[1].is_file()
 
 
+def test_a_slide_without_any_count_is_refused(tmp_path):
+    own_image(tmp_path / "T1.h5ad", 1)
+    own_image(tmp_path / "T2.h5ad", 2)
+    empty = anndata.read_h5ad(tmp_path / "T1.h5ad")
+    empty.X = empty.X * 0
+    empty.write_h5ad(tmp_path / "T1.h5ad")
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1, T2]},"
+        " slides: {T1: {path: T1.h5ad}, T2: {path: T2.h5ad}}}"
+    )
+    with pytest.raises(CountsError, match=r"No count of slide 'T1' .* is above 0"):
+        add_description(yaml, tmp_path / "data")
+
+
 def test_an_added_dataset_is_fetched_and_verified_by_its_name(yaml, tmp_path):
     add_description(yaml, tmp_path / "w/data")
     workspace = ["--workspace", str(tmp_path / "w")]

@@ -71,9 +71,11 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
             path, image, organism=described.organism, um_per_px=entry.um_per_px
         )
     if described.format == "legacy_st":
+        from spared_bench.readers.legacy_checks import check_tables
         from spared_bench.readers.legacy_st import read_legacy_st
 
         spots = Path(entry.spots) if entry.spots else None
+        check_tables(path, spots)
         return read_legacy_st(path, spots, image, step_um=entry.step_um or None)
     if described.format == "spatialdata":
         from spared_bench.readers.spatial_data import read_spatialdata

@@ -23,7 +23,7 @@ _MEANT = {
     f"A matrix of counts alone has no positions. {_OUTS}; else {_CONVERT}": "*h5 hdf5 *mtx *matrix",
     f"{_OUTS}, of Visium HD with one folder of `binned_outputs` as `path`": "*visiumhd* hd binned*",
     _OUTS: "*visium* 10x* tenx* cytassist spaceranger* cellranger* loupe out outs ffpe",
-    "A table of counts with one of positions (`spots`) is `format: legacy_st`": (
+    "A table of counts, between tabs, and one of positions (`spots`) are `format: legacy_st`": (
         "*legacy* st st1k st2k stv1 stv2 stdata *spatialtranscriptomics ?sv txt text table*"
     ),
     "Single cells and molecules are not read, spots are: pool them into squares of a spot's size,"

@@ -1,8 +1,9 @@
-"""The formats of a description, and which one is meant by what people call theirs."""
+"""The formats and organisms of a description, and which are meant by what people call theirs."""
 
 from __future__ import annotations
 
 import re
+from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
@@ -52,3 +53,27 @@ def check_format(given: Any) -> Any:
     expected = f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
     meant = meant or f"Of anything else, {_CONVERT}"
     raise ValueError(f"expected {expected} (found {given!r}). {meant}")
+
+
+#: Organisms whose genes are known, and how else they are called.
+_ORGANISMS = {
+    "human": ("homo sapiens", "h. sapiens", "h sapiens", "hsapiens", "hs", "humans", "man"),
+    "mouse": ("mus musculus", "m. musculus", "m musculus", "mmusculus", "mm", "mice", "murine"),
+}
+_NEAR = 0.8  # of difflib: a letter or two of five; a horse is at 0.6 of a mouse
+
+
+def check_organism(given: str) -> str:
+    """Refuse another name, or another spelling, of an organism whose genes are known.
+
+    Raises
+    ------
+    ValueError
+    """
+    for organism, names in _ORGANISMS.items():
+        if given == organism:
+            return given
+        near = SequenceMatcher(None, given, organism).ratio() >= _NEAR
+        if near or given.strip().replace("_", " ") in names:
+            raise ValueError(f"{given!r} is called `{organism}` here: `organism: {organism}`")
+    return given

@@ -23,11 +23,13 @@ from spared_bench.errors import (
     ContractError,
     CoordinateError,
     CountsError,
+    DataError,
     ImageError,
     MissingFileError,
     SplitError,
     UsageError,
 )
+from spared_bench.processing.annotation import gene_table
 from spared_bench.registry import discover
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.described import read_slide
@@ -142,6 +144,100 @@ def test_a_slide_without_any_count_is_refused(tmp_path):
     )
     with pytest.raises(CountsError, match=r"No count of slide 'T1' .* is above 0"):
         add_description(yaml, tmp_path / "data")
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Return what adds two AnnData files, the second one changed by a function."""
+
+    def add(change):
+        own_image(tmp_path / "T1.h5ad", 1)
+        own_image(tmp_path / "T2.h5ad", 2)
+        slides = {name: anndata.read_h5ad(tmp_path / f"{name}.h5ad") for name in ("T1", "T2")}
+        change(**slides).write_h5ad(tmp_path / "T2.h5ad")
+        (tmp_path / "mine.yaml").write_text(
+            "{name: mine, format: h5ad, organism: human, split: {train: [T1], test: [T2]}, slides:"
+            " {T1: {path: T1.h5ad, patient: p}, T2: {path: T2.h5ad, patient: q}}}"
+        )
+        return add_description(tmp_path / "mine.yaml", tmp_path / "data", replace=True)
+
+    return add
+
+
+def named(adata, names):
+    adata.var_names = names
+    return adata
+
+
+def symbols(n_genes):
+    names = gene_table("human")["gene_name"]
+    return names[made_slides.gene_ids(n_genes)].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda T1, T2: T1, CountsError, "Slide 'T2' .* has the counts of slide 'T1', all of them"),
+        (lambda T1, T2: T1[::-1, ::-1].copy(), CountsError, "one is a copy of the other"),
+        (
+            lambda T1, T2: named(T2, made_slides.gene_ids(18)[9:]),
+            CountsError,
+            "none of the genes that the slides before it share: 'ENSG",
+        ),
+        (
+            lambda T1, T2: named(T2, made_slides.gene_ids(9, "mouse")),
+            DataError,
+            "declared as human, but they look like mouse",
+        ),
+    ],
+)
+def test_slides_that_do_not_belong_into_one_dataset_are_refused(pair, change, error, message):
+    with pytest.raises(error, match=message):
+        pair(change)
+
+
+def test_slides_may_name_genes_by_id_and_by_symbol(pair):
+    assert pair(lambda T1, T2: named(T2, symbols(9)))[1].is_file()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("sample: s", "sample: s", "of sample 's', and of the patients p1 and p2: a block of"),
+        ("order: 1, sample: s", "sample: s", "a block of tissue is one donor's"),
+        ("order: 2", "order: 2", ""),  # of two donors
+        ("sample: s", "sample: t", ""),
+    ],
+)
+def test_a_block_of_tissue_is_one_donors(yaml, first, second, message):
+    rewritten(yaml, "patient: p1", f"patient: p1, {first}")
+    rewritten(yaml, "patient: p2", f"patient: p2, {second}")
+    if message:
+        assert message in refusal(yaml)
+    else:
+        read_description(yaml)
+
+
+def test_two_sections_have_no_one_place(yaml):
+    rewritten(yaml, "split: {train: [1501]", "allow_shared_donors: true\nsplit: {train: [1501]")
+    rewritten(yaml, "patient: p1", "patient: p, order: 3")
+    rewritten(yaml, "patient: p2", "patient: p, order: 3")
+    assert "'1501' and 'T2' both have `order: 3` in sample 'p'" in refusal(yaml)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("Homo sapiens", "human"), ("humna", "human"), ("Mus_musculus", "mouse"), ("mice", "mouse")],
+)
+def test_an_organism_whose_genes_are_known_has_one_name(yaml, said, meant):
+    rewritten(yaml, "organism: human", f"organism: {said}")
+    assert f"is called `{meant}` here: `organism: {meant}`." in refusal(yaml)
+
+
+@pytest.mark.parametrize("organism", ["rat", "horse", "zebrafish", "arabidopsis thaliana"])
+def test_another_organism_may_be_any(yaml, organism):
+    rewritten(yaml, "organism: human", f"organism: {organism}")
+    assert read_description(yaml).organism == organism
 
 
 def test_an_added_dataset_is_fetched_and_verified_by_its_name(yaml, tmp_path):

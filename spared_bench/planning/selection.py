@@ -94,10 +94,15 @@ def _refused_predictors(bench: Bench, names: Sequence[str]) -> dict[str, str]:
 def _add_cells(plan: Plan, dataset: str) -> None:
     """Add the cells of a dataset to a plan, or why there are none."""
     bench = plan.bench
+    spec = bench.dataset(dataset)
     try:
-        spec = bench.dataset(dataset)
         bench.protocol.require_usable(spec)
         require_own_genes(spec, bench.protocol.processing.for_dataset(spec))
+    except SparedBenchError as error:
+        plan.unavailable[dataset] = str(error)
+        plan.unfit.append(dataset)
+        return
+    try:
         bench.data_inputs(dataset)
     except SparedBenchError as error:
         plan.unavailable[dataset] = str(error)

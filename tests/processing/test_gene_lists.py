@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from typer.testing import CliRunner
 
-from spared_bench.errors import CountsError, ProtocolError
+from spared_bench.errors import CountsError, ProtocolError, StudyError
 from spared_bench.processing.annotation import gene_table
 from spared_bench.processing.pipeline import prepare
 from spared_bench.protocol import Protocol, parse_protocol
@@ -81,6 +82,7 @@ def test_a_list_of_another_organism_is_refused_when_planning(
     workspace, tmp_path, organism, settings, told
 ):
     from spared_bench.api import make_bench, select
+    from spared_bench.planning.figures import to_fetch
 
     (tmp_path / "listed.py").write_text(
         "from spared_bench import DatasetSpec, SlideInfo, hookimpl\n"
@@ -99,6 +101,22 @@ def test_a_list_of_another_organism_is_refused_when_planning(
     assert told in plan.unavailable["listed"]
     refused = f"Dataset 'listed' is declared as {organism}, and" in plan.unavailable["listed"]
     assert refused is bool(told)
+    assert to_fetch(plan) == ([] if told else ["listed"])
+
+
+def test_a_study_with_a_level_of_another_organisms_genes_is_refused(workspace, tmp_path):
+    from spared_bench.cli import app
+
+    study = {
+        "name": "s", "base": "demo", "datasets": ["mob_demo"], "methods": ["gene-mean"],
+        "completers": ["none"], "factors": {"list": {"setting": "processing.genes", "levels": {
+            "mouse": ["Penk", "Actb"], "human": ["PENK", "ACTB"]}}},
+    }  # fmt: skip
+    (tmp_path / "s.yaml").write_text(json.dumps(study))
+    command = ["study", "plan", str(tmp_path / "s.yaml"), "-w", str(workspace)]
+    refused = CliRunner().invoke(app, command).exception
+    assert isinstance(refused, StudyError)
+    assert "'mob_demo' is declared as mouse, and `genes` has 2 human genes (PENK" in str(refused)
 
 
 @pytest.mark.parametrize(

@@ -7,22 +7,16 @@ is, and under which keys it is kept. It can do nothing with it: ``Registered.loa
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spared_bench.data.views import checked_views
 from spared_bench.errors import PluginError, SparedBenchError
 from spared_bench.registry import Plugin, Registered, Registry, discover
-from spared_bench.specs import KINDS, Spec
-from spared_bench.specs.base import spec_as_dict
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from spared_bench.specs.plain import as_json, spec_as_json, spec_of
 
 METHODS = ("completer", "predictor")
 #: Attributes of a method's class that say from which weights it starts.
@@ -45,7 +39,7 @@ def described(entry: Registered, chosen: Mapping[str, Any]) -> dict[str, Any]:
             name: getattr(plugin, name) for name in ("distribution", "version", "name", "target")
         },
         "kind": spec.kind,
-        "spec": as_json(spec_as_dict(spec)),
+        "spec": spec_as_json(spec),
         "code": entry.code,
         "defaults": _defaults(entry),
         **_made_with(entry),
@@ -131,7 +125,7 @@ def told_plugins(told: Iterable[Mapping[str, Any]]) -> list[Plugin]:
         facts = each["plugin"]
         key = tuple(facts.values())
         plugin = plugins.get(key) or Plugin(**facts, told={})
-        spec = _adapter(each["kind"]).validate_python(each["spec"])
+        spec = spec_of(each["kind"], each["spec"])
         known = {**(plugin.told or {}), f"{spec.kind} {spec.name}": each}
         plugins[key] = replace(plugin, specs=(*plugin.specs, spec), told=known)
     return list(plugins.values())
@@ -155,28 +149,13 @@ def with_told(registry: Registry, told: Sequence[Mapping[str, Any]]) -> Registry
 
 
 def with_imported(registry: Registry, files: Iterable[str], names: Sequence[str]) -> Registry:
-    """Return a registry in which the plugins of some distributions are imported, not only told."""
+    """Return a registry in which the plugins of some distributions are imported, not only told.
+
+    They are not tried in a child: the process that told of them has imported them.
+    """
     if not names:
         return registry
     wanted = [Path(file) for file in files if Path(file).name in names]
-    new = discover(wanted, only=names, ours=False).plugins
+    new = discover(wanted, only=names, ours=False, left_out=()).plugins
     kept = [each for each in registry.plugins if each.distribution not in names or each.is_ours]
     return Registry([*kept, *new])
-
-
-@cache
-def _adapter(kind: str) -> TypeAdapter[Spec]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(KINDS[kind])
-
-
-def as_json(values: Any) -> Any:
-    """Return values in which infinite bounds are texts, which JSON can hold."""
-    if isinstance(values, Mapping):
-        return {key: as_json(value) for key, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [as_json(value) for value in values]
-    if isinstance(values, float) and not math.isfinite(values):
-        return str(values)
-    return values

@@ -15,6 +15,7 @@ import pytest
 from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError, UsageError
 from spared_bench.guard import guarded
 from spared_bench.registry import discover, notify
+from spared_bench.specs.plain import spec_as_json, spec_of
 
 GOOD = """
 from spared_bench import PredictorSpec, hookimpl
@@ -356,13 +357,16 @@ ENDINGS = {
 }
 
 
-def listed(file):
+LIST = ("list", "predictors")
+
+
+def listed(file, *command):
     code = (
         "import time; from spared_bench import guard, cli;"
         " guard.importing.__wrapped__.__defaults__ = (1.0,); cli.main()"
     )
     return subprocess.run(
-        [sys.executable, "-c", code, "list", "predictors", "--json", "--plugin", str(file)],
+        [sys.executable, "-c", code, *(command or LIST), "--json", "--plugin", str(file)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -396,11 +400,62 @@ def test_what_a_plugin_prints_or_leaves_with_when_the_command_ends_changes_nothi
     good = GOOD.replace("{name}", "late").replace("{module}", "late")
     code = WRITER.replace("{before}", "import atexit; atexit.register(lambda: os._exit(7))")
     (tmp_path / "late.py").write_text(good + code)
-    done = listed(tmp_path / "late.py")
+    done = listed(tmp_path / "late.py", "info", "late")
     assert done.returncode == 0, done.stderr
     assert isinstance(json.loads(done.stdout), list)
     for line in ("by os.write", "by print", "by a child", "by C", "at exit", "printed at exit"):
         assert f"{line}\n" in done.stderr
+
+
+def done_with(file, command):
+    words = [*command.split(), "--workspace", str(file.parent / "w"), "--plugin", str(file)]
+    return subprocess.run(
+        [sys.executable, "-m", "spared_bench", *words],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "imports"),
+    {
+        "list predictors": 1,
+        "plugins": 1,
+        "plugins why counts": 1,
+        "info median": 1,
+        "info counts": 2,
+        "data verify mob_demo": 1,
+    }.items(),
+)
+def test_what_only_reads_specs_imports_a_strangers_plugin_in_a_child_alone(
+    tmp_path, command, imports
+):
+    plugin = GOOD.replace("{name}", "counts").replace("{module}:Model", "types:SimpleNamespace")
+    (tmp_path / "counts.py").write_text(f"{plugin}\nprint('IMPORTED')\n")
+    done = done_with(tmp_path / "counts.py", command)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("IMPORTED") == imports
+
+
+def test_specs_are_the_same_after_they_were_told_to_another_process():
+    for plugin in discover().plugins:
+        for spec in plugin.specs:
+            told = json.loads(json.dumps(spec_as_json(spec)))
+            again = spec_of(spec.kind, told)
+            assert type(again) is type(spec)
+            assert spec_as_json(again) == told
+
+
+def test_a_plugin_whose_values_cannot_be_told_is_left_out_and_ends_no_run(tmp_path):
+    (tmp_path / "odd.py").write_text(
+        "import numpy as np\nfrom spared_bench import DatasetSpec, SlideInfo, hookimpl\n"
+        "@hookimpl\ndef spared_bench_datasets():\n"
+        "    slides = (SlideInfo('a'), SlideInfo('b'))\n"
+        "    return [DatasetSpec('odd', 'odd:read', slides=slides, split={'train': ('a',),"
+        " 'test': ('b',)}, parameters={'n_genes': np.int64(5)})]\n"
+    )
+    done = done_with(tmp_path / "odd.py", "run -d mob_demo -p gene-mean --dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "DatasetSpec(name='odd') has a value that is not plain" in done.stderr
 
 
 SILENT_ENDS = {

@@ -116,7 +116,7 @@ def _packages() -> Finding:
 def _plugins(space: Workspace) -> Finding:
     from spared_bench.registry import discover
 
-    registry = discover(data_dir=space.data_dir)
+    registry = discover(data_dir=space.data_dir, specs_only=True)
     if out := registry.quarantined:
         told = "; ".join(f"{each.name}: {each.reason}" for each in out)
         ours = any(each.is_ours for each in out)

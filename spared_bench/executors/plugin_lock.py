@@ -12,7 +12,8 @@ from spared_bench.errors import PluginError, SparedBenchError
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.views import methods_of, misdeclared
 from spared_bench.registry import Registry
-from spared_bench.told import METHODS, as_json, described, of_parameters, views_by_property
+from spared_bench.specs.plain import as_json
+from spared_bench.told import METHODS, described, of_parameters, views_by_property
 
 #: By kind and qualified name of a method: its views by its parameters, or what is wrong with them.
 ViewsMade = dict[tuple[str, str], dict[str, Any]]

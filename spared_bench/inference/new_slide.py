@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,54 +11,61 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, MissingFileError, UsageError
 from spared_bench.geometry import spacing
-from spared_bench.readers.text import bare, read_text
+from spared_bench.readers.positions import read_position_file
+from spared_bench.readers.tables import read_table
+from spared_bench.readers.text import bare
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_NAMED_BY = ("spot", "barcode", "")  # R gives the column of names of rows none
 _MOST_POINTS = 1_000_000  # of a grid; a capture area of Visium HD has 700,000 bins of 8 um
 
 
 def read_positions(path: Path) -> tuple[list[str], np.ndarray]:
-    """Read spots from a CSV with columns ``x`` and ``y``, in pixels of the image, maybe ``spot``.
+    """Read spots from a table with columns ``x`` and ``y``, in pixels of the image, maybe ``spot``.
+
+    Or from Space Ranger's ``tissue_positions``, of which the spots under tissue are taken.
 
     Returns
     -------
     names : list of str
-        From the column ``spot``, else ``spot_0``, ``spot_1``, ...
+        From the column ``spot`` or ``barcode``, or R's names of rows; else ``spot_0``, ``spot_1``.
     centres : ndarray of float64, of shape (n_spots, 2)
 
     Raises
     ------
     MissingFileError, CoordinateError
     """
-    import pandas as pd
-
     if not path.is_file():
         raise MissingFileError(f"There is no file of positions at {str(path)!r}. Check the path.")
-    text = read_text(path, CoordinateError, "file of positions")
-    try:
-        table = pd.read_csv(io.StringIO(text), dtype={"spot": str}, skipinitialspace=True)
-        table.columns = [bare(str(name)) for name in table.columns]
-        centres = table[["x", "y"]].to_numpy(dtype=np.float64)
-    except (KeyError, ValueError) as error:
-        raise CoordinateError(
-            f"{path} cannot be read as positions: {error}. Expected a CSV with a header and the"
-            " columns x and y, numbers in pixels of the image; a column spot may name them."
-        ) from error
-    lacking = int((~np.isfinite(centres)).any(axis=1).sum())
-    if not len(centres) or lacking:
-        raise CoordinateError(
-            f"{path} has {len(centres)} rows, of which {lacking} lack a coordinate. Expected at"
-            " least one row, each with x and y."
+    if "tissue_positions" in path.name:
+        found = read_position_file(path)
+        found = found[found["in_tissue"] == 1]
+        names, centres = (
+            list(map(str, found.index)),
+            found[["pxl_col_in_fullres", "pxl_row_in_fullres"]],
         )
-    names = list(table["spot"]) if "spot" in table else [f"spot_{i}" for i in range(len(table))]
-    if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+    else:
+        try:
+            table = read_table(path, ("x", "y"), CoordinateError, separator="")
+        except CoordinateError as error:
+            raise CoordinateError(
+                f"{error} Expected a table with a header and the columns x and y, numbers in pixels"
+                " of the image; a column spot may name them."
+            ) from error
+        named = [name for name in table.columns if name.casefold() in _NAMED_BY]
+        names = [bare(name) for name in table[named[0]]] if named else []
+        names = names if any(names) else []
+        names, centres = names or [f"spot_{i}" for i in range(len(table))], table[["x", "y"]]
+    if not len(centres):
+        raise CoordinateError(f"{path} has no spot. Expected at least one row, with x and y.")
+    if len(set(names)) < len(names) or not all(names):
         raise CoordinateError(
-            f"{path} names a spot more than once, or not at all, in its column spot. Give every"
+            f"{path} names a spot more than once, or not at all, in its column of names. Give every"
             " spot its own name, or leave the column out."
         )
-    return names, centres
+    return names, centres.to_numpy(dtype=np.float64)
 
 
 def grid(width: int, height: int, step: float) -> np.ndarray:

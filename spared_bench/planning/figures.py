@@ -71,7 +71,8 @@ def absent_trainings(plan: Plan) -> list[Training]:
 
 def to_fetch(plan: Plan) -> list[str]:
     """Return the datasets that are left out and can be fetched: not those that a user describes."""
-    return [name for name in plan.unavailable if plan.bench.dataset(name).factory != DESCRIBED]
+    away = (name for name in plan.unavailable if name not in plan.unfit)
+    return [name for name in away if plan.bench.dataset(name).factory != DESCRIBED]
 
 
 def by_figures(bench: Bench, trainings: Iterable[Training]) -> dict[str, Figures]:

@@ -150,6 +150,8 @@ class Plan:
     cells : list of Cell
     unavailable : dict of str to str
         Datasets that cannot be used, and why.
+    unfit : list of str
+        Those of them that no download makes usable.
     left_out : list of str
         Why predictors were left out whose views the protocol refuses or no slide has, a sentence
         each.
@@ -160,6 +162,7 @@ class Plan:
     bench: Bench
     cells: list[Cell]
     unavailable: dict[str, str] = field(default_factory=dict)
+    unfit: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     completers: list[str] = field(default_factory=list)
     predictors: list[str] = field(default_factory=list)

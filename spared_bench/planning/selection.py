@@ -14,6 +14,7 @@ from spared_bench.planning.optuna_search import Asked, AskedCell
 from spared_bench.planning.own_checks import unfit
 from spared_bench.planning.plan import REDUCTION, Cell, Plan
 from spared_bench.planning.views import impossible, misdeclared, refusal
+from spared_bench.processing.listed_genes import require_own_genes
 
 
 def make_plan(
@@ -93,8 +94,15 @@ def _refused_predictors(bench: Bench, names: Sequence[str]) -> dict[str, str]:
 def _add_cells(plan: Plan, dataset: str) -> None:
     """Add the cells of a dataset to a plan, or why there are none."""
     bench = plan.bench
+    spec = bench.dataset(dataset)
     try:
-        bench.protocol.require_usable(bench.dataset(dataset))
+        bench.protocol.require_usable(spec)
+        require_own_genes(spec, bench.protocol.processing.for_dataset(spec))
+    except SparedBenchError as error:
+        plan.unavailable[dataset] = str(error)
+        plan.unfit.append(dataset)
+        return
+    try:
         bench.data_inputs(dataset)
     except SparedBenchError as error:
         plan.unavailable[dataset] = str(error)

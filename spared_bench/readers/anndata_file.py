@@ -18,7 +18,7 @@ from spared_bench.errors import (
     did_you_mean,
 )
 from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
-from spared_bench.readers.anndata_spots import number, raw_slide_from
+from spared_bench.readers.anndata_spots import check_sparse, number, raw_slide_from
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.scale import (
     PITCH_UM,
@@ -131,13 +131,15 @@ def open_anndata(path: Path) -> AnnData:
     if not path.is_file():
         raise MissingFileError(f"There is no AnnData file at {path}. Check its path.")
     try:
-        return read_h5ad(path)
+        adata = read_h5ad(path)
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ContractError(
             f"{path} cannot be read as AnnData: {reason}. It is damaged, incomplete or of another"
             " format; write it again with `adata.write_h5ad`."
         ) from error
+    check_sparse(adata, path)
+    return adata
 
 
 def check_scale(

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.data import LABEL, SPATIAL
-from spared_bench.errors import CoordinateError, CountsError, did_you_mean
+from spared_bench.errors import ContractError, CoordinateError, CountsError, did_you_mean
 from spared_bench.readers.features import choose_genes, mostly_ensembl
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
 from spared_bench.readers.lattice import nearest_px
 from spared_bench.readers.tables import as_flags
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,6 +27,11 @@ _SCANPY = ("gene_ids", "gene_id")
 _IDS = (*_SCANPY, "ensembl_id", "ensembl_ids", "ensembl_gene_id", "ensembl", "feature_id")
 _NOTHING = ("nan", "NaN", "NA", "None", "<NA>")  # as texts
 _NUMBER = re.compile(r"\d+(\.0)?")  # of NCBI
+#: What names of columns differ in where y comes before x; "at" is what lat has and long has not.
+_Y_FIRST = {("y", "x"), ("r", "c"), ("height", "width"), ("at", "on"), ("at", "ong"), ("2", "1"),
+            ("atitude", "ongitude"), ("1", "0")}  # fmt: skip
+#: Layers whose names say that they hold raw counts.
+_RAW = {"count", "counts", "raw", "rawcount", "rawcounts", "umi", "umis"}
 _KINDS = ("feature_types", "feature_type")  # scanpy's, and 10x Genomics'
 
 
@@ -39,6 +45,12 @@ def raw_slide_from(
     adata, repairs = _under_tissue(adata, path)
     centres = _centres(adata, path)
     matrix, var = _counts(adata, layer, path)
+    repairs += [] if layer else _beside(adata, matrix, path)
+    stored = matrix.nnz
+    matrix.sum_duplicates()  # which scipy does when it likes
+    if matrix.nnz < stored:
+        told = counted(stored - matrix.nnz, "count")
+        raise CountsError(f"{path} tells {told} of a spot and a gene twice. Write it again.")
     chosen = choose_genes(
         _gene_ids(var),
         list(map(str, var.index)),
@@ -62,6 +74,53 @@ def raw_slide_from(
     repairs += _place_in_array(slide, adata, path)
     slide.uns["slide"] = {"repairs": repairs}
     return slide
+
+
+def check_sparse(adata: AnnData, path: Path) -> None:
+    """Refuse sparse matrices with indices beyond their ends, which end whoever works with them.
+
+    Raises
+    ------
+    ContractError
+    """
+    parts = {"X": adata.X, **adata.layers, "raw": None if adata.raw is None else adata.raw.X}
+    for name, matrix in parts.items():
+        if not hasattr(matrix, "check_format"):
+            continue
+        try:
+            matrix.check_format(full_check=True)
+        except ValueError as error:
+            raise ContractError(
+                f"{name} of {path} is no sound sparse matrix: {error}. The file is damaged; write"
+                " it again with `adata.write_h5ad`."
+            ) from error
+
+
+def _beside(adata: AnnData, counts: csr_matrix, path: Path) -> list[str]:
+    """Refuse counts in ``X`` where what is called counts are others; note genes of ``raw`` alone.
+
+    Raises
+    ------
+    CountsError
+    """
+    others = {name: values for name, values in adata.layers.items() if _letters(name) in _RAW}
+    notes = []
+    if adata.raw is not None:
+        places = adata.raw.var_names.get_indexer_for(adata.var_names)
+        if len(places) == adata.n_vars and (places >= 0).all():
+            others["raw"] = adata.raw.X[:, places]
+        if adata.raw.n_vars > adata.n_vars and _whole(adata.raw.X):
+            notes = [
+                f"X has {adata.n_vars} of the {adata.raw.n_vars} genes of raw, and X was read:"
+                " `layer: raw` reads them all."
+            ]
+    for name, values in others.items():
+        if _whole(values) and (_as_csr(values) != counts).nnz:
+            raise CountsError(
+                f"X and {name!r} of {path} both hold whole numbers, and others: which are the raw"
+                f" counts? Write `layer: {name}`, or `layer: X`, in the slide's entry."
+            )
+    return notes
 
 
 def _under_tissue(adata: AnnData, path: Path) -> tuple[AnnData, list[str]]:
@@ -111,9 +170,15 @@ def _x_first(coordinates: Any) -> Any:
     names = [str(name).casefold() for name in getattr(coordinates, "columns", ())]
     if len(names) != 2:
         return coordinates
-    first, second = names
     words = [re.split(r"[\W_\d]+", name) for name in names]  # y_px, pixel.y, y_centroid
+    first, second = names
     is_turned = ("y" in words[0] and "x" in words[1]) or ("row" in first and "col" in second)
+    # What two names differ in: posY and posX, spatial2 and spatial1.
+    while first and second and first[0] == second[0]:
+        first, second = first[1:], second[1:]
+    while first and second and first[-1] == second[-1]:
+        first, second = first[:-1], second[:-1]
+    is_turned |= (first, second) in _Y_FIRST
     return coordinates.iloc[:, ::-1] if is_turned else coordinates
 
 
@@ -188,8 +253,6 @@ def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:
 
 
 def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
-    from scipy.sparse import csr_matrix
-
     choices = {name: (values, adata.var) for name, values in adata.layers.items()}
     if adata.raw is not None:
         choices["raw"] = (adata.raw.X, adata.raw.var)
@@ -202,9 +265,9 @@ def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
         values, var = choices[layer]
         if not _whole(values):
             raise CountsError(f"Layer {layer!r} of {path} holds {_kind(values)}, no raw counts.")
-        return csr_matrix(values, dtype=np.float32), var
+        return _as_csr(values), var
     if adata.X is not None and _whole(adata.X):
-        return csr_matrix(adata.X, dtype=np.float32), adata.var
+        return _as_csr(adata.X), adata.var
     good = [name for name, (values, _) in choices.items() if _whole(values)]
     found = _kind(adata.X) if adata.X is not None else "nothing"
     if good:
@@ -215,13 +278,19 @@ def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
     raise CountsError(f"X of {path} holds {found}, but raw counts are needed. {advice}")
 
 
+def _as_csr(values: Any) -> csr_matrix:
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix(values, dtype=np.float32)
+
+
 def _values(matrix: Any) -> np.ndarray:
     return np.asarray(matrix.data if hasattr(matrix, "tocsr") else matrix)
 
 
 def _whole(matrix: Any) -> bool:
     values = _values(matrix)
-    if values.dtype.kind not in "iufb":
+    if values.dtype.kind not in "iuf":  # true and false say where counts are, not how many
         return False
     return bool(np.isfinite(values).all() and (values >= 0).all() and (values % 1 == 0).all())
 
@@ -229,7 +298,7 @@ def _whole(matrix: Any) -> bool:
 def _kind(matrix: Any) -> str:
     """Say what a matrix that holds no counts looks like."""
     values = _values(matrix)
-    if values.dtype.kind not in "iufb":
+    if values.dtype.kind not in "iuf":
         return f"values of type {values.dtype}"
     if not np.isfinite(values).all():
         return "nan or infinite values"

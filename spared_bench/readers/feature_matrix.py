@@ -6,24 +6,25 @@ import gzip
 import io
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from spared_bench.errors import CountsError, MissingFileError
-from spared_bench.readers.features import Chosen, choose_genes
-from spared_bench.readers.matrix_market import MATRIX_MARKET, numbers_of
+from spared_bench.readers.features import Chosen, choose_genes, organism_of
+from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import coo_matrix, csr_matrix
 
 _H5 = "filtered_feature_bc_matrix.h5"
 _MTX = "filtered_feature_bc_matrix"
+_TURNED = "matrix.mtx holds spots as rows and genes as columns: it was turned."
 #: How a line of titles begins, where somebody wrote one; "x" and "V1" are R's.
 _TITLES = {
     "barcode", "barcodes", "cell", "cells", "spot", "spots", "x", "v1", "id", "ids", "gene",
@@ -117,7 +118,7 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
 
     try:
         with h5py.File(path) as file:
-            group, names = _layout(file)
+            group, names, notes = _layout(file, organism)
             ids, symbols, kinds, genomes = (
                 [bare(text) for text in group[name].asstr()[:]] if name in group else None
                 for name in names
@@ -125,6 +126,8 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
             barcodes = [bare(text) for text in group["barcodes"].asstr()[:]]
             if ids is None:
                 raise KeyError(f"{names[0]} is not in it")
+            if group["data"].dtype.kind not in "iuf":
+                raise ValueError(f"its counts are of type {group['data'].dtype}")
             # Columns of the file are spots: read as rows, the same arrays are their transpose.
             parts = (group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:])
             matrix = sparse.csr_matrix(parts, shape=(len(barcodes), len(ids)))
@@ -138,23 +141,33 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
     chosen = choose_genes(
         ids, symbols or ids, str(path), kinds=kinds, genomes=genomes, organism=organism
     )
-    return _of_chosen(matrix, barcodes, chosen, path)
+    return _of_chosen(matrix, barcodes, replace(chosen, repairs=[*notes, *chosen.repairs]), path)
 
 
-def _layout(file: Any) -> tuple[Any, tuple[str, str, str, str]]:
-    """Return the group with the counts, and its names for ids, symbols, types and genomes.
+def _layout(file: Any, organism: str) -> tuple[Any, tuple[str, str, str, str], list[str]]:
+    """Return the group with the counts, its names for ids, symbols, types and genomes, and notes.
 
-    Before version 3 of Cell Ranger's format the group is called after the genome, and all features
-    are genes.
+    Before version 3 of Cell Ranger's format there is a group for each genome, called after it, and
+    all features are genes.
     """
     if "matrix" in file:
         kinds = ("id", "name", "feature_type", "genome")
         first, second, third, fourth = (f"features/{kind}" for kind in kinds)
-        return file["matrix"], (first, second, third, fourth)
-    older = [group for group in file.values() if "genes" in group and "indptr" in group]
-    if len(older) != 1:
+        return file["matrix"], (first, second, third, fourth), []
+    older = [name for name, group in file.items() if "genes" in group and "indptr" in group]
+    wanted = [name for name in older if organism_of(name) == organism] if organism else []
+    found = older if len(older) == 1 else wanted
+    if len(older) > 1 and len(found) != 1:
+        raise CountsError(
+            f"{file.filename} holds counts of several genomes: {', '.join(older)}; which of them is"
+            f" that of {organism or 'the dataset, whose organism is not told,'} is unclear. Declare"
+            " the organism (human or mouse), or give a matrix of one genome."
+        )
+    if not found:
         raise KeyError(f"it holds {', '.join(file) or 'nothing'}; expected the group 'matrix'")
-    return older[0], ("genes", "gene_names", "feature_type", "genome")
+    others = ", ".join(name for name in older if name != found[0])
+    notes = [f"Genes of other genomes than {found[0]}, dropped: all of {others}."] if others else []
+    return file[found[0]], ("genes", "gene_names", "feature_type", "genome"), notes
 
 
 def _check_lengths(path: Path, n_features: int, *columns: list[str] | None) -> None:
@@ -173,25 +186,16 @@ def _refuse_repeated(matrix: csr_matrix, stored: int) -> None:
 
 
 def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
-    from scipy import io as scipy_io
     from scipy import sparse
 
     try:
         with _open(folder / "matrix.mtx") as file:
-            entries = scipy_io.mmread(file)
-        matrix = sparse.csr_matrix(entries.T.astype(np.float32))
-        if sparse.issparse(entries):
-            _refuse_repeated(matrix, entries.nnz)
-        n_spots, n_features = matrix.shape
-        rows = _without_header(_rows(folder, "barcodes.tsv"), n_spots)
+            entries = read_matrix_market(file)
+        names = _rows(folder, "features.tsv", "genes.tsv"), _rows(folder, "barcodes.tsv")
+        entries, features, rows, turned = _oriented(entries, *names)
         barcodes = [row[0] for row in rows]
-        features = _without_header(_rows(folder, "features.tsv", "genes.tsv"), n_features)
-        if matrix.shape != (len(barcodes), len(features)):
-            raise ValueError(
-                f"the matrix is {matrix.shape[1]} x {matrix.shape[0]}, but there are"
-                f" {len(features)} features and {len(barcodes)} barcodes, the first of which are"
-                f" {features[0][0]!r} and {barcodes[0]!r}"
-            )
+        matrix = sparse.csr_matrix(entries.T)
+        _refuse_repeated(matrix, entries.nnz)
     except FileNotFoundError as error:
         wanted = Path(error.filename)
         h5 = folder.parent / _H5
@@ -208,7 +212,29 @@ def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
         kinds=[row[2] for row in features] if len(features[0]) > 2 else None,
         organism=organism,
     )
-    return _of_chosen(matrix, barcodes, chosen, folder)
+    return _of_chosen(matrix, barcodes, replace(chosen, repairs=[*turned, *chosen.repairs]), folder)
+
+
+def _oriented(
+    entries: coo_matrix, features: list[list[str]], barcodes: list[list[str]]
+) -> tuple[coo_matrix, list[list[str]], list[list[str]], list[str]]:
+    """Return a matrix as features x barcodes, the rows of both, and a note if it was turned.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is of other lengths than its names, either way.
+    """
+    for matrix, notes in ((entries, []), (entries.T, [_TURNED])):
+        rows = _without_header(features, matrix.shape[0])
+        columns = _without_header(barcodes, matrix.shape[1])
+        if matrix.shape == (len(rows), len(columns)):
+            return matrix, rows, columns, notes
+    raise ValueError(
+        f"the matrix is {entries.shape[0]} x {entries.shape[1]}, but there are {len(features)}"
+        f" features and {len(barcodes)} barcodes, the first of which are {features[0][0]!r} and"
+        f" {barcodes[0][0]!r}"
+    )
 
 
 def _of_chosen(
@@ -300,9 +326,9 @@ def _open(path: Path) -> IO[bytes]:
     with _stream(path) as stream:
         start = stream.read(1_000)
     if start.startswith(MATRIX_MARKET) and b"\n" in start:  # may be large: read in parts
-        return numbers_of(_stream(path), start)
+        return _stream(path)
     text = "\n".join(line.strip() for line in lines_of(decode(unpack(path.read_bytes()))))
-    return numbers_of(io.BytesIO(text.encode()), text.encode()[:1_000])
+    return io.BytesIO(text.encode())
 
 
 def _stream(path: Path) -> IO[bytes]:

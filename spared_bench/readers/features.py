@@ -156,12 +156,22 @@ def _genomes_in(ids: Sequence[str]) -> list[str]:
     return found if len(set(found) - {""}) > 1 else [""] * len(ids)
 
 
+def organism_of(assembly: str) -> str:
+    """Return whose genome an assembly is, by its name; "" where that does not say it.
+
+    >>> organism_of("GRCh38"), organism_of("mm10-2020-A"), organism_of("virus")
+    ('human', 'mouse', '')
+    """
+    name = assembly.casefold()
+    return next((organism for organism, form in _ASSEMBLIES.items() if form.match(name)), "")
+
+
 def _genome_of(
     organism: str, known: Counter[str], ids: Sequence[str], named: Sequence[str], where: str
 ) -> str:
     """Return which genome is the organism's: by its name, else by the ids of its genes."""
-    assembly, form = _ASSEMBLIES.get(organism), _IDS.get(organism)
-    fitting = [name for name in known if assembly and assembly.match(name.casefold())]
+    form = _IDS.get(organism)
+    fitting = [name for name in known if organism and organism_of(name) == organism]
     if not fitting and form:
         bare = Counter(
             name for name, gene in zip(named, ids, strict=True) if form.match(_bare(gene, name))

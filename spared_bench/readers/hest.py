@@ -82,7 +82,7 @@ def read_hest(
     """
     adata = open_anndata(path)
     adata.obs = adata.obs.drop(columns=list(_NOT_TRUSTED), errors="ignore")
-    slide = raw_slide_from(adata, "", path, organism)
+    slide = raw_slide_from(adata, "X", path, organism)
     facts = library_of(adata, _LIBRARY, None, path)
     scale = um_per_px or _pixel_size(metadata)
     diameter = float(facts["scalefactors"].get("spot_diameter_fullres", 0) or 0)

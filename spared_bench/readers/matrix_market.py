@@ -1,66 +1,119 @@
-"""Matrix Market files, of which nothing but numbers is read.
+"""Matrix Market files, read as they are written or not at all.
 
-scipy takes ``1,5`` for 1 and a pattern for ones, and tells nothing.
+scipy takes ``1,5`` for 1, a pattern for ones, the real part for a complex number, and 2.5 under the
+title ``integer`` for 2; a line with a field too many ends its process.
 """
 
 from __future__ import annotations
 
 import io
-from typing import IO, cast
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.words import counted
+
+if TYPE_CHECKING:
+    from scipy.sparse import coo_matrix
 
 MATRIX_MARKET = b"%%MatrixMarket"
-_NUMBERS = b"0123456789+-.eEnaifNAIFtyTY \t\r\n"  # nan and inf are told of as what they are
+_LAYOUTS = {"coordinate": ("row", "column", "count"), "array": ("count",)}
+_FIELDS = ("integer", "unsigned-integer", "real", "double")
+_LINES_AT_ONCE = 1_000_000
 
 
-def numbers_of(stream: IO[bytes], start: bytes) -> IO[bytes]:
-    """Return a stream of the same bytes that ends in an error where they are no numbers.
+def read_matrix_market(stream: IO[bytes]) -> coo_matrix:
+    """Read a matrix of counts.
 
     Parameters
     ----------
     stream : file of bytes
         From the beginning.
-    start : bytes
-        How it begins.
+
+    Returns
+    -------
+    coo_matrix of float32
 
     Raises
     ------
     ValueError
-        If the file says that it is a pattern; when it is read, if it holds something else.
+        If a line is not what the title says, or there are more or fewer of them than it says.
     """
-    first = start.partition(b"\n")[0].lower().split()
-    if b"pattern" in first:
+    from scipy import sparse
+
+    layout = _title(stream.readline())
+    size = _next_fields(stream)
+    n_numbers = 3 if layout == "coordinate" else 2
+    if len(size) != n_numbers or not all(each.isdigit() for each in size):
+        raise ValueError(f"its size is {_shown(size)!r}; expected {n_numbers} whole numbers")
+    n_rows, n_columns, *told = map(int, size)
+    expected = told[0] if told else n_rows * n_columns
+    parts = list(_lines(stream, _LAYOUTS[layout]))
+    found = sum(len(part["count"]) for part in parts)
+    if found != expected:
+        raise ValueError(f"it holds {counted(found, 'count')}, where its size says {expected:,}")
+    values = _joined(parts, "count", np.float32)
+    if layout == "array":
+        return sparse.coo_matrix(values.reshape((n_rows, n_columns), order="F"))
+    places = []
+    for axis, length in (("row", n_rows), ("column", n_columns)):
+        numbers = _joined(parts, axis, np.int64)
+        beyond = (numbers < 1) | (numbers > length)
+        if beyond.any():
+            raise ValueError(
+                f"it names {axis} {numbers[beyond][0]}; expected 1 to {length}, as the size says"
+            )
+        places.append(numbers - 1)
+    return sparse.coo_matrix((values, tuple(places)), shape=(n_rows, n_columns))
+
+
+def _title(line: bytes) -> str:
+    """Return the layout that the first line names."""
+    words = line.decode("utf-8", "replace").casefold().lstrip("%").split()
+    if len(words) != 5 or words[:2] != ["matrixmarket", "matrix"]:
+        raise ValueError("it does not begin with '%%MatrixMarket matrix' and three words after it")
+    layout, field, symmetry = words[2:]
+    if layout not in _LAYOUTS or field not in (*_FIELDS, "pattern", "complex"):
+        raise ValueError(f"its first line speaks of {layout!r} and {field!r}")
+    if field == "pattern":
         raise ValueError("it is a pattern, which says where counts are and not how many")
-    return cast(IO[bytes], io.BufferedReader(_Numbers(stream)))
+    if field == "complex" or symmetry != "general":
+        raise ValueError(f"it is {field} and {symmetry}, which counts of genes and spots are not")
+    return layout
 
 
-class _Numbers(io.RawIOBase):
-    """Passes bytes on; what stands in lines after a percent sign may be any."""
+def _next_fields(stream: IO[bytes]) -> list[bytes]:
+    """Return the fields of the next line that is neither empty nor, before numbers, a comment."""
+    for line in stream:
+        if line.strip() and not line.lstrip().startswith(b"%"):
+            return line.split()
+    return []
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream, self._line_begins, self._is_comment = stream, True, True
 
-    def readable(self) -> bool:
-        return True
+def _shown(fields: list[bytes]) -> str:
+    return b" ".join(fields)[:60].decode("utf-8", "replace")
 
-    def readinto(self, into: object) -> int:
-        view = memoryview(into).cast("B")  # type: ignore[arg-type]
-        part = self._stream.read(len(view))
-        self._check(part)
-        view[: len(part)] = part
-        return len(part)
 
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
+def _lines(stream: IO[bytes], names: tuple[str, ...]) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the columns of all lines, in parts."""
+    import pandas as pd
 
-    def _check(self, part: bytes) -> None:
-        rest = part
-        while rest and self._is_comment:  # comments stand before all numbers
-            if self._line_begins and rest.lstrip()[:1] not in (b"", b"%"):
-                self._is_comment = False
-                break
-            _, end, rest = rest.partition(b"\n")
-            self._line_begins = bool(end)
-        odd = rest.translate(None, _NUMBERS)
-        if odd:
-            raise ValueError(f"it holds {odd[:1]!r} among its numbers")
+    first = _next_fields(stream)  # by which pandas would take the number of fields
+    if first and len(first) != len(names):
+        raise ValueError(
+            f"its first line of numbers is {_shown(first)!r}; expected"
+            f" {counted(len(names), 'number')}"
+        )
+    kinds = {name: np.float64 if name == "count" else np.int64 for name in names}
+    for source in (io.BytesIO(b" ".join(first)), stream) if first else ():
+        reader = pd.read_csv(
+            source, sep=r"\s+", header=None, names=list(names), dtype=kinds, index_col=False,
+            keep_default_na=False, na_values=["nan", "NaN", "NA"], chunksize=_LINES_AT_ONCE,
+        )  # fmt: skip
+        for part in reader:
+            yield {name: part[name].to_numpy() for name in names}
+
+
+def _joined(parts: list[dict[str, np.ndarray]], name: str, kind: type) -> np.ndarray:
+    return np.concatenate([np.zeros(0, dtype=kind), *(part[name].astype(kind) for part in parts)])

@@ -22,7 +22,7 @@ from spared_bench.errors import (
 )
 from spared_bench.processing.channels import names_opacity, order_of
 from spared_bench.readers.anndata_file import check_scale
-from spared_bench.readers.anndata_spots import raw_slide_from
+from spared_bench.readers.anndata_spots import check_sparse, raw_slide_from
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.stamps import drop_older, stamp_of
 from spared_bench.readers.zarr_pixels import decoded, refuse_unstored
@@ -85,6 +85,7 @@ def read_spatialdata(
     """
     sdata = _open(path)
     counts = sdata.tables[_pick(sdata.tables, table, "table", path)]
+    check_sparse(counts, path)
     attributes = counts.uns.get("spatialdata_attrs", {})
     region = attributes.get("region", "")
     if shapes == "" and isinstance(region, str) and (region in {*sdata.shapes, *sdata.labels}):

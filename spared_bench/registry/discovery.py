@@ -20,7 +20,8 @@ from spared_bench.registry.hooks import collect
 from spared_bench.registry.lookup import Registry
 from spared_bench.registry.modules import from_file, from_module, module_name, refuse
 from spared_bench.registry.registered import DESCRIBED, DESCRIPTION, Plugin, one_line
-from spared_bench.registry.trying import Job, failing, tried
+from spared_bench.registry.trying import Job, in_children, tried
+from spared_bench.specs.plain import spec_as_json
 
 GROUP = hookspecs.PROJECT
 
@@ -31,7 +32,8 @@ def discover(
     data_dir: Path | None = None,
     only: Collection[str] | None = None,
     ours: bool = True,
-    left_out: Iterable[Plugin] = (),
+    left_out: Iterable[Plugin] | None = None,
+    specs_only: bool = False,
 ) -> Registry:
     """Load all plugins of this environment, each guarded.
 
@@ -49,8 +51,12 @@ def discover(
         own; all by default. The others are as if they were not installed.
     ours : bool
         Whether our own are loaded, too.
-    left_out : iterable of Plugin
-        Known to fail (``failing_apart``); they are not imported.
+    left_out : iterable of Plugin, optional
+        Known to fail (``failing_apart``); they are not imported, and the others are not tried in a
+        child (``registry.trying``).
+    specs_only : bool
+        Whether nothing but specs is asked for. What others registered in the child that tries
+        their plugins is then taken over, and no code of theirs is imported here.
 
     Returns
     -------
@@ -63,8 +69,9 @@ def discover(
         If one of ``files`` is not there: whoever names a file means it.
     """
     jobs = _jobs(files, points, only, ours)
-    gone = {_key(plugin): plugin for plugin in (*left_out, *tried(jobs, _load))}
-    plugins = [gone.get(_key(plugin)) or _load(plugin, load) for plugin, load in jobs]
+    found = tried(jobs, _load) if left_out is None else list(left_out)
+    known = {_key(plugin): plugin for plugin in found if plugin.quarantined or specs_only}
+    plugins = [known.get(_key(plugin)) or _load(plugin, load) for plugin, load in jobs]
     if data_dir is not None:
         plugins += [_load_description(path) for path in sorted(data_dir.glob(f"*/{DESCRIPTION}"))]
     return Registry(plugins)
@@ -80,7 +87,7 @@ def failing_apart(files: Iterable[Path], before: Callable[[], None]) -> list[Plu
         Done in each child first.
     """
     jobs = [job for job in _jobs(files, None, None, True) if not job[0].is_ours]
-    return failing(jobs, _load, before)
+    return [plugin for plugin in in_children(jobs, _load, before) if plugin.quarantined]
 
 
 def _jobs(
@@ -141,6 +148,9 @@ def _load(plugin: Plugin, load: Callable[[], ModuleType]) -> Plugin:
     try:
         with importing(plugin.name):
             specs = collect(load())
+        if not plugin.is_ours:
+            for spec in specs:
+                spec_as_json(spec)  # other processes are told of it
         if plugin.target.endswith(".py"):
             factories = (getattr(spec, "factory", "") for spec in specs)
             let_import(Path(plugin.target), filter(None, factories))

@@ -15,13 +15,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures.thread import _threads_queues
 from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 from spared_bench.apart import DiedError, FailedError, descendants, do_apart
 from spared_bench.guard import IMPORT_SECONDS
 from spared_bench.registry.registered import Plugin
+from spared_bench.specs.plain import spec_as_json, spec_of
 
 #: A plugin, and what imports its module.
 Job = tuple[Plugin, Callable[[], ModuleType]]
+#: Why a plugin is left out, the whole story, and kinds and values of what it registers.
+_Answer = tuple[str, str, list[tuple[str, dict[str, Any]]]]
 #: Imports a plugin; the one returned says why it is left out, if it is.
 Load = Callable[[Plugin, Callable[[], ModuleType]], Plugin]
 
@@ -44,14 +48,14 @@ def try_first() -> None:
 
 
 def tried(jobs: Sequence[Job], load: Load) -> list[Plugin]:
-    """Return which plugins of others are left out; all are in order where none is tried."""
+    """Return plugins of others as a child found them; none where no plugin is tried."""
     strangers = [job for job in jobs if not job[0].is_ours]
     if _trying_in != os.getpid() or not strangers or not hasattr(os, "fork"):
         return []
-    return failing(strangers, load)
+    return in_children(strangers, load)
 
 
-def failing(
+def in_children(
     jobs: Sequence[Job], load: Load, before: Callable[[], None] | None = None
 ) -> list[Plugin]:
     """Import plugins in a child, and each in one of its own if that child ends.
@@ -66,7 +70,7 @@ def failing(
     Returns
     -------
     list of Plugin
-        Those that failed, with the reason.
+        With the reason of those that failed, and the specs of the others, whose ``told`` is empty.
     """
     try:
         return _imported(jobs, load, before)
@@ -86,33 +90,39 @@ def failing(
 
 
 def _imported(jobs: Sequence[Job], load: Load, before: Callable[[], None] | None) -> list[Plugin]:
-    def work() -> list[list[str]]:
+    def work() -> list[_Answer]:
         if before is not None:
             before()
         return [_answer(job, load) for job in jobs]
 
     answers = do_apart(work, _SECONDS, most_of_an_import())
-    return [
-        replace(plugin, reason=reason, traceback=story)
-        for (plugin, _), (reason, story) in zip(jobs, answers, strict=True)
-        if reason
-    ]
+    return [_as_told(plugin, told) for (plugin, _), told in zip(jobs, answers, strict=True)]
 
 
-def _answer(job: Job, load: Load) -> list[str]:
-    """Return why a plugin is left out, and the whole story; two empty texts if it is not."""
+def _as_told(plugin: Plugin, answer: _Answer) -> Plugin:
+    try:
+        reason, story, registered = answer
+        specs = tuple(spec_of(kind, values) for kind, values in registered)
+        return replace(plugin, reason=str(reason), traceback=str(story), specs=specs, told={})
+    except Exception as error:  # whatever a stranger's code makes of it
+        reason = f"what it registers cannot be read from another process: {error}"
+        return replace(plugin, reason=" ".join(reason.split()), traceback=reason)
+
+
+def _answer(job: Job, load: Load) -> _Answer:
+    """Return why a plugin is left out, and the whole story; else what it registers."""
     there, running = set(threading.enumerate()), descendants()
     found = load(*job)
     if found.reason:
-        return [found.reason, found.traceback]
+        return found.reason, found.traceback, []
     threads = [t.name for t in threading.enumerate() if t not in there and _stays(t)]
     if threads:
         reason = f"it leaves the thread {threads[0]!r} running, so that no command would end"
     elif left := descendants() - running:
         reason = f"it leaves process {min(left)} running, so that the command's output has no end"
     else:
-        reason = ""
-    return [reason, reason]
+        return "", "", [(spec.kind, spec_as_json(spec)) for spec in found.specs]
+    return reason, reason, []
 
 
 def _stays(thread: threading.Thread) -> bool:

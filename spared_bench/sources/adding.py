@@ -9,6 +9,7 @@ import yaml
 
 from spared_bench.errors import DataError, PluginError, UsageError
 from spared_bench.processing.given import GIVEN
+from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
 from spared_bench.specs import DatasetSpec
@@ -26,7 +27,8 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
         If a dataset of that name lies there already.
     DataError
         If a slide cannot be read, or breaks the contract of raw slides, or its image cannot be
-        decoded under the spots, or it has a label that is no class.
+        decoded under the spots, or it has a label that is no class; or if slides do not belong
+        together (``Compared``).
     """
     from spared_bench.data import LABEL, validate_raw_slide
     from spared_bench.files import write_text
@@ -40,10 +42,12 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
             " `--replace`."
         )
     found: set[str] = set()
+    compared = Compared(described.organism)
     for slide_id in described.slides:
         try:
             slide = read(described, folder, slide_id)
             validate_raw_slide(slide, slide_id, classes=described.classes)
+            compared.add(slide_id, slide)
             _decode_image(slide)
         except DataError as error:
             raise type(error)(f"Slide {slide_id!r} of {path}: {error}") from error

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -32,6 +33,7 @@ from pydantic import (
 
 from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.protocol import Processing
+from spared_bench.sources.formats import Format, check_format, check_organism
 from spared_bench.specs import DatasetSpec, SlideInfo
 from spared_bench.strict import load_mapping, plain_digits
 from spared_bench.validated import explain
@@ -123,8 +125,10 @@ class Description(_Described):
     """
 
     name: Text
-    format: Literal["space_ranger", "h5ad", "legacy_st", "spatialdata", "hest"]
-    organism: Annotated[str, StringConstraints(max_length=2_000, to_lower=True)]
+    format: Annotated[Format, BeforeValidator(check_format)]
+    organism: Annotated[
+        str, StringConstraints(max_length=2_000, to_lower=True), AfterValidator(check_organism)
+    ]
     tissue: Text = ""
     technology: Text = ""
     summary: Text = ""
@@ -148,6 +152,7 @@ class Description(_Described):
                 " h5ad)"
             )
         self._check_labels()
+        self._check_samples()
         for slide_id, entry in self.slides.items():
             if not _SLIDE_ID.fullmatch(slide_id):
                 raise ValueError(
@@ -161,6 +166,28 @@ class Description(_Described):
                     f" use (it belongs to {', '.join(_ONLY[unused[0]])})"
                 )
         return self
+
+    def _check_samples(self) -> None:
+        """Refuse a block of tissue of two donors, or with two sections in one place."""
+        donors: dict[str, tuple[str, str]] = {}
+        orders: dict[tuple[str, int], str] = {}
+        for slide_id, entry in self.slides.items():
+            sample = entry.sample or entry.patient or slide_id
+            donor, first = donors.setdefault(sample, (entry.patient, slide_id))
+            if entry.sample and donor != entry.patient:
+                raise ValueError(
+                    f"slides {first!r} and {slide_id!r} are of sample {sample!r}, and of the"
+                    f" patients {donor or 'none'} and {entry.patient or 'none'}: a block of tissue"
+                    " is one donor's"
+                )
+            if entry.order is None:
+                continue
+            other = orders.setdefault((sample, entry.order), slide_id)
+            if other != slide_id:
+                raise ValueError(
+                    f"slides {other!r} and {slide_id!r} both have `order: {entry.order}` in sample"
+                    f" {sample!r}: each section has its own place"
+                )
 
     def _check_labels(self) -> None:
         tables = [slide_id for slide_id, entry in self.slides.items() if entry.labels]

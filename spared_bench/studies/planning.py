@@ -124,7 +124,8 @@ def _planned(study: Study, base: Bench, variants: tuple[Variant, ...]) -> Group:
         raise
     except UsageError as error:
         raise StudyError(f"study {study.name!r}, {variants[0].label}: {error}") from error
-    if problems := "\n".join(unreadable_weights(plan)):
+    unfit = [plan.unavailable[name] for name in plan.unfit]
+    if problems := "\n".join([*unfit, *unreadable_weights(plan)]):
         raise StudyError(f"study {study.name!r}, {variants[0].label}: {problems}")
     wanted = {place for variant in variants for place in variant.places}
     plan.cells = [

@@ -269,12 +269,18 @@ def test_what_is_missing_on_the_command_line_is_named(trained_workspace, argumen
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", "columns x and y"),
-        ("x,y\n1,left\n", "cannot be read as positions"),
-        ("x,y\n1,\n", "1 rows, of which 1 lack a coordinate"),
-        ("x,y\n1,inf\n1,2\n", "2 rows, of which 1 lack a coordinate"),
-        ("x,y\n", "0 rows"),
+        ("a,b\n1,2\n", "lacks the columns .*the columns x and y"),
+        ("x,y\n1,left\n", "'y' holds 'left' in 1 of 1 rows"),
+        ("x,y\n1,\n", "'y' holds '' in 1 of 1 rows"),
+        ("x,y\n1,inf\n1,2\n", "'y' holds 'inf' in 1 of 2 rows"),
+        ("x,y\n1_000,3\n", "'x' holds '1_000'"),
+        ("x,y\nTrue,False\n", "'x' holds 'True'"),
+        ("x;y\n1,5;2,5\n", "'x' holds '1,5'"),
+        ("x,y,x\n1,2,9\n", "two columns called 'x'"),
+        ("x,y\n1,2\n3\n", "Row 3 of .* has 1 field"),
+        ("x,y\n", "has no spot"),
         ("x,y,spot\n1,2,a\n3,4,a\n", "more than once"),
+        ("x,y,spot\n1,2,a \n3,4,a\n", "more than once"),
         ("x,y,spot\n1,2,a\n3,4,\n", "or not at all"),
     ],
 )
@@ -285,12 +291,35 @@ def test_positions_that_are_none_say_what_was_expected(tmp_path, text, message):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
-def test_positions_of_windows_and_of_r_are_read(tmp_path, encoding):
-    text = '"spot", "x", "y"\r\n"010", 1.5, 2\r\n"on", 3, 4\r\n\r\n'
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"spot", "x", "y"\r\n"010", 1.5, 2\r\n"on", 3, 4\r\n\r\n',
+        "Barcode;Y;X\n010;2;1.5\non;4;3\n",
+        '"x"\t"y"\n"010"\t1.5\t2\n"on"\t3\t4\n',  # with R's names of rows
+    ],
+)
+def test_positions_of_windows_and_of_r_are_read(tmp_path, encoding, text):
     (tmp_path / "p.csv").write_bytes(text.encode(encoding))
     names, centres = read_positions(tmp_path / "p.csv")
     assert names == ["010", "on"]
     np.testing.assert_array_equal(centres, [[1.5, 2], [3, 4]])
+
+
+@pytest.mark.parametrize(
+    "header", ["barcode,in_tissue,array_row,array_col,pxl_row_in_fullres,pxl_col_in_fullres\n", ""]
+)
+def test_positions_of_space_ranger_are_those_under_tissue(tmp_path, header):
+    path = tmp_path / "tissue_positions_list.csv"
+    path.write_text(f"{header}A,1,0,0,10,20\nB,0,0,2,10,40\nC,1,1,1,30,30\n")
+    names, centres = read_positions(path)
+    assert names == ["A", "C"]
+    np.testing.assert_array_equal(centres, [[20, 10], [30, 30]])
+
+
+def test_columns_that_a_comma_at_the_end_makes_name_no_spot(tmp_path):
+    (tmp_path / "p.csv").write_text("x,y,\n1,2,\n3,4,\n", encoding="utf-8")
+    assert read_positions(tmp_path / "p.csv")[0] == ["spot_0", "spot_1"]
 
 
 def test_spots_without_names_are_numbered_and_a_lattice_has_array_places(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import PIL.Image
@@ -107,6 +108,65 @@ def test_counts_in_raw_are_found(adata, tmp_path):
     with pytest.raises(CountsError, match="write `layer: raw`"):
         read_anndata(path)
     assert read_anndata(path, layer="raw").X.sum() == made_slides.counts(N_GENES, 3).sum()
+
+
+@pytest.mark.parametrize("values", [lambda x: x > 0, lambda x: x.toarray() > 0, lambda x: x * 1j])
+def test_what_says_no_number_of_counts_is_refused(adata, tmp_path, values):
+    adata.layers["odd"] = values(adata.X)
+    path = written(adata, tmp_path)
+    with pytest.raises(CountsError, match=r"'odd' of .* holds values of type (bool|complex64)"):
+        read_anndata(path, layer="odd")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x * 0, lambda x: (x > 0).astype("f4"), lambda x: x * 2]
+)
+@pytest.mark.parametrize("name", ["counts", "raw_counts", "raw"])
+def test_whole_numbers_beside_other_ones_called_counts_are_asked_about(
+    adata, tmp_path, change, name
+):
+    if name == "raw":
+        adata.raw = adata.copy()
+    else:
+        adata.layers[name] = adata.X.copy()
+    adata.layers["spliced"] = adata.X * 3
+    same = read_anndata(written(adata, tmp_path))
+    adata.X = change(adata.X)
+    path = written(adata, tmp_path)
+    with pytest.raises(CountsError, match=f"X and '{name}' of .* both hold whole numbers, and oth"):
+        read_anndata(path)
+    assert read_anndata(path, layer=name).X.sum() == same.X.sum()
+    assert read_anndata(path, layer="X").X.sum() == adata.X.sum()
+
+
+def test_genes_that_raw_alone_has_are_told(adata, tmp_path):
+    adata.raw = adata.copy()
+    slide = read_anndata(written(adata[:, :5].copy(), tmp_path))
+    told = f"X has 5 of the {N_GENES} genes of raw, and X was read: `layer: raw` reads them all."
+    assert slide.n_vars == 5
+    assert told in slide.uns["slide"]["repairs"]
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "error", "message"),
+    [
+        ("X", lambda p: p["indices"].__setitem__(5, 999), ContractError, "X of .* indices must be"),
+        ("X", lambda p: p["indices"].__setitem__(5, -1), ContractError, "X of .* no sound sparse"),
+        ("layers/a", lambda p: p["indices"].__setitem__(5, 999), ContractError, "a of .* must be"),
+        ("raw/X", lambda p: p["indptr"].__setitem__(1, 999), ContractError, "raw of .* no sound"),
+        ("X", lambda p: p["indices"].__setitem__(1, p["indices"][0]), CountsError, "1 count of a"),
+    ],
+)
+def test_a_sparse_matrix_that_is_not_sound_is_refused_and_ends_nothing(
+    adata, tmp_path, place, change, error, message
+):
+    adata.layers["a"] = adata.X.copy()
+    adata.raw = adata.copy()
+    path = written(adata, tmp_path)
+    with h5py.File(path, "r+") as file:
+        change(file[place])
+    with pytest.raises(error, match=message):
+        read_anndata(path, layer="X")
 
 
 def test_one_slide_of_several_is_read(adata, tmp_path):
@@ -505,6 +565,12 @@ def test_a_lattice_that_is_turned_is_of_one_scale(adata, tmp_path):
         ["y_px", "x_px"],
         ["pixel_y", "pixel_x"],
         ["y.centroid", "x.centroid"],
+        ["yc", "xc"],
+        ["posY", "posX"],
+        ["imagerow", "imagecol"],
+        ["lat", "long"],
+        ["latitude", "longitude"],
+        ["spatial2", "spatial1"],
     ],
 )
 def test_coordinates_of_named_columns_are_read_by_their_names(adata, tmp_path, columns):

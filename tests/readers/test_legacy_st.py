@@ -11,6 +11,7 @@ from PIL import Image
 from spared_bench.data import validate_raw_slide
 from spared_bench.errors import CoordinateError, CountsError, ImageError, MissingFileError
 from spared_bench.readers import read_legacy_st
+from spared_bench.readers.legacy_checks import check_tables
 
 WIDTH, HEIGHT = 640, 680  # 20 pixels from spot to spot
 SPOTS = [(x, y) for x in range(3, 7) for y in range(4, 9)]
@@ -352,3 +353,35 @@ def test_pixels_of_which_one_axis_was_scaled_are_refused(section, across, down):
     spots.write_text("\n".join([lines[0], *map("\t".join, rows)]))
     with pytest.raises(CoordinateError, match="not in one scale: a step of the array"):
         read_legacy_st(counts, spots, None)
+
+
+@pytest.mark.parametrize(
+    ("which", "change", "error", "message"),
+    [
+        (
+            1,
+            lambda t: t + t.splitlines()[1].replace("60.0", "66"),
+            CoordinateError,
+            "3x4 two places",
+        ),
+        (0, lambda t: t.replace("FO538757.1", ""), CountsError, "Column 3 of .* has no name"),
+        (0, lambda t: t.replace("\n3x5", "\n"), CountsError, "Row 3 of .* has no name"),
+        (0, lambda t: t.replace("3x5\t", "3x5\t1_"), CountsError, "Row 3 of .* holds '1_"),
+    ],
+)
+def test_tables_of_which_one_would_have_to_guess_are_refused(
+    section, which, change, error, message
+):
+    counts, spots, _ = section
+    check_tables(counts, spots)
+    spots.write_text(spots.read_text() + spots.read_text().splitlines()[1] + "\n")
+    check_tables(counts, spots)  # the same place twice
+    check_tables(counts, None)
+    section[which].write_text(change(section[which].read_text()))
+    with pytest.raises(error, match=message):
+        check_tables(counts, spots)
+
+
+def test_names_with_underscores_are_no_numbers(tmp_path):
+    write_counts(tmp_path / "counts.tsv", ["3_4", "3_5"], ["1_2", "AC_1"], [[1, 2], [3, 4]])
+    check_tables(tmp_path / "counts.tsv", None)

@@ -775,3 +775,38 @@ def test_images_of_which_none_is_used_are_named(folder):
     assert facts["image_path"] == ""
     assert facts["repairs"][-1].startswith("No image was used")
     assert "GSM1_tissue_hires_image.png.gz" in facts["repairs"][-1]
+
+
+@pytest.mark.parametrize("organism", ["human", "mouse", "rat", ""])
+def test_of_the_groups_of_two_genomes_the_one_of_the_organism_is_read(folder, values, organism):
+    path = folder / "filtered_feature_bc_matrix.h5"
+    with h5py.File(path) as file:
+        parts = {
+            name: file["matrix"][name][:] for name in ("data", "indices", "indptr", "barcodes")
+        }
+        genes = file["matrix/features/id"][:]
+    path.unlink()
+    with h5py.File(path, "w") as file:  # as Cell Ranger 2 writes it
+        for number, genome in enumerate(("GRCh38", "mm10"), start=1):
+            group = file.create_group(genome)
+            for name, part in parts.items():
+                group[name] = part * number if name == "data" else part
+            group["genes"] = group["gene_names"] = genes
+    if organism not in ("human", "mouse"):
+        with pytest.raises(CountsError, match="counts of several genomes: GRCh38, mm10; which of"):
+            read_space_ranger(folder, organism=organism)
+        return
+    slide = read_space_ranger(folder, organism=organism)
+    other = "mm10" if organism == "human" else "GRCh38"
+    assert slide.X.sum() == values.sum() * (1 if organism == "human" else 2)
+    assert any(f"dropped: all of {other}." in repair for repair in slide.uns["slide"]["repairs"])
+
+
+@pytest.mark.parametrize("kind", ["bool", "complex64", "S4"])
+def test_an_h5_file_whose_counts_are_no_numbers_is_refused(folder, kind):
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "r+") as file:
+        counts = file["matrix/data"][:].astype(kind)
+        del file["matrix/data"]
+        file["matrix/data"] = counts
+    with pytest.raises(CountsError, match="its counts are of type"):
+        read_space_ranger(folder)

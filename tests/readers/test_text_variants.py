@@ -320,25 +320,83 @@ def numbers(change):
     return changed
 
 
+def named(old, new):
+    return lambda text: text.replace(old, new, 1)
+
+
+def later(change):
+    """Change a line of numbers in the middle."""
+
+    def changed(text):
+        lines = text.splitlines()
+        lines[300] = change(lines[300])
+        return "\n".join(lines) + "\n"
+
+    return changed
+
+
 ODD_NUMBERS = {
-    "','": numbers(lambda line: f"{line},5"),
-    "';'": numbers(lambda line: f"{line};"),
-    "'x'": numbers(lambda line: f"{line[:-1]}0x10"),
-    "pattern": lambda text: text.replace("integer", "pattern"),
+    "comma": (numbers(lambda line: f"{line},5"), r"could not convert string to float: '\d,5'"),
+    "semicolon": (numbers(lambda line: f"{line};"), r"could not convert string to float: '\d;'"),
+    "hexadecimal": (numbers(lambda line: f"{line[:-1]}0x10"), "to float: '0x10'"),
+    "field too many": (numbers(lambda line: f"{line} 7"), "its first line of numbers is '1 1"),
+    "field too many later": (later(lambda line: f"{line} 7"), "Expected 3 fields in line"),
+    "field too few later": (later(lambda line: line[:-2]), "could not convert string to float: ''"),
+    "fraction": (later(lambda line: f"{line}.5"), "holds fractions"),  # though titled "integer"
+    "row 0": (later(lambda line: f"0 {line.split(' ', 1)[1]}"), "it names row 0; expected 1 to 12"),
+    "line too few": (
+        lambda text: text.rsplit("\n", 2)[0] + "\n",
+        "739 counts, where its size says",
+    ),
+    "line too many": (lambda text: text + "1 1 5\n", "741 counts, where its size says 740"),
+    "pattern": (named("integer", "pattern"), "it is a pattern, which says where"),
+    "complex": (named("integer", "complex"), "it is complex and general, which counts"),
+    "symmetric": (named("general", "symmetric"), "it is integer and symmetric, which counts"),
+    "vector": (named("matrix", "vector"), "it does not begin with '%%MatrixMarket matrix'"),
+    "words": (named("integer", "text"), "its first line speaks of 'coordinate' and 'text'"),
+    "size": (named("12 64 740", "12 64"), "its size is '12 64'; expected 3 whole numbers"),
 }
 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("kind", ODD_NUMBERS)
 def test_what_is_no_number_in_a_matrix_is_refused_and_not_cut_off(folder, texts, kind, packed):
-    text = ODD_NUMBERS[kind](texts["matrix.mtx"])
+    change, told = ODD_NUMBERS[kind]
+    text = change(texts["matrix.mtx"])
     write_part(folder, "matrix.mtx", text)
     if packed:
         path = folder / "filtered_feature_bc_matrix" / "matrix.mtx"
         path.with_name("matrix.mtx.gz").write_bytes(gzip.compress(text.encode()))
         path.unlink()
-    with pytest.raises(CountsError, match=f"it (holds b{kind} among|is a {kind})"):
+    with pytest.raises(CountsError, match=told):
         read_space_ranger(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        named("integer", "real"),
+        named("integer", "unsigned-integer"),
+        later(lambda line: f"  {line}.0"),
+        later(lambda line: f"{line}e0\n\n"),
+        named("%%", "%"),
+    ],
+)
+def test_counts_of_a_matrix_may_be_written_in_other_ways(folder, texts, change):
+    write_part(folder, "matrix.mtx", change(texts["matrix.mtx"]))
+    check(read_space_ranger(folder))
+
+
+def test_a_matrix_may_be_dense_or_lie_the_other_way_round(folder, texts):
+    whole = scipy.io.mmread(io.BytesIO(texts["matrix.mtx"].encode()))
+    for values in (whole.toarray(), whole.T, whole.T.toarray()):
+        out = io.BytesIO()
+        scipy.io.mmwrite(out, values)
+        write_part(folder, "matrix.mtx", out.getvalue().decode())
+        slide = read_space_ranger(folder)
+        check(slide)
+        turned = ["matrix.mtx holds spots as rows and genes as columns: it was turned."]
+        assert slide.uns["slide"]["repairs"] == turned * (values.shape[0] == 64)
 
 
 def test_a_comment_of_a_matrix_may_hold_anything_and_be_long(folder, texts):

@@ -209,6 +209,6 @@ def test_of_described_slides_only_the_one_that_changed_is_checked_again(tmp_path
     description.write_text(text)
     add_description(description, tmp_path / "w/data", replace=True)
     assert len(checks_of_a_new_process()) == 1
-    description.write_text(text.replace("organism: human", "organism: mouse"))
+    description.write_text(text.replace("organism: human", "organism: rat"))
     add_description(description, tmp_path / "w/data", replace=True)
     assert len(checks_of_a_new_process()) == 3

@@ -23,11 +23,13 @@ from spared_bench.errors import (
     ContractError,
     CoordinateError,
     CountsError,
+    DataError,
     ImageError,
     MissingFileError,
     SplitError,
     UsageError,
 )
+from spared_bench.processing.annotation import gene_table
 from spared_bench.registry import discover
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.described import read_slide
@@ -129,6 +131,115 @@ def test_a_dataset_that_was_refused_can_be_added_once_it_is_mended(tmp_path):
     assert add_description(yaml, tmp_path / "data")[1].is_file()
 
 
+def test_a_slide_without_any_count_is_refused(tmp_path):
+    own_image(tmp_path / "T1.h5ad", 1)
+    own_image(tmp_path / "T2.h5ad", 2)
+    empty = anndata.read_h5ad(tmp_path / "T1.h5ad")
+    empty.X = empty.X * 0
+    empty.write_h5ad(tmp_path / "T1.h5ad")
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1, T2]},"
+        " slides: {T1: {path: T1.h5ad}, T2: {path: T2.h5ad}}}"
+    )
+    with pytest.raises(CountsError, match=r"No count of slide 'T1' .* is above 0"):
+        add_description(yaml, tmp_path / "data")
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Return what adds two AnnData files, the second one changed by a function."""
+
+    def add(change):
+        own_image(tmp_path / "T1.h5ad", 1)
+        own_image(tmp_path / "T2.h5ad", 2)
+        slides = {name: anndata.read_h5ad(tmp_path / f"{name}.h5ad") for name in ("T1", "T2")}
+        change(**slides).write_h5ad(tmp_path / "T2.h5ad")
+        (tmp_path / "mine.yaml").write_text(
+            "{name: mine, format: h5ad, organism: human, split: {train: [T1], test: [T2]}, slides:"
+            " {T1: {path: T1.h5ad, patient: p}, T2: {path: T2.h5ad, patient: q}}}"
+        )
+        return add_description(tmp_path / "mine.yaml", tmp_path / "data", replace=True)
+
+    return add
+
+
+def named(adata, names):
+    adata.var_names = names
+    return adata
+
+
+def symbols(n_genes):
+    names = gene_table("human")["gene_name"]
+    return names[made_slides.gene_ids(n_genes)].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda T1, T2: T1, CountsError, "Slide 'T2' .* has the counts of slide 'T1', all of them"),
+        (lambda T1, T2: T1[::-1, ::-1].copy(), CountsError, "one is a copy of the other"),
+        (
+            lambda T1, T2: named(T2, made_slides.gene_ids(18)[9:]),
+            CountsError,
+            "none of the genes that the slides before it share: 'ENSG",
+        ),
+        (
+            lambda T1, T2: named(T2, made_slides.gene_ids(9, "mouse")),
+            DataError,
+            "declared as human, but they look like mouse",
+        ),
+    ],
+)
+def test_slides_that_do_not_belong_into_one_dataset_are_refused(pair, change, error, message):
+    with pytest.raises(error, match=message):
+        pair(change)
+
+
+def test_slides_may_name_genes_by_id_and_by_symbol(pair):
+    assert pair(lambda T1, T2: named(T2, symbols(9)))[1].is_file()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("sample: s", "sample: s", "of sample 's', and of the patients p1 and p2: a block of"),
+        ("order: 1, sample: s", "sample: s", "a block of tissue is one donor's"),
+        ("order: 2", "order: 2", ""),  # of two donors
+        ("sample: s", "sample: t", ""),
+    ],
+)
+def test_a_block_of_tissue_is_one_donors(yaml, first, second, message):
+    rewritten(yaml, "patient: p1", f"patient: p1, {first}")
+    rewritten(yaml, "patient: p2", f"patient: p2, {second}")
+    if message:
+        assert message in refusal(yaml)
+    else:
+        read_description(yaml)
+
+
+def test_two_sections_have_no_one_place(yaml):
+    rewritten(yaml, "split: {train: [1501]", "allow_shared_donors: true\nsplit: {train: [1501]")
+    rewritten(yaml, "patient: p1", "patient: p, order: 3")
+    rewritten(yaml, "patient: p2", "patient: p, order: 3")
+    assert "'1501' and 'T2' both have `order: 3` in sample 'p'" in refusal(yaml)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("Homo sapiens", "human"), ("humna", "human"), ("Mus_musculus", "mouse"), ("mice", "mouse")],
+)
+def test_an_organism_whose_genes_are_known_has_one_name(yaml, said, meant):
+    rewritten(yaml, "organism: human", f"organism: {said}")
+    assert f"is called `{meant}` here: `organism: {meant}`." in refusal(yaml)
+
+
+@pytest.mark.parametrize("organism", ["rat", "horse", "zebrafish", "arabidopsis thaliana"])
+def test_another_organism_may_be_any(yaml, organism):
+    rewritten(yaml, "organism: human", f"organism: {organism}")
+    assert read_description(yaml).organism == organism
+
+
 def test_an_added_dataset_is_fetched_and_verified_by_its_name(yaml, tmp_path):
     add_description(yaml, tmp_path / "w/data")
     workspace = ["--workspace", str(tmp_path / "w")]
@@ -161,11 +272,6 @@ def test_the_name_of_a_plugins_dataset_is_taken(yaml, tmp_path):
         ("tissue: breast", "tisue: breast", "unknown setting 'tisue'. Did you mean 'tissue'?"),
         ("patient: p1", "patiant: p1", "unknown setting 'slides.1501.patiant'. Did you mean"),
         ("patient: p1", "layer: counts", "sets `layer`, which format 'space_ranger' does not use"),
-        (
-            "format: space_ranger",
-            "format: visium",
-            "'space_ranger', 'h5ad', 'legacy_st', 'spatialdata' or",
-        ),
         ("  T2:", "  ../T2:", "'../T2' cannot name a slide"),
         ("organism: human", "organism: &a human", ""),
         ("tissue: breast", "tissue: breast\ntissue: lung", "'tissue' stands twice"),
@@ -224,7 +330,7 @@ def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, mess
         ("train: [1501]", "training: [1501]", "expected 'train', 'val' or 'test'"),
         ("{n_genes: 7}", "7", "'parameters': expected names with a value each"),
         ("{n_genes: 7}", "{n_genes: many}", "'n_genes': expected a whole number (found 'many')."),
-        ("format: space_ranger", "format: spaceranger", "Did you mean 'space_ranger'?"),
+        ("format: space_ranger", "format: spcae_ranger", "Did you mean 'space_ranger'?"),
         ("format: space_ranger", "format: 2024-05-31", "expected 'space_ranger', 'h5ad', "),
         ("tissue: breast", "classes: L1", "'classes': expected a list: [A, B] (found 'L1')."),
     ],
@@ -234,6 +340,29 @@ def test_a_value_of_another_kind_is_told_with_what_was_expected(yaml, before, af
     assert message in told
     # pydantic's words for it: Input should be a valid boolean, unable to interpret input
     assert not re.search("input|instance|valid |dictionary|string|tuple", told)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    {
+        "visium": "is `format: space_ranger`.",
+        "10x": "is `format: space_ranger`.",
+        "Space Ranger": "is `format: space_ranger`.",
+        "visium_hd": "with one folder of `binned_outputs` as `path`.",
+        "visium_h5ad": "An AnnData file (.h5ad) is `format: h5ad`.",
+        "ST": "are `format: legacy_st`.",
+        "csv": "between tabs, and one of positions (`spots`) are `format: legacy_st`.",
+        "zarr": "is `format: spatialdata`.",
+        "HEST-1k": "are `format: hest`.",
+        "mtx": "A matrix of counts alone has no positions.",
+        "xenium": "Single cells and molecules are not read, spots are: pool them",
+        "seurat": "Of anything else, write an AnnData file with raw counts in `X`",
+    }.items(),
+)
+def test_the_word_of_a_format_that_people_use_is_told_what_it_is_here(yaml, said, meant):
+    told = refusal(rewritten(yaml, "format: space_ranger", f"format: {said}"))
+    assert meant in told
+    assert f"'spatialdata' or 'hest' (found {said!r})" in told
 
 
 def test_numbers_name_donors_and_capital_letters_an_organism(yaml):

@@ -129,11 +129,11 @@ def add(
     if (file is None) == (hest is None):
         raise UsageError("`data add` takes a YAML file, or `--hest FOLDER`, and one of the two.")
     if hest is not None:
-        _add_hest(hest, space, discover(plugin), replace, as_json)
+        _add_hest(hest, space, discover(plugin, specs_only=True), replace, as_json)
         return
     assert file is not None
     name = read_description(file).name
-    if _is_taken(discover(plugin), name):
+    if _is_taken(discover(plugin, specs_only=True), name):
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
     described, kept = add_description(file, space.data_dir, replace)
     doubts = _doubts(described.name, workspace, data_dir, plugin)
@@ -260,7 +260,7 @@ def verify(
 
 def _specs(names: list[str], plugin: list[Path], data_dir: Path) -> list[DatasetSpec]:
     """Look all datasets up before anything is done with the first."""
-    registry = discover(plugin, data_dir=data_dir)
+    registry = discover(plugin, data_dir=data_dir, specs_only=True)
     warn_of_quarantine(registry.quarantined)
     specs = [registry.get("dataset", name).spec for name in names]
     return [spec for spec in specs if isinstance(spec, DatasetSpec)]

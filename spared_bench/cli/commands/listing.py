@@ -24,16 +24,26 @@ from spared_bench.models.encoder_facts import may_have_seen
 from spared_bench.models.hub import ways_in
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.specs import KINDS, PLURALS, DatasetSpec, EncoderSpec, spec_as_dict
+from spared_bench.told import with_imported
 from spared_bench.workspace import Workspace
 
 #: Kinds whose content is a file that people copy.
 _FILES = ("protocol", "study")
+#: Kinds of which `info` shows more than the spec.
+_LOADED = ("completer", "predictor", *_FILES)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("list")(list_plugins)
     app.command("info")(info)
+
+
+def _specs_of_all(plugin: list[Path], workspace: Path | None, data_dir: Path | None) -> Registry:
+    space = Workspace.at(workspace, data_dir)
+    registry = discover(plugin, data_dir=space.data_dir, specs_only=True)
+    warn_of_quarantine(registry.quarantined)
+    return registry
 
 
 def list_plugins(
@@ -49,8 +59,7 @@ def list_plugins(
     singular = {plural: known for known, plural in PLURALS.items()}.get(kind, kind)
     if singular not in KINDS:
         raise UnknownNameError("kind", kind, PLURALS.values())
-    registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
-    warn_of_quarantine(registry.quarantined)
+    registry = _specs_of_all(plugin, workspace, data_dir)
     entries = registry.all(singular)
     disk = Disk(workspace, data_dir)
     values = [_as_dict(entry, disk) for entry in entries]
@@ -111,8 +120,10 @@ def info(
     as_json: bool = JSON,
 ) -> None:
     """Show all that is known of a dataset, completer, predictor, encoder, metric or protocol."""
-    registry = discover(plugin, data_dir=Workspace.at(workspace, data_dir).data_dir)
-    warn_of_quarantine(registry.quarantined)
+    registry = _specs_of_all(plugin, workspace, data_dir)
+    told = [each for each in _find_everywhere(registry, name) if each.told is not None]
+    loaded = {each.plugin.distribution for each in told if each.spec.kind in _LOADED}
+    registry = with_imported(registry, map(str, plugin), sorted(loaded))
     entries = _find_everywhere(registry, name)
     disk = Disk(workspace, data_dir)
     made_with = [_made_with(entry) for entry in entries]

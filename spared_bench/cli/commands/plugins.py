@@ -51,7 +51,7 @@ def show_plugins(
     context.obj = (plugin, space)
     if context.invoked_subcommand is not None:
         return
-    registry = discover(plugin, data_dir=space.data_dir)
+    registry = discover(plugin, data_dir=space.data_dir, specs_only=True)
     values = [_plugin_as_dict(each) for each in registry.plugins]
     show_result(values, as_json, lambda: _print_plugins(registry))
 
@@ -106,7 +106,7 @@ def why(
     before, space = context.obj
     if workspace or data_dir:
         space = Workspace.at(workspace, data_dir)
-    registry = discover([*before, *plugin], data_dir=space.data_dir)
+    registry = discover([*before, *plugin], data_dir=space.data_dir, specs_only=True)
     found = [each for each in registry.plugins if name in (each.name, each.distribution)]
     if not found:
         raise UnknownNameError("plugin", name, [each.name for each in registry.plugins])

@@ -29,7 +29,7 @@ def stability(
     from spared_bench.api.frames import stability as split_halves
     from spared_bench.registry import discover
 
-    spec = discover([]).get("metric", metric).spec
+    spec = discover(specs_only=True).get("metric", metric).spec
     found = split_halves(
         dataset,
         metric,

@@ -116,7 +116,7 @@ def _check_name(name: str) -> None:
     """Refuse the name of a protocol that nothing was run of, unless it is installed."""
     from spared_bench.registry import discover
 
-    discover().get("protocol", name)
+    discover(specs_only=True).get("protocol", name)
 
 
 def _found(records: Records) -> list[TrialResult]:

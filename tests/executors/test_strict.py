@@ -44,7 +44,8 @@ def run(workspace, predictors, completer, strict):
 @pytest.fixture
 def prey(workspace, monkeypatch):
     """A workspace with a finished run, and what of it nobody else's method may read."""
-    execute(select(make(workspace, strict=False), ["toy"], ["none"], ["gene-mean"]), **QUIET)
+    plan = select(make(workspace, strict=False), ["toy"], ["none"], ["gene-mean"])
+    execute(plan, executor="inline", **QUIET)
     kinds = ("prepared", "trials", "scores")
     files = [path for kind in kinds for path in (workspace / "store" / kind).rglob("*.*")]
     files += list((workspace / "data").rglob("*.*"))

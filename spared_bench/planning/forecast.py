@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from spared_bench.bench import Bench
+from spared_bench.files import bytes_below
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.figures import (
@@ -25,6 +26,7 @@ from spared_bench.store.entries import Store
 from spared_bench.store.index import Records
 from spared_bench.store.trials import TRIALS
 
+_AT_ONCE = 200  # trials whose records are looked up together
 _TO_SCORE = "scores to compute"
 _ORDER = ("prepare", "complete", "network")
 
@@ -229,15 +231,17 @@ class _Past:
         self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
         self._bytes: dict[str, list[int]] = defaultdict(list)
         self._classes: set[str] = set()
+        keys = store.keys(TRIALS)
         with Records(store) as records:
-            for key in store.keys(TRIALS):
-                result = records.trial(key)
-                if result is not None and result.ok and "total" in result.seconds:
-                    self._note(result)
-                    folder = store.folder(TRIALS, key)
-                    self._bytes[result.predictor].append(
-                        sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-                    )
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                records.read_ahead(TRIALS, some)
+                for key in some:
+                    result = records.trial(key)
+                    if result is not None and result.ok and "total" in result.seconds:
+                        self._note(result)
+                        size = bytes_below(store.folder(TRIALS, key))
+                        self._bytes[result.predictor].append(size)
 
     def _note(self, result: TrialResult) -> None:
         kind = result.environment.get("accelerator") or result.environment.get("device", "cpu")

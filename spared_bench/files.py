@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 
 
 @contextmanager
@@ -47,6 +48,17 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
         file.flush()
         if sync:
             os.fsync(file.fileno())
+
+
+def bytes_below(folder: Path) -> int:
+    """Return how large all files below a folder are together; of a link, what it leads to."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                facts = os.stat(f"{place}/{name}")  # noqa: PTH116  # a path of each takes longer
+                total += facts.st_size if S_ISREG(facts.st_mode) else 0
+    return total
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -187,8 +187,11 @@ class TrialResult:
         if scores.message:
             facts = {**facts, UNSCORED: scores.message}
         # ``replace`` looks at each of 25 fields, which takes long where there are many results.
-        computed = {name: getattr(scores, name) for name in _COMPUTED}
-        return TrialResult(**(vars(self) | computed | {"facts": facts}))
+        known, new = vars(self), {name: getattr(scores, name) for name in _COMPUTED}
+        new["facts"] = facts
+        if all(known[name] == value for name, value in new.items()):
+            return self
+        return TrialResult(**(known | new))
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; nan, which JSON lacks, becomes ``None``."""

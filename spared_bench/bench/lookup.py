@@ -48,11 +48,13 @@ class Lookup:
         self._inputs: dict[tuple[str, ...], dict[str, Any]] = {}
         self._completed: dict[tuple[str, str], str] = {}
         self._chosen: dict[tuple[str, str], Chosen] = {}
+        self._divided: dict[str, DatasetSpec] = {}
         self._registry = registry
 
     def adopt(self, registry: Registry) -> None:
         """Take over other plugins of the same names: imported where they were only told of."""
         self.__dict__["registry"] = registry
+        self._divided.clear()
 
     @cached_property
     def registry(self) -> Registry:
@@ -67,9 +69,11 @@ class Lookup:
 
     def dataset(self, name: str) -> DatasetSpec:
         """Look a dataset's spec up; its slides are split as the protocol uses them."""
-        spec = self.registry.get("dataset", name).spec
-        assert isinstance(spec, DatasetSpec)
-        return self.protocol.divide(spec)
+        if name not in self._divided:  # every input of every key asks for it
+            spec = self.registry.get("dataset", name).spec
+            assert isinstance(spec, DatasetSpec)
+            self._divided[name] = self.protocol.divide(spec)
+        return self._divided[name]
 
     def listed(self) -> list[str]:
         """Return the datasets of the protocol, folds by name; all where it lists none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,20 +98,17 @@ def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Itera
     def width(text: str) -> int:
         return len(text) if text.isascii() else cell_len(text)
 
-    def lines(cell: str) -> list[str]:
-        if cell.isprintable():
-            return [cell]
-        return strip_control_codes(cell).expandtabs().split("\n")
+    def lines(row: Sequence[str]) -> Iterable[Sequence[str]]:
+        if "".join(row).isprintable():
+            return [row]
+        cells = (strip_control_codes(cell).expandtabs().split("\n") for cell in row)
+        return zip_longest(*cells, fillvalue="")
 
-    cells = [[lines(cell) for cell in row] for row in (columns, *rows)]
-    widths = [
-        max(width(line) for lines in column for line in lines)
-        for column in zip(*cells, strict=True)
-    ]
-    for row in cells:
-        for line in zip_longest(*row, fillvalue=""):
-            filled = [text + " " * (w - width(text)) for text, w in zip(line, widths, strict=True)]
-            yield "  ".join(filled).rstrip()
+    whole = [line for row in (columns, *rows) for line in lines(row)]
+    widths = [max(map(width, column)) for column in zip(*whole, strict=True)]
+    for line in whole:
+        filled = [text + " " * (w - width(text)) for text, w in zip(line, widths, strict=True)]
+        yield "  ".join(filled).rstrip()
 
 
 def warn_of_quarantine(plugins: Sequence[Any]) -> None:

@@ -34,8 +34,11 @@ def visible(text: str, limit: int = MAX_NAME) -> str:
     >>> visible("st\u202enet\nv2")
     'st�net v2'
     """
+    text = text[: 2 * limit]
+    if text.isascii() and text.isprintable():  # as nearly every text of a board is
+        return _cut(text, limit)
     shown, marks = [], 0
-    for c in text[: 2 * limit]:
+    for c in text:
         is_mark = unicodedata.category(c) in ("Mn", "Me")
         marks = marks + 1 if is_mark else 0
         if c.isspace():
@@ -44,7 +47,10 @@ def visible(text: str, limit: int = MAX_NAME) -> str:
             shown.append("\ufffd")
         else:
             shown.append(c)
-    line = "".join(shown)
+    return _cut("".join(shown), limit)
+
+
+def _cut(line: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from spared_bench.bench import Bench
+from spared_bench.files import bytes_below
 from spared_bench.interfaces import Job
 from spared_bench.results import TrialResult
-from spared_bench.store.entries import Entry, Store
-from spared_bench.store.trials import TRIALS, read_trial
+from spared_bench.store.entries import Store
+from spared_bench.store.index import Records
+from spared_bench.store.trials import TRIALS
+
+_AT_ONCE = 200  # trials whose records are looked up together
 
 
 class _Size(NamedTuple):
@@ -35,32 +40,30 @@ class PastTrials:
         self._seconds: dict[tuple[str, _Size, str], list[tuple[float, int]]] = defaultdict(list)
         self._bytes: dict[_Size, list[int]] = defaultdict(list)
         self._devices: set[str] = set()
-        for key in store.keys(TRIALS):
-            found = read_trial(store, key, unread=[])
-            if found is not None and found[0].ok and "total" in found[0].seconds:
-                with suppress(
-                    KeyError, TypeError, ValueError
-                ):  # of an earlier version, or not ours
-                    self._note(*found)
+        keys = store.keys(TRIALS)
+        with Records(store) as records:
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                records.read_ahead(TRIALS, some)
+                for key in some:
+                    result = records.trial(key)
+                    if result is not None and result.ok and "total" in result.seconds:
+                        with suppress(KeyError, TypeError, ValueError):  # of an earlier version
+                            self._note(result, store.folder(TRIALS, key))
 
-    def _note(self, result: TrialResult, entry: Entry) -> None:
-        training = entry.inputs["training"]
-        size = _Size(
-            result.predictor,
-            str(result.facts["configuration"]),
-            int(training["batch_size"]),
-            int(result.facts["patch_px"]),
-        )
-        stored = sum(path.stat().st_size for path in entry.folder.rglob("*") if path.is_file())
-        for kind in (size, size._replace(predictor="")):
-            self._bytes[kind].append(stored)
-        steps = int(entry.inputs.get("iterations") or training["iterations"])
+    def _note(self, result: TrialResult, folder: Path) -> None:
+        facts = result.facts
+        sizes = int(facts["batch_size"]), int(facts["patch_px"])
+        size = _Size(result.predictor, str(facts["configuration"]), *sizes)
+        # A method without a curve is not trained by steps.
+        took = result.seconds["total"], int(facts["steps"]) if result.curves else 0
         device = result.environment.get("accelerator") or result.environment.get("device", "cpu")
         self._devices.add(device)
-        # A method without a curve is not trained by steps.
-        took = result.seconds["total"], steps if result.curves else 0
         for dataset in (result.dataset, ""):
             self._seconds[device, size, dataset].append(took)
+        stored = bytes_below(folder)
+        for kind in (size, size._replace(predictor="")):
+            self._bytes[kind].append(stored)
 
     def hours(self, bench: Bench, jobs: Iterable[Job]) -> tuple[dict[str, float], list[Job]]:
         """Return hours by class of device, and the trials of which nothing is known."""

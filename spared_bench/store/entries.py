@@ -12,7 +12,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -233,11 +233,11 @@ class Store:
             raise WorkspaceError(why_unwritable(self.root, error)) from error
         _discard(removed)
 
-    def keys(self, kind: str) -> list[str]:
-        """Return the keys of all entries of a kind, sound or not, in order."""
+    def keys(self, kind: str, but: Collection[str] = ()) -> list[str]:
+        """Return the keys of all entries of a kind but these, sound or not, in order."""
         root = f"{self.root}/{kind}"
         keys = [key for shard in _names_in(root) for key in _names_in(f"{root}/{shard}")]
-        return sorted(key for key in keys if self.has(kind, key))
+        return sorted(key for key in keys if key not in but and self.has(kind, key))
 
     def entries(self, kind: str) -> Iterator[Entry]:
         """Yield all sound entries of a kind, in the order of their keys."""

@@ -37,17 +37,26 @@ from spared_bench.store.trials import (
 
 INDEX = "index.sqlite"
 CELLS = "cells"
-_FORM = 1  # of what is kept; another one makes it anew, as other fields of the records do
+_FORM = 2  # of what is kept; another one makes it anew, as other fields of the records do
 _YOUNG = 2.0  # seconds: a file that is younger could change again with no new time
 _WAIT = 2.0  # seconds for another process that writes
 _MAPPED = 2**30  # bytes of the file that are read in place
 _MOST_KEYS = 500  # in one question
 _NO_FILE = "-"
-_TABLE = """CREATE TABLE IF NOT EXISTS records
+_RECORDS, _OUTCOMES = "records", "outcomes"  # the tables
+_TABLE = """CREATE TABLE IF NOT EXISTS {}
     (kind TEXT, key TEXT, stamp TEXT, record TEXT, PRIMARY KEY (kind, key))"""
-_SELECT = "SELECT stamp, record FROM records WHERE kind = ? AND key = ?"
-_SELECT_ALL = "SELECT key, stamp, record FROM records WHERE kind = ?"
-_INSERT = "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)"
+_SELECT = "SELECT key, stamp, record FROM {} WHERE kind = ?"
+_INSERT = "INSERT OR REPLACE INTO {} VALUES (?, ?, ?, ?)"
+#: What a list of trials shows of each, in a table of its own, which is read far sooner.
+_SHOWN: dict[str, tuple[str, ...]] = {
+    TRIALS: (
+        *("key", "status", "protocol", "dataset", "completer", "predictor", "seed"),
+        *("message", "facts"),
+    ),
+    SCORES: ("status", "message"),
+}
+_SHOWN_FACTS = ("quarantined",)
 _T = TypeVar("_T")
 
 
@@ -77,11 +86,14 @@ class Records:
     Parameters
     ----------
     store : Store
+    outcomes : bool
+        Whether it is enough to know what became of each trial: of what is in the index, only its
+        names, its state and the message are read, and all else of the results is left empty.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, outcomes: bool = False) -> None:
         self.store, self._root = store, str(store.root)
-        self._index = _Index(store.root)
+        self._index = _Index(store.root, outcomes)
         self._cells: list[CellFile] | None = None
         self._began = time.time()
 
@@ -176,9 +188,11 @@ class Records:
 
 
 def _trial(known: dict[str, Any]) -> TrialResult:
-    known["curves"] = {
-        name: [(step, value) for step, value in points] for name, points in known["curves"].items()
-    }
+    if "curves" in known:
+        known["curves"] = {
+            name: [(step, value) for step, value in points]
+            for name, points in known["curves"].items()
+        }
     return TrialResult(**known)
 
 
@@ -199,14 +213,22 @@ def _stamp(folder: str, names: Sequence[str]) -> tuple[str, list[os.stat_result]
     """Return names, sizes and times of files, one a line, and what the system says of them."""
     lines, found = [], []
     for name in names:
+        path = f"{folder}/{name}"  # one text: a path of its own takes longer, as an error does
+        if name == MARK and not os.access(path, os.F_OK):
+            lines.append(_missing(name))
+            continue
         try:
-            facts = os.stat(f"{folder}/{name}")  # noqa: PTH116  # a path of its own takes longer
+            facts = os.stat(path)  # noqa: PTH116
         except FileNotFoundError:
-            lines.append(f"{name}\t{_NO_FILE}\t{_NO_FILE}")
+            lines.append(_missing(name))
         else:
             lines.append(_stamp_of(name, facts))
             found.append(facts)
     return "\n".join(lines), found
+
+
+def _missing(name: str) -> str:
+    return f"{name}\t{_NO_FILE}\t{_NO_FILE}"
 
 
 def _names_in(stamp: str) -> list[str]:
@@ -219,9 +241,10 @@ class _Index:
     It only saves time, so no fault of its own is an error: it is left aside, or made anew.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, outcomes: bool) -> None:
         self._path = root / INDEX
-        self._new: list[tuple[str, str, str, str]] = []
+        self._outcomes = outcomes
+        self._new: dict[str, list[tuple[str, str, str, str]]] = {_RECORDS: [], _OUTCOMES: []}
         self._ahead: dict[str, dict[str, tuple[str, str] | None]] = {}
         self._rows: sqlite3.Connection | None = None
         self._damaged = False
@@ -248,7 +271,7 @@ class _Index:
 
     def read_all(self, kind: str) -> None:
         """Read all rows of a kind, of which every one is going to be asked for."""
-        found = self._rows_of(_SELECT_ALL, [kind])
+        found = self._rows_of(kind)
         self._ahead[kind] = {key: (stamp, record) for key, stamp, record in found}
 
     def read_ahead(self, kind: str, keys: Sequence[str]) -> None:
@@ -256,35 +279,36 @@ class _Index:
         ahead: dict[str, tuple[str, str] | None] = dict.fromkeys(keys)
         for start in range(0, len(keys), _MOST_KEYS):
             some = keys[start : start + _MOST_KEYS]
-            query = f"{_SELECT_ALL} AND key IN ({', '.join('?' * len(some))})"
-            for key, stamp, record in self._rows_of(query, [kind, *some]):
+            which = f" AND key IN ({', '.join('?' * len(some))})"
+            for key, stamp, record in self._rows_of(kind, which, some):
                 ahead[key] = stamp, record
         self._ahead[kind] = ahead
 
-    def _rows_of(self, query: str, values: Sequence[str]) -> list[tuple[str, str, str]]:
+    def _rows_of(
+        self, kind: str, which: str = "", keys: Sequence[str] = ()
+    ) -> list[tuple[str, str, str]]:
         rows = self._rows
         if rows is None:
             return []
-        return self._tried(lambda: rows.execute(query, values).fetchall()) or []
+        query = _SELECT.format(_OUTCOMES if self._outcomes and kind in _SHOWN else _RECORDS) + which
+        return self._tried(lambda: rows.execute(query, [kind, *keys]).fetchall()) or []
 
     def _row(self, kind: str, key: str) -> tuple[str, str] | None:
-        rows = self._rows
-        if rows is None:
-            return None
-        row: tuple[str, str] | None = self._tried(
-            lambda: rows.execute(_SELECT, (kind, key)).fetchone()
-        )
-        return row
+        for _, stamp, record in self._rows_of(kind, " AND key = ?", [key]):
+            return stamp, record
+        return None
 
     def keep(self, kind: str, key: str, stamp: str, record: Mapping[str, Any]) -> None:
         """Keep a record, once the index is closed."""
-        self._new.append((kind, key, stamp, json.dumps(record)))
+        self._new[_RECORDS].append((kind, key, stamp, json.dumps(record)))
+        if kind in _SHOWN:
+            self._new[_OUTCOMES].append((kind, key, stamp, json.dumps(_outcome(kind, record))))
 
     def close(self) -> None:
         """Write what is to be kept."""
         if self._rows is not None:
             self._rows.close()
-        if self._new and (self._path.is_file() or not self._path.exists()):
+        if self._new[_RECORDS] and (self._path.is_file() or not self._path.exists()):
             self._tried(self._write)
 
     def _open(self) -> sqlite3.Connection:
@@ -302,9 +326,10 @@ class _Index:
         if self._damaged:
             self._path.unlink()
         with closing(sqlite3.connect(self._path, timeout=_WAIT)) as rows, rows:
-            rows.execute(_TABLE)
             rows.execute(f"PRAGMA user_version = {_form()}")
-            rows.executemany(_INSERT, self._new)
+            for table, new in self._new.items():
+                rows.execute(_TABLE.format(table))
+                rows.executemany(_INSERT.format(table), new)
 
     def _tried(self, do: Callable[[], _T]) -> _T | None:
         try:
@@ -316,6 +341,14 @@ class _Index:
             return None
         except OSError:
             return None
+
+
+def _outcome(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is shown of a record in a list."""
+    outcome = {name: record[name] for name in _SHOWN[kind]}
+    if facts := outcome.get("facts"):
+        outcome["facts"] = {name: facts[name] for name in _SHOWN_FACTS if name in facts}
+    return outcome
 
 
 def forget_index(store: Store) -> None:

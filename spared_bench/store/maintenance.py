@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from spared_bench.errors import CorruptEntryError, UsageError
+from spared_bench.files import bytes_below
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.imports import keys_in
@@ -177,7 +177,7 @@ def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
         manifest = store.folder(kind, key) / MANIFEST
         age = time.time() - manifest.stat().st_mtime if manifest.is_file() else float("inf")
         if key not in kept and age >= days * 86_400 and not _belongs(store, kind, key, kept):
-            found.append((kind, key, _bytes(store.folder(kind, key))))
+            found.append((kind, key, bytes_below(store.folder(kind, key))))
     return found
 
 
@@ -223,7 +223,3 @@ def _belongs(store: Store, kind: str, key: str, kept: set[str]) -> bool:
     except CorruptEntryError:
         return False
     return entry is not None and entry.inputs.get(source) in kept
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -191,8 +191,8 @@ def failures_since(records: Records, protocol: str = "") -> Iterator[TrialResult
             named |= {file.record["final"], *file.record["search"]}
             pair = (file.record["cell"][1], file.record["cell"][3])
             settled[pair] = max(settled.get(pair, 0), file.changed)
-    for key in store.keys(TRIALS):
-        result = None if key in named else records.trial(key, [])
+    for key in store.keys(TRIALS, but=named):
+        result = records.trial(key, [])
         if result is None or result.ok:
             continue
         if protocol and result.protocol.partition("@")[0] != protocol:

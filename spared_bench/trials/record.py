@@ -41,6 +41,8 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
             "searched": sorted(predictor.search),
             "configuration": bench.chosen("predictor", job.predictor).configuration,
             "patch_px": bench.protocol.patches.size,
+            "batch_size": bench.protocol.training.batch_size,
+            "steps": job.iterations or bench.protocol.training.iterations,
         }
         | ({"needs_known": predictor.needs_known} if bench.protocol.known else {}),
         environment=environment(bench, job),

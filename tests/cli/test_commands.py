@@ -6,8 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from spared_bench.cli import app
 from spared_bench.cli.common import own_command
+from spared_bench.errors import SparedBenchError
 from spared_bench.protocol import read_protocol
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -63,11 +66,27 @@ def spared_bench(*arguments, **environment):
     ],
 )
 def test_a_mistake_ends_with_a_message_status_2_and_no_traceback(tmp_path, arguments, message):
-    done = spared_bench(*arguments, SPARED_BENCH_WORKSPACE=str(tmp_path / "w"))
-    assert done.returncode == 2, done.stderr
-    assert message in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+    # In this process, which has imported already what a command of its own waits for.
+    done = CliRunner().invoke(app, arguments, env={"SPARED_BENCH_WORKSPACE": str(tmp_path / "w")})
+    told, status = done.stderr, done.exit_code
+    if isinstance(done.exception, SparedBenchError):  # ends a process as the tests below say
+        told, status = f"{told} {done.exception}", done.exception.exit_code
+    assert status == 2, told
+    assert message in " ".join(told.split())
+    assert "Traceback" not in told
     assert done.stdout == ""
+
+
+def test_a_mistake_ends_the_process_in_the_same_way(tmp_path):
+    for arguments, message in [
+        (["run", "-p", "linear-prob"], "UnknownNameError: No predictor is named 'linear-prob'."),
+        (["run", "--epochs", "3"], "No such option: --epochs"),
+    ]:
+        done = spared_bench(*arguments, SPARED_BENCH_WORKSPACE=str(tmp_path / "w"))
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
 
 
 def test_a_leaderboard_without_runs_says_how_to_make_some(tmp_path):
@@ -167,7 +186,7 @@ def test_a_plugin_file_that_is_not_there_ends_the_command(tmp_path):
 def toy_run(workspace, *arguments, **environment):
     return spared_bench(
         "run", "--suite", TOY_PROTOCOL, "--plugin", TOY_PLUGIN, "-w", workspace,
-        "-d", "toy", "-c", "none", "--device", "cpu", *arguments, **environment,
+        "-d", "toy", "-c", "none", "--device", "cpu", "--workers", 1, *arguments, **environment,
     )  # fmt: skip
 
 

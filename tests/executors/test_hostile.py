@@ -8,7 +8,7 @@ import pytest
 
 from spared_bench.api import execute, make_bench, select
 from spared_bench.results import without_times
-from tests.conftest import TOY_PROTOCOL
+from tests.executors.conftest import planted
 from tests.running.test_orchestrator import alive
 
 HOSTILE = Path(__file__).parents[1] / "hostile_plugin.py"
@@ -63,12 +63,9 @@ if "pytest" not in sys.modules:  # in whose process plugins are listed
 
 def run(root, predictors, plugin_files=(), metrics="mse, pcc-gene"):
     """Return what became of each predictor on a dataset of our own, worked off by one worker."""
-    protocol = root / "protocol.yaml"
-    root.mkdir(exist_ok=True)
-    text = TOY_PROTOCOL.read_text().replace("[toy]", "[planted]")
-    protocol.write_text(text + f"metrics: [{metrics}]\n")
+    protocol = str(planted(root, f"metrics: [{metrics}]\n"))
     bench = make_bench(
-        str(protocol), workspace=root / "workspace", plugin_files=plugin_files, device="cpu"
+        protocol, workspace=root / "workspace", plugin_files=plugin_files, device="cpu"
     )
     plan = select(bench, ["planted"], ["none"], predictors)
     report = execute(plan, workers=1, track=False, figures=False, breaker=0)
@@ -81,9 +78,18 @@ def told(result):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
+def alone(tmp_path_factory, prepared_planted):
     """Our methods' results where no stranger's plugin is."""
-    return run(tmp_path_factory.mktemp("alone"), OURS)
+    root = tmp_path_factory.mktemp("alone")
+    prepared_planted(root / "workspace")
+    return run(root, OURS)
+
+
+@pytest.fixture
+def scored(tmp_path, prepared_planted):
+    """A folder whose workspace needs no preparing: metrics are asked for later."""
+    prepared_planted(tmp_path / "scored" / "workspace")
+    return tmp_path / "scored"
 
 
 def test_our_methods_score_what_they_score_without_a_plugin_that_attacks_them(
@@ -111,29 +117,31 @@ def test_our_methods_score_what_they_score_without_a_plugin_that_attacks_them(
     assert seen == {"known": 0.0, "behind": 0.0, "framed": 0.0}
 
 
-def test_a_strangers_metric_does_not_change_what_ours_score(alone, tmp_path):
+def test_a_strangers_metric_does_not_change_what_ours_score(alone, scored, tmp_path):
     path = tmp_path / "bad_metric.py"
     path.write_text(METRIC)
-    found = run(tmp_path / "scored", OURS, [path], "bad-metric, mse, pcc-gene")
+    found = run(scored, OURS, [path], "bad-metric, mse, pcc-gene")
     for name in OURS:
         scores = found[name].scores["test"]
         assert scores["bad-metric"] == 1.0
         assert {each: scores[each] for each in ("mse", "pcc-gene")} == alone[name].scores["test"]
 
 
-def test_a_metric_that_attacks_when_it_is_imported_hurts_its_own_column(alone, tmp_path):
+def test_a_metric_that_attacks_when_it_is_imported_hurts_its_own_column(alone, scored, tmp_path):
     path = tmp_path / "bad_import.py"
     path.write_text(ATTACKS_WHEN_IMPORTED)
-    found = run(tmp_path / "scored", OURS, [path], "mse, bad-metric, pcc-gene")
+    found = run(scored, OURS, [path], "mse, bad-metric, pcc-gene")
     for name in OURS:
         assert found[name].scores == alone[name].scores
         assert found[name].gene_scores == alone[name].gene_scores
 
 
-def test_a_strangers_metric_that_fails_leaves_its_own_column_empty_and_no_other(alone, tmp_path):
+def test_a_strangers_metric_that_fails_leaves_its_own_column_empty_and_no_other(
+    alone, scored, tmp_path
+):
     path = tmp_path / "bad_metric.py"
     path.write_text(METRIC)
-    found = run(tmp_path / "scored", OURS, [path], "raises, mse, dies, pcc-gene, short")
+    found = run(scored, OURS, [path], "raises, mse, dies, pcc-gene, short")
     for name in OURS:
         assert found[name].ok
         assert found[name].scores == alone[name].scores

@@ -13,7 +13,7 @@ import pytest
 from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import UsageError
 from spared_bench.planning.views import declared_views
-from tests.conftest import TOY_PROTOCOL
+from tests.executors.conftest import planted
 
 HEAD = "from spared_bench import PredictorSpec, ProtocolSpec, View, hookimpl\n"
 MODEL = """
@@ -55,13 +55,6 @@ def write(path: Path, *parts: str) -> Path:
     return path
 
 
-def planted(root: Path) -> Path:
-    root.mkdir(exist_ok=True)
-    path = root / "protocol.yaml"
-    path.write_text(TOY_PROTOCOL.read_text().replace("[toy]", "[planted]"))
-    return path
-
-
 def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "spared_bench", "run", "--suite", str(planted(root))]
     command += ["-d", "planted", "-c", "none", "-w", str(root / "w"), "--workers", "1", *words]
@@ -76,12 +69,13 @@ def board(root: Path) -> list[dict[str, str]]:
 
 
 def test_code_that_attacks_when_it_is_imported_touches_neither_store_nor_record_nor_board(
-    tmp_path, monkeypatch
+    prepared_planted, tmp_path, monkeypatch
 ):
     sign = tmp_path / "sign"
     monkeypatch.setenv("STRANGER_SIGN", str(sign))
     plugin = write(tmp_path / "attacks.py", ATTACK, MODEL)
     quiet = ["-p", "gene-mean", "--no-figures"]
+    prepared_planted(tmp_path / "alone" / "w")
     alone = run(tmp_path / "alone", *quiet)
     assert alone.returncode == 0, alone.stderr
     beside = run(tmp_path / "beside", *quiet, "-p", "stranger", "--plugin", str(plugin))
@@ -93,7 +87,8 @@ def test_code_that_attacks_when_it_is_imported_touches_neither_store_nor_record_
     assert board(tmp_path / "beside") == expected
 
 
-def test_the_process_that_plans_imports_nothing_of_others(tmp_path, monkeypatch):
+def test_the_process_that_plans_imports_nothing_of_others(prepared_planted, tmp_path, monkeypatch):
+    prepared_planted(tmp_path / "w")
     sign = tmp_path / "sign"
     monkeypatch.setenv("STRANGER_SIGN", str(sign))
     plugin = write(tmp_path / "attacks.py", ATTACK, MODEL)
@@ -169,7 +164,8 @@ def spared_bench_protocols():
         make_bench("theirs@5", workspace=tmp_path / "w", plugin_files=[plugin], apart=True)
 
 
-def test_observers_are_called_of_a_plugin_that_brings_nothing_else(tmp_path):
+def test_observers_are_called_of_a_plugin_that_brings_nothing_else(prepared_planted, tmp_path):
+    prepared_planted(tmp_path / "w")
     observer = """
 from pathlib import Path
 
@@ -185,7 +181,8 @@ def spared_bench_run_finished(plan, results):
     bench = make_bench(
         str(planted(tmp_path)), workspace=tmp_path / "w", plugin_files=files, apart=True
     )
-    execute(select(bench, ["planted"], ["none"], ["gene-mean"]), track=False, figures=False)
+    plan = select(bench, ["planted"], ["none"], ["gene-mean"])
+    execute(plan, workers=1, track=False, figures=False)
     assert told.read_text() == "1"
     assert not silent.exists()
 

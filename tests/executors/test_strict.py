@@ -44,7 +44,8 @@ def run(workspace, predictors, completer, strict):
 @pytest.fixture
 def prey(workspace, monkeypatch):
     """A workspace with a finished run, and what of it nobody else's method may read."""
-    execute(select(make(workspace, strict=False), ["toy"], ["none"], ["gene-mean"]), **QUIET)
+    plan = select(make(workspace, strict=False), ["toy"], ["none"], ["gene-mean"])
+    execute(plan, executor="inline", **QUIET)
     kinds = ("prepared", "trials", "scores")
     files = [path for kind in kinds for path in (workspace / "store" / kind).rglob("*.*")]
     files += list((workspace / "data").rglob("*.*"))
@@ -254,7 +255,10 @@ def spared_bench_predictors():
 
 
 @needs_landlock
-def test_stages_views_by_a_property_and_variances_are_as_they_are_without(tmp_path):
+def test_stages_views_by_a_property_and_variances_are_as_they_are_without(
+    prepared_planted, tmp_path
+):
+    prepared_planted(tmp_path / "strict-False")
     plugin = tmp_path / "staged.py"
     plugin.write_text(STAGED)
     found = {}
@@ -272,7 +276,8 @@ def test_stages_views_by_a_property_and_variances_are_as_they_are_without(tmp_pa
 
 
 @needs_landlock
-def test_a_method_that_takes_too_long_is_ended_where_it_is_shut_in(tmp_path):
+def test_a_method_that_takes_too_long_is_ended_where_it_is_shut_in(prepared_planted, tmp_path):
+    prepared_planted(tmp_path / "w")
     plugin = tmp_path / "slow.py"
     text = STAGED.replace("self.mean_ = train", "import time; time.sleep(60); self.mean_ = train")
     plugin.write_text(text)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spared_bench.leaderboard.text import visible
 
@@ -58,3 +61,9 @@ def test_marks_that_pile_up_are_cut_and_those_of_languages_are_not():
     assert visible("a\u0301\u0301b\u0301") == "a\u0301\u0301b\u0301"
     enclosed = "a" + "\u20dd" * 9
     assert visible(enclosed).count("\u20dd") == 4
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=12), st.integers(1, 6))
+def test_of_ascii_all_is_left_but_controls_and_what_does_not_fit(text, limit):
+    shown = re.sub(r"[\x00-\x1f\x7f]", "\ufffd", re.sub(r"[\t-\r\x1c-\x1f]", " ", text))
+    assert visible(text, limit) == (shown if len(shown) <= limit else shown[: limit - 1] + "…")

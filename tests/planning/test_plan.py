@@ -12,6 +12,7 @@ from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.interfaces import Job
 from spared_bench.planning.past import PastTrials
 from spared_bench.planning.plan import Cell
+from spared_bench.protocol import Protocol
 from spared_bench.results import TrialResult
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -24,6 +25,15 @@ def cell(n_candidates):
     search = tuple(Job("trial", f"s{i}", "d", "median", "p") for i in range(n_candidates))
     finals = tuple(Job("trial", f"f{i}", "d", "none", "p") for i in range(n_candidates))
     return Cell("d", "none", "p", 0, search, finals)
+
+
+def test_a_dataset_is_divided_once_until_other_plugins_are_taken_over(bench, monkeypatch):
+    divided = []
+    monkeypatch.setattr(Protocol, "divide", lambda _, spec: divided.append(spec) or spec)
+    assert bench.dataset("toy") is bench.dataset("toy") is divided[0]
+    assert len(divided) == 1
+    bench.adopt(bench.registry)
+    assert bench.dataset("toy") is divided[1]
 
 
 def test_the_candidate_of_lowest_validation_error_is_chosen():

@@ -102,9 +102,26 @@ def test_a_damaged_result_is_made_again_and_is_the_same(bench):
         assert scores(first) == scores(again)
 
 
+def not_slow(root):
+    """Return a plan of both methods of the run that is stopped, none of which waits."""
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=root,
+        plugin_files=[TOY_PLUGIN],
+        parameters={"toy-slow": {"seconds": 0.0}},
+    )
+    return select(bench, ["toy"], ["none"], ["toy-ridge", "toy-slow"])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What that run gives in a workspace of its own, from the preparing on."""
+    return scores(execute(not_slow(tmp_path_factory.mktemp("fresh")), executor="inline", **QUIET))
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
-    workspace, tmp_path, monkeypatch, how
+    workspace, undisturbed, tmp_path, monkeypatch, how
 ):
     sign = tmp_path / "begun"
     monkeypatch.setenv("TOY_SIGN", str(sign))
@@ -129,21 +146,8 @@ def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
         assert "Interrupted. Finished trials are kept" in errors
         assert "Traceback" not in errors
 
-    bench = make_bench(
-        str(TOY_PROTOCOL),
-        workspace=workspace,
-        plugin_files=[TOY_PLUGIN],
-        parameters={"toy-slow": {"seconds": 0.0}},
-    )
-    resumed = execute(select(bench, ["toy"], ["none"], ["toy-ridge", "toy-slow"]), **QUIET)
-    fresh = make_bench(
-        str(TOY_PROTOCOL),
-        workspace=tmp_path / "fresh",
-        plugin_files=[TOY_PLUGIN],
-        parameters={"toy-slow": {"seconds": 0.0}},
-    )
-    undisturbed = execute(select(fresh, ["toy"], ["none"], ["toy-ridge", "toy-slow"]), **QUIET)
-    assert scores(resumed) == scores(undisturbed)
+    resumed = execute(not_slow(workspace), workers=1, **QUIET)
+    assert scores(resumed) == undisturbed
     assert all(result.ok for result in resumed.results)
     assert list((workspace / "store" / "tmp").iterdir()) == []
 

@@ -20,7 +20,7 @@ from spared_bench.store.index import INDEX, Records, forget_index
 from spared_bench.store.maintenance import verify
 from spared_bench.store.trials import RESULT, SCORE_RECORD, SCORES, TRIALS
 from spared_bench.trials import cells
-from spared_bench.trials.cells import earlier_cells, failures_since, finished_cells
+from spared_bench.trials.cells import cells_in, earlier_cells, failures_since, finished_cells
 
 
 @pytest.fixture(autouse=True)
@@ -38,13 +38,15 @@ def store(tmp_path):
         final = trial(store, seed)
         scored = scores(store, seed)
         record_cell(store, seed, final.key, [entry.key for entry in candidates], scored.key)
-    trial(store, 9, status="diverged", message="too far\nfrom here")
+    facts = {"quarantined": True, "tier": "A"}
+    trial(store, 9, status="diverged", message="too far\nfrom here", facts=facts)
     return store
 
 
 def trial(store, seed, candidate=-1, **values):
     inputs = {"seed": seed, "candidate": candidate}
-    values = {"status": "ok", "message": "", **values}
+    facts = {"evaluation_split": "test", "shared_donors": ["a"], "imported": "a lie"}
+    values = {"status": "ok", "message": "", "facts": facts, **values}
     made = TrialResult(
         key=digest(inputs),
         protocol="toy@1",
@@ -55,7 +57,6 @@ def trial(store, seed, candidate=-1, **values):
         seed=seed,
         seconds={"total": 1.5},
         curves={"loss": [(0, 1.0), (10, math.nan)]},
-        facts={"evaluation_split": "test", "shared_donors": ["a"], "imported": "a lie"},
         environment={"device": "cpu"},
         **values,
     )
@@ -90,6 +91,7 @@ def record_cell(store, seed, final, search, scored):
 
 def read(store):
     """Return all that is read of a store, as text, in which nan equals nan."""
+    outcomes = read_outcomes(store)
     unread = []
     found = list(finished_cells(store, unread=unread))
     with Records(store) as records:
@@ -100,8 +102,21 @@ def read(store):
                 [vars(result) for result in failures_since(records)],
                 earlier_cells(records),
                 sorted(unread),
+                outcomes,
             ]
         )
+
+
+def read_outcomes(store):
+    """Return what a list of trials shows of each."""
+    with Records(store, outcomes=True) as records:
+        results = [cell.final for cell in cells_in(records)] + list(failures_since(records))
+    return [shown(result) for result in results]
+
+
+def shown(result):
+    names = ("key", "protocol", "dataset", "completer", "predictor", "seed", "status", "message")
+    return [getattr(result, name) for name in names], result.facts.get("quarantined")
 
 
 def read_plainly(store):
@@ -126,6 +141,18 @@ def test_a_second_reading_opens_no_entry_and_says_the_same(
     for name in ("read_trial", "read_scores", "read_cell"):
         monkeypatch.setattr(index, name, refused)
     assert read(store) == plainly
+
+
+def test_of_outcomes_no_more_is_read_than_a_list_shows(store):
+    with Records(store) as records:
+        finals = [cell.final for cell in cells_in(records)]
+        (failure,) = failures_since(records)
+    with Records(store, outcomes=True) as records:
+        (outcome, *_) = [cell.final for cell in cells_in(records)]
+    assert outcome.ok
+    assert not (outcome.parameters or outcome.scores or outcome.environment or outcome.facts)
+    assert shown(failure)[1] is True
+    assert read_outcomes(store) == [shown(result) for result in (*finals, failure)]
 
 
 def test_a_file_that_is_young_is_not_believed_yet(store, monkeypatch):
@@ -213,7 +240,8 @@ def cut(path):
 def of_other_code(path):
     with closing(sqlite3.connect(path)) as rows, rows:
         rows.execute("PRAGMA user_version = 7")
-        rows.execute("UPDATE records SET record = replace(record, 'toy', 'boy')")
+        for table in ("records", "outcomes"):
+            rows.execute(f"UPDATE {table} SET record = replace(record, 'toy', 'boy')")
 
 
 def of_other_columns(path):
@@ -224,13 +252,16 @@ def of_other_columns(path):
 def of_odd_rows(path):
     with closing(sqlite3.connect(path)) as rows, rows:
         rows.execute("UPDATE records SET record = '[1, 2' WHERE kind = 'trials'")
+        rows.execute("UPDATE outcomes SET record = '[1, 2' WHERE kind = 'trials'")
+        rows.execute("UPDATE outcomes SET record = x'00ff' WHERE kind = 'scores'")
         rows.execute("UPDATE records SET record = x'00ff' WHERE kind = 'scores'")
         rows.execute("UPDATE records SET stamp = NULL WHERE kind = 'cells'")
 
 
 def of_odd_records(path):
     with closing(sqlite3.connect(path)) as rows, rows:
-        rows.execute('UPDATE records SET record = \'{"curves": 5, "more": 1}\'')
+        for table in ("records", "outcomes"):
+            rows.execute(f'UPDATE {table} SET record = \'{{"curves": 5, "more": 1}}\'')
 
 
 def a_folder(path):

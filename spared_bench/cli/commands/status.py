@@ -45,7 +45,7 @@ def status(
     if why:
         _show_one(list(_trials(space.store, why)), why, as_json)
         return
-    with Records(space.store) as records:
+    with Records(space.store, outcomes=not as_json) as records:
         if note := note_on_earlier(records):
             typer.echo(note, err=True)
         found = _found(records)

@@ -84,7 +84,7 @@ def _numbers(
         if _COMMAS not in notes:
             notes.append(_COMMAS)
     try:
-        return [float(text) for text in texts]
+        return [_number(text) for text in texts]
     except ValueError:
         for column, text in zip(columns, texts, strict=True):
             if not _is_number(text):
@@ -96,9 +96,15 @@ def _numbers(
         raise
 
 
+def _number(text: str) -> float:
+    if "_" in text:  # 1_5 is 15 in Python, and nowhere else
+        raise ValueError(text)
+    return float(text)
+
+
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        _number(text)
     except ValueError:
         return False
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -38,7 +39,7 @@ PRODUCTS = (
 )
 #: What is made of results here and never carried elsewhere.
 DERIVED = ("shifts",)
-_KEY_CHARS = 64
+_KEY = re.compile(r"[0-9a-f]{64}")
 _FEW_ENTRIES = 2_000  # which take no longer than processes to check them would take to start
 _ENTRIES_AT_ONCE = 200
 _MOST_WORKERS = 16
@@ -147,10 +148,13 @@ def problems_of(store: Store, kind: str, key: str) -> list[str]:
 def entries_of(
     store: Store, kinds: tuple[str, ...] = RESULTS + PRODUCTS + DERIVED
 ) -> Iterator[tuple[str, str]]:
-    """Yield kind and key of all that is there of some kinds, damaged or not."""
+    """Yield kind and key of all that is there of some kinds, damaged or not.
+
+    What is called otherwise than an entry, such as a link to another folder, is none.
+    """
     for kind in kinds:
         for folder in sorted((store.root / kind).glob("*/*")):
-            if folder.is_dir() or len(folder.name) == _KEY_CHARS:
+            if _KEY.fullmatch(folder.name) and folder.parent.name == folder.name[:2]:
                 yield kind, folder.name
 
 

@@ -254,6 +254,7 @@ def test_a_table_without_names_says_that_it_needs_them(tmp_path):
         (",E1,E2\na_s0,1,2,3,4\n", "a header of 3 names and a first row of 5"),
         (",E1,E2\na_s0,1,2\na_s1,1\n", "line 3: 1 value,|line 3: 2 values"),
         (",E1,E2\na_s0,1,much\n", r"line 2, column 'E2': 'much' is no number\. Predict a"),
+        (",E1,E2\na_s0,1,1_5\n", r"line 2, column 'E2': '1_5' is no number\. Predict a"),
     ],
 )
 def test_broken_text_is_told_by_line(text, told, tmp_path):

@@ -95,6 +95,19 @@ def test_gc_removes_what_no_cell_needs_and_keeps_all_that_the_others_consumed(st
     assert unneeded(store, days=0) == []
 
 
+def test_what_lies_in_a_store_and_is_no_entry_is_neither_checked_nor_collected(store, tmp_path):
+    entries = verify(store).checked
+    needless = unneeded(store, days=0)
+    (tmp_path / "mine/photos").mkdir(parents=True)
+    trials = store.root / "trials"
+    (trials / "link").symlink_to(tmp_path / "mine")
+    (trials / "ab").mkdir(exist_ok=True)
+    (trials / "ab/notes").mkdir()
+    (trials / "stray.txt").write_text("x")
+    assert verify(store).checked == entries
+    assert unneeded(store, days=0) == needless
+
+
 def test_gc_keeps_what_is_young_and_waits_while_a_run_uses_the_store(store):
     assert unneeded(store, days=1) == []
     leases = Leases(store.root / "leases")

@@ -188,3 +188,16 @@ def test_a_misspelt_setting_per_dataset_is_refused_when_the_protocol_is_read():
         ProtocolError, match=r"per_dataset\['x'\]: 'ngenes'.*Did you mean 'n_genes'"
     ):
         parse_protocol(SMALL + "processing: {per_dataset: {x: {ngenes: 3}}}", "mine.yaml")
+
+
+def test_seeds_are_numbers_of_repetitions_each_once():
+    from spared_bench.errors import StudyError
+    from spared_bench.studies.model import parse_study
+
+    with pytest.raises(ProtocolError, match=r"'seeds.1': expected at least 0 \(found -1\)"):
+        parse_protocol(f"{SMALL}seeds: [0, -1]\n", "x")
+    with pytest.raises(ProtocolError, match="2 stands there more than once"):
+        parse_protocol(f"{SMALL}seeds: [2, 0, 2]\n", "x")
+    factors = "factors: {size: {setting: patches.size, levels: [8, 16]}}"
+    with pytest.raises(StudyError, match=r"'seeds.0': expected at least 0 \(found -1\)"):
+        parse_study(f"name: x\nbase: demo\nmethods: [m]\n{factors}\nseeds: [-1]\n", "x")

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from spared_bench.strict import in_one_line
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+Repetition = Annotated[int, Field(ge=0)]
+
+
+def _once_each(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice} stands there more than once: it would be one training")
+    return seeds
+
+
+Seeds = Annotated[tuple[Repetition, ...], AfterValidator(_once_each)]
 
 
 class Section(BaseModel):

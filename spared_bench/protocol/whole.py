@@ -11,7 +11,7 @@ from spared_bench.errors import ProtocolError, did_you_mean
 from spared_bench.keys.hashing import digest
 from spared_bench.protocol.known import Known
 from spared_bench.protocol.processing import Processing
-from spared_bench.protocol.section import Positive, Section
+from spared_bench.protocol.section import Positive, Section, Seeds
 from spared_bench.protocol.training import Completion, PatchCutting, Search, Training
 from spared_bench.protocol.validation import Validation
 from spared_bench.validated import load_model
@@ -78,7 +78,7 @@ class Protocol(Section):
     training: Training = Training()
     completion: Completion = Completion()
     search: Search = Search()
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[Seeds, Field(min_length=1)] = (0,)
     pooling: Literal["slide", "split"] = "slide"
     mean_rule: Literal["strict", "published"] = "strict"
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mse", "pcc-gene")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from spared_bench.errors import StudyError, did_you_mean
-from spared_bench.protocol.section import Positive, Section
+from spared_bench.protocol.section import Positive, Repetition, Section
 from spared_bench.strict import in_one_line
 from spared_bench.validated import load_model
 
@@ -182,7 +182,7 @@ class Study(Section):
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     completers: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[Repetition, ...] = ()
     metric: str = "pcc-gene"
     factors: dict[str, Factor] = Field(default_factory=dict)
     design: Literal["full", "single"] = "full"

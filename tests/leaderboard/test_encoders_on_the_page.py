@@ -98,7 +98,7 @@ def test_the_card_says_whose_encoder_it_is_and_whether_it_may_have_seen_test_sli
 
     told = open_site(tmp_path / "unknown").locator("#answer .answer").inner_text()
     seen = "it may have seen test slides: its makers do not say."
-    assert f"It looks through the encoder uni (licence NC); {seen}" in told
+    assert f"It sees patches through the encoder uni (licence NC); {seen}" in told
     known = open_site(tmp_path / "known").locator("#answer .answer").inner_text()
     assert "gpfm (licence <b> NC); it has seen test slides: TENX95." in known
 

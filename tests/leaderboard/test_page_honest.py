@@ -187,7 +187,7 @@ def test_maps_say_what_their_numbers_are_and_which_genes_there_are(open_site, tm
     page = open_site(tmp_path, f"#map/{row_of(tmp_path, 'ridge')['id']}/breast?gene=ERBB2")
     ready(page, "map")
     told = page.locator("#view").inner_text()
-    assert "Numbers and colours are log(1 + x); of the variance, its square." in told
+    assert "Numbers and colours are log(1 + x); the variance is in the square of that." in told
     assert "whether it was measured is not told here" in page.locator("#absent").inner_text()
     page.get_by_text("The 2 genes that there are").click()
     page.locator("#absent").get_by_role("button", name="C", exact=True).click()

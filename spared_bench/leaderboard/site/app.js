@@ -26,9 +26,9 @@
     offer(field("organism"), distinct(some.map((c) => c.organism)));
     offer(field("tier"), distinct(board.datasets.map((c) => c.tier)));
     offer(field("tissue"), tissues(some));
-    document.getElementById("offered").replaceChildren("Offered is what the datasets here are of. ", ...forerunner(technologies), ...elsewhere(board));
+    document.getElementById("offered").replaceChildren("The lists offer what the datasets here are of. ", ...forerunner(technologies), ...elsewhere(board));
     field("budget").replaceChildren(...spared.choice.BUDGETS.map(([value, text]) => el("option", { value }, text)));
-    boxes("datasets", board.datasets.map((c) => [c.name, c.name]));
+    boxes("datasets", board.datasets.map((c) => [c.name, c.counts ? c.name : `${c.name} (in no mean)`]));
     offer(field("metric"), board.metrics.map((m) => m.name), board.metrics.map((m) => m.title));
     spared.words.glossary(board);
     spared.protocols.latest(document.getElementById("changes"));

@@ -93,7 +93,7 @@ spared.choose = (() => {
     const [used, licence, seen] = ["encoder", "encoder_licence", "may_have_seen"].map((key) => row.cells[key]?.[1]);
     if (!used || used === spared.none) return "";
     const told = seen && seen !== spared.none ? `; ${/^(may|has) /.test(seen) ? `it ${seen}` : `it was pretrained on ${seen}`}` : "";
-    return el("p", { class: "support" }, `It looks through the encoder ${used}${licence && licence !== spared.none ? ` (licence ${licence})` : ""}${told}.`);
+    return el("p", { class: "support" }, `It sees patches through the encoder ${used}${licence && licence !== spared.none ? ` (licence ${licence})` : ""}${told}.`);
   }
 
   // Whether the scores are of donors that methods learnt from too, or of no slides of their own.

@@ -13,7 +13,7 @@ spared.mapPlots = (() => {
     await new Promise((resolve) => setTimeout(resolve, 60));
     if (!scatter.isConnected) return;
     spared.plot(scatter, `Measured against predicted ${geneName}, measured spots of this slide`, [
-      { type: "scatter", mode: "markers", x: kept.map((v) => v[0]), y: kept.map((v) => v[1]), marker: { size: 5, opacity: 0.6 }, name: "spots" },
+      { type: "scatter", mode: "markers", x: kept.map((v) => v[0]), y: kept.map((v) => v[1]), marker: { size: 5, opacity: 0.7, color: spared.accent() }, name: "spots" },
       { type: "scatter", mode: "lines", x: ends, y: ends, line: { dash: "dot", width: 1 }, name: "equal" },
     ], { xaxis: { title: { text: "measured" } }, yaxis: { title: { text: "predicted" } }, showlegend: false });
     const finite = values.filter(known);

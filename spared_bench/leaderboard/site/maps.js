@@ -135,7 +135,7 @@
   // What the numbers beside the colours are.
   function unit(protocol, { variance }) {
     const target = spared.words.target(protocol);
-    return target ? `Numbers and colours are ${target}${variance ? "; of the variance, its square" : ""}. ` : "";
+    return target ? `Numbers and colours are ${target}${variance ? "; the variance is in the square of that" : ""}. ` : "";
   }
 
   function bounds(truth, slide) {

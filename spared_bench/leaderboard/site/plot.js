@@ -9,6 +9,7 @@
   const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   // The colour of lines and texts, in light and in dark.
   spared.ink = () => styled("--ink");
+  spared.accent = () => styled("--accent");
 
   spared.plot = async (node, title, traces, layout = {}) => {
     const inner = el("div", { role: "img", "aria-label": title });

@@ -78,7 +78,7 @@ spared.words = (() => {
   const term = (name, text) => { const found = TERMS.find(([key]) => key === name); return link(["about", name], text, { class: "term", "data-tip": found[2] }); };
 
   const metricTerm = (metric, text) => link(["about", `metric-${metric.name}`], text, { class: "term", "data-tip": told(metric) });
-  const told = (m) => `${m.summary || m.name}, per ${m.per}; ${m.better} is better.${m.perfect === null ? "" : ` A perfect prediction reaches ${m.perfect}.`}`;
+  const told = (m) => `${m.summary || m.name}, per ${m.per}${m.per === "entry" ? "" : ", of which the mean is shown"}; ${m.better} is better.${m.perfect === null ? "" : ` A perfect prediction reaches ${m.perfect}.`}`;
 
   // What the metrics and the columns of this protocol are, in their own words.
   function glossary(board) {

@@ -1,7 +1,7 @@
 """A SpatialData object (``.zarr``): a table of counts, shapes for its spots, and an image.
 
-Spots are circles, or equal squares, which bins of Visium HD are by default (spatialdata-io), as
-shapes or as labels: pixels of a mask that hold the number of their bin.
+Spots are equal circles, or equal squares, which bins of Visium HD are by default (spatialdata-io),
+as shapes or as labels: pixels of a mask that hold the number of their bin.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _MOST_CHANNELS = 4
-_TOLERANCE = 0.02  # of sides and diagonals of squares
+_TOLERANCE = 0.02  # of radii of circles, and of sides and diagonals of squares
 
 
 def read_spatialdata(
@@ -77,7 +77,7 @@ def read_spatialdata(
     MissingFileError, ContractError
         If the object is missing, cannot be read, lacks an element, or tells of several scales.
     CoordinateError
-        If the spots are neither circles nor equal squares, or overlap.
+        If the spots are neither equal circles nor equal squares, or overlap.
     ImageError
         If it is not clear what the values or channels of the image mean.
     CountsError
@@ -244,7 +244,14 @@ def _measured(shapes: Any, path: Path) -> tuple[np.ndarray, float]:
 
     kinds = set(shapes.geom_type)
     if kinds == {"Point"} and "radius" in shapes:
-        return get_coordinates(shapes.geometry), 2 * float(np.median(shapes["radius"]))
+        radii = shapes["radius"].to_numpy(dtype=np.float64)
+        radius = float(np.median(radii)) if len(radii) else 0.0
+        if not (abs(radii - radius) <= _TOLERANCE * radius).all():
+            raise CoordinateError(
+                f"The circles of {path} have radii from {radii.min():.4g} to {radii.max():.4g};"
+                " expected equal ones, which spots have. Bin cells into spots first."
+            )
+        return get_coordinates(shapes.geometry), 2 * radius
     corners = get_coordinates(shapes.geometry)
     if kinds == {"Polygon"} and len(corners) == 5 * len(shapes):  # the first stands twice
         corners = corners.reshape(-1, 5, 2)

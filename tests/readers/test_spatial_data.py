@@ -339,3 +339,53 @@ def test_labels_that_are_no_equal_squares_or_not_there_are_refused(tmp_path):
     with_labels(tmp_path / "gone.zarr", [2] * 36, names=np.arange(36) + 2)
     with pytest.raises(CoordinateError, match=r"1 of 36 spots .* have no shape: 37"):
         read_spatialdata(tmp_path / "gone.zarr", exports=tmp_path)
+
+
+def with_circles(path, radius=4.0, shapes=None, image=None, names=None, region="bins", **others):
+    """Write circles at ``CENTRES`` with these transformations of shapes and image."""
+    spatialdata = pytest.importorskip("spatialdata")
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+    from spatialdata.transformations import Identity
+
+    own = [f"s{i}" for i in range(36)]
+    name = region if isinstance(region, str) else region[0]
+    table = ad.AnnData(
+        sparse.csr_matrix(np.random.default_rng(0).poisson(3, (36, 9)).astype(np.float32)),
+        obs=pd.DataFrame({"region": pd.Categorical([name] * 36), "spot": own}, index=own),
+        var=pd.DataFrame(index=made_slides.gene_ids(9)),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        circles = ShapesModel.parse(
+            CENTRES,
+            geometry=0,
+            radius=radius,
+            index=pd.Index(own if names is None else names),
+            transformations=shapes or {"global": Identity()},
+        )
+        spatialdata.SpatialData(
+            images={
+                "he": Image2DModel.parse(
+                    np.full((3, 300, 300), 200, np.uint8),
+                    dims=("c", "y", "x"),
+                    transformations=image or {"global": Identity()},
+                )
+            },
+            shapes={"bins": circles} | dict.fromkeys(others, circles),
+            tables={
+                "t": TableModel.parse(
+                    table, region=region, region_key="region", instance_key="spot"
+                )
+            },
+        ).write(path)
+    return path
+
+
+def test_circles_of_other_sizes_are_cells_and_no_spots(tmp_path):
+    # Cells as circles, as of Xenium, were read as spots of the median size.
+    path = with_circles(tmp_path / "a.zarr", radius=np.linspace(2, 6, 36))
+    with pytest.raises(CoordinateError, match=r"radii from 2 to 6; .* Bin cells into spots first"):
+        read_spatialdata(path, exports=tmp_path)
+    path = with_circles(tmp_path / "b.zarr", radius=np.r_[40, [4.0] * 35])
+    with pytest.raises(CoordinateError, match="radii from 4 to 40"):
+        read_spatialdata(path, exports=tmp_path)

@@ -381,6 +381,74 @@ def with_circles(path, radius=4.0, shapes=None, image=None, names=None, region="
     return path
 
 
+def scale(by, down=None):
+    from spatialdata.transformations import Scale
+
+    return Scale([by, by if down is None else down], ("x", "y"))
+
+
+def affine(rows):
+    from spatialdata.transformations import Affine
+
+    return Affine([*rows, [0, 0, 1]], ("x", "y"), ("x", "y"))
+
+
+def test_a_turned_and_a_mirrored_image_have_their_spots_in_place(tmp_path):
+    pytest.importorskip("spatialdata")
+    turned = affine([[np.cos(0.3), -np.sin(0.3), 40], [np.sin(0.3), np.cos(0.3), -10]])
+    path = with_circles(tmp_path / "a.zarr", shapes={"global": turned})
+    slide = read_spatialdata(path, exports=tmp_path)
+    expected = CENTRES @ np.array(turned.matrix)[:2, :2].T + [40, -10]
+    np.testing.assert_allclose(slide.obsm["spatial"], expected)
+
+    mirrored = affine([[-1, 0, 300], [0, 1, 0]])
+    path = with_circles(tmp_path / "b.zarr", image={"global": mirrored})
+    slide = read_spatialdata(path, exports=tmp_path)
+    np.testing.assert_allclose(slide.obsm["spatial"], [300, 0] + CENTRES * [-1, 1])
+    assert slide.uns["slide"]["spot_diameter_px"] == pytest.approx(8)
+
+
+def test_several_coordinate_systems_that_agree_are_one(tmp_path):
+    # That there are several ways was an error of the library, and a traceback.
+    pytest.importorskip("spatialdata")
+    path = with_circles(
+        tmp_path / "a.zarr",
+        shapes={"px": scale(2), "um": scale(1)},
+        image={"px": scale(1), "um": scale(0.5)},
+    )
+    slide = read_spatialdata(path, exports=tmp_path)
+    np.testing.assert_allclose(slide.obsm["spatial"], 2 * CENTRES)
+    assert slide.uns["slide"]["spot_diameter_px"] == pytest.approx(16)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "image", "told"),
+    [
+        ({"px": 1, "um": 0.5}, {"px": 1, "um": 1}, "'px' and 'um' of .* contradict each other"),
+        ({"a": 1}, {"b": 1}, r"the shapes are in 'a', the image is in 'b'\. Write both in one"),
+        ({"px": 1}, {"px": 0}, "A transformation of .* has no inverse"),
+        ({"px": (2, 1)}, {"px": 1}, "stretches one direction 2 times as much"),
+    ],
+)
+def test_systems_that_contradict_or_lead_nowhere_are_refused(tmp_path, shapes, image, told):
+    pytest.importorskip("spatialdata")
+
+    def made(scales):
+        return {name: scale(*np.atleast_1d(by)) for name, by in scales.items()}
+
+    path = with_circles(tmp_path / "a.zarr", shapes=made(shapes), image=made(image))
+    with pytest.raises(CoordinateError, match=told):
+        read_spatialdata(path, exports=tmp_path)
+
+
+def test_a_sheared_slide_has_no_spots(tmp_path):
+    pytest.importorskip("spatialdata")
+    sheared = {"global": affine([[1, 0.5, 0], [0, 1, 0]])}
+    path = with_circles(tmp_path / "a.zarr", shapes=sheared)
+    with pytest.raises(CoordinateError, match=r"stretches one direction 1\.64 times"):
+        read_spatialdata(path, exports=tmp_path)
+
+
 def test_circles_of_other_sizes_are_cells_and_no_spots(tmp_path):
     # Cells as circles, as of Xenium, were read as spots of the median size.
     path = with_circles(tmp_path / "a.zarr", radius=np.linspace(2, 6, 36))
@@ -389,3 +457,27 @@ def test_circles_of_other_sizes_are_cells_and_no_spots(tmp_path):
     path = with_circles(tmp_path / "b.zarr", radius=np.r_[40, [4.0] * 35])
     with pytest.raises(CoordinateError, match="radii from 4 to 40"):
         read_spatialdata(path, exports=tmp_path)
+
+
+def test_a_table_may_tell_its_shapes_in_a_list_and_names_that_differ_are_shown(tmp_path):
+    path = with_circles(tmp_path / "a.zarr", region=["bins"], further=True)
+    slide = read_spatialdata(path, exports=tmp_path)
+    np.testing.assert_allclose(slide.obsm["spatial"], CENTRES)
+    numbers = with_circles(tmp_path / "c.zarr", names=range(36))
+    with pytest.raises(CoordinateError, match=r"36 of 36 .*'s0', for example\. .* called like 0"):
+        read_spatialdata(numbers, exports=tmp_path)
+
+
+def test_a_spot_with_two_shapes_is_refused(tmp_path):
+    names = [f"s{i}" for i in range(36)]
+    path = with_circles(tmp_path / "a.zarr")
+    import spatialdata
+
+    sdata = spatialdata.read_zarr(path)
+    sdata.shapes["bins"].index = pd.Index([*names[:35], "s34"])
+    sdata.tables["t"] = sdata.tables["t"][:35].copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sdata.write(tmp_path / "b.zarr")
+    with pytest.raises(CoordinateError, match=r"1 of 35 spots .* have several shapes: 's34'"):
+        read_spatialdata(tmp_path / "b.zarr", exports=tmp_path)

@@ -212,7 +212,7 @@ def _places(
             )
         return [f"spot_{i}" for i in range(len(centres))], centres, diameter
     if spots is not None:
-        names, centres = new_slide.read_positions(Path(spots))
+        names, centres = new_slide.read_positions(Path(spots), um_per_px)
         return names, centres, diameter
     centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
     _, mask, factor = find_tissue(image)

@@ -11,7 +11,7 @@ from typing import Any
 
 from spared_bench.api.protocols import default_protocol, load_protocol
 from spared_bench.bench import Bench, Settings
-from spared_bench.errors import UsageError
+from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.executors.listing import listed_apart, require_strict
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registry, discover
@@ -122,7 +122,7 @@ def _told_of(
 
     registry = listed_apart(ours, files, space, in_child, strict=strict)
     if not protocol:
-        default_protocol(registry, [name for name in datasets if name in registry.names("dataset")])
+        default_protocol(registry, _known(registry, datasets))
     return bench_of(registry, known or load_protocol(named, registry))
 
 
@@ -134,8 +134,19 @@ def _is_of_others(protocol: str, ours: Registry) -> bool:
 
 def _default_of_ours(ours: Registry, datasets: Sequence[str]) -> str:
     """Return the protocol that is meant, where the datasets of others are not known yet."""
-    known = {name for name in datasets if name in ours.names("dataset")}
-    return default_protocol(ours, sorted(known))
+    return default_protocol(ours, _known(ours, datasets))
+
+
+def _known(registry: Registry, datasets: Sequence[str]) -> list[str]:
+    """Return those that a registry has by any of their names: a fold's, in another case, ..."""
+    found = []
+    for name in datasets:
+        try:
+            registry.get("dataset", registry.expand(name)[0])
+        except UnknownNameError:
+            continue
+        found.append(name)
+    return found
 
 
 def resolve_device(wanted: str) -> str:

@@ -87,9 +87,9 @@ def collect(table: Named, spots: Names, genes: Names, *, ignore_unknown: bool = 
         if len(numbers):
             values[np.ix_(places, found_columns)] = read(numbers, columns)
     seen = rows.seen
-    if not seen.any():
+    if not seen.any() and down.shared.isdisjoint(rows.odd):
         raise SubmissionError(_nothing(table.source, down, rows.odd))
-    if rows.odd and not ignore_unknown:
+    if rows.odd and not (ignore_unknown and seen.any()):
         refuse_unknown(down, rows.odd, table.source)
     has = np.zeros(len(across.names), dtype=bool)
     has[found_columns] = True
@@ -188,10 +188,11 @@ def _wanted_columns(table: Named, across: Names) -> tuple[np.ndarray, np.ndarray
 
 def _nothing(source: str, down: Names, odd: Sequence[str]) -> str:
     found = f" It names {', '.join(map(repr, odd[:2]))}." if odd else ""
+    short = next((name for name in down.others if name not in {*down.names, *down.shared}), "")
     return (
         f"No row of {source} is one of the {len(down.names)} {down.what} that are scored.{found}"
         f" They are called like {', '.join(map(repr, down.names[:2]))}"
-        f"{f' or {down.others[0]!r}' if down.others[0] != down.names[0] else ''}. Write the names"
+        f"{f' or {short!r}' if short else ''}. Write the names"
         " as the index (first column) of the table. `spared-bench export split` writes them down."
     )
 

@@ -23,7 +23,7 @@ from spared_bench.brought.collecting import Collected, Named, collect
 from spared_bench.brought.names import Names
 from spared_bench.brought.reading import open_predictions
 from spared_bench.data import MASK, TARGET
-from spared_bench.errors import SubmissionError, UsageError
+from spared_bench.errors import AmbiguousNameError, SubmissionError, UsageError
 from spared_bench.files import write_text
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
@@ -146,12 +146,16 @@ def _method_name(bench: Bench, name: str) -> str:
             f"{name!r} cannot be a method's name: at most 64 lower-case letters, digits and"
             " `_+.-`, as in 'my-method'. Name it with `--method`."
         )
-    if name in bench.registry.names("predictor"):
-        raise UsageError(
-            f"{name!r} is a registered predictor, whose own runs stand under that name. Name these"
-            f" predictions otherwise, as in `--method {name}-elsewhere`."
-        )
-    return name
+    try:
+        bench.registry.get("predictor", name)  # by any name, one on an encoder among them
+    except AmbiguousNameError:
+        pass
+    except UsageError:  # none, or on an encoder that it does not take
+        return name
+    raise UsageError(
+        f"{name!r} is a registered predictor, whose own runs stand under that name. Name these"
+        f" predictions otherwise, as in `--method {name}-elsewhere`."
+    )
 
 
 def _one_dataset(bench: Bench, name: str) -> str:

@@ -13,14 +13,21 @@ from typing import IO
 import numpy as np
 
 from spared_bench.brought.collecting import Block, Named
-from spared_bench.brought.text_layout import Layout, fields, layout_of
+from spared_bench.brought.text_layout import Layout, fields, layout_of, separator_told
 from spared_bench.errors import SubmissionError
 from spared_bench.words import counted
 
 _MOST_CHARS_OF_A_LINE = 64_000_000
 _MOST_LINES = 20_000_000
 _MOST_BYTES = 50_000_000_000
-_COMMAS = "Values are separated by semicolons, and commas in them were read as decimal points."
+_COMMAS = "No comma separates values, so commas in them were read as decimal points."
+#: The longer marks first: the one of UTF-32 begins with the one of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 def read_text_table(path: Path, layer: str = "") -> tuple[Named, None]:
@@ -42,19 +49,22 @@ def read_text_table(path: Path, layer: str = "") -> tuple[Named, None]:
         )
     lines = _lines(path)
     header, first = next(lines, ""), next(lines, "")
+    told = separator_told(header)
+    if told:  # a line of Excel's own, above the header
+        header, first = first, next(lines, "")
     if not header or not first:
         raise SubmissionError(f"{path.name} has no rows: expected a header and a line per spot.")
-    layout, notes = layout_of(header, first, path.name), list[str]()
+    layout, notes = layout_of(header, first, path.name, told), list[str]()
     if layout.before > 1:
         notes.append("The first column numbers the rows, so their names are those of the second.")
-    blocks = _blocks(path.name, first, lines, layout, notes)
+    blocks = _blocks(path.name, first, lines, layout, notes, 3 if told else 2)
     return Named(path.name, layout.columns, blocks, notes), None
 
 
 def _blocks(
-    source: str, first: str, lines: Iterator[str], layout: Layout, notes: list[str]
+    source: str, first: str, lines: Iterator[str], layout: Layout, notes: list[str], number: int
 ) -> Iterator[Block]:
-    number, line = 2, first
+    line = first
     while line:
 
         def read(
@@ -135,10 +145,19 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _opened(path: Path) -> IO[str]:
     with path.open("rb") as file:
-        start = file.read(4)
-    encoding = "utf-8-sig"
-    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        encoding = "utf-16"
-    if start[:2] == b"\x1f\x8b":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline=None)
+        packed = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if packed else path.open("rb") as start:
+        encoding = _encoding_of(start.read(64))
+    if packed:
+        return gzip.open(path, "rt", encoding=encoding, newline=None)
     return path.open(encoding=encoding, newline=None)
+
+
+def _encoding_of(start: bytes) -> str:
+    """Tell the letters of a text by its mark; without one, by its zeros."""
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            return encoding
+    if b"\0" in start[:4]:  # no text in UTF-8 begins like this
+        return "utf-16-le" if start[1::2].count(0) >= start[::2].count(0) else "utf-16-be"
+    return "utf-8-sig"

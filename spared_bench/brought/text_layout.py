@@ -11,6 +11,7 @@ from spared_bench.errors import SubmissionError
 
 #: What separates values, where several could: the one that the header has most of.
 _SEPARATORS = "\t;,|"
+_TOLD = re.compile(r'"?sep=([\t;,| ])"?\s*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -38,8 +39,8 @@ class Layout:
 
     @property
     def comma_is_point(self) -> bool:
-        """Whether a comma in a number is its decimal point: Excel and R write so, with ``;``."""
-        return self.separator == ";"
+        """Whether a comma in a number is its decimal point, as Excel and R write in Europe."""
+        return self.separator != ","
 
     def name(self, line: str) -> str:
         """Return the name of a row, without looking at its values where that can be."""
@@ -49,15 +50,25 @@ class Layout:
         return start[self.before - 1].strip() if len(start) >= self.before else ""
 
 
-def layout_of(header: str, first: str, source: str) -> Layout:
-    """Tell how a table is laid out by its header and its first row.
+def separator_told(line: str) -> str:
+    """Return the separator that a line says, as Excel reads and writes it; empty for other lines.
+
+    >>> separator_told("sep=;")
+    ';'
+    """
+    told = _TOLD.fullmatch(line)
+    return told[1] if told else ""
+
+
+def layout_of(header: str, first: str, source: str, told: str = "") -> Layout:
+    """Tell how a table is laid out by its header and its first row, and its separator if told.
 
     Raises
     ------
     SubmissionError
         If the two do not fit each other, or nothing separates values.
     """
-    separator = _separator(header) or _separator(first)
+    separator = told or _separator(header) or _separator(first)
     if not separator:
         raise SubmissionError(
             f"{source} has one value in a line, {header[:40]!r}: expected names of genes, separated"
@@ -71,7 +82,7 @@ def layout_of(header: str, first: str, source: str) -> Layout:
             f"{source} has a header of {len(names)} names and a first row of {len(row)} values;"
             " expected as many, with the names of the rows in the first column."
         )
-    # pandas numbers the rows of a table whose names are in a column: they stand in the second.
+    # pandas and R number the rows of a table whose names are in a column: they stand in the second.
     before = 2 if len(row) > 2 and _is_numbered(names, row) else 1
     return Layout(separator, names[before:], before)
 
@@ -95,7 +106,7 @@ def _separator(line: str) -> str:
 
 
 def _is_numbered(names: Sequence[str], row: Sequence[str]) -> bool:
-    if names[0] or row[0] != "0":
+    if names[0] or row[0] not in ("0", "1"):
         return False
     try:
         float(row[1])

@@ -11,21 +11,31 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, MissingFileError, UsageError
 from spared_bench.geometry import spacing
+from spared_bench.readers.lattice import lattice_kind, lattice_steps
 from spared_bench.readers.positions import read_position_file
+from spared_bench.readers.scale import PITCH_UM, check_um_per_px
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import DataFrame
 
 _NAMED_BY = ("spot", "barcode", "")  # R gives the column of names of rows none
 _MOST_POINTS = 1_000_000  # of a grid; a capture area of Visium HD has 700,000 bins of 8 um
 
 
-def read_positions(path: Path) -> tuple[list[str], np.ndarray]:
+def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.ndarray]:
     """Read spots from a table with columns ``x`` and ``y``, in pixels of the image, maybe ``spot``.
 
     Or from Space Ranger's ``tissue_positions``, of which the spots under tissue are taken.
+
+    Parameters
+    ----------
+    path : Path
+    um_per_px : float
+        What is said of the image; 0: nothing. The positions of Visium, whose distance is known,
+        have to agree with it.
 
     Returns
     -------
@@ -36,12 +46,15 @@ def read_positions(path: Path) -> tuple[list[str], np.ndarray]:
     Raises
     ------
     MissingFileError, CoordinateError
+    ContractError
+        If ``um_per_px`` contradicts the distance of Visium's spots.
     """
     if not path.is_file():
         raise MissingFileError(f"There is no file of positions at {str(path)!r}. Check the path.")
     if "tissue_positions" in path.name:
         found = read_position_file(path)
         found = found[found["in_tissue"] == 1]
+        _refuse_other_scale(found, um_per_px, path)
         names, centres = (
             list(map(str, found.index)),
             found[["pxl_col_in_fullres", "pxl_row_in_fullres"]],
@@ -66,6 +79,19 @@ def read_positions(path: Path) -> tuple[list[str], np.ndarray]:
             " spot its own name, or leave the column out."
         )
     return names, centres.to_numpy(dtype=np.float64)
+
+
+def _refuse_other_scale(positions: DataFrame, um_per_px: float, path: Path) -> None:
+    """Refuse an image's scale that contradicts the positions of Visium."""
+    array = positions[["array_col", "array_row"]].to_numpy()
+    pixels = positions[["pxl_col_in_fullres", "pxl_row_in_fullres"]].to_numpy(dtype=np.float64)
+    try:
+        steps = lattice_steps(array, pixels)
+    except CoordinateError:  # too few spots to tell
+        return
+    if lattice_kind(array, pixels, steps) == "hexagonal":
+        pitch = 2 * steps[0]
+        check_um_per_px(um_per_px, pitch / 2, PITCH_UM / pitch, path)
 
 
 def grid(width: int, height: int, step: float) -> np.ndarray:

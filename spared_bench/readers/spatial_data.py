@@ -1,11 +1,12 @@
 """A SpatialData object (``.zarr``): a table of counts, shapes for its spots, and an image.
 
-Spots are circles, or equal squares, which bins of Visium HD are by default (spatialdata-io), as
-shapes or as labels: pixels of a mask that hold the number of their bin.
+Spots are equal circles, or equal squares, which bins of Visium HD are by default (spatialdata-io),
+as shapes or as labels: pixels of a mask that hold the number of their bin.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from spared_bench.processing.channels import names_opacity, order_of
 from spared_bench.readers.anndata_file import check_scale
 from spared_bench.readers.anndata_spots import check_sparse, raw_slide_from
 from spared_bench.readers.images import keep_image
+from spared_bench.readers.spatial_systems import way_between
 from spared_bench.readers.stamps import drop_older, stamp_of
 from spared_bench.readers.zarr_pixels import decoded, refuse_unstored
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _MOST_CHANNELS = 4
-_TOLERANCE = 0.02  # of sides and diagonals of squares
+_TOLERANCE = 0.02  # of radii of circles, and of sides and diagonals of squares
 
 
 def read_spatialdata(
@@ -77,7 +79,8 @@ def read_spatialdata(
     MissingFileError, ContractError
         If the object is missing, cannot be read, lacks an element, or tells of several scales.
     CoordinateError
-        If the spots are neither circles nor equal squares, or overlap.
+        If the spots are neither equal circles nor equal squares, or overlap; if the way from the
+        shapes to the image is not told, told twice, or stretches spots.
     ImageError
         If it is not clear what the values or channels of the image mean.
     CountsError
@@ -87,9 +90,7 @@ def read_spatialdata(
     counts = sdata.tables[_pick(sdata.tables, table, "table", path)]
     check_sparse(counts, path)
     attributes = counts.uns.get("spatialdata_attrs", {})
-    region = attributes.get("region", "")
-    if shapes == "" and isinstance(region, str) and (region in {*sdata.shapes, *sdata.labels}):
-        shapes = region
+    shapes = shapes or _annotated(sdata, attributes)
     labelled = shapes in sdata.labels and shapes not in sdata.shapes
     shapes = shapes if labelled else _pick(sdata.shapes, shapes, "shapes", path)
     if attributes.get("region_key") in counts.obs:
@@ -161,6 +162,13 @@ def _pick(elements: Any, name: str, kind: str, path: Path) -> str:
     return name or known[0]
 
 
+def _annotated(sdata: Any, attributes: Any) -> str:
+    """Return the only element that the table tells of; empty where there is none, or several."""
+    told = np.atleast_1d(attributes.get("region", ""))
+    found = [str(name) for name in told if name in {*sdata.shapes, *sdata.labels}]
+    return found[0] if len(found) == 1 else ""
+
+
 def _spots(
     sdata: Any, element: Any, picture: Any, counts: AnnData, attributes: Any, path: Path
 ) -> tuple[np.ndarray, float]:
@@ -168,17 +176,14 @@ def _spots(
 
     Without an image, as the shapes have them.
     """
-    from spatialdata.transformations import get_transformation_between_coordinate_systems
-
     key = attributes.get("instance_key", "")
     names = list(counts.obs.get(key, counts.obs_names))
     matrix = np.eye(3)
     if picture is not None:
-        system = get_transformation_between_coordinate_systems(sdata, element, picture)
-        matrix = system.to_affine_matrix(input_axes=("x", "y"), output_axes=("x", "y"))
+        size = _largest(picture).sizes["x"], _largest(picture).sizes["y"]
+        matrix = way_between(sdata, element, picture, size, path)
     if hasattr(element, "geometry"):
-        known = set(element.index)
-        _refuse_unknown([name for name in names if name not in known], len(names), path)
+        _refuse_unknown(names, element.index, path)
         middles, width = _measured(element.loc[names] if names else element, path)
     else:
         middles, width = _measured_labels(element, names, path)
@@ -192,11 +197,19 @@ def _spots(
     return (points @ matrix.T)[:, :2], width * stretch
 
 
-def _refuse_unknown(unknown: list[Any], n_spots: int, path: Path) -> None:
-    if unknown:
+def _refuse_unknown(names: list[Any], known: Any, path: Path) -> None:
+    """Refuse spots without a shape, or with several: ``known`` are the names of the shapes."""
+    shapes = Counter(known)
+    if unknown := [name for name in names if name not in shapes]:
+        like = f" Its shapes are called like {next(iter(shapes))!r}." if shapes else ""
         raise CoordinateError(
-            f"{len(unknown)} of {n_spots} spots of the table of {path} have no shape:"
-            f" {unknown[0]!r}, for example."
+            f"{len(unknown)} of {len(names)} spots of the table of {path} have no shape:"
+            f" {unknown[0]!r}, for example.{like}"
+        )
+    if twice := [name for name in names if shapes[name] > 1]:
+        raise CoordinateError(
+            f"{len(twice)} of {len(names)} spots of the table of {path} have several shapes:"
+            f" {twice[0]!r}, for example. Which of them is meant is not guessed; keep one."
         )
 
 
@@ -214,7 +227,7 @@ def _measured_labels(element: Any, names: list[Any], path: Path) -> tuple[np.nda
     rows, columns = np.nonzero(np.isin(plane, order) & (plane > 0))
     which = np.searchsorted(order, plane[rows, columns])
     area = np.bincount(which, minlength=len(order))
-    _refuse_unknown(order[area == 0].tolist(), len(names), path)
+    _refuse_unknown(wanted.tolist(), order[area > 0].tolist(), path)
     ends = []
     for at in (columns, rows):
         first, last = np.full(len(order), at.max(initial=0)), np.zeros(len(order), dtype=np.int64)
@@ -244,7 +257,14 @@ def _measured(shapes: Any, path: Path) -> tuple[np.ndarray, float]:
 
     kinds = set(shapes.geom_type)
     if kinds == {"Point"} and "radius" in shapes:
-        return get_coordinates(shapes.geometry), 2 * float(np.median(shapes["radius"]))
+        radii = shapes["radius"].to_numpy(dtype=np.float64)
+        radius = float(np.median(radii)) if len(radii) else 0.0
+        if not (abs(radii - radius) <= _TOLERANCE * radius).all():
+            raise CoordinateError(
+                f"The circles of {path} have radii from {radii.min():.4g} to {radii.max():.4g};"
+                " expected equal ones, which spots have. Bin cells into spots first."
+            )
+        return get_coordinates(shapes.geometry), 2 * radius
     corners = get_coordinates(shapes.geometry)
     if kinds == {"Polygon"} and len(corners) == 5 * len(shapes):  # the first stands twice
         corners = corners.reshape(-1, 5, 2)

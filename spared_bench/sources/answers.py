@@ -15,6 +15,12 @@ from spared_bench.sources.patience import AgainError, Expected, HopelessError, P
 if TYPE_CHECKING:
     from requests import Response
 
+#: How a web page begins, whatever a server calls it.
+_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+)?html\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_IS_PAGE = "the server answered with a web page instead of the file"
 _LATER = {202, 408, 425, 429, 500, 502, 503, 504}
 
 
@@ -40,8 +46,27 @@ def check_answer(
     if url.startswith("https:") and response.url.startswith("http:") and not expected.sha256:
         raise HopelessError(f"it leads to {response.url}, which anyone on the way can change")
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind == "text/html" and not expected.sha256 and ".htm" not in part.name:
-        raise HopelessError("the server answered with a web page instead of the file")
+    if kind in ("text/html", "application/xhtml+xml") and not _may_be_page(part, expected):
+        raise HopelessError(_IS_PAGE)
+
+
+def refuse_page(part: Path, expected: Expected) -> None:
+    """Refuse a web page that a server calls something else, such as one that asks to log in.
+
+    Its hash would be recorded as that of the file.
+    """
+    if _may_be_page(part, expected):
+        return
+    with part.open("rb") as file:
+        is_page = _PAGE.match(file.read(2_000))
+    if is_page:
+        forget(part)
+        raise HopelessError(_IS_PAGE)
+
+
+def _may_be_page(part: Path, expected: Expected) -> bool:
+    """Whether a web page may be what is wanted, or is told by its hash to be another file."""
+    return bool(expected.sha256) or ".htm" in part.name
 
 
 def _seconds(wait: str) -> float:

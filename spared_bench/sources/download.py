@@ -19,6 +19,7 @@ from spared_bench.sources.answers import (
     full_size,
     is_packed,
     most_bytes,
+    refuse_page,
 )
 from spared_bench.sources.packed import unpacked
 from spared_bench.sources.part import forget, note, so_far, unwritable, write
@@ -79,6 +80,7 @@ def _from_one_place(
     while True:
         try:
             continued = _receive(url, part, expected, meter, policy)
+            refuse_page(part, expected)
             digest = file_digest(part)
             if expected.sha256 and digest != expected.sha256:
                 forget(part)

@@ -111,6 +111,13 @@ def owner_of(code: str) -> str:
     return parts[0].casefold() if len(parts) > 1 else ""
 
 
+def _is_of(code: str, sender: str) -> bool:
+    """Whether a repository is under an account, which may be told with its host."""
+    host, _, account = sender.casefold().rpartition("/")
+    found = (urlsplit(code).hostname or "").removeprefix("www.")
+    return owner_of(code) == account and host in ("", found)
+
+
 def why_not_ones_own(leaderboards: Path, said: Description, sender: str = "") -> tuple[str, str]:
     """Return why a name is not the submitter's, and what is to be looked at; empty where nothing.
 
@@ -120,7 +127,8 @@ def why_not_ones_own(leaderboards: Path, said: Description, sender: str = "") ->
     said : Description
         Whose key, if it names one, was checked.
     sender : str
-        The account that hands it in, as the forge names it; empty where that is not known.
+        The account that hands it in, as the forge names it, or ``HOST/ACCOUNT``: anybody can take
+        the same account at another host. Empty where it is not known.
     """
     earlier = list(owners(leaderboards, said.method))
     if not earlier:
@@ -139,7 +147,7 @@ def why_not_ones_own(leaderboards: Path, said: Description, sender: str = "") ->
         return taken.format("neither a key nor a repository shows who that is"), ""
     if said.code not in code:
         return taken.format("this bundle names another repository than it"), ""
-    if sender and owner_of(said.code) != sender.casefold():
+    if sender and not _is_of(said.code, sender):
         why = (
             f"it is bound to the repository {said.code}, under which {sender} is not; hand it in"
             " from there, or sign with a key from the first version on"

@@ -270,6 +270,43 @@ def test_how_a_table_was_understood_is_told(tmp_path):
     assert read(tmp_path / "p.csv").notes == []
     as_numbered_rows(FRAME, tmp_path / "p.csv")
     assert "names are those of the second" in read(tmp_path / "p.csv").notes[0]
+    FRAME.rename_axis("spot").reset_index().set_axis(range(1, 5)).to_csv(tmp_path / "p.csv")  # of R
+    assert "names are those of the second" in read(tmp_path / "p.csv").notes[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_text_of_windows_is_read_packed_or_not(encoding, packed, tmp_path):
+    raw = FRAME.to_csv().encode(encoding)
+    (tmp_path / "p.csv").write_bytes(gzip.compress(raw) if packed else raw)
+    np.testing.assert_allclose(read(tmp_path / "p.csv").values, VALUES)
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", " "])
+def test_a_comma_that_separates_nothing_is_a_decimal_point(separator, tmp_path):
+    # Excel's "Text (tab delimited)" in Europe was refused as no number.
+    FRAME.to_csv(tmp_path / "p.txt", sep=separator, decimal=",")
+    found = read(tmp_path / "p.txt")
+    np.testing.assert_allclose(found.values, VALUES)
+    assert "read as decimal points" in found.notes[0]
+
+
+@pytest.mark.parametrize("told", ["sep=;", '"sep=;"', "SEP=;\r"])
+def test_a_line_of_excel_above_the_header_tells_the_separator(told, tmp_path):
+    text = FRAME.to_csv(sep=";")
+    (tmp_path / "p.csv").write_text(f"{told}\n{text}", newline="")
+    np.testing.assert_allclose(read(tmp_path / "p.csv").values, VALUES)
+    (tmp_path / "p.csv").write_text(f"{told}\n{text.replace('0.5', 'much')}")
+    with pytest.raises(SubmissionError, match=r"line \d, column 'E\d': 'much' is no number"):
+        read(tmp_path / "p.csv")
+
+
+def test_barcodes_that_several_slides_share_are_told_as_such_where_nothing_else_is_there(tmp_path):
+    # The message said that no row is a spot, and that spots are called as the rows were.
+    FRAME.iloc[[0]].rename(index={"a_s0": "s0"}).to_csv(tmp_path / "p.csv")
+    for ignore in (False, True):
+        with pytest.raises(SubmissionError, match=r"'s0', which several spots .* as in 'a_s0'"):
+            read(tmp_path / "p.csv", ignore_unknown=ignore)
 
 
 def test_a_table_whose_spots_are_called_by_numbers_is_not_numbered(tmp_path):

@@ -111,6 +111,7 @@ def test_what_was_brought_reproduces_nothing(bench, frame, tmp_path):
     ("options", "told"),
     [
         ({"method": "toy-ridge"}, "is a registered predictor"),
+        ({"method": "linear-probe+color"}, r"'linear-probe\+color' is a registered predictor"),
         ({"method": "Not A Name"}, "cannot be a method's name"),
         ({}, "Name the method"),
         ({"method": "x", "seed": 7}, "Seed 7 is none"),

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from spared_bench.api import execute, make_bench, select
 from spared_bench.cli import app
 from spared_bench.errors import (
+    ContractError,
     CoordinateError,
     ImageError,
     MissingFileError,
@@ -315,6 +316,23 @@ def test_positions_of_space_ranger_are_those_under_tissue(tmp_path, header):
     names, centres = read_positions(path)
     assert names == ["A", "C"]
     np.testing.assert_array_equal(centres, [[20, 10], [30, 30]])
+
+
+@pytest.mark.parametrize("pitch", [100.0, 200.0])
+def test_a_scale_that_contradicts_the_distance_of_visiums_spots_is_refused(tmp_path, pitch):
+    # Patches were cut half or twice as large as those that were learned from.
+    path = tmp_path / "tissue_positions_list.csv"
+    spots = [(row, 2 * i + row % 2) for row in range(6) for i in range(6)]
+    lines = [
+        f"b{row}x{column},1,{row},{column},{row * pitch * 3**0.5 / 2},{column * pitch / 2}"
+        for row, column in spots
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    for um_per_px in (0.0, 100 / pitch, 110 / pitch):
+        assert len(read_positions(path, um_per_px)[0]) == 36
+    for um_per_px in (50 / pitch, 200 / pitch):
+        with pytest.raises(ContractError, match=rf"by the distance .* measures {100 / pitch:g} um"):
+            read_positions(path, um_per_px)
 
 
 def test_columns_that_a_comma_at_the_end_makes_name_no_spot(tmp_path):

@@ -339,3 +339,145 @@ def test_labels_that_are_no_equal_squares_or_not_there_are_refused(tmp_path):
     with_labels(tmp_path / "gone.zarr", [2] * 36, names=np.arange(36) + 2)
     with pytest.raises(CoordinateError, match=r"1 of 36 spots .* have no shape: 37"):
         read_spatialdata(tmp_path / "gone.zarr", exports=tmp_path)
+
+
+def with_circles(path, radius=4.0, shapes=None, image=None, names=None, region="bins", **others):
+    """Write circles at ``CENTRES`` with these transformations of shapes and image."""
+    spatialdata = pytest.importorskip("spatialdata")
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+    from spatialdata.transformations import Identity
+
+    own = [f"s{i}" for i in range(36)]
+    name = region if isinstance(region, str) else region[0]
+    table = ad.AnnData(
+        sparse.csr_matrix(np.random.default_rng(0).poisson(3, (36, 9)).astype(np.float32)),
+        obs=pd.DataFrame({"region": pd.Categorical([name] * 36), "spot": own}, index=own),
+        var=pd.DataFrame(index=made_slides.gene_ids(9)),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        circles = ShapesModel.parse(
+            CENTRES,
+            geometry=0,
+            radius=radius,
+            index=pd.Index(own if names is None else names),
+            transformations=shapes or {"global": Identity()},
+        )
+        spatialdata.SpatialData(
+            images={
+                "he": Image2DModel.parse(
+                    np.full((3, 300, 300), 200, np.uint8),
+                    dims=("c", "y", "x"),
+                    transformations=image or {"global": Identity()},
+                )
+            },
+            shapes={"bins": circles} | dict.fromkeys(others, circles),
+            tables={
+                "t": TableModel.parse(
+                    table, region=region, region_key="region", instance_key="spot"
+                )
+            },
+        ).write(path)
+    return path
+
+
+def scale(by, down=None):
+    from spatialdata.transformations import Scale
+
+    return Scale([by, by if down is None else down], ("x", "y"))
+
+
+def affine(rows):
+    from spatialdata.transformations import Affine
+
+    return Affine([*rows, [0, 0, 1]], ("x", "y"), ("x", "y"))
+
+
+def test_a_turned_and_a_mirrored_image_have_their_spots_in_place(tmp_path):
+    pytest.importorskip("spatialdata")
+    turned = affine([[np.cos(0.3), -np.sin(0.3), 40], [np.sin(0.3), np.cos(0.3), -10]])
+    path = with_circles(tmp_path / "a.zarr", shapes={"global": turned})
+    slide = read_spatialdata(path, exports=tmp_path)
+    expected = CENTRES @ np.array(turned.matrix)[:2, :2].T + [40, -10]
+    np.testing.assert_allclose(slide.obsm["spatial"], expected)
+
+    mirrored = affine([[-1, 0, 300], [0, 1, 0]])
+    path = with_circles(tmp_path / "b.zarr", image={"global": mirrored})
+    slide = read_spatialdata(path, exports=tmp_path)
+    np.testing.assert_allclose(slide.obsm["spatial"], [300, 0] + CENTRES * [-1, 1])
+    assert slide.uns["slide"]["spot_diameter_px"] == pytest.approx(8)
+
+
+def test_several_coordinate_systems_that_agree_are_one(tmp_path):
+    # That there are several ways was an error of the library, and a traceback.
+    pytest.importorskip("spatialdata")
+    path = with_circles(
+        tmp_path / "a.zarr",
+        shapes={"px": scale(2), "um": scale(1)},
+        image={"px": scale(1), "um": scale(0.5)},
+    )
+    slide = read_spatialdata(path, exports=tmp_path)
+    np.testing.assert_allclose(slide.obsm["spatial"], 2 * CENTRES)
+    assert slide.uns["slide"]["spot_diameter_px"] == pytest.approx(16)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "image", "told"),
+    [
+        ({"px": 1, "um": 0.5}, {"px": 1, "um": 1}, "'px' and 'um' of .* contradict each other"),
+        ({"a": 1}, {"b": 1}, r"the shapes are in 'a', the image is in 'b'\. Write both in one"),
+        ({"px": 1}, {"px": 0}, "A transformation of .* has no inverse"),
+        ({"px": (2, 1)}, {"px": 1}, "stretches one direction 2 times as much"),
+    ],
+)
+def test_systems_that_contradict_or_lead_nowhere_are_refused(tmp_path, shapes, image, told):
+    pytest.importorskip("spatialdata")
+
+    def made(scales):
+        return {name: scale(*np.atleast_1d(by)) for name, by in scales.items()}
+
+    path = with_circles(tmp_path / "a.zarr", shapes=made(shapes), image=made(image))
+    with pytest.raises(CoordinateError, match=told):
+        read_spatialdata(path, exports=tmp_path)
+
+
+def test_a_sheared_slide_has_no_spots(tmp_path):
+    pytest.importorskip("spatialdata")
+    sheared = {"global": affine([[1, 0.5, 0], [0, 1, 0]])}
+    path = with_circles(tmp_path / "a.zarr", shapes=sheared)
+    with pytest.raises(CoordinateError, match=r"stretches one direction 1\.64 times"):
+        read_spatialdata(path, exports=tmp_path)
+
+
+def test_circles_of_other_sizes_are_cells_and_no_spots(tmp_path):
+    # Cells as circles, as of Xenium, were read as spots of the median size.
+    path = with_circles(tmp_path / "a.zarr", radius=np.linspace(2, 6, 36))
+    with pytest.raises(CoordinateError, match=r"radii from 2 to 6; .* Bin cells into spots first"):
+        read_spatialdata(path, exports=tmp_path)
+    path = with_circles(tmp_path / "b.zarr", radius=np.r_[40, [4.0] * 35])
+    with pytest.raises(CoordinateError, match="radii from 4 to 40"):
+        read_spatialdata(path, exports=tmp_path)
+
+
+def test_a_table_may_tell_its_shapes_in_a_list_and_names_that_differ_are_shown(tmp_path):
+    path = with_circles(tmp_path / "a.zarr", region=["bins"], further=True)
+    slide = read_spatialdata(path, exports=tmp_path)
+    np.testing.assert_allclose(slide.obsm["spatial"], CENTRES)
+    numbers = with_circles(tmp_path / "c.zarr", names=range(36))
+    with pytest.raises(CoordinateError, match=r"36 of 36 .*'s0', for example\. .* called like 0"):
+        read_spatialdata(numbers, exports=tmp_path)
+
+
+def test_a_spot_with_two_shapes_is_refused(tmp_path):
+    names = [f"s{i}" for i in range(36)]
+    path = with_circles(tmp_path / "a.zarr")
+    import spatialdata
+
+    sdata = spatialdata.read_zarr(path)
+    sdata.shapes["bins"].index = pd.Index([*names[:35], "s34"])
+    sdata.tables["t"] = sdata.tables["t"][:35].copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sdata.write(tmp_path / "b.zarr")
+    with pytest.raises(CoordinateError, match=r"1 of 35 spots .* have several shapes: 's34'"):
+        read_spatialdata(tmp_path / "b.zarr", exports=tmp_path)

@@ -594,6 +594,7 @@ def test_what_is_done_to_an_image_is_told_with_the_slide(tmp_path):
 
 
 def test_own_slides_take_the_protocol_own_and_are_told_so(yaml, tmp_path):
+    rewritten(yaml, "split:", "folds: {patient: {p1: [1501], p2: [T2]}}\nsplit:")
     add_description(yaml, tmp_path / "w/data")
     arguments = ["-c", "none", "-p", "gene-mean", "--dry-run", "-w", str(tmp_path / "w")]
     run = CliRunner().invoke
@@ -605,8 +606,15 @@ def test_own_slides_take_the_protocol_own_and_are_told_so(yaml, tmp_path):
     assert "under protocol toy@1" in named.stdout
     assert "none was named" not in named.stderr
 
+    other = run(
+        app, ["run", "-d", "MINE", *arguments]
+    )  # took the demo's, as if it were none of own
+    assert "1 cell under protocol own@1" in other.stdout
+
     both = run(app, ["run", "-d", "mine", "-d", "planted", *arguments])
     assert isinstance(both.exception, UsageError)
+    assert "not clear which one is meant: 'mine' is a dataset of your own" in str(both.exception)
+    both = run(app, ["run", "-d", "Mine", "-d", "PLANTED", *arguments])
     assert "not clear which one is meant: 'mine' is a dataset of your own" in str(both.exception)
     toys = run(app, ["run", "-d", "planted", *arguments])
     assert "Protocol demo@1, since none was named" in toys.stderr

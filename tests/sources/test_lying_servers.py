@@ -186,3 +186,35 @@ def test_nothing_is_written_through_a_link(tmp_path, serve, name):
     half_first = serve(HALF, rest(100_000, 199_999, 200_000, TAG, body=CONTENT[100_000:]))
     assert get(folder, half_first) == CONTENT
     assert precious.read_text() == "mine"
+
+
+PAGES = [
+    b"<html>Log in</html>",
+    b"\n<!DOCTYPE HTML PUBLIC '-//W3C//DTD HTML 4.01//EN'><html></html>",
+    b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- proxy -->\n<!doctype html>',
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "kind", [[], ["Content-Type: application/octet-stream"], ["Content-Type: application/x-zip"]]
+)
+def test_a_web_page_under_another_name_is_no_file(serve, tmp_path, kind, page):
+    # Its hash was recorded as the file's, so that the file itself was refused from then on.
+    server = serve(answer("200 OK", *kind, length(len(page)), body=page))
+    with pytest.raises(DownloadError, match="a web page instead of the file"):
+        get(tmp_path, server)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"<htmlish>", b"<?xml version='1.0'?><svg/>", b"a\n<html>"])
+def test_what_only_looks_like_a_page_is_a_file(serve, tmp_path, content):
+    server = serve(answer("200 OK", length(len(content)), body=content))
+    assert get(tmp_path, server) == content
+
+
+def test_a_page_that_calls_itself_xml_is_no_file(serve, tmp_path):
+    kind = "Content-Type: application/xhtml+xml; charset=utf-8"
+    server = serve(answer("200 OK", kind, length(5), body=b"hello"))
+    with pytest.raises(DownloadError, match="a web page instead of the file"):
+        get(tmp_path, server)

@@ -74,6 +74,11 @@ def test_a_name_by_repository_is_taken_further_from_its_account_alone(make, tmp_
         for sender in ("another", "somebody", ""):
             (problem,) = make("2", code=code, sender=sender)[0].problems
             assert "names another repository" in problem
+    # The same account at another host may be anybody's.
+    (problem,) = make("2", code=CODE, sender="github.com/somebody")[0].problems
+    assert "under which github.com/somebody is not" in problem
+    for sender in ("SomeBody", "forge.example/somebody"):
+        assert make("2", code=CODE, sender=sender)[0].problems == []
     report, _ = make("2", code=CODE, sender="SomeBody")
     assert not [each for each in report.flags if each.kind == "name-by-repository"]
     add(report, tmp_path / "board", "re-scored")

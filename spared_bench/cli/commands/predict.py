@@ -70,7 +70,7 @@ def predict(
     for each in (picture, overview) if finds_tissue else (picture,):
         _make_place_for(each, given)
     if spots is not None:
-        names, centres = new_slide.read_positions(spots)
+        names, centres = new_slide.read_positions(spots, um_per_px)
     else:
         centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
         names = [f"grid_{i}" for i in range(len(centres))]

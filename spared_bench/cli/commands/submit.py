@@ -34,7 +34,7 @@ LEADERBOARDS = typer.Option(
 )
 BUNDLE = typer.Argument(..., metavar="BUNDLE", help="The zip that `submit build` made.")
 SENDER = typer.Option(
-    "", "--from", help="The account that hands it in, as it is called where repositories lie."
+    "", "--from", help="The account that hands it in, where repositories lie: [HOST/]ACCOUNT."
 )
 WITHOUT_DATA = typer.Option(
     False, "--without-data", help="Re-score nothing; the entry can be no more than reported."

@@ -168,9 +168,11 @@ class Outcome:
     job : Job
     status : str
         ``"ok"``; ``"error"`` for a product that could not be made; ``"killed"`` if its process
-        died; ``"timeout"`` or ``"out_of_memory"`` if it was ended for that; ``"unwritable"`` if
-        the disk takes no more and ``"refused"`` if the worker has other plugins, which end the
-        run. A trial's own failure is ``"ok"`` here and is told by its result.
+        died; ``"timeout"`` or ``"out_of_memory"`` if it was ended for that; ``"damaged"`` if what
+        a trial left cannot be scored or drawn, of which nothing is stored, as the next run makes
+        the trial again; ``"unwritable"`` if the disk takes no more and ``"refused"`` if the worker
+        has other plugins, which end the run. A trial's own failure is ``"ok"`` here and is told by
+        its result.
     message, traceback : str
     result : TrialResult, optional
         Of a trial.

@@ -62,7 +62,7 @@ def test_a_first_look_shows_spots_of_every_split_that_add_up(notebooks):
     text = shown(notebooks.executed("first-look"))
     spots = re.findall(r"^\d +C\d +C +(train|val|test) +(\d+)$", text, re.MULTILINE)
     assert {split for split, _ in spots} == {"train", "val", "test"}
-    assert f"n_obs × n_vars = {sum(int(number) for _, number in spots)} × 32" in text
+    assert f"n_obs × n_vars = {sum(int(number) for _, number in spots)} × 33" in text
     assert "WithheldError" in text
 
 

@@ -7,7 +7,7 @@ import traceback
 
 from spared_bench.bench import Bench
 from spared_bench.data.views import View
-from spared_bench.errors import MismatchError, WorkspaceError, in_words
+from spared_bench.errors import CorruptEntryError, MismatchError, WorkspaceError, in_words
 from spared_bench.executors.isolation import clean_slate
 from spared_bench.interfaces import Job, Outcome, Report
 from spared_bench.models.weights_folder import downloads
@@ -27,7 +27,10 @@ def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:
         with clean_slate(bench.settings.threads), downloads(allowed=not bench.settings.offline):
             result = run_job(bench, job, report)
     except WorkspaceError as error:
-        return Outcome(job, "unwritable", str(error), traceback.format_exc())
+        # What a trial left is its own matter; another damaged entry is many trials'.
+        own = isinstance(error, CorruptEntryError) and job.kind in ("score", "draw")
+        status = "damaged" if own else "unwritable"
+        return Outcome(job, status, str(error), traceback.format_exc())
     except MismatchError as error:
         return Outcome(job, "refused", str(error), traceback.format_exc())
     except KeyboardInterrupt:

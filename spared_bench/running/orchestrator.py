@@ -253,7 +253,7 @@ class Orchestrator:
         else:
             self.watcher.finished(outcome)
             if outcome.status == "ok" or job.kind in _OF_A_TRIAL:
-                if outcome.status != "ok" and job.kind == "score":
+                if outcome.status not in ("ok", "damaged") and job.kind == "score":
                     note_failure(self.plan.bench, job, outcome.message, outcome.traceback)
                 self._note_product(job)
             else:

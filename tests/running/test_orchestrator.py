@@ -14,6 +14,7 @@ from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import WorkspaceError
 from spared_bench.results import without_times
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.scripted import Deaf
 
 PREDICTORS = ["toy-ridge", "toy-mean", "toy-raises"]
 QUIET = {"track": False, "figures": False}
@@ -213,6 +214,69 @@ def test_a_full_disk_ends_the_run_and_is_no_result(bench, tmp_path, monkeypatch,
     report = execute(plan, executor="inline", **QUIET)
     assert [result.status for result in report.results] == ["ok", "ok"]
     assert report.cached == 1
+
+
+class Damages(Deaf):
+    """Shortens the predictions of one predictor before they are scored."""
+
+    def __init__(self, store, predictor):
+        self._store, self._predictor = store, predictor
+
+    def finished(self, outcome):
+        if outcome.job.kind == "trial" and outcome.job.predictor == self._predictor:
+            path = self._store.folder("trials", outcome.job.key) / "predictions.npz"
+            path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_trial_whose_entry_is_damaged_costs_itself_and_is_made_again(bench):
+    names = ["toy-mean", "toy-staged"]
+    plan = select(bench, ["toy"], ["none"], names)
+    watcher = Damages(bench.workspace.store, "toy-mean")
+    report = execute(plan, executor="inline", watcher=watcher, **QUIET)
+    (staged,) = report.results  # of the other there is nothing that could be read
+    assert staged.scores["test"]["mse"] > 0
+    again = execute(select(bench, ["toy"], ["none"], names), executor="inline", **QUIET)
+    assert again.new == 1
+    found = {result.predictor: result for result in again.results}
+    assert found["toy-mean"].scores["test"]["mse"] > 0
+    assert without_times(found["toy-staged"]) == without_times(staged)
+
+
+FORKS = """
+import os
+import numpy as np
+from spared_bench import PredictorSpec, hookimpl
+
+class Forks:
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0)
+        copy = os.fork()
+        if copy:
+            os.waitpid(copy, 0)  # it would be the first to write what came of the trial
+        else:
+            self.mean_ = self.mean_ + 100
+
+    def predict(self, slides):
+        return np.tile(self.mean_, (len(slides), 1))
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("forks", f"{__name__}:Forks")]
+"""
+
+
+def test_a_copy_of_its_process_that_a_method_made_writes_nothing(workspace, tmp_path):
+    (tmp_path / "forks.py").write_text(FORKS)
+    bench = make_bench(
+        str(TOY_PROTOCOL),
+        workspace=workspace,
+        plugin_files=[TOY_PLUGIN, tmp_path / "forks.py"],
+        device="cpu",
+    )
+    plan = select(bench, ["toy"], ["none"], ["forks", "toy-mean"])
+    forks, mean = execute(plan, workers=1, **QUIET).results
+    assert mean.scores["test"]["mse"] > 0
+    assert forks.scores["test"] == mean.scores["test"]
 
 
 def test_an_unwritable_workspace_is_a_message_and_not_a_traceback(tmp_path):

@@ -25,7 +25,7 @@
       numbers(column, left, slides),
       facts([
         [`Best (${extreme(metric)}) ${metric.title}`, known(best) ? [rows.find((row) => value(row) === best) ? [link(["method", rows.find((row) => value(row) === best).id], rowName(rows.find((row) => value(row) === best))), " "] : "", `${write(metric)(best)}${place < 0 ? "" : `: ${place ? `place ${place + 1} of ${order.length} datasets, the easiest first` : `the easiest of ${order.length} datasets`}`}`] : null],
-        ["Organism", column.organism], ["Tissue", column.tissue], ["Task", column.task], ["Technology", column.technology.replace(/\bum\b/g, "µm")],
+        ["Organism", column.organism], ["Tissue", column.tissue], ["Task", column.task], ["Technology", (column.technology || "").replace(/\bum\b/g, "µm")],
         ["Images", column.image], ["Tier", column.tier], ["Scored on", `the spots of ${column.split}`],
         ["Spots, as published", column.n_spots || null], ["Generated", column.synthetic ? "yes: in no mean and in no rank" : null],
         ["Of the protocol", column.listed ? null : "no: in no mean and in no rank"], ["Repeats the slides of", column.repeats.join(", ")], ["Donors in train and test", column.shared_donors.join(", ")], ["Slides in doubt", column.doubts.join("; ")], ["Imported", imported(column, left, slides)], ["Donors verified", known(column.donors_verified) ? yes(column.donors_verified) : null],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.leaderboard.measures import can_be_normalised, error
 from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
+from spared_bench.leaderboard.records import has_all
 from spared_bench.specs import MetricSpec
 
 if TYPE_CHECKING:
@@ -134,7 +135,9 @@ def comparison(
     from spared_bench.statistics.summaries import average_ranks, wins
 
     matrix = errors(rows, part.counted, metric, names)
-    blocks = complete_blocks(matrix)
+    blocks = complete_blocks(
+        matrix, followers=_followers(part, metric, dict(zip(names, rows, strict=True)))
+    )
     n, k = blocks.matrix.shape
     ranks = average_ranks(blocks.matrix).sort_values(kind="stable")
     chosen = list(ranks.index[:MOST_PAIRWISE])
@@ -148,18 +151,31 @@ def comparison(
         "ranks": ranks.to_dict(),
         "friedman": asdict(friedman(blocks.matrix)),
         "reach": [asdict(each) for each in reach(n, min(k, MOST_PAIRWISE))],
-        **(pairwise(blocks.matrix[chosen], metric) if n >= 2 and k >= 2 else {}),
+        **(pairwise(blocks.matrix[chosen], part, metric) if n >= 2 and k >= 2 else {}),
     }
 
 
-def pairwise(blocks: pd.DataFrame, metric: MetricSpec) -> dict[str, Any]:
+def _followers(part: ProtocolBoard, metric: MetricSpec, named: Mapping[str, Row]) -> set[str]:
+    """Return the rows that must not take a dataset out of the comparison of the others.
+
+    Entries of others that lack results or are flagged, where another row has all results.
+    """
+    sound = {
+        name
+        for name, row in named.items()
+        if not row.origin.flags and has_all(row.datasets, part.datasets, metric)
+    }
+    return {name for name, row in named.items() if row.origin.of_others} - sound if sound else set()
+
+
+def pairwise(blocks: pd.DataFrame, part: ProtocolBoard, metric: MetricSpec) -> dict[str, Any]:
     """Compare every two methods of complete blocks, and say how large the differences are."""
     from spared_bench.statistics.omnibus import rank_table
 
     ranks, difference, groups = rank_table(blocks)
     # Errors of hard datasets are larger: only relative differences can be ranked together. A
     # dataset with an error of 0 has no such scale and keeps its own.
-    scaled = relative(blocks, metric).fillna(blocks)
+    scaled = relative(blocks, metric, records(part, metric)).fillna(blocks)
     matrices = {test.name: test.load()(scaled if test.relative else blocks) for test in PAIR_TESTS}
     return {
         "critical_difference": difference,
@@ -237,13 +253,30 @@ def errors(
     return pd.DataFrame(values, index=labels, columns=list(names), dtype=float)
 
 
-def relative(matrix: pd.DataFrame, metric: MetricSpec) -> pd.DataFrame:
+def records(part: ProtocolBoard, metric: MetricSpec) -> pd.Series:
+    """Return the error that others are divided by on every dataset of a board (``records``)."""
+    import pandas as pd
+
+    found = {each.name: error(metric, each.best[metric.name]) for each in part.datasets}
+    return pd.Series(found, dtype=float)
+
+
+def relative(
+    matrix: pd.DataFrame, metric: MetricSpec, lowest: pd.Series | None = None
+) -> pd.DataFrame:
     """Return errors on one scale for all datasets: over the lowest on each, or how far from it.
 
     A dataset whose lowest error is 0 has no such scale, and becomes nan.
+
+    Parameters
+    ----------
+    matrix : DataFrame of shape (n_datasets, n_methods)
+    metric : MetricSpec
+    lowest : Series of shape (n_datasets,), optional
+        By the names of datasets; by default that of the methods of the matrix.
     """
     from spared_bench.statistics.summaries import normalised
 
     if not can_be_normalised(metric):
         return matrix.sub(matrix.min(axis=1), axis=0)
-    return normalised(matrix)
+    return normalised(matrix, lowest)

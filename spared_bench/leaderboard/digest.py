@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from spared_bench.leaderboard.comparisons import errors, relative
+from spared_bench.leaderboard.comparisons import errors, records, relative
 from spared_bench.leaderboard.means import evaluation_split
 from spared_bench.leaderboard.measures import error
 from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
@@ -154,7 +154,7 @@ def _over_datasets(board: _Board, rows: list[Row]) -> Iterator[str]:
     n, k = blocks.shape
     if k < 2 or not n:
         return
-    scaled = relative(blocks, board.metric).fillna(blocks)
+    scaled = relative(blocks, board.metric, records(board.part, board.metric)).fillna(blocks)
     best = str(scaled.mean().idxmin())
     yield f"over {counted(n, 'dataset')}:"
     yield f"  best     {_name(rows[int(best)])}, by its mean error relative to the best of each"

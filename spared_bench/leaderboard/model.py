@@ -104,6 +104,11 @@ class Origin:
     flags: tuple[Flagged, ...] = ()
 
     @property
+    def of_others(self) -> bool:
+        """Whether others brought it: an entry, or runs of another workspace."""
+        return bool(self.method) or self.trust == "imported"
+
+    @property
     def trained_here(self) -> bool:
         """Whether parameters, times and weights were seen here, rather than claimed by others."""
         return not self.method and self.trust == "reproduced"
@@ -157,7 +162,7 @@ class BoardDataset:
     doubts : tuple of str
         Slides that fail a check of their image, and why.
     best : dict of metric to float
-        The best score of a row that competes; nan if there is none.
+        The score of the row that sets the record (``records``); nan if there is none.
     about : dict
         Further facts (organism, tissue, task, ...), as far as they are known here.
     """

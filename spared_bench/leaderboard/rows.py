@@ -5,9 +5,11 @@ How each number is computed, here and in ``method_rows``:
 - a *score* is read on the evaluation split (test where there is one), as the protocol pools it;
 - *seeds* are averaged first (``means``); a seed that failed leaves the row incomplete on that
   dataset;
-- a *normalised* error is a row's error on a dataset divided by the lowest on it of any row that is
-  neither a control nor withdrawn (completers count as different rows). An error is the distance
-  from what a perfect prediction reaches (``measures``). A control can therefore be below 1;
+- a *normalised* error is a row's error on a dataset divided by that of the row that sets the record
+  there: the lowest of rows that are neither controls nor withdrawn, of those that were checked, are
+  complete and bear no flag where there are such (``records``; completers count as different rows).
+  An error is the distance from what a perfect prediction reaches (``measures``). A control, and a
+  number that nobody checked, can therefore be below 1;
 - *means over datasets* are over measured (not generated) datasets that do not repeat the slides of
   others (``datasets``);
 - a row is one predictor with one completer, of one origin: the runs of the workspace, or one
@@ -28,13 +30,11 @@ from spared_bench.leaderboard.datasets import datasets_of
 from spared_bench.leaderboard.folds import with_joined_folds
 from spared_bench.leaderboard.gains import uses_known, with_gains
 from spared_bench.leaderboard.means import dataset_intervals
-from spared_bench.leaderboard.measures import best, can_be_normalised
+from spared_bench.leaderboard.measures import can_be_normalised
 from spared_bench.leaderboard.merging import Facts, origin_of, origin_order
 from spared_bench.leaderboard.method_rows import Method, is_control, row_of, scores_of
 from spared_bench.leaderboard.model import (
     Board,
-    BoardDataset,
-    DatasetScores,
     Failure,
     Origin,
     ProtocolBoard,
@@ -42,6 +42,7 @@ from spared_bench.leaderboard.model import (
     Summary,
 )
 from spared_bench.leaderboard.ranks import ranked
+from spared_bench.leaderboard.records import Competitor, with_records
 from spared_bench.leaderboard.studied import Studied
 from spared_bench.protocol import Ranking
 from spared_bench.results import TrialResult
@@ -118,8 +119,12 @@ def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> 
         name: scores_of(mine, datasets, metrics, len(seeds[name[0]]))
         for name, mine in everything.items()
     }
-    competing = [scores[name] for name, mine in methods.items() if _competes(name[0], mine)]
-    datasets = tuple(_with_best(dataset, competing, metrics) for dataset in datasets)
+    competing = [
+        Competitor(name[0], scores[name])
+        for name, mine in methods.items()
+        if _competes(name[0], mine)
+    ]
+    datasets = with_records(datasets, competing, metrics)
     rows = [row_of(name, mine, datasets, scores[name], metrics) for name, mine in methods.items()]
     rows = _with_intervals(rows, [each.name for each in datasets if each.counts], metrics)
     image_only = [
@@ -213,18 +218,6 @@ def _one_each(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[s
                 f" {name[4]}; the one with key {first.key[:12]} is shown."
             )
     return kept, notes
-
-
-def _with_best(
-    dataset: BoardDataset,
-    competing: Sequence[dict[str, DatasetScores]],
-    metrics: Sequence[MetricSpec],
-) -> BoardDataset:
-    found = {
-        metric.name: best(metric, [each[dataset.name].score(metric).mean for each in competing])
-        for metric in metrics
-    }
-    return replace(dataset, best=found)
 
 
 def _with_intervals(

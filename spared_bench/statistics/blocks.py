@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,15 @@ class Blocks:
     total: int
 
 
-def complete_blocks(matrix: pd.DataFrame, least_share: float = 0.5) -> Blocks:
+def complete_blocks(
+    matrix: pd.DataFrame, least_share: float = 0.5, followers: Collection[str] = ()
+) -> Blocks:
     """Keep what every kept method has.
 
     A method with few datasets would leave none for the others, so methods are left out first:
     those with less than ``least_share`` of the datasets that the best covered method has. Datasets
-    follow: those that a kept method lacks.
+    follow: those that a kept method lacks. Followers take no dataset out: those that lack one of
+    what the other methods keep are left out themselves.
 
     Parameters
     ----------
@@ -43,11 +47,16 @@ def complete_blocks(matrix: pd.DataFrame, least_share: float = 0.5) -> Blocks:
         nan where a method has no result.
     least_share : float
         In [0, 1].
+    followers : collection of str
+        Methods of the matrix.
     """
     covered = matrix.notna().sum(axis=0)
-    enough = covered >= max(1, least_share * covered.max()) if len(covered) else covered > 0
+    follows = matrix.columns.isin(list(followers))
+    most = covered[~follows].max() if (~follows).any() else 0
+    enough = ~follows & (covered >= max(1, least_share * most))
+    whole = matrix.loc[:, enough].notna().all(axis=1)
+    enough |= follows & matrix.loc[whole].notna().all(axis=0)
     kept = matrix.loc[:, enough]
-    whole = kept.notna().all(axis=1)
     return Blocks(
         kept.loc[whole],
         {str(name): int(count) for name, count in covered[~enough].items()},

@@ -8,15 +8,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def normalised(errors: pd.DataFrame) -> pd.DataFrame:
+def normalised(errors: pd.DataFrame, lowest: pd.Series | None = None) -> pd.DataFrame:
     """Divide every error by the lowest of any method on its dataset; 1 is best.
 
     Parameters
     ----------
     errors : DataFrame of shape (n_datasets, n_methods)
         Not negative; nan where there is no result. A dataset whose lowest error is 0 becomes nan.
+    lowest : Series of shape (n_datasets,), optional
+        What to divide by, by the names of datasets, where not every method may decide it.
     """
-    lowest = errors.min(axis=1)
+    lowest = errors.min(axis=1) if lowest is None else lowest.reindex(errors.index)
     return errors.div(lowest.where(lowest > 0), axis=0)
 
 

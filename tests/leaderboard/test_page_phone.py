@@ -47,7 +47,7 @@ def test_what_has_no_column_on_a_phone_stands_below_the_method(open_site, site):
     page = open_site(site, **PHONE)
     told = page.locator("#board td.name", has_text="m0 1").locator("small.phone")
     assert told.inner_text().startswith(
-        "1 · none · reported · may have seen test slides · 95 %: 1."
+        "1 · none · reported · may have seen test slides · 95 %: 0."
     )
     ours = page.locator("#board td.name", has_text="ridge").locator("small.phone").inner_text()
     assert "reported" not in ours and "seen" not in ours

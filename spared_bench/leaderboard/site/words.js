@@ -9,7 +9,7 @@ spared.words = (() => {
   const TERMS = [
     ["rank", "Rank", "Place among the rows that are complete and compete, by the measure that ranks. Equal values share a rank. “tied with 1”: over the datasets drawn again (95 %), the difference from the row that is ranked first may be none."],
     ["completer", "Completer", "What fills unmeasured entries of the training target before a method learns from it: none leaves them out, median takes the median of neighbouring spots, SpaCKLE is a transformer. Scores count measured entries only, so that no completer is scored on its own guesses."],
-    ["normalised", "Normalised error (Norm. MSE)", "The error on a dataset over the lowest of any method on it; 1 is best, 1.1 is ten per cent more. It makes datasets of different noise comparable, so that they can be averaged."],
+    ["normalised", "Normalised error (Norm. MSE)", "The error on a dataset over the record on it; 1 is the record, 1.1 is ten per cent more. The record is the lowest error of the methods that were scored here from predictions, have every result and bear no flag; where there is none, of published ones. It makes datasets of different noise comparable, so that they can be averaged. What sets no record (a control, an incomplete or flagged row, a number that nobody checked) can be below 1."],
     ["val", "val", "The dataset has no test slides under this protocol: its validation slides, which also chose checkpoint and learning rate, are reported. Such a score is a little too good."],
     ["tier", "Tier", "A: test slides of other donors. B: other sections of the same donors. C: no independent test slides."],
     ["control", "Control", "A method that cannot be right: gene-mean predicts the mean of each gene, shuffled deals predictions to random spots. What is not better than these has learnt nothing. Controls have no rank."],
@@ -35,7 +35,7 @@ spared.words = (() => {
     "Maps": "Measured and predicted genes beside the tissue.", "Against this row": "How far the mean of that row is from the mean of this one.", "Label": "The class that somebody drew.", "When": "The day of the build.", "Protocol": "The rules of a comparison: data, filters, budget, metrics. Rows of different protocols cannot be compared.", "What": "What is told of.", "Best there": "The method that is ranked first there on what you chose; its page.", "Its score": "By the metric that the protocol ranks by.", "Supported by": "The datasets of what you chose, and their technology.", "Results": "Whether they were made or checked here.", "What it takes": "Cost and needs of each.",
     "Rule": "How hidden entries are drawn: a share of all, or as many as were missing.", "Rate": "The share of the entries that is hidden.", "MSE": "Mean squared error.", "PCC": "Pearson correlation.", "Masks": "How many draws of hidden entries the numbers are over.", "Parameters": "Numbers that are trained.", "Fit": "Time of training.",
   };
-  const BEGINNINGS = [["Mean norm. ", "Mean over datasets of the error over the lowest of any method; 1 is best."], ["Mean ", "Mean over the datasets that count."], ["Median change", "Median over the datasets of how much the error changes when targets are completed; below 0 is better."], ["Best by ", "The method with the best value on the dataset."], ["Under ", "How it is under that protocol."], ["within ", "The share of the truth within that central interval of the predicted distribution; of a right variance it is the number that is named."], ["as ", "How many spots were predicted to be of that class."]];
+  const BEGINNINGS = [["Mean norm. ", "Mean over datasets of the error over the record of each; 1 is the best."], ["Mean ", "Mean over the datasets that count."], ["Median change", "Median over the datasets of how much the error changes when targets are completed; below 0 is better."], ["Best by ", "The method with the best value on the dataset."], ["Under ", "How it is under that protocol."], ["within ", "The share of the truth within that central interval of the predicted distribution; of a right variance it is the number that is named."], ["as ", "How many spots were predicted to be of that class."]];
   let metrics = [];
   const heading = (text) => HEADINGS[text] || metrics.find((m) => m.title === text)?.summary || BEGINNINGS.find(([start]) => text.startsWith(start))?.[1] || null;
 
@@ -66,7 +66,7 @@ spared.words = (() => {
   document.addEventListener("scroll", place, { passive: true, capture: true });
 
   // What a normalised error is, in short: beside numbers of it.
-  const RELATIVE = "an error over the lowest of any method on its dataset; 1 is best";
+  const RELATIVE = "an error over the record on its dataset; 1 is the best";
   // What the values of a metric are in, where they have no bounds: what the protocol predicts.
   const target = (protocol) => (spared.values.get("index").settings?.[protocol]?.settings || []).find(([what]) => what === "Target")?.[1];
   function unit(protocol, metric) {

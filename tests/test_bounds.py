@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import pydantic
@@ -10,6 +11,7 @@ from annotated_types import Ge, Gt, Interval, Le, Lt
 
 from spared_bench.annotations import fits
 from spared_bench.api import make_bench, select
+from spared_bench.bench import Bench
 from spared_bench.bounds import (
     Count,
     CountOrZero,
@@ -92,16 +94,13 @@ def _numbers() -> list[tuple[str, str, str, Any]]:
 def test_every_number_of_our_methods_has_bounds(tmp_path):
     numbers = _numbers()
     assert len(numbers) > 150
+    # Plugins are found once, not for each of hundreds of benches.
+    found = make_bench("demo", datasets=["mob_demo"], workspace=tmp_path, device="cpu")
     for kind, name, parameter, bounded in numbers:
         refused = [-1] + ([0] if out_of_bounds(0, bounded) else [])
         for value in refused:
-            bench = make_bench(
-                "demo",
-                datasets=["mob_demo"],
-                workspace=tmp_path,
-                device="cpu",
-                parameters={name: {parameter: value}},
-            )
+            settings = replace(found.settings, parameters={name: {parameter: value}})
+            bench = Bench(settings, found.registry)
             methods = ([name], ["gene-mean"]) if kind == "completer" else (["none"], [name])
             with pytest.raises(UsageError, match=f"'{parameter}' of {kind} '{name}' is {value};"):
                 select(bench, ["mob_demo"], *methods)

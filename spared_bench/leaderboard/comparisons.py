@@ -158,14 +158,10 @@ def comparison(
 def _followers(part: ProtocolBoard, metric: MetricSpec, named: Mapping[str, Row]) -> set[str]:
     """Return the rows that must not take a dataset out of the comparison of the others.
 
-    Entries of others that lack results or are flagged, where another row has all results.
+    Entries of others that lack results, where another row has all of them.
     """
-    sound = {
-        name
-        for name, row in named.items()
-        if not row.origin.flags and has_all(row.datasets, part.datasets, metric)
-    }
-    return {name for name, row in named.items() if row.origin.of_others} - sound if sound else set()
+    whole = {n for n, row in named.items() if has_all(row.datasets, part.datasets, metric)}
+    return {n for n, row in named.items() if row.origin.of_others} - whole if whole else set()
 
 
 def pairwise(blocks: pd.DataFrame, part: ProtocolBoard, metric: MetricSpec) -> dict[str, Any]:

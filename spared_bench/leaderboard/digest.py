@@ -157,7 +157,7 @@ def _over_datasets(board: _Board, rows: list[Row]) -> Iterator[str]:
     scaled = relative(blocks, board.metric, records(board.part, board.metric)).fillna(blocks)
     best = str(scaled.mean().idxmin())
     yield f"over {counted(n, 'dataset')}:"
-    yield f"  best     {_name(rows[int(best)])}, by its mean error relative to the best of each"
+    yield f"  best     {_name(rows[int(best)])}, by its mean error relative to the record of each"
     fewest = _fewest(k * (k - 1) // 2)
     if n < fewest:
         yield (

@@ -5,7 +5,8 @@ order of two others. A number that nobody checked, that is doubted, or that stan
 alone must not do that to rows that were checked. Of the rows that compete, the record is set by the
 best of the first of these groups that has a value on the dataset:
 
-1. scored here from predictions, a value for every seed on every dataset that counts, no flag;
+1. scored here from predictions, a value for every seed on every dataset that counts, no flag (one
+   that is about another dataset does not count);
 2. the same of published scores and of other workspaces;
 3. without a flag, complete or not;
 4. any.
@@ -23,7 +24,7 @@ from spared_bench.leaderboard.measures import best
 from spared_bench.leaderboard.model import BoardDataset, DatasetScores, Origin
 from spared_bench.specs import MetricSpec
 
-#: Scores that were computed here, from predictions, by a process that the method could not reach.
+#: Scores that were computed here, from predictions.
 _CHECKED = ("reproduced", "re-scored", "brought")
 
 
@@ -44,22 +45,26 @@ def with_records(
     competing = list(competing)
     records: dict[str, dict[str, float]] = {dataset.name: {} for dataset in datasets}
     for metric in metrics:
-        groups = [_group(each, datasets, metric) for each in competing]
+        whole = [has_all(each.scores, datasets, metric) for each in competing]
         for name, found in records.items():
             values = [each.scores[name].score(metric).mean for each in competing]
+            groups = [
+                _group(each.origin, name, complete)
+                for each, complete in zip(competing, whole, strict=True)
+            ]
             defined = [pair for pair in zip(groups, values, strict=True) if math.isfinite(pair[1])]
             first = min((group for group, _ in defined), default=0)
             found[metric.name] = best(metric, [value for group, value in defined if group == first])
     return tuple(replace(dataset, best=records[dataset.name]) for dataset in datasets)
 
 
-def _group(row: Competitor, datasets: Sequence[BoardDataset], metric: MetricSpec) -> int:
-    """Return which group a row is of by a metric, the lowest setting records before the others."""
-    if row.origin.flags:
+def _group(origin: Origin, dataset: str, complete: bool) -> int:
+    """Return which group a row is of on a dataset, the lowest setting records before the others."""
+    if any(flag.dataset in ("", dataset) for flag in origin.flags):
         return 4
-    if not has_all(row.scores, datasets, metric):
+    if not complete:
         return 3
-    return 1 if row.origin.trust in _CHECKED else 2
+    return 1 if origin.trust in _CHECKED else 2
 
 
 def has_all(

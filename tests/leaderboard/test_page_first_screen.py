@@ -149,7 +149,7 @@ def test_raw_and_normalised_errors_are_told_apart_wherever_both_stand(open_site,
     build(trials_of_all(), tmp_path, "c", "store", extras)
     page = open_site(tmp_path, "#table?tissue=breast+cancer")
     units = page.locator("#units")
-    told = "an error over the record on its dataset; 1 is the best"
+    told = "an error over the record on its dataset; 1 is the record"
     assert f"Normalised, as in the chart, it is 1.000: {told}." in answer(page)
     mse = page.locator("#answer .answer").get_by_role("link", name="MSE", exact=True)
     assert "per" in mse.get_attribute("data-tip")

@@ -72,6 +72,8 @@ RIDGE = on_all(1.0, 2.0, 2.0, 2.0, 2.0, 2.0)
 STNET = on_all(2.0, 1.5, 1.5, 1.5, 1.5, 1.5)
 CHECKED = [*runs("ridge", RIDGE), *runs("stnet", STNET)]
 ABSURD = on_all(1e-9, 3.0, 3.0, 3.0, 3.0, 3.0)
+#: Of these the flag is about all values.
+WHOLLY = sorted(UNSOUND.keys() - {"flagged on one dataset"})
 
 
 @pytest.mark.parametrize("kind", UNSOUND)
@@ -100,6 +102,13 @@ def test_what_is_not_complete_or_not_seen_here_turns_no_order_round(others):
     before = said_of(board(*CHECKED), ("ridge", "stnet"))
 
     assert said_of(board(*CHECKED, *others), ("ridge", "stnet")) == before
+
+
+def test_a_doubt_about_one_value_takes_no_record_on_another_dataset():
+    flag = {"kind": "suspect-cell", "reason": "Equals another.", "dataset": "one"}
+    part = board(*CHECKED, *entry("good", on_all(*[0.5] * 6), flags=[flag]))
+
+    assert {each.name: each.best["mse"] for each in part.datasets} == on_all(1.0, *[0.5] * 5)
 
 
 @pytest.mark.parametrize("trust", SOUND)
@@ -133,7 +142,7 @@ lines = st.tuples(*[values] * len(DATASETS))
 @given(
     st.lists(lines, min_size=2, max_size=4),
     st.lists(
-        st.tuples(st.sampled_from([*UNSOUND, "partial"]), st.tuples(*[st.floats(1e-12, 10)] * 6)),
+        st.tuples(st.sampled_from([*WHOLLY, "partial"]), st.tuples(*[st.floats(1e-12, 10)] * 6)),
         min_size=1,
         max_size=4,
     ),

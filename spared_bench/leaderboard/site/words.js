@@ -35,7 +35,7 @@ spared.words = (() => {
     "Maps": "Measured and predicted genes beside the tissue.", "Against this row": "How far the mean of that row is from the mean of this one.", "Label": "The class that somebody drew.", "When": "The day of the build.", "Protocol": "The rules of a comparison: data, filters, budget, metrics. Rows of different protocols cannot be compared.", "What": "What is told of.", "Best there": "The method that is ranked first there on what you chose; its page.", "Its score": "By the metric that the protocol ranks by.", "Supported by": "The datasets of what you chose, and their technology.", "Results": "Whether they were made or checked here.", "What it takes": "Cost and needs of each.",
     "Rule": "How hidden entries are drawn: a share of all, or as many as were missing.", "Rate": "The share of the entries that is hidden.", "MSE": "Mean squared error.", "PCC": "Pearson correlation.", "Masks": "How many draws of hidden entries the numbers are over.", "Parameters": "Numbers that are trained.", "Fit": "Time of training.",
   };
-  const BEGINNINGS = [["Mean norm. ", "Mean over datasets of the error over the record of each; 1 is the best."], ["Mean ", "Mean over the datasets that count."], ["Median change", "Median over the datasets of how much the error changes when targets are completed; below 0 is better."], ["Best by ", "The method with the best value on the dataset."], ["Under ", "How it is under that protocol."], ["within ", "The share of the truth within that central interval of the predicted distribution; of a right variance it is the number that is named."], ["as ", "How many spots were predicted to be of that class."]];
+  const BEGINNINGS = [["Mean norm. ", "Mean over datasets of the error over the record of each; 1 is the record."], ["Mean ", "Mean over the datasets that count."], ["Median change", "Median over the datasets of how much the error changes when targets are completed; below 0 is better."], ["Best by ", "The method with the best value on the dataset."], ["Under ", "How it is under that protocol."], ["within ", "The share of the truth within that central interval of the predicted distribution; of a right variance it is the number that is named."], ["as ", "How many spots were predicted to be of that class."]];
   let metrics = [];
   const heading = (text) => HEADINGS[text] || metrics.find((m) => m.title === text)?.summary || BEGINNINGS.find(([start]) => text.startsWith(start))?.[1] || null;
 
@@ -66,7 +66,7 @@ spared.words = (() => {
   document.addEventListener("scroll", place, { passive: true, capture: true });
 
   // What a normalised error is, in short: beside numbers of it.
-  const RELATIVE = "an error over the record on its dataset; 1 is the best";
+  const RELATIVE = "an error over the record on its dataset; 1 is the record";
   // What the values of a metric are in, where they have no bounds: what the protocol predicts.
   const target = (protocol) => (spared.values.get("index").settings?.[protocol]?.settings || []).find(([what]) => what === "Target")?.[1];
   function unit(protocol, metric) {

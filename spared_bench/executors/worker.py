@@ -10,6 +10,7 @@ however that came about, and the worker ends at once.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import queue
@@ -18,7 +19,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.apart import adopt_orphans, end_what_is_left, end_with
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _REAP_SECONDS = 0.02
 #: How a forked child ends that has told its answer; any other end, status 0 too, is a death.
 _TOLD = 77
+#: What fits something, for which torch is there and seeded; a method may import it on its way.
+_FITS = ("complete", "network", "trial")
 
 
 class Answers:
@@ -82,17 +85,24 @@ def main() -> None:
     settings = next(iter(jobs), None)
     if settings is None:
         return
-    _set_threads(settings["threads"])
+    from spared_bench.threads import use_threads
 
-    from spared_bench.bench import Settings
-    from spared_bench.executors.strangers import own_bench
-    from spared_bench.trials.environment import remember
+    use_threads(settings["threads"])
+    with _no_garbage():
+        from spared_bench.bench import Settings
+        from spared_bench.executors.strangers import own_bench
+        from spared_bench.trials.environment import remember
 
-    told = Settings.from_dict(settings)
-    bench = own_bench(told)
+        told = Settings.from_dict(settings)
+        bench = own_bench(told)
     if not _has_plugins(bench, answers):
         return
-    remember()
+    with _no_garbage():
+        import anndata  # noqa: F401
+
+        import spared_bench.executors.work  # noqa: F401
+
+        remember()
     answers.tell(type="ready")
     if told.limits.isolate:
         _serve_forked(bench, jobs, answers)
@@ -144,6 +154,8 @@ def _serve(bench: Bench, jobs: Jobs, answers: Answers) -> None:
     while True:
         given = waiting.get()
         answers.token = given["token"]
+        if given["job"]["kind"] in _FITS:
+            _import_torch(bench)
         _do(bench, given["job"], answers)
 
 
@@ -213,14 +225,14 @@ def _do_apart(own: Bench, values: dict[str, Any], answers: Answers) -> None:
 
 def _import_factories(bench: Bench, values: dict[str, Any]) -> None:
     """Import what the job will need of our own; what goes wrong here is told by the child."""
-    import anndata  # noqa: F401
-
-    import spared_bench.executors.work  # noqa: F401
-
-    for kind in ("dataset", "completer", "predictor"):
-        if values[kind]:
-            with suppress(Exception):
-                bench.registry.get(kind, values[kind]).load()
+    # A stranger's metric is shown what it was shown in every release: a torch with its threads set.
+    if values["kind"] in (*_FITS, "score"):
+        _import_torch(bench)
+    with _no_garbage():
+        for kind in ("dataset", "completer", "predictor"):
+            if values[kind]:
+                with suppress(Exception):
+                    bench.registry.get(kind, values[kind]).load()
 
 
 def _reap(child: int, jobs: Jobs) -> int:
@@ -266,13 +278,26 @@ def _patience(watched: list[int]) -> float | None:
     return None if watched else _REAP_SECONDS
 
 
-def _set_threads(number: int) -> None:
-    from spared_bench.threads import use_threads
+def _import_torch(bench: Bench) -> None:
+    """Import torch, a second's work that preparing, scores and figures do without."""
+    if "torch" not in sys.modules:
+        with _no_garbage():
+            import torch
+        torch.set_num_threads(bench.settings.threads)
 
-    use_threads(number)
-    import torch
 
-    torch.set_num_threads(number)
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Look for no garbage while modules are imported, which stay: a quarter of the time.
+
+    Nor is it looked for among them later, which would copy their pages into every child.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,7 @@ from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
 from spared_bench.errors import PluginError, UsageError
 from spared_bench.executors.local import LocalExecutor
-from spared_bench.executors.slot import environment
+from spared_bench.executors.slot import Slot, environment
 from spared_bench.results import without_times
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.running.test_orchestrator import alive, wait_for
@@ -167,3 +169,16 @@ def test_when_an_isolating_worker_is_killed_its_child_does_not_live_on(
         executor.close()
     assert outcome.status == "killed"
     wait_for(lambda: not alive(child))
+
+
+def test_a_worker_that_has_fitted_nothing_has_not_waited_for_torch(bench):
+    inbox: queue.Queue = queue.Queue()
+    slot = Slot(bench.settings, 0, inbox)
+    try:
+        _, message = inbox.get(timeout=60)
+        mapped = Path(f"/proc/{slot._process.pid}/maps").read_text()
+    finally:
+        slot.kill()
+    assert message is not None and message["type"] == "ready"
+    assert "h5py" in mapped  # what every job needs is there, before the time of the first begins
+    assert "libtorch" not in mapped

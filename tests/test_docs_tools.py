@@ -128,3 +128,19 @@ def test_what_a_notebook_gave_is_kept_until_it_or_the_code_changes(monkeypatch, 
     shown += [notebooks.executed("a").cells[0].source for _ in range(2)]
     assert shown == ["1", "1", "2", "2"]
     assert len(list((tmp_path / "cache").glob("a-*.ipynb"))) == 1
+
+
+def test_a_notebook_begins_with_what_others_made_of_the_data_and_nothing_else(
+    tmp_path, monkeypatch
+):
+    notebooks = tool("notebooks", monkeypatch)
+    for kind in ("prepared", "features", "trials", "figures"):
+        entry = tmp_path / "other" / "workspace" / "store" / kind / "ab" / "abcd"
+        (entry / "arrays").mkdir(parents=True)
+        (entry / "arrays" / "values.npy").write_text(kind)
+    notebooks.link_data(tmp_path / "mine")
+    notebooks.link_data(tmp_path / "mine")  # a second time, nothing is in its way
+    store = tmp_path / "mine" / "workspace" / "store"
+    found = {str(path.relative_to(store)): path for path in store.rglob("*") if path.is_file()}
+    assert set(found) == {f"{kind}/ab/abcd/arrays/values.npy" for kind in ("prepared", "features")}
+    assert all(path.stat().st_nlink == 2 for path in found.values())

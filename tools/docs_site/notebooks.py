@@ -26,6 +26,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _STYLE = re.compile(r"<style.*?</style>|\n\s*(?=\n)", re.DOTALL)  # of pandas; the site has its own
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _CODE = ("spared_bench", "plugins", "examples")
+#: Kinds of entries of a store that are made of the data alone; no page shows which are there.
+_OF_THE_DATA = ("prepared", "patches", "views", "completed", "features", "pictures")
 
 
 def names() -> list[str]:
@@ -129,6 +131,7 @@ def _run(name: str) -> Any:
             shutil.rmtree(left)
         else:
             left.unlink(missing_ok=True)
+    link_data(folder)
     client = NotebookClient(
         notebook,
         timeout=LONGEST_S,
@@ -149,6 +152,21 @@ def _run(name: str) -> Any:
     client.execute(env={**os.environ, **settings})
     # Where it ran is nobody's business, and would change the page from machine to machine.
     return nbformat.reads(nbformat.writes(notebook).replace(f"{folder}/", ""), as_version=4)
+
+
+def link_data(folder: Path) -> None:
+    """Put what other notebooks made of the data into the workspace of the one in this folder.
+
+    Entries have the hash of all that they depend on for a name, and appear whole; trials, scores
+    and figures are left out, so that a notebook shows what it made itself.
+    """
+    own = folder / "workspace" / "store"
+    for store in sorted(folder.parent.glob("*/workspace/store")):
+        for kind in _OF_THE_DATA if store != own else ():
+            for entry in store.glob(f"{kind}/*/*"):
+                place = own / entry.relative_to(store)
+                if not place.exists():
+                    shutil.copytree(entry, place, copy_function=os.link)
 
 
 if __name__ == "__main__":

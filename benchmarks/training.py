@@ -3,19 +3,22 @@
     python benchmarks/training.py [--device cpu] [--network NAME ...] [--batch 32] [--steps 4]
 
 The plain way: a DataLoader over decoded patches, torchvision transforms item by item, float32,
-torch.optim.Adam. Ours: the package's trainer as a protocol runs it, in the precision that it
-chooses, and in float32 too where that is another. Both train the same network
-from the same random weights on the same 224 px patches, one after the other, in this process. On a
-GPU the share of a step that the data take and the share of the measured matrix-multiply peak (for
-networks whose operations are known) are printed too. Methods that see a slide take one of as many
-spots as the others have patches in a batch. What frozen encoders tell of other views is made up: it
-is found once, before the first step. Add a line to ``NETWORKS`` for another predictor.
+torch.optim.Adam, in a process of its own. Ours: the package's trainer as a protocol runs it, in
+the precision that it chooses, and in float32 too where that is another; this process keeps freed
+memory as those of a run do. Both train the same network from the same random weights on the same
+224 px patches, one after the other. On a GPU the share of a step that the data take and the share
+of the measured matrix-multiply peak (for networks whose operations are known) are printed too.
+Methods that see a slide take one of as many spots as the others have patches in a batch. What
+frozen encoders tell of other views is made up: it is found once, before the first step. Add a line
+to ``NETWORKS`` for another predictor.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -35,6 +38,7 @@ from steps import (
 from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import Cut, SpotView, Windows
 from spared_bench.interfaces import TargetTransform
+from spared_bench.memory import keep_freed_memory
 from spared_bench.models import TorchPredictor
 from spared_bench.models.precision import precision_of
 from spared_bench_plugins.networks.count_units import CountTarget
@@ -130,6 +134,33 @@ def _same(cut: Cut) -> Cut:
     return cut
 
 
+def plainly_timed(name: str, device: str, batch: int, n_steps: int, threads: int) -> float:
+    """Return the seconds of a step the plain way, in a process of its own."""
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, fresh) as pool:
+        return pool.submit(_plain_seconds, name, device, batch, n_steps, threads).result()
+
+
+def _plain_seconds(name: str, device: str, batch: int, n_steps: int, threads: int) -> float:
+    torch.set_num_threads(threads)
+    subject = NETWORKS[name]
+    slides, images, target = made_up_slides(max(4 * batch, 64))
+    given = given_to(subject, slides, batch)
+    method = subject.prepared(given)
+    steps = (
+        plain_slide_steps(method, given, images[:batch], device)
+        if subject.slide
+        else plain_steps(method, images, target, batch, device)
+    )
+    return seconds_per_step(steps, n_steps, device)
+
+
+def given_to(subject: Subject, slides: Slides, batch: int) -> Slides:
+    """Return what a network is trained on: the slides, or one of as many spots as a batch has."""
+    given = slides.subset(np.arange(batch)) if subject.slide else slides
+    return with_made_up_views(given, subject.predictor())
+
+
 def main() -> None:
     """Time every network both ways and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -142,7 +173,8 @@ def main() -> None:
     wanted = parser.parse_args()
     device, batch = wanted.device, wanted.batch
     on_gpu = torch.device(device).type == "cuda"
-    slides, images, target = made_up_slides(max(4 * batch, 64))
+    keep_freed_memory()
+    slides, _, _ = made_up_slides(max(4 * batch, 64))
     where = torch.cuda.get_device_name(device) if on_gpu else "CPU"
     print(f"{where}, {torch.get_num_threads()} threads, torch {torch.__version__}, batch {batch}")
     peak = matmul_peak(device) if on_gpu else 0.0
@@ -150,17 +182,10 @@ def main() -> None:
         print(f"measured bfloat16 matrix-multiply peak: {peak / 1e12:.0f} TFLOP/s")
     for name in wanted.network or NETWORKS:
         subject = NETWORKS[name]
-        given = slides.subset(np.arange(batch)) if subject.slide else slides
-        given = with_made_up_views(given, subject.predictor())
+        given = given_to(subject, slides, batch)
         plain = 0.0
         if subject.plain:
-            method = subject.prepared(given)
-            plainly = (
-                plain_slide_steps(method, given, images[:batch], device)
-                if subject.slide
-                else plain_steps(method, images, target, batch, device)
-            )
-            plain = seconds_per_step(plainly, wanted.steps, device)
+            plain = plainly_timed(name, device, batch, wanted.steps, torch.get_num_threads())
             print(f"{name:16s} plain float32  {batch / plain:8.1f} images/s", flush=True)
         with torch.device("meta"):
             default = precision_of(subject.predictor().build(slides.n_genes), device)

@@ -18,7 +18,8 @@ FLOORS = (
     (
         "ground",
         "pretty errors annotations bounds prediction results specs statistics files threads"
-        " geometry guard words wrong_values strict validated apart fresh sandbox beside shipped",
+        " memory geometry guard words wrong_values strict validated apart fresh sandbox beside"
+        " shipped",
     ),
     ("keys", "keys"),
     ("store", "store"),

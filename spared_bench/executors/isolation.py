@@ -14,12 +14,13 @@ from contextlib import contextmanager
 import numpy as np
 
 from spared_bench.guard import guarded
+from spared_bench.memory import give_back_memory, keep_freed_memory
 from spared_bench.threads import use_threads
 
 
 @contextmanager
 def clean_slate(threads: int) -> Iterator[None]:
-    """Give a job the state that every job begins with, and take back what it changes.
+    """Give a job the state that every job begins with, and take back what it changes and holds.
 
     Parameters
     ----------
@@ -27,9 +28,13 @@ def clean_slate(threads: int) -> Iterator[None]:
         CPU threads of a job.
     """
     use_threads(threads)
+    keep_freed_memory()
     _reset_torch()
-    with guarded(), np.errstate(), warnings.catch_warnings():
-        yield
+    try:
+        with guarded(), np.errstate(), warnings.catch_warnings():
+            yield
+    finally:
+        give_back_memory()
 
 
 def _reset_torch() -> None:

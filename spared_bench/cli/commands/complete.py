@@ -89,7 +89,7 @@ def complete(
     if weights:
         chosen = with_weights(bench, completers, weights, parse_settings(settings))
         bench = make_bench(protocol, parameters=chosen, **options)
-    _use_threads(bench)
+    _ready_process(bench)
     folder = out or bench.workspace.root / "completion" / bench.protocol.id
     check_folder(folder, bench.protocol.id)
     log = lambda line: typer.echo(line, err=True)  # noqa: E731
@@ -195,7 +195,9 @@ def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:
         typer.echo(f"{error} The results are in the store and in the tables.", err=True)
 
 
-def _use_threads(bench: Bench) -> None:
+def _ready_process(bench: Bench) -> None:
+    from spared_bench.memory import keep_freed_memory
     from spared_bench.threads import use_threads
 
     use_threads(bench.settings.threads)
+    keep_freed_memory()

@@ -54,11 +54,13 @@ def predict(
     from spared_bench.inference import tissue as tissues
     from spared_bench.inference import trained as applying
     from spared_bench.inference.figures import draw_genes, draw_taken
+    from spared_bench.memory import keep_freed_memory
     from spared_bench.processing.images import image_size
     from spared_bench.registry import discover
     from spared_bench.scverse.images import spatial_of
     from spared_bench.workspace import Workspace
 
+    keep_freed_memory()
     trained = applying.find_trained(Workspace.at(workspace).store, run)
     columns = applying.choose_genes(trained.result, gene)
     width = diameter or applying.spot_diameter_px(trained, um_per_px)

@@ -8,7 +8,7 @@ import pytest
 
 from spared_bench.memory import keep_freed_memory
 
-# 96 MiB, more than glibc ever keeps of itself, written and freed three times.
+# 96 MiB, more than glibc ever keeps of itself, written and freed twice.
 LOOK = """
 import resource
 import numpy as np

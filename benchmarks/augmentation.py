@@ -5,7 +5,8 @@
 Every built-in augmentation does a batch of random patches. The plain way is what torchvision has
 for it (scikit-image for stains), image by image as in a data loader, timed on 32 of them. The step
 is that of ShuffleNet as a protocol runs it, without augmentation, on the same batch. All in one
-process, one after the other; the best of the repeats counts.
+process, one after the other; the best of the repeats counts. As ``gpu.py``, it runs where torch,
+torchvision and NumPy are all there is, and scikit-image.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from made_up import made_up_slides
+from bare_package import find_package
 from torchvision.transforms import v2
 
-from spared_bench.interfaces import Budget, Context
-from spared_bench.models.augmentation.names import BUILT_IN, made
-from spared_bench.models.seeded import seeded
-from spared_bench.models.trainer import gradients
-from spared_bench.models.units import PatchUnits
-from spared_bench_plugins.predictors.shufflenet import ShuffleNet
+find_package()
+
+from made_up import made_up_slides  # noqa: E402
+
+from spared_bench.interfaces import Budget, Context  # noqa: E402
+from spared_bench.models.augmentation.names import BUILT_IN, made  # noqa: E402
+from spared_bench.models.seeded import seeded  # noqa: E402
+from spared_bench.models.trainer import gradients  # noqa: E402
+from spared_bench.models.units import PatchUnits  # noqa: E402
+from spared_bench_plugins.predictors.shufflenet import ShuffleNet  # noqa: E402
 
 SIZE = 224  # px
 _PLAIN_IMAGES = 32

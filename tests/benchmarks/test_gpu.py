@@ -9,13 +9,32 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
-#: Finds nothing of what a machine with torch and timm alone may lack.
+#: Finds nothing that torch, torchvision, timm, NumPy and what these need do not bring.
 ALONE = """
-import runpy, sys
+import re, runpy, sys
 from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
-absent = set("anndata pandas scipy pydantic scanpy squidpy pluggy mlflow sklearn skimage typer"
-             " rich h5py tifffile numba torch_geometric matplotlib".split())
+def told(name):
+    return re.sub("[-_.]+", "-", name).lower()
+
+there, waiting = set(), ["torch", "torchvision", "timm", "numpy"]
+while waiting:
+    name = told(waiting.pop())
+    if name not in there:
+        there.add(name)
+        try:
+            needed = requires(name) or []
+        except PackageNotFoundError:
+            continue
+        waiting += [re.match("[\\w.-]+", each)[0] for each in needed if "extra ==" not in each]
+
+absent = {
+    module
+    for module, brought_by in packages_distributions().items()
+    if not there.intersection(map(told, brought_by)) and not module.startswith("spared")
+}
+assert {"pandas", "pydantic", "pluggy", "annotated_types"} <= absent
 found = PathFinder.find_spec
 
 def found_if_there(name, *places):

@@ -48,7 +48,11 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
             slide = read(described, folder, slide_id)
             validate_raw_slide(slide, slide_id, classes=described.classes)
             compared.add(slide_id, slide)
-            _decode_image(slide)
+            if table := described.slides[slide_id].labels:
+                compared.add_labels(slide_id, slide, Path(table))
+            if _is_read(slide):
+                compared.add_image(slide_id, slide)
+                _decode_image(slide)
         except DataError as error:
             raise type(error)(f"Slide {slide_id!r} of {path}: {error}") from error
         found |= set(slide.obs.get(LABEL, ())) - {""}
@@ -64,6 +68,12 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
     return described, kept
 
 
+def _is_read(slide: AnnData) -> bool:
+    """Return whether there is an image, from which patches are cut."""
+    facts = slide.uns["slide"]
+    return bool(facts["image_path"] and not facts.get(GIVEN))
+
+
 def _decode_image(slide: AnnData) -> None:
     """Refuse an image of which a part under the spots cannot be decoded, before anything runs."""
     import numpy as np
@@ -72,9 +82,8 @@ def _decode_image(slide: AnnData) -> None:
     from spared_bench.processing.images import decode_at
 
     facts = slide.uns["slide"]
-    if facts["image_path"] and not facts.get(GIVEN):
-        centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
-        decode_at(facts["image_path"], centres)
+    centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
+    decode_at(facts["image_path"], centres)
 
 
 def described_spec(path: Path) -> DatasetSpec:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spared_bench.errors import CountsError
+from spared_bench.errors import ContractError, CountsError, ImageError
+from spared_bench.keys.hashing import file_digest
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+_FEW = 0.05  # of spots: capture areas of one scan may touch, and do not lie on each other
+
+
+@dataclass(frozen=True)
+class _Pictured:
+    """The image of a slide, and where its spots lie on it."""
+
+    slide_id: str
+    path: Path
+    centres: np.ndarray
+    pitch: float
 
 
 class Compared:
@@ -26,6 +41,8 @@ class Compared:
         self._organism = organism
         self._slide_of: dict[str, str] = {}
         self._genes: set[str] | None = None
+        self._pictured: list[_Pictured] = []
+        self._labelled: list[tuple[str, Path, set[str]]] = []
 
     def add(self, slide_id: str, slide: AnnData) -> None:
         """Compare a further slide.
@@ -57,6 +74,67 @@ class Compared:
                 " slides have."
             )
         self._genes = shared
+
+    def add_image(self, slide_id: str, slide: AnnData) -> None:
+        """Compare where the spots of a further slide lie with the slides that have its image.
+
+        Several capture areas may lie on one scan, where spots of one are not on those of another.
+
+        Raises
+        ------
+        ImageError
+            If its spots lie on an image of the same content where those of an earlier slide do.
+        """
+        from scipy.spatial import cKDTree
+
+        from spared_bench.data import SPATIAL
+        from spared_bench.readers.lattice import nearest_px
+
+        facts = slide.uns["slide"]
+        centres = np.asarray(slide.obsm[SPATIAL], np.float64) * float(facts["image_scale"])
+        # A lone spot is known by its diameter alone.
+        pitch = nearest_px(centres) or float(facts["spot_diameter_px"] * facts["image_scale"])
+        found = _Pictured(slide_id, Path(facts["image_path"]), centres, pitch)
+        for other in self._pictured:
+            if not same_content(found.path, other.path):
+                continue
+            near = cKDTree(other.centres).query(centres)[0] < min(pitch, other.pitch)
+            if near.mean() > _FEW:
+                raise ImageError(
+                    f"its image {found.path} is that of slide {other.slide_id!r}"
+                    f"{'' if found.path == other.path else f', {other.path}'}, and"
+                    f" {int(near.sum())} of its {len(centres)} spots lie where spots of that slide"
+                    " do: one piece of tissue cannot be both. Name the image of each slide;"
+                    " capture areas of one scan may share it, where their spots lie apart."
+                )
+        self._pictured.append(found)
+
+    def add_labels(self, slide_id: str, slide: AnnData, table: Path) -> None:
+        """Compare whom a table labels with the slides before that have the same table.
+
+        Raises
+        ------
+        ContractError
+            If one row of it would label spots of two slides, as barcodes of Visium do.
+        """
+        from spared_bench.data import LABEL
+
+        spots = set(slide.obs_names[slide.obs[LABEL].to_numpy() != ""])
+        for other, path, others in self._labelled:
+            if spots & others and same_content(table, path):
+                raise ContractError(
+                    f"its labels {table} are those of slide {other!r}, and"
+                    f" {min(spots & others)!r}, for example, is a spot of both: whose label that is"
+                    " cannot be told. Name a table of its own for each slide."
+                )
+        self._labelled.append((slide_id, table, spots))
+
+
+def same_content(path: Path, other: Path) -> bool:
+    """Return whether two files are one, by whatever link, or equal in every byte."""
+    if path.samefile(other):
+        return True
+    return path.stat().st_size == other.stat().st_size and file_digest(path) == file_digest(other)
 
 
 def _print_of(slide: AnnData) -> str:

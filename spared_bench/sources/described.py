@@ -50,8 +50,22 @@ def read(described: Description, folder: Path, slide_id: str) -> AnnData:
     if facts["image_path"] and not facts.get(GIVEN):  # beside patches, it is only looked at
         columns = "the columns of the coordinates"
         check_on_image(slide, Path(facts["image_path"]), float(facts["image_scale"]), columns)
-        facts["repairs"] = [*facts.get("repairs", ()), *open_image(facts["image_path"]).notes]
+        facts["repairs"] = [
+            *facts.get("repairs", ()),
+            *_sharing_image(described, slide_id),
+            *open_image(facts["image_path"]).notes,
+        ]
     return slide
+
+
+def _sharing_image(described: Description, slide_id: str) -> list[str]:
+    """Say which other slides the description gives the image of one, as of a scan of several."""
+    entries = described.slides
+    image = described.format != "spatialdata" and entries[slide_id].image
+    others = [repr(name) for name in entries if name != slide_id and entries[name].image == image]
+    if not image or not others:
+        return []
+    return [f"Its image is that of {' and '.join(others)}, too, where spots lie elsewhere on it."]
 
 
 def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 
 import anndata
 import h5py
@@ -194,6 +195,75 @@ def symbols(n_genes):
 def test_slides_that_do_not_belong_into_one_dataset_are_refused(pair, change, error, message):
     with pytest.raises(error, match=message):
         pair(change)
+
+
+def linked(way):
+    def make(image, tmp_path):
+        other = tmp_path / f"again{image.suffix}"
+        way(image, other)
+        return other
+
+    return make
+
+
+SAME_FILE = [
+    lambda image, tmp_path: image,
+    linked(lambda image, other: other.symlink_to(image)),
+    linked(os.link),
+    linked(shutil.copyfile),
+]
+SAME_IDS = ["path", "symlink", "hardlink", "copy"]
+
+
+@pytest.mark.parametrize("again", SAME_FILE, ids=SAME_IDS)
+def test_one_image_is_not_that_of_two_slides_where_their_spots_lie_together(yaml, tmp_path, again):
+    image = again(tmp_path / "slides/T2/full.png", tmp_path)
+    rewritten(yaml, "patient: p1", f"patient: p1, image: {image}")
+    with pytest.raises(ImageError, match=r"Slide 'T2' .*is that of slide '1501'.*64 of its 64"):
+        add_description(yaml, tmp_path / "data")
+
+
+def test_an_image_copied_with_the_folder_of_space_ranger_is_seen(yaml, tmp_path):
+    (tmp_path / "slides/T2/full.png").unlink()
+    rewritten(yaml, ", image: slides/T2/full.png", "")
+    name = "spatial/tissue_hires_image.png"
+    shutil.copyfile(tmp_path / "slides/T1" / name, tmp_path / "slides/T2" / name)
+    with pytest.raises(ImageError, match="one piece of tissue cannot be both"):
+        add_description(yaml, tmp_path / "data")
+
+
+def test_capture_areas_of_one_scan_share_its_image_and_that_is_recorded(tmp_path):
+    array, centres = made_slides.lattice()
+    width = made_slides.picture(0).width
+    Image.new("RGB", (2 * width, width), (190, 120, 180)).save(tmp_path / "scan.png")
+    for seed, slide_id in enumerate(("T1", "T2")):
+        AnnData(
+            sparse.csr_matrix(made_slides.counts(9, seed)),
+            obs=pd.DataFrame(array, columns=["array_row", "array_col"], dtype=int).rename(str),
+            var=pd.DataFrame(index=made_slides.gene_ids(9)),
+            obsm={"spatial": centres + np.array([width * seed, 0])},
+            uns={"spatial": {"lib": {"scalefactors": {"spot_diameter_fullres": 22.0}}}},
+        ).write_h5ad(tmp_path / f"{slide_id}.h5ad")
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1], test: [T2]}, slides:"
+        " {T1: {path: T1.h5ad, image: scan.png}, T2: {path: T2.h5ad, image: scan.png}}}"
+    )
+    add_description(yaml, tmp_path / "data")
+    for slide_id, other in (("T1", "T2"), ("T2", "T1")):
+        repairs = read_slide(tmp_path / "data/mine", slide_id).uns["slide"]["repairs"]
+        assert f"Its image is that of '{other}', too, where spots lie elsewhere on it." in (repairs)
+
+
+@pytest.mark.parametrize("again", SAME_FILE, ids=SAME_IDS)
+def test_one_table_does_not_label_spots_of_two_slides(yaml, tmp_path, again):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("barcode,layer\nAAAC0001-1,L1\nAAAC0002-1,L2\n")
+    rewritten(yaml, "organism: human", "organism: human\nlabel_column: layer")
+    rewritten(yaml, "patient: p1", f"patient: p1, labels: {labels}")
+    rewritten(yaml, "patient: p2", f"patient: p2, labels: {again(labels, tmp_path)}")
+    with pytest.raises(ContractError, match=r"Slide 'T2' .*'AAAC0001-1', for example, is a spot"):
+        add_description(yaml, tmp_path / "data")
 
 
 def test_slides_may_name_genes_by_id_and_by_symbol(pair):

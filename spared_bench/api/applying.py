@@ -287,7 +287,8 @@ def _applied(
     from spared_bench.scverse.images import spatial_of
 
     slide = make_slide(image, names, centres, diameter, um_per_px)
-    made = apply(trained, discover([Path(file) for file in plugin_files]), slide)
+    registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
+    made = apply(trained, registry, slide)
     made.layers["predicted"] = np.array(made.X)
     made.uns[SPATIAL] = spatial_of({image.stem: slide}, [image.stem])
     return made

@@ -65,6 +65,8 @@ def make_bench(
     ------
     UsageError
         If ``strict`` is asked for and this system cannot shut a process in.
+    PluginError
+        If one of ``plugin_files`` cannot be used.
     """
     files = [Path(file).resolve() for file in plugin_files]
     space = Workspace.at(workspace, data_dir)
@@ -83,7 +85,7 @@ def make_bench(
         require_strict()
     if strict or apart:
         return _told_of(protocol, datasets, files, space, bench_of, strict=strict)
-    registry = discover(files, data_dir=space.data_dir)
+    registry = discover(files, data_dir=space.data_dir).require_files(files)
     wanted = load_protocol(protocol or default_protocol(registry, datasets), registry)
     return bench_of(registry, wanted)
 
@@ -118,9 +120,10 @@ def _told_of(
     known = None if _is_of_others(named, ours) else load_protocol(named, ours)
 
     def in_child(everything: Registry) -> Bench:
+        everything.require_files(files)
         return bench_of(everything, known or load_protocol(named, everything))
 
-    registry = listed_apart(ours, files, space, in_child, strict=strict)
+    registry = listed_apart(ours, files, space, in_child, strict=strict).require_files(files)
     if not protocol:
         default_protocol(registry, _known(registry, datasets))
     return bench_of(registry, known or load_protocol(named, registry))

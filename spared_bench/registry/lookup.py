@@ -6,11 +6,14 @@ Two plugins of one name are both refused by that name; ``distribution:name`` pic
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from shlex import quote
 from types import ModuleType
 
-from spared_bench.errors import AmbiguousNameError, UnknownNameError, UsageError
+from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError, UsageError
 from spared_bench.registry.encoders import declare_encoders, on_encoder
 from spared_bench.registry.modules import module_name
 from spared_bench.registry.registered import Plugin, Registered
@@ -53,6 +56,24 @@ class Registry:
     def quarantined(self) -> list[Plugin]:
         """The plugins that were left out."""
         return [plugin for plugin in self.plugins if plugin.quarantined]
+
+    def require_files(self, files: Iterable[Path | str]) -> Registry:
+        """Return this registry, unless a plugin file that was named could not be used.
+
+        Raises
+        ------
+        PluginError
+            With the reason: whoever names a file means it.
+        """
+        named = {str(Path(file).resolve()) for file in files}
+        for plugin in self.quarantined:
+            if plugin.target in named:
+                why = f"plugins why {quote(plugin.name)} --plugin {quote(plugin.target)}"
+                raise PluginError(
+                    f"The plugin file {plugin.target} cannot be used: {plugin.reason.rstrip('.')}."
+                    f" Mend it, or leave it out; `spared-bench {why}` shows more."
+                )
+        return self
 
     def all(self, kind: str) -> list[Registered]:
         """Return everything of a kind, clashing names included, sorted by name."""

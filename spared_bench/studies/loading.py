@@ -97,6 +97,7 @@ def open_study(
         Of ``make_bench``.
     """
     registry = discover(plugin_files, data_dir=Workspace.at(workspace, data_dir).data_dir)
+    registry.require_files(plugin_files)
     study, folder = load_study(name, registry)
     base = study.base
     if folder is not None and base.endswith((".yaml", ".yml")):

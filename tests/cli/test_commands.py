@@ -6,11 +6,12 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from spared_bench.cli import app
 from spared_bench.cli.common import own_command
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import PluginError, SparedBenchError
 from spared_bench.protocol import read_protocol
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -96,17 +97,68 @@ def test_a_leaderboard_without_runs_says_how_to_make_some(tmp_path):
     assert "There are no finished runs to show. `spared-bench run --all" in done.stderr
 
 
-def test_a_broken_plugin_file_costs_a_line_and_nothing_else(tmp_path):
-    broken = tmp_path / "broken.py"
-    broken.write_text("import sys\nsys.exit(4)\n")
-    done = spared_bench("list", "predictors", "--plugin", broken, "--json")
-    assert done.returncode == 0
-    assert "Plugin 'broken' of broken.py was left out: it calls sys.exit(4)" in done.stderr
-    assert "linear-probe" in {entry["name"] for entry in json.loads(done.stdout)}
+#: What each command needs beside a plugin file, before it looks at one.
+WITH_PLUGIN = {
+    "complete": ["planted"], "align": ["planted"], "list": ["predictors"], "info": ["median"],
+    "predict": ["abc", "--image", "absent.png", "--um-per-px", "1", "--grid-um", "100"],
+    "run": ["-p", "gene-mean", "--dry-run"], "data show": ["planted"],
+    "score": ["absent.csv", "-d", "planted", "--method", "x"],
+    "data add": ["absent.yaml"], "data fetch": ["planted"],
+    "data verify": ["planted"], "data prepare": ["planted"], "data align": ["planted"],
+    "encoders check": ["color"], "export split": ["-d", "planted"], "leaderboard build": [],
+    "plugins why": ["median"], "plugins check": ["median"], "plugins": [],
+    "study plan": ["sepal-ablation"], "study run": ["sepal-ablation"],
+    "study report": ["sepal-ablation"], "submit build": ["gene-mean"],
+    "submit check": ["absent.zip"], "submit add": ["absent.zip"],
+    "submit review": ["main", "HEAD"],
+}  # fmt: skip
 
-    selected = spared_bench("run", "-p", "broken-model", "--plugin", broken)
-    assert selected.returncode == 2
-    assert "could not be loaded: broken" in selected.stderr
+
+def commands_with(option, command, path=()):
+    """Yield the words of every command that has an option."""
+    for name, each in getattr(command, "commands", {}).items():
+        yield from commands_with(option, each, (*path, name))
+    if option in {each.name for each in command.params}:
+        yield " ".join(path)
+
+
+def test_every_command_that_takes_a_plugin_is_in_the_table():
+    assert set(commands_with("plugin", typer.main.get_command(app))) == set(WITH_PLUGIN)
+
+
+@pytest.mark.parametrize("command", sorted(set(WITH_PLUGIN) - {"plugins", "plugins why"}))
+def test_a_plugin_file_that_cannot_be_used_ends_the_command(command, tmp_path, monkeypatch):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import no_such_package\n")
+    monkeypatch.chdir(tmp_path)
+    words = [*command.split(), *WITH_PLUGIN[command], "--plugin", str(broken)]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, PluginError), (done.output, done.exception)
+    assert "No module named 'no_such_package'. Mend it" in str(done.exception)
+    assert bool(done.stdout) == (command in ("list", "info"))  # these show first what there is
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def :", "SyntaxError"),
+        ("import sys\nsys.exit(0)", "it calls sys.exit(0)"),
+        ("import os\nos._exit(0)", "it calls os._exit(0)"),
+        ("x = 1", "it has no hook"),
+    ],
+)
+def test_plugins_are_listed_with_the_one_that_cannot_be_used(code, reason, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text(code)
+    done = spared_bench("plugins", "--json", "--plugin", broken)
+    assert done.returncode == 1
+    (told,) = [each for each in json.loads(done.stdout) if each["quarantined"]]
+    assert reason in told["reason"]
+    assert f"The plugin file {broken} cannot be used: {told['reason']}" in done.stderr
+
+    done = spared_bench("info", "broken-model", "--plugin", broken)
+    assert done.returncode == 1
+    assert f"PluginError: The plugin file {broken} cannot be used: " in done.stderr
 
 
 def test_why_shows_the_traceback_of_a_broken_plugin(tmp_path):

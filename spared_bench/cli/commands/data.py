@@ -128,12 +128,13 @@ def add(
     space = Workspace.at(workspace, data_dir)
     if (file is None) == (hest is None):
         raise UsageError("`data add` takes a YAML file, or `--hest FOLDER`, and one of the two.")
+    registry = _plugins(plugin)
     if hest is not None:
-        _add_hest(hest, space, discover(plugin, specs_only=True), replace, as_json)
+        _add_hest(hest, space, registry, replace, as_json)
         return
     assert file is not None
     name = read_description(file).name
-    if _is_taken(discover(plugin, specs_only=True), name):
+    if _is_taken(registry, name):
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
     described, kept = add_description(file, space.data_dir, replace)
     doubts = _doubts(described.name, workspace, data_dir, plugin)
@@ -258,9 +259,13 @@ def verify(
     raise typer.Exit(1 if any(each["problems"] for each in found.values()) else 0)
 
 
+def _plugins(files: list[Path], data_dir: Path | None = None) -> Registry:
+    return discover(files, data_dir=data_dir, specs_only=True).require_files(files)
+
+
 def _specs(names: list[str], plugin: list[Path], data_dir: Path) -> list[DatasetSpec]:
     """Look all datasets up before anything is done with the first."""
-    registry = discover(plugin, data_dir=data_dir, specs_only=True)
+    registry = _plugins(plugin, data_dir)
     warn_of_quarantine(registry.quarantined)
     specs = [registry.get("dataset", name).spec for name in names]
     return [spec for spec in specs if isinstance(spec, DatasetSpec)]

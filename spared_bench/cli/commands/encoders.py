@@ -40,7 +40,7 @@ def check(
     device = resolve_device(device)
     if problem := missing_device(device):
         raise UsageError(problem)
-    registry = discover(plugin)
+    registry = discover(plugin).require_files(plugin)
     found = {}
     for name in names:
         known = known_encoder(name)

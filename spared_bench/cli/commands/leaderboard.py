@@ -66,7 +66,7 @@ def build(
     space = Workspace.at(workspace)
     files = [file.resolve() for file in plugin]
     ours = discover(files, data_dir=space.data_dir, only=())
-    registry = listed_apart(ours, files, space)
+    registry = listed_apart(ours, files, space).require_files(files)
     with Records(space.store) as records:
         note = note_on_earlier(records)
     if note:

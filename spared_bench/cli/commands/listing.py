@@ -64,6 +64,7 @@ def list_plugins(
     disk = Disk(workspace, data_dir)
     values = [_as_dict(entry, disk) for entry in entries]
     show_result(values, as_json, lambda: _print_entries(singular, entries, disk))
+    registry.require_files(plugin)
 
 
 def _print_entries(kind: str, entries: Sequence[Registered], disk: Disk) -> None:
@@ -121,7 +122,11 @@ def info(
 ) -> None:
     """Show all that is known of a dataset, completer, predictor, encoder, metric or protocol."""
     registry = _specs_of_all(plugin, workspace, data_dir)
-    told = [each for each in _find_everywhere(registry, name) if each.told is not None]
+    try:
+        told = [each for each in _find_everywhere(registry, name) if each.told is not None]
+    except UnknownNameError:
+        registry.require_files(plugin)  # the name may be that file's
+        raise
     loaded = {each.plugin.distribution for each in told if each.spec.kind in _LOADED}
     registry = with_imported(registry, map(str, plugin), sorted(loaded))
     entries = _find_everywhere(registry, name)
@@ -129,6 +134,7 @@ def info(
     made_with = [_made_with(entry) for entry in entries]
     values = [_as_dict(entry, disk) | made for entry, made in zip(entries, made_with, strict=True)]
     show_result(values, as_json, lambda: _print_details(entries, made_with, disk))
+    registry.require_files(plugin)
 
 
 def _print_details(

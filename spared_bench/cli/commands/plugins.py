@@ -54,6 +54,13 @@ def show_plugins(
     registry = discover(plugin, data_dir=space.data_dir, specs_only=True)
     values = [_plugin_as_dict(each) for each in registry.plugins]
     show_result(values, as_json, lambda: _print_plugins(registry))
+    registry.require_files(plugin)
+
+
+def _usable(plugin: list[Path], space: Workspace) -> Registry:
+    registry = discover(plugin, data_dir=space.data_dir).require_files(plugin)
+    warn_of_quarantine(registry.quarantined)
+    return registry
 
 
 def _print_plugins(registry: Registry) -> None:
@@ -138,8 +145,7 @@ def check(
     before, space = context.obj
     if workspace or data_dir:
         space = Workspace.at(workspace, data_dir)
-    registry = discover([*before, *plugin], data_dir=space.data_dir)
-    warn_of_quarantine(registry.quarantined)
+    registry = _usable([*before, *plugin], space)
     subjects = conformance.all_named(registry, names)
     outcomes = conformance.examine(registry, subjects, space.data_dir)
     # Beside JSON, what is told as it goes, and what a plugin prints, is no part of the report.
@@ -180,10 +186,9 @@ def new(
     as_json: bool = JSON,
 ) -> None:
     """Make a package that installs, passes its tests and appears in a run."""
-    from spared_bench.registry import discover
     from spared_bench.scaffold.packages import new_package
 
     before, space = context.obj
-    written = new_package(kind, name, out, discover(before, data_dir=space.data_dir), form)
+    written = new_package(kind, name, out, _usable(before, space), form)
     following = f"Next: `pip install -e '{out / name}[test]'`, then `pytest {out / name}`."
     show_result({"files": written}, as_json, "\n".join([*map(str, written), following]))

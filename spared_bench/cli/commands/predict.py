@@ -61,6 +61,8 @@ def predict(
     from spared_bench.workspace import Workspace
 
     keep_freed_memory()
+    registry = discover(plugin).require_files(plugin)
+    warn_of_quarantine(registry.quarantined)
     trained = applying.find_trained(Workspace.at(workspace).store, run)
     columns = applying.choose_genes(trained.result, gene)
     width = diameter or applying.spot_diameter_px(trained, um_per_px)
@@ -85,8 +87,6 @@ def predict(
         names = [name for name, kept in zip(names, taken, strict=True) if kept]
         centres = centres[taken]
     slide = new_slide.make_slide(image, names, centres, width, um_per_px)
-    registry = discover(plugin)
-    warn_of_quarantine(registry.quarantined)
     predicted = applying.apply(trained, registry, slide)
     predicted.layers["predicted"] = predicted.X.copy()
     predicted.uns["spatial"] = spatial_of({image.stem: slide}, [image.stem])

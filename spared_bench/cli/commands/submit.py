@@ -270,6 +270,10 @@ def _bench_of(
     protocol: str, workspace: Path | None, data_dir: Path | None, plugin: list[Path]
 ) -> BenchOf:
     """Return how to make the bench of a protocol that a bundle names."""
+    if plugin:  # before anything is said of the bundle
+        from spared_bench.registry import discover
+
+        discover(plugin, specs_only=True).require_files(plugin)
 
     def make(named: str) -> Bench:
         from spared_bench.api import make_bench

@@ -190,10 +190,11 @@ def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
 
     try:
         with _open(folder / "matrix.mtx") as file:
-            entries = read_matrix_market(file)
+            entries, has_places = read_matrix_market(file)
         names = _rows(folder, "features.tsv", "genes.tsv"), _rows(folder, "barcodes.tsv")
         entries, features, rows, turned = _oriented(entries, *names)
         barcodes = [row[0] for row in rows]
+        turned += _maybe_from_zero(entries, barcodes) if has_places else []
         matrix = sparse.csr_matrix(entries.T)
         _refuse_repeated(matrix, entries.nnz)
     except FileNotFoundError as error:
@@ -235,6 +236,20 @@ def _oriented(
         f" features and {len(barcodes)} barcodes, the first of which are {features[0][0]!r} and"
         f" {barcodes[0][0]!r}"
     )
+
+
+def _maybe_from_zero(entries: coo_matrix, barcodes: list[str]) -> list[str]:
+    """Note that no index names the last spot, as where spots count from 0 and the first is empty.
+
+    Of genes this says nothing: many have no count anywhere.
+    """
+    if entries.nnz and len(barcodes) > 1 and entries.col.max() < len(barcodes) - 1:
+        return [
+            f"matrix.mtx has no count of its last spot, {barcodes[-1]!r}. If the program that wrote"
+            " it counts spots from 0, and not from 1 as the format does, all counts are one spot"
+            " off."
+        ]
+    return []
 
 
 def _of_chosen(

@@ -21,9 +21,13 @@ MATRIX_MARKET = b"%%MatrixMarket"
 _LAYOUTS = {"coordinate": ("row", "column", "count"), "array": ("count",)}
 _FIELDS = ("integer", "unsigned-integer", "real", "double")
 _LINES_AT_ONCE = 1_000_000
+_FROM_ZERO = (
+    ". Rows and columns of this format count from 1, and whoever wrote it has counted from 0: write"
+    " it again with `scipy.io.mmwrite`, or add 1 to what was counted from 0, in every line"
+)
 
 
-def read_matrix_market(stream: IO[bytes]) -> coo_matrix:
+def read_matrix_market(stream: IO[bytes]) -> tuple[coo_matrix, bool]:
     """Read a matrix of counts.
 
     Parameters
@@ -34,6 +38,8 @@ def read_matrix_market(stream: IO[bytes]) -> coo_matrix:
     Returns
     -------
     coo_matrix of float32
+    bool
+        Whether the file has the row and the column of each count.
 
     Raises
     ------
@@ -55,17 +61,19 @@ def read_matrix_market(stream: IO[bytes]) -> coo_matrix:
         raise ValueError(f"it holds {counted(found, 'count')}, where its size says {expected:,}")
     values = _joined(parts, "count", np.float32)
     if layout == "array":
-        return sparse.coo_matrix(values.reshape((n_rows, n_columns), order="F"))
+        return sparse.coo_matrix(values.reshape((n_rows, n_columns), order="F")), False
     places = []
     for axis, length in (("row", n_rows), ("column", n_columns)):
         numbers = _joined(parts, axis, np.int64)
         beyond = (numbers < 1) | (numbers > length)
         if beyond.any():
+            zero = (numbers == 0).any()
             raise ValueError(
-                f"it names {axis} {numbers[beyond][0]}; expected 1 to {length}, as the size says"
+                f"it names {axis} {0 if zero else numbers[beyond][0]}; expected 1 to {length}, as"
+                f" the size says{_FROM_ZERO if zero else ''}"
             )
         places.append(numbers - 1)
-    return sparse.coo_matrix((values, tuple(places)), shape=(n_rows, n_columns))
+    return sparse.coo_matrix((values, tuple(places)), shape=(n_rows, n_columns)), True
 
 
 def _title(line: bytes) -> str:

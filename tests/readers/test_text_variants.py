@@ -335,6 +335,20 @@ def later(change):
     return changed
 
 
+def moved(rows, columns, lacking=()):
+    """Count rows and columns from another number than 1; and leave the first gene or spot out."""
+
+    def changed(text):
+        title, *lines = (line for line in text.splitlines() if line.strip("%"))
+        entries = [list(map(int, line.split())) for line in lines[1:]]
+        entries = [each for each in entries if all(each[axis] != 1 for axis in lacking)]
+        moved_lines = [f"{r + rows} {c + columns} {value}" for r, c, value in entries]
+        return "\n".join([title, f"12 64 {len(entries)}", *moved_lines]) + "\n"
+
+    return changed
+
+
+FROM_0 = "as the size says. Rows and columns of this format count from 1, .* has counted from 0"
 ODD_NUMBERS = {
     "comma": (numbers(lambda line: f"{line},5"), r"could not convert string to float: '\d,5'"),
     "semicolon": (numbers(lambda line: f"{line};"), r"could not convert string to float: '\d;'"),
@@ -344,6 +358,22 @@ ODD_NUMBERS = {
     "field too few later": (later(lambda line: line[:-2]), "could not convert string to float: ''"),
     "fraction": (later(lambda line: f"{line}.5"), "holds fractions"),  # though titled "integer"
     "row 0": (later(lambda line: f"0 {line.split(' ', 1)[1]}"), "it names row 0; expected 1 to 12"),
+    "row 13": (
+        later(lambda line: f"13 {line.split(' ', 1)[1]}"),
+        "it names row 13; expected 1 to 12, as the size says. It is",
+    ),
+    "from 0": (moved(-1, -1), f"it names row 0; expected 1 to 12, {FROM_0}"),
+    "rows from 0": (moved(-1, 0), f"it names row 0; expected 1 to 12, {FROM_0}"),
+    "columns from 0": (moved(0, -1), f"it names column 0; expected 1 to 64, {FROM_0}"),
+    "from 0 without the first gene": (
+        moved(-1, -1, lacking=[0]),
+        f"it names column 0; expected 1 to 64, {FROM_0}",
+    ),
+    "from 0 without the first spot": (
+        moved(-1, -1, lacking=[1]),
+        f"it names row 0; expected 1 to 12, {FROM_0}",
+    ),
+    "columns from 2": (moved(0, 1), "it names column 65; expected 1 to 64, as the size says. It"),
     "line too few": (
         lambda text: text.rsplit("\n", 2)[0] + "\n",
         "739 counts, where its size says",
@@ -356,6 +386,20 @@ ODD_NUMBERS = {
     "words": (named("integer", "text"), "its first line speaks of 'coordinate' and 'text'"),
     "size": (named("12 64 740", "12 64"), "its size is '12 64'; expected 3 whole numbers"),
 }
+
+
+@pytest.mark.parametrize("move", [moved(-1, -1, [0, 1]), moved(0, -1, [1])])
+def test_a_last_spot_that_no_index_names_is_told_since_spots_may_count_from_0(folder, texts, move):
+    text = move(texts["matrix.mtx"])  # in which no index is 0
+    write_part(folder, "matrix.mtx", text)
+    (told,) = read_space_ranger(folder).uns["slide"]["repairs"]
+    assert told.startswith("matrix.mtx has no count of its last spot, 'AAAC0063-1'. If the program")
+    assert told.endswith("from 0, and not from 1 as the format does, all counts are one spot off.")
+
+    out = io.BytesIO()
+    scipy.io.mmwrite(out, scipy.io.mmread(io.StringIO(text)).toarray())  # which names no place
+    write_part(folder, "matrix.mtx", out.getvalue().decode())
+    assert read_space_ranger(folder).uns["slide"]["repairs"] == []
 
 
 @pytest.mark.parametrize("packed", [False, True])

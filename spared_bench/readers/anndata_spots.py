@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spared_bench.data import LABEL, SPATIAL
+from spared_bench.data.raw_counts import first_place, require_counts
 from spared_bench.errors import ContractError, CoordinateError, CountsError, did_you_mean
 from spared_bench.readers.features import choose_genes, mostly_ensembl
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
@@ -264,18 +266,27 @@ def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
             )
         values, var = choices[layer]
         if not _whole(values):
-            raise CountsError(f"Layer {layer!r} of {path} holds {_kind(values)}, no raw counts.")
-        return _as_csr(values), var
+            found = _kind(values, adata.obs_names, var.index)
+            raise CountsError(f"Layer {layer!r} of {path} holds {found}, no raw counts.")
+        return _exact(values, adata.obs_names, var.index, f"{layer!r} of {path}"), var
     if adata.X is not None and _whole(adata.X):
-        return _as_csr(adata.X), adata.var
+        return _exact(adata.X, adata.obs_names, adata.var_names, f"X of {path}"), adata.var
     good = [name for name, (values, _) in choices.items() if _whole(values)]
-    found = _kind(adata.X) if adata.X is not None else "nothing"
+    found = "nothing"
+    if adata.X is not None:
+        found = _kind(adata.X, adata.obs_names, adata.var_names)
     if good:
         advice = f"Raw counts are in {good[0]!r}: write `layer: {good[0]}` in the slide's entry."
     else:
         others = f" (nor do {', '.join(choices)})" if choices else ""
         advice = f"It does not hold raw counts{others}: use the file from before normalisation."
     raise CountsError(f"X of {path} holds {found}, but raw counts are needed. {advice}")
+
+
+def _exact(values: Any, spots: Sequence[str], genes: Sequence[str], where: str) -> csr_matrix:
+    """Return counts as float32, all of which it holds."""
+    require_counts(values, spots, genes, where)
+    return _as_csr(values)
 
 
 def _as_csr(values: Any) -> csr_matrix:
@@ -295,15 +306,16 @@ def _whole(matrix: Any) -> bool:
     return bool(np.isfinite(values).all() and (values >= 0).all() and (values % 1 == 0).all())
 
 
-def _kind(matrix: Any) -> str:
+def _kind(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
     """Say what a matrix that holds no counts looks like."""
     values = _values(matrix)
     if values.dtype.kind not in "iuf":
         return f"values of type {values.dtype}"
-    if not np.isfinite(values).all():
-        return "nan or infinite values"
+    if (odd := ~np.isfinite(values)).any():
+        return f"nan or infinite values ({first_place(matrix, odd, spots, genes)} first)"
     low, high = float(values.min()), float(values.max())
     if low < 0:
-        return f"negative values (down to {low:.3g}), so it is scaled or centred"
+        first = first_place(matrix, values < 0, spots, genes)
+        return f"negative values (down to {low:.3g}; {first} first), so it is scaled or centred"
     like = "is log-normalised" if high < 25 else "is normalised"
     return f"fractions (up to {high:.3g}), so it {like}"

@@ -129,7 +129,9 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
             if group["data"].dtype.kind not in "iuf":
                 raise ValueError(f"its counts are of type {group['data'].dtype}")
             # Columns of the file are spots: read as rows, the same arrays are their transpose.
-            parts = (group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:])
+            with np.errstate(over="ignore"):  # infinite ones are told by spot and gene
+                data = group["data"][:].astype(np.float32)
+            parts = (data, group["indices"][:], group["indptr"][:])
             matrix = sparse.csr_matrix(parts, shape=(len(barcodes), len(ids)))
             matrix.check_format(full_check=True)
             if parts[0][parts[2][-1] :].any():  # which scipy leaves out

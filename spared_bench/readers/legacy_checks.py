@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from spared_bench.data.raw_counts import require_counts
 from spared_bench.errors import CoordinateError, CountsError
-from spared_bench.readers.tables import read_table
+from spared_bench.readers.tables import read_counts_table, read_table
 from spared_bench.readers.text import fields_of, lines_of, read_text
 
 _PLACE = ["x", "y"]
@@ -40,3 +41,13 @@ def check_tables(counts: Path, spots: Path | None) -> None:
             raise CountsError(f"Row {number} of {counts} has no name. Name it, or remove it.")
         if "_" in row and (joined := _JOINED.search(row)):
             raise CountsError(f"Row {number} of {counts} holds {joined[1]!r}, which is no number.")
+
+
+def require_table(counts: Path) -> None:
+    """Refuse a table that the reader refuses, with the spot and the gene of what is no count.
+
+    Raises
+    ------
+    CountsError
+    """
+    require_counts(*read_counts_table(counts), f"The counts table {counts}")

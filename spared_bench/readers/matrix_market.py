@@ -124,4 +124,6 @@ def _lines(stream: IO[bytes], names: tuple[str, ...]) -> Iterator[dict[str, np.n
 
 
 def _joined(parts: list[dict[str, np.ndarray]], name: str, kind: type) -> np.ndarray:
-    return np.concatenate([np.zeros(0, dtype=kind), *(part[name].astype(kind) for part in parts)])
+    with np.errstate(over="ignore"):  # what is infinite is told later, by spot and gene
+        found: list[np.ndarray] = [part[name].astype(kind) for part in parts]
+    return np.concatenate([np.zeros(0, dtype=kind), *found])

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spared_bench.data import SPATIAL, validate_counts
+from spared_bench.data import SPATIAL
+from spared_bench.data.raw_counts import require_counts
 from spared_bench.errors import ContractError, CoordinateError, MissingFileError
 from spared_bench.readers.feature_matrix import FeatureMatrix, read_feature_matrix
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
@@ -106,7 +107,7 @@ def read_space_ranger(
     """
     spatial = spatial or folder / "spatial"
     counts = read_feature_matrix(folder, organism)
-    validate_counts(counts.matrix, f"The matrix of {folder}")
+    require_counts(counts.matrix, counts.barcodes, counts.ids, f"The matrix of {folder}")
     factors = read_scale_factors(spatial / "scalefactors_json.json")
     everywhere = read_positions(spatial)
     kept, positions, left_out = under_tissue(counts.barcodes, everywhere, folder)

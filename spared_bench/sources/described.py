@@ -9,6 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from spared_bench.data.raw_counts import require_counts
 from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.processing.given import GIVEN
 from spared_bench.sources.description import DESCRIPTION, FILES, Description, read_description
@@ -36,6 +39,8 @@ def read(described: Description, folder: Path, slide_id: str) -> AnnData:
     from spared_bench.readers.scale import check_on_image
 
     slide = _read_file(described, folder, slide_id)
+    where = f"X of slide {slide_id!r} ({described.slides[slide_id].path})"
+    require_counts(slide.X, slide.obs_names, slide.var_names, where)
     if not slide.X.count_nonzero():
         raise CountsError(
             f"No count of slide {slide_id!r} ({described.slides[slide_id].path}) is above 0. Give"
@@ -85,12 +90,17 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
             path, image, organism=described.organism, um_per_px=entry.um_per_px
         )
     if described.format == "legacy_st":
-        from spared_bench.readers.legacy_checks import check_tables
+        from spared_bench.readers.legacy_checks import check_tables, require_table
         from spared_bench.readers.legacy_st import read_legacy_st
 
         spots = Path(entry.spots) if entry.spots else None
         check_tables(path, spots)
-        return read_legacy_st(path, spots, image, step_um=entry.step_um or None)
+        with np.errstate(over="ignore"):
+            try:
+                return read_legacy_st(path, spots, image, step_um=entry.step_um or None)
+            except CountsError:
+                require_table(path)
+                raise
     if described.format == "spatialdata":
         from spared_bench.readers.spatial_data import read_spatialdata
 

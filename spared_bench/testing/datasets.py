@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from spared_bench.data import SPATIAL, validate_raw_slide
+from spared_bench.data.raw_counts import require_counts
 from spared_bench.registry import Registered, Registry
 from spared_bench.specs import DatasetSpec
 from spared_bench.testing.checks import (
@@ -107,6 +108,9 @@ def _pinned(subject: _Subject) -> None:
 def _slides(subject: _Subject) -> None:
     for info in subject.spec.slides:
         slide, spec = subject.read(info.slide_id), subject.spec
+        if spec.raw_counts:
+            where = f"X of slide {info.slide_id!r}"
+            require_counts(slide.X, slide.obs_names, slide.var_names, where)
         validate_raw_slide(slide, info.slide_id, spec.raw_counts, spec.classes)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spared_bench.bench import Bench
 from spared_bench.data import validate_raw_slide
+from spared_bench.data.raw_counts import require_counts
 from spared_bench.errors import ImageError
 from spared_bench.processing.given import has_given
 from spared_bench.sources.description import DESCRIPTION, FACTORY
@@ -25,6 +26,9 @@ def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[s
         if only and info.slide_id not in only:
             continue
         slide = read(folder, info.slide_id)
+        if spec.raw_counts:
+            where = f"X of slide {info.slide_id!r}"
+            require_counts(slide.X, slide.obs_names, slide.var_names, where)
         validate_raw_slide(slide, info.slide_id, spec.raw_counts, spec.classes)
         slide.uns["slide"]["modality"] = spec.image
         slides[info.slide_id] = slide

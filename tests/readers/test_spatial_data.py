@@ -100,6 +100,25 @@ def test_shapes_that_the_table_does_not_annotate_are_refused(tmp_path):
         read_spatialdata(path, shapes="others", exports=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (1e23, r"X of .* holds 1e\+23 for gene '\w+' of spot 'spot0'\. Of so many"),
+        (2.0**24, r"X of .* holds 1\.677722e\+07 for gene '\w+' of spot 'spot0'\. Of so many"),
+        (np.nan, r"nan or infinite values \(gene '\w+' of spot 'spot0' first\)"),
+        (-1.0, r"negative values \(down to -1; gene '\w+' of spot 'spot0' first\)"),
+    ],
+)
+def test_what_is_no_count_is_told_with_its_gene_and_spot(written, tmp_path, value, told):
+    import zarr
+
+    path = tmp_path / "slide.zarr"
+    shutil.copytree(written, path)
+    zarr.open_group(path / "tables/t/X")["data"][0] = value
+    with pytest.raises(CountsError, match=told):
+        read_spatialdata(path, exports=tmp_path)
+
+
 def test_an_element_that_is_not_there_is_named(written, tmp_path):
     with pytest.raises(ContractError, match=r"no image 'hee'\. Did you mean 'he'\? It has: he"):
         read_spatialdata(written, "hee", exports=tmp_path)

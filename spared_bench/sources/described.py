@@ -92,15 +92,18 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
     if described.format == "legacy_st":
         from spared_bench.readers.legacy_checks import check_tables, require_table
         from spared_bench.readers.legacy_st import read_legacy_st
+        from spared_bench.readers.legacy_tables import between_tabs
 
-        spots = Path(entry.spots) if entry.spots else None
-        check_tables(path, spots)
-        with np.errstate(over="ignore"):
+        where = Path(entry.spots) if entry.spots else None
+        with between_tabs(path, where) as (counts, spots, notes), np.errstate(over="ignore"):
+            check_tables(counts, spots)
             try:
-                return read_legacy_st(path, spots, image, step_um=entry.step_um or None)
+                slide = read_legacy_st(counts, spots, image, step_um=entry.step_um or None)
             except CountsError:
-                require_table(path)
+                require_table(counts)
                 raise
+        slide.uns["slide"]["repairs"] = [*notes, *slide.uns["slide"]["repairs"]]
+        return slide
     if described.format == "spatialdata":
         from spared_bench.readers.spatial_data import read_spatialdata
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from spared_bench.errors import StudyError, did_you_mean
+from spared_bench.protocol import Protocol
 from spared_bench.protocol.section import Positive, Repetition, Section
 from spared_bench.strict import in_one_line
 from spared_bench.validated import load_model
@@ -35,17 +36,20 @@ def _is_label(text: str) -> bool:
     return 1 <= len(text) <= _LONGEST and text.isprintable() and text == text.strip()
 
 
-def _same_setting(one: str, two: str) -> bool:
-    """Whether two names set the same, ``method.lr`` being ``shufflenet.lr``, too."""
-    if one == two:
+def _covers(one: str, other: str) -> bool:
+    """Whether one name sets all of another: itself, what stands below, ``method.lr`` any lr."""
+    if one == other or other.startswith(f"{one}."):
         return True
-    (first, _, of_first), (second, _, of_second) = one.rpartition("."), two.rpartition(".")
-    return "method" in (first, second) and of_first == of_second
+    (first, _, of_first), (second, _, of_second) = one.rpartition("."), other.rpartition(".")
+    of_a_method = bool(second) and second.partition(".")[0] not in Protocol.model_fields
+    return first == "method" and of_a_method and of_first == of_second
 
 
 #: YAML reads 3, 0.5 and yes as a number or a bool, also where a label is meant.
 Label = Annotated[str, BeforeValidator(_label)]
 _MAX_LEVELS = 64
+#: What a level selects, and the list that a study has for it.
+_LISTS = {"method": "methods", "dataset": "datasets", "completer": "completers", "seed": "seeds"}
 _LONGEST = 120  # characters of a label
 
 
@@ -214,6 +218,7 @@ class Study(Section):
                     " long"
                 )
         self._require_apart()
+        self._require_effect()
         for each in self.compare:
             factor = self.factors.get(each.factor)
             if factor is None:
@@ -241,7 +246,9 @@ class Study(Section):
         for name, factor in self.factors.items():
             paths = dict.fromkeys(p for label in factor.levels for p in factor.assigned(label))
             for path in paths:
-                other = next((known for known in of if _same_setting(known, path)), None)
+                other = next(
+                    (known for known in of if _covers(known, path) or _covers(path, known)), None
+                )
                 if other is not None:
                     raise ValueError(
                         f"the factors {of[other]!r} and {name!r} both set {path!r}, so that levels"
@@ -249,6 +256,34 @@ class Study(Section):
                         " levels are mappings"
                     )
             of |= dict.fromkeys(paths, name)
+
+    def _require_effect(self) -> None:
+        """Refuse what is set, or listed, and overridden in every cell of the study."""
+        levels = [f.assigned(label) for f in self.factors.values() for label in f.levels]
+        methods = [*self.methods, *(str(each["method"]) for each in levels if "method" in each)]
+        paths = list(self.set)
+        for at, path in enumerate(paths):
+            name, _, parameter = path.rpartition(".")
+            targets = [f"{each}.{parameter}" for each in methods] if name == "method" else [path]
+            over = [self._overriding(target, paths[at + 1 :]) for target in targets]
+            if over and all(over):
+                raise ValueError(
+                    f"`set` gives {path!r} a value, which has no effect:"
+                    f" {' and '.join(dict.fromkeys(over))}. Take one of them out"
+                )
+        for what, named in _LISTS.items():
+            if getattr(self, named) and (why := self._overriding(what, paths)):
+                raise ValueError(f"`{named}` has no effect: {why}. Take one of them out")
+
+    def _overriding(self, path: str, later: list[str]) -> str:
+        """Say what gives a setting another value in every cell; empty for nothing."""
+        for name, factor in self.factors.items():
+            of_levels = [factor.assigned(label) for label in factor.levels]
+            if all(any(_covers(each, path) for each in level) for level in of_levels):
+                hiding = next(each for each in of_levels[0] if _covers(each, path))
+                return f"every level of the factor {name!r} sets {hiding!r}"
+        again = next((each for each in later if _covers(each, path)), "")
+        return f"`set` gives {again!r} a value, too" if again else ""
 
     def _varies(self, what: str) -> bool:
         return any(

@@ -99,6 +99,11 @@ SIZES = "setting: patches.size, levels: [8, 16]"
             r"factors 'a' and 'b' both set 'm.lr'",
         ),
         (
+            "factors:\n  a: {setting: p.q.r, levels: [1, 2]}\n"
+            "  b: {setting: p.q, levels: [{r: 1}, {r: 2}]}",
+            r"factors 'a' and 'b' both set 'p.q'",
+        ),
+        (
             f"factors: {{a: {{{SIZES}}}}}\ncompare: [{{factor: a, level: 8, against: 8}}]",
             r"holds the level '8' of factor 'a' against itself",
         ),
@@ -137,3 +142,73 @@ def test_numbers_and_bools_are_labels_too():
     assert list(study.factors["a"].levels) == ["2", "3", "yes"]
     assert study.factors["a"].base_level == "3"
     assert study.comparisons()[-1].against == "yes"
+
+
+LEVELS = "levels: {x: {patches.size: 8, m.lr: 1}, y: {patches.size: 16}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            f"set: {{patches.size: 8}}\nfactors: {{a: {{{SIZES}}}}}",
+            "`set` gives 'patches.size' a value, which has no effect: every level of the factor 'a'"
+            " sets 'patches.size'. Take one of them out",
+        ),
+        (
+            f"set: {{patches.size: 8}}\nfactors: {{a: {{{LEVELS}}}}}",
+            "the factor 'a' sets 'patches.s",
+        ),
+        (
+            "set: {m.lr: 1}\nfactors: {a: {setting: method.lr, levels: [1, 2]}}",
+            "`set` gives 'm.lr' a value, which has no effect: every level of the factor 'a' sets"
+            " 'method.lr'",
+        ),
+        (
+            "set: {method.lr: 1}\nfactors: {a: {setting: linear-probe.lr, levels: [1, 2]}}",
+            "every level of the factor 'a' sets 'linear-probe.lr'",
+        ),
+        (
+            "set: {p.q.r: 1}\nfactors: {a: {setting: p.q, levels: [{r: 2}, {r: 3}]}}",
+            "`set` gives 'p.q.r' a value, which has no effect: every level of the factor 'a' sets",
+        ),
+        (
+            f"set: {{m.lr: 1, method.lr: 2}}\nfactors: {{a: {{{SIZES}}}}}",
+            "`set` gives 'method.lr' a",
+        ),
+        (
+            "set: {completer: median}\nfactors: {a: {setting: completer, levels: [median, none]}}",
+            "`set` gives 'completer' a value, which has no effect: every level of the factor 'a'",
+        ),
+        (
+            "completers: [none]\nfactors: {a: {setting: completer, levels: [median, none]}}",
+            "`completers` has no effect: every level of the factor 'a' sets 'completer'. Take one",
+        ),
+        (
+            f"seeds: [0, 1]\nset: {{seed: 1}}\nfactors: {{a: {{{SIZES}}}}}",
+            "`seeds` has no effect: `set` gives 'seed' a value, too. Take one of them out",
+        ),
+        (
+            "factors: {a: {setting: method, levels: [linear-probe, stnet]}}",
+            "`methods` has no effect: every level of the factor 'a' sets 'method'",
+        ),
+    ],
+)
+def test_what_every_level_overrides_is_refused_since_it_has_no_effect(text, told):
+    assert told in refused(PLAIN + text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"set: {{m.lr: 1}}\nfactors: {{a: {{{LEVELS}}}}}",  # of level y
+        "set: {method.lr: 1}\nfactors: {a: {setting: m.lr, levels: [1, 2]}}",  # of linear-probe
+        f"set: {{method.lr: 1, m.lr: 2}}\nfactors: {{a: {{{SIZES}}}}}",
+        "set: {training.lr: 1}\nfactors: {a: {setting: method.lr, levels: [1, 2]}}",
+        "factors: {a: {setting: training.augment, levels: [yes, no]},"
+        " b: {setting: method.augment, levels: [[], [flips]]}}",
+        "set: {p.q: {r: 1, s: 1}}\nfactors: {a: {setting: p.q.r, levels: [2, 3]}}",
+    ],
+)
+def test_what_some_cells_take_is_no_setting_without_effect(text):
+    parse_study(PLAIN + text, "x.yaml")

@@ -129,7 +129,8 @@ def test_levels_may_select_dataset_completer_method_and_seed(opened):
 )
 def test_a_wrong_level_is_refused_with_what_is_near(opened, factors, message):
     with pytest.raises(StudyError, match=message):
-        of = opened(study(factors))
+        rest = "" if "setting: method," in factors else "methods: [linear-probe]"
+        of = opened(study(factors, rest))
         plan_study(of.study, of.base)
 
 

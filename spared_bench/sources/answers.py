@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spared_bench.sources.archives import swollen
+from spared_bench.sources.packed import GZIP, holds_packed
 from spared_bench.sources.part import forget
 from spared_bench.sources.patience import AgainError, Expected, HopelessError, Policy
 
@@ -21,6 +22,7 @@ _PAGE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _IS_PAGE = "the server answered with a web page instead of the file"
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 _LATER = {202, 408, 425, 429, 500, 502, 503, 504}
 
 
@@ -29,11 +31,12 @@ def check_answer(
 ) -> None:
     """Refuse an answer that is not the file, or not the part of it that was asked for."""
     code = response.status_code
-    if code == 416 or (
-        code == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-    ):
+    if code == 416 or (code == 206 and _part_from(start, response) is None):
         forget(part)
         raise AgainError("the server has no such part of the file")
+    if code == 200 and "Content-Range" in response.headers and not _is_whole(response):
+        forget(part)
+        raise AgainError("the server sends a part of the file for the whole")
     told = response.headers.get("ETag" if validator.startswith('"') else "Last-Modified", "")
     if code == 206 and start and told not in ("", validator):
         forget(part)
@@ -43,6 +46,8 @@ def check_answer(
         raise AgainError(f"the server answered {code}", wait)
     if code not in (200, 206):
         raise HopelessError(f"the server answered {code} {response.reason}")
+    if (coding := _transfer_coding(response)) not in ("", "identity", "chunked"):
+        raise HopelessError(f"the server packed the file for its way as {coding!r}, unasked")
     if url.startswith("https:") and response.url.startswith("http:") and not expected.sha256:
         raise HopelessError(f"it leads to {response.url}, which anyone on the way can change")
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -79,24 +84,54 @@ def _seconds(wait: str) -> float:
         return 0.0
 
 
+def _part_from(start: int, response: Response) -> tuple[int, int | None] | None:
+    """Return the last byte of the part that comes and the size of the whole, where it is told.
+
+    ``None`` where what is said of the part contradicts itself, or it begins somewhere else.
+    """
+    told = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if told is None:
+        return None
+    first, last, size = int(told[1]), int(told[2]), _number(told[3])
+    comes = _body_length(response)
+    sound = first == start and first <= last and (last < size if size is not None else start > 0)
+    return (last, size) if sound and comes in (None, last - first + 1) else None
+
+
+def _is_whole(response: Response) -> bool:
+    """Whether an answer that speaks of a part holds all of the file."""
+    found = _part_from(0, response)
+    return found is not None and found[1] == found[0] + 1
+
+
+def _transfer_coding(response: Response) -> str:
+    return response.headers.get("Transfer-Encoding", "").strip().lower()
+
+
+def _body_length(response: Response) -> int | None:
+    """Return how many bytes an answer has; what comes in chunks ends where they say."""
+    chunked = _transfer_coding(response) == "chunked"
+    return None if chunked else _number(response.headers.get("Content-Length", ""))
+
+
 def full_size(response: Response, part: Path, start: int, noted: int) -> int:
     """Return the size of the whole file, of which a part may come; 0 if it is unknown.
 
-    ``noted``: what it was when the first ``start`` bytes came, or 0.
+    ``noted``: what it was when a part of this state of the file came, or 0.
     """
-    whole = response.headers.get("Content-Range", "").rpartition("/")[2]
-    size = _number(whole) if response.status_code == 206 else None
-    if start and noted:
+    length = _body_length(response)
+    found = _part_from(start, response) if response.status_code == 206 else None
+    size = found[1] if found else length
+    if noted:
         if size not in (None, noted):
             forget(part)
             raise AgainError("the server has a file of another size now than that of the part")
         return noted  # what comes of it may be less than asked for
-    if size is not None:
+    if found and size is not None:
         return size
-    told = response.headers.get("Content-Length", "")
-    length = _number(told)
     if length is None and response.raw.length_remaining:
         # Read otherwise below us ("1_0" as 10): the file would seem whole where it ends early.
+        told = response.headers.get("Content-Length", "")
         raise HopelessError(f"the server says {told[:40]!r} for the length of the file")
     return 0 if length is None else start + length
 
@@ -111,14 +146,17 @@ def coding_of(response: Response) -> str:
     return response.headers.get("Content-Encoding", "identity").strip().lower()
 
 
-def is_packed(response: Response, part: Path, start: int) -> bool:
+def is_packed(response: Response, part: Path, start: int, begin: bytes) -> bool:
     """Return whether the server packed the file for its way, though it was asked not to.
 
-    What is called ``.gz`` is meant to come as it is, whatever the server says of it.
+    What is called ``.gz`` and begins as such a file comes as it is, whatever the server says of it,
+    unless there is another such file in it. ``begin``: how the answer begins.
     """
     coding = coding_of(response)
-    if coding in ("", "identity") or part.name.endswith((".gz.part", ".tgz.part")):
+    if coding in ("", "identity"):
         return False
+    if part.name.endswith((".gz.part", ".tgz.part")) and begin.startswith(GZIP):
+        return coding in ("gzip", "x-gzip") and holds_packed(begin)
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise HopelessError(f"the server packed the file as {coding!r}, which is not understood")
     if start:
@@ -128,10 +166,12 @@ def is_packed(response: Response, part: Path, start: int) -> bool:
 
 
 def most_bytes(
-    response: Response, expected: Expected, total: int, packed: bool, policy: Policy
+    response: Response, expected: Expected, start: int, total: int, packed: bool, policy: Policy
 ) -> int:
     """Return how many bytes the file can have, unpacked where the server packed it for its way."""
     known = expected.size or total
-    if not known and packed and (length := _number(response.headers.get("Content-Length", ""))):
+    if response.status_code == 206 and (found := _part_from(start, response)):
+        known = found[0] + 1
+    if not known and packed and (length := _body_length(response)):
         known = swollen(length)
     return min(known or policy.most_bytes, policy.most_bytes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,15 @@ from spared_bench.sources.answers import (
     refuse_page,
 )
 from spared_bench.sources.packed import unpacked
-from spared_bench.sources.part import forget, note, so_far, unwritable, write
+from spared_bench.sources.part import (
+    forget,
+    note,
+    require_beginning,
+    so_far,
+    unwritable,
+    validator_of,
+    write,
+)
 from spared_bench.sources.patience import AgainError, Expected, HopelessError, Meter, Policy
 from spared_bench.sources.watchdog import Watchdog, watched_session
 
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 18
 _LONGEST_WAIT_S = 60.0
+_BEGIN_BYTES = 1 << 10
 
 
 def download(
@@ -116,16 +126,23 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
         _asked(session, url, headers, policy, watchdog) as response,
     ):
         check_answer(response, url, part, start, validator, expected)
-        start = start if response.status_code == 206 else 0
-        packed = is_packed(response, part, start)
-        total = 0 if packed else full_size(response, part, start, noted)
+        chunks = _chunks(response, policy, watchdog)
+        continued = response.status_code == 206
+        is_same = start > 0 and (continued or validator_of(response) == validator)
+        looks = (is_same and not continued) or coding_of(response) not in ("", "identity")
+        begin = _begin(chunks) if looks else b""
+        if is_same and not continued:
+            require_beginning(part, begin)
+        start = start if continued else 0
+        packed = is_packed(response, part, start, begin)
+        total = 0 if packed else full_size(response, part, start, noted if is_same else 0)
         if expected.size and total and total != expected.size:
             raise HopelessError(f"the file has {total:,} bytes instead of {expected.size:,}")
         note(part, url, response, total)
         meter.begin(start, total)
-        most = most_bytes(response, expected, total, packed, policy)
-        chunks = _chunks(response, policy, watchdog)
-        write(part, start, most, unpacked(chunks, coding_of(response)) if packed else chunks, meter)
+        most = most_bytes(response, expected, start, total, packed, policy)
+        whole = chain([begin], chunks) if begin else chunks
+        write(part, start, most, unpacked(whole, coding_of(response)) if packed else whole, meter)
     size = part.stat().st_size
     if total and size != total:
         raise AgainError(f"the connection ended after {size:,} of {total:,} bytes")
@@ -138,6 +155,16 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
             raise AgainError("the server sent nothing")
         raise HopelessError("the file is empty")
     return start > 0
+
+
+def _begin(chunks: Iterator[bytes]) -> bytes:
+    """Return so much of an answer that one sees what it is."""
+    begin = b""
+    for chunk in chunks:
+        begin += chunk
+        if len(begin) >= _BEGIN_BYTES:
+            break
+    return begin
 
 
 def _asked(

@@ -13,6 +13,8 @@ from spared_bench.sources.patience import AgainError
 _PIECE_BYTES = 1 << 20
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _MAGIC = b"\x1f"  # of a further gzip stream
+#: How a file of gzip begins.
+GZIP = b"\x1f\x8b"
 
 
 def unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
@@ -48,6 +50,15 @@ def unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
                 yield piece
     if working is not None:
         raise AgainError("the server packed the file, and what came ends in its middle")
+
+
+def holds_packed(begin: bytes) -> bool:
+    """Return whether a gzip stream, of which this is the beginning, holds a gzip file."""
+    try:
+        inside = zlib.decompressobj(_GZIP).decompress(begin, len(GZIP))
+    except zlib.error:
+        return False
+    return inside == GZIP
 
 
 def _window(coding: str, data: bytes) -> int:

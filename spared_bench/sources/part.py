@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import DownloadError
-from spared_bench.sources.patience import HopelessError, Meter
+from spared_bench.sources.patience import AgainError, HopelessError, Meter
 
 if TYPE_CHECKING:
     from requests import Response
@@ -44,15 +44,18 @@ def so_far(part: Path, url: str) -> tuple[int, str, int]:
 
 def note(part: Path, url: str, response: Response, total: int) -> None:
     """Note of which file a part is, and of how many bytes."""
-    tag = response.headers.get("ETag", "")
-    # A weak tag promises the same meaning, not the same bytes.
-    strong = tag and not tag.startswith("W/")
-    validator = tag if strong else response.headers.get("Last-Modified", "")
-    if response.headers.get("Content-Encoding"):  # ranges would be of the packed bytes
-        validator = ""
-    told = {"url": url, "validator": validator, "total": total}
+    told = {"url": url, "validator": validator_of(response), "total": total}
     _note_of(part).unlink(missing_ok=True)
     _note_of(part).write_text(json.dumps(told), encoding="utf-8")
+
+
+def validator_of(response: Response) -> str:
+    """Return what tells this state of a file from others; empty for nothing."""
+    if response.headers.get("Content-Encoding"):  # ranges would be of the packed bytes
+        return ""
+    tag = response.headers.get("ETag", "")
+    # A weak tag promises the same meaning, not the same bytes.
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
 
 
 def _note_of(part: Path) -> Path:
@@ -63,6 +66,18 @@ def forget(part: Path) -> None:
     """Remove a part and its note."""
     part.unlink(missing_ok=True)
     _note_of(part).unlink(missing_ok=True)
+
+
+def require_beginning(part: Path, begin: bytes) -> None:
+    """Refuse what comes for the whole file, of the state of a part, and begins otherwise.
+
+    It is the rest alone, which was asked for, from a server that does not say so.
+    """
+    with part.open("rb") as file:
+        there = file.read(len(begin))
+    if there != begin[: len(there)]:
+        forget(part)
+        raise AgainError("the server sends something else now than the part that is there")
 
 
 def write(part: Path, start: int, most: int, chunks: Iterator[bytes], meter: Meter) -> None:

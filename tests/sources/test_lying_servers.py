@@ -51,7 +51,7 @@ class Server:
 
     def __init__(self, *answers, endless=False):
         self._answers, self._endless = list(answers), endless
-        self.asked, self.sent = 0, 0
+        self.asked, self.sent, self.requests = 0, 0, []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/a"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -63,7 +63,7 @@ class Server:
                 said = self._answers[min(self.asked, len(self._answers) - 1)]
                 self.asked += 1
                 with connection, suppress(OSError):
-                    connection.recv(1 << 16)
+                    self.requests.append(connection.recv(1 << 16))
                     connection.sendall(said)
                     while self._endless and self.asked == 1 and self.sent < 1 << 30:
                         self.sent += connection.send(bytes(1 << 20))
@@ -85,10 +85,18 @@ def serve():
         each.close()
 
 
-def get(folder: Path, server: Server) -> bytes:
+def get(folder: Path, server: Server, name: str = "file.bin") -> bytes:
     policy = Policy(3, backoff_s=0.001, timeout_s=5)
-    download([server.url], folder / "file.bin", Expected(), Meter(), policy)
-    return (folder / "file.bin").read_bytes()
+    download([server.url], folder / name, Expected(), Meter(), policy)
+    return (folder / name).read_bytes()
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+def in_chunks(body):
+    parts = (body[at : at + 50_000] for at in range(0, len(body), 50_000))
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
 NEXT = CONTENT[100_000:150_000]
@@ -114,6 +122,148 @@ def test_a_rest_of_another_size_is_not_the_end_of_the_file(serve, tmp_path, seco
     server = serve(HALF, second, third if continued else WHOLE)
     assert get(tmp_path, server) == CONTENT
     assert server.asked == 3
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "bytes 100000-199998/200000",
+        "bytes 100000-100000/200000",
+        "bytes 100000-200005/200000",
+        "bytes 100001-199999/200000",
+        "bytes 100000-199999/150000",
+        "bytes 100000-199999/",
+        "bytes 100000-/200000",
+        "bytes=100000-199999/200000",
+        "items 100000-199999/200000",
+        "bytes 100000-199999/200000, bytes 0-99999/200000",
+        "bytes */200000",
+    ],
+)
+def test_a_part_of_which_the_server_contradicts_itself_is_not_added(serve, tmp_path, told):
+    second = answer(
+        "206 Partial Content",
+        f"Content-Range: {told}",
+        TAG,
+        length(100_000),
+        body=CONTENT[:100_000],
+    )
+    server = serve(HALF, second, WHOLE)
+    assert get(tmp_path, server) == CONTENT
+    assert server.asked == 3
+    with pytest.raises(DownloadError, match="the server has no such part of the file"):
+        get(tmp_path, serve(HALF, second))
+
+
+@pytest.mark.parametrize("told", ["BYTES 100000-199999/200000", "bytes 100000-199999/*"])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_rest_is_added_however_its_headers_are_written(serve, tmp_path, told, chunked):
+    body, how = CONTENT[100_000:], length(100_000)
+    if chunked:
+        body, how = in_chunks(body), CHUNKED
+    second = answer("206 Partial Content", f"Content-Range: {told}", TAG, how, body=body)
+    server = serve(HALF, second)
+    assert get(tmp_path, server) == CONTENT
+    assert server.asked == 2
+
+
+def test_more_than_the_part_that_is_told_is_not_taken(serve, tmp_path):
+    told = "Content-Range: bytes 100000-149999/200000"
+    body = in_chunks(CONTENT[100_000:150_000] + CONTENT[:50_000])
+    second = answer("206 Partial Content", told, TAG, CHUNKED, body=body)
+    with pytest.raises(DownloadError, match="more than the 150,000 bytes that the file can have"):
+        get(tmp_path, serve(HALF, second))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        answer("200 OK", TAG, length(100_000), body=CONTENT[100_000:]),
+        answer("200 OK", TAG, CHUNKED, body=in_chunks(CONTENT[100_000:])),
+        *(
+            answer("200 OK", each, f"Content-Range: bytes {told}", how, body=body)
+            for each in (TAG, "X: no tag")
+            for told in ("100000-199999/200000", "0-99999/200000", "0-99999/*")
+            for how, body in (
+                (length(100_000), CONTENT[100_000:]),
+                (CHUNKED, in_chunks(CONTENT[100_000:])),
+            )
+        ),
+    ],
+)
+def test_the_rest_alone_is_not_taken_for_the_whole_file(serve, tmp_path, second):
+    server = serve(HALF, second, WHOLE)
+    assert get(tmp_path, server) == CONTENT
+    assert server.asked == 3
+    server = serve(HALF, second[:-50_000], WHOLE)
+    assert get(tmp_path, server) == CONTENT
+    assert b"Range" not in server.requests[2]  # nothing of it was kept
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        WHOLE,
+        answer("200 OK", TAG, CHUNKED, body=in_chunks(CONTENT)),
+        answer(
+            "200 OK", TAG, "Content-Range: bytes 0-199999/200000", length(200_000), body=CONTENT
+        ),
+        answer("200 OK", TAG, body=CONTENT),
+    ],
+    ids=["whole", "chunked", "ranged", "without length"],
+)
+def test_the_whole_file_for_the_rest_of_it_is_taken_from_its_beginning(serve, tmp_path, second):
+    server = serve(HALF, second)
+    assert get(tmp_path, server) == CONTENT
+    assert server.asked == 2
+
+
+def test_another_state_of_the_file_for_its_rest_may_have_another_size(serve, tmp_path):
+    newer = CONTENT[:70_000]
+    server = serve(HALF, answer("200 OK", 'ETag: "y"', length(len(newer)), body=newer))
+    assert get(tmp_path, server) == newer
+
+
+def test_a_part_that_nobody_asked_for_of_an_unknown_whole_is_no_file(serve, tmp_path):
+    with pytest.raises(DownloadError, match="the server has no such part of the file"):
+        get(tmp_path, serve(rest(0, 99_999, "*", TAG, body=CONTENT[:100_000])))
+
+
+@pytest.mark.parametrize("told", [0, 3, 100_000, 200_000, 200_024, 1 << 40])
+def test_chunks_end_where_they_say_whatever_length_is_told_beside_them(serve, tmp_path, told):
+    for how in (CHUNKED, "transfer-encoding: Chunked"):
+        said = answer("200 OK", TAG, how, length(told), body=in_chunks(CONTENT))
+        server = serve(said)
+        assert get(tmp_path, server) == CONTENT
+        assert server.asked == 1
+    with pytest.raises(DownloadError, match="Connection broken"):
+        get(tmp_path, serve(said[:-100_000]))
+
+
+@pytest.mark.parametrize("how", ["gzip, chunked", "gzip", "deflate, chunked", "compress"])
+def test_what_is_packed_by_its_transfer_is_refused(serve, tmp_path, how):
+    body = PACKED["gzip"]
+    said = answer(
+        "200 OK", f"Transfer-Encoding: {how}", body=in_chunks(body) if "," in how else body
+    )
+    with pytest.raises(DownloadError, match=f"packed the file for its way as '{how}', unasked"):
+        get(tmp_path, serve(said))
+
+
+@pytest.mark.parametrize("name", ["a.gz", "a.tgz"])
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP"])
+def test_a_packed_file_is_stored_packed_once(serve, tmp_path, name, coding):
+    packed = PACKED["gzip"]
+    for body in (packed, gzip.compress(packed)):
+        for how, sent in ((length(len(body)), body), (CHUNKED, in_chunks(body))):
+            said = answer("200 OK", f"Content-Encoding: {coding}", how, body=sent)
+            assert get(tmp_path, serve(said), name) == packed
+
+
+def test_a_packed_file_in_a_coding_that_is_not_understood_is_refused(serve, tmp_path):
+    said = answer("200 OK", "Content-Encoding: br", length(5), body=b"\x0b\x02\x80x\x03")
+    with pytest.raises(DownloadError, match="packed the file as 'br', which is not understood"):
+        get(tmp_path, serve(said), "a.gz")
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate"])

@@ -16,6 +16,7 @@ from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameErro
 from spared_bench.guard import guarded
 from spared_bench.registry import discover, notify
 from spared_bench.specs.plain import spec_as_json, spec_of
+from tests import made_slides
 
 GOOD = """
 from spared_bench import PredictorSpec, hookimpl
@@ -434,6 +435,19 @@ def test_what_only_reads_specs_imports_a_strangers_plugin_in_a_child_alone(
     done = done_with(tmp_path / "counts.py", command)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("IMPORTED") == imports
+
+
+def test_data_add_imports_a_plugin_file_once_to_know_the_names_that_are_taken(tmp_path):
+    made_slides.space_ranger(tmp_path / "slide")
+    (tmp_path / "mine.yaml").write_text(
+        "{name: mine, format: space_ranger, organism: human, split: {train: [a]},"
+        " slides: {a: {path: slide}}}"
+    )
+    good = GOOD.replace("{name}", "counts").replace("{module}", "counts")
+    (tmp_path / "counts.py").write_text(f"{good}\nprint('IMPORTED')\n")
+    done = done_with(tmp_path / "counts.py", f"data add {tmp_path / 'mine.yaml'}")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("IMPORTED") == 1
 
 
 def test_specs_are_the_same_after_they_were_told_to_another_process():

@@ -137,7 +137,7 @@ def add(
     if _is_taken(registry, name):
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
     described, kept = add_description(file, space.data_dir, replace)
-    doubts = _doubts(described.name, workspace, data_dir, plugin)
+    doubts = _doubts(described.name, workspace, data_dir)
     for line in doubts:
         typer.echo(line, err=True)
     show_result(
@@ -177,17 +177,16 @@ def _add_hest(
     show_result(added, as_json, "\n".join(lines))
 
 
-def _doubts(
-    name: str, workspace: Path | None, data_dir: Path | None, plugin: list[Path]
-) -> list[str]:
-    """Check the slides of a dataset that was just added; return a line for each in doubt."""
+def _doubts(name: str, workspace: Path | None, data_dir: Path | None) -> list[str]:
+    """Check the slides of a dataset that was just added; return a line for each in doubt.
+
+    A dataset described in YAML is checked by our own code, so no plugin file is imported again.
+    """
     from spared_bench.api import OWN_PROTOCOL, make_bench
     from spared_bench.reports.slide_checks import warn_of_slides
 
     lines: list[str] = []
-    bench = make_bench(
-        OWN_PROTOCOL, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
-    )
+    bench = make_bench(OWN_PROTOCOL, workspace=workspace, data_dir=data_dir, device="cpu")
     warn_of_slides(bench, [name], lines.append)
     return lines
 

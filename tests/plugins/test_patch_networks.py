@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from torchvision.models import shufflenet_v2_x0_5
 
 from spared_bench.errors import UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models.units import PatchUnits
+from spared_bench_plugins.networks.shuffle_units import with_channels_last
 from spared_bench_plugins.predictors import spared_bench_predictors
 from spared_bench_plugins.predictors.bleep import Bleep, contrastive_loss, retrieve
 from spared_bench_plugins.predictors.egn import EGN
@@ -172,3 +174,42 @@ def test_a_loss_over_the_spots_of_a_step_cannot_be_cut_into_micro_batches(method
 def test_bleep_refuses_an_unknown_pooling():
     with pytest.raises(UsageError, match=r"'weighted'.*found 'median'"):
         Bleep(pooling="median", weights="random").build(3)
+
+
+def test_units_that_keep_the_layout_give_the_bits_of_torchvisions():
+    torch.manual_seed(0)
+    memory = torch.channels_last
+    theirs = shufflenet_v2_x0_5(num_classes=5).to(memory_format=memory)
+    ours = with_channels_last(shufflenet_v2_x0_5(num_classes=5)).to(memory_format=memory)
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(6, 3, 64, 64).to(memory_format=memory)
+    optimizers = [torch.optim.Adam(network.parameters(), lr=1e-2) for network in (theirs, ours)]
+    for _ in range(3):
+        for network, optimizer in zip((theirs, ours), optimizers, strict=True):
+            optimizer.zero_grad()
+            network(images).square().mean().backward()
+            optimizer.step()
+    for name, value in theirs.state_dict().items():
+        # In torchvision's layout the sums of convolutions run in another order.
+        close = torch.equal if memory is torch.channels_last else torch.allclose
+        assert close(ours.state_dict()[name], value), name
+    assert not [
+        name for name, _ in ours.named_modules() if name not in dict(theirs.named_modules())
+    ]
+
+
+def test_shufflenet_hands_its_layers_channels_last_alone():
+    network = factory("shufflenet")(weights="random").build(5)
+    network, seen = network.to(memory_format=torch.channels_last), []
+    for name, part in network.named_modules():
+        if isinstance(part, torch.nn.Conv2d):
+            part.register_forward_hook(
+                lambda part, given, made, name=name: seen.append(
+                    (name, given[0].is_contiguous(memory_format=torch.channels_last))
+                )
+            )
+    network(torch.rand(2, 3, 64, 64).to(memory_format=torch.channels_last))
+    # Of a stride of one, a unit's second half is a view into its input.
+    odd = [name for name, last in seen if not last and "branch2.0" not in name]
+    assert len(seen) > 50
+    assert not odd

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spared_bench.completion.neighbourhoods import NeighbourTable
+from spared_bench.models.moving import to_device
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class SpotUnits:
 
     def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> Neighbourhoods:
         """Return these spots with their neighbours; there is nothing to augment."""
-        rows = rows.to(self._device)
+        rows = to_device(rows, self._device)
         index, present = self._index[rows], self._present[rows]
         measured = self._measured[index]
         hidden = self._draw(measured, index) & measured & present[..., None]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spared_bench.errors import UsageError, did_you_mean
+from spared_bench.models.moving import numbers_on, to_device
 
 N_SYMMETRIES = 8
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -47,7 +48,7 @@ def apply_symmetries(images: Tensor, codes: Tensor) -> Tensor:
     """
     turned = torch.empty_like(images)
     for code in range(N_SYMMETRIES):
-        rows = (codes == code).nonzero().squeeze(1).to(images.device)
+        rows = to_device((codes == code).nonzero().squeeze(1), images.device)
         if len(rows):
             turned[rows] = symmetry(images[rows], code)
     return turned
@@ -98,6 +99,6 @@ def normalise(
     Tensor of float32, of shape (n_patches, 3, size, size)
         Stored channels last, as the patches are: no copy, and the faster layout for convolutions.
     """
-    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device)
+    scale = numbers_on([1 / (255 * s) for s in std], images.device)
+    shift = numbers_on([-m / s for m, s in zip(mean, std, strict=True)], images.device)
     return torch.addcmul(shift, images.float(), scale).permute(0, 3, 1, 2)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spared_bench.data import Patches
+from spared_bench.models.moving import to_device
 
 #: Bytes of patches kept in memory on the CPU; above it the operating system's page cache serves
 #: the memory map, which the workers of one machine share.
@@ -56,7 +57,7 @@ class DevicePatches:
         """Return patches as uint8, (n, size, size, 3), for positions that are on the CPU."""
         if self._resident is None:
             return self._read(rows.numpy())
-        return self._resident[rows.to(self._device)]
+        return self._resident[to_device(rows, self._device)]
 
     def _read(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self._patches[rows]).to(self._device)

@@ -23,6 +23,7 @@ from spared_bench.interfaces import Context
 from spared_bench.models.arrays import load_arrays, save_arrays
 from spared_bench.models.augmentation.augmenter import Augmentation
 from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
+from spared_bench.models.moving import to_device
 from spared_bench.models.torch_predictor import TorchPredictor
 from spared_bench.models.units import Batch, PatchUnits
 from spared_bench.processing.compiled import compiled
@@ -218,7 +219,7 @@ class ExemplarUnits(PatchUnits):
     def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> ExemplarBatch:
         """Return these spots; the features are of the patch as it is, turned or not."""
         plain = super().batch(rows, augment)
-        here = rows.to(self._device)
+        here = to_device(rows, self._device)
         theirs = self._exemplars[here]
         return ExemplarBatch(
             plain.images,

@@ -19,6 +19,7 @@ from spared_bench.data import Slides
 from spared_bench.errors import ShapeMismatchError
 from spared_bench.interfaces import Context
 from spared_bench.models.encoders import FrozenEncoder, frozen_encoder
+from spared_bench.models.moving import to_device
 from spared_bench.models.torch_predictor import TorchPredictor
 from spared_bench.models.units import target_and_mask
 
@@ -61,7 +62,7 @@ class FeatureUnits:
 
     def batch(self, rows: Tensor, augment: torch.Generator | None = None) -> FeatureBatch:
         """Return these spots; features are fixed, so nothing is augmented."""
-        here = rows.to(self._features.device)
+        here = to_device(rows, self._features.device)
         return FeatureBatch(self._features[here], self._target[here], self._mask[here])
 
 

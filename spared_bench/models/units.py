@@ -17,6 +17,7 @@ from spared_bench.models.augment import normalisation_of, normalise
 from spared_bench.models.augmentation.augmenter import Augmentation, augmented
 from spared_bench.models.augmentation.symmetries import Symmetries
 from spared_bench.models.device_patches import DevicePatches
+from spared_bench.models.moving import to_device
 
 
 @dataclass(frozen=True)
@@ -99,5 +100,5 @@ class PatchUnits:
         images = self._patches[rows]
         if augment is not None:
             images = augmented(images, self._augmentation, augment)
-        here = rows.to(self._device)
+        here = to_device(rows, self._device)
         return Batch(normalise(images, *self._normalisation), self._target[here], self._mask[here])

@@ -24,6 +24,7 @@ from spared_bench.models.augment import normalisation_of, normalise
 from spared_bench.models.augmentation.augmenter import Augmentation, augmented
 from spared_bench.models.augmentation.symmetries import Symmetries
 from spared_bench.models.device_patches import DevicePatches, resident_budget
+from spared_bench.models.moving import to_device
 from spared_bench.models.torch_predictor import TorchPredictor
 from spared_bench.models.units import target_and_mask
 
@@ -99,7 +100,7 @@ class ViewUnits:
         are drawn one by one.
         """
         seed = None if augment is None else int(torch.randint(_HIGHEST, (), generator=augment))
-        here = rows.to(self._device)
+        here = to_device(rows, self._device)
         views = {name: self._look(each, rows, seed) for name, each in self._seen.items()}
         return ViewBatch(views, self._target[here], self._mask[here])
 

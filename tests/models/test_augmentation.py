@@ -11,11 +11,13 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
 from spared_bench.errors import UsageError
+from spared_bench.models.augmentation import mixing
 from spared_bench.models.augmentation.blur import Blur, blurred
 from spared_bench.models.augmentation.colour_jitter import ColourJitter, jitter
 from spared_bench.models.augmentation.crop_scale import CropScale, crop
 from spared_bench.models.augmentation.grey import Grey, without_colour
 from spared_bench.models.augmentation.hed_jitter import HedJitter, restain
+from spared_bench.models.augmentation.mixing import mixed
 from spared_bench.models.augmentation.names import BUILT_IN, made, modules, named
 from spared_bench.models.augmentation.noise import Noise
 from spared_bench.models.augmentation.rotation import Rotation, rotate
@@ -272,3 +274,16 @@ def test_names_make_augmentations_with_parameters_in_their_order():
 def test_a_wrong_name_or_parameter_is_refused_with_what_there_is(asked, message):
     with pytest.raises(UsageError, match=message):
         made(asked)
+
+
+@pytest.mark.parametrize("offsets", [(), (3,), (4, 3)])
+@pytest.mark.parametrize("way", [mixed, mixing._sums])
+def test_channels_are_mixed_as_by_numpy(way, offsets):
+    rng = np.random.default_rng(5)
+    values, matrices = rng.normal(size=(4, 3, 6, 5)), rng.normal(size=(4, 3, 3))
+    offset = rng.normal(size=offsets) if offsets else None
+    expected = np.einsum("nij,njhw->nihw", matrices, values)
+    if offset is not None:
+        expected += np.broadcast_to(offset, (4, 3))[..., None, None]
+    given = (None if each is None else torch.tensor(each).float() for each in (matrices, offset))
+    np.testing.assert_allclose(way(torch.tensor(values).float(), *given), expected, atol=1e-5)

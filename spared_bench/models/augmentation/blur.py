@@ -16,6 +16,7 @@ from spared_bench.models.augmentation.drawing import (
     require_range,
     uniform,
 )
+from spared_bench.models.moving import to_device
 
 _REACH = 3  # standard deviations to each side that a kernel holds
 
@@ -62,7 +63,7 @@ def blurred(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
     """
     steps = torch.arange(-radius, radius + 1)
     weights = torch.exp(-0.5 * (steps / sigmas[:, None]) ** 2)
-    weights = (weights / weights.sum(dim=1, keepdim=True)).to(images.device)
+    weights = to_device(weights / weights.sum(dim=1, keepdim=True), images.device)
 
     def change(patches: Tensor, part: slice) -> Tensor:
         n, channels, height, width = patches.shape

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from spared_bench.models.augmentation.hed_jitter import _STAINS
+from spared_bench.models.augmentation.mixing import mixed
+from spared_bench.models.moving import to_device
 
 _DARKEST = 1e-6  # as scikit-image has it: black has a density, too
 _WHITE = torch.tensor([0.95047, 1.0, 1.08883], dtype=torch.float64)  # D65, 2 degrees
@@ -129,7 +131,7 @@ SPACES: dict[str, ColourSpace] = {"lab": Lab(), "hsv": Hsv(), "hed": Hed()}
 
 def _looked_up(images: Tensor, table: Tensor) -> Tensor:
     """Return what a table has for every byte, (n, 3, height, width), float32."""
-    there = table.float().to(images.device)
+    there = to_device(table.float(), images.device)
     return there.index_select(0, images.int().flatten()).view_as(images)
 
 
@@ -138,23 +140,20 @@ def _evenly(values: Tensor, low: float, high: float, of: Callable[[Tensor], Tens
 
     Many times as fast as powers and choices pixel by pixel, and off by less than half a byte.
     """
-    table = _table(low, high, of)
+    table = _table(low, high, of, values.device)
     at = values.sub_(low).mul_(_STEPS / (high - low)).round_().clamp_(0, _STEPS).int()
-    return table.to(values.device).index_select(0, at.flatten()).view_as(values)
+    return table.index_select(0, at.flatten()).view_as(values)
 
 
 @cache
-def _table(low: float, high: float, of: Callable[[Tensor], Tensor]) -> Tensor:
-    return of(torch.linspace(low, high, _STEPS + 1, dtype=torch.float64)).float()
+def _table(low: float, high: float, of: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
+    return of(torch.linspace(low, high, _STEPS + 1, dtype=torch.float64)).float().to(device)
 
 
 def _mixed(values: Tensor, matrix: Tensor, offset: Tensor | None = None) -> Tensor:
     """Return a matrix times the channels of each pixel, plus an offset."""
-    rows = matrix.float().to(values.device).expand(len(values), 3, 3)
-    flat = values.flatten(2)
-    if offset is None:
-        return torch.bmm(rows, flat).view_as(values)
-    return torch.baddbmm(offset.float().to(values.device)[:, None], rows, flat).view_as(values)
+    rows = to_device(matrix.float(), values.device).expand(len(values), 3, 3)
+    return mixed(values, rows, None if offset is None else to_device(offset.float(), values.device))
 
 
 def _light_of_bytes() -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from spared_bench.models.augmentation.drawing import require_range, uniform
 from spared_bench.models.augmentation.resampling import resample
+from spared_bench.models.moving import to_device
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,12 @@ def crop(images: Tensor, corners: Tensor, parts: Tensor) -> Tensor:
     """
     places = []
     for axis, length in enumerate(images.shape[-2:]):
-        part = parts[:, axis : axis + 1].to(images.device)
+        part = to_device(parts[:, axis : axis + 1], images.device)
         pixel = torch.arange(length, device=images.device)
         within = (pixel + 0.5) * (part / length) - 0.5
         # What lies beyond the part is not looked at, not even by half a pixel.
         places.append(
             torch.minimum(within.clamp(min=0), part - 1)
-            + corners[:, axis : axis + 1].to(images.device)
+            + to_device(corners[:, axis : axis + 1], images.device)
         )
     return resample(images, places[1][:, None, :], places[0][:, :, None], "border")

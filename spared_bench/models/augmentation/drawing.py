@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from spared_bench.errors import UsageError
+from spared_bench.models.moving import to_device
 
 #: Values that are worked on at once: what a CPU's cache holds, and what a GPU is busy with.
 _ON_CPU, _ON_GPU = 1 << 19, 1 << 26
@@ -36,7 +37,7 @@ def on_some(
         return change(images, rows)
     changed = images.clone()
     if len(rows):
-        here = rows.to(images.device)
+        here = to_device(rows, images.device)
         changed[here] = change(images[here], rows)
     return changed
 
@@ -63,7 +64,7 @@ def in_chunks(images: Tensor, change: Callable[[Tensor, slice], Tensor]) -> Tens
 
 def per_patch(values: Tensor, device: torch.device) -> Tensor:
     """Shape one number per patch, (n,), so that it meets images, (n, 1, 1, 1), on their device."""
-    return values.to(device).view(-1, 1, 1, 1)
+    return to_device(values, device).view(-1, 1, 1, 1)
 
 
 def require_between(name: str, value: float, low: float, high: float) -> None:

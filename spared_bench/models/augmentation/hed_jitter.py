@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from spared_bench.models.augmentation.drawing import in_chunks, require_between
+from spared_bench.models.augmentation.mixing import mixed
+from spared_bench.models.moving import to_device
 
 #: Density in red, green and blue (columns) of haematoxylin, eosin and DAB (rows).
 _STAINS = torch.tensor(
@@ -61,12 +63,11 @@ def restain(images: Tensor, factors: Tensor, shifts: Tensor) -> Tensor:
     # Densities are linear in amounts: one matrix and one offset per patch do all of it.
     mix = torch.linalg.inv(_STAINS) @ (factors.double()[:, :, None] * _STAINS)  # (n, 3, 3)
     offset = -(shifts.double() @ _STAINS)  # (n, 3): of the logarithm of light
-    mix = mix.float().to(images.device)
-    offset = offset.float().to(images.device)
+    mix = to_device(mix.float(), images.device).transpose(1, 2)
+    offset = to_device(offset.float(), images.device)
 
     def change(patches: Tensor, part: slice) -> Tensor:
-        light = patches.div_(255).clamp_(min=_DARKEST / 255).log_().flatten(2)
-        mixed = torch.baddbmm(offset[part][:, :, None], mix[part].transpose(1, 2), light)
-        return mixed.exp_().mul_(255).view_as(patches)
+        light = patches.div_(255).clamp_(min=_DARKEST / 255).log_()
+        return mixed(light, mix[part], offset[part]).exp_().mul_(255)
 
     return in_chunks(images, change)

@@ -21,6 +21,7 @@ from torch import Tensor
 from spared_bench.errors import UsageError, did_you_mean
 from spared_bench.models.augmentation.colour_spaces import SPACES, ColourSpace
 from spared_bench.models.augmentation.drawing import in_chunks, on_some, require_between
+from spared_bench.models.moving import to_device
 
 #: Of the source's files ``CRC_*_randomTrue_n0.yaml``: over patches, the mean of each channel's mean
 #: and deviation, and their deviations; the three means first.
@@ -93,7 +94,7 @@ class RandStainNA:
 
         def stain(patches: Tensor, rows: Tensor) -> Tensor:
             drawn = self._drawn(len(rows), generator) * self.spread * torch.tensor(width)
-            wanted = (torch.tensor(location) + drawn).to(patches.device)
+            wanted = to_device(torch.tensor(location) + drawn, patches.device)
             return in_chunks(patches, lambda some, part: _stained(some, wanted[part], space))
 
         return on_some(images, self.p, generator, stain)

@@ -11,6 +11,7 @@ from torch import Tensor
 from spared_bench.errors import UsageError
 from spared_bench.models.augmentation.drawing import require_between, uniform
 from spared_bench.models.augmentation.resampling import resample
+from spared_bench.models.moving import to_device
 
 PADDINGS = ("reflection", "border", "zeros")
 
@@ -46,7 +47,7 @@ class Rotation:
 def rotate(images: Tensor, angles: Tensor, padding: str = "reflection") -> Tensor:
     """Turn every patch by its own angle, in degrees, anticlockwise; bilinear."""
     height, width = images.shape[-2:]
-    turn = (angles * (math.pi / 180)).to(images.device).view(-1, 1, 1)
+    turn = to_device(angles * (math.pi / 180), images.device).view(-1, 1, 1)
     right = torch.arange(width, device=images.device) - (width - 1) / 2
     down = (torch.arange(height, device=images.device) - (height - 1) / 2)[:, None]
     cos, sin = turn.cos(), turn.sin()

@@ -28,7 +28,7 @@ from made_up import made_up_slides  # noqa: E402
 from spared_bench.interfaces import Budget, Context  # noqa: E402
 from spared_bench.models.augmentation.names import BUILT_IN, made  # noqa: E402
 from spared_bench.models.seeded import seeded  # noqa: E402
-from spared_bench.models.trainer import gradients  # noqa: E402
+from spared_bench.models.trainer import Gradients  # noqa: E402
 from spared_bench.models.units import PatchUnits  # noqa: E402
 from spared_bench_plugins.predictors.shufflenet import ShuffleNet  # noqa: E402
 
@@ -110,9 +110,10 @@ def step_of_shufflenet(batch: int, device: str) -> Callable[[], object]:
     context = Context(budget=Budget(batch_size=batch, augment=False), device=device)
     units, recipe = PatchUnits(slides, device), predictor.recipe(context.budget)
     rows = torch.arange(batch)
+    gradients = Gradients(network, predictor.loss, units, recipe, context)
 
     def step() -> None:
-        gradients(network, predictor.loss, units, rows, None, recipe, context)
+        gradients(rows, None)
         optimizer.step()
 
     return step

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from spared_bench.completion.masking import hiding_probabilities
 from spared_bench.data import Slides
-from spared_bench.models.trainer import shuffled_batches
+from spared_bench.interfaces import Context
+from spared_bench.models.trainer import Gradients, Recipe, shuffled_batches
 from spared_bench_plugins.completers.spackle import SpaCKLE
 
 BATCH, LR = 256, 1e-3
@@ -88,12 +89,11 @@ def our_steps(
     """The step of the shared trainer."""
     units = completer.training_units(slides, device)
     optimizer = torch.optim.Adam(network.parameters(), lr=LR, fused=True)
-    order = shuffled_batches(len(units), BATCH, seed=int(torch.randint(1 << 31, ())))
-    while True:
-        network.train()
-        batch = units.batch(next(order))
-        optimizer.zero_grad(set_to_none=True)
-        completer.loss(network, batch).backward()
+    recipe = Recipe(precision="float32", replay=completer.replayable)
+    network.train()
+    gradients = Gradients(network, completer.loss, units, recipe, Context(device=device))
+    for rows in shuffled_batches(len(units), BATCH, seed=int(torch.randint(1 << 31, ()))):
+        gradients(rows, None)
         optimizer.step()
         yield
 

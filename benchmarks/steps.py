@@ -21,7 +21,7 @@ from spared_bench.interfaces import Budget, Context
 from spared_bench.models import TorchPredictor
 from spared_bench.models.augment import IMAGENET_MEAN, IMAGENET_STD, normalise
 from spared_bench.models.seeded import seeded
-from spared_bench.models.trainer import gradients, shuffled_batches
+from spared_bench.models.trainer import Gradients, shuffled_batches
 
 
 class Decoded(Dataset):
@@ -123,8 +123,9 @@ def our_steps(predictor: TorchPredictor, slides: Slides, batch: int, device: str
     context = Context(budget=Budget(batch_size=batch), device=device)
     units = predictor.units(slides, device, resident=True)
     turns, recipe = torch.Generator().manual_seed(0), predictor.recipe(context.budget)
+    gradients = Gradients(network, predictor.loss, units, recipe, context)
     for rows in shuffled_batches(len(units), predictor.units_per_step(context.budget), 0):
-        gradients(network, predictor.loss, units, rows, turns, recipe, context)
+        gradients(rows, turns if predictor.augment else None)
         optimizer.step()
         yield
 

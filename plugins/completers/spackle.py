@@ -55,6 +55,7 @@ class SpaCKLE(TorchCompleter):
     """
 
     name: ClassVar[str] = "spackle"
+    replayable: ClassVar[bool] = True
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "inner": 16}
     #: ``hidden-medians``: gaps are zeros in training, too (ours).
     configurations: ClassVar[dict[str, dict[str, Any]]] = {

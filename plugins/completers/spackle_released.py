@@ -83,6 +83,7 @@ class SpaCKLEReleased(TorchCompleter):
     """
 
     name: ClassVar[str] = "spackle-released"
+    replayable: ClassVar[bool] = True
     tiny: ClassVar[dict[str, Any]] = {"inner": 16, "n_neighbours": 4}
 
     width: CountOrZero = 0

@@ -145,6 +145,7 @@ class DeepSpaCE(TorchPredictor):
     """
 
     name: ClassVar[str] = "deepspace"
+    replayable: ClassVar[bool] = True
     loss_name: ClassVar[str] = "smooth_l1"
     tiny: ClassVar[dict[str, Any]] = {
         "channels": 4, "wide": 16, "pool": 1, "weights": "random", "view_scale": 0.0, "lr": 3e-3,

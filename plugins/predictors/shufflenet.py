@@ -33,6 +33,7 @@ class ShuffleNet(TorchPredictor):
     """Predict the expression of a spot from its own patch."""
 
     name: ClassVar[str] = "shufflenet"
+    replayable: ClassVar[bool] = True
     tiny: ClassVar[dict[str, Any]] = {"weights": "random", "lr": 1e-3}
     configurations: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {"weights": "random"},  # as published, it is small enough

@@ -58,6 +58,7 @@ class STNet(TorchPredictor):
     """
 
     name: ClassVar[str] = "st-net"
+    replayable: ClassVar[bool] = True
     tiny: ClassVar[dict[str, Any]] = {
         "options": {"growth_rate": 4, "block_config": [1, 1]},
         "weights": "random",

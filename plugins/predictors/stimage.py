@@ -107,6 +107,7 @@ class STimage(TorchPredictor):
     """
 
     name: ClassVar[str] = "stimage"
+    replayable: ClassVar[bool] = True
     loss_name: ClassVar[str] = "negative_log_likelihood"
     tiny: ClassVar[dict[str, Any]] = {
         "backbone": "test_resnet", "weights": "random", "hidden": 8, "reduction": "mean",

@@ -99,6 +99,7 @@ class ViTB(TorchPredictor):
     """
 
     name: ClassVar[str] = "vit-b"
+    replayable: ClassVar[bool] = True
     tiny: ClassVar[dict[str, Any]] = {
         "backbone": "test_vit",
         "image_size": 32,

@@ -24,8 +24,6 @@ from spared_bench.models.seeded import seeded
 from spared_bench.models.units import Units
 
 _INFERENCE_BATCH = 256
-# A network that computes in less says so itself, and then in use too.
-_AS_BUILT = trainer.Recipe(precision="float32")
 # So that validation masks are not the noise of the first training batches.
 _VALIDATION_STREAM = 1 << 20
 
@@ -55,6 +53,8 @@ class TorchCompleter(SavedNetwork):
     """
 
     name: ClassVar[str]
+    #: As that of ``TorchPredictor``.
+    replayable: ClassVar[bool] = False
 
     lr: Positive = 1e-3
     weights: str = ""
@@ -133,7 +133,8 @@ class TorchCompleter(SavedNetwork):
             lr=self.lr,
             context=context,
             predict=self.predict_batch,
-            recipe=_AS_BUILT,
+            # A network that computes in less says so itself, and then in use too.
+            recipe=trainer.Recipe(precision="float32", replay=self.replayable),
         )
         self.network_ = network
         self.gene_names_ = train.gene_names

@@ -2,8 +2,9 @@
 
 The layers are PyTorch's ``TransformerEncoderLayer`` in its defaults (post-norm, ReLU), with its
 parameters, names and initial values; only how they are computed differs: absent neighbours are
-left out of everything and cost next to nothing, the last layer may be asked for the centre alone,
-and the wide block is ``completion.feed_forward``.
+left out of everything and cost next to nothing (on a GPU, which would have to be asked how many
+there are, they are computed and looked at by nobody), the last layer may be asked for the centre
+alone, and the wide block is ``completion.feed_forward``.
 """
 
 from __future__ import annotations
@@ -22,27 +23,37 @@ class Slots:
     ----------
     present : Tensor of bool, of shape (n_spots, n_slots)
         The first column, the centre, is True.
+    pick : bool
+        Whether only those that are there become tokens, or every slot.
 
     Attributes
     ----------
-    places : Tensor of int64, of shape (n_tokens,)
-        Of those that are there, among all slots of the batch one after the other.
+    places : Tensor of int64, of shape (n_tokens,), or None
+        Of those that are there, among all slots of the batch one after the other; None where every
+        slot is a token.
     centres : Tensor of int64, of shape (n_spots,)
-        Where among those that are there the centres are.
+        Which tokens the centres are.
     """
 
-    def __init__(self, present: Tensor) -> None:
+    def __init__(self, present: Tensor, pick: bool = True) -> None:
         self.present = present
+        self.places: Tensor | None = None
+        if not pick:
+            self.centres = torch.arange(len(present), device=present.device) * present.shape[1]
+            return
         self.places = present.flatten().nonzero()[:, 0]
         per_spot = present.sum(1)
         self.centres = per_spot.cumsum(0) - per_spot
 
     def gather(self, x: Tensor) -> Tensor:
         """(n_spots, n_slots, n) -> (n_tokens, n)."""
-        return x.flatten(0, 1).index_select(0, self.places)
+        tokens = x.flatten(0, 1)
+        return tokens if self.places is None else tokens.index_select(0, self.places)
 
     def spread(self, tokens: Tensor) -> Tensor:
         """(n_tokens, n) -> (n_spots, n_slots, n), 0 where there is no neighbour."""
+        if self.places is None:
+            return tokens.view(*self.present.shape, -1) * self.present[..., None]
         everywhere = tokens.new_zeros(self.present.numel(), tokens.shape[1])
         spread = everywhere.index_copy(0, self.places, tokens)
         return spread.view(*self.present.shape, tokens.shape[1])
@@ -133,7 +144,7 @@ class NeighbourhoodTransformer(nn.Module):
         Tensor of shape (n_spots, n_slots, n_genes), or (n_spots, n_genes) for the centre
             0 where a slot is not present.
         """
-        slots = Slots(present)
+        slots = Slots(present, pick=not x.is_cuda)
         with torch.autocast(x.device.type, torch.bfloat16, self.low and x.is_cuda):
             tokens = self.enter(slots.gather(x))
             for place, layer in enumerate(self.layers, start=1):

@@ -79,6 +79,9 @@ class TorchPredictor(SavedNetwork):
     loss_name: ClassVar[str] = "mse"
     #: Whether the loss is a mean over units, so that a step can be cut into micro-batches.
     separable: ClassVar[bool] = True
+    #: Whether the loss does the same work on the device for every batch, and nothing in Python that
+    #: depends on its numbers: a GPU then records a step once and replays it (``models.replay``).
+    replayable: ClassVar[bool] = False
     #: Parts of the network that train under ``freeze``; none: all but what ``build_backbone`` made.
     head_parts: ClassVar[tuple[str, ...]] = ()
 
@@ -218,6 +221,7 @@ class TorchPredictor(SavedNetwork):
             micro_batch=self.micro_batch,
             precision=self.precision,
             stage=stage,
+            replay=self.replayable and not self.compile,
         )
 
     def predict(

@@ -23,6 +23,7 @@ from spared_bench.interfaces import Budget, Context
 from spared_bench.models.checkpoint import BestWeights, Checkpoint
 from spared_bench.models.freezing import training_mode
 from spared_bench.models.precision import mixed
+from spared_bench.models.replay import Recorded
 from spared_bench.models.seeded import seeded
 from spared_bench.models.units import Units
 
@@ -54,6 +55,10 @@ class Recipe:
         See ``spared_bench.models.precision.mixed``.
     stage : str
         Names the checkpoint: one training of several in the same ``fit`` needs its own.
+    replay : bool
+        Whether a GPU records the work of a step once and replays it (``models.replay``): for losses
+        that do the same work on the device for every batch, whatever its numbers. Where a step has
+        micro-batches it is not.
     """
 
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None
@@ -62,6 +67,7 @@ class Recipe:
     micro_batch: int = 0
     precision: str = "auto"
     stage: str = "training"
+    replay: bool = False
 
 
 DEFAULT_RECIPE = Recipe()
@@ -121,6 +127,7 @@ def train(
     order = shuffled_batches(len(train_units), per_step, context.seed)
     turns = torch.Generator().manual_seed(context.seed + _AUGMENTATION_STREAM)
     best = BestWeights(network)
+    gradients = Gradients(network, loss, train_units, recipe, context)
     losses: list[Tensor] = []
     with seeded(context.seed, context.device):
         checkpoint = Checkpoint(
@@ -132,7 +139,7 @@ def train(
         for step in range(done + 1, budget.iterations + 1):
             training_mode(network)
             rows, coins = next(order), turns if budget.augment else None
-            losses.append(gradients(network, loss, train_units, rows, coins, recipe, context))
+            losses.append(gradients(rows, coins))
             optimizer.step()
             if schedule is not None:
                 schedule.step()
@@ -151,25 +158,43 @@ def train(
     network.eval()
 
 
-def gradients(
-    network: nn.Module,
-    loss: Forward,
-    units: Units,
-    rows: Tensor,
-    turns: torch.Generator | None,
-    recipe: Recipe,
-    context: Context,
-) -> Tensor:
-    """Leave the gradient of the loss over these units in the parameters; return the loss."""
-    network.zero_grad(set_to_none=True)
-    total = torch.zeros((), device=context.device)
-    for part in rows.tensor_split(math.ceil(len(rows) / (recipe.micro_batch or len(rows)))):
-        batch = units.batch(part, turns)
-        with mixed(network, context.device, recipe.precision):
-            value = loss(network, batch) * (len(part) / len(rows))
+class Gradients:
+    """Leaves the gradient of a loss in the parameters of a network, step by step.
+
+    Parameters
+    ----------
+    network : nn.Module
+    loss : callable
+        ``(network, batch) -> scalar``.
+    units : Units
+    recipe : Recipe
+    context : Context
+    """
+
+    def __init__(
+        self, network: nn.Module, loss: Forward, units: Units, recipe: Recipe, context: Context
+    ) -> None:
+        self._network, self._loss, self._units = network, loss, units
+        self._recipe, self._context = recipe, context
+        replays = recipe.replay and torch.device(context.device).type == "cuda"
+        self._recorded = Recorded(network, self._backward) if replays else None
+
+    def __call__(self, rows: Tensor, turns: torch.Generator | None) -> Tensor:
+        """Leave the gradient over these units; return the loss."""
+        parts = rows.tensor_split(math.ceil(len(rows) / (self._recipe.micro_batch or len(rows))))
+        if self._recorded is not None and len(parts) == 1:
+            return self._recorded(self._units.batch(rows, turns))
+        self._network.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self._context.device)
+        for part in parts:
+            total += self._backward(self._units.batch(part, turns), len(part) / len(rows))
+        return total
+
+    def _backward(self, batch: Any, weight: float = 1.0) -> Tensor:
+        with mixed(self._network, self._context.device, self._recipe.precision):
+            value = self._loss(self._network, batch) * weight
         value.backward()
-        total += value.detach()
-    return total
+        return value.detach()
 
 
 @torch.inference_mode()

@@ -6,8 +6,9 @@ from torch import nn
 from torch.nn import functional
 
 import spared_bench.completion.feed_forward
+from spared_bench.completion import transformer
 from spared_bench.completion.feed_forward import Kept, feed_forward, quick_dropout
-from spared_bench.completion.transformer import NeighbourhoodTransformer
+from spared_bench.completion.transformer import NeighbourhoodTransformer, Slots
 from tests.completion.making import create
 
 
@@ -17,6 +18,13 @@ def network():
     return NeighbourhoodTransformer(5, 8, n_layers=2, n_heads=2, inner=24, dropout=0.1).eval()
 
 
+@pytest.fixture(params=["on a CPU", "on a GPU"])
+def both_ways(request, monkeypatch):
+    """Take those that are there as a CPU does, and every slot as a GPU does."""
+    pick = request.param == "on a CPU"
+    monkeypatch.setattr(transformer, "Slots", lambda present, **chosen: Slots(present, pick))
+
+
 def some_input(n_spots=6, n_slots=4, n_genes=5):
     generator = torch.Generator().manual_seed(1)
     present = torch.rand(n_spots, n_slots, generator=generator) < 0.7
@@ -24,6 +32,7 @@ def some_input(n_spots=6, n_slots=4, n_genes=5):
     return torch.randn(n_spots, n_slots, n_genes, generator=generator), present
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_it_computes_what_pytorchs_encoder_computes_with_the_same_weights(network):
     x, present = some_input()
     layer = nn.TransformerEncoderLayer(8, 2, 24, dropout=0.1, batch_first=True)
@@ -35,6 +44,7 @@ def test_it_computes_what_pytorchs_encoder_computes_with_the_same_weights(networ
     torch.testing.assert_close(network(x, present)[present], expected[present])
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_in_training_its_derivatives_are_those_of_pytorchs_encoder():
     torch.manual_seed(0)
     network = NeighbourhoodTransformer(5, 8, n_layers=2, n_heads=2, inner=24, dropout=0.0)
@@ -54,12 +64,14 @@ def test_in_training_its_derivatives_are_those_of_pytorchs_encoder():
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_slots_without_a_neighbour_are_told_as_zeros(network):
     x, present = some_input()
     assert not present.all()
     assert (network(x, present)[~present] == 0).all()
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_as_released_it_is_pytorchs_encoder_fed_with_the_batch_as_its_sequence():
     torch.manual_seed(0)
     network = create("spackle-released").build(5).eval()
@@ -74,12 +86,14 @@ def test_as_released_it_is_pytorchs_encoder_fed_with_the_batch_as_its_sequence()
     torch.testing.assert_close(network(x, centre_only=True), expected[:, 0])
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_asked_for_the_centre_alone_it_answers_as_for_all(network):
     x, present = some_input()
     centre = network(x, present, centre_only=True)
     torch.testing.assert_close(centre, network(x, present)[:, 0])
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_absent_neighbours_have_no_influence(network):
     x, present = some_input()
     other = torch.where(present[..., None], x, 99.0)

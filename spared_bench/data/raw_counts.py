@@ -45,6 +45,8 @@ def wrong_count(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
     values = np.asarray(matrix.data if hasattr(matrix, "tocsr") else matrix)
     if values.dtype.kind not in "iufb":
         return f"{values.dtype}; raw counts must be numbers."
+    if _all_are_counts(values):
+        return ""
     for wrong, told in (
         (
             lambda: ~np.isfinite(values),
@@ -71,6 +73,13 @@ def wrong_count(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
             value = f"{values.flat[np.flatnonzero(bad)[0]]:.7g}"
             return told.format(value=value, place=first_place(matrix, bad, spots, genes))
     return ""
+
+
+def _all_are_counts(values: np.ndarray) -> bool:
+    if not values.size or values.dtype.kind == "b":
+        return True
+    within = values.min() >= 0 and values.max() < TOO_MANY  # not where one is nan
+    return bool(within and (values.dtype.kind in "iu" or (np.rint(values) == values).all()))
 
 
 def first_place(matrix: Any, bad: np.ndarray, spots: Sequence[str], genes: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from spared_bench.processing.blocks import BlockImage, mirrored_runs
 from spared_bench.processing.reducing import HalvedImage, halvings_of, resized, resized_part
 from spared_bench.threads import usable_cores
 
-_AT_ONCE = 4  # windows that a thread reads before it hands them over
+_AT_ONCE = 4  # windows that a thread cuts in turn
 
 Place = TypeVar("Place", int, np.ndarray)
 
@@ -73,8 +73,7 @@ def cut_windows(image: BlockImage, wanted: Sequence[WindowsToCut]) -> None:
     """
     with ExitStack() as opened:
         files = [opened.enter_context(_ArrayFile(each)) for each in wanted]
-        for which, number, pixels in _in_file_order(image, wanted):
-            files[which].write(number, pixels)
+        _in_file_order(image, wanted, lambda which, number, it: files[which].write(number, it))
         for file in files:
             file.complete()
 
@@ -82,13 +81,12 @@ def cut_windows(image: BlockImage, wanted: Sequence[WindowsToCut]) -> None:
 def read_windows(image: BlockImage, wanted: WindowsToCut) -> np.ndarray:
     """Cut windows into memory, (n_windows, size, size, 3), uint8; ``out`` is not written."""
     found = np.empty((len(wanted.corners), wanted.size, wanted.size, 3), dtype=np.uint8)
-    for _, number, pixels in _in_file_order(image, [wanted]):
-        found[number] = pixels
+    _in_file_order(image, [wanted], lambda _, number, pixels: found.__setitem__(number, pixels))
     return found
 
 
 class _ArrayFile:
-    """An array that is written window by window: pages of a memory map would stay resident."""
+    """An array that threads write window by window: pages of a memory map would stay resident."""
 
     def __init__(self, wanted: WindowsToCut) -> None:
         self._out = wanted.out
@@ -97,7 +95,7 @@ class _ArrayFile:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> _ArrayFile:
-        self._file = self._partial.open("wb")
+        self._file = self._partial.open("wb", buffering=0)
         header = {"descr": "|u1", "fortran_order": False, "shape": self._shape}
         np.lib.format.write_array_header_1_0(self._file, header)
         self._begin, self._each = self._file.tell(), int(np.prod(self._shape[1:]))
@@ -105,8 +103,11 @@ class _ArrayFile:
 
     def write(self, number: int, pixels: np.ndarray) -> None:
         assert self._file is not None
-        self._file.seek(self._begin + number * self._each)
-        self._file.write(np.ascontiguousarray(pixels).data)
+        rest = np.ascontiguousarray(pixels).reshape(-1)
+        place = self._begin + number * self._each
+        while len(rest):
+            written = os.pwrite(self._file.fileno(), rest.data, place)
+            rest, place = rest[written:], place + written
 
     def complete(self) -> None:
         assert self._file is not None
@@ -120,32 +121,35 @@ class _ArrayFile:
 
 
 def _in_file_order(
-    image: BlockImage, wanted: Sequence[WindowsToCut]
-) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yield set, number and pixels of every window, in the order in which the file is decoded.
+    image: BlockImage, wanted: Sequence[WindowsToCut], take: Callable[[int, int, np.ndarray], None]
+) -> None:
+    """Hand over set, number and pixels of every window, in the order in which the file is decoded.
 
-    Decoding and resizing release Python's lock, so threads do both on all cores. A window does not
-    depend on the order, nor on the number of threads.
+    Decoding, resizing and writing release Python's lock, so threads do them on all cores; each
+    hands over what it has made, while it is in that core's cache. A window does not depend on the
+    order, nor on the number of threads.
     """
     tasks = _tasks(image, wanted)
     points = np.array([task.point for task in tasks], dtype=np.int64).reshape(-1, 2)
     order = image.file_order(points, max((task.side for task in tasks), default=1)).tolist()
     workers = usable_cores()
+
+    def done(some: Sequence[_Task]) -> None:
+        for task in some:
+            pixels = task.do()
+            if pixels is not None:
+                take(task.which, task.number, pixels)
+
     with ThreadPoolExecutor(workers) as threads:
-        waiting: deque[Future[list[tuple[int, int, np.ndarray]]]] = deque()
+        waiting: deque[Future[None]] = deque()
         for start in range(0, len(order), _AT_ONCE):
-            some = [tasks[at] for at in order[start : start + _AT_ONCE]]
-            waiting.append(threads.submit(_done, some))
-            if len(waiting) > 2 * workers:  # so that neither windows nor blocks pile up
-                yield from waiting.popleft().result()
+            waiting.append(
+                threads.submit(done, [tasks[at] for at in order[start : start + _AT_ONCE]])
+            )
+            if len(waiting) > 2 * workers:  # so that what failed ends it soon
+                waiting.popleft().result()
         while waiting:
-            yield from waiting.popleft().result()
-
-
-def _done(tasks: Sequence[_Task]) -> list[tuple[int, int, np.ndarray]]:
-    """Do some tasks; return set, number and pixels of the windows among them."""
-    found = ((task, task.do()) for task in tasks)
-    return [(task.which, task.number, made) for task, made in found if made is not None]
+            waiting.popleft().result()
 
 
 class _Task(NamedTuple):

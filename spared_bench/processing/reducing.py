@@ -52,6 +52,7 @@ class HalvedImage(BlockImage):
         # What the cache would come to hold as a whole is one array, of which windows are parts.
         shape = self.height, self.width, 3
         self._whole = np.empty(shape, np.uint8) if math.prod(shape) <= CACHE_BYTES else None
+        self._across, self._there = across, np.zeros((len(rows) - 1, len(columns) - 1), dtype=bool)
         # Where no square of two lies in several blocks, they need not be put together first.
         edges = np.concatenate([image.rows[:-1], image.columns[:-1]])
         self._by_blocks = image.plain and not (edges % 2).any()
@@ -71,6 +72,7 @@ class HalvedImage(BlockImage):
                 _halve(pixels, halved, y + down.start // 2, x + across.start // 2)
         else:
             _halve(np.ascontiguousarray(self.image.window(*place)), halved, y, x)
+        self._there[row, column] = True
         return halved[y : y + bottom - top, x : x + right - left]
 
     def whole_for(self, left: int, top: int, side: int) -> np.ndarray | None:
@@ -81,8 +83,11 @@ class HalvedImage(BlockImage):
         inside = min(left, top) >= 0 and left + side <= self.width and top + side <= self.height
         if self._whole is None or not inside:
             return None
-        for _ in self.parts(left, top, side, side):
-            pass
+        rows = slice(top // _BLOCK, (top + side - 1) // _BLOCK + 1)
+        columns = slice(left // self._across, (left + side - 1) // self._across + 1)
+        if not self._there[rows, columns].all():
+            for _ in self.parts(left, top, side, side):
+                pass
         return self._whole
 
     def hold(self, row: int, column: int) -> None:

@@ -15,7 +15,6 @@ from torch import nn
 from spared_bench import PredictorSpec
 from spared_bench.bounds import Positive
 from spared_bench.models import TorchPredictor, build_backbone
-from spared_bench_plugins.networks.shuffle_units import with_channels_last
 
 SPEC = PredictorSpec(
     "shufflenet",
@@ -45,4 +44,6 @@ class ShuffleNet(TorchPredictor):
 
     def build(self, n_genes: int) -> nn.Module:
         # (n_spots, 3, patch_size, patch_size) -> (n_spots, n_genes)
+        from spared_bench_plugins.networks.shuffle_units import with_channels_last
+
         return with_channels_last(build_backbone(self.backbone, self.weights, num_classes=n_genes))

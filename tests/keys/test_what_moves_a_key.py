@@ -58,7 +58,7 @@ PREPARED = (
 ENCODERS = modules(
     "spared_bench/models",
     "augment backbones declared encoder_networks encoder_table encoders encoding framing freezing"
-    " hub seeded weights weights_folder weights_match",
+    " hub moving seeded weights weights_folder weights_match",
 ) | modules("spared_bench/keys", "hashing")
 COMPLETED = PREPARED | PATCHES | modules("plugins/completers", "none")
 #: What a search chooses by.
@@ -66,8 +66,8 @@ ERROR = modules("spared_bench/metrics", "arrays mse")
 TRAINING = (
     modules(
         "spared_bench/models",
-        "arrays augment checkpoint device_patches freezing precision saved_network seeded"
-        " trainer units",
+        "arrays augment checkpoint device_patches freezing moving precision replay saved_network"
+        " seeded trainer units",
     )
     | modules("spared_bench/models/augmentation", "augmenter names per_patch symmetries")
     | modules("spared_bench", "files")
@@ -77,6 +77,7 @@ SHUFFLENET = (
     | ERROR
     | TRAINING
     | modules("plugins/predictors", "shufflenet")
+    | modules("plugins/networks", "shuffle_units")
     | modules("spared_bench/models", "backbones torch_predictor weights weights_folder")
     | modules("spared_bench/models", "weights_match")
 )

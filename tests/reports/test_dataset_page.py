@@ -178,7 +178,7 @@ def test_the_labels_of_people_are_told_with_the_number_of_spots(tmp_path):
         slide.obs["region"] = labels
         slide.obs[["array_row", "array_col"]] = [[i // 3, i % 3] for i in range(6)]
         slide.obsm["spatial"] = np.array([[i % 3, i // 3] for i in range(6)]) * 40.0 + 20
-        picture = {"images": {"hires": np.full((80, 120, 3), 200, np.uint8)}}
+        picture = {"images": {"hires": np.full((80, 120, 3), ord(slide_id) + 100, np.uint8)}}
         factors = {"spot_diameter_fullres": 20.0, "tissue_hires_scalef": 1.0}
         slide.uns["spatial"] = {slide_id: picture | {"scalefactors": factors}}
         slide.write_h5ad(tmp_path / f"{slide_id}.h5ad")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from spared_bench.planning.figures import Figures
     from spared_bench.planning.forecast import Forecast
     from spared_bench.planning.plan import Plan
+    from spared_bench.studies.planning import StudyForecast
 
 
 #: So many datasets that are to be fetched are told one by one.
@@ -121,26 +121,38 @@ def _told(ahead: Forecast) -> list[str]:
     return lines
 
 
-def hours_told(
-    hours: Mapping[str, float], without_past: int, figures: Mapping[str, Figures], more: str = ""
-) -> list[str]:
+def hours_told(ahead: Forecast | StudyForecast, more: str = "") -> list[str]:
     """Return what trainings take, in sentences; ``more`` stands before what figures say."""
     lines = [
         f"About {took:.2f} hours of one worker on {device}, from past trials."
-        for device, took in sorted(hours.items())
+        for device, took in sorted(ahead.hours.items())
     ]
-    if without_past:
-        trials = counted(without_past, "trial")
-        lines.append(f"Of predictors without a past trial of this size here: {trials}.")
+    if ahead.without_past:
+        trials = counted(ahead.without_past, "trial")
+        lines.append(f"Without a past trial of the same method in this size here: {trials}.")
     if more:
         lines.append(more)
-    for machine, each in sorted(figures.items()):
-        lacking = f"; none is known for {', '.join(each.without)}" if each.without else ""
+    lines += [_figures(machine, each) for machine, each in sorted(ahead.figures.items())]
+    if ahead.without_figures and not ahead.figures:
         lines.append(
-            f"{each.trainings:,} of these: about {each.hours:,.1f} hours of one worker on"
-            f" {machine}, by figures measured there{lacking}."
+            "No hours can be told of these: no figure is known for"
+            f" {', '.join(ahead.without_figures)}. A first trial here gives one."
         )
     return lines
+
+
+def _figures(machine: str, each: Figures) -> str:
+    unknown = f"the number of spots of {', '.join(each.unknown_spots)}, which is unknown"
+    if not each.trainings:
+        return f"No hours can be told on {machine}: they depend on {unknown}."
+    about = "at least" if each.unknown_spots else "about"
+    lacking = f"; none is known for {', '.join(each.without)}" if each.without else ""
+    lacking += f"; left out is what depends on {unknown}" if each.unknown_spots else ""
+    hours = f"{each.hours:,.1f}" if each.hours >= 0.1 else f"{each.hours:.1g}"
+    return (
+        f"{each.trainings:,} of these: {about} {hours} hours of one worker on {machine}, by figures"
+        f" measured there{lacking}."
+    )
 
 
 def _hours(ahead: Forecast) -> list[str]:
@@ -148,4 +160,4 @@ def _hours(ahead: Forecast) -> list[str]:
     if ahead.absent_trials:
         trials = counted(ahead.absent_trials, "trial")
         more = f"{trials} more on the datasets that are to be fetched."
-    return hours_told(ahead.hours, ahead.without_past, ahead.figures, more)
+    return hours_told(ahead, more)

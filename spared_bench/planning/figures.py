@@ -1,8 +1,9 @@
 """Hours of trainings by figures that were measured elsewhere, for what has no past trial here.
 
 A method brings them in its spec (``PredictorSpec.speeds``): spots a second, in a configuration, on
-a class of machine. They serve datasets that are still to be fetched, too, of which the published
-number of spots is known.
+a class of machine. They serve datasets that are still to be fetched, too. Steps and their batch are
+the protocol's; predictions take the number of spots, and hours are told without them where it is
+unknown.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.planning.plan import REDUCTION, Plan
 from spared_bench.planning.selection import rung_budgets
+from spared_bench.protocol import PUBLISHED
 from spared_bench.sources.description import FACTORY as DESCRIBED
 from spared_bench.specs import SPLITS, DatasetSpec, Speed
+
+_WINDOW = "max_spots"  # of methods that see a large slide in windows (``models.windows``)
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,25 @@ class Figures:
         How many these are.
     without : list of str
         Predictors that have none, each once.
+    unknown_spots : list of str
+        Datasets whose number of spots is unknown. Left out of ``hours`` is what depends on it:
+        predictions, and the whole training of a method that takes no steps or sees whole slides.
     """
 
     hours: float = 0.0
     trainings: int = 0
     without: list[str] = field(default_factory=list)
+    unknown_spots: list[str] = field(default_factory=list)
 
     def add(self, other: Figures) -> None:
         """Take in what further trainings take on the same class of machine."""
         self.hours += other.hours
         self.trainings += other.trainings
-        self.without += [name for name in other.without if name not in self.without]
+        for mine, theirs in (
+            (self.without, other.without),
+            (self.unknown_spots, other.unknown_spots),
+        ):
+            mine += [name for name in theirs if name not in mine]
 
 
 def trainings_of(bench: Bench, jobs: Iterable[Job]) -> list[Training]:
@@ -82,14 +94,30 @@ def by_figures(bench: Bench, trainings: Iterable[Training]) -> dict[str, Figures
     found = {machine: Figures() for mine in speeds.values() for machine in mine}
     for machine, figures in found.items():
         for each in trainings:
-            speed = speeds[each.predictor].get(machine)
-            seconds = 0.0 if speed is None else _seconds(bench, each, speed)
-            if seconds:
-                figures.hours += seconds / 3600
-                figures.trainings += 1
-            elif each.predictor not in figures.without:
-                figures.without.append(each.predictor)
-    return {machine: figures for machine, figures in found.items() if figures.trainings}
+            if (speed := speeds[each.predictor].get(machine)) is None:
+                figures.add(Figures(without=[_method(bench, each.predictor)]))
+                continue
+            spec = bench.dataset(each.dataset)
+            if not spec.n_spots:
+                figures.add(Figures(unknown_spots=[spec.fold_of or spec.name]))
+            if seconds := _seconds(bench, each, speed):
+                figures.add(Figures(seconds / 3600, 1))
+    told = ((m, each) for m, each in found.items() if each.trainings or each.unknown_spots)
+    return dict(told)
+
+
+def without_figures(bench: Bench, trainings: Iterable[Training]) -> list[str]:
+    """Return the predictors of trainings that have no figure on any machine, each once."""
+    names = dict.fromkeys(each.predictor for each in trainings)
+    return [_method(bench, name) for name in names if not _speeds_of(bench, name)]
+
+
+def _method(bench: Bench, predictor: str) -> str:
+    """Return a predictor's name, with its configuration where that is not the protocol's."""
+    configuration = bench.chosen("predictor", predictor).configuration
+    if configuration in (PUBLISHED, bench.protocol.configuration):
+        return predictor
+    return f"{predictor} ({configuration})"
 
 
 def _of_one_dataset(bench: Bench, completers: Iterable[str], predictor: str) -> Iterator[int]:
@@ -116,22 +144,28 @@ def _speeds_of(bench: Bench, predictor: str) -> dict[str, Speed]:
 
 
 def _seconds(bench: Bench, training: Training, speed: Speed) -> float:
-    """Return the seconds of one training with its predictions; 0 where nothing can be said."""
-    spec = bench.protocol.divide(bench.dataset(training.dataset))
+    """Return the seconds of one training with its predictions, as far as anything can be said."""
+    spec = bench.dataset(training.dataset)
     spots = _spots_by_split(spec)
-    if not spec.n_spots:
-        return 0.0
     evaluated = sum(spots[split] for split in dict.fromkeys(["val", spec.evaluation_split]))
     if not speed.training:
         return (spots["train"] + evaluated) / speed.prediction
-    budget = bench.protocol.training
-    slide = bench.predictor(training.predictor).scope == "slide"
-    per_step = spec.n_spots / len(spec.slides) if slide else budget.batch_size
-    validations = math.ceil(training.iterations / budget.validate_every)
+    validations = math.ceil(training.iterations / bench.protocol.training.validate_every)
     return (
-        training.iterations * per_step / speed.training
+        training.iterations * _per_step(bench, training.predictor, spec) / speed.training
         + (validations * spots["val"] + evaluated) / speed.prediction
     )
+
+
+def _per_step(bench: Bench, predictor: str, spec: DatasetSpec) -> float:
+    """Return the spots of a step: a batch, or a mean slide, or of a slide what is seen at once."""
+    if bench.predictor(predictor).scope != "slide":
+        return bench.protocol.training.batch_size
+    slide = spec.n_spots / len(spec.slides)
+    most = bench.chosen("predictor", predictor).values.get(_WINDOW)
+    if most is None and (known := bench.signature("predictor", predictor).parameters.get(_WINDOW)):
+        most = known.default
+    return min(slide, most) if isinstance(most, int) and most > 0 else slide
 
 
 def _spots_by_split(spec: DatasetSpec) -> dict[str, float]:

@@ -15,6 +15,7 @@ from spared_bench.planning.figures import (
     by_figures,
     to_fetch,
     trainings_of,
+    without_figures,
 )
 from spared_bench.planning.past import PastTrials
 from spared_bench.planning.plan import MAKES, Cell, Plan
@@ -54,6 +55,8 @@ class Forecast:
     figures : dict of str to Figures
         By class of machine, what the trials of ``without_past`` and ``absent_trials`` take by
         figures that were measured elsewhere.
+    without_figures : list of str
+        Predictors of these trials that have no figure on any machine.
     disk_bytes : int or None
         Of the open trials' entries, from past ones; ``None`` where some have none like them.
     """
@@ -69,6 +72,7 @@ class Forecast:
     without_past: int = 0
     absent_trials: int = 0
     figures: dict[str, Figures] = field(default_factory=dict)
+    without_figures: list[str] = field(default_factory=list)
     disk_bytes: int | None = None
 
     @property
@@ -104,6 +108,7 @@ class Forecast:
             "open_trials_without_past": self.without_past,
             "absent_trials": self.absent_trials,
             "figures": {name: asdict(each) for name, each in self.figures.items()},
+            "without_figures": self.without_figures,
             "disk_bytes": self.disk_bytes,
         }
 
@@ -122,7 +127,7 @@ def forecast(plan: Plan, past: PastTrials | None = None) -> Forecast:
     past = past or PastTrials(plan.bench.workspace.store)
     hours, without = past.hours(plan.bench, wanted)
     absent = absent_trainings(plan)
-    unknown = trainings_of(plan.bench, without)
+    untold = [*trainings_of(plan.bench, without), *absent]
     products = needed_products(plan, wanted)
     states = [(cell, _state(plan, cell, results)) for cell in plan.cells]
     return Forecast(
@@ -136,7 +141,8 @@ def forecast(plan: Plan, past: PastTrials | None = None) -> Forecast:
         hours,
         len(without),
         len(absent),
-        by_figures(plan.bench, [*unknown, *absent]),
+        by_figures(plan.bench, untold),
+        without_figures(plan.bench, untold),
         past.bytes_of(plan.bench, wanted),
     )
 

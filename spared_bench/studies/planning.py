@@ -10,7 +10,12 @@ from typing import Any
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError, StudyError, UsageError
 from spared_bench.interfaces import Job
-from spared_bench.planning.figures import Figures, by_figures, trainings_of
+from spared_bench.planning.figures import (
+    Figures,
+    by_figures,
+    trainings_of,
+    without_figures,
+)
 from spared_bench.planning.forecast import (
     Forecast,
     bytes_to_fetch,
@@ -151,6 +156,8 @@ class StudyForecast:
     figures : dict of str to Figures
         By class of machine, what the trainings of ``without_past`` take by figures that were
         measured elsewhere.
+    without_figures : list of str
+        Methods of these trainings that have no figure on any machine.
     open_trials : int
         Trainings to come, searches included; of datasets to be fetched as many as there may be.
     downloads : dict of dataset to int or None
@@ -171,6 +178,7 @@ class StudyForecast:
     disk_bytes: int | None
     weights: list[str] = field(default_factory=list)
     figures: dict[str, Figures] = field(default_factory=dict)
+    without_figures: list[str] = field(default_factory=list)
 
     def as_dict(self, plan: StudyPlan) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -183,6 +191,7 @@ class StudyForecast:
             "open_trials_without_past": self.without_past,
             "hours": {name: round(hours, 3) for name, hours in self.hours.items()},
             "figures": {name: asdict(each) for name, each in self.figures.items()},
+            "without_figures": self.without_figures,
             "downloads": self.downloads,
             "weights": self.weights,
             "unavailable": plan.unavailable,
@@ -206,6 +215,7 @@ def forecast_study(plan: StudyPlan) -> StudyForecast:
     hours: dict[str, float] = defaultdict(float)
     figures: dict[str, Figures] = defaultdict(Figures)
     seen, methods, n_trials, n_without = set[str](), set[str](), 0, 0
+    lacking: dict[str, None] = {}
     sizes: list[int | None] = []
     for group in plan.groups:
         bench = group.plan.bench
@@ -217,8 +227,10 @@ def forecast_study(plan: StudyPlan) -> StudyForecast:
         took, without = past.hours(bench, jobs)
         for device, more in took.items():
             hours[device] += more
-        for machine, more_figures in by_figures(bench, trainings_of(bench, without)).items():
+        untold = trainings_of(bench, without)
+        for machine, more_figures in by_figures(bench, untold).items():
             figures[machine].add(more_figures)
+        lacking |= dict.fromkeys(without_figures(bench, untold))
         n_trials, n_without = n_trials + len(jobs), n_without + len(without)
     return StudyForecast(
         parts,
@@ -230,6 +242,7 @@ def forecast_study(plan: StudyPlan) -> StudyForecast:
         None if None in sizes else sum(filter(None, sizes)),
         _weights_to_fetch(plan, methods),
         dict(figures),
+        list(lacking),
     )
 
 

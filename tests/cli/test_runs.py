@@ -113,7 +113,7 @@ def test_a_dry_run_says_what_is_shared_what_is_to_fetch_and_how_long_it_takes(wo
         "  to make: network toy · none · toy-network · penalty=0.5",
     ]
     assert "To fetch first, if they are to be used: of unknown size: toy-absent." in lines
-    assert "Of predictors without a past trial of this size here: 2 trials." in lines
+    assert "Without a past trial of the same method in this size here: 2 trials." in lines
 
 
 def test_shards_together_run_everything(workspace):

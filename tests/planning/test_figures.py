@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from spared_bench.api import make_bench, select
-from spared_bench.cli.plan import _unavailable
+from spared_bench.cli.plan import _unavailable, hours_told
 from spared_bench.errors import PluginError
+from spared_bench.planning.figures import Figures, Training, by_figures
 from spared_bench.planning.forecast import forecast
 from spared_bench.registry import Registry
 from spared_bench.specs import DatasetSpec, PredictorSpec, Speed
@@ -22,15 +23,20 @@ OTHER = Speed("a fast machine", training=1.0, prediction=1.0, configuration="sma
 def planned(tmp_path, predictors, changes, datasets=("toy-absent",), completers=("none", "median")):
     """Plan with specs that are changed by their names."""
     bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path, plugin_files=[TOY_PLUGIN])
-    plugins = [
-        replace(
-            plugin,
-            specs=tuple(replace(spec, **changes.get(spec.name, {})) for spec in plugin.specs),
-        )
-        for plugin in bench.registry.plugins
-    ]
-    bench.registry = Registry(plugins)
+    bench.registry = with_changed(bench.registry, changes)
     return select(bench, list(datasets), list(completers), list(predictors))
+
+
+def with_changed(registry, changes):
+    return Registry(
+        [
+            replace(
+                plugin,
+                specs=tuple(replace(spec, **changes.get(spec.name, {})) for spec in plugin.specs),
+            )
+            for plugin in registry.plugins
+        ]
+    )
 
 
 def test_hours_of_a_dataset_that_is_to_be_fetched_are_those_of_its_published_spots(tmp_path):
@@ -76,12 +82,61 @@ def test_a_search_counts_every_candidate_and_its_best_one_once(tmp_path):
     assert ahead.figures["a fast machine"].trainings == 3
 
 
-def test_open_trials_without_a_past_have_figures_and_unknown_spots_have_none(tmp_path):
+def test_open_trials_without_a_past_have_figures(tmp_path):
     changes = {"toy": {"n_spots": 300}, "toy-mean": {"speeds": (FAST,)}}
     known = forecast(planned(tmp_path, ["toy-mean"], changes, ["toy"], ["none"]))
     assert (known.without_past, known.figures["a fast machine"].trainings) == (1, 1)
-    del changes["toy"]
-    assert forecast(planned(tmp_path, ["toy-mean"], changes, ["toy"], ["none"])).figures == {}
+
+
+def test_of_a_dataset_whose_spots_are_unknown_hours_are_those_of_the_steps(tmp_path):
+    # 4 steps of 16 spots; predictions are left out, and it is said of which dataset.
+    changes = {"toy-mean": {"speeds": (FAST,)}, "toy-nan": {"speeds": (SLOW,)}}
+    plan = planned(tmp_path, ["toy-mean", "toy-nan", "toy-ridge"], changes, completers=["none"])
+    ahead = forecast(plan)
+    assert ahead.figures == {
+        "a fast machine": Figures(
+            pytest.approx(4 * 16 / 32 / 3600), 1, ["toy-nan", "toy-ridge"], ["toy-absent"]
+        ),
+        "a slow machine": Figures(
+            pytest.approx(4 * 16 / 2 / 3600), 1, ["toy-mean", "toy-ridge"], ["toy-absent"]
+        ),
+    }
+    assert ahead.without_figures == ["toy-ridge"]
+    assert hours_told(ahead)[0] == (
+        "1 of these: at least 0.0006 hours of one worker on a fast machine, by figures measured"
+        " there; none is known for toy-nan, toy-ridge; left out is what depends on the number of"
+        " spots of toy-absent, which is unknown."
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"speeds": (Speed("m", 0.0, 50.0),)}, {"speeds": (Speed("m", 5.0, 50.0),), "scope": "slide"}],
+)
+def test_without_spots_nothing_is_told_of_a_method_that_takes_no_steps_or_sees_slides(
+    tmp_path, changed
+):
+    ahead = forecast(planned(tmp_path, ["toy-mean"], {"toy-mean": changed}, completers=["none"]))
+    assert ahead.figures == {"m": Figures(0.0, 0, [], ["toy-absent"])}
+    (line,) = hours_told(ahead)
+    assert line == (
+        "No hours can be told on m: they depend on the number of spots of toy-absent, which is"
+        " unknown."
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "step"),
+    # 26,759 spots on nine slides; the method's own windows have at most 1,000.
+    [({}, 1_000), ({"max_spots": 0}, 26_759 / 9), ({"max_spots": 5_000}, 26_759 / 9)],
+)
+def test_a_step_of_a_method_that_sees_slides_in_windows_is_at_most_a_window(tmp_path, said, step):
+    bench = make_bench("jiang", workspace=tmp_path, device="cpu", parameters={"hist2st": said})
+    bench.registry = with_changed(bench.registry, {"hist2st": {"speeds": (FAST,)}})
+    (found,) = by_figures(bench, [Training("visium_breast", "hist2st", 7)]).values()
+    assert bench.protocol.training.validate_every >= 7
+    predicted = (2 + 2 + 3) * 26_759 / 9 / 100  # one validation; at the end validation and test
+    assert found.hours == pytest.approx((7 * step / 32 + predicted) / 3600)
 
 
 @pytest.mark.parametrize(

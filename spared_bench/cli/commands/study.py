@@ -218,7 +218,7 @@ def _told(planned: StudyPlan, ahead: StudyForecast) -> list[str]:
         lines.append(f"To fetch first (`spared-bench data fetch {name}`): {name}, {known}")
     if ahead.weights:
         lines.append(f"Pretrained weights to fetch first: {', '.join(ahead.weights)}.")
-    lines += hours_told(ahead.hours, ahead.without_past, ahead.figures)
-    if ahead.disk_bytes is not None:
+    lines += hours_told(ahead)
+    if ahead.disk_bytes is not None and ahead.open_trials:
         lines.append(f"About {ahead.disk_bytes / 1e6:,.1f} MB of disk for the open trials.")
     return lines

@@ -87,23 +87,32 @@ def to_fetch(plan: Plan) -> list[str]:
     return [name for name in away if plan.bench.dataset(name).factory != DESCRIBED]
 
 
-def by_figures(bench: Bench, trainings: Iterable[Training]) -> dict[str, Figures]:
-    """Return, by class of machine, what trainings take there."""
-    trainings = list(trainings)
-    speeds = {each.predictor: _speeds_of(bench, each.predictor) for each in trainings}
-    found = {machine: Figures() for mine in speeds.values() for machine in mine}
+def by_figures(parts: Iterable[tuple[Bench, list[Training]]]) -> dict[str, Figures]:
+    """Return, by class of machine, what the trainings of several benches take there."""
+    parts = list(parts)
+    found = {
+        machine: Figures()
+        for bench, trainings in parts
+        for each in trainings
+        for machine in _speeds_of(bench, each.predictor)
+    }
     for machine, figures in found.items():
-        for each in trainings:
-            if (speed := speeds[each.predictor].get(machine)) is None:
-                figures.add(Figures(without=[_method(bench, each.predictor)]))
-                continue
-            spec = bench.dataset(each.dataset)
-            if not spec.n_spots:
-                figures.add(Figures(unknown_spots=[spec.fold_of or spec.name]))
-            if seconds := _seconds(bench, each, speed):
-                figures.add(Figures(seconds / 3600, 1))
+        for bench, trainings in parts:
+            for each in trainings:
+                figures.add(_of_one(bench, each, machine))
     told = ((m, each) for m, each in found.items() if each.trainings or each.unknown_spots)
     return dict(told)
+
+
+def _of_one(bench: Bench, training: Training, machine: str) -> Figures:
+    """Return what one training takes on a class of machine."""
+    speed = _speeds_of(bench, training.predictor).get(machine)
+    if speed is None:
+        return Figures(without=[_method(bench, training.predictor)])
+    spec = bench.dataset(training.dataset)
+    seconds = _seconds(bench, training, speed)
+    unknown = [] if spec.n_spots else [spec.fold_of or spec.name]
+    return Figures(seconds / 3600, int(seconds > 0), unknown_spots=unknown)
 
 
 def without_figures(bench: Bench, trainings: Iterable[Training]) -> list[str]:

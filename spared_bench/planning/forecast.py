@@ -141,7 +141,7 @@ def forecast(plan: Plan, past: PastTrials | None = None) -> Forecast:
         hours,
         len(without),
         len(absent),
-        by_figures(plan.bench, untold),
+        by_figures([(plan.bench, untold)]),
         without_figures(plan.bench, untold),
         past.bytes_of(plan.bench, wanted),
     )

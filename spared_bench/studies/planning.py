@@ -12,6 +12,7 @@ from spared_bench.errors import SparedBenchError, StudyError, UsageError
 from spared_bench.interfaces import Job
 from spared_bench.planning.figures import (
     Figures,
+    Training,
     by_figures,
     trainings_of,
     without_figures,
@@ -213,7 +214,7 @@ def forecast_study(plan: StudyPlan) -> StudyForecast:
     past = PastTrials(plan.base.workspace.store)
     parts = [(group, forecast(group.plan, past)) for group in plan.groups]
     hours: dict[str, float] = defaultdict(float)
-    figures: dict[str, Figures] = defaultdict(Figures)
+    all_untold: list[tuple[Bench, list[Training]]] = []
     seen, methods, n_trials, n_without = set[str](), set[str](), 0, 0
     lacking: dict[str, None] = {}
     sizes: list[int | None] = []
@@ -228,8 +229,7 @@ def forecast_study(plan: StudyPlan) -> StudyForecast:
         for device, more in took.items():
             hours[device] += more
         untold = trainings_of(bench, without)
-        for machine, more_figures in by_figures(bench, untold).items():
-            figures[machine].add(more_figures)
+        all_untold.append((bench, untold))
         lacking |= dict.fromkeys(without_figures(bench, untold))
         n_trials, n_without = n_trials + len(jobs), n_without + len(without)
     return StudyForecast(
@@ -241,7 +241,7 @@ def forecast_study(plan: StudyPlan) -> StudyForecast:
         sum(state == "done" for _, ahead in parts for _, state in ahead.states),
         None if None in sizes else sum(filter(None, sizes)),
         _weights_to_fetch(plan, methods),
-        dict(figures),
+        by_figures(all_untold),
         list(lacking),
     )
 

@@ -133,7 +133,7 @@ def test_without_spots_nothing_is_told_of_a_method_that_takes_no_steps_or_sees_s
 def test_a_step_of_a_method_that_sees_slides_in_windows_is_at_most_a_window(tmp_path, said, step):
     bench = make_bench("jiang", workspace=tmp_path, device="cpu", parameters={"hist2st": said})
     bench.registry = with_changed(bench.registry, {"hist2st": {"speeds": (FAST,)}})
-    (found,) = by_figures(bench, [Training("visium_breast", "hist2st", 7)]).values()
+    (found,) = by_figures([(bench, [Training("visium_breast", "hist2st", 7)])]).values()
     assert bench.protocol.training.validate_every >= 7
     predicted = (2 + 2 + 3) * 26_759 / 9 / 100  # one validation; at the end validation and test
     assert found.hours == pytest.approx((7 * step / 32 + predicted) / 3600)

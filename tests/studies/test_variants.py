@@ -155,21 +155,41 @@ def test_a_forecast_counts_the_trainings_of_all_variants(opened):
     assert [each["done"] for each in ahead.as_dict(plan)["variants"]] == [0, 0, 0]
 
 
-def test_a_forecast_takes_figures_for_what_has_no_past_and_past_trials_of_the_same_size(opened):
-    of = opened()
-    registry = of.base.registry
+def test_a_forecast_names_the_methods_of_all_variants_that_have_no_figure(opened):
+    levels = "{probe: {method: linear-probe, linear-probe.alpha: 1.0}, mean: {method: toy-mean}}"
+    of = opened(study("{what: {levels: " + levels + "}}", ""))
     changes = {
+        "linear-probe": {"speeds": (Speed("m", 0.0, 100.0),)},
         "toy": {"n_spots": 300},
-        "linear-probe": {"speeds": (Speed("a fast machine", 0.0, 100.0),)},
     }
-    of.base.registry = Registry(
+    of.base.registry = with_changed(of.base.registry, changes)
+    plan = plan_study(of.study, of.base)
+    assert len(plan.groups) == 2
+    ahead = forecast_study(plan)
+    assert (ahead.figures["m"].trainings, ahead.figures["m"].without) == (1, ["toy-mean"])
+    assert ahead.without_figures == ["toy-mean"]
+
+
+def with_changed(registry, changes):
+    return Registry(
         [
             replace(
                 plugin,
-                specs=tuple(replace(s, **changes.get(s.name, {})) for s in plugin.specs),
+                specs=tuple(replace(spec, **changes.get(spec.name, {})) for spec in plugin.specs),
             )
             for plugin in registry.plugins
         ]
+    )
+
+
+def test_a_forecast_takes_figures_for_what_has_no_past_and_past_trials_of_the_same_size(opened):
+    of = opened()
+    of.base.registry = with_changed(
+        of.base.registry,
+        {
+            "toy": {"n_spots": 300},
+            "linear-probe": {"speeds": (Speed("a fast machine", 0.0, 100.0),)},
+        },
     )
     plan = plan_study(of.study, of.base)
     before = forecast_study(plan)

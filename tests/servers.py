@@ -23,8 +23,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     ``server.go_on`` is set), ``"packed"`` (gzip on the way, unasked), ``"part"`` (the first half as
     an answer to no range), ``"any range"`` (a range of whatever there is now), ``"a date"`` (busy
     for one second more), ``"endless"`` (chunks without an end and without a size), ``"bomb"`` (the
-    same, packed), ``"crawl"`` (a byte at a time), ``"length X"`` (X for a Content-Length) or
-    ``""``. The last mood stays.
+    same, packed), ``"crawl"`` (a byte at a time), ``"length X"`` (X for a Content-Length), ``"no
+    length"`` (without one), ``"silent"`` (nothing, until ``server.go_on`` is set) or ``""``. The
+    last mood stays. What asks for headers alone gets them.
     """
 
     protocol_version = "HTTP/1.1"
@@ -35,7 +36,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             server.asked.append((self.path, self.headers.get("Range", "")))
             moods = server.moods.get(self.path, [""])
             mood = moods.pop(0) if len(moods) > 1 else moods[0]
-        if mood.startswith("-> "):
+        if mood == "silent":
+            server.go_on.wait(30)
+            self.close_connection = True
+        elif mood.startswith("-> "):
             self._answer(302, {"Location": mood.removeprefix("-> ")}, b"")
         elif mood.startswith("trickle "):
             self._trickle(mood)
@@ -48,6 +52,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(404, {}, b"not here")
         else:
             self._send(server.files[self.path], mood)
+
+    def do_HEAD(self):
+        with self.server.lock:
+            self.server.heads.append(self.path)
+        self.do_GET()
 
     def _send(self, content, mood):
         headers = {"ETag": f'"{hashlib.md5(content).hexdigest()}"', "Accept-Ranges": "bytes"}
@@ -89,10 +98,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         told = mood.removeprefix("length ") if mood.startswith("length ") else str(len(content))
-        self.send_header("Content-Length", told)
+        if mood != "no length":
+            self.send_header("Content-Length", told)
         self.end_headers()
-        if mood.startswith("length "):
+        if mood.startswith("length ") or mood == "no length":
             self.close_connection = True
+        if self.command == "HEAD":
+            return
         if mood == "crawl":
             self._crawl(content)
             return
@@ -153,7 +165,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.moods, self.asked = {}, {}, []
+        self.files, self.moods, self.asked, self.heads = {}, {}, [], []
         self.sent = 0
         self.lock, self.go_on = threading.Lock(), threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import SparedBenchError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +37,22 @@ PROTOCOL = typer.Option(
 _LONG = 1_000  # rows, from which on laying them out for a terminal takes longer than one waits
 
 COMPLETERS = typer.Option([], "--completer", "-c", help="A completer; may be given more than once.")
+ASK_SIZES = typer.Option(
+    False, "--ask-sizes", help="For a plan, ask servers for the sizes of files that none states."
+)
 SETTINGS = typer.Option(
     [], "--set", help="Fix a parameter: method.parameter=value; more than once."
 )
+
+
+def check_ask_sizes(asked: bool, dry_run: bool, offline: bool) -> None:
+    """Refuse ``--ask-sizes`` where nothing is planned, or nobody may be asked."""
+    if asked and not dry_run:
+        raise UsageError("--ask-sizes is for a plan: add `--dry-run`, or leave it out.")
+    if asked and offline:
+        raise UsageError(
+            "--ask-sizes asks servers, and --offline forbids it: leave one of them out."
+        )
 
 
 def own_command() -> str:

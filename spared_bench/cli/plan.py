@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -10,11 +12,13 @@ from spared_bench.cli.common import print_table, show_result
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
+    from spared_bench.bench import Bench
     from spared_bench.planning.figures import Figures
     from spared_bench.planning.forecast import Forecast
     from spared_bench.planning.plan import Plan
     from spared_bench.studies.planning import StudyForecast
 
+    _Ahead = TypeVar("_Ahead", Forecast, StudyForecast)
 
 #: So many datasets that are to be fetched are told one by one.
 _FEW = 3
@@ -57,11 +61,13 @@ def warn_of_hours(plan: Plan) -> None:
             typer.echo(line, err=True)
 
 
-def show_plan(plan: Plan, as_json: bool) -> None:
-    """Print a plan and what it will take."""
+def show_plan(plan: Plan, as_json: bool, ask: bool = False) -> None:
+    """Print a plan and what it will take; ``ask``: the servers, how large its files are."""
     from spared_bench.planning.forecast import forecast
 
     ahead = forecast(plan)
+    if ask:
+        ahead = with_sizes(plan.bench, ahead)
     values = {
         "protocol": plan.bench.protocol.id,
         **ahead.as_dict(),
@@ -83,7 +89,7 @@ def _print_plan(plan: Plan, ahead: Forecast) -> None:
     )
     if ahead.open_scores:
         typer.echo(f"{ahead.open_scores} of these have predictions, and scores to compute.")
-    for line in [*_configurations(plan), *_told(ahead)]:
+    for line in [*_configurations(plan), *_told(plan, ahead)]:
         typer.echo(line)
 
 
@@ -103,22 +109,73 @@ def _configurations(plan: Plan) -> list[str]:
     ]
 
 
-def _told(ahead: Forecast) -> list[str]:
+def _told(plan: Plan, ahead: Forecast) -> list[str]:
+    from spared_bench.planning.figures import to_fetch
+
     lines = [
         f"  {'there' if made else 'to make'}: {kind} {label}" for kind, label, made in ahead.shared
     ]
     if lines:
         lines.insert(0, "Shared products, in this order:")
-    if ahead.downloads:
-        known = {name: size for name, size in ahead.downloads.items() if size is not None}
-        told = [f"{name} ({size / 1e6:,.0f} MB)" for name, size in known.items()]
-        unknown = [name for name in ahead.downloads if name not in known]
-        told += [f"of unknown size: {', '.join(unknown)}"] if unknown else []
-        lines.append(f"To fetch first, if they are to be used: {'; '.join(told)}.")
+    lines += downloads_told(plan.bench, ahead, to_fetch(plan))
     lines += _hours(ahead)
     if ahead.disk_bytes is not None and ahead.open_trials:
         lines.append(f"About {ahead.disk_bytes / 1e6:,.1f} MB of disk for the open trials.")
     return lines
+
+
+def with_sizes(bench: Bench, ahead: _Ahead) -> _Ahead:
+    """Ask the servers for the sizes that a forecast does not know."""
+    from spared_bench.planning.asked import asked_sizes
+    from spared_bench.sources.mirrors import read_mirrors
+
+    return replace(ahead, asked=asked_sizes(bench, ahead.downloads, read_mirrors()))
+
+
+def downloads_told(
+    bench: Bench, ahead: Forecast | StudyForecast, datasets: Iterable[str]
+) -> list[str]:
+    """Return what is to be fetched of datasets that are not here, and how large it is."""
+    from spared_bench.planning.forecast import fetched_together
+    from spared_bench.sources.fetch import dataset_folder
+
+    together = fetched_together(bench, datasets)
+    names = [name for name in ahead.downloads if bench.dataset(name).files]
+    lines = []
+    if names:
+        lines.append(f"To fetch first, with `spared-bench data fetch {' '.join(names)}`:")
+        lines += [f"  {_fetched(name, ahead, together[name])}" for name in names]
+        if any(ahead.downloads[name] is None and name not in ahead.asked for name in names):
+            lines.append("`--ask-sizes` asks the servers for sizes that are unknown.")
+    for name in ahead.downloads:
+        if name not in names:
+            folder = dataset_folder(bench.dataset(name), bench.workspace.data_dir)
+            lines.append(
+                f"To put in place by hand, since no address of its files is known: {name}, in"
+                f" {folder}. `spared-bench info {name}` says whose they are."
+            )
+    return lines
+
+
+def _fetched(name: str, ahead: Forecast | StudyForecast, others: list[str]) -> str:
+    """Say how large the files of a dataset are, and which other datasets they hold."""
+    size, said = ahead.downloads[name], ahead.asked.get(name)
+    label = f"{name} (and with it {', '.join(others)})" if others else name
+    if said is None:
+        return f"{label}: {_megabytes(size) if size is not None else 'of unknown size'}"
+    reasons = "; ".join(dict.fromkeys(said.untold.values()))
+    if not said.untold:
+        return f"{label}: {_megabytes(said.bytes)}, as its server says"
+    if not said.bytes:
+        return f"{label}: of unknown size, asked in vain: {reasons}"
+    return (
+        f"{label}: at least {_megabytes(said.bytes)}, as its server says; of"
+        f" {len(said.untold)} of {said.files} files no size is told: {reasons}"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e6:.1g} MB"
 
 
 def hours_told(ahead: Forecast | StudyForecast, more: str = "") -> list[str]:

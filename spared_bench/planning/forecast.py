@@ -9,6 +9,7 @@ from typing import Any
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
+from spared_bench.planning.asked import AskedSize
 from spared_bench.planning.figures import (
     Figures,
     absent_trainings,
@@ -59,6 +60,8 @@ class Forecast:
         Predictors of these trials that have no figure on any machine.
     disk_bytes : int or None
         Of the open trials' entries, from past ones; ``None`` where some have none like them.
+    asked : dict of dataset to AskedSize
+        Where the servers were asked, what they say of the datasets of unknown size.
     """
 
     states: list[tuple[Cell, str]]
@@ -74,6 +77,7 @@ class Forecast:
     figures: dict[str, Figures] = field(default_factory=dict)
     without_figures: list[str] = field(default_factory=list)
     disk_bytes: int | None = None
+    asked: dict[str, AskedSize] = field(default_factory=dict)
 
     @property
     def shared(self) -> list[tuple[str, str, bool]]:
@@ -104,6 +108,7 @@ class Forecast:
                 for kind, label, made in self.shared
             ],
             "downloads": self.downloads,
+            "asked_sizes": {name: asdict(each) for name, each in self.asked.items()},
             "hours": {name: round(hours, 3) for name, hours in self.hours.items()},
             "open_trials_without_past": self.without_past,
             "absent_trials": self.absent_trials,
@@ -210,13 +215,22 @@ def _network(identity: dict[str, Any]) -> str:
 
 
 def bytes_to_fetch(bench: Bench, names: Iterable[str]) -> dict[str, int | None]:
-    """Return the bytes of what is missing; folds, and datasets of one source, are fetched once."""
-    sources: dict[str, str] = {}
+    """Return the bytes of what is missing, by the datasets to fetch (``fetched_together``)."""
+    return {name: _bytes(bench, name) for name in fetched_together(bench, names)}
+
+
+def fetched_together(bench: Bench, names: Iterable[str]) -> dict[str, list[str]]:
+    """Return which datasets to fetch, and which others come with each of them.
+
+    Folds, and datasets of one source, are fetched once.
+    """
+    sources: dict[str, dict[str, None]] = {}
     for name in names:
         spec = bench.dataset(name)
         files = " ".join(sorted(file.url for file in spec.files))
-        sources.setdefault(files or spec.fold_of or spec.name, spec.fold_of or spec.name)
-    return {name: _bytes(bench, name) for name in sources.values()}
+        whole = spec.fold_of or spec.name
+        sources.setdefault(files or whole, {})[whole] = None
+    return {first: others for first, *others in map(list, sources.values())}
 
 
 def _bytes(bench: Bench, dataset: str) -> int | None:

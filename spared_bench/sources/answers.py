@@ -41,6 +41,15 @@ def check_answer(
     if code == 206 and start and told not in ("", validator):
         forget(part)
         raise AgainError("the server has another file now than the part that is there")
+    check_file(response, url, part.name, expected)
+
+
+def check_file(response: Response, url: str, name: str, expected: Expected) -> None:
+    """Refuse an answer that no file comes with, or that can be trusted with none.
+
+    ``name``: what the file is called.
+    """
+    code = response.status_code
     if code in _LATER:
         wait = _seconds(response.headers.get("Retry-After", ""))
         raise AgainError(f"the server answered {code}", wait)
@@ -51,7 +60,7 @@ def check_answer(
     if url.startswith("https:") and response.url.startswith("http:") and not expected.sha256:
         raise HopelessError(f"it leads to {response.url}, which anyone on the way can change")
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind in ("text/html", "application/xhtml+xml") and not _may_be_page(part, expected):
+    if kind in ("text/html", "application/xhtml+xml") and not _may_be_page(name, expected):
         raise HopelessError(_IS_PAGE)
 
 
@@ -60,7 +69,7 @@ def refuse_page(part: Path, expected: Expected) -> None:
 
     Its hash would be recorded as that of the file.
     """
-    if _may_be_page(part, expected):
+    if _may_be_page(part.name, expected):
         return
     with part.open("rb") as file:
         is_page = _PAGE.match(file.read(2_000))
@@ -69,9 +78,9 @@ def refuse_page(part: Path, expected: Expected) -> None:
         raise HopelessError(_IS_PAGE)
 
 
-def _may_be_page(part: Path, expected: Expected) -> bool:
+def _may_be_page(name: str, expected: Expected) -> bool:
     """Whether a web page may be what is wanted, or is told by its hash to be another file."""
-    return bool(expected.sha256) or ".htm" in part.name
+    return bool(expected.sha256) or ".htm" in name
 
 
 def _seconds(wait: str) -> float:
@@ -93,7 +102,7 @@ def _part_from(start: int, response: Response) -> tuple[int, int | None] | None:
     if told is None:
         return None
     first, last, size = int(told[1]), int(told[2]), _number(told[3])
-    comes = _body_length(response)
+    comes = body_length(response)
     sound = first == start and first <= last and (last < size if size is not None else start > 0)
     return (last, size) if sound and comes in (None, last - first + 1) else None
 
@@ -108,7 +117,7 @@ def _transfer_coding(response: Response) -> str:
     return response.headers.get("Transfer-Encoding", "").strip().lower()
 
 
-def _body_length(response: Response) -> int | None:
+def body_length(response: Response) -> int | None:
     """Return how many bytes an answer has; what comes in chunks ends where they say."""
     chunked = _transfer_coding(response) == "chunked"
     return None if chunked else _number(response.headers.get("Content-Length", ""))
@@ -119,7 +128,7 @@ def full_size(response: Response, part: Path, start: int, noted: int) -> int:
 
     ``noted``: what it was when a part of this state of the file came, or 0.
     """
-    length = _body_length(response)
+    length = body_length(response)
     found = _part_from(start, response) if response.status_code == 206 else None
     size = found[1] if found else length
     if noted:
@@ -172,6 +181,6 @@ def most_bytes(
     known = expected.size or total
     if response.status_code == 206 and (found := _part_from(start, response)):
         known = found[0] + 1
-    if not known and packed and (length := _body_length(response)):
+    if not known and packed and (length := body_length(response)):
         known = swollen(length)
     return min(known or policy.most_bytes, policy.most_bytes)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 18
 _LONGEST_WAIT_S = 60.0
 _BEGIN_BYTES = 1 << 10
+#: Why a server was hung up on.
+NOT_WHOLE = "the server has not said anything whole"
 
 
 def download(
@@ -123,7 +125,7 @@ def _receive(url: str, part: Path, expected: Expected, meter: Meter, policy: Pol
     with (
         Watchdog(policy.headers_s) as watchdog,
         watched_session(watchdog) as session,
-        _asked(session, url, headers, policy, watchdog) as response,
+        asked(session, url, headers, policy, watchdog) as response,
     ):
         check_answer(response, url, part, start, validator, expected)
         chunks = _chunks(response, policy, watchdog)
@@ -167,14 +169,26 @@ def _begin(chunks: Iterator[bytes]) -> bytes:
     return begin
 
 
-def _asked(
-    session: Session, url: str, headers: dict[str, str], policy: Policy, watchdog: Watchdog
+def asked(
+    session: Session,
+    url: str,
+    headers: dict[str, str],
+    policy: Policy,
+    watchdog: Watchdog,
+    method: str = "GET",
 ) -> Response:
     """Return a server's answer, of which the headers have come."""
     import requests
 
     try:
-        response = session.get(url, headers=headers, stream=True, timeout=policy.timeout_s)
+        response = session.request(
+            method,
+            url,
+            headers=headers,
+            stream=True,
+            timeout=policy.timeout_s,
+            allow_redirects=True,
+        )
     except (ValueError, requests.TooManyRedirects) as error:  # of an address that is none
         raise HopelessError(reason_of(error)) from error
     except requests.RequestException as error:
@@ -188,7 +202,7 @@ def _asked(
 def _late(watchdog: Watchdog, policy: Policy) -> str:
     if not watchdog.late:
         return ""
-    return f"the server has not said anything whole in {policy.headers_s:.0f} s"
+    return f"{NOT_WHOLE} in {policy.headers_s:.0f} s"
 
 
 def _chunks(response: Response, policy: Policy, watchdog: Watchdog) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from typing import Any
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError, StudyError, UsageError
 from spared_bench.interfaces import Job
+from spared_bench.planning.asked import AskedSize
 from spared_bench.planning.figures import (
     Figures,
     Training,
@@ -163,6 +164,8 @@ class StudyForecast:
         Trainings to come, searches included; of datasets to be fetched as many as there may be.
     downloads : dict of dataset to int or None
         Bytes to fetch first; ``None`` where the source does not say.
+    asked : dict of dataset to AskedSize
+        Where the servers were asked, what they say of the datasets of unknown size.
     done : int
         Cells that have their scores.
     disk_bytes : int or None
@@ -180,6 +183,7 @@ class StudyForecast:
     weights: list[str] = field(default_factory=list)
     figures: dict[str, Figures] = field(default_factory=dict)
     without_figures: list[str] = field(default_factory=list)
+    asked: dict[str, AskedSize] = field(default_factory=dict)
 
     def as_dict(self, plan: StudyPlan) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -194,6 +198,7 @@ class StudyForecast:
             "figures": {name: asdict(each) for name, each in self.figures.items()},
             "without_figures": self.without_figures,
             "downloads": self.downloads,
+            "asked_sizes": {name: asdict(each) for name, each in self.asked.items()},
             "weights": self.weights,
             "unavailable": plan.unavailable,
             "disk_bytes": self.disk_bytes,

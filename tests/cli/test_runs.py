@@ -112,7 +112,11 @@ def test_a_dry_run_says_what_is_shared_what_is_to_fetch_and_how_long_it_takes(wo
         "  there: complete toy · none",
         "  to make: network toy · none · toy-network · penalty=0.5",
     ]
-    assert "To fetch first, if they are to be used: of unknown size: toy-absent." in lines
+    absent = workspace / "data" / "toy-absent"
+    assert (
+        "To put in place by hand, since no address of its files is known: toy-absent, in"
+        f" {absent}. `spared-bench info toy-absent` says whose they are."
+    ) in lines
     assert "Without a past trial of the same method in this size here: 2 trials." in lines
 
 

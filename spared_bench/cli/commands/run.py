@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from spared_bench.cli.common import (
+    ASK_SIZES,
     COMPLETERS,
     DATA_DIR,
     JSON,
@@ -16,6 +17,7 @@ from spared_bench.cli.common import (
     PROTOCOL,
     SETTINGS,
     WORKSPACE,
+    check_ask_sizes,
     err_console,
     own_command,
     tell_protocol,
@@ -91,6 +93,7 @@ def run(
         " neither the store nor raw data (Linux).",
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Print the plan and stop."),
+    ask_sizes: bool = ASK_SIZES,
     retry_failed: bool = typer.Option(False, "--retry-failed", help="Try failed trials again."),
     retry_quarantined: bool = typer.Option(
         False, "--retry-quarantined", help="Those that killed their processes, too."
@@ -108,6 +111,7 @@ def run(
     as_json: bool = JSON,
 ) -> None:
     """Run a selection of the benchmark; what is finished already is not done again."""
+    check_ask_sizes(ask_sizes, dry_run, offline)
     selected = bool(everything or dataset or completer or predictor)
     if not selected and not protocol:
         raise UsageError(_NOTHING)
@@ -141,7 +145,7 @@ def run(
         plan = plan.shard(*parse_shard(shard))
     limits = Limits(timeout, memory_mb, bool(isolate), gpus, isolate == "strict")
     if dry_run:
-        show_plan(plan, as_json)
+        show_plan(plan, as_json, ask_sizes)
         check_machine(plan, RunOptions(executor, limits=limits, cluster=cluster))
         raise typer.Exit(1 if plan.unavailable else 0)
     warn_unavailable(plan)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from spared_bench.cli.common import (
+    ASK_SIZES,
     DATA_DIR,
     JSON,
     PLUGIN,
     WORKSPACE,
+    check_ask_sizes,
     err_console,
     own_command,
     print_table,
     show_result,
     warn_of_quarantine,
 )
-from spared_bench.cli.plan import hours_told
+from spared_bench.cli.plan import downloads_told, hours_told, with_sizes
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -53,17 +56,19 @@ def plan(
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
     plugin: list[Path] = PLUGIN,
+    ask_sizes: bool = ASK_SIZES,
     as_json: bool = JSON,
 ) -> None:
     """Say what a study runs, what it would fetch and what it will take; nothing is made."""
     opened = _open(name, workspace, data_dir, plugin, device, threads, True)
-    _show_plan(opened, as_json)
+    _show_plan(opened, as_json, ask_sizes)
 
 
 @study_app.command("run")
 def run(
     name: str = NAME,
     dry_run: bool = typer.Option(False, "--dry-run", help="The same as `study plan`."),
+    ask_sizes: bool = ASK_SIZES,
     executor: str = typer.Option("local", help="Who runs the trials: inline, local or dask."),
     cluster: str = typer.Option("", help="For dask: a scheduler's address, or a YAML file."),
     workers: int = typer.Option(0, min=0, help="Worker processes [default: one per core]."),
@@ -82,9 +87,10 @@ def run(
 
     Interrupted, the same command goes on from there.
     """
+    check_ask_sizes(ask_sizes, dry_run, offline)
     opened = _open(name, workspace, data_dir, plugin, device, threads, offline)
     if dry_run:
-        _show_plan(opened, as_json)
+        _show_plan(opened, as_json, ask_sizes)
         return
     from spared_bench.studies.kinds import run_and_report
 
@@ -168,12 +174,14 @@ def _watched(plan: Plan, options: dict[str, Any]) -> Report:
             raise typer.Exit(130) from None
 
 
-def _show_plan(opened: Opened, as_json: bool) -> None:
+def _show_plan(opened: Opened, as_json: bool, ask: bool) -> None:
     from spared_bench.studies.kinds import plan_of
     from spared_bench.studies.planning import forecast_study
 
     planned = plan_of(opened)
     ahead = forecast_study(planned)
+    if ask:
+        ahead = with_sizes(planned.base, ahead)
     show_result(ahead.as_dict(planned), as_json, lambda: _print_plan(planned, ahead))
 
 
@@ -187,8 +195,6 @@ def _print_plan(planned: StudyPlan, ahead: StudyForecast) -> None:
         ]
         print_table([*factors, "cells", "done"], rows)
     methods = sorted({m for variant in planned.variants for m in variant.methods})
-    datasets = sorted({d for variant in planned.variants for d in variant.datasets})
-    shown = ", ".join(datasets[:6]) + (f", ... ({len(datasets)})" if len(datasets) > 6 else "")
     head = f"Study {planned.study.id}, on protocol {planned.base.protocol.id}:"
     if not planned.variants:
         typer.echo(f"{head} it trains nothing, and reads what there is.")
@@ -197,25 +203,40 @@ def _print_plan(planned: StudyPlan, ahead: StudyForecast) -> None:
             f"{head} {counted(planned.n_cells, 'cell')} of"
             f" {counted(len(planned.variants), 'variant')}, {ahead.done} done;"
             f" {counted(ahead.open_trials, 'training')} to run.\n"
-            f"Methods: {', '.join(methods)}. Datasets: {shown}."
+            f"Methods: {', '.join(methods)}. Datasets: {_datasets(planned)}."
         )
     for line in _told(planned, ahead):
         typer.echo(line)
 
 
+def _datasets(planned: StudyPlan) -> str:
+    """Return the datasets of a study, the folds of one counted."""
+    names = sorted({name for variant in planned.variants for name in variant.datasets})
+    folds = Counter(planned.base.dataset(name).fold_of for name in names)
+    return ", ".join(
+        [name for name in names if not planned.base.dataset(name).fold_of]
+        + [f"{name} ({counted(number, 'fold')})" for name, number in folds.items() if name]
+    )
+
+
+def _budget(planned: StudyPlan) -> str:
+    """Say how much a training may learn from, and of what a step is."""
+    budgets = [variant.protocol.training for variant in planned.variants]
+    batches = sorted({each.batch_size for each in budgets})
+    batch = " to ".join(f"{size:,}" for size in dict.fromkeys([batches[0], batches[-1]]))
+    base = planned.base
+    scopes = {base.predictor(m).scope for variant in planned.variants for m in variant.methods}
+    slides = ", of methods that see whole slides each of a slide" if "slide" in scopes else ""
+    return (
+        "Each training has a budget of at most"
+        f" {counted(max(each.iterations for each in budgets), 'step')}, each of {batch}"
+        f" spots{slides}."
+    )
+
+
 def _told(planned: StudyPlan, ahead: StudyForecast) -> list[str]:
-    lines = []
-    budgets = {
-        variant.protocol.training.iterations
-        for group in planned.groups
-        for variant in group.variants
-    }
-    if ahead.open_trials:
-        most = counted(max(budgets), "step") if budgets else "no steps"
-        lines.append(f"Each training has a budget of at most {most}.")
-    for name, size in ahead.downloads.items():
-        known = f"{size / 1e6:,.0f} MB" if size is not None else "of unknown size"
-        lines.append(f"To fetch first (`spared-bench data fetch {name}`): {name}, {known}")
+    lines = [_budget(planned)] if ahead.open_trials else []
+    lines += downloads_told(planned.base, ahead, planned.unavailable)
     if ahead.weights:
         lines.append(f"Pretrained weights to fetch first: {', '.join(ahead.weights)}.")
     lines += hours_told(ahead)

@@ -155,7 +155,7 @@ def _speeds_of(bench: Bench, predictor: str) -> dict[str, Speed]:
 def _seconds(bench: Bench, training: Training, speed: Speed) -> float:
     """Return the seconds of one training with its predictions, as far as anything can be said."""
     spec = bench.dataset(training.dataset)
-    spots = _spots_by_split(spec)
+    spots = _spots_by_split(spec, bench.protocol.validation.held_out_fraction)
     evaluated = sum(spots[split] for split in dict.fromkeys(["val", spec.evaluation_split]))
     if not speed.training:
         return (spots["train"] + evaluated) / speed.prediction
@@ -177,7 +177,11 @@ def _per_step(bench: Bench, predictor: str, spec: DatasetSpec) -> float:
     return min(slide, most) if isinstance(most, int) and most > 0 else slide
 
 
-def _spots_by_split(spec: DatasetSpec) -> dict[str, float]:
-    """Return about how many spots a split has: its share of the slides."""
+def _spots_by_split(spec: DatasetSpec, held_out: float) -> dict[str, float]:
+    """Return about how many spots a split has: its share of the slides, or of the training."""
     per_slide = spec.n_spots / len(spec.slides)
-    return {split: per_slide * len(spec.split.get(split, ())) for split in SPLITS}
+    spots = {split: per_slide * len(spec.split.get(split, ())) for split in SPLITS}
+    if not spots["val"]:  # a strip of every training slide chooses
+        spots["val"] = held_out * spots["train"]
+        spots["train"] -= spots["val"]
+    return spots

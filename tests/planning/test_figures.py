@@ -67,6 +67,18 @@ def test_a_step_of_a_method_that_sees_slides_is_a_slide(tmp_path):
     assert ahead.figures["a fast machine"].hours == pytest.approx(whole / 3600)
 
 
+def test_strips_of_training_slides_are_predicted_where_no_slides_are_for_validation(tmp_path):
+    split = {"train": ("one", "two"), "test": ("three",)}
+    changes = {
+        "toy-absent": {"n_spots": 300, "split": split, "allow_shared_donors": True},
+        "toy-mean": {"speeds": (FAST,)},
+    }
+    plan = planned(tmp_path, ["toy-mean"], changes, completers=["none"])
+    assert plan.bench.protocol.validation.held_out_fraction == 0.2
+    whole = 4 * 16 / 32 + (2 * 40 + 40 + 100) / 100  # a fifth of two slides chooses, twice
+    assert forecast(plan).figures["a fast machine"].hours == pytest.approx(whole / 3600)
+
+
 def test_a_method_without_steps_passes_once_over_all_spots(tmp_path):
     once = Speed("m", training=0.0, prediction=50.0)
     changes = {"toy-absent": {"n_spots": 300}, "toy-mean": {"speeds": (once,)}}

@@ -144,8 +144,11 @@ def downloads_told(
     lines = []
     if names:
         lines.append(f"To fetch first, with `spared-bench data fetch {' '.join(names)}`:")
-        lines += [f"  {_fetched(name, ahead, together[name])}" for name in names]
-        if any(ahead.downloads[name] is None and name not in ahead.asked for name in names):
+        unknown = [n for n in names if ahead.downloads[n] is None and n not in ahead.asked]
+        labels = {name: _with_others(name, together[name]) for name in names}
+        lines += [f"  {labels[n]}: {_size(n, ahead)}" for n in names if n not in unknown]
+        if unknown:
+            lines.append(f"  of unknown size: {', '.join(labels[name] for name in unknown)}")
             lines.append("`--ask-sizes` asks the servers for sizes that are unknown.")
     for name in ahead.downloads:
         if name not in names:
@@ -157,20 +160,24 @@ def downloads_told(
     return lines
 
 
-def _fetched(name: str, ahead: Forecast | StudyForecast, others: list[str]) -> str:
-    """Say how large the files of a dataset are, and which other datasets they hold."""
+def _with_others(name: str, others: list[str]) -> str:
+    """Return a dataset, and the others that its files hold."""
+    return f"{name} (and with it {', '.join(others)})" if others else name
+
+
+def _size(name: str, ahead: Forecast | StudyForecast) -> str:
+    """Say how large the files of a dataset are, by its source or as its server says."""
     size, said = ahead.downloads[name], ahead.asked.get(name)
-    label = f"{name} (and with it {', '.join(others)})" if others else name
-    if said is None:
-        return f"{label}: {_megabytes(size) if size is not None else 'of unknown size'}"
-    reasons = "; ".join(dict.fromkeys(said.untold.values()))
+    if size is not None or said is None:
+        return _megabytes(size or 0)
     if not said.untold:
-        return f"{label}: {_megabytes(said.bytes)}, as its server says"
+        return f"{_megabytes(said.bytes)}, as its server says"
+    reasons = "; ".join(dict.fromkeys(said.untold.values()))
     if not said.bytes:
-        return f"{label}: of unknown size, asked in vain: {reasons}"
+        return f"of unknown size, asked in vain: {reasons}"
     return (
-        f"{label}: at least {_megabytes(said.bytes)}, as its server says; of"
-        f" {len(said.untold)} of {said.files} files no size is told: {reasons}"
+        f"at least {_megabytes(said.bytes)}, as its server says; of {len(said.untold)} of"
+        f" {said.files} files no size is told: {reasons}"
     )
 
 
@@ -192,8 +199,8 @@ def hours_told(ahead: Forecast | StudyForecast, more: str = "") -> list[str]:
     lines += [_figures(machine, each) for machine, each in sorted(ahead.figures.items())]
     if ahead.without_figures and not ahead.figures:
         lines.append(
-            "No hours can be told of these: no figure is known for"
-            f" {', '.join(ahead.without_figures)}. A first trial here gives one."
+            "No hours can be told of these: no figure is known, in the configuration that is run,"
+            f" for {', '.join(ahead.without_figures)}. A first trial here gives one."
         )
     return lines
 
@@ -205,9 +212,10 @@ def _figures(machine: str, each: Figures) -> str:
     about = "at least" if each.unknown_spots else "about"
     lacking = f"; none is known for {', '.join(each.without)}" if each.without else ""
     lacking += f"; left out is what depends on {unknown}" if each.unknown_spots else ""
-    hours = f"{each.hours:,.1f}" if each.hours >= 0.1 else f"{each.hours:.1g}"
+    seconds = f"{3600 * each.hours:,.1f} seconds"
+    took = f"{each.hours:,.1f} hours" if each.hours >= 0.1 else seconds
     return (
-        f"{each.trainings:,} of these: {about} {hours} hours of one worker on {machine}, by figures"
+        f"{each.trainings:,} of these: {about} {took} of one worker on {machine}, by figures"
         f" measured there{lacking}."
     )
 

@@ -50,8 +50,8 @@ def told_of_files(done):
 def test_a_plan_asks_no_server_and_says_how_to_ask(workspace, away):
     server, planned = away
     assert told_of_files(planned(workspace)) == [
-        "  lost (and with it twin): of unknown size",
         "  known: 5 MB",
+        "  of unknown size: lost (and with it twin)",
         "`--ask-sizes` asks the servers for sizes that are unknown.",
     ]
     values = json.loads(planned(workspace, "--json").stdout)
@@ -100,7 +100,7 @@ def test_a_study_asks_likewise(workspace, away, tmp_path):
     )
     options = ["--plugin", TOY_PLUGIN, "--plugin", tmp_path / "away.py", "-w", workspace]
     shown = spared_bench("study", "plan", study, *options)
-    assert "  lost: of unknown size" in shown.stdout.splitlines()
+    assert "  of unknown size: lost" in shown.stdout.splitlines()
     assert server.asked == []
     for path in ("/one.zip", "/two.bin"):
         server.serve(path, bytes(1_500_000))

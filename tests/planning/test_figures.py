@@ -115,7 +115,7 @@ def test_of_a_dataset_whose_spots_are_unknown_hours_are_those_of_the_steps(tmp_p
     }
     assert ahead.without_figures == ["toy-ridge"]
     assert hours_told(ahead)[0] == (
-        "1 of these: at least 0.0006 hours of one worker on a fast machine, by figures measured"
+        "1 of these: at least 2.0 seconds of one worker on a fast machine, by figures measured"
         " there; none is known for toy-nan, toy-ridge; left out is what depends on the number of"
         " spots of toy-absent, which is unknown."
     )

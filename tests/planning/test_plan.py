@@ -231,6 +231,7 @@ def test_only_a_protocol_that_names_a_configuration_has_another_hash(workspace, 
 def test_a_run_without_a_gpu_is_told_the_hours_of_past_trials(workspace, monkeypatch, capsys):
     known = lambda self, bench, wanted: ({"cpu": 12.5}, wanted[1:])  # noqa: E731
     monkeypatch.setattr(PastTrials, "hours", known)
+    monkeypatch.setattr("spared_bench.planning.figures._speeds_of", lambda bench, name: {})
 
     def told(device, predictors):
         options = {"workspace": workspace, "plugin_files": [TOY_PLUGIN], "device": device}
@@ -242,8 +243,8 @@ def test_a_run_without_a_gpu_is_told_the_hours_of_past_trials(workspace, monkeyp
     assert lines[0] == "About 12.50 hours of one worker on cpu, from past trials."
     assert lines[1:] == [
         "Without a past trial of the same method in this size here: 7 trials.",
-        "No hours can be told of these: no figure is known for vit-b, st-net. A first trial here"
-        " gives one.",
+        "No hours can be told of these: no figure is known, in the configuration that is run, for"
+        " vit-b, st-net. A first trial here gives one.",
     ]
     assert told("cpu", ["shufflenet"]) == told("cuda:0", ["vit-b"]) == ""
 

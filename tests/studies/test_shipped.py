@@ -47,6 +47,32 @@ def test_every_study_plans_without_its_data_and_says_what_it_would_fetch(tmp_pat
     assert not (tmp_path / "w" / "store").exists()
 
 
+def test_a_plan_of_many_factors_says_in_what_each_variant_differs_from_the_base(tmp_path):
+    def lines_of(name):
+        done = CliRunner().invoke(app, ["study", "plan", name, "-w", str(tmp_path / "w")])
+        return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+    lines = lines_of("asign-ablation")
+    assert lines[:4] == [
+        "The base: blocks: both; labels of known spots: mixed in; connections: 8 within, 12 across;"
+        " known: the first section.",
+        "variant cells done",
+        "the base 34 0",
+        "blocks: without cross-attention 34 0",
+    ]
+    assert (
+        "Methods: asign-3d. Datasets: dlpfc (3 folds), her2st (8 folds), stnet (23 folds)." in lines
+    )
+    assert (
+        "Each training takes at most 5,000 steps, each of 128 spots, or of one slide where a method"
+        " sees whole slides."
+    ) in lines
+    assert lines_of("target-matters")[:2] == [
+        "target method cells done",
+        "log1p_cp10k linear-probe 2 0",
+    ]
+
+
 def test_the_shares_of_missing_entries_are_those_of_plain_counting(monkeypatch, rng):
     from types import SimpleNamespace
 

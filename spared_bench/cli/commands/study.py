@@ -35,6 +35,9 @@ DEVICE = typer.Option("auto", help="auto, cpu, cuda or cuda:1.")
 THREADS = typer.Option(1, min=1, help="CPU threads of a trial: part of its key.")
 OFFLINE = typer.Option(False, "--offline", help="Never download.")
 
+#: From so many factors on, a table with a column for each is hard to read.
+_MANY = 3
+
 study_app = typer.Typer(help="Compare settings: variants of one protocol, trained and compared.")
 
 
@@ -187,13 +190,8 @@ def _show_plan(opened: Opened, as_json: bool, ask: bool) -> None:
 
 def _print_plan(planned: StudyPlan, ahead: StudyForecast) -> None:
     values = ahead.as_dict(planned)
-    factors = list(planned.study.factors)
     if planned.study.factors:
-        rows = [
-            [*(each["levels"][name] for name in factors), str(each["cells"]), str(each["done"])]
-            for each in values["variants"]
-        ]
-        print_table([*factors, "cells", "done"], rows)
+        _print_variants(list(planned.study.factors), values["variants"])
     methods = sorted({m for variant in planned.variants for m in variant.methods})
     head = f"Study {planned.study.id}, on protocol {planned.base.protocol.id}:"
     if not planned.variants:
@@ -207,6 +205,24 @@ def _print_plan(planned: StudyPlan, ahead: StudyForecast) -> None:
         )
     for line in _told(planned, ahead):
         typer.echo(line)
+
+
+def _print_variants(factors: list[str], variants: list[dict[str, Any]]) -> None:
+    """Print what is run of every variant; of many factors, in what it differs from the base."""
+    base = variants[0]["levels"]
+    changed = [[name for name in factors if v["levels"][name] != base[name]] for v in variants]
+    if len(factors) < _MANY or max(map(len, changed)) > 1:
+        columns, labels = factors, [[v["levels"][name] for name in factors] for v in variants]
+    else:
+        typer.echo(f"The base: {'; '.join(f'{name}: {base[name]}' for name in factors)}.")
+        columns = ["variant"]
+        labels = [
+            [f"{name[0]}: {v['levels'][name[0]]}" if name else "the base"]
+            for name, v in zip(changed, variants, strict=True)
+        ]
+    numbers = [[str(v["cells"]), str(v["done"])] for v in variants]
+    rows = [[*label, *both] for label, both in zip(labels, numbers, strict=True)]
+    print_table([*columns, "cells", "done"], rows)
 
 
 def _datasets(planned: StudyPlan) -> str:
@@ -226,12 +242,9 @@ def _budget(planned: StudyPlan) -> str:
     batch = " to ".join(f"{size:,}" for size in dict.fromkeys([batches[0], batches[-1]]))
     base = planned.base
     scopes = {base.predictor(m).scope for variant in planned.variants for m in variant.methods}
-    slides = ", of methods that see whole slides each of a slide" if "slide" in scopes else ""
-    return (
-        "Each training has a budget of at most"
-        f" {counted(max(each.iterations for each in budgets), 'step')}, each of {batch}"
-        f" spots{slides}."
-    )
+    slide = ", or of one slide where a method sees whole slides" if "slide" in scopes else ""
+    steps = counted(max(each.iterations for each in budgets), "step")
+    return f"Each training takes at most {steps}, each of {batch} spots{slide}."
 
 
 def _told(planned: StudyPlan, ahead: StudyForecast) -> list[str]:

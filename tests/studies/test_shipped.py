@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from scipy import sparse
 from typer.testing import CliRunner
 
@@ -13,6 +15,7 @@ from spared_bench.cli import app
 from spared_bench.registry import discover
 from spared_bench.studies.loading import load_study
 
+SPEEDS = Path(__file__).parents[2] / "plugins/predictors/speeds.yaml"
 NAMES = [
     *("asign-ablation", "demo-augmentation", "demo-sections", "jiang-augmentation"),
     *("jiang-genes", "jiang-ood", "jiang-stain", "jiang-transform", "jiang-variants"),
@@ -45,6 +48,45 @@ def test_every_study_plans_without_its_data_and_says_what_it_would_fetch(tmp_pat
     embedded = name in ("demo-augmentation", "demo-sections", "robustness", "target-matters")
     assert bool(told["downloads"]) != embedded
     assert not (tmp_path / "w" / "store").exists()
+
+
+def by_hand() -> dict[str, tuple[int, float]]:
+    """Trainings that have a figure and their seconds, summed from the papers' numbers of spots."""
+    rates = {
+        name: (each["training"], each["prediction"])
+        for name, speeds in yaml.safe_load(SPEEDS.read_text(encoding="utf-8")).items()
+        for each in speeds
+        if each["configuration"] == "published"
+    }
+
+    def seconds(name: str, steps_of: float, validated: float, evaluated: float) -> float:
+        training, prediction = rates[name]
+        return 1000 * steps_of / training + (100 * validated + evaluated) / prediction
+
+    sample, section = 26_759 / 9, 30_612 / 68
+    # Seven stains, three seeds; 2 samples choose and 3 test; windows of 1,000 spots, or a batch.
+    stain = 21 * seconds("hist2st", 1_000, 2 * sample, 5 * sample)
+    stain += 21 * seconds("shufflenet", 256, 2 * sample, 5 * sample)
+    # Six sets of genes, nine folds; a fifth of 8 samples chooses, 1 tests.
+    held = 0.2 * 8 * sample
+    genes = 54 * seconds("stimage", 256, held, held + sample)
+    genes += 54 * 9 * sample / rates["linear-probe"][1]
+    # 11 sections of stnet choose and 12 test; of 10xghbc, one of two slides does both.
+    sepal = 0.0
+    for name, variants in (("vit-b", 1), ("vit-b-delta", 2)):
+        sepal += variants * seconds(name, 256, 11 * section, 23 * section)
+        sepal += variants * seconds(name, 256, 7_785 / 2, 7_785 / 2)
+    return {"jiang-stain": (42, stain), "jiang-genes": (108, genes), "sepal-ablation": (6, sepal)}
+
+
+def test_hours_of_studies_without_their_data_are_those_of_a_sum_by_hand(tmp_path):
+    for name, (trainings, seconds) in by_hand().items():
+        wanted = ["study", "plan", name, "--json", "-w", str(tmp_path / "w")]
+        told = json.loads(CliRunner().invoke(app, wanted).stdout)
+        (figures,) = told["figures"].values()
+        assert figures["trainings"] == trainings
+        assert figures["hours"] == pytest.approx(seconds / 3600, rel=1e-9)
+        assert figures["unknown_spots"] == []
 
 
 def test_a_plan_of_many_factors_says_in_what_each_variant_differs_from_the_base(tmp_path):

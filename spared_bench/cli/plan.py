@@ -176,8 +176,8 @@ def _size(name: str, ahead: Forecast | StudyForecast) -> str:
     if not said.bytes:
         return f"of unknown size, asked in vain: {reasons}"
     return (
-        f"at least {_megabytes(said.bytes)}, as its server says; of {len(said.untold)} of"
-        f" {said.files} files no size is told: {reasons}"
+        f"at least {_megabytes(said.bytes)}, as its server says; no size is told of"
+        f" {len(said.untold)} of {said.files} files: {reasons}"
     )
 
 

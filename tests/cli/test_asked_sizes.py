@@ -65,8 +65,8 @@ def test_a_plan_that_asks_tells_what_servers_say_and_keeps_nothing_of_it(workspa
     server.serve("/one.zip", bytes(3_000_000))
     before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*") if path.is_file()}
     assert told_of_files(planned(workspace, "--ask-sizes"))[:2] == [
-        "  lost (and with it twin): at least 3 MB, as its server says; of 1 of 2 files no size is"
-        " told: the server answered 404 Not Found",
+        "  lost (and with it twin): at least 3 MB, as its server says; no size is told of 1 of"
+        " 2 files: the server answered 404 Not Found",
         "  known: 5 MB",
     ]
     server.serve("/two.bin", bytes(2_000_000))

@@ -224,5 +224,5 @@ def _hours(ahead: Forecast) -> list[str]:
     more = ""
     if ahead.absent_trials:
         trials = counted(ahead.absent_trials, "trial")
-        more = f"{trials} more on the datasets that are to be fetched."
+        more = f"{trials} more on the datasets that are not here."
     return hours_told(ahead, more)

@@ -54,6 +54,7 @@ def test_a_plan_asks_no_server_and_says_how_to_ask(workspace, away):
         "  of unknown size: lost (and with it twin)",
         "`--ask-sizes` asks the servers for sizes that are unknown.",
     ]
+    assert "3 trials more on the datasets that are not here." in planned(workspace).stdout
     values = json.loads(planned(workspace, "--json").stdout)
     assert values["downloads"] == {"lost": None, "known": 5_000_000}
     assert values["asked_sizes"] == {}

@@ -18,6 +18,7 @@ _COLOURS = 3
 _OVERSHOOT, _SMALL, _FEW = 0.25, 0.05, 0.01
 _ROUNDING = 1e-3
 _HALF = 128  # the brightest of a slide is brighter: per cent, or another range, end below
+_DARK = 1 / 4  # of the range: where all is below it, the range is another one
 _FAINT = 1 / 16  # of the range: an opacity that is nowhere above it shows nothing
 
 
@@ -137,6 +138,7 @@ def _from_floats(
     top = 1.0 if high <= 1 + _OVERSHOOT else 255.0
     far = np.abs(pixels - top / 2) > top * (1 / 2 + _SMALL)
     odd = high > top * (1 + _OVERSHOOT) or low < -top * _OVERSHOOT or far.mean() > _FEW
+    odd |= high <= top * _DARK  # of fewer bits than it was divided by
     if odd or 1 + _OVERSHOOT < high < _HALF:
         raise _unclear_range(pixels, low, high, source)
     notes = []

@@ -57,6 +57,9 @@ def test_colours_are_the_same_in_every_type(tmp_path, colours, change, noted):
         lambda p: p / 2.55,  # per cent
         lambda p: (p / 2.55).astype(np.int64),
         lambda p: p / 255 * 64,  # six bits
+        lambda p: p.astype(np.uint16) * 16 / 65535,  # 12 bits, divided by the largest of 16
+        lambda p: p * 64 / 65535.0,  # 14 bits
+        lambda p: (p / 65535).astype(np.float32),  # 8 bits
         lambda p: p / 127.5 - 1,  # as networks take it
         lambda p: (p / 255).astype(np.uint8),  # cast from floats: all 0 and 1
     ],

@@ -32,6 +32,11 @@ _BRIGHT = re.compile(r"h ?& ?e|ha?ematoxylin (and|&) eosin", re.IGNORECASE)
 _OF_A_FILE = re.compile(r"c:(\d+)/\d+.*", re.IGNORECASE | re.DOTALL)  # of Bio-Formats in ImageJ
 
 
+def is_stain(name: str) -> bool:
+    """Return whether a name is that of a stain of fluorescence."""
+    return bool(_STAINS.search(name))
+
+
 def order_of(names: Sequence[str], where: str) -> list[int]:
     """Return where red, green and blue stand among channels; their own order where unnamed.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.errors import ContractError, did_you_mean
+from spared_bench.processing.channels import is_stain
 from spared_bench.readers.anndata_spots import number
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.scale import ImageCopy
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 _OF_A_LIBRARY, _WHOLE = ("images", "scalefactors"), "fullres"
 _DEEPEST, _SMALLEST_PX = 4, 32
+#: Words in names of pictures that show what was found in a section.
+_FOUND = {
+    "cells", "label", "labels", "mask", "masks", "nuclei", "outline", "outlines", "seg",
+    "segmentation", "segmented",
+}  # fmt: skip
 
 
 def library_of(
@@ -85,13 +92,19 @@ def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]
 
     An image called ``x`` has the factor ``tissue_x_scalef``: ``hires`` and ``lowres`` of Space
     Ranger, ``downscaled_fullres`` of HEST-1k, and what others call theirs. ``fullres`` of CELLxGENE
-    is the full-resolution image and has none.
+    is the full-resolution image and has none. Masks and stains, by their names, are not used.
     """
     copies, untold = {}, []
     for key, value in facts["images"].items():
         name, shape = str(key), np.shape(value)
         if len(shape) not in (2, 3):
             untold.append(f"The image {name!r} of the file is no array of pixels and was not used.")
+            continue
+        if what := _instead(name):
+            untold.append(
+                f"The image {name!r} of the file, {shape[1]} x {shape[0]} px, was not used: its"
+                f" name says that it is {what}. If it is the H&E image, give it another name."
+            )
             continue
         whole = float(name == _WHOLE)  # where nothing else is said
         factor = number(facts["scalefactors"].get(f"tissue_{name}_scalef", whole))
@@ -103,6 +116,14 @@ def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]
                 f" scale is unknown ('tissue_{name}_scalef' is no positive number, or missing)."
             )
     return copies, untold
+
+
+def _instead(name: str) -> str:
+    """Return what a picture shows by its name, if that is no H&E; empty where it may be."""
+    if is_stain(name):
+        return "a stain of fluorescence"
+    words = set(re.split(r"[\W_]+", name.casefold()))
+    return "a mask or a segmentation" if words & _FOUND else ""
 
 
 def elsewhere(uns: Mapping[str, Any]) -> list[str]:

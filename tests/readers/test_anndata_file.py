@@ -393,6 +393,20 @@ def test_the_largest_image_of_a_file_is_used(adata, tmp_path):
     assert slide.uns["slide"]["image_scale"] == 1
 
 
+@pytest.mark.parametrize(
+    "key", ["mask", "tissue_mask", "Segmentation", "cell_labels", "dapi", "IF_DAPI_CD45", "nuclei"]
+)
+def test_a_mask_or_a_stain_is_not_taken_for_the_section_and_that_is_said(adata, tmp_path, key):
+    library = adata.uns["spatial"]["lib"]
+    library["images"][key] = np.asarray(made_slides.picture(3))  # larger than hires
+    library["scalefactors"][f"tissue_{key}_scalef"] = 1.0
+    facts = read_anndata(written(adata, tmp_path), exports=tmp_path / "images").uns["slide"]
+    assert facts["image_scale"] == 0.5
+    (told,) = facts["repairs"]
+    assert told.startswith(f"The image {key!r} of the file, ")
+    assert "its name says" in told
+
+
 @pytest.mark.parametrize("factor", [None, 0, "none", np.nan, -1])
 def test_an_image_without_a_factor_is_not_used_and_that_is_said(adata, tmp_path, factor):
     factors = adata.uns["spatial"]["lib"]["scalefactors"]

@@ -51,10 +51,28 @@ def named_table(source: Any, layer: str = "") -> tuple[Named, Named | None]:
 def _named(source: str, rows: list[str], columns: list[str], values: Any) -> Named:
     def read(at: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         part = values.iloc[at, wanted] if hasattr(values, "iloc") else values[at][:, wanted]
-        part = part.toarray() if hasattr(part, "toarray") else part
-        try:
-            return np.asarray(part, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{source} holds what is no number: {error}.") from error
+        return _numbers(part.toarray() if hasattr(part, "toarray") else part, source)
 
     return Named(source, columns, iter([(rows, read)]))
+
+
+def _numbers(part: Any, source: str) -> np.ndarray:
+    """Return values as float64, nan where they are masked; what would have to be cast is refused.
+
+    Raises
+    ------
+    UsageError
+    """
+    import pandas as pd
+
+    masked = np.ma.getmaskarray(part) if np.ma.isMaskedArray(part) else None
+    found = np.asarray(part)
+    if found.dtype.kind in "OUST":  # texts of numbers are numbers, as in a file
+        try:
+            found = np.asarray(pd.to_numeric(found.ravel())).reshape(found.shape)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{source} holds no numbers ({error}); expected numbers.") from error
+    if found.dtype.kind not in "biuf":
+        raise UsageError(f"{source} holds values of type {found.dtype}; expected numbers.")
+    values = found.astype(np.float64)
+    return values if masked is None else np.where(masked, np.nan, values)

@@ -488,3 +488,29 @@ def test_other_files_and_things_are_refused(tmp_path):
         named_table(VALUES)
     with pytest.raises(UsageError, match="no layer 'no'"):
         named_table(ad.AnnData(FRAME), "no")
+
+
+def test_masked_entries_in_memory_are_no_values(tmp_path):
+    hidden = np.ma.masked_array(VALUES.copy(), mask=np.zeros(VALUES.shape, dtype=bool))
+    adata = ad.AnnData(FRAME, layers={"predicted": hidden})
+    np.testing.assert_allclose(collect(named_table(adata)[0], SPOTS, GENES).values, VALUES)
+    hidden[0, 0] = np.ma.masked
+    adata = ad.AnnData(FRAME, layers={"predicted": hidden})
+    with pytest.raises(SubmissionError, match="1 value other than finite"):
+        collect(named_table(adata)[0], SPOTS, GENES)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame + 1j,
+        lambda frame: frame.astype(object).map(lambda value: value + 1j),
+        lambda frame: frame.apply(lambda column: pd.to_datetime(column, unit="s")),
+        lambda frame: frame.apply(lambda column: pd.to_timedelta(column, unit="s")),
+        lambda frame: frame.map(lambda value: "1_5"),
+        lambda frame: frame.map(lambda value: "high"),
+    ],
+)
+def test_what_is_no_number_in_memory_is_refused_and_not_cast(change):
+    with pytest.raises(UsageError, match=r"The table holds .* expected numbers"):
+        collect(named_table(change(FRAME))[0], SPOTS, GENES)

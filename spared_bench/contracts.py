@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 def checked_completion(values: Any, slides: Slides, completer: str) -> np.ndarray:
     """Return what a completer returned as float32, of shape (n_spots, n_genes).
 
+    Rows and columns are found as those of a prediction are (``checked_output``).
+
     Raises
     ------
     PluginError
-        If it has another shape, holds nan, or changed measured entries.
+        If it is no array of numbers of that shape, a masked array with masked entries, or a
+        DataFrame with other names; if it holds nan, or changed measured entries.
     """
-    values = np.asarray(values, dtype=np.float32)
-    wanted = (slides.n_spots, slides.n_genes)
-    if values.shape != wanted:
-        raise PluginError(
-            f"Completer {completer!r} returned shape {values.shape}; expected {wanted}."
-        )
+    who = f"Completer {completer!r}"
+    values = _table(values, slides, who, "complete", "", slides.gene_names, _PER_GENE)
     if not np.isfinite(values).all():
         raise PluginError(f"Completer {completer!r} returned nan or infinite values.")
     mask = slides.mask
@@ -114,14 +113,28 @@ def _numbers(
     values: Any, slides: Slides, predictor: str, what: str, columns: list[str], wants: str
 ) -> np.ndarray:
     """Return one part of a prediction as finite float32, of shape (n_spots, len(columns))."""
+    who = f"Predictor {predictor!r}"
+    values = _table(values, slides, who, "predict", what, columns, wants)
+    if not np.isfinite(values).all():
+        raise DivergedError(
+            f"Predictor {predictor!r} predicts nan or infinite values{what}. Expected finite"
+            " numbers of float32's range."
+        )
+    return values
+
+
+def _table(
+    values: Any, slides: Slides, who: str, by: str, what: str, columns: list[str], wants: str
+) -> np.ndarray:
+    """Return what a method returned as float32, of shape (n_spots, len(columns))."""
     if values is None:
         raise PluginError(
-            f"Predictor {predictor!r} returned None{what}; expected an array of shape"
-            f" {(slides.n_spots, len(columns))}: {wants}. Does `predict` lack a `return`?"
+            f"{who} returned None{what}; expected an array of shape"
+            f" {(slides.n_spots, len(columns))}: {wants}. Does `{by}` lack a `return`?"
         )
     if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
         raise PluginError(
-            f"Predictor {predictor!r} returned a masked array{what} with"
+            f"{who} returned a masked array{what} with"
             f" {int(np.ma.getmaskarray(values).sum())} masked entries. Every spot needs a value in"
             " every column: fill them (`.filled(value)`) before returning."
         )
@@ -129,8 +142,8 @@ def _numbers(
     if isinstance(values, pd.DataFrame):
         spots = list(slides.adata.obs_names)
         of = "classes" if "classes" in what else "genes"
-        values = _in_order(values, 0, "spots", spots, predictor)
-        values = _in_order(values, 1, of, columns, predictor)
+        values = _in_order(values, 0, "spots", spots, who)
+        values = _in_order(values, 1, of, columns, who)
     try:
         given = np.asarray(values)
         numbers = given.dtype.kind in "biufO"
@@ -138,25 +151,15 @@ def _numbers(
             values = given.astype(np.float32) if numbers else given
     except (TypeError, ValueError) as error:
         raise PluginError(
-            f"Predictor {predictor!r} returned {type(values).__name__}{what}, which is no array of"
-            f" numbers: {error}"
+            f"{who} returned {type(values).__name__}{what}, which is no array of numbers: {error}"
         ) from error
     if not numbers:
-        raise PluginError(
-            f"Predictor {predictor!r} returned values of type {given.dtype}{what}; expected"
-            " numbers."
-        )
+        raise PluginError(f"{who} returned values of type {given.dtype}{what}; expected numbers.")
     wanted = (slides.n_spots, len(columns))
     if values.shape != wanted:
         hint = " A mean with its variance is a `Prediction(mean, variance)`." if is_pair else ""
         raise PluginError(
-            f"Predictor {predictor!r} returned shape {values.shape}{what}; expected {wanted}:"
-            f" {wants}.{hint}"
-        )
-    if not np.isfinite(values).all():
-        raise DivergedError(
-            f"Predictor {predictor!r} predicts nan or infinite values{what}. Expected finite"
-            " numbers of float32's range."
+            f"{who} returned shape {values.shape}{what}; expected {wanted}: {wants}.{hint}"
         )
     return values
 
@@ -169,7 +172,7 @@ _NAMED = {
 
 
 def _in_order(
-    table: pd.DataFrame, axis: Literal[0, 1], what: str, names: list[str], predictor: str
+    table: pd.DataFrame, axis: Literal[0, 1], what: str, names: list[str], who: str
 ) -> pd.DataFrame:
     """Return a table with its rows (axis 0) or columns (1) in the order of these names."""
     found = list(table.axes[axis])
@@ -179,8 +182,7 @@ def _in_order(
     if not table.axes[axis].is_unique:
         twice = table.axes[axis][table.axes[axis].duplicated()][0]
         raise PluginError(
-            f"Predictor {predictor!r} returned a DataFrame that names {twice!r} more than once"
-            f" among its {what}."
+            f"{who} returned a DataFrame that names {twice!r} more than once among its {what}."
         )
     odd = [name for name in found if name not in wanted]
     lacking = [name for name in names if name not in there]
@@ -188,7 +190,7 @@ def _in_order(
         told = [f"{odd[:3]} are none of them"] if odd else []
         told += [f"{lacking[:3]} are lacking"] if lacking else []
         raise PluginError(
-            f"Predictor {predictor!r} returned a DataFrame whose {('rows', 'columns')[axis]} are"
+            f"{who} returned a DataFrame whose {('rows', 'columns')[axis]} are"
             f" not the {len(names)} {what}: {' and '.join(told)}. Name them as {_NAMED[what]} does,"
             " or return an array in that order."
         )

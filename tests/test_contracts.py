@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spared_bench.contracts import checked_output, checked_prediction
+from spared_bench.contracts import checked_completion, checked_output, checked_prediction
 from spared_bench.errors import DivergedError, PluginError, SparedBenchError
 from spared_bench.prediction import Prediction
 
@@ -136,3 +136,41 @@ def test_nothing_and_a_bare_pair_are_told_what_to_return(blind, values):
 def test_a_variance_beyond_the_range_of_float32_is_infinite_and_warns_of_nothing(blind, values):
     with pytest.raises(DivergedError, match="infinite values for the variance"):
         checked_output(Prediction(values, np.full(values.shape, 1e300)), blind, "x")
+
+
+@pytest.fixture
+def filled(tiny_slides):
+    slides = tiny_slides.train
+    return slides, np.where(slides.mask, slides.target, np.float32(0.5)).astype(np.float32)
+
+
+def test_a_completion_is_taken_by_name_where_it_has_names(filled, rng):
+    slides, values = filled
+    given = table(values, slides)
+    rows, columns = rng.permutation(len(given)), rng.permutation(slides.n_genes)
+    for other in (values, given, given.iloc[rows, columns], np.ma.masked_array(values)):
+        np.testing.assert_array_equal(checked_completion(other, slides, "x"), values)
+    with pytest.raises(PluginError, match=r"Completer 'x' returned a DataFrame .*lacking"):
+        checked_completion(given.iloc[:-1], slides, "x")
+
+
+def test_a_completion_with_masked_entries_is_refused(filled):
+    slides, values = filled
+    assert not slides.mask.all()
+    with pytest.raises(PluginError, match=r"Completer 'x' returned a masked array.*filled"):
+        checked_completion(np.ma.masked_array(values, ~slides.mask), slides, "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: None, r"Completer 'x' returned None; .*`complete` lack a `return`"),
+        (lambda values: values + 0j, "returned values of type complex64"),
+        (lambda values: values.T, "returned shape"),
+        (lambda values: "filled", "values of type <U6"),
+    ],
+)
+def test_a_completion_that_is_no_table_of_numbers_is_refused(filled, change, message):
+    slides, values = filled
+    with pytest.raises(PluginError, match=message):
+        checked_completion(change(values), slides, "x")

@@ -21,7 +21,13 @@ _ENSEMBL = re.compile(rf"(?:^|[{_BETWEEN}])ENS[A-Z]*G\d{{6,}}")
 _CODE = re.compile(r"ENS[A-Z]*G(?=\d)")
 _MOST_GENOMES = 8
 _MOST_TOLD = 10
-_ASSEMBLY = re.compile(r"(GRC[hm]\d+|hg\d+|mm\d+|human|mouse)[_:-]", re.IGNORECASE)
+_ASSEMBLY = re.compile(
+    rf"(GRC[hm]\d+|hg\d\d+|mm(?:[7-9]|\d\d+)|T2T-CHM13[\w.]*?|human|mouse)[{_BETWEEN}]",
+    re.IGNORECASE,
+)
+_FIRST_PART = re.compile(rf"(\w[\w.]*?)[{_BETWEEN}]")
+#: Of all names: with fewer, what stands before a name is that of a construct or of a family.
+_LEAST_OF_ASSEMBLIES, _LEAST_OF_A_GENOME = 0.02, 0.01
 #: Names of assemblies, and ids of Ensembl; what is none of them is a virus, a control, or unknown.
 _ASSEMBLIES = {
     "human": re.compile(r"grch\d|hg\d|(t2t|chm13)|human|homo|hsap"),
@@ -151,9 +157,29 @@ def _genomes_in(ids: Sequence[str]) -> list[str]:
     ]
     if ids and all(prefixes):  # where only some have one, it is no genome: DEPRECATED_ENSG...
         return prefixes
+    if beside := _beside_assemblies(ids):
+        return beside
     codes = [match[0] if (match := _CODE.match(gene)) else "" for gene in ids]
     found = [_ORGANISMS.get(code, code) for code in codes]
     return found if len(set(found) - {""}) > 1 else [""] * len(ids)
+
+
+def _beside_assemblies(ids: Sequence[str]) -> list[str]:
+    """Return the genome of each gene where a part of them name an assembly; else nothing.
+
+    The other genes are then of something else, which their names tell (``rn7_Tp53``) or not.
+    """
+    assembled = [match[1] if (match := _ASSEMBLY.match(gene)) else "" for gene in ids]
+    assemblies = set(assembled) - {""}
+    if not assemblies or sum(map(bool, assembled)) < _LEAST_OF_ASSEMBLIES * len(ids):
+        return []
+    parts = [
+        name or (match[1] if (match := _FIRST_PART.match(gene)) else "")
+        for name, gene in zip(assembled, ids, strict=True)
+    ]
+    least = _LEAST_OF_A_GENOME * len(ids)
+    common = {name for name, n in Counter(parts).items() if n >= least} | assemblies
+    return [name if name in common else "" for name in parts]
 
 
 def organism_of(assembly: str) -> str:

@@ -49,6 +49,12 @@ def test_without_types_all_features_are_genes(kinds):
         (["human:ENSG1", "mouse:ENSMUSG1"], [0], ["ENSG1"]),
         (["ENSRNOG1", "ENSG1", "ENSG2"], [1, 2], ["ENSG1", "ENSG2"]),
         (["ENSG1", "ENSSSCG1", "ERCC-00002"], [0], ["ENSG1"]),
+        # Beside the assembly of a human: one of another animal, a virus, a construct.
+        (["GRCh38_TP53", "mRatBN7.2_Tp53", "GRCh38_HLA-A"], [0, 2], ["TP53", "HLA-A"]),
+        (["Sscrofa11.1-TP53", "hg38-TP53", "hg38-MYC"], [1, 2], ["TP53", "MYC"]),
+        (["hg19_TP53", "hg19_MYC", "HPV16_E6", "EGFP"], [0, 1], ["TP53", "MYC"]),
+        (["T2T-CHM13v2.0_TP53", "T2T-CHM13v2.0_HLA-A", "mm10_Trp53"], [0, 1], ["TP53", "HLA-A"]),
+        (["ENSG1", "ENSG2", "mm10_Trp53"], [0, 1], ["ENSG1", "ENSG2"]),
     ],
 )
 def test_genomes_that_only_the_ids_tell_are_told_apart(ids, kept, found):
@@ -64,6 +70,7 @@ def test_genomes_that_only_the_ids_tell_are_told_apart(ids, kept, found):
         ["HLA_A", "MM1_B", "5S_rRNA"],
         ["ENSMUSG1", "ENSMUSG2"],
         [f"S{i}_ENSG{i}" for i in range(30_000)],
+        [*(f"G{i}" for i in range(99)), "mouse_Mapt"],  # one construct is no genome
     ],
     ids=lambda ids: ids[0],
 )
@@ -91,6 +98,8 @@ def test_one_name_of_a_reference_of_two_genomes_hides_neither():
 
 
 def test_which_genome_is_meant_must_be_clear():
+    with pytest.raises(CountsError, match=r"without a name \(2 genes\), mm10 \(2 genes\); "):
+        chosen(["TP53", "MYC", "mm10_Trp53", "mm10_Myc"], organism="human")
     with pytest.raises(CountsError, match=r"x \(1 gene\), y \(1 gene\); .* of human is unclear"):
         chosen(["g1", "g2"], genomes=["x", "y"], organism="human")
     with pytest.raises(CountsError, match="whose organism is not told, is unclear"):

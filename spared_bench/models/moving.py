@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 def to_device(values: Tensor, device: torch.device | str) -> Tensor:
-    """Copy a small tensor of the CPU to a device.
+    """Copy a small tensor to a device.
 
     ``Tensor.to`` returns when a GPU has done all that it was told before, so that it idles while
     the next work is prepared: positions, draws and constants of a step would stop it ten times.
-    Here they lie in memory that it reads by itself, when their turn comes.
+    Here those of the CPU lie in memory that it reads by itself, when their turn comes.
     """
-    if torch.device(device).type != "cuda":
+    if torch.device(device).type != "cuda" or values.device.type != "cpu":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
 

@@ -17,6 +17,8 @@ from spared_bench.errors import SparedBenchError, UsageError
 MAX_BYTES = 100_000
 #: What YAML 1.1 takes plain values for: 010 for 8, 12:30 for 750, on for True.
 _GUESSED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "timestamp")}
+#: What SafeLoader makes sets, pairs and bytes of: none has a place here, and a set has no order.
+_NO_LISTS = {f"tag:yaml.org,2002:{kind}" for kind in ("binary", "omap", "pairs", "set")}
 _MOST_BITS = 64  # of a whole number; a longer one cannot even be printed in a message
 #: Numbers that YAML 1.1 takes for others than people do: 1_0 for 10, 010 for 8, 12:30 for 750.
 _OTHER_NUMBER = re.compile(r"[-+]?0[0-7]+|.*[_:].*")
@@ -46,6 +48,10 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
+        if node.tag in _NO_LISTS:
+            kind = node.tag.rpartition(":")[2]
+            told = f"!!{kind} is not taken: write a list, a mapping or a text"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
         try:
             found = super().construct_object(node, deep)
         except (yaml.YAMLError, RecursionError):

@@ -155,6 +155,10 @@ def _table(
         ) from error
     if not numbers:
         raise PluginError(f"{who} returned values of type {given.dtype}{what}; expected numbers.")
+    texts = (each for each in given.flat if isinstance(each, str | bytes))
+    if given.dtype.kind == "O" and (text := next(texts, None)) is not None:
+        # NumPy would take "1_5" for 15.
+        raise PluginError(f"{who} returned the text {text!r}{what}; expected numbers.")
     wanted = (slides.n_spots, len(columns))
     if values.shape != wanted:
         hint = " A mean with its variance is a `Prediction(mean, variance)`." if is_pair else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -174,3 +175,23 @@ def test_a_completion_that_is_no_table_of_numbers_is_refused(filled, change, mes
     slides, values = filled
     with pytest.raises(PluginError, match=message):
         checked_completion(change(values), slides, "x")
+
+
+@pytest.mark.parametrize("text", ["1_5", " 7 ", b"3"])
+def test_text_among_numbers_is_refused_and_not_read_as_a_number(blind, values, filled, text):
+    given = values.astype(object)
+    given[1, 2] = text
+    for each in (given, table(given, blind)):
+        with pytest.raises(PluginError, match=f"Predictor 'x' returned the text {text!r}"):
+            checked_prediction(each, blind, "x")
+    slides, completed = filled
+    completed = completed.astype(object)
+    completed[1, 2] = text
+    with pytest.raises(PluginError, match=f"Completer 'x' returned the text {text!r}"):
+        checked_completion(completed, slides, "x")
+
+
+def test_numbers_of_python_are_numbers(blind, values):
+    given = np.vectorize(Decimal, otypes=[object])(values.round(3).astype(float))
+    found = checked_prediction(given, blind, "x")
+    np.testing.assert_allclose(found, values.round(3), rtol=1e-6)

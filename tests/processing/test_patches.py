@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import anndata as ad
 import numpy as np
 import PIL.Image
@@ -292,3 +294,21 @@ def slide_of_width(folder):
         "um_per_px": 2.75,
     }
     return slide
+
+
+def test_a_system_that_writes_a_part_at_a_time_gets_all_of_it(slide, tmp_path, monkeypatch):
+    centres = [(50, 40), (65.2, 55.4), (20, 20)]
+    whole = np.array(cut(slide(centres), tmp_path / "a.npy", size=20))
+    write = cutting.os.pwrite
+    monkeypatch.setattr(cutting.os, "pwrite", lambda file, data, at: write(file, data[:7], at))
+    np.testing.assert_array_equal(cut(slide(centres), tmp_path / "b.npy", size=20), whole)
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(slide, tmp_path, monkeypatch):
+    def full(file, data, at):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cutting.os, "pwrite", full)
+    with pytest.raises(OSError, match="No space left"):
+        cut(slide([(50, 40), (65.2, 55.4)]), tmp_path / "a.npy", size=20)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["image.png"]

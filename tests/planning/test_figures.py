@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from spared_bench.api import make_bench, select
@@ -11,8 +9,8 @@ from spared_bench.cli.plan import _unavailable, hours_told
 from spared_bench.errors import PluginError
 from spared_bench.planning.figures import Figures, Training, by_figures
 from spared_bench.planning.forecast import forecast
-from spared_bench.registry import Registry
 from spared_bench.specs import DatasetSpec, PredictorSpec, Speed
+from tests.changed_specs import with_changed
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 FAST = Speed("a fast machine", training=32.0, prediction=100.0)
@@ -25,18 +23,6 @@ def planned(tmp_path, predictors, changes, datasets=("toy-absent",), completers=
     bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path, plugin_files=[TOY_PLUGIN])
     bench.registry = with_changed(bench.registry, changes)
     return select(bench, list(datasets), list(completers), list(predictors))
-
-
-def with_changed(registry, changes):
-    return Registry(
-        [
-            replace(
-                plugin,
-                specs=tuple(replace(spec, **changes.get(spec.name, {})) for spec in plugin.specs),
-            )
-            for plugin in registry.plugins
-        ]
-    )
 
 
 def test_hours_of_a_dataset_that_is_to_be_fetched_are_those_of_its_published_spots(tmp_path):

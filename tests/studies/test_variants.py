@@ -9,10 +9,10 @@ import pytest
 
 from spared_bench.api import execute, select
 from spared_bench.errors import StudyError
-from spared_bench.registry import Registry
 from spared_bench.specs import Speed
 from spared_bench.studies.planning import forecast_study, plan_study
 from spared_bench.studies.variants import variants_of
+from tests.changed_specs import with_changed
 from tests.studies.conftest import STUDY
 
 
@@ -168,18 +168,6 @@ def test_a_forecast_names_the_methods_of_all_variants_that_have_no_figure(opened
     ahead = forecast_study(plan)
     assert (ahead.figures["m"].trainings, ahead.figures["m"].without) == (1, ["toy-mean"])
     assert ahead.without_figures == ["toy-mean"]
-
-
-def with_changed(registry, changes):
-    return Registry(
-        [
-            replace(
-                plugin,
-                specs=tuple(replace(spec, **changes.get(spec.name, {})) for spec in plugin.specs),
-            )
-            for plugin in registry.plugins
-        ]
-    )
 
 
 def test_a_forecast_takes_figures_for_what_has_no_past_and_past_trials_of_the_same_size(opened):

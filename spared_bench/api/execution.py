@@ -95,6 +95,7 @@ def _execute(
     finally:
         runner.close()
         watcher.close()
+        bench.workspace.store.sweep()  # of jobs that were ended in the middle
         leases.sweep()
         leases.close()
     for line in told_of_few_genes(bench, (cell.dataset for cell in plan.cells)):

@@ -13,7 +13,7 @@ from spared_bench.cli.run_progress import LineWatcher, LiveWatcher
 from spared_bench.interfaces import Job, JobKind, Outcome
 from spared_bench.results import TrialResult
 from spared_bench.running.run_file import RunFile, living_runs
-from tests.running.test_orchestrator import wait_for
+from tests.processes import wait_for
 
 JOBS = [Job("trial", f"k{n}", "toy", "none", "p", {"lr": n}) for n in range(3)]
 

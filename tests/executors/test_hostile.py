@@ -9,7 +9,7 @@ import pytest
 from spared_bench.api import execute, make_bench, select
 from spared_bench.results import without_times
 from tests.executors.conftest import planted
-from tests.running.test_orchestrator import alive
+from tests.processes import alive
 
 HOSTILE = Path(__file__).parents[1] / "hostile_plugin.py"
 ATTACKS = ("poisons", "reaches", "replaces", "limits", "retypes", "settles", "threads", "returns")

@@ -18,7 +18,7 @@ from spared_bench.executors.local import LocalExecutor
 from spared_bench.executors.slot import Slot, environment
 from spared_bench.results import without_times
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
-from tests.running.test_orchestrator import alive, wait_for
+from tests.processes import alive, wait_for
 
 QUIET = {"track": False, "figures": False}
 
@@ -78,6 +78,7 @@ def test_a_worker_without_isolation_is_replaced_when_its_job_is_ended(workspace,
     plan = select(bench, ["toy"], ["none"], ["toy-slow"])
     report = execute(plan, workers=1, limits=Limits(timeout=0.5), **QUIET)
     assert [result.status for result in report.results] == ["timeout", "timeout"]
+    assert list((bench.workspace.store.root / "tmp").iterdir()) == [], "they left what they began"
 
 
 @pytest.mark.parametrize("isolate", [True, False])

@@ -13,7 +13,7 @@ from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
 from spared_bench.store import archives
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
-from tests.running.test_orchestrator import alive, wait_for
+from tests.processes import alive, wait_for
 
 STRANGER = Path(__file__).parents[1] / "stranger_plugin.py"
 QUIET = {"track": False, "figures": False, "breaker": 0}

@@ -25,7 +25,7 @@ from spared_bench.leaderboard.site_data import plain
 from spared_bench.store.processes import is_running, stamp, started_at
 from tests.board_samples import build, demo_trials, failed, trial
 from tests.leaderboard.reading import data_of, folder_of, row_of
-from tests.running.test_orchestrator import wait_for
+from tests.processes import wait_for
 
 COMMAND = "spared-bench leaderboard build"
 HOSTILE = [

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +12,7 @@ from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import WorkspaceError
 from spared_bench.results import without_times
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.processes import wait_for, workers_of
 from tests.scripted import Deaf
 
 PREDICTORS = ["toy-ridge", "toy-mean", "toy-raises"]
@@ -137,14 +135,13 @@ def test_a_run_that_is_stopped_and_started_again_ends_as_an_undisturbed_one(
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     wait_for(sign.exists)
-    children = worker_processes(process.pid)
-    assert children
+    assert workers_of(workspace)
     process.send_signal(how)
     if how == signal.SIGINT:  # once: what runs is finished; twice: at once
         assert any("Ctrl-C again stops at once" in line for line in process.stderr)
         process.send_signal(how)
     _, errors = process.communicate(timeout=30)
-    wait_for(lambda: not any(alive(pid) for pid in children))
+    wait_for(lambda: not workers_of(workspace))
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert "Interrupted. Finished trials are kept" in errors
@@ -173,27 +170,6 @@ def test_an_interrupt_lets_what_runs_finish_and_begins_nothing(workspace, tmp_pa
     report = json.loads(output)
     assert [(r["predictor"], r["status"]) for r in report["results"]] == [("toy-slow", "ok")]
     assert report["not_begun"] == 2
-
-
-def wait_for(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.05)
-
-
-def worker_processes(parent):
-    tasks = Path(f"/proc/{parent}/task")
-    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return state != "Z"
 
 
 def test_files_in_the_folder_of_the_command_are_not_taken_for_modules(workspace, tmp_path):

@@ -17,7 +17,8 @@ from spared_bench.results import without_times
 from spared_bench.running.orchestrator import Orchestrator
 from spared_bench.store.leases import Leases
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
-from tests.running.test_orchestrator import alive, command, wait_for, worker_processes
+from tests.processes import wait_for, workers_of
+from tests.running.test_orchestrator import command
 from tests.scripted import Deaf
 
 QUIET = {"track": False, "figures": False}
@@ -73,14 +74,13 @@ def test_what_a_killed_run_had_begun_is_taken_over_by_the_other(workspace, proto
     doomed = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     leases = workspace / "store" / "leases"
     wait_for(lambda: list(leases.glob("trial-*.lease")))
-    children = worker_processes(doomed.pid)
     other = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     doomed.send_signal(signal.SIGKILL)
     doomed.wait()
     shared = json.loads(other.communicate(timeout=120)[0])
     assert len(shared["results"]) == 8
     assert all(result["status"] == "ok" for result in shared["results"])
-    wait_for(lambda: not any(alive(pid) for pid in children))
+    wait_for(lambda: not workers_of(workspace))
 
 
 def test_a_suspended_run_is_named_and_its_work_taken_over_and_it_spoils_nothing_when_it_goes_on(
@@ -100,7 +100,7 @@ def test_a_suspended_run_is_named_and_its_work_taken_over_and_it_spoils_nothing_
     first = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     leases = workspace / "store" / "leases"
     wait_for(lambda: list(leases.glob("trial-*.lease")))
-    everything = [first.pid, *worker_processes(first.pid)]
+    everything = [first.pid, *workers_of(workspace)]
     for pid in everything:
         os.kill(pid, signal.SIGSTOP)
     try:

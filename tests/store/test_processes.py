@@ -10,7 +10,7 @@ import pytest
 
 from spared_bench.store import processes
 from spared_bench.store.processes import is_orphan, is_running, is_stopped, stamp, started_at
-from tests.running.test_orchestrator import wait_for
+from tests.processes import wait_for
 
 # Its first thread waits in the kernel for a child that has not begun its program.
 STARTS_A_CHILD = """

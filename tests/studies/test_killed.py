@@ -7,14 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pandas as pd
 
 from spared_bench.studies import kinds
 from spared_bench.studies.loading import open_study
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.processes import wait_for, workers_of
 
 STUDY = f"""
 name: toy-killed
@@ -44,41 +43,23 @@ def trained(workspace):
     return {path.parent.name for path in workspace.glob("store/trials/*/*/result.json")}
 
 
-def kill_when(arguments, ready):
+def kill_when(arguments, workspace, ready):
     """Start a command, kill it without a word when it is ready, and wait for its workers to end."""
     process = subprocess.Popen(
         arguments, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    until = time.monotonic() + 120
-    while not ready():
-        assert process.poll() is None, "it ended before it was killed"
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    children = [
-        int(pid)
-        for task in Path(f"/proc/{process.pid}/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    ]
+    wait_for(lambda: ready() or process.poll() is not None, 120)
+    assert process.poll() is None, "it ended before it was killed"
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    while any(alive(pid) for pid in children):
-        assert time.monotonic() < until, "a worker outlived the command"
-        time.sleep(0.05)
-
-
-def alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+    wait_for(lambda: not workers_of(workspace))
 
 
 def test_a_study_that_is_killed_ends_as_one_that_is_not(tmp_path):
     study, killed, quiet = tmp_path / "study.yaml", tmp_path / "killed", tmp_path / "quiet"
     study.write_text(STUDY)
 
-    kill_when(command(study, killed), lambda: len(trained(killed)) > 4)  # in its second variant
+    kill_when(command(study, killed), killed, lambda: len(trained(killed)) > 4)
     before = trained(killed)
     assert len(before) < N_CELLS, "nothing was left to do"
 

@@ -16,6 +16,7 @@ Prints seconds of the clock and of the processor, the ratio to one view, and the
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import multiprocessing
 import os
@@ -92,6 +93,7 @@ def _measure(
 ) -> None:
     keep_freed_memory()  # as the jobs of a run do
     way(path, spots(side, 2), out)  # imports and compilation are not counted
+    gc.freeze()  # as a job's process does with what it has imported
     started, busy = time.perf_counter(), time.process_time()
     way(path, spots(side, count), out)
     found = {

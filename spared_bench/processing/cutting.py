@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import IO, NamedTuple, TypeVar
 
@@ -129,88 +128,97 @@ def _in_file_order(
     hands over what it has made, while it is in that core's cache. A window does not depend on the
     order, nor on the number of threads.
     """
-    tasks = _tasks(image, wanted)
-    points = np.array([task.point for task in tasks], dtype=np.int64).reshape(-1, 2)
-    order = image.file_order(points, max((task.side for task in tasks), default=1)).tolist()
+    work = _work(image, wanted)
+    points = np.concatenate([each.points for each in work])
+    order = image.file_order(points, max(each.side for each in work))
+    lengths = [len(each.points) for each in work]
+    whose = np.repeat(np.arange(len(work)), lengths)[order].tolist()
+    numbers = np.concatenate([np.arange(length) for length in lengths])[order].tolist()
     workers = usable_cores()
 
-    def done(some: Sequence[_Task]) -> None:
-        for task in some:
-            pixels = task.do()
+    def do(start: int) -> None:
+        for at in range(start, min(start + _AT_ONCE, len(order))):
+            its, number = work[whose[at]], numbers[at]
+            pixels = its.do(number)
             if pixels is not None:
-                take(task.which, task.number, pixels)
+                take(its.which, number, pixels)
 
     with ThreadPoolExecutor(workers) as threads:
         waiting: deque[Future[None]] = deque()
         for start in range(0, len(order), _AT_ONCE):
-            waiting.append(
-                threads.submit(done, [tasks[at] for at in order[start : start + _AT_ONCE]])
-            )
+            waiting.append(threads.submit(do, start))
             if len(waiting) > 2 * workers:  # so that what failed ends it soon
                 waiting.popleft().result()
         while waiting:
             waiting.popleft().result()
 
 
-class _Task(NamedTuple):
-    """One window, or one block of an averaged image that windows are going to need.
+class _Work(NamedTuple):
+    """A set of windows, or blocks of an averaged image that windows are going to need.
 
-    ``point`` and ``side`` say where it reads the image itself, ``which`` and ``number`` whose
-    window it is.
+    ``points`` and ``side`` say where each reads the image itself, (n, 2) and at most so many
+    pixels, ``which`` whose windows they are. ``do`` is given the number of one; a block gives none.
     """
 
-    point: tuple[int, int]
+    points: np.ndarray
     side: int
-    do: Callable[[], np.ndarray | None]
+    do: Callable[[int], np.ndarray | None]
     which: int = -1
-    number: int = -1
 
 
-def _tasks(image: BlockImage, wanted: Sequence[WindowsToCut]) -> list[_Task]:
-    levels, needed = list[HalvedImage](), list[set[tuple[int, int]]]()
-    tasks: list[_Task] = []
+def _work(image: BlockImage, wanted: Sequence[WindowsToCut]) -> list[_Work]:
+    levels, needed, work = list[HalvedImage](), list[np.ndarray](), list[_Work]()
     for which, one in enumerate(wanted):
-        corners = one.corners.tolist()
         halvings = 0 if one.exact else halvings_of(one.side, one.size)
         if not halvings:
-            for number, (left, top) in enumerate(corners):
-                do = partial(_whole, image, left, top, one)
-                tasks.append(_Task((left, top), one.side, do, which, number))
+            work.append(_Work(one.corners, one.side, partial(_whole, image, one), which))
             continue
         while len(levels) < halvings:
             levels.append(HalvedImage(levels[-1] if levels else image))
-            needed.append(set())
+            needed.append(levels[-1].no_blocks())
         source = levels[halvings - 1]
-        inside, side = _place_in(source, one.corners, one.side)
-        for number, (rows, columns) in enumerate(source.blocks_of(inside, side)):
-            needed[halvings - 1].update(product(rows, columns))
-            left, top = corners[number]
-            do = partial(_small, source, left, top, one)
-            tasks.append(_Task(source.end_of(rows, columns), 1, do, which, number))
-    return [*_blocks(levels, needed), *tasks]
+        blocks = source.blocks_of(*_place_in(source, one.corners, one.side))
+        _mark(needed[halvings - 1], blocks)
+        do = partial(_small, source, blocks, one)
+        work.append(_Work(source.ends_of(blocks), 1, do, which))
+    return [*_averaging(levels, needed), *work]
 
 
-def _blocks(levels: list[HalvedImage], needed: list[set[tuple[int, int]]]) -> Iterator[_Task]:
+def _mark(needed: np.ndarray, blocks: np.ndarray) -> None:
+    for top, bottom, left, right in blocks.tolist():
+        needed[top:bottom, left:right] = True
+
+
+def _averaging(levels: list[HalvedImage], needed: list[np.ndarray]) -> Iterator[_Work]:
     """Yield the averaging of the blocks that are needed, and of those that they are made of.
 
     Each is made by itself, from blocks that are there: no thread waits long for another.
     """
-    for source, blocks in zip(levels[:0:-1], needed[:0:-1], strict=True):
-        for row, column in blocks:
-            needed[levels.index(source) - 1].update(product(*source.made_of(row, column)))
+    for level in range(len(levels) - 1, 0, -1):
+        made_of = [levels[level].made_of(row, column) for row, column in np.argwhere(needed[level])]
+        _mark(needed[level - 1], np.array(made_of))
     for level, source in enumerate(levels):
-        for row, column in sorted(needed[level]):
-            end = source.end_of(range(row, row + 1), range(column, column + 1))
-            do = partial(source.hold, row, column)
-            if level:
-                yield _Task(end, 1, do)
-            else:
-                x, y = 2 * int(source.columns[column]), 2 * int(source.rows[row])
-                yield _Task((x, y), end[1] - y, do)
+        places = np.argwhere(needed[level])
+        if not len(places):  # of a slide without spots
+            continue
+        rows, columns = places.T
+        ends = source.ends_of(np.stack([rows, rows + 1, columns, columns + 1], axis=1))
+        begins = 2 * np.stack([source.columns[columns], source.rows[rows]], axis=1)
+        do = partial(_hold, source, places)
+        if level:
+            yield _Work(ends, 1, do)
+        else:
+            yield _Work(begins, int((ends - begins)[:, 1].max()), do)
 
 
-def _whole(image: BlockImage, left: int, top: int, one: WindowsToCut) -> np.ndarray:
+def _hold(source: HalvedImage, places: np.ndarray, number: int) -> None:
+    row, column = places[number].tolist()
+    source.hold(row, column)
+
+
+def _whole(image: BlockImage, one: WindowsToCut, number: int) -> np.ndarray:
     """Return a window, resized from all its pixels."""
+    left, top = one.corners[number].tolist()
     window = padded_window(image, left, top, one.side)
     if one.exact or one.side == one.size:
         return resize(window, one.size, one.antialias)
@@ -222,12 +230,13 @@ def _place_in(source: HalvedImage, corner: Place, side: int) -> tuple[Place, int
     return corner // source.factor, -(-side // source.factor) + 1
 
 
-def _small(source: HalvedImage, left: int, top: int, one: WindowsToCut) -> np.ndarray:
-    """Return a window, resized from a halved image."""
+def _small(source: HalvedImage, blocks: np.ndarray, one: WindowsToCut, number: int) -> np.ndarray:
+    """Return a window, resized from a halved image, of which each shows these blocks."""
+    left, top = one.corners[number].tolist()
     (x, side), (y, _) = (_place_in(source, each, one.side) for each in (left, top))
     factor = source.factor
     place = left / factor - x, top / factor - y, one.side / factor, one.size
-    if (whole := source.whole_for(x, y, side)) is not None:
+    if (whole := source.whole_with(*blocks[number].tolist())) is not None:
         return resized_part(whole, (y, x, side, side), *place)
     return resized(padded_window(source, x, y, side), *place)
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache, partial
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -75,27 +77,28 @@ class HalvedImage(BlockImage):
         self._there[row, column] = True
         return halved[y : y + bottom - top, x : x + right - left]
 
-    def whole_for(self, left: int, top: int, side: int) -> np.ndarray | None:
-        """Return all of the image, of which the blocks of a square are there.
+    def whole_with(self, top: int, bottom: int, left: int, right: int) -> np.ndarray | None:
+        """Return all of the image, of which the blocks of these rows and columns are there.
 
-        ``None`` where it is too large to be held, or the square reaches beyond it.
+        ``None`` if it is not held as a whole.
         """
-        inside = min(left, top) >= 0 and left + side <= self.width and top + side <= self.height
-        if self._whole is None or not inside:
+        if self._whole is None:
             return None
-        rows = slice(top // _BLOCK, (top + side - 1) // _BLOCK + 1)
-        columns = slice(left // self._across, (left + side - 1) // self._across + 1)
-        if not self._there[rows, columns].all():
-            for _ in self.parts(left, top, side, side):
-                pass
+        if not self._there[top:bottom, left:right].all():
+            for row, column in product(range(top, bottom), range(left, right)):
+                self.hold(row, column)
         return self._whole
+
+    def no_blocks(self) -> np.ndarray:
+        """Return a grid that names none of the blocks, (rows, columns), of bool."""
+        return np.zeros_like(self._there)
 
     def hold(self, row: int, column: int) -> None:
         """Average a block and keep it for the windows that need it."""
         self._cache.obtain((row, column), partial(self.decode, row, column))
 
-    def blocks_of(self, corners: np.ndarray, side: int) -> list[tuple[range, range]]:
-        """Return rows and columns of the blocks that windows show, mirrored parts included.
+    def blocks_of(self, corners: np.ndarray, side: int) -> np.ndarray:
+        """Return the blocks that windows show, mirrored parts included.
 
         Parameters
         ----------
@@ -103,14 +106,18 @@ class HalvedImage(BlockImage):
             Upper left corners (x, y) in pixels of this image.
         side : int
             Of all windows.
+
+        Returns
+        -------
+        ndarray of int, of shape (n_windows, 4)
+            The first row of blocks and the one after the last, and so the columns.
         """
         left, right = _shown_blocks(self.columns, corners[:, 0], side)
         top, bottom = _shown_blocks(self.rows, corners[:, 1], side)
-        ends = np.stack([top, bottom + 1, left, right + 1], axis=1).tolist()
-        return [(range(a, b), range(c, d)) for a, b, c, d in ends]
+        return np.stack([top, bottom + 1, left, right + 1], axis=1)
 
-    def made_of(self, row: int, column: int) -> tuple[range, range]:
-        """Return rows and columns of the blocks that a block averages, of the image halved."""
+    def made_of(self, row: int, column: int) -> list[int]:
+        """Return the blocks that a block averages, of the image halved, as ``blocks_of`` does."""
         found = []
         for mine, theirs, at in (
             (self.rows, self.image.rows, row),
@@ -118,13 +125,12 @@ class HalvedImage(BlockImage):
         ):
             shown = np.array([2 * mine[at], 2 * mine[at + 1] - 1])
             first, last = (np.searchsorted(theirs, shown, side="right") - 1).tolist()
-            found.append(range(first, last + 1))
-        return found[0], found[1]
+            found += [first, last + 1]
+        return found
 
-    def end_of(self, rows: range, columns: range) -> tuple[int, int]:
-        """Return the lower right corner (x, y) of blocks, in pixels of the image itself."""
-        x, y = self.columns[columns.stop], self.rows[rows.stop]
-        return int(x) * self.factor, int(y) * self.factor
+    def ends_of(self, blocks: np.ndarray) -> np.ndarray:
+        """Return lower right corners (x, y) of blocks, in pixels of the image itself: (n, 2)."""
+        return self.factor * np.stack([self.columns[blocks[:, 3]], self.rows[blocks[:, 1]]], axis=1)
 
 
 def _shown_blocks(edges: np.ndarray, start: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -190,16 +196,55 @@ def resized_part(
     Parameters
     ----------
     pixels : ndarray of uint8, of shape (height, width, 3)
-        The image, contiguous.
+        The image, contiguous. It is mirrored where the part reaches beyond it.
     part : tuple of int
         First row and column, height and width.
     left, top, side, size
         As ``resized`` takes them, in pixels of the part.
     """
-    rows = _weights(top, side, part[2], size)
-    columns = _weights(left, side, part[3], size)
-    resampled: np.ndarray = _resampled(pixels, part[0], part[1], part[3], *rows, *columns)
+    y, x, height, width = part
+    rows = _taps(top, side, height, size, y, pixels.shape[0])
+    columns = _taps(left, side, width, size, x, pixels.shape[1])
+    resampled: np.ndarray = _resampled(
+        pixels, rows.begin, columns.begin, columns.length,
+        rows.first, rows.weights, columns.first, columns.weights,
+    )  # fmt: skip
     return resampled
+
+
+class _Taps(NamedTuple):
+    """Which pixels of a line are weighed, and how: ``first`` counts from ``begin`` on."""
+
+    begin: int
+    length: int
+    first: np.ndarray
+    weights: np.ndarray
+
+
+def _taps(start: float, side: float, extent: int, size: int, begin: int, length: int) -> _Taps:
+    """Return the taps of a part of a line, which begins at ``begin`` and has ``extent`` pixels."""
+    if begin >= 0 and begin + extent <= length:
+        return _Taps(begin, extent, *_weights(start, side, extent, size))
+    return _mirrored(start, side, extent, size, begin, length)
+
+
+@lru_cache(maxsize=512)
+def _mirrored(start: float, side: float, extent: int, size: int, begin: int, length: int) -> _Taps:
+    """Return the same of a part that reaches beyond a line, which is mirrored there.
+
+    What a pixel weighs where it is seen twice adds up, so that no pixel need be copied, and the
+    sums are those of the copies.
+    """
+    first, weights = _weights(start, side, extent, size)
+    places = (begin + first[:, None] + np.arange(weights.shape[1])) % (2 * length)
+    places = np.minimum(places, 2 * length - 1 - places)
+    counts = weights > 0
+    low = np.where(counts, places, length).min(axis=1)
+    places = np.where(counts, places - low[:, None], 0)
+    folded = np.zeros((size, int(places.max()) + 1), dtype=np.int32)
+    np.add.at(folded, (np.arange(size)[:, None], places), weights)
+    begin, end = int(low.min()), int((low + places.max(axis=1)).max()) + 1
+    return _Taps(begin, end - begin, low - begin, folded)
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from spared_bench.data.views import View
 from spared_bench.errors import ViewError
 from spared_bench.processing import blocks, cutting, reducing, views
 from spared_bench.processing.images import open_image
-from spared_bench.processing.reducing import halvings_of, resized
+from spared_bench.processing.reducing import halvings_of, resized, resized_part
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import arrays_of, cut_slide, place
 from spared_bench.protocol import PatchCutting
@@ -201,6 +201,21 @@ def test_resizing_in_whole_numbers_is_pillows_to_one_level(rng, side, size):
     assert np.abs(resized(window, 0, 0, side, size) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_part_that_leaves_an_image_is_resized_as_its_mirrored_copy_is(seed):
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, size=(*rng.integers(20, 60, size=2), 3), dtype=np.uint8)
+    side, size = int(rng.integers(10, 90)), int(rng.integers(1, 30))
+    extent = side + 1
+    y, x = rng.integers(-extent + 1, pixels.shape[:2]).tolist()
+    left, top = rng.choice([0.0, 0.25, 0.5, 0.75], size=2).tolist()
+    margin = [(extent, extent), (extent, extent), (0, 0)]
+    padded = np.pad(pixels, margin, mode="symmetric")
+    copy = padded[y + extent : y + 2 * extent, x + extent : x + 2 * extent]
+    found = resized_part(pixels, (y, x, extent, extent), left, top, side, size)
+    np.testing.assert_array_equal(found, resized(copy, left, top, side, size))
+
+
 @pytest.fixture(scope="module")
 def wide():
     """An image that windows of 600 px lie in, smooth over a few pixels, (901, 1103, 3)."""
@@ -271,6 +286,11 @@ def test_many_views_decode_every_block_once(tmp_path, rng, wide, monkeypatch, na
     for (view, file), before in zip(files, together, strict=True):
         cut_slide(slide, PatchCutting(size=32), views=[(view, file)])
         np.testing.assert_array_equal(np.load(file), before)
+
+
+def test_a_slide_without_spots_has_no_windows(tmp_path, wide):
+    slide = make_slide(tmp_path / "a.png", wide, np.empty((0, 2)))
+    assert cut(slide, View(pixels=600, size=100), tmp_path).patches.shape == (0, 100, 100, 3)
 
 
 def test_with_little_memory_the_windows_are_the_same(tmp_path, rng, wide, monkeypatch):

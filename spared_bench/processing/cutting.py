@@ -6,6 +6,7 @@ decoded once whatever is cut.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from spared_bench.processing.blocks import BlockImage, mirrored_runs
 from spared_bench.processing.reducing import HalvedImage, halvings_of, resized, resized_part
 from spared_bench.threads import usable_cores
 
+#: What a file system says that reserves no room.
+_CANNOT_RESERVE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _AT_ONCE = 4  # windows that a thread cuts in turn
 
 Place = TypeVar("Place", int, np.ndarray)
@@ -72,6 +75,8 @@ def cut_windows(image: BlockImage, wanted: Sequence[WindowsToCut]) -> None:
     """
     with ExitStack() as opened:
         files = [opened.enter_context(_ArrayFile(each)) for each in wanted]
+        for file in files:
+            file.reserve()
         _in_file_order(image, wanted, lambda which, number, it: files[which].write(number, it))
         for file in files:
             file.complete()
@@ -99,6 +104,17 @@ class _ArrayFile:
         np.lib.format.write_array_header_1_0(self._file, header)
         self._begin, self._each = self._file.tell(), int(np.prod(self._shape[1:]))
         return self
+
+    def reserve(self) -> None:
+        """Take the room for it, where the system can, so that a full disk is told at once."""
+        assert self._file is not None
+        take = getattr(os, "posix_fallocate", None)
+        try:
+            if take is not None:
+                take(self._file.fileno(), 0, self._begin + int(np.prod(self._shape)))
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
 
     def write(self, number: int, pixels: np.ndarray) -> None:
         assert self._file is not None

@@ -312,3 +312,29 @@ def test_a_full_disk_is_told_and_nothing_is_left(slide, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         cut(slide([(50, 40), (65.2, 55.4)]), tmp_path / "a.npy", size=20)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["image.png"]
+
+
+def test_a_disk_without_room_is_told_before_anything_is_decoded(slide, tmp_path, monkeypatch):
+    def full(file, begin, size):
+        assert (begin, size) == (0, 128 + 2 * 20 * 20 * 3)  # numpy's header and both patches
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cutting.os, "posix_fallocate", full, raising=False)
+    monkeypatch.setattr(cutting, "padded_window", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(OSError, match="No space left"):
+        cut(slide([(50, 40), (65.2, 55.4)]), tmp_path / "a.npy", size=20)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["image.png"]
+
+
+@pytest.mark.parametrize("says", [errno.EOPNOTSUPP, errno.EINVAL, None])
+def test_a_system_that_reserves_no_room_gets_the_same(slide, tmp_path, monkeypatch, says):
+    def cannot(file, begin, size):
+        raise OSError(says, "not here")
+
+    centres = [(50, 40), (65.2, 55.4), (20, 20)]
+    whole = np.array(cut(slide(centres), tmp_path / "a.npy", size=20))
+    if says is None:  # as on a Mac
+        monkeypatch.delattr(cutting.os, "posix_fallocate")
+    else:
+        monkeypatch.setattr(cutting.os, "posix_fallocate", cannot)
+    np.testing.assert_array_equal(cut(slide(centres), tmp_path / "b.npy", size=20), whole)

@@ -2,9 +2,10 @@
 
     python benchmarks/speeds.py --machine "2 cores with AVX-512" [-p NAME ...] [--write]
 
-Each method is trained by the harness on the embedded HER2+ sections at 224 px, in the configuration
-of ``--configuration`` and from random weights, with one step, which makes what trainings share
-(features), then with two, and then with more (at most ``--steps``). What the longer training takes
+Each method is trained by the harness on the embedded HER2+ sections at 224 px, with made-up labels
+or with a known section where it needs them, in the configuration of ``--configuration`` and from
+random weights: with one step, which makes what trainings share (features), then with two, and then
+with more (at most ``--steps``). What the longer training takes
 more is so many steps, of ``--batch`` spots or of a slide. On a CPU, seconds are of this process,
 which other work does not lengthen: those on the clock times its share of the processor. Printed are
 spots a second in steps and in predictions, of one worker with so many threads; ``--write`` keeps
@@ -27,7 +28,9 @@ import yaml
 from spared_bench.api import execute, make_bench, select
 
 _TABLE = Path(__file__).parents[1] / "plugins" / "predictors" / "speeds.yaml"
-_DATASET = "her2st_demo"
+_DATASET, _LABELLED = "her2st_demo", "her2st_labelled"
+_LABELS = Path(__file__).parent / "labelled_sections.py"
+_OF_LABELS, _OF_KNOWN_SPOTS = ["hist2st-regclass"], ["asign-3d"]
 _PUBLISHED = [
     *("shufflenet", "st-net", "vit-b", "vit-b-delta", "bleep", "egn", "eggn", "sepal", "histogene"),
     "hist2st",
@@ -51,6 +54,7 @@ configuration: {configuration}
 training: {{iterations: {steps}, batch_size: {batch}, validate_every: 1000000}}
 search: {{completer: median, grids: {{lr: [0.0001]}}}}
 """
+_KNOWN = "known: {sections: first, register: rigid}\n"
 
 
 @dataclass(frozen=True)
@@ -65,20 +69,21 @@ class Trained:
 
 def trained(name: str, steps: int, wanted: argparse.Namespace, workspace: Path) -> Trained:
     """Train a method with so many steps."""
+    dataset = _LABELLED if name in _OF_LABELS else _DATASET
     path = workspace / f"speeds-{steps}.yaml"
-    path.write_text(
-        _PROTOCOL.format(
-            dataset=_DATASET, steps=steps, batch=wanted.batch, configuration=wanted.configuration
-        )
+    protocol = _PROTOCOL.format(
+        dataset=dataset, steps=steps, batch=wanted.batch, configuration=wanted.configuration
     )
+    path.write_text(protocol + (_KNOWN if name in _OF_KNOWN_SPOTS else ""))
     bench = make_bench(
         str(path),
         workspace=workspace / "workspace",
+        plugin_files=[_LABELS],
         device=wanted.device,
         threads=wanted.threads,
         weights="" if name in _SIMPLE else "random",
     )
-    plan = select(bench, [_DATASET], ["median"], [name])
+    plan = select(bench, [dataset], ["median"], [name])
     own = wanted.device == "cpu" and wanted.threads == 1
     clock = time.process_time if own else time.perf_counter
     began, wall = clock(), time.perf_counter()
@@ -94,7 +99,7 @@ def speed_of(name: str, wanted: argparse.Namespace, workspace: Path) -> dict[str
     """Return what is measured of one method."""
     first = trained(name, 1, wanted, workspace)
     bench, spots = first.bench, first.result.facts["n_spots"]
-    spec, dataset = bench.predictor(name), bench.dataset(_DATASET)
+    spec, dataset = bench.predictor(name), bench.dataset(first.result.dataset)
     told = {
         "machine": wanted.machine,
         "configuration": bench.chosen("predictor", name).configuration,

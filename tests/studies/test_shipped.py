@@ -73,10 +73,10 @@ def by_hand() -> dict[str, tuple[int, float]]:
     genes += 54 * 9 * sample / rates["linear-probe"][1]
     # 11 sections of stnet choose and 12 test; of 10xghbc, one of two slides does both.
     sepal = 0.0
-    for name, variants in (("vit-b", 1), ("vit-b-delta", 2)):
+    for name, variants in (("vit-b", 1), ("vit-b-delta", 2), ("sepal", 16)):
         sepal += variants * seconds(name, 256, 11 * section, 23 * section)
         sepal += variants * seconds(name, 256, 7_785 / 2, 7_785 / 2)
-    return {"jiang-stain": (42, stain), "jiang-genes": (108, genes), "sepal-ablation": (6, sepal)}
+    return {"jiang-stain": (42, stain), "jiang-genes": (108, genes), "sepal-ablation": (38, sepal)}
 
 
 def test_hours_of_studies_without_their_data_are_those_of_a_sum_by_hand(tmp_path):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spared_bench.processing.blocks import CACHE_BYTES, BlockImage, even_edges
+from spared_bench.processing.blocks import CACHE_BYTES, BlockCache, BlockImage, even_edges
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.compiled import compiled
 
@@ -27,6 +27,7 @@ _GAP = 1.5  # at least so many pixels become one
 _BLOCK = 128  # rows of a halved block
 _ACROSS = 1024  # columns at least
 _BITS = 15  # of the weights, which sum up to 2**15
+_HALF = 1 << (_BITS - 1)
 _LANES = 16  # rows that are turned together
 
 
@@ -92,6 +93,11 @@ class HalvedImage(BlockImage):
     def no_blocks(self) -> np.ndarray:
         """Return a grid that names none of the blocks, (rows, columns), of bool."""
         return np.zeros_like(self._there)
+
+    def keep_rows(self, rows: int) -> None:
+        """Keep what windows of so many rows need, and no more: old blocks leave the CPU's cache."""
+        needed = (rows + 2 * _BLOCK) * self.width * 3
+        self._cache = BlockCache(min(CACHE_BYTES, needed))
 
     def hold(self, row: int, column: int) -> None:
         """Average a block and keep it for the windows that need it."""
@@ -241,15 +247,19 @@ def _mirrored(start: float, side: float, extent: int, size: int, begin: int, len
     counts = weights > 0
     low = np.where(counts, places, length).min(axis=1)
     places = np.where(counts, places - low[:, None], 0)
-    folded = np.zeros((size, int(places.max()) + 1), dtype=np.int32)
+    folded = np.zeros((size, _even(int(places.max()) + 1)), dtype=np.int32)
     np.add.at(folded, (np.arange(size)[:, None], places), weights)
     begin, end = int(low.min()), int((low + places.max(axis=1)).max()) + 1
     return _Taps(begin, end - begin, low - begin, folded)
 
 
+def _even(n: int) -> int:
+    return n + n % 2
+
+
 @lru_cache(maxsize=64)
 def _weights(start: float, side: float, length: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return first pixel and weights of each place: (size,) and (size, n), of sum 2**15.
+    """Return first pixel and weights of each place: (size,) and (size, n), n even, of sum 2**15.
 
     The weights are a triangle twice as wide as a place, cut off at the ends, as Pillow's are.
     """
@@ -259,8 +269,7 @@ def _weights(start: float, side: float, length: int, size: int) -> tuple[np.ndar
     low, high = math.floor(start), min(math.ceil(start + side), length)
     first = np.clip(np.floor(centres - reach + 0.5), low, high - 1).astype(np.int64)
     last = np.clip(np.floor(centres + reach + 0.5), low + 1, high).astype(np.int64)
-    n = int((last - first).max())
-    places = first[:, None] + np.arange(n)
+    places = first[:, None] + np.arange(_even(int((last - first).max())))
     weights = np.maximum(1 - np.abs(places + 0.5 - centres[:, None]) / reach, 0)
     weights[places >= last[:, None]] = 0
     weights /= weights.sum(axis=1, keepdims=True)
@@ -290,13 +299,15 @@ def _weighed_and_turned(
         n = min(_LANES, size - top)
         for lane in range(n):
             y = top + lane
-            sums[:] = 1 << (_BITS - 1)
-            for k in range(weights.shape[1]):
-                weight = weights[y, k]
-                if weight:
-                    row = rows[y0 + first[y] + k, begin : begin + length]
-                    for i in range(length):
-                        sums[i] += weight * np.int32(row[i])
+            for k in range(0, weights.shape[1], 2):  # two at a time: a third less than one by one
+                at, one, two = y0 + first[y] + k, weights[y, k], weights[y, k + 1]
+                if k and not (one or two):
+                    break
+                upper = rows[at, begin : begin + length]
+                lower = rows[at + 1 if two else at, begin : begin + length]
+                for i in range(length):
+                    so_far = sums[i] if k else np.int32(_HALF)
+                    sums[i] = so_far + one * np.int32(upper[i]) + two * np.int32(lower[i])
             if step == 3:  # known, as in `_turn`
                 _pack(sums, few[lane], 3)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,12 +26,12 @@ def read_npz(path: Path, layer: str = "") -> tuple[Named, Named | None]:
     Raises
     ------
     SubmissionError
-        If an array is missing, holds Python objects (which are never unpickled), is larger than
-        4 GB, or does not fit the names.
+        If an array is missing, stands twice, holds Python objects (which are never unpickled), is
+        larger than 4 GB, or does not fit the names.
     """
     try:
         with zipfile.ZipFile(path) as packed:
-            held = {name.removesuffix(".npy") for name in packed.namelist()}
+            held = _held(packed, path)
             spots = _names(packed, path, _one(path, held, _SPOTS, "spots"))
             genes = _names(packed, path, _one(path, held, _GENES, "genes"))
             shape = len(spots), len(genes)
@@ -45,6 +46,19 @@ def read_npz(path: Path, layer: str = "") -> tuple[Named, Named | None]:
 def _named(path: Path, spots: list[str], genes: list[str], values: np.ndarray) -> Named:
     block = spots, lambda rows, columns: values[np.ix_(rows, columns)].astype(np.float64)
     return Named(path.name, genes, iter([block]))
+
+
+def _held(packed: zipfile.ZipFile, path: Path) -> set[str]:
+    """Return the names of the arrays; a zip, unlike a folder, can hold one name twice."""
+    members = [name for name in packed.namelist() if name.endswith(".npy")]
+    for name, times in Counter(members).items():
+        if times > 1:
+            raise _refused(
+                path,
+                f"it holds {name[:200]!r} {times} times, and which of them is meant cannot be told."
+                " Write it again, each array once",
+            )
+    return {name.removesuffix(".npy") for name in members}
 
 
 def _one(path: Path, held: set[str], names: tuple[str, ...], what: str) -> str:

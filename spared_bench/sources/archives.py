@@ -143,7 +143,8 @@ def unpack(
     Raises
     ------
     DownloadError
-        For damage, too much data, or a member that is a link, a device, or outside the folder.
+        For damage, too much data, a member that is a link, a device, or outside the folder, or two
+        that would be one file.
     WorkspaceError
         If the disk is full.
     """
@@ -151,9 +152,8 @@ def unpack(
     names = []
     with _reading(archive, max_members) as members:
         for name, source in members:
-            left -= _copy(source, folder / name, left, archive)
+            left -= _copy(source, folder, name, left, archive)
             names.append(name)
-    names = list(dict.fromkeys(names))  # of a member that comes twice, the last is kept
     tops = {PurePosixPath(name).parts[0] for name in names}
     if len(tops) == 1 and all("/" in name for name in names):
         top = tops.pop()
@@ -161,17 +161,34 @@ def unpack(
     return folder, names
 
 
-def _copy(source: IO[bytes], target: Path, limit: int, archive: Path) -> int:
+def _copy(source: IO[bytes], folder: Path, name: str, limit: int, archive: Path) -> int:
     """Write one member and return its size, whatever the archive says of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     written = 0
-    with source, target.open("wb") as file:
+    with source, _new_file(folder, name, archive) as file:
         while chunk := source.read(1 << 20):
             written += len(chunk)
             if written > limit:
                 raise _swells(archive)
             file.write(chunk)
     return written
+
+
+def _new_file(folder: Path, name: str, archive: Path) -> IO[bytes]:
+    """Open the file of a member, where none of another member is.
+
+    The file system says which names are one: letter case counts on some and not on others.
+    """
+    target = folder / name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target.open("xb")
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DownloadError(
+            f"The archive {archive.name} holds {name[:200]!r} twice: two of its members would be"
+            " that one file, or one of them its folder, and which is the data cannot be told."
+            " Nothing of it was kept. Ask whoever publishes it, or unpack it yourself and keep the"
+            " right one."
+        ) from error
 
 
 def unpack_nested(root: Path, members: list[str], pattern: str) -> list[str]:
@@ -207,7 +224,7 @@ def _unpack_member(root: Path, member: str) -> list[str]:
         plain = member.removesuffix(".gz")
         try:
             with gzip.open(packed) as source:
-                _copy(cast(IO[bytes], source), root / plain, bound_of(packed), packed)
+                _copy(cast(IO[bytes], source), root, plain, bound_of(packed), packed)
         except _DAMAGE as error:
             raise _damaged(packed, error) from error
         packed.unlink()

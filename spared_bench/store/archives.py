@@ -79,8 +79,9 @@ def import_archive(store: Store, archive: Path) -> tuple[int, int]:
     Raises
     ------
     UsageError
-        If it is no archive of ``export``, names a place outside the store, or holds an entry whose
-        files or inputs are not those of its manifest. What was taken over before stays.
+        If it is no archive of ``export``, names a place outside the store or one twice, or holds
+        an entry whose files or inputs are not those of its manifest. What was taken over before
+        stays.
     """
     store.sweep()  # of an import that was killed
     # Named as whatever is written is, so that the next sweep knows whether its writer lives.
@@ -89,7 +90,7 @@ def import_archive(store: Store, archive: Path) -> tuple[int, int]:
         source = _source_of(archive)
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
-                _unpack(tar, member, staging)
+                _unpack(tar, member, staging, archive)
         return _adopt(store, staging, archive, source)
     except (tarfile.TarError, OSError, EOFError) as error:
         if is_full(error):
@@ -112,25 +113,32 @@ def _source_of(archive: Path) -> dict[str, Any]:
     return {"archive": archive.name, "sha256": file_digest(archive), "imported": today}
 
 
-def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, staging: Path) -> None:
+def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, staging: Path, archive: Path) -> None:
     """Write one plain file of an archive; its directories come by themselves."""
     parts = PurePosixPath(member.name).parts
     wanted = len(parts) >= 2 and parts[0] in (*RESULTS, *PRODUCTS, CELLS)
     plain = (member.isfile() and not member.issparse()) or member.isdir()
     if not wanted or ".." in parts or not plain:
         raise UsageError(
-            f"The archive holds {member.name!r}, which is no plain file of a store. Nothing of it"
-            " was taken over. Only import what `spared-bench store export` wrote."
+            f"The archive {archive.name} holds {member.name!r}, which is no plain file of a store."
+            " Nothing of it was taken over. Only import what `spared-bench store export` wrote."
         )
     content = tar.extractfile(member) if member.isfile() else None
     if content is not None:
-        target = staging.joinpath(*parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _copy(content, target)
+        try:
+            _copy(content, staging.joinpath(*parts))
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UsageError(
+                f"The archive {archive.name} holds {member.name!r} twice: two of its members would"
+                " be that one file, or one of them its folder. Nothing of it was taken over. Only"
+                " import what `spared-bench store export` wrote."
+            ) from error
 
 
 def _copy(source: IO[bytes], target: Path) -> None:
-    with target.open("wb") as file:
+    """Write a file where none is, by what the file system calls one name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as file:
         shutil.copyfileobj(source, file)
 
 

@@ -400,6 +400,29 @@ def test_an_archive_that_claims_too_much_or_lacks_an_array_is_refused(tmp_path, 
         read(tmp_path / "p.npz")
 
 
+def test_an_archive_that_holds_an_array_twice_is_refused(tmp_path):
+    path = tmp_path / "p.npz"
+    as_npz(FRAME, path)
+    as_npz(FRAME * 2, tmp_path / "other.npz")
+    with zipfile.ZipFile(tmp_path / "other.npz") as other:
+        again = other.read("predictions.npy")
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as packed:
+        packed.writestr("predictions.npy", again)
+    with pytest.raises(SubmissionError, match=r"p\.npz .* 'predictions\.npy' 2 times, and which"):
+        read(path)
+
+
+def test_a_member_that_is_no_array_by_its_name_is_not_taken_for_one(tmp_path):
+    as_npz(FRAME, tmp_path / "p.npz")
+    with zipfile.ZipFile(tmp_path / "p.npz") as packed:
+        members = {name: packed.read(name) for name in packed.namelist()}
+    with zipfile.ZipFile(tmp_path / "p.npz", "w") as packed:
+        for name, content in members.items():
+            packed.writestr(name.replace("spots.npy", "spots"), content)
+    with pytest.raises(SubmissionError, match=r"no array of spots .* it has genes, predictions"):
+        read(tmp_path / "p.npz")
+
+
 def test_an_archive_whose_shape_is_not_that_of_its_names_is_refused(tmp_path):
     np.savez(
         tmp_path / "p.npz", X=VALUES.T, spots=np.array(SPOTS.names), genes=np.array(GENES.names)

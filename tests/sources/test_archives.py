@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from pathlib import Path
+from contextlib import nullcontext
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given
@@ -128,10 +130,54 @@ def test_an_inner_archive_does_not_go_over_what_is_there(tmp_path):
         unpack_nested(tmp_path / "root", ["a.zip", "a/y"], "*.zip")
 
 
-def test_of_a_member_that_comes_twice_the_last_is_kept(tmp_path):
-    twice = [("a", tarfile.REGTYPE, content) for content in (b"1", b"2")]
-    root, names = unpack(tar(tmp_path / "x.tar", *twice, mode="w"), tmp_path / "out")
-    assert (names, (root / "a").read_bytes()) == (["a"], b"2")
+@pytest.mark.parametrize(
+    "names",
+    [("a", "a"), ("./a", "a"), ("a/b", "a//b"), ("a/./b", "a/b"), ("a", "a/b"), ("a", "a/b/c")],
+)
+def test_two_members_that_would_be_one_file_refuse_the_archive(tmp_path, names):
+    pairs = list(zip(names, (b"1", b"2"), strict=True))
+    plain = [(name, tarfile.REGTYPE, content) for name, content in pairs]
+    tar(tmp_path / "x.tar", *plain, mode="w")
+    warns = pytest.warns(UserWarning, match="Duplicate") if len(set(names)) == 1 else nullcontext()
+    with warns, zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name, content in pairs:
+            archive.writestr(name, content)
+    for number, name in enumerate(["x.tar", "x.zip"]):
+        told = rf"archive {name} holds '{PurePosixPath(names[1])}' twice.* Nothing of it was kept"
+        with pytest.raises(DownloadError, match=told):
+            unpack(tmp_path / name, tmp_path / f"out{number}")
+
+
+def test_names_of_windows_and_of_others_that_meet_refuse_the_archive(tmp_path):
+    archive = zip_(tmp_path / "x.zip", **{"a\\b": "1", "a/b": "2"})
+    with pytest.raises(DownloadError, match=r"x\.zip holds 'a/b' twice"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_names_that_differ_by_letter_case_are_two_where_the_system_tells_them_apart(tmp_path):
+    archive = zip_(tmp_path / "x.zip", **{"a": "1", "A": "2"})
+    (tmp_path / "probe").touch()
+    if (tmp_path / "PROBE").exists():
+        with pytest.raises(DownloadError, match=r"x\.zip holds 'A' twice"):
+            unpack(archive, tmp_path / "out")
+    else:
+        root, names = unpack(archive, tmp_path / "out")
+        assert {name: (root / name).read_text() for name in names} == {"a": "1", "A": "2"}
+
+
+def test_a_folder_may_be_listed_as_often_as_one_likes(tmp_path):
+    folder = ("top/a", tarfile.DIRTYPE, b"")
+    member = ("top/a/b", tarfile.REGTYPE, b"1")
+    archive = tar(tmp_path / "x.tar", folder, folder, member, folder, mode="w")
+    assert unpack(archive, tmp_path / "out") == (tmp_path / "out" / "top", ["a/b"])
+
+
+def test_a_packed_file_does_not_go_over_one_of_its_name(tmp_path):
+    (tmp_path / "a.csv").write_text("plain")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"packed"))
+    with pytest.raises(DownloadError, match=r"a\.csv\.gz holds 'a\.csv' twice"):
+        unpack_nested(tmp_path, ["a.csv", "a.csv.gz"], "*.gz")
+    assert (tmp_path / "a.csv").read_text() == "plain"
 
 
 def test_an_archive_of_too_many_members_is_refused_whatever_they_are(tmp_path):

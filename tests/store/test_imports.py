@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import tarfile
@@ -53,6 +54,21 @@ def packed(folder, archive):
             if path.is_file():
                 tar.add(path, path.relative_to(folder))
     return archive
+
+
+@pytest.mark.parametrize("name", ["cells/a.json", "cells/./a.json", "cells/a.json/b.json"])
+def test_an_archive_that_holds_one_name_twice_is_refused(tmp_path, name):
+    with tarfile.open(tmp_path / "odd.tar", "w") as tar:
+        for each in ("cells/a.json", name):
+            info = tarfile.TarInfo(each)
+            info.size = 2
+            tar.addfile(info, io.BytesIO(b"{}"))
+    store = Store(tmp_path / "store")
+    with pytest.raises(
+        UsageError, match=rf"odd\.tar holds '{name}' twice.*Nothing of it was taken"
+    ):
+        import_archive(store, tmp_path / "odd.tar")
+    assert not list(store.root.rglob("*.json"))
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ def read_anndata(
     um_per_px: float = 0.0,
     organism: str = "",
     label: str = "",
+    tissue: str = "",
     exports: Path | None = None,
 ) -> AnnData:
     """Read one slide.
@@ -73,6 +74,8 @@ def read_anndata(
         ``"human"`` or ``"mouse"``, whose genes are read where the file has several genomes.
     label : str
         The column of ``obs`` that holds the labels of spots; empty for none.
+    tissue : str
+        The column of ``obs`` that is 1 or true for spots under tissue; by default ``in_tissue``.
     exports : Path, optional
         A folder for an image that is taken out of the file.
 
@@ -96,7 +99,7 @@ def read_anndata(
     adata = open_anndata(path)
     if rows is not None:
         adata = _rows_of(adata, *rows, path)
-    slide = raw_slide_from(adata, layer, path, organism, label)
+    slide = raw_slide_from(adata, layer, path, organism, label, tissue)
     facts = library_of(adata, library, rows, path)
     told = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
     diameter = spot_diameter_px or told

@@ -16,7 +16,7 @@ from spared_bench.readers.features import choose_genes, mostly_ensembl
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
 from spared_bench.readers.lattice import nearest_px
-from spared_bench.readers.tables import as_flags
+from spared_bench.readers.tissue_column import under_tissue
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -38,13 +38,19 @@ _KINDS = ("feature_types", "feature_type")  # scanpy's, and 10x Genomics'
 
 
 def raw_slide_from(
-    adata: AnnData, layer: str, path: Path, organism: str = "", label: str = ""
+    adata: AnnData,
+    layer: str,
+    path: Path,
+    organism: str = "",
+    label: str = "",
+    tissue: str = "",
 ) -> AnnData:
     """Return counts, genes, labels, array positions and centres; ``uns["slide"]``: the repairs."""
     import pandas as pd
     from anndata import AnnData as Slide
 
-    adata, repairs = _under_tissue(adata, path)
+    covered, repairs = under_tissue(adata.obs, tissue, path)
+    adata = adata if covered.all() else adata[covered]
     centres = _centres(adata, path)
     matrix, var = _counts(adata, layer, path)
     repairs += [] if layer else _beside(adata, matrix, path)
@@ -123,23 +129,6 @@ def _beside(adata: AnnData, counts: csr_matrix, path: Path) -> list[str]:
                 f" counts? Write `layer: {name}`, or `layer: X`, in the slide's entry."
             )
     return notes
-
-
-def _under_tissue(adata: AnnData, path: Path) -> tuple[AnnData, list[str]]:
-    """Leave out spots beside the tissue, where ``obs["in_tissue"]`` tells them."""
-    named = (name for name in adata.obs if _letters(name) == _letters("in_tissue"))
-    column = next(named, None)
-    if column is None or not adata.n_obs:
-        return adata, []
-    covered = as_flags(adata.obs[column], f"obs[{column!r}] of {path}", CoordinateError)
-    if covered.all():
-        return adata, []
-    if not covered.any():
-        raise CoordinateError(
-            f"No spot of {path} is under tissue: obs[{column!r}] is 1 or true for none of"
-            f" {adata.n_obs}. Correct that column, or remove it if all of them are."
-        )
-    return adata[covered], [f"Spots beside the tissue, dropped: {int((~covered).sum())}."]
 
 
 def _letters(name: Any) -> str:

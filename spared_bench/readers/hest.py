@@ -24,6 +24,7 @@ from spared_bench.processing.given import GIVEN, GIVEN_ROWS, GIVEN_UM
 from spared_bench.readers.anndata_file import open_anndata
 from spared_bench.readers.anndata_images import copies_of, image_in, library_of
 from spared_bench.readers.anndata_spots import raw_slide_from
+from spared_bench.readers.tissue_column import not_used, tissue_columns
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 #: Side of a patch in micrometres: 224 px at 0.5 µm/px.
 PATCH_UM = 112.0
 _LIBRARY = "ST"  # whatever the technology
-#: Columns of obs that are left over from elsewhere, or wrong for some technologies.
-_NOT_TRUSTED = ("in_tissue", "array_row", "array_col")
+#: Columns of obs that are left over from elsewhere, or wrong for some technologies, as those that
+#: tell of the tissue are, too.
+_NOT_TRUSTED = ("array_row", "array_col")
+_NOT_USED = "in HEST such a column can be left over; the patches say which spots count"
 
 
 def read_hest(
@@ -81,7 +84,8 @@ def read_hest(
         If the patches do not match the spots.
     """
     adata = open_anndata(path)
-    adata.obs = adata.obs.drop(columns=list(_NOT_TRUSTED), errors="ignore")
+    tissue = adata.obs[tissue_columns(adata.obs)]
+    adata.obs = adata.obs.drop(columns=[*_NOT_TRUSTED, *tissue], errors="ignore")
     slide = raw_slide_from(adata, "X", path, organism)
     facts = library_of(adata, _LIBRARY, None, path)
     scale = um_per_px or _pixel_size(metadata)
@@ -89,8 +93,9 @@ def read_hest(
     told: dict[str, Any] = {"image_path": "", "image_scale": 1.0}
     if patches is not None:
         rows, order, scale = _patches(patches, list(map(str, slide.obs_names)), scale)
-        slide = slide[order].copy()
+        slide, tissue = slide[order].copy(), tissue.iloc[order]
         told |= {GIVEN: str(patches), GIVEN_ROWS: rows, GIVEN_UM: PATCH_UM}
+    slide.uns["slide"]["repairs"] += not_used(tissue, _NOT_USED)
     if not diameter > 0:
         raise ContractError(
             f"{path} does not say how large a spot is (uns['spatial']['ST']['scalefactors']"

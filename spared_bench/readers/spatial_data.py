@@ -46,6 +46,7 @@ def read_spatialdata(
     um_per_px: float = 0.0,
     organism: str = "",
     label: str = "",
+    tissue: str = "",
     exports: Path,
 ) -> AnnData:
     """Read one slide.
@@ -65,6 +66,8 @@ def read_spatialdata(
         ``"human"`` or ``"mouse"``, whose genes are read where the table has several genomes.
     label : str
         The column of the table's ``obs`` that holds the labels of spots; empty for none.
+    tissue : str
+        The one that is 1 or true for spots under tissue; by default ``in_tissue``.
     exports : Path
         A folder for the image, which is written there as TIFF.
 
@@ -101,7 +104,7 @@ def read_spatialdata(
     element = sdata.labels[shapes] if labelled else sdata.shapes[shapes]
     centres, diameter = _spots(sdata, element, picture, counts, attributes, path)
     counts.obsm[SPATIAL] = centres
-    slide = raw_slide_from(counts, layer, path, organism, label)
+    slide = raw_slide_from(counts, layer, path, organism, label, tissue)
     made = "array_row" not in counts.obs or "array_col" not in counts.obs
     check_scale(slide, diameter, um_per_px, path, from_pixels=made)
     slide.uns["slide"] |= {

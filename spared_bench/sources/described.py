@@ -95,8 +95,8 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
         from spared_bench.readers.legacy_tables import between_tabs
 
         where = Path(entry.spots) if entry.spots else None
-        with between_tabs(path, where) as (counts, spots, notes), np.errstate(over="ignore"):
-            check_tables(counts, spots)
+        with between_tabs(path, where) as (counts, spots, between), np.errstate(over="ignore"):
+            notes = [*between, *check_tables(counts, spots)]
             try:
                 slide = read_legacy_st(counts, spots, image, step_um=entry.step_um or None)
             except CountsError:
@@ -113,6 +113,7 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
             shapes=entry.shapes,
             organism=described.organism,
             label=described.label_column,
+            tissue=described.tissue_column,
         )
         return read(
             path, entry.image, layer=entry.layer, um_per_px=entry.um_per_px, exports=exports
@@ -142,6 +143,7 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
         um_per_px=entry.um_per_px,
         organism=described.organism,
         label=described.label_column,
+        tissue=described.tissue_column,
         exports=exports,
     )
 
@@ -153,6 +155,7 @@ def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:
         "format": described.format,
         "slide_column": described.slide_column,
         "label_column": described.label_column,
+        "tissue_column": described.tissue_column,
         "slides": {
             slide_id: {
                 # Where a file lies moves no number; what is in it does.

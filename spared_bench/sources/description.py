@@ -122,6 +122,8 @@ class Description(_Described):
     ``label_column`` holds the labels of spots: a column of ``obs`` (AnnData, SpatialData) or of the
     slides' tables of ``labels``. ``classes`` says which there may be and in which order; left out,
     ``data add`` takes those that occur, sorted.
+    ``tissue_column`` of ``obs`` (AnnData, SpatialData) is 1 or true for spots under tissue; left
+    out, that is ``in_tissue``.
     """
 
     name: Text
@@ -137,6 +139,7 @@ class Description(_Described):
     slides: Annotated[dict[str, SlideEntry], Field(min_length=1, max_length=10_000)]
     slide_column: Text = ""
     label_column: Text = ""
+    tissue_column: Text = ""
     classes: Annotated[tuple[Text, ...], Field(max_length=1_000)] = ()
     split: dict[Literal["train", "val", "test"], tuple[str, ...]]
     allow_shared_donors: bool = False
@@ -150,6 +153,11 @@ class Description(_Described):
             raise ValueError(
                 f"`slide_column` is set, which format {self.format!r} does not use (it belongs to"
                 " h5ad)"
+            )
+        if self.tissue_column and self.format not in _ONLY["layer"]:
+            raise ValueError(
+                f"`tissue_column` is set, which format {self.format!r} does not use (it belongs to"
+                f" {', '.join(_ONLY['layer'])})"
             )
         self._check_labels()
         self._check_samples()

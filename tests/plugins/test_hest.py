@@ -67,6 +67,20 @@ def test_a_sample_is_joined_by_barcode_in_the_order_of_its_patches(task):
     assert slide.uns["slide"]["um_per_px"] == pytest.approx(0.25)
 
 
+def test_what_a_sample_says_of_the_tissue_is_not_used_and_told(own_task):
+    path = own_task / "adata" / "S1.h5ad"
+    raw = read_h5ad(path)
+    raw.obs["in_tissue"] = raw.obs["is_tissue"] = [0] * 40 + [1] * (raw.n_obs - 40)
+    raw.write_h5ad(path)
+    slide = read_hest(path, own_task / "patches" / "S1.h5")
+    beside = int(np.isin(slide.obs_names, raw.obs_names[:40]).sum())
+    told = [note for note in slide.uns["slide"]["repairs"] if "tissue" in note]
+    assert [note.split(" beside")[0] for note in told] == [
+        f"Column {name!r} calls {beside} of 134 spots" for name in ("in_tissue", "is_tissue")
+    ]
+    assert all("in HEST such a column can be left over" in note for note in told)
+
+
 def test_metadata_with_bare_nan_says_the_size_of_a_pixel(task, tmp_path):
     told = tmp_path / "S1.json"
     told.write_text('{"pixel_size_um_estimated": 0.2737, "pixel_size_um_embedded": NaN}')

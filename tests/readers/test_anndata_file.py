@@ -323,6 +323,89 @@ def test_features_of_another_type_are_left_out_of_a_file(adata, tmp_path, name):
     assert slide.uns["slide"]["repairs"] == ["Features that are no genes, dropped: 1."]
 
 
+MASKS = ["under_tissue", "on_tissue", "is_tissue", "in_tissue_mask", "isInTissue", "tissue",
+         "Tissue.mask", "covered by tissue", "in_tissue.1", "inside the tissue"]  # fmt: skip
+HALF = {
+    "numbers": [0] * 4 + [1] * 60,
+    "bool": [False] * 4 + [True] * 60,
+    "words": ["out"] * 4 + ["in"] * 60,
+    "category": pd.Categorical(["No"] * 4 + ["Yes"] * 60),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("kind", HALF)
+def test_a_column_that_may_tell_of_the_tissue_is_told_and_used_when_named(
+    adata, tmp_path, name, kind
+):
+    adata.obs[name] = HALF[kind]
+    path = written(adata, tmp_path)
+    slide = read_anndata(path)
+    assert slide.n_obs == 64
+    assert slide.uns["slide"]["repairs"][0] == (
+        f"Column {name!r} calls 4 of 64 spots beside the tissue, and was not used: if it is right,"
+        f" write `tissue_column: {name}` in the description."
+    )
+    named = read_anndata(path, tissue=name)
+    assert list(named.obs_names) == list(adata.obs_names[4:])
+    assert named.uns["slide"]["repairs"][0] == "Spots beside the tissue, dropped: 4."
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("tissue", ["brain"] * 64),  # what the tissue is
+        ("tissue_type", [0] * 32 + [1] * 32),
+        ("n_tissue", [0] * 32 + [1] * 32),
+        ("off_tissue", [0] * 60 + [1] * 4),  # turned round
+        ("not_in_tissue", [0] * 60 + [1] * 4),
+        ("is_tissue", [1] * 64),  # nothing would change
+        ("is_tissue", [0] * 64),  # never filled in
+        ("is_tissue", [0.3] * 64),
+        ("tissue_mask", [0, 1, 2, 3] * 16),
+    ],
+)
+def test_a_column_that_tells_of_something_else_is_passed_over(adata, tmp_path, name, values):
+    adata.obs[name] = values
+    slide = read_anndata(written(adata, tmp_path))
+    assert slide.n_obs == 64
+    assert not [told for told in slide.uns["slide"]["repairs"] if "tissue" in told]
+
+
+def test_another_column_beside_in_tissue_is_told_where_it_calls_fewer_spots(adata, tmp_path):
+    adata.obs["in_tissue"] = [0] * 4 + [1] * 60
+    adata.obs["is_tissue"] = [0] * 4 + [1] * 60
+    slide = read_anndata(written(adata, tmp_path))
+    assert slide.uns["slide"]["repairs"] == ["Spots beside the tissue, dropped: 4."]
+    adata.obs["is_tissue"] = [0] * 6 + [1] * 58
+    slide = read_anndata(written(adata, tmp_path))
+    assert slide.n_obs == 60
+    assert "'is_tissue' calls 2 of 60 spots" in slide.uns["slide"]["repairs"][1]
+    slide = read_anndata(written(adata, tmp_path), tissue="is_tissue")
+    assert (slide.n_obs, len(slide.uns["slide"]["repairs"])) == (58, 1)
+
+
+def test_two_columns_of_one_name_must_agree(adata, tmp_path):
+    adata.obs["in_tissue"] = adata.obs["In Tissue"] = [0] * 4 + [1] * 60
+    assert read_anndata(written(adata, tmp_path)).n_obs == 60
+    adata.obs["In Tissue"] = [0] * 5 + [1] * 59
+    told = (
+        r"obs\['in_tissue'\] and obs\['In Tissue'\] of .* differ for 1 of 64 spots.*tissue_column"
+    )
+    with pytest.raises(CoordinateError, match=told):
+        read_anndata(written(adata, tmp_path))
+    assert read_anndata(tmp_path / "slide.h5ad", tissue="In Tissue").n_obs == 59
+
+
+def test_a_named_column_of_tissue_must_be_there_and_say_yes_or_no(adata, tmp_path):
+    adata.obs["is_tissue"] = ["perhaps", *["in"] * 63]
+    path = written(adata, tmp_path)
+    with pytest.raises(ContractError, match=r"no obs column 'is_tisue', .*mean 'is_tissue'"):
+        read_anndata(path, tissue="is_tisue")
+    with pytest.raises(CoordinateError, match=r"is_tissue'\] .* 'perhaps' in 1 of 64 rows"):
+        read_anndata(path, tissue="is_tissue")
+
+
 @pytest.mark.parametrize("name", ["In_Tissue", "in tissue", "in.tissue", "inTissue"])
 def test_the_column_of_tissue_is_known_however_it_is_written(adata, tmp_path, name):
     adata.obs[name] = [1] * 60 + [0] * 4

@@ -88,6 +88,25 @@ def test_positions_are_read_as_meant_and_what_was_changed_is_recorded(
     check(slide, [f"The table of positions has {what} between its fields, and no tabs."])
 
 
+@pytest.mark.parametrize("name", ["in_tissue", "under_tissue", "Selected"])
+def test_a_column_beside_selected_that_may_tell_of_the_tissue_is_told(tmp_path, tables, name):
+    counts, spots = tables
+    spots[name] = ["FALSE"] * 4 + ["TRUE"] * 60
+    slide = written(tmp_path, counts.to_csv(sep="\t"), spots.to_csv(sep="\t", index=False))
+    told = (
+        f"Column {name!r} calls 4 of 64 spots beside the tissue, and was not used: if it is right,"
+        " call it `selected`."
+    )
+    check(slide, [told])
+
+
+def test_a_column_that_agrees_with_selected_is_not_told(tmp_path, tables):
+    counts, spots = tables
+    spots["selected"] = spots["in_tissue"] = [0] * 4 + [1] * 60
+    slide = written(tmp_path, counts.to_csv(sep="\t"), spots.to_csv(sep="\t", index=False))
+    assert slide.uns["slide"]["repairs"] == ["Spots with counts but beside the tissue, dropped: 4."]
+
+
 def test_decimal_points_written_as_commas_between_semicolons_are_told_by_line(tmp_path, tables):
     counts, spots = tables
     text = counts.astype(float).to_csv(sep=";", decimal=",")

@@ -89,6 +89,31 @@ def test_cells_are_no_spots(written, tmp_path):
         read_spatialdata(written, shapes="cells", exports=tmp_path)
 
 
+def with_table(path, out, change):
+    """Write an object again, with its table changed."""
+    import spatialdata
+
+    sdata = spatialdata.read_zarr(path)
+    (name,) = sdata.tables
+    change(sdata.tables[name])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sdata.write(out)
+    return out
+
+
+def test_a_column_that_may_tell_of_the_tissue_is_told_and_used_when_named(written, tmp_path):
+    def half(table):
+        table.obs["is_tissue"] = [False] * 4 + [True] * 60
+
+    path = with_table(written, tmp_path / "a.zarr", half)
+    slide = read_spatialdata(path, shapes="spots", exports=tmp_path)
+    assert slide.n_obs == 64
+    assert "'is_tissue' calls 4 of 64 spots beside" in slide.uns["slide"]["repairs"][0]
+    slide = read_spatialdata(path, shapes="spots", tissue="is_tissue", exports=tmp_path)
+    assert slide.n_obs == 60
+
+
 def test_shapes_that_the_table_does_not_annotate_are_refused(tmp_path):
     import spatialdata
 

@@ -761,6 +761,27 @@ def test_classes_that_are_given_keep_their_order_and_refuse_others(tmp_path):
         add_description(other, tmp_path / "data", replace=True)
 
 
+def test_a_column_of_tissue_is_named_in_the_description_and_counts_in_keys(tmp_path):
+    yaml = labelled_yaml(tmp_path, ["in", "out"])
+    add_description(yaml, tmp_path / "data")
+    whole = read_slide(tmp_path / "data/mine", "T1")
+    bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path, device="cpu")
+    before = bench.data_inputs("mine")
+    rewritten(yaml, "label_column: region", "tissue_column: region")
+    add_description(yaml, tmp_path / "data", replace=True)
+    half = read_slide(tmp_path / "data/mine", "T1")
+    assert list(half.obs_names) == list(whole.obs_names[::2])
+    again = make_bench(str(TOY_PROTOCOL), workspace=tmp_path, device="cpu")
+    assert again.data_inputs("mine") != before
+
+
+def test_a_column_of_tissue_is_refused_where_it_has_no_effect(yaml):
+    rewritten(yaml, "tissue: breast", "tissue_column: section")
+    told = r"`tissue_column` is set, .*'space_ranger'.* \(it belongs to h5ad, spatialdata\)"
+    with pytest.raises(UsageError, match=told):
+        read_description(yaml)
+
+
 def test_a_column_that_is_not_there_or_empty_is_refused(tmp_path):
     yaml = labelled_yaml(tmp_path, ["tumour"])
     with pytest.raises(ContractError, match=r"no obs column 'regions'.* Did you mean 'region'\?"):

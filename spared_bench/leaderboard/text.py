@@ -6,6 +6,8 @@ import math
 import unicodedata
 from typing import TYPE_CHECKING
 
+from spared_bench.unseen import is_unseen
+
 if TYPE_CHECKING:
     from spared_bench.leaderboard.model import Origin
 
@@ -13,17 +15,9 @@ NONE = "–"
 MAX_NAME = 80
 MAX_MESSAGE = 500
 
-# Controls, formats (among them those that turn the reading direction), surrogates, separators, and
-# what has no picture that all readers share: private and unassigned code points.
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
-#: Letters, marks and symbols that are drawn as nothing: the rest of Unicode's property
-#: Default_Ignorable_Code_Point (DerivedCoreProperties.txt, 16.0), Braille's empty cell and what
-#: else Unicode calls blank, filler or null.
-_BLANK = (
-    *((0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065)),
-    *((0x2800, 0x2800), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8)),
-    *((0x13441, 0x13442), (0x16FE4, 0x16FE4), (0x1D159, 0x1D159), (0xE0000, 0xE0FFF)),
-)
+#: Separators, surrogates, and what has no picture that all readers share: private and unassigned
+#: code points.
+_HIDDEN = {"Cs", "Zl", "Zp", "Co", "Cn"}
 #: More marks on one letter than any written language puts there grow out of their line.
 _MOST_MARKS = 4
 
@@ -55,10 +49,7 @@ def _cut(line: str, limit: int) -> str:
 
 
 def _is_hidden(c: str) -> bool:
-    if c.isascii():
-        return not c.isprintable()
-    code = ord(c)
-    return unicodedata.category(c) in _HIDDEN or any(low <= code <= high for low, high in _BLANK)
+    return is_unseen(c) or unicodedata.category(c) in _HIDDEN
 
 
 def score(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,13 @@ import numpy as np
 from spared_bench.data import LABEL, SPATIAL
 from spared_bench.data.raw_counts import first_place, require_counts
 from spared_bench.errors import ContractError, CoordinateError, CountsError, did_you_mean
+from spared_bench.readers.clear_names import clear_genes, clear_spots
 from spared_bench.readers.features import choose_genes, mostly_ensembl
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
 from spared_bench.readers.lattice import nearest_px
 from spared_bench.readers.tissue_column import under_tissue
+from spared_bench.unseen import clear
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -59,12 +61,15 @@ def raw_slide_from(
     if matrix.nnz < stored:
         told = counted(stored - matrix.nnz, "count")
         raise CountsError(f"{path} tells {told} of a spot and a gene twice. Write it again.")
+    spots, unseen = clear_spots(list(map(str, adata.obs_names)), path)
+    gene_ids, symbols, more = clear_genes(_gene_ids(var), list(map(str, var.index)), path)
+    repairs += [*unseen, *more]
     chosen = choose_genes(
-        _gene_ids(var),
-        list(map(str, var.index)),
+        gene_ids,
+        symbols,
         str(path),
-        kinds=next((var[name].tolist() for name in _KINDS if name in var), None),
-        genomes=var["genome"].tolist() if "genome" in var else None,
+        kinds=next((_seen(var[name]) for name in _KINDS if name in var), None),
+        genomes=_seen(var["genome"]) if "genome" in var else None,
         organism=organism,
     )
     matrix, ids = matrix[:, chosen.columns], without_version(chosen.ids)
@@ -73,11 +78,11 @@ def raw_slide_from(
     symbol_of = dict(zip(reversed(ids), reversed(chosen.symbols), strict=True))
     slide = Slide(
         matrix,
-        obs=pd.DataFrame(index=adata.obs_names.astype(str)),
+        obs=pd.DataFrame(index=spots),
         var=pd.DataFrame({"gene_name": [symbol_of[gene] for gene in genes]}, index=genes),
     )
     if label:
-        slide.obs[LABEL] = labels_of_column(adata.obs, label, path)
+        slide.obs[LABEL] = _seen(labels_of_column(adata.obs, label, path))
     slide.obsm[SPATIAL] = centres
     repairs += _place_in_array(slide, adata, path)
     slide.uns["slide"] = {"repairs": repairs}
@@ -199,7 +204,8 @@ def _gene_ids(var: Any) -> list[str]:
         for name in var
         if _letters(name) == _letters(known)
     }
-    found = next((ids for ids in columns.values() if mostly_ensembl(list(filter(None, ids)))), None)
+    seen = {name: [clear(gene) for gene in ids if gene] for name, ids in columns.items()}
+    found = next((ids for name, ids in columns.items() if mostly_ensembl(seen[name])), None)
     if found is None:
         found = next((ids for name, ids in columns.items() if name in _SCANPY), [])
     names = list(map(str, var.index))
@@ -212,6 +218,11 @@ def _texts(column: Any) -> list[str]:
     """Return values of a column as texts, empty where it tells nothing."""
     texts = column.astype(object).where(column.notna(), "").astype(str).str.strip()
     return list(texts.where(~texts.isin(_NOTHING), ""))
+
+
+def _seen(values: Iterable[Any]) -> list[Any]:
+    """Return texts without letters that nobody sees; what is no text stays."""
+    return [clear(value) if isinstance(value, str) else value for value in values]
 
 
 def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:

@@ -17,6 +17,7 @@ from spared_bench.readers.features import Chosen, choose_genes, organism_of
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
+from spared_bench.unseen import clear
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -120,12 +121,14 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
         with h5py.File(path) as file:
             group, names, notes = _layout(file, organism)
             ids, symbols, kinds, genomes = (
-                [bare(text) for text in group[name].asstr()[:]] if name in group else None
+                [clear(bare(text)) for text in group[name].asstr()[:]] if name in group else None
                 for name in names
             )
-            barcodes = [bare(text) for text in group["barcodes"].asstr()[:]]
+            barcodes = [clear(bare(text)) for text in group["barcodes"].asstr()[:]]
             if ids is None:
                 raise KeyError(f"{names[0]} is not in it")
+            if "" in ids:
+                raise ValueError(f"its feature {ids.index('') + 1} has no id")
             if group["data"].dtype.kind not in "iuf":
                 raise ValueError(f"its counts are of type {group['data'].dtype}")
             # Columns of the file are spots: read as rows, the same arrays are their transpose.
@@ -282,7 +285,8 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
         raise FileNotFoundError(2, "No such file", str(folder / names[0]))
     lines = lines_of(read_text(path, CountsError, "part of the feature-barcode matrix"))
     separator = _separator(lines)
-    rows = _without_numbers([fields_of(line, separator) for line in lines])
+    fields = [[clear(field) for field in fields_of(line, separator)] for line in lines]
+    rows = _without_numbers(fields)
     for number, row in enumerate(rows, start=1):
         if not row[0]:
             raise ValueError(f"line {number} of {path.name} begins with an empty field: {row[:3]}")

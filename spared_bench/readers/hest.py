@@ -25,6 +25,7 @@ from spared_bench.readers.anndata_file import open_anndata
 from spared_bench.readers.anndata_images import copies_of, image_in, library_of
 from spared_bench.readers.anndata_spots import raw_slide_from
 from spared_bench.readers.tissue_column import not_used, tissue_columns
+from spared_bench.unseen import clear
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -151,7 +152,8 @@ def _patches(
         raise ImageError(
             f"`img` of {path} is {shape} of {kind}; expected (n, side, side, 3) of uint8."
         )
-    barcodes = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    # As the names of the sample's spots are cleared.
+    barcodes = [clear(name.decode() if isinstance(name, bytes) else str(name)) for name in names]
     _check_barcodes(path, barcodes, shape[0], spots)
     place = {name: row for row, name in enumerate(spots)}
     order = np.array([place[name] for name in barcodes], dtype=np.int64)

@@ -81,6 +81,17 @@ def test_what_a_sample_says_of_the_tissue_is_not_used_and_told(own_task):
     assert all("in HEST such a column can be left over" in note for note in told)
 
 
+def test_barcodes_with_letters_that_nobody_sees_are_joined_as_before(own_task):
+    path = own_task / "adata" / "S1.h5ad"
+    before = read_hest(path, own_task / "patches" / "S1.h5")
+    raw = read_h5ad(path)
+    raw.obs_names = [f"{name}\u2060" for name in raw.obs_names]
+    raw.write_h5ad(path)
+    after = read_hest(path, own_task / "patches" / "S1.h5")
+    assert list(after.obs_names) == list(before.obs_names)
+    assert any("Letters that cannot be seen" in note for note in after.uns["slide"]["repairs"])
+
+
 def test_metadata_with_bare_nan_says_the_size_of_a_pixel(task, tmp_path):
     told = tmp_path / "S1.json"
     told.write_text('{"pixel_size_um_estimated": 0.2737, "pixel_size_um_embedded": NaN}')

@@ -385,6 +385,80 @@ def test_another_column_beside_in_tissue_is_told_where_it_calls_fewer_spots(adat
     assert (slide.n_obs, len(slide.uns["slide"]["repairs"])) == (58, 1)
 
 
+UNSEEN = [
+    "\ufeff",
+    "\u200b",
+    "\u00a0",
+    "\u202e",
+    "\u00ad",
+    "\u3164",
+    "\u2800",
+    "\ufe0f",
+    "\u2009",
+    " ",
+]
+
+
+@pytest.mark.parametrize("letter", UNSEEN, ids=ascii)
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_letters_that_nobody_sees_are_left_out_of_names_and_recorded(
+    adata, tmp_path, letter, place
+):
+    def put(name):
+        return letter + name if place == "before" else name + letter
+
+    spots, symbols = list(adata.obs_names), list(adata.var_names)
+    ids = list(adata.var["gene_ids"])
+    adata.obs_names = [put(spots[0]), *spots[1:]]
+    adata.var_names = [*symbols[:-2], *map(put, symbols[-2:])]
+    adata.var["gene_ids"] = [*ids[:-1], put(ids[-1])]
+    slide = read_anndata(written(adata, tmp_path))
+    assert list(slide.obs_names) == spots
+    assert list(slide.var["gene_name"]) == symbols
+    assert list(slide.var_names) == ids
+    told = "Letters that cannot be seen, or blanks around it, left out of the name of"
+    notes = slide.uns["slide"]["repairs"]
+    assert f"{told} 1 spot ({spots[0]!r}, for example)." in notes
+    assert f"{told} 2 genes ({symbols[-2]!r}, for example)." in notes
+
+
+def test_letters_within_a_name_and_in_all_ids_are_left_out(adata, tmp_path):
+    ids = list(adata.var["gene_ids"])
+    adata.var["gene_ids"] = [f"{gene[:3]}\u200b{gene[3:]}" for gene in ids]
+    adata.obs["region"] = ["a", "a\u3164"] * 32
+    slide = read_anndata(written(adata, tmp_path), label="region")
+    assert list(slide.var_names) == ids
+    assert set(slide.obs["label"]) == {"a"}
+
+
+def test_spots_that_differ_in_letters_that_nobody_sees_alone_are_refused(adata, tmp_path):
+    adata.obs_names = ["AAAC1-1\u200b", *adata.obs_names[1:]]
+    told = r"two spots 'AAAC1-1', but .*: 'AAAC1-1\\u200b' and 'AAAC1-1'\. Give each"
+    with pytest.raises(CountsError, match=told):
+        read_anndata(written(adata, tmp_path))
+
+
+@pytest.mark.parametrize(("axis", "what"), [("obs_names", "spot"), ("var_names", "gene")])
+@pytest.mark.parametrize("name", ["\u3164", "\u2800\u00a0", " "], ids=ascii)
+def test_a_name_of_which_nothing_can_be_seen_is_refused(adata, tmp_path, axis, what, name):
+    names = list(getattr(adata, axis))
+    setattr(adata, axis, [*names[:2], name, *names[3:]])
+    with pytest.raises(CountsError, match=f"Nothing can be seen of the name of {what} 3 of .* it"):
+        read_anndata(written(adata, tmp_path))
+
+
+def test_genes_that_become_one_are_added_up_and_recorded(adata, tmp_path):
+    del adata.var["gene_ids"]
+    adata.var_names = ["S1\u2800", *adata.var_names[1:]]
+    slide = read_anndata(written(adata, tmp_path))
+    assert slide.n_vars == N_GENES - 1
+    np.testing.assert_array_equal(
+        slide[:, "S1"].X.toarray().ravel(), adata.X.toarray()[:, :2].sum(axis=1)
+    )
+    assert any("left out of the name of 1 gene ('S1'" in n for n in slide.uns["slide"]["repairs"])
+    assert any("added to it: 1 ('S1'" in note for note in slide.uns["slide"]["repairs"])
+
+
 def test_two_columns_of_one_name_must_agree(adata, tmp_path):
     adata.obs["in_tissue"] = adata.obs["In Tissue"] = [0] * 4 + [1] * 60
     assert read_anndata(written(adata, tmp_path)).n_obs == 60

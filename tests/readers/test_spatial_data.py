@@ -114,6 +114,19 @@ def test_a_column_that_may_tell_of_the_tissue_is_told_and_used_when_named(writte
     assert slide.n_obs == 60
 
 
+def test_letters_that_nobody_sees_are_left_out_of_names_in_a_table(written, tmp_path):
+    def spoil(table):
+        table.obs_names = ["\ufeff" + table.obs_names[0], *table.obs_names[1:]]
+        table.var_names = [table.var_names[0] + "\u3164", *table.var_names[1:]]
+
+    path = with_table(written, tmp_path / "a.zarr", spoil)
+    slide = read_spatialdata(path, shapes="spots", exports=tmp_path)
+    whole = read_spatialdata(written, shapes="spots", exports=tmp_path)
+    assert list(slide.obs_names) == list(whole.obs_names)
+    assert list(slide.var_names) == list(whole.var_names)
+    assert len(slide.uns["slide"]["repairs"]) == len(whole.uns["slide"]["repairs"]) + 2
+
+
 def test_shapes_that_the_table_does_not_annotate_are_refused(tmp_path):
     import spatialdata
 

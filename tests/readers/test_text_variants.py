@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -459,6 +460,32 @@ def test_types_that_are_none_are_told_in_few_words(folder, texts):
     write_part(folder, "features.tsv", text)
     with pytest.raises(CountsError, match=r"found S0, S1, S10, .* and 2 more\."):
         read_space_ranger(folder)
+
+
+@pytest.mark.parametrize("letter", ["\u3164", "\u2800", "\ufe0f", "\u200b"], ids=ascii)
+def test_letters_that_nobody_sees_are_in_no_name_of_a_matrix(folder, texts, letter):
+    spoilt = [f"{line}{letter}" for line in texts["barcodes.tsv"].splitlines()]
+    write_part(folder, "barcodes.tsv", "\n".join(spoilt))
+    spoilt = [letter + line for line in texts["features.tsv"].splitlines()]
+    write_part(folder, "features.tsv", "\n".join(spoilt))
+    check(read_space_ranger(folder))
+
+
+@pytest.mark.parametrize("letter", ["\u3164", "\u2800", "\ufe0f", "\u200b"], ids=ascii)
+def test_letters_that_nobody_sees_are_in_no_name_of_an_hdf5_matrix(tmp_path, letter):
+    made_slides.space_ranger(tmp_path, N_GENES, seed=1)
+    with h5py.File(tmp_path / "filtered_feature_bc_matrix.h5", "a") as file:
+        for name in ("barcodes", "features/id"):
+            spoilt = [letter + text for text in file["matrix"][name].asstr()[:]]
+            del file["matrix"][name]
+            file["matrix"][name] = spoilt
+    check(read_space_ranger(tmp_path))
+    with h5py.File(tmp_path / "filtered_feature_bc_matrix.h5", "a") as file:
+        ids = list(file["matrix/features/id"].asstr()[:])
+        del file["matrix/features/id"]
+        file["matrix/features/id"] = [ids[0], letter, *ids[2:]]
+    with pytest.raises(CountsError, match="its feature 2 has no id"):
+        read_space_ranger(tmp_path)
 
 
 @pytest.mark.parametrize("letter", ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u200e"])

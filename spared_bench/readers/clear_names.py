@@ -1,0 +1,63 @@
+"""Names of spots and genes without letters that nobody sees, and what to record of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spared_bench.errors import CountsError
+from spared_bench.unseen import clear
+from spared_bench.words import counted
+
+
+def clear_spots(names: Sequence[str], path: Path) -> tuple[list[str], list[str]]:
+    """Return names of spots as one sees them, and what to record.
+
+    Raises
+    ------
+    CountsError
+        If two spots become one, or nothing can be seen of a name.
+    """
+    cleared, notes = _cleared(names, "spot", path)
+    written: dict[str, str] = {}
+    for name, seen in zip(names, cleared, strict=True):
+        other = written.setdefault(seen, name)
+        if other != name:
+            raise CountsError(
+                f"{path} names two spots {seen!r}, but for letters that cannot be seen:"
+                f" {other!a} and {name!a}. Give each spot its own name."
+            )
+    return cleared, notes
+
+
+def clear_genes(
+    ids: Sequence[str], symbols: Sequence[str], path: Path
+) -> tuple[list[str], list[str], list[str]]:
+    """Return ids and symbols of genes as one sees them, and what to record.
+
+    Raises
+    ------
+    CountsError
+        If nothing can be seen of one.
+    """
+    seen_ids, notes = _cleared(ids, "gene", path)
+    seen_symbols, more = _cleared(symbols, "gene", path)
+    return seen_ids, seen_symbols, notes + [note for note in more if note not in notes]
+
+
+def _cleared(names: Sequence[str], what: str, path: Path) -> tuple[list[str], list[str]]:
+    cleared = [clear(name) for name in names]
+    changed = [at for at, name in enumerate(names) if name != cleared[at]]
+    for at in changed:
+        if not cleared[at]:
+            raise CountsError(
+                f"Nothing can be seen of the name of {what} {at + 1} of {path}: it is"
+                f" {names[at][:40]!a}. Name it, or remove it."
+            )
+    if not changed:
+        return cleared, []
+    told = (
+        f"Letters that cannot be seen, or blanks around it, left out of the name of"
+        f" {counted(len(changed), what)} ({cleared[changed[0]]!r}, for example)."
+    )
+    return cleared, [told]

@@ -23,6 +23,7 @@ from spared_bench.errors import (
     UsageError,
 )
 from spared_bench.inference.seen import seen
+from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import TrialResult
 
 if TYPE_CHECKING:
@@ -167,7 +168,9 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
     import pandas as pd
     from anndata import AnnData
 
-    result = trained.result
+    result, facts = trained.result, slide.uns["slide"]
+    centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
+    refuse_few_bits(Path(facts["image_path"]), centres)
     bare = AnnData(
         obs=slide.obs,
         var=pd.DataFrame({"gene_name": result.gene_symbols}, index=pd.Index(result.genes)),
@@ -195,8 +198,8 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
         "completer": result.completer,
         "predictor": result.predictor,
         "target": str(result.facts.get("target", "")),
-        "image": Path(slide.uns["slide"]["image_path"]).name,
-        "spot_diameter_px": float(slide.uns["slide"]["spot_diameter_px"]),
+        "image": Path(facts["image_path"]).name,
+        "spot_diameter_px": float(facts["spot_diameter_px"]),
     }
     return bare
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from spared_bench.errors import ImageError
 from spared_bench.processing.colours import Colours
+from spared_bench.readers.few_bits import LARGEST
 
 _COLOURS = 3
 #: Resampling with a spline or a Lanczos kernel overshoots by a fifth at most, and by more than a
@@ -123,6 +124,13 @@ def _as_integers(pixels: np.ndarray, source: Path) -> tuple[np.ndarray, list[str
         return _from_floats(pixels, low, high, source)
     if high <= 1:
         raise _unclear_range(pixels, low, high, source)
+    if pixels.dtype == np.uint8 and high <= LARGEST:
+        raise ImageError(
+            f"The image in {source} holds uint8 from {low:.0f} to {high:.0f}, as of four bits, so"
+            " it is not clear which value is white. Multiply it by 17 and write the file again. If"
+            " it really is that dark, save it as TIFF with the tag MaxSampleValue (281) of 255 and"
+            " name that file as the slide's `image`."
+        )
     if pixels.dtype == np.uint8:
         return pixels, []
     if pixels.dtype == np.uint16 and not Colours(top=65535).dark(np.atleast_3d(pixels)):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spared_bench.data import SPATIAL
 from spared_bench.data.raw_counts import require_counts
 from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.processing.given import GIVEN
@@ -36,6 +37,7 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
 def read(described: Description, folder: Path, slide_id: str) -> AnnData:
     """Read a slide, and refuse it if its spots are not on its image."""
     from spared_bench.processing.images import open_image
+    from spared_bench.readers.few_bits import refuse_few_bits
     from spared_bench.readers.scale import check_on_image
 
     slide = _read_file(described, folder, slide_id)
@@ -54,11 +56,13 @@ def read(described: Description, folder: Path, slide_id: str) -> AnnData:
     facts = slide.uns["slide"]
     if facts["image_path"] and not facts.get(GIVEN):  # beside patches, it is only looked at
         columns = "the columns of the coordinates"
-        check_on_image(slide, Path(facts["image_path"]), float(facts["image_scale"]), columns)
+        image, scale = Path(facts["image_path"]), float(facts["image_scale"])
+        check_on_image(slide, image, scale, columns)
+        refuse_few_bits(image, np.asarray(slide.obsm[SPATIAL]) * scale)
         facts["repairs"] = [
             *facts.get("repairs", ()),
             *_sharing_image(described, slide_id),
-            *open_image(facts["image_path"]).notes,
+            *open_image(image).notes,
         ]
     return slide
 

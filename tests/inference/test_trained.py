@@ -133,6 +133,16 @@ def test_a_grid_covers_the_tissue_and_leaves_the_glass_out(trained_workspace, tm
     np.testing.assert_array_equal(centres, np.stack([x.ravel(), y.ravel()], axis=1))
 
 
+def test_an_image_of_four_bits_in_eight_is_not_predicted(trained_workspace, tmp_path):
+    Image.new("RGB", (60, 60), (15, 8, 15)).save(tmp_path / "dark.png")
+    done = run_predict(
+        trained_workspace, "toy/none/linear-probe", "--image", tmp_path / "dark.png",
+        "--grid-um", 100, "--um-per-px", 5, "--out", tmp_path / "p.h5ad", "--tissue-share", 0,
+    )  # fmt: skip
+    with pytest.raises(ImageError, match=r"dark\.png has 8 bits and no value above 15"):
+        raise done.exception
+
+
 def test_a_blank_image_has_no_grid(trained_workspace, tmp_path):
     Image.new("RGB", (60, 60), "white").save(tmp_path / "blank.png")
     arguments = [

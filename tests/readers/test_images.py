@@ -62,12 +62,20 @@ def test_colours_are_the_same_in_every_type(tmp_path, colours, change, noted):
         lambda p: (p / 65535).astype(np.float32),  # 8 bits
         lambda p: p / 127.5 - 1,  # as networks take it
         lambda p: (p / 255).astype(np.uint8),  # cast from floats: all 0 and 1
+        lambda p: p // 17,  # four bits in eight
     ],
 )
 def test_values_of_an_unclear_range_are_refused(tmp_path, colours, change):
     with pytest.raises(ImageError, match=r"slide\.h5ad holds .* so it is not clear which value is"):
         kept(change(colours), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_eight_bits_of_four_are_refused_and_of_a_little_more_are_not(tmp_path, colours):
+    with pytest.raises(ImageError, match=r"uint8 from 15 to 15, .*by 17.*MaxSampleValue \(281\)"):
+        kept(np.minimum(colours, 15), tmp_path)
+    picture, _ = kept(np.minimum(colours, 16), tmp_path)
+    assert picture.max() == 16
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

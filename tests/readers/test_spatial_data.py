@@ -170,7 +170,7 @@ def test_an_element_that_is_not_there_is_named(written, tmp_path):
 def test_a_grey_image_keeps_its_only_channel(tmp_path):
     source = tmp_path / "slide.zarr"
     source.mkdir()
-    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+    pixels = 20 * np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
     with PIL.Image.open(keep_image(pixels, tmp_path, "he", source)[0]) as image:
         np.testing.assert_array_equal(np.asarray(image), pixels[..., 0])
 

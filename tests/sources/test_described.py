@@ -648,6 +648,38 @@ def test_an_image_that_cannot_be_decoded_is_refused_when_a_dataset_is_added(tmp_
     assert not (tmp_path / "mine" / "dataset.yaml").exists()
 
 
+@pytest.mark.parametrize("name", ["full.tif", "full.png", "full.bmp"])
+def test_an_image_of_four_bits_in_eight_is_refused_with_what_to_do(tmp_path, name):
+    own_image(tmp_path / "T1" / "adata.h5ad", 1)
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1]},"
+        f" slides: {{T1: {{path: T1/adata.h5ad, image: {name}}}}}}}"
+    )
+    dark = np.random.default_rng(0).integers(0, 16, (480, 480, 3)).astype(np.uint8)
+    write = Image.fromarray if name != "full.tif" else None
+
+    def save(pixels, **options):
+        if write:
+            write(pixels).save(tmp_path / name)
+        else:
+            tifffile.imwrite(tmp_path / name, pixels, photometric="rgb", **options)
+
+    save(dark)
+    told = rf"{name} has 8 bits and no value above 15.* by 17\. .* \(281\) of 255"
+    with pytest.raises(ImageError, match=told):
+        add_description(yaml, tmp_path)
+    dark[470, 470, 1] = 16  # far from every spot
+    save(dark)
+    add_description(yaml, tmp_path)
+    if not write:
+        save(np.minimum(dark, 15), extratags=[(281, "H", 3, (255,) * 3, False)])
+        add_description(yaml, tmp_path, replace=True)
+        save(np.minimum(dark, 15), extratags=[(281, "H", 3, (15,) * 3, False)])
+        with pytest.raises(ImageError, match="no value above 15"):
+            add_description(yaml, tmp_path, replace=True)
+
+
 def test_what_is_done_to_an_image_is_told_with_the_slide(tmp_path):
     own_image(tmp_path / "T1" / "adata.h5ad", 1)
     deep = np.full((480, 480, 3), 3000, dtype=np.uint16)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -18,6 +19,7 @@ _COLOURS = 3
 #: little in few values; otherwise the range is another one.
 _OVERSHOOT, _SMALL, _FEW = 0.25, 0.05, 0.01
 _ROUNDING = 1e-3
+_SEAL_BYTES, _CHUNK_BYTES = 20, 1 << 20
 _HALF = 128  # the brightest of a slide is brighter: per cent, or another range, end below
 _DARK = 1 / 4  # of the range: where all is below it, the range is another one
 _FAINT = 1 / 16  # of the range: an opacity that is nowhere above it shows nothing
@@ -26,7 +28,7 @@ _FAINT = 1 / 16  # of the range: an opacity that is nowhere above it shows nothi
 def keep_image(
     pixels: np.ndarray, folder: Path, name: str, source: Path, opacity: bool = False
 ) -> tuple[Path, list[str]]:
-    """Write an image as tiled TIFF, unless one of the same pixels is there.
+    """Write an image as tiled TIFF, unless one of the same pixels is there, and is whole.
 
     Parameters
     ----------
@@ -77,14 +79,29 @@ def _channels_first(pixels: np.ndarray) -> bool:
 
 
 def _holds(path: Path, content: str) -> bool:
-    """Return whether a file was written from pixels of this hash."""
+    """Return whether a file was written from pixels of this hash, and is as it was written."""
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            return bool(tiff.pages.first.description == content)
+            same = bool(tiff.pages.first.description == content)
+        with path.open("rb") as file:
+            length = path.stat().st_size - _SEAL_BYTES
+            return same and _seal(file, length) == file.read()
     except (OSError, tifffile.TiffFileError):
         return False
+
+
+def _seal(file: IO[bytes], length: int) -> bytes:
+    """Return a hash of so many bytes of a file, which stands behind its last byte.
+
+    Its first bytes say what it was written from, and nothing of how much of it is there.
+    """
+    told = hashlib.blake2b(digest_size=_SEAL_BYTES)
+    while length > 0 and (chunk := file.read(min(length, _CHUNK_BYTES))):
+        told.update(chunk)
+        length -= len(chunk)
+    return told.digest()
 
 
 def _write(path: Path, pixels: np.ndarray, content: str) -> None:
@@ -104,6 +121,9 @@ def _write(path: Path, pixels: np.ndarray, content: str) -> None:
             description=content,
             metadata=None,
         )
+        with partial.open("r+b") as file:
+            seal = _seal(file, partial.stat().st_size)
+            file.write(seal)  # behind its end, where readers of TIFF do not look
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -78,6 +78,42 @@ def test_eight_bits_of_four_are_refused_and_of_a_little_more_are_not(tmp_path, c
     assert picture.max() == 16
 
 
+def cut(content):
+    return content[: len(content) * 2 // 3]
+
+
+def with_a_hole(content):
+    return content[:3_000] + bytes(2_000) + content[5_000:]
+
+
+def with_an_empty_end(content):
+    return content[:-100] + bytes(100)
+
+
+def with_one_bit_turned(content):
+    return content[:-500] + bytes([content[-500] ^ 1]) + content[-499:]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [cut, with_a_hole, with_an_empty_end, with_one_bit_turned, lambda content: content + b"more"],
+)
+def test_a_kept_image_that_was_damaged_is_written_again(tmp_path, colours, spoil):
+    path, _ = keep_image(colours, tmp_path, "he", tmp_path / "slide.h5ad")
+    whole = path.read_bytes()
+    path.write_bytes(spoil(whole))
+    keep_image(colours, tmp_path, "he", tmp_path / "slide.h5ad")
+    assert path.read_bytes() == whole
+    np.testing.assert_array_equal(kept(colours, tmp_path)[0], colours)
+
+
+def test_a_kept_image_that_is_whole_is_not_written_again(tmp_path, colours):
+    path, _ = keep_image(colours, tmp_path, "he", tmp_path / "slide.h5ad")
+    before = path.stat()
+    keep_image(colours, tmp_path, "he", tmp_path / "slide.h5ad")
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_values_that_are_no_numbers_are_counted(tmp_path, colours, bad):
     pixels = colours / 255

@@ -195,7 +195,8 @@ class Executor(Protocol):
     ``spared_bench.bench.Settings``, and ``progress(job, step, values)`` to tell how a job goes.
     What its ``note`` says, if it has one, is logged before the first job. Where a static method
     ``works_here(cluster)`` of the factory says so, device and weights are looked for on this
-    machine before anything runs.
+    machine before anything runs. Where it has a static method ``check(limits, cluster)``, that
+    raises ``UsageError`` for what it cannot do, for a plan as for a run; nothing is started by it.
     """
 
     capacity: int

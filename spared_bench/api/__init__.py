@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spared_bench.api.benches import make_bench
-from spared_bench.api.execution import check_machine, execute
+from spared_bench.api.execution import check_executor, check_machine, execute
 from spared_bench.api.notebooks import load_dataset, run
 from spared_bench.api.options import RunOptions, default_workers
 from spared_bench.api.plans import is_shipped, results_of, select
@@ -20,6 +20,7 @@ __all__ = [
     "OWN_PROTOCOL",
     "Report",
     "RunOptions",
+    "check_executor",
     "check_machine",
     "default_protocol",
     "default_workers",

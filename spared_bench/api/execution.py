@@ -23,6 +23,7 @@ from spared_bench.store.disk import full_disk_explained
 from spared_bench.store.leases import Leases
 
 if TYPE_CHECKING:
+    from spared_bench.bench import Bench
     from spared_bench.running.watching import Summary
 
 
@@ -69,8 +70,6 @@ def _execute(
     if chosen.retry_failed or chosen.retry_quarantined:
         forget_failures(plan, quarantined=chosen.retry_quarantined)
     check_machine(plan, chosen)
-    if chosen.limits.strict:
-        check_strict(plan)
     watcher = Notifying(watcher or default_watcher(), bench.registry, log)
     warn_of_slides(bench, dict.fromkeys(cell.dataset for cell in plan.cells), log)
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)
@@ -103,16 +102,31 @@ def _execute(
     return _finish(plan, summary, recorder, begun, command, log, interrupted.is_set())
 
 
-def check_machine(plan: Plan, chosen: RunOptions) -> None:
-    """Refuse a plan for whose trials this machine lacks something, if they are to run here.
+def check_executor(bench: Bench, chosen: RunOptions) -> None:
+    """Refuse an executor that is not there, and what it cannot do; it is not started.
 
     Raises
     ------
-    UsageError, WeightsUnavailableError
-        See ``check_requirements``.
+    UnknownNameError, UsageError
+    """
+    check = getattr(bench.registry.get("executor", chosen.executor).load(), "check", None)
+    if check is not None:
+        check(chosen.limits, chosen.cluster)
+
+
+def check_machine(plan: Plan, chosen: RunOptions) -> None:
+    """Refuse a plan that cannot be carried out so, or for which this machine lacks something.
+
+    Raises
+    ------
+    UnknownNameError, UsageError, WeightsUnavailableError
+        See ``check_executor`` and, if its trials are to run here, ``check_requirements``.
     """
     from spared_bench.running.requirements import check_requirements
 
+    check_executor(plan.bench, chosen)
+    if chosen.limits.strict:
+        check_strict(plan)
     factory = plan.bench.registry.get("executor", chosen.executor).load()
     works_here = getattr(factory, "works_here", None)
     if works_here is not None and works_here(chosen.cluster):

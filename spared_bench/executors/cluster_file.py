@@ -74,6 +74,25 @@ class ClusterFile(BaseModel):
         return cluster
 
 
+def refuse_cluster(executor: str, cluster: str) -> None:
+    """Refuse a cluster for an executor that has no use for it.
+
+    Raises
+    ------
+    UsageError
+    """
+    if cluster:
+        raise UsageError(
+            f"--cluster {cluster!r} has no effect with `--executor {executor}`: it is for"
+            " `--executor dask`. Add that, or leave it out."
+        )
+
+
+def is_cluster_file(cluster: str) -> bool:
+    """Return whether what names a cluster is a file that describes one."""
+    return cluster.endswith((".yaml", ".yml"))
+
+
 def read_cluster_file(path: Path) -> ClusterFile:
     """Read a cluster file.
 

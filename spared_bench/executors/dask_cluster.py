@@ -8,6 +8,7 @@ must see under the same path.
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -15,14 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from spared_bench.bench import Settings
-from spared_bench.errors import ExecutorError
-from spared_bench.executors.cluster_file import read_cluster_file
+from spared_bench.bench import Limits, Settings
+from spared_bench.errors import ExecutorError, UsageError
+from spared_bench.executors.cluster_file import is_cluster_file, read_cluster_file
 from spared_bench.executors.slot import Slot
 from spared_bench.executors.strangers import choose, runs_apart, settings_of
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.results import TrialResult
 
+#: ``tcp://head:8786``, or without the protocol; what dask takes in one process has no port.
+_ADDRESS = re.compile(r"\w+://\S+|[^\s/:]+:\d+|\[[\da-fA-F:.]+\]:\d+")
 _LOOK_SECONDS = 0.2
 _CONNECT_SECONDS = 10
 _COUNT_SECONDS = 5.0
@@ -43,6 +46,8 @@ class DaskExecutor:
 
     Raises
     ------
+    UsageError
+        If ``cluster`` is no address and no file that describes a cluster.
     ExecutorError
         If the scheduler cannot be reached.
     """
@@ -52,11 +57,23 @@ class DaskExecutor:
         """Return whether jobs run on this machine: without a cluster's address or file."""
         return not cluster
 
+    @staticmethod
+    def check(limits: Limits, cluster: str) -> None:
+        """Refuse a file that describes no cluster, and what is neither a file nor an address."""
+        if is_cluster_file(cluster):
+            read_cluster_file(Path(cluster))
+        elif cluster and not _ADDRESS.fullmatch(cluster):
+            raise UsageError(
+                f"--cluster {cluster!r} is neither the address of a scheduler, such as"
+                " tcp://head:8786, nor a YAML file (.yaml or .yml)."
+            )
+
     def __init__(
         self, settings: Settings, workers: int, progress: Callable[[Job, int, dict], None]
     ) -> None:
         from distributed import Client
 
+        self.check(settings.limits, settings.cluster)
         self._settings, self._progress = settings, progress
         self._ended: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._jobs: dict[str, Job] = {}
@@ -137,7 +154,7 @@ class DaskExecutor:
 
 def _start(settings: Settings, workers: int) -> tuple[Any, Any]:
     """Return the cluster that we start, ``None`` for one that is there, and how to reach it."""
-    if settings.cluster.endswith((".yaml", ".yml")):
+    if is_cluster_file(settings.cluster):
         batch = read_cluster_file(Path(settings.cluster)).start(settings.threads)
         return batch, batch
     if settings.cluster:

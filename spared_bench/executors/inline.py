@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UsageError
+from spared_bench.executors.cluster_file import refuse_cluster
 from spared_bench.executors.work import do_job
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.threads import use_threads
@@ -31,14 +32,21 @@ class InlineExecutor:
         """Return whether jobs run on this machine."""
         return True
 
+    @staticmethod
+    def check(limits: Limits, cluster: str) -> None:
+        """Refuse limits, which need another process, and a cluster."""
+        refuse_cluster("inline", cluster)
+        if limits != Limits():
+            raise UsageError(
+                "`--executor inline` does everything in one process, which cannot end a trial for"
+                " its time or memory, nor isolate it, nor take several GPUs. Use `--executor"
+                " local`."
+            )
+
     def __init__(
         self, settings: Settings, workers: int, progress: Callable[[Job, int, dict], None]
     ) -> None:
-        if settings.limits != Limits():
-            raise UsageError(
-                "`--executor inline` does everything in one process, which cannot end a trial for"
-                " its time or memory, nor isolate it. Use `--executor local`."
-            )
+        self.check(settings.limits, settings.cluster)
         self._bench = Bench(settings)
         self._progress = progress
         self._waiting: deque[Job] = deque()

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spared_bench.bench import Settings
+from spared_bench.bench import Limits, Settings
+from spared_bench.executors.cluster_file import refuse_cluster
 from spared_bench.executors.slot import Slot
 from spared_bench.executors.strangers import choose, runs_apart, settings_of
 from spared_bench.interfaces import Job, Outcome
@@ -37,9 +38,15 @@ class LocalExecutor:
         """Return whether jobs run on this machine."""
         return True
 
+    @staticmethod
+    def check(limits: Limits, cluster: str) -> None:
+        """Refuse a cluster, which would have no effect."""
+        refuse_cluster("local", cluster)
+
     def __init__(
         self, settings: Settings, workers: int, progress: Callable[[Job, int, dict], None]
     ) -> None:
+        self.check(settings.limits, settings.cluster)
         self.capacity = max(1, workers)
         self._settings = settings
         self._progress = progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -118,6 +119,50 @@ def test_a_dry_run_says_what_is_shared_what_is_to_fetch_and_how_long_it_takes(wo
         f" {absent}. `spared-bench info toy-absent` says whose they are."
     ) in lines
     assert "Without a past trial of the same method in this size here: 2 trials." in lines
+
+
+REFUSED = [
+    (["--device", "cuda:99"], r"no GPU|There is no GPU 99"),
+    (["--device", "cuda:abc"], "There is no device 'cuda:abc'"),
+    (["--device", "cuda:0,cpu"], "several devices must be different GPUs"),
+    (["--workers", "0"], "greater than or equal to 1"),
+    (["--memory-mb", "-1"], "greater than or equal to 0"),
+    (["--timeout", "nan"], "greater than or equal to 0"),
+    (["--threads", "0"], "greater than or equal to 1"),
+    (["--executor", "nonsense"], "No executor is named 'nonsense'"),
+    (["--cluster", "tcp://head:8786"], "has no effect with `--executor inline`"),
+    (["--executor", "local", "--cluster", "c.yaml"], "has no effect with `--executor local`"),
+    (["--executor", "dask", "--cluster", "c.yaml"], "Cannot read the cluster file c.yaml"),
+    (["--executor", "dask", "--cluster", "head"], "'head' is neither the address of a scheduler"),
+    (["--timeout", "5"], "does everything in one process"),
+    (["--memory-mb", "5000"], "does everything in one process"),
+    (["--isolate"], "does everything in one process"),
+]
+
+
+@pytest.mark.parametrize(("options", "told"), REFUSED, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("how", [[], ["--dry-run"], ["--dry-run", "--json"]], ids=str)
+def test_what_a_run_refuses_is_refused_before_anything_is_printed(workspace, options, told, how):
+    arguments = [
+        "run", "--suite", TOY_PROTOCOL, "--plugin", TOY_PLUGIN, "-w", workspace, "-d", "toy",
+        "-c", "none", "-p", "toy-mean", "--device", "cpu", "--executor", "inline", "--no-track",
+        *options, *how,
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code != 0
+    assert re.search(told, f"{done.exception} {done.stderr}")
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(("options", "told"), [REFUSED[3], REFUSED[7], REFUSED[8], REFUSED[10]])
+@pytest.mark.parametrize("how", [[], ["--dry-run"]], ids=str)
+def test_what_a_run_refuses_a_study_refuses(tmp_path, options, told, how):
+    options = [*options, "--executor", "inline"] if options[0] == "--cluster" else options
+    arguments = ["study", "run", "demo-augmentation", "-w", tmp_path / "w", *options, *how]
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code != 0
+    assert re.search(told, f"{done.exception} {done.stderr}")
+    assert not done.stdout
 
 
 def test_shards_together_run_everything(workspace):

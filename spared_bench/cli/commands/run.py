@@ -72,7 +72,9 @@ def run(
     cluster: str = typer.Option(
         "", help="For dask: a scheduler's address, or a YAML file [default: this machine]."
     ),
-    workers: int = typer.Option(0, min=0, help="Worker processes [default: one per core]."),
+    workers: int | None = typer.Option(
+        None, min=1, help="Worker processes [default: one per core]."
+    ),
     threads: int = typer.Option(1, min=1, help="CPU threads of a trial: part of its key."),
     device: str = typer.Option(
         "auto", help="auto, cpu, cuda, cuda:1, or cuda:0,cuda:1 for several workers."
@@ -117,7 +119,14 @@ def run(
         raise UsageError(_NOTHING)
     if isolate not in ("", "jobs", "strict"):
         raise UsageError(f"--isolate {isolate!r}: it stands alone, or reads `--isolate strict`.")
-    from spared_bench.api import RunOptions, check_machine, is_shipped, make_bench, select
+    from spared_bench.api import (
+        RunOptions,
+        check_executor,
+        check_machine,
+        is_shipped,
+        make_bench,
+        select,
+    )
     from spared_bench.bench import Limits
 
     place, gpus = parse_devices(device)
@@ -138,15 +147,18 @@ def run(
     warn_of_quarantine(bench.registry.quarantined)
     if not selected and not is_shipped(bench):  # a whole suite takes days, and is asked for
         raise UsageError(_NOTHING)
+    limits = Limits(timeout, memory_mb, bool(isolate), gpus, isolate == "strict")
+    chosen = RunOptions(executor, limits=limits, cluster=cluster)
+    check_executor(bench, chosen)
     plan = select(bench, dataset, completer, predictor)
     if not log_json:
         tell_protocol(protocol, bench.protocol)
     if shard:
         plan = plan.shard(*parse_shard(shard))
-    limits = Limits(timeout, memory_mb, bool(isolate), gpus, isolate == "strict")
     if dry_run:
+        # As a run does: what cannot be done is no plan.
+        check_machine(plan, chosen)
         show_plan(plan, as_json, ask_sizes)
-        check_machine(plan, RunOptions(executor, limits=limits, cluster=cluster))
         raise typer.Exit(1 if plan.unavailable else 0)
     warn_unavailable(plan)
     warn_of_hours(plan)
@@ -155,7 +167,7 @@ def run(
         log_json,
         executor=executor,
         cluster=cluster,
-        workers=workers or None,
+        workers=workers,
         limits=limits,
         retry_failed=retry_failed,
         retry_quarantined=retry_quarantined,

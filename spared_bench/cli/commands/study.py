@@ -74,7 +74,9 @@ def run(
     ask_sizes: bool = ASK_SIZES,
     executor: str = typer.Option("local", help="Who runs the trials: inline, local or dask."),
     cluster: str = typer.Option("", help="For dask: a scheduler's address, or a YAML file."),
-    workers: int = typer.Option(0, min=0, help="Worker processes [default: one per core]."),
+    workers: int | None = typer.Option(
+        None, min=1, help="Worker processes [default: one per core]."
+    ),
     threads: int = THREADS,
     device: str = DEVICE,
     retry_failed: bool = typer.Option(False, help="Try trials again that failed before."),
@@ -91,7 +93,10 @@ def run(
     Interrupted, the same command goes on from there.
     """
     check_ask_sizes(ask_sizes, dry_run, offline)
+    from spared_bench.api import RunOptions, check_executor
+
     opened = _open(name, workspace, data_dir, plugin, device, threads, offline)
+    check_executor(opened.base, RunOptions(executor, cluster=cluster))
     if dry_run:
         _show_plan(opened, as_json, ask_sizes)
         return
@@ -100,7 +105,7 @@ def run(
     options: dict[str, Any] = {
         "executor": executor,
         "cluster": cluster,
-        "workers": workers or None,
+        "workers": workers,
         "retry_failed": retry_failed,
     }
     done = run_and_report(

@@ -199,6 +199,11 @@ class Description(_Described):
 
     def _check_labels(self) -> None:
         tables = [slide_id for slide_id, entry in self.slides.items() if entry.labels]
+        if self.label_column and self.format == "hest":
+            raise ValueError(
+                "`label_column` is set, which format 'hest' does not use: it reads no labels (all"
+                " others do)"
+            )
         if (tables or self.classes) and not self.label_column:
             named = (
                 f"slide {tables[0]!r} names a table of `labels`" if tables else "`classes` is set"

@@ -807,6 +807,17 @@ def test_a_column_of_tissue_is_named_in_the_description_and_counts_in_keys(tmp_p
     assert again.data_inputs("mine") != before
 
 
+@pytest.mark.parametrize("more", ["", ", classes: [a, b]"])
+def test_a_column_of_labels_is_refused_where_none_are_read(tmp_path, more):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "{name: mine, format: hest, organism: human, split: {train: [T1]}, label_column: region"
+        f"{more}, slides: {{T1: {{path: T1.h5ad}}}}}}"
+    )
+    with pytest.raises(UsageError, match="`label_column` is set, which format 'hest' does not use"):
+        read_description(path)
+
+
 def test_a_column_of_tissue_is_refused_where_it_has_no_effect(yaml):
     rewritten(yaml, "tissue: breast", "tissue_column: section")
     told = r"`tissue_column` is set, .*'space_ranger'.* \(it belongs to h5ad, spatialdata\)"

@@ -36,7 +36,7 @@ MAP_CHARACTERS = 36e6
 #: Rows of the map of genes of one dataset.
 MOST_ROWS = 60
 #: What libraries say of files that are damaged, cut short, of other shapes, or not to be read.
-_UNREADABLE = (
+UNREADABLE = (
     *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, MemoryError),
 )
@@ -168,7 +168,7 @@ def draw(
         scores = [each.trial.gene_scores for each in part]
         try:
             truth = Truth.read(part[0].prepared, part[0].split, scores, metric, budget)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             left_out.append(_unread(f"The prepared dataset {dataset}", error))
             continue
         imported = read_mark(part[0].prepared) is not None
@@ -181,7 +181,7 @@ def draw(
         for each in part:
             try:
                 drawn = list(_prediction(each, truth))
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 what = f"The predictions of {each.trial.predictor} on {dataset}"
                 left_out.append(_unread(f"{what} ({each.trial.key[:12]})", error))
                 continue
@@ -197,7 +197,7 @@ def _budget(groups: Sequence[Sequence[Map]], characters: float) -> Budget:
     for part in groups:
         try:
             n_spots, n_genes = size_of(part[0].prepared, part[0].split)
-        except _UNREADABLE:
+        except UNREADABLE:
             continue  # said when it is drawn
         sizes += [n_spots * n_genes] * (1 + sum(_layers(each) for each in part))
     return share_out(sizes, characters)
@@ -208,7 +208,7 @@ def _layers(each: Map) -> int:
     try:
         with np.load(each.folder / PREDICTIONS, allow_pickle=False) as file:
             return 1 + (f"{each.split}_variance" in file.files)
-    except _UNREADABLE:
+    except UNREADABLE:
         return 1
 
 

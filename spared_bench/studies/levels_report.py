@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from spared_bench.errors import CorruptEntryError
 from spared_bench.leaderboard.text import count as short_count
 from spared_bench.leaderboard.text import duration, score
 from spared_bench.specs import MetricSpec
-from spared_bench.studies.blocks import Section, Table
+from spared_bench.studies.blocks import Section, Sentences, Table
 from spared_bench.studies.comparing import methods_of
 from spared_bench.studies.maps import gene_maps
 from spared_bench.studies.model import Study
@@ -108,8 +109,12 @@ def maps_section(plan: StudyPlan, collected: Collected, metric: MetricSpec) -> S
                 base = collected.of(cells, factor, levels.base_level)
                 if base and len(parts) < 6:
                     best = _best(cells, base[0], metric)
-                    made = gene_maps(plan, base[0], best, factor, metric)
-                    parts += [made] if made else []
+                    try:
+                        made = gene_maps(plan, base[0], best, factor, metric)
+                    except CorruptEntryError as error:  # which ends no report
+                        parts.append(Sentences("", (str(error),), notice=True))
+                    else:
+                        parts += [made] if made else []
     return Section("The genes predicted best and worst", tuple(parts))
 
 

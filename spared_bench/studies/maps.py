@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
 from spared_bench.data import MASK, SPATIAL, TARGET
+from spared_bench.errors import CorruptEntryError
 from spared_bench.geometry import spacing
+from spared_bench.leaderboard.maps import UNREADABLE
 from spared_bench.reports.dataset_figures import as_data_uri
 from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
 from spared_bench.specs import MetricSpec
@@ -40,6 +43,11 @@ def gene_maps(
     -------
     Pictures or None
         ``None`` where no gene of the base has a score, or predictions are gone.
+
+    Raises
+    ------
+    CorruptEntryError
+        If what was predicted, or the dataset, cannot be read.
     """
     scores = base.genes(metric.name) or base.genes(_MAPPED)
     sign = -1.0 if base.genes(metric.name) and metric.better == "lower" else 1.0
@@ -101,7 +109,9 @@ def _measured(
     plan: StudyPlan, cell: StudyCell, gene: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, str, str] | None:
     """Return centres, values, mask, slide and symbol of a gene on the first tested slide."""
-    table = prepared_table(_bench_of(plan, cell), cell.dataset)
+    bench = _bench_of(plan, cell)
+    with _readable(f"The prepared dataset {cell.dataset!r}"):
+        table = prepared_table(bench, cell.dataset)
     if gene not in table.var_names:
         return None
     tested = table.obs["split"].to_numpy() == cell.split
@@ -126,11 +136,26 @@ def _predicted(
     entry = bench.workspace.store.open(TRIALS, cell.result.key)
     if entry is None or gene not in table.var_names:
         return None
-    with np.load(entry.folder / PREDICTIONS, allow_pickle=False) as file:
+    with (
+        _readable(f"What trial {entry.key[:12]} ({cell.dataset}, {cell.method}) predicted"),
+        np.load(entry.folder / PREDICTIONS, allow_pickle=False) as file,
+    ):
         values = file[f"{cell.split}_prediction"][:, int(table.var_names.get_loc(gene))]
     tested = table.obs["split"].to_numpy() == cell.split
     of_slide = table.obs["slide_id"].to_numpy(dtype=str)[tested] == slide
     return np.asarray(table.obsm[SPATIAL])[tested][of_slide], values[of_slide]
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CorruptEntryError(
+            f"{what} cannot be read, so no map is drawn of it: {reason}. `spared-bench store verify"
+            " --repair` takes damaged entries away."
+        ) from error
 
 
 def _bench_of(plan: StudyPlan, cell: StudyCell):  # type: ignore[no-untyped-def]

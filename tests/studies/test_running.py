@@ -33,6 +33,18 @@ def test_a_second_run_trains_nothing_and_the_report_lies_there(opened):
     }
 
 
+@pytest.mark.parametrize("spoilt", [bytes, lambda n: b"PK" + bytes(n - 2)], ids=["zeros", "zip"])
+def test_damaged_predictions_are_named_on_the_page_and_end_no_report(opened, spoilt):
+    of = opened()
+    run(of)
+    files = list(of.base.workspace.store.root.glob("trials/*/*/predictions.npz"))
+    for path in files:
+        path.write_bytes(spoilt(path.stat().st_size))
+    assert files
+    page = run(of).page.read_text(encoding="utf-8")
+    assert "(toy, linear-probe) predicted cannot be read, so no map is drawn of it" in page
+
+
 def test_what_the_protocol_has_trained_is_used_again(opened):
     of = opened(STUDY.replace("set: {linear-probe.alpha: 10.0}\n", ""))
     execute(select(of.base, predictors=["linear-probe"]), track=False, figures=False, **QUIET)

@@ -229,6 +229,8 @@ def _of_adata(
     spot_diameter_px: float,
     plugin_files: Sequence[Path],
 ) -> AnnData:
+    from spared_bench.readers.images import keep_image
+
     if SPATIAL not in adata.obsm:
         raise CoordinateError("The AnnData has no obsm['spatial']: spot centres, (x, y) in pixels.")
     libraries = dict(adata.uns.get(SPATIAL, {}))
@@ -242,6 +244,12 @@ def _of_adata(
     path = Path(str(library.get("metadata", {}).get("source_image_path", "")))
     um_per_px = um_per_px or float(library.get("metadata", {}).get("um_per_px", 0.0) or 0.0)
     names, centres = list(map(str, adata.obs_names)), np.asarray(adata.obsm[SPATIAL], np.float64)
+    if not np.isfinite(centres).all():
+        raise CoordinateError(
+            f"obsm['spatial'] of the AnnData holds nan or infinite coordinates for"
+            f" {int((~np.isfinite(centres)).any(axis=1).sum())} of {len(centres)} spots. Remove"
+            " these spots, or correct them."
+        )
     diameter = spot_diameter_px or float(factors.get("spot_diameter_fullres", 0.0))
     if not diameter > 0:
         raise UsageError("The AnnData does not say how wide a spot is: give `spot_diameter_px`.")
@@ -255,21 +263,13 @@ def _of_adata(
             " scale factor nor the file that its metadata names."
         )
     with tempfile.TemporaryDirectory() as folder:
-        image = Path(folder) / "hires.png"
-        _write_image(np.asarray(pixels), image)
+        where = Path("uns['spatial'] of the AnnData")
+        image, _ = keep_image(np.asarray(pixels), Path(folder), "hires", where)
         given = names, centres * scale, diameter * scale, um_per_px / scale
         made = _applied(trained, image, *given, plugin_files)
     made.obsm[SPATIAL] = centres
     made.uns[SPATIAL] = libraries
     return made
-
-
-def _write_image(pixels: np.ndarray, path: Path) -> None:
-    from PIL import Image
-
-    if pixels.dtype.kind == "f":  # scanpy reads images as shares of 1
-        pixels = np.rint(np.clip(pixels, 0, 1) * 255)
-    Image.fromarray(pixels.astype(np.uint8)[..., :3]).save(path)
 
 
 def _applied(

@@ -279,6 +279,26 @@ def test_predict_takes_an_image_an_adata_and_a_run_by_name(fitted, made):
     np.testing.assert_allclose(fitted.predict(pixels).X, from_image.X, atol=1e-5)
 
 
+def test_an_image_in_an_adata_is_read_as_readers_read_it(fitted):
+    adata = fitted.predictions()
+    adata = adata[adata.obs["slide_id"] == "three"].copy()
+    library = adata.uns["spatial"]["three"]
+    library["metadata"] = {}
+    colours = library["images"]["hires"].copy()
+    wanted = fitted.predict(adata).X
+    for same in (colours.astype(np.uint16) * 257, colours.astype(np.float32), colours / 255):
+        library["images"]["hires"] = same
+        np.testing.assert_allclose(fitted.predict(adata).X, wanted, atol=1e-4)
+    for unclear in (colours.astype(np.uint16), colours / 2.55, colours // 17):
+        library["images"]["hires"] = unclear
+        with pytest.raises(ImageError, match="not clear which value is white"):
+            fitted.predict(adata)
+    library["images"]["hires"] = colours
+    adata.obsm["spatial"][3, 0] = np.nan
+    with pytest.raises(CoordinateError, match="nan or infinite coordinates for 1 of"):
+        fitted.predict(adata)
+
+
 def test_predict_tells_what_is_missing(fitted):
     adata = fitted.predictions()
     image = adata.uns["spatial"]["three"]["metadata"]["source_image_path"]

@@ -165,6 +165,17 @@ def test_what_a_run_refuses_a_study_refuses(tmp_path, options, told, how):
     assert not done.stdout
 
 
+@pytest.mark.parametrize(
+    "command", [["verify"], ["verify", "--repair"], ["gc"], ["gc", "--yes"], ["export", "x.tar"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_store_that_is_not_there_is_not_well(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=f"There is no store of results in {tmp_path}/misspelt"):
+        spared_bench("store", *command, "-w", tmp_path / "misspelt")
+    assert not list(tmp_path.iterdir())
+
+
 def test_shards_together_run_everything(workspace):
     selection = ["-p", "toy-mean", "-p", "toy-ridge", "-p", "toy-nan", "--json"]
     new = [

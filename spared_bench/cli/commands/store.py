@@ -6,12 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from spared_bench.cli.common import JSON, WORKSPACE, show_result
 from spared_bench.errors import UsageError
 from spared_bench.words import counted
+
+if TYPE_CHECKING:
+    from spared_bench.workspace import Workspace
 
 _LINE_EVERY_S = 10.0
 
@@ -41,9 +45,8 @@ def verify(
 ) -> None:
     """Hash every file of the store again; exit status 1 if something is damaged."""
     from spared_bench.store import maintenance
-    from spared_bench.workspace import Workspace
 
-    store = Workspace.at(workspace).store
+    store = _existing(workspace).store
     with _progress("checking") as told:
         verdict = maintenance.verify(store, repair=repair, sample=sample, told=told)
     lines = [f"{folder}: {'; '.join(problems)}" for folder, problems in verdict.damaged.items()]
@@ -55,6 +58,24 @@ def verify(
     values = {"checked": verdict.checked, "damaged": verdict.damaged, "repaired": repair}
     show_result(values, as_json, "\n".join(lines))
     raise typer.Exit(1 if verdict.damaged and not repair else 0)
+
+
+def _existing(workspace: Path | None) -> Workspace:
+    """Return a workspace that has a store: of a misspelt one, all would be well.
+
+    Raises
+    ------
+    UsageError
+    """
+    from spared_bench.workspace import Workspace
+
+    space = Workspace.at(workspace)
+    if not space.store.root.is_dir():
+        raise UsageError(
+            f"There is no store of results in {space.root}. Name the workspace of your runs with"
+            " `--workspace DIR`; the first run makes its store."
+        )
+    return space
 
 
 @contextmanager
@@ -94,9 +115,8 @@ def collect(
     from spared_bench.store import maintenance
     from spared_bench.store.index import forget_index
     from spared_bench.store.unfinished import abandoned
-    from spared_bench.workspace import Workspace
 
-    space = Workspace.at(workspace)
+    space = _existing(workspace)
     store = space.store
     found = maintenance.unneeded(store, days)
     unfinished = abandoned(space.training, days)
@@ -128,11 +148,10 @@ def export(
 ) -> None:
     """Write all results into one file, for another workspace."""
     from spared_bench.store import archives
-    from spared_bench.workspace import Workspace
 
     if not archive.resolve().parent.is_dir():
         raise UsageError(f"There is no folder {archive.resolve().parent} to write {archive} into.")
-    number = archives.export(Workspace.at(workspace).store, archive, products=products)
+    number = archives.export(_existing(workspace).store, archive, products=products)
     show_result(
         {"archive": archive, "entries": number}, as_json, f"{archive}: {counted(number, 'entry')}."
     )

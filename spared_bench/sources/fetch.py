@@ -189,7 +189,8 @@ def fetch(
         with _locked(folder, watcher):
             missing = missing_files(spec, folder, hashes=True)  # others may have brought them
             watcher.planned(spec.name, [label(file) for file in missing])
-            _fetch_all(missing, folder, options, watcher)
+            record = Record(folder, (file.url for file in spec.files))
+            _fetch_all(missing, folder, record, options, watcher)
     return folder
 
 
@@ -227,9 +228,10 @@ def _remove_empty(work: Path) -> None:
             each.rmdir()
 
 
-def _fetch_all(missing: list[RemoteFile], folder: Path, options: Options, watcher: Watcher) -> None:
+def _fetch_all(
+    missing: list[RemoteFile], folder: Path, record: Record, options: Options, watcher: Watcher
+) -> None:
     """Fetch several at once; the first failure lets the others end before it is raised."""
-    record = Record(folder)
     with ThreadPoolExecutor(max_workers=options.at_once) as pool:
         running = [
             pool.submit(_fetch_one, file, folder, record, options, watcher) for file in missing

@@ -1,9 +1,16 @@
-"""Memory of a process: what its C library keeps of what was freed, and when it gives that back."""
+"""Memory of a process: what its C library keeps of what was freed, and when it gives that back.
+
+And when Python looks for circles of objects that nothing else refers to: not while lasting ones
+are made by the million.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 # Of glibc's <malloc.h>.
 _TRIM_THRESHOLD = -1
@@ -39,6 +46,34 @@ def give_back_memory() -> None:
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
+
+
+@contextmanager
+def uncollected() -> Iterator[Callable[[], None]]:
+    """Make many lasting objects while Python looks for no circles of garbage.
+
+    It would look at all objects that there are whenever there are a quarter more.
+
+    Yields
+    ------
+    callable
+        Lets Python look again, but only among objects that are made from then on: what is there by
+        then is looked at again when the ``with`` ends.
+    """
+    enabled = gc.isenabled()
+
+    def resume() -> None:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+    gc.disable()
+    try:
+        yield resume
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spared_bench.errors import UnknownNameError, UsageError
+from spared_bench.memory import uncollected
 from spared_bench.results import TrialResult
 from spared_bench.trials.cells import finished_cells
 from spared_bench.workspace import Workspace
@@ -103,4 +104,5 @@ def stability(
 
 def _finished(workspace: Path | str | None, protocol: str) -> list[TrialResult]:
     store = Workspace.at(None if workspace is None else Path(workspace)).store
-    return [cell.final for cell in finished_cells(store, protocol)]
+    with uncollected():
+        return [cell.final for cell in finished_cells(store, protocol)]

@@ -22,6 +22,7 @@ from spared_bench.leaderboard.plugin_facts import (
 from spared_bench.leaderboard.site_folder import PAGE
 from spared_bench.leaderboard.studied import studied
 from spared_bench.leaderboard.unchanged import is_built, note_built, page_state
+from spared_bench.memory import uncollected
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registry
@@ -169,29 +170,31 @@ def build_leaderboard(
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )
     left_out: list[str] = []
-    results = collect(workspace, protocol, source, left_out)
-    trials = with_what_is_known(results, entries, registry, protocols)
-    completion = completions(workspace, protocol, source)
-    if not trials and not completion:
-        if left_out:
-            raise WorkspaceError(f"No result can be read. {' '.join(left_out[:5])}")
-        return None
-    slides = _slides(workspace, registry, left_out, plugin_files) if maps else None
-    extras = Extras(
-        known=known,
-        completion=completion,
-        maps=partial(_maps, workspace, left_out, slides) if maps else None,
-        slides=slides and partial(_overview, slides),
-        settings=settings_facts(registry, protocols, known),
-        protocol_files=protocol_files(registry, protocols),
-        predictors=runnable(registry, trials),
-        completers={e.spec.name: e.spec.summary for e in registry.all("completer")},
-        refused=tuple(each.reason for each in refused),
-        left_out=left_out,
-    )
-    return build(
-        trials, out or workspace.leaderboard, command=command, source=source, extras=extras
-    )
+    with uncollected() as resume:
+        results = collect(workspace, protocol, source, left_out)
+        trials = with_what_is_known(results, entries, registry, protocols)
+        resume()  # pictures and maps, drawn later, leave circles
+        completion = completions(workspace, protocol, source)
+        if not trials and not completion:
+            if left_out:
+                raise WorkspaceError(f"No result can be read. {' '.join(left_out[:5])}")
+            return None
+        slides = _slides(workspace, registry, left_out, plugin_files) if maps else None
+        extras = Extras(
+            known=known,
+            completion=completion,
+            maps=partial(_maps, workspace, left_out, slides) if maps else None,
+            slides=slides and partial(_overview, slides),
+            settings=settings_facts(registry, protocols, known),
+            protocol_files=protocol_files(registry, protocols),
+            predictors=runnable(registry, trials),
+            completers={e.spec.name: e.spec.summary for e in registry.all("completer")},
+            refused=tuple(each.reason for each in refused),
+            left_out=left_out,
+        )
+        return build(
+            trials, out or workspace.leaderboard, command=command, source=source, extras=extras
+        )
 
 
 def _slides(

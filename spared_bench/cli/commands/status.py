@@ -37,6 +37,7 @@ def status(
     as_json: bool = JSON,
 ) -> None:
     """Show what the workspace holds of a protocol, what runs now, and why trials failed."""
+    from spared_bench.memory import uncollected
     from spared_bench.store.index import Records
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
@@ -45,7 +46,7 @@ def status(
     if why:
         _show_one(list(_trials(space.store, why)), why, as_json)
         return
-    with Records(space.store, outcomes=not as_json) as records:
+    with uncollected(), Records(space.store, outcomes=not as_json) as records:
         if note := note_on_earlier(records):
             typer.echo(note, err=True)
         found = _found(records)

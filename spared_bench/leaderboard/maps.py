@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,10 @@ from spared_bench.leaderboard.packing import Budget, share_out
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
-from spared_bench.store.entries import Store
 from spared_bench.store.imports import read_mark
 from spared_bench.store.index import Records
 from spared_bench.store.trials import PREDICTIONS, TRIALS
-from spared_bench.trials.cells import FinishedCell, finished_cells
+from spared_bench.trials.cells import finished_cell
 
 MOST_MAPS = 2_000
 #: Of all values of all maps together.
@@ -83,42 +82,42 @@ class Drawn:
 Pictures = Callable[[str, Sequence[str]], tuple[dict[str, str], Iterable[Drawn]]]
 
 
-def find_maps(store: Store, rows: Mapping[str, Sequence[TrialResult]]) -> list[Map]:
+def find_maps(records: Records, rows: Mapping[str, Sequence[TrialResult]]) -> list[Map]:
     """Return what can be drawn: of every row and dataset, the first seed with predictions.
 
     Parameters
     ----------
-    store : Store
+    records : Records
+        Of a store; what the board has read of it already is not read again.
     rows : mapping of row id to trials
     """
-    wanted = {trial.key for trials in rows.values() for trial in trials if trial.ok}
-    drawable_cells = finished_cells(store, only=_with_predictions(store, wanted))
-    cells = {cell.final.key: cell for cell in drawable_cells}
+    cells = _cells(records)
     found: dict[tuple[str, str], Map] = {}
     for row, trials in rows.items():
         for trial in sorted(trials, key=lambda trial: trial.seed):
             if trial.ok and (row, trial.dataset) not in found and len(found) < MOST_MAPS:
-                drawable = _map(store, row, cells.get(trial.key))
+                drawable = _map(records, row, trial.key, cells.get(trial.key))
                 if drawable is not None:
                     found[row, trial.dataset] = drawable
     return list(found.values())
 
 
-def _with_predictions(store: Store, keys: Collection[str]) -> Iterator[Path]:
-    """Yield the records of the cells whose results are among these and have predictions."""
-    with Records(store) as records:
-        for file in records.cells():
-            final = file.record["final"] if file.record else ""
-            if final in keys and (store.folder(TRIALS, final) / PREDICTIONS).is_file():
-                yield file.path
+def _cells(records: Records) -> dict[str, Mapping[str, Any]]:
+    """Return the record of the cell of every trial that counts; of several, the last by name."""
+    known = [file.record for file in records.cells() if file.record is not None]
+    return {record["final"]: record for record in sorted(known, key=lambda each: each["cell"])}
 
 
-def _map(store: Store, row: str, cell: FinishedCell | None) -> Map | None:
-    """Return what can be drawn of a cell; of the store's, for MLflow's results have no genes."""
-    if cell is None or not (cell.folder / PREDICTIONS).is_file():
+def _map(records: Records, row: str, key: str, record: Mapping[str, Any] | None) -> Map | None:
+    """Return what can be drawn of a trial; of the store's, for MLflow's results have no genes."""
+    store = records.store
+    if record is None or not store.has(TRIALS, key, PREDICTIONS):
+        return None
+    cell = finished_cell(records, record)
+    if cell is None:
         return None
     try:
-        entry = store.open(TRIALS, cell.final.key)
+        entry = store.open(TRIALS, key)
         if entry is None:
             return None
         completed = store.open("completed", entry.inputs["completed"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,9 @@ from spared_bench.protocol import Protocol
 from spared_bench.registry import Registry
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
+from spared_bench.store.index import Records
 from spared_bench.tracking.unchanged import database_state
-from spared_bench.trials.cells import finished_cells
+from spared_bench.trials.cells import cells_in
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -80,15 +82,20 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
 
 
 def collect(
-    workspace: Workspace, protocol: str, source: Source, unread: list[str] | None = None
+    workspace: Workspace,
+    protocol: str,
+    source: Source,
+    unread: list[str] | None = None,
+    records: Records | None = None,
 ) -> list[TrialResult]:
     """Return the results that count, from MLflow or from the store; both say the same.
 
-    ``unread`` takes a sentence for every result of the store that cannot be read.
+    ``unread`` takes a sentence for every result of the store that cannot be read; ``records`` are
+    those of the store where they are at hand.
     """
     if source == "store":
-        cells = finished_cells(workspace.store, protocol, unread=unread)
-        return [cell.final for cell in cells]
+        with Records(workspace.store) if records is None else nullcontext(records) as at_hand:
+            return [cell.final for cell in cells_in(at_hand, protocol, unread=unread)]
     from spared_bench.tracking.tracker import Tracker
 
     return Tracker(workspace.root).results(protocol or None)
@@ -133,6 +140,7 @@ def build_leaderboard(
     maps: bool = True,
     protocols: Sequence[Protocol] = (),
     plugin_files: Sequence[Path] = (),
+    records: Records | None = None,
 ) -> Path | None:
     """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
 
@@ -154,6 +162,8 @@ def build_leaderboard(
         That are not registered, or not as they are here: they say by what their rows are ranked.
     plugin_files : sequence of Path
         Of the registry, whose slides are read where the store has no picture of them.
+    records : Records, optional
+        Of the store, where they are at hand: what was read of them is not read again.
 
     Raises
     ------
@@ -170,8 +180,11 @@ def build_leaderboard(
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )
     left_out: list[str] = []
-    with uncollected() as resume:
-        results = collect(workspace, protocol, source, left_out)
+    with (
+        uncollected() as resume,
+        Records(workspace.store) if records is None else nullcontext(records) as at_hand,
+    ):
+        results = collect(workspace, protocol, source, left_out, at_hand)
         trials = with_what_is_known(results, entries, registry, protocols)
         resume()  # pictures and maps, drawn later, leave circles
         completion = completions(workspace, protocol, source)
@@ -183,7 +196,7 @@ def build_leaderboard(
         extras = Extras(
             known=known,
             completion=completion,
-            maps=partial(_maps, workspace, left_out, slides) if maps else None,
+            maps=partial(_maps, at_hand, left_out, slides) if maps else None,
             slides=slides and partial(_overview, slides),
             settings=settings_facts(registry, protocols, known),
             protocol_files=protocol_files(registry, protocols),
@@ -217,7 +230,7 @@ def _overview(slides: SlidePictures, dataset: str) -> Iterator[tuple[str, Any]]:
 
 
 def _maps(
-    workspace: Workspace,
+    records: Records,
     left_out: list[str],
     slides: SlidePictures | None,
     rows: Mapping[str, Sequence[TrialResult]],
@@ -225,6 +238,6 @@ def _maps(
 ) -> Iterator[tuple[str, Any]]:
     from spared_bench.leaderboard.maps import draw, find_maps
 
-    found = find_maps(workspace.store, rows)
+    found = find_maps(records, rows)
     for drawn in draw(found, metrics, left_out, slides.tissue if slides else None):
         yield drawn.name, drawn.values

@@ -75,9 +75,9 @@ class Store:
         """Where an entry is or would be."""
         return Path(self._place(kind, key))
 
-    def has(self, kind: str, key: str) -> bool:
-        """Whether there is a complete entry, judged by its manifest alone."""
-        return os.path.isfile(f"{self._place(kind, key)}/{MANIFEST}")  # noqa: PTH113
+    def has(self, kind: str, key: str, name: str = MANIFEST) -> bool:
+        """Whether there is a complete entry, judged by its manifest alone; or a file of one."""
+        return os.path.isfile(f"{self._place(kind, key)}/{name}")  # noqa: PTH113
 
     def _place(self, kind: str, key: str) -> str:
         # One text: putting a path together part by part takes longer than to look it up.

@@ -133,6 +133,7 @@ class Records:
         """Return every file among the records of cells, in no order, as it was when first asked."""
         if self._cells is None:
             self._cells = list(self._every_cell())
+            self._index.read_ahead(CELLS, [])  # nothing is asked of these rows again
         return self._cells
 
     def _every_cell(self) -> Iterator[CellFile]:

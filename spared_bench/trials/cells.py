@@ -149,15 +149,25 @@ def cells_in(
         )
         records.read_ahead(SCORES, [each["scores"] for each in some])
         for record in some:
-            finished = _finished(records, record, unread)
+            finished = finished_cell(records, record, unread)
             if finished is not None:
                 yield finished
 
 
-def _finished(
-    records: Records, record: Mapping[str, Any], unread: list[str]
+def finished_cell(
+    records: Records, record: Mapping[str, Any], unread: list[str] | None = None
 ) -> FinishedCell | None:
-    """Return the cell of a record, if its trial is there, with scores where there must be some."""
+    """Return the cell of a record, if its trial is there, with scores where there must be some.
+
+    Parameters
+    ----------
+    records : Records
+    record : mapping
+        As ``Records.cells`` gives it.
+    unread : list of str, optional
+        As ``finished_cells`` takes it.
+    """
+    unread = [] if unread is None else unread
     store = records.store
     result = records.trial(record["final"], unread)
     if result is None:

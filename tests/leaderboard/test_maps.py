@@ -19,7 +19,10 @@ from spared_bench.leaderboard import maps as board_maps
 from spared_bench.leaderboard.map_truth import ordered_genes
 from spared_bench.leaderboard.publish import build_leaderboard
 from spared_bench.specs import MetricSpec
+from spared_bench.store import index
 from spared_bench.store.imports import write_mark
+from spared_bench.store.index import Records
+from spared_bench.store.trials import read_cell
 from spared_bench.trials.raw_slides import read_raw_slides
 from tests.board_samples import METRICS
 from tests.leaderboard.reading import data_of, row_of
@@ -55,8 +58,13 @@ def unpacked(files, name, slide: int) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
+def maps_of(bench: Bench, **rows) -> list[board_maps.Map]:
+    with Records(bench.workspace.store) as records:
+        return board_maps.find_maps(records, rows)
+
+
 def drawn_of(bench: Bench, trial, **options) -> dict:
-    maps = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
+    maps = maps_of(bench, row=[trial])
     drawn = board_maps.draw(maps, [METRICS["mse"], PCC], **options)
     return {each.name: each.values for each in drawn}
 
@@ -66,7 +74,7 @@ def test_a_map_holds_every_gene_measured_and_predicted_to_one_step(bench, trial)
     truth_name, map_name = files["maps"]["row"]["toy"]
     truth = files[truth_name]
 
-    (found,) = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
+    (found,) = maps_of(bench, row=[trial])
     adata = read_h5ad(found.prepared / "dataset.h5ad")
     split = trial.facts["evaluation_split"]
     whole = np.flatnonzero(adata.obs["split"].to_numpy() == split)
@@ -117,7 +125,7 @@ def test_genes_come_from_the_best_predicted_to_the_worst_with_their_scores(bench
 
 
 def test_what_processing_left_is_told_of_each_slide(bench, trial):
-    (found,) = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
+    (found,) = maps_of(bench, row=[trial])
     adata = read_h5ad(found.prepared / "dataset.h5ad")
     told = drawn_of(bench, trial)["prepared"]["toy"]
 
@@ -154,12 +162,11 @@ def test_a_result_that_mlflow_gave_back_without_its_genes_makes_the_same_maps(be
 
 
 def test_what_the_store_lacks_is_not_drawn(bench, trial):
-    store = bench.workspace.store
     unknown = replace(trial, key="0" * 64)
     failed = replace(trial, status="error")
 
-    assert board_maps.find_maps(store, {"row": [unknown]}) == []
-    assert board_maps.find_maps(store, {"row": [failed]}) == []
+    assert maps_of(bench, row=[unknown]) == []
+    assert maps_of(bench, row=[failed]) == []
 
 
 def test_genes_are_ordered_by_their_mean_over_methods_and_unscored_ones_come_last():
@@ -232,7 +239,7 @@ def a_flipped_member(path):
 )
 def test_one_damaged_prediction_costs_its_own_map_and_is_named(bench, trial, damage):
     other = finished(bench, "toy-mean")
-    maps = board_maps.find_maps(bench.workspace.store, {"row": [trial], "whole": [other]})
+    maps = maps_of(bench, row=[trial], whole=[other])
     damage(maps[0].folder / "predictions.npz")
 
     left_out: list[str] = []
@@ -245,7 +252,7 @@ def test_one_damaged_prediction_costs_its_own_map_and_is_named(bench, trial, dam
 
 @pytest.mark.parametrize("damage", [cut_short, rewritten])
 def test_a_damaged_dataset_costs_its_maps_and_not_the_board(bench, trial, damage):
-    maps = board_maps.find_maps(bench.workspace.store, {"row": [trial]})
+    maps = maps_of(bench, row=[trial])
     damage(maps[0].prepared / "dataset.h5ad")
     left_out: list[str] = []
     drawn = list(board_maps.draw(maps, [PCC], left_out))
@@ -273,20 +280,51 @@ def test_a_file_that_may_not_be_read_is_named_on_the_site_which_is_written(
     assert "Permission denied" in told[1]
 
 
-def test_only_results_that_may_be_drawn_are_read_again(bench, trial, monkeypatch):
+@pytest.fixture
+def read_again(monkeypatch) -> list[str]:
+    """Keys of the trials whose records are read for maps."""
+    read: list[str] = []
+    read_cell_of = board_maps.finished_cell
+
+    def counted(records, record):
+        read.append(record["final"])
+        return read_cell_of(records, record)
+
+    monkeypatch.setattr(board_maps, "finished_cell", counted)
+    return read
+
+
+def test_only_results_that_may_be_drawn_are_read_again(bench, trial, read_again):
     other = finished(bench, "toy-mean")
-    store = bench.workspace.store
+    (bench.workspace.store.folder("trials", other.key) / "predictions.npz").unlink()
+
+    assert len(maps_of(bench, row=[trial], other=[other])) == 1
+    assert read_again == [trial.key]
+
+
+def test_of_several_seeds_the_first_with_predictions_is_read_again_and_no_other(bench, read_again):
+    protocol = bench.protocol.model_copy(update={"seeds": (0, 1, 2)})
+    settings = replace(bench.settings, protocol=protocol.model_dump(mode="json"))
+    plan = select(Bench(settings, bench.registry), ["toy"], ["none"], ["toy-ridge"])
+    results = execute(plan, executor="inline", track=False).results
+    keys = {result.seed: result.key for result in results}
+    read_again.clear()
+
+    assert [each.trial.seed for each in maps_of(bench, row=results[::-1])] == [0]
+    (bench.workspace.store.folder("trials", keys[0]) / "predictions.npz").unlink()
+    assert [each.trial.seed for each in maps_of(bench, row=results[::-1])] == [1]
+    assert read_again == [keys[0], keys[1]]
+
+
+def test_the_record_of_a_cell_is_read_once_for_a_site(bench, trial, monkeypatch, tmp_path):
     read = []
-    of_cells = board_maps.finished_cells
 
-    def counted(*arguments, **options):
-        for cell in of_cells(*arguments, **options):
-            read.append(cell.final.key)
-            yield cell
+    def counted(path):
+        read.append(path.name)
+        return read_cell(path)
 
-    monkeypatch.setattr(board_maps, "finished_cells", counted)
-    assert len(board_maps.find_maps(store, {"row": [trial]})) == 1
-    (store.folder("trials", other.key) / "predictions.npz").unlink()
-    assert board_maps.find_maps(store, {"other": [other]}) == []
-
-    assert read == [trial.key]
+    monkeypatch.setattr(index, "read_cell", counted)
+    build_leaderboard(
+        bench.workspace, source="store", out=tmp_path / "site", registry=bench.registry
+    )
+    assert len(read) == 1

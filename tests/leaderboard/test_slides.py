@@ -109,7 +109,7 @@ def test_pictures_and_checks_that_were_imported_are_named(bench):
 
 
 def test_results_none_of_which_can_be_read_are_named(tmp_path, monkeypatch):
-    def collected(workspace, protocol, source, unread):
+    def collected(workspace, protocol, source, unread, _records):
         unread.append("Cell a cannot be read.")
         return []
 

@@ -67,22 +67,22 @@ def build(
     files = [file.resolve() for file in plugin]
     ours = discover(files, data_dir=space.data_dir, only=())
     registry = listed_apart(ours, files, space).require_files(files)
-    with Records(space.store) as records:
-        note = note_on_earlier(records)
-    if note:
-        typer.echo(note, err=True)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
-    page = build_leaderboard(
-        space,
-        protocols[0].id if protocols else protocol,
-        source="store" if source == "store" else "mlflow",
-        out=out,
-        leaderboards=leaderboards or LEADERBOARDS,
-        registry=registry,
-        maps=maps,
-        protocols=protocols,
-        plugin_files=[file.resolve() for file in plugin],
-    )
+    with Records(space.store) as records:
+        if note := note_on_earlier(records):
+            typer.echo(note, err=True)
+        page = build_leaderboard(
+            space,
+            protocols[0].id if protocols else protocol,
+            source="store" if source == "store" else "mlflow",
+            out=out,
+            leaderboards=leaderboards or LEADERBOARDS,
+            registry=registry,
+            maps=maps,
+            protocols=protocols,
+            plugin_files=[file.resolve() for file in plugin],
+            records=records,
+        )
     if page is None:
         raise UsageError(
             "There are no finished runs to show. `spared-bench run --all --suite demo` makes some;"

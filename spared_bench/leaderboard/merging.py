@@ -20,6 +20,8 @@ from spared_bench.results import BROUGHT, IMPORTED, ORIGIN, UNLISTED, Scores, Tr
 
 Facts = Mapping[str, Mapping[str, Any]]
 
+#: Of trials that are no part of an entry.
+_RUN_HERE, _IMPORTED_HERE, _BROUGHT_HERE = Origin(), Origin("imported"), Origin(BROUGHT)
 #: What an imported trial may say of itself.
 _OWN_FACTS = (
     IMPORTED,
@@ -67,12 +69,15 @@ def with_listing(
     """
     for trial in trials:
         known = listed.get(trial.protocol) or (trial.dataset,)
-        facts = {name: value for name, value in trial.facts.items() if name != UNLISTED}
+        facts = trial.facts
         # Who runs the folds of a listed dataset means them; an entry of others cannot add them.
         is_own_fold = ORIGIN not in facts and facts.get("fold_of") in known
-        if trial.dataset not in known and not is_own_fold:
-            facts[UNLISTED] = True
-        yield replace(trial, facts=facts)
+        is_listed = trial.dataset in known or is_own_fold
+        if is_listed and UNLISTED not in facts:
+            yield trial  # as nearly every one is
+            continue
+        said = {name: value for name, value in facts.items() if name != UNLISTED}
+        yield replace(trial, facts=said if is_listed else {**said, UNLISTED: True})
 
 
 def without_foreign_facts(
@@ -111,8 +116,8 @@ def origin_of(trial: TrialResult) -> Origin:
     facts = trial.facts.get(ORIGIN)
     if facts is None:
         if trial.facts.get(IMPORTED):
-            return Origin("imported")
-        return Origin(BROUGHT) if BROUGHT in trial.facts else Origin()
+            return _IMPORTED_HERE
+        return _BROUGHT_HERE if BROUGHT in trial.facts else _RUN_HERE
     flags = tuple(Flagged(**flag) for flag in facts["flags"])
     return Origin(**{**facts, "flags": flags})
 

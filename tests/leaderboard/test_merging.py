@@ -136,6 +136,12 @@ def test_folds_count_where_they_were_run_and_not_where_an_entry_brings_them():
     assert (theirs.facts.get(UNLISTED), own.facts.get(UNLISTED)) == (True, None)
 
 
+def test_of_what_nothing_changes_no_copy_is_made():
+    mine = trial("ridge", dataset="breast")
+    (found,) = with_listing([mine], {"demo@1": ("breast",)})
+    assert found is mine
+
+
 def test_a_trial_cannot_say_itself_whether_its_dataset_counts():
     odd = replace(trial("ridge"), facts={UNLISTED: True})
     (found,) = with_listing([odd], {"demo@1": ("breast",)})

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic_core import from_json
 
-from spared_bench.results import TrialResult, TrialScores
+from spared_bench.results import TrialResult, TrialScores, record_of
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.imports import MARK
 from spared_bench.store.trials import (
@@ -155,7 +155,7 @@ class Records:
 
     def _cell(self, place: str, name: str, facts: os.stat_result) -> CellFile:
         stamp = _stamp_of(name, facts)
-        known = self._index.record(CELLS, name, lambda _: stamp, _cell)
+        known = self._index.record(CELLS, name, lambda kept: kept == stamp, _cell)
         if known is not None:
             return CellFile(place, known, False, facts.st_mtime_ns)
         path = Path(place)
@@ -168,9 +168,7 @@ class Records:
 
     def _known(self, kind: str, key: str, build: Callable[[dict[str, Any]], _T]) -> _T | None:
         folder = f"{self._root}/{kind}/{key[:2]}/{key}"
-        return self._index.record(
-            kind, key, lambda stamp: _stamp(folder, _names_in(stamp))[0], build
-        )
+        return self._index.record(kind, key, lambda stamp: _is_as(folder, stamp), build)
 
     def _keep(self, kind: str, key: str, record: dict[str, Any]) -> None:
         folder = self.store.folder(kind, key)
@@ -189,12 +187,12 @@ class Records:
 
 
 def _trial(known: dict[str, Any]) -> TrialResult:
-    if "curves" in known:
-        known["curves"] = {
-            name: [(step, value) for step, value in points]
-            for name, points in known["curves"].items()
-        }
-    return TrialResult(**known)
+    if "curves" not in known:  # of an outcome
+        return TrialResult(**known)
+    known["curves"] = {
+        name: [(step, value) for step, value in points] for name, points in known["curves"].items()
+    }
+    return record_of(TrialResult, known)
 
 
 def _cell(known: dict[str, Any]) -> dict[str, Any]:
@@ -228,6 +226,21 @@ def _stamp(folder: str, names: Sequence[str]) -> tuple[str, list[os.stat_result]
     return "\n".join(lines), found
 
 
+def _is_as(folder: str, stamp: str) -> bool:
+    """Return whether the files of a stamp are as it says; the first that is not ends the look."""
+    for line in stamp.split("\n"):
+        name, size, changed = line.split("\t")
+        path = f"{folder}/{name}"
+        if size == _NO_FILE:
+            if os.access(path, os.F_OK):
+                return False
+            continue
+        facts = os.stat(path)  # noqa: PTH116
+        if facts.st_size != int(size) or facts.st_ctime_ns != int(changed):
+            return False
+    return True
+
+
 def _missing(name: str) -> str:
     return f"{name}\t{_NO_FILE}\t{_NO_FILE}"
 
@@ -256,17 +269,17 @@ class _Index:
         self,
         kind: str,
         key: str,
-        now: Callable[[str], str],
+        unchanged: Callable[[str], bool],
         build: Callable[[dict[str, Any]], _T],
     ) -> _T | None:
         """Return what is built of a record that was kept, if its stamp is still the same.
 
-        ``now`` is given the stamp that was kept, and returns the one of now.
+        ``unchanged`` is given the stamp that was kept.
         """
         ahead = self._ahead.get(kind, {})
         row = ahead[key] if key in ahead else self._row(kind, key)
         try:
-            return None if row is None or now(row[0]) != row[0] else build(from_json(row[1]))
+            return build(from_json(row[1])) if row is not None and unchanged(row[0]) else None
         except (TypeError, ValueError, KeyError, AttributeError, OSError):
             return None  # somebody wrote into it
 

@@ -12,7 +12,7 @@ import pytest
 
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
-from spared_bench.results import TrialResult, TrialScores
+from spared_bench.results import TrialResult, TrialScores, record_of
 from spared_bench.store import index
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import write_mark
@@ -264,6 +264,26 @@ def of_odd_records(path):
             rows.execute(f'UPDATE {table} SET record = \'{{"curves": 5, "more": 1}}\'')
 
 
+def of_odd_stamps(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        for table in ("records", "outcomes"):
+            rows.execute(f"UPDATE {table} SET record = replace(record, 'toy', 'boy')")
+            for kind, stamp in ODD_STAMPS.items():
+                rows.execute(f"UPDATE {table} SET stamp = {stamp} WHERE kind = '{kind}'")
+
+
+ODD_STAMPS = {
+    "trials": "replace(stamp, char(9), ' ')",
+    "scores": "replace(stamp, char(9), char(9) || 'x')",
+    "cells": "NULL",
+}
+
+
+def of_records_that_lack_a_field(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("UPDATE records SET record = replace(record, '\"message\"', '\"told\"')")
+
+
 def a_folder(path):
     path.unlink()
     path.mkdir()
@@ -286,6 +306,8 @@ DAMAGES = [
     of_other_columns,
     of_odd_rows,
     of_odd_records,
+    of_odd_stamps,
+    of_records_that_lack_a_field,
     a_folder,
     a_pipe,
     a_link_to_nothing,
@@ -302,6 +324,14 @@ def test_an_index_that_is_none_is_left_aside_and_made_anew(store, damage, monkey
         with Records(store) as records:
             monkeypatch.setattr(index, "read_trial", None)
             assert records.trial(digest({"seed": 0, "candidate": -1})) is not None
+
+
+def test_a_record_of_checked_values_is_the_one_that_looks_at_every_field(store):
+    (cell, *_) = finished_cells(store)
+    copy = record_of(TrialResult, dict(vars(cell.final)))
+    assert repr(vars(copy)) == repr(vars(TrialResult(**vars(cell.final))))
+    with pytest.raises(TypeError, match="not the fields of a TrialScores"):
+        record_of(TrialScores, {"status": "ok"})
 
 
 def test_verifying_a_store_forgets_what_somebody_wrote_into_its_index(store):

@@ -271,10 +271,11 @@ def record_of(kind: type[_T], values: dict[str, Any]) -> _T:
     TypeError
         If a field is missing, or there is another.
     """
-    if values.keys() != kind.__dataclass_fields__.keys():
+    names = kind.__dataclass_fields__
+    if values.keys() != names.keys():
         raise TypeError(f"these are not the fields of a {kind.__name__}: {', '.join(values)}")
     made = object.__new__(kind)
-    vars(made).update(values)
+    vars(made).update({name: values[name] for name in names})
     return made
 
 

@@ -88,17 +88,18 @@ def find_maps(records: Records, rows: Mapping[str, Sequence[TrialResult]]) -> li
     Parameters
     ----------
     records : Records
-        Of a store; what the board has read of it already is not read again.
+        Of a store, with or without genes; which cells there are is not read again.
     rows : mapping of row id to trials
     """
     cells = _cells(records)
     found: dict[tuple[str, str], Map] = {}
-    for row, trials in rows.items():
-        for trial in sorted(trials, key=lambda trial: trial.seed):
-            if trial.ok and (row, trial.dataset) not in found and len(found) < MOST_MAPS:
-                drawable = _map(records, row, trial.key, cells.get(trial.key))
-                if drawable is not None:
-                    found[row, trial.dataset] = drawable
+    with Records(records.store) as with_genes:
+        for row, trials in rows.items():
+            for trial in sorted(trials, key=lambda trial: trial.seed):
+                if trial.ok and (row, trial.dataset) not in found and len(found) < MOST_MAPS:
+                    drawable = _map(with_genes, row, trial.key, cells.get(trial.key))
+                    if drawable is not None:
+                        found[row, trial.dataset] = drawable
     return list(found.values())
 
 

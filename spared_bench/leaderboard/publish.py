@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -90,15 +90,21 @@ def collect(
 ) -> list[TrialResult]:
     """Return the results that count, from MLflow or from the store; both say the same.
 
+    Neither with curves, tracebacks, or values of single genes.
+
     ``unread`` takes a sentence for every result of the store that cannot be read; ``records`` are
     those of the store where they are at hand.
     """
     if source == "store":
-        with Records(workspace.store) if records is None else nullcontext(records) as at_hand:
+        with _at_hand(workspace, records) as at_hand:
             return [cell.final for cell in cells_in(at_hand, protocol, unread=unread)]
     from spared_bench.tracking.tracker import Tracker
 
     return Tracker(workspace.root).results(protocol or None)
+
+
+def _at_hand(workspace: Workspace, records: Records | None) -> AbstractContextManager[Records]:
+    return Records(workspace.store, genes=False) if records is None else nullcontext(records)
 
 
 def completions(
@@ -163,7 +169,8 @@ def build_leaderboard(
     plugin_files : sequence of Path
         Of the registry, whose slides are read where the store has no picture of them.
     records : Records, optional
-        Of the store, where they are at hand: what was read of them is not read again.
+        Of the store and without genes, where they are at hand: what was read of them is not read
+        again.
 
     Raises
     ------
@@ -180,10 +187,7 @@ def build_leaderboard(
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )
     left_out: list[str] = []
-    with (
-        uncollected() as resume,
-        Records(workspace.store) if records is None else nullcontext(records) as at_hand,
-    ):
+    with uncollected() as resume, _at_hand(workspace, records) as at_hand:
         results = collect(workspace, protocol, source, left_out, at_hand)
         trials = with_what_is_known(results, entries, registry, protocols)
         resume()  # pictures and maps, drawn later, leave circles

@@ -37,7 +37,7 @@ from spared_bench.store.trials import (
 
 INDEX = "index.sqlite"
 CELLS = "cells"
-_FORM = 2  # of what is kept; another one makes it anew, as other fields of the records do
+_FORM = 3  # of what is kept; another one makes it anew, as other fields of the records do
 _YOUNG = 2.0  # seconds: a file that is younger could change again with no new time
 _WAIT = 2.0  # seconds for another process that writes
 _MAPPED = 2**30  # bytes of the file that are read in place
@@ -45,9 +45,18 @@ _MOST_KEYS = 500  # in one question
 _NO_FILE = "-"
 _RECORDS, _OUTCOMES = "records", "outcomes"  # the tables
 _TABLE = """CREATE TABLE IF NOT EXISTS {}
-    (kind TEXT, key TEXT, stamp TEXT, record TEXT, PRIMARY KEY (kind, key))"""
-_SELECT = "SELECT key, stamp, record FROM {} WHERE kind = ?"
-_INSERT = "INSERT OR REPLACE INTO {} VALUES (?, ?, ?, ?)"
+    (kind TEXT, key TEXT, stamp TEXT, record TEXT, long TEXT, PRIMARY KEY (kind, key))"""
+_SELECT = "SELECT key, stamp, record, {} FROM {} WHERE kind = ?"
+_INSERT = "INSERT OR REPLACE INTO {} VALUES (?, ?, ?, ?, ?)"
+_NOTHING = "{}"
+#: What grows with genes, steps and calls, and no board shows: it is kept apart, and read if asked.
+_LONG: dict[str, dict[str, type]] = {
+    TRIALS: {
+        **{"gene_scores": dict, "genes": list, "gene_symbols": list},
+        **{"curves": dict, "traceback": str},
+    },
+    SCORES: {"gene_scores": dict, "traceback": str},
+}
 #: What a list of trials shows of each, in a table of its own, which is read far sooner.
 _SHOWN: dict[str, tuple[str, ...]] = {
     TRIALS: (
@@ -58,6 +67,7 @@ _SHOWN: dict[str, tuple[str, ...]] = {
 }
 _SHOWN_FACTS = ("quarantined",)
 _T = TypeVar("_T")
+_Row = list[str]  # stamp, record, and what of it is long
 
 
 class CellFile(NamedTuple):
@@ -89,11 +99,13 @@ class Records:
     outcomes : bool
         Whether it is enough to know what became of each trial: of what is in the index, only its
         names, its state and the message are read, and all else of the results is left empty.
+    genes : bool
+        Whether values of single genes, curves and tracebacks are wanted; else they are left empty.
     """
 
-    def __init__(self, store: Store, *, outcomes: bool = False) -> None:
-        self.store, self._root = store, str(store.root)
-        self._index = _Index(store.root, outcomes)
+    def __init__(self, store: Store, *, outcomes: bool = False, genes: bool = True) -> None:
+        self.store, self._root, self._genes = store, str(store.root), genes
+        self._index = _Index(store.root, outcomes, genes)
         self._cells: list[CellFile] | None = None
         self._began = time.time()
 
@@ -113,17 +125,18 @@ class Records:
             return None
         result, _ = found
         self._keep(TRIALS, key, vars(result))
-        return result
+        return result if self._genes else record_of(TrialResult, vars(result) | _empty(TRIALS))
 
     def scores(self, key: str, unread: list[str] | None = None) -> TrialScores | None:
         """Return the scores of an entry; see ``store.trials.read_scores``."""
-        known = self._known(SCORES, key, lambda record: TrialScores(**record))
+        known = self._known(SCORES, key, _scores)
         if known is not None:
             return known
         scores = read_scores(self.store, key, unread)
-        if scores is not None:
-            self._keep(SCORES, key, vars(scores))
-        return scores
+        if scores is None:
+            return None
+        self._keep(SCORES, key, vars(scores))
+        return scores if self._genes else record_of(TrialScores, vars(scores) | _empty(SCORES))
 
     def read_ahead(self, kind: str, keys: Sequence[str]) -> None:
         """Look the records of these entries up at once; those before are forgotten."""
@@ -195,6 +208,17 @@ def _trial(known: dict[str, Any]) -> TrialResult:
     return record_of(TrialResult, known)
 
 
+def _scores(known: dict[str, Any]) -> TrialScores:
+    if "scores" not in known:  # of an outcome
+        return TrialScores(**known)
+    return record_of(TrialScores, known)
+
+
+def _empty(kind: str) -> dict[str, Any]:
+    """Return what stands for the long fields of a record where they are not wanted."""
+    return {name: type_() for name, type_ in _LONG.get(kind, {}).items()}
+
+
 def _cell(known: dict[str, Any]) -> dict[str, Any]:
     return {name: known[name] for name in ("cell", "final", "search", "scores", "figures")}
 
@@ -255,11 +279,11 @@ class _Index:
     It only saves time, so no fault of its own is an error: it is left aside, or made anew.
     """
 
-    def __init__(self, root: Path, outcomes: bool) -> None:
+    def __init__(self, root: Path, outcomes: bool, genes: bool) -> None:
         self._path = root / INDEX
-        self._outcomes = outcomes
-        self._new: dict[str, list[tuple[str, str, str, str]]] = {_RECORDS: [], _OUTCOMES: []}
-        self._ahead: dict[str, dict[str, tuple[str, str] | None]] = {}
+        self._outcomes, self._genes = outcomes, genes
+        self._new: dict[str, list[tuple[str, str, str, str, str]]] = {_RECORDS: [], _OUTCOMES: []}
+        self._ahead: dict[str, dict[str, _Row | None]] = {}
         self._rows: sqlite3.Connection | None = None
         self._damaged = False
         if self._path.is_file():
@@ -279,44 +303,52 @@ class _Index:
         ahead = self._ahead.get(kind, {})
         row = ahead[key] if key in ahead else self._row(kind, key)
         try:
-            return build(from_json(row[1])) if row is not None and unchanged(row[0]) else None
+            if row is None or not unchanged(row[0]):
+                return None
+            known = from_json(row[1])
+            if kind in _LONG and not self._outcomes:
+                known |= from_json(row[2]) if self._genes else _empty(kind)
+            return build(known)
         except (TypeError, ValueError, KeyError, AttributeError, OSError):
             return None  # somebody wrote into it
 
     def read_all(self, kind: str) -> None:
         """Read all rows of a kind, of which every one is going to be asked for."""
         found = self._rows_of(kind)
-        self._ahead[kind] = {key: (stamp, record) for key, stamp, record in found}
+        self._ahead[kind] = {key: row for key, *row in found}
 
     def read_ahead(self, kind: str, keys: Sequence[str]) -> None:
         """Read the rows of these keys, which are the next that are asked for."""
-        ahead: dict[str, tuple[str, str] | None] = dict.fromkeys(keys)
+        ahead: dict[str, _Row | None] = dict.fromkeys(keys)
         for start in range(0, len(keys), _MOST_KEYS):
             some = keys[start : start + _MOST_KEYS]
             which = f" AND key IN ({', '.join('?' * len(some))})"
-            for key, stamp, record in self._rows_of(kind, which, some):
-                ahead[key] = stamp, record
+            ahead |= {key: row for key, *row in self._rows_of(kind, which, some)}
         self._ahead[kind] = ahead
 
     def _rows_of(
         self, kind: str, which: str = "", keys: Sequence[str] = ()
-    ) -> list[tuple[str, str, str]]:
+    ) -> list[tuple[str, str, str, str]]:
         rows = self._rows
         if rows is None:
             return []
-        query = _SELECT.format(_OUTCOMES if self._outcomes and kind in _SHOWN else _RECORDS) + which
+        table = _OUTCOMES if self._outcomes and kind in _SHOWN else _RECORDS
+        query = _SELECT.format("long" if self._genes else f"'{_NOTHING}'", table) + which
         return self._tried(lambda: rows.execute(query, [kind, *keys]).fetchall()) or []
 
-    def _row(self, kind: str, key: str) -> tuple[str, str] | None:
-        for _, stamp, record in self._rows_of(kind, " AND key = ?", [key]):
-            return stamp, record
+    def _row(self, kind: str, key: str) -> _Row | None:
+        for _, *row in self._rows_of(kind, " AND key = ?", [key]):
+            return row
         return None
 
     def keep(self, kind: str, key: str, stamp: str, record: Mapping[str, Any]) -> None:
         """Keep a record, once the index is closed."""
-        self._new[_RECORDS].append((kind, key, stamp, json.dumps(record)))
+        apart = {name: record[name] for name in _LONG.get(kind, ())}
+        rest = {name: value for name, value in record.items() if name not in apart}
+        self._new[_RECORDS].append((kind, key, stamp, json.dumps(rest), json.dumps(apart)))
         if kind in _SHOWN:
-            self._new[_OUTCOMES].append((kind, key, stamp, json.dumps(_outcome(kind, record))))
+            shown = json.dumps(_outcome(kind, record))
+            self._new[_OUTCOMES].append((kind, key, stamp, shown, _NOTHING))
 
     def close(self) -> None:
         """Write what is to be kept."""

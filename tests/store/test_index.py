@@ -7,6 +7,7 @@ import math
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -155,6 +156,25 @@ def test_of_outcomes_no_more_is_read_than_a_list_shows(store):
     assert read_outcomes(store) == [shown(result) for result in (*finals, failure)]
 
 
+def test_values_of_genes_curves_and_tracebacks_are_left_empty_where_they_are_not_wanted(
+    store, monkeypatch
+):
+    with Records(store) as records:
+        (whole, *_) = [cell.final for cell in cells_in(records)]
+    forget_index(store)
+    for _ in range(2):  # from the files, and by the index
+        with Records(store, genes=False) as records:
+            (found, *_) = [cell.final for cell in cells_in(records)]
+        assert (found.gene_scores, found.genes, found.curves, found.traceback) == ({}, [], {}, "")
+        same = {"gene_scores": whole.gene_scores, "curves": whole.curves}
+        assert repr(vars(replace(found, **same))) == repr(vars(whole))
+        monkeypatch.setattr(index, "read_trial", None)
+        monkeypatch.setattr(index, "read_scores", None)
+    with Records(store) as records:
+        (again, *_) = [cell.final for cell in cells_in(records)]
+    assert repr(vars(again)) == repr(vars(whole))
+
+
 def test_a_file_that_is_young_is_not_believed_yet(store, monkeypatch):
     monkeypatch.setattr(index, "_YOUNG", 3600.0)
     read(store)
@@ -264,6 +284,12 @@ def of_odd_records(path):
             rows.execute(f'UPDATE {table} SET record = \'{{"curves": 5, "more": 1}}\'')
 
 
+def of_odd_long_fields(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("""UPDATE records SET long = '{"curves": {"a": 1}}' WHERE kind = 'trials'""")
+        rows.execute("UPDATE records SET long = NULL WHERE kind = 'scores'")
+
+
 def of_odd_stamps(path):
     with closing(sqlite3.connect(path)) as rows, rows:
         for table in ("records", "outcomes"):
@@ -306,6 +332,7 @@ DAMAGES = [
     of_other_columns,
     of_odd_rows,
     of_odd_records,
+    of_odd_long_fields,
     of_odd_stamps,
     of_records_that_lack_a_field,
     a_folder,
@@ -337,7 +364,7 @@ def test_a_record_of_checked_values_is_the_one_that_looks_at_every_field(store):
 def test_verifying_a_store_forgets_what_somebody_wrote_into_its_index(store):
     plainly = read(store)
     with closing(sqlite3.connect(store.root / INDEX)) as rows, rows:
-        rows.execute("UPDATE records SET record = replace(record, '0.5', '0.9')")
+        rows.execute("UPDATE records SET long = replace(long, '0.5', '0.9')")
     assert read(store) != plainly  # stamps are those of the files
     assert verify(store).damaged == {}
     assert read(store) == plainly

@@ -68,7 +68,7 @@ def build(
     ours = discover(files, data_dir=space.data_dir, only=())
     registry = listed_apart(ours, files, space).require_files(files)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
-    with Records(space.store) as records:
+    with Records(space.store, genes=False) as records:
         if note := note_on_earlier(records):
             typer.echo(note, err=True)
         page = build_leaderboard(

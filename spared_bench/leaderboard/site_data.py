@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from spared_bench.leaderboard.columns import Column, Place, on_page
@@ -235,8 +236,8 @@ def method_data(row: Row, trials: Sequence[TrialResult]) -> dict[str, Any]:
 def _provenance(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
     """Return where and by what the trials were run, each kind once, with the number of trials."""
     kinds: dict[str, dict[str, Any]] = {}
-    for trial in trials:
-        made = trial.environment
+    # Trials in a row are mostly alike; what they say is put into words once.
+    for (made, precision), alike in groupby(trials, key=_made_by):
         packages = made.get("packages") or {}
         said = {
             "code": (made.get("plugins") or {}).get("predictor", ""),
@@ -247,12 +248,16 @@ def _provenance(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
             "device": " ".join(filter(None, (made.get("device"), made.get("accelerator")))),
             "machine": made.get("machine", ""),
             "driver": made.get("driver", ""),
-            "precision": trial.facts.get("precision", ""),
+            "precision": precision,
         }
         if any(said.values()):
             kind = kinds.setdefault(str(said), {**said, "trials": 0})
-            kind["trials"] += 1
+            kind["trials"] += sum(1 for _ in alike)
     return [kinds[name] for name in sorted(kinds)]
+
+
+def _made_by(trial: TrialResult) -> tuple[Mapping[str, Any], Any]:
+    return trial.environment, trial.facts.get("precision", "")
 
 
 def _about(trials: Sequence[TrialResult]) -> dict[str, Any]:

@@ -69,14 +69,14 @@ def test_a_method_tells_once_for_all_trials_alike_where_and_by_what_they_were_ru
     there["machine"] = "H100"
     trials = [
         trial(dataset="breast", seed=seed, environment=environment)
-        for seed, environment in enumerate([here, there, here])
+        for seed, environment in enumerate([here, here, there, here])
     ]
     site = built([replace(each, facts={**each.facts, "precision": "bfloat16"}) for each in trials],
                  tmp_path / "board")  # fmt: skip
 
     (row,) = data_of(site, "p0/board")["rows"]
     told = data_of(site, f"p0/method-{row['id']}")["provenance"]
-    assert [(kind["device"], kind["trials"]) for kind in told] == [("cpu", 2), ("cuda:0 H100", 1)]
+    assert [(kind["device"], kind["trials"]) for kind in told] == [("cpu", 3), ("cuda:0 H100", 1)]
     assert [kind["machine"] for kind in told] == ["x86-64 avx2", "H100"]
     assert row["cells"]["machine"] == ["H100, x86-64 avx2", "H100, x86-64 avx2"]
     assert told[0]["packages"] == "numpy 2.4.6, torch 2.14.1"

@@ -52,6 +52,7 @@ def plain(value: Any, limit: int = MAX_MESSAGE) -> Any:
 
 def board_data(part: ProtocolBoard) -> dict[str, Any]:
     """Return one protocol's table."""
+    shown = on_page(part)
     return plain(
         {
             "protocol": part.protocol,
@@ -61,9 +62,9 @@ def board_data(part: ProtocolBoard) -> dict[str, Any]:
             "metrics": [_metric(metric) for metric in part.metrics],
             "headline": [part.metrics.index(metric) for metric in part.headline],
             "completer": part.ranking.completer,
-            "columns": [_column(column, part.metrics) for column in on_page(part)],
+            "columns": [_column(column, part.metrics) for column in shown],
             "datasets": [_dataset(dataset, part.metrics) for dataset in part.datasets],
-            "rows": [_row(row, part) for row in part.rows],
+            "rows": [_row(row, part, shown) for row in part.rows],
             "n_failures": len(part.failures),
             "failures": [
                 [f.dataset, f.predictor, f.completer, f.seed, f.status, f.message]
@@ -144,7 +145,7 @@ def _dataset(dataset: BoardDataset, metrics: Sequence[MetricSpec]) -> dict[str, 
     }
 
 
-def _row(row: Row, part: ProtocolBoard) -> dict[str, Any]:
+def _row(row: Row, part: ProtocolBoard, shown: Sequence[Column]) -> dict[str, Any]:
     here = [row.datasets[dataset.name] for dataset in part.datasets]
     origin = row.origin
     return {
@@ -168,9 +169,7 @@ def _row(row: Row, part: ProtocolBoard) -> dict[str, Any]:
         "seeds": [each.seeds for each in here],
         "failed": [each.failed for each in here],
         "scores": [_scores(row, metric, part) for metric in part.metrics],
-        "cells": {
-            column.id: _cells(column, row, part) for column in on_page(part) if not column.computed
-        },
+        "cells": {column.id: _cells(column, row, part) for column in shown if not column.computed},
     }
 
 

@@ -179,9 +179,9 @@ def _cells(view: View, part: ProtocolBoard) -> Iterator[_Cell]:
 
 
 def _scored(view: View, part: ProtocolBoard, columns: Sequence[Column]) -> Iterator[_Cell]:
+    shown = [(column, column.metrics(part)) for column in columns]
     for dataset in part.datasets:
-        for column in columns:
-            metrics = column.metrics(part)
+        for column, metrics in shown:
             # A terminal has room for one number per dataset: the one that is on one scale.
             for metric in metrics[-1:] if view == "console" else metrics:
                 yield _Cell(column, metric, dataset)

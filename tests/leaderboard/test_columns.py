@@ -12,6 +12,7 @@ import pytest
 from spared_bench.leaderboard import columns, terminal_table
 from spared_bench.leaderboard.columns import Column, fields
 from spared_bench.leaderboard.rows import Known, board_rows
+from spared_bench.leaderboard.site_data import board_data
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.protocol import Ranking
 from spared_bench.specs import MetricSpec
@@ -51,6 +52,22 @@ def test_an_added_column_is_in_every_table(added):
     assert [row["speed"] for row in part["rows"]] == [1440, 360]
     assert part["rows"][0]["datasets"]["breast"]["letters"] == 6
     assert part["columns"]["speed"] == {"title": "Speed", "explanation": "Trainings per hour."}
+
+
+def test_a_board_is_looked_through_once_for_values_of_a_column_that_may_have_none(monkeypatch):
+    looked = []
+    never = Column("never", "Never", "Of nobody.", lambda at: looked.append(at.row.predictor),
+                   per=("dataset",), if_any=True)  # fmt: skip
+    monkeypatch.setattr(columns, "COLUMNS", [*columns.COLUMNS, never])
+    names = [f"method{number}" for number in range(6)]
+    sets = ["breast", "brain", "colon"]
+    board = sample_board([trial(name, dataset=dataset) for name in names for dataset in sets])
+    (part,) = board.protocols
+
+    for write in (lambda: board_data(part), lambda: as_markdown(board, "the command")):
+        looked.clear()
+        write()
+        assert len(looked) == len(names) * len(sets)
 
 
 def test_an_added_column_is_in_the_pages_data(added, tmp_path):

@@ -4,7 +4,8 @@ A store of many thousand results has some files of each, and reading and checkin
 most of the time of ``status`` and of a board. The index keeps every record as it was read, with
 name, size and time of change of each file of its entry. It is believed while these are as they
 were, and what differs is read from the store, which stays the truth: the index may be deleted at
-any time, and one that is damaged, or of other code, is made anew.
+any time, and one that is damaged, or of other code, is made anew. What grows with genes and steps
+stands beside the rest of a record, and is read where it is wanted.
 """
 
 from __future__ import annotations

@@ -184,7 +184,6 @@ class _Work(NamedTuple):
 
 def _work(image: BlockImage, wanted: Sequence[WindowsToCut]) -> list[_Work]:
     levels, needed, work = list[HalvedImage](), list[np.ndarray](), list[_Work]()
-    tallest = list[int]()
     for which, one in enumerate(wanted):
         halvings = 0 if one.exact else halvings_of(one.side, one.size)
         if not halvings:
@@ -193,16 +192,11 @@ def _work(image: BlockImage, wanted: Sequence[WindowsToCut]) -> list[_Work]:
         while len(levels) < halvings:
             levels.append(HalvedImage(levels[-1] if levels else image))
             needed.append(levels[-1].no_blocks())
-            tallest.append(0)
         source = levels[halvings - 1]
-        inside, side = _place_in(source, one.corners, one.side)
-        tallest[halvings - 1] = max(tallest[halvings - 1], side)
-        blocks = source.blocks_of(inside, side)
+        blocks = source.blocks_of(*_place_in(source, one.corners, one.side))
         _mark(needed[halvings - 1], blocks)
         do = partial(_small, source, blocks, one)
         work.append(_Work(source.ends_of(blocks), 1, do, which))
-    for source, rows in zip(levels, tallest, strict=True):
-        source.keep_rows(rows)
     return [*_averaging(levels, needed), *work]
 
 

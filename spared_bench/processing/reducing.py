@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spared_bench.processing.blocks import CACHE_BYTES, BlockCache, BlockImage, even_edges
+from spared_bench.processing.blocks import CACHE_BYTES, BlockImage, even_edges
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.compiled import compiled
 
@@ -93,11 +93,6 @@ class HalvedImage(BlockImage):
     def no_blocks(self) -> np.ndarray:
         """Return a grid that names none of the blocks, (rows, columns), of bool."""
         return np.zeros_like(self._there)
-
-    def keep_rows(self, rows: int) -> None:
-        """Keep what windows of so many rows need, and no more: old blocks leave the CPU's cache."""
-        needed = (rows + 2 * _BLOCK) * self.width * 3
-        self._cache = BlockCache(min(CACHE_BYTES, needed))
 
     def hold(self, row: int, column: int) -> None:
         """Average a block and keep it for the windows that need it."""

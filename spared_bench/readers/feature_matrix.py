@@ -17,7 +17,6 @@ from spared_bench.readers.features import Chosen, choose_genes, organism_of
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
-from spared_bench.unseen import clear
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -121,10 +120,10 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
         with h5py.File(path) as file:
             group, names, notes = _layout(file, organism)
             ids, symbols, kinds, genomes = (
-                [clear(bare(text)) for text in group[name].asstr()[:]] if name in group else None
+                [bare(text) for text in group[name].asstr()[:]] if name in group else None
                 for name in names
             )
-            barcodes = [clear(bare(text)) for text in group["barcodes"].asstr()[:]]
+            barcodes = [bare(text) for text in group["barcodes"].asstr()[:]]
             if ids is None:
                 raise KeyError(f"{names[0]} is not in it")
             if "" in ids:
@@ -285,8 +284,7 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
         raise FileNotFoundError(2, "No such file", str(folder / names[0]))
     lines = lines_of(read_text(path, CountsError, "part of the feature-barcode matrix"))
     separator = _separator(lines)
-    fields = [[clear(field) for field in fields_of(line, separator)] for line in lines]
-    rows = _without_numbers(fields)
+    rows = _without_numbers([fields_of(line, separator) for line in lines])
     for number, row in enumerate(rows, start=1):
         if not row[0]:
             raise ValueError(f"line {number} of {path.name} begins with an empty field: {row[:3]}")

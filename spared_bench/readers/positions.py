@@ -14,7 +14,6 @@ from spared_bench.errors import ContractError, CoordinateError, MissingFileError
 from spared_bench.readers.nearby import nearby, packed
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare, fields_of, lines_of, read_text
-from spared_bench.unseen import clear
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +77,7 @@ def read_position_file(path: Path) -> pd.DataFrame:
             )
     names = [str(name).casefold() for name in table.columns]
     place = next((names.index(name) for name in ("barcode", "barcodes") if name in names), 0)
-    barcodes = table.iloc[:, place].astype(str).map(bare).map(clear)
+    barcodes = table.iloc[:, place].astype(str).map(bare)
     if barcodes.duplicated().any():
         raise CoordinateError(
             f"The position table {path} names barcode {barcodes[barcodes.duplicated()].iloc[0]!r}"

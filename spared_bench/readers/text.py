@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from spared_bench.errors import DataError, MissingFileError
+from spared_bench.unseen import clear
 
 GZIP = b"\x1f\x8b"
 #: The longer marks first: the one of UTF-32 begins with the one of UTF-16.
@@ -23,9 +24,6 @@ _MARKS = (
 #: Not ``str.splitlines``, which also cuts at characters that stand within names.
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _QUOTES = "\"'"
-#: Letters that nobody sees, as a copy out of a web page or a PDF holds them: zero-width blanks and
-#: joiners, marks of direction, soft hyphens, byte-order marks within a text.
-_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 
 def read_text(path: Path, error: type[DataError], what: str) -> str:
@@ -108,9 +106,11 @@ def fields_of(line: str, separator: str) -> list[str]:
 def bare(name: str) -> str:
     """Return a name without the blanks and quotes around it, and without letters nobody sees.
 
+    Blanks of any width within it are spaces.
+
     >>> bare(" 'ERBB2' "), bare("5'-ETS")
     ('ERBB2', "5'-ETS")
     """
-    name = (name if name.isascii() else _UNSEEN.sub("", name)).strip()
+    name = clear(name)
     quoted = len(name) > 1 and name[0] == name[-1] and name[0] in _QUOTES
     return name[1:-1].strip() if quoted else name

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from spared_bench.inference.trained import Trained
+    from spared_bench.readers.scale import ImageCopy
     from spared_bench.trials.products import Prepared
 
 
@@ -229,7 +230,11 @@ def _of_adata(
     spot_diameter_px: float,
     plugin_files: Sequence[Path],
 ) -> AnnData:
+    from spared_bench.readers.anndata_images import copies_of
+    from spared_bench.readers.anndata_spots import x_first
     from spared_bench.readers.images import keep_image
+    from spared_bench.readers.lattice import nearest_px
+    from spared_bench.readers.scale import check_overlap
 
     if SPATIAL not in adata.obsm:
         raise CoordinateError("The AnnData has no obsm['spatial']: spot centres, (x, y) in pixels.")
@@ -239,11 +244,12 @@ def _of_adata(
             f"The AnnData has {len(libraries)} slides in uns['spatial']; expected one. Predict"
             " slide by slide: leave the spots and the entry of one."
         )
-    library = next(iter(libraries.values()))
+    library, where = next(iter(libraries.values())), Path("uns['spatial'] of the AnnData")
     factors = library.get("scalefactors", {})
     path = Path(str(library.get("metadata", {}).get("source_image_path", "")))
     um_per_px = um_per_px or float(library.get("metadata", {}).get("um_per_px", 0.0) or 0.0)
-    names, centres = list(map(str, adata.obs_names)), np.asarray(adata.obsm[SPATIAL], np.float64)
+    names = list(map(str, adata.obs_names))
+    centres = np.asarray(x_first(adata.obsm[SPATIAL]), np.float64)
     if not np.isfinite(centres).all():
         raise CoordinateError(
             f"obsm['spatial'] of the AnnData holds nan or infinite coordinates for"
@@ -253,23 +259,37 @@ def _of_adata(
     diameter = spot_diameter_px or float(factors.get("spot_diameter_fullres", 0.0))
     if not diameter > 0:
         raise UsageError("The AnnData does not say how wide a spot is: give `spot_diameter_px`.")
-    if path.is_file():
-        return _applied(trained, path, names, centres, diameter, um_per_px, plugin_files)
-    pixels = library.get("images", {}).get("hires")
-    scale = float(factors.get("tissue_hires_scalef", 0.0))
-    if pixels is None or not scale > 0:
-        raise ImageError(
-            "The AnnData has no image: neither uns['spatial'][...]['images']['hires'] with its"
-            " scale factor nor the file that its metadata names."
-        )
+    if not spot_diameter_px and diameter > (pitch := nearest_px(centres)):  # else they are meant so
+        check_overlap(diameter, pitch, where, "`spot_diameter_px`")
+    copies, untold = copies_of({"images": library.get("images", {}), "scalefactors": factors})
     with tempfile.TemporaryDirectory() as folder:
-        where = Path("uns['spatial'] of the AnnData")
-        image, _ = keep_image(np.asarray(pixels), Path(folder), "hires", where)
+        if path.is_file():
+            image, scale = path, _scale_of(path, list(copies.values()), where)
+        elif copies:
+            largest = max(copies.values(), key=lambda copy: copy.width * copy.height)
+            pixels, scale = np.asarray(library["images"][largest.name]), largest.factor
+            image, _ = keep_image(pixels, Path(folder), largest.name, where)
+        else:
+            raise ImageError(
+                "The AnnData has no image: neither one in uns['spatial'][...]['images'] with its"
+                f" scale factor nor the file that its metadata names. {' '.join(untold)}".rstrip()
+            )
         given = names, centres * scale, diameter * scale, um_per_px / scale
         made = _applied(trained, image, *given, plugin_files)
-    made.obsm[SPATIAL] = centres
-    made.uns[SPATIAL] = libraries
+    if image != path or scale != 1:
+        made.obsm[SPATIAL] = centres
+        made.uns[SPATIAL] = libraries
     return made
+
+
+def _scale_of(image: Path, copies: Sequence[ImageCopy], where: Path) -> float:
+    """Return the pixels of the image that an AnnData names per pixel of its coordinates."""
+    from spared_bench.readers.scale import scale_by_copies
+
+    try:
+        return scale_by_copies(image, copies, where)
+    except ImageError:  # a slide that was read without its full-resolution image names another
+        return scale_by_copies(image, copies, where, rescaled=True)
 
 
 def _applied(

@@ -151,7 +151,7 @@ def _centres(adata: AnnData, path: Path) -> np.ndarray:
         )
     if not adata.n_obs:
         raise CountsError(f"{path} holds no spots. Check which rows were kept when it was written.")
-    centres = numbers(_x_first(adata.obsm[SPATIAL]))
+    centres = numbers(x_first(adata.obsm[SPATIAL]))
     if not np.isfinite(centres).all():
         raise CoordinateError(
             f"obsm['spatial'] of {path} holds nan or infinite coordinates, or no numbers, for"
@@ -161,7 +161,7 @@ def _centres(adata: AnnData, path: Path) -> np.ndarray:
     return centres
 
 
-def _x_first(coordinates: Any) -> Any:
+def x_first(coordinates: Any) -> Any:
     """Return coordinates with x before y, where the names of their columns say which is which."""
     names = [str(name).casefold() for name in getattr(coordinates, "columns", ())]
     if len(names) != 2:

@@ -362,3 +362,47 @@ def test_stability_needs_three_methods_of_one_protocol(made):
         spared_bench.stability("mob_demo", workspace=root)
     with pytest.raises(UnknownNameError, match="kind of unit"):
         spared_bench.stability("toy", per="spot", workspace=root)
+
+
+def test_a_slide_whose_image_is_a_reduced_one_is_predicted_on_its_scale(fitted, tmp_path):
+    """Who has no full-resolution image has coordinates of one all the same."""
+    adata = fitted.predictions()
+    adata = adata[adata.obs["slide_id"] == "three"].copy()
+    wanted = fitted.predict(adata).X
+    library = adata.uns["spatial"]["three"]
+    adata.obsm["spatial"] = adata.obsm["spatial"] * 4.0
+    for name in library["scalefactors"]:
+        library["scalefactors"][name] *= 4.0 if name == "spot_diameter_fullres" else 0.25
+    library["metadata"]["um_per_px"] /= 4
+    found = fitted.predict(adata)
+    np.testing.assert_allclose(found.X, wanted, atol=1e-5)
+    np.testing.assert_array_equal(found.obsm["spatial"], adata.obsm["spatial"])
+    assert list(found.uns["spatial"]) == ["three"]
+
+    from PIL import Image
+
+    Image.new("RGB", (160, 90)).save(tmp_path / "other.png")
+    library["metadata"]["source_image_path"] = str(tmp_path / "other.png")
+    with pytest.raises(ImageError, match="the image of another slide, turned, cropped"):
+        fitted.predict(adata)
+
+
+def test_an_adata_is_predicted_by_what_it_says_whatever_its_order_and_names(fitted):
+    adata = fitted.predictions()
+    adata = adata[adata.obs["slide_id"] == "three"].copy()
+    wanted = fitted.predict(adata).X
+    library = adata.uns["spatial"]["three"]
+    turned = pd.DataFrame(adata.obsm["spatial"][:, ::-1], index=adata.obs_names, columns=["y", "x"])
+    adata.obsm["spatial"] = turned
+    np.testing.assert_array_equal(fitted.predict(adata).X, wanted)
+    library["metadata"] = {}
+    library["images"] = {"scan": library["images"]["hires"]}
+    library["scalefactors"]["tissue_scan_scalef"] = library["scalefactors"]["tissue_hires_scalef"]
+    np.testing.assert_allclose(fitted.predict(adata).X, wanted, atol=1e-5)
+    library["scalefactors"]["spot_diameter_fullres"] *= 20
+    with pytest.raises(CoordinateError, match="they overlap"):
+        fitted.predict(adata)
+    del library["scalefactors"]["tissue_scan_scalef"]
+    library["scalefactors"]["spot_diameter_fullres"] /= 20
+    with pytest.raises(ImageError, match=r"has no image.*'scan' of the file, .* scale is unknown"):
+        fitted.predict(adata)

@@ -27,6 +27,7 @@ from spared_bench.readers.anndata_spots import check_sparse, raw_slide_from
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.spatial_systems import way_between
 from spared_bench.readers.stamps import drop_older, stamp_of
+from spared_bench.readers.zarr_counts import check_stored
 from spared_bench.readers.zarr_pixels import decoded, refuse_unstored
 
 if TYPE_CHECKING:
@@ -87,11 +88,13 @@ def read_spatialdata(
     ImageError
         If it is not clear what the values or channels of the image mean.
     CountsError
-        If the values are no raw counts.
+        If the values are no raw counts, or chunks of a sparse matrix are not there.
     """
     sdata = _open(path)
-    counts = sdata.tables[_pick(sdata.tables, table, "table", path)]
+    table = _pick(sdata.tables, table, "table", path)
+    counts = sdata.tables[table]
     check_sparse(counts, path)
+    unstored = check_stored(path / "tables" / table, layer, path)
     attributes = counts.uns.get("spatialdata_attrs", {})
     shapes = shapes or _annotated(sdata, attributes)
     labelled = shapes in sdata.labels and shapes not in sdata.shapes
@@ -107,6 +110,7 @@ def read_spatialdata(
     slide = raw_slide_from(counts, layer, path, organism, label, tissue)
     made = "array_row" not in counts.obs or "array_col" not in counts.obs
     check_scale(slide, diameter, um_per_px, path, from_pixels=made)
+    slide.uns["slide"]["repairs"] += unstored
     slide.uns["slide"] |= {
         "image_path": "",
         "image_scale": 1.0,

@@ -12,7 +12,7 @@ import pytest
 from scipy import sparse
 
 from spared_bench.data import validate_raw_slide
-from spared_bench.errors import ImageError
+from spared_bench.errors import CountsError, ImageError
 from spared_bench.readers import read_spatialdata
 from spared_bench.readers.zarr_pixels import refuse_unstored
 from tests import made_slides
@@ -98,3 +98,40 @@ def test_an_object_without_an_image_is_read_without_one(write, tmp_path):
     np.testing.assert_allclose(slide.obsm["spatial"], made_slides.lattice()[1])
     facts = slide.uns["slide"]
     assert (facts["image_path"], facts["spot_diameter_px"]) == ("", 22)
+
+
+@pytest.mark.parametrize("kind", ["sparse", "dense", "layer"])
+def test_counts_of_which_chunks_were_not_copied_are_not_read_as_0(write, tmp_path, kind):
+    import zarr
+
+    path, layer = write(with_image=False), "raw_counts" if kind == "layer" else ""
+    root = zarr.open_group(str(path / "tables" / "t"), mode="r+")
+    counts = made_slides.counts(9, 4).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values = counts if kind == "dense" else sparse.csr_matrix(counts)
+        place = "layers/raw_counts" if layer else "X"
+        options = {"chunks": (32, 9)} if kind == "dense" else {"chunks": 50}
+        ad.io.write_elem(root, place, values, dataset_kwargs=options)
+        zarr.consolidate_metadata(str(path / "tables" / "t"))
+        zarr.consolidate_metadata(str(path))
+    slide = read_spatialdata(path, layer=layer, exports=tmp_path)
+    np.testing.assert_array_equal(slide.X.toarray(), counts)
+    assert slide.uns["slide"]["repairs"] == before_of(slide)
+
+    folder = path / "tables" / "t" / place / ("" if kind == "dense" else "data")
+    chunks = sorted(each for each in folder.rglob("*") if each.is_file() and each.name.isdigit())
+    chunks[1].unlink()
+    if kind == "dense":
+        told = read_spatialdata(path, exports=tmp_path).uns["slide"]["repairs"]
+        assert any(
+            note.startswith("1 chunk of 2 of the counts (X) are not stored") for note in told
+        )
+        return
+    with pytest.raises(CountsError, match=rf"1 chunk of \d+ of the counts \({place}\) of .* copy"):
+        read_spatialdata(path, layer=layer, exports=tmp_path)
+
+
+def before_of(slide):
+    """What is recorded of a slide that lacks nothing."""
+    return ["Array positions were not in the file and were made from pixels."]

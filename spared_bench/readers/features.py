@@ -21,8 +21,12 @@ _ENSEMBL = re.compile(rf"(?:^|[{_BETWEEN}])ENS[A-Z]*G\d{{6,}}")
 _CODE = re.compile(r"ENS[A-Z]*G(?=\d)")
 _MOST_GENOMES = 8
 _MOST_TOLD = 10
-_ASSEMBLY = re.compile(
-    rf"(GRC[hm]\d+|hg\d\d+|mm(?:[7-9]|\d\d+)|T2T-CHM13[\w.]*?|human|mouse)[{_BETWEEN}]",
+_NAMED = r"GRC[hm]\d+(?:\.p\d+)?|hg\d\d+|mm(?:[7-9]|\d\d+)|T2T-CHM13(?:v\d+(?:\.\d+)?)?|human|mouse"
+_ASSEMBLY = re.compile(rf"({_NAMED})[{_BETWEEN}]", re.IGNORECASE)
+#: Behind a gene, or before it between other signs: R's data frames make dots of most.
+_OTHERWISE = re.compile(
+    rf"(?P<before>.*[^./| ({_BETWEEN}])[./| ({_BETWEEN}]+(?P<last>{_NAMED})\)?"
+    rf"|(?P<first>{_NAMED})(?!\.p?\d+[./| {_BETWEEN}])[./| ]+(?P<behind>.+)",
     re.IGNORECASE,
 )
 _FIRST_PART = re.compile(rf"(\w[\w.]*?)[{_BETWEEN}]")
@@ -89,7 +93,8 @@ def choose_genes(
     if mostly_ensembl(symbols) and not mostly_ensembl(ids):
         ids, symbols = symbols, ids
         repairs.append("Ids and symbols of the genes stood in each other's place, exchanged.")
-    ids, symbols = [ids[i] for i in columns], [symbols[i] for i in columns]
+    ids = _genome_first([ids[i] for i in columns])
+    symbols = _genome_first([symbols[i] for i in columns])
     told = _words(genomes)
     named = [told[i].rstrip(_BETWEEN) for i in columns] if told else []
     if len(set(named)) < 2:  # "GRCh38_and_mm10" is the name of one reference, not of one genome
@@ -108,7 +113,11 @@ def choose_genes(
         ids, symbols = [ids[row] for row in rows], [symbols[row] for row in rows]
         known = Counter({kept: len(rows)})
     (genome,) = known or ("",)
-    return Chosen(columns, _without(genome, ids), _without(genome, symbols), repairs)
+    symbols = _without(genome, symbols)
+    named = [match[1] for symbol in symbols if (match := _ASSEMBLY.match(symbol))]
+    if len(set(named)) == 1:  # where ids are Ensembl's, symbols alone may name it
+        symbols = _without(named[0], symbols)
+    return Chosen(columns, _without(genome, ids), symbols, repairs)
 
 
 def mostly_ensembl(names: Sequence[str]) -> bool:
@@ -162,6 +171,17 @@ def _genomes_in(ids: Sequence[str]) -> list[str]:
     codes = [match[0] if (match := _CODE.match(gene)) else "" for gene in ids]
     found = [_ORGANISMS.get(code, code) for code in codes]
     return found if len(set(found) - {""}) > 1 else [""] * len(ids)
+
+
+def _genome_first(names: Sequence[str]) -> list[str]:
+    """Return names as most write them where a part name an assembly otherwise: ``TP53_GRCh38``."""
+    found = [_OTHERWISE.fullmatch(name) for name in names]
+    if sum(map(bool, found)) < _LEAST_OF_ASSEMBLIES * len(names):
+        return list(names)
+    return [
+        f"{match['last'] or match['first']}_{match['before'] or match['behind']}" if match else name
+        for match, name in zip(found, names, strict=True)
+    ]
 
 
 def _beside_assemblies(ids: Sequence[str]) -> list[str]:

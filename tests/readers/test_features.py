@@ -104,3 +104,39 @@ def test_which_genome_is_meant_must_be_clear():
         chosen(["g1", "g2"], genomes=["x", "y"], organism="human")
     with pytest.raises(CountsError, match="whose organism is not told, is unclear"):
         chosen(["ENSG1", "ENSMUSG2"])
+
+
+@pytest.mark.parametrize(
+    ("ids", "kept", "found"),
+    [
+        (["TP53_GRCh38", "HLA-A_GRCh38", "Trp53_mm10"], [0, 1], ["TP53", "HLA-A"]),
+        (["TP53-hg19", "Trp53-mm10", "HLA-A-hg19"], [0, 2], ["TP53", "HLA-A"]),
+        (["ENSG1:GRCh38", "ENSMUSG1:GRCm39"], [0], ["ENSG1"]),
+        (["TP53.GRCh38", "Trp53.mm10"], [0], ["TP53"]),  # as R's data frames write them
+        (["GRCh38.TP53", "GRCh38.P2RX7", "mm10.Trp53"], [0, 1], ["TP53", "P2RX7"]),
+        (["TP53 (GRCh38)", "Trp53 (mm10)"], [0], ["TP53"]),
+        (["TP53|hg38", "Trp53|mm10"], [0], ["TP53"]),
+        (["TP53__human", "Trp53__mouse"], [0], ["TP53"]),
+        (["TP53_GRCh38.p14", "MYC_GRCh38.p14", "Trp53_mm10"], [0, 1], ["TP53", "MYC"]),
+        (["TP53_T2T-CHM13v2.0", "HLA-A_T2T-CHM13v2.0", "Trp53_mm39"], [0, 1], ["TP53", "HLA-A"]),
+        (["TP53_GRCh38", "MYC_GRCh38"], [0, 1], ["TP53", "MYC"]),
+        (["TP53_GRCh38", "MYC_GRCh38", "EGFP"], [0, 1], ["TP53", "MYC"]),
+        (["GRCh38.p14_TP53", "GRCh38.p14_MYC"], [0, 1], ["TP53", "MYC"]),
+    ],
+)
+def test_genomes_that_stand_behind_the_ids_are_told_apart(ids, kept, found):
+    assert chosen(ids, organism="human")[:2] == (kept, found)
+
+
+def test_a_genome_that_the_symbols_alone_name_is_no_part_of_them():
+    ids, genomes = ["ENSG1", "ENSG2", "ENSMUSG1"], ["GRCh38", "GRCh38", "mm10"]
+    for symbols in (
+        [f"{name}_{genome}" for name, genome in zip("abc", genomes, strict=True)],
+        [f"{genome}_{name}" for name, genome in zip("abc", genomes, strict=True)],
+    ):
+        assert choose_genes(ids, symbols, "m", organism="human").symbols == ["a", "b"]
+
+
+def test_one_construct_behind_which_a_genome_stands_is_none():
+    ids = [*(f"G{i}" for i in range(99)), "Mapt_mouse"]
+    assert chosen(ids, organism="human") == (list(range(100)), ids, [])

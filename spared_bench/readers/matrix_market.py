@@ -7,6 +7,7 @@ title ``integer`` for 2; a line with a field too many ends its process.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
@@ -21,6 +22,8 @@ MATRIX_MARKET = b"%%MatrixMarket"
 _LAYOUTS = {"coordinate": ("row", "column", "count"), "array": ("count",)}
 _FIELDS = ("integer", "unsigned-integer", "real", "double")
 _LINES_AT_ONCE = 1_000_000
+#: What counts must not be; pandas would take true for 1.
+_NO_NUMBERS = ["nan", "NaN", "NA", "true", "True", "TRUE", "false", "False", "FALSE"]
 _FROM_ZERO = (
     ". Rows and columns of this format count from 1, and whoever wrote it has counted from 0: write"
     " it again with `scipy.io.mmwrite`, or add 1 to what was counted from 0, in every line"
@@ -55,7 +58,7 @@ def read_matrix_market(stream: IO[bytes]) -> tuple[coo_matrix, bool]:
         raise ValueError(f"its size is {_shown(size)!r}; expected {n_numbers} whole numbers")
     n_rows, n_columns, *told = map(int, size)
     expected = told[0] if told else n_rows * n_columns
-    parts = list(_lines(stream, _LAYOUTS[layout]))
+    parts = _parts(stream, _LAYOUTS[layout])
     found = sum(len(part["count"]) for part in parts)
     if found != expected:
         raise ValueError(f"it holds {counted(found, 'count')}, where its size says {expected:,}")
@@ -103,8 +106,23 @@ def _shown(fields: list[bytes]) -> str:
     return b" ".join(fields)[:60].decode("utf-8", "replace")
 
 
+def _parts(stream: IO[bytes], names: tuple[str, ...]) -> list[dict[str, np.ndarray]]:
+    """Return the columns of all lines, in parts."""
+    from pandas.errors import ParserWarning
+
+    try:
+        with warnings.catch_warnings():
+            # Of the first line that it reads, pandas drops what is too much, and warns.
+            warnings.simplefilter("error", ParserWarning)
+            return list(_lines(stream, names))
+    except ParserWarning as error:
+        raise ValueError(
+            f"its second line of numbers has more than {counted(len(names), 'field')}"
+        ) from error
+
+
 def _lines(stream: IO[bytes], names: tuple[str, ...]) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the columns of all lines, in parts."""
+    """Yield the columns of each part of the lines."""
     import pandas as pd
 
     first = _next_fields(stream)  # by which pandas would take the number of fields
@@ -117,7 +135,7 @@ def _lines(stream: IO[bytes], names: tuple[str, ...]) -> Iterator[dict[str, np.n
     for source in (io.BytesIO(b" ".join(first)), stream) if first else ():
         reader = pd.read_csv(
             source, sep=r"\s+", header=None, names=list(names), dtype=kinds, index_col=False,
-            keep_default_na=False, na_values=["nan", "NaN", "NA"], chunksize=_LINES_AT_ONCE,
+            keep_default_na=False, na_values=_NO_NUMBERS, chunksize=_LINES_AT_ONCE,
         )  # fmt: skip
         for part in reader:
             yield {name: part[name].to_numpy() for name in names}

@@ -512,3 +512,20 @@ def test_letters_that_nobody_sees_are_in_no_name(letter):
     assert bare(f"{letter}ERBB2{letter}") == bare(f' "ERBB2{letter}" ') == "ERBB2"
     assert bare(f"{letter} ER{letter}BB2 {letter}") == "ERBB2"
     assert fields_of(f"ENSG1{letter}\tERBB2", "\t") == ["ENSG1", "ERBB2"]
+
+
+@pytest.mark.parametrize("end", [" 9", " 9 9", "\t9"])
+def test_a_second_line_of_too_many_numbers_is_refused_and_not_cut_off(folder, texts, end):
+    title, size, first, *lines = texts["matrix.mtx"].replace("%\n", "").splitlines()
+    text = "\n".join([title, size, first, lines[0] + end, *lines[1:]]) + "\n"
+    write_part(folder, "matrix.mtx", text)
+    with pytest.raises(CountsError, match="its second line of numbers has more than 3 fields"):
+        read_space_ranger(folder)
+
+
+@pytest.mark.parametrize("word", ["TRUE", "True", "false"])
+def test_a_word_among_the_counts_is_no_count(folder, texts, word):
+    change = later(lambda line: f"{line.rpartition(' ')[0]} {word}")
+    write_part(folder, "matrix.mtx", change(texts["matrix.mtx"]))
+    with pytest.raises(CountsError, match="holds nan for gene"):
+        read_space_ranger(folder)

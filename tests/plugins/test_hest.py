@@ -359,3 +359,20 @@ def test_folds_share_their_features_which_a_plan_tells_once(task, tmp_path):
     plan = api.select(bench, ["hest_made.fold"], ["none"], ["linear-probe+color"])
     assert {cell.dataset for cell in plan.cells} == {f"hest_made.fold-{n}" for n in range(3)}
     assert forecast(plan).features == [("hest_made.fold-0", "color", False)]
+
+
+@pytest.mark.parametrize("options", [{"chunks": (10, 32, 32, 3)}, {}], ids=["chunks", "whole"])
+def test_patches_that_were_never_written_are_not_read_as_black(own_task, options):
+    path = own_task / "patches" / "S1.h5"
+    with h5py.File(path, "a") as file:
+        pixels, facts = file["img"][:], dict(file["img"].attrs)
+        del file["img"]
+        made = file.create_dataset("img", pixels.shape, pixels.dtype, **options)
+        made.attrs.update(facts)
+        if options:
+            made[:20] = pixels[:20]
+    with pytest.raises(ImageError, match="were never written, and would be read as black"):
+        read_hest(own_task / "adata" / "S1.h5ad", path)
+    with h5py.File(path, "a") as file:
+        file["img"][:] = pixels
+    read_hest(own_task / "adata" / "S1.h5ad", path)

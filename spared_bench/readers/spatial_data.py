@@ -118,14 +118,14 @@ def read_spatialdata(
         "um_per_px": um_per_px,
     }
     if picture is not None:
-        found, notes = _export(picture, image, centres, path, exports)
+        found, notes = _export(picture, image, centres, diameter, path, exports)
         slide.uns["slide"]["repairs"] += notes
         slide.uns["slide"]["image_path"] = str(found)
     return slide
 
 
 def _export(
-    picture: Any, image: str, centres: np.ndarray, path: Path, exports: Path
+    picture: Any, image: str, centres: np.ndarray, diameter: float, path: Path, exports: Path
 ) -> tuple[Path, list[str]]:
     """Write the image as TIFF, unless it is there; return where, and what was changed."""
     # A change inside the folder leaves the folder's own time alone.
@@ -133,7 +133,7 @@ def _export(
     stamp = stamp_of(folder if folder.is_dir() else path)
     pixels, opacity = _pixels(picture, path)
     chunks = dict(zip(_largest(picture).dims, _largest(picture).data.chunks, strict=True))
-    refuse_unstored(pixels, (chunks["y"], chunks["x"]), centres, path)
+    refuse_unstored(pixels, (chunks["y"], chunks["x"]), centres, diameter, path)
     found, notes = keep_image(pixels, exports, f"{path.stem}_{image}_{stamp}", path, opacity)
     drop_older(found)
     return found, notes

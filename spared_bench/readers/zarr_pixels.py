@@ -7,6 +7,7 @@ zero, and is what an interrupted copy leaves as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,11 @@ def decoded(data: Any, path: Path) -> np.ndarray:
 
 
 def refuse_unstored(
-    pixels: np.ndarray, chunks: Sequence[Sequence[int]], centres: np.ndarray, path: Path
+    pixels: np.ndarray,
+    chunks: Sequence[Sequence[int]],
+    centres: np.ndarray,
+    diameter: float,
+    path: Path,
 ) -> None:
     """Refuse spots on a chunk of which a colour is zero throughout: nothing was decoded there.
 
@@ -48,6 +53,8 @@ def refuse_unstored(
         Heights and widths of the chunks, as dask tells them.
     centres : ndarray of shape (n_spots, 2)
         x and y, in pixels; those beside the image are another check's.
+    diameter : float
+        Of a spot, in pixels; it may lie on several chunks.
     path : Path
 
     Raises
@@ -57,18 +64,24 @@ def refuse_unstored(
     ends = [np.cumsum(sizes) for sizes in chunks]
     size = np.array([pixels.shape[1], pixels.shape[0]])
     inside = centres[((centres >= 0) & (centres < size)).all(axis=1)]
-    rows = np.searchsorted(ends[0], inside[:, 1], side="right")
-    columns = np.searchsorted(ends[1], inside[:, 0], side="right")
-    under, spots = np.unique(np.column_stack([rows, columns]), axis=0, return_counts=True)
-    empty = 0
-    for (row, column), n_spots in zip(under, spots, strict=True):
-        bottom, right = ends[0][row], ends[1][column]
-        top, left = bottom - chunks[0][row], right - chunks[1][column]
-        colours = pixels[top:bottom, left:right, :_COLOURS]
-        empty += n_spots * (not colours.any(axis=(0, 1)).all())
-    if empty:
+    holds_nothing: dict[tuple[int, int], bool] = {}
+    spoilt = np.zeros(len(inside), dtype=bool)
+    for step in product((-diameter / 2, 0.0, diameter / 2), repeat=2):
+        points = np.clip(inside + step, 0, size - 1)
+        rows = np.searchsorted(ends[0], points[:, 1], side="right")
+        columns = np.searchsorted(ends[1], points[:, 0], side="right")
+        under, which = np.unique(np.column_stack([rows, columns]), axis=0, return_inverse=True)
+        for row, column in map(tuple, under.tolist()):
+            if (row, column) not in holds_nothing:
+                bottom, right = ends[0][row], ends[1][column]
+                top, left = bottom - chunks[0][row], right - chunks[1][column]
+                colours = pixels[top:bottom, left:right, :_COLOURS]
+                holds_nothing[row, column] = not colours.any(axis=(0, 1)).all()
+        found = np.array([holds_nothing[row, column] for row, column in under.tolist()], dtype=bool)
+        spoilt |= found[which.ravel()]
+    if spoilt.any():
         raise ImageError(
-            f"{path}: {counted(empty, 'spot')} on chunks of the image that hold nothing but zeros"
-            " in a colour. These were not stored, or not copied. Copy the folder again, or leave"
-            " such spots out of the table."
+            f"{path}: {counted(int(spoilt.sum()), 'spot')} on chunks of the image that hold nothing"
+            " but zeros in a colour. These were not stored, or not copied. Copy the folder again,"
+            " or leave such spots out of the table."
         )

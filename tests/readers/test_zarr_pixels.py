@@ -73,7 +73,7 @@ def test_a_chunk_that_cannot_be_decoded_is_an_error(write, tmp_path, content):
 def test_a_chunk_that_was_not_copied_is_not_read_as_black(write, tmp_path):
     path = write(with_image=True)
     centres = made_slides.lattice()[1]
-    under = ((centres >= 100) & (centres < 200)).all(axis=1).sum()
+    under = ((centres + 11 >= 100) & (centres - 11 < 200)).all(axis=1).sum()
     read_spatialdata(path, exports=tmp_path)
     a_chunk_of(path).unlink()
     with pytest.raises(ImageError, match=f"slide.zarr: {under} spots on .* not copied"):
@@ -85,10 +85,10 @@ def test_one_colour_of_a_chunk_counts_and_chunks_without_spots_do_not():
     pixels[:10, :15] = 0  # no spot
     pixels[..., 3] = 0  # an opacity
     chunks, centres = ((10, 10), (15, 15)), np.array([[14.9, 10.0], [29.9, 9.9], [99.0, 0.0]])
-    refuse_unstored(pixels, chunks, centres, Path("a"))
+    refuse_unstored(pixels, chunks, centres, 0.0, Path("a"))
     pixels[10:, :15, 1] = 0
     with pytest.raises(ImageError, match=r"^a: 1 spot on chunks"):
-        refuse_unstored(pixels, chunks, centres, Path("a"))
+        refuse_unstored(pixels, chunks, centres, 0.0, Path("a"))
 
 
 def test_an_object_without_an_image_is_read_without_one(write, tmp_path):
@@ -135,3 +135,13 @@ def test_counts_of_which_chunks_were_not_copied_are_not_read_as_0(write, tmp_pat
 def before_of(slide):
     """What is recorded of a slide that lacks nothing."""
     return ["Array positions were not in the file and were made from pixels."]
+
+
+def test_a_chunk_that_a_spot_lies_on_with_its_edge_counts():
+    pixels = np.full((20, 30, 3), 200, np.uint8)
+    pixels[:10, :15] = 0
+    chunks, centres = ((10, 10), (15, 15)), np.array([[16.0, 5.0], [7.0, 12.0], [20.0, 15.0]])
+    refuse_unstored(pixels, chunks, centres, 2.0, Path("a"))
+    for diameter, told in ((2.5, 1), (5.0, 2)):
+        with pytest.raises(ImageError, match=rf"^a: {told} spots? on chunks"):
+            refuse_unstored(pixels, chunks, centres, diameter, Path("a"))

@@ -18,7 +18,7 @@ from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.store.disk import is_full
 from spared_bench.store.entries import MANIFEST, Entry, Store
-from spared_bench.store.imported_cells import adopt_cells, is_to_be_drawn_here
+from spared_bench.store.imported_cells import adopt_cells, is_to_be_made_here
 from spared_bench.store.imports import ARCHIVES, MARK, write_mark
 from spared_bench.store.index import CELLS
 from spared_bench.store.maintenance import PRODUCTS, RESULTS, entries_of, problems_of
@@ -153,7 +153,7 @@ def _adopt(store: Store, staging: Path, archive: Path, source: dict[str, Any]) -
         final = store.folder(kind, entry.key)
         if store.has(kind, entry.key):
             known += 1
-        elif not is_to_be_drawn_here(store, entry):
+        elif not is_to_be_made_here(store, entry):
             store.remove(kind, entry.key)  # what is left of a damaged one
             final.parent.mkdir(parents=True, exist_ok=True)
             write_mark(entry.folder, source)

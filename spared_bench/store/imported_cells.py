@@ -12,6 +12,8 @@ from spared_bench.store.entries import Entry, Store
 from spared_bench.store.imports import read_mark
 from spared_bench.store.trials import FIGURES, RESULT, SCORES, TRIALS, read_cell, trial_of
 
+_OF_SLIDES = ("checks", "facts", "pictures")
+
 
 def adopt_cells(store: Store, arrived: Path) -> None:
     """Take over which results count, of results that have come; nothing else is theirs to say.
@@ -68,8 +70,14 @@ def _names(trial: Entry) -> list[Any]:
     return [said.protocol, said.dataset, said.completer, said.predictor, said.seed]
 
 
-def is_to_be_drawn_here(store: Store, entry: Entry) -> bool:
-    """Whether an entry has figures of a trial that was not imported: a picture bears no mark."""
+def is_to_be_made_here(store: Store, entry: Entry) -> bool:
+    """Whether an entry would be shown without its mark, and takes seconds to be made.
+
+    Checks, pictures and sizes of slides that are here, and figures of a trial that was not
+    imported: whoever sees them takes them for this workspace's own.
+    """
+    if entry.kind in _OF_SLIDES:
+        return True
     if entry.kind != FIGURES:
         return False
     trial = store.folder(TRIALS, str(entry.inputs.get("trial", "")))

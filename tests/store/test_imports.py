@@ -304,3 +304,16 @@ def test_the_records_of_an_honest_archive_are_taken_over(
     assert cell.final.predictor == "toy-mean"
     assert cell.figures is not None
     assert "left out" not in capsys.readouterr().err
+
+
+def test_what_slides_are_said_to_be_like_is_found_here_and_not_taken_over(bench, tmp_path):
+    """Checks and pictures are shown, and written into records of trials, without their mark."""
+    inputs = {"of": "a slide"}
+    other = Store(tmp_path / "other")
+    for kind in ("checks", "pictures", "facts", "features"):
+        other.obtain(kind, inputs, lambda folder: (folder / "said.json").write_text("[]"))
+    export(other, tmp_path / "all.tar", products=True)
+    store = bench.workspace.store
+    assert import_archive(store, tmp_path / "all.tar") == (1, 0)
+    there = [k for k in ("checks", "pictures", "facts", "features") if store.find(k, inputs)]
+    assert there == ["features"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,7 +214,9 @@ def _places(
             )
         return [f"spot_{i}" for i in range(len(centres))], centres, diameter
     if spots is not None:
-        names, centres = new_slide.read_positions(Path(spots), um_per_px)
+        names, centres, notes = new_slide.read_positions(Path(spots), um_per_px)
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
         return names, centres, diameter
     centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
     _, mask, factor = find_tissue(image)

@@ -16,19 +16,23 @@ from spared_bench.readers.positions import read_position_file
 from spared_bench.readers.scale import PITCH_UM, check_um_per_px
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare
+from spared_bench.readers.tissue_column import under_tissue
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from pandas import DataFrame
 
 _NAMED_BY = ("spot", "barcode", "")  # R gives the column of names of rows none
+#: What to call a column of a table, and how to have one used that says what is under tissue.
+_CALLED, _USE_IT = "column {!r}", "if it is right, call it `in_tissue`"
 _MOST_POINTS = 1_000_000  # of a grid; a capture area of Visium HD has 700,000 bins of 8 um
 
 
-def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.ndarray]:
+def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.ndarray, list[str]]:
     """Read spots from a table with columns ``x`` and ``y``, in pixels of the image, maybe ``spot``.
 
-    Or from Space Ranger's ``tissue_positions``, of which the spots under tissue are taken.
+    Or from Space Ranger's ``tissue_positions``. Of both, where a column ``in_tissue`` says so, the
+    spots under tissue are taken.
 
     Parameters
     ----------
@@ -42,6 +46,8 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.nd
     names : list of str
         From the column ``spot`` or ``barcode``, or R's names of rows; else ``spot_0``, ``spot_1``.
     centres : ndarray of float64, of shape (n_spots, 2)
+    notes : list of str
+        What was left out, or not used.
 
     Raises
     ------
@@ -53,7 +59,8 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.nd
         raise MissingFileError(f"There is no file of positions at {str(path)!r}. Check the path.")
     if "tissue_positions" in path.name:
         found = read_position_file(path)
-        found = found[found["in_tissue"] == 1]
+        covered, notes = under_tissue(found, "", path, _CALLED, _USE_IT)
+        found = found[covered]
         _refuse_other_scale(found, um_per_px, path)
         names, centres = (
             list(map(str, found.index)),
@@ -67,10 +74,13 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.nd
                 f"{error} Expected a table with a header and the columns x and y, numbers in pixels"
                 " of the image; a column spot may name them."
             ) from error
+        covered, notes = under_tissue(table, "", path, _CALLED, _USE_IT)
+        table = table[covered]
         named = [name for name in table.columns if name.casefold() in _NAMED_BY]
         names = [bare(name) for name in table[named[0]]] if named else []
         names = names if any(names) else []
-        names, centres = names or [f"spot_{i}" for i in range(len(table))], table[["x", "y"]]
+        names = names or [f"spot_{row}" for row in np.flatnonzero(covered)]
+        centres = table[["x", "y"]]
     if not len(centres):
         raise CoordinateError(f"{path} has no spot. Expected at least one row, with x and y.")
     if len(set(names)) < len(names) or not all(names):
@@ -78,7 +88,7 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.nd
             f"{path} names a spot more than once, or not at all, in its column of names. Give every"
             " spot its own name, or leave the column out."
         )
-    return names, centres.to_numpy(dtype=np.float64)
+    return names, centres.to_numpy(dtype=np.float64), notes
 
 
 def _refuse_other_scale(positions: DataFrame, um_per_px: float, path: Path) -> None:

@@ -30,7 +30,13 @@ _NAMED = re.compile(
 _USE_IT = "if it is right, write `tissue_column: {}` in the description"
 
 
-def under_tissue(table: pd.DataFrame, column: str, path: Path) -> tuple[np.ndarray, list[str]]:
+def under_tissue(
+    table: pd.DataFrame,
+    column: str,
+    path: Path,
+    called: str = "obs[{!r}]",
+    use_it: str = _USE_IT,
+) -> tuple[np.ndarray, list[str]]:
     """Return which rows are under tissue, and what is to be recorded.
 
     Parameters
@@ -41,6 +47,10 @@ def under_tissue(table: pd.DataFrame, column: str, path: Path) -> tuple[np.ndarr
         What the user names; empty: ``in_tissue``, and all rows where there is none.
     path : Path
         For messages.
+    called : str
+        What to call a column, with its name for ``{}``.
+    use_it : str
+        How to have another column used, likewise.
 
     Returns
     -------
@@ -62,17 +72,17 @@ def under_tissue(table: pd.DataFrame, column: str, path: Path) -> tuple[np.ndarr
     named = [column] if column else [str(name) for name in table if _letters(name) == "intissue"]
     covered, notes = np.ones(len(table), dtype=bool), []
     if named and len(table):
-        covered = _flags(table[named[0]], named[0], path)
-        _refuse_other(table, named, covered, path)
+        covered = _flags(table[named[0]], called.format(named[0]), path)
+        _refuse_other(table, named, covered, path, called)
         if not covered.any():
             raise CoordinateError(
-                f"No spot of {path} is under tissue: obs[{named[0]!r}] is 1 or true for none of"
-                f" {len(table)}. Correct that column, or remove it if all of them are."
+                f"No spot of {path} is under tissue: {called.format(named[0])} is 1 or true for"
+                f" none of {len(table)}. Correct that column, or remove it if all of them are."
             )
         left_out = int((~covered).sum())
         notes += [f"Spots beside the tissue, dropped: {left_out}."] * bool(left_out)
     others = table.loc[covered, [name for name in tissue_columns(table) if name not in named]]
-    return covered, notes + not_used(others, _USE_IT)
+    return covered, notes + not_used(others, use_it)
 
 
 def not_used(table: pd.DataFrame, why: str) -> list[str]:
@@ -106,14 +116,16 @@ def tissue_columns(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in table if _NAMED.fullmatch(_letters(name))]
 
 
-def _refuse_other(table: pd.DataFrame, named: list[str], covered: np.ndarray, path: Path) -> None:
+def _refuse_other(
+    table: pd.DataFrame, named: list[str], covered: np.ndarray, path: Path, called: str
+) -> None:
     for other in named[1:]:
-        odd = int((_flags(table[other], other, path) != covered).sum())
+        odd = int((_flags(table[other], called.format(other), path) != covered).sum())
         if odd:
             raise CoordinateError(
-                f"obs[{named[0]!r}] and obs[{other!r}] of {path} differ for {odd} of"
-                f" {counted(len(table), 'spot')}: which of them says what is under tissue? Write"
-                " `tissue_column: ...` in the description, or remove the wrong one."
+                f"{called.format(named[0])} and {called.format(other)} of {path} differ for {odd}"
+                f" of {counted(len(table), 'spot')}: which of them says what is under tissue?"
+                " Remove the wrong one, or write `tissue_column: ...` in a dataset's description."
             )
 
 
@@ -121,7 +133,7 @@ def _letters(name: Any) -> str:
     return re.sub(r"[\W_]+", "", str(name)).casefold()
 
 
-def _flags(values: Any, name: str, path: Path) -> np.ndarray:
+def _flags(values: Any, where: str, path: Path) -> np.ndarray:
     """Return values that say in or out, too, as bool."""
     import pandas as pd
 
@@ -129,4 +141,4 @@ def _flags(values: Any, name: str, path: Path) -> np.ndarray:
     codes, different = pd.factorize(np.asarray(values), use_na_sentinel=False)
     plain = [_WORDS.get(bare(str(value)).casefold(), str(value)) for value in different]
     words = np.array(plain, dtype=object)[codes]
-    return as_flags(words, f"obs[{name!r}] of {path}", CoordinateError)
+    return as_flags(words, f"{where} of {path}", CoordinateError)

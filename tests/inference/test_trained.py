@@ -312,7 +312,7 @@ def test_positions_that_are_none_say_what_was_expected(tmp_path, text, message):
 )
 def test_positions_of_windows_and_of_r_are_read(tmp_path, encoding, text):
     (tmp_path / "p.csv").write_bytes(text.encode(encoding))
-    names, centres = read_positions(tmp_path / "p.csv")
+    names, centres, _ = read_positions(tmp_path / "p.csv")
     assert names == ["010", "on"]
     np.testing.assert_array_equal(centres, [[1.5, 2], [3, 4]])
 
@@ -323,7 +323,7 @@ def test_positions_of_windows_and_of_r_are_read(tmp_path, encoding, text):
 def test_positions_of_space_ranger_are_those_under_tissue(tmp_path, header):
     path = tmp_path / "tissue_positions_list.csv"
     path.write_text(f"{header}A,1,0,0,10,20\nB,0,0,2,10,40\nC,1,1,1,30,30\n")
-    names, centres = read_positions(path)
+    names, centres, _ = read_positions(path)
     assert names == ["A", "C"]
     np.testing.assert_array_equal(centres, [[20, 10], [30, 30]])
 
@@ -352,7 +352,7 @@ def test_columns_that_a_comma_at_the_end_makes_name_no_spot(tmp_path):
 
 def test_spots_without_names_are_numbered_and_a_lattice_has_array_places(tmp_path):
     (tmp_path / "p.csv").write_text("y,x\n10,30\n20,40\n10,40\n20,30\n", encoding="utf-8")
-    names, centres = read_positions(tmp_path / "p.csv")
+    names, centres, _ = read_positions(tmp_path / "p.csv")
     slide = make_slide(tmp_path / "s.png", names, centres, 5.0)
     assert names == ["spot_0", "spot_1", "spot_2", "spot_3"]
     assert slide.obs["array_col"].tolist() == [0, 1, 1, 0]
@@ -406,3 +406,28 @@ def test_a_new_slide_without_a_scale_cannot_show_micrometres(seeing_workspace, t
     assert isinstance(done.exception, ViewError)
     assert "Predictor 'sees-all', view 'context', image " in str(done.exception)
     assert "`--um-per-px` says" in str(done.exception)
+
+
+@pytest.mark.parametrize("column", ["in_tissue", "In Tissue", "in.tissue"])
+def test_of_a_table_the_spots_under_tissue_are_taken(tmp_path, column):
+    path = tmp_path / "p.csv"
+    path.write_text(f"x,y,{column}\n1,2,1\n3,4,0\n5,6,TRUE\n")
+    names, centres, notes = read_positions(path)
+    assert names == ["spot_0", "spot_2"]
+    np.testing.assert_array_equal(centres, [[1, 2], [5, 6]])
+    assert notes == ["Spots beside the tissue, dropped: 1."]
+    path.write_text(f"x,y,{column}\n1,2,0\n3,4,0\n")
+    with pytest.raises(CoordinateError, match=rf"column '{column}' is 1 or true for none of 2"):
+        read_positions(path)
+    path.write_text(f"x,y,{column}\n1,2,0\n3,4,maybe\n")
+    with pytest.raises(CoordinateError, match=rf"column '{column}' of .* holds 'maybe'"):
+        read_positions(path)
+
+
+def test_another_column_of_the_tissue_is_told_and_not_used(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("x,y,spot,under_tissue\n1,2,a,1\n3,4,b,0\n")
+    names, _, (note,) = read_positions(path)
+    assert names == ["a", "b"]
+    assert note.startswith("Column 'under_tissue' calls 1 of 2 spots beside the tissue")
+    assert note.endswith("if it is right, call it `in_tissue`.")

@@ -74,10 +74,10 @@ def predict(
     for each in (picture, overview) if finds_tissue else (picture,):
         _make_place_for(each, given)
     if spots is not None:
-        names, centres = new_slide.read_positions(spots, um_per_px)
+        names, centres, notes = new_slide.read_positions(spots, um_per_px)
     else:
         centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
-        names = [f"grid_{i}" for i in range(len(centres))]
+        names, notes = [f"grid_{i}" for i in range(len(centres))], []
     new_slide.check_diameter(width, *image_size(image))
     if finds_tissue:
         pixels, mask, factor = tissues.find_tissue(image)
@@ -92,10 +92,11 @@ def predict(
     predicted.uns["spatial"] = spatial_of({image.stem: slide}, [image.stem])
     predicted.write_h5ad(path)
     draw_genes(predicted, columns, image, picture)
-    facts = {"spots": predicted.n_obs, "genes": predicted.n_vars}
+    facts = {"spots": predicted.n_obs, "genes": predicted.n_vars, "notes": notes}
     lines = [
         f"{counted(predicted.n_obs, 'spot')} x {counted(predicted.n_vars, 'gene')}: {path}",
         f"Picture: {picture}",
+        *notes,
     ]
     lines += [f"What was taken for tissue: {overview}"] if finds_tissue else []
     files = {"adata": path, "picture": picture, "tissue": overview if finds_tissue else None}

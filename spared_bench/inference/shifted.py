@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from spared_bench.contracts import checked_output
 from spared_bench.data import SPATIAL, Slides
 from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.inference.seen import Change, seen
-from spared_bench.inference.trained import APPLICATION, Trained
+from spared_bench.inference.trained import APPLICATION, Trained, read_application
 from spared_bench.results import TrialResult
 from spared_bench.store.trials import MODEL, TRIALS
 from spared_bench.trials.products import prepare
@@ -40,7 +39,7 @@ def trained_of(bench: Bench, result: TrialResult) -> Trained:
             f"Trial {result.key[:12]} of {result.predictor!r} left no model: its method does not"
             " save itself (`save` and `load`), or the entry was taken away."
         )
-    return Trained(result, entry.folder, json.loads(path.read_text(encoding="utf-8")))
+    return Trained(result, entry.folder, read_application(entry.folder))
 
 
 def predict_shifted(

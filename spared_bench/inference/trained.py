@@ -18,6 +18,7 @@ import numpy as np
 from spared_bench.contracts import checked_output
 from spared_bench.data import CLASSES, SPATIAL
 from spared_bench.errors import (
+    CorruptEntryError,
     MissingFileError,
     UnknownNameError,
     UsageError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 #: Of an entry of a trial: what a model needs to be applied.
 APPLICATION = "application.json"
 _MODEL = "model"
+_NEEDED = {"patches", "spot_um", "offset"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,26 @@ def find_trained(store: Store, run: str) -> Trained:
             f"Trial {run!r} left no model in {folder}: its method does not save itself, or it was"
             " run by an earlier version. Remove that folder and run the trial again."
         )
-    return Trained(result, folder, json.loads(path.read_text(encoding="utf-8")))
+    return Trained(result, folder, read_application(folder))
+
+
+def read_application(folder: Path) -> dict[str, Any]:
+    """Return what an entry of a trial says of how its model is applied.
+
+    Raises
+    ------
+    CorruptEntryError
+    """
+    try:
+        found = json.loads((folder / APPLICATION).read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or not set(found) >= _NEEDED:
+            raise ValueError(f"it lacks one of {', '.join(sorted(_NEEDED))}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorruptEntryError(
+            f"{folder} is damaged ({APPLICATION}: {error}). Remove that folder and run the trial"
+            " again."
+        ) from error
+    return found
 
 
 def _name(result: TrialResult) -> str:

@@ -8,8 +8,6 @@ datasets every so manieth spot, which the page says.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.store.imports import read_mark
 from spared_bench.store.index import Records
+from spared_bench.store.predictions import UNREADABLE
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.cells import finished_cell
 
@@ -34,11 +33,6 @@ MOST_MAPS = 2_000
 MAP_CHARACTERS = 36e6
 #: Rows of the map of genes of one dataset.
 MOST_ROWS = 60
-#: What libraries say of files that are damaged, cut short, of other shapes, or not to be read.
-UNREADABLE = (
-    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, MemoryError),
-)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from spared_bench.metrics.uncertainty import calibration_curve, sharpness
 from spared_bench.reports.calibration import calibration_figure, confusion_figure
 from spared_bench.reports.expression_map import expression_map
 from spared_bench.store.entries import Entry
-from spared_bench.store.trials import CALIBRATION, CONFUSION, FIGURE, FIGURES, PREDICTIONS, TRIALS
+from spared_bench.store.predictions import opened_predictions
+from spared_bench.store.trials import CALIBRATION, CONFUSION, FIGURE, FIGURES, TRIALS
 from spared_bench.trials.products import Prepared, prepare, prepared_target
 from spared_bench.trials.scores import scored_columns
 
@@ -36,7 +37,7 @@ def draw_figures(bench: Bench, job: Job) -> Entry:
         assert trial is not None
         prepared = prepare(bench, job.dataset)
         split = bench.dataset(job.dataset).evaluation_split
-        with np.load(trial.folder / PREDICTIONS, allow_pickle=False) as file:
+        with opened_predictions(trial.folder) as file:
             arrays = dict(file)
         names, symbols = list(prepared.adata.var_names), prepared.adata.var["gene_name"]
         columns = scored_columns(bench.protocol, names, list(symbols))

@@ -12,6 +12,7 @@ from spared_bench.data import LABEL, MASK, SPATIAL, TARGET
 from spared_bench.errors import MissingFileError, UnknownNameError, UsageError
 from spared_bench.results import TrialResult
 from spared_bench.scverse.images import with_images
+from spared_bench.store.predictions import opened_predictions
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.products import prepared_table
 
@@ -52,6 +53,8 @@ def predictions_of(
         If it predicted no such split.
     MissingFileError
         If its predictions are gone, or are of other spots than are prepared now.
+    CorruptEntryError
+        If they are damaged.
     """
     if not result.ok:
         raise UsageError(
@@ -66,7 +69,7 @@ def predictions_of(
         )
     split = split or str(result.facts.get("evaluation_split", "test"))
     table = prepared_table(bench, result.dataset)
-    arrays = _read(path, split)
+    arrays = _read(path.parent, split)
     rows = table.obs["split"].to_numpy(dtype=str) == split
     same = list(arrays["spots"]) == list(table.obs_names[rows])
     if not same or list(arrays["genes"]) != list(table.var_names):
@@ -78,8 +81,8 @@ def predictions_of(
     return with_images(bench, result.dataset, made) if images else made
 
 
-def _read(path: Path, split: str) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as held:
+def _read(folder: Path, split: str) -> dict[str, np.ndarray]:
+    with opened_predictions(folder) as held:
         known = [name.removesuffix("_prediction") for name in held if name.endswith("_prediction")]
         if split not in known:
             raise UnknownNameError("predicted split", split, known)

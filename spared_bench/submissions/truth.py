@@ -19,6 +19,7 @@ from spared_bench.geometry import rows_by_slide
 from spared_bench.metrics.classes import class_numbers
 from spared_bench.metrics.tissue import Tissue
 from spared_bench.prediction import Prediction
+from spared_bench.store.predictions import opened_predictions
 from spared_bench.store.trials import PREDICTIONS
 from spared_bench.trials.cells import FinishedCell
 from spared_bench.trials.products import prepared_table
@@ -199,7 +200,7 @@ def own_output(cell: FinishedCell, truth: Truth) -> Prediction:
     path = cell.folder / PREDICTIONS
     if not path.is_file():
         raise MissingFileError(f"{path} is missing: the run kept no predictions. Run it again.")
-    with np.load(path, allow_pickle=False) as arrays:
+    with opened_predictions(cell.folder) as arrays:
         spots = arrays.get(f"{truth.split}_spots", np.empty(0, str)).tolist()
         if tuple(spots) != truth.spots or tuple(arrays["genes"].tolist()) != truth.genes:
             raise SubmissionError(

@@ -35,9 +35,9 @@ from spared_bench.results import TrialScores
 from spared_bench.specs import MetricSpec
 from spared_bench.store.disk import is_full
 from spared_bench.store.entries import Entry
+from spared_bench.store.predictions import opened_predictions
 from spared_bench.store.trials import (
     GENES,
-    PREDICTIONS,
     SCORE_RECORD,
     SCORES,
     TRIALS,
@@ -99,8 +99,11 @@ def _score(bench: Bench, job: Job, folder: Path) -> None:
         raise CorruptEntryError(f"The predictions of trial {job.trial[:12]} are gone.")
     prepared_here(bench, job.dataset)
     table = prepared_table(bench, job.dataset)
-    with np.load(trial.folder / PREDICTIONS, allow_pickle=False) as file:
-        arrays = dict(file)
+    try:
+        with opened_predictions(trial.folder) as file:
+            arrays = dict(file)
+    except CorruptEntryError as error:  # no reason to end the run, and one to be kept
+        raise PluginError(f"{error} Run with `--retry-failed`, so that they are scored.") from error
     columns = scored_columns(bench.protocol, list(table.var_names), list(table.var["gene_name"]))
     splits = [name.removesuffix("_prediction") for name in arrays if name.endswith("_prediction")]
     failed: dict[str, str] = {}

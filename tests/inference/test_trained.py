@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import anndata as ad
 import numpy as np
@@ -11,6 +12,7 @@ from spared_bench.cli import app
 from spared_bench.errors import (
     ContractError,
     CoordinateError,
+    CorruptEntryError,
     ImageError,
     MissingFileError,
     SparedBenchError,
@@ -28,8 +30,6 @@ from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 @pytest.fixture(scope="module")
 def trained_workspace(prepared_workspace, tmp_path_factory):
     """A workspace in which a network, a probe and a method that cannot be saved are trained."""
-    import shutil
-
     root = tmp_path_factory.mktemp("trained") / "workspace"
     shutil.copytree(prepared_workspace, root)
     bench = make_bench(
@@ -431,3 +431,13 @@ def test_another_column_of_the_tissue_is_told_and_not_used(tmp_path):
     assert names == ["a", "b"]
     assert note.startswith("Column 'under_tissue' calls 1 of 2 spots beside the tissue")
     assert note.endswith("if it is right, call it `in_tissue`.")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"patches": {}}'])
+def test_a_trial_whose_application_is_damaged_says_so(trained_workspace, tmp_path, content):
+    shutil.copytree(trained_workspace, tmp_path / "w")
+    store = make_store(tmp_path / "w")
+    path = applying.find_trained(store, "toy/none/linear-probe").folder / "application.json"
+    path.write_text(content.ljust(path.stat().st_size))
+    with pytest.raises(CorruptEntryError, match=r"is damaged \(application.json: .* Remove that"):
+        applying.find_trained(store, "toy/none/linear-probe")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spared_bench.bench import Bench
-from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
+from spared_bench.errors import CorruptEntryError, SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import read_entries
 from spared_bench.results import TrialResult
 from spared_bench.submissions import bundle
@@ -322,3 +322,5 @@ def test_a_run_of_ones_own_that_is_damaged_is_left_out(archive, run_workspace, c
         path = cell.folder / "predictions.npz"
         path.write_bytes(bytes(path.stat().st_size))
     assert check(archive, lambda protocol: bench, tmp_path / "leaderboards").ok
+    with pytest.raises(CorruptEntryError, match=r"predictions.npz cannot be read: it is no arch"):
+        build(bench, "toy-ridge", tmp_path)

@@ -12,6 +12,7 @@ import scipy.stats
 
 import spared_bench
 from spared_bench.api import make_bench, results_of, select
+from spared_bench.errors import CorruptEntryError
 from spared_bench.planning.forecast import forecast
 from spared_bench.store.trials import SCORES, TRIALS
 from spared_bench.trials.cells import finished_cells
@@ -217,3 +218,23 @@ def test_the_table_of_genes_is_written_as_pandas_would(tmp_path, rng):
 
     frame = pd.DataFrame(named).set_index("gene").iloc[columns]
     assert (tmp_path / "genes.csv").read_text() == frame.to_csv()
+
+
+def test_damaged_predictions_are_told_as_such_and_scored_once_they_are_mended(run):
+    first = run()
+    store = first.plan.bench.workspace.store
+    path = store.folder(TRIALS, first.results[0].key) / "predictions.npz"
+    whole = path.read_bytes()
+    for damaged in (bytes(len(whole)), whole[:-40] + bytes(40)):
+        path.write_bytes(damaged)
+        (result,) = run(with_metrics("mse, mae"), retry_failed=True).results
+        told = " ".join(result.message.split())
+        assert "npz cannot be read: " in told
+        assert "pickle" not in told
+        assert "store verify --repair" in told
+        assert "--retry-failed" in told
+        with pytest.raises(CorruptEntryError, match=r"npz cannot be read: .* store verify --rep"):
+            first.predictions(images=False)
+    path.write_bytes(whole)
+    again = run(with_metrics("mse, mae"), retry_failed=True)
+    assert (again.new, again.results[0].status) == (0, "ok")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spared_bench.errors import CountsError
-from spared_bench.unseen import clear
+from spared_bench.unseen import clear, is_unseen
 from spared_bench.words import counted
 
 
@@ -43,6 +43,26 @@ def clear_genes(
     seen_ids, notes = _cleared(ids, "gene", path)
     seen_symbols, more = _cleared(symbols, "gene", path)
     return seen_ids, seen_symbols, notes + [note for note in more if note not in notes]
+
+
+def unseen_in(texts: Iterable[str], what: str) -> list[str]:
+    """Say of how many texts letters are left out that nobody sees.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Names as they are written, or lines that begin with them.
+    what : str
+        Of what they are the names: ``"gene"``.
+    """
+    odd = (text for text in texts if not (text.isascii() and text.isprintable()))
+    spoilt = [text for text in odd if any(map(is_unseen, text))]
+    if not spoilt:
+        return []
+    return [
+        f"Letters that cannot be seen, left out of the name of {counted(len(spoilt), what)}"
+        f" ({clear(spoilt[0]).partition(' ')[0]!r}, for example)."
+    ]
 
 
 def _cleared(names: Sequence[str], what: str, path: Path) -> tuple[list[str], list[str]]:

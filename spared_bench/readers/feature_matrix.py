@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from spared_bench.errors import CountsError, MissingFileError
+from spared_bench.readers.clear_names import unseen_in
 from spared_bench.readers.features import Chosen, choose_genes, organism_of
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby
@@ -119,11 +120,14 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
     try:
         with h5py.File(path) as file:
             group, names, notes = _layout(file, organism)
+            written = [list(group[n].asstr()[:]) if n in group else None for n in names]
             ids, symbols, kinds, genomes = (
-                [bare(text) for text in group[name].asstr()[:]] if name in group else None
-                for name in names
+                None if texts is None else [bare(text) for text in texts] for texts in written
             )
-            barcodes = [bare(text) for text in group["barcodes"].asstr()[:]]
+            spots = list(group["barcodes"].asstr()[:])
+            barcodes = [bare(text) for text in spots]
+            notes += unseen_in(spots, "spot")
+            notes += unseen_in(map(" ".join, zip(*filter(None, written[:2]), strict=False)), "gene")
             if ids is None:
                 raise KeyError(f"{names[0]} is not in it")
             if "" in ids:
@@ -195,8 +199,10 @@ def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
     try:
         with _open(folder / "matrix.mtx") as file:
             entries, has_places = read_matrix_market(file)
-        names = _rows(folder, "features.tsv", "genes.tsv"), _rows(folder, "barcodes.tsv")
-        entries, features, rows, turned = _oriented(entries, *names)
+        features, unseen = _rows(folder, "gene", "features.tsv", "genes.tsv")
+        rows, more = _rows(folder, "spot", "barcodes.tsv")
+        entries, features, rows, turned = _oriented(entries, features, rows)
+        turned += [*more, *unseen]
         barcodes = [row[0] for row in rows]
         turned += _maybe_from_zero(entries, barcodes) if has_places else []
         matrix = sparse.csr_matrix(entries.T)
@@ -276,8 +282,11 @@ def _of_chosen(
     return FeatureMatrix(matrix, barcodes, chosen.ids, chosen.symbols, chosen.repairs)
 
 
-def _rows(folder: Path, *names: str) -> list[list[str]]:
-    """Return the fields of each line of a file, under the first of its names that is there."""
+def _rows(folder: Path, what: str, *names: str) -> tuple[list[list[str]], list[str]]:
+    """Return the fields of each line of a file, under the first of its names that is there.
+
+    And what to record of the names in it, which are those of ``what``.
+    """
     found = [_packed(folder / name) for name in names]
     path = next((path for path in found if path.is_file()), found[0])
     if not path.is_file():
@@ -299,7 +308,7 @@ def _rows(folder: Path, *names: str) -> list[list[str]]:
         raise ValueError(
             f"line 1 of {path.name} is {rows[0][0][:60]!r}; fields stand between tabs, not blanks"
         )
-    return rows
+    return rows, unseen_in((line.replace("\t", " ") for line in lines), what)
 
 
 def _separator(lines: list[str]) -> str:

@@ -529,3 +529,37 @@ def test_a_word_among_the_counts_is_no_count(folder, texts, word):
     write_part(folder, "matrix.mtx", change(texts["matrix.mtx"]))
     with pytest.raises(CountsError, match="holds nan for gene"):
         read_space_ranger(folder)
+
+
+def test_letters_that_are_left_out_of_names_of_a_matrix_are_recorded(tmp_path):
+    made_slides.space_ranger(tmp_path, N_GENES, seed=1)
+    assert read_space_ranger(tmp_path).uns["slide"]["repairs"] == []
+    with h5py.File(tmp_path / "filtered_feature_bc_matrix.h5", "a") as file:
+        for name, letter, rows in (
+            ("barcodes", "\u200b", [0]),
+            ("features/name", "\u3164", [1, 2]),
+        ):
+            texts = list(file["matrix"][name].asstr()[:])
+            for row in rows:
+                texts[row] += letter
+            del file["matrix"][name]
+            file["matrix"][name] = texts
+    gene = made_slides.gene_ids(N_GENES)[1]
+    told = [
+        f"Letters that cannot be seen, left out of the name of 1 spot ({BARCODES[0]!r}, for"
+        " example).",
+        f"Letters that cannot be seen, left out of the name of 2 genes ({gene!r}, for example).",
+    ]
+    assert read_space_ranger(tmp_path).uns["slide"]["repairs"] == told
+
+
+def test_letters_that_are_left_out_of_names_in_text_are_recorded(folder, texts):
+    spoilt = texts["barcodes.tsv"].replace("\n", "\u2060\n", 1)
+    write_part(folder, "barcodes.tsv", spoilt)
+    write_part(folder, "features.tsv", texts["features.tsv"].replace("\tS3", "\t\u00adS3"))
+    slide = read_space_ranger(folder)
+    check(slide)
+    assert [note.split(" (")[0] for note in slide.uns["slide"]["repairs"]] == [
+        "Letters that cannot be seen, left out of the name of 1 spot",
+        "Letters that cannot be seen, left out of the name of 1 gene",
+    ]

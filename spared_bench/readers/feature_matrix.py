@@ -16,7 +16,7 @@ from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.readers.clear_names import unseen_in
 from spared_bench.readers.features import Chosen, choose_genes, organism_of
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
-from spared_bench.readers.nearby import nearby
+from spared_bench.readers.nearby import nearby, packed_beside
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
 from spared_bench.words import counted
 
@@ -105,12 +105,13 @@ def _where_else(folder: Path) -> str:
         return f"{advice}{' or '.join(bins)}."
     if good:
         return f"Name {' or '.join(good)}, where there are some."
-    if list(folder.glob("raw_feature_bc_matrix*")):
+    packed = packed_beside(folder, "filtered", "matrix", "outs")
+    if not packed and list(folder.glob("raw_feature_bc_matrix*")):
         return "The raw matrix in there has all barcodes of the array: copy the filtered one, too."
-    for wanted in (folder / _H5, folder / _MTX / "matrix.mtx"):
-        if hint := nearby(wanted, f"*{wanted.suffix}", f"*{wanted.suffix}.gz"):
-            return hint
-    return "Name the folder that Space Ranger calls `outs`."
+    wanted = (folder / _H5, folder / _MTX / "matrix.mtx")
+    hints = (nearby(path, f"*{path.suffix}", f"*{path.suffix}.gz") for path in wanted)
+    last = "Name the folder that Space Ranger calls `outs`."
+    return next(filter(None, (packed, *hints)), last)
 
 
 def _read_h5(path: Path, organism: str) -> FeatureMatrix:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _MOST = 3
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 
 
 def nearby(wanted: Path, *patterns: str) -> str:
@@ -29,6 +30,19 @@ def nearby(wanted: Path, *patterns: str) -> str:
         return ""
     names = ", ".join(map(str, found[:_MOST])) + (", ..." if len(found) > _MOST else "")
     return f"There is {names}: if that is it, copy it to {wanted}."
+
+
+def packed_beside(folder: Path, *words: str) -> str:
+    """Say which archives in a folder may hold what is missing there, by words in their names."""
+    found = [
+        path.name
+        for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
+        if path.name.casefold().endswith(_ARCHIVES) and any(word in path.name for word in words)
+    ]
+    if not found:
+        return ""
+    names = ", ".join(found[:_MOST]) + (", ..." if len(found) > _MOST else "")
+    return f"There is {names}: unpack it there."
 
 
 def _like(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.errors import ContractError, CoordinateError, MissingFileError
-from spared_bench.readers.nearby import nearby, packed
+from spared_bench.readers.nearby import nearby, packed, packed_beside
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare, fields_of, lines_of, read_text
 
@@ -37,6 +37,7 @@ def read_positions(spatial: Path) -> pd.DataFrame:
     found = next((path for path in paths if path.is_file()), None)
     if found is None:
         hint = nearby(paths[0], "*tissue_positions*", "*positions*.csv*")
+        hint = hint or packed_beside(spatial.parent, "spatial")
         raise CoordinateError(
             f"There is no position table at {paths[0]}, so the spots have no coordinates."
             f" {hint or 'Copy the whole `spatial` folder of Space Ranger.'}"
@@ -171,7 +172,7 @@ def read_scale_factors(path: Path) -> dict[str, float]:
         If the file is missing or damaged, or one of these factors is no positive number.
     """
     if not packed(path).is_file():
-        hint = nearby(path, "*scalefactors*")
+        hint = nearby(path, "*scalefactors*") or packed_beside(path.parent.parent, "spatial")
         raise MissingFileError(
             f"There are no scale factors at {path}, so the size of a spot is unknown."
             f" {hint or 'Copy the whole `spatial` folder of Space Ranger.'}"

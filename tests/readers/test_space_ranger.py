@@ -810,3 +810,16 @@ def test_an_h5_file_whose_counts_are_no_numbers_is_refused(folder, kind):
         file["matrix/data"] = counts
     with pytest.raises(CountsError, match="its counts are of type"):
         read_space_ranger(folder)
+
+
+def test_what_is_still_packed_is_to_be_unpacked(folder, tmp_path_factory):
+    bare = tmp_path_factory.mktemp("download")
+    for name in ("A1_filtered_feature_bc_matrix.tar.gz", "A1_spatial.tar.gz"):
+        (bare / name).write_bytes(b"")
+    told = "There is A1_filtered_feature_bc_matrix.tar.gz: unpack it there"
+    with pytest.raises(MissingFileError, match=told):
+        read_space_ranger(bare)
+    (folder / "spatial").rename(bare / "elsewhere")
+    (folder / "A1_spatial.tar.gz").write_bytes(b"")
+    with pytest.raises(MissingFileError, match=r"There is A1_spatial.tar.gz: unpack it there"):
+        read_space_ranger(folder)

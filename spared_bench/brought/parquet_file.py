@@ -109,14 +109,28 @@ def _blocks(file: Any, path: Path, index: str, columns: list[str]) -> Iterator[B
 def _numbers(path: Path, part: Any, name: str) -> np.ndarray:
     from pyarrow import ArrowException
 
+    column = part.column(name)
     try:
-        return np.asarray(part.column(name), dtype=np.float64)
+        if not _may_be_numbers(column.type):  # which NumPy would cast: times to nanoseconds
+            raise TypeError(f"it holds {column.type}")
+        if _holds_text(column.type) and any("_" in (text or "") for text in column.to_pylist()):
+            raise ValueError("1_5 is 15 in Python, and nowhere else")
+        return np.asarray(column, dtype=np.float64)
     except (ArrowException, ValueError, TypeError) as error:
         raise _refused(
             path,
             f"column {name!r} holds what is no number ({str(error)[:200]}). Predict numbers there,"
             " or leave the column out, where it counts as missing",
         ) from error
+
+
+def _may_be_numbers(kind: Any) -> bool:
+    """Whether a column holds numbers, or texts, which may be of numbers as in other tables."""
+    from pyarrow import types
+
+    known = types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return _holds_text(kind) or any(is_kind(kind) for is_kind in known)
 
 
 def _refused(path: Path, reason: str) -> SubmissionError:

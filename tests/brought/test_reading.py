@@ -537,3 +537,25 @@ def test_masked_entries_in_memory_are_no_values(tmp_path):
 def test_what_is_no_number_in_memory_is_refused_and_not_cast(change):
     with pytest.raises(UsageError, match=r"The table holds .* expected numbers"):
         collect(named_table(change(FRAME))[0], SPOTS, GENES)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda column: pd.to_datetime(column, unit="s"),
+        lambda column: pd.to_timedelta(column, unit="s"),
+        lambda column: column.map(lambda value: "1_5"),
+        lambda column: column.map(lambda value: "1_5").astype("category"),
+        lambda column: column.map(lambda value: b"15"),
+        lambda column: column.map(lambda value: [value]),
+    ],
+)
+def test_what_is_no_number_in_parquet_is_refused_and_not_cast(tmp_path, change):
+    frame = FRAME.copy()
+    frame.astype(str).to_parquet(tmp_path / "p.parquet")  # texts of numbers are numbers
+    read = collect(open_predictions(tmp_path / "p.parquet")[0], SPOTS, GENES).values
+    np.testing.assert_allclose(read, VALUES)
+    frame[frame.columns[0]] = change(frame[frame.columns[0]])
+    frame.to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(SubmissionError, match=f"column '{frame.columns[0]}' holds .* no number"):
+        collect(open_predictions(tmp_path / "p.parquet")[0], SPOTS, GENES)

@@ -124,14 +124,17 @@ def _parts(table: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         if isinstance(part, dict)
         and isinstance(part.get("rows"), list)
         and isinstance(part.get("datasets"), list)
-        and "protocol" in part
+        and isinstance(part.get("protocol"), str)
     ]
 
 
 def _of_protocol(
     name: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> Iterator[dict[str, str]]:
-    old, new = ({_row(row): row for row in part["rows"]} for part in (before, after))
+    old, new = (
+        {_row(row): row for row in part["rows"] if isinstance(row, dict)}
+        for part in (before, after)
+    )
     known = {str(each.get("name")) for each in before["datasets"] if isinstance(each, dict)}
     for dataset in after["datasets"]:
         if str(dataset["name"]) not in known:

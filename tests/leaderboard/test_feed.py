@@ -89,3 +89,21 @@ def test_hostile_items_of_an_earlier_feed_are_cut_and_made_visible(tmp_path):
     assert not {"\u202e", "\u2066"} & set(json.dumps(found, ensure_ascii=False))
     assert len(found[0]["title"]) < 1_000
     assert "z" not in found[0]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda part: part | {"rows": [1, None, *part["rows"]]},
+        lambda part: part | {"protocol": ["demo@1"]},
+        lambda part: part | {"datasets": [1, None]},
+        lambda part: part | {"rows": [{"rank": [1], "predictor": {}}]},
+    ],
+)
+def test_a_table_that_is_damaged_ends_no_build(tmp_path, damage):
+    built([trial("a"), trial("b", mse=2.0)], tmp_path)
+    path = tmp_path / "leaderboard.json"
+    table = json.loads(path.read_text(encoding="utf-8"))
+    table["protocols"] = [damage(part) for part in table["protocols"]]
+    path.write_text(json.dumps(table), encoding="utf-8")
+    assert built([trial("a"), trial("c", mse=0.5)], tmp_path)["items"]

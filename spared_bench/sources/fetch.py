@@ -13,9 +13,7 @@ import hashlib
 import importlib.util
 import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -31,13 +29,12 @@ from spared_bench.sources.fetched import (
     missing_files,
     place_of,
 )
+from spared_bench.sources.folder_lock import WORK, locked
 from spared_bench.sources.hub import fetch_from_hub, is_hub
 from spared_bench.sources.mirrors import Mirrors, rewritten
 from spared_bench.sources.part import unwritable
 from spared_bench.sources.patience import Expected, Meter, Policy
 from spared_bench.specs import DatasetSpec, RemoteFile
-
-_WORK = ".fetch"  # what is on its way, and the lock
 
 
 class Watcher(Protocol):
@@ -186,46 +183,12 @@ def fetch(
             " copy them there."
         )
     if missing:
-        with _locked(folder, watcher):
+        with locked(folder, watcher.say):
             missing = missing_files(spec, folder, hashes=True)  # others may have brought them
             watcher.planned(spec.name, [label(file) for file in missing])
             record = Record(folder, (file.url for file in spec.files))
             _fetch_all(missing, folder, record, options, watcher)
     return folder
-
-
-@contextmanager
-def _locked(folder: Path, watcher: Watcher) -> Iterator[None]:
-    """Hold the folder's lock, which ends with the process."""
-    from filelock import FileLock, Timeout
-
-    work = folder / _WORK
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DownloadError(
-            f"Cannot write into {folder}: {error.strerror or error}. Change its permissions, or"
-            " choose another folder with `--data-dir DIR`."
-        ) from error
-    lock = FileLock(folder / f"{_WORK}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        watcher.say(f"Another process is fetching into {folder}; waiting for it.")
-        lock.acquire()
-    try:
-        work.mkdir(exist_ok=True)
-        yield
-    finally:
-        _remove_empty(work)
-        lock.release()
-
-
-def _remove_empty(work: Path) -> None:
-    """Remove the work folders that hold nothing; what is to be continued stays."""
-    for each in [*work.glob("*"), work]:
-        if each.is_dir() and not any(each.iterdir()):
-            each.rmdir()
 
 
 def _fetch_all(
@@ -255,7 +218,7 @@ def _fetch_all(
 def _fetch_one(
     file: RemoteFile, folder: Path, record: Record, options: Options, watcher: Watcher
 ) -> None:
-    work = folder / _WORK / hashlib.sha256(file.url.encode()).hexdigest()[:12]
+    work = folder / WORK / hashlib.sha256(file.url.encode()).hexdigest()[:12]
     work.mkdir(parents=True, exist_ok=True)
     known = record.of(file.url)
     expected = Expected(
@@ -313,7 +276,7 @@ def _check_members(members: list[str], file: RemoteFile) -> None:
     if not members:
         raise DownloadError(f"The archive {label(file)} holds no files. Tell whoever publishes it.")
     for member in members:
-        if not file.path and PurePosixPath(member).parts[0].startswith(_WORK):
+        if not file.path and PurePosixPath(member).parts[0].startswith(WORK):
             raise DownloadError(
                 f"The archive {label(file)} holds {member!r}, a name that is kept for notes about"
                 " what was fetched. Tell whoever publishes it."

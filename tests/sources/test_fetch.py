@@ -20,8 +20,10 @@ import pytest
 from spared_bench.errors import DownloadError, MissingFileError, WorkspaceError
 from spared_bench.sources.fetch import Options, Silent, dataset_folder, fetch
 from spared_bench.sources.fetched import missing_files, on_disk, read_record, verify
+from spared_bench.sources.folder_lock import locked
 from spared_bench.sources.patience import Policy
 from spared_bench.specs import DatasetSpec, RemoteFile, SlideInfo
+from spared_bench.store.processes import is_stopped
 from tests.servers import serving
 
 CONTENT = os.urandom(50_000)
@@ -440,3 +442,35 @@ def test_fetching_needs_no_package_that_is_slow_to_import():
     code = "import sys, spared_bench.sources.fetch; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "scanpy", "numpy", "pandas", "requests"} & set(out.stdout.split())
+
+
+def test_who_waits_for_a_suspended_process_is_told_so_again_and_again(
+    server, tmp_path, monkeypatch
+):
+    url = server.serve("/a.zip", zipped(x="1"), "wait")
+    first = start(url, tmp_path)
+    wait_until(lambda: server.asked)
+    first.send_signal(signal.SIGSTOP)
+    wait_until(lambda: is_stopped(first.pid))
+    monkeypatch.setattr("spared_bench.sources.folder_lock._SECONDS_BETWEEN_REMINDERS", 0.1)
+    told = []
+
+    class Enough(Exception):
+        pass
+
+    def say(text):
+        told.append(text)
+        if len(told) == 3:
+            raise Enough
+
+    try:
+        with pytest.raises(Enough), locked(tmp_path, say):
+            pass
+    finally:
+        first.kill()
+    assert all(f"(process {first.pid} on " in text for text in told)
+    assert all("(suspended: resume or end it)); waiting" in text for text in told)
+    first.wait()
+    with locked(tmp_path, told.append):
+        assert len(told) == 3
+    assert not (tmp_path / ".fetch.owner").exists()

@@ -19,6 +19,7 @@ from spared_bench.errors import (
 )
 from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
 from spared_bench.readers.anndata_spots import check_sparse, number, raw_slide_from
+from spared_bench.readers.hdf5_chunks import unwritten_counts
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.scale import (
     PITCH_UM,
@@ -135,6 +136,8 @@ def open_anndata(path: Path) -> AnnData:
         raise MissingFileError(f"There is no AnnData file at {path}. Check its path.")
     try:
         adata = read_h5ad(path)
+        if lacking := unwritten_counts(path):
+            raise ValueError(f"parts of {lacking} were never written, and would be read as 0")
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ContractError(

@@ -15,6 +15,7 @@ import numpy as np
 from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.readers.clear_names import unseen_in
 from spared_bench.readers.features import Chosen, choose_genes, organism_of
+from spared_bench.readers.hdf5_chunks import unwritten
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby, packed_beside
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _H5 = "filtered_feature_bc_matrix.h5"
 _MTX = "filtered_feature_bc_matrix"
+_PARTS = ("data", "indices", "indptr")
 _TURNED = "matrix.mtx holds spots as rows and genes as columns: it was turned."
 #: How a line of titles begins, where somebody wrote one; "x" and "V1" are R's.
 _TITLES = {
@@ -135,6 +137,11 @@ def _read_h5(path: Path, organism: str) -> FeatureMatrix:
                 raise ValueError(f"its feature {ids.index('') + 1} has no id")
             if group["data"].dtype.kind not in "iuf":
                 raise ValueError(f"its counts are of type {group['data'].dtype}")
+            if lacking := sum(unwritten(group[part]) for part in _PARTS):
+                raise ValueError(
+                    f"{counted(lacking, 'chunk')} of its counts were never written, and would be"
+                    " read as 0"
+                )
             # Columns of the file are spots: read as rows, the same arrays are their transpose.
             with np.errstate(over="ignore"):  # infinite ones are told by spot and gene
                 data = group["data"][:].astype(np.float32)

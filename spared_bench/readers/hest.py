@@ -24,6 +24,7 @@ from spared_bench.processing.given import GIVEN, GIVEN_ROWS, GIVEN_UM
 from spared_bench.readers.anndata_file import open_anndata
 from spared_bench.readers.anndata_images import copies_of, image_in, library_of
 from spared_bench.readers.anndata_spots import raw_slide_from
+from spared_bench.readers.hdf5_chunks import unwritten
 from spared_bench.readers.tissue_column import not_used, tissue_columns
 from spared_bench.unseen import clear
 
@@ -143,7 +144,7 @@ def _patches(
         with h5py.File(path, "r") as file:
             images, names = file["img"], np.asarray(file["barcode"]).ravel()
             shape, kind, attributes = images.shape, images.dtype, dict(images.attrs)
-            unwritten = _unwritten(images)
+            lacking = unwritten(images)
     except (OSError, KeyError) as error:
         raise ImageError(
             f"{path} is no file of patches: {' '.join(str(error).split())}. Expected HDF5 with"
@@ -153,10 +154,10 @@ def _patches(
         raise ImageError(
             f"`img` of {path} is {shape} of {kind}; expected (n, side, side, 3) of uint8."
         )
-    if unwritten:
+    if lacking:
         raise ImageError(
             f"{path} has room for {shape[0]} patches of which some were never written, and would be"
-            f" read as black: {unwritten} of its chunks are not there. Whoever wrote it was"
+            f" read as black: {lacking} of its chunks are not there. Whoever wrote it was"
             " interrupted; fetch it again."
         )
     # As the names of the sample's spots are cleared.
@@ -172,16 +173,6 @@ def _patches(
             " metadata/{id}.json beside it, or give `um_per_px`."
         )
     return np.arange(len(barcodes)), order, um_per_px
-
-
-def _unwritten(images: Any) -> int:
-    """Return how many chunks of an HDF5 array have no place in its file, which read as zeros."""
-    if images.is_virtual or images.external or not images.size:
-        return 0
-    if images.chunks is None:
-        return int(images.id.get_storage_size() == 0)
-    sides = zip(images.shape, images.chunks, strict=True)
-    return math.prod(-(-length // side) for length, side in sides) - images.id.get_num_chunks()
 
 
 def _check_barcodes(path: Path, barcodes: list[str], n: int, spots: list[str]) -> None:

@@ -762,3 +762,24 @@ def test_array_positions_that_are_no_whole_numbers_are_refused(adata, tmp_path):
     adata.obs["array_row"] = adata.obs["array_row"] + 0.5
     with pytest.raises(CoordinateError, match=r"'array_row'\] .* holds [0-9]*\.5; expected whole"):
         read_anndata(written(adata, tmp_path))
+
+
+@pytest.mark.parametrize("place", ["X", "layers/more", "raw/X"])
+@pytest.mark.parametrize("dense", [False, True])
+def test_counts_of_a_file_that_were_never_written_are_not_read_as_0(adata, tmp_path, place, dense):
+    counts = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
+    values = counts if dense else sparse.csr_matrix(counts)
+    adata.X = adata.layers["more"] = values
+    adata.raw = adata
+    path = written(adata, tmp_path)
+    read_anndata(path)
+    with h5py.File(path, "a") as file:
+        name = place if dense else f"{place}/data"
+        held, facts = file[name][:], dict(file[name].attrs)
+        del file[name]
+        chunks = tuple(min(9, length) for length in held.shape)
+        made = file.create_dataset(name, held.shape, held.dtype, chunks=chunks)
+        made.attrs.update(facts)
+        made[:9] = held[:9]
+    with pytest.raises(ContractError, match=f"parts of {place} were never written"):
+        read_anndata(path)

@@ -823,3 +823,14 @@ def test_what_is_still_packed_is_to_be_unpacked(folder, tmp_path_factory):
     (folder / "A1_spatial.tar.gz").write_bytes(b"")
     with pytest.raises(MissingFileError, match=r"There is A1_spatial.tar.gz: unpack it there"):
         read_space_ranger(folder)
+
+
+@pytest.mark.parametrize("part", ["data", "indices", "indptr"])
+def test_counts_of_a_matrix_that_were_never_written_are_not_read_as_0(folder, part):
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:
+        values = file["matrix"][part][:]
+        del file["matrix"][part]
+        made = file["matrix"].create_dataset(part, values.shape, values.dtype, chunks=(5,))
+        made[:10] = values[:10]
+    with pytest.raises(CountsError, match=r"\d+ chunks? of its counts were never written"):
+        read_space_ranger(folder)

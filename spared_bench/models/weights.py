@@ -121,7 +121,7 @@ def load_body(network: nn.Module, heads: tuple[str, ...], file: Path) -> None:
         _refuse(best, body, state, file)
     values = {name: state[best.prefix + name] for name in body if best.prefix + name in state}
     for name, value in values.items():
-        if why := _why_no_weights(value, body[name]):
+        if why := _why_no_weights(name, value, body[name]):
             raise WeightsUnavailableError(
                 f"The weights file {file} cannot be used: its tensor {name!r} {why}. Expected"
                 " finite numbers of 16 bits or more; take the file that was not converted."
@@ -129,10 +129,11 @@ def load_body(network: nn.Module, heads: tuple[str, ...], file: Path) -> None:
     network.load_state_dict(values, strict=False)
 
 
-def _why_no_weights(value: Tensor, own: Tensor) -> str:
+def _why_no_weights(name: str, value: Tensor, own: Tensor) -> str:
     """Say why the values of a tensor are not those that a network was trained to; "" if they are.
 
     Whole numbers would be taken as they are, and those of a quantised network are so many steps.
+    Biases, places and tokens may be zero throughout; what multiplies an input is so in no network.
     """
     if value.layout != torch.strided or value.is_meta or value.is_quantized:
         return "holds no plain values"
@@ -142,6 +143,8 @@ def _why_no_weights(value: Tensor, own: Tensor) -> str:
         return f"is {str(value.dtype).removeprefix('torch.')}, as of a quantised network"
     if not value.isfinite().all():
         return "holds nan or infinite values"
+    if value.ndim > 1 and name.endswith("weight") and not value.any():
+        return "is zero throughout, as in a file of which a part never came"
     return ""
 
 

@@ -362,6 +362,7 @@ CONVERTED = {
     "float8_e4m3fn": lambda value: value.to(torch.float8_e4m3fn),
     "nan or infinite": lambda value: value / 0,
     "no plain values": lambda value: value.to_sparse(),
+    "zero throughout": torch.zeros_like,
 }
 
 

@@ -188,8 +188,10 @@ def numbers(values: Any) -> np.ndarray:
 
 def number(value: Any) -> float:
     """Return a single value, in however many brackets, as float64; nan where it is no number."""
-    found = numbers(np.ravel(np.asarray(value)))
-    return float(found[0]) if found.size == 1 else np.nan
+    single = np.ravel(np.asarray(value))
+    if single.size != 1 or single.dtype.kind == "b":  # a truth is none
+        return np.nan
+    return float(numbers(single)[0])
 
 
 def _gene_ids(var: Any) -> list[str]:

@@ -675,7 +675,7 @@ def test_a_file_without_genes_is_refused(adata, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "factor", [np.array([]), np.array([0.5, 0.1]), "half", np.nan, -0.5, np.inf]
+    "factor", [np.array([]), np.array([0.5, 0.1]), "half", np.nan, -0.5, np.inf, True]
 )
 def test_a_factor_that_is_no_single_positive_number_is_none(adata, tmp_path, factor):
     adata.uns["spatial"]["lib"]["scalefactors"]["tissue_hires_scalef"] = factor
@@ -684,7 +684,9 @@ def test_a_factor_that_is_no_single_positive_number_is_none(adata, tmp_path, fac
     assert "its scale is unknown" in slide.uns["slide"]["repairs"][-1]
 
 
-@pytest.mark.parametrize("diameter", [np.array([]), np.array([22.0, 22.0]), "wide", np.nan, 0])
+@pytest.mark.parametrize(
+    "diameter", [np.array([]), np.array([22.0, 22.0]), "wide", np.nan, 0, True]
+)
 def test_a_diameter_that_is_no_single_positive_number_is_asked_for(adata, tmp_path, diameter):
     adata.uns["spatial"]["lib"]["scalefactors"]["spot_diameter_fullres"] = diameter
     with pytest.raises(ContractError, match="does not say how large a spot is"):

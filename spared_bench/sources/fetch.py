@@ -186,15 +186,13 @@ def fetch(
         with locked(folder, watcher.say):
             missing = missing_files(spec, folder, hashes=True)  # others may have brought them
             watcher.planned(spec.name, [label(file) for file in missing])
-            record = Record(folder, (file.url for file in spec.files))
-            _fetch_all(missing, folder, record, options, watcher)
+            _fetch_all(missing, folder, options, watcher)
     return folder
 
 
-def _fetch_all(
-    missing: list[RemoteFile], folder: Path, record: Record, options: Options, watcher: Watcher
-) -> None:
+def _fetch_all(missing: list[RemoteFile], folder: Path, options: Options, watcher: Watcher) -> None:
     """Fetch several at once; the first failure lets the others end before it is raised."""
+    record = Record(folder)
     with ThreadPoolExecutor(max_workers=options.at_once) as pool:
         running = [
             pool.submit(_fetch_one, file, folder, record, options, watcher) for file in missing

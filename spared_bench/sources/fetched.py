@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -170,17 +169,10 @@ NAME = ".fetched.json"
 
 
 class Record:
-    """The record of one folder, for several threads of the process that holds its lock.
+    """The record of one folder, for several threads of the process that holds its lock."""
 
-    Parameters
-    ----------
-    folder : Path
-    together : iterable of str
-        Addresses of one dataset, no two of which may bring one file with other contents.
-    """
-
-    def __init__(self, folder: Path, together: Iterable[str] = ()) -> None:
-        self._folder, self._together = folder, frozenset(together)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._entries = read_record(folder)
         self._lock = threading.Lock()
 
@@ -190,28 +182,10 @@ class Record:
             return dict(self._entries.get(url, {}))
 
     def add(self, url: str, entry: dict[str, Any]) -> None:
-        """Note what came, at once on disk.
-
-        Raises
-        ------
-        DownloadError
-            If another address of the dataset has brought one of its files, and a different one.
-        """
+        """Note what came, at once on disk."""
         with self._lock:
-            self._refuse_contested(url, entry)
             self._entries[url] = entry
             write_record(self._folder, self._entries)
-
-    def _refuse_contested(self, url: str, entry: dict[str, Any]) -> None:
-        mine = recorded_files(entry)
-        for other in sorted(self._together & self._entries.keys() - {url}):
-            for path, facts in recorded_files(self._entries[other]).items():
-                if path in mine and mine[path]["sha256"] != facts["sha256"]:
-                    raise DownloadError(
-                        f"{url} and {other} both bring {path}, and they differ: which of them is"
-                        " the data cannot be told. Tell whoever wrote the dataset's plugin: each"
-                        " needs a `path` of its own."
-                    )
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -87,31 +87,6 @@ def test_what_is_there_is_not_asked_for_again(server, tmp_path):
     assert sorted(server.paths()) == ["/a.bin", "/b.zip"]
 
 
-def test_two_archives_that_bring_one_file_with_other_contents_are_refused(server, tmp_path):
-    one = RemoteFile(server.serve("/a.zip", zipped(x="1", same="s")), unpack=True)
-    other = RemoteFile(server.serve("/b.zip", zipped(x="2", y="3", same="s")), unpack=True)
-    with pytest.raises(DownloadError, match=r"\.zip both bring x, and they differ.*`path` of its"):
-        fetch(spec_of(one, other), tmp_path)
-    apart = RemoteFile(other.url, path="b", unpack=True)
-    fetch(spec_of(one, apart), tmp_path)
-    assert ((tmp_path / "x").read_text(), (tmp_path / "b" / "x").read_text()) == ("1", "2")
-
-
-def test_two_archives_may_bring_one_file_of_one_content(server, tmp_path):
-    files = [
-        RemoteFile(server.serve(f"/{name}.zip", zipped(same="s", **{name: name})), unpack=True)
-        for name in "ab"
-    ]
-    fetch(spec_of(*files), tmp_path)
-    assert visible(tmp_path) == ["a", "b", "same"]
-
-
-def test_what_an_earlier_address_brought_gives_way_to_what_a_later_one_brings(server, tmp_path):
-    fetch(spec_of(RemoteFile(server.serve("/1.zip", zipped(x="1", y="1")), unpack=True)), tmp_path)
-    fetch(spec_of(RemoteFile(server.serve("/2.zip", zipped(x="2", y="1")), unpack=True)), tmp_path)
-    assert (tmp_path / "x").read_text() == "2"
-
-
 def test_a_damaged_file_is_fetched_again(server, tmp_path):
     spec = spec_of(RemoteFile(server.serve("/a.bin", CONTENT), sha256=SHA256))
     (tmp_path / "a.bin").write_bytes(CONTENT[:-1] + b"?")

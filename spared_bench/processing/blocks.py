@@ -52,6 +52,23 @@ class BlockCache:
         self._make_room(decoded.nbytes)
         return decoded
 
+    def put(self, key: tuple[int, int], block: np.ndarray) -> None:
+        """Hold a block that somebody has decoded, unless it is there or a thread is at it."""
+        mine: Future[np.ndarray] = Future()
+        mine.set_result(block)
+        with self._lock:
+            if key in self._blocks:
+                return
+            self._blocks[key] = mine
+        self._make_room(block.nbytes)
+
+    def drop(self, key: tuple[int, int]) -> None:
+        """Hold a block no longer, if it is there."""
+        with self._lock:
+            block = self._blocks.get(key)
+            if block is not None and block.done():
+                self._held -= self._blocks.pop(key).result().nbytes
+
     def _make_room(self, needed: int) -> None:
         with self._lock:
             self._held += needed
@@ -103,6 +120,10 @@ class BlockImage(ABC):
     def decode(self, row: int, column: int) -> np.ndarray:
         """Decode one block: (height, width, bands). Called by several threads at once."""
 
+    def block(self, row: int, column: int) -> np.ndarray:
+        """Return one block, decoded by the first thread that asks for it."""
+        return self._cache.obtain((row, column), partial(self.decode, row, column))
+
     def every_block(self) -> Iterator[np.ndarray]:
         """Decode all blocks, one after the other, past the cache."""
         for row in range(len(self.rows) - 1):
@@ -130,8 +151,7 @@ class BlockImage(ABC):
         """Yield rows and columns of a window, and what a block holds of them: bands as stored."""
         for row, inner_y, outer_y in _overlaps(self.rows, top, height):
             for column, inner_x, outer_x in _overlaps(self.columns, left, width):
-                block = self._cache.obtain((row, column), partial(self.decode, row, column))
-                yield outer_y, outer_x, block[inner_y, inner_x]
+                yield outer_y, outer_x, self.block(row, column)[inner_y, inner_x]
 
     @property
     def plain(self) -> bool:

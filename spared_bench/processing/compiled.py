@@ -26,7 +26,9 @@ def cache_folder() -> Path:
 
 
 def compiled(**options: Any) -> Callable[[Function], Function]:
-    """Compile a function with numba when it is first called, without the interpreter's lock.
+    """Compile a function with numba when it is first called.
+
+    It runs without the interpreter's lock (``nogil``) unless the options say otherwise.
 
     ``NUMBA_CACHE_DIR`` is heeded where it is set; where no folder can be written, the function is
     compiled in every process.
@@ -49,7 +51,7 @@ class _Compiled:
     _making = RLock()
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
-        self._function, self._options = function, options
+        self._function, self._options = function, {"nogil": True, **options}
         self._made: Callable[..., Any] | None = None
         update_wrapper(self, function)
 
@@ -99,9 +101,9 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
             folder = cache_folder()
             folder.mkdir(parents=True, exist_ok=True)
             config.CACHE_DIR = str(folder)
-        made = numba.njit(cache=True, nogil=True, **options)(function)
+        made = numba.njit(cache=True, **options)(function)
     except (OSError, RuntimeError):  # nowhere to keep it: numba's is a RuntimeError
-        made = numba.njit(nogil=True, **options)(function)
+        made = numba.njit(**options)(function)
     finally:
         config.CACHE_DIR = before
     return cast("Callable[..., Any]", made)

@@ -26,7 +26,7 @@ from spared_bench.threads import usable_cores
 
 #: What a file system says that reserves no room.
 _CANNOT_RESERVE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-_AT_ONCE = 4  # windows that a thread cuts in turn
+_AT_ONCE = 16  # windows that a thread cuts in turn
 
 Place = TypeVar("Place", int, np.ndarray)
 
@@ -173,7 +173,8 @@ class _Work(NamedTuple):
     """A set of windows, or blocks of an averaged image that windows are going to need.
 
     ``points`` and ``side`` say where each reads the image itself, (n, 2) and at most so many
-    pixels, ``which`` whose windows they are. ``do`` is given the number of one; a block gives none.
+    pixels, or after what of it each comes; ``which`` says whose windows they are. ``do`` is given
+    the number of one; a block gives none.
     """
 
     points: np.ndarray
@@ -183,53 +184,58 @@ class _Work(NamedTuple):
 
 
 def _work(image: BlockImage, wanted: Sequence[WindowsToCut]) -> list[_Work]:
-    levels, needed, work = list[HalvedImage](), list[np.ndarray](), list[_Work]()
+    levels, work, ahead = list[HalvedImage](), list[_Work](), 0
     for which, one in enumerate(wanted):
         halvings = 0 if one.exact else halvings_of(one.side, one.size)
         if not halvings:
             work.append(_Work(one.corners, one.side, partial(_whole, image, one), which))
+            ahead = max(ahead, one.side)
             continue
         while len(levels) < halvings:
             levels.append(HalvedImage(levels[-1] if levels else image))
-            needed.append(levels[-1].no_blocks())
         source = levels[halvings - 1]
         blocks = source.blocks_of(*_place_in(source, one.corners, one.side))
-        _mark(needed[halvings - 1], blocks)
-        do = partial(_small, source, blocks, one)
-        work.append(_Work(source.ends_of(blocks), 1, do, which))
-    return [*_averaging(levels, needed), *work]
+        source.expect(blocks)
+        points = source.ends_of(blocks)
+        if source.is_whole:  # where windows can wait for others, most of whose pixels are theirs
+            points[:, 1] = -(-points[:, 1] // one.side) * one.side
+        work.append(_Work(points, 1, partial(_small, source, blocks, one), which))
+    return [*_averaging(levels, ahead), *work]
 
 
-def _mark(needed: np.ndarray, blocks: np.ndarray) -> None:
-    for top, bottom, left, right in blocks.tolist():
-        needed[top:bottom, left:right] = True
-
-
-def _averaging(levels: list[HalvedImage], needed: list[np.ndarray]) -> Iterator[_Work]:
+def _averaging(levels: Sequence[HalvedImage], ahead: int) -> Iterator[_Work]:
     """Yield the averaging of the blocks that are needed, and of those that they are made of.
 
-    Each is made by itself, from blocks that are there: no thread waits long for another.
+    It comes so many pixels ahead of the windows of the image itself, so that what it reads has
+    just been decoded, and no thread waits long for another.
     """
-    for level in range(len(levels) - 1, 0, -1):
-        made_of = [levels[level].made_of(row, column) for row, column in np.argwhere(needed[level])]
-        _mark(needed[level - 1], np.array(made_of))
-    for level, source in enumerate(levels):
-        places = np.argwhere(needed[level])
+    for level in reversed(levels[1:]):
+        level.expect_source()
+    for start, first in enumerate(levels):
+        if first.follows:
+            continue
+        later = (at for at in range(start + 1, len(levels)) if not levels[at].follows)
+        together = levels[start : next(later, len(levels))]
+        places = np.argwhere(np.any([level.needed for level in together], axis=0))
         if not len(places):  # of a slide without spots
             continue
         rows, columns = places.T
-        ends = source.ends_of(np.stack([rows, rows + 1, columns, columns + 1], axis=1))
-        begins = 2 * np.stack([source.columns[columns], source.rows[rows]], axis=1)
-        do = partial(_hold, source, places)
-        if level:
+        do = partial(_average, together, places)
+        ends = first.ends_of(np.stack([rows, rows + 1, columns, columns + 1], axis=1))
+        if start:
             yield _Work(ends, 1, do)
         else:
+            begins = 2 * np.stack([first.columns[columns], first.rows[rows]], axis=1) - ahead
             yield _Work(begins, int((ends - begins)[:, 1].max()), do)
 
 
-def _hold(source: HalvedImage, places: np.ndarray, number: int) -> None:
+def _average(together: Sequence[HalvedImage], places: np.ndarray, number: int) -> None:
+    """Average a block, and at once what is made of it."""
     row, column = places[number].tolist()
-    source.hold(row, column)
+    pixels = None
+    for level in together:
+        pixels = level.made(row, column, pixels)
+    together[0].release_source(row, column)
 
 
 def _whole(image: BlockImage, one: WindowsToCut, number: int) -> np.ndarray:
@@ -254,7 +260,9 @@ def _small(source: HalvedImage, blocks: np.ndarray, one: WindowsToCut, number: i
     place = left / factor - x, top / factor - y, one.side / factor, one.size
     if (whole := source.whole_with(*blocks[number].tolist())) is not None:
         return resized_part(whole, (y, x, side, side), *place)
-    return resized(padded_window(source, x, y, side), *place)
+    small = resized(padded_window(source, x, y, side), *place)
+    source.release(*blocks[number].tolist())
+    return small
 
 
 def padded_window(image: BlockImage, left: int, top: int, side: int) -> np.ndarray:

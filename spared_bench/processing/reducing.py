@@ -11,8 +11,9 @@ is cut.
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import product
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,8 @@ _BLOCK = 128  # rows of a halved block
 _ACROSS = 1024  # columns at least
 _BITS = 15  # of the weights, which sum up to 2**15
 _HALF = 1 << (_BITS - 1)
-_LANES = 16  # rows that are turned together
+_TOGETHER = 3  # rows that are weighed together
+_PAIRS = 8  # of rows that are turned together
 
 
 def halvings_of(side: int, size: int) -> int:
@@ -39,44 +41,86 @@ def halvings_of(side: int, size: int) -> int:
 class HalvedImage(BlockImage):
     """An image averaged over squares of two pixels; an odd row or column at its end is left out.
 
+    Its blocks are kept until the last of those who were expected has read them.
+
     Parameters
     ----------
     image : BlockImage
         Itself halved, for a quarter of the side.
+
     """
 
     def __init__(self, image: BlockImage) -> None:
         self.image = image
         self.factor: int = 2 * getattr(image, "factor", 1)
-        # Twice as wide as those of the image, so that each of these is asked for by few.
-        across = max(_ACROSS, int(np.diff(image.columns).max()))
-        rows, columns = even_edges(image.height // 2, _BLOCK), even_edges(image.width // 2, across)
+        # Where no square of two lies in several blocks, they need not be put together first.
+        edges = np.concatenate([image.rows[:-1], image.columns[:-1]])
+        self._by_blocks = image.plain and not (edges % 2).any()
+        self._followed = image if self._by_blocks and isinstance(image, HalvedImage) else None
+        if self.follows:
+            rows, columns = image.rows // 2, image.columns // 2  # the last one may be empty
+        else:
+            # Twice as wide as those of the image, so that each of these is asked for by few.
+            across = max(_ACROSS, int(np.diff(image.columns).max()))
+            rows = even_edges(image.height // 2, _BLOCK)
+            columns = even_edges(image.width // 2, across)
         super().__init__(image.path, rows, columns, 3, np.dtype(np.uint8), Colours(top=255))
         # What the cache would come to hold as a whole is one array, of which windows are parts.
         shape = self.height, self.width, 3
         self._whole = np.empty(shape, np.uint8) if math.prod(shape) <= CACHE_BYTES else None
-        self._across, self._there = across, np.zeros((len(rows) - 1, len(columns) - 1), dtype=bool)
-        # Where no square of two lies in several blocks, they need not be put together first.
-        edges = np.concatenate([image.rows[:-1], image.columns[:-1]])
-        self._by_blocks = image.plain and not (edges % 2).any()
+        self._there = np.zeros((len(rows) - 1, len(columns) - 1), dtype=bool)
+        self._uses, self._counting = np.zeros(self._there.shape, dtype=np.int64), Lock()
 
     def decode(self, row: int, column: int) -> np.ndarray:
         """Average one block: (height, width, 3)."""
-        top, bottom = int(self.rows[row]), int(self.rows[row + 1])
-        left, right = int(self.columns[column]), int(self.columns[column + 1])
-        if self._whole is None:
-            halved, y, x = np.empty((bottom - top, right - left, 3), dtype=np.uint8), 0, 0
-        else:
-            halved, y, x = self._whole, top, left
-        place = 2 * left, 2 * top, 2 * (right - left), 2 * (bottom - top)
-        if self._by_blocks:
-            for down, across, part in self.image.parts(*place):
-                pixels = np.ascontiguousarray(part)
-                _halve(pixels, halved, y + down.start // 2, x + across.start // 2)
-        else:
-            _halve(np.ascontiguousarray(self.image.window(*place)), halved, y, x)
+        if self._followed is not None:
+            return self._average_of(row, column, self._followed.made(row, column))
+        top, bottom = 2 * int(self.rows[row]), 2 * int(self.rows[row + 1])
+        left, right = 2 * int(self.columns[column]), 2 * int(self.columns[column + 1])
+        place = left, top, right - left, bottom - top
+        if not self._by_blocks:
+            return self._average_of(row, column, self.image.window(*place))
+        out, y, x = self._room_for(row, column)
+        for down, across, part in self.image.parts(*place):
+            _halve(np.ascontiguousarray(part), out, y + down.start // 2, x + across.start // 2)
         self._there[row, column] = True
-        return halved[y : y + bottom - top, x : x + right - left]
+        return out[y : y + (bottom - top) // 2, x : x + (right - left) // 2]
+
+    def _average_of(self, row: int, column: int, pixels: np.ndarray) -> np.ndarray:
+        out, y, x = self._room_for(row, column)
+        _halve(np.ascontiguousarray(pixels), out, y, x)
+        self._there[row, column] = True
+        return out[y : y + len(pixels) // 2, x : x + pixels.shape[1] // 2]
+
+    def _room_for(self, row: int, column: int) -> tuple[np.ndarray, int, int]:
+        """Return an array for a block, and its place there."""
+        top, left = int(self.rows[row]), int(self.columns[column])
+        if self._whole is not None:
+            return self._whole, top, left
+        shape = int(self.rows[row + 1]) - top, int(self.columns[column + 1]) - left, 3
+        return np.empty(shape, dtype=np.uint8), 0, 0
+
+    def made(self, row: int, column: int, pixels: np.ndarray | None = None) -> np.ndarray:
+        """Average a block, and keep it for those who need it: (height, width, 3).
+
+        Parameters
+        ----------
+        row, column : int
+        pixels : ndarray of uint8, of shape (height, width, 3), optional
+            The block of the same place in the image, where it is at hand.
+        """
+        if pixels is not None:
+            halved = self._average_of(row, column, pixels)
+            if not self.is_whole:
+                self._cache.put((row, column), halved)
+        elif self._uses[row, column]:
+            halved = self.block(row, column)
+        else:
+            return self.decode(row, column)
+        with self._counting:  # its last reader may have been here already
+            if not self._uses[row, column]:
+                self._cache.drop((row, column))
+        return halved
 
     def whole_with(self, top: int, bottom: int, left: int, right: int) -> np.ndarray | None:
         """Return all of the image, of which the blocks of these rows and columns are there.
@@ -87,16 +131,50 @@ class HalvedImage(BlockImage):
             return None
         if not self._there[top:bottom, left:right].all():
             for row, column in product(range(top, bottom), range(left, right)):
-                self.hold(row, column)
+                self.block(row, column)
         return self._whole
 
-    def no_blocks(self) -> np.ndarray:
-        """Return a grid that names none of the blocks, (rows, columns), of bool."""
-        return np.zeros_like(self._there)
+    @property
+    def follows(self) -> bool:
+        """Whether each block is made of the one of that place in the image, itself halved."""
+        return self._followed is not None
 
-    def hold(self, row: int, column: int) -> None:
-        """Average a block and keep it for the windows that need it."""
-        self._cache.obtain((row, column), partial(self.decode, row, column))
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that has been averaged is there until the end."""
+        return self._whole is not None
+
+    @property
+    def needed(self) -> np.ndarray:
+        """Which blocks are going to be read, (rows, columns), of bool."""
+        return self._uses > 0
+
+    def expect(self, blocks: np.ndarray) -> None:
+        """Count on it that blocks are going to be read once by each of these (``blocks_of``)."""
+        for top, bottom, left, right in blocks.tolist():
+            self._uses[top:bottom, left:right] += 1
+
+    def release(self, top: int, bottom: int, left: int, right: int) -> None:
+        """Drop those blocks of these rows and columns that were read for the last time."""
+        if self.is_whole:
+            return
+        with self._counting:
+            uses = self._uses[top:bottom, left:right]
+            uses -= 1
+            dropped = (np.argwhere(uses == 0) + np.array([top, left])).tolist()
+        for row, column in dropped:
+            self._cache.drop((row, column))
+
+    def expect_source(self) -> None:
+        """Count on it that the image's blocks are read, where it is halved itself."""
+        if isinstance(self.image, HalvedImage) and not self.follows:
+            made_of = [self.made_of(row, column) for row, column in np.argwhere(self.needed)]
+            self.image.expect(np.array(made_of, dtype=np.int64))
+
+    def release_source(self, row: int, column: int) -> None:
+        """Drop the image's blocks that were read for the last time for this one."""
+        if isinstance(self.image, HalvedImage) and not self.follows:
+            self.image.release(*self.made_of(row, column))
 
     def blocks_of(self, corners: np.ndarray, side: int) -> np.ndarray:
         """Return the blocks that windows show, mirrored parts included.
@@ -150,7 +228,7 @@ def _mean(a: np.uint8, b: np.uint8, c: np.uint8, d: np.uint8) -> np.int32:
     return np.int32((total + np.int32(2)) >> np.int32(2))
 
 
-@compiled()
+@compiled(nogil=False)  # it takes microseconds, as long as it takes to hand over the lock
 def _halve(pixels: np.ndarray, out: np.ndarray, top: int, left: int) -> None:
     """Average over squares of two, rounded: (2 * height, 2 * width, 3) into a place of ``out``."""
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
@@ -237,24 +315,41 @@ def _mirrored(start: float, side: float, extent: int, size: int, begin: int, len
     sums are those of the copies.
     """
     first, weights = _weights(start, side, extent, size)
-    places = (begin + first[:, None] + np.arange(weights.shape[1])) % (2 * length)
-    places = np.minimum(places, 2 * length - 1 - places)
-    counts = weights > 0
-    low = np.where(counts, places, length).min(axis=1)
-    places = np.where(counts, places - low[:, None], 0)
-    folded = np.zeros((size, _even(int(places.max()) + 1)), dtype=np.int32)
-    np.add.at(folded, (np.arange(size)[:, None], places), weights)
-    begin, end = int(low.min()), int((low + places.max(axis=1)).max()) + 1
+    low, folded = _folded(first, weights, begin, length)
+    begin, end = int(low.min()), int((low + _reach(folded)).max())
     return _Taps(begin, end - begin, low - begin, folded)
 
 
-def _even(n: int) -> int:
-    return n + n % 2
+@compiled()
+def _folded(
+    first: np.ndarray, weights: np.ndarray, begin: int, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first pixel of each place, and the weights of those that follow."""
+    low, folded = np.full(len(first), length), np.zeros_like(weights)
+    for to in range(len(first)):
+        for again in range(2):
+            for k in range(weights.shape[1]):
+                if weights[to, k]:
+                    place = (begin + first[to] + k) % (2 * length)
+                    place = min(place, 2 * length - 1 - place)
+                    if again:
+                        folded[to, place - low[to]] += weights[to, k]
+                    else:
+                        low[to] = min(low[to], place)
+    return low, folded
+
+
+def _reach(weights: np.ndarray) -> np.ndarray:
+    return weights.shape[1] - (weights[:, ::-1] > 0).argmax(axis=1)
+
+
+def _filled(n: int) -> int:
+    return -(-n // _TOGETHER) * _TOGETHER
 
 
 @lru_cache(maxsize=64)
 def _weights(start: float, side: float, length: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return first pixel and weights of each place: (size,) and (size, n), n even, of sum 2**15.
+    """Return first pixel and weights of each place: (size,) and (size, n), of sum 2**15.
 
     The weights are a triangle twice as wide as a place, cut off at the ends, as Pillow's are.
     """
@@ -264,7 +359,7 @@ def _weights(start: float, side: float, length: int, size: int) -> tuple[np.ndar
     low, high = math.floor(start), min(math.ceil(start + side), length)
     first = np.clip(np.floor(centres - reach + 0.5), low, high - 1).astype(np.int64)
     last = np.clip(np.floor(centres + reach + 0.5), low + 1, high).astype(np.int64)
-    places = first[:, None] + np.arange(_even(int((last - first).max())))
+    places = first[:, None] + np.arange(_filled(int((last - first).max())))
     weights = np.maximum(1 - np.abs(places + 0.5 - centres[:, None]) / reach, 0)
     weights[places >= last[:, None]] = 0
     weights /= weights.sum(axis=1, keepdims=True)
@@ -285,51 +380,70 @@ def _weighed_and_turned(
 
     Each number holds the three colours of a pixel, whose rows have ``step`` bytes; of the rows
     from ``y0`` on, ``width`` pixels count, from ``x0`` on. Some rows at a time are turned, so that
-    what is read and what is written lie close together.
+    what is read and what is written lie close together, and two of them as one number, which
+    halves the moves; if ``size`` is odd, a column without meaning follows.
     """
     size, begin, length = len(first), x0 * step, width * step
-    out = np.empty((width, size), dtype=np.uint32)
-    sums, few = np.empty(length, dtype=np.int32), np.empty((_LANES, width), dtype=np.uint32)
-    for top in range(0, size, _LANES):
-        n = min(_LANES, size - top)
-        for lane in range(n):
-            y = top + lane
-            for k in range(0, weights.shape[1], 2):  # two at a time: a third less than one by one
-                at, one, two = y0 + first[y] + k, weights[y, k], weights[y, k + 1]
-                if k and not (one or two):
-                    break
-                upper = rows[at, begin : begin + length]
-                lower = rows[at + 1 if two else at, begin : begin + length]
-                for i in range(length):
-                    so_far = sums[i] if k else np.int32(_HALF)
-                    sums[i] = so_far + one * np.int32(upper[i]) + two * np.int32(lower[i])
+    out = np.empty((width, (size + 1) // 2), dtype=np.uint64)
+    upper, lower = np.empty(length, dtype=np.int32), np.empty(length, dtype=np.int32)
+    few = np.empty((_PAIRS, width), dtype=np.uint64)
+    for left in range(0, out.shape[1], _PAIRS):
+        n = min(_PAIRS, out.shape[1] - left)
+        for pair in range(n):
+            y = 2 * (left + pair)
+            next_y = min(y + 1, size - 1)
+            _weigh(rows, begin, y0 + first[y], weights[y], upper)
+            _weigh(rows, begin, y0 + first[next_y], weights[next_y], lower)
             if step == 3:  # known, as in `_turn`
-                _pack(sums, few[lane], 3)
+                _pack(upper, lower, few[pair], 3)
             else:
-                _pack(sums, few[lane], 4)
-        _turn(few, n, out, top)
-    return out
+                _pack(upper, lower, few[pair], 4)
+        _turn(few, n, out, left)
+    return out.view(np.uint32)
 
 
 @compiled(inline="always")
-def _turn(few: np.ndarray, n: int, out: np.ndarray, top: int) -> None:
-    """Write ``n`` rows as columns from ``top`` on."""
-    if n == _LANES:  # a number that is known here compiles to vectors
+def _weigh(rows: np.ndarray, begin: int, first: int, weights: np.ndarray, sums: np.ndarray) -> None:
+    """Weigh rows from the first one on, as many of their bytes as there are sums."""
+    length = len(sums)
+    for k in range(0, len(weights), _TOGETHER):  # in two thirds of the time of one by one
+        at, one, two, three = first + k, weights[k], weights[k + 1], weights[k + 2]
+        if k and not (one or two or three):
+            break
+        a = rows[at, begin : begin + length]
+        b = rows[at + 1 if two else at, begin : begin + length]
+        c = rows[at + 2 if three else at, begin : begin + length]
+        for i in range(length):
+            so_far = sums[i] if k else np.int32(_HALF)
+            weighed = one * np.int32(a[i]) + two * np.int32(b[i]) + three * np.int32(c[i])
+            sums[i] = so_far + weighed
+
+
+@compiled(inline="always")
+def _turn(few: np.ndarray, n: int, out: np.ndarray, left: int) -> None:
+    """Write ``n`` rows as columns from ``left`` on."""
+    if n == _PAIRS:  # a number that is known here compiles to vectors
         for x in range(few.shape[1]):
-            for lane in range(_LANES):
-                out[x, top + lane] = few[lane, x]
+            for pair in range(_PAIRS):
+                out[x, left + pair] = few[pair, x]
     else:
         for x in range(few.shape[1]):
-            for lane in range(n):
-                out[x, top + lane] = few[lane, x]
+            for pair in range(n):
+                out[x, left + pair] = few[pair, x]
 
 
 @compiled(inline="always")
-def _pack(sums: np.ndarray, line: np.ndarray, step: int) -> None:
-    """Put the colours of each pixel into one number."""
+def _pixel(sums: np.ndarray, at: int) -> np.uint32:
+    red, green, blue = sums[at] >> _BITS, sums[at + 1] >> _BITS, sums[at + 2] >> _BITS
+    return np.uint32(red | (green << 8) | (blue << 16))
+
+
+@compiled(inline="always")
+def _pack(upper: np.ndarray, lower: np.ndarray, line: np.ndarray, step: int) -> None:
+    """Put the colours of two pixels, one above the other, into one number."""
     for x in range(len(line)):
-        red, green, blue = sums[step * x], sums[step * x + 1], sums[step * x + 2]
-        line[x] = (red >> _BITS) | ((green >> _BITS) << 8) | ((blue >> _BITS) << 16)
+        two = np.uint64(_pixel(lower, step * x)) << np.uint64(32)
+        line[x] = np.uint64(_pixel(upper, step * x)) | two
 
 
 @compiled()

@@ -288,6 +288,54 @@ def test_many_views_decode_every_block_once(tmp_path, rng, wide, monkeypatch, na
         np.testing.assert_array_equal(np.load(file), before)
 
 
+def counted_halved_images(monkeypatch):
+    """Return those that are made from now on."""
+    made, begin = [], reducing.HalvedImage.__init__
+
+    def counted(self, image):
+        begin(self, image)
+        made.append(self)
+
+    monkeypatch.setattr(reducing.HalvedImage, "__init__", counted)
+    return made
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("cores", [1, 4])
+def test_a_halved_block_is_dropped_after_its_last_window(tmp_path, wide, monkeypatch, name, cores):
+    monkeypatch.setattr(reducing, "CACHE_BYTES", 0)  # nothing is held as a whole
+    monkeypatch.setattr(reducing, "_BLOCK", 32)
+    monkeypatch.setattr(cutting, "usable_cores", lambda: cores)
+    halved = counted_halved_images(monkeypatch)
+    slide = make_slide(tmp_path / name, wide, WIDE_CENTRES)
+    files = [(View(pixels=side, size=64), tmp_path / f"{side}.npy") for side in (600, 800)]
+    cut_slide(slide, PatchCutting(size=32), patches=tmp_path / "p.npy", views=files)
+    assert [image.factor for image in halved] == [2, 4, 8]
+    assert [len(image._cache._blocks) for image in halved] == [0, 0, 0]
+    assert [image._cache._held for image in halved] == [0, 0, 0]
+
+
+def test_blocks_of_a_file_are_decoded_where_they_are_averaged(tmp_path, rng, wide, monkeypatch):
+    monkeypatch.setattr(cutting, "usable_cores", lambda: 1)
+    written(tmp_path / "tiles.tif", wide[:900, :1102])  # an odd row would be left out
+    image = open_image(tmp_path / "tiles.tif")
+    decode, average, inside, where = image.decode, cutting._average, [], []
+
+    def averaging(*arguments):
+        inside.append(True)
+        average(*arguments)
+        inside.pop()
+
+    image.decode = lambda *place: (where.append(bool(inside)), decode(*place))[1]
+    monkeypatch.setattr(cutting, "_average", averaging)
+    monkeypatch.setattr(views, "open_image", lambda *_: image)
+    slide = make_slide(tmp_path / "a.png", wide, rng.uniform(0, (1102, 900), size=(200, 2)))
+    region = View(pixels=600, size=100), tmp_path / "region.npy"
+    cut_slide(slide, PatchCutting(size=32), patches=tmp_path / "p.npy", views=[region])
+    assert len(where) > 10
+    assert all(where)
+
+
 def test_a_slide_without_spots_has_no_windows(tmp_path, wide):
     slide = make_slide(tmp_path / "a.png", wide, np.empty((0, 2)))
     assert cut(slide, View(pixels=600, size=100), tmp_path).patches.shape == (0, 100, 100, 3)

@@ -24,7 +24,7 @@ _JPEGS = (6, 7)
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _MAX_SAMPLE_VALUE = 281
-_COLOURS = 3
+_COLOURS, _EIGHT_BITS = 3, 255
 
 
 def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
@@ -91,15 +91,17 @@ def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> C
     page = pages[0]
     bands = page.samplesperpixel * len(pages)
     bits = page.bitspersample
-    sixteen = isinstance(bits, int) and 0 < bits <= 16 and page.dtype is not None
+    if not isinstance(bits, int):
+        raise unsupported(path, f"channels of {', '.join(map(str, bits))} bits")
+    sixteen = 0 < bits <= 16 and page.dtype is not None
     if not sixteen or page.dtype.kind not in "ub":
         raise unsupported(path, f"pixels of type {page.dtype}")
     if fluorescence:
         return Colours(top=np.iinfo(page.dtype).max if bits > 8 else 2**bits - 1, stains=True)
     photometric = _kind(page, bands, path)
     if photometric == _PALETTE:
-        # 16 bits in the file, of which libtiff's tools take the upper eight, too.
-        return Colours(top=255, palette=(np.asarray(page.colormap).T >> 8).astype(np.uint8))
+        palette = _palette(page, path)
+        return Colours(top=len(palette) - 1, stated=True, palette=palette)
     decoded = (*_JPEGS, YCBCR_JPEG2000)  # as red, green and blue
     coded = photometric == _YCBCR and page.compression in decoded and page.planarconfig == 1
     if photometric == _SEPARATED:
@@ -147,6 +149,16 @@ def _kind(page: Any, bands: int, path: Path) -> int:
     if found == _WHITE_IS_ZERO and bands >= _COLOURS:
         raise unclear(path, f"{bands} channels, in which 0 is white, and they are no colours so")
     return found
+
+
+def _palette(page: Any, path: Path) -> np.ndarray:
+    """Return the colour of each value: (n_values, 3), uint8."""
+    if page.colormap is None:
+        raise unclear(path, "colours from a table (ColorMap, tag 320) that it does not hold")
+    table = np.asarray(page.colormap).T
+    # Of 16 bits, of which libtiff's tools take the upper eight, too, and eight where no value has
+    # more, as old programs write them.
+    return (table if table.max() <= _EIGHT_BITS else table >> 8).astype(np.uint8)
 
 
 def _told(axes: dict[str, int]) -> str:

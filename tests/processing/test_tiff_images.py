@@ -547,3 +547,42 @@ def test_jpeg_2000_of_aperio_in_luminance_and_chrominance_shows_its_colours(tmp_
     # The transform of JPEG 2000 was undone in decoding.
     with_it = write(tmp_path / "c.svs", pixels, "APERIO_JP2000_YCBC", **TILES)
     np.testing.assert_array_equal(whole(with_it), pixels)
+
+
+# --- what other readers settle
+
+
+@pytest.mark.parametrize("scale", [1, 256, 257])
+def test_a_table_of_colours_has_eight_bits_or_sixteen(tmp_path, pixels, scale):
+    """Old programs write eight, of which libtiff says so; the upper half of each was 0: black."""
+    colours = np.stack([np.arange(256), np.arange(256)[::-1], np.arange(256) // 2])
+    options = {"photometric": "palette", "colormap": (colours * scale).astype(np.uint16)}
+    tifffile.imwrite(tmp_path / "a.tif", pixels[..., 0], **options)
+    expected = colours.T[pixels[..., 0]]
+    np.testing.assert_array_equal(whole(tmp_path / "a.tif"), expected)
+    pyvips = pytest.importorskip("pyvips")
+    shown = pyvips.Image.new_from_file(str(tmp_path / "a.tif")).numpy()
+    np.testing.assert_array_equal(shown, expected)
+
+
+def test_a_table_of_colours_may_have_65536(tmp_path, pixels):
+    colours = np.stack([np.arange(65536)] * 3).astype(np.uint16)
+    options = {"photometric": "palette", "colormap": colours}
+    tifffile.imwrite(tmp_path / "a.tif", pixels[..., 0].astype(np.uint16) * 257, **options)
+    np.testing.assert_array_equal(whole(tmp_path / "a.tif")[..., 0], pixels[..., 0])
+
+
+def test_a_palette_without_its_table_is_said_to_lack_it(tmp_path, pixels):
+    path = write(tmp_path / "a.tif", pixels[..., 0], photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages.first.tags[262].overwrite(3)
+    with pytest.raises(ImageError, match=r"\(ColorMap, tag 320\) that it does not hold"):
+        open_image(path)
+
+
+def test_channels_of_unlike_bits_are_told(tmp_path, pixels):
+    path = write(tmp_path / "a.tif", pixels)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(struct.pack("<3H", 8, 8, 8), struct.pack("<3H", 5, 6, 5)))
+    with pytest.raises(ImageError, match="has channels of 5, 6, 5 bits; expected"):
+        open_image(path)

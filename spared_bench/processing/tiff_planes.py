@@ -20,10 +20,11 @@ from tifffile import TIFF
 from spared_bench.errors import ImageError
 from spared_bench.processing.aperio import YCBCR_JPEG2000, as_rgb
 from spared_bench.processing.blocks import even_edges
-from spared_bench.processing.image_errors import no_codec
+from spared_bench.processing.image_errors import no_codec, unclear
 from spared_bench.processing.vips_threads import require_threads
 
 _RAW, _JPEG = 1, 7
+_PREDICTED = (5, 8, 32946, 34925, 34926, 50000)  # LZW, deflate, LZMA, zstd: the same in libtiff
 _BLOCK_ROWS = 64  # of images in strips, which may be of one row, or of all
 _RAW_BLOCK_BYTES = 4 * 2**20
 _SECTOR = 4096  # bytes; what an interrupted copy leaves unwritten is as long at least
@@ -74,6 +75,20 @@ class TiffFileBytes:
         return self._written
 
 
+def _set_predictor_aside(page: Any, path: Path) -> None:
+    """Leave a predictor out that belongs to no codec: libtiff does, and tifffile sums all the same.
+
+    With PackBits tifffile itself writes differences, so that such a file has two readings.
+    """
+    compression = int(page.compression)
+    if page.predictor == 1 or compression in _PREDICTED or compression in TIFF.IMAGE_COMPRESSIONS:
+        return
+    if compression != _RAW:
+        codec = getattr(page.compression, "name", str(compression))
+        raise unclear(path, f"a predictor (tag 317), which some readers pass over with {codec}")
+    page.predictor = 1
+
+
 class Plane:
     """One plane of a page: all samples of its pixels, or one of those that lie apart.
 
@@ -89,6 +104,7 @@ class Plane:
     """
 
     def __init__(self, file: TiffFileBytes, page: Any, sample: int, brightfield: bool) -> None:
+        _set_predictor_aside(page, file.path)
         self._file, self._decode, self._dtype = file, page.decode, page.dtype
         self._tables, self._header = page.jpegtables, page.jpegheader
         self._compression, self._brightfield = int(page.compression), brightfield

@@ -580,6 +580,34 @@ def test_a_palette_without_its_table_is_said_to_lack_it(tmp_path, pixels):
         open_image(path)
 
 
+def with_tag(path, pixels, number, value, codec="none"):
+    """Write an image with a tag that tifffile would write as it wants."""
+    told = {"extratags": [(65001, "H", 1, value, True)], "metadata": None}
+    write(path, pixels, codec, **told)
+    old, new = (struct.pack("<HH", tag, 3) for tag in (65001, number))
+    path.write_bytes(path.read_bytes().replace(old, new))
+    return path
+
+
+def test_a_predictor_of_pixels_that_are_not_compressed_is_passed_over(tmp_path, pixels):
+    """As Pillow and libtiff do: LSM 510 writes such files, and their pixels are no differences."""
+    path = with_tag(tmp_path / "a.tif", pixels, 317, 2)
+    np.testing.assert_array_equal(np.asarray(PIL.Image.open(path)), pixels)
+    np.testing.assert_array_equal(whole(path), pixels)
+
+
+def test_a_predictor_that_readers_do_not_agree_on_is_refused(tmp_path, pixels):
+    path = with_tag(tmp_path / "a.tif", pixels, 317, 2, codec="packbits")
+    with pytest.raises(ImageError, match=r"a predictor \(tag 317\), .* with PACKBITS\. Save it"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("codec", ["lzw", "deflate", "zstd", "lzma"])
+def test_a_predictor_of_a_codec_is_undone(tmp_path, pixels, codec):
+    path = write(tmp_path / "a.tif", pixels, codec, predictor=True)
+    np.testing.assert_array_equal(whole(path), pixels)
+
+
 def test_channels_of_unlike_bits_are_told(tmp_path, pixels):
     path = write(tmp_path / "a.tif", pixels)
     data = path.read_bytes()

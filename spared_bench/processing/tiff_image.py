@@ -55,7 +55,7 @@ def open_tiff(path: Path, fluorescence: bool) -> BlockImage:
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            _check_first(path, tiff.series)
+            _check_first(path, tiff.series, fluorescence)
             pages = planes_of(tiff, path, fluorescence)
             colours = colours_of(tiff, pages, path, fluorescence)
             page = pages[0]
@@ -85,8 +85,8 @@ def open_tiff(path: Path, fluorescence: bool) -> BlockImage:
     return TiffImage(path, planes, dtype, colours)
 
 
-def _check_first(path: Path, series: list[Any]) -> None:
-    """Refuse a file whose first image is not its slide: a label, one scene, or a mask."""
+def _check_first(path: Path, series: list[Any], fluorescence: bool) -> None:
+    """Refuse a file whose first image may not be its slide: a label, one scene, or a mask."""
     sizes = [(each.keyframe.imagewidth, each.keyframe.imagelength) for each in series]
     largest = max(sizes, key=math.prod)
     if math.prod(sizes[0]) < math.prod(largest):
@@ -101,6 +101,9 @@ def _check_first(path: Path, series: list[Any]) -> None:
     alike = [n for n, size in zip(bands, sizes, strict=True) if size == sizes[0]]
     if bands[0] == 1 and _COLOURS in alike:
         raise unclear(path, f"{len(series)} images of its size, the first in grey, one in colour")
+    kinds = [(n, size, each.dtype) for n, size, each in zip(bands, sizes, series, strict=True)]
+    if not fluorescence and kinds.count(kinds[0]) > 1:
+        raise unclear(path, f"{kinds.count(kinds[0])} images alike, of which any may be the slide")
 
 
 def _check_codec(path: Path, page: object) -> None:

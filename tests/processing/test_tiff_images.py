@@ -608,6 +608,22 @@ def test_a_predictor_of_a_codec_is_undone(tmp_path, pixels, codec):
     np.testing.assert_array_equal(whole(path), pixels)
 
 
+@pytest.mark.parametrize("ome", [False, True])
+@pytest.mark.parametrize("grey", [False, True])
+def test_two_images_alike_are_refused(tmp_path, pixels, ome, grey):
+    """Two scenes, or the channels of one image: the first was taken, whichever was meant."""
+    path = tmp_path / "a.tif"
+    shown = pixels[..., 0] if grey else pixels
+    with tifffile.TiffWriter(path, ome=ome) as tiff:
+        for number, codec in enumerate(("zlib", "lzw")):
+            told = {} if ome else {"metadata": None}
+            kind = "minisblack" if grey else "rgb"
+            tiff.write(shown // (number + 1), photometric=kind, compression=codec, **told)
+    with pytest.raises(ImageError, match="2 images alike, of which any may be the slide"):
+        open_image(path)
+    assert image_size(path) == (WIDTH, HEIGHT)
+
+
 def test_channels_of_unlike_bits_are_told(tmp_path, pixels):
     path = write(tmp_path / "a.tif", pixels)
     data = path.read_bytes()

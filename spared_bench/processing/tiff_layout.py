@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
 
+from spared_bench.errors import ImageError
 from spared_bench.processing.aperio import YCBCR_JPEG2000
 from spared_bench.processing.channels import names_in, order_of
 from spared_bench.processing.colours import Colours
@@ -25,6 +26,7 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _MAX_SAMPLE_VALUE = 281
 _COLOURS, _EIGHT_BITS = 3, 255
+_ENDS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 
 
 def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
@@ -43,6 +45,8 @@ def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
     series = tiff.series[0]
     extent = dict(zip(series.axes, series.shape, strict=True))
     first = series.keyframe
+    if first.samplesperpixel == 1:
+        _check_chain(tiff, path)
     if first.samplesperpixel == 1 and "S" in extent:  # samples that are pages
         extent["C"] = extent.get("C", 1) * extent.pop("S")
     across = {axis: n for axis, n in extent.items() if axis not in "YXS" and n > 1}
@@ -64,6 +68,24 @@ def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
         raise unclear(path, f"planes that lie in other files ({', '.join(elsewhere)})")
     pages = [page.aspage() for page in pages[: max(planes, 1)]]
     return pages if fluorescence else _in_order(tiff, pages, path)
+
+
+def _check_chain(tiff: Any, path: Path) -> None:
+    """Refuse a file of which pages are missing: those left would be read as an image in grey."""
+    if tiff.is_ndpi or tiff.is_lsm:  # whose places of pages are not those of TIFF
+        return
+    last, form = tiff.pages[len(tiff.pages) - 1], tiff.tiff
+    with tiff.filehandle.lock:
+        tiff.filehandle.seek(last.offset)
+        n_tags = int.from_bytes(tiff.filehandle.read(form.tagnosize), _ENDS[tiff.byteorder])
+        tiff.filehandle.seek(last.offset + form.tagnosize + n_tags * form.tagsize)
+        following = int.from_bytes(tiff.filehandle.read(form.offsetsize), _ENDS[tiff.byteorder])
+    if following:
+        raise ImageError(
+            f"The image {path} ({tiff.filehandle.size:,} bytes) says that another page follows at"
+            f" byte {following:,}, and none can be read there, so the file is cut short or damaged,"
+            " and channels may be missing. Fetch it again."
+        )
 
 
 def _in_order(tiff: Any, pages: list[Any], path: Path) -> list[Any]:

@@ -630,3 +630,24 @@ def test_channels_of_unlike_bits_are_told(tmp_path, pixels):
     path.write_bytes(data.replace(struct.pack("<3H", 8, 8, 8), struct.pack("<3H", 5, 6, 5)))
     with pytest.raises(ImageError, match="has channels of 5, 6, 5 bits; expected"):
         open_image(path)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("kind", ["imagej", "ome", "pages"])
+def test_channels_that_a_cut_took_leave_no_image_in_grey(tmp_path, pixels, kind, big):
+    """The first page was whole, and the directories of the others behind the end of the file."""
+    path, told = tmp_path / "a.tif", {"photometric": "minisblack"}
+    if kind == "imagej":
+        told = {"imagej": True, "metadata": {"axes": "CYX", "mode": "composite"}}
+        tifffile.imwrite(path, planes(pixels), **told)
+    elif kind == "ome":
+        tifffile.imwrite(path, planes(pixels), ome=True, bigtiff=big, **told)
+    else:
+        with tifffile.TiffWriter(path, bigtiff=big, byteorder=">") as tiff:
+            for plane in planes(pixels):
+                tiff.write(plane, metadata=None, **told)
+    data = path.read_bytes()
+    path.write_bytes(data[: WIDTH * HEIGHT * 3 // 2])
+    for fluorescence in (False, True):
+        with pytest.raises(ImageError, match="cut short or damaged, and channels may be missing"):
+            open_image(path, fluorescence=fluorescence)

@@ -22,8 +22,9 @@ from spared_bench.processing.aperio import YCBCR_JPEG2000, as_rgb
 from spared_bench.processing.blocks import even_edges
 from spared_bench.processing.image_errors import no_codec, unclear
 from spared_bench.processing.vips_threads import require_threads
+from spared_bench.processing.wholeness import codes_no_zeros
 
-_RAW, _JPEG = 1, 7
+_RAW, _JPEG, _HUFFMAN = 1, 7, 0xC4
 _PREDICTED = (5, 8, 32946, 34925, 34926, 50000)  # LZW, deflate, LZMA, zstd: the same in libtiff
 _BLOCK_ROWS = 64  # of images in strips, which may be of one row, or of all
 _RAW_BLOCK_BYTES = 4 * 2**20
@@ -32,6 +33,8 @@ _END_OF_JPEG = b"\xff\xd9"
 #: In the coded data of a JPEG nothing follows FF but a stuffed zero, a fill byte or a restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _HOLE, _LONG_HOLE = bytes(64), bytes(512)
+#: LZW, PackBits and zstd have no checksum, either, and code a run of zeros by less than itself.
+_UNCHECKED = (5, 32773, 34926, 50000)
 
 
 class TiffFileBytes:
@@ -213,7 +216,7 @@ class Plane:
             # Coded data end in a checksum, an end marker, or as good as random bytes.
             if len(data) - len(end) >= len(_HOLE) and not end.endswith(_END_OF_JPEG):
                 raise self._damaged(where, f"its last {len(data) - len(end):,} bytes are 0")
-            if self._is_picture_codec and _LONG_HOLE in end:
+            if (self._is_picture_codec or self._compression in _UNCHECKED) and _LONG_HOLE in end:
                 raise self._damaged(where, "a part of its data is 0")
             return
         if self._header is not None:  # of NDPI, whose pieces are parts of one JPEG
@@ -221,9 +224,24 @@ class Plane:
         if not end.endswith(_END_OF_JPEG):
             raise self._damaged(where, "the JPEG has no end")
         scan = end.find(b"\xff\xda") + 2
+        if _LONG_HOLE in end[scan:] and self._codes_no_zeros(end[:scan]):
+            raise self._damaged(where, "a part of its data is 0")
         marker = _MARKER.search(end, scan)
         if _HOLE in end or marker is None or marker.start() != len(end) - 2:
             self._check_jpeg(end, where)
+
+    def _codes_no_zeros(self, header: bytes) -> bool:
+        """Whether no block of a JPEG is all 0; its tables may stand in the TIFF alone."""
+        found = []
+        for segments in (self._tables or b"", header):
+            place = 2
+            while segments[place : place + 1] == b"\xff" and place + 4 <= len(segments):
+                start = place + 4
+                place += 2 + int.from_bytes(segments[place + 2 : start], "big")
+                if segments[start - 3] == _HUFFMAN:
+                    found += codes_no_zeros(segments[start:place])
+        # Of one sample there is one table that is used, and it is not known here which.
+        return any(found) if self.samples > 1 else bool(found) and all(found)
 
     def _check_jpeg(self, data: bytes, where: str) -> None:
         """Decode with a library that tells of damage; slow, so only where there is a sign of it."""

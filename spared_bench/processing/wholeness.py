@@ -129,7 +129,7 @@ def _fault_of_jpeg(data: mmap.mmap, written: int, path: Path) -> str:
             return ""
         start, place = place + 4, place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
         if kind == _HUFFMAN:
-            no_zeros = no_zeros or _codes_no_zeros(data[start:place])
+            no_zeros = no_zeros or any(codes_no_zeros(data[start:place]))
         if kind == _SCAN:
             marker = _MARKER.search(data, place)
             scan, place = place, marker.start() if marker else written
@@ -140,15 +140,18 @@ def _fault_of_jpeg(data: mmap.mmap, written: int, path: Path) -> str:
     return _warning(path)  # a sign, and no proof
 
 
-def _codes_no_zeros(tables: bytes) -> bool:
-    """Whether a coefficient, not the end of a block, has the code of zeros: no block is all 0."""
-    place = 0
+def codes_no_zeros(tables: bytes) -> list[bool]:
+    """Return of each table of coefficients whether one, not the end of a block, is coded by zeros.
+
+    Then no block is all 0.
+    """
+    place, found = 0, []
     while place + 17 < len(tables):
         is_of_coefficients, first = tables[place] >> 4 == 1, tables[place + 17]
-        if is_of_coefficients and first & 15:
-            return True
+        if is_of_coefficients:
+            found.append(first & 15 > 0)
         place += 17 + sum(tables[place + 1 : place + 17])
-    return False
+    return found
 
 
 def _warning(path: Path) -> str:

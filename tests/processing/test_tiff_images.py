@@ -71,6 +71,30 @@ def test_a_hole_in_the_middle_is_found(tmp_path, pixels, codec):
         whole(path)
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("codec", ["lzw", "packbits", "zstd", "jpeg"])
+def test_zeros_that_a_codec_without_a_checksum_never_writes_are_found(tmp_path, rng, codec, planar):
+    """Most of such holes its decoder forgives: it shows something else from there on."""
+    noise = rng.integers(20, 230, size=(256, 256, 3), dtype=np.uint8)
+    shown = np.moveaxis(noise, 2, 0) if planar == "separate" else noise
+    path = write(tmp_path / "a.tif", shown, codec, planarconfig=planar, tile=(128, 128))
+    data = path.read_bytes()
+    with tifffile.TiffFile(path) as tiff:
+        first, length = tiff.pages[0].dataoffsets[0], tiff.pages[0].databytecounts[0]
+    for place in range(first + 1000, first + length - 1800, length // 7):
+        path.write_bytes(data[:place] + bytes(600) + data[place + 600 :])
+        with pytest.raises(ImageError, match="cannot be decoded at x=0, y=0"):
+            open_image(path).window(0, 0, 128, 128)
+
+
+@pytest.mark.parametrize("codec", ["lzw", "packbits", "zstd", "jpeg"])
+@pytest.mark.parametrize("value", [0, 187, 255])
+def test_an_even_image_is_no_damage(tmp_path, codec, value):
+    shown = np.full((1024, 1024, 3), value, dtype=np.uint8)
+    path = write(tmp_path / "a.tif", shown, codec, tile=(512, 512))
+    assert np.abs(whole(path).astype(int) - value).max() <= 2
+
+
 @pytest.mark.parametrize("codec", ["none", "deflate", "jpeg"])
 def test_a_tile_that_the_file_leaves_out_is_refused_and_the_others_are_read(
     tmp_path, pixels, codec

@@ -114,6 +114,11 @@ class Factor(Section):
                         f"level {label!r} is {in_one_line(value)}; without `setting`, a level is a"
                         " mapping such as {processing.target: log2_tpm}"
                     )
+                if odd := [name for name in value if not isinstance(name, str)]:
+                    raise ValueError(
+                        f"level {label!r} sets {in_one_line(odd[0])}, which is the name of no"
+                        " setting; expected a text such as processing.target"
+                    )
         return self
 
     @property

@@ -72,6 +72,12 @@ def test_without_a_setting_a_level_is_a_mapping():
     assert "level 'x' is 3; without `setting`, a level is a mapping" in told
 
 
+@pytest.mark.parametrize(("written", "told"), [("1", "1"), ("on", "True"), ("null", "None")])
+def test_a_level_sets_what_has_a_name(written, told):
+    text = f"factors: {{a: {{levels: {{x: {{{written}: 2}}, y: {{patches.size: 8}}}}}}}}"
+    assert f"level 'x' sets {told}, which is the name of no setting" in refused(PLAIN + text)
+
+
 def test_a_comparison_of_no_level_is_refused():
     text = PLAIN + FACTOR + "compare: [{factor: a, level: '8', against: '17'}]"
     assert "names the level '17' of factor 'a'" in refused(text)

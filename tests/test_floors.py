@@ -19,7 +19,7 @@ FLOORS = (
         "ground",
         "pretty errors annotations bounds prediction results specs statistics files threads"
         " memory geometry guard words wrong_values strict validated apart fresh sandbox beside"
-        " shipped unseen",
+        " shipped unseen tars",
     ),
     ("keys", "keys"),
     ("store", "store"),

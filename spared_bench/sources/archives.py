@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, cast
 
 from spared_bench.errors import DownloadError, WorkspaceError
+from spared_bench.tars import members_of, open_tar
 
 MAX_BYTES = 2**40  # unpacked, of one archive
 _SMALLEST_BOUND = 64 * 2**20
@@ -278,7 +279,7 @@ def _reading(archive: Path, most: int) -> Iterator[Iterator[tuple[str, IO[bytes]
             with sound_zip(archive, most) as packed:
                 yield _zip_members(packed)
         else:
-            with tarfile.open(archive) as packed_tar:
+            with open_tar(archive) as packed_tar:
                 yield _tar_members(packed_tar, archive, most)
     except DownloadError:
         raise
@@ -298,7 +299,7 @@ def _zip_members(packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
 def _tar_members(
     packed: tarfile.TarFile, archive: Path, most: int
 ) -> Iterator[tuple[str, IO[bytes]]]:
-    for number, member in enumerate(packed):
+    for number, member in enumerate(members_of(packed)):
         if number >= most:
             raise _swells(archive)
         if _is_wanted(member.name, member.isdir(), member.isreg() or member.isdir()):

@@ -24,6 +24,7 @@ from spared_bench.store.index import CELLS
 from spared_bench.store.maintenance import PRODUCTS, RESULTS, entries_of, problems_of
 from spared_bench.store.processes import stamp
 from spared_bench.store.trials import check_record
+from spared_bench.tars import members_of, open_tar
 
 _MANIFEST_BYTES = 50 << 20
 
@@ -88,8 +89,8 @@ def import_archive(store: Store, archive: Path) -> tuple[int, int]:
     staging = store.root / "tmp" / f"import.{stamp()}"
     try:
         source = _source_of(archive)
-        with tarfile.open(archive, "r:") as tar:
-            for member in tar:
+        with open_tar(archive, "r:") as tar:
+            for member in members_of(tar):
                 _unpack(tar, member, staging, archive)
         return _adopt(store, staging, archive, source)
     except (tarfile.TarError, OSError, EOFError) as error:

@@ -338,3 +338,76 @@ def test_a_folder_that_was_packed_from_within_is_unpacked(tmp_path):
     )
     root, names = unpack(tar(tmp_path / "x.tar.gz", *members), tmp_path / "out")
     assert [(root / name).read_bytes() for name in names] == [b"1", b"2"]
+
+
+def three(path):
+    """Return the bytes of a tar of three files, each a header and two blocks."""
+    members = [(name, tarfile.REGTYPE, name.encode() * 1000) for name in "abc"]
+    return tar(path, *members, mode="w").read_bytes()
+
+
+def hole(data, start, length):
+    return data[:start] + bytes(length) + data[start + length :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda data: data[: 1536 + 100], "truncated header at byte 1,536"),
+        (lambda data: data[: 3072 + 511], "truncated header at byte 3,072"),
+        (lambda data: data[:1540] + b"?" + data[1541:], "bad checksum at byte 1,536"),
+        (lambda data: hole(data, 1536, 512), "data stand behind the mark of its end"),
+        (lambda data: hole(data, 3072, 1024), "data stand behind the mark of its end"),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_tar_whose_members_are_lost_is_refused(tmp_path, damage, told, pack):
+    """To `tarfile` a header that cannot be read is the end: the files behind it did not come."""
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(pack(damage(three(archive))))
+    with pytest.raises(DownloadError, match=rf"a\.tar cannot be unpacked: {told}"):
+        unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("end", [b"", bytes(512), bytes(20_480), b"no gzip"])
+def test_a_tar_may_end_as_archivers_let_it(tmp_path, end):
+    """Without a mark, after zeros, and, packed, before what unpackers pass over."""
+    archive, data = tmp_path / "a.tar", three(tmp_path / "b.tar")
+    packed = end.startswith(b"no")
+    archive.write_bytes(gzip.compress(data) + end if packed else data[:4608] + end)
+    assert unpack(archive, tmp_path / "out")[1] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_header_that_fills_the_memory_is_not_read(tmp_path, kind, first):
+    """600 MB of one took 2.4 GB, from an archive of 3 MB."""
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, 2**40
+    start = b"" if first else three(tmp_path / "b.tar")[:4608]
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(gzip.compress(start + header.tobuf(tarfile.GNU_FORMAT) + bytes(2**21)))
+    with pytest.raises(DownloadError, match="a member has headers of more than 1,048,576 bytes"):
+        unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_headers_of_headers_come_to_an_end(tmp_path, kind):
+    header = tarfile.TarInfo("again")
+    header.type, header.size = kind, 12
+    block = header.tobuf(tarfile.USTAR_FORMAT) + b"12 path=abc\n".ljust(512, b"\0")
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(block * 3000 + tarfile.TarInfo("a").tobuf() + bytes(1024))
+    with pytest.raises(DownloadError, match=r"a member has headers (without end|of more than)"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_long_names_are_unpacked(tmp_path):
+    for number, form in enumerate((tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)):
+        archive, name = tmp_path / f"{number}.tar", f"{'folder/' * 40}{'name' * 20}"
+        with tarfile.open(archive, "w", format=form) as packed:
+            info = tarfile.TarInfo(name)
+            info.size = 3
+            packed.addfile(info, io.BytesIO(b"abc"))
+        root, (found,) = unpack(archive, tmp_path / f"out{number}")
+        assert (root / found).read_bytes() == b"abc"

@@ -71,6 +71,23 @@ def test_an_archive_that_holds_one_name_twice_is_refused(tmp_path, name):
     assert not list(store.root.rglob("*.json"))
 
 
+def test_an_archive_of_which_a_part_is_lost_is_refused(tmp_path):
+    """A header that cannot be read was its end, and the entries behind it did not come."""
+    with tarfile.open(tmp_path / "cut.tar", "w") as tar:
+        for name in ("cells/a.json", "cells/b.json"):
+            tar.addfile(tarfile.TarInfo(name))
+    data = (tmp_path / "cut.tar").read_bytes()
+    for cut in (
+        data[:700],
+        data[:520] + b"?" + data[521:],
+        bytes(512).join((data[:512], data[512:])),
+    ):
+        (tmp_path / "cut.tar").write_bytes(cut)
+        with pytest.raises(UsageError, match=r"cut\.tar cannot be read as an archive of"):
+            import_archive(Store(tmp_path / "store"), tmp_path / "cut.tar")
+        assert not list((tmp_path / "store").rglob("*.json"))
+
+
 @pytest.fixture
 def forged(bench, tmp_path):
     """An archive of a finished run whose scores were edited, with all hashes made right again."""

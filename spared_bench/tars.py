@@ -1,0 +1,97 @@
+"""Tar archives of strangers: what is lost or hidden in one is an error, and no header is large.
+
+``tarfile`` takes a header that is damaged or cut for the end of the archive, says nothing of the
+members behind it, and reads as much into memory as a header says.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+_HEADER_BYTES = 2**20  # of all headers of one member: a long name, times, places of a sparse file
+_LOOK_BYTES = 2**30  # behind the end of an archive
+_STEP = 2**20
+
+
+class _Headers:
+    """The file of an archive, of which a part is read that a header may need."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._left = file, _HEADER_BYTES
+
+    def read(self, count: int) -> Any:
+        self._left -= count
+        if self._left < 0:
+            raise tarfile.ReadError(f"a member has headers of more than {_HEADER_BYTES:,} bytes")
+        return self._file.read(count)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose headers are bounded; one that cannot be read is not taken for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: Any) -> _Member:
+        if isinstance(tarfile.fileobj, _Headers):  # a header that belongs to another one
+            return super().fromtarfile(tarfile)
+        return _read_member(super().fromtarfile, tarfile)
+
+
+def _read_member(read: Any, archive: Any) -> Any:
+    file = archive.fileobj
+    archive.fileobj = _Headers(file)
+    try:
+        found = read(archive)
+    except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+        raise tarfile.ReadError(f"{error} at byte {archive.offset:,}") from error
+    except RecursionError as error:
+        raise tarfile.ReadError("a member has headers without end") from error
+    finally:
+        archive.fileobj = file
+    if found.size < 0:
+        raise tarfile.ReadError(f"a member of {found.size:,} bytes")
+    return found
+
+
+def open_tar(path: Path, mode: Literal["r", "r:"] = "r") -> tarfile.TarFile:
+    """Open a tar archive.
+
+    Parameters
+    ----------
+    path : Path
+    mode : str
+        ``"r"`` for any compression, ``"r:"`` for none.
+
+    Raises
+    ------
+    tarfile.ReadError
+        If it is none, or its first header is damaged.
+    """
+    return tarfile.open(path, mode, tarinfo=_Member)
+
+
+def members_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of an archive that ``open_tar`` opened, up to its true end.
+
+    Raises
+    ------
+    tarfile.ReadError
+        If a header is damaged, cut or larger than a megabyte, or something stands behind the end
+        of the archive, which all readers pass over.
+    """
+    yield from archive
+    file: Any = archive.fileobj
+    left = _LOOK_BYTES
+    try:
+        file.seek(archive.offset)
+        while left > 0 and (rest := file.read(_STEP)):
+            left -= len(rest)
+            if rest.strip(b"\0"):
+                raise tarfile.ReadError("data stand behind the mark of its end")
+    except (OSError, EOFError):  # what follows is not even packed
+        return

@@ -47,6 +47,8 @@ def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
     first = series.keyframe
     if first.samplesperpixel == 1:
         _check_chain(tiff, path)
+        if not fluorescence:
+            _check_all_told(tiff, path)
     if first.samplesperpixel == 1 and "S" in extent:  # samples that are pages
         extent["C"] = extent.get("C", 1) * extent.pop("S")
     across = {axis: n for axis, n in extent.items() if axis not in "YXS" and n > 1}
@@ -86,6 +88,24 @@ def _check_chain(tiff: Any, path: Path) -> None:
             f" byte {following:,}, and none can be read there, so the file is cut short or damaged,"
             " and channels may be missing. Fetch it again."
         )
+
+
+def _check_all_told(tiff: Any, path: Path) -> None:
+    """Refuse a page in grey that may be one channel of an image whose others are not told of."""
+    series = tiff.series[0]
+    if tiff.is_ome and "BinaryOnly" in tiff.ome_metadata:
+        raise unclear(path, "one channel, and its description, which may tell of more, elsewhere")
+    told = int((tiff.imagej_metadata or {}).get("images", 1)) if tiff.is_imagej else 1
+    if series.kind != "imagej" and told > len(tiff.pages):
+        raise ImageError(
+            f"The image {path} ({tiff.filehandle.size:,} bytes) holds {len(tiff.pages)} of the"
+            f" {told} images of which its description tells: it is cut short. Fetch it again."
+        )
+    if series.kind != "ome":
+        return
+    alike = sum(each.aspage().shape == series.keyframe.shape for each in tiff.pages)
+    if alike > (known := len([page for page in series.pages if page is not None])):
+        raise unclear(path, f"{alike} pages of its size, and a description of {known}")
 
 
 def _in_order(tiff: Any, pages: list[Any], path: Path) -> list[Any]:

@@ -675,3 +675,48 @@ def test_channels_that_a_cut_took_leave_no_image_in_grey(tmp_path, pixels, kind,
     for fluorescence in (False, True):
         with pytest.raises(ImageError, match="cut short or damaged, and channels may be missing"):
             open_image(path, fluorescence=fluorescence)
+
+
+def test_a_stack_of_imagej_that_was_cut_leaves_no_image_in_grey(tmp_path, pixels):
+    """Of large stacks ImageJ writes one directory; the other planes follow the first."""
+    told = "ImageJ=1.53t\nimages=3\nchannels=3\nmode=composite\n"
+    options = {"photometric": "minisblack", "description": told, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels[..., 0], **options)
+    with pytest.raises(ImageError, match="holds 1 of the 3 images of which its description tells"):
+        open_image(tmp_path / "a.tif")
+
+
+OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{}</OME>'
+ONE_CHANNEL = OME.format(
+    '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="{}"'
+    ' SizeY="{}" SizeC="1" SizeZ="1" SizeT="1"><TiffData/></Pixels></Image>'
+)
+
+
+@pytest.mark.parametrize(
+    ("n_pages", "told", "expected"),
+    [
+        (3, ONE_CHANNEL.format(WIDTH, HEIGHT), "3 pages of its size, and a description of 1"),
+        (
+            1,
+            OME.format('<BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:0"/>'),
+            "one channel, and its description, which may tell of more, elsewhere",
+        ),
+    ],
+)
+def test_a_page_in_grey_that_may_be_a_channel_is_refused(tmp_path, pixels, n_pages, told, expected):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
+        for number in range(n_pages):
+            described = None if number else told
+            options = {"photometric": "minisblack", "metadata": None}
+            tiff.write(pixels[..., number], description=described, **options)
+    with pytest.raises(ImageError, match=expected):
+        open_image(tmp_path / "a.ome.tif")
+
+
+def test_a_described_page_in_grey_is_read(tmp_path, pixels):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
+        options = {"photometric": "minisblack", "metadata": None}
+        tiff.write(pixels[..., 0], description=ONE_CHANNEL.format(WIDTH, HEIGHT), **options)
+        tiff.write(pixels[::2, ::2, 0], **options)
+    np.testing.assert_array_equal(whole(tmp_path / "a.ome.tif")[..., 2], pixels[..., 0])

@@ -22,6 +22,7 @@ from spared_bench.models.weights_match import Match, best_match, suggested_optio
 
 _TIMEOUT_S = 10
 _FEWEST_BYTES = 2  # of a number that was not quantised
+_SAME_NETWORK = 0.9  # of its tensors: an average over the training may lack counters
 
 
 def local_file(name: str, weights: str) -> Path | None:
@@ -70,9 +71,9 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
-        for key in ("state_dict", "model"):
-            state = state.get(key, state)
-        tensors = dict(_named_tensors(state))
+        whole, state = state, state.get("state_dict", state)
+        tensors = dict(_named_tensors(state.get("model", state)))
+        again = _copies(whole, tensors) | _copies(state, tensors)
     except Exception as error:
         # PyTorch's own message advises to run what is in the file.
         why = "it is no file of PyTorch, or holds what is no tensor, which is never run"
@@ -82,6 +83,12 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             f"The weights file {file} cannot be read: {why}. Expected named tensors in"
             " .safetensors, or in .pth without other Python objects."
         ) from error
+    if len(again) > 1:
+        raise WeightsUnavailableError(
+            f"The weights file {file} holds the network {len(again)} times, as"
+            f" {' and '.join(map(repr, sorted(again)))}: an average over its training, say, which"
+            " gives other features. Save the one that is meant on its own."
+        )
     if not tensors:
         raise WeightsUnavailableError(
             f"The weights file {file} holds no named tensors. Expected the state_dict of a network."
@@ -95,6 +102,18 @@ def _named_tensors(state: Mapping[Any, Any], before: str = "") -> Iterator[tuple
             yield f"{before}{name}", value
         elif isinstance(value, Mapping):
             yield from _named_tensors(value, f"{before}{name}.")
+
+
+def _copies(state: Mapping[Any, Any], tensors: Mapping[str, Tensor]) -> set[str]:
+    """Return the entries of a checkpoint that hold a network of the same tensors."""
+    shapes = {name.removeprefix("module."): value.shape for name, value in tensors.items()}
+    found = set()
+    for key, entry in state.items():
+        inner = dict(_named_tensors(entry)) if isinstance(entry, Mapping) else {}
+        alike = sum(shapes.get(n.removeprefix("module.")) == v.shape for n, v in inner.items())
+        if shapes and alike >= _SAME_NETWORK * len(shapes):
+            found.add(str(key))
+    return found
 
 
 def load_body(network: nn.Module, heads: tuple[str, ...], file: Path) -> None:

@@ -316,6 +316,22 @@ def test_a_file_with_the_network_twice_is_refused(tmp_path):
         build_backbone(VIT, str(tmp_path / "own.safetensors"), depth=2)
 
 
+@pytest.mark.parametrize("names", [("model", "model_ema"), ("state_dict", "state_dict_ema")])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_checkpoint_with_an_average_of_its_network_is_refused(tmp_path, names, wrapped):
+    """Timm takes the average, and the other one was taken here without a word."""
+    state = vit().state_dict()
+    average = {f"{'module.' * wrapped}{name}": value + 1 for name, value in state.items()}
+    file = str(tmp_path / "own.pth")
+    steps = {"state": {0: {"exp_avg": torch.ones(3)}}}
+    torch.save({names[0]: state, "optimizer": steps, names[1]: average, "epoch": 3}, file)
+    told = rf"holds the network 2 times, as '{names[0]}' and '{names[1]}'"
+    with pytest.raises(WeightsUnavailableError, match=told):
+        build_backbone(VIT, file, depth=2)
+    torch.save({names[0]: state, "optimizer": steps, "epoch": 3}, file)
+    build_backbone(VIT, file, depth=2)
+
+
 def test_a_part_beside_a_wrapped_network_that_may_give_features_is_refused(tmp_path):
     state = {f"backbone.{name}": value for name, value in vit().state_dict().items()}
     state["neck.weight"] = torch.ones(2)

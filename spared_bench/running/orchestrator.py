@@ -20,7 +20,7 @@ from spared_bench.running.queue import Queue
 from spared_bench.running.retries import Policy, next_attempt
 from spared_bench.running.watching import Summary, Watcher
 from spared_bench.store.leases import SECONDS_BETWEEN_REMINDERS, Leases, described
-from spared_bench.store.trials import read_scores
+from spared_bench.store.trials import SCORES, read_scores
 from spared_bench.trials.runner import failure
 from spared_bench.trials.scores import note_failure
 
@@ -248,6 +248,7 @@ class Orchestrator:
         elif job.kind == "trial":
             result = outcome.result or _record(self.plan, job, outcome)
             self.summary.new += 1
+            self._forget_failed_scores(job)
             self._note_result(result)
             self.watcher.finished(replace(outcome, result=result))
         else:
@@ -259,6 +260,14 @@ class Orchestrator:
             else:
                 self._fail_dependents(job, outcome)
         self._release(job)
+
+    def _forget_failed_scores(self, job: Job) -> None:
+        """Take away why predictions could not be scored that were made again just now."""
+        wanted = self.plan.score_job(job)
+        found = read_scores(self._store, wanted.key)
+        if found is not None and not found.ok:
+            self._store.remove(SCORES, wanted.key)
+            self._made.discard(wanted.key)
 
     def _release(self, job: Job) -> None:
         if self.leases is not None:

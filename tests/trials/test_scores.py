@@ -14,6 +14,7 @@ import spared_bench
 from spared_bench.api import make_bench, results_of, select
 from spared_bench.errors import CorruptEntryError
 from spared_bench.planning.forecast import forecast
+from spared_bench.store.maintenance import verify
 from spared_bench.store.trials import SCORES, TRIALS
 from spared_bench.trials.cells import finished_cells
 from spared_bench.trials.scores import _write_genes
@@ -238,3 +239,15 @@ def test_damaged_predictions_are_told_as_such_and_scored_once_they_are_mended(ru
     path.write_bytes(whole)
     again = run(with_metrics("mse, mae"), retry_failed=True)
     assert (again.new, again.results[0].status) == (0, "ok")
+
+
+def test_predictions_that_are_made_again_are_scored_without_a_word_more(run):
+    """Why the damaged ones could not be scored was kept, and the cell stayed without a score."""
+    first = run()
+    store = first.plan.bench.workspace.store
+    path = store.folder(TRIALS, first.results[0].key) / "predictions.npz"
+    path.write_bytes(bytes(path.stat().st_size))
+    assert run(with_metrics("mse, mae")).failed
+    verify(store, repair=True)
+    again = run(with_metrics("mse, mae"))
+    assert (again.new, again.failed, again.results[0].status) == (1, [], "ok")

@@ -83,8 +83,14 @@ class Colours:
         return np.repeat(first, 3, axis=2) if first.shape[2] == 1 else first
 
     def exceeded(self, pixels: np.ndarray) -> bool:
-        """Return whether a value is above ``top``."""
-        return self.top < np.iinfo(pixels.dtype).max and bool(pixels.max() > self.top)
+        """Return whether a value of a colour or an opacity is above ``top``."""
+        if self.top >= np.iinfo(pixels.dtype).max:
+            return False
+        shown = pixels[..., : _COLOURS if pixels.shape[2] >= _COLOURS else 1]
+        return bool(
+            shown.max() > self.top
+            or (self.opacity is not None and pixels[..., self.opacity].max() > self.top)
+        )
 
     def dark(self, pixels: np.ndarray) -> bool:
         """Return whether all of a brightfield image could be of fewer bits than its type has."""

@@ -8,6 +8,7 @@ it leaves open is refused; only pages of fluorescence images are stains without 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -158,7 +159,8 @@ def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> C
         raise unclear(path, f"{bands} channels and does not say which are red, green and blue")
     if bands < base:
         raise unsupported(path, f"{bands} of the {base} channels that its colours need")
-    top, stated = _largest(tiff, page, bits)
+    used = [*range(base), *([] if opacity is None else [opacity])]
+    top, stated = _largest(tiff, page, bits, used, path)
     notes = []
     if bands > base + (opacity is not None):
         extra = bands - base - (opacity is not None)
@@ -216,16 +218,21 @@ def _opacity(page: Any, base: int) -> tuple[int | None, bool]:
     return None, False
 
 
-def _largest(tiff: Any, page: Any, bits: int) -> tuple[int, bool]:
+def _largest(
+    tiff: Any, page: Any, bits: int, bands: Collection[int], path: Path
+) -> tuple[int, bool]:
     """Return the value of full intensity, and whether the file says more than its type does."""
     if bits != 16:
         return 2**bits - 1, bits not in (8, 16)
     told = page.tags.get(_MAX_SAMPLE_VALUE)
     if told is not None:
-        value = int(np.max(told.value))
-        if value > 0:
-            # The tag may hold the largest value found: 3,871 is of 12 bits as well.
-            return 2 ** max(8, value.bit_length()) - 1, True
+        # The tag may hold the largest value found: 3,871 is of 12 bits as well.
+        each = [2 ** max(8, int(value).bit_length()) - 1 for value in np.atleast_1d(told.value)]
+        tops = {each[band] for band in bands if band < len(each)} or {max(each)}
+        if len(tops) > 1:
+            raise unclear(path, f"samples of unlike range (MaxSampleValue {told.value})")
+        if np.max(told.value) > 0:
+            return tops.pop(), True
     significant = _significant_bits(tiff)
     if 8 <= significant < 16:  # many writers put the size of the type here, which says nothing
         return 2**significant - 1, True

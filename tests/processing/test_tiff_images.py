@@ -720,3 +720,18 @@ def test_a_described_page_in_grey_is_read(tmp_path, pixels):
         tiff.write(pixels[..., 0], description=ONE_CHANNEL.format(WIDTH, HEIGHT), **options)
         tiff.write(pixels[::2, ::2, 0], **options)
     np.testing.assert_array_equal(whole(tmp_path / "a.ome.tif")[..., 2], pixels[..., 0])
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "unspecified"])
+def test_the_range_of_a_further_band_is_not_taken_for_that_of_the_colours(tmp_path, pixels, kind):
+    """65535 of an opacity made colours of 12 bits nearly black."""
+    further = np.full((HEIGHT, WIDTH), 65535, dtype=np.uint16)
+    shown = np.dstack([pixels.astype(np.uint16) * 16, further])
+    said = [(281, "H", 4, (4095, 4095, 4095, 65535), True)]
+    path = write(tmp_path / "a.tif", shown, extrasamples=[kind], extratags=said)
+    if kind == "unspecified":
+        expected = (pixels.astype(np.uint16) * 16 / 4095 * 255).astype(np.uint8)
+        np.testing.assert_array_equal(whole(path), expected)
+        return
+    with pytest.raises(ImageError, match="samples of unlike range"):
+        open_image(path)

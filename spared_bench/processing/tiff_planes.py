@@ -33,6 +33,7 @@ _END_OF_JPEG = b"\xff\xd9"
 #: In the coded data of a JPEG nothing follows FF but a stuffed zero, a fill byte or a restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _HOLE, _LONG_HOLE = bytes(64), bytes(512)
+_IF_WHOLE = " (if the file is whole, write it again with the compression deflate or LZW)"  # JPEG XR
 #: LZW, PackBits and zstd have no checksum, either, and code a run of zeros by less than itself.
 _UNCHECKED = (5, 32773, 34926, 50000)
 
@@ -215,9 +216,11 @@ class Plane:
         if self._compression != _JPEG:
             # Coded data end in a checksum, an end marker, or as good as random bytes.
             if len(data) - len(end) >= len(_HOLE) and not end.endswith(_END_OF_JPEG):
-                raise self._damaged(where, f"its last {len(data) - len(end):,} bytes are 0")
+                raise self._damaged(
+                    where, f"its last {len(data) - len(end):,} bytes are 0{_IF_WHOLE}"
+                )
             if (self._is_picture_codec or self._compression in _UNCHECKED) and _LONG_HOLE in end:
-                raise self._damaged(where, "a part of its data is 0")
+                raise self._damaged(where, f"a part of its data is 0{_IF_WHOLE}")
             return
         if self._header is not None:  # of NDPI, whose pieces are parts of one JPEG
             return

@@ -87,6 +87,15 @@ def test_zeros_that_a_codec_without_a_checksum_never_writes_are_found(tmp_path, 
             open_image(path).window(0, 0, 128, 128)
 
 
+def test_zeros_that_jpeg_xr_may_write_leave_a_way_out(tmp_path, rng):
+    """Its decoder tells of no damage, and at the edges of tiles of 16 bits it writes zeros."""
+    walk = np.cumsum(rng.normal(0, 2, (150, 170, 3)), axis=1)
+    shown = np.clip(187 + walk, 30, 250).astype(np.uint16) * 257
+    path = write(tmp_path / "a.tif", shown, "jpegxr", tile=(256, 256))
+    with pytest.raises(ImageError, match="if the file is whole, write it again with the"):
+        whole(path)
+
+
 @pytest.mark.parametrize("codec", ["lzw", "packbits", "zstd", "jpeg"])
 @pytest.mark.parametrize("value", [0, 187, 255])
 def test_an_even_image_is_no_damage(tmp_path, codec, value):

@@ -49,6 +49,15 @@ def spared_bench(*arguments, **environment):
             ["run", "-d", "planted", "-p", "shufflenet", "--set", "shufflenet.augment=[blurr]"],
             "predictor 'shufflenet': No augmentation is named 'blurr'. Did you mean 'blur'?",
         ),
+        (
+            ["complete", "planted", "-c", "median", "--set", "median.hops=1"],
+            "--set: completer 'median' has no parameter 'hops'. Did you mean 'n_hops'?",
+        ),
+        (
+            ["complete", "planted", "-c", "median", "-c", "spackle", "--set", "spackle.width=a"],
+            "--set: parameter 'width' of completer 'spackle' is 'a', of type str; expected int.",
+        ),
+        (["complete", "planted", "-c", "median", "--device", "cuda:99"], "PyTorch finds"),
         (["run", "--datset", "x"], "No such option: --datset"),
         (["rum"], "No such command 'rum'. Did you mean 'run'"),
         (["list", "predictor_s"], "No kind is named 'predictor_s'"),

@@ -26,7 +26,7 @@ from spared_bench.errors import TrackingError, UsageError
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
-    from spared_bench.completion.benchmark import CompletionResult
+    from spared_bench.completion.benchmark import CompletionResult, Condition
 
 
 def register(app: typer.Typer) -> None:
@@ -89,11 +89,13 @@ def complete(
     if weights:
         chosen = with_weights(bench, completers, weights, parse_settings(settings))
         bench = make_bench(protocol, parameters=chosen, **options)
+    wanted = conditions(rule, rates)
+    _check(bench, datasets, completers, wanted, repeats)
     _ready_process(bench)
     folder = out or bench.workspace.root / "completion" / bench.protocol.id
     check_folder(folder, bench.protocol.id)
     log = lambda line: typer.echo(line, err=True)  # noqa: E731
-    measured = measure(bench, datasets, completers, conditions(rule, rates), repeats, log)
+    measured = measure(bench, datasets, completers, wanted, repeats, log)
     results, written, text = measured.results, [], ""
     if results:
         written = _write(bench, results, datasets, show or completers, folder)
@@ -106,6 +108,32 @@ def complete(
     }
     show_result(values, as_json, text)
     raise typer.Exit(1 if measured.failures else 0)
+
+
+def _check(
+    bench: Bench,
+    datasets: Sequence[str],
+    completers: Sequence[str],
+    wanted: Sequence[Condition],
+    repeats: int,
+) -> None:
+    """Refuse, before anything is completed, what a run refuses; say what has no effect."""
+    from spared_bench.completion.benchmark import KIND, Task
+    from spared_bench.keys.hashing import digest
+    from spared_bench.planning.checks import check_methods, notes_on_methods
+    from spared_bench.running.requirements import missing_device
+
+    check_methods(bench, completers, [])
+    store = bench.workspace.store
+    if (problem := missing_device(bench.settings.device)) and not all(
+        store.has(KIND, digest(task.inputs(completer, condition, repeats)))
+        for task in [Task(bench, name) for name in datasets]
+        for completer in completers
+        for condition in wanted
+    ):
+        raise UsageError(problem)
+    for note in notes_on_methods(bench, completers, []):
+        typer.echo(note, err=True)
 
 
 def parse_rates(text: str) -> list[float]:

@@ -85,10 +85,9 @@ def members_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         of the archive, which all readers pass over.
     """
     yield from archive
-    file: Any = archive.fileobj
+    file: Any = archive.fileobj  # behind the last header; a step back would unpack all again
     left = _LOOK_BYTES
     try:
-        file.seek(archive.offset)
         while left > 0 and (rest := file.read(_STEP)):
             left -= len(rest)
             if rest.strip(b"\0"):

@@ -9,6 +9,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import PluginError, ProtocolError, UsageError, did_you_mean
 from spared_bench.models.augmentation.names import made as augmentations
 from spared_bench.models.augmentation.names import of_method as augment_of
+from spared_bench.models.encoder_table import is_colour
 from spared_bench.parameters import Signature
 from spared_bench.protocol import PUBLISHED
 
@@ -31,6 +32,7 @@ def check_methods(bench: Bench, completers: Sequence[str], predictors: Sequence[
         try:
             parameters = bench.chosen(kind, name).values
             problems += _augmentation(bench, kind, name, parameters)
+            problems += _unused_weights(bench, kind, name, parameters)
         except UsageError as error:
             problems.append(str(error))
         problems += _misfits(bench, name) if kind == "predictor" else []
@@ -119,6 +121,25 @@ def _augmentation(bench: Bench, kind: str, name: str, parameters: Mapping[str, A
     except UsageError as error:
         return [f"{kind} {name!r}: {error}"]
     return []
+
+
+def _unused_weights(bench: Bench, kind: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Say of weights that were set of a method whose encoder has none that they have no effect."""
+    entry = bench.registry.get(kind, name)
+    spec = entry.spec
+    asked, own = getattr(spec, "encoder", ""), getattr(spec, "variant_of", "") or spec.name
+    by_hand = bench.settings.parameters
+    given = {**by_hand.get(own, {}), **by_hand.get(spec.name, {})}.get("weights")
+    if not asked or given in (None, "", "pretrained", "random") or not entry.plugin.is_ours:
+        return []  # of others, they may be of a network of their own
+    known = bench.signature(kind, name).parameters
+    encoder = parameters.get(asked, known[asked].default if asked in known else "")
+    if "backbone" in known or not isinstance(encoder, str) or not is_colour(encoder):
+        return []
+    return [
+        f"The weights {given!r} of {kind} {name!r} have no effect: its {asked} is {encoder!r},"
+        f" which has none. Name the network that they are of, too: `--set {own}.{asked}=NAME`."
+    ]
 
 
 def _lacking(signature: Signature, name: str, doing: str) -> str:

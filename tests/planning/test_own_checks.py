@@ -36,6 +36,22 @@ def test_parameters_that_cannot_go_together_are_refused_when_planning(
     assert not (tmp_path / "store").exists()
 
 
+def test_weights_of_an_encoder_that_has_none_are_refused(tmp_path):
+    """A forgotten `encoder`: the features of colour were taken, whatever the file was called."""
+    bench = make_bench(
+        "demo", workspace=tmp_path, parameters={"linear-probe": {"weights": "uni.bin"}}
+    )
+    told = (
+        r"The weights 'uni\.bin' of predictor 'linear-probe' have no effect: its encoder is 'color'"
+    )
+    with pytest.raises(UsageError, match=told):
+        select(bench, ["her2st_demo"], ["none"], ["linear-probe"])
+    for harmless in ("random", "pretrained"):
+        given = {"linear-probe": {"weights": harmless}}
+        bench = make_bench("demo", workspace=tmp_path, parameters=given)
+        select(bench, ["her2st_demo"], ["none"], ["linear-probe"])
+
+
 def test_sepal_is_asked_whether_a_position_fits_into_its_embeddings(tmp_path, monkeypatch):
     monkeypatch.setattr(TimmEncoder, "width", 6)
     asked = {"sepal": {"backbone": "resnet18"}}

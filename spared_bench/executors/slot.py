@@ -12,8 +12,6 @@ import os
 import queue
 import secrets
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -22,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench import Limits, Settings
 from spared_bench.errors import WorkspaceError
-from spared_bench.fresh import path_options
+from spared_bench.executors.worker_process import WorkerProcess, kill, start_worker
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.results import TrialResult
 
@@ -67,29 +65,20 @@ class Slot:
         self._done: dict[str, Any] | None = None
         kind = "-forks" if self.forks else ""
         self._log = Path(settings.workspace) / "logs" / f"worker-{os.getpid()}-{number}{kind}.log"
-        self._process = self._start(environment(settings.limits, number))
+        self._process = self._start(environment(settings.limits, number), settings.threads)
         self._send(settings.as_dict())
         listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
         listener.start()
         threading.Thread(target=self._await_end, args=(listener, inbox), daemon=True).start()
 
-    def _start(self, env: dict[str, str]) -> subprocess.Popen[str]:
+    def _start(self, env: dict[str, str], threads: int) -> WorkerProcess:
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             log = self._log.open("wb")
         except OSError as error:
             raise WorkspaceError(f"Cannot write the log {self._log}: {error.strerror}.") from error
         with log:
-            # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
-            return subprocess.Popen(
-                [sys.executable, *path_options(), "-m", "spared_bench.executors.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-                env=env,
-            )
+            return start_worker(env, threads, log)
 
     def give(self, job: Job) -> None:
         """Give it a job, whose time begins when its process is there: the worker, or its child."""
@@ -100,7 +89,6 @@ class Slot:
         self._send({"token": self._token, "job": job.as_dict()})
 
     def _send(self, values: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(values) + "\n")
             self._process.stdin.flush()
@@ -108,7 +96,6 @@ class Slot:
             pass  # It has died: the listener tells.
 
     def _listen(self, inbox: Inbox) -> None:
-        assert self._process.stdout is not None
         for line in self._process.stdout:
             try:
                 message = json.loads(line)
@@ -128,7 +115,8 @@ class Slot:
     def _await_end(self, listener: threading.Thread, inbox: Inbox) -> None:
         """Tell of the process's end; children of a method may hold its output open for longer."""
         self._process.wait()
-        _kill(-self._process.pid)
+        if self._process.pid:
+            kill(-self._process.pid)
         listener.join(_LAST_WORDS_SECONDS)
         inbox.put((self, None))
 
@@ -159,7 +147,7 @@ class Slot:
         if not self._child:
             self.kill()
         for process in family:
-            _kill(process.pid)
+            kill(process.pid)
 
     def _family(self) -> list[psutil.Process]:
         """Return the processes of the job: the one it runs in, and those it has started."""
@@ -232,14 +220,11 @@ class Slot:
     @property
     def alive(self) -> bool:
         """Whether its process is there."""
-        return self._process.poll() is None
+        return not self._process.has_ended()
 
     def kill(self) -> None:
         """End the process, and its child, at once."""
-        if self._process.poll() is None:
-            _kill(-self._process.pid)
-            self._process.kill()
-        self._process.wait()
+        self._process.end()
 
 
 def environment(limits: Limits, number: int) -> dict[str, str]:
@@ -275,19 +260,8 @@ def _sum_of(family: list[psutil.Process], how: str, name: str) -> float:
     return total / 2**20
 
 
-def _kill(pid: int) -> None:
-    """Kill a process, or with a negative number its group, if it is still there."""
-    try:
-        if pid < 0:
-            os.killpg(-pid, signal.SIGKILL)
-        else:
-            os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
 def _how_it_ended(code: int | None) -> str:
-    how = f"ended with status {code}"
+    how = "ended" if code is None else f"ended with status {code}"
     if code is not None and code < 0:
         how = f"was killed by {signal.Signals(-code).name}"
     return (

@@ -88,7 +88,7 @@ def main() -> None:
     from spared_bench.threads import use_threads
 
     use_threads(settings["threads"])
-    with _no_garbage():
+    with no_garbage():
         from spared_bench.bench import Settings
         from spared_bench.executors.strangers import own_bench
         from spared_bench.trials.environment import remember
@@ -97,17 +97,23 @@ def main() -> None:
         bench = own_bench(told)
     if not _has_plugins(bench, answers):
         return
-    with _no_garbage():
-        import anndata  # noqa: F401
-
-        import spared_bench.executors.work  # noqa: F401
-
+    with no_garbage():
+        import_what_jobs_need()
         remember()
     answers.tell(type="ready")
     if told.limits.isolate:
         _serve_forked(bench, jobs, answers)
     else:
         _serve(bench, jobs, answers)
+
+
+def import_what_jobs_need() -> None:
+    """Import what every job needs, before the time of the first begins."""
+    import anndata  # noqa: F401
+
+    import spared_bench.executors.strangers
+    import spared_bench.executors.work
+    import spared_bench.trials.environment  # noqa: F401
 
 
 def _has_plugins(bench: Bench, answers: Answers) -> bool:
@@ -228,7 +234,7 @@ def _import_factories(bench: Bench, values: dict[str, Any]) -> None:
     # A stranger's metric is shown what it was shown in every release: a torch with its threads set.
     if values["kind"] in (*_FITS, "score"):
         _import_torch(bench)
-    with _no_garbage():
+    with no_garbage():
         for kind in ("dataset", "completer", "predictor"):
             if values[kind]:
                 with suppress(Exception):
@@ -281,13 +287,13 @@ def _patience(watched: list[int]) -> float | None:
 def _import_torch(bench: Bench) -> None:
     """Import torch, a second's work that preparing, scores and figures do without."""
     if "torch" not in sys.modules:
-        with _no_garbage():
+        with no_garbage():
             import torch
         torch.set_num_threads(bench.settings.threads)
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
+def no_garbage() -> Iterator[None]:
     """Look for no garbage while modules are imported, which stay: a quarter of the time.
 
     Nor is it looked for among them later, which would copy their pages into every child.

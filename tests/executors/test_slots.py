@@ -14,6 +14,7 @@ import pytest
 from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
 from spared_bench.errors import PluginError, UsageError
+from spared_bench.executors import worker_process
 from spared_bench.executors.local import LocalExecutor
 from spared_bench.executors.slot import Slot, environment
 from spared_bench.results import without_times
@@ -172,7 +173,9 @@ def test_when_an_isolating_worker_is_killed_its_child_does_not_live_on(
     wait_for(lambda: not alive(child))
 
 
-def test_a_worker_that_has_fitted_nothing_has_not_waited_for_torch(bench):
+def test_a_worker_that_has_fitted_nothing_has_not_waited_for_torch(bench, monkeypatch):
+    monkeypatch.setattr(worker_process, "_last", [])  # a later one is forked with torch
+    monkeypatch.setattr(worker_process, "_servers", [])
     inbox: queue.Queue = queue.Queue()
     slot = Slot(bench.settings, 0, inbox)
     try:

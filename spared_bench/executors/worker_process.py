@@ -1,0 +1,281 @@
+"""The process of a worker, as its parent has it: begun by itself, or forked from a server.
+
+A worker's imports take two seconds. The first worker of a process imports for itself; later ones
+that are asked for with the same environment, folder, threads and code come from a ``fork_server``,
+begin in milliseconds, and share the memory of what was imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from spared_bench.fresh import path_options
+
+#: Variables that nothing reads while it is imported: they may differ between workers.
+_READ_LATER = ("CUDA_VISIBLE_DEVICES", "PYTEST_CURRENT_TEST")
+_INSTALLED = ("site-packages", "dist-packages")
+#: Whether a process can be waited for that is not one's child, and files be sent to one that is.
+_CAN_FORK = hasattr(os, "pidfd_open") and hasattr(socket, "send_fds")
+
+
+class WorkerProcess:
+    """A process that its parent speaks to over its standard streams, text by lines.
+
+    Attributes
+    ----------
+    stdin, stdout : file
+        Of the process, from this side.
+    """
+
+    stdin: IO[str]
+    stdout: IO[str]
+
+    @property
+    def pid(self) -> int:
+        """The number of the process; 0 while it has not begun, or if it never did."""
+        raise NotImplementedError
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended: its status or a negative signal; ``None`` if that is not known."""
+        raise NotImplementedError
+
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        raise NotImplementedError
+
+    def wait(self) -> None:
+        """Wait until it is gone."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Kill it, and its group, if it is there, and wait until it is gone."""
+        raise NotImplementedError
+
+
+def start_worker(env: dict[str, str], threads: int, log: IO[bytes]) -> WorkerProcess:
+    """Start a worker.
+
+    Parameters
+    ----------
+    env : dict of str
+        Its environment.
+    threads : int
+        For which libraries are loaded.
+    log : file
+        For what it prints, and what ends it.
+    """
+    with _starting:
+        server = _server_for(env, threads, log) if _CAN_FORK else None
+        if server is not None:
+            with suppress(OSError):  # it is gone, or going
+                return _Forked(server, env, log)
+    return _Begun(env, log)
+
+
+def kill(pid: int) -> None:
+    """Kill a process, or with a negative number its group, if it is still there."""
+    with suppress(ProcessLookupError):
+        if pid < 0:
+            os.killpg(-pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+
+
+class _Begun(WorkerProcess):
+    """One that is begun by itself."""
+
+    def __init__(self, env: dict[str, str], log: IO[bytes]) -> None:
+        # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
+        self._process = subprocess.Popen(
+            [sys.executable, *path_options(), "-m", "spared_bench.executors.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+            env=env,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self.stdin, self.stdout = self._process.stdin, self._process.stdout
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def wait(self) -> None:
+        self._process.wait()
+
+    def end(self) -> None:
+        if not self.has_ended():
+            kill(-self.pid)
+            self._process.kill()
+        self.wait()
+
+
+class _Forked(WorkerProcess):
+    """One that a server forks: a pipe tells its number, and how it ended."""
+
+    def __init__(self, server: _Server, env: dict[str, str], log: IO[bytes]) -> None:
+        its_input, to_it = os.pipe()
+        from_it, its_output = os.pipe()
+        told, telling = os.pipe()
+        try:
+            server.ask(env, [its_input, its_output, log.fileno(), telling])
+        except OSError:
+            for file in (to_it, from_it, told):
+                os.close(file)
+            raise
+        finally:
+            for file in (its_input, its_output, telling):
+                os.close(file)
+        self.stdin = os.fdopen(to_it, "w", encoding="utf-8")
+        self.stdout = os.fdopen(from_it, encoding="utf-8")
+        self._server, self._pid = server, 0
+        self._code: int | None = None
+        self._known, self._ended = threading.Event(), threading.Event()
+        threading.Thread(target=self._listen, args=(told,), daemon=True).start()
+
+    def _listen(self, told: int) -> None:
+        """Note what the server tells; where it is gone, look at the process itself."""
+        ending = -1
+        with os.fdopen(told, encoding="utf-8") as lines:
+            if number := lines.readline():
+                with suppress(OSError):  # it has ended already
+                    ending = os.pidfd_open(int(number))
+                self._pid = int(number)
+            self._known.set()
+            if code := lines.readline():
+                self._code = int(code)
+        if ending >= 0:
+            select.select([ending], [], [])
+            os.close(ending)
+        self._ended.set()
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._code
+
+    def has_ended(self) -> bool:
+        return self._ended.is_set()
+
+    def wait(self) -> None:
+        self._ended.wait()
+
+    def end(self) -> None:
+        if not self._known.is_set():
+            self._server.end()  # which is still importing, and would fork it later
+            self._known.wait()
+        if self._pid and not self.has_ended():
+            kill(-self._pid)
+            kill(self._pid)
+        self.wait()
+
+
+class _Server:
+    """A fork server; see there."""
+
+    def __init__(self, env: dict[str, str], threads: int, log: IO[bytes]) -> None:
+        self._asking, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        module, file = "spared_bench.executors.fork_server", asked.fileno()
+        with asked:
+            self._process = subprocess.Popen(
+                [sys.executable, *path_options(), "-m", module, str(file), str(threads)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[file],
+                start_new_session=True,
+                env=env,
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, env: dict[str, str], files: list[int]) -> None:
+        """Ask for a worker with these files.
+
+        Raises
+        ------
+        OSError
+            If it is gone.
+        """
+        variables = {name: env.get(name) for name in _READ_LATER}
+        socket.send_fds(self._asking, [json.dumps(variables).encode()], files)
+
+    def let_go(self) -> None:
+        """Ask no more of it: it ends after its last worker."""
+        self._asking.close()
+
+    def end(self) -> None:
+        """Kill it; its workers go on."""
+        self._process.kill()
+        self._process.wait()
+
+
+class _Asked(NamedTuple):
+    """What a server has to have been begun with: all that its imports depend on."""
+
+    parent: int
+    threads: int
+    folder: str
+    options: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    code: tuple[int, ...]
+
+
+_starting = threading.Lock()
+_last: list[_Asked] = []
+_servers: list[tuple[_Asked, _Server]] = []  # the last one serves
+
+
+def _server_for(env: dict[str, str], threads: int, log: IO[bytes]) -> _Server | None:
+    """Return the server for such a worker; ``None`` for the first, which needs none."""
+    rest = {name: value for name, value in env.items() if name not in _READ_LATER}
+    folder, options = str(Path.cwd()), tuple(path_options())
+    asked = _Asked(os.getpid(), threads, folder, options, tuple(sorted(rest.items())), _code())
+    _servers[:] = [(of, server) for of, server in _servers if server.alive]
+    if _servers and _servers[-1][0] == asked:
+        return _servers[-1][1]
+    if _last != [asked]:
+        _last[:] = [asked]
+        return None
+    for _, server in _servers:
+        server.let_go()
+    _servers.append((asked, _Server(env, threads, log)))
+    return _servers[-1][1]
+
+
+def _code() -> tuple[int, ...]:
+    """Return when our code was changed last, and packages installed: of plugins no server knows."""
+    ours = Path(__file__).parent.parent.rglob("*.py")
+    folders = (Path(path) for path in sys.path)
+    installed = (each for each in folders if each.name in _INSTALLED and each.is_dir())
+    return max(map(_changed, ours)), *map(_changed, installed)
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns

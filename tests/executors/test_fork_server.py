@@ -1,0 +1,170 @@
+"""Workers that are forked from a server, which is killed, let go, or asked too late."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spared_bench.api import execute, make_bench, select
+from spared_bench.bench import Limits
+from spared_bench.executors import worker_process
+from spared_bench.executors.worker_process import start_worker
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.processes import alive, wait_for
+
+
+@pytest.fixture
+def start(tmp_path, bench, monkeypatch):
+    """Start workers, the first begun by itself; they are ended when the test ends."""
+    monkeypatch.setattr(worker_process, "_last", [])
+    monkeypatch.setattr(worker_process, "_servers", servers := [])
+    started = []
+
+    def one(env=None, threads=1):
+        with (tmp_path / f"{len(started)}.log").open("wb") as log:
+            worker = start_worker(dict(os.environ if env is None else env), threads, log)
+        worker.stdin.write(json.dumps(bench.settings.as_dict()) + "\n")
+        worker.stdin.flush()
+        started.append(worker)
+        return worker
+
+    yield one
+    for worker in started:
+        worker.end()
+    for _, server in servers:
+        server.end()
+
+
+def is_forked(worker):
+    return isinstance(worker, worker_process._Forked)
+
+
+def heard(worker):
+    """Return the first message of a worker; ``None`` if there is none."""
+    lines = (line for line in worker.stdout if line.strip())
+    line = next(lines, None)
+    return None if line is None else json.loads(line)["type"]
+
+
+def server_of():
+    return worker_process._servers[-1][1]._process
+
+
+def test_workers_after_the_first_are_forked_and_each_is_a_process_of_its_own(start):
+    workers = [start() for _ in range(4)]
+    assert [is_forked(worker) for worker in workers] == [False, True, True, True]
+    assert [heard(worker) for worker in workers] == ["ready"] * 4
+    assert len({worker.pid for worker in workers}) == 4
+    for worker in workers:
+        assert os.getsid(worker.pid) == worker.pid  # Ctrl-C does not reach it, and it has a group
+    workers[1].end()
+    assert workers[1].returncode == -signal.SIGKILL
+    os.kill(workers[2].pid, signal.SIGSEGV)
+    workers[2].wait()
+    assert workers[2].returncode == -signal.SIGSEGV
+    assert (
+        b"Segmentation fault"
+        in Path(f"/proc/{workers[3].pid}/fd/2").readlink().with_name("2.log").read_bytes()
+    )
+    workers[3].stdin.close()  # as when its parent is gone
+    workers[3].wait()
+    assert not alive(workers[3].pid)
+
+
+@pytest.mark.parametrize("changed", ["env", "threads", "folder", "code"])
+def test_what_imports_depend_on_asks_for_another_server(start, changed, monkeypatch, tmp_path):
+    start()
+    first = start()
+    if changed == "folder":
+        monkeypatch.chdir(tmp_path)
+    if changed == "code":
+        monkeypatch.setattr(worker_process, "_code", lambda: (1,))
+    options = {"env": {"env": os.environ | {"MKL_CBWR": "AVX2"}}, "threads": {"threads": 2}}
+    further = [start(**options.get(changed, {})) for _ in range(2)]
+    assert [is_forked(worker) for worker in (first, *further)] == [True, False, True]
+    assert [heard(worker) for worker in (first, *further)] == ["ready"] * 3
+    before = worker_process._servers[0][1]
+    first.end()
+    wait_for(lambda: not before.alive)  # which was let go, and has no worker any more
+
+
+def test_a_forked_worker_has_the_gpu_that_it_is_given(workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_process, "_last", [])
+    monkeypatch.setattr(worker_process, "_servers", servers := [])
+    seen = []
+    for gpu in ("3", "5", "7"):
+        shutil.copytree(workspace, tmp_path / gpu)
+        bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / gpu, plugin_files=[TOY_PLUGIN])
+        plan = select(bench, ["toy"], ["none"], ["toy-reports"])
+        limits = Limits(gpus=(gpu,))
+        (result,) = execute(plan, workers=1, limits=limits, track=False, figures=False).results
+        seen.append(result.curves["gpu"][0][1])
+    assert seen == [3.0, 5.0, 7.0]
+    assert servers, "none was forked"
+    servers[-1][1].end()
+
+
+def test_a_worker_whose_server_is_killed_goes_on_and_the_next_one_begins(start):
+    start()
+    worker = start()
+    assert heard(worker) == "ready"
+    server_of().kill()
+    server_of().wait()
+    assert not worker.has_ended()
+    following = start()
+    assert not worker.has_ended()
+    assert heard(following) == "ready"
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    assert worker.returncode is None  # nobody is left who could know
+
+
+def test_a_worker_is_ended_before_it_was_forked(start):
+    start()
+    worker = start()
+    worker.end()
+    assert worker.has_ended()
+    assert not (worker.pid and alive(worker.pid))
+    assert heard(start()) == "ready"
+
+
+def test_a_server_that_cannot_import_is_told_in_the_log_and_no_worker_hangs(start, tmp_path):
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    assert heard(start(env)) == "ready"
+    (tmp_path / "anndata.py").write_text("raise ImportError('there is no anndata')\n")
+    broken = start(env)
+    assert is_forked(broken)
+    broken.wait()
+    assert "there is no anndata" in (tmp_path / "1.log").read_text()
+
+
+def test_servers_and_workers_end_with_their_parent(tmp_path):
+    code = f"""
+import os, sys, time
+from spared_bench.executors.worker_process import start_worker
+workers = []
+for number in range(3):
+    with open({str(tmp_path)!r} + f"/{{number}}.log", "wb") as log:
+        workers.append(start_worker(dict(os.environ), 1, log))
+while not all(worker.pid for worker in workers):
+    time.sleep(0.05)
+from spared_bench.executors import worker_process
+print(worker_process._servers[-1][1]._process.pid, *(worker.pid for worker in workers), flush=True)
+time.sleep(600)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        numbers = [int(number) for number in parent.stdout.readline().split()]
+        assert len(numbers) == 4
+        assert all(alive(number) for number in numbers)
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_for(lambda: not any(alive(number) for number in numbers))

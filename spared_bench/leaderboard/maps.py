@@ -23,8 +23,8 @@ from spared_bench.leaderboard.site_data import plain
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.store.imports import read_mark
-from spared_bench.store.index import Records
 from spared_bench.store.predictions import UNREADABLE
+from spared_bench.store.records import Records
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.cells import finished_cell
 

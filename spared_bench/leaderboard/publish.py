@@ -29,7 +29,7 @@ from spared_bench.protocol import Protocol
 from spared_bench.registry import Registry
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
-from spared_bench.store.index import Records
+from spared_bench.store.records import Records
 from spared_bench.tracking.unchanged import database_state
 from spared_bench.trials.cells import cells_in
 from spared_bench.workspace import Workspace

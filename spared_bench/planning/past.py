@@ -14,7 +14,7 @@ from spared_bench.files import bytes_below
 from spared_bench.interfaces import Job
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import Store
-from spared_bench.store.index import Records
+from spared_bench.store.records import Records
 from spared_bench.store.trials import TRIALS
 
 _AT_ONCE = 200  # trials whose records are looked up together

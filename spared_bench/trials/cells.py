@@ -19,7 +19,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST, Store
-from spared_bench.store.index import Records
+from spared_bench.store.records import Records
 from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell
 

@@ -19,9 +19,9 @@ from spared_bench.leaderboard import maps as board_maps
 from spared_bench.leaderboard.map_truth import ordered_genes
 from spared_bench.leaderboard.publish import build_leaderboard
 from spared_bench.specs import MetricSpec
-from spared_bench.store import index
+from spared_bench.store import records as reading
 from spared_bench.store.imports import write_mark
-from spared_bench.store.index import Records
+from spared_bench.store.records import Records
 from spared_bench.store.trials import read_cell
 from spared_bench.trials.raw_slides import read_raw_slides
 from tests.board_samples import METRICS
@@ -323,7 +323,7 @@ def test_the_record_of_a_cell_is_read_once_for_a_site(bench, trial, monkeypatch,
         read.append(path.name)
         return read_cell(path)
 
-    monkeypatch.setattr(index, "read_cell", counted)
+    monkeypatch.setattr(reading, "read_cell", counted)
     build_leaderboard(
         bench.workspace, source="store", out=tmp_path / "site", registry=bench.registry
     )

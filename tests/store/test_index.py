@@ -15,10 +15,12 @@ from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.results import TrialResult, TrialScores, record_of
 from spared_bench.store import index
+from spared_bench.store import records as reading
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import write_mark
-from spared_bench.store.index import INDEX, Records, forget_index
+from spared_bench.store.index import INDEX, forget_index
 from spared_bench.store.maintenance import verify
+from spared_bench.store.records import Records
 from spared_bench.store.trials import RESULT, SCORE_RECORD, SCORES, TRIALS
 from spared_bench.trials import cells
 from spared_bench.trials.cells import cells_in, earlier_cells, failures_since, finished_cells
@@ -27,7 +29,7 @@ from spared_bench.trials.cells import cells_in, earlier_cells, failures_since, f
 @pytest.fixture(autouse=True)
 def old_files(monkeypatch):
     """Take every file as one that has been there for long."""
-    monkeypatch.setattr(index, "_YOUNG", -3600.0)
+    monkeypatch.setattr(reading, "_YOUNG", -3600.0)
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_a_second_reading_opens_no_entry_and_says_the_same(
         raise AssertionError("an entry was read though nothing had changed")
 
     for name in ("read_trial", "read_scores", "read_cell"):
-        monkeypatch.setattr(index, name, refused)
+        monkeypatch.setattr(reading, name, refused)
     assert read(store) == plainly
 
 
@@ -168,15 +170,15 @@ def test_values_of_genes_curves_and_tracebacks_are_left_empty_where_they_are_not
         assert (found.gene_scores, found.genes, found.curves, found.traceback) == ({}, [], {}, "")
         same = {"gene_scores": whole.gene_scores, "curves": whole.curves}
         assert repr(vars(replace(found, **same))) == repr(vars(whole))
-        monkeypatch.setattr(index, "read_trial", None)
-        monkeypatch.setattr(index, "read_scores", None)
+        monkeypatch.setattr(reading, "read_trial", None)
+        monkeypatch.setattr(reading, "read_scores", None)
     with Records(store) as records:
         (again, *_) = [cell.final for cell in cells_in(records)]
     assert repr(vars(again)) == repr(vars(whole))
 
 
 def test_a_file_that_is_young_is_not_believed_yet(store, monkeypatch):
-    monkeypatch.setattr(index, "_YOUNG", 3600.0)
+    monkeypatch.setattr(reading, "_YOUNG", 3600.0)
     read(store)
     assert not (store.root / INDEX).exists()
 
@@ -349,7 +351,7 @@ def test_an_index_that_is_none_is_left_aside_and_made_anew(store, damage, monkey
     assert read(store) == plainly
     if damage not in (a_folder, a_pipe, a_link_to_nothing):
         with Records(store) as records:
-            monkeypatch.setattr(index, "read_trial", None)
+            monkeypatch.setattr(reading, "read_trial", None)
             assert records.trial(digest({"seed": 0, "candidate": -1})) is not None
 
 

@@ -59,7 +59,7 @@ def build(
     from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard
     from spared_bench.protocol import read_protocol
     from spared_bench.registry import discover
-    from spared_bench.store.index import Records
+    from spared_bench.store.records import Records
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 

@@ -15,7 +15,7 @@ from spared_bench.words import counted
 if TYPE_CHECKING:
     from spared_bench.results import TrialResult
     from spared_bench.store.entries import Store
-    from spared_bench.store.index import Records
+    from spared_bench.store.records import Records
     from spared_bench.workspace import Workspace
 
 
@@ -38,7 +38,7 @@ def status(
 ) -> None:
     """Show what the workspace holds of a protocol, what runs now, and why trials failed."""
     from spared_bench.memory import uncollected
-    from spared_bench.store.index import Records
+    from spared_bench.store.records import Records
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 

@@ -31,7 +31,7 @@ from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.store.records import Records
 from spared_bench.tracking.unchanged import database_state
-from spared_bench.trials.cells import cells_in
+from spared_bench.trials.cells import finals_in
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def collect(
     """
     if source == "store":
         with _at_hand(workspace, records) as at_hand:
-            return [cell.final for cell in cells_in(at_hand, protocol, unread=unread)]
+            return list(finals_in(at_hand, protocol, unread))
     from spared_bench.tracking.tracker import Tracker
 
     return Tracker(workspace.root).results(protocol or None)

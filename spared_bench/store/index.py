@@ -5,7 +5,8 @@ most of the time of ``status`` and of a board. The index keeps every record as i
 name, size and time of change of each file of its entry. It is believed while these are as they
 were, and what differs is read from the store, which stays the truth: the index may be deleted at
 any time, and one that is damaged, or of other code, is made anew. What grows with genes and steps
-stands beside the rest of a record, and is read where it is wanted.
+stands beside the rest of a record, and is read where it is wanted. For a board, the index also
+keeps what it shows of each cell, a trial with its scores, under the stamps of both (``finals``).
 """
 
 from __future__ import annotations
@@ -22,17 +23,20 @@ from typing import Any, TypeVar
 
 from pydantic_core import from_json
 
+from spared_bench.keys.hashing import file_digest
 from spared_bench.results import TrialResult, TrialScores
 from spared_bench.store.entries import Store
 from spared_bench.store.trials import SCORES, TRIALS
 
 INDEX = "index.sqlite"
 CELLS = "cells"
-_FORM = 3  # of what is kept; another one makes it anew, as other fields of the records do
+#: Kinds of rows that are of no single record: results of cells, and what many of these share.
+FINALS, PARTS = "finals", "parts"
+_FORM = 4  # of what is kept; another one makes it anew, as other fields of the records do
 _WAIT = 2.0  # seconds for another process that writes
 _MAPPED = 2**30  # bytes of the file that are read in place
 _MOST_KEYS = 500  # in one question
-_RECORDS, _OUTCOMES = "records", "outcomes"  # the tables
+_RECORDS, _OUTCOMES, _FINALS = "records", "outcomes", "finals"  # the tables
 _TABLE = """CREATE TABLE IF NOT EXISTS {}
     (kind TEXT, key TEXT, stamp TEXT, record TEXT, long TEXT, PRIMARY KEY (kind, key))"""
 _SELECT = "SELECT key, stamp, record, {} FROM {} WHERE kind = ?"
@@ -68,7 +72,9 @@ class Index:
     def __init__(self, root: Path, outcomes: bool, genes: bool) -> None:
         self._path = root / INDEX
         self._outcomes, self._genes = outcomes, genes
-        self._new: dict[str, list[tuple[str, str, str, str, str]]] = {_RECORDS: [], _OUTCOMES: []}
+        self._new: dict[str, list[tuple[str, str, str, str, str]]] = {
+            table: [] for table in (_RECORDS, _OUTCOMES, _FINALS)
+        }
         self._ahead: dict[str, dict[str, _Row | None]] = {}
         self._rows: sqlite3.Connection | None = None
         self._damaged = False
@@ -80,7 +86,7 @@ class Index:
         kind: str,
         key: str,
         unchanged: Callable[[str], bool],
-        build: Callable[[dict[str, Any]], _T],
+        build: Callable[[Any], _T],
     ) -> _T | None:
         """Return what is built of a record that was kept, if its stamp is still the same.
 
@@ -118,9 +124,14 @@ class Index:
         rows = self._rows
         if rows is None:
             return []
-        table = _OUTCOMES if self._outcomes and kind in _SHOWN else _RECORDS
-        query = _SELECT.format("long" if self._genes else f"'{_NOTHING}'", table) + which
+        long = "long" if self._genes else f"'{_NOTHING}'"
+        query = _SELECT.format(long, self._table(kind)) + which
         return self._tried(lambda: rows.execute(query, [kind, *keys]).fetchall()) or []
+
+    def _table(self, kind: str) -> str:
+        if kind in (FINALS, PARTS):
+            return _FINALS
+        return _OUTCOMES if self._outcomes and kind in _SHOWN else _RECORDS
 
     def _row(self, kind: str, key: str) -> _Row | None:
         for _, *row in self._rows_of(kind, " AND key = ?", [key]):
@@ -136,11 +147,15 @@ class Index:
             shown = json.dumps(_outcome(kind, record))
             self._new[_OUTCOMES].append((kind, key, stamp, shown, _NOTHING))
 
+    def keep_text(self, kind: str, key: str, stamp: str, text: str) -> None:
+        """Keep a row of ``FINALS`` or ``PARTS``, once the index is closed."""
+        self._new[_FINALS].append((kind, key, stamp, text, _NOTHING))
+
     def close(self) -> None:
         """Write what is to be kept."""
         if self._rows is not None:
             self._rows.close()
-        if self._new[_RECORDS] and (self._path.is_file() or not self._path.exists()):
+        if any(self._new.values()) and (self._path.is_file() or not self._path.exists()):
             self._tried(self._write)
 
     def _open(self) -> sqlite3.Connection:
@@ -196,6 +211,10 @@ def forget_index(store: Store) -> None:
 
 @cache
 def _form() -> int:
-    """Return what stands for the form of the rows: another one where records have other fields."""
+    """Return what stands for the form of the rows: another one where records have other fields.
+
+    Or other code, which puts a trial and its scores together.
+    """
     names = [field.name for kind in (TrialResult, TrialScores) for field in fields(kind)]
-    return int.from_bytes(sha256(f"{_FORM} {names}".encode()).digest()[:4], "big") >> 1
+    code = file_digest(Path(__file__).parents[1] / "results.py")
+    return int.from_bytes(sha256(f"{_FORM} {names} {code}".encode()).digest()[:4], "big") >> 1

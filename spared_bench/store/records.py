@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from pydantic_core import from_json
+
 from spared_bench.results import TrialResult, TrialScores, record_of
 from spared_bench.store.entries import MANIFEST, Store
+from spared_bench.store.finals import packed, unpacked
 from spared_bench.store.imports import MARK
-from spared_bench.store.index import CELLS, Index, empty_of
+from spared_bench.store.index import CELLS, FINALS, PARTS, Index, empty_of
 from spared_bench.store.stamps import is_as, names_in, stamp_of, stamp_of_file
 from spared_bench.store.trials import (
     SCORES,
@@ -25,6 +28,7 @@ from spared_bench.store.trials import (
 )
 
 _YOUNG = 2.0  # seconds: a file that is younger could change again with no new time
+_BETWEEN = "\n\n"  # the stamps of two entries
 _T = TypeVar("_T")
 
 
@@ -65,6 +69,8 @@ class Records:
         self.store, self._root, self._genes = store, str(store.root), genes
         self._index = Index(store.root, outcomes, genes)
         self._cells: list[CellFile] | None = None
+        self._kept: dict[tuple[str, str], str] = {}  # stamps of entries that were just read
+        self._parts: dict[str, Any] = {}
         self._began = time.time()
 
     def __enter__(self) -> Records:
@@ -95,6 +101,66 @@ class Records:
             return None
         self._keep(SCORES, key, vars(scores))
         return scores if self._genes else record_of(TrialScores, vars(scores) | empty_of(SCORES))
+
+    def final(self, record: Mapping[str, Any]) -> TrialResult | None:
+        """Return the result of a cell with its scores, if it is kept and its files are the same.
+
+        Only where no genes are wanted.
+
+        Parameters
+        ----------
+        record : mapping
+            Of the cell.
+        """
+        if self._genes:
+            return None
+        key, scores = record["final"], record["scores"]
+
+        def unchanged(stamp: str) -> bool:
+            of_trial, _, of_scores = stamp.partition(_BETWEEN)
+            return is_as(self._place(TRIALS, key), of_trial) and (
+                is_as(self._place(SCORES, scores), of_scores) if scores else not of_scores
+            )
+
+        return self._index.record(
+            FINALS, key, unchanged, lambda values: unpacked(values, self._part)
+        )
+
+    def keep_final(self, record: Mapping[str, Any], result: TrialResult) -> None:
+        """Keep the result of a cell, which was read of its trial and its scores.
+
+        Parameters
+        ----------
+        record : mapping
+            Of the cell.
+        result : TrialResult
+            With its scores, where the record names some.
+        """
+        if self._genes:
+            return
+        entries = [(TRIALS, record["final"]), (SCORES, record["scores"])]
+        stamps = [
+            self._kept.pop((kind, key), None) or self._stamp_of(kind, key)
+            for kind, key in entries
+            if key
+        ]
+        known = [stamp for stamp in stamps if stamp is not None]
+        if len(known) == len(stamps):
+            text, parts = packed(result)
+            self._index.keep_text(FINALS, record["final"], _BETWEEN.join(known), text)
+            for hashed in parts.keys() - self._parts.keys():
+                self._index.keep_text(PARTS, hashed, "", parts[hashed])
+                self._parts[hashed] = from_json(parts[hashed])
+
+    def _part(self, hashed: str) -> Any:
+        if hashed not in self._parts:
+            if not self._parts:
+                self._index.read_all(PARTS)
+            part = self._index.record(PARTS, hashed, lambda _: True, dict)
+            if part is None:
+                raise KeyError(hashed)
+            self._parts[hashed] = part
+        return self._parts[hashed]
 
     def read_ahead(self, kind: str, keys: Sequence[str]) -> None:
         """Look the records of these entries up at once; those before are forgotten."""
@@ -138,19 +204,29 @@ class Records:
         return CellFile(place, record, False, facts.st_mtime_ns)
 
     def _known(self, kind: str, key: str, build: Callable[[dict[str, Any]], _T]) -> _T | None:
-        folder = f"{self._root}/{kind}/{key[:2]}/{key}"
+        folder = self._place(kind, key)
         return self._index.record(kind, key, lambda stamp: is_as(folder, stamp), build)
 
+    def _place(self, kind: str, key: str) -> str:
+        return f"{self._root}/{kind}/{key[:2]}/{key}"
+
     def _keep(self, kind: str, key: str, record: dict[str, Any]) -> None:
-        folder = self.store.folder(kind, key)
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            names = sorted([*manifest["files"], MANIFEST, MARK])
-            stamp, facts = stamp_of(str(folder), names)
-        except (OSError, ValueError, KeyError, TypeError):
-            return  # it goes away just now
-        if self._settled(facts) and names_in(stamp) == names:
+        stamp = self._stamp_of(kind, key)
+        if stamp is not None:
             self._index.keep(kind, key, stamp, record)
+            if not self._genes:
+                self._kept[kind, key] = stamp
+
+    def _stamp_of(self, kind: str, key: str) -> str | None:
+        """Return the stamp of an entry that was read; ``None`` where it may have changed since."""
+        folder = self._place(kind, key)
+        try:
+            manifest = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))
+            names = sorted([*manifest["files"], MANIFEST, MARK])
+            stamp, facts = stamp_of(folder, names)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # it goes away just now
+        return stamp if self._settled(facts) and names_in(stamp) == names else None
 
     def _settled(self, facts: Sequence[os.stat_result]) -> bool:
         """Whether files were there for long before they were read: so what was read is theirs."""

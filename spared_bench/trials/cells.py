@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST, Store
-from spared_bench.store.records import Records
+from spared_bench.store.index import FINALS
+from spared_bench.store.records import CellFile, Records
 from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell
 
@@ -134,8 +135,46 @@ def cells_in(
 ) -> Iterator[FinishedCell]:
     """Yield the finished cells of a store whose records are at hand; see ``finished_cells``."""
     unread = [] if unread is None else unread
+    files = records.cells() if only is None else map(records.cell, only)
+    for some in _some_of(files, protocol, unread):
+        _look_up(records, some)
+        for record in some:
+            finished = finished_cell(records, record, unread)
+            if finished is not None:
+                yield finished
+
+
+def finals_in(
+    records: Records, protocol: str = "", unread: list[str] | None = None
+) -> Iterator[TrialResult]:
+    """Yield the results of ``cells_in`` alone: no candidate of a search is read.
+
+    Parameters
+    ----------
+    records : Records
+        Without genes, one look into the index serves a trial and its scores.
+    protocol : str
+    unread : list of str, optional
+        As ``finished_cells`` takes them.
+    """
+    unread = [] if unread is None else unread
+    for some in _some_of(records.cells(), protocol, unread):
+        records.read_ahead(FINALS, [record["final"] for record in some])
+        known = [records.final(record) for record in some]
+        new = [record for record, result in zip(some, known, strict=True) if result is None]
+        _look_up(records, [{**record, "search": []} for record in new])
+        for record, result in zip(some, known, strict=True):
+            found = result or _with_scores(records, record, unread)
+            if found is not None:
+                yield found
+
+
+def _some_of(
+    files: Iterable[CellFile], protocol: str, unread: list[str]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the records of the cells of a protocol, sorted by their names, some at a time."""
     wanted = []
-    for file in records.cells() if only is None else map(records.cell, only):
+    for file in files:
         if file.record is None:
             if not file.earlier:  # of which the commands tell
                 unread.append(f"cells/{file.path.name} is no record of a cell and is left out.")
@@ -143,15 +182,12 @@ def cells_in(
             wanted.append(file.record)
     wanted.sort(key=lambda record: record["cell"])
     for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
-        records.read_ahead(
-            TRIALS, [key for each in some for key in (each["final"], *each["search"])]
-        )
-        records.read_ahead(SCORES, [each["scores"] for each in some])
-        for record in some:
-            finished = finished_cell(records, record, unread)
-            if finished is not None:
-                yield finished
+        yield wanted[start : start + _AT_ONCE]
+
+
+def _look_up(records: Records, some: Sequence[Mapping[str, Any]]) -> None:
+    records.read_ahead(TRIALS, [key for each in some for key in (each["final"], *each["search"])])
+    records.read_ahead(SCORES, [each["scores"] for each in some])
 
 
 def finished_cell(
@@ -167,19 +203,29 @@ def finished_cell(
     unread : list of str, optional
         As ``finished_cells`` takes it.
     """
-    unread = [] if unread is None else unread
     store = records.store
-    result = records.trial(record["final"], unread)
+    result = _with_scores(records, record, [] if unread is None else unread)
     if result is None:
         return None
     others = ((key, records.trial(key, [])) for key in record["search"])
     searched = tuple((each, store.folder(TRIALS, key)) for key, each in others if each is not None)
+    return FinishedCell(result, store, record, searched)
+
+
+def _with_scores(
+    records: Records, record: Mapping[str, Any], unread: list[str]
+) -> TrialResult | None:
+    result = records.trial(record["final"], unread)
+    if result is None:
+        return None
     scored = records.scores(record["scores"], unread) if record["scores"] else None
     if scored is not None:
         result = result.scored(scored)
     elif result.ok:
         return None
-    return FinishedCell(result, store, record, searched)
+    if scored is not None or not record["scores"]:
+        records.keep_final(record, result)
+    return result
 
 
 def failures_since(records: Records, protocol: str = "") -> Iterator[TrialResult]:

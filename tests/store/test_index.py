@@ -23,7 +23,13 @@ from spared_bench.store.maintenance import verify
 from spared_bench.store.records import Records
 from spared_bench.store.trials import RESULT, SCORE_RECORD, SCORES, TRIALS
 from spared_bench.trials import cells
-from spared_bench.trials.cells import cells_in, earlier_cells, failures_since, finished_cells
+from spared_bench.trials.cells import (
+    cells_in,
+    earlier_cells,
+    failures_since,
+    finals_in,
+    finished_cells,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +100,7 @@ def record_cell(store, seed, final, search, scored):
 
 def read(store):
     """Return all that is read of a store, as text, in which nan equals nan."""
-    outcomes = read_outcomes(store)
+    outcomes, board = read_outcomes(store), read_finals(store)
     unread = []
     found = list(finished_cells(store, unread=unread))
     with Records(store) as records:
@@ -106,8 +112,16 @@ def read(store):
                 earlier_cells(records),
                 sorted(unread),
                 outcomes,
+                board,
             ]
         )
+
+
+def read_finals(store):
+    """Return what a board is made of."""
+    unread = []
+    with Records(store, genes=False) as records:
+        return [vars(result) for result in finals_in(records, unread=unread)], sorted(unread)
 
 
 def read_outcomes(store):
@@ -156,6 +170,39 @@ def test_of_outcomes_no_more_is_read_than_a_list_shows(store):
     assert not (outcome.parameters or outcome.scores or outcome.environment or outcome.facts)
     assert shown(failure)[1] is True
     assert read_outcomes(store) == [shown(result) for result in (*finals, failure)]
+
+
+def test_a_board_reads_of_a_cell_that_is_kept_neither_trial_nor_scores(store, monkeypatch):
+    with Records(store, genes=False) as records:
+        expected = [vars(cell.final) for cell in cells_in(records)]
+    plainly = read_finals(store)
+    assert repr(plainly) == repr((expected, []))
+    for name in ("trial", "scores"):
+        monkeypatch.setattr(Records, name, None)
+    found = read_finals(store)
+    assert repr(found) == repr(plainly)
+    first, second, third = found[0]
+    assert list(first) == list(TrialResult.__dataclass_fields__)
+    assert first["facts"] is second["facts"] is third["facts"]  # kept once
+
+
+def test_a_board_asks_of_other_scores_of_the_same_trial_anew(store):
+    (first, *_) = read_finals(store)[0]
+    scored = scores(store, 7).key
+    record_cell(store, 0, first["key"], [], scored)
+    (again, *_) = read_finals(store)[0]
+    found = [result["scores"]["test"]["pcc_gene"] for result in (first, again)]
+    assert found == pytest.approx([0.0, 0.7])
+    record_cell(store, 0, first["key"], [], "")
+    assert [result["seed"] for result in read_finals(store)[0]] == [1, 2]
+
+
+def test_code_that_puts_results_together_otherwise_makes_another_form(monkeypatch):
+    form = index._form.__wrapped__
+    before = form()
+    assert before == form()
+    monkeypatch.setattr(index, "file_digest", lambda path: f"other code of {path.name}")
+    assert form() != before
 
 
 def test_values_of_genes_curves_and_tracebacks_are_left_empty_where_they_are_not_wanted(
@@ -262,7 +309,7 @@ def cut(path):
 def of_other_code(path):
     with closing(sqlite3.connect(path)) as rows, rows:
         rows.execute("PRAGMA user_version = 7")
-        for table in ("records", "outcomes"):
+        for table in ("records", "outcomes", "finals"):
             rows.execute(f"UPDATE {table} SET record = replace(record, 'toy', 'boy')")
 
 
@@ -294,7 +341,7 @@ def of_odd_long_fields(path):
 
 def of_odd_stamps(path):
     with closing(sqlite3.connect(path)) as rows, rows:
-        for table in ("records", "outcomes"):
+        for table in ("records", "outcomes", "finals"):
             rows.execute(f"UPDATE {table} SET record = replace(record, 'toy', 'boy')")
             for kind, stamp in ODD_STAMPS.items():
                 rows.execute(f"UPDATE {table} SET stamp = {stamp} WHERE kind = '{kind}'")
@@ -304,7 +351,30 @@ ODD_STAMPS = {
     "trials": "replace(stamp, char(9), ' ')",
     "scores": "replace(stamp, char(9), char(9) || 'x')",
     "cells": "NULL",
+    "finals": "replace(stamp, char(10) || char(10), char(10))",
 }
+
+
+def of_odd_finals(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        which = "WHERE kind = 'finals' AND key = (SELECT {}(key) FROM finals WHERE kind = 'finals')"
+        rows.execute(f"UPDATE finals SET record = '[1, 2' {which.format('min')}")
+        rows.execute(f"UPDATE finals SET record = '[1, 2]' {which.format('max')}")
+
+
+def of_lost_parts(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("DELETE FROM finals WHERE kind = 'parts'")
+
+
+def of_odd_parts(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("UPDATE finals SET record = '5' WHERE kind = 'parts'")
+
+
+def without_finals(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("DROP TABLE finals")
 
 
 def of_records_that_lack_a_field(path):
@@ -336,6 +406,10 @@ DAMAGES = [
     of_odd_records,
     of_odd_long_fields,
     of_odd_stamps,
+    of_odd_finals,
+    of_lost_parts,
+    of_odd_parts,
+    without_finals,
     of_records_that_lack_a_field,
     a_folder,
     a_pipe,
@@ -350,9 +424,11 @@ def test_an_index_that_is_none_is_left_aside_and_made_anew(store, damage, monkey
     assert read(store) == plainly
     assert read(store) == plainly
     if damage not in (a_folder, a_pipe, a_link_to_nothing):
+        monkeypatch.setattr(reading, "read_trial", None)
         with Records(store) as records:
-            monkeypatch.setattr(reading, "read_trial", None)
             assert records.trial(digest({"seed": 0, "candidate": -1})) is not None
+        monkeypatch.setattr(Records, "trial", None)
+        assert len(read_finals(store)[0]) == 3
 
 
 def test_a_record_of_checked_values_is_the_one_that_looks_at_every_field(store):

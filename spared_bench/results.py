@@ -272,10 +272,12 @@ def record_of(kind: type[_T], values: dict[str, Any]) -> _T:
         If a field is missing, or there is another.
     """
     names = kind.__dataclass_fields__
-    if values.keys() != names.keys():
-        raise TypeError(f"these are not the fields of a {kind.__name__}: {', '.join(values)}")
+    if list(values) != list(names):
+        if values.keys() != names.keys():
+            raise TypeError(f"these are not the fields of a {kind.__name__}: {', '.join(values)}")
+        values = {name: values[name] for name in names}
     made = object.__new__(kind)
-    vars(made).update({name: values[name] for name in names})
+    vars(made).update(values)
     return made
 
 

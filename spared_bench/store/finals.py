@@ -17,7 +17,7 @@ from spared_bench.store.trials import TRIALS
 
 #: Of trials alike the same; nobody changes those of a result in place.
 _ALIKE = ("parameters", "facts", "environment")
-_KEPT = tuple(name for name in TrialResult.__dataclass_fields__ if name not in empty_of(TRIALS))
+_NAMES = tuple(TrialResult.__dataclass_fields__)
 
 
 def packed(result: TrialResult) -> tuple[str, dict[str, str]]:
@@ -28,11 +28,12 @@ def packed(result: TrialResult) -> tuple[str, dict[str, str]]:
     result : TrialResult
         With its scores.
     """
-    values = {name: getattr(result, name) for name in _KEPT}
+    values = vars(result) | dict.fromkeys(empty_of(TRIALS))
     texts = {name: json.dumps(values[name]) for name in _ALIKE}
     hashes = {name: sha256(text.encode()).hexdigest()[:32] for name, text in texts.items()}
     parts = {hashes[name]: text for name, text in texts.items()}
-    return json.dumps(list((values | hashes).values())), parts
+    values |= hashes
+    return json.dumps([values[name] for name in _NAMES]), parts
 
 
 def unpacked(values: list[Any], part: Callable[[str], Any]) -> TrialResult:
@@ -49,7 +50,8 @@ def unpacked(values: list[Any], part: Callable[[str], Any]) -> TrialResult:
     KeyError, TypeError, ValueError
         If it is none.
     """
-    known = dict(zip(_KEPT, values, strict=True))
+    known = dict(zip(_NAMES, values, strict=True))
     for name in _ALIKE:
         known[name] = part(known[name])
-    return record_of(TrialResult, known | empty_of(TRIALS))
+    known |= empty_of(TRIALS)
+    return record_of(TrialResult, known)

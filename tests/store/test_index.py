@@ -431,6 +431,13 @@ def test_an_index_that_is_none_is_left_aside_and_made_anew(store, damage, monkey
         assert len(read_finals(store)[0]) == 3
 
 
+def test_a_record_has_its_fields_in_their_order_whatever_that_of_its_values(store):
+    (cell, *_) = finished_cells(store)
+    values = dict(reversed(vars(cell.final).items()))
+    assert list(vars(record_of(TrialResult, values))) == list(TrialResult.__dataclass_fields__)
+    assert list(values) == list(TrialResult.__dataclass_fields__)[::-1]
+
+
 def test_a_record_of_checked_values_is_the_one_that_looks_at_every_field(store):
     (cell, *_) = finished_cells(store)
     copy = record_of(TrialResult, dict(vars(cell.final)))

@@ -85,12 +85,18 @@ def find_maps(records: Records, rows: Mapping[str, Sequence[TrialResult]]) -> li
         Of a store, with or without genes; which cells there are is not read again.
     rows : mapping of row id to trials
     """
-    cells = _cells(records)
     found: dict[tuple[str, str], Map] = {}
+    cells: dict[str, Mapping[str, Any]] | None = None
     with Records(records.store) as with_genes:
         for row, trials in rows.items():
             for trial in sorted(trials, key=lambda trial: trial.seed):
-                if trial.ok and (row, trial.dataset) not in found and len(found) < MOST_MAPS:
+                if (
+                    trial.ok
+                    and (row, trial.dataset) not in found
+                    and len(found) < MOST_MAPS
+                    and records.has_predictions(trial.key)
+                ):
+                    cells = _cells(records) if cells is None else cells
                     drawable = _map(with_genes, row, trial.key, cells.get(trial.key))
                     if drawable is not None:
                         found[row, trial.dataset] = drawable
@@ -106,9 +112,7 @@ def _cells(records: Records) -> dict[str, Mapping[str, Any]]:
 def _map(records: Records, row: str, key: str, record: Mapping[str, Any] | None) -> Map | None:
     """Return what can be drawn of a trial; of the store's, for MLflow's results have no genes."""
     store = records.store
-    if record is None or not store.has(TRIALS, key, PREDICTIONS):
-        return None
-    cell = finished_cell(records, record)
+    cell = None if record is None else finished_cell(records, record)
     if cell is None:
         return None
     try:

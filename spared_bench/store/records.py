@@ -19,6 +19,7 @@ from spared_bench.store.imports import MARK
 from spared_bench.store.index import CELLS, FINALS, PARTS, Index, empty_of
 from spared_bench.store.stamps import is_as, names_in, stamp_of, stamp_of_file
 from spared_bench.store.trials import (
+    PREDICTIONS,
     SCORES,
     TRIALS,
     is_earlier_cell,
@@ -70,6 +71,7 @@ class Records:
         self._index = Index(store.root, outcomes, genes)
         self._cells: list[CellFile] | None = None
         self._kept: dict[tuple[str, str], str] = {}  # stamps of entries that were just read
+        self._bare: set[str] = set()  # trials without predictions
         self._parts: dict[str, Any] = {}
         self._began = time.time()
 
@@ -118,9 +120,12 @@ class Records:
 
         def unchanged(stamp: str) -> bool:
             of_trial, _, of_scores = stamp.partition(_BETWEEN)
-            return is_as(self._place(TRIALS, key), of_trial) and (
+            same = is_as(self._place(TRIALS, key), of_trial) and (
                 is_as(self._place(SCORES, scores), of_scores) if scores else not of_scores
             )
+            if same and PREDICTIONS not in of_trial:
+                self._bare.add(key)
+            return same
 
         return self._index.record(
             FINALS, key, unchanged, lambda values: unpacked(values, self._part)
@@ -151,6 +156,10 @@ class Records:
             for hashed in parts.keys() - self._parts.keys():
                 self._index.keep_text(PARTS, hashed, "", parts[hashed])
                 self._parts[hashed] = from_json(parts[hashed])
+
+    def has_predictions(self, key: str) -> bool:
+        """Whether the entry of a trial has predictions, by its files or as ``final`` saw them."""
+        return key not in self._bare and self.store.has(TRIALS, key, PREDICTIONS)
 
     def _part(self, hashed: str) -> Any:
         if hashed not in self._parts:

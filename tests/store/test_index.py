@@ -197,6 +197,21 @@ def test_a_board_asks_of_other_scores_of_the_same_trial_anew(store):
     assert [result["seed"] for result in read_finals(store)[0]] == [1, 2]
 
 
+def test_no_predictions_are_looked_for_in_an_entry_that_is_known_to_have_none(store, monkeypatch):
+    (first, *_) = read_finals(store)[0]
+    text = (store.folder(TRIALS, first["key"]) / RESULT).read_text()
+    bare = store.write(TRIALS, {"bare": 1}, lambda folder: (folder / RESULT).write_text(text))
+    record_cell(store, 5, bare.key, [], scores(store, 5).key)
+    read_finals(store)
+    asked = []
+    monkeypatch.setattr(Store, "has", lambda _, kind, key, name: asked.append((key, name)) or True)
+    with Records(store, genes=False) as records:
+        assert len(list(finals_in(records))) == 4
+        assert not records.has_predictions(bare.key)
+        assert records.has_predictions(first["key"])
+    assert asked == [(first["key"], "predictions.npz")]
+
+
 def test_code_that_puts_results_together_otherwise_makes_another_form(monkeypatch):
     form = index._form.__wrapped__
     before = form()

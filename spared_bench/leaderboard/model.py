@@ -36,6 +36,9 @@ class Score:
     gain: float = math.nan
 
 
+_NO_SCORE = Score()
+
+
 @dataclass(frozen=True)
 class Mean:
     """A mean over datasets, and how many of them it covers."""
@@ -67,6 +70,9 @@ class Summary:
     def overall(self, metric: MetricSpec) -> Mean:
         """Return what rows are ranked by: normalised errors, or scores where there are none."""
         return self.normalised if can_be_normalised(metric) else self.mean
+
+
+_NO_SUMMARY = Summary()
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class DatasetScores:
 
     def score(self, metric: MetricSpec) -> Score:
         """Return the score by a metric; undefined where there is none."""
-        return self.scores.get(metric.name, Score())
+        return self.scores.get(metric.name, _NO_SCORE)
 
     def complete(self, metric: MetricSpec) -> bool:
         """Whether every seed gave a value of that metric."""
@@ -248,7 +254,7 @@ class Row:
 
     def summary(self, metric: MetricSpec) -> Summary:
         """Return the means by a metric; undefined where there are none."""
-        return self.summaries.get(metric.name, Summary())
+        return self.summaries.get(metric.name, _NO_SUMMARY)
 
     @property
     def competes(self) -> bool:

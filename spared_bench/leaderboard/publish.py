@@ -111,15 +111,20 @@ def completions(
     workspace: Workspace, protocol: str, source: Source
 ) -> dict[str, list[dict[str, Any]]]:
     """Return what the completion benchmark found, by protocol, from its tables or from MLflow."""
-    from spared_bench.completion.tables import RESULTS, board_records
-
     if source == "mlflow":
         from spared_bench.tracking.tracker import Tracker
 
         found = Tracker(workspace.root).completion_results(protocol)
     else:
-        paths = sorted((workspace.root / "completion").glob(f"{protocol or '*'}/{RESULTS}"))
+        folder = workspace.root / "completion"
+        if not folder.is_dir():
+            return {}  # and its tables, which take a while to import, are not asked
+        from spared_bench.completion.tables import RESULTS
+
+        paths = sorted(folder.glob(f"{protocol or '*'}/{RESULTS}"))
         found = [each for path in paths for each in _stored_completion(path)]
+    from spared_bench.completion.tables import board_records
+
     return board_records(found)
 
 

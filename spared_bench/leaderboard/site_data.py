@@ -37,13 +37,14 @@ def row_id(row: Row) -> str:
 
 def plain(value: Any, limit: int = MAX_MESSAGE) -> Any:
     """Return JSON-ready values: six digits, ``None`` for what is undefined, visible texts."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
     if isinstance(value, str):
         return visible(value, limit)
     if value is None or isinstance(value, int):
         return value
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    if isinstance(value, Mapping):
+    # A dict or a list, as nearly all are, is known sooner than what is like one.
+    if isinstance(value, dict) or (not isinstance(value, list) and isinstance(value, Mapping)):
         return {visible(str(key), limit): plain(item, limit) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [plain(item, limit) for item in value]
@@ -204,32 +205,33 @@ def _cells(column: Column, row: Row, part: ProtocolBoard) -> Any:
 
 def method_data(row: Row, trials: Sequence[TrialResult]) -> dict[str, Any]:
     """Return what only the page of one row needs: each trial's settings, cost and slides."""
-    return plain(
-        {
-            "id": row_id(row),
-            "trials": [
-                {
-                    "dataset": trial.dataset,
-                    "seed": trial.seed,
-                    "status": trial.status,
-                    "key": trial.key,
-                    "parameters": trial.parameters,
-                    "n_parameters": trial.n_parameters,
-                    "seconds": trial.seconds,
-                    "scores": trial.scores.get(evaluation_split(trial), {}),
-                    "slides": trial.slide_scores.get(evaluation_split(trial), {}),
-                    "calibration": trial.calibration.get(evaluation_split(trial), []),
-                    "confusion": trial.confusion.get(evaluation_split(trial), []),
-                    "classes": trial.classes,
-                }
-                for trial in sorted(trials, key=lambda trial: (trial.dataset, trial.seed))
-            ],
-            "levels": LEVELS,
-            "studies": [[each.name, each.summary, each.href] for each in row.studies],
-            "about": _about(trials),
-            "provenance": _provenance(trials),
-        }
-    )
+    ordered = sorted(trials, key=lambda trial: (trial.dataset, trial.seed))
+    return {
+        "id": row_id(row),
+        "trials": [_trial(trial) for trial in ordered],
+        "levels": plain(LEVELS),
+        "studies": plain([[each.name, each.summary, each.href] for each in row.studies]),
+        "about": plain(_about(trials)),
+        "provenance": plain(_provenance(trials)),
+    }
+
+
+def _trial(trial: TrialResult) -> dict[str, Any]:
+    split = evaluation_split(trial)
+    return {
+        "dataset": plain(trial.dataset),
+        "seed": trial.seed,
+        "status": trial.status,
+        "key": plain(trial.key),
+        "parameters": plain(trial.parameters),
+        "n_parameters": trial.n_parameters,
+        "seconds": plain(trial.seconds),
+        "scores": plain(trial.scores.get(split, {})),
+        "slides": plain(trial.slide_scores.get(split, {})),
+        "calibration": plain(trial.calibration.get(split, [])),
+        "confusion": plain(trial.confusion.get(split, [])),
+        "classes": plain(trial.classes),
+    }
 
 
 def _provenance(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:

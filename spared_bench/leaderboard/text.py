@@ -28,9 +28,9 @@ def visible(text: str, limit: int = MAX_NAME) -> str:
     >>> visible("st\u202enet\nv2")
     'st�net v2'
     """
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text  # as nearly every text of a board is
     text = text[: 2 * limit]
-    if text.isascii() and text.isprintable():  # as nearly every text of a board is
-        return _cut(text, limit)
     shown, marks = [], 0
     for c in text:
         is_mark = unicodedata.category(c) in ("Mn", "Me")

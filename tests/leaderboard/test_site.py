@@ -14,16 +14,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import UserDict, UserList
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
+import numpy as np
 import pytest
 
 from spared_bench.errors import WorkspaceError
+from spared_bench.leaderboard.model import DatasetScores
+from spared_bench.leaderboard.publish import completions
 from spared_bench.leaderboard.site import SCRIPTS, as_data
 from spared_bench.leaderboard.site_data import plain
 from spared_bench.store.processes import is_running, stamp, started_at
-from tests.board_samples import build, demo_trials, failed, trial
+from spared_bench.workspace import Workspace
+from tests.board_samples import METRICS, build, demo_trials, failed, trial
 from tests.leaderboard.reading import data_of, folder_of, row_of
 from tests.processes import wait_for
 
@@ -145,6 +151,32 @@ def test_numbers_keep_six_digits_and_undefined_ones_are_null():
         None,
         True,
     ]
+
+
+def test_what_is_like_a_number_a_mapping_or_a_list_is_written_as_one():
+    values = {
+        "number": np.float64(0.1234567),
+        "mapping": MappingProxyType({1: UserDict({"a\u202e": (True, None)})}),
+        "list": [UserList(["x" * 600]), np.nan, Path("b")],
+    }
+    assert plain(values) == {
+        "number": 0.123457,
+        "mapping": {"1": {"a\ufffd": [True, None]}},
+        "list": [["x" * 499 + "…"], None, "b"],
+    }
+
+
+def test_nothing_is_made_for_a_score_that_is_undefined():
+    row = DatasetScores()
+    assert row.score(METRICS["mse"]) is row.score(METRICS["mse"])
+
+
+def test_where_nothing_was_completed_no_table_of_completion_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spared_bench.completion.tables", None)
+    assert completions(Workspace.at(tmp_path), "", "store") == {}
+    (tmp_path / "completion").mkdir()
+    with pytest.raises(ImportError):
+        completions(Workspace.at(tmp_path), "", "store")
 
 
 def test_the_page_asks_the_network_for_nothing_and_allows_no_script_of_its_own(tmp_path):

@@ -175,6 +175,10 @@ class Records:
         """Look the records of these entries up at once; those before are forgotten."""
         self._index.read_ahead(kind, keys)
 
+    def read_all(self, kind: str) -> None:
+        """Look all records of a kind up at once."""
+        self._index.read_all(kind)
+
     def cells(self) -> Sequence[CellFile]:
         """Return every file among the records of cells, in no order, as it was when first asked."""
         if self._cells is None:

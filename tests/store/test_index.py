@@ -18,7 +18,7 @@ from spared_bench.store import index
 from spared_bench.store import records as reading
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import write_mark
-from spared_bench.store.index import INDEX, forget_index
+from spared_bench.store.index import FINALS, INDEX, forget_index
 from spared_bench.store.maintenance import verify
 from spared_bench.store.records import Records
 from spared_bench.store.trials import RESULT, SCORE_RECORD, SCORES, TRIALS
@@ -184,6 +184,25 @@ def test_a_board_reads_of_a_cell_that_is_kept_neither_trial_nor_scores(store, mo
     first, second, third = found[0]
     assert list(first) == list(TrialResult.__dataclass_fields__)
     assert first["facts"] is second["facts"] is third["facts"]  # kept once
+
+
+@pytest.mark.parametrize("protocol", ["", "toy@1"])
+def test_a_board_of_everything_asks_the_index_for_its_rows_once(store, monkeypatch, protocol):
+    expected = read_finals(store)
+    asked = []
+
+    def asking(index, kind, *which):
+        if kind == FINALS:
+            asked.append(which)
+        return rows_of(index, kind, *which)
+
+    rows_of = index.Index._rows_of
+    monkeypatch.setattr(index.Index, "_rows_of", asking)
+    monkeypatch.setattr(cells, "_AT_ONCE", 1)
+    with Records(store, genes=False) as records:
+        found = [vars(result) for result in finals_in(records, protocol)]
+    assert repr(found) == repr(expected[0])
+    assert len(asked) == (3 if protocol else 1)
 
 
 def test_a_board_asks_of_other_scores_of_the_same_trial_anew(store):

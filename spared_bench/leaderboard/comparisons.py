@@ -184,16 +184,18 @@ def pairwise(blocks: pd.DataFrame, part: ProtocolBoard, metric: MetricSpec) -> d
 
 def completion_effects(part: ProtocolBoard, metric: MetricSpec) -> list[dict[str, Any]]:
     """Compare every completer with raw training, paired by method and dataset."""
-    from spared_bench.statistics.paired import compare
-
     rows = [row for row in part.rows if row.competes]
+    completers = {row.completer for row in rows}
+    others = sorted(completers - {RAW}) if RAW in completers else []
+    if not others:
+        return []
+    from spared_bench.statistics.paired import compare
 
     def matrix(completer: str) -> pd.DataFrame:
         mine = [row for row in rows if row.completer == completer]
         return errors(mine, part.counted, metric, [_method(row) for row in mine])
 
     raw = matrix(RAW)
-    others = sorted({row.completer for row in rows} - {RAW}) if len(raw.columns) else []
     return [
         {"completer": completer, "methods": [_effect(each, metric) for each in found]}
         for completer in others

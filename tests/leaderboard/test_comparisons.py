@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,15 @@ def test_raw_and_completed_are_paired_by_method():
     assert [each["method"] for each in found["methods"]] == ["m00", "m01", "m02"]
     assert all(each["better"] == each["n_datasets"] == 6 for each in found["methods"])
     assert completion_effects(board(2, 3)) == []
+
+
+def test_without_a_completer_beside_raw_training_nothing_is_compared_nor_imported(monkeypatch):
+    raw, both = board(3, 6), board(3, 6, ("none", "median"))
+    monkeypatch.setitem(sys.modules, "spared_bench.statistics.paired", None)
+    assert completion_effects(raw) == []
+    assert completion_effects(board(3, 6, ("mean", "median"))) == []
+    with pytest.raises(ImportError):
+        completion_effects(both)
 
 
 def test_a_board_without_published_rows_has_no_published_view():

@@ -8,7 +8,7 @@ percentiles (95 %): over datasets with the same resampled datasets for all rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from spared_bench.leaderboard.model import UNDEFINED, Mean
@@ -49,17 +49,27 @@ def finite(values: Iterable[float]) -> list[float]:
     return [value for value in values if math.isfinite(value)]
 
 
-def slide_interval(trials: Sequence[TrialResult], metric: str) -> tuple[float, float]:
-    """Return the interval of a metric over slides, each slide averaged over seeds first."""
-    slides: dict[str, list[float]] = {}
-    for trial in trials:
-        for slide, scores in trial.slide_scores.get(evaluation_split(trial), {}).items():
-            slides.setdefault(slide, []).append(float(scores.get(metric, math.nan)))
-    if len(slides) < 2:
+def slide_interval(
+    slides: Sequence[Mapping[str, Mapping[str, float]]], metric: str
+) -> tuple[float, float]:
+    """Return the interval of a metric over slides, each slide averaged over seeds first.
+
+    Parameters
+    ----------
+    slides : sequence of mapping of slide to mapping of metric to float
+        Of every trial, on the split on which it is compared.
+    metric : str
+    """
+    names = sorted(set[str]().union(*slides))
+    if len(names) < 2:
         return UNDEFINED
     from spared_bench.statistics.bootstrap import over_slides
 
-    return over_slides([fmean(slides[name]) for name in sorted(slides)])
+    values = [
+        [float(each[name].get(metric, math.nan)) for each in slides if name in each]
+        for name in names
+    ]
+    return over_slides([fmean(each) for each in values])
 
 
 def dataset_intervals(values: Sequence[Sequence[float]]) -> list[tuple[float, float]]:

@@ -48,23 +48,30 @@ def scores_of(
     for trial in mine:
         if trial.ok:
             done[trial.dataset].append(trial)
-    return {
-        name: DatasetScores(
-            {metric.name: _score(trials, metric.name) for metric in metrics},
-            seeds=len(trials),
-            failed=n_seeds - len(trials),
-        )
-        for name, trials in done.items()
-    }
+    return {name: _on_dataset(trials, metrics, n_seeds) for name, trials in done.items()}
 
 
-def _score(trials: Sequence[TrialResult], metric: str) -> Score:
-    values = [
-        float(trial.scores.get(evaluation_split(trial), {}).get(metric, math.nan))
-        for trial in trials
-    ]
-    centre, sd = over_seeds(values)
-    return Score(centre, sd, interval=slide_interval(trials, metric))
+def _on_dataset(
+    trials: Sequence[TrialResult], metrics: Sequence[MetricSpec], n_seeds: int
+) -> DatasetScores:
+    splits = [evaluation_split(trial) for trial in trials]
+    both = list(zip(trials, splits, strict=True))
+    scores = [trial.scores.get(split, {}) for trial, split in both]
+    slides = [trial.slide_scores.get(split, {}) for trial, split in both]
+    return DatasetScores(
+        {metric.name: _score(scores, slides, metric.name) for metric in metrics},
+        seeds=len(trials),
+        failed=n_seeds - len(trials),
+    )
+
+
+def _score(
+    scores: Sequence[Mapping[str, float]],
+    slides: Sequence[Mapping[str, Mapping[str, float]]],
+    metric: str,
+) -> Score:
+    centre, sd = over_seeds([float(each.get(metric, math.nan)) for each in scores])
+    return Score(centre, sd, interval=slide_interval(slides, metric))
 
 
 def row_of(

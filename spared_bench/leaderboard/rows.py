@@ -24,6 +24,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from spared_bench.leaderboard.datasets import datasets_of
@@ -92,11 +93,16 @@ def board_rows(
     protocols : iterable of str, optional
         Protocols that the board has even if no trial is of them.
     """
-    parts: dict[str, list[TrialResult]] = {name: [] for name in protocols}
-    for name, part in groupby(sorted(results, key=_identity), lambda trial: trial.protocol):
-        parts[name] = list(part)
+    parts: dict[str, list[_Named]] = {name: [] for name in protocols}
+    named = sorted(((_identity(trial), trial) for trial in results), key=itemgetter(0))
+    for protocol, part in groupby(named, lambda each: each[1].protocol):
+        parts[protocol] = list(part)
     known = known or Known()
     return Board(tuple(_protocol_board(name, part, known) for name, part in sorted(parts.items())))
+
+
+#: What a trial is ordered by, and the trial.
+_Named = tuple[tuple[Any, ...], TrialResult]
 
 
 def _identity(trial: TrialResult) -> tuple[Any, ...]:
@@ -104,7 +110,7 @@ def _identity(trial: TrialResult) -> tuple[Any, ...]:
     return (*name, *origin_order(origin_of(trial)), not trial.ok, trial.key)
 
 
-def _protocol_board(protocol: str, results: list[TrialResult], known: Known) -> ProtocolBoard:
+def _protocol_board(protocol: str, results: Sequence[_Named], known: Known) -> ProtocolBoard:
     trials, notes = _one_each(results)
     if known.rankings.get(protocol, Ranking()).folds == "mean":
         trials = sorted(with_joined_folds(trials), key=_identity)
@@ -206,11 +212,11 @@ def _competes(origin: Origin, trials: Iterable[TrialResult]) -> bool:
     return origin.withdrawn is None and not is_control(trials)
 
 
-def _one_each(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[str]]:
+def _one_each(results: Sequence[_Named]) -> tuple[list[TrialResult], list[str]]:
     """Keep one trial per (dataset, completer, predictor, seed), and say where there were more."""
     kept, notes = [], []
-    for name, group in groupby(results, lambda trial: _identity(trial)[:8]):
-        first, *others = group
+    for name, group in groupby(results, lambda each: each[0][:8]):
+        (_, first), *others = group
         kept.append(first)
         if others:
             notes.append(

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -37,18 +38,36 @@ def row_id(row: Row) -> str:
 
 def plain(value: Any, limit: int = MAX_MESSAGE) -> Any:
     """Return JSON-ready values: six digits, ``None`` for what is undefined, visible texts."""
-    if isinstance(value, float):
+    kind = type(value)
+    if kind is float:
         return float(f"{value:.6g}") if math.isfinite(value) else None
-    if isinstance(value, str):
+    if kind is dict:
+        return {_name(key, limit): plain(item, limit) for key, item in value.items()}
+    if kind is list:
+        return [plain(item, limit) for item in value]
+    if kind is str:
         return visible(value, limit)
+    return _plain_like(value, limit)
+
+
+def _plain_like(value: Any, limit: int) -> Any:
+    """Return the same of what is no number, dict, list or text itself, but may be like one."""
     if value is None or isinstance(value, int):
         return value
-    # A dict or a list, as nearly all are, is known sooner than what is like one.
-    if isinstance(value, dict) or (not isinstance(value, list) and isinstance(value, Mapping)):
-        return {visible(str(key), limit): plain(item, limit) for key, item in value.items()}
+    if isinstance(value, float):
+        return plain(float(value), limit)
+    if isinstance(value, str):
+        return visible(value, limit)
+    if isinstance(value, Mapping):
+        return plain(dict(value), limit)
     if isinstance(value, Sequence):
-        return [plain(item, limit) for item in value]
+        return plain(list(value), limit)
     return visible(str(value), limit)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _name(key: Any, limit: int) -> str:
+    return visible(str(key), limit)
 
 
 def board_data(part: ProtocolBoard) -> dict[str, Any]:

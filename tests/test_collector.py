@@ -6,7 +6,8 @@ import gc
 
 import pytest
 
-from spared_bench.leaderboard import publish
+from spared_bench.api import execute, select
+from spared_bench.leaderboard import maps, publish, site
 from spared_bench.memory import uncollected
 
 
@@ -48,25 +49,30 @@ def test_what_was_made_before_work_goes_on_is_not_looked_at_and_a_new_circle_is_
 def test_a_board_reads_its_results_uncollected_and_draws_with_the_collector(
     bench, tmp_path, monkeypatch
 ):
+    execute(select(bench, ["toy"], ["none"], ["toy-mean"]), executor="inline", track=False)
     state = {}
 
-    def noted(name):
-        done = getattr(publish, name)
+    def noted(name, module=publish):
+        done = getattr(module, name)
 
         def do(*arguments, **options):
             state[name] = gc.isenabled(), gc.get_freeze_count() > 0
             return done(*arguments, **options)
 
-        monkeypatch.setattr(publish, name, do)
+        monkeypatch.setattr(module, name, do)
 
     for name in ("collect", "with_what_is_known", "completions"):
         noted(name)
+    noted("method_data", site)
+    noted("find_maps", maps)
     publish.build_leaderboard(
         bench.workspace, source="store", out=tmp_path / "site", registry=bench.registry
     )
     assert state == {
         "collect": (False, False),
         "with_what_is_known": (False, False),
-        "completions": (True, True),
+        "completions": (False, False),
+        "method_data": (False, False),
+        "find_maps": (True, True),
     }
     assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -195,7 +195,6 @@ def build_leaderboard(
     with uncollected() as resume, _at_hand(workspace, records) as at_hand:
         results = collect(workspace, protocol, source, left_out, at_hand)
         trials = with_what_is_known(results, entries, registry, protocols)
-        resume()  # pictures and maps, drawn later, leave circles
         completion = completions(workspace, protocol, source)
         if not trials and not completion:
             if left_out:
@@ -205,7 +204,7 @@ def build_leaderboard(
         extras = Extras(
             known=known,
             completion=completion,
-            maps=partial(_maps, at_hand, left_out, slides) if maps else None,
+            maps=partial(_maps, resume, at_hand, left_out, slides) if maps else None,
             slides=slides and partial(_overview, slides),
             settings=settings_facts(registry, protocols, known),
             protocol_files=protocol_files(registry, protocols),
@@ -239,6 +238,7 @@ def _overview(slides: SlidePictures, dataset: str) -> Iterator[tuple[str, Any]]:
 
 
 def _maps(
+    resume: Callable[[], None],
     records: Records,
     left_out: list[str],
     slides: SlidePictures | None,
@@ -247,6 +247,7 @@ def _maps(
 ) -> Iterator[tuple[str, Any]]:
     from spared_bench.leaderboard.maps import draw, find_maps
 
+    resume()  # pictures and maps leave circles
     found = find_maps(records, rows)
     for drawn in draw(found, metrics, left_out, slides.tissue if slides else None):
         yield drawn.name, drawn.values

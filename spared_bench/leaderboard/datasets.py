@@ -6,7 +6,7 @@ others is set aside, the last by name among equals, until none is left that shar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,10 @@ from spared_bench.results import UNLISTED, TrialResult
 
 def datasets_of(trials: Sequence[TrialResult], known: Facts) -> tuple[BoardDataset, ...]:
     """Return the datasets that trials are of, generated ones last."""
-    facts: dict[str, list[dict[str, Any]]] = {}
+    by_dataset: dict[str, list[TrialResult]] = {}
     for trial in trials:
-        facts.setdefault(trial.dataset, []).append(trial.facts)
+        by_dataset.setdefault(trial.dataset, []).append(trial)
+    facts = {name: once(mine, "facts") for name, mine in by_dataset.items()}
     datasets = [
         BoardDataset(
             name=name,
@@ -37,6 +38,12 @@ def datasets_of(trials: Sequence[TrialResult], known: Facts) -> tuple[BoardDatas
     ]
     ordered = _set_aside(datasets, trials)
     return tuple(sorted(ordered, key=lambda dataset: (dataset.synthetic, dataset.name)))
+
+
+def once(trials: Iterable[TrialResult], field: str) -> list[dict[str, Any]]:
+    """Return what trials say in a field of them; what several have together, once."""
+    said = (getattr(trial, field) for trial in trials)
+    return list({id(each): each for each in said}.values())
 
 
 def _doubts(facts: Sequence[dict[str, Any]]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from spared_bench.leaderboard.datasets import joined
+from spared_bench.leaderboard.datasets import joined, once
 from spared_bench.leaderboard.means import (
     evaluation_split,
     finite,
@@ -82,7 +82,7 @@ def row_of(
     metrics: Sequence[MetricSpec],
 ) -> Row:
     """Return the row of a method, by its scores and what its trials say of it."""
-    facts = [trial.facts for trial in mine]
+    facts = once(mine, "facts")
     scored = {d.name: _with_normalised(scores[d.name], d, metrics) for d in datasets}
     counted = [scored[dataset.name] for dataset in datasets if dataset.counts]
     counts = [trial.n_parameters for trial in mine if trial.n_parameters is not None]
@@ -100,9 +100,13 @@ def row_of(
         fit_seconds=mean(times),
         encoder=_encoder(facts),
         field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
-        machine=joined([trial.environment for trial in mine if trial.ok], "machine"),
+        machine=joined(once(filter(_is_ok, mine), "environment"), "machine"),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
+
+
+def _is_ok(trial: TrialResult) -> bool:
+    return trial.ok
 
 
 #: Of an encoder with random weights, whatever its makers trained it on.

@@ -211,6 +211,21 @@ def test_two_results_for_one_cell_are_noted_and_the_successful_one_is_shown():
     assert part.failures == ()
 
 
+def test_facts_that_trials_have_together_are_looked_at_once(monkeypatch):
+    class Facts(dict):
+        looks = 0
+
+        def get(self, *which):
+            Facts.looks += which[0] == "shared_donors"
+            return super().get(*which)
+
+    together = Facts(trial().facts, shared_donors=["d"])
+    with_them = [replace(trial(seed=seed), facts=together) for seed in range(5)]
+    apart = [replace(each, facts=dict(together)) for each in with_them]
+    assert board_rows(with_them) == board_rows(apart)
+    assert Facts.looks == 1
+
+
 def test_no_results_make_an_empty_board():
     assert board_rows([]).protocols == ()
 

@@ -24,7 +24,15 @@ from spared_bench.leaderboard.model import (
     Score,
     Summary,
 )
-from spared_bench.leaderboard.text import NONE, coverage, duration, fixed, row_name, score
+from spared_bench.leaderboard.text import (
+    NONE,
+    coverage,
+    duration,
+    fixed,
+    predictor_name,
+    row_name,
+    score,
+)
 from spared_bench.leaderboard.text import count as short_count
 from spared_bench.specs import MetricSpec
 
@@ -176,9 +184,7 @@ def _name(at: Place) -> str:
 
 
 def _predictor(at: Place) -> str:
-    """Name a predictor; what was not run here says so, also where trust has no column."""
-    origin = at.row.origin
-    return at.row.predictor if origin.trained_here else f"{at.row.predictor} ({origin.trust})"
+    return predictor_name(at.row.origin, at.row.predictor)
 
 
 def _claimed(at: Place, text: str) -> str:

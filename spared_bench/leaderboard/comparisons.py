@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spared_bench.leaderboard.measures import can_be_normalised, error
 from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
 from spared_bench.leaderboard.records import has_all
+from spared_bench.leaderboard.text import predictor_name
 from spared_bench.specs import MetricSpec
 
 if TYPE_CHECKING:
@@ -211,9 +212,11 @@ def _effect(found: PairedComparison, metric: MetricSpec) -> dict[str, Any]:
 
 
 def _method(row: Row) -> str:
+    """Name a row so that no other of the same completer is called the same."""
     origin = row.origin
-    entry = f" ({origin.method}@{origin.version}, {origin.trust})" if origin.method else ""
-    return row.predictor + entry
+    if not origin.method:
+        return predictor_name(origin, row.predictor)
+    return f"{row.predictor} ({origin.method}@{origin.version}, {origin.trust})"
 
 
 def errors(

@@ -17,7 +17,7 @@ from spared_bench.leaderboard.columns import Column, Place, on_page
 from spared_bench.leaderboard.means import evaluation_split
 from spared_bench.leaderboard.measures import can_be_normalised, error_title, is_comparable
 from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
-from spared_bench.leaderboard.text import MAX_MESSAGE, score, visible
+from spared_bench.leaderboard.text import MAX_MESSAGE, predictor_name, score, visible
 from spared_bench.metrics.uncertainty import LEVELS
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
@@ -100,7 +100,8 @@ def _images_alone(part: ProtocolBoard) -> list[str]:
         return []
     metric = part.metrics[0]
     told = ", ".join(
-        f"{row.predictor} ({row.completer}) {score(row.summary(metric).mean.value)}"
+        f"{predictor_name(row.origin, row.predictor)} ({row.completer})"
+        f" {score(row.summary(metric).mean.value)}"
         for row in part.image_only
     )
     return [f"From images alone, on the same spots, {metric.title}: {told}."]

@@ -93,6 +93,11 @@ def row_name(origin: Origin, predictor: str) -> str:
     return f"{origin.method} {origin.version}" if origin.method else predictor
 
 
+def predictor_name(origin: Origin, predictor: str) -> str:
+    """Name a predictor; what was not run here says so, for a run of ours may be called the same."""
+    return predictor if origin.trained_here else f"{predictor} ({origin.trust})"
+
+
 def coverage(covered: int, total: int) -> str:
     """Return ``2/3`` where a mean lacks datasets, else nothing."""
     return "" if covered == total else f"{covered}/{total}"

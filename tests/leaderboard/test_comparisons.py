@@ -144,3 +144,21 @@ def test_published_rows_of_one_method_are_told_apart_by_predictor_and_completer(
 def reported(method: str):
     told = {"method": method, "version": "1", "source": "", "withdrawn": None, "flags": []}
     return {"trust": "reported", **told}
+
+
+def test_completers_of_runs_made_here_and_of_imported_ones_are_compared_each_with_its_own():
+    facts = {"": {}, "imported": {"imported": [{"archive": "a.tar"}]}, "brought": {"brought": {}}}
+    trials = [
+        trial("ridge", c, f"d{d}", mse=1 + d + k + (c == "none"), facts=said)
+        for k, said in enumerate(facts.values())
+        for c in ("none", "median")
+        for d in range(3)
+        if (c, k) != ("none", 2)
+    ]
+    (part,) = board_rows(trials).protocols
+    (found,) = completion_effects(part)
+
+    assert [(each["method"], each["n_datasets"], each["better"]) for each in found["methods"]] == [
+        ("ridge", 3, 3),
+        ("ridge (imported)", 3, 3),
+    ]

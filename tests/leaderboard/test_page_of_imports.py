@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from spared_bench.results import IMPORTED
 from tests.board_samples import build, trial
 from tests.leaderboard.browsing import drawn_maps, ready, red_tissue
-from tests.leaderboard.reading import row_of
+from tests.leaderboard.reading import data_of, row_of
 
 SLIDES = [{"slide_id": f"section {i} of the imported archive", "patient_id": "d"} for i in range(9)]
 NAMES = [each["slide_id"] for each in SLIDES]
@@ -75,3 +78,67 @@ def test_a_method_says_that_its_record_is_claimed(open_site, site, predictor, ma
         "theirs 1 (claimed)",
     ):
         assert (said in text) == marked, said
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Every row twice: made here, and imported."""
+    folder = tmp_path_factory.mktemp("both")
+    trials = [
+        trial(
+            name, completer, dataset, mse=mse * (1 + k), facts={**said, "control": name == "zero"}
+        )
+        for name, mse in (("ridge", 1.0), ("zero", 3.0))
+        for completer in ("none", "median")
+        for k, said in enumerate(({}, {IMPORTED: [{"archive": "a.tar"}]}))
+        for dataset in ("d0", "d1")
+    ]
+    build(trials, folder, "c", "store", {})
+    return folder
+
+
+def test_the_statistics_tell_rows_made_here_and_imported_ones_apart(open_site, both):
+    page = open_site(both, "#statistics")
+    ready(page, "statistics")
+    names = [f"ridge{said} · {c}" for said in ("", " (imported)") for c in ("none", "median")]
+    ranks, matrix, effects = (
+        page.locator(which).first.locator("tbody tr > :first-child").all_text_contents()
+        for which in ("#view table", "table.matrix", "table:has(th:text('Median change'))")
+    )
+    assert sorted(ranks) == sorted(matrix) == sorted(names)
+    assert effects == ["ridge", "ridge (imported)"]
+
+
+def test_figures_draw_rows_made_here_and_imported_ones_on_lines_of_their_own(open_site, both):
+    page = open_site(both, "#figures")
+    ready(page, "figures")
+    for name in ("ridge · none", "ridge (imported) · none"):
+        page.locator(".ytick text", has_text=re.compile(f"^{re.escape(name)}$")).first.wait_for()
+
+
+@pytest.mark.parametrize("predictor", ["ridge", "zero"])
+def test_an_imported_row_bears_its_badge_also_where_it_is_a_control(open_site, both, predictor):
+    page = open_site(both)
+    found = page.locator("bdi", has_text=predictor).locator("xpath=..")
+    marked = found.filter(has=page.locator(".badge", has_text="imported"))
+    marked.first.wait_for()
+    assert (marked.count(), found.count()) == (2, 4)
+
+
+def test_the_history_of_an_imported_row_is_its_own(open_site, both):
+    row = next(
+        each
+        for each in data_of(both, "p0/board")["rows"]
+        if (each["predictor"], each["completer"], each["trust"]) == ("ridge", "none", "imported")
+    )
+    index = next(both.glob("data-*/index.js"))
+    change = {"protocol": "demo@1", "row": "ridge · none · imported", "text": "It changed."}
+    item = {"date_published": "2026-01-01T00:00:00+00:00", "_changes": [change]}
+    text = index.read_text(encoding="utf-8").replace(
+        '"changes":[', f'"changes":[{json.dumps(item)},', 1
+    )
+    index.write_text(text, encoding="utf-8")
+    page = open_site(both, f"#method/{row['id']}")
+    ready(page, "method")
+    assert page.locator("h2 bdi").inner_text() == "ridge (imported)"
+    page.locator("#view td", has_text="It changed.").wait_for()

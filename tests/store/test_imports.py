@@ -334,3 +334,30 @@ def test_what_slides_are_said_to_be_like_is_found_here_and_not_taken_over(bench,
     assert import_archive(store, tmp_path / "all.tar") == (1, 0)
     there = [k for k in ("checks", "pictures", "facts", "features") if store.find(k, inputs)]
     assert there == ["features"]
+
+
+def test_a_board_shows_runs_made_here_beside_imported_ones_of_the_same_methods(
+    prepared_workspace, tmp_path
+):
+    protocol = TOY_PROTOCOL.read_text().replace("[none]", "[none, median]")
+    benches = []
+    for seed in (0, 1):
+        shutil.copytree(prepared_workspace, tmp_path / f"{seed}")
+        path = tmp_path / f"toy-{seed}.yaml"
+        path.write_text(f"{protocol}seeds: [{seed}]\n")
+        bench = make_bench(
+            str(path), workspace=tmp_path / f"{seed}", plugin_files=[TOY_PLUGIN], device="cpu"
+        )
+        execute(select(bench, predictors=["toy-mean"]), executor="inline", track=False)
+        benches.append(bench)
+    here, other = benches
+    export(other.workspace.store, tmp_path / "all.tar")
+    import_archive(here.workspace.store, tmp_path / "all.tar")
+    out = tmp_path / "site"
+    build_leaderboard(here.workspace, source="store", out=out, registry=here.registry)
+    assert sorted((r["completer"], r["trust"]) for r in data_of(out, "p0/board")["rows"]) == [
+        *(("median", "imported"), ("median", "reproduced")),
+        *(("none", "imported"), ("none", "reproduced")),
+    ]
+    (effects,) = data_of(out, "p0/statistics-0")["completers"]
+    assert {each["method"] for each in effects["methods"]} == {"toy-mean", "toy-mean (imported)"}

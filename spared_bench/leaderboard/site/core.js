@@ -109,9 +109,10 @@ const spared = (() => {
     if (hash !== location.hash) history.replaceState(null, "", hash);
   }
 
-  function rowName(row) {
-    return row.method ? `${row.method} ${row.version}` : row.predictor;
-  }
+  // An entry of others by method and version, a run by its predictor.
+  const methodName = (row) => row.method ? `${row.method} ${row.version}` : row.predictor;
+  // A run of another workspace says so, since one made here may be of the same predictor.
+  const rowName = (row) => row.method || row.trust === "reproduced" ? methodName(row) : `${methodName(row)} (${row.trust})`;
 
   // Of what nobody has seen here: parameters, times and weights of others.
   const claimed = (row, text) => row.claimed && text && text !== none ? `${text} (claimed)` : text;
@@ -138,5 +139,5 @@ const spared = (() => {
     return el("label", {}, "Metric ", el("select", { id: "choose-metric", onchange: change }, board.metrics.map((m, k) => el("option", { value: m.name, selected: k === chosen }, m.title))));
   }
 
-  return { put, load, ofProtocol, script, values, el, esc, score, fixed, metricIndex, metricAt, scores, write, error, best, extreme, measure, p, count, duration, none, state, address, carried, link, replaceState, rowName, claimed, table, chooseMetric, views: {} };
+  return { put, load, ofProtocol, script, values, el, esc, score, fixed, metricIndex, metricAt, scores, write, error, best, extreme, measure, p, count, duration, none, state, address, carried, link, replaceState, methodName, rowName, claimed, table, chooseMetric, views: {} };
 })();

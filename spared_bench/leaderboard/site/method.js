@@ -115,7 +115,7 @@
     return used.join(", ") || null;
   }
   function history(row, protocol) {
-    const found = spared.protocols.changes({ name: `${rowName(row)} · ${row.completer} · ${row.trust}`, protocol });
+    const found = spared.protocols.changes({ name: `${spared.methodName(row)} · ${row.completer} · ${row.trust}`, protocol });
     return found.length ? [table(["When", "Protocol", "What"], found, "Changes of this row from build to build")] : [];
   }
   function against(choice, row, other) {

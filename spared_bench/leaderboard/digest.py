@@ -15,10 +15,11 @@ from typing import Any
 from spared_bench.leaderboard.comparisons import errors, records, relative
 from spared_bench.leaderboard.means import evaluation_split
 from spared_bench.leaderboard.measures import error
+from spared_bench.leaderboard.merging import origin_of
 from spared_bench.leaderboard.model import BoardDataset, ProtocolBoard, Row
 from spared_bench.leaderboard.rows import Known, board_rows
+from spared_bench.leaderboard.text import predictor_name, visible
 from spared_bench.leaderboard.text import score as shown
-from spared_bench.leaderboard.text import visible
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.words import counted
@@ -46,8 +47,8 @@ class _Board:
         donor = {each["slide_id"]: each["patient_id"] or each["slide_id"] for each in slides}
         found: dict[str, list[float]] = {}
         for trial in self.trials:
-            if (trial.dataset, trial.predictor, trial.completer) == (
-                dataset, row.predictor, row.completer,
+            if (trial.dataset, trial.predictor, trial.completer, origin_of(trial)) == (
+                dataset, row.predictor, row.completer, row.origin,
             ):  # fmt: skip
                 for slide, scores in trial.slide_scores.get(evaluation_split(trial), {}).items():
                     value = float(scores.get(self.metric.name, math.nan))
@@ -189,4 +190,4 @@ def _finite(row: Row, dataset: BoardDataset, metric: MetricSpec) -> bool:
 
 
 def _name(row: Row) -> str:
-    return visible(f"{row.predictor} · {row.completer}")
+    return visible(f"{predictor_name(row.origin, row.predictor)} · {row.completer}")

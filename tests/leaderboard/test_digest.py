@@ -124,3 +124,15 @@ def test_over_datasets_it_says_what_can_be_significant(n, possible):
 def test_what_was_not_scored_gives_no_line():
     assert told([failed()]) == []
     assert told([]) == []
+
+
+def test_runs_made_here_and_imported_ones_are_told_apart():
+    slides = donors(7)
+    here = {each["slide_id"]: 1.0 + i / 100 for i, each in enumerate(slides)}
+    imported = {"imported": [{"archive": "a.tar"}]}
+    theirs = on_slides("ridge", {name: 2 * value for name, value in here.items()}, facts=imported)
+    lines = told([on_slides("ridge", here), theirs], slides)
+    assert lines[1].startswith("  best     ridge · none: MSE 1.030")
+    assert lines[2].startswith(
+        "  next     ridge (imported) · none: 2.060; significantly worse (p = "
+    )

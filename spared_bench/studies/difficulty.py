@@ -20,6 +20,7 @@ from spared_bench.bench import Bench
 from spared_bench.data import COUNTS
 from spared_bench.errors import SparedBenchError
 from spared_bench.leaderboard.entries import read_entries
+from spared_bench.leaderboard.merging import origin_of
 from spared_bench.leaderboard.publish import LEADERBOARDS
 from spared_bench.leaderboard.text import NONE
 from spared_bench.specs import DatasetSpec, MetricSpec
@@ -109,7 +110,7 @@ def scores_of(bench: Bench, metric: MetricSpec) -> dict[str, list[Score]]:
         reached = own.scores.get(split, {}).get(metric.name, math.nan)
         if math.isfinite(reached) and not own.facts.get("control"):
             found.setdefault(own.dataset, []).append(
-                Score(f"{own.predictor} ({own.completer})", float(reached), "reproduced")
+                Score(f"{own.predictor} ({own.completer})", float(reached), origin_of(own).trust)
             )
     return found
 

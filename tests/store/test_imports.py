@@ -124,6 +124,20 @@ def test_a_forged_archive_is_shown_as_imported_from_the_store_and_from_mlflow(
         assert "toy-mean (imported)" in (out / "leaderboard.md").read_text()
 
 
+def test_a_study_of_difficulty_names_imported_scores_as_such(forged, prepared_workspace, tmp_path):
+    from spared_bench.studies.difficulty import scores_of
+
+    shutil.copytree(prepared_workspace, tmp_path / "other")
+    other = toy_bench(tmp_path / "other")
+    import_archive(other.workspace.store, forged)
+    execute(select(other, predictors=["toy-ridge"]), executor="inline", track=False)
+    found = scores_of(other, other.registry.get("metric", "mse").spec)["toy"]
+    assert {each.method: each.trust for each in found} == {
+        "toy-mean (none)": "imported",
+        "toy-ridge (none)": "reproduced",
+    }
+
+
 def test_an_imported_run_confirms_no_submission(forged, prepared_workspace, tmp_path, bench):
     from spared_bench.submissions.build import build
     from spared_bench.submissions.check import check

@@ -150,12 +150,17 @@ class Records:
             if key
         ]
         known = [stamp for stamp in stamps if stamp is not None]
-        if len(known) == len(stamps):
+        if len(known) < len(stamps):
+            return
+        try:
             text, parts = packed(result)
-            self._index.keep_text(FINALS, record["final"], _BETWEEN.join(known), text)
-            for hashed in parts.keys() - self._parts.keys():
-                self._index.keep_text(PARTS, hashed, "", parts[hashed])
-                self._parts[hashed] = from_json(parts[hashed])
+            new = {hashed: from_json(parts[hashed]) for hashed in parts.keys() - self._parts.keys()}
+        except (ValueError, RecursionError):
+            return  # half a letter, or lists too deep: what reads the rows takes less than JSON's
+        self._index.keep_text(FINALS, record["final"], _BETWEEN.join(known), text)
+        for hashed in new:
+            self._index.keep_text(PARTS, hashed, "", parts[hashed])
+        self._parts |= new
 
     def has_predictions(self, key: str) -> bool:
         """Whether the entry of a trial has predictions, by its files or as ``final`` saw them."""

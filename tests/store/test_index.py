@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -55,18 +56,18 @@ def store(tmp_path):
 def trial(store, seed, candidate=-1, **values):
     inputs = {"seed": seed, "candidate": candidate}
     facts = {"evaluation_split": "test", "shared_donors": ["a"], "imported": "a lie"}
-    values = {"status": "ok", "message": "", "facts": facts, **values}
+    parameters = {"alpha": 0.1, "layers": [1, 2], "name": "é\u2028"}
+    values = {"status": "ok", "message": "", "facts": facts, "parameters": parameters, **values}
+    values.setdefault("environment", {"device": "cpu"})
     made = TrialResult(
         key=digest(inputs),
         protocol="toy@1",
         dataset="toy",
         completer="none",
         predictor="mean" if seed < 9 else "lost",
-        parameters={"alpha": 0.1, "layers": [1, 2], "name": "é\u2028"},
         seed=seed,
         seconds={"total": 1.5},
         curves={"loss": [(0, 1.0), (10, math.nan)]},
-        environment={"device": "cpu"},
         **values,
     )
 
@@ -214,6 +215,23 @@ def test_a_board_asks_of_other_scores_of_the_same_trial_anew(store):
     assert found == pytest.approx([0.0, 0.7])
     record_cell(store, 0, first["key"], [], "")
     assert [result["seed"] for result in read_finals(store)[0]] == [1, 2]
+
+
+HALF_A_LETTER = "\ud800"
+DEEP = functools.reduce(lambda inner, _: [inner], range(300), 1)
+
+
+@pytest.mark.parametrize("field", ["facts", "parameters", "environment", "message"])
+@pytest.mark.parametrize("value", [HALF_A_LETTER, DEEP], ids=["half a letter", "deep"])
+def test_what_json_can_say_and_the_reader_of_the_index_not_is_read_of_the_store(
+    store, field, value
+):
+    change = str(value) if field == "message" else {"odd": value}
+    odd = trial(store, 7, status="error", **{field: change})
+    record_cell(store, 7, odd.key, [], "")
+    plainly = repr(read_finals(store))
+    assert repr(change) in plainly
+    assert repr(read_finals(store)) == plainly
 
 
 def test_no_predictions_are_looked_for_in_an_entry_that_is_known_to_have_none(store, monkeypatch):

@@ -17,7 +17,7 @@ from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.finals import packed, unpacked
 from spared_bench.store.imports import MARK
 from spared_bench.store.index import CELLS, FINALS, PARTS, Index, empty_of
-from spared_bench.store.stamps import is_as, names_in, stamp_of, stamp_of_file
+from spared_bench.store.stamps import is_as, missing, names_in, stamp_of, stamp_of_file
 from spared_bench.store.trials import (
     PREDICTIONS,
     SCORES,
@@ -123,7 +123,7 @@ class Records:
             same = is_as(self._place(TRIALS, key), of_trial) and (
                 is_as(self._place(SCORES, scores), of_scores) if scores else not of_scores
             )
-            if same and PREDICTIONS not in of_trial:
+            if same and missing(PREDICTIONS) in of_trial.split("\n"):
                 self._bare.add(key)
             return same
 
@@ -240,7 +240,9 @@ class Records:
         folder = self._place(kind, key)
         try:
             manifest = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))
-            names = sorted([*manifest["files"], MANIFEST, MARK])
+            # Maps look for predictions whether or not the manifest names them.
+            looked_for = {PREDICTIONS} if kind == TRIALS else set[str]()
+            names = sorted({*manifest["files"], MANIFEST, MARK, *looked_for})
             stamp, facts = stamp_of(folder, names)
         except (OSError, ValueError, KeyError, TypeError):
             return None  # it goes away just now

@@ -6,8 +6,11 @@ import os
 from collections.abc import Sequence
 
 from spared_bench.store.imports import MARK
+from spared_bench.store.trials import PREDICTIONS
 
 _NO_FILE = "-"
+#: An error takes longer than to ask.
+_OFTEN_MISSING = {MARK, PREDICTIONS}
 
 
 def stamp_of_file(name: str, facts: os.stat_result) -> str:
@@ -20,13 +23,13 @@ def stamp_of(folder: str, names: Sequence[str]) -> tuple[str, list[os.stat_resul
     lines, found = [], []
     for name in names:
         path = f"{folder}/{name}"  # one text: a path of its own takes longer, as an error does
-        if name == MARK and not os.access(path, os.F_OK):
-            lines.append(_missing(name))
+        if name in _OFTEN_MISSING and not os.access(path, os.F_OK):
+            lines.append(missing(name))
             continue
         try:
             facts = os.stat(path)  # noqa: PTH116
         except FileNotFoundError:
-            lines.append(_missing(name))
+            lines.append(missing(name))
         else:
             lines.append(stamp_of_file(name, facts))
             found.append(facts)
@@ -48,7 +51,8 @@ def is_as(folder: str, stamp: str) -> bool:
     return True
 
 
-def _missing(name: str) -> str:
+def missing(name: str) -> str:
+    """Return the line of a file that is not there."""
     return f"{name}\t{_NO_FILE}\t{_NO_FILE}"
 
 

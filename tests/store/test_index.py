@@ -249,6 +249,26 @@ def test_no_predictions_are_looked_for_in_an_entry_that_is_known_to_have_none(st
     assert asked == [(first["key"], "predictions.npz")]
 
 
+def test_predictions_that_no_manifest_names_are_found_whatever_the_index_knew(store):
+    (first, *_) = read_finals(store)[0]
+    folder = store.folder(TRIALS, first["key"])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["predictions.npz"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert [has_predictions(store, first["key"]) for _ in range(3)] == [True, True, True]
+    (folder / "predictions.npz").rename(store.root / "kept")
+    assert [has_predictions(store, first["key"]) for _ in range(3)] == [False, False, False]
+    (store.root / "kept").rename(folder / "predictions.npz")
+    assert [has_predictions(store, first["key"]) for _ in range(3)] == [True, True, True]
+
+
+def has_predictions(store, key):
+    """Return whether a trial has predictions, once all results were read."""
+    with Records(store, genes=False) as records:
+        assert len(list(finals_in(records))) == 3
+        return records.has_predictions(key)
+
+
 def test_code_that_puts_results_together_otherwise_makes_another_form(monkeypatch):
     form = index._form.__wrapped__
     before = form()

@@ -170,7 +170,7 @@ class Records:
         if hashed not in self._parts:
             if not self._parts:
                 self._index.read_all(PARTS)
-            part = self._index.record(PARTS, hashed, lambda _: True, dict)
+            part = self._index.record(PARTS, hashed, lambda _: True, _dict)
             if part is None:
                 raise KeyError(hashed)
             self._parts[hashed] = part
@@ -263,9 +263,13 @@ def _trial(known: dict[str, Any]) -> TrialResult:
 
 
 def _scores(known: dict[str, Any]) -> TrialScores:
-    if "scores" not in known:  # of an outcome
+    if "scores" not in known and "status" in known:  # of an outcome
         return TrialScores(**known)
     return record_of(TrialScores, known)
+
+
+def _dict(known: dict[str, Any]) -> dict[str, Any]:
+    return known | {}  # a list, which has no such operation, is none
 
 
 def _cell(known: dict[str, Any]) -> dict[str, Any]:

@@ -444,6 +444,18 @@ def of_odd_parts(path):
         rows.execute("UPDATE finals SET record = '5' WHERE kind = 'parts'")
 
 
+def of_empty_lists(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("UPDATE finals SET record = '[]' WHERE kind = 'parts'")
+
+
+def of_empty_records(path):
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("DELETE FROM finals")
+        for table in ("records", "outcomes"):
+            rows.execute(f"UPDATE {table} SET record = '{{}}'")
+
+
 def without_finals(path):
     with closing(sqlite3.connect(path)) as rows, rows:
         rows.execute("DROP TABLE finals")
@@ -481,6 +493,8 @@ DAMAGES = [
     of_odd_finals,
     of_lost_parts,
     of_odd_parts,
+    of_empty_lists,
+    of_empty_records,
     without_finals,
     of_records_that_lack_a_field,
     a_folder,

@@ -20,6 +20,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
+from zlib import crc32
 
 from pydantic_core import from_json
 
@@ -32,7 +33,7 @@ INDEX = "index.sqlite"
 CELLS = "cells"
 #: Kinds of rows that are of no single record: results of cells, and what many of these share.
 FINALS, PARTS = "finals", "parts"
-_FORM = 4  # of what is kept; another one makes it anew, as other fields of the records do
+_FORM = 5  # of what is kept; another one makes it anew, as other fields of the records do
 _WAIT = 2.0  # seconds for another process that writes
 _MAPPED = 2**30  # bytes of the file that are read in place
 _MOST_KEYS = 500  # in one question
@@ -95,11 +96,16 @@ class Index:
         ahead = self._ahead.get(kind, {})
         row = ahead[key] if key in ahead else self._row(kind, key)
         try:
-            if row is None or not unchanged(row[0]):
+            if row is None:
+                return None
+            stamp = _checked(kind, key, row[1], row[0])
+            if not unchanged(stamp):
                 return None
             known = from_json(row[1])
             if kind in _LONG and not self._outcomes:
-                known |= from_json(row[2]) if self._genes else empty_of(kind)
+                known |= (
+                    from_json(_checked(kind, key, "", row[2])) if self._genes else empty_of(kind)
+                )
             return build(known)
         except (TypeError, ValueError, KeyError, AttributeError, OSError):
             return None  # somebody wrote into it
@@ -142,14 +148,19 @@ class Index:
         """Keep a record, once the index is closed."""
         apart = {name: record[name] for name in _LONG.get(kind, ())}
         rest = {name: value for name, value in record.items() if name not in apart}
-        self._new[_RECORDS].append((kind, key, stamp, json.dumps(rest), json.dumps(apart)))
+        long = _summed(kind, key, "", json.dumps(apart))
+        self._add(_RECORDS, kind, key, stamp, json.dumps(rest), long)
         if kind in _SHOWN:
-            shown = json.dumps(_outcome(kind, record))
-            self._new[_OUTCOMES].append((kind, key, stamp, shown, _NOTHING))
+            self._add(_OUTCOMES, kind, key, stamp, json.dumps(_outcome(kind, record)))
 
     def keep_text(self, kind: str, key: str, stamp: str, text: str) -> None:
         """Keep a row of ``FINALS`` or ``PARTS``, once the index is closed."""
-        self._new[_FINALS].append((kind, key, stamp, text, _NOTHING))
+        self._add(_FINALS, kind, key, stamp, text)
+
+    def _add(
+        self, table: str, kind: str, key: str, stamp: str, text: str, long: str = _NOTHING
+    ) -> None:
+        self._new[table].append((kind, key, _summed(kind, key, text, stamp), text, long))
 
     def close(self) -> None:
         """Write what is to be kept."""
@@ -188,6 +199,26 @@ class Index:
             return None
         except OSError:
             return None
+
+
+def _summed(kind: str, key: str, beside: str, text: str) -> str:
+    """Return a text with a check sum of it, of what stands beside it, and of its place."""
+    named = f"{kind} {key} {beside} {text}"
+    return f"{text}\v{crc32(named.encode(errors='surrogatepass')):08x}"
+
+
+def _checked(kind: str, key: str, beside: str, summed: str) -> str:
+    """Return the text of which ``_summed`` made one; a disk may have turned a digit of either.
+
+    Raises
+    ------
+    ValueError
+        If it is another, or stands in another place.
+    """
+    text = summed[:-9]
+    if _summed(kind, key, beside, text) != summed:
+        raise ValueError("it is not what was written")
+    return text
 
 
 def _outcome(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:

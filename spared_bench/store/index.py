@@ -35,7 +35,6 @@ CELLS = "cells"
 FINALS, PARTS = "finals", "parts"
 _FORM = 5  # of what is kept; another one makes it anew, as other fields of the records do
 _WAIT = 2.0  # seconds for another process that writes
-_MAPPED = 2**30  # bytes of the file that are read in place
 _MOST_KEYS = 500  # in one question
 _RECORDS, _OUTCOMES, _FINALS = "records", "outcomes", "finals"  # the tables
 _TABLE = """CREATE TABLE IF NOT EXISTS {}
@@ -173,7 +172,8 @@ class Index:
         rows = sqlite3.connect(self._path, timeout=_WAIT)
         try:
             if rows.execute("PRAGMA user_version").fetchone()[0] == _form():
-                rows.execute(f"PRAGMA mmap_size = {_MAPPED}")
+                # Nothing of it in memory: a process ends where such a file is cut meanwhile.
+                rows.execute("PRAGMA mmap_size = 0")
                 return rows
             raise sqlite3.DatabaseError("of other code")
         except BaseException:

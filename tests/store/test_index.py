@@ -7,6 +7,8 @@ import json
 import math
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -530,6 +532,31 @@ def test_a_record_of_checked_values_is_the_one_that_looks_at_every_field(store):
     assert repr(vars(copy)) == repr(vars(TrialResult(**vars(cell.final))))
     with pytest.raises(TypeError, match="not the fields of a TrialScores"):
         record_of(TrialScores, {"status": "ok"})
+
+
+def test_an_index_that_is_cut_while_it_is_read_ends_no_process(store):
+    assert len(read_finals(store)[0]) == 3
+    done = subprocess.run(
+        [sys.executable, "-c", CUTS, str(store.root)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+    assert len(read_finals(store)[0]) == 3
+
+
+CUTS = """
+import os, sys
+from pathlib import Path
+from spared_bench.store.entries import Store
+from spared_bench.store.index import INDEX
+from spared_bench.store.records import Records
+from spared_bench.trials.cells import finals_in
+
+store = Store(Path(sys.argv[1]))
+with Records(store, genes=False) as records:
+    records.cells()
+    os.truncate(store.root / INDEX, 0)
+    print(len(list(finals_in(records))))
+"""
 
 
 def changed(kind, key, long):

@@ -237,8 +237,12 @@ def _markdown(text: str) -> str:
 
 
 def _csv(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not value.isascii():
+        value = value.encode(errors="replace").decode()  # half a letter cannot be written
     # A spreadsheet would run a name that begins like a formula.
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if value.startswith(_FORMULA) else value
 
 
 def _json(value: Any) -> Any:

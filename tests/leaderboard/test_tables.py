@@ -12,7 +12,7 @@ import pytest
 from spared_bench.leaderboard import terminal_table as table_of
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.leaderboard.text import count, duration, fixed, score, visible
-from tests.board_samples import board_rows, demo_trials, failed, known, trial
+from tests.board_samples import board_rows, build, demo_trials, failed, known, trial
 
 COMMAND = "spared-bench leaderboard build"
 
@@ -142,3 +142,13 @@ def test_a_terminal_names_the_tier_and_markdown_says_in_words_what_it_is():
 
     assert "breast (tier B): PCC-Gene" in names
     assert "breast (donors in train and test): PCC-Gene" in as_markdown(board_rows(trials), COMMAND)
+
+
+def test_half_a_letter_in_a_name_or_in_what_a_trial_says_ends_no_build(tmp_path):
+    odd = trial("a\ud800b", facts={"weights": "\udc00é"}, parameters={"x": "\ud800"})
+    build([odd, trial("ridge")], tmp_path, COMMAND, "store")
+    table = (tmp_path / "leaderboard.csv").read_text(encoding="utf-8")
+    assert {row["predictor"]: row["weights"] for row in csv.DictReader(io.StringIO(table))} == {
+        "a?b": "?é",
+        "ridge": "",
+    }

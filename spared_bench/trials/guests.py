@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -21,18 +22,22 @@ from spared_bench import sandbox
 from spared_bench.apart import DiedError, do_apart
 from spared_bench.bench import Bench
 from spared_bench.beside import neighbours
-from spared_bench.errors import MismatchError, SparedBenchError
+from spared_bench.errors import MismatchError, PluginError, SparedBenchError
 from spared_bench.models.weights_folder import OFFLINE, WEIGHTS_FOLDER
 from spared_bench.registry import GROUP, Registry
 from spared_bench.sources.description import DESCRIPTION, read_description
 from spared_bench.sources.description import FACTORY as DESCRIBED
 from spared_bench.sources.fetch import dataset_folder
 from spared_bench.specs import DatasetSpec
+from spared_bench.store.entries import MANIFEST
 from spared_bench.store.processes import stamp
+from spared_bench.store.trials import RESULT
 from spared_bench.told import with_imported
 from spared_bench.workspace import Workspace
 
 _BLIND = "prepared.h5ad"
+#: What this process writes into an entry itself, after its files.
+_OURS = (MANIFEST, RESULT)
 #: Where libraries keep what they compile; each would else try the home folder.
 _CACHES = ("TMPDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH",
            "TORCHINDUCTOR_CACHE_DIR", "PYTORCH_KERNEL_CACHE_PATH")  # fmt: skip
@@ -79,6 +84,8 @@ def confined(
     ------
     FailedError
         If it raised.
+    PluginError
+        If it put links or other names where files are taken over from.
     """
     tmp = bench.workspace.store.root / "tmp"
     tmp.mkdir(parents=True, exist_ok=True)
@@ -96,8 +103,7 @@ def confined(
             return work(out)
 
         answer = do_apart(inside)
-        for path in sorted(out.iterdir()):
-            path.rename(folder / path.name)
+        _take_over(out, folder, room)
         return answer
     except DiedError as died:
         shutil.rmtree(room, ignore_errors=True)
@@ -105,6 +111,30 @@ def confined(
         raise
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def _take_over(out: Path, folder: Path, room: Path) -> None:
+    """Move what a process shut in has written, which may have put links where files should be.
+
+    A link leads this process, which can read and write everything, where that one could not go.
+
+    Raises
+    ------
+    PluginError
+        If anything of it is no plain file or folder, or is there already.
+    """
+    above = [place for place in out.parents if room in place.parents]
+    for place in (*above, out, *(out.rglob("*") if not out.is_symlink() else ())):
+        mode = place.lstat().st_mode if os.path.lexists(place) else 0
+        if not (stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and out in place.parents)):
+            raise PluginError(
+                f"The method put something else in the place of {place.relative_to(room)}, which is"
+                " taken over from where it was shut in. Only plain files and folders are."
+            )
+    for path in sorted(out.iterdir()):
+        if path.name in _OURS or os.path.lexists(folder / path.name):
+            raise PluginError(f"The method wrote {path.name}, which is not its own to write.")
+        path.rename(folder / path.name)
 
 
 def import_reader(bench: Bench, dataset: str) -> None:

@@ -286,3 +286,72 @@ def test_a_method_that_takes_too_long_is_ended_where_it_is_shut_in(prepared_plan
     limits = Limits(timeout=3.0, isolate=True, strict=True)
     (result,) = execute(plan, workers=1, limits=limits, **QUIET).results
     assert result.status == "timeout"
+
+
+BURGLAR = """
+import os
+import shutil
+import sys
+from pathlib import Path
+import numpy as np
+from spared_bench import PredictorSpec, hookimpl
+from spared_bench import apart
+
+VICTIM = Path(os.environ["VICTIM"])
+
+class Burglar:
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0)
+
+    def predict(self, slides):
+        return np.tile(self.mean_, (len(slides), 1))
+
+    def save(self, folder):
+        out = Path.cwd().parent / "out"
+        (folder / "mean.txt").write_text("1")
+
+        def dumps(value):  # of the answer, when all is written
+            way = os.environ["WAY"]
+            if way == "folder":
+                shutil.rmtree(out)
+                out.symlink_to(VICTIM)
+            elif way == "within":
+                (out / "model" / "more").symlink_to(VICTIM)
+            elif way == "record":
+                (out / "result.json").symlink_to(VICTIM / "result.json")
+            elif way == "manifest":
+                (out / "manifest.json").write_text("{}")
+            return Real.dumps(value)
+
+        Real, apart.json = apart.json, sys.modules[__name__]
+        globals()["dumps"] = dumps
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("burglar", f"{__name__}:Burglar")]
+"""
+
+
+@needs_landlock
+@pytest.mark.parametrize("way", ["folder", "within", "record", "manifest"])
+def test_no_link_leads_who_takes_files_over_to_what_is_not_the_methods(
+    workspace, tmp_path, monkeypatch, way
+):
+    plan = select(make(workspace, strict=False), ["toy"], ["none"], ["gene-mean"])
+    (ours,) = execute(plan, executor="inline", **QUIET).results
+    (victim,) = (workspace / "store" / "trials").glob(f"*/{ours.key}")
+    before = {path.name: path.read_bytes() for path in victim.rglob("*") if path.is_file()}
+    monkeypatch.setenv("VICTIM", str(victim))
+    monkeypatch.setenv("WAY", way)
+    plugin = tmp_path / "burglar.py"
+    plugin.write_text(BURGLAR)
+
+    plan = select(make(workspace, plugin, strict=True), ["toy"], ["none"], ["burglar"])
+    report = execute(plan, workers=1, limits=STRICT, **QUIET)
+
+    after = {path.name: path.read_bytes() for path in victim.rglob("*") if path.is_file()}
+    assert after == before
+    (result,) = report.results
+    assert result.status == "error"
+    told = "manifest.json, which is not its own" if way == "manifest" else "Only plain files and"
+    assert told in result.message

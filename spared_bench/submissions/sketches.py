@@ -20,8 +20,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,19 @@ class Trace:
         Rows of length 1; zeros for a gene without variation.
     quantiles : ndarray of float32, of shape (n_kept, 16)
         Likewise.
+    parts : ndarray of int8, of shape (n_slides, n_few, width)
+        *shape* of each slide, of the genes that an entry keeps; none where it was read, or there is
+        one slide.
+    shares : ndarray of shape (n_slides,)
+        Of the spots, in each slide.
     """
 
     genes: np.ndarray
     smooth: np.ndarray
     shape: np.ndarray
     quantiles: np.ndarray
+    parts: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.int8))
+    shares: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,25 @@ class Likeness:
     shape: float
     nearest: float
     spread: float
+
+
+@dataclass(frozen=True)
+class Patchwork:
+    """How much of a prediction is like one of several others, which may differ from part to part.
+
+    Parameters
+    ----------
+    genes : float
+        Median over genes of the largest *smooth* correlation with any of them.
+    spread : float
+        Share of genes whose quantiles are those of any of them.
+    slides : float
+        Mean over slides of the largest median *shape* correlation with any of them.
+    """
+
+    genes: float
+    spread: float
+    slides: float
 
 
 def neighbours(truth: Truth) -> list[np.ndarray]:
@@ -109,16 +135,42 @@ def trace(prediction: np.ndarray, truth: Truth, near: list[np.ndarray] | None = 
     smooth, shape = np.zeros(prediction.shape), np.zeros(prediction.shape)
     for rows, index in zip(truth.slides, near or neighbours(truth), strict=True):
         ranks = _centred(rankdata(prediction[rows], axis=0))
-        shape[rows] = _without(ranks, ranks.mean(axis=1, keepdims=True))
+        shape[rows] = _evened(_without(ranks, ranks.mean(axis=1, keepdims=True)))
         wanted = _averaged(rankdata(truth.target[rows], axis=0), index)
-        smooth[rows] = _without(_averaged(ranks, index), _centred(wanted))
+        smooth[rows] = _evened(_without(_averaged(ranks, index), _centred(wanted)))
     spread = np.quantile(prediction, np.linspace(0, 1, _QUANTILES), axis=0)
     return Trace(
         np.arange(prediction.shape[1]),
         _sketched(smooth, truth.hash),
         _sketched(shape, truth.hash),
         _unit(_centred(spread).T).astype(np.float32),
+        _parts(shape, truth),
+        np.array([len(rows) / len(prediction) for rows in truth.slides]),
     )
+
+
+def _parts(shape: np.ndarray, truth: Truth) -> np.ndarray:
+    if len(truth.slides) < 2:
+        return np.zeros((0, 0, 0), np.int8)
+    kept = shape[:, _few(shape.shape[1])]
+    found = []
+    for rows in truth.slides:
+        alone = np.zeros(kept.shape)
+        alone[rows] = kept[rows]
+        found.append(_steps(_sketched(alone, truth.hash)))
+    return np.stack(found)
+
+
+def _few(n_genes: int) -> slice:
+    """Return which genes an entry keeps."""
+    return slice(None, None, max(1, -(-n_genes // MOST_GENES)))
+
+
+def _evened(values: np.ndarray) -> np.ndarray:
+    """Let every slide count by its spots, however far its columns vary."""
+    length = np.linalg.norm(values, axis=0)
+    wanted = np.sqrt(len(values))
+    return values * np.divide(wanted, length, out=np.zeros(len(length)), where=length > 1e-6)
 
 
 def _averaged(values: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -187,6 +239,61 @@ def likeness(mine: Trace, theirs: Trace) -> Likeness:
     )
 
 
+def patchwork(mine: Trace, others: Sequence[Trace]) -> Patchwork:
+    """Compare a trace with several of one dataset, part by part: each with that which is nearest.
+
+    What cannot be compared is left out; nan where nothing is left, or too little of it varies.
+    """
+    kept = mine.genes[_few(len(mine.genes))]
+    width = mine.smooth.shape[1]
+    others = [
+        each for each in others if each.smooth.shape[1] == width and np.isin(kept, each.genes).all()
+    ]
+    if not others:
+        return Patchwork(*[float("nan")] * 3)
+    own = _of_genes(mine, kept)
+    theirs = [_of_genes(each, kept) for each in others]
+    varies = own.smooth.any(axis=1)
+    if varies.sum() < max(1, min(_LEAST_GENES, len(kept))):
+        return Patchwork(*[float("nan")] * 3)
+    smooth = np.max([(own.smooth * each.smooth).sum(axis=1) for each in theirs], axis=0)
+    apart = np.min([np.abs(own.quantiles - each.quantiles).max(axis=1) for each in theirs], axis=0)
+    return Patchwork(
+        float(np.median(smooth[varies])),
+        float((apart[varies] <= _SAME).mean()),
+        _nearest_slides(mine.parts, mine.shares, [each.shape for each in theirs]),
+    )
+
+
+def _nearest_slides(parts: np.ndarray, shares: np.ndarray, theirs: Sequence[np.ndarray]) -> float:
+    """Return the mean over slides of the largest median correlation of genes with any trace.
+
+    A slide with a share f of the spots has a length of sqrt(f) in a row of length 1. What falls on
+    its places from other slides is noise, 1 / (16 sqrt(f)) of a correlation for one gene; the
+    median over genes and the mean over slides take most of it out.
+
+    Parameters
+    ----------
+    parts : ndarray of int8, of shape (n_slides, n_genes, width)
+    shares : ndarray of shape (n_slides,)
+    theirs : sequence of ndarray of shape (n_genes, width)
+    """
+    total = weight = 0.0
+    for part, share in zip(parts, shares, strict=False):
+        mine = _unit(part.astype(np.float64))
+        varies = mine.any(axis=1)
+        if varies.any():
+            alike = [np.median((mine * each).sum(axis=1)[varies]) for each in theirs]
+            total += share * min(1.0, float(max(alike)) / np.sqrt(share))
+            weight += share
+    return total / weight if weight else float("nan")
+
+
+def _of_genes(trace: Trace, genes: np.ndarray) -> Trace:
+    at = np.searchsorted(trace.genes, genes)
+    return Trace(genes, trace.smooth[at], trace.shape[at], trace.quantiles[at])
+
+
 def _median(
     mine: np.ndarray,
     theirs: np.ndarray,
@@ -202,12 +309,11 @@ def _median(
 def write_traces(path: Path, traces: Mapping[str, Trace]) -> None:
     """Write traces by name as JSON."""
     values = {name: _packed(each) for name, each in traces.items()}
-    write_text(path, json.dumps({"format": 2, "traces": values}, indent=1) + "\n")
+    write_text(path, json.dumps({"format": 3, "traces": values}, indent=1) + "\n")
 
 
 def _packed(trace: Trace) -> dict[str, Any]:
-    step = max(1, -(-len(trace.genes) // MOST_GENES))
-    kept = slice(None, None, step)
+    kept = _few(len(trace.genes))
     return {
         "genes": trace.genes[kept].tolist(),
         "smooth": _text(_steps(trace.smooth[kept])),

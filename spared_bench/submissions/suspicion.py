@@ -29,6 +29,7 @@ from spared_bench.submissions.sketches import (
     Trace,
     likeness,
     neighbours,
+    patchwork,
     trace,
     traces_of_others,
 )
@@ -39,6 +40,10 @@ from spared_bench.trials.cells import FinishedCell
 #: that both have, at least two; *shape*, *nearest* and *spread*, on any. By docs/submissions.md,
 #: methods that learned apart stay below, and copies with 30 % noise mostly above.
 SMOOTH, SHAPE, NEAREST, SPREAD = 0.90, 0.95, 0.95, 0.8
+#: Likewise from which each gene (*smooth*), or each slide (*shape*), is one of some entry, on every
+#: dataset that others have, at least two. Of many entries, one is near to an honest method by
+#: chance, so genes ask for more than one entry does.
+GENES_DEALT, SLIDES_DEALT = 0.97, 0.90
 #: Of what test slides' means differ from training slides', an image hardly shows more than this.
 MEANS_KNOWN = 0.5
 #: A mean over genes and slides may pass the estimated ceiling by chance, and by the estimate's own
@@ -198,6 +203,42 @@ def _look_for_copies(evidence: Evidence, leaderboards: Path, protocol: str, own:
             for dataset in sorted(set(mine) & set(theirs))
         }
         _look_at_likeness(evidence, name, found)
+    if not any(flag.kind == "copy" for flag in evidence.flags):
+        _look_for_patchwork(evidence, mine, others.values())
+
+
+def _look_for_patchwork(
+    evidence: Evidence,
+    mine: Mapping[str, Sequence[Trace]],
+    others: Iterable[Mapping[str, Sequence[Trace]]],
+) -> None:
+    """Flag predictions that are put together from several entries, by genes or by slides."""
+    theirs: dict[str, list[Trace]] = {}
+    for traces in others:
+        for dataset, several in traces.items():
+            theirs.setdefault(dataset, []).extend(several)
+    dealt = []
+    for dataset in sorted(set(mine) & set(theirs)):
+        found = [patchwork(each, theirs[dataset]) for each in mine[dataset]]
+        spread, genes, slides = (
+            _largest(getattr(each, name) for each in found)
+            for name in ("spread", "genes", "slides")
+        )
+        if spread >= SPREAD:
+            evidence.add(
+                "copy",
+                f"Of {spread:.0%} of the genes, the values, in any order, are spread as those of"
+                " one or another entry or run here.",
+                dataset,
+            )
+        if np.isfinite(genes):
+            dealt.append(genes >= GENES_DEALT or slides >= SLIDES_DEALT)
+    if len(dealt) > 1 and all(dealt):
+        evidence.add(
+            "copy",
+            f"On all {len(dealt)} datasets, each gene, or each slide, is like that of one or"
+            " another entry or run here: predictions of several are put together.",
+        )
 
 
 def _look_at_likeness(

@@ -10,14 +10,17 @@ import pytest
 from scipy.stats import spearmanr
 
 from spared_bench.errors import SparedBenchError
+from spared_bench.submissions.evidence import Evidence
 from spared_bench.submissions.sketches import (
     MOST_GENES,
     likeness,
     neighbours,
+    patchwork,
     read_traces,
     trace,
     write_traces,
 )
+from spared_bench.submissions.suspicion import look_across
 from spared_bench.submissions.truth import Truth
 
 
@@ -110,6 +113,56 @@ def test_what_both_have_of_the_truth_makes_them_no_copies(truth, rng):
     assert spearmanr(first.ravel(), second.ravel()).statistic > 0.6
     found = likeness(trace(first, smooth_truth), trace(second, smooth_truth))
     assert found.smooth < 0.7
+
+
+def dealt(first, second, truth, by):
+    """Half of one prediction and half of the other."""
+    found = first.copy()
+    if by == "genes":
+        found[:, ::2] = second[:, ::2]
+    for rows in truth.slides[::2] if by == "slides" else ():
+        found[rows] = second[rows]
+    return np.exp(found)
+
+
+@pytest.mark.parametrize("by", ["genes", "slides"])
+@pytest.mark.parametrize("side", [7, 14])  # of which the second leaves the exact range
+def test_what_is_dealt_from_several_is_like_each_in_its_part(rng, by, side, tmp_path):
+    truth = made(rng, slides=4, side=side)
+    several = [predicted(truth, rng) for _ in range(3)]
+    kept = {str(i): trace(each, truth) for i, each in enumerate(several)}
+    write_traces(tmp_path / "traces.json", kept)
+    others = list(read_traces(tmp_path / "traces.json").values())
+
+    mine = trace(dealt(several[0], several[1], truth, by), truth)
+    assert max(likeness(mine, each).shape for each in others) < 0.95
+    assert getattr(patchwork(mine, others), by) > {"genes": 0.97, "slides": 0.90}[by]
+
+    honest = patchwork(trace(predicted(truth, rng), truth), others)
+    assert max(honest.genes, honest.slides) < 0.8
+    assert honest.spread < 0.3
+
+
+@pytest.mark.parametrize("by", ["genes", "slides"])
+def test_a_submission_that_is_dealt_from_two_entries_is_flagged_as_a_copy(rng, by, tmp_path):
+    truths = {name: made(rng, slides=2, dataset_hash=name * 32) for name in ("ab", "cd")}
+    sources = {m: {d: predicted(t, rng) for d, t in truths.items()} for m in ("x", "y", "z")}
+    for method, predictions in sources.items():
+        (tmp_path / "demo@1" / f"{method}@1").mkdir(parents=True)
+        traces = {f"{d}/none/{method}/0": trace(p, truths[d]) for d, p in predictions.items()}
+        write_traces(tmp_path / "demo@1" / f"{method}@1" / "traces.json", traces)
+
+    def flags_of(predictions):
+        traces = {f"{d}/none/mine/0": trace(p, truths[d]) for d, p in predictions.items()}
+        evidence = Evidence(traces=traces)
+        look_across(evidence, [], tmp_path, "demo@1", "mine@1", [])
+        return [(flag.kind, flag.reason) for flag in evidence.flags]
+
+    mixed = {d: dealt(sources["x"][d], sources["y"][d], t, by) for d, t in truths.items()}
+    ((kind, reason),) = flags_of(mixed)
+    assert kind == "copy"
+    assert "predictions of several are put together" in reason
+    assert flags_of({d: predicted(t, rng) for d, t in truths.items()}) == []
 
 
 @pytest.mark.parametrize("correlation", [0.5, 0.9, 0.98])

@@ -19,6 +19,9 @@ from spared_bench.submissions.schema import Description, read_description
 KEY_PREFIX = "ed25519:"
 #: The flag of a name that a repository binds, where it is not known who hands the bundle in.
 NAME_BY_REPOSITORY = "name-by-repository"
+#: Letters and digits that are taken for one another (Unicode, UTS 39, and what hides one as well).
+_ALIKE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s"})
+_PAIRS_ALIKE = (("rn", "m"), ("vv", "w"))
 
 
 def plain_name(name: str) -> str:
@@ -28,6 +31,18 @@ def plain_name(name: str) -> str:
     True
     """
     return "".join(c for c in name.casefold() if c.isalnum()) or name
+
+
+def drawn_name(name: str) -> str:
+    """Return a name as it looks: ``bleep``, ``b1eep`` and ``BIeep`` are drawn alike.
+
+    >>> drawn_name("B1eep") == drawn_name("bleep"), drawn_name("egn") == drawn_name("eggn")
+    (True, False)
+    """
+    plain = plain_name(name)
+    for pair, letter in _PAIRS_ALIKE:
+        plain = plain.replace(pair, letter)
+    return plain.translate(_ALIKE)
 
 
 def load_key(path: Path) -> bytes:
@@ -89,11 +104,15 @@ def check_signature(key: str, manifest: bytes, signature: str) -> None:
 
 
 def owners(leaderboards: Path, method: str) -> Iterator[tuple[str, Description | None]]:
-    """Yield the entries of a method's name, under any protocol, and what they said."""
-    wanted = plain_name(method)
-    for folder in sorted(leaderboards.glob("*@*/*@*")):
-        if plain_name(folder.name.partition("@")[0]) != wanted or not folder.is_dir():
-            continue
+    """Yield the entries of a method's name, under any protocol, and what they said.
+
+    Where the name is not there, those of one that looks like it.
+    """
+    folders = [path for path in sorted(leaderboards.glob("*@*/*@*")) if path.is_dir()]
+    names = {path: path.name.partition("@")[0] for path in folders}
+    wanted = [path for path in folders if plain_name(names[path]) == plain_name(method)]
+    alike = [path for path in folders if drawn_name(names[path]) == drawn_name(method)]
+    for folder in wanted or alike:
         try:
             text = (folder / "submission.yaml").read_text(encoding="utf-8")
             yield f"{folder.parent.name}/{folder.name}", read_description(text, folder.name)

@@ -195,7 +195,8 @@ def _look_for_copies(evidence: Evidence, leaderboards: Path, protocol: str, own:
     } | {
         f"the run of {predictor} here": traces
         for predictor, traces in evidence.rivals.items()
-        if plain_name(predictor) != method
+        # A run of that very predictor; no one owns the name of one that is on no board.
+        if predictor != own.partition("@")[0]
     }
     for name, theirs in others.items():
         found = {

@@ -150,6 +150,31 @@ def test_a_key_is_made_once_for_its_owner_alone_and_read_again(tmp_path):
             load_key(tmp_path / "odd")
 
 
+def test_a_name_that_looks_like_anothers_is_its_owners(make, tmp_path):
+    key, other = (load_key(tmp_path / name) for name in ("mine", "other"))
+    add(make(method="toy-morris10", key=key)[0], tmp_path / "board", "re-scored")
+    for name in ("t0y-morris10", "toy-rnorris1o", "toy-morrisl0", "toy_m0rrl5-lo"):
+        (problem,) = make("2", method=name, key=other)[0].problems
+        assert "belongs to whoever submitted toy@1/toy-morris10@1" in problem
+        assert make("2", method=name, key=key)[0].problems == []
+    assert make("2", method="toy-norris10", key=other)[0].problems == []
+
+
+def test_of_names_that_look_alike_on_an_older_board_each_is_its_own(make, tmp_path):
+    mine, theirs = (load_key(tmp_path / name) for name in ("mine", "theirs"))
+    reports = [make(method=m, key=k)[0] for m, k in (("model-1", mine), ("model-l", theirs))]
+    for report in reports:  # before names were compared by their look
+        add(report, tmp_path / "board", "re-scored")
+    assert make("2", method="model-l", key=theirs)[0].problems == []
+    assert "not signed with that key" in make("2", method="model-l", key=mine)[0].problems[0]
+
+
+def test_a_copy_of_a_run_here_is_told_under_a_name_that_is_nearly_its_own(make):
+    for name, copied in (("toy-ridge+", True), ("toyridge", True), ("toy-ridge", False)):
+        kinds = {flag.kind for flag in make(method=name)[0].flags}
+        assert ("copy" in kinds) is copied
+
+
 def test_names_that_read_alike_are_one():
     assert len({plain_name(name) for name in ("ST-Net", "st_net", "stnet", "st.net+")}) == 1
     assert plain_name("st-net2") != plain_name("st-net")

@@ -88,6 +88,7 @@ def _execute(
             Policy(chosen.fail_fast, chosen.breaker),
             leases,
             chosen.figures,
+            strict=chosen.limits.strict,
         )
         with stop_gently(orchestrator, log) as interrupted:
             summary = orchestrator.run()

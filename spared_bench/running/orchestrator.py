@@ -8,9 +8,10 @@ to it. What becomes of a failure is said by ``retries``, for every executor alik
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from spared_bench.bench import Bench
 from spared_bench.errors import MismatchError, WorkspaceError
 from spared_bench.interfaces import Executor, Job, Outcome
 from spared_bench.planning.plan import Cell, Plan
@@ -20,7 +21,8 @@ from spared_bench.running.queue import Queue
 from spared_bench.running.retries import Policy, next_attempt
 from spared_bench.running.watching import Summary, Watcher
 from spared_bench.store.leases import SECONDS_BETWEEN_REMINDERS, Leases, described
-from spared_bench.store.trials import SCORES, read_scores
+from spared_bench.store.trials import SCORES, TRIALS, read_scores, read_trial
+from spared_bench.trials.record import told_otherwise
 from spared_bench.trials.runner import failure
 from spared_bench.trials.scores import note_failure
 
@@ -51,6 +53,8 @@ class Orchestrator:
         Without, nobody else is expected to work on this store.
     figures : bool
         Whether the figures of the trials that count are drawn; scores always are made.
+    strict : bool
+        Whether methods of others are shut in; without it, no record may say so.
     """
 
     plan: Plan
@@ -60,6 +64,7 @@ class Orchestrator:
     policy: Policy = field(default_factory=Policy)
     leases: Leases | None = None
     figures: bool = True
+    strict: bool = False
 
     def __post_init__(self) -> None:
         self.summary = Summary()
@@ -241,6 +246,7 @@ class Orchestrator:
         if outcome.status == "refused":
             raise MismatchError(outcome.message)
         self.summary.overhead += outcome.overhead
+        outcome = self._as_planned(job, outcome)
         status = outcome.result.status if outcome.result is not None else outcome.status
         if goes_again(status, job.attempt):
             batch = self.plan.bench.protocol.training.batch_size
@@ -260,6 +266,29 @@ class Orchestrator:
             else:
                 self._fail_dependents(job, outcome)
         self._release(job)
+
+    def _as_planned(self, job: Job, outcome: Outcome) -> Outcome:
+        """Go by what is stored of a stranger's trial; fail one that tells what is not its own.
+
+        The record is written in the process of the method, which can change what it says there.
+        """
+        bench = self.plan.bench
+        kinds = {kind: getattr(job, kind) for kind in ("dataset", "completer", "predictor")}
+        if job.kind != "trial" or outcome.result is None or _are_ours(bench, kinds):
+            return outcome
+        read = read_trial(self._store, job.key)
+        if read is None:  # it is tried again, or could not be stored
+            return outcome
+        stored, _ = read
+        wrong = told_otherwise(bench, job, stored, self.strict)
+        if not wrong:
+            return replace(outcome, result=stored)
+        self._store.remove(TRIALS, job.key)
+        message = (
+            f"The record of the trial says otherwise than was planned ({', '.join(wrong)}): code of"
+            " the method has changed it."
+        )
+        return Outcome(job, "error", message)
 
     def _forget_failed_scores(self, job: Job) -> None:
         """Take away why predictions could not be scored that were made again just now."""
@@ -303,6 +332,10 @@ class Orchestrator:
             self.summary.new += 1
             self.watcher.finished(replace(outcome, job=job, status="error", result=result))
             self._reconsider(job.key)
+
+
+def _are_ours(bench: Bench, names: Mapping[str, str]) -> bool:
+    return all(bench.registry.get(kind, name).plugin.is_ours for kind, name in names.items())
 
 
 def _record(plan: Plan, job: Job, outcome: Outcome) -> TrialResult:

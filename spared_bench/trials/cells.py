@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell
 
 _AT_ONCE = 200  # cells whose records are looked up together
+#: What the names of a cell's record are called in a result.
+_NAMES = ("protocol", "dataset", "completer", "predictor", "seed")
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,9 @@ def finals_in(
         new = [record for record, result in zip(some, known, strict=True) if result is None]
         _look_up(records, [{**record, "search": []} for record in new])
         for record, result in zip(some, known, strict=True):
-            found = result or _with_scores(records, record, unread)
-            if found is not None:
+            if result is not None:
+                yield _of_the_cell(result, record)
+            elif (found := _with_scores(records, record, unread)) is not None:
                 yield found
     records.read_ahead(FINALS, [])  # nothing is asked of these rows again
 
@@ -229,7 +232,18 @@ def _with_scores(
         return None
     if scored is not None or not record["scores"]:
         records.keep_final(record, result)
-    return result
+    return _of_the_cell(result, record)
+
+
+def _of_the_cell(result: TrialResult, record: Mapping[str, Any]) -> TrialResult:
+    """Return a result under the names of its cell, which a method cannot write.
+
+    A stranger's method could make the record of its trial in the name of another's; and protocols
+    of the same settings share their trials.
+    """
+    named = dict(zip(_NAMES, record["cell"], strict=True)) | {"key": record["final"]}
+    wrong = any(getattr(result, name) != value for name, value in named.items())
+    return replace(result, **named) if wrong else result
 
 
 def failures_since(records: Records, protocol: str = "") -> Iterator[TrialResult]:

@@ -44,14 +44,19 @@ def environment(bench: Bench, job: Job) -> dict[str, Any]:
         "packages": _versions(),
         "git": _git(),
         "attempts": job.attempt + 1,
-        "plugins": {
-            kind: _plugin(bench, kind, name)
-            for kind, name in (
-                ("dataset", job.dataset),
-                ("completer", job.completer),
-                ("predictor", job.predictor),
-            )
-        },
+        "plugins": plugins_of(bench, job),
+    }
+
+
+def plugins_of(bench: Bench, job: Job) -> dict[str, str]:
+    """Return whose code a trial runs, of which version."""
+    return {
+        kind: _plugin(bench, kind, name)
+        for kind, name in (
+            ("dataset", job.dataset),
+            ("completer", job.completer),
+            ("predictor", job.predictor),
+        )
     }
 
 

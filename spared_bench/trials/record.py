@@ -15,14 +15,17 @@ from spared_bench.models.encoder_table import is_colour
 from spared_bench.models.weights_folder import file_for
 from spared_bench.results import TrialResult
 from spared_bench.trials.checks import slide_checks_fact
-from spared_bench.trials.environment import environment
+from spared_bench.trials.environment import environment, plugins_of
 from spared_bench.trials.features import encoding_told
 from spared_bench.trials.products import Prepared
+
+#: Facts of a trial that decide how it counts; protocols of the same settings agree on them.
+_NOT_A_METHODS = ("evaluation_split", "tier", "shared_donors", "fold_of", "synthetic",
+                  "conflicts_with", "control", "needs_known", "distribution")  # fmt: skip
 
 
 def blank_record(bench: Bench, job: Job) -> TrialResult:
     """Return the record of a trial that has not been run: all that is known before."""
-    predictor = bench.predictor(job.predictor)
     return TrialResult(
         key=job.key,
         status="error",
@@ -32,7 +35,15 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
         predictor=job.predictor,
         parameters=dict(job.parameters),
         seed=job.seed,
-        facts=dataset_facts(bench, job.dataset)
+        facts=_planned_facts(bench, job),
+        environment=environment(bench, job),
+    )
+
+
+def _planned_facts(bench: Bench, job: Job) -> dict[str, Any]:
+    predictor = bench.predictor(job.predictor)
+    return (
+        dataset_facts(bench, job.dataset)
         | {
             "control": predictor.control,
             "scope": predictor.scope,
@@ -44,9 +55,28 @@ def blank_record(bench: Bench, job: Job) -> TrialResult:
             "batch_size": bench.protocol.training.batch_size,
             "steps": job.iterations or bench.protocol.training.iterations,
         }
-        | ({"needs_known": predictor.needs_known} if bench.protocol.known else {}),
-        environment=environment(bench, job),
+        | ({"needs_known": predictor.needs_known} if bench.protocol.known else {})
     )
+
+
+def told_otherwise(bench: Bench, job: Job, result: TrialResult, strict: bool) -> list[str]:
+    """Return what a record says otherwise than is known: a stranger's method has changed it.
+
+    Which split counts, how a method was kept apart and whose code it is are not a method's to say.
+    """
+    planned = _planned_facts(bench, job)
+    names = ("key", "dataset", "completer", "predictor", "seed")
+    wrong = [name for name in names if getattr(result, name) != getattr(job, name)]
+    wrong += [
+        name
+        for name in _NOT_A_METHODS
+        if json.dumps(result.facts.get(name)) != json.dumps(planned.get(name))
+    ]
+    if result.environment.get("isolation") == "strict" and not strict:
+        wrong.append("isolation")
+    if result.environment.get("plugins") != plugins_of(bench, job):
+        wrong.append("plugins")
+    return wrong
 
 
 def dataset_facts(bench: Bench, name: str) -> dict[str, Any]:

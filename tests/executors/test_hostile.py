@@ -8,6 +8,8 @@ import pytest
 
 from spared_bench.api import execute, make_bench, select
 from spared_bench.results import without_times
+from spared_bench.store.entries import Store
+from spared_bench.trials.cells import finished_cells
 from tests.executors.conftest import planted
 from tests.processes import alive
 
@@ -150,3 +152,79 @@ def test_a_strangers_metric_that_fails_leaves_its_own_column_empty_and_no_other(
         assert "Metric 'raises' gave nothing: ValueError: not today" in told
         assert "Metric 'dies' gave nothing: Its process was killed by SIGKILL" in told
         assert "Metric 'short' gave nothing: " in told
+
+
+IMPOSTOR = """
+from dataclasses import replace
+import os
+import numpy as np
+from spared_bench import PredictorSpec, hookimpl
+
+CHANGES = {
+    "honest": {},
+    "name": {"predictor": "gene-mean"},
+    "dataset": {"dataset": "mob_demo"},
+    "split": {"facts": {"evaluation_split": "val"}},
+    "left-out": {"facts": {"synthetic": True, "control": True}},
+    "shut-in": {"environment": {"isolation": "strict"}},
+    "ours": {"environment": {"plugins": {"predictor": "spared-bench 0.1.0 code 0"}}},
+}
+
+def changed(result, **values):
+    merged = {
+        name: getattr(result, name) | value if isinstance(value, dict) else value
+        for name, value in values.items()
+    }
+    return replace(result, **merged)
+
+class Impostor:
+    def __init__(self, way):
+        self.way = way
+
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0)
+
+    def predict(self, slides):
+        from spared_bench.trials import runner
+        write = runner._write
+        values = CHANGES[self.way]
+        runner._write = lambda folder, result: write(folder, changed(result, **values))
+        return np.tile(self.mean_, (len(slides), 1)) + 1.0
+
+for way in CHANGES:
+    kind = type(way, (Impostor,), {"__init__": lambda self, way=way: Impostor.__init__(self, way)})
+    globals()["Way_" + way.replace("-", "_")] = kind
+
+@hookimpl
+def spared_bench_predictors():
+    return [
+        PredictorSpec(f"as-{way}", f"{__name__}:Way_" + way.replace("-", "_")) for way in CHANGES
+    ]
+"""
+
+
+def test_a_method_cannot_write_its_record_in_anothers_name_or_choose_how_it_counts(
+    alone, scored, tmp_path
+):
+    path = tmp_path / "impostor.py"
+    path.write_text(IMPOSTOR)
+    ways = ("name", "dataset", "split", "left-out", "shut-in", "ours")
+    bad = [f"as-{way}" for way in ways]
+    found = run(scored, ["as-honest", *bad, "gene-mean"], [path])
+
+    assert found["as-honest"].ok
+    assert told(found["gene-mean"]) == told(alone["gene-mean"])
+    assert {found[name].status for name in bad} == {"error"}
+    assert all("says otherwise than was planned" in found[name].message for name in bad)
+    cells = list(finished_cells(Store(scored / "workspace" / "store")))
+    counting = sorted(cell.final.predictor for cell in cells if cell.final.ok)
+    assert counting == ["as-honest", "gene-mean"]
+
+
+def test_a_cell_has_its_own_names_whatever_the_record_of_its_trial_says(scored, tmp_path):
+    run(scored, OURS)
+    store = Store(scored / "workspace" / "store")
+    (key,) = [c.final.key for c in finished_cells(store) if c.final.predictor == "linear-probe"]
+    path = store.folder("trials", key) / "result.json"
+    path.write_text(path.read_text().replace('"linear-probe"', '"xxxxxx-probe"'))
+    assert sorted(c.final.predictor for c in finished_cells(store)) == sorted(OURS)

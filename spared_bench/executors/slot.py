@@ -187,7 +187,8 @@ class Slot:
             self._ready = True
             self._begun = math.inf if self.forks else time.monotonic()
         elif kind == "forked" and message is not None:
-            self._child, self._begun = message["pid"], time.monotonic()
+            if not self._child:  # what follows is a method's word, that another process be ended
+                self._child, self._begun = message["pid"], time.monotonic()
         elif kind == "done" and self.forks:
             self._done = message  # which counts when the child has ended, and all that it started
             return None

@@ -6,6 +6,7 @@ import os
 import queue
 import shutil
 import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,6 +172,26 @@ def test_when_an_isolating_worker_is_killed_its_child_does_not_live_on(
         executor.close()
     assert outcome.status == "killed"
     wait_for(lambda: not alive(child))
+
+
+def test_a_job_says_once_which_process_it_has(bench):
+    """A method can write to its worker's output: it must not have another process ended."""
+    settings = replace(bench.settings, limits=Limits(isolate=True, timeout=1e-9))
+    slot, other = Slot(settings, 0, queue.Queue()), subprocess.Popen(["sleep", "60"])
+    (job,) = select(bench, ["toy"], ["none"], ["toy-mean"]).cells[0].finals
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        slot.job = job
+        assert slot.outcome({"type": "forked", "pid": child.pid}) is None
+        assert slot.outcome({"type": "forked", "pid": other.pid}) is None
+        slot.enforce()
+        child.wait(timeout=10)
+        assert other.poll() is None
+    finally:
+        slot.kill()
+        for each in (child, other):
+            each.kill()
+            each.wait()
 
 
 def test_a_worker_that_has_fitted_nothing_has_not_waited_for_torch(bench, monkeypatch):

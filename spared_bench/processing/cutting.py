@@ -21,7 +21,8 @@ import numpy as np
 
 from spared_bench.processing.bilinear import bilinear
 from spared_bench.processing.blocks import BlockImage, mirrored_runs
-from spared_bench.processing.reducing import HalvedImage, halvings_of, resized, resized_part
+from spared_bench.processing.halving import HalvedImage, halvings_of
+from spared_bench.processing.reducing import resized, resized_part
 from spared_bench.threads import usable_cores
 
 #: What a file system says that reserves no room.
@@ -49,7 +50,7 @@ class WindowsToCut:
     out : Path
         The ``.npy`` file: (n_windows, size, size, 3), uint8. It appears only when complete.
     quick : bool
-        Whether a reduction that averages does so as ``reducing`` says, and not by Pillow.
+        Whether a reduction that averages does so as ``halving`` says, and not by Pillow.
     """
 
     corners: np.ndarray

@@ -38,7 +38,7 @@ READING = (
 )
 PATCHES = (
     READING
-    | modules("spared_bench/processing", "bilinear compiled cutting patches reducing")
+    | modules("spared_bench/processing", "bilinear compiled cutting halving patches reducing")
     | modules("spared_bench", "threads")
 )
 VIEWS = (

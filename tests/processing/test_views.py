@@ -11,9 +11,10 @@ from scipy.ndimage import gaussian_filter
 from spared_bench.data import Patches
 from spared_bench.data.views import View
 from spared_bench.errors import ViewError
-from spared_bench.processing import blocks, cutting, reducing, views
+from spared_bench.processing import blocks, cutting, halving, views
+from spared_bench.processing.halving import halvings_of
 from spared_bench.processing.images import open_image
-from spared_bench.processing.reducing import halvings_of, resized, resized_part
+from spared_bench.processing.reducing import resized, resized_part
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import arrays_of, cut_slide, place
 from spared_bench.protocol import PatchCutting
@@ -232,7 +233,7 @@ WIDE_CENTRES = [(500, 400), (501, 403), (10, 890), (1103, 0), (1102.5, 901), (35
 def test_a_large_window_comes_from_a_halved_image(
     tmp_path, wide, side, halvings, held, monkeypatch
 ):
-    monkeypatch.setattr(reducing, "CACHE_BYTES", 10**9 if held == "whole" else 0)
+    monkeypatch.setattr(halving, "CACHE_BYTES", 10**9 if held == "whole" else 0)
     size = 150 if side == 600 else 120
     assert halvings_of(side, size) == halvings
     slide = make_slide(tmp_path / "a.png", wide, WIDE_CENTRES)
@@ -290,21 +291,21 @@ def test_many_views_decode_every_block_once(tmp_path, rng, wide, monkeypatch, na
 
 def counted_halved_images(monkeypatch):
     """Return those that are made from now on."""
-    made, begin = [], reducing.HalvedImage.__init__
+    made, begin = [], halving.HalvedImage.__init__
 
     def counted(self, image):
         begin(self, image)
         made.append(self)
 
-    monkeypatch.setattr(reducing.HalvedImage, "__init__", counted)
+    monkeypatch.setattr(halving.HalvedImage, "__init__", counted)
     return made
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("cores", [1, 4])
 def test_a_halved_block_is_dropped_after_its_last_window(tmp_path, wide, monkeypatch, name, cores):
-    monkeypatch.setattr(reducing, "CACHE_BYTES", 0)  # nothing is held as a whole
-    monkeypatch.setattr(reducing, "_BLOCK", 32)
+    monkeypatch.setattr(halving, "CACHE_BYTES", 0)  # nothing is held as a whole
+    monkeypatch.setattr(halving, "_BLOCK", 32)
     monkeypatch.setattr(cutting, "usable_cores", lambda: cores)
     halved = counted_halved_images(monkeypatch)
     slide = make_slide(tmp_path / name, wide, WIDE_CENTRES)

@@ -36,7 +36,8 @@ def measured(forked: bool, workers: int, report: Path) -> None:
     from spared_bench.executors import worker_process
     from spared_bench.executors.slot import Slot
 
-    worker_process._CAN_FORK = worker_process._CAN_FORK and forked
+    if not forked:
+        worker_process._can_fork = lambda: False
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         options: Any = {"plugin_files": [TESTS / "toy_plugin.py"], "device": "cpu"}

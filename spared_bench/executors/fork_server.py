@@ -1,9 +1,10 @@
 """The process that forks workers: it has imported what they need, and has run none of it.
 
-It has no threads and knows no plugin. Each worker is asked for by one message with four files: its
-input, its output, its log, and a pipe on which its number is told, and in the end how it ended. The
-server ends after the last of its workers when its parent is gone or lets it go; and after a while
-in which nothing was asked.
+It knows no plugin, and has no threads but those of libraries (OpenBLAS, jemalloc), which begin them
+anew in a child. Each worker is asked for by one message with four files: its input, its output, its
+log, and a pipe on which its number is told, and in the end how it ended. The server ends after the
+last of its workers when its parent is gone or lets it go; and after a while in which nothing was
+asked.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -24,11 +25,9 @@ from spared_bench.fresh import path_options
 #: Variables that nothing reads while it is imported: they may differ between workers.
 _READ_LATER = ("CUDA_VISIBLE_DEVICES", "PYTEST_CURRENT_TEST")
 _INSTALLED = ("site-packages", "dist-packages")
-#: Whether a process can be waited for that is not one's child, and files be sent to one that is.
-_CAN_FORK = hasattr(os, "pidfd_open") and hasattr(socket, "send_fds")
 
 
-class WorkerProcess:
+class WorkerProcess(ABC):
     """A process that its parent speaks to over its standard streams, text by lines.
 
     Attributes
@@ -41,26 +40,26 @@ class WorkerProcess:
     stdout: IO[str]
 
     @property
+    @abstractmethod
     def pid(self) -> int:
         """The number of the process; 0 while it has not begun, or if it never did."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def returncode(self) -> int | None:
         """How it ended: its status or a negative signal; ``None`` if that is not known."""
-        raise NotImplementedError
 
+    @abstractmethod
     def has_ended(self) -> bool:
         """Whether it is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wait(self) -> None:
         """Wait until it is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> None:
         """Kill it, and its group, if it is there, and wait until it is gone."""
-        raise NotImplementedError
 
 
 def start_worker(env: dict[str, str], threads: int, log: IO[bytes]) -> WorkerProcess:
@@ -76,11 +75,20 @@ def start_worker(env: dict[str, str], threads: int, log: IO[bytes]) -> WorkerPro
         For what it prints, and what ends it.
     """
     with _starting:
-        server = _server_for(env, threads, log) if _CAN_FORK else None
+        server = _server_for(env, threads, log) if _can_fork() else None
         if server is not None:
             with suppress(OSError):  # it is gone, or going
                 return _Forked(server, env, log)
     return _Begun(env, log)
+
+
+def _can_fork() -> bool:
+    """Whether the system lets one wait for a process that is not one's child, and send it files."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):  # not Linux, or older than 5.3
+        return False
+    return hasattr(socket, "send_fds")
 
 
 def kill(pid: int) -> None:
@@ -159,15 +167,20 @@ class _Forked(WorkerProcess):
         ending = -1
         with os.fdopen(told, encoding="utf-8") as lines:
             if number := lines.readline():
-                with suppress(OSError):  # it has ended already
+                with suppress(OSError):  # it has ended already, or there are too many files
                     ending = os.pidfd_open(int(number))
                 self._pid = int(number)
             self._known.set()
             if code := lines.readline():
                 self._code = int(code)
         if ending >= 0:
-            select.select([ending], [], [])
+            waiting = select.poll()  # which, unlike select, takes a file of any number
+            waiting.register(ending, select.POLLIN)
+            waiting.poll()
             os.close(ending)
+        elif self._pid and self._code is None:  # nobody could tell when it ends
+            kill(-self._pid)
+            kill(self._pid)
         self._ended.set()
 
     @property

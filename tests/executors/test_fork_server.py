@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -124,6 +126,49 @@ def test_a_worker_whose_server_is_killed_goes_on_and_the_next_one_begins(start):
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
     assert worker.returncode is None  # nobody is left who could know
+
+
+def test_where_a_process_cannot_be_watched_each_worker_is_begun_by_itself(start, monkeypatch):
+    def lacking(_):
+        raise OSError(errno.ENOSYS, "Function not implemented")  # Linux before 5.3
+
+    monkeypatch.setattr(os, "pidfd_open", lacking)
+    assert not any(is_forked(start()) for _ in range(3))
+
+
+def test_a_worker_of_which_nobody_could_tell_the_end_is_ended(start, monkeypatch):
+    start()
+    monkeypatch.setattr(worker_process, "_can_fork", lambda: True)
+    monkeypatch.setattr(os, "pidfd_open", too_many_files)
+    worker = start()
+    assert heard(worker) == "ready"
+    server_of().kill()
+    worker.wait()
+    wait_for(lambda: not alive(worker.pid))
+
+
+def too_many_files(_):
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_the_end_is_seen_of_a_worker_whose_file_has_a_large_number(start, monkeypatch):
+    """As in a process with a thousand open files."""
+    opened = os.pidfd_open
+
+    def large(pid):
+        file = opened(pid)
+        number = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 1030)
+        os.close(file)
+        return number
+
+    start()
+    monkeypatch.setattr(os, "pidfd_open", large)
+    worker = start()
+    assert heard(worker) == "ready"
+    server_of().kill()
+    server_of().wait()
+    os.kill(worker.pid, signal.SIGKILL)
+    wait_for(worker.has_ended)
 
 
 def test_a_worker_is_ended_before_it_was_forked(start):

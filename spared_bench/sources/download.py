@@ -192,17 +192,22 @@ def asked(
     except (ValueError, requests.TooManyRedirects) as error:  # of an address that is none
         raise HopelessError(reason_of(error)) from error
     except requests.RequestException as error:
-        raise AgainError(_late(watchdog, policy) or reason_of(error)) from error
+        raise AgainError(_silence(watchdog, policy, error) or reason_of(error)) from error
     if watchdog.late:
-        raise AgainError(_late(watchdog, policy))
+        raise AgainError(_silence(watchdog, policy))
     watchdog.fed()
     return response
 
 
-def _late(watchdog: Watchdog, policy: Policy) -> str:
-    if not watchdog.late:
+def _silence(watchdog: Watchdog, policy: Policy, error: Exception | None = None) -> str:
+    """Say for how long a server said nothing, whichever noticed it first: watchdog or socket."""
+    from requests import ReadTimeout
+    from urllib3.exceptions import ReadTimeoutError
+
+    if not watchdog.late and not isinstance(error, ReadTimeout | ReadTimeoutError):
         return ""
-    return f"{NOT_WHOLE} in {policy.headers_s:.0f} s"
+    seconds = policy.headers_s if watchdog.late else policy.timeout_s
+    return f"{NOT_WHOLE} in {round(seconds, 1):g} s"
 
 
 def _chunks(response: Response, policy: Policy, watchdog: Watchdog) -> Iterator[bytes]:
@@ -216,9 +221,9 @@ def _chunks(response: Response, policy: Policy, watchdog: Watchdog) -> Iterator[
             # What one call of the system gives: to wait for a whole chunk could take for ever.
             chunk = response.raw.read1(_CHUNK_BYTES, decode_content=False)
         except (HTTPError, OSError) as error:
-            raise AgainError(_late(watchdog, policy) or reason_of(error)) from error
+            raise AgainError(_silence(watchdog, policy, error) or reason_of(error)) from error
         if watchdog.late:
-            raise AgainError(_late(watchdog, policy), crawls=True)
+            raise AgainError(_silence(watchdog, policy), crawls=True)
         if not chunk:
             return
         watchdog.fed()

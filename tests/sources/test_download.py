@@ -299,6 +299,14 @@ def test_a_server_that_never_gets_to_the_end_of_a_line_is_given_up(
     assert download([url, there], tmp_path / "file.bin", Expected(), Counter(), policy) == SHA256
 
 
+@pytest.mark.parametrize("mood", ["silent", "wait"])  # in front of the headers, within the file
+@pytest.mark.parametrize("limit", ["timeout_s", "headers_s"])
+def test_silence_is_called_so_whoever_notices_it_first(server, tmp_path, mood, limit):
+    policy = Policy(1, **{"timeout_s": 20.0, "headers_s": 20.0, limit: 0.3})
+    with pytest.raises(DownloadError, match=r"has not said anything whole in 0\.3 s"):
+        download([server.serve("/a", CONTENT, mood)], tmp_path / "a", Expected(), Counter(), policy)
+
+
 @pytest.mark.parametrize("told", ["abc", "\u00b2", "-5", "1e6", "0x10", "9" * 5_000, ""])
 def test_a_length_that_is_no_number_is_no_length(server, tmp_path, told):
     told = told.encode().decode("latin-1")

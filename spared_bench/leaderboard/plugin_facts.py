@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,11 +12,13 @@ from spared_bench.leaderboard.entries import MethodEntry
 from spared_bench.leaderboard.merging import (
     Facts,
     entry_trials,
+    origin_of,
     with_listing,
     without_foreign_facts,
 )
 from spared_bench.protocol import Protocol, Validation
 from spared_bench.registry import Registry
+from spared_bench.registry.encoders import on_encoder
 from spared_bench.results import TrialResult
 from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, spec_as_dict
 
@@ -83,16 +85,22 @@ def _predictor_facts(registry: Registry) -> Facts:
     }
 
 
-def runnable(registry: Registry, results: Iterable[TrialResult]) -> Facts:
+def runnable(registry: Registry, results: Sequence[TrialResult]) -> Facts:
     """Return what the page says of how a predictor is run and what it needs.
 
     Predictors on another encoder (``linear-probe+uni``) are registered by no name of their own;
-    those that have results can be run as well.
+    those that have results can be run as well, if the encoder is registered, or is a network that
+    was used here. timm and torchvision are not asked for a name: they take seconds to import.
     """
     specs = [entry.spec for entry in registry.all("predictor")]
-    for name in sorted({each.predictor for each in results if "+" in each.predictor}):
+    on_others = {each.predictor for each in results if "+" in each.predictor}
+    used = {each.predictor for each in results if _ran_a_network(each)}
+    for name in sorted(on_others):
+        base, _, encoder = name.partition("+")
         with suppress(SparedBenchError):  # a name that an entry of others made up
-            specs.append(registry.get("predictor", name).spec)
+            if name not in used:
+                encoder = registry.canonical("encoder", encoder)
+            specs.append(on_encoder(registry.get("predictor", base), encoder).spec)
     return {
         spec.name: {
             "summary": spec.summary,
@@ -105,6 +113,12 @@ def runnable(registry: Registry, results: Iterable[TrialResult]) -> Facts:
         for spec in specs
         if isinstance(spec, PredictorSpec)
     }
+
+
+def _ran_a_network(trial: TrialResult) -> bool:
+    """Return whether a trial of this workspace used an encoder that no plugin registers."""
+    encoder = trial.facts.get("encoder") or {}
+    return origin_of(trial).trained_here and encoder.keys() == {"name"}
 
 
 def settings_facts(

@@ -73,10 +73,9 @@ def wilcoxon_holm(blocks: pd.DataFrame) -> pd.DataFrame:
 
 def conover_friedman(blocks: pd.DataFrame) -> pd.DataFrame:
     """Conover's test of rank sums after Friedman's, corrected by Holm (scikit-posthocs)."""
-    import scikit_posthocs
-
     if len(blocks) < 2 or blocks.shape[1] < 2:
         return _labelled(np.ones((blocks.shape[1],) * 2), blocks)
+    import scikit_posthocs
 
     # Corrected here: statsmodels, which it asks, collects garbage each time, half a second long.
     found = _blockwise(scikit_posthocs.posthoc_conover_friedman, blocks).to_numpy()
@@ -85,10 +84,10 @@ def conover_friedman(blocks: pd.DataFrame) -> pd.DataFrame:
 
 def nemenyi(blocks: pd.DataFrame) -> pd.DataFrame:
     """Nemenyi's test of average ranks, the one behind the critical difference."""
-    import scikit_posthocs
-
     if len(blocks) < 2 or blocks.shape[1] < 2:
         return _labelled(np.ones((blocks.shape[1],) * 2), blocks)
+    import scikit_posthocs
+
     return _blockwise(scikit_posthocs.posthoc_nemenyi_friedman, blocks)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from spared_bench.leaderboard.plugin_facts import runnable
@@ -21,6 +24,24 @@ def test_a_method_on_another_encoder_can_be_run_and_a_made_up_one_cannot():
     assert found[ON_UNI]["encoder"] == "encoder"
     assert found[ON_UNI]["licence"] == found["linear-probe"]["licence"] == "MIT"
     assert not set(names[2:]) & set(found)
+
+
+def test_a_network_that_was_used_here_can_be_run_and_one_that_others_name_is_not_looked_up():
+    here, theirs = (
+        trial("linear-probe+resnet18", facts={"encoder": {"name": "resnet18"}, **facts})
+        for facts in ({}, {"imported": True})
+    )
+    assert runnable(discover([]), [here])["linear-probe+resnet18"]["encoder"] == "encoder"
+    assert "linear-probe+resnet18" not in runnable(discover([]), [theirs])
+    code = """
+import sys
+from spared_bench.leaderboard.plugin_facts import runnable
+from spared_bench.registry import discover
+from tests.board_samples import trial
+runnable(discover([]), [trial("linear-probe+" + name) for name in ("nothing", "uni", "resnet18")])
+assert not {"torch", "timm", "torchvision"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.fixture(scope="module")

@@ -228,7 +228,7 @@ def method_data(row: Row, trials: Sequence[TrialResult]) -> dict[str, Any]:
     ordered = sorted(trials, key=lambda trial: (trial.dataset, trial.seed))
     return {
         "id": row_id(row),
-        "trials": [_trial(trial) for trial in ordered],
+        "trials": _trials(ordered),
         "levels": plain(LEVELS),
         "studies": plain([[each.name, each.summary, each.href] for each in row.studies]),
         "about": plain(_about(trials)),
@@ -236,14 +236,21 @@ def method_data(row: Row, trials: Sequence[TrialResult]) -> dict[str, Any]:
     }
 
 
-def _trial(trial: TrialResult) -> dict[str, Any]:
+def _trials(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
+    # Trials that were read from the index share their settings, which take the longest.
+    settings = {id(trial.parameters): trial.parameters for trial in trials}
+    made = {known: plain(parameters) for known, parameters in settings.items()}
+    return [_trial(trial, made[id(trial.parameters)]) for trial in trials]
+
+
+def _trial(trial: TrialResult, parameters: dict[str, Any]) -> dict[str, Any]:
     split = evaluation_split(trial)
     return {
         "dataset": plain(trial.dataset),
         "seed": trial.seed,
         "status": trial.status,
         "key": plain(trial.key),
-        "parameters": plain(trial.parameters),
+        "parameters": parameters,
         "n_parameters": trial.n_parameters,
         "seconds": plain(trial.seconds),
         "scores": plain(trial.scores.get(split, {})),

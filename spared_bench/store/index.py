@@ -203,8 +203,14 @@ class Index:
 
 def _summed(kind: str, key: str, beside: str, text: str) -> str:
     """Return a text with a check sum of it, of what stands beside it, and of its place."""
-    named = f"{kind} {key} {beside} {text}"
-    return f"{text}\v{crc32(named.encode(errors='surrogatepass')):08x}"
+    return text + _sum(kind, key, beside, text)
+
+
+def _sum(kind: str, key: str, beside: str, text: str) -> str:
+    place, content = (
+        each.encode(errors="surrogatepass") for each in (f"{kind} {key} {beside} ", text)
+    )
+    return f"\v{crc32(content, crc32(place)):08x}"
 
 
 def _checked(kind: str, key: str, beside: str, summed: str) -> str:
@@ -216,7 +222,7 @@ def _checked(kind: str, key: str, beside: str, summed: str) -> str:
         If it is another, or stands in another place.
     """
     text = summed[:-9]
-    if _summed(kind, key, beside, text) != summed:
+    if _sum(kind, key, beside, text) != summed[-9:]:
         raise ValueError("it is not what was written")
     return text
 

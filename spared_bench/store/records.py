@@ -30,6 +30,7 @@ from spared_bench.store.trials import (
 
 _YOUNG = 2.0  # seconds: a file that is younger could change again with no new time
 _BETWEEN = "\n\n"  # the stamps of two entries
+_BARE = missing(PREDICTIONS)
 _T = TypeVar("_T")
 
 
@@ -123,7 +124,7 @@ class Records:
             same = is_as(self._place(TRIALS, key), of_trial) and (
                 is_as(self._place(SCORES, scores), of_scores) if scores else not of_scores
             )
-            if same and missing(PREDICTIONS) in of_trial.split("\n"):
+            if same and _BARE in of_trial.split("\n"):
                 self._bare.add(key)
             return same
 

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell
 
 _AT_ONCE = 200  # cells whose records are looked up together
-#: What the names of a cell's record are called in a result.
-_NAMES = ("protocol", "dataset", "completer", "predictor", "seed")
+#: What a result calls the names in a cell's record, and the key of its trial.
+_NAMES = ("protocol", "dataset", "completer", "predictor", "seed", "key")
+_names_of = attrgetter(*_NAMES)
 
 
 @dataclass(frozen=True)
@@ -241,9 +243,10 @@ def _of_the_cell(result: TrialResult, record: Mapping[str, Any]) -> TrialResult:
     A stranger's method could make the record of its trial in the name of another's; and protocols
     of the same settings share their trials.
     """
-    named = dict(zip(_NAMES, record["cell"], strict=True)) | {"key": record["final"]}
-    wrong = any(getattr(result, name) != value for name, value in named.items())
-    return replace(result, **named) if wrong else result
+    names = (*record["cell"], record["final"])
+    if _names_of(result) == names:
+        return result
+    return replace(result, **dict(zip(_NAMES, names, strict=True)))
 
 
 def failures_since(records: Records, protocol: str = "") -> Iterator[TrialResult]:

@@ -23,8 +23,6 @@ from spared_bench.running.watching import Summary, Watcher
 from spared_bench.store.leases import SECONDS_BETWEEN_REMINDERS, Leases, described
 from spared_bench.store.trials import SCORES, TRIALS, read_scores, read_trial
 from spared_bench.trials.record import told_otherwise
-from spared_bench.trials.runner import failure
-from spared_bench.trials.scores import note_failure
 
 #: Seconds between looks at what other orchestrators do.
 _POLL = 1.0
@@ -261,6 +259,8 @@ class Orchestrator:
             self.watcher.finished(outcome)
             if outcome.status == "ok" or job.kind in _OF_A_TRIAL:
                 if outcome.status not in ("ok", "damaged") and job.kind == "score":
+                    from spared_bench.trials.scores import note_failure  # imports AnnData
+
                     note_failure(self.plan.bench, job, outcome.message, outcome.traceback)
                 self._note_product(job)
             else:
@@ -342,4 +342,6 @@ def _record(plan: Plan, job: Job, outcome: Outcome) -> TrialResult:
     """Store a failure that the trial could not record itself."""
     status = _STATUSES.get(outcome.status, "error")
     facts = {"quarantined": True} if status == "killed" else {}
+    from spared_bench.trials.runner import failure  # which imports AnnData
+
     return failure(plan.bench, job, status, outcome.message, outcome.traceback, facts)

@@ -4,19 +4,43 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from spared_bench.cli import app
-from spared_bench.cli.common import own_command
+from spared_bench.cli.common import fail, own_command
 from spared_bench.errors import PluginError, SparedBenchError
 from spared_bench.protocol import read_protocol
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 
+@dataclass
+class Done:
+    """How a command ended, and what it told."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 def spared_bench(*arguments, **environment):
+    """Run a command in this process, which has imported already what one of its own waits for."""
+    done = CliRunner().invoke(app, [str(each) for each in arguments], env=environment)
+    if isinstance(done.exception, SparedBenchError):  # as ``main`` ends
+        with redirect_stderr(StringIO()) as told:
+            status = fail(done.exception)
+        return Done(status, done.stdout, done.stderr + told.getvalue())
+    if not isinstance(done.exception, SystemExit | None):
+        raise done.exception
+    return Done(done.exit_code, done.stdout, done.stderr)
+
+
+def process(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "spared_bench", *map(str, arguments)],
         capture_output=True,
@@ -76,14 +100,10 @@ def spared_bench(*arguments, **environment):
     ],
 )
 def test_a_mistake_ends_with_a_message_status_2_and_no_traceback(tmp_path, arguments, message):
-    # In this process, which has imported already what a command of its own waits for.
-    done = CliRunner().invoke(app, arguments, env={"SPARED_BENCH_WORKSPACE": str(tmp_path / "w")})
-    told, status = done.stderr, done.exit_code
-    if isinstance(done.exception, SparedBenchError):  # ends a process as the tests below say
-        told, status = f"{told} {done.exception}", done.exception.exit_code
-    assert status == 2, told
-    assert message in " ".join(told.split())
-    assert "Traceback" not in told
+    done = spared_bench(*arguments, SPARED_BENCH_WORKSPACE=str(tmp_path / "w"))
+    assert done.returncode == 2, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
@@ -92,7 +112,7 @@ def test_a_mistake_ends_the_process_in_the_same_way(tmp_path):
         (["run", "-p", "linear-prob"], "UnknownNameError: No predictor is named 'linear-prob'."),
         (["run", "--epochs", "3"], "No such option: --epochs"),
     ]:
-        done = spared_bench(*arguments, SPARED_BENCH_WORKSPACE=str(tmp_path / "w"))
+        done = process(*arguments, SPARED_BENCH_WORKSPACE=str(tmp_path / "w"))
         assert done.returncode == 2, done.stderr
         assert message in done.stderr
         assert "Traceback" not in done.stderr
@@ -207,8 +227,8 @@ def test_info_of_a_method_shows_its_parameters_and_configurations(tmp_path):
 
 def test_checks_of_encoders_are_json_and_tell_how_a_gated_one_is_had(tmp_path):
     done = spared_bench(
-        "encoders", "check", "color", "uni2-h", "--json", HF_HUB_OFFLINE="1", HF_HOME=tmp_path,
-        SPARED_BENCH_WEIGHTS=tmp_path, HF_TOKEN="",
+        "encoders", "check", "color", "uni2-h", "--json", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path),
+        SPARED_BENCH_WEIGHTS=str(tmp_path), HF_TOKEN="",
     )  # fmt: skip
     found = json.loads(done.stdout)
     assert done.returncode == 1
@@ -244,11 +264,15 @@ def test_a_plugin_file_that_is_not_there_ends_the_command(tmp_path):
         assert "UsageError: There is no plugin file" in done.stderr
 
 
-def toy_run(workspace, *arguments, **environment):
-    return spared_bench(
+def toy_words(workspace, *arguments):
+    return [
         "run", "--suite", TOY_PROTOCOL, "--plugin", TOY_PLUGIN, "-w", workspace,
-        "-d", "toy", "-c", "none", "--device", "cpu", "--workers", 1, *arguments, **environment,
-    )  # fmt: skip
+        "-d", "toy", "-c", "none", "--device", "cpu", "--workers", 1, *arguments,
+    ]  # fmt: skip
+
+
+def toy_run(workspace, *arguments, **environment):
+    return spared_bench(*toy_words(workspace, *arguments), **environment)
 
 
 def test_a_run_from_plan_to_leaderboard(workspace):
@@ -283,12 +307,29 @@ def test_a_run_from_plan_to_leaderboard(workspace):
     assert 'raise ValueError("the fit went wrong")' in shown.stdout
 
 
+def test_a_run_of_which_all_is_in_the_store_imports_nothing_that_takes_long(workspace):
+    words = toy_words(workspace, "-p", "toy-mean", "--no-track", "--no-figures")
+    assert spared_bench(*words).returncode == 0
+    code = """
+import sys
+from spared_bench.cli import main
+try:
+    main()
+finally:
+    print({"anndata", "pandas", "torch", "mlflow"} & set(sys.modules), file=sys.stderr)
+"""
+    command = [sys.executable, "-c", code, *map(str, words)]
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert again.stderr.splitlines()[-1] == "set()"
+
+
 def test_mlflow_is_rebuilt_from_the_store(workspace):
     assert toy_run(workspace, "-p", "toy-mean").returncode == 0
     (workspace / "mlflow.db").unlink()
-    synced = spared_bench("track", "sync", "-w", workspace, "--json")
+    # By processes of their own: this one may still have the database open that is gone.
+    synced = process("track", "sync", "-w", workspace, "--json")
     assert json.loads(synced.stdout) == {"logged": 1}
-    again = spared_bench("track", "sync", "-w", workspace, "--json")
+    again = process("track", "sync", "-w", workspace, "--json")
     assert json.loads(again.stdout) == {"logged": 0}
 
 
@@ -311,7 +352,7 @@ def test_what_a_plugin_prints_is_no_part_of_a_json_report(tmp_path):
         "    return [DatasetSpec('loud', 'loud:read', **told)]\n"
     )
 
-    done = spared_bench(
+    done = process(
         *("plugins", "check", "loud", "--json", "--plugin", plugin, "-w", tmp_path / "w"),
         PYTHONPATH=str(tmp_path),
     )

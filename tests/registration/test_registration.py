@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import affine_transform, gaussian_filter
 
 from spared_bench.errors import ContractError, CoordinateError, ImageError
 from spared_bench.registration import register
 from spared_bench.registration.by_hand import read_transforms
+from spared_bench.registration.pictures import Picture
+from spared_bench.registration.search import moved, rigid
 from tests.registration.painted import PITCH_PX, bent, placed, section
 
 
@@ -31,6 +34,17 @@ def test_a_section_is_found_at_any_turn_and_distance(tmp_path, degrees):
     assert furthest(found, "a", truth) < 0.5 * PITCH_PX
     assert found.doubtful == {}
     assert found.sections["a"].quality.margin > 0.15
+
+
+@pytest.mark.parametrize("degrees", [0.0, 33.0, 180.0, -100.5])
+def test_a_picture_is_moved_as_scipy_moves_it(rng, degrees):
+    grey = np.pad(gaussian_filter(rng.normal(size=(60, 60)), 2), 20)  # tissue touches no edge
+    picture = Picture(grey, (grey > 0).astype(float), np.eye(3), 1.0)
+    matrix = rigid(degrees, (7.25, -12.5), 100) @ np.diag([1.1, 0.9, 1])
+    back = np.linalg.inv(matrix)
+    rows_first = back[:2, :2][::-1, ::-1], back[:2, 2][::-1]
+    for ours, before in zip(moved(picture, matrix), (grey, picture.tissue), strict=True):
+        np.testing.assert_allclose(ours, affine_transform(before, *rows_first, order=1), atol=1e-12)
 
 
 def test_matrices_are_multiplied_from_the_middle_outwards(tmp_path):

@@ -274,6 +274,7 @@ def dying(function, after):
     return called
 
 
+build(BOARDS["b"], Path(sys.argv[1]).with_name("before"), "cmd", "store")  # with its imports
 for line in sys.stdin:  # "a 5": build board a and be killed at the fifth change of the folder
     board, steps = line.split()
     child = os.fork()

@@ -108,9 +108,10 @@ def test_a_suspended_run_is_named_and_its_work_taken_over_and_it_spoils_nothing_
         seen = []
 
         def told():
-            text = status(workspace, protocol)
-            if "waits for another run" in text:
-                seen.append(text)
+            waits = "Waiting for another run" in (tmp_path / "log").read_text()
+            if waits and not seen:
+                text = status(workspace, protocol)
+                seen.extend([text] if "waits for another run" in text else [])
             return other.poll() is not None
 
         wait_for(told, 90)

@@ -12,8 +12,12 @@ import pandas as pd
 import spared_bench
 
 names = ["linear-probe", "feature-mlp", "gene-mean"]
+numbers_alone = {"track": False, "figures": False}  # neither runs in MLflow nor maps
 report = spared_bench.run(
-    datasets=["her2st_demo", "mob_demo", "planted"], completers=["median"], predictors=names
+    datasets=["her2st_demo", "mob_demo", "planted"],
+    completers=["median"],
+    predictors=names,
+    **numbers_alone,
 )
 found = {(r.dataset, r.predictor): r for r in report.results if r.ok}
 mse = pd.Series({key: r.scores["test"]["mse"] for key, r in found.items()}).unstack()[names]
@@ -94,7 +98,11 @@ three = report.plan.bench.protocol.model_dump(mode="json") | {
 }
 Path("three.yaml").write_text(yaml.safe_dump(three))
 again = spared_bench.run(
-    datasets=real, completers=["median"], predictors=names[:2], protocol="three.yaml"
+    datasets=real,
+    completers=["median"],
+    predictors=names[:2],
+    protocol="three.yaml",
+    **numbers_alone,
 )
 seeds = pd.DataFrame(
     [(r.dataset, r.predictor, r.seed, r.scores["test"]["mse"]) for r in again.results],

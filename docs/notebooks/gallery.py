@@ -62,7 +62,10 @@ mean_against_variance(moments)
 
 # %%
 report = spared_bench.run(
-    datasets=["her2st_demo"], completers=["median"], predictors=["linear-probe", "view-attention"]
+    datasets=["her2st_demo"],
+    completers=["median"],
+    predictors=["linear-probe", "view-attention"],
+    track=False,
 )
 store = report.plan.bench.workspace.store
 figures = sorted(store.root.glob("figures/*/*/*.png"))

@@ -74,6 +74,7 @@ report = spared_bench.run(
     completers=["median"],
     predictors=["nearest", "linear-probe", "gene-mean", "shuffled"],
     plugin_files=[Path("nearest_plugin.py")],
+    track=False,  # no runs in MLflow, and no page
 )
 scores = pd.DataFrame({result.predictor: result.scores["test"] for result in report.results}).T
 scores[["mse", "pcc-gene"]].sort_values("mse").round(3)
@@ -94,6 +95,7 @@ for k in (1, 5, 20, 60):
         plugin_files=[Path("nearest_plugin.py")],
         parameters={"nearest": {"n_neighbours": k}},
         track=False,
+        figures=False,
     )
     test = each.results[0].scores["test"]
     rows.append({"n_neighbours": k, "mse": test["mse"], "pcc-gene": test["pcc-gene"]})

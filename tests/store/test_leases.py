@@ -169,7 +169,7 @@ SLEEPER = """
 import sys
 from pathlib import Path
 from spared_bench.store.leases import Leases
-leases = Leases(Path(sys.argv[1]), lifetime=1.2)
+leases = Leases(Path(sys.argv[1]), lifetime=2.4)
 assert leases.take("work") and leases.take("other work")
 print("taken", flush=True)
 for line in sys.stdin:
@@ -214,14 +214,14 @@ def ask(process, what):
 
 
 def test_a_living_process_keeps_its_leases_beyond_their_lifetime(tmp_path, sleeper):
-    assert not taken_within(Leases(tmp_path, lifetime=1.2), "work", 4)
+    assert not taken_within(Leases(tmp_path, lifetime=2.4), "work", 6)
     assert ask(sleeper, "take") == "True"
 
 
 def test_a_stopped_process_loses_its_leases_and_leaves_them_alone_when_it_goes_on(
     tmp_path, sleeper
 ):
-    ours = Leases(tmp_path, lifetime=1.2)
+    ours = Leases(tmp_path, lifetime=2.4)
     sleeper.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED)  # the signal is sent; the stop takes a moment
     assert not ours.take("work")
@@ -229,7 +229,7 @@ def test_a_stopped_process_loses_its_leases_and_leaves_them_alone_when_it_goes_o
     assert described(ours.holder("work")).endswith(" (suspended: resume or end it)")
     assert taken_within(ours, "work", 10)
     sleeper.send_signal(signal.SIGCONT)
-    time.sleep(1)  # beats of its heart
+    time.sleep(2)  # beats of its heart
     assert Leases(tmp_path).holder("work")["owner"] == ours.owner
     assert ask(sleeper, "take") == "False"
     assert ask(sleeper, "release") == "released"
@@ -305,7 +305,7 @@ def test_nonsense_is_no_lease(tmp_path, kind):
         path.symlink_to("/dev/zero")
     else:
         path.write_bytes(NONSENSE[kind])
-    leases = Leases(tmp_path, lifetime=1.2)
+    leases = Leases(tmp_path, lifetime=2.4)
     assert leases.holder("work") is None
     assert list(leases.holders()) == []
     assert not leases.take("work")  # it may be just being written

@@ -47,11 +47,11 @@ def friedman(blocks: pd.DataFrame) -> Friedman:
     ----------
     Friedman, JASA 32 (1937); Iman and Davenport, Comm. Stat. A9 (1980).
     """
-    from scipy import stats
-
     n, k = blocks.shape
     if n < 2 or k < 3 or bool((blocks.nunique(axis=1) == 1).all()):
         return Friedman(n, k)
+    from scipy import stats
+
     found = stats.friedmanchisquare(*blocks.to_numpy(dtype=float).T)
     statistic = float(found.statistic)
     rest = n * (k - 1) - statistic

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import warnings
 from itertools import combinations, product
 from unittest.mock import patch
@@ -85,6 +87,19 @@ def test_friedman_is_undefined_for_one_dataset_two_methods_or_nothing_but_ties(b
     for small in (blocks.iloc[:1], blocks.iloc[:, :2], blocks * 0):
         assert math.isnan(friedman(small).p)
         assert math.isnan(friedman(small).f_p)
+
+
+def test_where_there_is_nothing_to_test_no_library_of_tests_is_imported():
+    code = """
+import sys
+import pandas as pd
+from spared_bench.statistics.omnibus import friedman
+from spared_bench.statistics.pairwise import conover_friedman, nemenyi
+one = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
+friedman(one), conover_friedman(one), nemenyi(one)
+assert not {"scipy.stats", "scikit_posthocs", "matplotlib"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_datasets_that_all_agree_give_an_infinite_f():

@@ -22,6 +22,7 @@ from spared_bench.bench import HARNESS_VERSION, Bench
 from spared_bench.completion.masking import draw_hidden, hiding_probabilities
 from spared_bench.completion.scoring import complete_hidden, score_hidden
 from spared_bench.data import Slides
+from spared_bench.errors import in_words
 from spared_bench.interfaces import Completer
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
@@ -256,8 +257,10 @@ def measure(
             label = f"{task.dataset} · {completer}"
             try:
                 found = [task.measure(completer, condition, repeats) for condition in wanted]
-            except Exception as error:
-                measured.failures[label] = f"{type(error).__name__}: {error}"
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a stranger's completer may call sys.exit
+                measured.failures[label] = in_words(error)[0]
                 log(f"{label}: failed: {measured.failures[label]}")
                 continue
             measured.results += found

@@ -68,7 +68,9 @@ def _passes(
 ) -> bool:
     try:
         compare(fit(slides), slides.test.without_expression())
-    except Exception:  # whatever happens, it is no explanation
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # whatever happens, it is no explanation
         return False
     return True
 

@@ -267,6 +267,21 @@ class Killed(BaseException):
     """In place of a signal."""
 
 
+class Cancelled(BaseException):
+    """Of no kind that is caught by the way, as what asyncio raises."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), Cancelled("odd")])
+def test_a_completer_that_would_end_the_process_ends_nothing_but_its_own(bench, monkeypatch, error):
+    def complete(self, slides):
+        raise error
+
+    monkeypatch.setattr(bench.registry.get("completer", "toy-cheats").load(), "complete", complete)
+    measured = measure(bench, ["toy"], ["toy-cheats", "none"], WANTED[:1], 1)
+    assert measured.failures == {"toy · toy-cheats": f"{type(error).__name__}: {error}"}
+    assert [result.completer for result in measured.results] == ["none"]
+
+
 def test_a_completer_that_was_killed_in_training_goes_on_to_the_same_weights(
     bench, tmp_path, monkeypatch
 ):

@@ -191,7 +191,9 @@ def in_words(error: BaseException) -> tuple[str, str]:
     """
     try:
         text = str(error)
-    except Exception as worse:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as worse:
         text = f"(its message cannot be had: {type(worse).__name__})"
     known = isinstance(error, SparedBenchError)
     message = text if known else f"{type(error).__name__}: {text}"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError, UsageError
 from spared_bench.guard import guarded
 from spared_bench.registry import discover, notify
+from spared_bench.results import TrialResult
 from spared_bench.specs.plain import spec_as_json, spec_of
 from tests import made_slides
 
@@ -148,6 +150,53 @@ def test_an_observer_that_prints_or_exits_changes_nothing(installed, capsys):
     notify(discover(points=installed.points), "spared_bench_run_started", said.append, plan=None)
     assert said == ["Observer watcher.spared_bench_run_started failed: SystemExit: 1"]
     assert capsys.readouterr().out == ""
+
+
+ODD_OBSERVER = """
+class Odd(BaseException):
+    def __str__(self):
+        raise SystemExit(3)
+
+@hookimpl
+def spared_bench_run_started(plan):
+    raise Odd
+"""
+SPOILS = """
+@hookimpl
+def spared_bench_run_finished(plan, results):
+    plan.cells.clear()
+    object.__setattr__(results[0], "validation_mse", 0.0)
+    results[0].parameters["lr"] = 7
+    results.clear()
+"""
+
+
+def test_an_observer_that_raises_what_is_no_exception_is_told_and_changes_nothing(installed):
+    installed.add("odd", GOOD + ODD_OBSERVER)
+    said = []
+    notify(discover(points=installed.points), "spared_bench_run_started", said.append, plan=None)
+    assert said == [
+        "Observer odd.spared_bench_run_started failed: Odd: (its message cannot be had: SystemExit)"
+    ]
+
+
+def test_what_an_observer_changes_of_plan_and_results_nobody_else_sees(installed):
+    installed.add("spoils", GOOD + SPOILS)
+    installed.add("again", GOOD + SPOILS)  # who is told next is told the same
+    result = TrialResult("k", "ok", "p@1", "d", "c", "m", {"lr": 1}, 0, validation_mse=0.5)
+    results, said, bench = [result], [], threading.Lock()  # which cannot be copied
+    plan = SimpleNamespace(bench=bench, cells=["a cell"])
+    notify(
+        discover(points=installed.points),
+        "spared_bench_run_finished",
+        said.append,
+        plan=plan,
+        results=results,
+    )
+    assert said == []
+    assert (plan.bench, plan.cells) == (bench, ["a cell"])
+    assert len(results) == 1
+    assert (result.parameters, result.validation_mse) == ({"lr": 1}, 0.5)
 
 
 def test_two_files_of_one_name_are_not_taken_for_each_other(tmp_path):

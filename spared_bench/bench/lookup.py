@@ -321,7 +321,9 @@ def _declared_views(factory: Any, parameters: Mapping[str, Any], label: str) -> 
     with guarded():
         try:
             method = factory(**parameters)
-        except (Exception, SystemExit):  # a trial makes it again, and tells what is wrong
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a trial makes it again, and tells what is wrong
             return None
         return declared_by(method, label)
 

@@ -170,7 +170,9 @@ def declared_by(method: Any, label: str) -> Any:
         return None
     try:
         return method.views
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError(
             f"{label}: its `views` cannot be read ({type(error).__name__}: {error}). They must"
             " follow from the fields of the method alone, before it is fitted."

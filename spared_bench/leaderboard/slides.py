@@ -90,7 +90,9 @@ class SlidePictures:
         try:
             if dataset not in self._refused:
                 self._make(dataset, slides)
-        except Exception as error:  # a stranger's reader raises anything; no picture stops a page
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a stranger's reader raises anything; it stops no page
             self._refused.add(dataset)
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             self.left_out.append(f"Slides of {dataset} are shown without their tissue: {reason}")

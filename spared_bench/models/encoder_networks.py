@@ -55,9 +55,9 @@ def make_network(known: KnownEncoder, weights: str, file: Path | None) -> nn.Mod
     try:
         with seeded(0):
             network = _MAKERS[spec.loader](known, weights, file)
-    except (SparedBenchError, torch.OutOfMemoryError):
+    except (SparedBenchError, torch.OutOfMemoryError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # of a library, or of a stranger's factory
+    except BaseException as error:  # of a library, or of a stranger's factory
         raise PluginError(
             f"Encoder {spec.name!r} of {known.distribution or 'this package'} cannot be made:"
             f" {type(error).__name__}: {' '.join(str(error).split())[:300]}. Correct its"

@@ -49,6 +49,8 @@ def _refusal(bench: Bench, kind: str, name: str, parameters: Mapping[str, Any]) 
             factory(**parameters).check_parameters()
         except UsageError as error:
             return f"{kind.capitalize()} {name!r} cannot run so: {error}"
-        except (Exception, SystemExit):  # a trial makes it again, and tells what is wrong
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a trial makes it again, and tells what is wrong
             return ""
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from types import ModuleType
 from typing import Any
 
@@ -13,17 +14,29 @@ from spared_bench.registry.lookup import Registry
 
 
 def notify(registry: Registry, hook: str, log: Callable[[str], None], **arguments: Any) -> None:
-    """Call an observer hook of every plugin; an error is logged and changes nothing."""
+    """Call an observer hook of every plugin; an error is logged and changes nothing.
+
+    Each gets copies: what an observer changes of a result or a plan, nobody else sees.
+    """
     for module in registry.observers():
         function = getattr(module, hook, None)
         if function is None or not hasattr(function, f"{hookspecs.PROJECT}_impl"):
             continue
         try:
             names = function.__code__.co_varnames[: function.__code__.co_argcount]
+            given = {name: value for name, value in arguments.items() if name in names}
             with guarded():
-                function(**{name: value for name, value in arguments.items() if name in names})
-        except (Exception, SystemExit) as error:
+                function(**_copies(given))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # what asyncio and test tools raise is no Exception
             log(f"Observer {module.__name__}.{hook} failed: {in_words(error)[0]}")
+
+
+def _copies(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Copy what an observer is given; the bench, from which a plan is read, stays one."""
+    bench = getattr(arguments.get("plan"), "bench", None)
+    return deepcopy(arguments, {id(bench): bench})
 
 
 def observes(module: ModuleType) -> bool:

@@ -110,7 +110,9 @@ def _shifted(bench: Bench, cell: StudyCell, shift: Shift, metric: MetricSpec) ->
         values = _score_of(bench, cell.result, shift, metric)
     except SparedBenchError as error:
         return Shifted(cell, shift.name, cell.score(metric.name), gap=str(error))
-    except Exception as error:  # a stranger's method may do anything with what it sees
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's method may do anything with what it sees
         return Shifted(cell, shift.name, cell.score(metric.name), gap=in_words(error)[0])
     value = values["score"]
     return Shifted(

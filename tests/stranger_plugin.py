@@ -5,6 +5,7 @@ Loaded beside ``toy_plugin.py``, whose dataset they use.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from spared_bench import CompleterSpec, PredictorSpec, hookimpl
+from spared_bench.errors import WorkspaceError
 
 
 class Mean:
@@ -48,6 +50,23 @@ class Stops(BaseException):
 class StopsOddly(Mean):
     def fit(self, train, val, context):
         raise Stops("stopped")
+
+
+class FillsItsCache(Mean):
+    """Writes to a place of its own, which takes no more."""
+
+    def fit(self, train, val, context):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class FindsItReadOnly(Mean):
+    def save(self, folder):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/opt/cache")
+
+
+class BlamesTheWorkspace(Mean):
+    def fit(self, train, val, context):
+        raise WorkspaceError("Cannot write to the workspace.")
 
 
 class Speechless(Exception):

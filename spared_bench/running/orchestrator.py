@@ -8,7 +8,7 @@ to it. What becomes of a failure is said by ``retries``, for every executor alik
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from spared_bench.bench import Bench
@@ -20,6 +20,7 @@ from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.running.queue import Queue
 from spared_bench.running.retries import Policy, next_attempt
 from spared_bench.running.watching import Summary, Watcher
+from spared_bench.store.disk import takes_no_more
 from spared_bench.store.leases import SECONDS_BETWEEN_REMINDERS, Leases, described
 from spared_bench.store.trials import SCORES, TRIALS, read_scores, read_trial
 from spared_bench.trials.record import told_otherwise
@@ -240,7 +241,9 @@ class Orchestrator:
         """Take note of what became of a job."""
         job = self._running.pop(outcome.job.key)
         if outcome.status == "unwritable":
-            raise WorkspaceError(outcome.message)
+            if _is_ours(self.plan.bench, job) or takes_no_more(self._store.root / "tmp"):
+                raise WorkspaceError(outcome.message)
+            outcome = replace(outcome, status="error")
         if outcome.status == "refused":
             raise MismatchError(outcome.message)
         self.summary.overhead += outcome.overhead
@@ -273,8 +276,7 @@ class Orchestrator:
         The record is written in the process of the method, which can change what it says there.
         """
         bench = self.plan.bench
-        kinds = {kind: getattr(job, kind) for kind in ("dataset", "completer", "predictor")}
-        if job.kind != "trial" or outcome.result is None or _are_ours(bench, kinds):
+        if job.kind != "trial" or outcome.result is None or _is_ours(bench, job):
             return outcome
         read = read_trial(self._store, job.key)
         if read is None:  # it is tried again, or could not be stored
@@ -334,8 +336,10 @@ class Orchestrator:
             self._reconsider(job.key)
 
 
-def _are_ours(bench: Bench, names: Mapping[str, str]) -> bool:
-    return all(bench.registry.get(kind, name).plugin.is_ours for kind, name in names.items())
+def _is_ours(bench: Bench, job: Job) -> bool:
+    """Whether dataset and methods of a job are our own."""
+    kinds = [kind for kind in ("dataset", "completer", "predictor") if getattr(job, kind)]
+    return all(bench.registry.get(kind, getattr(job, kind)).plugin.is_ours for kind in kinds)
 
 
 def _record(plan: Plan, job: Job, outcome: Outcome) -> TrialResult:

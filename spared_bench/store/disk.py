@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +15,9 @@ from spared_bench.errors import WorkspaceError
 _SAYS_FULL = re.compile(
     r"No space left on device|Disk quota exceeded|\d+ requested and \d+ written"
 )
-
-
 #: Numbers of errors that mean it.
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_TRIED_MIB = 64
 
 
 def is_full(error: BaseException) -> bool:
@@ -25,6 +26,30 @@ def is_full(error: BaseException) -> bool:
         return True
     # Libraries lose the number: HDF5 raises a RuntimeError, numpy counts what was not written.
     return isinstance(error, OSError | RuntimeError) and bool(_SAYS_FULL.search(str(error)))
+
+
+def takes_no_more(folder: Path) -> bool:
+    """Whether there is no space for a file of some size in a folder: it is written and removed."""
+    block = bytes(1 << 20)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            for _ in range(_TRIED_MIB):
+                if file.write(block) != len(block):
+                    return True
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in FULL
+    return False
+
+
+def is_full_at(folder: Path, error: BaseException) -> bool:
+    """Whether an error says that the disk of a folder takes no more, and not another one.
+
+    What a plugin writes elsewhere (to a cache, to ``/tmp``) may find a disk full or read-only that
+    is not the workspace's, and errors of writing do not name their file.
+    """
+    return is_full(error) and takes_no_more(folder)
 
 
 @contextmanager

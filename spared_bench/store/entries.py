@@ -22,7 +22,7 @@ from typing import Any
 from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
-from spared_bench.store.disk import FULL, is_full, why_unwritable
+from spared_bench.store.disk import FULL, is_full, is_full_at, why_unwritable
 from spared_bench.store.imports import inherit_mark
 from spared_bench.store.leases import leases_of
 from spared_bench.store.processes import is_orphan, stamp
@@ -195,7 +195,7 @@ class Store:
     def _is_to_blame(self, error: OSError | RuntimeError) -> bool:
         """Whether it is the workspace that takes nothing: a plugin may lack rights elsewhere."""
         if is_full(error) or not isinstance(error, OSError):
-            return is_full(error)
+            return is_full_at(self.root / "tmp", error)
         return error.errno in _UNWRITABLE and str(error.filename or "").startswith(str(self.root))
 
     @staticmethod

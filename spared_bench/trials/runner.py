@@ -32,7 +32,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.metrics.mse import mse
 from spared_bench.prediction import Prediction
 from spared_bench.results import Status, TrialResult, goes_again
-from spared_bench.store.disk import is_full
+from spared_bench.store.disk import is_full_at
 from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
 from spared_bench.trials.artifacts import write_artifacts
 from spared_bench.trials.blind import confine
@@ -200,7 +200,7 @@ def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> Tri
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit() in a method ends its trial, and nothing else
-        if isinstance(error, WorkspaceError) or is_full(error):
+        if isinstance(error, WorkspaceError) or is_full_at(_scratch(bench, job), error):
             raise  # no failure of the trial: it is open until there is space
         message, story = in_words(error)
         if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be loaded here

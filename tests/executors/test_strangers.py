@@ -119,6 +119,16 @@ def test_a_link_among_saved_files_is_refused_so_that_every_export_can_be_importe
     assert archives.import_archive(other, tmp_path / "all.tar") == (3, 0)
 
 
+@pytest.mark.parametrize("way", ["inline", "shared"])
+def test_a_method_that_finds_another_disk_full_fails_alone_and_the_run_goes_on(workspace, way):
+    odd = ["odd-fillsitscache", "odd-findsitreadonly", "odd-blamestheworkspace"]
+    found = run(workspace, [*odd, "odd-mean"], **WAYS[way])
+    assert [found[name].status for name in odd] == ["error"] * 3
+    assert found["odd-fillsitscache"].message == "OSError: [Errno 28] No space left on device"
+    assert "'/opt/cache'" in found["odd-findsitreadonly"].message
+    assert found["odd-mean"].ok
+
+
 def test_a_plugin_without_rights_elsewhere_fails_alone_and_does_not_blame_the_workspace(workspace):
     found = run(workspace, ["odd-mean"], ["none", "odd-forbidden"], executor="inline")
     assert found["odd-mean"].status == "error"

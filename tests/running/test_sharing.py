@@ -255,8 +255,9 @@ def test_a_predictor_without_save_cannot_be_a_stage_and_the_trial_says_so(worksp
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize("executor", ["inline", "local"])
 def test_on_a_disk_that_is_full_the_run_ends_and_goes_on_when_there_is_space(
-    workspace, protocol, tmp_path
+    workspace, protocol, tmp_path, executor
 ):
     small = tmp_path / "small"
     small.mkdir()
@@ -270,7 +271,7 @@ def test_on_a_disk_that_is_full_the_run_ends_and_goes_on_when_there_is_space(
         plan = toys(small, protocol, ["toy-mean"])
         full = _fill(small)
         with pytest.raises(WorkspaceError, match="No space left on device"):
-            execute(plan, executor="inline", **QUIET)
+            execute(plan, executor=executor, **QUIET)
         full.unlink()
         report = execute(plan, executor="inline", **QUIET)
         assert len(report.results) == 8

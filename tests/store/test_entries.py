@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -173,6 +175,12 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not
     assert (entry.folder / "value.txt").read_text() == "safe"
 
 
+@pytest.fixture
+def full(monkeypatch):
+    monkeypatch.setattr("spared_bench.store.disk.takes_no_more", lambda folder: True)
+
+
+@pytest.mark.usefixtures("full")
 def test_a_full_disk_says_so_and_leaves_nothing(store):
     def make(folder):
         raise OSError(28, os.strerror(28))
@@ -182,6 +190,7 @@ def test_a_full_disk_says_so_and_leaves_nothing(store):
     assert store.find("kind", {"a": 1}) is None
 
 
+@pytest.mark.usefixtures("full")
 @pytest.mark.parametrize(
     "error",
     [
@@ -195,6 +204,16 @@ def test_a_full_disk_is_known_from_what_libraries_make_of_it(store, error):
 
     with pytest.raises(WorkspaceError, match=r"No space left on device. Finished results are"):
         store.obtain("kind", {"a": 1}, make, once=True)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_disk_elsewhere_that_takes_no_more_is_not_the_workspace(store, number):
+    def make(folder):
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+        store.obtain("kind", {"a": 1}, make)
+    assert not any((store.root / "tmp").iterdir())
 
 
 def test_an_error_that_is_not_about_writing_keeps_its_own_name(store):

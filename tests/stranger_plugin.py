@@ -52,6 +52,14 @@ class StopsOddly(Mean):
         raise Stops("stopped")
 
 
+class StopsItsWorker(Mean):
+    """Stops the process that would tell of its end."""
+
+    def fit(self, train, val, context):
+        os.kill(os.getppid(), signal.SIGSTOP)
+        time.sleep(600)
+
+
 class FillsItsCache(Mean):
     """Writes to a place of its own, which takes no more."""
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _TAIL_CHARS = 8_000  # of a worker's log, that are told of a job it died in
 _READ_BYTES = 64 * 1024
 _LAST_WORDS_SECONDS = 2.0  # for what a process said before it ended
+#: In which a worker says that its child was ended; it takes half of it to end what that one left.
+_SILENT_SECONDS = 20.0
 #: What a timeout ends: what plugins compute. Preparing may take as long as it takes.
 _TIMED = ("trial", "complete", "network")
 
@@ -60,6 +62,7 @@ class Slot:
         self._ready = False
         self._child = 0
         self._verdict: tuple[str, str] | None = None
+        self._ended = math.inf  # when its job was
         self._refused = ""
         self._token = ""
         self._done: dict[str, Any] | None = None
@@ -84,7 +87,7 @@ class Slot:
         """Give it a job, whose time begins when its process is there: the worker, or its child."""
         self.job = job
         self._begun = time.monotonic() if self._ready and not self.forks else math.inf
-        self._verdict, self._child, self._done = None, 0, None
+        self._verdict, self._child, self._done, self._ended = None, 0, None, math.inf
         self._token = secrets.token_hex(8)
         self._send({"token": self._token, "job": job.as_dict()})
 
@@ -122,7 +125,11 @@ class Slot:
 
     def enforce(self) -> None:
         """End the job if it takes more than it may; the executor calls this now and then."""
-        if self.job is None or self._verdict is not None or not self._has_process:
+        if self.job is None or not self._has_process:
+            return
+        if self._verdict is not None:
+            if time.monotonic() - self._ended > _SILENT_SECONDS:
+                self.kill()  # a method can stop the worker, which then says nothing any more
             return
         limits, took = self._limits, time.monotonic() - self._begun
         if limits.timeout and took > limits.timeout and self.job.kind in _TIMED:
@@ -142,7 +149,7 @@ class Slot:
         return bool(self._child) or not self.forks
 
     def _end(self, status: str, message: str) -> None:
-        self._verdict = status, message
+        self._verdict, self._ended = (status, message), time.monotonic()
         family = self._family()
         if not self._child:
             self.kill()

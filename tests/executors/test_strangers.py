@@ -119,6 +119,15 @@ def test_a_link_among_saved_files_is_refused_so_that_every_export_can_be_importe
     assert archives.import_archive(other, tmp_path / "all.tar") == (3, 0)
 
 
+def test_a_method_that_stops_its_worker_is_ended_with_it_and_the_run_goes_on(
+    workspace, monkeypatch
+):
+    monkeypatch.setattr("spared_bench.executors.slot._SILENT_SECONDS", 1.0)
+    found = run(workspace, ["odd-stopsitsworker", "odd-mean"], workers=1, limits=Limits(timeout=4))
+    assert found["odd-stopsitsworker"].status == "timeout"
+    assert found["odd-mean"].ok
+
+
 @pytest.mark.parametrize("way", ["inline", "shared"])
 def test_a_method_that_finds_another_disk_full_fails_alone_and_the_run_goes_on(workspace, way):
     odd = ["odd-fillsitscache", "odd-findsitreadonly", "odd-blamestheworkspace"]

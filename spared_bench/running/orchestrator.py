@@ -16,11 +16,12 @@ from spared_bench.errors import MismatchError, WorkspaceError
 from spared_bench.interfaces import Executor, Job, Outcome
 from spared_bench.planning.plan import Cell, Plan
 from spared_bench.planning.stored import stored_result
-from spared_bench.results import Status, TrialResult, goes_again
+from spared_bench.results import IMPORTED, Status, TrialResult, goes_again
 from spared_bench.running.queue import Queue
 from spared_bench.running.retries import Policy, next_attempt
 from spared_bench.running.watching import Summary, Watcher
 from spared_bench.store.disk import takes_no_more
+from spared_bench.store.imports import write_mark
 from spared_bench.store.leases import SECONDS_BETWEEN_REMINDERS, Leases, described
 from spared_bench.store.trials import SCORES, TRIALS, read_scores, read_trial
 from spared_bench.trials.record import told_otherwise
@@ -127,6 +128,7 @@ class Orchestrator:
         result = None if chosen is None else self.summary.results.get(chosen.key)
         if chosen is None or result is None or not result.ok:
             return
+        self._mark_what_was_chosen_by_imports(cell, result)
         wanted = [self.plan.score_job(chosen)]
         wanted += [self.plan.draw_job(chosen)] if self.figures else []
         for job in wanted:
@@ -134,6 +136,21 @@ class Orchestrator:
                 self._after.setdefault(chosen.key, set()).add(job.key)
                 self.summary.unfinished.add(chosen.key)
                 self._want(job)
+
+    def _mark_what_was_chosen_by_imports(self, cell: Cell, result: TrialResult) -> None:
+        """Let a trial that counts by what imported candidates say of themselves be imported too.
+
+        No key says so: an archive of a few candidates with other errors than they had would choose
+        the parameters of results that are trained here.
+        """
+        results = self.summary.results
+        by = next((k for k in cell.searched(results) if IMPORTED in results[k].facts), None)
+        if by is None or IMPORTED in result.facts:
+            return
+        write_mark(self._store.folder(TRIALS, result.key), {"chosen_by": by})
+        marked = read_trial(self._store, result.key)
+        if marked is not None:
+            results[result.key] = marked[0]
 
     def _is_queued(self, job: Job) -> bool:
         return job.key in self._queue or job.key in self._running or job.key in self._elsewhere

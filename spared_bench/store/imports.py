@@ -2,8 +2,9 @@
 
 Whoever imports marks: ``store import`` puts ``.imported.json`` into the folder of every entry that
 it takes over, whatever the archive says of itself, so that no editing of an archive removes a mark.
-What is made here of marked entries (a trial on an imported dataset) is marked too. The mark lies in
-the entry's folder and goes with it: an entry that is removed and made again here has none.
+What is made here of marked entries (a trial on an imported dataset) is marked too, and so is a
+trial whose parameters were chosen by an imported candidate of its search. The mark lies in the
+entry's folder and goes with it: an entry that is removed and made again here has none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from spared_bench.files import write_text
 
 MARK = ".imported.json"
 #: A folder of the store with one note per archive; without it, nothing was ever imported.
@@ -31,11 +34,11 @@ def write_mark(folder: Path, source: dict[str, Any]) -> None:
     folder : Path
         Of the entry.
     source : dict
-        ``archive``, ``sha256``, ``imported`` (a date), or ``made_from`` (a key).
+        ``archive``, ``sha256``, ``imported`` (a date), or ``made_from`` or ``chosen_by`` (a key).
     """
     earlier = (read_mark(folder) or {}).get("stations", [])
     stations = [source, *(earlier if isinstance(earlier, list) else [])][:_MOST_STATIONS]
-    (folder / MARK).write_text(json.dumps({"stations": stations}, indent=1), encoding="utf-8")
+    write_text(folder / MARK, json.dumps({"stations": stations}, indent=1))
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:

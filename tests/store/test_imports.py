@@ -274,6 +274,46 @@ def test_a_trial_of_an_imported_dataset_is_not_trained_on_known_data(bench, work
     )
 
 
+@pytest.mark.parametrize("imported", ["the better candidate", "the worse candidate"])
+def test_a_trial_that_imported_candidates_choose_is_not_shown_as_this_workspaces_own(
+    prepared_workspace, bench, tmp_path, imported
+):
+    """The archive says of one candidate alone how well it did; what it chooses is trained here."""
+    plan = select(bench, predictors=["toy-ridge"])
+    (honest,) = execute(plan, executor="inline", track=False).results
+    export(bench.workspace.store, tmp_path / "all.tar")
+    folder = unpacked(tmp_path / "all.tar", tmp_path / "edited")
+    for kind in ("cells", "scores", "figures"):
+        shutil.rmtree(folder / kind)
+    better = imported == "the better candidate"
+    for record in (folder / "trials").glob("*/result.json"):
+        if (record.parent.name == honest.key) != better:
+            shutil.rmtree(record.parent)
+        else:
+            claimed = 1e9 if better else 1e-9
+            edited(record, lambda values, claimed=claimed: values.update(validation_mse=claimed))
+    shutil.copytree(prepared_workspace, tmp_path / "other")
+    other = toy_bench(tmp_path / "other")
+    protocol = other.protocol.model_copy(update={"seeds": (0, 1)})
+    settings = replace(other.settings, protocol=protocol.model_dump(mode="json"))
+    other = type(other)(settings, other.registry)
+    assert import_archive(other.workspace.store, packed(folder, tmp_path / "one.tar")) == (1, 0)
+
+    report = execute(select(other, predictors=["toy-ridge"]), executor="inline", track=False)
+    cells = list(finished_cells(other.workspace.store))
+    assert len(cells) == 2
+    for result in (*report.results, *(cell.final for cell in cells)):
+        assert result.parameters != honest.parameters
+        assert result.facts[IMPORTED]
+    again = execute(select(other, predictors=["toy-ridge"]), executor="inline", track=False)
+    assert all(result.facts[IMPORTED] for result in again.results)
+    build_leaderboard(
+        other.workspace, source="store", out=tmp_path / "site", registry=other.registry
+    )
+    (row,) = data_of(tmp_path / "site", "p0/board")["rows"]
+    assert row["trust"] == "imported"
+
+
 def of_another_name(names):
     return {"cell": [*names[:3], "toy-ridge", 0]}
 

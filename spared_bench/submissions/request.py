@@ -22,6 +22,7 @@ from spared_bench.submissions.report import Report
 #: Names are the stranger's: of these letters only, so that they are one plain file each.
 _BUNDLE = re.compile(r"submissions/([a-z0-9][a-z0-9_+.@-]{0,150}\.zip)")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_BOARD, _HANDED_IN = "leaderboards", "submissions"
 _PLAIN_FILE = "100644"
 MOST_BUNDLES = 5
 _MOST_LISTED = 50
@@ -112,7 +113,7 @@ def review(repository: Path, base: str, head: str, out: Path, check: Checker) ->
         )
         return found
     bundles = []
-    for change in changes(repository, base, tree):
+    for change in sorted(changes(repository, base, tree), key=_weight):
         problem = _problem(change)
         if problem:
             found.problems.append(f"{change.path}: {problem}")
@@ -146,8 +147,15 @@ def changes(repository: Path, base: str, tree: str) -> Iterator[Change]:
         yield Change(path.decode("utf-8", "replace"), status, mode, blob)
 
 
+def _weight(change: Change) -> int:
+    """The board comes first, then bundles: of a long list, not all is shown."""
+    places = (_BOARD, _HANDED_IN)
+    top = change.path.partition("/")[0].casefold()
+    return places.index(top) if top in places else len(places)
+
+
 def _problem(change: Change) -> str:
-    if change.path.startswith("leaderboards/"):
+    if change.path.startswith(f"{_BOARD}/"):
         return (
             "entries and tables of the board never come with a request. Whoever keeps the board"
             " writes them from the bundle."

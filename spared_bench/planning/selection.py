@@ -10,6 +10,7 @@ from spared_bench.errors import SparedBenchError, UsageError
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.checks import check_methods
+from spared_bench.planning.images import blind
 from spared_bench.planning.optuna_search import Asked, AskedCell
 from spared_bench.planning.own_checks import unfit
 from spared_bench.planning.plan import REDUCTION, Cell, Plan
@@ -108,7 +109,7 @@ def _add_cells(plan: Plan, dataset: str) -> None:
         plan.unavailable[dataset] = str(error)
         return
     for predictor in plan.predictors:
-        if why := impossible(bench, dataset, predictor):
+        if why := blind(bench, dataset, predictor) or impossible(bench, dataset, predictor):
             plan.left_out.append(why)
         else:
             plan.cells += _cells(bench, dataset, plan.completers, predictor)

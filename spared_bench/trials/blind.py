@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from spared_bench.bench import Bench
 from spared_bench.data.views import View
 from spared_bench.keys.hashing import digest
+from spared_bench.sources.imageless import no_images
 from spared_bench.trials.fresh_reader import with_reader
 from spared_bench.trials.guests import confined, import_reader, is_strict
 from spared_bench.trials.products import cut_all_patches, keep, prepare, read_table
-from spared_bench.trials.raw_slides import no_images
 from spared_bench.trials.views import places_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def adopt_blind(bench: Bench, name: str, path: Path, told: Mapping[str, Any]) ->
     """Take what ``write_blind`` has written for the prepared dataset of this process."""
 
     def slides() -> dict[str, AnnData]:
-        raise no_images(bench, name, told["without"])
+        raise no_images(bench.dataset(name), bench.folder(name), told["without"])
 
     keep(bench, name, read_table(path), float(told["missing"]), slides)
 

@@ -29,6 +29,7 @@ from spared_bench.trials.views import (
     RawSlides,
     cut_together,
     make_view,
+    note_facts,
     spot_view,
 )
 from spared_bench.words import counted
@@ -217,7 +218,9 @@ def cut_all_patches(bench: Bench, name: str, views: Iterable[View] = ()) -> list
         return []
     slides = read_raw_slides(bench, name)
     without = without_image(slides)
-    if not without:
+    if without:
+        note_facts(bench, name, slides)
+    else:
         cut_together(bench, name, wanted, slides)
         for view in wanted:
             if bench.protocol.patches.stain != "none" and bench.has_cut(name, view):

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from spared_bench.bench import Bench
 from spared_bench.data import validate_raw_slide
 from spared_bench.data.raw_counts import require_counts
-from spared_bench.errors import ImageError
 from spared_bench.processing.given import has_given
-from spared_bench.sources.description import DESCRIPTION, FACTORY
+from spared_bench.sources.imageless import no_images
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,21 +51,4 @@ def require_images(bench: Bench, name: str, slides: Mapping[str, AnnData]) -> No
     ImageError
     """
     if without := without_image(slides):
-        raise no_images(bench, name, without)
-
-
-def no_images(bench: Bench, name: str, without: Sequence[str]) -> ImageError:
-    """Return the error of a dataset of which some of its slides have no image."""
-    known, folder = bench.dataset(name).slides, bench.folder(name)
-    told = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
-    advice = f"Add the images to {folder}"
-    if bench.dataset(name).factory == FACTORY:
-        advice = (
-            "Name them in the slides' entries of its description (`image: FILE`; kept as"
-            f" {folder / DESCRIPTION}), and add it with `spared-bench data add FILE --replace`"
-        )
-    return ImageError(
-        f"Slides {told} of dataset {name!r} have no image ({len(without)} of {len(known)}), so no"
-        f" patches can be cut, which this method looks at. {advice}; or take a method that looks at"
-        " none: without images the dataset can be prepared and completed (`spared-bench complete`)."
-    )
+        raise no_images(bench.dataset(name), bench.folder(name), without)

@@ -28,7 +28,7 @@ from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, image_size_of, opened
 from spared_bench.store.entries import Entry
 from spared_bench.store.processes import stamp
-from spared_bench.trials.raw_slides import read_raw_slides, require_images
+from spared_bench.trials.raw_slides import read_raw_slides, require_images, without_image
 from spared_bench.trials.stains import STAINS, make_stained, recolouring_of
 
 if TYPE_CHECKING:
@@ -123,12 +123,17 @@ def check_slides(raw: Mapping[str, AnnData], view: View) -> None:
 
 
 def note_facts(bench: Bench, name: str, raw: Mapping[str, AnnData]) -> None:
-    """Keep size and scale of each image, by which a later plan knows whether a view can be cut."""
+    """Keep size and scale of each image, by which a later plan knows whether a view can be cut.
+
+    The size of an image that is not there is 0.
+    """
+    without = without_image(raw)
 
     def make(folder: Path) -> None:
         facts = {}
         for slide_id, slide in raw.items():
-            (width, height), told = image_size_of(slide), slide.uns["slide"]
+            width, height = (0, 0) if slide_id in without else image_size_of(slide)
+            told = slide.uns["slide"]
             facts[slide_id] = {"width": width, "height": height} | {
                 key: float(told[key]) for key in ("image_scale", "spot_diameter_px", "um_per_px")
             }

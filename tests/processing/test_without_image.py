@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 
+import anndata as ad
 import numpy as np
 import pytest
 
 from spared_bench.api import load_dataset, make_bench, select
 from spared_bench.completion.benchmark import Condition, measure
-from spared_bench.errors import ImageError
+from spared_bench.errors import ImageError, UsageError
 from spared_bench.executors.work import run_job
+from spared_bench.planning.selection import make_plan
 from spared_bench.sources.adding import add_description
+from spared_bench.sources.description import Description, SlideEntry
+from spared_bench.sources.imageless import described_without_image
 from spared_bench.trials.products import cut_all_patches, prepare
 from spared_bench.trials.runner import run_trial
 from tests import made_slides
@@ -82,13 +87,28 @@ def test_a_completer_that_looks_at_patches_says_what_is_missing(bench):
 
 
 def test_a_run_prepares_it_and_only_methods_that_look_at_patches_fail(bench):
-    assert cut_all_patches(bench, "half-blind") == ["two"]
     plan = select(bench, ["half-blind"], ["none"], ["gene-mean", "shufflenet"])
     run_job(bench, plan.prepare_job("half-blind"))
     mean, network = (run_trial(bench, cell.finals[-1]) for cell in plan.cells)
     assert mean.ok, mean.traceback
     assert network.status == "error"
     assert "Slides two of dataset 'half-blind' have no image (1 of 3)" in network.message
+
+
+def test_methods_that_look_at_images_are_refused_once_it_is_known_that_there_are_none(bench):
+    """Each candidate of a search would be one more trial that fails for the same reason."""
+    assert cut_all_patches(bench, "half-blind") == ["two"]
+    told = (
+        "Predictor '{}' looks at images. Slides two of dataset 'half-blind' have no image (1 of 3)"
+    )
+    for name in ("linear-probe", "shufflenet", "triplex"):
+        with pytest.raises(UsageError, match=re.escape(told.format(name))):
+            select(bench, ["half-blind"], ["none"], [name])
+    plan = make_plan(bench, ["half-blind", "toy"], ["none"], ["gene-mean", "linear-probe"])
+    assert [(cell.dataset, cell.predictor) for cell in plan.cells] == [
+        *(("half-blind", "gene-mean"), ("toy", "gene-mean"), ("toy", "linear-probe"))
+    ]
+    assert [line[:30] for line in plan.left_out] == ["Predictor 'linear-probe' looks"]
 
 
 def test_the_user_is_told_which_slide_of_which_dataset_lacks_its_image(bench, options):
@@ -125,6 +145,20 @@ def test_the_benchmark_of_completion_ends_where_one_completer_looks_at_patches(o
     assert {"map_blind.png", "map_toy.png"} <= {file.rpartition("/")[2] for file in told["files"]}
 
 
+@pytest.mark.parametrize("images", [{}, {"hires": np.zeros((4, 4, 3), np.uint8)}])
+def test_an_anndata_file_is_known_to_hold_no_image_before_its_slides_are_read(tmp_path, images):
+    adata = ad.AnnData(np.ones((2, 2), np.float32))
+    adata.uns["spatial"] = {"library": {"images": images, "scalefactors": {}}}
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    entry = SlideEntry(path=str(tmp_path / "a.h5ad"))
+    slides = {"T1": entry, "T2": entry.model_copy(update={"image": "full.tif"})}
+    split = {"train": ["T1"], "test": ["T2"]}
+    described = Description(
+        name="mine", format="h5ad", organism="human", slides=slides, split=split
+    )
+    assert described_without_image(described) == ([] if images else ["T1"])
+
+
 def test_of_a_description_the_error_names_its_key_and_what_to_add_again(tmp_path):
     for seed, name in enumerate(("T1", "T2")):
         made_slides.space_ranger(tmp_path / name, seed=seed)
@@ -137,6 +171,11 @@ def test_of_a_description_the_error_names_its_key_and_what_to_add_again(tmp_path
     )
     add_description(description, tmp_path / "w/data")
     bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    with pytest.raises(
+        UsageError, match="'linear-probe' looks at images"
+    ):  # the description says so
+        select(bench, ["mine"], ["none"], ["linear-probe"])
+    assert len(select(bench, ["mine"], ["none"], ["gene-mean"]).cells) == 1
     with pytest.raises(ImageError) as raised:
         prepare(bench, "mine").slides("test").patches[:2]
     told = str(raised.value)

@@ -28,6 +28,7 @@ from spared_bench.leaderboard.text import (
     NONE,
     coverage,
     duration,
+    entry_name,
     fixed,
     predictor_name,
     row_name,
@@ -180,7 +181,7 @@ def _name(at: Place) -> str:
     origin = at.row.origin
     if not origin.method:
         return _predictor(at)
-    return f"{origin.method}@{origin.version} ({origin.trust})"
+    return entry_name(origin, at.row.predictor)
 
 
 def _predictor(at: Place) -> str:

@@ -108,6 +108,7 @@ def origin_facts(entry: MethodEntry) -> dict[str, Any]:
         "source": entry.source,
         "withdrawn": entry.withdrawn,
         "flags": [flag.model_dump() for flag in entry.flags],
+        "several": len({result.predictor for result in entry.results}) > 1,
     }
 
 

@@ -100,6 +100,8 @@ class Origin:
     withdrawn : str or None
         The reason, if it was.
     flags : tuple of Flagged
+    several : bool
+        Whether the entry has several predictors, so that its name does not tell its rows apart.
     """
 
     trust: str = "reproduced"
@@ -108,6 +110,7 @@ class Origin:
     source: str = ""
     withdrawn: str | None = None
     flags: tuple[Flagged, ...] = ()
+    several: bool = False
 
     @property
     def of_others(self) -> bool:

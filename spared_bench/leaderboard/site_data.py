@@ -180,6 +180,7 @@ def _row(row: Row, part: ProtocolBoard, shown: Sequence[Column]) -> dict[str, An
         "trust": origin.trust,
         "method": origin.method,
         "version": origin.version,
+        "several": origin.several,
         "source": origin.source,
         "withdrawn": origin.withdrawn,
         "claimed": not origin.trained_here,

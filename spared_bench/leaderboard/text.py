@@ -89,8 +89,23 @@ def duration(seconds: float) -> str:
 
 
 def row_name(origin: Origin, predictor: str) -> str:
-    """Name a row: an entry of others by method and version, a run by its predictor."""
-    return f"{origin.method} {origin.version}" if origin.method else predictor
+    """Name a row: an entry of others by method and version, a run by its predictor.
+
+    Where an entry has several predictors, each row's is named too.
+    """
+    if not origin.method:
+        return predictor
+    return f"{origin.method} {origin.version}{_of_several(origin, predictor)}"
+
+
+def entry_name(origin: Origin, predictor: str) -> str:
+    """Name a row of an entry of others where its trust is told, too."""
+    name = f"{origin.method}@{origin.version}{_of_several(origin, predictor)}"
+    return f"{name} ({origin.trust})"
+
+
+def _of_several(origin: Origin, predictor: str) -> str:
+    return f" {predictor}" if origin.several else ""
 
 
 def predictor_name(origin: Origin, predictor: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 from spared_bench.leaderboard.merging import entry_trials, with_listing, without_foreign_facts
 from spared_bench.leaderboard.tables import as_csv, as_markdown
+from spared_bench.leaderboard.text import row_name
 from spared_bench.results import UNLISTED
 from tests.board_samples import METRICS, board_rows, trial
 
@@ -52,6 +53,18 @@ def board_of(part):
     from spared_bench.leaderboard.model import Board
 
     return Board((part,))
+
+
+def test_rows_of_one_entry_with_several_predictors_have_names_of_their_own():
+    both = entry().model_dump()["results"]
+    both += [{**both[0], "predictor": "st-net"}]
+    part = board(entry(results=both), entry(method="Alone"), runs=[trial("ridge", mse=1.0)])
+
+    names = {row_name(row.origin, row.predictor) for row in part.rows}
+    assert names == {"Ridge++ 2 ridge", "Ridge++ 2 st-net", "Alone 2", "ridge"}
+    told = as_markdown(board_of(part), "c")
+    for name in ("Ridge++@2 ridge", "Ridge++@2 st-net", "Alone@2"):
+        assert f"| {name} (re-scored) |" in told
 
 
 def test_a_withdrawn_entry_is_shown_without_rank_and_sets_no_record():

@@ -110,7 +110,7 @@ const spared = (() => {
   }
 
   // An entry of others by method and version, a run by its predictor.
-  const methodName = (row) => row.method ? `${row.method} ${row.version}` : row.predictor;
+  const methodName = (row) => row.method ? `${row.method} ${row.version}${row.several ? ` ${row.predictor}` : ""}` : row.predictor;
   // A run of another workspace says so, since one made here may be of the same predictor.
   const rowName = (row) => row.method || row.trust === "reproduced" ? methodName(row) : `${methodName(row)} (${row.trust})`;
 

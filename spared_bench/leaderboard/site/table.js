@@ -89,7 +89,7 @@ spared.ranking = (() => {
   function name(row) {
     const said = [row.control ? "control" : row.withdrawn !== null ? "withdrawn" : "", ["imported", "brought"].includes(row.trust) ? row.trust : ""];
     const badge = said.filter(Boolean).map((text) => ` <span class="badge">${text}</span>`).join("");
-    const small = [row.method && row.predictor, row.scope, spared.claimed(row, row.field_of_view_um && `sees ${Math.round(row.field_of_view_um)} µm`), spared.claimed(row, row.weights), ...encoder(row)].filter(Boolean).map(esc).join(" · ");
+    const small = [row.method && !row.several && row.predictor, row.scope, spared.claimed(row, row.field_of_view_um && `sees ${Math.round(row.field_of_view_um)} µm`), spared.claimed(row, row.weights), ...encoder(row)].filter(Boolean).map(esc).join(" · ");
     const rank = of(row).rank, phone = `<small class="phone">${onPhone(row, rank).map(esc).join(" · ")}</small>`;
     return `<bdi>${link(["method", row.id], spared.methodName(row))}</bdi>${badge}${flag(row, "")}${small ? `<small>${small}</small>` : ""}${phone}`;
   }

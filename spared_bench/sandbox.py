@@ -22,6 +22,7 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on all ar
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
 _PR_SET_NO_NEW_PRIVS = 38
 _OLDEST = 2  # before it, no file could be moved to another folder
+_OF_TCP, _OF_SCOPES = 4, 6  # since when Landlock knows these
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _REFER, _TRUNCATE, _IOCTL = 1 << 13, 1 << 14, 1 << 15
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
@@ -47,6 +48,21 @@ def why_unavailable() -> str:
     return f"this kernel or container offers no Landlock ({os.strerror(error)})"
 
 
+def left_open() -> list[str]:
+    """Return what a process that is shut in on this machine can reach all the same."""
+    found, _ = _version()
+    ways = [
+        (_OF_TCP, "TCP (shut from Linux 6.7)"),
+        (_OF_SCOPES, "signals to other processes and abstract sockets (shut from Linux 6.12)"),
+    ]
+    return [way for version, way in ways if found < version]
+
+
+def shuts_tcp() -> bool:
+    """Whether a process that is shut in on this machine can reach nothing through TCP."""
+    return _version()[0] >= _OF_TCP
+
+
 def enter(
     readable: Iterable[Path],
     writable: Iterable[Path],
@@ -55,6 +71,7 @@ def enter(
 ) -> None:
     """Shut this process in, for good: of all files it can use these only, and no TCP.
 
+    An older kernel leaves more open (``left_open``).
     Files that are open, but not pipes and sockets, are closed before, except for standard input,
     output and error. The process must have one thread.
 
@@ -85,8 +102,8 @@ def enter(
     rules += [(path, every) for path in Path("/dev").glob("nvidia*")]
     rules += [(_real(path), every) for path in writable]
     _close_files()
-    attributes = struct.pack("QQQ", every, _TCP if version >= 4 else 0, _SCOPES)
-    size = 8 if version < 4 else 16 if version < 6 else 24
+    attributes = struct.pack("QQQ", every, _TCP if version >= _OF_TCP else 0, _SCOPES)
+    size = 8 if version < _OF_TCP else 16 if version < _OF_SCOPES else 24
     ruleset = _call(_CREATE_RULESET, ctypes.c_char_p(attributes), ctypes.c_size_t(size), 0)
     for path, rights in rules:
         _allow(ruleset, path, rights)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from spared_bench import sandbox
 from spared_bench.api.options import RunOptions, default_workers
 from spared_bench.api.progress import default_watcher
 from spared_bench.api.report import Report
@@ -70,6 +71,8 @@ def _execute(
     if chosen.retry_failed or chosen.retry_quarantined:
         forget_failures(plan, quarantined=chosen.retry_quarantined)
     check_machine(plan, chosen)
+    if chosen.limits.strict and (ways := sandbox.left_open()):
+        log(f"`--isolate strict` leaves open on this kernel: {'; '.join(ways)}.")
     watcher = Notifying(watcher or default_watcher(), bench.registry, log)
     warn_of_slides(bench, dict.fromkeys(cell.dataset for cell in plan.cells), log)
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)

@@ -238,6 +238,11 @@ def _isolation() -> Finding:
             "isolation", NOTE, f"`--isolate strict` is not available: {reason}",
             "Run methods of others only if you trust them, or in a container.",
         )  # fmt: skip
+    if ways := sandbox.left_open():
+        return Finding(
+            "isolation", NOTE, f"`--isolate strict` leaves open here: {'; '.join(ways)}",
+            "Run methods that you do not trust on a newer kernel, or where nothing listens.",
+        )  # fmt: skip
     return Finding("isolation", OK, "`--isolate strict` is available")
 
 

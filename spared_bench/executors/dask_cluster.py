@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from spared_bench import sandbox
 from spared_bench.bench import Limits, Settings
 from spared_bench.errors import ExecutorError, UsageError
 from spared_bench.executors.cluster_file import is_cluster_file, read_cluster_file
@@ -59,7 +60,12 @@ class DaskExecutor:
 
     @staticmethod
     def check(limits: Limits, cluster: str) -> None:
-        """Refuse a file that describes no cluster, and what is neither a file nor an address."""
+        """Refuse a file that describes no cluster, and what is neither a file nor an address.
+
+        Of a cluster on this machine, a strict run as well, where it would not be one.
+        """
+        if not cluster:
+            _refuse_open_tcp(limits)
         if is_cluster_file(cluster):
             read_cluster_file(Path(cluster))
         elif cluster and not _ADDRESS.fullmatch(cluster):
@@ -200,6 +206,23 @@ def _outcome(job: Job, future: Any) -> Outcome:
     )
 
 
+def _refuse_open_tcp(limits: Limits) -> None:
+    """Refuse a strict run where a method that is shut in could reach the scheduler.
+
+    Dask runs what anybody sends it, in workers that can read everything.
+
+    Raises
+    ------
+    UsageError
+    """
+    if limits.strict and not sandbox.shuts_tcp():
+        raise UsageError(
+            "`--isolate strict` cannot go with Dask here: this kernel leaves TCP open to a method"
+            " that is shut in (Linux 6.7 shuts it), and whoever reaches a Dask scheduler can run"
+            " anything in its workers. Use `--executor local`, or workers on a newer kernel."
+        )
+
+
 _GONE = (
     "The Dask scheduler is gone. Finished trials are kept: start it again, and the same command"
     " goes on from here."
@@ -230,8 +253,10 @@ def do_on_worker(
     """
     from distributed import get_worker
 
+    told = Settings.from_dict(settings)
+    _refuse_open_tcp(told.limits)
     worker = get_worker()
-    slot, inbox = _give(Job(**job), Settings.from_dict(settings), run)
+    slot, inbox = _give(Job(**job), told, run)
     while True:
         slot.enforce()
         try:
@@ -239,8 +264,8 @@ def do_on_worker(
         except queue.Empty:
             continue
         if message is not None and message["type"] == "progress":
-            told = {"name": name, "step": message["step"], "values": message["values"]}
-            worker.log_event(run, told)
+            progress = {"name": name, "step": message["step"], "values": message["values"]}
+            worker.log_event(run, progress)
         outcome = slot.outcome(message)
         if outcome is None:
             continue

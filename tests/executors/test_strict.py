@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
 from spared_bench.cli import app
 from spared_bench.errors import UsageError
+from spared_bench.executors.dask_cluster import DaskExecutor, do_on_worker
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 THIEF = Path(__file__).parents[1] / "thief_plugin.py"
@@ -85,6 +87,34 @@ def test_a_strangers_method_can_read_nothing_and_scores_what_it_scores_without(p
     saved = list((prey / "store" / "trials").rglob(f"{open_.key}/model/mean.txt"))
     assert len(saved) == 1
     assert not list((prey / "store" / "tmp").glob("strict-*"))
+
+
+@needs_landlock
+def test_in_slots_of_a_dask_cluster_it_is_shut_in_alike(prey):
+    plan = select(make(prey, THIEF, strict=True), ["toy"], ["none"], ["thief", "dies", "gene-mean"])
+    report = execute(plan, executor="dask", workers=2, limits=STRICT, **QUIET)
+    found = {result.predictor: result for result in report.results}
+    told = {name: points[0][1] for name, points in found["thief"].curves.items()}
+    assert {"import: read", "predict: read", "predict: listed"} <= set(told)
+    assert set(told.values()) == {0.0}, told
+    assert found["thief"].environment["isolation"] == "strict"
+    assert (found["dies"].status, found["gene-mean"].status) == ("killed", "ok")
+
+
+def test_where_a_kernel_leaves_tcp_open_a_strict_run_goes_to_no_dask_scheduler(bench, monkeypatch):
+    for version, ways in ((2, 2), (4, 1), (6, 0)):
+        monkeypatch.setattr(sandbox, "_version", lambda version=version: (version, 0))
+        assert len(sandbox.left_open()) == ways
+    DaskExecutor.check(STRICT, "")
+
+    monkeypatch.setattr(sandbox, "_version", lambda: (3, 0))
+    DaskExecutor.check(Limits(), "")
+    DaskExecutor.check(STRICT, "tcp://head:8786")  # whose workers say it themselves
+    settings = replace(bench.settings, limits=STRICT).as_dict()
+    with pytest.raises(UsageError, match=r"this kernel leaves TCP open .* `--executor local`"):
+        DaskExecutor.check(STRICT, "")
+    with pytest.raises(UsageError, match="this kernel leaves TCP open"):
+        do_on_worker(settings, {}, "run", "name")
 
 
 @needs_landlock

@@ -74,7 +74,7 @@ def make_cut(bench: Bench, name: str, view: View, slides: RawSlides) -> Entry:
     ImageError, CoordinateError
     """
     inputs, kind = bench.cut_inputs(name, view), bench.cut_kind(view)
-    if bench.guests and kind == "views" and not bench.has_cut(name, view):
+    if bench.guests and not bench.has_cut(name, view):
         inputs |= {"made_by": list(bench.guests)}
 
     def make(folder: Path) -> None:

@@ -63,6 +63,45 @@ if "pytest" not in sys.modules:  # in whose process plugins are listed
 )
 
 
+SPOILS_WHAT_ALL_SHARE = """
+import sys
+import numpy as np
+from spared_bench import PredictorSpec, hookimpl
+
+if "pytest" not in sys.modules:
+    from spared_bench.processing import pipeline
+    from spared_bench.trials import views
+
+    cut, prepare = views._cut, pipeline.prepare
+
+    def blackened(bench, raw, folders):
+        cut(bench, raw, folders)
+        for folder in folders.values():
+            for path in folder.glob("*.npy"):
+                np.save(path, np.zeros_like(np.load(path)))
+
+    def levelled(*arguments):
+        adata = prepare(*arguments)
+        adata.layers["target"][:] = 0
+        return adata
+
+    views._cut, pipeline.prepare = blackened, levelled
+
+class Spoiler:
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0)
+        self.light_ = train.patches[:].mean()
+
+    def predict(self, slides):
+        assert self.light_ > 0
+        return np.tile(self.mean_, (len(slides), 1))
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("spoiler", f"{__name__}:Spoiler")]
+"""
+
+
 def run(root, predictors, plugin_files=(), metrics="mse, pcc-gene"):
     """Return what became of each predictor on a dataset of our own, worked off by one worker."""
     protocol = str(planted(root, f"metrics: [{metrics}]\n"))
@@ -117,6 +156,25 @@ def test_our_methods_score_what_they_score_without_a_plugin_that_attacks_them(
     # No measured entry of a test slide was in the process that predicts, nor a way to one.
     seen = {name: points[0][1] for name, points in found["bad-reaches"].curves.items()}
     assert seen == {"known": 0.0, "behind": 0.0, "framed": 0.0}
+
+
+@pytest.mark.parametrize("lost", ["no patches yet", "a damaged dataset"])
+def test_nothing_that_others_share_is_made_where_a_strangers_code_is_imported(
+    alone, scored, tmp_path, lost
+):
+    plugin = tmp_path / "spoils.py"
+    plugin.write_text(SPOILS_WHAT_ALL_SHARE)
+    store = scored / "workspace" / "store"
+    assert not (store / "patches").exists()
+    if lost == "a damaged dataset":
+        (prepared,) = (store / "prepared").rglob("dataset.h5ad")
+        prepared.write_bytes(prepared.read_bytes()[:-1])
+    found = run(scored, ["spoiler", *OURS], [plugin])
+    assert found["spoiler"].ok, found["spoiler"].message
+    for name in OURS:
+        assert told(found[name]) == told(alone[name])
+    mean = found["gene-mean"].scores["test"]["mse"]
+    assert found["spoiler"].scores["test"]["mse"] == pytest.approx(mean)
 
 
 def test_a_strangers_metric_does_not_change_what_ours_score(alone, scored, tmp_path):

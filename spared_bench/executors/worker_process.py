@@ -250,7 +250,7 @@ class _Server:
 
 
 class _Asked(NamedTuple):
-    """What a server has to have been begun with: all that its imports depend on."""
+    """With what a server has to have been begun: what imports depend on, and workers inherit."""
 
     parent: int
     threads: int
@@ -258,6 +258,7 @@ class _Asked(NamedTuple):
     options: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
     code: tuple[int, ...]
+    inherited: tuple[object, ...]
 
 
 _starting = threading.Lock()
@@ -269,7 +270,8 @@ def _server_for(env: dict[str, str], threads: int, log: IO[bytes]) -> _Server | 
     """Return the server for such a worker; ``None`` for the first, which needs none."""
     rest = {name: value for name, value in env.items() if name not in _READ_LATER}
     folder, options = str(Path.cwd()), tuple(path_options())
-    asked = _Asked(os.getpid(), threads, folder, options, tuple(sorted(rest.items())), _code())
+    variables = tuple(sorted(rest.items()))
+    asked = _Asked(os.getpid(), threads, folder, options, variables, _code(), _inherited())
     _servers[:] = [(of, server) for of, server in _servers if server.alive]
     if _servers and _servers[-1][0] == asked:
         return _servers[-1][1]
@@ -280,6 +282,17 @@ def _server_for(env: dict[str, str], threads: int, log: IO[bytes]) -> _Server | 
         server.let_go()
     _servers.append((asked, _Server(env, threads, log)))
     return _servers[-1][1]
+
+
+def _inherited() -> tuple[object, ...]:
+    """Return what else a process hands on to those that it begins, at the moment."""
+    import resource
+
+    limits = (getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    mask = [line for line in status.splitlines() if line.startswith("Umask:")]
+    cores = tuple(sorted(os.sched_getaffinity(0)))
+    return (*map(resource.getrlimit, sorted(set(limits))), *mask, cores, os.nice(0))
 
 
 def _code() -> tuple[int, ...]:

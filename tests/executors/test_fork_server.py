@@ -6,10 +6,12 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,14 +82,22 @@ def test_workers_after_the_first_are_forked_and_each_is_a_process_of_its_own(sta
     assert not alive(workers[3].pid)
 
 
-@pytest.mark.parametrize("changed", ["env", "threads", "folder", "code"])
-def test_what_imports_depend_on_asks_for_another_server(start, changed, monkeypatch, tmp_path):
+@pytest.mark.parametrize("changed", ["env", "threads", "folder", "code", "umask", "limit"])
+def test_what_imports_depend_on_or_workers_inherit_asks_for_another_server(
+    start, changed, monkeypatch, tmp_path, request
+):
     start()
     first = start()
     if changed == "folder":
         monkeypatch.chdir(tmp_path)
     if changed == "code":
         monkeypatch.setattr(worker_process, "_code", lambda: (1,))
+    if changed == "umask":
+        request.addfinalizer(partial(os.umask, os.umask(0o027)))
+    if changed == "limit":
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        request.addfinalizer(partial(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard)))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
     options = {"env": {"env": os.environ | {"MKL_CBWR": "AVX2"}}, "threads": {"threads": 2}}
     further = [start(**options.get(changed, {})) for _ in range(2)]
     assert [is_forked(worker) for worker in (first, *further)] == [True, False, True]

@@ -17,7 +17,6 @@ from spared_bench.executors.slot import Slot
 from spared_bench.interfaces import Job
 from spared_bench.registry import Registry, discover
 from spared_bench.told import with_imported, with_told
-from spared_bench.trials.shared import make_shared
 
 #: What a kind of job runs of its plugins beside the dataset's; metrics are the protocol's.
 _METHODS = {
@@ -89,6 +88,8 @@ def bench_for(own: Bench, job: Job) -> Bench:
     methods = list(dict.fromkeys([*methods, *_of_encoders(own, job, kinds)]))
     strict = settings.limits.strict and methods
     if methods and not strict:  # of a strict run, a child of its own makes them
+        from spared_bench.trials.shared import make_shared  # which imports pandas
+
         make_shared(own, job)
     wanted = [] if strict else [*methods, *_strangers(settings, job, _importing(job))]
     registry = with_imported(own.registry, settings.plugin_files, wanted)

@@ -194,9 +194,9 @@ class Store:
 
     def _is_to_blame(self, error: OSError | RuntimeError) -> bool:
         """Whether it is the workspace that takes nothing: a plugin may lack rights elsewhere."""
-        if is_full(error) or not isinstance(error, OSError):
-            return is_full_at(self.root / "tmp", error)
-        return error.errno in _UNWRITABLE and str(error.filename or "").startswith(str(self.root))
+        if isinstance(error, OSError) and str(error.filename or "").startswith(str(self.root)):
+            return is_full(error) or error.errno in _UNWRITABLE
+        return is_full_at(self.root / "tmp", error)
 
     @staticmethod
     def _seal(folder: Path, kind: str, inputs: dict[str, Any]) -> None:

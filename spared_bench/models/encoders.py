@@ -58,27 +58,32 @@ class ColorEncoder:
 def _color_features(images: np.ndarray) -> np.ndarray:
     """(n, size, size, 3) of uint8 -> (n, 24)."""
     n, size = images.shape[:2]
-    rgb = images.reshape(n, -1, 3).astype(np.float32) / 255
     density = _density_of_byte()[images]
     stain = density @ _unmixing()  # (n, size, size, 3): haematoxylin, eosin, residue
-    pixels = stain.reshape(n, -1, 3)
+    # Spots last: numpy then adds rows of n numbers rather than of two or three, in the same order.
+    rgb = _spots_last(images).reshape(-1, 3, n).astype(np.float32) / 255
+    both = _spots_last(stain[..., :2])  # (size, size, 2, n)
+    pixels = both.reshape(-1, 2, n)
     quarter = size // 4
     inner = np.zeros((size, size), dtype=bool)
     inner[quarter : size - quarter, quarter : size - quarter] = True
-    centre, rim = pixels[:, inner.ravel(), :2], pixels[:, ~inner.ravel(), :2]
-    quantiles = np.quantile(pixels[..., :2], _QUANTILES, axis=1)  # (3, n, 2)
+    dense = density[..., 0] + (density[..., 1] + density[..., 2])
     parts = [
-        rgb.mean(axis=1),
-        rgb.std(axis=1),
-        pixels[..., :2].mean(axis=1),
-        pixels[..., :2].std(axis=1),
-        *quantiles,
-        centre.mean(axis=1) - rim.mean(axis=1),
-        *(_texture(stain[..., :2], lag) for lag in _TEXTURE_LAGS),
-        (density.mean(axis=3) > _GLASS_DENSITY).mean(axis=(1, 2))[:, None],
-        pixels[..., 2:].std(axis=1),
+        rgb.mean(axis=0),
+        rgb.std(axis=0),
+        pixels.mean(axis=0),
+        pixels.std(axis=0),
+        *np.quantile(np.ascontiguousarray(pixels.transpose(1, 2, 0)), _QUANTILES, axis=2),
+        both[inner].mean(axis=0) - both[~inner].mean(axis=0),
+        *(_texture(both, lag) for lag in _TEXTURE_LAGS),
+        (dense / np.float32(3) > _GLASS_DENSITY).mean(axis=(1, 2))[None],
+        stain[..., 2].reshape(n, -1).std(axis=1)[None],
     ]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    return np.concatenate(parts).T.astype(np.float32, order="C")
+
+
+def _spots_last(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images.transpose(1, 2, 3, 0))
 
 
 def _density_of_byte() -> np.ndarray:
@@ -94,9 +99,12 @@ def _unmixing() -> np.ndarray:
 
 
 def _texture(channels: np.ndarray, lag: int) -> np.ndarray:
-    """Mean absolute difference of pixels ``lag`` apart in a row or column, (n, channels)."""
-    along = np.abs(channels[:, :, lag:] - channels[:, :, :-lag]).mean(axis=(1, 2))
-    down = np.abs(channels[:, lag:] - channels[:, :-lag]).mean(axis=(1, 2))
+    """Mean absolute difference of pixels ``lag`` apart in a row or column: (channels, n).
+
+    ``channels`` has the shape (size, size, channels, n).
+    """
+    along = np.abs(channels[:, lag:] - channels[:, :-lag]).mean(axis=(0, 1))
+    down = np.abs(channels[lag:] - channels[:-lag]).mean(axis=(0, 1))
     return along + down
 
 

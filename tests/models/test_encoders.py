@@ -70,6 +70,35 @@ def test_turning_a_patch_leaves_its_color_features_as_they_are(images):
         np.testing.assert_allclose(encode(turned), expected, rtol=1e-4, atol=1e-5)
 
 
+def spots_first(images):
+    """The color features with spots as the first axis throughout, as results were made with."""
+    n, size = images.shape[:2]
+    rgb = images.reshape(n, -1, 3).astype(np.float32) / 255
+    density = encoders._density_of_byte()[images]
+    stain = density @ encoders._unmixing()
+    pixels, both = stain.reshape(n, -1, 3), stain[..., :2]
+    inner = np.zeros((size, size), dtype=bool)
+    inner[size // 4 : size - size // 4, size // 4 : size - size // 4] = True
+    centre, rim = pixels[:, inner.ravel(), :2], pixels[:, ~inner.ravel(), :2]
+    parts = [rgb.mean(axis=1), rgb.std(axis=1)]
+    parts += [pixels[..., :2].mean(axis=1), pixels[..., :2].std(axis=1)]
+    parts += [*np.quantile(pixels[..., :2], (0.1, 0.5, 0.9), axis=1)]
+    parts += [centre.mean(axis=1) - rim.mean(axis=1)]
+    for lag in (1, 3):
+        along = np.abs(both[:, :, lag:] - both[:, :, :-lag]).mean(axis=(1, 2))
+        parts.append(along + np.abs(both[:, lag:] - both[:, :-lag]).mean(axis=(1, 2)))
+    parts.append((density.mean(axis=3) > 0.15).mean(axis=(1, 2))[:, None])
+    parts.append(pixels[..., 2:].std(axis=1))
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 32), (2, 33), (27, 64), (150, 20), (3, 200)])
+def test_color_features_are_to_the_bit_those_of_results_that_are_published(rng, n, size):
+    light = rng.integers(0, 140, (n, 1, 1, 3))  # patches lie on both sides of the bound of glass
+    images = (light + rng.integers(0, 116, (n, size, size, 3))).astype(np.uint8)
+    np.testing.assert_array_equal(encode(images), spots_first(images))
+
+
 @pytest.mark.parametrize("encoder", [ColorEncoder(), TimmEncoder("test_resnet", "random")])
 def test_the_features_of_a_patch_do_not_depend_on_the_others(encoder, images, monkeypatch):
     whole = encoder.encode(Patches([images]))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import cache
 
 import h5py
 import numpy as np
@@ -43,9 +44,10 @@ def task(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def full_size_task(tmp_path_factory):
-    """A task whose patches have HEST's 224 px, which the protocol hands on as they are."""
-    return make_task(tmp_path_factory.mktemp("full") / "MADE")
+def example(tmp_path_factory):
+    """The task of the command line, whose patches have HEST's 224 px, and what the command said."""
+    folder = tmp_path_factory.mktemp("full") / "Made"
+    return folder, CliRunner().invoke(app, ["data", "example", str(folder)])
 
 
 @pytest.fixture
@@ -263,6 +265,7 @@ def by_hand(task, components):
     """
     genes = json.loads((task / "var_50genes.json").read_text())["genes"]
 
+    @cache  # a sample is in every fold
     def read(sample):
         adata = read_h5ad(task / "adata" / f"{sample}.h5ad")
         with h5py.File(task / "patches" / f"{sample}.h5") as file:
@@ -293,8 +296,8 @@ def by_hand(task, components):
     return np.array(scores)
 
 
-def test_hest_1_gives_the_scores_of_an_independent_script(full_size_task, tmp_path):
-    task = full_size_task
+def test_hest_1_gives_the_scores_of_an_independent_script(example, tmp_path):
+    task, _ = example
     add_hest(task, tmp_path / "data", lambda name: False)
     report = api.run(
         protocol="hest",
@@ -318,12 +321,11 @@ def test_hest_1_gives_the_scores_of_an_independent_script(full_size_task, tmp_pa
         assert result.scores["test"]["pcc-gene"] == pytest.approx(genes.mean(), abs=2e-3)
 
 
-def test_the_example_of_the_command_line_is_a_task_that_can_be_added(tmp_path):
-    run = CliRunner()
-    folder, data = tmp_path / "Made", tmp_path / "data"
+def test_the_example_of_the_command_line_is_a_task_that_can_be_added(example, tmp_path):
+    data = tmp_path / "data"
+    folder, made = example
 
-    made = run.invoke(app, ["data", "example", str(folder)])
-    again = run.invoke(app, ["data", "example", str(folder)])
+    again = CliRunner().invoke(app, ["data", "example", str(folder)])
 
     assert made.exit_code == 0, made.output
     assert "hest_made.fold" in made.output

@@ -40,7 +40,7 @@ def protocol(tmp_path):
 
 @pytest.fixture
 def run(workspace, protocol):
-    def run(predictors, where=workspace, known=KNOWN, datasets=("stack",)):
+    def run(predictors, where=workspace, known=KNOWN, datasets=("stack",), shown=False):
         return spared_bench.run(
             list(datasets),
             ["none"],
@@ -50,6 +50,8 @@ def run(workspace, protocol):
             plugin_files=[PLUGIN],
             device="cpu",
             executor="inline",
+            track=shown,
+            figures=shown,
         )
 
     return run
@@ -184,7 +186,7 @@ def test_a_run_without_what_gains_are_measured_against_says_so(run):
 
 
 def test_rows_from_images_alone_stand_apart_and_gains_are_measured_against_them(run):
-    report = run(["known-nearest", "linear-probe", "gene-mean"])
+    report = run(["known-nearest", "linear-probe", "gene-mean"], shown=True)
 
     folder = report.page.parent
     import json

@@ -53,6 +53,12 @@ def report(made):
     return made[0]
 
 
+@pytest.fixture(scope="module")
+def demo(made):
+    """A built-in dataset with its images, as a notebook loads it; do not write to it."""
+    return spared_bench.load_dataset("her2st_demo", workspace=made[1])
+
+
 def test_predictions_are_what_the_store_has_beside_what_was_measured(report):
     found = report.predictions("toy-ridge")
 
@@ -70,12 +76,11 @@ def test_predictions_are_what_the_store_has_beside_what_was_measured(report):
     assert set(report.predictions("toy-ridge", split="val").obs["split"]) == {"val"}
 
 
-def test_scanpy_and_squidpy_plot_predictions_and_datasets_as_they_come(made):
+def test_scanpy_and_squidpy_plot_predictions_and_datasets_as_they_come(report, demo):
     import scanpy
     import squidpy
 
-    report, root = made
-    dataset = spared_bench.load_dataset("her2st_demo", workspace=root).adata
+    dataset = demo.adata.copy()
     for adata in (report.predictions("toy-ridge"), dataset):
         slide = adata.obs["slide_id"].cat.categories[0]
         part = adata[adata.obs["slide_id"] == slide].copy()
@@ -91,11 +96,10 @@ def test_scanpy_and_squidpy_plot_predictions_and_datasets_as_they_come(made):
     assert max(library["images"]["lowres"].shape) <= 600
 
 
-def test_images_can_be_left_out_and_a_dataset_shares_its_arrays(made):
-    with_them = spared_bench.load_dataset("her2st_demo", workspace=made[1])
+def test_images_can_be_left_out_and_a_dataset_shares_its_arrays(made, demo):
     without = spared_bench.load_dataset("her2st_demo", workspace=made[1], images=False)
     assert "spatial" not in without.adata.uns
-    assert np.shares_memory(with_them.adata.layers["target"], without.adata.layers["target"])
+    assert np.shares_memory(demo.adata.layers["target"], without.adata.layers["target"])
 
 
 def test_a_spatialdata_and_a_zarr_come_back_as_they_were(report, tmp_path):
@@ -201,14 +205,12 @@ def test_a_figure_shows_tissue_measured_and_predicted(report):
         report.show("g1", "four", predictor="toy-ridge")
 
 
-def test_nothing_prints_more_than_a_line_and_html_is_escaped(made):
-    report, root = made
-    dataset = spared_bench.load_dataset("her2st_demo", workspace=root)
+def test_nothing_prints_more_than_a_line_and_html_is_escaped(report, demo):
     spec = report.plan.bench.dataset("toy")
-    for thing in (report, report.results[0], dataset):
+    for thing in (report, report.results[0], demo):
         assert len(repr(thing)) < 200
         assert "\n" not in repr(thing)
-    for thing in (report, report.results[0], dataset, spec):
+    for thing in (report, report.results[0], demo, spec):
         assert thing._repr_html_().startswith("<div><strong>")
         assert len(thing._repr_html_()) < 20_000
     from spared_bench.pretty import table_html
@@ -236,9 +238,8 @@ def test_fit_trains_with_the_parameters_that_are_given(fitted):
     assert fitted.predictions(images=False).n_obs == 49
 
 
-def test_fit_takes_a_dataset_that_was_loaded(made):
-    dataset = spared_bench.load_dataset("her2st_demo", workspace=made[1])
-    again = spared_bench.fit("gene-mean", dataset)
+def test_fit_takes_a_dataset_that_was_loaded(made, demo):
+    again = spared_bench.fit("gene-mean", demo)
     assert again.plan.bench.protocol.id == "demo@1"
     assert again.plan.bench.workspace.root == made[1]
 

@@ -116,7 +116,7 @@ def test_the_user_is_told_which_slide_of_which_dataset_lacks_its_image(bench, op
     with pytest.raises(ImageError, match=r"Slides two of dataset 'half-blind'.*Add the images"):
         prepared.slides("train").patches[:2]
     del options["plugin_files"], options["device"]
-    assert load_dataset("planted", **options).slides("train").patches[0].shape == (1, 48, 48, 3)
+    assert load_dataset("mob_demo", **options).slides("train").patches[0].shape == (1, 48, 48, 3)
 
 
 def test_data_prepare_names_slides_without_an_image(options, tmp_path):

@@ -25,6 +25,7 @@ from tests.conftest import TOY_PROTOCOL
 
 PLUGIN = """
 import sys
+from pathlib import Path
 import numpy as np
 from spared_bench import DatasetSpec, SlideInfo, hookimpl
 from spared_bench_plugins.datasets.planted.expression import read_slide as planted
@@ -34,7 +35,7 @@ def read_slide(folder, slide_id):
         raise ValueError("no such\\ncolumn")
     if slide_id == "leaves":
         sys.exit(3)
-    slide = planted(folder, {{"first": "P1", "second": "P2"}}.get(slide_id, "P3"))
+    slide = planted(Path({painted!r}), {{"first": "P1", "second": "P2"}}.get(slide_id, "P3"))
     centres = slide.obsm["spatial"]
     if slide_id == "mirrored":
         slide.obsm["spatial"] = np.column_stack(
@@ -61,13 +62,19 @@ def spared_bench_datasets():
 """
 
 
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    """A folder for the generated slides, each of which is painted once."""
+    return str(tmp_path_factory.mktemp("painted"))
+
+
 @pytest.fixture
-def made(tmp_path):
+def made(tmp_path, painted):
     """What makes a bench of a dataset with slides of these kinds."""
 
     def make(*slides):
         plugin = tmp_path / "doubtful_plugin.py"
-        plugin.write_text(PLUGIN.format(slides=repr(slides)))
+        plugin.write_text(PLUGIN.format(slides=repr(slides), painted=painted))
         return make_bench(
             str(TOY_PROTOCOL), workspace=tmp_path / "w", plugin_files=[plugin], device="cpu"
         )

@@ -52,12 +52,19 @@ parameters: {n_genes: 7}
 """
 
 
+@pytest.fixture(scope="module")
+def two_slides(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    made_slides.space_ranger(folder / "T1", seed=1)
+    made_slides.space_ranger(folder / "T2", seed=2)
+    made_slides.picture(2).save(folder / "T2/full.png")
+    return folder
+
+
 @pytest.fixture
-def yaml(tmp_path):
-    """A description beside two slides."""
-    made_slides.space_ranger(tmp_path / "slides/T1", seed=1)
-    made_slides.space_ranger(tmp_path / "slides/T2", seed=2)
-    made_slides.picture(2).save(tmp_path / "slides/T2/full.png")
+def yaml(two_slides, tmp_path):
+    """A description beside two slides of one's own."""
+    shutil.copytree(two_slides, tmp_path / "slides")
     path = tmp_path / "mine.yaml"
     path.write_text(TEXT)
     return path

@@ -67,8 +67,10 @@ def cut(slide, view, folder, **settings):
 def crop(pixels, left, top, side, size):
     """Take a square from the image, mirrored as far as it takes, and resize it by Pillow."""
     margin = 3 * max(pixels.shape)
-    around = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric")
-    square = around[top + margin :, left + margin :][:side, :side]
+    # The numbers of rows and columns are mirrored, not the pixels: an image of 49 times the size.
+    rows, columns = (np.pad(np.arange(n), margin, mode="symmetric") for n in pixels.shape[:2])
+    within = np.ix_(rows[top + margin :][:side], columns[left + margin :][:side])
+    square = pixels[within]
     picture = PIL.Image.fromarray(np.ascontiguousarray(square))
     return np.asarray(picture.resize((size, size), PIL.Image.Resampling.BILINEAR)).astype(int)
 

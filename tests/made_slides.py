@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -19,8 +20,13 @@ SIDE = 8  # rows of the lattice, and spots in a row
 
 def gene_ids(n_genes: int, organism: str = "human") -> list[str]:
     """Ensembl ids of genes that code for proteins."""
+    return list(_coding(organism)[:n_genes])
+
+
+@cache  # the table has tens of thousands of rows, and tests of readers ask hundreds of times
+def _coding(organism: str) -> tuple[str, ...]:
     table = gene_table(organism)
-    return table.index[table["gene_type"] == "protein_coding"][:n_genes].tolist()
+    return tuple(table.index[table["gene_type"] == "protein_coding"])
 
 
 def lattice() -> tuple[np.ndarray, np.ndarray]:
@@ -37,9 +43,13 @@ def counts(n_genes: int, seed: int) -> np.ndarray:
 
 def picture(seed: int) -> Image.Image:
     """An image that covers the spots."""
+    return Image.fromarray(_pixels(seed).copy())
+
+
+@cache
+def _pixels(seed: int) -> np.ndarray:
     side = PITCH * SIDE + 80
-    pixels = np.random.default_rng(seed).integers(90, 220, (side, side, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
+    return np.random.default_rng(seed).integers(90, 220, (side, side, 3), dtype=np.uint8)
 
 
 def space_ranger(folder: Path, n_genes: int = 12, seed: int = 0, prefix: str = "") -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import threading
+from random import Random
 
 import pytest
 
@@ -15,7 +15,7 @@ from spared_bench.sources.download import download
 from spared_bench.sources.patience import Expected, Policy
 from tests.servers import serving
 
-CONTENT = os.urandom(1_000_000)
+CONTENT = Random(4).randbytes(1_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 HALF = f"bytes={len(CONTENT) // 2}-"
 
@@ -101,7 +101,7 @@ def test_a_file_that_changed_meanwhile_is_not_patched_together(server, tmp_path)
     url = server.serve("/a", CONTENT, "drop", "404", "")
     with pytest.raises(DownloadError):
         get(tmp_path, url)
-    changed = server.files["/a"] = os.urandom(900_000)
+    changed = server.files["/a"] = Random(5).randbytes(900_000)
     assert get(tmp_path, url) == changed
 
 

@@ -14,6 +14,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from random import Random
 
 import pytest
 
@@ -26,7 +27,7 @@ from spared_bench.specs import DatasetSpec, RemoteFile, SlideInfo
 from spared_bench.store.processes import is_stopped
 from tests.servers import serving
 
-CONTENT = os.urandom(50_000)
+CONTENT = Random(1).randbytes(50_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 QUICK = Options(policy=Policy(attempts=2, backoff_s=0.001, timeout_s=5))
 OFFLINE = Options(offline=True)
@@ -108,7 +109,7 @@ def test_the_hash_of_the_first_download_holds_from_then_on(server, tmp_path):
     (entry,) = read_record(tmp_path).values()
     assert (entry["sha256"], entry["size"], entry["path"]) == (SHA256, len(CONTENT), "a.bin")
     (tmp_path / "a.bin").unlink()
-    server.files["/a.bin"] = os.urandom(50_000)
+    server.files["/a.bin"] = Random(2).randbytes(50_000)
     with pytest.raises(DownloadError, match="recorded when it was first fetched"):
         fetch(spec, tmp_path, QUICK)
     server.files["/a.bin"] = CONTENT
@@ -372,7 +373,7 @@ def test_two_processes_fetch_once(server, tmp_path):
 
 
 def test_a_killed_process_is_taken_up_by_the_next(server, tmp_path):
-    content = os.urandom(4_000_000)
+    content = Random(3).randbytes(4_000_000)
     url = server.serve("/a.bin", content, "wait", "")
     killed = start(url, tmp_path)
     wait_until(lambda: sum(p.stat().st_size for p in tmp_path.rglob("*.part")) > 1_000_000)

@@ -60,7 +60,7 @@ def _execute(
     plan: Plan, watcher: Any, command: str, log: Callable[[str], None], chosen: RunOptions
 ) -> Report:
     from spared_bench.reports.few_genes import told_of_few_genes
-    from spared_bench.reports.slide_checks import warn_of_slides
+    from spared_bench.reports.slide_checks import SlideWarnings
     from spared_bench.running.orchestrator import Orchestrator
     from spared_bench.tracking.recorder import NoRecorder, Recorder, Unrecorded
 
@@ -74,7 +74,8 @@ def _execute(
     if chosen.limits.strict and (ways := sandbox.left_open()):
         log(f"`--isolate strict` leaves open on this kernel: {'; '.join(ways)}.")
     watcher = Notifying(watcher or default_watcher(), bench.registry, log)
-    warn_of_slides(bench, dict.fromkeys(cell.dataset for cell in plan.cells), log)
+    slides = SlideWarnings(plan, log)
+    slides.begin()
     notify(bench.registry, "spared_bench_run_started", log, plan=plan)
     leases = Leases(bench.workspace.store.root / "leases")
     making = (Recorder if chosen.track else NoRecorder) if chosen.board else Unrecorded
@@ -92,6 +93,7 @@ def _execute(
             leases,
             chosen.figures,
             strict=chosen.limits.strict,
+            prepared=slides.of,
         )
         with stop_gently(orchestrator, log) as interrupted:
             summary = orchestrator.run()
@@ -101,6 +103,8 @@ def _execute(
         bench.workspace.store.sweep()  # of jobs that were ended in the middle
         leases.sweep()
         leases.close()
+    if not interrupted.is_set():
+        slides.end()
     for line in told_of_few_genes(bench, (cell.dataset for cell in plan.cells)):
         log(line)
     return _finish(plan, summary, recorder, begun, command, log, interrupted.is_set())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from functools import cache, partial
 
 from spared_bench.bench import Bench
 from spared_bench.data.views import View
@@ -11,10 +12,13 @@ from spared_bench.errors import CorruptEntryError, MismatchError, WorkspaceError
 from spared_bench.executors.isolation import clean_slate
 from spared_bench.interfaces import Job, Outcome, Report
 from spared_bench.models.weights_folder import downloads
+from spared_bench.reports.slide_checks import check_slides
+from spared_bench.reports.slide_pictures import draw_slides
 from spared_bench.reports.trial_figures import draw_figures
 from spared_bench.results import TrialResult
 from spared_bench.trials.completed import make_completed
-from spared_bench.trials.products import cut_all_patches, prepare
+from spared_bench.trials.products import make_dataset
+from spared_bench.trials.raw_slides import read_raw_slides
 from spared_bench.trials.runner import run_trial
 from spared_bench.trials.scores import make_scores
 from spared_bench.trials.stages import make_network
@@ -51,8 +55,7 @@ def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult
         From a product; a trial's own failure is a result.
     """
     if job.kind == "prepare":
-        prepare(bench, job.dataset)
-        cut_all_patches(bench, job.dataset, [View(**values) for values in job.views])
+        _prepare(bench, job)
     elif job.kind == "complete":
         make_completed(bench, job.dataset, job.completer)
     elif job.kind == "network":
@@ -64,3 +67,15 @@ def run_job(bench: Bench, job: Job, report: Report | None = None) -> TrialResult
     else:
         return run_trial(bench, job, report)
     return None
+
+
+def _prepare(bench: Bench, job: Job) -> None:
+    """Prepare a dataset, and look at its slides while they are at hand.
+
+    Those of a stranger's dataset are looked at where no code of a method runs beside its reader's.
+    """
+    slides = cache(partial(read_raw_slides, bench, job.dataset))
+    make_dataset(bench, job.dataset, [View(**values) for values in job.views], slides)
+    if bench.registry.get("dataset", job.dataset).plugin.is_ours:
+        check_slides(bench, job.dataset, slides)
+        draw_slides(bench, job.dataset, slides)

@@ -15,7 +15,7 @@ from spared_bench.errors import SparedBenchError
 from spared_bench.keys.hashing import digest
 from spared_bench.leaderboard.maps import Drawn
 from spared_bench.leaderboard.site_data import plain
-from spared_bench.reports.slide_pictures import PICTURES, picture_of, read_frame
+from spared_bench.reports.slide_pictures import PICTURES, may_be_shown, picture_of, read_frame
 from spared_bench.reports.tissue import SPOTS, TISSUE
 from spared_bench.specs import DatasetSpec
 from spared_bench.store.entries import Entry
@@ -85,7 +85,7 @@ class SlidePictures:
 
     def _entries(self, dataset: str, slides: Sequence[str]) -> dict[str, Entry]:
         spec = self._spec(dataset)
-        if spec is None or not _may_be_shown(spec):
+        if spec is None or not may_be_shown(spec):
             return {}
         try:
             if dataset not in self._refused:
@@ -131,11 +131,6 @@ def make_pictures(bench: Bench, dataset: str, slides: Sequence[str]) -> None:
     """Make the pictures of slides that the store lacks; of one without an image there is none."""
     for slide in slides:
         picture_of(bench, dataset, slide)
-
-
-def _may_be_shown(spec: DatasetSpec) -> bool:
-    """Whether pictures may stand on a page: under a licence, or one's own."""
-    return bool(spec.licence) or not spec.files
 
 
 def _tissue(name: str, entry: Entry) -> Drawn:

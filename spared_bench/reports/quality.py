@@ -156,7 +156,7 @@ def _check_black(view: _View, spots: _Spots) -> SlideCheck:
     from scipy.ndimage import maximum_filter
 
     width = max(1, round(spots.diameter))
-    brightest = maximum_filter(view.pixels.max(axis=2), width, mode="nearest")
+    brightest = maximum_filter(_extremes(view.pixels)[1], width, mode="nearest")
     x, y = np.floor(spots.centres).astype(int).T
     inside = (x >= 0) & (y >= 0) & (x < brightest.shape[1]) & (y < brightest.shape[0])
     black = int((brightest[y[inside], x[inside]] == 0).sum())
@@ -200,15 +200,27 @@ def _tissue(view: _View, diameter: float) -> tuple[np.ndarray, float]:
     from scipy.ndimage import uniform_filter
 
     rgb = view.pixels.astype(np.float32)
-    bright = rgb.max(axis=2)
+    dark, bright = _extremes(rgb)
     painted_over = bright < _BLACK
     width = max(3, round(diameter))
     tissue = np.zeros(bright.shape, dtype=bool)
-    for values in (_density(rgb).mean(axis=2), bright - rgb.min(axis=2)):
+    red, green, blue = np.moveaxis(_density(rgb), 2, 0)
+    for values in ((red + green + blue) / 3, bright - dark):
         smooth = uniform_filter(np.where(painted_over, 0, values), width, mode="nearest")
         tissue |= smooth > _threshold(smooth)
     rest = bright[~tissue]
     return tissue, float(np.median(rest)) if rest.size else 128.0
+
+
+def _extremes(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and the highest channel of each pixel, (height, width) each.
+
+    Channel by channel: reducing along so short an axis takes ten times as long.
+    """
+    red, green, blue = np.moveaxis(rgb, 2, 0)
+    lowest: np.ndarray = np.minimum(np.minimum(red, green), blue)
+    highest: np.ndarray = np.maximum(np.maximum(red, green), blue)
+    return lowest, highest
 
 
 def _threshold(values: np.ndarray) -> float:
@@ -273,7 +285,8 @@ def _colours(view: _View, diameter: float) -> np.ndarray:
     from scipy.ndimage import uniform_filter
 
     rgb = view.pixels.astype(np.float32)
-    saturation = (rgb.max(axis=2) - rgb.min(axis=2)) / (rgb.max(axis=2) + 1)
+    dark, bright = _extremes(rgb)
+    saturation = (bright - dark) / (bright + 1)
     width = max(1, round(diameter))
     maps = []
     for values in (*np.moveaxis(_density(rgb), 2, 0), saturation):

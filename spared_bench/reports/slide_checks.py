@@ -1,4 +1,4 @@
-"""The checks of slides (``quality``) when data are added and when a run starts: once per slide.
+"""The checks of slides (``quality``) when data are added and when a run comes: once per slide.
 
 What was found is kept in the store under the slide's data and the code of the checks, so that it
 costs a second of a processor once. A check only warns: whatever goes wrong in it ends in a line.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ from spared_bench.trials.products import read_raw_slides
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from spared_bench.planning.plan import Plan
+    from spared_bench.trials.views import RawSlides
 
 #: For the slides of a stranger's dataset; what is done by then is kept, and a next run goes on.
 _SECONDS = 600.0
@@ -65,26 +69,84 @@ def checks_of(
     return [SlideCheck(**check) for check in found]
 
 
-def warn_of_slides(bench: Bench, names: Iterable[str], tell: Callable[[str], None]) -> None:
-    """Check the slides of datasets and tell of each that fails a test, in one line; never raise.
+def check_slides(bench: Bench, name: str, slides: RawSlides) -> None:
+    """Make the checks that the store lacks, of slides that are at hand.
+
+    What goes wrong is told by whoever wants to know of them.
+    """
+    with suppress(Exception):
+        for info in bench.dataset(name).slides:
+            if stored_checks(bench, name, info.slide_id) is None:
+                checks_of(bench, name, info.slide_id, slides()[info.slide_id])
+
+
+class SlideWarnings:
+    """What a run tells of the slides of its datasets: of each once, and before its trials begin.
+
+    Parameters
+    ----------
+    plan : Plan
+    tell : callable
+        Gets each line.
+    """
+
+    def __init__(self, plan: Plan, tell: Callable[[str], None]) -> None:
+        self._bench, self._tell = plan.bench, tell
+        self._left: dict[str, list[str]] = {}  # folds of one dataset share their slides
+        for name in dict.fromkeys(cell.dataset for cell in plan.cells):
+            self._left.setdefault(_whole(plan.bench, name), []).append(name)
+        self._prepared = {
+            name
+            for names in self._left.values()
+            for name in names
+            if plan.is_made(plan.prepare_job(name))
+        }
+
+    def begin(self) -> None:
+        """Tell of all datasets but those that are prepared first, by which they are checked."""
+        for names in list(self._left.values()):
+            waits = _is_ours(self._bench, names[0]) and not self._prepared & set(names)
+            if not waits or self._is_known(names[0]):
+                self.of(names[0])
+
+    def of(self, name: str) -> None:
+        """Tell of a dataset, if nothing was told of it so far."""
+        if self._left.pop(_whole(self._bench, name), None):
+            warn_of_slides(self._bench, name, self._tell)
+
+    def end(self) -> None:
+        """Tell of the datasets that this run did not come to."""
+        for names in list(self._left.values()):
+            self.of(names[0])
+
+    def _is_known(self, name: str) -> bool:
+        slides = self._bench.dataset(name).slides
+        return all(stored_checks(self._bench, name, each.slide_id) is not None for each in slides)
+
+
+def _is_ours(bench: Bench, name: str) -> bool:
+    return bench.registry.get("dataset", name).plugin.is_ours
+
+
+def _whole(bench: Bench, name: str) -> str:
+    spec = bench.dataset(name)
+    return spec.fold_of or spec.name
+
+
+def warn_of_slides(bench: Bench, name: str, tell: Callable[[str], None]) -> None:
+    """Check the slides of a dataset and tell of each that fails a test, in one line; never raise.
 
     Parameters
     ----------
     bench : Bench
-    names : iterable of str
-        Datasets; folds of one dataset share their slides, which are told of once.
+    name : str
+        Of the dataset.
     tell : callable
         Gets each line.
     """
-    seen: set[str] = set()
-    for name in names:
-        spec = bench.dataset(name)
-        dataset = spec.fold_of or spec.name
-        if dataset in seen:
-            continue
-        seen.add(dataset)
-        for line in _lines(bench, name, dataset, [info.slide_id for info in spec.slides]):
-            tell(line)
+    slides = [info.slide_id for info in bench.dataset(name).slides]
+    for line in _lines(bench, name, _whole(bench, name), slides):
+        tell(line)
 
 
 def _lines(bench: Bench, name: str, dataset: str, slides: list[str]) -> Iterator[str]:

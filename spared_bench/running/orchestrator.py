@@ -55,6 +55,8 @@ class Orchestrator:
         Whether the figures of the trials that count are drawn; scores always are made.
     strict : bool
         Whether methods of others are shut in; without it, no record may say so.
+    prepared : callable
+        Called with the name of a dataset that was prepared, before what needs it begins.
     """
 
     plan: Plan
@@ -65,6 +67,7 @@ class Orchestrator:
     leases: Leases | None = None
     figures: bool = True
     strict: bool = False
+    prepared: Callable[[str], None] = lambda dataset: None
 
     def __post_init__(self) -> None:
         self.summary = Summary()
@@ -338,6 +341,8 @@ class Orchestrator:
             left.discard(job.key)
             if not left:
                 self.summary.unfinished.discard(job.trial)
+        if job.kind == "prepare":
+            self.prepared(job.dataset)
         self._queue.made(job.key)
 
     def _fail_dependents(self, broken: Job, outcome: Outcome) -> None:

@@ -5,7 +5,7 @@ Each is made once, by whoever needs it first, and kept in the store under the ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
@@ -205,8 +205,29 @@ class _Read:
 _last_read: dict[tuple[Path, str, tuple[str, ...]], _Read] = {}
 
 
-def cut_all_patches(bench: Bench, name: str, views: Iterable[View] = ()) -> list[str]:
+def make_dataset(
+    bench: Bench, name: str, views: Iterable[View] = (), slides: RawSlides | None = None
+) -> list[str]:
+    """Make what the store lacks of a prepared dataset, its patches and these views.
+
+    The raw slides are read once for all of it, and not at all where nothing is lacking.
+
+    Returns
+    -------
+    list of str
+        As of ``cut_all_patches``.
+    """
+    read = slides or cache(partial(read_raw_slides, bench, name))
+    _make_prepared(bench, name, read)
+    return cut_all_patches(bench, name, views, read)
+
+
+def cut_all_patches(
+    bench: Bench, name: str, views: Iterable[View] = (), slides: RawSlides | None = None
+) -> list[str]:
     """Cut the patches of a dataset, and these views with them, in one pass over each image.
+
+    ``slides`` are the raw ones where they are at hand.
 
     Returns
     -------
@@ -216,15 +237,15 @@ def cut_all_patches(bench: Bench, name: str, views: Iterable[View] = ()) -> list
     wanted = [bench.patch_view, *views]
     if all(bench.has_view(name, view) for view in wanted):
         return []
-    slides = read_raw_slides(bench, name)
-    without = without_image(slides)
+    raw = read_raw_slides(bench, name) if slides is None else slides()
+    without = without_image(raw)
     if without:
-        note_facts(bench, name, slides)
+        note_facts(bench, name, raw)
     else:
-        cut_together(bench, name, wanted, slides)
+        cut_together(bench, name, wanted, raw)
         for view in wanted:
             if bench.protocol.patches.stain != "none" and bench.has_cut(name, view):
-                make_view(bench, name, view, lambda: slides)
+                make_view(bench, name, view, lambda: raw)
     return without
 
 
@@ -286,7 +307,7 @@ def prepared_table(bench: Bench, name: str) -> AnnData:
     return read_table(entry.folder / _DATASET)
 
 
-def _make_prepared(bench: Bench, name: str, slides: Callable[[], dict[str, AnnData]]) -> Entry:
+def _make_prepared(bench: Bench, name: str, slides: RawSlides) -> Entry:
     def make(folder: Path) -> None:
         from spared_bench.processing.pipeline import prepare as process
 

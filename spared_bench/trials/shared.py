@@ -17,7 +17,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.planning.images import slides_without_image
 from spared_bench.trials.completed import make_completed
 from spared_bench.trials.fresh_reader import with_reader
-from spared_bench.trials.products import cut_all_patches, prepare
+from spared_bench.trials.products import make_dataset
 
 _SECONDS = 6 * 3600.0  # the largest datasets take minutes
 
@@ -45,8 +45,7 @@ def make_shared(bench: Bench, job: Job) -> None:
 
 def make_here(bench: Bench, dataset: str, completer: str) -> None:
     """Make a prepared dataset, its patches, and a completed layer where one is named."""
-    prepare(bench, dataset)
-    cut_all_patches(bench, dataset)
+    make_dataset(bench, dataset)
     if completer:
         make_completed(bench, dataset, completer)
 

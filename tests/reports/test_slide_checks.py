@@ -12,12 +12,15 @@ from typer.testing import CliRunner
 
 from spared_bench.api import execute, make_bench, select
 from spared_bench.cli import app
+from spared_bench.data import validate_raw_slide
 from spared_bench.errors import ImageError
+from spared_bench.leaderboard.slides import make_pictures
 from spared_bench.leaderboard.tables import as_csv
 from spared_bench.reports import slide_checks
 from spared_bench.reports.quality import SlideCheck
 from spared_bench.reports.slide_checks import checks_of, warn_of_slides
 from spared_bench.sources.adding import add_description
+from spared_bench.trials import raw_slides
 from spared_bench.trials.checks import slide_checks_fact, stored_checks
 from tests import made_slides
 from tests.board_samples import board_rows, trial
@@ -85,7 +88,7 @@ def made(tmp_path, painted):
 def test_a_slide_in_doubt_is_one_line_and_what_cannot_be_tested_or_read_ends_nothing(made):
     bench = made("first", "raises", "leaves", "gone", "bare", "few", "mirrored")
     lines: list[str] = []
-    warn_of_slides(bench, ["doubtful"], lines.append)
+    warn_of_slides(bench, "doubtful", lines.append)
 
     assert [line.split()[1] for line in lines] == ["raises", "leaves", "gone", "mirrored"]
     assert not any("\n" in line for line in lines)
@@ -127,6 +130,38 @@ def test_a_run_warns_and_its_records_say_which_slides_are_in_doubt(made):
     assert list(fact["failed"]) == ["mirrored"]
     assert fact["failed"]["mirrored"][0].startswith("orientation: Held-out correlation")
     assert slide_checks_fact(bench, "doubtful") == {"slide_checks": fact}
+
+
+def test_a_run_reads_its_own_slides_once_to_prepare_check_and_draw_them(tmp_path, monkeypatch):
+    slides = ["T1", "T2", "T3"]
+    for seed, name in enumerate(slides):
+        made_slides.space_ranger(tmp_path / name, seed=seed)
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: space_ranger\norganism: human\n"
+        "slides: {T1: {path: T1}, T2: {path: T2}, T3: {path: T3}}\n"
+        "split: {train: [T1], val: [T2], test: [T3]}\n"
+    )
+    add_description(tmp_path / "mine.yaml", tmp_path / "w/data")
+    read: list[str] = []
+
+    def validate(slide, slide_id, *how):
+        read.append(slide_id)
+        validate_raw_slide(slide, slide_id, *how)
+
+    monkeypatch.setattr(raw_slides, "validate_raw_slide", validate)
+    failed = [SlideCheck("tissue", False, "3% of the spots lie on tissue.")]
+    monkeypatch.setattr(slide_checks, "check_slide", lambda slide: failed)
+    lines: list[str] = []
+    bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+    plan = select(bench, ["mine"], ["none"], ["gene-mean"])
+    report = execute(plan, executor="inline", track=False, figures=False, log=lines.append)
+
+    assert report.failed == []
+    assert read == slides
+    assert [line.split()[1] for line in lines if "may not belong" in line] == slides
+    assert list(report.results[0].facts["slide_checks"]["failed"]) == slides
+    make_pictures(bench, "mine", slides)
+    assert read == slides
 
 
 def test_the_board_says_which_slides_are_in_doubt():
@@ -201,7 +236,7 @@ def test_of_described_slides_only_the_one_that_changed_is_checked_again(tmp_path
     def checks_of_a_new_process():
         checked.clear()
         bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
-        warn_of_slides(bench, ["mine"], print)
+        warn_of_slides(bench, "mine", print)
         return list(checked)
 
     monkeypatch.setattr(slide_checks, "check_slide", check)

@@ -74,7 +74,7 @@ def test_slides_are_checked_and_shown(made, capfd):
     bench = made("A", "B", "C")
     capfd.readouterr()
     lines: list[str] = []
-    warn_of_slides(bench, ["theirs"], lines.append)
+    warn_of_slides(bench, "theirs", lines.append)
     assert lines == []
     assert all(stored_checks(bench, "theirs", slide) for slide in "ABC")
 
@@ -92,7 +92,7 @@ def test_slides_are_checked_and_shown(made, capfd):
 def test_a_slide_whose_reader_ends_its_process_ends_nothing_here(made):
     bench = made("A", "B", "C", ends="B")
     lines: list[str] = []
-    warn_of_slides(bench, ["theirs"], lines.append)
+    warn_of_slides(bench, "theirs", lines.append)
     assert lines == [
         "Slides of theirs were not all checked: Its process ended with status 5 before it had"
         " answered."

@@ -187,7 +187,7 @@ def _doubts(name: str, workspace: Path | None, data_dir: Path | None) -> list[st
 
     lines: list[str] = []
     bench = make_bench(OWN_PROTOCOL, workspace=workspace, data_dir=data_dir, device="cpu")
-    warn_of_slides(bench, [name], lines.append)
+    warn_of_slides(bench, name, lines.append)
     return lines
 
 
@@ -280,16 +280,18 @@ def prepare(
     as_json: bool = JSON,
 ) -> None:
     """Process datasets as a protocol says, and cut their patches where slides have images."""
-    from spared_bench.trials.products import cut_all_patches
-    from spared_bench.trials.products import prepare as make
+    from spared_bench.trials.products import make_dataset, prepared_table
 
     bench = bench_of(protocol, names, workspace, data_dir, plugin)
     warn_of_quarantine(bench.registry.quarantined)
     bench.workspace.make_writable()
     known = [bench.dataset(name).name for name in names]
-    described = {name: _described(make(bench, name).adata) for name in known}
+    described = {}
     for name in known:
-        described[name]["slides_without_image"] = cut_all_patches(bench, name)
+        without = make_dataset(bench, name)
+        described[name] = _described(prepared_table(bench, name)) | {
+            "slides_without_image": without
+        }
     lines = []
     for name, facts in described.items():
         spots = ", ".join(f"{number} {split}" for split, number in facts["spots"].items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Any
@@ -79,7 +80,7 @@ class Recorder:
         self._wake = threading.Event()
         self._ending = False
         self._error: TrackingError | None = None
-        self._last = time.monotonic()
+        self._last = -math.inf  # the first comes at once: the database is made while workers train
         # A daemon: an interrupted run does not wait for it, and the next one repairs what it left.
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()

@@ -56,6 +56,21 @@ def test_a_server_that_comes_back_during_a_run_gets_everything_once(results, mon
     assert sorted(server.logged) == ["toy-mean", "toy-nan"]
 
 
+def test_the_first_outcome_of_a_run_is_logged_at_once_and_what_follows_in_batches(
+    results, monkeypatch
+):
+    plan, summary = results
+    server = Server(away=0)
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
+    recorder = recorder_module.Recorder(plan)
+    recorder.tick(summary)
+    assert server.came_back.wait(30)
+    server.came_back.clear()
+    recorder.tick(summary)
+    assert not server.came_back.wait(0.3)
+    assert recorder.finish(summary) is None
+
+
 def test_a_server_that_stays_away_is_told_at_the_end_and_the_next_run_catches_up(
     results, monkeypatch
 ):

@@ -101,16 +101,44 @@ def permuted_genes(values: np.ndarray, truth: Truth, rng: np.random.Generator) -
     return values[:, rng.permutation(values.shape[1])]
 
 
-def dealt_with(folder: Path, then: Callable[[np.ndarray], np.ndarray]) -> Bend:
-    """Take every second gene from another method's bundle."""
+def with_other(
+    folder: Path, combine: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+) -> Bend:
+    """Put a prediction together with that of another method's bundle."""
 
     def bend(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
         (path,) = (folder / "predictions" / truth.dataset).rglob("*.npz")
-        found = values.copy()
-        found[:, ::2] = read_prediction(path, truth.shape)[:, ::2]
-        return then(found)
+        return combine(values, read_prediction(path, truth.shape).astype(np.float64), rng)
 
     return bend
+
+
+def genes_of_both(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Take every second gene from the other."""
+    found = first.copy()
+    found[:, ::2] = second[:, ::2]
+    return found
+
+
+def spots_of_both(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Take half of the spots from the other, drawn at random."""
+    return np.where(rng.random((len(first), 1)) < 0.5, first, second)
+
+
+def mean_of_both(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Average the two."""
+    return (first + second) / 2
+
+
+def alike_mean(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Average the two so that they count alike, however far each varies."""
+    parts = [(each - each.mean(axis=0)) / (each.std(axis=0) + 1e-9) for each in (first, second)]
+    return first.mean(axis=0) + first.std(axis=0) * sum(parts) / 2
+
+
+def bent_up(values: np.ndarray) -> np.ndarray:
+    """Change values by a function that keeps their order."""
+    return np.exp(np.clip(values, None, 15))
 
 
 TOWARDS_THE_TRUTH: dict[str, Bend] = {
@@ -122,20 +150,24 @@ TOWARDS_THE_TRUTH: dict[str, Bend] = {
 COPIES: dict[str, Bend] = {
     "copy": lambda values, truth, rng: values,
     "copy, times 2 plus 1": lambda values, truth, rng: 2 * values + 1,
-    "copy, exp": lambda values, truth, rng: np.exp(np.clip(values, None, 15)),
+    "copy, exp": lambda values, truth, rng: bent_up(values),
     "copy, 10 % noise": noisy(0.1),
     "copy, 30 % noise": noisy(0.3),
-    "copy, 30 % noise, exp": noisy(0.3, lambda x: np.exp(np.clip(x, None, 15))),
+    "copy, 30 % noise, exp": noisy(0.3, bent_up),
     "copy, 50 % noise": noisy(0.5),
     "copy, one gene random": one_gene_random,
     "copy, permuted genes": permuted_genes,
     "copy, permuted spots": permuted_spots,
 }
 
-#: Half of the genes are those of the next method, by name.
-DEALT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "genes dealt from two": lambda x: x,
-    "genes dealt from two, exp": lambda x: np.exp(np.clip(x, None, 15)),
+#: Two parts: a method and the next one, by name.
+TWO: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]] = {
+    "genes dealt from two": genes_of_both,
+    "genes dealt from two, exp": lambda *both: bent_up(genes_of_both(*both)),
+    "spots dealt from two": spots_of_both,
+    "mean of two": mean_of_both,
+    "mean of two, scaled alike": alike_mean,
+    "mean of two, scaled alike, exp": lambda *both: bent_up(alike_mean(*both)),
 }
 
 bench_places: dict[str, np.ndarray] = {}
@@ -159,9 +191,9 @@ def table(workspace: Path, protocol: str, scratch: Path):
     remember(bench, truths)
     for name, truth in truths.items():
         bench_places[name] = places_of(bench, name, truth)
-    methods = sorted(
-        {cell.final.predictor for cell in finished_cells(bench.workspace.store, bench.protocol.id)}
-    )
+    finals = [cell.final for cell in finished_cells(bench.workspace.store, bench.protocol.id)]
+    without = {final.predictor for final in finals if not final.ok}  # as for want of labels
+    methods = sorted({final.predictor for final in finals} - without)
     sound = {name: unpacked(bench, name, scratch / "sound" / name) for name in methods}
     boards = scratch / "boards"
     for name in methods:  # what the board has: every method but the one that is looked at
@@ -175,12 +207,12 @@ def table(workspace: Path, protocol: str, scratch: Path):
     for kind, bends, name_of in (
         ("own", TOWARDS_THE_TRUTH, lambda method: method),
         ("copy", COPIES, lambda method: "somebody-elses"),
-        ("copy", DEALT, lambda method: "somebody-elses"),
+        ("copy", TWO, lambda method: "somebody-elses"),
     ):
         for label, change in bends.items():
             caught, flags, looked = 0, Counter[str](), 0
             for method, following in zip(methods, methods[1:] + methods[:1], strict=True):
-                bend = change if bends is not DEALT else dealt_with(sound[following], change)
+                bend = change if bends is not TWO else with_other(sound[following], change)
                 if kind == "copy" and is_constant(sound[method], truths):
                     continue  # nothing of it can be copied: everyone can compute means
                 looked += 1

@@ -20,7 +20,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ WIDTH = 256
 MOST_GENES = 64  # of an entry, evenly spaced; a submission that is checked has all of its own
 NEIGHBOURS = 18
 _QUANTILES = 16
-_LEAST_GENES = 3
-_SAME = 0.02 / np.sqrt(_QUANTILES)  # of quantiles scaled to length 1: 0.02 deviations
+LEAST_GENES = 3
+SAME = 0.02 / np.sqrt(_QUANTILES)  # of quantiles scaled to length 1: 0.02 deviations
 _MAX_BYTES = 80_000_000
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,63}@[A-Za-z0-9][A-Za-z0-9_+.-]{0,63}")
 
@@ -89,25 +89,6 @@ class Likeness:
     spread: float
 
 
-@dataclass(frozen=True)
-class Patchwork:
-    """How much of a prediction is like one of several others, which may differ from part to part.
-
-    Parameters
-    ----------
-    genes : float
-        Median over genes of the largest *smooth* correlation with any of them.
-    spread : float
-        Share of genes whose quantiles are those of any of them.
-    slides : float
-        Mean over slides of the largest median *shape* correlation with any of them.
-    """
-
-    genes: float
-    spread: float
-    slides: float
-
-
 def neighbours(truth: Truth) -> list[np.ndarray]:
     """Return the nearest spots of each spot, itself included, per slide: (n_spots, n_near)."""
     from scipy.spatial import cKDTree
@@ -143,7 +124,7 @@ def trace(prediction: np.ndarray, truth: Truth, near: list[np.ndarray] | None = 
         np.arange(prediction.shape[1]),
         _sketched(smooth, truth.hash),
         _sketched(shape, truth.hash),
-        _unit(_centred(spread).T).astype(np.float32),
+        unit(_centred(spread).T).astype(np.float32),
         _parts(shape, truth),
         np.array([len(rows) / len(prediction) for rows in truth.slides]),
     )
@@ -152,7 +133,7 @@ def trace(prediction: np.ndarray, truth: Truth, near: list[np.ndarray] | None = 
 def _parts(shape: np.ndarray, truth: Truth) -> np.ndarray:
     if len(truth.slides) < 2:
         return np.zeros((0, 0, 0), np.int8)
-    kept = shape[:, _few(shape.shape[1])]
+    kept = shape[:, few(shape.shape[1])]
     found = []
     for rows in truth.slides:
         alone = np.zeros(kept.shape)
@@ -161,7 +142,7 @@ def _parts(shape: np.ndarray, truth: Truth) -> np.ndarray:
     return np.stack(found)
 
 
-def _few(n_genes: int) -> slice:
+def few(n_genes: int) -> slice:
     """Return which genes an entry keeps."""
     return slice(None, None, max(1, -(-n_genes // MOST_GENES)))
 
@@ -192,7 +173,7 @@ def _without(values: np.ndarray, explaining: np.ndarray) -> np.ndarray:
     return values - slope * explaining
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def unit(rows: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     # Constant columns leave rounding errors, which are no trace of anything.
     return np.divide(rows, length, out=np.zeros(rows.shape), where=length > 1e-6)
@@ -201,14 +182,14 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 def _sketched(values: np.ndarray, dataset_hash: str) -> np.ndarray:
     n_spots = len(values)
     if n_spots <= WIDTH:
-        return _unit(values.T).astype(np.float32)
+        return unit(values.T).astype(np.float32)
     bits = _mixed(np.arange(n_spots, dtype=np.uint64), int(dataset_hash[:16], 16))
     signs = 1.0 - 2.0 * (bits >> np.uint64(63)).astype(np.float64)
     places = (bits & np.uint64(WIDTH - 1)).astype(np.intp)
     total = np.zeros((WIDTH, values.shape[1]))
     np.add.at(total, places, values * signs[:, None])
     varies = np.linalg.norm(values, axis=0) > 1e-6
-    return (_unit(total.T) * varies[:, None]).astype(np.float32)
+    return (unit(total.T) * varies[:, None]).astype(np.float32)
 
 
 def _mixed(index: np.ndarray, seed: int) -> np.ndarray:
@@ -235,63 +216,8 @@ def likeness(mine: Trace, theirs: Trace) -> Likeness:
         _median(mine.smooth[at], theirs.smooth, (mine.smooth[at] * theirs.smooth).sum(axis=1)),
         _median(mine.shape[at], theirs.shape, (mine.shape[at] * theirs.shape).sum(axis=1)),
         _median(mine.shape[at], theirs.shape, (theirs.shape @ mine.shape.T).max(axis=1)),
-        _median(mine.quantiles[at], theirs.quantiles, apart <= _SAME, np.mean),
+        _median(mine.quantiles[at], theirs.quantiles, apart <= SAME, np.mean),
     )
-
-
-def patchwork(mine: Trace, others: Sequence[Trace]) -> Patchwork:
-    """Compare a trace with several of one dataset, part by part: each with that which is nearest.
-
-    What cannot be compared is left out; nan where nothing is left, or too little of it varies.
-    """
-    kept = mine.genes[_few(len(mine.genes))]
-    width = mine.smooth.shape[1]
-    others = [
-        each for each in others if each.smooth.shape[1] == width and np.isin(kept, each.genes).all()
-    ]
-    if not others:
-        return Patchwork(*[float("nan")] * 3)
-    own = _of_genes(mine, kept)
-    theirs = [_of_genes(each, kept) for each in others]
-    varies = own.smooth.any(axis=1)
-    if varies.sum() < max(1, min(_LEAST_GENES, len(kept))):
-        return Patchwork(*[float("nan")] * 3)
-    smooth = np.max([(own.smooth * each.smooth).sum(axis=1) for each in theirs], axis=0)
-    apart = np.min([np.abs(own.quantiles - each.quantiles).max(axis=1) for each in theirs], axis=0)
-    return Patchwork(
-        float(np.median(smooth[varies])),
-        float((apart[varies] <= _SAME).mean()),
-        _nearest_slides(mine.parts, mine.shares, [each.shape for each in theirs]),
-    )
-
-
-def _nearest_slides(parts: np.ndarray, shares: np.ndarray, theirs: Sequence[np.ndarray]) -> float:
-    """Return the mean over slides of the largest median correlation of genes with any trace.
-
-    A slide with a share f of the spots has a length of sqrt(f) in a row of length 1. What falls on
-    its places from other slides is noise, 1 / (16 sqrt(f)) of a correlation for one gene; the
-    median over genes and the mean over slides take most of it out.
-
-    Parameters
-    ----------
-    parts : ndarray of int8, of shape (n_slides, n_genes, width)
-    shares : ndarray of shape (n_slides,)
-    theirs : sequence of ndarray of shape (n_genes, width)
-    """
-    total = weight = 0.0
-    for part, share in zip(parts, shares, strict=False):
-        mine = _unit(part.astype(np.float64))
-        varies = mine.any(axis=1)
-        if varies.any():
-            alike = [np.median((mine * each).sum(axis=1)[varies]) for each in theirs]
-            total += share * min(1.0, float(max(alike)) / np.sqrt(share))
-            weight += share
-    return total / weight if weight else float("nan")
-
-
-def _of_genes(trace: Trace, genes: np.ndarray) -> Trace:
-    at = np.searchsorted(trace.genes, genes)
-    return Trace(genes, trace.smooth[at], trace.shape[at], trace.quantiles[at])
 
 
 def _median(
@@ -302,7 +228,7 @@ def _median(
 ) -> float:
     """Return the median over genes that vary in both; nan where these are few."""
     varies = mine.any(axis=1) & theirs.any(axis=1)
-    enough = varies.sum() >= max(1, min(_LEAST_GENES, len(mine)))
+    enough = varies.sum() >= max(1, min(LEAST_GENES, len(mine)))
     return float(over(values[varies])) if enough else float("nan")
 
 
@@ -313,7 +239,7 @@ def write_traces(path: Path, traces: Mapping[str, Trace]) -> None:
 
 
 def _packed(trace: Trace) -> dict[str, Any]:
-    kept = _few(len(trace.genes))
+    kept = few(len(trace.genes))
     return {
         "genes": trace.genes[kept].tolist(),
         "smooth": _text(_steps(trace.smooth[kept])),
@@ -343,7 +269,7 @@ def _unpacked(values: dict[str, Any]) -> Trace:
         shaped = flat.reshape(len(genes), -1).astype(np.float32)
         if not np.isfinite(shaped).all() or shaped.shape[1] > WIDTH:
             raise ValueError(f"{name} is not at most {WIDTH} finite numbers for each gene")
-        return _unit(shaped).astype(np.float32)
+        return unit(shaped).astype(np.float32)
 
     smooth, shape, quantiles = rows("smooth", "i1"), rows("shape", "i1"), rows("quantiles", "<f2")
     if smooth.shape != shape.shape or quantiles.shape[1] != _QUANTILES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,13 @@ from spared_bench.submissions.forensics import (
 )
 from spared_bench.submissions.leads import look_at_lead
 from spared_bench.submissions.names import plain_name
+from spared_bench.submissions.patchworks import Patchwork, patchwork
 from spared_bench.submissions.schema import Description
 from spared_bench.submissions.sketches import (
     Likeness,
     Trace,
     likeness,
     neighbours,
-    patchwork,
     trace,
     traces_of_others,
 )
@@ -44,6 +45,9 @@ SMOOTH, SHAPE, NEAREST, SPREAD = 0.90, 0.95, 0.95, 0.8
 #: dataset that others have, at least two. Of many entries, one is near to an honest method by
 #: chance, so genes ask for more than one entry does.
 GENES_DEALT, SLIDES_DEALT = 0.97, 0.90
+#: And from which it is nearly a sum of a few. Methods that learned apart come near to one of them
+#: (0.97 of *smooth*, where spots are few; 0.82 of *shape*), none to both.
+SUM_SMOOTH, SUM_SHAPE = 0.98, 0.80
 #: Of what test slides' means differ from training slides', an image hardly shows more than this.
 MEANS_KNOWN = 0.5
 #: A mean over genes and slides may pass the estimated ceiling by chance, and by the estimate's own
@@ -213,32 +217,40 @@ def _look_for_patchwork(
     mine: Mapping[str, Sequence[Trace]],
     others: Iterable[Mapping[str, Sequence[Trace]]],
 ) -> None:
-    """Flag predictions that are put together from several entries, by genes or by slides."""
+    """Flag what is put together from several entries: by genes, by slides, or as a mean."""
     theirs: dict[str, list[Trace]] = {}
     for traces in others:
         for dataset, several in traces.items():
             theirs.setdefault(dataset, []).extend(several)
-    dealt = []
+    dealt, summed = [], []
     for dataset in sorted(set(mine) & set(theirs)):
         found = [patchwork(each, theirs[dataset]) for each in mine[dataset]]
-        spread, genes, slides = (
-            _largest(getattr(each, name) for each in found)
-            for name in ("spread", "genes", "slides")
-        )
-        if spread >= SPREAD:
+        most = {
+            each.name: _largest(getattr(one, each.name) for one in found)
+            for each in fields(Patchwork)
+        }
+        if most["spread"] >= SPREAD:
             evidence.add(
                 "copy",
-                f"Of {spread:.0%} of the genes, the values, in any order, are spread as those of"
-                " one or another entry or run here.",
+                f"Of {most['spread']:.0%} of the genes, the values, in any order, are spread as"
+                " those of one or another entry or run here.",
                 dataset,
             )
-        if np.isfinite(genes):
-            dealt.append(genes >= GENES_DEALT or slides >= SLIDES_DEALT)
+        if np.isfinite(most["genes"]):
+            dealt.append(most["genes"] >= GENES_DEALT or most["slides"] >= SLIDES_DEALT)
+            summed.append(most["sum_smooth"] >= SUM_SMOOTH and most["sum_shape"] >= SUM_SHAPE)
     if len(dealt) > 1 and all(dealt):
         evidence.add(
             "copy",
             f"On all {len(dealt)} datasets, each gene, or each slide, is like that of one or"
             " another entry or run here: predictions of several are put together.",
+        )
+    elif len(summed) > 1 and all(summed):
+        evidence.add(
+            "copy",
+            f"On all {len(summed)} datasets, it is nearly a sum of a few entries or runs here, in"
+            f" what the truth does not explain (a multiple correlation of {SUM_SMOOTH} and more,"
+            " averaged over near spots): predictions of several are averaged.",
         )
 
 

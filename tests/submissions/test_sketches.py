@@ -11,11 +11,11 @@ from scipy.stats import spearmanr
 
 from spared_bench.errors import SparedBenchError
 from spared_bench.submissions.evidence import Evidence
+from spared_bench.submissions.patchworks import patchwork
 from spared_bench.submissions.sketches import (
     MOST_GENES,
     likeness,
     neighbours,
-    patchwork,
     read_traces,
     trace,
     write_traces,
@@ -143,8 +143,14 @@ def test_what_is_dealt_from_several_is_like_each_in_its_part(rng, by, side, tmp_
     assert honest.spread < 0.3
 
 
-@pytest.mark.parametrize("by", ["genes", "slides"])
-def test_a_submission_that_is_dealt_from_two_entries_is_flagged_as_a_copy(rng, by, tmp_path):
+def mean(first, second):
+    """Average predictions that count alike, and bend the mean."""
+    total = sum(each / each.std(axis=0) for each in (first, second))
+    return np.exp(total / total.std(axis=0))
+
+
+@pytest.mark.parametrize("by", ["genes", "slides", "mean"])
+def test_a_submission_that_is_put_together_from_two_entries_is_flagged_as_a_copy(rng, by, tmp_path):
     truths = {name: made(rng, slides=2, dataset_hash=name * 32) for name in ("ab", "cd")}
     sources = {m: {d: predicted(t, rng) for d, t in truths.items()} for m in ("x", "y", "z")}
     for method, predictions in sources.items():
@@ -158,11 +164,31 @@ def test_a_submission_that_is_dealt_from_two_entries_is_flagged_as_a_copy(rng, b
         look_across(evidence, [], tmp_path, "demo@1", "mine@1", [])
         return [(flag.kind, flag.reason) for flag in evidence.flags]
 
-    mixed = {d: dealt(sources["x"][d], sources["y"][d], t, by) for d, t in truths.items()}
-    ((kind, reason),) = flags_of(mixed)
+    x, y = sources["x"], sources["y"]
+    put = {
+        d: mean(x[d], y[d]) if by == "mean" else dealt(x[d], y[d], t, by) for d, t in truths.items()
+    }
+    ((kind, reason),) = flags_of(put)
     assert kind == "copy"
-    assert "predictions of several are put together" in reason
+    assert "predictions of several are" in reason
     assert flags_of({d: predicted(t, rng) for d, t in truths.items()}) == []
+
+
+def test_what_others_explain_together_is_what_least_squares_say(rng, truth):
+    several = [predicted(truth, rng) for _ in range(3)]
+    mine = trace(several[0] + 0.3 * several[1] + predicted(truth, rng), truth)
+    others = [trace(each, truth) for each in several]
+    for name in ("smooth", "shape"):
+        own, theirs = getattr(mine, name), np.stack([getattr(each, name) for each in others])
+        shares = [
+            1
+            - np.linalg.lstsq(theirs[:, gene].T, own[gene], rcond=None)[1][0]
+            / (own[gene] ** 2).sum()
+            for gene in range(len(own))
+        ]
+        assert getattr(patchwork(mine, others), f"sum_{name}") == pytest.approx(
+            np.sqrt(np.median(shares)), abs=1e-3
+        )
 
 
 @pytest.mark.parametrize("correlation", [0.5, 0.9, 0.98])

@@ -6,7 +6,9 @@ no chunk of the values of a sparse matrix is, and one of a dense matrix may be.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 from spared_bench.errors import CountsError
 from spared_bench.words import counted
@@ -44,16 +46,27 @@ def check_stored(table: Path, layer: str, path: Path) -> list[str]:
         return []
     if not isinstance(values, zarr.Array):
         return []
-    lacking = values.nchunks - values.nchunks_initialized
+    lacking, n_stored = _unstored(values)
     if lacking and is_sparse:
         raise CountsError(
-            f"{counted(lacking, 'chunk')} of {values.nchunks} of the counts ({place}) of {path} are"
+            f"{counted(lacking, 'chunk')} of {n_stored} of the counts ({place}) of {path} are"
             " not there, and would be read as 0. The folder was not copied whole: copy it again."
         )
     if lacking:
         return [
-            f"{counted(lacking, 'chunk')} of {values.nchunks} of the counts ({place}) are not"
+            f"{counted(lacking, 'chunk')} of {n_stored} of the counts ({place}) are not"
             " stored, as those that hold zeros alone, and were read as 0. If the folder was not"
             " copied whole, counts are lacking."
         ]
     return []
+
+
+def _unstored(values: Any) -> tuple[int, int]:
+    """Return how many of the files that hold an array are not there, and how many it has whole.
+
+    A file holds a chunk, or several (a shard), whose last ones may lie beyond the array's end.
+    """
+    sides = values.shards or values.chunks
+    in_each = math.prod(side // of for side, of in zip(sides, values.chunks, strict=True))
+    whole = math.prod(-(-n // side) for n, side in zip(values.shape, sides, strict=True))
+    return whole - values.nchunks_initialized // in_each, whole

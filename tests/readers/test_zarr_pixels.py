@@ -100,7 +100,7 @@ def test_an_object_without_an_image_is_read_without_one(write, tmp_path):
     assert (facts["image_path"], facts["spot_diameter_px"]) == ("", 22)
 
 
-@pytest.mark.parametrize("kind", ["sparse", "dense", "layer"])
+@pytest.mark.parametrize("kind", ["sparse", "dense", "layer", "shards"])
 def test_counts_of_which_chunks_were_not_copied_are_not_read_as_0(write, tmp_path, kind):
     import zarr
 
@@ -112,6 +112,8 @@ def test_counts_of_which_chunks_were_not_copied_are_not_read_as_0(write, tmp_pat
         values = counts if kind == "dense" else sparse.csr_matrix(counts)
         place = "layers/raw_counts" if layer else "X"
         options = {"chunks": (32, 9)} if kind == "dense" else {"chunks": 50}
+        # Three chunks a file, of which the last file is not full.
+        options |= {"chunks": (20,), "shards": (60,)} if kind == "shards" else {}
         ad.io.write_elem(root, place, values, dataset_kwargs=options)
         zarr.consolidate_metadata(str(path / "tables" / "t"))
         zarr.consolidate_metadata(str(path))

@@ -20,6 +20,7 @@ from spared_bench.errors import (
 from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
 from spared_bench.readers.anndata_spots import check_sparse, number, raw_slide_from
 from spared_bench.readers.hdf5_chunks import unwritten_counts
+from spared_bench.readers.instead import instead
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.scale import (
     PITCH_UM,
@@ -130,20 +131,32 @@ def read_anndata(
 
 def open_anndata(path: Path) -> AnnData:
     """Read an ``.h5ad``; damage is told as such."""
+    import h5py
     from anndata import read_h5ad
 
+    if path.is_dir():
+        raise MissingFileError(
+            f"{path} is a folder, and AnnData is read from a file (.h5ad). If it is SpatialData,"
+            " write `format: spatialdata`; of AnnData in Zarr, make a file:"
+            " `anndata.read_zarr(...).write_h5ad(...)`."
+        )
     if not path.is_file():
         raise MissingFileError(f"There is no AnnData file at {path}. Check its path.")
     try:
+        with h5py.File(path) as file:
+            if not {"obs", "var"} <= set(file):
+                held = ", ".join(file) or "nothing"
+                raise ValueError(f"it holds {held}; expected X, obs and var")
         adata = read_h5ad(path)
         if lacking := unwritten_counts(path):
             raise ValueError(f"parts of {lacking} were never written, and would be read as 0")
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ContractError(
-            f"{path} cannot be read as AnnData: {reason}. It is damaged, incomplete or of another"
-            " format; write it again with `adata.write_h5ad`."
-        ) from error
+        advice = instead(path) or (
+            "It is damaged, incomplete or of another format; write it again with"
+            " `adata.write_h5ad`."
+        )
+        raise ContractError(f"{path} cannot be read as AnnData: {reason}. {advice}") from error
     check_sparse(adata, path)
     return adata
 

@@ -16,6 +16,7 @@ from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.readers.clear_names import unseen_in
 from spared_bench.readers.features import Chosen, choose_genes, organism_of
 from spared_bench.readers.hdf5_chunks import unwritten
+from spared_bench.readers.instead import instead
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby, packed_beside
 from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
@@ -95,7 +96,9 @@ def read_feature_matrix(folder: Path, organism: str = "") -> FeatureMatrix:
 def _where_else(folder: Path) -> str:
     """Say which folder to name instead of one without counts."""
     if folder.is_file():
-        return "It is a file: name the folder that it is in, with the folder `spatial` beside it."
+        return instead(folder) or (
+            "It is a file: name the folder that it is in, with the folder `spatial` beside it."
+        )
     patterns = ("binned_outputs/*", "outs/binned_outputs/*", "square_*", "outs", "*/outs")
     places = [place for pattern in patterns for place in sorted(folder.glob(pattern))]
     places += [folder.parent]
@@ -374,7 +377,7 @@ def _stream(path: Path) -> IO[bytes]:
 
 
 def _damaged(path: Path, error: Exception) -> CountsError:
-    return CountsError(
-        f"The feature-barcode matrix {path} cannot be read: {error}. It is damaged, incomplete or"
-        " of another format; copy it again from Space Ranger's output."
+    advice = instead(path) or (
+        "It is damaged, incomplete or of another format; copy it again from Space Ranger's output."
     )
+    return CountsError(f"The feature-barcode matrix {path} cannot be read: {error}. {advice}")

@@ -25,6 +25,7 @@ from spared_bench.readers.anndata_file import open_anndata
 from spared_bench.readers.anndata_images import copies_of, image_in, library_of
 from spared_bench.readers.anndata_spots import raw_slide_from
 from spared_bench.readers.hdf5_chunks import unwritten
+from spared_bench.readers.instead import instead
 from spared_bench.readers.tissue_column import not_used, tissue_columns
 from spared_bench.unseen import clear
 
@@ -147,8 +148,8 @@ def _patches(
             lacking = unwritten(images)
     except (OSError, KeyError) as error:
         raise ImageError(
-            f"{path} is no file of patches: {' '.join(str(error).split())}. Expected HDF5 with"
-            " `img` and `barcode`; fetch it again."
+            f"{path} is no file of patches: {' '.join(str(error).split())}."
+            f" {instead(path) or 'Expected HDF5 with `img` and `barcode`; fetch it again.'}"
         ) from error
     if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or kind != np.uint8:
         raise ImageError(

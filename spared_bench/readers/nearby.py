@@ -8,6 +8,7 @@ from pathlib import Path
 
 _MOST = 3
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
+_PACKED = (".gz", ".zip", ".bz2", ".xz")
 
 
 def nearby(wanted: Path, *patterns: str) -> str:
@@ -29,7 +30,8 @@ def nearby(wanted: Path, *patterns: str) -> str:
     if not found:
         return ""
     names = ", ".join(map(str, found[:_MOST])) + (", ..." if len(found) > _MOST else "")
-    return f"There is {names}: if that is it, copy it to {wanted}."
+    how = "unpack" if found[0].suffix.casefold() in _PACKED else "copy"
+    return f"There is {names}: if that is it, {how} it to {wanted}."
 
 
 def packed_beside(folder: Path, *words: str) -> str:

@@ -25,6 +25,7 @@ from spared_bench.processing.channels import names_opacity, order_of
 from spared_bench.readers.anndata_file import check_scale
 from spared_bench.readers.anndata_spots import check_sparse, raw_slide_from
 from spared_bench.readers.images import keep_image
+from spared_bench.readers.instead import instead
 from spared_bench.readers.spatial_systems import way_between
 from spared_bench.readers.stamps import drop_older, stamp_of
 from spared_bench.readers.zarr_counts import check_stored
@@ -141,7 +142,10 @@ def _export(
 
 def _open(path: Path) -> Any:
     if not path.is_dir():
-        raise MissingFileError(f"There is no SpatialData object (.zarr folder) at {path}.")
+        raise MissingFileError(
+            f"There is no SpatialData object (.zarr folder) at {path}."
+            f" {instead(path) or 'Check its path.'}"
+        )
     import spatialdata
 
     try:
@@ -161,9 +165,15 @@ def _pick(elements: Any, name: str, kind: str, path: Path) -> str:
             f"{path} has no {kind} {name!r}. {did_you_mean(name, known)} It has:"
             f" {', '.join(known) or 'none'}."
         )
+    if not known:
+        raise ContractError(
+            f"{path} holds no {kind}, or is no whole SpatialData object, which has tables of counts"
+            " and shapes of spots: name the folder that `sdata.write` made. AnnData is read from a"
+            " file: `anndata.read_zarr(...).write_h5ad(...)`, and `format: h5ad`."
+        )
     if not name and len(known) != 1:
         raise ContractError(
-            f"{path} has {len(known)} elements of kind {kind}: {', '.join(known) or 'none'}. Name"
+            f"{path} has {len(known)} elements of kind {kind}: {', '.join(known)}. Name"
             f" one with `{kind}: ...` in the slide's entry."
         )
     return name or known[0]

@@ -215,6 +215,11 @@ def test_one_of_several_libraries_must_be_named(adata, tmp_path):
 def test_what_is_missing_or_damaged_is_said(adata, tmp_path):
     with pytest.raises(MissingFileError, match=r"no AnnData file at .*absent\.h5ad"):
         read_anndata(tmp_path / "absent.h5ad")
+    with pytest.raises(MissingFileError, match=r"is a folder.*`format: spatialdata`.*read_zarr"):
+        read_anndata(tmp_path)
+    other = made_slides.space_ranger(tmp_path / "outs", 5) / "filtered_feature_bc_matrix.h5"
+    with pytest.raises(ContractError, match="it holds matrix; expected X, obs and var"):
+        read_anndata(other)
     path = written(adata, tmp_path)
     path.write_bytes(path.read_bytes()[:5_000])
     with pytest.raises(ContractError, match="cannot be read as AnnData"):

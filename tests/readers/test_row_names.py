@@ -11,7 +11,7 @@ import scipy.io
 from scipy import sparse
 
 from spared_bench.errors import ContractError, CoordinateError, CountsError, MissingFileError
-from spared_bench.readers import read_space_ranger
+from spared_bench.readers import read_anndata, read_space_ranger, read_spatialdata
 from spared_bench.readers.labels import read_labels
 from tests import made_slides
 
@@ -146,6 +146,12 @@ def test_a_count_that_is_told_twice_is_not_added_up(folder, form):
         ("spatial/scalefactors_json.json", "scalefactors_json.json", MissingFileError),
         ("spatial", "other/spatial", MissingFileError),
         ("filtered_feature_bc_matrix.h5", "h5/GSM1_counts.h5", MissingFileError),
+        (
+            "filtered_feature_bc_matrix.h5",
+            "filtered_feature_bc_matrix.h5.gz",
+            MissingFileError,
+        ),
+        (TABLE, f"{TABLE}.zip", CoordinateError),
     ],
 )
 def test_a_file_that_was_moved_or_renamed_is_named(folder, name, to, error):
@@ -154,7 +160,32 @@ def test_a_file_that_was_moved_or_renamed_is_named(folder, name, to, error):
     with pytest.raises(error) as told:
         read_space_ranger(folder)
     if name != "spatial":
-        assert f"There is {folder / to}: if that is it, copy it to" in str(told.value)
+        how = "unpack" if to.endswith(("gz", "zip")) else "copy"
+        assert f"There is {folder / to}: if that is it, {how} it to" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(b"x"), "It is packed by gzip: unpack it"),
+        (b"PK\3\4...", "It is packed by zip: unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "`git lfs pull` fetches that"),
+        (b"\n<!DOCTYPE html><title>404</title>", "It is a web page"),
+        (b"", "It is empty"),
+    ],
+    ids=["gzip", "zip", "lfs", "page", "empty"],
+)
+def test_what_stands_in_the_place_of_counts_is_told(folder, content, told):
+    path = folder / "filtered_feature_bc_matrix.h5"
+    path.write_bytes(content)
+    with pytest.raises(CountsError, match=told):
+        read_space_ranger(folder)
+    with pytest.raises(MissingFileError, match=told):
+        read_space_ranger(path)
+    with pytest.raises(ContractError, match=told):
+        read_anndata(path)
+    with pytest.raises(MissingFileError, match=told):
+        read_spatialdata(path, exports=folder)
 
 
 @pytest.mark.parametrize("start", ["", "filtered_gene_bc_matrices/", "GSM1_"])

@@ -165,6 +165,11 @@ def test_an_element_that_is_not_there_is_named(written, tmp_path):
     (tmp_path / "empty.zarr").mkdir()
     with pytest.raises(ContractError, match="cannot be read as a SpatialData object"):
         read_spatialdata(tmp_path / "empty.zarr", exports=tmp_path)
+    with (
+        pytest.raises(ContractError, match=r"holds no table.*folder that `sdata\.write` made"),
+        pytest.warns(UserWarning, match="not stored in the most current format"),
+    ):
+        read_spatialdata(written / "images", exports=tmp_path)
 
 
 def test_a_grey_image_keeps_its_only_channel(tmp_path):

@@ -32,6 +32,8 @@ _OTHERWISE = re.compile(
 _FIRST_PART = re.compile(rf"(\w[\w.]*?)[{_BETWEEN}]")
 #: Of all names: with fewer, what stands before a name is that of a construct or of a family.
 _LEAST_OF_ASSEMBLIES, _LEAST_OF_A_GENOME = 0.02, 0.01
+#: A word is no assembly, and stands in names of antibodies and constructs: mouse_IgG2a, TERT_human.
+_WORDS_FOR_GENOMES, _LEAST_OF_WORDS = {"human", "mouse"}, 0.25
 #: Names of assemblies, and ids of Ensembl; what is none of them is a virus, a control, or unknown.
 _ASSEMBLIES = {
     "human": re.compile(r"grch\d|hg\d|(t2t|chm13)|human|homo|hsap"),
@@ -176,12 +178,20 @@ def _genomes_in(ids: Sequence[str]) -> list[str]:
 def _genome_first(names: Sequence[str]) -> list[str]:
     """Return names as most write them where a part name an assembly otherwise: ``TP53_GRCh38``."""
     found = [_OTHERWISE.fullmatch(name) for name in names]
-    if sum(map(bool, found)) < _LEAST_OF_ASSEMBLIES * len(names):
+    if not _are_genomes([match["last"] or match["first"] if match else "" for match in found]):
         return list(names)
     return [
         f"{match['last'] or match['first']}_{match['before'] or match['behind']}" if match else name
         for match, name in zip(found, names, strict=True)
     ]
+
+
+def _are_genomes(told: Sequence[str]) -> bool:
+    """Return whether what some names tell, "" for the others, are the genomes of all."""
+    named = [name for name in told if name]
+    are_words = {name.casefold() for name in named} <= _WORDS_FOR_GENOMES
+    least = _LEAST_OF_WORDS if are_words else _LEAST_OF_ASSEMBLIES
+    return len(named) >= least * len(told)
 
 
 def _beside_assemblies(ids: Sequence[str]) -> list[str]:
@@ -191,7 +201,7 @@ def _beside_assemblies(ids: Sequence[str]) -> list[str]:
     """
     assembled = [match[1] if (match := _ASSEMBLY.match(gene)) else "" for gene in ids]
     assemblies = set(assembled) - {""}
-    if not assemblies or sum(map(bool, assembled)) < _LEAST_OF_ASSEMBLIES * len(ids):
+    if not assemblies or not _are_genomes(assembled):
         return []
     parts = [
         name or (match[1] if (match := _FIRST_PART.match(gene)) else "")

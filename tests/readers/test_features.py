@@ -71,6 +71,8 @@ def test_genomes_that_only_the_ids_tell_are_told_apart(ids, kept, found):
         ["ENSMUSG1", "ENSMUSG2"],
         [f"S{i}_ENSG{i}" for i in range(30_000)],
         [*(f"G{i}" for i in range(99)), "mouse_Mapt"],  # one construct is no genome
+        [*(f"G{i}" for i in range(30)), "mouse_IgG1k", "mouse_IgG2a"],  # of a small panel, too
+        [*(f"P{i}" for i in range(30)), "TERT_human", "IL2_human"],
     ],
     ids=lambda ids: ids[0],
 )

@@ -14,6 +14,8 @@ from spared_bench.errors import CountsError
 from spared_bench.words import counted
 
 GENES = "Gene Expression"
+#: Ensembl's word for most genes: where it stands, types are biotypes of genes (CELLxGENE).
+_BIOTYPE = "protein coding"
 #: Between a genome and a gene; Seurat turns underscores into dashes.
 _BETWEEN = "_:-"
 _PREFIXED = re.compile(rf"(\w[\w.-]*?)[{_BETWEEN}]+(ENS[A-Z]*G\d+.*)")
@@ -130,8 +132,10 @@ def mostly_ensembl(names: Sequence[str]) -> bool:
 def _of_genes(kinds: list[str], n_features: int, where: str) -> tuple[np.ndarray, list[str]]:
     if not kinds:
         return np.arange(n_features), []
-    wanted = _plain(GENES)
-    genes = np.flatnonzero([_plain(kind) == wanted for kind in kinds])
+    plain, wanted = [_plain(kind) for kind in kinds], _plain(GENES)
+    if _BIOTYPE in plain:
+        return np.arange(n_features), []
+    genes = np.flatnonzero([kind == wanted for kind in plain])
     if n_features and not len(genes):
         found = sorted(set(kinds))
         more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""

@@ -31,7 +31,13 @@ def test_features_of_another_type_are_left_out_and_counted(kinds):
     assert chosen(["ENSG1", "CD3"], kinds=kinds) == ([0], ["ENSG1"], repairs)
 
 
-@pytest.mark.parametrize("kinds", [None, [], ["", ""], [None, None], pd.Categorical([np.nan] * 2)])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        *(None, [], ["", ""], [None, None], pd.Categorical([np.nan] * 2)),
+        pd.Categorical(["lncRNA", "protein_coding"]),  # CELLxGENE's `feature_type`
+    ],
+)
 def test_without_types_all_features_are_genes(kinds):
     assert chosen(["ENSG1", "CD3"], kinds=kinds) == ([0, 1], ["ENSG1", "CD3"], [])
 

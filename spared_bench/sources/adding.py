@@ -9,6 +9,7 @@ import yaml
 
 from spared_bench.errors import DataError, PluginError, UsageError
 from spared_bench.processing.given import GIVEN
+from spared_bench.sources.alike import refuse_alike
 from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
@@ -24,7 +25,7 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
     Raises
     ------
     UsageError
-        If a dataset of that name lies there already.
+        If a dataset of that name lies there already, or one label is written in two ways.
     DataError
         If a slide cannot be read, or breaks the contract of raw slides, or its image cannot be
         decoded under the spots, or it has a label that is no class; or if slides do not belong
@@ -62,6 +63,10 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
                 f"{path}: no spot has a label in column {described.label_column!r}. Name another"
                 " `label_column`, or leave it out."
             )
+        try:
+            refuse_alike(sorted(found), "labels")
+        except ValueError as error:
+            raise UsageError(f"{path}: {error}.") from error
         described = described.model_copy(update={"classes": tuple(sorted(found))})
     text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     write_text(kept, text)

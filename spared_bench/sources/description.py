@@ -33,6 +33,7 @@ from pydantic import (
 
 from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.protocol import Processing
+from spared_bench.sources.alike import refuse_alike
 from spared_bench.sources.formats import Format, check_format, check_organism
 from spared_bench.specs import DatasetSpec, SlideInfo
 from spared_bench.strict import load_mapping, plain_digits
@@ -177,6 +178,10 @@ class Description(_Described):
 
     def _check_samples(self) -> None:
         """Refuse a block of tissue of two donors, or with two sections in one place."""
+        refuse_alike(self.slides, "slides")  # for some file systems, A1 and a1 are one
+        entries = self.slides.items()
+        refuse_alike((entry.patient or slide_id for slide_id, entry in entries), "donors")
+        refuse_alike((entry.sample for entry in self.slides.values()), "samples")
         donors: dict[str, tuple[str, str]] = {}
         orders: dict[tuple[str, int], str] = {}
         for slide_id, entry in self.slides.items():
@@ -198,6 +203,7 @@ class Description(_Described):
                 )
 
     def _check_labels(self) -> None:
+        refuse_alike(self.classes, "classes")
         tables = [slide_id for slide_id, entry in self.slides.items() if entry.labels]
         if self.label_column and self.format == "hest":
             raise ValueError(

@@ -523,6 +523,32 @@ def test_a_description_far_too_large_or_missing_is_refused(yaml, tmp_path):
         read_description(yaml)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("p1", "P1"),
+        ("p 1", "p  1"),
+        ("p1", '"p\\u200b1"'),
+        ('"p\\u00a01"', "p 1"),
+        ('"M\\u00fcller"', '"Mu\\u0308ller"'),  # as most systems write it, and as macOS names files
+        ("t2", ""),  # without a name, the slide itself is the donor
+    ],
+)
+def test_one_donor_who_is_written_in_two_ways_is_not_two(yaml, first, second):
+    rewritten(yaml, "patient: p1", f"patient: {first}")
+    rewritten(yaml, "patient: p2", f"patient: {second}" if second else "section: a")
+    assert "differ only in capitals, blanks, or how their letters are coded" in refusal(yaml)
+
+
+def test_slides_and_samples_are_told_apart_by_more_than_capitals(yaml):
+    rewritten(yaml, "1501", "t2")
+    assert "slides 't2' and 'T2' differ only in capitals" in refusal(yaml)
+    rewritten(yaml, "t2", "T1")
+    rewritten(yaml, "patient: p1", "sample: s, patient: p1")
+    rewritten(yaml, "patient: p2", "sample: S, patient: p2")
+    assert "samples 's' and 'S' differ only in capitals" in refusal(yaml)
+
+
 def test_a_donor_on_both_sides_is_refused_unless_it_is_said(yaml):
     rewritten(yaml, "patient: p2", "patient: p1")
     with pytest.raises(SplitError, match=r"donors \['p1'\].*`allow_shared_donors: true`"):
@@ -798,6 +824,14 @@ def test_classes_that_are_given_keep_their_order_and_refuse_others(tmp_path):
     other = rewritten(yaml, "[tumour, fat, stroma]", "[tumor, fat]")
     with pytest.raises(ContractError, match=r"'T1' .*'tumour'.* no class .*Did you mean 'tumor'"):
         add_description(other, tmp_path / "data", replace=True)
+
+
+def test_one_label_that_is_written_in_two_ways_is_not_two_classes(tmp_path):
+    yaml = labelled_yaml(tmp_path, ["tumour", "fat", "Tumour"])
+    with pytest.raises(UsageError, match=r"labels 'Tumour' and 'tumour' differ only in capitals"):
+        add_description(yaml, tmp_path / "data")
+    rewritten(yaml, "region", "region, classes: [fat, tumour, Tumour]")
+    assert "classes 'tumour' and 'Tumour' differ" in refusal(yaml)
 
 
 def test_a_column_of_tissue_is_named_in_the_description_and_counts_in_keys(tmp_path):

@@ -1,0 +1,38 @@
+"""Two ways to write one name, which a program takes for two: two donors of one, or two classes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from spared_bench.unseen import clear
+
+
+def refuse_alike(names: Iterable[str], what: str) -> None:
+    """Refuse names that differ in nothing that people tell names apart by.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of which each may stand several times.
+    what : str
+        Of what they are the names: ``"donors"``.
+
+    Raises
+    ------
+    ValueError
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(_as_read(name), name)
+        if other != name:
+            raise ValueError(
+                f"{what} {other!a} and {name!a} differ only in capitals, blanks, or how their"
+                " letters are coded. Write them alike if they are one, else tell them apart by"
+                " another name"
+            )
+
+
+def _as_read(name: str) -> str:
+    """Return what one reads of a name: an a with a ring is one letter, or two that make it."""
+    return "".join(clear(unicodedata.normalize("NFKC", name)).split()).casefold()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,8 +17,15 @@ def clear_spots(names: Sequence[str], path: Path) -> tuple[list[str], list[str]]
     Raises
     ------
     CountsError
-        If two spots become one, or nothing can be seen of a name.
+        If two spots have one name, or it becomes one, or nothing can be seen of a name.
     """
+    if again := [name for name, number in Counter(names).items() if number > 1]:
+        raise CountsError(
+            f"{path} names {counted(len(again), 'spot')} more than once, {again[0]!r} first. Where"
+            " an AnnData file holds several slides, write `slide_column: ...` in the description,"
+            " the column of obs that says which; else give each spot its own name"
+            " (`adata.obs_names_make_unique()`)."
+        )
     cleared, notes = _cleared(names, "spot", path)
     written: dict[str, str] = {}
     for name, seen in zip(names, cleared, strict=True):

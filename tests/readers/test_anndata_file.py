@@ -202,6 +202,16 @@ def test_a_size_of_spots_that_the_file_lacks_may_be_given(adata, tmp_path):
     assert slide.uns["slide"]["spot_diameter_px"] == 30
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_slides_that_were_joined_are_told_by_barcodes_that_stand_twice(adata, tmp_path):
+    adata.obs_names = [*adata.obs_names[:-2], *adata.obs_names[:2]]
+    adata.obs["section"] = ["a"] * (adata.n_obs - 2) + ["b"] * 2
+    path = written(adata, tmp_path)
+    with pytest.raises(CountsError, match=r"2 spots more than once.*`slide_column: \.\.\.`"):
+        read_anndata(path)
+    assert read_anndata(path, rows=("section", "b")).n_obs == 2
+
+
 def test_one_of_several_libraries_must_be_named(adata, tmp_path):
     adata.uns["spatial"]["other"] = {"scalefactors": {"spot_diameter_fullres": 25.0}}
     path = written(adata, tmp_path)

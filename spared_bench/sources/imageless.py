@@ -13,19 +13,21 @@ from spared_bench.specs import DatasetSpec
 def described_without_image(described: Description) -> list[str]:
     """Return the slides of a description that certainly have no image; no slide is read.
 
-    Others may still have none: SpatialData and HEST hold images in their files.
+    Others may still have none: of an image in a file, it may not be told how large it is.
     """
     return [
         slide_id
         for slide_id, entry in described.slides.items()
-        if not entry.image and _is_without(described.format, entry)
+        if not (entry.image or entry.patches) and _is_without(described.format, entry)
     ]
 
 
 def _is_without(form: str, entry: SlideEntry) -> bool:
     if form == "space_ranger":
         return not any((Path(entry.path) / "spatial").glob("tissue_*_image.*"))
-    return form == "legacy_st" or (form == "h5ad" and not _may_hold_image(Path(entry.path)))
+    if form == "spatialdata":
+        return not any(path.is_dir() for path in (Path(entry.path) / "images").glob("*"))
+    return form == "legacy_st" or not _may_hold_image(Path(entry.path))
 
 
 def _may_hold_image(path: Path) -> bool:
@@ -56,7 +58,8 @@ def no_images(spec: DatasetSpec, folder: Path, without: Sequence[str]) -> ImageE
     if spec.factory == FACTORY:
         advice = (
             "Name them in the slides' entries of its description (`image: FILE`; kept as"
-            f" {folder / DESCRIPTION}), and add it with `spared-bench data add FILE --replace`"
+            f" {folder / DESCRIPTION}; of SpatialData, write them into it, as `sdata.images`), and"
+            " add it with `spared-bench data add FILE --replace`"
         )
     return ImageError(
         f"Slides {told} of dataset {spec.name!r} have no image ({len(without)} of"

@@ -159,6 +159,24 @@ def test_an_anndata_file_is_known_to_hold_no_image_before_its_slides_are_read(tm
     assert described_without_image(described) == ([] if images else ["T1"])
 
 
+def test_files_that_hold_their_images_are_known_to_hold_none(tmp_path):
+    for name, images in {"bare": {}, "seen": {"hires": 1}}.items():
+        adata = ad.AnnData(np.ones((2, 2), np.float32))
+        adata.uns["spatial"] = {"ST": {"images": images}}
+        adata.write_h5ad(tmp_path / f"{name}.h5ad")
+        (tmp_path / f"{name}.zarr/images").mkdir(parents=True)
+        (tmp_path / f"{name}.zarr/images/zarr.json").touch()
+    (tmp_path / "seen.zarr/images/he").mkdir()
+    for form, end in (("hest", "h5ad"), ("spatialdata", "zarr")):
+        slides = {name: {"path": str(tmp_path / f"{name}.{end}")} for name in ("bare", "seen")}
+        if form == "hest":
+            slides["cut"] = {**slides["bare"], "patches": "cut.h5"}
+        described = Description(
+            name="mine", format=form, organism="human", slides=slides, split={"train": ["bare"]}
+        )
+        assert described_without_image(described) == ["bare"]
+
+
 def test_of_a_description_the_error_names_its_key_and_what_to_add_again(tmp_path):
     for seed, name in enumerate(("T1", "T2")):
         made_slides.space_ranger(tmp_path / name, seed=seed)

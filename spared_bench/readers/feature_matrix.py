@@ -101,8 +101,9 @@ def _where_else(folder: Path) -> str:
         )
     patterns = ("binned_outputs/*", "outs/binned_outputs/*", "square_*", "outs", "*/outs")
     places = [place for pattern in patterns for place in sorted(folder.glob(pattern))]
-    places += [folder.parent]
-    good = [str(each) for each in places if each.is_dir() and (each / "spatial").is_dir()]
+    # Beside what was named: of Visium HD, its bins beside its cells (`segmented_outputs`).
+    places += [folder.parent, *sorted(folder.parent.glob("binned_outputs/*"))]
+    good = [str(each) for each in dict.fromkeys(places) if (each / "spatial").is_dir()]
     good = [each for each in good if any(Path(each).glob(f"*{_MTX}*"))]
     bins = [each for each in good if "square_" in each]
     if bins:
@@ -110,7 +111,7 @@ def _where_else(folder: Path) -> str:
         return f"{advice}{' or '.join(bins)}."
     if good:
         return f"Name {' or '.join(good)}, where there are some."
-    packed = packed_beside(folder, "filtered", "matrix", "outs")
+    packed = packed_beside(folder, "filtered", "matrix", "outs", "binned", "square_")
     if not packed and list(folder.glob("raw_feature_bc_matrix*")):
         return "The raw matrix in there has all barcodes of the array: copy the filtered one, too."
     wanted = (folder / _H5, folder / _MTX / "matrix.mtx")

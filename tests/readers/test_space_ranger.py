@@ -589,11 +589,16 @@ def test_words_say_what_is_under_tissue(folder, words):
         read_space_ranger(folder)
 
 
-@pytest.mark.parametrize("named", ["outs", "outs/binned_outputs", "."])
+@pytest.mark.parametrize(
+    "named", ["outs", "outs/binned_outputs", "outs/segmented_outputs", "outs/spatial", "."]
+)
 def test_a_folder_of_visium_hd_leads_to_its_bins(folder, tmp_path_factory, named):
     top = tmp_path_factory.mktemp("hd")
     for size in ("square_008um", "square_016um"):
         shutil.copytree(folder, top / "outs/binned_outputs" / size)
+    for part in ("spatial", "segmented_outputs"):
+        (top / "outs" / part).mkdir()
+    (top / "outs/segmented_outputs/filtered_feature_cell_matrix.h5").touch()
     with pytest.raises(
         MissingFileError, match="Visium HD has counts for each size of bins"
     ) as told:
@@ -814,6 +819,11 @@ def test_an_h5_file_whose_counts_are_no_numbers_is_refused(folder, kind):
 
 def test_what_is_still_packed_is_to_be_unpacked(folder, tmp_path_factory):
     bare = tmp_path_factory.mktemp("download")
+    for name in ("HD_binned_outputs.tar.gz", "HD_square_008um_outputs.tar.gz"):
+        (bare / name).write_bytes(b"")
+        with pytest.raises(MissingFileError, match=f"There is {name}: unpack it there"):
+            read_space_ranger(bare)
+        (bare / name).unlink()
     for name in ("A1_filtered_feature_bc_matrix.tar.gz", "A1_spatial.tar.gz"):
         (bare / name).write_bytes(b"")
     told = "There is A1_filtered_feature_bc_matrix.tar.gz: unpack it there"

@@ -1,8 +1,10 @@
-"""What stands in the place of a file that cannot be read, as its first bytes tell."""
+"""What stands in the place of a file that cannot be read, or what is lacking to read it."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _PACKED = {
     b"\x1f\x8b": "gzip",
@@ -13,11 +15,12 @@ _PACKED = {
 }
 _PAGES = (b"<!doctype", b"<html", b"<?xml")
 _POINTER = b"version https://git-lfs"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _START_BYTES = 64
 
 
 def instead(path: Path) -> str:
-    """Say what a file is and what to do with it; empty where its first bytes do not tell.
+    """Say what a file is and what to do with it; empty where that is not known.
 
     Parameters
     ----------
@@ -28,6 +31,15 @@ def instead(path: Path) -> str:
         return ""
     with path.open("rb") as file:
         start = file.read(_START_BYTES)
+    if codec := _missing_codec(path) if start.startswith(_HDF5) else "":
+        return (
+            f"It is compressed by {codec} of HDF5, which is not installed here. Write it again"
+            ' with compression="gzip", where it can be read.'
+        )
+    return _by_its_start(start)
+
+
+def _by_its_start(start: bytes) -> str:
     if not start:
         return "It is empty: copy or fetch it again."
     for mark, name in _PACKED.items():
@@ -37,4 +49,21 @@ def instead(path: Path) -> str:
         return "It is a pointer of Git LFS to the file that is meant: `git lfs pull` fetches that."
     if start.lstrip().lower().startswith(_PAGES):
         return "It is a web page, which a server has sent for the file: fetch the file itself."
+    return ""
+
+
+def _missing_codec(path: Path) -> str:
+    """Return a codec of the arrays in an HDF5 file that is not here; empty where all are."""
+    import h5py
+
+    def codec_of(_: str, found: Any) -> str | None:
+        if not isinstance(found, h5py.Dataset):
+            return None
+        plan = found.id.get_create_plist()
+        used = [plan.get_filter(step) for step in range(plan.get_nfilters())]
+        lacking = (filter for filter in used if not h5py.h5z.filter_avail(filter[0]))
+        return next((f"filter {code} {name.decode()}".strip() for code, *_, name in lacking), None)
+
+    with suppress(OSError, RuntimeError), h5py.File(path) as file:
+        return file.visititems(codec_of) or ""
     return ""

@@ -239,6 +239,23 @@ def test_what_is_missing_or_damaged_is_said(adata, tmp_path):
         read_anndata(written(adata, tmp_path))
 
 
+def test_a_codec_that_hdf5_lacks_is_told_and_no_damage(adata, tmp_path):
+    adata.X = adata.X.toarray()
+    path = written(adata, tmp_path)
+    with h5py.File(path, "a") as file:
+        shape = file["X"].shape
+        del file["X"]
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk(shape)
+        plan.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))  # zstd, of the package hdf5plugin
+        space = h5py.h5s.create_simple(shape)
+        made = h5py.h5d.create(file.id, b"X", h5py.h5t.NATIVE_FLOAT, space, plan)
+        made.write_direct_chunk((0, 0), b"\x28\xb5\x2f\xfd", 0)
+        file["X"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    with pytest.raises(ContractError, match=r'by filter 32015 of HDF5, .* compression="gzip"'):
+        read_anndata(path)
+
+
 def test_what_is_beside_the_tissue_or_no_gene_is_dropped_and_recorded(adata, tmp_path):
     adata.obs["in_tissue"] = [0, 0, *[1] * (adata.n_obs - 2)]
     adata.var["feature_types"] = ["Antibody Capture", *["Gene Expression"] * (N_GENES - 1)]

@@ -15,7 +15,13 @@ from spared_bench.data import SPATIAL
 from spared_bench.data.raw_counts import require_counts
 from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.processing.given import GIVEN
-from spared_bench.sources.description import DESCRIPTION, FILES, Description, read_description
+from spared_bench.sources.description import (
+    DESCRIPTION,
+    FILES,
+    Description,
+    SlideEntry,
+    read_description,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -79,6 +85,7 @@ def _sharing_image(described: Description, slide_id: str) -> list[str]:
 
 def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
     entry = described.slides[slide_id]
+    _refuse_folders(described.format, slide_id, entry)
     path, image = Path(entry.path), Path(entry.image) if entry.image else None
     if image is not None and described.format != "spatialdata" and not image.is_file():
         raise MissingFileError(
@@ -150,6 +157,20 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
         tissue=described.tissue_column,
         exports=exports,
     )
+
+
+def _refuse_folders(form: str, slide_id: str, entry: SlideEntry) -> None:
+    """Refuse a folder where a file is read, as an image in Zarr is one."""
+    files = {*FILES, "image"} - {"path"}  # of which each reader says what it may be
+    files -= {"image"} if form == "spatialdata" else set()  # an element
+    for key in sorted(files | ({"path"} if form == "legacy_st" else set())):
+        value = getattr(entry, key)
+        if value and Path(value).is_dir():
+            hint = " An image in Zarr is written as OME-TIFF first." if key == "image" else ""
+            raise MissingFileError(
+                f"{value}, which `{key}` of slide {slide_id!r} names, is a folder, and a file is"
+                f" read. Name the one in it that is meant.{hint}"
+            )
 
 
 def content(folder: Path, fingerprints: Fingerprints) -> dict[str, Any]:

@@ -587,6 +587,16 @@ def test_a_slide_that_has_gone_is_told_with_what_to_do(yaml, tmp_path):
         bench.data_inputs("mine")
 
 
+@pytest.mark.parametrize("key", ["image", "labels"])
+def test_a_folder_where_a_file_is_read_is_no_missing_one(yaml, tmp_path, key):
+    rewritten(yaml, "patient: p1", f"patient: p1, {key}: slides/T1")
+    rewritten(yaml, "organism: human", "organism: human\nlabel_column: region")
+    rewritten(yaml, "patient: p2", "patient: p2, labels: labels.csv")
+    told = f"T1, which `{key}` of slide '1501' names, is a folder, and a file is read"
+    with pytest.raises(MissingFileError, match=told):
+        add_description(yaml, tmp_path / "data")
+
+
 def test_an_image_that_has_gone_is_nothing_to_fetch_and_its_slide_is_named(yaml, tmp_path):
     add_description(yaml, tmp_path / "w/data")
     (tmp_path / "slides/T2/full.png").unlink()

@@ -13,7 +13,7 @@ from spared_bench.data import LABEL, SPATIAL
 from spared_bench.data.raw_counts import first_place, require_counts
 from spared_bench.errors import ContractError, CoordinateError, CountsError, did_you_mean
 from spared_bench.readers.clear_names import clear_genes, clear_spots
-from spared_bench.readers.features import choose_genes, mostly_ensembl
+from spared_bench.readers.features import NO_ID, choose_genes, mostly_ensembl
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
 from spared_bench.readers.lattice import nearest_px
@@ -29,7 +29,6 @@ _ROUNDING = 1e-6
 #: Columns of ``var`` with ids of genes, in the order in which they are believed.
 _SCANPY = ("gene_ids", "gene_id")
 _IDS = (*_SCANPY, "ensembl_id", "ensembl_ids", "ensembl_gene_id", "ensembl", "feature_id")
-_NOTHING = ("nan", "NaN", "NA", "None", "<NA>")  # as texts
 _NUMBER = re.compile(r"\d+(\.0)?")  # of NCBI
 #: What names of columns differ in where y comes before x; "at" is what lat has and long has not.
 _Y_FIRST = {("y", "x"), ("r", "c"), ("height", "width"), ("at", "on"), ("at", "ong"), ("2", "1"),
@@ -219,7 +218,7 @@ def _gene_ids(var: Any) -> list[str]:
 def _texts(column: Any) -> list[str]:
     """Return values of a column as texts, empty where it tells nothing."""
     texts = column.astype(object).where(column.notna(), "").astype(str).str.strip()
-    return list(texts.where(~texts.isin(_NOTHING), ""))
+    return list(texts.where(~texts.isin(NO_ID), ""))
 
 
 def _seen(values: Iterable[Any]) -> list[Any]:

@@ -16,6 +16,8 @@ from spared_bench.words import counted
 GENES = "Gene Expression"
 #: Ensembl's word for most genes: where it stands, types are biotypes of genes (CELLxGENE).
 _BIOTYPE = "protein coding"
+#: What R and pandas write, as text, where there is no id.
+NO_ID = ("nan", "NaN", "NA", "None", "<NA>")
 #: Between a genome and a gene; Seurat turns underscores into dashes.
 _BETWEEN = "_:-"
 _PREFIXED = re.compile(rf"(\w[\w.-]*?)[{_BETWEEN}]+(ENS[A-Z]*G\d+.*)")
@@ -97,7 +99,7 @@ def choose_genes(
     if mostly_ensembl(symbols) and not mostly_ensembl(ids):
         ids, symbols = symbols, ids
         repairs.append("Ids and symbols of the genes stood in each other's place, exchanged.")
-    ids = _genome_first([ids[i] for i in columns])
+    ids = _genome_first([symbols[i] if ids[i] in NO_ID else ids[i] for i in columns])
     symbols = _genome_first([symbols[i] for i in columns])
     told = _words(genomes)
     named = [told[i].rstrip(_BETWEEN) for i in columns] if told else []

@@ -105,6 +105,11 @@ def test_one_name_of_a_reference_of_two_genomes_hides_neither():
     assert chosen(["ENSG1", "X"], genomes=["GRCh38"] * 2)[1] == ["ENSG1", "X"]
 
 
+def test_a_gene_without_an_id_goes_by_its_symbol():
+    found = choose_genes(["ENSG1", "NA", "nan", "NA"], ["a", "b", "c", "NA"], "m")
+    assert (found.ids, found.symbols) == (["ENSG1", "b", "c", "NA"], ["a", "b", "c", "NA"])
+
+
 def test_which_genome_is_meant_must_be_clear():
     with pytest.raises(CountsError, match=r"without a name \(2 genes\), mm10 \(2 genes\); "):
         chosen(["TP53", "MYC", "mm10_Trp53", "mm10_Myc"], organism="human")

@@ -39,6 +39,16 @@ def unclear(path: Path, what: str) -> ImageError:
     return ImageError(f"The image {path} has {what}. Save it as one RGB image of one page.")
 
 
+def large_strip(path: Path, error: Exception) -> ImageError:
+    """Return the error for a strip that is too large to be decoded whole, and is not in parts."""
+    reason = " ".join(str(error).split())[:200].rstrip(".")
+    return ImageError(
+        f"The image {path} is stored in strips that are too large to be decoded at once, and it"
+        f" cannot be decoded row by row ({reason}). Write it again in tiles, or in strips of a few"
+        " rows; if nothing reads it, it is damaged: fetch it again."
+    )
+
+
 def no_codec(path: Path, codec: str, error: Exception) -> ImageError:
     """Return the error for an image that may be whole, but that nothing here decodes."""
     reason = " ".join(str(error).split())[:200].rstrip(".")

@@ -6,7 +6,7 @@ other order libvips keeps the decoded image, above 100 MB in a temporary file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,7 +16,13 @@ import numpy as np
 from spared_bench.errors import ImageError
 from spared_bench.processing.blocks import BlockImage, even_edges
 from spared_bench.processing.colours import Colours
-from spared_bench.processing.image_errors import inks, unclear, undecodable, unsupported
+from spared_bench.processing.image_errors import (
+    inks,
+    large_strip,
+    unclear,
+    undecodable,
+    unsupported,
+)
 from spared_bench.processing.vips_threads import require_threads
 
 #: ``revalidate``: without it libvips shows the file that once had this name.
@@ -37,9 +43,10 @@ class VipsImage(BlockImage):
         dtype: np.dtype,
         *,
         by_rows: bool = True,
+        fault: Callable[[Path, Exception], ImageError] = undecodable,
         **options: Any,
     ) -> None:
-        self._options = options
+        self._options, self._fault = options, fault
         self._access = "sequential" if by_rows else "random"
         image = _load(path, self._access, options)
         rows, columns = even_edges(image.height, _BLOCK_ROWS), np.array([0, image.width])
@@ -80,7 +87,7 @@ class VipsImage(BlockImage):
         try:
             pixels = image.crop(0, top, self.width, height).numpy()
         except pyvips.Error as error:
-            raise undecodable(self.path, error) from error
+            raise self._fault(self.path, error) from error
         return np.asarray(pixels, dtype=self._dtype).reshape(height, self.width, self._bands)
 
 
@@ -112,11 +119,16 @@ def open_strip(
 ) -> VipsImage:
     """Open a TIFF whose compressed strips are too large to be decoded in one piece.
 
-    libvips reads them row by row; in strips, unlike in tiles, it tells of damage. A strip of JPEG
-    it decodes as a whole (not ``by_rows``), and keeps.
+    libvips reads them row by row; in strips, unlike in tiles, it tells of damage, and of codecs
+    that it lacks or decodes as a whole. A strip of JPEG it decodes as a whole (not ``by_rows``),
+    and keeps.
     """
-    image = _load(path, "sequential", {"page": page})
-    return VipsImage(path, colours, image.bands, dtype, by_rows=by_rows, page=page)
+    # All that is coded of a strip is held, of which libvips else allows 50 MiB.
+    options = {"page": page, "unlimited": True}
+    image = _load(path, "sequential", options)
+    return VipsImage(
+        path, colours, image.bands, dtype, by_rows=by_rows, fault=large_strip, **options
+    )
 
 
 class UnknownFormatError(ImageError):

@@ -170,6 +170,24 @@ def test_one_large_strip_is_read_row_by_row(tmp_path, pixels, codec, monkeypatch
         whole(path)
 
 
+def test_a_large_strip_of_much_coded_data_is_read(tmp_path, monkeypatch, rng):
+    monkeypatch.setattr(tiff_image, "_LARGEST_STRIP", 1000)
+    noise = rng.integers(0, 255, (4300, 4300, 3), dtype=np.uint8)  # of over 50 MiB
+    few = {"level": 0}
+    path = write(tmp_path / "a.tif", noise, "deflate", rowsperstrip=4300, compressionargs=few)
+    np.testing.assert_array_equal(open_image(path).window(7, 9, 20, 30), noise[9:39, 7:27])
+
+
+@pytest.mark.parametrize("codec", ["zstd", "png", "lerc"])
+def test_a_large_strip_that_is_not_decoded_in_parts_is_not_called_damaged(
+    tmp_path, pixels, codec, monkeypatch
+):
+    monkeypatch.setattr(tiff_image, "_LARGEST_STRIP", 1000)
+    path = write(tmp_path / "a.tif", pixels, codec)
+    with pytest.raises(ImageError, match=r"cannot be decoded row by row .* again in tiles, or in"):
+        whole(path)
+
+
 def test_a_window_of_a_tiled_image_decodes_its_tiles_only(tmp_path, pixels):
     path = write(tmp_path / "a.tif", np.tile(pixels, (4, 4, 1)), "deflate", **TILES)
     image = open_image(path)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,25 @@ class Stops(BaseException):
 class StopsOddly(Mean):
     def fit(self, train, val, context):
         raise Stops("stopped")
+
+
+class StopsTheClock(Mean):
+    """Patches what the whole process measures time by, as libraries for tests do."""
+
+    def fit(self, train, val, context):
+        super().fit(train, val, context)
+        time.perf_counter = lambda: float("nan")
+
+
+class WritesAnywhere(Mean):
+    """Writes to whatever pipe its process has: what is no text, no JSON, no message."""
+
+    def fit(self, train, val, context):
+        super().fit(train, val, context)
+        for number in range(3, 40):
+            with suppress(OSError):
+                if stat.S_ISFIFO(os.fstat(number).st_mode):
+                    os.write(number, b"\n\xff\n" + b"[" * 2000 + b"\n{}\n1\n")
 
 
 class StopsItsWorker(Mean):

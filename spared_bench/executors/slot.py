@@ -37,6 +37,22 @@ _TIMED = ("trial", "complete", "network")
 
 #: What a worker says before its first job.
 _OF_THE_WORKER = ("ready", "refused")
+#: What messages hold beside their type. A method's process writes some of them, and may be odd.
+_HOLDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "ready": {},
+    "refused": {"message": str},
+    "forked": {"pid": int},
+    "progress": {"step": int, "values": dict},
+    "done": {
+        "status": str,
+        "message": str,
+        "traceback": str,
+        "result": (dict, type(None)),
+        "overhead": float,
+    },
+    "ended": {},
+    "died": {"code": int},
+}
 
 Inbox = queue.Queue  # of (Slot, dict or None)
 
@@ -102,14 +118,14 @@ class Slot:
         for line in self._process.stdout:
             try:
                 message = json.loads(line)
-            except ValueError:  # half a line of a child that was killed
+            except (ValueError, RecursionError):  # half a line of a child that was killed
                 continue
             if self._is_of_this_job(message):
                 inbox.put((self, message))
 
     def _is_of_this_job(self, message: Any) -> bool:
         """Tell what is said of this job from the words of what an earlier one left running."""
-        if not isinstance(message, dict) or "type" not in message:
+        if not is_message(message):
             return False
         if message["type"] in _OF_THE_WORKER:
             return not self._ready
@@ -243,8 +259,20 @@ def environment(limits: Limits, number: int) -> dict[str, str]:
     return env
 
 
+def is_message(values: Any) -> bool:
+    """Whether these are the parts of a message of its type."""
+    holds = _HOLDS.get(str(values.get("type"))) if isinstance(values, dict) else None
+    return holds is not None and all(
+        isinstance(values.get(name), kind) for name, kind in holds.items()
+    )
+
+
 def _told(job: Job, message: dict[str, Any]) -> Outcome:
-    result = TrialResult.from_dict(message["result"]) if message["result"] else None
+    try:
+        result = TrialResult.from_dict(message["result"]) if message["result"] else None
+    except ValueError as error:  # a method has changed what its process works with: the clock, say
+        what = " ".join(str(error).split())
+        return Outcome(job, "error", f"What its process told cannot be read: {what}")
     if result is not None and result.key != job.key:
         return Outcome(job, "error", f"The job told the result of another: {result.key[:12]}.")
     return Outcome(
@@ -253,7 +281,7 @@ def _told(job: Job, message: dict[str, Any]) -> Outcome:
         message["message"],
         message["traceback"],
         result,
-        message["overhead"],
+        message["overhead"] if math.isfinite(message["overhead"]) else 0.0,
     )
 
 

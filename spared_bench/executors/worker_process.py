@@ -111,6 +111,7 @@ class _Begun(WorkerProcess):
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            errors="replace",  # a method can write there what is no text
             start_new_session=True,
             env=env,
         )
@@ -156,7 +157,7 @@ class _Forked(WorkerProcess):
             for file in (its_input, its_output, telling):
                 os.close(file)
         self.stdin = os.fdopen(to_it, "w", encoding="utf-8")
-        self.stdout = os.fdopen(from_it, encoding="utf-8")
+        self.stdout = os.fdopen(from_it, encoding="utf-8", errors="replace")
         self._server, self._pid = server, 0
         self._code: int | None = None
         self._known, self._ended = threading.Event(), threading.Event()

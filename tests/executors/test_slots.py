@@ -17,7 +17,7 @@ from spared_bench.bench import Limits
 from spared_bench.errors import PluginError, UsageError
 from spared_bench.executors import worker_process
 from spared_bench.executors.local import LocalExecutor
-from spared_bench.executors.slot import Slot, environment
+from spared_bench.executors.slot import Slot, environment, is_message
 from spared_bench.results import without_times
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.processes import alive, wait_for
@@ -192,6 +192,25 @@ def test_a_job_says_once_which_process_it_has(bench):
         for each in (child, other):
             each.kill()
             each.wait()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "progress", "step": "last", "values": {}},
+        {"type": "progress", "step": 1},
+        {"type": "forked", "pid": "1"},
+        {"type": "died"},
+        {"type": "done", "status": "ok", "message": "", "traceback": "", "result": None},
+        {"type": ["done"]},
+        {"type": "else"},
+        [],
+    ],
+)
+def test_what_is_no_message_is_not_listened_to(said):
+    """A method can write to its worker's output: no run may end over what it says there."""
+    assert not is_message(said)
+    assert is_message({"type": "progress", "step": 1, "values": {}})
 
 
 def test_a_worker_that_has_fitted_nothing_has_not_waited_for_torch(bench, monkeypatch):

@@ -59,6 +59,16 @@ def test_a_process_that_ends_without_an_answer_was_killed_whatever_its_status(wo
     assert found["odd-mean"].ok
 
 
+def test_what_a_process_tells_that_cannot_be_read_costs_its_own_trial_alone(workspace):
+    odd = ["odd-writesanywhere", "odd-stopstheclock"]
+    found = run(workspace, [*odd, "odd-mean"], workers=1, limits=Limits(timeout=20))
+    assert found["odd-writesanywhere"].ok
+    assert found["odd-stopstheclock"].status == "error"
+    assert "cannot be read: this is no record of a trial" in found["odd-stopstheclock"].message
+    assert "seconds.fit" in found["odd-stopstheclock"].message
+    assert found["odd-mean"].ok
+
+
 @pytest.mark.parametrize("way", ["inline", "shared"])
 def test_what_a_method_sets_for_its_process_does_not_reach_the_next(workspace, way):
     here, errors = Path.cwd(), np.geterr()

@@ -187,7 +187,8 @@ def in_words(error: BaseException) -> tuple[str, str]:
     """Return what happened as a message and a traceback, each within bounds.
 
     A user's mistake speaks for itself; other errors are named. An error that cannot say what it is
-    about is told by its name alone.
+    about is told by its name alone. Halves of letters, as in the name of a file that is not UTF-8,
+    which nothing can write, are told by their numbers.
     """
     try:
         text = str(error)
@@ -203,6 +204,7 @@ def in_words(error: BaseException) -> tuple[str, str]:
 
 def _cut(text: str, limit: int) -> str:
     """Leave out the middle of what is too long."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= limit:
         return text
     half = limit // 2

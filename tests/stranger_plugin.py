@@ -108,6 +108,13 @@ class Mute(Mean):
         raise Speechless
 
 
+class NamesFile(Mean):
+    """Fails over a file whose name is not UTF-8, which Python has as halves of letters."""
+
+    def fit(self, train, val, context):
+        raise ValueError("no array in " + os.fsdecode(b"caf\xe9.npy"))
+
+
 class Talks(Mean):
     def fit(self, train, val, context):
         raise ValueError("x" * 5_000_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -48,6 +49,8 @@ def main() -> None:
     # What imports and records make stays until the end: looking for garbage among it every 700
     # objects takes a third of the time of `status`.
     gc.set_threshold(50_000, 50, 50)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # of what letters a terminal has
+        sys.stdout.reconfigure(errors="backslashreplace")
     try_first()
     try:
         app()

@@ -119,6 +119,20 @@ def test_a_mistake_ends_the_process_in_the_same_way(tmp_path):
         assert done.stdout == ""
 
 
+def test_letters_that_a_terminal_lacks_end_no_command(tmp_path):
+    plugin = tmp_path / "dashes.py"
+    plugin.write_text(
+        "from spared_bench import PredictorSpec, hookimpl\n"
+        "@hookimpl\n"
+        "def spared_bench_predictors():\n"
+        "    return [PredictorSpec('dashed', 'dashes:D', summary='\\u2013 \\udcff')]\n"
+    )
+    arguments = ("list", "predictors", "--plugin", str(plugin))
+    done = process(*arguments, PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0, done.stderr
+    assert r"\u2013 \udcff" in done.stdout
+
+
 def test_a_leaderboard_without_runs_says_how_to_make_some(tmp_path):
     where = ("-w", tmp_path, "--leaderboards", tmp_path)
     done = spared_bench("leaderboard", "build", "--from", "store", *where)

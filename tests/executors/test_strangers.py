@@ -33,13 +33,15 @@ def run(workspace, predictors, completers=("none",), **options):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_method_that_ends_oddly_is_an_error_of_its_own_trial(workspace, way):
-    odd = ["odd-leaves", "odd-stopsoddly", "odd-mute", "odd-talks"]
+    odd = ["odd-leaves", "odd-stopsoddly", "odd-mute", "odd-talks", "odd-namesfile"]
     found = run(workspace, [*odd, "odd-mean"], **WAYS[way])
-    assert [found[name].status for name in odd] == ["error"] * 4
+    assert [found[name].status for name in odd] == ["error"] * 5
     assert found["odd-leaves"].message == "SystemExit: 0"
     assert found["odd-stopsoddly"].message == "Stops: stopped"
     assert found["odd-mute"].message.startswith("Speechless: ")
     assert "characters ...] xxx" in found["odd-talks"].message
+    assert found["odd-namesfile"].message.endswith(r"no array in caf\udce9.npy")
+    assert found["odd-namesfile"].traceback.encode()
     assert len(found["odd-talks"].message + found["odd-talks"].traceback) < 50_000
     assert found["odd-mean"].ok
 

@@ -30,7 +30,8 @@ prints the message alone; a traceback is for our own mistakes.
     ├── SubmissionError            a bundle that is refused, or cannot be made or added
     ├── TrackingError              MLflow cannot be reached, or refuses what it is given
     └── WorkspaceError             the workspace cannot be written, or holds something damaged
-        └── CorruptEntryError      a stored result or product that is not what its manifest says
+        ├── CorruptEntryError      a stored result or product that is not what its manifest says
+        └── UnreadableEntryError   a stored result or product that the system does not let us read
 """
 
 from __future__ import annotations
@@ -176,6 +177,10 @@ class WorkspaceError(SparedBenchError):
 
 class CorruptEntryError(WorkspaceError):
     """A stored entry that does not match its manifest."""
+
+
+class UnreadableEntryError(WorkspaceError, OSError):
+    """An entry of the store that is there, and that the system does not let this process read."""
 
 
 #: Characters of a message and of a traceback that are kept: methods put whole arrays into theirs.

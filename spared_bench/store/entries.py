@@ -14,12 +14,19 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
-from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
+from spared_bench.errors import (
+    CorruptEntryError,
+    PluginError,
+    UnreadableEntryError,
+    WorkspaceError,
+)
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.store.disk import FULL, is_full, is_full_at, why_unwritable
@@ -48,7 +55,9 @@ class Entry:
         Raises
         ------
         CorruptEntryError
-            If it has none of that name, or it cannot be read.
+            If it has none of that name, or it is no JSON.
+        UnreadableEntryError
+            If the system does not let us read it.
         """
         try:
             return json.loads((self.folder / name).read_text(encoding="utf-8"))
@@ -57,6 +66,8 @@ class Entry:
                 f"{self.folder} is damaged ({name}: {error}). Remove that folder; it will be made"
                 " again."
             ) from error
+        except OSError as error:
+            raise _unreadable(self.folder, error) from error
 
 
 class Store:
@@ -106,7 +117,15 @@ class Store:
         return entry
 
     def open(self, kind: str, key: str) -> Entry | None:
-        """Return the entry of a key, or ``None``; its files are checked by size."""
+        """Return the entry of a key, or ``None``; its files are checked by size.
+
+        Raises
+        ------
+        CorruptEntryError
+            If it lacks a file, or is none.
+        UnreadableEntryError
+            If the system does not let us read it.
+        """
         folder = self.folder(kind, key)
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -120,7 +139,7 @@ class Store:
             damage: Exception = error
         except OSError as error:
             if error.errno not in _NOT_THAT_KIND:
-                raise
+                raise _unreadable(folder, error) from error
             damage = error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             damage = error
@@ -174,11 +193,12 @@ class Store:
         final = self.folder(kind, key)
         beside = self.root / "tmp" / f"{kind}-{key[:12]}.{stamp()}"
         try:
-            beside.mkdir(parents=True)
+            self._shared("tmp")
+            beside.mkdir()
             make(beside)
             self._seal(beside, kind, inputs)
             inherit_mark(self.root, beside, kind, inputs)
-            final.parent.mkdir(parents=True, exist_ok=True)
+            self._shared(kind, key[:2])
             try:
                 beside.rename(final)
             except OSError:
@@ -191,6 +211,20 @@ class Store:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         return Entry(kind, key, final, json.loads(canonical_json(inputs)))
+
+    def _shared(self, *names: str) -> Path:
+        """Return a folder in which entries of others lie, too, made with the rights of the root.
+
+        In this process a method may have set a umask that leaves others, or ourselves, none.
+        """
+        folder = self.root
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            folder /= name
+            with suppress(FileExistsError):
+                folder.mkdir()
+                folder.chmod(S_IMODE(self.root.stat().st_mode))
+        return folder
 
     def _is_to_blame(self, error: OSError | RuntimeError) -> bool:
         """Whether it is the workspace that takes nothing: a plugin may lack rights elsewhere."""
@@ -223,7 +257,7 @@ class Store:
         """
         removed = self.root / "tmp" / f"removed-{key[:12]}.{stamp()}"
         try:
-            removed.parent.mkdir(parents=True, exist_ok=True)
+            self._shared("tmp")
             self.folder(kind, key).rename(removed)
         except FileNotFoundError:
             return
@@ -279,6 +313,13 @@ class Store:
                 _discard(path)
                 swept += 1
         return swept
+
+
+def _unreadable(folder: Path, error: OSError) -> UnreadableEntryError:
+    return UnreadableEntryError(
+        f"{folder} cannot be read: {error.strerror or error}. If somebody else made it, ask for the"
+        " right to read it, or choose another workspace (`--workspace DIR`)."
+    )
 
 
 def _names_in(folder: str) -> list[str]:

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from spared_bench.errors import CorruptEntryError, UsageError
+from spared_bench.errors import CorruptEntryError, UnreadableEntryError, UsageError
 from spared_bench.files import bytes_below
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import MANIFEST, Store
@@ -136,7 +136,7 @@ def problems_of(store: Store, kind: str, key: str) -> list[str]:
         if entry is None:
             return []
         wrong = store.verify(entry)
-    except CorruptEntryError as error:
+    except (CorruptEntryError, UnreadableEntryError) as error:
         return [str(error)]
     except OSError as error:
         return [f"it cannot be read: {error.strerror or error}"]

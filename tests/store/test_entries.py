@@ -147,6 +147,37 @@ def test_verify_finds_a_flipped_byte_that_the_size_does_not_show(store):
     assert store.verify(entry) == ["value.txt has changed"]
 
 
+@pytest.mark.parametrize("umask", [0o777, 0o077, 0o022])
+def test_no_umask_of_a_method_shuts_the_folders_that_others_share(store, umask):
+    store.root.mkdir(parents=True)
+    store.root.chmod(0o2775)
+    before = os.umask(umask)
+    try:
+        store.obtain("things", {"a": 1}, writes("x"))
+        store.remove("things", digest({"a": 1}))
+    finally:
+        os.umask(before)
+    shared = [store.root / "tmp", *(store.root / "things").rglob("*"), store.root / "things"]
+    assert len(shared) == 3
+    assert {oct(path.stat().st_mode & 0o7777) for path in shared} == {"0o2775"}
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "note.txt"])
+def test_an_entry_that_may_not_be_read_is_a_message_and_no_damage(store, monkeypatch, name):
+    entry = store.obtain("things", {"a": 1}, writes("{}"))
+    read = Path.read_text
+
+    def forbidden(path, *arguments, **options):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    with pytest.raises(WorkspaceError, match=r"cannot be read: Permission denied\. If somebody"):
+        store.obtain("things", {"a": 1}, writes("other")).read_json("note.txt")
+    assert entry.folder.is_dir()
+
+
 def test_where_two_processes_make_the_same_entry_the_first_one_stays(store):
     def make(folder):
         (folder / "value.txt").write_text("second")

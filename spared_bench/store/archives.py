@@ -5,6 +5,7 @@ Whoever takes one over believes nothing of it: each entry is hashed again, and m
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import tarfile
@@ -17,7 +18,7 @@ from spared_bench.errors import CorruptEntryError, UsageError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.store.disk import is_full
-from spared_bench.store.entries import MANIFEST, Entry, Store
+from spared_bench.store.entries import MANIFEST, Entry, Store, manifest_of
 from spared_bench.store.imported_cells import adopt_cells, is_to_be_made_here
 from spared_bench.store.imports import ARCHIVES, MARK, write_mark
 from spared_bench.store.index import CELLS
@@ -96,7 +97,9 @@ def import_archive(store: Store, archive: Path) -> tuple[int, int]:
     except (tarfile.TarError, OSError, EOFError) as error:
         if is_full(error):
             raise WorkspaceError(f"No space to unpack {archive}: {error}") from error
-        if str(getattr(error, "filename", None) or "").startswith(str(store.root)):
+        named = str(getattr(error, "filename", None) or "")
+        too_long = getattr(error, "errno", None) == errno.ENAMETOOLONG
+        if named.startswith(str(store.root)) and not too_long:
             raise WorkspaceError(
                 f"Cannot write to the workspace {store.root.parent}: {error}. Choose another one"
                 " with `--workspace DIR`."
@@ -119,7 +122,7 @@ def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, staging: Path, archiv
     parts = PurePosixPath(member.name).parts
     wanted = len(parts) >= 2 and parts[0] in (*RESULTS, *PRODUCTS, CELLS)
     plain = (member.isfile() and not member.issparse()) or member.isdir()
-    if not wanted or ".." in parts or not plain:
+    if not wanted or ".." in parts or "\0" in member.name or not plain:
         raise UsageError(
             f"The archive {archive.name} holds {member.name!r}, which is no plain file of a store."
             " Nothing of it was taken over. Only import what `spared-bench store export` wrote."
@@ -171,10 +174,9 @@ def _folders(place: Path) -> list[Path]:
 def _checked(kind: str, folder: Path, archive: Path) -> Entry:
     """Return an entry that has come, if it is what its manifest and its name say."""
     try:
-        path = folder / MANIFEST
-        if path.stat().st_size > _MANIFEST_BYTES:
+        if (folder / MANIFEST).stat().st_size > _MANIFEST_BYTES:
             raise ValueError("its manifest is too large")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = manifest_of(folder)
         inputs, files = manifest["inputs"], manifest["files"]
         if digest(inputs) != folder.name:
             raise ValueError("its inputs are not those of its key")

@@ -70,6 +70,23 @@ class Entry:
             raise _unreadable(self.folder, error) from error
 
 
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Return the manifest of an entry, whose files are there and of the size that it says.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError
+        For one that is missing, cannot be read, or is none.
+    """
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if not isinstance(manifest["inputs"], dict):
+        raise TypeError("its inputs have no names")
+    for name, facts in manifest["files"].items():
+        if (folder / name).stat().st_size != facts["bytes"]:
+            raise ValueError(f"{name} has another size")
+    return manifest
+
+
 class Store:
     """A folder of entries, safe for many processes.
 
@@ -128,11 +145,7 @@ class Store:
         """
         folder = self.folder(kind, key)
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            for name, facts in manifest["files"].items():
-                if (folder / name).stat().st_size != facts["bytes"]:
-                    raise ValueError(f"{name} has another size")
-            return Entry(kind, key, folder, manifest["inputs"])
+            return Entry(kind, key, folder, manifest_of(folder)["inputs"])
         except FileNotFoundError as error:
             if not (folder.is_dir() or folder.is_symlink()):
                 return None

@@ -88,6 +88,33 @@ def test_an_archive_of_which_a_part_is_lost_is_refused(tmp_path):
         assert not list((tmp_path / "store").rglob("*.json"))
 
 
+@pytest.mark.parametrize("path", ["trials/a\0b/c", "cells/\0.json", f"trials/{'a' * 300}/c"])
+def test_a_name_that_no_file_can_have_is_the_archives_fault(tmp_path, path):
+    with tarfile.open(tmp_path / "odd.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("trials/a/c")
+        info.pax_headers = {"path": path}
+        tar.addfile(info)
+    with pytest.raises(UsageError, match=r"odd\.tar .*(no plain file of|cannot be read as)"):
+        import_archive(Store(tmp_path / "store"), tmp_path / "odd.tar")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "facts"),
+    [([1], {}), ("trial", {}), ({"a": 1}, {"bytes": None}), ({"a": 1}, {"bytes": "2"})],
+)
+def test_only_what_the_store_would_open_is_taken_over(tmp_path, inputs, facts):
+    sound = {"bytes": 2, "sha256": hashlib.sha256(b"{}").hexdigest()}
+    folder = tmp_path / "odd" / "prepared" / digest(inputs)
+    folder.mkdir(parents=True)
+    (folder / "x").write_text("{}")
+    manifest = {"kind": "prepared", "inputs": inputs, "files": {"x": sound | facts}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    store = Store(tmp_path / "store")
+    with pytest.raises(UsageError, match="is damaged or was altered"):
+        import_archive(store, packed(tmp_path / "odd", tmp_path / "odd.tar"))
+    assert not store.keys("prepared")
+
+
 @pytest.fixture
 def forged(bench, tmp_path):
     """An archive of a finished run whose scores were edited, with all hashes made right again."""

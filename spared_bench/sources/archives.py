@@ -36,6 +36,7 @@ _DAMAGE = (
     OSError,
     RuntimeError,  # zipfile, for an encrypted member
     NotImplementedError,  # zipfile, for an unknown compression
+    ValueError,  # zipfile, for a name that is no text in the encoding that it says
 )
 
 

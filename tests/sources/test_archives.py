@@ -130,6 +130,15 @@ def test_an_inner_archive_does_not_go_over_what_is_there(tmp_path):
         unpack_nested(tmp_path / "root", ["a.zip", "a/y"], "*.zip")
 
 
+def test_a_name_in_another_encoding_than_a_zip_says_is_damage(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.writestr("é", b"1")
+    data = (tmp_path / "x.zip").read_bytes()
+    (tmp_path / "x.zip").write_bytes(data.replace("é".encode(), b"\xff\xff"))
+    with pytest.raises(DownloadError, match=r"x\.zip cannot be unpacked: 'utf-8' codec"):
+        unpack(tmp_path / "x.zip", tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     "names",
     [("a", "a"), ("./a", "a"), ("a/b", "a//b"), ("a/./b", "a/b"), ("a", "a/b"), ("a", "a/b/c")],

@@ -11,8 +11,10 @@ from spared_bench.brought.names import Names, refuse_unknown
 from spared_bench.errors import SubmissionError
 from spared_bench.words import counted
 
-#: Names of some rows, and how to read the wanted ones: (row numbers, column numbers) -> values.
-Block = tuple[Sequence[str], Callable[[np.ndarray, np.ndarray], np.ndarray]]
+#: (row numbers, column numbers) -> values.
+Read = Callable[[np.ndarray, np.ndarray], np.ndarray]
+#: Names of some rows, and how to read the wanted ones.
+Block = tuple[Sequence[str], Read]
 _MOST_TOLD = 10_000
 
 

@@ -6,15 +6,25 @@ and what is read into memory is bounded by what is wanted of it, whatever the fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from spared_bench.brought.collecting import Named
+import numpy as np
+
+from spared_bench.brought.collecting import Block, Named, Read
 from spared_bench.brought.h5ad_file import read_h5ad
 from spared_bench.brought.npz_file import read_npz
 from spared_bench.brought.parquet_file import read_parquet
 from spared_bench.brought.text_file import read_text_table
-from spared_bench.errors import MissingFileError, SubmissionError, UsageError
+from spared_bench.errors import (
+    MissingFileError,
+    SparedBenchError,
+    SubmissionError,
+    UsageError,
+)
+from spared_bench.store.predictions import UNREADABLE
 
 #: Opens a file: the table of predictions, and one of variances or ``None``.
 Reader = Callable[[Path, str], tuple[Named, Named | None]]
@@ -68,9 +78,36 @@ def open_predictions(path: Path, layer: str = "") -> tuple[Named, Named | None]:
         )
     if not path.stat().st_size:
         raise SubmissionError(f"{path.name} is empty (0 bytes). Write it again.")
+    with _damage_told(path):
+        predictions, variances = _READERS[kind](path, layer)
+    return _guarded(path, predictions), None if variances is None else _guarded(path, variances)
+
+
+def _guarded(path: Path, table: Named) -> Named:
+    """Return the table; what is damaged in a file is mostly met where its blocks are read."""
+
+    def guarded(read: Read) -> Read:
+        def read_block(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+            with _damage_told(path):
+                return read(rows, columns)
+
+        return read_block
+
+    def blocks() -> Iterator[Block]:
+        with _damage_told(path):
+            yield from ((names, guarded(read)) for names, read in table.blocks)
+
+    return replace(table, blocks=blocks())
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Tell of a damaged file as one, whatever a library says of it."""
     try:
-        return _READERS[kind](path, layer)
-    except (OSError, EOFError) as error:
+        yield
+    except SparedBenchError:
+        raise
+    except UNREADABLE as error:
         raise SubmissionError(
             f"{path.name} cannot be read ({str(error)[:200]}). It is damaged or incomplete: write"
             " it again."

@@ -326,6 +326,21 @@ def test_a_text_that_is_damaged_and_one_in_other_letters_say_so(tmp_path):
         read(tmp_path / "p.csv")
 
 
+@pytest.mark.parametrize("name", ["p.parquet", "p.h5ad", "p.npz"])
+def test_a_file_with_a_flipped_byte_is_read_or_is_said_to_be_damaged(tmp_path, name):
+    """Libraries have many errors for it, and met most of them where values are read."""
+    {"p.parquet": as_parquet, "p.h5ad": as_h5ad, "p.npz": as_npz}[name](FRAME, tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    refused = 0
+    for place in range(0, len(whole), max(1, len(whole) // 150)):
+        (tmp_path / name).write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        try:
+            read(tmp_path / name)
+        except SubmissionError:
+            refused += 1
+    assert refused > 10
+
+
 def test_words_in_a_column_of_numbers_are_told_with_its_name(tmp_path):
     FRAME.astype({"E2": str}).replace({"E2": {"0.5": "n.d."}}).to_parquet(tmp_path / "p.parquet")
     with pytest.raises(SubmissionError, match=r"column 'E2' holds what is no number .*'n\.d\.'"):

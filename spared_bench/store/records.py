@@ -199,14 +199,14 @@ class Records:
             return
         self._index.read_all(CELLS)
         for file in there:
-            with suppress(FileNotFoundError):  # taken away meanwhile
+            with suppress(OSError):  # taken away meanwhile, or a link in a circle
                 yield self._cell(file.path, file.name, file.stat())
 
     def cell(self, path: Path) -> CellFile:
-        """Read what may be the record of a cell; one that is gone is none."""
+        """Read what may be the record of a cell; one that is gone, or no file, is none."""
         try:
             return self._cell(str(path), path.name, path.stat())
-        except FileNotFoundError:
+        except OSError:
             return CellFile(str(path), None, False, 0)
 
     def _cell(self, place: str, name: str, facts: os.stat_result) -> CellFile:

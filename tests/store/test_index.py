@@ -363,6 +363,15 @@ def test_whatever_changes_in_the_record_of_a_cell_is_seen(store, change):
     assert read(store) == read_plainly(store) != before
 
 
+def test_a_link_in_a_circle_among_the_records_of_cells_is_none(store):
+    link = store.root / "cells" / "circle.json"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    before = len(Records(store).cells())
+    link.symlink_to(link)
+    assert len(Records(store).cells()) == before
+    assert Records(store).cell(link).record is None
+
+
 def test_a_record_that_goes_away_meanwhile_is_said_to_be_none(store):
     read(store)
     (path, *_) = (store.root / "cells").iterdir()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
+import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,10 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20240711)
 
 
+# Hundreds of processes that tests begin would each compile our code: a tenth of all their time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Tests time nothing: an example may take long where other work runs.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -35,6 +42,7 @@ QUICK = (
 )
 
 
+@cache
 def is_quick(path: Path) -> bool:
     return any(path == TESTS / name or TESTS / name in path.parents for name in QUICK)
 

@@ -11,13 +11,15 @@ import pytest
 
 from spared_bench.data import COUNTS, DEPTH
 from spared_bench.interfaces import Budget, Prediction, TargetTransform
+from spared_bench.registry import discover
 from spared_bench.testing import predictor_checks, with_noise, with_views
 from spared_bench.testing.known import tiny_sections
 from spared_bench.testing.predictors import CONTEXT
 from spared_bench_plugins.predictors import spared_bench_predictors
 
 SPECS = spared_bench_predictors()
-CHECKS = {spec.name: predictor_checks(spec.name) for spec in SPECS}
+REGISTRY = discover()
+CHECKS = {spec.name: predictor_checks(spec.name, REGISTRY) for spec in SPECS}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from spared_bench.studies.settings import SELECTED
 from spared_bench.studies.variants import variants_of
 from tests.studies.test_shipped import NAMES
 
-STUDIES = [name for name in NAMES if load_study(name, discover())[0].kind == "factors"]
+REGISTRY = discover()
+STUDIES = [name for name in NAMES if load_study(name, REGISTRY)[0].kind == "factors"]
 #: Which part of a trial's inputs a section of the protocol is in.
 PART = {"processing": "prepared", "validation": "prepared", "known": "prepared",
         "patches": "patches", "training": "training"}  # fmt: skip

@@ -104,20 +104,26 @@ def _explained(own: np.ndarray, theirs: np.ndarray) -> float:
     theirs : ndarray of shape (n_others, n_genes, width)
         Likewise.
     """
-    between = np.einsum("igw,jgw->gij", theirs, theirs) + _RIDGE * np.eye(len(theirs))
-    along = np.einsum("igw,gw->gi", theirs, own)
-
-    def share(chosen: list[int]) -> float:
-        """Return how much of the variance of a gene these explain."""
-        some = along[:, chosen]
-        weights = np.linalg.solve(between[:, chosen][:, :, chosen], some[..., None])[..., 0]
-        return float(np.median((some * weights).sum(axis=1)))
-
-    chosen: list[int] = []
+    left, share = own, np.zeros(len(own))
+    free = np.square(theirs).sum(axis=2)  # of each, what those before do not explain
+    found: list[np.ndarray] = []  # orthonormal, from those taken
     for _ in range(min(_MOST_TOGETHER, len(theirs))):
-        left = [each for each in range(len(theirs)) if each not in chosen]
-        chosen.append(max(left, key=lambda each: share([*chosen, each])))
-    return float(np.sqrt(np.clip(share(chosen), 0, 1)))
+        gains = _products(theirs, left) ** 2 / (free + _RIDGE)
+        best = int(np.argmax(np.median(share + gains, axis=1)))
+        fresh = theirs[best]
+        for each in found:
+            fresh = fresh - (fresh * each).sum(axis=1, keepdims=True) * each
+        found.append(unit(fresh))
+        share = share + gains[best]
+        left = left - (left * found[-1]).sum(axis=1, keepdims=True) * found[-1]
+        free = np.maximum(free - _products(theirs, found[-1]) ** 2, 0)
+    return float(np.sqrt(np.clip(np.median(share), 0, 1)))
+
+
+def _products(theirs: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return the products of each of several with one, gene by gene: (n_others, n_genes)."""
+    products: np.ndarray = np.einsum("igw,gw->ig", theirs, own)
+    return products
 
 
 def _of_genes(trace: Trace, genes: np.ndarray) -> Trace:

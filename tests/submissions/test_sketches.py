@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -189,6 +190,19 @@ def test_what_others_explain_together_is_what_least_squares_say(rng, truth):
         assert getattr(patchwork(mine, others), f"sum_{name}") == pytest.approx(
             np.sqrt(np.median(shares)), abs=1e-3
         )
+
+
+def test_the_memory_that_a_sum_takes_grows_no_faster_than_the_number_of_others(rng):
+    truth = made(rng, n_genes=4)
+    near = neighbours(truth)
+    mine, *others = (trace(predicted(truth, rng), truth, near) for _ in range(101))
+    peaks = []
+    for times in (1, 8):
+        tracemalloc.start()
+        patchwork(mine, others * times)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 10 * peaks[0]
 
 
 @pytest.mark.parametrize("correlation", [0.5, 0.9, 0.98])

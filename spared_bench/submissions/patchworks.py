@@ -13,6 +13,7 @@ import numpy as np
 from spared_bench.submissions.sketches import LEAST_GENES, SAME, Trace, few, unit
 
 _MOST_TOGETHER = 4  # of the others in one sum: many would explain anything
+_LEAST_SPOTS = 100  # of so few, averaged over near ones, one or a few of many others explain much
 _RIDGE = 1e-4  # two of the others may be one and the same
 
 
@@ -43,7 +44,8 @@ class Patchwork:
 def patchwork(mine: Trace, others: Sequence[Trace]) -> Patchwork:
     """Compare a trace with several of one dataset, part by part: each with that which is nearest.
 
-    What cannot be compared is left out; nan where nothing is left, or too little of it varies.
+    What cannot be compared is left out; nan where nothing is left, or too little of it varies, and,
+    but for *spread*, where spots are few.
     """
     kept = mine.genes[few(len(mine.genes))]
     width = mine.smooth.shape[1]
@@ -57,11 +59,14 @@ def patchwork(mine: Trace, others: Sequence[Trace]) -> Patchwork:
     varies = own.smooth.any(axis=1)
     if varies.sum() < max(1, min(LEAST_GENES, len(kept))):
         return Patchwork(*[float("nan")] * 5)
-    smooth = np.max([(own.smooth * each.smooth).sum(axis=1) for each in theirs], axis=0)
     apart = np.min([np.abs(own.quantiles - each.quantiles).max(axis=1) for each in theirs], axis=0)
+    spread = float((apart[varies] <= SAME).mean())
+    if width < _LEAST_SPOTS:
+        return Patchwork(float("nan"), spread, *[float("nan")] * 3)
+    smooth = np.max([(own.smooth * each.smooth).sum(axis=1) for each in theirs], axis=0)
     return Patchwork(
         float(np.median(smooth[varies])),
-        float((apart[varies] <= SAME).mean()),
+        spread,
         _nearest_slides(mine.parts, mine.shares, [each.shape for each in theirs]),
         _explained(own.smooth[varies], np.stack([each.smooth[varies] for each in theirs])),
         _explained(own.shape[varies], np.stack([each.shape[varies] for each in theirs])),

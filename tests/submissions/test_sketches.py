@@ -192,6 +192,22 @@ def test_what_others_explain_together_is_what_least_squares_say(rng, truth):
         )
 
 
+def test_on_few_spots_honest_methods_are_no_sums_of_many_entries(rng, tmp_path):
+    truths = {name: made(rng, side=6, dataset_hash=name * 32) for name in ("ab", "cd")}
+
+    def honest():
+        return {d: trace(predicted(t, rng, n_factors=12), t) for d, t in truths.items()}
+
+    rivals = {f"m{i}": {d: [each] for d, each in honest().items()} for i in range(100)}
+    flagged = 0
+    for _ in range(20):
+        mine = {f"{d}/none/mine/0": each for d, each in honest().items()}
+        evidence = Evidence(traces=mine, rivals=rivals)
+        look_across(evidence, [], tmp_path, "demo@1", "mine@1", [])
+        flagged += bool(evidence.flags)
+    assert flagged == 0
+
+
 def test_the_memory_that_a_sum_takes_grows_no_faster_than_the_number_of_others(rng):
     truth = made(rng, n_genes=4)
     near = neighbours(truth)

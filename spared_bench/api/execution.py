@@ -93,7 +93,7 @@ def _execute(
             leases,
             chosen.figures,
             strict=chosen.limits.strict,
-            prepared=slides.of,
+            begins=slides.of,
         )
         with stop_gently(orchestrator, log) as interrupted:
             summary = orchestrator.run()

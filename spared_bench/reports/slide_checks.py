@@ -92,22 +92,18 @@ class SlideWarnings:
 
     def __init__(self, plan: Plan, tell: Callable[[str], None]) -> None:
         self._bench, self._tell = plan.bench, tell
-        self._left: dict[str, list[str]] = {}  # folds of one dataset share their slides
+        self._left: dict[str, str] = {}  # folds of one dataset share their slides
         for name in dict.fromkeys(cell.dataset for cell in plan.cells):
-            self._left.setdefault(_whole(plan.bench, name), []).append(name)
-        self._prepared = {
-            name
-            for names in self._left.values()
-            for name in names
-            if plan.is_made(plan.prepare_job(name))
-        }
+            self._left.setdefault(_whole(plan.bench, name), name)
 
     def begin(self) -> None:
-        """Tell of all datasets but those that are prepared first, by which they are checked."""
-        for names in list(self._left.values()):
-            waits = _is_ours(self._bench, names[0]) and not self._prepared & set(names)
-            if not waits or self._is_known(names[0]):
-                self.of(names[0])
+        """Tell of what was checked before, and check strangers' datasets.
+
+        Our own are checked where they are prepared, or else before their first training.
+        """
+        for name in list(self._left.values()):
+            if not _is_ours(self._bench, name) or self._is_known(name):
+                self.of(name)
 
     def of(self, name: str) -> None:
         """Tell of a dataset, if nothing was told of it so far."""
@@ -116,8 +112,8 @@ class SlideWarnings:
 
     def end(self) -> None:
         """Tell of the datasets that this run did not come to."""
-        for names in list(self._left.values()):
-            self.of(names[0])
+        for name in list(self._left.values()):
+            self.of(name)
 
     def _is_known(self, name: str) -> bool:
         slides = self._bench.dataset(name).slides

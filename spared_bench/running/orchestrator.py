@@ -55,8 +55,8 @@ class Orchestrator:
         Whether the figures of the trials that count are drawn; scores always are made.
     strict : bool
         Whether methods of others are shut in; without it, no record may say so.
-    prepared : callable
-        Called with the name of a dataset that was prepared, before what needs it begins.
+    begins : callable
+        Called with the name of a dataset before something is trained on it.
     """
 
     plan: Plan
@@ -67,7 +67,7 @@ class Orchestrator:
     leases: Leases | None = None
     figures: bool = True
     strict: bool = False
-    prepared: Callable[[str], None] = lambda dataset: None
+    begins: Callable[[str], None] = lambda dataset: None
 
     def __post_init__(self) -> None:
         self.summary = Summary()
@@ -198,6 +198,8 @@ class Orchestrator:
             elif self._adopt(job):
                 self._release(job)
             else:
+                if job.kind in ("network", "trial"):
+                    self.begins(job.dataset)
                 self._running[job.key] = job
                 self.watcher.started(job)
                 self.executor.submit(job)
@@ -341,8 +343,6 @@ class Orchestrator:
             left.discard(job.key)
             if not left:
                 self.summary.unfinished.discard(job.trial)
-        if job.kind == "prepare":
-            self.prepared(job.dataset)
         self._queue.made(job.key)
 
     def _fail_dependents(self, broken: Job, outcome: Outcome) -> None:

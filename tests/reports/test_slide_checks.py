@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -162,6 +163,31 @@ def test_a_run_reads_its_own_slides_once_to_prepare_check_and_draw_them(tmp_path
     assert list(report.results[0].facts["slide_checks"]["failed"]) == slides
     make_pictures(bench, "mine", slides)
     assert read == slides
+
+
+@pytest.mark.parametrize("lacking", ["checks", "checks prepared"])
+def test_slides_are_told_of_before_a_training_whatever_of_their_dataset_is_stored(
+    tmp_path, monkeypatch, lacking
+):
+    made_slides.space_ranger(tmp_path / "T1")
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: space_ranger\norganism: human\nslides: {T1: {path: T1}}\n"
+        "split: {train: [T1]}"
+    )
+    failed = [SlideCheck("tissue", False, "3% of the spots lie on tissue.")]
+    monkeypatch.setattr(slide_checks, "check_slide", lambda slide: failed)
+    add_description(tmp_path / "mine.yaml", tmp_path / "w/data")
+    for kinds in ("", lacking):
+        for kind in kinds.split():
+            shutil.rmtree(tmp_path / "w/store" / kind)
+        if kinds:
+            shutil.rmtree(tmp_path / "w/store/trials")
+        lines: list[str] = []
+        bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path / "w", device="cpu")
+        plan = select(bench, ["mine"], ["none"], ["gene-mean"])
+        report = execute(plan, executor="inline", track=False, figures=False, log=lines.append)
+        assert sum("may not belong" in line for line in lines) == 1
+        assert list(report.results[0].facts["slide_checks"]["failed"]) == ["T1"]
 
 
 def test_the_board_says_which_slides_are_in_doubt():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
 from spared_bench.unseen import clear
+
+#: All but those between two numbers: 1 12 is not 11 2.
+_IDLE_BLANKS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 
 
 def refuse_alike(names: Iterable[str], what: str) -> None:
@@ -35,4 +39,5 @@ def refuse_alike(names: Iterable[str], what: str) -> None:
 
 def _as_read(name: str) -> str:
     """Return what one reads of a name: an a with a ring is one letter, or two that make it."""
-    return "".join(clear(unicodedata.normalize("NFKC", name)).split()).casefold()
+    name = " ".join(clear(unicodedata.normalize("NFKC", name)).split())
+    return _IDLE_BLANKS.sub("", name).casefold()

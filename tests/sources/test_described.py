@@ -540,6 +540,14 @@ def test_one_donor_who_is_written_in_two_ways_is_not_two(yaml, first, second):
     assert "differ only in capitals, blanks, or how their letters are coded" in refusal(yaml)
 
 
+def test_a_blank_between_two_numbers_tells_donors_apart(yaml):
+    rewritten(yaml, "patient: p1", "patient: 1 12")
+    rewritten(yaml, "patient: p2", "patient: 11  2")
+    assert {each.patient_id for each in read_description(yaml).spec().slides} >= {"1 12", "11  2"}
+    rewritten(yaml, "patient: 11  2", "patient: 1  12")
+    assert "donors '1 12' and '1  12' differ only in" in refusal(yaml)
+
+
 def test_slides_and_samples_are_told_apart_by_more_than_capitals(yaml):
     rewritten(yaml, "1501", "t2")
     assert "slides 't2' and 'T2' differ only in capitals" in refusal(yaml)

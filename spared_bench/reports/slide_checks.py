@@ -74,8 +74,8 @@ def check_slides(bench: Bench, name: str, slides: RawSlides) -> None:
 
     What goes wrong is told by whoever wants to know of them.
     """
-    with suppress(Exception):
-        for info in bench.dataset(name).slides:
+    for info in bench.dataset(name).slides:
+        with suppress(Exception):
             if stored_checks(bench, name, info.slide_id) is None:
                 checks_of(bench, name, info.slide_id, slides()[info.slide_id])
 

@@ -32,8 +32,8 @@ def draw_slides(bench: Bench, dataset: str, slides: RawSlides) -> None:
     What goes wrong is told by whoever wants to show them.
     """
     spec, store = bench.dataset(dataset), bench.workspace.store
-    with suppress(Exception):
-        for info in spec.slides if may_be_shown(spec) else ():
+    for info in spec.slides if may_be_shown(spec) else ():
+        with suppress(Exception):
             if not store.has(PICTURES, digest(bench.picture_inputs(dataset, info.slide_id))):
                 picture_of(bench, dataset, info.slide_id, slides()[info.slide_id])
 

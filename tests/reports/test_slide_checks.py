@@ -17,12 +17,13 @@ from spared_bench.data import validate_raw_slide
 from spared_bench.errors import ImageError
 from spared_bench.leaderboard.slides import make_pictures
 from spared_bench.leaderboard.tables import as_csv
-from spared_bench.reports import slide_checks
+from spared_bench.reports import slide_checks, slide_pictures
 from spared_bench.reports.quality import SlideCheck
-from spared_bench.reports.slide_checks import checks_of, warn_of_slides
+from spared_bench.reports.slide_checks import check_slides, checks_of, warn_of_slides
 from spared_bench.sources.adding import add_description
 from spared_bench.trials import raw_slides
 from spared_bench.trials.checks import slide_checks_fact, stored_checks
+from spared_bench.trials.raw_slides import read_raw_slides
 from tests import made_slides
 from tests.board_samples import board_rows, trial
 from tests.conftest import TOY_PROTOCOL
@@ -188,6 +189,17 @@ def test_slides_are_told_of_before_a_training_whatever_of_their_dataset_is_store
         report = execute(plan, executor="inline", track=False, figures=False, log=lines.append)
         assert sum("may not belong" in line for line in lines) == 1
         assert list(report.results[0].facts["slide_checks"]["failed"]) == ["T1"]
+
+
+def test_one_slide_that_cannot_be_checked_or_drawn_keeps_no_other_from_it(made, monkeypatch):
+    bench = made("gone", "first")
+    slides = read_raw_slides(bench, "doubtful")
+    monkeypatch.setattr(slide_pictures, "may_be_shown", lambda spec: True)
+    check_slides(bench, "doubtful", lambda: slides)
+    slide_pictures.draw_slides(bench, "doubtful", lambda: slides)
+    assert stored_checks(bench, "doubtful", "gone") is None
+    assert stored_checks(bench, "doubtful", "first") is not None
+    assert len(list((bench.workspace.store.root / "pictures").glob("*/*"))) == 1
 
 
 def test_the_board_says_which_slides_are_in_doubt():

@@ -103,7 +103,7 @@ def _execute(
         bench.workspace.store.sweep()  # of jobs that were ended in the middle
         leases.sweep()
         leases.close()
-    if not interrupted.is_set():
+    if not orchestrator.policy.stopped:
         slides.end()
     for line in told_of_few_genes(bench, (cell.dataset for cell in plan.cells)):
         log(line)

@@ -26,7 +26,7 @@ from spared_bench.trials.checks import slide_checks_fact, stored_checks
 from spared_bench.trials.raw_slides import read_raw_slides
 from tests import made_slides
 from tests.board_samples import board_rows, trial
-from tests.conftest import TOY_PROTOCOL
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 PLUGIN = """
 import sys
@@ -189,6 +189,32 @@ def test_slides_are_told_of_before_a_training_whatever_of_their_dataset_is_store
         report = execute(plan, executor="inline", track=False, figures=False, log=lines.append)
         assert sum("may not belong" in line for line in lines) == 1
         assert list(report.results[0].facts["slide_checks"]["failed"]) == ["T1"]
+
+
+def test_a_run_that_stops_at_a_failure_reads_no_slides_that_it_did_not_come_to(
+    tmp_path, monkeypatch
+):
+    for name in ("one", "two"):
+        made_slides.space_ranger(tmp_path / name)
+        (tmp_path / f"{name}.yaml").write_text(
+            f"name: {name}\nformat: space_ranger\norganism: human\n"
+            f"slides: {{T1: {{path: {name}}}}}\nsplit: {{train: [T1]}}"
+        )
+        add_description(tmp_path / f"{name}.yaml", tmp_path / "w/data")
+    checked: list[str] = []
+    monkeypatch.setattr(slide_checks, "warn_of_slides", lambda _, name, tell: checked.append(name))
+    plan = select(
+        make_bench(
+            str(TOY_PROTOCOL), workspace=tmp_path / "w", plugin_files=[TOY_PLUGIN], device="cpu"
+        ),
+        ["one", "two"],
+        ["none"],
+        ["toy-raises"],
+    )
+    quiet = {"track": False, "figures": False, "log": lambda line: None}
+    report = execute(plan, executor="inline", fail_fast=True, **quiet)
+    assert len(report.failed) == 1
+    assert checked == ["one"]
 
 
 def test_one_slide_that_cannot_be_checked_or_drawn_keeps_no_other_from_it(made, monkeypatch):

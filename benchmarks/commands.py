@@ -29,17 +29,8 @@ COMMANDS = {
     "list predictors": ["list", "predictors"],
     "run, of which all is in the store": [*RUN, "--no-track"],
     "leaderboard build, of one run": ["leaderboard", "build", "--from", "store", "--out", "OUT"],
-    "a first run, of three trainings": [
-        "run",
-        "--suite",
-        "demo",
-        "-c",
-        "median",
-        "-p",
-        "gene-mean",
-    ],
+    FIRST: ["run", "--suite", "demo", "-c", "median", "-p", "gene-mean"],
 }
-FIRST = "a first run, of three trainings"  # in an empty workspace, to its board
 
 
 def seconds(checkout: Path, words: list[str]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The checks of slides (``quality``) when data are added and when a run comes: once per slide.
+"""The checks of slides (``quality``), when data are added and before a training: once per slide.
 
 What was found is kept in the store under the slide's data and the code of the checks, so that it
 costs a second of a processor once. A check only warns: whatever goes wrong in it ends in a line.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spared_bench.submissions.sketches import LEAST_GENES, SAME, Trace, few, unit
+from spared_bench.submissions.sketches import LEAST_GENES, SAME, Trace, kept_genes, unit
 
 _MOST_TOGETHER = 4  # of the others in one sum: many would explain anything
 _LEAST_SPOTS = 100  # of so few, averaged over near ones, one or a few of many others explain much
@@ -47,7 +47,7 @@ def patchwork(mine: Trace, others: Sequence[Trace]) -> Patchwork:
     What cannot be compared is left out; nan where nothing is left, or too little of it varies, and,
     but for *spread*, where spots are few.
     """
-    kept = mine.genes[few(len(mine.genes))]
+    kept = mine.genes[kept_genes(len(mine.genes))]
     width = mine.smooth.shape[1]
     others = [
         each for each in others if each.smooth.shape[1] == width and np.isin(kept, each.genes).all()

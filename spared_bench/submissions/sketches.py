@@ -133,7 +133,7 @@ def trace(prediction: np.ndarray, truth: Truth, near: list[np.ndarray] | None = 
 def _parts(shape: np.ndarray, truth: Truth) -> np.ndarray:
     if len(truth.slides) < 2:
         return np.zeros((0, 0, 0), np.int8)
-    kept = shape[:, few(shape.shape[1])]
+    kept = shape[:, kept_genes(shape.shape[1])]
     found = []
     for rows in truth.slides:
         alone = np.zeros(kept.shape)
@@ -142,7 +142,7 @@ def _parts(shape: np.ndarray, truth: Truth) -> np.ndarray:
     return np.stack(found)
 
 
-def few(n_genes: int) -> slice:
+def kept_genes(n_genes: int) -> slice:
     """Return which genes an entry keeps."""
     return slice(None, None, max(1, -(-n_genes // MOST_GENES)))
 
@@ -174,6 +174,7 @@ def _without(values: np.ndarray, explaining: np.ndarray) -> np.ndarray:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
+    """Return rows of length 1, (n_rows, width); zeros for those that are nearly 0."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     # Constant columns leave rounding errors, which are no trace of anything.
     return np.divide(rows, length, out=np.zeros(rows.shape), where=length > 1e-6)
@@ -239,7 +240,7 @@ def write_traces(path: Path, traces: Mapping[str, Trace]) -> None:
 
 
 def _packed(trace: Trace) -> dict[str, Any]:
-    kept = few(len(trace.genes))
+    kept = kept_genes(len(trace.genes))
     return {
         "genes": trace.genes[kept].tolist(),
         "smooth": _text(_steps(trace.smooth[kept])),

@@ -1,11 +1,13 @@
 """Whether the image of a slide belongs to its spots, the way they are placed on it.
 
-Five tests of a raw slide, none of which knows the answer. *Tissue*: most spots lie where the image
+Seven tests of a raw slide, none of which knows the answer. *Tissue*: most spots lie where the image
 is stained. *Orientation* and *position*: from the colours under and around the spots, part of
 their expression can be foretold for spots that the ridge regression has not seen; where a mirrored
 or a shifted placement of the same spots foretells it better, the slide is flagged. A slide whose
 colours foretell nothing in any placement fails the test *relation*. *Black*: no spot lies where the
-image is 0 throughout, as a tile is that was never written or copied.
+image is 0 throughout, as a tile is that was never written or copied. *Turned*: where the image says
+that it is shown turned, the spots fit its pixels as they are stored. *Bits*: it uses more than half
+of the range of its values.
 
 Made for H&E images with tens of spots or more, at any magnification at which a spot is a few pixels
 wide. A slide that passes is plausible, not proven.
@@ -13,13 +15,17 @@ wide. A slide that passes is plausible, not proven.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.geometry import spacing
+from spared_bench.reports.dim import highest_value
+from spared_bench.reports.turned import SHOWN, as_stored, orientation_of
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -35,7 +41,8 @@ _N_GENES, _N_COMPONENTS, _N_FOLDS, _PENALTY = 500, 6, 5, 10.0
 _PALE = 170  # grey level from which an image's background counts as empty glass
 _BLACK = 40  # and below which as painted over
 
-TESTS = ("tissue", "orientation", "position", "relation", "black")
+_OF_PLACEMENT = ("tissue", "orientation", "position", "relation")
+TESTS = (*_OF_PLACEMENT, "black", "turned", "bits")
 
 
 @dataclass(frozen=True)
@@ -80,12 +87,23 @@ def check_slide(slide: AnnData) -> list[SlideCheck]:
         return [SlideCheck(test, None, reason) for test in TESTS]
     view = _look_at(slide)
     spots = _spots_in(slide, view.factor)
-    black = _check_black(view, spots)
+    path = Path(slide.uns["slide"]["image_path"])
+    tag = orientation_of(path)
+    others = [_check_black(view, spots), _check_bits(path, view.pixels)]
     if slide.n_obs < LEAST_SPOTS:
         few = f"The slide has {counted(slide.n_obs, 'spot')}; the tests need {LEAST_SPOTS}."
-        return [*(SlideCheck(test, None, few) for test in TESTS[:-1]), black]
-    placement = _check_placement(view, spots, _responses(slide))
-    return [_check_tissue(view, spots), *placement, black]
+        checks = [SlideCheck(test, None, few) for test in _OF_PLACEMENT]
+        found = [*checks, _check_turned(tag), *others]
+    else:
+        foretold = _foretelling(view, spots, _responses(slide))
+        turned = _check_turned(tag, foretold, spots.centres, view)
+        found = [
+            _check_tissue(view, spots),
+            *_check_placement(view, spots, foretold),
+            turned,
+            *others,
+        ]
+    return sorted(found, key=lambda check: TESTS.index(check.test))
 
 
 def _untestable(slide: AnnData) -> str:
@@ -171,6 +189,53 @@ def _check_black(view: _View, spots: _Spots) -> SlideCheck:
     )
 
 
+def _check_bits(path: Path, seen: np.ndarray) -> SlideCheck:
+    """Test whether an image uses more than half of the range of its values."""
+    highest, top = highest_value(path, seen)
+    if highest > top // 2:
+        return SlideCheck("bits", True, "The image uses more than half of the range of its values.")
+    bits = highest.bit_length()
+    return SlideCheck(
+        "bits",
+        False,
+        f"No value of the image is above {highest:,} of {top:,}, so it may hold {bits} bits, and"
+        f" all patches are dark. If it does, multiply its values by {top / (2**bits - 1):.4g} and"
+        " write it again.",
+    )
+
+
+def _check_turned(
+    tag: int,
+    foretold: Callable[[np.ndarray], float] | None = None,
+    centres: np.ndarray | None = None,
+    view: _View | None = None,
+) -> SlideCheck:
+    """Test whether spots fit the stored pixels of an image that says that it is shown turned."""
+    if tag not in SHOWN:
+        return SlideCheck("turned", True, "The image does not say that it is shown turned.")
+    told = (
+        f"The image says that it is shown {SHOWN[tag]} (orientation {tag}), and is read as stored"
+    )
+    if foretold is None or centres is None or view is None:
+        here = there = 0.0
+        found = "which of both the spots refer to cannot be tested"
+    else:
+        height, width = view.pixels.shape[:2]
+        here, there = foretold(centres), foretold(as_stored(centres, width, height, tag))
+        found = (
+            f"held-out correlation of colours with expression is {max(here, 0):.2f} so, and"
+            f" {max(there, 0):.2f} as shown"
+        )
+    if here > max(there + _MARGIN, 2 * _LEAST_RELATION):
+        return SlideCheck("turned", True, f"{told}: {found}.")
+    return SlideCheck(
+        "turned",
+        False,
+        f"{told}; {found}. Write it again without the tag, with its pixels the way that the spots"
+        " refer to.",
+    )
+
+
 def _spots_in(slide: AnnData, factor: float) -> _Spots:
     centres = np.asarray(slide.obsm[SPATIAL], dtype=np.float64) * factor
     diameter = float(slide.uns["slide"]["spot_diameter_px"]) * factor
@@ -242,8 +307,10 @@ def _density(rgb: np.ndarray) -> np.ndarray:
     return density
 
 
-def _check_placement(view: _View, spots: _Spots, responses: np.ndarray) -> list[SlideCheck]:
-    """Test whether a mirrored or shifted placement explains the expression better."""
+def _foretelling(
+    view: _View, spots: _Spots, responses: np.ndarray
+) -> Callable[[np.ndarray], float]:
+    """Return what tells how well colours foretell the expression in a placement; -1 off it."""
     colours = _colours(view, spots.diameter)
     folds = _folds(spots.centres)
 
@@ -251,6 +318,13 @@ def _check_placement(view: _View, spots: _Spots, responses: np.ndarray) -> list[
         seen = _sample(colours, centres)
         return -1.0 if seen is None else _held_out_correlation(seen, responses, folds)
 
+    return foretold
+
+
+def _check_placement(
+    view: _View, spots: _Spots, foretold: Callable[[np.ndarray], float]
+) -> list[SlideCheck]:
+    """Test whether a mirrored or shifted placement explains the expression better."""
     here = foretold(spots.centres)
     best = {}
     for test, placements in (("orientation", spots.mirrored(view)), ("position", spots.shifted())):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
+import tifffile
 from scipy.spatial import cKDTree
 from scipy.stats import pearsonr
 from sklearn.linear_model import Ridge
@@ -12,6 +14,7 @@ from sklearn.linear_model import Ridge
 from spared_bench.processing.images import image_size
 from spared_bench.reports import quality
 from spared_bench.reports.quality import TESTS, check_slide
+from spared_bench.reports.turned import as_stored
 from spared_bench.sources.fetch import dataset_folder
 from spared_bench_plugins.datasets import HER2ST_DEMO, MOB_DEMO
 from spared_bench_plugins.datasets.her2st import read_section as read_her2st
@@ -67,6 +70,106 @@ def test_a_shifted_image_is_flagged_by_its_position(slide, shift):
     pitch = np.median(cKDTree(centres).query(centres, 2)[0][:, 1])
     slide.obsm["spatial"] = centres + pitch * np.array(shift)
     assert "position" in failed(slide)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 0.95, 1.05, 1.1])
+def test_a_wrong_factor_of_the_only_image_is_flagged(slide, factor):
+    # Nothing else tells how large the image is that the coordinates refer to.
+    slide.uns["slide"]["image_scale"] *= factor
+    assert failed(slide) & {"tissue", "position"}
+
+
+def _saved(slide, tmp_path, change=lambda pixels: pixels, suffix="png", **options):
+    """Save the image of a slide again, and return its path."""
+    with PIL.Image.open(slide.uns["slide"]["image_path"]) as image:
+        pixels = change(np.array(image.convert("RGB")))
+    path = tmp_path / f"again.{suffix}"
+    PIL.Image.fromarray(pixels).save(path, **options)
+    slide.uns["slide"]["image_path"] = str(path)
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("tag", "suffix"),
+    [(2, "jpg"), (3, "png"), (4, "tif"), (5, "webp"), (6, "jpg"), (7, "png"), (8, "tif")],
+)
+def test_an_image_that_is_shown_turned_is_told_apart_by_what_its_spots_fit(tmp_path, tag, suffix):
+    slide = READERS["MOB3"]()
+    exif = PIL.Image.Exif()
+    exif[274] = tag
+    pixels = _saved(slide, tmp_path, suffix=suffix, exif=exif)
+    told = {check.test: check for check in check_slide(slide)}["turned"]
+    assert told.passed is True
+    assert f"(orientation {tag}), and is read as stored: held-out" in told.message
+
+    # Spots that were placed on the picture as a viewer shows it.
+    shown = PIL.ImageOps.exif_transpose(PIL.Image.open(slide.uns["slide"]["image_path"]))
+    back = {5: 5, 6: 8, 7: 7, 8: 6}.get(tag, tag)
+    scale = slide.uns["slide"]["image_scale"]
+    height, width = pixels.shape[:2]
+    moved = as_stored(slide.obsm["spatial"] * scale, *shown.size, back)
+    np.testing.assert_allclose(as_stored(moved, width, height, tag), slide.obsm["spatial"] * scale)
+    slide.obsm["spatial"] = moved / scale
+    told = {check.test: check for check in check_slide(slide)}["turned"]
+    assert told.passed is False
+    assert "Write it again without the tag" in told.message
+
+
+def test_of_a_few_spots_on_an_image_that_is_shown_turned_nothing_can_be_told(tmp_path):
+    slide = READERS["MOB1"]()[:20].copy()
+    assert "turned" not in failed(slide)
+    exif = PIL.Image.Exif()
+    exif[274] = 3
+    _saved(slide, tmp_path, suffix="jpg", exif=exif)
+    told = {check.test: check for check in check_slide(slide)}["turned"]
+    assert told.passed is False
+    assert "shown turned by half (orientation 3)" in told.message
+    assert "which of both the spots refer to cannot be tested" in told.message
+
+
+@pytest.mark.parametrize(("bits", "passed"), [(5, False), (6, False), (7, False), (8, True)])
+def test_an_image_of_fewer_bits_than_it_is_stored_in_is_flagged(tmp_path, bits, passed):
+    slide = READERS["MOB3"]()[:20].copy()
+    pixels = _saved(slide, tmp_path, lambda pixels: pixels >> (8 - bits))
+    told = {check.test: check for check in check_slide(slide)}["bits"]
+    assert told.passed is passed
+    if not passed:
+        assert f"No value of the image is above {pixels.max()} of 255" in told.message
+        assert f"so it may hold {bits} bits" in told.message
+
+
+def test_one_light_pixel_shows_that_an_image_is_dark_and_of_eight_bits(tmp_path):
+    slide = READERS["MOB3"]()[:20].copy()
+
+    def darkened(pixels):
+        pixels = pixels >> 2
+        pixels[7, 7] = 200
+        return pixels
+
+    _saved(slide, tmp_path, darkened)
+    assert "bits" not in failed(slide)
+
+
+def test_an_image_that_says_that_it_is_dark_is_believed(tmp_path):
+    slide = READERS["MOB3"]()[:20].copy()
+    with PIL.Image.open(slide.uns["slide"]["image_path"]) as image:
+        pixels = np.array(image.convert("RGB")) >> 2
+    path = tmp_path / "dark.tif"
+    slide.uns["slide"]["image_path"] = str(path)
+    for tags, believed in (([], False), ([(281, "H", 3, (255, 255, 255), True)], True)):
+        tifffile.imwrite(path, pixels, photometric="rgb", extratags=tags)
+        assert ("bits" not in failed(slide)) is believed
+
+
+def test_an_image_of_sixteen_bits_of_which_fifteen_are_used_is_flagged(tmp_path):
+    slide = READERS["MOB3"]()[:20].copy()
+    with PIL.Image.open(slide.uns["slide"]["image_path"]) as image:
+        pixels = np.array(image.convert("RGB")).astype(np.uint16) * 128
+    path = tmp_path / "fifteen.tif"
+    slide.uns["slide"]["image_path"] = str(path)
+    tifffile.imwrite(path, pixels, photometric="rgb")
+    told = {check.test: check for check in check_slide(slide)}["bits"]
+    assert f"No value of the image is above {pixels.max():,} of 65,535" in told.message
 
 
 def test_spots_beside_the_tissue_are_flagged(slide):

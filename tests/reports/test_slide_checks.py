@@ -18,7 +18,7 @@ from spared_bench.errors import ImageError
 from spared_bench.leaderboard.slides import make_pictures
 from spared_bench.leaderboard.tables import as_csv
 from spared_bench.reports import slide_checks, slide_pictures
-from spared_bench.reports.quality import SlideCheck
+from spared_bench.reports.quality import TESTS, SlideCheck
 from spared_bench.reports.slide_checks import check_slides, checks_of, warn_of_slides
 from spared_bench.sources.adding import add_description
 from spared_bench.trials import raw_slides
@@ -108,7 +108,7 @@ def test_a_slide_in_doubt_is_one_line_and_what_cannot_be_tested_or_read_ends_not
 def test_a_slide_is_checked_once_and_again_where_its_entry_is_damaged(made, monkeypatch):
     bench = made("first", "second", "bare")
     first = checks_of(bench, "doubtful", "first")
-    assert [check.passed for check in first] == [True] * 5
+    assert [check.passed for check in first] == [True] * len(TESTS)
     monkeypatch.setattr(slide_checks, "check_slide", lambda slide: [])
     assert checks_of(bench, "doubtful", "first") == first
     (path,) = (bench.workspace.store.root / "checks").glob("*/*/checks.json")
@@ -238,11 +238,13 @@ def test_the_board_says_which_slides_are_in_doubt():
     assert line["slides_in_doubt"] == ""
 
 
-@pytest.mark.parametrize("fault", ["doubt", "error"])
+@pytest.mark.parametrize("fault", ["doubt", "dark", "error"])
 def test_adding_data_tells_of_a_slide_and_adds_it(tmp_path, monkeypatch, fault):
     def check(slide):
         if fault == "error":
             raise ImageError("the codec\nis missing")
+        if fault == "dark":
+            return [SlideCheck("bits", False, "No value is above 63.")]
         return [SlideCheck("tissue", False, "3% of the spots lie on tissue.")]
 
     monkeypatch.setattr(slide_checks, "check_slide", check)
@@ -257,6 +259,8 @@ def test_adding_data_tells_of_a_slide_and_adds_it(tmp_path, monkeypatch, fault):
     told = {
         "doubt": "Slide T1 of mine may not belong to its image (tissue: 3% of the spots lie on"
         " tissue.) `spared-bench data show mine` draws it.",
+        "dark": "Slide T1 of mine may have an image that is read too dark (bits: No value is above"
+        " 63.) `spared-bench data show mine` draws it.",
         "error": "Slide T1 of mine was not checked: the codec is missing",
     }[fault]
     assert json.loads(done.stdout)["doubts"] == [told]

@@ -29,7 +29,7 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
     DataError
         If a slide cannot be read, or breaks the contract of raw slides, or its image cannot be
         decoded under the spots, or it has a label that is no class; or if slides do not belong
-        together (``Compared``).
+        together, or lack a gene that the description names (``Compared``).
     """
     from spared_bench.data import LABEL, validate_raw_slide
     from spared_bench.files import write_text
@@ -57,6 +57,10 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
         except DataError as error:
             raise type(error)(f"Slide {slide_id!r} of {path}: {error}") from error
         found |= set(slide.obs.get(LABEL, ())) - {""}
+    try:
+        compared.require_listed(described)
+    except DataError as error:
+        raise type(error)(f"{path}: {error}") from error
     if described.label_column and not described.classes:
         if not found:
             raise UsageError(

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spared_bench.errors import ContractError, CountsError, ImageError
+from spared_bench.errors import ContractError, CountsError, ImageError, did_you_mean
 from spared_bench.keys.hashing import file_digest
+from spared_bench.protocol import Processing
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from spared_bench.sources.description import Description
 
 _FEW = 0.05  # of spots: capture areas of one scan may touch, and do not lie on each other
 
@@ -74,6 +78,40 @@ class Compared:
                 " slides have."
             )
         self._genes = shared
+
+    def require_listed(self, described: Description) -> None:
+        """Compare the genes that the description names with those that all slides have.
+
+        Of a printed list (``gene_list``), what is there is taken, as preparation does.
+
+        Raises
+        ------
+        CountsError
+            If one is lacking, with the nearest name; of a printed list, if all are.
+        """
+        from spared_bench.processing.annotation import annotate
+
+        settings = Processing(from_dataset=True).for_dataset(described.spec())
+        wanted = {
+            "genes": settings.genes,
+            "further_genes": settings.further_genes,
+            "gene_list": settings.listed_genes if settings.gene_list else (),
+        }
+        if not any(wanted.values()):
+            return
+        names = annotate(sorted(self._genes or ()), self._organism).genes
+        known = {*names["gene_id"], *names["gene_name"].astype(str)}
+        for key, genes in wanted.items():
+            lacking = [gene for gene in genes if gene not in known]
+            if not lacking or (key == "gene_list" and len(lacking) < len(genes)):
+                continue
+            told = (
+                f"`{key}` of `parameters` names {counted(len(genes), 'gene')}, of which"
+                f" {len(lacking)} {'is' if len(lacking) == 1 else 'are'} not among the"
+                f" {len(names):,} that all slides have: {', '.join(lacking[:5])}."
+            )
+            near = did_you_mean(lacking[0], known)
+            raise CountsError(" ".join(filter(None, [told, near, "Correct or remove these."])))
 
     def add_image(self, slide_id: str, slide: AnnData) -> None:
         """Compare where the spots of a further slide lie with the slides that have its image.

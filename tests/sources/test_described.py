@@ -392,6 +392,35 @@ def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, mess
 
 
 @pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            "{further_genes: [ISG51]}",
+            r"`further_genes` .* 1 gene, of which 1 is .*: ISG51[.] Did you mean 'ISG15'",
+        ),
+        ("{genes: [AGRN, ENSG9, ABC]}", "`genes` .* 3 genes, of which 2 are .*: ENSG9, ABC"),
+        ("{gene_list: asign-dlpfc}", "`gene_list` .* are not among the 12 that all slides have"),
+    ],
+)
+def test_genes_that_a_description_names_and_no_slide_has_are_told_when_it_is_added(
+    yaml, tmp_path, given, told
+):
+    rewritten(yaml, "{n_genes: 7}", given)
+    with pytest.raises(CountsError, match=told):
+        add_description(yaml, tmp_path / "data")
+    assert not (tmp_path / "data/mine/dataset.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["symbol", "id"])
+def test_genes_of_a_description_are_named_by_symbol_or_id(yaml, tmp_path, name):
+    gene = made_slides.gene_ids(1)[0]
+    named = gene if name == "id" else gene_table("human").loc[gene, "gene_name"]
+    rewritten(yaml, "{n_genes: 7}", f"{{n_genes: 7, further_genes: [{named}]}}")
+    described, _ = add_description(yaml, tmp_path / "data")
+    assert described.parameters["further_genes"] == [named]
+
+
+@pytest.mark.parametrize(
     ("before", "after", "message"),
     [
         ("tissue: breast", "donors_verified: ja", "expected true or false (found 'ja')."),
@@ -787,8 +816,8 @@ def test_own_has_full_networks_and_honours_the_parameters_of_the_description(yam
     [
         ("{n_genes: 7}", "demo", "`n_genes`, since it takes no parameters of datasets"),
         ("{batch_key: patient_id}", "own", "`batch_key`, since it corrects no batches"),
-        ("{genes: [g1, g2], n_genes: 3}", "own", "`n_genes`, since `genes` names the genes"),
-        ("{genes: [g1], real_fraction: 0.1}", "own", "`real_fraction`, since `genes`"),
+        ("{genes: [ISG15, AGRN], n_genes: 3}", "own", "`n_genes`, since `genes` names the genes"),
+        ("{genes: [ISG15], real_fraction: 0.1}", "own", "`real_fraction`, since `genes`"),
     ],
 )
 def test_a_parameter_that_would_have_no_effect_is_refused(

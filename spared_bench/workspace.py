@@ -33,9 +33,16 @@ class Workspace:
 
     @classmethod
     def at(cls, root: Path | None = None, data_dir: Path | None = None) -> Workspace:
-        """Use these folders, else those of the environment, else the defaults."""
+        """Use these folders, else those of the environment, else the defaults.
+
+        Raises
+        ------
+        WorkspaceError
+            If a folder of results is there and may not be read: it is not taken for an empty one.
+        """
         chosen = Path(root or os.environ.get(ENVIRONMENT) or DEFAULT).expanduser().resolve()
         data = data_dir or os.environ.get(DATA_ENVIRONMENT) or chosen / "data"
+        _require_readable(chosen)
         return cls(chosen, Path(data).expanduser().resolve())
 
     @property
@@ -83,3 +90,17 @@ class Workspace:
                 f"Cannot write to the workspace {self.root}: {error.strerror or error}. Free some"
                 " space, change its permissions, or choose another with `--workspace DIR`."
             ) from error
+
+
+def _require_readable(root: Path) -> None:
+    """Refuse a workspace of which the store, or one kind of its entries, may not be read."""
+    store = root / "store"
+    folders = [root, store]
+    with suppress(OSError):  # there is none, or a system that lets no folder be listed
+        folders += sorted(Path(each.path) for each in os.scandir(store) if each.is_dir())
+    for folder in folders:
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+            raise WorkspaceError(
+                f"{folder} may not be read, so what was stored there is not known. Change its"
+                " permissions, or choose another workspace with `--workspace DIR`."
+            )

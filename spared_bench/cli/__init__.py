@@ -12,7 +12,7 @@ import typer
 from spared_bench import __version__
 from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import SparedBenchError, UsageError
 from spared_bench.guard import end_output
 from spared_bench.registry import try_first
 
@@ -56,6 +56,10 @@ def main() -> None:
         app()
     except SparedBenchError as error:
         sys.exit(fail(error))
+    except PermissionError as error:
+        named = error.filename or "A file"
+        told = f"{named} may not be read or written: {error.strerror or error}."
+        sys.exit(fail(UsageError(f"{told} Change its permissions, or ask its owner to.")))
     except KeyboardInterrupt:
         typer.echo("Interrupted.", err=True)
         sys.exit(130)

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from spared_bench import hookspecs
 from spared_bench.beside import let_import
-from spared_bench.errors import SparedBenchError, UsageError
+from spared_bench.errors import DataError, SparedBenchError, UsageError
 from spared_bench.guard import importing
 from spared_bench.registry.hooks import collect
 from spared_bench.registry.lookup import Registry
@@ -67,13 +67,15 @@ def discover(
     ------
     UsageError
         If one of ``files`` is not there: whoever names a file means it.
+    DataError
+        If ``data_dir`` may not be read.
     """
     jobs = _jobs(files, points, only, ours)
     found = tried(jobs, _load) if left_out is None else list(left_out)
     known = {_key(plugin): plugin for plugin in found if plugin.quarantined or specs_only}
     plugins = [known.get(_key(plugin)) or _load(plugin, load) for plugin, load in jobs]
     if data_dir is not None:
-        plugins += [_load_description(path) for path in sorted(data_dir.glob(f"*/{DESCRIPTION}"))]
+        plugins += _described(data_dir)
     return Registry(plugins)
 
 
@@ -129,6 +131,37 @@ def strangers_installed() -> bool:
         for point in entry_points(group=GROUP)
     )
     return not all(plugin.is_ours for plugin in found)
+
+
+def _described(data_dir: Path) -> list[Plugin]:
+    """Register every dataset that is described in a folder of data.
+
+    Raises
+    ------
+    DataError
+        If the folder is there and may not be read: it is not taken for an empty one.
+    """
+    try:
+        paths = sorted(folder / DESCRIPTION for folder in data_dir.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise DataError(
+            f"The folder of data {data_dir} cannot be read: {error.strerror or error}. Change its"
+            " permissions, or choose another with `--data-dir DIR`."
+        ) from error
+    found = []
+    for path in paths:
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):  # not described, or no folder
+            continue
+        except OSError as error:
+            told = f"{path} cannot be read: {error.strerror or error}. Change its permissions."
+            found.append(Plugin(DESCRIBED, "", path.parent.name, str(path), reason=told))
+            continue
+        found.append(_load_description(path))
+    return found
 
 
 def _load_description(path: Path) -> Plugin:

@@ -76,12 +76,13 @@ def verify(spec: DatasetSpec, folder: Path) -> tuple[int, list[str]]:
     checked : int
         How many files have a known hash.
     problems : list of str
-        What is missing, has changed, or has no known hash, one sentence each.
+        What is missing, may not be read, has changed, or has no known hash, one sentence each.
     """
     if is_described(spec, folder):
         from spared_bench.sources.described import gone
+        from spared_bench.sources.unreadable import unreadable
 
-        return 0, gone(folder)
+        return 0, [*gone(folder), *unreadable(folder)]
     record = read_record(folder)
     wanted: dict[str, str] = {}
     problems: list[str] = []

@@ -1,0 +1,67 @@
+"""Folders that may not be read are told of, and never taken for empty ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import made_slides
+
+#: Whoever runs the tests may read everything, as root does; without its capabilities, root cannot.
+WITHOUT = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs"]
+
+pytestmark = pytest.mark.skipif(
+    os.name != "posix" or (os.geteuid() == 0 and shutil.which("setpriv") is None),
+    reason="this system lets everything be read",
+)
+
+
+def spared_bench(*words: object) -> tuple[int, str]:
+    before = WITHOUT if os.geteuid() == 0 else []
+    command = [*before, sys.executable, "-m", "spared_bench", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory) -> Path:
+    """A folder with a dataset of one's own in a workspace `w`."""
+    folder = tmp_path_factory.mktemp("shut")
+    made_slides.space_ranger(folder / "slides" / "T1")
+    (folder / "mine.yaml").write_text(
+        "name: mine\nformat: space_ranger\norganism: human\nslides: {T1: {path: slides/T1}}\n"
+        "split: {train: [T1]}\n"
+    )
+    status, told = spared_bench("data", "add", folder / "mine.yaml", "-w", folder / "w")
+    assert status == 0, told
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("shut", "words", "told"),
+    [
+        ("w/data", "list datasets", "The folder of data {} cannot be read: Permission denied."),
+        ("w/data/mine", "list datasets", "{}/dataset.yaml cannot be read: Permission denied."),
+        ("w/store", "status", "{} may not be read, so what was stored there is not known."),
+        ("w/store/checks", "status", "{} may not be read, so what was stored there is not"),
+        ("slides/T1", "data verify mine", "{}, of slide 'T1': it may not be read."),
+        ("slides/T1/spatial", "data verify mine", "{}, of slide 'T1': it may not be read."),
+        ("slides/T1", "data show mine --raw --out out", "{}/"),
+    ],
+)
+def test_a_folder_that_may_not_be_read_is_no_empty_one(added, shut, words, told):
+    folder = added / shut
+    folder.chmod(0)
+    try:
+        status, output = spared_bench(*words.split(), "-w", added / "w")
+    finally:
+        folder.chmod(0o755)
+    assert told.format(folder) in output
+    assert "Traceback" not in output
+    assert (status == 0) == (shut == "w/data/mine")  # other datasets are listed
+    assert "permissions" in output

@@ -198,6 +198,7 @@ def _places(
     from spared_bench.inference.tissue import find_tissue, require_some, share_of_tissue
     from spared_bench.inference.trained import spot_diameter_px as usual_diameter
     from spared_bench.processing.images import image_size
+    from spared_bench.reports.turned import told_of
 
     if (spots is None) == (grid_um == 0):
         raise UsageError("Give either `spots` or `grid_um`: where is to be predicted?")
@@ -215,7 +216,7 @@ def _places(
         return [f"spot_{i}" for i in range(len(centres))], centres, diameter
     if spots is not None:
         names, centres, notes = new_slide.read_positions(Path(spots), um_per_px)
-        for note in notes:
+        for note in [*notes, *told_of(image)]:
             warnings.warn(note, stacklevel=2)
         return names, centres, diameter
     centres = new_slide.grid(*image_size(image), grid_um / um_per_px)

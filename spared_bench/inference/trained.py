@@ -26,6 +26,7 @@ from spared_bench.errors import (
 from spared_bench.inference.seen import seen
 from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import TrialResult
+from spared_bench.sources.jpeg2000 import check_bands
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -191,6 +192,7 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
 
     result, facts = trained.result, slide.uns["slide"]
     centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
+    check_bands(Path(facts["image_path"]))
     refuse_few_bits(Path(facts["image_path"]), centres)
     bare = AnnData(
         obs=slide.obs,

@@ -34,6 +34,17 @@ def orientation_of(path: Path) -> int:
     return found if found in SHOWN else 1
 
 
+def told_of(path: Path) -> list[str]:
+    """Return a sentence on an image that says that it is shown turned; none of any other."""
+    found = orientation_of(path)
+    if found == 1:
+        return []
+    return [
+        f"The image says that it is shown {SHOWN[found]} (orientation {found}); it is read as its"
+        " pixels are stored, to which positions of spots must refer."
+    ]
+
+
 def _of_tiff(path: Path) -> object:
     import tifffile
 

@@ -2,6 +2,7 @@ import json
 import shutil
 
 import anndata as ad
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -141,6 +142,35 @@ def test_an_image_of_four_bits_in_eight_is_not_predicted(trained_workspace, tmp_
     )  # fmt: skip
     with pytest.raises(ImageError, match=r"dark\.png has 8 bits and no value above 15"):
         raise done.exception
+
+
+def test_bands_of_jpeg_2000_that_are_not_described_are_not_predicted(trained_workspace, tmp_path):
+    pixels = np.full((60, 60, 4), 140, np.uint8)
+    (tmp_path / "four.jp2").write_bytes(imagecodecs.jpeg2k_encode(pixels, level=0))
+    done = run_predict(
+        trained_workspace, "toy/none/linear-probe", "--image", tmp_path / "four.jp2",
+        "--grid-um", 100, "--um-per-px", 5, "--out", tmp_path / "p.h5ad", "--tissue-share", 0,
+    )  # fmt: skip
+    with pytest.raises(ImageError, match=r"four\.jp2 has 4 bands and does not say"):
+        raise done.exception
+
+
+def test_of_an_image_that_is_shown_turned_it_is_told_how_positions_refer_to_it(
+    trained_workspace, toy, tmp_path
+):
+    _, slides, image = toy
+    spots = write_positions(tmp_path / "positions.csv", slides.coordinates)
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(image) as picture:
+        picture.convert("RGB").save(tmp_path / "turned.png", exif=exif)
+    done = run_predict(
+        trained_workspace, "toy/none/linear-probe", "--image", tmp_path / "turned.png",
+        "--spots", spots, "--um-per-px", 6.25, "--out", tmp_path / "p.h5ad", "--json",
+    )  # fmt: skip
+    (note,) = json.loads(done.output)["notes"]
+    assert "shown turned to the right by 90 degrees (orientation 6)" in note
+    assert "positions of spots must refer" in note
 
 
 def test_a_blank_image_has_no_grid(trained_workspace, tmp_path):

@@ -9,6 +9,7 @@ import shutil
 
 import anndata
 import h5py
+import imagecodecs
 import numpy as np
 import pandas as pd
 import pytest
@@ -758,6 +759,37 @@ def test_an_image_of_four_bits_in_eight_is_refused_with_what_to_do(tmp_path, nam
         save(np.minimum(dark, 15), extratags=[(281, "H", 3, (15,) * 3, False)])
         with pytest.raises(ImageError, match="no value above 15"):
             add_description(yaml, tmp_path, replace=True)
+
+
+@pytest.mark.parametrize(
+    ("bands", "codec", "told"),
+    [
+        (4, "jp2", "has 4 bands and does not say that the last one is an opacity"),
+        (4, "j2k", "has 4 bands and does not say that the last one is an opacity"),
+        (2, "jp2", "has 2 bands and does not say that the last one is an opacity"),
+        (3, "jp2", ""),
+        (3, "signs", "holds values with signs"),
+        (4, "cdef", ""),  # Pillow says that it is one
+    ],
+)
+def test_a_further_band_of_jpeg_2000_is_no_opacity_unless_the_file_says_so(
+    yaml, tmp_path, bands, codec, told
+):
+    path = tmp_path / "slides/T2/full.jp2"
+    pixels = np.asarray(made_slides.picture(2))
+    pixels = np.dstack([pixels, np.full(pixels.shape[:2], 40, np.uint8)])[..., -bands:]
+    if codec == "cdef":
+        Image.fromarray(pixels, "RGBA").save(path)
+    else:
+        values = pixels.astype(np.int16) if codec == "signs" else pixels
+        form = "j2k" if codec == "j2k" else "jp2"
+        path.write_bytes(imagecodecs.jpeg2k_encode(values, level=0, codecformat=form))
+    rewritten(yaml, "full.png", "full.jp2")
+    if told:
+        with pytest.raises(ImageError, match=told):
+            add_description(yaml, tmp_path / "data")
+    else:
+        add_description(yaml, tmp_path / "data")
 
 
 def test_what_is_done_to_an_image_is_told_with_the_slide(tmp_path):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result, warn_of_quarantine
 from spared_bench.errors import UsageError
 from spared_bench.words import counted
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def register(app: typer.Typer) -> None:
@@ -74,7 +78,7 @@ def predict(
     for each in (picture, overview) if finds_tissue else (picture,):
         _make_place_for(each, given)
     if spots is not None:
-        names, centres, notes = new_slide.read_positions(spots, um_per_px)
+        names, centres, notes = _positions(spots, image, um_per_px)
     else:
         centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
         names, notes = [f"grid_{i}" for i in range(len(centres))], []
@@ -101,6 +105,17 @@ def predict(
     lines += [f"What was taken for tissue: {overview}"] if finds_tissue else []
     files = {"adata": path, "picture": picture, "tissue": overview if finds_tissue else None}
     show_result({"trial": trained.result.key, **facts, **files}, as_json, "\n".join(lines))
+
+
+def _positions(
+    spots: Path, image: Path, um_per_px: float
+) -> tuple[list[str], np.ndarray, list[str]]:
+    """Read names and places of spots, and what is to be told of them and the image."""
+    from spared_bench.inference.new_slide import read_positions
+    from spared_bench.reports.turned import told_of
+
+    names, centres, notes = read_positions(spots, um_per_px)
+    return names, centres, [*notes, *told_of(image)]
 
 
 def _make_place_for(path: Path, given: Sequence[Path]) -> None:

@@ -14,6 +14,7 @@ from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
 from spared_bench.sources.jpeg2000 import check_bands
+from spared_bench.sources.no_genes import require_genes
 from spared_bench.specs import DatasetSpec
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
         try:
             slide = read(described, folder, slide_id)
             validate_raw_slide(slide, slide_id, classes=described.classes)
+            require_genes(slide)
             compared.add(slide_id, slide)
             if table := described.slides[slide_id].labels:
                 compared.add_labels(slide_id, slide, Path(table))

@@ -393,6 +393,36 @@ def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, mess
 
 
 @pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Total", "'Total' among its genes is none"),
+        ("__no_feature", "'__no_feature' among its genes is none"),
+        ("pixel_x", "'pixel_x' among its genes is none"),
+        ("nCount RNA", "'nCount RNA' among its genes is none"),
+        ("all of them", "column 'all of them' is, in every spot, the sum of all others"),
+        ("PLUS1", ""),
+    ],
+)
+def test_a_column_that_is_no_gene_is_refused_when_a_dataset_is_added(tmp_path, name, told):
+    own_image(tmp_path / "T1/adata.h5ad", 1)
+    slide = anndata.read_h5ad(tmp_path / "T1/adata.h5ad")
+    further = np.asarray(slide.X.sum(axis=1)).ravel() + (name == "PLUS1")
+    var = pd.DataFrame(index=[*slide.var_names, name])
+    counts = np.column_stack([slide.X.toarray(), further]).astype(np.float32)
+    wider = AnnData(counts, obs=slide.obs, var=var, obsm=dict(slide.obsm), uns=dict(slide.uns))
+    wider.write_h5ad(tmp_path / "T1/adata.h5ad")
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: h5ad\norganism: human\nslides: {T1: {path: T1/adata.h5ad}}\n"
+        "split: {train: [T1]}\n"
+    )
+    if told:
+        with pytest.raises(CountsError, match=told):
+            add_description(tmp_path / "mine.yaml", tmp_path / "data")
+    else:
+        add_description(tmp_path / "mine.yaml", tmp_path / "data")
+
+
+@pytest.mark.parametrize(
     ("given", "told"),
     [
         (

@@ -1,0 +1,58 @@
+"""Columns of counts that are no genes: a total, the counters of HTSeq, or what is said of spots.
+
+They would be counted to the depth of every spot, and could be chosen as genes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spared_bench.errors import CountsError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_FEWEST = 3  # other genes with counts, of which a sum is no accident
+_LEAST = 10  # spots with counts: of fewer, too
+#: Without capitals, and with `_` for blanks, dots and hyphens.
+_NAMES = {
+    "total", "totals", "sum", "total_counts", "n_counts", "n_genes", "n_genes_by_counts",
+    "library_size", "ncount_rna", "nfeature_rna", "ncount_spatial", "nfeature_spatial",
+    "percent_mt", "pct_counts_mt", "x", "y", "x_coord", "y_coord", "pixel_x", "pixel_y",
+    "new_x", "new_y", "array_row", "array_col", "imagerow", "imagecol", "in_tissue", "selected",
+    "pxl_row_in_fullres", "pxl_col_in_fullres", "cluster", "barcode", "spot_id", "cell_id",
+    "__no_feature", "__ambiguous", "__too_low_aqual", "__not_aligned", "__alignment_not_unique",
+}  # fmt: skip
+
+
+def require_genes(slide: AnnData) -> None:
+    """Refuse a slide with columns that are no genes, by their names or as the sum of all others.
+
+    Raises
+    ------
+    CountsError
+    """
+    named = [name for name in map(str, slide.var_names) if _folded(name) in _NAMES]
+    if named:
+        raise CountsError(
+            f"{', '.join(map(repr, named[:5]))} among its genes"
+            f" {'is none' if len(named) == 1 else 'are none'}, and would be counted to the depth of"
+            " spots. Leave what is no gene out of the table of counts."
+        )
+    by_gene = np.asarray(slide.X.sum(axis=0, dtype=np.float64)).ravel()
+    largest = int(by_gene.argmax())
+    if by_gene[largest] * 2 != by_gene.sum() or np.count_nonzero(by_gene) <= _FEWEST:
+        return
+    by_spot = np.asarray(slide.X.sum(axis=1, dtype=np.float64)).ravel()
+    column = np.asarray(slide.X[:, [largest]].sum(axis=1, dtype=np.float64)).ravel()
+    if np.count_nonzero(column) >= _LEAST and (column * 2 == by_spot).all():
+        raise CountsError(
+            f"Its column {str(slide.var_names[largest])!r} is, in every spot, the sum of all"
+            " others, so it is a total and no gene. Leave it out of the table of counts."
+        )
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace(" ", "_").replace(".", "_").replace("-", "_")

@@ -226,6 +226,12 @@ class Processing(Section):
             for key in spec.parameters
             if key in last
         }
+        empty = ("genes", "further_genes", "gene_list")
+        idle |= {
+            key: "since it names none"
+            for key in empty
+            if key in spec.parameters and not getattr(settled, key) and not getattr(self, key)
+        }
         if settled.batch_correction == "none" and "batch_key" in spec.parameters:
             idle["batch_key"] = "since it corrects no batches"
         if settled.listed_genes or settled.takes_genes_of_dataset:

@@ -878,6 +878,8 @@ def test_own_has_full_networks_and_honours_the_parameters_of_the_description(yam
     [
         ("{n_genes: 7}", "demo", "`n_genes`, since it takes no parameters of datasets"),
         ("{batch_key: patient_id}", "own", "`batch_key`, since it corrects no batches"),
+        ("{genes: []}", "own", "`genes`, since it names none"),
+        ("{further_genes: []}", "own", "`further_genes`, since it names none"),
         ("{genes: [ISG15, AGRN], n_genes: 3}", "own", "`n_genes`, since `genes` names the genes"),
         ("{genes: [ISG15], real_fraction: 0.1}", "own", "`real_fraction`, since `genes`"),
     ],

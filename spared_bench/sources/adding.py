@@ -14,6 +14,7 @@ from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
 from spared_bench.sources.jpeg2000 import check_bands
+from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.specs import DatasetSpec
 
@@ -59,7 +60,8 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
                 compared.add_image(slide_id, slide)
                 _decode_image(slide)
         except DataError as error:
-            raise type(error)(f"Slide {slide_id!r} of {path}: {error}") from error
+            told = with_next_step(str(error))
+            raise type(error)(f"Slide {slide_id!r} of {path}: {told}") from error
         found |= set(slide.obs.get(LABEL, ())) - {""}
     try:
         compared.require_listed(described)

@@ -65,3 +65,23 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(added, shut, words, told)
     assert "Traceback" not in output
     assert (status == 0) == (shut == "w/data/mine")  # other datasets are listed
     assert "permissions" in output
+
+
+@pytest.mark.parametrize("shut", ["trials/ab", "scores/cd", "cells/ef.json"])
+@pytest.mark.parametrize("words", ["status", "leaderboard build"])
+def test_results_that_may_not_be_read_are_told_of(tmp_path, shut, words):
+    place = tmp_path / "w/store" / shut
+    if place.suffix:
+        place.parent.mkdir(parents=True)
+        place.write_text("{}")
+    else:
+        place.mkdir(parents=True)
+    assert "may not be read" not in spared_bench(*words.split(), "-w", tmp_path / "w")[1]
+    mode = place.stat().st_mode
+    place.chmod(0)
+    try:
+        _, output = spared_bench(*words.split(), "-w", tmp_path / "w")
+    finally:
+        place.chmod(mode)
+    assert "1 place of results may not be read, so what is in there is left out" in output
+    assert str(place) in output

@@ -60,6 +60,7 @@ def build(
     from spared_bench.protocol import read_protocol
     from spared_bench.registry import discover
     from spared_bench.store.records import Records
+    from spared_bench.store.shut import told_of_shut
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
@@ -69,7 +70,7 @@ def build(
     registry = listed_apart(ours, files, space).require_files(files)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
     with Records(space.store, genes=False) as records:
-        if note := note_on_earlier(records):
+        for note in filter(None, (note_on_earlier(records), told_of_shut(space.store.root))):
             typer.echo(note, err=True)
         page = build_leaderboard(
             space,

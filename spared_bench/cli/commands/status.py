@@ -39,6 +39,7 @@ def status(
     """Show what the workspace holds of a protocol, what runs now, and why trials failed."""
     from spared_bench.memory import uncollected
     from spared_bench.store.records import Records
+    from spared_bench.store.shut import told_of_shut
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
@@ -47,7 +48,7 @@ def status(
         _show_one(list(_trials(space.store, why)), why, as_json)
         return
     with uncollected(), Records(space.store, outcomes=not as_json) as records:
-        if note := note_on_earlier(records):
+        for note in filter(None, (note_on_earlier(records), told_of_shut(space.store.root))):
             typer.echo(note, err=True)
         found = _found(records)
     name = _name_of(protocol or _default(space, found))

@@ -93,7 +93,8 @@ class Slot:
     def _start(self, env: dict[str, str], threads: int) -> WorkerProcess:
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
-            log = self._log.open("wb")
+            self._log.unlink(missing_ok=True)  # of an earlier process; or a pipe, which would wait
+            log = self._log.open("xb")
         except OSError as error:
             raise WorkspaceError(f"Cannot write the log {self._log}: {error.strerror}.") from error
         with log:

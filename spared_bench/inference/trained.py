@@ -6,7 +6,6 @@ patches are cut, how wide a spot was, the genes, and what is to be added to its 
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from spared_bench.errors import (
     UsageError,
 )
 from spared_bench.inference.seen import seen
+from spared_bench.ordinary import read_json
 from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import TrialResult
 from spared_bench.sources.jpeg2000 import check_bands
@@ -130,7 +130,7 @@ def read_application(folder: Path) -> dict[str, Any]:
     CorruptEntryError
     """
     try:
-        found = json.loads((folder / APPLICATION).read_text(encoding="utf-8"))
+        found = read_json(folder / APPLICATION)
         if not isinstance(found, dict) or not set(found) >= _NEEDED:
             raise ValueError(f"it lacks one of {', '.join(sorted(_NEEDED))}")
     except (OSError, ValueError, RecursionError) as error:

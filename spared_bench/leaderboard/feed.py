@@ -15,6 +15,7 @@ from typing import Any
 
 from spared_bench.keys.hashing import digest
 from spared_bench.leaderboard.text import score, visible
+from spared_bench.ordinary import read_json
 from spared_bench.words import counted
 
 FEED, TABLE = "feed.json", "leaderboard.json"
@@ -69,7 +70,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         if path.stat().st_size > _BYTES:
             return None
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

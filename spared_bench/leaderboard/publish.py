@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -24,6 +23,7 @@ from spared_bench.leaderboard.site_folder import PAGE
 from spared_bench.leaderboard.studied import studied
 from spared_bench.leaderboard.unchanged import is_built, note_built, page_state
 from spared_bench.memory import uncollected
+from spared_bench.ordinary import read_json
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registry
@@ -133,7 +133,7 @@ def _stored_completion(path: Path) -> list[Any]:
     from spared_bench.completion.benchmark import CompletionResult
 
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))["results"]
+        values = read_json(path)["results"]
         return [CompletionResult.from_dict(each) for each in values]
     except (OSError, ValueError, KeyError, TypeError):
         return []

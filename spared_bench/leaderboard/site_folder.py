@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spared_bench.errors import WorkspaceError
 from spared_bench.keys.hashing import digest, file_digest
+from spared_bench.ordinary import read_bytes
 from spared_bench.store.processes import is_orphan, stamp
 
 #: The file of each folder of a page that tells ours from another's, and words of it.
@@ -64,13 +65,13 @@ def check_ours(out: Path) -> None:
 
 
 def _has(path: Path, words: str) -> bool:
-    return path.is_file() and words in path.read_text(encoding="utf-8", errors="replace")
+    return path.is_file() and words in read_bytes(path).decode("utf-8", "replace")
 
 
 def _named_by(page: Path) -> set[str]:
     """Return the folders that a page reads; those of earlier versions have no such names."""
     try:
-        found = set(_NAMED.findall(page.read_text(encoding="utf-8", errors="replace")))
+        found = set(_NAMED.findall(read_bytes(page).decode("utf-8", "replace")))
     except OSError:
         return set()
     return found or set(KINDS)

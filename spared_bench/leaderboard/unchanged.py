@@ -16,6 +16,7 @@ from typing import Any
 from spared_bench.errors import SparedBenchError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest, file_digest
+from spared_bench.ordinary import read_json
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry
 from spared_bench.specs import spec_as_dict
@@ -101,7 +102,7 @@ def _packages() -> list[str]:
 def is_built(page: Path, state: str) -> bool:
     """Return whether a page was built of this, and none of its files has changed since."""
     try:
-        note = json.loads((page.parent / _NOTE).read_text(encoding="utf-8"))
+        note = read_json(page.parent / _NOTE)
         return bool(note["state"] == state and note["files"] == _files(page.parent))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -14,6 +14,7 @@ from typing import Any
 
 from spared_bench.files import write_text
 from spared_bench.interfaces import Job, Outcome
+from spared_bench.ordinary import read_json
 from spared_bench.store.processes import is_running, is_stopped, place, started_at
 
 _SECONDS = 2.0
@@ -104,7 +105,7 @@ def living_runs(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield what every run that is alive last said of itself."""
     for path in sorted(folder.glob("*.json")):
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = read_json(path)
             if _is_alive(facts, path):
                 stopped = facts["place"] == place() and is_stopped(int(facts["pid"]))
                 yield facts | {"suspended": stopped}

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from spared_bench.errors import DownloadError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import file_digest
+from spared_bench.ordinary import read_json
 from spared_bench.sources.archives import is_safe
 from spared_bench.specs import DatasetSpec, RemoteFile
 
@@ -192,7 +193,7 @@ class Record:
 def read_record(folder: Path) -> dict[str, Any]:
     """Return the entries by address; what is no record of ours is as good as none."""
     try:
-        record = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        record = read_json(folder / NAME)
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(record, dict):

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spared_bench.errors import DownloadError
+from spared_bench.ordinary import read_json
 from spared_bench.store.leases import described
 from spared_bench.store.processes import place
 
@@ -68,7 +69,7 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
 def _named(card: Path) -> str:
     """Return which process has the lock, empty where that is not told."""
     try:
-        found = json.loads(card.read_text(encoding="utf-8"))
+        found = read_json(card)
         return f" ({described({**found, 'pid': int(found['pid'])})})"
     except (OSError, ValueError, LookupError, TypeError):
         return ""

@@ -177,7 +177,7 @@ def _metadata(folder: Path, sample: str) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ContractError(f"{path} is no JSON: {error}. Fetch it again.") from error
     return found if isinstance(found, dict) else {}
 

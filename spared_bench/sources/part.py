@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import DownloadError
+from spared_bench.ordinary import read_json
 from spared_bench.sources.patience import AgainError, HopelessError, Meter
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def so_far(part: Path, url: str) -> tuple[int, str, int]:
     if part.is_symlink() or _note_of(part).is_symlink():  # what it leads to is none of ours
         return 0, "", 0
     try:
-        told: Any = json.loads(_note_of(part).read_text(encoding="utf-8"))
+        told: Any = read_json(_note_of(part))
         size = part.stat().st_size
     except (OSError, ValueError, RecursionError):
         return 0, "", 0

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from stat import S_IMODE
+from stat import S_IMODE, S_ISREG
 from typing import Any
 
 from spared_bench.errors import (
@@ -29,14 +29,15 @@ from spared_bench.errors import (
 )
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
+from spared_bench.ordinary import NOT_ORDINARY, read_json
 from spared_bench.store.disk import FULL, is_full, is_full_at, why_unwritable
 from spared_bench.store.imports import inherit_mark
 from spared_bench.store.leases import leases_of
 from spared_bench.store.processes import is_orphan, stamp
 
 MANIFEST = "manifest.json"
-#: A folder where a file should be, a file for a folder, links in a circle.
-_NOT_THAT_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
+#: A folder or a pipe where a file should be, a file for a folder, links in a circle.
+_NOT_THAT_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, NOT_ORDINARY}
 _UNWRITABLE = FULL | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
@@ -60,7 +61,7 @@ class Entry:
             If the system does not let us read it.
         """
         try:
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+            return read_json(self.folder / name)
         except (FileNotFoundError, ValueError, RecursionError) as error:
             raise CorruptEntryError(
                 f"{self.folder} is damaged ({name}: {error}). Remove that folder; it will be made"
@@ -78,12 +79,15 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError
         For one that is missing, cannot be read, or is none.
     """
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest: dict[str, Any] = read_json(folder / MANIFEST)
     if not isinstance(manifest["inputs"], dict):
         raise TypeError("its inputs have no names")
     for name, facts in manifest["files"].items():
-        if (folder / name).stat().st_size != facts["bytes"]:
+        found = (folder / name).stat()
+        if found.st_size != facts["bytes"]:
             raise ValueError(f"{name} has another size")
+        if not S_ISREG(found.st_mode):  # to open a pipe waits for ever
+            raise ValueError(f"{name} is no file")
     return manifest
 
 
@@ -302,7 +306,7 @@ class Store:
         A file that the manifest does not name could be read as one of the entry's, and a link leads
         to what may change elsewhere. Hidden files are left out: marks, and what file systems leave.
         """
-        manifest = json.loads((entry.folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(entry.folder / MANIFEST)
         wrong = []
         for name, facts in manifest["files"].items():
             path = entry.folder / name

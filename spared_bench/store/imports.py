@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.files import write_text
+from spared_bench.ordinary import read_json
 
 MARK = ".imported.json"
 #: A folder of the store with one note per archive; without it, nothing was ever imported.
@@ -49,7 +50,7 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
     try:
         if path.stat().st_size > _MARK_BYTES:
             return {}
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
@@ -103,7 +104,7 @@ def _made_of(root: Path, inputs: object) -> Iterator[Path]:
 
 def _inputs_of(folder: Path) -> object:
     try:
-        return json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["inputs"]
+        return read_json(folder / _MANIFEST)["inputs"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

@@ -27,6 +27,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spared_bench.ordinary import read_json, read_text
 from spared_bench.store.processes import is_running, is_stopped, place, started_at
 
 #: Seconds without a sign of life after which work is given to someone else.
@@ -257,7 +258,7 @@ def _link(source: Path, target: Path) -> None:
         raise
     except OSError:  # no hard links here: a file that only one can create
         with target.open("x", encoding="utf-8") as file:
-            file.write(source.read_text(encoding="utf-8"))
+            file.write(read_text(source))
 
 
 class _State(NamedTuple):
@@ -278,7 +279,7 @@ def _read(path: Path) -> dict[str, Any]:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > _CARD_BYTES:  # a pipe never ends
             return {}
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and _is_card(found) else {}

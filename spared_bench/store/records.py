@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic_core import from_json
 
+from spared_bench.ordinary import read_json
 from spared_bench.results import TrialResult, TrialScores, record_of
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.finals import packed, unpacked
@@ -240,7 +240,7 @@ class Records:
         """Return the stamp of an entry that was read; ``None`` where it may have changed since."""
         folder = self._place(kind, key)
         try:
-            manifest = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))
+            manifest = read_json(Path(folder, MANIFEST))
             # Maps look for predictions whether or not the manifest names them.
             looked_for = {PREDICTIONS} if kind == TRIALS else set[str]()
             names = sorted({*manifest["files"], MANIFEST, MARK, *looked_for})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.files import write_text
+from spared_bench.ordinary import read_json
 
 STUDIES = "studies"
 
@@ -52,7 +53,7 @@ def study_records(root: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted((root / STUDIES).glob("*.json")):
         try:
-            about = json.loads(path.read_text(encoding="utf-8"))["about"]
+            about = read_json(path)["about"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if isinstance(about, dict):
@@ -62,7 +63,7 @@ def study_records(root: Path) -> list[dict[str, Any]]:
 
 def _keys(path: Path) -> set[str]:
     try:
-        keys = json.loads(path.read_text(encoding="utf-8"))["keys"]
+        keys = read_json(path)["keys"]
         return {key for key in keys if isinstance(key, str)}
     except (OSError, ValueError, KeyError, TypeError):
         return set()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from spared_bench.errors import CorruptEntryError
+from spared_bench.ordinary import read_json
 from spared_bench.results import IMPORTED, ORIGIN, UNLISTED, TrialResult, TrialScores
 from spared_bench.store.entries import Entry, Store
 from spared_bench.store.imports import stations_of
@@ -130,7 +130,7 @@ def _record(entry: Entry, name: str, read: Callable[[Any], _T]) -> _T:
 def is_earlier_cell(path: Path) -> bool:
     """Return whether a record is one of the version in which scores were part of a trial."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         return {"cell", "final", "search"} <= set(record) and "scores" not in record
     except (OSError, ValueError, TypeError, RecursionError):
         return False
@@ -142,7 +142,7 @@ def read_cell(path: Path) -> dict[str, Any] | None:
     ``None`` for what is none, and for one of a version in which scores were part of a trial.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         names, keys = record["cell"], [record["final"], *record["search"]]
         dataset, seed = names[:4], names[4]
         texts = [*dataset, record["scores"], record["figures"], *keys]

@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from spared_bench import ordinary
 from spared_bench.errors import SubmissionError
 from spared_bench.files import replacing
 from spared_bench.keys.hashing import file_digest
@@ -86,7 +87,7 @@ def read_text(folder: Path, name: str) -> str:
         If it is not there or not UTF-8.
     """
     try:
-        return (folder / name).read_text(encoding="utf-8")
+        return ordinary.read_text(folder / name)
     except FileNotFoundError as error:
         raise SubmissionError(
             f"{name} is missing. `spared-bench submit build` makes a whole bundle."

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from spared_bench.errors import SubmissionError, UsageError
+from spared_bench.ordinary import read_text
 from spared_bench.submissions.schema import Description, read_description
 
 KEY_PREFIX = "ed25519:"
@@ -114,7 +115,7 @@ def owners(leaderboards: Path, method: str) -> Iterator[tuple[str, Description |
     alike = [path for path in folders if drawn_name(names[path]) == drawn_name(method)]
     for folder in wanted or alike:
         try:
-            text = (folder / "submission.yaml").read_text(encoding="utf-8")
+            text = read_text(folder / "submission.yaml")
             yield f"{folder.parent.name}/{folder.name}", read_description(text, folder.name)
         except (OSError, ValueError, SubmissionError):
             yield f"{folder.parent.name}/{folder.name}", None

@@ -29,6 +29,7 @@ import numpy as np
 
 from spared_bench.errors import SparedBenchError
 from spared_bench.files import write_text
+from spared_bench.ordinary import read_json
 from spared_bench.submissions.truth import Truth
 
 TRACES = "traces.json"
@@ -291,7 +292,7 @@ def read_traces(path: Path) -> dict[str, Trace]:
             raise ValueError("it is no file")
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"it has more than {_MAX_BYTES} bytes")
-        values = json.loads(path.read_text(encoding="utf-8"))["traces"]
+        values = read_json(path)["traces"]
         return {str(name): _unpacked(each) for name, each in values.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise SparedBenchError(f"{path} cannot be read: {error}.") from error

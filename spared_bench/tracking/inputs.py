@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from spared_bench.ordinary import read_json
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST
 from spared_bench.store.trials import APPLICATION, MODEL
@@ -102,7 +103,7 @@ def source_tags(trial: TrialResult) -> dict[str, str]:
 def _inputs(folder: Path) -> dict[str, Any]:
     """Return what the entry of a trial was made from, nothing where that cannot be read."""
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["inputs"]
+        found = read_json(folder / MANIFEST)["inputs"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.files import write_text
+from spared_bench.ordinary import read_json
 from spared_bench.trials.cell_state import change_of, state_of_cells
 from spared_bench.workspace import Workspace
 
@@ -56,7 +57,7 @@ def note_logged(workspace: Workspace, protocol: str, cells: str) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

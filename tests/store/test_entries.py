@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spared_bench import ordinary
 from spared_bench.errors import CorruptEntryError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
@@ -165,14 +166,14 @@ def test_no_umask_of_a_method_shuts_the_folders_that_others_share(store, umask):
 @pytest.mark.parametrize("name", [MANIFEST, "note.txt"])
 def test_an_entry_that_may_not_be_read_is_a_message_and_no_damage(store, monkeypatch, name):
     entry = store.obtain("things", {"a": 1}, writes("{}"))
-    read = Path.read_text
+    opened = ordinary.open_ordinary
 
-    def forbidden(path, *arguments, **options):
+    def forbidden(path):
         if path.name == name:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return read(path, *arguments, **options)
+        return opened(path)
 
-    monkeypatch.setattr(Path, "read_text", forbidden)
+    monkeypatch.setattr(ordinary, "open_ordinary", forbidden)
     with pytest.raises(WorkspaceError, match=r"cannot be read: Permission denied\. If somebody"):
         store.obtain("things", {"a": 1}, writes("other")).read_json("note.txt")
     assert entry.folder.is_dir()

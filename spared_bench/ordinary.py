@@ -1,0 +1,70 @@
+"""Files that are read by their names, where anybody may have put something else.
+
+To open a pipe waits for somebody who writes into it, for ever; a device may have no end.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from stat import S_ISREG
+from typing import IO, Any
+
+#: What the system says of a socket, too, when it is opened.
+NOT_ORDINARY = errno.ENXIO
+
+
+def open_ordinary(path: Path) -> IO[bytes]:
+    """Open a file to read its bytes, if it is one.
+
+    Raises
+    ------
+    OSError
+        As ``open`` does; of a pipe, a socket or a device with the number ``NOT_ORDINARY``.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(number, "rb") if S_ISREG(os.fstat(number).st_mode) else None
+    if file is None:
+        folder = os.path.isdir(number)  # noqa: PTH112  # an open file has no path
+        os.close(number)
+        if folder:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(NOT_ORDINARY, "It is a pipe, a socket or a device, and no file", str(path))
+    return file
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what is in a file; see ``open_ordinary``."""
+    with open_ordinary(path) as file:
+        return file.read()
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, in UTF-8, with one kind of line ends.
+
+    Raises
+    ------
+    OSError
+        See ``open_ordinary``.
+    ValueError
+        If it is no UTF-8.
+    """
+    return read_bytes(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises
+    ------
+    OSError
+        See ``open_ordinary``.
+    ValueError
+        If it is no JSON, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

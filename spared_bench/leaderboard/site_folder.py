@@ -39,6 +39,7 @@ def replace_site(out: Path, write: Callable[[Path], None]) -> Path:
     """
     check_ours(out)
     out.mkdir(parents=True, exist_ok=True)
+    _keep_odd_page(out)
     for left in filter(is_orphan, out.glob(f"{_BUILDING}*")):
         shutil.rmtree(left, ignore_errors=True)
     # Within the folder, which may be a file system of its own.
@@ -55,13 +56,43 @@ def replace_site(out: Path, write: Callable[[Path], None]) -> Path:
 
 
 def check_ours(out: Path) -> None:
-    """Refuse to replace a page that another has written: `--out .` in a site of somebody's."""
+    """Refuse to replace a page that another has written: `--out .` in a site of somebody's.
+
+    A page that is damaged does not say whose it was; what lies beside it does.
+
+    Raises
+    ------
+    WorkspaceError
+    """
     path = out / PAGE
-    if path.exists() and not _has(path, _PAGE_WORDS):
+    if _is_odd(path) and not _holds_ours(out):
         raise WorkspaceError(
             f"{path} was not written by `spared-bench leaderboard build`, which would replace it."
-            " Name an empty folder, or one of an earlier leaderboard, with --out."
+            " Name an empty folder, or one of an earlier leaderboard, with --out. If it is what is"
+            " left of a leaderboard, remove it and build again."
         )
+
+
+def _is_odd(page: Path) -> bool:
+    """Whether something lies in the place of a page that is none of ours, and is not empty."""
+    if page.is_file() and not page.stat().st_size:
+        return False
+    return (page.exists() or page.is_symlink()) and not _has(page, _PAGE_WORDS)
+
+
+def _holds_ours(out: Path) -> bool:
+    """Whether a folder holds a folder of a page of ours."""
+    found = [(kind, path) for kind in KINDS for path in (out / kind, *out.glob(f"{kind}-*"))]
+    return any(_has(path / KINDS[kind][0], KINDS[kind][1]) for kind, path in found)
+
+
+def _keep_odd_page(out: Path) -> None:
+    """Put what lies in the place of our page aside, in case somebody wants to look at it."""
+    page, aside = out / PAGE, out / f"{PAGE}.damaged"
+    if _is_odd(page):
+        if aside.is_dir() and not aside.is_symlink():
+            shutil.rmtree(aside)
+        page.replace(aside)
 
 
 def _has(path: Path, words: str) -> bool:

@@ -232,6 +232,51 @@ def test_a_page_of_another_is_not_replaced(tmp_path):
     assert (tmp_path / "index.html").read_text() == "mine"
 
 
+def cut(page):
+    page.write_bytes(page.read_bytes()[:20])
+
+
+def zero(page):
+    page.write_bytes(bytes(page.stat().st_size))
+
+
+def empty(page):
+    page.write_bytes(b"")
+
+
+def folder(page):
+    page.unlink()
+    (page / "deep").mkdir(parents=True)
+
+
+def pipe(page):
+    page.unlink()
+    os.mkfifo(page)
+
+
+def circle(page):
+    page.unlink()
+    page.symlink_to(page)
+
+
+@pytest.mark.parametrize("damage", [cut, zero, empty, folder, pipe, circle])
+def test_a_damaged_page_of_ours_is_built_again_and_kept_beside(tmp_path, damage):
+    built([trial()], tmp_path)
+    whole = (tmp_path / "index.html").read_bytes()
+    for _ in range(2):
+        damage(tmp_path / "index.html")
+        built([trial()], tmp_path)
+        assert (tmp_path / "index.html").read_bytes() == whole
+    kept = tmp_path / "index.html.damaged"
+    assert (kept.exists() or kept.is_symlink()) == (damage is not empty)
+
+
+def test_an_empty_page_is_nobodys(tmp_path):
+    (tmp_path / "index.html").write_bytes(b"")
+    built([trial()], tmp_path)
+    assert [path.name for path in tmp_path.glob("index.html*")] == ["index.html"]
+
+
 @pytest.mark.parametrize(
     "name", ["data/counts.csv", "data/index.js", "assets/core.js", "data-0123456789abcdef/index.js"]
 )

@@ -170,9 +170,10 @@ class Outcome:
         ``"ok"``; ``"error"`` for a product that could not be made; ``"killed"`` if its process
         died; ``"timeout"`` or ``"out_of_memory"`` if it was ended for that; ``"damaged"`` if what
         a trial left cannot be scored or drawn, of which nothing is stored, as the next run makes
-        the trial again; ``"unwritable"`` if the disk takes no more and ``"refused"`` if the worker
-        has other plugins, which end the run. A trial's own failure is ``"ok"`` here and is told by
-        its result.
+        the trial again; ``"unwritable"`` if the disk takes no more, ``"mismatch"`` if the job
+        would do something else than was planned, and ``"refused"`` if the worker has other plugins,
+        which end the run: the first two where no code of others could have told them. A trial's own
+        failure is ``"ok"`` here and is told by its result.
     message, traceback : str
     result : TrialResult, optional
         Of a trial.

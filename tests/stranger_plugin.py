@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spared_bench import CompleterSpec, PredictorSpec, hookimpl
-from spared_bench.errors import WorkspaceError
+from spared_bench import CompleterSpec, DatasetSpec, PredictorSpec, SlideInfo, hookimpl
+from spared_bench.errors import MismatchError, WorkspaceError
 
 
 class Mean:
@@ -96,6 +96,11 @@ class FindsItReadOnly(Mean):
 class BlamesTheWorkspace(Mean):
     def fit(self, train, val, context):
         raise WorkspaceError("Cannot write to the workspace.")
+
+
+class BlamesThePlan(Mean):
+    def fit(self, train, val, context):
+        raise MismatchError("Other plugins than planned.")
 
 
 class Speechless(Exception):
@@ -231,6 +236,24 @@ class ForbiddenFill(SloppyFill):
         raise PermissionError(13, "Permission denied", "/somewhere/else")
 
 
+class BlamesThePlanFill(SloppyFill):
+    def fit(self, train, val, context):
+        raise MismatchError("Other plugins than planned.")
+
+
+def blame_the_plan(folder, slide_id):
+    raise MismatchError("Other plugins than planned.")
+
+
+@hookimpl
+def spared_bench_datasets():
+    slides = tuple(SlideInfo(name, name) for name in "abc")
+    split = {"train": ("a",), "val": ("b",), "test": ("c",)}
+    facts = {"organism": "human", "tissue": "none", "technology": "visium", "synthetic": True}
+    reader = f"{__name__}:blame_the_plan"
+    return [DatasetSpec("odd-blames", reader, slides=slides, split=split, **facts)]
+
+
 @hookimpl
 def spared_bench_predictors():
     found = {name: each for name, each in globals().items() if isinstance(each, type)}
@@ -245,5 +268,6 @@ def spared_bench_predictors():
 def spared_bench_completers():
     return [
         CompleterSpec("odd-sloppy", f"{__name__}:SloppyFill"),
+        CompleterSpec("odd-blames-the-plan", f"{__name__}:BlamesThePlanFill"),
         CompleterSpec("odd-forbidden", f"{__name__}:ForbiddenFill"),
     ]

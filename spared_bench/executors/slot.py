@@ -278,7 +278,7 @@ def _told(job: Job, message: dict[str, Any]) -> Outcome:
         return Outcome(job, "error", f"The job told the result of another: {result.key[:12]}.")
     return Outcome(
         job,
-        message["status"],
+        "mismatch" if message["status"] == "refused" else message["status"],  # as a worker says
         message["message"],
         message["traceback"],
         result,

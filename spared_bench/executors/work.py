@@ -36,7 +36,7 @@ def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:
         status = "damaged" if own else "unwritable"
         return Outcome(job, status, str(error), traceback.format_exc())
     except MismatchError as error:
-        return Outcome(job, "refused", str(error), traceback.format_exc())
+        return Outcome(job, "mismatch", str(error), traceback.format_exc())
     except KeyboardInterrupt:
         raise
     except BaseException as error:

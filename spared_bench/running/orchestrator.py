@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from spared_bench.bench import Bench
 from spared_bench.errors import MismatchError, WorkspaceError
+from spared_bench.executors.plugin_lock import strangers_of
+from spared_bench.executors.strangers import runs_apart
 from spared_bench.interfaces import Executor, Job, Outcome
 from spared_bench.planning.plan import Cell, Plan
 from spared_bench.planning.stored import stored_result
@@ -80,6 +82,9 @@ class Orchestrator:
         self._store = self.plan.bench.workspace.store
         self._waiting_for: dict[str, dict[int, Cell]] = {}
         self._after: dict[str, set[str]] = {}  # what is still to be made of a trial
+        settings = self.plan.bench.settings
+        limits = replace(settings.limits, isolate=False)  # which is said of every job
+        self._settings = replace(settings, limits=limits, strangers=strangers_of(self.plan))
 
     def run(self) -> Summary:
         """Do everything that is open; an interrupt leaves only running jobs undone."""
@@ -262,12 +267,15 @@ class Orchestrator:
     def _settle(self, outcome: Outcome) -> None:
         """Take note of what became of a job."""
         job = self._running.pop(outcome.job.key)
-        if outcome.status == "unwritable":
-            if _is_ours(self.plan.bench, job) or takes_no_more(self._store.root / "tmp"):
-                raise WorkspaceError(outcome.message)
-            outcome = replace(outcome, status="error")
         if outcome.status == "refused":
             raise MismatchError(outcome.message)
+        if outcome.status in ("unwritable", "mismatch"):  # which code of others can raise, too
+            ours = not self._runs_strangers(job)
+            if outcome.status == "mismatch" and ours:
+                raise MismatchError(outcome.message)
+            if outcome.status == "unwritable" and (ours or takes_no_more(self._store.root / "tmp")):
+                raise WorkspaceError(outcome.message)
+            outcome = replace(outcome, status="error")
         self.summary.overhead += outcome.overhead
         outcome = self._as_planned(job, outcome)
         status = outcome.result.status if outcome.result is not None else outcome.status
@@ -291,6 +299,10 @@ class Orchestrator:
             else:
                 self._fail_dependents(job, outcome)
         self._release(job)
+
+    def _runs_strangers(self, job: Job) -> bool:
+        """Whether code of others may have told what became of a job: it can raise any error."""
+        return runs_apart(self._settings, job)
 
     def _as_planned(self, job: Job, outcome: Outcome) -> Outcome:
         """Go by what is stored of a stranger's trial; fail one that tells what is not its own.

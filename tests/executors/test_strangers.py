@@ -26,9 +26,14 @@ WAYS = {
 
 def run(workspace, predictors, completers=("none",), **options):
     """Return what became of each predictor."""
+    found = run_all(workspace, ["toy"], completers, predictors, **options)
+    return {each.predictor: each for each in found}
+
+
+def run_all(workspace, datasets, completers, predictors, **options):
     bench = make_bench(str(TOY_PROTOCOL), workspace=workspace, plugin_files=[TOY_PLUGIN, STRANGER])
-    plan = select(bench, ["toy"], list(completers), predictors)
-    return {found.predictor: found for found in execute(plan, **options, **QUIET).results}
+    plan = select(bench, list(datasets), list(completers), list(predictors))
+    return execute(plan, **options, **QUIET).results
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -148,6 +153,16 @@ def test_a_method_that_finds_another_disk_full_fails_alone_and_the_run_goes_on(w
     assert found["odd-fillsitscache"].message == "OSError: [Errno 28] No space left on device"
     assert "'/opt/cache'" in found["odd-findsitreadonly"].message
     assert found["odd-mean"].ok
+
+
+@pytest.mark.parametrize("way", ["inline", "shared"])
+def test_only_our_own_check_of_plan_against_worker_ends_everybodys_run(workspace, way):
+    completers, datasets = ["none", "odd-blames-the-plan"], ["toy", "odd-blames"]
+    found = run_all(workspace, datasets, completers, ["odd-mean", "odd-blamestheplan"], **WAYS[way])
+    status = {(each.dataset, each.completer, each.predictor): each.status for each in found}
+    assert len(status) == 8
+    assert [cell for cell in status if status[cell] == "ok"] == [("toy", "none", "odd-mean")]
+    assert {each.message for each in found if not each.ok} == {"Other plugins than planned."}
 
 
 def test_a_plugin_without_rights_elsewhere_fails_alone_and_does_not_blame_the_workspace(workspace):

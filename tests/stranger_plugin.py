@@ -103,6 +103,11 @@ class BlamesThePlan(Mean):
         raise MismatchError("Other plugins than planned.")
 
 
+class LooksAtX(Mean):
+    def predict(self, slides):
+        return slides.adata.X[:, :6]
+
+
 class Speechless(Exception):
     def __str__(self):
         raise RuntimeError

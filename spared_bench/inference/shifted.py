@@ -19,6 +19,7 @@ from spared_bench.store.trials import MODEL, TRIALS
 from spared_bench.trials.products import prepare
 from spared_bench.trials.raw_slides import read_raw_slides
 from spared_bench.trials.seeding import seed_everything
+from spared_bench.trials.withheld import predicting
 
 #: Why a method that needs known spots has no score on changed images.
 KNOWN_ONLY = "predicts partially measured samples"
@@ -84,7 +85,9 @@ def predict_shifted(
         with tempfile.TemporaryDirectory() as folder:
             slides = _seen(bench, trained, tested.subset(here), str(slide_id), shift, Path(folder))
             seed_everything(bench.trial_seed(result.dataset, result.predictor, result.seed))
-            output = checked_output(method.predict(slides), slides, result.predictor)
+            with predicting(slides):
+                answer = method.predict(slides)
+            output = checked_output(answer, slides, result.predictor)
             found[here] = output.mean + offset
     return found
 

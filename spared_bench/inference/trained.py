@@ -27,6 +27,7 @@ from spared_bench.ordinary import read_json
 from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import TrialResult
 from spared_bench.sources.jpeg2000 import check_bands
+from spared_bench.trials.withheld import predicting
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -208,7 +209,10 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
     )
     with tempfile.TemporaryDirectory() as folder:
         slides = seen(slide, bare, trained.application, result.predictor, Path(folder))
-        found = checked_output(trained.load(registry).predict(slides), slides, result.predictor)
+        method = trained.load(registry)
+        with predicting(slides):
+            answer = method.predict(slides)
+        found = checked_output(answer, slides, result.predictor)
     bare.X = (found.mean + np.asarray(trained.application["offset"])).astype(np.float32)
     if found.variance is not None:
         bare.layers["variance"] = found.variance

@@ -35,6 +35,7 @@ from spared_bench.testing.known import sections_for, with_other_known
 from spared_bench.testing.slides import TinySlides, with_noise
 from spared_bench.testing.ties import agree
 from spared_bench.testing.views import slides_for
+from spared_bench.trials.withheld import predicting
 
 CONTEXT = Context(seed=1, budget=Budget(iterations=4, batch_size=16, validate_every=2))
 
@@ -82,7 +83,8 @@ class _Subject:
     def values(self, slides: Slides, predictor: Any = None, **settings: Any) -> np.ndarray:
         """Predict; variances and probabilities stand behind the means, column by column."""
         predictor = self.predictor if predictor is None else predictor
-        found = predictor.predict(slides, **settings)
+        with predicting(slides):
+            found = predictor.predict(slides, **settings)
         if not isinstance(found, Prediction):
             return np.asarray(found)
         parts = (found.mean, found.variance, found.classes)

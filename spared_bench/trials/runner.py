@@ -58,6 +58,7 @@ from spared_bench.trials.stages import (
     stage_folders,
     target_offset,
 )
+from spared_bench.trials.withheld import predicting
 
 _LESS_MEMORY = (
     "A smaller micro_batch trains with the same gradients in less of it:"
@@ -323,7 +324,9 @@ def _predict(
     for split in _evaluated(bench, job.dataset):
         slides = prepared.shared(split).without_expression()
         slides = _given(bench, job, prepared, slides, split, offset)
-        found = checked_output(predictor.predict(slides), slides, job.predictor)
+        with predicting(slides):
+            answer = predictor.predict(slides)
+        found = checked_output(answer, slides, job.predictor)
         predictions[split] = replace(found, mean=found.mean + offset)
     return predictions, time.perf_counter() - started
 

@@ -165,6 +165,12 @@ def test_only_our_own_check_of_plan_against_worker_ends_everybodys_run(workspace
     assert {each.message for each in found if not each.ok} == {"Other plugins than planned."}
 
 
+def test_a_method_that_looks_for_expression_where_it_predicts_is_told_what_is_there(workspace):
+    found = run(workspace, ["odd-looksatx"], executor="inline")["odd-looksatx"]
+    assert found.status == "error"
+    assert "What `return slides.adata.X[:, :6]` asks for is not there" in found.message
+
+
 def test_a_plugin_without_rights_elsewhere_fails_alone_and_does_not_blame_the_workspace(workspace):
     found = run(workspace, ["odd-mean"], ["none", "odd-forbidden"], executor="inline")
     assert found["odd-mean"].status == "error"

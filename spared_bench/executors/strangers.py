@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from spared_bench.bench import Bench, Settings
+from spared_bench.executors.needs import make_needs
 from spared_bench.executors.slot import Slot
 from spared_bench.interfaces import Job
 from spared_bench.registry import Registry, discover
@@ -91,6 +92,8 @@ def bench_for(own: Bench, job: Job) -> Bench:
         from spared_bench.trials.shared import make_shared  # which imports pandas
 
         make_shared(own, job)
+    if methods:
+        make_needs(own, job, bench_for)
     wanted = [] if strict else [*methods, *_strangers(settings, job, _importing(job))]
     registry = with_imported(own.registry, settings.plugin_files, wanted)
     return Bench(settings, registry, tuple(methods))

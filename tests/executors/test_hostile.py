@@ -102,13 +102,13 @@ def spared_bench_predictors():
 """
 
 
-def run(root, predictors, plugin_files=(), metrics="mse, pcc-gene"):
+def run(root, predictors, plugin_files=(), metrics="mse, pcc-gene", completers=("none",)):
     """Return what became of each predictor on a dataset of our own, worked off by one worker."""
     protocol = str(planted(root, f"metrics: [{metrics}]\n"))
     bench = make_bench(
         protocol, workspace=root / "workspace", plugin_files=plugin_files, device="cpu"
     )
-    plan = select(bench, ["planted"], ["none"], predictors)
+    plan = select(bench, ["planted"], list(completers), predictors)
     report = execute(plan, workers=1, track=False, figures=False, breaker=0)
     return {result.predictor: result for result in report.results}
 
@@ -175,6 +175,102 @@ def test_nothing_that_others_share_is_made_where_a_strangers_code_is_imported(
         assert told(found[name]) == told(alone[name])
     mean = found["gene-mean"].scores["test"]["mse"]
     assert found["spoiler"].scores["test"]["mse"] == pytest.approx(mean)
+
+
+HONEST = """
+import json
+import numpy as np
+from spared_bench import CompleterSpec, PredictorSpec, Stage, hookimpl
+
+class Fives:
+    def fit(self, train, val, context):
+        pass
+
+    def complete(self, slides):
+        return np.where(slides.mask, slides.target, np.float32(5))
+
+class First:
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0)
+
+    def predict(self, slides):
+        return np.tile(self.mean_, (len(slides), 1))
+
+    def save(self, folder):
+        (folder / "mean.json").write_text(json.dumps(self.mean_.tolist()))
+
+    def load(self, folder):
+        self.mean_ = np.array(json.loads((folder / "mean.json").read_text()), np.float32)
+
+class Second:
+    def fit(self, train, val, context):
+        self.first_ = context.stages["first"]
+
+    def predict(self, slides):
+        return self.first_.predict(slides)
+
+@hookimpl
+def spared_bench_completers():
+    return [CompleterSpec("fives", f"{__name__}:Fives")]
+
+@hookimpl
+def spared_bench_predictors():
+    stages = {"first": Stage("honest-first")}
+    return [
+        PredictorSpec("honest-first", f"{__name__}:First"),
+        PredictorSpec("honest-second", f"{__name__}:Second", stages=stages),
+    ]
+"""
+SPOILS_WHAT_IT_BUILDS_ON = """
+import sys
+import numpy as np
+from spared_bench import PredictorSpec, Stage, hookimpl
+
+if "pytest" not in sys.modules:
+    import spared_bench.contracts
+    from spared_bench.trials import completed, stages
+
+    completed.checked_completion = lambda values, slides, name: np.full_like(values, 9)
+    stages.save_apart = lambda network, folder: (
+        folder.mkdir(), (folder / "mean.json").write_text(str([9.0] * len(network.mean_)))
+    )
+
+class Third:
+    def fit(self, train, val, context):
+        self.first_ = context.stages["first"]
+
+    def predict(self, slides):
+        return self.first_.predict(slides)
+
+@hookimpl
+def spared_bench_predictors():
+    stages = {"first": Stage("honest-first")}
+    return [PredictorSpec("third", f"{__name__}:Third", stages=stages)]
+"""
+
+
+@pytest.mark.parametrize("lost", ["completed", "networks", "both"])
+def test_what_a_stranger_makes_is_not_made_anew_where_another_strangers_code_is_imported(
+    scored, tmp_path, lost
+):
+    honest, spoils = tmp_path / "honest.py", tmp_path / "spoils.py"
+    honest.write_text(HONEST)
+    spoils.write_text(SPOILS_WHAT_IT_BUILDS_ON)
+    store, made = scored / "workspace" / "store", {}
+    before = set(store.rglob("*"))
+    first = run(scored, ["honest-second"], [honest], completers=["fives"])["honest-second"]
+    assert first.ok, first.message
+    for kind, name in (("completed", "completed.npy"), ("networks", "model/mean.json")):
+        found = set((store / kind).rglob(name)) - before
+        made |= {path: path.read_bytes() for path in found}
+        if lost in (kind, "both"):
+            assert found
+            for path in found:
+                path.write_bytes(made[path][:-1])
+    third = run(scored, ["third"], [honest, spoils], completers=["fives"])["third"]
+    assert third.ok, third.message
+    assert {path: path.read_bytes() for path in made} == made
+    assert third.scores["test"]["mse"] == first.scores["test"]["mse"]
 
 
 def test_a_strangers_metric_does_not_change_what_ours_score(alone, scored, tmp_path):

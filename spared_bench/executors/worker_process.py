@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from spared_bench.fresh import path_options
+from spared_bench.store.processes import is_stopped
 
 #: Variables that nothing reads while it is imported: they may differ between workers.
 _READ_LATER = ("CUDA_VISIBLE_DEVICES", "PYTEST_CURRENT_TEST")
+_LOOK_SECONDS = 2.0
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -167,22 +169,32 @@ class _Forked(WorkerProcess):
         """Note what the server tells; where it is gone, look at the process itself."""
         ending = -1
         with os.fdopen(told, encoding="utf-8") as lines:
-            if number := lines.readline():
+            if number := self._told(lines):
                 with suppress(OSError):  # it has ended already, or there are too many files
                     ending = os.pidfd_open(int(number))
                 self._pid = int(number)
             self._known.set()
-            if code := lines.readline():
+            if code := self._told(lines, ending):
                 self._code = int(code)
         if ending >= 0:
-            waiting = select.poll()  # which, unlike select, takes a file of any number
-            waiting.register(ending, select.POLLIN)
-            waiting.poll()
+            _wait_for(ending)
             os.close(ending)
         elif self._pid and self._code is None:  # nobody could tell when it ends
             kill(-self._pid)
             kill(self._pid)
         self._ended.set()
+
+    def _told(self, lines: IO[str], ending: int = -1) -> str:
+        """Return what the server tells next; nothing if it is gone, or stopped, which ends it.
+
+        ``ending`` is readable once the worker has ended, before which there is nothing to tell.
+        """
+        if ending >= 0:
+            _wait_for(ending, lines.fileno())
+        while not _wait_for(lines.fileno(), seconds=_LOOK_SECONDS):
+            if self._server.is_stopped:
+                self._server.end()
+        return lines.readline()
 
     @property
     def pid(self) -> int:
@@ -208,6 +220,14 @@ class _Forked(WorkerProcess):
         self.wait()
 
 
+def _wait_for(*files: int, seconds: float | None = None) -> bool:
+    """Wait until one of some files can be read, or a while; return whether one can."""
+    waiting = select.poll()  # which, unlike select, takes a file of any number
+    for file in files:
+        waiting.register(file, select.POLLIN)
+    return bool(waiting.poll(None if seconds is None else seconds * 1000))
+
+
 class _Server:
     """A fork server; see there."""
 
@@ -228,6 +248,11 @@ class _Server:
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is there and does nothing: whoever waited for it would wait for ever."""
+        return is_stopped(self._process.pid)
 
     def ask(self, env: dict[str, str], files: list[int]) -> None:
         """Ask for a worker with these files.
@@ -273,6 +298,9 @@ def _server_for(env: dict[str, str], threads: int, log: IO[bytes]) -> _Server | 
     folder, options = str(Path.cwd()), tuple(path_options())
     variables = tuple(sorted(rest.items()))
     asked = _Asked(os.getpid(), threads, folder, options, variables, _code(), _inherited())
+    for _, server in _servers:
+        if server.is_stopped:
+            server.end()
     _servers[:] = [(of, server) for of, server in _servers if server.alive]
     if _servers and _servers[-1][0] == asked:
         return _servers[-1][1]

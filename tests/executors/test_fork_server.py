@@ -138,6 +138,43 @@ def test_a_worker_whose_server_is_killed_goes_on_and_the_next_one_begins(start):
     assert worker.returncode is None  # nobody is left who could know
 
 
+def test_a_server_that_is_stopped_is_ended_and_the_next_worker_begins(start):
+    for _ in range(2):
+        worker = start()
+        assert heard(worker) == "ready"
+    stopped = server_of()
+    os.kill(stopped.pid, signal.SIGSTOP)
+    later = start()
+    assert stopped.poll() is not None
+    assert heard(later) == "ready"
+    assert not worker.has_ended()  # what it had forked goes on
+    worker.end()
+
+
+def test_nobody_waits_for_a_server_that_is_stopped_once_it_was_asked(start, monkeypatch):
+    monkeypatch.setattr(worker_process, "_LOOK_SECONDS", 0.05)
+    for _ in range(2):
+        assert heard(start()) == "ready"
+    stopped = server_of()
+    os.kill(stopped.pid, signal.SIGSTOP)
+    with monkeypatch.context() as unseen:
+        unseen.setattr(worker_process._Server, "is_stopped", False)
+        asked = start()
+    wait_for(asked.has_ended)
+    assert heard(asked) is None
+    assert stopped.poll() is not None
+
+
+def test_the_end_of_a_worker_is_seen_whose_server_is_stopped(start, monkeypatch):
+    monkeypatch.setattr(worker_process, "_LOOK_SECONDS", 0.05)
+    for _ in range(2):
+        worker = start()
+        assert heard(worker) == "ready"
+    os.kill(server_of().pid, signal.SIGSTOP)
+    os.kill(worker.pid, signal.SIGKILL)
+    wait_for(worker.has_ended)
+
+
 def test_where_a_process_cannot_be_watched_each_worker_is_begun_by_itself(start, monkeypatch):
     def lacking(_):
         raise OSError(errno.ENOSYS, "Function not implemented")  # Linux before 5.3

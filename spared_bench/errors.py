@@ -204,11 +204,11 @@ def in_words(error: BaseException) -> tuple[str, str]:
     known = isinstance(error, SparedBenchError)
     message = text if known else f"{type(error).__name__}: {text}"
     story = "".join(traceback.format_exception(error))
-    return _cut(message, _MESSAGE_CHARS), _cut(story, _STORY_CHARS)
+    return shortened(message, _MESSAGE_CHARS), shortened(story, _STORY_CHARS)
 
 
-def _cut(text: str, limit: int) -> str:
-    """Leave out the middle of what is too long."""
+def shortened(text: str, limit: int) -> str:
+    """Leave out the middle of a text that is too long."""
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= limit:
         return text

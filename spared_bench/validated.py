@@ -9,6 +9,8 @@ from spared_bench.errors import SparedBenchError, did_you_mean
 from spared_bench.strict import in_one_line, load_mapping
 from spared_bench.wrong_values import what_is_wrong, wrong_value
 
+_MOST_LETTERS = 100  # of a setting's name in a message
+
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
@@ -40,7 +42,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Turn the first problems into sentences that name the setting and the nearest known one."""
     lines = []
     for problem in error.errors()[:5]:
-        where = ".".join(str(part) for part in problem["loc"])
+        where = _cut(".".join(str(part) for part in problem["loc"]))
         if problem["type"] == "extra_forbidden":
             lines.append(_unknown(model, problem["loc"], where))
         elif problem["type"] == "value_error":  # of our own validators: whole sentences
@@ -62,6 +64,12 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             named = f"setting {where!r}" if where else "the file"
             lines.append(f"{named}: {wrong_value(problem)}")
     return " ".join(lines)
+
+
+def _cut(name: str) -> str:
+    """Leave out the middle of a name that is too long to be read."""
+    half = _MOST_LETTERS // 2
+    return name if len(name) <= _MOST_LETTERS else f"{name[:half]}...{name[-half:]}"
 
 
 def _unknown(model: type[BaseModel], location: tuple[int | str, ...], where: str) -> str:

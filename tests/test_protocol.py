@@ -201,3 +201,25 @@ def test_seeds_are_numbers_of_repetitions_each_once():
     factors = "factors: {size: {setting: patches.size, levels: [8, 16]}}"
     with pytest.raises(StudyError, match=r"'seeds.0': expected at least 0 \(found -1\)"):
         parse_study(f"name: x\nbase: demo\nmethods: [m]\n{factors}\nseeds: [-1]\n", "x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['""', '" "', r'"\0"', r'"a\nb"', "a/b", r"'..\a'", "a@1", "\u3164", "a\u200bb", "a" * 65],
+)
+def test_a_name_that_nobody_can_tell_or_write_is_no_name_of_a_protocol(name):
+    with pytest.raises(ProtocolError, match="is no name of a protocol: expected 1 to 64 letters"):
+        parse_protocol(SMALL.replace(SMALL.splitlines()[0], f"name: {name}"), "mine.yaml")
+
+
+@pytest.mark.parametrize("name", ["a", "Größe 2", "我的", "a+b_c.d-1"])
+def test_names_in_any_script_are_names(name):
+    text = SMALL.replace(SMALL.splitlines()[0], f"name: {name}")
+    assert parse_protocol(text, "mine.yaml").name == name
+
+
+def test_a_refusal_does_not_repeat_a_page_that_stands_where_a_name_should():
+    with pytest.raises(ProtocolError) as refused:
+        parse_protocol(f"{SMALL}? {'k' * 90_000}\n: 1\n", "mine.yaml")
+    assert "unknown setting 'kkk" in str(refused.value)
+    assert len(str(refused.value)) < 2_000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.errors import SparedBenchError, UsageError
+from spared_bench.errors import SparedBenchError, UsageError, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +34,7 @@ PROTOCOL = typer.Option(
     help="Protocol: a name or a YAML file [default: own for slides of your own, else demo].",
 )
 
+_MOST_LETTERS = 8_000  # of an error, which may quote what somebody wrote into a file
 _LONG = 1_000  # rows, from which on laying them out for a terminal takes longer than one waits
 
 COMPLETERS = typer.Option([], "--completer", "-c", help="A completer; may be given more than once.")
@@ -169,5 +170,5 @@ def bench_of(
 
 def fail(error: SparedBenchError) -> int:
     """Print an error as a user sees it; return the exit status."""
-    typer.echo(f"{type(error).__name__}: {error}", err=True)
+    typer.echo(f"{type(error).__name__}: {shortened(str(error), _MOST_LETTERS)}", err=True)
     return error.exit_code

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from spared_bench.errors import ProtocolError, did_you_mean
 from spared_bench.keys.hashing import digest
@@ -14,6 +14,8 @@ from spared_bench.protocol.processing import Processing
 from spared_bench.protocol.section import Positive, Section, Seeds
 from spared_bench.protocol.training import Completion, PatchCutting, Search, Training
 from spared_bench.protocol.validation import Validation
+from spared_bench.strict import in_one_line
+from spared_bench.unseen import clear
 from spared_bench.validated import load_model
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 PUBLISHED = "published"
 #: By convention, the configuration for a few processor cores.
 SMALL = "small"
+
+#: As many as stand in the name of a file with what is put beside it.
+_NAME_LETTERS = 64
 
 #: Metrics of variances and of classes, for methods that predict them.
 FURTHER_METRICS = ("nll", "coverage-50", "coverage-90", "sharpness", "f1-class", "auc-class")
@@ -87,6 +92,16 @@ class Protocol(Section):
     ranking: Ranking = Ranking()
     configuration: Annotated[str, Field(min_length=1, max_length=64)] = PUBLISHED
     overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name != clear(name) or not name or len(name) > _NAME_LETTERS or set(name) & set("/\\@"):
+            raise ValueError(
+                f"{in_one_line(name)} is no name of a protocol: expected 1 to {_NAME_LETTERS}"
+                " letters that are seen, in one line, without `/`, `\\` and `@`"
+            )
+        return name
 
     @model_validator(mode="after")
     def _check(self) -> Protocol:

@@ -88,7 +88,7 @@ def _from_one_place(
     url: str, target: Path, expected: Expected, meter: Meter, policy: Policy
 ) -> str:
     part = target.with_name(f".{target.name}.part")
-    tries, furthest = 0, -1
+    tries, furthest, since = 0, -1, time.monotonic()
     while True:
         try:
             continued = _receive(url, part, expected, meter, policy)
@@ -104,8 +104,12 @@ def _from_one_place(
             return digest
         except AgainError as error:
             reached = part.stat().st_size if part.exists() else 0
-            tries = 1 if reached > furthest and not error.crawls else tries + 1
-            furthest = max(reached, furthest)
+            # A byte at a time, and a new connection for each, is no step forward either.
+            least = max(1.0, policy.slowest_bytes_s * (time.monotonic() - since))
+            if reached - furthest >= least and not error.crawls:
+                tries, furthest, since = 1, reached, time.monotonic()
+            else:
+                tries += 1
             if tries >= policy.attempts:
                 raise
             wait = error.wait_s or policy.backoff_s * 2 ** (tries - 1)

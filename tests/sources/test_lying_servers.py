@@ -85,8 +85,10 @@ def serve():
         each.close()
 
 
-def get(folder: Path, server: Server, name: str = "file.bin") -> bytes:
-    policy = Policy(3, backoff_s=0.001, timeout_s=5)
+POLICY = Policy(3, backoff_s=0.001, timeout_s=5)
+
+
+def get(folder: Path, server, name: str = "file.bin", policy: Policy = POLICY) -> bytes:
     download([server.url], folder / name, Expected(), Meter(), policy)
     return (folder / name).read_bytes()
 
@@ -376,3 +378,46 @@ def test_a_page_that_calls_itself_xml_is_no_file(serve, tmp_path):
     server = serve(answer("200 OK", kind, length(5), body=b"hello"))
     with pytest.raises(DownloadError, match="a web page instead of the file"):
         get(tmp_path, server)
+
+
+class Drips:
+    """Gives a little of a large file, closes the connection, and goes on from there when asked."""
+
+    def __init__(self, step):
+        self.asked, self._step = 0, step
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/a"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self.asked += 1
+                with connection, suppress(OSError):
+                    asked = connection.recv(1 << 16).decode("latin-1").lower()
+                    at = int(asked.partition("range: bytes=")[2].partition("-")[0] or 0)
+                    piece, size = CONTENT[at : at + self._step], len(CONTENT)
+                    told = (TAG, length(size - at))
+                    ranged = f"Content-Range: bytes {at}-{size - 1}/{size}"
+                    whole = answer("200 OK", *told, body=piece)
+                    part = answer("206 Partial Content", ranged, *told, body=piece)
+                    connection.sendall(part if at else whole)
+
+    def close(self):
+        self._socket.close()
+
+
+def test_a_server_that_gives_a_byte_for_each_connection_is_given_up(tmp_path):
+    server = Drips(1)
+    with pytest.raises(DownloadError, match="Cannot fetch"):
+        get(tmp_path, server, policy=Policy(3, 0.001, 5, slowest_bytes_s=1e9))
+    assert server.asked == 3
+    server.close()
+
+
+def test_a_server_that_drops_again_and_again_and_gives_much_each_time_is_not(tmp_path):
+    server = Drips(10_000)
+    assert get(tmp_path, server, policy=Policy(3, 0.001, 5, slowest_bytes_s=0.001)) == CONTENT
+    assert server.asked == 20
+    server.close()

@@ -22,6 +22,7 @@ from spared_bench.errors import PluginError, in_words
 _LOOK_SECONDS = 0.05
 _ANSWER_BYTES = 256 << 20
 _LEFT_SECONDS = 10.0
+_STOPPED_SECONDS = 5.0  # Ctrl-Z stops both, and who goes on first may find the other stopped
 _READ_BYTES = 1 << 20
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -146,15 +147,19 @@ def _listen(
 ) -> tuple[dict[str, Any] | None, int, str]:
     """Return what a child says, ``None`` for nonsense, how it ended, and why it was ended."""
     until = time.monotonic() + seconds if seconds else float("inf")
-    parts, size, ended, code, why = [], 0, False, 0, ""
+    parts, size, ended, code, why, stopped = [], 0, False, 0, "", float("inf")
     while True:
         ready, _, _ = select.select([reading], [], [], 0 if ended else _LOOK_SECONDS)
         part = os.read(reading, _READ_BYTES) if ready else b""
         parts.append(part)
         size += len(part)
         late, large = time.monotonic() > until, most_bytes and _held_by(child) > most_bytes
-        if size > _ANSWER_BYTES or late or large:
+        stands = not ready and _is_stopped(child)
+        stopped = min(stopped, time.monotonic()) if stands else float("inf")
+        stands = time.monotonic() > stopped + _STOPPED_SECONDS
+        if size > _ANSWER_BYTES or late or large or stands:
             why = why or (f"after {seconds:g} s" if late else "")
+            why = why or ("as it was stopped (SIGSTOP)" if stands else "")
             why = why or (f"as it held more than {most_bytes / 2**30:.3g} GiB" if large else "")
             parts, until, size, most_bytes = [], float("inf"), 0, 0
             if ended:
@@ -174,6 +179,15 @@ def _listen(
         return None, code, why
     sound = isinstance(answer, dict) and bool({"value", "message"} & set(answer))
     return (answer if sound and code == 0 else None), code, why
+
+
+def _is_stopped(child: int) -> bool:
+    """Return whether a process is there and does nothing, so that it will never answer."""
+    import psutil
+
+    with suppress(psutil.Error):
+        return bool(psutil.Process(child).status() == psutil.STATUS_STOPPED)
+    return False
 
 
 def _held_by(child: int) -> int:

@@ -1,0 +1,32 @@
+"""What a child answers, and how it ends that answers nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from spared_bench import apart
+from spared_bench.apart import DiedError, do_apart
+
+
+def test_a_child_that_stops_itself_is_ended_and_said_to_have_stopped(monkeypatch):
+    monkeypatch.setattr(apart, "_STOPPED_SECONDS", 0.2)
+    with pytest.raises(DiedError, match="was ended as it was stopped"):
+        do_apart(lambda: os.kill(os.getpid(), signal.SIGSTOP), seconds=30)
+
+
+def test_a_child_that_is_resumed_answers(monkeypatch):
+    monkeypatch.setattr(apart, "_STOPPED_SECONDS", 60)
+
+    def stop_for_a_moment():
+        me = os.getpid()
+        if os.fork() == 0:
+            os.kill(me, signal.SIGSTOP)
+            os.kill(me, signal.SIGCONT)
+            os._exit(0)
+        os.wait()
+        return 7
+
+    assert do_apart(stop_for_a_moment, seconds=30) == 7

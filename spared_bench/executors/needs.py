@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from spared_bench.apart import DiedError, FailedError, do_apart
 from spared_bench.bench import Bench
@@ -34,14 +35,14 @@ def make_needs(own: Bench, job: Job, bench_for: Callable[[Bench, Job], Bench]) -
     """
     from spared_bench.executors.work import run_job
 
-    def make(need: Job) -> None:
+    def make(need: Job) -> None:  # what it returns stays in the child
         run_job(bench_for(own, need), need)
 
     with suppress(SparedBenchError):
         for need in _needs(own, job):
             if not _is_sound(own, need):
                 with suppress(DiedError, FailedError):
-                    do_apart(lambda need=need: make(need))
+                    do_apart(partial(make, need))
 
 
 def _needs(bench: Bench, job: Job) -> Iterator[Job]:

@@ -23,7 +23,7 @@ from spared_bench.leaderboard.site_data import plain
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.store.imports import read_mark
-from spared_bench.store.predictions import UNREADABLE
+from spared_bench.store.predictions import UNREADABLE, reason_of
 from spared_bench.store.records import Records
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.cells import finished_cell
@@ -211,10 +211,9 @@ def _layers(each: Map) -> int:
 
 
 def _unread(what: str, error: BaseException) -> str:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
     return (
-        f"{what} cannot be read, so no map is drawn of them: {reason}. `spared-bench store verify"
-        " --repair` takes damaged entries away."
+        f"{what} cannot be read, so no map is drawn of them: {reason_of(error)}."
+        " `spared-bench store verify --repair` takes damaged entries away."
     )
 
 

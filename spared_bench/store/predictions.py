@@ -36,10 +36,16 @@ def opened_predictions(folder: Path) -> Iterator[Any]:
     except SparedBenchError:
         raise
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        if "pickle" in reason:  # NumPy would advise to run what is in the file
-            reason = "it is no archive of arrays"
         raise CorruptEntryError(
-            f"The predictions {folder / PREDICTIONS} cannot be read: {reason}. `spared-bench store"
-            " verify --repair` takes damaged entries away; the same run then makes them again."
+            f"The predictions {folder / PREDICTIONS} cannot be read: {reason_of(error)}."
+            " `spared-bench store verify --repair` takes damaged entries away; the same run then"
+            " makes them again."
         ) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what a library says of a file that it cannot read, on one line."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if "pickle" in reason:  # NumPy would advise to run what is in the file
+        return "it is no archive of arrays"
+    return reason.rstrip(".")

@@ -15,6 +15,7 @@ from spared_bench.leaderboard.maps import UNREADABLE
 from spared_bench.reports.dataset_figures import as_data_uri
 from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
 from spared_bench.specs import MetricSpec
+from spared_bench.store.predictions import reason_of
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.studies.blocks import Picture, Pictures
 from spared_bench.studies.planning import StudyPlan
@@ -151,10 +152,9 @@ def _readable(what: str) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CorruptEntryError(
-            f"{what} cannot be read, so no map is drawn of it: {reason}. `spared-bench store verify"
-            " --repair` takes damaged entries away."
+            f"{what} cannot be read, so no map is drawn of it: {reason_of(error)}."
+            " `spared-bench store verify --repair` takes damaged entries away."
         ) from error
 
 

@@ -77,6 +77,7 @@ class Picture:
     source: str
     caption: str
     wide: bool = False
+    begins_row: bool = False
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,14 @@ def gene_maps(
         pictures += _of_gene(plan, base, best, factor, gene, role, name, metric)
     if not pictures:
         return None
+    predicted = "predicted by the base, and by the level of the highest mean"
+    if best is base:
+        predicted = "and predicted by the base, which has the highest mean"
     return Pictures(
         f"{base.dataset}, {base.method}",
         tuple(pictures),
-        "The genes that the base predicts best and worst: measured, predicted by the base, and by"
-        " the level of the highest mean. Each map has its own colours, from the 2nd to the 98th"
-        " percentile.",
+        f"The genes that the base predicts best and worst: measured, {predicted}. Each map has its"
+        " own colours, from the 2nd to the 98th percentile.",
         columns=3,
     )
 
@@ -92,6 +94,7 @@ def _of_gene(
         Picture(
             _map(places, np.where(mask, truth, np.nan)),
             f"{symbol}, the {role} gene: measured on {slide}",
+            begins_row=True,
         )
     ]
     cells = [base] if best is base else [base, best]

@@ -7,7 +7,17 @@ import re
 import numpy as np
 import pytest
 
-from spared_bench.studies.blocks import Section, Sentences, Spread, Table, Values, boxes, spreads
+from spared_bench.studies.blocks import (
+    Picture,
+    Pictures,
+    Section,
+    Sentences,
+    Spread,
+    Table,
+    Values,
+    boxes,
+    spreads,
+)
 from spared_bench.studies.page import write_page
 
 EVIL = "<script>alert('x')</script>"
@@ -44,6 +54,16 @@ def test_a_page_loads_nothing_from_anywhere(tmp_path):
     assert "default-src 'none'" in html
     assert not re.search(r"""(src|href)=["'](?!data:)""", html)
     assert "url(" not in html
+
+
+def test_the_maps_of_a_gene_begin_a_row_even_where_two_make_no_whole_one(tmp_path):
+    shown = [("one, measured", True), ("one, predicted", False), ("other, measured", True)]
+    pictures = tuple(Picture("data:,", text, begins_row=first) for text, first in shown)
+    html = page(tmp_path, Pictures("Maps", pictures, columns=3))
+
+    first = re.findall(r'<figure class="first">.*?<figcaption>(.*?)</figcaption>', html)
+    assert first == ["one, measured", "other, measured"]
+    assert ".first { grid-column-start: 1; }" in html
 
 
 def test_a_box_is_where_numpy_puts_its_quartiles(rng):

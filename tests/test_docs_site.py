@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -18,6 +17,7 @@ from typer.main import get_command
 
 import spared_bench
 from spared_bench.cli import app
+from tests.accessibility import faults
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.notebooks
@@ -93,26 +93,31 @@ def test_the_search_finds_a_word_of_every_page_without_a_server(site, pages):
         assert word in index
 
 
-def test_the_search_answers_in_a_folder_that_is_opened_from_disk(site):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("no chromium is installed: the search was not tried in a browser")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((site / "index.html").as_uri())
-        page.wait_for_selector(".md-search__input:visible")
-        page.click(".md-search__input")
-        page.wait_for_function("document.querySelector('iframe') !== null")
-        page.keyboard.type("signed-rank")
-        page.wait_for_selector(".md-search-result__item")
-        found = page.inner_text(".md-search-result__list")
-        browser.close()
+def test_the_search_answers_in_a_folder_that_is_opened_from_disk(browser, site):
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((site / "index.html").as_uri())
+    page.wait_for_selector(".md-search__input:visible")
+    page.click(".md-search__input")
+    page.wait_for_function("document.querySelector('iframe') !== null")
+    page.keyboard.type("signed-rank")
+    page.wait_for_selector(".md-search-result__item")
+    found = page.inner_text(".md-search-result__list")
+    page.close()
     assert "Statistics" in found
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index.html", "performance.html", "write-a-slide-method.html"])
+def test_what_is_written_can_be_read_on_its_ground(browser, site, name, scheme):
+    page = browser.new_page(color_scheme=scheme)
+    page.goto((site / name).as_uri())
+    page.wait_for_selector(".md-content")
+    found = [fault for fault in faults(page) if fault.startswith("color-contrast")]
+    page.close()
+    assert found == []
 
 
 def documented(pages) -> set[str]:

@@ -17,6 +17,7 @@ from spared_bench.cli import app
 from spared_bench.processing.annotation import add_symbols, gene_table
 from spared_bench.reports.dataset_page import write_dataset_page
 from tests import made_slides
+from tests.accessibility import faults
 from tests.conftest import TOY_PLUGIN
 
 TITLES = [
@@ -47,6 +48,18 @@ def test_a_page_has_every_section_and_needs_no_other_file(page):
         with PIL.Image.open(io.BytesIO(base64.b64decode(data))) as picture:
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 2
     assert "<script" not in page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_a_phone(browser, page, tmp_path, scheme):
+    context = browser.new_context(
+        bypass_csp=True, color_scheme=scheme, viewport={"width": 390, "height": 900}
+    )
+    opened = context.new_page()
+    opened.goto((tmp_path / "pages" / "toy.html").as_uri())
+    found = faults(opened, ("moderate", "serious", "critical"))
+    context.close()
+    assert found == []
 
 
 def test_a_page_tells_what_each_step_left(page, bench):

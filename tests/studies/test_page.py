@@ -19,6 +19,7 @@ from spared_bench.studies.blocks import (
     spreads,
 )
 from spared_bench.studies.page import write_page
+from tests.accessibility import faults
 
 EVIL = "<script>alert('x')</script>"
 
@@ -64,6 +65,27 @@ def test_the_maps_of_a_gene_begin_a_row_even_where_two_make_no_whole_one(tmp_pat
     first = re.findall(r'<figure class="first">.*?<figcaption>(.*?)</figcaption>', html)
     assert first == ["one, measured", "other, measured"]
     assert ".first { grid-column-start: 1; }" in html
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_a_phone(browser, tmp_path, scheme):
+    wide = Table("A table", tuple("abcdefgh"), (tuple("x" * 30 for _ in range(8)),), "Caption")
+    page(
+        tmp_path,
+        wide,
+        Table("", ("no title",), (("1",),)),
+        boxes("Boxes", "caption", [Values("x", [0.1, 0.2], [0.15], True, "tail")]),
+        Pictures("Maps", (Picture("data:image/gif;base64,R0lGODlhAQABAAAAACw=", "a map"),)),
+        Sentences("", ("a sentence",), notice=True),
+    )
+    context = browser.new_context(
+        bypass_csp=True, color_scheme=scheme, viewport={"width": 390, "height": 900}
+    )
+    opened = context.new_page()
+    opened.goto((tmp_path / "index.html").as_uri())
+    found = faults(opened, ("moderate", "serious", "critical"))
+    context.close()
+    assert found == []
 
 
 def test_a_box_is_where_numpy_puts_its_quartiles(rng):

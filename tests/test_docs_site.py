@@ -110,7 +110,9 @@ def test_the_search_answers_in_a_folder_that_is_opened_from_disk(browser, site):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index.html", "performance.html", "write-a-slide-method.html"])
+@pytest.mark.parametrize(
+    "name", ["index.html", "performance.html", "write-a-slide-method.html", "gallery.html"]
+)
 def test_what_is_written_can_be_read_on_its_ground(browser, site, name, scheme):
     page = browser.new_page(color_scheme=scheme)
     page.goto((site / name).as_uri())

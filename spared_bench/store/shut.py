@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spared_bench.words import counted
 
-_KINDS = ("cells", "trials", "scores")
+if TYPE_CHECKING:
+    from spared_bench.store.records import Records
+
+_KINDS = ("trials", "scores")
 
 
-def told_of_shut(root: Path) -> str:
-    """Say which folders and records of results below a store may not be read; empty if none.
+def told_of_shut(records: Records) -> str:
+    """Say which folders and records of results may not be read; empty if none.
 
     Parameters
     ----------
-    root : Path
-        Of the store. That its folders for kinds of entries can be read, the workspace sees to.
+    records : Records
+        Of a store. That its folders for kinds of entries can be read, the workspace sees to.
     """
-    shut = []
+    # Of the records of cells, of which there are many, those are asked that could not be read.
+    places = [cell.place for cell in records.cells() if cell.record is None and not cell.earlier]
     for kind in _KINDS:
         with suppress(OSError):  # there is none so far
-            for each in os.scandir(root / kind):
-                right = os.R_OK | os.X_OK if each.is_dir() else os.R_OK
-                if not os.access(each.path, right):
-                    shut.append(each.path)
+            places += [each.path for each in os.scandir(records.store.root / kind)]
+    shut = [place for place in places if os.path.exists(place) and not _may_be_read(place)]  # noqa: PTH110
     if not shut:
         return ""
     return (
         f"{counted(len(shut), 'place')} of results may not be read, so what is in there is left"
         f" out: {min(shut)}, for example. Change the permissions, or ask whoever made them to."
     )
+
+
+def _may_be_read(place: str) -> bool:
+    return os.access(place, os.R_OK | os.X_OK if os.path.isdir(place) else os.R_OK)  # noqa: PTH112

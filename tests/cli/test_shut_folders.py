@@ -67,9 +67,16 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(added, shut, words, told)
     assert "permissions" in output
 
 
-@pytest.mark.parametrize("shut", ["trials/ab", "scores/cd", "cells/ef.json"])
-@pytest.mark.parametrize("words", ["status", "leaderboard build"])
-def test_results_that_may_not_be_read_are_told_of(tmp_path, shut, words):
+@pytest.mark.parametrize(
+    ("words", "shut"),
+    [
+        ("status", "trials/ab"),
+        ("status", "scores/cd"),
+        ("status", "cells/ef.json"),
+        ("leaderboard build", "cells/ef.json"),
+    ],
+)
+def test_results_that_may_not_be_read_are_told_of(tmp_path, words, shut):
     place = tmp_path / "w/store" / shut
     if place.suffix:
         place.parent.mkdir(parents=True)

@@ -70,7 +70,7 @@ def build(
     registry = listed_apart(ours, files, space).require_files(files)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
     with Records(space.store, genes=False) as records:
-        for note in filter(None, (note_on_earlier(records), told_of_shut(space.store.root))):
+        for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
             typer.echo(note, err=True)
         page = build_leaderboard(
             space,

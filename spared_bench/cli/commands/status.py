@@ -48,7 +48,7 @@ def status(
         _show_one(list(_trials(space.store, why)), why, as_json)
         return
     with uncollected(), Records(space.store, outcomes=not as_json) as records:
-        for note in filter(None, (note_on_earlier(records), told_of_shut(space.store.root))):
+        for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
             typer.echo(note, err=True)
         found = _found(records)
     name = _name_of(protocol or _default(space, found))

@@ -320,12 +320,24 @@ class Field:
     metric: MetricSpec | None
     part: int | None = None
 
-    def value(self, board: ProtocolBoard, row: Row, dataset: BoardDataset | None = None) -> Any:
-        """Return the value; ``None`` where it is undefined."""
-        value = self.column.value(Place(board, row, dataset, self.metric))
+    def at(self, place: Place) -> Any:
+        """Return the value at a place of its metric; ``None`` where it is undefined."""
+        value = self.column.value(place)
         if self.part is not None:
             value = value[self.part]
         return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def values_of(
+    fields: Sequence[Field], board: ProtocolBoard, row: Row, dataset: BoardDataset | None = None
+) -> list[Any]:
+    """Return the values of some fields in a row (and at a dataset), in their order."""
+    metrics = {field.metric.name: field.metric for field in fields if field.metric is not None}
+    places = {name: Place(board, row, dataset, metric) for name, metric in metrics.items()}
+    bare = Place(board, row, dataset)
+    return [
+        field.at(bare if field.metric is None else places[field.metric.name]) for field in fields
+    ]
 
 
 def fields(metrics: Sequence[MetricSpec]) -> list[Field]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from spared_bench.leaderboard.columns import Column, Place, View, fields, in_view
+from spared_bench.leaderboard.columns import Column, Field, Place, View, fields, in_view, values_of
 from spared_bench.leaderboard.measures import can_be_normalised, error_title
 from spared_bench.leaderboard.model import Board, BoardDataset, ProtocolBoard, Row
 from spared_bench.leaderboard.rows import Known, board_rows
@@ -65,14 +65,21 @@ def _image_only(part: ProtocolBoard) -> list[str]:
 def as_csv(board: Board, command: str = "") -> str:
     """Return one line per protocol, row and dataset, with all digits; empty where undefined."""
     named = {field.key: None for part in board.protocols for field in fields(part.metrics)}
+    at = {key: place for place, key in enumerate(named or [f.key for f in fields(())])}
     text = io.StringIO()
-    write = csv.DictWriter(text, named or [f.key for f in fields(())], lineterminator="\n")
-    write.writeheader()
+    write = csv.writer(text, lineterminator="\n")
+    write.writerow(at)
     for part in board.protocols:
-        here = fields(part.metrics)
+        of_row, of_dataset = _fields(part)
         for row in part.rows:
+            line: list[Any] = [""] * len(at)
+            for field, value in zip(of_row, values_of(of_row, part, row), strict=True):
+                line[at[field.key]] = _csv(value)
             for dataset in part.datasets:
-                write.writerow({each.key: _csv(each.value(part, row, dataset)) for each in here})
+                there = values_of(of_dataset, part, row, dataset)
+                for field, value in zip(of_dataset, there, strict=True):
+                    line[at[field.key]] = _csv(value)
+                write.writerow(line)
     return text.getvalue()
 
 
@@ -82,17 +89,27 @@ def as_json(board: Board, command: str) -> str:
     return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _part(part: ProtocolBoard) -> dict[str, Any]:
+def _fields(part: ProtocolBoard) -> tuple[list[Field], list[Field]]:
+    """Return what a file holds once of a row, and once for each dataset."""
     everything = fields(part.metrics)
-    of_dataset = [field for field in everything if "dataset" in field.column.per]
-    of_row = [field for field in everything if "dataset" not in field.column.per]
+    return (
+        [field for field in everything if "dataset" not in field.column.per],
+        [field for field in everything if "dataset" in field.column.per],
+    )
+
+
+def _part(part: ProtocolBoard) -> dict[str, Any]:
+    of_row, of_dataset = _fields(part)
+    row_keys, dataset_keys = ([field.key for field in each] for each in (of_row, of_dataset))
 
     def written(rows: Sequence[Row]) -> list[dict[str, Any]]:
         return [
             {
-                **{each.key: each.value(part, row) for each in of_row},
+                **dict(zip(row_keys, values_of(of_row, part, row), strict=True)),
                 "datasets": {
-                    dataset.name: {each.key: each.value(part, row, dataset) for each in of_dataset}
+                    dataset.name: dict(
+                        zip(dataset_keys, values_of(of_dataset, part, row, dataset), strict=True)
+                    )
                     for dataset in part.datasets
                 },
             }

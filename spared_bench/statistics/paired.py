@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.statistics.effects import rank_biserial
-from spared_bench.statistics.pairwise import holm, wilcoxon_p
+from spared_bench.statistics.pairwise import holm, wilcoxon_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,17 +51,21 @@ def compare(raw: pd.DataFrame, completed: pd.DataFrame) -> list[PairedComparison
         Only methods and datasets of both count.
     """
     methods = [name for name in raw.columns if name in completed.columns]
-    found = []
-    for name in methods:
-        both = raw[[name]].join(completed[[name]], rsuffix=" completed", how="inner").dropna()
-        before, after = both.to_numpy(dtype=float).T
-        found.append(_compared(str(name), before, after))
+    datasets = [name for name in raw.index if name in completed.index]
+    before, after = (each.loc[datasets, methods].to_numpy(dtype=float) for each in (raw, completed))
+    both = ~(np.isnan(before) | np.isnan(after))
+    pairs = [(before[there, at], after[there, at]) for at, there in enumerate(both.T)]
+    p = wilcoxon_each([later - earlier for earlier, later in pairs])
+    found = [
+        _compared(str(name), *pair, each)
+        for name, pair, each in zip(methods, pairs, p, strict=True)
+    ]
     tested = [each.p for each in found if each.n_datasets]
     corrected = iter(holm(tested))
     return [replace(each, p=float(next(corrected))) if each.n_datasets else each for each in found]
 
 
-def _compared(method: str, before: np.ndarray, after: np.ndarray) -> PairedComparison:
+def _compared(method: str, before: np.ndarray, after: np.ndarray, p: float) -> PairedComparison:
     if not len(before):
         return PairedComparison(method, 0, 0, math.nan, 1.0, math.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -71,6 +75,6 @@ def _compared(method: str, before: np.ndarray, after: np.ndarray) -> PairedCompa
         len(before),
         int((after < before).sum()),
         change if math.isfinite(change) else math.nan,
-        wilcoxon_p(after, before),
+        p,
         rank_biserial(after, before),
     )

@@ -37,6 +37,16 @@ def wilcoxon_p(first: np.ndarray, second: np.ndarray) -> float:
     return float(_signed_rank_p(np.subtract(first, second, dtype=float)[:, None])[0])
 
 
+def wilcoxon_each(differences: Sequence[np.ndarray]) -> list[float]:
+    """Return p of the signed-rank test of each of several samples, those of one size together."""
+    p = np.ones(len(differences))
+    sizes = np.array([len(each) for each in differences])
+    for size in np.unique(sizes[sizes > 0]):
+        alike = np.flatnonzero(sizes == size)
+        p[alike] = _signed_rank_p(np.column_stack([differences[at] for at in alike]))
+    return p.tolist()
+
+
 def _signed_rank_p(differences: np.ndarray) -> np.ndarray:
     """Return p of each column of differences: (n_blocks, n_pairs) to (n_pairs,).
 

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from spared_bench.statistics.blocks import complete_blocks
 from spared_bench.statistics.bootstrap import over_datasets, over_slides
@@ -121,3 +123,29 @@ def test_a_method_without_a_shared_dataset_is_no_test_to_correct_for():
 
     assert a.p == pytest.approx(2 / 2**3)
     assert (apart.n_datasets, apart.p) == (0, 1.0)
+
+
+def test_methods_with_different_gaps_are_each_compared_as_scipy_does_alone(rng):
+    """Samples of one size are tested together; a gap must not shift one method into another."""
+    names = [f"d{i}" for i in range(9)]
+    raw = pd.DataFrame(rng.random((9, 7)), index=names, columns=list("abcdefg"))
+    completed = pd.DataFrame(rng.random((9, 6)), index=names[::-1], columns=list("gfedcb"))
+    for at, method in enumerate("bcdef"):
+        raw.loc[names[at : at + at // 2], method] = np.nan
+        completed.loc[names[8 - at], method] = np.nan
+    completed["g"] = raw["g"]  # nothing differs
+    completed = completed.drop(index="d8")
+
+    found = compare(raw, completed)
+
+    assert [each.method for each in found] == list("bcdefg")
+    alone, sizes = [], []
+    for method in "bcdefg":
+        both = pd.concat([raw[method], completed[method]], axis=1, join="inner").dropna()
+        before, after = both.to_numpy().T
+        sizes.append(len(both))
+        alone.append(stats.wilcoxon(after, before).pvalue if (after != before).any() else 1.0)
+    assert len(set(sizes)) > 2
+    assert [each.n_datasets for each in found] == sizes
+    expected = multipletests(alone, method="holm")[1]
+    assert [each.p for each in found] == pytest.approx(expected, rel=1e-12)

@@ -6,7 +6,8 @@ import linecache
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from spared_bench.errors import WithheldError
@@ -14,7 +15,9 @@ from spared_bench.errors import WithheldError
 if TYPE_CHECKING:
     from spared_bench.data import Slides
 
-_EXPRESSION = re.compile(r"\.(X|layers|raw)\b|\b(to_df|chunk_X|obs_vector|var_vector)\(")
+_EXPRESSION = re.compile(
+    r"(?P<of>[\w.]*?)\.((X|layers|raw)\b|(to_df|chunk_X|obs_vector|var_vector)\()"
+)
 _NAMED = re.compile(r"\.(obs|obsm)\b")
 _LINE_CHARS = 100
 
@@ -49,9 +52,25 @@ def _asking(error: Exception) -> str:
     for frame, number in traceback.walk_tb(error.__traceback__):
         line = linecache.getline(frame.f_code.co_filename, number, frame.f_globals).strip()
         named = isinstance(error, KeyError) and _NAMED.search(line)
-        if _EXPRESSION.search(line) or named:
+        asked = (found["of"] for found in _EXPRESSION.finditer(line))
+        if named or any(_is_table(frame, of, line) for of in asked):
             return line[:_LINE_CHARS]
     return ""
+
+
+def _is_table(frame: FrameType, words: str, line: str) -> bool:
+    """Whether words of a line of code stand for an AnnData: networks have `layers`, too."""
+    from anndata import AnnData
+
+    first, *further = words.split(".")
+    if not first:  # of what is no name: adata[mask].X
+        return "adata" in line
+    with suppress(Exception):  # names of a stranger may lead to anything
+        found = {**frame.f_globals, **frame.f_locals}[first]
+        for name in further:
+            found = getattr(found, name)
+        return isinstance(found, AnnData)
+    return "adata" in words
 
 
 def _what_is_there(slides: Slides) -> str:

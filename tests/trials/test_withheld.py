@@ -48,6 +48,26 @@ def test_another_mistake_keeps_its_own_words(slides):
         {}["label"]
 
 
+class Network:
+    raw = None
+
+    def __init__(self):
+        self.layers = [np.asarray]
+
+    def forward(self, x):
+        return self.layers[1](x)
+
+    def shaped(self, adata):
+        return self.layers[0](np.ones(len(adata))).reshape(7, 7, 7)
+
+
+@pytest.mark.parametrize("mistake", [Network().forward, Network().shaped])
+def test_a_mistake_beside_the_layers_of_a_network_keeps_its_own_words(slides, mistake):
+    with pytest.raises((IndexError, ValueError)) as told, predicting(slides):
+        mistake(slides.adata)
+    assert "measured expression" not in str(told.value)
+
+
 def test_where_there_is_expression_nothing_is_said_of_it():
     slides = make_tiny_slides().train
     slides.adata.X = np.zeros(slides.adata.shape)

@@ -20,11 +20,13 @@ _LEAST = 10  # spots with counts: of fewer, too
 _NAMES = {
     "total", "totals", "sum", "total_counts", "n_counts", "n_genes", "n_genes_by_counts",
     "library_size", "ncount_rna", "nfeature_rna", "ncount_spatial", "nfeature_spatial",
-    "percent_mt", "pct_counts_mt", "x", "y", "x_coord", "y_coord", "pixel_x", "pixel_y",
+    "percent_mt", "pct_counts_mt", "x_coord", "y_coord", "pixel_x", "pixel_y",
     "new_x", "new_y", "array_row", "array_col", "imagerow", "imagecol", "in_tissue", "selected",
     "pxl_row_in_fullres", "pxl_col_in_fullres", "cluster", "barcode", "spot_id", "cell_id",
     "__no_feature", "__ambiguous", "__too_low_aqual", "__not_aligned", "__alignment_not_unique",
 }  # fmt: skip
+#: No genes where both are there; alone, `y` is yellow of the fly.
+_PAIR = {"x", "y"}
 
 
 def require_genes(slide: AnnData) -> None:
@@ -34,7 +36,9 @@ def require_genes(slide: AnnData) -> None:
     ------
     CountsError
     """
-    named = [name for name in map(str, slide.var_names) if _folded(name) in _NAMES]
+    folded = {str(name): _folded(str(name)) for name in slide.var_names}
+    wrong = _NAMES | _PAIR if set(folded.values()) >= _PAIR else _NAMES
+    named = [name for name in folded if folded[name] in wrong]
     if named:
         raise CountsError(
             f"{', '.join(map(repr, named[:5]))} among its genes"

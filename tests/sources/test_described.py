@@ -36,6 +36,7 @@ from spared_bench.registry import discover
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.described import read_slide
 from spared_bench.sources.description import read_description
+from spared_bench.sources.no_genes import require_genes
 from spared_bench.trials.products import prepare
 from tests import made_slides
 from tests.conftest import TOY_PROTOCOL
@@ -392,6 +393,12 @@ def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, mess
     assert message in refusal(rewritten(yaml, before, after))
 
 
+def test_x_and_y_are_places_and_no_genes_where_both_are_there():
+    slide = AnnData(np.ones((3, 4), np.float32), var=pd.DataFrame(index=["w", "X", "Y", "sc"]))
+    with pytest.raises(CountsError, match="'X', 'Y' among its genes are none"):
+        require_genes(slide)
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -401,12 +408,13 @@ def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, mess
         ("nCount RNA", "'nCount RNA' among its genes is none"),
         ("all of them", "column 'all of them' is, in every spot, the sum of all others"),
         ("PLUS1", ""),
+        ("y", ""),  # yellow, of the fly
     ],
 )
 def test_a_column_that_is_no_gene_is_refused_when_a_dataset_is_added(tmp_path, name, told):
     own_image(tmp_path / "T1/adata.h5ad", 1)
     slide = anndata.read_h5ad(tmp_path / "T1/adata.h5ad")
-    further = np.asarray(slide.X.sum(axis=1)).ravel() + (name == "PLUS1")
+    further = np.asarray(slide.X.sum(axis=1)).ravel() + (name in ("PLUS1", "y"))
     var = pd.DataFrame(index=[*slide.var_names, name])
     counts = np.column_stack([slide.X.toarray(), further]).astype(np.float32)
     wider = AnnData(counts, obs=slide.obs, var=var, obsm=dict(slide.obsm), uns=dict(slide.uns))

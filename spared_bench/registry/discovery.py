@@ -21,9 +21,12 @@ from spared_bench.registry.lookup import Registry
 from spared_bench.registry.modules import from_file, from_module, module_name, refuse
 from spared_bench.registry.registered import DESCRIBED, DESCRIPTION, Plugin, one_line
 from spared_bench.registry.trying import Job, in_children, tried
+from spared_bench.specs.base import NAME
 from spared_bench.specs.plain import spec_as_json
 
 GROUP = hookspecs.PROJECT
+#: Shut folders that a file system keeps in its root, and that could be a dataset by their names.
+_OF_A_DISK = ("lost+found",)
 
 
 def discover(
@@ -157,6 +160,8 @@ def _described(data_dir: Path) -> list[Plugin]:
         except (FileNotFoundError, NotADirectoryError):  # not described, or no folder
             continue
         except OSError as error:
+            if path.parent.name in _OF_A_DISK or not NAME.fullmatch(path.parent.name):
+                continue
             told = f"{path} cannot be read: {error.strerror or error}. Change its permissions."
             found.append(Plugin(DESCRIBED, "", path.parent.name, str(path), reason=told))
             continue

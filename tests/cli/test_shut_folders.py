@@ -92,3 +92,16 @@ def test_results_that_may_not_be_read_are_told_of(tmp_path, words, shut):
         place.chmod(mode)
     assert "1 place of results may not be read, so what is in there is left out" in output
     assert str(place) in output
+
+
+@pytest.mark.parametrize("name", ["lost+found", ".Trash-1000", "System Volume Information"])
+def test_what_a_disk_keeps_for_itself_is_no_dataset(added, name):
+    shut = added / "w/data" / name
+    shut.mkdir(mode=0)
+    try:
+        status, output = spared_bench("list", "datasets", "-w", added / "w")
+    finally:
+        shut.rmdir()
+    assert status == 0
+    assert "mine" in output
+    assert name not in output

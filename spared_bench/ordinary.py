@@ -14,6 +14,9 @@ from typing import IO, Any
 
 #: What the system says of a socket, too, when it is opened.
 NOT_ORDINARY = errno.ENXIO
+#: Windows lacks what others have, and the reverse.
+_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 
 
 def open_ordinary(path: Path) -> IO[bytes]:
@@ -24,7 +27,12 @@ def open_ordinary(path: Path) -> IO[bytes]:
     OSError
         As ``open`` does; of a pipe, a socket or a device with the number ``NOT_ORDINARY``.
     """
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        number = os.open(path, _READ | _NOT_WAITING)
+    except BlockingIOError:  # a file server has lent it out, and is asked to take it back
+        if not S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # of what is opened next
+            raise
+        number = os.open(path, _READ)
     file = os.fdopen(number, "rb") if S_ISREG(os.fstat(number).st_mode) else None
     if file is None:
         folder = os.path.isdir(number)  # noqa: PTH112  # an open file has no path

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,3 +165,39 @@ def test_a_pipe_among_the_records_of_cells_is_none(tmp_path):
         (found,) = answered(records.cells)
     assert found.record is None
     assert not found.earlier
+
+
+LENDING = """
+import fcntl, os, signal, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+signal.signal(signal.SIGIO, lambda *_: fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK))
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("lent", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGIO") or sys.platform != "linux", reason="Linux only")
+def test_a_file_that_a_file_server_has_lent_out_is_waited_for(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("[1]")
+    lender = subprocess.Popen([sys.executable, "-c", LENDING, path], stdout=subprocess.PIPE)
+    try:
+        if not lender.stdout.readline():
+            pytest.skip("this file system lends nothing")
+        assert read_json(path) == [1]
+    finally:
+        lender.kill()
+        lender.wait()
+        lender.stdout.close()
+
+
+def test_a_link_to_a_file_is_read_and_one_to_a_pipe_is_not(tmp_path):
+    (tmp_path / "file").write_text("{}")
+    (tmp_path / "a").symlink_to(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "b").symlink_to(tmp_path / "pipe")
+    assert read_json(tmp_path / "a") == {}
+    with pytest.raises(OSError, match="no file"):
+        read_json(tmp_path / "b")

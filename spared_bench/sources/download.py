@@ -88,8 +88,9 @@ def _from_one_place(
     url: str, target: Path, expected: Expected, meter: Meter, policy: Policy
 ) -> str:
     part = target.with_name(f".{target.name}.part")
-    tries, furthest, since = 0, -1, time.monotonic()
+    tries, furthest, wait = 0, -1, 0.0
     while True:
+        since = time.monotonic() - wait
         try:
             continued = _receive(url, part, expected, meter, policy)
             refuse_page(part, expected)
@@ -104,16 +105,19 @@ def _from_one_place(
             return digest
         except AgainError as error:
             reached = part.stat().st_size if part.exists() else 0
-            # A byte at a time, and a new connection for each, is no step forward either.
+            # A byte at a time, and a new connection for each, is no step forward either. What came
+            # counts from the last step on, and time for this attempt: before, nobody may have
+            # answered.
             least = max(1.0, policy.slowest_bytes_s * (time.monotonic() - since))
             if reached - furthest >= least and not error.crawls:
-                tries, furthest, since = 1, reached, time.monotonic()
+                tries, furthest = 1, reached
             else:
                 tries += 1
             if tries >= policy.attempts:
                 raise
             wait = error.wait_s or policy.backoff_s * 2 ** (tries - 1)
-            if policy.stop.wait(min(wait, _LONGEST_WAIT_S)):
+            wait = min(wait, _LONGEST_WAIT_S)
+            if policy.stop.wait(wait):
                 raise
 
 

@@ -383,8 +383,8 @@ def test_a_page_that_calls_itself_xml_is_no_file(serve, tmp_path):
 class Drips:
     """Gives a little of a large file, closes the connection, and goes on from there when asked."""
 
-    def __init__(self, step):
-        self.asked, self._step = 0, step
+    def __init__(self, step, silent=0):
+        self.asked, self._step, self._silent = 0, step, silent
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/a"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -395,6 +395,10 @@ class Drips:
                 connection, _ = self._socket.accept()
                 self.asked += 1
                 with connection, suppress(OSError):
+                    if 1 < self.asked <= 1 + self._silent:
+                        connection.recv(1 << 16)
+                        connection.recv(1)  # until the other has waited for long enough
+                        continue
                     asked = connection.recv(1 << 16).decode("latin-1").lower()
                     at = int(asked.partition("range: bytes=")[2].partition("-")[0] or 0)
                     piece, size = CONTENT[at : at + self._step], len(CONTENT)
@@ -420,4 +424,11 @@ def test_a_server_that_drops_again_and_again_and_gives_much_each_time_is_not(tmp
     server = Drips(10_000)
     assert get(tmp_path, server, policy=Policy(3, 0.001, 5, slowest_bytes_s=0.001)) == CONTENT
     assert server.asked == 20
+    server.close()
+
+
+def test_a_server_that_was_silent_for_a_while_and_then_gives_much_each_time_is_not(tmp_path):
+    server = Drips(10_000, silent=3)
+    policy = Policy(5, 0.001, 0.8, slowest_bytes_s=5_000)
+    assert get(tmp_path, server, policy=policy) == CONTENT
     server.close()

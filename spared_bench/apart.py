@@ -147,16 +147,16 @@ def _listen(
 ) -> tuple[dict[str, Any] | None, int, str]:
     """Return what a child says, ``None`` for nonsense, how it ended, and why it was ended."""
     until = time.monotonic() + seconds if seconds else float("inf")
-    parts, size, ended, code, why, stopped = [], 0, False, 0, "", float("inf")
+    parts, size, ended, code, why, looks = [], 0, False, 0, "", 0
     while True:
         ready, _, _ = select.select([reading], [], [], 0 if ended else _LOOK_SECONDS)
         part = os.read(reading, _READ_BYTES) if ready else b""
         parts.append(part)
         size += len(part)
         late, large = time.monotonic() > until, most_bytes and _held_by(child) > most_bytes
-        stands = not ready and _is_stopped(child)
-        stopped = min(stopped, time.monotonic()) if stands else float("inf")
-        stands = time.monotonic() > stopped + _STOPPED_SECONDS
+        # Counted by looks: a clock goes on while this process is stopped, too.
+        looks = looks + 1 if not ready and _is_stopped(child) else 0
+        stands = looks * _LOOK_SECONDS > _STOPPED_SECONDS
         if size > _ANSWER_BYTES or late or large or stands:
             why = why or (f"after {seconds:g} s" if late else "")
             why = why or ("as it was stopped (SIGSTOP)" if stands else "")

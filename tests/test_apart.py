@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -30,3 +33,31 @@ def test_a_child_that_is_resumed_answers(monkeypatch):
         return 7
 
     assert do_apart(stop_for_a_moment, seconds=30) == 7
+
+
+PARENT = """
+import os, time
+from spared_bench import apart
+
+def work():
+    print(os.getpid(), flush=True)
+    time.sleep(0.5)
+    return 7
+
+apart._STOPPED_SECONDS = 2.0
+print(apart.do_apart(work), flush=True)
+"""
+
+
+def test_a_child_that_was_stopped_with_its_parent_and_goes_on_after_it_answers():
+    command = [sys.executable, "-c", PARENT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(0.3)  # in which the parent finds it stopped
+        parent.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        parent.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        os.kill(child, signal.SIGCONT)
+        assert parent.stdout.read() == "7\n"

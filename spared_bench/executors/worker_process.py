@@ -191,9 +191,12 @@ class _Forked(WorkerProcess):
         """
         if ending >= 0:
             _wait_for(ending, lines.fileno())
+        stood = False  # once may be for a moment: who looks at it with a debugger stops it, too
         while not _wait_for(lines.fileno(), seconds=_LOOK_SECONDS):
-            if self._server.is_stopped:
+            stands = self._server.is_stopped
+            if stands and stood:
                 self._server.end()
+            stood = stands
         return lines.readline()
 
     @property

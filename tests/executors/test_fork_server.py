@@ -165,6 +165,26 @@ def test_nobody_waits_for_a_server_that_is_stopped_once_it_was_asked(start, monk
     assert stopped.poll() is not None
 
 
+def test_a_server_that_is_stopped_for_a_moment_goes_on(start, monkeypatch):
+    monkeypatch.setattr(worker_process, "_LOOK_SECONDS", 0.05)
+    for _ in range(2):
+        assert heard(start()) == "ready"
+    server, looks = server_of(), []
+
+    def stopped_once(_):
+        looks.append(len(looks))
+        if len(looks) == 2:
+            os.kill(server.pid, signal.SIGCONT)
+        return len(looks) == 1
+
+    os.kill(server.pid, signal.SIGSTOP)
+    monkeypatch.setattr(worker_process._Server, "is_stopped", False)
+    asked = start()
+    monkeypatch.setattr(worker_process._Server, "is_stopped", property(stopped_once))
+    assert heard(asked) == "ready"
+    assert server.poll() is None
+
+
 def test_the_end_of_a_worker_is_seen_whose_server_is_stopped(start, monkeypatch):
     monkeypatch.setattr(worker_process, "_LOOK_SECONDS", 0.05)
     for _ in range(2):

@@ -31,10 +31,11 @@ def highest_value(path: Path, seen: np.ndarray) -> tuple[int, int]:
     """
     from spared_bench.processing.images import open_image
 
+    if seen.max() > _EIGHT_BITS // 2:  # to open some formats is to decode them
+        return _EIGHT_BITS, _EIGHT_BITS
     image = open_image(path)
     colours = image.colours
-    dark = seen.max() <= _EIGHT_BITS // 2
-    if not dark or colours.palette is not None or colours.inverted or colours.stated:
+    if colours.palette is not None or colours.inverted or colours.stated:
         return colours.top, colours.top
     if colours.top == _EIGHT_BITS and _says_so(path):
         return colours.top, colours.top

@@ -13,6 +13,7 @@ from sklearn.linear_model import Ridge
 
 from spared_bench.processing.images import image_size
 from spared_bench.reports import quality
+from spared_bench.reports.dim import highest_value
 from spared_bench.reports.quality import TESTS, check_slide
 from spared_bench.reports.turned import as_stored
 from spared_bench.sources.fetch import dataset_folder
@@ -136,6 +137,11 @@ def test_an_image_of_fewer_bits_than_it_is_stored_in_is_flagged(tmp_path, bits, 
     if not passed:
         assert f"No value of the image is above {pixels.max()} of 255" in told.message
         assert f"so it may hold {bits} bits" in told.message
+
+
+def test_a_light_image_is_not_opened_again_to_learn_its_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr("spared_bench.processing.images.open_image", None)  # a JPEG is decoded then
+    assert highest_value(tmp_path / "none.jpg", np.full((2, 2, 3), 200, np.uint8)) == (255, 255)
 
 
 def test_one_light_pixel_shows_that_an_image_is_dark_and_of_eight_bits(tmp_path):

@@ -253,7 +253,8 @@ def spared_bench_predictors():
 def test_what_a_stranger_makes_is_not_made_anew_where_another_strangers_code_is_imported(
     scored, tmp_path, lost
 ):
-    honest, spoils = tmp_path / "honest.py", tmp_path / "spoils.py"
+    # Two files of one name are one module to a process, as every module is.
+    honest, spoils = tmp_path / "honest.py", tmp_path / "spoils_needs.py"
     honest.write_text(HONEST)
     spoils.write_text(SPOILS_WHAT_IT_BUILDS_ON)
     store, made = scored / "workspace" / "store", {}

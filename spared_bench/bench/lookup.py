@@ -51,6 +51,11 @@ class Lookup:
         self._divided: dict[str, DatasetSpec] = {}
         self._registry = registry
 
+    @property
+    def makes_shared(self) -> bool:
+        """Whether what others use, too, may be made here: where no stranger's method runs."""
+        return not (self.guests or self.confined)
+
     def adopt(self, registry: Registry) -> None:
         """Take over other plugins of the same names: imported where they were only told of."""
         self.__dict__["registry"] = registry

@@ -19,6 +19,7 @@ from spared_bench.data import Slides
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Entry
+from spared_bench.store.reading import read_product
 from spared_bench.trials.blind import confine
 from spared_bench.trials.methods import build
 from spared_bench.trials.products import Prepared, prepare
@@ -54,9 +55,18 @@ def completed_target(prepared: Prepared, completer: str, *splits: str) -> np.nda
 def completed_layer(prepared: Prepared, completer: str) -> np.ndarray:
     """Return the completed target of all spots, (n_spots, n_genes), read from its file."""
     bare = replace(prepared, views={})
-    entry = make_completed(prepared.bench, prepared.name, completer, bare)
-    layer: np.ndarray = np.load(entry.folder / _COMPLETED, mmap_mode="r")
-    return layer
+    bench = prepared.bench
+
+    def read(entry: Entry) -> np.ndarray:
+        layer: np.ndarray = np.load(entry.folder / _COMPLETED, mmap_mode="r")
+        return layer
+
+    return read_product(
+        bench.workspace.store,
+        lambda: make_completed(bench, prepared.name, completer, bare),
+        read,
+        again=bench.makes_shared,
+    )
 
 
 def make_completed(

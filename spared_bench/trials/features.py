@@ -15,6 +15,7 @@ from spared_bench.data.viewed import SpotView
 from spared_bench.data.views import View
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Entry
+from spared_bench.store.reading import read_product
 from spared_bench.trials.encoding import clear, encode_sharded, write_facts
 from spared_bench.trials.views import SCALES, SPOTS
 
@@ -44,6 +45,7 @@ def features_of(
         from which the dataset's expression could be reached.
     """
     store, guests, confined = bench.workspace.store, bench.guests, bench.confined
+    makes_shared = bench.makes_shared
     device, training = bench.settings.device, bench.workspace.training
 
     def features(encoder: Encoder, slides: Slides, view: str = "") -> np.ndarray:
@@ -75,13 +77,21 @@ def features_of(
             np.save(folder / _FEATURES, found)
             write_facts(folder / ENCODED, told)
 
-        entry = store.obtain("features", inputs, make, once=True)
-        clear(scratch)  # not before the entry stands: killed in between, all would be lost
-        _note_encoding(name, encoder, entry)
-        found: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
+        def obtain() -> Entry:
+            entry = store.obtain("features", inputs, make, once=True)
+            clear(scratch)  # not before the entry stands: killed in between, all would be lost
+            _note_encoding(name, encoder, entry)
+            return entry
+
+        found = read_product(store, obtain, _read_features, again=makes_shared)
         return seen.select(found) if seen else np.array(found[slides.patches.rows])
 
     return features
+
+
+def _read_features(entry: Entry) -> np.ndarray:
+    found: np.ndarray = np.load(entry.folder / _FEATURES, mmap_mode="r")
+    return found
 
 
 def _scales(

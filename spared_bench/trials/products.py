@@ -23,6 +23,7 @@ from spared_bench.errors import ViewError
 from spared_bench.keys.hashing import digest
 from spared_bench.pretty import facts_html
 from spared_bench.store.entries import Entry
+from spared_bench.store.reading import read_product
 from spared_bench.trials.features import features_of
 from spared_bench.trials.raw_slides import read_raw_slides, without_image
 from spared_bench.trials.views import (
@@ -151,10 +152,11 @@ def prepare(bench: Bench, name: str) -> Prepared:
 
     if bench.confined:
         return _last_read[_known(bench, name)].of(bench, name)
-    prepared = _make_prepared(bench, name, slides)
     known = _known(bench, name)
-    if known not in _last_read:
-        adata = read_table(prepared.folder / _DATASET)
+    if known in _last_read:
+        _make_prepared(bench, name, slides)
+    else:
+        adata = _read_prepared(bench, name, slides)
         missing = 1 - float(np.asarray(adata.layers[MASK]).mean())
         if bench.guests:
             adata = _without_test_expression(adata)
@@ -303,8 +305,16 @@ def prepared_table(bench: Bench, name: str) -> AnnData:
 
     What is scored against needs no more.
     """
-    entry = _make_prepared(bench, name, lambda: read_raw_slides(bench, name))
-    return read_table(entry.folder / _DATASET)
+    return _read_prepared(bench, name, lambda: read_raw_slides(bench, name))
+
+
+def _read_prepared(bench: Bench, name: str, slides: RawSlides) -> AnnData:
+    return read_product(
+        bench.workspace.store,
+        lambda: _make_prepared(bench, name, slides),
+        lambda entry: read_table(entry.folder / _DATASET),
+        again=bench.makes_shared,
+    )
 
 
 def _make_prepared(bench: Bench, name: str, slides: RawSlides) -> Entry:

@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from spared_bench.interfaces import Budget, Context, Job, Report
 from spared_bench.keys.hashing import digest
 from spared_bench.specs import Stage
 from spared_bench.store.entries import Entry
+from spared_bench.store.reading import read_product
 from spared_bench.trials.blind import confine
 from spared_bench.trials.completed import completed, completed_target, make_completed
 from spared_bench.trials.methods import build
@@ -48,14 +50,22 @@ def fitted_stages(bench: Bench, job: Job) -> tuple[dict[str, Any], float]:
     """
     fitted, seconds = {}, 0.0
     for name, stage in bench.stages(job.predictor, job.parameters).items():
-        entry = _obtain(bench, job, stage)
-        network = build(bench, "predictor", stage.predictor, dict(stage.parameters))
-        place = {"device": bench.settings.device}
-        takes_place = "device" in inspect.signature(network.load).parameters
-        network.load(entry.folder / _MODEL, **(place if takes_place else {}))
-        fitted[name] = network
-        seconds += entry.read_json(_FIT)["seconds"]
+        fitted[name], spent = read_product(
+            bench.workspace.store,
+            partial(_obtain, bench, job, stage),
+            partial(_load, bench, stage),
+            again=bench.makes_shared,
+        )
+        seconds += spent
     return fitted, seconds
+
+
+def _load(bench: Bench, stage: Stage, entry: Entry) -> tuple[Any, float]:
+    network = build(bench, "predictor", stage.predictor, dict(stage.parameters))
+    place = {"device": bench.settings.device}
+    takes_place = "device" in inspect.signature(network.load).parameters
+    network.load(entry.folder / _MODEL, **(place if takes_place else {}))
+    return network, float(entry.read_json(_FIT)["seconds"])
 
 
 def stage_folders(bench: Bench, job: Job) -> list[Path]:

@@ -28,6 +28,7 @@ from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, image_size_of, opened
 from spared_bench.store.entries import Entry
 from spared_bench.store.processes import stamp
+from spared_bench.store.reading import read_product
 from spared_bench.trials.raw_slides import read_raw_slides, require_images, without_image
 from spared_bench.trials.stains import STAINS, make_stained, recolouring_of
 
@@ -236,8 +237,16 @@ def spot_view(
     @cache
     def found() -> Cut:
         raw = partial(read_raw_slides, bench, name) if slides is None else slides
-        entry = make_view(bench, name, view, raw)
-        return _open(bench, name, view, entry, stored_rows(entry, spot_names))
+
+        def opened_cut(entry: Entry) -> Cut:
+            return _open(bench, name, view, entry, stored_rows(entry, spot_names))
+
+        return read_product(
+            bench.workspace.store,
+            lambda: make_view(bench, name, view, raw),
+            opened_cut,
+            again=bench.makes_shared,
+        )
 
     return SpotView(view, found, np.arange(len(spot_names)))
 

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from anndata import read_h5ad
 
+from spared_bench.api import select
 from spared_bench.bench import Bench
+from spared_bench.errors import CorruptEntryError
 from spared_bench.models.encoders import ColorEncoder
+from spared_bench.store.reading import read_product
 from spared_bench.trials import products
 from spared_bench.trials.completed import completed, completed_target, make_completed
-from spared_bench.trials.products import prepare, prepared_table
+from spared_bench.trials.products import make_dataset, prepare, prepared_table
+from spared_bench.trials.runner import run_trial
 
 
 @pytest.fixture(autouse=True)
@@ -161,3 +165,83 @@ def test_two_splits_together_have_the_spots_of_both_in_the_order_of_the_dataset(
     assert list(both.adata.obs_names) == list(whole.obs_names[rows])
     np.testing.assert_array_equal(both.target, layer[rows] - offset)
     np.testing.assert_array_equal(both.patches[:], prepared.patches[np.flatnonzero(rows)])
+
+
+@pytest.fixture(params=["prepared", "patches", "completed", "features"])
+def zeroed(bench, request):
+    """Every array and table of one kind of product: of its size, and all zeros."""
+    make_dataset(bench, "toy")
+    make_completed(bench, "toy", "none")
+    slides = prepare(bench, "toy").slides("train")
+    features(slides)
+    products._last_read.clear()
+    products.read_table.cache_clear()
+    files = [
+        path
+        for path in bench.workspace.store.root.glob(f"{request.param}/*/*/*")
+        if path.suffix in (".npy", ".h5ad")
+    ]
+    assert files
+    sound = {path: path.read_bytes() for path in files}
+    for path, content in sound.items():
+        path.write_bytes(bytes(len(content)))
+    return request.param, sound
+
+
+def read_all(bench):
+    prepared = prepare(bench, "toy")
+    slides = prepared.slides("train")
+    return completed_target(prepared, "none", "train"), slides.patches[:], features(slides)
+
+
+def features(slides):
+    return slides.features(ColorEncoder())
+
+
+def test_a_product_that_is_all_zeros_is_made_again(bench, zeroed):
+    _, sound = zeroed
+    read_all(bench)
+    for path, content in sound.items():
+        if path.suffix == ".npy":  # HDF5 notes times
+            assert path.read_bytes() == content
+        else:
+            assert path.read_bytes() != bytes(len(content))
+
+
+def test_a_damaged_product_is_no_failure_of_a_strangers_method(bench, for_a_stranger, zeroed):
+    kind, sound = zeroed
+    with pytest.raises(CorruptEntryError, match=r"has changed.*store verify --repair"):
+        read_all(for_a_stranger)
+    for path, content in sound.items():  # nor made where the stranger's code is
+        assert path.read_bytes() == bytes(len(content)), kind
+
+
+def test_what_cannot_be_read_and_is_not_damaged_stays_the_error_that_it_was(bench):
+    def read(entry):
+        raise OSError("too many open files")
+
+    store = bench.workspace.store
+    with pytest.raises(OSError, match="too many open files"):
+        read_product(store, lambda: make_completed(bench, "toy", "none"), read)
+    assert store.has("completed", bench.completed_key("toy", "none"))
+
+
+def test_a_trial_whose_product_is_damaged_runs_as_if_it_were_not(bench, zeroed):
+    (cell,) = select(bench, ["toy"], ["none"], ["toy-ridge"]).cells
+    result = run_trial(bench, cell.finals[-1])
+    assert result.ok, result.traceback
+
+
+def test_a_network_that_is_all_zeros_is_trained_again(bench):
+    store = bench.workspace.store
+    (cell,) = select(bench, ["toy"], ["none"], ["toy-staged"]).cells
+    first = run_trial(bench, cell.finals[-1])
+    assert first.ok, first.traceback
+    store.remove("trials", first.key)
+    files = list(store.root.glob("networks/*/*/model/*"))
+    assert files
+    for path in files:
+        path.write_bytes(bytes(path.stat().st_size))
+    again = run_trial(bench, cell.finals[-1])
+    assert again.ok, again.traceback
+    assert again.validation_mse == first.validation_mse

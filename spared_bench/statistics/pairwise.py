@@ -42,9 +42,10 @@ def wilcoxon_each(differences: Sequence[np.ndarray]) -> list[float]:
     p = np.ones(len(differences))
     sizes = np.array([len(each) for each in differences])
     for size in np.unique(sizes[sizes > 0]):
-        alike = np.flatnonzero(sizes == size)
-        p[alike] = _signed_rank_p(np.column_stack([differences[at] for at in alike]))
-    return p.tolist()
+        alike = sizes == size
+        of_size = [each for each, one in zip(differences, alike, strict=True) if one]
+        p[alike] = _signed_rank_p(np.column_stack(of_size))
+    return list(map(float, p))
 
 
 def _signed_rank_p(differences: np.ndarray) -> np.ndarray:

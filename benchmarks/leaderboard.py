@@ -1,28 +1,32 @@
 """How long the leaderboard takes: 10,000 runs to the finished site, and the site in a browser.
 
-    python benchmarks/leaderboard.py [--runs 10000] [--json FILE]
+    python benchmarks/leaderboard.py [--runs 10000] [--json FILE] [--before FOLDER]
 
 Makes a store of made-up results (200 predictors x 40 datasets x 5 completers, of which a run keeps
 the first 10,000 where asked for fewer), builds the site from it in a process of its own, whose time
 and largest memory are measured, and opens it in headless Chromium. The full table, which the page
-has to show, is built from 200 x 40 x 5 results.
+has to show, is built from 200 x 40 x 5 results; with FOLDER, a checkout of an earlier commit, by
+turns also by that one, whose tables must be the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from made_up_board import COMPLETERS, DATASETS, PREDICTORS, write_store
 
+HERE = Path(__file__).parents[1]
 BUILD = """
 import resource, sys, time
 from pathlib import Path
@@ -38,11 +42,13 @@ print(time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss
 """
 
 
-def time_build(root: Path, out: Path) -> dict[str, float]:
+def time_build(root: Path, out: Path, checkout: Path = HERE) -> dict[str, float]:
     """Build in a process of its own; return seconds (start of Python included) and gigabytes."""
     begun = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", BUILD, str(root), str(out), str(Path(__file__).parent)],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
         check=True,
         capture_output=True,
         text=True,
@@ -142,12 +148,30 @@ ACTIONS = {
 }
 
 
+def by_turns(root: Path, place: Path, before: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    """Build with an index by this checkout and an earlier one; yield the figures of each build.
+
+    Raises
+    ------
+    SystemExit
+        If their tables differ.
+    """
+    outs = {"now": place / "now", "before": place / "before"}
+    for turn in (1, 2, 3):
+        for which, checkout in (("before", before), ("now", HERE)):
+            yield f"{which}, turn {turn}", time_build(root, outs[which], checkout)
+    for table in ("leaderboard.csv", "leaderboard.json", "leaderboard.md"):
+        if not filecmp.cmp(outs["now"] / table, outs["before"] / table, shallow=False):
+            raise SystemExit(f"{table} differs.")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5, help="openings of the page")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--before", type=Path, help="a checkout of an earlier commit")
     arguments = parser.parse_args()
     figures: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -158,6 +182,8 @@ def main() -> None:
         everything = PREDICTORS * DATASETS * COMPLETERS
         write_store(root / "all", everything)
         figures[f"{everything} runs"] = time_build(root / "all", root / "full")
+        if arguments.before:
+            figures |= by_turns(root / "all", root, arguments.before.resolve())
         figures["page of 200 x 40 x 5"] = time_page(root / "full" / "index.html", arguments.repeats)
     for name, values in figures.items():
         print(name, {key: round(value, 2) for key, value in values.items()})

@@ -12,7 +12,7 @@ from scipy.stats import pearsonr
 from sklearn.linear_model import Ridge
 
 from spared_bench.processing.images import image_size
-from spared_bench.reports import quality
+from spared_bench.reports import foretelling, quality
 from spared_bench.reports.dim import highest_value
 from spared_bench.reports.quality import TESTS, check_slide
 from spared_bench.reports.turned import as_stored
@@ -241,7 +241,7 @@ def test_the_held_out_correlation_is_that_of_scikit_learn(rng):
     seen, responses = rng.normal(size=(90, 5)), rng.normal(size=(90, 2))
     responses[:, 0] += seen[:, 1]
     folds = np.repeat(np.arange(5), 18)
-    found = quality._held_out_correlation(seen, responses, folds)
+    found = foretelling._held_out_correlation(seen, responses, folds)
 
     scaled = (seen - seen.mean(axis=0)) / seen.std(axis=0)
     foretold = np.empty_like(responses)

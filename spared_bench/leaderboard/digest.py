@@ -37,9 +37,15 @@ class _Board:
     known: Known
 
     def alone(self, dataset: str) -> str:
-        """Say what a score is that has no slides to take an interval over."""
+        """Say what a score is that is not a mean over slides to take an interval of."""
         folds = {each.dataset for each in self.trials if each.facts.get("fold_of") == dataset}
-        return f"the mean of {counted(len(folds), 'fold')}" if folds else "one slide"
+        if folds:
+            return f"the mean of {counted(len(folds), 'fold')}"
+        mine = [each for each in self.trials if each.dataset == dataset]
+        slides = {
+            name for each in mine for name in each.slide_scores.get(evaluation_split(each), {})
+        }
+        return "the spots of all slides, scored together" if len(slides) > 1 else "one slide"
 
     def donors(self, row: Row, dataset: str) -> dict[str, float]:
         """Return the error of a row on each donor of the evaluation split; seeds averaged."""

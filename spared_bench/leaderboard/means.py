@@ -1,8 +1,7 @@
 """Means and intervals: over seeds first, then over slides or datasets.
 
 The mean over seeds is undefined (nan) if any seed that ran has no finite value. Means over datasets
-are over those on which the value is defined, and say how many that were. Intervals are bootstrap
-percentiles (95 %): over datasets with the same resampled datasets for all rows.
+are over those on which the value is defined, and say how many that were.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from statistics import fmean
 
 from spared_bench.leaderboard.model import UNDEFINED, Mean
 from spared_bench.results import TrialResult
+from spared_bench.specs import MetricSpec
+from spared_bench.statistics.intervals import FEWEST_DATASETS, mean_interval
 
 
 def evaluation_split(trial: TrialResult) -> str:
@@ -50,42 +51,32 @@ def finite(values: Iterable[float]) -> list[float]:
 
 
 def slide_interval(
-    slides: Sequence[Mapping[str, Mapping[str, float]]], metric: str
+    slides: Sequence[Mapping[str, Mapping[str, float]]], metric: MetricSpec, score: float
 ) -> tuple[float, float]:
-    """Return the interval of a metric over slides, each slide averaged over seeds first.
+    """Return the 95 % interval over slides, each slide averaged over seeds first.
 
     Parameters
     ----------
     slides : sequence of mapping of slide to mapping of metric to float
         Of every trial, on the split on which it is compared.
-    metric : str
+    metric : MetricSpec
+    score : float
+        Undefined where this is not the mean over slides, as under a protocol that scores the spots
+        of all slides together: the interval would be one of another number.
     """
     names = sorted(set[str]().union(*slides))
     if len(names) < 2:
         return UNDEFINED
-    from spared_bench.statistics.bootstrap import over_slides
-
-    values = [
-        [float(each[name].get(metric, math.nan)) for each in slides if name in each]
+    values = finite(
+        fmean(float(each[name].get(metric.name, math.nan)) for each in slides if name in each)
         for name in names
-    ]
-    return over_slides([fmean(each) for each in values])
+    )
+    if not math.isclose(mean(values), score, rel_tol=1e-3, abs_tol=1e-5):  # may be rounded
+        return UNDEFINED
+    return mean_interval(values, bounds=metric.bounds)
 
 
-def dataset_intervals(values: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
-    """Return the interval of the mean of every row over datasets.
-
-    Parameters
-    ----------
-    values : sequence of (n_datasets) sequences of (n_rows) float
-        nan where a row has no value.
-    """
-    from spared_bench.statistics.bootstrap import FEWEST_DATASETS
-    from spared_bench.statistics.bootstrap import over_datasets as resampled
-
-    if len(values) < FEWEST_DATASETS:
-        return [UNDEFINED for _ in (values[0] if values else ())]
-    import pandas as pd
-
-    bounds = resampled(pd.DataFrame(list(values))).to_numpy()
-    return [(float(low), float(high)) for low, high in bounds]
+def dataset_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of a mean over datasets; undefined for fewer than five."""
+    defined = finite(values)
+    return mean_interval(defined) if len(defined) >= FEWEST_DATASETS else UNDEFINED

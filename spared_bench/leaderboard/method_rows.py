@@ -9,6 +9,7 @@ from typing import Any
 
 from spared_bench.leaderboard.datasets import joined, once
 from spared_bench.leaderboard.means import (
+    dataset_interval,
     evaluation_split,
     finite,
     mean,
@@ -59,7 +60,7 @@ def _on_dataset(
     scores = [trial.scores.get(split, {}) for trial, split in both]
     slides = [trial.slide_scores.get(split, {}) for trial, split in both]
     return DatasetScores(
-        {metric.name: _score(scores, slides, metric.name) for metric in metrics},
+        {metric.name: _score(scores, slides, metric) for metric in metrics},
         seeds=len(trials),
         failed=n_seeds - len(trials),
     )
@@ -68,10 +69,10 @@ def _on_dataset(
 def _score(
     scores: Sequence[Mapping[str, float]],
     slides: Sequence[Mapping[str, Mapping[str, float]]],
-    metric: str,
+    metric: MetricSpec,
 ) -> Score:
-    centre, sd = over_seeds([float(each.get(metric, math.nan)) for each in scores])
-    return Score(centre, sd, interval=slide_interval(slides, metric))
+    centre, sd = over_seeds([float(each.get(metric.name, math.nan)) for each in scores])
+    return Score(centre, sd, interval=slide_interval(slides, metric, centre))
 
 
 def row_of(
@@ -143,8 +144,10 @@ def _with_normalised(
 
 def _summary(counted: Sequence[DatasetScores], metric: MetricSpec) -> Summary:
     scores = [each.score(metric) for each in counted]
-    ratios = [score.normalised for score in scores]
+    means, ratios = [each.mean for each in scores], [each.normalised for each in scores]
+    is_ratio = can_be_normalised(metric)
     return Summary(
-        over_datasets([score.mean for score in scores]),
-        over_datasets(ratios) if can_be_normalised(metric) else Mean(),
+        over_datasets(means),
+        over_datasets(ratios) if is_ratio else Mean(),
+        dataset_interval(ratios if is_ratio else means),
     )

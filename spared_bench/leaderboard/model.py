@@ -24,7 +24,7 @@ class Score:
     normalised : float
         The error over the lowest of any method (``measures.normalised``).
     interval : tuple of float
-        95 % interval over slides; nan for fewer than two slides.
+        95 % interval over slides (Student's); nan for fewer than two slides.
     gain : float
         By how much it is better than from images alone (``gains``); nan where there is no such row.
     """
@@ -57,7 +57,7 @@ class Summary:
     mean, normalised : Mean
         Of the scores, and of the normalised errors.
     interval : tuple of float
-        95 % bootstrap interval of ``overall``; nan for fewer than five datasets.
+        95 % interval of ``overall`` over datasets (Student's); nan for fewer than five.
     gain : Mean
         Of the gains.
     """

@@ -20,9 +20,8 @@ How each number is computed, here and in ``method_rows``:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -30,8 +29,6 @@ from typing import Any
 from spared_bench.leaderboard.datasets import datasets_of
 from spared_bench.leaderboard.folds import with_joined_folds
 from spared_bench.leaderboard.gains import uses_known, with_gains
-from spared_bench.leaderboard.means import dataset_intervals
-from spared_bench.leaderboard.measures import can_be_normalised
 from spared_bench.leaderboard.merging import Facts, origin_of, origin_order
 from spared_bench.leaderboard.method_rows import Method, is_control, row_of, scores_of
 from spared_bench.leaderboard.model import (
@@ -39,8 +36,6 @@ from spared_bench.leaderboard.model import (
     Failure,
     Origin,
     ProtocolBoard,
-    Row,
-    Summary,
 )
 from spared_bench.leaderboard.ranks import ranked
 from spared_bench.leaderboard.records import Competitor, with_records
@@ -132,7 +127,6 @@ def _protocol_board(protocol: str, results: Sequence[_Named], known: Known) -> P
     ]
     datasets = with_records(datasets, competing, metrics)
     rows = [row_of(name, mine, datasets, scores[name], metrics) for name, mine in methods.items()]
-    rows = _with_intervals(rows, [each.name for each in datasets if each.counts], metrics)
     image_only = [
         row_of(name, everything[name], datasets, scores[name], metrics) for name in beside
     ]
@@ -224,21 +218,6 @@ def _one_each(results: Sequence[_Named]) -> tuple[list[TrialResult], list[str]]:
                 f" {name[4]}; the one with key {first.key[:12]} is shown."
             )
     return kept, notes
-
-
-def _with_intervals(
-    rows: Sequence[Row], counted: Sequence[str], metrics: Sequence[MetricSpec]
-) -> list[Row]:
-    """Return rows with the interval, by every metric, of what rows are ranked by."""
-    found: list[dict[str, Summary]] = [{} for _ in rows]
-    for metric in metrics:
-        scores = [[row.datasets[name].score(metric) for row in rows] for name in counted]
-        ratio = can_be_normalised(metric)
-        values = [[each.normalised if ratio else each.mean for each in line] for line in scores]
-        bounds = dataset_intervals(values) or [(math.nan, math.nan)] * len(rows)
-        for summaries, row, interval in zip(found, rows, bounds, strict=True):
-            summaries[metric.name] = replace(row.summary(metric), interval=interval)
-    return [replace(row, summaries=each) for row, each in zip(rows, found, strict=True)]
 
 
 def _failure(trial: TrialResult) -> Failure:

@@ -21,6 +21,7 @@ from spared_bench.leaderboard.text import MAX_MESSAGE, predictor_name, score, vi
 from spared_bench.metrics.uncertainty import LEVELS
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
+from spared_bench.statistics.intervals import standard_errors
 
 MOST_FAILURES = 1_000
 _ABOUT = (
@@ -84,6 +85,7 @@ def board_data(part: ProtocolBoard) -> dict[str, Any]:
             "completer": part.ranking.completer,
             "columns": [_column(column, part.metrics) for column in shown],
             "datasets": [_dataset(dataset, part.metrics) for dataset in part.datasets],
+            "standard_errors": _standard_errors(len(part.datasets)),
             "rows": [_row(row, part, shown) for row in part.rows],
             "n_failures": len(part.failures),
             "failures": [
@@ -92,6 +94,11 @@ def board_data(part: ProtocolBoard) -> dict[str, Any]:
             ],
         }
     )
+
+
+def _standard_errors(most: int) -> list[float | None]:
+    """Return what an interval of n datasets takes, at place n: the page chooses among datasets."""
+    return [None, None, *map(standard_errors, range(2, most + 1))]
 
 
 def _images_alone(part: ProtocolBoard) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from spared_bench.errors import UnknownNameError
 from spared_bench.results import BROUGHT, IMPORTED, TrialResult
-from spared_bench.statistics.over_genes import mean_interval, share_interval
+from spared_bench.statistics.intervals import mean_interval, share_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def scores_frame(results: Iterable[TrialResult], per: Per = "split") -> pd.DataF
         where undefined. Per slide also ``slide``; per gene ``gene`` and ``symbol``, on the
         evaluated split alone. Per split also ``genes_mean``, ``genes_low`` and ``genes_high``: the
         mean over genes of a metric that has a value for each, and its 95 % interval over genes
-        (bootstrap; Wilson's for the share of genes above the control).
+        (Student's; Wilson's for the share of genes above the control).
 
     Raises
     ------

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spared_bench.specs import MetricSpec
-from spared_bench.statistics.bootstrap import FEWEST_DATASETS, over_slides
 from spared_bench.statistics.effects import rank_biserial
+from spared_bench.statistics.intervals import FEWEST_DATASETS, mean_interval
 from spared_bench.statistics.omnibus import Friedman, friedman
 from spared_bench.statistics.pairwise import holm, wilcoxon_p
 from spared_bench.studies.model import Comparison, Study
@@ -44,13 +44,13 @@ class Difference:
     difference : float
         Their difference, level minus base; nan without a block.
     low, high : float
-        95 % of the means over slides drawn again with replacement; nan for fewer than five.
+        95 % interval of it over slides (Student's); nan for fewer than five.
     better : int
         Slides on which the level is better.
     n_genes : int
         Pairs of gene and cell that have both.
     gene_difference, gene_low, gene_high : float
-        Mean difference over genes, and 95 % of the means over genes drawn again.
+        Mean difference over genes, and its 95 % interval over them.
     p : float
         Wilcoxon's signed-rank test over blocks, corrected by Holm over the comparisons of the
         factor and method; nan where it could not speak.
@@ -125,8 +125,8 @@ def _difference(
     sign = -1.0 if metric.better == "lower" else 1.0
     difference = first - second
     gene = gene_differences(pairs, metric)
-    low, high = _interval(difference) if len(difference) >= FEWEST_DATASETS else (math.nan,) * 2
-    gene_low, gene_high = _interval(gene)
+    low, high = mean_interval(difference) if len(difference) >= FEWEST_DATASETS else (math.nan,) * 2
+    gene_low, gene_high = mean_interval(gene)
     return replace(
         empty,
         n_pairs=len(pairs),
@@ -154,10 +154,6 @@ def _is_one_trial(cell: StudyCell, base: StudyCell) -> bool:
         return False
     first, second = ((each.slide_scores, each.gene_scores) for each in (ours, theirs))
     return repr(first) == repr(second)  # in which nan is nan
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    return over_slides(values)
 
 
 def _pairs(

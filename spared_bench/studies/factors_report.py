@@ -209,8 +209,8 @@ def _differences(found: Sequence[Difference], metric: MetricSpec) -> Table:
             "p",
         ),
         rows,
-        "Pairs agree in everything but the level. Intervals are of means of slides, or of genes,"
-        " drawn again with replacement; fewer than five slides are too few to draw from.",
+        "Pairs agree in everything but the level. Intervals are Student's, of the mean over slides"
+        " or genes; fewer than five slides are too few for one.",
         (1, 2, 3, 4, 5, 6, 7),
     )
 

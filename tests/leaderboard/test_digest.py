@@ -36,8 +36,9 @@ def test_the_best_row_stands_first_with_its_interval_and_the_control_beside_it()
     lines = told([worse, control, better], donors(2))
 
     assert lines[0] == "breast (test slides):"
+    # Two slides: 0.9 and 12.706 standard errors of 0.1 to each side, but no error is below 0.
     assert lines[1] == (
-        "  best     ridge · none: MSE 0.900, 95 % interval over slides 0.800 to 1.000"
+        "  best     ridge · none: MSE 0.900, 95 % interval over slides 0.000 to 2.171"
     )
     assert lines[2].startswith("  next     net · none: 1.100; not known to be worse: 2 donors")
     assert lines[3] == "  control  gene-mean · none: 2.000"
@@ -46,6 +47,12 @@ def test_the_best_row_stands_first_with_its_interval_and_the_control_beside_it()
 def test_one_slide_has_no_interval():
     lines = told([on_slides("ridge", {"S00": 0.8})])
     assert lines[1].endswith("no interval: one slide")
+
+
+def test_a_score_of_all_spots_together_has_no_interval_of_another_number():
+    scores = {"test": {name: {"mse": mse} for name, mse in {"S00": 0.8, "S10": 1.0}.items()}}
+    lines = told([trial("ridge", mse=0.95, slide_scores=scores)])
+    assert lines[1].endswith("no interval: the spots of all slides, scored together")
 
 
 def test_a_control_that_is_better_is_pointed_out():

@@ -12,7 +12,6 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from spared_bench.statistics.blocks import complete_blocks
-from spared_bench.statistics.bootstrap import over_datasets, over_slides
 from spared_bench.statistics.effects import rank_biserial, rank_biserial_matrix
 from spared_bench.statistics.paired import compare
 from spared_bench.statistics.summaries import average_ranks, normalised, wins
@@ -73,34 +72,6 @@ def test_effects_turn_their_sign_with_the_pair(rng):
 
     assert list(matrix.columns) == list("dcba")
     np.testing.assert_allclose(matrix, -matrix.T)
-
-
-def test_an_interval_over_datasets_has_the_width_that_theory_gives(rng):
-    matrix = pd.DataFrame({"a": rng.normal(3, 1, 60), "b": rng.normal(0, 2, 60)})
-
-    found = over_datasets(matrix, resamples=4_000)
-
-    for name in matrix:
-        low, high = found.loc[name]
-        assert low < matrix[name].mean() < high
-        wanted = 2 * 1.96 * matrix[name].std(ddof=0) / math.sqrt(60)
-        assert high - low == pytest.approx(wanted, rel=0.1)
-
-
-def test_intervals_do_not_change_from_build_to_build_and_need_five_datasets():
-    matrix = frame({"a": [1.0, 2.0, 4.0, 5.0, 7.0], "four": [1.0, 2.0, 3.0, 4.0, nan]})
-
-    pd.testing.assert_frame_equal(over_datasets(matrix), over_datasets(matrix))
-    assert over_datasets(matrix).loc["four"].isna().all()
-    assert 1.0 < over_datasets(matrix).loc["a", "low"] < 3.8
-    assert over_datasets(matrix.iloc[:0]).isna().all(axis=None)
-
-
-def test_an_interval_over_slides_brackets_their_mean_and_needs_two():
-    low, high = over_slides(np.array([0.1, 0.2, 0.3, nan]))
-
-    assert 0.1 <= low < 0.2 < high <= 0.3
-    assert all(map(math.isnan, over_slides(np.array([0.5]))))
 
 
 def test_raw_and_completed_are_compared_where_both_are():

@@ -99,7 +99,7 @@ PAGES = {
         ("spared_bench.statistics", *(
             f"spared_bench.statistics.{name}"
             for name in (
-                "blocks", "bootstrap", "effects", "omnibus", "paired", "pairwise", "summaries",
+                "blocks", "effects", "intervals", "omnibus", "paired", "pairwise", "summaries",
             )
         )),
     ),

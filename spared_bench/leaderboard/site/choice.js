@@ -6,8 +6,7 @@ spared.choice = (() => {
   const { known } = spared.parts;
   const ROW_FILTERS = ["completer", "scope", "trust", "weights", "budget"];
   const COLUMN_FILTERS = ["organism", "tissue", "technology", "tier"];
-  const FEWEST = 5; // datasets, below which there are too few to draw from
-  const RESAMPLES = 400;
+  const FEWEST = 5; // datasets, of which fewer have no interval (statistics/intervals.py)
   const mean = (values) => values.length ? values.reduce((a, b) => a + b, 0) / values.length : null;
 
   // "Visium" is a technology, whatever stands in brackets or after a comma behind it, and however it is written.
@@ -51,25 +50,13 @@ spared.choice = (() => {
     : budget === "quick" ? needsGpu(row) === false && known(row.seconds) && row.seconds <= QUICK : true;
   const passes = (row, params) => ROW_FILTERS.every((f) => f === "budget" ? affords(row, params.get(f)) : !params.get(f) || row[f] === params.get(f));
 
-  // Datasets drawn again with replacement: the same draws for all rows, and every time.
-  function resampler(columns) {
-    let seed = 20240711;
-    const random = () => { seed ^= seed << 13; seed ^= seed >>> 17; seed ^= seed << 5; return (seed >>> 0) / 4294967296; };
-    const n = columns.length;
-    const draws = Array.from({ length: RESAMPLES * n }, () => columns[Math.floor(random() * n)]);
-    return (v) => {
-      const means = new Float64Array(RESAMPLES);
-      for (let r = 0; r < RESAMPLES; r++) {
-        let sum = 0, seen = 0;
-        for (let k = r * n; k < r * n + n; k++) { const drawn = v[draws[k]]; if (known(drawn)) { sum += drawn; seen++; } }
-        means[r] = seen ? sum / seen : NaN;
-      }
-      return means;
-    };
-  }
-  function middle(means) {
-    const sorted = means.filter((v) => !Number.isNaN(v)).sort();
-    return [sorted[Math.floor(sorted.length * 0.025)], sorted[Math.ceil(sorted.length * 0.975) - 1]];
+  // Student's 95 % interval of the mean of some values; of too few, none.
+  function intervalOf(board, some) {
+    const n = some.length;
+    if (n < FEWEST) return [null, null];
+    const middle = mean(some), sd = Math.hypot(...some.map((v) => v - middle)) / Math.sqrt(n - 1);
+    const reach = board.standard_errors[n] * sd / Math.sqrt(n);
+    return [middle - reach, middle + reach];
   }
 
   // Of complete rows, which have a rank: all, of every method the best, or those of one completer.
@@ -114,28 +101,24 @@ spared.choice = (() => {
     const meanBy = (row, j) => mean(counted.map((i) => scores(row, j).mean[i]).filter(known));
     const query = (params.get("q") || "").toLowerCase().split(/\s+/).filter(Boolean);
     const rows = passing.filter((row) => (!row.control || params.get("controls") !== "0") && query.every((word) => text(row).includes(word)));
-    // Drawing again is slow for a thousand rows, so only those that are looked at are drawn again.
-    let drawn = null;
-    const again = (row) => (drawn ??= resampler(counted))(values(row));
-    const interval = (row) => found.get(row).interval ??= found.get(row).covered < FEWEST ? [null, null] : middle(again(row));
+    const onCounted = (some) => counted.map((i) => some[i]).filter(known);
+    const interval = (row) => found.get(row).interval ??= intervalOf(board, onCounted(values(row)));
+    const differences = (a, b) => onCounted(values(a).map((v, i) => known(v) && known(values(b)[i]) ? v - values(b)[i] : null));
     const order = board.rows.filter((row) => known(found.get(row).rank)).sort((a, b) => found.get(a).rank - found.get(b).rank);
-    let first = null;
     // Whether the difference from the first may be none; null where there are too few datasets.
     const tied = (row) => {
       const mine = found.get(row);
       if (!known(mine.rank) || counted.length < FEWEST) return null;
       if (mine.tied === undefined) {
-        first ??= again(order[0]);
-        const [low, high] = middle(again(row).map((v, r) => v - first[r]));
-        mine.tied = low <= 0 && high >= 0;
+        const [low, high] = intervalOf(board, differences(row, order[0]));
+        mine.tied = known(low) && low <= 0 && high >= 0;
       }
       return mine.tied;
     };
     // The mean difference of two rows over the datasets that both have, and its interval.
     const between = (a, b) => {
-      const both = values(a).map((v, i) => known(v) && known(values(b)[i]) ? v - values(b)[i] : null);
-      const here = counted.map((i) => both[i]).filter(known);
-      return { mean: mean(here), interval: here.length < FEWEST ? [null, null] : middle((drawn ??= resampler(counted))(both)) };
+      const some = differences(a, b);
+      return { mean: mean(some), interval: intervalOf(board, some) };
     };
     return { between, columns, counted, rows: new Set(rows), order, of: (row) => found.get(row), interval, tied, whole, k, metric, values, err, meanBy, fewest: FEWEST };
   }

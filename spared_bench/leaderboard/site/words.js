@@ -7,13 +7,13 @@ spared.words = (() => {
   let shown = null;
 
   const TERMS = [
-    ["rank", "Rank", "Place among the rows that are complete and compete, by the measure that ranks. Equal values share a rank. “tied with 1”: over the datasets drawn again (95 %), the difference from the row that is ranked first may be none."],
+    ["rank", "Rank", "Place among the rows that are complete and compete, by the measure that ranks. Equal values share a rank. “tied with 1”: the 95 % interval, over datasets, of the difference from the row that is ranked first holds 0."],
     ["completer", "Completer", "What fills unmeasured entries of the training target before a method learns from it: none leaves them out, median takes the median of neighbouring spots, SpaCKLE is a transformer. Scores count measured entries only, so that no completer is scored on its own guesses."],
     ["normalised", "Normalised error (Norm. MSE)", "The error on a dataset over the record on it; 1 is the record, 1.1 is ten per cent more. The record is the lowest error of the methods that were scored here from predictions, have every result and bear no flag; where there is none, of published ones. It makes datasets of different noise comparable, so that they can be averaged. What sets no record (a control, an incomplete or flagged row, a number that nobody checked) can be below 1."],
     ["val", "val", "The dataset has no test slides under this protocol: its validation slides, which also chose checkpoint and learning rate, are reported. Such a score is a little too good."],
     ["tier", "Tier", "A: test slides of other donors. B: other sections of the same donors. C: no independent test slides."],
     ["control", "Control", "A method that cannot be right: gene-mean predicts the mean of each gene, shuffled deals predictions to random spots. What is not better than these has learnt nothing. Controls have no rank."],
-    ["interval", "95 % interval", "Of the mean over datasets: the datasets are drawn again with replacement, 95 % of the means lie within. Below five datasets none is computed."],
+    ["interval", "95 % interval", "Of the mean over datasets, by Student’s t: were other datasets of the kind tried, nineteen such intervals of twenty would hold the mean of all of them. Below five datasets none is computed."],
     ["trust", "Trust", "Reported: published numbers, not checked. Re-scored: computed here from submitted predictions. Reproduced: trained and scored here. Imported: brought from another workspace. Brought: scored here, by `spared-bench score`, from predictions made elsewhere."],
     ["comparable", "Not comparable with published numbers", "This protocol differs from that of the published benchmark: compare rows within its table only."],
     ["pareto", "Pareto front", "The rows of which no other has both a lower error and a lower cost. A row behind the front costs more for less."],

@@ -1,4 +1,4 @@
-"""Intervals over genes and split halves, held against scipy and by properties."""
+"""Split halves, held against scipy and by properties."""
 
 from __future__ import annotations
 
@@ -7,29 +7,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from spared_bench.statistics.over_genes import mean_interval, share_interval
 from spared_bench.statistics.split_half import split_half
-
-
-@pytest.mark.parametrize(("n", "above"), [(1, 0), (1, 1), (32, 7), (128, 128), (50, 0)])
-def test_the_interval_of_a_share_is_wilsons_of_scipy(n, above):
-    wanted = scipy.stats.binomtest(above, n).proportion_ci(0.95, method="wilson")
-    values = [1.0] * above + [0.0] * (n - above) + [np.nan]
-    found = share_interval(values)
-    assert found == pytest.approx((wanted.low, wanted.high), abs=1e-12)
-
-
-def test_without_genes_there_is_no_interval():
-    assert np.isnan(share_interval([np.nan])).all()
-    assert np.isnan(mean_interval([0.3])).all()
-
-
-def test_the_interval_of_a_mean_covers_it(rng):
-    covered = 0
-    for _ in range(100):
-        low, high = mean_interval(rng.normal(1, 1, 60))
-        covered += low <= 1 <= high
-    assert covered > 85
 
 
 def scores(rng, gaps, noise, n_units=40):

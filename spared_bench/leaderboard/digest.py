@@ -41,16 +41,30 @@ class _Board:
         folds = {each.dataset for each in self.trials if each.facts.get("fold_of") == dataset}
         if folds:
             return f"the mean of {counted(len(folds), 'fold')}"
+        several = len(self.slides(dataset)) > 1
+        return "the spots of all slides, scored together" if several else "one slide"
+
+    def slides(self, dataset: str) -> dict[str, str]:
+        """Return the donor of each slide of the evaluation split; a slide's name if unknown."""
+        facts = self.known.datasets.get(dataset, {}).get("slides", ())
+        donor = {each["slide_id"]: each["patient_id"] or each["slide_id"] for each in facts}
         mine = [each for each in self.trials if each.dataset == dataset]
-        slides = {
-            name for each in mine for name in each.slide_scores.get(evaluation_split(each), {})
+        return {
+            name: donor.get(name, name)
+            for each in mine
+            for name in each.slide_scores.get(evaluation_split(each), {})
         }
-        return "the spots of all slides, scored together" if len(slides) > 1 else "one slide"
+
+    def sample(self, dataset: str) -> str:
+        """Say over what an interval is: sections of one donor are alike, which makes it narrow."""
+        slides = self.slides(dataset)
+        donors = set(slides.values())
+        of_donors = f" of {counted(len(donors), 'donor')}" if len(donors) < len(slides) else ""
+        return counted(len(slides), "slide") + of_donors
 
     def donors(self, row: Row, dataset: str) -> dict[str, float]:
         """Return the error of a row on each donor of the evaluation split; seeds averaged."""
-        slides = self.known.datasets.get(dataset, {}).get("slides", ())
-        donor = {each["slide_id"]: each["patient_id"] or each["slide_id"] for each in slides}
+        donor = self.slides(dataset)
         found: dict[str, list[float]] = {}
         for trial in self.trials:
             if (trial.dataset, trial.predictor, trial.completer, origin_of(trial)) == (
@@ -58,7 +72,7 @@ class _Board:
             ):  # fmt: skip
                 for slide, scores in trial.slide_scores.get(evaluation_split(trial), {}).items():
                     value = float(scores.get(self.metric.name, math.nan))
-                    found.setdefault(donor.get(slide, slide), []).append(error(self.metric, value))
+                    found.setdefault(donor[slide], []).append(error(self.metric, value))
         return {name: fmean(values) for name, values in found.items()}
 
 
@@ -108,7 +122,8 @@ def _of_dataset(board: _Board, dataset: BoardDataset, rows: list[Row]) -> Iterat
     first = rows[0]
     score = first.datasets[dataset.name].score(metric)
     interval = (
-        f"95 % interval over slides {shown(score.interval[0])} to {shown(score.interval[1])}"
+        f"95 % interval {shown(score.interval[0])} to {shown(score.interval[1])}, over"
+        f" {board.sample(dataset.name)}"
         if all(map(math.isfinite, score.interval))
         else f"no interval: {board.alone(dataset.name)}"
     )

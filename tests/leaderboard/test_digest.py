@@ -38,10 +38,18 @@ def test_the_best_row_stands_first_with_its_interval_and_the_control_beside_it()
     assert lines[0] == "breast (test slides):"
     # Two slides: 0.9 and 12.706 standard errors of 0.1 to each side, but no error is below 0.
     assert lines[1] == (
-        "  best     ridge · none: MSE 0.900, 95 % interval over slides 0.000 to 2.171"
+        "  best     ridge · none: MSE 0.900, 95 % interval 0.000 to 2.171, over 2 slides"
     )
     assert lines[2].startswith("  next     net · none: 1.100; not known to be worse: 2 donors")
     assert lines[3] == "  control  gene-mean · none: 2.000"
+
+
+def test_an_interval_over_sections_of_few_donors_says_how_many_they_are():
+    sections = {"S00": 0.8, "S01": 0.9, "S10": 1.0, "S11": 1.1}
+    lines = told([on_slides("ridge", sections)], donors(2, per_donor=2))
+    assert lines[1].endswith(", over 4 slides of 2 donors")
+    (unknown,) = told([on_slides("ridge", sections)])[1:]
+    assert unknown.endswith(", over 4 slides")
 
 
 def test_one_slide_has_no_interval():

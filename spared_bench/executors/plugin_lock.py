@@ -9,6 +9,8 @@ from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.errors import PluginError, SparedBenchError
+from spared_bench.planning.checks import problems_of
+from spared_bench.planning.own_checks import unfit
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.views import methods_of, misdeclared
 from spared_bench.registry import Registry
@@ -59,12 +61,20 @@ def _told_of(bench: Bench, kind: str, name: str, made: ViewsMade) -> dict[str, A
         return dict(entry.told)
     if kind not in METHODS:
         return described(entry, {})
-    try:
-        chosen = bench.chosen(kind, name)
-    except SparedBenchError as error:
-        return described(entry, {"problem": str(error)})
+    if problem := _problem_of(bench, kind, name):
+        return described(entry, {"problem": problem})
+    chosen = bench.chosen(kind, name)
     values = {"configuration": chosen.configuration, "values": as_json(chosen.values)}
     return described(entry, values | made.get((kind, entry.qualified_name), {}))
+
+
+def _problem_of(bench: Bench, kind: str, name: str) -> str:
+    """Say why a method cannot run with its parameters; its code is asked here, and nowhere else."""
+    selected: dict[str, Sequence[str]] = {f"{kind}s": [name]}
+    try:
+        return "\n".join(problems_of(bench, kind, name)) or unfit(bench, **selected)
+    except SparedBenchError as error:
+        return str(error)
 
 
 def _views_made(bench: Bench, names: Iterable[Sequence[str]]) -> ViewsMade:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from spared_bench.annotations import fits
 from spared_bench.bench import Bench
 from spared_bench.errors import PluginError, ProtocolError, UsageError, did_you_mean
 from spared_bench.models.augmentation.names import made as augmentations
@@ -12,6 +14,7 @@ from spared_bench.models.augmentation.names import of_method as augment_of
 from spared_bench.models.encoder_table import is_colour
 from spared_bench.parameters import Signature
 from spared_bench.protocol import PUBLISHED
+from spared_bench.specs import PredictorSpec
 
 
 def check_methods(bench: Bench, completers: Sequence[str], predictors: Sequence[str]) -> None:
@@ -27,17 +30,31 @@ def check_methods(bench: Bench, completers: Sequence[str], predictors: Sequence[
         If a method's ``configurations`` cannot be.
     """
     _check_overridden(bench)
-    problems: list[str] = []
-    for kind, name in used_methods(bench, completers, predictors):
-        try:
-            parameters = bench.chosen(kind, name).values
-            problems += _augmentation(bench, kind, name, parameters)
-            problems += _unused_weights(bench, kind, name, parameters)
-        except UsageError as error:
-            problems.append(str(error))
-        problems += _misfits(bench, name) if kind == "predictor" else []
+    used = used_methods(bench, completers, predictors)
+    problems = [told for kind, name in used for told in problems_of(bench, kind, name)]
     if problems:
         raise UsageError("\n".join(dict.fromkeys(problems)))
+
+
+def problems_of(bench: Bench, kind: str, name: str) -> list[str]:
+    """Say what is wrong with the parameters of one method, as set and as its spec has them.
+
+    Of a method that this process is only told of, what the process found that imported it.
+
+    Raises
+    ------
+    PluginError
+        If its ``configurations`` cannot be.
+    """
+    try:
+        parameters = bench.chosen(kind, name).values
+        problems = _augmentation(bench, kind, name, parameters)
+        problems += _unused_weights(bench, kind, name, parameters)
+    except UsageError as error:
+        problems = [str(error)]
+    if kind == "completer":
+        return problems
+    return problems + misfits(bench.predictor(name), partial(bench.signature, "predictor"))
 
 
 def used_methods(
@@ -99,13 +116,20 @@ def _check_overridden(bench: Bench) -> None:
             )
 
 
-def _misfits(bench: Bench, predictor: str) -> list[str]:
-    """Say which parameters a predictor's spec speaks of that it, or what it builds on, lacks."""
-    spec, own = bench.predictor(predictor), bench.signature("predictor", predictor)
-    label = f"the spec of predictor {spec.name!r}"
+def misfits(spec: PredictorSpec, signature: Callable[[str], Signature]) -> list[str]:
+    """Say which parameters a predictor's spec speaks of that it, or what it builds on, cannot have.
+
+    Parameters
+    ----------
+    spec : PredictorSpec
+    signature : callable
+        Returns what the predictor of a name can be made with.
+    """
+    own, label = signature(spec.name), f"the spec of predictor {spec.name!r}"
     told = [_lacking(own, name, f"{label} searches") for name in spec.search]
+    told += [_mistyped(own, name, values, label) for name, values in spec.search.items()]
     for stage in spec.stages.values():
-        other = bench.signature("predictor", stage.predictor)
+        other = signature(stage.predictor)
         builds = f"{label} builds on {stage.predictor!r} and sets"
         told += [_lacking(other, name, builds) for name in (*stage.parameters, *stage.taken)]
         told += [_lacking(own, name, f"{label} hands on") for name in stage.taken.values()]
@@ -149,3 +173,17 @@ def _lacking(signature: Signature, name: str, doing: str) -> str:
         f"{doing[0].upper()}{doing[1:]} {name!r}, which is no parameter there. Known:"
         f" {', '.join(signature.parameters) or 'none'}. Correct the plugin's spec."
     )
+
+
+def _mistyped(signature: Signature, name: str, values: Sequence[Any], label: str) -> str:
+    """Say which value a search would try that the parameter cannot have."""
+    if name not in signature.parameters:
+        return ""
+    wanted = signature.parameters[name]
+    for value in values:
+        if not fits(value, wanted.annotation):
+            return (
+                f"{label[0].upper()}{label[1:]} searches {name!r} at {value!r}, of type"
+                f" {type(value).__name__}; expected {wanted.type}. Correct the plugin's spec."
+            )
+    return ""

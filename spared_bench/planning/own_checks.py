@@ -18,7 +18,7 @@ def unfit(bench: Bench, completers: Iterable[str] = (), predictors: Iterable[str
     Candidates of a search are among them, and what lies out of its bounds is told, too.
 
     Their ``check_parameters`` is asked (``spared_bench.interfaces.Predictor``), where their code is
-    imported in this process; of others, their trials say it.
+    imported in this process; of others, the process says it that tells of them.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -197,3 +198,47 @@ def test_a_wrong_name_is_told_as_without_a_child(tmp_path):
             apart=True,
             parameters={"gene-maen": {"a": 1}},
         )
+
+
+SPEC = """
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("odd", f"{__name__}:Model", search={SEARCH})]
+"""
+CLASS = """
+from dataclasses import dataclass
+from spared_bench.bounds import Positive
+
+@dataclass
+class Model:
+    width: int = 4
+    share: Positive = 0.5
+    depth = 2  # without a type, which a dataclass takes for no parameter
+
+    def check_parameters(self):
+        if self.width == 3:
+            from spared_bench.errors import UsageError
+            raise UsageError("three is too odd.")
+"""
+
+
+@pytest.mark.parametrize(
+    ("search", "told"),
+    [
+        ({"widht": (1, 2)}, "searches 'widht', which is no parameter there. Known: width, share"),
+        ({"depth": (1, 2)}, "searches 'depth', which is no parameter there"),
+        ({"width": (1, 2.5)}, "searches 'width' at 2.5, of type float; expected int"),
+        ({"share": (0.5, 0.0)}, "'share' is 0.0; expected more than 0"),
+        ({"width": (1, 3)}, "cannot run so: three is too odd"),
+    ],
+)
+def test_what_a_strangers_spec_searches_is_held_to_its_class_before_anything_runs(
+    tmp_path, search, told
+):
+    """Their code is not imported where a run is planned: each of these was a failed trial."""
+    plugin = write(tmp_path / "odd.py", CLASS, SPEC.replace("SEARCH", repr(search)[1:-1]))
+    bench = make_bench(
+        str(planted(tmp_path)), workspace=tmp_path / "w", plugin_files=[plugin], apart=True
+    )
+    with pytest.raises(UsageError, match=re.escape(told)):
+        select(bench, ["planted"], ["none"], ["odd"])

@@ -57,6 +57,25 @@ def problems_of(bench: Bench, kind: str, name: str) -> list[str]:
     return problems + misfits(bench.predictor(name), partial(bench.signature, "predictor"))
 
 
+def own_faults(bench: Bench, kind: str, name: str) -> str:
+    """Say what is wrong with a method of which nobody has set anything; empty where nothing is.
+
+    Where something was set, the mistake may be there, and ``check_methods`` tells it.
+    """
+    selected = ([name], []) if kind == "completer" else ([], [name])
+    told = []
+    for of, used in used_methods(bench, *selected):
+        spec = bench.registry.get(of, used).spec
+        names = {spec.name, getattr(spec, "variant_of", "")}
+        if names & (bench.settings.parameters.keys() | bench.protocol.overrides.keys()):
+            continue
+        try:
+            told += problems_of(bench, of, used)
+        except PluginError as error:
+            told.append(str(error))
+    return "\n".join(dict.fromkeys(told))
+
+
 def used_methods(
     bench: Bench, completers: Iterable[str], predictors: Iterable[str]
 ) -> list[tuple[str, str]]:

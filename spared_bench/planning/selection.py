@@ -9,7 +9,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError, UsageError
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
-from spared_bench.planning.checks import check_methods
+from spared_bench.planning.checks import check_methods, own_faults
 from spared_bench.planning.images import blind
 from spared_bench.planning.optuna_search import Asked, AskedCell
 from spared_bench.planning.own_checks import unfit
@@ -47,13 +47,17 @@ def make_plan(
     bench.registry.declare()
     fitted = [*completers, bench.protocol.search.completer]
     _look_up(bench, datasets, fitted, predictors)
-    check_methods(bench, fitted, predictors)
+    refused = _at_fault(bench, "completer", completers)
+    refused_predictors = _at_fault(bench, "predictor", predictors)
+    sound = [name for name in completers if name not in refused]
+    sound_predictors = [name for name in predictors if name not in refused_predictors]
+    check_methods(bench, [*sound, bench.protocol.search.completer], sound_predictors)
     for dataset in datasets:
         bench.check_dataset(dataset)
-    refused = _refused_completers(bench, completers)
+    refused |= _refused_completers(bench, sound)
     plan = Plan(bench, [])
     plan.completers = [name for name in completers if name not in refused]
-    refused |= _refused_predictors(bench, predictors)
+    refused |= refused_predictors | _refused_predictors(bench, sound_predictors)
     plan.predictors = [name for name in predictors if name not in refused]
     plan.left_out += _once_each(refused)
     for dataset in datasets:
@@ -75,6 +79,10 @@ def _look_up(
     ):
         for name in names:
             bench.registry.get(kind, name)
+
+
+def _at_fault(bench: Bench, kind: str, names: Sequence[str]) -> dict[str, str]:
+    return {name: why for name in names if (why := own_faults(bench, kind, name))}
 
 
 def _refused_completers(bench: Bench, names: Sequence[str]) -> dict[str, str]:

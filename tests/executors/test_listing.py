@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from spared_bench.api import execute, make_bench, select
-from spared_bench.errors import UsageError
+from spared_bench.errors import PluginError, UsageError
+from spared_bench.planning.selection import make_plan
 from spared_bench.planning.views import declared_views
 from tests.executors.conftest import planted
 
@@ -242,3 +243,49 @@ def test_what_a_strangers_spec_searches_is_held_to_its_class_before_anything_run
     )
     with pytest.raises(UsageError, match=re.escape(told)):
         select(bench, ["planted"], ["none"], ["odd"])
+
+
+NEEDY = """
+class Model:
+    def __init__(self, width):
+        self.width = width
+"""
+ODDLY_CONFIGURED = """
+class Model:
+    configurations = {"small": {"widht": 3}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (NEEDY, "needs a value of width: it has no default"),
+        (ODDLY_CONFIGURED, "configuration 'small': .*no parameter 'widht'"),
+        (CLASS, "searches 'depth', which is no parameter there"),
+    ],
+)
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_strangers_method_that_cannot_be_made_takes_no_other_with_it(
+    tmp_path, model, told, apart
+):
+    search = "'depth': (1, 2)" if model is CLASS else ""
+    plugin = write(tmp_path / "odd.py", model, SPEC.replace("SEARCH", search))
+
+    def bench(**settings):
+        return make_bench(
+            str(planted(tmp_path)),
+            workspace=tmp_path / "w",
+            plugin_files=[plugin],
+            apart=apart,
+            **settings,
+        )
+
+    plan = make_plan(bench(), ["planted"], ["none"], ["gene-mean", "odd"])
+    assert plan.predictors == ["gene-mean"]
+    assert re.search(told, "\n".join(plan.left_out))
+    with pytest.raises(UsageError, match=told):
+        select(bench(), ["planted"], ["none"], ["odd"])
+    # Whoever has set something of it may have made the mistake, and is told.
+    with pytest.raises((UsageError, PluginError), match=told):
+        asked = bench(parameters={"odd": {"configuration": "published"}})
+        make_plan(asked, ["planted"], ["none"], ["gene-mean", "odd"])

@@ -45,6 +45,11 @@ BROKEN = {
         GOOD.split("    return", maxsplit=1)[0] + "    return {'name': 'x'}",
         "must return a list of PredictorSpec, found dict",
     ),
+    "forgets_return": (
+        GOOD.replace("    return ", "    "),
+        "spared_bench_predictors returned nothing. It must return a list of PredictorSpec: is its"
+        " `return` missing?",
+    ),
     "returns_another_kind": (
         GOOD.replace("PredictorSpec", "CompleterSpec"),
         "must return PredictorSpec objects, found CompleterSpec",
@@ -58,7 +63,7 @@ BROKEN = {
     "registers_twice": (
         GOOD.split("    return", maxsplit=1)[0]
         + "    return [PredictorSpec('a', 'a:b'), PredictorSpec('a', 'a:b')]",
-        "more than once",
+        "it registers predictor 'a' more than once",
     ),
 }
 

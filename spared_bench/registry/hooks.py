@@ -34,12 +34,19 @@ def collect(module: ModuleType) -> list[Spec]:
         raise PluginError(f"a hook has a wrong signature: {error}") from error
     specs: list[Spec] = []
     for kind, hook in _HOOK_OF.items():
-        for answer in getattr(manager.hook, hook)():
+        caller = getattr(manager.hook, hook)
+        answers = caller()
+        if len(answers) < len(caller.get_hookimpls()):  # pluggy passes over None
+            raise PluginError(
+                f"{hook} returned nothing. It must return a list of {KINDS[kind].__name__}: is its"
+                " `return` missing?"
+            )
+        for answer in answers:
             specs += _checked(answer, hook, KINDS[kind])
-    names = [(spec.kind, spec.name) for spec in specs]
-    twice = {name for name in names if names.count(name) > 1}
+    names = [f"{spec.kind} {spec.name!r}" for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise PluginError(f"it registers {sorted(twice)} more than once.")
+        raise PluginError(f"it registers {', '.join(twice)} more than once.")
     return specs
 
 

@@ -1,7 +1,8 @@
-"""What methods return, held to the contract before anything is made of it."""
+"""What methods have and return, held to the contract before anything is made of it."""
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,6 +13,42 @@ from spared_bench.prediction import Prediction
 
 if TYPE_CHECKING:
     from spared_bench.data import Slides
+
+
+#: By kind: the methods that it needs, and what each is called with.
+_CALLED = {
+    "completer": {"fit": ("train", "val", "context"), "complete": ("slides",)},
+    "predictor": {"fit": ("train", "val", "context"), "predict": ("slides",)},
+}
+
+
+def lacking(kind: str, method: Any) -> str:
+    """Say which methods an object lacks, or which cannot be called as they will be.
+
+    Parameters
+    ----------
+    kind : {"completer", "predictor"}
+    method : object
+
+    Returns
+    -------
+    str
+        A sentence that begins with a verb; empty where nothing is lacking.
+    """
+    called = _CALLED[kind]
+    absent = [name for name in called if not callable(getattr(method, name, None))]
+    if absent:
+        return f"lacks {' and '.join(absent)}; a {kind} needs {' and '.join(called)}."
+    for name, arguments in called.items():
+        try:
+            inspect.signature(getattr(method, name)).bind(*arguments)
+        except TypeError as error:
+            return (
+                f"has a `{name}` that cannot be called as {name}({', '.join(arguments)}): {error}."
+            )
+        except ValueError:  # of what is not written in Python
+            continue
+    return ""
 
 
 def checked_completion(values: Any, slides: Slides, completer: str) -> np.ndarray:

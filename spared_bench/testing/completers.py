@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from spared_bench.contracts import checked_completion
+from spared_bench.contracts import checked_completion, lacking
 from spared_bench.data import Slides
-from spared_bench.interfaces import Budget, Completer, Context
+from spared_bench.interfaces import Budget, Context
 from spared_bench.registry import Registered, Registry
 from spared_bench.testing.checks import (
     Check,
@@ -72,8 +72,8 @@ def _described(subject: _Subject) -> None:
 
 
 def _interface(subject: _Subject) -> None:
-    completer = construct(subject.entry)
-    require(isinstance(completer, Completer), "it lacks a method; it needs fit and complete.")
+    lacks = lacking("completer", construct(subject.entry))
+    require(not lacks, f"it {lacks}")
 
 
 def _untouched(subject: _Subject) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from spared_bench.contracts import checked_output
+from spared_bench.contracts import checked_output, lacking
 from spared_bench.data import COUNTS, Slides
 from spared_bench.errors import PluginError
-from spared_bench.interfaces import Budget, Context, Prediction, Predictor, TargetTransform
+from spared_bench.interfaces import Budget, Context, Prediction, TargetTransform
+from spared_bench.parameters import Signature, signature_of
+from spared_bench.planning.checks import misfits
 from spared_bench.registry import Registered, Registry
 from spared_bench.specs import PredictorSpec
 from spared_bench.testing.checks import (
@@ -50,15 +52,15 @@ def predictor_checks(name: str, registry: Registry | None = None) -> list[Check]
     registry : Registry, optional
         The plugins of this environment by default.
     """
-    subject = _Subject(registered("predictor", name, registry))
+    subject = _Subject(registered("predictor", name, registry), registry)
     return checks_of(_CHECKS, subject)
 
 
 class _Subject:
     """A predictor under examination; trained once for all checks."""
 
-    def __init__(self, entry: Registered) -> None:
-        self.entry = entry
+    def __init__(self, entry: Registered, registry: Registry | None) -> None:
+        self.entry, self.registry = entry, registry
 
     @cached_property
     def slides(self) -> TinySlides:
@@ -102,10 +104,20 @@ def _light(subject: _Subject) -> None:
 def _described(subject: _Subject) -> None:
     describes_itself(subject.entry, ("summary",))
 
+    def signature(name: str) -> Signature:
+        entry = registered("predictor", name, subject.registry)
+        return signature_of(f"predictor {name!r}", entry.load())
+
+    spec = subject.entry.spec
+    assert isinstance(spec, PredictorSpec)
+    wrong = misfits(spec, signature)
+    require(not wrong, " ".join(wrong))
+
 
 def _interface(subject: _Subject) -> None:
     predictor = construct(subject.entry)
-    require(isinstance(predictor, Predictor), "it lacks a method; it needs fit and predict.")
+    lacks = lacking("predictor", predictor)
+    require(not lacks, f"it {lacks}")
     name = getattr(predictor, "name", subject.entry.spec.name)
     require(
         name == subject.entry.spec.name,

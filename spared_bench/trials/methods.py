@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spared_bench.bench import Bench
+from spared_bench.contracts import lacking
 from spared_bench.data.views import checked_views, declared_by
 from spared_bench.errors import PluginError
 
@@ -20,8 +21,6 @@ def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any
     PluginError
         If it does not take these parameters, or lacks a method of its interface.
     """
-    from spared_bench.interfaces import Completer, Predictor
-
     factory = bench.registry.get(kind, name).load()
     try:
         method = factory(**parameters)
@@ -31,10 +30,8 @@ def build(bench: Bench, kind: str, name: str, parameters: dict[str, Any]) -> Any
             f"{kind} {name!r} cannot be made with parameters {parameters}: {error}."
             f" Its parameters are: {known}."
         ) from error
-    wanted = {"completer": Completer, "predictor": Predictor}[kind]
-    if not isinstance(method, wanted):
-        needed = {"completer": "fit and complete", "predictor": "fit and predict"}[kind]
-        raise PluginError(f"{kind} {name!r} lacks a method; it needs {needed}.")
+    if lacks := lacking(kind, method):
+        raise PluginError(f"{kind} {name!r} {lacks}")
     precision = bench.protocol.training.precision
     if kind == "predictor" and precision != "auto" and getattr(method, "precision", "") == "auto":
         setattr(method, "precision", precision)  # noqa: B010  # a field that not every method has

@@ -142,6 +142,11 @@ class Other(Good):
     name = "another"
 
 
+class Short(Good):
+    def fit(self, train):
+        pass
+
+
 class Half:
     def fit(self, train, val, context):
         pass
@@ -178,14 +183,16 @@ class Dealing(Fill):
 
 
 PREDICTORS = [Good, Narrow, Undefined, Backwards, Unseeded, Restless, Peeking, Positional, Batched,
-              Neighbour, Ranked, Crowd, Pickled, Objects, Forgetful, Other, Half, Raising]
+              Neighbour, Ranked, Crowd, Pickled, Objects, Forgetful, Other, Half, Short, Raising]
 COMPLETERS = [Fill, Changing, InPlace, Dealing]
 
 
 @hookimpl
 def spared_bench_predictors():
     return [PredictorSpec(f"x-{c.__name__.lower()}", f"{__name__}:{c.__name__}", summary="x")
-            for c in PREDICTORS] + [PredictorSpec("x-silent", f"{__name__}:Good")]
+            for c in PREDICTORS] + [
+                PredictorSpec("x-silent", f"{__name__}:Good"),
+                PredictorSpec("x-searching", f"{__name__}:Good", "x", search={"alpha": (1, 2)})]
 
 
 @hookimpl
@@ -279,7 +286,13 @@ def test_a_plugin_that_behaves_passes(kind, name, registry):
             "it has the methods of a predictor and the name of its spec",
             "its `name` is 'another'",
         ),
-        ("x-half", "it has the methods of a predictor and the name of its spec", "lacks a method"),
+        ("x-half", "it has the methods of a predictor and the name of its spec", "lacks predict;"),
+        (
+            "x-short",
+            "it has the methods of a predictor and the name of its spec",
+            "has a `fit` that cannot be called as fit(train, val, context): too many positional",
+        ),
+        ("x-searching", "its spec describes it", "searches 'alpha', which is no parameter there"),
         ("x-raising", "a slide of one spot survives", "KeyError: 'layer'"),
         ("x-silent", "its spec describes it", "the spec says nothing in summary"),
     ],
@@ -384,7 +397,7 @@ def test_the_slides_of_the_kit_are_the_same_every_time_and_noise_changes_express
 def test_a_name_stands_for_a_plugin_or_for_all_that_a_package_registers(registry):
     assert named(registry, "x-good") == [("predictor", "x-good")]
     assert named(registry, "gene-mean") == [("predictor", "gene-mean"), ("completer", "gene-mean")]
-    assert len(named(registry, "misbehaving")) == 24
+    assert len(named(registry, "misbehaving")) == 26
     with pytest.raises(UnknownNameError, match="Did you mean 'x-good'"):
         named(registry, "x-gooood")
 
@@ -452,3 +465,13 @@ def test_a_method_of_four_views_keeps_its_promises():
         check.name for check in outcomes("predictor sees-all", checks) if check.status == "failed"
     ]
     assert failed == ["its spec describes it"]  # of a test it says nothing
+
+
+def test_an_error_that_many_checks_meet_is_told_once(plugin, tmp_path):
+    arguments = ["plugins", "check", "x-short", "--plugin", str(plugin), "-w", str(tmp_path)]
+    shown = CliRunner().invoke(app, arguments).output
+    assert shown.count("Traceback") == 1
+    told = "the same error as in 'a prediction has a finite value for every spot and gene'"
+    assert shown.count(told) > 5
+    report = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert sum("positional" in check["message"] for check in report["checks"]) > 5

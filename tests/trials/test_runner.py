@@ -148,7 +148,7 @@ def test_a_dataset_with_nothing_to_report_is_named_before_anything_is_made(witho
         ("toy-wrong-shape", "error", "returned shape (49, 5); expected (49, 6)"),
         ("toy-peeks", "error", "Layer 'target' is not visible here"),
         ("toy-skips", "skipped", "toy is too small"),
-        ("toy-no-predict", "error", "lacks a method; it needs fit and predict"),
+        ("toy-no-predict", "error", "lacks predict; a predictor needs fit and predict"),
     ],
 )
 def test_a_failure_is_a_result_that_says_why(bench, predictor, status, message):

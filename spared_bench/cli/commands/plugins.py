@@ -157,15 +157,23 @@ def check(
 
 
 def _shown(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Print what becomes of the checks, each when it is done, and return it."""
+    """Print what becomes of the checks, each when it is done, and return it.
+
+    What many checks meet alike, such as a class that cannot be made, is told once.
+    """
     found: list[Outcome] = []
+    told: dict[tuple[str, str], str] = {}
     for outcome in outcomes:
         if not found or outcome.plugin != found[-1].plugin:
             typer.echo(outcome.plugin)
         found.append(outcome)
         reason = f": {outcome.message}" if outcome.message else ""
+        first = told.setdefault((outcome.plugin, outcome.message), outcome.name)
+        again = outcome.status == "failed" and first != outcome.name
+        if again:
+            reason = f": the same error as in {first!r}"
         typer.echo(f"  {outcome.status:<8}{outcome.name}{reason}")
-        if outcome.traceback:
+        if outcome.traceback and not again:
             typer.echo(
                 "".join(f"    {line}\n" for line in outcome.traceback.splitlines()), nl=False
             )

@@ -15,6 +15,7 @@ from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.executors.listing import listed_apart, require_strict
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registry, discover
+from spared_bench.strict import in_one_line
 from spared_bench.workspace import Workspace
 
 
@@ -100,9 +101,34 @@ def _bench_of(
     chosen: dict[str, dict[str, Any]] = {}
     for name, values in parameters.items():
         kind = "completer" if name in registry.names("completer") else "predictor"
-        chosen.setdefault(registry.get(kind, name).spec.name, {}).update(values)
+        try:
+            method = registry.get(kind, name).spec.name
+        except UnknownNameError as error:
+            raise _no_method(registry, name, values) or error from error
+        chosen.setdefault(method, {}).update(values)
     settings = replace(common, protocol=protocol.model_dump(mode="json"), parameters=chosen)
     return Bench(settings, registry)
+
+
+def _no_method(registry: Registry, name: str, values: Mapping[str, Any]) -> UsageError | None:
+    """Return what is wrong where the name of a method is no misspelt one."""
+    inner, value = next(iter(values.items()), ("", None))
+    method, _, outer = name.partition(".")
+    if outer and any(method in registry.names(kind) for kind in ("completer", "predictor")):
+        written = f"{{{inner}: {in_one_line(value)}}}"
+        for part in reversed(outer.split(".")[1:]):
+            written = f"{{{part}: {written}}}"
+        return UsageError(
+            f"--set {name}.{inner}: a parameter has one dot, METHOD.PARAMETER. What lies within one"
+            f" is written as a mapping: `--set '{method}.{outer.split('.')[0]}={written}'`."
+        )
+    if name in Protocol.model_fields:
+        return UsageError(
+            f"--set {name}.{inner}: {name!r} belongs to the protocol, and what is set so are"
+            " parameters of methods. A protocol is a YAML file: `--suite FILE` (docs/protocols.md);"
+            " a study compares its settings (docs/studies.md)."
+        )
+    return None
 
 
 def _told_of(

@@ -50,6 +50,7 @@ def problems_of(bench: Bench, kind: str, name: str) -> list[str]:
         parameters = bench.chosen(kind, name).values
         problems = _augmentation(bench, kind, name, parameters)
         problems += _unused_weights(bench, kind, name, parameters)
+        problems += _empty_options(bench, kind, name, parameters)
     except UsageError as error:
         problems = [str(error)]
     if kind == "completer":
@@ -182,6 +183,19 @@ def _unused_weights(bench: Bench, kind: str, name: str, parameters: Mapping[str,
     return [
         f"The weights {given!r} of {kind} {name!r} have no effect: its {asked} is {encoder!r},"
         f" which has none. Name the network that they are of, too: `--set {own}.{asked}=NAME`."
+    ]
+
+
+def _empty_options(bench: Bench, kind: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Say of options of a network that are empty that they have none: timm passes over them."""
+    options = parameters.get("options")
+    if not bench.registry.get(kind, name).plugin.is_ours or not isinstance(options, Mapping):
+        return []
+    return [
+        f"Option {each!r} of {kind} {name!r} has no value, and so no effect. A mapping is written"
+        f" `--set '{name}.options={{NAME: VALUE}}'`."
+        for each, value in options.items()
+        if value is None
     ]
 
 

@@ -125,6 +125,10 @@ class Registry:
             )
         if not entries:
             hint = f"`spared-bench list {PLURALS[kind]}` describes them."
+            parts = name.replace(",", " ").split()
+            if len(parts) > 1 and not set(parts) - set(self.names(kind)):
+                each = " ".join(f"-{kind[0]} {part}" for part in parts)
+                hint = f"These are {len(parts)} names: name each by itself, `{each}`."
             if self.quarantined:
                 names = ", ".join(plugin.name for plugin in self.quarantined)
                 hint += f" Plugins that could not be loaded: {names}; `spared-bench plugins why`."

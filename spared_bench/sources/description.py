@@ -31,7 +31,7 @@ from pydantic import (
     model_validator,
 )
 
-from spared_bench.errors import MissingFileError, UsageError
+from spared_bench.errors import MissingFileError, PluginError, SplitError, UsageError
 from spared_bench.protocol import Processing
 from spared_bench.sources.alike import refuse_alike
 from spared_bench.sources.formats import Format, check_format, check_organism
@@ -253,6 +253,14 @@ class Description(_Described):
             classes=self.classes,
         )
 
+    @property
+    def idle_slides(self) -> tuple[str, ...]:
+        """Slides that are neither learned from nor tested, by the split or by any fold."""
+        used = {slide for slides in self.split.values() for slide in slides}
+        for folds in self.folds.values():
+            used |= {slide for slides in folds.values() for slide in slides}
+        return tuple(slide for slide in self.slides if slide not in used)
+
     def below(self, folder: Path) -> Description:
         """Return the same with absolute paths, taken to be relative to a folder."""
         named = [*FILES, *["image"] * (self.format != "spatialdata")]
@@ -301,6 +309,8 @@ def read_description(path: Path) -> Description:
         If it is not there.
     UsageError
         If it is no such description; names the nearest known key.
+    SplitError
+        If donors are learned from and tested, and nobody allowed that.
     """
     from spared_bench.readers.text import read_text
 
@@ -314,8 +324,19 @@ def read_description(path: Path) -> Description:
     except ValidationError as error:
         raise UsageError(f"{path}: {explain(error, Description)}") from error
     _refuse_one_slide_twice(found, path)
-    Processing(from_dataset=True).for_dataset(found.spec())  # refuses unknown parameters
+    Processing(from_dataset=True).for_dataset(_sound_spec(found, path))  # and its parameters
     return found
+
+
+def _sound_spec(described: Description, path: Path) -> DatasetSpec:
+    """Return the spec of a description; what it cannot be is told of the file, not of a plugin."""
+    try:
+        return described.spec()
+    except (PluginError, SplitError) as error:
+        told = str(error).removeprefix(f"DatasetSpec(name={described.name!r}): ")
+        told = told.replace("Rename the plugin.", "Choose another `name`.")
+        kind = SplitError if isinstance(error, SplitError) else UsageError
+        raise kind(f"{path}: {told}") from error
 
 
 def _refuse_one_slide_twice(described: Description, path: Path) -> None:

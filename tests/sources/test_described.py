@@ -1023,3 +1023,32 @@ def test_a_table_labels_the_spots_of_a_slide_and_a_change_of_it_makes_them_again
 def test_labels_need_a_column_and_a_column_needs_labels(yaml, before, after, message):
     with pytest.raises(UsageError, match=message):
         read_description(rewritten(yaml, before, after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("name: mine", "name: My Tumours", "the name must be 1-64 .*Choose another `name`"),
+        ("test: [T2]", "test: [T3]", r"split 'test' names slide 'T3', .* \['1501', 'T2'\]"),
+        ("test: [T2]", "test: [T2, 1501]", "slide '1501' is in split 'train' and in 'test'"),
+        ("train: [1501]", "val: [1501]", "the split has no training slides"),
+    ],
+)
+def test_what_a_description_cannot_be_is_told_of_the_file_and_of_no_plugin(
+    yaml, before, after, told
+):
+    said = refusal(rewritten(yaml, before, after))
+    assert said.startswith(f"{yaml}: ") and re.search(told, said)
+    assert "DatasetSpec" not in said and "plugin" not in said
+
+
+def test_a_slide_that_no_split_names_is_told_when_it_is_added(yaml, tmp_path):
+    """One forgotten among a dozen was read, shown, and never used."""
+    rewritten(yaml, "test: [T2]", "")
+    arguments = ["data", "add", str(yaml), "-w", str(tmp_path / "w")]
+    added = CliRunner().invoke(app, arguments)
+    assert added.exit_code == 0
+    assert "Slide T2 is in no part of the `split`, so nothing is learned from" in added.stderr
+    rewritten(yaml, "parameters:", "folds: {by_slide: {one: [T2]}}\nparameters:")
+    added = CliRunner().invoke(app, [*arguments, "--replace"])
+    assert (added.exit_code, "in no part" in added.stderr) == (0, False)

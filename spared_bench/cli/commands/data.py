@@ -138,6 +138,12 @@ def add(
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
     described, kept = add_description(file, space.data_dir, replace)
     doubts = _doubts(described.name, workspace, data_dir)
+    if idle := described.idle_slides:
+        which = f"Slide {idle[0]} is" if len(idle) == 1 else f"Slides {', '.join(idle)} are"
+        doubts.append(
+            f"{which} in no part of the `split`, so nothing is learned from or tested on"
+            f" {'it' if len(idle) == 1 else 'them'}."
+        )
     for line in doubts:
         typer.echo(line, err=True)
     show_result(

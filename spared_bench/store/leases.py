@@ -192,13 +192,10 @@ class Leases:
         if found and _has_ended(found):
             return True
         try:
-            # Compared with a file of our own, so that the file system's clock judges both.
-            self._sign_in()
-            os.utime(self._card)
             state = _state(path)
-            silent = self._card.stat().st_mtime - state.time / 1e9
         except FileNotFoundError:
             return True
+        silent = self._now() - state.time / 1e9
         known = self._seen.get(path.name)
         if known is None or known[0] != state:
             known = self._seen[path.name] = (state, time.monotonic())
@@ -209,6 +206,18 @@ class Leases:
         if watched > self.lifetime:
             return True
         return silent > self.lifetime and (watched >= beat or found["place"] != place())
+
+    def _now(self) -> float:
+        """Return the time by the clock that leases have theirs from: that of the file system.
+
+        Where nothing can be written, whoever looks has only the clock of this machine.
+        """
+        try:
+            self._sign_in()
+            os.utime(self._card)
+            return self._card.stat().st_mtime
+        except OSError:
+            return time.time()
 
     def _break(self, path: Path) -> bool:
         """Take a dead process's lease away; return whether the name may be free now."""

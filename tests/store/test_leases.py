@@ -336,3 +336,11 @@ def test_who_waits_for_a_product_says_for_whom(tmp_path, held, monkeypatch, caps
         assert made == "made"
     who = f"process {held.pid} on {socket.gethostname()}"
     assert capsys.readouterr().err == f"Waiting for work, which {who} has.\n"
+
+
+def test_who_can_write_nothing_sees_who_lives_and_who_is_silent(tmp_path):
+    (tmp_path / "owners").write_text("where no card can be written")
+    for name in ("lives", "silent"):
+        (tmp_path / f"{name}.lease").write_text(json.dumps(CARD | {"place": "elsewhere"}))
+    os.utime(tmp_path / "silent.lease", (1, 1))
+    assert [name for name, _ in Leases(tmp_path).holders()] == ["lives"]

@@ -12,9 +12,10 @@ import typer
 from spared_bench import __version__
 from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
-from spared_bench.errors import SparedBenchError, UsageError
+from spared_bench.errors import SparedBenchError, UsageError, WorkspaceError
 from spared_bench.guard import end_output
 from spared_bench.registry import try_first
+from spared_bench.store.disk import why_not_written
 
 app = typer.Typer(
     name="spared-bench",
@@ -67,5 +68,9 @@ def main() -> None:
         # The reader of our output has gone (`| head`): not our failure, and not worth a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except (OSError, RuntimeError) as error:
+        if not (told := why_not_written(error)):
+            raise
+        sys.exit(fail(WorkspaceError(told)))
     finally:
         end_output()  # what plugins still print when the process ends is no part of it

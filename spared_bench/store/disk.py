@@ -68,6 +68,22 @@ def full_disk_explained(root: Path) -> Iterator[None]:
         raise WorkspaceError(why_unwritable(root, error)) from error
 
 
+def why_not_written(error: OSError | RuntimeError) -> str:
+    """Return what to tell of a disk that is full or read-only, or of a file that may not grow.
+
+    Empty for another error.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if not (is_full(error) or number == errno.EFBIG):
+        return ""
+    file = getattr(error, "filename", None) or "A file"
+    return (
+        f"{file} cannot be written: {os.strerror(number or errno.ENOSPC)}. Free some space, or"
+        " write elsewhere (`--workspace DIR`, `--data-dir DIR`, `--out`), then run the same"
+        " command again: what is finished is kept."
+    )
+
+
 def why_unwritable(root: Path, error: Exception) -> str:
     """Return what to tell of a store below ``root`` that cannot be written."""
     reason = getattr(error, "strerror", None)

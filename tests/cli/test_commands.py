@@ -17,6 +17,7 @@ from spared_bench.cli.common import fail, own_command
 from spared_bench.errors import PluginError, SparedBenchError
 from spared_bench.protocol import read_protocol
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.made_slides import space_ranger
 
 
 @dataclass
@@ -131,6 +132,37 @@ def test_letters_that_a_terminal_lacks_end_no_command(tmp_path):
     done = process(*arguments, PYTHONIOENCODING="latin-1")
     assert done.returncode == 0, done.stderr
     assert r"\u2013 \udcff" in done.stdout
+
+
+OWN = """
+name: mine
+organism: human
+format: space_ranger
+slides: {a: {path: a, patient: one}}
+split: {train: [a], val: [], test: []}
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file")
+def test_a_file_that_cannot_be_written_to_its_end_is_a_message(tmp_path):
+    """As on a full disk, which the same call meets."""
+    import resource
+
+    space_ranger(tmp_path / "a")
+    (tmp_path / "own.yaml").write_text(OWN)
+    arguments = ["data", "add", str(tmp_path / "own.yaml"), "-w", str(tmp_path / "w")]
+    # Without -B, Python itself would keep code cut off at that size, for every later process.
+    command = [sys.executable, "-B", "-m", "spared_bench", *arguments]
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (32, resource.RLIM_INFINITY))
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limited)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("WorkspaceError: ")
+    assert "cannot be written: File too large. Free some space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def test_a_leaderboard_without_runs_says_how_to_make_some(tmp_path):

@@ -17,6 +17,7 @@ from spared_bench import ordinary
 from spared_bench.errors import CorruptEntryError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
+from spared_bench.store.disk import why_not_written
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.maintenance import verify
 
@@ -246,6 +247,15 @@ def test_a_disk_elsewhere_that_takes_no_more_is_not_the_workspace(store, number)
     with pytest.raises(OSError, match=re.escape(os.strerror(number))):
         store.obtain("kind", {"a": 1}, make)
     assert not any((store.root / "tmp").iterdir())
+
+
+def test_a_command_tells_of_what_it_could_not_write_and_of_nothing_else():
+    read_only = OSError(errno.EROFS, "x", "/data/mine")
+    assert why_not_written(read_only).startswith("/data/mine cannot be written: Read-only")
+    lost = RuntimeError("can't flush: errno = 28, No space left on device")
+    assert why_not_written(lost).startswith("A file cannot be written: No space left")
+    for other in (OSError(errno.EIO, "x"), RuntimeError("no space is left on this page")):
+        assert why_not_written(other) == ""
 
 
 def test_an_error_that_is_not_about_writing_keeps_its_own_name(store):

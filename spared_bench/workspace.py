@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spared_bench.errors import WorkspaceError
 from spared_bench.store.entries import Store
+from spared_bench.store.leases import leases_of
 
 DEFAULT = "spared-bench-workspace"
 ENVIRONMENT = "SPARED_BENCH_WORKSPACE"
@@ -71,7 +72,7 @@ class Workspace:
         return self.root / "leaderboard"
 
     def make_writable(self) -> None:
-        """Create the folder and try to write into it.
+        """Create the folder and try to write into it; take away what killed commands left there.
 
         Raises
         ------
@@ -90,6 +91,8 @@ class Workspace:
                 f"Cannot write to the workspace {self.root}: {error.strerror or error}. Free some"
                 " space, change its permissions, or choose another with `--workspace DIR`."
             ) from error
+        self.store.sweep()
+        leases_of(self.store.root).sweep()
 
 
 def _require_readable(root: Path) -> None:

@@ -67,7 +67,6 @@ def _execute(
     bench, begun = plan.bench, time.perf_counter()
     bench.registry.declare()
     bench.workspace.make_writable()
-    bench.workspace.store.sweep()
     if chosen.retry_failed or chosen.retry_quarantined:
         forget_failures(plan, quarantined=chosen.retry_quarantined)
     check_machine(plan, chosen)

@@ -3,6 +3,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -24,15 +27,47 @@ from spared_bench.completion.scoring import score_hidden
 from spared_bench.completion.tables import check_folder, collect, markdown, write_tables
 from spared_bench.errors import UsageError
 from spared_bench.models import checkpoint
+from spared_bench.store.leases import Leases
 from spared_bench.tracking.tracker import Tracker
 from spared_bench.trials.completed import fitted_completer, make_completed
 from spared_bench.trials.products import prepare
+from spared_bench.workspace import Workspace
 from spared_bench_plugins.completers.spackle import SpaCKLE
 from tests.completion.making import slides_of
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.leaderboard.reading import folder_of
 
 WANTED = conditions(["fraction", "prob_median"], [0.3, 0.6])
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from spared_bench.store.entries import Store
+from spared_bench.store.leases import leases_of
+store = Store(Path(sys.argv[1]))
+leases_of(store.root).take("work")
+store.write("completion", {"a": 1}, lambda folder: os.kill(os.getpid(), 9))
+"""
+
+
+def test_what_a_killed_command_left_is_taken_away_by_the_next_and_nothing_of_the_living(tmp_path):
+    space = Workspace.at(tmp_path)
+    subprocess.run([sys.executable, "-c", KILLED, str(space.store.root)], check=False)
+    leases = space.store.root / "leases"
+    assert [len(list(each.iterdir())) for each in (space.store.root / "tmp", leases)] == [1, 2]
+    ours = Leases(leases)
+    assert ours.take("ours")
+
+    bench = make_bench(str(TOY_PROTOCOL), workspace=tmp_path, device="cpu")
+    measure(bench, [], [], WANTED)
+
+    assert list((space.store.root / "tmp").iterdir()) == []
+    assert [path.name for path in leases.glob("*.lease")] == ["ours.lease"]
+    assert ours.take("ours")
+    pids = {int(path.name.split(".")[1]) for path in (leases / "owners").iterdir()}
+    assert pids == {os.getpid()}
+    ours.close()
 
 
 def test_conditions_are_every_rate_of_the_rule_that_has_rates():

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+_SCRATCH = "spared-bench-scratch."
 _STALE_SECONDS = 24 * 3600
 
 
@@ -91,6 +96,24 @@ def is_orphan(path: Path) -> bool:
         return time.time() - path.stat().st_mtime > _STALE_SECONDS
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder among the system's temporary ones, for as long as the block takes.
+
+    What killed processes left of theirs is taken away: a bundle unpacks to gigabytes, and not every
+    system ever tidies up.
+    """
+    above = Path(tempfile.gettempdir())
+    for left in filter(is_orphan, above.glob(f"{_SCRATCH}*")):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = above / f"{_SCRATCH}{stamp()}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def place() -> str:

@@ -7,7 +7,6 @@ method) and ``traces.json`` (by which copies are found). Predictions are not kep
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from spared_bench.leaderboard.text import visible
 from spared_bench.registry import OURS
 from spared_bench.results import BROUGHT, IMPORTED, TrialResult
 from spared_bench.store.entries import Store
+from spared_bench.store.processes import is_orphan, stamp
 from spared_bench.submissions.bundle import DESCRIPTION
 from spared_bench.submissions.names import NAME_BY_REPOSITORY
 from spared_bench.submissions.report import Report
@@ -56,7 +56,9 @@ def add(report: Report, leaderboards: Path, trust: Trust) -> Path:
     """
     entry = entry_of(report, trust)
     folder = entry_path(leaderboards, entry).parent
-    beside = leaderboards / f".{entry.folder_name}.{uuid.uuid4().hex[:8]}"
+    for left in filter(is_orphan, leaderboards.glob(".*@*")):  # of one that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    beside = leaderboards / f".{entry.folder_name}.{stamp()}"
     try:
         staged = write_entry(beside, entry).parent
         write_traces(staged / TRACES, report.evidence.traces)

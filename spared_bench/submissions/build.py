@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.results import BROUGHT
 from spared_bench.specs import PredictorSpec
+from spared_bench.store.processes import scratch_folder
 from spared_bench.submissions import bundle
 from spared_bench.submissions.codec import read_output, write_prediction
 from spared_bench.submissions.names import public_key, sign
@@ -96,8 +96,7 @@ def build(
     if archive.is_dir():
         archive /= name
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="spared-bench-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         claim = _write_results(folder, bench, cells)
         _write_texts(folder, bench, cells, description, claim, conformance)
         bundle.seal(folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from spared_bench.errors import DownloadError, SubmissionError
 from spared_bench.keys.hashing import file_digest
 from spared_bench.leaderboard.text import visible
 from spared_bench.sources.archives import sound_zip, unpack
+from spared_bench.store.processes import scratch_folder
 from spared_bench.submissions.bundle import (
     CLAIM,
     CONFORMANCE,
@@ -76,8 +76,8 @@ def opened(path: Path) -> Iterator[Bundle]:
             f"There is no bundle {path}. `spared-bench submit build PREDICTOR` makes one."
         )
     _check_archive(path)
-    with tempfile.TemporaryDirectory(prefix="spared-bench-") as scratch:
-        folder = Path(scratch) / "bundle"
+    with scratch_folder() as scratch:
+        folder = scratch / "bundle"
         try:
             unpack(path, folder, MAX_BYTES, _MAX_MEMBERS)
         except DownloadError as error:

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST
+from spared_bench.store.processes import scratch_folder
 from spared_bench.tracking.connection import Connection
 from spared_bench.tracking.inputs import LOGGED_MODEL, log_dataset, log_model, source_tags
 from spared_bench.tracking.run_record import PREFIX, from_run, to_run
@@ -199,13 +199,13 @@ class CellLog:
 @contextmanager
 def _together(folders: Sequence[Path], environment: dict[str, Any]) -> Iterator[Path]:
     """Bring a trial's files into one folder, so that they are logged in one step."""
-    with TemporaryDirectory(prefix="spared-bench-") as beside:
+    with scratch_folder() as beside:
         for path in (path for folder in folders for path in folder.iterdir()):
             if path.is_file() and path.name != MANIFEST:
                 shutil.copy(path, beside)
         text = json.dumps(environment, indent=2)
-        Path(beside, "environment.json").write_text(text, encoding="utf-8")
-        yield Path(beside)
+        (beside / "environment.json").write_text(text, encoding="utf-8")
+        yield beside
 
 
 def _name(cell: LoggedCell) -> str:

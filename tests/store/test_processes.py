@@ -9,7 +9,14 @@ import psutil
 import pytest
 
 from spared_bench.store import processes
-from spared_bench.store.processes import is_orphan, is_running, is_stopped, stamp, started_at
+from spared_bench.store.processes import (
+    is_orphan,
+    is_running,
+    is_stopped,
+    scratch_folder,
+    stamp,
+    started_at,
+)
 from tests.processes import wait_for
 
 # Its first thread waits in the kernel for a child that has not begun its program.
@@ -89,3 +96,27 @@ def test_a_process_that_is_gone_is_not_stopped(child):
     child.kill()
     child.wait()
     assert not is_stopped(child.pid)
+
+
+SCRATCH = """
+import os
+from spared_bench.store.processes import scratch_folder
+with scratch_folder() as folder:
+    (folder / "unpacked").write_text("x")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_and_no_other_does(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", SCRATCH], env=environment, check=False)
+    (left,) = tmp_path.iterdir()
+    mine = tmp_path / "spared-bench-scratch.notes"
+    mine.mkdir()
+    with scratch_folder() as outer, scratch_folder() as inner:
+        assert not left.exists()
+        assert len({outer, inner, mine} & set(tmp_path.iterdir())) == 3
+    assert list(tmp_path.iterdir()) == [mine]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 
@@ -102,6 +104,25 @@ def test_an_added_entry_is_on_the_board_and_cannot_be_overwritten(archive, check
         add(report, tmp_path / "leaderboards", "re-scored")
     assert path.read_bytes() == before
     assert {each.name for each in (tmp_path / "leaderboards").iterdir()} == {"toy@1"}
+
+
+ADDED = """
+import os, sys
+from pathlib import Path
+from spared_bench.store.processes import stamp
+Path(sys.argv[1], f".toy-ridge@1.{stamp()}", "toy@1").mkdir(parents=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_addition_left_does_not_stay_in_the_folder_of_entries(
+    archive, checked, tmp_path
+):
+    board, report = tmp_path / "leaderboards", checked(archive)
+    subprocess.run([sys.executable, "-c", ADDED, str(board)], check=False)
+    assert len(list(board.iterdir())) == 1
+    add(report, board, "re-scored")
+    assert {each.name for each in board.iterdir()} == {"toy@1"}
 
 
 def test_without_data_an_entry_is_no_more_than_reported(archive, checked, tmp_path):

@@ -6,6 +6,7 @@ members behind it, and reads as much into memory as a header says.
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Literal
 _HEADER_BYTES = 2**20  # of all headers of one member: a long name, times, places of a sparse file
 _LOOK_BYTES = 2**30  # behind the end of an archive
 _STEP = 2**20
+_NO_GZIP = "Not a gzipped file"
 
 
 class _Headers:
@@ -83,6 +85,8 @@ def members_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     tarfile.ReadError
         If a header is damaged, cut or larger than a megabyte, or something stands behind the end
         of the archive, which all readers pass over.
+    OSError, EOFError
+        If what it is packed with ends in its middle, or is not what its checksum says.
     """
     yield from archive
     file: Any = archive.fileobj  # behind the last header; a step back would unpack all again
@@ -92,5 +96,6 @@ def members_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             left -= len(rest)
             if rest.strip(b"\0"):
                 raise tarfile.ReadError("data stand behind the mark of its end")
-    except (OSError, EOFError):  # what follows is not even packed
-        return
+    except gzip.BadGzipFile as error:
+        if not str(error).startswith(_NO_GZIP):  # what follows is not even packed
+            raise

@@ -26,6 +26,16 @@ _LOCAL_HEADER_BYTES = 30  # before the names in it (APPNOTE.TXT of PKWARE, 4.3.7
 _DIRECTORY_BYTES = 1_000  # of a zip's list of members, for each: a name, its place, its times
 _ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 
+#: How files begin that are packed in ways that neither `zipfile` nor `tarfile` reads.
+_OTHER_FORMATS = {
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"\x04\x22\x4d\x18": "LZ4",
+    b"\x1f\x9d": "compress",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!\x1a\x07": "RAR",
+    b"LZIP\x01": "lzip",
+}
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -280,12 +290,24 @@ def _reading(archive: Path, most: int) -> Iterator[Iterator[tuple[str, IO[bytes]
             with sound_zip(archive, most) as packed:
                 yield _zip_members(packed)
         else:
+            _refuse_other_formats(archive)
             with open_tar(archive) as packed_tar:
                 yield _tar_members(packed_tar, archive, most)
     except DownloadError:
         raise
     except _DAMAGE as error:
         raise _damaged(archive, error) from error
+
+
+def _refuse_other_formats(archive: Path) -> None:
+    with archive.open("rb") as file:
+        begin = file.read(max(map(len, _OTHER_FORMATS)))
+    for magic, name in _OTHER_FORMATS.items():
+        if begin.startswith(magic):
+            raise DownloadError(
+                f"The archive {archive.name} is packed with {name}, which is not read here; it may"
+                " be sound. Unpack it, and pack its files as .zip or .tar.gz."
+            )
 
 
 def _zip_members(packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:

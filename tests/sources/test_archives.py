@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import struct
+import subprocess
 import tarfile
 import tempfile
 import zipfile
@@ -385,6 +387,39 @@ def test_a_tar_may_end_as_archivers_let_it(tmp_path, end):
     packed = end.startswith(b"no")
     archive.write_bytes(gzip.compress(data) + end if packed else data[:4608] + end)
     assert unpack(archive, tmp_path / "out")[1] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data.replace(b"bbbbb", b"bbXbb", 1),  # in a file
+        lambda data: data[:-8] + b"????" + data[-4:],  # of the checksum
+        lambda data: data[:-4] + b"????",  # of the length
+        lambda data: data[:-3],
+    ],
+)
+def test_a_packed_tar_whose_checksum_is_not_that_of_its_files_is_refused(tmp_path, damage):
+    """All members can be read; that they are not what was packed stands behind the last one."""
+    archive, data = tmp_path / "a.tar.gz", three(tmp_path / "b.tar")
+    archive.write_bytes(damage(gzip.compress(data, compresslevel=0)))
+    with pytest.raises(
+        DownloadError, match=r"a\.tar\.gz cannot be unpacked: (CRC|Incor|Compressed)"
+    ):
+        unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("pack", "name"),
+    [(["zstd", "-qc"], "Zstandard"), (["lz4", "-qc"], "LZ4"), (["compress", "-fc"], "compress")],
+)
+def test_a_way_of_packing_that_is_not_read_is_told_and_is_no_damage(tmp_path, pack, name):
+    if shutil.which(pack[0]) is None:
+        pytest.skip(f"no {pack[0]} here")
+    archive = tmp_path / "a.tar.packed"
+    done = subprocess.run(pack, input=three(tmp_path / "b.tar"), capture_output=True, check=True)
+    archive.write_bytes(done.stdout)
+    with pytest.raises(DownloadError, match=f"is packed with {name}, .* it may be sound"):
+        unpack(archive, tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])

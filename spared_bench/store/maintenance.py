@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -39,6 +41,8 @@ PRODUCTS = (
 )
 #: What is made of results here and never carried elsewhere.
 DERIVED = ("shifts",)
+#: Results that no cell names, which ``complete`` finds by their inputs.
+MEASURED = ("completion",)
 _KEY = re.compile(r"[0-9a-f]{64}")
 _FEW_ENTRIES = 2_000  # which take no longer than processes to check them would take to start
 _ENTRIES_AT_ONCE = 200
@@ -55,10 +59,13 @@ class Verdict:
         Entries.
     damaged : dict of str to list of str
         Folder of an entry to what is wrong with it.
+    unread : list of str
+        Those of them that the system does not let us read, and that may be sound.
     """
 
     checked: int = 0
     damaged: dict[str, list[str]] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
 
 
 def verify(
@@ -74,7 +81,7 @@ def verify(
     ----------
     store : Store
     repair : bool
-        Take damaged entries away, so that the next run makes them again.
+        Take damaged entries away, so that the next run makes them again; what cannot be read stays.
     sample : float
         The share of entries to look at, drawn anew each time; the rest is not looked at.
     told : callable, optional
@@ -88,61 +95,81 @@ def verify(
     if not 0 < sample <= 1:
         raise UsageError(f"A sample is a share above 0 and at most 1, found {sample}.")
     forget_index(store)  # no hash tells whether somebody wrote into it
-    wanted = list(entries_of(store))
+    wanted = list(entries_of(store, RESULTS + PRODUCTS + DERIVED + MEASURED))
     if sample < 1:
         wanted = random.sample(wanted, max(1, round(sample * len(wanted)))) if wanted else []
     verdict = Verdict()
-    for (kind, key), problems in _all_problems(store, wanted):
+    for (kind, key), (problems, unread) in _all_problems(store, wanted):
         verdict.checked += 1
         if problems:
-            verdict.damaged[str(store.folder(kind, key))] = problems
-            if repair:
+            folder = str(store.folder(kind, key))
+            verdict.damaged[folder] = problems
+            verdict.unread += [folder] * unread
+            if repair and not unread:
                 store.remove(kind, key)
         told(verdict.checked, len(wanted))
     verdict.damaged = dict(sorted(verdict.damaged.items()))
+    verdict.unread.sort()
     return verdict
 
 
 def _all_problems(
     store: Store, wanted: Sequence[tuple[str, str]]
-) -> Iterator[tuple[tuple[str, str], list[str]]]:
+) -> Iterator[tuple[tuple[str, str], tuple[list[str], bool]]]:
     """Yield what is wrong with each entry; several processes, where that is worth their start."""
     workers = min(os.cpu_count() or 1, _MOST_WORKERS)
-    if workers == 1 or len(wanted) < _FEW_ENTRIES:
-        yield from ((each, problems_of(store, *each)) for each in wanted)
-        return
-    # Reading manifests keeps an interpreter busy, so threads would wait for each other.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        try:
-            yield from zip(
-                wanted,
-                pool.map(partial(_problems_of_one, store), wanted, chunksize=_ENTRIES_AT_ONCE),
-                strict=True,
-            )
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    done = 0
+    if workers > 1 and len(wanted) >= _FEW_ENTRIES:
+        # Reading manifests keeps an interpreter busy, so threads would wait for each other.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+            try:
+                found = pool.map(partial(_examined, store), wanted, chunksize=_ENTRIES_AT_ONCE)
+                for each in zip(wanted, found, strict=True):
+                    done += 1
+                    yield each
+            except BrokenProcessPool:  # one was killed: what is left is checked here
+                pool.shutdown(wait=False, cancel_futures=True)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    yield from ((each, _examined(store, each)) for each in wanted[done:])
 
 
-def _problems_of_one(store: Store, entry: tuple[str, str]) -> list[str]:
-    return problems_of(store, *entry)
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a process of a pool has one"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def problems_of(store: Store, kind: str, key: str) -> list[str]:
     """Say what is wrong with an entry, each of its files hashed again."""
+    return _examined(store, (kind, key))[0]
+
+
+def _examined(store: Store, place: tuple[str, str]) -> tuple[list[str], bool]:
+    """Say what is wrong with an entry, and whether that is that it cannot be read."""
+    kind, key = place
     try:
         entry = store.open(kind, key)
         if entry is None:
-            return []
+            return [], False
         wrong = store.verify(entry)
-    except (CorruptEntryError, UnreadableEntryError) as error:
-        return [str(error)]
+    except CorruptEntryError as error:
+        return [str(error)], False
+    except UnreadableEntryError as error:
+        return [str(error)], True
     except OSError as error:
-        return [f"it cannot be read: {error.strerror or error}"]
+        return [f"it cannot be read: {error.strerror or error}"], True
     if digest(entry.inputs) != key:
         wrong.append("its inputs are not those of its key")
-    return wrong
+    return wrong, False
 
 
 def entries_of(

@@ -9,12 +9,16 @@ import signal
 import subprocess
 import sys
 import tarfile
+from contextlib import suppress
 
+import psutil
 import pytest
 
+from spared_bench import ordinary
 from spared_bench.errors import UsageError, WorkspaceError
 from spared_bench.files import write_text
-from spared_bench.keys.hashing import digest
+from spared_bench.keys.hashing import digest, file_digest
+from spared_bench.store import entries
 from spared_bench.store.archives import export, import_archive
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import MARK, read_mark
@@ -386,6 +390,89 @@ def test_many_processes_find_what_one_finds(store, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     assert verify(store) == alone
     assert len(alone.damaged) == 2
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from spared_bench.store import maintenance
+from spared_bench.store.entries import Store
+
+if __name__ == "__main__":
+    maintenance._FEW_ENTRIES = 1
+    maintenance._ENTRIES_AT_ONCE = 1
+    maintenance.os.cpu_count = lambda: 2
+    told = lambda done, total: print(done, flush=True) or sys.stdin.readline()
+    print(maintenance.verify(Store(Path(sys.argv[1])), told=told).checked, flush=True)
+"""
+
+
+@pytest.fixture
+def verifying(store, tmp_path):
+    """A process that has begun to verify, with two more to help it, and waits to go on."""
+    (tmp_path / "verifying.py").write_text(KILLED)
+    with subprocess.Popen(
+        [sys.executable, str(tmp_path / "verifying.py"), str(store.root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "1\n"
+        helpers = [
+            each
+            for each in psutil.Process(process.pid).children()
+            if any("spawn_main" in part for part in each.cmdline())
+        ]
+        assert helpers
+        yield process, helpers
+        process.kill()
+    for each in helpers:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+
+
+def test_processes_that_verify_end_with_the_one_that_started_them(verifying):
+    process, helpers = verifying
+    process.kill()
+    assert psutil.wait_procs(helpers, timeout=30)[1] == []
+
+
+def test_a_store_is_verified_to_its_end_when_a_process_that_helps_is_killed(verifying):
+    process, helpers = verifying
+    for each in helpers:
+        each.kill()
+    psutil.wait_procs(helpers, timeout=30)
+    told, _ = process.communicate("\n" * 100)
+    assert told.split()[-1] == "12"
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["value.txt", "manifest.json"])
+def test_what_cannot_be_read_is_told_and_not_taken_away(store, monkeypatch, name):
+    damaged, shut, *_ = store.entries("trials")
+    (damaged.folder / "value.txt").write_text("xxxx")
+    for read in (ordinary.open_ordinary, file_digest):
+
+        def refuse(path, read=read):
+            if path == shut.folder / name:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+            return read(path)
+
+        module = ordinary if read is ordinary.open_ordinary else entries
+        monkeypatch.setattr(module, read.__name__, refuse)
+    verdict = verify(store, repair=True)
+    assert set(verdict.damaged) == {str(damaged.folder), str(shut.folder)}
+    assert verdict.unread == [str(shut.folder)]
+    assert (shut.folder / "value.txt").is_file()
+    assert not damaged.folder.exists()
+
+
+def test_results_of_the_completion_benchmark_are_verified_and_not_collected(store):
+    entry = store.obtain("completion", {"a": 1}, writes("abc"))
+    assert entry.key not in {key for _, key, _ in unneeded(store, days=0)}
+    (entry.folder / "value.txt").write_text("abd")
+    assert verify(store, repair=True).damaged == {str(entry.folder): ["value.txt has changed"]}
+    assert not entry.folder.exists()
 
 
 def test_a_file_that_cannot_be_read_is_no_failure_to_write(store, tmp_path, monkeypatch):

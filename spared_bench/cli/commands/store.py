@@ -52,12 +52,23 @@ def verify(
     lines = [f"{folder}: {'; '.join(problems)}" for folder, problems in verdict.damaged.items()]
     part = f" (a sample of {sample:.3g})" if sample < 1 else ""
     lines += [f"{counted(verdict.checked, 'entry')} checked{part}, {len(verdict.damaged)} damaged."]
-    if verdict.damaged:
+    unread = verdict.unread
+    if len(verdict.damaged) > len(unread):
         taken = "They were taken away" if repair else "`--repair` takes them away"
         lines += [f"{taken}; the next run makes them again."]
-    values = {"checked": verdict.checked, "damaged": verdict.damaged, "repaired": repair}
+    if unread:
+        lines += [
+            f"{counted(len(unread), 'entry')} cannot be read and may be sound: they stay, also with"
+            " `--repair`. Ask for the right to read them, check the disk, or remove them yourself."
+        ]
+    values = {
+        "checked": verdict.checked,
+        "damaged": verdict.damaged,
+        "unread": unread,
+        "repaired": repair,
+    }
     show_result(values, as_json, "\n".join(lines))
-    raise typer.Exit(1 if verdict.damaged and not repair else 0)
+    raise typer.Exit(1 if unread or (verdict.damaged and not repair) else 0)
 
 
 def _existing(workspace: Path | None) -> Workspace:

@@ -79,14 +79,15 @@ def checked_output(values: Any, slides: Slides, predictor: str) -> Prediction:
     """Return what a predictor returned, an array or a ``Prediction``, as float32 of the right form.
 
     Rows and columns of an array are spots and genes in the order of ``slides``. Those of a
-    DataFrame are found by their names, whatever their order; an axis that is merely numbered
-    (0, 1, ...) is taken in order, as an array's is.
+    DataFrame, or of a list of Series, are found by their names, whatever their order; an axis that
+    is merely numbered (0, 1, ...) is taken in order, as an array's is.
 
     Raises
     ------
     PluginError
-        If a part is no array of numbers of its shape, a masked array with masked entries, or a
-        DataFrame with other names than those of the spots and genes (classes); if a variance is
+        If a part is no array of numbers of its shape, has masked entries, is a DataFrame with
+        other names than those of the spots and genes (classes), or a table of another library,
+        which has names that would not be read; if a variance is
         negative; if probabilities of classes are, or do not sum to 1, or there are no classes.
     DivergedError
         If it holds nan or infinite values.
@@ -169,20 +170,35 @@ def _table(
             f"{who} returned None{what}; expected an array of shape"
             f" {(slides.n_spots, len(columns))}: {wants}. Does `{by}` lack a `return`?"
         )
-    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+    rows = values if isinstance(values, list | tuple) else []
+    masks = [np.ma.getmaskarray(e) for e in (values, *rows) if np.ma.isMaskedArray(e)]
+    if n_masked := sum(int(mask.sum()) for mask in masks):
         raise PluginError(
-            f"{who} returned a masked array{what} with"
-            f" {int(np.ma.getmaskarray(values).sum())} masked entries. Every spot needs a value in"
-            " every column: fill them (`.filled(value)`) before returning."
+            f"{who} returned a masked array{what} with {n_masked} masked entries. Every spot needs"
+            " a value in every column: fill them (`.filled(value)`) before returning."
         )
     is_pair = isinstance(values, tuple)
+    if rows and all(isinstance(row, pd.Series) for row in rows):
+        values = pd.DataFrame(list(rows))
     if isinstance(values, pd.DataFrame):
         spots = list(slides.adata.obs_names)
         of = "classes" if "classes" in what else "genes"
         values = _in_order(values, 0, "spots", spots, who)
         values = _in_order(values, 1, of, columns, who)
+    elif any(_has_some(values, names) for names in _NAMES_OF_OTHERS):
+        raise PluginError(
+            f"{who} returned {type(values).__name__}{what}, a table whose names are not read, so"
+            " that its order could be another. Return a DataFrame of pandas, or an array in the"
+            " order of the slides."
+        )
+    wanted = (slides.n_spots, len(columns))
     try:
         given = np.asarray(values)
+        if given.ndim and given.shape != wanted:  # before it is converted: it may be huge
+            hint = " A mean with its variance is a `Prediction(mean, variance)`." if is_pair else ""
+            raise PluginError(
+                f"{who} returned shape {given.shape}{what}; expected {wanted}: {wants}.{hint}"
+            )
         numbers = given.dtype.kind in "biufO"
         with np.errstate(over="ignore"):  # what float32 cannot hold is found below
             values = given.astype(np.float32) if numbers else given
@@ -196,13 +212,20 @@ def _table(
     if given.dtype.kind == "O" and (text := next(texts, None)) is not None:
         # NumPy would take "1_5" for 15.
         raise PluginError(f"{who} returned the text {text!r}{what}; expected numbers.")
-    wanted = (slides.n_spots, len(columns))
     if values.shape != wanted:
-        hint = " A mean with its variance is a `Prediction(mean, variance)`." if is_pair else ""
-        raise PluginError(
-            f"{who} returned shape {values.shape}{what}; expected {wanted}: {wants}.{hint}"
-        )
+        raise PluginError(f"{who} returned one value{what}; expected {wanted}: {wants}.")
     return values
+
+
+#: Where tables that are none of pandas keep names: dask and polars, pyarrow, xarray, AnnData.
+_NAMES_OF_OTHERS = ("columns", "column_names", "coords", "obs_names")
+
+
+def _has_some(values: Any, names: str) -> bool:
+    try:
+        return len(getattr(values, names)) > 0
+    except (AttributeError, TypeError):
+        return False
 
 
 _NAMED = {

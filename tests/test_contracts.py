@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -195,3 +197,59 @@ def test_numbers_of_python_are_numbers(blind, values):
     given = np.vectorize(Decimal, otypes=[object])(values.round(3).astype(float))
     found = checked_prediction(given, blind, "x")
     np.testing.assert_allclose(found, values.round(3), rtol=1e-6)
+
+
+def test_rows_that_have_names_are_found_by_them_too(blind, values, rng):
+    given = table(values, blind).iloc[:, rng.permutation(blind.n_genes)]
+    shuffled = rng.permutation(len(blind))
+    for rows in (list, tuple):
+        series = rows(given.iloc[row] for row in shuffled)
+        np.testing.assert_array_equal(checked_prediction(series, blind, "x"), values)
+    plain = [pd.Series(row) for row in values]
+    np.testing.assert_array_equal(checked_prediction(plain, blind, "x"), values)
+    plain[0] = pd.Series(values[0], [f"odd{gene}" for gene in range(blind.n_genes)])
+    with pytest.raises(PluginError, match="odd0"):
+        checked_prediction(plain, blind, "x")
+
+
+def test_a_hole_in_a_row_of_a_list_is_found(blind, values):
+    rows = [np.ma.masked_less(row, np.inf if number == 1 else -np.inf)
+            for number, row in enumerate(values)]  # fmt: skip
+    with pytest.raises(PluginError, match=rf"with {blind.n_genes} masked entries"):
+        checked_prediction(rows, blind, "x")
+    rows[1] = np.ma.MaskedArray(values[1])
+    np.testing.assert_array_equal(checked_prediction(rows, blind, "x"), values)
+
+
+def other_tables(values, slides):
+    """Yield tables of other libraries, rows and columns turned round."""
+    turned = table(values, slides).iloc[::-1, ::-1]
+    with suppress(ImportError):
+        import xarray
+
+        yield xarray.DataArray(turned, dims=("spot", "gene"))
+    with suppress(ImportError):
+        import pyarrow
+
+        yield pyarrow.Table.from_pandas(turned, preserve_index=False)
+    with suppress(ImportError):
+        import dask.dataframe
+
+        yield dask.dataframe.from_pandas(turned.reset_index(drop=True), npartitions=2)
+    yield anndata.AnnData(turned)
+
+
+def test_a_table_of_another_library_is_not_taken_by_position(blind, values, filled):
+    for given in other_tables(values, blind):
+        with pytest.raises(PluginError, match="a table whose names are not read"):
+            checked_prediction(given, blind, "x")
+    slides, complete = filled
+    for given in other_tables(complete, slides):
+        with pytest.raises(PluginError, match="a table whose names are not read"):
+            checked_completion(given, slides, "x")
+
+
+def test_a_huge_array_is_refused_by_its_shape_before_it_is_copied(blind):
+    huge = np.broadcast_to(np.float64(0), (10**9, 10**9))
+    with pytest.raises(PluginError, match=r"returned shape \(1000000000, 1000000000\); expected"):
+        checked_prediction(huge, blind, "x")

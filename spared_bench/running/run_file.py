@@ -34,7 +34,7 @@ class RunFile:
     """
 
     def __init__(self, folder: Path, protocol: str) -> None:
-        self._path = folder / f"{socket.gethostname()}-{os.getpid()}.json"
+        self._path = folder / f"{place()}-{os.getpid()}.json"
         self._facts: dict[str, Any] = {
             "protocol": protocol,
             "host": socket.gethostname(),

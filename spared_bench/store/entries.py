@@ -32,7 +32,7 @@ from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.ordinary import NOT_ORDINARY, read_json
 from spared_bench.store.disk import FULL, is_full, is_full_at, why_unwritable
 from spared_bench.store.imports import inherit_mark
-from spared_bench.store.leases import leases_of
+from spared_bench.store.leases import leases_of, living_places
 from spared_bench.store.processes import is_orphan, stamp
 
 MANIFEST = "manifest.json"
@@ -323,10 +323,13 @@ class Store:
         return [*wrong, *["it is a link"] * entry.folder.is_symlink()]
 
     def sweep(self) -> int:
-        """Remove what killed processes of this machine left half-written; return how many."""
-        swept = 0
+        """Remove what killed processes left half-written; return how many.
+
+        What was begun elsewhere goes after a day without a sign of life from there.
+        """
+        swept, living = 0, living_places(self.root / "leases")
         for path in (self.root / "tmp").glob("*"):
-            if is_orphan(path):
+            if is_orphan(path, living):
                 _discard(path)
                 swept += 1
         return swept

@@ -8,7 +8,7 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,8 +18,11 @@ _STALE_SECONDS = 24 * 3600
 
 
 def stamp() -> str:
-    """Return a suffix that says who is writing, for ``sweep``: host, process, its start."""
-    return f"{socket.gethostname()}.{os.getpid()}-{_own_start(os.getpid())}.{uuid.uuid4().hex[:8]}"
+    """Return a suffix that says who is writing, for ``sweep``: place, process, its start.
+
+    It follows a dot, so that a place is not taken for one whose name ends alike.
+    """
+    return f"{place()}.{os.getpid()}-{_own_start(os.getpid())}.{uuid.uuid4().hex[:8]}"
 
 
 @cache
@@ -84,14 +87,24 @@ def _threads(pid: int) -> list[int]:
         return [pid]
 
 
-def is_orphan(path: Path) -> bool:
-    """Whether the writer that ``stamp`` names in a path has ended before it was done."""
+def is_orphan(path: Path, living: Collection[str] = ()) -> bool:
+    """Whether the writer that ``stamp`` names in a path has ended before it was done.
+
+    Parameters
+    ----------
+    path : Path
+    living : collection of str
+        Places other than this one (``place``) from which somebody gave a sign of life lately: what
+        is written there may take days.
+    """
     parts = path.name.rsplit(".", 2)
     pid, dash, started = parts[1].partition("-") if len(parts) == 3 else ("", "", "")
     if not (dash and pid.isdigit() and started.isdigit()):
         return False
-    if parts[0].endswith(socket.gethostname()):
+    if parts[0].endswith(f".{place()}"):
         return not is_running(int(pid), int(started))
+    if any(parts[0].endswith(f".{each}") for each in living):
+        return False
     try:
         return time.time() - path.stat().st_mtime > _STALE_SECONDS
     except FileNotFoundError:

@@ -208,6 +208,21 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not
     assert (entry.folder / "value.txt").read_text() == "safe"
 
 
+def test_what_another_machine_trains_for_days_is_not_swept_while_it_shows_that_it_lives(store):
+    """A folder's time is that of the last file in it, and a training writes at its end."""
+    folder = store.root / "tmp" / "trials-abc.elsewhere-1.77-5.00000000"
+    folder.mkdir(parents=True)
+    os.utime(folder, (1, 1))
+    card = store.root / "leases" / "owners" / "elsewhere-1.70.11111111"
+    card.parent.mkdir(parents=True)
+    card.write_text("{}")
+    assert store.sweep() == 0
+    assert folder.is_dir()
+    os.utime(card, (1, 1))
+    assert store.sweep() == 1
+    assert not folder.exists()
+
+
 @pytest.fixture
 def full(monkeypatch):
     monkeypatch.setattr("spared_bench.store.disk.takes_no_more", lambda folder: True)

@@ -13,6 +13,7 @@ from spared_bench.store.processes import (
     is_orphan,
     is_running,
     is_stopped,
+    place,
     scratch_folder,
     stamp,
     started_at,
@@ -69,6 +70,19 @@ def test_what_a_living_writer_has_stamped_is_no_orphan_and_that_of_a_dead_one_is
     assert not is_orphan(mine)
     assert is_orphan(dead)  # the child's number, with another process's start
     assert not is_orphan(tmp_path / "somebody's own file.txt")
+
+
+@pytest.mark.parametrize(
+    "other", ["x{host}-{space}", "{host}-{space}1", "elsewhere-{space}", "{host}"]
+)
+def test_what_is_written_in_another_place_is_no_orphan_of_this_one(tmp_path, other):
+    """One whose name ends alike, another container of this host's name, another machine."""
+    host, _, space = place().rpartition("-")
+    path = tmp_path / f"trials-abc.{other.format(host=host, space=space)}.2147483647-1.00000000"
+    path.mkdir()
+    assert not is_orphan(path)
+    os.utime(path, (1, 1))
+    assert is_orphan(path)
 
 
 def test_a_process_is_stopped_also_while_it_starts_another_and_not_once_it_goes_on(child, tmp_path):

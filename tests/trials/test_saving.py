@@ -8,6 +8,7 @@ import pytest
 
 from spared_bench.errors import PluginError
 from spared_bench.store.entries import Store
+from spared_bench.store.processes import place
 from spared_bench.store.trials import MODEL
 from spared_bench.trials.saving import save_apart
 
@@ -95,11 +96,9 @@ def test_what_a_killed_save_left_is_swept_away(tmp_path, monkeypatch):
     folder = store.root / "tmp" / "trials-abc"
     folder.mkdir(parents=True)
     monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
-    monkeypatch.setattr("spared_bench.trials.saving.stamp", lambda: "host.1-1.abc")
-    monkeypatch.setattr("socket.gethostname", lambda: "host")
+    monkeypatch.setattr("spared_bench.trials.saving.stamp", lambda: f"{place()}.1-1.abc")
     with pytest.raises(KeyboardInterrupt):
         save_apart(Saves(lambda _: (_ for _ in ()).throw(KeyboardInterrupt)), folder / MODEL)
     monkeypatch.undo()
-    monkeypatch.setattr("socket.gethostname", lambda: "host")
     assert store.sweep() == 1
     assert list((store.root / "tmp").iterdir()) == [folder]

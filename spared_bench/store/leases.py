@@ -307,7 +307,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _is_card(found: dict[str, Any]) -> bool:
     texts = [found.get(name) for name in ("owner", "host", "place")]
     numbers = [found.get(name) for name in ("pid", "started")]
-    sound = all(isinstance(text, str) and text for text in texts)
+    # Whoever waits prints the host: no letters that would steer a terminal.
+    sound = all(isinstance(text, str) and text and text.isprintable() for text in texts)
     sound = sound and all(type(number) is int and -1 <= number < 2**63 for number in numbers)
     return sound and 0 < found["pid"] < 2**31
 

@@ -282,6 +282,7 @@ NONSENSE = {
     "list": b"[1, 2]",
     "deep": b"[" * 100_000,
     "without_owner": json.dumps(CARD | {"owner": ""}).encode(),
+    "host_steers_the_terminal": json.dumps(CARD | {"host": "h\x1b]0;x\x07\n"}).encode(),
     "pid_text": json.dumps(CARD | {"pid": "12"}).encode(),
     "pid_list": json.dumps(CARD | {"pid": [1]}).encode(),
     "pid_huge": json.dumps(CARD | {"pid": 10**30}).encode(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spared_bench.errors import UnknownNameError, UsageError
+from spared_bench.errors import UnknownNameError, UsageError, did_you_mean
 from spared_bench.memory import uncollected
 from spared_bench.results import TrialResult
 from spared_bench.trials.cells import finished_cells
@@ -82,17 +83,18 @@ def stability(
 
     if per not in ("gene", "slide"):
         raise UnknownNameError("kind of unit", per, ("gene", "slide"))
-    found = [
-        each
-        for each in _finished(workspace, protocol)
-        if each.ok
-        and (each.dataset, each.completer) == (dataset, completer)
-        and not each.facts.get("control")
+    scored = [
+        each for each in _finished(workspace, protocol) if each.ok and not each.facts.get("control")
     ]
+    found = [each for each in scored if (each.dataset, each.completer) == (dataset, completer)]
+    if not found:
+        raise UsageError(_none_of(dataset, completer, scored))
     protocols = sorted({each.protocol for each in found})
-    if len(protocols) != 1:
-        told = f"of protocols {', '.join(protocols)}: name one" if protocols else "none: run some"
-        raise UsageError(f"Results on {dataset!r} with completer {completer!r} are {told}.")
+    if len(protocols) > 1:
+        raise UsageError(
+            f"Results on {dataset!r} with completer {completer!r} are of protocols"
+            f" {', '.join(protocols)}: name one."
+        )
     table = scores_frame(found, per)  # type: ignore[arg-type]
     evaluated = {each.facts.get("evaluation_split", "test") for each in found}
     table = table[(table["metric"] == metric) & table["split"].isin(evaluated)]
@@ -100,6 +102,23 @@ def stability(
         raise UsageError(f"No result on {dataset!r} has {metric!r} for every {per}.")
     matrix = table.pivot_table(index=per, columns="predictor", values="value", aggfunc="mean")
     return split_half(matrix, lower_is_better=lower_is_better)
+
+
+def _none_of(dataset: str, completer: str, scored: Iterable[TrialResult]) -> str:
+    """Say that there is no result of a dataset with a completer, and which there are."""
+    there: dict[str, set[str]] = {}
+    for each in scored:
+        there.setdefault(each.dataset, set()).add(each.completer)
+    parts = [
+        f"This workspace has no score of a method on {dataset!r} with completer {completer!r}."
+    ]
+    if dataset in there:
+        parts.append(did_you_mean(completer, sorted(there[dataset])))
+    else:
+        parts.append(did_you_mean(dataset, sorted(there)))
+    known = "; ".join(f"{name} ({', '.join(sorted(there[name]))})" for name in sorted(there))
+    parts.append(f"It has scores on: {known}." if known else "It has none at all: run some.")
+    return " ".join(part for part in parts if part)
 
 
 def _finished(workspace: Path | str | None, protocol: str) -> list[TrialResult]:

@@ -107,3 +107,9 @@ def test_split_halves_of_genes_are_those_of_the_scores(told, workspace):
     assert found == split_half(matrix)
     assert f"3 methods by ssim-gene over {found.n_units} genes of toy" in told.output
     assert isinstance(little.exception, UsageError)
+    with pytest.raises(UsageError, match=r"on 'toi' .*Did you mean 'toy'\?.*: toy \(none\)\."):
+        spared_bench.stability("toi", "ssim-gene", workspace=workspace)
+    with pytest.raises(UsageError, match=r"completer 'non'\. Did you mean 'none'\?"):
+        spared_bench.stability("toy", "ssim-gene", completer="non", workspace=workspace)
+    with pytest.raises(UsageError, match="none at all: run some"):
+        spared_bench.stability("toy", "ssim-gene", workspace=workspace / "other")

@@ -169,7 +169,24 @@ def test_a_leaderboard_without_runs_says_how_to_make_some(tmp_path):
     where = ("-w", tmp_path, "--leaderboards", tmp_path)
     done = spared_bench("leaderboard", "build", "--from", "store", *where)
     assert done.returncode == 2
-    assert "There are no finished runs to show. `spared-bench run --all" in done.stderr
+    assert f"no finished runs to show in {tmp_path}. `spared-bench run --all" in done.stderr
+
+
+def test_a_leaderboard_of_runs_that_were_not_tracked_says_how_to_show_them(workspace, tmp_path):
+    words = toy_words(workspace, "-p", "toy-mean", "--no-track", "--no-figures")
+    assert spared_bench(*words).returncode == 0
+    where = ("-w", workspace, "--leaderboards", tmp_path)
+    done = spared_bench("leaderboard", "build", *where)
+    assert done.returncode == 2
+    assert "MLflow has no finished runs to show, and the store has some" in done.stderr
+    assert spared_bench("leaderboard", "build", "--from", "store", *where).returncode == 0
+
+
+def test_the_state_of_a_workspace_that_is_not_there_is_said_to_be_that(tmp_path):
+    done = spared_bench("status", "-w", tmp_path / "misspelt", "--json")
+    assert f"There is no workspace {tmp_path / 'misspelt'} yet" in done.stderr
+    assert json.loads(done.stdout) == []
+    assert not (tmp_path / "misspelt").exists()
 
 
 #: What each command needs beside a plugin file, before it looks at one.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result
 from spared_bench.errors import UsageError
 from spared_bench.words import counted
+
+if TYPE_CHECKING:
+    from spared_bench.workspace import Workspace
 
 leaderboard_app = typer.Typer(help="Make the leaderboard from finished runs.")
 track_app = typer.Typer(help="Keep MLflow in step with the store.")
@@ -61,7 +65,7 @@ def build(
     from spared_bench.registry import discover
     from spared_bench.store.records import Records
     from spared_bench.store.shut import told_of_shut
-    from spared_bench.trials.cells import note_on_earlier
+    from spared_bench.trials.cells import finals_in, note_on_earlier
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
@@ -69,12 +73,13 @@ def build(
     ours = discover(files, data_dir=space.data_dir, only=())
     registry = listed_apart(ours, files, space).require_files(files)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
+    protocol = protocols[0].id if protocols else protocol
     with Records(space.store, genes=False) as records:
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
             typer.echo(note, err=True)
         page = build_leaderboard(
             space,
-            protocols[0].id if protocols else protocol,
+            protocol,
             source="store" if source == "store" else "mlflow",
             out=out,
             leaderboards=leaderboards or LEADERBOARDS,
@@ -84,12 +89,21 @@ def build(
             plugin_files=[file.resolve() for file in plugin],
             records=records,
         )
-    if page is None:
-        raise UsageError(
-            "There are no finished runs to show. `spared-bench run --all --suite demo` makes some;"
-            " `--workspace` names the folder of earlier ones."
-        )
+        if page is None:
+            raise UsageError(_nothing_to_show(space, any(finals_in(records, protocol))))
     show_result({"leaderboard": page}, as_json, f"Leaderboard: {page}")
+
+
+def _nothing_to_show(space: Workspace, in_store: bool) -> str:
+    if in_store:
+        return (
+            "MLflow has no finished runs to show, and the store has some (`run --no-track`)."
+            " `spared-bench track sync` logs them; `--from store` shows them as they are."
+        )
+    return (
+        f"There are no finished runs to show in {space.root}. `spared-bench run --all --suite demo`"
+        " makes some; `--workspace` names the folder of earlier ones."
+    )
 
 
 @track_app.command("sync")

@@ -44,6 +44,8 @@ def status(
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
+    if not space.root.exists():
+        typer.echo(f"There is no workspace {space.root} yet; a run makes it.", err=True)
     if why:
         _show_one(list(_trials(space.store, why)), why, as_json)
         return

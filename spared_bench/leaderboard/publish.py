@@ -108,13 +108,16 @@ def _at_hand(workspace: Workspace, records: Records | None) -> AbstractContextMa
 
 
 def completions(
-    workspace: Workspace, protocol: str, source: Source
+    workspace: Workspace, protocol: str, source: Source, unread: list[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return what the completion benchmark found, by protocol, from its tables or from MLflow."""
+    """Return what the completion benchmark found, by protocol, from its tables or from MLflow.
+
+    ``unread`` takes a sentence for everything that is there and cannot be read.
+    """
     if source == "mlflow":
         from spared_bench.tracking.tracker import Tracker
 
-        found = Tracker(workspace.root).completion_results(protocol)
+        found = Tracker(workspace.root).completion_results(protocol, unread)
     else:
         folder = workspace.root / "completion"
         if not folder.is_dir():
@@ -122,20 +125,21 @@ def completions(
         from spared_bench.completion.tables import RESULTS
 
         paths = sorted(folder.glob(f"{protocol or '*'}/{RESULTS}"))
-        found = [each for path in paths for each in _stored_completion(path)]
+        found = [each for path in paths for each in _stored_completion(path, unread)]
     from spared_bench.completion.tables import board_records
 
     return board_records(found)
 
 
-def _stored_completion(path: Path) -> list[Any]:
-    """Read the results of one protocol; a file that cannot be read holds none."""
+def _stored_completion(path: Path, unread: list[str]) -> list[Any]:
+    """Read the results of one protocol; a file that cannot be read is told of."""
     from spared_bench.completion.benchmark import CompletionResult
 
     try:
         values = read_json(path)["results"]
         return [CompletionResult.from_dict(each) for each in values]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        unread.append(f"Results of completion cannot be read: {path}: {error}")
         return []
 
 
@@ -195,7 +199,7 @@ def build_leaderboard(
     with uncollected() as resume, _at_hand(workspace, records) as at_hand:
         results = collect(workspace, protocol, source, left_out, at_hand)
         trials = with_what_is_known(results, entries, registry, protocols)
-        completion = completions(workspace, protocol, source)
+        completion = completions(workspace, protocol, source, left_out)
         if not trials and not completion:
             if left_out:
                 raise WorkspaceError(f"No result can be read. {' '.join(left_out[:5])}")

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.completion.measures import MEASURES
+from spared_bench.errors import TrackingError
 from spared_bench.tracking.connection import Connection, quoted
 from spared_bench.tracking.run_record import PREFIX
 
@@ -42,16 +43,36 @@ def log_completion(connection: Connection, results: Iterable[CompletionResult]) 
     return sum(_log_group(connection, each) for each in groups.values())
 
 
-def read_completion(connection: Connection, protocol: str) -> list[CompletionResult]:
-    """Read back what was logged, of one protocol, or of all where it is empty."""
-    from spared_bench.completion.benchmark import CompletionResult
+def read_completion(
+    connection: Connection, protocol: str, unread: list[str] | None = None
+) -> list[CompletionResult]:
+    """Read back what was logged, of one protocol, or of all where it is empty.
 
+    ``unread`` takes a sentence for every run whose file cannot be read; without it, one is an
+    error.
+    """
     found: list[CompletionResult] = []
     for experiment_id in connection.experiment_ids((protocol or "%") + EXPERIMENT):
         for run in connection.runs(experiment_id, f"tags.`{OF}` != ''"):
             if CONTENT in run.data.tags:
-                found += map(CompletionResult.from_dict, _load_json(connection, run))
+                try:
+                    found += _results_of(connection, run)
+                except TrackingError as error:
+                    if unread is None:
+                        raise
+                    unread.append(f"Completion, {run.data.tags[OF]}: {error}")
     return found
+
+
+def _results_of(connection: Connection, run: Run) -> list[CompletionResult]:
+    from spared_bench.completion.benchmark import CompletionResult
+
+    with connection.explained("read from"):
+        values = _load_json(connection, run)
+        try:
+            return [CompletionResult.from_dict(each) for each in values]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{_FILE} of run {run.info.run_id} holds no results") from error
 
 
 def _log_group(connection: Connection, results: Sequence[CompletionResult]) -> bool:

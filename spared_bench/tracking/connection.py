@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import TrackingError
-from spared_bench.tracking.database import database_file, is_sqlite, make_database, sqlite_uri
+from spared_bench.tracking.database import (
+    DATABASE,
+    database_file,
+    is_sqlite,
+    make_database,
+    sqlite_uri,
+)
+from spared_bench.tracking.moved import artifacts_of, follow
 from spared_bench.tracking.place import another_version, problem_of
 
 if TYPE_CHECKING:
@@ -34,7 +41,7 @@ class Connection:
 
     def __init__(self, workspace: Path, uri: str | None = None) -> None:
         self.workspace = workspace.absolute()
-        local = sqlite_uri(self.workspace / "mlflow.db")
+        local = sqlite_uri(self.workspace / DATABASE)
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or local
         self._client: Any = None
 
@@ -54,6 +61,8 @@ class Connection:
                 if problem := problem_of(path):
                     raise TrackingError(f"Cannot use MLflow at {self.where}: {problem}")
                 make_database(path, lambda uri: _without_default(_open(client_class, uri)))
+                if path == self.workspace / DATABASE:
+                    follow(path, self.workspace, EXPERIMENTS)
             self._client = _open(client_class, self.uri)
         return self._client
 
@@ -107,7 +116,7 @@ class Connection:
         """Return where artifacts go; ``None`` leaves the choice to a server."""
         if not is_sqlite(self.uri):
             return None
-        return (self.workspace / "mlartifacts" / name.replace("/", "_")).as_uri()
+        return artifacts_of(self.workspace, name)
 
 
 def _open(client_class: Any, uri: str) -> Any:

@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 from spared_bench.store.processes import is_orphan, stamp
 from spared_bench.tracking.place import versions_of_mlflow
 
+DATABASE = "mlflow.db"  # of a workspace
 _MAKING = ".making."
 _BESIDE = ("", "-journal", "-wal", "-shm")  # what SQLite keeps of one database
 _MLFLOWS = ("experiments", "alembic_version")

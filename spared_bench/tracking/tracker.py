@@ -136,13 +136,17 @@ class Tracker:
         with self.connection.explained("log to"):
             return log_completion(self.connection, results)
 
-    def completion_results(self, protocol: str = "") -> list[CompletionResult]:
+    def completion_results(
+        self, protocol: str = "", unread: list[str] | None = None
+    ) -> list[CompletionResult]:
         """Read back what ``log_completion`` logged, of one protocol or of all.
+
+        ``unread`` takes a sentence for every run whose file is lacking or damaged.
 
         Raises
         ------
         TrackingError
-            If MLflow cannot be reached, or lacks the file of a run.
+            If MLflow cannot be reached; without ``unread``, also if it lacks the file of a run.
         """
         with self.connection.explained("read from"):
-            return read_completion(self.connection, protocol)
+            return read_completion(self.connection, protocol, unread)

@@ -13,6 +13,7 @@ from typing import Any
 
 from spared_bench.files import write_text
 from spared_bench.ordinary import read_json
+from spared_bench.tracking.database import DATABASE
 from spared_bench.trials.cell_state import change_of, state_of_cells
 from spared_bench.workspace import Workspace
 
@@ -23,8 +24,8 @@ def database_state(workspace: Workspace) -> list[Any] | None:
     """Return what changes when the workspace's database does; ``None`` where it is not used."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return None
-    database = change_of(workspace.root / "mlflow.db")
-    beside = [change_of(workspace.root / f"mlflow.db{end}") for end in ("-journal", "-wal")]
+    database = change_of(workspace.root / DATABASE)
+    beside = [change_of(workspace.root / f"{DATABASE}{end}") for end in ("-journal", "-wal")]
     # What is still beside it is being written.
     return None if database is None or any(beside) else database
 

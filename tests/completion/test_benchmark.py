@@ -25,7 +25,7 @@ from spared_bench.completion.benchmark import (
 from spared_bench.completion.figures import draw_figures
 from spared_bench.completion.scoring import score_hidden
 from spared_bench.completion.tables import check_folder, collect, markdown, write_tables
-from spared_bench.errors import UsageError
+from spared_bench.errors import TrackingError, UsageError
 from spared_bench.models import checkpoint
 from spared_bench.store.leases import Leases
 from spared_bench.tracking.tracker import Tracker
@@ -280,6 +280,27 @@ def test_a_deleted_experiment_of_completion_comes_back(bench, tmp_path):
     tracker.log_completion(results)
 
     assert len(tracker.completion_results()) == len(results)
+
+
+def test_a_file_that_mlflow_lacks_costs_its_own_results_and_is_told_of(bench, tmp_path):
+    results = measure(bench, ["toy"], ["none", "median"], WANTED, 2).results
+    Tracker(tmp_path).log_completion(results)
+    lost, damaged = sorted(tmp_path.glob("mlartifacts/**/results.json"))
+    lost.unlink()
+    kept = damaged.read_bytes()
+
+    unread: list[str] = []
+    read = Tracker(tmp_path).completion_results("toy@1", unread)
+    assert len(read) == len(results) / 2
+    assert len(unread) == 1 and "Cannot read from MLflow" in unread[0]
+
+    for content in (b"[{}]", b"[1]", b"{", b"\xff", kept[:-9]):
+        damaged.write_bytes(content)
+        unread.clear()
+        assert Tracker(tmp_path).completion_results("toy@1", unread) == []
+        assert len(unread) == 2
+    with pytest.raises(TrackingError, match="Cannot read from MLflow"):
+        Tracker(tmp_path).completion_results("toy@1")
 
 
 @pytest.mark.parametrize(

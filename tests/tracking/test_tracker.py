@@ -338,6 +338,55 @@ def test_the_path_of_a_workspace_may_hold_what_means_something_in_a_uri(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "store"])
 
 
+def files_of(tracker, folder):
+    """Where each run's files are by MLflow, with what it finds there."""
+    client = tracker.connection.client
+    found = {}
+    for run in runs_of(tracker, f"tags.`{COMPLETE}` != ''"):
+        path = client.download_artifacts(run.info.run_id, "genes.csv", str(folder))
+        found[run.info.run_id] = Path(path).read_text(), run.info.artifact_uri
+    return found
+
+
+@pytest.mark.parametrize("names", [("before", "after"), ("runs of 100%", "a ? # ü"), ("a", "a/b")])
+def test_a_workspace_that_was_moved_keeps_its_files_where_it_is(
+    empty_database, cell_of, tmp_path, monkeypatch, names
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    old, new = (tmp_path / "made" / name for name in names)
+    (tmp_path / "made").mkdir()
+    (tmp_path / "read").mkdir()
+    old.mkdir()
+    shutil.copy(empty_database, old / "mlflow.db")
+    Tracker(old).sync([cell_of(trial())])
+    aside = old.rename(tmp_path / "aside")
+    new.parent.mkdir(exist_ok=True)
+    aside.rename(new)
+
+    Tracker(new).sync([cell_of(trial()), cell_of(trial("later"))])
+
+    found = files_of(Tracker(new), tmp_path / "read")
+    assert [text for text, _ in found.values()] == ["gene,pcc\nA,0.5\n"] * 2
+    assert all(uri.startswith((new / "mlartifacts").as_uri() + "/") for _, uri in found.values())
+    assert len(list(new.glob("mlartifacts/**/genes.csv"))) == 2
+    assert new.is_relative_to(old) or not old.exists()
+
+
+def test_a_copy_of_a_workspace_writes_into_its_own_folder(empty_database, cell_of, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    (tmp_path / "read").mkdir()
+    first.mkdir()
+    shutil.copy(empty_database, first / "mlflow.db")
+    Tracker(first).sync([cell_of(trial())])
+    shutil.copytree(first, second)
+
+    Tracker(second).sync([cell_of(trial()), cell_of(trial("later"))])
+
+    assert len(list(first.glob("mlartifacts/**/genes.csv"))) == 1
+    assert len(list(second.glob("mlartifacts/**/genes.csv"))) == 2
+    assert len(files_of(Tracker(first), tmp_path / "read")) == 1
+
+
 def test_a_step_beyond_64_bits_is_not_logged_and_the_rest_is(workspace, cell_of):
     curves = {"train_mse": [(1, 0.5), (2**63, 0.25), (-(2**70), 0.1), (2**63 - 1, 0.125)]}
     Tracker(workspace).sync([cell_of(replace(trial(), curves=curves))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -170,6 +171,7 @@ def _table(
             f"{who} returned None{what}; expected an array of shape"
             f" {(slides.n_spots, len(columns))}: {wants}. Does `{by}` lack a `return`?"
         )
+    values = _detached(values)
     rows = values if isinstance(values, list | tuple) else []
     masks = [np.ma.getmaskarray(e) for e in (values, *rows) if np.ma.isMaskedArray(e)]
     if n_masked := sum(int(mask.sum()) for mask in masks):
@@ -215,6 +217,19 @@ def _table(
     if values.shape != wanted:
         raise PluginError(f"{who} returned one value{what}; expected {wanted}: {wants}.")
     return values
+
+
+def _detached(values: Any) -> Any:
+    """Return tensors as NumPy can read them: off their graph and GPU, and of a type that it has."""
+    torch = sys.modules.get("torch")  # who returns a tensor has imported it
+    if torch is None:
+        return values
+    if isinstance(values, list) and any(isinstance(row, torch.Tensor) for row in values):
+        return [_detached(row) for row in values]
+    if not isinstance(values, torch.Tensor):
+        return values
+    found = values.detach().cpu()
+    return found.float() if found.dtype == torch.bfloat16 else found
 
 
 #: Where tables that are none of pandas keep names: dask and polars, pyarrow, xarray, AnnData.

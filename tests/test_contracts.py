@@ -10,6 +10,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from spared_bench.contracts import checked_completion, checked_output, checked_prediction
 from spared_bench.errors import DivergedError, PluginError, SparedBenchError
@@ -247,6 +248,17 @@ def test_a_table_of_another_library_is_not_taken_by_position(blind, values, fill
     for given in other_tables(complete, slides):
         with pytest.raises(PluginError, match="a table whose names are not read"):
             checked_completion(given, slides, "x")
+
+
+def test_a_tensor_is_taken_as_a_network_gives_it(blind, values, filled):
+    """With its graph, in half precision, or row by row: whoever forgets `no_grad` is no failure."""
+    tensor = torch.tensor(values, requires_grad=True)
+    for given in (tensor, tensor * 1, list(tensor), torch.nn.Parameter(tensor)):
+        np.testing.assert_array_equal(checked_output(given, blind, "x").mean, values)
+    half = checked_output(tensor.bfloat16(), blind, "x").mean
+    np.testing.assert_array_equal(half, torch.tensor(values).bfloat16().float().numpy())
+    with pytest.raises(PluginError, match=r"is no array of numbers|expected numbers"):
+        checked_output(tensor + 1j, blind, "x")
 
 
 def test_a_huge_array_is_refused_by_its_shape_before_it_is_copied(blind):

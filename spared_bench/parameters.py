@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -308,14 +310,25 @@ def _listed(signature: Signature) -> str:
 
 
 def _hints(factory: Any, *, extras: bool = False) -> dict[str, Any]:
-    """Return the types of parameters; none where they name what is imported for checkers alone."""
+    """Return the types of parameters; none of one that names what only checkers import."""
     target = factory if is_dataclass(factory) else getattr(factory, "__init__", factory)
     if inspect.isfunction(factory):
         target = factory
     try:
         return typing.get_type_hints(target, include_extras=extras)
     except Exception:  # a stranger's annotation may hold anything
-        return {}
+        return dict(_hints_one_by_one(target, extras=extras))
+
+
+def _hints_one_by_one(target: Any, *, extras: bool) -> Iterator[tuple[str, Any]]:
+    """Yield the types that can be told, where another cannot."""
+    for part in reversed(target.__mro__) if isinstance(target, type) else [target]:
+        module = sys.modules.get(getattr(part, "__module__", ""))
+        for name, annotation in inspect.get_annotations(part).items():
+            alone = type("alone", (), {"__annotations__": {name: annotation}})
+            with suppress(Exception):
+                known, own = vars(module), dict(vars(part))
+                yield name, typing.get_type_hints(alone, known, own, include_extras=extras)[name]
 
 
 def _field_defaults(factory: Any) -> dict[str, Any]:

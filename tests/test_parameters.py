@@ -232,3 +232,34 @@ def test_a_value_that_no_key_can_hold_is_refused(values, source):
 def test_a_method_that_takes_anything_takes_no_value_that_no_key_can_hold():
     with pytest.raises(UsageError, match="a value must be finite"):
         chosen(lambda **kwargs: None, by_hand={"x": float("nan")})
+
+
+@dataclass
+class ForCheckers:
+    """Of which a parameter has a type that is imported ``if TYPE_CHECKING``."""
+
+    lr: float = 0.1
+    mask: NDArray | None = None  # noqa: F821
+    since: date | None = None
+
+
+@dataclass
+class Derived(ForCheckers):
+    steps: int = 3
+
+
+class PlainForCheckers:
+    def __init__(self, lr: float = 0.1, mask: NDArray | None = None):  # noqa: F821
+        pass
+
+
+def function_for_checkers(lr: float = 0.1, mask: NDArray | None = None):  # noqa: F821
+    pass
+
+
+@pytest.mark.parametrize("factory", [ForCheckers, Derived, PlainForCheckers, function_for_checkers])
+def test_a_type_that_cannot_be_told_costs_that_of_no_other_parameter(factory):
+    found = signature_of("x", factory).parameters
+    assert (found["lr"].annotation, found["mask"].annotation) == (float, Any)
+    assert factory is not Derived or found["steps"].annotation is int
+    assert "since" not in found or found["since"].annotation == date | None

@@ -359,7 +359,7 @@ def test_the_bar_counts_trials_and_tells_of_failures(capsys):
 def test_stability_needs_three_methods_of_one_protocol(made):
     _, root = made
     assert spared_bench.stability("toy", workspace=root) is None  # two methods are too few
-    with pytest.raises(UsageError, match="are none: run some"):
+    with pytest.raises(UsageError, match=r"no score .* on 'mob_demo' .* on: toy \(none\)"):
         spared_bench.stability("mob_demo", workspace=root)
     with pytest.raises(UnknownNameError, match="kind of unit"):
         spared_bench.stability("toy", per="spot", workspace=root)

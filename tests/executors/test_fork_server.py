@@ -20,6 +20,7 @@ from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
 from spared_bench.executors import worker_process
 from spared_bench.executors.worker_process import start_worker
+from spared_bench.store.processes import is_stopped
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.processes import alive, wait_for
 
@@ -123,6 +124,12 @@ def test_a_forked_worker_has_the_gpu_that_it_is_given(workspace, tmp_path, monke
     servers[-1][1].end()
 
 
+def stop(process):
+    """Stop a process, which on another core goes on for a moment."""
+    os.kill(process.pid, signal.SIGSTOP)
+    wait_for(lambda: is_stopped(process.pid))
+
+
 def test_a_worker_whose_server_is_killed_goes_on_and_the_next_one_begins(start):
     start()
     worker = start()
@@ -143,7 +150,7 @@ def test_a_server_that_is_stopped_is_ended_and_the_next_worker_begins(start):
         worker = start()
         assert heard(worker) == "ready"
     stopped = server_of()
-    os.kill(stopped.pid, signal.SIGSTOP)
+    stop(stopped)
     later = start()
     assert stopped.poll() is not None
     assert heard(later) == "ready"
@@ -156,7 +163,7 @@ def test_nobody_waits_for_a_server_that_is_stopped_once_it_was_asked(start, monk
     for _ in range(2):
         assert heard(start()) == "ready"
     stopped = server_of()
-    os.kill(stopped.pid, signal.SIGSTOP)
+    stop(stopped)
     with monkeypatch.context() as unseen:
         unseen.setattr(worker_process._Server, "is_stopped", False)
         asked = start()
@@ -177,7 +184,7 @@ def test_a_server_that_is_stopped_for_a_moment_goes_on(start, monkeypatch):
             os.kill(server.pid, signal.SIGCONT)
         return len(looks) == 1
 
-    os.kill(server.pid, signal.SIGSTOP)
+    stop(server)
     monkeypatch.setattr(worker_process._Server, "is_stopped", False)
     asked = start()
     monkeypatch.setattr(worker_process._Server, "is_stopped", property(stopped_once))
@@ -190,7 +197,7 @@ def test_the_end_of_a_worker_is_seen_whose_server_is_stopped(start, monkeypatch)
     for _ in range(2):
         worker = start()
         assert heard(worker) == "ready"
-    os.kill(server_of().pid, signal.SIGSTOP)
+    stop(server_of())
     os.kill(worker.pid, signal.SIGKILL)
     wait_for(worker.has_ended)
 

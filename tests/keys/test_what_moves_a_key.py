@@ -105,7 +105,7 @@ TABLE = {
     | modules("plugins/predictors", "gene_mean")
     | modules("spared_bench/models", "arrays"),
     "checks": READING
-    | modules("spared_bench/reports", "dim quality turned")
+    | modules("spared_bench/reports", "dim foretelling placed_spots quality turned")
     | modules("spared_bench", "geometry"),
     "pictures": READING | modules("spared_bench/reports", "tissue"),
     "features": PATCHES | ENCODERS,

@@ -104,7 +104,7 @@ READERS = {
     "a feed": (lambda path: next_feed(path.parent, "", datetime.now(UTC))["items"], None),
     "a note of a page": (lambda path: is_built(path.parent / "index.html", "x"), False),
     "a page": (_named_by, set()),
-    "results of completion": (_stored_completion, []),
+    "results of completion": (lambda path: _stored_completion(path, []), []),
     "what an entry said": (lambda path: [said for _, said in owners(path.parents[2], "a")], [None]),
     "a text of a bundle": (lambda path: text_of_bundle(path.parent, path.name), SubmissionError),
     "traces": (read_traces, SparedBenchError),

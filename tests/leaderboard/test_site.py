@@ -173,10 +173,10 @@ def test_nothing_is_made_for_a_score_that_is_undefined():
 
 def test_where_nothing_was_completed_no_table_of_completion_is_asked(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "spared_bench.completion.tables", None)
-    assert completions(Workspace.at(tmp_path), "", "store") == {}
+    assert completions(Workspace.at(tmp_path), "", "store", []) == {}
     (tmp_path / "completion").mkdir()
     with pytest.raises(ImportError):
-        completions(Workspace.at(tmp_path), "", "store")
+        completions(Workspace.at(tmp_path), "", "store", [])
 
 
 def test_the_page_asks_the_network_for_nothing_and_allows_no_script_of_its_own(tmp_path):

@@ -42,7 +42,8 @@ def lacking(kind: str, method: Any) -> str:
         return f"lacks {' and '.join(absent)}; a {kind} needs {' and '.join(called)}."
     for name, arguments in called.items():
         try:
-            inspect.signature(getattr(method, name)).bind(*arguments)
+            # A wrapper may give what it wraps further arguments, so it is its own that count.
+            inspect.signature(getattr(method, name), follow_wrapped=False).bind(*arguments)
         except TypeError as error:
             return (
                 f"has a `{name}` that cannot be called as {name}({', '.join(arguments)}): {error}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
+from functools import wraps
 
 import anndata
 import numpy as np
@@ -12,7 +13,12 @@ import pandas as pd
 import pytest
 import torch
 
-from spared_bench.contracts import checked_completion, checked_output, checked_prediction
+from spared_bench.contracts import (
+    checked_completion,
+    checked_output,
+    checked_prediction,
+    lacking,
+)
 from spared_bench.errors import DivergedError, PluginError, SparedBenchError
 from spared_bench.prediction import Prediction
 
@@ -265,3 +271,20 @@ def test_a_huge_array_is_refused_by_its_shape_before_it_is_copied(blind):
     huge = np.broadcast_to(np.float64(0), (10**9, 10**9))
     with pytest.raises(PluginError, match=r"returned shape \(1000000000, 1000000000\); expected"):
         checked_prediction(huge, blind, "x")
+
+
+def test_a_method_is_called_as_its_wrapper_is_and_not_as_what_that_wraps():
+    """Decorators that hand a logger or a device on give what they wrap further arguments."""
+
+    def logged(method, train, val, context, log):
+        log.append(train)
+
+    class Decorated:
+        @wraps(logged)
+        def fit(self, train, val, context):
+            return logged(self, train, val, context, log=[])
+
+        def predict(self, slides):
+            return slides
+
+    assert lacking("predictor", Decorated()) == ""

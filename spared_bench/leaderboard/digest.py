@@ -42,7 +42,7 @@ class _Board:
         if folds:
             return f"the mean of {counted(len(folds), 'fold')}"
         several = len(self.slides(dataset)) > 1
-        return "the spots of all slides, scored together" if several else "one slide"
+        return "the score is not the mean over its slides" if several else "one slide"
 
     def slides(self, dataset: str) -> dict[str, str]:
         """Return the donor of each slide of the evaluation split; a slide's name if unknown."""

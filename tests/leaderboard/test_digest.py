@@ -60,7 +60,7 @@ def test_one_slide_has_no_interval():
 def test_a_score_of_all_spots_together_has_no_interval_of_another_number():
     scores = {"test": {name: {"mse": mse} for name, mse in {"S00": 0.8, "S10": 1.0}.items()}}
     lines = told([trial("ridge", mse=0.95, slide_scores=scores)])
-    assert lines[1].endswith("no interval: the spots of all slides, scored together")
+    assert lines[1].endswith("no interval: the score is not the mean over its slides")
 
 
 def test_a_control_that_is_better_is_pointed_out():

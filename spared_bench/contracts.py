@@ -172,6 +172,11 @@ def _table(
             f"{who} returned None{what}; expected an array of shape"
             f" {(slides.n_spots, len(columns))}: {wants}. Does `{by}` lack a `return`?"
         )
+    if hasattr(values, "toarray"):  # of scipy, in all its formats, and of those that follow it
+        raise PluginError(
+            f"{who} returned a sparse {type(values).__name__}{what}; expected a dense array. Return"
+            " its `.toarray()`."
+        )
     values = _detached(values)
     rows = values if isinstance(values, list | tuple) else []
     masks = [np.ma.getmaskarray(e) for e in (values, *rows) if np.ma.isMaskedArray(e)]

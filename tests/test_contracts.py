@@ -11,6 +11,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 
 from spared_bench.contracts import (
@@ -254,6 +255,12 @@ def test_a_table_of_another_library_is_not_taken_by_position(blind, values, fill
     for given in other_tables(complete, slides):
         with pytest.raises(PluginError, match="a table whose names are not read"):
             checked_completion(given, slides, "x")
+
+
+@pytest.mark.parametrize("form", ["csr_array", "coo_array", "coo_matrix", "lil_matrix"])
+def test_a_sparse_matrix_is_said_to_be_one(blind, values, form):
+    with pytest.raises(PluginError, match=rf"returned a sparse {form}; .*\.toarray\(\)"):
+        checked_output(getattr(scipy.sparse, form)(values), blind, "x")
 
 
 def test_a_tensor_is_taken_as_a_network_gives_it(blind, values, filled):

@@ -40,12 +40,20 @@ def described(entry: Registered, chosen: Mapping[str, Any]) -> dict[str, Any]:
         },
         "kind": spec.kind,
         "spec": spec_as_json(spec),
-        "code": entry.code,
+        **_code(entry),
         "defaults": _defaults(entry),
         **_made_with(entry),
         **_settings(entry),
         **chosen,
     }
+
+
+def _code(entry: Registered) -> dict[str, str]:
+    """Return the hash of its code; where that cannot be read, none, and why."""
+    try:
+        return {"code": entry.code}
+    except PluginError as error:
+        return {"code": "", "problem": str(error)}
 
 
 def _defaults(entry: Registered) -> dict[str, str]:

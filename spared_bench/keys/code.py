@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from spared_bench.errors import PluginError
+
 #: Modules that name and describe, and compute nothing: they move no result.
 _DESCRIPTIVE = {
     "spared_bench",
@@ -42,16 +44,27 @@ def code_hash(module: str) -> str:
     -------
     str
         64 hex digits. Comments count: it is the text that is hashed.
+
+    Raises
+    ------
+    PluginError
+        If one of these files cannot be read, or is no Python.
     """
     found = sources(module)
     total = hashlib.sha256()
     for name in sorted(found):
-        total.update(name.encode() + b"\0" + found[name].read_bytes() + b"\0")
+        total.update(name.encode() + b"\0" + _read(found[name]) + b"\0")
     return total.hexdigest()
 
 
 def sources(module: str) -> dict[str, Path]:
-    """Return the files behind ``code_hash``: module name to source file."""
+    """Return the files behind ``code_hash``: module name to source file.
+
+    Raises
+    ------
+    PluginError
+        If one of them cannot be read, or is no Python.
+    """
     packages = {module.partition(".")[0], "spared_bench"}
     found: dict[str, Path] = {}
     waiting = [module]
@@ -98,9 +111,8 @@ def _imports(module: str, path: Path) -> frozenset[str]:
     """Return the modules that a source file may import."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     # A package that exports lazily names its exports for the type checker alone: follow them.
-    for node in _statements(tree, for_types=path.name == "__init__.py"):
+    for node in _statements(_parsed(path), for_types=path.name == "__init__.py"):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -137,12 +149,35 @@ def _lazy_exports(package: str) -> dict[str, str]:
         return {}
     return {
         alias.asname or alias.name: node.module
-        for guard in ast.parse(path.read_text(encoding="utf-8")).body
+        for guard in _parsed(path).body
         if isinstance(guard, ast.If) and _is_for_types(guard)
         for node in guard.body
         if isinstance(node, ast.ImportFrom) and node.module and not node.level
         for alias in node.names
     }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PluginError(
+            f"The module {path} cannot be read: {error.strerror or error}. What a result depends on"
+            " is named by the text of its code, so change its permissions, or install it again."
+        ) from error
+
+
+def _parsed(path: Path) -> ast.Module:
+    """Return a source file's statements; as bytes, for it may say its encoding itself."""
+    try:
+        return ast.parse(_read(path))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        number = getattr(error, "lineno", None)
+        line = f", line {number}" if number else ""
+        raise PluginError(
+            f"The module {path} is no Python{line}: {getattr(error, 'msg', error)}. Mend it, or"
+            " take away its import from the code of the plugin."
+        ) from error
 
 
 def _statements(tree: ast.Module, for_types: bool) -> Iterator[ast.AST]:

@@ -14,6 +14,7 @@ from spared_bench.models.augmentation.names import of_method as augment_of
 from spared_bench.models.encoder_table import is_colour
 from spared_bench.parameters import Signature
 from spared_bench.protocol import PUBLISHED
+from spared_bench.registry import Registered
 from spared_bench.specs import PredictorSpec
 
 
@@ -39,13 +40,16 @@ def check_methods(bench: Bench, completers: Sequence[str], predictors: Sequence[
 def problems_of(bench: Bench, kind: str, name: str) -> list[str]:
     """Say what is wrong with the parameters of one method, as set and as its spec has them.
 
-    Of a method that this process is only told of, what the process found that imported it.
+    Of a method that this process is only told of, what the process found that imported it. One that
+    cannot be imported has no parameters, and this is what is wrong.
 
     Raises
     ------
     PluginError
         If its ``configurations`` cannot be.
     """
+    if why := _not_imported(bench.registry.get(kind, name)):
+        return [why]
     try:
         parameters = bench.chosen(kind, name).values
         problems = _augmentation(bench, kind, name, parameters)
@@ -56,6 +60,17 @@ def problems_of(bench: Bench, kind: str, name: str) -> list[str]:
     if kind == "completer":
         return problems
     return problems + misfits(bench.predictor(name), partial(bench.signature, "predictor"))
+
+
+def _not_imported(entry: Registered) -> str:
+    """Say why a method's code cannot be had in this process, which imports it."""
+    try:
+        if entry.told is None:
+            entry.load()
+            entry.code  # noqa: B018 - read, as keys name it
+    except PluginError as error:
+        return str(error)
+    return ""
 
 
 def own_faults(bench: Bench, kind: str, name: str) -> str:
@@ -158,10 +173,11 @@ def misfits(spec: PredictorSpec, signature: Callable[[str], Signature]) -> list[
 
 def _augmentation(bench: Bench, kind: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
     """Say what is wrong with the augmentations that a method's parameters name."""
+    entry = bench.registry.get(kind, name)
+    if entry.told is not None:
+        return []  # who imports it says it
     try:
-        augmentations(augment_of(bench.registry.get(kind, name).load(), parameters))
-    except PluginError:
-        return []  # its trials will say why
+        augmentations(augment_of(entry.load(), parameters))
     except UsageError as error:
         return [f"{kind} {name!r}: {error}"]
     return []

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from spared_bench.bench import Bench
-from spared_bench.errors import SparedBenchError, UsageError
+from spared_bench.errors import PluginError, SparedBenchError, UsageError
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.checks import check_methods, own_faults
@@ -115,6 +115,8 @@ def _add_cells(plan: Plan, dataset: str) -> None:
         bench.data_inputs(dataset)
     except SparedBenchError as error:
         plan.unavailable[dataset] = str(error)
+        if isinstance(error, PluginError):  # no files would help
+            plan.unfit.append(dataset)
         return
     for predictor in plan.predictors:
         if why := blind(bench, dataset, predictor) or impossible(bench, dataset, predictor):

@@ -89,9 +89,19 @@ class Registered:
 
     @property
     def code(self) -> str:
-        """The hash of its code (``keys.code``): as it is here, or as it was told."""
+        """The hash of its code (``keys.code``): as it is here, or as it was told.
+
+        Raises
+        ------
+        PluginError
+            If it cannot be read.
+        """
         told = self.told
-        return code_hash(self.spec.factory.partition(":")[0]) if told is None else str(told["code"])
+        if told is None:
+            return code_hash(self.spec.factory.partition(":")[0])
+        if not told["code"]:
+            raise PluginError(f"{self.spec.kind} {self.spec.name!r}: {told['problem']}")
+        return str(told["code"])
 
     def load(self) -> Any:
         """Import the object that the spec's factory names, once.

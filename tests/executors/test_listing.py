@@ -108,6 +108,58 @@ def test_the_process_that_plans_imports_nothing_of_others(prepared_planted, tmp_
     assert result.status in ("ok", "error")
 
 
+BROUGHT = """
+from spared_bench import DatasetSpec, MetricSpec, SlideInfo
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("broken", "broken_model:Model")]
+
+@hookimpl
+def spared_bench_datasets():
+    return [DatasetSpec("torn", "broken_reader:read_slide", organism="human", tissue="skin",
+                        technology="Visium", slides=tuple(map(SlideInfo, "abc")),
+                        split={"train": ("a",), "val": ("b",), "test": ("c",)})]
+
+@hookimpl
+def spared_bench_metrics():
+    return [MetricSpec("frayed", "broken_metric:frayed", better="higher")]
+"""
+
+
+def test_a_module_that_is_no_python_stops_its_own_method_alone_before_anything_is_run(
+    prepared_planted, tmp_path
+):
+    prepared_planted(tmp_path / "w")
+    plugin = write(tmp_path / "brings.py", BROUGHT)
+    for name in ("model", "reader", "metric"):
+        (tmp_path / f"broken_{name}.py").write_text("def (\n")
+    bench = make_bench(
+        str(planted(tmp_path)), workspace=tmp_path / "w", plugin_files=[plugin], apart=True
+    )
+    assert {"broken", "torn"} <= {
+        *bench.registry.names("predictor"),
+        *bench.registry.names("dataset"),
+    }
+    (result,) = execute(
+        select(bench, ["planted"], ["none"], ["gene-mean"]), executor="inline", track=False
+    ).results
+    assert result.ok
+
+    with pytest.raises(UsageError, match=r"'broken' of brings\.py cannot be imported.*SyntaxError"):
+        select(bench, ["planted"], ["none"], ["gene-mean", "broken"])
+    left = make_plan(bench, ["planted"], ["none"], ["gene-mean", "broken"])
+    assert [cell.predictor for cell in left.cells] == ["gene-mean"]
+    assert "cannot be imported" in left.left_out[0]
+    (tmp_path / "w" / "data" / "torn").mkdir(parents=True)
+    (tmp_path / "w" / "data" / "torn" / "a.txt").write_text("counts")
+    torn = make_plan(bench, ["torn"], ["none"], ["gene-mean"])
+    assert "broken_reader.py is no Python, line 1" in torn.unavailable["torn"]
+    assert torn.unfit == ["torn"]
+    with pytest.raises(PluginError, match=r"metric 'frayed': .*broken_metric\.py is no Python"):
+        bench.registry.get("metric", "frayed").code  # noqa: B018
+
+
 PROPERTY = """
 from dataclasses import dataclass
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from spared_bench.errors import PluginError
 from spared_bench.keys import code
 from spared_bench.keys.code import code_hash, sources
 
@@ -89,3 +90,39 @@ def test_an_edit_of_the_trainer_moves_what_trains_with_it_and_the_page_moves_not
     found = sources("spared_bench_plugins.predictors.shufflenet")
     assert any(name.startswith("spared_bench.models.trainer") for name in found)
     assert not any("leaderboard" in name or "cli" in name for name in found)
+
+
+def test_a_source_is_read_in_the_encoding_that_it_says_and_with_a_mark_before_it(package):
+    (package / "latin.py").write_bytes(
+        b"# -*- coding: latin-1 -*-\nfrom . import deep\nx = '\xb5'\n"
+    )
+    (package / "marked.py").write_bytes(b"\xef\xbb\xbfimport made_up_package.helper\n")
+    assert "made_up_package.deep" in sources("made_up_package.latin")
+    assert "made_up_package.helper" in sources("made_up_package.marked")
+    assert importlib.import_module("made_up_package.latin").x == "µ"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"def (\n", r"broken\.py is no Python, line 1: invalid syntax"),
+        (b"x = '\xff'\n", r"is no Python.*can't decode byte 0xff"),
+        (b"x = 1\0\n", r"is no Python.*null bytes"),
+        (b"# coding: nonsense\n", r"is no Python.*nonsense"),
+        (b"x = " + b"(" * 5_000 + b"\n", r"is no Python"),
+    ],
+)
+def test_a_source_that_is_no_python_is_named(package, text, told):
+    (package / "broken.py").write_bytes(text)
+    (package / "through.py").write_text("import made_up_package.broken\n")
+    with pytest.raises(PluginError, match=told):
+        code_hash("made_up_package.through")
+
+
+def test_a_source_that_may_not_be_read_is_named(package, monkeypatch):
+    def shut(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(code.Path, "read_bytes", shut)
+    with pytest.raises(PluginError, match=r"deep\.py cannot be read: Permission denied"):
+        code_hash("made_up_package.deep")

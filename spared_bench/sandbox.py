@@ -121,7 +121,8 @@ def places_of_python() -> list[Path]:
     found += [path for path in sys.path if path not in here]
     for finder in sys.meta_path:  # of packages that are installed to be edited
         module = sys.modules.get(getattr(finder, "__module__", ""))
-        found += getattr(module, "MAPPING", {}).values()
+        for place in getattr(module, "MAPPING", {}).values():
+            found += [place, f"{place}.py"]  # of a package, of a module
     return [Path(path) for path in dict.fromkeys(found)]
 
 

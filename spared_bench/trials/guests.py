@@ -172,13 +172,14 @@ def shut_in(
     shown : iterable of Path
         What else can be read.
     """
+    places = sandbox.places_of_python()  # before another folder is the current one
     os.environ.update(dict.fromkeys(_CACHES, str(spare)) | {OFFLINE: "1", "HF_HUB_OFFLINE": "1"})
     tempfile.tempdir = None
     os.chdir(spare)
     files = [file for file in files if guests is None or file.name in guests]
     beside = [place for file in files for place in neighbours(file)]
     sandbox.enter(
-        [*sandbox.places_of_python(), *_places_of_code(guests), *_places_of_weights(), *beside],
+        [*places, *_places_of_code(guests), *_places_of_weights(), *beside],
         [spare, *writable],
         hidden=_places_of_data(registry, space),
         shown=[*shown, *files],

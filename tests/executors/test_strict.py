@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +19,7 @@ from spared_bench.bench import Limits
 from spared_bench.cli import app
 from spared_bench.errors import UsageError
 from spared_bench.executors.dask_cluster import DaskExecutor, do_on_worker
+from spared_bench.trials.guests import shut_in
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 THIEF = Path(__file__).parents[1] / "thief_plugin.py"
@@ -213,6 +216,38 @@ def test_what_is_hidden_in_a_readable_folder_stays_hidden_and_only_named_folders
         "open/a.txt r", "open/hidden/shown/c.txt r", "out/d.txt r", "out/d.txt a",
     }  # fmt: skip
     (tmp_path / "open/hidden/b.txt").read_text()  # this process is as free as before
+
+
+@needs_landlock
+def test_modules_installed_to_be_edited_are_read_and_the_folder_that_it_began_in_is_not(
+    bench, tmp_path, monkeypatch
+):
+    for name in ("lone.py", "several/__init__.py", "mine/answers.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    # What `pip install -e` leaves: a finder, whose module maps names to places without a suffix.
+    module = ModuleType("__editable___lone_finder")
+    module.MAPPING = {name: str(tmp_path / name) for name in ("lone", "several")}
+    finder = type("Finder", (), {"__module__": module.__name__, "find_spec": lambda *_: None})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
+    monkeypatch.chdir(tmp_path / "mine")  # as `python -m spared_bench` finds it on its path
+    monkeypatch.syspath_prepend(str(tmp_path / "mine"))
+    (tmp_path / "spare").mkdir()
+
+    def work():
+        shut_in(tmp_path / "spare", [], bench.registry, bench.workspace, [])
+        found = {}
+        for name in ("lone.py", "several/__init__.py", "mine/answers.txt"):
+            try:
+                found[name] = (tmp_path / name).read_text()
+            except PermissionError:
+                found[name] = "shut"
+        return found
+
+    assert do_apart(work) == {
+        "lone.py": "x = 1\n", "several/__init__.py": "x = 1\n", "mine/answers.txt": "shut",
+    }  # fmt: skip
 
 
 def test_what_is_done_apart_answers_raises_or_dies():

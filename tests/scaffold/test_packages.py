@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -46,6 +47,20 @@ def test_a_package_registers_a_plugin_of_its_name_that_passes_the_kit(
     results = list(examine(found, [(kind, name)]))
     assert [each.message for each in results if each.status == "failed"] == []
     assert sum(each.status == "passed" for each in results) >= 6
+
+
+def test_the_slides_of_a_new_dataset_raise_no_doubt(registry, tmp_path, monkeypatch):
+    from spared_bench.data import validate_raw_slide
+    from spared_bench.reports.quality import check_slide
+
+    new_package("dataset", "undoubted", tmp_path, registry)
+    monkeypatch.syspath_prepend(tmp_path / "undoubted")
+    reader = importlib.import_module("undoubted_reader")
+    for slide_id in ("s1", "s2", "s3"):
+        slide = reader.read_slide(tmp_path, slide_id)
+        validate_raw_slide(slide, slide_id)
+        doubts = [check.message for check in check_slide(slide) if check.passed is False]
+        assert doubts == []
 
 
 def test_no_file_is_left_with_a_placeholder(registry, tmp_path):

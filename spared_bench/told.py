@@ -79,10 +79,9 @@ def _made_with(entry: Registered) -> dict[str, Any]:
     except SparedBenchError:
         return found
     if hasattr(factory, "augmenter"):
-        found["augment"] = {
-            "augmenter": True,
-            "augment": as_json(getattr(factory, "augment", True)),
-        }
+        with suppress(TypeError, ValueError, RecursionError):  # a problem of this method
+            augment = json.loads(json.dumps(as_json(getattr(factory, "augment", True))))
+            found["augment"] = {"augmenter": True, "augment": augment}
     views = getattr(factory, "views", None)
     if views_by_property(entry):
         found["unknown_views"] = (

@@ -475,7 +475,7 @@ def done_with(file, command):
     {
         "list predictors": 1,
         "plugins": 1,
-        "plugins why counts": 1,
+        "plugins why counts": 3,  # its classes are asked, too
         "info median": 1,
         "info counts": 2,
         "data verify mob_demo": 1,

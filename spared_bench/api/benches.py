@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 from spared_bench.api.protocols import default_protocol, load_protocol
 from spared_bench.bench import Bench, Settings
 from spared_bench.errors import UnknownNameError, UsageError
-from spared_bench.executors.listing import listed_apart, require_strict
+from spared_bench.executors.listing import failing_plugins, listed_apart, require_strict
 from spared_bench.protocol import Protocol
-from spared_bench.registry import Registry, discover
+from spared_bench.registry import Plugin, Registry, discover
 from spared_bench.strict import in_one_line
 from spared_bench.workspace import Workspace
 
@@ -153,6 +153,21 @@ def _told_of(
     if not protocol:
         default_protocol(registry, _known(registry, datasets))
     return bench_of(registry, known or load_protocol(named, registry))
+
+
+def failing_plugins_of(
+    plugin_files: Sequence[Path], space: Workspace, targets: Collection[str] | None = None
+) -> list[Plugin]:
+    """Return the plugins of others that a run of the demo's protocol would leave out, and why."""
+    files = [Path(file).resolve() for file in plugin_files]
+    common = Settings(str(space.root), str(space.data_dir), {}, tuple(map(str, files)))
+    bench_of = partial(_bench_of, common, {})
+    return failing_plugins(
+        files,
+        space,
+        lambda everything: bench_of(everything, load_protocol("demo", everything)),
+        targets,
+    )
 
 
 def _is_of_others(protocol: str, ours: Registry) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from spared_bench.registry import (
     Plugin,
     Registry,
     discover,
-    failing_apart,
     module_name,
     observes,
     strangers_installed,
+    tried_apart,
 )
 from spared_bench.registry.trying import most_of_an_import
 from spared_bench.told import with_imported, with_told
@@ -91,18 +91,15 @@ def listed_apart(
             if strict:
                 shut_in(Path(spare), [], ours, space, files)
 
-        def work(left_out: Sequence[Plugin] = ()) -> dict[str, Any]:
-            begin()
-            data_dir = None if strict else space.data_dir
-            return _tell(discover(files, data_dir=data_dir, left_out=left_out), make)
-
+        data_dir = None if strict else space.data_dir
+        child = _Child(files, data_dir, begin, make)
         try:
-            found = do_apart(work, _SECONDS, most_of_an_import())
+            found = child.tell()
         except (DiedError, FailedError):
-            gone = failing_apart(files, begin)
+            gone = child.failing()
             if not gone:
                 raise
-            found = do_apart(partial(work, gone), _SECONDS, most_of_an_import())
+            found = child.tell(gone)
     if found["refused"]:
         raise _told_error(*found["refused"])
     known = with_told(ours, found["told"])
@@ -110,13 +107,68 @@ def listed_apart(
     return known if strict else with_imported(known, map(str, files), found["observers"])
 
 
-def _tell(everything: Registry, make: Callable[[Registry], Bench] | None) -> dict[str, Any]:
+def failing_plugins(
+    files: list[Path],
+    space: Workspace,
+    make: Callable[[Registry], Bench],
+    targets: Collection[str] | None = None,
+) -> list[Plugin]:
+    """Return the plugins of others that a run leaves out, each with the reason and the whole story.
+
+    Each is imported in a child, and its classes are asked there for what ``listed_apart`` tells;
+    of those of some ``targets`` alone, if these are named.
+    """
+    return _Child(files, space.data_dir, lambda: None, make).failing(targets)
+
+
+@dataclass(frozen=True)
+class _Child:
+    """Processes that import plugins of others and tell of them."""
+
+    files: list[Path]
+    data_dir: Path | None
+    begin: Callable[[], None]
+    make: Callable[[Registry], Bench] | None
+
+    def tell(self, left_out: Sequence[Plugin] = (), only: Plugin | None = None) -> dict[str, Any]:
+        """Return what there is to know of all plugins, or of one among them."""
+
+        def work() -> dict[str, Any]:
+            self.begin()
+            everything = discover(self.files, data_dir=self.data_dir, left_out=left_out)
+            return _tell(everything, self.make, only)
+
+        return do_apart(work, _SECONDS, most_of_an_import())
+
+    def failing(self, targets: Collection[str] | None = None) -> list[Plugin]:
+        """Return the plugins that fail, or end their process, when imported or asked."""
+        tried = tried_apart(self.files, self.begin)
+        gone = [plugin for plugin in tried if plugin.quarantined]
+        found = []
+        for plugin in tried:
+            if plugin.quarantined or (targets is not None and plugin.target not in targets):
+                continue
+            try:
+                self.tell(gone, only=plugin)
+                continue
+            except DiedError as error:
+                reason = str(error).replace("Its process", "the process that asks its classes", 1)
+                story = reason
+            except FailedError as error:
+                reason, story = str(error), error.story
+            found.append(replace(plugin, reason=reason, traceback=story, specs=(), told=None))
+        return [*gone, *found]
+
+
+def _tell(
+    everything: Registry, make: Callable[[Registry], Bench] | None, only: Plugin | None
+) -> dict[str, Any]:
     """Return, in the child, what there is to know of the plugins of others, as plain values."""
     failed = [each for each in everything.quarantined if not each.is_ours]
     told: dict[str, Any] = {"told": (), "refused": None}
     try:
         bench = None if make is None else make(everything)
-        told["told"] = told_of(bench or everything, _strangers_in(everything))
+        told["told"] = told_of(bench or everything, _strangers_in(everything, only))
     except SparedBenchError as error:
         told["refused"] = [type(error).__name__, str(error)]
     return {
@@ -136,12 +188,12 @@ def _told_error(name: str, message: str) -> SparedBenchError:
     return UsageError(message)
 
 
-def _strangers_in(registry: Registry) -> list[str]:
+def _strangers_in(registry: Registry, only: Plugin | None) -> list[str]:
     return [
         f"{kind} {entry.qualified_name}"
         for kind in _KINDS
         for entry in registry.all(kind)
-        if not entry.plugin.is_ours
+        if not entry.plugin.is_ours and (only is None or entry.plugin.target == only.target)
     ]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from spared_bench.registry.discovery import (
     GROUP,
     discover,
-    failing_apart,
     strangers_installed,
+    tried_apart,
 )
 from spared_bench.registry.lookup import Registry
 from spared_bench.registry.modules import module_name
@@ -21,10 +21,10 @@ __all__ = [
     "Registered",
     "Registry",
     "discover",
-    "failing_apart",
     "module_name",
     "notify",
     "observes",
     "strangers_installed",
+    "tried_apart",
     "try_first",
 ]

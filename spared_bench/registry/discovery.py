@@ -55,7 +55,7 @@ def discover(
     ours : bool
         Whether our own are loaded, too.
     left_out : iterable of Plugin, optional
-        Known to fail (``failing_apart``); they are not imported, and the others are not tried in a
+        Known to fail (``tried_apart``); they are not imported, and the others are not tried in a
         child (``registry.trying``).
     specs_only : bool
         Whether nothing but specs is asked for. What others registered in the child that tries
@@ -82,8 +82,8 @@ def discover(
     return Registry(plugins)
 
 
-def failing_apart(files: Iterable[Path], before: Callable[[], None]) -> list[Plugin]:
-    """Return which plugins of others fail or end a process, each imported in children only.
+def tried_apart(files: Iterable[Path], before: Callable[[], None]) -> list[Plugin]:
+    """Return the plugins of others, imported in children only: each that ends one is quarantined.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def failing_apart(files: Iterable[Path], before: Callable[[], None]) -> list[Plu
         Done in each child first.
     """
     jobs = [job for job in _jobs(files, None, None, True) if not job[0].is_ours]
-    return [plugin for plugin in in_children(jobs, _load, before) if plugin.quarantined]
+    return in_children(jobs, _load, before)
 
 
 def _jobs(

@@ -7,14 +7,19 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from spared_bench.api import execute, make_bench, select
+from spared_bench.api.benches import failing_plugins_of
+from spared_bench.bench import Bench
 from spared_bench.errors import PluginError, UsageError
+from spared_bench.executors.listing import listed_apart
 from spared_bench.planning.selection import make_plan
 from spared_bench.planning.views import declared_views
+from spared_bench.registry import discover
 from tests.executors.conftest import planted
 
 HEAD = "from spared_bench import PredictorSpec, ProtocolSpec, View, hookimpl\n"
@@ -158,6 +163,38 @@ def test_a_module_that_is_no_python_stops_its_own_method_alone_before_anything_i
     assert torn.unfit == ["torn"]
     with pytest.raises(PluginError, match=r"metric 'frayed': .*broken_metric\.py is no Python"):
         bench.registry.get("metric", "frayed").code  # noqa: B018
+
+
+#: What a class does when it is asked, and how the plugin that has it is left out.
+ASKED = {
+    "    def check_parameters(self): os._exit(3)": "asks its classes ended with status 3",
+    "    @property\n    def views(self): os.kill(os.getpid(), 9)": "classes was killed by SIGKILL",
+    "    configurations = type('T', (), {'__get__': lambda *_: 1 / 0})()": "ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("text", ASKED)
+def test_a_class_that_fails_when_it_is_asked_stops_its_own_plugin_alone(bench, tmp_path, text):
+    odd = write(tmp_path / "odd.py", "import os\n", MODEL.replace("@hook", f"{text}\n\n@hook"))
+    sound = write(tmp_path / "sound.py", MODEL.replace('"stranger"', '"sound"'))
+    files, space = [odd, sound], bench.workspace
+    told = listed_apart(discover(files, only=()), files, space, partial(Bench, bench.settings))
+    assert "sound" in told.names("predictor")
+    assert "stranger" not in told.names("predictor")
+    for left_out in (told.quarantined, failing_plugins_of(files, space)):
+        (plugin,) = left_out
+        assert plugin.name == "odd"
+        assert ASKED[text] in plugin.reason
+
+
+def test_an_augmentation_that_no_key_can_hold_is_told_of_its_method_alone(bench, tmp_path):
+    text = "    augment = object()\n    def augmenter(self): return None\n\n@hook"
+    odd = write(tmp_path / "odd.py", MODEL.replace("@hook", text))
+    make = partial(Bench, bench.settings)
+    told = listed_apart(discover([odd], only=()), [odd], bench.workspace, make)
+    assert told.quarantined == []
+    with pytest.raises(UsageError, match="`augment` holds <object"):
+        make_plan(make(told), ["planted"], ["none"], ["stranger"], named=True)
 
 
 PROPERTY = """

@@ -118,6 +118,12 @@ def why(
     if not found:
         raise UnknownNameError("plugin", name, [each.name for each in registry.plugins])
     if not any(each.quarantined for each in found):
+        from spared_bench.api.benches import failing_plugins_of
+
+        targets = {each.target for each in found}
+        failing = failing_plugins_of([*before, *plugin], space, targets)
+        found = [each for each in failing if each.target in targets] or found
+    if not any(each.quarantined for each in found):
         typer.echo(f"Plugin {name!r} is in order: it registers {_registers(found[0].specs)}.")
         return
     for each in found:

@@ -158,6 +158,11 @@ class TrialResult:
         """Whether it was trained and scored without a failure."""
         return self.status == "ok"
 
+    @property
+    def cell(self) -> tuple[str, str, str, str, int]:
+        """Protocol, dataset, completer, predictor and seed: of these a board has one result."""
+        return self.protocol, self.dataset, self.completer, self.predictor, self.seed
+
     def __repr__(self) -> str:
         cell = f"{self.dataset} / {self.completer} / {self.predictor}, seed {self.seed}"
         return f"TrialResult({self.protocol}: {cell}: {self.status})"

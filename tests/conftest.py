@@ -125,7 +125,7 @@ def empty_database(tmp_path_factory) -> Path:
     from spared_bench.tracking.tracker import Tracker
 
     folder = tmp_path_factory.mktemp("mlflow")
-    Tracker(folder, uri=f"sqlite:///{folder}/mlflow.db").results()
+    Tracker(folder, uri=f"sqlite:///{folder}/mlflow.db").connect()
     return folder / "mlflow.db"
 
 

@@ -32,6 +32,7 @@ from spared_bench.specs import MetricSpec
 from spared_bench.store.records import Records
 from spared_bench.tracking.unchanged import database_state
 from spared_bench.trials.cells import finals_in
+from spared_bench.words import counted
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -103,6 +104,22 @@ def collect(
     return Tracker(workspace.root).results(protocol or None)
 
 
+def _untracked(logged: Sequence[TrialResult], records: Records, protocol: str) -> list[str]:
+    """Return a sentence on finished cells of the store that MLflow does not show; none without."""
+    known = {(*result.cell, result.key) for result in logged}
+    lacking = [r for r in finals_in(records, protocol, []) if (*r.cell, r.key) not in known]
+    if not lacking:
+        return []
+    verb, them = ("is", "it") if len(lacking) == 1 else ("are", "them")
+    named = [" · ".join(map(str, result.cell)) for result in lacking[:3]]
+    more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    return [
+        f"{counted(len(lacking), 'finished cell')} of the store {verb} not in MLflow as"
+        f" the store has {them}, and not shown so: {'; '.join(named)}{more}. `spared-bench track"
+        f" sync` logs {them}; `leaderboard build --from store` shows what the store has."
+    ]
+
+
 def _at_hand(workspace: Workspace, records: Records | None) -> AbstractContextManager[Records]:
     return Records(workspace.store, genes=False) if records is None else nullcontext(records)
 
@@ -156,6 +173,7 @@ def build_leaderboard(
     protocols: Sequence[Protocol] = (),
     plugin_files: Sequence[Path] = (),
     records: Records | None = None,
+    left_out: list[str] | None = None,
 ) -> Path | None:
     """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
 
@@ -180,6 +198,8 @@ def build_leaderboard(
     records : Records, optional
         Of the store and without genes, where they are at hand: what was read of them is not read
         again.
+    left_out : list of str, optional
+        Takes a sentence for everything that is there and not shown; the page has them, too.
 
     Raises
     ------
@@ -195,7 +215,7 @@ def build_leaderboard(
     entries, refused = (
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )
-    left_out: list[str] = []
+    left_out = [] if left_out is None else left_out
     with uncollected() as resume, _at_hand(workspace, records) as at_hand:
         results = collect(workspace, protocol, source, left_out, at_hand)
         trials = with_what_is_known(results, entries, registry, protocols)
@@ -204,6 +224,8 @@ def build_leaderboard(
             if left_out:
                 raise WorkspaceError(f"No result can be read. {' '.join(left_out[:5])}")
             return None
+        if source == "mlflow":
+            left_out += _untracked(results, at_hand, protocol)
         slides = _slides(workspace, registry, left_out, plugin_files) if maps else None
         extras = Extras(
             known=known,

@@ -101,8 +101,7 @@ _Named = tuple[tuple[Any, ...], TrialResult]
 
 
 def _identity(trial: TrialResult) -> tuple[Any, ...]:
-    name = (trial.protocol, trial.dataset, trial.completer, trial.predictor, trial.seed)
-    return (*name, *origin_order(origin_of(trial)), not trial.ok, trial.key)
+    return (*trial.cell, *origin_order(origin_of(trial)), not trial.ok, trial.key)
 
 
 def _protocol_board(protocol: str, results: Sequence[_Named], known: Known) -> ProtocolBoard:

@@ -258,8 +258,7 @@ def _mlflow_status(trial: TrialResult) -> str:
 
 
 def _order(trial: TrialResult) -> tuple[Any, ...]:
-    name = (trial.protocol, trial.dataset, trial.completer, trial.predictor, trial.seed)
-    return (*name, trial.key)
+    return (*trial.cell, trial.key)
 
 
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:

@@ -51,6 +51,12 @@ class Connection:
         return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", self.uri)
 
     @property
+    def is_missing(self) -> bool:
+        """Whether it is a file that nobody has made yet: nothing was logged, and it is not made."""
+        path = database_file(self.uri)
+        return path is not None and not path.exists()
+
+    @property
     def client(self) -> Any:
         """MLflow's client; the database is made where it is missing."""
         if self._client is None:

@@ -122,6 +122,8 @@ class Tracker:
         TrackingError
             If MLflow cannot be reached, or a run has been changed by hand beyond recognition.
         """
+        if self.connection.is_missing:
+            return []
         with self.connection.explained("read from"):
             return self._cells.results(protocol)
 
@@ -148,5 +150,7 @@ class Tracker:
         TrackingError
             If MLflow cannot be reached; without ``unread``, also if it lacks the file of a run.
         """
+        if self.connection.is_missing:
+            return []
         with self.connection.explained("read from"):
             return read_completion(self.connection, protocol, unread)

@@ -17,6 +17,7 @@ from spared_bench.cli.common import fail, own_command
 from spared_bench.errors import PluginError, SparedBenchError
 from spared_bench.protocol import read_protocol
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.leaderboard.reading import data_of
 from tests.made_slides import space_ranger
 
 
@@ -180,6 +181,38 @@ def test_a_leaderboard_of_runs_that_were_not_tracked_says_how_to_show_them(works
     assert done.returncode == 2
     assert "MLflow has no finished runs to show, and the store has some" in done.stderr
     assert spared_bench("leaderboard", "build", "--from", "store", *where).returncode == 0
+
+
+def test_what_of_a_workspace_is_not_shown_is_told(workspace, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for method, more in (("gene-mean", ()), ("toy-mean", ("--no-track",))):
+        words = toy_words(workspace, "-p", method, "--no-figures", *more)
+        assert spared_bench(*words).returncode == 0
+    build = ("leaderboard", "build", "-w", workspace, "--leaderboards", tmp_path)
+    done = spared_bench(*build)
+    assert done.returncode == 0
+    (told,) = data_of(workspace / "leaderboard", "index")["left_out"]
+    assert told in done.stderr
+    assert "1 finished cell of the store is not in MLflow as the store has it" in told
+    assert "toy@1 · toy · none · toy-mean · 0" in told
+    assert "gene-mean" not in told
+    assert spared_bench("track", "sync", "-w", workspace).returncode == 0
+    assert spared_bench(*build).returncode == 0
+    assert data_of(workspace / "leaderboard", "index")["left_out"] == []
+
+    done = spared_bench(*build, "--protocol", "tyo@1")
+    assert done.returncode == 2
+    assert "no finished runs of protocol 'tyo@1'" in done.stderr
+    assert "Did you mean 'toy@1'? It has runs of toy@1." in done.stderr
+
+
+def test_reading_a_workspace_that_is_not_there_makes_none(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    missing = tmp_path / "missing"
+    done = spared_bench("leaderboard", "build", "-w", missing, "--leaderboards", tmp_path)
+    assert done.returncode == 2
+    assert f"no finished runs to show in {missing}" in done.stderr
+    assert not missing.exists()
 
 
 def test_the_state_of_a_workspace_that_is_not_there_is_said_to_be_that(tmp_path):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result
-from spared_bench.errors import UsageError
+from spared_bench.errors import UsageError, did_you_mean
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
+    from spared_bench.store.records import Records
     from spared_bench.workspace import Workspace
 
 leaderboard_app = typer.Typer(help="Make the leaderboard from finished runs.")
@@ -65,7 +66,7 @@ def build(
     from spared_bench.registry import discover
     from spared_bench.store.records import Records
     from spared_bench.store.shut import told_of_shut
-    from spared_bench.trials.cells import finals_in, note_on_earlier
+    from spared_bench.trials.cells import note_on_earlier
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
@@ -74,6 +75,7 @@ def build(
     registry = listed_apart(ours, files, space).require_files(files)
     protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
     protocol = protocols[0].id if protocols else protocol
+    left_out: list[str] = []
     with Records(space.store, genes=False) as records:
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
             typer.echo(note, err=True)
@@ -88,18 +90,26 @@ def build(
             protocols=protocols,
             plugin_files=[file.resolve() for file in plugin],
             records=records,
+            left_out=left_out,
         )
         if page is None:
-            raise UsageError(_nothing_to_show(space, any(finals_in(records, protocol))))
+            raise UsageError(_nothing_to_show(space, protocol, records))
+    for told in left_out:
+        typer.echo(told, err=True)
     show_result({"leaderboard": page}, as_json, f"Leaderboard: {page}")
 
 
-def _nothing_to_show(space: Workspace, in_store: bool) -> str:
-    if in_store:
+def _nothing_to_show(space: Workspace, protocol: str, records: Records) -> str:
+    from spared_bench.trials.cells import finals_in
+
+    if any(finals_in(records, protocol)):
         return (
             "MLflow has no finished runs to show, and the store has some (`run --no-track`)."
             " `spared-bench track sync` logs them; `--from store` shows them as they are."
         )
+    if others := sorted({result.protocol for result in finals_in(records)}):
+        told = f"There are no finished runs of protocol {protocol!r} to show in {space.root}."
+        return f"{told} {did_you_mean(protocol, others)} It has runs of {', '.join(others)}."
     return (
         f"There are no finished runs to show in {space.root}. `spared-bench run --all --suite demo`"
         " makes some; `--workspace` names the folder of earlier ones."

@@ -33,6 +33,10 @@ def in_words(annotation: Any) -> str:
     """Return how people write an annotation: ``float``, ``str | None``, ``'a' or 'b'``."""
     if get_origin(annotation) is Literal:
         return " or ".join(map(repr, get_args(annotation)))
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " | ".join(map(in_words, get_args(annotation)))
+    if annotation is type(None):
+        return "None"
     if annotation is Any:
         return "any"
     if isinstance(annotation, type) and not get_args(annotation):

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, Optional, get_args
 
 from spared_bench.annotations import fits, in_words
 from spared_bench.bounds import out_of_bounds
@@ -141,16 +141,13 @@ def signature_of(method: str, factory: Any) -> Signature:
     hints, bounded = _hints(factory), _hints(factory, extras=True)
     defaults = _field_defaults(factory)
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = {
-        name: Parameter(
-            name,
-            hints.get(name, Any),
-            defaults.get(name, one.default),
-            bounded.get(name, Any),
-        )
-        for name, one in found.items()
-        if one.kind in named
-    }
+    parameters = {}
+    for name, one in found.items():
+        if one.kind in named:
+            default = defaults.get(name, one.default)
+            types = (_with_default(each.get(name, Any), default) for each in (hints, bounded))
+            annotation, within = types
+            parameters[name] = Parameter(name, annotation, default, within)
     takes_all = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in found.values())
     if CONFIGURATION in parameters:
         raise PluginError(
@@ -159,6 +156,11 @@ def signature_of(method: str, factory: Any) -> Signature:
         )
     plain = Signature(parameters, takes_all, {})
     return Signature(parameters, takes_all, _configurations(method, factory, plain))
+
+
+def _with_default(annotation: Any, default: Any) -> Any:
+    """Return a type that ``None`` is of, too, where that is the default: ``rate: float = None``."""
+    return annotation if default is not None or fits(None, annotation) else Optional[annotation]  # noqa: UP045
 
 
 def resolve(method: str, signature: Signature, wishes: Wishes) -> Chosen:
@@ -246,7 +248,8 @@ def checked(method: str, signature: Signature, name: str, value: Any, source: st
         )
     whole = isinstance(value, int) and not isinstance(value, bool)
     # 10 and 10.0 are one experiment, and should have one key.
-    return float(value) if whole and parameter.annotation is float else value
+    kinds = (parameter.annotation, *get_args(parameter.annotation))
+    return float(value) if whole and float in kinds and int not in kinds else value
 
 
 def _has_a_key(value: Any) -> bool:

@@ -263,3 +263,20 @@ def test_a_type_that_cannot_be_told_costs_that_of_no_other_parameter(factory):
     assert (found["lr"].annotation, found["mask"].annotation) == (float, Any)
     assert factory is not Derived or found["steps"].annotation is int
     assert "since" not in found or found["since"].annotation == date | None
+
+
+def test_none_is_taken_where_it_is_the_default_and_whole_numbers_stay_one_experiment():
+    def make(rate: float = None, size: int | float = 3, name: str = None): ...  # noqa: RUF013
+
+    signature = signature_of("predictor 'net'", make)
+    assert signature.parameters["rate"].type == "float | None"
+    by_hand = {"rate": None, "name": None}
+    assert chosen(make, by_hand=by_hand).values == by_hand
+    found = chosen(make, by_hand={"rate": 10, "size": 10}).values
+    assert (type(found["rate"]), type(found["size"])) == (float, int)
+    with pytest.raises(
+        UsageError, match=r"'rate' of .* is 'fast', of type str; expected float \| None"
+    ):
+        chosen(make, by_hand={"rate": "fast"})
+    with pytest.raises(UsageError, match=r"'size' of .* expected int \| float"):
+        chosen(make, by_hand={"size": None})

@@ -203,6 +203,10 @@ def test_an_exported_plan_is_a_script_whose_tasks_run_its_shards(tmp_path):
     assert shlex.split(sync)[-2:] == ["-w", "/shared/my work; rm -rf x"]
     joined = spared_bench("plan", "export", "--tasks", 3, "--", "--all", "--workspace=/shared/x")
     assert "track sync -w /shared/x\n" in joined.stdout
+    few = ("-d", "planted", "-p", "gene-mean", "-p", "shuffled", "--isolate", "--device", "cuda")
+    idle = spared_bench("plan", "export", "--tasks", 3, "--", *few)
+    assert "Only 2 of 3 tasks will have something to do" in idle.stderr
+    assert "spared-bench run -d planted" in idle.stdout
 
 
 @pytest.mark.parametrize(
@@ -218,6 +222,21 @@ def test_an_exported_plan_is_a_script_whose_tasks_run_its_shards(tmp_path):
         (["plan", "export", "--tasks", "2", "--time", "1\nrm x", "--", "-p"], "must be one word"),
         (["plan", "export", "--tasks", "2", "--", "--al"], "No such option: --al"),
         (["plan", "export", "--tasks", "2", "--", "-w", "x"], "Nothing is selected"),
+        (["plan", "export", "--tasks", "2", "--", "-p", "gene-meen"], "Did you mean 'gene-mean'?"),
+        (
+            [
+                "plan",
+                "export",
+                "--tasks",
+                "2",
+                "--",
+                "-p",
+                "linear-probe",
+                "--set",
+                "linear-probe.alfa=1",
+            ],
+            "has no parameter 'alfa'",
+        ),
         (["plan", "export", "--tasks", "2", "-o", "/none/x", "--", "--all"], "Cannot write /none"),
         (["status", "--suite", "nonesuch"], "No protocol is named 'nonesuch'"),
         (["store", "import", "none.tar"], "There is no file none.tar"),

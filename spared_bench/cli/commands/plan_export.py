@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.commands.run import run
+from spared_bench.cli.commands.run import RunCommand, bench_of, run
+from spared_bench.cli.plan import warn_unavailable
 from spared_bench.errors import UsageError
 from spared_bench.words import counted
+
+if TYPE_CHECKING:
+    from spared_bench.planning.plan import Plan
 
 plan_app = typer.Typer(help="Turn a plan into scripts for other schedulers.")
 
@@ -50,7 +54,9 @@ def export(
     for name, value in (("--time", time), ("--memory", memory), ("--partition", partition)):
         if any(sign.isspace() for sign in value):
             raise UsageError(f"{name} {value!r} must be one word.")
-    workspace = _workspace(_understood(selection))
+    options = _understood(selection)
+    plan = _planned(options)
+    workspace = ["-w", str(options["workspace"])] if options["workspace"] else []
     lines = [
         "#!/bin/bash",
         "#SBATCH --job-name=spared-bench",
@@ -69,6 +75,7 @@ def export(
         f'    --no-track --shard "${{SLURM_ARRAY_TASK_ID}}/{tasks}"',
     ]
     text = "\n".join(lines) + "\n"
+    _warn_of_idle(plan, tasks)
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -92,7 +99,7 @@ def _understood(selection: list[str]) -> dict[str, Any]:
     from typer.main import get_command
 
     alone = typer.Typer(add_completion=False)
-    alone.command("run")(run)
+    alone.command("run", cls=RunCommand)(run)
     try:
         context = get_command(alone).make_context("spared-bench run", list(selection))
     except Exception as error:
@@ -100,10 +107,31 @@ def _understood(selection: list[str]) -> dict[str, Any]:
         reason = format_message() if format_message else str(error)
         raise UsageError(f"`spared-bench run` does not take these options: {reason}") from error
     found: dict[str, Any] = context.params
-    if not (found["everything"] or found["dataset"] or found["completer"] or found["predictor"]):
-        raise UsageError("Nothing is selected: `-- --all --suite demo`, or `-d`, `-c` and `-p`.")
     return found
 
 
-def _workspace(options: dict[str, Any]) -> list[str]:
-    return ["-w", str(options["workspace"])] if options["workspace"] else []
+def _planned(options: dict[str, Any]) -> Plan:
+    """Return the plan of a selection; what this machine lacks (a GPU, data) the tasks may have.
+
+    Raises
+    ------
+    UsageError
+        For what `run` would refuse: a name that is not known, a parameter that no method has.
+    """
+    bench = bench_of(options, strict=False)
+    from spared_bench.api import select
+
+    plan = select(bench, options["dataset"], options["completer"], options["predictor"])
+    warn_unavailable(plan)
+    return plan
+
+
+def _warn_of_idle(plan: Plan, tasks: int) -> None:
+    """Say so where there are more tasks than parts of the plan, on data that are here."""
+    parts = len({(cell.dataset, cell.predictor) for cell in plan.cells})
+    if parts < tasks and not plan.unavailable:
+        typer.echo(
+            f"Only {parts} of {counted(tasks, 'task')} will have something to do: a predictor's"
+            f" cells of one dataset stay together. `--tasks {parts}` is enough.",
+            err=True,
+        )

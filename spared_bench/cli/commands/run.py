@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from spared_bench.api import Report
+    from spared_bench.bench import Bench
     from spared_bench.planning.plan import Plan
 
 
@@ -40,10 +42,10 @@ _NOTHING = (
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command("run", cls=_Run)(run)
+    app.command("run", cls=RunCommand)(run)
 
 
-class _Run(TyperCommand):
+class RunCommand(TyperCommand):
     """``--isolate`` may stand alone."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -57,6 +59,7 @@ class _Run(TyperCommand):
 
 
 def run(
+    context: typer.Context,
     everything: bool = typer.Option(
         False, "--all", help="Every dataset, completer and predictor of the suite."
     ),
@@ -114,39 +117,11 @@ def run(
 ) -> None:
     """Run a selection of the benchmark; what is finished already is not done again."""
     check_ask_sizes(ask_sizes, dry_run, offline)
-    selected = bool(everything or dataset or completer or predictor)
-    if not selected and not protocol:
-        raise UsageError(_NOTHING)
-    if isolate not in ("", "jobs", "strict"):
-        raise UsageError(f"--isolate {isolate!r}: it stands alone, or reads `--isolate strict`.")
-    from spared_bench.api import (
-        RunOptions,
-        check_executor,
-        check_machine,
-        is_shipped,
-        make_bench,
-        select,
-    )
+    bench = bench_of(context.params, strict=isolate == "strict")
+    from spared_bench.api import RunOptions, check_executor, check_machine, select
     from spared_bench.bench import Limits
 
-    place, gpus = parse_devices(device)
-    bench = make_bench(
-        protocol,
-        datasets=dataset,
-        workspace=workspace,
-        data_dir=data_dir,
-        plugin_files=plugin,
-        device=place,
-        weights=weights,
-        parameters=parse_settings(settings),
-        offline=offline,
-        threads=threads,
-        strict=isolate == "strict",
-        apart=executor in _APART,
-    )
-    warn_of_quarantine(bench.registry.quarantined)
-    if not selected and not is_shipped(bench):  # a whole suite takes days, and is asked for
-        raise UsageError(_NOTHING)
+    _, gpus = parse_devices(device)
     limits = Limits(timeout, memory_mb, bool(isolate), gpus, isolate == "strict")
     chosen = RunOptions(executor, limits=limits, cluster=cluster)
     check_executor(bench, chosen)
@@ -182,6 +157,52 @@ def run(
 
 #: Executors that run code of others in other processes than this one.
 _APART = ("local", "dask")
+
+
+def bench_of(options: Mapping[str, Any], *, strict: bool) -> Bench:
+    """Return the bench of a selection, as the options of ``run`` describe it.
+
+    Parameters
+    ----------
+    options : mapping
+        By the names of the parameters of ``run``.
+    strict : bool
+        Whether code of others is shut in already where it is listed.
+
+    Raises
+    ------
+    UsageError
+        If nothing is selected, or an option cannot be read.
+    """
+    selected = any(options[name] for name in ("everything", "dataset", "completer", "predictor"))
+    if not selected and not options["protocol"]:
+        raise UsageError(_NOTHING)
+    isolate = options["isolate"]
+    if isolate not in ("", "jobs", "strict"):
+        raise UsageError(f"--isolate {isolate!r}: it stands alone, or reads `--isolate strict`.")
+    place, _ = parse_devices(options["device"])
+    from spared_bench.api import is_shipped, make_bench
+
+    bench = make_bench(
+        options["protocol"],
+        datasets=options["dataset"],
+        workspace=options["workspace"],
+        data_dir=options["data_dir"],
+        plugin_files=options["plugin"],
+        device=place,
+        weights=options["weights"],
+        parameters=parse_settings(options["settings"]),
+        offline=options["offline"],
+        threads=options["threads"],
+        strict=strict,
+        apart=options["executor"] in _APART,
+    )
+    warn_of_quarantine(bench.registry.quarantined)
+    if not selected and not is_shipped(bench):  # a whole suite takes days, and is asked for
+        raise UsageError(_NOTHING)
+    return bench
+
+
 _INTERRUPTED = "Interrupted. Finished trials are kept: the same command goes on from here."
 
 

@@ -267,7 +267,12 @@ def test_a_flipped_byte_is_found_reported_and_remade(workspace):
 def test_results_move_to_another_workspace_and_are_not_run_there_again(workspace, tmp_path):
     toy_run(workspace, "-p", "toy-ridge")
     archive = tmp_path / "all.tar"
-    assert "entries." in spared_bench("store", "export", archive, "-w", workspace).stdout
+    done = spared_bench("store", "export", archive, "-w", workspace)
+    assert "entries." in done.stdout
+    assert done.stderr == ""
+    (workspace / "completion").mkdir()
+    told = "Results of `complete` are not in it"
+    assert told in spared_bench("store", "export", archive, "-w", workspace).stderr
     other = tmp_path / "other"
     assert "3 entries taken over" in spared_bench("store", "import", archive, "-w", other).stdout
     assert json.loads(toy_run(other, "-p", "toy-ridge", "--json").stdout)["new_trials"] == 0

@@ -157,12 +157,15 @@ def export(
     workspace: Path | None = WORKSPACE,
     as_json: bool = JSON,
 ) -> None:
-    """Write all results into one file, for another workspace."""
+    """Write all results of trials into one file, for another workspace."""
     from spared_bench.store import archives
 
     if not archive.resolve().parent.is_dir():
         raise UsageError(f"There is no folder {archive.resolve().parent} to write {archive} into.")
-    number = archives.export(_existing(workspace).store, archive, products=products)
+    space = _existing(workspace)
+    number = archives.export(space.store, archive, products=products)
+    if (space.root / "completion").is_dir():
+        typer.echo("Results of `complete` are not in it: that command computes them.", err=True)
     show_result(
         {"archive": archive, "entries": number}, as_json, f"{archive}: {counted(number, 'entry')}."
     )

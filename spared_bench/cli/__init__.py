@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
@@ -45,6 +46,11 @@ def _root(
     return None
 
 
+def _is_loop(error: Exception) -> bool:
+    """Whether a link leads to itself; until Python 3.12, ``Path.resolve`` says it in words."""
+    return getattr(error, "errno", None) == errno.ELOOP or "Symlink loop" in str(error)
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends with a message, never with a traceback."""
     # What imports and records make stays until the end: looking for garbage among it every 700
@@ -69,6 +75,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except (OSError, RuntimeError) as error:
+        if _is_loop(error):
+            sys.exit(fail(UsageError(f"A link leads back to itself: {error}. Name another path.")))
         if not (told := why_not_written(error)):
             raise
         sys.exit(fail(WorkspaceError(told)))

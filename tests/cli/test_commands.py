@@ -206,6 +206,16 @@ def test_what_of_a_workspace_is_not_shown_is_told(workspace, tmp_path, monkeypat
     assert "Did you mean 'toy@1'? It has runs of toy@1." in done.stderr
 
 
+def test_a_link_that_leads_to_itself_is_said_to_be_that(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for words in (("status", "-w"), ("list", "predictors", "--plugin")):
+        command = [sys.executable, "-m", "spared_bench", *words, str(tmp_path / "loop")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert str(tmp_path / "loop") in done.stderr
+
+
 def test_reading_a_workspace_that_is_not_there_makes_none(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     missing = tmp_path / "missing"

@@ -91,7 +91,7 @@ def build(
     missing = [name for name in wanted if name not in {cell.final.dataset for cell in cells}]
     absent = _absent(missing, reasons or {})
     description = _describe(bench, spec, method, version, absent, details)
-    name = f"{description.method}-{description.version}.{bench.protocol.id}{bundle.SUFFIX}"
+    name = bundle.archive_name(description)
     archive = Path(out or name)
     if archive.is_dir():
         archive /= name

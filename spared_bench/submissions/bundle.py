@@ -55,6 +55,11 @@ class Bundle:
         return f"{self.description.method}@{self.description.version}"
 
 
+def archive_name(description: Description) -> str:
+    """Return what a bundle's archive is called: ``METHOD-VERSION.PROTOCOL.zip``."""
+    return f"{description.method}-{description.version}.{description.protocol}{SUFFIX}"
+
+
 def prediction_name(result: EntryResult) -> str:
     """Return where the prediction of a result lies in a bundle."""
     dataset, completer, predictor, seed = result.place

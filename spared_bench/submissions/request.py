@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spared_bench.errors import UsageError
+from spared_bench.submissions.bundle import archive_name
 from spared_bench.submissions.comment import plain
 from spared_bench.submissions.opening import MAX_BYTES
 from spared_bench.submissions.report import Report
 
-#: Names are the stranger's: of these letters only, so that they are one plain file each.
-_BUNDLE = re.compile(r"submissions/([a-z0-9][a-z0-9_+.@-]{0,150}\.zip)")
+#: Names are the stranger's: of these letters only, so that they are one plain file each, and as
+#: long as method, version and protocol can be.
+_BUNDLE = re.compile(r"submissions/([a-z0-9][a-z0-9_+.@-]{0,200}\.zip)")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _BOARD, _HANDED_IN = "leaderboards", "submissions"
 _PLAIN_FILE = "100644"
@@ -124,15 +126,13 @@ def review(repository: Path, base: str, head: str, out: Path, check: Checker) ->
     if len(bundles) > MOST_BUNDLES:
         found.problems.append(f"It adds {len(bundles)} bundles; at most {MOST_BUNDLES} are read.")
         return found
-    labels: set[str] = set()
     for change in bundles:
         path = _extracted(repository, change, out, found)
         if path is None:
             continue
         report, said = check(path)
-        if report.ok and report.label in labels:
-            found.problems.append(f"{change.path}: {report.label} is in another bundle too.")
-        labels.add(report.label)
+        if problem := _misnamed(report):
+            found.problems.append(f"{change.path}: {problem}")
         found.reports.append(report)
         found.sections.append(said)
     return found
@@ -162,13 +162,28 @@ def _problem(change: Change) -> str:
         )
     name = _BUNDLE.fullmatch(change.path)
     if not name:
-        return "a request with bundles changes nothing but submissions/METHOD-VERSION.PROTOCOL.zip."
+        told = "a request with bundles changes nothing but submissions/METHOD-VERSION.PROTOCOL.zip"
+        letters = ", a name of a-z, 0-9 and _ + . @ - alone, right below that folder"
+        return f"{told}{letters if change.path.casefold().endswith('.zip') else ''}."
     if change.status != "A":
         what = "removed" if change.status == "D" else "changed"
         return f"a bundle that was handed in is never {what}; hand in another version."
     if change.mode != _PLAIN_FILE:
         return "a bundle is a plain file: no link, no submodule, not executable."
     return ""
+
+
+def _misnamed(report: Report) -> str:
+    """Ask for the name of what is inside: nothing is handed in twice, and no name is occupied."""
+    if report.description is None:
+        return ""
+    said = report.description
+    if report.name == archive_name(said):
+        return ""
+    return (
+        "a bundle is named after what it holds, METHOD-VERSION.PROTOCOL.zip; this is method"
+        f" {said.method}, version {said.version}, protocol {said.protocol}."
+    )
 
 
 def _extracted(repository: Path, change: Change, out: Path, found: Review) -> Path | None:

@@ -254,11 +254,14 @@ def test_a_sound_bundle_is_accepted_once_and_a_submodule_or_program_is_not(
     assert found.ok
     assert found.comment == "said"
 
-    names = ("submissions/a.zip", "submissions/b.zip")
-    twice = request_of(repository, dict.fromkeys(names, content))
+    twice = request_of(
+        repository, {"submissions/toy-ridge-1.toy@1.zip": content, "submissions/b.zip": content}
+    )
     found = review(repository, base, twice, tmp_path / "out", check_one)
     assert not found.ok
-    assert found.problems == ["submissions/b.zip: toy-ridge@1 is in another bundle too."]
+    (problem,) = found.problems
+    assert problem.startswith("submissions/b.zip: a bundle is named after what it holds")
+    assert "method toy-ridge, version 1, protocol toy@1." in problem
 
     git(repository, "checkout", "--quiet", "-b", "odd")
     write(repository, {"submissions/run.zip": content})
@@ -317,3 +320,49 @@ def test_a_commit_that_is_none_is_told(repository, tmp_path, name):
     base = git(repository, "rev-parse", "main")
     with pytest.raises(UsageError, match="commit"):
         review(repository, base, name, tmp_path / "out", lambda path: None)
+
+
+def described(method, version, protocol):
+    """Stand in for a check that accepts whatever there is, as what is said here."""
+    from spared_bench.submissions.report import Report
+    from spared_bench.submissions.schema import Description
+
+    def check_one(path):
+        said = Description(method=method, version=version, protocol=protocol)
+        return Report(path.name, said), "said"
+
+    return check_one
+
+
+def test_a_method_may_be_handed_in_under_two_protocols_at_once(repository, tmp_path):
+    from spared_bench.submissions.request import review
+
+    names = ("submissions/a-1.one@1.zip", "submissions/a-1.two@1.zip")
+    head = request_of(repository, {name: name.encode() for name in names})
+
+    def check_one(path):
+        protocol = path.name.removeprefix("a-1.").removesuffix(".zip")
+        return described("a", "1", protocol)(path)
+
+    found = review(repository, git(repository, "rev-parse", "main"), head, tmp_path, check_one)
+    assert found.ok, found.problems
+
+
+def test_the_longest_names_that_a_bundle_can_have_are_taken(repository, tmp_path):
+    from spared_bench.submissions.request import review
+
+    said = "a" * 64, "1" * 64, f"{'p' * 64}@123456"
+    head = request_of(repository, {f"submissions/{said[0]}-{said[1]}.{said[2]}.zip": b"x"})
+    base = git(repository, "rev-parse", "main")
+    found = review(repository, base, head, tmp_path, described(*said))
+    assert found.ok, found.problems
+
+
+@pytest.mark.parametrize("name", ["Submissions/a-1.toy@1.zip", "submissions/A-1.toy@1.ZIP"])
+def test_a_bundle_whose_name_is_not_taken_is_told_what_is(repository, tmp_path, name):
+    from spared_bench.submissions.request import review
+
+    head = request_of(repository, {name: b"x"})
+    base = git(repository, "rev-parse", "main")
+    found = review(repository, base, head, tmp_path, described("a", "1", "toy@1"))
+    assert "a name of a-z, 0-9 and _ + . @ - alone, right below that folder" in found.problems[0]

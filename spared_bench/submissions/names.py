@@ -121,6 +121,16 @@ def owners(leaderboards: Path, method: str) -> Iterator[tuple[str, Description |
             yield f"{folder.parent.name}/{folder.name}", None
 
 
+def plain_address(code: str) -> str:
+    """Return the address of a repository as forges take it: in any case, with ``.git`` or not.
+
+    >>> plain_address("https://github.com/Somebody/st-net.git/")
+    'github.com/somebody/st-net'
+    """
+    address = code.casefold().removeprefix("https://").removeprefix("www.")
+    return address.rstrip("/").removesuffix(".git")
+
+
 def owner_of(code: str) -> str:
     """Return the account that a repository is under; empty for an address without one.
 
@@ -165,7 +175,7 @@ def why_not_ones_own(leaderboards: Path, said: Description, sender: str = "") ->
     code = {each.code for _, each in earlier if each is not None and each.code}
     if not code:
         return taken.format("neither a key nor a repository shows who that is"), ""
-    if said.code not in code:
+    if plain_address(said.code) not in map(plain_address, code):
         return taken.format("this bundle names another repository than it"), ""
     if sender and not _is_of(said.code, sender):
         why = (

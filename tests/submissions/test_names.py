@@ -84,6 +84,17 @@ def test_a_name_by_repository_is_taken_further_from_its_account_alone(make, tmp_
     add(report, tmp_path / "board", "re-scored")
 
 
+@pytest.mark.parametrize(
+    "code",
+    [f"{CODE}/", f"{CODE}.git", CODE.lower(), CODE.replace("forge", "www.forge")],
+)
+def test_a_repository_that_is_spelt_another_way_is_the_same(make, tmp_path, code):
+    add(make(code=CODE)[0], tmp_path / "board", "re-scored")
+    assert make("2", code=code, sender="forge.example/somebody")[0].problems == []
+    (problem,) = make("2", code=f"{code}x", sender="forge.example/somebody")[0].problems
+    assert "names another repository" in problem
+
+
 def test_the_account_of_a_repository_is_the_first_part_of_its_path():
     assert owner_of("https://github.com/Lab/st-net.git") == "lab"
     assert owner_of("https://gitlab.com/group/sub/st-net/") == "group"

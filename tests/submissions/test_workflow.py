@@ -31,6 +31,14 @@ def test_its_token_can_only_read_and_it_has_no_secrets(workflow):
     assert "secrets." not in WORKFLOW.read_text()
 
 
+def test_a_request_that_is_turned_to_this_branch_later_is_checked_then(workflow):
+    types = workflow[True]["pull_request_target"]["types"]
+    assert {"opened", "synchronize", "reopened", "edited"} == set(types)
+    # Where a job is skipped, GitHub shows a check that passed: an edit of the title would end the
+    # check of a request in that way.
+    assert all("if" not in job for job in workflow["jobs"].values())
+
+
 def test_it_checks_out_the_base_and_keeps_no_credentials(workflow):
     (checkout,) = [
         step

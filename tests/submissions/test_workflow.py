@@ -118,7 +118,8 @@ def request_of(repository, files, after=()):
 
 def run_workflow(workflow, repository, head, folder):
     """Do what a runner does: the checkout that is asked for, then the very scripts of the steps."""
-    git(folder, "clone", "--quiet", "--branch", "main", str(repository), "checkout")
+    # Not --local, which takes all objects there are, those of the request among them.
+    git(folder, "clone", "--quiet", "--no-local", "--branch", "main", str(repository), "checkout")
     checkout = folder / "checkout"
     shims = folder / "bin"
     shims.mkdir()
@@ -132,7 +133,8 @@ def run_workflow(workflow, repository, head, folder):
         "${{ vars.SPARED_BENCH_DATA }}": "",
     }
     env = {**os.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    env |= {"GITHUB_STEP_SUMMARY": str(folder / "summary"), "HOME": str(folder)}
+    summary = folder / "summary"
+    env |= {"GITHUB_STEP_SUMMARY": str(summary), "HOME": str(folder)}
     env |= {"SPARED_BENCH_WORKSPACE": str(folder / "w"), "PYTHONSAFEPATH": "1"}
     outputs = folder / "outputs"
     env |= {"GITHUB_OUTPUT": str(outputs)}
@@ -152,7 +154,9 @@ def run_workflow(workflow, repository, head, folder):
             text=True,
             check=False,
         )
-    return done, (folder / "summary").read_text(), checkout
+        if done.returncode:
+            break
+    return done, summary.read_text() if summary.exists() else "", checkout
 
 
 def test_a_request_that_edits_entry_workflow_and_tools_is_refused_by_the_targets_own_script(
@@ -244,6 +248,27 @@ def test_an_entry_behind_thousands_of_other_files_is_refused(workflow, repositor
     assert done.returncode == 1
     assert "never come with a request" in summary.splitlines()[2]  # before all others
     assert "- and 2952 more" in summary
+
+
+@pytest.mark.parametrize(
+    "names", [["leaderboards/x"], ["a", "a"], ["..", "b"], [".git", "b"], ["a", "submissions/b"]]
+)
+def test_a_request_whose_folders_no_git_would_write_is_not_taken(
+    workflow, repository, tmp_path, names
+):
+    base = git(repository, "rev-parse", "main")
+    blob = git(repository, "rev-parse", f"{base}:README")
+    tree = b"".join(f"100644 {name}\0".encode() + bytes.fromhex(blob) for name in names)
+    made = subprocess.run(
+        ["git", "hash-object", "-t", "tree", "-w", "--literally", "--stdin"],
+        cwd=repository, input=tree, capture_output=True, check=True,
+    )  # fmt: skip
+    head = git(repository, "commit-tree", made.stdout.decode().strip(), "-p", base, "-m", "odd")
+    git(repository, "update-ref", "refs/pull/7/head", head)
+    done, summary, _ = run_workflow(workflow, repository, head, tmp_path)
+    assert done.returncode == 128
+    assert "fsck error" in done.stderr
+    assert summary == ""
 
 
 def test_a_sound_bundle_is_accepted_once_and_a_submodule_or_program_is_not(

@@ -101,7 +101,7 @@ def _standing_lines(found: Sequence[Standing], metric: MetricSpec) -> list[str]:
 
 
 def _change(best: Standing) -> str:
-    if best.n_rows == 1:
+    if not best.n_others:
         return "No accepted entry has all these datasets yet."
     if not best.overtaken:
         return "No accepted entry would change its rank."

@@ -21,6 +21,8 @@ from spared_bench.leaderboard.measures import can_be_normalised, error
 from spared_bench.specs import MetricSpec
 
 _DRAWS = 2_000
+#: Of normalised errors: what differs by less differs in the order of sums alone.
+_DIGITS = 9
 
 Row = tuple[str, str, str]
 
@@ -34,7 +36,8 @@ class Standing:
     completer, predictor : str
     rank, low, high : int
         Among ``n_rows``, this one included, and the interval.
-    n_rows, n_datasets : int
+    n_rows, n_others, n_datasets : int
+        ``n_others`` of the rows are of accepted entries.
     normalised_error : float
         Mean over datasets.
     overtaken : tuple of str
@@ -49,6 +52,7 @@ class Standing:
     low: int
     high: int
     n_rows: int
+    n_others: int
     n_datasets: int
     normalised_error: float
     overtaken: tuple[str, ...]
@@ -110,16 +114,16 @@ def _errors(
 def _standing(row: Row, rows: Mapping[Row, np.ndarray], datasets: Sequence[str]) -> Standing:
     names = list(rows)
     errors = np.stack([rows[name] for name in names])  # (n_rows, n_datasets)
-    relative = errors / errors.min(axis=0)
+    relative = (errors / errors.min(axis=0)).round(_DIGITS)
     place = names.index(row)
-    means = relative.mean(axis=1)
+    means = relative.mean(axis=1).round(_DIGITS)
     low, high = rank_interval(relative, place)
     worse = [
         " / ".join(name)
         for name, mean in zip(names, means, strict=True)
         if name[0] and mean > means[place]
     ]
-    alone = (errors == errors.min(axis=0)).sum(axis=0) == 1
+    alone = (relative == 1).sum(axis=0) == 1
     best = [
         name
         for name, wins in zip(
@@ -134,6 +138,7 @@ def _standing(row: Row, rows: Mapping[Row, np.ndarray], datasets: Sequence[str])
         low=low,
         high=high,
         n_rows=len(names),
+        n_others=sum(bool(name[0]) for name in names),
         n_datasets=len(datasets),
         normalised_error=float(means[place]),
         overtaken=tuple(sorted(worse)),
@@ -155,7 +160,7 @@ def rank_interval(relative: np.ndarray, place: int, draws: int = _DRAWS) -> tupl
     """
     rng = np.random.default_rng(0)
     chosen = rng.integers(relative.shape[1], size=(draws, relative.shape[1]))
-    means = relative[:, chosen].mean(axis=2)  # (n_rows, draws)
+    means = relative[:, chosen].mean(axis=2).round(_DIGITS)  # (n_rows, draws)
     ranks = (means < means[place]).sum(axis=0) + 1
     low, high = np.percentile(ranks, [2.5, 97.5], method="nearest")
     return int(low), int(high)

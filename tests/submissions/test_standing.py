@@ -66,6 +66,21 @@ def test_seeds_are_averaged_and_rows_without_a_dataset_have_no_rank():
     assert standings(results([1.0, 1.0]), others, DATASETS, METRICS["mse"]) == []
 
 
+def test_errors_that_differ_in_rounding_alone_are_the_same_and_nobody_is_best():
+    third = results([0.1 + 0.2, 1.0, 1.0], "third")
+    both = results([0.3, 1.0, 1.0]) + third  # 0.30000000000000004
+    for found in standings(both, [], DATASETS, METRICS["mse"]):
+        assert (found.rank, found.low, found.high, found.best_on) == (1, 1, 1, ())
+
+
+def test_several_rows_of_the_first_submission_overtake_nobody_there_is():
+    report = report_of()
+    report.results += results([2.0, 2.0, 2.0], completer="median")
+    text = comment(report, [], DATASETS, SHOWN)
+    assert "| net | none | 1 of 2 |" in text
+    assert "No accepted entry has all these datasets yet." in text
+
+
 def test_a_withdrawn_entry_competes_with_no_one():
     others = [entry("x", [0.1, 0.1, 0.1], withdrawn="by its authors")]
     (found,) = standings(results([1.0, 1.0, 1.0]), others, DATASETS, METRICS["mse"])

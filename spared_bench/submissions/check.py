@@ -20,7 +20,7 @@ from spared_bench.submissions import bundle
 from spared_bench.submissions.bundle import Bundle
 from spared_bench.submissions.codec import read_output
 from spared_bench.submissions.evidence import label_of
-from spared_bench.submissions.names import NAME_BY_REPOSITORY, why_not_ones_own
+from spared_bench.submissions.names import NAME_BY_REPOSITORY, who_goes_on, why_not_ones_own
 from spared_bench.submissions.opening import opened as opened_bundle
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.rescoring import (
@@ -118,6 +118,7 @@ def _check_name(report: Report, leaderboards: Path, sender: str) -> None:
     problem, doubt = why_not_ones_own(leaderboards, report.description, sender)
     if problem:
         report.problems.append(problem)
+    report.who_goes_on = who_goes_on(report.description, sender)
     if doubt:
         report.evidence.add(NAME_BY_REPOSITORY, doubt)
 

@@ -55,6 +55,8 @@ def comment(
         ]
         if len(report.flags) > _MOST_ROWS:
             lines.append(f"- and {len(report.flags) - _MOST_ROWS} more")
+    if report.ok and report.who_goes_on:
+        lines += ["", plain(report.who_goes_on, 1_000)]
     lines += ["", "Nothing of the submission was run: scores come from its predictions."]
     return "\n".join(lines) + "\n"
 

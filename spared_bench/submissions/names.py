@@ -148,6 +148,31 @@ def _is_of(code: str, sender: str) -> bool:
     return owner_of(code) == account and host in ("", found)
 
 
+def who_goes_on(said: Description, sender: str = "") -> str:
+    """Return, in a sentence, from whom further versions of a method's name are taken.
+
+    Parameters
+    ----------
+    said : Description
+    sender : str
+        As ``why_not_ones_own`` takes it.
+    """
+    start = f"Further versions of {said.method!r} are taken"
+    if said.key:
+        return f"{start} with its key alone."
+    account = owner_of(said.code)
+    if not account:
+        return (
+            f"{start} from nobody, as neither a key nor a repository says whose it is. Build it"
+            " again with `--key FILE` to keep the name."
+        )
+    place = f"{plain_address(said.code).partition('/')[0]}/{account}"
+    told = f"{start} from {place} alone, the account of its repository"
+    if sender and not _is_of(said.code, sender):
+        return f"{told}; this one is from {sender}. With `--key FILE` they could come from there."
+    return f"{told}."
+
+
 def why_not_ones_own(leaderboards: Path, said: Description, sender: str = "") -> tuple[str, str]:
     """Return why a name is not the submitter's, and what is to be looked at; empty where nothing.
 

@@ -30,6 +30,8 @@ class Report:
     rescored : bool
         Whether the scores were computed here.
     evidence : Evidence
+    who_goes_on : str
+        From whom further versions of the method's name are taken.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Report:
     results: list[EntryResult] = field(default_factory=list)
     rescored: bool = False
     evidence: Evidence = field(default_factory=Evidence)
+    who_goes_on: str = ""
 
     @property
     def ok(self) -> bool:
@@ -65,6 +68,7 @@ class Report:
             "protocol": self.description.protocol if self.description else None,
             "rescored": self.rescored,
             "problems": self.problems,
+            "who_goes_on": self.who_goes_on,
             "flags": [flag.model_dump() for flag in self.flags],
             "ceilings": {
                 name: {

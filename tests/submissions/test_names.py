@@ -11,6 +11,7 @@ from spared_bench.errors import SubmissionError, UsageError
 from spared_bench.submissions import bundle
 from spared_bench.submissions.add import add
 from spared_bench.submissions.build import build
+from spared_bench.submissions.comment import comment
 from spared_bench.submissions.names import (
     check_signature,
     load_key,
@@ -19,6 +20,7 @@ from spared_bench.submissions.names import (
     public_key,
     sign,
 )
+from tests.board_samples import METRICS
 
 CODE = "https://forge.example/Somebody/mine"
 
@@ -93,6 +95,25 @@ def test_a_repository_that_is_spelt_another_way_is_the_same(make, tmp_path, code
     assert make("2", code=code, sender="forge.example/somebody")[0].problems == []
     (problem,) = make("2", code=f"{code}x", sender="forge.example/somebody")[0].problems
     assert "names another repository" in problem
+
+
+def test_a_check_says_from_whom_further_versions_are_taken(make, tmp_path):
+    mine = "forge.example/somebody"
+    for said, sender, told in (
+        ({"key": load_key(tmp_path / "key"), "code": CODE}, "", "are taken with its key alone."),
+        ({}, mine, "are taken from nobody"),
+        ({"code": "https://example.org/page"}, mine, "are taken from nobody"),
+        ({"code": CODE}, "", f"are taken from {mine} alone, the account of its repository."),
+        ({"code": CODE}, mine, f"are taken from {mine} alone, the account of its repository."),
+        ({"code": CODE}, "github.com/x", f"from {mine} alone, the account of its repository; this"),
+    ):
+        report = make(sender=sender, **said)[0]
+        assert told in report.who_goes_on
+        assert report.who_goes_on.count("--key FILE") == (
+            "nobody" in told or sender == "github.com/x"
+        )
+        shown = comment(report, [], ["toy"], [METRICS["mse"]])
+        assert "Further versions of 'toy-ridge' are taken" in shown
 
 
 def test_the_account_of_a_repository_is_the_first_part_of_its_path():

@@ -342,6 +342,8 @@ def _print(report: Report, *added: str) -> None:
     for flag in report.flags:
         where = f" ({flag.dataset})" if flag.dataset else ""
         typer.echo(f"flag {flag.kind}{where}: {flag.reason}")
+    if report.ok and report.who_goes_on:
+        typer.echo(visible(report.who_goes_on, 2_000))
     how = "re-scored from its predictions" if report.rescored else "not re-scored"
     verdict = f"accepted, {how}" if report.ok else "refused"
     for line in (f"{report.label}: {verdict}; {len(report.results)} results.", *added):

@@ -53,6 +53,7 @@ _TEXT_BYTES = 256_000_000  # of all texts together
 _MAX_MEMBERS = MAX_RESULTS + 2 * MAX_DATASETS + 100
 _MAX_DEPTH = 4  # of folders: predictions/<dataset>/<completer>/<predictor>
 MAX_BYTES = 16 * 2**30
+_POINTER = b"version https://git-lfs.github.com/spec/"
 
 #: What ``zipfile`` says of an archive that it cannot read: of several disks, of a later version.
 _DAMAGE = (DownloadError, zipfile.BadZipFile, OSError, ValueError, NotImplementedError)
@@ -88,6 +89,12 @@ def opened(path: Path) -> Iterator[Bundle]:
 def _check_archive(path: Path) -> None:
     """Look at the list of members, before any of them is unpacked."""
     try:
+        if _is_pointer(path):
+            raise SubmissionError(
+                f"{path.name} is refused: it is a pointer of Git LFS, and what it points to was not"
+                " handed in. Commit the zip itself (`git lfs untrack`, then `git add` it again);"
+                " one that is too large for that goes to whoever keeps the board in another way."
+            )
         if not zipfile.is_zipfile(path):
             raise SubmissionError(
                 f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
@@ -111,6 +118,11 @@ def _check_archive(path: Path) -> None:
         ):
             raise _refused(info.filename, "is compressed in another way than `submit build` does")
     _check_sizes(sizes)
+
+
+def _is_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_POINTER)) == _POINTER
 
 
 def _check_folder(folder: Path) -> None:

@@ -217,6 +217,14 @@ def _overlapping(folder: Path, out: Path) -> Path:
     return path
 
 
+@attack("a pointer of Git LFS", "it is a pointer of Git LFS, and what it points to was not")
+def _pointer(folder: Path, out: Path) -> Path:
+    name = f"oid sha256:{'a' * 64}\nsize 12345\n"
+    path = out / "pointer.zip"
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\n{name}")
+    return path
+
+
 @attack("a damaged archive", "refused")
 def _damaged(folder: Path, out: Path) -> Path:
     path = packed(folder, out)

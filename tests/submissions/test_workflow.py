@@ -241,6 +241,41 @@ def test_a_request_about_something_else_is_not_a_submission(workflow, repository
     assert not (checkout / "checked").exists()
 
 
+def test_a_conflict_elsewhere_hides_no_entry_that_is_taken_away(
+    workflow, repository, tmp_path, monkeypatch
+):
+    """Target and request have two last commits in common; since one of them, nothing is removed."""
+    new, conflict = ENTRY.replace("best", "new"), {"README": b"request"}
+    git(repository, "checkout", "--quiet", "-b", "side")
+    write(repository, {"docs/x.md": b"x"})
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2090-01-01T00:00:00Z")  # git looks at the later one
+    side = commit(repository, "side")
+    monkeypatch.delenv("GIT_COMMITTER_DATE")
+    git(repository, "checkout", "--quiet", "main")
+    write(repository, {new: b"{}"})
+    entry = commit(repository, "entry")
+    git(repository, "merge", "--quiet", "--no-edit", side)
+    git(repository, "checkout", "--quiet", side)
+    git(repository, "merge", "--quiet", "--no-edit", entry)
+    head = request_of(repository, {new: None, **conflict}, {"README": b"later"}.items())
+    done, summary, _ = run_workflow(workflow, repository, head, tmp_path)
+    assert done.returncode == 1
+    assert "It cannot be merged" in summary
+
+
+@pytest.mark.parametrize("status", [1, 0])
+def test_of_a_conflict_it_counts_whether_the_folders_are_touched(
+    workflow, repository, tmp_path, status
+):
+    files, after = {"README": b"a"}, {"README": b"b"}
+    if status:  # removed here, changed there
+        files, after = files | {ENTRY: None}, after | {ENTRY: b'{"withdrawn": "x"}'}
+    head = request_of(repository, files, after.items())
+    done, summary, _ = run_workflow(workflow, repository, head, tmp_path)
+    assert done.returncode == status
+    assert ("It cannot be merged" in summary) == bool(status)
+
+
 def test_an_entry_behind_thousands_of_other_files_is_refused(workflow, repository, tmp_path):
     many = {f"a/{number}": b"x" for number in range(3000)}
     head = request_of(repository, {**many, ENTRY: b'{"trust": "reproduced"}'})

@@ -106,9 +106,10 @@ class Connection:
         """Raise what MLflow raises as ``TrackingError``: ``Cannot <doing> MLflow at ...``."""
         try:
             yield
+        except TrackingError:
+            raise
         except _mlflow_errors() as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            reason = another_version(reason)
+            reason = another_version(_first_line(error))
             reason += "" if reason.endswith((".", "!", "?")) else "."
             if doing == "connect to" and not _is_away(error):
                 doing = "use"
@@ -143,14 +144,24 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _import_quietly() -> Any:
     """Import MLflow's client with its telemetry, its table of migrations and its adverts off."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # Seven tries with doubling pauses take minutes to say that a server is not there.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    from mlflow.tracking import MlflowClient
-
+    try:
+        from mlflow.tracking import MlflowClient
+    except Exception as error:  # whatever its modules do when they are imported
+        raise TrackingError(
+            f"MLflow cannot be imported: {_first_line(error).rstrip('.')}. It wants a home folder:"
+            " where the user has none, set HOME to a folder that can be written. `leaderboard build"
+            " --from store` does without MLflow."
+        ) from error
     for noisy in ("mlflow.store.db.utils", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return MlflowClient

@@ -284,6 +284,27 @@ def test_a_kill_while_the_database_is_made_leaves_none_and_the_next_run_makes_it
     assert [path.name for path in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
 
 
+class WithoutHome:
+    """Stands in the way of MLflow, as it stands in its own where a user has no home folder."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "mlflow.tracking":
+            raise RuntimeError("Could not determine home directory.")
+
+
+def test_an_mlflow_that_cannot_be_imported_is_told_and_not_raised(tmp_path, cell_of, monkeypatch):
+    monkeypatch.delitem(sys.modules, "mlflow.tracking", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [WithoutHome, *sys.meta_path])
+    for use in (
+        lambda: Tracker(tmp_path).connect(),
+        lambda: Tracker(tmp_path).sync([cell_of(trial())]),
+        lambda: Tracker(tmp_path).results(),
+    ):
+        with pytest.raises(TrackingError, match=r"home directory\. It wants a home folder: "):
+            use()
+
+
 def test_half_a_database_is_set_aside_and_made_again(tmp_path, cell_of, monkeypatch, capsys):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     kill_while_made(tmp_path, "in place", 12)

@@ -15,6 +15,7 @@ import numpy as np
 
 from spared_bench.guard import guarded
 from spared_bench.memory import give_back_memory, keep_freed_memory
+from spared_bench.processing.kept_code import room_for_others
 from spared_bench.threads import use_threads
 
 
@@ -30,6 +31,7 @@ def clean_slate(threads: int) -> Iterator[None]:
     use_threads(threads)
     keep_freed_memory()
     _reset_torch()
+    room_for_others()
     try:
         with guarded(), np.errstate(), warnings.catch_warnings():
             yield

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import RLock, Thread, current_thread
 
 import numba
+import pytest
 
 import spared_bench
 from spared_bench.processing import compiled as compiling
@@ -56,6 +57,47 @@ def test_without_a_folder_that_can_be_written_functions_work_all_the_same(tmp_pa
     before = compiled_files(Path(spared_bench.__file__).parent)
     assert filtered(XDG_CACHE_HOME=place, HOME=place) == 1.0
     assert compiled_files(Path(spared_bench.__file__).parent) == before
+
+
+OTHERS = """
+import sys
+sys.path.insert(0, {folder!r})
+{first}
+import numpy as np
+from spared_bench.executors.isolation import clean_slate
+with clean_slate(1):
+    import others
+print(others.doubled(2))
+"""
+
+
+@pytest.mark.parametrize("first", ["", "import numba"])
+@pytest.mark.parametrize("left", ["nothing", "a link", "a folder for all"])
+def test_without_a_home_folder_other_packages_may_compile_all_the_same(tmp_path, first, left):
+    """Where numba may not write beside their source either, it raises when they are imported."""
+    package, temporary = tmp_path / "package", tmp_path / "temporary"
+    for folder in (package, temporary, tmp_path / "elsewhere"):
+        folder.mkdir()
+    text = "import numba\n\n\n@numba.njit(cache=True)\ndef doubled(x):\n    return 2 * x\n"
+    (package / "others.py").write_text(text)
+    (package / "__pycache__").touch()
+    place = temporary / f"spared-bench-numba-{os.getuid()}"
+    if left == "a link":
+        place.symlink_to(tmp_path / "elsewhere")
+    elif left == "a folder for all":
+        place.mkdir()
+        place.chmod(0o777)
+    code = OTHERS.format(folder=str(package), first=first)
+    nowhere = str(package / "others.py")
+    kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    env = kept | {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "TMPDIR": str(temporary)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "4\n"
+    assert bool(compiled_files(place)) is (left == "nothing")
+    assert compiled_files(temporary)
 
 
 def test_numba_is_not_imported_before_it_is_needed():

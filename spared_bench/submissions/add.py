@@ -83,7 +83,7 @@ def entry_of(report: Report, trust: Trust) -> MethodEntry:
     """Return the entry of a checked submission."""
     if not report.ok or report.description is None:
         raise SubmissionError(
-            f"{report.label} is refused: {visible(' '.join(report.problems[:3]), 2_000)}"
+            f"{report.label} is {report.verdict}: {visible(' '.join(report.problems[:3]), 2_000)}"
             " `spared-bench submit check` tells all."
         )
     if trust != "reported" and not report.rescored:

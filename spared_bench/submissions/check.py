@@ -6,7 +6,7 @@ names, numbers and texts are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -224,7 +224,9 @@ def _check_results(report: Report, opened: Bundle, bench: Bench, with_data: bool
     own = [cell for cell in cells if BROUGHT not in cell.final.facts]
     for dataset in sorted(opened.claim.datasets):
         with _telling(report, dataset):
-            truth = truth_of(bench, dataset)
+            truth = _truth(report, bench, dataset)
+            if truth is None:
+                continue
             _check_dataset(opened, truth)
             look_at_own_runs(report.evidence, own, truth)
             for result in opened.claim.results:
@@ -233,7 +235,28 @@ def _check_results(report: Report, opened: Bundle, bench: Bench, with_data: bool
                         report.results.append(
                             _check_result(report, opened, bench, truth, result, metrics)
                         )
+    if report.lacking:
+        report.problems.append(_told_lacking(report.lacking))
     report.rescored = report.ok
+
+
+def _truth(report: Report, bench: Bench, dataset: str) -> Truth | None:
+    """Return the truth; where there is none, that is the checker's lack and not the bundle's."""
+    try:
+        return truth_of(bench, dataset)
+    except SparedBenchError as error:
+        report.lacking[dataset] = str(error)
+        return None
+
+
+def _told_lacking(lacking: Mapping[str, str]) -> str:
+    names = ", ".join(list(lacking)[:_MOST_TOLD])
+    more = f" and {len(lacking) - _MOST_TOLD} more" if len(lacking) > _MOST_TOLD else ""
+    return (
+        f"The data of {names}{more} cannot be used where this was checked, so scores could not be"
+        " compared; that is no fault of the bundle, and whoever keeps the board checks it where"
+        f" they are. For one: {next(iter(lacking.values()))}"
+    )
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def comment(
     """
     lines = [f"### Submission {plain(report.label)}: {_verdict(report)}", ""]
     if report.problems:
-        lines += ["It is refused because of this:", ""]
+        lines += [f"It is {report.verdict} because of this:", ""]
         lines += [f"- {plain(problem, 1_000)}" for problem in report.problems]
     elif report.description is not None:
         ranked = [name for name in datasets if name in {each.dataset for each in report.results}]
@@ -72,7 +72,7 @@ def plain(text: str, limit: int = 200) -> str:
 
 def _verdict(report: Report) -> str:
     if not report.ok:
-        return "refused"
+        return report.verdict
     if not report.rescored:
         return "accepted as reported, nothing was re-scored"
     flags = f", {counted(len(report.flags), 'flag')}"

@@ -30,6 +30,8 @@ class Report:
     rescored : bool
         Whether the scores were computed here.
     evidence : Evidence
+    lacking : dict of str to str
+        Datasets whose truth could not be had where it was checked, and why.
     who_goes_on : str
         From whom further versions of the method's name are taken.
     """
@@ -40,12 +42,23 @@ class Report:
     results: list[EntryResult] = field(default_factory=list)
     rescored: bool = False
     evidence: Evidence = field(default_factory=Evidence)
+    lacking: dict[str, str] = field(default_factory=dict)
     who_goes_on: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether the bundle is accepted."""
         return not self.problems
+
+    @property
+    def is_unchecked(self) -> bool:
+        """Whether nothing but the data of the checker stands in the way."""
+        return bool(self.lacking) and len(self.problems) == 1
+
+    @property
+    def verdict(self) -> str:
+        """``"accepted"``, ``"refused"`` or ``"not checked"``."""
+        return "accepted" if self.ok else "not checked" if self.is_unchecked else "refused"
 
     @property
     def flags(self) -> list[Flag]:
@@ -68,6 +81,7 @@ class Report:
             "protocol": self.description.protocol if self.description else None,
             "rescored": self.rescored,
             "problems": self.problems,
+            "lacking": self.lacking,
             "who_goes_on": self.who_goes_on,
             "flags": [flag.model_dump() for flag in self.flags],
             "ceilings": {

@@ -13,13 +13,20 @@ import numpy as np
 import pytest
 
 from spared_bench.bench import Bench
-from spared_bench.errors import CorruptEntryError, SubmissionError, UnknownNameError, UsageError
+from spared_bench.errors import (
+    CorruptEntryError,
+    MissingFileError,
+    SubmissionError,
+    UnknownNameError,
+    UsageError,
+)
 from spared_bench.leaderboard.entries import read_entries
 from spared_bench.results import TrialResult
 from spared_bench.submissions import bundle
 from spared_bench.submissions.add import add, unreproduced, withdraw
 from spared_bench.submissions.build import build
 from spared_bench.submissions.codec import read_prediction, write_prediction
+from spared_bench.submissions.comment import comment
 from spared_bench.submissions.truth import table_hash, truth_of
 from spared_bench.trials.cells import finished_cells
 from tests.submissions.attacks import PREDICTION
@@ -132,6 +139,30 @@ def test_without_data_an_entry_is_no_more_than_reported(archive, checked, tmp_pa
     with pytest.raises(SubmissionError, match="can only be added as 'reported'"):
         add(report, tmp_path / "leaderboards", "re-scored")
     add(report, tmp_path / "leaderboards", "reported")
+
+
+def test_data_that_the_checker_lacks_are_no_fault_of_the_bundle(
+    archive, folder, checked, tmp_path, monkeypatch
+):
+    def lacks(bench, dataset):
+        raise MissingFileError(f"The files of {dataset} are not in /checker/data.")
+
+    monkeypatch.setattr("spared_bench.submissions.check.truth_of", lacks)
+    report = checked(archive)
+    assert report.lacking == {"toy": "The files of toy are not in /checker/data."}
+    (problem,) = report.problems
+    assert "The data of toy cannot be used where this was checked" in problem
+    assert "no fault of the bundle" in problem
+    assert "For one: The files of toy are not in" in problem
+    shown = comment(report, [], [], [])
+    assert "### Submission toy-ridge@\u200b1: not checked\n" in shown
+    assert "It is not checked because of this:" in shown
+    assert "refused" not in shown.split("Flags")[0]
+    with pytest.raises(SubmissionError, match="is not checked: The data of toy"):
+        add(report, tmp_path / "leaderboards", "re-scored")
+
+    (folder / "provenance.json").write_text("{}")  # what is wrong in itself is told first
+    assert checked(folder).verdict == "refused"
 
 
 def test_a_refused_submission_cannot_be_added(folder, checked, tmp_path):

@@ -159,7 +159,7 @@ def check(
 ) -> None:
     """Check a bundle, and score its predictions again; nothing of it is ever run.
 
-    Exit status 0: accepted; 1: refused.
+    Exit status 0: accepted; 1: refused, or not checked for want of data.
     """
     bench_of = _bench_of(protocol, workspace, data_dir, plugin)
     report = _checked(bundle, bench_of, leaderboards, not without_data, sender)
@@ -188,7 +188,8 @@ def review(
     """Check the bundles of a pull request, in a checkout of the branch that it goes to.
 
     Both commits must have been fetched; nothing of the request is checked out or run. A request
-    that changes anything else is refused. Exit status 0: all is accepted; 1: refused.
+    that changes anything else is refused. Exit status 0: all is accepted; 1: refused, or
+    not checked for want of data.
     """
     from spared_bench.submissions.request import review as review_request
 
@@ -345,6 +346,6 @@ def _print(report: Report, *added: str) -> None:
     if report.ok and report.who_goes_on:
         typer.echo(visible(report.who_goes_on, 2_000))
     how = "re-scored from its predictions" if report.rescored else "not re-scored"
-    verdict = f"accepted, {how}" if report.ok else "refused"
+    verdict = f"accepted, {how}" if report.ok else report.verdict
     for line in (f"{report.label}: {verdict}; {len(report.results)} results.", *added):
         typer.echo(line)

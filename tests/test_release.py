@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -142,6 +144,49 @@ def test_the_leaderboard_is_published_as_the_workflow_says(tmp_path, monkeypatch
             ".nojekyll", "leaderboard",
         ]  # fmt: skip
     assert git("rev-list", "--count", "gh-pages", cwd=origin).strip() == "2"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, ""),
+        ({"st-net": 0.61}, ""),  # by another machine
+        ({"st-net": 0.62}, "st-net"),
+        ({"linear-probe": 0.476}, "linear-probe"),
+        ({"st-net": None}, "st-net"),  # not run
+    ],
+)
+def test_ci_compares_every_published_number_of_the_demo(tmp_path, change, told):
+    script = (ROOT / ".ci" / "run").read_text().split("-c '\n")[1].split("\n'\n")[0]
+    board = tmp_path / "leaderboards" / "demo@1"
+    board.mkdir(parents=True)
+    published = {"st-net": 0.467, "linear-probe": 0.47, "gene-mean": 0.0}
+    rows = [("her2st_demo", name, "", value) for name, value in published.items()]
+    rows += [("mob_demo", "linear-probe", "", 0.45), ("mob_demo", "probe", "of others", 0.9)]
+    lines = [f"{d},median,{p},{method},reproduced,{value}" for d, p, method, value in rows]
+    head = "dataset,completer,predictor,method,trust,pcc_gene"
+    (board / "leaderboard.csv").write_text("\n".join([head, *lines]) + "\n")
+    results = [
+        {
+            "dataset": dataset,
+            "completer": "median",
+            "predictor": predictor,
+            "status": "ok",
+            "scores": {"test": {"pcc-gene": change.get(predictor, value)}},
+        }
+        for dataset, predictor, method, value in rows
+        if not method and change.get(predictor, value) is not None
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        input=json.dumps({"new_trials": 0, "results": results}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 1) is bool(told)
+    assert told in done.stderr.splitlines()[-1] if told else not done.stderr
 
 
 def test_the_version_is_the_same_wherever_it_stands():

@@ -233,11 +233,13 @@ def test_a_request_that_is_no_submission_says_why(
     assert said in summary
 
 
-def test_a_request_about_something_else_is_not_a_submission(workflow, repository, tmp_path):
-    head = request_of(repository, {"docs/x.md": b"x"}, {ENTRY: b"later"}.items())
+@pytest.mark.parametrize("name", ["docs/x.md", "a-1.toy@1.zip"])
+def test_a_request_about_something_else_is_not_a_submission(workflow, repository, tmp_path, name):
+    head = request_of(repository, {name: b"x"}, {ENTRY: b"later"}.items())
     done, summary, checkout = run_workflow(workflow, repository, head, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert summary == "It touches neither submissions/ nor leaderboards/.\n"
+    assert summary.startswith("It touches neither submissions/ nor leaderboards/, and nothing")
+    assert summary.endswith("Bundles belong right below submissions/.\n")
     assert not (checkout / "checked").exists()
 
 

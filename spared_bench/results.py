@@ -58,7 +58,7 @@ class TrialScores:
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; nan, which JSON lacks, becomes ``None``."""
-        return {name: _nan_to_none(value) for name, value in vars(self).items() if name != IMPORTED}
+        return {name: nan_to_none(value) for name, value in vars(self).items() if name != IMPORTED}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrialScores:
@@ -202,7 +202,7 @@ class TrialResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; nan, which JSON lacks, becomes ``None``."""
-        return {name: _nan_to_none(value) for name, value in vars(self).items()}
+        return {name: nan_to_none(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrialResult:
@@ -291,11 +291,12 @@ def _checked(kind: type, values: dict[str, Any]) -> Any:
     return _adapter(kind).validate_python(values)
 
 
-def _nan_to_none(value: Any) -> Any:
+def nan_to_none(value: Any) -> Any:
+    """Return values in which nan and infinities, which JSON lacks, are ``None``."""
     if isinstance(value, dict):
-        return {key: _nan_to_none(item) for key, item in value.items()}
+        return {key: nan_to_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_nan_to_none(item) for item in value]
+        return [nan_to_none(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

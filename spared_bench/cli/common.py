@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spared_bench.errors import SparedBenchError, UsageError, shortened
+from spared_bench.results import nan_to_none
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,8 +74,9 @@ def err_console() -> Console:
 
 
 def print_json(values: Any) -> None:
-    """Print values as JSON."""
-    sys.stdout.write(json.dumps(values, indent=2, default=str) + "\n")
+    """Print values as JSON; ``null`` for nan and infinities, which it lacks."""
+    text = json.dumps(nan_to_none(values), indent=2, default=str, allow_nan=False)
+    sys.stdout.write(text + "\n")
 
 
 def show_result(values: Any, as_json: bool, people: str | Callable[[], None]) -> None:

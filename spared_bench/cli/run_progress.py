@@ -14,6 +14,7 @@ from rich.text import Text
 
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.planning.plan import Plan
+from spared_bench.results import nan_to_none
 from spared_bench.running.run_file import RunFile
 
 _VERBS = {
@@ -154,7 +155,9 @@ class JsonWatcher(LineWatcher):
         self._tell("log", message=line)
 
     def _tell(self, event: str, **facts: Any) -> None:
-        line = json.dumps({"time": time.time(), "event": event, **_finite(facts)}, default=float)
+        line = json.dumps(
+            {"time": time.time(), "event": event, **nan_to_none(facts)}, default=float
+        )
         self.console.file.write(line + "\n")
         self.console.file.flush()
 
@@ -170,13 +173,6 @@ def _facts(job: Job) -> dict[str, Any]:
         "seed": job.seed,
         "attempt": job.attempt,
     }
-
-
-def _finite(value: Any) -> Any:
-    """Replace nan and infinities, which JSON lacks."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class LiveWatcher(LineWatcher):

@@ -26,6 +26,7 @@ from spared_bench.errors import in_words
 from spared_bench.interfaces import Completer
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
+from spared_bench.results import nan_to_none
 from spared_bench.store.entries import Store
 from spared_bench.trials.completed import fitted_completer, seen_by_completer
 from spared_bench.trials.products import Prepared, prepare
@@ -177,7 +178,7 @@ class Task:
 
         def make(folder: Path) -> None:
             values = self._measure(digest(inputs), completer, condition, repeats).as_dict()
-            text = json.dumps(_without_nan(values), indent=1, allow_nan=False)
+            text = json.dumps(nan_to_none(values), indent=1, allow_nan=False)
             (folder / RESULT).write_text(text, encoding="utf-8")
 
         entry = self.bench.workspace.store.obtain(KIND, inputs, make)
@@ -282,11 +283,3 @@ def stored_results(store: Store, protocol: str = "") -> Iterator[CompletionResul
 
 def _told(found: Sequence[CompletionResult]) -> str:
     return ", ".join(f"{each.mean('mse'):.3f} ({each.condition.label})" for each in found)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

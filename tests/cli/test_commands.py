@@ -312,6 +312,17 @@ def test_everything_that_is_listed_can_be_described(kind):
     assert any(listed[0].items() <= each.items() for each in described)
 
 
+@pytest.mark.parametrize("asked", [("list", "metrics"), ("info", "pcc-gene"), ("info", "mse")])
+def test_what_programs_read_holds_no_number_that_json_lacks(asked):
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    told = json.loads(spared_bench(*asked, "--json").stdout, parse_constant=refuse)
+    bounds = {each["name"]: each["bounds"] for each in told}
+    assert bounds.get("mse", [0.0, None]) == [0.0, None]
+    assert bounds.get("pcc-gene", [-1.0, 1.0]) == [-1.0, 1.0]
+
+
 def test_info_of_a_method_shows_its_parameters_and_configurations(tmp_path):
     told = spared_bench("info", "hist2st").stdout
     assert "    lr: float = 1e-05\n" in told

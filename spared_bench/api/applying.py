@@ -12,6 +12,7 @@ import numpy as np
 
 from spared_bench.api.benches import make_bench
 from spared_bench.api.execution import execute
+from spared_bench.api.given import name_of
 from spared_bench.api.plans import select
 from spared_bench.api.readable import Readable
 from spared_bench.data import SPATIAL
@@ -94,6 +95,9 @@ def fit(
         "data_dir": data_dir,
         "plugin_files": plugin_files,
     }
+    predictor = name_of("predictors", predictor)
+    if not hasattr(dataset, "bench"):
+        dataset = name_of("datasets", dataset)
     if not isinstance(dataset, str):
         settings = dataset.bench.settings
         common = {

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from spared_bench.api.given import names_of, parameters_of, protocol_of
 from spared_bench.api.protocols import default_protocol, load_protocol
 from spared_bench.bench import Bench, Settings
 from spared_bench.errors import UnknownNameError, UsageError
@@ -20,7 +21,7 @@ from spared_bench.workspace import Workspace
 
 
 def make_bench(
-    protocol: str = "",
+    protocol: str | Path = "",
     *,
     datasets: Sequence[str] = (),
     workspace: Path | None = None,
@@ -69,6 +70,9 @@ def make_bench(
     PluginError
         If one of ``plugin_files`` cannot be used.
     """
+    protocol, datasets = protocol_of(protocol), names_of("datasets", datasets)
+    if isinstance(plugin_files, str | Path):
+        plugin_files = [Path(plugin_files)]
     files = [Path(file).resolve() for file in plugin_files]
     space = Workspace.at(workspace, data_dir)
     common = Settings(
@@ -81,7 +85,7 @@ def make_bench(
         offline=offline,
         threads=threads,
     )
-    bench_of = partial(_bench_of, common, parameters or {})
+    bench_of = partial(_bench_of, common, parameters_of(parameters or {}))
     if strict:
         require_strict()
     if strict or apart:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.api.benches import make_bench
 from spared_bench.api.execution import execute
+from spared_bench.api.given import check_options, name_of, names_of
 from spared_bench.api.options import RunOptions
 from spared_bench.api.plans import select
 from spared_bench.api.report import Report
+from spared_bench.bench import Limits
 
 if TYPE_CHECKING:
     from spared_bench.trials.products import Prepared
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 def load_dataset(
     name: str,
-    protocol: str = "",
+    protocol: str | Path = "",
     *,
     workspace: Path | None = None,
     data_dir: Path | None = None,
@@ -47,6 +50,7 @@ def load_dataset(
     from spared_bench.scverse.images import with_images
     from spared_bench.trials.products import prepare
 
+    name = name_of("datasets", name)
     bench = make_bench(
         protocol, datasets=[name], workspace=workspace, data_dir=data_dir, device="cpu"
     )
@@ -58,24 +62,45 @@ def load_dataset(
 
 
 def run(
-    datasets: Sequence[str] = (),
-    completers: Sequence[str] = (),
-    predictors: Sequence[str] = (),
-    protocol: str = "",
+    datasets: str | Iterable[str] = (),
+    completers: str | Iterable[str] = (),
+    predictors: str | Iterable[str] = (),
+    protocol: str | Path = "",
     **options: Any,
 ) -> Report:
     """Run a selection and return what came of it.
 
     Parameters
     ----------
-    datasets, completers, predictors : sequence of str
-        Names; empty means all of the protocol's suite.
+    datasets, completers, predictors : str or iterable of str
+        Names, or one; empty means all of the protocol's suite.
     protocol : str
         Name or YAML file; empty: ``"own"`` for datasets that people described, else ``"demo"``.
     **options
-        Of ``make_bench`` and ``execute``.
+        Of ``make_bench`` and ``execute``. ``strict`` is both: the methods of others are neither
+        imported here nor run where they can read the truth.
+
+    Raises
+    ------
+    UsageError
+        If something else than names is given, or an option that there is not.
     """
-    ours = {"watcher", *RunOptions.__dataclass_fields__}
-    chosen = {name: options.pop(name) for name in ours & set(options)}
+    datasets = names_of("datasets", datasets)
+    completers = names_of("completers", completers)
+    predictors = names_of("predictors", predictors)
+    check_options(options, {*_OF_BENCH, *_OF_RUN})
+    _make_strict(options)
+    chosen = {name: options.pop(name) for name in _OF_RUN & set(options)}
     bench = make_bench(protocol, datasets=datasets, **options)
     return execute(select(bench, datasets, completers, predictors), **chosen)
+
+
+_OF_BENCH = set(signature(make_bench).parameters) - {"protocol", "datasets"}
+_OF_RUN = {"watcher", "command", "log", *RunOptions.__dataclass_fields__}
+
+
+def _make_strict(options: dict[str, Any]) -> None:
+    """Make a run strict in both of its halves where either is asked for."""
+    limits = options.get("limits", Limits())
+    if options.get("strict") or limits.strict:
+        options |= {"strict": True, "limits": replace(limits, strict=True, isolate=True)}

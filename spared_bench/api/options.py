@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from spared_bench.bench import Limits
+from spared_bench.errors import UsageError
 from spared_bench.threads import usable_cores
 
 _MAX_DEFAULT_WORKERS = 16
@@ -50,6 +51,14 @@ class RunOptions:
     track: bool = True
     figures: bool = True
     board: bool = True
+
+    def __post_init__(self) -> None:
+        workers = self.workers
+        if workers is not None and (not isinstance(workers, int) or workers < 1):
+            raise UsageError(
+                f"`workers` is {workers!r}; expected a whole number of at least 1. Leave it out for"
+                " one per core."
+            )
 
 
 def default_workers(threads: int) -> int:

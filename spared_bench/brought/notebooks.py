@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.api import make_bench
+from spared_bench.api.given import name_of
 from spared_bench.brought.scoring import Brought, bring
 
 
@@ -37,6 +38,7 @@ def score(
     Brought
         ``.result.scores``, ``.coverage`` and ``.notes``.
     """
+    dataset = name_of("datasets", dataset)
     bench = make_bench(
         protocol,
         datasets=[dataset],

@@ -106,9 +106,11 @@ def _bench_of(
     for name, values in parameters.items():
         kind = "completer" if name in registry.names("completer") else "predictor"
         try:
-            method = registry.get(kind, name).spec.name
+            entry = registry.get(kind, name)
         except UnknownNameError as error:
             raise _no_method(registry, name, values) or error from error
+        # With its distribution only where it was given so: another may register the name.
+        method = entry.qualified_name if ":" in name.partition("+")[0] else entry.spec.name
         chosen.setdefault(method, {}).update(values)
     settings = replace(common, protocol=protocol.model_dump(mode="json"), parameters=chosen)
     return Bench(settings, registry)

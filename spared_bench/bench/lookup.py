@@ -19,7 +19,7 @@ from spared_bench.parameters import Chosen, Parameter, Signature, Wishes, resolv
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.sources.description import FACTORY as DESCRIBED
-from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Spec, Stage
+from spared_bench.specs import DatasetSpec, MetricSpec, PredictorSpec, Stage
 from spared_bench.told import of_parameters
 from spared_bench.workspace import Workspace
 
@@ -193,17 +193,16 @@ class Lookup:
 
     def chosen(self, kind: str, name: str) -> Chosen:
         """Return the parameters of a completer or predictor, worked out once; see ``resolve``."""
-        told = self.registry.get(kind, name).told
+        entry = self.registry.get(kind, name)
+        told = entry.told
         if told is not None:
             if "problem" in told:
                 raise UsageError(told["problem"])
-            spec = self.registry.get(kind, name).spec
-            fixed = self._by_hand(spec, "") if getattr(spec, "variant_of", "") else {}
+            fixed = self._by_hand(entry, "") if getattr(entry.spec, "variant_of", "") else {}
             return Chosen(told["configuration"], {**told["values"], **fixed})
         if (kind, name) not in self._chosen:
-            spec = self.registry.get(kind, name).spec
-            own = getattr(spec, "variant_of", "") or spec.name
-            by_hand = self._by_hand(spec, own)
+            own = getattr(entry.spec, "variant_of", "") or entry.spec.name
+            by_hand = self._by_hand(entry, own)
             wishes = Wishes(
                 self.protocol.configuration,
                 self.protocol.overrides.get(own, {}),
@@ -215,7 +214,7 @@ class Lookup:
             self._chosen[kind, name] = resolve(f"{kind} {own!r}", signature, wishes)
         return self._chosen[kind, name]
 
-    def _by_hand(self, spec: Spec, own: str) -> dict[str, Any]:
+    def _by_hand(self, entry: Registered, own: str) -> dict[str, Any]:
         """Return what is set by hand of a method, of its variant, and what makes it the variant.
 
         Raises
@@ -223,17 +222,22 @@ class Lookup:
         UsageError
             If a variant's encoder is set to another one.
         """
-        chosen = self.settings.parameters
+        spec = entry.spec
         if not isinstance(spec, PredictorSpec) or not spec.variant_of:
-            return dict(chosen.get(own, {}))
-        mine = chosen.get(spec.name, {})
+            return self.set_of(entry, own)
+        mine = self.set_of(entry, spec.name)
         if spec.encoder in mine and mine[spec.encoder] != spec.fixed[spec.encoder]:
             raise UsageError(
                 f"--set: {spec.name} is {spec.variant_of} on {spec.fixed[spec.encoder]!r}, and its"
                 f" {spec.encoder} was set to {mine[spec.encoder]!r}. Ask for"
                 f" `-p {spec.variant_of}+{mine[spec.encoder]}`."
             )
-        return {**chosen.get(own, {}), **mine, **spec.fixed}
+        return {**self.set_of(entry, own), **mine, **spec.fixed}
+
+    def set_of(self, entry: Registered, name: str) -> dict[str, Any]:
+        """Return what is set by hand of a plugin by a name, alone and with its distribution."""
+        chosen = self.settings.parameters
+        return {**chosen.get(name, {}), **chosen.get(f"{entry.plugin.distribution}:{name}", {})}
 
     def encoder_of(self, kind: str, name: str, parameters: Mapping[str, Any] | None = None) -> str:
         """Return the frozen network whose features a completer or predictor asks for, or "".

@@ -59,7 +59,7 @@ def problems_of(bench: Bench, kind: str, name: str) -> list[str]:
         problems = [str(error)]
     if kind == "completer":
         return problems
-    return problems + misfits(bench.predictor(name), partial(bench.signature, "predictor"))
+    return problems + misfits(bench.predictor(name), name, partial(bench.signature, "predictor"))
 
 
 def _not_imported(entry: Registered) -> str:
@@ -81,8 +81,7 @@ def own_faults(bench: Bench, kind: str, name: str) -> str:
     selected = ([name], []) if kind == "completer" else ([], [name])
     told = []
     for of, used in used_methods(bench, *selected):
-        spec = bench.registry.get(of, used).spec
-        names = {spec.name, getattr(spec, "variant_of", "")}
+        names = _set_by(bench.registry.get(of, used))
         if names & (bench.settings.parameters.keys() | bench.protocol.overrides.keys()):
             continue
         try:
@@ -108,8 +107,7 @@ def notes_on_methods(
 ) -> list[str]:
     """Say what of the settings has no effect on a selection, a sentence each."""
     used = used_methods(bench, completers, predictors)
-    specs = [bench.registry.get(kind, name).spec for kind, name in used]
-    names = {name for spec in specs for name in (spec.name, getattr(spec, "variant_of", ""))}
+    names = {name for each in used for name in _set_by(bench.registry.get(*each))}
     notes = [
         f"`--set` fixes parameters of {name!r}, which is not among the selected methods."
         for name in bench.settings.parameters
@@ -125,6 +123,12 @@ def notes_on_methods(
             f" {bench.protocol.id}, so all run with their defaults. They offer: {', '.join(known)}."
         )
     return [*notes, *_note_on_gains(bench, [name for kind, name in used if kind == "predictor"])]
+
+
+def _set_by(entry: Registered) -> set[str]:
+    """Return the names by which the parameters of a method are set."""
+    names = {entry.spec.name, getattr(entry.spec, "variant_of", "") or entry.spec.name}
+    return names | {f"{entry.plugin.distribution}:{name}" for name in names}
 
 
 def _note_on_gains(bench: Bench, predictors: Iterable[str]) -> list[str]:
@@ -151,16 +155,18 @@ def _check_overridden(bench: Bench) -> None:
             )
 
 
-def misfits(spec: PredictorSpec, signature: Callable[[str], Signature]) -> list[str]:
+def misfits(spec: PredictorSpec, name: str, signature: Callable[[str], Signature]) -> list[str]:
     """Say which parameters a predictor's spec speaks of that it, or what it builds on, cannot have.
 
     Parameters
     ----------
     spec : PredictorSpec
+    name : str
+        By which it is found: with its distribution where another registers the same.
     signature : callable
         Returns what the predictor of a name can be made with.
     """
-    own, label = signature(spec.name), f"the spec of predictor {spec.name!r}"
+    own, label = signature(name), f"the spec of predictor {spec.name!r}"
     told = [_lacking(own, name, f"{label} searches") for name in spec.search]
     told += [_mistyped(own, name, values, label) for name, values in spec.search.items()]
     for stage in spec.stages.values():
@@ -188,8 +194,7 @@ def _unused_weights(bench: Bench, kind: str, name: str, parameters: Mapping[str,
     entry = bench.registry.get(kind, name)
     spec = entry.spec
     asked, own = getattr(spec, "encoder", ""), getattr(spec, "variant_of", "") or spec.name
-    by_hand = bench.settings.parameters
-    given = {**by_hand.get(own, {}), **by_hand.get(spec.name, {})}.get("weights")
+    given = {**bench.set_of(entry, own), **bench.set_of(entry, spec.name)}.get("weights")
     if not asked or given in (None, "", "pretrained", "random") or not entry.plugin.is_ours:
         return []  # of others, they may be of a network of their own
     known = bench.signature(kind, name).parameters

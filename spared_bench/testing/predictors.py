@@ -110,7 +110,7 @@ def _described(subject: _Subject) -> None:
 
     spec = subject.entry.spec
     assert isinstance(spec, PredictorSpec)
-    wrong = misfits(spec, signature)
+    wrong = misfits(spec, subject.entry.qualified_name, signature)
     require(not wrong, " ".join(wrong))
 
 

@@ -17,6 +17,7 @@ from spared_bench.api.plans import select
 from spared_bench.api.readable import Readable
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, ImageError, PluginError, UsageError
+from spared_bench.protocol import Protocol
 from spared_bench.results import TrialResult
 from spared_bench.workspace import Workspace
 
@@ -57,7 +58,7 @@ def fit(
     dataset: str | Prepared,
     *,
     completer: str = "none",
-    protocol: str = "",
+    protocol: str | Path | Protocol = "",
     workspace: Path | None = None,
     data_dir: Path | None = None,
     plugin_files: Sequence[Path] = (),
@@ -105,7 +106,7 @@ def fit(
             "data_dir": Path(settings.data_dir),
             "plugin_files": list(map(Path, settings.plugin_files)),
         }
-        protocol, dataset = protocol or _named(dataset.bench.protocol), dataset.name
+        protocol, dataset = protocol or dataset.bench.protocol, dataset.name
     bench = make_bench(
         protocol,
         datasets=[dataset],
@@ -120,10 +121,6 @@ def fit(
         reason = failed.message if failed else "it was not run"
         raise PluginError(f"{predictor!r} could not be trained on {dataset!r}: {reason}")
     return Fitted(report)
-
-
-def _named(protocol: Any) -> str:
-    return str(protocol.name)
 
 
 def predict(

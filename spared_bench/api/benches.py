@@ -21,7 +21,7 @@ from spared_bench.workspace import Workspace
 
 
 def make_bench(
-    protocol: str | Path = "",
+    protocol: str | Path | Protocol = "",
     *,
     datasets: Sequence[str] = (),
     workspace: Path | None = None,
@@ -39,7 +39,7 @@ def make_bench(
 
     Parameters
     ----------
-    protocol : str
+    protocol : str or Protocol
         Name or YAML file; empty: ``"own"`` for datasets that people described, else ``"demo"``.
     datasets : sequence of str
         What is selected, for that choice.
@@ -70,7 +70,7 @@ def make_bench(
     PluginError
         If one of ``plugin_files`` cannot be used.
     """
-    protocol, datasets = protocol_of(protocol), names_of("datasets", datasets)
+    named, datasets = protocol_of(protocol), names_of("datasets", datasets)
     if isinstance(plugin_files, str | Path):
         plugin_files = [Path(plugin_files)]
     files = [Path(file).resolve() for file in plugin_files]
@@ -89,9 +89,9 @@ def make_bench(
     if strict:
         require_strict()
     if strict or apart:
-        return _told_of(protocol, datasets, files, space, bench_of, strict=strict)
+        return _told_of(named, datasets, files, space, bench_of, strict=strict)
     registry = discover(files, data_dir=space.data_dir).require_files(files)
-    wanted = load_protocol(protocol or default_protocol(registry, datasets), registry)
+    wanted = load_protocol(named or default_protocol(registry, datasets), registry)
     return bench_of(registry, wanted)
 
 
@@ -138,7 +138,7 @@ def _no_method(registry: Registry, name: str, values: Mapping[str, Any]) -> Usag
 
 
 def _told_of(
-    protocol: str,
+    protocol: str | Protocol,
     datasets: Sequence[str],
     files: list[Path],
     space: Workspace,
@@ -176,7 +176,9 @@ def failing_plugins_of(
     )
 
 
-def _is_of_others(protocol: str, ours: Registry) -> bool:
+def _is_of_others(protocol: str | Protocol, ours: Registry) -> bool:
+    if isinstance(protocol, Protocol):
+        return False
     return not protocol.endswith((".yaml", ".yml")) and (
         protocol.partition("@")[0] not in ours.names("protocol")
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spared_bench.errors import UsageError, did_you_mean
+from spared_bench.protocol import Protocol
 
 _OWN = (
     "A method is run by the name that a plugin gives it: write the class into a file, and give that"
@@ -47,8 +48,10 @@ def name_of(what: str, given: Any) -> str:
     )
 
 
-def protocol_of(given: Any) -> str:
-    """Return the name or the file of a protocol."""
+def protocol_of(given: Any) -> str | Protocol:
+    """Return the name or the file of a protocol, or a protocol that was read already."""
+    if isinstance(given, Protocol):
+        return given
     if isinstance(given, str | os.PathLike):
         return str(os.fspath(given))
     if given is None:

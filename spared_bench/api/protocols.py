@@ -15,15 +15,18 @@ DEFAULT_PROTOCOL = "demo"
 OWN_PROTOCOL = "own"
 
 
-def load_protocol(name: str, registry: Registry) -> Protocol:
+def load_protocol(name: str | Protocol, registry: Registry) -> Protocol:
     """Return a protocol by name, or from a YAML file.
 
     Parameters
     ----------
-    name : str
-        Of a registered protocol (``"demo"`` or ``"demo@1"``), or a path that ends in ``.yaml``.
+    name : str or Protocol
+        Of a registered protocol (``"demo"`` or ``"demo@1"``), or a path that ends in ``.yaml``; or
+        a protocol, which is returned as it is.
     registry : Registry
     """
+    if isinstance(name, Protocol):
+        return name
     if name.endswith((".yaml", ".yml")):
         return read_protocol(Path(name))
     bare, _, version = name.partition("@")

@@ -244,6 +244,19 @@ def test_fit_takes_a_dataset_that_was_loaded(made, demo):
     assert again.plan.bench.workspace.root == made[1]
 
 
+def test_fit_takes_the_protocol_of_a_dataset_that_was_loaded_by_a_file(made, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    text = TOY_PROTOCOL.read_text()
+    assert "iterations: 4," in text
+    mine.write_text(text.replace("iterations: 4,", "iterations: 7,"))
+    loaded = spared_bench.load_dataset("her2st_demo", mine, workspace=made[1], images=False)
+
+    fitted = spared_bench.fit("gene-mean", loaded)
+
+    assert fitted.plan.bench.protocol == loaded.bench.protocol
+    assert fitted.plan.bench.protocol.training.iterations == 7
+
+
 def test_fit_tells_why_a_training_failed(made):
     with pytest.raises(PluginError, match="could not be trained on 'toy'"):
         spared_bench.fit(

@@ -77,7 +77,8 @@ class UnknownNameError(UsageError):
         names = sorted(known)
         parts = [f"No {kind} is named {name!r}.", did_you_mean(name, names)]
         self.short = " ".join(part for part in parts if part)
-        kinds = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+        noun, of, rest = kind.partition(" of ")
+        kinds = (f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s") + of + rest
         parts.append(f"Known {kinds}: {', '.join(names)}." if names else f"There are no {kinds}.")
         parts.append(hint)
         super().__init__(" ".join(part for part in parts if part))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spared_bench.errors import UnknownNameError, UsageError, did_you_mean
 from spared_bench.memory import uncollected
+from spared_bench.registry import discover
 from spared_bench.results import TrialResult
 from spared_bench.trials.cells import finished_cells
 from spared_bench.workspace import Workspace
@@ -26,7 +27,7 @@ def results(workspace: Path | str | None = None, protocol: str = "", per: str = 
     workspace : Path, optional
         By default the one that ``run`` uses.
     protocol : str
-        Only this one (``"demo@1"``); all where empty.
+        Only this one, by its id (``"demo@1"``) or its name; all where empty.
     per : {"", "split", "slide", "gene"}
         By default one row per cell with a column for every metric
         (``scverse.frames.results_frame``); else one row per score (``scores_frame``).
@@ -34,7 +35,7 @@ def results(workspace: Path | str | None = None, protocol: str = "", per: str = 
     Raises
     ------
     UnknownNameError
-        For another ``per``.
+        For another ``per``, or a protocol of which there are no results and that is not installed.
     """
     from spared_bench.scverse.frames import results_frame, scores_frame
 
@@ -50,7 +51,7 @@ def stability(
     completer: str = "none",
     workspace: Path | str | None = None,
     protocol: str = "",
-    lower_is_better: bool = False,
+    lower_is_better: bool | None = None,
 ) -> Stability | None:
     """Say whether other genes, or other slides, would rank the methods of a dataset alike.
 
@@ -62,9 +63,9 @@ def stability(
     completer : str
     workspace : Path, optional
     protocol : str
-        ``"demo@1"``; needed where the workspace has several.
-    lower_is_better : bool
-        Of the metric.
+        Its id (``"demo@1"``) or name; needed where the workspace has several.
+    lower_is_better : bool, optional
+        Of the metric; by default as it is registered, which one of a plugin file is not.
 
     Returns
     -------
@@ -76,13 +77,16 @@ def stability(
     UsageError
         If results of several protocols are there, or there are none of the dataset.
     UnknownNameError
-        For another ``per``.
+        For another ``per``, or a metric that is not registered.
     """
     from spared_bench.scverse.frames import scores_frame
     from spared_bench.statistics.split_half import split_half
 
     if per not in ("gene", "slide"):
         raise UnknownNameError("kind of unit", per, ("gene", "slide"))
+    if lower_is_better is None:
+        spec = discover(specs_only=True).get("metric", metric).spec
+        lower_is_better = getattr(spec, "better", "higher") == "lower"
     scored = [
         each for each in _finished(workspace, protocol) if each.ok and not each.facts.get("control")
     ]
@@ -124,4 +128,13 @@ def _none_of(dataset: str, completer: str, scored: Iterable[TrialResult]) -> str
 def _finished(workspace: Path | str | None, protocol: str) -> list[TrialResult]:
     store = Workspace.at(None if workspace is None else Path(workspace)).store
     with uncollected():
-        return [cell.final for cell in finished_cells(store, protocol)]
+        if not protocol or "@" in protocol:
+            found = [cell.final for cell in finished_cells(store, protocol)]
+            if found or not protocol:
+                return found
+        every = [cell.final for cell in finished_cells(store)]
+    name, _, version = protocol.partition("@")
+    named = [each for each in every if each.protocol.partition("@")[0] == name]
+    if not named:
+        discover(specs_only=True).get("protocol", name)  # refused where it is misspelt
+    return [] if version else named

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 Per = Literal["split", "slide", "gene"]
 CELL = ("protocol", "dataset", "completer", "predictor", "seed")
 _SHARES = {"above-control"}
+#: What a frame of cells holds beside their names and scores.
+_BESIDE = (
+    *("origin", "split", "status", "message"),
+    *("n_parameters", "fit_seconds", "weights", "key"),
+)
 
 
 def scores_frame(results: Iterable[TrialResult], per: Per = "split") -> pd.DataFrame:
@@ -65,8 +70,9 @@ def results_frame(results: Iterable[TrialResult]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of a cell, ``status``, ``message``, ``n_parameters``, ``fit_seconds``,
-        ``weights``, ``key``, and one column for every metric on the evaluated split.
+        The columns of a cell, ``origin``, ``split``, ``status``, ``message``, ``n_parameters``,
+        ``fit_seconds``, ``weights``, ``key``, and one column for every metric on the evaluated
+        split.
     """
     import pandas as pd
 
@@ -87,7 +93,7 @@ def results_frame(results: Iterable[TrialResult]) -> pd.DataFrame:
                 "key": result.key,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else [*CELL, *_BESIDE])
 
 
 def _origin(result: TrialResult) -> str:

@@ -164,13 +164,22 @@ def test_scores_are_tidy_and_agree_with_each_other(made):
         ),
         genes.sort_values(["predictor", "gene"], ignore_index=True),
     )
-    with pytest.raises(UnknownNameError, match="kind of rows"):
+    with pytest.raises(UnknownNameError, match="Known kinds of rows: gene, slide, split"):
         report.scores("spot")
 
 
 def test_an_empty_workspace_gives_an_empty_frame(tmp_path):
-    assert spared_bench.results(tmp_path / "none").empty
+    nothing = spared_bench.results(tmp_path / "none")
+    assert nothing.empty and nothing[["predictor", "status", "key"]].shape == (0, 3)
     assert spared_bench.results(tmp_path / "none", per="gene").columns[0] == "protocol"
+
+
+def test_results_of_a_protocol_are_found_by_its_name_and_by_its_id(made):
+    _, root = made
+    assert len(spared_bench.results(root, "toy")) == len(spared_bench.results(root, "toy@1")) == 2
+    assert spared_bench.results(root, "demo").empty and spared_bench.results(root, "toy@2").empty
+    with pytest.raises(UnknownNameError, match="No protocol is named 'dmeo'"):
+        spared_bench.results(root, "dmeo@1", per="gene")
 
 
 def test_results_is_the_function_also_after_its_namesake_was_imported():
@@ -374,8 +383,19 @@ def test_stability_needs_three_methods_of_one_protocol(made):
     assert spared_bench.stability("toy", workspace=root) is None  # two methods are too few
     with pytest.raises(UsageError, match=r"no score .* on 'mob_demo' .* on: toy \(none\)"):
         spared_bench.stability("mob_demo", workspace=root)
+    with pytest.raises(UnknownNameError, match="No metric is named 'pcc-gen'"):
+        spared_bench.stability("toy", "pcc-gen", workspace=root)
     with pytest.raises(UnknownNameError, match="kind of unit"):
         spared_bench.stability("toy", per="spot", workspace=root)
+
+
+def test_stability_knows_of_a_metric_which_direction_is_better(made, monkeypatch):
+    asked = []
+    halves = "spared_bench.statistics.split_half.split_half"
+    monkeypatch.setattr(halves, lambda matrix, lower_is_better: asked.append(lower_is_better))
+    spared_bench.stability("toy", "mse", per="slide", workspace=made[1])
+    spared_bench.stability("toy", "pcc-gene", workspace=made[1])
+    assert asked == [True, False]
 
 
 def test_a_slide_whose_image_is_a_reduced_one_is_predicted_on_its_scale(fitted, tmp_path):

@@ -27,9 +27,7 @@ def stability(
 ) -> None:
     """Deal genes or slides into halves, and compare how both rank the methods."""
     from spared_bench.api.frames import stability as split_halves
-    from spared_bench.registry import discover
 
-    spec = discover(specs_only=True).get("metric", metric).spec
     found = split_halves(
         dataset,
         metric,
@@ -37,7 +35,6 @@ def stability(
         completer=completer,
         workspace=workspace,
         protocol=protocol,
-        lower_is_better=getattr(spec, "better", "higher") == "lower",
     )
     if found is None:
         raise UsageError(

@@ -90,6 +90,8 @@ def fit(
     ------
     PluginError
         If the training failed, with its reason.
+    KeyboardInterrupt
+        If it was interrupted before it had ended.
     """
     common: dict[str, Any] = {
         "workspace": workspace,
@@ -116,6 +118,8 @@ def fit(
     )
     plan = select(bench, [dataset], [completer], [predictor])
     report = execute(plan, executor="inline", track=False, figures=False)
+    if report.interrupted and report.undone:
+        raise KeyboardInterrupt  # one method is a step of a notebook's loop, which is to end too
     if not report.results or not report.results[0].ok:
         failed = report.results[0] if report.results else None
         reason = failed.message if failed else "it was not run"

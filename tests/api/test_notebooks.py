@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import scipy.stats
 
 import spared_bench
+from spared_bench.api import applying
 from spared_bench.api.progress import BarWatcher, default_watcher, in_notebook
 from spared_bench.errors import (
     ContractError,
@@ -264,6 +266,17 @@ def test_fit_takes_the_protocol_of_a_dataset_that_was_loaded_by_a_file(made, tmp
 
     assert fitted.plan.bench.protocol == loaded.bench.protocol
     assert fitted.plan.bench.protocol.training.iterations == 7
+
+
+def test_an_interrupt_of_fit_ends_the_cell_of_the_notebook_too(made, monkeypatch):
+    whole = applying.execute
+
+    def interrupted(plan, **options):
+        return replace(whole(replace(plan, cells=[]), **options), interrupted=True, undone=1)
+
+    monkeypatch.setattr(applying, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        spared_bench.fit("gene-mean", "her2st_demo", workspace=made[1])
 
 
 def test_fit_tells_why_a_training_failed(made):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,27 +31,34 @@ def to_spatialdata(adata: AnnData) -> Any:
     ----------
     adata : AnnData
         With ``uns["spatial"]``, such as ``spared_bench.load_dataset(...).adata`` or
-        ``report.predictions()``.
+        ``report.predictions()``, or some spots of one: slides of which it has none are left out.
 
     Raises
     ------
     UsageError
         If spatialdata is not installed.
     ContractError
-        If there is no ``uns["spatial"]``, or two slides would have the same name there.
+        If it is no AnnData, if there is no ``uns["spatial"]``, or none of a slide, or if two slides
+        would have the same name there.
     """
     sd, models, transformations = _library()
+    _require_adata(adata)
     if SPATIAL not in adata.uns or "slide_id" not in adata.obs:
         raise ContractError(
             "This AnnData has no uns['spatial'] or obs['slide_id']. Take it from"
             " `spared_bench.load_dataset(name).adata` or `report.predictions()`."
         )
-    names = {slide: _safe(slide) for slide in adata.uns[SPATIAL]}
+    slides = adata.obs["slide_id"].astype(str).to_numpy()
+    if lacking := sorted(set(slides) - set(adata.uns[SPATIAL])):
+        raise ContractError(
+            f"The spots are of slides that uns['spatial'] does not have: {', '.join(lacking)}."
+            " Leave these spots out, or add the slides' entries."
+        )
+    names = {slide: _safe(slide) for slide in adata.uns[SPATIAL] if slide in set(slides)}
     if len(set(names.values())) < len(names):
         raise ContractError(f"Slides {sorted(names)} cannot be told apart as names of elements.")
-    slides = adata.obs["slide_id"].astype(str).to_numpy()
     images, shapes = {}, {}
-    table = _plain(adata)
+    table = _plain(adata, names)
     table.obs[_REGION], table.obs[_SPOT] = "", -1
     for slide, name in names.items():
         here = np.flatnonzero(slides == slide)
@@ -112,7 +120,10 @@ def write(adata: AnnData, path: Path | str) -> Path:
     ------
     UsageError
         For another suffix, or a ``.zarr`` that is there already.
+    ContractError
+        As ``to_spatialdata``.
     """
+    _require_adata(adata)
     path = Path(path)
     if path.suffix == ".h5ad":
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,12 +162,21 @@ def read(path: Path | str) -> AnnData:
     raise UsageError(f"{path.name} is neither .h5ad nor .zarr.")
 
 
-def _plain(adata: AnnData) -> AnnData:
+def _require_adata(given: Any) -> None:
+    from anndata import AnnData
+
+    if not isinstance(given, AnnData):
+        adata = " Give its `.adata`." if hasattr(given, "adata") else ""
+        raise ContractError(f"Expected an AnnData, and found a {type(given).__name__}.{adata}")
+
+
+def _plain(adata: AnnData, slides: Iterable[str]) -> AnnData:
     """Return a copy whose images are elements of their own."""
     table = adata.copy()
+    told = table.uns.pop(SPATIAL)
     libraries = {
-        slide: {"scalefactors": dict(facts["scalefactors"]), "metadata": dict(facts["metadata"])}
-        for slide, facts in table.uns.pop(SPATIAL).items()
+        slide: {part: dict(told[slide][part]) for part in ("scalefactors", "metadata")}
+        for slide in slides
     }
     table.uns[_KEPT] = dict(table.uns.get(_KEPT, {})) | {"spatial_libraries": libraries}
     return table

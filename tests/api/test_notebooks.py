@@ -125,6 +125,29 @@ def test_a_spatialdata_and_a_zarr_come_back_as_they_were(report, tmp_path):
         assert found.uns["spatial"]["three"]["scalefactors"]["spot_diameter_fullres"] == 16
 
 
+def test_a_part_of_a_dataset_is_written_with_the_slides_that_it_has(demo, tmp_path):
+    pytest.importorskip("spatialdata")
+    part = demo.adata[demo.adata.obs["slide_id"].isin(["C2", "C4"])]
+
+    spared_bench.write(part, tmp_path / "part.zarr")
+
+    found = spared_bench.read(tmp_path / "part.zarr")
+    assert set(found.uns["spatial"]) == {"C2", "C4"} and found.n_obs == part.n_obs
+    np.testing.assert_array_equal(found.layers["target"], part.layers["target"])
+    lost = part.copy()
+    del lost.uns["spatial"]["C4"]
+    with pytest.raises(ContractError, match=r"slides that uns\['spatial'\] does not have: C4"):
+        spared_bench.to_spatialdata(lost)
+
+
+def test_what_is_no_adata_is_told_to_give_its_own(demo, report, tmp_path):
+    with pytest.raises(ContractError, match=r"found a Prepared\. Give its `\.adata`"):
+        spared_bench.write(demo, tmp_path / "d.h5ad")
+    pytest.importorskip("spatialdata")
+    with pytest.raises(ContractError, match="Expected an AnnData, and found a Report"):
+        spared_bench.to_spatialdata(report)
+
+
 def test_what_cannot_be_written_or_read_is_told(report, tmp_path):
     bare = report.predictions("toy-ridge", images=False)
     with pytest.raises(ContractError, match=r"no uns\['spatial'\]"):

@@ -23,6 +23,8 @@ from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
 
     from spared_bench.inference.trained import Trained
     from spared_bench.readers.scale import ImageCopy
@@ -131,7 +133,7 @@ def predict(
     run: str | TrialResult | Readable,
     slide: Path | str | AnnData,
     *,
-    spots: Path | np.ndarray | None = None,
+    spots: Path | str | ArrayLike | DataFrame | None = None,
     grid_um: float = 0.0,
     um_per_px: float = 0.0,
     spot_diameter_px: float = 0.0,
@@ -148,8 +150,9 @@ def predict(
     slide : Path or AnnData
         An image; or an AnnData with ``obsm["spatial"]`` and ``uns["spatial"]`` of one library, as
         scanpy reads Visium, whose counts are not looked at.
-    spots : Path or ndarray of shape (n_spots, 2), optional
-        Of an image: where to predict, in its pixels, as an array or as a CSV with x and y.
+    spots : Path or array-like of shape (n_spots, 2), optional
+        Of an image: where to predict, in its pixels, as an array, a list of pairs, a DataFrame with
+        columns x and y, or as a CSV with these.
     grid_um : float
         Of an image: instead, a square grid of this step over the tissue.
     um_per_px : float
@@ -175,6 +178,11 @@ def predict(
     """
     from spared_bench.inference.trained import find_trained
 
+    if not isinstance(run, str | TrialResult | Readable):
+        raise UsageError(
+            f"A run is a report, a result, a key, or 'dataset/completer/predictor'; found"
+            f" {type(run).__name__}."
+        )
     if isinstance(run, Readable):
         workspace = workspace or Path(run.plan.bench.settings.workspace)
         plugin_files = plugin_files or [Path(p) for p in run.plan.bench.settings.plugin_files]
@@ -182,6 +190,7 @@ def predict(
     key = run.key if isinstance(run, TrialResult) else run
     trained = find_trained(Workspace.at(workspace).store, key)
     if not isinstance(slide, Path | str):
+        _require_adata(slide)
         if spots is not None or grid_um:
             raise UsageError("An AnnData says where its spots are: leave out `spots` and grid.")
         return _of_adata(trained, slide, um_per_px, spot_diameter_px, plugin_files)
@@ -191,10 +200,21 @@ def predict(
     return _applied(trained, Path(slide), names, centres, diameter, um_per_px, plugin_files)
 
 
+def _require_adata(slide: Any) -> None:
+    from anndata import AnnData
+
+    if not isinstance(slide, AnnData):
+        raise UsageError(
+            f"A slide is the path of an image, or an AnnData; found a {type(slide).__name__}. Write"
+            " pixels into a file, as with `tifffile.imwrite`; of a SpatialData, give the image's"
+            " file with `spots`."
+        )
+
+
 def _places(
     trained: Trained,
     image: Path,
-    spots: Path | np.ndarray | None,
+    spots: Path | str | ArrayLike | DataFrame | None,
     grid_um: float,
     um_per_px: float,
     spot_diameter_px: float,
@@ -211,13 +231,8 @@ def _places(
         raise UsageError("`grid_um` needs the image's scale: give `um_per_px`.")
     diameter = spot_diameter_px or usual_diameter(trained, um_per_px)
     new_slide.check_diameter(diameter, *image_size(image))
-    if isinstance(spots, np.ndarray):
-        centres = np.asarray(spots, dtype=np.float64)
-        if centres.ndim != 2 or centres.shape[1] != 2 or not np.isfinite(centres).all():
-            raise CoordinateError(
-                f"`spots` has shape {centres.shape}; expected finite numbers of shape (n_spots, 2):"
-                " x and y in pixels of the image."
-            )
+    if spots is not None and not isinstance(spots, Path | str):
+        centres = _centres_of(spots)
         return [f"spot_{i}" for i in range(len(centres))], centres, diameter
     if spots is not None:
         names, centres, notes = new_slide.read_positions(Path(spots), um_per_px)
@@ -230,6 +245,22 @@ def _places(
     require_some(taken, image)
     names = [f"grid_{i}" for i in np.flatnonzero(taken)]
     return names, centres[taken], diameter
+
+
+def _centres_of(spots: Any) -> np.ndarray:
+    """Return (x, y) of spots that are given as pairs, or as columns of a DataFrame."""
+    if {"x", "y"} <= set(getattr(spots, "columns", ())):
+        spots = spots[["x", "y"]]
+    try:
+        centres = np.asarray(spots, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise CoordinateError(f"`spots` holds what is no pair of numbers: {error}") from error
+    if centres.ndim != 2 or centres.shape[1] != 2 or not np.isfinite(centres).all():
+        raise CoordinateError(
+            f"`spots` has shape {centres.shape}; expected finite numbers of shape (n_spots, 2):"
+            " x and y in pixels of the image."
+        )
+    return centres
 
 
 def _of_adata(

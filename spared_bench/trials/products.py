@@ -19,10 +19,11 @@ from spared_bench.data import DEPTH, LABEL, MASK, TARGET, Patches, Slides
 from spared_bench.data.transform import TargetTransform
 from spared_bench.data.views import TARGET as TARGET_VIEW
 from spared_bench.data.views import View
-from spared_bench.errors import ViewError
+from spared_bench.errors import UnknownNameError, ViewError
 from spared_bench.keys.hashing import digest
 from spared_bench.pretty import facts_html
 from spared_bench.processing.kept_code import room_for_others
+from spared_bench.specs import SPLITS
 from spared_bench.store.entries import Entry
 from spared_bench.store.reading import read_product
 from spared_bench.trials.features import features_of
@@ -97,7 +98,16 @@ class Prepared:
         return replace(self, views=views)
 
     def slides(self, *splits: str) -> Slides:
-        """Return the slides of a split, or of several together, which nobody else holds."""
+        """Return the slides of a split, or of several together, which nobody else holds.
+
+        Raises
+        ------
+        UnknownNameError
+            If a split is called otherwise than train, val and test.
+        """
+        for split in splits:
+            if split not in SPLITS:
+                raise UnknownNameError("split", str(split), SPLITS)
         return replace(self.shared(*splits), adata=self._table(splits))
 
     def shared(self, *splits: str) -> Slides:

@@ -338,6 +338,33 @@ def test_predict_takes_an_image_an_adata_and_a_run_by_name(fitted, made):
     np.testing.assert_allclose(fitted.predict(pixels).X, from_image.X, atol=1e-5)
 
 
+def test_spots_are_given_as_any_array_of_pairs(fitted):
+    adata = fitted.predictions()
+    adata = adata[adata.obs["slide_id"] == "three"].copy()
+    image = adata.uns["spatial"]["three"]["metadata"]["source_image_path"]
+    centres = adata.obsm["spatial"]
+    table = pd.DataFrame({"name": "a", "y": centres[:, 1], "x": centres[:, 0]})
+
+    wanted = fitted.predict(image, spots=centres, spot_diameter_px=16).X
+    for spots in (centres.tolist(), table, pd.DataFrame(centres)):
+        found = fitted.predict(image, spots=spots, spot_diameter_px=16)
+        np.testing.assert_array_equal(found.X, wanted)
+    for spots in ([1.0, 2.0], [["a", "b"]], [[1, 2, 3]], table.rename(columns={"x": "row"})):
+        with pytest.raises(CoordinateError, match="`spots` h"):
+            fitted.predict(image, spots=spots, spot_diameter_px=16)
+
+
+def test_what_is_no_slide_and_no_run_is_told(fitted, report, demo):
+    with pytest.raises(UsageError, match=r"an image, or an AnnData; found a ndarray. Write pixels"):
+        fitted.predict(np.zeros((9, 9, 3), np.uint8), grid_um=100.0, um_per_px=1.0)
+    with pytest.raises(UsageError, match="an image, or an AnnData; found a NoneType"):
+        fitted.predict(None)
+    with pytest.raises(UsageError, match=r"A run is a report, a result, .* found Prepared"):
+        spared_bench.predict(demo, demo.adata)
+    with pytest.raises(UnknownNameError, match="No split is named 'tran'"):
+        demo.slides("train", "tran")
+
+
 def test_an_image_in_an_adata_is_read_as_readers_read_it(fitted):
     adata = fitted.predictions()
     adata = adata[adata.obs["slide_id"] == "three"].copy()

@@ -90,6 +90,35 @@ def test_without_the_cell_that_looks_copied_the_wins_are_as_the_paper_says(part)
     }
 
 
+def test_the_pages_paired_tests_are_what_the_documentation_says_of_them(part):
+    (found,) = comparisons(part, MSE)
+    names = {str(place): row.origin.method for place, row in enumerate(part.rows)}
+    text = " ".join((ROOT / "docs/statistics.md").read_text("utf-8").split())
+    told = text.split("### What pairing adds")[1]
+
+    assert f"of the eight methods that have all {found['n_datasets']} datasets" in told
+    assert found["n_methods"] == 8 and names["8"] == "HisToGene"
+    assert found["methods_left_out"] == {"8": 24, "9": 2}
+    statistic, p = found["friedman"]["statistic"], found["friedman"]["p"]
+    assert f"χ² = {statistic:.1f} (p = {p:.1e})" in told
+    ranks = ", ".join(f"{names[row]} {rank:.2f}" for row, rank in found["ranks"].items())
+    assert f"average ranks {ranks}, with a critical difference of" in told
+    assert f"critical difference of {found['critical_difference']:.2f}." in told
+    matrix = found["matrices"]["wilcoxon"]
+    rows = [names[row] for row in found["pairs"]]
+    told_apart = {
+        (rows[i], rows[j]): round(matrix[i][j], 3)
+        for i in range(8)
+        for j in range(i)
+        if matrix[i][j] < 0.05 and "BLEEP" not in (rows[i], rows[j])
+    }
+    assert told_apart == {
+        **{("ViT-B", "ViT-B+Delta"): 0.012, ("EGN", "ViT-B+Delta"): 0.012},
+        ("EGN", "SEPAL"): 0.015,
+    }
+    assert all(matrix[rows.index("BLEEP")][rows.index(each)] < 0.05 for each in rows[:-1])
+
+
 def test_the_hardest_and_the_easiest_dataset_are_as_the_paper_says(part):
     view = published_view(part, PCC)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.api.benches import make_bench
+from spared_bench.api.edits import refuse_edited
 from spared_bench.api.execution import execute
 from spared_bench.api.given import name_of
 from spared_bench.api.plans import select
@@ -92,6 +93,8 @@ def fit(
     ------
     PluginError
         If the training failed, with its reason.
+    UsageError
+        If the code of the method was edited after this process had read it.
     KeyboardInterrupt
         If it was interrupted before it had ended.
     """
@@ -119,6 +122,7 @@ def fit(
         **common,
     )
     plan = select(bench, [dataset], [completer], [predictor])
+    refuse_edited(plan)
     report = execute(plan, executor="inline", track=False, figures=False)
     if report.interrupted and report.undone:
         raise KeyboardInterrupt  # one method is a step of a notebook's loop, which is to end too

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.api.benches import make_bench
+from spared_bench.api.edits import refuse_edited
 from spared_bench.api.execution import execute
 from spared_bench.api.given import check_options, name_of, names_of
 from spared_bench.api.options import RunOptions
@@ -83,7 +84,8 @@ def run(
     Raises
     ------
     UsageError
-        If something else than names is given, or an option that there is not.
+        If something else than names is given, or an option that there is not; or if the code of a
+        method was edited after this process had read it.
     """
     datasets = names_of("datasets", datasets)
     completers = names_of("completers", completers)
@@ -92,7 +94,9 @@ def run(
     _make_strict(options)
     chosen = {name: options.pop(name) for name in _OF_RUN & set(options)}
     bench = make_bench(protocol, datasets=datasets, **options)
-    return execute(select(bench, datasets, completers, predictors), **chosen)
+    plan = select(bench, datasets, completers, predictors)
+    refuse_edited(plan)
+    return execute(plan, **chosen)
 
 
 _OF_BENCH = set(signature(make_bench).parameters) - {"protocol", "datasets"}

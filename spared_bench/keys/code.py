@@ -50,6 +50,18 @@ def code_hash(module: str) -> str:
     PluginError
         If one of these files cannot be read, or is no Python.
     """
+    return _text_hash(module)
+
+
+def is_edited(module: str) -> bool:
+    """Return whether the text is another one now than when ``code_hash`` was taken."""
+    try:
+        return code_hash(module) != _text_hash(module)
+    except OSError:  # a file is gone
+        return True
+
+
+def _text_hash(module: str) -> str:
     found = sources(module)
     total = hashlib.sha256()
     for name in sorted(found):

@@ -1,8 +1,9 @@
 """The code that a result depends on, as a hash.
 
-The hash of a factory covers its module and every module of the same top-level package, and of
-``spared_bench``, that it imports, directly or not. So an edit of the trainer moves the results of
-the predictors that train with it, and an edit of the leaderboard page moves none.
+The hash of a factory covers its module and every module of the same top-level package, of what came
+with it (files beside it, other packages of its distribution), and of ``spared_bench``, that it
+imports, directly or not. So an edit of the trainer moves the results of the predictors that train
+with it, and an edit of the leaderboard page moves none.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _DESCRIPTIVE = {
 
 @cache
 def code_hash(module: str) -> str:
-    """Return the hash of a module's source and of what it imports from its own package and ours.
+    """Return the hash of a module's source and of what it imports of its own code and ours.
 
     It is taken once per process: what is loaded does not change when a file does.
 
@@ -57,7 +58,7 @@ def is_edited(module: str) -> bool:
     """Return whether the text is another one now than when ``code_hash`` was taken."""
     try:
         return code_hash(module) != _text_hash(module)
-    except OSError:  # a file is gone
+    except PluginError:  # a file is gone, or half written
         return True
 
 
@@ -77,7 +78,7 @@ def sources(module: str) -> dict[str, Path]:
     PluginError
         If one of them cannot be read, or is no Python.
     """
-    packages = {module.partition(".")[0], "spared_bench"}
+    own = module.partition(".")[0]
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -86,8 +87,42 @@ def sources(module: str) -> dict[str, Path]:
         if name in found or path is None or _is_descriptive(name):
             continue
         found[name] = path
-        waiting += [other for other in _imports(name, path) if other.partition(".")[0] in packages]
+        imported = _imports(name, path)
+        waiting += [other for other in imported if _is_followed(other.partition(".")[0], own)]
     return found
+
+
+@cache
+def _is_followed(top: str, own: str) -> bool:
+    """Return whether a top-level module is ours, a method's own, or came with the method's."""
+    if top in (own, "spared_bench"):
+        return True
+    home = None if own.startswith("spared_bench") else _home(own)
+    if home is None or _home(top) != home:
+        return False
+    # Where packages are installed, everybody's lie side by side.
+    installed = next(home.glob("*.dist-info"), None) is not None
+    return not installed or _is_listed(top, _record(home, own))
+
+
+@cache
+def _home(top: str) -> Path | None:
+    """Return the folder from which a top-level module is imported."""
+    path = _source_file(top)
+    if path is None:
+        return None
+    return path.parents[1] if path.name == "__init__.py" else path.parent
+
+
+@cache
+def _record(home: Path, top: str) -> str:
+    """Return the list of files of the distribution with which a top-level module was installed."""
+    texts = (path.read_text("utf-8", "replace") for path in sorted(home.glob("*.dist-info/RECORD")))
+    return next((text for text in texts if _is_listed(top, text)), "")
+
+
+def _is_listed(top: str, record: str) -> bool:
+    return any(f"\n{name}" in f"\n{record}" for name in (f"{top}/", f"{top}.py,"))
 
 
 def _is_descriptive(module: str) -> bool:

@@ -75,6 +75,60 @@ def test_the_hash_moves_with_an_imported_helper_and_not_with_its_neighbours(pack
     assert code_hash("made_up_package.model") != before
 
 
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """A method's file that imports a file and a package beside it, as an author splits them."""
+    (tmp_path / "made_up_method.py").write_text("import numpy\nfrom made_up_layers import f\n")
+    (tmp_path / "made_up_layers.py").write_text("from made_up_common.parts import f\n")
+    (tmp_path / "made_up_common").mkdir()
+    (tmp_path / "made_up_common" / "__init__.py").write_text("")
+    (tmp_path / "made_up_common" / "parts.py").write_text("def f(): return 1\n")
+    (tmp_path / "made_up_unrelated.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    caches = (code._source_file, code._is_followed, code._home, code._record, code.code_hash)
+    for cached in caches:
+        cached.cache_clear()
+    yield tmp_path
+    for cached in caches:
+        cached.cache_clear()
+
+
+BESIDE = {"made_up_method", "made_up_layers", "made_up_common.parts"}
+
+
+def test_the_hash_covers_files_and_packages_beside_a_methods_file(beside):
+    assert set(sources("made_up_method")) == BESIDE
+    before = code_hash("made_up_method")
+    (beside / "made_up_common" / "parts.py").write_text("def f(): return 2\n")
+    assert code.is_edited("made_up_method")
+    code_hash.cache_clear()
+    assert code_hash("made_up_method") != before
+
+
+def test_of_what_is_installed_the_hash_covers_the_methods_own_distribution(beside):
+    for name, files in {
+        "mine": "made_up_method.py,a,1\nmade_up_common/parts.py,b,1\nmade_up_layers.py,,\n",
+        "other": "somebody/__init__.py,,\n",
+    }.items():
+        (beside / f"{name}-1.dist-info").mkdir()
+        (beside / f"{name}-1.dist-info" / "RECORD").write_text(files)
+    assert set(sources("made_up_method")) == BESIDE
+
+    (beside / "other-1.dist-info" / "RECORD").write_text("made_up_layers.py,,\n")
+    (beside / "mine-1.dist-info" / "RECORD").write_text("made_up_method.py,sha256=a,1\n")
+    code._record.cache_clear()
+    code._is_followed.cache_clear()
+    assert set(sources("made_up_method")) == {"made_up_method"}
+
+
+def test_the_hash_of_our_own_code_follows_our_own_packages_alone():
+    for module in ("spared_bench_plugins.predictors.shufflenet", "spared_bench.metrics.mse"):
+        assert {name.partition(".")[0] for name in sources(module)} <= {
+            *("spared_bench", "spared_bench_plugins"),
+        }
+
+
 def test_the_hash_follows_what_a_package_exports_lazily(package):
     (package / "__init__.py").write_text(
         "from typing import TYPE_CHECKING\n"

@@ -109,8 +109,7 @@ def _bench_of(
             entry = registry.get(kind, name)
         except UnknownNameError as error:
             raise _no_method(registry, name, values) or error from error
-        # With its distribution only where it was given so: another may register the name.
-        method = entry.qualified_name if ":" in name.partition("+")[0] else entry.spec.name
+        method = entry.spec.name if registry.goes_by_its_name(entry) else entry.qualified_name
         chosen.setdefault(method, {}).update(values)
     settings = replace(common, protocol=protocol.model_dump(mode="json"), parameters=chosen)
     return Bench(settings, registry)

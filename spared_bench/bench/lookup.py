@@ -205,7 +205,7 @@ class Lookup:
             by_hand = self._by_hand(entry, own)
             wishes = Wishes(
                 self.protocol.configuration,
-                self.protocol.overrides.get(own, {}),
+                {} if self.registry.is_shadowed(entry) else self.protocol.overrides.get(own, {}),
                 self.settings.weights,
                 by_hand,
                 f"protocol {self.protocol.id}",
@@ -237,7 +237,8 @@ class Lookup:
     def set_of(self, entry: Registered, name: str) -> dict[str, Any]:
         """Return what is set by hand of a plugin by a name, alone and with its distribution."""
         chosen = self.settings.parameters
-        return {**chosen.get(name, {}), **chosen.get(f"{entry.plugin.distribution}:{name}", {})}
+        alone = {} if self.registry.is_shadowed(entry) else chosen.get(name, {})
+        return {**alone, **chosen.get(f"{entry.plugin.distribution}:{name}", {})}
 
     def encoder_of(self, kind: str, name: str, parameters: Mapping[str, Any] | None = None) -> str:
         """Return the frozen network whose features a completer or predictor asks for, or "".

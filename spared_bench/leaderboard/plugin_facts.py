@@ -32,8 +32,11 @@ def known_to(registry: Registry, protocols: Sequence[Protocol] = ()) -> Known:
     protocols : sequence of Protocol
         Beside the registered ones, and before them.
     """
-    specs = [entry.spec for entry in registry.all("metric")]
-    metrics = {spec.name: spec for spec in specs if isinstance(spec, MetricSpec)}
+    metrics = {
+        name: entry.spec
+        for name, entry in registry.named("metric").items()
+        if isinstance(entry.spec, MetricSpec)
+    }
     known = (*_registered(registry), *protocols)
     return Known(
         dataset_facts(registry),
@@ -47,42 +50,49 @@ def known_to(registry: Registry, protocols: Sequence[Protocol] = ()) -> Known:
 def dataset_facts(registry: Registry, protocol: Protocol | None = None) -> Facts:
     """Return what the datasets say of themselves, divided as a protocol does."""
     divide = Validation().divide if protocol is None else protocol.divide
-    specs = [entry.spec for entry in registry.all("dataset")]
-    divided = [divide(spec) for spec in specs if isinstance(spec, DatasetSpec)]
+    named = registry.named("dataset").items()
+    divided = {name: divide(e.spec) for name, e in named if isinstance(e.spec, DatasetSpec)}
     return {
-        spec.name: {
+        name: {
             **spec_as_dict(spec),
             "tier": spec.tier,
             "evaluation_split": spec.evaluation_split,
             "shared_donors": spec.shared_donors,
         }
-        for spec in divided
+        for name, spec in divided.items()
     }
 
 
 def _registered(registry: Registry) -> Iterator[Protocol]:
-    """Yield the registered protocols; one that cannot be read stops no board of others."""
+    """Yield the registered protocols, of one id the first, and ours before those of others.
+
+    One that cannot be read stops no board of others.
+    """
     from spared_bench.protocol import parse_protocol
 
-    for entry in registry.all("protocol"):
-        try:
-            yield parse_protocol(entry.load()(), f"protocol {entry.spec.name!r}")
-        except SparedBenchError:
-            continue
+    found: dict[str, Protocol] = {}
+    for entry in sorted(registry.all("protocol"), key=lambda each: not each.plugin.is_ours):
+        with suppress(SparedBenchError):
+            read = parse_protocol(entry.load()(), f"protocol {entry.spec.name!r}")
+            found.setdefault(read.id, read)
+    yield from found.values()
 
 
 def _predictor_facts(registry: Registry) -> Facts:
     """Return what the rows of others' entries say of predictors that are known here."""
-    specs = [entry.spec for entry in registry.all("predictor")]
     return {
-        spec.name: {
+        name: {
             "scope": spec.scope,
             "summary": spec.summary,
             **({"needs_known": True} if spec.needs_known else {}),
         }
-        for spec in specs
-        if isinstance(spec, PredictorSpec)
+        for name, spec in _predictors(registry).items()
     }
+
+
+def _predictors(registry: Registry) -> dict[str, PredictorSpec]:
+    named = registry.named("predictor").items()
+    return {name: entry.spec for name, entry in named if isinstance(entry.spec, PredictorSpec)}
 
 
 def runnable(registry: Registry, results: Sequence[TrialResult]) -> Facts:
@@ -92,7 +102,7 @@ def runnable(registry: Registry, results: Sequence[TrialResult]) -> Facts:
     those that have results can be run as well, if the encoder is registered, or is a network that
     was used here. timm and torchvision are not asked for a name: they take seconds to import.
     """
-    specs = [entry.spec for entry in registry.all("predictor")]
+    specs = _predictors(registry)
     on_others = {each.predictor for each in results if "+" in each.predictor}
     used = {each.predictor for each in results if _ran_a_network(each)}
     for name in sorted(on_others):
@@ -100,9 +110,11 @@ def runnable(registry: Registry, results: Sequence[TrialResult]) -> Facts:
         with suppress(SparedBenchError):  # a name that an entry of others made up
             if name not in used:
                 encoder = registry.canonical("encoder", encoder)
-            specs.append(on_encoder(registry.get("predictor", base), encoder).spec)
+            on_it = on_encoder(registry.get("predictor", base), encoder).spec
+            assert isinstance(on_it, PredictorSpec)
+            specs[on_it.name] = on_it
     return {
-        spec.name: {
+        name: {
             "summary": spec.summary,
             "citation": spec.citation,
             "licence": spec.licence,
@@ -110,8 +122,7 @@ def runnable(registry: Registry, results: Sequence[TrialResult]) -> Facts:
             "encoder": spec.encoder,
             "gpu": spec.gpu,
         }
-        for spec in specs
-        if isinstance(spec, PredictorSpec)
+        for name, spec in specs.items()
     }
 
 

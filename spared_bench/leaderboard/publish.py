@@ -235,7 +235,7 @@ def build_leaderboard(
             settings=settings_facts(registry, protocols, known),
             protocol_files=protocol_files(registry, protocols),
             predictors=runnable(registry, trials),
-            completers={e.spec.name: e.spec.summary for e in registry.all("completer")},
+            completers={name: e.spec.summary for name, e in registry.named("completer").items()},
             refused=tuple(each.reason for each in refused),
             left_out=left_out,
         )

@@ -81,7 +81,7 @@ def own_faults(bench: Bench, kind: str, name: str) -> str:
     selected = ([name], []) if kind == "completer" else ([], [name])
     told = []
     for of, used in used_methods(bench, *selected):
-        names = _set_by(bench.registry.get(of, used))
+        names = _set_by(bench, bench.registry.get(of, used))
         if names & (bench.settings.parameters.keys() | bench.protocol.overrides.keys()):
             continue
         try:
@@ -107,7 +107,7 @@ def notes_on_methods(
 ) -> list[str]:
     """Say what of the settings has no effect on a selection, a sentence each."""
     used = used_methods(bench, completers, predictors)
-    names = {name for each in used for name in _set_by(bench.registry.get(*each))}
+    names = {name for each in used for name in _set_by(bench, bench.registry.get(*each))}
     notes = [
         f"`--set` fixes parameters of {name!r}, which is not among the selected methods."
         for name in bench.settings.parameters
@@ -125,10 +125,11 @@ def notes_on_methods(
     return [*notes, *_note_on_gains(bench, [name for kind, name in used if kind == "predictor"])]
 
 
-def _set_by(entry: Registered) -> set[str]:
+def _set_by(bench: Bench, entry: Registered) -> set[str]:
     """Return the names by which the parameters of a method are set."""
     names = {entry.spec.name, getattr(entry.spec, "variant_of", "") or entry.spec.name}
-    return names | {f"{entry.plugin.distribution}:{name}" for name in names}
+    alone = set() if bench.registry.is_shadowed(entry) else names
+    return alone | {f"{entry.plugin.distribution}:{name}" for name in names}
 
 
 def _note_on_gains(bench: Bench, predictors: Iterable[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """All plugins of an environment, looked up by name.
 
-Two plugins of one name are both refused by that name; ``distribution:name`` picks one.
+A name that spared-bench registers means its own, whoever else registers it. Two plugins of others
+of one name are both refused by that name. ``distribution:name`` picks one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from types import ModuleType
 from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError, UsageError
 from spared_bench.registry.encoders import declare_encoders, on_encoder
 from spared_bench.registry.modules import module_name
-from spared_bench.registry.registered import Plugin, Registered
+from spared_bench.registry.registered import OURS, Plugin, Registered
 from spared_bench.specs import KINDS, PLURALS, DatasetSpec
 
 
@@ -48,7 +49,7 @@ class Registry:
                 Registered(fold, entry.plugin) for fold in entry.spec.fold_specs(scheme)
             ]
             for entry in self.all("dataset")
-            if isinstance(entry.spec, DatasetSpec)
+            if isinstance(entry.spec, DatasetSpec) and self.goes_by_its_name(entry)
             for scheme in entry.spec.folds
         }
 
@@ -83,13 +84,22 @@ class Registry:
     def names(self, kind: str) -> list[str]:
         """Return the names by which plugins of a kind can be asked for, sorted.
 
-        A name that two distributions register is listed once for each, as ``distribution:name``.
+        A name that two distributions register is listed once for each, as ``distribution:name``;
+        ours by the name alone.
         """
-        return [
-            entry.spec.name if len(entries) == 1 else entry.qualified_name
-            for _, entries in sorted(self._by_kind[kind].items())
-            for entry in entries
-        ]
+        return list(self.named(kind))
+
+    def named(self, kind: str) -> dict[str, Registered]:
+        """Return everything of a kind by the name by which it can be asked for; see ``names``."""
+        return {
+            entry.spec.name if self.goes_by_its_name(entry) else entry.qualified_name: entry
+            for entry in self.all(kind)
+        }
+
+    def goes_by_its_name(self, entry: Registered) -> bool:
+        """Return whether its name alone, without its distribution, means this plugin."""
+        distributions = [each.plugin.distribution for each in _meant(self._of_its_name(entry))]
+        return not distributions or distributions == [entry.plugin.distribution]
 
     def expand(self, name: str) -> list[str]:
         """Return the names of the datasets that a name stands for: folds, or itself."""
@@ -114,6 +124,7 @@ class Registry:
             entries = self._find_fold(bare if colon else name)
         if colon:
             entries = [entry for entry in entries if entry.plugin.distribution == distribution]
+        entries = _meant(entries)
         if not entries and kind == "predictor" and "+" in name:
             base, _, encoder = name.partition("+")
             return on_encoder(self.get("predictor", base), self._encoder(encoder))
@@ -138,17 +149,24 @@ class Registry:
     def canonical(self, kind: str, name: str) -> str:
         """Return the name under which a plugin is registered, for one of its other names.
 
-        ``distribution:name`` stays qualified; see ``get`` for the errors.
+        ``distribution:name`` stays qualified, unless it is ours; see ``get`` for the errors.
         """
         entry = self.get(kind, name)
         if getattr(entry.spec, "variant_of", ""):
             base, _, encoder = name.partition("+")
             return f"{self.canonical('predictor', base)}+{self._encoder(encoder)}"
-        return entry.qualified_name if ":" in name else entry.spec.name
+        return entry.qualified_name if ":" in name and not _is_shipped(entry) else entry.spec.name
 
     def _encoder(self, name: str) -> str:
         """Return the name of an encoder: as it is registered, or as timm or torchvision has it."""
         try:
+            entry = self.get("encoder", name)
+            if self.is_shadowed(entry):
+                raise UsageError(
+                    f"The encoder {entry.spec.name!r} of {entry.plugin.distribution} is called as"
+                    " one that spared-bench registers, so no method can use it. Give it another"
+                    " name."
+                )
             return self.canonical("encoder", name)
         except UnknownNameError:
             from spared_bench.models.backbones import is_network
@@ -159,7 +177,15 @@ class Registry:
 
     def declare(self) -> None:
         """Make its encoders those that methods know, after another registry has told its own."""
-        declare_encoders(self.all("encoder"))
+        declare_encoders([each for each in self.all("encoder") if not self.is_shadowed(each)])
+
+    def is_shadowed(self, entry: Registered) -> bool:
+        """Return whether a stranger's plugin is called as one of ours, which is meant by it."""
+        return not _is_shipped(entry) and any(map(_is_shipped, self._of_its_name(entry)))
+
+    def _of_its_name(self, entry: Registered) -> list[Registered]:
+        spec = entry.spec
+        return self._by_kind[spec.kind].get(getattr(spec, "variant_of", "") or spec.name, [])
 
     def _also_called(self, kind: str, name: str) -> list[Registered]:
         """Return what has this name in other letters' case, or as an alias."""
@@ -192,3 +218,12 @@ class Registry:
             and not plugin.quarantined
             and (module := module_name(plugin.target)) in sys.modules
         ]
+
+
+def _is_shipped(entry: Registered) -> bool:
+    return entry.plugin.is_ours and entry.plugin.distribution == OURS
+
+
+def _meant(entries: list[Registered]) -> list[Registered]:
+    """Return which of the plugins of one name are meant by it: ours, where it is one of them."""
+    return [entry for entry in entries if _is_shipped(entry)] or entries

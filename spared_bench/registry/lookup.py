@@ -155,7 +155,8 @@ class Registry:
         if getattr(entry.spec, "variant_of", ""):
             base, _, encoder = name.partition("+")
             return f"{self.canonical('predictor', base)}+{self._encoder(encoder)}"
-        return entry.qualified_name if ":" in name and not _is_shipped(entry) else entry.spec.name
+        alone = ":" not in name or (_is_shipped(entry) and self.goes_by_its_name(entry))
+        return entry.spec.name if alone else entry.qualified_name
 
     def _encoder(self, name: str) -> str:
         """Return the name of an encoder: as it is registered, or as timm or torchvision has it."""
@@ -181,7 +182,7 @@ class Registry:
 
     def is_shadowed(self, entry: Registered) -> bool:
         """Return whether a stranger's plugin is called as one of ours, which is meant by it."""
-        return not _is_shipped(entry) and any(map(_is_shipped, self._of_its_name(entry)))
+        return not entry.plugin.is_ours and any(map(_is_shipped, self._of_its_name(entry)))
 
     def _of_its_name(self, entry: Registered) -> list[Registered]:
         spec = entry.spec
@@ -225,5 +226,10 @@ def _is_shipped(entry: Registered) -> bool:
 
 
 def _meant(entries: list[Registered]) -> list[Registered]:
-    """Return which of the plugins of one name are meant by it: ours, where it is one of them."""
-    return [entry for entry in entries if _is_shipped(entry)] or entries
+    """Return which of the plugins of one name are meant by it: no stranger's, where ours has it.
+
+    A dataset that people described themselves and that is called as one of ours is meant, too.
+    """
+    if not any(map(_is_shipped, entries)):
+        return entries
+    return [entry for entry in entries if entry.plugin.is_ours]

@@ -9,6 +9,8 @@ from spared_bench.errors import AmbiguousNameError, UsageError
 from spared_bench.leaderboard.plugin_facts import known_to
 from spared_bench.models.encoder_table import known_encoder
 from spared_bench.planning.checks import notes_on_methods
+from spared_bench.registry import Plugin, Registry
+from spared_bench.specs import DatasetSpec, SlideInfo
 from spared_bench.testing.conformance import examine
 
 PLUGIN = """
@@ -163,3 +165,20 @@ def test_the_conformance_kit_checks_one_of_them_by_its_qualified_name(bench_of, 
     found = examine(bench_of().registry, [("predictor", name)])
     told = next(each for each in found if each.name == "its spec describes it")
     assert told.status == "passed", told
+
+
+def test_a_dataset_that_people_described_is_never_passed_over_for_one_of_ours():
+    slide = SlideInfo("a")
+    spec = DatasetSpec("skin", "a:read", slides=(slide,), split={"train": ("a",)})
+    ours = Plugin("spared-bench", "", "skins", "spared_bench_plugins.skins", specs=(spec,))
+    described = Plugin("data", "", "skin", "/data/skin/dataset.yaml", specs=(spec,))
+    theirs = Plugin("stranger", "", "skins", "strange_skins", specs=(spec,))
+    assert Registry([ours, theirs]).get("dataset", "skin").plugin is ours
+    assert Registry([ours, theirs]).canonical("dataset", "spared-bench:skin") == "skin"
+    everything = Registry([described, ours, theirs])
+    with pytest.raises(AmbiguousNameError, match="Ask for one of: data:skin, spared-bench:skin"):
+        everything.get("dataset", "skin")
+    assert everything.names("dataset") == ["data:skin", "spared-bench:skin", "stranger:skin"]
+    named = "spared-bench:skin"
+    assert everything.canonical("dataset", named) == named
+    assert not everything.is_shadowed(everything.get("dataset", "data:skin"))

@@ -180,7 +180,7 @@ def _finish(
         log(f"{error} The results are in the store; `spared-bench track sync` logs them later.")
     page = None
     if recorder.wanted:
-        page = publish(plan, tracked=error is None, command=command)
+        page = publish(plan, tracked=error is None, command=command, tell=log)
     ended = time.perf_counter()
     notify(plan.bench.registry, "spared_bench_run_finished", log, plan=plan, results=results)
     return Report(

@@ -28,7 +28,7 @@ from spared_bench.files import write_text
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.results import BROUGHT, TrialResult
-from spared_bench.store.trials import PREDICTIONS, RESULT, TRIALS, read_scores
+from spared_bench.store.trials import PREDICTIONS, RESULT, SETTINGS, TRIALS, read_scores
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.record import dataset_facts
 from spared_bench.trials.scores import make_scores
@@ -349,7 +349,14 @@ def _scored(
         told = "they cannot be read" if scores is None else scores.message
         raise SubmissionError(f"The predictions could not be scored: {told}")
     names: Sequence[Any] = [bench.protocol.id, dataset, completer, method, seed]
-    record = {"cell": names, "final": key, "search": [], "scores": scores_key, "figures": ""}
+    record = {
+        "cell": names,
+        "final": key,
+        "search": [],
+        "scores": scores_key,
+        "figures": "",
+        SETTINGS: bench.protocol.hash,
+    }
     path = store.root / "cells" / f"{digest(list(names))}.json"
     write_text(path, json.dumps(record, indent=1), sync=False)
     return trial.scored(scores)

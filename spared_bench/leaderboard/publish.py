@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -32,6 +32,7 @@ from spared_bench.specs import MetricSpec
 from spared_bench.store.records import Records
 from spared_bench.tracking.unchanged import database_state
 from spared_bench.trials.cells import finals_in
+from spared_bench.trials.outdated import Cell, outdated_cells, without
 from spared_bench.words import counted
 from spared_bench.workspace import Workspace
 
@@ -42,10 +43,13 @@ Source = Literal["mlflow", "store"]
 LEADERBOARDS = Path("leaderboards")  # entries of others, where the command is given
 
 
-def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
+def publish(
+    plan: Plan, *, tracked: bool, command: str, tell: Callable[[str], object]
+) -> Path | None:
     """Build the leaderboard of a plan's protocol, from MLflow if the runs are in it.
 
-    A page that was built of the same stays.
+    A page that was built of the same stays. ``tell`` is given a sentence for everything that is
+    there and not shown.
     """
     source: Source = "mlflow" if tracked else "store"
     bench, database = plan.bench, database_state(plan.bench.workspace)
@@ -66,6 +70,7 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
     state = state_with(database) if database or not tracked else ""
     if state and is_built(place.leaderboard / PAGE, state):
         return place.leaderboard / PAGE
+    left_out: list[str] = []
     page = build_leaderboard(
         place,
         name,
@@ -75,7 +80,10 @@ def publish(plan: Plan, *, tracked: bool, command: str) -> Path | None:
         leaderboards=LEADERBOARDS,
         registry=bench.registry,
         plugin_files=[Path(file) for file in bench.settings.plugin_files],
+        left_out=left_out,
     )
+    for told in left_out:
+        tell(told)
     # Of what was read while it was built, nothing has changed if the state is still the same.
     if page and state and state_with(database_state(place)) == state:
         note_built(page, state)
@@ -104,10 +112,13 @@ def collect(
     return Tracker(workspace.root).results(protocol or None)
 
 
-def _untracked(logged: Sequence[TrialResult], records: Records, protocol: str) -> list[str]:
+def _untracked(
+    logged: Sequence[TrialResult], records: Records, protocol: str, outdated: Collection[Cell]
+) -> list[str]:
     """Return a sentence on finished cells of the store that MLflow does not show; none without."""
     known = {(*result.cell, result.key) for result in logged}
-    lacking = [r for r in finals_in(records, protocol, []) if (*r.cell, r.key) not in known]
+    finals = (r for r in finals_in(records, protocol, []) if r.cell not in outdated)
+    lacking = [result for result in finals if (*result.cell, result.key) not in known]
     if not lacking:
         return []
     verb, them = ("is", "it") if len(lacking) == 1 else ("are", "them")
@@ -218,14 +229,16 @@ def build_leaderboard(
     left_out = [] if left_out is None else left_out
     with uncollected() as resume, _at_hand(workspace, records) as at_hand:
         results = collect(workspace, protocol, source, left_out, at_hand)
+        outdated = outdated_cells(at_hand, known.settings)
+        results = without(results, outdated, left_out)
         trials = with_what_is_known(results, entries, registry, protocols)
         completion = completions(workspace, protocol, source, left_out)
         if not trials and not completion:
             if left_out:
-                raise WorkspaceError(f"No result can be read. {' '.join(left_out[:5])}")
+                raise WorkspaceError(f"No result can be shown. {' '.join(left_out[:5])}")
             return None
         if source == "mlflow":
-            left_out += _untracked(results, at_hand, protocol)
+            left_out += _untracked(results, at_hand, protocol, outdated)
         slides = _slides(workspace, registry, left_out, plugin_files) if maps else None
         extras = Extras(
             known=known,

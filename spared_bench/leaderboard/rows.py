@@ -61,6 +61,8 @@ class Known:
         What makes its scores another quantity than those of other protocols, in sentences.
     image_only : mapping of protocol to str
         Of protocols of partially measured samples: the predictor that gains are measured against.
+    settings : mapping of protocol to str
+        The hash of its settings: results that were made under others are not shown.
     studied : Studied
         What studies of the workspace say of methods.
     """
@@ -70,6 +72,7 @@ class Known:
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     image_only: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     studied: Studied = field(default_factory=Studied)
 
 

@@ -21,6 +21,7 @@ from spared_bench.store.stamps import is_as, missing, names_in, stamp_of, stamp_
 from spared_bench.store.trials import (
     PREDICTIONS,
     SCORES,
+    SETTINGS,
     TRIALS,
     is_earlier_cell,
     read_cell,
@@ -274,7 +275,8 @@ def _dict(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cell(known: dict[str, Any]) -> dict[str, Any]:
-    return {name: known[name] for name in ("cell", "final", "search", "scores", "figures")}
+    record = {name: known[name] for name in ("cell", "final", "search", "scores", "figures")}
+    return record | ({SETTINGS: known[SETTINGS]} if SETTINGS in known else {})
 
 
 def _is_record(file: os.DirEntry[str]) -> bool:

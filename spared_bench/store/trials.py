@@ -136,6 +136,10 @@ def is_earlier_cell(path: Path) -> bool:
         return False
 
 
+#: In a cell's record: the hash of the settings that its protocol had (``Protocol.hash``).
+SETTINGS = "settings"
+
+
 def read_cell(path: Path) -> dict[str, Any] | None:
     """Return the record of a cell (``spared_bench.trials.cells``).
 

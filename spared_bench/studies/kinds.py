@@ -165,7 +165,8 @@ def run_and_report(
     done = _report(plan, log, track, command, run.stopped)
     done.run = run
     if own and track and plan.groups:
-        done.board = publish(plan.groups[0].plan, tracked=False, command=command)
+        first = plan.groups[0].plan
+        done.board = publish(first, tracked=False, command=command, tell=log)
     return done
 
 

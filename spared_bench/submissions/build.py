@@ -16,6 +16,7 @@ from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.results import BROUGHT
 from spared_bench.specs import PredictorSpec
 from spared_bench.store.processes import scratch_folder
+from spared_bench.store.trials import SETTINGS
 from spared_bench.submissions import bundle
 from spared_bench.submissions.codec import read_output, write_prediction
 from spared_bench.submissions.names import public_key, sign
@@ -137,6 +138,15 @@ def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:
             " `--workspace` names the folder of earlier ones."
         )
         raise UnknownNameError("finished predictor", predictor, known, hint)
+    settings = bench.protocol.hash
+    others = [cell.final for cell in mine if cell.record.get(SETTINGS, settings) != settings]
+    if others:
+        first = others[0]
+        raise SubmissionError(
+            f"{len(others)} of {len(mine)} runs of {predictor!r} were made under other settings"
+            f" than {bench.protocol.id} has, the first on {first.dataset} / {first.completer}, seed"
+            f" {first.seed}. Run them again."
+        )
     failed = [cell.final for cell in mine if not cell.final.ok]
     if failed:
         first = failed[0]

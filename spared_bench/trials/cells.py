@@ -23,7 +23,7 @@ from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.index import FINALS
 from spared_bench.store.records import CellFile, Records
 from spared_bench.store.studies import keys_of_studies
-from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell
+from spared_bench.store.trials import FIGURES, SCORES, SETTINGS, TRIALS, read_cell
 
 _AT_ONCE = 200  # cells whose records are looked up together
 #: What a result calls the names in a cell's record, and the key of its trial.
@@ -80,13 +80,14 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
     but : collection of str
         Keys of trials whose cells are left for later.
     """
-    store = plan.bench.workspace.store
+    store, protocol = plan.bench.workspace.store, plan.bench.protocol
+    settings = protocol.hash
     changed = 0
     for cell in plan.cells:
         job = cell.chosen(results)
         if job is None or job.key not in results or job.key in but:
             continue
-        names = [plan.bench.protocol.id, cell.dataset, cell.completer, cell.predictor, cell.seed]
+        names = [protocol.id, cell.dataset, cell.completer, cell.predictor, cell.seed]
         scores = plan.score_job(job).key if results[job.key].ok else ""
         if scores and not store.has(SCORES, scores):
             continue  # the run was stopped before: the cell is not finished
@@ -96,6 +97,7 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
             "search": cell.searched(results),
             "scores": scores,
             "figures": plan.draw_job(job).key,
+            SETTINGS: settings,
         }
         path = store.root / "cells" / f"{digest(names)}.json"
         text = json.dumps(record, indent=1)

@@ -114,5 +114,5 @@ def test_results_none_of_which_can_be_read_are_named(tmp_path, monkeypatch):
         return []
 
     monkeypatch.setattr(publish, "collect", collected)
-    with pytest.raises(WorkspaceError, match=r"No result can be read\. Cell a cannot be read"):
+    with pytest.raises(WorkspaceError, match=r"No result can be shown\. Cell a cannot be read"):
         publish.build_leaderboard(Workspace.at(tmp_path), source="store")

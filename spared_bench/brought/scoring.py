@@ -355,7 +355,7 @@ def _scored(
         "search": [],
         "scores": scores_key,
         "figures": "",
-        SETTINGS: bench.protocol.hash,
+        SETTINGS: bench.protocol.hash_of_a_seed,
     }
     path = store.root / "cells" / f"{digest(list(names))}.json"
     write_text(path, json.dumps(record, indent=1), sync=False)

@@ -210,6 +210,11 @@ class Protocol(Section):
                 del settings[name]
         return digest(values)
 
+    @property
+    def hash_of_a_seed(self) -> str:
+        """Hash of every setting that can move a score of one seed: what others there are does not."""
+        return self.model_copy(update={"seeds": (0,)}).hash
+
 
 def parse_protocol(text: str, source: str) -> Protocol:
     """Read a protocol from YAML.

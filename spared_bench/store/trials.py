@@ -136,7 +136,7 @@ def is_earlier_cell(path: Path) -> bool:
         return False
 
 
-#: In a cell's record: the hash of the settings that its protocol had (``Protocol.hash``).
+#: In a cell's record: the hash of the settings that its protocol had (``Protocol.hash_of_a_seed``).
 SETTINGS = "settings"
 
 

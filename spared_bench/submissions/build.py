@@ -138,7 +138,7 @@ def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:
             " `--workspace` names the folder of earlier ones."
         )
         raise UnknownNameError("finished predictor", predictor, known, hint)
-    settings = bench.protocol.hash
+    settings = bench.protocol.hash_of_a_seed
     others = [cell.final for cell in mine if cell.record.get(SETTINGS, settings) != settings]
     if others:
         first = others[0]

@@ -81,7 +81,7 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
         Keys of trials whose cells are left for later.
     """
     store, protocol = plan.bench.workspace.store, plan.bench.protocol
-    settings = protocol.hash
+    settings = protocol.hash_of_a_seed
     changed = 0
     for cell in plan.cells:
         job = cell.chosen(results)

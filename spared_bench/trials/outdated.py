@@ -26,8 +26,8 @@ def outdated_cells(records: Records, settings: Mapping[str, str]) -> set[Cell]:
     records : Records
         Those of an earlier version, which do not say under which settings, are not among them.
     settings : mapping of str to str
-        Of protocols that are at hand, the hash of their settings (``Protocol.hash``). Of others,
-        the settings of the cell that was recorded last count.
+        Of protocols that are at hand, the hash of their settings (``Protocol.hash_of_a_seed``). Of
+        others, the settings of the cell that was recorded last count.
     """
     made: list[tuple[Cell, str]] = []
     last: dict[str, tuple[int, str]] = {}

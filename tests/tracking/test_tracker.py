@@ -293,7 +293,10 @@ class WithoutHome:
             raise RuntimeError("Could not determine home directory.")
 
 
-def test_an_mlflow_that_cannot_be_imported_is_told_and_not_raised(tmp_path, cell_of, monkeypatch):
+def test_an_mlflow_that_cannot_be_imported_is_told_and_not_raised(
+    tmp_path, cell_of, empty_database, monkeypatch
+):
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     monkeypatch.delitem(sys.modules, "mlflow.tracking", raising=False)
     monkeypatch.setattr(sys, "meta_path", [WithoutHome, *sys.meta_path])
     for use in (

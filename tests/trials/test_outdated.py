@@ -70,7 +70,7 @@ def test_they_are_left_out_named_and_there_again_after_the_same_run(workspace, p
 
 def test_what_moves_no_score_makes_none_of_them_another(workspace, protocol):
     run(workspace, protocol, "gene-mean")
-    protocol.write_text(protocol.read_text() + "\nsummary: Other words\n")
+    protocol.write_text(protocol.read_text() + "\nsummary: Other words\nseeds: [0, 1]\n")
     run(workspace, protocol, "toy-mean")
     assert shown(workspace) == ({"gene-mean", "toy-mean"}, [])
 

@@ -64,7 +64,7 @@ def with_metrics(names):
 
 
 def metric_plugin(tmp_path, body):
-    path = tmp_path / "metric_plugin.py"
+    path = tmp_path / f"metric_of_{tmp_path.name}.py"  # a process imports a name once
     path.write_text(METRIC_PLUGIN.format(body=body))
     return path
 

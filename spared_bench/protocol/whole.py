@@ -212,7 +212,7 @@ class Protocol(Section):
 
     @property
     def hash_of_a_seed(self) -> str:
-        """Hash of every setting that can move a score of one seed: what others there are does not."""
+        """Hash of every setting that can move a score of one seed; other seeds do not."""
         return self.model_copy(update={"seeds": (0,)}).hash
 
 

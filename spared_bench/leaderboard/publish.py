@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from spared_bench.leaderboard.slides import SlidePictures
 
 Source = Literal["mlflow", "store"]
+_MOST_TOLD = 20
 LEADERBOARDS = Path("leaderboards")  # entries of others, where the command is given
 
 
@@ -82,12 +83,18 @@ def publish(
         plugin_files=[Path(file) for file in bench.settings.plugin_files],
         left_out=left_out,
     )
-    for told in left_out:
+    for told in in_short(left_out):
         tell(told)
     # Of what was read while it was built, nothing has changed if the state is still the same.
     if page and state and state_with(database_state(place)) == state:
         note_built(page, state)
     return page
+
+
+def in_short(left_out: Sequence[str]) -> list[str]:
+    """Return what a terminal is told of what a board leaves out; the page names more of it."""
+    more = len(left_out) - _MOST_TOLD
+    return [*left_out[:_MOST_TOLD], *([f"And {more} more, as the page says."] if more > 0 else [])]
 
 
 def collect(

@@ -115,7 +115,7 @@ class Registry:
         UnknownNameError
             With the nearest name, and with the quarantined plugins, one of which may have had it.
         AmbiguousNameError
-            If two plugins register the name.
+            If two plugins of others register it, or one of ours and a dataset of people's own.
         """
         distribution, colon, bare = name.rpartition(":")
         entries = self._by_kind[kind].get(bare if colon else name, [])

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from spared_bench.api import make_bench
 from spared_bench.cli import app
 from spared_bench.errors import SubmissionError
+from spared_bench.leaderboard.publish import in_short
 from spared_bench.submissions.build import build
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.leaderboard.reading import data_of
@@ -106,3 +107,9 @@ def test_no_submission_is_built_of_them(workspace, protocol, tmp_path):
     bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN], device="cpu")
     with pytest.raises(SubmissionError, match="1 of 1 runs of 'gene-mean' were made under other"):
         build(bench, "gene-mean", tmp_path / "x.zip")
+
+
+def test_a_terminal_is_told_of_the_first_twenty_and_how_many_more_there_are():
+    told = [f"result {number} is not shown" for number in range(25)]
+    assert in_short(told[:20]) == told[:20]
+    assert in_short(told) == [*told[:20], "And 5 more, as the page says."]

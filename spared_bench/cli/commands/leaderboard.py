@@ -61,7 +61,7 @@ def build(
             f" {leaderboards} is none."
         )
     from spared_bench.executors.listing import listed_apart
-    from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard
+    from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard, in_short
     from spared_bench.protocol import read_protocol
     from spared_bench.registry import discover
     from spared_bench.store.records import Records
@@ -94,7 +94,7 @@ def build(
         )
         if page is None:
             raise UsageError(_nothing_to_show(space, protocol, records))
-    for told in left_out:
+    for told in in_short(left_out):
         typer.echo(told, err=True)
     show_result({"leaderboard": page}, as_json, f"Leaderboard: {page}")
 

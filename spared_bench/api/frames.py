@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ from spared_bench.errors import UnknownNameError, UsageError, did_you_mean
 from spared_bench.memory import uncollected
 from spared_bench.registry import discover
 from spared_bench.results import TrialResult
-from spared_bench.trials.cells import finished_cells
+from spared_bench.store.records import Records
+from spared_bench.trials.cells import cells_in
+from spared_bench.trials.outdated import outdated_cells, without
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,6 +39,12 @@ def results(workspace: Path | str | None = None, protocol: str = "", per: str = 
     ------
     UnknownNameError
         For another ``per``, or a protocol of which there are no results and that is not installed.
+
+    Warns
+    -----
+    UserWarning
+        Of results that were made under other settings than their protocol had in its last run.
+        They are not among the rest.
     """
     from spared_bench.scverse.frames import results_frame, scores_frame
 
@@ -127,14 +136,16 @@ def _none_of(dataset: str, completer: str, scored: Iterable[TrialResult]) -> str
 
 def _finished(workspace: Path | str | None, protocol: str) -> list[TrialResult]:
     store = Workspace.at(None if workspace is None else Path(workspace)).store
-    with uncollected():
-        if not protocol or "@" in protocol:
-            found = [cell.final for cell in finished_cells(store, protocol)]
-            if found or not protocol:
-                return found
-        every = [cell.final for cell in finished_cells(store)]
     name, _, version = protocol.partition("@")
-    named = [each for each in every if each.protocol.partition("@")[0] == name]
-    if not named:
-        discover(specs_only=True).get("protocol", name)  # refused where it is misspelt
-    return [] if version else named
+    left_out: list[str] = []
+    with uncollected(), Records(store) as records:
+        finals = (cell.final for cell in cells_in(records, protocol if version else ""))
+        named = [each for each in finals if name in ("", each.protocol.partition("@")[0])]
+        found = without(named, outdated_cells(records, {}), left_out)
+        if not found and name:
+            there = (file.record["cell"][0] for file in records.cells() if file.record)
+            if name not in {each.partition("@")[0] for each in there}:
+                discover(specs_only=True).get("protocol", name)  # refused where it is misspelt
+    for sentence in left_out:
+        warnings.warn(sentence, stacklevel=3)
+    return found

@@ -105,6 +105,8 @@ def scores_of(bench: Bench, metric: MetricSpec) -> dict[str, list[Score]]:
                     Score(entry.method, float(value), entry.trust)
                 )
     for cell in finished_cells(bench.workspace.store, bench.protocol.id):
+        if not cell.is_of(bench.protocol):
+            continue
         own = cell.final
         split = str(own.facts.get("evaluation_split", "test"))
         reached = own.scores.get(split, {}).get(metric.name, math.nan)

@@ -16,7 +16,6 @@ from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.results import BROUGHT
 from spared_bench.specs import PredictorSpec
 from spared_bench.store.processes import scratch_folder
-from spared_bench.store.trials import SETTINGS
 from spared_bench.submissions import bundle
 from spared_bench.submissions.codec import read_output, write_prediction
 from spared_bench.submissions.names import public_key, sign
@@ -138,8 +137,7 @@ def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:
             " `--workspace` names the folder of earlier ones."
         )
         raise UnknownNameError("finished predictor", predictor, known, hint)
-    settings = bench.protocol.hash_of_a_seed
-    others = [cell.final for cell in mine if cell.record.get(SETTINGS, settings) != settings]
+    others = [cell.final for cell in mine if not cell.is_of(bench.protocol)]
     if others:
         first = others[0]
         raise SubmissionError(

@@ -18,6 +18,7 @@ from typing import Any
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
+from spared_bench.protocol import Protocol
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.index import FINALS
@@ -68,6 +69,10 @@ class FinishedCell:
         """Of its figures, if they were drawn."""
         key = self.record["figures"]
         return self.store.folder(FIGURES, key) if self.store.has(FIGURES, key) else None
+
+    def is_of(self, protocol: Protocol) -> bool:
+        """Return whether the protocol had the settings that it has now; true if it is not known."""
+        return self.record.get(SETTINGS) in (None, protocol.hash_of_a_seed)
 
 
 def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection[str] = ()) -> int:

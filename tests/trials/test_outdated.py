@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import spared_bench
 from spared_bench.api import make_bench
 from spared_bench.cli import app
 from spared_bench.errors import SubmissionError
 from spared_bench.leaderboard.publish import in_short
+from spared_bench.studies.difficulty import scores_of
 from spared_bench.submissions.build import build
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.leaderboard.reading import data_of
@@ -107,6 +109,32 @@ def test_no_submission_is_built_of_them(workspace, protocol, tmp_path):
     bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN], device="cpu")
     with pytest.raises(SubmissionError, match="1 of 1 runs of 'gene-mean' were made under other"):
         build(bench, "gene-mean", tmp_path / "x.zip")
+
+
+def test_frames_leave_them_out_with_a_warning_and_status_says_which_they_are(workspace, protocol):
+    run(workspace, protocol, "gene-mean", "toy-mean")
+    edit(protocol, r"iterations: 4", "iterations: 3")
+    run(workspace, protocol, "toy-mean")
+    with pytest.warns(UserWarning, match="1 result of mine@1 .* toy · none · gene-mean · 0"):
+        frame = spared_bench.results(workspace, "mine")
+    assert list(frame["predictor"]) == ["toy-mean"]
+
+    done = CliRunner().invoke(app, ["status", "--suite", "mine", "-w", str(workspace)])
+    ends = {line.split()[3]: line.split("  ")[-1].strip() for line in done.stdout.splitlines()[-2:]}
+    assert ends == {"gene-mean": "ok, under other settings", "toy-mean": "ok"}
+    words = ["status", "--suite", "mine", "-w", str(workspace), "--json"]
+    told = json.loads(CliRunner().invoke(app, words).stdout)
+    others = {each["predictor"]: each["other_settings"] for each in told}
+    assert others == {"gene-mean": True, "toy-mean": False}
+
+
+def test_what_makes_a_dataset_hard_is_not_told_by_them(workspace, protocol):
+    run(workspace, protocol, "gene-mean", "toy-mean")
+    edit(protocol, r"iterations: 4", "iterations: 3")
+    run(workspace, protocol, "toy-mean")
+    bench = make_bench(str(protocol), workspace=workspace, plugin_files=[TOY_PLUGIN], device="cpu")
+    found = scores_of(bench, bench.metric("mse"))
+    assert [score.method for score in found["toy"]] == ["toy-mean (none)"]
 
 
 def test_a_terminal_is_told_of_the_first_twenty_and_how_many_more_there_are():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ def status(
     from spared_bench.store.records import Records
     from spared_bench.store.shut import told_of_shut
     from spared_bench.trials.cells import note_on_earlier
+    from spared_bench.trials.outdated import outdated_cells
     from spared_bench.workspace import Workspace
 
     space = Workspace.at(workspace)
@@ -53,17 +54,22 @@ def status(
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
             typer.echo(note, err=True)
         found = _found(records)
+        outdated = outdated_cells(records, {})
     name = _name_of(protocol or _default(space, found))
     results = [result for result in found if result.protocol.partition("@")[0] == name]
     if not (results or protocol.endswith((".yaml", ".yml"))):
         _check_name(name)
     if failed:
         results = [result for result in results if not result.ok]
-    values = [result.as_dict() for result in results] if as_json else []
-    show_result(values, as_json, lambda: _print_state(space, results))
+    others = {result.key for result in results if result.cell in outdated}
+    values = [
+        {**result.as_dict(), "other_settings": result.key in others}
+        for result in (results if as_json else ())
+    ]
+    show_result(values, as_json, lambda: _print_state(space, results, others))
 
 
-def _print_state(space: Workspace, results: Sequence[TrialResult]) -> None:
+def _print_state(space: Workspace, results: Sequence[TrialResult], others: Collection[str]) -> None:
     from spared_bench.running.run_file import living_runs
 
     _show_runs(list(living_runs(space.runs)))
@@ -76,7 +82,7 @@ def _print_state(space: Workspace, results: Sequence[TrialResult]) -> None:
                 result.completer,
                 result.predictor,
                 str(result.seed),
-                _state(result),
+                _state(result) + (", under other settings" if result.key in others else ""),
             ]
             for result in results
         ],

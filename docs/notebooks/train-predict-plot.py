@@ -52,9 +52,8 @@ axes.tick_params(axis="y", labelsize=8)
 # (`spared-bench predict --help`).
 
 # %%
-from spared_bench.inference.new_slide import make_slide
-from spared_bench.inference.trained import apply, find_trained
-from spared_bench.registry import discover
+from pathlib import Path
+
 from spared_bench.trials.raw_slides import read_raw_slides
 
 bench = report.plan.bench
@@ -63,17 +62,12 @@ measured = dataset.adata[dataset.adata.obs["slide_id"] == "C4"]
 facts = read_raw_slides(bench, "her2st_demo")["C4"].uns["slide"]
 scale = facts["image_scale"]  # pixels of the image per full-resolution pixel
 
-from pathlib import Path
-
-new = make_slide(
+predicted = spared_bench.predict(
+    "her2st_demo/median/linear-probe",
     Path(facts["image_path"]),
-    list(measured.obs_names),
-    measured.obsm["spatial"] * scale,
-    facts["spot_diameter_px"] * scale,
-    facts["um_per_px"] / scale,
-)
-predicted = apply(
-    find_trained(bench.workspace.store, "her2st_demo/median/linear-probe"), discover(), new
+    spots=measured.obsm["spatial"] * scale,
+    spot_diameter_px=facts["spot_diameter_px"] * scale,
+    um_per_px=facts["um_per_px"] / scale,
 )
 predicted
 

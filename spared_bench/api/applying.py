@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from pandas import DataFrame
 
+    from spared_bench.inference.new_slide import Spots
     from spared_bench.inference.trained import Trained
     from spared_bench.readers.scale import ImageCopy
     from spared_bench.trials.products import Prepared
@@ -156,7 +157,8 @@ def predict(
         scanpy reads Visium, whose counts are not looked at.
     spots : Path or array-like of shape (n_spots, 2), optional
         Of an image: where to predict, in its pixels, as an array, a list of pairs, a DataFrame with
-        columns x and y, or as a CSV with these.
+        columns x and y, or as a CSV with these. Their places in the array are made from pixels,
+        unless columns array_row and array_col tell them.
     grid_um : float
         Of an image: instead, a square grid of this step over the tissue.
     um_per_px : float
@@ -198,10 +200,8 @@ def predict(
         if spots is not None or grid_um:
             raise UsageError("An AnnData says where its spots are: leave out `spots` and grid.")
         return _of_adata(trained, slide, um_per_px, spot_diameter_px, plugin_files)
-    names, centres, diameter = _places(
-        trained, Path(slide), spots, grid_um, um_per_px, spot_diameter_px
-    )
-    return _applied(trained, Path(slide), names, centres, diameter, um_per_px, plugin_files)
+    wanted, diameter = _places(trained, Path(slide), spots, grid_um, um_per_px, spot_diameter_px)
+    return _applied(trained, Path(slide), wanted, diameter, um_per_px, plugin_files)
 
 
 def _require_adata(slide: Any) -> None:
@@ -222,11 +222,12 @@ def _places(
     grid_um: float,
     um_per_px: float,
     spot_diameter_px: float,
-) -> tuple[list[str], np.ndarray, float]:
+) -> tuple[Spots, float]:
     from spared_bench.inference import new_slide
     from spared_bench.inference.tissue import find_tissue, require_some, share_of_tissue
     from spared_bench.inference.trained import spot_diameter_px as usual_diameter
     from spared_bench.processing.images import image_size
+    from spared_bench.readers.anndata_spots import told_array
     from spared_bench.reports.turned import told_of
 
     if (spots is None) == (grid_um == 0):
@@ -237,18 +238,19 @@ def _places(
     new_slide.check_diameter(diameter, *image_size(image))
     if spots is not None and not isinstance(spots, Path | str):
         centres = _centres_of(spots)
-        return [f"spot_{i}" for i in range(len(centres))], centres, diameter
+        is_table = hasattr(spots, "columns")
+        array = told_array(spots, Path("`spots`"), "column {!r}") if is_table else None
+        return new_slide.Spots([f"spot_{i}" for i in range(len(centres))], centres, array), diameter
     if spots is not None:
-        names, centres, notes = new_slide.read_positions(Path(spots), um_per_px)
-        for note in [*notes, *told_of(image)]:
+        found = new_slide.read_positions(Path(spots), um_per_px)
+        for note in [*found.notes, *told_of(image)]:
             warnings.warn(note, stacklevel=2)
-        return names, centres, diameter
-    centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
+        return found, diameter
+    points = new_slide.grid(*image_size(image), grid_um / um_per_px)
     _, mask, factor = find_tissue(image)
-    taken = share_of_tissue(mask, factor, centres, diameter) >= 0.5
+    taken = share_of_tissue(mask, factor, points.centres, diameter) >= 0.5
     require_some(taken, image)
-    names = [f"grid_{i}" for i in np.flatnonzero(taken)]
-    return names, centres[taken], diameter
+    return points.subset(taken), diameter
 
 
 def _centres_of(spots: Any) -> np.ndarray:
@@ -274,8 +276,9 @@ def _of_adata(
     spot_diameter_px: float,
     plugin_files: Sequence[Path],
 ) -> AnnData:
+    from spared_bench.inference.new_slide import Spots
     from spared_bench.readers.anndata_images import copies_of
-    from spared_bench.readers.anndata_spots import x_first
+    from spared_bench.readers.anndata_spots import told_array, x_first
     from spared_bench.readers.images import keep_image
     from spared_bench.readers.lattice import nearest_px
     from spared_bench.readers.scale import check_overlap
@@ -289,6 +292,7 @@ def _of_adata(
             " slide by slide: leave the spots and the entry of one."
         )
     library, where = next(iter(libraries.values())), Path("uns['spatial'] of the AnnData")
+    array = told_array(adata.obs, Path("the AnnData"))
     factors = library.get("scalefactors", {})
     path = Path(str(library.get("metadata", {}).get("source_image_path", "")))
     um_per_px = um_per_px or float(library.get("metadata", {}).get("um_per_px", 0.0) or 0.0)
@@ -318,8 +322,8 @@ def _of_adata(
                 "The AnnData has no image: neither one in uns['spatial'][...]['images'] with its"
                 f" scale factor nor the file that its metadata names. {' '.join(untold)}".rstrip()
             )
-        given = names, centres * scale, diameter * scale, um_per_px / scale
-        made = _applied(trained, image, *given, plugin_files)
+        wanted = Spots(names, centres * scale, array)
+        made = _applied(trained, image, wanted, diameter * scale, um_per_px / scale, plugin_files)
     if image != path or scale != 1:
         made.obsm[SPATIAL] = centres
         made.uns[SPATIAL] = libraries
@@ -339,8 +343,7 @@ def _scale_of(image: Path, copies: Sequence[ImageCopy], where: Path) -> float:
 def _applied(
     trained: Trained,
     image: Path,
-    names: list[str],
-    centres: np.ndarray,
+    spots: Spots,
     diameter: float,
     um_per_px: float,
     plugin_files: Sequence[Path],
@@ -350,7 +353,7 @@ def _applied(
     from spared_bench.registry import discover
     from spared_bench.scverse.images import spatial_of
 
-    slide = make_slide(image, names, centres, diameter, um_per_px)
+    slide = make_slide(image, spots, diameter, um_per_px)
     registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
     made = apply(trained, registry, slide)
     made.layers["predicted"] = np.array(made.X)

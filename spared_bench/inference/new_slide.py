@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, MissingFileError, UsageError
-from spared_bench.geometry import spacing
+from spared_bench.readers.anndata_spots import told_array
+from spared_bench.readers.array_positions import array_from_pixels
 from spared_bench.readers.lattice import lattice_kind, lattice_steps
 from spared_bench.readers.positions import read_position_file
 from spared_bench.readers.scale import PITCH_UM, check_um_per_px
@@ -28,11 +29,42 @@ _CALLED, _USE_IT = "column {!r}", "if it is right, call it `in_tissue`"
 _MOST_POINTS = 1_000_000  # of a grid; a capture area of Visium HD has 700,000 bins of 8 um
 
 
-def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.ndarray, list[str]]:
+@dataclass(frozen=True)
+class Spots:
+    """Where on an image expression is wanted.
+
+    Parameters
+    ----------
+    names : list of str
+    centres : ndarray of float64, of shape (n_spots, 2)
+        x and y in pixels of the image.
+    array : ndarray of int64, of shape (n_spots, 2), optional
+        Column and row in the array, where they are known.
+    notes : list of str
+        What was left out when they were read, or not used.
+    """
+
+    names: list[str]
+    centres: np.ndarray
+    array: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, rows: np.ndarray) -> Spots:
+        """Return some of them."""
+        names = [str(name) for name in np.asarray(self.names, dtype=object)[rows]]
+        array = None if self.array is None else self.array[rows]
+        return replace(self, names=names, centres=self.centres[rows], array=array)
+
+
+def read_positions(path: Path, um_per_px: float = 0.0) -> Spots:
     """Read spots from a table with columns ``x`` and ``y``, in pixels of the image, maybe ``spot``.
 
     Or from Space Ranger's ``tissue_positions``. Of both, where a column ``in_tissue`` says so, the
-    spots under tissue are taken.
+    spots under tissue are taken, and columns ``array_row`` and ``array_col`` are their places in
+    the array.
 
     Parameters
     ----------
@@ -43,11 +75,9 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.nd
 
     Returns
     -------
-    names : list of str
-        From the column ``spot`` or ``barcode``, or R's names of rows; else ``spot_0``, ``spot_1``.
-    centres : ndarray of float64, of shape (n_spots, 2)
-    notes : list of str
-        What was left out, or not used.
+    Spots
+        Named by the column ``spot`` or ``barcode``, or R's names of rows; else ``spot_0``,
+        ``spot_1``.
 
     Raises
     ------
@@ -60,12 +90,10 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.nd
     if "tissue_positions" in path.name:
         found = read_position_file(path)
         covered, notes = under_tissue(found, "", path, _CALLED, _USE_IT)
-        found = found[covered]
-        _refuse_other_scale(found, um_per_px, path)
-        names, centres = (
-            list(map(str, found.index)),
-            found[["pxl_col_in_fullres", "pxl_row_in_fullres"]],
-        )
+        table = found[covered]
+        _refuse_other_scale(table, um_per_px, path)
+        names = list(map(str, table.index))
+        centres = table[["pxl_col_in_fullres", "pxl_row_in_fullres"]]
     else:
         try:
             table = read_table(path, ("x", "y"), CoordinateError, separator="")
@@ -88,7 +116,8 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> tuple[list[str], np.nd
             f"{path} names a spot more than once, or not at all, in its column of names. Give every"
             " spot its own name, or leave the column out."
         )
-    return names, centres.to_numpy(dtype=np.float64), notes
+    array = told_array(table, path, _CALLED)
+    return Spots(names, centres.to_numpy(dtype=np.float64), array, notes)
 
 
 def _refuse_other_scale(positions: DataFrame, um_per_px: float, path: Path) -> None:
@@ -104,8 +133,8 @@ def _refuse_other_scale(positions: DataFrame, um_per_px: float, path: Path) -> N
         check_um_per_px(um_per_px, pitch / 2, PITCH_UM / pitch, path)
 
 
-def grid(width: int, height: int, step: float) -> np.ndarray:
-    """Return the points of a square grid over an image, (n, 2): x, y; half a step from its edge.
+def grid(width: int, height: int, step: float) -> Spots:
+    """Return the points of a square grid over an image, half a step from its edge.
 
     Raises
     ------
@@ -118,8 +147,9 @@ def grid(width: int, height: int, step: float) -> np.ndarray:
             f" more than {_MOST_POINTS:,}. Check the step and the micrometres per pixel."
         )
     across, down = np.arange(step / 2, width, step), np.arange(step / 2, height, step)
-    x, y = np.meshgrid(across, down)
-    return np.stack([x.ravel(), y.ravel()], axis=1)
+    array = np.stack([each.ravel() for each in np.mgrid[: len(down), : len(across)][::-1]], axis=1)
+    centres = np.stack([across[array[:, 0]], down[array[:, 1]]], axis=1)
+    return Spots([f"grid_{i}" for i in range(len(centres))], centres, array)
 
 
 def check_diameter(diameter: float, width: int, height: int) -> None:
@@ -132,33 +162,28 @@ def check_diameter(diameter: float, width: int, height: int) -> None:
         )
 
 
-def make_slide(
-    image: Path,
-    names: Sequence[str],
-    centres: np.ndarray,
-    diameter: float,
-    um_per_px: float = 0.0,
-) -> AnnData:
+def make_slide(image: Path, spots: Spots, diameter: float, um_per_px: float = 0.0) -> AnnData:
     """Return a new slide without expression: what ``cut_slide`` and a predictor look at.
 
-    ``um_per_px`` is needed by methods that look at windows in micrometres; 0: unknown.
+    ``um_per_px`` is needed by methods that look at windows in micrometres; 0: unknown. Places in
+    the array that are not known are made from pixels.
     """
     import pandas as pd
     from anndata import AnnData
 
-    place = np.rint((centres - centres.min(axis=0)) / spacing(centres)).astype(int)
+    array = array_from_pixels(spots.centres) if spots.array is None else spots.array
     slide = AnnData(
         obs=pd.DataFrame(
             {
                 "slide_id": image.stem,
                 "patient_id": image.stem,
                 "split": "test",
-                "array_row": place[:, 1],
-                "array_col": place[:, 0],
+                "array_row": array[:, 1],
+                "array_col": array[:, 0],
             },
-            index=pd.Index(list(names), dtype=str),
+            index=pd.Index(spots.names, dtype=str),
         ),
-        obsm={SPATIAL: centres},
+        obsm={SPATIAL: spots.centres},
     )
     facts = {"image_path": str(image), "image_scale": 1.0, "spot_diameter_px": diameter}
     slide.uns["slide"] = facts | {"um_per_px": um_per_px}

@@ -12,16 +12,17 @@ import numpy as np
 from spared_bench.data import LABEL, SPATIAL
 from spared_bench.data.raw_counts import first_place, require_counts
 from spared_bench.errors import ContractError, CoordinateError, CountsError, did_you_mean
+from spared_bench.readers.array_positions import array_from_pixels
 from spared_bench.readers.clear_names import clear_genes, clear_spots
 from spared_bench.readers.features import NO_ID, choose_genes, mostly_ensembl
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
-from spared_bench.readers.lattice import nearest_px
 from spared_bench.readers.tissue_column import under_tissue
 from spared_bench.unseen import clear
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
     from scipy.sparse import csr_matrix
 
@@ -83,7 +84,11 @@ def raw_slide_from(
     if label:
         slide.obs[LABEL] = _seen(labels_of_column(adata.obs, label, path))
     slide.obsm[SPATIAL] = centres
-    repairs += _place_in_array(slide, adata, path)
+    array = told_array(adata.obs, path)
+    if array is None:
+        array = array_from_pixels(centres)
+        repairs.append("Array positions were not in the file and were made from pixels.")
+    slide.obs["array_col"], slide.obs["array_row"] = array.T
     slide.uns["slide"] = {"repairs": repairs}
     return slide
 
@@ -226,33 +231,42 @@ def _seen(values: Iterable[Any]) -> list[Any]:
     return [clear(value) if isinstance(value, str) else value for value in values]
 
 
-def _place_in_array(slide: AnnData, adata: AnnData, path: Path) -> list[str]:
-    """Take array positions over, or make them from pixels."""
-    if {"array_row", "array_col"} <= set(adata.obs):
-        for name in ("array_row", "array_col"):
-            positions = numbers(adata.obs[name])
-            if not np.isfinite(positions).all():
-                odd = adata.obs[name].to_numpy()[~np.isfinite(positions)][0]
-                raise CoordinateError(
-                    f"obs[{name!r}] of {path} holds {odd!s}; expected whole numbers. Correct it, or"
-                    " remove array_row and array_col: they are then made from pixels."
-                )
-            whole = np.rint(positions)
-            if (np.abs(positions - whole) > _ROUNDING).any():
-                odd = positions[np.abs(positions - whole) > _ROUNDING][0]
-                raise CoordinateError(
-                    f"obs[{name!r}] of {path} holds {odd:g}; expected whole numbers, the place in"
-                    " the array. Correct it, or remove array_row and array_col: they are then made"
-                    " from pixels."
-                )
-            slide.obs[name] = whole.astype(np.int64)
-        return []
-    centres = slide.obsm[SPATIAL]
-    # In half distances, so that the rows of a hexagonal lattice do not fall together.
-    half = max(nearest_px(centres) / 2, 1e-9) if len(centres) > 1 else 1.0
-    steps = np.rint((centres - centres.min(axis=0)) / half).astype(np.int64)
-    slide.obs["array_col"], slide.obs["array_row"] = steps[:, 0], steps[:, 1]
-    return ["Array positions were not in the file and were made from pixels."]
+def told_array(obs: pd.DataFrame, path: Path, called: str = "obs[{!r}]") -> np.ndarray | None:
+    """Return the columns ``array_col`` and ``array_row`` of spots; nothing where one is missing.
+
+    Parameters
+    ----------
+    obs : DataFrame
+        With a row for each spot.
+    path : Path
+        For the message.
+    called : str
+        What to call a column there.
+
+    Returns
+    -------
+    ndarray of int64, of shape (n_spots, 2), or None
+
+    Raises
+    ------
+    CoordinateError
+        If a value is no whole number.
+    """
+    if not {"array_row", "array_col"} <= set(obs.columns):
+        return None
+    found = []
+    for name in ("array_col", "array_row"):
+        positions = numbers(obs[name])
+        whole = np.rint(positions)
+        odd = ~(np.abs(positions - whole) <= _ROUNDING)
+        if odd.any():
+            raise CoordinateError(
+                f"{called.format(name)} of {path} holds {obs[name].to_numpy()[odd][0]!s};"
+                " expected whole numbers, the place in the array. Correct it, or remove"
+                " array_row and array_col: they are then made from pixels."
+            )
+        found.append(whole.astype(np.int64))
+    return np.stack(found, axis=1)
 
 
 def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:

@@ -4,10 +4,12 @@ import shutil
 import anndata as ad
 import imagecodecs
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import spared_bench
 from spared_bench.api import execute, make_bench, select
 from spared_bench.cli import app
 from spared_bench.errors import (
@@ -274,7 +276,9 @@ def test_an_image_called_as_the_picture_of_tissue_is_in_the_way_of_that_alone(
 
 
 def test_grid_points_are_half_a_step_from_the_edge():
-    np.testing.assert_array_equal(grid(25, 10, 10), [[5, 5], [15, 5]])
+    np.testing.assert_array_equal(grid(25, 10, 10).centres, [[5, 5], [15, 5]])
+    found = grid(30, 20, 10)
+    np.testing.assert_array_equal(found.array * 10 + 5, found.centres)
 
 
 @pytest.mark.parametrize(
@@ -342,9 +346,9 @@ def test_positions_that_are_none_say_what_was_expected(tmp_path, text, message):
 )
 def test_positions_of_windows_and_of_r_are_read(tmp_path, encoding, text):
     (tmp_path / "p.csv").write_bytes(text.encode(encoding))
-    names, centres, _ = read_positions(tmp_path / "p.csv")
-    assert names == ["010", "on"]
-    np.testing.assert_array_equal(centres, [[1.5, 2], [3, 4]])
+    found = read_positions(tmp_path / "p.csv")
+    assert found.names == ["010", "on"]
+    np.testing.assert_array_equal(found.centres, [[1.5, 2], [3, 4]])
 
 
 @pytest.mark.parametrize(
@@ -353,9 +357,10 @@ def test_positions_of_windows_and_of_r_are_read(tmp_path, encoding, text):
 def test_positions_of_space_ranger_are_those_under_tissue(tmp_path, header):
     path = tmp_path / "tissue_positions_list.csv"
     path.write_text(f"{header}A,1,0,0,10,20\nB,0,0,2,10,40\nC,1,1,1,30,30\n")
-    names, centres, _ = read_positions(path)
-    assert names == ["A", "C"]
-    np.testing.assert_array_equal(centres, [[20, 10], [30, 30]])
+    found = read_positions(path)
+    assert found.names == ["A", "C"]
+    np.testing.assert_array_equal(found.centres, [[20, 10], [30, 30]])
+    np.testing.assert_array_equal(found.array, [[0, 0], [1, 1]])
 
 
 @pytest.mark.parametrize("pitch", [100.0, 200.0])
@@ -369,7 +374,7 @@ def test_a_scale_that_contradicts_the_distance_of_visiums_spots_is_refused(tmp_p
     ]
     path.write_text("\n".join(lines) + "\n")
     for um_per_px in (0.0, 100 / pitch, 110 / pitch):
-        assert len(read_positions(path, um_per_px)[0]) == 36
+        assert len(read_positions(path, um_per_px)) == 36
     for um_per_px in (50 / pitch, 200 / pitch):
         with pytest.raises(ContractError, match=rf"by the distance .* measures {100 / pitch:g} um"):
             read_positions(path, um_per_px)
@@ -377,16 +382,83 @@ def test_a_scale_that_contradicts_the_distance_of_visiums_spots_is_refused(tmp_p
 
 def test_columns_that_a_comma_at_the_end_makes_name_no_spot(tmp_path):
     (tmp_path / "p.csv").write_text("x,y,\n1,2,\n3,4,\n", encoding="utf-8")
-    assert read_positions(tmp_path / "p.csv")[0] == ["spot_0", "spot_1"]
+    assert read_positions(tmp_path / "p.csv").names == ["spot_0", "spot_1"]
 
 
 def test_spots_without_names_are_numbered_and_a_lattice_has_array_places(tmp_path):
     (tmp_path / "p.csv").write_text("y,x\n10,30\n20,40\n10,40\n20,30\n", encoding="utf-8")
-    names, centres, _ = read_positions(tmp_path / "p.csv")
-    slide = make_slide(tmp_path / "s.png", names, centres, 5.0)
-    assert names == ["spot_0", "spot_1", "spot_2", "spot_3"]
+    spots = read_positions(tmp_path / "p.csv")
+    slide = make_slide(tmp_path / "s.png", spots, 5.0)
+    assert spots.names == ["spot_0", "spot_1", "spot_2", "spot_3"]
     assert slide.obs["array_col"].tolist() == [0, 1, 1, 0]
     assert slide.obs["array_row"].tolist() == [0, 1, 0, 1]
+
+
+@pytest.fixture
+def shown_array(trained_workspace, monkeypatch):
+    """Predict the toy image and return the array positions that the method was shown."""
+
+    class Looks:
+        def predict(self, slides):
+            self.array = slides.array_coordinates
+            return np.zeros((len(slides), slides.n_genes), np.float32)
+
+    def shown(slide, **options):
+        looks = Looks()
+        monkeypatch.setattr(applying.Trained, "load", lambda *_: looks)
+        spared_bench.predict(
+            "toy/none/linear-probe", slide, workspace=trained_workspace,
+            plugin_files=[TOY_PLUGIN], **options,
+        )  # fmt: skip
+        return looks.array
+
+    return shown
+
+
+#: Rows and columns of a part of Visium's array, as Space Ranger counts, and pixels of it.
+HEXAGONAL = np.array([(r, c) for r in range(4, 10) for c in range(30 + r % 2, 38, 2)])
+HEXAGONAL_PX = 20 + (HEXAGONAL - HEXAGONAL.min(axis=0)) * [10 * 3**0.5, 10]
+
+
+def test_a_method_is_shown_the_array_that_an_anndata_tells(toy, shown_array):
+    _, _, image = toy
+    adata = ad.AnnData(np.zeros((len(HEXAGONAL), 1), np.float32))
+    adata.obs[["array_row", "array_col"]] = HEXAGONAL
+    adata.obsm["spatial"] = HEXAGONAL_PX[:, ::-1]
+    adata.uns["spatial"] = {
+        "a": {
+            "images": {"hires": np.asarray(Image.open(image).convert("RGB"))},
+            "scalefactors": {"tissue_hires_scalef": 1.0, "spot_diameter_fullres": 11.0},
+        }
+    }
+    np.testing.assert_array_equal(shown_array(adata, um_per_px=5.0), HEXAGONAL)
+    adata.obs["array_row"] = adata.obs["array_row"] + 0.5
+    with pytest.raises(CoordinateError, match=r"'array_row'\] of the AnnData holds 4.5; expected"):
+        shown_array(adata, um_per_px=5.0)
+    del adata.obs["array_row"]  # then it is found from pixels, of which no two share a place
+    np.testing.assert_array_equal(
+        shown_array(adata, um_per_px=5.0), HEXAGONAL - HEXAGONAL.min(axis=0)
+    )
+
+
+@pytest.mark.parametrize("form", ["space ranger", "table with it", "frame with it", "table"])
+def test_a_method_is_shown_the_array_that_a_table_tells(toy, shown_array, tmp_path, form):
+    _, _, image = toy
+    table = pd.DataFrame(
+        {"barcode": [f"b{i}" for i in range(len(HEXAGONAL))], "in_tissue": 1}
+        | {"array_row": HEXAGONAL[:, 0], "array_col": HEXAGONAL[:, 1]}
+        | {"pxl_row_in_fullres": HEXAGONAL_PX[:, 0], "pxl_col_in_fullres": HEXAGONAL_PX[:, 1]}
+    )
+    path = tmp_path / ("tissue_positions.csv" if form == "space ranger" else "spots.csv")
+    if form != "space ranger":
+        table = table.set_axis(["barcode", "in_tissue", "array_row", "array_col", "y", "x"], axis=1)
+    if form == "table":
+        table = table.drop(columns=["array_row", "array_col"])
+    table.to_csv(path, index=False)
+    expected = HEXAGONAL - (HEXAGONAL.min(axis=0) if form == "table" else 0)
+    given = table if form == "frame with it" else path
+    found = shown_array(image, spots=given, um_per_px=5.0, spot_diameter_px=11.0)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.fixture(scope="module")
@@ -442,10 +514,10 @@ def test_a_new_slide_without_a_scale_cannot_show_micrometres(seeing_workspace, t
 def test_of_a_table_the_spots_under_tissue_are_taken(tmp_path, column):
     path = tmp_path / "p.csv"
     path.write_text(f"x,y,{column}\n1,2,1\n3,4,0\n5,6,TRUE\n")
-    names, centres, notes = read_positions(path)
-    assert names == ["spot_0", "spot_2"]
-    np.testing.assert_array_equal(centres, [[1, 2], [5, 6]])
-    assert notes == ["Spots beside the tissue, dropped: 1."]
+    found = read_positions(path)
+    assert found.names == ["spot_0", "spot_2"]
+    np.testing.assert_array_equal(found.centres, [[1, 2], [5, 6]])
+    assert found.notes == ["Spots beside the tissue, dropped: 1."]
     path.write_text(f"x,y,{column}\n1,2,0\n3,4,0\n")
     with pytest.raises(CoordinateError, match=rf"column '{column}' is 1 or true for none of 2"):
         read_positions(path)
@@ -457,8 +529,9 @@ def test_of_a_table_the_spots_under_tissue_are_taken(tmp_path, column):
 def test_another_column_of_the_tissue_is_told_and_not_used(tmp_path):
     path = tmp_path / "p.csv"
     path.write_text("x,y,spot,under_tissue\n1,2,a,1\n3,4,b,0\n")
-    names, _, (note,) = read_positions(path)
-    assert names == ["a", "b"]
+    found = read_positions(path)
+    (note,) = found.notes
+    assert found.names == ["a", "b"]
     assert note.startswith("Column 'under_tissue' calls 1 of 2 spots beside the tissue")
     assert note.endswith("if it is right, call it `in_tissue`.")
 

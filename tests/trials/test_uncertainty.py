@@ -161,12 +161,13 @@ def test_mlflow_tells_of_calibration_as_the_store_does(run):
 
 
 def test_its_model_predicts_a_new_slide_with_variances_and_classes(run, tmp_path):
-    from spared_bench.inference.new_slide import make_slide
+    from spared_bench.inference.new_slide import Spots, make_slide
     from spared_bench.inference.trained import apply, find_trained
 
     bench = run(["full"]).plan.bench
     image = bench.folder("labelled") / "three.png"
-    slide = make_slide(image, ["a", "b"], np.array([[40.0, 40.0], [100.0, 100.0]]), 16.0)
+    spots = Spots(["a", "b"], np.array([[40.0, 40.0], [100.0, 100.0]]))
+    slide = make_slide(image, spots, 16.0)
     trained = find_trained(bench.workspace.store, "labelled/none/full")
     found = apply(trained, bench.registry, slide)
     assert (found.layers["variance"] > 0).all()

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result, warn_of_quarantine
 from spared_bench.errors import UsageError
 from spared_bench.words import counted
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def register(app: typer.Typer) -> None:
@@ -61,6 +57,7 @@ def predict(
     from spared_bench.memory import keep_freed_memory
     from spared_bench.processing.images import image_size
     from spared_bench.registry import discover
+    from spared_bench.reports.turned import told_of
     from spared_bench.scverse.images import spatial_of
     from spared_bench.workspace import Workspace
 
@@ -78,19 +75,18 @@ def predict(
     for each in (picture, overview) if finds_tissue else (picture,):
         _make_place_for(each, given)
     if spots is not None:
-        names, centres, notes = _positions(spots, image, um_per_px)
+        wanted = new_slide.read_positions(spots, um_per_px)
+        notes = [*wanted.notes, *told_of(image)]
     else:
-        centres = new_slide.grid(*image_size(image), grid_um / um_per_px)
-        names, notes = [f"grid_{i}" for i in range(len(centres))], []
+        wanted, notes = new_slide.grid(*image_size(image), grid_um / um_per_px), []
     new_slide.check_diameter(width, *image_size(image))
     if finds_tissue:
         pixels, mask, factor = tissues.find_tissue(image)
-        taken = tissues.share_of_tissue(mask, factor, centres, width) >= tissue_share
-        draw_taken(pixels, mask, factor, centres, taken, overview)
+        taken = tissues.share_of_tissue(mask, factor, wanted.centres, width) >= tissue_share
+        draw_taken(pixels, mask, factor, wanted.centres, taken, overview)
         tissues.require_some(taken, image)
-        names = [name for name, kept in zip(names, taken, strict=True) if kept]
-        centres = centres[taken]
-    slide = new_slide.make_slide(image, names, centres, width, um_per_px)
+        wanted = wanted.subset(taken)
+    slide = new_slide.make_slide(image, wanted, width, um_per_px)
     predicted = applying.apply(trained, registry, slide)
     predicted.layers["predicted"] = predicted.X.copy()
     predicted.uns["spatial"] = spatial_of({image.stem: slide}, [image.stem])
@@ -105,17 +101,6 @@ def predict(
     lines += [f"What was taken for tissue: {overview}"] if finds_tissue else []
     files = {"adata": path, "picture": picture, "tissue": overview if finds_tissue else None}
     show_result({"trial": trained.result.key, **facts, **files}, as_json, "\n".join(lines))
-
-
-def _positions(
-    spots: Path, image: Path, um_per_px: float
-) -> tuple[list[str], np.ndarray, list[str]]:
-    """Read names and places of spots, and what is to be told of them and the image."""
-    from spared_bench.inference.new_slide import read_positions
-    from spared_bench.reports.turned import told_of
-
-    names, centres, notes = read_positions(spots, um_per_px)
-    return names, centres, [*notes, *told_of(image)]
 
 
 def _make_place_for(path: Path, given: Sequence[Path]) -> None:

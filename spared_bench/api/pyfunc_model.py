@@ -34,7 +34,8 @@ class StoredModel:
         ----------
         model_input : AnnData or DataFrame
             An AnnData as ``spared_bench.predict`` takes it; or a table with the columns ``image``
-            (one path), ``x`` and ``y`` (pixels), and maybe ``um_per_px`` and ``spot_diameter_px``.
+            (one path), ``x`` and ``y`` (pixels), and maybe ``um_per_px``, ``spot_diameter_px``, and
+            ``array_row`` and ``array_col``.
         params : dict, optional
             Further arguments of ``spared_bench.predict``.
 
@@ -64,7 +65,7 @@ class StoredModel:
                     f"{'' if lacking else ' with several images: predict them one by one'}."
                 )
             slide = Path(str(model_input["image"].iloc[0]))
-            options["spots"] = model_input[["x", "y"]].to_numpy(dtype=np.float64)
+            options["spots"] = model_input
             for name in ("um_per_px", "spot_diameter_px"):
                 if name in model_input:
                     options[name] = float(model_input[name].iloc[0])

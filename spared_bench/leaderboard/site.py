@@ -85,7 +85,7 @@ class Extras:
     completers : dict of name to str
         What each completer that is known here does.
     left_out : list of str
-        Results and files that could not be read, with reasons; ``maps`` may add to it.
+        Results and files that are not shown, with reasons; ``maps`` may add to it.
     """
 
     known: Known = field(default_factory=Known)

@@ -96,6 +96,8 @@ def test_the_logged_model_predicts_what_predict_does(tracked, monkeypatch):
     assert run.outputs.model_outputs[0].model_id == run.data.tags[LOGGED_MODEL]
     with pytest.raises(SparedBenchError, match="columns image"):
         model.predict(table[["x", "y"]])
+    with pytest.raises(SparedBenchError, match=r"'array_row' of `spots` holds 0\.5"):  # it is used
+        model.predict(table.assign(array_row=[0.5, 1, 2], array_col=0))
 
 
 def test_a_model_whose_weights_have_gone_says_where_they_were(tmp_path):

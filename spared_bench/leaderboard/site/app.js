@@ -131,7 +131,7 @@
       board.datasets.some((c) => c.counts) || !board.rows.length ? null : el("p", { class: "banner" }, "All data here are generated, so nothing is ranked."),
       ...board.notes.map((note) => el("p", { class: "banner" }, note)),
       refused.length ? el("details", { class: "banner" }, el("summary", {}, `${refused.length} entr${refused.length === 1 ? "y" : "ies"} could not be used`), el("ul", {}, refused.map((each) => el("li", {}, each)))) : null,
-      left_out.length ? el("details", { class: "banner" }, el("summary", {}, `${left_out.length} result${left_out.length === 1 ? "" : "s"} or map${left_out.length === 1 ? "" : "s"} could not be read`), el("ul", {}, left_out.map((each) => el("li", {}, each)))) : null,
+      left_out.length ? el("details", { class: "banner" }, el("summary", {}, `What is not shown, and why (${left_out.length})`), el("ul", {}, left_out.map((each) => el("li", {}, each)))) : null,
     ].filter(Boolean));
   }
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from spared_bench.readers.scale import ImageCopy
     from spared_bench.trials.products import Prepared
 
+_ROUNDED = 0.01  # of a scale: what sizes of images in whole pixels can be off
+
 
 class Fitted(Readable):
     """One trained method: its result, its predictions, and new slides.
@@ -238,8 +240,8 @@ def _places(
     new_slide.check_diameter(diameter, *image_size(image))
     if spots is not None and not isinstance(spots, Path | str):
         centres = _centres_of(spots)
-        is_table = hasattr(spots, "columns")
-        array = told_array(spots, Path("`spots`"), "column {!r}") if is_table else None
+        table: Any = spots if hasattr(spots, "columns") else None
+        array = None if table is None else told_array(table, Path("`spots`"), "column {!r}")
         return new_slide.Spots([f"spot_{i}" for i in range(len(centres))], centres, array), diameter
     if spots is not None:
         found = new_slide.read_positions(Path(spots), um_per_px)
@@ -278,10 +280,11 @@ def _of_adata(
 ) -> AnnData:
     from spared_bench.inference.new_slide import Spots
     from spared_bench.readers.anndata_images import copies_of
-    from spared_bench.readers.anndata_spots import told_array, x_first
+    from spared_bench.readers.anndata_spots import number, told_array, x_first
     from spared_bench.readers.images import keep_image
     from spared_bench.readers.lattice import nearest_px
     from spared_bench.readers.scale import check_overlap
+    from spared_bench.scverse.images import IMAGE_SCALE
 
     if SPATIAL not in adata.obsm:
         raise CoordinateError("The AnnData has no obsm['spatial']: spot centres, (x, y) in pixels.")
@@ -312,7 +315,8 @@ def _of_adata(
     copies, untold = copies_of({"images": library.get("images", {}), "scalefactors": factors})
     with tempfile.TemporaryDirectory() as folder:
         if path.is_file():
-            image, scale = path, _scale_of(path, list(copies.values()), where)
+            told = number(library["metadata"].get(IMAGE_SCALE, 0.0))
+            image, scale = path, _scale_of(path, list(copies.values()), where, told)
         elif copies:
             largest = max(copies.values(), key=lambda copy: copy.width * copy.height)
             pixels, scale = np.asarray(library["images"][largest.name]), largest.factor
@@ -330,14 +334,18 @@ def _of_adata(
     return made
 
 
-def _scale_of(image: Path, copies: Sequence[ImageCopy], where: Path) -> float:
-    """Return the pixels of the image that an AnnData names per pixel of its coordinates."""
+def _scale_of(image: Path, copies: Sequence[ImageCopy], where: Path, told: float) -> float:
+    """Return the pixels of the image that an AnnData names per pixel of its coordinates.
+
+    What it tells counts where it is what the sizes of its images say, which are rounded.
+    """
     from spared_bench.readers.scale import scale_by_copies
 
     try:
-        return scale_by_copies(image, copies, where)
+        found = scale_by_copies(image, copies, where)
     except ImageError:  # a slide that was read without its full-resolution image names another
-        return scale_by_copies(image, copies, where, rescaled=True)
+        found = scale_by_copies(image, copies, where, rescaled=True)
+    return told if abs(told / found - 1) < _ROUNDED else found
 
 
 def _applied(

@@ -27,6 +27,7 @@ from spared_bench.ordinary import read_json
 from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import TrialResult
 from spared_bench.sources.jpeg2000 import check_bands
+from spared_bench.store.trials import trials_beginning
 from spared_bench.trials.withheld import predicting
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def find_trained(store: Store, run: str) -> Trained:
     ----------
     store : Store
     run : str
-        ``dataset/completer/predictor``, or the start of a trial's key.
+        ``dataset/completer/predictor``, or the start of a trial's key, which may be one of a
+        search, a study or earlier code.
 
     Raises
     ------
@@ -99,12 +101,13 @@ def find_trained(store: Store, run: str) -> Trained:
     from spared_bench.trials.cells import finished_cells
 
     cells = list(finished_cells(store))
-    named = {f"{c.final.dataset}/{c.final.completer}/{c.final.predictor}": c.final for c in cells}
-    trials = [(c.final, c.folder) for c in cells]
-    searched = [pair for c in cells for pair in c.search]
-    by_name = [t for t in trials if _name(t[0]) == run]
-    by_key = {t[0].key: t for t in [*trials, *searched] if t[0].key.startswith(run)}
-    found = by_name or list(by_key.values())
+    named = {_name(cell.final): cell.final for cell in cells}
+    found = [(cell.final, cell.folder) for cell in cells if _name(cell.final) == run]
+    scored = {cell.final.key: cell.final for cell in cells}
+    found = found or [
+        (scored.get(result.key, result), entry.folder)
+        for result, entry in trials_beginning(store, run)
+    ]
     if not found:
         hint = "`spared-bench status` shows the keys of what has been run."
         raise UnknownNameError("finished trial", run, named, hint)

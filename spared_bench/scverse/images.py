@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Longest sides in pixels, as Space Ranger writes them.
 HIRES, LOWRES = 2_000, 600
 _MANY = 8  # slides, of which more share the memory that so many would take
+#: Of ``metadata``: pixels of the image that was read per full-resolution pixel, which the sizes of
+#: the images, being whole numbers, tell less exactly.
+IMAGE_SCALE = "image_scale"
 LIBRARY = "slide_id"  # of ``obs``: which slide a spot is of
 
 
@@ -70,7 +73,11 @@ def _library(facts: Mapping[str, Any], largest: int) -> dict[str, Any]:
     path, scale = str(facts["image_path"]), float(facts["image_scale"])
     factors: dict[str, float] = {"spot_diameter_fullres": float(facts["spot_diameter_px"])}
     images: dict[str, np.ndarray] = {}
-    metadata: dict[str, Any] = {"um_per_px": float(facts["um_per_px"]), "source_image_path": path}
+    metadata: dict[str, Any] = {
+        "um_per_px": float(facts["um_per_px"]),
+        "source_image_path": path,
+        IMAGE_SCALE: scale,
+    }
     try:
         if path:
             _read(path, scale, facts.get("modality", "H&E") != "H&E", largest, images, factors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,6 +49,23 @@ def read_trial(
         and yet cannot be read, such as a file of somebody else, is an error.
     """
     return _read(store, TRIALS, key, lambda entry: (trial_of(entry), entry), unread)
+
+
+def trials_beginning(store: Store, start: str) -> Iterator[tuple[TrialResult, Entry]]:
+    """Yield every trial whose key begins so, also of searches, studies and earlier code.
+
+    Parameters
+    ----------
+    store : Store
+    start : str
+        Of what can be no key, there is none.
+    """
+    if not start.isalnum():
+        return
+    for folder in sorted((store.root / TRIALS).glob(f"{start[:2]}*/{start}*")):
+        found = read_trial(store, folder.name)
+        if found is not None:
+            yield found
 
 
 def read_scores(store: Store, key: str, unread: list[str] | None = None) -> TrialScores | None:

@@ -286,7 +286,7 @@ def test_grid_points_are_half_a_step_from_the_edge():
     [
         ("toy/none/linear-prob", UnknownNameError, "Did you mean 'toy/none/linear-probe'"),
         ("toy/none/toy-mean", MissingFileError, "left no model"),
-        ("", UsageError, "means 3 trials: .*Name one by its key"),
+        ("", UnknownNameError, "Known finished trials: toy/none/linear-probe, toy/none/toy-mean"),
     ],
 )
 def test_a_run_that_cannot_be_applied_says_why(trained_workspace, run, error, message):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from spared_bench.results import TrialResult
-    from spared_bench.store.entries import Store
     from spared_bench.store.records import Records
     from spared_bench.workspace import Workspace
 
@@ -40,6 +39,7 @@ def status(
     from spared_bench.memory import uncollected
     from spared_bench.store.records import Records
     from spared_bench.store.shut import told_of_shut
+    from spared_bench.store.trials import trials_beginning
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.trials.outdated import outdated_cells
     from spared_bench.workspace import Workspace
@@ -48,7 +48,7 @@ def status(
     if not space.root.exists():
         typer.echo(f"There is no workspace {space.root} yet; a run makes it.", err=True)
     if why:
-        _show_one(list(_trials(space.store, why)), why, as_json)
+        _show_one([result for result, _ in trials_beginning(space.store, why)], why, as_json)
         return
     with uncollected(), Records(space.store, outcomes=not as_json) as records:
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
@@ -161,18 +161,6 @@ def _show_runs(runs: list[dict[str, Any]]) -> None:
             told = " ".join(f"{name} {value:.4f}" for name, value in job.get("values", {}).items())
             step = f"  step {job['step']} {told}" if "step" in job else ""
             typer.echo(f"  {job['kind']} {job['label']}{step}")
-
-
-def _trials(store: Store, why: str) -> Iterator[TrialResult]:
-    """Yield every trial of the store, that of earlier code too, whose key begins so."""
-    from spared_bench.store.trials import TRIALS, read_trial
-
-    if not why.isalnum():
-        return
-    for folder in sorted((store.root / TRIALS).glob(f"{why[:2]}*/{why}*")):
-        found = read_trial(store, folder.name)
-        if found is not None:
-            yield found[0]
 
 
 def _show_one(found: list[TrialResult], why: str, as_json: bool) -> None:

@@ -1,0 +1,30 @@
+"""What a method predicts for a slide is the same in its run and when the slide is given anew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import spared_bench
+
+
+@pytest.mark.parametrize("dataset", ["mob_demo", "her2st_demo"])  # staggered; on a smaller image
+def test_the_tested_slide_given_anew_gets_the_predictions_of_the_run(dataset, tmp_path):
+    methods = ["linear-probe", "hist2st-gat"]  # which goes by colours, and by the array
+    report = spared_bench.run(
+        datasets=[dataset],
+        completers=["none"],
+        predictors=methods,
+        parameters={"hist2st-gat": {"lr": 0.01}},
+        workspace=tmp_path,
+        device="cpu",
+        track=False,
+        figures=False,
+        board=False,
+    )
+    for method in methods:
+        measured = report.predictions(method)
+        again = spared_bench.predict(report.result(method), measured, workspace=tmp_path)
+        np.testing.assert_allclose(
+            again.layers["predicted"], measured.layers["predicted"], rtol=1e-5, atol=1e-5
+        )

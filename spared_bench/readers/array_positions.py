@@ -67,9 +67,10 @@ def _to_neighbours(centres: np.ndarray) -> np.ndarray:
     """Return the ways from every spot to its neighbours, (n_steps, 2), in pixels."""
     from scipy.spatial import cKDTree
 
-    pairs = cKDTree(centres).query_pairs(_NEAR * nearest_px(centres), output_type="ndarray")
-    ways = centres[pairs[:, 1]] - centres[pairs[:, 0]]
-    return np.concatenate([ways, -ways])
+    distances, others = cKDTree(centres).query(centres, k=range(2, 2 + min(6, len(centres) - 1)))
+    near = (distances > 0) & (distances < _NEAR * np.median(distances[:, 0]))
+    ways: np.ndarray = centres[others[near]] - centres[np.nonzero(near)[0]]
+    return ways
 
 
 def _mean_step(steps: np.ndarray, angles: np.ndarray, direction: float) -> np.ndarray:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from spared_bench.errors import ContractError, UsageError
+from spared_bench.errors import ContractError, SplitError, UsageError
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.hest import GENES, SCHEME, Task, is_hest1k, samples_in, tasks_in
 from spared_bench.strict import MAX_BYTES
@@ -19,11 +19,13 @@ from spared_bench.words import counted
 
 #: The folder of the tasks that are registered already.
 _BENCHMARK = "hest-bench"
+#: Test samples of each fold, by its number.
+Folds = Mapping[str, Sequence[str]]
 _SPECIES = {"Homo sapiens": "human", "Mus musculus": "mouse"}
 
 
 def add_hest(
-    folder: Path, data_dir: Path, is_known: Callable[[str], bool], replace: bool = False
+    folder: Path, data_dir: Path, folds_of: Callable[[str], Folds | None], replace: bool = False
 ) -> dict[str, str]:
     """Make datasets of a folder in the layout of HEST.
 
@@ -34,8 +36,8 @@ def add_hest(
     Parameters
     ----------
     folder, data_dir : Path
-    is_known : callable
-        Whether a dataset of a name is registered by a plugin.
+    folds_of : callable
+        The folds of the dataset that a plugin registers by a name; ``None`` where none does.
     replace : bool
         Whether datasets of those names are replaced.
 
@@ -49,12 +51,17 @@ def add_hest(
     UsageError
         If the folder is in neither layout, or the datasets are there already.
     DataError
-        If files are missing or damaged, or do not match.
+        If files are missing or damaged, or do not match; if a task has other folds than the
+        registered one of its name, by which it would be tested.
     """
     folder = folder.expanduser().resolve()
     tasks = tasks_in(folder)
     told: dict[str, str] = {}
-    known = [task for task in tasks if is_known(_name(task))]
+    known = []
+    for task in tasks:
+        if (folds := folds_of(_name(task))) is not None:
+            _require_folds(task, folds)
+            known.append(task)
     if known:
         told |= _linked(folder, known, data_dir, replace)
     for task in tasks:
@@ -67,6 +74,21 @@ def add_hest(
 
 def _name(task: Task) -> str:
     return f"hest_{task.name.lower()}"
+
+
+def _require_folds(task: Task, registered: Folds) -> None:
+    """Refuse splits that nobody would read: a registered task is tested by its own folds."""
+    here = {number: sorted(test) for number, test in task.folds.items()}
+    there = {number: sorted(test) for number, test in registered.items()}
+    if here == there:
+        return
+    number = next(n for n in sorted(here | there) if here.get(n) != there.get(n))
+    tested, wanted = (", ".join(each.get(number, ())) or "nothing" for each in (here, there))
+    raise SplitError(
+        f"Fold {number} of {task.folder} tests {tested}, and that of the registered dataset"
+        f" {_name(task)!r} tests {wanted}, by which it would be scored. Fetch the published task,"
+        " or give the folder another name: it becomes a dataset of its own, with its own folds."
+    )
 
 
 def _linked(folder: Path, tasks: list[Task], data_dir: Path, replace: bool) -> dict[str, str]:

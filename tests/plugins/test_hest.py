@@ -36,6 +36,8 @@ from spared_bench.testing.hest import GENES, make_sample, make_task
 from spared_bench_plugins.datasets.hest import hest_tasks
 
 N_COMPONENTS = 12
+#: Of the made-up task: one sample each.
+FOLDS = {"0": ("S1",), "1": ("S2",), "2": ("S3",)}
 
 
 @pytest.fixture(scope="module")
@@ -222,24 +224,50 @@ def test_samples_of_hest_1k_become_one_dataset_with_donors_left_out(tmp_path):
         told = facts | {"pixel_size_um_estimated": 0.25}
         (folder / "metadata" / f"{sample}.json").write_text(json.dumps(told))
 
-    add_hest(folder, tmp_path / "data", lambda name: False)
+    add_hest(folder, tmp_path / "data", lambda name: None)
 
     spec = discover(data_dir=tmp_path / "data").get("dataset", "hest1k").spec
     assert spec.split == {"train": ("A1", "A2"), "test": ("B1",)}
     assert spec.folds["donor"] == {"0": ("A1", "A2"), "1": ("B1",)}
     assert spec.shared_donors == ()
     with pytest.raises(UsageError, match="already"):
-        add_hest(folder, tmp_path / "data", lambda name: False)
+        add_hest(folder, tmp_path / "data", lambda name: None)
 
 
 def test_tasks_that_are_registered_are_used_from_where_they_are(task, tmp_path):
-    told = add_hest(task.parent, tmp_path / "data", lambda name: name == "hest_made")
+    told = add_hest(task.parent, tmp_path / "data", {"hest_made": FOLDS}.get)
     assert (tmp_path / "data" / "hest-bench").resolve() == task.parent
     assert told["hest_made"].startswith("3 samples, 3 folds")
     other = tmp_path / "other" / "MADE"
-    make_task(other, ("S1", "S2"), side=32)
+    make_task(other, side=32)
     with pytest.raises(UsageError, match="already"):
-        add_hest(other.parent, tmp_path / "data", lambda name: True)
+        add_hest(other.parent, tmp_path / "data", {"hest_made": FOLDS}.get)
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        (FOLDS | {"0": ("S2",), "1": ("S1",)}, "Fold 0 of .*MADE tests S1, and .* tests S2,"),
+        (FOLDS | {"3": ("S4",)}, "Fold 3 of .*MADE tests nothing, and .* tests S4,"),
+    ],
+    ids=["exchanged", "another sample"],
+)
+def test_a_task_with_other_folds_than_the_registered_one_is_not_scored_by_those(
+    task, tmp_path, folds, message
+):
+    with pytest.raises(SplitError, match=message):
+        add_hest(task, tmp_path / "data", {"hest_made": folds}.get)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_named_like_a_published_task_is_held_against_its_folds(tmp_path):
+    make_task(tmp_path / "SKCM", ("TENX115", "TENX117"), side=32)
+    added = CliRunner().invoke(
+        app, ["data", "add", "--hest", f"{tmp_path / 'SKCM'}", "--data-dir", f"{tmp_path / 'data'}"]
+    )
+    # The published fold 0 tests TENX117; this one tests the first of the two.
+    assert isinstance(added.exception, SplitError)
+    assert "tests TENX115, and that of the registered dataset 'hest_skcm'" in str(added.exception)
 
 
 def test_the_ten_tasks_have_the_published_samples_and_folds():
@@ -298,7 +326,7 @@ def by_hand(task, components):
 
 def test_hest_1_gives_the_scores_of_an_independent_script(example, tmp_path):
     task, _ = example
-    add_hest(task, tmp_path / "data", lambda name: False)
+    add_hest(task, tmp_path / "data", lambda name: None)
     report = api.run(
         protocol="hest",
         datasets=["hest_made.fold"],
@@ -330,7 +358,7 @@ def test_the_example_of_the_command_line_is_a_task_that_can_be_added(example, tm
     assert made.exit_code == 0, made.output
     assert "hest_made.fold" in made.output
     assert isinstance(again.exception, UsageError)
-    add_hest(folder, data, lambda name: False)
+    add_hest(folder, data, lambda name: None)
     spec = discover(data_dir=data).get("dataset", "hest_made").spec
     assert [len(fold.split["test"]) for fold in spec.fold_specs("fold")] == [1, 1, 1]
 
@@ -345,12 +373,12 @@ def test_a_task_whose_last_fold_is_missing_is_told_by_the_sample_that_nothing_te
 
 def test_what_a_download_that_failed_has_left_is_no_hindrance(task, tmp_path):
     (tmp_path / "data" / "hest-bench" / ".fetch").mkdir(parents=True)
-    add_hest(task.parent, tmp_path / "data", lambda name: True)
+    add_hest(task.parent, tmp_path / "data", {"hest_made": FOLDS}.get)
     assert (tmp_path / "data" / "hest-bench").resolve() == task.parent
 
 
 def test_folds_share_their_features_which_a_plan_tells_once(task, tmp_path):
-    add_hest(task, tmp_path / "data", lambda name: False)
+    add_hest(task, tmp_path / "data", lambda name: None)
     bench = api.make_bench(
         "hest",
         workspace=tmp_path / "workspace",

@@ -176,9 +176,19 @@ def example(
 def _add_hest(
     folder: Path, space: Workspace, registry: Registry, replace: bool, as_json: bool
 ) -> None:
-    from spared_bench.sources.hest_added import add_hest
+    from spared_bench.sources.hest import SCHEME
+    from spared_bench.sources.hest_added import Folds, add_hest
+    from spared_bench.specs import DatasetSpec
 
-    added = add_hest(folder, space.data_dir, lambda name: _is_taken(registry, name), replace)
+    def folds_of(name: str) -> Folds | None:
+        try:
+            spec = registry.get("dataset", name).spec
+        except UnknownNameError:
+            return None
+        assert isinstance(spec, DatasetSpec)
+        return spec.folds.get(SCHEME, {})
+
+    added = add_hest(folder, space.data_dir, folds_of, replace)
     lines = [f"{name}: {told}" for name, told in added.items()]
     show_result(added, as_json, "\n".join(lines))
 

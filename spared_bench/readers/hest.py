@@ -3,7 +3,8 @@
 Jaume et al., NeurIPS 2024, arXiv 2406.16192. Counts and spot centres stand in the ``.h5ad``, whose
 only reliable position is ``obsm["spatial"]`` (x, y in full-resolution pixels); patches of 112 µm in
 an HDF5 file with a barcode each, in an order of their own and not for all spots. They are joined by
-barcode: ``coords`` there has had two meanings. Spots without a patch are left out.
+barcode: ``coords`` there has had two meanings. Spots without a patch are left out. Patches that its
+library was asked to cut wider or narrower are as wide as their file says.
 
 Of Xenium and Visium HD samples the spots are squares over which others have pooled; single cells
 are not read.
@@ -32,8 +33,9 @@ from spared_bench.unseen import clear
 if TYPE_CHECKING:
     from anndata import AnnData
 
-#: Side of a patch in micrometres: 224 px at 0.5 µm/px.
+#: Side of HEST's patches in micrometres: 224 px at 0.5 µm/px.
 PATCH_UM = 112.0
+_ROUNDED = 0.02  # of it: what whole pixels of a slide make of it
 _LIBRARY = "ST"  # whatever the technology
 #: Columns of obs that are left over from elsewhere, or wrong for some technologies, as those that
 #: tell of the tissue are, too.
@@ -95,9 +97,9 @@ def read_hest(
     diameter = float(facts["scalefactors"].get("spot_diameter_fullres", 0) or 0)
     told: dict[str, Any] = {"image_path": "", "image_scale": 1.0}
     if patches is not None:
-        rows, order, scale = _patches(patches, list(map(str, slide.obs_names)), scale)
+        order, scale, side = _patches(patches, list(map(str, slide.obs_names)), scale)
         slide, tissue = slide[order].copy(), tissue.iloc[order]
-        told |= {GIVEN: str(patches), GIVEN_ROWS: rows, GIVEN_UM: PATCH_UM}
+        told |= {GIVEN: str(patches), GIVEN_ROWS: np.arange(len(order)), GIVEN_UM: side}
     slide.uns["slide"]["repairs"] += not_used(tissue, _NOT_USED)
     if not diameter > 0:
         raise ContractError(
@@ -133,10 +135,8 @@ def _pixel_size(metadata: Path | None) -> float:
     return found if math.isfinite(found) and found > 0 else 0.0
 
 
-def _patches(
-    path: Path, spots: list[str], um_per_px: float
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return rows of the file, rows of the slide, in the file's order, and µm per pixel."""
+def _patches(path: Path, spots: list[str], um_per_px: float) -> tuple[np.ndarray, float, float]:
+    """Return rows of the slide in the file's order, µm per pixel, and a patch's side in µm."""
     import h5py
 
     if not path.is_file():
@@ -173,7 +173,7 @@ def _patches(
             f"Neither metadata nor {path} says how many micrometres a pixel has. Put"
             " metadata/{id}.json beside it, or give `um_per_px`."
         )
-    return np.arange(len(barcodes)), order, um_per_px
+    return order, um_per_px, _side_of(attributes)
 
 
 def _check_barcodes(path: Path, barcodes: list[str], n: int, spots: list[str]) -> None:
@@ -199,6 +199,16 @@ def _scale_of(attributes: Mapping[str, Any]) -> float:
         return float(attributes["pixel_size"])
     side = float(attributes.get("patch_size", 0))
     return PATCH_UM / side if side > 0 else 0.0
+
+
+def _side_of(attributes: Mapping[str, Any]) -> float:
+    """Return the side of a patch in µm: HEST's, unless the file says that it was cut otherwise.
+
+    Files of the benchmark say no µm, but how many pixels of the slide their 112 µm are.
+    """
+    side = float(attributes.get("patch_size_src", 0)) * float(attributes.get("pixel_size", 0))
+    whole_pixels = abs(side - PATCH_UM) <= _ROUNDED * PATCH_UM
+    return side if side > 0 and math.isfinite(side) and not whole_pixels else PATCH_UM
 
 
 def read_gene_list(path: Path) -> list[str]:

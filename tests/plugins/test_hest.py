@@ -27,7 +27,7 @@ from spared_bench.errors import (
 )
 from spared_bench.models.encoders import ColorEncoder
 from spared_bench.planning.forecast import forecast
-from spared_bench.processing.given import write_given
+from spared_bench.processing.given import GIVEN_UM, write_given
 from spared_bench.readers.hest import read_gene_list, read_hest
 from spared_bench.registry import discover
 from spared_bench.sources.hest import read_task, tasks_in
@@ -122,6 +122,24 @@ def test_patches_and_their_middles_are_what_methods_see(task, tmp_path):
         write_given(slide, View(um=200, size=32), True, tmp_path / "wide.npy")
     with pytest.raises(ViewError, match="need the image"):
         write_given(slide, View(um=50, size=32, tiles=3), True, tmp_path / "tiles.npy")
+
+
+def test_patches_that_were_cut_wider_are_as_wide_as_their_file_says(own_task, tmp_path):
+    path = own_task / "patches" / "S1.h5"
+    with h5py.File(path, "a") as file:
+        images = file["img"][:]
+        del file["img"].attrs["patch_size"], file["img"].attrs["factor"]
+        # 896 pixels of 0.25 µm; HEST's are 448 of them, or 447 where a pixel is cut off.
+        file["img"].attrs.update({"patch_size_src": 896, "pixel_size": 0.25})
+    slide = read_hest(own_task / "adata" / "S1.h5ad", path)
+    write_given(slide, View(um=112, size=16), True, tmp_path / "middle.npy")
+    with h5py.File(path, "a") as file:
+        file["img"].attrs["patch_size_src"] = 447
+    usual = read_hest(own_task / "adata" / "S1.h5ad", path)
+
+    np.testing.assert_array_equal(np.load(tmp_path / "middle.npy"), images[:, 8:24, 8:24])
+    assert slide.uns["slide"][GIVEN_UM] == 224
+    assert usual.uns["slide"][GIVEN_UM] == 112
 
 
 def change(path, **datasets):

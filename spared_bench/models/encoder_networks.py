@@ -29,6 +29,8 @@ from spared_bench.specs import EncoderSpec
 _EXTRAS = {"transformers": "transformers", "open_clip": "open-clip"}
 #: Arguments that are not the constructor's.
 _OURS = ("model", "class", "config", "revision", "trust_remote_code", "dtype")
+#: What libraries call a token that is none of a patch, and no register.
+_CLASS_TOKENS = ("cls_token", "class_token", "class_embedding", "distillation_token")
 #: Parts of transformers' networks that give no feature that is taken here.
 _UNUSED = ("pooler.", "mask_token", "embeddings.mask_token", "position_ids")
 
@@ -128,10 +130,31 @@ class Pooled(nn.Module):
                 f"A network without tokens has no pooling {self.pooling!r}; take 'network', or"
                 " 'stage-N' for the mean over a map."
             )
-        cls, patches = tokens[:, 0], tokens[:, network.num_prefix_tokens :].mean(dim=1)
-        return {
-            "cls": cls, "mean": patches, "cls+mean": torch.cat([cls, patches], dim=1)
-        }[self.pooling]  # fmt: skip
+        if not isinstance(getattr(network, "fc_norm", None), nn.Identity | None):
+            raise PluginError(
+                f"A network that normalises after its own pooling has no pooling {self.pooling!r}:"
+                " its tokens are not normalised. Take 'network', which is the mean of its patch"
+                " tokens, normalised."
+            )
+        return _of_tokens(self.pooling, network, tokens, network.num_prefix_tokens)
+
+
+def _of_tokens(pooling: str, network: nn.Module, tokens: Tensor, n_before: int) -> Tensor:
+    """Return the class token, the mean of the patch tokens after so many others, or both."""
+    if pooling != "mean" and not _tokens_before(network):
+        raise PluginError(
+            f"A network without a class token has no pooling {pooling!r}: its first token is a"
+            " patch or a register. Take 'mean', or 'network'."
+        )
+    cls, patches = tokens[:, 0], tokens[:, n_before:].mean(dim=1)
+    return {
+        "cls": cls, "mean": patches, "cls+mean": torch.cat([cls, patches], dim=1)
+    }[pooling]  # fmt: skip
+
+
+def _tokens_before(network: nn.Module) -> int:
+    """Return how many learnt tokens stand before the patches and the registers, by their names."""
+    return sum(name.endswith(_CLASS_TOKENS) for name, _ in network.named_parameters())
 
 
 def _of_timm(known: KnownEncoder, weights: str, file: Path | None) -> nn.Module:
@@ -190,11 +213,9 @@ class _Transformer(nn.Module):
         if self.pooling == "pooler":
             return output.pooler_output
         tokens = output.last_hidden_state
-        first = 1 + int(getattr(self.network.config, "num_register_tokens", 0) or 0)
-        cls, patches = tokens[:, 0], tokens[:, first:].mean(dim=1)
-        return {
-            "cls": cls, "mean": patches, "cls+mean": torch.cat([cls, patches], dim=1)
-        }[self.pooling]  # fmt: skip
+        registers = int(getattr(self.network.config, "num_register_tokens", 0) or 0)
+        n_before = _tokens_before(self.network) + registers
+        return _of_tokens(self.pooling, self.network, tokens, n_before)
 
 
 def _of_transformers(known: KnownEncoder, weights: str, file: Path | None) -> nn.Module:

@@ -50,8 +50,8 @@ class EncoderSpec(Spec):
         ``class``, ``trust_remote_code`` and what its constructor takes.
     pooling : str
         ``"network"``: what the network returns; ``"cls"``: the class token after the last norm;
-        ``"mean"``: the mean of the patch tokens, without class and register tokens;
-        ``"cls+mean"``: both, one after the other; ``"stage-N"``: the mean over the map of a
+        ``"mean"``: the mean of the patch tokens after the last norm, without class and register
+        tokens; ``"cls+mean"``: both, one after the other; ``"stage-N"``: the mean over the map of a
         convolutional network's stage; ``"pooler"`` and ``"image_features"``: transformers' and
         CLIP's output of that name.
     width : int

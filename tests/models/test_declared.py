@@ -1,4 +1,5 @@
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from spared_bench.models import encoding
 from spared_bench.models.backbones import build_backbone
 from spared_bench.models.declared import DeclaredEncoder
 from spared_bench.models.encoder_facts import may_have_seen
-from spared_bench.models.encoder_networks import frame, make_network
+from spared_bench.models.encoder_networks import _Transformer, frame, make_network
 from spared_bench.models.encoder_table import KnownEncoder
 from spared_bench.models.encoding import FrozenNetwork, precision_on, runs_of
 from spared_bench.models.framing import framing
@@ -51,6 +52,48 @@ def test_pooling_takes_the_tokens_that_it_names(images, pooling, width):
     parts = {"cls": tokens[:, 0], "mean": tokens[:, 1:].mean(axis=1)}
     expected = np.concatenate([parts[name] for name in pooling.split("+")], axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pooling", "message"),
+    [
+        ({"class_token": False}, "cls", "without a class token"),
+        ({"class_token": False}, "cls+mean", "without a class token"),
+        ({"class_token": False, "reg_tokens": 1}, "cls", "a patch or a register"),
+        ({"global_pool": "avg"}, "mean", "normalises after its own pooling"),
+        ({"global_pool": "avg"}, "cls", "normalises after its own pooling"),
+    ],
+)
+def test_tokens_that_a_network_does_not_have_are_not_taken(images, arguments, pooling, message):
+    model = {"model": "vit_tiny_patch16_224", "img_size": 32, "depth": 1, "global_pool": ""}
+    width = 384 if "+" in pooling else 192
+    entry = known(arguments=model | arguments, pooling=pooling, width=width)
+    with pytest.raises(PluginError, match=message):
+        DeclaredEncoder(entry, "random").encode(Patches([images]))
+
+
+class Tokens(nn.Module):
+    """A network of transformers whose tokens are 1, 2 and 6 for every image."""
+
+    def __init__(self, *before):
+        super().__init__()
+        self.config = SimpleNamespace(num_register_tokens=0)
+        for name in (*before, "position_embedding"):
+            self.register_parameter(name, nn.Parameter(torch.zeros(1)))
+
+    def forward(self, images):
+        tokens = torch.tensor([1.0, 2.0, 6.0]).view(1, 3, 1)
+        return SimpleNamespace(last_hidden_state=tokens.expand(len(images), 3, 1))
+
+
+def test_the_mean_is_over_the_tokens_of_patches_whether_a_class_token_stands_before_them_or_not():
+    images = torch.zeros(1, 3, 8, 8)
+    assert _Transformer(Tokens(), "mean")(images).item() == 3
+    assert _Transformer(Tokens("cls_token"), "mean")(images).item() == 4
+    assert _Transformer(Tokens("cls_token", "distillation_token"), "mean")(images).item() == 6
+    assert _Transformer(Tokens("class_embedding"), "cls")(images).item() == 1
+    with pytest.raises(PluginError, match="without a class token"):
+        _Transformer(Tokens(), "cls")(images)
 
 
 def test_a_stage_is_the_mean_of_its_map(images):

@@ -55,6 +55,7 @@ def check_encoder(
     found = [
         _told("loads", "passed", where),
         _width(spec.width, together),
+        _apart(together),
         _alone(encode, images, together, spec.precision),
     ]
     if not spec.known_output:
@@ -81,10 +82,20 @@ def _width(wanted: int, features: np.ndarray) -> dict[str, str]:
     )
 
 
+def _apart(features: np.ndarray) -> dict[str, str]:
+    same = bool((features == features[0]).all())
+    told = f"{_N} patches have the same features" if same else "patches have features of their own"
+    return _told("patches told apart", "failed" if same else "passed", told)
+
+
 def _alone(
     encode: Callable[[Patches], np.ndarray], images: np.ndarray, together: np.ndarray, kind: str
 ) -> dict[str, str]:
-    alone = np.concatenate([encode(Patches([images[at : at + 1]])) for at in range(_N)])
+    try:
+        alone = np.concatenate([encode(Patches([images[at : at + 1]])) for at in range(_N)])
+    except (SparedBenchError, RuntimeError) as error:
+        told = f"of a patch alone: {' '.join(str(error).split())}"
+        return _told("another size of batch", "failed", told)
     apart = float(np.abs(alone - together).max() / max(float(together.std()), 1e-12))
     state = "passed" if apart <= _TOLERANCE[kind] else "failed"
     return _told("another size of batch", state, f"largest difference {apart:.2g} of the spread")

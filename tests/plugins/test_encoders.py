@@ -1,5 +1,6 @@
 """The built-in encoders, and one that a stranger's file brings."""
 
+import re
 import sys
 
 import numpy as np
@@ -123,9 +124,39 @@ def test_an_encoder_of_a_strangers_file_is_a_few_lines(tmp_path, rng):
     assert states == {
         "loads": "passed",
         "width": "passed",
+        "patches told apart": "passed",
         "another size of batch": "passed",
         "known output": "skipped",
     }
+
+
+@pytest.mark.parametrize(
+    ("of_batch", "failed", "told"),
+    [
+        (lambda x: x * 0 + 1, "patches told apart", "3 patches have the same features"),
+        (lambda x: x - x.mean(0), "another size of batch", "largest difference"),
+        # The deviation over a batch of one patch is 0.
+        (
+            lambda x: x / (x - x.mean(0)).abs().sum(0),
+            "another size of batch",
+            "of a patch alone: .* gives nan",
+        ),
+    ],
+)
+def test_a_check_finds_what_makes_features_useless(of_batch, failed, told):
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(3))
+
+        def forward(self, images):
+            return of_batch(images.mean(dim=(2, 3)) * self.scale)
+
+    spec = EncoderSpec("e", "a.b:c", loader="factory", width=3, size=8)
+    checks = check_encoder(KnownEncoder(spec, "", lambda: lambda weights: Network()))
+    found = {each["check"]: each["told"] for each in checks if each["state"] == "failed"}
+    assert list(found) == [failed]
+    assert re.search(told, found[failed])
 
 
 def test_a_check_says_why_an_encoder_does_not_load():

@@ -31,7 +31,7 @@ def check(
     plugin: list[Path] = PLUGIN,
     as_json: bool = JSON,
 ) -> None:
-    """Load encoders, and check width, size, known output, and another size of batch."""
+    """Load encoders, and check width, known output, other batches, and that patches differ."""
     from spared_bench.api.benches import resolve_device
     from spared_bench.models.encoder_table import known_encoder
     from spared_bench.running.requirements import missing_device

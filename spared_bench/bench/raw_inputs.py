@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from spared_bench.bench.harness import HARNESS_VERSION
 from spared_bench.bench.lookup import Lookup
+from spared_bench.errors import ContractError
+from spared_bench.files import write_text
 from spared_bench.keys.code import code_hash
 from spared_bench.protocol import samples_of
 from spared_bench.specs import DatasetSpec, SlideInfo
+
+#: Ending of the note, beside transforms by hand, of the middle section of each sample.
+MIDDLES = ".middles.json"
 
 
 class RawInputs(Lookup):
@@ -93,12 +100,57 @@ class RawInputs(Lookup):
         return list(samples_of(self.dataset(name)))
 
     def transforms_by_hand(self, name: str) -> dict[str, list[list[float]]]:
-        """Return the transforms of sections that a user has given; see ``registration.by_hand``."""
-        from spared_bench.registration.by_hand import place_of, read_transforms
+        """Return the transforms of sections that a user has given; see ``registration.by_hand``.
+
+        Raises
+        ------
+        ContractError
+            If a sample has another middle section than when they were given, to which they lead.
+        """
+        from spared_bench.registration.by_hand import read_transforms
+
+        path = self.place_by_hand(name)
+        if not path.is_file():
+            return {}
+        found = read_transforms(path)
+        noted = path.with_suffix(MIDDLES)
+        given = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else {}
+        for sample, middle in self.middles_of(name, found).items():
+            if given.get(sample, middle) != middle:
+                raise ContractError(
+                    f"The transforms by hand of sample {sample!r} of dataset {name!r} lead to"
+                    f" section {given[sample]}, its middle when they were given, and that is"
+                    f" {middle} now. Give transforms to {middle} (`spared-bench data align {name}"
+                    " --transforms FILE`), or take these away with `--forget`."
+                )
+        return found
+
+    def keep_by_hand(self, name: str, text: str) -> None:
+        """Keep a file of transforms, and to which sections they lead; an empty text: none."""
+        from spared_bench.registration.by_hand import read_transforms
+
+        path = self.place_by_hand(name)
+        if not text:
+            path.unlink(missing_ok=True)
+            path.with_suffix(MIDDLES).unlink(missing_ok=True)
+            return
+        write_text(path, text)
+        middles = self.middles_of(name, read_transforms(path))
+        write_text(path.with_suffix(MIDDLES), json.dumps(middles))
+
+    def place_by_hand(self, name: str) -> Path:
+        """Return where the transforms by hand of a dataset lie."""
+        from spared_bench.registration.by_hand import place_of
 
         spec = self.dataset(name)
-        path = place_of(self.workspace.data_dir, spec.fold_of or spec.name)
-        return read_transforms(path) if path.is_file() else {}
+        return place_of(self.workspace.data_dir, spec.fold_of or spec.name)
+
+    def middles_of(self, name: str, sections: Iterable[str]) -> dict[str, str]:
+        """Return the middle section of each sample that some sections are of, as ``register``."""
+        named = set(sections)
+        samples = {info.sample for info in self.dataset(name).slides if info.slide_id in named}
+        stacks = {sample: self.sections_of(name, sample) for sample in sorted(samples)}
+        return {sample: stack[len(stack) // 2].slide_id for sample, stack in stacks.items()}
 
     def registration_inputs(self, name: str, sample: str, method: str) -> dict[str, Any]:
         """What determines the registration of the sections of a sample, all that the dataset has.

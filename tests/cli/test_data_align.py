@@ -52,6 +52,26 @@ def test_transforms_by_hand_are_kept_used_and_forgotten(spared_bench, tmp_path):
     assert json.loads(again.stdout)["block"]["sections"]["one"]["how"] == "none"
 
 
+def test_transforms_by_hand_are_not_taken_for_ones_to_another_middle_section(
+    spared_bench, tmp_path
+):
+    file = tmp_path / "by_hand.yaml"
+    file.write_text("one: [[0, -1, 160], [1, 0, 0], [0, 0, 1]]\n")  # to section two
+    align = ("data", "align", "stack", "--register", "none")
+    assert spared_bench(*align, "--transforms", file).exit_code == 0
+    another = tmp_path / "stack_in_another_order.py"
+    order = "enumerate(SLIDES, 1)", "zip((1, 3, 2), SLIDES)"  # section three in the middle
+    another.write_text(PLUGIN.read_text().replace(*order))
+
+    failed = spared_bench(*align, plugin=another)
+    said = str(failed.exception)
+    assert "lead to section two, its middle when they were given, and that is three now" in said
+    assert spared_bench(*align, plugin=PLUGIN).exit_code == 0
+    assert spared_bench(*align, "--forget", plugin=another).exit_code == 0
+    assert spared_bench(*align, "--transforms", file, plugin=another).exit_code == 0
+    assert spared_bench(*align, plugin=another).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -58,19 +58,16 @@ def align(
 
 def _keep(bench: Bench, name: str, transforms: Path | None) -> None:
     """Keep a file of transforms where it is looked for, or take it away."""
-    from spared_bench.files import write_text
-    from spared_bench.registration.by_hand import place_of, read_transforms
+    from spared_bench.registration.by_hand import read_transforms
 
-    spec = bench.dataset(name)
-    kept = place_of(bench.workspace.data_dir, spec.fold_of or spec.name)
     if transforms is None:
-        kept.unlink(missing_ok=True)
+        bench.keep_by_hand(name, "")
         return
-    known = [info.slide_id for info in spec.slides]
+    known = [info.slide_id for info in bench.dataset(name).slides]
     for slide_id in read_transforms(transforms):
         if slide_id not in known:
             raise UnknownNameError("section", slide_id, known)
-    write_text(kept, transforms.read_text(encoding="utf-8"))
+    bench.keep_by_hand(name, transforms.read_text(encoding="utf-8"))
 
 
 def registrations(bench: Bench, name: str, method: str = "") -> dict[str, Registration]:

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.bench import Bench
 from spared_bench.data import SECTIONS, SPATIAL, SPATIAL_3D
 from spared_bench.errors import DataError
 from spared_bench.geometry import spacing
-from spared_bench.protocol import Known, samples_of
+from spared_bench.protocol.known import samples_of
 from spared_bench.registration import Aligned, Quality, Registration, register
 from spared_bench.registration.field import Field
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from spared_bench.bench import Bench
+    from spared_bench.protocol import Known
     from spared_bench.specs import DatasetSpec, SlideInfo
 
 _FILE, _FIELDS = "registration.json", "fields.npz"

@@ -39,6 +39,7 @@ def keys(bench: Bench) -> dict[str, str]:
     task = Task(bench, DATASET)
     return {
         "prepared": digest(bench.prepared_inputs(DATASET)),
+        "partly known": digest(partly_known(bench).prepared_inputs(DATASET)),
         "patches": digest(bench.patches_inputs(DATASET)),
         "registration": digest(bench.registration_inputs(DATASET, "C", "rigid")),
         "view": digest(bench.view_inputs(DATASET, VIEW)),
@@ -62,6 +63,14 @@ def stained(bench: Bench) -> Bench:
     """Return the same protocol with normalised stains."""
     protocol = json.loads(json.dumps(bench.settings.protocol))
     protocol["patches"]["stain"] = "macenko"
+    return Bench(replace(bench.settings, protocol=protocol), bench.registry)
+
+
+def partly_known(bench: Bench) -> Bench:
+    """Return the same protocol with a known section, to which the others are registered."""
+    protocol = json.loads(json.dumps(bench.settings.protocol))
+    protocol["known"] = {"sections": "first", "register": "rigid"}
+    protocol["processing"]["fit_on"] = "train"
     return Bench(replace(bench.settings, protocol=protocol), bench.registry)
 
 

@@ -82,16 +82,25 @@ SHUFFLENET = (
     | modules("spared_bench/models", "weights_match")
 )
 
-TABLE = {
-    "prepared": PREPARED,
-    "patches": PATCHES,
-    "registration": READING
+REGISTRATION = (
+    READING
     | modules("spared_bench/processing", "tissue_mask")
     | modules(
         "spared_bench/registration",
         "__init__ by_hand field pictures quality sample search",
     )
-    | modules("spared_bench", "geometry strict"),
+    | modules("spared_bench", "geometry strict")
+)
+
+TABLE = {
+    "prepared": PREPARED,
+    # How sections are put into one frame, and nothing of the harness that has it done.
+    "partly known": PREPARED
+    | REGISTRATION
+    | modules("spared_bench/trials", "placing")
+    | modules("spared_bench/protocol", "known section"),
+    "patches": PATCHES,
+    "registration": REGISTRATION,
     "view": VIEWS,
     "stained": PATCHES
     | modules(

@@ -19,6 +19,8 @@ from spared_bench.words import counted
 
 #: The folder of the tasks that are registered already.
 _BENCHMARK = "hest-bench"
+#: In place of a donor that metadata do not name.
+_NOT_SAID = "donor not said"
 #: Test samples of each fold, by its number.
 Folds = Mapping[str, Sequence[str]]
 _SPECIES = {"Homo sapiens": "human", "Mus musculus": "mouse"}
@@ -68,7 +70,14 @@ def add_hest(
         if task not in known:
             told[_name(task)] = _described(_task_description(task), data_dir, replace)
     if not tasks and is_hest1k(folder):
-        told["hest1k"] = _described(_samples_description(folder), data_dir, replace)
+        description = _samples_description(folder)
+        told["hest1k"] = _described(description, data_dir, replace)
+        donors = [slide["patient"] for slide in description["slides"].values()]
+        if unknown := sum(donor.endswith(_NOT_SAID) for donor in donors):
+            told["hest1k"] += (
+                f"; metadata name no donor of {counted(unknown, 'sample')}, so those of one study"
+                " are taken for one donor's"
+            )
     return told
 
 
@@ -158,11 +167,12 @@ def _samples_description(folder: Path) -> dict[str, Any]:
         )
     donors: dict[str, list[str]] = {}
     for sample in samples:
-        donors.setdefault(_donor(facts[sample], sample), []).append(sample)
+        donors.setdefault(_donor(facts[sample]), []).append(sample)
     if len(donors) < 2:
         raise UsageError(
-            f"{folder} holds samples of {len(donors)} donor; at least two are needed, one to learn"
-            " from and one to test. Add samples of another."
+            f"{folder} holds samples of {len(donors)} donor ({', '.join(donors)}, by study and"
+            " patient in metadata); at least two are needed, one to learn from and one to test. Add"
+            " samples of another, or metadata/{id}.json where they are missing."
         )
     names = sorted(donors)
     test = donors[names[-1]]
@@ -180,7 +190,7 @@ def _samples_description(folder: Path) -> dict[str, Any]:
                 f"Sample {sample!r} of {folder} has neither patches ({files['patches']}) nor a"
                 " slide (wsis). Fetch one of them."
             )
-        slides[sample] = there | {"patient": _donor(facts[sample], sample)}
+        slides[sample] = there | {"patient": _donor(facts[sample])}
     return {
         "name": "hest1k",
         "format": "hest",
@@ -204,11 +214,11 @@ def _metadata(folder: Path, sample: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _donor(facts: dict[str, Any], sample: str) -> str:
-    """Return study and donor; of an unknown donor the sample itself."""
+def _donor(facts: dict[str, Any]) -> str:
+    """Return study and donor; all samples of a study that name none may be of one."""
     study, patient = facts.get("dataset_title"), facts.get("patient")
-    known = isinstance(patient, str | int) and str(patient).strip()
-    return f"{study or ''} / {patient}"[:200] if known else sample
+    said = str(patient).strip() if isinstance(patient, str | int) else ""  # blank: nan
+    return f"{str(study or '')[:150]} / {said or _NOT_SAID}"[:200]
 
 
 def _described(values: dict[str, Any], data_dir: Path, replace: bool) -> str:

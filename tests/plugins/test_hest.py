@@ -252,6 +252,26 @@ def test_samples_of_hest_1k_become_one_dataset_with_donors_left_out(tmp_path):
         add_hest(folder, tmp_path / "data", lambda name: None)
 
 
+def test_samples_of_a_study_that_names_no_donor_are_not_learnt_from_and_tested(tmp_path):
+    folder = tmp_path / "hest"
+    donors = {"A1": ("T", float("nan")), "A2": ("T", " "), "B1": ("T", "1"), "C1": ("U", "1")}
+    (folder / "metadata").mkdir(parents=True)
+    for seed, (sample, (study, donor)) in enumerate(donors.items()):
+        make_sample(folder, sample, seed, kind="st", side=32)
+        told = {"dataset_title": study, "patient": donor, "pixel_size_um_estimated": 0.25}
+        (folder / "metadata" / f"{sample}.json").write_text(json.dumps(told))
+
+    told = add_hest(folder, tmp_path / "data", lambda name: None)
+
+    spec = discover(data_dir=tmp_path / "data").get("dataset", "hest1k").spec
+    assert sorted(spec.folds["donor"].values()) == [("A1", "A2"), ("B1",), ("C1",)]
+    assert "name no donor of 2 samples" in told["hest1k"]
+    for sample in ("B1", "C1"):
+        (folder / "st" / f"{sample}.h5ad").unlink()
+    with pytest.raises(UsageError, match=r"of 1 donor \(T / donor not said, by study"):
+        add_hest(folder, tmp_path / "more", lambda name: None)
+
+
 def test_tasks_that_are_registered_are_used_from_where_they_are(task, tmp_path):
     told = add_hest(task.parent, tmp_path / "data", {"hest_made": FOLDS}.get)
     assert (tmp_path / "data" / "hest-bench").resolve() == task.parent

@@ -65,7 +65,7 @@ class EncoderSpec(Spec):
         ``size`` alone.
     resize, crop : int
         Side in pixels that a patch is resized to before the middle square of ``crop`` is taken; 0:
-        ``size``, and no crop.
+        ``size`` for either.
     interpolation : {"bilinear", "bicubic"}
     um_per_px : float or tuple of float
         Micrometres per pixel that it was trained at, several if there were; empty: none in
@@ -158,6 +158,13 @@ class EncoderSpec(Spec):
                 raise PluginError(
                     f"{label}: {name} is {value!r}; expected pixels from {least} to 4096."
                 )
+        whole, seen = self.resize or self.size, self.crop or self.size
+        if seen > whole:
+            raise PluginError(
+                f"{label}: a patch is resized to {whole} px, and the middle {seen} px of it are to"
+                f" be taken (size={self.size}, resize={self.resize}, crop={self.crop}). Give a"
+                " `crop`, or a `size`, that is no more than that."
+            )
         for name in ("mean", "std"):
             values = getattr(self, name)
             if not _are_numbers(values) or len(values) != 3 or (name == "std" and min(values) <= 0):

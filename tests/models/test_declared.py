@@ -313,6 +313,8 @@ def test_what_an_encoder_may_have_seen(seen, expected):
         ({"loader": "factory"}, "needs `factory`"),
         ({"seen_slides": "TCGA"}, "tuple of texts"),
         ({"precision": "int8"}, "none of float32"),
+        ({"crop": 256}, "resized to 224 px, and the middle 256 px"),
+        ({"resize": 192}, "resized to 192 px, and the middle 224 px"),
     ],
 )
 def test_a_spec_that_cannot_be_is_refused(values, message):

@@ -172,6 +172,11 @@ class EncoderSpec(Spec):
                     f"{label}: {name} is {values!r}; expected three numbers, of red, green and"
                     " blue on a scale of 0 to 1."
                 )
+            if max(map(abs, values)) > 1:
+                raise PluginError(
+                    f"{label}: {name} is {values!r}; expected it on a scale of 0 to 1, on which no"
+                    " colour has more. Divide what is on a scale of 0 to 255 by 255."
+                )
         if not _are_numbers(self.um_per_px) or not all(0 < um < 1e3 for um in self.um_per_px):
             raise PluginError(
                 f"{label}: um_per_px is {self.um_per_px!r}; expected micrometres per pixel, such as"

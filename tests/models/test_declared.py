@@ -313,6 +313,8 @@ def test_what_an_encoder_may_have_seen(seen, expected):
         ({"loader": "factory"}, "needs `factory`"),
         ({"seen_slides": "TCGA"}, "tuple of texts"),
         ({"precision": "int8"}, "none of float32"),
+        ({"mean": (123.675, 116.28, 103.53)}, "mean .* Divide what is on a scale of 0 to 255"),
+        ({"std": (58.395, 57.12, 57.375)}, "std .* Divide what is on a scale of 0 to 255"),
         ({"crop": 256}, "resized to 224 px, and the middle 256 px"),
         ({"resize": 192}, "resized to 192 px, and the middle 224 px"),
     ],

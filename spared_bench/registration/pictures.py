@@ -220,3 +220,8 @@ def turned(picture: Picture, degrees: float) -> Picture:
         rotate(each, degrees, reshape=False, order=1) for each in (picture.grey, picture.tissue)
     )
     return replace(picture, grey=grey, tissue=tissue)
+
+
+def mirrored(picture: Picture) -> Picture:
+    """Return a picture with left and right exchanged, about the middle of its grid."""
+    return replace(picture, grey=picture.grey[:, ::-1], tissue=picture.tissue[:, ::-1])

@@ -66,9 +66,16 @@ class Quality:
 
 
 def quality_of(
-    fixed: Picture, other: Picture, matrix: np.ndarray, searched: Searched | None = None
+    fixed: Picture,
+    other: Picture,
+    matrix: np.ndarray,
+    searched: Searched | None = None,
+    mirrored: float = float("-inf"),
 ) -> Quality:
-    """Judge a matrix between the grids of two pictures."""
+    """Judge a matrix between the grids of two pictures.
+
+    ``mirrored`` is the score of the best turn of the other picture's mirror image.
+    """
     grey, tissue = moved(other, matrix)
     dice = float(2 * np.minimum(fixed.tissue, tissue).sum() / (fixed.tissue + tissue).sum())
     length = np.linalg.norm(fixed.grey) * np.linalg.norm(grey)
@@ -91,5 +98,11 @@ def quality_of(
         reasons.append(
             f"another turn scores nearly as high ({runner_up:.2f} beside {score:.2f}; a margin of"
             f" {LEAST_MARGIN} is expected): the turn may be wrong"
+        )
+    if mirrored - score >= LEAST_MARGIN:
+        reasons.append(
+            f"its mirror image scores higher ({mirrored:.2f} beside {score:.2f}): it was mounted"
+            " the other way up, or its image is mirrored. Turn image and spots over, or give its"
+            " transform by hand"
         )
     return Quality(dice, correlation, score, runner_up, tuple(reasons))

@@ -16,7 +16,13 @@ import numpy as np
 from spared_bench.errors import ContractError
 from spared_bench.registration.by_hand import checked_matrix
 from spared_bench.registration.field import Field, field_between
-from spared_bench.registration.pictures import Picture, Scales, pictures_of, scales_of
+from spared_bench.registration.pictures import (
+    Picture,
+    Scales,
+    mirrored,
+    pictures_of,
+    scales_of,
+)
 from spared_bench.registration.quality import Quality, quality_of
 from spared_bench.registration.search import refined, score_of, search
 
@@ -216,5 +222,5 @@ def _pair(
     matrix, searched = max(candidates, key=lambda c: score_of(fine[inner], fine[name], c[0]))
     if method in ("affine", "deformable"):
         matrix = refined(fine[inner], fine[name], matrix, affine=True).matrix
-    quality = quality_of(fine[inner], fine[name], matrix, searched)
-    return matrix, quality
+    other_way_up = search(coarse[inner], mirrored(coarse[name])).best.score
+    return matrix, quality_of(fine[inner], fine[name], matrix, searched, other_way_up)

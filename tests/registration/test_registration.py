@@ -86,6 +86,19 @@ def test_half_a_section_and_another_tissue_are_flagged(tmp_path, change):
     assert any("expected" in reason for reason in quality.reasons)
 
 
+def test_a_section_that_lies_the_other_way_up_is_told_from_one_that_is_turned(tmp_path):
+    other_way_up = placed(30) @ np.array([[-1, 0, 400], [0, 1, 0], [0, 0, 1]])
+    slides = {
+        "a": section(tmp_path / "a.png", other_way_up),
+        "b": section(tmp_path / "b.png", placed(0)),
+        "c": section(tmp_path / "c.png", placed(200)),
+    }
+    doubtful = register(slides).doubtful
+
+    assert list(doubtful) == ["a"]
+    assert "its mirror image scores higher" in doubtful["a"][-1]
+
+
 def test_affine_follows_a_stretch_that_no_turn_does(tmp_path):
     stretched = placed(25) @ np.array([[1.1, 0.05, -30], [0, 0.95, 10], [0, 0, 1]])
     truth = {"a": stretched, "b": placed(0)}

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _FEW = 0.05  # of spots: capture areas of one scan may touch, and do not lie on each other
 
 
+_PRINTED = "`gene_list` of `parameters`"
+
+
 @dataclass(frozen=True)
 class _Pictured:
     """The image of a slide, and where its spots lie on it."""
@@ -45,6 +48,7 @@ class Compared:
         self._organism = organism
         self._slide_of: dict[str, str] = {}
         self._genes: set[str] | None = None
+        self._listed: dict[str, None] = {}
         self._pictured: list[_Pictured] = []
         self._labelled: list[tuple[str, Path, set[str]]] = []
 
@@ -78,9 +82,10 @@ class Compared:
                 " slides have."
             )
         self._genes = shared
+        self._listed |= dict.fromkeys(slide.uns["slide"].get("listed_genes", ()))
 
     def require_listed(self, described: Description) -> None:
-        """Compare the genes that the description names with those that all slides have.
+        """Compare the genes that description and slides list with those that all slides have.
 
         Of a printed list (``gene_list``), what is there is taken, as preparation does.
 
@@ -93,9 +98,10 @@ class Compared:
 
         settings = Processing(from_dataset=True).for_dataset(described.spec())
         wanted = {
-            "genes": settings.genes,
-            "further_genes": settings.further_genes,
-            "gene_list": settings.listed_genes if settings.gene_list else (),
+            "`genes` of `parameters`": settings.genes,
+            "`further_genes` of `parameters`": settings.further_genes,
+            _PRINTED: settings.listed_genes if settings.gene_list else (),
+            "The file of `genes` of its slides": self._listed,
         }
         if not any(wanted.values()):
             return
@@ -103,10 +109,10 @@ class Compared:
         known = {*names["gene_id"], *names["gene_name"].astype(str)}
         for key, genes in wanted.items():
             lacking = [gene for gene in genes if gene not in known]
-            if not lacking or (key == "gene_list" and len(lacking) < len(genes)):
+            if not lacking or (key == _PRINTED and len(lacking) < len(genes)):
                 continue
             told = (
-                f"`{key}` of `parameters` names {counted(len(genes), 'gene')}, of which"
+                f"{key} names {counted(len(genes), 'gene')}, of which"
                 f" {len(lacking)} {'is' if len(lacking) == 1 else 'are'} not among the"
                 f" {len(names):,} that all slides have: {', '.join(lacking[:5])}."
             )

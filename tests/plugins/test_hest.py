@@ -18,6 +18,7 @@ from spared_bench.data import Patches
 from spared_bench.data.views import View
 from spared_bench.errors import (
     ContractError,
+    CountsError,
     DataError,
     ImageError,
     MissingFileError,
@@ -189,6 +190,14 @@ def test_a_list_of_genes_that_is_none_is_refused(tmp_path, text):
 def test_a_list_of_genes_that_windows_has_marked_is_read(tmp_path):
     (tmp_path / "genes.json").write_text('{"genes": ["A", "B"]}', encoding="utf-8-sig")
     assert read_gene_list(tmp_path / "genes.json") == ["A", "B"]
+
+
+def test_a_task_with_a_sample_that_lacks_a_listed_gene_is_told_before_it_is_run(own_task, tmp_path):
+    adata = read_h5ad(own_task / "adata" / "S2.h5ad")
+    adata[:, adata.var_names != "VIM"].write_h5ad(own_task / "adata" / "S2.h5ad")
+    message = r"file of `genes` .* 8 genes, of which 1 is not among the 9 that all slides have: VIM"
+    with pytest.raises(CountsError, match=message):
+        add_hest(own_task, tmp_path / "data", lambda name: None)
 
 
 def test_a_task_is_read_with_its_folds(task):

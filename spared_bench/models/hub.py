@@ -25,7 +25,8 @@ def own_file(spec: EncoderSpec) -> Path | None:
     """Return the file, or the folder, of an encoder in the folder that the user names.
 
     ``<name>.safetensors`` (or ``.pth``, ``.pt``, ``.bin``), or a folder ``<name>`` that holds what
-    the hub has.
+    the hub has; of an encoder that is a network of timm or torchvision as published, also one that
+    is named after the network, which takes the place of its weights (``build_backbone``).
 
     Raises
     ------
@@ -39,7 +40,10 @@ def own_file(spec: EncoderSpec) -> Path | None:
         raise WeightsUnavailableError(
             f"{WEIGHTS_FOLDER} must name a folder of weights files; {str(folder)!r} is none."
         )
-    for name in (spec.name, *spec.aliases):
+    names = [spec.name, *spec.aliases]
+    if spec.loader in ("timm", "torchvision") and not spec.hub_id:
+        names.append(str(spec.arguments.get("model") or spec.source))
+    for name in names:
         for suffix in _SUFFIXES:
             if (file := folder / f"{name}{suffix}").is_file():
                 return file.resolve()

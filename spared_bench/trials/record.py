@@ -11,7 +11,8 @@ from typing import Any
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.models.encoder_facts import encoder_facts
-from spared_bench.models.encoder_table import is_colour
+from spared_bench.models.encoder_table import is_colour, known_encoder
+from spared_bench.models.hub import own_file
 from spared_bench.models.weights_folder import file_for
 from spared_bench.results import TrialResult
 from spared_bench.trials.checks import slide_checks_fact
@@ -132,7 +133,9 @@ def weights_fact(bench: Bench, job: Job, predictor: Any) -> dict[str, Any]:
     weights = getattr(predictor, "weights_used", getattr(predictor, "weights", None))
     if not isinstance(weights, str):
         return {}
-    if weights == "pretrained" and (file := file_for(predictor)):
+    encoder = known_encoder(str(getattr(predictor, asked, ""))) if asked else None
+    file = own_file(encoder.spec) if encoder is not None else file_for(predictor)
+    if weights == "pretrained" and file is not None:
         return {"weights": file.name}
     return {"weights": weights if weights in {"pretrained", "random"} else Path(weights).name}
 

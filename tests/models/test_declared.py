@@ -113,23 +113,31 @@ def test_a_stage_is_the_mean_of_its_map(images):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("mine", vit()),
+        # As timm publishes it: a file that is named after the network stands for its weights.
+        ("test_vit", known(source="test_vit", arguments=VIT, pooling="cls", multiple=16)),
+    ],
+)
 def test_the_file_in_the_users_folder_is_taken_and_is_in_the_identity(
-    images, tmp_path, monkeypatch
+    images, tmp_path, monkeypatch, name, entry
 ):
     network = build_backbone("test_vit", "random", 0, **VIT)
     for value in network.state_dict().values():
         value.add_(0.01)
-    save_file(network.state_dict(), tmp_path / "mine.safetensors")
+    save_file(network.state_dict(), tmp_path / f"{name}.safetensors")
     monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path))
-    encoder = DeclaredEncoder(vit())
+    encoder = DeclaredEncoder(entry)
 
     found, before = encoder.encode(Patches([images])), encoder.identity()
 
-    other = DeclaredEncoder(vit(), "random").encode(Patches([images]))
+    other = DeclaredEncoder(entry, "random").encode(Patches([images]))
     assert np.abs(found - other).max() > 1e-3
     next(iter(network.state_dict().values())).add_(1.0)
-    save_file(network.state_dict(), tmp_path / "mine.safetensors")
-    assert DeclaredEncoder(vit()).identity()["content"] != before["content"]
+    save_file(network.state_dict(), tmp_path / f"{name}.safetensors")
+    assert DeclaredEncoder(entry).identity()["content"] != before["content"]
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path, monkeypatch, images):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from spared_bench.bench.lookup import class_of
 from spared_bench.errors import PluginError
@@ -27,7 +27,7 @@ _TOLD = ("summary", "citation", "licence", "gated", "pretraining", "seen_slides"
 def method_inputs(
     entry: Registered, parameters: Mapping[str, Any], fingerprints: Fingerprints
 ) -> dict[str, Any]:
-    """What determines a method; of weights that are a file, its content by ``fingerprints``."""
+    """What determines a method; of weights that are a file or a folder, their content."""
     described = {
         "name": entry.spec.name,
         "version": entry.spec.version,
@@ -39,6 +39,8 @@ def method_inputs(
     if isinstance(weights, str) and Path(weights).expanduser().is_file():
         # The content counts: another file of the same name is another experiment.
         described["weights"] = fingerprints.of_file(Path(weights).expanduser().resolve())
+    elif _is_folder(weights):
+        described["weights"] = content_digest(Path(weights).expanduser().resolve())
     elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(class_of(entry), parameters)):
         described["weights"] = fingerprints.of_file(file)
     if known := known_encoder(_encoder_named(entry, parameters)):
@@ -47,6 +49,15 @@ def method_inputs(
         # They are imported by name, so the code of the method does not hold theirs.
         described["augmentation"] = {module: code_hash(module) for module in named}
     return described
+
+
+def _is_folder(weights: object) -> TypeGuard[str]:
+    """Whether weights are a folder of what a hub has, and no word that a folder is named by."""
+    return (
+        isinstance(weights, str)
+        and weights not in ("", "pretrained", "random")
+        and Path(weights).expanduser().is_dir()
+    )
 
 
 def _encoder_named(entry: Registered, parameters: Mapping[str, Any]) -> str:

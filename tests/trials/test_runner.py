@@ -257,6 +257,20 @@ def test_features_of_colour_have_no_weights_and_those_of_a_network_have(bench, n
     assert weights_fact(bench, job, network) == {"weights": "random"}
 
 
+def test_another_content_of_a_folder_of_weights_is_another_trial(bench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keys = {}
+    for folder in ("hub", "pretrained"):  # the second is not what the word means
+        (tmp_path / folder).mkdir()
+        for content in ("one", "other"):
+            (tmp_path / folder / "config.json").write_text(content)
+            asked = {"encoder": "phikon", "weights": folder}
+            keys[folder, content] = bench.trial_inputs("toy", "none", "linear-probe", asked, 0)
+
+    assert keys["hub", "one"] != keys["hub", "other"]
+    assert keys["pretrained", "one"] == keys["pretrained", "other"]
+
+
 def test_another_file_of_weights_of_the_same_name_is_another_trial(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     file, keys = tmp_path / "w.safetensors", {}

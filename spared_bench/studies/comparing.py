@@ -160,50 +160,36 @@ def _pairs(
     collected: Collected, cells: Iterable[StudyCell], wanted: Comparison, *, with_method: bool
 ) -> list[tuple[StudyCell, StudyCell]]:
     """Return (level, base) of all cells that agree in everything else."""
-
-    def place(cell: StudyCell) -> tuple[object, ...]:
-        others = tuple(sorted((k, v) for k, v in cell.levels.items() if k != wanted.factor))
-        return (
-            others,
-            cell.dataset,
-            cell.completer,
-            cell.method if with_method else "",
-            cell.seed,
-        )
-
     done = [cell for cell in cells if cell.result is not None]
-    base = {place(cell): cell for cell in collected.of(done, wanted.factor, wanted.against)}
     level = collected.of(done, wanted.factor, wanted.level)
-    varied = _differs(level, base.values())
-    if varied:
-        # A level that says which dataset, completer or seed is run has no partner there.
-        return _paired_without(level, list(base.values()), wanted.factor, varied)
-    return [(cell, base[place(cell)]) for cell in level if place(cell) in base]
+    against = collected.of(done, wanted.factor, wanted.against)
+    left_out = _differs(level, against, with_method=with_method)
+    base: dict[tuple[object, ...], list[StudyCell]] = {}
+    for cell in against:
+        base.setdefault(_place(cell, wanted.factor, left_out), []).append(cell)
+    return [
+        (cell, other)
+        for cell in level
+        for other in base.get(_place(cell, wanted.factor, left_out), [])
+    ]
 
 
-def _differs(level: Sequence[StudyCell], base: Iterable[StudyCell]) -> tuple[str, ...]:
-    """Return what level and base select apart from each other: nothing of theirs is shared."""
-    others = list(base)
-    return tuple(
+def _differs(*levels: Sequence[StudyCell], with_method: bool) -> tuple[str, ...]:
+    """Return what levels select apart from each other: nothing of theirs is shared."""
+    apart = tuple(
         name
         for name in ("dataset", "completer", "seed")
-        if level
-        and others
-        and not {getattr(c, name) for c in level} & {getattr(c, name) for c in others}
+        if all(levels)
+        and not set.intersection(*({getattr(cell, name) for cell in each} for each in levels))
     )
+    return apart if with_method else (*apart, "method")
 
 
-def _paired_without(
-    level: Sequence[StudyCell], base: Sequence[StudyCell], factor: str, varied: tuple[str, ...]
-) -> list[tuple[StudyCell, StudyCell]]:
-    kept = [name for name in ("dataset", "completer", "method", "seed") if name not in varied]
-
-    def place(cell: StudyCell) -> tuple[object, ...]:
-        others = tuple(sorted((k, v) for k, v in cell.levels.items() if k != factor))
-        return (others, *(getattr(cell, name) for name in kept))
-
-    known = {place(cell): cell for cell in base}
-    return [(cell, known[place(cell)]) for cell in level if place(cell) in known]
+def _place(cell: StudyCell, factor: str, left_out: Sequence[str]) -> tuple[object, ...]:
+    """Return what cells of two levels must agree in to be compared."""
+    kept = [name for name in ("dataset", "completer", "method", "seed") if name not in left_out]
+    others = tuple(sorted((k, v) for k, v in cell.levels.items() if k != factor))
+    return (others, *(getattr(cell, name) for name in kept))
 
 
 def blocks(
@@ -212,7 +198,8 @@ def blocks(
     """Return the scores of level and base on every slide that both have, (n_blocks,) each.
 
     A slide is a block: seeds, completers and levels of other factors are averaged within it. Where
-    level and base are of different slides, the dataset is the block.
+    level and base are of different slides, the dataset is the block; of different datasets, all of
+    them are one, as no fold of one belongs to a fold of the other.
     """
     first: dict[tuple[str, str], list[float]] = {}
     second: dict[tuple[str, str], list[float]] = {}
@@ -226,8 +213,9 @@ def blocks(
         if not shared:
             values = cell.score(metric), base.score(metric)
             if all(map(math.isfinite, values)):
-                first.setdefault((cell.dataset, ""), []).append(values[0])
-                second.setdefault((cell.dataset, ""), []).append(values[1])
+                block = (cell.dataset if cell.dataset == base.dataset else "", "")
+                first.setdefault(block, []).append(values[0])
+                second.setdefault(block, []).append(values[1])
     return (
         np.array([mean(values) for values in first.values()]),
         np.array([mean(values) for values in second.values()]),
@@ -297,15 +285,19 @@ def omnibus(
     import pandas as pd
 
     labels = list(study.factors[factor].levels)
+    cells = [cell for cell in collected.done if not method or cell.method == method]
+    of_levels = [collected.of(cells, factor, label) for label in labels]
+    left_out = _differs(*of_levels, with_method=bool(method))
+    places = [{_place(cell, factor, left_out) for cell in each} for each in of_levels]
+    shared = set.intersection(*places)  # or a level's mean would be of other cells than another's
     table: dict[str, dict[tuple[str, str], float]] = {}
-    for label in labels:
+    for label, each in zip(labels, of_levels, strict=True):
         values: dict[tuple[str, str], list[float]] = {}
-        for cell in collected.of(collected.done, factor, label):
-            if method and cell.method != method:
-                continue
-            for slide, value in cell.slides(metric.name).items():
-                values.setdefault((cell.dataset, slide), []).append(value)
-        table[label] = {block: mean(each) for block, each in values.items()}
+        for cell in each:
+            if _place(cell, factor, left_out) in shared:
+                for slide, value in cell.slides(metric.name).items():
+                    values.setdefault((cell.dataset, slide), []).append(value)
+        table[label] = {block: mean(found) for block, found in values.items()}
     frame = pd.DataFrame(table).dropna()
     if len(labels) < 3 or len(frame) < 2:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,32 @@ def test_friedman_asks_whether_the_levels_differ_at_all(rng):
 
     assert found.p == pytest.approx(stats.friedmanchisquare(*values).pvalue)
     assert omnibus(STUDY, Collected(cells[:1]), PCC, "f", "m") is None
+
+
+def test_friedman_holds_no_cells_against_others_where_every_level_stands_alone(rng):
+    values = rng.uniform(0, 1, (3, 6))
+    cells = [cell(lv, values[at], seed=0) for at, lv in enumerate(["base", "one", "two"])]
+    cells = [replace(each, levels=each.levels | {"g": "off"}) for each in cells]
+    # At the base of f, another factor is varied; and one seed of the base failed at the others.
+    moved = cell("base", rng.uniform(5, 9, 6))
+    cells.append(replace(moved, levels=moved.levels | {"g": "on"}))
+    more = cell("base", rng.uniform(5, 9, 6), seed=1)
+    cells.append(replace(more, levels=more.levels | {"g": "off"}))
+
+    found = omnibus(STUDY, Collected(cells), PCC, "f", "m")
+
+    assert found.p == pytest.approx(stats.friedmanchisquare(*values).pvalue)
+
+
+def test_folds_of_another_dataset_are_held_against_all_folds_of_the_base():
+    cells = [cell("base", [score], dataset=f"a.{at}") for at, score in enumerate([0.1, 0.3, 0.8])]
+    cells += [cell("one", [score], dataset=f"b.{at}") for at, score in enumerate([0.5, 0.7])]
+
+    first, _ = compare(STUDY, Collected(cells), PCC)
+
+    assert first.mean_against == pytest.approx(0.4)  # and not 0.8, that of the last fold
+    assert first.difference == pytest.approx(0.2)
+    assert first.n_blocks == 1
 
 
 def test_what_a_comparison_cannot_say_depends_on_what_there_is():

@@ -92,9 +92,10 @@ def plan_study(study: Study, base: Bench) -> StudyPlan:
     Raises
     ------
     StudyError
-        See ``variants_of``; also where a variant's methods cannot be set so, or no variant has a
-        cell that can be run.
+        See ``variants_of``; also where a variant's methods cannot be set so, no variant has a cell
+        that can be run, or the metric is best at a value in between.
     """
+    _require_direction(study, base)
     if study.kind == "difficulty":
         return StudyPlan(study, base, [], _away(base, study.datasets))
     if study.kind == "robustness":
@@ -104,6 +105,18 @@ def plan_study(study: Study, base: Bench) -> StudyPlan:
         groups.setdefault(variant.group, []).append(variant)
     made = [_planned(study, base, tuple(variants)) for variants in groups.values()]
     return StudyPlan(study, base, made)
+
+
+def _require_direction(study: Study, base: Bench) -> None:
+    """Refuse a metric that is best in between: no difference of two values says which is better."""
+    metric = base.metric(study.metric)
+    if metric.better == "nearest":
+        raise StudyError(
+            f"study {study.name!r} compares by {metric.name!r}, which is best at {metric.goal:g}:"
+            " higher is better below, and lower above, so a difference says nothing. Name a"
+            " `metric` that is better the higher or the lower it is; the scores by"
+            f" {metric.name!r} stand in cells.csv where the protocol has it among its `metrics`."
+        )
 
 
 def _away(base: Bench, names: Sequence[str]) -> dict[str, str]:

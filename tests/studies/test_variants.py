@@ -27,6 +27,15 @@ def study(factors: str, rest: str = "methods: [linear-probe]") -> str:
     return f"name: x\nbase: toy\nmetric: mse\n{rest}\nfactors: {factors}\n"
 
 
+@pytest.mark.parametrize("kind", ["factors", "robustness", "difficulty"])
+def test_a_metric_that_is_best_in_between_is_refused(opened, kind):
+    factors = "factors: {alpha: {setting: linear-probe.alpha, levels: [1.0, 10.0]}}"
+    text = f"name: x\nbase: toy\nmetric: coverage-90\nkind: {kind}\nmethods: [linear-probe]\n"
+    told = refused(opened, text + (factors if kind == "factors" else ""))
+    assert "compares by 'coverage-90', which is best at 0.9" in told
+    assert "Name a `metric` that is better the higher or the lower it is" in told
+
+
 def test_every_combination_is_a_variant_and_the_base_comes_first(opened):
     of = opened(
         study(

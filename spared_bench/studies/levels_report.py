@@ -108,7 +108,7 @@ def maps_section(plan: StudyPlan, collected: Collected, metric: MetricSpec) -> S
                 ]
                 base = collected.of(cells, factor, levels.base_level)
                 if base and len(parts) < 6:
-                    best = _best(cells, base[0], metric)
+                    best = best_level(cells, base[0], factor, metric)
                     try:
                         made = gene_maps(plan, base[0], best, factor, metric)
                     except CorruptEntryError as error:  # which ends no report
@@ -118,9 +118,17 @@ def maps_section(plan: StudyPlan, collected: Collected, metric: MetricSpec) -> S
     return Section("The genes predicted best and worst", tuple(parts))
 
 
-def _best(cells: Sequence[StudyCell], base: StudyCell, metric: MetricSpec) -> StudyCell:
+def best_level(
+    cells: Sequence[StudyCell], base: StudyCell, factor: str, metric: MetricSpec
+) -> StudyCell:
+    """Return the best of the cells that differ from a base in nothing but the level of a factor."""
+
+    def rest(cell: StudyCell) -> tuple[object, ...]:
+        others = {name: label for name, label in cell.levels.items() if name != factor}
+        return others, cell.seed, cell.completer
+
     sign = -1.0 if metric.better == "lower" else 1.0
-    alike = [cell for cell in cells if cell.seed == base.seed and cell.completer == base.completer]
+    alike = [cell for cell in cells if rest(cell) == rest(base)]
     return max(
         alike,
         key=lambda cell: (

@@ -64,9 +64,10 @@ def gene_maps(
         pictures += _of_gene(plan, base, best, factor, gene, role, name, metric)
     if not pictures:
         return None
-    predicted = "predicted by the base, and by the level of the highest mean"
+    most = "lowest" if metric.better == "lower" else "highest"
+    predicted = f"predicted by the base, and by the level of the {most} mean {metric.title}"
     if best is base:
-        predicted = "and predicted by the base, which has the highest mean"
+        predicted = f"and predicted by the base, which has the {most} mean {metric.title}"
     return Pictures(
         f"{base.dataset}, {base.method}",
         tuple(pictures),

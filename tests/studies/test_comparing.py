@@ -12,6 +12,7 @@ from scipy import stats
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.studies.comparing import compare, limits_of, omnibus
+from spared_bench.studies.levels_report import best_level
 from spared_bench.studies.model import parse_study
 from spared_bench.studies.results import Collected, StudyCell
 
@@ -144,6 +145,21 @@ def test_friedman_holds_no_cells_against_others_where_every_level_stands_alone(r
     found = omnibus(STUDY, Collected(cells), PCC, "f", "m")
 
     assert found.p == pytest.approx(stats.friedmanchisquare(*values).pvalue)
+
+
+@pytest.mark.parametrize(("metric", "best"), [(PCC, "one"), (MSE, "two")])
+def test_the_best_level_of_a_factor_differs_from_the_base_in_no_other_factor(metric, best):
+    def at(level, other, score):
+        each = cell(level, [score], metric=metric.name)
+        return replace(each, levels=each.levels | {"g": other})
+
+    base = at("base", "off", 0.4)
+    cells = [base, at("one", "off", 0.5), at("two", "off", 0.3)]
+    cells += [at("base", "on", 0.9), at("one", "on", 0.1)]
+
+    found = best_level(cells, base, "f", metric)
+
+    assert found.levels == {"f": best, "g": "off"}
 
 
 def test_folds_of_another_dataset_are_held_against_all_folds_of_the_base():

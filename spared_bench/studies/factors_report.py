@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from spared_bench.leaderboard.measures import is_comparable
 from spared_bench.specs import MetricSpec
 from spared_bench.studies.blocks import (
     Boxes,
@@ -37,7 +38,13 @@ def sections_of(
 ) -> list[Section]:
     """Return the sections of the page of a study of factors."""
     study = plan.study
-    short = in_short(differences, metric)
+    apart = _in_other_units(study, metric)
+    short = in_short([each for each in differences if each.factor not in apart], metric)
+    short += [
+        f"{factor}: its levels change what is predicted, so {metric.title} of different levels is"
+        " of different quantities and none is called the best. Compare by a correlation."
+        for factor in apart
+    ]
     found = [Section("In short", (Sentences("", tuple(short)),) if short else ())]
     for factor in study.factors:
         for method in methods_of(study, collected, factor):
@@ -238,18 +245,22 @@ def _limits(
     study: Study, collected: Collected, differences: Sequence[Difference], metric: MetricSpec
 ) -> list[str]:
     told = [*study.notes, *limits_of(collected, differences)]
-    moved = _targets_varied(study)
-    if moved and metric.per in ("entry",):
+    if apart := _in_other_units(study, metric):
         told.append(
-            f"{moved} change what is predicted, so {metric.title} of different levels is of"
-            " different quantities and not to be compared; a correlation is."
+            f"The levels of {', '.join(apart)} change what is predicted, so {metric.title} of"
+            " different levels is of different quantities and not to be compared; a correlation is."
         )
     return told
 
 
-def _targets_varied(study: Study) -> str:
-    """Name the factors whose levels change the target or its genes."""
-    names = [
+def _in_other_units(study: Study, metric: MetricSpec) -> list[str]:
+    """Return the factors by whose levels an error has another unit: of the target or its genes.
+
+    A correlation and a coefficient of determination have none, nor has what lies between two ends.
+    """
+    if metric.undefined != "left_out" or is_comparable(metric):
+        return []
+    return [
         name
         for name, factor in study.factors.items()
         if any(
@@ -258,7 +269,6 @@ def _targets_varied(study: Study) -> str:
             for path in factor.assigned(label)
         )
     ]
-    return f"The levels of {', '.join(names)}" if names else ""
 
 
 def gaps_of(collected: Collected) -> Table | None:

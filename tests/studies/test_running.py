@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -31,6 +32,16 @@ def test_a_second_run_trains_nothing_and_the_report_lies_there(opened):
     assert {path.name for path in first.files} == {
         *("cells.csv", "slides.csv", "genes.csv", "comparisons.csv")
     }
+
+
+def test_no_level_is_called_the_best_by_an_error_in_other_units(opened):
+    page = run(opened()).page.read_text(encoding="utf-8")
+    assert "so MSE of different levels is of different quantities and none is called" in page
+    assert not re.search("has the lowest MSE, |a lower MSE than the base", page)
+
+    page = run(opened(STUDY.replace("metric: mse", "metric: r2-gene"))).page.read_text("utf-8")
+    assert "different quantities" not in page
+    assert re.search("has the highest R2-Gene, |a higher R2-Gene than the base", page)
 
 
 @pytest.mark.parametrize("spoilt", [bytes, lambda n: b"PK" + bytes(n - 2)], ids=["zeros", "zip"])

@@ -81,7 +81,7 @@ def cost_section(study: Study, collected: Collected) -> Section:
                 method,
                 duration(mean(fit)),
                 duration(mean(predict)),
-                str(sum(cell.trials for cell in cells)),
+                str(len({key for cell in cells for key in cell.trained})),
                 short_count(max(sizes, default=None)),
             )
         )
@@ -91,7 +91,7 @@ def cost_section(study: Study, collected: Collected) -> Section:
         "Cost",
         (table,) if rows else (),
         "Mean time of a training on whatever machine it ran, which other work may have slowed down;"
-        " trainings of searches are counted.",
+        " trainings of searches, which seeds share, are counted once.",
     )
 
 

@@ -28,8 +28,8 @@ class StudyCell:
         With its scores; ``None`` for a gap.
     gap : str
         Why there is no result.
-    trials : int
-        Trainings that it took, those of its search included.
+    trained : tuple of str
+        Keys of the trainings that it took, those of its search, which seeds share, included.
     """
 
     levels: dict[str, str]
@@ -39,7 +39,7 @@ class StudyCell:
     seed: int
     result: TrialResult | None = None
     gap: str = ""
-    trials: int = 0
+    trained: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -127,44 +127,49 @@ def _of_group(group: Group, not_run: str) -> list[StudyCell]:
     for variant in group.variants:
         for place in variant.places:
             if place in found:
-                result, reason, trials = found[place]
+                result, reason, trained = found[place]
                 reason = not_run if reason == NOT_RUN else reason
-                cells.append(_cell(variant, place, result, reason, trials))
+                cells.append(_cell(variant, place, result, reason, trained))
                 continue
             gap = group.plan.unavailable.get(place[0], "")
             gap = gap or next((why for why in reasons if repr(place[2]) in why), not_run)
-            cells.append(_cell(variant, place, None, gap, 0))
+            cells.append(_cell(variant, place, None, gap, ()))
     return cells
 
 
-def _outcomes(plan: Plan) -> dict[Place, tuple[TrialResult | None, str, int]]:
+def _outcomes(plan: Plan) -> dict[Place, tuple[TrialResult | None, str, tuple[str, ...]]]:
     """Return the result of every cell of a plan, or why it has none."""
     results = stored_results(plan)
-    found: dict[Place, tuple[TrialResult | None, str, int]] = {}
+    found: dict[Place, tuple[TrialResult | None, str, tuple[str, ...]]] = {}
     for cell in plan.cells:
         place = (cell.dataset, cell.completer, cell.predictor, cell.seed)
-        job, trials = cell.chosen(results), max(1, len(cell.searched(results)))
+        job = cell.chosen(results)
         if job is None or job.key not in results:
-            found[place] = (None, NOT_RUN, 0)
+            found[place] = (None, NOT_RUN, ())
             continue
+        trained = tuple(dict.fromkeys([*cell.searched(results), job.key]))
         result = results[job.key]
         scores = stored_scores(plan, job) if result.ok else None
         if result.ok and scores is None:
-            found[place] = (None, "its predictions are not scored yet", trials)
+            found[place] = (None, "its predictions are not scored yet", trained)
             continue
         scored = result if scores is None else result.scored(scores)
         if not scored.ok:
-            found[place] = (None, f"{scored.status}: {scored.message}", trials)
+            found[place] = (None, f"{scored.status}: {scored.message}", trained)
         else:
-            found[place] = (scored, "", trials)
+            found[place] = (scored, "", trained)
     return found
 
 
 def _cell(
-    variant: Variant, place: Place, result: TrialResult | None, gap: str, trials: int
+    variant: Variant,
+    place: Place,
+    result: TrialResult | None,
+    gap: str,
+    trained: tuple[str, ...],
 ) -> StudyCell:
     dataset, completer, method, seed = place
-    return StudyCell(dict(variant.levels), dataset, completer, method, seed, result, gap, trials)
+    return StudyCell(dict(variant.levels), dataset, completer, method, seed, result, gap, trained)
 
 
 def mean(values: Sequence[float]) -> float:

@@ -100,7 +100,7 @@ def _cells(
             row |= {
                 "fit_seconds": result.seconds.get("fit", math.nan),
                 "predict_seconds": result.seconds.get("predict", math.nan),
-                "trainings": cell.trials,
+                "trainings": len(cell.trained),
                 "n_parameters": result.n_parameters if result.n_parameters is not None else "",
                 "trial": result.key,
             }

@@ -41,7 +41,7 @@ def cell(level, slides, genes=(), seed=0, metric="pcc-gene", dataset="d", method
         genes=[f"g{at}" for at in range(len(genes))],
         facts={"evaluation_split": "test"},
     )
-    return StudyCell({"f": level}, dataset, "none", method, seed, result, trials=1)
+    return StudyCell({"f": level}, dataset, "none", method, seed, result)
 
 
 def test_differences_are_of_slides_with_seeds_averaged(rng):

@@ -10,6 +10,7 @@ import pytest
 from spared_bench.api import execute, select
 from spared_bench.store.maintenance import unneeded
 from spared_bench.studies import kinds
+from spared_bench.studies.levels_report import cost_section
 from spared_bench.studies.planning import plan_study
 from spared_bench.studies.results import collect
 from spared_bench.studies.running import run_study
@@ -42,6 +43,16 @@ def test_no_level_is_called_the_best_by_an_error_in_other_units(opened):
     page = run(opened(STUDY.replace("metric: mse", "metric: r2-gene"))).page.read_text("utf-8")
     assert "different quantities" not in page
     assert re.search("has the highest R2-Gene, |a higher R2-Gene than the base", page)
+
+
+def test_the_trainings_of_a_search_that_seeds_share_are_counted_once(opened):
+    text = STUDY.replace("set: {linear-probe.alpha: 10.0}\n", "seeds: [0, 1]\n")
+    of = opened(text.replace(", counts]", "]"))
+    trained = run(of, report=False).run.new
+
+    section = cost_section(of.study, collect(plan_study(of.study, of.base)))
+    assert trained > 4  # of two levels and seeds
+    assert sum(int(row[4]) for row in section.parts[0].rows) == trained
 
 
 @pytest.mark.parametrize("spoilt", [bytes, lambda n: b"PK" + bytes(n - 2)], ids=["zeros", "zip"])

@@ -323,6 +323,16 @@ def limits_of(collected: Collected, differences: Sequence[Difference]) -> list[s
             " intervals over genes show how the genes of these slides differ, and genes of one"
             " slide are not independent of each other."
         )
+    genes: dict[str, set[frozenset[str]]] = {}
+    for cell in collected.done:
+        assert cell.result is not None
+        genes.setdefault(cell.dataset, set()).add(frozenset(cell.result.genes))
+    if moved := [dataset for dataset, chosen in genes.items() if len(chosen) > 1]:
+        told.append(
+            f"Not all levels predict the same genes on {', '.join(moved)}: a difference over slides"
+            " is there one of means over each level's own genes, and a difference over genes is of"
+            " those that both levels have."
+        )
     donors = _shared_donors(collected.done)
     if donors:
         told.append(

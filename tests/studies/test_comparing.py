@@ -183,6 +183,15 @@ def test_what_a_comparison_cannot_say_depends_on_what_there_is():
     assert "share donors" not in told
 
 
+def test_levels_that_predict_other_genes_are_said_to_on_their_datasets_alone():
+    cells = [cell("base", [0.1], [0.1, 0.2]), cell("one", [0.1], [0.1])]
+    cells += [cell(level, [0.1], [0.1], dataset="e") for level in ("base", "one")]
+
+    (told,) = [each for each in limits_of(Collected(cells), []) if "same genes" in each]
+    assert told.startswith("Not all levels predict the same genes on d: ")
+    assert not any("same genes" in each for each in limits_of(Collected(cells[2:]), []))
+
+
 def test_levels_of_different_methods_are_paired_on_the_slides():
     study = parse_study("name: x\nfactors: {f: {setting: method, levels: [a, b]}}", "x")
     cells = [cell("a", [0.1, 0.2], method="a"), cell("b", [0.4, 0.5], method="b")]

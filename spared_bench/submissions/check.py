@@ -20,7 +20,12 @@ from spared_bench.submissions import bundle
 from spared_bench.submissions.bundle import Bundle
 from spared_bench.submissions.codec import read_output
 from spared_bench.submissions.evidence import label_of
-from spared_bench.submissions.names import NAME_BY_REPOSITORY, who_goes_on, why_not_ones_own
+from spared_bench.submissions.names import (
+    NAME_BY_REPOSITORY,
+    owners,
+    who_goes_on,
+    why_not_ones_own,
+)
 from spared_bench.submissions.opening import opened as opened_bundle
 from spared_bench.submissions.report import Report
 from spared_bench.submissions.rescoring import (
@@ -36,6 +41,7 @@ from spared_bench.submissions.suspicion import (
     look_at_prediction,
 )
 from spared_bench.submissions.truth import Truth, truth_of
+from spared_bench.submissions.waiting import waiting
 from spared_bench.trials.cells import finished_cells
 
 _MOST_TOLD = 20
@@ -115,10 +121,12 @@ def _check_place(report: Report, label: str, leaderboards: Path, sender: str) ->
 
 def _check_name(report: Report, leaderboards: Path, sender: str) -> None:
     assert report.description is not None
-    problem, doubt = why_not_ones_own(leaderboards, report.description, sender)
+    said = report.description
+    earlier = list(owners(leaderboards, said.method)) or list(waiting(leaderboards, said))
+    problem, doubt = why_not_ones_own(earlier, said, sender)
     if problem:
         report.problems.append(problem)
-    report.who_goes_on = who_goes_on(report.description, sender)
+    report.who_goes_on = who_goes_on(said, sender)
     if doubt:
         report.evidence.add(NAME_BY_REPOSITORY, doubt)
 

@@ -9,7 +9,7 @@ hands it in, it carries a flag, and is not added to a board.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -173,19 +173,21 @@ def who_goes_on(said: Description, sender: str = "") -> str:
     return f"{told}."
 
 
-def why_not_ones_own(leaderboards: Path, said: Description, sender: str = "") -> tuple[str, str]:
+def why_not_ones_own(
+    earlier: Sequence[tuple[str, Description | None]], said: Description, sender: str = ""
+) -> tuple[str, str]:
     """Return why a name is not the submitter's, and what is to be looked at; empty where nothing.
 
     Parameters
     ----------
-    leaderboards : Path
+    earlier : sequence
+        Who has the name, as ``owners`` gives it.
     said : Description
         Whose key, if it names one, was checked.
     sender : str
         The account that hands it in, as the forge names it, or ``HOST/ACCOUNT``: anybody can take
         the same account at another host. Empty where it is not known.
     """
-    earlier = list(owners(leaderboards, said.method))
     if not earlier:
         return "", ""
     keys = {each.key for _, each in earlier if each is not None and each.key}

@@ -34,6 +34,7 @@ from spared_bench.submissions.schema import (
     MAX_DATASETS,
     MAX_RESULTS,
     Claim,
+    Description,
     FileFact,
     Manifest,
     Provenance,
@@ -84,6 +85,23 @@ def opened(path: Path) -> Iterator[Bundle]:
         except DownloadError as error:
             raise SubmissionError(f"{path.name} is refused: {error}") from error
         yield _read(folder)
+
+
+def description_of(path: Path) -> Description:
+    """Return what a bundle's archive says of its method; nothing else of it is read.
+
+    Raises
+    ------
+    SubmissionError
+        For an archive that is no bundle by its members, and a description that is none.
+    """
+    _check_archive(path)
+    try:
+        with sound_zip(path, _MAX_MEMBERS) as packed:
+            text = packed.read(DESCRIPTION).decode("utf-8")
+    except _DAMAGE as error:
+        raise SubmissionError(f"{path.name} is refused: {str(error)[:500]}") from error
+    return read_description(text, DESCRIPTION)
 
 
 def _check_archive(path: Path) -> None:

@@ -19,12 +19,13 @@ from spared_bench.submissions.bundle import archive_name
 from spared_bench.submissions.comment import plain
 from spared_bench.submissions.opening import MAX_BYTES
 from spared_bench.submissions.report import Report
+from spared_bench.submissions.waiting import HANDED_IN
 
 #: Names are the stranger's: of these letters only, so that they are one plain file each, and as
 #: long as method, version and protocol can be.
 _BUNDLE = re.compile(r"submissions/([a-z0-9][a-z0-9_+.@-]{0,200}\.zip)")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_BOARD, _HANDED_IN = "leaderboards", "submissions"
+_BOARD = "leaderboards"
 _PLAIN_FILE = "100644"
 MOST_BUNDLES = 5
 _MOST_LISTED = 50
@@ -149,7 +150,7 @@ def changes(repository: Path, base: str, tree: str) -> Iterator[Change]:
 
 def _weight(change: Change) -> int:
     """The board comes first, then bundles: of a long list, not all is shown."""
-    places = (_BOARD, _HANDED_IN)
+    places = (_BOARD, HANDED_IN)
     top = change.path.partition("/")[0].casefold()
     return places.index(top) if top in places else len(places)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 
 import pytest
@@ -60,6 +61,25 @@ def test_a_signed_name_is_taken_further_by_its_key_alone(make, tmp_path):
             assert "belongs to whoever submitted toy@1/toy-ridge@1" in problem
             assert "is not signed with that key" in problem
     assert make("1", method="toy-ridge2", key=other)[0].problems == []
+
+
+def test_a_name_is_taken_as_soon_as_it_is_handed_in(make, tmp_path):
+    mine, other = (load_key(tmp_path / name) for name in ("mine", "other"))
+    report, archive = make(key=mine)
+    there = tmp_path / "submissions" / "toy-ridge-1.toy@1.zip"
+    there.parent.mkdir()
+    shutil.copy(archive, there)
+    (there.parent / "toy-ridge-0.toy@1.zip").write_bytes(b"none")  # which takes no name
+
+    for name in ("toy-ridge", "t0y_ridge"):
+        (problem,) = make("2", method=name, key=other)[0].problems
+        assert "belongs to whoever submitted submissions/toy-ridge-1.toy@1.zip" in problem
+    assert make("2", key=mine)[0].problems == []
+    assert make("1", method="another", key=other)[0].problems == []
+    assert make("1", key=mine)[0].problems == []  # itself, when it is added
+    add(report, tmp_path / "board", "re-scored")
+    (problem,) = make("2", key=other)[0].problems
+    assert "belongs to whoever submitted toy@1/toy-ridge@1" in problem
 
 
 def test_a_name_by_repository_is_taken_further_from_its_account_alone(make, tmp_path):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spared_bench.leaderboard.measures import is_comparable
 from spared_bench.specs import MetricSpec
 from spared_bench.statistics.effects import rank_biserial
 from spared_bench.statistics.intervals import FEWEST_DATASETS, mean_interval
@@ -45,8 +46,9 @@ class Difference:
         Their difference, level minus base; nan without a block.
     low, high : float
         95 % interval of it over slides (Student's); nan for fewer than five.
-    better : int
-        Slides on which the level is better.
+    better : int or None
+        Slides on which the level is better; ``None`` where that cannot be said, as the metric is of
+        different quantities (``in_other_units``), and then neither effect nor test.
     n_genes : int
         Pairs of gene and cell that have both.
     gene_difference, gene_low, gene_high : float
@@ -71,7 +73,7 @@ class Difference:
     difference: float = math.nan
     low: float = math.nan
     high: float = math.nan
-    better: int = 0
+    better: int | None = 0
     n_genes: int = 0
     gene_difference: float = math.nan
     gene_low: float = math.nan
@@ -94,11 +96,36 @@ def compare(study: Study, collected: Collected, metric: MetricSpec) -> list[Diff
         By which they are compared.
     """
     found: list[Difference] = []
+    apart = in_other_units(study, metric)
     for factor in study.factors:
         wanted = [each for each in study.comparisons() if each.factor == factor]
         for method in methods_of(study, collected, factor):
-            found += _tested([_difference(collected, each, method, metric) for each in wanted])
+            made = [_difference(collected, each, method, metric) for each in wanted]
+            found += [_unjudged(each) for each in made] if factor in apart else _tested(made)
     return found
+
+
+def in_other_units(study: Study, metric: MetricSpec) -> list[str]:
+    """Return the factors by whose levels an error has another unit: of the target or its genes.
+
+    A correlation and a coefficient of determination have none, nor has what lies between two ends.
+    """
+    if metric.undefined != "left_out" or is_comparable(metric):
+        return []
+    return [
+        name
+        for name, factor in study.factors.items()
+        if any(
+            path.startswith("processing.")
+            for label in factor.levels
+            for path in factor.assigned(label)
+        )
+    ]
+
+
+def _unjudged(found: Difference) -> Difference:
+    says = found.says or "Both are of different quantities, of which neither is the better."
+    return replace(found, better=None, effect=math.nan, p=math.nan, says=says)
 
 
 def methods_of(study: Study, collected: Collected, factor: str) -> list[str]:
@@ -280,10 +307,13 @@ def omnibus(
     Returns
     -------
     Friedman or None
-        ``None`` for fewer than three levels, or than two slides.
+        ``None`` for fewer than three levels, or than five slides, for which the test's chi-squared
+        is too coarse; and where the metric is of different quantities.
     """
     import pandas as pd
 
+    if factor in in_other_units(study, metric):
+        return None
     labels = list(study.factors[factor].levels)
     cells = [cell for cell in collected.done if not method or cell.method == method]
     of_levels = [collected.of(cells, factor, label) for label in labels]
@@ -299,7 +329,7 @@ def omnibus(
                     values.setdefault((cell.dataset, slide), []).append(value)
         table[label] = {block: mean(found) for block, found in values.items()}
     frame = pd.DataFrame(table).dropna()
-    if len(labels) < 3 or len(frame) < 2:
+    if len(labels) < 3 or len(frame) < FEWEST_DATASETS:
         return None
     return friedman(frame)
 
@@ -319,7 +349,7 @@ def limits_of(collected: Collected, differences: Sequence[Difference]) -> list[s
     blocks_of = {each.n_blocks for each in differences if each.n_pairs}
     if blocks_of and max(blocks_of) < _FEWEST_BLOCKS:
         told.append(
-            "Fewer than six slides are compared, so no test over slides can find anything: the"
+            "Fewer than six slides are compared, so no test of two levels can find anything: the"
             " intervals over genes show how the genes of these slides differ, and genes of one"
             " slide are not independent of each other."
         )

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from spared_bench.leaderboard.measures import is_comparable
 from spared_bench.specs import MetricSpec
 from spared_bench.studies.blocks import (
     Boxes,
@@ -18,7 +17,13 @@ from spared_bench.studies.blocks import (
     boxes,
     spreads,
 )
-from spared_bench.studies.comparing import Difference, limits_of, methods_of, omnibus
+from spared_bench.studies.comparing import (
+    Difference,
+    in_other_units,
+    limits_of,
+    methods_of,
+    omnibus,
+)
 from spared_bench.studies.in_short import in_short
 from spared_bench.studies.levels_report import cost_section, maps_section, splits_section
 from spared_bench.studies.model import Study
@@ -38,7 +43,7 @@ def sections_of(
 ) -> list[Section]:
     """Return the sections of the page of a study of factors."""
     study = plan.study
-    apart = _in_other_units(study, metric)
+    apart = in_other_units(study, metric)
     short = in_short([each for each in differences if each.factor not in apart], metric)
     short += [
         f"{factor}: its levels change what is predicted, so {metric.title} of different levels is"
@@ -165,12 +170,13 @@ def _n_slides(rows: Sequence[Values]) -> str:
 
 
 def _drawn(found: Sequence[Difference], metric: MetricSpec) -> Boxes:
+    side = "Right" if metric.better != "lower" else "Left"
+    judged = all(each.better is not None for each in found)
     return spreads(
         f"Paired differences in {metric.title} from the base",
         "The thick line and the number are the mean over slides; the box is the 95 % interval of"
         " the mean over genes, the thin line that of the mean over slides, where there are five or"
-        " more. Red lines are slides."
-        f" {'Right' if metric.better != 'lower' else 'Left'} of 0 the level is better.",
+        f" more. Red lines are slides.{f' {side} of 0 the level is better.' if judged else ''}",
         [
             Spread(
                 each.level
@@ -190,12 +196,13 @@ def _drawn(found: Sequence[Difference], metric: MetricSpec) -> Boxes:
 
 def _differences(found: Sequence[Difference], metric: MetricSpec) -> Table:
     better = "higher is better" if metric.better != "lower" else "lower is better"
+    judged = all(each.better is not None for each in found)
     rows = tuple(
         (
             f"{each.level} − {each.against}",
             signed(each.difference),
             interval(each.low, each.high),
-            f"{each.better}/{each.n_blocks}",
+            "–" if each.better is None else f"{each.better}/{each.n_blocks}",
             signed(each.gene_difference),
             interval(each.gene_low, each.gene_high),
             str(each.n_genes),
@@ -204,7 +211,7 @@ def _differences(found: Sequence[Difference], metric: MetricSpec) -> Table:
         for each in found
     )
     return Table(
-        f"Paired differences in {metric.title} ({better})",
+        f"Paired differences in {metric.title} ({better if judged else 'of different quantities'})",
         (
             "level − base",
             "over slides",
@@ -245,30 +252,12 @@ def _limits(
     study: Study, collected: Collected, differences: Sequence[Difference], metric: MetricSpec
 ) -> list[str]:
     told = [*study.notes, *limits_of(collected, differences)]
-    if apart := _in_other_units(study, metric):
+    if apart := in_other_units(study, metric):
         told.append(
             f"The levels of {', '.join(apart)} change what is predicted, so {metric.title} of"
             " different levels is of different quantities and not to be compared; a correlation is."
         )
     return told
-
-
-def _in_other_units(study: Study, metric: MetricSpec) -> list[str]:
-    """Return the factors by whose levels an error has another unit: of the target or its genes.
-
-    A correlation and a coefficient of determination have none, nor has what lies between two ends.
-    """
-    if metric.undefined != "left_out" or is_comparable(metric):
-        return []
-    return [
-        name
-        for name, factor in study.factors.items()
-        if any(
-            path.startswith("processing.")
-            for label in factor.levels
-            for path in factor.assigned(label)
-        )
-    ]
 
 
 def gaps_of(collected: Collected) -> Table | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spared_bench.api import make_bench
 from spared_bench.bench import Bench
-from spared_bench.errors import PluginError
+from spared_bench.errors import PluginError, StudyError
 from spared_bench.guard import guarded
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.studies.model import Study, parse_study, read_study
@@ -42,12 +42,19 @@ def load_study(name: str, registry: Registry) -> tuple[Study, Path | None]:
     Raises
     ------
     UnknownNameError, StudyError
+        Also for a file that has the name of a registered study and is another.
     PluginError
         If its plugin does not make the text of a study of that name.
     """
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
-        return read_study(path), path.parent
+        study = read_study(path)
+        if study.name in registry.named("study") and study != load_study(study.name, registry)[0]:
+            raise StudyError(
+                f"{path} calls itself {study.name!r}, as a study that is registered, whose report"
+                " it would write over. Give it another `name`."
+            )
+        return study, path.parent
     entry = registry.get("study", name)
     label = f"study {entry.spec.name!r} of {entry.plugin.distribution}"
     study = parse_study(_text_of(entry, label), label)

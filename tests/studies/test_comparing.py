@@ -130,6 +130,8 @@ def test_friedman_asks_whether_the_levels_differ_at_all(rng):
 
     assert found.p == pytest.approx(stats.friedmanchisquare(*values).pvalue)
     assert omnibus(STUDY, Collected(cells[:1]), PCC, "f", "m") is None
+    few = [cell(level, [0.1, 0.2, 0.3, 0.4]) for level in ("base", "one", "two")]
+    assert omnibus(STUDY, Collected(few), PCC, "f", "m") is None
 
 
 def test_friedman_holds_no_cells_against_others_where_every_level_stands_alone(rng):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 
@@ -36,13 +37,22 @@ def test_a_second_run_trains_nothing_and_the_report_lies_there(opened):
 
 
 def test_no_level_is_called_the_best_by_an_error_in_other_units(opened):
-    page = run(opened()).page.read_text(encoding="utf-8")
+    done = run(opened())
+    page = done.page.read_text(encoding="utf-8")
     assert "so MSE of different levels is of different quantities and none is called" in page
-    assert not re.search("has the lowest MSE, |a lower MSE than the base", page)
+    assert not re.search("has the lowest MSE, |a lower MSE than the base|of 0 the level is", page)
+    (table,) = [path for path in done.files if path.name == "comparisons.csv"]
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["level"], row["better"], row["effect"], row["p"]) for row in rows] == [
+        ("log1p_cpm", "", "", ""), ("counts", "", "", "")
+    ]  # fmt: skip
+    assert all(float(row["difference"]) for row in rows)
 
     page = run(opened(STUDY.replace("metric: mse", "metric: r2-gene"))).page.read_text("utf-8")
     assert "different quantities" not in page
     assert re.search("has the highest R2-Gene, |a higher R2-Gene than the base", page)
+    assert "Right of 0 the level is better." in page
 
 
 def test_the_trainings_of_a_search_that_seeds_share_are_counted_once(opened):

@@ -214,3 +214,17 @@ def test_what_a_plugin_prints_while_it_makes_a_study_leaves_json_json(tmp_path):
     path.write_text(PLUGIN.replace("    size =", "    print('hello')\n    size ="))
     wanted = ["study", "plan", "mine", "--plugin", str(path), "--json", "-w", str(tmp_path / "w")]
     assert json.loads(CliRunner().invoke(app, wanted).stdout)["study"]
+
+
+def test_a_file_called_as_a_shipped_study_is_that_study_or_refused(registry, tmp_path):
+    from spared_bench.errors import StudyError
+
+    shipped = SPEEDS.parents[1] / "studies/demo-augmentation.yaml"
+    text = shipped.read_text(encoding="utf-8")
+    path = tmp_path / "copy.yaml"
+    path.write_text(f"# a copy\n{text}", encoding="utf-8")
+    assert load_study(str(path), registry)[0] == load_study("demo-augmentation", registry)[0]
+    assert "max_cells: 24" in text
+    path.write_text(text.replace("max_cells: 24", "max_cells: 23"), encoding="utf-8")
+    with pytest.raises(StudyError, match="calls itself 'demo-augmentation', as a study that is"):
+        load_study(str(path), registry)

@@ -259,7 +259,7 @@ def _worst_drops(plan: StudyPlan, rows: Sequence[Ranked]) -> list[dict[str, Any]
             "metric": plan.study.metric,
         }
         for row in rows
-        if math.isfinite(row.worst_drop)
+        if math.isfinite(row.worst_drop) and not row.n_lacking
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,9 @@ class Ranked:
     mean_drop, worst_drop : float
         Over shifts; of the mean over datasets and seeds.
     worst_shift : str
+    n_lacking : int
+        Drops that another method has, of a dataset, seed and shift, and this one lacks. It has no
+        rank then: what is not known may be its worst.
     """
 
     method: str
@@ -225,15 +228,38 @@ class Ranked:
     mean_drop: float
     worst_drop: float
     worst_shift: str
+    n_lacking: int = 0
 
 
 def ranked(found: Iterable[Shifted], metric: MetricSpec) -> list[Ranked]:
-    """Rank methods by their mean drop, the smallest first; those without any come last."""
+    """Rank methods by their mean drop, the smallest first; those that lack one come last."""
     by_method: dict[tuple[str, str], list[Shifted]] = {}
     for each in found:
         by_method.setdefault((each.cell.method, each.cell.completer), []).append(each)
-    rows = [_ranked(method, parts, metric) for method, parts in by_method.items()]
-    return sorted(rows, key=lambda row: (math.isnan(row.mean_drop), row.mean_drop, row.method))
+    known = {name: _known(parts, metric) for name, parts in by_method.items()}
+    wanted = set().union(*known.values())
+    rows = [
+        replace(_ranked(name, parts, metric), n_lacking=len(wanted - known[name]))
+        for name, parts in by_method.items()
+    ]
+    return sorted(
+        rows,
+        key=lambda row: (
+            row.n_lacking > 0,
+            math.isnan(row.mean_drop),
+            row.mean_drop,
+            row.method,
+        ),
+    )
+
+
+def _known(parts: Iterable[Shifted], metric: MetricSpec) -> set[tuple[str, int, str]]:
+    """Return dataset, seed and shift of the drops that are known."""
+    return {
+        (each.cell.dataset, each.cell.seed, each.shift)
+        for each in parts
+        if math.isfinite(each.drop(metric))
+    }
 
 
 def _ranked(name: tuple[str, str], parts: list[Shifted], metric: MetricSpec) -> Ranked:

@@ -43,7 +43,7 @@ def _ranking(rows: Sequence[Ranked], metric: MetricSpec) -> Section:
         ("rank", "method", metric.title, "mean drop", "worst drop", "under"),
         tuple(
             (
-                str(at),
+                NONE if row.n_lacking else str(at),
                 _name(row),
                 score(row.clean),
                 signed(row.mean_drop),
@@ -53,7 +53,8 @@ def _ranking(rows: Sequence[Ranked], metric: MetricSpec) -> Section:
             for at, row in enumerate(known, start=1)
         ),
         "Ranked by the mean drop over all shifts, the smallest first. A method that predicts little"
-        " has little to lose: read the drop beside the score.",
+        " has little to lose: read the drop beside the score. One that lacks a drop which another"
+        " has is not ranked, and its drops are those that are known.",
         (0, 2, 3, 4),
     )
     return Section("Ranking", (table,) if known else ())

@@ -14,9 +14,11 @@ from spared_bench.inference.shifted import predict_shifted
 from spared_bench.specs import MetricSpec
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.studies import kinds
+from spared_bench.studies.model import parse_study
 from spared_bench.studies.planning import plan_study
-from spared_bench.studies.results import StudyCell, collect
+from spared_bench.studies.results import Collected, StudyCell, collect
 from spared_bench.studies.robustness import Shifted, ranked, shift_all
+from spared_bench.studies.robustness_report import sections_of
 
 STUDY = """
 name: toy-robust
@@ -67,6 +69,19 @@ def test_a_study_of_robustness_trains_once_and_ranks_by_the_drop(opened):
 
 def cell(method):
     return StudyCell({}, "d", "none", method, 0)
+
+
+def test_a_method_whose_worst_shift_failed_is_not_ranked_by_the_others():
+    found = [Shifted(cell("a"), shift, 0.5, 0.5 + drop) for shift, drop in (("x", 0.1), ("y", 0.4))]
+    found += [Shifted(cell("b"), "x", 0.5, 0.55), Shifted(cell("b"), "y", 0.5, gap="nan")]
+
+    rows = ranked(found, MSE)
+
+    assert [(row.method, row.n_lacking) for row in rows] == [("a", 0), ("b", 1)]
+    assert rows[1].mean_drop == pytest.approx(0.05)
+    sections = sections_of(parse_study(STUDY, "x"), Collected([]), found, MSE)
+    (table,) = next(each for each in sections if each.title == "Ranking").parts
+    assert [row[:2] for row in table.rows] == [("1", "a (none)"), ("–", "b (none)")]
 
 
 def test_methods_are_ranked_by_their_mean_drop_and_the_worst_is_named():

@@ -101,14 +101,13 @@ def read_anndata(
     adata = open_anndata(path)
     if rows is not None:
         adata = _rows_of(adata, *rows, path)
-    slide = raw_slide_from(adata, layer, path, organism, label, tissue)
+    slide, made = raw_slide_from(adata, layer, path, organism, label, tissue)
     facts = library_of(adata, library, rows, path)
     told = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
     diameter = spot_diameter_px or told
     copies, untold = copies_of(facts)
     if not diameter > 0:
         diameter = _without_size(slide, path, image is not None or bool(copies))
-    made = "array_row" not in adata.obs or "array_col" not in adata.obs
     check_scale(slide, diameter, um_per_px, path, from_pixels=made)
     where = Path(f"{path}, uns['spatial']")
     check_copies(list(copies.values()), where)

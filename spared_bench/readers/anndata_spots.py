@@ -46,8 +46,11 @@ def raw_slide_from(
     organism: str = "",
     label: str = "",
     tissue: str = "",
-) -> AnnData:
-    """Return counts, genes, labels, array positions and centres; ``uns["slide"]``: the repairs."""
+) -> tuple[AnnData, bool]:
+    """Return counts, genes, labels, array positions and centres; ``uns["slide"]``: the repairs.
+
+    And whether array positions were made from pixels, so that they tell of no array.
+    """
     import pandas as pd
     from anndata import AnnData as Slide
 
@@ -85,12 +88,14 @@ def raw_slide_from(
         slide.obs[LABEL] = _seen(labels_of_column(adata.obs, label, path))
     slide.obsm[SPATIAL] = centres
     array = told_array(adata.obs, path)
+    made = array is None
     if array is None:
         array = array_from_pixels(centres)
-        repairs.append("Array positions were not in the file and were made from pixels.")
+        why = "were not in the file" if lacking_array(adata.obs) else "in the file tell no places"
+        repairs.append(f"Array positions {why} and were made from pixels.")
     slide.obs["array_col"], slide.obs["array_row"] = array.T
     slide.uns["slide"] = {"repairs": repairs}
-    return slide
+    return slide, made
 
 
 def check_sparse(adata: AnnData, path: Path) -> None:
@@ -231,8 +236,16 @@ def _seen(values: Iterable[Any]) -> list[Any]:
     return [clear(value) if isinstance(value, str) else value for value in values]
 
 
+def lacking_array(obs: pd.DataFrame) -> bool:
+    """Return whether spots lack array positions, or one half of them."""
+    return not {"array_row", "array_col"} <= set(obs.columns)
+
+
 def told_array(obs: pd.DataFrame, path: Path, called: str = "obs[{!r}]") -> np.ndarray | None:
-    """Return the columns ``array_col`` and ``array_row`` of spots; nothing where one is missing.
+    """Return the columns ``array_col`` and ``array_row`` of spots, where they tell a place.
+
+    They tell none where one is missing, or where spots share places, as of columns that are 0
+    throughout: half as many places as spots, or fewer.
 
     Parameters
     ----------
@@ -252,7 +265,7 @@ def told_array(obs: pd.DataFrame, path: Path, called: str = "obs[{!r}]") -> np.n
     CoordinateError
         If a value is no whole number.
     """
-    if not {"array_row", "array_col"} <= set(obs.columns):
+    if lacking_array(obs):
         return None
     found = []
     for name in ("array_col", "array_row"):
@@ -266,7 +279,9 @@ def told_array(obs: pd.DataFrame, path: Path, called: str = "obs[{!r}]") -> np.n
                 " array_row and array_col: they are then made from pixels."
             )
         found.append(whole.astype(np.int64))
-    return np.stack(found, axis=1)
+    array = np.stack(found, axis=1)
+    n_places = len(np.unique(array, axis=0))
+    return None if len(array) > 1 and 2 * n_places <= len(array) else array
 
 
 def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:

@@ -91,7 +91,7 @@ def read_hest(
     adata = open_anndata(path)
     tissue = adata.obs[tissue_columns(adata.obs)]
     adata.obs = adata.obs.drop(columns=[*_NOT_TRUSTED, *tissue], errors="ignore")
-    slide = raw_slide_from(adata, "X", path, organism)
+    slide, _ = raw_slide_from(adata, "X", path, organism)
     facts = library_of(adata, _LIBRARY, None, path)
     scale = um_per_px or _pixel_size(metadata)
     diameter = float(facts["scalefactors"].get("spot_diameter_fullres", 0) or 0)

@@ -108,8 +108,7 @@ def read_spatialdata(
     element = sdata.labels[shapes] if labelled else sdata.shapes[shapes]
     centres, diameter = _spots(sdata, element, picture, counts, attributes, path)
     counts.obsm[SPATIAL] = centres
-    slide = raw_slide_from(counts, layer, path, organism, label, tissue)
-    made = "array_row" not in counts.obs or "array_col" not in counts.obs
+    slide, made = raw_slide_from(counts, layer, path, organism, label, tissue)
     check_scale(slide, diameter, um_per_px, path, from_pixels=made)
     slide.uns["slide"]["repairs"] += unstored
     slide.uns["slide"] |= {

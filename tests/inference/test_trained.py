@@ -435,6 +435,10 @@ def test_a_method_is_shown_the_array_that_an_anndata_tells(toy, shown_array):
     adata.obs["array_row"] = adata.obs["array_row"] + 0.5
     with pytest.raises(CoordinateError, match=r"'array_row'\] of the AnnData holds 4.5; expected"):
         shown_array(adata, um_per_px=5.0)
+    adata.obs["array_row"] = adata.obs["array_col"] = 0  # which is no place
+    np.testing.assert_array_equal(
+        shown_array(adata, um_per_px=5.0), HEXAGONAL - HEXAGONAL.min(axis=0)
+    )
     del adata.obs["array_row"]  # then it is found from pixels, of which no two share a place
     np.testing.assert_array_equal(
         shown_array(adata, um_per_px=5.0), HEXAGONAL - HEXAGONAL.min(axis=0)

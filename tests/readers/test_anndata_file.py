@@ -193,6 +193,19 @@ def test_array_positions_are_made_where_they_are_missing_and_that_is_recorded(ad
     assert not pairs.duplicated().any()
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_array_positions_that_tell_no_places_are_made_from_pixels(adata, tmp_path, rows):
+    told = read_anndata(written(adata, tmp_path)).obs[["array_row", "array_col"]]
+    adata.obs["array_row"] = np.arange(adata.n_obs) % rows  # left over, or filled in
+    adata.obs["array_col"] = 0
+    slide = read_anndata(written(adata, tmp_path))
+    assert slide.uns["slide"]["repairs"] == [
+        "Array positions in the file tell no places and were made from pixels."
+    ]
+    found = slide.obs[["array_row", "array_col"]]
+    np.testing.assert_array_equal(found, told - told.min())
+
+
 def test_a_size_of_spots_that_the_file_lacks_may_be_given(adata, tmp_path):
     del adata.uns["spatial"]["lib"]["scalefactors"]["spot_diameter_fullres"]
     path = written(adata, tmp_path)

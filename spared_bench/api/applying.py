@@ -337,10 +337,13 @@ def _of_adata(
 def _scale_of(image: Path, copies: Sequence[ImageCopy], where: Path, told: float) -> float:
     """Return the pixels of the image that an AnnData names per pixel of its coordinates.
 
-    What it tells counts where it is what the sizes of its images say, which are rounded.
+    What it tells counts where it is what the sizes of its images say, which are rounded, and where
+    it has no image of its own to tell otherwise.
     """
     from spared_bench.readers.scale import scale_by_copies
 
+    if not copies and told > 0:
+        return told
     try:
         found = scale_by_copies(image, copies, where)
     except ImageError:  # a slide that was read without its full-resolution image names another

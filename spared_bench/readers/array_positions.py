@@ -86,12 +86,14 @@ def _fitted(centres: np.ndarray, basis: np.ndarray) -> np.ndarray | None:
     The steps are fitted to more and more spots, from the middle to the edge, so that a small error
     of their length does not add up.
     """
-    if not np.isfinite(basis).all() or np.linalg.matrix_rank(basis) < 2:
+    if not np.isfinite(basis).all():
         return None
     pitch = float(np.linalg.norm(basis, axis=1).mean())
     away = np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
     origin, reach = centres[np.argmin(away)], _FIRST_REACH
     while True:
+        if np.linalg.matrix_rank(basis) < 2:
+            return None
         steps = np.rint((centres - origin) @ np.linalg.inv(basis))
         fitted = away <= reach * pitch
         design = np.column_stack([steps, np.ones(len(steps))])[fitted]

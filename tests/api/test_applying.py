@@ -24,7 +24,11 @@ def test_the_tested_slide_given_anew_gets_the_predictions_of_the_run(dataset, tm
     )
     for method in methods:
         measured = report.predictions(method)
-        again = spared_bench.predict(report.result(method), measured, workspace=tmp_path)
-        np.testing.assert_allclose(
-            again.layers["predicted"], measured.layers["predicted"], rtol=1e-5, atol=1e-5
-        )
+        bare = measured.copy()  # as people make a file smaller
+        for library in bare.uns["spatial"].values():
+            library["images"] = {}
+        for given in (measured, bare):
+            again = spared_bench.predict(report.result(method), given, workspace=tmp_path)
+            np.testing.assert_allclose(
+                again.layers["predicted"], measured.layers["predicted"], rtol=1e-5, atol=1e-5
+            )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import spared_bench.data.pickling  # noqa: F401 - slides can be pickled then
 from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import SpotView
 from spared_bench.data.views import TARGET, View

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+import spared_bench.data.pickling  # noqa: F401 - slides can be pickled then
 from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import Cut, SpotView
 from spared_bench.data.views import TARGET, View, checked_views, declared_by

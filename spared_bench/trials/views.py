@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import spared_bench.data.pickling  # noqa: F401 - slides can be pickled then
 from spared_bench.bench import Bench
 from spared_bench.data import open_patches
 from spared_bench.data.viewed import Cut, SpotView

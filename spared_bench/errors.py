@@ -187,6 +187,10 @@ class UnreadableEntryError(WorkspaceError, OSError):
 #: Characters of a message and of a traceback that are kept: methods put whole arrays into theirs.
 _MESSAGE_CHARS = 2_000
 _STORY_CHARS = 40_000
+_PARSER = (
+    ", as a parser of command lines (`argparse`) does that finds none of its own. Nothing is passed"
+    " to a method but its fields: `--set METHOD.FIELD=VALUE`."
+)
 
 
 def in_words(error: BaseException) -> tuple[str, str]:
@@ -204,6 +208,9 @@ def in_words(error: BaseException) -> tuple[str, str]:
         text = f"(its message cannot be had: {type(worse).__name__})"
     known = isinstance(error, SparedBenchError)
     message = text if known else f"{type(error).__name__}: {text}"
+    if isinstance(error, SystemExit):
+        message = f"It called sys.exit({text})"
+        message += _PARSER if error.code == 2 else ""
     story = "".join(traceback.format_exception(error))
     return shortened(message, _MESSAGE_CHARS), shortened(story, _STORY_CHARS)
 

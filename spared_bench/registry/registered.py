@@ -150,7 +150,7 @@ class Registered:
         """Refuse a module of another place where one of its name lies beside the plugin file."""
         own = beside(Path(self.plugin.target), module)
         other = getattr(sys.modules[module], "__file__", None)
-        if own is not None and (other is None or not own.samefile(other)):
+        if own is not None and not (other and Path(other).exists() and own.samefile(other)):
             raise PluginError(
                 f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} names the"
                 f" module {module!r}, which is {other or 'a part of Python'} and not {own}:"

@@ -6,8 +6,11 @@ be taken for the package of that name by those who look for it.
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -15,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 
 _INIT = "__init__.py"
+#: Names and files of what this process lets import, for those that it begins.
+HANDED_ON = "SPARED_BENCH_BESIDE"
 
 
 class _Beside(MetaPathFinder):
@@ -48,11 +53,24 @@ def let_import(path: Path, factories: Iterable[str]) -> None:
     factories : iterable of str
         ``"module:attribute"``, of its specs.
     """
-    if _FINDER not in sys.meta_path:
-        sys.meta_path.append(_FINDER)
     for factory in factories:
         if (file := beside(path, factory)) is not None:
-            _FINDER.files[_top(factory)] = file
+            _FINDER.files[_top(factory)] = file.absolute()
+    _ask()
+    os.environ[HANDED_ON] = json.dumps({name: str(at) for name, at in _FINDER.files.items()})
+
+
+def let_import_as_begun() -> None:
+    """Make importable what the process lets import that has begun this one: a method's worker."""
+    with suppress(ValueError, AttributeError):
+        handed_on = json.loads(os.environ.get(HANDED_ON, ""))
+        _FINDER.files |= {str(name): Path(str(file)) for name, file in handed_on.items()}
+        _ask()
+
+
+def _ask() -> None:
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.append(_FINDER)
 
 
 def beside(path: Path, factory: str) -> Path | None:

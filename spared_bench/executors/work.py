@@ -17,6 +17,7 @@ from spared_bench.reports.slide_pictures import draw_slides
 from spared_bench.reports.trial_figures import draw_figures
 from spared_bench.results import TrialResult
 from spared_bench.trials.completed import make_completed
+from spared_bench.trials.own_folder import own_folder
 from spared_bench.trials.products import make_dataset
 from spared_bench.trials.raw_slides import read_raw_slides
 from spared_bench.trials.runner import run_trial
@@ -28,7 +29,11 @@ def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:
     """Do one job and tell what became of it; only an interrupt gets through."""
     started = time.perf_counter()
     try:
-        with clean_slate(bench.settings.threads), downloads(allowed=not bench.settings.offline):
+        with (
+            clean_slate(bench.settings.threads),
+            downloads(allowed=not bench.settings.offline),
+            own_folder(bench, job),
+        ):
             result = run_job(bench, job, report)
     except WorkspaceError as error:
         # What a trial left is its own matter; another damaged entry is many trials'.

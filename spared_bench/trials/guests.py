@@ -12,8 +12,9 @@ import os
 import shutil
 import stat
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,11 @@ from spared_bench.store.entries import MANIFEST
 from spared_bench.store.processes import stamp
 from spared_bench.store.trials import RESULT
 from spared_bench.told import with_imported
+from spared_bench.trials.own_folder import files_by_hand, link, named_by_hand
 from spared_bench.workspace import Workspace
 
 _BLIND = "prepared.h5ad"
+_WAY = "sb-"
 #: What this process writes into an entry itself, after its files.
 _OURS = (MANIFEST, RESULT)
 #: Where libraries keep what they compile; each would else try the home folder.
@@ -98,11 +101,12 @@ def confined(
         needed = [room / _BLIND, *map(Path, told["needed"]), *shown]
 
         def inside() -> Any:
-            _admit(bench, room, scratch, needed)
+            _admit(bench, room, spare, scratch, needed)
             adopt(room / _BLIND, told)
             return work(out)
 
-        answer = do_apart(inside)
+        with _short_way(room / "work" / "tmp") as spare:
+            answer = do_apart(inside)
         _take_over(out, folder, room)
         return answer
     except DiedError as died:
@@ -111,6 +115,26 @@ def confined(
         raise
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def _short_way(folder: Path) -> Iterator[Path]:
+    """Give a link to a folder with a path that is short, for as long as the block takes.
+
+    Through Unix sockets among temporary files, workers of a ``DataLoader`` hand over what they have
+    read, and the path of one has 107 bytes at most. Without them such a method waits for ever.
+    """
+    above = Path(tempfile.gettempdir())
+    for left in above.glob(f"{_WAY}{'[0-9a-f]' * 8}"):  # of what was killed
+        if left.is_symlink() and not left.exists():
+            with suppress(OSError):  # somebody else's
+                left.unlink()
+    way = above / f"{_WAY}{uuid.uuid4().hex[:8]}"
+    way.symlink_to(folder)
+    try:
+        yield way
+    finally:
+        way.unlink(missing_ok=True)
 
 
 def _take_over(out: Path, folder: Path, room: Path) -> None:
@@ -186,11 +210,12 @@ def shut_in(
     )
 
 
-def _admit(bench: Bench, room: Path, scratch: Path, shown: Iterable[Path]) -> None:
+def _admit(bench: Bench, room: Path, spare: Path, scratch: Path, shown: Iterable[Path]) -> None:
     """Shut this process in, and import its guests."""
     settings = bench.settings
-    spare, files = room / "work" / "tmp", settings.plugin_files
-    shown = [*shown, *_files_named(bench)]
+    files = settings.plugin_files
+    shown = [*shown, *files_by_hand(bench)]
+    link(spare, Path.cwd(), named_by_hand(bench))
     shut_in(
         spare,
         [room / "work", scratch],
@@ -243,13 +268,6 @@ def _places_of_weights() -> Iterator[Path]:
     named = (os.environ.get(name) for name in _WEIGHTS)
     yield from (Path(name) for name in named if name)
     yield from map(Path, _WEIGHTS_IN_HOME)
-
-
-def _files_named(bench: Bench) -> Iterator[Path]:
-    """Yield files of weights that a user has named: ``--weights``, ``--set METHOD.weights=``."""
-    named: list[object] = [bench.settings.weights]
-    named += [values.get("weights") for values in bench.settings.parameters.values()]
-    yield from (Path(name) for name in named if isinstance(name, str) and Path(name).suffix)
 
 
 def _end_alike(code: int) -> None:

@@ -41,6 +41,7 @@ from spared_bench.trials.encoding import reporting
 from spared_bench.trials.guests import is_strict
 from spared_bench.trials.known import with_known
 from spared_bench.trials.methods import build, check_declared_views
+from spared_bench.trials.own_folder import told_of_folder
 from spared_bench.trials.products import Prepared, prepare, prepared_target
 from spared_bench.trials.record import (
     blank_record,
@@ -204,6 +205,7 @@ def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> Tri
         if isinstance(error, WorkspaceError) or is_full_at(_scratch(bench, job), error):
             raise  # no failure of the trial: it is open until there is space
         message, story = in_words(error)
+        message += told_of_folder(error)
         if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be loaded here
             message = f"The device ran out of memory. {_LESS_MEMORY} {message}"
             return replace(blank, status="out_of_memory", message=message, traceback=story)

@@ -208,9 +208,8 @@ def in_words(error: BaseException) -> tuple[str, str]:
         text = f"(its message cannot be had: {type(worse).__name__})"
     known = isinstance(error, SparedBenchError)
     message = text if known else f"{type(error).__name__}: {text}"
-    if isinstance(error, SystemExit):
-        message = f"It called sys.exit({text})"
-        message += _PARSER if error.code == 2 else ""
+    if isinstance(error, SystemExit) and error.code == 2:
+        message += _PARSER
     story = "".join(traceback.format_exception(error))
     return shortened(message, _MESSAGE_CHARS), shortened(story, _STORY_CHARS)
 

@@ -153,7 +153,7 @@ def test_an_observer_that_prints_or_exits_changes_nothing(installed, capsys):
     installed.add("watcher", GOOD + "@hookimpl\n" + hook)
     said = []
     notify(discover(points=installed.points), "spared_bench_run_started", said.append, plan=None)
-    assert said == ["Observer watcher.spared_bench_run_started failed: It called sys.exit(1)"]
+    assert said == ["Observer watcher.spared_bench_run_started failed: SystemExit: 1"]
     assert capsys.readouterr().out == ""
 
 

@@ -187,4 +187,4 @@ def test_workers_of_a_method_read_what_it_reads_itself(workspace, plugin, way, t
 def test_a_method_that_reads_the_command_line_is_told_where_its_values_come_from(workspace, plugin):
     (result,) = run(workspace, plugin, "ported-parses", "shared").results
     assert result.status == "error"
-    assert result.message.startswith("It called sys.exit(2), as a parser of command lines")
+    assert result.message.startswith("SystemExit: 2, as a parser of command lines")

@@ -41,7 +41,7 @@ def test_a_method_that_ends_oddly_is_an_error_of_its_own_trial(workspace, way):
     odd = ["odd-leaves", "odd-stopsoddly", "odd-mute", "odd-talks", "odd-namesfile"]
     found = run(workspace, [*odd, "odd-mean"], **WAYS[way])
     assert [found[name].status for name in odd] == ["error"] * 5
-    assert found["odd-leaves"].message == "It called sys.exit(0)"
+    assert found["odd-leaves"].message == "SystemExit: 0"
     assert found["odd-stopsoddly"].message == "Stops: stopped"
     assert found["odd-mute"].message.startswith("Speechless: ")
     assert "characters ...] xxx" in found["odd-talks"].message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 
@@ -222,7 +222,7 @@ def test_facts_that_trials_have_together_are_looked_at_once(monkeypatch):
     together = Facts(trial().facts, shared_donors=["d"])
     with_them = [replace(trial(seed=seed), facts=together) for seed in range(5)]
     apart = [replace(each, facts=dict(together)) for each in with_them]
-    assert board_rows(with_them) == board_rows(apart)
+    assert astuple(board_rows(with_them)) == astuple(board_rows(apart))  # nan is in them
     assert Facts.looks == 1
 
 
@@ -235,7 +235,7 @@ def test_a_protocol_without_a_trial_has_an_empty_part_among_the_others():
 
     empty, demo = board.protocols
     assert (empty.protocol, empty.rows, empty.datasets) == ("completion@1", (), ())
-    assert demo == board_rows([trial()]).protocols[0]
+    assert astuple(demo) == astuple(board_rows([trial()]).protocols[0])
 
 
 def test_datasets_that_share_slides_do_not_enter_one_mean():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import TrackingError
 from spared_bench.leaderboard.publish import publish
+from spared_bench.store.leases import leases_of
 from spared_bench.studies.comparing import compare
 from spared_bench.studies.factors_report import sections_of
 from spared_bench.studies.loading import Opened
@@ -193,6 +194,15 @@ def _report(
     track: bool,
     command: str,
     stopped: Mapping[str, str] | None = None,
+) -> Done:
+    """Write and log a report, one process at a time: two would mix their files and MLflow runs."""
+    leases = leases_of(plan.base.workspace.store.root)
+    with leases.waiting(f"study-{plan.study.name}", lambda: None):
+        return _written(plan, log, track, command, stopped)
+
+
+def _written(
+    plan: StudyPlan, log: Log, track: bool, command: str, stopped: Mapping[str, str] | None
 ) -> Done:
     study, collected = plan.study, collect(plan, stopped)
     metric = plan.base.metric(study.metric)

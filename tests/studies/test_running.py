@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import re
+import threading
 
 import pytest
 
 from spared_bench.api import execute, select
+from spared_bench.store.leases import Leases
 from spared_bench.store.maintenance import unneeded
 from spared_bench.studies import kinds
 from spared_bench.studies.levels_report import cost_section
@@ -188,3 +190,22 @@ def test_before_a_run_the_report_says_that_nothing_was_run(opened):
 
     assert set(done.as_dict()["missing"].values()) == {"it was not run yet"}
     assert "  3 cells: it was not run yet" in done.told
+
+
+def test_two_reports_of_a_study_are_written_one_after_the_other(opened):
+    """Two at once would mix their tables, and leave cells in MLflow whose parent the other took."""
+    of = opened()
+    run(of, report=False)
+    root = of.base.workspace.store.root
+    page = of.base.workspace.root / "studies" / "toy-study" / "index.html"
+    other = Leases(root / "leases")
+    assert other.take("study-toy-study")
+    try:
+        writing = threading.Thread(target=lambda: kinds.report_only(of, log=lambda line: None))
+        writing.start()
+        writing.join(5)
+        assert writing.is_alive() and not page.exists()
+    finally:
+        other.close()
+    writing.join(60)
+    assert page.is_file()

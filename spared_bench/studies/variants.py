@@ -182,7 +182,7 @@ def _selection(
             if not isinstance(value, wanted) or isinstance(value, bool):
                 kind = "a whole number" if path == "seed" else "a name"
                 raise StudyError(f"{source}: {path} is {in_one_line(value)}; expected {kind}.")
-            if path == "seed" and value < 0:
+            if isinstance(value, int) and value < 0:
                 raise StudyError(f"{source}: seed is {value}; expected a whole number from 0 on.")
             found[path], sources[path] = [value], source
     for what, kind in (("method", "predictor"), ("completer", "completer")):

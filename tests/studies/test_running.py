@@ -13,6 +13,7 @@ from spared_bench.api import execute, select
 from spared_bench.store.leases import Leases
 from spared_bench.store.maintenance import unneeded
 from spared_bench.studies import kinds
+from spared_bench.studies.comparing import in_other_units
 from spared_bench.studies.levels_report import cost_section
 from spared_bench.studies.planning import plan_study
 from spared_bench.studies.results import collect
@@ -209,3 +210,21 @@ def test_two_reports_of_a_study_are_written_one_after_the_other(opened):
         other.close()
     writing.join(60)
     assert page.is_file()
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        ("{x: {dataset: toy}, y: {dataset: toy-broken}}", ["a"]),
+        ("{x: {}, y: {scored_genes: [gene1]}}", ["a"]),
+        ("{x: {}, y: {patches.size: 9, processing.n_genes: 3}}", ["a"]),
+        ("{x: {}, y: {linear-probe.alpha: 3.0, patches.size: 9}}", []),
+    ],
+)
+def test_errors_of_other_genes_and_of_other_datasets_are_of_different_quantities(
+    opened, levels, told
+):
+    text = f"name: x\nbase: toy\nmethods: [linear-probe]\nfactors: {{a: {{levels: {levels}}}}}\n"
+    of = opened(text)
+    assert in_other_units(of.study, of.base.metric("mse")) == told
+    assert in_other_units(of.study, of.base.metric("pcc-gene")) == []

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -13,10 +14,11 @@ from spared_bench.api import execute, select
 from spared_bench.store.leases import Leases
 from spared_bench.store.maintenance import unneeded
 from spared_bench.studies import kinds
-from spared_bench.studies.comparing import in_other_units
+from spared_bench.studies.comparing import compare, in_other_units
+from spared_bench.studies.factors_report import sections_of
 from spared_bench.studies.levels_report import cost_section
 from spared_bench.studies.planning import plan_study
-from spared_bench.studies.results import collect
+from spared_bench.studies.results import Collected, collect
 from spared_bench.studies.running import run_study
 from tests.studies.conftest import STUDY
 
@@ -228,3 +230,31 @@ def test_errors_of_other_genes_and_of_other_datasets_are_of_different_quantities
     of = opened(text)
     assert in_other_units(of.study, of.base.metric("mse")) == told
     assert in_other_units(of.study, of.base.metric("pcc-gene")) == []
+
+
+def page_without(of, plan, lost):
+    """Return the text of the page of a study, some of whose cells are gaps."""
+    cells = [
+        replace(cell, result=None, gap="lost") if (cell.levels["target"], cell.seed) in lost
+        else cell
+        for cell in collect(plan).cells
+    ]  # fmt: skip
+    metric = of.base.metric("pcc-gene")
+    found = Collected(cells)
+    return str(sections_of(plan, found, compare(of.study, found, metric), metric))
+
+
+def test_a_level_that_lacks_cells_says_how_many_its_box_is_of(opened):
+    of = opened(STUDY.replace("metric: mse", "metric: pcc-gene\nseeds: [0, 1]"))
+    run(of, report=False)
+    plan = plan_study(of.study, of.base)
+    uneven = "Of the levels of target, not all have the same cells"
+
+    assert uneven not in (text := page_without(of, plan, [])) and "of 2 cells" not in text
+    text = page_without(of, plan, [("counts", 1)])
+    assert uneven in text and text.count("note='1 of 2 cells'") == 1
+    every = [(label, 1) for label in of.study.factors["target"].levels]
+    assert uneven not in (text := page_without(of, plan, every))
+    assert text.count("note='1 of 2 cells'") == 3
+    # A level without any has no box and no row that could be held against another's.
+    assert uneven not in page_without(of, plan, [("counts", 0), ("counts", 1)])

@@ -125,6 +125,18 @@ def in_other_units(study: Study, metric: MetricSpec) -> list[str]:
     ]
 
 
+def of_other_genes(study: Study, collected: Collected) -> list[str]:
+    """Return the factors of which a level predicts other genes, on one dataset, than its base."""
+    found: dict[str, None] = {}
+    for each in study.comparisons():
+        with_method = methods_of(study, collected, each.factor) != [""]
+        for cell, base in _pairs(collected, collected.cells, each, with_method=with_method):
+            assert cell.result is not None and base.result is not None
+            if cell.dataset == base.dataset and set(cell.result.genes) != set(base.result.genes):
+                found[each.factor] = None
+    return list(found)
+
+
 def _unjudged(found: Difference) -> Difference:
     says = found.says or "Both are of different quantities, of which neither is the better."
     return replace(found, better=None, effect=math.nan, p=math.nan, says=says)

@@ -22,6 +22,7 @@ from spared_bench.studies.comparing import (
     in_other_units,
     limits_of,
     methods_of,
+    of_other_genes,
     omnibus,
 )
 from spared_bench.studies.in_short import in_short
@@ -44,7 +45,8 @@ def sections_of(
     """Return the sections of the page of a study of factors."""
     study = plan.study
     apart = in_other_units(study, metric)
-    short = in_short([each for each in differences if each.factor not in apart], metric)
+    judged = [each for each in differences if each.factor not in apart]
+    short = in_short(judged, metric, of_other_genes(study, collected))
     short += [
         f"{factor}: its levels change what is predicted, so {metric.title} of different levels is"
         " of different quantities and none is called the best. Compare by a correlation."

@@ -8,6 +8,7 @@ import re
 import threading
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from spared_bench.api import execute, select
@@ -258,3 +259,22 @@ def test_a_level_that_lacks_cells_says_how_many_its_box_is_of(opened):
     assert text.count("note='1 of 2 cells'") == 3
     # A level without any has no box and no row that could be held against another's.
     assert uneven not in page_without(of, plan, [("counts", 0), ("counts", 1)])
+
+
+def test_a_level_of_fewer_genes_is_told_with_its_difference_over_the_genes_of_both(opened):
+    levels = "{setting: processing.n_genes, levels: [6, 5]}"
+    alpha = "{setting: linear-probe.alpha, levels: [10.0, 1000.0]}"
+    head = "name: x\nbase: toy\nmethods: [linear-probe]\n"
+    of = opened(f"{head}factors: {{n: {levels}, alpha: {alpha}}}\n")
+    page = run(of).page.read_text(encoding="utf-8")
+    genes = pd.read_csv(of.base.workspace.root / "studies" / "x" / "genes.csv")
+    by_gene = genes.groupby(["n", "gene", "alpha"])["pcc-gene"].sum().unstack(["n", "alpha"])
+    both = by_gene.dropna()
+    assert (len(by_gene), len(both)) == (6, 5)
+    difference = (both[5] - both[6]).mean().mean()
+    told = re.findall(r"<li>(.*?)</li>", page.partition("In short")[2].partition("<h2>")[0])
+    (of_genes,) = [line for line in told if line.startswith("n, linear-probe")]
+    (of_alpha,) = [line for line in told if line.startswith("alpha, linear-probe")]
+    shown = f"{difference:+z.3f}".replace("-", "−")
+    assert of_genes.endswith(f"Over the genes that both have, from the base: 5 ({shown}).")
+    assert "different genes" not in of_alpha

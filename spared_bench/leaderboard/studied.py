@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spared_bench.leaderboard.model import Row, StudyLink
 from spared_bench.store.studies import study_records
@@ -15,6 +15,12 @@ from spared_bench.workspace import Workspace
 
 #: Protocol, predictor and completer.
 _Method = tuple[str, str, str]
+
+
+class _Drop(NamedTuple):
+    value: float
+    shift: str
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,11 @@ def studied(workspace: Workspace, out: Path) -> Studied:
         Folder of the page, from which reports are linked. A study without a report is not linked.
     """
     links: dict[str, tuple[StudyLink, ...]] = {}
-    drops: dict[_Method, tuple[float, str]] = {}
+    drops: dict[_Method, _Drop] = {}
     for about in study_records(workspace.store.root):
-        drops |= _drops(about)
+        for name, drop in _drops(about).items():
+            known = drops.get(name, drop)  # by another study, of fewer shifts perhaps
+            drops[name] = drop if drop.metric == known.metric and drop > known else known
         report = workspace.root / str(about.get("report", ""))
         if not report.is_file():
             continue
@@ -60,16 +68,17 @@ def studied(workspace: Workspace, out: Path) -> Studied:
         link = StudyLink(str(about.get("name", "")), str(about.get("summary", "")), href)
         for method in _texts(about.get("methods")):
             links[method] = (*links.get(method, ()), link)
-    return Studied(links, drops)
+    told = {name: (each.value, f"{each.shift}, in {each.metric}") for name, each in drops.items()}
+    return Studied(links, told)
 
 
-def _drops(about: Mapping[str, Any]) -> dict[_Method, tuple[float, str]]:
-    found: dict[_Method, tuple[float, str]] = {}
+def _drops(about: Mapping[str, Any]) -> dict[_Method, _Drop]:
+    found: dict[_Method, _Drop] = {}
     for each in about.get("worst_drops") or []:
         value = each.get("drop")
         if isinstance(value, int | float) and math.isfinite(value):
             name = (str(about.get("protocol")), str(each["predictor"]), str(each["completer"]))
-            found[name] = (float(value), f"{each['shift']}, in {each['metric']}")
+            found[name] = _Drop(float(value), str(each["shift"]), str(each["metric"]))
     return found
 
 

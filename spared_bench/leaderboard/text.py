@@ -53,9 +53,17 @@ def _is_hidden(c: str) -> bool:
 
 
 def score(value: float) -> str:
-    """Return three decimals, two digits of what is too small or large for them, a dash for nan."""
+    """Return three decimals, two digits of what is too small for them, a dash for nan.
+
+    From 1,000 on, whole numbers, and two digits from a million on.
+
+    >>> score(0.25), score(0.00012), score(1234.4), score(3.2e7)
+    ('0.250', '0.00012', '1,234', '3.2e+07')
+    """
     if math.isnan(value):
         return NONE
+    if 1000 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
     return f"{value:.3f}" if 0.0005 <= abs(value) < 1000 or value == 0 else f"{value:.2g}"
 
 

@@ -24,6 +24,8 @@ from spared_bench.studies.results import Collected, StudyCell, mean
 from spared_bench.words import counted
 
 LEVEL = 0.05
+#: What decides beside ``processing`` of what an error is.
+_OF_WHAT = ("dataset", "scored_genes")
 #: Where Wilcoxon's test of so few blocks cannot go below the level, whatever the values.
 _FEWEST_BLOCKS = 6
 
@@ -106,7 +108,7 @@ def compare(study: Study, collected: Collected, metric: MetricSpec) -> list[Diff
 
 
 def in_other_units(study: Study, metric: MetricSpec) -> list[str]:
-    """Return the factors by whose levels an error has another unit: of the target or its genes.
+    """Return the factors by whose levels an error is of another target, other genes or a dataset.
 
     A correlation and a coefficient of determination have none, nor has what lies between two ends.
     """
@@ -116,11 +118,23 @@ def in_other_units(study: Study, metric: MetricSpec) -> list[str]:
         name
         for name, factor in study.factors.items()
         if any(
-            path.startswith("processing.")
+            path.startswith("processing.") or path in _OF_WHAT
             for label in factor.levels
             for path in factor.assigned(label)
         )
     ]
+
+
+def of_other_genes(study: Study, collected: Collected) -> list[str]:
+    """Return the factors of which a level predicts other genes, on one dataset, than its base."""
+    found: dict[str, None] = {}
+    for each in study.comparisons():
+        with_method = methods_of(study, collected, each.factor) != [""]
+        for cell, base in _pairs(collected, collected.cells, each, with_method=with_method):
+            assert cell.result is not None and base.result is not None
+            if cell.dataset == base.dataset and set(cell.result.genes) != set(base.result.genes):
+                found[each.factor] = None
+    return list(found)
 
 
 def _unjudged(found: Difference) -> Difference:

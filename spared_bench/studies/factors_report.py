@@ -22,6 +22,7 @@ from spared_bench.studies.comparing import (
     in_other_units,
     limits_of,
     methods_of,
+    of_other_genes,
     omnibus,
 )
 from spared_bench.studies.in_short import in_short
@@ -44,7 +45,8 @@ def sections_of(
     """Return the sections of the page of a study of factors."""
     study = plan.study
     apart = in_other_units(study, metric)
-    short = in_short([each for each in differences if each.factor not in apart], metric)
+    judged = [each for each in differences if each.factor not in apart]
+    short = in_short(judged, metric, of_other_genes(study, collected))
     short += [
         f"{factor}: its levels change what is predicted, so {metric.title} of different levels is"
         " of different quantities and none is called the best. Compare by a correlation."
@@ -102,18 +104,20 @@ def _values_of_levels(
     single = study.design == "single" and len(study.factors) > 1
     cells = [
         cell
-        for cell in collected.done
+        for cell in collected.cells
         if (not method or cell.method == method)
         and not (single and _others_varied(study, cell, factor))
     ]
     genes, slides = [], []
     for label in levels.levels:
-        here = collected.of(cells, factor, label)
+        wanted = collected.of(cells, factor, label)
+        here = [cell for cell in wanted if cell.result is not None]
+        note = f"{len(here)} of {counted(len(wanted), 'cell')}" if here != wanted else ""
         is_base = label == levels.base_level
         by_gene = _means_by(here, lambda cell: cell.genes(metric.name))
         by_slide = _means_by(here, lambda cell: cell.slides(metric.name))
-        slides.append(Values(label, by_slide, is_base=is_base))
-        genes.append(Values(label, by_gene, marks=by_slide, is_base=is_base))
+        slides.append(Values(label, by_slide, is_base=is_base, note=note))
+        genes.append(Values(label, by_gene, marks=by_slide, is_base=is_base, note=note))
     return genes, slides
 
 
@@ -252,12 +256,35 @@ def _limits(
     study: Study, collected: Collected, differences: Sequence[Difference], metric: MetricSpec
 ) -> list[str]:
     told = [*study.notes, *limits_of(collected, differences)]
+    if uneven := _unevenly_there(study, collected):
+        told.append(
+            f"Of the levels of {', '.join(uneven)}, not all have the same cells. Their boxes, the"
+            " validation beside the test and the cost are of the cells that each has, and say"
+            " nothing of which is better; paired differences are of cells that both have."
+        )
     if apart := in_other_units(study, metric):
         told.append(
             f"The levels of {', '.join(apart)} change what is predicted, so {metric.title} of"
             " different levels is of different quantities and not to be compared; a correlation is."
         )
     return told
+
+
+def _unevenly_there(study: Study, collected: Collected) -> list[str]:
+    """Return the factors of whose levels, as far as they have scores, one lacks other cells."""
+    found = []
+    for factor, levels in study.factors.items():
+        selected = {path for label in levels.levels for path in levels.assigned(label)}
+        kept = [each for each in ("dataset", "completer", "method", "seed") if each not in selected]
+        there = {cell.levels[factor] for cell in collected.done}
+        lacking: dict[str, set[object]] = {label: set() for label in there}
+        for cell in collected.gaps:
+            if (label := cell.levels[factor]) in there:
+                others = tuple(each for name, each in cell.levels.items() if name != factor)
+                lacking[label].add((others, *(getattr(cell, each) for each in kept)))
+        if len(set(map(frozenset, lacking.values()))) > 1:
+            found.append(factor)
+    return found
 
 
 def gaps_of(collected: Collected) -> Table | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from spared_bench.leaderboard.text import score
 from spared_bench.specs import MetricSpec
@@ -13,7 +13,9 @@ from spared_bench.studies.text import signed
 _MOST_NAMED = 4
 
 
-def in_short(differences: Sequence[Difference], metric: MetricSpec) -> list[str]:
+def in_short(
+    differences: Sequence[Difference], metric: MetricSpec, other_genes: Collection[str] = ()
+) -> list[str]:
     """Say of each factor and method which level is best, and which differ from the base.
 
     Parameters
@@ -22,6 +24,8 @@ def in_short(differences: Sequence[Difference], metric: MetricSpec) -> list[str]
         Of a study, as ``compare`` returns them.
     metric : MetricSpec
         By which they were compared.
+    other_genes : collection of str
+        Factors whose levels predict other genes than their base.
     """
     found: dict[tuple[str, str], list[Difference]] = {}
     for each in differences:
@@ -32,7 +36,8 @@ def in_short(differences: Sequence[Difference], metric: MetricSpec) -> list[str]
         known = [e for e in mine if e.against == base and math.isfinite(e.difference)]
         if known:
             name = factor if method.startswith("(") else f"{factor}, {method}"
-            told.append(f"{name}: {_best(known, metric)} {_differing(known)}")
+            genes = _over_shared_genes(known) if factor in other_genes else ""
+            told.append(f"{name}: {_best(known, metric)} {_differing(known)}{genes}")
     return told
 
 
@@ -46,6 +51,17 @@ def _best(known: Sequence[Difference], metric: MetricSpec) -> str:
         f"{best.level} has the {which} {metric.title}, {score(best.mean_level)};"
         f" {best.against}, the base, has {score(best.mean_against)}."
     )
+
+
+def _over_shared_genes(known: Sequence[Difference]) -> str:
+    """Say how levels of other genes differ over those that both have."""
+    shared = [each for each in known if math.isfinite(each.gene_difference)]
+    named = [f"{each.level} ({signed(each.gene_difference)})" for each in shared[:_MOST_NAMED]]
+    more = f" and {len(shared) - _MOST_NAMED} more" if len(shared) > _MOST_NAMED else ""
+    told = " Levels predict different genes, some of which are easier, so this may be their doing."
+    if not named:
+        return told
+    return f"{told} Over the genes that both have, from the base: {', '.join(named)}{more}."
 
 
 def _differing(known: Sequence[Difference]) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import TrackingError
 from spared_bench.leaderboard.publish import publish
+from spared_bench.store.leases import leases_of
 from spared_bench.studies.comparing import compare
 from spared_bench.studies.factors_report import sections_of
-from spared_bench.studies.loading import Opened
+from spared_bench.studies.loading import Opened, require_own_report
 from spared_bench.studies.page import write_page
 from spared_bench.studies.planning import StudyPlan, plan_study
 from spared_bench.studies.results import Collected, StudyCell, collect
@@ -125,8 +126,9 @@ class Done:
 
 
 def plan_of(opened: Opened) -> StudyPlan:
-    """Plan a study of any kind; see ``plan_study``."""
-    return plan_study(opened.study, opened.base)
+    """Plan a study of any kind; see ``plan_study`` and ``require_own_report``."""
+    require_own_report(opened)
+    return replace(plan_study(opened.study, opened.base), source=opened.source)
 
 
 def run_and_report(
@@ -193,6 +195,15 @@ def _report(
     track: bool,
     command: str,
     stopped: Mapping[str, str] | None = None,
+) -> Done:
+    """Write and log a report, one process at a time: two would mix their files and MLflow runs."""
+    leases = leases_of(plan.base.workspace.store.root)
+    with leases.waiting(f"study-{plan.study.name}", lambda: None):
+        return _written(plan, log, track, command, stopped)
+
+
+def _written(
+    plan: StudyPlan, log: Log, track: bool, command: str, stopped: Mapping[str, str] | None
 ) -> Done:
     study, collected = plan.study, collect(plan, stopped)
     metric = plan.base.metric(study.metric)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from spared_bench.api import make_bench
 from spared_bench.bench import Bench
-from spared_bench.errors import PluginError, StudyError
+from spared_bench.errors import PluginError, SparedBenchError, StudyError
 from spared_bench.guard import guarded
 from spared_bench.registry import Registered, Registry, discover
+from spared_bench.store.studies import study_records
 from spared_bench.studies.model import Study, parse_study, read_study
 from spared_bench.workspace import Workspace
 
@@ -24,10 +25,13 @@ class Opened:
     study : Study
     base : Bench
         Of its base protocol.
+    source : str
+        Where it was read: the path of a file, or ``distribution:name``; empty for neither.
     """
 
     study: Study
     base: Bench
+    source: str = ""
 
 
 def load_study(name: str, registry: Registry) -> tuple[Study, Path | None]:
@@ -56,6 +60,11 @@ def load_study(name: str, registry: Registry) -> tuple[Study, Path | None]:
             )
         return study, path.parent
     entry = registry.get("study", name)
+    if registry.is_shadowed(entry):
+        raise StudyError(
+            f"The study {entry.spec.name!r} of {entry.plugin.distribution} is called as one that"
+            " spared-bench registers, whose report it would write over. Give it another name."
+        )
     label = f"study {entry.spec.name!r} of {entry.plugin.distribution}"
     study = parse_study(_text_of(entry, label), label)
     if study.name != entry.spec.name:
@@ -118,4 +127,35 @@ def open_study(
         threads=threads,
         offline=offline,
     )
-    return Opened(study, bench)
+    is_file = folder is not None
+    source = str(Path(name).resolve()) if is_file else registry.get("study", name).qualified_name
+    return Opened(study, bench, source)
+
+
+def require_own_report(opened: Opened) -> None:
+    """Refuse a study whose report in this workspace is that of another, which has its name still.
+
+    An edited file is the same study. One that was moved, renamed or removed stands in no way.
+
+    Raises
+    ------
+    StudyError
+        Naming the other.
+    """
+    if not opened.source:
+        return
+    study, root = opened.study, opened.base.workspace.store.root
+    for about in study_records(root):
+        other = str(about.get("source") or opened.source)
+        if about.get("name") != study.name or other == opened.source:
+            continue
+        try:
+            found, _ = load_study(other, opened.base.registry)
+        except SparedBenchError:
+            continue  # gone, or no study any more
+        if found.name == study.name and found != study:
+            raise StudyError(
+                f"{opened.source} calls itself {study.name!r}, as {other} does, whose report in"
+                f" {opened.base.workspace.root} it would write over. Give one of them another"
+                " `name`, or take another workspace."
+            )

@@ -60,12 +60,15 @@ class StudyPlan:
         In the order in which they are run.
     away : dict of str to str
         Of a study that trains nothing: datasets that are not here, and why.
+    source : str
+        Where the study was read (``Opened``).
     """
 
     study: Study
     base: Bench
     groups: list[Group] = field(default_factory=list)
     away: dict[str, str] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def variants(self) -> list[Variant]:

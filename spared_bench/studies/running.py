@@ -131,6 +131,7 @@ def record_study(plan: StudyPlan, **told: Any) -> None:
     about = {
         "name": plan.study.name,
         "summary": plan.study.summary,
+        "source": plan.source,
         "protocol": plan.base.protocol.id,
         "methods": _methods(plan),
         "report": f"studies/{plan.study.name}/index.html",

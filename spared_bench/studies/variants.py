@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from spared_bench.studies.sameness import require_different
 from spared_bench.studies.settings import SELECTED, is_setting, set_parameter, set_protocol
 from spared_bench.words import counted
 
+_FEWER = "Take levels, methods, datasets or seeds away, take `design: single`, or raise"
 #: What tells a cell of a variant from another: dataset, completer, method, seed.
 Place = tuple[str, str, str, int]
 
@@ -79,6 +81,7 @@ def variants_of(study: Study, base: Bench) -> list[Variant]:
     UnknownNameError
         For a method, completer, dataset or metric that is not registered.
     """
+    _require_countable(study)
     combinations = list(_combinations(study))
     every = [_variant(study, base, levels, settings) for levels, settings in combinations]
     seeds = tuple(dict.fromkeys(seed for each in every for seed in each.seeds))
@@ -179,6 +182,8 @@ def _selection(
             if not isinstance(value, wanted) or isinstance(value, bool):
                 kind = "a whole number" if path == "seed" else "a name"
                 raise StudyError(f"{source}: {path} is {in_one_line(value)}; expected {kind}.")
+            if isinstance(value, int) and value < 0:
+                raise StudyError(f"{source}: seed is {value}; expected a whole number from 0 on.")
             found[path], sources[path] = [value], source
     for what, kind in (("method", "predictor"), ("completer", "completer")):
         found[what] = [
@@ -217,14 +222,28 @@ def _require_listed(base: Bench, name: str, source: str) -> None:
         )
 
 
+def _require_countable(study: Study) -> None:
+    """Refuse more combinations than there may be cells before making them: each has one at least.
+
+    Four factors of 64 levels have 17 million combinations, which would take all memory.
+    """
+    sizes = [len(factor.levels) for factor in study.factors.values()]
+    number = math.prod(sizes) if study.design == "full" else 1 + sum(n - 1 for n in sizes)
+    if number > study.max_cells:
+        raise StudyError(
+            f"Study {study.name!r} has {counted(number, 'combination')} of levels"
+            f" ({' × '.join(map(str, sizes))}), and its `max_cells` is {study.max_cells}."
+            f" {_FEWER} `max_cells`."
+        )
+
+
 def _require_room(study: Study, variants: list[Variant]) -> None:
     cells = sum(len(each.places) for each in variants)
     if cells > study.max_cells:
         sizes = _sizes(study, variants)
         raise StudyError(
             f"Study {study.name!r} has {counted(cells, 'cell')} ({sizes}), and its `max_cells` is"
-            f" {study.max_cells}. Take levels, methods, datasets or seeds away, take `design:"
-            f" single`, or raise `max_cells` to {cells}."
+            f" {study.max_cells}. {_FEWER} `max_cells` to {cells}."
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spared_bench.leaderboard.text import visible
+from spared_bench.leaderboard.text import score, visible
 
 # Of DerivedCoreProperties.txt (Unicode 16.0), Default_Ignorable_Code_Point, by hand.
 IGNORABLE = [
@@ -67,3 +67,18 @@ def test_marks_that_pile_up_are_cut_and_those_of_languages_are_not():
 def test_of_ascii_all_is_left_but_controls_and_what_does_not_fit(text, limit):
     shown = re.sub(r"[\x00-\x1f\x7f]", "\ufffd", re.sub(r"[\t-\r\x1c-\x1f]", " ", text))
     assert visible(text, limit) == (shown if len(shown) <= limit else shown[: limit - 1] + "…")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (999.4, "999.400"),
+        (1000.0, "1,000"),
+        (-123_456.7, "-123,457"),
+        (999_999.0, "999,999"),
+        (1e6, "1e+06"),
+        (0.0004, "0.0004"),
+    ],
+)
+def test_a_score_in_thousands_is_a_number_that_people_read(value, shown):
+    assert score(value) == shown

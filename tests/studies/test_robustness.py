@@ -115,6 +115,29 @@ def test_the_board_shows_the_worst_drop_and_links_the_study(opened, tmp_path):
     assert drop[1][1].endswith("in mse")
 
 
+def test_the_worst_drop_of_two_studies_is_the_larger_whatever_their_names(workspace):
+    """A study of a few mild shifts takes nothing from what one of all of them has found."""
+    from spared_bench.leaderboard.studied import studied
+    from spared_bench.store.studies import write_study_record
+    from spared_bench.workspace import Workspace
+
+    def record(name: str, drop: float, metric: str = "pcc-gene") -> None:
+        values = {"predictor": "m", "completer": "none", "drop": drop, "shift": name}
+        about = {"protocol": "toy@1", "worst_drops": [values | {"metric": metric}]}
+        write_study_record(of.store.root, f"{name}@1", [], about)
+
+    of = Workspace.at(workspace)
+    record("all", 0.4)
+    record("mild", 0.1)
+    record("of-another-metric", 9.0, "mse")
+    assert studied(of, of.leaderboard).drops == {
+        ("toy@1", "m", "none"): (0.4, "all, in pcc-gene"),
+    }
+    record("worse", 0.5)
+    found = studied(of, of.leaderboard).drops
+    assert found == {("toy@1", "m", "none"): (0.5, "worse, in pcc-gene")}
+
+
 def test_the_cells_of_robustness_are_the_protocols_own_and_come_to_its_board(opened):
     from spared_bench.trials.cells import finished_cells
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import re
+import threading
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from spared_bench.api import execute, select
+from spared_bench.store.leases import Leases
 from spared_bench.store.maintenance import unneeded
 from spared_bench.studies import kinds
+from spared_bench.studies.comparing import compare, in_other_units
+from spared_bench.studies.factors_report import sections_of
 from spared_bench.studies.levels_report import cost_section
 from spared_bench.studies.planning import plan_study
-from spared_bench.studies.results import collect
+from spared_bench.studies.results import Collected, collect
 from spared_bench.studies.running import run_study
 from tests.studies.conftest import STUDY
 
@@ -188,3 +194,87 @@ def test_before_a_run_the_report_says_that_nothing_was_run(opened):
 
     assert set(done.as_dict()["missing"].values()) == {"it was not run yet"}
     assert "  3 cells: it was not run yet" in done.told
+
+
+def test_two_reports_of_a_study_are_written_one_after_the_other(opened):
+    """Two at once would mix their tables, and leave cells in MLflow whose parent the other took."""
+    of = opened()
+    run(of, report=False)
+    root = of.base.workspace.store.root
+    page = of.base.workspace.root / "studies" / "toy-study" / "index.html"
+    other = Leases(root / "leases")
+    assert other.take("study-toy-study")
+    try:
+        writing = threading.Thread(target=lambda: kinds.report_only(of, log=lambda line: None))
+        writing.start()
+        writing.join(5)
+        assert writing.is_alive() and not page.exists()
+    finally:
+        other.close()
+    writing.join(60)
+    assert page.is_file()
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        ("{x: {dataset: toy}, y: {dataset: toy-broken}}", ["a"]),
+        ("{x: {}, y: {scored_genes: [gene1]}}", ["a"]),
+        ("{x: {}, y: {patches.size: 9, processing.n_genes: 3}}", ["a"]),
+        ("{x: {}, y: {linear-probe.alpha: 3.0, patches.size: 9}}", []),
+    ],
+)
+def test_errors_of_other_genes_and_of_other_datasets_are_of_different_quantities(
+    opened, levels, told
+):
+    text = f"name: x\nbase: toy\nmethods: [linear-probe]\nfactors: {{a: {{levels: {levels}}}}}\n"
+    of = opened(text)
+    assert in_other_units(of.study, of.base.metric("mse")) == told
+    assert in_other_units(of.study, of.base.metric("pcc-gene")) == []
+
+
+def page_without(of, plan, lost):
+    """Return the text of the page of a study, some of whose cells are gaps."""
+    cells = [
+        replace(cell, result=None, gap="lost") if (cell.levels["target"], cell.seed) in lost
+        else cell
+        for cell in collect(plan).cells
+    ]  # fmt: skip
+    metric = of.base.metric("pcc-gene")
+    found = Collected(cells)
+    return str(sections_of(plan, found, compare(of.study, found, metric), metric))
+
+
+def test_a_level_that_lacks_cells_says_how_many_its_box_is_of(opened):
+    of = opened(STUDY.replace("metric: mse", "metric: pcc-gene\nseeds: [0, 1]"))
+    run(of, report=False)
+    plan = plan_study(of.study, of.base)
+    uneven = "Of the levels of target, not all have the same cells"
+
+    assert uneven not in (text := page_without(of, plan, [])) and "of 2 cells" not in text
+    text = page_without(of, plan, [("counts", 1)])
+    assert uneven in text and text.count("note='1 of 2 cells'") == 1
+    every = [(label, 1) for label in of.study.factors["target"].levels]
+    assert uneven not in (text := page_without(of, plan, every))
+    assert text.count("note='1 of 2 cells'") == 3
+    # A level without any has no box and no row that could be held against another's.
+    assert uneven not in page_without(of, plan, [("counts", 0), ("counts", 1)])
+
+
+def test_a_level_of_fewer_genes_is_told_with_its_difference_over_the_genes_of_both(opened):
+    levels = "{setting: processing.n_genes, levels: [6, 5]}"
+    alpha = "{setting: linear-probe.alpha, levels: [10.0, 1000.0]}"
+    head = "name: x\nbase: toy\nmethods: [linear-probe]\n"
+    of = opened(f"{head}factors: {{n: {levels}, alpha: {alpha}}}\n")
+    page = run(of).page.read_text(encoding="utf-8")
+    genes = pd.read_csv(of.base.workspace.root / "studies" / "x" / "genes.csv")
+    by_gene = genes.groupby(["n", "gene", "alpha"])["pcc-gene"].sum().unstack(["n", "alpha"])
+    both = by_gene.dropna()
+    assert (len(by_gene), len(both)) == (6, 5)
+    difference = (both[5] - both[6]).mean().mean()
+    told = re.findall(r"<li>(.*?)</li>", page.partition("In short")[2].partition("<h2>")[0])
+    (of_genes,) = [line for line in told if line.startswith("n, linear-probe")]
+    (of_alpha,) = [line for line in told if line.startswith("alpha, linear-probe")]
+    shown = f"{difference:+z.3f}".replace("-", "−")
+    assert of_genes.endswith(f"Over the genes that both have, from the base: 5 ({shown}).")
+    assert "different genes" not in of_alpha

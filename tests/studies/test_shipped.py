@@ -228,3 +228,50 @@ def test_a_file_called_as_a_shipped_study_is_that_study_or_refused(registry, tmp
     path.write_text(text.replace("max_cells: 24", "max_cells: 23"), encoding="utf-8")
     with pytest.raises(StudyError, match="calls itself 'demo-augmentation', as a study that is"):
         load_study(str(path), registry)
+
+
+TWO_LEVELS = "methods: [linear-probe]\nfactors: {{a: {{setting: patches.size, levels: {}}}}}\n"
+
+
+def test_two_files_of_one_name_do_not_write_over_each_others_report(tmp_path):
+    """Whichever stands in the workspace; an edit, a copy and a move are the same study."""
+    from spared_bench.errors import StudyError
+    from spared_bench.studies import kinds
+    from spared_bench.studies.loading import open_study
+
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    workspace = tmp_path / "workspace"
+
+    def report(path: Path) -> None:
+        kinds.report_only(open_study(str(path), workspace=workspace), log=lambda line: None)
+
+    one.write_text(f"name: same\n{TWO_LEVELS.format([8, 9])}")
+    report(one)
+    one.write_text(f"name: same\n{TWO_LEVELS.format([8, 10])}")
+    report(one)
+
+    two.write_text(one.read_text())
+    report(two)
+    two.write_text(f"name: same\nversion: 2\n{TWO_LEVELS.format([8, 11])}")
+    report(two)
+    page = workspace / "studies" / "same" / "index.html"
+    before = page.read_bytes()
+    with pytest.raises(StudyError, match=r"one\.yaml calls itself 'same', as .*two\.yaml does"):
+        report(one)
+    assert page.read_bytes() == before
+
+    two.rename(tmp_path / "moved.yaml")
+    report(tmp_path / "moved.yaml")
+    (tmp_path / "moved.yaml").write_text(f"name: other\n{TWO_LEVELS.format([8, 11])}")
+    report(one)
+
+
+def test_a_strangers_study_called_as_a_shipped_one_is_refused(tmp_path):
+    from spared_bench.errors import StudyError
+
+    path = tmp_path / "of_shadow.py"
+    path.write_text(PLUGIN.replace("of_mine", "of_shadow").replace('"mine"', '"jiang-stain"'))
+    found = discover([path])
+    assert load_study("jiang-stain", found)[0].base == "jiang"
+    with pytest.raises(StudyError, match="is called as one that spared-bench registers"):
+        load_study("of_shadow.py:jiang-stain", found)

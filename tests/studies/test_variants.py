@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 
 import pytest
@@ -308,3 +309,20 @@ def of_default(opened, method: str, parameter: str) -> float:
 def test_yes_is_no_number(opened, setting):
     told = refused(opened, study(f"{{a: {{setting: {setting}, levels: [yes, no]}}}}"))
     assert "level 'yes'" in told and "expected a number; found True" in told
+
+
+def test_more_combinations_than_cells_are_refused_before_they_are_made(opened):
+    settings = ("linear-probe.alpha", "processing.n_genes", "training.iterations", "patches.size",
+                "training.batch_size", "search.trials")  # fmt: skip
+    levels = list(range(1, 65))  # 69 thousand million of them
+    factors = {name: {"setting": name, "levels": levels} for name in settings}
+    told = refused(opened, study(json.dumps(factors)))
+    assert "68,719,476,736 combinations of levels (64 × 64 × 64 × 64 × 64 × 64)" in told
+
+    single = study(json.dumps(factors), "methods: [linear-probe]\ndesign: single")
+    assert "379 combinations of levels" in refused(opened, single)
+
+
+def test_a_seed_below_0_is_refused_where_it_stands(opened):
+    told = refused(opened, study("{a: {setting: seed, levels: [0, -1]}}"))
+    assert "factor 'a', level '-1': seed is -1; expected a whole number from 0 on." in told

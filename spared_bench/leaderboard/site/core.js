@@ -49,7 +49,8 @@ const spared = (() => {
 
   const none = "–";
   const score = (v) => v === null || v === undefined ? none
-    : v === 0 || (Math.abs(v) >= 0.0005 && Math.abs(v) < 1000) ? v.toFixed(3) : v.toPrecision(2);
+    : v === 0 || (Math.abs(v) >= 0.0005 && Math.abs(v) < 1000) ? v.toFixed(3)
+    : Math.abs(v) >= 1000 && Math.abs(v) < 1e6 ? v.toLocaleString("en-US", { maximumFractionDigits: 0 }) : v.toPrecision(2);
   const fixed = (v) => v === null || v === undefined ? none : v.toFixed(3).replace(/^-0\.000$/, "0.000");
 
   // Metrics: which one the address chooses, how its values are written, and what is an error by it.

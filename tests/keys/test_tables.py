@@ -49,7 +49,7 @@ SHOWN = (
 @pytest.mark.parametrize("path", TABLES)
 def test_a_table_that_was_edited_has_raised_the_version_in_its_keys(tmp_path, path):
     holder, version, digest = TABLES[path]
-    now = HARNESS_VERSION
+    now: int | str = HARNESS_VERSION
     if holder != "harness":
         now = (
             make_bench("demo", workspace=tmp_path, device="cpu")

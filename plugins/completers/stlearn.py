@@ -12,11 +12,13 @@ it and publishes no configuration; what is done here is what the function that f
 
 ``correct`` leaves the spot itself out and uses both slopes.
 
-Differs from that function in the image features: by default they are 24 numbers of colour, each
-standardised over the slide, which need no weights. The configuration ``resnet50`` takes features of
-a ResNet-50, reduced to their first 50 principal components and not standardised, as the function
-does, with torchvision's weights where that has Keras's; and its reach, which is 3 units on Visium
-and 1.5 on legacy arrays.
+Differs from that function on a slide whose array lies turned on its image, where both lines would
+be flat, the unit next to 0 and nothing filled: a step of the array is as long there as on one that
+lies upright. And in the image features: by default they are 24 numbers of colour, each standardised
+over the slide, which need no weights. The configuration ``resnet50`` takes features of a ResNet-50,
+reduced to their first 50 principal components and not standardised, as the function does, with
+torchvision's weights where that has Keras's; and its reach, which is 3 units on Visium and 1.5 on
+legacy arrays.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from spared_bench.errors import UsageError
 if TYPE_CHECKING:
     from spared_bench.data import Encoder, Slides
     from spared_bench.interfaces import Context
+
+_ROUNDING = 1e-6  # on an exact lattice, spots lie 3 units away, and are not nearer by rounding
 
 
 @dataclass
@@ -128,7 +132,7 @@ class StLearn:
         for spot, near in enumerate(around):
             others = np.sort(np.asarray(near, dtype=np.int64))
             gap = np.linalg.norm(slide.coordinates[others] - slide.coordinates[spot], axis=1)
-            others = others[gap < radius]
+            others = others[gap < radius * (1 - _ROUNDING)]
             if self.correct:
                 others = others[others != spot]
             alike = np.maximum(looks[others] @ looks[spot], 0)
@@ -146,9 +150,8 @@ class StLearn:
         return self.reach or (1.5 if is_square(slide.array_coordinates) else 3.0)
 
     def unit(self, slide: Slides) -> float:
-        """Return the unit of distance in pixels, from the slopes of pixel over array index."""
-        (x, y), (row, column) = slide.coordinates.T, slide.array_coordinates.T
-        along, down = _slope(column, x), _slope(row, y)
+        """Return the unit of distance in pixels, from the steps of the array, however it lies."""
+        down, along = _steps(slide.array_coordinates, slide.coordinates)
         return float(np.hypot(along, down if self.correct else along))
 
     def _looks(self, slide: Slides) -> np.ndarray:
@@ -177,11 +180,15 @@ class CorrectedStLearn(StLearn):
     correct: bool = True
 
 
-def _slope(index: np.ndarray, pixel: np.ndarray) -> float:
-    """Slope of the least-squares line of pixel over array index; 0 if the index is constant."""
-    centred = index - index.mean()
-    square = float(centred @ centred)
-    return float(centred @ pixel) / square if square else 0.0
+def _steps(array: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Pixels from an array row to the next, and from a column to the next: (2,).
+
+    Of the least-squares plane of pixels over array indices; 0 for an index that is constant.
+    """
+    centred = array - array.mean(axis=0)
+    slopes = np.linalg.lstsq(centred, pixels - pixels.mean(axis=0), rcond=None)[0]
+    steps: np.ndarray = np.linalg.norm(slopes, axis=1)
+    return steps
 
 
 def _principal(values: np.ndarray, n_components: int) -> np.ndarray:

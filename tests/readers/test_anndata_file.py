@@ -830,3 +830,39 @@ def test_counts_of_a_file_that_were_never_written_are_not_read_as_0(adata, tmp_p
         made[:9] = held[:9]
     with pytest.raises(ContractError, match=f"parts of {place} were never written"):
         read_anndata(path)
+
+
+def explicit_zeros(counts):
+    """The same counts with every zero stored, the genes of each spot in falling order."""
+    columns = np.tile(np.arange(counts.shape[1])[::-1], counts.shape[0])
+    starts = np.arange(counts.shape[0] + 1) * counts.shape[1]
+    return sparse.csr_matrix((counts.toarray()[:, ::-1].ravel(), columns, starts), counts.shape)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda counts: counts.astype(np.int32),
+        lambda counts: counts.astype(np.uint16),
+        lambda counts: counts.astype(np.float64),
+        lambda counts: counts.toarray(),
+        lambda counts: np.asfortranarray(counts.toarray().astype(np.int64)),
+        lambda counts: counts.tocsc(),
+        explicit_zeros,
+    ],
+    ids=["int32", "uint16", "float64", "dense", "fortran", "csc", "zeros stored"],
+)
+@pytest.mark.parametrize("compression", [None, "gzip", "lzf"])
+def test_a_slide_is_the_same_however_its_counts_are_stored(adata, tmp_path, form, compression):
+    expected = read_anndata(written(adata, tmp_path))
+    adata.X = form(adata.X)
+    path = tmp_path / "other.h5ad"
+    adata.write_h5ad(path, compression=compression)
+
+    found = read_anndata(path)
+
+    assert found.X.dtype == expected.X.dtype
+    np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray())
+    pd.testing.assert_frame_equal(found.var, expected.var)
+    pd.testing.assert_frame_equal(found.obs, expected.obs)
+    np.testing.assert_array_equal(found.obsm["spatial"], expected.obsm["spatial"])

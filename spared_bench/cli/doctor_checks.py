@@ -5,16 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib import import_module
+from importlib.metadata import (
+    PackageNotFoundError,
+    packages_distributions,
+    requires,
+    version,
+)
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spared_bench import __version__
 from spared_bench.errors import SparedBenchError
 from spared_bench.words import counted
 from spared_bench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 _GIB = 2**30
@@ -22,6 +33,7 @@ _LEAST_FREE_GIB = 5
 _SHOWN = ("torch", "torchvision", "scanpy", "anndata", "numpy", "mlflow")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox", "open", "xdg-open")
 _TIMEOUT_S = 5
+_IMPORT_SECONDS = 600.0  # of all packages, from a slow disk
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,7 @@ def examine(space: Workspace, ask: bool = True) -> list[Finding]:
     checks: dict[str, Callable[[], Finding]] = {
         "python": _python,
         "packages": _packages,
+        "imports": _imports,
         "plugins": lambda: _plugins(space),
         "device": _device,
         "weights": lambda: _weights(space, ask),
@@ -93,13 +106,8 @@ def _python() -> Finding:
 
 def _packages() -> Finding:
     """Compare what is installed with the ranges that this package asks for."""
-    from packaging.requirements import Requirement
-
     wrong, there = [], {}
-    for line in requires("spared-bench") or ():
-        wanted = Requirement(line)
-        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
-            continue
+    for wanted in _wanted():
         try:
             there[wanted.name] = version(wanted.name)
         except PackageNotFoundError:
@@ -111,6 +119,52 @@ def _packages() -> Finding:
         return Finding("packages", PROBLEM, "; ".join(wrong), _REINSTALL)
     shown = ", ".join(f"{name} {there[name]}" for name in _SHOWN if name in there)
     return Finding("packages", OK, f"{len(there)} as they should be: {shown}")
+
+
+def _wanted() -> Iterator[Requirement]:
+    """Yield what this package asks for without its extras."""
+    from packaging.requirements import Requirement
+
+    for line in requires("spared-bench") or ():
+        wanted = Requirement(line)
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+            yield wanted
+
+
+def _imports() -> Finding:
+    """Import each package: versions that fit the ranges may not fit each other."""
+    from packaging.utils import canonicalize_name
+
+    from spared_bench.fresh import do_fresh
+
+    modules: dict[str, list[str]] = {canonicalize_name(wanted.name): [] for wanted in _wanted()}
+    for module, owners in packages_distributions().items():
+        for owner in set(map(canonicalize_name, owners)) & modules.keys():
+            if module.isidentifier() and not module.startswith("_"):
+                modules[owner].append(module)
+    chosen = [
+        name
+        for owner, names in modules.items()
+        for name in ([owner] if owner in names else names)  # not what else it brings
+    ]
+    arguments = {"modules": sorted(chosen)}
+    wrong = do_fresh(f"{__name__}:not_importable", arguments, _IMPORT_SECONDS)
+    if wrong:
+        told = "; ".join(f"{name} cannot be imported: {why}" for name, why in wrong.items())
+        return Finding("imports", PROBLEM, told, _REINSTALL)
+    return Finding("imports", OK, f"{counted(len(chosen), 'module')} of theirs can be imported")
+
+
+def not_importable(modules: list[str]) -> dict[str, str]:
+    """Return which of these modules cannot be imported here, and why."""
+    warnings.simplefilter("ignore")
+    wrong = {}
+    for name in modules:
+        try:
+            import_module(name)
+        except Exception as error:  # whatever an import of a damaged package raises
+            wrong[name] = f"{type(error).__name__}: {error}"
+    return wrong
 
 
 def _plugins(space: Workspace) -> Finding:

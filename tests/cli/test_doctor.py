@@ -26,10 +26,17 @@ def space(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def without_weights(monkeypatch):
     """Leave out what imports every method."""
     fine = doctor_checks.Finding("weights", OK, "")
     monkeypatch.setattr(doctor_checks, "_weights", lambda *_: fine)
+
+
+@pytest.fixture
+def quick(without_weights, monkeypatch):
+    """Leave out what imports every package, too."""
+    fine = doctor_checks.Finding("imports", OK, "")
+    monkeypatch.setattr(doctor_checks, "_imports", lambda: fine)
 
 
 def finding(space, name):
@@ -50,7 +57,7 @@ def test_it_says_of_this_machine_that_runs_work_and_leaves_no_trace(space):
     told = json.loads(done.stdout)
     assert told["ok"]
     found = {each["name"]: each for each in told["checks"]}
-    assert {"packages", "device", "weights", "disk", "mlflow", "browser"} <= found.keys()
+    assert {"packages", "imports", "device", "weights", "disk", "mlflow", "browser"} <= found.keys()
     assert f"torch {torch.__version__.partition('+')[0]}" in found["packages"]["found"]
     assert not space.root.exists()
 
@@ -79,6 +86,27 @@ def test_a_package_that_is_missing_or_too_old_is_a_problem(space, quick, monkeyp
     assert "is not >=999" in found["found"]
     assert "optuna" not in found["found"]
     assert "pip install" in found["advice"]
+
+
+def test_a_package_of_a_right_version_that_cannot_be_imported_is_a_problem(
+    space, without_weights, monkeypatch, tmp_path
+):
+    told = tmp_path / "doctored-1.0.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: doctored\nVersion: 1.0\n")
+    (told / "top_level.txt").write_text("doctored_module\n")
+    built_for_another = 'raise ValueError("numpy.dtype size changed")'
+    (tmp_path / "doctored_module.py").write_text(built_for_another)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(doctor_checks, "requires", lambda name: ["doctored>=1", "pyyaml"])
+    assert finding(space, "packages").status == OK
+    found = finding(space, "imports")
+    assert found.status == PROBLEM
+    assert found.found == (
+        "doctored_module cannot be imported: ValueError: numpy.dtype size changed"
+    )
+    assert "pip install" in found.advice
 
 
 def test_a_check_that_raises_is_a_finding(space, quick, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import spared_bench
 from spared_bench.api import make_bench, select
 from spared_bench.errors import PluginError, SplitError, UnknownNameError, UsageError
 from spared_bench.registry import discover
@@ -93,6 +94,14 @@ def test_all_folds_share_the_patches_of_their_dataset(tmp_path):
     assert all(each == patches[0] for each in patches)
     prepared = [str(bench.prepared_inputs(name)) for name in ["toy", *names]]
     assert len(set(prepared)) == 4
+    with pytest.raises(UsageError, match=r"stands for 3 folds, and `fit` trains on one.*loso-two"):
+        spared_bench.fit(
+            "toy-mean",
+            "toy.loso",
+            protocol=TOY_PROTOCOL,
+            workspace=tmp_path / "w",
+            plugin_files=[plugin],
+        )
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from spared_bench.api.plans import select
 from spared_bench.api.readable import Readable
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, ImageError, PluginError, UsageError
+from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol
 from spared_bench.results import TrialResult
 from spared_bench.workspace import Workspace
@@ -69,6 +71,7 @@ def fit(
     data_dir: Path | None = None,
     plugin_files: Sequence[Path] = (),
     device: str = "auto",
+    seed: int | None = None,
     **parameters: Any,
 ) -> Fitted:
     """Train one method on one dataset as a protocol says, unless the workspace has it.
@@ -78,12 +81,15 @@ def fit(
     predictor : str
         A registered name.
     dataset : str or Prepared
-        A name, or what ``load_dataset`` returned, whose protocol and workspace are taken.
+        A name, or what ``load_dataset`` returned, whose protocol and workspace are taken; of folds,
+        one.
     completer, protocol : str
         As for ``run``.
     workspace, data_dir : Path, optional
     plugin_files : sequence of Path
     device : str
+    seed : int, optional
+        One of the protocol's, the first by default; no other is trained.
     **parameters
         Of the method: ``lr=1e-3``, ``encoder="color"``; what is not set is as the protocol says.
 
@@ -97,7 +103,8 @@ def fit(
     PluginError
         If the training failed, with its reason.
     UsageError
-        If the code of the method was edited after this process had read it.
+        If the code of the method was edited after this process had read it, the protocol has not
+        that seed, or the dataset stands for several folds.
     KeyboardInterrupt
         If it was interrupted before it had ended.
     """
@@ -124,7 +131,7 @@ def fit(
         parameters={predictor: parameters} if parameters else None,
         **common,
     )
-    plan = select(bench, [dataset], [completer], [predictor])
+    plan = _one_cell(select(bench, [dataset], [completer], [predictor]), dataset, seed)
     refuse_edited(plan)
     report = execute(plan, executor="inline", track=False, figures=False)
     if report.interrupted and report.undone:
@@ -134,6 +141,24 @@ def fit(
         reason = failed.message if failed else "it was not run"
         raise PluginError(f"{predictor!r} could not be trained on {dataset!r}: {reason}")
     return Fitted(report)
+
+
+def _one_cell(plan: Plan, dataset: str, seed: int | None) -> Plan:
+    """Return the part of a plan of one method that is of one seed, the first by default."""
+    folds = list(dict.fromkeys(cell.dataset for cell in plan.cells))
+    if len(folds) > 1:
+        raise UsageError(
+            f"{dataset!r} stands for {len(folds)} folds, and `fit` trains on one. Name it:"
+            f" {', '.join(folds)}. `run` trains on all."
+        )
+    seeds = plan.bench.protocol.seeds
+    wanted = seeds[0] if seed is None else seed
+    if wanted not in seeds:
+        raise UsageError(
+            f"Protocol {plan.bench.protocol.id} has no seed {wanted!r}; it has"
+            f" {', '.join(map(str, seeds))}."
+        )
+    return replace(plan, cells=[cell for cell in plan.cells if cell.seed == wanted])
 
 
 def predict(

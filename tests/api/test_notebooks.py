@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from dataclasses import replace
@@ -289,6 +290,22 @@ def test_fit_takes_the_protocol_of_a_dataset_that_was_loaded_by_a_file(made, tmp
 
     assert fitted.plan.bench.protocol == loaded.bench.protocol
     assert fitted.plan.bench.protocol.training.iterations == 7
+
+
+def test_fit_trains_one_seed_of_a_protocol_and_says_which(made, tmp_path):
+    mine = tmp_path / "seeds.yaml"
+    mine.write_text(TOY_PROTOCOL.read_text() + "seeds: [3, 5, 8]\n")
+    options = {"protocol": mine, "workspace": made[1], "plugin_files": [TOY_PLUGIN]}
+
+    first = spared_bench.fit("gene-mean", "toy", **options)
+    other = spared_bench.fit("gene-mean", "toy", seed=8, **options)
+
+    assert [fitted.trial.seed for fitted in (first, other)] == [3, 8]
+    entries = (made[1] / "store" / "trials").rglob("result.json")
+    told = [json.loads(path.read_text()) for path in entries]
+    assert not [each for each in told if each["seed"] == 5]
+    with pytest.raises(UsageError, match="has no seed 4; it has 3, 5, 8"):
+        spared_bench.fit("gene-mean", "toy", seed=4, **options)
 
 
 def test_an_interrupt_of_fit_ends_the_cell_of_the_notebook_too(made, monkeypatch):

@@ -215,7 +215,7 @@ def _admit(bench: Bench, room: Path, spare: Path, scratch: Path, shown: Iterable
     settings = bench.settings
     files = settings.plugin_files
     shown = [*shown, *files_by_hand(bench)]
-    link(spare, Path.cwd(), named_by_hand(bench))
+    link(room, room / "work" / "tmp", Path.cwd(), named_by_hand(bench))
     shut_in(
         spare,
         [room / "work", scratch],

@@ -19,6 +19,8 @@ from spared_bench.store.processes import stamp
 
 #: Kinds of jobs in which methods compute. A reader reads what lies where the command was begun.
 _KINDS = ("complete", "network", "trial")
+#: How many folders above its own a method has, for what is named by `../`.
+_DEPTH = 4
 #: Where this process worked before; empty while it works there.
 _before: list[Path] = []
 
@@ -32,18 +34,27 @@ def own_folder(bench: Bench, job: Job) -> Iterator[None]:
     if job.kind not in _KINDS or not (bench.guests or _is_strange(bench, job)):
         yield
         return
-    folder = bench.workspace.store.root / "tmp" / f"folder-{job.kind}.{stamp()}"
-    here = Path.cwd()
+    root = bench.workspace.store.root / "tmp" / f"folder-{job.kind}.{stamp()}"
+    folder = root.joinpath(*["in"] * _DEPTH)
+    here = _here()
     folder.mkdir(parents=True)
     _before.append(here)
-    link(folder, here, [*named_by_hand(bench), *_texts(job.parameters)])
+    link(root, folder, here, [*named_by_hand(bench), *_texts(job.parameters)])
     os.chdir(folder)
     try:
         yield
     finally:
         _before.pop()
-        os.chdir(here)
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # it is gone
+            os.chdir(here)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # it is gone, and nothing lies in it
+        return Path("/")
 
 
 def _is_strange(bench: Bench, job: Job) -> bool:
@@ -72,11 +83,11 @@ def _is_there(name: str) -> bool:
         return False
 
 
-def link(folder: Path, here: Path, names: Iterable[str]) -> None:
-    """Link what is named relative to ``here`` at the same relative place in a folder."""
+def link(root: Path, folder: Path, here: Path, names: Iterable[str]) -> None:
+    """Link what is named relative to ``here`` as seen from a folder, below a root."""
     for name in names:
         way = Path(os.path.normpath(folder / name))
-        if not name or Path(name).is_absolute() or folder not in way.parents:
+        if not name or Path(name).is_absolute() or root not in way.parents:
             continue
         with suppress(OSError, ValueError):  # no name of a file; there by another name already
             if (here / name).exists():

@@ -51,6 +51,13 @@ def _is_loop(error: Exception) -> bool:
     return getattr(error, "errno", None) == errno.ELOOP or "Symlink loop" in str(error)
 
 
+def _is_somewhere() -> bool:
+    try:
+        return bool(os.getcwd())  # noqa: PTH109
+    except OSError:
+        return False
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends with a message, never with a traceback."""
     # What imports and records make stays until the end: looking for garbage among it every 700
@@ -77,6 +84,9 @@ def main() -> None:
     except (OSError, RuntimeError) as error:
         if _is_loop(error):
             sys.exit(fail(UsageError(f"A link leads back to itself: {error}. Name another path.")))
+        if not _is_somewhere():
+            told = "The folder in which this command was begun is not there any more."
+            sys.exit(fail(UsageError(f"{told} Go to another one (`cd`) and repeat it.")))
         if not (told := why_not_written(error)):
             raise
         sys.exit(fail(WorkspaceError(told)))

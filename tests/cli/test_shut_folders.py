@@ -105,3 +105,19 @@ def test_what_a_disk_keeps_for_itself_is_no_dataset(added, name):
     assert status == 0
     assert "mine" in output
     assert name not in output
+
+
+def test_a_command_whose_folder_was_taken_away_says_so(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f'cd "{gone}" && rmdir "{gone}" && "{sys.executable}" -m spared_bench list metrics'
+    done = subprocess.run(
+        ["sh", "-c", command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 2
+    assert "begun is not there any more. Go to another one" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -38,7 +38,7 @@ from spared_bench.trials.own_folder import files_by_hand, link, named_by_hand
 from spared_bench.workspace import Workspace
 
 _BLIND = "prepared.h5ad"
-_WAY = "sb-"
+_WAY = "spared-bench-"  # and eight digits; nobody else has dangling links of that name
 #: What this process writes into an entry itself, after its files.
 _OURS = (MANIFEST, RESULT)
 #: Where libraries keep what they compile; each would else try the home folder.

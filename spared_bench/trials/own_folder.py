@@ -39,7 +39,8 @@ def own_folder(bench: Bench, job: Job) -> Iterator[None]:
     here = _here()
     folder.mkdir(parents=True)
     _before.append(here)
-    link(root, folder, here, [*named_by_hand(bench), *_texts(job.parameters)])
+    of_protocol = [text for each in bench.protocol.overrides.values() for text in _texts(each)]
+    link(root, folder, here, [*named_by_hand(bench), *of_protocol, *_texts(job.parameters)])
     os.chdir(folder)
     try:
         yield

@@ -129,10 +129,10 @@ def plugin(tmp_path_factory) -> Path:
     return place / "ported_plugin.py"
 
 
-def run(workspace, plugin, name, way, **parameters):
+def run(workspace, plugin, name, way, protocol=TOY_PROTOCOL, **parameters):
     options = WAYS[way]
     bench = make_bench(
-        str(TOY_PROTOCOL),
+        str(protocol),
         workspace=workspace,
         plugin_files=[TOY_PLUGIN, plugin],
         device="cpu",
@@ -174,6 +174,19 @@ def test_a_file_that_is_named_by_hand_is_found_from_there(
     for named in ("sets/ported.txt", "../above.txt"):
         (found,) = run(workspace, plugin, "ported-configured", way, config=named).results
         assert found.ok, found.message
+
+
+@pytest.mark.parametrize("way", ["inline", "shared"])
+def test_a_file_that_a_protocol_names_is_found(workspace, plugin, way, tmp_path, monkeypatch):
+    (tmp_path / "sets.txt").write_text("set")
+    text = TOY_PROTOCOL.read_text()
+    assert "overrides:\n" in text
+    named = text.replace("overrides:\n", "overrides:\n  ported-configured: {config: sets.txt}\n")
+    (tmp_path / "named.yaml").write_text(named)
+    monkeypatch.chdir(tmp_path)
+    protocol = tmp_path / "named.yaml"
+    (found,) = run(workspace, plugin, "ported-configured", way, protocol=protocol).results
+    assert found.ok, found.message
 
 
 @pytest.mark.parametrize("way", EVERY[1:])  # a process of pytest's own imports nothing of ours

@@ -63,6 +63,17 @@ class Configured(Keeps):
         return np.tile(self.mean_, (len(slides), 1))
 
 
+@dataclass
+class Fills:
+    config: str = "sets/ported.txt"
+
+    def fit(self, train, val, context):
+        assert Path(self.config).read_text() == "set"
+
+    def complete(self, slides):
+        return np.array(slides.target)
+
+
 class Patches:
     def __init__(self, patches):
         self.patches = patches
@@ -106,9 +117,13 @@ class Parses(Keeps):
 '''
 
 PLUGIN = """
-from spared_bench import PredictorSpec, hookimpl
+from spared_bench import CompleterSpec, PredictorSpec, hookimpl
 
 MODEL = "ported_model"
+
+@hookimpl
+def spared_bench_completers():
+    return [CompleterSpec("ported-fills", f"{MODEL}:Fills")]
 
 @hookimpl
 def spared_bench_predictors():
@@ -129,7 +144,7 @@ def plugin(tmp_path_factory) -> Path:
     return place / "ported_plugin.py"
 
 
-def run(workspace, plugin, name, way, protocol=TOY_PROTOCOL, **parameters):
+def run(workspace, plugin, name, way, protocol=TOY_PROTOCOL, completer="none", **parameters):
     options = WAYS[way]
     bench = make_bench(
         str(protocol),
@@ -139,7 +154,7 @@ def run(workspace, plugin, name, way, protocol=TOY_PROTOCOL, **parameters):
         strict=way == "strict",
         parameters={name: parameters} if parameters else {},
     )
-    plan = select(bench, ["toy"], ["none"], [name])
+    plan = select(bench, ["toy"], [completer], [name])
     return execute(plan, **options, **QUIET)
 
 
@@ -181,11 +196,15 @@ def test_a_file_that_a_protocol_names_is_found(workspace, plugin, way, tmp_path,
     (tmp_path / "sets.txt").write_text("set")
     text = TOY_PROTOCOL.read_text()
     assert "overrides:\n" in text
-    named = text.replace("overrides:\n", "overrides:\n  ported-configured: {config: sets.txt}\n")
+    config = "{config: sets.txt}"
+    of_both = f"overrides:\n  ported-configured: {config}\n  ported-fills: {config}\n"
+    named = text.replace("overrides:\n", of_both)
     (tmp_path / "named.yaml").write_text(named)
     monkeypatch.chdir(tmp_path)
     protocol = tmp_path / "named.yaml"
-    (found,) = run(workspace, plugin, "ported-configured", way, protocol=protocol).results
+    (found,) = run(
+        workspace, plugin, "ported-configured", way, protocol, completer="ported-fills"
+    ).results
     assert found.ok, found.message
 
 

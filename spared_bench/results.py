@@ -18,6 +18,9 @@ Scores = dict[str, float]
 IMPORTED, ORIGIN, UNLISTED = "imported", "origin", "unlisted"
 #: The fact of a result whose predictions were made elsewhere, and what of them is missing.
 BROUGHT = "brought"
+#: The fact of a cell's result which parameters of its methods were set by hand: ``"st-net.lr"`` to
+#: value. Its record says it; the same trial may also be one that a search chose.
+BY_HAND = "by_hand"
 #: Which metrics of others gave nothing, and why.
 UNSCORED = "unscored"
 
@@ -249,6 +252,7 @@ _KINDS_OF_FACTS: dict[str, type] = {
     "comparable": bool,
     "control": bool,
     "encoder": dict,
+    BY_HAND: dict,
 }
 
 

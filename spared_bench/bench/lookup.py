@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -239,6 +239,36 @@ class Lookup:
         chosen = self.settings.parameters
         alone = {} if self.registry.is_shadowed(entry) else chosen.get(name, {})
         return {**alone, **chosen.get(f"{entry.plugin.distribution}:{name}", {})}
+
+    def set_by_hand(self, completer: str, predictor: str) -> dict[str, Any]:
+        """Return what is set by hand (``--set``) of two methods, and of what the second builds on.
+
+        ``"st-net.lr"`` to value.
+        """
+        methods = [("completer", completer), ("predictor", predictor)]
+        found = {
+            f"{name}.{parameter}": value
+            for kind, name in methods
+            for parameter, value in self._set_of_either(kind, name).items()
+        }
+        for stage in self._builds_on(predictor, self.chosen("predictor", predictor).values):
+            found |= {
+                f"{stage.predictor}.{parameter}": value
+                for parameter, value in self._set_of_either("predictor", stage.predictor).items()
+                if stage.parameters.get(parameter) == value  # its builder sets no other one
+            }
+        return found
+
+    def _set_of_either(self, kind: str, name: str) -> dict[str, Any]:
+        """Return what is set by hand of a plugin, also by the name of what it is a variant of."""
+        entry = self.registry.get(kind, name)
+        base = getattr(entry.spec, "variant_of", "")
+        return {**(self.set_of(entry, base) if base else {}), **self.set_of(entry, name)}
+
+    def _builds_on(self, predictor: str, parameters: Mapping[str, Any]) -> Iterator[Stage]:
+        for stage in self.stages(predictor, parameters).values():
+            yield stage
+            yield from self._builds_on(stage.predictor, stage.parameters)
 
     def encoder_of(self, kind: str, name: str, parameters: Mapping[str, Any] | None = None) -> str:
         """Return the frozen network whose features a completer or predictor asks for, or "".

@@ -78,8 +78,9 @@ class EntryResult(_Checked):
     split_scores : dict of split to dict of metric to float or None
         Means as the protocol pools them; ``None`` where undefined. The board reads ``test`` where
         it is there, else ``val``.
-    parameters : dict
-        Settings of the method; JSON values.
+    parameters, by_hand : dict
+        Settings of the method, and which of it and of its completer were set by hand
+        (``"st-net.lr"``); JSON values.
     n_parameters : int or None
         Trainable; ``None`` where not known.
     train_seconds : float or None
@@ -100,6 +101,7 @@ class EntryResult(_Checked):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     split_scores: dict[Literal["train", "val", "test"], Scores]
     parameters: dict[str, Any] = {}
+    by_hand: dict[str, Any] = {}
     n_parameters: Annotated[int, Field(ge=0, le=MAX_PARAMETERS)] | None = None
     train_seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     weights: Annotated[str, Field(max_length=200)] = ""
@@ -108,7 +110,7 @@ class EntryResult(_Checked):
     confusion: Annotated[list[Tally], Field(max_length=1_000)] = []
     classes: Annotated[list[Annotated[str, Field(max_length=300)]], Field(max_length=1_000)] = []
 
-    @field_validator("parameters")
+    @field_validator("parameters", "by_hand")
     @classmethod
     def _bounded(cls, values: dict[str, Any]) -> dict[str, Any]:
         text = json.dumps(values, allow_nan=False)

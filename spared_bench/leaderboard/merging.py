@@ -16,7 +16,7 @@ from typing import Any
 from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 from spared_bench.leaderboard.model import Flagged, Origin
 from spared_bench.models.encoder_facts import encoder_facts
-from spared_bench.results import BROUGHT, IMPORTED, ORIGIN, UNLISTED, Scores, TrialResult
+from spared_bench.results import BROUGHT, BY_HAND, IMPORTED, ORIGIN, UNLISTED, Scores, TrialResult
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -31,6 +31,7 @@ _OWN_FACTS = (
     "distribution",
     "target",
     "searched",
+    BY_HAND,
     "field_of_view_um",
     "encoder",
 )
@@ -138,6 +139,7 @@ def _trial(entry: MethodEntry, result: EntryResult, facts: dict[str, Any]) -> Tr
     claimed = {
         "weights": result.weights,
         "field_of_view_um": result.field_of_view_um,
+        BY_HAND: result.by_hand,
         "encoder": encoder_facts(result.parameters.get("encoder"), [result.dataset]),
     }
     curve = [math.nan if value is None else value for value in result.calibration]

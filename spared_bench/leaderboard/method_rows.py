@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +28,8 @@ from spared_bench.leaderboard.model import (
     Score,
     Summary,
 )
-from spared_bench.results import TrialResult
+from spared_bench.leaderboard.text import MAX_MESSAGE, visible
+from spared_bench.results import BY_HAND, TrialResult
 from spared_bench.specs import MetricSpec
 
 #: Whose row it is: origin, predictor, completer.
@@ -87,6 +89,7 @@ def row_of(
     scored = {d.name: _with_normalised(scores[d.name], d, metrics) for d in datasets}
     counted = [scored[dataset.name] for dataset in datasets if dataset.counts]
     counts = [trial.n_parameters for trial in mine if trial.n_parameters is not None]
+    codes = {_code(environment) for environment in once(filter(_is_ok, mine), "environment")}
     times = finite(trial.seconds["fit"] for trial in mine if trial.ok and "fit" in trial.seconds)
     return Row(
         predictor=method[1],
@@ -102,12 +105,39 @@ def row_of(
         encoder=_encoder(facts),
         field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
         machine=joined(once(filter(_is_ok, mine), "environment"), "machine"),
+        by_hand=_by_hand(mine),
+        n_codes=len(codes),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
 
 
 def _is_ok(trial: TrialResult) -> bool:
     return trial.ok
+
+
+def _by_hand(trials: Sequence[TrialResult]) -> str:
+    """Return what was set by hand: ``st-net.lr=0.1``, or ``st-net.lr=0.1 (her2st_demo)``."""
+    found: dict[str, set[str]] = {}
+    for trial in trials:
+        for name, value in trial.facts.get(BY_HAND, {}).items():
+            said = value if isinstance(value, str) else json.dumps(value)
+            found.setdefault(visible(f"{name}={said}"), set()).add(trial.dataset)
+    every = {trial.dataset for trial in trials}
+    told = "; ".join(
+        said if where == every else f"{said} ({', '.join(sorted(where))})"
+        for said, where in sorted(found.items())
+    )
+    return visible(told, MAX_MESSAGE)
+
+
+def _code(environment: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells versions of the code of a completer and a predictor apart."""
+    plugins = environment.get("plugins")
+    made = plugins if isinstance(plugins, Mapping) else {}
+    # The hash alone: another version of its package may have the same code.
+    return tuple(
+        str(made.get(kind, "")).rpartition(" code ")[2] for kind in ("completer", "predictor")
+    )
 
 
 #: Of an encoder with random weights, whatever its makers trained it on.

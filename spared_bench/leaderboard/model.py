@@ -217,6 +217,10 @@ class Row:
         Training time: the mean over its trials; nan if none was timed.
     machine : str
         The classes of machines that computed its trials; empty where that is not known.
+    by_hand : str
+        Parameters that were set by hand, with the datasets where these are not all; empty without.
+    n_codes : int
+        How many versions of the code of its methods made the results.
     complete : bool
         Whether every seed has a value of the metric that ranks on every dataset that counts.
     rank : int or None
@@ -249,6 +253,8 @@ class Row:
     rank: int | None = None
     origin: Origin = Origin()
     machine: str = ""
+    by_hand: str = ""
+    n_codes: int = 0
     field_of_view_um: float | None = None
     encoder: dict[str, str] = field(default_factory=dict)
     worst_drop: float | None = None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic_core import from_json
 
 from spared_bench.ordinary import read_json
-from spared_bench.results import TrialResult, TrialScores, record_of
+from spared_bench.results import BY_HAND, TrialResult, TrialScores, record_of
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.finals import packed, unpacked
 from spared_bench.store.imports import MARK
@@ -276,7 +276,7 @@ def _dict(known: dict[str, Any]) -> dict[str, Any]:
 
 def _cell(known: dict[str, Any]) -> dict[str, Any]:
     record = {name: known[name] for name in ("cell", "final", "search", "scores", "figures")}
-    return record | ({SETTINGS: known[SETTINGS]} if SETTINGS in known else {})
+    return record | {name: known[name] for name in (SETTINGS, BY_HAND) if name in known}
 
 
 def _is_record(file: os.DirEntry[str]) -> bool:

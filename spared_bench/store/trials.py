@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from spared_bench.errors import CorruptEntryError
 from spared_bench.ordinary import read_json
-from spared_bench.results import IMPORTED, ORIGIN, UNLISTED, TrialResult, TrialScores
+from spared_bench.results import BY_HAND, IMPORTED, ORIGIN, UNLISTED, TrialResult, TrialScores
 from spared_bench.store.entries import Entry, Store
 from spared_bench.store.imports import stations_of
 
@@ -30,7 +30,7 @@ FIGURE = "expression_map.png"
 CALIBRATION = "calibration.png"
 CONFUSION = "confusion.png"
 #: What no record can say of itself.
-_NOT_ITS_OWN = (IMPORTED, ORIGIN, UNLISTED)
+_NOT_ITS_OWN = (IMPORTED, ORIGIN, UNLISTED, BY_HAND)
 
 _T = TypeVar("_T")
 
@@ -169,6 +169,7 @@ def read_cell(path: Path) -> dict[str, Any] | None:
         texts = [*dataset, record["scores"], record["figures"], *keys]
         sound = all(isinstance(text, str) for text in texts) and isinstance(seed, int)
         sound = sound and all(key.isalnum() for key in keys)
+        sound = sound and isinstance(record.get(BY_HAND, {}), dict)
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
     return record if sound else None

@@ -13,7 +13,7 @@ import yaml
 from spared_bench.bench import Bench
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import EntryResult
-from spared_bench.results import BROUGHT
+from spared_bench.results import BROUGHT, BY_HAND
 from spared_bench.specs import PredictorSpec
 from spared_bench.store.processes import scratch_folder
 from spared_bench.submissions import bundle
@@ -259,6 +259,7 @@ def _result(cell: FinishedCell, split: str) -> EntryResult:
         "seed": final.seed,
         "split_scores": {split: scores},
         "parameters": final.parameters,
+        "by_hand": final.facts.get(BY_HAND, {}),
         "n_parameters": final.n_parameters,
         "train_seconds": final.seconds.get("fit"),
         "weights": str(final.facts.get("weights") or ""),

@@ -19,7 +19,7 @@ from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol
-from spared_bench.results import TrialResult
+from spared_bench.results import BY_HAND, TrialResult
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.index import FINALS
 from spared_bench.store.records import CellFile, Records
@@ -96,7 +96,7 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
         scores = plan.score_job(job).key if results[job.key].ok else ""
         if scores and not store.has(SCORES, scores):
             continue  # the run was stopped before: the cell is not finished
-        record = {
+        record: dict[str, Any] = {
             "cell": names,
             "final": job.key,
             "search": cell.searched(results),
@@ -104,6 +104,8 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
             "figures": plan.draw_job(job).key,
             SETTINGS: settings,
         }
+        if by_hand := plan.bench.set_by_hand(cell.completer, cell.predictor):
+            record[BY_HAND] = by_hand
         path = store.root / "cells" / f"{digest(names)}.json"
         text = json.dumps(record, indent=1)
         if read_cell(path) != record:
@@ -245,12 +247,14 @@ def _with_scores(
 
 
 def _of_the_cell(result: TrialResult, record: Mapping[str, Any]) -> TrialResult:
-    """Return a result under the names of its cell, which a method cannot write.
+    """Return a result under the names of its cell, and with what was set by hand for it.
 
-    A stranger's method could make the record of its trial in the name of another's; and protocols
-    of the same settings share their trials.
+    A method cannot write either. A stranger's could make the record of its trial in the name of
+    another's; and protocols of the same settings share their trials.
     """
     names = (*record["cell"], record["final"])
+    if by_hand := record.get(BY_HAND):
+        result = replace(result, facts={**result.facts, BY_HAND: by_hand})
     if _names_of(result) == names:
         return result
     return replace(result, **dict(zip(_NAMES, names, strict=True)))

@@ -184,6 +184,47 @@ def test_parameters_are_the_largest_and_times_the_mean_of_the_trials():
     assert math.isnan(row_of(part, "gene-mean").fit_seconds)
 
 
+def test_what_was_set_by_hand_names_the_datasets_where_these_are_not_all():
+    def by_hand(dataset, **values):
+        return trial(dataset=dataset, facts={"by_hand": values})
+
+    both = [by_hand("breast", **{"ridge.lr": 0.5}), by_hand("brain", **{"ridge.lr": 0.5})]
+    assert row_of(board_of(*both), "ridge").by_hand == "ridge.lr=0.5"
+    one = [by_hand("breast", **{"ridge.lr": 0.5, "ridge.kind": "a"}), trial(dataset="brain")]
+    assert row_of(board_of(*one), "ridge").by_hand == (
+        "ridge.kind=a (breast); ridge.lr=0.5 (breast)"
+    )
+    assert row_of(board_of(trial()), "ridge").by_hand == ""
+
+
+def test_what_an_archive_says_was_set_by_hand_is_bounded_and_visible():
+    odd = {"ridge.\u202elr": "A" * 10_000} | {f"ridge.{n}": [n] * 99 for n in range(99)}
+    said = row_of(board_of(trial(facts={"by_hand": odd})), "ridge").by_hand
+    assert len(said) <= 500
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("codes", "n"),
+    [
+        (["1.0 code aa", "1.0 code aa"], 1),
+        (["1.0 code aa", "1.1 code aa"], 1),  # a version that left this method as it was
+        (["1.0 code aa", "1.0 code bb"], 2),
+        ([None, None], 1),
+        (["1.0 code aa", None], 2),
+    ],
+)
+def test_versions_of_the_code_behind_a_row_are_counted(codes, n):
+    made = [{"plugins": {"predictor": f"mine {code}"}} if code else {} for code in codes]
+    board = board_rows(
+        trial(dataset=dataset, environment=environment)
+        for dataset, environment in zip(("breast", "brain"), made, strict=True)
+    )
+    (part,) = board.protocols
+    assert row_of(part, "ridge").n_codes == n
+    assert ("Versions of code" in as_markdown(board, "c")) == (n > 1)
+
+
 def test_the_order_of_the_results_does_not_matter():
     trials = demo_trials()
     shuffled = random.Random(0).sample(trials, len(trials))

@@ -96,6 +96,13 @@ spared.choose = (() => {
     return el("p", { class: "support" }, `It sees patches through the encoder ${used}${licence && licence !== spared.none ? ` (licence ${licence})` : ""}${told}.`);
   }
 
+  // That its scores are not all of what the command below runs.
+  function apart(row) {
+    const [hand, codes] = ["by_hand", "versions_of_code"].map((key) => row.cells[key]?.[0]);
+    const told = [hand && `Set by hand for these scores: ${row.cells.by_hand[1]}.`, codes && `They are of ${codes} versions of its code.`].filter(Boolean);
+    return told.length ? el("p", { class: "support" }, told.join(" ")) : "";
+  }
+
   // Whether the scores are of donors that methods learnt from too, or of no slides of their own.
   function donors(board, counted) {
     const on = (found) => found.length < counted.length ? ` on ${shortly(found.map((i) => board.datasets[i].name), found.length)}` : "";
@@ -141,7 +148,7 @@ spared.choose = (() => {
       flagged(best.flags.filter(([, , dataset]) => !dataset || counted.some((i) => board.datasets[i].name === dataset))) || "",
       targets(best),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
-      support(board, choice, best), encoder(best), params.get("budget") ? el("p", { class: "support" }, spared.words.term("gpu", "No GPU"), `: ${spared.choice.gpuSaid(best)}`) : "",
+      support(board, choice, best), apart(best), encoder(best), params.get("budget") ? el("p", { class: "support" }, spared.words.term("gpu", "No GPU"), `: ${spared.choice.gpuSaid(best)}`) : "",
       board.comparable ? "" : el("p", { class: "support" }, spared.words.term("comparable", "Not comparable with published numbers"), "."),
       ...spared.running.own(best, params), ...spared.running.again(board, choice, best),
       el("p", { class: "actions" }, mapped ? link(["map", best.id, mapped], `Maps of its genes beside the tissue: ${mapped}`) : el("span", { class: "support" }, unmapped(best, maps)), link(["method", best.id], spared.running.isKnown(best.predictor) ? "What it is, and how it predicts an image" : "What is known of it"), next ? link(["compare", best.id, next.id], `Compare it with the next${next.predictor === best.predictor ? "" : " method"}, ${beside(next, best)}`) : "", link(["about"], "Glossary")),

@@ -31,10 +31,12 @@ spared.running = (() => {
     return text ? el("p", { class: "support" }, "The command reads the protocol from a file: ", el("button", { type: "button", class: "quiet", onclick: () => spared.exports.file(name, text, "application/yaml") }, `Save ${name}`)) : "";
   }
 
+  const byHand = (row) => row.cells.by_hand?.[0] || "";
+
   // The command that makes the board's result again, or why there is none.
   function again(board, choice, row) {
     const text = onBoard(board, choice, row), why = (...words) => [el("p", { class: "support again" }, ...words)];
-    if (text) return [el("p", { class: "support" }, "To make the result of this board again:"), el("div", { class: "again" }, copyable(text, "Copy the command that makes the result of this board again")), protocolFile(board.protocol)];
+    if (text) return [el("p", { class: "support" }, byHand(row) ? `To make it again as the protocol says, without what was set by hand for the result of this board (${byHand(row)}):` : "To make the result of this board again:"), el("div", { class: "again" }, copyable(text, "Copy the command that makes the result of this board again")), protocolFile(board.protocol)];
     if (row.trust === "brought") return why("Its predictions were made elsewhere, and scored here by ", el("code", {}, "spared-bench score"), "; there is no command for it.");
     if (!isKnown(row.predictor)) return why(`No plugin that was here when the page was built is called ${row.predictor}, so there is no command for it.${row.source ? " Its page names its source." : ""}`);
     return why(`Protocol ${board.protocol} was not known when the page was built, so no command makes this result again. Whoever has its file builds the page with `, el("code", {}, "--protocol FILE"), ".");

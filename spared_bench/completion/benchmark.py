@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
@@ -80,6 +80,9 @@ class CompletionResult:
         ``fit`` (of the one fit that all conditions share) and ``complete`` (of one mask, mean).
     facts : dict
         Spots, genes, missing part.
+    settings, data : str
+        Hashes of the protocol's settings and of the dataset, as they were when it was asked for
+        last (``Protocol.hash_of_a_seed``, ``Bench.data_hash``); empty where that is not known.
     """
 
     key: str
@@ -92,6 +95,8 @@ class CompletionResult:
     n_parameters: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    settings: str = ""
+    data: str = ""
 
     def mean(self, metric: str, slide: str = "") -> float:
         """Mean over the masks of ``mse`` or ``pcc``, of all slides or of one; nan is left out."""
@@ -182,7 +187,9 @@ class Task:
             (folder / RESULT).write_text(text, encoding="utf-8")
 
         entry = self.bench.workspace.store.obtain(KIND, inputs, make)
-        return CompletionResult.from_dict(entry.read_json(RESULT))
+        result = CompletionResult.from_dict(entry.read_json(RESULT))
+        settings = self.bench.protocol.hash_of_a_seed
+        return replace(result, settings=settings, data=self.bench.data_hash(self.dataset))
 
     def _measure(
         self, key: str, completer: str, condition: Condition, repeats: int
@@ -267,6 +274,22 @@ def measure(
             measured.results += found
             log(f"{label}: MSE {_told(found)}")
     return measured
+
+
+def comparable(results: Sequence[CompletionResult]) -> list[CompletionResult]:
+    """Return the results that can stand in one table.
+
+    The protocol's settings and the data of a dataset are those of its last result. An earlier one
+    of others is left out; one that does not say it is not.
+    """
+    settings = {each.protocol: each.settings for each in results if each.settings}
+    data = {(each.protocol, each.dataset): each.data for each in results if each.data}
+    return [
+        each
+        for each in results
+        if each.settings in ("", settings.get(each.protocol))
+        and each.data in ("", data.get((each.protocol, each.dataset)))
+    ]
 
 
 def stored_results(store: Store, protocol: str = "") -> Iterator[CompletionResult]:

@@ -6,11 +6,11 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spared_bench.completion.benchmark import CompletionResult
+from spared_bench.completion.benchmark import CompletionResult, comparable
 from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.errors import UsageError
 from spared_bench.files import write_text
@@ -21,23 +21,29 @@ RESULTS = "results.json"
 
 @dataclass(frozen=True)
 class Collection:
-    """All that was measured under a protocol in a workspace, and by which commands."""
+    """All that was measured under a protocol in a workspace, and by which commands.
+
+    ``gone`` are earlier results that cannot stand beside those that were added last.
+    """
 
     results: list[CompletionResult]
     commands: list[str]
+    gone: list[CompletionResult] = field(default_factory=list)
 
 
 def collect(results: Sequence[CompletionResult], folder: Path, command: str) -> Collection:
     """Add results to those that a folder has from earlier commands.
 
-    A new result takes the place of an earlier one of the same dataset, completer and condition. A
-    folder whose ``results.json`` cannot be read is begun anew.
+    A new result takes the place of an earlier one of the same dataset, completer and condition, and
+    takes away those of other settings of the protocol, or of other data of the dataset. A folder
+    whose ``results.json`` cannot be read is begun anew.
     """
     earlier = _earlier(folder)
-    by_place = {(each.dataset, each.completer, each.condition): each for each in earlier.results}
-    by_place |= {(each.dataset, each.completer, each.condition): each for each in results}
+    kept = comparable([*earlier.results, *results])
+    by_place = {(each.dataset, each.completer, each.condition): each for each in kept}
     commands = [each for each in earlier.commands if each != command]
-    return Collection(list(by_place.values()), [*commands, command])
+    gone = [each for each in earlier.results if each not in kept]
+    return Collection(list(by_place.values()), [*commands, command], gone)
 
 
 def check_folder(folder: Path, protocol: str) -> None:

@@ -10,6 +10,7 @@ entry's folder and goes with it: an entry that is removed and made again here ha
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,11 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def is_marked(folder: Path) -> bool:
+    """Return whether an entry came from elsewhere, whatever its mark says."""
+    return os.access(folder / MARK, os.F_OK) or (folder / MARK).is_symlink()
 
 
 def stations_of(folder: Path) -> list[Any] | bool:

@@ -155,6 +155,8 @@ def is_earlier_cell(path: Path) -> bool:
 
 #: In a cell's record: the hash of the settings that its protocol had (``Protocol.hash_of_a_seed``).
 SETTINGS = "settings"
+#: And that of the data of its dataset (``Bench.data_hash``).
+DATA = "data"
 
 
 def read_cell(path: Path) -> dict[str, Any] | None:

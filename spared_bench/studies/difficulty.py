@@ -24,12 +24,14 @@ from spared_bench.leaderboard.merging import origin_of
 from spared_bench.leaderboard.publish import LEADERBOARDS
 from spared_bench.leaderboard.text import NONE
 from spared_bench.specs import DatasetSpec, MetricSpec
+from spared_bench.store.records import Records
 from spared_bench.studies.blocks import Section, Sentences, Table, Values, boxes
 from spared_bench.studies.comparing import LEVEL
 from spared_bench.studies.planning import StudyPlan
 from spared_bench.studies.tables import write_table
 from spared_bench.studies.text import probability, signed
-from spared_bench.trials.cells import finished_cells
+from spared_bench.trials.cells import cells_in
+from spared_bench.trials.outdated import outdated_cells
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.raw_slides import read_raw_slides
 
@@ -104,10 +106,12 @@ def scores_of(bench: Bench, metric: MetricSpec) -> dict[str, list[Score]]:
                 found.setdefault(result.dataset, []).append(
                     Score(entry.method, float(value), entry.trust)
                 )
-    for cell in finished_cells(bench.workspace.store, bench.protocol.id):
-        if not cell.is_of(bench.protocol):
+    with Records(bench.workspace.store) as records:
+        outdated = outdated_cells(records, {bench.protocol.id: bench.protocol.hash_of_a_seed})
+        cells = [cell.final for cell in cells_in(records, bench.protocol.id)]
+    for own in cells:
+        if own.cell in outdated:
             continue
-        own = cell.final
         split = str(own.facts.get("evaluation_split", "test"))
         reached = own.scores.get(split, {}).get(metric.name, math.nan)
         if math.isfinite(reached) and not own.facts.get("control"):

@@ -16,6 +16,7 @@ from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.results import BROUGHT, BY_HAND
 from spared_bench.specs import PredictorSpec
 from spared_bench.store.processes import scratch_folder
+from spared_bench.store.records import Records
 from spared_bench.submissions import bundle
 from spared_bench.submissions.codec import read_output, write_prediction
 from spared_bench.submissions.names import public_key, sign
@@ -23,6 +24,7 @@ from spared_bench.submissions.rescoring import is_number, metrics_of, rescore, w
 from spared_bench.submissions.schema import Claim, ClaimedDataset, Description, read_description
 from spared_bench.submissions.truth import Truth, own_output, truth_of
 from spared_bench.trials.cells import FinishedCell, finished_cells
+from spared_bench.trials.outdated import outdated_cells
 
 
 @dataclass(frozen=True)
@@ -137,13 +139,15 @@ def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:
             " `--workspace` names the folder of earlier ones."
         )
         raise UnknownNameError("finished predictor", predictor, known, hint)
-    others = [cell.final for cell in mine if not cell.is_of(bench.protocol)]
+    with Records(bench.workspace.store, genes=False) as records:
+        outdated = outdated_cells(records, {bench.protocol.id: bench.protocol.hash_of_a_seed})
+    others = [cell.final for cell in mine if cell.final.cell in outdated]
     if others:
         first = others[0]
         raise SubmissionError(
-            f"{len(others)} of {len(mine)} runs of {predictor!r} were made under other settings"
-            f" than {bench.protocol.id} has, the first on {first.dataset} / {first.completer}, seed"
-            f" {first.seed}. Run them again."
+            f"{len(others)} of {len(mine)} runs of {predictor!r} were made under other settings or"
+            f" of other data than {bench.protocol.id} and its datasets have, the first on"
+            f" {first.dataset} / {first.completer}, seed {first.seed}. Run them again."
         )
     failed = [cell.final for cell in mine if not cell.final.ok]
     if failed:

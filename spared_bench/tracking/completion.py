@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 EXPERIMENT = "/completion"  # after the name of a protocol's experiment
 OF = PREFIX + "completion_of"
 CONTENT = PREFIX + "completion_content"
+#: When a run was made, or found to be what is to be shown: milliseconds.
+SHOWN = PREFIX + "completion_shown"
 _FILE = "results.json"
 
 
@@ -48,12 +51,17 @@ def read_completion(
 ) -> list[CompletionResult]:
     """Read back what was logged, of one protocol, or of all where it is empty.
 
+    Of other settings of the protocol, or other data of a dataset, than were logged last, none.
+
     ``unread`` takes a sentence for every run whose file cannot be read; without it, one is an
     error.
     """
+    from spared_bench.completion.benchmark import comparable
+
     found: list[CompletionResult] = []
     for experiment_id in connection.experiment_ids((protocol or "%") + EXPERIMENT):
-        for run in connection.runs(experiment_id, f"tags.`{OF}` != ''"):
+        runs = connection.runs(experiment_id, f"tags.`{OF}` != ''")
+        for run in sorted(runs, key=_shown):
             if CONTENT in run.data.tags:
                 try:
                     found += _results_of(connection, run)
@@ -61,7 +69,16 @@ def read_completion(
                     if unread is None:
                         raise
                     unread.append(f"Completion, {run.data.tags[OF]}: {error}")
-    return found
+    return comparable(found)
+
+
+def _now() -> str:
+    return str(time.time_ns() // 10**6)
+
+
+def _shown(run: Run) -> int:
+    said = run.data.tags.get(SHOWN, "")
+    return int(said) if said.isdecimal() else int(run.info.start_time)
 
 
 def _results_of(connection: Connection, run: Run) -> list[CompletionResult]:
@@ -83,7 +100,8 @@ def _log_group(connection: Connection, results: Sequence[CompletionResult]) -> b
     values = [result.as_dict() for result in results]
     content = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     known = list(connection.runs(experiment_id, f"tags.`{OF}` = {quoted(place)}"))
-    if any(run.data.tags.get(CONTENT) == content for run in known):
+    if same := [run for run in known if run.data.tags.get(CONTENT) == content]:
+        client.set_tag(same[0].info.run_id, SHOWN, _now())
         return False
     for run in known:
         client.delete_run(run.info.run_id)
@@ -91,6 +109,7 @@ def _log_group(connection: Connection, results: Sequence[CompletionResult]) -> b
     run_id = client.create_run(experiment_id, tags=tags).info.run_id
     _log_values(client, run_id, results)
     client.log_dict(run_id, values, _FILE)
+    client.set_tag(run_id, SHOWN, _now())
     client.set_tag(run_id, CONTENT, content)  # last: the run is whole
     client.set_terminated(run_id)
     return True

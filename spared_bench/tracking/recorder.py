@@ -15,6 +15,7 @@ from spared_bench.tracking.database import is_sqlite
 from spared_bench.tracking.unchanged import is_logged, note_logged
 from spared_bench.trials.cell_state import state_of_cells
 from spared_bench.trials.cells import Seen, finished_cells, record_cells
+from spared_bench.trials.outdated import make_current
 from spared_bench.workspace import Workspace
 
 _SECONDS_BETWEEN_BATCHES = 10.0
@@ -47,6 +48,7 @@ class NoRecorder:
     def finish(self, summary: Summary) -> TrackingError | None:
         """Write the records of all finished cells."""
         record_cells(self._plan, summary.results)
+        make_current(self._plan)
         return None
 
 
@@ -99,6 +101,8 @@ class Recorder:
     def _offer(self, summary: Summary, *, ending: bool = False) -> None:
         """Write the records of finished cells; what waits for scores or figures comes later."""
         record_cells(self._plan, summary.results, but=set() if ending else summary.unfinished)
+        if ending:
+            make_current(self._plan)
         self._last = time.monotonic()
         self._ending = ending
         self._wake.set()

@@ -41,7 +41,8 @@ def state_of_cells(store: Store, protocol: str) -> str:
     for path in sorted((store.root / "cells").glob("*.json")):
         record = read_cell(path)
         if record is None or record["cell"][0] == protocol:
-            found.append([path.name, record, _files(store, record or {})])
+            # The one that was written last says which data count (``trials.outdated``).
+            found.append([path.name, change_of(path), record, _files(store, record or {})])
     return digest(found)
 
 

@@ -18,13 +18,12 @@ from typing import Any
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
-from spared_bench.protocol import Protocol
 from spared_bench.results import BY_HAND, TrialResult
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.index import FINALS
 from spared_bench.store.records import CellFile, Records
 from spared_bench.store.studies import keys_of_studies
-from spared_bench.store.trials import FIGURES, SCORES, SETTINGS, TRIALS, read_cell
+from spared_bench.store.trials import DATA, FIGURES, SCORES, SETTINGS, TRIALS, read_cell
 
 _AT_ONCE = 200  # cells whose records are looked up together
 #: What a result calls the names in a cell's record, and the key of its trial.
@@ -70,10 +69,6 @@ class FinishedCell:
         key = self.record["figures"]
         return self.store.folder(FIGURES, key) if self.store.has(FIGURES, key) else None
 
-    def is_of(self, protocol: Protocol) -> bool:
-        """Return whether the protocol had the settings that it has now; true if it is not known."""
-        return self.record.get(SETTINGS) in (None, protocol.hash_of_a_seed)
-
 
 def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection[str] = ()) -> int:
     """Write the record of every cell that has its result; return how many are new or changed.
@@ -103,6 +98,7 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
             "scores": scores,
             "figures": plan.draw_job(job).key,
             SETTINGS: settings,
+            DATA: plan.bench.data_hash(cell.dataset),
         }
         if by_hand := plan.bench.set_by_hand(cell.completer, cell.predictor):
             record[BY_HAND] = by_hand

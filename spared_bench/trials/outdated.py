@@ -1,68 +1,138 @@
-"""Cells that were finished while their protocol had other settings than it has now.
+"""Cells that were finished while their protocol had other settings, or their dataset other data.
 
-A protocol is known by name and version, and people change the file of theirs without another
-version. What was run before stays under the name, and would be compared with what is run after.
+A protocol is known by name and version and a dataset by its name, and people change the file of
+theirs without another. What was run before stays under the name, and would be compared with what
+is run after.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from spared_bench.results import TrialResult
-from spared_bench.store.records import Records
-from spared_bench.store.trials import SETTINGS
+from spared_bench.store.imports import is_marked
+from spared_bench.store.records import CellFile, Records
+from spared_bench.store.trials import DATA, SETTINGS, TRIALS
 from spared_bench.words import counted
+
+if TYPE_CHECKING:
+    from spared_bench.planning.plan import Plan
 
 #: Protocol, dataset, completer, predictor and seed.
 Cell = tuple[str, str, str, str, int]
+#: What was another one when a cell was finished.
+Other = Literal["settings", "data"]
+_Group = dict[str, list[CellFile]]  # the records of each hash
 _MOST_NAMED = 3
 
 
-def outdated_cells(records: Records, settings: Mapping[str, str]) -> set[Cell]:
-    """Return the cells that were finished under other settings than those that count.
+def outdated_cells(records: Records, settings: Mapping[str, str]) -> dict[Cell, Other]:
+    """Return the cells that were finished under other settings, or of other data, than count.
+
+    Those of the cell that was recorded last count; one that was imported, where no other is there.
 
     Parameters
     ----------
     records : Records
-        Those of an earlier version, which do not say under which settings, are not among them.
+        Those of an earlier version, which do not say it, are not among them.
     settings : mapping of str to str
-        Of protocols that are at hand, the hash of their settings (``Protocol.hash_of_a_seed``). Of
-        others, the settings of the cell that was recorded last count.
+        Of protocols that are at hand, the hash of their settings (``Protocol.hash_of_a_seed``),
+        which counts.
     """
-    made: list[tuple[Cell, str]] = []
-    last: dict[str, tuple[int, str]] = {}
-    for file in records.cells():
-        hashed = None if file.record is None else file.record.get(SETTINGS)
-        if file.record is None or not isinstance(hashed, str):
-            continue
-        protocol, dataset, completer, predictor, seed = file.record["cell"]
-        made.append(((protocol, dataset, completer, predictor, seed), hashed))
-        last[protocol] = max(last.get(protocol, (0, "")), (file.changed, hashed))
-    current = {name: hashed for name, (_, hashed) in last.items()} | dict(settings)
-    return {cell for cell, hashed in made if hashed != current[cell[0]]}
+    found: dict[Cell, Other] = {}
+    for name, group in _groups(records.cells(), SETTINGS, lambda cell: cell[:1]).items():
+        others = _others(group, settings.get(name[0]) or _last(records, group))
+        found |= dict.fromkeys(others, "settings")
+    for group in _groups(records.cells(), DATA, lambda cell: cell[:2], but=found).values():
+        found |= dict.fromkeys(_others(group, _last(records, group)), "data")
+    return found
+
+
+def make_current(plan: Plan) -> None:
+    """Let the data of a plan count whose cells were all recorded before those of other data."""
+    protocol = plan.bench.protocol.id
+    with Records(plan.bench.workspace.store, genes=False) as records:
+        groups = _groups(records.cells(), DATA, lambda cell: cell[:2])
+        for dataset in {cell.dataset for cell in plan.cells}:
+            group = groups.get((protocol, dataset), {})
+            mine = group.get(plan.bench.data_hash(dataset), [])
+            if mine and len(group) > 1:
+                mine[0].path.touch()
+
+
+def _groups(
+    files: Iterable[CellFile],
+    name: str,
+    of: Callable[[Cell], tuple[str, ...]],
+    but: Mapping[Cell, Other] | None = None,
+) -> dict[tuple[str, ...], _Group]:
+    """Return the records that say something under a name, by what they are of and what they say."""
+    groups: dict[tuple[str, ...], _Group] = {}
+    for file in files:
+        hashed = None if file.record is None else file.record.get(name)
+        if isinstance(hashed, str) and not (but and _cell(file) in but):
+            groups.setdefault(of(_cell(file)), {}).setdefault(hashed, []).append(file)
+    return groups
+
+
+def _others(group: _Group, counts: str) -> Iterator[Cell]:
+    return (_cell(file) for hashed in group if hashed != counts for file in group[hashed])
+
+
+def _last(records: Records, group: _Group) -> str:
+    """Return what the record says that was written last, those of this workspace before others."""
+    if len(group) == 1:
+        return next(iter(group))
+    made = (
+        (not _is_imported(records, file), file.changed, hashed)
+        for hashed, files in group.items()
+        for file in files
+    )
+    return max(made)[-1]
+
+
+def _is_imported(records: Records, file: CellFile) -> bool:
+    return file.record is not None and is_marked(records.store.folder(TRIALS, file.record["final"]))
+
+
+def _cell(file: CellFile) -> Cell:
+    assert file.record is not None
+    protocol, dataset, completer, predictor, seed = file.record["cell"]
+    return protocol, dataset, completer, predictor, seed
 
 
 def without(
-    results: Iterable[TrialResult], outdated: Collection[Cell], left_out: list[str]
+    results: Iterable[TrialResult], outdated: Mapping[Cell, Other], left_out: list[str]
 ) -> list[TrialResult]:
-    """Return the results that are not of such cells, and say of each protocol what is left out."""
+    """Return the results that are not of such cells, and say what is left out, and why."""
     kept: list[TrialResult] = []
-    gone: dict[str, list[Cell]] = {}
+    gone: dict[tuple[str, str], list[Cell]] = {}
     for result in results:
-        if result.cell in outdated:
-            gone.setdefault(result.protocol, []).append(result.cell)
-        else:
+        other = outdated.get(result.cell)
+        if other is None:
             kept.append(result)
-    left_out += [_told(protocol, cells) for protocol, cells in gone.items()]
+        else:
+            of = result.dataset if other == "data" else ""
+            gone.setdefault((result.protocol, of), []).append(result.cell)
+    left_out += [_told(protocol, dataset, cells) for (protocol, dataset), cells in gone.items()]
     return kept
 
 
-def _told(protocol: str, cells: Sequence[Cell]) -> str:
+def _told(protocol: str, dataset: str, cells: Sequence[Cell]) -> str:
+    """Say what of a protocol is left out; of other data, where a dataset is named."""
     named = "; ".join(" · ".join(map(str, cell[1:])) for cell in cells[:_MOST_NAMED])
     more = f" and {len(cells) - _MOST_NAMED} more" if len(cells) > _MOST_NAMED else ""
+    results, are = counted(len(cells), "result"), "is" if len(cells) == 1 else "are"
+    if dataset:
+        return (
+            f"{results} of {protocol} on {dataset} made of other data than that has now {are} not"
+            f" shown: {named}{more}. The same run makes them anew; a dataset of another name keeps"
+            " both."
+        )
     return (
-        f"{counted(len(cells), 'result')} of {protocol} made under other settings than it has now"
-        f" {'is' if len(cells) == 1 else 'are'} not shown: {named}{more}. The same run makes what"
-        " has changed anew; another `version` in the protocol's file keeps both. A file that is not"
-        " registered is named with `leaderboard build --protocol FILE`."
+        f"{results} of {protocol} made under other settings than it has now {are} not shown:"
+        f" {named}{more}. The same run makes what has changed anew; another `version` in the"
+        " protocol's file keeps both. A file that is not registered is named with"
+        " `leaderboard build --protocol FILE`."
     )

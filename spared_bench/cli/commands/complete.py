@@ -205,6 +205,13 @@ def _write(
     measured = {result.dataset for result in results}
     done = {result.completer for result in results}
     everything = collect(results, folder, own_command())
+    if everything.gone:
+        places = dict.fromkeys(f"{each.dataset} · {each.completer}" for each in everything.gone)
+        typer.echo(
+            f"Earlier results under other settings, or of other data, are not kept in {folder}:"
+            f" {', '.join(places)}. The same command makes them anew.",
+            err=True,
+        )
     written = write_tables(everything, folder)
     tasks = [Task(bench, name) for name in datasets if name in measured]
     drawn = [name for name in shown if name in done]

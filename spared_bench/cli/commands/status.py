@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from spared_bench.results import TrialResult
     from spared_bench.store.records import Records
     from spared_bench.workspace import Workspace
+
+#: What is said of a result by what was another one when it was made (``trials.outdated``).
+_OF_OTHERS = {"": "", "settings": ", under other settings", "data": ", of other data"}
 
 
 def register(app: typer.Typer) -> None:
@@ -61,15 +64,20 @@ def status(
         _check_name(name)
     if failed:
         results = [result for result in results if not result.ok]
-    others = {result.key for result in results if result.cell in outdated}
+    others = {r.key: outdated[r.cell] for r in results if r.cell in outdated}
     values = [
-        {**result.as_dict(), "other_settings": result.key in others}
+        {
+            **result.as_dict(),
+            **{f"other_{what}": others.get(result.key) == what for what in ("settings", "data")},
+        }
         for result in (results if as_json else ())
     ]
     show_result(values, as_json, lambda: _print_state(space, results, others))
 
 
-def _print_state(space: Workspace, results: Sequence[TrialResult], others: Collection[str]) -> None:
+def _print_state(
+    space: Workspace, results: Sequence[TrialResult], others: Mapping[str, str]
+) -> None:
     from spared_bench.running.run_file import living_runs
 
     _show_runs(list(living_runs(space.runs)))
@@ -82,7 +90,7 @@ def _print_state(space: Workspace, results: Sequence[TrialResult], others: Colle
                 result.completer,
                 result.predictor,
                 str(result.seed),
-                _state(result) + (", under other settings" if result.key in others else ""),
+                _state(result) + _OF_OTHERS[others.get(result.key, "")],
             ]
             for result in results
         ],

@@ -1,0 +1,191 @@
+"""Results of other data, under the name that a dataset of one's own kept, are not compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+import spared_bench
+from spared_bench.api import make_bench
+from spared_bench.cli import app
+from spared_bench.errors import SubmissionError
+from spared_bench.submissions.build import build
+from tests import made_slides
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.leaderboard.reading import data_of
+
+TEXT = """
+name: mine
+format: space_ranger
+organism: human
+tissue: breast
+slides:
+  T1: {path: slides/T1, patient: p1, image: slides/T1/full.png}
+  T2: {path: slides/T2, patient: p2, image: slides/T2/full.png}
+  T3: {path: slides/T3, patient: p3, image: slides/T3/full.png}
+split: {train: [T1], val: [T2], test: [T3]}
+"""
+
+
+@pytest.fixture(scope="module")
+def three_slides(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    for seed in (1, 2, 3):
+        made_slides.space_ranger(folder / f"T{seed}", seed=seed)
+        made_slides.picture(seed).save(folder / f"T{seed}/full.png")
+    return folder
+
+
+@pytest.fixture
+def place(three_slides, tmp_path):
+    """A folder with a description of slides, which is added to the workspace ``w``."""
+    shutil.copytree(three_slides, tmp_path / "slides")
+    (tmp_path / "mine.yaml").write_text(TEXT)
+    command(tmp_path, "data", "add", str(tmp_path / "mine.yaml"))
+    return tmp_path
+
+
+def command(place, *words):
+    done = CliRunner().invoke(app, [*words, "-w", str(place / "w")])
+    assert done.exit_code == 0, (done.exception, done.stderr)
+    return done
+
+
+def edit(place, old, new):
+    text = (place / "mine.yaml").read_text()
+    assert text.count(old) == 1
+    (place / "mine.yaml").write_text(text.replace(old, new))
+    command(place, "data", "add", str(place / "mine.yaml"), "--replace")
+
+
+def run(place, *predictors, tracked=True):
+    words = ["--suite", str(TOY_PROTOCOL), "--plugin", str(TOY_PLUGIN), "-d", "mine", "-c", "none"]
+    words += [word for name in predictors for word in ("-p", name)]
+    words += ["--workers", "1", "--no-figures", "--device", "cpu", "--json"]
+    done = command(place, "run", *words, *([] if tracked else ["--no-track"]))
+    if not tracked:
+        rebuild(place)
+    return json.loads(done.stdout)["new_trials"]
+
+
+def rebuild(place, source="store"):
+    words = ["--from", source, "--plugin", str(TOY_PLUGIN), "--leaderboards", str(place)]
+    command(place, "leaderboard", "build", *words)
+
+
+def shown(place):
+    site = place / "w" / "leaderboard"
+    rows = {row["predictor"] for row in data_of(site, "p0/board")["rows"]}
+    return rows, data_of(site, "index")["left_out"]
+
+
+@pytest.mark.parametrize(
+    ("tracked", "old", "new"),
+    [
+        (False, "val: [T2], test: [T3]", "val: [T3], test: [T2]"),
+        (
+            True,  # of which no spec tells
+            "T1: {path: slides/T1, patient: p1, image: slides/T1/full.png}",
+            "T1: {path: slides/T1, patient: p1}",
+        ),
+    ],
+)
+def test_a_split_or_a_file_that_changed_takes_earlier_results_from_the_board(
+    place, old, new, tracked
+):
+    run(place, "gene-mean", "toy-mean", tracked=tracked)
+    assert shown(place) == ({"gene-mean", "toy-mean"}, [])
+
+    edit(place, old, new)
+    run(place, "toy-mean", tracked=tracked)
+    rows, (left_out,) = shown(place)
+    assert rows == {"toy-mean"}
+    assert left_out == (
+        "1 result of toy@1 on mine made of other data than that has now is not shown: mine · none ·"
+        " gene-mean · 0. The same run makes them anew; a dataset of another name keeps both."
+    )
+    with pytest.warns(UserWarning, match="made of other data than that has now"):
+        assert set(spared_bench.results(place / "w", "toy")["predictor"]) == {"toy-mean"}
+    found = json.loads(command(place, "status", "--suite", "toy", "--json").stdout)
+    assert {each["predictor"]: each["other_data"] for each in found} == {
+        "gene-mean": True,
+        "toy-mean": False,
+    }
+
+    # What is found in the store counts again, also if the record of its cell stays as it was.
+    edit(place, new, old)
+    assert run(place, "gene-mean", tracked=tracked) == 0
+    rows, (left_out,) = shown(place)
+    assert rows == {"gene-mean"} and "toy-mean" in left_out
+    assert run(place, "toy-mean", tracked=tracked) == 0
+    assert shown(place) == ({"gene-mean", "toy-mean"}, [])
+
+
+def test_what_moves_no_number_makes_none_of_other_data(place):
+    run(place, "gene-mean")
+    edit(place, "tissue: breast", "tissue: breast cancer")
+    (place / "slides/T3/other.txt").write_text("a note beside the slide")
+    run(place, "toy-mean")
+    assert shown(place) == ({"gene-mean", "toy-mean"}, [])
+
+
+def test_other_datasets_and_results_before_stay(place, workspace):
+    run(place, "gene-mean", "toy-mean")
+    for path in (place / "w" / "store" / "cells").glob("*.json"):
+        record = json.loads(path.read_text())
+        del record["data"]  # as an earlier version wrote it
+        path.write_text(json.dumps(record))
+    edit(place, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
+    run(place, "toy-mean")
+    assert shown(place) == ({"gene-mean", "toy-mean"}, [])
+
+
+def test_an_imported_result_of_other_data_takes_none_of_ones_own(place, tmp_path):
+    run(place, "gene-mean", "toy-mean")
+    other = tmp_path / "elsewhere"
+    shutil.copytree(place / "slides", other / "slides")
+    shutil.copy(place / "mine.yaml", other)
+    command(other, "data", "add", str(other / "mine.yaml"))
+    edit(other, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
+    run(other, "toy-ridge")
+    command(other, "store", "export", str(tmp_path / "theirs.tar.gz"))
+    command(place, "store", "import", str(tmp_path / "theirs.tar.gz"))
+    rebuild(place)
+    rows, (left_out,) = shown(place)
+    assert rows == {"gene-mean", "toy-mean"}
+    assert "toy-ridge" in left_out
+
+
+def test_no_submission_is_built_of_them(place, tmp_path):
+    run(place, "gene-mean", "toy-mean")
+    edit(place, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
+    run(place, "toy-mean")
+    bench = make_bench(
+        str(TOY_PROTOCOL), workspace=place / "w", plugin_files=[TOY_PLUGIN], device="cpu"
+    )
+    with pytest.raises(SubmissionError, match=r"1 of 1 runs of 'gene-mean' .* of other data"):
+        build(bench, "gene-mean", tmp_path / "x.zip")
+
+
+@pytest.mark.parametrize("source", ["store", "mlflow"])
+def test_completers_of_other_data_stand_in_no_table_with_them(place, source):
+    rates = ["--mask-rates", "0.3", "--repeats", "2", "--rule", "fraction", "--device", "cpu"]
+    words = ["complete", "mine", "--suite", str(TOY_PROTOCOL), "--plugin", str(TOY_PLUGIN), *rates]
+
+    def completers():
+        rebuild(place, source)
+        found = data_of(place / "w" / "leaderboard", "p0/completion")
+        return {each["completer"] for each in found}
+
+    command(place, *words, "-c", "median", "-c", "gene-mean")
+    assert completers() == {"median", "gene-mean"}
+    edit(place, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
+    told = command(place, *words, "-c", "median").stderr
+    assert "of other data, are not kept" in told and "mine · gene-mean" in told
+    assert completers() == {"median"}
+    edit(place, "val: [T3], test: [T2]", "val: [T2], test: [T3]")
+    command(place, *words, "-c", "gene-mean")
+    assert completers() == {"gene-mean"}

@@ -58,6 +58,9 @@ def _is_somewhere() -> bool:
         return False
 
 
+_INTERRUPTED = "Interrupted. What was finished is kept."
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends with a message, never with a traceback."""
     # What imports and records make stays until the end: looking for garbage among it every 700
@@ -75,8 +78,13 @@ def main() -> None:
         told = f"{named} may not be read or written: {error.strerror or error}."
         sys.exit(fail(UsageError(f"{told} Change its permissions, or ask its owner to.")))
     except KeyboardInterrupt:
-        typer.echo("Interrupted.", err=True)
+        typer.echo(_INTERRUPTED, err=True)
         sys.exit(130)
+    except SystemExit as ended:
+        # Typer makes an interrupt that no command has caught a silent end.
+        if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+            typer.echo(_INTERRUPTED, err=True)
+        raise
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): not our failure, and not worth a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -481,3 +481,21 @@ def test_what_a_plugin_prints_is_no_part_of_a_json_report(tmp_path):
 def test_a_command_is_told_without_the_form_of_its_output(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/bin/spared-bench", "run", "-d", "my slides", "--json"])
     assert own_command() == "spared-bench run -d 'my slides'"
+
+
+@pytest.mark.parametrize("words", [["status"], ["complete", "her2st_demo", "-c", "median"]])
+def test_an_interrupt_that_no_command_catches_is_told(words, monkeypatch, capsys, tmp_path):
+    from spared_bench.cli import main
+    from spared_bench.workspace import Workspace
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Workspace, "at", interrupted)
+    monkeypatch.setattr("sys.argv", ["spared-bench", *words, "-w", str(tmp_path)])
+    # Descriptor 2 is looked after while a command runs.
+    monkeypatch.setattr("spared_bench.cli.end_output", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert "Interrupted. What was finished is kept." in capsys.readouterr().err

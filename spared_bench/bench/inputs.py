@@ -87,6 +87,18 @@ class Bench(ViewInputs):
             )
         return self._data_hashes[name]
 
+    def measuring_code(self, name: str) -> str:
+        """Return a hash of the code that reads and prepares a dataset, and scores predictions."""
+        return digest(
+            {
+                "harness": HARNESS_VERSION,
+                "reader": self.data_inputs(name)["reader"],
+                "prepared": code_hash("spared_bench.processing.pipeline"),
+                "metrics": {each: self._metric_inputs(each) for each in self.scored_metrics},
+                "scored": code_hash("spared_bench.metrics.scoring"),
+            }
+        )
+
     def completed_inputs(self, dataset: str, completer: str) -> dict[str, Any]:
         """What determines a completed layer."""
         entry = self.registry.get("completer", completer)

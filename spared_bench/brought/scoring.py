@@ -28,7 +28,15 @@ from spared_bench.files import write_text
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.results import BROUGHT, TrialResult
-from spared_bench.store.trials import DATA, PREDICTIONS, RESULT, SETTINGS, TRIALS, read_scores
+from spared_bench.store.trials import (
+    DATA,
+    MEASURED_BY,
+    PREDICTIONS,
+    RESULT,
+    SETTINGS,
+    TRIALS,
+    read_scores,
+)
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.record import dataset_facts
 from spared_bench.trials.scores import make_scores
@@ -357,6 +365,7 @@ def _scored(
         "figures": "",
         SETTINGS: bench.protocol.hash_of_a_seed,
         DATA: bench.data_hash(dataset),
+        MEASURED_BY: bench.measuring_code(dataset),
     }
     path = store.root / "cells" / f"{digest(list(names))}.json"
     write_text(path, json.dumps(record, indent=1), sync=False)

@@ -32,7 +32,7 @@ from spared_bench.specs import MetricSpec
 from spared_bench.store.records import Records
 from spared_bench.tracking.unchanged import database_state
 from spared_bench.trials.cells import finals_in
-from spared_bench.trials.outdated import Cell, outdated_cells, without
+from spared_bench.trials.outdated import Cell, outdated_cells, remarks_on_code, without
 from spared_bench.words import counted
 from spared_bench.workspace import Workspace
 
@@ -238,6 +238,7 @@ def build_leaderboard(
         results = collect(workspace, protocol, source, left_out, at_hand)
         outdated = outdated_cells(at_hand, known.settings)
         results = without(results, outdated, left_out)
+        known = known.with_remarks(remarks_on_code(at_hand, outdated))
         trials = with_what_is_known(results, entries, registry, protocols)
         completion = completions(workspace, protocol, source, left_out)
         if not trials and not completion:

@@ -21,7 +21,7 @@ How each number is computed, here and in ``method_rows``:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -74,6 +74,13 @@ class Known:
     image_only: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     studied: Studied = field(default_factory=Studied)
+
+    def with_remarks(self, more: Mapping[str, tuple[str, ...]]) -> Known:
+        """Return the same with further remarks after those of each protocol."""
+        found = dict(self.remarks)
+        for protocol, said in more.items():
+            found[protocol] = (*found.get(protocol, ()), *said)
+        return replace(self, remarks=found)
 
 
 def board_rows(

@@ -20,6 +20,7 @@ from spared_bench.store.index import CELLS, FINALS, PARTS, Index, empty_of
 from spared_bench.store.stamps import is_as, missing, names_in, stamp_of, stamp_of_file
 from spared_bench.store.trials import (
     DATA,
+    MEASURED_BY,
     PREDICTIONS,
     SCORES,
     SETTINGS,
@@ -277,7 +278,8 @@ def _dict(known: dict[str, Any]) -> dict[str, Any]:
 
 def _cell(known: dict[str, Any]) -> dict[str, Any]:
     record = {name: known[name] for name in ("cell", "final", "search", "scores", "figures")}
-    return record | {name: known[name] for name in (SETTINGS, DATA, BY_HAND) if name in known}
+    further = (SETTINGS, DATA, MEASURED_BY, BY_HAND)
+    return record | {name: known[name] for name in further if name in known}
 
 
 def _is_record(file: os.DirEntry[str]) -> bool:

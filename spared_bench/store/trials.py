@@ -157,6 +157,8 @@ def is_earlier_cell(path: Path) -> bool:
 SETTINGS = "settings"
 #: And that of the data of its dataset (``Bench.data_hash``).
 DATA = "data"
+#: And that of the code which prepared and scored it (``Bench.measuring_code``).
+MEASURED_BY = "measured_by"
 
 
 def read_cell(path: Path) -> dict[str, Any] | None:

@@ -23,7 +23,15 @@ from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.index import FINALS
 from spared_bench.store.records import CellFile, Records
 from spared_bench.store.studies import keys_of_studies
-from spared_bench.store.trials import DATA, FIGURES, SCORES, SETTINGS, TRIALS, read_cell
+from spared_bench.store.trials import (
+    DATA,
+    FIGURES,
+    MEASURED_BY,
+    SCORES,
+    SETTINGS,
+    TRIALS,
+    read_cell,
+)
 
 _AT_ONCE = 200  # cells whose records are looked up together
 #: What a result calls the names in a cell's record, and the key of its trial.
@@ -99,6 +107,7 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
             "figures": plan.draw_job(job).key,
             SETTINGS: settings,
             DATA: plan.bench.data_hash(cell.dataset),
+            MEASURED_BY: plan.bench.measuring_code(cell.dataset),
         }
         if by_hand := plan.bench.set_by_hand(cell.completer, cell.predictor):
             record[BY_HAND] = by_hand

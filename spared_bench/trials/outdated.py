@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from spared_bench.results import TrialResult
 from spared_bench.store.imports import is_marked
 from spared_bench.store.records import CellFile, Records
-from spared_bench.store.trials import DATA, SETTINGS, TRIALS
+from spared_bench.store.trials import DATA, MEASURED_BY, SETTINGS, TRIALS
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -47,6 +47,26 @@ def outdated_cells(records: Records, settings: Mapping[str, str]) -> dict[Cell, 
     for group in _groups(records.cells(), DATA, lambda cell: cell[:2], but=found).values():
         found |= dict.fromkeys(_others(group, _last(records, group)), "data")
     return found
+
+
+def remarks_on_code(records: Records, outdated: Mapping[Cell, Other]) -> dict[str, tuple[str, ...]]:
+    """Return what a board has to say, by protocol, of results that other code prepared or scored.
+
+    They stay: most changes of code move no number.
+    """
+    found: dict[str, list[Cell]] = {}
+    groups = _groups(records.cells(), MEASURED_BY, lambda cell: cell[:2], but=outdated)
+    for (protocol, _), group in groups.items():
+        found.setdefault(protocol, []).extend(_others(group, _last(records, group)))
+    return {
+        protocol: (
+            f"{counted(len(cells), 'result')} {'was' if len(cells) == 1 else 'were'} prepared or"
+            f" scored by another version of the code than the last on the same data, so numbers"
+            f" may differ: {_named(cells)}. The same run makes them anew, where that changes them.",
+        )
+        for protocol, cells in found.items()
+        if cells
+    }
 
 
 def make_current(plan: Plan) -> None:
@@ -121,18 +141,21 @@ def without(
 
 def _told(protocol: str, dataset: str, cells: Sequence[Cell]) -> str:
     """Say what of a protocol is left out; of other data, where a dataset is named."""
-    named = "; ".join(" · ".join(map(str, cell[1:])) for cell in cells[:_MOST_NAMED])
-    more = f" and {len(cells) - _MOST_NAMED} more" if len(cells) > _MOST_NAMED else ""
     results, are = counted(len(cells), "result"), "is" if len(cells) == 1 else "are"
     if dataset:
         return (
             f"{results} of {protocol} on {dataset} made of other data than that has now {are} not"
-            f" shown: {named}{more}. The same run makes them anew; a dataset of another name keeps"
-            " both."
+            f" shown: {_named(cells)}. The same run makes them anew; a dataset of another name"
+            " keeps both."
         )
     return (
         f"{results} of {protocol} made under other settings than it has now {are} not shown:"
-        f" {named}{more}. The same run makes what has changed anew; another `version` in the"
+        f" {_named(cells)}. The same run makes what has changed anew; another `version` in the"
         " protocol's file keeps both. A file that is not registered is named with"
         " `leaderboard build --protocol FILE`."
     )
+
+
+def _named(cells: Sequence[Cell]) -> str:
+    named = "; ".join(" · ".join(map(str, cell[1:])) for cell in cells[:_MOST_NAMED])
+    return named + (f" and {len(cells) - _MOST_NAMED} more" if len(cells) > _MOST_NAMED else "")

@@ -189,3 +189,39 @@ def test_completers_of_other_data_stand_in_no_table_with_them(place, source):
     edit(place, "val: [T3], test: [T2]", "val: [T2], test: [T3]")
     command(place, *words, "-c", "gene-mean")
     assert completers() == {"gene-mean"}
+
+
+def test_results_scored_by_other_code_stay_and_the_board_says_so(place):
+    """A stranger's metric is mended: those who were not run again have its earlier values."""
+    metric = place / "mending_metric.py"
+    text = (
+        "import numpy as np\n"
+        "from spared_bench import MetricSpec, hookimpl\n"
+        "def value(prediction, target, mask):\n"
+        "    return float(1.0)\n"
+        "@hookimpl\n"
+        "def spared_bench_metrics():\n"
+        "    return [MetricSpec('mending', 'mending_metric:value', better='higher')]\n"
+    )
+    metric.write_text(text)
+    protocol = place / "toy.yaml"
+    protocol.write_text(TOY_PROTOCOL.read_text() + "\nmetrics: [mse, mending]\n")
+
+    def scored(*predictors):
+        words = ["--suite", str(protocol), "--plugin", str(TOY_PLUGIN), "--plugin", str(metric)]
+        words += ["-d", "mine", "-c", "none", "--workers", "1", "--no-figures", "--device", "cpu"]
+        command(place, "run", *words, *[word for each in predictors for word in ("-p", each)])
+        return data_of(place / "w" / "leaderboard", "p0/board")["notes"]
+
+    def told(notes):
+        return [note for note in notes if "another version of the code" in note]
+
+    assert told(scored("gene-mean", "toy-mean")) == []
+    metric.write_text(text.replace("float(1.0)", "float(2.0)"))
+    (note,) = told(scored("toy-mean"))
+    assert note == (
+        "1 result was prepared or scored by another version of the code than the last on the same"
+        " data, so numbers may differ: mine · none · gene-mean · 0. The same run makes them anew,"
+        " where that changes them."
+    )
+    assert told(scored("gene-mean", "toy-mean")) == []

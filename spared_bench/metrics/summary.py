@@ -19,7 +19,7 @@ Of all other metrics, under both rules: nan values are left out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def pooled_mean(
     UnknownNameError
         For another rule.
     PluginError
-        If the metric returns another number of values than its spec says.
+        If the metric returns another number of values than its spec says, or no numbers.
     """
     if rule not in _RULES:
         raise UnknownNameError("mean rule", rule, _RULES)
@@ -83,7 +83,7 @@ def settled(
     rule: Rule,
 ) -> np.ndarray:
     """Return the values that a rule averages: undefined ones replaced, or left out."""
-    values = np.atleast_1d(np.asarray(metric(truth, prediction, mask), dtype=np.float64))
+    values = answered(spec, metric(truth, prediction, mask))
     units = {"entry": (1, -1), "gene": truth.T.shape, "spot": truth.shape}[spec.per]
     if values.shape != units[:1]:
         raise PluginError(
@@ -100,6 +100,27 @@ def settled(
     )
     settle = _strict if rule == "strict" else _published
     return settle(values, t, p, m, spec.undefined == "correlation")
+
+
+def answered(spec: MetricSpec, answer: Any) -> np.ndarray:
+    """Return what a metric answered as numbers in one dimension or more.
+
+    What is masked (``numpy.ma``) is undefined: below a mask lies any number, mostly 0.
+
+    Raises
+    ------
+    PluginError
+        For nothing, as of a function that lacks its ``return``, and for complex numbers.
+    """
+    if isinstance(answer, np.ma.MaskedArray):
+        answer = answer.astype(np.float64).filled(np.nan)
+    if answer is None or np.iscomplexobj(answer):
+        found = "None" if answer is None else "complex numbers"
+        raise PluginError(
+            f"Metric {spec.name!r} must return numbers, nan where undefined; found {found}. Correct"
+            " the metric."
+        )
+    return np.atleast_1d(np.asarray(answer, dtype=np.float64))
 
 
 def by_slide(

@@ -28,6 +28,9 @@ _DESCRIPTIVE = {
     "spared_bench.prediction",
     "spared_bench.specs",
 }
+#: Our packages import nothing else of their own. A plugin file, as ``__name__`` there says, is a
+#: module ``spared_bench_file_...``, and a stranger's package may be called so, too.
+_OURS = ("spared_bench", "spared_bench_plugins")
 
 
 @cache
@@ -97,7 +100,7 @@ def _is_followed(top: str, own: str) -> bool:
     """Return whether a top-level module is ours, a method's own, or came with the method's."""
     if top in (own, "spared_bench"):
         return True
-    home = None if own.startswith("spared_bench") else _home(own)
+    home = None if own in _OURS else _home(own)
     if home is None or _home(top) != home:
         return False
     # Where packages are installed, everybody's lie side by side.

@@ -113,7 +113,7 @@ def answered(spec: MetricSpec, answer: Any) -> np.ndarray:
         For nothing, as of a function that lacks its ``return``, and for complex numbers.
     """
     if isinstance(answer, np.ma.MaskedArray):
-        answer = answer.astype(np.float64).filled(np.nan)
+        answer = np.ma.filled(answer.astype(np.float64), np.nan)
     if answer is None or np.iscomplexobj(answer):
         found = "None" if answer is None else "complex numbers"
         raise PluginError(

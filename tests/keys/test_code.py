@@ -8,6 +8,7 @@ import pytest
 from spared_bench.errors import PluginError
 from spared_bench.keys import code
 from spared_bench.keys.code import code_hash, sources
+from spared_bench.registry.modules import from_file
 
 
 @pytest.fixture
@@ -90,6 +91,8 @@ def beside(tmp_path, monkeypatch):
     for cached in caches:
         cached.cache_clear()
     yield tmp_path
+    for name in [name for name in sys.modules if "made_up" in name]:
+        del sys.modules[name]
     for cached in caches:
         cached.cache_clear()
 
@@ -104,6 +107,17 @@ def test_the_hash_covers_files_and_packages_beside_a_methods_file(beside):
     assert code.is_edited("made_up_method")
     code_hash.cache_clear()
     assert code_hash("made_up_method") != before
+
+
+def test_the_hash_covers_what_is_beside_a_file_that_is_given_as_a_plugin(beside):
+    module = from_file(beside / "made_up_method.py")().__name__  # what ``__name__`` there says
+    assert set(sources(module)) == {module, *BESIDE - {"made_up_method"}}
+
+    before = code_hash(module)
+    (beside / "made_up_common" / "parts.py").write_text("def f(): return 2\n")
+    assert code.is_edited(module)
+    code_hash.cache_clear()
+    assert code_hash(module) != before
 
 
 def test_of_what_is_installed_the_hash_covers_the_methods_own_distribution(beside):

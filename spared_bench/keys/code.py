@@ -57,6 +57,32 @@ def code_hash(module: str) -> str:
     return _text_hash(module)
 
 
+@cache
+def factory_hash(factory: str, named_in: str) -> str:
+    """Return ``code_hash`` of a factory's module, with its name where the text does not tell it.
+
+    That is where another module names it (the spec's), and its own has others like it: an edit of
+    the spec that takes another one is an edit of no text that ``code_hash`` covers.
+
+    Parameters
+    ----------
+    factory : str
+        ``"package.module:attribute"``.
+    named_in : str
+        The module of the spec.
+    """
+    module, _, attribute = factory.partition(":")
+    found = code_hash(module)
+    path = _source_file(module)
+    if path is None or named_in in sources(module):
+        return found
+    kinds = {getattr(node, "name", ""): type(node) for node in _parsed(path).body}
+    kind = kinds.get(attribute)
+    if kind in (ast.ClassDef, ast.FunctionDef) and list(kinds.values()).count(kind) == 1:
+        return found
+    return hashlib.sha256(f"{found}:{attribute}".encode()).hexdigest()
+
+
 def is_edited(module: str) -> bool:
     """Return whether the text is another one now than when ``code_hash`` was taken."""
     try:

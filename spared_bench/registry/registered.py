@@ -14,7 +14,8 @@ from typing import Any
 from spared_bench.beside import beside
 from spared_bench.errors import PluginError
 from spared_bench.guard import ImportStopped, importing
-from spared_bench.keys.code import code_hash
+from spared_bench.keys.code import code_hash, factory_hash
+from spared_bench.registry.modules import module_name
 from spared_bench.specs import Spec
 
 #: The distribution of our own plugins, and the package that they are in.
@@ -98,7 +99,9 @@ class Registered:
         """
         told = self.told
         if told is None:
-            return code_hash(self.spec.factory.partition(":")[0])
+            if self.plugin.is_ours:
+                return code_hash(self.spec.factory.partition(":")[0])
+            return factory_hash(self.spec.factory, module_name(self.plugin.target))
         if not told["code"]:
             raise PluginError(f"{self.spec.kind} {self.spec.name!r}: {told['problem']}")
         return str(told["code"])

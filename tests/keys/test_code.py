@@ -7,7 +7,7 @@ import pytest
 
 from spared_bench.errors import PluginError
 from spared_bench.keys import code
-from spared_bench.keys.code import code_hash, sources
+from spared_bench.keys.code import code_hash, factory_hash, sources
 from spared_bench.registry.modules import from_file
 
 
@@ -87,7 +87,10 @@ def beside(tmp_path, monkeypatch):
     (tmp_path / "made_up_unrelated.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    caches = (code._source_file, code._is_followed, code._home, code._record, code.code_hash)
+    caches = (
+        *(code._source_file, code._is_followed, code._home, code._record),
+        *(code.code_hash, code.factory_hash),
+    )
     for cached in caches:
         cached.cache_clear()
     yield tmp_path
@@ -118,6 +121,19 @@ def test_the_hash_covers_what_is_beside_a_file_that_is_given_as_a_plugin(beside)
     assert code.is_edited(module)
     code_hash.cache_clear()
     assert code_hash(module) != before
+
+
+def test_a_spec_that_takes_another_class_of_the_same_file_moves_the_key(beside):
+    (beside / "made_up_two.py").write_text("def f(): ...\nclass A: ...\nclass B(A): ...\n")
+    (beside / "made_up_spec.py").write_text("")
+    found = {
+        name: factory_hash(f"made_up_two:{name}", "made_up_spec") for name in ("A", "B", "A.make")
+    }
+    assert len(set(found.values())) == 3
+
+    text = code_hash("made_up_two")
+    assert factory_hash("made_up_two:f", "made_up_spec") == text  # there is no other function
+    assert factory_hash("made_up_two:A", "made_up_two") == text  # which names it itself
 
 
 def test_of_what_is_installed_the_hash_covers_the_methods_own_distribution(beside):

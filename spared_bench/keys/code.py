@@ -14,6 +14,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 
 from spared_bench.errors import PluginError
@@ -31,6 +32,7 @@ _DESCRIPTIVE = {
 #: Our packages import nothing else of their own. A plugin file, as ``__name__`` there says, is a
 #: module ``spared_bench_file_...``, and a stranger's package may be called so, too.
 _OURS = ("spared_bench", "spared_bench_plugins")
+_PYTHONS_OWN = (BuiltinImporter, FrozenImporter, PathFinder)
 
 
 @cache
@@ -179,6 +181,25 @@ def _source_file(module: str) -> Path | None:
         for path in (base / "__init__.py", base.with_name(base.name + ".py")):
             if path.is_file():
                 return path
+    return _file_of_hooks(module)
+
+
+def _file_of_hooks(module: str) -> Path | None:
+    """Ask the finders that are not Python's own, such as those of packages installed to be edited.
+
+    Where a folder of the package's name lies in the working directory, as that of its project does,
+    the package is found there, empty, and its modules by these finders alone.
+    """
+    for finder in sys.meta_path:
+        ask = getattr(finder, "find_spec", None)
+        if finder in _PYTHONS_OWN or ask is None:
+            continue
+        try:
+            spec = ask(module, None)
+        except ImportError:
+            continue
+        if spec is not None and (spec.origin or "").endswith(".py"):
+            return Path(spec.origin)
     return None
 
 

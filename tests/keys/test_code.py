@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 
 import pytest
@@ -134,6 +135,37 @@ def test_a_spec_that_takes_another_class_of_the_same_file_moves_the_key(beside):
     text = code_hash("made_up_two")
     assert factory_hash("made_up_two:f", "made_up_spec") == text  # there is no other function
     assert factory_hash("made_up_two:A", "made_up_two") == text  # which names it itself
+
+
+def test_a_package_is_found_from_the_folder_in_which_its_project_lies(beside, monkeypatch):
+    package = beside / "made_up_project" / "made_up_project"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "model.py").write_text("from made_up_project.deep.parts import f\n")
+    (package / "deep").mkdir()
+    (package / "deep" / "__init__.py").write_text("")
+    (package / "deep" / "parts.py").write_text("def f(): ...\n")
+
+    class Editable:  # as setuptools has one for a package that is installed to be edited
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            place = package.parent.joinpath(*name.split("."))
+            for file in (place / "__init__.py", place.with_suffix(".py")):
+                if name.startswith("made_up_project") and file.is_file():
+                    return importlib.util.spec_from_file_location(name, file)
+            return None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Editable])
+    monkeypatch.chdir(beside)  # where `made_up_project` is a folder without modules
+    model = importlib.import_module("made_up_project.model")
+    assert model.__file__ == str(package / "model.py")
+
+    for name in [name for name in sys.modules if "made_up" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    assert set(sources("made_up_project.model")) == {
+        "made_up_project.model",
+        "made_up_project.deep.parts",
+    }
 
 
 def test_of_what_is_installed_the_hash_covers_the_methods_own_distribution(beside):

@@ -155,7 +155,7 @@ def _executor(plan: Plan, chosen: RunOptions, watcher: Any) -> Executor:
         told=told_of(bench, strangers),
     )
     entry = bench.registry.get("executor", chosen.executor)
-    make = partial(
+    make: Callable[[], Executor] = partial(
         entry.load(),
         settings,
         workers=chosen.workers or default_workers(settings.threads),

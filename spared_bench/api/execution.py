@@ -155,13 +155,16 @@ def _executor(plan: Plan, chosen: RunOptions, watcher: Any) -> Executor:
         told=told_of(bench, strangers),
     )
     entry = bench.registry.get("executor", chosen.executor)
-    make: Callable[[], Executor] = partial(
+    make: Any = partial(
         entry.load(),
         settings,
         workers=chosen.workers or default_workers(settings.threads),
         progress=watcher.progress,
     )
-    return make() if entry.plugin.is_ours else OfOthers(entry, make)
+    if not entry.plugin.is_ours:
+        make = partial(OfOthers, entry, make)
+    runner: Executor = make()
+    return runner
 
 
 def _finish(

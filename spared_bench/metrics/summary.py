@@ -31,6 +31,8 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 Rule = Literal["strict", "published"]
 
 _RULES = ("strict", "published")
+#: How far beyond its bounds a value may lie that was computed in single precision.
+_ROUNDING = 1e-5
 
 
 def pooled_mean(
@@ -66,7 +68,8 @@ def pooled_mean(
     UnknownNameError
         For another rule.
     PluginError
-        If the metric returns another number of values than its spec says, or no numbers.
+        If the metric returns another number of values than its spec says, others than its spec
+        allows, or no numbers.
     """
     if rule not in _RULES:
         raise UnknownNameError("mean rule", rule, _RULES)
@@ -110,7 +113,8 @@ def answered(spec: MetricSpec, answer: Any) -> np.ndarray:
     Raises
     ------
     PluginError
-        For nothing, as of a function that lacks its ``return``, and for complex numbers.
+        For nothing, as of a function that lacks its ``return``, for complex numbers, and for values
+        beyond the bounds of the spec, from which the board would rank the wrong way round.
     """
     if isinstance(answer, np.ma.MaskedArray):
         answer = np.ma.filled(answer.astype(np.float64), np.nan)
@@ -120,7 +124,16 @@ def answered(spec: MetricSpec, answer: Any) -> np.ndarray:
             f"Metric {spec.name!r} must return numbers, nan where undefined; found {found}. Correct"
             " the metric."
         )
-    return np.atleast_1d(np.asarray(answer, dtype=np.float64))
+    values = np.atleast_1d(np.asarray(answer, dtype=np.float64))
+    low, high = spec.bounds
+    beyond = values[(values < low - _ROUNDING) | (values > high + _ROUNDING)]
+    if beyond.size:
+        raise PluginError(
+            f"Metric {spec.name!r} is declared to lie between {low:g} and {high:g}; found"
+            f" {beyond[0]:g}. The board ranks by the distance from the better end: correct the"
+            " metric, or `bounds` of its spec."
+        )
+    return values
 
 
 def by_slide(

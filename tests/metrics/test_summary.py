@@ -265,6 +265,18 @@ def test_a_metric_that_returns_no_numbers_is_refused(trio, found):
         pooled_mean_of(spec, lambda *_: found, *trio)
 
 
+@pytest.mark.parametrize("found", [44.0, -0.01, np.inf])
+def test_a_value_beyond_the_bounds_is_refused_from_which_ranks_would_be_turned_round(trio, found):
+    spec = MetricSpec("percent", "a:b", per="entry", bounds=(0.0, 1.0))
+
+    with pytest.raises(PluginError, match=rf"'percent' is .* between 0 and 1; found {found:g}\."):
+        pooled_mean_of(spec, lambda *_: found, *trio)
+    for rounded in (np.float32(1) + np.finfo(np.float32).eps, -1e-9, np.nan):
+        assert pooled_mean_of(spec, lambda *_, value=rounded: value, *trio) == pytest.approx(
+            rounded, nan_ok=True
+        )
+
+
 def test_an_unknown_rule_and_missing_slide_ids_are_refused(trio):
     with pytest.raises(UnknownNameError, match=r"'strickt'. Did you mean 'strict'\?"):
         pooled_mean(mse, *trio, rule="strickt")

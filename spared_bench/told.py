@@ -99,13 +99,14 @@ def _made_with(entry: Registered) -> dict[str, Any]:
     return found
 
 
-def _settings(entry: Registered) -> dict[str, Any]:
-    """Return the settings of a protocol; nothing of one that cannot be made."""
+def _settings(entry: Registered) -> dict[str, str]:
+    """Return the settings of a protocol; of one that cannot be made, why."""
     if entry.spec.kind != "protocol":
         return {}
-    with suppress(Exception):
-        return {"values": json.loads(json.dumps(as_json(entry.load()())))}
-    return {}
+    try:
+        return {"text": entry.text()}
+    except PluginError as error:
+        return {"no_text": str(error)}
 
 
 def views_by_property(entry: Registered) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spared_bench import sandbox
@@ -13,6 +14,7 @@ from spared_bench.api.progress import default_watcher
 from spared_bench.api.report import Report
 from spared_bench.api.watchers import Notifying
 from spared_bench.executors.listing import check_strict
+from spared_bench.executors.of_others import OfOthers
 from spared_bench.executors.plugin_lock import plugins_of, strangers_of, told_of
 from spared_bench.interfaces import Executor
 from spared_bench.planning.plan import Plan
@@ -152,12 +154,16 @@ def _executor(plan: Plan, chosen: RunOptions, watcher: Any) -> Executor:
         strangers=strangers,
         told=told_of(bench, strangers),
     )
-    factory = bench.registry.get("executor", chosen.executor).load()
-    runner: Executor = factory(
+    entry = bench.registry.get("executor", chosen.executor)
+    make: Any = partial(
+        entry.load(),
         settings,
         workers=chosen.workers or default_workers(settings.threads),
         progress=watcher.progress,
     )
+    if not entry.plugin.is_ours:
+        make = partial(OfOthers, entry, make)
+    runner: Executor = make()
     return runner
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spared_bench.errors import UsageError
+from spared_bench.errors import PluginError, UsageError
 from spared_bench.protocol import Protocol, parse_protocol, read_protocol
 from spared_bench.registry import Registry
 from spared_bench.sources.description import FACTORY as DESCRIBED
@@ -31,7 +31,13 @@ def load_protocol(name: str | Protocol, registry: Registry) -> Protocol:
         return read_protocol(Path(name))
     bare, _, version = name.partition("@")
     entry = registry.get("protocol", bare)
-    protocol = parse_protocol(entry.load()(), f"protocol {bare!r}")
+    protocol = parse_protocol(entry.text(), f"protocol {bare!r}")
+    if protocol.name != entry.spec.name:
+        raise PluginError(
+            f"Protocol {entry.spec.name!r} of {entry.plugin.distribution} calls itself"
+            f" {protocol.name!r} in its YAML, under which its results would be kept. Give both the"
+            " same name."
+        )
     if version and version != str(protocol.version):
         raise UsageError(
             f"Protocol {bare!r} is installed in version {protocol.version}, not {version!r}."

@@ -19,6 +19,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.protocol import samples_of
 from spared_bench.registry import Registered
 from spared_bench.specs import DatasetSpec, Stage
+from spared_bench.specs.plain import as_json
 
 
 class Bench(ViewInputs):
@@ -176,6 +177,7 @@ class Bench(ViewInputs):
             "per": spec.per,
             "undefined": spec.undefined,
             "given": spec.given,
+            "bounds": as_json(spec.bounds),
             "distribution": entry.plugin.distribution,
             "code": entry.code,
             **(

@@ -14,6 +14,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 
 from spared_bench.errors import PluginError
@@ -28,6 +29,10 @@ _DESCRIPTIVE = {
     "spared_bench.prediction",
     "spared_bench.specs",
 }
+#: Our packages import nothing else of their own. A plugin file, as ``__name__`` there says, is a
+#: module ``spared_bench_file_...``, and a stranger's package may be called so, too.
+_OURS = ("spared_bench", "spared_bench_plugins")
+_PYTHONS_OWN = (BuiltinImporter, FrozenImporter, PathFinder)
 
 
 @cache
@@ -52,6 +57,32 @@ def code_hash(module: str) -> str:
         If one of these files cannot be read, or is no Python.
     """
     return _text_hash(module)
+
+
+@cache
+def factory_hash(factory: str, named_in: str) -> str:
+    """Return ``code_hash`` of a factory's module, with its name where the text does not tell it.
+
+    That is where another module names it (the spec's), and its own has others like it: an edit of
+    the spec that takes another one is an edit of no text that ``code_hash`` covers.
+
+    Parameters
+    ----------
+    factory : str
+        ``"package.module:attribute"``.
+    named_in : str
+        The module of the spec.
+    """
+    module, _, attribute = factory.partition(":")
+    found = code_hash(module)
+    path = _source_file(module)
+    if path is None or named_in in sources(module):
+        return found
+    kinds = {getattr(node, "name", ""): type(node) for node in _parsed(path).body}
+    kind = kinds.get(attribute)
+    if kind in (ast.ClassDef, ast.FunctionDef) and list(kinds.values()).count(kind) == 1:
+        return found
+    return hashlib.sha256(f"{found}:{attribute}".encode()).hexdigest()
 
 
 def is_edited(module: str) -> bool:
@@ -97,7 +128,7 @@ def _is_followed(top: str, own: str) -> bool:
     """Return whether a top-level module is ours, a method's own, or came with the method's."""
     if top in (own, "spared_bench"):
         return True
-    home = None if own.startswith("spared_bench") else _home(own)
+    home = None if own in _OURS else _home(own)
     if home is None or _home(top) != home:
         return False
     # Where packages are installed, everybody's lie side by side.
@@ -150,6 +181,25 @@ def _source_file(module: str) -> Path | None:
         for path in (base / "__init__.py", base.with_name(base.name + ".py")):
             if path.is_file():
                 return path
+    return _file_of_hooks(module)
+
+
+def _file_of_hooks(module: str) -> Path | None:
+    """Ask the finders that are not Python's own, such as those of packages installed to be edited.
+
+    Where a folder of the package's name lies in the working directory, as that of its project does,
+    the package is found there, empty, and its modules by these finders alone.
+    """
+    for finder in sys.meta_path:
+        ask = getattr(finder, "find_spec", None)
+        if finder in _PYTHONS_OWN or ask is None:
+            continue
+        try:
+            spec = ask(module, None)
+        except ImportError:
+            continue
+        if spec is not None and (spec.origin or "").endswith(".py"):
+            return Path(spec.origin)
     return None
 
 

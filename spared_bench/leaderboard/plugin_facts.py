@@ -74,7 +74,7 @@ def _registered(registry: Registry) -> Iterator[Protocol]:
     found: dict[str, Protocol] = {}
     for entry in sorted(registry.all("protocol"), key=lambda each: not each.plugin.is_ours):
         with suppress(SparedBenchError):
-            read = parse_protocol(entry.load()(), f"protocol {entry.spec.name!r}")
+            read = parse_protocol(entry.text(), f"protocol {entry.spec.name!r}")
             found.setdefault(read.id, read)
     yield from found.values()
 

@@ -89,7 +89,7 @@ def page_state(
 def _written(entry: Registered) -> str:
     """Return a registered protocol as text; of one that cannot be read, why."""
     try:
-        return json.dumps([entry.qualified_name, entry.load()()], default=str)
+        return json.dumps([entry.qualified_name, entry.text()], default=str)
     except SparedBenchError as error:
         return str(error)
 

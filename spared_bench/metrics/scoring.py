@@ -9,7 +9,13 @@ import numpy as np
 
 from spared_bench.errors import PluginError
 from spared_bench.metrics.classes import confusion
-from spared_bench.metrics.summary import Rule, by_slide, mean_over_slides, pooled_mean
+from spared_bench.metrics.summary import (
+    Rule,
+    answered,
+    by_slide,
+    mean_over_slides,
+    pooled_mean,
+)
 from spared_bench.metrics.tissue import Tissue
 from spared_bench.metrics.uncertainty import calibration_curve
 from spared_bench.specs import MetricSpec
@@ -163,7 +169,7 @@ def score(
         )
         if spec.per == "gene":
             values = np.full(n_genes, np.nan)
-            values[columns] = _bound(spec, metric, of_them)(*arrays)
+            values[columns] = answered(spec, _bound(spec, metric, of_them)(*arrays))
             by_gene[name] = [float(value) for value in values]
     return Scoring(means, slides, by_gene)
 
@@ -238,7 +244,7 @@ def _class_mean(spec: MetricSpec, metric: MetricFunction, beside: Beside) -> flo
     """Mean over classes, undefined ones left out; nan where none is defined."""
     assert beside.labels is not None
     assert beside.probabilities is not None
-    values = np.atleast_1d(np.asarray(metric(beside.labels, beside.probabilities), np.float64))
+    values = answered(spec, metric(beside.labels, beside.probabilities))
     wanted = (beside.probabilities.shape[1],) if spec.per == "class" else (1,)
     if values.shape != wanted:
         raise PluginError(

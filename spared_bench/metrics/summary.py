@@ -19,7 +19,7 @@ Of all other metrics, under both rules: nan values are left out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,8 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 Rule = Literal["strict", "published"]
 
 _RULES = ("strict", "published")
+#: How far beyond its bounds a value may lie that was computed in single precision.
+_ROUNDING = 1e-5
 
 
 def pooled_mean(
@@ -66,7 +68,8 @@ def pooled_mean(
     UnknownNameError
         For another rule.
     PluginError
-        If the metric returns another number of values than its spec says.
+        If the metric returns another number of values than its spec says, others than its spec
+        allows, or no numbers.
     """
     if rule not in _RULES:
         raise UnknownNameError("mean rule", rule, _RULES)
@@ -83,7 +86,7 @@ def settled(
     rule: Rule,
 ) -> np.ndarray:
     """Return the values that a rule averages: undefined ones replaced, or left out."""
-    values = np.atleast_1d(np.asarray(metric(truth, prediction, mask), dtype=np.float64))
+    values = answered(spec, metric(truth, prediction, mask))
     units = {"entry": (1, -1), "gene": truth.T.shape, "spot": truth.shape}[spec.per]
     if values.shape != units[:1]:
         raise PluginError(
@@ -100,6 +103,37 @@ def settled(
     )
     settle = _strict if rule == "strict" else _published
     return settle(values, t, p, m, spec.undefined == "correlation")
+
+
+def answered(spec: MetricSpec, answer: Any) -> np.ndarray:
+    """Return what a metric answered as numbers in one dimension or more.
+
+    What is masked (``numpy.ma``) is undefined: below a mask lies any number, mostly 0.
+
+    Raises
+    ------
+    PluginError
+        For nothing, as of a function that lacks its ``return``, for complex numbers, and for values
+        beyond the bounds of the spec, from which the board would rank the wrong way round.
+    """
+    if isinstance(answer, np.ma.MaskedArray):
+        answer = np.ma.filled(answer.astype(np.float64), np.nan)
+    if answer is None or np.iscomplexobj(answer):
+        found = "None" if answer is None else "complex numbers"
+        raise PluginError(
+            f"Metric {spec.name!r} must return numbers, nan where undefined; found {found}. Correct"
+            " the metric."
+        )
+    values = np.atleast_1d(np.asarray(answer, dtype=np.float64))
+    low, high = spec.bounds
+    beyond = values[(values < low - _ROUNDING) | (values > high + _ROUNDING)]
+    if beyond.size:
+        raise PluginError(
+            f"Metric {spec.name!r} is declared to lie between {low:g} and {high:g}; found"
+            f" {beyond[0]:g}. The board ranks by the distance from the better end: correct the"
+            " metric, or `bounds` of its spec."
+        )
+    return values
 
 
 def by_slide(

@@ -13,8 +13,9 @@ from typing import Any
 
 from spared_bench.beside import beside
 from spared_bench.errors import PluginError
-from spared_bench.guard import ImportStopped, importing
-from spared_bench.keys.code import code_hash
+from spared_bench.guard import ImportStopped, guarded, importing
+from spared_bench.keys.code import code_hash, factory_hash
+from spared_bench.registry.modules import module_name
 from spared_bench.specs import Spec
 
 #: The distribution of our own plugins, and the package that they are in.
@@ -98,7 +99,9 @@ class Registered:
         """
         told = self.told
         if told is None:
-            return code_hash(self.spec.factory.partition(":")[0])
+            if self.plugin.is_ours:
+                return code_hash(self.spec.factory.partition(":")[0])
+            return factory_hash(self.spec.factory, module_name(self.plugin.target))
         if not told["code"]:
             raise PluginError(f"{self.spec.kind} {self.spec.name!r}: {told['problem']}")
         return str(told["code"])
@@ -112,14 +115,43 @@ class Registered:
             If it cannot be imported, or one of its extras is missing.
         """
         told = self.told
-        if told is not None and self.spec.kind == "protocol" and "values" in told:
-            return lambda: told["values"]
+        if told is not None and "text" in told:
+            return lambda: told["text"]
+        if told is not None and "no_text" in told:
+            raise PluginError(str(told["no_text"]))
         if self.plugin.told is not None:
             raise PluginError(
                 f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution} is not imported"
                 " in this process, in which no code of others runs."
             )
         return self._loaded
+
+    def text(self) -> str:
+        """Return the YAML that the factory of a protocol or study makes, whatever else it does.
+
+        Raises
+        ------
+        PluginError
+            If it raises, or makes something else.
+        """
+        factory = self.load()
+        label = f"{self.spec.kind} {self.spec.name!r} of {self.plugin.distribution}"
+        try:
+            with guarded():
+                text = factory()
+        except (KeyboardInterrupt, MemoryError):
+            raise
+        except BaseException as error:  # sys.exit, too
+            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise PluginError(
+                f"{label}: its factory {self.spec.factory!r} failed: {told}"
+            ) from error
+        if not isinstance(text, str):
+            raise PluginError(
+                f"{label}: its factory {self.spec.factory!r} returned a {type(text).__name__};"
+                " expected the text of a YAML."
+            )
+        return text
 
     @cached_property
     def _loaded(self) -> Any:

@@ -91,8 +91,11 @@ def forget_failures(plan: Plan, *, quarantined: bool = False) -> int:
         if not result.ok and (quarantined or not is_quarantined(result))
     ]
     chosen = [job for cell in plan.cells if (job := cell.chosen(results)) is not None]
-    unscored = [job for job in chosen if (found := stored_scores(plan, job)) and not found.ok]
-    failed += [(SCORES, plan.score_job(job).key) for job in unscored]
+    for job in chosen:
+        scores = stored_scores(plan, job)
+        # A message beside scores is of a stranger's metric that gave nothing.
+        if scores is not None and (scores.message or not scores.ok):
+            failed.append((SCORES, plan.score_job(job).key))
     for kind, key in failed:
         store.remove(kind, key)
     return len(failed)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from spared_bench.data import MASK, SPATIAL
 from spared_bench.errors import UnknownNameError
@@ -12,7 +14,15 @@ from spared_bench.scverse.predictions import MEASURED, PREDICTED, VARIANCE
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from matplotlib.figure import Figure
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows; one of matplotlib only after ``pyplot`` has drawn there."""
+
+    def _repr_png_(self) -> bytes:
+        with BytesIO() as file:
+            self.savefig(file, format="png")
+            return file.getvalue()
 
 
 def show_gene(predictions: AnnData, gene: str = "", slide: str = "") -> Figure:
@@ -37,8 +47,6 @@ def show_gene(predictions: AnnData, gene: str = "", slide: str = "") -> Figure:
     UnknownNameError
         For a gene or slide that is not there.
     """
-    from matplotlib.figure import Figure
-
     column = _column(predictions, gene)
     slides = list(dict.fromkeys(predictions.obs["slide_id"].astype(str)))
     if slide and slide not in slides:
@@ -57,7 +65,7 @@ def show_gene(predictions: AnnData, gene: str = "", slide: str = "") -> Figure:
         deviation = np.sqrt(np.asarray(part.layers[VARIANCE][:, column]))
         panels.append(("standard deviation", deviation, every))
     n_panels = len(panels) + (pixels is not None)
-    figure = Figure(figsize=(4.3 * n_panels, 4.1), layout="constrained")
+    figure = ShownFigure(figsize=(4.3 * n_panels, 4.1), layout="constrained")
     symbol = str(part.var["gene_name"].iloc[column])
     told = part.uns["spared_bench"]
     title = f"{symbol} on {slide}: {told['predictor']}{_score(part, column)}"

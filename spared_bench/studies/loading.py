@@ -9,8 +9,7 @@ from pathlib import Path
 from spared_bench.api import make_bench
 from spared_bench.bench import Bench
 from spared_bench.errors import PluginError, SparedBenchError, StudyError
-from spared_bench.guard import guarded
-from spared_bench.registry import Registered, Registry, discover
+from spared_bench.registry import Registry, discover
 from spared_bench.store.studies import study_records
 from spared_bench.studies.model import Study, parse_study, read_study
 from spared_bench.workspace import Workspace
@@ -66,32 +65,13 @@ def load_study(name: str, registry: Registry) -> tuple[Study, Path | None]:
             " spared-bench registers, whose report it would write over. Give it another name."
         )
     label = f"study {entry.spec.name!r} of {entry.plugin.distribution}"
-    study = parse_study(_text_of(entry, label), label)
+    study = parse_study(entry.text(), label)
     if study.name != entry.spec.name:
         raise PluginError(
             f"{label} calls itself {study.name!r} in its YAML, the name of which its report and"
             " records have. Give both the same name."
         )
     return study, None
-
-
-def _text_of(entry: Registered, label: str) -> str:
-    """Return the YAML that a plugin makes, whatever else its code does."""
-    factory = entry.load()
-    try:
-        with guarded():
-            text = factory()
-    except (KeyboardInterrupt, MemoryError):
-        raise
-    except BaseException as error:  # sys.exit, too
-        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise PluginError(f"{label}: its factory {entry.spec.factory!r} failed: {told}") from error
-    if not isinstance(text, str):
-        raise PluginError(
-            f"{label}: its factory {entry.spec.factory!r} returned a {type(text).__name__};"
-            " expected the text of a YAML."
-        )
-    return text
 
 
 def open_study(

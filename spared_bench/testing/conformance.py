@@ -8,6 +8,7 @@ from typing import Any
 
 from spared_bench.errors import PluginError, SparedBenchError, UnknownNameError, UsageError
 from spared_bench.registry import Registry
+from spared_bench.specs import KINDS
 from spared_bench.testing import (
     Check,
     Outcome,
@@ -27,8 +28,8 @@ def named(registry: Registry, name: str) -> list[tuple[str, str]]:
     ------
     PluginError
         If the plugin could not be loaded.
-    UnknownNameError
-        If there is nothing of that name that can be checked.
+    UsageError, UnknownNameError
+        If there is nothing of that name that can be checked, or nothing at all.
     """
     found = [(kind, name) for kind in CHECKED if _has(registry, kind, name)]
     if found:
@@ -42,12 +43,25 @@ def named(registry: Registry, name: str) -> list[tuple[str, str]]:
                 f" `spared-bench plugins why {plugin.name}` shows the traceback."
             )
         found += [(spec.kind, spec.name) for spec in plugin.specs if spec.kind in CHECKED]
+    if not found and (others := _others(registry, name)):
+        encoder = f"; `spared-bench encoders check {name}` does" if "encoder" in others else ""
+        raise UsageError(
+            f"{name!r} is there as {' and '.join(others)}, and the kit checks predictors,"
+            f" completers and datasets{encoder}."
+        )
     if not found:
         known = {plugin.name for plugin in registry.plugins}
         known |= {each for kind in CHECKED for each in registry.names(kind)}
         hint = "Predictors, completers and datasets can be checked."
         raise UnknownNameError("plugin", name, known, hint)
     return found
+
+
+def _others(registry: Registry, name: str) -> list[str]:
+    """Return as what there is something of a name that the kit does not check."""
+    kinds = [kind for kind in KINDS if kind not in CHECKED and _has(registry, kind, name)]
+    is_plugin = any(name in (plugin.name, plugin.distribution) for plugin in registry.plugins)
+    return [*kinds, *(["plugin"] if is_plugin else [])]
 
 
 def all_named(registry: Registry, names: Iterable[str]) -> list[tuple[str, str]]:

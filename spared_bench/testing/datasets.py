@@ -23,6 +23,7 @@ from spared_bench.testing.checks import (
     registered,
     require,
 )
+from spared_bench.trials.raw_slides import read_slide
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,7 +69,7 @@ class _Subject:
         return folder
 
     def read(self, slide_id: str) -> AnnData:
-        return cast("AnnData", self.entry.load()(self.folder, slide_id))
+        return read_slide(self.entry, self.folder, slide_id)
 
     @cached_property
     def first(self) -> AnnData:

@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spared_bench.bench import Bench
 from spared_bench.data import validate_raw_slide
 from spared_bench.data.raw_counts import require_counts
+from spared_bench.errors import ContractError
 from spared_bench.processing.given import has_given
+from spared_bench.registry import Registered
 from spared_bench.sources.imageless import no_images
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
+def read_slide(entry: Registered, folder: Path, slide_id: str) -> AnnData:
+    """Return what the reader of a dataset makes of a slide, in memory.
+
+    Raises
+    ------
+    ContractError
+        If that is no AnnData.
+    """
+    from anndata import AnnData
+
+    slide = entry.load()(folder, slide_id)
+    if not isinstance(slide, AnnData):
+        lacks = " Does it lack a `return`?" if slide is None else ""
+        raise ContractError(
+            f"The reader of dataset {entry.spec.name!r} ({entry.spec.factory}) returned"
+            f" {'None' if slide is None else type(slide).__name__} for slide {slide_id!r}; expected"
+            f" an AnnData.{lacks}"
+        )
+    return slide.to_memory() if slide.isbacked else slide
+
+
 def read_raw_slides(bench: Bench, name: str, only: Sequence[str] = ()) -> dict[str, AnnData]:
     """Read and check the raw slides of a dataset, in the order of its spec; all by default."""
-    read = bench.registry.get("dataset", name).load()
+    entry = bench.registry.get("dataset", name)
     folder, spec = bench.folder(name), bench.dataset(name)
     folder.mkdir(parents=True, exist_ok=True)  # where slides are generated, they are kept there
     slides = {}
     for info in spec.slides:
         if only and info.slide_id not in only:
             continue
-        slide = read(folder, info.slide_id)
+        slide = read_slide(entry, folder, info.slide_id)
         if spec.raw_counts:
             where = f"X of slide {info.slide_id!r}"
             require_counts(slide.X, slide.obs_names, slide.var_names, where)

@@ -6,12 +6,14 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from io import BytesIO
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from PIL import Image
 
 import spared_bench
 from spared_bench.api import applying
@@ -238,6 +240,16 @@ def test_a_figure_shows_tissue_measured_and_predicted(report):
         report.show("g77", predictor="toy-ridge")
     with pytest.raises(UnknownNameError, match="No slide"):
         report.show("g1", "four", predictor="toy-ridge")
+
+
+def test_a_notebook_shows_the_figure_before_pyplot_has_drawn_anything(report):
+    formatters = pytest.importorskip("IPython.core.formatters")
+    figure = report.show("g1", "three", predictor="toy-ridge")
+    shown, _ = formatters.DisplayFormatter().format(figure)
+
+    with Image.open(BytesIO(shown["image/png"])) as picture:
+        assert picture.size == tuple(np.round(figure.get_size_inches() * figure.dpi))
+        assert len(set(picture.convert("L").getdata())) > 2
 
 
 def test_nothing_prints_more_than_a_line_and_html_is_escaped(report, demo):

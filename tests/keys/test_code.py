@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 
 import pytest
 
 from spared_bench.errors import PluginError
 from spared_bench.keys import code
-from spared_bench.keys.code import code_hash, sources
+from spared_bench.keys.code import code_hash, factory_hash, sources
+from spared_bench.registry.modules import from_file
 
 
 @pytest.fixture
@@ -86,10 +88,15 @@ def beside(tmp_path, monkeypatch):
     (tmp_path / "made_up_unrelated.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    caches = (code._source_file, code._is_followed, code._home, code._record, code.code_hash)
+    caches = (
+        *(code._source_file, code._is_followed, code._home, code._record),
+        *(code.code_hash, code.factory_hash),
+    )
     for cached in caches:
         cached.cache_clear()
     yield tmp_path
+    for name in [name for name in sys.modules if "made_up" in name]:
+        del sys.modules[name]
     for cached in caches:
         cached.cache_clear()
 
@@ -104,6 +111,61 @@ def test_the_hash_covers_files_and_packages_beside_a_methods_file(beside):
     assert code.is_edited("made_up_method")
     code_hash.cache_clear()
     assert code_hash("made_up_method") != before
+
+
+def test_the_hash_covers_what_is_beside_a_file_that_is_given_as_a_plugin(beside):
+    module = from_file(beside / "made_up_method.py")().__name__  # what ``__name__`` there says
+    assert set(sources(module)) == {module, *BESIDE - {"made_up_method"}}
+
+    before = code_hash(module)
+    (beside / "made_up_common" / "parts.py").write_text("def f(): return 2\n")
+    assert code.is_edited(module)
+    code_hash.cache_clear()
+    assert code_hash(module) != before
+
+
+def test_a_spec_that_takes_another_class_of_the_same_file_moves_the_key(beside):
+    (beside / "made_up_two.py").write_text("def f(): ...\nclass A: ...\nclass B(A): ...\n")
+    (beside / "made_up_spec.py").write_text("")
+    found = {
+        name: factory_hash(f"made_up_two:{name}", "made_up_spec") for name in ("A", "B", "A.make")
+    }
+    assert len(set(found.values())) == 3
+
+    text = code_hash("made_up_two")
+    assert factory_hash("made_up_two:f", "made_up_spec") == text  # there is no other function
+    assert factory_hash("made_up_two:A", "made_up_two") == text  # which names it itself
+
+
+def test_a_package_is_found_from_the_folder_in_which_its_project_lies(beside, monkeypatch):
+    package = beside / "made_up_project" / "made_up_project"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "model.py").write_text("from made_up_project.deep.parts import f\n")
+    (package / "deep").mkdir()
+    (package / "deep" / "__init__.py").write_text("")
+    (package / "deep" / "parts.py").write_text("def f(): ...\n")
+
+    class Editable:  # as setuptools has one for a package that is installed to be edited
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            place = package.parent.joinpath(*name.split("."))
+            for file in (place / "__init__.py", place.with_suffix(".py")):
+                if name.startswith("made_up_project") and file.is_file():
+                    return importlib.util.spec_from_file_location(name, file)
+            return None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Editable])
+    monkeypatch.chdir(beside)  # where `made_up_project` is a folder without modules
+    model = importlib.import_module("made_up_project.model")
+    assert model.__file__ == str(package / "model.py")
+
+    for name in [name for name in sys.modules if "made_up" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    assert set(sources("made_up_project.model")) == {
+        "made_up_project.model",
+        "made_up_project.deep.parts",
+    }
 
 
 def test_of_what_is_installed_the_hash_covers_the_methods_own_distribution(beside):

@@ -7,6 +7,7 @@ from spared_bench.errors import PluginError, ShapeMismatchError, UnknownNameErro
 from spared_bench.metrics.mse import mae, mse
 from spared_bench.metrics.pearson import pearson_gene, pearson_spot
 from spared_bench.metrics.r2 import r2_gene, r2_spot
+from spared_bench.metrics.scoring import score
 from spared_bench.metrics.summary import by_slide as by_slide_of
 from spared_bench.metrics.summary import mean_over_slides
 from spared_bench.metrics.summary import pooled_mean as pooled_mean_of
@@ -145,9 +146,9 @@ def test_by_slide_scores_every_slide_on_its_own(metric, trio):
     slide_ids = np.tile(["b", "a"], 20)
     slides = by_slide(metric, *trio, slide_ids)
     assert list(slides) == ["b", "a"]
-    for slide, score in slides.items():
+    for slide, found in slides.items():
         here = slide_ids == slide
-        assert score == pooled_mean(metric, *(part[here] for part in trio))
+        assert found == pooled_mean(metric, *(part[here] for part in trio))
     assert mean_over_slides(slides) == pytest.approx(sum(slides.values()) / 2)
 
 
@@ -228,6 +229,52 @@ def test_a_metric_that_returns_another_number_of_values_than_it_says_is_refused(
         PluginError, match=rf"'odd' .* one value per {per}: expected shape .*\(5,\)"
     ):
         pooled_mean_of(spec, lambda *_: np.ones(5), *trio)
+
+
+def test_what_a_metric_masks_is_undefined_and_not_the_number_below_the_mask(trio):
+    truth, prediction, mask = (part.copy() for part in trio)
+    mask[:, 1] = False
+    spec = MetricSpec("masked-mse", "a:b")
+    rows = np.array(["one"] * 20 + ["two"] * 20)
+
+    def masked_mse(truth, prediction, mask):
+        return np.ma.array((truth - prediction) ** 2, mask=~mask).mean(axis=0)
+
+    errors = [
+        ((truth - prediction)[seen, gene] ** 2).mean() if seen.any() else np.nan
+        for gene, seen in enumerate(mask.T)
+    ]
+    scoring = score({"masked-mse": (spec, masked_mse)}, truth, prediction, mask, rows)
+
+    assert pooled_mean_of(spec, masked_mse, truth, prediction, mask) == pytest.approx(
+        np.nanmean(errors)
+    )
+    assert scoring.by_gene["masked-mse"] == pytest.approx(errors, nan_ok=True)
+    whole = MetricSpec("masked-whole", "a:b", per="entry")
+    nothing = np.zeros_like(mask)
+    assert np.isnan(
+        pooled_mean_of(whole, lambda t, p, m: np.ma.array(t, mask=~m).mean(), truth, truth, nothing)
+    )
+
+
+@pytest.mark.parametrize("found", [None, 1j])
+def test_a_metric_that_returns_no_numbers_is_refused(trio, found):
+    spec = MetricSpec("odd", "a:b", per="entry")
+
+    with pytest.raises(PluginError, match=r"'odd' must return numbers, nan where undefined; found"):
+        pooled_mean_of(spec, lambda *_: found, *trio)
+
+
+@pytest.mark.parametrize("found", [44.0, -0.01, np.inf])
+def test_a_value_beyond_the_bounds_is_refused_from_which_ranks_would_be_turned_round(trio, found):
+    spec = MetricSpec("percent", "a:b", per="entry", bounds=(0.0, 1.0))
+
+    with pytest.raises(PluginError, match=rf"'percent' is .* between 0 and 1; found {found:g}\."):
+        pooled_mean_of(spec, lambda *_: found, *trio)
+    for rounded in (np.float32(1) + np.finfo(np.float32).eps, -1e-9, np.nan):
+        assert pooled_mean_of(spec, lambda *_, value=rounded: value, *trio) == pytest.approx(
+            rounded, nan_ok=True
+        )
 
 
 def test_an_unknown_rule_and_missing_slide_ids_are_refused(trio):

@@ -475,3 +475,17 @@ def test_an_error_that_many_checks_meet_is_told_once(plugin, tmp_path):
     assert shown.count(told) > 5
     report = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert sum("positional" in check["message"] for check in report["checks"]) > 5
+
+
+def test_what_the_kit_does_not_check_is_not_called_unknown():
+    registry = discover(points=None, only=())
+    for name, told in {
+        "pcc-gene": "'pcc-gene' is there as metric, and the kit checks predictors, completers and",
+        "color": "'color' is there as encoder, .*; `spared-bench encoders check color` does",
+        "metrics": "'metrics' is there as plugin",
+    }.items():
+        with pytest.raises(UsageError, match=told) as found:
+            named(registry, name)
+        assert not isinstance(found.value, UnknownNameError)
+    with pytest.raises(UnknownNameError, match="No plugin is named 'pcc-gane'"):
+        named(registry, "pcc-gane")

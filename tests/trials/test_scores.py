@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from typer.testing import CliRunner
 
 import spared_bench
 from spared_bench.api import make_bench, results_of, select
+from spared_bench.cli import app
 from spared_bench.errors import CorruptEntryError
 from spared_bench.planning.forecast import forecast
 from spared_bench.store.maintenance import verify
@@ -38,7 +40,12 @@ def run(workspace, tmp_path):
     """Run toy-ridge under the toy protocol, changed and with more plugins as asked."""
 
     def run(
-        change=lambda text: text, plugins=(), predictors=("toy-ridge",), track=False, **options
+        change=lambda text: text,
+        plugins=(),
+        predictors=("toy-ridge",),
+        track=False,
+        executor="inline",
+        **options,
     ):
         protocol = tmp_path / "changed.yaml"
         protocol.write_text(change(TOY_PROTOCOL.read_text()))
@@ -50,7 +57,7 @@ def run(workspace, tmp_path):
             workspace=workspace,
             plugin_files=[TOY_PLUGIN, *plugins],
             device="cpu",
-            executor="inline",
+            executor=executor,
             track=track,
             figures=False,
             **options,
@@ -144,7 +151,9 @@ def test_a_dry_run_tells_of_scores_to_compute(run, workspace, tmp_path):
     assert results_of(plan) == []
 
 
-def test_a_metric_that_raises_is_the_failure_of_the_scores_and_not_of_the_training(run, tmp_path):
+def test_a_metric_that_raises_is_the_failure_of_the_scores_and_not_of_the_training(
+    run, workspace, tmp_path
+):
     broken = metric_plugin(tmp_path, "raise ValueError('no such thing')")
     failed = run(with_metrics("mse, toy-bias"), [broken])
     (result,) = failed.results
@@ -152,6 +161,10 @@ def test_a_metric_that_raises_is_the_failure_of_the_scores_and_not_of_the_traini
     assert result.status == "error"
     assert "could not be scored" in result.message
     assert "no such thing" in result.message
+    asked = ["status", "--why", result.key, "-w", str(workspace)]
+    assert "error: Its predictions could not be scored: ValueError: no such thing" in (
+        CliRunner().invoke(app, asked).output
+    )
 
     again = run(with_metrics("mse, toy-bias"), [broken], retry_failed=True)
     assert (again.new, again.results[0].status) == (0, "error")
@@ -161,6 +174,25 @@ def test_a_metric_that_raises_is_the_failure_of_the_scores_and_not_of_the_traini
     mended = run(with_metrics("mse, toy-bias"), [whole])
     assert mended.new == 0
     assert mended.results[0].scores["test"]["toy-bias"] == 0.5
+
+
+def test_a_strangers_metric_that_lacked_something_is_taken_again_when_one_asks(
+    run, workspace, tmp_path, monkeypatch
+):
+    lacking = metric_plugin(tmp_path, "import lacked_by_a_metric\n    return np.asarray(0.25)")
+    wanted = {"change": with_metrics("mse, toy-bias"), "plugins": [lacking], "executor": "local"}
+    (first,) = run(**wanted).results
+    assert "toy-bias" not in first.scores["test"]
+    asked = ["status", "--why", first.key, "-w", str(workspace)]
+    assert "No module named 'lacked_by_a_metric'" in CliRunner().invoke(app, asked).output
+
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed/lacked_by_a_metric.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "installed"))
+    again = run(**wanted, retry_failed=True)
+
+    assert again.new == 0
+    assert again.results[0].scores["test"] == {**first.scores["test"], "toy-bias": 0.25}
 
 
 def test_scores_that_cannot_be_read_are_made_again(run):

@@ -149,7 +149,7 @@ def _print_details(
         told = "\n".join([*_described(entry, disk), *_parameters(made)])
         typer.echo(indent(told, "# ") if files else told)
         if entry.spec.kind in _FILES:
-            typer.echo("\n" + entry.load()())
+            typer.echo("\n" + entry.text())
 
 
 def _described(entry: Registered, disk: Disk) -> Iterator[str]:

@@ -10,6 +10,7 @@ import typer
 
 from spared_bench.cli.common import JSON, WORKSPACE, print_table, show_result
 from spared_bench.errors import UsageError
+from spared_bench.results import UNSCORED
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ def status(
     from spared_bench.memory import uncollected
     from spared_bench.store.records import Records
     from spared_bench.store.shut import told_of_shut
-    from spared_bench.store.trials import trials_beginning
     from spared_bench.trials.cells import note_on_earlier
     from spared_bench.trials.outdated import outdated_cells
     from spared_bench.workspace import Workspace
@@ -51,7 +51,7 @@ def status(
     if not space.root.exists():
         typer.echo(f"There is no workspace {space.root} yet; a run makes it.", err=True)
     if why:
-        _show_one([result for result, _ in trials_beginning(space.store, why)], why, as_json)
+        _show_one(_beginning(space, why), why, as_json)
         return
     with uncollected(), Records(space.store, outcomes=not as_json) as records:
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
@@ -151,7 +151,7 @@ def _found(records: Records) -> list[TrialResult]:
 
 def _state(result: TrialResult) -> str:
     if result.ok:
-        return "ok"
+        return "ok, not by every metric" if result.facts.get(UNSCORED) else "ok"
     quarantined = " (quarantined)" if result.facts.get("quarantined") else ""
     return f"{result.status}{quarantined}: {result.message}"
 
@@ -169,6 +169,20 @@ def _show_runs(runs: list[dict[str, Any]]) -> None:
             told = " ".join(f"{name} {value:.4f}" for name, value in job.get("values", {}).items())
             step = f"  step {job['step']} {told}" if "step" in job else ""
             typer.echo(f"  {job['kind']} {job['label']}{step}")
+
+
+def _beginning(space: Workspace, start: str) -> list[TrialResult]:
+    """Return the trials whose key begins so: those that count as they were scored."""
+    from spared_bench.memory import uncollected
+    from spared_bench.store.records import Records
+    from spared_bench.store.trials import trials_beginning
+    from spared_bench.trials.cells import finals_in
+
+    with uncollected(), Records(space.store) as records:
+        scored = [result for result in finals_in(records) if result.key.startswith(start)]
+    seen = {result.key for result in scored}
+    others = (result for result, _ in trials_beginning(space.store, start))
+    return [*scored, *(result for result in others if result.key not in seen)]
 
 
 def _show_one(found: list[TrialResult], why: str, as_json: bool) -> None:
@@ -192,5 +206,7 @@ def _print_trials(found: Sequence[TrialResult]) -> None:
             typer.echo(f"Tried {attempts} times.")
         if result.traceback:
             typer.echo(result.traceback)
+        if result.facts.get(UNSCORED):
+            typer.echo(result.facts[UNSCORED])
         known = {name: value for name, value in result.environment.items() if name != "packages"}
         typer.echo("; ".join(f"{name}: {value}" for name, value in known.items()))

@@ -71,22 +71,20 @@ class Bench(ViewInputs):
         Only results of one hash can be compared. The code that reads and prepares the dataset is no
         part of it where it is ours: an upgrade takes no result from a board.
         """
-        if name not in self._data_hashes:
-            entry, spec = self.registry.get("dataset", name), self.dataset(name)
-            data, processing = self.data_inputs(name), self.protocol.processing
-            known = self._known_inputs(name, spec)
-            self._data_hashes[name] = digest(
-                {
-                    **{part: data[part] for part in ("dataset", "version", "organism", "classes")},
-                    **{part: data[part] for part in ("slides", "content")},
-                    "split": {split: list(slides) for split, slides in spec.split.items()},
-                    "parameters": dict(spec.parameters) if processing.from_dataset else {},
-                    "reader": "" if entry.plugin.is_ours else data["reader"],
-                    **({"samples": known["samples"]} if known else {}),
-                    **({"by_hand": self.transforms_by_hand(name)} if known else {}),
-                }
-            )
-        return self._data_hashes[name]
+        entry, spec = self.registry.get("dataset", name), self.dataset(name)
+        data, processing = self.data_inputs(name), self.protocol.processing
+        known = self._known_inputs(name, spec)
+        return digest(
+            {
+                **{part: data[part] for part in ("dataset", "version", "organism", "classes")},
+                **{part: data[part] for part in ("slides", "content")},
+                "split": {split: list(slides) for split, slides in spec.split.items()},
+                "parameters": dict(spec.parameters) if processing.from_dataset else {},
+                "reader": "" if entry.plugin.is_ours else data["reader"],
+                **({"samples": known["samples"]} if known else {}),
+                **({"by_hand": self.transforms_by_hand(name)} if known else {}),
+            }
+        )
 
     def measuring_code(self, name: str) -> str:
         """Return a hash of the code that reads and prepares a dataset, and scores predictions."""

@@ -47,7 +47,6 @@ class Lookup:
         self.workspace = Workspace.at(Path(settings.workspace), Path(settings.data_dir))
         self._inputs: dict[tuple[str, ...], dict[str, Any]] = {}
         self._completed: dict[tuple[str, str], str] = {}
-        self._data_hashes: dict[str, str] = {}
         self._chosen: dict[tuple[str, str], Chosen] = {}
         self._divided: dict[str, DatasetSpec] = {}
         self._registry = registry

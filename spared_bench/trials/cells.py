@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,9 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
     """
     store, protocol = plan.bench.workspace.store, plan.bench.protocol
     settings = protocol.hash_of_a_seed
+    # The same for many cells, and this is done every few seconds of a run.
+    data, code = cache(plan.bench.data_hash), cache(plan.bench.measuring_code)
+    set_by_hand = cache(plan.bench.set_by_hand)
     changed = 0
     for cell in plan.cells:
         job = cell.chosen(results)
@@ -106,10 +110,10 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
             "scores": scores,
             "figures": plan.draw_job(job).key,
             SETTINGS: settings,
-            DATA: plan.bench.data_hash(cell.dataset),
-            MEASURED_BY: plan.bench.measuring_code(cell.dataset),
+            DATA: data(cell.dataset),
+            MEASURED_BY: code(cell.dataset),
         }
-        if by_hand := plan.bench.set_by_hand(cell.completer, cell.predictor):
+        if by_hand := set_by_hand(cell.completer, cell.predictor):
             record[BY_HAND] = by_hand
         path = store.root / "cells" / f"{digest(names)}.json"
         text = json.dumps(record, indent=1)

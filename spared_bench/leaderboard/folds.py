@@ -7,8 +7,9 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
+from spared_bench.leaderboard.datasets import joined
 from spared_bench.leaderboard.merging import origin_of
-from spared_bench.results import UNLISTED, TrialResult
+from spared_bench.results import BY_HAND, UNLISTED, TrialResult
 
 
 def with_joined_folds(trials: Iterable[TrialResult]) -> list[TrialResult]:
@@ -39,16 +40,21 @@ def with_joined_folds(trials: Iterable[TrialResult]) -> list[TrialResult]:
 
 def _joined(whole: str, mine: Sequence[TrialResult], wanted: set[str]) -> TrialResult:
     ordered = sorted(mine, key=lambda trial: trial.dataset)
-    facts = ordered[0].facts | {"fold_of": "", "folds": len(ordered)}
-    if any(trial.facts.get("shared_donors") for trial in ordered):
-        facts["shared_donors"] = sorted(
-            {str(d) for trial in ordered for d in trial.facts.get("shared_donors", ())}
-        )
-    if any(not trial.facts.get(UNLISTED) for trial in ordered):
-        facts.pop(UNLISTED, None)
+    first = replace(
+        ordered[0],
+        dataset=whole,
+        facts=_facts(ordered),
+        environment=_environment(ordered),
+        n_parameters=max((n for t in ordered if (n := t.n_parameters) is not None), default=None),
+        # Those of one fold; the page of the row has its trials.
+        slide_scores={},
+        gene_scores={},
+        curves={},
+        calibration={},
+        confusion={},
+    )
     lacking = sorted(wanted - {trial.dataset for trial in ordered})
     failed = [trial for trial in ordered if not trial.ok]
-    first = replace(ordered[0], dataset=whole, facts=facts, slide_scores={}, curves={})
     if lacking or failed:
         said = f"no result on {lacking[0]}" if lacking else f"{failed[0].dataset} failed"
         status = failed[0].status if failed else "skipped"
@@ -59,6 +65,46 @@ def _joined(whole: str, mine: Sequence[TrialResult], wanted: set[str]) -> TrialR
         scores=_means([trial.scores for trial in ordered]),
         seconds={"fit": fmean(seconds)} if seconds else {},
     )
+
+
+def _facts(folds: Sequence[TrialResult]) -> dict[str, Any]:
+    """Return what folds say together: what one of them has to say holds for the whole."""
+    said = [trial.facts for trial in folds]
+    facts = said[0] | {"fold_of": "", "folds": len(folds)}
+    for name in ("shared_donors", "conflicts_with"):
+        if found := {str(each) for fact in said for each in fact.get(name, ())}:
+            facts[name] = sorted(found)
+    if tiers := [str(fact["tier"]) for fact in said if fact.get("tier")]:
+        facts["tier"] = max(tiers)  # the worst, by its letter
+    if seen := [each for fact in said if isinstance(each := fact.get("field_of_view_um"), float)]:
+        facts["field_of_view_um"] = max(seen)
+    if by_hand := {name: v for fact in said for name, v in fact.get(BY_HAND, {}).items()}:
+        facts[BY_HAND] = by_hand
+    checks = [fact["slide_checks"] for fact in said if fact.get("slide_checks")]
+    if checks:
+        failed = {slide: told for each in checks for slide, told in each.get("failed", {}).items()}
+        facts["slide_checks"] = {
+            "tested": max(c.get("tested", 0) for c in checks),
+            "failed": failed,
+        }
+    encoders = [fact["encoder"] for fact in said if fact.get("encoder")]
+    if encoders:
+        names = dict.fromkeys(name for each in encoders for name in each)
+        facts["encoder"] = {name: joined(encoders, name) for name in names}
+    if any(not fact.get(UNLISTED) for fact in said):
+        facts.pop(UNLISTED, None)
+    return facts
+
+
+def _environment(folds: Sequence[TrialResult]) -> dict[str, Any]:
+    """Return where folds were computed: all classes of machines, and every version of the code."""
+    made = [trial.environment for trial in folds]
+    plugins = [dict(each.get("plugins") or {}) for each in made]
+    kinds = dict.fromkeys(kind for each in plugins for kind in each)
+    return made[0] | {
+        "machine": joined(made, "machine"),
+        "plugins": {kind: joined(plugins, kind) for kind in kinds},
+    }
 
 
 def _means(scores: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:

@@ -89,7 +89,7 @@ def row_of(
     scored = {d.name: _with_normalised(scores[d.name], d, metrics) for d in datasets}
     counted = [scored[dataset.name] for dataset in datasets if dataset.counts]
     counts = [trial.n_parameters for trial in mine if trial.n_parameters is not None]
-    codes = {_code(environment) for environment in once(filter(_is_ok, mine), "environment")}
+    environments = once(filter(_is_ok, mine), "environment")
     times = finite(trial.seconds["fit"] for trial in mine if trial.ok and "fit" in trial.seconds)
     return Row(
         predictor=method[1],
@@ -104,9 +104,9 @@ def row_of(
         fit_seconds=mean(times),
         encoder=_encoder(facts),
         field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
-        machine=joined(once(filter(_is_ok, mine), "environment"), "machine"),
+        machine=joined(environments, "machine"),
         by_hand=_by_hand(mine),
-        n_codes=len(codes),
+        n_codes=_n_codes(environments),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
 
@@ -130,14 +130,18 @@ def _by_hand(trials: Sequence[TrialResult]) -> str:
     return visible(told, MAX_MESSAGE)
 
 
-def _code(environment: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what tells versions of the code of a completer and a predictor apart."""
-    plugins = environment.get("plugins")
-    made = plugins if isinstance(plugins, Mapping) else {}
-    # The hash alone: another version of its package may have the same code.
-    return tuple(
-        str(made.get(kind, "")).rpartition(" code ")[2] for kind in ("completer", "predictor")
-    )
+def _n_codes(environments: Iterable[Mapping[str, Any]]) -> int:
+    """Return of how many versions the code of a predictor or its completer was."""
+    found: dict[str, set[str]] = {"completer": set(), "predictor": set()}
+    for environment in environments:
+        plugins = environment.get("plugins")
+        made = plugins if isinstance(plugins, Mapping) else {}
+        for kind, hashes in found.items():
+            # The hash alone: another version of its package may have the same code. Joined folds
+            # say several.
+            said = str(made.get(kind, "")).split(", ")
+            hashes |= {each.rpartition(" code ")[2] for each in said}
+    return max(map(len, found.values()))
 
 
 #: Of an encoder with random weights, whatever its makers trained it on.

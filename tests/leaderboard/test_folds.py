@@ -1,5 +1,7 @@
 """Folds of a dataset as one column of the board."""
 
+from dataclasses import replace
+
 import pytest
 
 from spared_bench.leaderboard.digest import digest
@@ -42,6 +44,46 @@ def test_a_fold_that_others_have_makes_a_failure_where_it_lacks_or_failed():
     assert by_name["other"].status == "skipped"
     assert "hest_x.fold-1" in by_name["other"].message
     assert by_name["bad"].status == "error"
+
+
+def test_what_one_fold_has_to_say_is_said_of_the_whole():
+    def fold(number, n_parameters, code, **facts):
+        made = {
+            "machine": f"m{number}",
+            "plugins": {"predictor": f"mine 1 code {code}", "completer": "ours 1 code c"},
+        }
+        one = trial(number, 0.5, **facts)
+        return replace(
+            one,
+            n_parameters=n_parameters,
+            environment=made,
+            gene_scores={"pcc-gene": [0.1]},
+            calibration={"test": [0.1]},
+        )
+
+    encoder = {"name": "uni", "seen": "unknown"}
+    doubt = {"tested": 2, "failed": {"s9": ["too small"]}}
+    ranking = Ranking(metric="pcc-gene", folds="mean")
+    known = Known(metrics={"pcc-gene": METRIC}, rankings={"hest@1": ranking})
+    (part,) = board_rows(
+        [
+            fold(0, 10, "aa", encoder=encoder, tier="A", slide_checks={"tested": 2, "failed": {}}),
+            fold(1, 30, "bb", encoder=encoder | {"seen": "overlap: x"}, tier="B",
+                 slide_checks=doubt, by_hand={"probe.alpha": 2.0}, field_of_view_um=50.0),
+        ],
+        known,
+    ).protocols  # fmt: skip
+    (row,) = part.rows
+    assert row.n_parameters == 30
+    assert row.n_codes == 2
+    assert row.machine == "m0, m1"
+    assert row.by_hand == "probe.alpha=2.0"
+    assert row.field_of_view_um == 50.0
+    assert row.encoder["seen"] == "overlap: x, unknown"
+    assert part.datasets[0].tier == "B"
+    assert part.datasets[0].doubts == ("s9 (too small)",)
+    (joined,) = with_joined_folds([fold(0, 10, "aa"), fold(1, 30, "aa")])
+    assert joined.gene_scores == joined.calibration == {}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 The spots of a slide are clustered twice, by their measured and by their predicted expression, in
 the same way: genes standardised over measured spots, their first 50 principal components where
 there are more, a graph of the 15 nearest spots in that space, and Leiden's algorithm on it
-(Traag et al., Sci. Rep. 2019, doi:10.1038/s41598-019-41695-z; graspologic-native's), always with
-the same seed.
+(Traag et al., Sci. Rep. 2019, doi:10.1038/s41598-019-41695-z; graspologic-native's), the best of
+five by its modularity, always with the same seed. A spot without a measured gene is in no domain.
 
 The resolution is fixed by a rule that looks at no prediction. On a slide with labels of people, it
 is the lowest of 0.1, 0.2, ..., 2.0 at which the measured expression falls into as many domains as
@@ -24,6 +24,8 @@ NEIGHBOURS = 15
 _COMPONENTS = 50
 _RESOLUTIONS = tuple(round(0.1 * step, 1) for step in range(1, 21))
 _SEED = 0
+#: The best of so many; a single one depends on the order in which it looks at spots.
+_TRIALS = 5
 _LEAST_SPOTS = 20
 
 _Agreement = Callable[[np.ndarray, np.ndarray], float]
@@ -97,23 +99,37 @@ def domains_of(values: np.ndarray, resolution: float) -> np.ndarray:
     resolution : float
         Of Leiden's modularity; the higher, the more domains.
     """
-    import graspologic_native as native
-
-    distinct, which = np.unique(values, axis=0, return_inverse=True)
-    which = np.asarray(which).ravel()
-    if len(distinct) < 2:
-        return np.zeros(len(values), dtype=np.int64)
-    edges = _edges(distinct)
-    _, found = native.leiden(edges, resolution=resolution, seed=_SEED, iterations=2, trials=1)
-    return np.array([found[str(row)] for row in which], dtype=np.int64)
+    return _Graph(values).domains(resolution)
 
 
 def resolution_for(values: np.ndarray, n_domains: int) -> float:
     """Return the lowest resolution at which there are so many domains, or the highest of all."""
+    graph = _Graph(values)
     for resolution in _RESOLUTIONS:
-        if len(np.unique(domains_of(values, resolution))) >= n_domains:
+        if len(np.unique(graph.domains(resolution))) >= n_domains:
             return resolution
     return _RESOLUTIONS[-1]
+
+
+class _Graph:
+    """The graph of the spots of a slide, whatever the resolution; see ``domains_of``."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        distinct, which = np.unique(values, axis=0, return_inverse=True)
+        # Leiden looks at rows in their order: one that the order of genes does not change.
+        order = np.lexsort(np.sort(distinct, axis=1).T)
+        self._which = np.argsort(order)[np.asarray(which).ravel()]
+        self._edges = _edges(distinct[order]) if len(distinct) > 1 else []
+
+    def domains(self, resolution: float) -> np.ndarray:
+        import graspologic_native as native
+
+        if not self._edges:
+            return np.zeros(len(self._which), dtype=np.int64)
+        _, found = native.leiden(
+            self._edges, resolution=resolution, seed=_SEED, iterations=2, trials=_TRIALS
+        )
+        return np.array([found[str(row)] for row in self._which], dtype=np.int64)
 
 
 def _edges(values: np.ndarray) -> list[tuple[str, str, float]]:
@@ -149,7 +165,8 @@ def _against_measured(agreement: _Agreement) -> Callable[..., np.ndarray]:
     def score(
         truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray, tissue: Tissue
     ) -> np.ndarray:
-        found = _clustered(truth, prediction, mask, tissue)
+        known = mask.any(axis=1)
+        found = _clustered(truth[known], prediction[known], mask[known], tissue)
         if found is None or len(np.unique(found[0])) < 2:
             return np.asarray(np.nan)
         return np.asarray(agreement(*found))
@@ -163,10 +180,11 @@ def _against_labels(agreement: _Agreement) -> Callable[..., np.ndarray]:
     ) -> np.ndarray:
         if tissue.labels is None or len(_classes(tissue)) < 2:
             return np.asarray(np.nan)
-        found = _clustered(truth, prediction, mask, tissue)
+        known = mask.any(axis=1)
+        found = _clustered(truth[known], prediction[known], mask[known], tissue)
         if found is None:
             return np.asarray(np.nan)
-        labels = np.asarray(tissue.labels, dtype=str)
+        labels = np.asarray(tissue.labels, dtype=str)[known]
         return np.asarray(agreement(labels[labels != ""], found[1][labels != ""]))
 
     return score

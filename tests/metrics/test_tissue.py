@@ -433,3 +433,27 @@ def test_a_spec_of_classes_has_no_genes_and_words_are_checked():
         MetricSpec("x", "a:b", per="class", given="classes", genes="spatial")
     with pytest.raises(PluginError, match="genes 'best' is none of"):
         MetricSpec("x", "a:b", genes="best")
+
+
+def test_domains_do_not_depend_on_the_order_of_genes(rng):
+    """Spots that lie in no clear domains, in which one look at them finds now these, now those."""
+    truth = rng.normal(size=(144, 12)) + 0.7 * rng.normal(size=(3, 12))[np.arange(144) // 48]
+    prediction = truth + rng.normal(size=truth.shape)
+    mask, tissue = rng.random(truth.shape) < 0.9, grid_tissue(12)
+    orders = [rng.permutation(12) for _ in range(8)]
+    found = {
+        float(domains_ari(truth[:, order], prediction[:, order], mask[:, order], tissue))
+        for order in orders
+    }
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("score", [domains_ari, labels_ari])
+def test_spots_without_a_measured_gene_are_in_no_domain(planted, score):
+    domain, truth, merged = planted
+    labels = np.array(["a", "b", "c"])[domain]
+    mask, tissue = np.ones(truth.shape, bool), grid_tissue(8, labels=labels)
+    known = np.arange(144) % 4 > 0
+    mask[~known] = False
+    alone = score(truth[known], merged[known], mask[known], tissue.rows(known))
+    assert score(truth, merged, mask, tissue) == alone

@@ -48,8 +48,9 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """For messages: ``augmentation = flips``."""
-        return ", ".join(f"{factor} = {label}" for factor, label in self.levels.items())
+        """For messages: ``augmentation = flips``; of a study without factors, what it is of."""
+        levels = ", ".join(f"{factor} = {label}" for factor, label in self.levels.items())
+        return levels or self.protocol.id
 
     @property
     def group(self) -> str:

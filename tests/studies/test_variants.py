@@ -326,3 +326,9 @@ def test_more_combinations_than_cells_are_refused_before_they_are_made(opened):
 def test_a_seed_below_0_is_refused_where_it_stands(opened):
     told = refused(opened, study("{a: {setting: seed, levels: [0, -1]}}"))
     assert "factor 'a', level '-1': seed is -1; expected a whole number from 0 on." in told
+
+
+def test_what_a_study_without_factors_runs_has_a_name_for_messages(opened):
+    of = opened("name: x\nbase: toy\nmetric: mse\nkind: robustness\nmethods: [linear-probe]\n")
+    (variant,) = variants_of(of.study, of.base)
+    assert variant.label == "toy@1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -155,6 +156,12 @@ class TrialResult:
     traceback: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def by_hand(self) -> list[str]:
+        """What was set by hand for it, each as ``st-net.lr=0.1``."""
+        values = self.facts.get(BY_HAND, {}).items()
+        return [f"{n}={v if isinstance(v, str) else json.dumps(v)}" for n, v in sorted(values)]
 
     @property
     def ok(self) -> bool:

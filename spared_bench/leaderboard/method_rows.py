@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +28,7 @@ from spared_bench.leaderboard.model import (
     Summary,
 )
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
-from spared_bench.results import BY_HAND, TrialResult
+from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 
 #: Whose row it is: origin, predictor, completer.
@@ -119,9 +118,8 @@ def _by_hand(trials: Sequence[TrialResult]) -> str:
     """Return what was set by hand: ``st-net.lr=0.1``, or ``st-net.lr=0.1 (her2st_demo)``."""
     found: dict[str, set[str]] = {}
     for trial in trials:
-        for name, value in trial.facts.get(BY_HAND, {}).items():
-            said = value if isinstance(value, str) else json.dumps(value)
-            found.setdefault(visible(f"{name}={said}"), set()).add(trial.dataset)
+        for said in trial.by_hand:
+            found.setdefault(visible(said), set()).add(trial.dataset)
     every = {trial.dataset for trial in trials}
     told = "; ".join(
         said if where == every else f"{said} ({', '.join(sorted(where))})"

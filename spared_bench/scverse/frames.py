@@ -18,7 +18,7 @@ _SHARES = {"above-control"}
 #: What a frame of cells holds beside their names and scores.
 _BESIDE = (
     *("origin", "split", "status", "message"),
-    *("n_parameters", "fit_seconds", "weights", "key"),
+    *("n_parameters", "fit_seconds", "weights", "by_hand", "key"),
 )
 
 
@@ -71,8 +71,8 @@ def results_frame(results: Iterable[TrialResult]) -> pd.DataFrame:
     -------
     DataFrame
         The columns of a cell, ``origin``, ``split``, ``status``, ``message``, ``n_parameters``,
-        ``fit_seconds``, ``weights``, ``key``, and one column for every metric on the evaluated
-        split.
+        ``fit_seconds``, ``weights``, ``by_hand`` (parameters set by hand), ``key``, and one column
+        for every metric on the evaluated split.
     """
     import pandas as pd
 
@@ -90,6 +90,7 @@ def results_frame(results: Iterable[TrialResult]) -> pd.DataFrame:
                 "n_parameters": result.n_parameters,
                 "fit_seconds": result.seconds.get("fit"),
                 "weights": result.facts.get("weights", ""),
+                "by_hand": "; ".join(result.by_hand),
                 "key": result.key,
             }
         )

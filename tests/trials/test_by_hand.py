@@ -9,6 +9,7 @@ import zipfile
 import pytest
 from typer.testing import CliRunner
 
+import spared_bench
 from spared_bench.api import make_bench
 from spared_bench.cli import app
 from spared_bench.leaderboard.publish import build_leaderboard
@@ -51,6 +52,8 @@ def test_a_parameter_set_by_hand_stands_beside_the_scores_until_it_is_not(worksp
     assert told(workspace) == {"none": f"toy-ridge.penalty={searched}"}
     (cell,) = finished_cells(Store(workspace / "store"))
     assert cell.final.facts["by_hand"] == {"toy-ridge.penalty": searched}
+    frame = spared_bench.results(workspace, "toy")
+    assert list(frame["by_hand"]) == [f"toy-ridge.penalty={searched}"]
     shown = (workspace / "leaderboard" / "leaderboard.md").read_text()
     assert f"| toy-ridge.penalty={searched} |" in shown
 

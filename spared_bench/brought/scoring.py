@@ -27,7 +27,7 @@ from spared_bench.errors import AmbiguousNameError, SubmissionError, UsageError
 from spared_bench.files import write_text
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
-from spared_bench.results import BROUGHT, TrialResult
+from spared_bench.results import BROUGHT, UNSCORED, TrialResult
 from spared_bench.store.trials import (
     DATA,
     MEASURED_BY,
@@ -138,6 +138,8 @@ def bring(
     notes = [*found.notes, *_told(coverage, bench), *_far_off(table, rows, arrays, split, bench)]
     key = _store(bench, dataset, completer, name, seed, arrays, table, coverage)
     result = _scored(bench, dataset, completer, name, seed, key)
+    if UNSCORED in result.facts:
+        notes.append(str(result.facts[UNSCORED]))
     return Brought(result, coverage, notes)
 
 

@@ -179,7 +179,7 @@ def _score_split(
     columns: np.ndarray,
     failed: dict[str, str],
 ) -> Scoring:
-    """Score one split: by our own metrics, and by each stranger's in a process of its own.
+    """Score one split: by our own metrics, and by each stranger's alone, mostly in another process.
 
     Where a stranger's metric gives no scores, the reason is noted in ``failed``.
     """
@@ -208,11 +208,18 @@ def _score_split(
             rule=bench.protocol.mean_rule,
         )
 
-    here, apart = _where_scored(bench)
-    found = [
-        by({n: (bench.metric(n), bench.registry.get("metric", n).load()) for n in group})
-        for group in here
-    ]
+    def by_named(*names: str) -> Scoring:
+        return by({n: (bench.metric(n), bench.registry.get("metric", n).load()) for n in names})
+
+    ours, here, apart = _where_scored(bench)
+    found = [by_named(*ours)]
+    for name in (name for name in here if name not in failed):
+        try:
+            found.append(by_named(name))
+        except (KeyboardInterrupt, CorruptEntryError):
+            raise
+        except BaseException as error:  # it may do anything
+            failed[name] = in_words(error)[0]
     for name in (name for name in apart if name not in failed):
         try:
             taken = score_apart(
@@ -227,14 +234,16 @@ def _score_split(
     )
 
 
-def _where_scored(bench: Bench) -> tuple[list[list[str]], list[str]]:
-    """Return the groups of metrics that are scored here, and those scored in other processes."""
+def _where_scored(bench: Bench) -> tuple[list[str], list[str], list[str]]:
+    """Return our metrics, those of strangers that are scored here, and those of other processes.
+
+    In this order: in one process (``--executor inline``) a stranger's may leave anything behind.
+    """
     entries = {name: bench.registry.get("metric", name) for name in bench.scored_metrics}
-    here = [name for name, entry in entries.items() if entry.told is None]
-    ours = [name for name in here if entries[name].plugin.is_ours]
-    # Ours first: in one process (`--executor inline`) a stranger's may leave anything behind.
-    groups = [ours, *([name] for name in here if name not in ours)]
-    return groups, [name for name in entries if name not in here]
+    ours = [name for name, entry in entries.items() if entry.plugin.is_ours]
+    others = [name for name in entries if name not in ours]
+    here = [name for name in others if entries[name].told is None]
+    return ours, here, [name for name in others if name not in here]
 
 
 def _beside(

@@ -221,3 +221,27 @@ def test_exported_slides_hold_what_was_prepared_and_a_full_folder_is_refused(
     assert "-d toy --suite protocol.yaml" in (tmp_path / "split" / "README.md").read_text()
     with pytest.raises(UsageError, match="holds something already"):
         export_split(bench, "toy", tmp_path / "split")
+
+
+def test_a_strangers_metric_that_raises_costs_no_other_score_and_is_named(
+    frame, workspace, tmp_path
+):
+    plugin = tmp_path / "raises_for_brought.py"
+    plugin.write_text(
+        "from spared_bench import MetricSpec, hookimpl\n"
+        "def bad(truth, prediction, mask):\n"
+        "    raise ValueError('no such thing')\n"
+        "@hookimpl\n"
+        "def spared_bench_metrics():\n"
+        "    return [MetricSpec('bad', f'{__name__}:bad', per='entry')]\n"
+    )
+    protocol = tmp_path / "toy.yaml"
+    protocol.write_text(TOY_PROTOCOL.read_text() + "metrics: [mse, bad]\n")
+    frame.to_csv(tmp_path / "mine.csv")
+    words = ["score", str(tmp_path / "mine.csv"), "-d", "toy", "--method", "outside", "--no-page"]
+    words += ["--suite", str(protocol), "--plugin", str(TOY_PLUGIN), "--plugin", str(plugin)]
+    done = CliRunner().invoke(app, [*words, "-w", str(workspace), "--json"])
+    assert done.exit_code == 0, done.exception
+    told = json.loads(done.stdout)
+    assert set(told["scores"]["test"]) == {"mse"}
+    assert told["notes"][-1] == "Metric 'bad' gave nothing: ValueError: no such thing"

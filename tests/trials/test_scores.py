@@ -151,25 +151,32 @@ def test_a_dry_run_tells_of_scores_to_compute(run, workspace, tmp_path):
     assert results_of(plan) == []
 
 
-def test_a_metric_that_raises_is_the_failure_of_the_scores_and_not_of_the_training(
-    run, workspace, tmp_path
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("raise ValueError('no such thing')", "ValueError: no such thing"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("return None", "must return numbers, nan where undefined; found None"),
+    ],
+)
+def test_a_metric_that_raises_gives_nothing_and_costs_no_other_its_scores(
+    run, workspace, tmp_path, body, told
 ):
-    broken = metric_plugin(tmp_path, "raise ValueError('no such thing')")
+    broken = metric_plugin(tmp_path, body)
     failed = run(with_metrics("mse, toy-bias"), [broken])
     (result,) = failed.results
 
-    assert result.status == "error"
-    assert "could not be scored" in result.message
-    assert "no such thing" in result.message
+    assert result.status == "ok"
+    assert set(result.scores["test"]) == {"mse"}
     asked = ["status", "--why", result.key, "-w", str(workspace)]
-    assert "error: Its predictions could not be scored: ValueError: no such thing" in (
-        CliRunner().invoke(app, asked).output
-    )
+    said = CliRunner().invoke(app, asked).output
+    assert "Metric 'toy-bias' gave nothing: " in said and told in said
 
     again = run(with_metrics("mse, toy-bias"), [broken], retry_failed=True)
-    assert (again.new, again.results[0].status) == (0, "error")
+    assert (again.new, set(again.results[0].scores["test"])) == (0, {"mse"})
 
-    whole = tmp_path / "mended_plugin.py"  # another name: this process has loaded the first
+    # Another name: this process has loaded the first.
+    whole = tmp_path / f"mended_{tmp_path.name}.py"
     whole.write_text(METRIC_PLUGIN.format(body="return np.asarray(0.5)"))
     mended = run(with_metrics("mse, toy-bias"), [whole])
     assert mended.new == 0

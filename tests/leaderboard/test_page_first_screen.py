@@ -438,9 +438,9 @@ def test_another_protocol_keeps_view_filters_and_place_and_says_what_differs(ope
     assert page.locator("code", has_text="--protocol demo.yaml").count() == 1
     page.get_by_role("combobox", name="Protocol").select_option("spared@1")
     ready(page, "method")
-    page.get_by_role("heading", level=2, name="a with completer none").wait_for()
+    page.locator("code", has_text="--suite spared").wait_for()  # one of them, or it would raise
+    assert page.get_by_role("heading", level=2, name="a with completer none").count() == 1
     assert f"#method/{row}" in page.url and "organism=human" in page.url
-    assert page.locator("code", has_text="--suite spared").count() == 1
     page.get_by_text("What spared@1 does, and how the other protocol differs").click()
     table = page.get_by_role("table", name="spared@1 and demo@1")
     assert table.locator("tbody tr").all_inner_texts() == ["Target\tTPM\t<b>cp10k"]

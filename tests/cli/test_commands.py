@@ -499,3 +499,20 @@ def test_an_interrupt_that_no_command_catches_is_told(words, monkeypatch, capsys
         main()
     assert ended.value.code == 130
     assert "Interrupted. What was finished is kept." in capsys.readouterr().err
+
+
+def test_what_takes_a_protocol_takes_it_under_both_names():
+    from typer.main import get_command
+
+    from spared_bench.cli import app
+
+    def options(command, path=()):
+        for name, each in getattr(command, "commands", {}).items():
+            yield from options(each, (*path, name))
+        for parameter in command.params:
+            if "--protocol" in parameter.opts or "--suite" in parameter.opts:
+                yield " ".join(path), set(parameter.opts)
+
+    found = dict(options(get_command(app)))
+    assert {"run", "score", "submit build", "leaderboard build", "stability"} <= set(found)
+    assert {name: names for name, names in found.items() if len(names) < 2} == {}

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 leaderboard_app = typer.Typer(help="Make the leaderboard from finished runs.")
 track_app = typer.Typer(help="Keep MLflow in step with the store.")
 
-_PROTOCOL = typer.Option("", help="Only this protocol, e.g. demo@1 [default: all].")
+_PROTOCOL = typer.Option(
+    "", "--protocol", "--suite", help="Only this protocol, e.g. demo@1 [default: all]."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +43,10 @@ def _track() -> None:
 def build(
     source: str = typer.Option("mlflow", "--from", help="mlflow or store; both give the same."),
     protocol: str = typer.Option(
-        "", help="Only this protocol, e.g. demo@1, or the YAML file of one [default: all]."
+        "",
+        "--protocol",
+        "--suite",
+        help="Only this protocol, e.g. demo@1, or the YAML file of one [default: all].",
     ),
     out: Path | None = typer.Option(None, help="Folder to write [default: WORKSPACE/leaderboard]."),
     leaderboards: Path | None = typer.Option(

@@ -21,7 +21,9 @@ def stability(
     metric: str = typer.Option("pcc-gene", help="One that has a value per gene, or any per slide."),
     per: str = typer.Option("gene", help="What is dealt into halves: gene or slide."),
     completer: str = typer.Option("none", "--completer", "-c"),
-    protocol: str = typer.Option("", "--protocol", help="Its id, demo@1, where there are several."),
+    protocol: str = typer.Option(
+        "", "--protocol", "--suite", help="Its id, demo@1, where there are several."
+    ),
     workspace: Path | None = WORKSPACE,
     as_json: bool = JSON,
 ) -> None:

@@ -40,7 +40,10 @@ WITHOUT_DATA = typer.Option(
     False, "--without-data", help="Re-score nothing; the entry can be no more than reported."
 )
 PROTOCOL_FILE = typer.Option(
-    "", "--protocol", help="A YAML file, where the protocol is not an installed one."
+    "",
+    "--protocol",
+    "--suite",
+    help="A YAML file, where the protocol is not an installed one.",
 )
 
 
@@ -52,7 +55,9 @@ def register(app: typer.Typer) -> None:
 @submit_app.command("build")
 def build(
     predictor: str = typer.Argument(..., help="Whose finished runs to hand in."),
-    protocol: str = typer.Option("demo", "--protocol", help="Protocol: a name or a YAML file."),
+    protocol: str = typer.Option(
+        "demo", "--protocol", "--suite", help="Protocol: a name or a YAML file."
+    ),
     out: Path | None = typer.Option(
         None, help="File or folder [default: METHOD-VERSION.PROTOCOL.zip, here]."
     ),
@@ -255,7 +260,7 @@ def add(
 def withdraw(
     entry: str = typer.Argument(..., metavar="METHOD@VERSION"),
     reason: str = typer.Option(..., help="What readers are told."),
-    protocol: str = typer.Option("demo@1", "--protocol", help="Its id, e.g. spared@1."),
+    protocol: str = typer.Option("demo@1", "--protocol", "--suite", help="Its id, e.g. spared@1."),
     leaderboards: Path = LEADERBOARDS,
     as_json: bool = JSON,
 ) -> None:

@@ -484,21 +484,19 @@ def test_a_command_is_told_without_the_form_of_its_output(monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["status"], ["complete", "her2st_demo", "-c", "median"]])
-def test_an_interrupt_that_no_command_catches_is_told(words, monkeypatch, capsys, tmp_path):
-    from spared_bench.cli import main
-    from spared_bench.workspace import Workspace
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Workspace, "at", interrupted)
-    monkeypatch.setattr("sys.argv", ["spared-bench", *words, "-w", str(tmp_path)])
-    # Descriptor 2 is looked after while a command runs.
-    monkeypatch.setattr("spared_bench.cli.end_output", lambda: None)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 130
-    assert "Interrupted. What was finished is kept." in capsys.readouterr().err
+def test_an_interrupt_that_no_command_catches_is_told(words, tmp_path):
+    code = """
+from spared_bench.cli import main
+from spared_bench.workspace import Workspace
+def interrupted(*_):
+    raise KeyboardInterrupt
+Workspace.at = interrupted
+main()
+"""
+    command = [sys.executable, "-c", code, *words, "-w", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1] == "Interrupted. What was finished is kept."
 
 
 def test_what_takes_a_protocol_takes_it_under_both_names():

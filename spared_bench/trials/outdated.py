@@ -76,9 +76,9 @@ def make_current(plan: Plan) -> None:
         groups = _groups(records.cells(), DATA, lambda cell: cell[:2])
         for dataset in {cell.dataset for cell in plan.cells}:
             group = groups.get((protocol, dataset), {})
-            mine = group.get(plan.bench.data_hash(dataset), [])
-            if mine and len(group) > 1:
-                mine[0].path.touch()
+            hashed = plan.bench.data_hash(dataset)
+            if hashed in group and _last(records, group) != hashed:
+                group[hashed][0].path.touch()
 
 
 def _groups(

@@ -28,15 +28,8 @@ from spared_bench.files import write_text
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.results import BROUGHT, UNSCORED, TrialResult
-from spared_bench.store.trials import (
-    DATA,
-    MEASURED_BY,
-    PREDICTIONS,
-    RESULT,
-    SETTINGS,
-    TRIALS,
-    read_scores,
-)
+from spared_bench.store.trials import PREDICTIONS, RESULT, TRIALS, read_scores
+from spared_bench.trials.cells import what_it_was_made_of
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.record import dataset_facts
 from spared_bench.trials.scores import make_scores
@@ -365,9 +358,7 @@ def _scored(
         "search": [],
         "scores": scores_key,
         "figures": "",
-        SETTINGS: bench.protocol.hash_of_a_seed,
-        DATA: bench.data_hash(dataset),
-        MEASURED_BY: bench.measuring_code(dataset),
+        **what_it_was_made_of(bench, dataset),
     }
     path = store.root / "cells" / f"{digest(list(names))}.json"
     write_text(path, json.dumps(record, indent=1), sync=False)

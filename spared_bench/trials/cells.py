@@ -11,11 +11,12 @@ import json
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from spared_bench.bench import Bench
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
@@ -79,6 +80,15 @@ class FinishedCell:
         return self.store.folder(FIGURES, key) if self.store.has(FIGURES, key) else None
 
 
+def what_it_was_made_of(bench: Bench, dataset: str) -> dict[str, str]:
+    """Return what the record of a cell says, so that only like is compared (``outdated``)."""
+    return {
+        SETTINGS: bench.protocol.hash_of_a_seed,
+        DATA: bench.data_hash(dataset),
+        MEASURED_BY: bench.measuring_code(dataset),
+    }
+
+
 def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection[str] = ()) -> int:
     """Write the record of every cell that has its result; return how many are new or changed.
 
@@ -90,9 +100,8 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
         Keys of trials whose cells are left for later.
     """
     store, protocol = plan.bench.workspace.store, plan.bench.protocol
-    settings = protocol.hash_of_a_seed
     # The same for many cells, and this is done every few seconds of a run.
-    data, code = cache(plan.bench.data_hash), cache(plan.bench.measuring_code)
+    made_of = cache(partial(what_it_was_made_of, plan.bench))
     set_by_hand = cache(plan.bench.set_by_hand)
     changed = 0
     for cell in plan.cells:
@@ -109,9 +118,7 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
             "search": cell.searched(results),
             "scores": scores,
             "figures": plan.draw_job(job).key,
-            SETTINGS: settings,
-            DATA: data(cell.dataset),
-            MEASURED_BY: code(cell.dataset),
+            **made_of(cell.dataset),
         }
         if by_hand := set_by_hand(cell.completer, cell.predictor):
             record[BY_HAND] = by_hand

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class SampleCell:
     search: tuple[tuple[TrialResult, Path], ...] = ()
     scores: Path | None = None
     figures: Path | None = None
+    made_of: Mapping[str, str] = field(default_factory=dict)
+    changed: int = 0
 
 
 def trial(

@@ -24,7 +24,7 @@ from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.store.imports import read_mark
 from spared_bench.store.predictions import UNREADABLE, reason_of
-from spared_bench.store.records import Records
+from spared_bench.store.records import CellFile, Records
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.cells import finished_cell
 
@@ -86,7 +86,7 @@ def find_maps(records: Records, rows: Mapping[str, Sequence[TrialResult]]) -> li
     rows : mapping of row id to trials
     """
     found: dict[tuple[str, str], Map] = {}
-    cells: dict[str, Mapping[str, Any]] | None = None
+    cells: dict[str, CellFile] | None = None
     with Records(records.store) as with_genes:
         for row, trials in rows.items():
             for trial in sorted(trials, key=lambda trial: trial.seed):
@@ -103,16 +103,17 @@ def find_maps(records: Records, rows: Mapping[str, Sequence[TrialResult]]) -> li
     return list(found.values())
 
 
-def _cells(records: Records) -> dict[str, Mapping[str, Any]]:
-    """Return the record of the cell of every trial that counts; of several, the last by name."""
-    known = [file.record for file in records.cells() if file.record is not None]
-    return {record["final"]: record for record in sorted(known, key=lambda each: each["cell"])}
+def _cells(records: Records) -> dict[str, CellFile]:
+    """Return the file of the cell of every trial that counts; of several, the last by name."""
+    known = [(file.record, file) for file in records.cells() if file.record is not None]
+    known.sort(key=lambda each: each[0]["cell"])
+    return {record["final"]: file for record, file in known}
 
 
-def _map(records: Records, row: str, key: str, record: Mapping[str, Any] | None) -> Map | None:
+def _map(records: Records, row: str, key: str, file: CellFile | None) -> Map | None:
     """Return what can be drawn of a trial; of the store's, for MLflow's results have no genes."""
     store = records.store
-    cell = None if record is None else finished_cell(records, record)
+    cell = None if file is None else finished_cell(records, file)
     if cell is None:
         return None
     try:

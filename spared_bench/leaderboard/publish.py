@@ -32,7 +32,13 @@ from spared_bench.specs import MetricSpec
 from spared_bench.store.records import Records
 from spared_bench.tracking.unchanged import database_state
 from spared_bench.trials.cells import finals_in
-from spared_bench.trials.outdated import Cell, outdated_cells, remarks_on_code, without
+from spared_bench.trials.outdated import (
+    Cell,
+    RecordedCells,
+    outdated_cells,
+    remarks_on_code,
+    without,
+)
 from spared_bench.words import counted
 from spared_bench.workspace import Workspace
 
@@ -103,20 +109,21 @@ def collect(
     source: Source,
     unread: list[str] | None = None,
     records: Records | None = None,
-) -> list[TrialResult]:
-    """Return the results that count, from MLflow or from the store; both say the same.
+) -> tuple[list[TrialResult], RecordedCells]:
+    """Return the results that count, from MLflow or from the store, and what is said of them.
 
-    Neither with curves, tracebacks, or values of single genes.
+    Both say the same, and neither has curves, tracebacks, or values of single genes.
 
     ``unread`` takes a sentence for every result of the store that cannot be read; ``records`` are
     those of the store where they are at hand.
     """
-    if source == "store":
-        with _at_hand(workspace, records) as at_hand:
-            return list(finals_in(at_hand, protocol, unread))
-    from spared_bench.tracking.tracker import Tracker
+    with _at_hand(workspace, records) as at_hand:
+        if source == "store":
+            return list(finals_in(at_hand, protocol, unread)), at_hand
+        from spared_bench.tracking.tracker import Tracker
 
-    return Tracker(workspace.root).results(protocol or None)
+        logged = Tracker(workspace.root).logged(protocol or None).filled(at_hand)
+        return logged.results, logged
 
 
 def _untracked(
@@ -235,10 +242,10 @@ def build_leaderboard(
     )
     left_out = [] if left_out is None else left_out
     with uncollected() as resume, _at_hand(workspace, records) as at_hand:
-        results = collect(workspace, protocol, source, left_out, at_hand)
-        outdated = outdated_cells(at_hand, known.settings)
+        results, said = collect(workspace, protocol, source, left_out, at_hand)
+        outdated = outdated_cells(said, known.settings)
         results = without(results, outdated, left_out)
-        known = known.with_remarks(remarks_on_code(at_hand, outdated))
+        known = known.with_remarks(remarks_on_code(said, outdated))
         trials = with_what_is_known(results, entries, registry, protocols)
         completion = completions(workspace, protocol, source, left_out)
         if not trials and not completion:
@@ -246,6 +253,7 @@ def build_leaderboard(
                 raise WorkspaceError(f"No result can be shown. {' '.join(left_out[:5])}")
             return None
         if source == "mlflow":
+            outdated |= outdated_cells(at_hand, known.settings)
             left_out += _untracked(results, at_hand, protocol, outdated)
         slides = _slides(workspace, registry, left_out, plugin_files) if maps else None
         extras = Extras(

@@ -15,15 +15,13 @@ from spared_bench.ordinary import read_json
 from spared_bench.results import BY_HAND, TrialResult, TrialScores, record_of
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.finals import packed, unpacked
-from spared_bench.store.imports import MARK
+from spared_bench.store.imports import MARK, is_marked
 from spared_bench.store.index import CELLS, FINALS, PARTS, Index, empty_of
 from spared_bench.store.stamps import is_as, missing, names_in, stamp_of, stamp_of_file
 from spared_bench.store.trials import (
-    DATA,
-    MEASURED_BY,
+    MADE_OF,
     PREDICTIONS,
     SCORES,
-    SETTINGS,
     TRIALS,
     is_earlier_cell,
     read_cell,
@@ -205,6 +203,12 @@ class Records:
             with suppress(OSError):  # taken away meanwhile, or a link in a circle
                 yield self._cell(file.path, file.name, file.stat())
 
+    def is_imported(self, cell: CellFile) -> bool:
+        """Whether the result of a cell was made in another workspace."""
+        return cell.record is not None and is_marked(
+            self.store.folder(TRIALS, cell.record["final"])
+        )
+
     def cell(self, path: Path) -> CellFile:
         """Read what may be the record of a cell; one that is gone, or no file, is none."""
         try:
@@ -278,8 +282,7 @@ def _dict(known: dict[str, Any]) -> dict[str, Any]:
 
 def _cell(known: dict[str, Any]) -> dict[str, Any]:
     record = {name: known[name] for name in ("cell", "final", "search", "scores", "figures")}
-    further = (SETTINGS, DATA, MEASURED_BY, BY_HAND)
-    return record | {name: known[name] for name in further if name in known}
+    return record | {name: known[name] for name in (*MADE_OF, BY_HAND) if name in known}
 
 
 def _is_record(file: os.DirEntry[str]) -> bool:

@@ -159,6 +159,8 @@ SETTINGS = "settings"
 DATA = "data"
 #: And that of the code which prepared and scored it (``Bench.measuring_code``).
 MEASURED_BY = "measured_by"
+#: What it says for comparisons (``spared_bench.trials.outdated``).
+MADE_OF = (SETTINGS, DATA, MEASURED_BY)
 
 
 def read_cell(path: Path) -> dict[str, Any] | None:

@@ -10,16 +10,19 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spared_bench.results import TrialResult
+from spared_bench.results import IMPORTED, TrialResult
 from spared_bench.store.entries import MANIFEST
 from spared_bench.store.processes import scratch_folder
+from spared_bench.store.records import CellFile, Records
+from spared_bench.store.trials import MADE_OF
 from spared_bench.tracking.connection import Connection
 from spared_bench.tracking.inputs import LOGGED_MODEL, log_dataset, log_model, source_tags
 from spared_bench.tracking.run_record import PREFIX, from_run, to_run
@@ -33,11 +36,13 @@ CONTENT = PREFIX + "content"
 COMPLETE = PREFIX + "complete"
 CURRENT = PREFIX + "current"
 FORMAT = PREFIX + "format"
+RECORDED = PREFIX + "recorded"  # when the cell's record was written, in nanoseconds
 #: Raised when runs of earlier versions are no longer what the board reads.
 VERSION = "2"
 
 # MLflow takes 100 parameters, 1,000 values and 1 MB at once.
 _PARAMS_AT_ONCE = 50
+_MADE_OF = {name: PREFIX + name for name in MADE_OF}
 _METRICS_AT_ONCE = 800
 
 
@@ -72,6 +77,54 @@ class LoggedCell(Protocol):
         """The files of its figures, if they were drawn."""
         ...
 
+    @property
+    def made_of(self) -> Mapping[str, str]:
+        """What its record says for comparisons (``spared_bench.trials.outdated``)."""
+        ...
+
+    @property
+    def changed(self) -> int:
+        """When the record was written, in nanoseconds."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoggedResults:
+    """The current results, and what their runs say for comparisons, as the records of a store do.
+
+    Parameters
+    ----------
+    results : list of TrialResult
+    said : list of CellFile
+        One for each result, at no place.
+    """
+
+    results: list[TrialResult]
+    said: list[CellFile]
+
+    def cells(self) -> list[CellFile]:
+        """Return what is said of each result."""
+        return self.said
+
+    def filled(self, records: Records) -> LoggedResults:
+        """Return them with what runs of earlier versions do not say, if the store's records do."""
+        if all(cell.changed for cell in self.said):
+            return self
+        known = {_of(cell.record): cell for cell in records.cells() if cell.record is not None}
+        said = [
+            cell if cell.changed or cell.record is None else known.get(_of(cell.record), cell)
+            for cell in self.said
+        ]
+        return replace(self, said=said)
+
+    def is_imported(self, cell: CellFile) -> bool:
+        """Whether a result was made in another workspace than the one that logged it."""
+        return cell.record is not None and cell.record["final"] in self._imported
+
+    @cached_property
+    def _imported(self) -> frozenset[str]:
+        return frozenset(result.key for result in self.results if IMPORTED in result.facts)
+
 
 @dataclass
 class _Logged:
@@ -83,6 +136,7 @@ class _Logged:
     content: str
     complete: bool
     current: bool
+    said: dict[str, str]
 
 
 @dataclass
@@ -109,12 +163,14 @@ class CellLog:
                 self._delete(experiment, parent.run_id)
                 parents.remove(parent)
             parents.append(self._log_cell(experiment, cell, content))
+        else:
+            self._say(match, _said(cell))
         current = match or parents[-1]
         for parent in parents:
             self._mark(parent, parent is current)
         return match is None
 
-    def results(self, protocol: str | None) -> list[TrialResult]:
+    def results(self, protocol: str | None) -> LoggedResults:
         """Read the current trial of every cell, of one protocol or of all."""
         complete = f"tags.`{COMPLETE}` = 'true' and tags.`{CURRENT}` = 'true'"
         complete += f" and tags.`{FORMAT}` = '{VERSION}'"
@@ -123,24 +179,33 @@ class CellLog:
         # Oldest first: if logging was interrupted between two versions, the newer one counts.
         runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))
         cells = {(r.info.experiment_id, r.data.tags[CELL]): r for r in runs}
-        return sorted((_read(run) for run in cells.values()), key=_order)
+        read = sorted(((_read(run), run) for run in cells.values()), key=_order)
+        results = [result for result, _ in read]
+        return LoggedResults(results, [_said_of(result, run.data.tags) for result, run in read])
 
     def _mark(self, parent: _Logged, current: bool) -> None:
         if parent.current != current:
             self._connection.client.set_tag(parent.run_id, CURRENT, str(current).lower())
             parent.current = current
 
+    def _say(self, parent: _Logged, said: dict[str, str]) -> None:
+        for name in said.keys() | parent.said.keys():
+            if said.get(name) != parent.said.get(name):
+                self._connection.client.set_tag(parent.run_id, name, said.get(name, ""))
+        parent.said = said
+
     def _log_cell(self, experiment: _Experiment, cell: LoggedCell, content: str) -> _Logged:
         trial = cell.final
+        said = _said(cell)
         tags = {ROLE: "cell", CELL: _name(cell), CONTENT: content, CURRENT: "true", FORMAT: VERSION}
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
         folders = [cell.folder, *filter(None, (cell.scores, cell.figures))]
-        run_id = self._log_run(experiment, trial, folders, name, tags)
+        run_id = self._log_run(experiment, trial, folders, name, tags | said)
         for child, folder in cell.search:
             tags = {ROLE: "search", "mlflow.parentRunId": run_id}
             self._log_run(experiment, child, [folder], _varied(child, cell), tags)
         self._connection.client.set_tag(run_id, COMPLETE, "true")
-        return _Logged(run_id, _name(cell), trial.key, content, complete=True, current=True)
+        return _Logged(run_id, _name(cell), trial.key, content, True, True, said)
 
     def _log_run(
         self,
@@ -221,6 +286,24 @@ def _content(cell: LoggedCell) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _said(cell: LoggedCell) -> dict[str, str]:
+    """Return the tags that say what a cell was made of, and when that was recorded."""
+    made_of = {_MADE_OF[name]: said for name, said in cell.made_of.items()}
+    return made_of | {RECORDED: str(cell.changed)}
+
+
+def _said_of(result: TrialResult, tags: Mapping[str, str]) -> CellFile:
+    """Return what a run says, as ``Records.cells`` gives what the record of a cell does."""
+    made_of = {name: tags[tag] for name, tag in _MADE_OF.items() if tags.get(tag)}
+    recorded = tags.get(RECORDED, "")
+    record = {"cell": list(result.cell), "final": result.key}
+    return CellFile("", record | made_of, False, int(recorded) if recorded.isdecimal() else 0)
+
+
+def _of(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (*record["cell"], record["final"])
+
+
 def _logged(run: Run) -> _Logged:
     tags = run.data.tags
     return _Logged(
@@ -230,6 +313,7 @@ def _logged(run: Run) -> _Logged:
         content=tags.get(CONTENT, ""),
         complete=tags.get(COMPLETE) == "true",
         current=tags.get(CURRENT) == "true",
+        said={name: tags[name] for name in (*_MADE_OF.values(), RECORDED) if name in tags},
     )
 
 
@@ -257,8 +341,8 @@ def _mlflow_status(trial: TrialResult) -> str:
     return "KILLED" if trial.status == "killed" else "FAILED"
 
 
-def _order(trial: TrialResult) -> tuple[Any, ...]:
-    return (*trial.cell, trial.key)
+def _order(read: tuple[TrialResult, Run]) -> tuple[Any, ...]:
+    return (*read[0].cell, read[0].key)
 
 
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spared_bench.errors import TrackingError
 from spared_bench.results import TrialResult
-from spared_bench.tracking.cells import CellLog, LoggedCell
+from spared_bench.tracking.cells import CellLog, LoggedCell, LoggedResults
 from spared_bench.tracking.completion import log_completion, read_completion
 from spared_bench.tracking.connection import Connection, is_of_the_value
 
@@ -110,6 +110,10 @@ class Tracker:
         )
 
     def results(self, protocol: str | None = None) -> list[TrialResult]:
+        """Read the results of ``logged`` alone."""
+        return self.logged(protocol).results
+
+    def logged(self, protocol: str | None = None) -> LoggedResults:
         """Read the current trial of every cell, without curves, genes and traceback.
 
         Parameters
@@ -123,7 +127,7 @@ class Tracker:
             If MLflow cannot be reached, or a run has been changed by hand beyond recognition.
         """
         if self.connection.is_missing:
-            return []
+            return LoggedResults([], [])
         with self.connection.explained("read from"):
             return self._cells.results(protocol)
 

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import (
     DATA,
     FIGURES,
+    MADE_OF,
     MEASURED_BY,
     SCORES,
     SETTINGS,
@@ -52,6 +53,8 @@ class FinishedCell:
     store : Store
     record : mapping
         Keys of the entries of its trial, scores and figures.
+    changed : int
+        When the record was written, in nanoseconds.
     search : tuple of (TrialResult, Path)
         The candidates, without scores; empty where nothing was searched.
     """
@@ -59,7 +62,13 @@ class FinishedCell:
     final: TrialResult
     store: Store
     record: Mapping[str, Any]
+    changed: int
     search: tuple[tuple[TrialResult, Path], ...] = ()
+
+    @property
+    def made_of(self) -> dict[str, str]:
+        """What its record says for comparisons (``outdated``)."""
+        return {name: self.record[name] for name in MADE_OF if name in self.record}
 
     # Places are put together when they are asked for: of 50,000 cells they take a second.
     @property
@@ -166,9 +175,9 @@ def cells_in(
     unread = [] if unread is None else unread
     files = records.cells() if only is None else map(records.cell, only)
     for some in _some_of(files, protocol, unread):
-        _look_up(records, some)
-        for record in some:
-            finished = finished_cell(records, record, unread)
+        _look_up(records, [file.record for file in some if file.record])
+        for file in some:
+            finished = finished_cell(records, file, unread)
             if finished is not None:
                 yield finished
 
@@ -189,7 +198,8 @@ def finals_in(
     unread = [] if unread is None else unread
     if not protocol:
         records.read_all(FINALS)  # in one go, which takes less than by their keys
-    for some in _some_of(records.cells(), protocol, unread):
+    for files in _some_of(records.cells(), protocol, unread):
+        some = [file.record for file in files if file.record]
         if protocol:
             records.read_ahead(FINALS, [record["final"] for record in some])
         known = [records.final(record) for record in some]
@@ -205,18 +215,18 @@ def finals_in(
 
 def _some_of(
     files: Iterable[CellFile], protocol: str, unread: list[str]
-) -> Iterator[list[dict[str, Any]]]:
-    """Yield the records of the cells of a protocol, sorted by their names, some at a time."""
-    wanted = []
+) -> Iterator[list[CellFile]]:
+    """Yield the files of the cells of a protocol, sorted by their names, some at a time."""
+    wanted: list[tuple[list[Any], CellFile]] = []
     for file in files:
         if file.record is None:
             if not file.earlier:  # of which the commands tell
                 unread.append(f"cells/{file.path.name} is no record of a cell and is left out.")
         elif not protocol or file.record["cell"][0] == protocol:
-            wanted.append(file.record)
-    wanted.sort(key=lambda record: record["cell"])
+            wanted.append((file.record["cell"], file))
+    wanted.sort(key=itemgetter(0))
     for start in range(0, len(wanted), _AT_ONCE):
-        yield wanted[start : start + _AT_ONCE]
+        yield [file for _, file in wanted[start : start + _AT_ONCE]]
 
 
 def _look_up(records: Records, some: Sequence[Mapping[str, Any]]) -> None:
@@ -225,25 +235,27 @@ def _look_up(records: Records, some: Sequence[Mapping[str, Any]]) -> None:
 
 
 def finished_cell(
-    records: Records, record: Mapping[str, Any], unread: list[str] | None = None
+    records: Records, file: CellFile, unread: list[str] | None = None
 ) -> FinishedCell | None:
     """Return the cell of a record, if its trial is there, with scores where there must be some.
 
     Parameters
     ----------
     records : Records
-    record : mapping
+    file : CellFile
         As ``Records.cells`` gives it.
     unread : list of str, optional
         As ``finished_cells`` takes it.
     """
-    store = records.store
+    store, record = records.store, file.record
+    if record is None:
+        return None
     result = _with_scores(records, record, [] if unread is None else unread)
     if result is None:
         return None
     others = ((key, records.trial(key, [])) for key in record["search"])
     searched = tuple((each, store.folder(TRIALS, key)) for key, each in others if each is not None)
-    return FinishedCell(result, store, record, searched)
+    return FinishedCell(result, store, record, file.changed, searched)
 
 
 def _with_scores(

@@ -8,12 +8,11 @@ is run after.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from spared_bench.results import TrialResult
-from spared_bench.store.imports import is_marked
 from spared_bench.store.records import CellFile, Records
-from spared_bench.store.trials import DATA, MEASURED_BY, SETTINGS, TRIALS
+from spared_bench.store.trials import DATA, MEASURED_BY, SETTINGS
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -27,14 +26,26 @@ _Group = dict[str, list[CellFile]]  # the records of each hash
 _MOST_NAMED = 3
 
 
-def outdated_cells(records: Records, settings: Mapping[str, str]) -> dict[Cell, Other]:
+class RecordedCells(Protocol):
+    """What is said of finished cells: by the records of a store, or by the runs of MLflow."""
+
+    def cells(self) -> Iterable[CellFile]:
+        """Return what is said of each."""
+        ...
+
+    def is_imported(self, cell: CellFile) -> bool:
+        """Whether the result of a cell was made in another workspace."""
+        ...
+
+
+def outdated_cells(records: RecordedCells, settings: Mapping[str, str]) -> dict[Cell, Other]:
     """Return the cells that were finished under other settings, or of other data, than count.
 
     Those of the cell that was recorded last count; one that was imported, where no other is there.
 
     Parameters
     ----------
-    records : Records
+    records : RecordedCells
         Those of an earlier version, which do not say it, are not among them.
     settings : mapping of str to str
         Of protocols that are at hand, the hash of their settings (``Protocol.hash_of_a_seed``),
@@ -49,7 +60,9 @@ def outdated_cells(records: Records, settings: Mapping[str, str]) -> dict[Cell, 
     return found
 
 
-def remarks_on_code(records: Records, outdated: Mapping[Cell, Other]) -> dict[str, tuple[str, ...]]:
+def remarks_on_code(
+    records: RecordedCells, outdated: Mapping[Cell, Other]
+) -> dict[str, tuple[str, ...]]:
     """Return what a board has to say, by protocol, of results that other code prepared or scored.
 
     They stay: most changes of code move no number.
@@ -100,20 +113,16 @@ def _others(group: _Group, counts: str) -> Iterator[Cell]:
     return (_cell(file) for hashed in group if hashed != counts for file in group[hashed])
 
 
-def _last(records: Records, group: _Group) -> str:
+def _last(records: RecordedCells, group: _Group) -> str:
     """Return what the record says that was written last, those of this workspace before others."""
     if len(group) == 1:
         return next(iter(group))
     made = (
-        (not _is_imported(records, file), file.changed, hashed)
+        (not records.is_imported(file), file.changed, hashed)
         for hashed, files in group.items()
         for file in files
     )
     return max(made)[-1]
-
-
-def _is_imported(records: Records, file: CellFile) -> bool:
-    return file.record is not None and is_marked(records.store.folder(TRIALS, file.record["final"]))
 
 
 def _cell(file: CellFile) -> Cell:

@@ -72,7 +72,7 @@ def test_the_row_stands_on_the_board_as_brought_from_store_and_from_mlflow(bench
     (row,) = rows[rows["predictor"] == "outside"].to_dict("records")
     assert row["trust"] == "brought"
     assert bool(row["claimed"])
-    stored, tracked = (collect(bench.workspace, "", source) for source in ("store", "mlflow"))
+    stored, tracked = (collect(bench.workspace, "", source)[0] for source in ("store", "mlflow"))
     assert stored[0].scores == tracked[0].scores
     assert stored[0].facts == tracked[0].facts
 
@@ -83,7 +83,7 @@ def test_the_same_file_twice_is_one_row_and_another_file_takes_its_place(bench, 
     other = bring(bench, frame + 0.5, "toy", method="outside")
 
     assert first.result.key == again.result.key != other.result.key
-    assert [each.key for each in collect(bench.workspace, "", "store")] == [other.result.key]
+    assert [each.key for each in collect(bench.workspace, "", "store")[0]] == [other.result.key]
 
 
 def test_it_can_be_handed_in_and_is_scored_again(bench, frame, tmp_path):

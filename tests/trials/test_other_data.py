@@ -165,6 +165,38 @@ def test_an_imported_result_of_other_data_takes_none_of_ones_own(place, tmp_path
     assert "toy-ridge" in left_out
 
 
+def test_a_tracking_server_of_several_machines_knows_of_what_data_their_results_are(
+    place, tmp_path, monkeypatch, empty_database
+):
+    """The records of a workspace say nothing of what another one logged."""
+    shutil.copy(empty_database, tmp_path / "shared.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared.db")
+    run(place, "gene-mean", "toy-mean")
+    other = tmp_path / "elsewhere"
+    shutil.copytree(place / "slides", other / "slides")
+    shutil.copy(place / "mine.yaml", other)
+    command(other, "data", "add", str(other / "mine.yaml"))
+    edit(other, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
+    run(other, "toy-ridge")
+
+    third = tmp_path / "third"
+    (third / "w").mkdir(parents=True)
+    for machine in (place, other, third):
+        rebuild(machine, "mlflow")
+        rows, left_out = shown(machine)
+        assert rows == {"toy-ridge"}
+        assert "2 results of toy@1 on mine made of other data" in left_out[0]
+
+    # Data that come back are those of the last run again, whose runs the server has.
+    edit(place, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
+    run(place, "toy-mean")
+    edit(place, "val: [T3], test: [T2]", "val: [T2], test: [T3]")
+    assert run(place, "gene-mean", "toy-mean") == 0
+    rebuild(third, "mlflow")
+    rows, (left_out,) = shown(third)
+    assert rows == {"gene-mean", "toy-mean"} and "toy-ridge" in left_out
+
+
 def test_no_submission_is_built_of_them(place, tmp_path):
     run(place, "gene-mean", "toy-mean")
     edit(place, "val: [T2], test: [T3]", "val: [T3], test: [T2]")

@@ -391,6 +391,8 @@ def _applied(
 
     slide = make_slide(image, spots, diameter, um_per_px)
     registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
+    for remark in trained.remarks_with(registry):
+        warnings.warn(remark, stacklevel=3)
     made = apply(trained, registry, slide)
     made.layers["predicted"] = np.array(made.X)
     made.uns[SPATIAL] = spatial_of({image.stem: slide}, [image.stem])

@@ -28,6 +28,7 @@ from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import TrialResult
 from spared_bench.sources.jpeg2000 import check_bands
 from spared_bench.store.trials import trials_beginning
+from spared_bench.trials.environment import code_of
 from spared_bench.trials.withheld import predicting
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
 
     from spared_bench.registry import Registry
     from spared_bench.store.entries import Store
+    from spared_bench.trials.outdated import Other
 
 #: Of an entry of a trial: what a model needs to be applied.
 APPLICATION = "application.json"
 _MODEL = "model"
+_ANEW = "The same run trains it anew."
 _NEEDED = {"patches", "spot_um", "offset"}
 
 
@@ -54,11 +57,32 @@ class Trained:
     application : dict
         ``patches`` (the protocol's cutting), ``views`` (the method's), ``spot_um`` (width of a
         training spot, 0 where unknown), ``offset`` (added to each gene's output).
+    remarks : tuple of str
+        Sentences on what it is not, though its name may say so: of the data that its dataset has
+        now, under the settings that its protocol has now, or with the parameters of these.
     """
 
     result: TrialResult
     folder: Path
     application: dict[str, Any]
+    remarks: tuple[str, ...] = ()
+
+    def remarks_with(self, registry: Registry) -> list[str]:
+        """Return the remarks, and one if the code that is to apply it is not that of its training.
+
+        Parameters
+        ----------
+        registry : Registry
+        """
+        name = self.result.predictor
+        code = str(self.result.environment.get("plugins", {}).get("predictor", ""))
+        if not code or code.endswith(code_of(registry.get("predictor", name))):
+            return list(self.remarks)
+        return [
+            *self.remarks,
+            f"The code of {name!r} is not what it was when this was trained, so what it predicts"
+            f" may differ from the run. {_ANEW}",
+        ]
 
     def load(self, registry: Registry) -> Any:
         """Return the predictor as it was after its training.
@@ -98,9 +122,13 @@ def find_trained(store: Store, run: str) -> Trained:
     MissingFileError
         If the trial left no model.
     """
-    from spared_bench.trials.cells import finished_cells
+    from spared_bench.store.records import Records
+    from spared_bench.trials.cells import cells_in
+    from spared_bench.trials.outdated import outdated_cells
 
-    cells = list(finished_cells(store))
+    with Records(store) as records:
+        cells = list(cells_in(records))
+        outdated = outdated_cells(records, {})
     named = {_name(cell.final): cell.final for cell in cells}
     found = [(cell.final, cell.folder) for cell in cells if _name(cell.final) == run]
     scored = {cell.final.key: cell.final for cell in cells}
@@ -123,7 +151,20 @@ def find_trained(store: Store, run: str) -> Trained:
             f"Trial {run!r} left no model in {folder}: its method does not save itself, or it was"
             " run by an earlier version. Remove that folder and run the trial again."
         )
-    return Trained(result, folder, read_application(folder))
+    remarks = _remarks(result, outdated.get(result.cell)) if _name(result) == run else ()
+    return Trained(result, folder, read_application(folder), remarks)
+
+
+def _remarks(result: TrialResult, other: Other | None) -> tuple[str, ...]:
+    """Return what the name of a result does not say of it."""
+    said = []
+    if result.by_hand:
+        said.append(f"It was trained with {' '.join(result.by_hand)}, set by hand.")
+    if other == "data":
+        said.append(f"It was trained on other data than {result.dataset} has now. {_ANEW}")
+    elif other == "settings":
+        said.append(f"It was trained under other settings than {result.protocol} has now. {_ANEW}")
+    return tuple(said)
 
 
 def read_application(folder: Path) -> dict[str, Any]:

@@ -8,11 +8,14 @@ import socket
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
 from spared_bench.trials.machine import machine_class
+
+if TYPE_CHECKING:
+    from spared_bench.registry import Registered
 
 _PACKAGES = (
     "spared-bench",
@@ -79,7 +82,12 @@ def remember() -> None:
 
 def _plugin(bench: Bench, kind: str, name: str) -> str:
     entry = bench.registry.get(kind, name)
-    return f"{entry.plugin.distribution} {entry.plugin.version} code {entry.code[:12]}"
+    return f"{entry.plugin.distribution} {entry.plugin.version} {code_of(entry)}"
+
+
+def code_of(entry: Registered) -> str:
+    """Return how an environment ends what it says of a plugin: which code it is."""
+    return f"code {entry.code[:12]}"
 
 
 @cache

@@ -170,7 +170,8 @@ def test_of_an_image_that_is_shown_turned_it_is_told_how_positions_refer_to_it(
         trained_workspace, "toy/none/linear-probe", "--image", tmp_path / "turned.png",
         "--spots", spots, "--um-per-px", 6.25, "--out", tmp_path / "p.h5ad", "--json",
     )  # fmt: skip
-    (note,) = json.loads(done.output)["notes"]
+    by_hand, note = json.loads(done.output)["notes"]
+    assert by_hand == "It was trained with linear-probe.alpha=1.0, set by hand."
     assert "shown turned to the right by 90 degrees (orientation 6)" in note
     assert "positions of spots must refer" in note
 

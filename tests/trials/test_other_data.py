@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -195,6 +197,59 @@ def test_a_tracking_server_of_several_machines_knows_of_what_data_their_results_
     rebuild(third, "mlflow")
     rows, (left_out,) = shown(third)
     assert rows == {"gene-mean", "toy-mean"} and "toy-ridge" in left_out
+
+
+def test_a_trained_method_of_other_data_set_by_hand_or_of_other_code_is_applied_and_said_to_be(
+    place, tmp_path
+):
+    """The name of a run says none of it; its key, and the run that trains it anew, do."""
+    plugin = tmp_path / "applied_again.py"
+    text = (
+        "import json\n"
+        "import numpy as np\n"
+        "from spared_bench import PredictorSpec, hookimpl\n"
+        "class Again:\n"
+        "    def __init__(self, shift=0.0):\n"
+        "        self.shift = shift\n"
+        "    def fit(self, train, val, context):\n"
+        "        self.mean = np.asarray(train.target).mean(axis=0)\n"
+        "    def predict(self, slides):\n"
+        "        return np.tile(self.mean, (len(slides.patches), 1)).astype('float32')\n"
+        "    def save(self, folder):\n"
+        "        (folder / 'm.json').write_text(json.dumps(self.mean.tolist()))\n"
+        "    def load(self, folder):\n"
+        "        self.mean = np.array(json.loads((folder / 'm.json').read_text()))\n"
+        "@hookimpl\n"
+        "def spared_bench_predictors():\n"
+        "    return [PredictorSpec('again', 'applied_again:Again')]\n"
+    )
+    plugin.write_text(text)
+    spots = tmp_path / "spots.csv"
+    spots.write_text("x,y\n40,40\n60,60\n")
+    words = ["--plugin", str(plugin), "--suite", str(TOY_PROTOCOL), "-d", "mine", "-c", "none"]
+    words += ["--workers", "1", "--no-figures", "--device", "cpu", "--no-track"]
+
+    given = ["predict", "mine/none/again", "--image", str(place / "slides/T1/full.png"), "--json"]
+    given += ["--spots", str(spots), "--um-per-px", "5", "--plugin", str(plugin)]
+    given += ["--out", str(tmp_path / "o.h5ad")]
+
+    def notes():
+        return json.loads(command(place, *given).stdout)["notes"]
+
+    command(place, "run", *words, "-p", "again", "--set", "again.shift=2.5")
+    by_hand = "It was trained with again.shift=2.5, set by hand."
+    assert notes() == [by_hand]
+    edit(place, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
+    command(place, "run", *words, "-p", "gene-mean")
+    other = "It was trained on other data than mine has now. The same run trains it anew."
+    assert notes() == [by_hand, other]
+    command(place, "run", *words, "-p", "again")
+    assert notes() == []
+    plugin.write_text(text.replace("axis=0)", "axis=0) * 1.0"))
+    anew = [sys.executable, "-m", "spared_bench", *given, "-w", str(place / "w")]
+    done = subprocess.run(anew, capture_output=True, text=True, check=True)  # which read no other
+    (code,) = json.loads(done.stdout)["notes"]
+    assert "The code of 'again' is not what it was when this was trained" in code
 
 
 def test_no_submission_is_built_of_them(place, tmp_path):

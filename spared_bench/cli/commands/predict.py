@@ -65,6 +65,7 @@ def predict(
     registry = discover(plugin).require_files(plugin)
     warn_of_quarantine(registry.quarantined)
     trained = applying.find_trained(Workspace.at(workspace).store, run)
+    notes = trained.remarks_with(registry)
     columns = applying.choose_genes(trained.result, gene)
     width = diameter or applying.spot_diameter_px(trained, um_per_px)
     path = out or Path(f"{image.stem}.predicted.h5ad")
@@ -76,9 +77,9 @@ def predict(
         _make_place_for(each, given)
     if spots is not None:
         wanted = new_slide.read_positions(spots, um_per_px)
-        notes = [*wanted.notes, *told_of(image)]
+        notes += [*wanted.notes, *told_of(image)]
     else:
-        wanted, notes = new_slide.grid(*image_size(image), grid_um / um_per_px), []
+        wanted = new_slide.grid(*image_size(image), grid_um / um_per_px)
     new_slide.check_diameter(width, *image_size(image))
     if finds_tissue:
         pixels, mask, factor = tissues.find_tissue(image)
@@ -97,8 +98,8 @@ def predict(
         f"{counted(predicted.n_obs, 'spot')} x {counted(predicted.n_vars, 'gene')}: {path}",
         f"Picture: {picture}",
         *notes,
+        *([f"What was taken for tissue: {overview}"] if finds_tissue else []),
     ]
-    lines += [f"What was taken for tissue: {overview}"] if finds_tissue else []
     files = {"adata": path, "picture": picture, "tissue": overview if finds_tissue else None}
     show_result({"trial": trained.result.key, **facts, **files}, as_json, "\n".join(lines))
 

@@ -235,7 +235,7 @@ class Row:
         How much it loses under the shift of the tested images that it bears worst, as a study of
         robustness of this protocol found; ``None`` without one.
     worst_shift : str
-        Which shift, and of which metric.
+        Which shift, by which metric, of how many shifts, and on which datasets.
     studies : tuple of StudyLink
         Those of the workspace that run this predictor.
     """

@@ -116,6 +116,7 @@ def _identity(trial: TrialResult) -> tuple[Any, ...]:
 
 def _protocol_board(protocol: str, results: Sequence[_Named], known: Known) -> ProtocolBoard:
     trials, notes = _one_each(results)
+    shown = {trial.key for trial in trials}
     if known.rankings.get(protocol, Ranking()).folds == "mean":
         trials = sorted(with_joined_folds(trials), key=_identity)
     ranking, metrics, remarks = _metrics(protocol, trials, known)
@@ -142,7 +143,7 @@ def _protocol_board(protocol: str, results: Sequence[_Named], known: Known) -> P
     if reference:
         rows, lacking = with_gains(rows, image_only, reference, datasets, metrics)
         remarks = [*remarks, *lacking]
-    rows = [known.studied.added(protocol, row) for row in rows]
+    rows = [known.studied.added(protocol, row, shown) for row in rows]
     return ProtocolBoard(
         protocol=protocol,
         comparable=all(trial.facts.get("comparable", True) for trial in trials),

@@ -15,6 +15,8 @@ from spared_bench.files import write_text
 from spared_bench.ordinary import read_json
 
 STUDIES = "studies"
+#: What the record of a study of robustness says of each method.
+WORST_DROPS = "worst_drops"
 
 
 def record_path(root: Path, study: str) -> Path:
@@ -50,15 +52,17 @@ def keys_of_studies(root: Path) -> set[str]:
 
 def study_records(root: Path) -> list[dict[str, Any]]:
     """Return what the records of a store say of their studies, by their names."""
-    found = []
-    for path in sorted((root / STUDIES).glob("*.json")):
-        try:
-            about = read_json(path)["about"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if isinstance(about, dict):
-            found.append(about)
-    return found
+    found = (about_study(path) for path in sorted((root / STUDIES).glob("*.json")))
+    return [about for about in found if about]
+
+
+def about_study(path: Path) -> dict[str, Any]:
+    """Return what the record of a study says of it; nothing where it cannot be read."""
+    try:
+        about = read_json(path)["about"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def _keys(path: Path) -> set[str]:

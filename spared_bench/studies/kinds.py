@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from spared_bench.errors import TrackingError
 from spared_bench.leaderboard.publish import publish
 from spared_bench.store.leases import leases_of
+from spared_bench.store.studies import WORST_DROPS
 from spared_bench.studies.comparing import compare
 from spared_bench.studies.factors_report import sections_of
 from spared_bench.studies.loading import Opened, require_own_report
@@ -250,17 +251,25 @@ def _of_robustness(
     bench = plan.groups[0].plan.bench
     found = robustness.shift_all(bench, collected, plan.study.shifts, metric, log)
     rows = robustness.ranked(found, metric)
-    record_study(plan, worst_drops=_worst_drops(plan, rows))
+    record_study(plan, **{WORST_DROPS: _worst_drops(plan, found, rows)})
     files = write_tables(folder, plan.study, collected, [])
     files.append(write_table(folder / "drops.csv", _drops(found, metric)))
     files.append(write_table(folder / "ranking.csv", [asdict(row) for row in rows]))
     return robustness_report.sections_of(plan.study, collected, found, metric), files
 
 
-def _worst_drops(plan: StudyPlan, rows: Sequence[Ranked]) -> list[dict[str, Any]]:
-    """Return what the board shows of each method; nothing where the study changes the protocol."""
+def _worst_drops(
+    plan: StudyPlan, found: Sequence[Shifted], rows: Sequence[Ranked]
+) -> list[dict[str, Any]]:
+    """Return what the board shows of each method; nothing where the study changes the protocol.
+
+    And of which results it is, since a row of the board may come to be of others.
+    """
     if plan.study.set:
         return []
+    of: dict[tuple[str, str], list[Shifted]] = {}
+    for each in found:
+        of.setdefault((each.cell.method, each.cell.completer), []).append(each)
     return [
         {
             "predictor": row.method,
@@ -268,6 +277,11 @@ def _worst_drops(plan: StudyPlan, rows: Sequence[Ranked]) -> list[dict[str, Any]
             "drop": row.worst_drop,
             "shift": row.worst_shift,
             "metric": plan.study.metric,
+            "n_shifts": len({each.shift for each in of[row.method, row.completer]}),
+            "datasets": sorted({each.cell.dataset for each in of[row.method, row.completer]}),
+            "trials": sorted(
+                {each.cell.result.key for each in of[row.method, row.completer] if each.cell.result}
+            ),
         }
         for row in rows
         if math.isfinite(row.worst_drop) and not row.n_lacking

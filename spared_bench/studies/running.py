@@ -10,7 +10,12 @@ from spared_bench.api import Report, execute
 from spared_bench.errors import SparedBenchError
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.stored import open_trials, stored_results, stored_scores
-from spared_bench.store.studies import write_study_record
+from spared_bench.store.studies import (
+    WORST_DROPS,
+    about_study,
+    record_path,
+    write_study_record,
+)
 from spared_bench.studies.planning import Group, StudyPlan
 
 #: Makes what is told of a run as it goes on (``orchestrator.Watcher``), for a plan.
@@ -118,8 +123,13 @@ def _failures(group: Group, report: Report) -> dict[str, str]:
 def record_study(plan: StudyPlan, **told: Any) -> None:
     """Note which entries of the store the study counts on, so that they are kept.
 
-    ``told`` is what else the record says of it.
+    ``told`` is what else the record says of it. Worst drops of an earlier run, which say of which
+    results they are, stay until others are told.
     """
+    root = plan.base.workspace.store.root
+    drops = about_study(record_path(root, plan.study.id)).get(WORST_DROPS)
+    if drops and plan.study.kind == "robustness":
+        told = {WORST_DROPS: drops} | told
     keys: list[str] = []
     for group in plan.groups:
         results = stored_results(group.plan)
@@ -137,7 +147,6 @@ def record_study(plan: StudyPlan, **told: Any) -> None:
         "report": f"studies/{plan.study.name}/index.html",
         **told,
     }
-    root = plan.base.workspace.store.root
     write_study_record(root, plan.study.id, list(dict.fromkeys(keys)), about)
 
 

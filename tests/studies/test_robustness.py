@@ -11,7 +11,10 @@ import pytest
 
 from spared_bench.api import execute
 from spared_bench.inference.shifted import predict_shifted
+from spared_bench.leaderboard import board_rows as board_of
+from spared_bench.leaderboard.studied import studied
 from spared_bench.specs import MetricSpec
+from spared_bench.store.studies import write_study_record
 from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.studies import kinds
 from spared_bench.studies.model import parse_study
@@ -19,6 +22,9 @@ from spared_bench.studies.planning import plan_study
 from spared_bench.studies.results import Collected, StudyCell, collect
 from spared_bench.studies.robustness import Shifted, ranked, shift_all
 from spared_bench.studies.robustness_report import sections_of
+from spared_bench.workspace import Workspace
+from tests.board_samples import known as known_of
+from tests.board_samples import trial
 
 STUDY = """
 name: toy-robust
@@ -102,40 +108,65 @@ def test_methods_are_ranked_by_their_mean_drop_and_the_worst_is_named():
 
 
 def test_the_board_shows_the_worst_drop_and_links_the_study(opened, tmp_path):
-    from spared_bench.leaderboard.studied import studied
-
     of = opened(STUDY)
     done = kinds.run_and_report(of, track=False, **QUIET)
     found = studied(of.base.workspace, of.base.workspace.leaderboard)
 
     (link,) = found.links["linear-probe"]
     assert (of.base.workspace.leaderboard / link.href).resolve() == done.page.resolve()
-    (drop,) = found.drops.items()
-    assert drop[0] == ("toy@1", "linear-probe", "none")
-    assert drop[1][1].endswith("in mse")
+    ((method, (drop,)),) = found.drops.items()
+    assert method == ("toy@1", "linear-probe", "none")
+    assert drop.told.endswith(", in mse; of 5 shifts, on toy")
 
 
-def test_the_worst_drop_of_two_studies_is_the_larger_whatever_their_names(workspace):
-    """A study of a few mild shifts takes nothing from what one of all of them has found."""
-    from spared_bench.leaderboard.studied import studied
-    from spared_bench.store.studies import write_study_record
-    from spared_bench.workspace import Workspace
+@pytest.fixture
+def drop_of(workspace):
+    """Record a study with a worst drop of the method ``ridge``; return what a row of it shows."""
+    of = Workspace.at(workspace)
 
-    def record(name: str, drop: float, metric: str = "pcc-gene") -> None:
-        values = {"predictor": "m", "completer": "none", "drop": drop, "shift": name}
-        about = {"protocol": "toy@1", "worst_drops": [values | {"metric": metric}]}
+    def record(name: str, drop: float, metric: str = "pcc-gene", **more):
+        values = {"predictor": "ridge", "completer": "none", "drop": drop, "shift": name}
+        about = {"protocol": "demo@1", "worst_drops": [values | {"metric": metric} | more]}
         write_study_record(of.store.root, f"{name}@1", [], about)
 
-    of = Workspace.at(workspace)
+    def shown(*results):
+        known = replace(known_of(results), studied=studied(of, of.leaderboard))
+        (row,) = board_of(results, known).protocols[0].rows
+        return row.worst_drop, row.worst_shift
+
+    return record, shown
+
+
+def test_the_worst_drops_stay_while_the_study_is_run_again(opened):
+    of = opened(STUDY)
+    kinds.run_and_report(of, track=False, **QUIET)
+    before = studied(of.base.workspace, of.base.workspace.leaderboard).drops
+    kinds.run_and_report(of, track=False, report=False, **QUIET)  # as where it is interrupted
+    assert before
+    assert studied(of.base.workspace, of.base.workspace.leaderboard).drops == before
+
+
+def test_the_worst_drop_of_two_studies_is_the_larger_whatever_their_names(drop_of):
+    """A study of a few mild shifts takes nothing from what one of all of them has found."""
+    record, shown = drop_of
     record("all", 0.4)
     record("mild", 0.1)
     record("of-another-metric", 9.0, "mse")
-    assert studied(of, of.leaderboard).drops == {
-        ("toy@1", "m", "none"): (0.4, "all, in pcc-gene"),
-    }
-    record("worse", 0.5)
-    found = studied(of, of.leaderboard).drops
-    assert found == {("toy@1", "m", "none"): (0.5, "worse, in pcc-gene")}
+    assert shown(trial()) == (0.4, "all, in pcc-gene")
+    record("worse", 0.5, n_shifts=1, datasets=["breast"], trials=[trial().key])
+    assert shown(trial()) == (0.5, "worse, in pcc-gene; of 1 shift, on breast")
+
+
+def test_a_worst_drop_of_results_that_are_not_shown_any_more_is_not_that_of_the_row(drop_of):
+    """The data of a dataset were replaced since, say, or the method was edited."""
+    record, shown = drop_of
+    old, new = trial(), trial(key="f" * 64, mse=2.0)
+    other = trial(dataset="olfactory_bulb")
+    record("all", 0.4, n_shifts=14, datasets=["breast"], trials=[old.key])
+    assert shown(old, other)[0] == 0.4
+    assert shown(new, other) == (None, "")
+    record("anew", 0.1, n_shifts=14, datasets=["breast"], trials=[new.key])
+    assert shown(new, other)[0] == 0.1
 
 
 def test_the_cells_of_robustness_are_the_protocols_own_and_come_to_its_board(opened):

@@ -11,6 +11,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 # Of glibc's <malloc.h>.
 _TRIM_THRESHOLD = -1
@@ -18,6 +19,7 @@ _MMAP_THRESHOLD = -3
 _MMAP_MAX = -4
 #: Smaller blocks are cut from the heap, and the heap keeps as much at its end, in bytes.
 _KEPT = 1 << 30
+_COUNTS = Path("/proc/vmstat")
 
 
 def keep_freed_memory() -> bool:
@@ -46,6 +48,18 @@ def give_back_memory() -> None:
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
+
+
+def kills_for_want_of_memory() -> int:
+    """Return how many processes the system has ended for want of memory since it was begun.
+
+    Those of containers that reached their limit are among them. 0 where the system does not tell.
+    """
+    try:
+        lines = _COUNTS.read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    except (OSError, ValueError, StopIteration):
+        return 0
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from spared_bench.bench import Limits, Settings
 from spared_bench.errors import WorkspaceError
 from spared_bench.executors.worker_process import WorkerProcess, kill, start_worker
 from spared_bench.interfaces import Job, Outcome
-from spared_bench.results import TrialResult
+from spared_bench.memory import kills_for_want_of_memory
+from spared_bench.results import RETRIES, TrialResult
 
 if TYPE_CHECKING:
     import psutil
@@ -80,7 +81,7 @@ class Slot:
         self._verdict: tuple[str, str] | None = None
         self._ended = math.inf  # when its job was
         self._refused = ""
-        self._token = ""
+        self._token, self._kills = "", 0
         self._done: dict[str, Any] | None = None
         kind = "-forks" if self.forks else ""
         self._log = Path(settings.workspace) / "logs" / f"worker-{os.getpid()}-{number}{kind}.log"
@@ -105,7 +106,7 @@ class Slot:
         self.job = job
         self._begun = time.monotonic() if self._ready and not self.forks else math.inf
         self._verdict, self._child, self._done, self._ended = None, 0, None, math.inf
-        self._token = secrets.token_hex(8)
+        self._token, self._kills = secrets.token_hex(8), kills_for_want_of_memory()
         self._send({"token": self._token, "job": job.as_dict()})
 
     def _send(self, values: dict[str, Any]) -> None:
@@ -228,7 +229,10 @@ class Slot:
         if self._verdict is not None:
             return Outcome(job, *self._verdict, traceback=self._log_tail())
         code = message["code"] if message is not None else self._process.returncode
-        return Outcome(job, "killed", _how_it_ended(code), self._log_tail())
+        lacked = code == -signal.SIGKILL and kills_for_want_of_memory() > self._kills
+        # What another process took is no reason to train in other parts: first, it is tried again.
+        status = "out_of_memory" if lacked and job.attempt >= RETRIES["killed"] else "killed"
+        return Outcome(job, status, _how_it_ended(code, lacked), self._log_tail())
 
     def _log_tail(self) -> str:
         try:
@@ -297,7 +301,12 @@ def _sum_of(family: list[psutil.Process], how: str, name: str) -> float:
     return total / 2**20
 
 
-def _how_it_ended(code: int | None) -> str:
+def _how_it_ended(code: int | None, lacked_memory: bool) -> str:
+    if lacked_memory:
+        return (
+            "The system ended its process for want of memory. Use fewer `--workers`, or settings"
+            " of the method that need less; what else runs on the machine counts, too."
+        )
     how = "ended" if code is None else f"ended with status {code}"
     if code is not None and code < 0:
         how = f"was killed by {signal.Signals(-code).name}"

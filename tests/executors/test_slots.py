@@ -18,7 +18,9 @@ from spared_bench.errors import PluginError, UsageError
 from spared_bench.executors import worker_process
 from spared_bench.executors.local import LocalExecutor
 from spared_bench.executors.slot import Slot, environment, is_message
+from spared_bench.memory import kills_for_want_of_memory
 from spared_bench.results import without_times
+from spared_bench.running.retries import forget_failures
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.processes import alive, wait_for
 
@@ -59,6 +61,33 @@ def test_a_method_that_hangs_grows_or_crashes_ends_its_own_trial_and_says_how(wo
     assert found["toy-segfaults"].facts["quarantined"]
     assert found["toy-needs-less"].parameters["micro_batch"] == 4  # a quarter of the batch
     assert len(list((workspace / "logs").glob("worker-*"))) == 1  # no worker was lost
+
+
+def test_a_trial_that_the_system_ends_for_want_of_memory_is_not_quarantined(
+    bench, monkeypatch, tmp_path
+):
+    """Of other deaths by the same signal it is told by what the system counts, here a file."""
+    counts = tmp_path / "vmstat"
+    counts.write_text("nr_free_pages 7\noom_kill 3\noom_kill_other 9\n")
+    monkeypatch.setattr("spared_bench.memory._COUNTS", counts)
+    plan = select(bench, ["toy"], ["none"], ["toy-dies"])
+    (dead,) = execute(plan, workers=1, **QUIET).results
+    assert (dead.status, dead.facts["quarantined"]) == ("killed", True)
+
+    told = []
+
+    def rises():
+        told.append(kills_for_want_of_memory() + len(told))
+        return told[-1]
+
+    monkeypatch.setattr("spared_bench.executors.slot.kills_for_want_of_memory", rises)
+    forget_failures(plan, quarantined=True)
+    (ended,) = execute(plan, workers=1, **QUIET).results
+    assert (ended.status, ended.facts.get("quarantined")) == ("out_of_memory", None)
+    assert ended.message.startswith("The system ended its process for want of memory.")
+    assert told == [3, 4, 5, 6]  # it was tried again once, as it was
+    counts.unlink()
+    assert kills_for_want_of_memory() == 0
 
 
 def test_memory_that_processes_of_a_trial_share_is_counted_once(bench):

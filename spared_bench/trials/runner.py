@@ -40,6 +40,7 @@ from spared_bench.trials.completed import completed, make_completed
 from spared_bench.trials.encoding import reporting
 from spared_bench.trials.guests import is_strict
 from spared_bench.trials.known import with_known
+from spared_bench.trials.less_memory import less_memory
 from spared_bench.trials.methods import build, check_declared_views
 from spared_bench.trials.own_folder import told_of_folder
 from spared_bench.trials.products import Prepared, prepare, prepared_target
@@ -60,11 +61,6 @@ from spared_bench.trials.stages import (
     target_offset,
 )
 from spared_bench.trials.withheld import predicting
-
-_LESS_MEMORY = (
-    "A smaller micro_batch trains with the same gradients in less of it:"
-    " `--set PREDICTOR.micro_batch=32`."
-)
 
 
 def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResult:
@@ -170,6 +166,8 @@ def failure(
     """Store a failure that the trial could not record itself, and return it."""
     blank = blank_record(bench, job)
     known = blank.facts | dict(facts or {})
+    if status == "out_of_memory":
+        message += less_memory(bench, job)
     result = replace(blank, status=status, message=message, traceback=story, facts=known)
 
     def make(folder: Path) -> None:
@@ -198,6 +196,7 @@ def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> Tri
         return replace(blank, status="diverged", message=str(error))
     except MemoryError:
         message, story = "The trial ran out of memory.", traceback.format_exc()
+        message += less_memory(bench, job)
         return replace(blank, status="out_of_memory", message=message, traceback=story)
     except KeyboardInterrupt:
         raise
@@ -207,7 +206,7 @@ def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> Tri
         message, story = in_words(error)
         message += told_of_folder(error)
         if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be loaded here
-            message = f"The device ran out of memory. {_LESS_MEMORY} {message}"
+            message = f"The device ran out of memory.{less_memory(bench, job)} {message}"
             return replace(blank, status="out_of_memory", message=message, traceback=story)
         return replace(blank, status="error", message=message, traceback=story)
 

@@ -74,16 +74,20 @@ def _matrix(found: Sequence[Shifted], rows: Sequence[Ranked], metric: MetricSpec
         )
         for row in known
     }
+    names = [_name(row) for row in known]
+    lines = [
+        (shift, *(signed(drops[name].get(shift, math.nan)) for name in names)) for shift in shifts
+    ]
+    matrix = [("shift", *names), *lines]
+    if len(names) > len(shifts):  # a page is longer than it is wide
+        matrix = [("method", *shifts), *list(zip(*matrix, strict=True))[1:]]
     table = Table(
         "",
-        ("shift", *(_name(row) for row in known)),
-        tuple(
-            (shift, *(signed(drops[_name(row)].get(shift, math.nan)) for row in known))
-            for shift in shifts
-        ),
+        matrix[0],
+        tuple(matrix[1:]),
         f"Drop in {metric.title}: positive where the shift makes it worse. Mean over datasets and"
         " seeds.",
-        tuple(range(1, len(known) + 1)),
+        tuple(range(1, len(matrix[0]))),
     )
     return Section("Drop by method and shift", (table,) if known else ())
 

@@ -21,7 +21,7 @@ from spared_bench.studies.model import parse_study
 from spared_bench.studies.planning import plan_study
 from spared_bench.studies.results import Collected, StudyCell, collect
 from spared_bench.studies.robustness import Shifted, ranked, shift_all
-from spared_bench.studies.robustness_report import sections_of
+from spared_bench.studies.robustness_report import _matrix, sections_of
 from spared_bench.workspace import Workspace
 from tests.board_samples import known as known_of
 from tests.board_samples import trial
@@ -105,6 +105,27 @@ def test_methods_are_ranked_by_their_mean_drop_and_the_worst_is_named():
     assert rows[1].worst_shift == "x"
     assert rows[0].mean_drop == pytest.approx(0.025)
     assert math.isnan(rows[2].mean_drop)
+
+
+@pytest.mark.parametrize(("n_methods", "first"), [(2, "shift"), (3, "method")])
+def test_the_longer_side_of_the_drops_goes_down_the_page(n_methods, first):
+    """Of twenty methods under two shifts, columns of methods would be out of sight."""
+    cells = [StudyCell({}, "d", "none", f"m{i}", 0) for i in range(n_methods)]
+    found = [
+        Shifted(cell, shift, clean=1.0, score=1.0 + 0.1 * i + 0.01 * j)
+        for i, cell in enumerate(cells)
+        for j, shift in enumerate(("x", "y"))
+    ]
+    table = _matrix(found, ranked(found, MSE), MSE).parts[0]
+    by_shift = {
+        (method, shift): text
+        for row in table.rows
+        for name, text in zip(table.columns[1:], row[1:], strict=True)
+        for method, shift in [(row[0], name) if first == "method" else (name, row[0])]
+    }
+    assert table.columns[0] == first
+    assert len(by_shift) == 2 * n_methods
+    assert by_shift["m1 (none)", "y"] == "+0.110"
 
 
 def test_the_board_shows_the_worst_drop_and_links_the_study(opened, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,15 @@ from spared_bench.bench.lookup import Lookup
 from spared_bench.errors import ContractError
 from spared_bench.files import write_text
 from spared_bench.keys.code import code_hash
+from spared_bench.keys.hashing import digest
 from spared_bench.protocol import samples_of
 from spared_bench.specs import DatasetSpec, SlideInfo
 
 #: Ending of the note, beside transforms by hand, of the middle section of each sample.
 MIDDLES = ".middles.json"
+#: And of that of the pixels of each section.
+FRAMES = ".frames.json"
+_SPATIAL = "spatial/"  # of Space Ranger's output, what says where pixels are
 
 
 class RawInputs(Lookup):
@@ -105,7 +109,8 @@ class RawInputs(Lookup):
         Raises
         ------
         ContractError
-            If a sample has another middle section than when they were given, to which they lead.
+            If a sample has another middle section than when they were given, to which they lead; or
+            a section that a description names another image, or other positions.
         """
         from spared_bench.registration.by_hand import read_transforms
 
@@ -113,9 +118,9 @@ class RawInputs(Lookup):
         if not path.is_file():
             return {}
         found = read_transforms(path)
-        noted = path.with_suffix(MIDDLES)
-        given = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else {}
-        for sample, middle in self.middles_of(name, found).items():
+        given = _noted(path.with_suffix(MIDDLES))
+        middles = self.middles_of(name, found)
+        for sample, middle in middles.items():
             if given.get(sample, middle) != middle:
                 raise ContractError(
                     f"The transforms by hand of sample {sample!r} of dataset {name!r} lead to"
@@ -123,20 +128,33 @@ class RawInputs(Lookup):
                     f" {middle} now. Give transforms to {middle} (`spared-bench data align {name}"
                     " --transforms FILE`), or take these away with `--forget`."
                 )
+        frames = _noted(path.with_suffix(FRAMES))
+        for section, frame in self.frames_of(name, {*found, *middles.values()}).items():
+            if frames.get(section, frame) != frame:
+                raise ContractError(
+                    f"The transforms by hand of dataset {name!r} were given for other pixels of"
+                    f" section {section}: its image, or the positions of its spots, changed since."
+                    f" Where they hold, give them again (`spared-bench data align {name}"
+                    " --transforms FILE`); else take them away with `--forget`."
+                )
         return found
 
     def keep_by_hand(self, name: str, text: str) -> None:
-        """Keep a file of transforms, and to which sections they lead; an empty text: none."""
+        """Keep a file of transforms, and between which pixels they lead; an empty text: none."""
         from spared_bench.registration.by_hand import read_transforms
 
         path = self.place_by_hand(name)
         if not text:
             path.unlink(missing_ok=True)
             path.with_suffix(MIDDLES).unlink(missing_ok=True)
+            path.with_suffix(FRAMES).unlink(missing_ok=True)
             return
         write_text(path, text)
-        middles = self.middles_of(name, read_transforms(path))
+        sections = read_transforms(path)
+        middles = self.middles_of(name, sections)
+        frames = self.frames_of(name, {*sections, *middles.values()})
         write_text(path.with_suffix(MIDDLES), json.dumps(middles))
+        write_text(path.with_suffix(FRAMES), json.dumps(frames))
 
     def place_by_hand(self, name: str) -> Path:
         """Return where the transforms by hand of a dataset lie."""
@@ -151,6 +169,12 @@ class RawInputs(Lookup):
         samples = {info.sample for info in self.dataset(name).slides if info.slide_id in named}
         stacks = {sample: self.sections_of(name, sample) for sample in sorted(samples)}
         return {sample: stack[len(stack) // 2].slide_id for sample, stack in stacks.items()}
+
+    def frames_of(self, name: str, sections: Iterable[str]) -> dict[str, str]:
+        """Return a hash of what the pixels of each section are, where a description says it."""
+        content = self.data_inputs(name)["content"]
+        slides = content.get("slides", {}) if isinstance(content, dict) else {}
+        return {each: digest(_frame(slides[each])) for each in sorted(sections) if each in slides}
 
     def registration_inputs(self, name: str, sample: str, method: str) -> dict[str, Any]:
         """What determines the registration of the sections of a sample, all that the dataset has.
@@ -167,3 +191,21 @@ class RawInputs(Lookup):
             "by_hand": {i.slide_id: by_hand[i.slide_id] for i in infos if i.slide_id in by_hand},
             "code": code_hash("spared_bench.registration"),
         }
+
+
+def _noted(path: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+def _frame(slide: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of where the pixels of a slide are: its image, and its positions.
+
+    Where counts lie in one file with the positions, they are part of it.
+    """
+    path = slide.get("path")
+    if "spots" in slide:
+        path = None
+    elif isinstance(path, Mapping) and any(name.startswith(_SPATIAL) for name in path):
+        path = {name: hashed for name, hashed in path.items() if name.startswith(_SPATIAL)}
+    return {"path": path, **{key: slide[key] for key in ("spots", "image") if key in slide}}

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from spared_bench.cli import app
 from spared_bench.errors import SparedBenchError
+from tests import made_slides
 
 PLUGIN = Path(__file__).parents[1] / "sections_plugin.py"
 
@@ -70,6 +71,36 @@ def test_transforms_by_hand_are_not_taken_for_ones_to_another_middle_section(
     assert spared_bench(*align, "--forget", plugin=another).exit_code == 0
     assert spared_bench(*align, "--transforms", file, plugin=another).exit_code == 0
     assert spared_bench(*align, plugin=another).exit_code == 0
+
+
+def test_transforms_by_hand_are_not_taken_for_other_pixels_of_a_section(spared_bench, tmp_path):
+    lines = []
+    for order, name in enumerate(("one", "two", "three"), start=1):
+        made_slides.space_ranger(tmp_path / name, seed=order)
+        made_slides.picture(order).save(tmp_path / name / "full.png")
+        place = f"path: {name}, image: {name}/full.png, patient: p, sample: block"
+        lines.append(f"  {name}: {{{place}, order: {order}}}")
+    told = ["name: own_stack", "format: space_ranger", "organism: human", "tissue: breast"]
+    told.append("allow_shared_donors: true")
+    split = "split: {train: [one], val: [two], test: [three]}"
+    (tmp_path / "own.yaml").write_text("\n".join([*told, "slides:", *lines, split]))
+    assert spared_bench("data", "add", tmp_path / "own.yaml", plugin=None).exit_code == 0
+    file = tmp_path / "by_hand.yaml"
+    file.write_text("one: [[1, 0, 5], [0, 1, 0], [0, 0, 1]]\n")
+    align = ("data", "align", "own_stack", "--register", "none")
+    assert spared_bench(*align, "--transforms", file).exit_code == 0
+
+    with (tmp_path / "one/filtered_feature_bc_matrix.h5").open("ab") as counts:
+        counts.write(b"  ")  # other counts are no other pixels
+    assert spared_bench(*align).exit_code == 0
+    made_slides.picture(9).save(tmp_path / "three/full.png")  # no transform leads from or to it
+    assert spared_bench(*align).exit_code == 0
+    for section in ("one", "two"):
+        made_slides.picture(7).save(tmp_path / section / "full.png")
+        failed = spared_bench(*align)
+        assert f"for other pixels of section {section}" in str(failed.exception)
+        assert spared_bench(*align, "--transforms", file).exit_code == 0
+        assert spared_bench(*align).exit_code == 0
 
 
 @pytest.mark.parametrize(

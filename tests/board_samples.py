@@ -32,7 +32,7 @@ class SampleCell:
     scores: Path | None = None
     figures: Path | None = None
     made_of: Mapping[str, str] = field(default_factory=dict)
-    changed: int = 0
+    written: int = 0
 
 
 def trial(

@@ -24,11 +24,10 @@ from spared_bench.brought.names import Names
 from spared_bench.brought.reading import open_predictions
 from spared_bench.data import MASK, TARGET
 from spared_bench.errors import AmbiguousNameError, SubmissionError, UsageError
-from spared_bench.files import write_text
 from spared_bench.interfaces import Job
 from spared_bench.keys.hashing import digest
 from spared_bench.results import BROUGHT, UNSCORED, TrialResult
-from spared_bench.store.trials import PREDICTIONS, RESULT, TRIALS, read_scores
+from spared_bench.store.trials import PREDICTIONS, RESULT, TRIALS, read_scores, write_cell
 from spared_bench.trials.cells import what_it_was_made_of
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.record import dataset_facts
@@ -361,5 +360,5 @@ def _scored(
         **what_it_was_made_of(bench, dataset),
     }
     path = store.root / "cells" / f"{digest(list(names))}.json"
-    write_text(path, json.dumps(record, indent=1), sync=False)
+    write_cell(path, record)
     return trial.scored(scores)

@@ -23,6 +23,7 @@ from spared_bench.store.trials import (
     PREDICTIONS,
     SCORES,
     TRIALS,
+    WRITTEN,
     is_earlier_cell,
     read_cell,
     read_scores,
@@ -51,6 +52,12 @@ class CellFile(NamedTuple):
     def path(self) -> Path:
         """Where it is."""
         return Path(self.place)
+
+    @property
+    def written(self) -> int:
+        """When it was written, in nanoseconds, as it says itself; else when it was changed."""
+        said: int = (self.record or {}).get(WRITTEN, self.changed)
+        return said
 
 
 class Records:
@@ -282,7 +289,7 @@ def _dict(known: dict[str, Any]) -> dict[str, Any]:
 
 def _cell(known: dict[str, Any]) -> dict[str, Any]:
     record = {name: known[name] for name in ("cell", "final", "search", "scores", "figures")}
-    return record | {name: known[name] for name in (*MADE_OF, BY_HAND) if name in known}
+    return record | {name: known[name] for name in (*MADE_OF, BY_HAND, WRITTEN) if name in known}
 
 
 def _is_record(file: os.DirEntry[str]) -> bool:

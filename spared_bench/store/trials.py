@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from spared_bench.errors import CorruptEntryError
+from spared_bench.files import write_text
 from spared_bench.ordinary import read_json
 from spared_bench.results import BY_HAND, IMPORTED, ORIGIN, UNLISTED, TrialResult, TrialScores
 from spared_bench.store.entries import Entry, Store
@@ -159,8 +162,16 @@ SETTINGS = "settings"
 DATA = "data"
 #: And that of the code which prepared and scored it (``Bench.measuring_code``).
 MEASURED_BY = "measured_by"
+#: And when it was written, in nanoseconds: the time of the file is lost where it is copied.
+WRITTEN = "written"
 #: What it says for comparisons (``spared_bench.trials.outdated``).
 MADE_OF = (SETTINGS, DATA, MEASURED_BY)
+
+
+def write_cell(path: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a cell, and when."""
+    text = json.dumps({**record, WRITTEN: time.time_ns()}, indent=1)
+    write_text(path, text, sync=False)
 
 
 def read_cell(path: Path) -> dict[str, Any] | None:
@@ -176,6 +187,7 @@ def read_cell(path: Path) -> dict[str, Any] | None:
         sound = all(isinstance(text, str) for text in texts) and isinstance(seed, int)
         sound = sound and all(key.isalnum() for key in keys)
         sound = sound and isinstance(record.get(BY_HAND, {}), dict)
+        sound = sound and type(record.get(WRITTEN, 0)) is int
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
     return record if sound else None

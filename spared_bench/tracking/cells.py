@@ -83,8 +83,8 @@ class LoggedCell(Protocol):
         ...
 
     @property
-    def changed(self) -> int:
-        """When the record was written, in nanoseconds."""
+    def written(self) -> int:
+        """When the record was, in nanoseconds."""
         ...
 
 
@@ -289,7 +289,7 @@ def _content(cell: LoggedCell) -> str:
 def _said(cell: LoggedCell) -> dict[str, str]:
     """Return the tags that say what a cell was made of, and when that was recorded."""
     made_of = {_MADE_OF[name]: said for name, said in cell.made_of.items()}
-    return made_of | {RECORDED: str(cell.changed)}
+    return made_of | {RECORDED: str(cell.written)}
 
 
 def _said_of(result: TrialResult, tags: Mapping[str, str]) -> CellFile:

@@ -7,7 +7,6 @@ read, so that both say the same.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.bench import Bench
-from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
 from spared_bench.results import BY_HAND, TrialResult
@@ -33,7 +31,9 @@ from spared_bench.store.trials import (
     SCORES,
     SETTINGS,
     TRIALS,
+    WRITTEN,
     read_cell,
+    write_cell,
 )
 
 _AT_ONCE = 200  # cells whose records are looked up together
@@ -53,8 +53,8 @@ class FinishedCell:
     store : Store
     record : mapping
         Keys of the entries of its trial, scores and figures.
-    changed : int
-        When the record was written, in nanoseconds.
+    written : int
+        When the record was, in nanoseconds.
     search : tuple of (TrialResult, Path)
         The candidates, without scores; empty where nothing was searched.
     """
@@ -62,7 +62,7 @@ class FinishedCell:
     final: TrialResult
     store: Store
     record: Mapping[str, Any]
-    changed: int
+    written: int
     search: tuple[tuple[TrialResult, Path], ...] = ()
 
     @property
@@ -132,11 +132,11 @@ def record_cells(plan: Plan, results: Mapping[str, TrialResult], but: Collection
         if by_hand := set_by_hand(cell.completer, cell.predictor):
             record[BY_HAND] = by_hand
         path = store.root / "cells" / f"{digest(names)}.json"
-        text = json.dumps(record, indent=1)
-        if read_cell(path) != record:
+        known = read_cell(path) or {}
+        if {name: said for name, said in known.items() if name != WRITTEN} != record:
             if path.is_dir():
                 shutil.rmtree(path)
-            write_text(path, text, sync=False)
+            write_cell(path, record)
             changed += 1
     return changed
 
@@ -255,7 +255,7 @@ def finished_cell(
         return None
     others = ((key, records.trial(key, [])) for key in record["search"])
     searched = tuple((each, store.folder(TRIALS, key)) for key, each in others if each is not None)
-    return FinishedCell(result, store, record, file.changed, searched)
+    return FinishedCell(result, store, record, file.written, searched)
 
 
 def _with_scores(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from spared_bench.results import TrialResult
 from spared_bench.store.records import CellFile, Records
-from spared_bench.store.trials import DATA, MEASURED_BY, SETTINGS
+from spared_bench.store.trials import DATA, MEASURED_BY, SETTINGS, write_cell
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def make_current(plan: Plan) -> None:
             group = groups.get((protocol, dataset), {})
             hashed = plan.bench.data_hash(dataset)
             if hashed in group and _last(records, group) != hashed:
-                group[hashed][0].path.touch()
+                file = group[hashed][0]
+                write_cell(file.path, file.record or {})
 
 
 def _groups(
@@ -118,7 +119,7 @@ def _last(records: RecordedCells, group: _Group) -> str:
     if len(group) == 1:
         return next(iter(group))
     made = (
-        (not records.is_imported(file), file.changed, hashed)
+        (not records.is_imported(file), file.written, hashed)
         for hashed, files in group.items()
         for file in files
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -130,6 +131,27 @@ def test_a_split_or_a_file_that_changed_takes_earlier_results_from_the_board(
     assert rows == {"gene-mean"} and "toy-mean" in left_out
     assert run(place, "toy-mean", tracked=tracked) == 0
     assert shown(place) == ({"gene-mean", "toy-mean"}, [])
+
+
+@pytest.mark.parametrize("how", ["copied", "exported"])
+def test_which_data_were_last_is_known_where_files_have_other_times(place, tmp_path, how):
+    """As after `cp -r`, an unpacked backup, or the import of an archive."""
+    run(place, "gene-mean", "toy-mean", tracked=False)
+    edit(place, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
+    run(place, "toy-mean", tracked=False)
+    other = tmp_path / "other"
+    if how == "exported":
+        (other / "w").mkdir(parents=True)
+        command(place, "store", "export", str(tmp_path / "all.tar"))
+        command(other, "store", "import", str(tmp_path / "all.tar"))
+    else:
+        shutil.copytree(place / "w", other / "w")
+    for path in (other / "w" / "store" / "cells").iterdir():
+        is_old = json.loads(path.read_text())["cell"][3] == "gene-mean"
+        os.utime(path, (2e9, 2e9) if is_old else (1e9, 1e9))
+    rebuild(other)
+    rows, (left_out,) = shown(other)
+    assert rows == {"toy-mean"} and "gene-mean" in left_out
 
 
 def test_what_moves_no_number_makes_none_of_other_data(place):

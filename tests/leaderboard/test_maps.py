@@ -286,9 +286,9 @@ def read_again(monkeypatch) -> list[str]:
     read: list[str] = []
     read_cell_of = board_maps.finished_cell
 
-    def counted(records, record):
-        read.append(record["final"])
-        return read_cell_of(records, record)
+    def counted(records, file):
+        read.append(file.record["final"])
+        return read_cell_of(records, file)
 
     monkeypatch.setattr(board_maps, "finished_cell", counted)
     return read

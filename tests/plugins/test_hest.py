@@ -261,6 +261,20 @@ def test_samples_of_hest_1k_become_one_dataset_with_donors_left_out(tmp_path):
         add_hest(folder, tmp_path / "data", lambda name: None)
 
 
+def test_donors_whose_numbers_a_table_with_blanks_made_floats_are_told_apart(tmp_path):
+    folder = tmp_path / "hest"
+    (folder / "metadata").mkdir(parents=True)
+    for seed, (sample, donor) in enumerate({"A1": 1.0, "A2": 1, "B1": 2.0}.items()):
+        make_sample(folder, sample, seed, kind="st", side=32)
+        told = {"dataset_title": "T", "patient": donor, "pixel_size_um_estimated": 0.25}
+        (folder / "metadata" / f"{sample}.json").write_text(json.dumps(told))
+
+    add_hest(folder, tmp_path / "data", lambda name: None)
+
+    spec = discover(data_dir=tmp_path / "data").get("dataset", "hest1k").spec
+    assert spec.folds["donor"] == {"0": ("A1", "A2"), "1": ("B1",)}
+
+
 def test_samples_of_a_study_that_names_no_donor_are_not_learnt_from_and_tested(tmp_path):
     folder = tmp_path / "hest"
     donors = {"A1": ("T", float("nan")), "A2": ("T", " "), "B1": ("T", "1"), "C1": ("U", "1")}

@@ -34,6 +34,7 @@ from spared_bench.registry import discover
 from spared_bench.sources.hest import read_task, tasks_in
 from spared_bench.sources.hest_added import add_hest
 from spared_bench.testing.hest import GENES, make_sample, make_task
+from spared_bench.trials.views import check_slides
 from spared_bench_plugins.datasets.hest import hest_tasks
 
 N_COMPONENTS = 12
@@ -123,6 +124,14 @@ def test_patches_and_their_middles_are_what_methods_see(task, tmp_path):
         write_given(slide, View(um=200, size=32), True, tmp_path / "wide.npy")
     with pytest.raises(ViewError, match="need the image"):
         write_given(slide, View(um=50, size=32, tiles=3), True, tmp_path / "tiles.npy")
+
+
+def test_a_window_that_only_the_slide_beside_the_patches_holds_says_how_it_is_cut(task, tmp_path):
+    whole = tmp_path / "S1.tif"
+    slide = read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5", image=whole)
+    for view in (View(um=200, size=32), View(um=50, size=32, tiles=3)):
+        with pytest.raises(ViewError, match=r"S1\.tif is only looked at.* take `patches` out"):
+            check_slides({"S1": slide}, view)
 
 
 def test_patches_that_were_cut_wider_are_as_wide_as_their_file_says(own_task, tmp_path):

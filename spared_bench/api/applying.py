@@ -351,10 +351,9 @@ def _of_adata(
                 "The AnnData has no image: neither one in uns['spatial'][...]['images'] with its"
                 f" scale factor nor the file that its metadata names. {' '.join(untold)}".rstrip()
             )
-        wanted = Spots(names, centres * scale, array)
-        made = _applied(trained, image, wanted, diameter * scale, um_per_px / scale, plugin_files)
+        wanted = Spots(names, centres, array)
+        made = _applied(trained, image, wanted, diameter, um_per_px, plugin_files, scale)
     if image != path or scale != 1:
-        made.obsm[SPATIAL] = centres
         made.uns[SPATIAL] = libraries
     return made
 
@@ -383,13 +382,14 @@ def _applied(
     diameter: float,
     um_per_px: float,
     plugin_files: Sequence[Path],
+    scale: float = 1.0,
 ) -> AnnData:
     from spared_bench.inference.new_slide import make_slide
     from spared_bench.inference.trained import apply
     from spared_bench.registry import discover
     from spared_bench.scverse.images import spatial_of
 
-    slide = make_slide(image, spots, diameter, um_per_px)
+    slide = make_slide(image, spots, diameter, um_per_px, scale)
     registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
     made = apply(trained, registry, slide)
     made.layers["predicted"] = np.array(made.X)

@@ -162,11 +162,14 @@ def check_diameter(diameter: float, width: int, height: int) -> None:
         )
 
 
-def make_slide(image: Path, spots: Spots, diameter: float, um_per_px: float = 0.0) -> AnnData:
+def make_slide(
+    image: Path, spots: Spots, diameter: float, um_per_px: float = 0.0, scale: float = 1.0
+) -> AnnData:
     """Return a new slide without expression: what ``cut_slide`` and a predictor look at.
 
     ``um_per_px`` is needed by methods that look at windows in micrometres; 0: unknown. Places in
-    the array that are not known are made from pixels.
+    the array that are not known are made from pixels. Where the image is a copy of another size,
+    all else is in pixels of the full resolution, of which the image has ``scale``.
     """
     import pandas as pd
     from anndata import AnnData
@@ -185,6 +188,6 @@ def make_slide(image: Path, spots: Spots, diameter: float, um_per_px: float = 0.
         ),
         obsm={SPATIAL: spots.centres},
     )
-    facts = {"image_path": str(image), "image_scale": 1.0, "spot_diameter_px": diameter}
+    facts = {"image_path": str(image), "image_scale": scale, "spot_diameter_px": diameter}
     slide.uns["slide"] = facts | {"um_per_px": um_per_px}
     return slide

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import spared_bench
 from spared_bench.api import execute, make_bench, select
 from spared_bench.cli import app
+from spared_bench.data.views import View
 from spared_bench.errors import (
     ContractError,
     CoordinateError,
@@ -463,6 +464,39 @@ def test_a_method_is_shown_the_array_that_a_table_tells(toy, shown_array, tmp_pa
     given = table if form == "frame with it" else path
     found = shown_array(image, spots=given, um_per_px=5.0, spot_diameter_px=11.0)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_windows_in_pixels_are_of_the_full_resolution_that_an_anndata_tells(
+    trained_workspace, toy, monkeypatch
+):
+    _, _, image = toy
+    copy = np.asarray(Image.open(image).convert("RGB"))  # at half of the resolution
+    centres = np.array([[60.0, 80.0], [100.0, 64.0], [72.0, 120.0]])
+    adata = ad.AnnData(np.zeros((3, 1), np.float32), obsm={"spatial": centres})
+    factors = {"tissue_hires_scalef": 0.5, "spot_diameter_fullres": 16.0}
+    adata.uns["spatial"] = {"a": {"images": {"hires": copy}, "scalefactors": factors}}
+    shown = {}
+
+    class Looks:
+        def predict(self, slides):
+            shown.update(windows=slides.view("far")[:], centres=slides.coordinates)
+            return np.zeros((len(slides), slides.n_genes), np.float32)
+
+    def told(folder):
+        return read_application(folder) | {"views": {"far": View(pixels=40, size=20).as_dict()}}
+
+    read_application = applying.read_application
+    monkeypatch.setattr(applying, "read_application", told)
+    monkeypatch.setattr(applying.Trained, "load", lambda *_: Looks())
+    found = spared_bench.predict(
+        "toy/none/linear-probe", adata, um_per_px=3.0, workspace=trained_workspace,
+        plugin_files=[TOY_PLUGIN],
+    )  # fmt: skip
+
+    expected = [copy[y - 10 : y + 10, x - 10 : x + 10] for x, y in (centres / 2).astype(int)]
+    np.testing.assert_array_equal(shown["windows"], expected)
+    np.testing.assert_array_equal(shown["centres"], centres)
+    np.testing.assert_array_equal(found.obsm["spatial"], centres)
 
 
 @pytest.fixture(scope="module")

@@ -70,11 +70,16 @@ def seen(
                 f" {slide.uns['slide']['image_path']}: {error}. On a new slide `--um-per-px` says"
                 " how many micrometres a pixel has."
             ) from error
-    files = {name: folder / f"view{at}.npy" for at, name in enumerate(views)}
-    patches = None if TARGET in views else folder / "patches.npy"
-    cut_slide(slide, cutting, patches=patches, views=[(views[name], files[name]) for name in views])
+    own = cutting.view  # a view that is the protocol's patches is cut as they are, as in a run
+    patches = folder / "patches.npy" if TARGET not in views or own in views.values() else None
+    files = {
+        name: patches if patches is not None and view == own else folder / f"view{at}.npy"
+        for at, (name, view) in enumerate(views.items())
+    }
+    others = [(view, files[name]) for name, view in views.items() if view != own]
+    cut_slide(slide, cutting, patches=patches, views=others)
     change = _change(slide, cutting, application, patches, folder, shift)
-    for file in [*files.values(), *([] if patches is None else [patches])]:
+    for file in dict.fromkeys([*files.values(), *([] if patches is None else [patches])]):
         if change is not None and file.is_file():
             np.save(file, change(np.load(file)))
     slide_id, rows = str(slide.obs["slide_id"].iloc[0]), np.arange(slide.n_obs)
@@ -83,7 +88,7 @@ def seen(
         cut = partial(
             cut_of,
             view,
-            {slide_id: np.load(files[name].with_suffix(".npz"))},
+            {} if view.per_spot else {slide_id: np.load(files[name].with_suffix(".npz"))},
             rows,
             patches=None if view.tiles > 1 else _mapped(files[name]),
             images=[lambda: image],
@@ -91,7 +96,7 @@ def seen(
             change=[] if change is None else [change],
         )
         found[name] = SpotView(view, cache(cut), rows)
-    shown = found[TARGET].patches if patches is None else _mapped(patches)
+    shown = found[TARGET].patches if TARGET in views else _mapped(folder / "patches.npy")
     return Slides(bare, shown, views=found)
 
 

@@ -25,7 +25,9 @@ from spared_bench.errors import (
     ViewError,
 )
 from spared_bench.inference import trained as applying
-from spared_bench.inference.new_slide import grid, make_slide, read_positions
+from spared_bench.inference.new_slide import Spots, grid, make_slide, read_positions
+from spared_bench.inference.seen import seen
+from spared_bench.protocol import PatchCutting
 from spared_bench.trials.completed import completed
 from spared_bench.trials.products import prepare
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -497,6 +499,26 @@ def test_windows_in_pixels_are_of_the_full_resolution_that_an_anndata_tells(
     np.testing.assert_array_equal(shown["windows"], expected)
     np.testing.assert_array_equal(shown["centres"], centres)
     np.testing.assert_array_equal(found.obsm["spatial"], centres)
+
+
+@pytest.mark.parametrize("name", ["spot", "target"])
+def test_a_view_that_is_the_patches_of_the_training_is_cut_as_they_are(tmp_path, rng, name):
+    pixels = rng.integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    cutting = PatchCutting(scale=6, size=40)  # of 600 px, which a view of its own would halve first
+    slide = make_slide(
+        tmp_path / "a.png", Spots(["a", "b"], np.array([[400, 300], [500, 390]])), 100
+    )
+    bare = ad.AnnData(obs=slide.obs, var=pd.DataFrame(index=["g"]), obsm=dict(slide.obsm))
+    told = {"patches": cutting.model_dump(mode="json"), "views": {name: cutting.view.as_dict()}}
+
+    found = seen(slide, bare, told, "a-method", tmp_path)
+
+    for spot, (left, top) in enumerate([(100, 0), (200, 90)]):
+        window = Image.fromarray(pixels[top : top + 600, left : left + 600])
+        expected = np.asarray(window.resize((40, 40), Image.Resampling.BILINEAR)).astype(int)
+        for shown in (found.patches, found.view(name)):
+            assert np.abs(shown[:][spot] - expected).max() <= 1
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import SpotView
 from spared_bench.data.views import TARGET, View
 from spared_bench.errors import ViewError
+from spared_bench.processing.given import check_given, has_given
 from spared_bench.processing.stains.colours import changed
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, opened
@@ -60,14 +61,17 @@ def seen(
     """
     cutting = PatchCutting(**application["patches"])
     views = {name: View(**values) for name, values in application.get("views", {}).items()}
-    image, _ = opened(slide)
+    image, facts = cache(lambda: opened(slide)[0]), slide.uns["slide"]
     for name, view in views.items():
         try:
-            check_view(view, slide.uns["slide"], (image.width, image.height))
+            if has_given(facts):
+                check_given(view, facts)
+            else:
+                check_view(view, facts, (image().width, image().height))
         except ViewError as error:
             raise ViewError(
                 f"Predictor {method!r}, view {name!r}, image"
-                f" {slide.uns['slide']['image_path']}: {error}. On a new slide `--um-per-px` says"
+                f" {facts['image_path']}: {error}. On a new slide `--um-per-px` says"
                 " how many micrometres a pixel has."
             ) from error
     own = cutting.view  # a view that is the protocol's patches is cut as they are, as in a run
@@ -91,7 +95,7 @@ def seen(
             {} if view.per_spot else {slide_id: np.load(files[name].with_suffix(".npz"))},
             rows,
             patches=None if view.tiles > 1 else _mapped(files[name]),
-            images=[lambda: image],
+            images=[image],
             antialias=cutting.antialias,
             change=[] if change is None else [change],
         )

@@ -3,6 +3,7 @@
 import csv
 import json
 from functools import cache
+from importlib.resources import files
 
 import h5py
 import numpy as np
@@ -26,6 +27,7 @@ from spared_bench.errors import (
     UsageError,
     ViewError,
 )
+from spared_bench.inference.shifted import predict_shifted
 from spared_bench.models.encoders import ColorEncoder
 from spared_bench.planning.forecast import forecast
 from spared_bench.processing.given import GIVEN_UM, write_given
@@ -33,6 +35,7 @@ from spared_bench.readers.hest import read_gene_list, read_hest
 from spared_bench.registry import discover
 from spared_bench.sources.hest import read_task, tasks_in
 from spared_bench.sources.hest_added import add_hest
+from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.testing.hest import GENES, make_sample, make_task
 from spared_bench.trials.views import check_slides
 from spared_bench_plugins.datasets.hest import hest_tasks
@@ -417,6 +420,34 @@ def test_hest_1_gives_the_scores_of_an_independent_script(example, tmp_path):
         assert result.ok, result.message
         assert set(result.gene_symbols) == set(GENES)
         assert result.scores["test"]["pcc-gene"] == pytest.approx(genes.mean(), abs=2e-3)
+
+
+def test_models_are_tried_on_changed_patches_of_the_spots_that_filters_left(own_task, tmp_path):
+    add_hest(own_task, tmp_path / "data", lambda name: None)
+    protocol = tmp_path / "filtered.yaml"
+    text = (files("spared_bench_plugins.protocols") / "hest.yaml").read_text(encoding="utf-8")
+    protocol.write_text(text.replace("spot_min_counts: -1", "spot_min_counts: 12"))
+    report = api.run(
+        protocol=str(protocol),
+        datasets=["hest_made.fold"],
+        predictors=["linear-probe"],
+        parameters={"linear-probe": {"components": N_COMPONENTS}},
+        workspace=tmp_path / "workspace",
+        data_dir=tmp_path / "data",
+        executor="inline",
+        track=False,
+        figures=False,
+        device="cpu",
+    )
+    bench = report.plan.bench
+    for result in report.results:
+        (sample,) = bench.dataset(result.dataset).split["test"]
+        before = read_hest(own_task / "adata" / f"{sample}.h5ad").n_obs
+        entry = bench.workspace.store.open(TRIALS, result.key)
+        run = np.load(entry.folder / PREDICTIONS)["test_prediction"]
+        assert 0 < len(run) < before
+        found = predict_shifted(bench, result, lambda slide: None)
+        np.testing.assert_allclose(found, run, rtol=1e-4, atol=1e-5)
 
 
 def test_the_example_of_the_command_line_is_a_task_that_can_be_added(example, tmp_path):

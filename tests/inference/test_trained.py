@@ -468,6 +468,25 @@ def test_a_method_is_shown_the_array_that_a_table_tells(toy, shown_array, tmp_pa
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_frame_of_spots_gives_what_its_table_does(trained_workspace, toy, tmp_path):
+    _, _, image = toy
+    frame = pd.DataFrame(
+        {"barcode": ["a", "b", "c"], "in_tissue": [1, 0, 1], "x": [40, 60, 80], "y": [50, 70, 60.5]}
+    )
+    frame.to_csv(tmp_path / "spots.csv", index=False)
+    options = {"spot_diameter_px": 16, "workspace": trained_workspace, "plugin_files": [TOY_PLUGIN]}
+    made = []
+    for spots in (frame, tmp_path / "spots.csv"):
+        with pytest.warns(UserWarning, match="beside the tissue, dropped: 1"):
+            made.append(
+                spared_bench.predict("toy/none/linear-probe", image, spots=spots, **options)
+            )
+    for found in made:
+        assert list(found.obs_names) == ["a", "c"]
+        np.testing.assert_array_equal(found.obsm["spatial"], [[40, 50], [80, 60.5]])
+    np.testing.assert_array_equal(made[0].X, made[1].X)
+
+
 def test_windows_in_pixels_are_of_the_full_resolution_that_an_anndata_tells(
     trained_workspace, toy, monkeypatch
 ):

@@ -184,7 +184,8 @@ def predict(
         scanpy reads Visium, whose counts are not looked at.
     spots : Path or array-like of shape (n_spots, 2), optional
         Of an image: where to predict, in its pixels, as an array, a list of pairs, a DataFrame with
-        columns x and y, or as a CSV with these. Their places in the array are made from pixels,
+        columns x and y, or as a CSV with these. Of both, a column spot or barcode names them, and a
+        column in_tissue says which of them to take. Their places in the array are made from pixels,
         unless columns array_row and array_col tell them.
     grid_um : float
         Of an image: instead, a square grid of this step over the tissue.
@@ -254,7 +255,6 @@ def _places(
     from spared_bench.inference.tissue import find_tissue, require_some, share_of_tissue
     from spared_bench.inference.trained import spot_diameter_px as usual_diameter
     from spared_bench.processing.images import image_size
-    from spared_bench.readers.anndata_spots import told_array
     from spared_bench.reports.turned import told_of
 
     if (spots is None) == (grid_um == 0):
@@ -265,9 +265,13 @@ def _places(
     new_slide.check_diameter(diameter, *image_size(image))
     if spots is not None and not isinstance(spots, Path | str):
         centres = _centres_of(spots)
-        table: Any = spots if hasattr(spots, "columns") else None
-        array = None if table is None else told_array(table, Path("`spots`"), "column {!r}")
-        return new_slide.Spots([f"spot_{i}" for i in range(len(centres))], centres, array), diameter
+        table: Any = spots
+        if {"x", "y"} <= set(getattr(table, "columns", ())):
+            found = new_slide.spots_of(table, Path("`spots`"))
+            for note in found.notes:
+                warnings.warn(note, stacklevel=2)
+            return found, diameter
+        return new_slide.Spots([f"spot_{i}" for i in range(len(centres))], centres), diameter
     if spots is not None:
         found = new_slide.read_positions(Path(spots), um_per_px)
         for note in [*found.notes, *told_of(image)]:
@@ -351,10 +355,9 @@ def _of_adata(
                 "The AnnData has no image: neither one in uns['spatial'][...]['images'] with its"
                 f" scale factor nor the file that its metadata names. {' '.join(untold)}".rstrip()
             )
-        wanted = Spots(names, centres * scale, array)
-        made = _applied(trained, image, wanted, diameter * scale, um_per_px / scale, plugin_files)
+        wanted = Spots(names, centres, array)
+        made = _applied(trained, image, wanted, diameter, um_per_px, plugin_files, scale)
     if image != path or scale != 1:
-        made.obsm[SPATIAL] = centres
         made.uns[SPATIAL] = libraries
     return made
 
@@ -383,13 +386,14 @@ def _applied(
     diameter: float,
     um_per_px: float,
     plugin_files: Sequence[Path],
+    scale: float = 1.0,
 ) -> AnnData:
     from spared_bench.inference.new_slide import make_slide
     from spared_bench.inference.trained import apply
     from spared_bench.registry import discover
     from spared_bench.scverse.images import spatial_of
 
-    slide = make_slide(image, spots, diameter, um_per_px)
+    slide = make_slide(image, spots, diameter, um_per_px, scale)
     registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
     for remark in trained.remarks_with(registry):
         warnings.warn(remark, stacklevel=3)

@@ -102,22 +102,37 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> Spots:
                 f"{error} Expected a table with a header and the columns x and y, numbers in pixels"
                 " of the image; a column spot may name them."
             ) from error
-        covered, notes = under_tissue(table, "", path, _CALLED, _USE_IT)
-        table = table[covered]
-        named = [name for name in table.columns if name.casefold() in _NAMED_BY]
-        names = [bare(name) for name in table[named[0]]] if named else []
-        names = names if any(names) else []
-        names = names or [f"spot_{row}" for row in np.flatnonzero(covered)]
-        centres = table[["x", "y"]]
-    if not len(centres):
+        return spots_of(table, path)
+    return _checked(Spots(names, centres.to_numpy(dtype=np.float64), notes=notes), table, path)
+
+
+def spots_of(table: DataFrame, path: Path) -> Spots:
+    """Return the spots of a table with columns ``x`` and ``y``, as ``read_positions`` does.
+
+    Raises
+    ------
+    CoordinateError
+    """
+    covered, notes = under_tissue(table, "", path, _CALLED, _USE_IT)
+    table = table[covered]
+    named = [name for name in table.columns if str(name).casefold() in _NAMED_BY]
+    names = [bare(str(name)) for name in table[named[0]]] if named else []
+    names = names if any(names) else []
+    names = names or [f"spot_{row}" for row in np.flatnonzero(covered)]
+    centres = table[["x", "y"]].to_numpy(dtype=np.float64)
+    return _checked(Spots(names, centres, notes=notes), table, path)
+
+
+def _checked(spots: Spots, table: DataFrame, path: Path) -> Spots:
+    """Refuse no spots, and names that are not their own; add places in the array."""
+    if not len(spots):
         raise CoordinateError(f"{path} has no spot. Expected at least one row, with x and y.")
-    if len(set(names)) < len(names) or not all(names):
+    if len(set(spots.names)) < len(spots) or not all(spots.names):
         raise CoordinateError(
             f"{path} names a spot more than once, or not at all, in its column of names. Give every"
             " spot its own name, or leave the column out."
         )
-    array = told_array(table, path, _CALLED)
-    return Spots(names, centres.to_numpy(dtype=np.float64), array, notes)
+    return replace(spots, array=told_array(table, path, _CALLED))
 
 
 def _refuse_other_scale(positions: DataFrame, um_per_px: float, path: Path) -> None:
@@ -162,11 +177,14 @@ def check_diameter(diameter: float, width: int, height: int) -> None:
         )
 
 
-def make_slide(image: Path, spots: Spots, diameter: float, um_per_px: float = 0.0) -> AnnData:
+def make_slide(
+    image: Path, spots: Spots, diameter: float, um_per_px: float = 0.0, scale: float = 1.0
+) -> AnnData:
     """Return a new slide without expression: what ``cut_slide`` and a predictor look at.
 
     ``um_per_px`` is needed by methods that look at windows in micrometres; 0: unknown. Places in
-    the array that are not known are made from pixels.
+    the array that are not known are made from pixels. Where the image is a copy of another size,
+    all else is in pixels of the full resolution, of which the image has ``scale``.
     """
     import pandas as pd
     from anndata import AnnData
@@ -185,6 +203,6 @@ def make_slide(image: Path, spots: Spots, diameter: float, um_per_px: float = 0.
         ),
         obsm={SPATIAL: spots.centres},
     )
-    facts = {"image_path": str(image), "image_scale": 1.0, "spot_diameter_px": diameter}
+    facts = {"image_path": str(image), "image_scale": scale, "spot_diameter_px": diameter}
     slide.uns["slide"] = facts | {"um_per_px": um_per_px}
     return slide

@@ -14,6 +14,7 @@ from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import SpotView
 from spared_bench.data.views import TARGET, View
 from spared_bench.errors import ViewError
+from spared_bench.processing.given import check_given, has_given
 from spared_bench.processing.stains.colours import changed
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, opened
@@ -60,21 +61,29 @@ def seen(
     """
     cutting = PatchCutting(**application["patches"])
     views = {name: View(**values) for name, values in application.get("views", {}).items()}
-    image, _ = opened(slide)
+    image, facts = cache(lambda: opened(slide)[0]), slide.uns["slide"]
     for name, view in views.items():
         try:
-            check_view(view, slide.uns["slide"], (image.width, image.height))
+            if has_given(facts):
+                check_given(view, facts)
+            else:
+                check_view(view, facts, (image().width, image().height))
         except ViewError as error:
             raise ViewError(
                 f"Predictor {method!r}, view {name!r}, image"
-                f" {slide.uns['slide']['image_path']}: {error}. On a new slide `--um-per-px` says"
+                f" {facts['image_path']}: {error}. On a new slide `--um-per-px` says"
                 " how many micrometres a pixel has."
             ) from error
-    files = {name: folder / f"view{at}.npy" for at, name in enumerate(views)}
-    patches = None if TARGET in views else folder / "patches.npy"
-    cut_slide(slide, cutting, patches=patches, views=[(views[name], files[name]) for name in views])
+    own = cutting.view  # a view that is the protocol's patches is cut as they are, as in a run
+    patches = folder / "patches.npy" if TARGET not in views or own in views.values() else None
+    files = {
+        name: patches if patches is not None and view == own else folder / f"view{at}.npy"
+        for at, (name, view) in enumerate(views.items())
+    }
+    others = [(view, files[name]) for name, view in views.items() if view != own]
+    cut_slide(slide, cutting, patches=patches, views=others)
     change = _change(slide, cutting, application, patches, folder, shift)
-    for file in [*files.values(), *([] if patches is None else [patches])]:
+    for file in dict.fromkeys([*files.values(), *([] if patches is None else [patches])]):
         if change is not None and file.is_file():
             np.save(file, change(np.load(file)))
     slide_id, rows = str(slide.obs["slide_id"].iloc[0]), np.arange(slide.n_obs)
@@ -83,15 +92,15 @@ def seen(
         cut = partial(
             cut_of,
             view,
-            {slide_id: np.load(files[name].with_suffix(".npz"))},
+            {} if view.per_spot else {slide_id: np.load(files[name].with_suffix(".npz"))},
             rows,
             patches=None if view.tiles > 1 else _mapped(files[name]),
-            images=[lambda: image],
+            images=[image],
             antialias=cutting.antialias,
             change=[] if change is None else [change],
         )
         found[name] = SpotView(view, cache(cut), rows)
-    shown = found[TARGET].patches if patches is None else _mapped(patches)
+    shown = found[TARGET].patches if TARGET in views else _mapped(folder / "patches.npy")
     return Slides(bare, shown, views=found)
 
 

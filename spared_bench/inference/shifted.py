@@ -14,6 +14,7 @@ from spared_bench.data import SPATIAL, Slides
 from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.inference.seen import Change, seen
 from spared_bench.inference.trained import APPLICATION, Trained, read_application
+from spared_bench.processing.given import GIVEN_ROWS, has_given
 from spared_bench.results import TrialResult
 from spared_bench.store.trials import MODEL, TRIALS
 from spared_bench.trials.products import prepare
@@ -106,6 +107,10 @@ def _seen(
     names = [str(name).removeprefix(prefix) for name in tested.adata.obs_names]
     slide = raw[names].copy()
     slide.obs["slide_id"] = slide_id
+    facts = slide.uns["slide"]
+    if has_given(facts):
+        rows = np.asarray(facts[GIVEN_ROWS])[raw.obs_names.get_indexer(names)]
+        slide.uns["slide"] = {**facts, GIVEN_ROWS: rows}
     bare = tested.without_expression().adata
     assert np.allclose(bare.obsm[SPATIAL], slide.obsm[SPATIAL])
     return seen(slide, bare, trained.application, trained.result.predictor, folder, shift(slide_id))

@@ -217,6 +217,8 @@ def _metadata(folder: Path, sample: str) -> dict[str, Any]:
 def _donor(facts: dict[str, Any]) -> str:
     """Return study and donor; all samples of a study that name none may be of one."""
     study, patient = facts.get("dataset_title"), facts.get("patient")
+    if isinstance(patient, float) and patient.is_integer():  # of a table with blanks
+        patient = int(patient)
     said = str(patient).strip() if isinstance(patient, str | int) else ""  # blank: nan
     return f"{str(study or '')[:150]} / {said or _NOT_SAID}"[:200]
 

@@ -83,9 +83,16 @@ def wilcoxon_holm(blocks: pd.DataFrame) -> pd.DataFrame:
 
 
 def conover_friedman(blocks: pd.DataFrame) -> pd.DataFrame:
-    """Conover's test of rank sums after Friedman's, corrected by Holm (scikit-posthocs)."""
+    """Conover's test of rank sums after Friedman's, corrected by Holm (scikit-posthocs).
+
+    Where all datasets agree on the ranks, nothing is left that these could vary by, and p is 0 for
+    methods that differ: as of Iman and Davenport's F.
+    """
     if len(blocks) < 2 or blocks.shape[1] < 2:
         return _labelled(np.ones((blocks.shape[1],) * 2), blocks)
+    ranks = blocks.rank(axis=1).to_numpy()
+    if (ranks == ranks[0]).all():  # else 0 / 0 to rounding, which may be below 0
+        return _labelled((ranks[0][:, None] == ranks[0]).astype(float), blocks)
     import scikit_posthocs
 
     # Corrected here: statsmodels, which it asks, collects garbage each time, half a second long.

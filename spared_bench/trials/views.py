@@ -121,7 +121,13 @@ def check_slides(raw: Mapping[str, AnnData], view: View) -> None:
             else:
                 check_view(view, facts, image_size_of(slide))
         except ViewError as error:
-            raise ViewError(f"slide {slide_id!r}: {error}") from error
+            told = f"slide {slide_id!r}: {error}"
+            if has_given(facts) and facts["image_path"] and float(facts["image_scale"]) == 1:
+                told += (
+                    f". {facts['image_path']} is only looked at as long as there are patches: take"
+                    " `patches` out of the slides of dataset.yaml, and all is cut from the image"
+                )
+            raise ViewError(told) from error
 
 
 def note_facts(bench: Bench, name: str, raw: Mapping[str, AnnData]) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import spared_bench
 from spared_bench.api import execute, make_bench, select
 from spared_bench.cli import app
+from spared_bench.data.views import View
 from spared_bench.errors import (
     ContractError,
     CoordinateError,
@@ -24,7 +25,9 @@ from spared_bench.errors import (
     ViewError,
 )
 from spared_bench.inference import trained as applying
-from spared_bench.inference.new_slide import grid, make_slide, read_positions
+from spared_bench.inference.new_slide import Spots, grid, make_slide, read_positions
+from spared_bench.inference.seen import seen
+from spared_bench.protocol import PatchCutting
 from spared_bench.trials.completed import completed
 from spared_bench.trials.products import prepare
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -464,6 +467,78 @@ def test_a_method_is_shown_the_array_that_a_table_tells(toy, shown_array, tmp_pa
     given = table if form == "frame with it" else path
     found = shown_array(image, spots=given, um_per_px=5.0, spot_diameter_px=11.0)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_a_frame_of_spots_gives_what_its_table_does(trained_workspace, toy, tmp_path):
+    _, _, image = toy
+    frame = pd.DataFrame(
+        {"barcode": ["a", "b", "c"], "in_tissue": [1, 0, 1], "x": [40, 60, 80], "y": [50, 70, 60.5]}
+    )
+    frame.to_csv(tmp_path / "spots.csv", index=False)
+    options = {"spot_diameter_px": 16, "workspace": trained_workspace, "plugin_files": [TOY_PLUGIN]}
+    made = []
+    for spots in (frame, tmp_path / "spots.csv"):
+        with pytest.warns(UserWarning, match="beside the tissue, dropped: 1"):
+            made.append(
+                spared_bench.predict("toy/none/linear-probe", image, spots=spots, **options)
+            )
+    for found in made:
+        assert list(found.obs_names) == ["a", "c"]
+        np.testing.assert_array_equal(found.obsm["spatial"], [[40, 50], [80, 60.5]])
+    np.testing.assert_array_equal(made[0].X, made[1].X)
+
+
+def test_windows_in_pixels_are_of_the_full_resolution_that_an_anndata_tells(
+    trained_workspace, toy, monkeypatch
+):
+    _, _, image = toy
+    copy = np.asarray(Image.open(image).convert("RGB"))  # at half of the resolution
+    centres = np.array([[60.0, 80.0], [100.0, 64.0], [72.0, 120.0]])
+    adata = ad.AnnData(np.zeros((3, 1), np.float32), obsm={"spatial": centres})
+    factors = {"tissue_hires_scalef": 0.5, "spot_diameter_fullres": 16.0}
+    adata.uns["spatial"] = {"a": {"images": {"hires": copy}, "scalefactors": factors}}
+    shown = {}
+
+    class Looks:
+        def predict(self, slides):
+            shown.update(windows=slides.view("far")[:], centres=slides.coordinates)
+            return np.zeros((len(slides), slides.n_genes), np.float32)
+
+    def told(folder):
+        return read_application(folder) | {"views": {"far": View(pixels=40, size=20).as_dict()}}
+
+    read_application = applying.read_application
+    monkeypatch.setattr(applying, "read_application", told)
+    monkeypatch.setattr(applying.Trained, "load", lambda *_: Looks())
+    found = spared_bench.predict(
+        "toy/none/linear-probe", adata, um_per_px=3.0, workspace=trained_workspace,
+        plugin_files=[TOY_PLUGIN],
+    )  # fmt: skip
+
+    expected = [copy[y - 10 : y + 10, x - 10 : x + 10] for x, y in (centres / 2).astype(int)]
+    np.testing.assert_array_equal(shown["windows"], expected)
+    np.testing.assert_array_equal(shown["centres"], centres)
+    np.testing.assert_array_equal(found.obsm["spatial"], centres)
+
+
+@pytest.mark.parametrize("name", ["spot", "target"])
+def test_a_view_that_is_the_patches_of_the_training_is_cut_as_they_are(tmp_path, rng, name):
+    pixels = rng.integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    cutting = PatchCutting(scale=6, size=40)  # of 600 px, which a view of its own would halve first
+    slide = make_slide(
+        tmp_path / "a.png", Spots(["a", "b"], np.array([[400, 300], [500, 390]])), 100
+    )
+    bare = ad.AnnData(obs=slide.obs, var=pd.DataFrame(index=["g"]), obsm=dict(slide.obsm))
+    told = {"patches": cutting.model_dump(mode="json"), "views": {name: cutting.view.as_dict()}}
+
+    found = seen(slide, bare, told, "a-method", tmp_path)
+
+    for spot, (left, top) in enumerate([(100, 0), (200, 90)]):
+        window = Image.fromarray(pixels[top : top + 600, left : left + 600])
+        expected = np.asarray(window.resize((40, 40), Image.Resampling.BILINEAR)).astype(int)
+        for shown in (found.patches, found.view(name)):
+            assert np.abs(shown[:][spot] - expected).max() <= 1
 
 
 @pytest.fixture(scope="module")

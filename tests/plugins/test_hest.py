@@ -3,6 +3,7 @@
 import csv
 import json
 from functools import cache
+from importlib.resources import files
 
 import h5py
 import numpy as np
@@ -26,6 +27,7 @@ from spared_bench.errors import (
     UsageError,
     ViewError,
 )
+from spared_bench.inference.shifted import predict_shifted
 from spared_bench.models.encoders import ColorEncoder
 from spared_bench.planning.forecast import forecast
 from spared_bench.processing.given import GIVEN_UM, write_given
@@ -33,7 +35,9 @@ from spared_bench.readers.hest import read_gene_list, read_hest
 from spared_bench.registry import discover
 from spared_bench.sources.hest import read_task, tasks_in
 from spared_bench.sources.hest_added import add_hest
+from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.testing.hest import GENES, make_sample, make_task
+from spared_bench.trials.views import check_slides
 from spared_bench_plugins.datasets.hest import hest_tasks
 
 N_COMPONENTS = 12
@@ -123,6 +127,14 @@ def test_patches_and_their_middles_are_what_methods_see(task, tmp_path):
         write_given(slide, View(um=200, size=32), True, tmp_path / "wide.npy")
     with pytest.raises(ViewError, match="need the image"):
         write_given(slide, View(um=50, size=32, tiles=3), True, tmp_path / "tiles.npy")
+
+
+def test_a_window_that_only_the_slide_beside_the_patches_holds_says_how_it_is_cut(task, tmp_path):
+    whole = tmp_path / "S1.tif"
+    slide = read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5", image=whole)
+    for view in (View(um=200, size=32), View(um=50, size=32, tiles=3)):
+        with pytest.raises(ViewError, match=r"S1\.tif is only looked at.* take `patches` out"):
+            check_slides({"S1": slide}, view)
 
 
 def test_patches_that_were_cut_wider_are_as_wide_as_their_file_says(own_task, tmp_path):
@@ -261,6 +273,20 @@ def test_samples_of_hest_1k_become_one_dataset_with_donors_left_out(tmp_path):
         add_hest(folder, tmp_path / "data", lambda name: None)
 
 
+def test_donors_whose_numbers_a_table_with_blanks_made_floats_are_told_apart(tmp_path):
+    folder = tmp_path / "hest"
+    (folder / "metadata").mkdir(parents=True)
+    for seed, (sample, donor) in enumerate({"A1": 1.0, "A2": 1, "B1": 2.0}.items()):
+        make_sample(folder, sample, seed, kind="st", side=32)
+        told = {"dataset_title": "T", "patient": donor, "pixel_size_um_estimated": 0.25}
+        (folder / "metadata" / f"{sample}.json").write_text(json.dumps(told))
+
+    add_hest(folder, tmp_path / "data", lambda name: None)
+
+    spec = discover(data_dir=tmp_path / "data").get("dataset", "hest1k").spec
+    assert spec.folds["donor"] == {"0": ("A1", "A2"), "1": ("B1",)}
+
+
 def test_samples_of_a_study_that_names_no_donor_are_not_learnt_from_and_tested(tmp_path):
     folder = tmp_path / "hest"
     donors = {"A1": ("T", float("nan")), "A2": ("T", " "), "B1": ("T", "1"), "C1": ("U", "1")}
@@ -394,6 +420,34 @@ def test_hest_1_gives_the_scores_of_an_independent_script(example, tmp_path):
         assert result.ok, result.message
         assert set(result.gene_symbols) == set(GENES)
         assert result.scores["test"]["pcc-gene"] == pytest.approx(genes.mean(), abs=2e-3)
+
+
+def test_models_are_tried_on_changed_patches_of_the_spots_that_filters_left(own_task, tmp_path):
+    add_hest(own_task, tmp_path / "data", lambda name: None)
+    protocol = tmp_path / "filtered.yaml"
+    text = (files("spared_bench_plugins.protocols") / "hest.yaml").read_text(encoding="utf-8")
+    protocol.write_text(text.replace("spot_min_counts: -1", "spot_min_counts: 12"))
+    report = api.run(
+        protocol=str(protocol),
+        datasets=["hest_made.fold"],
+        predictors=["linear-probe"],
+        parameters={"linear-probe": {"components": N_COMPONENTS}},
+        workspace=tmp_path / "workspace",
+        data_dir=tmp_path / "data",
+        executor="inline",
+        track=False,
+        figures=False,
+        device="cpu",
+    )
+    bench = report.plan.bench
+    for result in report.results:
+        (sample,) = bench.dataset(result.dataset).split["test"]
+        before = read_hest(own_task / "adata" / f"{sample}.h5ad").n_obs
+        entry = bench.workspace.store.open(TRIALS, result.key)
+        run = np.load(entry.folder / PREDICTIONS)["test_prediction"]
+        assert 0 < len(run) < before
+        found = predict_shifted(bench, result, lambda slide: None)
+        np.testing.assert_allclose(found, run, rtol=1e-4, atol=1e-5)
 
 
 def test_the_example_of_the_command_line_is_a_task_that_can_be_added(example, tmp_path):

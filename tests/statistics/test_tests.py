@@ -108,6 +108,16 @@ def test_datasets_that_all_agree_give_an_infinite_f():
     assert (found.f_statistic, found.f_p) == (math.inf, 0.0)
 
 
+@pytest.mark.parametrize("n", range(2, 9))
+@pytest.mark.parametrize("k", range(2, 7))
+def test_datasets_that_all_agree_tell_apart_what_differs_by_conovers_test(n, k):
+    values = np.tile([1.0, *range(1, k)], (n, 1))  # the first two tie
+    expected = values[0][:, None] == values[0]
+
+    np.testing.assert_array_equal(conover_friedman(pd.DataFrame(values)), expected)
+    np.testing.assert_array_equal(conover_friedman(pd.DataFrame(values + np.arange(k))), np.eye(k))
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 @settings(deadline=None, max_examples=50)
 def test_holm_agrees_with_statsmodels(p_values):

@@ -105,7 +105,7 @@ def row_of(
         field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
         machine=joined(environments, "machine"),
         by_hand=_by_hand(mine),
-        n_codes=_n_codes(environments),
+        n_codes=n_codes(environments),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
 
@@ -128,7 +128,7 @@ def _by_hand(trials: Sequence[TrialResult]) -> str:
     return visible(told, MAX_MESSAGE)
 
 
-def _n_codes(environments: Iterable[Mapping[str, Any]]) -> int:
+def n_codes(environments: Iterable[Mapping[str, Any]]) -> int:
     """Return of how many versions the code of a predictor or its completer was."""
     found: dict[str, set[str]] = {"completer": set(), "predictor": set()}
     for environment in environments:

@@ -232,7 +232,8 @@ class Store:
     def _shared(self, *names: str) -> Path:
         """Return a folder in which entries of others lie, too, made with the rights of the root.
 
-        In this process a method may have set a umask that leaves others, or ourselves, none.
+        In this process a method may have set a umask that leaves others, or ourselves, none. Where
+        a file system has no rights of files (FAT, many shares), those of its mount hold.
         """
         folder = self.root
         folder.mkdir(parents=True, exist_ok=True)
@@ -240,7 +241,8 @@ class Store:
             folder /= name
             with suppress(FileExistsError):
                 folder.mkdir()
-                folder.chmod(S_IMODE(self.root.stat().st_mode))
+                with suppress(OSError):
+                    folder.chmod(S_IMODE(self.root.stat().st_mode))
         return folder
 
     def _is_to_blame(self, error: OSError | RuntimeError) -> bool:

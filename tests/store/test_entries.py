@@ -149,6 +149,19 @@ def test_verify_finds_a_flipped_byte_that_the_size_does_not_show(store):
     assert store.verify(entry) == ["value.txt has changed"]
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_rights_of_files_takes_entries(store, monkeypatch, number):
+    def refuse(path, *arguments, **options):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("pathlib.Path.chmod", refuse)
+    monkeypatch.setattr("os.link", lambda source, target: refuse(target))
+    entry = store.obtain("things", {"a": 1}, lambda folder: write_text(folder / "file", "text"))
+    assert (entry.folder / "file").read_text() == "text"
+    store.remove("things", entry.key)
+    assert store.find("things", {"a": 1}) is None
+
+
 @pytest.mark.parametrize("umask", [0o777, 0o077, 0o022])
 def test_no_umask_of_a_method_shuts_the_folders_that_others_share(store, umask):
     store.root.mkdir(parents=True)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,6 +176,33 @@ def test_no_umask_of_a_method_shuts_the_folders_that_others_share(store, umask):
     shared = [store.root / "tmp", *(store.root / "things").rglob("*"), store.root / "things"]
     assert len(shared) == 3
     assert {oct(path.stat().st_mode & 0o7777) for path in shared} == {"0o2775"}
+
+
+@pytest.mark.parametrize(("root", "file"), [(0o2775, 0o664), (0o755, 0o644), (0o700, 0o600)])
+@pytest.mark.parametrize("umask", [0o777, 0o077, 0o002])
+def test_who_may_read_the_store_may_read_what_a_library_wrote_for_us_alone(
+    store, root, file, umask
+):
+    from safetensors.numpy import save_file
+
+    def make(folder):
+        (folder / "model").mkdir(mode=0o700)
+        (folder / "model").chmod(0o700)
+        save_file({"weight": np.zeros(3)}, folder / "model" / "learned.safetensors")
+        (folder / "model" / "read-only.txt").write_text("x")
+        (folder / "model" / "read-only.txt").chmod(0o400)
+
+    store.root.mkdir(parents=True)
+    store.root.chmod(root)
+    before = os.umask(umask)
+    try:
+        entry = store.obtain("things", {"a": 1}, make)
+    finally:
+        os.umask(before)
+    made = [entry.folder, *entry.folder.rglob("*")]
+    assert len(made) == 5
+    for path in made:
+        assert oct(path.stat().st_mode & 0o7777) == oct(root if path.is_dir() else file), path
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "note.txt"])

@@ -104,6 +104,7 @@ def row_of(
         encoder=_encoder(facts),
         field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
         machine=joined(environments, "machine"),
+        threads=_threads(environments),
         by_hand=_by_hand(mine),
         n_codes=n_codes(environments),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
@@ -140,6 +141,12 @@ def n_codes(environments: Iterable[Mapping[str, Any]]) -> int:
             said = str(made.get(kind, "")).split(", ")
             hashes |= {each.rpartition(" code ")[2] for each in said}
     return max(map(len, found.values()))
+
+
+def _threads(environments: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Return on how many threads trials ran; a record of others may say anything."""
+    said = [made.get("threads") for made in environments]
+    return tuple(sorted({each for each in said if type(each) is int and 0 < each < 10_000}))
 
 
 #: Of an encoder with random weights, whatever its makers trained it on.

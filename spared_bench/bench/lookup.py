@@ -15,7 +15,15 @@ from spared_bench.errors import MissingFileError, PluginError, UsageError
 from spared_bench.guard import guarded
 from spared_bench.keys.fingerprints import Fingerprints
 from spared_bench.models.encoder_table import KnownEncoder, known_encoder
-from spared_bench.parameters import Chosen, Parameter, Signature, Wishes, resolve, signature_of
+from spared_bench.parameters import (
+    WEIGHTS,
+    Chosen,
+    Parameter,
+    Signature,
+    Wishes,
+    resolve,
+    signature_of,
+)
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.sources.description import FACTORY as DESCRIBED
@@ -241,9 +249,10 @@ class Lookup:
         return {**alone, **chosen.get(f"{entry.plugin.distribution}:{name}", {})}
 
     def set_by_hand(self, completer: str, predictor: str) -> dict[str, Any]:
-        """Return what is set by hand (``--set``) of two methods, and of what the second builds on.
+        """Return what is set by hand of two methods, and of what the second builds on.
 
-        ``"st-net.lr"`` to value.
+        ``"st-net.lr"`` to value: by ``--set``, and by ``--weights`` where the protocol and the
+        method say otherwise.
         """
         methods = [("completer", completer), ("predictor", predictor)]
         found = {
@@ -263,7 +272,26 @@ class Lookup:
         """Return what is set by hand of a plugin, also by the name of what it is a variant of."""
         entry = self.registry.get(kind, name)
         base = getattr(entry.spec, "variant_of", "")
-        return {**(self.set_of(entry, base) if base else {}), **self.set_of(entry, name)}
+        mine = {**(self.set_of(entry, base) if base else {}), **self.set_of(entry, name)}
+        return {**self._weights_by_hand(kind, name), **mine}
+
+    def _weights_by_hand(self, kind: str, name: str) -> dict[str, str]:
+        """Return other weights that ``--weights`` gives a method; of a file, its name."""
+        asked = self.settings.weights
+        chosen = self.chosen(kind, name)
+        if not asked or chosen.values.get(WEIGHTS) != asked:
+            return {}
+        entry = self.registry.get(kind, name)
+        own = getattr(entry.spec, "variant_of", "") or entry.spec.name
+        overrides = {} if self.registry.is_shadowed(entry) else self.protocol.overrides
+        signature = self.signature(kind, name)
+        parameter = signature.parameters.get(WEIGHTS)
+        otherwise = {
+            **({} if parameter is None else {WEIGHTS: parameter.default}),
+            **signature.configurations.get(chosen.configuration, {}),
+            **overrides.get(own, {}),
+        }
+        return {} if otherwise.get(WEIGHTS) == asked else {WEIGHTS: Path(asked).name}
 
     def _builds_on(self, predictor: str, parameters: Mapping[str, Any]) -> Iterator[Stage]:
         for stage in self.stages(predictor, parameters).values():

@@ -104,8 +104,9 @@ def row_of(
         encoder=_encoder(facts),
         field_of_view_um=max(finite(map(_field_of_view, facts)), default=None),
         machine=joined(environments, "machine"),
+        threads=_threads(environments),
         by_hand=_by_hand(mine),
-        n_codes=_n_codes(environments),
+        n_codes=n_codes(environments),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
 
@@ -128,7 +129,7 @@ def _by_hand(trials: Sequence[TrialResult]) -> str:
     return visible(told, MAX_MESSAGE)
 
 
-def _n_codes(environments: Iterable[Mapping[str, Any]]) -> int:
+def n_codes(environments: Iterable[Mapping[str, Any]]) -> int:
     """Return of how many versions the code of a predictor or its completer was."""
     found: dict[str, set[str]] = {"completer": set(), "predictor": set()}
     for environment in environments:
@@ -140,6 +141,12 @@ def _n_codes(environments: Iterable[Mapping[str, Any]]) -> int:
             said = str(made.get(kind, "")).split(", ")
             hashes |= {each.rpartition(" code ")[2] for each in said}
     return max(map(len, found.values()))
+
+
+def _threads(environments: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Return on how many threads trials ran; a record of others may say anything."""
+    said = [made.get("threads") for made in environments]
+    return tuple(sorted({each for each in said if type(each) is int and 0 < each < 10_000}))
 
 
 #: Of an encoder with random weights, whatever its makers trained it on.

@@ -217,6 +217,8 @@ class Row:
         Training time: the mean over its trials; nan if none was timed.
     machine : str
         The classes of machines that computed its trials; empty where that is not known.
+    threads : tuple of int
+        On how many CPU threads its trials ran, each number once; empty where that is not known.
     by_hand : str
         Parameters that were set by hand, with the datasets where these are not all; empty without.
     n_codes : int
@@ -253,6 +255,7 @@ class Row:
     rank: int | None = None
     origin: Origin = Origin()
     machine: str = ""
+    threads: tuple[int, ...] = ()
     by_hand: str = ""
     n_codes: int = 0
     field_of_view_um: float | None = None

@@ -191,6 +191,7 @@ def _row(row: Row, part: ProtocolBoard, shown: Sequence[Column]) -> dict[str, An
         "source": origin.source,
         "withdrawn": origin.withdrawn,
         "claimed": not origin.trained_here,
+        "threads": list(row.threads),
         "flags": [[flag.kind, flag.reason, flag.dataset] for flag in origin.flags],
         "parameters": row.n_parameters,
         "seconds": row.fit_seconds,
@@ -283,6 +284,7 @@ def _provenance(trials: Sequence[TrialResult]) -> list[dict[str, Any]]:
             "platform": made.get("platform", ""),
             "device": " ".join(filter(None, (made.get("device"), made.get("accelerator")))),
             "machine": made.get("machine", ""),
+            "threads": str(made.get("threads", "")),
             "driver": made.get("driver", ""),
             "precision": precision,
         }

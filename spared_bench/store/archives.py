@@ -30,7 +30,13 @@ from spared_bench.tars import members_of, open_tar
 _MANIFEST_BYTES = 50 << 20
 
 
-def export(store: Store, archive: Path, *, products: bool = False) -> int:
+def export(
+    store: Store,
+    archive: Path,
+    *,
+    products: bool = False,
+    left_out: list[str] | None = None,
+) -> int:
     """Write results and the records of cells into one uncompressed tar; return how many entries.
 
     Parameters
@@ -40,6 +46,8 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
         Replaced only when complete.
     products : bool
         Prepared datasets, patches, views, completed layers and features too.
+    left_out : list of str, optional
+        Gets the places of entries that are damaged or cannot be read, which are not in it.
 
     Raises
     ------
@@ -53,9 +61,12 @@ def export(store: Store, archive: Path, *, products: bool = False) -> int:
     try:
         with tarfile.open(beside, "w") as tar:
             for kind, key in entries_of(store, RESULTS + (PRODUCTS if products else ())):
-                if not problems_of(store, kind, key):
-                    tar.add(store.folder(kind, key), f"{kind}/{key}")
-                    entries += 1
+                if problems_of(store, kind, key):
+                    if left_out is not None:
+                        left_out.append(f"{kind}/{key}")
+                    continue
+                tar.add(store.folder(kind, key), f"{kind}/{key}")
+                entries += 1
             for path in sorted((store.root / CELLS).glob("*.json")):
                 tar.add(path, f"{CELLS}/{path.name}")
         beside.replace(archive)

@@ -12,7 +12,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -215,6 +215,7 @@ class Store:
             make(beside)
             self._seal(beside, kind, inputs)
             inherit_mark(self.root, beside, kind, inputs)
+            self._share(beside)
             self._shared(kind, key[:2])
             try:
                 beside.rename(final)
@@ -230,18 +231,30 @@ class Store:
         return Entry(kind, key, final, json.loads(canonical_json(inputs)))
 
     def _shared(self, *names: str) -> Path:
-        """Return a folder in which entries of others lie, too, made with the rights of the root.
-
-        In this process a method may have set a umask that leaves others, or ourselves, none.
-        """
+        """Return a folder in which entries of others lie, too, made with the rights of the root."""
         folder = self.root
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
             folder /= name
             with suppress(FileExistsError):
                 folder.mkdir()
-                folder.chmod(S_IMODE(self.root.stat().st_mode))
+                self._give_rights([folder])
         return folder
+
+    def _share(self, entry: Path) -> None:
+        """Let whoever may read the root read an entry, too: some libraries write for us alone."""
+        self._give_rights([entry, *entry.rglob("*")])
+
+    def _give_rights(self, paths: Iterable[Path]) -> None:
+        """Give what was made the rights of the root.
+
+        In this process a method may have set a umask that leaves others, or ourselves, none. Where
+        a file system has no rights of files (FAT, many shares), those of its mount hold.
+        """
+        rights = S_IMODE(self.root.stat().st_mode)
+        for path in paths:
+            with suppress(OSError):
+                path.chmod(rights if path.is_dir() else rights & 0o666)
 
     def _is_to_blame(self, error: OSError | RuntimeError) -> bool:
         """Whether it is the workspace that takes nothing: a plugin may lack rights elsewhere."""

@@ -12,11 +12,14 @@ import yaml
 
 from spared_bench.bench import Bench
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
+from spared_bench.leaderboard.datasets import once
 from spared_bench.leaderboard.entries import EntryResult
+from spared_bench.leaderboard.method_rows import n_codes
 from spared_bench.results import BROUGHT, BY_HAND
 from spared_bench.specs import PredictorSpec
 from spared_bench.store.processes import scratch_folder
 from spared_bench.store.records import Records
+from spared_bench.store.trials import TRIALS
 from spared_bench.submissions import bundle
 from spared_bench.submissions.codec import read_output, write_prediction
 from spared_bench.submissions.names import public_key, sign
@@ -38,12 +41,15 @@ class Built:
     n_results : int
     missing : list of str
         Datasets of the protocol without results, which are declared absent.
+    n_codes : int
+        Of how many versions the code was that made the results.
     """
 
     archive: Path
     description: Description
     n_results: int
     missing: list[str]
+    n_codes: int
 
 
 def build(
@@ -84,10 +90,13 @@ def build(
     UnknownNameError
         If the workspace has no finished runs of the predictor.
     SubmissionError
-        If a run failed, a description is not valid, or the runs are of other data than is there.
+        If a run failed, a description is not valid, or the runs are of other data than is there,
+        or of another version than the method's, and ``version`` does not say which.
     """
     cells = [cell for cell in _cells_of(bench, predictor) if _is_listed(bench, cell)]
     spec = _spec_of(bench, predictor, cells)
+    if not version:
+        _require_version(spec, cells)
     wanted = bench.listed() if bench.protocol.datasets else []
     details = {**(details or {}), **({} if key is None else {"key": public_key(key)})}
     missing = [name for name in wanted if name not in {cell.final.dataset for cell in cells}]
@@ -106,7 +115,8 @@ def build(
             signature = sign(key, (folder / bundle.MANIFEST).read_bytes())
             (folder / bundle.SIGNATURE).write_text(f"{signature}\n", encoding="ascii")
         bundle.pack(folder, archive)
-    return Built(archive, description, len(cells), missing)
+    codes = n_codes(once((cell.final for cell in cells), "environment"))
+    return Built(archive, description, len(cells), missing, codes)
 
 
 def known_name(bench: Bench, predictor: str) -> str:
@@ -127,6 +137,25 @@ def _spec_of(bench: Bench, predictor: str, cells: Sequence[FinishedCell]) -> Pre
     if any(BROUGHT in cell.final.facts for cell in cells):
         return PredictorSpec(predictor, "elsewhere:method", summary="Predictions made elsewhere")
     return bench.predictor(predictor)
+
+
+def _require_version(spec: PredictorSpec, cells: Sequence[FinishedCell]) -> None:
+    """Refuse runs of another version than the method has now: the bundle would call them that."""
+    versions = [_version_of(cell) or spec.version for cell in cells]
+    others = [version for version in versions if version != spec.version]
+    if others:
+        raise SubmissionError(
+            f"{len(others)} of {len(cells)} runs of {spec.name!r} are of version {others[0]}, and"
+            f" {spec.version} is installed. Run them again, or say with `--version` what the"
+            " bundle is to be called."
+        )
+
+
+def _version_of(cell: FinishedCell) -> str:
+    """Return the version of the method that made a run; "" of predictions made elsewhere."""
+    entry = cell.store.open(TRIALS, cell.final.key)
+    made_by = entry.inputs.get("predictor") if entry else None
+    return str(made_by.get("version", "")) if isinstance(made_by, Mapping) else ""
 
 
 def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:

@@ -64,7 +64,7 @@ def make_stained(bench: Bench, name: str, view: View, cut: MakeCut) -> Entry:
                 _write(folder / path.name, path, recolouring(method, look, target))
         for path in source.folder.iterdir():
             if path.suffix == ".npz" or path.name in _COPIED:
-                shutil.copy(path, folder / path.name)
+                shutil.copyfile(path, folder / path.name)
         told = {"method": method, "target": _plain(target)}
         told["slides"] = {slide: _plain(look) for slide, look in looks.items()}
         (folder / STAINS).write_text(json.dumps(told), encoding="utf-8")

@@ -49,3 +49,28 @@ def test_where_nothing_was_set_by_hand_the_page_says_nothing_of_it(tmp_path, ope
     answer = page.inner_text(".answer")
     assert "by hand" not in answer
     assert "To make the result of this board again:" in answer
+
+
+def test_the_command_asks_for_the_threads_that_a_result_was_made_on(tmp_path, open_site):
+    made = [
+        trial("ridge", dataset="breast", mse=0.5, environment={"threads": 4}),
+        trial("ridge", dataset="brain", mse=0.5, environment={"threads": 4}),
+        trial("lasso", dataset="breast", mse=0.9, environment={"threads": 1}),
+        trial("lasso", dataset="brain", mse=0.9, environment={"threads": 2}),
+        trial("svr", dataset="breast", mse=0.95, environment={"threads": 1}),
+        trial("svr", dataset="brain", mse=0.95, environment={"threads": 1}),
+    ]
+    predictors = PREDICTORS | {"svr": {"summary": "", "encoder": ""}}
+    build(made, tmp_path, "c", "store", {"settings": SETTINGS, "predictors": predictors})
+    page = open_site(tmp_path)
+    said = {}
+    for name in ("ridge", "lasso", "svr"):
+        page.goto(f"{page.url.partition('#')[0]}#/demo@1/table")
+        page.click(f"#board td.name a:text-is('{name}')")
+        page.wait_for_selector(f"main:has(h3:text-is('What it is')) h2 bdi:text-is('{name}')")
+        said[name] = page.locator(".again code").last.inner_text(), page.inner_text("main")
+    assert said["ridge"][0].endswith("-p ridge --threads 4")
+    assert said["lasso"][0].endswith("-p lasso")
+    assert "Its trials ran on 1, 2 threads (--threads)" in said["lasso"][1]
+    assert said["svr"][0].endswith("-p svr")
+    assert "Its trials ran on" not in said["svr"][1] + said["ridge"][1]

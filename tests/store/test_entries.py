@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,6 +150,19 @@ def test_verify_finds_a_flipped_byte_that_the_size_does_not_show(store):
     assert store.verify(entry) == ["value.txt has changed"]
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_rights_of_files_takes_entries(store, monkeypatch, number):
+    def refuse(path, *arguments, **options):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("pathlib.Path.chmod", refuse)
+    monkeypatch.setattr("os.link", lambda source, target: refuse(target))
+    entry = store.obtain("things", {"a": 1}, lambda folder: write_text(folder / "file", "text"))
+    assert (entry.folder / "file").read_text() == "text"
+    store.remove("things", entry.key)
+    assert store.find("things", {"a": 1}) is None
+
+
 @pytest.mark.parametrize("umask", [0o777, 0o077, 0o022])
 def test_no_umask_of_a_method_shuts_the_folders_that_others_share(store, umask):
     store.root.mkdir(parents=True)
@@ -162,6 +176,33 @@ def test_no_umask_of_a_method_shuts_the_folders_that_others_share(store, umask):
     shared = [store.root / "tmp", *(store.root / "things").rglob("*"), store.root / "things"]
     assert len(shared) == 3
     assert {oct(path.stat().st_mode & 0o7777) for path in shared} == {"0o2775"}
+
+
+@pytest.mark.parametrize(("root", "file"), [(0o2775, 0o664), (0o755, 0o644), (0o700, 0o600)])
+@pytest.mark.parametrize("umask", [0o777, 0o077, 0o002])
+def test_who_may_read_the_store_may_read_what_a_library_wrote_for_us_alone(
+    store, root, file, umask
+):
+    from safetensors.numpy import save_file
+
+    def make(folder):
+        (folder / "model").mkdir(mode=0o700)
+        (folder / "model").chmod(0o700)
+        save_file({"weight": np.zeros(3)}, folder / "model" / "learned.safetensors")
+        (folder / "model" / "read-only.txt").write_text("x")
+        (folder / "model" / "read-only.txt").chmod(0o400)
+
+    store.root.mkdir(parents=True)
+    store.root.chmod(root)
+    before = os.umask(umask)
+    try:
+        entry = store.obtain("things", {"a": 1}, make)
+    finally:
+        os.umask(before)
+    made = [entry.folder, *entry.folder.rglob("*")]
+    assert len(made) == 5
+    for path in made:
+        assert oct(path.stat().st_mode & 0o7777) == oct(root if path.is_dir() else file), path
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "note.txt"])

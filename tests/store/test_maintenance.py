@@ -13,8 +13,10 @@ from contextlib import suppress
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from spared_bench import ordinary
+from spared_bench.cli import app
 from spared_bench.errors import UsageError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest, file_digest
@@ -134,8 +136,19 @@ def test_what_is_exported_is_imported_elsewhere_and_is_the_same(store, tmp_path)
 
 
 def test_a_damaged_entry_is_not_exported(store, tmp_path):
+    damaged = next(store.entries("trials"))
+    (damaged.folder / "value.txt").write_text("xxxx")
+    left_out = []
+    assert export(store, tmp_path / "results.tar", left_out=left_out) == 3
+    assert left_out == [f"trials/{damaged.key}"]
+
+
+def test_who_exports_is_told_of_what_is_not_in_the_archive(store, tmp_path):
+    command = ["store", "export", str(tmp_path / "x.tar"), "-w", str(store.root.parent)]
+    assert CliRunner().invoke(app, command).stderr == ""
     (next(store.entries("trials")).folder / "value.txt").write_text("xxxx")
-    assert export(store, tmp_path / "results.tar") == 3
+    told = "Not in it, as damaged or not to be read: 1 entry. `spared-bench store verify` says why."
+    assert CliRunner().invoke(app, command).stderr.strip() == told
 
 
 def add(tar, name, content=b"x", **changes):

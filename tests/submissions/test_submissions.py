@@ -11,8 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from spared_bench.api import make_bench
 from spared_bench.bench import Bench
+from spared_bench.cli import app
 from spared_bench.errors import (
     CorruptEntryError,
     MissingFileError,
@@ -29,7 +32,27 @@ from spared_bench.submissions.codec import read_prediction, write_prediction
 from spared_bench.submissions.comment import comment
 from spared_bench.submissions.truth import table_hash, truth_of
 from spared_bench.trials.cells import finished_cells
+from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.submissions.attacks import PREDICTION
+
+EDITED_MEAN = """
+import numpy as np
+
+from spared_bench import PredictorSpec, hookimpl
+
+
+class EditedMean:
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0) + {shift}
+
+    def predict(self, slides):
+        return np.tile(self.mean_, (slides.n_spots, 1)).astype(np.float32)
+
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("edited-mean", f"{{__name__}}:EditedMean")]
+"""
 
 
 def flags_of(report):
@@ -342,6 +365,40 @@ def test_a_failed_run_cannot_be_handed_in(run_bench, monkeypatch, tmp_path):
     monkeypatch.setattr(TrialResult, "ok", property(lambda self: False))
     with pytest.raises(SubmissionError, match="1 of 1 runs of 'toy-ridge' have no score"):
         build(run_bench, "toy-ridge", tmp_path)
+
+
+def test_runs_of_an_earlier_version_are_not_handed_in_as_the_installed_one(run_workspace, tmp_path):
+    source = TOY_PLUGIN.read_text()
+    plugin = tmp_path / "toy_plugin_of_version_two.py"
+    plugin.write_text(source.replace(':Ridge", search', ':Ridge", version="2", search'))
+    bench = make_bench(
+        str(TOY_PROTOCOL), workspace=run_workspace, plugin_files=[plugin], device="cpu"
+    )
+    with pytest.raises(SubmissionError) as refused:
+        build(bench, "toy-ridge", tmp_path)
+    assert "1 of 1 runs of 'toy-ridge' are of version 1, and 2 is installed" in str(refused.value)
+    assert build(bench, "toy-ridge", tmp_path, version="1").description.version == "1"
+    assert build(bench, "toy-mean", tmp_path).description.version == "1"
+
+
+def test_a_bundle_of_runs_before_and_after_an_edit_says_so(prepared_workspace, tmp_path):
+    shutil.copytree(prepared_workspace, tmp_path / "w")
+    plugin = tmp_path / "edited_mean_plugin.py"
+    options = ["--protocol", str(TOY_PROTOCOL), "-w", str(tmp_path / "w")]
+    options += ["--plugin", str(TOY_PLUGIN), "--plugin", str(plugin)]
+    told = []
+    for completer, shift in (("none", 0), ("median", 1)):
+        plugin.write_text(EDITED_MEAN.format(shift=shift))
+        run = ["-c", completer, "-p", "edited-mean", "--executor", "inline"]
+        quick = ["--no-track", "--no-figures", "--offline"]
+        assert CliRunner().invoke(app, ["run", *options, *run, *quick]).exit_code == 0
+        build_it = ["submit", "build", "edited-mean", *options, "--out", str(tmp_path)]
+        told.append(CliRunner().invoke(app, build_it).output)
+
+    assert "1 results" in told[0]
+    assert "versions of the code" not in told[0]
+    assert "2 results" in told[1]
+    assert "by 2 versions of the code of edited-mean@1 and its completers" in told[1]
 
 
 def test_names_of_predictions_are_those_of_their_results(archive, checked):

@@ -85,6 +85,26 @@ def test_what_is_set_of_the_network_that_a_method_builds_on_counts_for_it(worksp
     assert bench.set_by_hand("median", "vit-b") == {}
 
 
+def test_weights_that_are_not_those_of_the_protocol_are_set_by_hand(workspace, tmp_path):
+    (tmp_path / "mine.safetensors").touch()
+
+    def set_of(protocol, weights, predictor, **parameters):
+        bench = make_bench(
+            protocol, workspace=workspace, device="cpu", weights=weights, parameters=parameters
+        )
+        return bench.set_by_hand("none", predictor)
+
+    random = {"shufflenet.weights": "random"}
+    assert set_of("own", "random", "shufflenet") == random
+    assert set_of("own", "pretrained", "shufflenet") == {}
+    assert set_of("own", "", "shufflenet", shufflenet={"weights": "random"}) == random
+    assert set_of("demo", "random", "shufflenet") == {}  # as the protocol says
+    assert set_of("demo", "pretrained", "shufflenet") == {"shufflenet.weights": "pretrained"}
+    assert set_of("own", "random", "gene-mean") == {}  # it has none
+    named = set_of("own", str(tmp_path / "mine.safetensors"), "shufflenet")
+    assert named == {"shufflenet.weights": "mine.safetensors"}
+
+
 def test_an_archive_says_it_and_it_is_claimed(workspace, tmp_path):
     run(workspace, "--set", "toy-ridge.penalty=3.0")
     runner, archive, other = CliRunner(), tmp_path / "theirs.tar.gz", tmp_path / "other"

@@ -60,6 +60,16 @@ def test_patches_are_those_that_were_cut_in_the_colours_of_the_training_mean(dem
     assert (made.folder / STAINS).is_file()
 
 
+def test_they_are_made_where_nobody_can_change_the_rights_of_files(demo, monkeypatch):
+    def refuse(path, *arguments, **options):
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr("os.chmod", refuse)
+    bench = stained(demo, stain="reinhard", stain_to="C4")
+    made = make_view(bench, DATA, bench.patch_view, raw_of(bench))
+    assert (made.folder / STAINS).is_file()
+
+
 def test_what_methods_see_is_the_normalised_product(demo):
     bench = stained(demo, stain="reinhard", stain_to="C3")
     seen = prepare(bench, DATA).slides("train").patches[:3]

@@ -163,11 +163,20 @@ def export(
     if not archive.resolve().parent.is_dir():
         raise UsageError(f"There is no folder {archive.resolve().parent} to write {archive} into.")
     space = _existing(workspace)
-    number = archives.export(space.store, archive, products=products)
+    left_out: list[str] = []
+    number = archives.export(space.store, archive, products=products, left_out=left_out)
+    if left_out:
+        typer.echo(
+            f"Not in it, as damaged or not to be read: {counted(len(left_out), 'entry')}."
+            " `spared-bench store verify` says why.",
+            err=True,
+        )
     if (space.root / "completion").is_dir():
         typer.echo("Results of `complete` are not in it: that command computes them.", err=True)
     show_result(
-        {"archive": archive, "entries": number}, as_json, f"{archive}: {counted(number, 'entry')}."
+        {"archive": archive, "entries": number, "left_out": left_out},
+        as_json,
+        f"{archive}: {counted(number, 'entry')}.",
     )
 
 

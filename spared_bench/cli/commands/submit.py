@@ -62,7 +62,9 @@ def build(
         None, help="File or folder [default: METHOD-VERSION.PROTOCOL.zip, here]."
     ),
     method: str = typer.Option("", help="Name on the board [default: that of the predictor]."),
-    version: str = typer.Option("", help="[default: that of the predictor's spec]."),
+    version: str = typer.Option(
+        "", help="[default: that of the predictor's spec, and of its runs]."
+    ),
     title: str = typer.Option("", help="One line [default: the predictor's summary]."),
     author: list[str] = typer.Option([], "--author", help="May be given more than once."),
     code: str = typer.Option("", help="https address of the code."),
@@ -116,6 +118,12 @@ def build(
     lines = [f"{built.archive}: {built.n_results} results, {size / 1e6:.1f} MB."]
     if built.missing:
         lines += [f"Declared absent, as there are no runs: {', '.join(built.missing)}."]
+    if built.n_codes > 1:
+        facts["versions_of_code"] = built.n_codes
+        lines += [
+            f"Its results were made by {built.n_codes} versions of the code of {label} and its"
+            " completers: run the whole suite again for one."
+        ]
     lines += [f"`spared-bench submit check {built.archive}` says what a maintainer will see."]
     show_result({"bundle": built.archive, "label": label, **facts}, as_json, "\n".join(lines))
 

@@ -80,7 +80,7 @@
       more.provenance.length ? el("h3", {}, "Provenance") : "",
       more.provenance.length && row.claimed ? el("p", { class: "note" }, "As the record says that came with it: nobody saw this here.") : "",
       ...more.provenance.map((made) => facts([
-        ["Trials", made.trials], ["Predictor", made.code], ["Commit", made.commit], ["Device", made.device], ["Machine", made.machine], ["Driver", made.driver],
+        ["Trials", made.trials], ["Predictor", made.code], ["Commit", made.commit], ["Device", made.device], ["Machine", made.machine], ["Threads", made.threads], ["Driver", made.driver],
         ["Precision", made.precision], ["Python", made.python], ["Packages", made.packages], ["Platform", made.platform],
       ])),
       more.studies.length ? el("h3", {}, "Studies") : "",

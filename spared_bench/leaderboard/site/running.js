@@ -21,8 +21,11 @@ spared.running = (() => {
     const every = board.datasets.map((_, i) => i).filter((i) => board.datasets[i].counts), some = choice.counted.length ? choice.counted : every;
     const all = some.length > 3 && some.length === every.length;
     const datasets = some.flatMap((i) => ["-d", board.datasets[i].name]);
-    return command("spared-bench", "run", ...(all ? ["--all"] : []), ...by, ...(all ? [] : datasets), ...completer(row), "-p", row.predictor);
+    return command("spared-bench", "run", ...(all ? ["--all"] : []), ...by, ...(all ? [] : datasets), ...completer(row), "-p", row.predictor, ...threads(row));
   }
+  // Sums over threads depend on their number, and so does what a network learns.
+  const threads = (row) => row.threads.length === 1 && row.threads[0] !== 1 ? ["--threads", String(row.threads[0])] : [];
+  const several = (row) => row.threads.length > 1 ? el("p", { class: "support" }, `Its trials ran on ${row.threads.join(", ")} threads (`, el("code", {}, "--threads"), "), of which the numbers of networks depend.") : "";
   const completer = (row) => row.completer ? ["-c", row.completer] : [];
 
   // A protocol that comes with no plugin stands in a file, which a command names.
@@ -36,7 +39,7 @@ spared.running = (() => {
   // The command that makes the board's result again, or why there is none.
   function again(board, choice, row) {
     const text = onBoard(board, choice, row), why = (...words) => [el("p", { class: "support again" }, ...words)];
-    if (text) return [el("p", { class: "support" }, byHand(row) ? `To make it again as the protocol says, without what was set by hand for the result of this board (${byHand(row)}):` : "To make the result of this board again:"), el("div", { class: "again" }, copyable(text, "Copy the command that makes the result of this board again")), protocolFile(board.protocol)];
+    if (text) return [el("p", { class: "support" }, byHand(row) ? `To make it again as the protocol says, without what was set by hand for the result of this board (${byHand(row)}):` : "To make the result of this board again:"), el("div", { class: "again" }, copyable(text, "Copy the command that makes the result of this board again")), several(row), protocolFile(board.protocol)];
     if (row.trust === "brought") return why("Its predictions were made elsewhere, and scored here by ", el("code", {}, "spared-bench score"), "; there is no command for it.");
     if (!isKnown(row.predictor)) return why(`No plugin that was here when the page was built is called ${row.predictor}, so there is no command for it.${row.source ? " Its page names its source." : ""}`);
     return why(`Protocol ${board.protocol} was not known when the page was built, so no command makes this result again. Whoever has its file builds the page with `, el("code", {}, "--protocol FILE"), ".");

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from importlib.resources import files
 from io import StringIO
 
 import pytest
@@ -204,6 +205,33 @@ def test_what_of_a_workspace_is_not_shown_is_told(workspace, tmp_path, monkeypat
     assert done.returncode == 2
     assert "no finished runs of protocol 'tyo@1'" in done.stderr
     assert "Did you mean 'toy@1'? It has runs of toy@1." in done.stderr
+
+
+def demo_text():
+    protocols = files("spared_bench_plugins.protocols")
+    return (protocols / "demo.yaml").read_text(encoding="utf-8")
+
+
+def test_the_board_and_tracking_take_a_protocol_by_name_id_or_file(workspace, tmp_path):
+    """As every other command does; `track sync --protocol demo` said that it had logged nothing."""
+    command = ("run", "--suite", "demo", "-d", "planted", "-c", "none", "-p", "gene-mean")
+    more = ("-w", workspace, "--no-track", "--no-figures", "--executor", "inline")
+    assert spared_bench(*command, *more).returncode == 0
+    server = ("--uri", f"sqlite:///{tmp_path}/other.db")
+    file = tmp_path / "mine.yaml"
+    file.write_text(demo_text())
+    for number, named in enumerate(("demo", "demo@1", file)):
+        build = ("leaderboard", "build", "--from", "store", "--protocol", named, "-w", workspace)
+        done = spared_bench(*build, "--leaderboards", tmp_path, "--out", tmp_path / str(number))
+        assert done.returncode == 0, done.stderr
+        synced = spared_bench("track", "sync", "--suite", named, "-w", workspace, *server)
+        assert synced.stdout == ("1 run logged.\n" if number == 0 else "0 runs logged.\n")
+    shown = ("leaderboard", "build", "--from", "store", "--leaderboards", tmp_path)
+    for words in (("track", "sync", *server), shown):
+        done = spared_bench(*words, "--protocol", "spared", "-w", workspace)
+        assert done.returncode == 2
+        assert "no finished runs of protocol 'spared@1'" in done.stderr
+        assert "It has runs of demo@1." in done.stderr
 
 
 def test_a_link_that_leads_to_itself_is_said_to_be_that(tmp_path):

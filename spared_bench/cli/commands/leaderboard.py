@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result
-from spared_bench.errors import UsageError, did_you_mean
+from spared_bench.errors import UnknownNameError, UsageError, did_you_mean
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
+    from spared_bench.protocol import Protocol
+    from spared_bench.registry import Registry
     from spared_bench.store.records import Records
     from spared_bench.workspace import Workspace
 
@@ -19,7 +21,10 @@ leaderboard_app = typer.Typer(help="Make the leaderboard from finished runs.")
 track_app = typer.Typer(help="Keep MLflow in step with the store.")
 
 _PROTOCOL = typer.Option(
-    "", "--protocol", "--suite", help="Only this protocol, e.g. demo@1 [default: all]."
+    "",
+    "--protocol",
+    "--suite",
+    help="Only this protocol: its name, its id (demo@1), or its YAML file [default: all].",
 )
 
 
@@ -42,12 +47,7 @@ def _track() -> None:
 @leaderboard_app.command("build")
 def build(
     source: str = typer.Option("mlflow", "--from", help="mlflow or store; both give the same."),
-    protocol: str = typer.Option(
-        "",
-        "--protocol",
-        "--suite",
-        help="Only this protocol, e.g. demo@1, or the YAML file of one [default: all].",
-    ),
+    protocol: str = _PROTOCOL,
     out: Path | None = typer.Option(None, help="Folder to write [default: WORKSPACE/leaderboard]."),
     leaderboards: Path | None = typer.Option(
         None, help="Folder with accepted entries of others [default: ./leaderboards]."
@@ -67,7 +67,6 @@ def build(
         )
     from spared_bench.executors.listing import listed_apart
     from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard, in_short
-    from spared_bench.protocol import read_protocol
     from spared_bench.registry import discover
     from spared_bench.store.records import Records
     from spared_bench.store.shut import told_of_shut
@@ -78,8 +77,7 @@ def build(
     files = [file.resolve() for file in plugin]
     ours = discover(files, data_dir=space.data_dir, only=())
     registry = listed_apart(ours, files, space).require_files(files)
-    protocols = [read_protocol(Path(protocol))] if protocol.endswith((".yaml", ".yml")) else []
-    protocol = protocols[0].id if protocols else protocol
+    protocol, protocols = _read(protocol, registry)
     left_out: list[str] = []
     with Records(space.store, genes=False) as records:
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
@@ -102,6 +100,22 @@ def build(
     for told in in_short(left_out):
         typer.echo(told, err=True)
     show_result({"leaderboard": page}, as_json, f"Leaderboard: {page}")
+
+
+def _read(named: str, registry: Registry) -> tuple[str, list[Protocol]]:
+    """Return the id of a protocol by its name, id or file, and what a file holds.
+
+    One that is not installed may have runs all the same, under an id that says its version.
+    """
+    from spared_bench.api.protocols import load_protocol
+
+    if not named or "@" in named:
+        return named, []
+    try:
+        found = load_protocol(named, registry)
+    except UnknownNameError:
+        return named, []
+    return found.id, [found] if named.endswith((".yaml", ".yml")) else []
 
 
 def _nothing_to_show(space: Workspace, protocol: str, records: Records) -> str:
@@ -129,8 +143,17 @@ def sync(
     as_json: bool = JSON,
 ) -> None:
     """Log to MLflow what the store has and MLflow lacks."""
+    from spared_bench.registry import discover
+    from spared_bench.store.records import Records
     from spared_bench.tracking.recorder import sync as sync_store
+    from spared_bench.trials.cells import finals_in
     from spared_bench.workspace import Workspace
 
-    logged = sync_store(Workspace.at(workspace), protocol, uri or None)
+    space = Workspace.at(workspace)
+    protocol, _ = _read(protocol, discover(specs_only=True))
+    if protocol:
+        with Records(space.store, genes=False) as records:
+            if not any(finals_in(records, protocol)):
+                raise UsageError(_nothing_to_show(space, protocol, records))
+    logged = sync_store(space, protocol, uri or None)
     show_result({"logged": logged}, as_json, f"{counted(logged, 'run')} logged.")

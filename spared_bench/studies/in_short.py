@@ -72,6 +72,8 @@ def _differing(known: Sequence[Difference]) -> str:
     else:
         clear = [each for each in known if each.gene_low > 0 or each.gene_high < 0]
         ground = "By the interval over the genes of these slides alone,"
+        if len(known) > 1:  # the test is corrected for their number
+            ground += " each level for itself,"
     if not any(math.isfinite(each.gene_low) for each in known) and not tested:
         return "There is neither a test over slides nor an interval over genes."
     if not clear:

@@ -28,7 +28,8 @@ def test_the_best_level_and_those_whose_interval_leaves_0_are_named():
     )
     assert told == (
         "stain, probe: macenko has the highest PCC, 0.320; none, the base, has 0.300. By the"
-        " interval over the genes of these slides alone, 1 of 2 differs: reinhard (−0.100)."
+        " interval over the genes of these slides alone, each level for itself, 1 of 2 differs:"
+        " reinhard (−0.100)."
     )
 
 

@@ -189,9 +189,12 @@ class CellLog:
             parent.current = current
 
     def _say(self, parent: _Logged, said: dict[str, str]) -> None:
-        for name in said.keys() | parent.said.keys():
-            if said.get(name) != parent.said.get(name):
-                self._connection.client.set_tag(parent.run_id, name, said.get(name, ""))
+        from mlflow.entities import RunTag
+
+        names = sorted(said.keys() | parent.said.keys())
+        new = [RunTag(n, said.get(n, "")) for n in names if said.get(n) != parent.said.get(n)]
+        if new:
+            self._connection.client.log_batch(parent.run_id, tags=new)
         parent.said = said
 
     def _log_cell(self, experiment: _Experiment, cell: LoggedCell, content: str) -> _Logged:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: From windows to windows, (n, size, size, 3), uint8.
 Change = Callable[[np.ndarray], np.ndarray]
+#: Raised by hand when methods come to be shown something else: it stands in the keys of `shifts`.
+SEEN_VERSION = 2
 
 
 def seen(
@@ -35,6 +37,7 @@ def seen(
     method: str,
     folder: Path,
     shift: Change | None = None,
+    whole: AnnData | None = None,
 ) -> Slides:
     """Cut what a method looks at, in one pass over the image.
 
@@ -52,6 +55,9 @@ def seen(
         Where what was cut lies as long as it is used.
     shift : callable, optional
         What is done to windows before anything else, (n, size, size, 3), uint8.
+    whole : AnnData, optional
+        The slide with all its spots, where ``slide`` has some of them: its colours are told from
+        all, as in a run.
 
     Raises
     ------
@@ -82,7 +88,9 @@ def seen(
     }
     others = [(view, files[name]) for name, view in views.items() if view != own]
     cut_slide(slide, cutting, patches=patches, views=others)
-    change = _change(slide, cutting, application, patches, folder, shift)
+    whole = slide if whole is None else whole
+    measured = patches if whole.n_obs == slide.n_obs else None
+    change = _change(whole, cutting, application, measured, folder, shift)
     for file in dict.fromkeys([*files.values(), *([] if patches is None else [patches])]):
         if change is not None and file.is_file():
             np.save(file, change(np.load(file)))

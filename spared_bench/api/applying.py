@@ -229,7 +229,7 @@ def predict(
             raise UsageError("An AnnData says where its spots are: leave out `spots` and grid.")
         return _of_adata(trained, slide, um_per_px, spot_diameter_px, plugin_files)
     wanted, diameter = _places(trained, Path(slide), spots, grid_um, um_per_px, spot_diameter_px)
-    return _applied(trained, Path(slide), wanted, diameter, um_per_px, plugin_files)
+    return _applied(trained, Path(slide), wanted, plugin_files, diameter, um_per_px)
 
 
 def _require_adata(slide: Any) -> None:
@@ -323,7 +323,8 @@ def _of_adata(
             f"The AnnData has {len(libraries)} slides in uns['spatial']; expected one. Predict"
             " slide by slide: leave the spots and the entry of one."
         )
-    library, where = next(iter(libraries.values())), Path("uns['spatial'] of the AnnData")
+    name, library = next(iter(libraries.items()))
+    where = Path("uns['spatial'] of the AnnData")
     array = told_array(adata.obs, Path("the AnnData"))
     factors = library.get("scalefactors", {})
     path = Path(str(library.get("metadata", {}).get("source_image_path", "")))
@@ -356,7 +357,8 @@ def _of_adata(
                 f" scale factor nor the file that its metadata names. {' '.join(untold)}".rstrip()
             )
         wanted = Spots(names, centres, array)
-        made = _applied(trained, image, wanted, diameter, um_per_px, plugin_files, scale)
+        told = diameter, um_per_px, scale, str(name)
+        made = _applied(trained, image, wanted, plugin_files, *told)
     if image != path or scale != 1:
         made.uns[SPATIAL] = libraries
     return made
@@ -383,21 +385,23 @@ def _applied(
     trained: Trained,
     image: Path,
     spots: Spots,
+    plugin_files: Sequence[Path],
     diameter: float,
     um_per_px: float,
-    plugin_files: Sequence[Path],
     scale: float = 1.0,
+    name: str = "",
 ) -> AnnData:
     from spared_bench.inference.new_slide import make_slide
     from spared_bench.inference.trained import apply
     from spared_bench.registry import discover
     from spared_bench.scverse.images import spatial_of
 
-    slide = make_slide(image, spots, diameter, um_per_px, scale)
+    slide = make_slide(image, spots, diameter, um_per_px, scale, name)
     registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
     for remark in trained.remarks_with(registry):
         warnings.warn(remark, stacklevel=3)
     made = apply(trained, registry, slide)
     made.layers["predicted"] = np.array(made.X)
-    made.uns[SPATIAL] = spatial_of({image.stem: slide}, [image.stem])
+    slide_id = name or image.stem
+    made.uns[SPATIAL] = spatial_of({slide_id: slide}, [slide_id])
     return made

@@ -178,13 +178,19 @@ def check_diameter(diameter: float, width: int, height: int) -> None:
 
 
 def make_slide(
-    image: Path, spots: Spots, diameter: float, um_per_px: float = 0.0, scale: float = 1.0
+    image: Path,
+    spots: Spots,
+    diameter: float,
+    um_per_px: float = 0.0,
+    scale: float = 1.0,
+    name: str = "",
 ) -> AnnData:
     """Return a new slide without expression: what ``cut_slide`` and a predictor look at.
 
     ``um_per_px`` is needed by methods that look at windows in micrometres; 0: unknown. Places in
     the array that are not known are made from pixels. Where the image is a copy of another size,
-    all else is in pixels of the full resolution, of which the image has ``scale``.
+    all else is in pixels of the full resolution, of which the image has ``scale``. A slide without
+    a ``name`` has that of its image.
     """
     import pandas as pd
     from anndata import AnnData
@@ -193,8 +199,8 @@ def make_slide(
     slide = AnnData(
         obs=pd.DataFrame(
             {
-                "slide_id": image.stem,
-                "patient_id": image.stem,
+                "slide_id": name or image.stem,
+                "patient_id": name or image.stem,
                 "split": "test",
                 "array_row": array[:, 1],
                 "array_col": array[:, 0],

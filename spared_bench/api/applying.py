@@ -330,6 +330,8 @@ def _of_adata(
     path = Path(str(library.get("metadata", {}).get("source_image_path", "")))
     um_per_px = um_per_px or float(library.get("metadata", {}).get("um_per_px", 0.0) or 0.0)
     names = list(map(str, adata.obs_names))
+    if not names:
+        raise CoordinateError("The AnnData has no spot. Expected at least one.")
     centres = np.asarray(x_first(adata.obsm[SPATIAL]), np.float64)
     if not np.isfinite(centres).all():
         raise CoordinateError(

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import spared_bench
 from spared_bench.api import execute, make_bench, select
+from spared_bench.api.pyfunc_model import StoredModel
 from spared_bench.cli import app
 from spared_bench.data.views import View
 from spared_bench.errors import (
@@ -486,6 +487,31 @@ def test_a_frame_of_spots_gives_what_its_table_does(trained_workspace, toy, tmp_
         assert list(found.obs_names) == ["a", "c"]
         np.testing.assert_array_equal(found.obsm["spatial"], [[40, 50], [80, 60.5]])
     np.testing.assert_array_equal(made[0].X, made[1].X)
+
+
+def test_a_logged_model_refuses_a_table_of_several_scales_or_none(trained_workspace, toy):
+    key = applying.find_trained(make_store(trained_workspace), "toy/none/linear-probe").result.key
+    model = StoredModel(key, trained_workspace)
+    table = pd.DataFrame({"image": str(toy[2]), "x": [40, 60], "y": [50, 70], "um_per_px": 6.25})
+
+    assert len(model.predict(table, {"plugin_files": [TOY_PLUGIN]})) == 2
+    for name, values, told in (
+        ("um_per_px", [6.25, 3.0], r"'um_per_px' holds 6\.25, 3\.0: expected the same"),
+        ("spot_diameter_px", [16, None], "'spot_diameter_px' holds 16"),
+        ("image", [str(toy[2]), None], "'image' holds .*three.png, None: expected the same"),
+        ("um_per_px", ["six", "six"], "'um_per_px' holds 'six'; expected a number"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            model.predict(table.assign(**{name: values}))
+    with pytest.raises(UsageError, match="and 0 rows"):
+        model.predict(table[:0])
+
+
+def test_an_anndata_without_spots_is_refused(trained_workspace, toy):
+    empty = ad.AnnData(np.zeros((0, 1), np.float32), obsm={"spatial": np.zeros((0, 2))})
+    empty.uns["spatial"] = {"a": {"scalefactors": {"spot_diameter_fullres": 16.0}}}
+    with pytest.raises(CoordinateError, match="The AnnData has no spot"):
+        spared_bench.predict("toy/none/linear-probe", empty, workspace=trained_workspace)
 
 
 def test_windows_in_pixels_are_of_the_full_resolution_that_an_anndata_tells(

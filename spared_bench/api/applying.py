@@ -184,9 +184,9 @@ def predict(
         scanpy reads Visium, whose counts are not looked at.
     spots : Path or array-like of shape (n_spots, 2), optional
         Of an image: where to predict, in its pixels, as an array, a list of pairs, a DataFrame with
-        columns x and y, or as a CSV with these. Of both, a column spot or barcode names them, and a
-        column in_tissue says which of them to take. Their places in the array are made from pixels,
-        unless columns array_row and array_col tell them.
+        columns x and y, or as a CSV with these. Of both, a column spot or barcode names them, else
+        the names in a DataFrame's index, and a column in_tissue says which of them to take. Their
+        places in the array are made from pixels, unless columns array_row and array_col tell them.
     grid_um : float
         Of an image: instead, a square grid of this step over the tissue.
     um_per_px : float
@@ -359,8 +359,8 @@ def _of_adata(
                 f" scale factor nor the file that its metadata names. {' '.join(untold)}".rstrip()
             )
         wanted = Spots(names, centres, array)
-        told = diameter, um_per_px, scale, str(name)
-        made = _applied(trained, image, wanted, plugin_files, *told)
+        sizes = diameter, um_per_px, scale
+        made = _applied(trained, image, wanted, plugin_files, *sizes, name=str(name))
     if image != path or scale != 1:
         made.uns[SPATIAL] = libraries
     return made

@@ -489,6 +489,23 @@ def test_a_frame_of_spots_gives_what_its_table_does(trained_workspace, toy, tmp_
     np.testing.assert_array_equal(made[0].X, made[1].X)
 
 
+def test_barcodes_in_the_index_of_a_frame_name_its_spots(trained_workspace, toy):
+    frame = pd.DataFrame(
+        {"x": [40, 60, 80], "y": [50, 70, 60]}, index=["AAAC-1", "AAAG-1", "AACT-1"]
+    )
+    options = {"spot_diameter_px": 16, "workspace": trained_workspace, "plugin_files": [TOY_PLUGIN]}
+
+    def names(spots):
+        made = spared_bench.predict("toy/none/linear-probe", toy[2], spots=spots, **options)
+        return list(made.obs_names)
+
+    assert names(frame) == list(frame.index)
+    assert names(frame.assign(spot=["a", "b", "c"])) == ["a", "b", "c"]
+    assert names(frame.reset_index(drop=True)[1:]) == ["spot_0", "spot_1"]
+    with pytest.raises(CoordinateError, match="more than once"):
+        names(frame.set_index(pd.Index(["a", "a", "b"])))
+
+
 def test_a_logged_model_refuses_a_table_of_several_scales_or_none(trained_workspace, toy):
     key = applying.find_trained(make_store(trained_workspace), "toy/none/linear-probe").result.key
     model = StoredModel(key, trained_workspace)

@@ -13,7 +13,7 @@ import spared_bench.data.pickling  # noqa: F401 - slides can be pickled then
 from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import SpotView
 from spared_bench.data.views import TARGET, View
-from spared_bench.errors import ViewError
+from spared_bench.errors import ImageError, ViewError
 from spared_bench.processing.given import check_given, has_given
 from spared_bench.processing.stains.colours import changed
 from spared_bench.processing.view_products import cut_of
@@ -68,6 +68,12 @@ def seen(
     cutting = PatchCutting(**application["patches"])
     views = {name: View(**values) for name, values in application.get("views", {}).items()}
     image, facts = cache(lambda: opened(slide)[0]), slide.uns["slide"]
+    if cutting.um and not float(facts["um_per_px"]) > 0:
+        raise ImageError(
+            f"Predictor {method!r} was trained on patches {cutting.um:g} µm wide, and how many a"
+            f" pixel of {facts['image_path']} has is not known. Give `--um-per-px` (in Python"
+            " `um_per_px`)."
+        )
     for name, view in views.items():
         try:
             if has_given(facts):

@@ -564,6 +564,13 @@ def test_windows_in_pixels_are_of_the_full_resolution_that_an_anndata_tells(
     np.testing.assert_array_equal(found.obsm["spatial"], centres)
 
 
+def test_patches_in_micrometres_ask_for_the_scale_of_a_new_image(tmp_path):
+    slide = make_slide(tmp_path / "a.png", Spots(["a"], np.array([[40, 30]])), 10)
+    told = {"patches": PatchCutting(um=100, size=16).model_dump(mode="json")}
+    with pytest.raises(ImageError, match=r"'a-method' was .* 100 µm wide.*--um-per-px"):
+        seen(slide, slide, told, "a-method", tmp_path)
+
+
 @pytest.mark.parametrize("name", ["spot", "target"])
 def test_a_view_that_is_the_patches_of_the_training_is_cut_as_they_are(tmp_path, rng, name):
     pixels = rng.integers(0, 256, (700, 900, 3), dtype=np.uint8)

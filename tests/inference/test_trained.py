@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import anndata as ad
 import imagecodecs
@@ -29,6 +30,7 @@ from spared_bench.inference import trained as applying
 from spared_bench.inference.new_slide import Spots, grid, make_slide, read_positions
 from spared_bench.inference.seen import seen
 from spared_bench.protocol import PatchCutting
+from spared_bench.registry import discover
 from spared_bench.trials.completed import completed
 from spared_bench.trials.products import prepare
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -522,6 +524,16 @@ def test_a_logged_model_refuses_a_table_of_several_scales_or_none(trained_worksp
             model.predict(table.assign(**{name: values}))
     with pytest.raises(UsageError, match="and 0 rows"):
         model.predict(table[:0])
+
+
+def test_a_method_that_needs_known_spots_is_refused_before_the_image_is_opened(
+    trained_workspace, tmp_path
+):
+    found = applying.find_trained(make_store(trained_workspace), "toy/none/linear-probe")
+    found = replace(found, result=replace(found.result, predictor="known-nearest"))
+    slide = make_slide(tmp_path / "none.png", Spots(["a"], np.array([[4, 3]])), 10)
+    with pytest.raises(UsageError, match="'known-nearest' predicts from measured spots"):
+        applying.apply(found, discover(), slide)
 
 
 def test_an_anndata_without_spots_is_refused(trained_workspace, toy):

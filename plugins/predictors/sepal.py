@@ -12,7 +12,7 @@ embeddings are of the patch as the first stage was trained on it, not enlarged; 
 without the shift that makes them positive and depends on the data; a node has no edge to itself.
 The layout ``free`` is made of the parts that the paper searched over (its section 4.5).
 ``released_graphs``, ``enlarged`` and ``last_elu`` do as their code does. The pooling is theirs: of
-each graph, the one node with the highest score is kept.
+each graph, the one node with the highest score is kept; scores are compared before their tanh.
 """
 
 from __future__ import annotations
@@ -73,10 +73,12 @@ class KeepBest(nn.Module):
         self.score = geometric.GraphConv(width, 1)
 
     def forward(self, x: Tensor, batch: LocalGraphs) -> Tensor:
-        scores = self.score(x, batch.edges).squeeze(1).tanh()
-        ranked = scores.detach().float().nan_to_num(-2.0)
+        scores = self.score(x, batch.edges).squeeze(1)
+        # Before tanh, which makes large scores equal: the first spot of the file would be kept.
+        ranked = scores.detach().float().nan_to_num(-torch.inf)
+        scores = scores.tanh()
         n_graphs = len(batch.first)
-        highest = ranked.new_full((n_graphs,), -3.0)
+        highest = ranked.new_full((n_graphs,), -torch.inf)
         highest = highest.scatter_reduce(0, batch.graph, ranked, "amax")
         at = (ranked == highest[batch.graph]).nonzero().squeeze(1)
         best = batch.graph.new_full((n_graphs,), len(x))

@@ -184,9 +184,9 @@ def predict(
         scanpy reads Visium, whose counts are not looked at.
     spots : Path or array-like of shape (n_spots, 2), optional
         Of an image: where to predict, in its pixels, as an array, a list of pairs, a DataFrame with
-        columns x and y, or as a CSV with these. Of both, a column spot or barcode names them, and a
-        column in_tissue says which of them to take. Their places in the array are made from pixels,
-        unless columns array_row and array_col tell them.
+        columns x and y, or as a CSV with these. Of both, a column spot or barcode names them, else
+        the names in a DataFrame's index, and a column in_tissue says which of them to take. Their
+        places in the array are made from pixels, unless columns array_row and array_col tell them.
     grid_um : float
         Of an image: instead, a square grid of this step over the tissue.
     um_per_px : float
@@ -229,7 +229,7 @@ def predict(
             raise UsageError("An AnnData says where its spots are: leave out `spots` and grid.")
         return _of_adata(trained, slide, um_per_px, spot_diameter_px, plugin_files)
     wanted, diameter = _places(trained, Path(slide), spots, grid_um, um_per_px, spot_diameter_px)
-    return _applied(trained, Path(slide), wanted, diameter, um_per_px, plugin_files)
+    return _applied(trained, Path(slide), wanted, plugin_files, diameter, um_per_px)
 
 
 def _require_adata(slide: Any) -> None:
@@ -323,12 +323,15 @@ def _of_adata(
             f"The AnnData has {len(libraries)} slides in uns['spatial']; expected one. Predict"
             " slide by slide: leave the spots and the entry of one."
         )
-    library, where = next(iter(libraries.values())), Path("uns['spatial'] of the AnnData")
+    name, library = next(iter(libraries.items()))
+    where = Path("uns['spatial'] of the AnnData")
     array = told_array(adata.obs, Path("the AnnData"))
     factors = library.get("scalefactors", {})
     path = Path(str(library.get("metadata", {}).get("source_image_path", "")))
     um_per_px = um_per_px or float(library.get("metadata", {}).get("um_per_px", 0.0) or 0.0)
     names = list(map(str, adata.obs_names))
+    if not names:
+        raise CoordinateError("The AnnData has no spot. Expected at least one.")
     centres = np.asarray(x_first(adata.obsm[SPATIAL]), np.float64)
     if not np.isfinite(centres).all():
         raise CoordinateError(
@@ -356,7 +359,8 @@ def _of_adata(
                 f" scale factor nor the file that its metadata names. {' '.join(untold)}".rstrip()
             )
         wanted = Spots(names, centres, array)
-        made = _applied(trained, image, wanted, diameter, um_per_px, plugin_files, scale)
+        sizes = diameter, um_per_px, scale
+        made = _applied(trained, image, wanted, plugin_files, *sizes, name=str(name))
     if image != path or scale != 1:
         made.uns[SPATIAL] = libraries
     return made
@@ -383,21 +387,23 @@ def _applied(
     trained: Trained,
     image: Path,
     spots: Spots,
+    plugin_files: Sequence[Path],
     diameter: float,
     um_per_px: float,
-    plugin_files: Sequence[Path],
     scale: float = 1.0,
+    name: str = "",
 ) -> AnnData:
     from spared_bench.inference.new_slide import make_slide
     from spared_bench.inference.trained import apply
     from spared_bench.registry import discover
     from spared_bench.scverse.images import spatial_of
 
-    slide = make_slide(image, spots, diameter, um_per_px, scale)
+    slide = make_slide(image, spots, diameter, um_per_px, scale, name)
     registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
     for remark in trained.remarks_with(registry):
         warnings.warn(remark, stacklevel=3)
     made = apply(trained, registry, slide)
     made.layers["predicted"] = np.array(made.X)
-    made.uns[SPATIAL] = spatial_of({image.stem: slide}, [image.stem])
+    slide_id = name or image.stem
+    made.uns[SPATIAL] = spatial_of({slide_id: slide}, [slide_id])
     return made

@@ -34,8 +34,8 @@ class StoredModel:
         ----------
         model_input : AnnData or DataFrame
             An AnnData as ``spared_bench.predict`` takes it; or a table with the columns ``image``
-            (one path), ``x`` and ``y`` (pixels), and maybe ``um_per_px``, ``spot_diameter_px``, and
-            ``array_row`` and ``array_col``.
+            (one path), ``x`` and ``y`` (pixels), and maybe ``um_per_px`` and ``spot_diameter_px``
+            (one number), and ``array_row`` and ``array_col``.
         params : dict, optional
             Further arguments of ``spared_bench.predict``.
 
@@ -47,7 +47,7 @@ class StoredModel:
         Raises
         ------
         UsageError
-            For a table without these columns, or of several images.
+            For a table without these columns, without rows, or of several images or sizes.
         """
         import numpy as np
         import pandas as pd
@@ -58,19 +58,36 @@ class StoredModel:
         slide = model_input
         if isinstance(model_input, pd.DataFrame):
             lacking = [name for name in ("image", "x", "y") if name not in model_input]
-            if lacking or model_input["image"].nunique() != 1:
+            if lacking or not len(model_input):
                 raise UsageError(
                     "Expected a table with the columns image (the same path in every row), x and y;"
-                    f" found {list(model_input.columns)}"
-                    f"{'' if lacking else ' with several images: predict them one by one'}."
+                    f" found {list(model_input.columns)} and {len(model_input)} rows."
                 )
-            slide = Path(str(model_input["image"].iloc[0]))
+            slide = Path(str(_only(model_input, "image")))
             options["spots"] = model_input
             for name in ("um_per_px", "spot_diameter_px"):
                 if name in model_input:
-                    options[name] = float(model_input[name].iloc[0])
+                    options[name] = _number(_only(model_input, name), name)
         made = predict(self.key, slide, **options)
         return pd.DataFrame(np.asarray(made.X), index=made.obs_names, columns=made.var_names)
+
+
+def _only(table: pd.DataFrame, name: str) -> Any:
+    """Return the value that a column has in every row."""
+    values = table[name].unique()
+    if len(values) > 1:
+        raise UsageError(
+            f"Column {name!r} holds {', '.join(map(str, values[:2]))}: expected the same in every"
+            " row. Predict images one by one."
+        )
+    return values[0]
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"Column {name!r} holds {value!r}; expected a number.") from error
 
 
 def _load_pyfunc(path: str) -> StoredModel:

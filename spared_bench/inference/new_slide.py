@@ -117,10 +117,16 @@ def spots_of(table: DataFrame, path: Path) -> Spots:
     table = table[covered]
     named = [name for name in table.columns if str(name).casefold() in _NAMED_BY]
     names = [bare(str(name)) for name in table[named[0]]] if named else []
-    names = names if any(names) else []
+    names = names if any(names) else _names_of_rows(table)
     names = names or [f"spot_{row}" for row in np.flatnonzero(covered)]
     centres = table[["x", "y"]].to_numpy(dtype=np.float64)
     return _checked(Spots(names, centres, notes=notes), table, path)
+
+
+def _names_of_rows(table: DataFrame) -> list[str]:
+    """Return the index of a table that is made of names, as of barcodes; of numbers, nothing."""
+    named = all(isinstance(name, str) for name in table.index)
+    return [str(name) for name in table.index] if named else []
 
 
 def _checked(spots: Spots, table: DataFrame, path: Path) -> Spots:
@@ -129,8 +135,8 @@ def _checked(spots: Spots, table: DataFrame, path: Path) -> Spots:
         raise CoordinateError(f"{path} has no spot. Expected at least one row, with x and y.")
     if len(set(spots.names)) < len(spots) or not all(spots.names):
         raise CoordinateError(
-            f"{path} names a spot more than once, or not at all, in its column of names. Give every"
-            " spot its own name, or leave the column out."
+            f"{path} names a spot more than once, or not at all, in its column of names or its"
+            " index. Give every spot its own name, or leave the column out."
         )
     return replace(spots, array=told_array(table, path, _CALLED))
 
@@ -178,13 +184,19 @@ def check_diameter(diameter: float, width: int, height: int) -> None:
 
 
 def make_slide(
-    image: Path, spots: Spots, diameter: float, um_per_px: float = 0.0, scale: float = 1.0
+    image: Path,
+    spots: Spots,
+    diameter: float,
+    um_per_px: float = 0.0,
+    scale: float = 1.0,
+    name: str = "",
 ) -> AnnData:
     """Return a new slide without expression: what ``cut_slide`` and a predictor look at.
 
     ``um_per_px`` is needed by methods that look at windows in micrometres; 0: unknown. Places in
     the array that are not known are made from pixels. Where the image is a copy of another size,
-    all else is in pixels of the full resolution, of which the image has ``scale``.
+    all else is in pixels of the full resolution, of which the image has ``scale``. A slide without
+    a ``name`` has that of its image.
     """
     import pandas as pd
     from anndata import AnnData
@@ -193,8 +205,8 @@ def make_slide(
     slide = AnnData(
         obs=pd.DataFrame(
             {
-                "slide_id": image.stem,
-                "patient_id": image.stem,
+                "slide_id": name or image.stem,
+                "patient_id": name or image.stem,
                 "split": "test",
                 "array_row": array[:, 1],
                 "array_col": array[:, 0],

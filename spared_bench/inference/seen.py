@@ -13,7 +13,7 @@ import spared_bench.data.pickling  # noqa: F401 - slides can be pickled then
 from spared_bench.data import Patches, Slides
 from spared_bench.data.viewed import SpotView
 from spared_bench.data.views import TARGET, View
-from spared_bench.errors import ViewError
+from spared_bench.errors import ImageError, ViewError
 from spared_bench.processing.given import check_given, has_given
 from spared_bench.processing.stains.colours import changed
 from spared_bench.processing.view_products import cut_of
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: From windows to windows, (n, size, size, 3), uint8.
 Change = Callable[[np.ndarray], np.ndarray]
+#: Raised by hand when methods come to be shown something else: it stands in the keys of `shifts`.
+SEEN_VERSION = 2
 
 
 def seen(
@@ -35,6 +37,7 @@ def seen(
     method: str,
     folder: Path,
     shift: Change | None = None,
+    whole: AnnData | None = None,
 ) -> Slides:
     """Cut what a method looks at, in one pass over the image.
 
@@ -52,6 +55,9 @@ def seen(
         Where what was cut lies as long as it is used.
     shift : callable, optional
         What is done to windows before anything else, (n, size, size, 3), uint8.
+    whole : AnnData, optional
+        The slide with all its spots, where ``slide`` has some of them: its colours are told from
+        all, as in a run.
 
     Raises
     ------
@@ -62,6 +68,12 @@ def seen(
     cutting = PatchCutting(**application["patches"])
     views = {name: View(**values) for name, values in application.get("views", {}).items()}
     image, facts = cache(lambda: opened(slide)[0]), slide.uns["slide"]
+    if cutting.um and not float(facts["um_per_px"]) > 0:
+        raise ImageError(
+            f"Predictor {method!r} was trained on patches {cutting.um:g} µm wide, and how many a"
+            f" pixel of {facts['image_path']} has is not known. Give `--um-per-px` (in Python"
+            " `um_per_px`)."
+        )
     for name, view in views.items():
         try:
             if has_given(facts):
@@ -82,7 +94,9 @@ def seen(
     }
     others = [(view, files[name]) for name, view in views.items() if view != own]
     cut_slide(slide, cutting, patches=patches, views=others)
-    change = _change(slide, cutting, application, patches, folder, shift)
+    whole = slide if whole is None else whole
+    measured = patches if whole.n_obs == slide.n_obs else None
+    change = _change(whole, cutting, application, measured, folder, shift)
     for file in dict.fromkeys([*files.values(), *([] if patches is None else [patches])]):
         if change is not None and file.is_file():
             np.save(file, change(np.load(file)))

@@ -113,4 +113,5 @@ def _seen(
         slide.uns["slide"] = {**facts, GIVEN_ROWS: rows}
     bare = tested.without_expression().adata
     assert np.allclose(bare.obsm[SPATIAL], slide.obsm[SPATIAL])
-    return seen(slide, bare, trained.application, trained.result.predictor, folder, shift(slide_id))
+    method, change = trained.result.predictor, shift(slide_id)
+    return seen(slide, bare, trained.application, method, folder, change, whole=raw)

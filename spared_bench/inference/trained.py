@@ -228,6 +228,8 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
 
     Raises
     ------
+    UsageError
+        If the method needs known spots, which a new slide has none of.
     ImageError, CoordinateError
     ViewError
         If a window that the method looks at cannot be cut from this image.
@@ -236,6 +238,11 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
     from anndata import AnnData
 
     result, facts = trained.result, slide.uns["slide"]
+    if getattr(registry.get("predictor", result.predictor).spec, "needs_known", False):
+        raise UsageError(
+            f"Predictor {result.predictor!r} predicts from measured spots of the same sample,"
+            " and a new slide has none: it cannot be applied. Take a method of images alone."
+        )
     centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
     check_bands(Path(facts["image_path"]))
     refuse_few_bits(Path(facts["image_path"]), centres)

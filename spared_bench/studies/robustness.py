@@ -20,7 +20,7 @@ import numpy as np
 from spared_bench.bench import Bench
 from spared_bench.data import MASK, TARGET
 from spared_bench.errors import SparedBenchError, in_words
-from spared_bench.inference.seen import Change
+from spared_bench.inference.seen import SEEN_VERSION, Change
 from spared_bench.inference.shifted import KNOWN_ONLY, predict_shifted
 from spared_bench.keys.code import code_hash
 from spared_bench.metrics.scoring import score
@@ -134,6 +134,7 @@ def shift_inputs(bench: Bench, trial: str, shift: str, metric: str) -> dict[str,
         "mean_rule": bench.protocol.mean_rule,
         "genes": list(bench.protocol.scored_genes),
         "code": code_hash("spared_bench.studies.shifts"),
+        "seen": SEEN_VERSION,
         "cut": code_hash("spared_bench.processing.views"),
         "stains": code_hash("spared_bench.processing.stains.colours"),
     }

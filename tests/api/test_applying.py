@@ -10,7 +10,8 @@ import spared_bench
 
 @pytest.mark.parametrize("dataset", ["mob_demo", "her2st_demo"])  # staggered; on a smaller image
 def test_the_tested_slide_given_anew_gets_the_predictions_of_the_run(dataset, tmp_path):
-    methods = ["linear-probe", "hist2st-gat"]  # which goes by colours, and by the array
+    # Which go by colours, by the array, and by the slide's name.
+    methods = ["linear-probe", "hist2st-gat", "shuffled"]
     report = spared_bench.run(
         datasets=[dataset],
         completers=["none"],
@@ -32,3 +33,5 @@ def test_the_tested_slide_given_anew_gets_the_predictions_of_the_run(dataset, tm
             np.testing.assert_allclose(
                 again.layers["predicted"], measured.layers["predicted"], rtol=1e-5, atol=1e-5
             )
+            assert list(again.uns["spatial"]) == list(measured.uns["spatial"])
+            assert set(again.obs["slide_id"]) == set(measured.uns["spatial"])

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import anndata as ad
 import imagecodecs
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 import spared_bench
 from spared_bench.api import execute, make_bench, select
+from spared_bench.api.pyfunc_model import StoredModel
 from spared_bench.cli import app
 from spared_bench.data.views import View
 from spared_bench.errors import (
@@ -28,6 +30,7 @@ from spared_bench.inference import trained as applying
 from spared_bench.inference.new_slide import Spots, grid, make_slide, read_positions
 from spared_bench.inference.seen import seen
 from spared_bench.protocol import PatchCutting
+from spared_bench.registry import discover
 from spared_bench.trials.completed import completed
 from spared_bench.trials.products import prepare
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -488,6 +491,58 @@ def test_a_frame_of_spots_gives_what_its_table_does(trained_workspace, toy, tmp_
     np.testing.assert_array_equal(made[0].X, made[1].X)
 
 
+def test_barcodes_in_the_index_of_a_frame_name_its_spots(trained_workspace, toy):
+    frame = pd.DataFrame(
+        {"x": [40, 60, 80], "y": [50, 70, 60]}, index=["AAAC-1", "AAAG-1", "AACT-1"]
+    )
+    options = {"spot_diameter_px": 16, "workspace": trained_workspace, "plugin_files": [TOY_PLUGIN]}
+
+    def names(spots):
+        made = spared_bench.predict("toy/none/linear-probe", toy[2], spots=spots, **options)
+        return list(made.obs_names)
+
+    assert names(frame) == list(frame.index)
+    assert names(frame.assign(spot=["a", "b", "c"])) == ["a", "b", "c"]
+    assert names(frame.reset_index(drop=True)[1:]) == ["spot_0", "spot_1"]
+    with pytest.raises(CoordinateError, match="more than once"):
+        names(frame.set_index(pd.Index(["a", "a", "b"])))
+
+
+def test_a_logged_model_refuses_a_table_of_several_scales_or_none(trained_workspace, toy):
+    key = applying.find_trained(make_store(trained_workspace), "toy/none/linear-probe").result.key
+    model = StoredModel(key, trained_workspace)
+    table = pd.DataFrame({"image": str(toy[2]), "x": [40, 60], "y": [50, 70], "um_per_px": 6.25})
+
+    assert len(model.predict(table, {"plugin_files": [TOY_PLUGIN]})) == 2
+    for name, values, told in (
+        ("um_per_px", [6.25, 3.0], r"'um_per_px' holds 6\.25, 3\.0: expected the same"),
+        ("spot_diameter_px", [16, None], "'spot_diameter_px' holds 16"),
+        ("image", [str(toy[2]), None], "'image' holds .*three.png, None: expected the same"),
+        ("um_per_px", ["six", "six"], "'um_per_px' holds 'six'; expected a number"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            model.predict(table.assign(**{name: values}))
+    with pytest.raises(UsageError, match="and 0 rows"):
+        model.predict(table[:0])
+
+
+def test_a_method_that_needs_known_spots_is_refused_before_the_image_is_opened(
+    trained_workspace, tmp_path
+):
+    found = applying.find_trained(make_store(trained_workspace), "toy/none/linear-probe")
+    found = replace(found, result=replace(found.result, predictor="known-nearest"))
+    slide = make_slide(tmp_path / "none.png", Spots(["a"], np.array([[4, 3]])), 10)
+    with pytest.raises(UsageError, match="'known-nearest' predicts from measured spots"):
+        applying.apply(found, discover(), slide)
+
+
+def test_an_anndata_without_spots_is_refused(trained_workspace, toy):
+    empty = ad.AnnData(np.zeros((0, 1), np.float32), obsm={"spatial": np.zeros((0, 2))})
+    empty.uns["spatial"] = {"a": {"scalefactors": {"spot_diameter_fullres": 16.0}}}
+    with pytest.raises(CoordinateError, match="The AnnData has no spot"):
+        spared_bench.predict("toy/none/linear-probe", empty, workspace=trained_workspace)
+
+
 def test_windows_in_pixels_are_of_the_full_resolution_that_an_anndata_tells(
     trained_workspace, toy, monkeypatch
 ):
@@ -519,6 +574,13 @@ def test_windows_in_pixels_are_of_the_full_resolution_that_an_anndata_tells(
     np.testing.assert_array_equal(shown["windows"], expected)
     np.testing.assert_array_equal(shown["centres"], centres)
     np.testing.assert_array_equal(found.obsm["spatial"], centres)
+
+
+def test_patches_in_micrometres_ask_for_the_scale_of_a_new_image(tmp_path):
+    slide = make_slide(tmp_path / "a.png", Spots(["a"], np.array([[40, 30]])), 10)
+    told = {"patches": PatchCutting(um=100, size=16).model_dump(mode="json")}
+    with pytest.raises(ImageError, match=r"'a-method' was .* 100 µm wide.*--um-per-px"):
+        seen(slide, slide, told, "a-method", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["spot", "target"])

@@ -15,7 +15,7 @@ from spared_bench_plugins.predictors.eggn import EGGN, close_edges, gated_mean
 from spared_bench_plugins.predictors.egn import EGN
 from spared_bench_plugins.predictors.hist2st import Hist2ST
 from spared_bench_plugins.predictors.histogene import HisToGene
-from spared_bench_plugins.predictors.sepal import SEPAL
+from spared_bench_plugins.predictors.sepal import SEPAL, KeepBest
 from spared_bench_plugins.predictors.vit_b_delta import ViTBDelta
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -322,6 +322,24 @@ def sepal_batch(rng, embedding):
     return LocalGraphs(
         floats(5, embedding), floats(5, 2), edges, graph, floats(2, 5), floats(2, 5), ones
     )
+
+
+@pytest.mark.parametrize("large", [1.0, -1.0])
+def test_sepal_keeps_the_node_of_the_highest_score_where_tanh_makes_all_equal(rng, large):
+    batch = sepal_batch(rng, 4)
+    pool = KeepBest(4)
+    with torch.no_grad():
+        for weight in pool.score.parameters():
+            weight.zero_()
+        pool.score.lin_root.weight[0, 0] = 1.0  # the score of a node is its first number
+    x = batch.embeddings.clone()
+    x[:, 0] = large * (40 + torch.from_numpy(rng.permutation(len(x))))
+
+    found = pool(x, batch).detach().numpy()
+
+    for graph, kept in enumerate(found):
+        nodes = x[batch.graph == graph].numpy()
+        np.testing.assert_allclose(kept, large * nodes[nodes[:, 0].argmax()])
 
 
 def test_sepal_refuses_an_operator_that_there_is_not():

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import numpy as np
 import pytest
 
+from spared_bench import api
 from spared_bench.api import make_bench
 from spared_bench.bench import Bench
 from spared_bench.data.views import View
 from spared_bench.errors import ProtocolError
+from spared_bench.inference.shifted import predict_shifted
 from spared_bench.keys.hashing import digest
 from spared_bench.processing.stains import mean_look, measure, recolouring
 from spared_bench.protocol import Protocol
+from spared_bench.store.trials import PREDICTIONS, TRIALS
 from spared_bench.trials.products import prepare
 from spared_bench.trials.raw_slides import read_raw_slides
 from spared_bench.trials.stains import STAINS
@@ -132,3 +137,30 @@ def test_a_template_may_be_of_another_dataset(demo):
     bench = stained(demo, stain="reinhard", stain_to="mob_demo/MOB1")
     names = [slide.slide_id for slide in bench.dataset("mob_demo").slides]
     assert bench.stain_template(DATA) == ("mob_demo", names[0]) or "MOB1" in names
+
+
+def test_a_trial_that_filters_spots_is_tried_on_images_in_the_colours_of_its_run(tmp_path):
+    folder = tmp_path / "filtered.yaml"
+    text = (files("spared_bench_plugins.protocols") / "demo.yaml").read_text(encoding="utf-8")
+    text = text.replace("spot_min_counts: 100", "spot_min_counts: 3000")
+    folder.write_text(text.replace("  size: 48", "  size: 16\n  stain: macenko"), encoding="utf-8")
+    report = api.run(
+        protocol=str(folder),
+        datasets=[DATA],
+        completers=["none"],
+        predictors=["linear-probe"],
+        workspace=tmp_path / "workspace",
+        executor="inline",
+        track=False,
+        figures=False,
+        board=False,
+        device="cpu",
+    )
+    bench, (result,) = report.plan.bench, report.results
+    entry = bench.workspace.store.open(TRIALS, result.key)
+    with np.load(entry.folder / PREDICTIONS) as arrays:
+        run = arrays["test_prediction"]
+
+    assert 0 < len(run) < read_raw_slides(bench, DATA, ["C4"])["C4"].n_obs
+    found = predict_shifted(bench, result, lambda slide: None)
+    np.testing.assert_allclose(found, run, rtol=1e-5, atol=1e-5)

@@ -109,9 +109,9 @@ def test_pictures_and_checks_that_were_imported_are_named(bench):
 
 
 def test_results_none_of_which_can_be_read_are_named(tmp_path, monkeypatch):
-    def collected(workspace, protocol, source, unread, _records):
+    def collected(workspace, protocol, source, unread, records):
         unread.append("Cell a cannot be read.")
-        return []
+        return [], records
 
     monkeypatch.setattr(publish, "collect", collected)
     with pytest.raises(WorkspaceError, match=r"No result can be shown\. Cell a cannot be read"):

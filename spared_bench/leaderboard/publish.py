@@ -107,23 +107,22 @@ def collect(
     workspace: Workspace,
     protocol: str,
     source: Source,
-    unread: list[str] | None = None,
-    records: Records | None = None,
+    unread: list[str] | None,
+    records: Records,
 ) -> tuple[list[TrialResult], RecordedCells]:
     """Return the results that count, from MLflow or from the store, and what is said of them.
 
     Both say the same, and neither has curves, tracebacks, or values of single genes.
 
     ``unread`` takes a sentence for every result of the store that cannot be read; ``records`` are
-    those of the store where they are at hand.
+    those of the store.
     """
-    with _at_hand(workspace, records) as at_hand:
-        if source == "store":
-            return list(finals_in(at_hand, protocol, unread)), at_hand
-        from spared_bench.tracking.tracker import Tracker
+    if source == "store":
+        return list(finals_in(records, protocol, unread)), records
+    from spared_bench.tracking.tracker import Tracker
 
-        logged = Tracker(workspace.root).logged(protocol or None).filled(at_hand)
-        return logged.results, logged
+    logged = Tracker(workspace.root).logged(protocol or None).filled(records)
+    return logged.results, logged
 
 
 def _untracked(

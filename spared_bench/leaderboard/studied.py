@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,14 +52,14 @@ class Studied:
     links: Mapping[str, tuple[StudyLink, ...]] = field(default_factory=dict)
     drops: Mapping[_Method, Sequence[Drop]] = field(default_factory=dict)
 
-    def added(self, protocol: str, row: Row, shown: Collection[str]) -> Row:
+    def added(self, protocol: str, row: Row, shown: AbstractSet[str]) -> Row:
         """Return a row with what is known of it; rows of others stay as they are.
 
         Parameters
         ----------
         protocol : str
         row : Row
-        shown : collection of str
+        shown : set of str
             Keys of the results on the board. The drop of others (of data that were replaced, or of
             code that was edited since) is none of the row.
         """
@@ -66,7 +67,7 @@ class Studied:
             return row
         links = self.links.get(row.predictor, ())
         drops = self.drops.get((protocol, row.predictor, row.completer), ())
-        drops = [drop for drop in drops if drop.trials <= frozenset(shown)]
+        drops = [drop for drop in drops if drop.trials <= shown]
         if not drops:
             return replace(row, studies=links)
         # One of fewer shifts, perhaps, says nothing against another that found a larger drop.

@@ -15,6 +15,7 @@ from spared_bench.cli import app
 from spared_bench.errors import SubmissionError, UsageError
 from spared_bench.leaderboard.publish import build_leaderboard, collect
 from spared_bench.protocol import read_protocol
+from spared_bench.store.records import Records
 from spared_bench.submissions.build import build, known_name
 from spared_bench.submissions.check import check
 from spared_bench.tracking.recorder import sync
@@ -60,6 +61,11 @@ def test_a_missing_gene_counts_0_and_a_missing_spot_as_the_training_mean(bench, 
         np.testing.assert_allclose(arrays["test_prediction"][5:, 0], means[0], rtol=1e-5)
 
 
+def collected(bench, source):
+    with Records(bench.workspace.store, genes=False) as records:
+        return collect(bench.workspace, "", source, None, records)[0]
+
+
 def test_the_row_stands_on_the_board_as_brought_from_store_and_from_mlflow(bench, frame):
     bring(bench, frame, "toy", method="outside")
     sync(bench.workspace, bench.protocol.id)
@@ -72,7 +78,7 @@ def test_the_row_stands_on_the_board_as_brought_from_store_and_from_mlflow(bench
     (row,) = rows[rows["predictor"] == "outside"].to_dict("records")
     assert row["trust"] == "brought"
     assert bool(row["claimed"])
-    stored, tracked = (collect(bench.workspace, "", source)[0] for source in ("store", "mlflow"))
+    stored, tracked = (collected(bench, source) for source in ("store", "mlflow"))
     assert stored[0].scores == tracked[0].scores
     assert stored[0].facts == tracked[0].facts
 
@@ -83,7 +89,7 @@ def test_the_same_file_twice_is_one_row_and_another_file_takes_its_place(bench, 
     other = bring(bench, frame + 0.5, "toy", method="outside")
 
     assert first.result.key == again.result.key != other.result.key
-    assert [each.key for each in collect(bench.workspace, "", "store")[0]] == [other.result.key]
+    assert [each.key for each in collected(bench, "store")] == [other.result.key]
 
 
 def test_it_can_be_handed_in_and_is_scored_again(bench, frame, tmp_path):

@@ -67,25 +67,8 @@ def seen(
     """
     cutting = PatchCutting(**application["patches"])
     views = {name: View(**values) for name, values in application.get("views", {}).items()}
-    image, facts = cache(lambda: opened(slide)[0]), slide.uns["slide"]
-    if cutting.um and not float(facts["um_per_px"]) > 0:
-        raise ImageError(
-            f"Predictor {method!r} was trained on patches {cutting.um:g} µm wide, and how many a"
-            f" pixel of {facts['image_path']} has is not known. Give `--um-per-px` (in Python"
-            " `um_per_px`)."
-        )
-    for name, view in views.items():
-        try:
-            if has_given(facts):
-                check_given(view, facts)
-            else:
-                check_view(view, facts, (image().width, image().height))
-        except ViewError as error:
-            raise ViewError(
-                f"Predictor {method!r}, view {name!r}, image"
-                f" {facts['image_path']}: {error}. On a new slide `--um-per-px` says"
-                " how many micrometres a pixel has."
-            ) from error
+    image = cache(lambda: opened(slide)[0])
+    _check(slide.uns["slide"], cutting, views, method, image)
     own = cutting.view  # a view that is the protocol's patches is cut as they are, as in a run
     patches = folder / "patches.npy" if TARGET not in views or own in views.values() else None
     files = {
@@ -116,6 +99,33 @@ def seen(
         found[name] = SpotView(view, cache(cut), rows)
     shown = found[TARGET].patches if TARGET in views else _mapped(folder / "patches.npy")
     return Slides(bare, shown, views=found)
+
+
+def _check(
+    facts: Mapping[str, Any],
+    cutting: PatchCutting,
+    views: Mapping[str, View],
+    method: str,
+    image: Callable[[], Any],
+) -> None:
+    """Refuse a slide of which what the method looks at cannot be cut."""
+    if cutting.um and not float(facts["um_per_px"]) > 0:
+        raise ImageError(
+            f"Predictor {method!r} was trained on patches {cutting.um:g} µm wide, and how many a"
+            f" pixel of {facts['image_path']} has is not known. Give `--um-per-px` (in Python"
+            " `um_per_px`)."
+        )
+    for name, view in views.items():
+        try:
+            if has_given(facts):
+                check_given(view, facts)
+            else:
+                check_view(view, facts, (image().width, image().height))
+        except ViewError as error:
+            raise ViewError(
+                f"Predictor {method!r}, view {name!r}, image {facts['image_path']}: {error}. On a"
+                " new slide `--um-per-px` says how many micrometres a pixel has."
+            ) from error
 
 
 def _change(

@@ -397,21 +397,26 @@ def by_hand(task, components):
     return np.array(scores)
 
 
-def test_hest_1_gives_the_scores_of_an_independent_script(example, tmp_path):
-    task, _ = example
-    add_hest(task, tmp_path / "data", lambda name: None)
-    report = api.run(
-        protocol="hest",
+def probed(protocol, folder):
+    """Run the probe on the task that was added to the data of a folder."""
+    return api.run(
+        protocol=protocol,
         datasets=["hest_made.fold"],
         predictors=["linear-probe"],
         parameters={"linear-probe": {"components": N_COMPONENTS}},
-        workspace=tmp_path / "workspace",
-        data_dir=tmp_path / "data",
+        workspace=folder / "workspace",
+        data_dir=folder / "data",
         executor="inline",
         track=False,
         figures=False,
         device="cpu",
     )
+
+
+def test_hest_1_gives_the_scores_of_an_independent_script(example, tmp_path):
+    task, _ = example
+    add_hest(task, tmp_path / "data", lambda name: None)
+    report = probed("hest", tmp_path)
 
     expected = by_hand(task, N_COMPONENTS)
     found = {result.dataset: result for result in report.results}
@@ -427,18 +432,7 @@ def test_models_are_tried_on_changed_patches_of_the_spots_that_filters_left(own_
     protocol = tmp_path / "filtered.yaml"
     text = (files("spared_bench_plugins.protocols") / "hest.yaml").read_text(encoding="utf-8")
     protocol.write_text(text.replace("spot_min_counts: -1", "spot_min_counts: 12"))
-    report = api.run(
-        protocol=str(protocol),
-        datasets=["hest_made.fold"],
-        predictors=["linear-probe"],
-        parameters={"linear-probe": {"components": N_COMPONENTS}},
-        workspace=tmp_path / "workspace",
-        data_dir=tmp_path / "data",
-        executor="inline",
-        track=False,
-        figures=False,
-        device="cpu",
-    )
+    report = probed(str(protocol), tmp_path)
     bench = report.plan.bench
     for result in report.results:
         (sample,) = bench.dataset(result.dataset).split["test"]

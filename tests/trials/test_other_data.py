@@ -173,14 +173,19 @@ def test_other_datasets_and_results_before_stay(place, workspace):
     assert shown(place) == ({"gene-mean", "toy-mean"}, [])
 
 
-def test_an_imported_result_of_other_data_takes_none_of_ones_own(place, tmp_path):
-    run(place, "gene-mean", "toy-mean")
-    other = tmp_path / "elsewhere"
+def run_elsewhere(place, other):
+    """Run a method in another folder with the same slides, split otherwise; return the folder."""
     shutil.copytree(place / "slides", other / "slides")
     shutil.copy(place / "mine.yaml", other)
     command(other, "data", "add", str(other / "mine.yaml"))
     edit(other, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
     run(other, "toy-ridge")
+    return other
+
+
+def test_an_imported_result_of_other_data_takes_none_of_ones_own(place, tmp_path):
+    run(place, "gene-mean", "toy-mean")
+    other = run_elsewhere(place, tmp_path / "elsewhere")
     command(other, "store", "export", str(tmp_path / "theirs.tar.gz"))
     command(place, "store", "import", str(tmp_path / "theirs.tar.gz"))
     rebuild(place)
@@ -196,12 +201,7 @@ def test_a_tracking_server_of_several_machines_knows_of_what_data_their_results_
     shutil.copy(empty_database, tmp_path / "shared.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared.db")
     run(place, "gene-mean", "toy-mean")
-    other = tmp_path / "elsewhere"
-    shutil.copytree(place / "slides", other / "slides")
-    shutil.copy(place / "mine.yaml", other)
-    command(other, "data", "add", str(other / "mine.yaml"))
-    edit(other, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
-    run(other, "toy-ridge")
+    other = run_elsewhere(place, tmp_path / "elsewhere")
 
     third = tmp_path / "third"
     (third / "w").mkdir(parents=True)

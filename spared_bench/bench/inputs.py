@@ -7,7 +7,6 @@ keys of the products consumed. Package versions are recorded in results, and are
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from spared_bench.bench.methods import method_inputs
 from spared_bench.bench.view_inputs import ViewInputs
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
+from spared_bench.keys.seeds import seed_of
 from spared_bench.protocol import samples_of
 from spared_bench.registry import Registered
 from spared_bench.specs import DatasetSpec, Stage
@@ -215,8 +215,7 @@ class Bench(ViewInputs):
 
     def seed_of(self, *names: str | int) -> int:
         """Return a seed made from names, so that it does not depend on the order of trials."""
-        text = "/".join([self.protocol.id, *map(str, names)])
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        return seed_of(self.protocol.id, *names)
 
     def _method(self, entry: Registered, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return method_inputs(entry, parameters, self.fingerprints)

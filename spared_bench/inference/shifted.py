@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.contracts import checked_output
 from spared_bench.data import SPATIAL, Slides
 from spared_bench.errors import MissingFileError, UsageError
 from spared_bench.inference.seen import Change, seen
@@ -17,10 +16,9 @@ from spared_bench.inference.trained import APPLICATION, Trained, read_applicatio
 from spared_bench.processing.given import GIVEN_ROWS, has_given
 from spared_bench.results import TrialResult
 from spared_bench.store.trials import MODEL, TRIALS
+from spared_bench.trials.predicted import predicted
 from spared_bench.trials.products import prepare
 from spared_bench.trials.raw_slides import read_raw_slides
-from spared_bench.trials.seeding import seed_everything
-from spared_bench.trials.withheld import predicting
 
 #: Why a method that needs known spots has no score on changed images.
 KNOWN_ONLY = "predicts partially measured samples"
@@ -85,10 +83,8 @@ def predict_shifted(
         here = np.flatnonzero(tested.slide_ids == slide_id)
         with tempfile.TemporaryDirectory() as folder:
             slides = _seen(bench, trained, tested.subset(here), str(slide_id), shift, Path(folder))
-            seed_everything(bench.trial_seed(result.dataset, result.predictor, result.seed))
-            with predicting(slides):
-                answer = method.predict(slides)
-            output = checked_output(answer, slides, result.predictor)
+            seed = bench.trial_seed(result.dataset, result.predictor, result.seed)
+            output = predicted(method, slides, result.predictor, seed)
             found[here] = output.mean + offset
     return found
 

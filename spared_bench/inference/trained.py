@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spared_bench.contracts import checked_output
 from spared_bench.data import CLASSES, SPATIAL
 from spared_bench.errors import (
     CorruptEntryError,
@@ -23,13 +22,14 @@ from spared_bench.errors import (
     UsageError,
 )
 from spared_bench.inference.seen import seen
+from spared_bench.keys.seeds import seed_of
 from spared_bench.ordinary import read_json
 from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import TrialResult
 from spared_bench.sources.jpeg2000 import check_bands
 from spared_bench.store.trials import trials_beginning
 from spared_bench.trials.environment import code_of
-from spared_bench.trials.withheld import predicting
+from spared_bench.trials.predicted import predicted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -261,9 +261,8 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
     with tempfile.TemporaryDirectory() as folder:
         slides = seen(slide, bare, trained.application, result.predictor, Path(folder))
         method = trained.load(registry)
-        with predicting(slides):
-            answer = method.predict(slides)
-        found = checked_output(answer, slides, result.predictor)
+        seed = seed_of(result.protocol, result.dataset, result.predictor, result.seed)
+        found = predicted(method, slides, result.predictor, seed)
     bare.X = (found.mean + np.asarray(trained.application["offset"])).astype(np.float32)
     if found.variance is not None:
         bare.layers["variance"] = found.variance

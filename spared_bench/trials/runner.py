@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.contracts import checked_output
 from spared_bench.data import Slides
 from spared_bench.errors import (
     DivergedError,
@@ -43,6 +42,7 @@ from spared_bench.trials.known import with_known
 from spared_bench.trials.less_memory import less_memory
 from spared_bench.trials.methods import build, check_declared_views
 from spared_bench.trials.own_folder import told_of_folder
+from spared_bench.trials.predicted import predicted
 from spared_bench.trials.products import Prepared, prepare, prepared_target
 from spared_bench.trials.record import (
     blank_record,
@@ -60,7 +60,6 @@ from spared_bench.trials.stages import (
     stage_folders,
     target_offset,
 )
-from spared_bench.trials.withheld import predicting
 
 
 def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResult:
@@ -325,9 +324,8 @@ def _predict(
     for split in _evaluated(bench, job.dataset):
         slides = prepared.shared(split).without_expression()
         slides = _given(bench, job, prepared, slides, split, offset)
-        with predicting(slides):
-            answer = predictor.predict(slides)
-        found = checked_output(answer, slides, job.predictor)
+        seed = bench.trial_seed(job.dataset, job.predictor, job.seed)
+        found = predicted(predictor, slides, job.predictor, seed)
         predictions[split] = replace(found, mean=found.mean + offset)
     return predictions, time.perf_counter() - started
 

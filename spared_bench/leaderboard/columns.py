@@ -307,7 +307,7 @@ COLUMNS: list[Column] = [
     Column("failed", "Failed seeds", "Seeds without scores: failed, skipped, or not run.", lambda at: at.scores.failed, per=("dataset",), but_not=_VIEWS, computed=True),
     Column("n_parameters", "Parameters", "Trainable parameters, the largest number over datasets.", lambda at: at.row.n_parameters, lambda at: _claimed(at, short_count(at.row.n_parameters)), but_not=("console",)),
     Column("fit_seconds", "Training", "The mean time of a training, on whatever machine it ran.", lambda at: at.row.fit_seconds, lambda at: _claimed(at, duration(at.row.fit_seconds)), but_not=("console",)),
-    Column("machine", "Machine", "The class of machine that computed it: the GPU, or the widest instructions of the CPU. Libraries choose their kernels by them, so the numbers of networks differ from class to class.", lambda at: at.row.machine, lambda at: _claimed(at, shown(at.row.machine)), but_not=_TEXTS, hidden=True),
+    Column("machine", "Machine", "The class of machine that computed it: the GPU, or maker and widest instructions of the CPU. Libraries choose their kernels by them, so the numbers of networks differ from class to class.", lambda at: at.row.machine, lambda at: _claimed(at, shown(at.row.machine)), but_not=_TEXTS, hidden=True),
     Column("flags", "Flags", "⚑: a doubt with its reason, on the row’s page and at the score it is about.", _flags, per=("dataset",), but_not=_VIEWS, computed=True),
 ]
 # fmt: on

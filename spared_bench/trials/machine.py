@@ -1,8 +1,8 @@
 """The class of machine that computes a trial: what of it can move a number.
 
-Libraries choose their kernels by the instructions of the CPU (oneDNN, PyTorch's own, BLAS), and
-kernels add up in different orders, so two machines of one class agree more closely than two of
-different classes.
+Libraries choose their kernels by the instructions of the CPU (oneDNN, PyTorch's own, BLAS), MKL by
+its maker, too, and kernels add up in different orders, so two machines of one class agree more
+closely than two of different classes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _HELD = (
 #: The same of a GPU: cuBLAS and cuDNN.
 _HELD_ON_GPU = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 _LONGEST = 40  # of a value that is told
+#: What CPUs call their makers. MKL takes other kernels on those of one maker than of another.
+_MAKERS = {"GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon"}
 _NAMES = {"amd64": "x86-64", "x86_64": "x86-64", "arm64": "aarch64"}
 
 
@@ -43,9 +45,9 @@ def machine_class(device: str, gpu: str = "") -> str:
     Returns
     -------
     str
-        The GPU's name, or architecture and widest known instructions of the CPU:
-        ``"x86-64 avx512_bf16"``, ``"x86-64 avx2"``, ``"aarch64"``. Where the environment makes
-        libraries choose otherwise, that is said: ``"x86-64 avx2 (MKL_CBWR=COMPATIBLE)"``.
+        The GPU's name, or maker, architecture and widest known instructions of the CPU:
+        ``"Intel x86-64 avx512_bf16"``, ``"AMD x86-64 avx2"``, ``"aarch64"``. Where the environment
+        makes libraries choose otherwise, that is said: ``"AMD x86-64 avx2 (MKL_CBWR=COMPATIBLE)"``.
     """
     kind = _cpu() if device == "cpu" else gpu or device.partition(":")[0]
     names = _HELD if device == "cpu" else _HELD_ON_GPU
@@ -55,7 +57,7 @@ def machine_class(device: str, gpu: str = "") -> str:
 
 @cache
 def _cpu() -> str:
-    """Return the CPU's class; its architecture alone where the system does not list instructions.
+    """Return the CPU's class; its architecture alone where the system does not tell more.
 
     Only Linux does, in a file; elsewhere one would have to ask a library that may be absent.
     """
@@ -65,7 +67,13 @@ def _cpu() -> str:
         text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return name
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
-    known = set(flags.partition(":")[2].split())
+    known = set(_told(text, "flags").split())
     widest = next((each for each in _CLASSES if each in known), "")
-    return f"{name} {widest}".strip()
+    maker = _told(text, "vendor_id")
+    return " ".join(filter(None, [_MAKERS.get(maker, maker[:_LONGEST]), name, widest]))
+
+
+def _told(text: str, name: str) -> str:
+    """Return what the list says of its first CPU under a name; empty where it does not."""
+    line = next((line for line in text.splitlines() if line.startswith(name)), "")
+    return line.partition(":")[2].strip()

@@ -40,11 +40,15 @@ INTEL = b"processor\t: 0\nflags\t\t: fpu sse avx avx2 avx512f avx512_bf16 amx_bf
         ("AMD64", None, "x86-64"),
         ("arm64", None, "aarch64"),
         ("aarch64", b"Features\t: fp asimd bf16\n", "aarch64"),
+        ("x86_64", b"vendor_id\t: GenuineIntel\n" + INTEL, "Intel x86-64 amx_bf16"),
+        ("x86_64", b"vendor_id\t: AuthenticAMD\nflags\t\t: avx2\n", "AMD x86-64 avx2"),
+        ("x86_64", b"vendor_id\t: CentaurHauls\nflags\t\t: avx2\n", "CentaurHauls x86-64 avx2"),
+        ("x86_64", b"vendor_id\t:\nflags\t\t: avx2\n", "x86-64 avx2"),
         ("ppc64le", b"cpu\t\t: POWER9 \xff\n", "ppc64le"),
         ("", None, "unknown"),
     ],
 )
-def test_the_class_of_a_cpu_is_its_architecture_and_its_widest_instructions(
+def test_the_class_of_a_cpu_is_its_maker_its_architecture_and_its_widest_instructions(
     cpu, architecture, text, expected
 ):
     cpu(architecture, text)
@@ -74,7 +78,7 @@ def test_torch_agrees_about_this_machine():
     told = getattr(torch.cpu, "get_capabilities", dict)()
     if not told:
         pytest.skip("this version of PyTorch does not tell what the CPU can")
-    widest = machine._cpu().partition(" ")[2]
+    widest = machine._cpu().split()[-1]
     for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2"):
         if told.get(name):
             assert widest == name

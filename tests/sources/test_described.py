@@ -806,7 +806,7 @@ def test_an_image_of_four_bits_in_eight_is_refused_with_what_to_do(tmp_path, nam
         (4, "j2k", "has 4 bands and does not say that the last one is an opacity"),
         (2, "jp2", "has 2 bands and does not say that the last one is an opacity"),
         (3, "jp2", ""),
-        (3, "signs", "holds values with signs"),
+        (3, "signs", "has values with signs"),
         (4, "cdef", ""),  # Pillow says that it is one
     ],
 )

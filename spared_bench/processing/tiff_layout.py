@@ -44,7 +44,9 @@ def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
         If it holds several images, or its channels are not described as colours, or as others.
     """
     series = tiff.series[0]
-    extent = dict(zip(series.axes, series.shape, strict=True))
+    extent: dict[str, int] = {}
+    for axis, n in zip(series.axes, series.shape, strict=True):
+        extent[axis] = extent.get(axis, 1) * n  # unnamed axes have one letter
     first = series.keyframe
     if first.samplesperpixel == 1:
         _check_chain(tiff, path)

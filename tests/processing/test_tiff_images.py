@@ -358,6 +358,16 @@ def test_three_channels_are_colours_however_they_are_stored(tmp_path, pixels, na
     assert image_size(path) == (WIDTH, HEIGHT)
 
 
+@pytest.mark.parametrize("shape", [(3, 1, 90, 120), (1, 3, 90, 120), (2, 1, 90, 120, 3)])
+def test_several_pages_are_seen_on_whichever_unnamed_axis_they_lie(tmp_path, rng, shape):
+    """As ``tifffile.imwrite`` writes an array: all its axes but the image's are called Q."""
+    values = rng.integers(1, 255, size=shape, dtype=np.uint8)
+    colour = "rgb" if shape[-1] == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric=colour)
+    with pytest.raises(ImageError, match=rf"{max(shape[:2])} pages \({max(shape[:2])} unnamed\)"):
+        open_image(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize(
     ("name", "axes", "shape", "told"),
     [

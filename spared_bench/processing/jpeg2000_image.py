@@ -88,8 +88,6 @@ class Jpeg2000Image(BlockImage):
         self._pixels = np.asarray(pixels).reshape(*pixels.shape[:2], -1)
         if self._pixels.dtype != np.uint16 or self._pixels.shape[2] != bands:
             raise unsupported(path, f"{bands} bands, decoded as {pixels.dtype} {pixels.shape}")
-        stated = bits < _MOST_BITS
-        top = 2**bits - 1
         super().__init__(
             path,
             even_edges(pixels.shape[0], _BLOCK_ROWS),
@@ -97,13 +95,9 @@ class Jpeg2000Image(BlockImage):
             bands,
             np.dtype(np.uint16),
             Colours(
-                top=top,
-                stated=stated,
+                top=2**bits - 1,
                 opacity=bands - 1 if bands in _WITH_ALPHA and not fluorescence else None,
                 stains=fluorescence,
-                notes=(f"Values of the image are scaled by 255 / {top}, as the file says.",)
-                if stated
-                else (),
             ),
         )
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from pandas import DataFrame
 
-_NAMED_BY = ("spot", "barcode", "")  # R gives the column of names of rows none
+#: The first of these that is there; R and pandas give the column of names of rows none.
+_NAMED_BY = ("spot", "barcode", "")
 #: What to call a column of a table, and how to have one used that says what is under tissue.
 _CALLED, _USE_IT = "column {!r}", "if it is right, call it `in_tissue`"
 _MOST_POINTS = 1_000_000  # of a grid; a capture area of Visium HD has 700,000 bins of 8 um
@@ -116,6 +117,7 @@ def spots_of(table: DataFrame, path: Path) -> Spots:
     covered, notes = under_tissue(table, "", path, _CALLED, _USE_IT)
     table = table[covered]
     named = [name for name in table.columns if str(name).casefold() in _NAMED_BY]
+    named.sort(key=lambda name: _NAMED_BY.index(str(name).casefold()))
     names = [bare(str(name)) for name in table[named[0]]] if named else []
     names = names if any(names) else _names_of_rows(table)
     names = names or [f"spot_{row}" for row in np.flatnonzero(covered)]

@@ -184,11 +184,12 @@ class BlockImage(ABC):
             )
         with self._checking:
             if self._all("dark", self.colours.dark, pixels):
+                bits = 16 if self.colours.reduced else self.colours.top.bit_length()
                 raise ImageError(
-                    f"The image {self.path} uses the lowest quarter of its 16 bits only, so it was"
-                    " measured in fewer, and does not say in how many. Write its largest possible"
-                    " value into the TIFF tag MaxSampleValue (281; 4095 for 12 bits), or convert"
-                    " the image to 8 bits."
+                    f"The image {self.path} uses the lowest quarter of its {bits} bits only, so it"
+                    " was measured in fewer, and does not say in how many. Write its largest"
+                    " possible value into the TIFF tag MaxSampleValue (281; 1023 for 10 bits), or"
+                    " convert the image to 8 bits."
                 )
             if self._all("transparent", self.colours.transparent, pixels):
                 raise ImageError(

@@ -1,6 +1,6 @@
 """Images that Pillow decodes whole, in its own memory: what libvips does not know, or cannot load.
 
-JPEG 2000, BMP and PPM are among them.
+JPEG 2000 of 8 bits, BMP and PPM are among them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")
 _CONVERTED = {"1": "L", "YCbCr": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}
 _HEADER_BYTES = 65_536
 _PORTABLE = re.compile(rb"P[56](?:\s|#[^\n]*\n)+(?:\d+(?:\s|#[^\n]*\n)+){2}(\d+)\s")
-_SIZES_OF_JPEG2000, _PNG = b"\xff\x4f\xff\x51", b"\x89PNG"
+_PNG = b"\x89PNG"
 _OF_FLOATS = ("F", "I", "LAB", "HSV")
 
 
@@ -77,7 +77,4 @@ def _of_sixteen_bits(path: Path) -> bool:
         start = file.read(_HEADER_BYTES)
     if portable := _PORTABLE.match(start):
         return int(portable[1]) == 65535
-    if start.startswith(_PNG):
-        return start[24:25] == b"\x10"
-    sizes = start.find(_SIZES_OF_JPEG2000)
-    return sizes >= 0 and start[sizes + 42 : sizes + 43] == b"\x0f"
+    return start.startswith(_PNG) and start[24:25] == b"\x10"

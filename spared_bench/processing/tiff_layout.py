@@ -44,7 +44,9 @@ def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
         If it holds several images, or its channels are not described as colours, or as others.
     """
     series = tiff.series[0]
-    extent = dict(zip(series.axes, series.shape, strict=True))
+    extent: dict[str, int] = {}
+    for axis, n in zip(series.axes, series.shape, strict=True):
+        extent[axis] = extent.get(axis, 1) * n  # unnamed axes have one letter
     first = series.keyframe
     if first.samplesperpixel == 1:
         _check_chain(tiff, path)
@@ -165,7 +167,7 @@ def colours_of(tiff: Any, pages: list[Any], path: Path, fluorescence: bool) -> C
     if bands > base + (opacity is not None):
         extra = bands - base - (opacity is not None)
         notes.append(f"Bands of the image that are neither colour nor opacity, left out: {extra}.")
-    if stated and top < 65535 and bits == 16:
+    if stated and top < 2**bits - 1:
         notes.append(f"Values of the image are scaled by 255 / {top}, as the file says.")
     return Colours(
         top=top,
@@ -222,21 +224,23 @@ def _largest(
     tiff: Any, page: Any, bits: int, bands: Collection[int], path: Path
 ) -> tuple[int, bool]:
     """Return the value of full intensity, and whether the file says more than its type does."""
-    if bits != 16:
-        return 2**bits - 1, bits not in (8, 16)
+    most = 2**bits - 1
+    if bits <= 8:
+        return most, bits != 8
     told = page.tags.get(_MAX_SAMPLE_VALUE)
     if told is not None:
         # The tag may hold the largest value found: 3,871 is of 12 bits as well.
-        each = [2 ** max(8, int(value).bit_length()) - 1 for value in np.atleast_1d(told.value)]
+        n_bits = [max(8, int(value).bit_length()) for value in np.atleast_1d(told.value)]
+        each = [min(2**n - 1, most) for n in n_bits]
         tops = {each[band] for band in bands if band < len(each)} or {max(each)}
         if len(tops) > 1:
             raise unclear(path, f"samples of unlike range (MaxSampleValue {told.value})")
         if np.max(told.value) > 0:
             return tops.pop(), True
     significant = _significant_bits(tiff)
-    if 8 <= significant < 16:  # many writers put the size of the type here, which says nothing
+    if 8 <= significant < bits:  # many writers put the size of the type here, which says nothing
         return 2**significant - 1, True
-    return 65535, False
+    return most, False
 
 
 def _significant_bits(tiff: Any) -> int:

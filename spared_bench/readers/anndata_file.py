@@ -19,7 +19,7 @@ from spared_bench.errors import (
 )
 from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
 from spared_bench.readers.anndata_spots import check_sparse, number, raw_slide_from
-from spared_bench.readers.hdf5_chunks import unwritten_counts
+from spared_bench.readers.hdf5_chunks import unwritten_part
 from spared_bench.readers.instead import instead
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.scale import (
@@ -147,7 +147,7 @@ def open_anndata(path: Path) -> AnnData:
                 held = ", ".join(file) or "nothing"
                 raise ValueError(f"it holds {held}; expected X, obs and var")
         adata = read_h5ad(path)
-        if lacking := unwritten_counts(path):
+        if lacking := unwritten_part(path):
             raise ValueError(f"parts of {lacking} were never written, and would be read as 0")
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]

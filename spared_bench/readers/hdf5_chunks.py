@@ -21,8 +21,8 @@ def unwritten(array: Any) -> int:
     return math.prod(-(-length // side) for length, side in sides) - array.id.get_num_chunks()
 
 
-def unwritten_counts(path: Path) -> str:
-    """Return the first matrix of an ``.h5ad`` that lacks chunks, empty where all are there."""
+def unwritten_part(path: Path) -> str:
+    """Return the first matrix, or image, of an ``.h5ad`` that lacks chunks; empty for none."""
     import h5py
 
     with h5py.File(path) as file:
@@ -34,8 +34,18 @@ def unwritten_counts(path: Path) -> str:
 
 
 def _matrices(file: Any) -> Iterator[tuple[str, Any]]:
-    for name in ("X", "raw/X"):
+    """Yield counts, coordinates, and all that squidpy keeps in ``uns["spatial"]``."""
+    for name in ("X", "raw/X", "obsm/spatial"):
         if name in file:
             yield name, file[name]
     for name, layer in file.get("layers", {}).items():
         yield f"layers/{name}", layer
+    yield from _below("uns/spatial", file.get("uns/spatial"))
+
+
+def _below(place: str, found: Any) -> Iterator[tuple[str, Any]]:
+    if not hasattr(found, "items"):
+        yield place, found
+        return
+    for name, inner in found.items():
+        yield from _below(f"{place}/{name}", inner)

@@ -6,6 +6,7 @@ as shapes or as labels: pixels of a mask that hold the number of their bin.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,8 @@ from spared_bench.readers.anndata_file import check_scale
 from spared_bench.readers.anndata_spots import check_sparse, raw_slide_from
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.instead import instead
-from spared_bench.readers.spatial_systems import way_between
+from spared_bench.readers.scale import ImageCopy, check_copies
+from spared_bench.readers.spatial_systems import stretch_of, way_between
 from spared_bench.readers.stamps import drop_older, stamp_of
 from spared_bench.readers.zarr_counts import check_stored
 from spared_bench.readers.zarr_pixels import decoded, refuse_unstored
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 _MOST_CHANNELS = 4
 _TOLERANCE = 0.02  # of radii of circles, and of sides and diagonals of squares
+#: As spatialdata-io calls the image of Space Ranger and its reduced copies.
+_COPY = re.compile(r"(?P<slide>.*?)_?(?P<which>full|fullres|hires|lowres)(_image)?")
 
 
 def read_spatialdata(
@@ -87,7 +91,8 @@ def read_spatialdata(
         If the spots are neither equal circles nor equal squares, or overlap; if the way from the
         shapes to the image is not told, told twice, or stretches spots.
     ImageError
-        If it is not clear what the values or channels of the image mean.
+        If it is not clear what the values or channels of the image mean, or if it and reduced
+        copies of it are not of one size where the shapes lie.
     CountsError
         If the values are no raw counts, or chunks of a sparse matrix are not there.
     """
@@ -107,6 +112,7 @@ def read_spatialdata(
     picture = sdata.images[image] if image else None
     element = sdata.labels[shapes] if labelled else sdata.shapes[shapes]
     centres, diameter = _spots(sdata, element, picture, counts, attributes, path)
+    check_copies(_copies(sdata, element, image, path), path)
     counts.obsm[SPATIAL] = centres
     slide, made = raw_slide_from(counts, layer, path, organism, label, tissue)
     check_scale(slide, diameter, um_per_px, path, from_pixels=made)
@@ -209,8 +215,26 @@ def _spots(
             f" {attributes.get('region', 'none')}. Name its shapes, or another table."
         )
     points = np.column_stack([middles, np.ones(len(middles))])
-    stretch = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    return (points @ matrix.T)[:, :2], width * stretch
+    return (points @ matrix.T)[:, :2], width * stretch_of(matrix)
+
+
+def _copies(sdata: Any, element: Any, image: str, path: Path) -> list[ImageCopy]:
+    """Return an image and its reduced copies, by their names; those without a way are left out."""
+    of_slide = _COPY.fullmatch(image)
+    if not of_slide:
+        return []
+    copies = []
+    for name, picture in sdata.images.items():
+        found = _COPY.fullmatch(str(name))
+        if not found or found["slide"] != of_slide["slide"]:
+            continue
+        width, height = _largest(picture).sizes["x"], _largest(picture).sizes["y"]
+        try:
+            way = way_between(sdata, element, picture, (width, height), path)
+        except CoordinateError:
+            continue
+        copies.append(ImageCopy(found["which"], width, height, stretch_of(way)))
+    return copies
 
 
 def _refuse_unknown(names: list[Any], known: Any, path: Path) -> None:

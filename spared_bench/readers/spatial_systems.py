@@ -77,6 +77,11 @@ def way_between(
     return way
 
 
+def stretch_of(way: np.ndarray) -> float:
+    """Return how many pixels a length of 1 has by the matrix of ``way_between``."""
+    return float(np.sqrt(abs(np.linalg.det(way[:2, :2]))))
+
+
 def _matrix(transformation: Any, path: Path) -> np.ndarray:
     matrix = transformation.to_affine_matrix(input_axes=("x", "y"), output_axes=("x", "y"))
     if not np.isfinite(matrix).all() or not np.linalg.det(matrix):

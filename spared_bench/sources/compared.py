@@ -12,6 +12,7 @@ import numpy as np
 from spared_bench.errors import ContractError, CountsError, ImageError, did_you_mean
 from spared_bench.keys.hashing import file_digest
 from spared_bench.protocol import Processing
+from spared_bench.sources.no_genes import require_one_organism
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Compared:
         ------
         CountsError
             If it has the counts of an earlier one, whatever the order of its spots, or no gene that
-            the earlier ones share.
+            the earlier ones share; or if its genes are of two organisms.
         DataError
             If its genes look like those of another organism.
         """
@@ -68,6 +69,8 @@ class Compared:
         names = list(map(str, slide.var_names))
         known = self._organism in TABLES  # by symbol or id
         genes = set(annotate(names, self._organism).genes["gene_id"]) if known else set(names)
+        if known:
+            require_one_organism(names, self._organism)
         same = self._slide_of.setdefault(_print_of(slide), slide_id)
         if same != slide_id:
             raise CountsError(

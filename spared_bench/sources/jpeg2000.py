@@ -1,7 +1,7 @@
-"""JPEG 2000 of which the last band would be taken for an opacity, or whose values have signs.
+"""JPEG 2000 of which the last band would be taken for an opacity.
 
 Pillow shows two bands as grey and opacity, and four as colours and opacity, whatever the file says
-of them (ISO/IEC 15444-1, box ``cdef``); and it shifts values with signs into a range of their own.
+of them (ISO/IEC 15444-1, box ``cdef``).
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spared_bench.errors import ImageError
+from spared_bench.processing.jpeg2000_image import jpeg2000_header
 from spared_bench.words import counted
 
-_CODESTREAM = b"\xff\x4f\xff\x51"
-_FILE = b"\0\0\0\x0cjP  \r\n\x87\n"
 _WITH_ALPHA = (2, 4)  # bands
 _OPACITIES = (1, 2)  # types of a channel: opacity, and one that the colours are multiplied by
-_HEADER_BYTES = 1 << 20
 
 
 def check_bands(path: Path) -> None:
-    """Refuse a JPEG 2000 that does not say that its last band is an opacity, or has signs.
+    """Refuse a JPEG 2000 that does not say that its last band is an opacity.
 
     Parameters
     ----------
@@ -31,20 +29,11 @@ def check_bands(path: Path) -> None:
     ------
     ImageError
     """
-    with path.open("rb") as file:
-        start = file.read(_HEADER_BYTES)
-    at = start.find(_CODESTREAM)
-    if at < 0 or not start.startswith((_CODESTREAM, _FILE)):
+    header = jpeg2000_header(path)
+    if header is None:
         return
-    # SIZ: marker, length, capabilities, eight lengths of 4 bytes; then the bands, 3 bytes each.
-    n_bands = int.from_bytes(start[at + 40 : at + 42], "big")
-    depths = start[at + 42 : at + 42 + 3 * n_bands : 3]
-    if any(depth & 0x80 for depth in depths):
-        raise ImageError(
-            f"The image {path} holds values with signs; expected 8 or 16 bits from 0 on. Convert it"
-            " to an 8-bit RGB TIFF, PNG or JPEG."
-        )
-    if n_bands in _WITH_ALPHA and not any(kind in _OPACITIES for kind in _kinds(start[:at])):
+    n_bands = len(header.depths)
+    if n_bands in _WITH_ALPHA and not any(kind in _OPACITIES for kind in _kinds(header.boxes)):
         raise ImageError(
             f"The image {path} has {counted(n_bands, 'band')} and does not say that the last one is"
             " an opacity, and it may be a stain. Save it with red, green and blue only, as TIFF,"

@@ -1,10 +1,12 @@
 """Columns of counts that are no genes: a total, the counters of HTSeq, or what is said of spots.
 
-They would be counted to the depth of every spot, and could be chosen as genes.
+They would be counted to the depth of every spot, and could be chosen as genes. So would genes of a
+second organism, which only symbols tell: readers leave out those of which an id or a prefix does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +27,9 @@ _NAMES = {
     "pxl_row_in_fullres", "pxl_col_in_fullres", "cluster", "barcode", "spot_id", "cell_id",
     "__no_feature", "__ambiguous", "__too_low_aqual", "__not_aligned", "__alignment_not_unique",
 }  # fmt: skip
+#: Of all genes: of one organism, fewer than 0.1 % are called like those of the other alone.
+_LEAST_OF_ANOTHER = 0.1
+_FEWEST_OF_ANOTHER = 5
 #: No genes where both are there; alone, `y` is yellow of the fly.
 _PAIR = {"x", "y"}
 
@@ -56,6 +61,28 @@ def require_genes(slide: AnnData) -> None:
             f"Its column {str(slide.var_names[largest])!r} is, in every spot, the sum of all"
             " others, so it is a total and no gene. Leave it out of the table of counts."
         )
+
+
+def require_one_organism(names: Sequence[str], organism: str) -> None:
+    """Refuse genes of which a part are called as in another organism only: ``TP53`` and ``Trp53``.
+
+    Raises
+    ------
+    CountsError
+    """
+    from spared_bench.processing.annotation import TABLES, gene_table
+
+    own = set(gene_table(organism)["gene_name"])
+    for other in TABLES.keys() - {organism}:
+        theirs = set(gene_table(other)["gene_name"]) - own
+        foreign = [name for name in names if name in theirs]
+        if len(foreign) >= max(_FEWEST_OF_ANOTHER, _LEAST_OF_ANOTHER * len(names)):
+            raise CountsError(
+                f"{len(foreign)} of its {len(names)} genes are called as in {other} and not as in"
+                f" {organism} ({foreign[0]!r}, for example): its counts are of two genomes, and"
+                " those of the other would be counted to the depth of spots. Leave them out, or"
+                " give a matrix with ids of Ensembl, or with the genome before each name."
+            )
 
 
 def _folded(name: str) -> str:

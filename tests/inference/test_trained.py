@@ -392,6 +392,13 @@ def test_columns_that_a_comma_at_the_end_makes_name_no_spot(tmp_path):
     assert read_positions(tmp_path / "p.csv").names == ["spot_0", "spot_1"]
 
 
+@pytest.mark.parametrize("header", [",spot,x,y", '"","spot","x","y"', "barcode,spot,x,y"])
+def test_spots_are_named_by_their_column_and_not_by_numbers_of_rows_beside_it(tmp_path, header):
+    """As pandas and R write a table with its index."""
+    (tmp_path / "p.csv").write_text(f"{header}\n0,a,1,2\n1,b,3,4\n")
+    assert read_positions(tmp_path / "p.csv").names == ["a", "b"]
+
+
 def test_spots_without_names_are_numbered_and_a_lattice_has_array_places(tmp_path):
     (tmp_path / "p.csv").write_text("y,x\n10,30\n20,40\n10,40\n20,30\n", encoding="utf-8")
     spots = read_positions(tmp_path / "p.csv")

@@ -25,8 +25,8 @@ def modules(folder: str, names: str) -> set[str]:
 
 IMAGES = modules(
     "spared_bench/processing",
-    "aperio blocks channels colours image_errors images pillow_image tiff_image tiff_layout"
-    " tiff_planes vips_image vips_threads wholeness",
+    "aperio blocks channels colours image_errors images jpeg2000_image pillow_image tiff_image"
+    " tiff_layout tiff_planes vips_image vips_threads wholeness",
 )
 #: How the raw slides of her2st_demo are read; the size of the image belongs to it.
 READING = (

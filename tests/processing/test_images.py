@@ -109,6 +109,51 @@ def test_a_dark_image_of_sixteen_bits_is_refused_whoever_reads_it(reader, tmp_pa
     assert bright.mean() == pytest.approx(deep.mean() * 64 / 257, abs=2)
 
 
+@pytest.mark.parametrize("form", ["jp2", "j2k"])
+@pytest.mark.parametrize("bands", [1, 3, 4])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_jpeg_2000_of_more_than_8_bits_is_scaled_and_its_white_is_white(
+    reader, tmp_path, rng, form, bands, bits
+):
+    """Pillow rounds the upper eight bits, so that 255.5 and more of 256 went to 0."""
+    import imagecodecs
+
+    top = 2**bits - 1
+    deep = rng.integers(0, top, size=(40, 50, bands), dtype=np.uint16, endpoint=True)
+    deep[:10] = top - (np.arange(50, dtype=np.uint16)[:, None] % 3)
+    deep[..., 3:] = top
+    coded = imagecodecs.jpeg2k_encode(
+        deep.squeeze(), bitspersample=bits, reversible=True, codecformat=form
+    )
+    (tmp_path / "a.jp2").write_bytes(coded)
+
+    window = open_image(tmp_path / "a.jp2").window(0, 0, 50, 40)
+
+    expected = np.floor(deep[..., :3].astype(float) / top * 255)
+    np.testing.assert_array_equal(window, np.broadcast_to(expected, window.shape))
+    dark = imagecodecs.jpeg2k_encode(
+        deep.squeeze() // 4, bitspersample=bits, reversible=True, codecformat=form
+    )
+    (tmp_path / "dark.jp2").write_bytes(dark)
+    with pytest.raises(ImageError, match=f"lowest quarter of its {bits} bits"):
+        open_image(tmp_path / "dark.jp2").window(0, 0, 50, 40)
+    (tmp_path / "cut.jp2").write_bytes(coded[:-100])
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        open_image(tmp_path / "cut.jp2")
+
+
+@pytest.mark.parametrize(("kind", "told"), [(12, "CMYK"), (18, "colours of kind 18")])
+def test_deep_jpeg_2000_in_other_colours_than_rgb_is_refused(tmp_path, rng, kind, told):
+    import imagecodecs
+
+    deep = rng.integers(0, 4096, size=(40, 50, 4 if kind == 12 else 3), dtype=np.uint16)
+    coded = bytearray(imagecodecs.jpeg2k_encode(deep, bitspersample=12, codecformat="jp2"))
+    coded[coded.find(b"colr") + 10] = kind
+    (tmp_path / "a.jp2").write_bytes(coded)
+    with pytest.raises(ImageError, match=told):
+        open_image(tmp_path / "a.jp2")
+
+
 @pytest.mark.parametrize("planes", [True, False])
 def test_an_ome_tiff_of_three_channels_has_its_colours_however_they_are_stored(
     tmp_path, pixels, planes

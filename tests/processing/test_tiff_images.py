@@ -286,15 +286,32 @@ def test_a_value_above_the_largest_that_the_file_says_is_refused(tmp_path, pixel
         whole(path)
 
 
-def test_packed_twelve_bits_are_read(tmp_path, pixels):
-    deep = pixels[..., 0].astype(np.uint16) * 16
+def packed_twelve_bits(path, deep, largest=None):
     bits = np.unpackbits(deep.astype(">u2").view(np.uint8).reshape(HEIGHT, WIDTH, 2), axis=2)
     packed = np.packbits(bits[..., 4:].reshape(HEIGHT, -1), axis=1)
-    tifffile.imwrite(tmp_path / "a.tif", packed, photometric="minisblack", metadata=None)
-    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
+    tags = [] if largest is None else [(281, "H", 1, largest, False)]
+    tifffile.imwrite(path, packed, photometric="minisblack", metadata=None, extratags=tags)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
         tiff.pages[0].tags["ImageWidth"].overwrite(WIDTH)
         tiff.pages[0].tags["BitsPerSample"].overwrite(12)
-    np.testing.assert_array_equal(whole(tmp_path / "a.tif")[..., 0], np.floor(deep / 4095 * 255))
+    return path
+
+
+@pytest.mark.parametrize("largest", [None, 4095, 3900, 65535])
+def test_packed_twelve_bits_are_read(tmp_path, pixels, largest):
+    deep = pixels[..., 0].astype(np.uint16) * 16
+    path = packed_twelve_bits(tmp_path / "a.tif", deep, largest)
+    np.testing.assert_array_equal(whole(path)[..., 0], np.floor(deep / 4095 * 255))
+
+
+def test_ten_bits_in_packed_twelve_are_scaled_by_what_the_file_says_or_refused(tmp_path, pixels):
+    deep = pixels[..., 0].astype(np.uint16) * 4
+    path = packed_twelve_bits(tmp_path / "a.tif", deep, 1023)
+    np.testing.assert_array_equal(whole(path)[..., 0], np.floor(deep / 1023 * 255))
+    assert "255 / 1023" in open_image(path).notes[0]
+    path = packed_twelve_bits(tmp_path / "b.tif", deep)
+    with pytest.raises(ImageError, match="lowest quarter of its 12 bits only"):
+        whole(path)
 
 
 @pytest.mark.parametrize(
@@ -356,6 +373,16 @@ def test_three_channels_are_colours_however_they_are_stored(tmp_path, pixels, na
         tifffile.imwrite(path, cube, metadata={"axes": axes}, **grey)
     np.testing.assert_array_equal(whole(path), pixels)
     assert image_size(path) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 90, 120), (1, 3, 90, 120), (2, 1, 90, 120, 3)])
+def test_several_pages_are_seen_on_whichever_unnamed_axis_they_lie(tmp_path, rng, shape):
+    """As ``tifffile.imwrite`` writes an array: all its axes but the image's are called Q."""
+    values = rng.integers(1, 255, size=shape, dtype=np.uint8)
+    colour = "rgb" if shape[-1] == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric=colour)
+    with pytest.raises(ImageError, match=rf"{max(shape[:2])} pages \({max(shape[:2])} unnamed\)"):
+        open_image(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize(

@@ -832,6 +832,23 @@ def test_counts_of_a_file_that_were_never_written_are_not_read_as_0(adata, tmp_p
         read_anndata(path)
 
 
+@pytest.mark.parametrize("name", ["obsm/spatial", "uns/spatial/lib/images/hires"])
+def test_images_and_coordinates_that_were_never_written_are_not_read_as_0(adata, tmp_path, name):
+    pixels = np.full((60, 60, 3), 180, np.uint8)
+    factors = {"spot_diameter_fullres": 22.0, "tissue_hires_scalef": 0.125}
+    adata.uns["spatial"] = {"lib": {"images": {"hires": pixels}, "scalefactors": factors}}
+    path = written(adata, tmp_path)
+    read_anndata(path, exports=tmp_path / "images")
+    with h5py.File(path, "a") as file:
+        held, facts = file[name][:], dict(file[name].attrs)
+        del file[name]
+        made = file.create_dataset(name, held.shape, held.dtype, chunks=(9, *held.shape[1:]))
+        made.attrs.update(facts)
+        made[:18] = held[:18]
+    with pytest.raises(ContractError, match=f"parts of {name} were never written"):
+        read_anndata(path, exports=tmp_path / "images")
+
+
 def explicit_zeros(counts):
     """The same counts with every zero stored, the genes of each spot in falling order."""
     columns = np.tile(np.arange(counts.shape[1])[::-1], counts.shape[0])

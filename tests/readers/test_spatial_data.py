@@ -470,6 +470,43 @@ def test_a_turned_and_a_mirrored_image_have_their_spots_in_place(tmp_path):
     assert slide.uns["slide"]["spot_diameter_px"] == pytest.approx(8)
 
 
+@pytest.mark.parametrize(
+    ("hires", "lowres", "other", "told"),
+    [
+        (0.5, 0.1, "s1_lowres_image", ""),
+        (0.1, 0.5, "s1_lowres_image", "Exchange the two factors"),
+        (0.3, 0.1, "s1_lowres_image", "A factor is wrong"),
+        (0.3, 0.1, "s2_lowres_image", ""),  # of another slide
+    ],
+)
+def test_copies_of_an_image_are_of_one_size_where_the_shapes_lie(
+    tmp_path, hires, lowres, other, told
+):
+    """As spatialdata-io writes Visium: a system for each copy, by its factor."""
+    spatialdata = pytest.importorskip("spatialdata")
+    from spatialdata.models import Image2DModel
+    from spatialdata.transformations import Identity
+
+    ways = {"hires": scale(hires), "lowres": scale(lowres)}
+    with_circles(tmp_path / "a.zarr", shapes={"global": Identity(), **ways})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sdata = spatialdata.read_zarr(tmp_path / "a.zarr")
+        for name, side, system in (("s1_hires_image", 150, "hires"), (other, 30, "lowres")):
+            pixels = np.full((3, side, side), 200, np.uint8)
+            sdata.images[name] = Image2DModel.parse(
+                pixels, dims=("c", "y", "x"), transformations={system: Identity()}
+            )
+        del sdata.images["he"]
+        sdata.write(tmp_path / "b.zarr")
+    if told:
+        with pytest.raises(ImageError, match=rf"hires and the lowres image .*{told}"):
+            read_spatialdata(tmp_path / "b.zarr", "s1_hires_image", exports=tmp_path)
+        return
+    slide = read_spatialdata(tmp_path / "b.zarr", "s1_hires_image", exports=tmp_path)
+    np.testing.assert_allclose(slide.obsm["spatial"], CENTRES * hires)
+
+
 def test_several_coordinate_systems_that_agree_are_one(tmp_path):
     # That there are several ways was an error of the library, and a traceback.
     pytest.importorskip("spatialdata")

@@ -400,6 +400,40 @@ def test_x_and_y_are_places_and_no_genes_where_both_are_there():
 
 
 @pytest.mark.parametrize(
+    ("human", "mouse", "organism", "told"),
+    [
+        (9, 6, "human", "6 of its 15 genes are called as in mouse and not as in human ('Actb'"),
+        (6, 9, "mouse", "6 of its 15 genes are called as in human and not as in mouse ('ACTB'"),
+        (9, 4, "human", ""),  # fewer than five: constructs, say
+        (9, 0, "human", ""),
+        (0, 9, "mouse", ""),
+    ],
+)
+def test_symbols_of_two_organisms_are_refused_when_a_dataset_is_added(
+    tmp_path, human, mouse, organism, told
+):
+    """As in the counts of a xenograft that somebody has exported by symbols."""
+    symbols = ["ACTB", "CD3E", "VIM", "FN1", "MYC", "KRAS", "EGFR", "CDH1", "GAPDH"]
+    names = symbols[:human] + [symbol.capitalize() for symbol in symbols[:mouse]]
+    own_image(tmp_path / "T1/adata.h5ad", 1)
+    slide = anndata.read_h5ad(tmp_path / "T1/adata.h5ad")
+    counts = np.random.default_rng(0).poisson(5, (slide.n_obs, len(names))).astype(np.float32)
+    var = pd.DataFrame(index=names)
+    AnnData(counts, obs=slide.obs, var=var, obsm=dict(slide.obsm), uns=dict(slide.uns)).write_h5ad(
+        tmp_path / "T1/adata.h5ad"
+    )
+    (tmp_path / "mine.yaml").write_text(
+        f"name: mine\nformat: h5ad\norganism: {organism}\n"
+        "slides: {T1: {path: T1/adata.h5ad}}\nsplit: {train: [T1]}\n"
+    )
+    if told:
+        with pytest.raises(CountsError, match=re.escape(told)):
+            add_description(tmp_path / "mine.yaml", tmp_path / "data")
+    else:
+        add_description(tmp_path / "mine.yaml", tmp_path / "data")
+
+
+@pytest.mark.parametrize(
     ("name", "told"),
     [
         ("Total", "'Total' among its genes is none"),
@@ -806,7 +840,7 @@ def test_an_image_of_four_bits_in_eight_is_refused_with_what_to_do(tmp_path, nam
         (4, "j2k", "has 4 bands and does not say that the last one is an opacity"),
         (2, "jp2", "has 2 bands and does not say that the last one is an opacity"),
         (3, "jp2", ""),
-        (3, "signs", "holds values with signs"),
+        (3, "signs", "has values with signs"),
         (4, "cdef", ""),  # Pillow says that it is one
     ],
 )

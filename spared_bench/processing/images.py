@@ -1,6 +1,6 @@
 """Windows of histology images, read without decoding the whole image into Python's memory.
 
-TIFF is read through tifffile and imagecodecs, JPEG 2000 of more than 8 bits through imagecodecs,
+TIFF is read through tifffile and imagecodecs, JPEG 2000 of other than 8 bits through imagecodecs,
 every other format through libvips; where libvips does not know the format, or does not load,
 Pillow decodes the image once. What is not decoded is an error, never black or white.
 
@@ -44,7 +44,7 @@ def open_image(path: str | Path, fluorescence: bool = False) -> BlockImage:
         raise ImageError(
             f"There is no image at {str(path)!r}. Check the path, or fetch the dataset again."
         )
-    from spared_bench.processing.jpeg2000_image import open_deep_jpeg2000
+    from spared_bench.processing.jpeg2000_image import open_other_jpeg2000
     from spared_bench.processing.pillow_image import PillowImage
     from spared_bench.processing.tiff_image import is_tiff, open_tiff
     from spared_bench.processing.vips_image import UnknownFormatError, open_vips
@@ -54,8 +54,8 @@ def open_image(path: str | Path, fluorescence: bool = False) -> BlockImage:
         return open_tiff(Path(path), fluorescence)
     if not fluorescence:  # whose background may be black
         check_whole(Path(path))
-    if deep := open_deep_jpeg2000(Path(path), fluorescence):
-        return deep
+    if found := open_other_jpeg2000(Path(path), fluorescence):
+        return found
     try:
         import pyvips  # noqa: F401
 

@@ -1,7 +1,7 @@
-"""JPEG 2000 of more than 8 bits, decoded whole through imagecodecs.
+"""JPEG 2000 of other than 8 bits, decoded whole through imagecodecs.
 
-Pillow keeps eight bits of several bands, rounds them up, and lets the largest values go to 0 by it:
-white became black.
+Of more bits of several bands Pillow keeps eight, rounds them up, and lets the largest values go to
+0 by it: white became black. Of fewer, its white is grey: it fills up with zeros.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from spared_bench.processing.image_errors import inks, unclear, undecodable, uns
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _FILE = b"\0\0\0\x0cjP  \r\n\x87\n"
 _HEADER_BYTES = 1 << 20
-_SIGNED, _LEAST_BITS, _MOST_BITS = 0x80, 8, 16
+_PALETTE = b"pclr"  # whose colours have a depth of their own
+_SIGNED, _EIGHT_BITS, _MOST_BITS = 0x80, 8, 16
 _WITH_ALPHA, _MOST_BANDS = (2, 4), 4
 _CMYK, _COLOURS = 12, (16, 17)  # sRGB and grey, of the box "colr"
 _BLOCK_ROWS = 64
@@ -65,7 +66,7 @@ def jpeg2000_header(path: Path) -> Jpeg2000Header | None:
 
 
 class Jpeg2000Image(BlockImage):
-    """A JPEG 2000 of 9 to 16 bits, in its own memory.
+    """A JPEG 2000 of 1 to 16 bits, in its own memory.
 
     Raises
     ------
@@ -86,14 +87,15 @@ class Jpeg2000Image(BlockImage):
         except Exception as error:  # of a file that may hold anything
             raise undecodable(path, error) from error
         self._pixels = np.asarray(pixels).reshape(*pixels.shape[:2], -1)
-        if self._pixels.dtype != np.uint16 or self._pixels.shape[2] != bands:
+        dtype = np.dtype(np.uint8 if bits <= _EIGHT_BITS else np.uint16)
+        if self._pixels.dtype != dtype or self._pixels.shape[2] != bands:
             raise unsupported(path, f"{bands} bands, decoded as {pixels.dtype} {pixels.shape}")
         super().__init__(
             path,
             even_edges(pixels.shape[0], _BLOCK_ROWS),
             np.array([0, pixels.shape[1]]),
             bands,
-            np.dtype(np.uint16),
+            dtype,
             Colours(
                 top=2**bits - 1,
                 opacity=bands - 1 if bands in _WITH_ALPHA and not fluorescence else None,
@@ -106,8 +108,8 @@ class Jpeg2000Image(BlockImage):
         return self._pixels[int(self.rows[row]) : int(self.rows[row + 1])]
 
 
-def open_deep_jpeg2000(path: Path, fluorescence: bool) -> Jpeg2000Image | None:
-    """Open a JPEG 2000 of more than 8 bits; ``None`` for another, and for other formats.
+def open_other_jpeg2000(path: Path, fluorescence: bool) -> Jpeg2000Image | None:
+    """Open a JPEG 2000 of other than 8 bits; ``None`` for another, and for other formats.
 
     Raises
     ------
@@ -118,7 +120,7 @@ def open_deep_jpeg2000(path: Path, fluorescence: bool) -> Jpeg2000Image | None:
     header = jpeg2000_header(path)
     if header is not None and header.signed:
         raise unsupported(path, "values with signs")
-    if header is None or header.bits <= _LEAST_BITS:
+    if header is None or set(header.depths) <= {_EIGHT_BITS - 1} or _PALETTE in header.boxes:
         return None
     return Jpeg2000Image(path, header, fluorescence)
 
@@ -134,4 +136,4 @@ def _check_colours(path: Path, header: Jpeg2000Header) -> None:
     if kind == _CMYK:
         raise inks(path)
     if kind not in _COLOURS:
-        raise unsupported(path, f"colours of kind {kind} (box colr) in more than 8 bits")
+        raise unsupported(path, f"colours of kind {kind} (box colr) in {header.bits} bits")

@@ -27,6 +27,7 @@ from spared_bench.readers.anndata_images import copies_of, image_in, library_of
 from spared_bench.readers.anndata_spots import raw_slide_from
 from spared_bench.readers.hdf5_chunks import unwritten
 from spared_bench.readers.instead import instead
+from spared_bench.readers.scale import check_um_per_px, scale_by_copies
 from spared_bench.readers.tissue_column import not_used, tissue_columns
 from spared_bench.unseen import clear
 
@@ -84,9 +85,11 @@ def read_hest(
     Raises
     ------
     MissingFileError, ContractError, CountsError, CoordinateError
-        If a file is missing or damaged, or is no such sample.
+        If a file is missing or damaged, or is no such sample; if the size of its spots and that of
+        a pixel are those of no spot.
     ImageError
-        If the patches do not match the spots.
+        If the patches do not match the spots, or the slide is of another size than the thumbnail
+        says.
     """
     adata = open_anndata(path)
     tissue = adata.obs[tissue_columns(adata.obs)]
@@ -106,12 +109,13 @@ def read_hest(
             f"{path} does not say how large a spot is (uns['spatial']['ST']['scalefactors']"
             "['spot_diameter_fullres']). It is no sample of HEST, or a damaged one."
         )
+    check_um_per_px(scale, diameter, 0.0, path)
+    copies, _ = copies_of(facts)
     if image is not None:
+        scale_by_copies(image, list(copies.values()), Path(f"{path}, uns['spatial']"))
         told["image_path"] = str(image)
     elif exports is not None:
-        found, told["image_scale"], notes = image_in(
-            facts, copies_of(facts)[0], path, path.stem, exports
-        )
+        found, told["image_scale"], notes = image_in(facts, copies, path, path.stem, exports)
         told["image_path"] = str(found or "")
         slide.uns["slide"]["repairs"] += notes
     slide.uns["slide"] |= told | {"spot_diameter_px": diameter, "um_per_px": scale}

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from anndata import read_h5ad
+from PIL import Image
 from scipy.sparse.linalg import lsqr
 from scipy.stats import pearsonr
 from typer.testing import CliRunner
@@ -114,6 +115,29 @@ def test_the_thumbnail_is_shown_where_there_is_no_slide(task, tmp_path):
     assert slide.uns["slide"]["image_scale"] == pytest.approx(300 / 5400)
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "told"),
+    [(5400, 5400, ""), (2700, 2700, "2700 x 2700"), (5100, 5400, "5100 x 5400")],
+)
+def test_a_slide_is_as_large_as_the_thumbnail_of_its_sample_says(
+    task, tmp_path, width, height, told
+):
+    image = tmp_path / "S1.png"
+    Image.new("RGB", (width, height), (180, 120, 170)).save(image)
+    if told:
+        with pytest.raises(ImageError, match=rf"is {told} pixels, but .* 5400 x 5400"):
+            read_hest(task / "adata" / "S1.h5ad", image=image, um_per_px=0.25)
+        return
+    slide = read_hest(task / "adata" / "S1.h5ad", image=image, um_per_px=0.25)
+    assert slide.uns["slide"]["image_path"] == str(image)
+
+
+@pytest.mark.parametrize("um_per_px", [0.001, 2.5])
+def test_a_pixel_of_which_no_spot_is_made_is_refused(task, um_per_px):
+    with pytest.raises(ContractError, match="contradict each other"):
+        read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5", um_per_px=um_per_px)
+
+
 def test_patches_and_their_middles_are_what_methods_see(task, tmp_path):
     slide = read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5")
     with h5py.File(task / "patches" / "S1.h5") as file:
@@ -131,6 +155,7 @@ def test_patches_and_their_middles_are_what_methods_see(task, tmp_path):
 
 def test_a_window_that_only_the_slide_beside_the_patches_holds_says_how_it_is_cut(task, tmp_path):
     whole = tmp_path / "S1.tif"
+    Image.new("RGB", (5400, 5400)).save(whole)
     slide = read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5", image=whole)
     for view in (View(um=200, size=32), View(um=50, size=32, tiles=3)):
         with pytest.raises(ViewError, match=r"S1\.tif is only looked at.* take `patches` out"):

@@ -142,6 +142,32 @@ def test_jpeg_2000_of_more_than_8_bits_is_scaled_and_its_white_is_white(
         open_image(tmp_path / "cut.jp2")
 
 
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("bits", [1, 4, 6])
+def test_jpeg_2000_of_fewer_than_8_bits_has_its_white(reader, tmp_path, rng, bands, bits):
+    import imagecodecs
+
+    top = 2**bits - 1
+    values = rng.integers(0, top, size=(40, 50, bands), dtype=np.uint8, endpoint=True)
+    coded = imagecodecs.jpeg2k_encode(values.squeeze(), bitspersample=bits, reversible=True)
+    (tmp_path / "a.jp2").write_bytes(coded)
+    window = open_image(tmp_path / "a.jp2").window(0, 0, 50, 40)
+    expected = np.floor(values.astype(float) / top * 255)
+    np.testing.assert_array_equal(window, np.broadcast_to(expected, window.shape))
+
+
+def test_jpeg_2000_whose_bands_have_unlike_depths_is_refused(tmp_path, pixels):
+    """Pillow showed an opacity of one bit as half."""
+    import imagecodecs
+
+    coded = bytearray(imagecodecs.jpeg2k_encode(np.dstack([pixels, pixels[..., :1]])))
+    sizes = coded.find(b"\xff\x4f\xff\x51") + 42
+    coded[sizes + 9] = 0  # the fourth band, of one bit
+    (tmp_path / "a.jp2").write_bytes(coded)
+    with pytest.raises(ImageError, match="bands of 8 bits, or of unlike ones"):
+        open_image(tmp_path / "a.jp2")
+
+
 @pytest.mark.parametrize(("kind", "told"), [(12, "CMYK"), (18, "colours of kind 18")])
 def test_deep_jpeg_2000_in_other_colours_than_rgb_is_refused(tmp_path, rng, kind, told):
     import imagecodecs

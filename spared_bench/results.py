@@ -80,7 +80,7 @@ class TrialScores:
             for name in ("scores", "slide_scores", "gene_scores", "calibration"):
                 known[name] = _none_to_nan(dict(known[name]))
             read: TrialScores = _checked(cls, known)
-        except (TypeError, KeyError, ValueError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ValueError(f"this is no record of scores: {error}") from error
         return read
 

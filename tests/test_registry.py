@@ -11,10 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError, UsageError
 from spared_bench.guard import guarded
+from spared_bench.metrics.scoring import score
 from spared_bench.registry import discover, notify
 from spared_bench.results import TrialResult
 from spared_bench.specs.plain import spec_as_json, spec_of
@@ -327,6 +329,76 @@ def test_a_factory_that_cannot_be_imported_says_which(installed):
     entry = discover(points=installed.points).get("predictor", "vague")
     with pytest.raises(PluginError, match="'vague' of stranger cannot be imported from 'vague:Mis"):
         entry.load()
+
+
+METRIC_THAT_LABELS = """
+import numpy as np
+import pandas as pd
+from spared_bench import MetricSpec, hookimpl
+
+def error(truth, prediction, mask):
+    return np.where(mask, (truth - prediction) ** 2, 0).sum(axis=0) / mask.sum(axis=0)
+
+def ranked(*arrays):
+    return pd.Series(error(*arrays)).sort_values(ascending=False)
+
+def named(*arrays):
+    return pd.Series(error(*arrays), index=["c", "b", "a"])
+
+def written(*arrays):
+    return np.array(["1_5", "2", "3"])
+
+def mixed(*arrays):
+    return ["1_5", 2.0, 3.0]
+
+def whole(*arrays):
+    return pd.Series([error(*arrays).mean()], index=["all"])
+
+@hookimpl
+def spared_bench_metrics():
+    names = ("ranked", "named", "written", "mixed")
+    each = [MetricSpec(name, __name__ + ":" + name, better="lower") for name in names]
+    return [*each, MetricSpec("whole", __name__ + ":whole", per="entry", better="lower")]
+"""
+
+
+def scored_by_labels(installed, name):
+    """Return the value of each gene, or the mean, by a stranger's metric; errors are 1, 9, 4."""
+    installed.add("labels_its_answers", METRIC_THAT_LABELS)
+    entry = discover(points=installed.points).get("metric", name)
+    truth = np.zeros((5, 3))
+    prediction = np.tile([1.0, 3.0, 2.0], (5, 1))
+    scoring = score(
+        {name: (entry.spec, entry.load())},
+        truth,
+        prediction,
+        np.ones_like(truth, dtype=bool),
+        np.array(["one"] * 5),
+    )
+    return scoring.by_gene.get(name, scoring.means[name])
+
+
+def test_a_series_that_a_strangers_metric_returns_is_taken_by_its_numbers(installed):
+    assert scored_by_labels(installed, "ranked") == [1.0, 9.0, 4.0]
+
+
+def test_a_series_of_one_value_is_taken_whatever_its_label(installed):
+    assert scored_by_labels(installed, "whole") == pytest.approx(14 / 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("named", "labelled 'c' and so on"),
+        ("written", "found the text '1_5'"),
+        ("mixed", "found the text '1_5'"),
+    ],
+)
+def test_what_a_strangers_metric_returns_in_an_unknown_order_or_as_text_is_refused(
+    installed, name, reason
+):
+    with pytest.raises(PluginError, match=reason):
+        scored_by_labels(installed, name)
 
 
 def test_a_missing_extra_is_named_before_anything_is_imported(installed):

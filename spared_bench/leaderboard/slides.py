@@ -20,6 +20,7 @@ from spared_bench.reports.tissue import SPOTS, TISSUE
 from spared_bench.specs import DatasetSpec
 from spared_bench.store.entries import Entry
 from spared_bench.store.imports import read_mark
+from spared_bench.store.predictions import UNREADABLE, reason_of
 from spared_bench.trials.checks import CHECKS, stored_checks
 from spared_bench.trials.fresh_reader import with_reader
 
@@ -97,7 +98,11 @@ class SlidePictures:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             self.left_out.append(f"Slides of {dataset} are shown without their tissue: {reason}")
         found = {slide: self._stored(dataset, slide) for slide in slides}
-        return {slide: entry for slide, entry in found.items() if entry is not None}
+        return {
+            slide: entry
+            for slide, entry in found.items()
+            if entry is not None and self._readable(dataset, slide, entry)
+        }
 
     def _make(self, dataset: str, slides: Sequence[str]) -> None:
         """Make the pictures that the store lacks."""
@@ -117,6 +122,19 @@ class SlidePictures:
             inputs = self.bench.picture_inputs(dataset, slide)
             return self.bench.workspace.store.find(PICTURES, inputs)
         return None
+
+    def _readable(self, dataset: str, slide: str, entry: Entry) -> bool:
+        """Whether the pictures can be read; where not, they are left out and named, once."""
+        try:
+            read_frame(entry)
+            for file in (SPOTS, TISSUE):
+                (entry.folder / file).read_bytes()
+        except (SparedBenchError, *UNREADABLE) as error:
+            told = f"The pictures of {slide} of {dataset} cannot be read: {reason_of(error)}"
+            if told not in self.left_out:
+                self.left_out.append(told)
+            return False
+        return True
 
     def _spec(self, dataset: str) -> DatasetSpec | None:
         """Return a dataset whose raw files are on this machine; ``None`` for any other."""

@@ -22,7 +22,7 @@ KEY_PREFIX = "ed25519:"
 NAME_BY_REPOSITORY = "name-by-repository"
 #: Letters and digits that are taken for one another (Unicode, UTS 39, and what hides one as well).
 _ALIKE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s"})
-_PAIRS_ALIKE = (("rn", "m"), ("vv", "w"))
+_PAIRS_ALIKE = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 
 
 def plain_name(name: str) -> str:
@@ -40,10 +40,10 @@ def drawn_name(name: str) -> str:
     >>> drawn_name("B1eep") == drawn_name("bleep"), drawn_name("egn") == drawn_name("eggn")
     (True, False)
     """
-    plain = plain_name(name)
+    drawn = plain_name(name).translate(_ALIKE)  # first: c1 is cl, too
     for pair, letter in _PAIRS_ALIKE:
-        plain = plain.replace(pair, letter)
-    return plain.translate(_ALIKE)
+        drawn = drawn.replace(pair, letter)
+    return drawn
 
 
 def load_key(path: Path) -> bytes:

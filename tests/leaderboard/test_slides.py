@@ -45,6 +45,30 @@ def test_every_slide_has_a_picture_and_its_place(bench):
     assert all(facts["n_spots"] > 0 for facts in overview.values["facts"].values())
 
 
+@pytest.mark.parametrize("content", [b"\0", b"[", b'{"left": 1}'])
+def test_pictures_damaged_in_place_are_left_out_and_named_and_the_others_shown(bench, content):
+    names = [info.slide_id for info in bench.dataset("toy").slides]
+    sound = SlidePictures(bench, [])
+    sound.tissue("toy", names)
+    entry = sound._stored("toy", names[0])
+    frame = entry.folder / "frame.json"
+    before = frame.read_bytes()
+    frame.write_bytes(content.ljust(len(before)))  # of the same size, as after a power cut
+    left_out: list[str] = []
+    shown = SlidePictures(bench, left_out)
+    try:
+        files, drawn = shown.tissue("toy", names)
+        (overview,) = shown.overview("toy")
+        assert len(list(drawn)) == len(names) - 1
+    finally:
+        frame.write_bytes(before)
+
+    assert list(files) == names[1:]
+    assert list(overview.values["pictures"]) == list(overview.values["facts"]) == names[1:]
+    (told,) = left_out
+    assert told.startswith(f"The pictures of {names[0]} of toy cannot be read: ")
+
+
 def test_without_a_stated_licence_only_slides_of_ones_own_are_shown(bench, monkeypatch):
     spec = bench.dataset("toy")
     shown = SlidePictures(bench, [])

@@ -15,7 +15,7 @@ from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import UsageError
 from spared_bench.keys.hashing import digest
 from spared_bench.leaderboard.publish import build_leaderboard
-from spared_bench.results import IMPORTED
+from spared_bench.results import IMPORTED, TrialScores
 from spared_bench.store.archives import export, import_archive
 from spared_bench.store.entries import Store
 from spared_bench.store.trials import read_trial
@@ -270,6 +270,30 @@ def test_absurd_scores_are_none_and_are_named_and_made_again(bench, tmp_path, ch
     execute(plan, executor="inline", track=False)
     (again,) = finished_cells(store)
     assert again.final.scores == cell.final.scores
+
+
+@pytest.mark.parametrize("values", [[1], ["scores"], "scores", 7, None])
+def test_what_is_no_record_of_scores_at_all_is_told_as_such(values):
+    with pytest.raises(ValueError, match="this is no record of scores"):
+        TrialScores.from_dict(values)
+
+
+def test_an_archive_whose_scores_are_a_list_is_refused_and_one_in_the_store_is_named(
+    bench, tmp_path
+):
+    store = bench.workspace.store
+    execute(select(bench, predictors=["toy-mean"]), executor="inline", track=False)
+    (cell,) = finished_cells(store)
+    path = cell.scores / "scores.json"
+    path.write_text("[1]")
+    edited(path, lambda values: None)  # its hash is right
+
+    unread = []
+    assert list(finished_cells(store, unread=unread)) == []
+    assert "this is no record of scores" in unread[0]
+    export(store, tmp_path / "list.tar")
+    with pytest.raises(UsageError, match="this is no record of scores"):
+        import_archive(Store(tmp_path / "empty"), tmp_path / "list.tar")
 
 
 def test_scores_nested_beyond_all_measure_are_none(bench):

@@ -212,6 +212,15 @@ def test_a_name_that_looks_like_anothers_is_its_owners(make, tmp_path):
     assert make("2", method="toy-norris10", key=other)[0].problems == []
 
 
+@pytest.mark.parametrize("name", ["toy-moclel", "toy-moc1el", "toy-mode1", "toy-rnoclel"])
+def test_two_letters_that_look_like_one_are_that_one(make, tmp_path, name):
+    mine, other = (load_key(tmp_path / each) for each in ("mine", "other"))
+    add(make(method="toy-model", key=mine)[0], tmp_path / "board", "re-scored")
+    (problem,) = make("2", method=name, key=other)[0].problems
+    assert "belongs to whoever submitted toy@1/toy-model@1" in problem
+    assert make("2", method="toy-mocel", key=other)[0].problems == []
+
+
 def test_of_names_that_look_alike_on_an_older_board_each_is_its_own(make, tmp_path):
     mine, theirs = (load_key(tmp_path / name) for name in ("mine", "theirs"))
     reports = [make(method=m, key=k)[0] for m, k in (("model-1", mine), ("model-l", theirs))]

@@ -79,7 +79,7 @@ class TrialScores:
             known = {name: values[name] for name in cls.__dataclass_fields__ if name != IMPORTED}
             for name in ("scores", "slide_scores", "gene_scores", "calibration"):
                 known[name] = _none_to_nan(dict(known[name]))
-            read: TrialScores = _checked(cls, known)
+            read: TrialScores = checked_record(cls, known)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ValueError(f"this is no record of scores: {error}") from error
         return read
@@ -243,7 +243,7 @@ class TrialResult:
         for name, kind in _KINDS_OF_FACTS.items():
             if not isinstance(facts.get(name, kind()), kind):
                 raise TypeError(f"its fact {name!r} is {facts[name]!r:.80}")
-        read: TrialResult = _checked(cls, known)
+        read: TrialResult = checked_record(cls, known)
         return read
 
 
@@ -297,8 +297,14 @@ def record_of(kind: type[_T], values: dict[str, Any]) -> _T:
     return made
 
 
-def _checked(kind: type, values: dict[str, Any]) -> Any:
-    """Return the record, whose fields have the types that they are said to have."""
+def checked_record(kind: type, values: dict[str, Any]) -> Any:
+    """Return a record, whose fields have the types that they are said to have.
+
+    Raises
+    ------
+    ValueError
+        If one of them has not, or is missing.
+    """
     return _adapter(kind).validate_python(values)
 
 

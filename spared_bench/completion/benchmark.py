@@ -26,7 +26,7 @@ from spared_bench.errors import in_words
 from spared_bench.interfaces import Completer
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
-from spared_bench.results import nan_to_none
+from spared_bench.results import checked_record, nan_to_none
 from spared_bench.store.entries import Store
 from spared_bench.trials.completed import fitted_completer, seen_by_completer
 from spared_bench.trials.products import Prepared, prepare
@@ -123,9 +123,20 @@ class CompletionResult:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CompletionResult:
-        """Read what ``as_dict`` wrote; unknown keys are left aside."""
-        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
-        return cls(**known | {"condition": Condition(**known["condition"])})
+        """Read what ``as_dict`` wrote; unknown keys are left aside.
+
+        Raises
+        ------
+        ValueError
+            If it is no such record: the folder of tables is the user's, to read and to edit.
+        """
+        try:
+            known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
+            read: CompletionResult = checked_record(cls, known)
+        except (TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"this is no record of a completion: {reason}") from error
+        return read
 
 
 class Task:

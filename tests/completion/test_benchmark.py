@@ -195,6 +195,20 @@ def test_a_result_survives_the_way_through_json_and_tells_mean_and_deviation():
     assert math.isnan(result.sd("pcc"))
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        *({"dataset": None}, {"completer": 7}, {"protocol": []}, {"repeats": "x"}),
+        *({"seconds": 7}, {"condition": {}}, {"condition": "fraction"}),
+    ],
+)
+def test_a_record_that_was_edited_into_none_is_refused_as_such(edited):
+    """The board leaves a file out whose records cannot be read, and names it."""
+    result = CompletionResult("k", "p@1", "d", "c", "val", Condition("fraction", 0.3), [])
+    with pytest.raises(ValueError, match="this is no record of a completion: "):
+        CompletionResult.from_dict({**result.as_dict(), **edited})
+
+
 def test_tables_and_figures_tell_every_result(bench, tmp_path):
     measured = measure(bench, ["toy"], ["none", "median"], WANTED, 2)
     collection = collect(measured.results, tmp_path, "the command")

@@ -124,6 +124,7 @@ def add(
     """Make slides of your own a dataset, from a short YAML file, or tasks and samples of HEST."""
     from spared_bench.sources.adding import add_description
     from spared_bench.sources.description import read_description
+    from spared_bench.sources.written_before import written_before
 
     space = Workspace.at(workspace, data_dir)
     if (file is None) == (hest is None):
@@ -137,7 +138,7 @@ def add(
     if _is_taken(registry, name):
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
     described, kept = add_description(file, space.data_dir, replace)
-    doubts = _doubts(described.name, workspace, data_dir)
+    doubts = [*_doubts(described.name, workspace, data_dir), *written_before(described)]
     if idle := described.idle_slides:
         which = f"Slide {idle[0]} is" if len(idle) == 1 else f"Slides {', '.join(idle)} are"
         doubts.append(

@@ -106,7 +106,7 @@ def row_of(
         machine=joined(environments, "machine"),
         threads=_threads(environments),
         by_hand=_by_hand(mine),
-        n_codes=n_codes(environments),
+        n_codes=n_codes(filter(_is_ok, mine)),
         complete=bool(counted and metrics) and all(each.complete(metrics[0]) for each in counted),
     )
 
@@ -129,18 +129,19 @@ def _by_hand(trials: Sequence[TrialResult]) -> str:
     return visible(told, MAX_MESSAGE)
 
 
-def n_codes(environments: Iterable[Mapping[str, Any]]) -> int:
-    """Return of how many versions the code of a predictor or its completer was."""
-    found: dict[str, set[str]] = {"completer": set(), "predictor": set()}
-    for environment in environments:
-        plugins = environment.get("plugins")
+def n_codes(trials: Iterable[TrialResult]) -> int:
+    """Return of how many versions the code of one of their predictors or completers was."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for trial in trials:
+        plugins = trial.environment.get("plugins")
         made = plugins if isinstance(plugins, Mapping) else {}
-        for kind, hashes in found.items():
+        for kind, name in (("completer", trial.completer), ("predictor", trial.predictor)):
             # The hash alone: another version of its package may have the same code. Joined folds
             # say several.
             said = str(made.get(kind, "")).split(", ")
+            hashes = found.setdefault((kind, name), set())
             hashes |= {each.rpartition(" code ")[2] for each in said}
-    return max(map(len, found.values()))
+    return max(map(len, found.values()), default=0)
 
 
 def _threads(environments: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:

@@ -12,7 +12,6 @@ import yaml
 
 from spared_bench.bench import Bench
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
-from spared_bench.leaderboard.datasets import once
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.leaderboard.method_rows import n_codes
 from spared_bench.results import BROUGHT, BY_HAND
@@ -115,7 +114,7 @@ def build(
             signature = sign(key, (folder / bundle.MANIFEST).read_bytes())
             (folder / bundle.SIGNATURE).write_text(f"{signature}\n", encoding="ascii")
         bundle.pack(folder, archive)
-    codes = n_codes(once((cell.final for cell in cells), "environment"))
+    codes = n_codes(cell.final for cell in cells)
     return Built(archive, description, len(cells), missing, codes)
 
 

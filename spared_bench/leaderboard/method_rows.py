@@ -132,7 +132,9 @@ def _by_hand(trials: Sequence[TrialResult]) -> str:
 def n_codes(trials: Iterable[TrialResult]) -> int:
     """Return of how many versions the code of one of their predictors or completers was."""
     found: dict[tuple[str, str], set[str]] = {}
-    for trial in trials:
+    # Of what several say together, one: a large board has 100,000 trials and few environments.
+    apart = {(each.completer, each.predictor, id(each.environment)): each for each in trials}
+    for trial in apart.values():
         plugins = trial.environment.get("plugins")
         made = plugins if isinstance(plugins, Mapping) else {}
         for kind, name in (("completer", trial.completer), ("predictor", trial.predictor)):

@@ -6,12 +6,14 @@ Added as slides, these are other data: the depth of a spot is over the genes tha
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from spared_bench.sources.description import Description
 
 _PROTOCOL = "uns/spared_bench/protocol"
+_ID = re.compile(r"[\w.+-]{1,64}@[\w.]{1,20}")
 
 
 def written_before(described: Description) -> list[str]:
@@ -40,19 +42,21 @@ def _of_h5ad(path: Path, _table: str) -> str:
     import h5py
 
     with h5py.File(path) as file:
-        return _text(file[_PROTOCOL][()]) if _PROTOCOL in file else ""
+        return _text(file.get(_PROTOCOL))
 
 
 def _of_spatialdata(path: Path, table: str) -> str:
     import zarr
 
     tables: Any = zarr.open_group(path / "tables", mode="r")
-    held = tables[table or next(iter(tables.group_keys()))]
-    return _text(held[_PROTOCOL][()]) if _PROTOCOL in held else ""
+    return _text(tables[table or next(iter(tables.group_keys()))].get(_PROTOCOL))
 
 
-def _text(value: Any) -> str:
-    """Return a text as HDF5 and Zarr hold it: bytes, or an array without dimensions."""
+def _text(held: Any) -> str:
+    """Return the id of a protocol from HDF5 or Zarr; empty where something else is held."""
+    if getattr(held, "shape", None) != ():
+        return ""
+    value = held[()]
     value = value.item() if hasattr(value, "item") else value
     value = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import h5py
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +13,7 @@ import spared_bench
 from spared_bench.api import make_bench
 from spared_bench.brought.split_export import export_split
 from spared_bench.cli import app
+from spared_bench.sources.written_before import written_before
 from tests import made_slides
 from tests.conftest import TOY_PROTOCOL
 
@@ -82,3 +86,15 @@ def test_slides_of_an_exported_split_are_told_of(written):
     added = add(folder, "from_split", "h5ad", f"{{{slides}}}")
     assert added.exit_code == 0, added.output
     assert added.stderr.count(TOLD) == len(parts) == 2
+
+
+@pytest.mark.parametrize("held", ["my notes\x1b[31m", ["a@1", "b@1"], 3.5, None, b"toy@1" * 40])
+def test_what_others_keep_under_that_name_is_no_protocol(tmp_path, held):
+    path = tmp_path / "theirs.h5ad"
+    with h5py.File(path, "w") as file:
+        if held is None:
+            file.create_group("uns/spared_bench/protocol")
+        else:
+            file["uns/spared_bench/protocol"] = held
+    slides = {"T1": SimpleNamespace(path=str(path), table="")}
+    assert written_before(SimpleNamespace(format="h5ad", slides=slides)) == []

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spared_bench.errors import ImageError
 from spared_bench.processing.blocks import BlockImage, even_edges
 from spared_bench.processing.colours import Colours
 from spared_bench.processing.image_errors import inks, unclear, undecodable, unsupported
@@ -20,22 +21,27 @@ _FILE = b"\0\0\0\x0cjP  \r\n\x87\n"
 _HEADER_BYTES = 1 << 20
 _PALETTE = b"pclr"  # whose colours have a depth of their own
 _SIGNED, _EIGHT_BITS, _MOST_BITS = 0x80, 8, 16
+_MOST_PIXELS = 178_956_970  # as Pillow decodes at most: a header may say anything
 _WITH_ALPHA, _MOST_BANDS = (2, 4), 4
 _CMYK, _COLOURS = 12, (16, 17)  # sRGB and grey, of the box "colr"
 _BLOCK_ROWS = 64
 
 
 class Jpeg2000Header(NamedTuple):
-    """What a JPEG 2000 says of its bands.
+    """What a JPEG 2000 says of its size and its bands.
 
     Parameters
     ----------
+    width, height : int
+        In pixels.
     depths : list of int
         Of each band, one less than its bits; 128 more if its values have signs.
     boxes : bytes
         What stands before the coded data.
     """
 
+    width: int
+    height: int
     depths: list[int]
     boxes: bytes
 
@@ -60,9 +66,14 @@ def jpeg2000_header(path: Path) -> Jpeg2000Header | None:
     at = start.find(_CODESTREAM)
     if at < 0:
         return None
-    # SIZ: marker, length, capabilities, eight lengths of 4 bytes; then the bands, 3 bytes each.
+    # SIZ: marker, length, capabilities, eight lengths of 4 bytes (first right and lower edge, left
+    # and upper edge); then the bands, 3 bytes each.
+    right, lower, left, upper = (
+        int.from_bytes(start[at + place : at + place + 4], "big") for place in (8, 12, 16, 20)
+    )
     n_bands = int.from_bytes(start[at + 40 : at + 42], "big")
-    return Jpeg2000Header(list(start[at + 42 : at + 42 + 3 * n_bands : 3]), start[:at])
+    depths = list(start[at + 42 : at + 42 + 3 * n_bands : 3])
+    return Jpeg2000Header(right - left, lower - upper, depths, start[:at])
 
 
 class Jpeg2000Image(BlockImage):
@@ -71,7 +82,7 @@ class Jpeg2000Image(BlockImage):
     Raises
     ------
     ImageError
-        If it cannot be decoded, or its bands are no colours.
+        If it is too large or cannot be decoded, or its bands are no colours.
     """
 
     def __init__(self, path: Path, header: Jpeg2000Header, fluorescence: bool) -> None:
@@ -80,6 +91,12 @@ class Jpeg2000Image(BlockImage):
         bits, bands = header.bits, len(header.depths)
         if len(set(header.depths)) > 1 or bits > _MOST_BITS:
             raise unsupported(path, f"bands of {bits} bits, or of unlike ones")
+        if header.width * header.height > _MOST_PIXELS:
+            raise ImageError(
+                f"The image {path} says that it has {header.width:,} x {header.height:,} pixels."
+                f" JPEG 2000 is decoded whole, {_MOST_PIXELS:,} pixels at most. Convert it to a"
+                " tiled TIFF."
+            )
         if not fluorescence:
             _check_colours(path, header)
         try:

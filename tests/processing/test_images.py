@@ -168,6 +168,22 @@ def test_jpeg_2000_whose_bands_have_unlike_depths_is_refused(tmp_path, pixels):
         open_image(tmp_path / "a.jp2")
 
 
+def test_a_deep_jpeg_2000_that_says_it_is_huge_is_refused_before_it_is_decoded(
+    tmp_path, rng, monkeypatch
+):
+    import imagecodecs
+
+    values = rng.integers(0, 4096, (64, 64, 3), np.uint16)
+    coded = bytearray(imagecodecs.jpeg2k_encode(values, bitspersample=12, reversible=True))
+    sizes = coded.find(b"\xff\x4f\xff\x51")
+    for place in (8, 12, 24, 28):  # right and lower edge, of the image and of its one tile
+        coded[sizes + place : sizes + place + 4] = (60_000).to_bytes(4, "big")
+    (tmp_path / "a.jp2").write_bytes(coded)
+    monkeypatch.setattr(imagecodecs, "jpeg2k_decode", None)
+    with pytest.raises(ImageError, match=r"60,000 x 60,000 pixels.* 178,956,970 pixels at most"):
+        open_image(tmp_path / "a.jp2")
+
+
 @pytest.mark.parametrize(("kind", "told"), [(12, "CMYK"), (18, "colours of kind 18")])
 def test_deep_jpeg_2000_in_other_colours_than_rgb_is_refused(tmp_path, rng, kind, told):
     import imagecodecs

@@ -19,15 +19,12 @@ from typing import Any
 import numpy as np
 
 from spared_bench.data import Encoder, Patches
-from spared_bench.errors import PluginError
 from spared_bench.files import replacing, write_text
 from spared_bench.interfaces import Report
+from spared_bench.trials.feature_checks import check_features, check_repeats
 
 #: Patches of a shard: what is lost, at most, when a process is killed.
 SHARD = 2048
-#: Patches that are encoded a second time, by themselves, and how far their features may then be
-#: from the first time: in parts of the spread of all. Half precision differs by 0.1.
-_TWICE, _APART = 4, 0.25
 
 _report: ContextVar[Report | None] = ContextVar("report", default=None)
 
@@ -97,10 +94,10 @@ def encode_sharded(
             encode = opened(encoder, device)
             began = time.perf_counter()  # without the time that loading takes
         found = np.asarray(encode(patches.subset(rows), um_per_px[rows]), dtype=np.float32)
-        name = _name_of(encoder)
-        _check_shape(found, len(rows), parts[0].shape[1] if parts else None, name)
+        name = getattr(getattr(encoder, "spec", None), "name", type(encoder).__name__)
+        check_features(found, len(rows), parts[0].shape[1] if parts else None, name)
         if not done:
-            _check_repeats(found, rows, encode, patches, um_per_px, name)
+            check_repeats(found, encode, patches.subset(rows), um_per_px[rows], name)
         parts.append(found)
         _write(file, found)
         done += len(rows)
@@ -110,49 +107,6 @@ def encode_sharded(
     seconds = time.perf_counter() - began
     told = {"patches_per_s": round(done / seconds, 1) if done else None, "resumed": resumed}
     return np.concatenate(parts) if parts else opened(encoder, device)(patches), told
-
-
-def _name_of(encoder: Encoder) -> str:
-    return getattr(getattr(encoder, "spec", None), "name", type(encoder).__name__)
-
-
-def _check_shape(features: np.ndarray, n: int, width: int | None, name: str) -> None:
-    """Refuse what is no row of numbers for each patch, as wide as that of the patches before."""
-    expected = f"({n}, {'width' if width is None else width})"
-    if features.ndim != 2 or len(features) != n or width not in (None, features.shape[1]):
-        raise PluginError(
-            f"Encoder {name!r} gave an array of shape {features.shape} for {n} patches; expected"
-            f" {expected}: a row for each patch, as wide for all of them."
-        )
-    if not np.isfinite(features).all():
-        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
-        raise PluginError(
-            f"Encoder {name!r} gave nan or infinite features for {len(rows)} of {n} patches, first"
-            f" for number {rows[0]}; expected finite numbers."
-        )
-
-
-def _check_repeats(
-    features: np.ndarray,
-    rows: np.ndarray,
-    encode: Callable[..., np.ndarray],
-    patches: Patches,
-    um_per_px: np.ndarray,
-    name: str,
-) -> None:
-    """Refuse an encoder that gives a patch other features beside others, or the second time."""
-    some = np.linspace(0, len(rows) - 1, min(_TWICE, len(rows))).astype(int)[::-1]
-    again = np.asarray(encode(patches.subset(rows[some]), um_per_px[rows[some]]), np.float32)
-    _check_shape(again, len(some), features.shape[1], name)
-    apart = float(np.abs(again - features[some]).max(initial=0))
-    if apart > _APART * max(float(features.std()), 1e-6):
-        raise PluginError(
-            f"Encoder {name!r} gave {len(some)} patches other features when they were encoded"
-            f" again by themselves, in reverse order: they differ by {apart:.3g}, where all of them"
-            f" spread by {features.std():.3g}. A patch's features are shared by all methods and"
-            " must not depend on the patches beside it, on their order or on chance: call `eval()`"
-            " on the network, and return rows in the order of the patches."
-        )
 
 
 def _write(file: Path, features: np.ndarray) -> None:

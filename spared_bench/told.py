@@ -48,12 +48,12 @@ def described(entry: Registered, chosen: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _code(entry: Registered) -> dict[str, str]:
-    """Return the hash of its code; where that cannot be read, none, and why."""
+def _code(entry: Registered) -> dict[str, Any]:
+    """Return the hashes of its code and of what it brings; of code that cannot be read, why."""
     try:
-        return {"code": entry.code}
+        return {"code": entry.code, "brought": entry.brought}
     except PluginError as error:
-        return {"code": "", "problem": str(error)}
+        return {"code": "", "brought": {}, "problem": str(error)}
 
 
 def _defaults(entry: Registered) -> dict[str, str]:

@@ -218,4 +218,4 @@ class Bench(ViewInputs):
         return seed_of(self.protocol.id, *names)
 
     def _method(self, entry: Registered, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        return method_inputs(entry, parameters, self.fingerprints)
+        return method_inputs(self, entry, parameters)

@@ -8,10 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from spared_bench.bench.lookup import class_of
+from spared_bench.bench.lookup import Lookup, class_of
 from spared_bench.errors import PluginError
 from spared_bench.keys.code import code_hash
-from spared_bench.keys.fingerprints import Fingerprints
 from spared_bench.models.augmentation.names import modules as augmentation_modules
 from spared_bench.models.augmentation.names import of_method as augment_of
 from spared_bench.models.encoder_table import KnownEncoder, known_encoder
@@ -25,9 +24,9 @@ _TOLD = ("summary", "citation", "licence", "gated", "pretraining", "seen_slides"
 
 
 def method_inputs(
-    entry: Registered, parameters: Mapping[str, Any], fingerprints: Fingerprints
+    bench: Lookup, entry: Registered, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What determines a method; of weights that are a file or a folder, their content."""
+    """What determines a method; of parameters that name a file, and of weights, the content."""
     described = {
         "name": entry.spec.name,
         "version": entry.spec.version,
@@ -35,20 +34,41 @@ def method_inputs(
         "code": entry.code,
         "parameters": dict(parameters),
     }
+    if brought := bench.brought(entry):
+        described["brought"] = brought
+    if files := _files_in({key: value for key, value in parameters.items() if key != "weights"}):
+        described["files"] = {
+            name: bench.fingerprints.of_file(file.resolve()) for name, file in files
+        }
     weights = parameters.get("weights")
     if isinstance(weights, str) and Path(weights).expanduser().is_file():
         # The content counts: another file of the same name is another experiment.
-        described["weights"] = fingerprints.of_file(Path(weights).expanduser().resolve())
+        described["weights"] = bench.fingerprints.of_file(Path(weights).expanduser().resolve())
     elif _is_folder(weights):
         described["weights"] = content_digest(Path(weights).expanduser().resolve())
     elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(class_of(entry), parameters)):
-        described["weights"] = fingerprints.of_file(file)
+        described["weights"] = bench.fingerprints.of_file(file)
     if known := known_encoder(_encoder_named(entry, parameters)):
         described["encoder"] = _encoder_inputs(known)
     if named := augmentation_modules(augment_of(_loaded(entry), parameters)):
         # They are imported by name, so the code of the method does not hold theirs.
         described["augmentation"] = {module: code_hash(module) for module in named}
     return described
+
+
+def _files_in(value: object) -> list[tuple[str, Path]]:
+    """Return the texts in a value, at any depth, that name a file and are no mere word."""
+    if isinstance(value, Mapping):
+        return _files_in(list(value.values()))
+    if isinstance(value, list | tuple):
+        return [found for each in value for found in _files_in(each)]
+    if not isinstance(value, str) or not (os.sep in value or Path(value).suffix):
+        return []
+    try:
+        path = Path(value).expanduser()
+        return [(value, path)] if path.is_file() else []
+    except (OSError, ValueError, RuntimeError):  # too long, a null, nobody's home
+        return []
 
 
 def _is_folder(weights: object) -> TypeGuard[str]:

@@ -78,7 +78,7 @@ def factory_hash(factory: str, named_in: str) -> str:
     path = _source_file(module)
     if path is None or named_in in sources(module):
         return found
-    kinds = {getattr(node, "name", ""): type(node) for node in _parsed(path).body}
+    kinds = {getattr(node, "name", ""): type(node) for node in parsed(path).body}
     kind = kinds.get(attribute)
     if kind in (ast.ClassDef, ast.FunctionDef) and list(kinds.values()).count(kind) == 1:
         return found
@@ -128,16 +128,20 @@ def _is_followed(top: str, own: str) -> bool:
     """Return whether a top-level module is ours, a method's own, or came with the method's."""
     if top in (own, "spared_bench"):
         return True
-    home = None if own in _OURS else _home(own)
-    if home is None or _home(top) != home:
+    home = None if own in _OURS else home_of(own)
+    if home is None or home_of(top) != home:
         return False
-    # Where packages are installed, everybody's lie side by side.
-    installed = next(home.glob("*.dist-info"), None) is not None
-    return not installed or _is_listed(top, _record(home, own))
+    return not is_installed(home) or _is_listed(top, _record(home, own))
 
 
 @cache
-def _home(top: str) -> Path | None:
+def is_installed(home: Path) -> bool:
+    """Return whether packages are installed in a folder, where everybody's lie side by side."""
+    return next(home.glob("*.dist-info"), None) is not None
+
+
+@cache
+def home_of(top: str) -> Path | None:
     """Return the folder from which a top-level module is imported."""
     path = _source_file(top)
     if path is None:
@@ -209,7 +213,7 @@ def _imports(module: str, path: Path) -> frozenset[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: set[str] = set()
     # A package that exports lazily names its exports for the type checker alone: follow them.
-    for node in _statements(_parsed(path), for_types=path.name == "__init__.py"):
+    for node in _statements(parsed(path), for_types=path.name == "__init__.py"):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -246,7 +250,7 @@ def _lazy_exports(package: str) -> dict[str, str]:
         return {}
     return {
         alias.asname or alias.name: node.module
-        for guard in _parsed(path).body
+        for guard in parsed(path).body
         if isinstance(guard, ast.If) and _is_for_types(guard)
         for node in guard.body
         if isinstance(node, ast.ImportFrom) and node.module and not node.level
@@ -264,7 +268,7 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _parsed(path: Path) -> ast.Module:
+def parsed(path: Path) -> ast.Module:
     """Return a source file's statements; as bytes, for it may say its encoding itself."""
     try:
         return ast.parse(_read(path))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from spared_bench.errors import UsageError
+from spared_bench.keys.hashing import digest
 from spared_bench.models.encoder_table import KnownEncoder, declare
 from spared_bench.registry.registered import Registered
 from spared_bench.specs import EncoderSpec, PredictorSpec
@@ -29,7 +30,8 @@ def declare_encoders(entries: Iterable[Registered]) -> None:
 
 
 def _code(entry: Registered) -> str:
-    return entry.code
+    brought = entry.brought
+    return digest([entry.code, brought]) if brought else entry.code
 
 
 def on_encoder(entry: Registered, encoder: str) -> Registered:

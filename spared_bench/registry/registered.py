@@ -14,6 +14,7 @@ from typing import Any
 from spared_bench.beside import beside
 from spared_bench.errors import PluginError
 from spared_bench.guard import ImportStopped, guarded, importing
+from spared_bench.keys.brought import brought
 from spared_bench.keys.code import code_hash, factory_hash
 from spared_bench.registry.modules import module_name
 from spared_bench.specs import Spec
@@ -105,6 +106,20 @@ class Registered:
         if not told["code"]:
             raise PluginError(f"{self.spec.kind} {self.spec.name!r}: {told['problem']}")
         return str(told["code"])
+
+    @property
+    def brought(self) -> dict[str, str]:
+        """The files that a stranger's code brings and names (``keys.brought``), with hashes.
+
+        Raises
+        ------
+        PluginError
+            If its code cannot be read.
+        """
+        if self.plugin.is_ours:
+            return {}
+        told = self.told
+        return brought(self.spec.factory.partition(":")[0]) if told is None else told["brought"]
 
     def load(self) -> Any:
         """Import the object that the spec's factory names, once.

@@ -89,7 +89,7 @@ def beside(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     caches = (
-        *(code._source_file, code._is_followed, code._home, code._record),
+        *(code._source_file, code._is_followed, code.home_of, code._record),
         *(code.code_hash, code.factory_hash),
     )
     for cached in caches:

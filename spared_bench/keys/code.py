@@ -11,13 +11,18 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import os
 import sys
-from collections.abc import Iterator
+import sysconfig
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 
 from spared_bench.errors import PluginError
+from spared_bench.keys.parsing import is_for_types, parsed, read, statements
+from spared_bench.keys.vendored import vendored
 
 #: Modules that name and describe, and compute nothing: they move no result.
 _DESCRIPTIVE = {
@@ -32,6 +37,7 @@ _DESCRIPTIVE = {
 #: Our packages import nothing else of their own. A plugin file, as ``__name__`` there says, is a
 #: module ``spared_bench_file_...``, and a stranger's package may be called so, too.
 _OURS = ("spared_bench", "spared_bench_plugins")
+_PYTHONS = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
 _PYTHONS_OWN = (BuiltinImporter, FrozenImporter, PathFinder)
 
 
@@ -97,7 +103,7 @@ def _text_hash(module: str) -> str:
     found = sources(module)
     total = hashlib.sha256()
     for name in sorted(found):
-        total.update(name.encode() + b"\0" + _read(found[name]) + b"\0")
+        total.update(name.encode() + b"\0" + read(found[name]) + b"\0")
     return total.hexdigest()
 
 
@@ -113,14 +119,51 @@ def sources(module: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
-        name = waiting.pop()
-        path = _source_file(name)
-        if name in found or path is None or _is_descriptive(name):
-            continue
-        found[name] = path
-        imported = _imports(name, path)
-        waiting += [other for other in imported if _is_followed(other.partition(".")[0], own)]
+        while waiting:
+            name = waiting.pop()
+            path = _source_file(name)
+            if name in found or path is None or _is_descriptive(name):
+                continue
+            found[name] = path
+            waiting += _followed(_imports(name, path), own)
+        if own not in _OURS:
+            for path in vendored(of_strangers(found), own_folders(found)):
+                found[place_of(path, module)] = path
+                with suppress(PluginError):  # no Python of today: nothing imports it
+                    waiting += _followed(_imports("", path), own)
     return found
+
+
+def of_strangers(found: Mapping[str, Path]) -> list[Path]:
+    """Return those of some source files that are not our own."""
+    return [path for name, path in found.items() if name.partition(".")[0] != "spared_bench"]
+
+
+def place_of(path: Path, module: str) -> str:
+    """Return where a file lies, seen from a module, the same wherever both are."""
+    source = _source_file(module)
+    assert source is not None
+    return Path(os.path.relpath(path, source.parent)).as_posix()
+
+
+def own_folders(found: Mapping[str, Path]) -> list[Path]:
+    """Return where strangers' modules among these lie, and the folders above in their packages.
+
+    Not that one where packages are installed: everybody's lie side by side there.
+    """
+    folders: set[Path] = set()
+    for path in of_strangers(found):
+        for folder in path.parents:
+            if is_installed(folder):
+                break
+            folders.add(folder)
+            if not (folder / "__init__.py").is_file():
+                break
+    return sorted(folders)
+
+
+def _followed(imported: Iterable[str], own: str) -> list[str]:
+    return [other for other in imported if _is_followed(other.partition(".")[0], own)]
 
 
 @cache
@@ -128,20 +171,20 @@ def _is_followed(top: str, own: str) -> bool:
     """Return whether a top-level module is ours, a method's own, or came with the method's."""
     if top in (own, "spared_bench"):
         return True
-    home = None if own in _OURS else home_of(own)
-    if home is None or home_of(top) != home:
+    home = None if own in _OURS else _home(own)
+    if home is None or _home(top) != home:
         return False
     return not is_installed(home) or _is_listed(top, _record(home, own))
 
 
 @cache
 def is_installed(home: Path) -> bool:
-    """Return whether packages are installed in a folder, where everybody's lie side by side."""
-    return next(home.glob("*.dist-info"), None) is not None
+    """Return whether Python's own modules or packages lie in a folder, everybody's side by side."""
+    return home in _PYTHONS or next(home.glob("*.dist-info"), None) is not None
 
 
 @cache
-def home_of(top: str) -> Path | None:
+def _home(top: str) -> Path | None:
     """Return the folder from which a top-level module is imported."""
     path = _source_file(top)
     if path is None:
@@ -213,7 +256,7 @@ def _imports(module: str, path: Path) -> frozenset[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: set[str] = set()
     # A package that exports lazily names its exports for the type checker alone: follow them.
-    for node in _statements(parsed(path), for_types=path.name == "__init__.py"):
+    for node in statements(parsed(path), for_types=path.name == "__init__.py"):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -251,48 +294,8 @@ def _lazy_exports(package: str) -> dict[str, str]:
     return {
         alias.asname or alias.name: node.module
         for guard in parsed(path).body
-        if isinstance(guard, ast.If) and _is_for_types(guard)
+        if isinstance(guard, ast.If) and is_for_types(guard)
         for node in guard.body
         if isinstance(node, ast.ImportFrom) and node.module and not node.level
         for alias in node.names
     }
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PluginError(
-            f"The module {path} cannot be read: {error.strerror or error}. What a result depends on"
-            " is named by the text of its code, so change its permissions, or install it again."
-        ) from error
-
-
-def parsed(path: Path) -> ast.Module:
-    """Return a source file's statements; as bytes, for it may say its encoding itself."""
-    try:
-        return ast.parse(_read(path))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        number = getattr(error, "lineno", None)
-        line = f", line {number}" if number else ""
-        raise PluginError(
-            f"The module {path} is no Python{line}: {getattr(error, 'msg', error)}. Mend it, or"
-            " take away its import from the code of the plugin."
-        ) from error
-
-
-def _statements(tree: ast.Module, for_types: bool) -> Iterator[ast.AST]:
-    """Yield all statements, wherever they stand; those for the type checker alone if asked for."""
-    waiting: list[ast.AST] = [*tree.body]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
-            if part != "body" or for_types or not _is_for_types(node):
-                waiting += getattr(node, part, ())
-
-
-def _is_for_types(node: ast.AST) -> bool:
-    """Whether a statement is ``if TYPE_CHECKING:``."""
-    test = node.test if isinstance(node, ast.If) else None
-    return "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))

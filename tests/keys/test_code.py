@@ -89,7 +89,7 @@ def beside(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     caches = (
-        *(code._source_file, code._is_followed, code.home_of, code._record),
+        *(code._source_file, code._is_followed, code._home, code._record),
         *(code.code_hash, code.factory_hash),
     )
     for cached in caches:
@@ -105,7 +105,7 @@ BESIDE = {"made_up_method", "made_up_layers", "made_up_common.parts"}
 
 
 def test_the_hash_covers_files_and_packages_beside_a_methods_file(beside):
-    assert set(sources("made_up_method")) == BESIDE
+    assert set(sources("made_up_method")) == {*BESIDE, "made_up_common/__init__.py"}
     before = code_hash("made_up_method")
     (beside / "made_up_common" / "parts.py").write_text("def f(): return 2\n")
     assert code.is_edited("made_up_method")
@@ -115,7 +115,8 @@ def test_the_hash_covers_files_and_packages_beside_a_methods_file(beside):
 
 def test_the_hash_covers_what_is_beside_a_file_that_is_given_as_a_plugin(beside):
     module = from_file(beside / "made_up_method.py")().__name__  # what ``__name__`` there says
-    assert set(sources(module)) == {module, *BESIDE - {"made_up_method"}}
+    others = {*BESIDE - {"made_up_method"}, "made_up_common/__init__.py"}
+    assert set(sources(module)) == {module, *others}
 
     before = code_hash(module)
     (beside / "made_up_common" / "parts.py").write_text("def f(): return 2\n")
@@ -165,6 +166,7 @@ def test_a_package_is_found_from_the_folder_in_which_its_project_lies(beside, mo
     assert set(sources("made_up_project.model")) == {
         "made_up_project.model",
         "made_up_project.deep.parts",
+        *("__init__.py", "deep/__init__.py"),
     }
 
 

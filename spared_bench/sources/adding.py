@@ -13,9 +13,9 @@ from spared_bench.sources.alike import refuse_alike
 from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
-from spared_bench.sources.jpeg2000 import check_bands
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
+from spared_bench.sources.pictures import check_picture
 from spared_bench.specs import DatasetSpec
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
             if table := described.slides[slide_id].labels:
                 compared.add_labels(slide_id, slide, Path(table))
             if _is_read(slide):
-                check_bands(Path(slide.uns["slide"]["image_path"]))
+                check_picture(Path(slide.uns["slide"]["image_path"]))
                 compared.add_image(slide_id, slide)
                 _decode_image(slide)
         except DataError as error:

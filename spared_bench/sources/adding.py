@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,19 @@ from spared_bench.sources.description import DESCRIPTION, Description, read_desc
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.pictures import check_picture
+from spared_bench.sources.unknown_names import unknown_names
 from spared_bench.specs import DatasetSpec
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[Description, Path]:
+def add_description(
+    path: Path, data_dir: Path, replace: bool = False, tell: Callable[[str], None] | None = None
+) -> tuple[Description, Path]:
     """Check a description and its slides, and keep it where it is found from then on.
+
+    ``tell`` is called with a sentence for each thing in doubt that is no reason to refuse a slide.
 
     Raises
     ------
@@ -59,6 +65,8 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
                 check_picture(Path(slide.uns["slide"]["image_path"]))
                 compared.add_image(slide_id, slide)
                 _decode_image(slide)
+            for doubt in unknown_names(slide.var_names, described.organism) if tell else ():
+                tell(f"Slide {slide_id!r}: {doubt}")
         except DataError as error:
             told = with_next_step(str(error))
             raise type(error)(f"Slide {slide_id!r} of {path}: {told}") from error

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+#: Settings of a slide that are 0 where they are not known, and that nobody means by writing 0.
+_SIZES = ("um_per_px", "spot_diameter_px", "step_um", "thickness_um")
+
+
 def add_description(
     path: Path, data_dir: Path, replace: bool = False, tell: Callable[[str], None] | None = None
 ) -> tuple[Description, Path]:
@@ -44,6 +48,7 @@ def add_description(
     from spared_bench.files import write_text
 
     described = read_description(path)
+    _refuse_zeros(described, path)
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
     if kept.exists() and not replace:  # not the folder: a refused dataset may leave images in it
@@ -89,6 +94,22 @@ def add_description(
     text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     write_text(kept, text)
     return described, kept
+
+
+def _refuse_zeros(described: Description, path: Path) -> None:
+    """Refuse a length that is written as 0, which would be taken for one that is not known.
+
+    Raises
+    ------
+    UsageError
+    """
+    for slide_id, entry in described.slides.items():
+        for key in _SIZES:
+            if key in entry.model_fields_set and not getattr(entry, key):
+                raise UsageError(
+                    f"{path}: setting 'slides.{slide_id}.{key}': expected more than 0 (found 0)."
+                    " Leave it out where it is not known."
+                )
 
 
 def _is_read(slide: AnnData) -> bool:

@@ -60,6 +60,21 @@ class Spots:
         return replace(self, names=names, centres=self.centres[rows], array=array)
 
 
+def require_image(path: Path) -> Path:
+    """Return the path of an image; refuse a folder in its place, which Zarr is.
+
+    Raises
+    ------
+    MissingFileError
+    """
+    if path.is_dir():
+        raise MissingFileError(
+            f"{path} is a folder, and an image is read from one file. Name the one in it that is"
+            " meant; an image in Zarr (OME-Zarr, SpatialData) is written as OME-TIFF first."
+        )
+    return path
+
+
 def read_positions(path: Path, um_per_px: float = 0.0) -> Spots:
     """Read spots from a table with columns ``x`` and ``y``, in pixels of the image, maybe ``spot``.
 

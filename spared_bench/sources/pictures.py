@@ -18,6 +18,7 @@ _WITH_PREVIEWS = "MPO"  # a JPEG with more behind it: of a camera's, previews an
 _LAYERED = "PSD"  # whose picture is kept beside its layers
 #: Values of these are scaled by what Pillow does not heed, and only the first plane is read.
 _MEASURED = ("FITS", "SPIDER", "MCIDAS")
+_TARGA, _OPACITY_BITS = "TGA", (17, 0x0F)  # where its header says how many bits are an opacity
 
 
 def check_picture(path: Path) -> None:
@@ -51,9 +52,18 @@ def check_picture(path: Path) -> None:
                 f"the format {image.format}, whose values are measurements and no colours until"
                 " somebody says which is white",
             )
+        if image.format == _TARGA and image.mode == "RGBA" and not _opacity_bits(path):
+            raise unclear(path, "four channels, and its header says that none is an opacity")
         pictures = _pictures(image)
     if pictures > 1:
         raise unclear(path, f"{pictures} pictures and does not say which is the image")
+
+
+def _opacity_bits(path: Path) -> int:
+    """Return how many bits of a pixel of a Targa are an opacity, by its header."""
+    place, mask = _OPACITY_BITS
+    with path.open("rb") as file:
+        return file.read(place + 1)[place] & mask
 
 
 def _pictures(image: object) -> int:

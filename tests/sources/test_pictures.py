@@ -55,6 +55,20 @@ def test_a_fits_is_refused_with_what_its_values_are(tmp_path, n_planes):
         check_picture(tmp_path / "one.fits")
 
 
+@pytest.mark.parametrize("bits", [8, 0])
+def test_the_fourth_channel_of_a_targa_is_an_opacity_if_its_header_says_so(tmp_path, bits):
+    made_slides.picture(2).convert("RGBA").save(tmp_path / "one.tga")
+    data = bytearray((tmp_path / "one.tga").read_bytes())
+    data[17] = data[17] & 0xF0 | bits
+    (tmp_path / "one.tga").write_bytes(data)
+
+    if bits:
+        check_picture(tmp_path / "one.tga")
+    else:
+        with pytest.raises(ImageError, match="four channels, and its header says that none is"):
+            check_picture(tmp_path / "one.tga")
+
+
 def test_an_animated_image_is_refused_when_it_is_added(tmp_path):
     folder = made_slides.space_ranger(tmp_path / "T1", n_genes=20)
     first, second = two(size=made_slides.picture(2).size)

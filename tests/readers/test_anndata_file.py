@@ -183,6 +183,35 @@ def test_one_slide_of_several_is_read(adata, tmp_path):
         read_anndata(path, rows=("samples", "A"))
 
 
+@pytest.mark.parametrize("overlap", [64, 40])  # of the 64 places of the array: all, or some
+def test_places_that_spots_of_two_slides_share_tell_that_there_are_two(adata, tmp_path, overlap):
+    other = adata[-overlap:].copy()
+    other.obsm["spatial"] = other.obsm["spatial"] + [1000, 0]
+    other.obs_names = [f"{name}-b" for name in other.obs_names]
+    both = ad.concat({"x": adata[:overlap], "y": other}, label="cut")
+    both.obs["cluster"] = np.arange(both.n_obs) % 3
+    both.uns = {"spatial": {"": {"scalefactors": {"spot_diameter_fullres": 22.0}}}}
+    path = written(both, tmp_path)
+
+    with pytest.raises(ContractError, match=r"several slides: .*\bx, y\b.*`slide_column: cut`"):
+        read_anndata(path)
+    slide = read_anndata(path, rows=("cut", "y"))
+    np.testing.assert_array_equal(slide.obsm["spatial"], other.obsm["spatial"])
+
+
+@pytest.mark.parametrize("name", ["IF", "cytassist", "aligned_fiducials", "detected_tissue_image"])
+def test_a_larger_image_of_another_kind_is_not_taken_for_the_one_of_the_slide(
+    adata, tmp_path, name
+):
+    library = adata.uns["spatial"]["lib"]
+    library["images"][name] = 1 - np.repeat(np.repeat(library["images"]["hires"], 2, 0), 2, 1)
+    library["scalefactors"][f"tissue_{name}_scalef"] = 1.0
+    slide = read_anndata(written(adata, tmp_path), exports=tmp_path / "images")
+
+    assert slide.uns["slide"]["image_scale"] == 0.5
+    assert any(f"The image {name!r}" in told for told in slide.uns["slide"]["repairs"])
+
+
 def test_array_positions_are_made_where_they_are_missing_and_that_is_recorded(adata, tmp_path):
     del adata.obs["array_row"]
     slide = read_anndata(written(adata, tmp_path))

@@ -16,8 +16,10 @@ from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
+from spared_bench.sources.no_places import require_places
+from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture
-from spared_bench.sources.unknown_names import unknown_names
+from spared_bench.sources.unknown_names import crossed_names, unknown_names
 from spared_bench.specs import DatasetSpec
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ def add_description(
             slide = read(described, folder, slide_id)
             validate_raw_slide(slide, slide_id, classes=described.classes)
             require_genes(slide)
+            require_places(slide)
             compared.add(slide_id, slide)
             if table := described.slides[slide_id].labels:
                 compared.add_labels(slide_id, slide, Path(table))
@@ -70,9 +73,8 @@ def add_description(
                 check_picture(Path(slide.uns["slide"]["image_path"]))
                 compared.add_image(slide_id, slide)
                 _decode_image(slide)
-            if tell is not None:
-                for doubt in unknown_names(slide.var_names, described.organism):
-                    tell(f"Slide {slide_id!r}: {doubt}")
+            for doubt in _doubts_about(slide, described.organism) if tell is not None else ():
+                tell(f"Slide {slide_id!r}: {doubt}")
         except DataError as error:
             told = with_next_step(str(error))
             raise type(error)(f"Slide {slide_id!r} of {path}: {told}") from error
@@ -111,6 +113,17 @@ def _refuse_zeros(described: Description, path: Path) -> None:
                     f"{path}: setting 'slides.{slide_id}.{key}': expected more than 0 (found 0)."
                     " Leave it out where it is not known."
                 )
+
+
+def _doubts_about(slide: AnnData, organism: str) -> list[str]:
+    """Return a sentence for each thing about genes and counts that is odd, and may be right."""
+    names = [*map(str, slide.var_names)]
+    symbols = slide.var.get("gene_name", names)
+    return [
+        *unknown_names(names, organism),
+        *crossed_names(names, list(symbols), organism),
+        *odd_counts(slide),
+    ]
 
 
 def _is_read(slide: AnnData) -> bool:

@@ -8,9 +8,10 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-from spared_bench.errors import CoordinateError
+from spared_bench.errors import CoordinateError, CountsError
 from spared_bench.processing.annotation import gene_table
 from spared_bench.sources.adding import add_description
+from spared_bench.sources.no_genes import require_one_organism
 from spared_bench.sources.no_places import require_places
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.unknown_names import crossed_names
@@ -94,3 +95,35 @@ def test_they_are_told_of_a_slide_that_is_added(tmp_path):
     assert [told.startswith("Slide 'T1': ") for told in doubts] == [True, True]
     assert "those of different genes" in doubts[0]
     assert "No count is above 1" in doubts[1]
+
+
+@pytest.mark.parametrize(
+    ("human", "mouse", "told"),
+    [
+        (
+            "Hs_{}",
+            "Mm_{}",
+            "40 have 'Hs_' ('Hs_OR4F5'), 20 have 'Mm_' ('Mm_Xkr4') before or behind",
+        ),
+        ("h.{}", "m.{}", "40 have 'h.' ('h.OR4F5'), 20 have 'm.' ('m.Xkr4') before or behind"),
+        ("{}", "{}_m", "20 have '_m' ('Xkr4_m'), 40 have nothing before or behind"),
+        ("{}.hs", "{}.mm", "40 have '.hs' ('OR4F5.hs'), 20 have '.mm' ('Xkr4.mm') before or"),
+        ("Hs_{}", None, ""),  # of one genome
+        ("{}", "{}-AS1", ""),  # known, or unknown
+    ],
+)
+def test_genes_that_are_marked_apart_are_refused(human, mouse, told):
+    def symbols(organism, n_genes):
+        table = gene_table(organism)
+        return table[table["gene_type"] == "protein_coding"]["gene_name"][:n_genes]
+
+    names = [human.format(name) for name in symbols("human", 40)]
+    names += [mouse.format(name) for name in symbols("mouse", 20)] if mouse else []
+    if mouse == "{}-AS1":
+        names = [*gene_table("human")["gene_name"].unique()]
+    if told:
+        with pytest.raises(CountsError) as refused:
+            require_one_organism(names, "human")
+        assert told in str(refused.value)
+    else:
+        require_one_organism(names, "human")

@@ -19,6 +19,7 @@ from spared_bench.errors import (
 )
 from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
 from spared_bench.readers.anndata_spots import check_sparse, number, raw_slide_from
+from spared_bench.readers.filled_places import require_places
 from spared_bench.readers.hdf5_chunks import unwritten_part
 from spared_bench.readers.instead import instead
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
@@ -182,6 +183,7 @@ def check_scale(
     centres, told = slide.obsm[SPATIAL], "the diameter that is told"
     kind, columns, nearest = "other", 0.0, nearest_px(centres)
     check_apart(centres, nearest, path)
+    require_places(centres, slide.obs_names)
     if not from_pixels:
         array = slide.obs[["array_col", "array_row"]].to_numpy()
         try:

@@ -16,7 +16,6 @@ from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
-from spared_bench.sources.no_places import require_places
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture
 from spared_bench.sources.unknown_names import crossed_names, unknown_names
@@ -46,8 +45,9 @@ def add_description(
         decoded under the spots, or it has a label that is no class; or if slides do not belong
         together, or lack a gene that the description names (``Compared``).
     """
-    from spared_bench.data import LABEL, validate_raw_slide
+    from spared_bench.data import LABEL, SPATIAL, validate_raw_slide
     from spared_bench.files import write_text
+    from spared_bench.readers.filled_places import require_places
 
     described = read_description(path)
     _refuse_zeros(described, path)
@@ -65,7 +65,7 @@ def add_description(
             slide = read(described, folder, slide_id)
             validate_raw_slide(slide, slide_id, classes=described.classes)
             require_genes(slide)
-            require_places(slide)
+            require_places(slide.obsm[SPATIAL], slide.obs_names)
             compared.add(slide_id, slide)
             if table := described.slides[slide_id].labels:
                 compared.add_labels(slide_id, slide, Path(table))

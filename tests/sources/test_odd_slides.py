@@ -10,20 +10,19 @@ from scipy import sparse
 
 from spared_bench.errors import CoordinateError, CountsError
 from spared_bench.processing.annotation import gene_table
+from spared_bench.readers.anndata_file import read_anndata
+from spared_bench.readers.filled_places import require_places
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.no_genes import require_one_organism
-from spared_bench.sources.no_places import require_places
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.unknown_names import crossed_names
 from tests import made_slides
 
+NAMES = [str(n) for n in range(64)]
 
-def slide(counts=None, centres=None):
-    _, places = made_slides.lattice()
-    counts = made_slides.counts(12, 1) if counts is None else counts
-    found = AnnData(sparse.csr_matrix(counts, dtype=np.float32))
-    found.obsm["spatial"] = places if centres is None else np.asarray(centres, float)
-    return found
+
+def slide(counts):
+    return AnnData(sparse.csr_matrix(counts, dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -42,15 +41,32 @@ def test_spots_at_one_point_are_refused(rows, point, told):
     centres[rows] = point
     if told:
         with pytest.raises(CoordinateError) as refused:
-            require_places(slide(centres=centres))
+            require_places(centres, NAMES)
         assert told in str(refused.value)
     else:
-        require_places(slide(centres=centres))
+        require_places(centres, NAMES)
+
+
+@pytest.mark.parametrize("told", ["array", "pixels"])
+def test_they_are_told_as_that_beside_array_positions_too(tmp_path, told):
+    array, centres = made_slides.lattice()
+    centres[40:50] = 0
+    obs = pd.DataFrame(array, columns=["array_row", "array_col"], index=NAMES)
+    adata = AnnData(
+        sparse.csr_matrix(made_slides.counts(12, 1), dtype=np.float32),
+        obs=obs if told == "array" else obs[[]],
+        var=pd.DataFrame(index=made_slides.gene_ids(12)),
+        obsm={"spatial": centres},
+        uns={"spatial": {"": {"scalefactors": {"spot_diameter_fullres": 22.0}}}},
+    )
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(CoordinateError, match="10 spots of 64 lie exactly at x=0, y=0"):
+        read_anndata(tmp_path / "a.h5ad")
 
 
 def test_a_lattice_may_begin_at_zero():
     _, centres = made_slides.lattice()
-    require_places(slide(centres=centres - centres[0]))
+    require_places(centres - centres[0], NAMES)
 
 
 def test_counts_of_one_sum_or_of_ones_are_told():

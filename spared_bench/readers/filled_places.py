@@ -5,30 +5,33 @@ What is shown for them is cut from another place of the image.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
-from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError
 from spared_bench.readers.lattice import nearest_px
 from spared_bench.words import counted
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 _FEWEST = 3  # spots at one point; two may be there by rounding
 _ALONE = 3.0  # distances from a spot to the next, which a spot at (0, 0) may be from the others
 
 
-def require_places(slide: AnnData) -> None:
+def require_places(coordinates: np.ndarray, spots: Sequence[str]) -> None:
     """Refuse a slide of which spots lie at one point, or one at (0, 0) far from all others.
+
+    Parameters
+    ----------
+    coordinates : ndarray of shape (n_spots, 2)
+        x and y.
+    spots : sequence of str
+        Their names.
 
     Raises
     ------
     CoordinateError
     """
-    centres = np.asarray(slide.obsm[SPATIAL], dtype=np.float64)
+    centres = np.asarray(coordinates, dtype=np.float64)
     points, of_spot, n_spots = np.unique(centres, axis=0, return_inverse=True, return_counts=True)
     if len(points) < 2:
         return
@@ -39,7 +42,7 @@ def require_places(slide: AnnData) -> None:
     if not filled.any():
         return
     worst = int(np.argmax(np.where(filled, n_spots, 0)))
-    first = slide.obs_names[np.flatnonzero(of_spot.ravel() == worst)[0]]
+    first = spots[np.flatnonzero(of_spot.ravel() == worst)[0]]
     x, y = points[worst]
     lie = "lies" if n_spots[worst] == 1 else "lie"
     raise CoordinateError(

@@ -73,8 +73,9 @@ def add_description(
                 check_picture(Path(slide.uns["slide"]["image_path"]))
                 compared.add_image(slide_id, slide)
                 _decode_image(slide)
-            for doubt in _doubts_about(slide, described.organism) if tell is not None else ():
-                tell(f"Slide {slide_id!r}: {doubt}")
+            if tell is not None:
+                for doubt in _doubts_about(slide, described.organism):
+                    tell(f"Slide {slide_id!r}: {doubt}")
         except DataError as error:
             told = with_next_step(str(error))
             raise type(error)(f"Slide {slide_id!r} of {path}: {told}") from error

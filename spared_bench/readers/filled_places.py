@@ -14,7 +14,7 @@ from spared_bench.readers.lattice import nearest_px
 from spared_bench.words import counted
 
 _FEWEST = 3  # spots at one point; two may be there by rounding
-_ALONE = 3.0  # distances from a spot to the next, which a spot at (0, 0) may be from the others
+_ALONE = 2.0  # distances from a spot to the next, which a spot at (0, 0) may be from the others
 
 
 def require_places(coordinates: np.ndarray, spots: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture
 from spared_bench.sources.unknown_names import crossed_names, unknown_names
+from spared_bench.sources.what_it_is import what_it_is
 from spared_bench.specs import DatasetSpec
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def add_description(
                 for doubt in _doubts_about(slide, described.organism):
                     tell(f"Slide {slide_id!r}: {doubt}")
         except DataError as error:
-            told = with_next_step(str(error))
+            path_of = Path(described.slides[slide_id].path)
+            what = what_it_is(path_of, described.format)
+            told = " ".join(filter(None, [with_next_step(str(error)), what]))
             raise type(error)(f"Slide {slide_id!r} of {path}: {told}") from error
         found |= set(slide.obs.get(LABEL, ())) - {""}
     try:

@@ -1,13 +1,16 @@
 """Files of images of which a reader takes one picture, or one plane, and says nothing of the rest.
 
 libvips reads the first frame of an animated PNG and the first picture of a JPEG that holds several
-(MPO), Pillow that of a sequence in AVIF or the largest of an icon, and the first plane of a FITS.
+(MPO), Pillow that of a sequence in AVIF or the largest of an icon, and the first plane of a FITS. Of a TIFF the first image is read,
+at the first level of its pyramid.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 from spared_bench.errors import ImageError
 from spared_bench.processing.image_errors import unclear, unsupported
@@ -18,13 +21,15 @@ _WITH_PREVIEWS = "MPO"  # a JPEG with more behind it: of a camera's, previews an
 _LAYERED = "PSD"  # whose picture is kept beside its layers
 #: Values of these are scaled by what Pillow does not heed, and only the first plane is read.
 _MEASURED = ("FITS", "SPIDER", "MCIDAS")
+#: Of the pixels of the first: reduced copies have a quarter, labels and overviews far fewer.
+_NEARLY, _COLOURS = 0.5, 3
 _TARGA, _OPACITY_BITS = "TGA", (17, 0x0F)  # where its header says how many bits are an opacity
 
 
 def check_picture(path: Path) -> None:
-    """Refuse an image, no TIFF, that holds several pictures or planes, or bands that are not told.
+    """Refuse an image that holds several pictures or planes, or bands that are not told.
 
-    Of TIFF, pages are looked at where it is opened.
+    Of TIFF, channels and pages alike are looked at where it is opened.
 
     Parameters
     ----------
@@ -37,6 +42,7 @@ def check_picture(path: Path) -> None:
     import PIL.Image
 
     if is_tiff(path):
+        _check_tiff(path)
         return
     check_bands(path)
     try:
@@ -57,6 +63,37 @@ def check_picture(path: Path) -> None:
         pictures = _pictures(image)
     if pictures > 1:
         raise unclear(path, f"{pictures} pictures and does not say which is the image")
+
+
+def _check_tiff(path: Path) -> None:
+    """Refuse a TIFF that shows another picture nearly as large, or larger below its first."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            first, *others = tiff.series
+            largest = _size(first)
+            below = max((_size(level) for level in first.levels), key=math.prod)
+            coloured = [_size(each) for each in others if each.keyframe.samplesperpixel >= _COLOURS]
+    except (OSError, ValueError, tifffile.TiffFileError):
+        return  # which is told where it is opened
+    near = [size for size in coloured if math.prod(size) >= _NEARLY * math.prod(largest)]
+    told = f"its first, of {largest[0]} x {largest[1]} pixels"
+    if math.prod(below) > math.prod(largest):
+        raise unclear(
+            path,
+            f"a pyramid of which {told}, is smaller than one below it, of {below[0]} x {below[1]}",
+        )
+    if near:
+        raise unclear(
+            path,
+            f"{len(near) + 1} pictures, of which any may be the slide: {told}, and one of"
+            f" {near[0][0]} x {near[0][1]}",
+        )
+
+
+def _size(series: Any) -> tuple[int, int]:
+    return series.keyframe.imagewidth, series.keyframe.imagelength
 
 
 def _opacity_bits(path: Path) -> int:

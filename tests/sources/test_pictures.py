@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, features
 
 from spared_bench.errors import ImageError
@@ -67,6 +68,46 @@ def test_the_fourth_channel_of_a_targa_is_an_opacity_if_its_header_says_so(tmp_p
     else:
         with pytest.raises(ImageError, match="four channels, and its header says that none is"):
             check_picture(tmp_path / "one.tga")
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ((300, 400), "2 pictures, of which any may be the slide: its first, of 400 x 400"),
+        ((200, 200), ""),  # a reduced copy
+        ((150, 300), ""),  # an overview
+    ],
+)
+@pytest.mark.parametrize("is_ome", [False, True])
+def test_a_tiff_of_two_scans_is_refused_and_of_one_with_its_label_read(
+    tmp_path, second, told, is_ome
+):
+    pixels = np.asarray(made_slides.picture(2))
+    path = tmp_path / ("a.ome.tif" if is_ome else "a.tif")
+    with tifffile.TiffWriter(path, ome=is_ome) as file:
+        for part in (pixels, pixels[: second[0], : second[1]]):
+            file.write(part, photometric="rgb", metadata={"axes": "YXS"} if is_ome else None)
+    if told:
+        with pytest.raises(ImageError, match=told):
+            check_picture(path)
+    else:
+        check_picture(path)
+
+
+@pytest.mark.parametrize("step", [2, 4])
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_pyramid_whose_first_level_is_not_the_largest_is_refused(tmp_path, step, is_turned):
+    pixels = np.asarray(made_slides.picture(2))
+    levels = [pixels, pixels[::step, ::step]]
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        first, second = levels[::-1] if is_turned else levels
+        file.write(first, photometric="rgb", subifds=1, metadata={"axes": "YXS"})
+        file.write(second, photometric="rgb")
+    if is_turned:
+        with pytest.raises(ImageError, match=r"a pyramid of which its first, of .* is smaller"):
+            check_picture(tmp_path / "a.ome.tif")
+    else:
+        check_picture(tmp_path / "a.ome.tif")
 
 
 def test_an_animated_image_is_refused_when_it_is_added(tmp_path):

@@ -1,8 +1,8 @@
 """Files of images of which a reader takes one picture, or one plane, and says nothing of the rest.
 
 libvips reads the first frame of an animated PNG and the first picture of a JPEG that holds several
-(MPO), Pillow that of a sequence in AVIF or the largest of an icon, and the first plane of a FITS. Of a TIFF the first image is read,
-at the first level of its pyramid.
+(MPO), Pillow that of a sequence in AVIF or the largest of an icon, and the first plane of a FITS.
+Of a TIFF the first image is read, at the first level of its pyramid.
 """
 
 from __future__ import annotations

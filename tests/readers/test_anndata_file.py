@@ -20,6 +20,7 @@ from spared_bench.errors import (
     MissingFileError,
 )
 from spared_bench.readers import read_anndata
+from spared_bench.readers.space_ranger import read_space_ranger
 from tests import made_slides
 
 N_GENES = 12
@@ -73,7 +74,8 @@ def test_a_slide_is_read_with_its_image_and_its_ensembl_ids(adata, tmp_path):
     assert list(slide.var["gene_name"]) == list(adata.var_names)
     np.testing.assert_array_equal(slide.obsm["spatial"], adata.obsm["spatial"])
     facts = slide.uns["slide"]
-    assert (facts["image_scale"], facts["spot_diameter_px"], facts["um_per_px"]) == (0.5, 22, 0)
+    assert (facts["image_scale"], facts["spot_diameter_px"]) == (0.5, 22)
+    assert facts["um_per_px"] == pytest.approx(100 / made_slides.PITCH)
     with PIL.Image.open(facts["image_path"]) as image:
         np.testing.assert_array_equal(
             np.asarray(image), np.asarray(made_slides.picture(3))[::2, ::2]
@@ -714,6 +716,17 @@ def test_sizes_that_contradict_each_other_are_refused(
 ):
     with pytest.raises((ContractError, CoordinateError), match=message):
         read_anndata(written(adata, tmp_path), spot_diameter_px=diameter, um_per_px=um_per_px)
+
+
+def test_the_size_of_a_pixel_is_that_of_the_lattice_where_none_is_given(adata, tmp_path):
+    folder = made_slides.space_ranger(tmp_path / "outs")
+    known = read_space_ranger(folder).uns["slide"]["um_per_px"]
+    found = read_anndata(written(adata, tmp_path), um_per_px=0.0).uns["slide"]["um_per_px"]
+    assert found == pytest.approx(known, rel=1e-6)
+    given = read_anndata(written(adata, tmp_path), um_per_px=2.6).uns["slide"]["um_per_px"]
+    assert given == 2.6
+    adata.obs = adata.obs.drop(columns=["array_row", "array_col"])
+    assert read_anndata(written(adata, tmp_path)).uns["slide"]["um_per_px"] == 0
 
 
 def test_a_size_of_pixels_that_no_spot_fits_is_refused_without_an_array_too(adata, tmp_path):

@@ -718,6 +718,23 @@ def test_sizes_that_contradict_each_other_are_refused(
         read_anndata(written(adata, tmp_path), spot_diameter_px=diameter, um_per_px=um_per_px)
 
 
+@pytest.mark.parametrize("sign", ['"', "'", "b'"])
+@pytest.mark.parametrize("has_ids", [True, False])
+def test_quotes_around_all_names_are_left_out_and_told(adata, tmp_path, sign, has_ids):
+    spots, genes, ids = list(adata.obs_names), list(adata.var_names), list(adata.var["gene_ids"])
+    adata.obs_names = [f"{sign}{name}{sign[-1]}" for name in spots]
+    adata.var_names = [f"{sign}{name}{sign[-1]}" for name in genes]
+    adata.var["gene_ids"] = [f"{sign}{name}{sign[-1]}" for name in ids]
+    if not has_ids:
+        del adata.var["gene_ids"]
+    slide = read_anndata(written(adata, tmp_path))
+
+    assert list(slide.obs_names) == spots
+    assert list(slide.var_names) == (ids if has_ids else genes)
+    assert list(slide.var["gene_name"]) == genes
+    assert any("Quotes around" in told for told in slide.uns["slide"]["repairs"])
+
+
 def test_the_size_of_a_pixel_is_that_of_the_lattice_where_none_is_given(adata, tmp_path):
     folder = made_slides.space_ranger(tmp_path / "outs")
     known = read_space_ranger(folder).uns["slide"]["um_per_px"]

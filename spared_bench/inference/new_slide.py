@@ -18,6 +18,7 @@ from spared_bench.readers.scale import PITCH_UM, check_um_per_px
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare
 from spared_bench.readers.tissue_column import under_tissue
+from spared_bench.sources.pictures import refuse_preview
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -61,17 +62,18 @@ class Spots:
 
 
 def require_image(path: Path) -> Path:
-    """Return the path of an image; refuse a folder in its place, which Zarr is.
+    """Return the path of an image; refuse a folder in its place, as Zarr is, and previews.
 
     Raises
     ------
-    MissingFileError
+    MissingFileError, ImageError
     """
     if path.is_dir():
         raise MissingFileError(
             f"{path} is a folder, and an image is read from one file. Name the one in it that is"
             " meant; an image in Zarr (OME-Zarr, SpatialData) is written as OME-TIFF first."
         )
+    refuse_preview(path)
     return path
 
 

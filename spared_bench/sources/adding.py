@@ -17,7 +17,7 @@ from spared_bench.sources.description import DESCRIPTION, Description, read_desc
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
-from spared_bench.sources.pictures import check_picture
+from spared_bench.sources.pictures import check_picture, refuse_preview
 from spared_bench.sources.unknown_names import crossed_names, unknown_names
 from spared_bench.sources.what_it_is import what_it_is
 from spared_bench.specs import DatasetSpec
@@ -63,6 +63,8 @@ def add_description(
     compared = Compared(described.organism)
     for slide_id in described.slides:
         try:
+            if image := described.slides[slide_id].image:
+                refuse_preview(Path(image))  # on which spots lie elsewhere
             slide = read(described, folder, slide_id)
             validate_raw_slide(slide, slide_id, classes=described.classes)
             require_genes(slide)

@@ -17,6 +17,8 @@ from spared_bench.processing.image_errors import unclear, unsupported
 from spared_bench.processing.tiff_image import is_tiff
 from spared_bench.sources.jpeg2000 import check_bands
 
+#: Files that are JPEG or TIFF by their content.
+_ELSEWHERE = {".mrxs": "3DHISTECH (MIRAX)", ".vsi": "Olympus or Evident (cellSens)"}
 _WITH_PREVIEWS = "MPO"  # a JPEG with more behind it: of a camera's, previews and maps of brightness
 _LAYERED = "PSD"  # whose picture is kept beside its layers
 #: Values of these are scaled by what Pillow does not heed, and only the first plane is read.
@@ -24,6 +26,21 @@ _MEASURED = ("FITS", "SPIDER", "MCIDAS")
 #: Of the pixels of the first: reduced copies have a quarter, labels and overviews far fewer.
 _NEARLY, _COLOURS = 0.5, 3
 _TARGA, _OPACITY_BITS = "TGA", (17, 0x0F)  # where its header says how many bits are an opacity
+
+
+def refuse_preview(path: Path) -> None:
+    """Refuse a file that shows a slide small, whose pixels lie in a folder beside it.
+
+    Raises
+    ------
+    ImageError
+    """
+    if scanner := _ELSEWHERE.get(path.suffix.casefold()):
+        raise ImageError(
+            f"The image {path} is of {scanner}: it holds a preview, and its pixels lie in a folder"
+            " beside it, which no reader here knows. Export the slide as (OME-)TIFF at full"
+            " resolution, as QuPath does, and name that file."
+        )
 
 
 def check_picture(path: Path) -> None:
@@ -41,6 +58,7 @@ def check_picture(path: Path) -> None:
     """
     import PIL.Image
 
+    refuse_preview(path)
     if is_tiff(path):
         _check_tiff(path)
         return

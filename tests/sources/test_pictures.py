@@ -8,6 +8,7 @@ import tifffile
 from PIL import Image, features
 
 from spared_bench.errors import ImageError
+from spared_bench.inference.new_slide import require_image
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.pictures import check_picture
 from tests import made_slides
@@ -108,6 +109,25 @@ def test_a_pyramid_whose_first_level_is_not_the_largest_is_refused(tmp_path, ste
             check_picture(tmp_path / "a.ome.tif")
     else:
         check_picture(tmp_path / "a.ome.tif")
+
+
+@pytest.mark.parametrize("name", ["slide.mrxs", "slide.VSI"])
+def test_a_preview_beside_the_folder_of_a_slide_is_refused_before_spots_are_sought_on_it(
+    tmp_path, name
+):
+    folder = made_slides.space_ranger(tmp_path / "T1", n_genes=20)
+    made_slides.picture(2).resize((40, 40)).save(tmp_path / name, "JPEG")
+    described = tmp_path / "mine.yaml"
+    described.write_text(
+        "{name: mine, format: space_ranger, organism: human, split: {train: [T1]},"
+        f" slides: {{T1: {{path: {folder}, image: {name}}}}}}}"
+    )
+    for refusing in (
+        lambda: add_description(described, tmp_path / "data"),
+        lambda: require_image(tmp_path / name),
+    ):
+        with pytest.raises(ImageError, match="holds a preview, and its pixels lie in a folder"):
+            refusing()
 
 
 def test_an_animated_image_is_refused_when_it_is_added(tmp_path):

@@ -259,6 +259,7 @@ def _places(
 
     if (spots is None) == (grid_um == 0):
         raise UsageError("Give either `spots` or `grid_um`: where is to be predicted?")
+    new_slide.require_image(image)
     if grid_um and not um_per_px:
         raise UsageError("`grid_um` needs the image's scale: give `um_per_px`.")
     diameter = spot_diameter_px or usual_diameter(trained, um_per_px)

@@ -18,6 +18,7 @@ from spared_bench.readers.scale import PITCH_UM, check_um_per_px
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare
 from spared_bench.readers.tissue_column import under_tissue
+from spared_bench.sources.pictures import refuse_preview
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -58,6 +59,22 @@ class Spots:
         names = [str(name) for name in np.asarray(self.names, dtype=object)[rows]]
         array = None if self.array is None else self.array[rows]
         return replace(self, names=names, centres=self.centres[rows], array=array)
+
+
+def require_image(path: Path) -> Path:
+    """Return the path of an image; refuse a folder in its place, as Zarr is, and previews.
+
+    Raises
+    ------
+    MissingFileError, ImageError
+    """
+    if path.is_dir():
+        raise MissingFileError(
+            f"{path} is a folder, and an image is read from one file. Name the one in it that is"
+            " meant; an image in Zarr (OME-Zarr, SpatialData) is written as OME-TIFF first."
+        )
+    refuse_preview(path)
+    return path
 
 
 def read_positions(path: Path, um_per_px: float = 0.0) -> Spots:

@@ -26,7 +26,7 @@ from spared_bench.keys.seeds import seed_of
 from spared_bench.ordinary import read_json
 from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import TrialResult
-from spared_bench.sources.jpeg2000 import check_bands
+from spared_bench.sources.pictures import check_picture
 from spared_bench.store.trials import trials_beginning
 from spared_bench.trials.environment import code_of
 from spared_bench.trials.predicted import predicted
@@ -244,7 +244,7 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
             " and a new slide has none: it cannot be applied. Take a method of images alone."
         )
     centres = np.asarray(slide.obsm[SPATIAL]) * float(facts["image_scale"])
-    check_bands(Path(facts["image_path"]))
+    check_picture(Path(facts["image_path"]))
     refuse_few_bits(Path(facts["image_path"]), centres)
     bare = AnnData(
         obs=slide.obs,

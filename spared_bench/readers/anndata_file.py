@@ -19,6 +19,7 @@ from spared_bench.errors import (
 )
 from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
 from spared_bench.readers.anndata_spots import check_sparse, number, raw_slide_from
+from spared_bench.readers.filled_places import require_places
 from spared_bench.readers.hdf5_chunks import unwritten_part
 from spared_bench.readers.instead import instead
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
@@ -71,7 +72,7 @@ def read_anndata(
         Full-resolution pixels; 0: as the file says. Where neither says it, and there is no image,
         55 % of the distance to the next spot.
     um_per_px : float
-        0: unknown.
+        0: by the lattice of Visium, whose spots are 100 um apart; else unknown.
     organism : str
         ``"human"`` or ``"mouse"``, whose genes are read where the file has several genomes.
     label : str
@@ -108,7 +109,7 @@ def read_anndata(
     copies, untold = copies_of(facts)
     if not diameter > 0:
         diameter = _without_size(slide, path, image is not None or bool(copies))
-    check_scale(slide, diameter, um_per_px, path, from_pixels=made)
+    um_per_px = check_scale(slide, diameter, um_per_px, path, from_pixels=made)
     where = Path(f"{path}, uns['spatial']")
     check_copies(list(copies.values()), where)
     if image is not None:
@@ -162,8 +163,10 @@ def open_anndata(path: Path) -> AnnData:
 
 def check_scale(
     slide: AnnData, diameter: float, um_per_px: float, path: Path, *, from_pixels: bool = False
-) -> None:
+) -> float:
     """Refuse a slide whose spots, their distances and its pixels contradict each other.
+
+    Return the um per pixel: as given, else by the lattice of Visium, else 0.
 
     Parameters
     ----------
@@ -182,6 +185,7 @@ def check_scale(
     centres, told = slide.obsm[SPATIAL], "the diameter that is told"
     kind, columns, nearest = "other", 0.0, nearest_px(centres)
     check_apart(centres, nearest, path)
+    require_places(centres, slide.obs_names)
     if not from_pixels:
         array = slide.obs[["array_col", "array_row"]].to_numpy()
         try:
@@ -198,7 +202,9 @@ def check_scale(
     check_overlap(diameter, pitch, path, "`spot_diameter_px`")
     if kind == "hexagonal":
         check_visium(diameter, pitch, path, told, PITCH_UM)
-    check_um_per_px(um_per_px, diameter, PITCH_UM / pitch if kind == "hexagonal" else 0.0, path)
+    by_lattice = PITCH_UM / pitch if kind == "hexagonal" else 0.0
+    check_um_per_px(um_per_px, diameter, by_lattice, path)
+    return um_per_px or by_lattice
 
 
 def _without_size(slide: AnnData, path: Path, has_image: bool) -> float:

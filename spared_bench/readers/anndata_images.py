@@ -11,21 +11,26 @@ import numpy as np
 
 from spared_bench.errors import ContractError, did_you_mean
 from spared_bench.processing.channels import is_stain
-from spared_bench.readers.anndata_spots import number
+from spared_bench.readers.anndata_spots import lacking_array, number
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.scale import ImageCopy
 from spared_bench.readers.stamps import drop_older, stamp_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 _OF_A_LIBRARY, _WHOLE = ("images", "scalefactors"), "fullres"
 _DEEPEST, _SMALLEST_PX = 4, 32
+_SHARED, _MOST_TOLD = 0.05, 10  # of spots whose place in the array is another's, too; of slides
 #: Words in names of pictures that show what was found in a section.
 _FOUND = {
     "cells", "label", "labels", "mask", "masks", "nuclei", "outline", "outlines", "seg",
     "segmentation", "segmented",
 }  # fmt: skip
+#: In those of a second image, and of Space Ranger's pictures with marks on them, or of a CytAssist.
+_FLUORESCENCE = {"if", "immunofluorescence", "fluorescence"}
+_OTHERS = {"aligned", "cytassist", "detected", "fiducials"}
 
 
 def library_of(
@@ -85,6 +90,32 @@ def _refuse_several(adata: AnnData, libraries: set[str], path: Path) -> None:
                 f"{path} holds several slides: obs[{column!r}] is {', '.join(found)}. Write"
                 f" `slide_column: {column}` in the description, and an entry for each of them."
             )
+    if column := _column_of_arrays(adata.obs):
+        found = sorted(adata.obs[column].astype(str).unique())
+        raise ContractError(
+            f"{path} holds several slides: spots share places of the array (array_row, array_col),"
+            f" but none of one value of obs[{column!r}], which is {', '.join(found[:_MOST_TOLD])}."
+            f" Write `slide_column: {column}` in the description, and an entry for each of them."
+        )
+
+
+def _column_of_arrays(obs: pd.DataFrame) -> str:
+    """Return the column by whose values no place of the array is that of two spots; "" for none.
+
+    Only where places are shared without it; of several such columns, the one of fewest values.
+    """
+    if lacking_array(obs):
+        return ""
+    places = obs[["array_row", "array_col"]].astype(str)
+    if not places.duplicated(keep=False).mean() > _SHARED:
+        return ""
+    apart = [
+        (values.nunique(), str(name))
+        for name, values in obs.items()
+        if 2 <= values.nunique() < len(obs) / 2
+        and not places.assign(value=values.astype(str)).duplicated().any()
+    ]
+    return min(apart, default=(0, ""))[1]
 
 
 def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]]:
@@ -120,9 +151,11 @@ def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]
 
 def _instead(name: str) -> str:
     """Return what a picture shows by its name, if that is no H&E; empty where it may be."""
-    if is_stain(name):
-        return "a stain of fluorescence"
     words = set(re.split(r"[\W_]+", name.casefold()))
+    if is_stain(name) or words & _FLUORESCENCE:
+        return "a stain of fluorescence"
+    if words & _OTHERS:
+        return "of a CytAssist, or has marks drawn on it"
     return "a mask or a segmentation" if words & _FOUND else ""
 
 

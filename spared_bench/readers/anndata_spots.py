@@ -17,6 +17,7 @@ from spared_bench.readers.clear_names import clear_genes, clear_spots
 from spared_bench.readers.features import NO_ID, choose_genes, mostly_ensembl
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
+from spared_bench.readers.quoted import without_quotes
 from spared_bench.readers.tissue_column import under_tissue
 from spared_bench.unseen import clear
 from spared_bench.words import counted
@@ -64,8 +65,12 @@ def raw_slide_from(
     if matrix.nnz < stored:
         told = counted(stored - matrix.nnz, "count")
         raise CountsError(f"{path} tells {told} of a spot and a gene twice. Write it again.")
-    spots, unseen = clear_spots(list(map(str, adata.obs_names)), path)
-    gene_ids, symbols, more = clear_genes(_gene_ids(var), list(map(str, var.index)), path)
+    given = [list(map(str, adata.obs_names)), list(map(str, var.index))]
+    bare = [without_quotes(names) for names in given]
+    if bare != given:
+        repairs.append("Quotes around the names of all spots, or all genes, left out.")
+    spots, unseen = clear_spots(bare[0], path)
+    gene_ids, symbols, more = clear_genes(_gene_ids(var, bare[1]), bare[1], path)
     repairs += [*unseen, *more]
     chosen = choose_genes(
         gene_ids,
@@ -203,14 +208,14 @@ def number(value: Any) -> float:
     return float(numbers(single)[0])
 
 
-def _gene_ids(var: Any) -> list[str]:
+def _gene_ids(var: Any, names: list[str]) -> list[str]:
     """Return the id of every gene; its name in the index where it has none.
 
     Ids of Ensembl are taken from whichever column holds them: a name can be that of several genes,
     or an old one. Ids of other kinds count where scanpy writes them; numbers name no gene here.
     """
     columns = {
-        name: _texts(var[name])
+        name: without_quotes(_texts(var[name]))
         for known in _IDS
         for name in var
         if _letters(name) == _letters(known)
@@ -219,7 +224,6 @@ def _gene_ids(var: Any) -> list[str]:
     found = next((ids for name, ids in columns.items() if mostly_ensembl(seen[name])), None)
     if found is None:
         found = next((ids for name, ids in columns.items() if name in _SCANPY), [])
-    names = list(map(str, var.index))
     if all(_NUMBER.fullmatch(gene) for gene in found if gene):
         return names
     return [gene or name for gene, name in zip(found, names, strict=True)]

@@ -24,7 +24,7 @@ from spared_bench.errors import ContractError, DataError, ImageError, MissingFil
 from spared_bench.processing.given import GIVEN, GIVEN_ROWS, GIVEN_UM
 from spared_bench.readers.anndata_file import open_anndata
 from spared_bench.readers.anndata_images import copies_of, image_in, library_of
-from spared_bench.readers.anndata_spots import raw_slide_from
+from spared_bench.readers.anndata_spots import number, raw_slide_from
 from spared_bench.readers.hdf5_chunks import unwritten
 from spared_bench.readers.instead import instead
 from spared_bench.readers.scale import check_um_per_px, scale_by_copies
@@ -97,7 +97,7 @@ def read_hest(
     slide, _ = raw_slide_from(adata, "X", path, organism)
     facts = library_of(adata, _LIBRARY, None, path)
     scale = um_per_px or _pixel_size(metadata)
-    diameter = float(facts["scalefactors"].get("spot_diameter_fullres", 0) or 0)
+    diameter = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
     told: dict[str, Any] = {"image_path": "", "image_scale": 1.0}
     if patches is not None:
         order, scale, side = _patches(patches, list(map(str, slide.obs_names)), scale)
@@ -110,14 +110,14 @@ def read_hest(
             "['spot_diameter_fullres']). It is no sample of HEST, or a damaged one."
         )
     check_um_per_px(scale, diameter, 0.0, path)
-    copies, _ = copies_of(facts)
+    copies, untold = copies_of(facts)
     if image is not None:
         scale_by_copies(image, list(copies.values()), Path(f"{path}, uns['spatial']"))
         told["image_path"] = str(image)
     elif exports is not None:
         found, told["image_scale"], notes = image_in(facts, copies, path, path.stem, exports)
         told["image_path"] = str(found or "")
-        slide.uns["slide"]["repairs"] += notes
+        slide.uns["slide"]["repairs"] += [*untold, *notes]
     slide.uns["slide"] |= told | {"spot_diameter_px": diameter, "um_per_px": scale}
     if genes is not None:
         slide.uns["slide"]["listed_genes"] = read_gene_list(genes)

@@ -67,7 +67,7 @@ def read_spatialdata(
     layer : str
         Where the raw counts are in the table; ``X`` by default.
     um_per_px : float
-        Of the image; 0: unknown.
+        Of the image; 0: by the lattice of Visium, whose spots are 100 um apart; else unknown.
     organism : str
         ``"human"`` or ``"mouse"``, whose genes are read where the table has several genomes.
     label : str
@@ -115,7 +115,7 @@ def read_spatialdata(
     check_copies(_copies(sdata, element, image, path), path)
     counts.obsm[SPATIAL] = centres
     slide, made = raw_slide_from(counts, layer, path, organism, label, tissue)
-    check_scale(slide, diameter, um_per_px, path, from_pixels=made)
+    um_per_px = check_scale(slide, diameter, um_per_px, path, from_pixels=made)
     slide.uns["slide"]["repairs"] += unstored
     slide.uns["slide"] |= {
         "image_path": "",

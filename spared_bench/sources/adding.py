@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,28 @@ from spared_bench.sources.alike import refuse_alike
 from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
-from spared_bench.sources.jpeg2000 import check_bands
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
+from spared_bench.sources.odd_counts import odd_counts
+from spared_bench.sources.pictures import check_picture, refuse_preview
+from spared_bench.sources.unknown_names import crossed_names, unknown_names
+from spared_bench.sources.what_it_is import what_it_is
 from spared_bench.specs import DatasetSpec
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[Description, Path]:
+#: Settings of a slide that are 0 where they are not known, and that nobody means by writing 0.
+_SIZES = ("um_per_px", "spot_diameter_px", "step_um", "thickness_um")
+
+
+def add_description(
+    path: Path, data_dir: Path, replace: bool = False, tell: Callable[[str], None] | None = None
+) -> tuple[Description, Path]:
     """Check a description and its slides, and keep it where it is found from then on.
+
+    ``tell`` is called with a sentence for each thing in doubt that is no reason to refuse a slide.
 
     Raises
     ------
@@ -34,10 +46,12 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
         decoded under the spots, or it has a label that is no class; or if slides do not belong
         together, or lack a gene that the description names (``Compared``).
     """
-    from spared_bench.data import LABEL, validate_raw_slide
+    from spared_bench.data import LABEL, SPATIAL, validate_raw_slide
     from spared_bench.files import write_text
+    from spared_bench.readers.filled_places import require_places
 
     described = read_description(path)
+    _refuse_zeros(described, path)
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
     if kept.exists() and not replace:  # not the folder: a refused dataset may leave images in it
@@ -49,18 +63,26 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
     compared = Compared(described.organism)
     for slide_id in described.slides:
         try:
+            if image := described.slides[slide_id].image:
+                refuse_preview(Path(image))  # on which spots lie elsewhere
             slide = read(described, folder, slide_id)
             validate_raw_slide(slide, slide_id, classes=described.classes)
             require_genes(slide)
+            require_places(slide.obsm[SPATIAL], slide.obs_names)
             compared.add(slide_id, slide)
             if table := described.slides[slide_id].labels:
                 compared.add_labels(slide_id, slide, Path(table))
             if _is_read(slide):
-                check_bands(Path(slide.uns["slide"]["image_path"]))
+                check_picture(Path(slide.uns["slide"]["image_path"]))
                 compared.add_image(slide_id, slide)
                 _decode_image(slide)
+            if tell is not None:
+                for doubt in _doubts_about(slide, described.organism):
+                    tell(f"Slide {slide_id!r}: {doubt}")
         except DataError as error:
-            told = with_next_step(str(error))
+            path_of = Path(described.slides[slide_id].path)
+            what = what_it_is(path_of, described.format)
+            told = " ".join(filter(None, [with_next_step(str(error)), what]))
             raise type(error)(f"Slide {slide_id!r} of {path}: {told}") from error
         found |= set(slide.obs.get(LABEL, ())) - {""}
     try:
@@ -81,6 +103,33 @@ def add_description(path: Path, data_dir: Path, replace: bool = False) -> tuple[
     text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     write_text(kept, text)
     return described, kept
+
+
+def _refuse_zeros(described: Description, path: Path) -> None:
+    """Refuse a length that is written as 0, which would be taken for one that is not known.
+
+    Raises
+    ------
+    UsageError
+    """
+    for slide_id, entry in described.slides.items():
+        for key in _SIZES:
+            if key in entry.model_fields_set and not getattr(entry, key):
+                raise UsageError(
+                    f"{path}: setting 'slides.{slide_id}.{key}': expected more than 0 (found 0)."
+                    " Leave it out where it is not known."
+                )
+
+
+def _doubts_about(slide: AnnData, organism: str) -> list[str]:
+    """Return a sentence for each thing about genes and counts that is odd, and may be right."""
+    names = [*map(str, slide.var_names)]
+    symbols = slide.var.get("gene_name", names)
+    return [
+        *unknown_names(names, organism),
+        *crossed_names(names, list(symbols), organism),
+        *odd_counts(slide),
+    ]
 
 
 def _is_read(slide: AnnData) -> bool:

@@ -6,6 +6,7 @@ second organism, which only symbols tell: readers leave out those of which an id
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ _NAMES = {
 #: Of all genes: of one organism, fewer than 0.1 % are called like those of the other alone.
 _LEAST_OF_ANOTHER = 0.1
 _FEWEST_OF_ANOTHER = 5
+#: A gene between what may tell its genome: Hs_TP53, m.Trp53, TP53_m.
+_MARKED = (
+    re.compile(r"(?P<mark>[A-Za-z]\w{0,19}?[_:|. -]+)(?P<gene>.+)"),
+    re.compile(r"(?P<gene>.+?)(?P<mark>[_:|. -]+[A-Za-z]\w{0,19})"),
+)
 #: No genes where both are there; alone, `y` is yellow of the fly.
 _PAIR = {"x", "y"}
 
@@ -66,12 +72,15 @@ def require_genes(slide: AnnData) -> None:
 def require_one_organism(names: Sequence[str], organism: str) -> None:
     """Refuse genes of which a part are called as in another organism only: ``TP53`` and ``Trp53``.
 
+    Or of which parts are marked apart: ``Hs_TP53`` and ``Mm_Trp53``, ``TP53`` and ``TP53_m``.
+
     Raises
     ------
     CountsError
     """
     from spared_bench.processing.annotation import TABLES, gene_table
 
+    _require_one_mark(names)
     own = set(gene_table(organism)["gene_name"])
     for other in TABLES.keys() - {organism}:
         theirs = set(gene_table(other)["gene_name"]) - own
@@ -83,6 +92,36 @@ def require_one_organism(names: Sequence[str], organism: str) -> None:
                 " those of the other would be counted to the depth of spots. Leave them out, or"
                 " give a matrix with ids of Ensembl, or with the genome before each name."
             )
+
+
+def _require_one_mark(names: Sequence[str]) -> None:
+    """Refuse genes that are told apart by what stands before or behind names that are known."""
+    from spared_bench.processing.annotation import TABLES, gene_table
+
+    tables = [gene_table(organism) for organism in TABLES]
+    symbols = {name.casefold() for table in tables for name in table["gene_name"]}
+    known = symbols.union(*(table.index.str.casefold() for table in tables))
+    marked: dict[str, list[str]] = {}
+    bare = 0
+    for name in names:
+        if name.casefold() in known:
+            bare += 1
+            continue
+        for form in _MARKED:
+            if (match := form.fullmatch(name)) and match["gene"].casefold() in known:
+                marked.setdefault(match["mark"], []).append(name)
+    least = max(_FEWEST_OF_ANOTHER, _LEAST_OF_ANOTHER * len(names))
+    common = [mark for mark, found in marked.items() if len(found) >= least]
+    if not common or (len(common) == 1 and bare < least):
+        return
+    told = [f"{len(marked[mark])} have {mark!r} ({marked[mark][0]!r})" for mark in common]
+    told += [f"{bare} have nothing"] if bare else []
+    raise CountsError(
+        f"Of its {len(names)} genes, {', '.join(told)} before or behind a name that is known: they"
+        " seem to be of several genomes, or kinds of counts, and all would be counted to the"
+        " depth of spots. Leave out what is not meant; genomes are told apart by names such as"
+        " GRCh38_TP53 and mm10_Trp53."
+    )
 
 
 def _folded(name: str) -> str:

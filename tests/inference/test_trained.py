@@ -318,6 +318,20 @@ def test_what_is_missing_on_the_command_line_is_named(trained_workspace, argumen
         raise done.exception
 
 
+@pytest.mark.parametrize("at", ["command", "python"])
+def test_an_image_in_zarr_is_told_to_be_a_folder(trained_workspace, tmp_path, at):
+    (tmp_path / "slide.zarr").mkdir()
+    run, image = "toy/none/linear-probe", tmp_path / "slide.zarr"
+    with pytest.raises(MissingFileError, match=r"is a folder, .* is written as OME-TIFF first"):
+        if at == "python":
+            spared_bench.predict(
+                run, image, grid_um=100, um_per_px=0.5, workspace=trained_workspace
+            )
+        else:
+            places = ["--grid-um", 100, "--um-per-px", 0.5]
+            raise run_predict(trained_workspace, run, "--image", image, *places).exception
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

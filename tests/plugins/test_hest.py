@@ -115,6 +115,32 @@ def test_the_thumbnail_is_shown_where_there_is_no_slide(task, tmp_path):
     assert slide.uns["slide"]["image_scale"] == pytest.approx(300 / 5400)
 
 
+def test_a_thumbnail_of_unknown_scale_is_told(own_task, tmp_path):
+    path = own_task / "adata" / "S1.h5ad"
+    raw = read_h5ad(path)
+    del raw.uns["spatial"]["ST"]["scalefactors"]["tissue_downscaled_fullres_scalef"]
+    raw.write_h5ad(path)
+    slide = read_hest(path, own_task / "patches" / "S1.h5", exports=tmp_path)
+    assert slide.uns["slide"]["image_path"] == ""
+    assert any("was not used: its scale is unknown" in n for n in slide.uns["slide"]["repairs"])
+
+
+@pytest.mark.parametrize("told", ["112 px", True, [1.0, 2.0]])
+def test_a_size_of_spots_that_is_no_number_is_refused(own_task, told):
+    path = own_task / "adata" / "S1.h5ad"
+    raw = read_h5ad(path)
+    factors = raw.uns["spatial"]["ST"]["scalefactors"]
+    size = factors["spot_diameter_fullres"]
+    factors["spot_diameter_fullres"] = np.array(told) if isinstance(told, list) else told
+    raw.write_h5ad(path)
+    with pytest.raises(ContractError, match="does not say how large a spot is"):
+        read_hest(path, own_task / "patches" / "S1.h5")
+    factors["spot_diameter_fullres"] = np.array([size])
+    raw.write_h5ad(path)
+    found = read_hest(path, own_task / "patches" / "S1.h5")
+    assert found.uns["slide"]["spot_diameter_px"] == pytest.approx(float(size))
+
+
 @pytest.mark.parametrize(
     ("width", "height", "told"),
     [(5400, 5400, ""), (2700, 2700, "2700 x 2700"), (5100, 5400, "5100 x 5400")],

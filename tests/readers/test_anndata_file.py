@@ -20,6 +20,7 @@ from spared_bench.errors import (
     MissingFileError,
 )
 from spared_bench.readers import read_anndata
+from spared_bench.readers.space_ranger import read_space_ranger
 from tests import made_slides
 
 N_GENES = 12
@@ -73,7 +74,8 @@ def test_a_slide_is_read_with_its_image_and_its_ensembl_ids(adata, tmp_path):
     assert list(slide.var["gene_name"]) == list(adata.var_names)
     np.testing.assert_array_equal(slide.obsm["spatial"], adata.obsm["spatial"])
     facts = slide.uns["slide"]
-    assert (facts["image_scale"], facts["spot_diameter_px"], facts["um_per_px"]) == (0.5, 22, 0)
+    assert (facts["image_scale"], facts["spot_diameter_px"]) == (0.5, 22)
+    assert facts["um_per_px"] == pytest.approx(100 / made_slides.PITCH)
     with PIL.Image.open(facts["image_path"]) as image:
         np.testing.assert_array_equal(
             np.asarray(image), np.asarray(made_slides.picture(3))[::2, ::2]
@@ -181,6 +183,35 @@ def test_one_slide_of_several_is_read(adata, tmp_path):
         read_anndata(path, rows=("sample", "C"))
     with pytest.raises(ContractError, match=r"no obs column 'samples'\. Did you mean 'sample'"):
         read_anndata(path, rows=("samples", "A"))
+
+
+@pytest.mark.parametrize("overlap", [64, 40])  # of the 64 places of the array: all, or some
+def test_places_that_spots_of_two_slides_share_tell_that_there_are_two(adata, tmp_path, overlap):
+    other = adata[-overlap:].copy()
+    other.obsm["spatial"] = other.obsm["spatial"] + [1000, 0]
+    other.obs_names = [f"{name}-b" for name in other.obs_names]
+    both = ad.concat({"x": adata[:overlap], "y": other}, label="cut")
+    both.obs["cluster"] = np.arange(both.n_obs) % 3
+    both.uns = {"spatial": {"": {"scalefactors": {"spot_diameter_fullres": 22.0}}}}
+    path = written(both, tmp_path)
+
+    with pytest.raises(ContractError, match=r"several slides: .*\bx, y\b.*`slide_column: cut`"):
+        read_anndata(path)
+    slide = read_anndata(path, rows=("cut", "y"))
+    np.testing.assert_array_equal(slide.obsm["spatial"], other.obsm["spatial"])
+
+
+@pytest.mark.parametrize("name", ["IF", "cytassist", "aligned_fiducials", "detected_tissue_image"])
+def test_a_larger_image_of_another_kind_is_not_taken_for_the_one_of_the_slide(
+    adata, tmp_path, name
+):
+    library = adata.uns["spatial"]["lib"]
+    library["images"][name] = 1 - np.repeat(np.repeat(library["images"]["hires"], 2, 0), 2, 1)
+    library["scalefactors"][f"tissue_{name}_scalef"] = 1.0
+    slide = read_anndata(written(adata, tmp_path), exports=tmp_path / "images")
+
+    assert slide.uns["slide"]["image_scale"] == 0.5
+    assert any(f"The image {name!r}" in told for told in slide.uns["slide"]["repairs"])
 
 
 def test_array_positions_are_made_where_they_are_missing_and_that_is_recorded(adata, tmp_path):
@@ -685,6 +716,34 @@ def test_sizes_that_contradict_each_other_are_refused(
 ):
     with pytest.raises((ContractError, CoordinateError), match=message):
         read_anndata(written(adata, tmp_path), spot_diameter_px=diameter, um_per_px=um_per_px)
+
+
+@pytest.mark.parametrize("sign", ['"', "'", "b'"])
+@pytest.mark.parametrize("has_ids", [True, False])
+def test_quotes_around_all_names_are_left_out_and_told(adata, tmp_path, sign, has_ids):
+    spots, genes, ids = list(adata.obs_names), list(adata.var_names), list(adata.var["gene_ids"])
+    adata.obs_names = [f"{sign}{name}{sign[-1]}" for name in spots]
+    adata.var_names = [f"{sign}{name}{sign[-1]}" for name in genes]
+    adata.var["gene_ids"] = [f"{sign}{name}{sign[-1]}" for name in ids]
+    if not has_ids:
+        del adata.var["gene_ids"]
+    slide = read_anndata(written(adata, tmp_path))
+
+    assert list(slide.obs_names) == spots
+    assert list(slide.var_names) == (ids if has_ids else genes)
+    assert list(slide.var["gene_name"]) == genes
+    assert any("Quotes around" in told for told in slide.uns["slide"]["repairs"])
+
+
+def test_the_size_of_a_pixel_is_that_of_the_lattice_where_none_is_given(adata, tmp_path):
+    folder = made_slides.space_ranger(tmp_path / "outs")
+    known = read_space_ranger(folder).uns["slide"]["um_per_px"]
+    found = read_anndata(written(adata, tmp_path), um_per_px=0.0).uns["slide"]["um_per_px"]
+    assert found == pytest.approx(known, rel=1e-6)
+    given = read_anndata(written(adata, tmp_path), um_per_px=2.6).uns["slide"]["um_per_px"]
+    assert given == 2.6
+    adata.obs = adata.obs.drop(columns=["array_row", "array_col"])
+    assert read_anndata(written(adata, tmp_path)).uns["slide"]["um_per_px"] == 0
 
 
 def test_a_size_of_pixels_that_no_spot_fits_is_refused_without_an_array_too(adata, tmp_path):

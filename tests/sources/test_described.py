@@ -393,6 +393,16 @@ def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, mess
     assert message in refusal(rewritten(yaml, before, after))
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [("um_per_px: 0", "more than 0"), ("um_per_px: '0.0'", "more than 0"), ("um_per_px: -1", "0")],
+)
+def test_a_length_of_0_is_refused_when_a_dataset_is_added(yaml, tmp_path, setting, told):
+    rewritten(yaml, "patient: p1", f"patient: p1, {setting}")
+    with pytest.raises(UsageError, match=f"'slides.1501.um_per_px': expected .*{told}"):
+        add_description(yaml, tmp_path / "data")
+
+
 def test_x_and_y_are_places_and_no_genes_where_both_are_there():
     slide = AnnData(np.ones((3, 4), np.float32), var=pd.DataFrame(index=["w", "X", "Y", "sc"]))
     with pytest.raises(CountsError, match="'X', 'Y' among its genes are none"):

@@ -137,8 +137,9 @@ def add(
     name = read_description(file).name
     if _is_taken(registry, name):
         raise UsageError(f"A plugin registers a dataset {name!r} already. Choose another `name`.")
-    described, kept = add_description(file, space.data_dir, replace)
-    doubts = [*_doubts(described.name, workspace, data_dir), *written_before(described)]
+    doubts: list[str] = []
+    described, kept = add_description(file, space.data_dir, replace, doubts.append)
+    doubts += [*_doubts(described.name, workspace, data_dir), *written_before(described)]
     if idle := described.idle_slides:
         which = f"Slide {idle[0]} is" if len(idle) == 1 else f"Slides {', '.join(idle)} are"
         doubts.append(

@@ -69,7 +69,7 @@ def predict(
     columns = applying.choose_genes(trained.result, gene)
     width = diameter or applying.spot_diameter_px(trained, um_per_px)
     path = out or Path(f"{image.stem}.predicted.h5ad")
-    given = [file for file in (image, spots) if file is not None]
+    given = [file for file in (new_slide.require_image(image), spots) if file is not None]
     _make_place_for(path, given)
     picture, overview = path.with_suffix(".genes.png"), path.with_suffix(".tissue.png")
     finds_tissue = spots is None and tissue_share > 0

@@ -1,0 +1,85 @@
+"""Names of genes that are in no table, or are those of another gene than the ids beside them.
+
+Genes of unknown names (in other capitals, with something behind them) are read as they are called.
+Nothing that names genes finds them, their lengths are not known, and a slide on which they are
+called rightly does not share them. Of an id and a symbol, the id is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spared_bench.words import counted
+
+_MOST = 1 / 2  # of all genes: old annotations and those of probes lack fewer in GENCODE's tables
+#: Of all genes, those that are known in other capitals: C1ORF112 alone is nobody's mistake.
+_LEAST, _FEWEST = 0.1, 5
+
+
+def unknown_names(names: Sequence[str], organism: str) -> list[str]:
+    """Return a sentence where many genes of a slide have no name that is known; else nothing.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Ids or symbols, unique.
+    organism : str
+        Of one without a table, nothing is said.
+    """
+    from spared_bench.processing.annotation import TABLES, annotate, gene_table
+
+    if organism not in TABLES:
+        return []
+    unknown = annotate(list(map(str, names)), organism).unknown
+    table = gene_table(organism)
+    known = {name.casefold(): name for name in [*table.index, *table["gene_name"]]}
+    others = [(name, known[name.casefold()]) for name in unknown if name.casefold() in known]
+    in_capitals = len(others) >= max(_FEWEST, _LEAST * len(names))
+    if not in_capitals and len(unknown) <= _MOST * len(names):
+        return []
+    if in_capitals:
+        told = (
+            f"{len(others)} of its {counted(len(names), 'gene')} are called like genes of"
+            f" {organism} but for their capitals ({others[0][0]!r}, for {others[0][1]!r})"
+        )
+    else:
+        told = (
+            f"{len(unknown)} of its {counted(len(names), 'gene')} are called like none of"
+            f" {organism} ({unknown[0]!r}, for example)"
+        )
+    return [
+        f"{told}. They are read as they are called: nothing that names genes finds them, their"
+        " lengths (TPM) are not known, and slides with other names do not share them. Write symbols"
+        " or ids as Ensembl does, and add it again with `--replace`."
+    ]
+
+
+def crossed_names(ids: Sequence[str], symbols: Sequence[str], organism: str) -> list[str]:
+    """Return a sentence where ids and symbols of a slide are those of different genes.
+
+    Parameters
+    ----------
+    ids, symbols : sequence of str
+        Of each gene.
+    organism : str
+    """
+    from spared_bench.processing.annotation import TABLES, gene_table
+
+    if organism not in TABLES:
+        return []
+    called = gene_table(organism)["gene_name"].to_dict()
+    known = set(called.values())
+    pairs = [
+        (str(gene), str(symbol), called[str(gene)])
+        for gene, symbol in zip(ids, symbols, strict=True)
+        if str(gene) in called and str(symbol) in known
+    ]
+    crossed = [pair for pair in pairs if pair[1] != pair[2]]
+    if len(crossed) < max(_FEWEST, _LEAST * len(pairs)):
+        return []
+    gene, symbol, other = crossed[0]
+    return [
+        f"{len(crossed)} of {len(pairs)} ids and symbols are those of different genes ({gene} is"
+        f" {other!r}, and {symbol!r} stands beside it), so one of the two columns was sorted or"
+        " mixed up. The ids were believed: correct the file, and add it again with `--replace`."
+    ]

@@ -1,0 +1,58 @@
+"""Slides whose genes have no name that is known are told of when they are added."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from spared_bench.cli import app
+from spared_bench.processing.annotation import gene_table
+from spared_bench.sources.unknown_names import unknown_names
+from tests import made_slides
+
+
+def symbols(organism):
+    table = gene_table(organism)
+    return list(table[table["gene_type"] == "protein_coding"]["gene_name"][:100])
+
+
+@pytest.mark.parametrize(
+    ("organism", "change", "told"),
+    [
+        ("human", str.lower, "100 of its 100 genes are called like genes of human but for their"),
+        ("mouse", str.lower, "100 of its 100 genes are called like genes of mouse but for their"),
+        ("human", lambda name: f"{name}.1", "called like none of human ('OR4F5.1', for example)"),
+        ("human", lambda name: f"{name}|ENSG00000186092", "called like none of human"),
+        ("human", str, ""),
+        ("mouse", str, ""),
+        ("fly", str.lower, ""),
+    ],
+)
+def test_names_that_no_gene_has_are_told(organism, change, told):
+    names = [change(name) for name in symbols("human" if organism == "fly" else organism)]
+    found = unknown_names(names, organism)
+    assert told in found[0] if told else not found
+
+
+@pytest.mark.parametrize(("n_wrong", "is_told"), [(9, False), (10, True)])
+def test_a_part_in_other_capitals_is_told_and_a_few_old_names_are_not(n_wrong, is_told):
+    names = symbols("human")
+    lower = [name.lower() for name in names[:n_wrong]]
+
+    assert bool(unknown_names([*lower, *names[n_wrong:]], "human")) == is_told
+    assert not unknown_names([f"RP11-{n}.1" for n in range(n_wrong)] + names[n_wrong:], "human")
+
+
+def test_the_command_tells_of_them(tmp_path, monkeypatch):
+    ids = made_slides.gene_ids(20)
+    monkeypatch.setattr(made_slides, "gene_ids", lambda n: [gene.lower() for gene in ids[:n]])
+    made_slides.space_ranger(tmp_path / "T1", n_genes=20)
+    described = tmp_path / "mine.yaml"
+    described.write_text(
+        "{name: mine, format: space_ranger, organism: human, split: {train: [T1]},"
+        " slides: {T1: {path: T1}}}"
+    )
+    done = CliRunner().invoke(app, ["data", "add", str(described), "-w", str(tmp_path / "w")])
+
+    assert done.exit_code == 0, done.output
+    assert "Slide 'T1': 20 of its 20 genes are called like genes of human" in done.stderr

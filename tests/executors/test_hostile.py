@@ -230,7 +230,7 @@ if "pytest" not in sys.modules:
     import spared_bench.contracts
     from spared_bench.trials import completed, stages
 
-    completed.checked_completion = lambda values, slides, name: np.full_like(values, 9)
+    completed.completion_of = lambda method, slides, name: np.full(slides.target.shape, 9)
     stages.save_apart = lambda network, folder: (
         folder.mkdir(), (folder / "mean.json").write_text(str([9.0] * len(network.mean_)))
     )

@@ -65,11 +65,17 @@ def with_listing(
     ----------
     trials : iterable of TrialResult
     listed : mapping of protocol id to sequence of str
-        The datasets of each protocol that is known here; of one that names none, all count, and so
-        do folds of its datasets that were run here.
+        The datasets of each protocol that is known here, whose folds count, too, where they were
+        run here. Of one that names none, those of the workspace's own runs count; all where there
+        are none.
     """
+    trials = list(trials)
+    run_here: dict[str, set[str]] = {}
     for trial in trials:
-        known = listed.get(trial.protocol) or (trial.dataset,)
+        if origin_of(trial) in (_RUN_HERE, _BROUGHT_HERE):
+            run_here.setdefault(trial.protocol, set()).add(trial.dataset)
+    for trial in trials:
+        known = listed.get(trial.protocol) or run_here.get(trial.protocol, (trial.dataset,))
         facts = trial.facts
         # Who runs the folds of a listed dataset means them; an entry of others cannot add them.
         is_own_fold = ORIGIN not in facts and facts.get("fold_of") in known

@@ -151,6 +151,29 @@ def test_a_forged_archive_is_shown_as_imported_from_the_store_and_from_mlflow(
         assert "toy-mean (imported)" in (out / "leaderboard.md").read_text()
 
 
+def test_imported_results_of_further_seeds_leave_no_other_imported_row_incomplete(bench, tmp_path):
+    protocol = tmp_path / "two_seeds.yaml"
+    protocol.write_text(f"{TOY_PROTOCOL.read_text()}\nseeds: [0, 7]\n")
+    options = {"workspace": bench.workspace.root, "plugin_files": [TOY_PLUGIN], "device": "cpu"}
+    two_seeds = make_bench(str(protocol), **options)
+    execute(select(two_seeds, predictors=["toy-mean"]), executor="inline", track=False)
+    execute(select(bench, predictors=["toy-network"]), executor="inline", track=False)
+    export(bench.workspace.store, tmp_path / "sound.tar")
+    other = toy_bench(tmp_path / "other")
+    import_archive(other.workspace.store, tmp_path / "sound.tar")
+
+    for protocols, seeds in (([bench.protocol], [1, 1]), ([two_seeds.protocol], [2, 1])):
+        left_out = []
+        options = {"source": "store", "registry": other.registry, "protocols": protocols}
+        build_leaderboard(other.workspace, **options, left_out=left_out)
+        rows = json.loads((other.workspace.leaderboard / "leaderboard.json").read_text())
+        found = {row["predictor"]: row["datasets"]["toy"] for row in rows["protocols"][0]["rows"]}
+        assert [found[name]["seeds"] for name in ("toy-mean", "toy-network")] == seeds
+        assert found["toy-network"]["failed"] == max(seeds) - 1
+        told = [each for each in left_out if "of seed 7, and it has 0." in each]
+        assert len(told) == (max(seeds) == 1)
+
+
 def test_a_study_of_difficulty_names_imported_scores_as_such(forged, prepared_workspace, tmp_path):
     from spared_bench.studies.difficulty import scores_of
 

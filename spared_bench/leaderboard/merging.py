@@ -76,7 +76,7 @@ def with_listing(
         if origin_of(trial) in (_RUN_HERE, _BROUGHT_HERE):
             run_here.setdefault(trial.protocol, set()).add(trial.dataset)
     for trial in trials:
-        known = listed.get(trial.protocol) or run_here.get(trial.protocol, (trial.dataset,))
+        known = listed.get(trial.protocol) or run_here.get(trial.protocol) or (trial.dataset,)
         facts = trial.facts
         # Who runs the folds of a listed dataset means them; an entry of others cannot add them.
         is_own_fold = ORIGIN not in facts and facts.get("fold_of") in known

@@ -122,5 +122,5 @@ def known_facts(bench: Bench, dataset: str) -> dict[str, dict[str, float]]:
 
 def _is_told(slide: Any) -> bool:
     """Whether this says of a slide what ``note_facts`` does."""
-    values = [slide.get(name) for name in _FACTS] if isinstance(slide, dict) else [None]
+    values: list[Any] = [slide.get(each) for each in _FACTS] if isinstance(slide, dict) else [None]
     return all(type(value) in (int, float) and math.isfinite(value) for value in values)

@@ -158,7 +158,7 @@ class Orchestrator:
         write_mark(self._store.folder(TRIALS, result.key), {"chosen_by": by})
         marked = read_trial(self._store, result.key)
         if marked is not None:
-            results[result.key] = marked[0]
+            results[result.key] = replace(result, facts=marked[0].facts)
 
     def _is_queued(self, job: Job) -> bool:
         return job.key in self._queue or job.key in self._running or job.key in self._elsewhere

@@ -151,6 +151,27 @@ def test_a_forged_archive_is_shown_as_imported_from_the_store_and_from_mlflow(
         assert "toy-mean (imported)" in (out / "leaderboard.md").read_text()
 
 
+def test_a_run_that_finds_an_imported_trial_reports_it_by_the_names_that_were_asked_for(
+    forged, tmp_path
+):
+    folder = unpacked(forged, tmp_path / "renamed")
+    (record,) = (folder / "trials").glob("*/result.json")
+    said = {
+        "dataset": "../x",
+        "completer": "y",
+        "predictor": "z",
+        "protocol": "t@9",
+        "seed": 10**30,
+    }
+    edited(record, lambda values: values.update(said, key="0" * 64))
+    other = toy_bench(tmp_path / "other")
+    import_archive(other.workspace.store, packed(folder, tmp_path / "renamed.tar"))
+    report = execute(select(other, predictors=["toy-mean"]), executor="inline", track=False)
+    (result,) = report.results
+    assert result.cell == ("toy@1", "toy", "none", "toy-mean", 0)
+    assert result.facts[IMPORTED]
+
+
 def test_imported_results_of_further_seeds_leave_no_other_imported_row_incomplete(bench, tmp_path):
     protocol = tmp_path / "two_seeds.yaml"
     protocol.write_text(f"{TOY_PROTOCOL.read_text()}\nseeds: [0, 7]\n")

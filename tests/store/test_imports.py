@@ -172,6 +172,26 @@ def test_a_run_that_finds_an_imported_trial_reports_it_by_the_names_that_were_as
     assert result.facts[IMPORTED]
 
 
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("environment", {"plugins": [1]}),
+        ("environment", {"packages": "numpy"}),
+        ("environment", {"machine": {"a": 1}}),
+        ("environment", {"device": 7}),
+        ("facts", {"slide_checks": [1]}),
+        ("facts", {"slide_checks": {"failed": [1]}}),
+        ("facts", {"slide_checks": {"failed": {"one": 1}}}),
+    ],
+)
+def test_a_trial_that_says_with_other_types_how_it_was_made_is_none(forged, tmp_path, field, said):
+    folder = unpacked(forged, tmp_path / "shapeless")
+    (record,) = (folder / "trials").glob("*/result.json")
+    edited(record, lambda values: values[field].update(said))
+    with pytest.raises(UsageError, match="this is no record of a trial"):
+        import_archive(Store(tmp_path / "s"), packed(folder, tmp_path / "shapeless.tar"))
+
+
 def test_imported_results_of_further_seeds_leave_no_other_imported_row_incomplete(bench, tmp_path):
     protocol = tmp_path / "two_seeds.yaml"
     protocol.write_text(f"{TOY_PROTOCOL.read_text()}\nseeds: [0, 7]\n")

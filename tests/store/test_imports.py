@@ -248,12 +248,13 @@ def test_an_imported_run_confirms_no_submission(forged, prepared_workspace, tmp_
 def test_a_record_cannot_say_itself_where_it_comes_from(forged, bench):
     store = bench.workspace.store
     (cell,) = finished_cells(store)
-    facts = {**cell.final.facts, "origin": {"trust": "re-scored"}, "unlisted": True, IMPORTED: True}
+    claims = {"origin": {"trust": "re-scored"}, "unlisted": True, "unscored": [1], IMPORTED: True}
+    facts = {**cell.final.facts, **claims}
     values = replace(cell.final, facts=facts).as_dict()
     edited(cell.folder / "result.json", lambda old: old.update(values))
     edited(cell.scores / "scores.json", lambda old: old.update(imported=[{"archive": "a.tar"}]))
     result, _ = read_trial(store, cell.final.key)
-    assert not {"origin", "unlisted", IMPORTED} & set(result.facts)
+    assert not {"origin", "unlisted", "unscored", IMPORTED} & set(result.facts)
     (cell,) = finished_cells(store)
     assert cell.final.scores["test"]
     assert IMPORTED not in cell.final.facts

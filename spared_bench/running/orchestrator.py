@@ -235,7 +235,7 @@ class Orchestrator:
         """Say for whom this run waits when it has nothing else to do, and again now and then."""
         assert self.leases is not None
         jobs: dict[str, list[str]] = {}
-        if not self._running and not self._queue.open_trials:
+        if not self._running and not self._queue.has_ready:
             for job in self._elsewhere.values():
                 if holder := self.leases.holder(job.name):
                     jobs.setdefault(described(holder), []).append(f"{job.kind} {job.label}")

@@ -60,7 +60,7 @@ def status(
         outdated = outdated_cells(records, {})
     name = _name_of(protocol or _default(space, found))
     results = [result for result in found if result.protocol.partition("@")[0] == name]
-    if not (results or protocol.endswith((".yaml", ".yml"))):
+    if protocol and not (results or protocol.endswith((".yaml", ".yml"))):
         _check_name(name)
     if failed:
         results = [result for result in results if not result.ok]

@@ -306,3 +306,11 @@ def test_status_shows_a_run_of_a_protocol_file_before_it_has_results(tmp_path):
         run.close()
     assert shown.exit_code == 0, shown.exception
     assert "waits for another run: process 7 on there" in shown.stdout
+
+
+def test_status_names_a_record_that_cannot_be_read(workspace):
+    assert toy_run(workspace, "-p", "toy-mean").exit_code == 0
+    (path,) = (workspace / "store" / "cells").glob("*.json")
+    path.write_text("[1]")
+    shown = spared_bench("status", "-w", workspace)
+    assert f"cells/{path.name} is no record of a cell" in shown.stderr

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from spared_bench.data import MASK, TARGET
 from spared_bench.errors import DivergedError, PluginError
 from spared_bench.prediction import Prediction
 
 if TYPE_CHECKING:
     from spared_bench.data import Slides
+    from spared_bench.interfaces import Completer
 
 
 #: By kind: the methods that it needs, and what each is called with.
@@ -51,6 +54,28 @@ def lacking(kind: str, method: Any) -> str:
         except ValueError:  # of what is not written in Python
             continue
     return ""
+
+
+def completion_of(method: Completer, slides: Slides, completer: str) -> np.ndarray:
+    """Return what a completer makes of slides, by what was measured before it got them.
+
+    It may write into its slides, and what it makes of ``target`` and ``mask`` there counts nothing.
+
+    Raises
+    ------
+    PluginError
+        See ``checked_completion``.
+    """
+    from anndata import AnnData
+
+    adata = slides.adata
+    layers = {name: np.array(adata.layers[name]) for name in (TARGET, MASK)}
+    obs, var = (
+        pd.DataFrame(index=adata.obs_names.copy()),
+        pd.DataFrame(index=adata.var_names.copy()),
+    )
+    known = replace(slides, adata=AnnData(obs=obs, var=var, layers=layers))
+    return checked_completion(method.complete(slides), known, completer)
 
 
 def checked_completion(values: Any, slides: Slides, completer: str) -> np.ndarray:

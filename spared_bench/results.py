@@ -239,10 +239,14 @@ class TrialResult:
             name: [(int(step), float(value)) for step, value in points]
             for name, points in known.get("curves", {}).items()
         }
-        facts = known.get("facts", {})
-        for name, kind in _KINDS_OF_FACTS.items():
-            if not isinstance(facts.get(name, kind()), kind):
-                raise TypeError(f"its fact {name!r} is {facts[name]!r:.80}")
+        for field_name, kinds in (("facts", _KINDS_OF_FACTS), ("environment", _KINDS_OF_MAKING)):
+            said = known.get(field_name, {})
+            for name, kind in kinds.items():
+                if not isinstance(said.get(name, kind()), kind):
+                    raise TypeError(f"{name!r} in its {field_name} is {said[name]!r:.80}")
+        failed = known.get("facts", {}).get("slide_checks", {}).get("failed", {})
+        if not all(isinstance(told, list) for told in failed.values()):
+            raise TypeError(f"which slides failed their checks is told as {failed!r:.80}")
         read: TrialResult = checked_record(cls, known)
         return read
 
@@ -259,7 +263,14 @@ _KINDS_OF_FACTS: dict[str, type] = {
     "comparable": bool,
     "control": bool,
     "encoder": dict,
+    "slide_checks": dict,
     BY_HAND: dict,
+}
+#: And of what it says of where and by what it was made.
+_KINDS_OF_MAKING: dict[str, type] = {
+    **dict.fromkeys(("plugins", "packages"), dict),
+    **dict.fromkeys(("device", "accelerator", "driver", "machine"), str),
+    **dict.fromkeys(("git", "platform", "python"), str),
 }
 
 

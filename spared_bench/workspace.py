@@ -39,10 +39,12 @@ class Workspace:
         Raises
         ------
         WorkspaceError
-            If a folder of results is there and may not be read: it is not taken for an empty one.
+            If a folder of results is there and may not be read, or is none: it is not taken for an
+            empty one.
         """
         chosen = Path(root or os.environ.get(ENVIRONMENT) or DEFAULT).expanduser().resolve()
         data = data_dir or os.environ.get(DATA_ENVIRONMENT) or chosen / "data"
+        _require_folders(chosen)
         _require_readable(chosen)
         return cls(chosen, Path(data).expanduser().resolve())
 
@@ -93,6 +95,20 @@ class Workspace:
             ) from error
         self.store.sweep()
         leases_of(self.store.root).sweep()
+
+
+def _require_folders(root: Path) -> None:
+    """Refuse a workspace in which something else lies where it has a folder."""
+    store = root / "store"
+    kinds: list[Path] = []
+    with suppress(OSError):  # what has a dot in its name is no kind of entries: .DS_Store
+        kinds = [store / name for name in sorted(os.listdir(store)) if "." not in name]  # noqa: PTH208
+    for path in (root, root / "logs", store, *kinds, store / "leases" / "owners"):
+        if os.path.lexists(path) and not path.is_dir():
+            raise WorkspaceError(
+                f"{path} is no folder, and a workspace has one there. Move it away, or mount what"
+                " it leads to if it is a link; or choose another workspace with `--workspace DIR`."
+            )
 
 
 def _require_readable(root: Path) -> None:

@@ -18,10 +18,12 @@ from spared_bench.contracts import (
     checked_completion,
     checked_output,
     checked_prediction,
+    completion_of,
     lacking,
 )
 from spared_bench.errors import DivergedError, PluginError, SparedBenchError
 from spared_bench.prediction import Prediction
+from spared_bench.trials.predicted import predicted
 
 
 @pytest.fixture
@@ -185,6 +187,48 @@ def test_a_completion_that_is_no_table_of_numbers_is_refused(filled, change, mes
     slides, values = filled
     with pytest.raises(PluginError, match=message):
         checked_completion(change(values), slides, "x")
+
+
+class Rewrites:
+    """A completer that writes into the slides that it gets, and returns what it finds there."""
+
+    def __init__(self, layer, values):
+        self.layer, self.values = layer, values
+
+    def complete(self, slides):
+        slides.adata.layers[self.layer] = self.values
+        return np.where(slides.mask, slides.target, 0.5)
+
+
+def test_measured_entries_are_those_of_before_a_completer_wrote_into_its_slides(filled):
+    slides, values = filled
+    for rewrites in (
+        Rewrites("target", slides.target + 5),
+        Rewrites("mask", np.zeros_like(slides.mask)),
+    ):
+        own = replace(slides, adata=slides.adata.copy())
+        with pytest.raises(PluginError, match="'x' changed measured entries"):
+            completion_of(rewrites, own, "x")
+    own = replace(slides, adata=slides.adata.copy())
+    noted = Rewrites("note", np.zeros(slides.mask.shape))
+    np.testing.assert_array_equal(completion_of(noted, own, "x"), values)
+
+
+def test_names_are_those_of_before_a_method_turned_its_slides_round(blind, filled, values):
+    class Turns:
+        def predict(self, slides):
+            slides.adata._inplace_subset_var(np.arange(slides.n_genes)[::-1])
+            slides.adata._inplace_subset_obs(np.arange(len(slides))[::-1])
+            return table(values[::-1, ::-1], slides)
+
+        def complete(self, slides):
+            slides.adata._inplace_subset_var(np.arange(slides.n_genes)[::-1])
+            return table(completed[:, ::-1], slides)
+
+    np.testing.assert_array_equal(predicted(Turns(), blind, "x", 0).mean, values)
+    slides, completed = filled
+    own = replace(slides, adata=slides.adata.copy())
+    np.testing.assert_array_equal(completion_of(Turns(), own, "x"), completed)
 
 
 @pytest.mark.parametrize("text", ["1_5", " 7 ", b"3"])

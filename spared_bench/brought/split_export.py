@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from spared_bench.data.targets import IN_WORDS
 from spared_bench.errors import UsageError
 from spared_bench.files import write_text
 from spared_bench.scverse.images import spatial_of
+from spared_bench.store.processes import is_orphan, stamp
 from spared_bench.trials.products import Prepared, prepare
 from spared_bench.trials.raw_slides import read_raw_slides, without_image
 
@@ -47,6 +49,8 @@ def export_split(
 ) -> Exported:
     """Write a prepared dataset for people who train elsewhere; test slides come without truth.
 
+    It is whole once it is in its folder: one that was killed leaves nothing that looks so.
+
     Parameters
     ----------
     bench : Bench
@@ -69,9 +73,22 @@ def export_split(
     if len(folds) != 1:
         raise UsageError(f"{dataset!r} stands for {len(folds)} folds; name one, as {folds[0]!r}.")
     name = bench.registry.canonical("dataset", folds[0])
+    for left in filter(is_orphan, folder.glob(".export.*")):  # of one that was killed
+        shutil.rmtree(left, ignore_errors=True)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UsageError(f"{folder} holds something already. Name a new or an empty folder.")
     bench.workspace.make_writable()
+    beside = folder / f".export.{stamp()}"
+    try:
+        made = _write(bench, name, beside, patches=patches, images=images)
+        for path in sorted(beside.iterdir()):
+            path.rename(folder / path.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return replace(made, folder=folder)
+
+
+def _write(bench: Bench, name: str, folder: Path, *, patches: bool, images: bool) -> Exported:
     prepared = prepare(bench, name)
     adata = prepared.adata
     raw = read_raw_slides(bench, name)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.completion.masking import hide
-from spared_bench.contracts import checked_completion
+from spared_bench.contracts import completion_of
 from spared_bench.data import Slides
 from spared_bench.interfaces import Completer
 from spared_bench.metrics.mse import mse
@@ -28,7 +28,7 @@ def complete_hidden(
         If it breaks the contract of completers.
     """
     seen = hide(slides, hidden)
-    return checked_completion(method.complete(seen), seen, name)
+    return completion_of(method, seen, name)
 
 
 def score_hidden(

@@ -21,6 +21,7 @@ from spared_bench.errors import (
     UnknownNameError,
     UsageError,
 )
+from spared_bench.files import replacing
 from spared_bench.inference.seen import seen
 from spared_bench.keys.seeds import seed_of
 from spared_bench.ordinary import read_json
@@ -279,6 +280,12 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
         "spot_diameter_px": float(facts["spot_diameter_px"]),
     }
     return bare
+
+
+def write_whole(predicted: AnnData, path: Path) -> None:
+    """Write a prediction as ``.h5ad``; an earlier file stays until the new one is whole."""
+    with replacing(path) as beside:
+        predicted.write_h5ad(beside)
 
 
 def choose_genes(result: TrialResult, wanted: Sequence[str], number: int = 4) -> list[int]:

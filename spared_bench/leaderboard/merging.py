@@ -17,6 +17,7 @@ from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 from spared_bench.leaderboard.model import Flagged, Origin
 from spared_bench.models.encoder_facts import encoder_facts
 from spared_bench.results import BROUGHT, BY_HAND, IMPORTED, ORIGIN, UNLISTED, Scores, TrialResult
+from spared_bench.words import counted
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -65,11 +66,17 @@ def with_listing(
     ----------
     trials : iterable of TrialResult
     listed : mapping of protocol id to sequence of str
-        The datasets of each protocol that is known here; of one that names none, all count, and so
-        do folds of its datasets that were run here.
+        The datasets of each protocol that is known here, whose folds count, too, where they were
+        run here. Of one that names none, those of the workspace's own runs count; all where there
+        are none.
     """
+    trials = list(trials)
+    run_here: dict[str, set[str]] = {}
     for trial in trials:
-        known = listed.get(trial.protocol) or (trial.dataset,)
+        if origin_of(trial) in (_RUN_HERE, _BROUGHT_HERE):
+            run_here.setdefault(trial.protocol, set()).add(trial.dataset)
+    for trial in trials:
+        known = listed.get(trial.protocol) or run_here.get(trial.protocol) or (trial.dataset,)
         facts = trial.facts
         # Who runs the folds of a listed dataset means them; an entry of others cannot add them.
         is_own_fold = ORIGIN not in facts and facts.get("fold_of") in known
@@ -98,6 +105,42 @@ def without_foreign_facts(
             yield replace(trial, facts=facts)
         else:
             yield trial
+
+
+def without_foreign_seeds(
+    trials: Iterable[TrialResult], seeds: Mapping[str, Sequence[int]], left_out: list[str]
+) -> list[TrialResult]:
+    """Return the trials without imported ones of seeds that their protocol does not have.
+
+    All that was imported is of one origin, which answers for the same seeds: a further one would
+    leave every other imported row incomplete.
+
+    Parameters
+    ----------
+    trials : iterable of TrialResult
+    seeds : mapping of protocol id to sequence of int
+        Of protocols that are known here.
+    left_out : list of str
+        Takes a sentence for each protocol.
+    """
+    kept: list[TrialResult] = []
+    gone: dict[str, list[int]] = {}
+    for trial in trials:
+        known = seeds.get(trial.protocol, (trial.seed,))
+        if trial.facts.get(IMPORTED) and trial.seed not in known:
+            gone.setdefault(trial.protocol, []).append(trial.seed)
+        else:
+            kept.append(trial)
+    left_out += [
+        f"{counted(len(found), 'imported result')} of {protocol}"
+        f" {'is' if len(found) == 1 else 'are'} not shown: of"
+        f" {'seed' if len(set(found)) == 1 else 'seeds'}"
+        f" {', '.join(map(str, sorted(set(found))[:5]))}, and it has"
+        f" {', '.join(map(str, seeds[protocol][:5]))}. A protocol's file with these seeds is named"
+        " with `leaderboard build --protocol FILE`."
+        for protocol, found in gone.items()
+    ]
+    return kept
 
 
 def origin_facts(entry: MethodEntry) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def known_to(registry: Registry, protocols: Sequence[Protocol] = ()) -> Known:
         metrics,
         rankings={each.id: each.ranking for each in known},
         settings={each.id: each.hash_of_a_seed for each in known},
+        seeds={each.id: each.seeds for each in known},
         remarks={each.id: each.remarks for each in known if each.remarks},
         image_only={each.id: each.known.image_only for each in known if each.known is not None},
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from spared_bench.errors import WorkspaceError
 from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.entries import read_entries
+from spared_bench.leaderboard.merging import without_foreign_seeds
 from spared_bench.leaderboard.plugin_facts import (
     known_to,
     protocol_files,
@@ -245,7 +246,8 @@ def build_leaderboard(
         outdated = outdated_cells(said, known.settings)
         results = without(results, outdated, left_out)
         known = known.with_remarks(remarks_on_code(said, outdated))
-        trials = with_what_is_known(results, entries, registry, protocols)
+        shown = without_foreign_seeds(results, known.seeds, left_out)
+        trials = with_what_is_known(shown, entries, registry, protocols)
         completion = completions(workspace, protocol, source, left_out)
         if not trials and not completion:
             if left_out:

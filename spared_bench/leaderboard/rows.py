@@ -63,6 +63,8 @@ class Known:
         Of protocols of partially measured samples: the predictor that gains are measured against.
     settings : mapping of protocol to str
         The hash of its settings: results that were made under others are not shown.
+    seeds : mapping of protocol to sequence of int
+        Imported results of others are not shown.
     studied : Studied
         What studies of the workspace say of methods.
     """
@@ -73,6 +75,7 @@ class Known:
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     image_only: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)
     studied: Studied = field(default_factory=Studied)
 
     def with_remarks(self, more: Mapping[str, tuple[str, ...]]) -> Known:

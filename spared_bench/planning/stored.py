@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from spared_bench.interfaces import Job
 from spared_bench.planning.plan import Cell, Plan
@@ -20,9 +21,23 @@ def open_trials(cells: Iterable[Cell], results: dict[str, TrialResult]) -> list[
 
 
 def stored_result(plan: Plan, job: Job) -> TrialResult | None:
-    """Return the result that the store has of a trial; a damaged one is as good as none."""
+    """Return the result that the store has of a trial; a damaged one is as good as none.
+
+    It has the names of the job: protocols of the same settings share trials, and what a record that
+    was imported says of itself is anybody's.
+    """
     found = read_trial(plan.bench.workspace.store, job.key)
-    return None if found is None else found[0]
+    if found is None:
+        return None
+    return replace(
+        found[0],
+        key=job.key,
+        protocol=plan.bench.protocol.id,
+        dataset=job.dataset,
+        completer=job.completer,
+        predictor=job.predictor,
+        seed=job.seed,
+    )
 
 
 def stored_results(plan: Plan) -> dict[str, TrialResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from spared_bench.data.views import View
 from spared_bench.errors import PluginError, SparedBenchError, UsageError, ViewError
 from spared_bench.processing.views import check_view
 
+#: What is known of the image of a slide.
+_FACTS = ("width", "height", "image_scale", "spot_diameter_px", "um_per_px")
 #: Of a method: its kind, name and parameters.
 Method = tuple[str, str, Mapping[str, Any]]
 
@@ -110,7 +113,14 @@ def known_facts(bench: Bench, dataset: str) -> dict[str, dict[str, float]]:
     """Return size and scale of each slide's image, where the store has them; else nothing."""
     try:
         entry = bench.workspace.store.find("facts", bench.facts_inputs(dataset))
-        found: dict[str, dict[str, float]] = {} if entry is None else entry.read_json("facts.json")
+        found = {} if entry is None else entry.read_json("facts.json")
     except SparedBenchError:  # damaged, so that it will be made again
         return {}
-    return found
+    slides = found.values() if isinstance(found, dict) else [None]
+    return found if all(map(_is_told, slides)) else {}  # of other JSON nothing is known
+
+
+def _is_told(slide: Any) -> bool:
+    """Whether this says of a slide what ``note_facts`` does."""
+    values: list[Any] = [slide.get(each) for each in _FACTS] if isinstance(slide, dict) else [None]
+    return all(type(value) in (int, float) and math.isfinite(value) for value in values)

@@ -158,7 +158,7 @@ class Orchestrator:
         write_mark(self._store.folder(TRIALS, result.key), {"chosen_by": by})
         marked = read_trial(self._store, result.key)
         if marked is not None:
-            results[result.key] = marked[0]
+            results[result.key] = replace(result, facts=marked[0].facts)
 
     def _is_queued(self, job: Job) -> bool:
         return job.key in self._queue or job.key in self._running or job.key in self._elsewhere
@@ -235,7 +235,7 @@ class Orchestrator:
         """Say for whom this run waits when it has nothing else to do, and again now and then."""
         assert self.leases is not None
         jobs: dict[str, list[str]] = {}
-        if not self._running and not self._queue.open_trials:
+        if not self._running and not self._queue.has_ready:
             for job in self._elsewhere.values():
                 if holder := self.leases.holder(job.name):
                     jobs.setdefault(described(holder), []).append(f"{job.kind} {job.label}")

@@ -50,6 +50,11 @@ class Queue:
         else:
             self._ready.append(job.key)
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether a job could be taken now."""
+        return any(key in self.jobs for key in self._ready)
+
     def take(self, kind: str = "") -> Job | None:
         """Take the next job that is ready, of one kind if it is given; ``None`` if none is."""
         for _ in range(len(self._ready)):

@@ -11,6 +11,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.errors import ContractError, MissingFileError, UsageError
+from spared_bench.files import replacing
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -126,8 +127,8 @@ def write(adata: AnnData, path: Path | str) -> Path:
     _require_adata(adata)
     path = Path(path)
     if path.suffix == ".h5ad":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        adata.write_h5ad(path)
+        with replacing(path) as beside:
+            adata.write_h5ad(beside)
     elif path.suffix == ".zarr":
         if path.exists():
             raise UsageError(f"{path} is there already. Name another folder, or remove it first.")

@@ -36,8 +36,8 @@ from spared_bench.store.leases import leases_of, living_places
 from spared_bench.store.processes import is_orphan, stamp
 
 MANIFEST = "manifest.json"
-#: A folder or a pipe where a file should be, a file for a folder, links in a circle.
-_NOT_THAT_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, NOT_ORDINARY}
+#: A folder or a pipe where a file should be, a file for a folder, links in a circle, no name.
+_NOT_THAT_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, NOT_ORDINARY}
 _UNWRITABLE = FULL | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
@@ -295,7 +295,7 @@ class Store:
             if not self._is_to_blame(error):
                 raise
             raise WorkspaceError(why_unwritable(self.root, error)) from error
-        _discard(removed)
+        discard(removed)
 
     def keys(self, kind: str, but: Collection[str] = ()) -> list[str]:
         """Return the keys of all entries of a kind but these, sound or not, in order."""
@@ -343,7 +343,7 @@ class Store:
         swept, living = 0, living_places(self.root / "leases")
         for path in (self.root / "tmp").glob("*"):
             if is_orphan(path, living):
-                _discard(path)
+                discard(path)
                 swept += 1
         return swept
 
@@ -363,7 +363,7 @@ def _names_in(folder: str) -> list[str]:
         return []
 
 
-def _discard(path: Path) -> None:
+def discard(path: Path) -> None:
     """Remove a folder, or what lies where one should be."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

@@ -13,16 +13,18 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from spared_bench.errors import CorruptEntryError, UnreadableEntryError, UsageError
 from spared_bench.files import bytes_below
 from spared_bench.keys.hashing import digest
-from spared_bench.store.entries import MANIFEST, Store
+from spared_bench.store.entries import MANIFEST, Store, discard
 from spared_bench.store.imports import keys_in
 from spared_bench.store.index import CELLS, forget_index
 from spared_bench.store.leases import described, leases_of
 from spared_bench.store.studies import keys_of_studies
-from spared_bench.store.trials import FIGURES, SCORES, TRIALS, read_cell
+from spared_bench.store.trials import FIGURES, SCORES, TRIALS, is_earlier_cell, read_cell
+from spared_bench.words import counted
 
 #: What a store holds, products last.
 RESULTS = (TRIALS, SCORES, FIGURES)
@@ -108,6 +110,13 @@ def verify(
             if repair and not unread:
                 store.remove(kind, key)
         told(verdict.checked, len(wanted))
+    if sample == 1:
+        for path in _damaged_cells(store):
+            verdict.damaged[str(path)] = ["it is no record of a cell"]
+            if not os.access(path, os.R_OK):
+                verdict.unread.append(str(path))
+            elif repair:
+                discard(path)
     verdict.damaged = dict(sorted(verdict.damaged.items()))
     verdict.unread.sort()
     return verdict
@@ -194,13 +203,19 @@ def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
     Raises
     ------
     UsageError
-        While a run uses the store.
+        While a run uses the store, or if the record of a cell is damaged.
     """
     working = [who for _, who in leases_of(store.root).holders()]
     if working:
         raise UsageError(
             f"A run, {described(working[0])}, uses this store. Wait until it has ended;"
             " `spared-bench status` shows it."
+        )
+    if damaged := _damaged_cells(store):
+        raise UsageError(
+            f"{damaged[0]} is no record of a cell, so that it is not known what that needs"
+            f" ({counted(len(damaged), 'such file')}). The run that made it writes it anew from"
+            " what the store has; else remove the file, and its results are collected."
         )
     kept = _reachable(store)
     found = []
@@ -210,6 +225,13 @@ def unneeded(store: Store, days: float) -> list[tuple[str, str, int]]:
         if key not in kept and age >= days * 86_400 and not _belongs(store, kind, key, kept):
             found.append((kind, key, bytes_below(store.folder(kind, key))))
     return found
+
+
+def _damaged_cells(store: Store) -> list[Path]:
+    """Return what is called as the record of a cell and is none, nor one of an earlier version."""
+    paths = sorted((store.root / CELLS).glob("*.json"))
+    named = (path for path in paths if _KEY.fullmatch(path.stem))
+    return [path for path in named if read_cell(path) is None and not is_earlier_cell(path)]
 
 
 def _reachable(store: Store) -> set[str]:

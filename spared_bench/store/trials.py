@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 from spared_bench.errors import CorruptEntryError
 from spared_bench.files import write_text
 from spared_bench.ordinary import read_json
-from spared_bench.results import BY_HAND, IMPORTED, ORIGIN, UNLISTED, TrialResult, TrialScores
+from spared_bench.results import (
+    BY_HAND,
+    IMPORTED,
+    ORIGIN,
+    UNLISTED,
+    UNSCORED,
+    TrialResult,
+    TrialScores,
+)
 from spared_bench.store.entries import Entry, Store
 from spared_bench.store.imports import stations_of
 
@@ -33,7 +41,7 @@ FIGURE = "expression_map.png"
 CALIBRATION = "calibration.png"
 CONFUSION = "confusion.png"
 #: What no record can say of itself.
-_NOT_ITS_OWN = (IMPORTED, ORIGIN, UNLISTED, BY_HAND)
+_NOT_ITS_OWN = (IMPORTED, ORIGIN, UNLISTED, UNSCORED, BY_HAND)
 
 _T = TypeVar("_T")
 

@@ -14,7 +14,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import SubmissionError, UnknownNameError, UsageError
 from spared_bench.leaderboard.entries import EntryResult
 from spared_bench.leaderboard.method_rows import n_codes
-from spared_bench.results import BROUGHT, BY_HAND
+from spared_bench.results import BROUGHT, BY_HAND, IMPORTED
 from spared_bench.specs import PredictorSpec
 from spared_bench.store.processes import scratch_folder
 from spared_bench.store.records import Records
@@ -42,6 +42,8 @@ class Built:
         Datasets of the protocol without results, which are declared absent.
     n_codes : int
         Of how many versions the code was that made the results.
+    n_imported : int
+        Results that ``store import`` brought, or that were made of such.
     """
 
     archive: Path
@@ -49,6 +51,7 @@ class Built:
     n_results: int
     missing: list[str]
     n_codes: int
+    n_imported: int = 0
 
 
 def build(
@@ -115,7 +118,8 @@ def build(
             (folder / bundle.SIGNATURE).write_text(f"{signature}\n", encoding="ascii")
         bundle.pack(folder, archive)
     codes = n_codes(cell.final for cell in cells)
-    return Built(archive, description, len(cells), missing, codes)
+    imported = sum(IMPORTED in cell.final.facts for cell in cells)
+    return Built(archive, description, len(cells), missing, codes, imported)
 
 
 def known_name(bench: Bench, predictor: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from spared_bench.contracts import checked_completion, lacking
+from spared_bench.contracts import completion_of, lacking
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget, Context
 from spared_bench.registry import Registered, Registry
@@ -60,7 +60,7 @@ class _Subject:
 
     def complete(self, slides: Slides) -> np.ndarray:
         """Complete, and check shape, finiteness and measured entries as a run does."""
-        return checked_completion(self.completer.complete(slides), slides, self.entry.spec.name)
+        return completion_of(self.completer, slides, self.entry.spec.name)
 
 
 def _light(subject: _Subject) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import Bench
-from spared_bench.contracts import checked_completion
+from spared_bench.contracts import completion_of
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.keys.hashing import digest
@@ -86,7 +86,7 @@ def make_completed(
         layer = np.full(source.adata.shape, np.nan, dtype=np.float32)
         for split in ("train", "val"):
             slides, rows = source.slides(split), source.adata.obs["split"].to_numpy() == split
-            layer[rows] = checked_completion(method.complete(slides), slides, completer)
+            layer[rows] = completion_of(method, slides, completer)
         np.save(folder / _COMPLETED, layer)
         (folder / _FIT).write_text(json.dumps(told), encoding="utf-8")
         if hasattr(method, "save") and hasattr(method, "load"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.contracts import checked_output
@@ -37,6 +38,7 @@ def predicted(method: Any, slides: Slides, name: str, seed: int) -> Prediction:
         See ``checked_output``.
     """
     seed_everything(seed)
+    given = replace(slides, adata=slides.adata.copy())  # a method may write into its own
     with predicting(slides):
         answer = method.predict(slides)
-    return checked_output(answer, slides, name)
+    return checked_output(answer, given, name)

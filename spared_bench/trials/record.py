@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from spared_bench.trials.products import Prepared
 
 #: Facts of a trial that decide how it counts; protocols of the same settings agree on them.
 _NOT_A_METHODS = ("evaluation_split", "tier", "shared_donors", "fold_of", "synthetic",
-                  "conflicts_with", "control", "needs_known", "distribution")  # fmt: skip
+                  "conflicts_with", "comparable", "target", "control", "needs_known",
+                  "distribution")  # fmt: skip
 
 
 def blank_record(bench: Bench, job: Job) -> TrialResult:
@@ -73,11 +75,19 @@ def told_otherwise(bench: Bench, job: Job, result: TrialResult, strict: bool) ->
         for name in _NOT_A_METHODS
         if json.dumps(result.facts.get(name)) != json.dumps(planned.get(name))
     ]
+    # Slides may have been checked since; what they failed then, they fail now.
+    if _failed_slides(result.facts).items() - _failed_slides(planned).items():
+        wrong.append("slide_checks")
     if result.environment.get("isolation") == "strict" and not strict:
         wrong.append("isolation")
     if result.environment.get("plugins") != plugins_of(bench, job):
         wrong.append("plugins")
     return wrong
+
+
+def _failed_slides(facts: Mapping[str, Any]) -> dict[str, str]:
+    failed = facts.get("slide_checks", {}).get("failed", {})
+    return {slide_id: json.dumps(told) for slide_id, told in failed.items()}
 
 
 def dataset_facts(bench: Bench, name: str) -> dict[str, Any]:

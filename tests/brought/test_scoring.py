@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -227,6 +230,32 @@ def test_exported_slides_hold_what_was_prepared_and_a_full_folder_is_refused(
     assert "-d toy --suite protocol.yaml" in (tmp_path / "split" / "README.md").read_text()
     with pytest.raises(UsageError, match="holds something already"):
         export_split(bench, "toy", tmp_path / "split")
+
+
+def test_an_export_that_does_not_end_leaves_nothing_and_what_was_killed_is_taken_away(
+    bench, tmp_path, monkeypatch
+):
+    from spared_bench.brought import split_export
+    from spared_bench.store.processes import place
+
+    folder = tmp_path / "split"
+
+    def fill(*_):
+        assert not [path for path in folder.iterdir() if not path.name.startswith(".")]
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(split_export, "_write_tables", fill)
+        split_export.export_split(bench, "toy", folder)
+    assert list(folder.iterdir()) == []
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    killed = folder / f".export.{place()}.{ended.pid}-1.0123abcd"
+    (killed / "train").mkdir(parents=True)
+    made = split_export.export_split(bench, "toy", folder)
+    assert made.folder == folder
+    names = {"README.md", "genes.csv", "patches", "protocol.yaml", "split.json", "spots.csv"}
+    assert {path.name for path in folder.iterdir()} == names | set(made.slides)
 
 
 def test_a_strangers_metric_that_raises_costs_no_other_score_and_is_named(

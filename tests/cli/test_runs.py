@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from spared_bench.cli import app
 from spared_bench.errors import SparedBenchError, UsageError
+from spared_bench.running.run_file import RunFile
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 
@@ -294,3 +295,22 @@ def test_gc_says_what_it_would_remove_before_it_does(workspace):
     spared_bench("store", "gc", "--days", 0, "--yes", "-w", workspace)
     assert list((workspace / "training").iterdir()) == []
     assert list((workspace / "store").glob("trials/*/*")) == []
+
+
+def test_status_shows_a_run_of_a_protocol_file_before_it_has_results(tmp_path):
+    run = RunFile(tmp_path / "runs", "toy@1")
+    try:
+        run.waiting("process 7 on there has prepare toy")
+        shown = spared_bench("status", "-w", tmp_path)
+    finally:
+        run.close()
+    assert shown.exit_code == 0, shown.exception
+    assert "waits for another run: process 7 on there" in shown.stdout
+
+
+def test_status_names_a_record_that_cannot_be_read(workspace):
+    assert toy_run(workspace, "-p", "toy-mean").exit_code == 0
+    (path,) = (workspace / "store" / "cells").glob("*.json")
+    path.write_text("[1]")
+    shown = spared_bench("status", "-w", workspace)
+    assert f"cells/{path.name} is no record of a cell" in shown.stderr

@@ -1,4 +1,4 @@
-"""Folders that may not be read are told of, and never taken for empty ones."""
+"""Folders that may not be read, or are none, are told of, and never taken for empty ones."""
 
 from __future__ import annotations
 
@@ -65,6 +65,27 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(added, shut, words, told)
     assert "Traceback" not in output
     assert (status == 0) == (shut == "w/data/mine")  # other datasets are listed
     assert "permissions" in output
+
+
+@pytest.mark.parametrize("words", ["status", "data prepare toy", "store verify"])
+@pytest.mark.parametrize(
+    "name", ["store", "store/leases", "store/leases/owners", "store/cells", "store/trials", "logs"]
+)
+@pytest.mark.parametrize("unplugged", [False, True])
+def test_what_is_no_folder_where_a_workspace_has_one_is_named(tmp_path, words, name, unplugged):
+    (tmp_path / "w/store/leases").mkdir(parents=True)
+    place = tmp_path / "w" / name
+    if place.is_dir():
+        shutil.rmtree(place)
+    if unplugged:
+        place.symlink_to(tmp_path / "gone")
+    else:
+        place.write_text("x")
+    (tmp_path / "w" / "store.txt").write_text("of somebody else")
+    status, output = spared_bench(*words.split(), "-w", tmp_path / "w")
+    assert status == 1
+    assert f"{place} is no folder, and a workspace has one there. Move it away" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(

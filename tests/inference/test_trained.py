@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import anndata as ad
 import imagecodecs
@@ -140,6 +141,28 @@ def test_a_grid_covers_the_tissue_and_leaves_the_glass_out(trained_workspace, tm
     centres = ad.read_h5ad(tmp_path / "p.h5ad").obsm["spatial"]
     x, y = np.meshgrid(np.arange(10, 100, 20), np.arange(10, 120, 20))
     np.testing.assert_array_equal(centres, np.stack([x.ravel(), y.ravel()], axis=1))
+
+
+def test_a_disk_that_fills_up_leaves_an_earlier_prediction_as_it_was(
+    trained_workspace, toy, tmp_path, monkeypatch
+):
+    _, slides, image = toy
+    spots = write_positions(tmp_path / "positions.csv", slides.coordinates)
+    command = [
+        *("toy/none/linear-probe", "--image", image, "--spots", spots, "--um-per-px", 6.25),
+        *("--out", tmp_path / "p.h5ad"),
+    ]
+    assert run_predict(trained_workspace, *command).exit_code == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fill(_, path, **options):
+        Path(path).write_bytes(b"half")
+        raise RuntimeError("Can't decrement id ref count (No space left on device)")
+
+    monkeypatch.setattr(ad.AnnData, "write_h5ad", fill)
+    done = run_predict(trained_workspace, *command)
+    assert "No space left" in str(done.exception)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_an_image_of_four_bits_in_eight_is_not_predicted(trained_workspace, tmp_path):

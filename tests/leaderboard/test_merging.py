@@ -11,7 +11,7 @@ from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 from spared_bench.leaderboard.merging import entry_trials, with_listing, without_foreign_facts
 from spared_bench.leaderboard.tables import as_csv, as_markdown
 from spared_bench.leaderboard.text import row_name
-from spared_bench.results import UNLISTED
+from spared_bench.results import IMPORTED, UNLISTED
 from tests.board_samples import METRICS, board_rows, trial
 
 
@@ -112,6 +112,28 @@ def on(name, mse):
         "predictor": "ridge",
         "split_scores": {"test": {"mse": mse}},
     }
+
+
+def test_where_a_protocol_names_no_datasets_those_run_here_count_and_no_further_ones():
+    entries = [entry(results=[on("breast", 0.5), on("theirs", 1e-9)])]
+    imported = [
+        replace(each, facts={**each.facts, IMPORTED: True})
+        for each in (trial("ridge", mse=3.0), trial("ridge", dataset="theirs", mse=1e-9))
+    ]
+    runs = [trial("ridge", mse=1.0), trial("stnet", mse=2.0)]
+
+    for listed in ({"demo@1": ()}, {}):
+        trials = [*runs, *imported, *entry_trials(entries)]
+        (part,) = board_rows(with_listing(trials, listed)).protocols
+        ranks = [(row.predictor, row.origin.trust, row.rank) for row in part.rows]
+        assert ranks == [
+            ("ridge", "re-scored", 1),
+            ("ridge", "reproduced", 2),
+            ("stnet", "reproduced", 3),
+            ("ridge", "imported", 4),
+        ]
+        (part,) = board_rows(with_listing(entry_trials(entries), listed)).protocols
+        assert {each.name for each in part.datasets if each.counts} == {"breast", "theirs"}
 
 
 def test_a_further_dataset_of_one_entry_takes_nobodys_rank_and_enters_no_mean():

@@ -13,6 +13,7 @@ from spared_bench.api import load_dataset, make_bench, select
 from spared_bench.completion.benchmark import Condition, measure
 from spared_bench.errors import ImageError, UsageError
 from spared_bench.executors.work import run_job
+from spared_bench.planning.images import slides_without_image
 from spared_bench.planning.selection import make_plan
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.description import Description, SlideEntry
@@ -117,6 +118,27 @@ def test_the_user_is_told_which_slide_of_which_dataset_lacks_its_image(bench, op
         prepared.slides("train").patches[:2]
     del options["plugin_files"], options["device"]
     assert load_dataset("mob_demo", **options).slides("train").patches[0].shape == (1, 48, 48, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts: [1],
+        lambda facts: 7,
+        dict.fromkeys,
+        lambda facts: dict.fromkeys(facts, "x"),
+        lambda facts: {slide_id: {"width": 0} for slide_id in facts},
+        lambda facts: {slide_id: {**each, "width": "0"} for slide_id, each in facts.items()},
+    ],
+)
+def test_facts_of_images_that_hold_something_else_tell_nothing_and_end_no_plan(bench, change):
+    cut_all_patches(bench, "half-blind")
+    (facts,) = bench.workspace.store.root.rglob("facts.json")
+    assert slides_without_image(bench, "half-blind") == ["two"]
+    text = facts.read_text()
+    facts.write_text(json.dumps(change(json.loads(text))).ljust(len(text)))
+    assert slides_without_image(bench, "half-blind") == []
+    assert select(bench, ["half-blind"], ["none"], ["shufflenet"]).cells
 
 
 def test_data_prepare_names_slides_without_an_image(options, tmp_path):

@@ -69,6 +69,47 @@ def test_two_runs_on_one_workspace_share_the_work_and_do_no_trial_twice(
     assert list((workspace / "store" / "leases").glob("*.lease")) == []
 
 
+HOLDS = """
+import sys
+import time
+from pathlib import Path
+from spared_bench.store.leases import leases_of
+
+assert leases_of(Path(sys.argv[1])).take(sys.argv[2])
+print("held", flush=True)
+time.sleep(120)
+"""
+
+
+@pytest.mark.parametrize("kind", ["prepare", "complete", "network"])
+def test_a_run_says_for_whom_it_waits_where_its_trials_need_what_the_other_makes(tmp_path, kind):
+    """And not only where another has the trials themselves."""
+    plan = toys(tmp_path / "workspace", TOY_PROTOCOL, ["toy-staged"])
+    store, (cell,) = plan.bench.workspace.store, plan.cells
+    (job, *_) = cell.wanted({})
+    while job.kind != kind:
+        needs = plan.needs(job)
+        job = next((need for need in needs if need.kind == kind), needs[0])
+    words = [sys.executable, "-c", HOLDS, str(store.root), job.name]
+    holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    said = []
+
+    class Listens(Deaf):
+        def waiting(self, message):
+            said.append(message)
+            holder.kill()
+
+    try:
+        assert holder.stdout.readline() == "held\n"
+        report = execute(plan, executor="inline", watcher=Listens(), **QUIET)
+    finally:
+        holder.kill()
+        holder.wait()
+    assert [result.status for result in report.results] == ["ok"]
+    assert f"process {holder.pid} on " in said[0]
+    assert f" has {kind} toy" in said[0]
+
+
 def test_what_a_killed_run_had_begun_is_taken_over_by_the_other(workspace, protocol, tmp_path):
     words = command_of(workspace, protocol, "-p", "toy-slow", "--json")
     doomed = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -151,6 +151,70 @@ def test_a_forged_archive_is_shown_as_imported_from_the_store_and_from_mlflow(
         assert "toy-mean (imported)" in (out / "leaderboard.md").read_text()
 
 
+def test_a_run_that_finds_an_imported_trial_reports_it_by_the_names_that_were_asked_for(
+    forged, tmp_path
+):
+    folder = unpacked(forged, tmp_path / "renamed")
+    (record,) = (folder / "trials").glob("*/result.json")
+    said = {
+        "dataset": "../x",
+        "completer": "y",
+        "predictor": "z",
+        "protocol": "t@9",
+        "seed": 10**30,
+    }
+    edited(record, lambda values: values.update(said, key="0" * 64))
+    other = toy_bench(tmp_path / "other")
+    import_archive(other.workspace.store, packed(folder, tmp_path / "renamed.tar"))
+    report = execute(select(other, predictors=["toy-mean"]), executor="inline", track=False)
+    (result,) = report.results
+    assert result.cell == ("toy@1", "toy", "none", "toy-mean", 0)
+    assert result.facts[IMPORTED]
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("environment", {"plugins": [1]}),
+        ("environment", {"packages": "numpy"}),
+        ("environment", {"machine": {"a": 1}}),
+        ("environment", {"device": 7}),
+        ("facts", {"slide_checks": [1]}),
+        ("facts", {"slide_checks": {"failed": [1]}}),
+        ("facts", {"slide_checks": {"failed": {"one": 1}}}),
+    ],
+)
+def test_a_trial_that_says_with_other_types_how_it_was_made_is_none(forged, tmp_path, field, said):
+    folder = unpacked(forged, tmp_path / "shapeless")
+    (record,) = (folder / "trials").glob("*/result.json")
+    edited(record, lambda values: values[field].update(said))
+    with pytest.raises(UsageError, match="this is no record of a trial"):
+        import_archive(Store(tmp_path / "s"), packed(folder, tmp_path / "shapeless.tar"))
+
+
+def test_imported_results_of_further_seeds_leave_no_other_imported_row_incomplete(bench, tmp_path):
+    protocol = tmp_path / "two_seeds.yaml"
+    protocol.write_text(f"{TOY_PROTOCOL.read_text()}\nseeds: [0, 7]\n")
+    options = {"workspace": bench.workspace.root, "plugin_files": [TOY_PLUGIN], "device": "cpu"}
+    two_seeds = make_bench(str(protocol), **options)
+    execute(select(two_seeds, predictors=["toy-mean"]), executor="inline", track=False)
+    execute(select(bench, predictors=["toy-network"]), executor="inline", track=False)
+    export(bench.workspace.store, tmp_path / "sound.tar")
+    other = toy_bench(tmp_path / "other")
+    import_archive(other.workspace.store, tmp_path / "sound.tar")
+
+    for protocols, seeds in (([bench.protocol], [1, 1]), ([two_seeds.protocol], [2, 1])):
+        left_out = []
+        options = {"source": "store", "registry": other.registry, "protocols": protocols}
+        build_leaderboard(other.workspace, **options, left_out=left_out)
+        rows = json.loads((other.workspace.leaderboard / "leaderboard.json").read_text())
+        found = {row["predictor"]: row["datasets"]["toy"] for row in rows["protocols"][0]["rows"]}
+        assert [found[name]["seeds"] for name in ("toy-mean", "toy-network")] == seeds
+        assert found["toy-network"]["failed"] == max(seeds) - 1
+        told = [each for each in left_out if "of seed 7, and it has 0." in each]
+        assert len(told) == (max(seeds) == 1)
+
+
 def test_a_study_of_difficulty_names_imported_scores_as_such(forged, prepared_workspace, tmp_path):
     from spared_bench.studies.difficulty import scores_of
 
@@ -184,12 +248,13 @@ def test_an_imported_run_confirms_no_submission(forged, prepared_workspace, tmp_
 def test_a_record_cannot_say_itself_where_it_comes_from(forged, bench):
     store = bench.workspace.store
     (cell,) = finished_cells(store)
-    facts = {**cell.final.facts, "origin": {"trust": "re-scored"}, "unlisted": True, IMPORTED: True}
+    claims = {"origin": {"trust": "re-scored"}, "unlisted": True, "unscored": [1], IMPORTED: True}
+    facts = {**cell.final.facts, **claims}
     values = replace(cell.final, facts=facts).as_dict()
     edited(cell.folder / "result.json", lambda old: old.update(values))
     edited(cell.scores / "scores.json", lambda old: old.update(imported=[{"archive": "a.tar"}]))
     result, _ = read_trial(store, cell.final.key)
-    assert not {"origin", "unlisted", IMPORTED} & set(result.facts)
+    assert not {"origin", "unlisted", "unscored", IMPORTED} & set(result.facts)
     (cell,) = finished_cells(store)
     assert cell.final.scores["test"]
     assert IMPORTED not in cell.final.facts

@@ -114,6 +114,33 @@ def test_what_lies_in_a_store_and_is_no_entry_is_neither_checked_nor_collected(s
     assert unneeded(store, days=0) == needless
 
 
+@pytest.mark.parametrize("damage", ["", "[1]", "\0" * 300, '{"cell": 3}'])
+def test_a_damaged_record_of_a_cell_is_found_and_its_results_are_not_collected(store, damage):
+    found = unneeded(store, days=0)
+    path = store.root / "cells" / CELL
+    record = path.read_text()
+    path.write_text(damage)
+    assert verify(store).damaged == {str(path): ["it is no record of a cell"]}
+    with pytest.raises(UsageError, match=r"no record of a cell.*\(1 such file\).*writes it anew"):
+        unneeded(store, days=0)
+    assert verify(store, sample=0.5).damaged == {}  # of entries
+    assert verify(store, repair=True).unread == []
+    assert not path.exists()
+    assert verify(store).damaged == {}
+    path.write_text(record)
+    assert unneeded(store, days=0) == found
+
+
+def test_a_manifest_that_names_what_no_file_can_be_called_is_damaged(store):
+    entry = store.obtain("trials", {"a": 1}, writes("abc"))
+    manifest = json.loads((entry.folder / "manifest.json").read_text())
+    manifest["files"]["a" * 300] = {"bytes": 1, "sha256": "x"}
+    (entry.folder / "manifest.json").write_text(json.dumps(manifest))
+    found = verify(store, repair=True)
+    assert (list(found.damaged), found.unread) == ([str(entry.folder)], [])
+    assert not entry.folder.exists()
+
+
 def test_gc_keeps_what_is_young_and_waits_while_a_run_uses_the_store(store):
     assert unneeded(store, days=1) == []
     leases = Leases(store.root / "leases")

@@ -25,6 +25,8 @@ from spared_bench.errors import (
 )
 from spared_bench.leaderboard.entries import read_entries
 from spared_bench.results import TrialResult
+from spared_bench.store.archives import export, import_archive
+from spared_bench.store.entries import Store
 from spared_bench.submissions import bundle
 from spared_bench.submissions.add import add, unreproduced, withdraw
 from spared_bench.submissions.build import build
@@ -379,6 +381,20 @@ def test_runs_of_an_earlier_version_are_not_handed_in_as_the_installed_one(run_w
     assert "1 of 1 runs of 'toy-ridge' are of version 1, and 2 is installed" in str(refused.value)
     assert build(bench, "toy-ridge", tmp_path, version="1").description.version == "1"
     assert build(bench, "toy-mean", tmp_path).description.version == "1"
+
+
+def test_whoever_builds_a_bundle_of_imported_runs_is_told(bench, run_workspace, tmp_path):
+    export(Store(run_workspace / "store"), tmp_path / "theirs.tar")
+    store = bench.workspace.store
+    import_archive(store, tmp_path / "theirs.tar")
+    command = ["submit", "build", "toy-ridge", "--protocol", str(TOY_PROTOCOL)]
+    command += ["--plugin", str(TOY_PLUGIN), "--out", str(tmp_path), "-w"]
+    told, own = (
+        CliRunner().invoke(app, [*command, str(root)]).output
+        for root in (bench.workspace.root, run_workspace)
+    )
+    assert "1 result of these came with `store import`" in " ".join(told.split())
+    assert "store import" not in own
 
 
 def test_a_bundle_of_runs_before_and_after_an_edit_says_so(prepared_workspace, tmp_path):

@@ -91,7 +91,7 @@ def predict(
     predicted = applying.apply(trained, registry, slide)
     predicted.layers["predicted"] = predicted.X.copy()
     predicted.uns["spatial"] = spatial_of({image.stem: slide}, [image.stem])
-    predicted.write_h5ad(path)
+    applying.write_whole(predicted, path)
     draw_genes(predicted, columns, image, picture)
     facts = {"spots": predicted.n_obs, "genes": predicted.n_vars, "notes": notes}
     lines = [

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spared_bench.workspace import Workspace
 
 #: What is said of a result by what was another one when it was made (``trials.outdated``).
+_MOST_TOLD = 20  # of what cannot be read
 _OF_OTHERS = {"": "", "settings": ", under other settings", "data": ", of other data"}
 
 
@@ -56,11 +57,14 @@ def status(
     with uncollected(), Records(space.store, outcomes=not as_json) as records:
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
             typer.echo(note, err=True)
-        found = _found(records)
+        unread: list[str] = []
+        found = _found(records, unread)
         outdated = outdated_cells(records, {})
+    for told in unread[:_MOST_TOLD]:
+        typer.echo(told, err=True)
     name = _name_of(protocol or _default(space, found))
     results = [result for result in found if result.protocol.partition("@")[0] == name]
-    if not (results or protocol.endswith((".yaml", ".yml"))):
+    if protocol and not (results or protocol.endswith((".yaml", ".yml"))):
         _check_name(name)
     if failed:
         results = [result for result in results if not result.ok]
@@ -137,12 +141,15 @@ def _check_name(name: str) -> None:
     discover(specs_only=True).get("protocol", name)
 
 
-def _found(records: Records) -> list[TrialResult]:
-    """Return the trials that count, and the failed ones of searches, ended or not."""
+def _found(records: Records, unread: list[str]) -> list[TrialResult]:
+    """Return the trials that count, and the failed ones of searches, ended or not.
+
+    ``unread`` takes a sentence for each that is there and cannot be read.
+    """
     from spared_bench.trials.cells import cells_in, failures_since
 
     found = {}
-    for cell in cells_in(records):
+    for cell in cells_in(records, unread=unread):
         found[cell.final.key] = cell.final
         found |= {trial.key: trial for trial, _ in cell.search if not trial.ok}
     found |= {trial.key: trial for trial in failures_since(records)}

@@ -18,6 +18,7 @@ from spared_bench.cli.common import (
     warn_of_quarantine,
 )
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
@@ -123,6 +124,12 @@ def build(
         lines += [
             f"Its results were made by {built.n_codes} versions of the code of {label} and its"
             " completers: run the whole suite again for one."
+        ]
+    if built.n_imported:
+        facts["imported"] = built.n_imported
+        lines += [
+            f"{counted(built.n_imported, 'result')} of these came with `store import`, or were made"
+            " of what did, and nobody trained them here: hand them in only if they are yours."
         ]
     lines += [f"`spared-bench submit check {built.archive}` says what a maintainer will see."]
     show_result({"bundle": built.archive, "label": label, **facts}, as_json, "\n".join(lines))

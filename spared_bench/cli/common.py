@@ -127,6 +127,23 @@ def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Itera
         yield "  ".join(filled).rstrip()
 
 
+def in_terminal(message: str) -> str:
+    """Return a message of a stranger's code or archive: in a terminal it can give no orders."""
+    if message.isprintable():
+        return message
+    from spared_bench.leaderboard.text import visible
+
+    return visible(message, _MOST_LETTERS)
+
+
+def story_in_terminal(traceback: str) -> str:
+    """Return the lines of a traceback so, each with its blanks before it."""
+    lines = traceback.splitlines()
+    blanks = [line[: len(line) - len(line.lstrip(" "))] for line in lines]
+    told = zip(blanks, lines, strict=True)
+    return "\n".join(blank + in_terminal(line[len(blank) :]) for blank, line in told)
+
+
 def warn_of_quarantine(plugins: Sequence[Any]) -> None:
     """Say on one line each which plugins were left out."""
     for plugin in plugins:

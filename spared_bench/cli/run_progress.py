@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from spared_bench.cli.common import in_terminal
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.planning.plan import Plan
 from spared_bench.results import nan_to_none
@@ -91,14 +92,14 @@ class LineWatcher:
         result = outcome.result
         if outcome.job.kind != "trial":
             verb = _VERBS[outcome.job.kind]
-            told = verb if outcome.status == "ok" else f"{outcome.status}: {outcome.message}"
-            return f"          {outcome.job.label}  {told}"
+            failed = f"{outcome.status}: {in_terminal(outcome.message)}"
+            return f"          {outcome.job.label}  {verb if outcome.status == 'ok' else failed}"
         left = max(self._open - 1, 0)
         count = f"[{self._done:>3} done, {left} left]"
         if result is None or not result.ok:
             status = result.status if result else outcome.status
             message = result.message if result else outcome.message
-            return f"{count} {outcome.job.label}  {status}: {message}"
+            return f"{count} {outcome.job.label}  {status}: {in_terminal(message)}"
         seconds = result.seconds.get("total", math.nan)
         error = f"validation MSE {result.validation_mse:.4f}"
         return f"{count} {outcome.job.label}  {error}  {seconds:.1f} s"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from spared_bench.cli.common import print_table, show_result
+from spared_bench.cli.common import in_terminal, print_table, show_result
 from spared_bench.results import UNSCORED
 from spared_bench.words import counted
 
@@ -71,7 +71,7 @@ def _print_report(report: Report, summary: Sequence[str]) -> None:
         )
     for result in report.failed:
         told = f"{result.dataset} · {result.completer} · {result.predictor}"
-        typer.echo(f"  {told}: {result.status}: {result.message}")
+        typer.echo(f"  {told}: {result.status}: {in_terminal(result.message)}")
     for unscored in dict.fromkeys(each.facts.get(UNSCORED) for each in report.results):
         if unscored:
             typer.echo(f"  {unscored}")

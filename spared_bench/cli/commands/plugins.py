@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,8 +16,10 @@ from spared_bench.cli.common import (
     JSON,
     PLUGIN,
     WORKSPACE,
+    in_terminal,
     print_table,
     show_result,
+    story_in_terminal,
     warn_of_quarantine,
 )
 from spared_bench.errors import UnknownNameError
@@ -128,7 +131,8 @@ def why(
         return
     for each in found:
         if each.quarantined:
-            typer.echo(f"{each.distribution} {each.version}: {each.reason}\n\n{each.traceback}")
+            typer.echo(f"{each.distribution} {each.version}: {in_terminal(each.reason)}")
+            typer.echo(f"\n{story_in_terminal(each.traceback)}")
 
 
 @plugins_app.command("check")
@@ -173,16 +177,14 @@ def _shown(outcomes: Iterable[Outcome]) -> list[Outcome]:
         if not found or outcome.plugin != found[-1].plugin:
             typer.echo(outcome.plugin)
         found.append(outcome)
-        reason = f": {outcome.message}" if outcome.message else ""
+        reason = f": {in_terminal(outcome.message)}" if outcome.message else ""
         first = told.setdefault((outcome.plugin, outcome.message), outcome.name)
         again = outcome.status == "failed" and first != outcome.name
         if again:
             reason = f": the same error as in {first!r}"
         typer.echo(f"  {outcome.status:<8}{outcome.name}{reason}")
         if outcome.traceback and not again:
-            typer.echo(
-                "".join(f"    {line}\n" for line in outcome.traceback.splitlines()), nl=False
-            )
+            typer.echo(indent(story_in_terminal(outcome.traceback), "    "))
     counts = {state: sum(each.status == state for each in found) for state in _STATES}
     typer.echo(", ".join(f"{number} {state}" for state, number in counts.items()) + ".")
     return found

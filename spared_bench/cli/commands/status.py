@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.common import JSON, WORKSPACE, print_table, show_result
+from spared_bench.cli.common import (
+    JSON,
+    WORKSPACE,
+    in_terminal,
+    print_table,
+    show_result,
+    story_in_terminal,
+)
 from spared_bench.errors import UsageError
 from spared_bench.results import UNSCORED
 from spared_bench.words import counted
@@ -160,7 +167,7 @@ def _state(result: TrialResult) -> str:
     if result.ok:
         return "ok, not by every metric" if result.facts.get(UNSCORED) else "ok"
     quarantined = " (quarantined)" if result.facts.get("quarantined") else ""
-    return f"{result.status}{quarantined}: {result.message}"
+    return f"{result.status}{quarantined}: {in_terminal(result.message)}"
 
 
 def _show_runs(runs: list[dict[str, Any]]) -> None:
@@ -204,16 +211,14 @@ def _show_one(found: list[TrialResult], why: str, as_json: bool) -> None:
 def _print_trials(found: Sequence[TrialResult]) -> None:
     for result in found:
         attempts = result.environment.get("attempts", 1)
-        typer.echo(
-            f"{result.key}\n{result.protocol} · {result.dataset} · {result.completer} ·"
-            f" {result.predictor} · seed {result.seed} · {result.parameters}\n"
-            f"{_state(result)}"
-        )
+        names = [result.protocol, result.dataset, result.completer, result.predictor]
+        told = " · ".join([*names, f"seed {result.seed}", f"{result.parameters}"])
+        typer.echo(f"{result.key}\n{in_terminal(told)}\n{_state(result)}")
         if attempts > 1:
             typer.echo(f"Tried {attempts} times.")
         if result.traceback:
-            typer.echo(result.traceback)
+            typer.echo(story_in_terminal(result.traceback))
         if result.facts.get(UNSCORED):
             typer.echo(result.facts[UNSCORED])
         known = {name: value for name, value in result.environment.items() if name != "packages"}
-        typer.echo("; ".join(f"{name}: {value}" for name, value in known.items()))
+        typer.echo(in_terminal("; ".join(f"{name}: {value}" for name, value in known.items())))

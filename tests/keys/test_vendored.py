@@ -130,3 +130,12 @@ def test_a_folder_that_may_not_be_listed_is_asked_for_each_name(plugin, monkeypa
 
     monkeypatch.setattr(named.os, "scandir", refuse)
     assert set(sources(module)) == listed
+
+
+def test_dots_that_lead_above_the_topmost_folder_name_nothing(plugin):
+    module = module_of(plugin)
+    found = set(sources(module))
+    model = plugin.parent / "third_party" / "repo" / "model.py"
+    model.write_text(f"{model.read_text()}from {'.' * 99} import far\n")
+    forget()
+    assert set(sources(module)) == found

@@ -62,7 +62,8 @@ def module_of(plugin: Path) -> str:
 
 
 def forget():
-    for cached in (code._source_file, code._imports, code._is_followed, code.code_hash):
+    caches = (code._source_file, code._imports, code._is_followed, code._home, code.code_hash)
+    for cached in caches:
         cached.cache_clear()
 
 
@@ -115,6 +116,24 @@ def test_the_hash_is_the_same_wherever_a_plugin_lies(plugin, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     elsewhere = module_of(made(tmp_path / "moved" / "deeper"))
     assert set(sources(elsewhere)) - {elsewhere} == set(here)
+
+
+def test_the_hash_is_the_same_where_the_plugins_folder_is_the_current_one(plugin, monkeypatch):
+    beside = {
+        "beside.py": "import packed.one\n",
+        "packed/__init__.py": "",
+        "packed/one.py": "",
+        "spaced/two.py": "",  # of a package without __init__.py
+    }
+    for name, text in beside.items():
+        (plugin.parent / name).parent.mkdir(exist_ok=True)
+        (plugin.parent / name).write_text(text)
+    plugin.write_text(f"{plugin.read_text()}\n    import beside\n    import spaced.two\n")
+    found, hashed = sources(module := module_of(plugin)), code_hash(module)
+    monkeypatch.syspath_prepend(plugin.parent)  # as Python has it for `-m`
+    assert sources(module_of(plugin)) == found
+    assert code_hash(module) == hashed
+    assert {plugin.parent / name for name in beside} <= set(found.values())
 
 
 def test_of_pythons_own_modules_no_neighbour_counts():

@@ -102,7 +102,9 @@ class Folders:
         """Return the files in a folder whose names are among these."""
         if (listed := self._list(folder)) is not None:
             return [folder / name for name in sorted(listed[1].intersection(names))]
-        return [path for name in sorted(names) if (path := folder / name).is_file()]
+        # Not of `Path`, which raises where a folder may not even be entered.
+        paths = [folder / name for name in sorted(names)]
+        return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113
 
     def modules_in(self, folder: Path, module: str) -> list[Path]:
         """Return the files that a module's name may mean in a folder, its packages among them."""
@@ -118,7 +120,7 @@ class Folders:
     def _folders_in(self, folder: Path, names: Collection[str]) -> Collection[str]:
         if (listed := self._list(folder)) is not None:
             return listed[0].intersection(names)
-        return [name for name in names if (folder / name).is_dir()]
+        return [name for name in names if os.path.isdir(folder / name)]  # noqa: PTH112
 
     def _list(self, folder: Path) -> tuple[frozenset[str], frozenset[str]] | None:
         if folder not in self._listed:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from spared_bench.keys import code, named
+from spared_bench.keys.brought import brought
 from spared_bench.keys.code import code_hash, sources
 from spared_bench.registry.modules import from_file
 
@@ -158,3 +160,26 @@ def test_dots_that_lead_above_the_topmost_folder_name_nothing(plugin):
     model.write_text(f"{model.read_text()}from {'.' * 99} import far\n")
     forget()
     assert set(sources(module)) == found
+
+
+def test_a_folder_that_may_not_even_be_entered_holds_nothing(plugin, monkeypatch):
+    plugin.write_text(f"{plugin.read_text()}\nSHUT = 'shut/settings.json'\n")
+    (plugin.parent / "shut").mkdir()
+    (plugin.parent / "shut" / "settings.json").write_text("1")
+    module = module_of(plugin)
+    assert brought(module)
+    scandir, stat = os.scandir, os.stat
+
+    def list_others(place):
+        return refuse(place) if Path(place).name == "shut" else scandir(place)
+
+    def look_at_others(place, **options):
+        inside = isinstance(place, str | Path) and Path(place).parent.name == "shut"
+        return refuse(place) if inside else stat(place, **options)
+
+    def refuse(place):  # as where another user's folder is shut, which root enters
+        raise PermissionError(place)
+
+    monkeypatch.setattr(os, "scandir", list_others)
+    monkeypatch.setattr(os, "stat", look_at_others)
+    assert brought(module) == {}

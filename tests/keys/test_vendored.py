@@ -153,6 +153,28 @@ def test_a_folder_that_may_not_be_listed_is_asked_for_each_name(plugin, monkeypa
     assert set(sources(module)) == listed
 
 
+def test_modules_that_are_imported_by_texts_are_found(plugin):
+    by_text = """
+from importlib import import_module
+import importlib
+
+def g(name):
+    import_module("by_text.one")
+    importlib.import_module(name="of_a_keyword")
+    importlib.import_module(".two", __package__)
+    __import__("beside")
+    importlib.import_module(name), import_module(f"{name}.x"), import_module("no module"), print()
+"""
+    plugin.write_text(plugin.read_text() + by_text)
+    files = ("third_party/repo/by_text/one.py", "two.py", "beside.py", "of_a_keyword.py")
+    for name in (*files, "no module.py"):
+        (plugin.parent / name).parent.mkdir(exist_ok=True)
+        (plugin.parent / name).write_text("")
+    found = set(sources(module_of(plugin)).values())
+    assert {plugin.parent / name for name in files} <= found
+    assert plugin.parent / "no module.py" not in found
+
+
 def test_dots_that_lead_above_the_topmost_folder_name_nothing(plugin):
     module = module_of(plugin)
     found = set(sources(module))

@@ -7,6 +7,7 @@ They are found without running anything, by texts in the code: what ``Path(__fil
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from spared_bench.keys.code import of_strangers, own_folders, place_of, sources
@@ -49,6 +50,13 @@ def brought(module: str) -> dict[str, str]:
 
 def _digest(path: Path) -> str:
     try:
-        return file_digest(path)
+        facts = path.stat()
+        return _digest_of(path, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
     except OSError:
         return "unreadable"  # which a method says itself where it needs it
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(path: Path, size: int, changed: int, entered: int) -> str:
+    """Weights of many GB are read once, and not for every method that names them."""
+    return file_digest(path)

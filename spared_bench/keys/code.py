@@ -128,7 +128,7 @@ def sources(module: str) -> dict[str, Path]:
             waiting += _followed(_imports(name, path), own)
         if own not in _OURS:
             for path in vendored(of_strangers(found), own_folders(found)):
-                found[place_of(path, module)] = path
+                found[_name_of(path, module)] = path
                 with suppress(PluginError):  # no Python of today: nothing imports it
                     waiting += _followed(_imports("", path), own)
     return found
@@ -144,6 +144,22 @@ def place_of(path: Path, module: str) -> str:
     source = _source_file(module)
     assert source is not None
     return Path(os.path.relpath(path, source.parent)).as_posix()
+
+
+def _name_of(path: Path, module: str) -> str:
+    """Return how a file is called that was found by its place, the same from every folder.
+
+    As a module beside the method's, whose folder may be the current one, from which it is imported;
+    else its place.
+    """
+    home = _home(module.partition(".")[0])
+    if home is None or home not in path.parents:
+        return place_of(path, module)
+    *folders, name = path.relative_to(home).with_suffix("").parts
+    is_packed = not folders or (home / folders[0] / "__init__.py").is_file()
+    parts = folders if folders and name == "__init__" else [*folders, name]
+    is_module = is_packed and parts[0] != "spared_bench" and all(map(str.isidentifier, parts))
+    return ".".join(parts) if is_module else place_of(path, module)
 
 
 def own_folders(found: Mapping[str, Path]) -> list[Path]:

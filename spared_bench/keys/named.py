@@ -14,6 +14,7 @@ from spared_bench.keys.parsing import statements, tolerantly_parsed
 
 _LONGEST = 255  # bytes of a file's name
 _MOST_FOLDERS = 100
+_IMPORTERS = {"import_module", "__import__"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Named:
         What may be the name of a file or folder: of its texts, what stands between slashes, and
         between the dots of a package, as ``importlib.resources.files("package.data")`` takes it.
     modules : frozenset of str
-        What it imports, but for our own modules: ``package.module`` or ``package.module.name``.
+        What it imports, but for our own modules: ``package.module`` or ``package.module.name``;
+        also by ``importlib.import_module("package.module")``.
     relative : frozenset of (int, str)
         What it imports from its own package, and how many dots stand before it.
     """
@@ -54,6 +56,7 @@ def _named_in(path: Path, size: int, changed: int) -> Named:
         elif isinstance(node, ast.ImportFrom):
             base = f"{node.module}." if node.module else ""
             imported |= {(node.level, f"{base}{each.name}") for each in node.names}
+    imported |= {_level_of(name) for name in _by_call(tree)}
     return Named(
         frozenset(part for text in _texts(tree) for part in _parts(text)),
         frozenset(name for level, name in imported if not (level or _is_ours(name))),
@@ -63,6 +66,28 @@ def _named_in(path: Path, size: int, changed: int) -> Named:
 
 def _is_ours(module: str) -> bool:
     return module.partition(".")[0] == "spared_bench"
+
+
+def _by_call(tree: ast.Module) -> set[str]:
+    """Return what is imported by a text: ``importlib.import_module("package.module")``."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = [
+        value
+        for call in calls
+        if {getattr(call.func, "id", ""), getattr(call.func, "attr", "")} & _IMPORTERS
+        for value in [*call.args[:1], *(each.value for each in call.keywords if each.arg == "name")]
+    ]
+    names = (value.value for value in given if isinstance(value, ast.Constant))
+    return {name for name in names if isinstance(name, str) and _is_module(name.lstrip("."))}
+
+
+def _is_module(name: str) -> bool:
+    return all(map(str.isidentifier, name.split(".")))
+
+
+def _level_of(name: str) -> tuple[int, str]:
+    module = name.lstrip(".")
+    return len(name) - len(module), module
 
 
 def _texts(tree: ast.Module) -> set[str]:
@@ -102,7 +127,9 @@ class Folders:
         """Return the files in a folder whose names are among these."""
         if (listed := self._list(folder)) is not None:
             return [folder / name for name in sorted(listed[1].intersection(names))]
-        return [path for name in sorted(names) if (path := folder / name).is_file()]
+        # Not of `Path`, which raises where a folder may not even be entered.
+        paths = [folder / name for name in sorted(names)]
+        return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113
 
     def modules_in(self, folder: Path, module: str) -> list[Path]:
         """Return the files that a module's name may mean in a folder, its packages among them."""
@@ -118,7 +145,7 @@ class Folders:
     def _folders_in(self, folder: Path, names: Collection[str]) -> Collection[str]:
         if (listed := self._list(folder)) is not None:
             return listed[0].intersection(names)
-        return [name for name in names if (folder / name).is_dir()]
+        return [name for name in names if os.path.isdir(folder / name)]  # noqa: PTH112
 
     def _list(self, folder: Path) -> tuple[frozenset[str], frozenset[str]] | None:
         if folder not in self._listed:

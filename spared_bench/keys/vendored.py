@@ -42,7 +42,8 @@ def vendored(known: Iterable[Path], folders: Iterable[Path]) -> list[Path]:
             texts |= named.texts
             modules |= named.modules
             for level, module in named.relative:
-                candidates.update(look.modules_in([path, *path.parents][level], module))
+                for folder in path.parents[level - 1 : level]:  # none above the topmost
+                    candidates.update(look.modules_in(folder, module))
         scripts = {text for text in texts if text.endswith(".py")}
         for folder in look.below(folders, texts):
             candidates.update(look.files_in(folder, scripts))

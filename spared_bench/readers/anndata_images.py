@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _OF_A_LIBRARY, _WHOLE = ("images", "scalefactors"), "fullres"
 _DEEPEST, _SMALLEST_PX = 4, 32
 _SHARED, _MOST_TOLD = 0.05, 10  # of spots whose place in the array is another's, too; of slides
+_CHANCE = 0.001  # that a column of no slides tells all spots at shared places apart
 #: Words in names of pictures that show what was found in a section.
 _FOUND = {
     "cells", "label", "labels", "mask", "masks", "nuclei", "outline", "outlines", "seg",
@@ -102,20 +103,27 @@ def _refuse_several(adata: AnnData, libraries: set[str], path: Path) -> None:
 def _column_of_arrays(obs: pd.DataFrame) -> str:
     """Return the column by whose values no place of the array is that of two spots; "" for none.
 
-    Only where places are shared without it; of several such columns, the one of fewest values.
+    Only where places are shared without it, and by so many spots that no column of clusters or
+    counts does so by chance; of several such columns, the one of fewest values.
     """
     if lacking_array(obs):
         return ""
     places = obs[["array_row", "array_col"]].astype(str)
     if not places.duplicated(keep=False).mean() > _SHARED:
         return ""
+    n_shared = int(places.duplicated().sum())
     apart = [
         (values.nunique(), str(name))
-        for name, values in obs.items()
-        if 2 <= values.nunique() < len(obs) / 2
-        and not places.assign(value=values.astype(str)).duplicated().any()
+        for name, values in obs.astype(str).items()
+        if not places.assign(value=values).duplicated().any()
+        and _chance_of_difference(values) ** n_shared < _CHANCE
     ]
     return min(apart, default=(0, ""))[1]
+
+
+def _chance_of_difference(values: pd.Series) -> float:
+    """Return the chance that two spots have different values."""
+    return 1.0 - float((values.value_counts(normalize=True, dropna=False) ** 2).sum())
 
 
 def copies_of(facts: Mapping[str, Any]) -> tuple[dict[str, ImageCopy], list[str]]:

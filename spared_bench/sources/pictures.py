@@ -8,6 +8,7 @@ Of a TIFF the first image is read, at the first level of its pyramid.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _LAYERED = "PSD"  # whose picture is kept beside its layers
 _MEASURED = ("FITS", "SPIDER", "MCIDAS")
 #: Of the pixels of the first: reduced copies have a quarter, labels and overviews far fewer.
 _NEARLY, _COLOURS = 0.5, 3
+#: Words in names of pictures that are no scan: beside a small region they may be as large as it.
+_NO_SCANS = {"label", "macro", "map", "overview", "thumbnail"}
 _TARGA, _OPACITY_BITS = "TGA", (17, 0x0F)  # where its header says how many bits are an opacity
 
 
@@ -92,10 +95,10 @@ def _check_tiff(path: Path) -> None:
             first, *others = tiff.series
             largest = _size(first)
             below = max((_size(level) for level in first.levels), key=math.prod)
-            coloured = [_size(each) for each in others if each.keyframe.samplesperpixel >= _COLOURS]
+            scans = [_size(each) for each in others if _may_be_scan(each)]
     except (OSError, ValueError, tifffile.TiffFileError):
         return  # which is told where it is opened
-    near = [size for size in coloured if math.prod(size) >= _NEARLY * math.prod(largest)]
+    near = [size for size in scans if math.prod(size) >= _NEARLY * math.prod(largest)]
     told = f"its first, of {largest[0]} x {largest[1]} pixels"
     if math.prod(below) > math.prod(largest):
         raise unclear(
@@ -108,6 +111,11 @@ def _check_tiff(path: Path) -> None:
             f"{len(near) + 1} pictures, of which any may be the slide: {told}, and one of"
             f" {near[0][0]} x {near[0][1]}",
         )
+
+
+def _may_be_scan(series: Any) -> bool:
+    words = set(re.split(r"[\W_]+", str(series.name).casefold()))
+    return series.keyframe.samplesperpixel >= _COLOURS and not words & _NO_SCANS
 
 
 def _size(series: Any) -> tuple[int, int]:

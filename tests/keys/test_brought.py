@@ -87,6 +87,24 @@ def test_a_plugin_file_brings_what_lies_beside_it(tmp_path):
     assert set(brought(module)) == {"mine.json", "of/mine.csv"}
 
 
+def test_a_file_of_several_methods_is_read_once_as_long_as_it_is_the_same(package, monkeypatch):
+    folder, _ = package
+    (folder / "other.py").write_text("WEIGHTS = 'plain.json'\n")
+    digest = importlib.import_module("spared_bench.keys.brought").file_digest
+    read = []
+
+    def count(path):
+        read.append(path.name)
+        return digest(path)
+
+    monkeypatch.setattr("spared_bench.keys.brought.file_digest", count)
+    for module in ("model", "other", "model"):
+        brought(f"made_up_brings.{module}")
+    assert read.count("plain.json") == 1
+    (folder / "plain.json").write_text("another")
+    assert brought("made_up_brings.other") == hashes(folder, ["plain.json"])
+
+
 def test_a_file_that_may_not_be_read_is_no_error(package, monkeypatch):
     folder, named = package
     (folder / "plain.json").unlink()

@@ -105,7 +105,7 @@ BESIDE = {"made_up_method", "made_up_layers", "made_up_common.parts"}
 
 
 def test_the_hash_covers_files_and_packages_beside_a_methods_file(beside):
-    assert set(sources("made_up_method")) == {*BESIDE, "made_up_common/__init__.py"}
+    assert set(sources("made_up_method")) == {*BESIDE, "made_up_common"}
     before = code_hash("made_up_method")
     (beside / "made_up_common" / "parts.py").write_text("def f(): return 2\n")
     assert code.is_edited("made_up_method")
@@ -115,7 +115,7 @@ def test_the_hash_covers_files_and_packages_beside_a_methods_file(beside):
 
 def test_the_hash_covers_what_is_beside_a_file_that_is_given_as_a_plugin(beside):
     module = from_file(beside / "made_up_method.py")().__name__  # what ``__name__`` there says
-    others = {*BESIDE - {"made_up_method"}, "made_up_common/__init__.py"}
+    others = {*BESIDE - {"made_up_method"}, "made_up_common"}
     assert set(sources(module)) == {module, *others}
 
     before = code_hash(module)

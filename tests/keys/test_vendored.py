@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from spared_bench.keys import code, named
+from spared_bench.keys.brought import brought
 from spared_bench.keys.code import code_hash, sources
 from spared_bench.registry.modules import from_file
 
@@ -62,7 +64,8 @@ def module_of(plugin: Path) -> str:
 
 
 def forget():
-    for cached in (code._source_file, code._imports, code._is_followed, code.code_hash):
+    caches = (code._source_file, code._imports, code._is_followed, code._home, code.code_hash)
+    for cached in caches:
         cached.cache_clear()
 
 
@@ -117,6 +120,24 @@ def test_the_hash_is_the_same_wherever_a_plugin_lies(plugin, tmp_path, monkeypat
     assert set(sources(elsewhere)) - {elsewhere} == set(here)
 
 
+def test_the_hash_is_the_same_where_the_plugins_folder_is_the_current_one(plugin, monkeypatch):
+    beside = {
+        "beside.py": "import packed.one\n",
+        "packed/__init__.py": "",
+        "packed/one.py": "",
+        "spaced/two.py": "",  # of a package without __init__.py
+    }
+    for name, text in beside.items():
+        (plugin.parent / name).parent.mkdir(exist_ok=True)
+        (plugin.parent / name).write_text(text)
+    plugin.write_text(f"{plugin.read_text()}\n    import beside\n    import spaced.two\n")
+    found, hashed = sources(module := module_of(plugin)), code_hash(module)
+    monkeypatch.syspath_prepend(plugin.parent)  # as Python has it for `-m`
+    assert sources(module_of(plugin)) == found
+    assert code_hash(module) == hashed
+    assert {plugin.parent / name for name in beside} <= set(found.values())
+
+
 def test_of_pythons_own_modules_no_neighbour_counts():
     assert set(sources("types")) == {"types"}
 
@@ -130,3 +151,57 @@ def test_a_folder_that_may_not_be_listed_is_asked_for_each_name(plugin, monkeypa
 
     monkeypatch.setattr(named.os, "scandir", refuse)
     assert set(sources(module)) == listed
+
+
+def test_modules_that_are_imported_by_texts_are_found(plugin):
+    by_text = """
+from importlib import import_module
+import importlib
+
+def g(name):
+    import_module("by_text.one")
+    importlib.import_module(name="of_a_keyword")
+    importlib.import_module(".two", __package__)
+    __import__("beside")
+    importlib.import_module(name), import_module(f"{name}.x"), import_module("no module"), print()
+"""
+    plugin.write_text(plugin.read_text() + by_text)
+    files = ("third_party/repo/by_text/one.py", "two.py", "beside.py", "of_a_keyword.py")
+    for name in (*files, "no module.py"):
+        (plugin.parent / name).parent.mkdir(exist_ok=True)
+        (plugin.parent / name).write_text("")
+    found = set(sources(module_of(plugin)).values())
+    assert {plugin.parent / name for name in files} <= found
+    assert plugin.parent / "no module.py" not in found
+
+
+def test_dots_that_lead_above_the_topmost_folder_name_nothing(plugin):
+    module = module_of(plugin)
+    found = set(sources(module))
+    model = plugin.parent / "third_party" / "repo" / "model.py"
+    model.write_text(f"{model.read_text()}from {'.' * 99} import far\n")
+    forget()
+    assert set(sources(module)) == found
+
+
+def test_a_folder_that_may_not_even_be_entered_holds_nothing(plugin, monkeypatch):
+    plugin.write_text(f"{plugin.read_text()}\nSHUT = 'shut/settings.json'\n")
+    (plugin.parent / "shut").mkdir()
+    (plugin.parent / "shut" / "settings.json").write_text("1")
+    module = module_of(plugin)
+    assert brought(module)
+    scandir, stat = os.scandir, os.stat
+
+    def list_others(place):
+        return refuse(place) if Path(place).name == "shut" else scandir(place)
+
+    def look_at_others(place, **options):
+        inside = isinstance(place, str | Path) and Path(place).parent.name == "shut"
+        return refuse(place) if inside else stat(place, **options)
+
+    def refuse(place):  # as where another user's folder is shut, which root enters
+        raise PermissionError(place)
+
+    monkeypatch.setattr(os, "scandir", list_others)
+    monkeypatch.setattr(os, "stat", look_at_others)
+    assert brought(module) == {}

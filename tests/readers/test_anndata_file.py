@@ -201,6 +201,17 @@ def test_places_that_spots_of_two_slides_share_tell_that_there_are_two(adata, tm
     np.testing.assert_array_equal(slide.obsm["spatial"], other.obsm["spatial"])
 
 
+def test_beads_of_which_some_share_rounded_places_are_not_split_by_what_differs(adata, tmp_path):
+    columns = adata.obs.columns.get_indexer(["array_row", "array_col"])
+    adata.obs.iloc[:4, columns] = adata.obs.iloc[4:8, columns].to_numpy()
+    adata.obsm["spatial"][:4] = adata.obsm["spatial"][4:8] + 9
+    adata.obs["percent"] = np.arange(adata.n_obs) // 3 / 10
+    adata.obs["cluster"] = (np.arange(adata.n_obs) // 4 % 4).astype(str)
+    slide = read_anndata(written(adata, tmp_path))
+
+    np.testing.assert_array_equal(slide.obsm["spatial"], adata.obsm["spatial"])
+
+
 @pytest.mark.parametrize("name", ["IF", "cytassist", "aligned_fiducials", "detected_tissue_image"])
 def test_a_larger_image_of_another_kind_is_not_taken_for_the_one_of_the_slide(
     adata, tmp_path, name

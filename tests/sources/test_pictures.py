@@ -95,6 +95,23 @@ def test_a_tiff_of_two_scans_is_refused_and_of_one_with_its_label_read(
         check_picture(path)
 
 
+@pytest.mark.parametrize("form", ["svs", "ome.tif"])
+@pytest.mark.parametrize("name", ["label", "macro"])
+def test_an_overview_of_a_small_region_is_known_by_its_name(tmp_path, form, name):
+    pixels = np.asarray(made_slides.picture(2))
+    path = tmp_path / f"region.{form}"
+    told = "Aperio Image Library v10.2.24\r\n"
+    rows = {"rowsperstrip": 16, "subfiletype": 1, "description": f"{told}{name} 400x300"}
+    options = [{"tile": (256, 256), "description": f"{told}400x400 (256x256)|MPP = 0.5"}, rows]
+    if form != "svs":
+        options = [{"metadata": {"axes": "YXS", "Name": each}} for each in ("S1", f"{name} image")]
+    with tifffile.TiffWriter(path, ome=form != "svs") as file:
+        for part, given in zip((pixels, pixels[:300]), options, strict=True):
+            file.write(part, photometric="rgb", **{"metadata": None, **given})
+
+    check_picture(path)
+
+
 @pytest.mark.parametrize("step", [2, 4])
 @pytest.mark.parametrize("is_turned", [False, True])
 def test_a_pyramid_whose_first_level_is_not_the_largest_is_refused(tmp_path, step, is_turned):

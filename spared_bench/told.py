@@ -51,9 +51,9 @@ def described(entry: Registered, chosen: Mapping[str, Any]) -> dict[str, Any]:
 def _code(entry: Registered) -> dict[str, Any]:
     """Return the hashes of its code and of what it brings; of code that cannot be read, why."""
     try:
-        return {"code": entry.code, "brought": entry.brought}
+        return {"code": entry.code, "named_files": entry.named_files}
     except PluginError as error:
-        return {"code": "", "brought": {}, "problem": str(error)}
+        return {"code": "", "named_files": {}, "problem": str(error)}
 
 
 def _defaults(entry: Registered) -> dict[str, str]:

@@ -105,23 +105,24 @@ class Lookup:
         assert isinstance(spec, MetricSpec)
         return spec
 
-    def brought(self, entry: Registered) -> Mapping[str, str]:
+    def named_files(self, entry: Registered) -> Mapping[str, str]:
         """Return the files that the code of a method brings, with their hashes.
 
         As the plan knows them: a method that writes beside its code changes them in every process.
         """
         name = getattr(entry.spec, "variant_of", "") or entry.spec.name
         key = (entry.plugin.distribution, entry.spec.kind, name)
-        if key not in self._brought:
-            self._brought[key] = entry.brought
-        return self._brought[key]
+        if key not in self._named_files:
+            self._named_files[key] = entry.named_files
+        return self._named_files[key]
 
     @cached_property
-    def _brought(self) -> dict[tuple[str, str, str], Mapping[str, str]]:
-        return {
-            (each["plugin"]["distribution"], each["kind"], each["spec"]["name"]): each["brought"]
-            for each in self.settings.told
-        }
+    def _named_files(self) -> dict[tuple[str, str, str], Mapping[str, str]]:
+        found = {}
+        for each in self.settings.told:
+            name = (each["plugin"]["distribution"], each["kind"], each["spec"]["name"])
+            found[name] = each["named_files"]
+        return found
 
     def folder(self, name: str) -> Path:
         """Return the folder of a dataset's raw files, which must be there unless it is generated.

@@ -34,8 +34,8 @@ def method_inputs(
         "code": entry.code,
         "parameters": dict(parameters),
     }
-    if brought := bench.brought(entry):
-        described["brought"] = brought
+    if brings := bench.named_files(entry):
+        described["named_files"] = brings
     if files := _files_in({key: value for key, value in parameters.items() if key != "weights"}):
         described["files"] = {
             name: bench.fingerprints.of_file(file.resolve()) for name, file in files

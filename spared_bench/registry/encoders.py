@@ -30,8 +30,8 @@ def declare_encoders(entries: Iterable[Registered]) -> None:
 
 
 def _code(entry: Registered) -> str:
-    brought = entry.brought
-    return digest([entry.code, brought]) if brought else entry.code
+    files = entry.named_files
+    return digest([entry.code, files]) if files else entry.code
 
 
 def on_encoder(entry: Registered, encoder: str) -> Registered:

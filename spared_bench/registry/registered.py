@@ -14,8 +14,8 @@ from typing import Any
 from spared_bench.beside import beside
 from spared_bench.errors import PluginError
 from spared_bench.guard import ImportStopped, guarded, importing
-from spared_bench.keys.brought import brought
 from spared_bench.keys.code import code_hash, factory_hash
+from spared_bench.keys.named_files import named_files
 from spared_bench.registry.modules import module_name
 from spared_bench.specs import Spec
 
@@ -108,8 +108,8 @@ class Registered:
         return str(told["code"])
 
     @property
-    def brought(self) -> dict[str, str]:
-        """The files that a stranger's code brings and names (``keys.brought``), with hashes.
+    def named_files(self) -> dict[str, str]:
+        """The files that a stranger's code brings and names (``keys.named_files``), with hashes.
 
         Raises
         ------
@@ -119,7 +119,9 @@ class Registered:
         if self.plugin.is_ours:
             return {}
         told = self.told
-        return brought(self.spec.factory.partition(":")[0]) if told is None else told["brought"]
+        if told is not None:
+            return dict(told["named_files"])
+        return named_files(self.spec.factory.partition(":")[0])
 
     def load(self) -> Any:
         """Import the object that the spec's factory names, once.

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from spared_bench.keys import code, named
-from spared_bench.keys.brought import brought
 from spared_bench.keys.code import code_hash, sources
+from spared_bench.keys.named_files import named_files
 from spared_bench.registry.modules import from_file
 
 PLUGIN = """
@@ -189,7 +189,7 @@ def test_a_folder_that_may_not_even_be_entered_holds_nothing(plugin, monkeypatch
     (plugin.parent / "shut").mkdir()
     (plugin.parent / "shut" / "settings.json").write_text("1")
     module = module_of(plugin)
-    assert brought(module)
+    assert named_files(module)
     scandir, stat = os.scandir, os.stat
 
     def list_others(place):
@@ -204,4 +204,4 @@ def test_a_folder_that_may_not_even_be_entered_holds_nothing(plugin, monkeypatch
 
     monkeypatch.setattr(os, "scandir", list_others)
     monkeypatch.setattr(os, "stat", look_at_others)
-    assert brought(module) == {}
+    assert named_files(module) == {}

@@ -17,7 +17,7 @@ from spared_bench.keys.named import Folders, named_in
 _CODE = (".py", ".pyc")
 
 
-def brought(module: str) -> dict[str, str]:
+def named_files(module: str) -> dict[str, str]:
     """Return the files that a module, and what it imports of its own, bring and name.
 
     A file counts where its name, with a suffix, stands as a text in the code, and it lies in the

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from spared_bench.keys import code
-from spared_bench.keys.brought import brought
+from spared_bench.keys.named_files import named_files
 from spared_bench.registry.modules import from_file
 
 MODEL = """
@@ -65,17 +65,20 @@ def hashes(folder, names):
 
 def test_they_are_those_that_are_named_wherever_the_code_of_the_method_lies(package):
     folder, named = package
-    assert brought("made_up_brings.model") == hashes(folder, named)
+    assert named_files("made_up_brings.model") == hashes(folder, named)
 
 
 def test_an_installed_package_brings_none_of_what_lies_beside_it(package):
     folder, named = package
     (folder / "deep" / "layers.py").write_text("f = 'of_layers.npz', 'of_another.json'\n")
     (folder.parent / "of_another.json").write_text("")
-    assert set(brought("made_up_brings.model")) == {*hashes(folder, named), "../of_another.json"}
+    assert set(named_files("made_up_brings.model")) == {
+        *hashes(folder, named),
+        "../of_another.json",
+    }
     (folder.parent / "another-1.0.dist-info").mkdir()
     forget()
-    assert brought("made_up_brings.model") == hashes(folder, named)
+    assert named_files("made_up_brings.model") == hashes(folder, named)
 
 
 def test_a_plugin_file_brings_what_lies_beside_it(tmp_path):
@@ -84,31 +87,31 @@ def test_a_plugin_file_brings_what_lies_beside_it(tmp_path):
     for name in ("mine.json", "of/mine.csv", "other.json"):
         (tmp_path / name).write_text("")
     module = from_file(tmp_path / "made_up_single.py")().__name__
-    assert set(brought(module)) == {"mine.json", "of/mine.csv"}
+    assert set(named_files(module)) == {"mine.json", "of/mine.csv"}
 
 
 def test_a_file_of_several_methods_is_read_once_as_long_as_it_is_the_same(package, monkeypatch):
     folder, _ = package
     (folder / "other.py").write_text("WEIGHTS = 'plain.json'\n")
-    digest = importlib.import_module("spared_bench.keys.brought").file_digest
+    digest = importlib.import_module("spared_bench.keys.named_files").file_digest
     read = []
 
     def count(path):
         read.append(path.name)
         return digest(path)
 
-    monkeypatch.setattr("spared_bench.keys.brought.file_digest", count)
+    monkeypatch.setattr("spared_bench.keys.named_files.file_digest", count)
     for module in ("model", "other", "model"):
-        brought(f"made_up_brings.{module}")
+        named_files(f"made_up_brings.{module}")
     assert read.count("plain.json") == 1
     (folder / "plain.json").write_text("another")
-    assert brought("made_up_brings.other") == hashes(folder, ["plain.json"])
+    assert named_files("made_up_brings.other") == hashes(folder, ["plain.json"])
 
 
 def test_a_file_that_may_not_be_read_is_no_error(package, monkeypatch):
     folder, named = package
     (folder / "plain.json").unlink()
     (folder / "plain.json").symlink_to("/proc/self/mem")  # which is a file, and cannot be read so
-    found = brought("made_up_brings.model")
+    found = named_files("made_up_brings.model")
     assert found["plain.json"] == "unreadable"
     assert len(found) == len(named)

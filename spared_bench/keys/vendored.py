@@ -53,8 +53,17 @@ def vendored(known: Iterable[Path], folders: Iterable[Path]) -> list[Path]:
                 candidates.update(look.modules_in(folder, module))
         waiting = []
         for path in sorted(candidates):
-            if (real := path.resolve()) not in seen:
+            if (real := path.resolve()) not in seen and _is_readable(path):
                 seen.add(real)
                 waiting.append(path)
         new += waiting
     return new
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether a file can be read: where it cannot, nothing imports it, as in a shut-in process."""
+    try:
+        path.open("rb").close()
+    except OSError:
+        return False
+    return True

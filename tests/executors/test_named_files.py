@@ -107,3 +107,41 @@ def test_a_method_that_writes_beside_its_code_is_run_all_the_same(workspace, plu
     for _ in range(2):
         (result,) = run(workspace, plugin, "brought-writes", "shared").results
         assert result.ok, result.message
+
+
+REPOSITORY = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "named_repository"))
+
+
+class Shifts:
+    def fit(self, train, val, context):
+        import named_net
+
+        self.value_ = train.target.mean(axis=0) + named_net.SHIFT
+
+    def predict(self, slides):
+        import numpy as np
+
+        return np.tile(self.value_, (len(slides), 1))
+"""
+
+
+@pytest.mark.parametrize("way", EVERY)
+def test_a_repository_beside_a_plugin_file_ends_no_run_where_it_is_hidden(workspace, plugin, way):
+    (model,) = (path.parent for path in plugin.parent.glob("*/__init__.py"))
+    shifts = model.with_name(f"{model.name}_shifts.py")
+    shifts.write_text(REPOSITORY)
+    spec = f'PredictorSpec("named-shifts", "{shifts.stem}:Shifts"),'
+    plugin.write_text(plugin.read_text().replace("    return [", f"    return [{spec}"))
+    (plugin.parent / "named_repository").mkdir()
+    (plugin.parent / "named_repository" / "named_net.py").write_text("SHIFT = 100.0")
+
+    (result,) = run(workspace, plugin, "named-shifts", way).results
+    if way == "strict":  # which shows modules and packages beside the file, and no other folder
+        assert result.status == "error"
+        assert "named_net" in result.message
+    else:
+        assert result.scores["test"]["mse"] > 9_000, result.message

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from spared_bench.bench.lookup import Lookup, class_of
-from spared_bench.errors import PluginError
+from spared_bench.errors import PluginError, UsageError
 from spared_bench.keys.code import code_hash
 from spared_bench.models.augmentation.names import modules as augmentation_modules
 from spared_bench.models.augmentation.names import of_method as augment_of
@@ -21,6 +21,9 @@ from spared_bench.registry import Registered
 #: What an encoder's spec says for people, and moves no feature.
 _TOLD = ("summary", "citation", "licence", "gated", "pretraining", "seen_slides", "aliases",
          "parameters_millions", "known_output", "extras")  # fmt: skip
+
+#: What weights may be that are no folder, whatever it is called.
+_WORDS = ("", "pretrained", "random")
 
 
 def method_inputs(
@@ -41,11 +44,12 @@ def method_inputs(
             name: bench.fingerprints.of_file(file.resolve()) for name, file in files
         }
     weights = parameters.get("weights")
-    if isinstance(weights, str) and Path(weights).expanduser().is_file():
+    place = place_of_weights(weights) if isinstance(weights, str) else None
+    if place is not None and place.is_file():
         # The content counts: another file of the same name is another experiment.
-        described["weights"] = bench.fingerprints.of_file(Path(weights).expanduser().resolve())
-    elif _is_folder(weights):
-        described["weights"] = content_digest(Path(weights).expanduser().resolve())
+        described["weights"] = bench.fingerprints.of_file(place)
+    elif place is not None and weights not in _WORDS and place.is_dir():
+        described["weights"] = content_digest(place)
     elif os.environ.get(WEIGHTS_FOLDER) and (file := file_for(class_of(entry), parameters)):
         described["weights"] = bench.fingerprints.of_file(file)
     if known := known_encoder(_encoder_named(entry, parameters)):
@@ -71,13 +75,24 @@ def _files_in(value: object) -> list[tuple[str, Path]]:
         return []
 
 
-def _is_folder(weights: object) -> TypeGuard[str]:
-    """Whether weights are a folder of what a hub has, and no word that a folder is named by."""
-    return (
-        isinstance(weights, str)
-        and weights not in ("", "pretrained", "random")
-        and Path(weights).expanduser().is_dir()
-    )
+def place_of_weights(name: str) -> Path:
+    """Return where weights would lie that are named so.
+
+    Raises
+    ------
+    UsageError
+        If that can be the name of no file.
+    """
+    try:
+        place = Path(name).expanduser().resolve()
+        place.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a null, nobody's home
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"Weights {name[:80]!r} cannot be a file: {str(why).rstrip('.')}."
+            " Name one that is there, or `pretrained` or `random`."
+        ) from error
+    return place
 
 
 def _encoder_named(entry: Registered, parameters: Mapping[str, Any]) -> str:

@@ -45,3 +45,17 @@ def test_several_names_in_one_are_told_how_they_are_written(tmp_path, written):
         select(bench, ["her2st_demo,mob_demo"])
     with pytest.raises(UsageError, match="`spared-bench list predictors`"):
         select(bench, ["her2st_demo"], ["none"], ["gene-mean,vit-x"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "why"),
+    [
+        ("~nobody_of_this_name/w.pt", "Could not determine home directory"),
+        ("w" * 300 + ".pt", "File name too long"),
+        ("w\0.pt", "null"),
+    ],
+)
+def test_weights_that_can_be_no_file_are_refused_when_planning(tmp_path, weights, why):
+    bench = make_bench("demo", workspace=tmp_path, weights=weights)
+    with pytest.raises(UsageError, match=rf"cannot be a file: .*{why}.* Name one that is there"):
+        select(bench, ["planted"], ["none"], ["shufflenet"])

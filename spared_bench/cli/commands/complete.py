@@ -171,7 +171,9 @@ def with_weights(
     UsageError
         If there is no such file, or not exactly one completer that takes it.
     """
-    path = Path(weights).expanduser().resolve()
+    from spared_bench.bench.methods import place_of_weights
+
+    path = place_of_weights(weights)
     if not path.is_file():
         raise UsageError(f"--weights must name a file that a completer saved; {path} is none.")
     loaded = {name: bench.registry.get("completer", name).load() for name in completers}
